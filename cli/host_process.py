@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,8 @@ STOPPED_WITHIN_S: Final = 15.0
 APPS_STOPPED_WITHIN_S: Final = 25.0
 """A front end waits for its calls, and then for its instances."""
 _POLL_INTERVAL_S: Final = 0.05
+INSTANCES: Final = "/admin/instances"
+"""Of a front end: its processes."""
 _ALIVE: Final = "/v1/platform/environments/alive"
 _TAIL_LINES: Final = 15
 
@@ -153,6 +155,7 @@ def start_host(
             ExitCode.CONFLICT,
             remedy="stop it first: `runtimectl down`",
         )
+    _end_instances(folder)
     port = _resolve_port(port)
     token = entropy.uuid().hex
     starts.delete_starts(folder.private)
@@ -170,8 +173,10 @@ def start_host(
         limits={},
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
-    within_s = APPS_READY_WITHIN_S if program.processes_per_app else READY_WITHIN_S
-    _wait_until_ready(folder, pid, url, clock, started_s + within_s)
+    is_joined = bool(program.processes_per_app)
+    within_s = APPS_READY_WITHIN_S if is_joined else READY_WITHIN_S
+    is_ready = _has_instances if is_joined else _has_services
+    _wait_until_ready(folder, pid, url, is_ready, clock, started_s + within_s)
     identity = starts.read_claim(starts.claim_file(folder.private, token))
     if identity is None:
         raise _not_started(folder, "it answers, but has no claim")
@@ -196,6 +201,7 @@ def stop_host(folder: StateFolder, clock: Clock) -> int | None:
     """Terminate the host, and kill it after a timeout; return its pid, None when none ran."""
     identity = find_process(folder)
     if identity is None:
+        _end_instances(folder)
         return None
     process_trees.terminate(identity)
     within_s = APPS_STOPPED_WITHIN_S if processes_per_app(folder) else STOPPED_WITHIN_S
@@ -205,8 +211,16 @@ def stop_host(folder: StateFolder, clock: Clock) -> int | None:
     if _is_alive(identity):  # started by hand, it is not the first of its session
         _kill(identity.pid)
     process_trees.kill(identity)
+    _end_instances(folder)
     reap(identity.pid)
     return identity.pid
+
+
+def _end_instances(folder: StateFolder) -> None:
+    """Kill instances of the last front end that did not end with it, as one that hangs does not."""
+    record = read_json(folder.host_file)
+    if record is not None and record.get(PROCESSES):
+        process_trees.kill_by_token({record["token"]})
 
 
 def kill_control_plane(folder: StateFolder, clock: Clock) -> None:
@@ -287,11 +301,16 @@ def _resolve_port(port: int) -> int:
 
 
 def _wait_until_ready(
-    folder: StateFolder, pid: int, url: str, clock: Clock, give_up_at_s: float
+    folder: StateFolder,
+    pid: int,
+    url: str,
+    is_ready: Callable[[Client], bool | None],
+    clock: Clock,
+    give_up_at_s: float,
 ) -> None:
     client = Client(url, None)
     reason = ""
-    while not reason and not (answers := _has_services(client)):
+    while not reason and not (answers := is_ready(client)):
         pause(clock, _POLL_INTERVAL_S)
         if reap(pid) is not None:
             reason = "it ended at once"
@@ -305,6 +324,15 @@ def _wait_until_ready(
         _kill(pid)
         reap(pid)
         raise _not_started(folder, reason)
+
+
+def _has_instances(client: Client) -> bool:
+    """Return whether the front end answers, and has a ready instance of each app."""
+    try:
+        listed = client.get(INSTANCES).body["value"]
+    except Failure:
+        return False
+    return {each["app"] for each in listed} == {each["app"] for each in listed if each["isReady"]}
 
 
 def _has_services(client: Client) -> bool | None:

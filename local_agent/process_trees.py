@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -116,7 +116,12 @@ def kill_orphans(*identities: ProcessIdentity) -> None:
         if each.is_shim and not each.is_namespaced and each.boot == boot()
     }
     if tokens:
-        _kill_all([p for p in psutil.pids() if environ_of(p).get(TOKEN_VARIABLE) in tokens])
+        kill_by_token(tokens)
+
+
+def kill_by_token(tokens: Collection[str]) -> None:
+    """Kill every process of this machine that has one of *tokens*, in any session."""
+    _kill_all([p for p in psutil.pids() if environ_of(p).get(TOKEN_VARIABLE) in tokens])
 
 
 def _kill_all(pids: Sequence[int]) -> None:

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from cli.failure import Failure
-from cli.host_process import kill_control_plane, pause
+from cli.host_process import INSTANCES, kill_control_plane, pause
 
 if TYPE_CHECKING:
     from cli.demo.sandbox import Sandbox
 
 DEAD_FOR_S: Final = 3.0
 KILL_EVERY_S: Final = 5.0
-_INSTANCES: Final = "/admin/instances"
 
 
 class ControlPlane(Protocol):
@@ -115,7 +114,7 @@ class ProcessPerApp:
 
 
 def _instances(sandbox: "Sandbox") -> Sequence[Mapping[str, Any]]:
-    listed: Sequence[Mapping[str, Any]] = sandbox.get(_INSTANCES)["value"]
+    listed: Sequence[Mapping[str, Any]] = sandbox.get(INSTANCES)["value"]
     return listed
 
 

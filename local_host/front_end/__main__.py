@@ -133,7 +133,7 @@ async def _serve(asked: argparse.Namespace, settings: Mapping[str, Mapping[str, 
             *(asyncio.create_task(each.run(), name=each.name) for each in all_instances),
         ]
         front_end = FrontEnd(instances, session, clock, entropy)
-        await server.start(front_end.handle, clock)
+        await server.start(front_end.handle, clock, check=front_end.check)
         _log.info("front end of %s on http://127.0.0.1:%d", ", ".join(instances), server.port)
         await _until_signalled()
         await server.stop()
@@ -156,7 +156,8 @@ def _app_process(folder: Path, state: Path, settings: Mapping[str, str], port: i
         "RUNTIME_GATEWAY_URL": f"http://127.0.0.1:{port}",
         "PYTHONUNBUFFERED": "1",
     }
-    return AppProcess(name, folder, state / "apps" / name, environ)
+    alive = f"/v1/platform/{name}/alive"
+    return AppProcess(name, folder, state / "apps" / name, environ, alive)
 
 
 async def _keep_agent(agent: AgentProcess, clock: Clock) -> None:

@@ -7,7 +7,7 @@ where it may be repeated: a read, or a write with an Idempotency-Key.
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from itertools import count
 from typing import Final, Protocol
@@ -109,6 +109,53 @@ class FrontEnd:
         unknown = not_found(_mapped(call), self._entropy)
         return unknown or HttpAnswer(HTTPStatus.NOT_FOUND)
 
+    async def check(self, head: HttpCall) -> HttpAnswer | None:
+        """Return the refusal of a call before its long body is read; None where it may be read.
+
+        An instance is asked, which knows tokens, scopes and sizes.
+        """
+        app = self._routes.app_of(head.path)
+        if app is None:
+            return None if self._routes.missing else await self.handle(head)
+        for instance in self._in_turn(app):
+            try:
+                return await self._ask(head, instance)
+            except (aiohttp.ClientError, OSError, TimeoutError, BodyTooLong):
+                continue
+        return problem_answer(Unavailable(f"no instance of {app} answers"), head, self._entropy)
+
+    async def _ask(self, head: HttpCall, instance: Backend) -> HttpAnswer | None:
+        """Return what *instance* answers to *head* instead of inviting its body (RFC 9110, 10.1.1).
+
+        Raises as aiohttp.
+        """
+        is_invited = False
+
+        async def body() -> AsyncIterator[bytes]:
+            nonlocal is_invited
+            is_invited = True
+            raise ConnectionResetError
+            yield b""
+
+        length = head.header("content-length")
+        headers = [*_next_hop(head.headers), *([("content-length", length)] if length else [])]
+        try:
+            async with self._session.request(
+                head.method,
+                _url(head, instance),
+                headers=headers,
+                data=body(),
+                expect100=True,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=WAITS_S),
+            ) as answer:
+                said = await read_bounded(answer, at_most=ANSWER_BYTES_MAX)
+                return HttpAnswer(answer.status, _next_hop(answer.headers.items()), said)
+        except (aiohttp.ClientError, OSError):
+            if is_invited:
+                return None
+            raise
+
     def _list_instances(self) -> HttpAnswer:
         """Return which processes run; nothing of it is secret on this machine."""
         listed = [
@@ -170,11 +217,9 @@ class FrontEnd:
         return [*found[first:], *found[:first]]
 
     async def _send(self, call: HttpCall, instance: Backend) -> HttpAnswer:
-        query = f"?{call.query}" if call.query else ""
-        url = URL(f"{instance.url}{call.path}{query}", encoded=True)
         async with self._session.request(
             call.method,
-            url,
+            _url(call, instance),
             headers=_next_hop(call.headers),
             data=call.body or None,
             allow_redirects=False,
@@ -182,6 +227,11 @@ class FrontEnd:
         ) as answer:
             body = await read_bounded(answer, at_most=ANSWER_BYTES_MAX)
             return HttpAnswer(answer.status, _next_hop(answer.headers.items()), body)
+
+
+def _url(call: HttpCall, instance: Backend) -> URL:
+    query = f"?{call.query}" if call.query else ""
+    return URL(f"{instance.url}{call.path}{query}", encoded=True)
 
 
 def _next_hop(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

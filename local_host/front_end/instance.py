@@ -16,7 +16,6 @@ from shared.kernel.clock import Clock
 from shared.persistence.plain_files import append_to
 
 _log = logging.getLogger("local_host.front_end")
-PING: Final = "/admin/host/ping"
 GRACE_S: Final = 4.0
 """For its calls, for its listeners and for its applications' ends, one after the other."""
 STOPS_WITHIN_S: Final = 3 * GRACE_S + 2.0
@@ -44,6 +43,8 @@ class AppProcess:
     state: Path
     """The instances share it; the first of them has the timers and the task hub."""
     environ: Mapping[str, str]
+    alive: str
+    """Path that answers 200, without a token, once the functions of the app are there."""
 
 
 class Instance:
@@ -152,11 +153,15 @@ class Instance:
     async def _probe(self, process: asyncio.subprocess.Process) -> None:
         """Note whether *process* answers; end it where it hangs."""
         answered_s = self._clock.monotonic_s()
+        is_noted = False
         while self._url:
             if await self._answers():
-                self._is_ready, answered_s = True, self._clock.monotonic_s()
+                self._is_ready, is_noted = True, False
+                answered_s = self._clock.monotonic_s()
             else:
-                self._is_ready = False
+                if not is_noted:
+                    _log.warning("%s has no answer to %s: see its log", self.name, self.app.alive)
+                self._is_ready, is_noted = False, True
                 if self._clock.monotonic_s() - answered_s > HUNG_AFTER_S:
                     _log.warning("%s did not answer for %.0f s: it ends", self.name, HUNG_AFTER_S)
                     with suppress(ProcessLookupError):
@@ -167,7 +172,7 @@ class Instance:
     async def _answers(self) -> bool:
         timeout = aiohttp.ClientTimeout(total=PING_WITHIN_S)
         with suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with self._session.get(f"{self._url}{PING}", timeout=timeout) as answer:
+            async with self._session.get(f"{self._url}{self.app.alive}", timeout=timeout) as answer:
                 return answer.status == _OK
         return False
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,12 +15,12 @@ import pytest
 
 from cli.client import Client
 from cli.cloud_process import stop_cloud
-from cli.host_process import find_host, stop_host, stop_workloads
+from cli.host_process import INSTANCES, find_host, pause, stop_host, stop_workloads
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from shared.kernel.clock import SystemClock
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("processes")]
-WITHIN_S: Final = 30.0
+WITHIN_S: Final = 60.0
 
 
 def run(folder: StateFolder, line: str) -> tuple[int, Any]:
@@ -49,12 +50,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateFolder]:
 
 
 def instances(folder: StateFolder) -> Sequence[Mapping[str, Any]]:
+    """Return the processes of all apps, once all are ready."""
     host = find_host(folder)
     assert host is not None
-    client = Client(host.url, None)
-    listed: Sequence[Mapping[str, Any]] = client.get("/admin/instances").body["value"]
-    client.close()
-    return listed
+    clock = SystemClock()
+    give_up_at_s = clock.monotonic_s() + WITHIN_S
+    with closing(Client(host.url, None)) as client:
+        while True:
+            listed: Sequence[Mapping[str, Any]] = client.get(INSTANCES).body["value"]
+            if all(each["isReady"] for each in listed):
+                return listed
+            assert clock.monotonic_s() < give_up_at_s, listed
+            pause(clock, 0.1)
 
 
 def kill(pids: Sequence[int]) -> None:
@@ -109,6 +116,24 @@ def test_the_processes_end_with_the_front_end_however_that_ends(folder: StateFol
     assert code == 0, said
     code, listed = run(folder, "env list")
     assert {each["name"] for each in listed} >= {"one"}
+
+
+def test_what_hangs_when_the_front_end_is_killed_is_ended_by_the_next_start(
+    folder: StateFolder,
+) -> None:
+    host = find_host(folder)
+    assert host is not None
+    frozen = [each["pid"] for each in instances(folder) if each["app"] == "environments"]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    kill([host.pid])
+
+    code, said = run(folder, "up")
+
+    assert code == 0, said
+    assert wait_until_ended(frozen) == []
+    code, said = run(folder, "env create three --stage test --project proj-shop --wait")
+    assert code == 0, said
 
 
 def test_another_number_of_processes_is_refused_while_it_runs(folder: StateFolder) -> None:

@@ -32,6 +32,11 @@ class Backend:
     pid: int | None = 7
     port: int = 0
     calls: list[HttpCall] = field(default_factory=list)
+    refuses: HttpAnswer | None = None
+    """Its answer to heads of long bodies; None: it takes them."""
+
+    async def check(self, _head: HttpCall) -> HttpAnswer | None:
+        return self.refuses
 
     @property
     def name(self) -> str:
@@ -74,7 +79,7 @@ async def front_end(
         for backend in backends:
             server = HttpServer("127.0.0.1", 0, grace_s=0.1)
             server.open()
-            await server.start(backend.handle, SystemClock())
+            await server.start(backend.handle, SystemClock(), check=backend.check)
             opened.push_async_callback(server.stop)
             backend.port = server.port
         session = await opened.enter_async_context(forwarding_session())
@@ -219,6 +224,38 @@ async def test_a_call_that_breaks_off_is_repeated_where_that_is_safe(
             answers = [await front.handle(HttpCall(method, CATALOG, "", headers)) for _ in range(2)]
 
     assert sorted(answer.status for answer in answers) == statuses
+
+
+async def test_a_long_body_is_not_read_where_the_instance_refuses_its_head() -> None:
+    backend = Backend("catalog", done, refuses=HttpAnswer(401, (("x-why", "no token"),), b"no"))
+    async with front_end(backend) as front:
+        await front.handle(HttpCall("GET", CATALOG))
+        head = HttpCall("POST", CATALOG, "", (("content-length", str(50 * 2**20)),))
+        answer = await front.check(head)
+
+    assert answer is not None
+    assert (answer.status, answer.body) == (401, b"no")
+    assert dict(answer.headers)["x-why"] == "no token"
+    assert [call.method for call in backend.calls] == ["GET"]
+
+
+async def test_a_long_body_is_read_where_the_instance_invites_it() -> None:
+    backend = Backend("catalog", done)
+    async with front_end(backend) as front:
+        await front.handle(HttpCall("GET", CATALOG))
+        head = HttpCall("POST", CATALOG, "", (("content-length", str(50 * 2**20)),))
+        answer = await front.check(head)
+
+    assert answer is None
+
+
+async def test_a_long_body_to_no_app_is_not_read() -> None:
+    async with front_end(Backend("catalog", done)) as front:
+        await front.handle(HttpCall("GET", CATALOG))
+        answer = await front.check(HttpCall("POST", "/v1/runtime/nothing"))
+
+    assert answer is not None
+    assert answer.status == 404
 
 
 async def test_the_instances_are_listed() -> None:
