@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from local_cloud.account_keys import kept_keys
 from local_cloud.cloud import CloudSettings, IdentityPorts, LocalCloud
@@ -28,6 +28,7 @@ from local_cloud.infrastructure.endpoint import engine_of, serve_engine
 from local_cloud.kept_ports import kept_port, last_addresses
 from local_cloud.listeners import NotInstalled, PortTaken, StoragePorts
 from local_cloud.private_files import write_private
+from local_cloud.runtime_containers import runtime_containers
 from local_cloud.runtime_topology import runtime_topology
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
@@ -36,7 +37,6 @@ from shared.contracts.storage import CONTAINERS, TABLES
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
-from shared.persistence.cosmos_form import PARTITION_FIELDS
 from shared.persistence.disk_errors import reason_of
 from shared.persistence.lock_files import read_owner, take_lock, write_owner
 
@@ -179,7 +179,7 @@ def _write_settings(state: Path, cloud: LocalCloud, folders: Mapping[str, str]) 
 
 
 async def declare(storage: LocalStorage) -> None:
-    """Make what Pulumi makes in Azure: a container and one for leases of each service, tables."""
+    """Make the platform's containers, tables and blob containers, unless they are there."""
     for table in TABLES:
         storage.table(table)
     for container in CONTAINERS:
@@ -188,17 +188,9 @@ async def declare(storage: LocalStorage) -> None:
     if all(known["id"] != _DATABASE for known in account.databases()):
         account.create_database(_DATABASE)
     present = {container.name for container in account.containers(_DATABASE)}
-    paths = [f"/{name}" for name in PARTITION_FIELDS]
-    for service in sorted(BUILT):
-        for name, key in (
-            (service.value, {"paths": paths, "kind": "MultiHash"}),
-            (f"{service.value}-leases", {"paths": ["/id"], "kind": "Hash"}),
-        ):
-            if name not in present:
-                definition: dict[str, Any] = {"id": name, "partitionKey": key}
-                if key["kind"] == "MultiHash":
-                    definition["defaultTtl"] = -1
-                await account.create_container(_DATABASE, definition)
+    for definition in runtime_containers():
+        if definition["id"] not in present:
+            await account.create_container(_DATABASE, definition)
 
 
 if __name__ == "__main__":

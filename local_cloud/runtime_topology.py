@@ -41,7 +41,7 @@ def runtime_topology(services: Collection[Service] = tuple(Service)) -> Topology
 
 
 def _subscriptions(topic: str, services: Collection[Service]) -> Iterator[Subscription]:
-    for service in services:
+    for service in sorted(services):
         taken = subscription(topic, service)
         if taken:
             filters = [CorrelationFilter(properties={TYPE_PROPERTY: name}) for name in taken]

@@ -24,12 +24,12 @@ from local_cloud.roles import (
     assignments,
 )
 from local_cloud.roles import TABLES as TABLE_SCOPE
+from local_cloud.runtime_containers import runtime_containers
 from local_cloud.runtime_topology import runtime_topology
 from shared.composition.settings import DATABASE
 from shared.contracts.events import BUILT
 from shared.contracts.storage import CONTAINERS, TABLES
 from shared.contracts.values import Service
-from shared.persistence.cosmos_form import PARTITION_FIELDS
 
 Resource = dict[str, Any]
 ROLE_IDS: Final[Mapping[str, str]] = {
@@ -134,15 +134,10 @@ def _accounts() -> Iterator[Resource]:
 def _stores() -> Iterator[Resource]:
     database = {"resource": {"id": DATABASE}}
     yield _resource("cosmos", "sqlDatabases", DATABASE, properties=database)
-    fields = [f"/{name}" for name in PARTITION_FIELDS]
-    for service in sorted(BUILT):
-        for name, paths, kind, ttl in (
-            (service.value, fields, "MultiHash", {"defaultTtl": -1}),
-            (f"{service.value}-leases", ["/id"], "Hash", {}),
-        ):
-            key = {"paths": paths, "kind": kind, "version": 2}
-            content = {"resource": {"id": name, "partitionKey": key, **ttl}}
-            yield _resource("cosmos", "sqlDatabases/containers", DATABASE, name, properties=content)
+    for definition in runtime_containers():
+        content = {"resource": definition}
+        names = (DATABASE, definition["id"])
+        yield _resource("cosmos", "sqlDatabases/containers", *names, properties=content)
     for table in TABLES:
         yield _resource("store", "tableServices/tables", "default", table)
     for container in CONTAINERS:
