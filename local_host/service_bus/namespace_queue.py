@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from local_cloud.broker.message import Disposition, ReceivedMessage
 from local_cloud.broker.receiver_link import ReceiverLink
 from shared.messaging.received_messages import body_of, properties_of, text_of
-from shared.messaging.service_bus_connection import translated_errors
+from shared.messaging.service_bus_connection import WITHIN_S, translated_errors
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusReceivedMessage
@@ -15,11 +16,16 @@ if TYPE_CHECKING:
 
 _WAIT_S: Final = 1.0
 """For a message; a host that stops waits as long."""
+_ATTEMPTS: Final = 2
+"""The first finds out that the link is gone, the second goes by a new one."""
 OpensReceiver = Callable[["ServiceBusClient"], "ServiceBusReceiver"]
 
 
 class NamespaceQueue:
-    """Receives and settles; opened again by the next `receive` after a failure."""
+    """Receives and settles; after a failure opened again by the next `receive`.
+
+    Where messages are held then, it is the same receiver: another could not settle them.
+    """
 
     def __init__(
         self, name: str, client: Callable[[], "ServiceBusClient"], opens: OpensReceiver
@@ -30,6 +36,7 @@ class NamespaceQueue:
         self._opens = opens
         self._receiver: ServiceBusReceiver | None = None
         self._renewer: AutoLockRenewer | None = None
+        self._opening = asyncio.Lock()
         self._held: dict[str, ServiceBusReceivedMessage] = {}
 
     async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
@@ -41,19 +48,24 @@ class NamespaceQueue:
         """
         try:
             async with translated_errors(self._name):
-                if self._receiver is None:
-                    self._receiver = self._opens(self._client())
-                    # Opened by itself: a receive would have the one second for it as well.
-                    await self._receiver.__aenter__()
-                messages = await self._receiver.receive_messages(limit, max_wait_time=_WAIT_S)
+                receiver = await self._opened()
+                messages = await receiver.receive_messages(limit, max_wait_time=_WAIT_S)
         except Exception:
-            await self.close()
+            if not self._held:
+                await self.close()
             raise
         received = [_received(each) for each in messages]
         self._held |= {
             ours.lock_token: theirs for ours, theirs in zip(received, messages, strict=True)
         }
         return received
+
+    async def _opened(self) -> "ServiceBusReceiver":
+        """Return the receiver with its link; a receive would have one second for that as well."""
+        async with self._opening:
+            self._receiver = self._receiver or self._opens(self._client())
+            await self._receiver.__aenter__()
+            return self._receiver
 
     def keep_renewed(self, message: ReceivedMessage, for_s: float) -> None:
         """Renew the lock for the next *for_s*, until the message is settled; a lost one is lost."""
@@ -77,19 +89,26 @@ class NamespaceQueue:
         return [each for each, is_settled in zip(messages, settled, strict=True) if not is_settled]
 
     async def _is_settled(self, message: ReceivedMessage, disposition: Disposition) -> bool:
-        from azure.servicebus.exceptions import ServiceBusError  # noqa: PLC0415  heavy
+        from azure.core.exceptions import AzureError  # noqa: PLC0415  heavy: where used
 
-        held = self._held.pop(message.lock_token, None)
+        held = self._held.get(message.lock_token)
         if held is None or self._receiver is None:
             return False
         try:
-            if disposition is Disposition.COMPLETE:
-                await self._receiver.complete_message(held)
-            else:  # a namespace counts the delivery of what is released unseen, too
-                await self._receiver.abandon_message(held)
-        except ServiceBusError:  # also where the connection is gone: the lock goes with the link
+            async with asyncio.timeout(WITHIN_S):
+                for _ in range(_ATTEMPTS):
+                    with suppress(AzureError, OSError, ValueError):
+                        receiver = await self._opened()
+                        if disposition is Disposition.COMPLETE:
+                            await receiver.complete_message(held)
+                        else:  # a namespace counts the delivery of what is released unseen, too
+                            await receiver.abandon_message(held)
+                        return True
+        except TimeoutError:
             return False
-        return True
+        finally:
+            self._held.pop(message.lock_token, None)
+        return False
 
     async def close(self) -> None:
         """Close the links; what is locked is delivered again when its lock has run out."""

@@ -21,6 +21,7 @@ class Pump(ABC):
         self._invocations = invocations
         self._clock = clock
         self._loop: asyncio.Task[None] | None = None
+        self._pause: asyncio.Future[None] | None = None
 
     @property
     def function(self) -> IndexedFunction:
@@ -50,6 +51,8 @@ class Pump(ABC):
             return
         self._invocations.stopping = True
         self._invocations.changed.set()
+        if self._pause is not None:
+            self._pause.cancel()
         self._interrupt()
         ended = asyncio.ensure_future(self._ended(self._loop))
         grace = asyncio.ensure_future(self._clock.sleep(grace_s))
@@ -73,7 +76,16 @@ class Pump(ABC):
                 if problem.message != waits_for:  # once: it may last until somebody does something
                     _log.warning("%s waits: %s", self.function.name, problem)
                 waits_for = problem.message
-                await self._clock.sleep(_AFTER_A_FAILURE_S)
+                asked_s = problem.retry_after_s if isinstance(problem, Unavailable) else 0.0
+                await self._wait(max(_AFTER_A_FAILURE_S, asked_s))
             except Exception:  # noqa: BLE001  a trigger that stops listening is worse than any
                 _log.exception("receiving for %s failed, goes on", self.function.name)
-                await self._clock.sleep(_AFTER_A_FAILURE_S)
+                await self._wait(_AFTER_A_FAILURE_S)
+
+    async def _wait(self, delay_s: float) -> None:
+        """Return after *delay_s*, or when the pump is stopped."""
+        self._pause = asyncio.ensure_future(self._clock.sleep(delay_s))
+        try:
+            await asyncio.wait([self._pause])
+        finally:
+            self._pause.cancel()
