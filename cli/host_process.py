@@ -277,7 +277,6 @@ def environ_of_host(port: int) -> Mapping[str, str]:
     defaults = {
         # As in Azure; the apps find each other at this address.
         "WEBSITE_HOSTNAME": f"127.0.0.1:{port}",
-        "RUNTIME_TASK_HUB": "FactoryRuntime",
         "RUNTIME_PROFILE": "local",
         "PYTHONUNBUFFERED": "1",
     }

@@ -128,8 +128,6 @@ class Settings(BaseModel):
     """What tokens must name as their audience."""
     gateway_url: Url | None = Field(None, alias=GATEWAY)
     """Where all apps answer under one address; on one machine the own host."""
-    task_hub: str | None = Field(None, alias="RUNTIME_TASK_HUB", pattern=r"^[A-Za-z][A-Za-z0-9]*$")
-    """The Durable task hub that `host.json` names."""
     rate_per_s: Rate = Field(RATE_PER_S, alias="RUNTIME_RATE_PER_S")
     """Requests of a tenant, in a second, at one instance of an app."""
     rate_burst: Rate = Field(BURST, alias="RUNTIME_RATE_BURST")

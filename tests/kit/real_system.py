@@ -72,7 +72,7 @@ class RealSystem:
                 cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={
                     **os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1",
-                    "RUNTIME_TASK_HUB": "FactoryRuntime", "RUNTIME_PROFILE": "local",
+                    "RUNTIME_PROFILE": "local",
                 },
             )  # fmt: skip
 

@@ -86,7 +86,7 @@ class System:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, cwd=tree, stdout=output, stderr=output,
-                env={**os.environ, "PYTHONPATH": str(tree), "RUNTIME_TASK_HUB": "FactoryRuntime"},
+                env={**os.environ, "PYTHONPATH": str(tree)},
             )  # fmt: skip
         try:
             url = self.until(lambda: READY.search(log.read_text()), process)[1]
