@@ -17,6 +17,7 @@ from cli.state_folder import REPOSITORY, StateFolder, read_json
 from local_agent import process_trees
 from local_agent.process_identity import ProcessIdentity
 from shared.kernel.clock import Clock
+from shared.persistence.disk_errors import reason_of
 
 READY_WITHIN_S: Final = 30.0
 STOPPED_WITHIN_S: Final = 15.0
@@ -74,10 +75,17 @@ def start_cloud(folder: StateFolder, options: Sequence[str], clock: Clock) -> in
     Raises:
         Failure: it did not start; the message has its last output.
     """
-    folder.cloud.mkdir(parents=True, exist_ok=True, mode=0o700)
-    settings_file(folder).unlink(missing_ok=True)
+    try:
+        folder.cloud.mkdir(parents=True, exist_ok=True, mode=0o700)
+        settings_file(folder).unlink(missing_ok=True)
+        # Reserves the space in which the reason of a start that fails has room.
+        _log_file(folder).write_text("local cloud starts\n")
+    except OSError as problem:
+        raise Failure(
+            f"{folder.cloud} cannot be written: {reason_of(problem)}", ExitCode.UNAVAILABLE
+        ) from problem
     command = [sys.executable, "-m", "local_cloud", "--state", str(folder.cloud), *options]
-    with _log_file(folder).open("wb") as log:
+    with _log_file(folder).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  our own program
             command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},

@@ -12,12 +12,13 @@ from types import TracebackType
 from typing import Final
 
 from shared.kernel.errors import Unavailable
+from shared.kernel.full_disk import FULL
 
 _RETRY_AFTER_S: Final = 5.0
 """People or retention make space; a second is too soon."""
 _PRIMARY: Final = 0xFF
 _REASONS: Final[Mapping[int, str]] = {
-    sqlite3.SQLITE_FULL: "the disk is full: no space left",
+    sqlite3.SQLITE_FULL: f"{FULL}: no space left",
     sqlite3.SQLITE_IOERR: "the disk refuses it; it may be full, over its quota, or broken",
     sqlite3.SQLITE_READONLY: "the file or its folder is read-only, or was moved",
     sqlite3.SQLITE_CANTOPEN: "the file cannot be opened; its disk may be read-only or full",

@@ -12,6 +12,8 @@ from typing import Final
 from aiohttp import web
 
 from local_cloud.token_endpoint.identities import Identity, LocalIdentities
+from shared.kernel.errors import Unavailable
+from shared.persistence.disk_errors import translated_errors
 
 _API_VERSION: Final = "2019-08-01"
 _RESOURCE: Final = re.compile(r"(?:https|api)://[\w.:/-]{1,240}")
@@ -67,7 +69,11 @@ class TokenEndpoint:
         if problem is not None:
             return _refusal(400, problem)
         resource = request.query["resource"]
-        token, ends = self._identities.token(identity, resource)
+        try:
+            with translated_errors("the key of tokens"):  # made for the first of them
+                token, ends = self._identities.token(identity, resource)
+        except Unavailable as away:
+            return _refusal(503, away.message)
         return web.json_response(
             {
                 "access_token": token,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.kernel.errors import NotFound, TooLarge, Unavailable
+from shared.kernel.full_disk import reason_in
 from shared.kernel.trust import trusting
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ async def translated_errors(entity: str, *, within_s: float = WITHIN_S) -> Async
         raise TooLarge(f"a message to {entity} is over the limit of the namespace") from large
     except exceptions.ServiceBusServerBusyError as busy:
         raise Unavailable(
-            f"Service Bus throttles the requests to {entity}",
+            f"Service Bus throttles the requests to {entity}{reason_in(busy)}",
             retry_after_s=_BUSY_FOR_S,
             throttled=True,
         ) from busy
@@ -102,4 +103,5 @@ async def translated_errors(entity: str, *, within_s: float = WITHIN_S) -> Async
     except (AzureError, OSError, TimeoutError) as away:
         raise Unavailable(
             f"Service Bus does not take the requests to {entity}: {type(away).__name__}"
+            + reason_in(away)
         ) from away

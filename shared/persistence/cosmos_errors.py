@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from shared.kernel.errors import TooLarge, Unavailable
+from shared.kernel.full_disk import reason_in
 from shared.persistence.query_rules import no_continuation
 from shared.persistence.store import AnswerLost, BatchOperation, BatchRefused
 
@@ -102,15 +103,15 @@ def _error_for(
             " minutes only",
             retry_after_s=_GRANTED_WITHIN_S,
         )
-    return _unavailable(status, getattr(failed, "headers", None)) if status in _AWAY else None
+    return _unavailable(failed, getattr(failed, "headers", None)) if status in _AWAY else None
 
 
-def _unavailable(status: int | None, headers: Mapping[str, Any] | None) -> Unavailable:
+def _unavailable(failed: Any, headers: Mapping[str, Any] | None) -> Unavailable:
     retry_after_ms = float((headers or {}).get("x-ms-retry-after-ms") or 1000)
     return Unavailable(
-        f"Cosmos DB answered {status}",
+        f"Cosmos DB answered {failed.status_code}{reason_in(failed)}",
         retry_after_s=retry_after_ms / 1000,
-        throttled=status == HTTPStatus.TOO_MANY_REQUESTS,
+        throttled=failed.status_code == HTTPStatus.TOO_MANY_REQUESTS,
     )
 
 
@@ -125,4 +126,4 @@ def _refusal_of(failed: Any, operations: Sequence[BatchOperation]) -> Exception:
         raise failed
     responses = failed.operation_responses
     retry_after_ms = responses[index].get("retryAfterMilliseconds") if responses else None
-    return _unavailable(status, {"x-ms-retry-after-ms": retry_after_ms})
+    return _unavailable(failed, {"x-ms-retry-after-ms": retry_after_ms})

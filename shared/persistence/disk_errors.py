@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from shared.kernel.errors import Unavailable
+from shared.kernel.full_disk import FULL
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _RETRY_AFTER_S: Final = 5.0
@@ -31,4 +32,4 @@ def translated_errors(what: str) -> Iterator[None]:
 def reason_of(problem: OSError) -> str:
     """Return why the disk refused, without the path, which callers need not know."""
     said = os.strerror(problem.errno) if problem.errno else str(problem)
-    return f"the disk is full ({said})" if problem.errno in _FULL else said
+    return f"{FULL} ({said})" if problem.errno in _FULL else said

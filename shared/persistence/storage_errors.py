@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from shared.kernel.errors import TooLarge, Unavailable
+from shared.kernel.full_disk import reason_in
 
 WITHIN_S: Final = 20.0
 """One call of an SDK, with its retries: an answer that comes in drops is none."""
@@ -59,7 +60,7 @@ def _error_for(what: str, failed: Any) -> Exception:
         return Unavailable(f"{what} cannot be reached: {type(failed).__name__}")
     if status in _AWAY or code == _OVERTAKEN or status < HTTPStatus.BAD_REQUEST:
         return Unavailable(
-            f"{what}: the service answered {status} {code}".rstrip(),
+            f"{what}: the service answered {status} {code}".rstrip() + reason_in(failed),
             retry_after_s=_retry_after_s(failed.response.headers if failed.response else {}),
             throttled=status == HTTPStatus.TOO_MANY_REQUESTS or code == _BUSY,
         )

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from shared.kernel.errors import Invalid, NotFound, Unavailable
+from shared.kernel.full_disk import reason_in
 from shared.vault.port import SecretDeleted, SecretDisabled
 
 _RETRY_AFTER_MAX_S: Final = 60.0
@@ -71,7 +72,7 @@ def _error_for(failed: Any) -> Exception:
         return Invalid(f"Key Vault refuses it ({getattr(failed.error, 'code', None)})")
     retry_after_s = _RETRY_FORBIDDEN_S if status == HTTPStatus.FORBIDDEN else 1.0
     return Unavailable(
-        f"Key Vault answered {status} {reason}".rstrip(),
+        f"Key Vault answered {status} {reason}".rstrip() + reason_in(failed),
         retry_after_s=_retry_after_s(failed, retry_after_s),
         throttled=status == HTTPStatus.TOO_MANY_REQUESTS,
     )

@@ -28,6 +28,7 @@ from shared.persistence.storage_account import StorageAccount
 from shared.persistence.store import Partition, Upsert
 from shared.persistence.tables import TableRow
 from tests.kit.real_system import free_port
+from tests.kit.small_disk import fill, small_disk
 
 pytestmark = pytest.mark.real
 PARTITION = Partition("tenant", "environment")
@@ -189,6 +190,19 @@ def test_a_state_folder_that_cannot_be_used_is_named(folder: StateFolder) -> Non
 
     assert code == 6
     assert f"{folder.cloud} cannot be used: Is a directory" in said["error"]["message"]
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        state = state_folder_at(disk / "state")
+        state.create()
+        state.cloud.mkdir()
+        fill(disk)
+
+        code, said = run(state, "cloud up")
+
+    assert code == 6
+    assert "the disk is full" in said["error"]["message"]
 
 
 def test_without_a_cloud_there_are_no_settings(folder: StateFolder) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from local_agent.state_files import SiteFolder, write_atomically
@@ -16,15 +17,25 @@ from local_cloud.broker.topology import Queue, Topology
 from local_cloud.sqlite.database import Database
 from local_cloud.sqlite.store import SqliteStore
 from local_cloud.sqlite.table import SqliteTable
+from local_cloud.token_endpoint.identities import LocalIdentities
+from local_cloud.token_endpoint.server import TokenEndpoint
 from local_host.state_lock import StateLock
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
 from shared.messaging.broker import OutgoingMessage
+from shared.messaging.service_bus import ServiceBusMessages
+from shared.persistence.azure_blobs import AzureBlobs
+from shared.persistence.azure_tables import AzureTable
+from shared.persistence.storage_account import StorageAccount
 from shared.persistence.store import Partition, Upsert
 from shared.persistence.tables import TableRow
+from shared.vault.port import SecretValue
 from tests.kit.cosmos import wired
+from tests.kit.key_vault import VaultWire, wired_vault
+from tests.kit.service_bus_wire import served
 from tests.kit.small_disk import fill, make_read_only, small_disk
+from tests.kit.storage_wire import wired_storage
 
 pytestmark = pytest.mark.real
 HOME = Partition("acme", "-", "-")
@@ -103,11 +114,79 @@ async def test_the_cosmos_endpoint_answers_503_while_its_disk_is_full(tmp_path: 
         async with wired(SystemClock(), folder) as wire:
             store = wire.store()
             filler = fill(folder)
-            with pytest.raises(Unavailable, match="Cosmos DB answered 503"):
+            with pytest.raises(Unavailable, match="Cosmos DB answered 503: the disk is full"):
                 await store.batch(HOME, [Upsert("d", {"text": BULK})])
 
             filler.unlink()
             await store.batch(HOME, [Upsert("d", {"text": BULK})])
+
+
+async def test_storage_says_that_its_disk_is_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as folder:
+        async with wired_storage(folder) as wire:
+            account = StorageAccount(connection_string=wire.connection_string())
+            await account.create_table("audit")
+            await account.create_container("files")
+            table = AzureTable(account, "audit")
+            blobs = AzureBlobs(account, "files", SystemEntropy())
+            await table.upsert([TableRow("p", "r", BULKY)])
+            await blobs.put("a/b", _bytes())
+            fill(folder)
+
+            with pytest.raises(Unavailable, match="503 ServerBusy: the disk is full"):
+                await table.upsert([TableRow("p", "r", BULKY)])
+            with pytest.raises(Unavailable, match="503 ServerBusy: the disk is full"):
+                await blobs.put("a/c", _bytes())
+            await account.close()
+
+
+async def test_key_vault_says_that_its_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fill_it(wire: VaultWire) -> None:
+        for number in range(200):
+            await wire.client.set(f"s{number}", SecretValue("x" * 25_000))
+
+    with small_disk(tmp_path / "disk") as folder:
+        async with wired_vault(folder, SystemClock(), monkeypatch) as wire:
+            await wire.client.set("first", SecretValue("x"))
+            fill(folder)
+
+            with pytest.raises(Unavailable, match="Key Vault answered 503: the disk is full"):
+                await fill_it(wire)
+
+
+async def test_the_tokens_of_identities_say_that_their_disk_is_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as folder:
+        endpoint = TokenEndpoint(
+            LocalIdentities(folder, SystemClock(), SystemEntropy()), ["catalog"], 0
+        )
+        await endpoint.start()
+        fill(folder)
+        async with aiohttp.ClientSession() as session:
+            answer = await session.get(
+                f"{endpoint.url}?api-version=2019-08-01&resource=https://vault.azure.net",
+                headers={"X-IDENTITY-HEADER": endpoint.environ_of("catalog")["IDENTITY_HEADER"]},
+            )
+            said = await answer.json()
+        await endpoint.stop()
+
+    assert answer.status == 503
+    assert "the disk is full" in said["message"]
+
+
+@pytest.mark.usefixtures("collected_connections")
+async def test_service_bus_says_that_its_disk_is_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as folder:
+        database = Database(folder / "broker.db")
+        async with served(Topology(queues=(Queue("q"),)), database) as wire:
+            sender = ServiceBusMessages(connection_string=wire.endpoint.connection_string)
+            fill(folder)
+
+            with pytest.raises(Unavailable, match="the requests to q: the disk is full"):
+                await sender.send("q", [OutgoingMessage(BULK.encode(), "id")])
+            await sender.close()
+        database.close()
 
 
 @pytest.mark.parametrize(
