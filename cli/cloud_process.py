@@ -9,6 +9,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
@@ -16,23 +17,19 @@ from cli.host_process import find_holder, log_tail, pause
 from cli.state_folder import REPOSITORY, StateFolder, read_json
 from local_agent import process_trees
 from local_agent.process_identity import ProcessIdentity
+from local_cloud.process import ADDRESSES, APP_SETTINGS, IDENTITY_SETTINGS, LOCK, PORTS
 from shared.kernel.clock import Clock
 from shared.persistence.disk_errors import reason_of
 
 READY_WITHIN_S: Final = 30.0
 STOPPED_WITHIN_S: Final = 15.0
-BUS: Final = frozenset({"service-bus", "service-bus-tls"})
-SERVICES: Final = BUS | {
-    *("cosmos", "cosmos-https", "blob", "blob-https", "table", "table-https"),
-    *("key-vault", "token"),
-}
-"""Names of the options that choose a port, without `-port`."""
+_BUS: Final = frozenset({"service-bus", "service-bus-tls"})
 _POLL_INTERVAL_S: Final = 0.05
 
 
 def find_cloud(folder: StateFolder) -> ProcessIdentity | None:
     """Return the process of the local cloud of *folder*, None where none runs."""
-    return find_holder(folder.cloud / "cloud.lock")
+    return find_holder(folder.cloud / LOCK)
 
 
 def app_settings(folder: StateFolder) -> Mapping[str, str] | None:
@@ -48,12 +45,12 @@ def identity_settings(folder: StateFolder) -> Mapping[str, Mapping[str, str]]:
 
 def identity_settings_file(folder: StateFolder) -> Path:
     """Return where the local cloud of *folder* writes the settings of each identity."""
-    return folder.cloud / "identity-settings.json"
+    return folder.cloud / IDENTITY_SETTINGS
 
 
 def addresses(folder: StateFolder) -> Mapping[str, str]:
     """Return where the services of the local cloud of *folder* listen."""
-    return read_json(folder.cloud / "addresses.json") or {}
+    return read_json(folder.cloud / ADDRESSES) or {}
 
 
 def cloud_options(folder: StateFolder, ports: Mapping[str, int] | None = None) -> Sequence[str]:
@@ -62,11 +59,22 @@ def cloud_options(folder: StateFolder, ports: Mapping[str, int] | None = None) -
     Without AMQP in this Python, Service Bus is left out.
     """
     given = ports or {}
-    served = SERVICES if find_spec("proton") is not None else SERVICES - BUS
-    chosen = [
-        part for name in sorted(served) for part in (f"--{name}-port", str(given.get(name, 0)))
-    ]
+    served = [name for name in PORTS if name not in _BUS or find_spec("proton") is not None]
+    chosen = [part for name in served for part in (f"--{name}-port", str(given.get(name, 0)))]
     return [*chosen, "--agent-folder", str(folder.path)]
+
+
+def other_port(folder: StateFolder, ports: Mapping[str, int]) -> str | None:
+    """Return the first service of the running cloud that is not on its port in *ports*."""
+    listening = {name: urlsplit(addresses(folder).get(name, "")).port for name in PORTS.values()}
+    return next(
+        (
+            service
+            for name, service in PORTS.items()
+            if ports.get(name, 0) not in {0, listening[service]}
+        ),
+        None,
+    )
 
 
 def start_cloud(folder: StateFolder, options: Sequence[str], clock: Clock) -> int:
@@ -121,7 +129,7 @@ def stop_cloud(folder: StateFolder, clock: Clock) -> int | None:
 
 def settings_file(folder: StateFolder) -> Path:
     """Return where the local cloud of *folder* writes the settings of apps."""
-    return folder.cloud / "app-settings.json"
+    return folder.cloud / APP_SETTINGS
 
 
 def _log_file(folder: StateFolder) -> Path:

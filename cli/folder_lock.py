@@ -37,6 +37,23 @@ def folder_lock(folder: StateFolder, clock: Clock) -> Iterator[bool]:
             os.close(lock)
 
 
+@contextmanager
+def sole_command(folder: StateFolder, clock: Clock) -> Iterator[None]:
+    """Hold the lock of *folder* for a command that starts something.
+
+    Raises:
+        Failure: another command does not end, or this user cannot write there.
+    """
+    with folder_lock(folder, clock) as is_ours:
+        if not is_ours:
+            raise Failure(
+                "another `up` or `down` of this state folder does not end",
+                ExitCode.CONFLICT,
+                remedy="`runtimectl down`, then again",
+            )
+        yield
+
+
 def _take(folder: StateFolder) -> int | None:
     try:
         return take_lock(folder.private / "lock")

@@ -51,8 +51,8 @@ _ALIVE: Final = "/v1/platform/environments/alive"
 _TAIL_LINES: Final = 15
 
 
-PROCESSES: Final = "processesPerApp"
-"""In the record of a host; absent or 0: one host for all apps."""
+_PROCESSES: Final = "processesPerApp"
+"""0: one host for all apps."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,29 @@ def last_port(folder: StateFolder) -> int | None:
     return None if record is None else int(record["port"])
 
 
-def processes_per_app(folder: StateFolder) -> int:
-    """Return how many processes the last host of *folder* had of each app; 0: one for all."""
-    record = read_json(folder.host_file)
-    return 0 if record is None else int(record.get(PROCESSES, 0))
+def processes_per_app(folder: StateFolder) -> int | None:
+    """Return how many processes of each app *folder* was last started with; None: never was.
+
+    0 is one host for all apps.
+    """
+    # Earlier versions wrote it to the record of a host that had started.
+    record = read_json(folder.kind_file) or read_json(folder.host_file)
+    return None if record is None else int(record.get(_PROCESSES, 0))
+
+
+def record_processes(folder: StateFolder, count: int) -> None:
+    """Keep that *folder* is started with *count* processes of each app."""
+    write_private(folder.kind_file, {_PROCESSES: count})
+
+
+def refuse_unrecorded(folder: StateFolder) -> None:
+    """Raise Failure where a host runs that no `up` has recorded."""
+    if (unrecorded := find_process(folder)) is not None:
+        raise Failure(
+            f"a host runs here already, with pid {unrecorded.pid}, which no `up` saw to its end",
+            ExitCode.CONFLICT,
+            remedy="stop it first: `runtimectl down`",
+        )
 
 
 def start_host(
@@ -145,16 +164,8 @@ def start_host(
     """Start *program* in a session of its own, and return it when it answers.
 
     Raises:
-        Failure: one runs that no `up` has recorded, the port is in use, or the host did not start;
-            the message has its last output.
+        Failure: the port is in use, or the host did not start; the message has its last output.
     """
-    folder.create()
-    if (unrecorded := find_process(folder)) is not None:
-        raise Failure(
-            f"a host runs here already, with pid {unrecorded.pid}, which no `up` saw to its end",
-            ExitCode.CONFLICT,
-            remedy="stop it first: `runtimectl down`",
-        )
     _end_instances(folder)
     port = _resolve_port(port)
     token = entropy.uuid().hex
@@ -191,7 +202,6 @@ def start_host(
             "port": port,
             "url": url,
             "startedAt": host.started_at,
-            PROCESSES: program.processes_per_app,
         },
     )
     return host
@@ -219,7 +229,7 @@ def stop_host(folder: StateFolder, clock: Clock) -> int | None:
 def _end_instances(folder: StateFolder) -> None:
     """Kill instances of the last front end that did not end with it, as one that hangs does not."""
     record = read_json(folder.host_file)
-    if record is not None and record.get(PROCESSES):
+    if record is not None and processes_per_app(folder):
         process_trees.kill_by_token({record["token"]})
 
 

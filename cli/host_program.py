@@ -9,34 +9,68 @@ from cli.cloud_process import (
     identity_settings_file,
     settings_file,
     start_cloud,
+    stop_cloud,
 )
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.host_process import HostProgram, processes_per_app
+from cli.host_process import (
+    HostProcess,
+    HostProgram,
+    processes_per_app,
+    record_processes,
+    refuse_unrecorded,
+    start_host,
+)
 from cli.state_folder import REPOSITORY, StateFolder
 from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
 
 
-def program_of(folder: StateFolder, asked: int | None, clock: Clock) -> HostProgram:
-    """Return what to start for *folder*, with *asked* processes of each app; None: as last.
+def start_system(
+    folder: StateFolder, asked: int | None, port: int, clock: Clock, entropy: Entropy
+) -> HostProcess:
+    """Start the host of *folder*, with *asked* processes of each app; None: as last.
 
-    With processes of each app, it starts the local cloud where none runs, and writes the packages.
+    With processes of each app, it starts the local cloud too where none runs, and stops it again
+    where the host does not start.
 
     Raises:
-        Failure: the data of *folder* are of the other kind, or the local cloud does not start.
+        Failure: the data of *folder* are of the other kind, a host runs that no `up` has recorded,
+            or something does not start.
     """
+    folder.create()
+    refuse_unrecorded(folder)
     count = _count(folder, asked)
+    if count:
+        _check_amqp()
+    # First: what is started next keeps data of this kind.
+    record_processes(folder, count)
     if not count:
         # The histories and the administration of all tenants need the host's own keys.
-        return HostProgram("local_host", (str(REPOSITORY), "--auth"))
+        program = HostProgram("local_host", (str(REPOSITORY), "--auth"))
+        return start_host(folder, program, port, clock, entropy)
+    had_cloud = find_cloud(folder) is not None
+    try:
+        if not had_cloud:
+            start_cloud(folder, cloud_options(folder), clock)
+        return start_host(folder, _front_end(folder, count), port, clock, entropy)
+    except BaseException:
+        if not had_cloud:
+            stop_cloud(folder, clock)
+        raise
+
+
+def _check_amqp() -> None:
     if find_spec("proton") is None:
         raise Failure(
             "processes of each app need a local Service Bus, and python-qpid-proton is missing",
             ExitCode.USAGE,
             remedy="with a C compiler: pip install -r requirements/cloud.txt",
         )
-    if find_cloud(folder) is None:
-        start_cloud(folder, cloud_options(folder), clock)
+
+
+def _front_end(folder: StateFolder, count: int) -> HostProgram:
+    """Return the front end of *count* processes of each app, whose packages are written."""
     packages = [str(package) for package in _write_packages(folder.path / "packages")]
     arguments = (
         *packages,
@@ -49,8 +83,8 @@ def program_of(folder: StateFolder, asked: int | None, clock: Clock) -> HostProg
 
 def _count(folder: StateFolder, asked: int | None) -> int:
     known = processes_per_app(folder)
-    if asked is None or not folder.host_file.exists():
-        return asked or known
+    if asked is None or known is None:
+        return asked or known or 0
     if bool(asked) != bool(known):
         kept = "in the local cloud" if known else "in the host of all apps"
         raise Failure(

@@ -36,6 +36,11 @@ class StateFolder:
         return self.private / "host.json"
 
     @property
+    def kind_file(self) -> Path:
+        """How many processes each app has: written before the first start, as data follow it."""
+        return self.private / "kind.json"
+
+    @property
     def host_lock(self) -> Path:
         """Held by the host while it runs; it has its process id."""
         return self.path / "host.lock"

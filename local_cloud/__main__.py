@@ -28,43 +28,24 @@ from local_cloud.infrastructure.endpoint import engine_of, serve_engine
 from local_cloud.kept_ports import kept_port, last_addresses
 from local_cloud.listeners import NotInstalled, PortTaken, StoragePorts
 from local_cloud.private_files import write_private
+from local_cloud.process import ADDRESSES, APP_SETTINGS, IDENTITY_SETTINGS, LOCK, PORTS
 from local_cloud.runtime_containers import runtime_containers
 from local_cloud.runtime_topology import runtime_topology
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
 from shared.contracts.events import BUILT
-from shared.contracts.storage import CONTAINERS, TABLES
+from shared.contracts.storage import CONTAINERS, DATABASE, TABLES
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
 from shared.persistence.disk_errors import reason_of
 from shared.persistence.lock_files import read_owner, take_lock, write_owner
 
-LOCK: Final = "cloud.lock"
-APP_SETTINGS: Final = "app-settings.json"
-IDENTITY_SETTINGS: Final = "identity-settings.json"
-ADDRESSES: Final = "addresses.json"
 AGENT_FOLDER: Final = "RUNTIME_AGENT_FOLDER"
 ENGINE_FOLDER: Final = "RUNTIME_ENGINE_FOLDER"
 EXIT_USAGE: Final = 2
 EXIT_STATE_IN_USE: Final = 4
-_DATABASE: Final = "runtime"
 _log = logging.getLogger(__name__)
-
-
-_PORTS: Final[Mapping[str, str]] = {
-    "cosmos_port": "Cosmos DB",
-    "cosmos_https_port": "Cosmos DB by identity",
-    "service_bus_port": "Service Bus",
-    "service_bus_tls_port": "Service Bus by identity",
-    "blob_port": "Blob storage",
-    "blob_https_port": "Blob storage by identity",
-    "table_port": "Table storage",
-    "table_https_port": "Table storage by identity",
-    "key_vault_port": "Key Vault",
-    "token_port": "tokens",
-}
-"""The options that choose a port, by the service whose it is."""
 
 
 def main() -> int:
@@ -95,10 +76,11 @@ def _run(asked: argparse.Namespace, state: Path) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local_cloud", description="Run a local cloud.")
     parser.add_argument("--state", type=Path, default=Path(".factory/cloud"), help="its folder")
-    for name, service in _PORTS.items():
-        is_bus = name == "service_bus_port"
+    for name, service in PORTS.items():
+        is_bus = name == "service-bus"
         parser.add_argument(
-            f"--{name.replace('_', '-')}",
+            f"--{name}-port",
+            dest=name,
             type=int,
             default=None if is_bus else 0,
             help=f"of {service}; 0: that of the last start, at the first any free one"
@@ -115,24 +97,24 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settings(asked: argparse.Namespace, state: Path) -> CloudSettings:
     """Return what *asked* names, with the ports of the last start where it names none."""
-    addresses = last_addresses(state / ADDRESSES)
+    addresses, given = last_addresses(state / ADDRESSES), vars(asked)
     ports = {
-        name: kept_port(addresses, service) if getattr(asked, name) == 0 else getattr(asked, name)
-        for name, service in _PORTS.items()
+        name: kept_port(addresses, service) if given[name] == 0 else given[name]
+        for name, service in PORTS.items()
     }
     return CloudSettings(
         runtime_topology(BUILT),
-        ports["cosmos_port"],
-        ports["service_bus_port"],
-        StoragePorts(ports["blob_port"], ports["table_port"]),
+        ports["cosmos"],
+        ports["service-bus"],
+        StoragePorts(ports["blob"], ports["table"]),
         kept_keys(state / "accounts"),
         IdentityPorts(
-            tokens=ports["token_port"],
-            key_vault=ports["key_vault_port"],
-            cosmos=ports["cosmos_https_port"],
-            service_bus=ports["service_bus_tls_port"],
-            tables=ports["table_https_port"],
-            blobs=ports["blob_https_port"],
+            tokens=ports["token"],
+            key_vault=ports["key-vault"],
+            cosmos=ports["cosmos-https"],
+            service_bus=ports["service-bus-tls"],
+            tables=ports["table-https"],
+            blobs=ports["blob-https"],
         ),
     )
 
@@ -185,12 +167,12 @@ async def declare(storage: LocalStorage) -> None:
     for container in CONTAINERS:
         storage.blobs(container)
     account = Account(storage)
-    if all(known["id"] != _DATABASE for known in account.databases()):
-        account.create_database(_DATABASE)
-    present = {container.name for container in account.containers(_DATABASE)}
+    if all(known["id"] != DATABASE for known in account.databases()):
+        account.create_database(DATABASE)
+    present = {container.name for container in account.containers(DATABASE)}
     for definition in runtime_containers():
         if definition["id"] not in present:
-            await account.create_container(_DATABASE, definition)
+            await account.create_container(DATABASE, definition)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,12 @@ from typing import Final
 from shared.contracts.commands import COMMANDS
 from shared.contracts.entities import RUNTIME_EVENTS, command_queue
 from shared.contracts.events import BUILT, EVENTS, subscription
-from shared.contracts.storage import ARTIFACTS, AUDIT, HEALTH_SAMPLES
+from shared.contracts.storage import ARTIFACTS, AUDIT, DATABASE, HEALTH_SAMPLES
 from shared.contracts.values import Service
 from shared.messaging.entity_path import subscription_path
 
 OPERATOR: Final = "operator"
 """The identity of a person who looks, replays dead letters and sets secrets."""
-DATABASE: Final = "runtime"
 COSMOS_DB: Final = "cosmos-db"
 SERVICE_BUS: Final = "service-bus"
 TABLES: Final = "tables"

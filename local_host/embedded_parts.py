@@ -8,7 +8,8 @@ from typing import Final, Protocol
 from local_host.agent_process import AgentProcess
 from shared.composition.keys import key_source
 from shared.composition.parts import PartNotSupported
-from shared.composition.settings import DATABASE, Settings
+from shared.composition.settings import Settings
+from shared.contracts.storage import DATABASE
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
 from shared.kernel.clock import Clock

@@ -26,9 +26,8 @@ from local_cloud.roles import (
 from local_cloud.roles import TABLES as TABLE_SCOPE
 from local_cloud.runtime_containers import runtime_containers
 from local_cloud.runtime_topology import runtime_topology
-from shared.composition.settings import DATABASE
 from shared.contracts.events import BUILT
-from shared.contracts.storage import CONTAINERS, TABLES
+from shared.contracts.storage import CONTAINERS, DATABASE, TABLES
 from shared.contracts.values import Service
 
 Resource = dict[str, Any]

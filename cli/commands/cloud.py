@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import Annotated, Any, Final
 
@@ -13,13 +14,14 @@ from cli.cloud_process import (
     cloud_options,
     find_cloud,
     identity_settings,
+    other_port,
     start_cloud,
     stop_cloud,
 )
 from cli.cloud_services import answers
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.folder_lock import folder_lock
+from cli.folder_lock import folder_lock, sole_command
 from cli.options import Commands, Invocation
 from cli.output import note
 from cli.state_folder import StateFolder
@@ -56,24 +58,30 @@ def up(
 ) -> None:
     """Start the local cloud in the background, or show the one that runs."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
-    with folder_lock(folder, clock):
+    ports = {
+        "cosmos": cosmos_port,
+        "cosmos-https": cosmos_https_port,
+        "blob": blob_port,
+        "blob-https": blob_https_port,
+        "table": table_port,
+        "table-https": table_https_port,
+        "key-vault": key_vault_port,
+        "token": token_port,
+        "service-bus": service_bus_port,
+        "service-bus-tls": service_bus_tls_port,
+    }
+    with sole_command(folder, clock):
         is_new = find_cloud(folder) is None
         if is_new:
             if find_spec("proton") is None:
                 note("without Service Bus: requirements/cloud.txt is not installed")
-            ports = {
-                "cosmos": cosmos_port,
-                "cosmos-https": cosmos_https_port,
-                "blob": blob_port,
-                "blob-https": blob_https_port,
-                "table": table_port,
-                "table-https": table_https_port,
-                "key-vault": key_vault_port,
-                "token": token_port,
-                "service-bus": service_bus_port,
-                "service-bus-tls": service_bus_tls_port,
-            }
             start_cloud(folder, cloud_options(folder, ports), clock)
+        elif service := other_port(folder, ports):
+            raise Failure(
+                f"the local cloud runs already, with another port of {service}",
+                ExitCode.CONFLICT,
+                remedy="stop it first: `runtimectl cloud down`",
+            )
     invocation.show(_shown(folder, "ready" if is_new else "was running already"))
 
 
@@ -81,7 +89,9 @@ def up(
 def down(invocation: Invocation) -> None:
     """Stop the local cloud; what it keeps is there after the next `cloud up`."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
-    pid = stop_cloud(folder, clock) if folder.path.is_dir() else None
+    # What `cloud up` starts just now is stopped when it runs, or when that hangs.
+    with folder_lock(folder, clock) if folder.path.is_dir() else nullcontext():
+        pid = stop_cloud(folder, clock) if folder.path.is_dir() else None
     invocation.show({"cloud": f"stopped (pid {pid})" if pid else "did not run"})
 
 

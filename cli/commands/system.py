@@ -12,8 +12,8 @@ from cli import host_process
 from cli.cloud_process import stop_cloud
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.folder_lock import folder_lock
-from cli.host_program import program_of
+from cli.folder_lock import folder_lock, sole_command
+from cli.host_program import start_system
 from cli.options import Invocation
 from cli.output import note
 from cli.session import ROLES, log_in, read_login
@@ -55,20 +55,13 @@ def up(
     """Start the system in the background, or show the one that runs."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
     started_s = clock.monotonic_s()
-    with folder_lock(folder, clock) as is_ours:
-        if not is_ours:
-            raise Failure(
-                "another `up` or `down` of this state folder does not end",
-                ExitCode.CONFLICT,
-                remedy="`runtimectl down`, then `runtimectl up`",
-            )
+    with sole_command(folder, clock):
         host = host_process.find_host(folder)
         is_new = host is None
         if host is None:
             if port is None:
                 port = host_process.last_port(folder) or DEFAULT_PORT
-            program = program_of(folder, processes_per_app, clock)
-            host = host_process.start_host(folder, program, port, clock, SystemEntropy())
+            host = start_system(folder, processes_per_app, port, clock, SystemEntropy())
     if not is_new and port not in {None, 0, host.port}:
         raise Failure(
             f"the system runs already, on port {host.port}",
@@ -101,7 +94,7 @@ def up(
 def down(invocation: Invocation) -> None:
     """Stop the host, its agent, every workload and every proxy; `up` starts them again.
 
-    A local cloud that `up` has started is stopped as well.
+    Where each app has processes of its own, the local cloud is stopped as well.
     """
     folder, clock = invocation.session.state_folder, invocation.session.clock
     # What `up` starts just now is stopped when it runs, or when that hangs.

@@ -12,7 +12,8 @@ from shared.composition.embedded import is_embedded
 from shared.composition.identity import Identity
 from shared.composition.keys import key_source
 from shared.composition.parts import PartNotSupported
-from shared.composition.settings import DATABASE, Settings
+from shared.composition.settings import Settings
+from shared.contracts.storage import DATABASE
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy

@@ -1,6 +1,9 @@
-"""The tables and the blob containers of the platform's storage account."""
+"""The database, the tables and the blob containers in which the platform keeps everything."""
 
 from typing import Final
+
+DATABASE: Final = "runtime"
+"""The one Cosmos DB database; it has a container, and one for leases, of each service."""
 
 AUDIT: Final = "audit"
 """The audit trails of all services."""

@@ -7,7 +7,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from shared.composition.service import Service
-from shared.composition.settings import DATABASE
+from shared.contracts.storage import DATABASE
 from shared.messaging.due_dates import DueDates
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.cosmos_form import documents_of

@@ -14,7 +14,7 @@ import pytest
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.folder_lock import folder_lock
+from cli.folder_lock import folder_lock, sole_command
 from cli.host_process import find_process, stop_host, stop_workloads
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from local_agent.agent_lock import has_agent, held_lock
@@ -168,6 +168,17 @@ def test_a_command_that_hangs_is_waited_for_within_a_bound(shell: Shell) -> None
     ):
         assert is_first
         assert not is_second
+
+
+def test_nothing_is_started_beside_a_command_that_hangs(shell: Shell) -> None:
+    with (
+        folder_lock(shell.folder, CLOCK),
+        pytest.raises(Failure, match="does not end") as refused,
+        sole_command(shell.folder, HandClock()),
+    ):
+        pytest.fail("it has begun")
+
+    assert refused.value.exit_code is ExitCode.CONFLICT
 
 
 def test_down_makes_no_folder(shell: Shell) -> None:

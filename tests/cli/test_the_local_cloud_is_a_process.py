@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from cli.cloud_process import addresses, find_cloud, stop_cloud
+from cli.cloud_process import addresses, app_settings, find_cloud, stop_cloud
+from cli.exit_codes import ExitCode
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from shared.composition.settings import read_settings
 from shared.contracts.storage import ARTIFACTS, AUDIT
@@ -81,6 +82,34 @@ def test_a_second_up_shows_the_cloud_that_runs(folder: StateFolder) -> None:
     _, second = run(folder, "cloud up")
 
     assert second == {**first, "status": "was running already"}
+
+
+def test_a_running_cloud_is_not_moved_to_another_port(folder: StateFolder) -> None:
+    run(folder, "cloud up")
+    at = addresses(folder)["Cosmos DB"].rstrip("/").rpartition(":")[2]
+
+    same, _ = run(folder, f"cloud up --cosmos-port {at}")
+    other, said = run(folder, f"cloud up --cosmos-port {free_port()}")
+
+    assert (same, other) == (0, ExitCode.CONFLICT)
+    assert "another port of Cosmos DB" in said["error"]["message"]
+
+
+def test_a_system_that_does_not_start_leaves_no_cloud_and_its_folder_of_one_kind(
+    folder: StateFolder,
+) -> None:
+    pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        taken = other.getsockname()[1]
+        failed, said = run(folder, f"up --processes-per-app 1 --port {taken}")
+    kept = app_settings(folder)
+    refused, _ = run(folder, "up --processes-per-app 0 --port 0")
+
+    assert failed == ExitCode.CONFLICT
+    assert "is in use" in said["error"]["message"]
+    assert kept is not None  # a cloud was there
+    assert find_cloud(folder) is None
+    assert refused == ExitCode.CONFLICT
 
 
 def test_of_two_that_start_it_at_once_both_get_the_one_cloud(folder: StateFolder) -> None:

@@ -12,9 +12,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from shared.composition.settings import DATABASE
 from shared.contracts.health import ServiceHealth
-from shared.contracts.storage import ARTIFACTS
+from shared.contracts.storage import ARTIFACTS, DATABASE
 from shared.kernel.errors import Conflict
 from shared.messaging.envelope import Envelope
 from shared.messaging.outbox import OUTBOX_TYPE

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 
 from local_cloud.storage import LocalStorage
-from shared.composition.settings import DATABASE
+from shared.contracts.storage import DATABASE
 
 Copy = Mapping[str, sqlite3.Connection]
 

@@ -18,8 +18,9 @@ from function_apps.health import function_app as health
 from function_apps.health.triggers import blueprint as health_triggers
 from local_cloud.roles import COSMOS_DB, KEY_VAULT, OPERATOR, Role, assignments, container_scope
 from shared.composition.azure import AzureParts
-from shared.composition.settings import DATABASE, Need, Settings, read_settings
+from shared.composition.settings import Need, Settings, read_settings
 from shared.contracts.events import BUILT
+from shared.contracts.storage import DATABASE
 from shared.contracts.values import Service
 from shared.messaging.entity_path import subscription_path
 from shared.persistence.blobs import Blobs

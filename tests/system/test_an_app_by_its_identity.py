@@ -20,8 +20,8 @@ from cli.client import Client
 from cli.cloud_process import stop_cloud
 from cli.failure import Failure
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
-from shared.composition.settings import DATABASE
 from shared.contracts.events import RUNTIME_EVENTS
+from shared.contracts.storage import DATABASE
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import environment_id
 from shared.persistence.cosmos_store import CosmosStore
