@@ -109,9 +109,9 @@ def _stored(folder: Path, prefix: str) -> Iterator[StoredBlob]:
             blob = path.relative_to(folder).as_posix()
             if blob.startswith(prefix):
                 with suppress(FileNotFoundError):  # it was deleted just now
-                    found = path.stat()
-                    stored_at = datetime.fromtimestamp(found.st_mtime, UTC)
-                    yield StoredBlob(blob, found.st_size, stored_at)
+                    status = path.stat()
+                    stored_at = datetime.fromtimestamp(status.st_mtime, UTC)
+                    yield StoredBlob(blob, status.st_size, stored_at)
 
 
 async def _chunks(path: Path) -> AsyncIterator[bytes]:

@@ -23,7 +23,7 @@ def kept_port(addresses: Mapping[str, object], service: str) -> int:
 def last_addresses(file: Path) -> Mapping[str, object]:
     """Return where each service listened last; empty where *file* is absent or damaged."""
     try:
-        found = json.loads(read_plain(file))
+        addresses = json.loads(read_plain(file))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return addresses if isinstance(addresses, dict) else {}

@@ -56,8 +56,8 @@ def requirements(foreign: Iterable[str], *, with_exporters: bool = False) -> str
 
 def lines_of(lock: Path, names: Iterable[str]) -> str:
     """Return the lines that *lock* has for the distributions *names*, with their hashes."""
-    found = _locked(lock)
-    return "".join(line for name in names for line in found[name])
+    locked = _locked(lock)
+    return "".join(line for name in names for line in locked[name])
 
 
 def _required_by(name: str) -> Iterable[str]:
@@ -80,12 +80,12 @@ def _applies(requirement: Requirement) -> bool:
 @cache
 def _locked(lock: Path) -> Mapping[str, list[str]]:
     """Return the lines of each distribution in *lock*, with their hashes, that apply there."""
-    found: dict[str, list[str]] = {}
+    lines: dict[str, list[str]] = {}
     for block in _blocks(lock.read_text()):
         requirement = Requirement(block.partition("\\")[0])
         if _applies(requirement):
-            found.setdefault(canonicalize_name(requirement.name), []).append(block)
-    return found
+            lines.setdefault(canonicalize_name(requirement.name), []).append(block)
+    return lines
 
 
 def _blocks(lock: str) -> Iterable[str]:
@@ -117,12 +117,12 @@ def _owners() -> Mapping[str, str]:
 
     A folder without `__init__.py` may be several distributions' (`azure`), and is nobody's.
     """
-    found: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for name in _locked(LOCK):
         for file in distribution(name).files or ():
             path = PurePath(file)
             if path.name == "__init__.py":
-                found[".".join(path.parent.parts)] = name
+                owners[".".join(path.parent.parts)] = name
             elif path.suffix in {".py", ".so"}:
-                found[".".join((*path.parent.parts, path.name.partition(".")[0]))] = name
-    return found
+                owners[".".join((*path.parent.parts, path.name.partition(".")[0]))] = name
+    return owners

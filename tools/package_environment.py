@@ -30,8 +30,8 @@ class NoPython(Exception):
 def python() -> Path:
     """Return an interpreter of Python 3.13, of the PATH or of pyenv. Raises NoPython."""
     homes = [Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"]
-    found = [path for home in homes for path in sorted(home.glob("3.13*/bin/python3.13"))]
-    for candidate in (sys.executable, shutil.which("python3.13"), *found):
+    pythons = [path for home in homes for path in sorted(home.glob("3.13*/bin/python3.13"))]
+    for candidate in (sys.executable, shutil.which("python3.13"), *pythons):
         if candidate is not None and _is_313(candidate):
             return Path(candidate)
     raise NoPython("Python 3.13 is not installed: Azure's worker library needs it")

@@ -119,11 +119,11 @@ def is_like(value: Value, pattern: Value, escape: Value) -> Value:
     if not others:
         return _matcher(first).fullmatch(value) is not None
     *middle, last = others
-    found = _matcher(first).match(value)
+    match = _matcher(first).match(value)
     for part in middle:
-        found = found and _matcher(part).search(value, found.end())
+        match = match and _matcher(part).search(value, match.end())
     ends_at = len(value) - len(last)
-    return bool(found and found.end() <= ends_at and _matcher(last).fullmatch(value, ends_at))
+    return bool(match and match.end() <= ends_at and _matcher(last).fullmatch(value, ends_at))
 
 
 _ANY_CHARACTER: Final = "."

@@ -179,25 +179,25 @@ class KeyVaultEndpoint:
 
     async def _list(self, request: web.Request, _segments: Segments) -> web.Response:
         page = page_of(request)
-        found = await self._vault.page(page.after, page.size + 1)
-        return self._page(request, found, page.size, named=False)
+        secrets = await self._vault.page(page.after, page.size + 1)
+        return self._page(request, secrets, page.size, named=False)
 
     async def _list_deleted(self, request: web.Request, _segments: Segments) -> web.Response:
         page = page_of(request)
-        found = await self._vault.deleted_page(page.after, page.size + 1)
-        return self._page(request, found, page.size, named=False)
+        secrets = await self._vault.deleted_page(page.after, page.size + 1)
+        return self._page(request, secrets, page.size, named=False)
 
     async def _list_versions(self, request: web.Request, segments: Segments) -> web.Response:
         page = page_of(request)
-        found = await self._vault.version_page(segments[1], page.after, page.size + 1)
-        return self._page(request, found, page.size, named=True)
+        versions = await self._vault.version_page(segments[1], page.after, page.size + 1)
+        return self._page(request, versions, page.size, named=True)
 
     def _page(
-        self, request: web.Request, found: Sequence[StoredVersion], size: int, *, named: bool
+        self, request: web.Request, versions: Sequence[StoredVersion], size: int, *, named: bool
     ) -> web.Response:
-        """Answer with the first *size* of *found*, and where the rest begins."""
-        shown = found[:size]
-        end = (shown[-1].version if named else shown[-1].name) if len(found) > size else None
+        """Answer with the first *size* of *versions*, and where the rest begins."""
+        shown = versions[:size]
+        end = (shown[-1].version if named else shown[-1].name) if len(versions) > size else None
         items = [self._item(request, version, named=named) for version in shown]
         return web.json_response(list_body(_base(request), request, items, end))
 

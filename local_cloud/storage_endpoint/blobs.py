@@ -137,13 +137,13 @@ class BlobService:
         files = self._files(container)
         listed = _BLOCK_LIST.fullmatch((await call.body(LIST_MAX_BYTES)).decode(errors="replace"))
         blocks, end = [], 0
-        for found in _BLOCK.finditer(listed[1] if listed else ""):
-            if found.start() != end:
+        for match in _BLOCK.finditer(listed[1] if listed else ""):
+            if match.start() != end:
                 break
-            if found[1] != "Latest":
-                raise not_implemented(f"a block list with {found[1]}")
-            blocks.append(_block_id(found[2]))
-            end = found.end()
+            if match[1] != "Latest":
+                raise not_implemented(f"a block list with {match[1]}")
+            blocks.append(_block_id(match[2]))
+            end = match.end()
         if listed is None or listed[1][end:].strip():
             raise invalid("XML specified is not syntactically valid.", "InvalidXmlDocument")
         if len(blocks) > BLOCKS_MAX:
@@ -154,9 +154,9 @@ class BlobService:
         return web.Response(status=201, headers=_heads(version))
 
     async def _get(self, call: Call, container: str, blob: str) -> web.StreamResponse:
-        async with self._files(container).opened(blob) as found:
-            version = _there(None if found is None else found[0])
-            assert found is not None
+        async with self._files(container).opened(blob) as stored:
+            version = _there(None if stored is None else stored[0])
+            assert stored is not None
             _condition(call)(version)
             asked = call.header("x-ms-range") or call.header("Range")
             start, end = _range(asked, version.size_bytes)
@@ -167,7 +167,7 @@ class BlobService:
             response.content_length = end - start
             await response.prepare(call.request)
             try:
-                async for piece in pieces_of(found[1], start, end - start):
+                async for piece in pieces_of(stored[1], start, end - start):
                     await response.write(piece)
             except OSError:  # the client has left, or the disk fails: the answer has begun
                 if call.request.transport is not None:
@@ -235,11 +235,11 @@ def _range(asked: str, size: int) -> tuple[int, int]:
     """Return the first byte and the one behind the last. Raises StorageRefused."""
     if not asked:
         return 0, size
-    found = _RANGE.fullmatch(asked)
-    if found is None:
+    match = _RANGE.fullmatch(asked)
+    if match is None:
         raise invalid("a range is bytes=<first>-<last>", "InvalidHeaderValue")
-    start = int(found[1])
-    end = min(int(found[2]) + 1, size) if found[2] else size
+    start = int(match[1])
+    end = min(int(match[2]) + 1, size) if match[2] else size
     if start >= end:
         raise StorageRefused(
             416,

@@ -44,10 +44,10 @@ class Filter:
 
 def address_of(path: str) -> Address:
     """Return what *path*, decoded, addresses. Raises StorageRefused."""
-    found = _ADDRESS.fullmatch(path)
-    if found is None:
+    match = _ADDRESS.fullmatch(path)
+    if match is None:
         raise invalid("the address is none of a table or an entity", "InvalidUri")
-    table, partition_key, row_key = found.groups()
+    table, partition_key, row_key = match.groups()
     if partition_key is None:
         return Address(table, None)
     return Address(table, (partition_key.replace("''", "'"), row_key.replace("''", "'")))
@@ -59,17 +59,17 @@ def filter_of(text: str) -> Filter:
     bounds: list[tuple[str, str]] = []
     end = 0
     while end < len(text) or not partitions:
-        found = _CONDITION.match(text, end)
-        if found is None:
+        match = _CONDITION.match(text, end)
+        if match is None:
             raise not_implemented(f"the filter {text[:200]!r}: only keys are compared")
-        name, comparison, key = found[1], found[2], found[3].replace("''", "'")
+        name, comparison, key = match[1], match[2], match[3].replace("''", "'")
         if name == "RowKey":
             bounds.append((comparison, key))
         elif comparison == "eq":
             partitions.append(key)
         else:
             raise not_implemented("a filter over several partitions")
-        end = found.end()
+        end = match.end()
     if len(partitions) != 1 or text.endswith(" and "):
         raise not_implemented(f"the filter {text[:200]!r}: it names one partition")
     return Filter(partitions[0], tuple(bounds))

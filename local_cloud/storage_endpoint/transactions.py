@@ -96,10 +96,10 @@ def _asked(method: str, address: Address, if_match: str, body: bytes) -> Change:
 
 def _header(heads: bytes, name: str) -> str:
     """Return the header *name* of a part, empty where it has none."""
-    found = re.search(
+    match = re.search(
         rf"^{name}: *([^\r\n]*)", heads[:_HEADS_MAX].decode("latin-1"), re.MULTILINE | re.IGNORECASE
     )
-    return found[1].strip() if found else ""
+    return match[1].strip() if match else ""
 
 
 def answer_to(changes: Sequence[Change], etags: Sequence[str], boundary: str) -> bytes:

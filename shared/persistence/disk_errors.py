@@ -31,5 +31,5 @@ def translated_errors(what: str) -> Iterator[None]:
 
 def reason_of(problem: OSError) -> str:
     """Return why the disk refused, without the path, which callers need not know."""
-    said = os.strerror(problem.errno) if problem.errno else str(problem)
-    return f"{FULL} ({said})" if problem.errno in _FULL else said
+    reason = os.strerror(problem.errno) if problem.errno else str(problem)
+    return f"{FULL} ({reason})" if problem.errno in _FULL else reason

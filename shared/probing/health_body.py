@@ -54,8 +54,12 @@ def _status(content: object) -> HealthStatus | None:
 
 
 def _described(name: str, entry: Mapping[str, Any]) -> str:
-    said = entry.get("description")
-    text = f": {_plain(said, _TEXT_MAX)}" if isinstance(said, str) and said.strip() else ""
+    description = entry.get("description")
+    text = (
+        f": {_plain(description, _TEXT_MAX)}"
+        if isinstance(description, str) and description.strip()
+        else ""
+    )
     return f"{_plain(name, _NAME_MAX)} is {entry['status']}{text}"
 
 

@@ -109,14 +109,14 @@ def headers(text: str) -> dict[str, str]:
     Raises:
         ValueError: it is no such list.
     """
-    found = {}
+    pairs = {}
     for each in filter(None, map(str.strip, text.split(","))):
         name, is_pair, value = each.partition("=")
         if not is_pair or not name.strip():
             msg = "key=value,key=value"
             raise ValueError(msg)
-        found[name.strip().lower()] = unquote(value.strip())
-    return found
+        pairs[name.strip().lower()] = unquote(value.strip())
+    return pairs
 
 
 def _console(_exporters: Exporters) -> tuple[Any, Any]:

@@ -26,16 +26,16 @@ class _RecordedPort:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._port, name)
-        if not inspect.iscoroutinefunction(found):
-            return found
+        method = getattr(self._port, name)
+        if not inspect.iscoroutinefunction(method):
+            return method
 
-        @wraps(found)
+        @wraps(method)
         async def call(*arguments: Any, **named: Any) -> Any:
             with current().part(
                 OUTSIDE_CALL, f"{self._name} {name}", {PORT: self._name, CALL: name}
             ):
-                return await found(*arguments, **named)
+                return await method(*arguments, **named)
 
         setattr(self, name, call)
         return call

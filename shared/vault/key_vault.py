@@ -87,20 +87,20 @@ class KeyVault:
         checked_name(name)
         asked = None if version is None else checked_version(name, version)
         async with self._called() as client:
-            found = await client.get_secret(name, asked)
-        return Secret(_properties(found.properties), SecretValue(str(found.value)))
+            secret = await client.get_secret(name, asked)
+        return Secret(_properties(secret.properties), SecretValue(str(secret.value)))
 
     async def versions(self, name: str) -> Sequence[SecretProperties]:
         checked_name(name)
         async with self._called(_LIST_TIMES) as client:
-            found = await _bounded(client.list_properties_of_secret_versions(name))
-        versions = map(_properties, found)
+            listed = await _bounded(client.list_properties_of_secret_versions(name))
+        versions = map(_properties, listed)
         return sorted(versions, key=lambda version: version.created_at, reverse=True)
 
     async def names(self) -> Sequence[str]:
         async with self._called(_LIST_TIMES) as client:
-            found = await _bounded(client.list_properties_of_secrets())
-        return sorted(str(properties.name) for properties in found)
+            listed = await _bounded(client.list_properties_of_secrets())
+        return sorted(str(properties.name) for properties in listed)
 
     async def set_enabled(self, name: str, version: str, *, enabled: bool) -> SecretProperties:
         checked_name(name)

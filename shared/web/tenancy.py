@@ -179,20 +179,20 @@ def _mistakes(
     issuers: Sequence[str],
     naming: Collection[str],
 ) -> list[Violation]:
-    found = []
+    mistakes = []
     if row.issuer not in issuers:
-        found.append(_not_trusted(f"{at}/issuer", row.issuer))
+        mistakes.append(_not_trusted(f"{at}/issuer", row.issuer))
     if row.issuer in naming:
         message = f"{row.issuer} names tenants itself ({TENANT_ISSUERS}): one of both"
-        found.append(_violation("Contradiction", f"{at}/issuer", message))
+        mistakes.append(_violation("Contradiction", f"{at}/issuer", message))
     entra = _ENTRA.fullmatch(row.issuer)
     if entra and row.tid != entra["directory"].lower():
         message = f"expected {entra['directory']}, the directory of the issuer, received {row.tid}"
-        found.append(_violation("WrongDirectory", f"{at}/tid", message))
+        mistakes.append(_violation("WrongDirectory", f"{at}/tid", message))
     key = (row.issuer, row.tid, row.client)
     if any((each.issuer, each.tid, each.client) == key for each in earlier):
-        found.append(_violation("Duplicate", at, "this client is mapped above"))
-    return found
+        mistakes.append(_violation("Duplicate", at, "this client is mapped above"))
+    return mistakes
 
 
 def _not_trusted(at: str, issuer: str) -> Violation:

@@ -20,12 +20,11 @@ def _left_over(condition: Expression, alias: str) -> frozenset[str] | None:
             values = [other.value for other in others if isinstance(other, Constant)]
             return _texts(values) if len(values) == len(others) else None
         case Call("AND", terms):
-            sets = [found for term in terms if (found := _left_over(term, alias)) is not None]
+            sets = [ids for term in terms if (ids := _left_over(term, alias)) is not None]
             return frozenset.intersection(*sets) if sets else None
         case Call("OR", terms):
-            each = [_left_over(term, alias) for term in terms]
-            known = [found for found in each if found is not None]
-            return frozenset().union(*known) if len(known) == len(each) else None
+            sets = [ids for term in terms if (ids := _left_over(term, alias)) is not None]
+            return frozenset().union(*sets) if len(sets) == len(terms) else None
         case _:
             return None
 

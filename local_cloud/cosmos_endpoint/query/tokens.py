@@ -45,9 +45,9 @@ def tokens_of(text: str) -> list[Token]:
             raise SqlRefused(f"syntax error near {text[at : at + 20]!r}")
         kind, at = match.lastgroup or "", match.end()
         if kind != "space":
-            found = match[0]
-            word = found if kind == "sign" else found.upper() if kind == "name" else f"({kind})"
-            tokens.append(Token(kind, found, word, match.start(), at))
+            token = match[0]
+            word = token if kind == "sign" else token.upper() if kind == "name" else f"({kind})"
+            tokens.append(Token(kind, token, word, match.start(), at))
     tokens.append(Token("end", "", "", at, at))
     return tokens
 
