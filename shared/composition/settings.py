@@ -8,6 +8,7 @@ https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -86,6 +87,8 @@ _EXPECTED: Final[Mapping[str, str]] = {
     _INSIGHTS: "the connection string of an Application Insights resource",
 }
 
+_CREDENTIALS: Final = re.compile("//.*@", re.DOTALL)
+"""Of a URL, which a refusal does not repeat."""
 _RESOURCE: Final = re.compile(
     r"(?i)(?:[^;]+;)*InstrumentationKey=[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:;[^;]+)*;?"
 )
@@ -283,7 +286,7 @@ def read_settings(environ: Mapping[str, str], needs: Collection[Need] = ()) -> S
     try:
         settings = Settings.model_validate(given, by_alias=True, by_name=False)
     except ValidationError as error:
-        wrong = [*map(_named, invalid(error).details), *wrong]
+        wrong = [*(_named(each, given) for each in invalid(error).details), *wrong]
         raise _refusal(wrong) from None  # the error has the values, which may be secrets
     if settings.is_local and not settings.issuers:
         own = {"issuers": (DEV_ISSUER,), "tenant_issuers": (DEV_ISSUER,)}
@@ -327,8 +330,8 @@ def _plain_gateway(settings: Settings) -> Sequence[Violation]:
     return [Violation("RuleBroken", GATEWAY, message, "https://…", "http")]
 
 
-def _named(detail: Violation) -> Violation:
-    """Return what is wrong with one setting, by its name."""
+def _named(detail: Violation, given: Mapping[str, str]) -> Violation:
+    """Return what is wrong with one of the settings *given*, by its name."""
     name = detail.target.strip("/").partition("/")[0]
     if detail.code == "UnknownField":
         import difflib  # noqa: PLC0415  for a start that fails
@@ -336,7 +339,9 @@ def _named(detail: Violation) -> Violation:
         near = difflib.get_close_matches(name, _NAMES, 1)
         hint = f"did you mean {near[0]}?" if near else "remove it"
         return Violation("UnknownSetting", name, f"{name}: there is no such setting; {hint}")
-    received = "a value that is not shown" if name in _SECRET else detail.received
+    # A URL with an @ is refused everywhere, and what stands before that may be a password.
+    is_hidden = name in _SECRET or "@" in given.get(name, "")
+    received = "a value that is not shown" if is_hidden else detail.received
     message = f"{name}: expected {detail.expected}, received {received}"
     return Violation(detail.code, name, message, detail.expected, received)
 
@@ -373,5 +378,6 @@ def _contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
 
 
 def _refusal(wrong: Sequence[Violation]) -> InvalidSetting:
+    wrong = [replace(each, message=_CREDENTIALS.sub("//…@", each.message)) for each in wrong]
     message = "; ".join(each.message for each in wrong)
     return InvalidSetting(message, target=wrong[0].target, details=wrong)

@@ -69,15 +69,20 @@ def check_issuer(url: str, *, plain_loopback: bool = False) -> None:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as problem:
-        raise Invalid(f"not the URL of an issuer: {url[:200]!r}") from problem
+        raise Invalid(f"not the URL of an issuer: {_shown(url)}") from problem
     is_plain = parts.scheme == "http" and plain_loopback and _is_loopback(parts.hostname)
     if parts.scheme != "https" and not is_plain:
-        raise Invalid(f"expected an issuer of the form https://…, got {url[:200]!r}")
+        raise Invalid(f"expected an issuer of the form https://…, got {_shown(url)}")
     # Split leaves out an empty query, so the characters are looked for.
     if not parts.hostname or len(url) > ISSUER_MAX or re.search(r"[@?#\\\s]", url):
         raise Invalid(
-            f"an issuer is a URL with a host, without credentials, query or fragment: {url[:200]!r}"
+            f"an issuer is a URL with a host, without credentials, query or fragment: {_shown(url)}"
         )
+
+
+def _shown(url: str) -> str:
+    """Return *url* as a refusal quotes it: not where it may have a password."""
+    return "a value that is not shown" if "@" in url else repr(url[:200])
 
 
 @dataclass(frozen=True)

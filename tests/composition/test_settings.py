@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.composition.settings import EVERY_APP, Need, Settings, read_settings
+from shared.composition.settings import COSMOS_ENDPOINT, EVERY_APP, Need, Settings, read_settings
 from shared.composition.settings import InvalidSetting as Wrong
 from shared.contracts.patterns import GIVEN_VARIABLES
 
@@ -261,6 +261,18 @@ def test_a_connection_string_is_in_no_refusal(name: str, secret: str) -> None:
 
     said = [caught.value.message, *(f"{each}" for each in caught.value.details)]
     assert not [each for each in said if f"={secret}" in each]
+
+
+@pytest.mark.parametrize(
+    "name", ["KeyVault__vaultUri", "RUNTIME_GATEWAY_URL", "RUNTIME_ISSUERS", COSMOS_ENDPOINT]
+)
+@pytest.mark.parametrize("start", ["http://u:", "https://u:", f"https://{'u' * 300}:", "//u:"])
+def test_a_password_in_a_url_is_in_no_refusal(name: str, start: str) -> None:
+    with pytest.raises(Wrong) as caught:
+        read_settings({**AZURE, name: f"{start}s3cret@vault.test"})
+
+    said = [caught.value.message, *(f"{each}" for each in caught.value.details)]
+    assert not [each for each in said if "s3cret" in each]
 
 
 def test_no_setting_has_the_name_of_a_variable_of_a_workload() -> None:
