@@ -31,6 +31,7 @@ EXIT_PORT_TAKEN: Final = 3
 EXIT_STATE_IN_USE: Final = 4
 _AGENT_EVERY_S: Final = 1.0
 _INSTANCES_MAX: Final = 16
+_PORT_MAX: Final = 65_535
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Run Function Apps on this machine, each in processes of its own.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="packages of apps")
-    parser.add_argument("--port", type=int, required=True, help="of the front end; 0: any free one")
+    parser.add_argument(
+        "--port", type=_port, required=True, help="of the front end; 0: any free one"
+    )
     parser.add_argument("--state", type=Path, required=True, help="folder of the apps' hosts")
     parser.add_argument(
         "--settings",
@@ -84,11 +87,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= _PORT_MAX:
+        raise ValueError(text)
+    return port
+
+
 def _settings_by_app(file: Path, folders: Sequence[Path]) -> Mapping[str, Mapping[str, str]]:
     """Return the settings of each app in *file*. Raises ValueError, OSError."""
     found = json.loads(read_plain(file))
     names = [_name(folder) for folder in folders]
-    missing = [name for name in names if not isinstance(found, dict) or name not in found]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"{', '.join(sorted(twice))}: an app is given once")
+    missing = [
+        name
+        for name in names
+        if not isinstance(found, dict) or not isinstance(found.get(name), dict)
+    ]
     if missing:
         raise ValueError(f"{file} has no settings of {', '.join(missing)}")
     return {name: {key: str(value) for key, value in found[name].items()} for name in names}

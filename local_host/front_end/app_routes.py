@@ -41,8 +41,8 @@ class AppRoutes:
     def app_of(self, path: str) -> str | None:
         """Return the app that has *path*; None where none has, or none that was read."""
         path = gateway.mapped(path)
-        if path.startswith(_OWN):
-            app = path.removeprefix(_OWN).partition("/")[0]
+        if path.lower().startswith(_OWN):  # as the routes of the host, which ignore case
+            app = path[len(_OWN) :].partition("/")[0].lower()
             return app if app in self._names else None
         found = self._table.find(_ANY, path)
         return None if found is None else found[0]
