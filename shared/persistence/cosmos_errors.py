@@ -1,11 +1,12 @@
 """Translates errors of the Cosmos DB SDK to the families of `shared.kernel.errors`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
 
+from shared.connections.retry_after import retry_after_s
 from shared.kernel.errors import TooLarge, Unavailable
 from shared.kernel.full_disk import reason_in
 from shared.persistence.query_rules import no_continuation
@@ -103,14 +104,14 @@ def _error_for(
             " minutes only",
             retry_after_s=_GRANTED_WITHIN_S,
         )
-    return _unavailable(failed, getattr(failed, "headers", None)) if status in _AWAY else None
+    asked_ms = (getattr(failed, "headers", None) or {}).get("x-ms-retry-after-ms")
+    return _unavailable(failed, asked_ms) if status in _AWAY else None
 
 
-def _unavailable(failed: Any, headers: Mapping[str, Any] | None) -> Unavailable:
-    retry_after_ms = float((headers or {}).get("x-ms-retry-after-ms") or 1000)
+def _unavailable(failed: Any, asked_ms: Any) -> Unavailable:
     return Unavailable(
         f"Cosmos DB answered {failed.status_code}{reason_in(failed)}",
-        retry_after_s=retry_after_ms / 1000,
+        retry_after_s=retry_after_s(asked_ms or None, unit_s=0.001),
         throttled=failed.status_code == HTTPStatus.TOO_MANY_REQUESTS,
     )
 
@@ -125,5 +126,5 @@ def _refusal_of(failed: Any, operations: Sequence[BatchOperation]) -> Exception:
     if status not in _AWAY:
         raise failed
     responses = failed.operation_responses
-    retry_after_ms = responses[index].get("retryAfterMilliseconds") if responses else None
-    return _unavailable(failed, {"x-ms-retry-after-ms": retry_after_ms})
+    asked_ms = responses[index].get("retryAfterMilliseconds") if responses else None
+    return _unavailable(failed, asked_ms)

@@ -1,11 +1,12 @@
 """Translates errors of the storage SDKs to the families of `shared.kernel.errors`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
 
+from shared.connections.retry_after import retry_after_s
 from shared.kernel.errors import TooLarge, Unavailable
 from shared.kernel.full_disk import reason_in
 
@@ -58,16 +59,11 @@ def _error_for(what: str, failed: Any) -> Exception:
         return TooLarge(f"{what}: more than the service takes at once")
     if status is None:  # no answer at all: a credential that gives no token, a body cut short
         return Unavailable(f"{what} cannot be reached: {type(failed).__name__}")
+    headers = failed.response.headers if failed.response else {}
     if status in _AWAY or code == _OVERTAKEN or status < HTTPStatus.BAD_REQUEST:
         return Unavailable(
             f"{what}: the service answered {status} {code}".rstrip() + reason_in(failed),
-            retry_after_s=_retry_after_s(failed.response.headers if failed.response else {}),
+            retry_after_s=retry_after_s(headers.get("Retry-After")),
             throttled=status == HTTPStatus.TOO_MANY_REQUESTS or code == _BUSY,
         )
     return UnexpectedAnswer(f"{what}: the service answered {status} {code}".rstrip())
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float:
-    """Return the seconds that the service asks to wait; 1 where it names none."""
-    text = headers.get("Retry-After", "")
-    return float(text) if text.isascii() and text.isdigit() else 1.0

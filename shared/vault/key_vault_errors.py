@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
 
+from shared.connections.retry_after import retry_after_s
 from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.kernel.full_disk import reason_in
 from shared.vault.port import SecretDeleted, SecretDisabled
 
-_RETRY_AFTER_MAX_S: Final = 60.0
 _RETRY_FORBIDDEN_S: Final = 15.0
 """A role assignment takes minutes to reach the data plane; a second is too soon."""
 
@@ -70,10 +70,11 @@ def _error_for(failed: Any) -> Exception:
     if status == HTTPStatus.BAD_REQUEST:
         # Not its sentence, which might repeat what was sent.
         return Invalid(f"Key Vault refuses it ({getattr(failed.error, 'code', None)})")
-    retry_after_s = _RETRY_FORBIDDEN_S if status == HTTPStatus.FORBIDDEN else 1.0
+    otherwise_s = _RETRY_FORBIDDEN_S if status == HTTPStatus.FORBIDDEN else 1.0
+    headers = failed.response.headers if failed.response is not None else {}
     return Unavailable(
         f"Key Vault answered {status} {reason}".rstrip() + reason_in(failed),
-        retry_after_s=_retry_after_s(failed, retry_after_s),
+        retry_after_s=retry_after_s(headers.get("Retry-After"), otherwise_s),
         throttled=status == HTTPStatus.TOO_MANY_REQUESTS,
     )
 
@@ -81,11 +82,3 @@ def _error_for(failed: Any) -> Exception:
 def _inner_code(failed: Any) -> str:
     inner = getattr(failed.error, "innererror", None)
     return str(inner.get("code", "")) if isinstance(inner, Mapping) else ""
-
-
-def _retry_after_s(failed: Any, otherwise: float) -> float:
-    headers = failed.response.headers if failed.response is not None else {}
-    try:
-        return min(max(float(headers.get("Retry-After", otherwise)), 0.0), _RETRY_AFTER_MAX_S)
-    except ValueError:  # a date, which Key Vault does not send
-        return otherwise
