@@ -25,12 +25,11 @@ from local_cloud.cosmos_endpoint.http_messages import json_response
 from local_cloud.cosmos_endpoint.query.errors import SqlRefused
 from local_cloud.cosmos_endpoint.resource_address import ResourceAddress, address_of
 from local_cloud.cosmos_endpoint.resource_handlers import ResourceHandlers
+from local_cloud.http_runner import HttpRunner
 from local_cloud.storage import LocalStorage
 from shared.kernel.errors import Unavailable
 
 REQUEST_MAX_BYTES: Final = 4 * BATCH_MAX_BYTES
-_HEADER_MAX_BYTES: Final = 32 * 1024
-"""Of one header: a continuation and a key of 2 KB, escaped, are longer than aiohttp's 8 KB."""
 
 Handler = Callable[[web.Request, ResourceAddress], Awaitable[web.Response]]
 
@@ -60,7 +59,7 @@ class CosmosEndpoint:
         self._requests = count(1)
         self._host = host
         self._port = port
-        self._runner: web.AppRunner | None = None
+        self._runner: HttpRunner | None = None
 
     @property
     def url(self) -> str:
@@ -71,13 +70,7 @@ class CosmosEndpoint:
         """Begin to listen; returns when ready. Raises OSError when the port is taken."""
         app = web.Application(client_max_size=REQUEST_MAX_BYTES)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=1.0,
-            max_field_size=_HEADER_MAX_BYTES,
-            max_line_size=_HEADER_MAX_BYTES,
-        )
+        self._runner = HttpRunner(app)
         await self._runner.setup()
         self._port = await self.listen(self._port)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from local_cloud.http_runner import HttpRunner
 from local_cloud.key_vault_endpoint.authorization import VaultAuthorization
 from local_cloud.key_vault_endpoint.bodies import (
     BODY_MAX_BYTES,
@@ -59,7 +60,7 @@ class KeyVaultEndpoint:
         self._authorization = authorization
         self._port = port
         self._tls = tls
-        self._runner: web.AppRunner | None = None
+        self._runner: HttpRunner | None = None
 
     @property
     def url(self) -> str:
@@ -70,7 +71,7 @@ class KeyVaultEndpoint:
         """Begin to listen; returns when ready. Raises OSError when the port is taken."""
         app = web.Application(client_max_size=BODY_MAX_BYTES)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = HttpRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls)
         await site.start()

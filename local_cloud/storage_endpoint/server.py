@@ -13,6 +13,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from local_cloud.http_runner import HttpRunner
 from local_cloud.storage_endpoint.authorization import Access, Authorization
 from local_cloud.storage_endpoint.errors import StorageRefused, not_implemented, refusal_for
 from local_cloud.storage_endpoint.requests import PIECE_WITHIN_S, Call, ServiceName
@@ -65,7 +66,7 @@ class StorageEndpoint:
         self._tls = tls
         self._piece_within_s = piece_within_s
         self._requests = count(1)
-        self._runner: web.AppRunner | None = None
+        self._runner: HttpRunner | None = None
 
     @property
     def url(self) -> str:
@@ -81,7 +82,7 @@ class StorageEndpoint:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         app.on_response_prepare.append(self._mark)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = HttpRunner(app)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls).start()
         self._port = int(self._runner.addresses[0][1])

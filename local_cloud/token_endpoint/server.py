@@ -11,6 +11,7 @@ from typing import Final
 
 from aiohttp import web
 
+from local_cloud.http_runner import HttpRunner
 from local_cloud.token_endpoint.identities import Identity, LocalIdentities
 from shared.kernel.errors import Unavailable
 from shared.persistence.disk_errors import translated_errors
@@ -34,7 +35,7 @@ class TokenEndpoint:
         self._by_header = {identity.header: identity for identity in map(identities.get, served)}
         self._host = host
         self._port = port
-        self._runner: web.AppRunner | None = None
+        self._runner: HttpRunner | None = None
 
     @property
     def url(self) -> str:
@@ -50,7 +51,7 @@ class TokenEndpoint:
         """Begin to listen; returns when ready. Raises OSError when the port is taken."""
         app = web.Application(client_max_size=0)
         app.router.add_get("/msi/token", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = HttpRunner(app)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
         self._port = int(self._runner.addresses[0][1])
