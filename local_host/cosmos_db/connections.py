@@ -101,7 +101,7 @@ def _account_of(connection: Connection, ca_file: Path | None) -> CosmosAccount:
         raise ConfigurationRefused(
             f"the connection {connection.name} has no {connection.name}__accountEndpoint"
         )
-    identity = Identity(connection.identity.get("clientId"), is_local=True)
+    identity = Identity(connection.identity.get("clientId"), takes_sign_in=True)
     return CosmosAccount(address, credential=identity, ca_file=ca_file)
 
 

@@ -64,7 +64,7 @@ class Namespaces:
             ca_file = self._context.configurations[app].values.get(CA_FILE)
             namespace = ServiceBusConnection(
                 namespace=connection.identity.get("fullyQualifiedNamespace"),
-                credential=Identity(connection.identity.get("clientId"), is_local=True),
+                credential=Identity(connection.identity.get("clientId"), takes_sign_in=True),
                 connection_string=connection.text,
                 ca_file=Path(ca_file) if ca_file else None,
             )

@@ -40,7 +40,7 @@ class AzureParts:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._identity = Identity(settings.client_id, is_local=settings.is_local)
+        self._identity = Identity(settings.client_id, takes_sign_in=settings.is_local)
         self.clock: Clock = SystemClock()
         self.entropy: Entropy = SystemEntropy()
         self.host_has_spans = not is_embedded()

@@ -1,6 +1,7 @@
 """The identity of an app: one credential, which the connections of its parts share.
 
-A trigger of the embedded host makes its own for each connection, as the Functions host does.
+A trigger of the embedded host makes its own for each connection, as the Functions host does, and
+takes a developer's sign-in in every profile, as Core Tools do.
 """
 
 import os
@@ -15,15 +16,17 @@ _FEDERATED_TOKEN = "AZURE_FEDERATED_TOKEN_FILE"  # noqa: S105  a name
 class Identity:
     """Gives the credential of this process, made when it is first asked for.
 
-    In production that is the workload identity that Kubernetes gives a pod, else the managed
-    identity of the host, and nothing else: a developer's sign-in that lies about is no identity of
-    a service. In the local profile it is whatever azure-identity finds first.
+    That is the workload identity that Kubernetes gives a pod, else the managed identity of the
+    host, and nothing else: a developer's sign-in that lies about is no identity of a service.
     """
 
-    def __init__(self, client_id: str | None, *, is_local: bool) -> None:
-        """*client_id* is the user-assigned identity; None: the system-assigned one."""
+    def __init__(self, client_id: str | None, *, takes_sign_in: bool) -> None:
+        """*client_id* is the user-assigned identity; None: the system-assigned one.
+
+        With *takes_sign_in* it is whatever azure-identity finds first, a developer's sign-in too.
+        """
         self._client_id = client_id
-        self._is_local = is_local
+        self._takes_sign_in = takes_sign_in
         self._credential: AsyncTokenCredential | None = None
 
     def __call__(self) -> "AsyncTokenCredential":
@@ -34,7 +37,7 @@ class Identity:
     def _made(self) -> "AsyncTokenCredential":
         from azure.identity import aio  # noqa: PLC0415  heavy: where used
 
-        if self._is_local:
+        if self._takes_sign_in:
             return aio.DefaultAzureCredential(managed_identity_client_id=self._client_id)
         if _FEDERATED_TOKEN in os.environ:
             return aio.WorkloadIdentityCredential(client_id=self._client_id)
