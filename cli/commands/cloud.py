@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import Annotated, Any, Final
@@ -137,12 +138,15 @@ def _of_identity(folder: StateFolder, name: str) -> Mapping[str, str]:
 
 def _shown(folder: StateFolder, status_text: str) -> Mapping[str, Any]:
     process = find_cloud(folder)
+    where = addresses(folder) if process else {}
+    with ThreadPoolExecutor(len(where) or 1) as asking:  # one that hangs delays no other
+        answering = list(asking.map(answers, where.values()))
     return {
-        "status": status_text,
+        "status": status_text if all(answering) else "runs, and does not answer at every port",
         "pid": process.pid if process else None,
         "state": str(folder.cloud),
         **{
-            service: f"{address} {'answers' if answers(address) else 'does not answer'}"
-            for service, address in (addresses(folder) if process else {}).items()
+            service: f"{address} {'answers' if is_answering else 'does not answer'}"
+            for (service, address), is_answering in zip(where.items(), answering, strict=True)
         },
     }

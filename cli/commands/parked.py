@@ -1,5 +1,6 @@
 """`parked`: list, show and replay the messages that were refused."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import typer
@@ -42,22 +43,48 @@ def parked(
 
 @app.command("show")
 def show_(event: EventId, invocation: Invocation) -> None:
-    """Show one message whole, with every reason."""
-    app_name = _app_of(invocation.client, event)
-    invocation.show(invocation.client.get(f"/v1/platform/{app_name}/parked/{event}").body)
+    """Show one message whole, with every reason; of an unreadable one what is known."""
+    client = invocation.client
+    app_name = _app_of(client, event) or _app_of_unreadable(client, event)
+    if app_name is None:
+        raise _not_parked(event)
+    invocation.show(client.get(f"/v1/platform/{app_name}/parked/{event}").body)
 
 
 @app.command()
 def replay(event: EventId, invocation: Invocation) -> None:
     """Handle one message again, after its reason was repaired."""
-    path = f"/v1/platform/{_app_of(invocation.client, event)}/parked/{event}/replay"
-    invocation.show(invocation.client.write("POST", path).body)
+    client = invocation.client
+    app_name = _app_of(client, event)
+    if app_name is None and _app_of_unreadable(client, event) is not None:
+        raise Failure(
+            f"message {event!r} is unreadable: its content was not kept, so it cannot be replayed",
+            ExitCode.CONFLICT,
+            remedy=f"its reason: `runtimectl parked show {event}`; send it again from its source",
+        )
+    if app_name is None:
+        raise _not_parked(event)
+    path = f"/v1/platform/{app_name}/parked/{event}/replay"
+    invocation.show(client.write("POST", path).body)
 
 
-def _app_of(client: Client, event: str) -> str:
-    for message in query_apps(client, "parked"):
+def _app_of(client: Client, event: str, query: Mapping[str, str] | None = None) -> str | None:
+    for message in query_apps(client, "parked", query):
         if message["eventId"] == event:
             return str(message["app"])
-    raise Failure(
+    return None
+
+
+def _app_of_unreadable(client: Client, event: str) -> str | None:
+    try:
+        return _app_of(client, event, {"unreadable": "true"})
+    except Failure as failure:
+        if failure.exit_code is not ExitCode.REFUSED:
+            raise
+        return None  # for admins only: to others there is none
+
+
+def _not_parked(event: str) -> Failure:
+    return Failure(
         f"no message {event!r} is parked", ExitCode.NOT_FOUND, remedy="see `runtimectl parked`"
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -138,6 +139,21 @@ def test_status_says_where_each_service_is_and_that_it_answers(folder: StateFold
     served = {name: text for name, text in shown.items() if name[0].isupper() or name == "tokens"}
     assert {"Cosmos DB", "Cosmos DB by identity", "Key Vault", "tokens"} <= set(served)
     assert all(re.fullmatch(r"\w+://\S+:\d+\S* answers", text) for text in served.values())
+
+
+def test_a_cloud_that_hangs_is_not_said_to_be_ready(folder: StateFolder) -> None:
+    pid = run(folder, "cloud up")[1]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        started_s = SystemClock().monotonic_s()
+        _, shown = run(folder, "cloud status")
+        took_s = SystemClock().monotonic_s() - started_s
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert shown["status"] == "runs, and does not answer at every port"
+    assert shown["Key Vault"].endswith(" does not answer")
+    assert took_s < 10  # 2 for all at once, and the start of the command; one by one 20
 
 
 def test_the_settings_of_an_app_and_whom_it_trusts_outlive_the_process(folder: StateFolder) -> None:

@@ -371,6 +371,30 @@ def test_a_message_that_nobody_parked_is_not_found(runtimectl: RuntimeCtl) -> No
 
 
 @pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("parked replay evt-odd", ExitCode.CONFLICT, "is unreadable: its content was not kept"),
+        ("parked show evt-odd", ExitCode.OK, "Unreadable"),
+    ],
+)
+def test_an_unreadable_message_is_shown_and_not_replayed(
+    line: str, code: ExitCode, said: str, runtimectl: RuntimeCtl
+) -> None:
+    odd = {"eventId": "evt-odd", "code": "Unreadable"}
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if asked.path.startswith("/v1/platform/health/parked?") and "unreadable" in asked.path:
+            return 200, {"value": [odd], "nextLink": None}
+        return answer_of(asked, {"GET /v1/platform/health/parked/evt-odd": odd})
+
+    with serving(answer, keeps_connections=False) as server:
+        ran = runtimectl.run_at(server, line)
+
+    assert ran.code == code
+    assert said in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
     "line", ["deployments --last 10 -o json", "logs module-shop --env test -o json"]
 )
 def test_pages_of_deployments_that_nobody_sees_are_not_asked_for(
