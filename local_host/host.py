@@ -45,6 +45,7 @@ from local_host.primary import DATABASE, Primary
 from local_host.routing import route_table
 from local_host.state_lock import StateInUse
 from shared.composition.embedded import install
+from shared.composition.identity import Identities
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
 
@@ -108,6 +109,7 @@ class Host:
         self.keys: AccessKeys | None = None
         self._server: HttpServer | None = None
         self._closing: list[Callable[[], None]] = []
+        self._identities = Identities()
         self._extensions: Sequence[Extension] = ()
         self._pipeline: HttpPipeline | None = None
         self._cloud: LocalCloud | None = None
@@ -219,6 +221,7 @@ class Host:
             configurations={app.app.name: app.configuration for app in admission.apps},
             base_url=lambda: self.base_url,
             grace_s=self.settings.grace_s,
+            identities=self._identities,
             webhook_key=lambda extension: self.keys.system(extension) if self.keys else "",
         )
         self._extensions = admission.serve(
@@ -342,7 +345,7 @@ class Host:
             if extension.listener is not None
         ]
         stops += [partial(self._end_lifespan, app) for app in self.apps]
-        stops.append(_close_client_session)
+        stops += [_close_client_session, self._identities.close]
         if self._cloud is not None:
             stops.append(self._cloud.stop)
         for stop in stops:

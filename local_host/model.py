@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from local_cloud.cloud import LocalCloud
 from local_cloud.sqlite.database import Database
+from shared.composition.identity import Identities
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
@@ -262,6 +263,8 @@ class HostContext:
     """`http://127.0.0.1:<port>`, without a path; the port is known once the host has started."""
     grace_s: float
     """How long `stop` may wait for what runs."""
+    identities: Identities = field(default_factory=Identities)
+    """As which connections without a key are made."""
     webhook_key: Callable[[str], str] = lambda _: ""
     """The system key of an extension, `durabletask` say; empty where nobody is asked for one."""
 

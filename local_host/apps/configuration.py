@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from local_host.apps import expressions
 from local_host.apps.timespans import parse_timespan
+from shared.composition.settings import LOCAL, PROFILE
 
 EMBEDDED: Final = "embedded"
 """The value of a connection to the host's own cloud, as if it had none."""
@@ -97,6 +98,11 @@ class Configuration:
     def is_set(self, name: str) -> bool:
         """Return whether the app setting *name* says `true` or `1`."""
         return self.values.get(name, "").lower() in _TRUE
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the app runs in the profile for work on one machine."""
+        return self.values.get(PROFILE) == LOCAL
 
     def connection(self, name: str | None, default: str) -> Connection | None:
         """Return the connection a binding names (*default* when it names none).

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from local_cloud.cosmos_containers import ChangeFeed, CosmosContainers
-from local_host.apps.configuration import NO_CLOUD, ConfigurationRefused, Connection
+from local_host.apps.configuration import NO_CLOUD, Configuration, ConfigurationRefused, Connection
 from local_host.cosmos_db.account_feed import find_feed
 from local_host.cosmos_db.account_leases import HELD_BESIDE_OTHERS_S, HELD_FOR_S, AccountLeases
 from local_host.cosmos_db.host_leases import HostLeases
@@ -64,8 +64,7 @@ class CosmosConnections:
             )
         key = (function.app, name)
         if key not in self._sources:
-            ca_file = self._context.configurations[function.app].values.get(CA_FILE)
-            self._sources[key] = self._made(found, Path(ca_file) if ca_file else None)
+            self._sources[key] = self._made(found, self._context.configurations[function.app])
         return self._sources[key]
 
     def sources(self) -> Sequence[CosmosSource]:
@@ -77,8 +76,12 @@ class CosmosConnections:
         name = binding.text("connection")
         return self._context.configurations[function.app].connection(name, DEFAULT) is None
 
-    def _made(self, connection: Connection, ca_file: Path | None) -> CosmosSource:
-        account = _account_of(connection, ca_file)
+    def _made(self, connection: Connection, configuration: Configuration) -> CosmosSource:
+        identity = self._context.identities.of(
+            connection.identity.get("clientId"), takes_sign_in=configuration.is_local
+        )
+        ca_file = configuration.values.get(CA_FILE)
+        account = _account_of(connection, identity, Path(ca_file) if ca_file else None)
         leases = AccountLeases(
             account,
             self._context.clock,
@@ -88,7 +91,7 @@ class CosmosConnections:
         return CosmosSource(partial(find_feed, account), leases, account)
 
 
-def _account_of(connection: Connection, ca_file: Path | None) -> CosmosAccount:
+def _account_of(connection: Connection, identity: Identity, ca_file: Path | None) -> CosmosAccount:
     if connection.text is not None:
         try:
             endpoint, key = string_parts(connection.text)
@@ -101,7 +104,6 @@ def _account_of(connection: Connection, ca_file: Path | None) -> CosmosAccount:
         raise ConfigurationRefused(
             f"the connection {connection.name} has no {connection.name}__accountEndpoint"
         )
-    identity = Identity(connection.identity.get("clientId"), takes_sign_in=True)
     return CosmosAccount(address, credential=identity, ca_file=ca_file)
 
 

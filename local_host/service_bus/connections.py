@@ -13,7 +13,6 @@ from local_cloud.broker.topology import DEAD_LETTER_SUFFIX
 from local_host.apps.configuration import ConfigurationRefused, Connection
 from local_host.model import Binding, HostContext, IndexedFunction
 from local_host.service_bus.namespace_queue import NamespaceQueue
-from shared.composition.identity import Identity
 from shared.composition.settings import CA_FILE
 from shared.messaging.entity_path import split_path, subscription_path
 from shared.messaging.service_bus_connection import ServiceBusConnection
@@ -61,10 +60,13 @@ class Namespaces:
     def _client(self, app: str, connection: Connection) -> "ServiceBusClient":
         key = (app, connection.name)
         if key not in self._clients:
-            ca_file = self._context.configurations[app].values.get(CA_FILE)
+            configuration = self._context.configurations[app]
+            ca_file = configuration.values.get(CA_FILE)
             namespace = ServiceBusConnection(
                 namespace=connection.identity.get("fullyQualifiedNamespace"),
-                credential=Identity(connection.identity.get("clientId"), takes_sign_in=True),
+                credential=self._context.identities.of(
+                    connection.identity.get("clientId"), takes_sign_in=configuration.is_local
+                ),
                 connection_string=connection.text,
                 ca_file=Path(ca_file) if ca_file else None,
             )

@@ -1,7 +1,6 @@
 """The identity of an app: one credential, which the connections of its parts share.
 
-A trigger of the embedded host makes its own for each connection, as the Functions host does, and
-takes a developer's sign-in in every profile, as Core Tools do.
+The triggers of the embedded host share one of each identity, too.
 """
 
 import os
@@ -42,3 +41,24 @@ class Identity:
         if _FEDERATED_TOKEN in os.environ:
             return aio.WorkloadIdentityCredential(client_id=self._client_id)
         return aio.ManagedIdentityCredential(client_id=self._client_id)
+
+    async def close(self) -> None:
+        """Close the credential's connections, if it was made; the next call makes another."""
+        credential, self._credential = self._credential, None
+        if credential is not None:
+            await credential.close()
+
+
+class Identities:
+    """The identities as which the triggers of one host connect, each made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str | None, bool], Identity] = {}
+
+    def of(self, client_id: str | None, *, takes_sign_in: bool) -> Identity:
+        identity = Identity(client_id, takes_sign_in=takes_sign_in)
+        return self._made.setdefault((client_id, takes_sign_in), identity)
+
+    async def close(self) -> None:
+        for identity in self._made.values():
+            await identity.close()

@@ -113,6 +113,9 @@ async def test_a_trigger_listens_as_its_identity_by_tls(
         await tokens.start()
         for name, value in tokens.environ_of("receiver").items():
             monkeypatch.setenv(name, value)
+        # A developer's sign-in that lies about is not taken in the profile for production.
+        for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+            monkeypatch.setenv(name, "a-developer-s")
         settings = {
             "SB__fullyQualifiedNamespace": secure.bus.endpoint.fully_qualified_namespace,
             "RUNTIME_CA_FILE": str(secure.certificates.ca_file),
