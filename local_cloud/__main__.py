@@ -137,6 +137,11 @@ async def _serve(state: Path, settings: CloudSettings, agent_folder: Path | None
                 engine = engine_of(agent_folder, clock)
                 await opened.enter_async_context(serve_engine(engine, state, entropy))
                 folders = {AGENT_FOLDER: str(agent_folder), ENGINE_FOLDER: str(state)}
+            if (state / ADDRESSES).exists() and not storage.database_names():
+                _log.warning(
+                    "a cloud ran in %s before, and its databases are gone: this one starts empty;"
+                    " to have them, stop it and restore the folder `databases`", state,
+                )  # fmt: skip
             await declare(storage)
             await cloud.start()
             opened.push_async_callback(cloud.stop)

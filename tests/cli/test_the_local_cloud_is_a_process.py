@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -235,6 +236,20 @@ def test_a_state_folder_that_cannot_be_used_is_named(folder: StateFolder) -> Non
 
     assert code == 6
     assert f"{folder.cloud} cannot be used: Is a directory" in said["error"]["message"]
+
+
+def test_a_cloud_whose_databases_are_gone_says_that_it_starts_empty(folder: StateFolder) -> None:
+    run(folder, "cloud up")
+    first = (folder.cloud / "cloud.log").read_text()
+    run(folder, "cloud down")
+    shutil.rmtree(folder.cloud / "databases")
+
+    code, _ = run(folder, "cloud up")
+
+    emptied = "its databases are gone: this one starts empty"
+    assert code == 0
+    assert emptied not in first
+    assert emptied in (folder.cloud / "cloud.log").read_text()
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
