@@ -210,6 +210,6 @@ def remedy_for(code: str, message: str, exit_code: ExitCode) -> str:
     typed = typed_values()
     for name, pattern in _ID_PATTERNS.items():
         match = pattern.search(message)
-        found = typed.get(name) or (match[0] if match else f"<{name}>")
-        remedy = remedy.replace(f"{{{name}}}", found)
+        value = typed.get(name) or (match[0] if match else f"<{name}>")
+        remedy = remedy.replace(f"{{{name}}}", value)
     return remedy

@@ -61,16 +61,16 @@ def read_needed(folder: SurfaceFolder) -> Needed:
     Raises:
         CorruptStateFile, OSError: something is unknown, so nothing may be removed.
     """
-    found = [
+    needed = [
         _read_needed_by(site, ServiceId(name.removesuffix(".json")))
         for site in _sites(folder)
         for name in _names(site.path / "components")
         if name.endswith(".json")
     ]
     return Needed(
-        {digest for each in found for digest in each.artifacts},
-        dict(item for each in found for item in each.revisions.items()),
-        dict(item for each in found for item in each.instances.items()),
+        {digest for each in needed for digest in each.artifacts},
+        dict(item for each in needed for item in each.revisions.items()),
+        dict(item for each in needed for item in each.instances.items()),
     )
 
 

@@ -180,12 +180,12 @@ def trace_of_a_deployment() -> Trace:
 
 
 def main() -> int:
-    found = trace_of_a_deployment()
-    for entry in found.functions:
+    trace = trace_of_a_deployment()
+    for entry in trace.functions:
         print(f"{entry.file:<52}{entry.function}")
-    for caller, callee in found.outward:
+    for caller, callee in trace.outward:
         print(f"outward: {caller.function} calls {callee.function} ({callee.file})")
-    print(found.summary)
+    print(trace.summary)
     return 0
 
 

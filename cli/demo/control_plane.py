@@ -96,8 +96,8 @@ class ProcessPerApp:
         """Kill an instance of each app in turn, while another one of it is ready."""
         while not self._ends.wait(KILL_EVERY_S):
             with suppress(Failure):
-                found = [each for each in _instances(sandbox) if each["isReady"]]
-                spare = [each for each in found if _is_doubled(each, found)]
+                ready = [each for each in _instances(sandbox) if each["isReady"]]
+                spare = [each for each in ready if _is_doubled(each, ready)]
                 if spare:
                     chosen = spare[len(self.killed) % len(spare)]
                     _kill(chosen["pid"])

@@ -107,8 +107,8 @@ class AccountLease:
 
     @property
     def continuation(self) -> str | None:
-        found: str | None = self._document["continuation"]
-        return found
+        continuation: str | None = self._document["continuation"]
+        return continuation
 
     async def move(self, continuation: str) -> None:
         await self.write(continuation=continuation)

@@ -44,8 +44,8 @@ class AppRoutes:
         if path.lower().startswith(_OWN):  # as the routes of the host, which ignore case
             app = path[len(_OWN) :].partition("/")[0].lower()
             return app if app in self._names else None
-        found = self._table.find(_ANY, path)
-        return None if found is None else found[0]
+        match = self._table.find(_ANY, path)
+        return None if match is None else match[0]
 
 
 def _paths(document: Any) -> Mapping[str, Any]:

@@ -248,8 +248,14 @@ class Settings(BaseModel):
     @property
     def has_connections(self) -> bool:
         """Whether the app is to use connections of its own, rather than what a host brings."""
-        found = (self.cosmos_endpoint, self.cosmos, self.service_bus_namespace, self.service_bus)
-        return any((*found, self.storage_tables, self.storage_blobs, self.storage, self.vault))
+        return any(
+            (
+                *(self.cosmos_endpoint, self.cosmos),
+                *(self.service_bus_namespace, self.service_bus),
+                *(self.storage_tables, self.storage_blobs, self.storage),
+                self.vault,
+            )
+        )
 
     @property
     def client_id(self) -> str | None:
@@ -303,23 +309,23 @@ def tenancy(settings: Settings) -> Tenancy:
 
 def _wrong_issuers(settings: Settings) -> Sequence[Violation]:
     """Return what is wrong with the issuers, and with whom their tokens are for."""
-    found = []
+    wrong = []
     for issuer in settings.issuers:
         try:
             check_issuer(issuer, plain_loopback=settings.is_local)
         except Invalid as problem:
-            found.append(Violation("WrongIssuer", ISSUERS, f"{ISSUERS}: {problem.message}"))
+            wrong.append(Violation("WrongIssuer", ISSUERS, f"{ISSUERS}: {problem.message}"))
     if settings.issuer_keys is not None and len(settings.issuers) > 1:
         message = (
             f"{ISSUER_KEYS} is one key set, by which each of {len(settings.issuers)} issuers could"
             " sign for the others: remove it, so that each is asked for its own"
         )
-        found.append(Violation("Contradiction", ISSUER_KEYS, message))
+        wrong.append(Violation("Contradiction", ISSUER_KEYS, message))
     try:
         tenancy(settings)
     except Invalid as problem:
-        found += problem.details
-    return found
+        wrong += problem.details
+    return wrong
 
 
 def _plain_gateway(settings: Settings) -> Sequence[Violation]:
@@ -355,26 +361,26 @@ def _missing(
         names = [ISSUERS, *names]
     elif needs:  # the keys of this machine's issuer are in no place that Azure's parts know
         names = [ISSUER_KEYS, *names]
-    found = []
+    missing = []
     for name in names:
         if not any(given.get(each, "").strip() for each in (name, _STRINGS.get(name, name))):
             message = f"{name} is missing: expected {_EXPECTED[name]}"
-            found.append(Violation("Required", name, message, _EXPECTED[name], "nothing"))
-    return found
+            missing.append(Violation("Required", name, message, _EXPECTED[name], "nothing"))
+    return missing
 
 
 def _contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
-    found = []
+    contradictions = []
     for address, string in _STRINGS.items():
         if address in given and string in given:
             message = f"{address} and {string} are both set: remove one, {string} outside emulators"
-            found.append(Violation("Contradiction", string, message))
+            contradictions.append(Violation("Contradiction", string, message))
     identities = {name: value for name, value in given.items() if name.endswith("__clientId")}
     if len(set(identities.values())) > 1:
         names = " and ".join(sorted(identities))
         message = f"{names} differ: an app has one identity"
-        found.append(Violation("Contradiction", min(identities), message))
-    return found
+        contradictions.append(Violation("Contradiction", min(identities), message))
+    return contradictions
 
 
 def _refusal(wrong: Sequence[Violation]) -> InvalidSetting:

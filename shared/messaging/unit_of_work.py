@@ -271,8 +271,8 @@ class UnitOfWork:
         ids = linked(view) if linked is not None else ()
         if not ids:
             return view
-        found = await self.read(partition, *ids)
-        return View({**view.documents, **found.documents})
+        more = await self.read(partition, *ids)
+        return View({**view.documents, **more.documents})
 
     async def _measure(self, decision: Decision[Any], before: View, ctx: Context) -> None:
         self._figures.committed(decision.writes, decision.outbox, before.body, ctx.now())

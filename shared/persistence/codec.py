@@ -118,13 +118,13 @@ class DocumentCodec(Generic[T]):
 
         Some damage shows only where a value is used: a field that its resource needs is missing.
         """
-        found = []
+        resources = []
         for document in documents:
             try:
-                found.append(show(document, self.decode(document.body)))
+                resources.append(show(document, self.decode(document.body)))
             except (UnreadableDocument, LookupError, TypeError, ValueError):
                 _log.exception("%s in %s cannot be read", document.id, document.partition.values)
-        return found
+        return resources
 
     def _upgraded(self, body: Body) -> Mapping[str, Any]:
         schema = body.get(_SCHEMA, 1)

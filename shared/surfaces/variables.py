@@ -25,10 +25,10 @@ def data_variable(name: str) -> str:
 
 def expand(text: str, environ: Mapping[str, str]) -> str:
     """Return *text* with the variables in *environ* filled in; those that are not there stay."""
-    return _VARIABLE.sub(lambda found: environ.get(found["name"], found[0]), text)
+    return _VARIABLE.sub(lambda match: environ.get(match["name"], match[0]), text)
 
 
 def data_variables(text: str) -> set[str]:
     """Return the variables of data folders that *text* names."""
-    names = {found["name"] for found in _VARIABLE.finditer(text)}
+    names = {match["name"] for match in _VARIABLE.finditer(text)}
     return {name for name in names if name.startswith(_DATA)}

@@ -158,14 +158,14 @@ def verifies_challenges(vault_uri: str) -> bool:
     return urlsplit(vault_uri).hostname not in _LOOPBACK
 
 
-async def _bounded(found: AsyncIterable[T]) -> Sequence[T]:
+async def _bounded(listed: AsyncIterable[T]) -> Sequence[T]:
     """Return all that is listed. Raises TooLarge."""
-    everything: list[T] = []
-    async for one in found:
-        if len(everything) == LISTED_MAX:
+    entries: list[T] = []
+    async for entry in listed:
+        if len(entries) == LISTED_MAX:
             raise TooLarge(f"the vault lists more than {LISTED_MAX}")
-        everything.append(one)
-    return everything
+        entries.append(entry)
+    return entries
 
 
 def _properties(found: Any) -> SecretProperties:

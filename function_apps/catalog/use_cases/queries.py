@@ -103,15 +103,15 @@ async def _needed_by(
         is_needed = module in other.depends_on
         return resources.dependency(other.module_id, other) if is_needed else None
 
-    found: list[published.Dependency] = []
+    dependencies: list[published.Dependency] = []
     query = Query(where=[Where("type", Comparison.EQ, SERVICES.type_name)], limit=200)
     for _ in range(PAGES_MAX):
         page = await app.service.store.query(Prefix(ctx.tenant, key), query)
-        found += filter(None, SERVICES.shown(page.documents, show))
-        if page.continuation is None or len(found) >= DEPENDENCIES_MAX:
+        dependencies += filter(None, SERVICES.shown(page.documents, show))
+        if page.continuation is None or len(dependencies) >= DEPENDENCIES_MAX:
             break
         query = replace(query, continuation=page.continuation)
-    return found[:DEPENDENCIES_MAX]
+    return dependencies[:DEPENDENCIES_MAX]
 
 
 async def get_logs(

@@ -54,14 +54,14 @@ async def live_components(
     deployment: Deployment, app: DeploymentsApp
 ) -> Mapping[ModuleId, LiveComponent]:
     """Return what is live of the modules of *deployment*. Raises Unavailable: it is not known."""
-    found: dict[ModuleId, LiveComponent] = {}
+    components: dict[ModuleId, LiveComponent] = {}
     for module in deployment.modules:
         workload = SurfaceComponent(deployment.environment_id, deployment.tenant_id, module)
         for surface in app.surfaces.values():
             live = await observe_or_raise(surface, workload)
             if live is not None:
-                found[module] = live
-    return found
+                components[module] = live
+    return components
 
 
 async def poll_until(

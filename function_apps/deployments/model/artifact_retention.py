@@ -98,7 +98,7 @@ def _newest(uses: Iterable[ArtifactUse], count: int) -> set[DeploymentId]:
     for use in uses:
         for module in use.modules:
             by_module[use.place, module].append((use.created_at, use.deployment_id))
-    return {newest for found in by_module.values() for _, newest in sorted(found)[-count:]}
+    return {newest for of_module in by_module.values() for _, newest in sorted(of_module)[-count:]}
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ def unknown_revisions(
 
 def caught_up(target: DeploymentTarget, unknown: Mapping[ModuleId, int]) -> DeploymentTarget:
     """Return *target* giving out revisions above those of *unknown*, and tokens above theirs."""
-    found = {
+    modules = {
         module: replace(target.module(module), last=revision)
         for module, revision in unknown.items()
     }
     fence = target.fence + TOKENS_SKIPPED
-    return replace(target, fence=fence, modules={**target.modules, **found})
+    return replace(target, fence=fence, modules={**target.modules, **modules})

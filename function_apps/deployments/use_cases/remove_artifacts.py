@@ -47,12 +47,12 @@ async def remove_unneeded_artifacts(app: DeploymentsApp) -> None:
     except (Unavailable, UnreadableDocument) as unknown:
         _log.warning("no artifact is removed: %s", unknown)
         return
-    found = artifact_retention.removal(needed, receipts, archives, now)
-    for tenant, digest in sorted(found.absent):
+    removal = artifact_retention.removal(needed, receipts, archives, now)
+    for tenant, digest in sorted(removal.absent):
         await _isolated(_put_anew(tenant, digest, app), digest)
-    for tenant, digest in sorted(found.receipts):
+    for tenant, digest in sorted(removal.receipts):
         await _isolated(delete_receipt(digest, tenant, app), digest)
-    for digest in sorted(found.archives):
+    for digest in sorted(removal.archives):
         await _isolated(app.blobs.delete(artifact_blob(digest)), digest)
         _log.info("artifact %s is removed: no deployment needs it", digest)
 
