@@ -17,9 +17,10 @@ from cli.host_process import find_holder, log_tail, pause
 from cli.state_folder import REPOSITORY, StateFolder, read_json
 from local_agent import process_trees
 from local_agent.process_identity import ProcessIdentity
-from local_cloud.process import ADDRESSES, APP_SETTINGS, IDENTITY_SETTINGS, LOCK, PORTS
+from local_cloud.process import ADDRESSES, APP_SETTINGS, IDENTITY_SETTINGS, LOCK, LOG, PORTS
 from shared.kernel.clock import Clock
 from shared.persistence.disk_errors import reason_of
+from shared.persistence.plain_files import append_to
 
 READY_WITHIN_S: Final = 30.0
 STOPPED_WITHIN_S: Final = 15.0
@@ -87,17 +88,20 @@ def start_cloud(folder: StateFolder, options: Sequence[str], clock: Clock) -> in
         folder.cloud.mkdir(parents=True, exist_ok=True, mode=0o700)
         settings_file(folder).unlink(missing_ok=True)
         # Reserves the space in which the reason of a start that fails has room.
-        _log_file(folder).write_text("local cloud starts\n")
+        log = append_to(_log_file(folder))  # it says how the last one ended
+        os.write(log, b"local cloud starts\n")
     except OSError as problem:
         raise Failure(
             f"{folder.cloud} cannot be written: {reason_of(problem)}", ExitCode.UNAVAILABLE
         ) from problem
     command = [sys.executable, "-m", "local_cloud", "--state", str(folder.cloud), *options]
-    with _log_file(folder).open("ab") as log:
+    try:
         process = subprocess.Popen(  # noqa: S603  our own program
             command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
+    finally:
+        os.close(log)
     deadline_s = clock.monotonic_s() + READY_WITHIN_S
     while app_settings(folder) is None:
         if process.poll() is not None or clock.monotonic_s() > deadline_s:
@@ -133,4 +137,4 @@ def settings_file(folder: StateFolder) -> Path:
 
 
 def _log_file(folder: StateFolder) -> Path:
-    return folder.cloud / "cloud.log"
+    return folder.cloud / LOG

@@ -60,6 +60,12 @@ def start_system(
         raise
 
 
+def start_missing_cloud(folder: StateFolder, clock: Clock) -> None:
+    """Start the local cloud that processes of each app need, where it has ended beside them."""
+    if processes_per_app(folder) and find_cloud(folder) is None:
+        start_cloud(folder, cloud_options(folder), clock)
+
+
 def _check_amqp() -> None:
     if find_spec("proton") is None:
         raise Failure(

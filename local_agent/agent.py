@@ -14,8 +14,9 @@ them over.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Final
@@ -29,15 +30,13 @@ from local_agent.state_files import write_atomically
 from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+from shared.persistence.bounded_logs import keep_bounded
 from shared.persistence.held_paths import first_removed
 from shared.persistence.lock_files import write_owner
-from shared.persistence.plain_files import bound_log
 from shared.rpc.server import served
 from shared.surfaces.agent_calls import AGENT_API
 from shared.surfaces.local_process import RECORD, SOCKET, AgentRecord, write_record
 
-LOG_BYTES_MAX: Final = 5 * 2**20
-_LOGS_EVERY_S: Final = 60.0
 _RESTART_AFTER_S: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
 
@@ -78,7 +77,7 @@ async def _supervise_until_removed(state: Path, surface: LocalProcessSurface, cl
     """
     work = [
         asyncio.ensure_future(keep_supervising(surface, clock)),
-        asyncio.ensure_future(_keep_logs_bounded(state, clock)),
+        asyncio.ensure_future(keep_bounded(partial(logs_of, state), clock)),
     ]
     try:
         removed = await first_removed([state, state / LOCK], clock)
@@ -102,20 +101,9 @@ async def keep_supervising(surface: LocalProcessSurface, clock: Clock) -> None:
             await clock.sleep(_RESTART_AFTER_S)
 
 
-async def _keep_logs_bounded(state: Path, clock: Clock) -> None:
-    """Bound the logs once a minute, until canceled."""
-    while True:
-        await clock.sleep(_LOGS_EVERY_S)
-        await asyncio.to_thread(bound_logs, state)
-
-
-def bound_logs(state: Path) -> None:
-    """Bound the logs of the agent and of the proxies."""
-    for log in (state / LOG, *state.glob("surface/sites/*/edge/envoy.log")):
-        try:
-            bound_log(log, LOG_BYTES_MAX)
-        except OSError as failed:
-            _LOG.warning("%s is not bounded: %s", log.name, failed)
+def logs_of(state: Path) -> Sequence[Path]:
+    """Return the logs of the agent and of the proxies."""
+    return [state / LOG, *state.glob("surface/sites/*/edge/envoy.log")]
 
 
 @contextmanager

@@ -28,28 +28,32 @@ from local_cloud.infrastructure.endpoint import engine_of, serve_engine
 from local_cloud.kept_ports import kept_port, last_addresses
 from local_cloud.listeners import NotInstalled, PortTaken, StoragePorts
 from local_cloud.private_files import write_private
-from local_cloud.process import ADDRESSES, APP_SETTINGS, IDENTITY_SETTINGS, LOCK, PORTS
+from local_cloud.process import ADDRESSES, APP_SETTINGS, IDENTITY_SETTINGS, LOCK, LOG, PORTS
 from local_cloud.runtime_containers import runtime_containers
 from local_cloud.runtime_topology import runtime_topology
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
 from shared.contracts.events import BUILT
 from shared.contracts.storage import CONTAINERS, DATABASE, TABLES
-from shared.kernel.clock import SystemClock
+from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
+from shared.persistence.bounded_logs import keep_bounded
 from shared.persistence.disk_errors import reason_of
+from shared.persistence.held_paths import first_removed
 from shared.persistence.lock_files import read_owner, take_lock, write_owner
 
 AGENT_FOLDER: Final = "RUNTIME_AGENT_FOLDER"
 ENGINE_FOLDER: Final = "RUNTIME_ENGINE_FOLDER"
 EXIT_USAGE: Final = 2
 EXIT_STATE_IN_USE: Final = 4
+EXIT_STATE_REMOVED: Final = 5
 _log = logging.getLogger(__name__)
 
 
 def main() -> int:
     asked = _parser().parse_args()
+    os.umask(0o077)  # documents, messages and blobs are their owner's
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     state = asked.state.resolve()
     try:
@@ -147,11 +151,28 @@ async def _serve(state: Path, settings: CloudSettings, agent_folder: Path | None
             opened.push_async_callback(cloud.stop)
             _write_settings(state, cloud, folders)
             _log.info("local cloud ready; its settings for an app: %s", state / APP_SETTINGS)
-            await stopping.wait()
+            return await _wait_for_end(state, stopping, clock)
     finally:
         storage.close()
         database.close()
-    return 0
+
+
+async def _wait_for_end(state: Path, stopping: asyncio.Event, clock: Clock) -> int:
+    """Return the exit code once told to stop, or once the folder *state* is another or gone."""
+    bounding = asyncio.ensure_future(keep_bounded(lambda: [state / LOG], clock))
+    removed = asyncio.ensure_future(first_removed([state, state / LOCK], clock))
+    told = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((removed, told, bounding), return_when=asyncio.FIRST_COMPLETED)
+    code = 0
+    if removed.done():
+        code = EXIT_STATE_REMOVED
+        _log.error(
+            "%s was removed or replaced: this local cloud ends, as what it keeps is gone",
+            removed.result(),
+        )
+    for waiting in (bounding, removed, told):
+        waiting.cancel()
+    return code
 
 
 def _write_settings(state: Path, cloud: LocalCloud, folders: Mapping[str, str]) -> None:

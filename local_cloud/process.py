@@ -8,6 +8,8 @@ from typing import Final
 
 LOCK: Final = "cloud.lock"
 """Held while it runs; it has its process id."""
+LOG: Final = "cloud.log"
+"""What it says, where `runtimectl` has started it."""
 APP_SETTINGS: Final = "app-settings.json"
 """The settings of an app that connects by keys; written last, when the cloud is ready."""
 IDENTITY_SETTINGS: Final = "identity-settings.json"

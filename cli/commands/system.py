@@ -13,7 +13,7 @@ from cli.cloud_process import stop_cloud
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.folder_lock import folder_lock, sole_command
-from cli.host_program import start_system
+from cli.host_program import start_missing_cloud, start_system
 from cli.options import Invocation
 from cli.output import note
 from cli.session import ROLES, log_in, read_login
@@ -62,6 +62,8 @@ def up(
             if port is None:
                 port = host_process.last_port(folder) or DEFAULT_PORT
             host = start_system(folder, processes_per_app, port, clock, SystemEntropy())
+        else:
+            start_missing_cloud(folder, clock)
     if not is_new and port not in {None, 0, host.port}:
         raise Failure(
             f"the system runs already, on port {host.port}",

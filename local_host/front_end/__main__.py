@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,16 +20,19 @@ from local_host.agent_process import AgentProcess
 from local_host.front_end.front_end import FrontEnd, forwarding_session
 from local_host.front_end.instance import GRACE_S, AppProcess, Instance
 from local_host.http_trigger.http_server import HttpServer
-from local_host.state_lock import StateInUse, StateLock
+from local_host.state_lock import LOCK, StateInUse, StateLock
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
+from shared.persistence.bounded_logs import keep_bounded
+from shared.persistence.held_paths import first_removed
 from shared.persistence.plain_files import read_plain
 
 _log = logging.getLogger("local_host.front_end")
 EXIT_USAGE: Final = 2
 EXIT_PORT_TAKEN: Final = 3
 EXIT_STATE_IN_USE: Final = 4
+EXIT_STATE_REMOVED: Final = 5
 _AGENT_EVERY_S: Final = 1.0
 _INSTANCES_MAX: Final = 16
 _PORT_MAX: Final = 65_535
@@ -40,14 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        settings = _settings_by_app(asked.settings, asked.folders)
+        _settings_by_app(asked.settings, asked.folders)
         (asked.state / "logs").mkdir(parents=True, exist_ok=True)
         lock = StateLock(asked.state)
     except (ValueError, OSError, Unavailable, StateInUse) as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         return EXIT_STATE_IN_USE if isinstance(problem, StateInUse) else EXIT_USAGE
     try:
-        return asyncio.run(_serve(asked, settings))
+        return asyncio.run(_serve(asked))
     finally:
         lock.close()
 
@@ -116,7 +120,7 @@ def _name(folder: Path) -> str:
     return folder.resolve().name.replace("_", "-")
 
 
-async def _serve(asked: argparse.Namespace, settings: Mapping[str, Mapping[str, str]]) -> int:
+async def _serve(asked: argparse.Namespace) -> int:
     clock, entropy = SystemClock(), SystemEntropy()
     state: Path = asked.state.resolve()
     server = HttpServer("127.0.0.1", asked.port, grace_s=GRACE_S)
@@ -136,7 +140,7 @@ async def _serve(asked: argparse.Namespace, settings: Mapping[str, Mapping[str, 
                 for number in range(1, asked.instances + 1)
             ]
             for app in (
-                _app_process(folder.resolve(), state, settings[_name(folder)], server.port)
+                _app_process(folder.resolve(), state, asked.settings.resolve(), server.port)
                 for folder in asked.folders
             )
         }
@@ -147,34 +151,47 @@ async def _serve(asked: argparse.Namespace, settings: Mapping[str, Mapping[str, 
         agent = AgentProcess(state, clock, asked.archives.resolve())
         work = [
             asyncio.create_task(_keep_agent(agent, clock)),
+            asyncio.create_task(keep_bounded(lambda: (state / "logs").glob("*.log"), clock)),
             *(asyncio.create_task(each.run(), name=each.name) for each in all_instances),
         ]
         front_end = FrontEnd(instances, session, clock, entropy)
         await server.start(front_end.handle, clock, check=front_end.check)
         _log.info("front end of %s on http://127.0.0.1:%d", ", ".join(instances), server.port)
-        await _until_signalled()
+        code = await _wait_for_end(state, clock)
         await server.stop()
         for each in work:
             each.cancel()
         await asyncio.gather(*work, return_exceptions=True)
         await asyncio.gather(*(each.stop() for each in all_instances))
-    return 0
+    return code
 
 
-def _app_process(folder: Path, state: Path, settings: Mapping[str, str], port: int) -> AppProcess:
+def _app_process(folder: Path, state: Path, settings: Path, port: int) -> AppProcess:
     name = _name(folder)
+    alive = f"/v1/platform/{name}/alive"
+    environ = partial(_environ, folder, state, settings, port)
+    return AppProcess(name, folder, state / "apps" / name, environ, alive)
+
+
+def _environ(folder: Path, state: Path, settings: Path, port: int) -> Mapping[str, str]:
+    """Return the environ of an instance that starts now: the local cloud may have moved since.
+
+    Raises OSError where the file *settings* cannot be used now.
+    """
+    try:
+        own = _settings_by_app(settings, [folder])
+    except ValueError as damaged:
+        raise OSError(str(damaged)) from damaged
     # A host names itself: the name that its caller has is another host's.
     inherited = {n: v for n, v in os.environ.items() if n != "WEBSITE_HOSTNAME"}
-    environ = {
+    return {
         **inherited,
         "RUNTIME_PROFILE": "local",
         "RUNTIME_ISSUER_KEYS": str(state / "issuer" / "jwks.json"),
-        **settings,
+        **own[_name(folder)],
         "RUNTIME_GATEWAY_URL": f"http://127.0.0.1:{port}",
         "PYTHONUNBUFFERED": "1",
     }
-    alive = f"/v1/platform/{name}/alive"
-    return AppProcess(name, folder, state / "apps" / name, environ, alive)
 
 
 async def _keep_agent(agent: AgentProcess, clock: Clock) -> None:
@@ -186,11 +203,21 @@ async def _keep_agent(agent: AgentProcess, clock: Clock) -> None:
         await clock.sleep(_AGENT_EVERY_S)
 
 
-async def _until_signalled() -> None:
+async def _wait_for_end(state: Path, clock: Clock) -> int:
+    """Return the exit code once told to stop, or once the folder *state* is another or gone."""
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await stopping.wait()
+    removed = asyncio.ensure_future(first_removed([state, state / LOCK], clock))
+    told = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((removed, told), return_when=asyncio.FIRST_COMPLETED)
+    code = 0
+    if removed.done():
+        code = EXIT_STATE_REMOVED
+        _log.error("%s was removed or replaced: this front end ends", removed.result())
+    for waiting in (removed, told):
+        waiting.cancel()
+    return code
 
 
 if __name__ == "__main__":

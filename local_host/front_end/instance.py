@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,8 @@ class AppProcess:
     folder: Path
     state: Path
     """The instances share it; the first of them has the timers and the task hub."""
-    environ: Mapping[str, str]
+    environ: Callable[[], Mapping[str, str]]
+    """Reads what the next one is started with. Raises OSError."""
     alive: str
     """Path that answers 200, without a token, once the functions of the app are there."""
 
@@ -132,6 +133,7 @@ class Instance:
             return process, ""
 
     async def _start(self, announces: int) -> asyncio.subprocess.Process:
+        environ = await asyncio.to_thread(self.app.environ)
         log = append_to(self._log)
         try:
             return await asyncio.create_subprocess_exec(
@@ -144,7 +146,7 @@ class Instance:
                 stdout=log,
                 stderr=log,
                 pass_fds=(announces,),
-                env=dict(self.app.environ),
+                env=environ,
                 start_new_session=True,
             )
         finally:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from cli.client import Client
-from cli.cloud_process import stop_cloud
+from cli.cloud_process import find_cloud, stop_cloud
 from cli.host_process import INSTANCES, find_host, pause, stop_host, stop_workloads
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from shared.kernel.clock import SystemClock
@@ -143,6 +143,19 @@ def test_another_number_of_processes_is_refused_while_it_runs(folder: StateFolde
     assert "with --processes-per-app 2" in str(said)
 
 
+def test_up_starts_a_cloud_that_has_ended_beside_the_processes(folder: StateFolder) -> None:
+    cloud = find_cloud(folder)
+    assert cloud is not None
+    kill([cloud.pid])
+    wait_until_ended([cloud.pid])
+
+    code, said = run(folder, "up")
+
+    assert code == 0, said
+    code, said = run(folder, "env create four --stage test --project proj-shop --wait")
+    assert code == 0, said
+
+
 def test_what_another_kind_of_host_keeps_is_not_overlooked(tmp_path: Path) -> None:
     state = state_folder_at(tmp_path)
     state.create()
@@ -155,3 +168,14 @@ def test_what_another_kind_of_host_keeps_is_not_overlooked(tmp_path: Path) -> No
 
     assert code == 5, said
     assert "in the host of all apps" in str(said)
+
+
+def test_everything_ends_when_the_folder_is_no_longer_there(folder: StateFolder) -> None:
+    host, cloud = find_host(folder), find_cloud(folder)
+    assert host is not None
+    assert cloud is not None
+    running = [host.pid, cloud.pid, *(each["pid"] for each in instances(folder))]
+
+    folder.path.rename(folder.path.with_name("aside"))  # what writes there is in nobody's way
+
+    assert wait_until_ended(running) == []

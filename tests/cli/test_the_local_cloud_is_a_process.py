@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from cli.cloud_process import addresses, app_settings, find_cloud, stop_cloud
@@ -112,6 +113,34 @@ def test_a_system_that_does_not_start_leaves_no_cloud_and_its_folder_of_one_kind
     assert kept is not None  # a cloud was there
     assert find_cloud(folder) is None
     assert refused == ExitCode.CONFLICT
+
+
+def test_a_cloud_ends_when_its_folder_is_removed(folder: StateFolder) -> None:
+    _, shown = run(folder, "cloud up")
+    process = psutil.Process(shown["pid"])
+
+    shutil.rmtree(folder.cloud)
+
+    psutil.wait_procs([process], timeout=20)
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_what_it_keeps_is_its_owners_and_its_log_goes_on(folder: StateFolder) -> None:
+    folder.create()
+    folder.cloud.mkdir(mode=0o755)  # somebody made it
+
+    run(folder, "cloud up")
+    run(folder, "cloud down")
+    run(folder, "cloud up")
+
+    open_to_others = [
+        path
+        for path in folder.cloud.rglob("*")
+        if path.lstat().st_mode & 0o077 and not path.is_symlink()
+    ]
+    assert open_to_others == []
+    log = (folder.cloud / "cloud.log").read_text()
+    assert log.count("local cloud ready") == 2
 
 
 def test_of_two_that_start_it_at_once_both_get_the_one_cloud(folder: StateFolder) -> None:

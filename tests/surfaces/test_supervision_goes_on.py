@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from local_agent import loopback_ports
-from local_agent.agent import LOG_BYTES_MAX, bound_logs, keep_supervising
+from local_agent.agent import keep_supervising, logs_of
 from local_agent.loopback_ports import free_port
 from local_agent.probes import probe_session, send_probe
 from local_agent.shutdown import stop_everything
@@ -26,6 +26,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.ids import ProjectId, environment_id, environment_key
 from shared.kernel.observation import Present, Unknown
+from shared.persistence.bounded_logs import LOG_BYTES_MAX, bound_all
 from shared.surfaces.spec import HttpProbe, SiteSpec, artifact_blob
 from tests.kit.virtual_time import LoopClock, run_virtual
 from tests.surfaces.harness import ACME, ENVIRONMENT, SHOP, SITE, fence
@@ -258,7 +259,7 @@ def test_logs_of_agent_and_proxies_have_a_bound(tmp_path: Path) -> None:
     for log in logs:
         log.write_bytes(b"x" * LOG_BYTES_MAX + b"the end")
 
-    bound_logs(tmp_path)
+    bound_all(logs_of(tmp_path))
 
     before = [log.with_name(f"{log.name}.1").read_bytes() for log in logs]
     assert [log.stat().st_size for log in logs] == [0, 0]

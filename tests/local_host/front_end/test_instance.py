@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ WITHIN_S: Final = 60.0
 @asynccontextmanager
 async def an_instance(folder: Path) -> AsyncIterator[Instance]:
     """Run an instance whose log is in *folder*/logs, which the test makes."""
-    app = AppProcess("shop", APP, folder / "state", dict(os.environ), "/admin/host/ping")
+    app = AppProcess("shop", APP, folder / "state", partial(dict, os.environ), "/admin/host/ping")
     async with forwarding_session() as session:
         log, starts = folder / "logs" / "shop-1.log", asyncio.Semaphore(1)
         instance = Instance(app, 1, log, session, SystemClock(), starts)
