@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _WITHIN_S: Final = 10.0
 _WAIT_S: Final = 2.0
 """For the next dead letters; when none came in that time, others have them."""
+_LOCKED_WITHIN_S: Final = 120.0
+"""Those before the wanted one, `HELD_MAX` at most, are given back one by one."""
 _AT_ONCE: Final = 100
 _REASONS: Final = ("DeadLetterReason", "DeadLetterErrorDescription")
 _OPTIONS: Final[dict[str, Any]] = {
@@ -42,7 +44,7 @@ class ServiceBusDeadLetters:
 
     async def replay(self, entity: str, sequence_number: int, handle: Replay) -> bool:
         async with self._receiver(entity) as receiver:
-            async with translated_errors(entity):
+            async with translated_errors(entity, within_s=_LOCKED_WITHIN_S):
                 message = await _locked(receiver, sequence_number)
             if message is None:
                 return False

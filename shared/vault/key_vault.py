@@ -32,8 +32,8 @@ _LIST_TIMES: Final = 6
 _RETRIES: Final[Mapping[str, Any]] = {"retry_connect": 1, "retry_read": 1, "retry_status": 0}
 """Who throttles says when to come again; the callers' own policies wait that long, we do not."""
 _ONCE: Final[Mapping[str, Any]] = {"retry_total": 0}
-"""For what must not be done twice, or would not be found the second time. The SDK's transport takes
-a connection that broke after the effect for one that was never made, so neither is tried again."""
+"""For what must not be done twice, or would not be found the second time: the SDK repeats a PUT or
+a DELETE whose answer was lost."""
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1"})
 T = TypeVar("T")
 
