@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from local_host.apps.connection_addresses import place_of, slips_of
 from local_host.apps.indexing import FunctionRefusal, IndexedApp
 from local_host.apps.log_levels import LogLevels
 from local_host.host import Host
@@ -88,7 +89,13 @@ class Terminal:
         rows = sorted(app.functions, key=lambda function: function.name.lower())
         width = max((len(function.name) for function in rows), default=0)
         for function in rows:
-            self.line(f"  {function.name:<{width}}  {_described(function, prefix, host)}")
+            place = place_of(function.trigger, app.configuration)
+            text = _described(function, prefix, host) + (f" at {place}" if place else "")
+            self.line(f"  {function.name:<{width}}  {text}")
+        for function in rows:
+            for binding in function.bindings:
+                for slip in slips_of(binding, app.configuration):
+                    self.line(f"  warning: {function.name}: {slip}", _YELLOW)
 
 
 def _role(host: Host) -> str:
@@ -115,7 +122,8 @@ def _lacks_settings(folder: Path | None) -> bool:
 def _described(function: IndexedFunction, prefix: str, host: Host) -> str:
     trigger = function.trigger
     if not function.triggered_by("httpTrigger"):
-        return _DESCRIBED_BY.get(trigger.type.lower(), trigger.type).format_map(_Texts(function))
+        form = _DESCRIBED_BY.get(trigger.type.lower(), trigger.type)
+        return form.format_map(_Texts(function)).rstrip()
     methods = ",".join(sorted(route_table.methods_of(trigger))) or "any method"
     path = "/".join(part for part in (prefix.strip("/"), trigger.text("route").strip("/")) if part)
     key = ""
