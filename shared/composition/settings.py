@@ -110,9 +110,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     profile: Literal["local", "production"] = Field("production", alias=PROFILE)
-    """`local` shortens waits for work on one machine, takes the tokens of this machine, and connects
-    as whoever azure-identity finds; `production` as the managed or workload identity only, triggers
-    too."""
+    """`local` shortens waits for work on one machine, takes the tokens of this machine, and
+    connects as whoever azure-identity finds; `production` as the managed or workload identity only,
+    triggers too."""
     issuers: Words = Field((), alias=ISSUERS)
     """The issuers whose tokens are taken, separated by spaces."""
     issuer_keys: Path | None = Field(None, alias=ISSUER_KEYS)
