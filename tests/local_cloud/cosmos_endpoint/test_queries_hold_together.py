@@ -216,6 +216,8 @@ DEEP = [
     "SELECT * FROM c" + " JOIN i IN c.l" * 100,
     "SELECT VALUE '" + "x" * 600_000 + "'",
     "/*" * 200_000,
+    "SELECT * FROM c WHERE c.a = 1" + " AND c.a = 1" * 20_000,
+    "SELECT * FROM c WHERE c.a IN (" + "1, " * 30_000 + "1)",
     "SELECT VALUE " + "9" * 400,
     "SELECT VALUE 0x" + "F" * 5_000,
 ]
