@@ -28,6 +28,8 @@ from cli.failure import Failure
 from cli.options import Commands, Invocation
 from cli.output import Format, encode, note
 from cli.typed import remember
+from shared.kernel.full_disk import FULL
+from shared.persistence.disk_errors import reason_of
 
 _EPILOG = (
     "Exit codes: 0 ok, 1 our defect, 2 usage, 3 refused, 4 not found, 5 conflict or held, "
@@ -95,6 +97,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _report(failure, line)
     except typer.TyperException as wrong:
         return _report(_usage_failure(wrong), line)
+    except OSError as problem:
+        reason = reason_of(problem)
+        if FULL not in reason:
+            raise
+        full = Failure(
+            f"{problem.filename or 'a file'} cannot be written: {reason}",
+            ExitCode.UNAVAILABLE,
+            remedy="make space on the disk of the state folder",
+        )
+        return _report(full, line)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ExitCode.USAGE)
     return code if isinstance(code, int) else int(ExitCode.OK)

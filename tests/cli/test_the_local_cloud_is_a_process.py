@@ -281,14 +281,15 @@ def test_a_cloud_whose_databases_are_gone_says_that_it_starts_empty(folder: Stat
     assert emptied in (folder.cloud / "cloud.log").read_text()
 
 
-def test_a_full_disk_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["cloud up", "up --port 0"])
+def test_a_full_disk_is_named(line: str, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         state = state_folder_at(disk / "state")
         state.create()
         state.cloud.mkdir()
         fill(disk)
 
-        code, said = run(state, "cloud up")
+        code, said = run(state, line)
 
     assert code == 6
     assert "the disk is full" in said["error"]["message"]
