@@ -1,7 +1,7 @@
-"""`parked`: list, show and replay the messages that were refused."""
+"""`parked`: list, show and replay the messages that were refused, or that the broker gave up."""
 
-from collections.abc import Mapping
-from typing import Annotated, Final
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -12,11 +12,14 @@ from cli.fan_out import query_apps
 from cli.options import Commands, Invocation
 from cli.output import Column, format_time
 
-app = Commands(help="Refused messages: list (without a word after it), show, replay.")
+app = Commands(help="Refused messages, dead letters: list (without a word after it), show, replay.")
 EventId = Annotated[str, typer.Argument(metavar="EVENT", show_default=False)]
+_DEAD_LETTER: Final = "dl-"
+"""Their ids begin so; the broker kept them whole, so that unreadable ones are replayed too."""
 _COLUMNS: Final = (
-    Column("PARKED", lambda message: format_time(message["parkedAt"])),
+    Column("SINCE", lambda message: format_time(_since(message))),
     Column("APP", "app"),
+    Column("PLACE", "place"),
     Column("TYPE", "eventType"),
     Column("CODE", "code"),
     Column("REASON", "reason"),
@@ -32,12 +35,11 @@ def parked(
         bool, typer.Option("--unreadable", help="Those without a readable tenant; for admins.")
     ] = False,
 ) -> None:
-    """Refused messages: without a word after it, the list over all apps."""
+    """Refused messages and dead letters: without a word after it, the list over all apps."""
     if ctx.invoked_subcommand is not None:
         return
-    query = {"unreadable": "true" if unreadable else None}
-    messages = query_apps(invocation.client, "parked", query)
-    by_time = sorted(messages, key=lambda message: str(message["parkedAt"]))
+    messages = _messages(invocation.client, {"unreadable": "true" if unreadable else None})
+    by_time = sorted(messages, key=_since)
     invocation.show(by_time, _COLUMNS, empty="nothing is parked")
 
 
@@ -56,20 +58,34 @@ def replay(event: EventId, invocation: Invocation) -> None:
     """Handle one message again, after its reason was repaired."""
     client = invocation.client
     app_name = _app_of(client, event)
-    if app_name is None and _app_of_unreadable(client, event) is not None:
+    unreadable_at = _app_of_unreadable(client, event) if app_name is None else None
+    if unreadable_at is not None and not event.startswith(_DEAD_LETTER):
         raise Failure(
             f"message {event!r} is unreadable: its content was not kept, so it cannot be replayed",
             ExitCode.CONFLICT,
             remedy=f"its reason: `runtimectl parked show {event}`; send it again from its source",
         )
+    app_name = app_name or unreadable_at
     if app_name is None:
         raise _not_parked(event)
     path = f"/v1/platform/{app_name}/parked/{event}/replay"
     invocation.show(client.write("POST", path).body)
 
 
-def _app_of(client: Client, event: str, query: Mapping[str, str] | None = None) -> str | None:
-    for message in query_apps(client, "parked", query):
+def _messages(client: Client, query: Mapping[str, str | None]) -> Iterator[Mapping[str, Any]]:
+    yield from query_apps(client, "parked", query)
+    yield from query_apps(client, "parked", {**query, "deadLettered": "true"})
+
+
+def _since(message: Mapping[str, Any]) -> str:
+    """Return when *message* was parked; of a dead letter, when it was sent."""
+    return str(message.get("parkedAt") or message["enqueuedAt"])
+
+
+def _app_of(
+    client: Client, event: str, query: Mapping[str, str | None] | None = None
+) -> str | None:
+    for message in _messages(client, query or {}):
         if message["eventId"] == event:
             return str(message["app"])
     return None

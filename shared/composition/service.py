@@ -1,6 +1,6 @@
 """The parts that every service has, built in one way."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from shared.contracts.storage import AUDIT
 from shared.durable.task_hub import TaskHub
 from shared.kernel.concurrency import FairTurns
 from shared.messaging.audit import AuditTrail
+from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.relay import Relay
 from shared.messaging.service_parts import ServiceParts
 from shared.messaging.sweep import SweepLog
@@ -34,13 +35,15 @@ WRITES_AT_ONCE: Final = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Service(ServiceParts):
-    """One service with its relay, task hub, authenticator and rates."""
+    """One service with its relay, task hub, authenticator, rates and dead letters."""
 
     relay: Relay
     hub: TaskHub
     authenticator: Authenticator
     rates: Rates
     write_turns: FairTurns
+    dead_letters: Callable[[], DeadLetters]
+    """Opens those of the namespace, for an operator who asks."""
 
 
 def composition(
@@ -116,6 +119,7 @@ def build_service(name: str, settings: Settings, parts: Parts) -> Service:
             RateLimit(settings.writes_per_s, int(settings.writes_burst), parts.clock, "writes"),
         ),
         write_turns=FairTurns(WRITES_AT_ONCE),
+        dead_letters=parts.dead_letters,
         clock=parts.clock,
         entropy=parts.entropy,
         sweeps=sweeps,

@@ -59,3 +59,19 @@ class DeadLetters(Protocol):
             Unavailable: throttled, away, or not allowed; or it was handled and is still there.
         """
         ...
+
+
+@dataclass(frozen=True)
+class EntityDeadLetters:
+    """The dead letters of one *entity*; *open* returns those of its namespace, when first asked."""
+
+    entity: str
+    open: Callable[[], DeadLetters]
+
+    async def page(self, *, after: int = 0, limit: int = 100) -> Sequence[DeadLetter]:
+        """As `DeadLetters.page`."""
+        return await self.open().page(self.entity, after=after, limit=limit)
+
+    async def replay(self, sequence_number: int, handle: Replay) -> bool:
+        """As `DeadLetters.replay`."""
+        return await self.open().replay(self.entity, sequence_number, handle)

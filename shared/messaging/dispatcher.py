@@ -58,7 +58,7 @@ class NoHandler(Conflict):
     """This version of the service has no handler for the command."""
 
     def __init__(self, message_type: str) -> None:
-        super().__init__(f"{message_type} has no handler in this version; the message stays parked")
+        super().__init__(f"{message_type} has no handler in this version; the message is kept")
 
 
 class DryRunByMessage(Invalid):
@@ -104,41 +104,76 @@ class Dispatcher:
         Raises:
             Unavailable: a dependency stayed away for a minute.
         """
+        envelope = await self._readable(message)
+        if envelope is not None:
+            await self.dispatch(envelope, message.properties.get(SENDER_PROPERTY), message.parent)
+
+    async def redeliver(self, message: Received) -> bool:
+        """Handle a dead letter; return whether it was handled, else it is parked.
+
+        Nobody waits for the end of an outage here: who asked for it asks again.
+
+        Raises:
+            NoHandler: this version of the service has no handler for it.
+            Unavailable: a dependency is away.
+        """
+        envelope = await self._readable(message)
+        if envelope is None:
+            return False
+        if self._handler(envelope.event_type) is None:
+            raise NoHandler(envelope.event_type)
+        sender = message.properties.get(SENDER_PROPERTY)
+        return await self.dispatch(envelope, sender, message.parent, retry_for_s=0.0)
+
+    async def _readable(self, message: Received) -> Envelope | None:
+        """Return the envelope of *message*; None where it has none that is sound: it is parked."""
         try:
-            envelope = decode(message.body, message.content_type)
-            require_same_tenant(envelope, message.properties)
+            return envelope_of(message)
         except Refused as refusal:
             await self._park_unreadable(message, refusal)
-            return
-        await self.dispatch(envelope, message.properties.get(SENDER_PROPERTY), message.parent)
+            return None
 
     async def dispatch(
-        self, envelope: Envelope, named_sender: str | None = None, parent: str = ""
-    ) -> None:
-        """Handle *envelope*, or park it; an event without a handler is for others."""
+        self,
+        envelope: Envelope,
+        named_sender: str | None = None,
+        parent: str = "",
+        *,
+        retry_for_s: float = RETRY_FOR_S,
+    ) -> bool:
+        """Handle *envelope*, or park it; an event without a handler is for others.
+
+        Returns whether it was handled. Raises Unavailable.
+        """
         sender = sender_of(envelope.event_type, named_sender)
         ctx = self._context(envelope, sender)
         if self._handler(envelope.event_type) is None and not self.takes_commands:
             _log.debug("%s is not for this service", envelope.event_type)
-            return
+            return False
         name = f"handle {envelope.event_type}"
         attributes = attributes_of(envelope) if self.telemetry.is_on else {}
         with self.telemetry.span(MESSAGE, name, envelope.trace_id, attributes, parent=parent):
-            await self._settle(envelope, ctx)
+            return await self._settle(envelope, ctx, retry_for_s)
 
-    async def _settle(self, envelope: Envelope, ctx: Context) -> None:
-        """Handle *envelope* or park it, over the outages of a minute. Raises Unavailable."""
-        give_up_at_s = self.clock.monotonic_s() + RETRY_FOR_S
+    async def _settle(self, envelope: Envelope, ctx: Context, retry_for_s: float) -> bool:
+        """Handle *envelope*, or park it and return False; over short outages.
+
+        Raises:
+            Unavailable: a dependency stayed away for *retry_for_s*.
+        """
+        give_up_at_s = self.clock.monotonic_s() + retry_for_s
         delay_s = _FIRST_DELAY_S
         while True:
             try:
-                if not await is_parked(envelope.event_id, ctx, self.work):
-                    await self._handle(envelope, ctx)
-                    current().set(OUTCOME, "handled")
+                if await is_parked(envelope.event_id, ctx, self.work):
+                    return False
+                await self._handle(envelope, ctx)
+                current().set(OUTCOME, "handled")
             except Refused as refusal:
                 current().failed(refusal)
                 current().set(OUTCOME, "parked")
                 await self._park(envelope, refusal, ctx)
+                return False
             except Unavailable as outage:
                 wait_s = max(delay_s, outage.retry_after_s) * (0.5 + self.entropy.fraction())
                 if self.clock.monotonic_s() + wait_s > give_up_at_s:
@@ -146,7 +181,7 @@ class Dispatcher:
                 await self.clock.sleep(wait_s)
                 delay_s = min(_DELAY_MAX_S, delay_s * 2)
                 continue
-            return
+            return True
 
     async def _handle(self, envelope: Envelope, ctx: Context) -> None:
         known = self._handler(envelope.event_type)
@@ -231,6 +266,17 @@ class Dispatcher:
             await settle_replay(parked, refusal, replaying.without_marker(), self.work)
             raise
         await settle_replay(parked, None, replaying, self.work)
+
+
+def envelope_of(message: Received) -> Envelope:
+    """Return the envelope of *message*.
+
+    Raises:
+        Refused: it is none, or the properties beside it name another tenant.
+    """
+    envelope = decode(message.body, message.content_type)
+    require_same_tenant(envelope, message.properties)
+    return envelope
 
 
 def caused_by_message(envelope: Envelope, sender: str) -> Cause:

@@ -10,10 +10,13 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from shared.composition.service import Service
+from shared.contracts.entities import RUNTIME_EVENTS, command_queue, subscription_path
+from shared.contracts.values import Service as ServiceName
 from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import Activity
 from shared.durable.recovery import SWEEP, Recovery
 from shared.kernel.schedules import ncrontab
+from shared.messaging.dead_letters import EntityDeadLetters
 from shared.messaging.dispatcher import Dispatcher, HandlerTable
 from shared.messaging.outbox import SWEEP_AFTER
 from shared.messaging.relay import SWEEP_OUTBOX
@@ -33,6 +36,7 @@ from shared.triggers.service_bus_triggers import bind_commands, bind_events
 from shared.web import openapi
 from shared.web.administration import Administration, OperationControl
 from shared.web.administration_routes import administration_routes
+from shared.web.dead_letters import COMMANDS, EVENTS
 from shared.web.routes import Route
 
 RECOVERY_EVERY = timedelta(seconds=30)
@@ -80,7 +84,12 @@ def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
     rows = administration_routes(service.public_name)
     document = cache(partial(openapi.document, service.public_name, [*triggers.routes, *rows]))
     administration = Administration(
-        service, app, dispatcher({**events, **commands}), document, triggers.controls
+        service,
+        app,
+        dispatcher({**events, **commands}),
+        document,
+        triggers.controls,
+        _dead_letters(triggers, service),
     )
     bind_routes(blueprint, triggers.routes, app, service)
     bind_routes(blueprint, rows, administration, service)
@@ -95,6 +104,20 @@ def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
     if triggers.orchestrations:
         _bind_orchestrations(blueprint, triggers, app, service)
     return blueprint
+
+
+def _dead_letters(triggers: Triggers, service: Service) -> Mapping[str, EntityDeadLetters]:
+    """Return the dead letters of what *triggers* listen to."""
+    name = ServiceName(service.name)
+    entities = {
+        EVENTS: subscription_path(RUNTIME_EVENTS, name) if triggers.events else None,
+        COMMANDS: command_queue(name) if triggers.commands else None,
+    }
+    return {
+        word: EntityDeadLetters(entity, service.dead_letters)
+        for word, entity in entities.items()
+        if entity is not None
+    }
 
 
 async def run_timer(timer: Timer, app: Any, service: Service) -> None:

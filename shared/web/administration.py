@@ -8,6 +8,7 @@ from shared.durable.abandon import AbandonOperation
 from shared.durable.operations import OPERATIONS
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation
+from shared.messaging.dead_letters import EntityDeadLetters
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.outbox import Audited, Raise
 from shared.messaging.service_parts import App, ServiceParts
@@ -44,6 +45,8 @@ class Administration:
     """Makes the OpenAPI document; a host that starts has no use for it."""
     operations: Mapping[str, OperationControl] = field(default_factory=dict)
     """By the kind of the operation."""
+    dead_letters: Mapping[str, EntityDeadLetters] = field(default_factory=dict)
+    """Of the entities that the service receives from, by a word for each, in the order shown."""
     store_check: StoreCheck = field(default_factory=StoreCheck)
 
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
@@ -54,7 +54,12 @@ THE_OPERATION: Mapping[str, Any] = {
 }  # fmt: skip
 THE_MESSAGE: Mapping[str, Any] = {
     "eventId": EVENT, "eventType": "SecretRotated", "code": "UnknownSecret", "parkedAt": NOON,
-    "reason": "no such secret",
+    "reason": "no such secret", "place": "Parked",
+}  # fmt: skip
+DEAD_LETTER: Final = "dl-deployments-events-17"
+THE_DEAD_LETTER: Mapping[str, Any] = {
+    "eventId": DEAD_LETTER, "eventType": "SecretBound", "code": "MaxDeliveryCountExceeded",
+    "enqueuedAt": NOON, "reason": "20 deliveries", "place": "DeadLettered",
 }  # fmt: skip
 THE_EVENT: Mapping[str, Any] = {
     "eventId": EVENT, "eventType": "RuntimeDeploymentCompleted", "occurredAt": NOON, "number": 1,
@@ -77,9 +82,14 @@ ANSWERS: Mapping[str, Any] = {
     "GET /v1/platform/deployments/operations": [THE_OPERATION],
     "GET /v1/platform/deployments/events": [THE_EVENT],
     "GET /v1/platform/deployments/parked": [THE_MESSAGE],
+    "GET /v1/platform/deployments/parked?deadLettered=true": [THE_DEAD_LETTER],
     f"GET /v1/platform/deployments/parked/{EVENT}": THE_MESSAGE,
+    f"GET /v1/platform/deployments/parked/{DEAD_LETTER}": THE_DEAD_LETTER,
 }
-"""By method and path; a list is a collection of one page. What is not here is 404."""
+"""By method and path; a list is a collection of one page. What is not here is 404.
+
+Another query than the page's size is part of the path where it is here so.
+"""
 
 
 @dataclass
@@ -105,7 +115,10 @@ class Ran:
 
 def answer_of(asked: Asked, more: Mapping[str, Any] | None = None) -> tuple[int, Any]:
     """Return what the platform answers."""
-    body = {**ANSWERS, **(more or {})}.get(f"{asked.method} {urlsplit(asked.path).path}")
+    answers, parts = {**ANSWERS, **(more or {})}, urlsplit(asked.path)
+    query = urlencode([each for each in parse_qsl(parts.query) if each[0] != "top"])
+    path = f"{asked.method} {parts.path}"
+    body = answers.get(f"{path}?{query}", answers.get(path))
     if body is None:
         return 404, {"error": {"code": "NotFound", "message": "nothing here"}}
     return 200, {"value": body, "nextLink": None} if isinstance(body, list) else body

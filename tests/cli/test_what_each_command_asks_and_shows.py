@@ -8,6 +8,7 @@ import pytest
 
 from cli.exit_codes import ExitCode
 from tests.cli.small_platform import (
+    DEAD_LETTER,
     DEPLOYMENT,
     DIGEST,
     ENVIRONMENT,
@@ -191,7 +192,9 @@ def test_the_hold_of_a_rollback_that_completed_is_released_by_its_environment(
         pytest.param("operations --running", ["rollOut", "40", "analyze"], id="operations"),
         pytest.param(f"operations show {OPERATION}", ["Running"], id="one-operation"),
         pytest.param("parked", ["SecretRotated", "UnknownSecret", "deployments"], id="parked"),
+        pytest.param("parked", ["SecretBound", "DeadLettered", DEAD_LETTER], id="dead-letters"),
         pytest.param(f"parked show {EVENT}", ["no such secret"], id="one-parked-message"),
+        pytest.param(f"parked show {DEAD_LETTER}", ["20 deliveries"], id="one-dead-letter"),
         pytest.param("events", ["RuntimeDeploymentCompleted", "shop-1 in test"], id="events"),
     ],
 )
@@ -358,10 +361,13 @@ def test_logs_of_a_release_that_was_rolled_back_come_before_those_of_what_runs(
     assert ran.out.splitlines() == ["== i-2 (r4, stopped)", "no port", "== i-1 (r3)", "started"]
 
 
-def test_a_parked_message_is_replayed_at_the_app_that_parked_it(runtimectl: RuntimeCtl) -> None:
-    path = f"/v1/platform/deployments/parked/{EVENT}/replay"
+@pytest.mark.parametrize("message", [EVENT, DEAD_LETTER], ids=["parked", "dead-lettered"])
+def test_a_message_is_replayed_at_the_app_that_did_not_handle_it(
+    message: str, runtimectl: RuntimeCtl
+) -> None:
+    path = f"/v1/platform/deployments/parked/{message}/replay"
 
-    ran = runtimectl.run(f"parked replay {EVENT}", {f"POST {path}": {"eventId": EVENT}})
+    ran = runtimectl.run(f"parked replay {message}", {f"POST {path}": {"eventId": message}})
 
     assert ran.written[0] == f"POST {path}"
 
