@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+from shared.persistence import plain_files
 
 DEFAULT_STATE: Final = Path(".factory")
 STATE_VARIABLE: Final = "RUNTIMECTL_STATE"
@@ -100,9 +101,5 @@ def read_json(path: Path) -> Mapping[str, Any] | None:
 
 
 def write_private(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace the file *path* atomically, with mode 0600."""
-    draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-    draft.replace(path)
+    """Replace the file *path* by the object *content*, whole, with mode 0600."""
+    plain_files.write_private(path, json.dumps(content, indent=2).encode())

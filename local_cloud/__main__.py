@@ -27,7 +27,6 @@ from local_cloud.identity_services import IdentityServices
 from local_cloud.infrastructure.endpoint import engine_of, serve_engine
 from local_cloud.kept_ports import kept_port, last_addresses
 from local_cloud.listeners import NotInstalled, PortTaken, StoragePorts
-from local_cloud.private_files import write_private
 from local_cloud.process import ADDRESSES, APP_SETTINGS, IDENTITY_SETTINGS, LOCK, LOG, PORTS
 from local_cloud.runtime_containers import runtime_containers
 from local_cloud.runtime_topology import runtime_topology
@@ -42,6 +41,7 @@ from shared.persistence.bounded_logs import keep_bounded
 from shared.persistence.disk_errors import reason_of
 from shared.persistence.held_paths import first_removed
 from shared.persistence.lock_files import read_owner, take_lock, write_owner
+from shared.persistence.plain_files import write_private
 
 AGENT_FOLDER: Final = "RUNTIME_AGENT_FOLDER"
 ENGINE_FOLDER: Final = "RUNTIME_ENGINE_FOLDER"

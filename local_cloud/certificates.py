@@ -20,10 +20,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from local_cloud.private_files import write_private
 from shared.kernel.clock import Clock
 from shared.persistence.disk_errors import reason_of
-from shared.persistence.plain_files import read_plain
+from shared.persistence.plain_files import read_plain, write_private
 
 _log = logging.getLogger(__name__)
 AUTHORITY_LIFE: Final = timedelta(days=3650)

@@ -1,4 +1,4 @@
-"""Files that only their owner may read: keys of this machine, written whole or not at all."""
+"""Keys of this machine, in files that only their owner may read."""
 
 import os
 from contextlib import suppress
@@ -9,17 +9,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from shared.kernel.errors import Unavailable
 from shared.persistence.durable_files import sync_folder
-from shared.persistence.plain_files import read_plain, write_new
+from shared.persistence.plain_files import part_of, read_plain, write_new
 
 _KEY_BITS: Final = 256
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replace *path* by *content*, mode 0600, durably; its folder is made, mode 0700."""
-    part = _part(path)
-    write_new(part, content, is_durable=True)
-    part.replace(path)
-    sync_folder(path.parent)
 
 
 def kept_key(path: Path) -> bytes:
@@ -29,7 +21,8 @@ def kept_key(path: Path) -> bytes:
     """
     with suppress(FileNotFoundError):
         return read_plain(path)
-    part = _part(path)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = part_of(path)
     write_new(part, AESGCM.generate_key(_KEY_BITS), is_durable=True)
     with suppress(FileExistsError):
         os.link(part, path)  # unlike a rename it never replaces another's
@@ -47,8 +40,3 @@ def kept_secret(path: Path) -> bytes:
     if len(key) * 8 != _KEY_BITS:
         raise Unavailable(f"the key in {path} is damaged: restore it, or remove it for a new one")
     return key
-
-
-def _part(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path.with_name(f"{path.name}.{os.getpid()}.new")

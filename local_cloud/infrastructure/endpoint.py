@@ -7,12 +7,12 @@ from pathlib import Path
 
 from local_cloud.infrastructure.embedded import embedded_engine
 from local_cloud.infrastructure.step_engine import StepEngine
-from local_cloud.private_files import write_private
 from shared.infrastructure.engine_calls import ENGINE_API
 from shared.infrastructure.port import InfrastructureEngine
 from shared.infrastructure.remote_engine import RECORD, SOCKET
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+from shared.persistence.plain_files import write_private
 from shared.rpc.server import served
 from shared.surfaces.local_process import INFRASTRUCTURE, AgentSurface
 

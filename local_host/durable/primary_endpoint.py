@@ -16,7 +16,7 @@ from urllib.parse import quote
 from local_host.model import HttpAnswer, HttpCall
 from shared.kernel.errors import Unavailable
 from shared.persistence.disk_errors import translated_errors
-from shared.persistence.plain_files import read_plain, write_new
+from shared.persistence.plain_files import read_plain, write_private
 from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 
 if TYPE_CHECKING:
@@ -64,10 +64,9 @@ class PrimaryEndpoint:
 
     def write(self, folder: Path) -> None:
         """Write it where `read_endpoint` finds it. Raises Unavailable."""
-        part = folder / f"{FILE}.new"
+        content = json.dumps({"address": self.address, "proof": self.proof}).encode()
         with translated_errors(FILE):
-            write_new(part, json.dumps({"address": self.address, "proof": self.proof}).encode())
-            part.replace(folder / FILE)
+            write_private(folder / FILE, content, is_durable=False)
 
 
 def read_endpoint(folder: Path) -> PrimaryEndpoint | None:
@@ -135,7 +134,9 @@ class PrimaryClient:
             ),
             allow_redirects=False,
         ) as answer:
-            if not hmac.compare_digest(answer.headers.get(PROOF, ""), endpoint.proof):
+            # Whoever listens there may answer any bytes.
+            proof = answer.headers.get(PROOF, "").encode(errors="surrogateescape")
+            if not hmac.compare_digest(proof, endpoint.proof.encode()):
                 raise NobodyAnswers
             body = await read_bounded(answer, at_most=_ANSWER_MAX)
         returned = [(n, answer.headers[n]) for n in _RETURNED if n in answer.headers]

@@ -6,10 +6,12 @@ file, and a device may do anything when it is opened. What is no plain file coun
 
 import os
 import stat
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from shared.persistence.durable_files import sync_folder
 from shared.persistence.file_trees import remove_tree
 
 READ_MAX: Final = 16 * 2**20
@@ -74,6 +76,24 @@ def write_new(path: Path, content: bytes, *, is_durable: bool = False) -> None:
         file.flush()
         if is_durable:
             os.fsync(descriptor)
+
+
+def write_private(path: Path, content: bytes, *, is_durable: bool = True) -> None:
+    """Replace *path* by *content*, mode 0600; its folder is made, mode 0700.
+
+    Readers find the old or the new content, whole, whoever else writes it at the same time.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = part_of(path)
+    write_new(part, content, is_durable=is_durable)
+    part.replace(path)
+    if is_durable:
+        sync_folder(path.parent)
+
+
+def part_of(path: Path) -> Path:
+    """Return where this thread writes what becomes *path*; no other has the same."""
+    return path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
 
 
 def bound_log(path: Path, at_most: int) -> None:

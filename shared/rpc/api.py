@@ -119,15 +119,20 @@ class Api:
         """Return the error that *body* stands for; Unavailable where it stands for none."""
         try:
             document = json.loads(body)["error"]
-            kind, message = self._errors[document["type"]], str(document["message"])
-            details = [Violation(**detail) for detail in document.get("details", ())]
-        except (ValueError, KeyError, TypeError):
+            return self._error_of(document, self._errors[document["type"]])
+        except (ValueError, KeyError, TypeError):  # the other process may be of another version
             return Unavailable("the process that does this failed: its log says why")
+
+    def _error_of(
+        self, document: Mapping[str, Any], kind: type[Refused | Unavailable]
+    ) -> Refused | Unavailable:
+        message = str(document["message"])
         # Some kinds are made of what their message says; here the message is all there is.
         error = kind.__new__(kind)
         if isinstance(error, Unavailable):
-            Unavailable.__init__(error, message, retry_after_s=document["retryAfterS"])
+            Unavailable.__init__(error, message, retry_after_s=float(document["retryAfterS"]))
         else:
+            details = [Violation(**detail) for detail in document.get("details", ())]
             Refused.__init__(
                 error, message, code=document["code"], target=document["target"], details=details
             )

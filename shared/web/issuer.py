@@ -4,6 +4,7 @@ For development only: it is trusted because a host's settings name its key set, 
 never leaves the state folder (mode 0600). In Azure the settings name Entra ID instead.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from pydantic_core import from_json
 
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+from shared.persistence.plain_files import open_lock, write_private
 
 if TYPE_CHECKING:  # of this module an app only wants names, at a cold start too
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -79,8 +81,13 @@ class SigningKey:
         private, public = self.folder / "key.pem", self.key_set
         known = _read(private, public)
         if known is None:
-            self._make(private, public)
-            known = _read(private, public)
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Of two that make one at the same time would be left one's key and the other's set.
+            with os.fdopen(open_lock(self.folder / "lock"), "a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if (known := _read(private, public)) is None:
+                    self._make(private, public)
+                    known = _read(private, public)
         assert known is not None, self.folder
         return known
 
@@ -89,7 +96,6 @@ class SigningKey:
         from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
         from jwt.algorithms import ECAlgorithm  # noqa: PLC0415
 
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = ec.generate_private_key(ec.SECP256R1())
         pem = key.private_bytes(
             serialization.Encoding.PEM,
@@ -98,9 +104,9 @@ class SigningKey:
         )
         described = json.loads(ECAlgorithm.to_jwk(key.public_key()))
         described |= {"kid": self.entropy.uuid().hex, "use": "sig", "alg": "ES256"}
-        _write(private, pem, 0o600)
+        write_private(private, pem)
         # Last: a reader that sees the key set also finds the key that belongs to it.
-        _write(public, json.dumps({"keys": [described]}).encode(), 0o644)
+        write_private(public, json.dumps({"keys": [described]}).encode())
 
 
 def _read(private: Path, public: Path) -> "tuple[ec.EllipticCurvePrivateKey, str] | None":
@@ -121,13 +127,3 @@ def _read(private: Path, public: Path) -> "tuple[ec.EllipticCurvePrivateKey, str
         return (key, str(described["kid"])) if is_pair else None
     except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
         return None
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    whole = path.with_suffix(".new")
-    descriptor = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    whole.replace(path)

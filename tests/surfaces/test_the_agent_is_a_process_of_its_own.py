@@ -1,6 +1,7 @@
 """The agent alone touches workloads; apps reach it over HTTP, and its end costs no workload."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -176,6 +177,22 @@ async def test_a_call_that_is_none_is_refused(
 
         assert answered == status
         assert status == 404 or isinstance(AGENT_API.read_error(said), Invalid)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"type": "Unavailable", "code": "Unavailable", "message": "m"},
+        {"type": "Unavailable", "code": "Unavailable", "message": "m", "retryAfterS": "soon"},
+        {"type": "Invalid", "message": "m", "target": ""},
+        {"type": "Invalid", "code": "Invalid", "message": "m", "details": []},
+    ],
+)
+def test_an_error_of_another_version_is_unavailable(error: dict[str, object]) -> None:
+    read = AGENT_API.read_error(json.dumps({"error": error}).encode())
+
+    assert isinstance(read, Unavailable)
+    assert "its log says why" in read.message
 
 
 async def test_a_call_has_a_bound(tmp_path: Path) -> None:

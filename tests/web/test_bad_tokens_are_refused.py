@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -410,6 +411,22 @@ async def test_a_login_over_a_damaged_key_makes_a_new_one(
 
     scope = await gate.authenticator.authenticate(f"Bearer {token}", None)
     assert scope.tenant == "acme"
+
+
+async def test_first_logins_at_the_same_time_share_one_key(tmp_path: Path) -> None:
+    gate = Gate()
+
+    def login(seed: int) -> str:
+        entropy = SeededEntropy(seed)
+        issuer = LocalIssuer(tmp_path, ISSUER, AUDIENCE, gate.clock, entropy)
+        return issuer.token("acme", "ann", ["Runtime.Deploy"])
+
+    with ThreadPoolExecutor(8) as pool:
+        tokens = list(pool.map(login, range(8)))
+
+    gate.authenticator.keys = FileKeys(tmp_path / "jwks.json")
+    for token in tokens:
+        assert (await gate.authenticator.authenticate(f"Bearer {token}", None)).tenant == "acme"
 
 
 async def test_a_key_set_that_is_away_for_a_while_is_used_as_it_was(tmp_path: Path) -> None:

@@ -216,9 +216,12 @@ async def test_while_nobody_is_primary_the_answer_is_503_in_json(tmp_path: Path)
     assert header(answer, "retry-after") == "1"
 
 
-async def test_a_program_that_is_not_the_primary_is_not_believed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("proof", ["", "of another", "pr\u00f6\u00f6f"])
+async def test_a_program_that_is_not_the_primary_is_not_believed(
+    tmp_path: Path, proof: str
+) -> None:
     async def accept(_: HttpCall) -> HttpAnswer:
-        return HttpAnswer(202)
+        return HttpAnswer(202, [(primary_endpoint.PROOF, proof)])
 
     server = HttpServer("127.0.0.1", 0, grace_s=0.1)
     server.open()
