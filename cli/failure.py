@@ -9,6 +9,7 @@ from typing import Any, Final
 from cli.exit_codes import ExitCode
 from cli.field_names import field_name, pointer_parts, similar_field
 from cli.remedies import remedy_for
+from cli.typed import typeable
 
 _WORDS_OF_YAML: Final = {"an array": "a list", "an object": "a mapping"}
 """What people write in a file has other names than what is sent."""
@@ -81,12 +82,12 @@ class Failure(Exception):
         trace_id: str = "",
     ) -> None:
         super().__init__(message)
-        self.message = _in_terms_of_what_was_typed(message, details)
+        self.message = typeable(_in_terms_of_what_was_typed(message, details))
         self.exit_code = exit_code
         self.code = code
         self.details = tuple(details)
         self.trace_id = trace_id
-        self.remedy = remedy or remedy_for(code, message, exit_code)
+        self.remedy = typeable(remedy or remedy_for(code, message, exit_code))
 
     def body(self) -> dict[str, Any]:
         """Return it as programs read it; `error` is as the API answers it."""

@@ -13,8 +13,7 @@ from cli.client import Client
 from cli.output import Column, Format, show
 from cli.parameter_types import module_id, seconds
 from cli.session import Session
-from cli.state_folder import DEFAULT_STATE, STATE_VARIABLE
-from cli.typed import remember
+from cli.typed import DEFAULT_STATE, STATE_VARIABLE, remember
 
 WAIT_S: Final = 900.0
 EnvironmentArgument = Annotated[

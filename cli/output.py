@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from cli.typed import typeable
+
 Item = Mapping[str, Any]
 """One resource, as the API answers it."""
 
@@ -99,9 +101,9 @@ def show(
     elif columns is None:
         print("\n".join(format_fields(value)))
     else:
-        print("\n".join(format_table(value, columns) if value else [empty]))
+        print(typeable("\n".join(format_table(value, columns) if value else [empty])))
 
 
 def note(text: str) -> None:
     """Print *text* to standard error, so that a pipe gets the result only."""
-    print(text, file=sys.stderr, flush=True)
+    print(typeable(text), file=sys.stderr, flush=True)

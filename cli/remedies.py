@@ -64,6 +64,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "SecretInGraph": "give a reference to the secret, not its value",
     "StackName": "choose another environment name",
     "InvalidSetting": "correct the host's setting that the message names, then `runtimectl up`",
+    "ExporterNotInstalled": "install what the message names, then `runtimectl up`",
     "PartNotSupported": "start the system with `runtimectl up`",
     "SecretDeleted": "recover the secret, or purge it: `az keyvault secret recover`, `… purge`",
     "SecretDisabled": "enable the version of the secret, or name another",
@@ -77,6 +78,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "HealthNotFound": "see what runs: `runtimectl status`; a new one takes a few seconds",
     "LogNotFound": "see what runs: `runtimectl status`",
     "RevisionMissing": "see what runs: `runtimectl status`, and deploy again",
+    "UnknownRelease": "replace what runs: `runtimectl deploy -f …`",
     "SiteMissing": "provision the environment again: `runtimectl env create {name} --wait`",
     # What the state does not allow
     "Conflict": "see the state: `runtimectl status`, `runtimectl deployments`",

@@ -11,8 +11,6 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from shared.persistence import plain_files
 
-DEFAULT_STATE: Final = Path(".factory")
-STATE_VARIABLE: Final = "RUNTIMECTL_STATE"
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 """The folder of the function apps; this package is installed editable."""
 

@@ -1,12 +1,19 @@
 """What the user typed: the values and options of the command that runs, for its messages."""
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from contextvars import ContextVar
+from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
+DEFAULT_STATE: Final = Path(".factory")
+STATE_VARIABLE: Final = "RUNTIMECTL_STATE"
 URL_VARIABLE: Final = "RUNTIMECTL_URL"
 TOKEN_VARIABLE: Final = "RUNTIMECTL_TOKEN"  # noqa: S105  a name
+# One that names a folder, or only shows help, can be typed as it stands.
+_COMMAND: Final = re.compile(r"(?:(?<=`)|(?<=next:  ))runtimectl (?![^`\n]*--(?:state|help)\b)")
 _NAMES: Final = ("environment", "env", "name")
 _OPTIONS: Final[Mapping[str, str]] = {
     "/name": "name",
@@ -56,6 +63,18 @@ def typed_values() -> Mapping[str, str]:
     values = {name: given.get(name) for name in ("module", "state", "tenant")}
     values["name"] = next((given[name] for name in _NAMES if given.get(name)), None)
     return {name: str(value) for name, value in values.items() if value}
+
+
+def typeable(text: str) -> str:
+    """Return *text*, whose commands go to the state folder of the command that runs.
+
+    They name it where it is another than they would use as they stand.
+    """
+    state = _typed.get().get("state")
+    untyped = Path(os.environ.get(STATE_VARIABLE) or DEFAULT_STATE)
+    if state is None or Path(state).resolve() == untyped.resolve():
+        return text
+    return _COMMAND.sub(lambda _: f"runtimectl --state {quote(str(state))} ", text)
 
 
 def option_for(pointer: str, *, is_missing: bool = False) -> str | None:

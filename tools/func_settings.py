@@ -19,13 +19,12 @@ from typing import Any, Final
 
 from cli.cloud_process import identity_settings
 from cli.state_folder import (
-    DEFAULT_STATE,
-    STATE_VARIABLE,
     StateFolder,
     read_json,
     state_folder_at,
     write_private,
 )
+from cli.typed import DEFAULT_STATE, STATE_VARIABLE
 from tools.app_modules import ROOT
 from tools.package import APPS, BUILD
 

@@ -14,6 +14,7 @@ from cli.options import Commands, DryRun, EnvironmentArgument, Invocation, WaitO
 from cli.output import Column, note
 from cli.parameter_types import one_of, project_id
 from cli.plans import print_refusals, require_plannable
+from cli.typed import typeable
 from cli.watch_operation import wait_for_success
 
 app = Commands(help="Environments: where releases run.")
@@ -87,7 +88,7 @@ def show_(environment: EnvironmentArgument, invocation: Invocation) -> None:
     document = find_environment(invocation.client, environment)
     invocation.show(document)
     if document.get("retained") and invocation.is_table:
-        print(f"\n{_retained(document)}")
+        print(f"\n{typeable(_retained(document))}")
 
 
 @app.command()

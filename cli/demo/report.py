@@ -11,7 +11,7 @@ from typing import Final
 from cli.demo.load_process import RATE, LoadTotals
 from cli.demo.sandbox import Sandbox
 from cli.demo.scenario import NEW, OLD
-from cli.state_folder import STATE_VARIABLE
+from cli.typed import STATE_VARIABLE
 
 _PARTS: Final = (
     ("boot", "start the system, log in", 3),

@@ -28,7 +28,8 @@ from cli.host_process import (
 from cli.lookup import find_environment
 from cli.main import main
 from cli.session import Session
-from cli.state_folder import STATE_VARIABLE, StateFolder, state_folder_at
+from cli.state_folder import StateFolder, state_folder_at
+from cli.typed import STATE_VARIABLE
 from local_agent.agent_lock import read_owner
 from local_agent.process_identity import ProcessIdentity
 from local_agent.shutdown import running_processes

@@ -101,7 +101,7 @@ def test_without_a_system_the_remedy_is_to_start_one(
     code = main(["status", "--state", str(tmp_path)])
 
     assert code == ExitCode.UNAVAILABLE
-    assert "runtimectl up" in capsys.readouterr().err
+    assert f"`runtimectl --state {tmp_path} up`" in capsys.readouterr().err
 
 
 def test_a_state_of_an_environment_leads_to_that_environment() -> None:

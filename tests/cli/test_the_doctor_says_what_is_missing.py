@@ -55,7 +55,8 @@ def test_a_host_that_ended_is_one_finding_with_one_remedy(
     printed = capsys.readouterr()
     failed = [each["check"] for each in json.loads(printed.out) if each["result"] == "fails"]
     assert (code, failed) == (ExitCode.UNAVAILABLE, ["host"])
-    assert json.loads(printed.err)["error"]["next"].startswith("start it: `runtimectl up`")
+    remedy = json.loads(printed.err)["error"]["next"]
+    assert remedy.startswith(f"start it: `runtimectl --state {tmp_path} up`")
 
 
 @pytest.mark.real
