@@ -37,6 +37,7 @@ from shared.contracts.storage import CONTAINERS, DATABASE, TABLES
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
+from shared.kernel.port_numbers import port_number
 from shared.persistence.bounded_logs import keep_bounded
 from shared.persistence.disk_errors import reason_of
 from shared.persistence.held_paths import first_removed
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(
             f"--{name}-port",
             dest=name,
-            type=int,
+            type=port_number,
             default=None if is_bus else 0,
             help=f"of {service}; 0: that of the last start, at the first any free one"
             + ("; Service Bus is served only if it is given" if is_bus else ""),

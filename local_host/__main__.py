@@ -22,13 +22,13 @@ from local_host.invocation.overdue_runs import THREAD_NAME
 from local_host.model import App
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Invalid, Unavailable
+from shared.kernel.port_numbers import port_number
 
 if TYPE_CHECKING:
     from local_host.host import Host
 
 _log = logging.getLogger("local_host")
 DEFAULT_PORT: Final = 7071
-_PORT_MAX: Final = 65535
 EXIT_USAGE: Final = 2
 EXIT_PORT_TAKEN: Final = 3
 EXIT_STATE_IN_USE: Final = 4
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--port",
-        type=_port_number,
+        type=port_number,
         help=f"default: LocalHttpPort of local.settings.json, else {DEFAULT_PORT}; 0: any free one",
     )
     parser.add_argument(
@@ -119,13 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--cosmos-port",
-        type=_port_number,
+        type=port_number,
         metavar="PORT",
         help="serve the apps' stores to azure-cosmos clients, with the emulator's key",
     )
     parser.add_argument(
         "--service-bus-port",
-        type=_port_number,
+        type=port_number,
         metavar="PORT",
         help="serve the queues and topics to azure-servicebus clients, with the emulator's key",
     )
@@ -155,12 +155,6 @@ def _parser() -> argparse.ArgumentParser:
         help="how long a stop waits for what runs (default: %(default)s)",
     )
     return parser
-
-
-def _port_number(text: str) -> int:
-    if not text.isdecimal() or int(text) > _PORT_MAX:
-        raise argparse.ArgumentTypeError(f"expected 0 to {_PORT_MAX}, got {text!r}")
-    return int(text)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

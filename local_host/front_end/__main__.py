@@ -24,6 +24,7 @@ from local_host.state_lock import LOCK, StateInUse, StateLock
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
+from shared.kernel.port_numbers import port_number
 from shared.persistence.bounded_logs import keep_bounded
 from shared.persistence.held_paths import first_removed
 from shared.persistence.plain_files import read_plain
@@ -35,7 +36,6 @@ EXIT_STATE_IN_USE: Final = 4
 EXIT_STATE_REMOVED: Final = 5
 _AGENT_EVERY_S: Final = 1.0
 _INSTANCES_MAX: Final = 16
-_PORT_MAX: Final = 65_535
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="packages of apps")
     parser.add_argument(
-        "--port", type=_port, required=True, help="of the front end; 0: any free one"
+        "--port", type=port_number, required=True, help="of the front end; 0: any free one"
     )
     parser.add_argument("--state", type=Path, required=True, help="folder of the apps' hosts")
     parser.add_argument(
@@ -89,13 +89,6 @@ def _parser() -> argparse.ArgumentParser:
         help="processes of each app (default: %(default)s)",
     )
     return parser
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= _PORT_MAX:
-        raise ValueError(text)
-    return port
 
 
 def _settings_by_app(file: Path, folders: Sequence[Path]) -> Mapping[str, Mapping[str, str]]:

@@ -1,10 +1,12 @@
 """A service listens where it did before, where apps that run look for it."""
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
 
 from local_cloud.kept_ports import kept_port, last_addresses
+from shared.kernel.port_numbers import port_number
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,9 @@ def test_a_damaged_file_keeps_no_port(tmp_path: Path, content: bytes) -> None:
 
     assert kept_port(addresses, "tokens") == 0
     assert last_addresses(tmp_path / "absent.json") == {}
+
+
+@pytest.mark.parametrize("text", ["65536", "-1", "", "x", "1e3"])
+def test_a_port_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="expected 0 to 65535"):
+        port_number(text)

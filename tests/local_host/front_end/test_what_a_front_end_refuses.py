@@ -14,8 +14,8 @@ from local_host.front_end.app_routes import AppRoutes
 @pytest.mark.parametrize(
     ("settings", "apps", "port", "said"),
     [
-        pytest.param({"shop": {}}, ["shop"], "99999", "argument --port: invalid", id="high-port"),
-        pytest.param({"shop": {}}, ["shop"], "-1", "argument --port: invalid", id="low-port"),
+        pytest.param({"shop": {}}, ["shop"], "99999", "expected 0 to 65535", id="high-port"),
+        pytest.param({"shop": {}}, ["shop"], "-1", "expected 0 to 65535", id="low-port"),
         pytest.param({"shop": 5}, ["shop"], "0", "has no settings of shop", id="number-for-app"),
         pytest.param(None, ["shop"], "0", "has no settings of shop", id="null"),
         pytest.param({"shop": {}}, ["shop", "shop"], "0", "shop: an app is given once", id="twice"),
