@@ -7,6 +7,7 @@ tokens nor secrets. Metrics have few values of each attribute: never a tenant or
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+NAMESPACE: Final = "factory-runtime"
 VERSION: Final = "0.2.0"
 """The release of this code, as in pyproject.toml, which no package has."""
 

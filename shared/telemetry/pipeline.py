@@ -17,7 +17,18 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from shared.telemetry.names import EXPORTER, LOST, METRICS, SERVICE, VERSION, WORKS, Metric, Work
+from shared.kernel.entropy import SystemEntropy
+from shared.telemetry.names import (
+    EXPORTER,
+    LOST,
+    METRICS,
+    NAMESPACE,
+    SERVICE,
+    VERSION,
+    WORKS,
+    Metric,
+    Work,
+)
 from shared.telemetry.work import Value
 
 QUEUE_MAX: Final = 2048
@@ -43,14 +54,16 @@ class Pipeline:
         ratio: float,
     ) -> None:
         self.ratio = ratio
+        # Instances of an app report under its name: this tells them apart.
+        self._instance = SystemEntropy().uuid().hex
         self._is_closed = False
         every = [Periodic(each, export_interval_millis=FIGURES_EVERY_S * 1000) for each in figures]
         self.meters = MeterProvider(
             [*readers, *every],
-            Resource({"service.name": "factory-runtime", "service.version": VERSION}),
+            self.resource(NAMESPACE),
             shutdown_on_exit=False,
         )
-        meter = self.meters.get_meter("factory-runtime", VERSION)
+        meter = self.meters.get_meter(NAMESPACE, VERSION)
         self._instruments: dict[str, Any] = {
             metric.name: _create(meter, metric) for metric in METRICS
         }
@@ -65,6 +78,20 @@ class Pipeline:
             for name, exporter in spans.items()
         ]
         atexit.register(self.close)
+
+    def resource(self, name: str) -> Resource:
+        """Return what *name* of this process reports as, with OTEL_RESOURCE_ATTRIBUTES.
+
+        https://opentelemetry.io/docs/specs/semconv/resource/#service
+        """
+        return Resource.create(
+            {
+                "service.name": name,
+                "service.namespace": NAMESPACE,
+                "service.version": VERSION,
+                "service.instance.id": self._instance,
+            }
+        )
 
     def record(self, metric: Metric, value: float, attributes: Mapping[str, Value]) -> None:
         """Record *value*: added to a counter, the new value of a gauge, one of a histogram."""

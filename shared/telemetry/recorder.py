@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 from opentelemetry.context import Context, attach, detach
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
@@ -31,6 +30,7 @@ from shared.kernel.entropy import Entropy
 from shared.telemetry.names import (
     CORRELATION,
     ENVIRONMENT,
+    NAMESPACE,
     OPERATION,
     SERVICE,
     TENANT,
@@ -48,7 +48,6 @@ from shared.telemetry.trace_context import (
 )
 from shared.telemetry.work import Span, Telemetry, Value
 
-NAMESPACE: Final = "factory-runtime"
 _NANOSECONDS: Final = 1_000_000_000
 _SPAN_BITS: Final = 64
 _OF_ALL_PARTS: Final = (TENANT, CORRELATION, ENVIRONMENT, OPERATION)
@@ -79,13 +78,7 @@ class Recorder(Telemetry):
         self.ids = _Ids(entropy)
         provider = TracerProvider(
             sampler=_ByTraceId(pipeline.ratio),
-            resource=Resource(
-                {
-                    "service.name": f"runtime-{name}",
-                    "service.namespace": NAMESPACE,
-                    "service.version": VERSION,
-                }
-            ),
+            resource=pipeline.resource(f"runtime-{name}"),
             id_generator=self.ids,
             shutdown_on_exit=False,
             meter_provider=pipeline.meters,
