@@ -111,7 +111,7 @@ def _error_for(
 def _unavailable(failed: Any, asked_ms: Any) -> Unavailable:
     return Unavailable(
         f"Cosmos DB answered {failed.status_code}{reason_in(failed)}",
-        retry_after_s=retry_after_s(asked_ms or None, unit_s=0.001),
+        retry_after_s=retry_after_s(asked_ms or None, per_s=1000),
         throttled=failed.status_code == HTTPStatus.TOO_MANY_REQUESTS,
     )
 

@@ -27,5 +27,5 @@ def test_a_wait_is_a_minute_at_most_and_a_default_where_none_is_asked(
 
 
 def test_a_wait_in_milliseconds_is_one_in_seconds() -> None:
-    assert retry_after_s("2500", unit_s=0.001) == 2.5
-    assert retry_after_s("9999999", unit_s=0.001) == 60
+    assert retry_after_s("700", per_s=1000) == 0.7
+    assert retry_after_s("9999999", per_s=1000) == 60

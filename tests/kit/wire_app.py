@@ -33,7 +33,6 @@ from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
 from shared.composition.azure import AzureParts
 from shared.composition.settings import (
-    DATABASE,
     GATEWAY,
     ISSUER_KEYS,
     LOCAL,
@@ -41,7 +40,7 @@ from shared.composition.settings import (
     Settings,
     read_settings,
 )
-from shared.contracts.storage import ARTIFACTS, AUDIT, CONTAINERS, TABLES
+from shared.contracts.storage import ARTIFACTS, AUDIT, CONTAINERS, DATABASE, TABLES
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
 from shared.kernel.clock import SystemClock
