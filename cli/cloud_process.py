@@ -54,15 +54,19 @@ def addresses(folder: StateFolder) -> Mapping[str, str]:
     return read_json(folder.cloud / ADDRESSES) or {}
 
 
-def cloud_options(folder: StateFolder, ports: Mapping[str, int] | None = None) -> Sequence[str]:
+def cloud_options(
+    folder: StateFolder, ports: Mapping[str, int] | None = None, broker: Path | None = None
+) -> Sequence[str]:
     """Return the options of `python -m local_cloud` for *folder*, each service on its port or any.
 
-    Without AMQP in this Python, Service Bus is left out.
+    *broker* is a file that declares more queues and topics. Without AMQP in this Python, Service
+    Bus is left out.
     """
     given = ports or {}
     served = [name for name in PORTS if name not in _BUS or find_spec("proton") is not None]
     chosen = [part for name in served for part in (f"--{name}-port", str(given.get(name, 0)))]
-    return [*chosen, "--agent-folder", str(folder.path)]
+    declared = [] if broker is None else ["--broker", str(broker.resolve())]
+    return [*chosen, *declared, "--agent-folder", str(folder.path)]
 
 
 def other_port(folder: StateFolder, ports: Mapping[str, int]) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -39,6 +40,13 @@ _APP: Final = typer.Option(
 )
 
 
+_BROKER: Final = typer.Option(
+    "--broker",
+    help="Queues and topics of your application, as in the Service Bus emulator's Config.json.",
+    exists=True,
+    dir_okay=False,
+    metavar="FILE",
+)
 _GATEWAY: Final = "http://127.0.0.1:7071"
 """Where `func start` at the root of the repository, or the embedded host, serves all apps."""
 
@@ -56,6 +64,7 @@ def up(
     table_https_port: Annotated[int, _port("Table storage, for identities")] = 0,
     key_vault_port: Annotated[int, _port("Key Vault")] = 0,
     token_port: Annotated[int, _port("the tokens of identities")] = 0,
+    broker: Annotated[Path | None, _BROKER] = None,
 ) -> None:
     """Start the local cloud in the background, or show the one that runs."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
@@ -76,7 +85,13 @@ def up(
         if is_new:
             if find_spec("proton") is None:
                 note("without Service Bus: requirements/cloud.txt is not installed")
-            start_cloud(folder, cloud_options(folder, ports), clock)
+            start_cloud(folder, cloud_options(folder, ports, broker), clock)
+        elif broker is not None:
+            raise Failure(
+                "the local cloud runs already; it reads --broker when it starts",
+                ExitCode.CONFLICT,
+                remedy="stop it first: `runtimectl cloud down`",
+            )
         elif service := other_port(folder, ports):
             raise Failure(
                 f"the local cloud runs already, with another port of {service}",

@@ -112,6 +112,10 @@ class Broker:
             return entities.TOPIC
         return entities.QUEUE if path in present.queues else None
 
+    def check_sender(self, name: str) -> None:
+        """Raise NotFound, with names like it, unless *name* is a queue or topic."""
+        self._namespace.entities.sender(name)
+
     async def create_queue(self, queue: Queue) -> bool:
         """Create *queue* unless it is there; return whether it was created.
 

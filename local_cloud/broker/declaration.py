@@ -47,8 +47,10 @@ def load_topology(path: Path) -> Topology:
     """Return what the file declares. Raises Invalid, naming the place in the file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as problem:
+    except (ValueError, RecursionError) as problem:
         raise Invalid(f"it is not JSON: {problem}") from problem
+    if not isinstance(content, dict) or not isinstance(content.get("UserConfig", {}), dict):
+        raise Invalid("UserConfig.Namespaces: expected a list with one namespace")
     return topology_of(content)
 
 

@@ -1,8 +1,9 @@
 """The entities of the namespace: declared by the topology or created by a trigger, and stored."""
 
+import difflib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from local_cloud.broker import message_store, rules
 from local_cloud.broker.rules import CorrelationFilter, Rule
 from local_cloud.broker.topology import (
     DEAD_LETTER_SUFFIX,
+    NAME_MAX,
     Queue,
     QueueSettings,
     Subscription,
@@ -23,6 +25,8 @@ from shared.messaging.entity_path import split_path, subscription_path
 QUEUE: Final = "queue"
 TOPIC: Final = "topic"
 SUBSCRIPTION: Final = "subscription"
+_NAMES_MAX: Final = 12
+"""In a refusal."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,8 @@ class Entities:
             return tuple(self.topics[path].values())
         if path in self.senders:
             return (self.queues[path],)
-        known = ", ".join(sorted(self.senders)) or "none"
         raise NotFound(
-            f"no queue or topic is called {entity[:80]!r}; there are: {known}. "
+            f"no queue or topic is called {entity[:80]!r}; {_near(path, self.senders)}. "
             "declare it in the file that --broker names, or give a function a trigger on it"
         )
 
@@ -87,7 +90,7 @@ class Entities:
         if held is None:
             raise NotFound(
                 f"no queue or subscription is called {path[:160]!r}; "
-                f"there are: {', '.join(sorted(self.queues)) or 'none'}"
+                f"{_near(wanted, self.queues)}. declare it in the file that --broker names"
             )
         return -held.id if is_dead else held.id
 
@@ -204,3 +207,12 @@ def load(connection: sqlite3.Connection) -> Entities:
     for number, path, kind, definition in message_store.load_entities(connection):
         entities.put(number, path, kind, definition)
     return entities
+
+
+def _near(path: str, known: Collection[str]) -> str:
+    """Return the names in *known* that are like *path*, else all of a few."""
+    if near := difflib.get_close_matches(path[:NAME_MAX], known):
+        return f"of a like name: {', '.join(near)}"
+    if len(known) > _NAMES_MAX:
+        return f"none of {len(known)} has a like name"
+    return f"there are: {', '.join(sorted(known)) or 'none'}"

@@ -25,7 +25,6 @@ from local_cloud.service_bus_endpoint.session_link import (
     tell_session,
 )
 from local_cloud.service_bus_endpoint.tokens import Grants, path_of
-from shared.kernel.errors import NotFound
 
 if TYPE_CHECKING:
     from local_cloud.service_bus_endpoint.connection import AmqpConnection
@@ -111,8 +110,7 @@ def _incoming(connection: "AmqpConnection", link: Receiver, node: str) -> Incomi
 
 def _sending(connection: "AmqpConnection", link: Receiver, node: str) -> IncomingLink:
     broker, entropy = connection.namespace.broker, connection.namespace.entropy
-    if broker.kind_of(node) is None:
-        raise NotFound(f"no queue or topic is called {node[:160]!r}")
+    broker.check_sender(node)
 
     async def take(encoded: bytes, message_format: int) -> None:
         is_batch = message_format == BATCH_FORMAT

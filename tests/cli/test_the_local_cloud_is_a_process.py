@@ -16,6 +16,8 @@ from typing import Any
 
 import psutil
 import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus.exceptions import MessagingEntityNotFoundError
 
 from cli.cloud_process import addresses, app_settings, find_cloud, stop_cloud
 from cli.exit_codes import ExitCode
@@ -85,6 +87,62 @@ def test_a_second_up_shows_the_cloud_that_runs(folder: StateFolder) -> None:
     _, second = run(folder, "cloud up")
 
     assert second == {**first, "status": "was running already"}
+
+
+BROKER = {"UserConfig": {"Namespaces": [{"Name": "shop", "Queues": [{"Name": "orders"}]}]}}
+
+
+def test_the_queues_of_another_application_are_declared_and_stay(
+    folder: StateFolder, tmp_path: Path
+) -> None:
+    pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
+    declared = tmp_path / "Config.json"
+    declared.write_text(json.dumps(BROKER))
+
+    assert run(folder, f"cloud up --broker {declared}")[0] == 0
+    running, said = run(folder, f"cloud up --broker {declared}")
+    run(folder, "cloud down")
+    run(folder, "cloud up")
+
+    assert running == ExitCode.CONFLICT
+    assert "--broker" in said["error"]["message"]
+    connection = run(folder, "cloud settings")[1]["Values"]["ServiceBus"]
+    with ServiceBusClient.from_connection_string(connection) as client:
+        with client.get_queue_sender("orders") as sender:
+            sender.send_messages(ServiceBusMessage("first"))
+        with client.get_queue_receiver("orders") as receiver:
+            (received,) = receiver.receive_messages(1, max_wait_time=5)
+            assert str(received) == "first"
+        with (
+            pytest.raises(MessagingEntityNotFoundError, match="of a like name: orders"),
+            client.get_queue_sender("orderz") as sender,
+        ):
+            sender.send_messages(ServiceBusMessage("lost"))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param("[]", "UserConfig.Namespaces: expected a list", id="another-form"),
+        pytest.param(
+            json.dumps(BROKER).replace("orders", "runtime-catalog-commands"),
+            "declared twice: runtime-catalog-commands",
+            id="a-name-of-the-platform",
+        ),
+    ],
+)
+def test_a_declaration_that_cannot_be_used_is_named(
+    folder: StateFolder, tmp_path: Path, content: str, reason: str
+) -> None:
+    declared = tmp_path / "Config.json"
+    declared.write_text(content)
+
+    code, said = run(folder, f"cloud up --broker {declared}")
+
+    assert code == ExitCode.UNAVAILABLE
+    assert f"--broker {declared}" in said["error"]["message"]
+    assert reason in said["error"]["message"]
+    assert "Traceback" not in said["error"]["message"]
 
 
 def test_a_running_cloud_is_not_moved_to_another_port(folder: StateFolder) -> None:

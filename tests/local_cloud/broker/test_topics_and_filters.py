@@ -101,12 +101,14 @@ def test_a_message_that_nobody_subscribed_to_is_gone() -> None:
     run_virtual(main())
 
 
-def test_sending_to_an_unknown_entity_is_refused_and_names_those_there_are() -> None:
+def test_sending_to_an_unknown_entity_is_refused_and_names_those_like_it() -> None:
     async def main() -> None:
         broker = await open_broker(EVENTS)
 
-        with pytest.raises(NotFound, match="there are: events"):
+        with pytest.raises(NotFound, match=r"of a like name: events\. declare it in the file"):
             await broker.send("evnts", [message()])
+        with pytest.raises(NotFound, match="there are: events"):
+            await broker.send("x", [message()])
         with pytest.raises(NotFound):  # a subscription is for receiving only
             await broker.send(ALL, [message()])
         await broker.stop()
