@@ -20,8 +20,8 @@ async def find_feed(account: CosmosAccount, database: str, name: str) -> "Accoun
     """
     from azure.cosmos.exceptions import CosmosResourceNotFoundError  # noqa: PLC0415  heavy
 
-    container = await account.container(database, name)
     async with translated_errors():
+        container = await account.container(database, name)
         try:
             await container.read()
         except CosmosResourceNotFoundError:

@@ -61,11 +61,18 @@ class AccountLeases:
         """Return the lease, from now on renewed until it is released or lost.
 
         Raises:
-            Unavailable: the account is away, or has no such lease container.
+            Unavailable: the account is away, or has no such lease container, and it may or can
+                not be made.
         """
         document_id = _document_id(feed, feed_range)
         container = await self._account.container(feed.lease_database, feed.lease_container)
-        stored = await _read(container, document_id)
+        try:
+            stored = await _read(container, document_id)
+        except _NoContainer as missing:
+            if not feed.creates_leases:
+                raise
+            await self._create(feed, missing)
+            stored = None
         if stored is not None and self._is_others(stored):
             return None
         known = stored or {"id": document_id, "continuation": None}
@@ -79,12 +86,26 @@ class AccountLeases:
         lease.begin_renewal()
         return lease
 
+    async def _create(self, feed: FeedSettings, missing: "_NoContainer") -> None:
+        try:
+            await self._account.create_leases(feed.lease_database, feed.lease_container)
+        except Unavailable as refused:
+            # A role for data makes no containers: somebody else has to.
+            raise Unavailable(
+                f"{missing.message}; it could not be created: {refused.message}",
+                retry_after_s=refused.retry_after_s,
+            ) from refused
+
     def _is_others(self, document: dict[str, Any]) -> bool:
         if document["owner"] in (_NOBODY, self._owner):
             return False
         # One of a host of before this version has no end.
         until_s: float = min(document.get("heldUntil", 0.0), document["_ts"] + _HELD_MAX_S)
         return self._clock.now().timestamp() < until_s
+
+
+class _NoContainer(Unavailable):
+    """The lease container does not exist."""
 
 
 class AccountLease:
@@ -180,7 +201,7 @@ async def _read(container: "ContainerProxy", document_id: str) -> dict[str, Any]
             return await container.read_item(document_id, document_id)
         except CosmosResourceNotFoundError as absent:
             if absent.sub_status:
-                raise Unavailable(
+                raise _NoContainer(
                     f"the lease container {container.id} does not exist: create it with the"
                     " partition key /id"
                 ) from absent

@@ -36,10 +36,14 @@ class ChangeFeedProcessor:
         *,
         find: Callable[[], Awaitable[ChangeFeed | None]],
         leases: Leases,
+        place: str,
         invoker: Invoker,
         clock: Clock,
     ) -> None:
+        """*place* is where the container is, in words for the log."""
         self._function = function
+        self._place = place
+        self._waits_for = ""
         self._settings = settings
         self._find = find
         self._leases = leases
@@ -101,7 +105,13 @@ class ChangeFeedProcessor:
     def _wait_after(self, problem: Exception) -> float:
         """Log why nothing is followed; return the seconds to wait at least."""
         if isinstance(problem, Unavailable):
-            _log.warning("%s waits: %s", self._function.name, problem)
+            if (
+                problem.message != self._waits_for
+            ):  # once: it may last until somebody does something
+                _log.warning(
+                    "%s waits for Cosmos DB at %s: %s", self._function.name, self._place, problem
+                )
+            self._waits_for = problem.message
             return problem.retry_after_s
         _log.error(
             "following the changes for %s failed, goes on", self._function.name, exc_info=problem
@@ -175,6 +185,7 @@ class ChangeFeedProcessor:
         if documents:
             await self._invoke(documents)
             await lease.move(behind)
+        self._waits_for = ""
         return bool(documents)
 
     async def _invoke(self, documents: Sequence[ShownDocument]) -> None:

@@ -22,6 +22,8 @@ class FeedSettings:
     poll_s: float
     max_items: int
     from_beginning: bool
+    creates_leases: bool = False
+    """Whether a lease container that is missing in an account is made there."""
 
 
 def feed_settings_of(function: IndexedFunction) -> FeedSettings:
@@ -42,4 +44,6 @@ def feed_settings_of(function: IndexedFunction) -> FeedSettings:
         poll_s=int(trigger.text("feedPollDelay") or DEFAULT_POLL_MS) / 1000,
         max_items=int(trigger.text("maxItemsPerInvocation") or DEFAULT_MAX_ITEMS),
         from_beginning=trigger.flag("startFromBeginning"),
+        creates_leases=trigger.flag("createLeaseContainerIfNotExists")
+        or trigger.flag("createLeaseCollectionIfNotExists"),
     )

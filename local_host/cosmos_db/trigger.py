@@ -18,6 +18,7 @@ import azure.functions as func
 
 from local_cloud.sqlite.container_names import checked_container
 from local_host.apps.configuration import ConfigurationRefused
+from local_host.apps.connection_addresses import place_of
 from local_host.cosmos_db.change_feed_processor import ChangeFeedProcessor
 from local_host.cosmos_db.connections import CosmosConnections, CosmosSource
 from local_host.cosmos_db.output import output_sink
@@ -86,6 +87,7 @@ def _processor(
         settings,
         find=partial(feeds.find_feed, settings.database, settings.container),
         leases=leases.leases,
+        place=place_of(function.trigger, context.configurations[function.app]),
         invoker=context.invoker,
         clock=context.clock,
     )

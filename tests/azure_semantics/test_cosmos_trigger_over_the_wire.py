@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -199,6 +200,36 @@ async def test_a_missing_lease_container_is_named() -> None:
 
         with pytest.raises(Unavailable, match="deployments-leases does not exist: create it"):
             await leases.take(FEED, "0")
+
+
+async def test_a_missing_lease_container_is_made_where_the_trigger_says_so() -> None:
+    async with wired(LoopClock()) as wire:
+        leases = AccountLeases(wire.account, HungClock(), SeededEntropy(1))
+
+        lease = await leases.take(replace(FEED, creates_leases=True), "0")
+
+        assert lease is not None
+        await lease.move("somewhere")
+        await lease.release()
+
+
+async def test_an_account_that_is_away_at_the_start_is_waited_for_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = new_app()
+
+    @app.cosmos_db_trigger(**TRIGGER)
+    async def on_change(documents: func.DocumentList) -> None: ...
+
+    async with CutProxy(1) as proxy:
+        where = f"http://127.0.0.1:{proxy.port}/"
+    async with hosting(embedded(app, values={"DB": f"AccountEndpoint={where};AccountKey={KEY}"})):
+        told = f"on_change waits for Cosmos DB at {where.rstrip('/')} (DB): Cosmos DB cannot be"
+        await until(lambda: told in caplog.text)
+        await LoopClock().sleep(0.5)
+
+    lines = [record for record in caplog.records if "on_change" in record.getMessage()]
+    assert [(record.levelname, record.exc_info) for record in lines] == [("WARNING", None)]
 
 
 @pytest.mark.parametrize(

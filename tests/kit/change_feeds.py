@@ -88,6 +88,7 @@ class World:
             feed_settings_of(function),
             find=self._find,
             leases=leases,
+            place="the store",
             invoker=DirectInvoker(),
             clock=clock,
         )
