@@ -135,4 +135,4 @@ def test_with_the_identity_of_another_app_it_is_unavailable(
 
     assert failed.value.code == "Unavailable"
     assert "this app's identity has not the role" in failed.value.message
-    assert "not the role for runtime-events/catalog" in waits[1]
+    assert "not the role for runtime-events/subscriptions/catalog" in waits[1]
