@@ -13,8 +13,3 @@ FACTORY_EVENTS: Final = "factory-events"
 def command_queue(service: Service) -> str:
     """Return the queue of *service*'s commands."""
     return f"runtime-{service.public_name}-commands"
-
-
-def subscription_path(topic: str, service: Service) -> str:
-    """Return the path of *service*'s subscription to *topic*."""
-    return f"{topic}/Subscriptions/{service.public_name}"

@@ -10,7 +10,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from shared.composition.service import Service
-from shared.contracts.entities import RUNTIME_EVENTS, command_queue, subscription_path
+from shared.contracts.entities import RUNTIME_EVENTS, command_queue
 from shared.contracts.values import Service as ServiceName
 from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import Activity
@@ -18,6 +18,7 @@ from shared.durable.recovery import SWEEP, Recovery
 from shared.kernel.schedules import ncrontab
 from shared.messaging.dead_letters import EntityDeadLetters
 from shared.messaging.dispatcher import Dispatcher, HandlerTable
+from shared.messaging.entity_path import subscription_path
 from shared.messaging.outbox import SWEEP_AFTER
 from shared.messaging.relay import SWEEP_OUTBOX
 from shared.messaging.service_parts import App
@@ -108,10 +109,10 @@ def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
 
 def _dead_letters(triggers: Triggers, service: Service) -> Mapping[str, EntityDeadLetters]:
     """Return the dead letters of what *triggers* listen to."""
-    name = ServiceName(service.name)
+    topic, queue = RUNTIME_EVENTS, command_queue(ServiceName(service.name))
     entities = {
-        EVENTS: subscription_path(RUNTIME_EVENTS, name) if triggers.events else None,
-        COMMANDS: command_queue(name) if triggers.commands else None,
+        EVENTS: subscription_path(topic, service.public_name) if triggers.events else None,
+        COMMANDS: queue if triggers.commands else None,
     }
     return {
         word: EntityDeadLetters(entity, service.dead_letters)

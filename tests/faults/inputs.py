@@ -53,6 +53,8 @@ class Prepared:
     world: MemoryCluster | None = None
     cloud: MemoryCloud | None = None
     verdicts: Sequence[ServiceHealth] = ()
+    given_up: BaseModel | None = None
+    """The payload of a dead letter, which the call replays."""
 
 
 Prepare = Callable[[], Awaitable[Prepared]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import azure.functions as func
+from pydantic import BaseModel
 
 from shared.contracts.commands import COMMANDS
 from shared.kernel.errors import Unavailable
@@ -83,6 +84,7 @@ class End:
     started: Sequence[str]
     raised: Sequence[str]
     recorded: Sequence[str]
+    dead_letters: int
 
     def differences(self, other: "End") -> Iterator[str]:
         for name, expected in vars(self).items():
@@ -116,6 +118,8 @@ class WireRun:
     requests: dict[str, Sequence[bytes]] = field(default_factory=dict)
     _own: Mapping[str, int] = field(default_factory=dict)
     """How many of the requests were made before it was answered."""
+    _letter: str = ""
+    """The id of the dead letter that is replayed."""
 
     async def undisturbed(self) -> End:
         """Return the end without a fault, and keep the requests that led to it."""
@@ -149,6 +153,7 @@ class WireRun:
             answer = await self.ask()
             if answer is not None:
                 break
+            self.wires.end_locks()
         assert answer is not None, f"Unavailable {TRIES_MAX} times"
         await self._settle()
         assert proxy.is_done or place.wire == BUS, "the fault never came"
@@ -188,6 +193,10 @@ class WireRun:
         }
         wires.gateway.answers = answers
         await wires.restore(prepared.documents, prepared.blobs)
+        if prepared.given_up is not None:
+            payload = prepared.given_up
+            is_command = type(payload).__name__ in COMMANDS
+            self._letter = await wires.give_up(_message(payload), is_command=is_command)
 
     async def ask(self) -> tuple[int, str] | None:
         """Return the answer; None where it says that the same may be asked again."""
@@ -196,7 +205,7 @@ class WireRun:
         sent = self.prepared.sent
         assert isinstance(sent, Call)
         wires, route = self.wires, self.route
-        path = route.template.format(**sent.path)
+        ids = {"eventId": self._letter} if self.prepared.given_up else sent.path
         headers = {
             "authorization": f"Bearer {wires.issuer.token(TENANT, 'ann', ['Runtime.Admin'])}",
             "content-type": "application/octet-stream" if route.takes_bytes else "application/json",
@@ -204,9 +213,9 @@ class WireRun:
         }
         request = func.HttpRequest(
             method=route.method,
-            url=f"http://app.test/{path}",
+            url=f"http://app.test/{route.template.format(**ids)}",
             headers=headers,
-            route_params=sent.path,
+            route_params=ids,
             body=sent.content,
         )
         answer: func.HttpResponse = await wires.run(route.operation_name, req=request)
@@ -222,17 +231,11 @@ class WireRun:
 
     async def _deliver(self) -> tuple[int, str] | None:
         assert not isinstance(self.prepared.sent, Call)
-        envelope = in_envelope(self.prepared.sent)
-        message = OutgoingMessage(
-            envelope.to_json(),
-            envelope.event_id,
-            content_type="application/json",
-            application_properties=envelope.properties(),
-        )
-        is_command = envelope.event_type in COMMANDS
+        payload = self.prepared.sent
+        is_command = type(payload).__name__ in COMMANDS
         function = "on_command" if is_command else "on_runtime_event"
         try:
-            await self.wires.run(function, message=Delivery(message))
+            await self.wires.run(function, message=Delivery(_message(payload)))
         except Unavailable:
             return None
         return 2, "done"
@@ -256,12 +259,26 @@ class WireRun:
         messages = {each.message_id: (entity, each) for entity, each in wires.broker.accepted}
         return End(
             answer,
-            as_text([*each.partition.values, each.id, each.body] for each in kept),
+            as_text(
+                [*each.partition.values, each.id, {**each.body, "fingerprint": None}]
+                for each in kept
+            ),
             as_text([entity, json.loads(each.body)] for entity, each in messages.values()),
             as_text([instance, *started] for instance, started in wires.extension.started.items()),
             as_text(map(list, wires.extension.raised)),
             as_text([vars(entry.record)] for entry in await wires.entries()),
+            sum(dead for _, dead in wires.broker.counts().values()),
         )
+
+
+def _message(payload: BaseModel) -> OutgoingMessage:
+    envelope = in_envelope(payload)
+    return OutgoingMessage(
+        envelope.to_json(),
+        envelope.event_id,
+        content_type="application/json",
+        application_properties=envelope.properties(),
+    )
 
 
 def as_text(values: Iterable[Any]) -> Sequence[str]:

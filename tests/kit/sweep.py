@@ -26,6 +26,8 @@ _IDS: Final = (
         r"\1",
     ),
     (re.compile(r"(gate-[a-z2-7]{12}-[a-z2-7]{10})-[0-9a-z]{16}"), r"\1"),
+    (re.compile(r"(dl-[a-z-]+)-[0-9]+"), r"\1"),
+    (re.compile(r"(idem)/[0-9a-f]{40}"), r"\1"),
     (re.compile(r"[0-9a-z-]{12} (\d+)$"), r"run \1"),  # a run's id follows from the trace id
     (re.compile(r"(trace|corr)-[0-9a-f-]{32,36}"), r"\1"),
 )

@@ -21,6 +21,7 @@ from function_apps.deployments import function_app as deployments
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
 from local_cloud.broker.broker import Broker
+from local_cloud.broker.topology import DEAD_LETTER_SUFFIX
 from local_cloud.listeners import (
     CosmosListener,
     Listener,
@@ -40,17 +41,22 @@ from shared.composition.settings import (
     Settings,
     read_settings,
 )
+from shared.contracts.entities import RUNTIME_EVENTS, command_queue
 from shared.contracts.storage import ARTIFACTS, AUDIT, CONTAINERS, DATABASE, TABLES
 from shared.contracts.values import ComputeTargetKind
+from shared.contracts.values import Service as ServiceName
 from shared.infrastructure.port import InfrastructureEngine
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.messaging.audit import AuditTrail, Entry
 from shared.messaging.broker import OutgoingMessage
+from shared.messaging.dead_letters import RENEWED_FOR_S
+from shared.messaging.entity_path import subscription_path
 from shared.persistence.cosmos_account import CosmosAccount, string_parts
 from shared.persistence.storage_account import StorageAccount
 from shared.persistence.store import Delete, Document, Store, Upsert
 from shared.surfaces.port import Surface
+from shared.web.dead_letters import COMMANDS, EVENTS, PREFIX
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from tests.kit.cosmos import KEY
 from tests.kit.costs import is_of_the_relay
@@ -61,6 +67,7 @@ from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service import TENANT
+from tests.kit.service_bus_wire import ShiftedClock
 from tests.kit.stores import HandClock, all_changes
 
 APPS: Final[Mapping[str, Any]] = {
@@ -213,6 +220,7 @@ class Wires:
     files: LocalStorage
     """Tables and blobs."""
     broker: AcceptingBroker
+    broker_clock: ShiftedClock
     extension: DurableExtension
     proxies: Mapping[str, CutProxy]
     parts: WireParts
@@ -244,6 +252,30 @@ class Wires:
         for proxy in self.proxies.values():
             proxy.forget()
 
+    def end_locks(self) -> None:
+        """Have the locks of messages run out, as they do some time after their client is gone."""
+        self.broker_clock.ahead_s += 2 * RENEWED_FOR_S
+
+    async def give_up(self, message: OutgoingMessage, *, is_command: bool) -> str:
+        """Have *message*, and no other, as a dead letter of the app; return its id."""
+        service = ServiceName(self.service)
+        queue, topic = (
+            command_queue(service),
+            subscription_path(RUNTIME_EVENTS, service.public_name),
+        )
+        self.end_locks()
+        for path in (queue, topic, f"{queue}{DEAD_LETTER_SUFFIX}", f"{topic}{DEAD_LETTER_SUFFIX}"):
+            while self.broker.peek(path):
+                for left in await self.broker.lock(path, 1000):
+                    await self.broker.complete(left)
+                await SystemClock().sleep(0.01)
+        path, word = (queue, COMMANDS) if is_command else (topic, EVENTS)
+        await Broker.send(self.broker, queue if is_command else RUNTIME_EVENTS, [message])
+        (received,) = await self.broker.lock(path, 1)
+        await self.broker.dead_letter(received, "Defect")
+        (letter,) = self.broker.peek(f"{path}{DEAD_LETTER_SUFFIX}")
+        return f"{PREFIX}{service.public_name}-{word}-{letter.sequence_number}"
+
     async def _restore_blobs(self, blobs: Mapping[str, bytes]) -> None:
         container = self.files.blobs(ARTIFACTS)
         there = {each.name for each in await container.list_stored("")}
@@ -272,7 +304,8 @@ async def wired(service: str, folder: Path, *, is_proxied: bool = True) -> Async
     clock, machine, entropy = SetClock(), SystemClock(), SystemEntropy()
     documents = LocalStorage(folder, clock, in_memory=True)
     files = LocalStorage(folder / "storage", machine, in_memory=False)
-    broker = AcceptingBroker(Database(MEMORY), runtime_topology(), clock=machine, entropy=entropy)
+    ahead = ShiftedClock()
+    broker = AcceptingBroker(Database(MEMORY), runtime_topology(), clock=ahead, entropy=entropy)
     cosmos = CosmosListener(documents, 0, KEY)
     bus = ServiceBusListener(broker, 0, KEY, clock=machine, entropy=entropy)
     storage = StorageListener(files, StoragePorts(), KEY, clock=machine, entropy=entropy)
@@ -309,8 +342,8 @@ async def wired(service: str, folder: Path, *, is_proxied: bool = True) -> Async
         app = APPS[service].build(settings, parts)
         functions = functions_of(APPS[service].blueprint(app))
         yield Wires(
-            service, clock, documents, files, broker, extension, proxies, parts, issuer, gateway,
-            functions,
+            service, clock, documents, files, broker, ahead, extension, proxies, parts, issuer,
+            gateway, functions,
         )  # fmt: skip
 
 

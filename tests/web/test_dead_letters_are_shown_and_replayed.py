@@ -18,13 +18,14 @@ from local_host.host import Host, HostSettings
 from local_host.model import App
 from shared.composition.embedded import installed_host
 from shared.composition.service import Service
-from shared.contracts.entities import RUNTIME_EVENTS, command_queue, subscription_path
+from shared.contracts.entities import RUNTIME_EVENTS, command_queue
 from shared.contracts.shape import Command
 from shared.contracts.values import Service as ServiceName
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, Unavailable
 from shared.messaging.broker import OutgoingMessage
 from shared.messaging.dead_letters import DeadLetter, DeadLetters, Replay
+from shared.messaging.entity_path import subscription_path
 from shared.messaging.unit_of_work import Decision, Json, View
 from shared.persistence.codec import Put
 from shared.persistence.store import Partition
@@ -37,7 +38,7 @@ from tests.kit.virtual_time import run_virtual
 from tests.messaging.envelopes import ThingCounted, an_envelope
 
 ROOT: Final = "/v1/platform/health/parked"
-EVENTS: Final = subscription_path(RUNTIME_EVENTS, ServiceName.HEALTH)
+EVENTS: Final = subscription_path(RUNTIME_EVENTS, "health")
 COMMANDS: Final = command_queue(ServiceName.HEALTH)
 SETTINGS: Final = QueueSettings(max_delivery_count=2)
 TOPOLOGY: Final = Topology(
