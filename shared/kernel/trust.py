@@ -3,10 +3,14 @@
 import logging
 import ssl
 from pathlib import Path
+from typing import Final
 
 from shared.kernel.errors import Unavailable
 
 _log = logging.getLogger(__name__)
+_UNTRUSTED: Final = "certificate verify failed"
+"""OpenSSL's words; Service Bus' client keeps those only."""
+_CAUSES_MAX: Final = 10
 
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:
@@ -28,3 +32,21 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
             message = f"the certificate authorities cannot be read: {type(problem).__name__}"
             raise Unavailable(message) from problem
     return context
+
+
+def untrusted_in(problem: BaseException) -> str:
+    """Return what to do where *problem* is a certificate that is not trusted; else nothing.
+
+    Nothing else of it is passed on: the words of an SDK may have addresses and keys.
+    """
+    cause: BaseException | None = problem
+    for _ in range(_CAUSES_MAX):
+        if cause is None:
+            break
+        if isinstance(cause, ssl.SSLCertVerificationError) or _UNTRUSTED in str(cause).lower():
+            return (
+                ": its certificate is not trusted; RUNTIME_CA_FILE names the authority of a local"
+                " cloud or of a company"
+            )
+        cause = getattr(cause, "inner_exception", None) or cause.__cause__ or cause.__context__
+    return ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.kernel.errors import NotFound, TooLarge, Unavailable
 from shared.kernel.full_disk import reason_in
-from shared.kernel.trust import trusting
+from shared.kernel.trust import trusting, untrusted_in
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -104,4 +104,5 @@ async def translated_errors(entity: str, *, within_s: float = WITHIN_S) -> Async
         raise Unavailable(
             f"Service Bus does not take the requests to {entity}: {type(away).__name__}"
             + reason_in(away)
+            + untrusted_in(away)
         ) from away

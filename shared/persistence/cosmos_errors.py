@@ -9,6 +9,7 @@ from typing import Any, Final
 from shared.connections.retry_after import retry_after_s
 from shared.kernel.errors import TooLarge, Unavailable
 from shared.kernel.full_disk import reason_in
+from shared.kernel.trust import untrusted_in
 from shared.persistence.query_rules import no_continuation
 from shared.persistence.store import AnswerLost, BatchOperation, BatchRefused
 
@@ -63,7 +64,7 @@ async def translated_errors(
         if batch and not isinstance(cause, ClientConnectorError):
             raise AnswerLost("no answer came to a batch that was sent") from away
         reason = type(cause or away).__name__
-        raise Unavailable(f"Cosmos DB cannot be reached: {reason}") from away
+        raise Unavailable(f"Cosmos DB cannot be reached: {reason}{untrusted_in(away)}") from away
     except CosmosBatchOperationError as failed:
         raise _refusal_of(failed, batch) from failed
     except ClientAuthenticationError as refused:

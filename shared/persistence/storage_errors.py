@@ -9,6 +9,7 @@ from typing import Any, Final
 from shared.connections.retry_after import retry_after_s
 from shared.kernel.errors import TooLarge, Unavailable
 from shared.kernel.full_disk import reason_in
+from shared.kernel.trust import untrusted_in
 
 WITHIN_S: Final = 20.0
 """One call of an SDK, with its retries: an answer that comes in drops is none."""
@@ -44,7 +45,7 @@ async def translated_errors(what: str, *, within_s: float = WITHIN_S) -> AsyncIt
         raise _error_for(what, failed) from failed
     except AzureError as away:
         cause = type(away.inner_exception or away).__name__
-        raise Unavailable(f"{what} cannot be reached: {cause}") from away
+        raise Unavailable(f"{what} cannot be reached: {cause}{untrusted_in(away)}") from away
 
 
 def code_of(failed: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from shared.connections.retry_after import retry_after_s
 from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.kernel.full_disk import reason_in
+from shared.kernel.trust import untrusted_in
 from shared.vault.port import SecretDeleted, SecretDisabled
 
 _RETRY_FORBIDDEN_S: Final = 15.0
@@ -45,7 +46,9 @@ async def translated_errors() -> AsyncIterator[None]:
     except HttpResponseError as failed:
         raise _error_for(failed) from None
     except (AzureError, TimeoutError) as away:
-        raise Unavailable(f"Key Vault cannot be reached ({type(away).__name__})") from away
+        raise Unavailable(
+            f"Key Vault cannot be reached ({type(away).__name__}){untrusted_in(away)}"
+        ) from away
     except ValueError as foreign:  # the SDK, of a challenge that names another resource
         raise Unavailable(
             "Key Vault asks for a token that is not for its name: check the vault's address",

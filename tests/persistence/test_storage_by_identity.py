@@ -135,7 +135,7 @@ async def test_an_account_whose_certificate_nobody_signed_gets_no_token(
 ) -> None:
     account = StorageAccount(tables=entra_azurite.tables, credential=lambda: Credential(tmp_path))
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="not trusted; RUNTIME_CA_FILE"):
         await opened(account, "absent").table.get("p", "1")
     await account.close()
 

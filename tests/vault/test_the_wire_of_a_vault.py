@@ -199,6 +199,16 @@ async def test_what_took_effect_is_not_taken_for_absent(wire: VaultWire, change:
         await getattr(wire.client, change)("s")
 
 
+async def test_a_vault_whose_certificate_is_not_trusted_is_named_so(wire: VaultWire) -> None:
+    from azure.identity.aio import ManagedIdentityCredential
+
+    async with ManagedIdentityCredential() as credential:
+        stranger = KeyVault(wire.endpoint.url, credential=lambda: credential)
+        with pytest.raises(Unavailable, match="not trusted; RUNTIME_CA_FILE"):
+            await stranger.get("s")
+        await stranger.close()
+
+
 async def test_a_vault_that_does_not_answer_is_left(wire: VaultWire) -> None:
     from azure.identity.aio import ManagedIdentityCredential
 

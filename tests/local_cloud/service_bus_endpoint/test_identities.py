@@ -161,7 +161,7 @@ async def test_who_does_not_trust_the_authority_of_this_machine_sends_nothing(
             secure.bus.endpoint.fully_qualified_namespace,
             credential=lambda: credential,  # type: ignore[arg-type,return-value]  # has its methods
         )
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable, match="not trusted; RUNTIME_CA_FILE"):
             await sender.send("orders", [message()])
         await sender.close()
 
