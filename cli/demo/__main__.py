@@ -57,9 +57,9 @@ def run(sandbox: Sandbox, *, is_kept: bool) -> bool:
     sandbox.control_plane.stop()
     report.print_timeline(sandbox)
     totals = sandbox.load.totals()
-    is_success = report.print_totals(sandbox, totals, kill.served_while_dead)
+    report.print_totals(sandbox, totals, kill.served_while_dead)
     report.print_next_commands(sandbox, is_kept=is_kept)
-    return is_success and not kill.lost
+    return report.print_verdict(sandbox, totals, kill.lost)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,7 +88,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def _print_failure(sandbox: Sandbox, failed: DemoFailed | Failure) -> None:
     lines = failed.lines() if isinstance(failed, Failure) else [f"error: {failed}"]
-    for line in [*lines, f"the demo was not completed; see {sandbox.state_folder.host_log}"]:
+    for line in [*lines, f"the demo failed before its end; see {sandbox.state_folder.host_log}"]:
         sandbox.print(line, "1;31")
 
 

@@ -11,6 +11,7 @@ after the last answer.
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -142,6 +143,7 @@ class LoadGenerator:
                 "status": status,
                 "release": release,
                 "failed": failure,
+                "load": round(os.getloadavg()[0], 1),
             }
             self._out.write(json.dumps(record) + "\n")
 

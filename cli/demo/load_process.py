@@ -24,13 +24,17 @@ _ENDS_WITHIN_S: Final = 15
 
 @dataclass(frozen=True)
 class RequestRecord:
-    """One request; `failure` is empty when it was answered in time."""
+    """One request; `failure` is empty when it was answered in time.
+
+    `load` is the load average of the machine, of one minute, when it ended.
+    """
 
     sent_at: datetime
     latency_ms: float
     status: int
     release: str
     failure: str
+    load: float
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class LoadTotals:
     p99_ms: float
     slowest_ms: float
     seconds: float
+    load_max: float
 
     @property
     def rate(self) -> float:
@@ -100,6 +105,7 @@ class LoadProcess:
                 record["status"],
                 record["release"],
                 record["failed"],
+                record["load"],
             )
             for record in records
         ]
@@ -123,11 +129,15 @@ def totals_of(requests: Sequence[RequestRecord]) -> LoadTotals:
     times = [request.sent_at for request in requests]
     return LoadTotals(
         served=len(served),
-        failures=[f"{request.sent_at.time()} {request.failure}" for request in failed],
+        failures=[
+            f"{request.sent_at.time()} {request.failure}, load average {request.load:.1f}"
+            for request in failed
+        ],
         releases=Counter(request.release for request in served if request.release),
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
         slowest_ms=latencies[-1],
         seconds=(max(times) - min(times)).total_seconds() if times else 0.0,
+        load_max=max((request.load for request in requests), default=0.0),
     )

@@ -1,7 +1,7 @@
 """Samples the counters of the demo's proxy from its admin socket, also while the host is dead.
 
-Per release revision: requests and retries, and the weights as they changed. The counters of a
-removed revision keep their last value.
+Per release revision: requests, errors and retries, and the weights as they changed. The counters of
+a removed revision keep their last value.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ class ProxyCounters:
 
     weights: list[tuple[datetime, Mapping[int, int]]] = field(default_factory=list)
     requests: dict[int, int] = field(default_factory=dict)
+    errors: dict[int, int] = field(default_factory=dict)
+    """Answers with a status of 500 and above, its own for want of one too."""
     retries: dict[int, int] = field(default_factory=dict)
 
     def weightless_since(self, revision: int, after: datetime) -> datetime | None:
@@ -58,6 +60,7 @@ async def _sample(
         counters.weights.append((clock.now(), weights))
     for revision, traffic in (await admin.traffic(service)).items():
         counters.requests[revision] = max(traffic.requests, counters.requests.get(revision, 0))
+        counters.errors[revision] = max(traffic.errors, counters.errors.get(revision, 0))
         counters.retries[revision] = max(traffic.retries, counters.retries.get(revision, 0))
 
 
@@ -67,6 +70,7 @@ def _write(file: Path, counters: ProxyCounters) -> None:
             [isoformat(changed_at), dict(weights)] for changed_at, weights in counters.weights
         ],
         "requests": counters.requests,
+        "errors": counters.errors,
         "retries": counters.retries,
     }
     draft = file.with_suffix(".new")
@@ -86,5 +90,6 @@ def read_counters(file: Path) -> ProxyCounters:
             for at, weights in content["weights"]
         ],
         {int(number): count for number, count in content["requests"].items()},
+        {int(number): count for number, count in content["errors"].items()},
         {int(number): count for number, count in content["retries"].items()},
     )

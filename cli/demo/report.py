@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.demo.load_process import RATE, LoadTotals
+from cli.demo.proxy_counters import ProxyCounters
 from cli.demo.sandbox import Sandbox
 from cli.demo.scenario import NEW, OLD
 from cli.typed import STATE_VARIABLE
@@ -19,11 +20,13 @@ _PARTS: Final = (
     ("provision", "environments test and staging", 5),
     ("deploy", f"{OLD} to staging, {NEW} to test", 23),
     ("client", f"{RATE} requests a second to staging, to the end", 1),
-    ("promote", "canary in staging; the host is killed on the way and started again", 55),
+    ("promote", "canary in staging; {killed} on the way", 55),
     ("break", "a slow third release: rolled back, proved, held", 30),
     ("report", "timeline, totals", 2),
 )
-"""Name, description and usual duration in seconds of each part."""
+"""Name, description and usual duration in seconds of each part, with one host for all apps."""
+_LOADED_S: Final = 180
+"""With one host, on 2 cores that others use too."""
 
 
 def free_port() -> int:
@@ -38,13 +41,19 @@ def print_plan(sandbox: Sandbox, *, is_warm: bool) -> None:
     """Print the parts, their durations, the ports, folders and limits."""
     sandbox.print("Factory Runtime: one application from no environment to a rollback", "1")
     sandbox.print()
-    for number, (name, description, seconds) in enumerate(_PARTS, 1):
-        sandbox.print(f"  {number}  {name:<10} {description:<72} ~{seconds:>3} s")
-    total = sum(seconds for *_, seconds in _PARTS)
+    boot_s, extra_s = sandbox.control_plane.extra_s
+    for number, (name, text, seconds) in enumerate(_PARTS, 1):
+        description = text.format(killed=sandbox.control_plane.killed_on_the_way)
+        usual_s = seconds + (boot_s if name == "boot" else 0)
+        sandbox.print(f"  {number}  {name:<10} {description:<72} ~{usual_s:>3} s")
+    total_s = sum(seconds for *_, seconds in _PARTS) + boot_s
+    loaded_s = _LOADED_S + extra_s
     fresh = "" if is_warm else ", and up to 60 s once to build the archives with pip"
     folder = sandbox.state_folder
     sandbox.print()
-    sandbox.print(f"time:    about {total} s, 180 s on a loaded machine with 2 cores{fresh}")
+    sandbox.print(
+        f"time:    about {total_s} s, {loaded_s} s on a loaded machine with 2 cores{fresh}"
+    )
     sandbox.print(
         f"ports:   API {sandbox.port}; "
         "each environment takes two from 20000 to 29999 (public, admin)"
@@ -83,10 +92,9 @@ def print_timeline(sandbox: Sandbox) -> None:
     sandbox.run("history module-datasette --env staging")
 
 
-def print_totals(sandbox: Sandbox, totals: LoadTotals, served_while_dead: int) -> bool:
-    """Print the totals; return whether requests were served and none failed."""
-    is_success = not totals.failures and totals.served > 0
-    retries = sum(sandbox.load.proxy_counters().retries.values())
+def print_totals(sandbox: Sandbox, totals: LoadTotals, served_while_dead: int) -> None:
+    """Print the totals of requests, and of what was killed."""
+    counters = sandbox.load.proxy_counters()
     releases = ", ".join(f"{name}: {count}" for name, count in sorted(totals.releases.items()))
     folder = sandbox.state_folder.path
     sandbox.print_title("Totals")
@@ -97,7 +105,7 @@ def print_totals(sandbox: Sandbox, totals: LoadTotals, served_while_dead: int) -
     )
     if besides := sandbox.control_plane.summary():
         sandbox.print(f"killed:    {besides}")
-    sandbox.print(f"Failed:    {len(totals.failures)}", "1;32" if is_success else "1;31")
+    sandbox.print(f"Failed:    {len(totals.failures)}", "1;31" if totals.failures else "1;32")
     for failure in totals.failures[:10]:
         sandbox.print(f"           {failure}")
     sandbox.print(
@@ -105,10 +113,47 @@ def print_totals(sandbox: Sandbox, totals: LoadTotals, served_while_dead: int) -
         f" p99 {totals.p99_ms:.1f} ms, slowest {totals.slowest_ms:.0f} ms"
     )
     sandbox.print(f"releases:  answered by {releases}")
-    sandbox.print(f"retries:   {retries} by the proxy, 0 by the client")
+    sandbox.print(f"retries:   {sum(counters.retries.values())} by the proxy, 0 by the client")
+    sandbox.print(
+        f"proxy:     {sum(counters.requests.values())} requests counted,"
+        f" {sum(counters.errors.values())} of them with a status of 500 and above"
+    )
+    sandbox.print(f"load:      average at most {totals.load_max:.1f}, {os.cpu_count()} cores")
     sandbox.print(f"disk:      {_megabytes(folder):.0f} MB in {folder}")
     sandbox.print(f"time:      {sandbox.elapsed_s:.0f} s")
-    return is_success
+
+
+def print_verdict(sandbox: Sandbox, totals: LoadTotals, lost: Sequence[int]) -> bool:
+    """Print whether the demo has passed and, if not, what speaks for which cause; return it."""
+    reasons = verdict_reasons(totals, sandbox.load.proxy_counters(), os.cpu_count() or 1)
+    if lost:
+        reasons = [f"{len(lost)} workloads ended with host and agent, which they must outlive"]
+    sandbox.print()
+    if not reasons:
+        sandbox.print("the demo passed: no request failed, no workload was lost", "1;32")
+        return True
+    sandbox.print(f"the demo failed: {reasons[0]}", "1;31")
+    for reason in reasons[1:]:
+        sandbox.print(f"  {reason}")
+    return False
+
+
+def verdict_reasons(totals: LoadTotals, counters: ProxyCounters, cores: int) -> list[str]:
+    """Return what failed, and what that means by the proxy's count and the load; empty: nothing."""
+    failed = len(totals.failures)
+    if not totals.served:
+        return ["no request was served"]
+    if not failed:
+        return []
+    reasons = [f"{failed} of {totals.served + failed} requests had no good answer"]
+    if errors := sum(counters.errors.values()):
+        return [*reasons, f"the proxy answered {errors} with an error: the platform lost them"]
+    reasons.append("the proxy answered none with an error: they got no answer in time, or none")
+    if totals.load_max <= cores:
+        return [*reasons, "the machine was not overloaded: look for a fault of the platform"]
+    reasons.append(f"the load average reached {totals.load_max:.1f} on {cores} cores")
+    reasons.append("a starved machine loses requests too: run it again on an idle one")
+    return reasons
 
 
 def print_next_commands(sandbox: Sandbox, *, is_kept: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cli.demo import report
+from cli.demo.control_plane import ControlPlane, OneHost, ProcessPerApp
 from cli.demo.load_generator import LoadGenerator, parse_endpoint
 from cli.demo.load_process import RequestRecord, totals_of
 from cli.demo.proxy_counters import ProxyCounters
@@ -70,9 +71,9 @@ async def test_nobody_listening_is_a_failure() -> None:
 
 def test_totals_tell_served_from_failed() -> None:
     requests = [
-        RequestRecord(EPOCH, 10.0, 200, "1.0", ""),
-        RequestRecord(EPOCH, 20.0, 200, "2.0", ""),
-        RequestRecord(EPOCH, 5000.0, 0, "", "no full answer in 5 s"),
+        RequestRecord(EPOCH, 10.0, 200, "1.0", "", 0.5),
+        RequestRecord(EPOCH, 20.0, 200, "2.0", "", 0.5),
+        RequestRecord(EPOCH, 5000.0, 0, "", "no full answer in 5 s", 9.3),
     ]
 
     totals = totals_of(requests)
@@ -99,11 +100,11 @@ def test_a_release_is_weightless_from_the_first_table_after_that_shows_so() -> N
 @pytest.mark.parametrize(
     ("requests", "is_success"),
     [
-        ([RequestRecord(EPOCH, 10.0, 200, "1.0", "")], True),
+        ([RequestRecord(EPOCH, 10.0, 200, "1.0", "", 0.5)], True),
         (
             [
-                RequestRecord(EPOCH, 10.0, 200, "1.0", ""),
-                RequestRecord(EPOCH, 1.0, 503, "", "status 503"),
+                RequestRecord(EPOCH, 10.0, 200, "1.0", "", 0.5),
+                RequestRecord(EPOCH, 1.0, 503, "", "status 503", 0.5),
             ],
             False,
         ),
@@ -116,4 +117,62 @@ def test_the_demo_is_good_only_when_requests_were_served_and_none_failed(
 ) -> None:
     sandbox = Sandbox(tmp_path, 0)
 
-    assert report.print_totals(sandbox, totals_of(requests), 0) is is_success
+    assert report.print_verdict(sandbox, totals_of(requests), ()) is is_success
+
+
+@pytest.mark.parametrize(
+    ("errors", "cores", "said"),
+    [
+        pytest.param(1, 2, "the platform lost them", id="the-proxy-answered-an-error"),
+        pytest.param(0, 2, "run it again on an idle one", id="a-starved-machine"),
+        pytest.param(0, 16, "look for a fault of the platform", id="a-machine-with-spare-cores"),
+    ],
+)
+def test_a_lost_request_is_told_with_what_speaks_for_its_cause(
+    errors: int, cores: int, said: str
+) -> None:
+    totals = totals_of(
+        [
+            RequestRecord(EPOCH, 10.0, 200, "1.0", "", 0.5),
+            RequestRecord(EPOCH, 5000.0, 0, "", "no full answer in 5 s", 9.3),
+        ]
+    )
+
+    reasons = report.verdict_reasons(totals, ProxyCounters(errors={1: errors}), cores)
+
+    assert reasons[0] == "1 of 2 requests had no good answer"
+    assert said in reasons[-1]
+    assert "load average 9.3" in totals.failures[0]
+
+
+def test_a_lost_workload_fails_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    totals = totals_of([RequestRecord(EPOCH, 10.0, 200, "1.0", "", 0.5)])
+
+    assert not report.print_verdict(Sandbox(tmp_path, 0), totals, (4711,))
+    assert "the demo failed: 1 workloads ended" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("control_plane", "said"),
+    [
+        pytest.param(OneHost(), ("~  3 s", "the host and the agent are killed"), id="one-host"),
+        pytest.param(
+            ProcessPerApp(2),
+            ("~ 13 s", "every host process and the agent are killed"),
+            id="a-process-per-app",
+        ),
+    ],
+)
+def test_the_plan_is_that_of_the_control_plane(
+    control_plane: ControlPlane,
+    said: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RUNTIMECTL_STATE", str(tmp_path))
+
+    report.print_plan(Sandbox(tmp_path, 0, control_plane), is_warm=True)
+
+    printed = capsys.readouterr().out
+    assert [words for words in said if words not in printed] == []

@@ -36,7 +36,10 @@ SHOWN = [
     r"requests:  [1-9]\d* served, 0 failed",
     r"Failed:    0",
     r"retries:   \d+ by the proxy, 0 by the client",
+    r"proxy:     [1-9]\d* requests counted, 0 of them",
+    r"load:      average at most \d+\.\d, \d+ cores",
     r"disk:      \d+ MB",
+    r"the demo passed: no request failed",
 ]
 
 
