@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.host_process import find_holder, log_tail, pause
+from cli.host_process import find_holder, log_size, log_tail, pause
 from cli.state_folder import REPOSITORY, StateFolder, read_json
 from local_agent import process_trees
 from local_agent.process_identity import ProcessIdentity
@@ -88,6 +88,7 @@ def start_cloud(folder: StateFolder, options: Sequence[str], clock: Clock) -> in
     Raises:
         Failure: it did not start; the message has its last output.
     """
+    logged = log_size(_log_file(folder))
     try:
         folder.cloud.mkdir(parents=True, exist_ok=True, mode=0o700)
         settings_file(folder).unlink(missing_ok=True)
@@ -110,7 +111,7 @@ def start_cloud(folder: StateFolder, options: Sequence[str], clock: Clock) -> in
     while app_settings(folder) is None:
         if process.poll() is not None or clock.monotonic_s() > deadline_s:
             process.kill()
-            output = "\n".join(f"  | {line}" for line in log_tail(_log_file(folder)))
+            output = "\n".join(f"  | {line}" for line in log_tail(_log_file(folder), logged))
             raise Failure(
                 f"the local cloud did not start\n{output}",
                 ExitCode.UNAVAILABLE,

@@ -49,6 +49,7 @@ INSTANCES: Final = "/admin/instances"
 """Of a front end: its processes."""
 _ALIVE: Final = "/v1/platform/environments/alive"
 _TAIL_LINES: Final = 15
+_TAIL_BYTES: Final = 1 << 16
 
 
 _PROCESSES: Final = "processesPerApp"
@@ -170,7 +171,7 @@ def start_host(
     port = _resolve_port(port)
     token = entropy.uuid().hex
     starts.delete_starts(folder.private)
-    started_s = clock.monotonic_s()
+    started_s, logged = clock.monotonic_s(), log_size(folder.host_log)
     pid = starts.spawn(
         folder.private,
         token,
@@ -187,10 +188,10 @@ def start_host(
     is_joined = bool(program.processes_per_app)
     within_s = APPS_READY_WITHIN_S if is_joined else READY_WITHIN_S
     is_ready = _has_instances if is_joined else _has_services
-    _wait_until_ready(folder, pid, url, is_ready, clock, started_s + within_s)
+    _wait_until_ready(folder, pid, url, is_ready, clock, started_s + within_s, logged)
     identity = starts.read_claim(starts.claim_file(folder.private, token))
     if identity is None:
-        raise _not_started(folder, "it answers, but has no claim")
+        raise _not_started(folder, "it answers, but has no claim", logged)
     host = HostProcess(identity, port, url, isoformat(clock.now()))
     write_private(
         folder.host_file,
@@ -275,11 +276,22 @@ def pause(clock: Clock, seconds: float) -> None:
     asyncio.run(clock.sleep(seconds))
 
 
-def log_tail(path: Path, lines: int = _TAIL_LINES) -> list[str]:
+def log_size(path: Path) -> int:
+    """Return the size of the log *path* in bytes, 0 without one."""
+    return path.stat().st_size if path.is_file() else 0
+
+
+def log_tail(path: Path, since: int) -> list[str]:
+    """Return the last lines that were written to *path* after it had *since* bytes."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            # One that is shorter than it was has been cut, or begun again.
+            file.seek(max(since if since <= size else 0, size - _TAIL_BYTES))
+            text = file.read(_TAIL_BYTES).decode("utf-8", errors="replace")
     except FileNotFoundError:
         return []
+    return text.splitlines()[-_TAIL_LINES:]
 
 
 def environ_of_host(port: int) -> Mapping[str, str]:
@@ -316,6 +328,7 @@ def _wait_until_ready(
     is_ready: Callable[[Client], bool | None],
     clock: Clock,
     give_up_at_s: float,
+    logged: int,
 ) -> None:
     client = Client(url, None)
     reason = ""
@@ -332,7 +345,7 @@ def _wait_until_ready(
         # Without a record of it, `down` could not stop this process.
         _kill(pid)
         reap(pid)
-        raise _not_started(folder, reason)
+        raise _not_started(folder, reason, logged)
 
 
 def _has_instances(client: Client) -> bool:
@@ -355,8 +368,9 @@ def _has_services(client: Client) -> bool | None:
     return True
 
 
-def _not_started(folder: StateFolder, reason: str) -> Failure:
-    output = "\n".join(f"  | {line}" for line in log_tail(folder.host_log))
+def _not_started(folder: StateFolder, reason: str, logged: int) -> Failure:
+    """Return the failure, with what this start has written after the *logged* bytes before it."""
+    output = "\n".join(f"  | {line}" for line in log_tail(folder.host_log, logged))
     return Failure(
         f"the host did not start: {reason}\n{output}",
         ExitCode.UNAVAILABLE,

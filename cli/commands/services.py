@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from itertools import islice
 from typing import Annotated, Any, Final
 
@@ -17,9 +18,11 @@ from cli.output import Column, format_digest, format_time
 from cli.parameter_types import instant
 from cli.session import only_match
 from cli.watch_rollout import ROOT
+from shared.kernel.clock import isoformat
 
 _ROOT: Final = "/v1/runtime/services"
 _UNKNOWN: Final = "Unknown"
+_HEARD_WITHIN: Final = timedelta(minutes=1)
 _SERVICE_ID: Final = re.compile(r"svc-[a-z2-7]{12}-[a-z2-7]{10}")
 
 
@@ -42,9 +45,16 @@ def _restarts(service: Mapping[str, Any]) -> str | None:
 
 
 def _reason(service: Mapping[str, Any]) -> str | None:
-    """Return why instances of the release in force are not ready, each reason once."""
+    """Return why instances of the release in force are not ready, each reason once.
+
+    Where they say none, why its health is not Healthy.
+    """
     reasons = {each.get("reason") for each in _in_force(service)}
-    return "; ".join(sorted(filter(None, reasons))) or None
+    if said := "; ".join(sorted(filter(None, reasons))):
+        return said
+    health = service["health"]
+    is_unwell = health.get("status") in {"Degraded", "Unhealthy"}
+    return health.get("reason") if is_unwell else service.get("reason")
 
 
 def _in_force(service: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -115,7 +125,9 @@ def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
         for service in client.list_all(_ROOT, {"environmentId": environment_id(client, env)})
     ]
     if invocation.is_table:
-        services += _first_releases(client, services, names, environment_id(client, env))
+        just_now = isoformat(invocation.session.clock.now() - _HEARD_WITHIN)
+        environment = environment_id(client, env)
+        services += _first_releases(client, services, names, environment, just_now)
     invocation.show(services, _COLUMNS, empty="nothing runs yet: `runtimectl deploy --help`")
 
 
@@ -124,10 +136,19 @@ def _first_releases(
     services: Sequence[Mapping[str, Any]],
     names: Mapping[str, str],
     environment: str | None,
+    just_now: str,
 ) -> list[dict[str, Any]]:
-    """Return a row for each module whose first release is on its way: it is no service yet."""
+    """Return a row for each module whose first release is on its way: it is no service yet.
+
+    So is one that has ended since *just_now*: catalog hears of it shortly after.
+    """
     known = {(service["environmentId"], service["moduleId"]) for service in services}
-    newest = islice(client.list_all(ROOT, {"environmentId": environment}), PAGE_SIZE)
+
+    def is_unheard(deployment: Mapping[str, Any]) -> bool:
+        return deployment["status"] == "Completed" and (deployment["endedAt"] or "") > just_now
+
+    newest = list(islice(client.list_all(ROOT, {"environmentId": environment}), PAGE_SIZE))
+    known |= {(each["environmentId"], name) for each in newest for name in each.get("remove", ())}
     return [
         {
             **component,
@@ -136,9 +157,10 @@ def _first_releases(
             "health": {},
             "instances": [],
             "serviceId": deployment["deploymentId"],
+            "reason": "catalog has not heard of it yet" if is_unheard(deployment) else None,
         }
         for deployment in newest
-        if deployment["status"] in RUNNING
+        if deployment["status"] in RUNNING or is_unheard(deployment)
         for component in deployment["components"]
         if (deployment["environmentId"], component["moduleId"]) not in known
     ]

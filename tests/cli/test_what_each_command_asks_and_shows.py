@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cli.exit_codes import ExitCode
+from shared.kernel.clock import SystemClock, isoformat
 from tests.cli.small_platform import (
     DEAD_LETTER,
     DEPLOYMENT,
@@ -441,3 +442,35 @@ def test_events_of_one_environment_are_those_of_everything_in_it(
     ran = runtimectl.run(f"events --env {environment} -o json", answers)
 
     assert (ran.code, len(json.loads(ran.out))) == (ExitCode.OK, shown)
+
+
+def test_a_release_that_has_just_completed_is_shown_before_catalog_has_heard(
+    runtimectl: RuntimeCtl,
+) -> None:
+    component = {"moduleId": "module-shop", "version": "1.0", "releaseRevision": 1}
+    ended = {**THE_DEPLOYMENT, "components": [component]}
+
+    def shown(ended_at: str) -> str:
+        more = {
+            f"GET {RUNTIME}/deployments": [{**ended, "endedAt": ended_at}],
+            f"GET {RUNTIME}/services": [],
+        }
+        return runtimectl.run("status", more).out
+
+    assert "catalog has not heard of it yet" in shown(isoformat(SystemClock().now()))
+    assert "nothing runs yet" in shown(NOON)
+
+
+def test_a_degraded_service_says_why(runtimectl: RuntimeCtl) -> None:
+    ready = {"status": "Ready", "releaseRevision": 3, "restarts": 0, "startedAt": NOON}
+    health = {"status": "Degraded", "since": NOON, "reason": "db is Degraded: slow disk"}
+
+    ran = runtimectl.run(
+        "status",
+        {
+            f"GET {RUNTIME}/services": [{**THE_SERVICE, "instances": [ready]}],
+            f"GET {RUNTIME}/services/{SERVICE}/health": health,
+        },
+    )
+
+    assert "db is Degraded: slow disk" in ran.out
