@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from importlib.metadata import version
 from typing import Annotated, Final
 
@@ -90,6 +91,11 @@ def runtimectl(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; return its exit code."""
     line = sys.argv[1:] if arguments is None else list(arguments)
+    # What was typed is known while this command runs, and to nothing after it.
+    return copy_context().run(_run, line)
+
+
+def _run(line: Sequence[str]) -> int:
     remember({})
     try:
         code = app(args=line, prog_name="runtimectl", standalone_mode=False)
