@@ -87,7 +87,8 @@ def test_every_kind_says_which_settings_it_takes() -> None:
 
 
 class TestEvaluated:
-    pytestmark = azure
+    # One worker, so that equal inputs are evaluated once.
+    pytestmark = [*azure, pytest.mark.xdist_group("azure-program")]
 
     @pytest.mark.parametrize("model", ISOLATION_MODELS)
     async def test_every_model_declares_the_foundation_and_what_was_asked_for(

@@ -58,7 +58,7 @@ async def wired_storage(
         storage.close()
 
 
-@pytest.fixture(params=["azurite", "local-cloud"])
+@pytest.fixture(params=[pytest.param("azurite", marks=pytest.mark.long), "local-cloud"])
 async def emulator(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Emulator]:
     """Microsoft's emulator, and the local cloud: the same calls, the same results."""
     if request.param == "azurite":
