@@ -25,6 +25,7 @@ from tests.kit.memory_engine import references
 
 azure = [
     pytest.mark.real,
+    pytest.mark.xdist_group("azure-program"),  # one worker, so that equal inputs are evaluated once
     pytest.mark.skipif(
         find_spec("pulumi_azure_native") is None, reason="dependency group azure-infra is absent"
     ),
@@ -87,8 +88,7 @@ def test_every_kind_says_which_settings_it_takes() -> None:
 
 
 class TestEvaluated:
-    # One worker, so that equal inputs are evaluated once.
-    pytestmark = [*azure, pytest.mark.xdist_group("azure-program")]
+    pytestmark = azure
 
     @pytest.mark.parametrize("model", ISOLATION_MODELS)
     async def test_every_model_declares_the_foundation_and_what_was_asked_for(
