@@ -247,6 +247,7 @@ def kill_control_plane(folder: StateFolder, clock: Clock) -> None:
     for pid in (host.pid, agent):
         if pid is not None:
             _kill(pid)
+    _end_instances(folder)
     while _is_alive(host) or has_agent(folder.path):
         pause(clock, _POLL_INTERVAL_S)
 

@@ -173,6 +173,7 @@ def test_nothing_is_lost_when_the_host_is_killed_at_random_instants(tmp_path: Pa
         # What a stop cuts off is relayed by the next host.
         left = set(asyncio.run(outbox(state)))
         system.start()
+        system.until_ready()
         system.until(lambda: not left & set(asyncio.run(outbox(state))))
         assert system.stop() == 0
 
