@@ -129,6 +129,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PORT",
         help="serve the queues and topics to azure-servicebus clients, with the emulator's key",
     )
+    parser.add_argument("--auth", action="store_true", help="ask for access keys, as Azure does")
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long a stop waits for what runs (default: %(default)s)",
+    )
+    _add_instance_options(parser)
+    return parser
+
+
+def _add_instance_options(parser: argparse.ArgumentParser) -> None:
+    """Add what a front end says to the instances that it starts."""
     parser.add_argument(
         "--join",
         action="store_true",
@@ -146,15 +160,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="stop when standard input is closed, as it is when the process that started this ends",
     )
-    parser.add_argument("--auth", action="store_true", help="ask for access keys, as Azure does")
-    parser.add_argument(
-        "--grace",
-        type=float,
-        default=10.0,
-        metavar="SECONDS",
-        help="how long a stop waits for what runs (default: %(default)s)",
-    )
-    return parser
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
