@@ -21,9 +21,9 @@ from shared.messaging.parked_messages import park
 from shared.persistence.store import Document
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud
-from tests.kit.service import TENANT, Bench
+from tests.kit.sending import envelope_of
+from tests.kit.service import Bench
 from tests.kit.stores import all_changes
-from tests.kit.virtual_time import EPOCH
 
 EVENT: Final = "evt-00000000-0000-4000-8000-00000000beef"
 
@@ -100,15 +100,4 @@ async def parked(bench: Bench, payload: BaseModel, **more: Any) -> Prepared:
 
 
 def in_envelope(payload: BaseModel) -> Envelope:
-    return Envelope(
-        event_id=EVENT,
-        event_type=type(payload).__name__,
-        tenant_id=TENANT,
-        project_id="proj-web",
-        module_id=None,
-        trace_id="trace-1",
-        correlation_id="corr-1",
-        causation_id=None,
-        occurred_at=EPOCH,
-        payload=json.loads(payload.model_dump_json(by_alias=True)),
-    )
+    return envelope_of(payload, EVENT)

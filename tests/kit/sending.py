@@ -18,10 +18,10 @@ async def send(entity: str, payload: BaseModel, number: int) -> None:
     await host.sender.send(entity, [message_of(payload, number)])
 
 
-def message_of(payload: BaseModel, number: int) -> OutgoingMessage:
-    """Return the message of *payload* whose id says *number*."""
-    envelope = Envelope(
-        event_id=f"evt-00000000-0000-4000-8000-{number:012d}",
+def envelope_of(payload: BaseModel, event_id: str) -> Envelope:
+    """Return the envelope of *payload*, as its service writes it."""
+    return Envelope(
+        event_id=event_id,
         event_type=type(payload).__name__,
         tenant_id=TENANT,
         project_id="proj-web",
@@ -32,6 +32,11 @@ def message_of(payload: BaseModel, number: int) -> OutgoingMessage:
         occurred_at=EPOCH,
         payload=json.loads(payload.model_dump_json(by_alias=True)),
     )
+
+
+def message_of(payload: BaseModel, number: int) -> OutgoingMessage:
+    """Return the message of *payload* whose id says *number*."""
+    envelope = envelope_of(payload, f"evt-00000000-0000-4000-8000-{number:012d}")
     return OutgoingMessage(
         body=envelope.to_json(),
         message_id=envelope.event_id,
