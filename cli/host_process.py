@@ -9,10 +9,9 @@ import asyncio
 import fcntl
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,8 +31,9 @@ from local_agent.process_identity import (
     reap,
     start_ticks,
 )
+from shared.connections.loopback_ports import free_port, taken_because
 from shared.kernel.clock import Clock, isoformat
-from shared.kernel.entropy import Entropy
+from shared.kernel.entropy import Entropy, SystemEntropy
 from shared.kernel.errors import Unavailable
 from shared.persistence.plain_files import open_plain, read_plain
 
@@ -308,18 +308,15 @@ def environ_of_host(port: int) -> Mapping[str, str]:
 
 def _resolve_port(port: int) -> int:
     """Return *port*, or a free one for 0; refuse a port that is in use."""
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as in_use:
-            raise Failure(
-                f"port {port} is in use: {in_use.strerror}",
-                ExitCode.CONFLICT,
-                remedy="choose another: `runtimectl up --port 7072`, or any free one: `--port 0`",
-            ) from in_use
-        bound: int = probe.getsockname()[1]
-        return bound
+    if port == 0:
+        return free_port(SystemEntropy())
+    if because := taken_because(port):
+        raise Failure(
+            f"port {port} is in use: {because}",
+            ExitCode.CONFLICT,
+            remedy="choose another: `runtimectl up --port 7072`, or any free one: `--port 0`",
+        )
+    return port
 
 
 def _wait_until_ready(

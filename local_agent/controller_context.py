@@ -10,8 +10,8 @@ from typing import Final
 import aiohttp
 
 from local_agent.artifacts import Artifacts
-from local_agent.loopback_ports import free_port
 from local_agent.scratch import ScratchMeter
+from shared.connections.loopback_ports import free_port
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 

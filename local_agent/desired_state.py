@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from local_agent.loopback_ports import free_port, is_free
 from local_agent.state_files import DesiredComponent, DesiredSite, SurfaceFolder
+from shared.connections.loopback_ports import free_port, is_free
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import Fence

@@ -28,7 +28,7 @@ from local_cloud.cloud import CloudSettings, IdentityPorts, LocalCloud
 from local_cloud.cosmos_endpoint.account import Account
 from local_cloud.identity_services import IdentityServices
 from local_cloud.infrastructure.endpoint import engine_of, serve_engine
-from local_cloud.kept_ports import kept_port, last_addresses
+from local_cloud.kept_ports import chosen_ports, last_addresses
 from local_cloud.listeners import NotInstalled, PortTaken, StoragePorts
 from local_cloud.process import ADDRESSES, APP_SETTINGS, IDENTITY_SETTINGS, LOCK, LOG, PORTS
 from local_cloud.runtime_containers import runtime_containers
@@ -112,15 +112,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settings(asked: argparse.Namespace, state: Path) -> CloudSettings:
     """Return what *asked* names, with the ports of the last start where it names none."""
-    addresses, given = last_addresses(state / ADDRESSES), vars(asked)
-    ports = {
-        name: kept_port(addresses, service) if given[name] == 0 else given[name]
-        for name, service in PORTS.items()
-    }
+    given = {name: port for name, port in vars(asked).items() if name in PORTS and port is not None}
+    chosen = chosen_ports(
+        {PORTS[name]: port for name, port in given.items()},
+        last_addresses(state / ADDRESSES),
+        SystemEntropy(),
+    )
+    ports = {name: chosen[PORTS[name]] for name in given}
     return CloudSettings(
         _topology(asked.broker),
         ports["cosmos"],
-        ports["service-bus"],
+        ports.get("service-bus"),
         StoragePorts(ports["blob"], ports["table"]),
         kept_keys(state / "accounts"),
         IdentityPorts(

@@ -13,6 +13,8 @@ from cli.demo.sandbox import DemoFailed, Sandbox, working_directory
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.state_folder import REPOSITORY
+from shared.connections.loopback_ports import free_port
+from shared.kernel.entropy import SystemEntropy
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with working_directory(REPOSITORY):
         count = options.processes_per_app
         control_plane: ControlPlane = ProcessPerApp(count) if count else OneHost()
-        sandbox = Sandbox(options.state, options.port or report.free_port(), control_plane)
+        sandbox = Sandbox(options.state, options.port or free_port(SystemEntropy()), control_plane)
         is_success = False
         try:
             is_success = run(sandbox, is_kept=options.keep)

@@ -1,9 +1,8 @@
 """The plan that the demo prints before it starts, and its totals at the end."""
 
 import os
-import socket
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -27,14 +26,6 @@ _PARTS: Final = (
 """Name, description and usual duration in seconds of each part, with one host for all apps."""
 _LOADED_S: Final = 180
 """With one host, on 2 cores that others use too."""
-
-
-def free_port() -> int:
-    """Return a port without a listener."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def print_plan(sandbox: Sandbox, *, is_warm: bool) -> None:

@@ -7,7 +7,6 @@ import asyncio
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ import psutil
 from cli.client import Client, HostUnreachable
 from local_agent.process_identity import ProcessIdentity
 from local_agent.shutdown import running_processes, stop_agent, stop_everything
+from shared.connections import loopback_ports
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
@@ -31,10 +31,7 @@ ALIVE = "/v1/platform/environments/alive"
 
 
 def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        found: int = probe.getsockname()[1]
-        return found
+    return loopback_ports.free_port(SystemEntropy())
 
 
 class RealSystem:

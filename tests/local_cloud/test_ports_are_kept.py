@@ -1,12 +1,21 @@
 """A service listens where it did before, where apps that run look for it."""
 
 from argparse import ArgumentTypeError
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from local_cloud.kept_ports import kept_port, last_addresses
+from local_cloud.kept_ports import chosen_ports, last_addresses
+from shared.connections.loopback_ports import COUNT, FIRST
+from shared.kernel.entropy import SystemEntropy
 from shared.kernel.port_numbers import port_number
+
+OURS = range(FIRST, FIRST + COUNT)
+
+
+def _chosen(addresses: Mapping[str, object], given: int) -> int:
+    return chosen_ports({"tokens": given}, addresses, SystemEntropy())["tokens"]
 
 
 @pytest.mark.parametrize(
@@ -24,8 +33,21 @@ def test_a_damaged_file_keeps_no_port(tmp_path: Path, content: bytes) -> None:
 
     addresses = last_addresses(tmp_path / "addresses.json")
 
-    assert kept_port(addresses, "tokens") == 0
+    assert _chosen(addresses, 0) in OURS
     assert last_addresses(tmp_path / "absent.json") == {}
+
+
+def test_the_port_that_was_given_is_taken_else_that_of_the_last_start() -> None:
+    last = {"tokens": "http://127.0.0.1:4711/"}
+
+    assert (_chosen(last, 0), _chosen(last, 815)) == (4711, 815)
+
+
+def test_a_first_start_takes_no_port_that_a_connection_may_get() -> None:
+    ports = chosen_ports({"tokens": 0, "blobs": 0}, {}, SystemEntropy()).values()
+
+    assert len(set(ports)) == 2
+    assert all(port in OURS for port in ports)
 
 
 @pytest.mark.parametrize("text", ["65536", "-1", "", "x", "1e3"])

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from local_agent import loopback_ports
 from local_agent.agent import keep_supervising, logs_of
-from local_agent.loopback_ports import free_port
 from local_agent.probes import probe_session, send_probe
 from local_agent.shutdown import stop_everything
 from local_agent.site_controller import SiteController
 from local_agent.state_files import DesiredSite, SurfaceFolder, file_lock
 from local_agent.supervisor import INTERVAL_S
 from local_agent.surface import LocalProcessSurface
+from shared.connections import loopback_ports
+from shared.connections.loopback_ports import free_port
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.ids import ProjectId, environment_id, environment_key
