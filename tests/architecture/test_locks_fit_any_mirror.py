@@ -20,7 +20,7 @@ RANGES: Final = {"app": PROJECT["project"]["dependencies"], **PROJECT["dependenc
 INDEX_HOSTS: Final = re.compile(rb"(pypi|pythonhosted|npmjs|yarnpkg)[.](org|com)")
 LINE: Final = re.compile(
     r"\s*#.*|"
-    r"[a-z0-9-]+(\[[a-z0-9,-]+\])?==[a-z0-9.!+]+( ; [^@]+)?( \\)?|"
+    r"[a-z0-9-]+(\[[a-z0-9, -]+\])?==[a-z0-9.!+]+( ; [^@]+)?( \\)?|"
     r"    --hash=sha256:[0-9a-f]{64}( \\)?"
 )
 
