@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from cli.demo.report import free_port
 from cli.exit_codes import ExitCode
 from cli.main import main
 from local_agent.agent_lock import held_lock
@@ -13,6 +12,7 @@ from shared.persistence.lock_files import write_owner
 from shared.surfaces.capabilities import Feature
 from tests.cli.ended_host import ended_host
 from tests.cli.small_platform import Ran, RuntimeCtl
+from tests.kit.real_system import free_port
 
 HEALTH = "GET /v1/platform/{}/health"
 
