@@ -62,13 +62,17 @@ def check_answer(answer: HttpAnswer) -> None:
         ValueError: a status or header that cannot be sent.
         TypeError: a header that is not text.
     """
-    status = answer.status
-    if not isinstance(status, int) or not _STATUS_MIN <= status <= _STATUS_MAX:
+    if not _is_status(answer.status):
+        shown = str(answer.status)[:80]
         raise ValueError(
-            f"status {str(status)[:80]!r}: write a whole number from {_STATUS_MIN} to {_STATUS_MAX}"
+            f"status {shown!r}: write a whole number from {_STATUS_MIN} to {_STATUS_MAX}"
         )
     for name, value in answer.headers:
         _line(name, value)
+
+
+def _is_status(value: object) -> bool:
+    return isinstance(value, int) and _STATUS_MIN <= value <= _STATUS_MAX
 
 
 @lru_cache(maxsize=512)
