@@ -53,6 +53,17 @@ install = $(UV) pip install --quiet --python .venv --require-hashes --index-stra
 	  then npm ci --ignore-scripts --no-audit --no-fund --silent && touch installed; \
 	  else echo "there is no npm: tests against Azurite are skipped" >&2; test -z "$$CI"; fi
 
+# The real Prometheus of tests, unpacked from Debian's package without installing it; apt checks its
+# signature. Without it its tests are skipped, and CI fails where there is an apt-get.
+.tools/prometheus/installed:
+	@mkdir -p $(@D)
+	@if command -v prometheus > /dev/null; then touch $@; \
+	  elif command -v apt-get > /dev/null && command -v dpkg > /dev/null; \
+	  then cd $(@D) && get="apt-get -q=2 -o APT::Sandbox::User=$$(id -un)" && { $$get download prometheus || { $$get update && $$get download prometheus; }; } \
+	    && dpkg -x prometheus_*.deb . && rm prometheus_*.deb && touch installed \
+	    || (echo "apt-get did not bring prometheus: its tests are skipped" >&2; test -z "$$CI"); \
+	  else echo "there is no apt-get: tests against Prometheus are skipped" >&2; fi
+
 demo: .venv/.local ## the main job, start to end: deploy, promote, break, roll back, survive a kill; PORT=7072: not any free port
 	@$(RUN) -m cli.demo $(if $(PORT),--port $(PORT))
 
@@ -77,10 +88,10 @@ types: .venv/.all
 imports: .venv/.all
 	@.venv/bin/lint-imports --no-cache > .venv/imports.txt || (cat .venv/imports.txt; exit 1)
 
-unit: .venv/.all .tools/azurite/installed
+unit: .venv/.all .tools/azurite/installed .tools/prometheus/installed
 	@.venv/bin/pytest -q -n 2 --dist loadgroup -m "not long" $(PYTEST)
 
-long: .venv/.all .tools/azurite/installed ## the long tests, then branch coverage of everything that was run with --cov
+long: .venv/.all .tools/azurite/installed .tools/prometheus/installed ## the long tests, then branch coverage of everything that was run with --cov
 	@.venv/bin/pytest -q -n 2 --dist loadgroup -m long --cov --cov-append --cov-report= $(PYTEST)
 	@.venv/bin/coverage report --fail-under=90
 

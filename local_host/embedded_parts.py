@@ -9,6 +9,7 @@ from local_host.agent_process import AgentProcess
 from shared.composition.keys import key_source
 from shared.composition.parts import PartNotSupported
 from shared.composition.settings import Settings
+from shared.contracts.metrics import MetricSource
 from shared.contracts.storage import DATABASE
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
@@ -16,6 +17,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.messaging.broker import MessageSender
 from shared.messaging.dead_letters import DeadLetters
+from shared.metrics.port import Metrics
 from shared.persistence.blobs import Blobs
 from shared.persistence.store import Store
 from shared.persistence.tables import Table
@@ -97,6 +99,13 @@ class EmbeddedParts:
         if kind is not ComputeTargetKind.LOCAL_PROCESS:
             raise PartNotSupported(f"the embedded host has no surface of kind {kind}")
         return self._local_process()
+
+    def metrics(self, source: MetricSource) -> Metrics:
+        from shared.composition.identity import Identity  # noqa: PLC0415  for the apps that ask
+        from shared.composition.metrics import open_metrics  # noqa: PLC0415
+
+        identity = Identity(self.settings.client_id, takes_sign_in=self.settings.is_local)
+        return open_metrics(source, self.settings, self.clock, identity, self.surface)
 
     def engine(self) -> InfrastructureEngine:
         # Brings the providers of the local surface.

@@ -3,6 +3,7 @@
 from typing import Final
 
 from cli.state_folder import REPOSITORY
+from shared.composition.metrics_settings import MetricsSettings
 from shared.composition.settings import Settings
 from tools.release_reference import docs_of
 
@@ -12,11 +13,12 @@ _MARK: Final = "<!-- from the model -->\n"
 
 def rewritten(page: str) -> str:
     """Return *page* with what follows the mark as the model has it."""
-    docs = docs_of(Settings)
+    docs = {**docs_of(Settings), **docs_of(MetricsSettings)}
     lines = ["| setting | default | |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+    for name, words in docs.items():
+        field = Settings.model_fields[name]
         default = "" if field.default in (None, ()) else f"`{field.default}`"
-        lines.append(f"| `{field.alias}` | {default} | {docs[name]} |")
+        lines.append(f"| `{field.alias}` | {default} | {words} |")
     head, mark, _ = page.partition(_MARK)
     return head + mark + "\n" + "\n".join(lines) + "\n"
 

@@ -28,8 +28,10 @@ from shared.persistence.tables import Table
 from shared.web.authentication import KeySource
 
 if TYPE_CHECKING:
+    from shared.contracts.metrics import MetricSource
     from shared.infrastructure.port import InfrastructureEngine
     from shared.messaging.dead_letters import DeadLetters
+    from shared.metrics.port import Metrics
     from shared.persistence.blobs import Blobs
     from shared.surfaces.port import Surface
     from shared.vault.port import SecretVault
@@ -119,6 +121,11 @@ class AzureParts:
         if self._settings.agent_folder is None:
             _not_supported("a surface of kind LocalProcess without RUNTIME_AGENT_FOLDER")
         return AgentSurface(self._settings.agent_folder, _start_no_agent, self.clock)
+
+    def metrics(self, source: "MetricSource") -> "Metrics":
+        from shared.composition.metrics import open_metrics  # noqa: PLC0415  not every app's
+
+        return open_metrics(source, self._settings, self.clock, self._identity, self.surface)
 
     def engine(self) -> "InfrastructureEngine":
         from shared.infrastructure.remote_engine import (  # noqa: PLC0415  not every app's

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 from shared.kernel.errors import Invalid
 
 if TYPE_CHECKING:  # an app imports the ports that it uses, at a cold start too
+    from shared.contracts.metrics import MetricSource
     from shared.contracts.values import ComputeTargetKind
     from shared.infrastructure.port import InfrastructureEngine
     from shared.kernel.clock import Clock
     from shared.kernel.entropy import Entropy
     from shared.messaging.broker import MessageSender
     from shared.messaging.dead_letters import DeadLetters
+    from shared.metrics.port import Metrics
     from shared.persistence.blobs import Blobs
     from shared.persistence.store import Store
     from shared.persistence.tables import Table
@@ -67,6 +69,10 @@ class Parts(Protocol):
         ...
 
     def surface(self, kind: "ComputeTargetKind") -> "Surface": ...
+
+    def metrics(self, source: "MetricSource") -> "Metrics":
+        """Return the provider of measurements *source*."""
+        ...
 
     def engine(self) -> "InfrastructureEngine": ...
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -26,6 +25,7 @@ from pydantic import (
 )
 
 from shared.composition.connection_strings import expected_instead
+from shared.composition.metrics_settings import PROMETHEUS_BASIC, MetricsSettings, contradictions
 from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
 from shared.kernel.errors import Invalid, Unavailable, Violation
@@ -104,7 +104,7 @@ Exporter = Literal["otlp", "console", "applicationinsights", "prometheus"]
 ExporterNames = Annotated[tuple[Exporter, ...], BeforeValidator(str.split)]
 
 
-class Settings(BaseModel):
+class Settings(MetricsSettings):
     """What an app reads. A setting below our prefixes that stands nowhere here is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -273,7 +273,7 @@ _STRINGS: Final[Mapping[str, str]] = {
     Need.BLOBS: "Storage",
 }
 """The connection string that stands for each address."""
-_SECRET: Final = frozenset({*_STRINGS.values(), _OTLP_HEADERS, _INSIGHTS})
+_SECRET: Final = frozenset({*_STRINGS.values(), _OTLP_HEADERS, _INSIGHTS, PROMETHEUS_BASIC})
 _NAMES: Final = tuple(str(field.alias) for field in Settings.model_fields.values())
 
 
@@ -372,17 +372,17 @@ def _missing(
 
 
 def _contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
-    contradictions = []
+    found = [*contradictions(given, is_local=given.get(PROFILE) == LOCAL)]
     for address, string in _STRINGS.items():
         if address in given and string in given:
             message = f"{address} and {string} are both set: remove one, {string} outside emulators"
-            contradictions.append(Violation("Contradiction", string, message))
+            found.append(Violation("Contradiction", string, message))
     identities = {name: value for name, value in given.items() if name.endswith("__clientId")}
     if len(set(identities.values())) > 1:
         names = " and ".join(sorted(identities))
         message = f"{names} differ: an app has one identity"
-        contradictions.append(Violation("Contradiction", min(identities), message))
-    return contradictions
+        found.append(Violation("Contradiction", min(identities), message))
+    return found
 
 
 def _refusal(wrong: Sequence[Violation]) -> InvalidSetting:

@@ -4,10 +4,11 @@ Counters only grow while `epoch` stays the same, so a reader subtracts its last 
 epoch the counters have begun again at 0.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Final
 
 
@@ -46,6 +47,34 @@ class Histogram:
             ),
         )
 
+    def plus(self, more: "Histogram") -> "Histogram":
+        """Return the requests of both, which have the same bounds."""
+        assert self.bounds_ms == more.bounds_ms
+        counts = tuple(map(sum, zip(self.counts, more.counts, strict=True)))
+        return Histogram(self.bounds_ms, counts)
+
+    def rebinned(self, bounds_ms: tuple[float, ...]) -> "Histogram":
+        """Return the same requests in other buckets: those of one bucket are spread evenly in it.
+
+        That is how `quantile_ms` sees them anyway. Those above all bounds stay above all bounds:
+        how slow they were is not known, so no limit may let them pass.
+        """
+        edges, below = (0.0, *self.bounds_ms), [0, *accumulate(self.counts[:-1])]
+        counts, before = [], 0
+        for bound in bounds_ms:
+            upper = bisect_left(edges, bound)
+            if upper == len(edges):
+                up_to = below[-1]
+            elif upper == 0:
+                up_to = 0
+            else:
+                low, high = edges[upper - 1], edges[upper]
+                share = (bound - low) / (high - low)
+                up_to = round(below[upper - 1] + (below[upper] - below[upper - 1]) * share)
+            counts.append(up_to - before)
+            before = up_to
+        return Histogram(bounds_ms, (*counts, self.total - before))
+
     def quantile_ms(self, fraction: float) -> float | None:
         """Return the latency that *fraction* of the requests did not exceed; None without any.
 
@@ -83,6 +112,16 @@ class RevisionTraffic:
     @property
     def errors(self) -> int:
         return self.by_class.get("5xx", 0)
+
+    def plus(self, more: "RevisionTraffic") -> "RevisionTraffic":
+        classes = dict.fromkeys([*self.by_class, *more.by_class])
+        return RevisionTraffic(
+            self.requests + more.requests,
+            {c: self.by_class.get(c, 0) + more.by_class.get(c, 0) for c in classes},
+            self.no_answer + more.no_answer,
+            self.retries + more.retries,
+            self.latency.plus(more.latency),
+        )
 
     def minus(self, earlier: "RevisionTraffic") -> "RevisionTraffic":
         return RevisionTraffic(

@@ -1,1 +1,0 @@
-"""Container images: references, registries, signatures, and how an image is built and pushed."""

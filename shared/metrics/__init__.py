@@ -1,0 +1,1 @@
+"""Measurements of workloads, from wherever they are: the Metrics port and its adapters."""
