@@ -17,7 +17,10 @@ from shared.kernel.errors import Unavailable
 from shared.persistence.disk_errors import translated_errors
 
 _API_VERSION: Final = "2019-08-01"
-_RESOURCE: Final = re.compile(r"(?:https|api)://[\w.:/-]{1,240}")
+_RESOURCE: Final = re.compile(
+    r"(?:https|api)://[\w.:/-]{1,240}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
+"""A URI, or the id of an application, as that of AKS is."""
 
 
 class TokenEndpoint:
@@ -92,7 +95,7 @@ def _problem_of(request: web.Request, identity: Identity) -> str | None:
     if query.get("api-version") != _API_VERSION:
         return f"api-version must be {_API_VERSION}"
     if not _RESOURCE.fullmatch(query.get("resource", "")):
-        return "resource must be the URI of what the token is for"
+        return "resource must be the URI, or the id, of what the token is for"
     for name in ("client_id", "principal_id", "object_id"):
         if query.get(name, identity.client_id) != identity.client_id:
             return f"this process has no identity with that {name}"

@@ -20,3 +20,13 @@ def pattern(expression: str, words: str) -> str:
 def words_of(expression: str) -> str:
     """Return what *expression* takes, in words."""
     return _WORDS.get(expression, f"text that matches {expression}")
+
+
+AKS_CLUSTER_ID: Final = pattern(
+    r"(?i)^/subscriptions/(?P<subscription>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+    r"/resourceGroups/(?P<group>[0-9a-z_().-]{1,90})"
+    r"/providers/Microsoft\.ContainerService/managedClusters"
+    r"/(?P<name>[0-9a-z](?:[0-9a-z_-]{0,61}[0-9a-z])?)$",
+    "the id of an AKS cluster, as `az aks show --query id` prints it: /subscriptions/…"
+    "/resourceGroups/…/providers/Microsoft.ContainerService/managedClusters/…",
+)

@@ -138,12 +138,13 @@ class KeyVault:
     def _connect(self) -> "SecretClient":
         from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415  heavy: where used
 
-        timeouts = {"connection_timeout": self._timeout_s, "read_timeout": self._timeout_s}
         return SecretClient(
             self._uri,
             self._credential(),
             # A secret that is set twice would get two versions.
-            transport=trusted_transport(self._ca_file, **timeouts),
+            transport=trusted_transport(
+                self._ca_file, connection_timeout=self._timeout_s, read_timeout=self._timeout_s
+            ),
             verify_challenge_resource=verifies_challenges(self._uri),
             **_RETRIES,
         )

@@ -150,6 +150,48 @@ def test_tokens_of_callers_go_to_a_gateway_in_the_clear_on_one_machine_only() ->
     assert read_settings({**EMULATORS, **plain}, EVERY_APP).gateway_url == "http://10.0.0.4:7071"
 
 
+CLUSTER = (
+    "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop"
+    "/providers/Microsoft.ContainerService/managedClusters/shop-aks"
+)
+
+
+@pytest.mark.parametrize("identifier", [CLUSTER, CLUSTER.lower()])
+def test_the_cluster_of_workloads_is_named_by_its_id(identifier: str) -> None:
+    assert read_settings({**AZURE, "RUNTIME_AKS_CLUSTER_ID": identifier}).aks_cluster == identifier
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "",
+        "shop-aks",
+        CLUSTER.removeprefix("/"),
+        f"{CLUSTER}/agentPools/system",
+        f"{CLUSTER}\n",
+        CLUSTER.replace("00000001", "1"),
+        CLUSTER.replace("managedClusters", "containerGroups"),
+    ],
+)
+def test_what_is_no_id_of_a_cluster_is_refused_with_where_it_is_found(identifier: str) -> None:
+    with pytest.raises(Wrong, match=r"RUNTIME_AKS_CLUSTER_ID: expected .*az aks show --query id"):
+        read_settings({**AZURE, "RUNTIME_AKS_CLUSTER_ID": identifier})
+
+
+def test_two_clusters_contradict_each_other() -> None:
+    both = {"RUNTIME_AKS_CLUSTER_ID": CLUSTER, "RUNTIME_KUBECONFIG": "/kubeconfig"}
+
+    assert refused({**AZURE, **both}) == [("Contradiction", "RUNTIME_KUBECONFIG")]
+
+
+def test_a_context_is_one_of_a_kubeconfig() -> None:
+    context = {"RUNTIME_KUBECONFIG_CONTEXT": "shop"}
+
+    assert refused({**AZURE, **context}) == [("Contradiction", "RUNTIME_KUBECONFIG_CONTEXT")]
+    named = {**AZURE, **context, "RUNTIME_KUBECONFIG": "/kubeconfig"}
+    assert read_settings(named).kubeconfig_context == "shop"
+
+
 def test_a_vault_alone_is_a_connection() -> None:
     assert read_settings(
         {"RUNTIME_PROFILE": "local", "KeyVault__vaultUri": "https://v.test"}

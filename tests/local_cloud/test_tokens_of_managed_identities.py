@@ -41,7 +41,11 @@ def verified(identities: LocalIdentities, token: str, audience: str) -> dict[str
 
 
 @pytest.mark.parametrize("name", ["ManagedIdentityCredential", "DefaultAzureCredential"])
-@pytest.mark.parametrize("resource", [VAULTS, "https://servicebus.azure.net"])
+@pytest.mark.parametrize(
+    "resource",
+    [VAULTS, "https://servicebus.azure.net", "6dae42f8-4368-4678-94ff-3960e28e3630"],
+    ids=["vaults", "service-bus", "an-application"],
+)
 async def test_a_credential_gets_a_token_for_what_it_asks(
     tokens: TokenEndpoint,
     identities: LocalIdentities,

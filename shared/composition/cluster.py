@@ -1,0 +1,57 @@
+"""The cluster on which the workloads of an installation run, opened from its settings."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from shared.composition.parts import PartNotSupported
+from shared.composition.settings import AKS_CLUSTER, KUBECONFIG, InvalidSetting, Settings
+from shared.kernel.clock import Clock
+from shared.surfaces.aks.cluster_access import (
+    AksSource,
+    ClusterAccess,
+    ClusterSource,
+    KubeconfigSource,
+)
+from shared.surfaces.aks.cluster_errors import ClusterRefused
+from shared.surfaces.aks.managed_cluster import ClusterId
+from shared.surfaces.aks.managed_clusters import ManagedClusters
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+
+def open_cluster(
+    settings: Settings,
+    credential: "Callable[[], AsyncTokenCredential]",
+    clock: Clock,
+    *,
+    arm_endpoint: str | None = None,
+) -> ClusterAccess:
+    """Return the way to the cluster that *settings* name; nothing is connected yet.
+
+    *arm_endpoint* is another than that of the cloud that `AZURE_CLOUD` names.
+
+    Raises:
+        PartNotSupported: they name none.
+        InvalidSetting: the kubeconfig that they name cannot be used; the message says why.
+    """
+    source: ClusterSource
+    if settings.kubeconfig is not None:
+        try:
+            source = KubeconfigSource(settings.kubeconfig, settings.kubeconfig_context, clock)
+        except ClusterRefused as refused:
+            message = f"{KUBECONFIG}: {refused.message}"
+            raise InvalidSetting(message, target=KUBECONFIG) from refused
+    elif settings.aks_cluster is not None:
+        cluster_id = ClusterId.parsed(settings.aks_cluster)
+        assert cluster_id is not None, "the setting is checked by the same pattern"
+        clusters = ManagedClusters(
+            cluster_id, credential=credential, ca_file=settings.ca_file, endpoint=arm_endpoint
+        )
+        source = AksSource(clusters, credential, clock)
+    else:
+        raise PartNotSupported(
+            f"a surface of kind AKS needs its cluster: set {AKS_CLUSTER}, or {KUBECONFIG} for one"
+            " that is not Azure's"
+        )
+    return ClusterAccess(source, clock, ca_file=settings.ca_file)
