@@ -6,6 +6,7 @@ each component. `folder_in` makes the folder that `python -m local_host` takes.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,8 +45,8 @@ class MemoryParts(EmbeddedParts):
             MemoryCluster(host.clock, host.entropy, requests_per_s=REQUESTS_PER_S)
         )
 
-    def surface(self, _: ComputeTargetKind) -> Surface:
-        return self._surface
+    def surfaces(self) -> Mapping[ComputeTargetKind, Surface]:
+        return {ComputeTargetKind.LOCAL_PROCESS: self._surface}
 
     def engine(self) -> InfrastructureEngine:
         return memory_engine(MemoryCloud(), self._surface, self.clock)

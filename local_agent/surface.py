@@ -44,7 +44,7 @@ from shared.kernel.ids import EnvironmentId, ServiceId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.errors import RevisionMissing, TrafficUnavailable
-from shared.surfaces.observed_state import LiveComponent, LiveProof, Site
+from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site, Unread
 from shared.surfaces.rules import check_removal, check_revision, check_weights
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
@@ -218,17 +218,25 @@ class LocalProcessSurface:
         return live_component(*documents, weights)
 
     @_reading
-    async def inventory(self, environment: EnvironmentId) -> tuple[LiveComponent, ...] | None:
+    async def inventory(self, environment: EnvironmentId) -> Inventory | None:
         folder = self._folder.site(environment)
-        if wanted_site(folder) is None:
+        site = wanted_site(folder)
+        if site is None:
             return None
-        components = sorted(desired.component for desired in folder.components())
-        documents = [self._documents(component) for component in components]
-        present = [each for each in documents if each is not None]
-        weights: Mapping[ServiceId, Mapping[int, int]] = {}
-        if any(desired.has_port for _, _, desired in present):
-            _, weights = await EnvoyAdmin(folder.edge).route_table()
-        return tuple(live_component(*each, weights) for each in present)
+        self._require_supervision()
+        weights: Mapping[ServiceId, Mapping[int, int]] | None = None
+        components, unread = [], []
+        for service in folder.services():
+            try:
+                desired = folder.component(service)
+                if desired is None or not desired.revisions:
+                    continue
+                if desired.has_port and weights is None:
+                    _, weights = await EnvoyAdmin(folder.edge).route_table()
+                components.append(live_component(folder, site, desired, weights or {}))
+            except CorruptStateFile as corrupt:
+                unread.append(Unread(str(corrupt), service))
+        return Inventory(tuple(sorted(components, key=_by_component)), tuple(unread))
 
     @_reading
     async def prove(
@@ -290,10 +298,14 @@ class LocalProcessSurface:
         site = wanted_site(folder)
         if site is None:
             return None
-        if not self._has_seen_all.is_set():
-            raise Unreadable("no supervisor runs for this surface at the moment")
+        self._require_supervision()
         desired = folder.component(component.service)
         return (folder, site, desired) if desired is not None and desired.revisions else None
+
+    def _require_supervision(self) -> None:
+        """Raises Unreadable: nobody has looked at the instances yet."""
+        if not self._has_seen_all.is_set():
+            raise Unreadable("no supervisor runs for this surface at the moment")
 
     async def _update(
         self,
@@ -308,6 +320,10 @@ class LocalProcessSurface:
             raise Unavailable(f"the surface's state is corrupt: {corrupt}") from corrupt
         self._notifier.notify()
         return after
+
+
+def _by_component(live: LiveComponent) -> SurfaceComponent:
+    return live.component
 
 
 def _with_revision(desired: DesiredComponent, revision: DesiredRevision) -> DesiredComponent:

@@ -1,5 +1,6 @@
 """The embedded host as the apps in its process see it: their parts are its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -95,17 +96,15 @@ class EmbeddedParts:
     def keys(self) -> KeySource:
         return key_source(self.settings, self.host.folder / DEV_KEYS)
 
-    def surface(self, kind: ComputeTargetKind) -> Surface:
-        if kind is not ComputeTargetKind.LOCAL_PROCESS:
-            raise PartNotSupported(f"the embedded host has no surface of kind {kind}")
-        return self._local_process()
+    def surfaces(self) -> Mapping[ComputeTargetKind, Surface]:
+        return {ComputeTargetKind.LOCAL_PROCESS: self._local_process()}
 
     def metrics(self, source: MetricSource) -> Metrics:
         from shared.composition.identity import Identity  # noqa: PLC0415  for the apps that ask
         from shared.composition.metrics import open_metrics  # noqa: PLC0415
 
         identity = Identity(self.settings.client_id, takes_sign_in=self.settings.is_local)
-        return open_metrics(source, self.settings, self.clock, identity, self.surface)
+        return open_metrics(source, self.settings, self.clock, identity, self.surfaces)
 
     def engine(self) -> InfrastructureEngine:
         # Brings the providers of the local surface.

@@ -9,14 +9,14 @@ from function_apps.catalog.triggers import blueprint
 from shared.composition.parts import Parts
 from shared.composition.service import build_service, composition
 from shared.composition.settings import Settings
-from shared.contracts.values import ComputeTargetKind
+from shared.surfaces.joined_readers import joined
 
 
 def build(settings: Settings, parts: Parts) -> CatalogApp:
-    """Return the app that *settings* describe, reading the local surface."""
+    """Return the app that *settings* describe, reading every surface."""
     service = build_service("catalog", settings, parts)
     rules = LOCAL_RULES if settings.is_local else CatalogRules()
-    return CatalogApp(service, parts.surface(ComputeTargetKind.LOCAL_PROCESS), rules)
+    return CatalogApp(service, joined([*parts.surfaces().values()]), rules)
 
 
 def bound(environ: Mapping[str, str]) -> df.Blueprint:

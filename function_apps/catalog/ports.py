@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.composition.service import Service
 from shared.contracts.catalog import CatalogDefaults
-from shared.surfaces.port import SurfaceReader
+from shared.surfaces.port import ComponentReader
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ LOCAL_RULES: Final = CatalogRules(
 
 @dataclass(frozen=True)
 class CatalogApp:
-    """The parts of the service, and the surface that it reads."""
+    """The parts of the service; `surface` reads all surfaces of the installation."""
 
     service: Service
-    surface: SurfaceReader
+    surface: ComponentReader
     rules: CatalogRules = field(default_factory=CatalogRules)

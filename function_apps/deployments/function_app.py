@@ -11,7 +11,7 @@ from shared.composition.service import build_service, composition
 from shared.composition.settings import EVERY_APP, Need, Settings
 from shared.contracts.health import ServiceHealth
 from shared.contracts.storage import ARTIFACTS
-from shared.contracts.values import ComputeTargetKind, ServiceId
+from shared.contracts.values import ServiceId
 from shared.web.reader import HttpReader
 
 
@@ -30,11 +30,11 @@ class HealthOverHttp:
 
 
 def build(settings: Settings, parts: Parts) -> DeploymentsApp:
-    """Return the app that *settings* describe, changing the local surface."""
+    """Return the app that *settings* describe, changing every surface."""
     service = build_service("deployments", settings, parts)
     return DeploymentsApp(
         service,
-        {ComputeTargetKind.LOCAL_PROCESS: parts.surface(ComputeTargetKind.LOCAL_PROCESS)},
+        parts.surfaces(),
         parts.blobs(ARTIFACTS),
         HealthOverHttp(HttpReader(parts.gateway(), settings.ca_file)),
         LOCAL_RULES if settings.is_local else DeploymentsRules(),

@@ -12,19 +12,19 @@ from shared.composition.parts import Parts
 from shared.composition.service import build_service, composition
 from shared.composition.settings import Settings
 from shared.contracts.storage import HEALTH_SAMPLES
-from shared.contracts.values import ComputeTargetKind
 from shared.probing.http_prober import HttpProber
+from shared.surfaces.joined_readers import joined
 
 LOCAL_INSTANCES: Final = (ipaddress.ip_network("127.0.0.1/32"),)
 """The instances of the local surface listen there, so probes may go there on this machine."""
 
 
 def build(settings: Settings, parts: Parts) -> HealthApp:
-    """Return the app that *settings* describe, reading the local surface."""
+    """Return the app that *settings* describe, reading every surface."""
     service = build_service("health", settings, parts)
     return HealthApp(
         service,
-        parts.surface(ComputeTargetKind.LOCAL_PROCESS),
+        joined([*parts.surfaces().values()]),
         HttpProber(parts.clock, owned=LOCAL_INSTANCES),
         parts.table(HEALTH_SAMPLES),
         LOCAL_RULES if settings.is_local else HealthRules(),

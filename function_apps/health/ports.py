@@ -8,7 +8,7 @@ from shared.composition.service import Service
 from shared.contracts.health import LOCAL_HEALTH, HealthDefaults
 from shared.persistence.tables import Table
 from shared.probing.result import ProbeResult
-from shared.surfaces.port import SurfaceReader
+from shared.surfaces.port import ComponentReader
 
 
 class Prober(Protocol):
@@ -36,13 +36,13 @@ LOCAL_RULES: Final = HealthRules(probing=LOCAL_HEALTH, observe_every=timedelta(s
 
 @dataclass(frozen=True)
 class HealthApp:
-    """The parts of the service: the surface that it reads, its prober and its samples.
+    """The parts of the service; `surface` reads all surfaces of the installation.
 
     `samples` has a row for every probe, in a partition per service.
     """
 
     service: Service
-    surface: SurfaceReader
+    surface: ComponentReader
     prober: Prober
     samples: Table
     rules: HealthRules = field(default_factory=HealthRules)

@@ -5,6 +5,7 @@ app has those only that it asks for (`tools/app_modules.py`).
 Surfaces of Azure and the Pulumi engine do not exist yet: an app that needs one ends with its name.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
@@ -113,19 +114,18 @@ class AzureParts:
     def keys(self) -> KeySource:
         return key_source(self._settings)
 
-    def surface(self, kind: ComputeTargetKind) -> "Surface":
+    def surfaces(self) -> "Mapping[ComputeTargetKind, Surface]":
         from shared.surfaces.local_process import AgentSurface  # noqa: PLC0415  not every app's
 
-        if kind is not ComputeTargetKind.LOCAL_PROCESS:
-            _not_supported(f"a surface of kind {kind}")
         if self._settings.agent_folder is None:
-            _not_supported("a surface of kind LocalProcess without RUNTIME_AGENT_FOLDER")
-        return AgentSurface(self._settings.agent_folder, _start_no_agent, self.clock)
+            _not_supported("a surface without RUNTIME_AGENT_FOLDER: those of Azure are not built")
+        agent = AgentSurface(self._settings.agent_folder, _start_no_agent, self.clock)
+        return {ComputeTargetKind.LOCAL_PROCESS: agent}
 
     def metrics(self, source: "MetricSource") -> "Metrics":
         from shared.composition.metrics import open_metrics  # noqa: PLC0415  not every app's
 
-        return open_metrics(source, self._settings, self.clock, self._identity, self.surface)
+        return open_metrics(source, self._settings, self.clock, self._identity, self.surfaces)
 
     def engine(self) -> "InfrastructureEngine":
         from shared.infrastructure.remote_engine import (  # noqa: PLC0415  not every app's

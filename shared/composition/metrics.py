@@ -1,6 +1,6 @@
 """Opens the providers of measurements that the settings name, each when it is first asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from shared.composition.identity import Identity
@@ -14,7 +14,8 @@ from shared.metrics.port import Metrics
 from shared.metrics.prometheus import PrometheusMetrics
 from shared.metrics.provider_client import ProviderClient
 from shared.metrics.surface_metrics import SurfaceMetrics
-from shared.surfaces.port import SurfaceReader
+from shared.surfaces.joined_readers import joined
+from shared.surfaces.port import ComponentReader
 
 
 def open_metrics(
@@ -22,7 +23,7 @@ def open_metrics(
     settings: Settings,
     clock: Clock,
     app: Identity,
-    surface: Callable[[ComputeTargetKind], SurfaceReader],
+    surfaces: Callable[[], Mapping[ComputeTargetKind, ComponentReader]],
 ) -> Metrics:
     """Return the provider *source*, connected as *settings* say and as the identity *app*.
 
@@ -31,7 +32,7 @@ def open_metrics(
     """
     match source:
         case MetricSource.SURFACE:
-            return SurfaceMetrics(surface(ComputeTargetKind.LOCAL_PROCESS), clock)
+            return SurfaceMetrics(joined([*surfaces().values()]), clock)
         case MetricSource.PROMETHEUS:
             return _prometheus(settings, clock, app)
         case _:

@@ -5,6 +5,7 @@ service imports either; `build(settings, parts)` in each `function_app.py` takes
 here.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from shared.kernel.errors import Invalid
@@ -68,7 +69,9 @@ class Parts(Protocol):
         """Return the keys that tokens are signed with."""
         ...
 
-    def surface(self, kind: "ComputeTargetKind") -> "Surface": ...
+    def surfaces(self) -> "Mapping[ComputeTargetKind, Surface]":
+        """Return the surfaces of this installation: where workloads can run."""
+        ...
 
     def metrics(self, source: "MetricSource") -> "Metrics":
         """Return the provider of measurements *source*."""

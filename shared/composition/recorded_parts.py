@@ -22,8 +22,9 @@ class _RecordedParts:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._parts, name)
 
-    def surface(self, kind: Any) -> Any:
-        return recorded(self._parts.surface(kind), "surface")
+    def surfaces(self) -> Any:
+        surfaces = self._parts.surfaces().items()
+        return {kind: recorded(surface, "surface") for kind, surface in surfaces}
 
     def metrics(self, source: Any) -> Any:
         return recorded(self._parts.metrics(source), "metrics")

@@ -22,7 +22,7 @@ from shared.metrics.port import (
     Stale,
     Unmeasurable,
 )
-from shared.surfaces.port import SurfaceReader
+from shared.surfaces.port import ComponentReader
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import NO_TRAFFIC, Histogram, RevisionTraffic, TrafficSample
 
@@ -40,7 +40,7 @@ class SurfaceMetrics:
 
     resolution = Resolution()
 
-    def __init__(self, surface: SurfaceReader, clock: Clock) -> None:
+    def __init__(self, surface: ComponentReader, clock: Clock) -> None:
         self._surface = surface
         self._clock = clock
         self._samples: OrderedDict[SurfaceComponent, deque[TrafficSample]] = OrderedDict()

@@ -22,7 +22,7 @@ from shared.persistence.plain_files import read_plain
 from shared.rpc.api import Api
 from shared.rpc.client import SocketClient
 from shared.surfaces.capabilities import Capabilities
-from shared.surfaces.observed_state import LiveComponent, LiveProof, Site
+from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
 
@@ -103,7 +103,7 @@ class AgentSurface:
     async def observe(self, component: SurfaceComponent) -> Reading[LiveComponent]:
         return await self._read("observe", component=component)
 
-    async def inventory(self, environment: EnvironmentId) -> Reading[tuple[LiveComponent, ...]]:
+    async def inventory(self, environment: EnvironmentId) -> Reading[Inventory]:
         return await self._read("inventory", environment=environment)
 
     async def prove(

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from shared.kernel.ids import EnvironmentId
+from shared.kernel.ids import EnvironmentId, ServiceId
 from shared.surfaces.spec import SurfaceComponent
 
 
@@ -119,6 +119,38 @@ class LiveComponent:
 
     def revision(self, number: int) -> LiveRevision | None:
         return next((r for r in self.revisions if r.revision == number), None)
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A part of an inventory that could not be read, and why, in a sentence for an operator.
+
+    `service` is None where it is not known which components the part has.
+    """
+
+    reason: str
+    service: ServiceId | None = None
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The live components of an environment, and what could not be read of it."""
+
+    components: tuple[LiveComponent, ...]
+    unread: tuple[Unread, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a component that is not among `components` does not exist."""
+        return not self.unread
+
+    def may_have(self, service: ServiceId) -> bool:
+        """Return whether *service* may be in a part that could not be read."""
+        return any(part.service in {None, service} for part in self.unread)
+
+    @property
+    def unread_because(self) -> str:
+        return "; ".join(part.reason for part in self.unread)
 
 
 @dataclass(frozen=True)

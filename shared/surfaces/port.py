@@ -14,24 +14,20 @@ from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Reading
 from shared.surfaces.capabilities import Capabilities
-from shared.surfaces.observed_state import LiveComponent, LiveProof, Site
+from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
 
 
-class SurfaceReader(Protocol):
+class ComponentReader(Protocol):
     """Reads change nothing. A read that fails returns `Unknown` and raises nothing."""
-
-    def capabilities(self) -> Capabilities:
-        """Return the capabilities of this surface on this machine, for `capabilities.check`."""
-        ...
 
     async def observe(self, component: SurfaceComponent) -> Reading[LiveComponent]:
         """Return the live component; Absent when it has no revision here."""
         ...
 
-    async def inventory(self, environment: EnvironmentId) -> Reading[tuple[LiveComponent, ...]]:
-        """Return all live components of *environment*; Unknown if one of them is.
+    async def inventory(self, environment: EnvironmentId) -> Reading[Inventory]:
+        """Return all live components of *environment*, and which of them could not be read.
 
         Absent when the environment has no site here.
         """
@@ -60,6 +56,14 @@ class SurfaceReader(Protocol):
         self, component: SurfaceComponent, revision: int
     ) -> Reading[tuple[str, ...]]:
         """Return the instances of *revision* whose output can be read, also the removed ones."""
+        ...
+
+
+class SurfaceReader(ComponentReader, Protocol):
+    """The reads of one surface, and what it can do."""
+
+    def capabilities(self) -> Capabilities:
+        """Return the capabilities of this surface on this machine, for `capabilities.check`."""
         ...
 
 

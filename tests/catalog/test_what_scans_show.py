@@ -110,6 +110,39 @@ def test_a_surface_that_cannot_be_read_changes_nothing_until_it_is_stale() -> No
     ]  # fmt: skip
 
 
+def torn(made: Catalog) -> None:
+    made.world.torn.add(component_of())
+
+
+def whole(made: Catalog) -> None:
+    made.world.torn.clear()
+
+
+def test_a_service_that_a_scan_could_not_read_is_as_it_was_until_that_is_stale() -> None:
+    assert seen_after(torn, nothing, nothing, nothing, whole) == [
+        "Running", "Running", "Running", "Unknown", "Running",
+    ]  # fmt: skip
+
+
+def test_what_could_not_be_read_is_not_missing_however_often() -> None:
+    def lose(made: Catalog) -> None:
+        vanish(made.world, WEB)
+
+    assert seen_after(torn, lose, nothing, whole, nothing) == ["Running"] * 4 + ["Unavailable"]
+
+
+def test_a_service_that_cannot_be_read_hides_no_other() -> None:
+    async def main() -> list[str]:
+        made = await watched(WEB, "module-api")
+        torn(made)
+        vanish(made.world, "module-api")
+        await made.sweep()
+        await made.sweep()
+        return [await status(made, module) for module in (WEB, "module-api")]
+
+    assert run_virtual(main()) == ["Running", "Unavailable"]
+
+
 def test_a_stale_service_is_itself_again_once_it_is_seen() -> None:
     assert seen_after(blind, nothing, nothing, nothing, sighted)[-2:] == ["Unknown", "Running"]
 

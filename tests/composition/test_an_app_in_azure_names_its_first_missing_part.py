@@ -15,7 +15,6 @@ from shared.composition import embedded
 from shared.composition.azure import AzureParts
 from shared.composition.parts import PartNotSupported
 from shared.composition.settings import GATEWAY, ISSUERS, Need, read_settings
-from shared.contracts.values import ComputeTargetKind
 from shared.messaging.service_bus import ServiceBusMessages
 from shared.persistence.azure_blobs import AzureBlobs
 from shared.persistence.azure_tables import AzureTable
@@ -37,7 +36,7 @@ SETTINGS: Final = {
     GATEWAY: "https://gateway.test",
 }
 MISSING: Final = {
-    "surface": lambda parts: parts.surface(ComputeTargetKind.AKS),
+    "surfaces": lambda parts: parts.surfaces(),
     "engine": lambda parts: parts.engine(),
 }
 

@@ -89,7 +89,8 @@ class MemorySite:
 class MemoryCluster:
     """The cluster, how its artifacts behave, and its faults.
 
-    Set `unreadable` to a reason and every read is Unknown; put an instance id into `tampered` and
+    Set `unreadable` to a reason and every read is Unknown, put a component into `torn` and those of
+    it are; put an instance id into `tampered` and
     its proof departs, into `lost` and it is never ready again; clients send `requests_per_s` to
     each component that has weights.
     """
@@ -103,6 +104,7 @@ class MemoryCluster:
         self.mute: set[str] = set()
         self.lost: set[str] = set()
         self.unreadable = ""
+        self.torn: set[SurfaceComponent] = set()
         self.sites: dict[EnvironmentId, MemorySite] = {}
         self._last_pid = 1000
 

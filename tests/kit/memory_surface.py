@@ -12,11 +12,13 @@ from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.errors import RevisionMissing, SiteMissing
 from shared.surfaces.observed_state import (
     Instance,
+    Inventory,
     LiveComponent,
     LiveProof,
     LiveRevision,
     Phase,
     Site,
+    Unread,
 )
 from shared.surfaces.rules import (
     check_fence,
@@ -136,12 +138,16 @@ class MemorySurface:
         return self._live(component)
 
     @_reading
-    def inventory(self, environment: EnvironmentId) -> tuple[LiveComponent, ...] | None:
+    def inventory(self, environment: EnvironmentId) -> Inventory | None:
         site = self._cluster.site(environment)
         if site is None:
             return None
-        components = [self._live(component) for component in sorted(site.components)]
-        return tuple(live for live in components if live is not None)
+        readable = [each for each in sorted(site.components) if each not in self._cluster.torn]
+        components = [self._live(component) for component in readable]
+        return Inventory(
+            tuple(live for live in components if live is not None),
+            tuple(Unread(f"{each.module} is torn", each.service) for each in self._cluster.torn),
+        )
 
     async def prove(
         self, component: SurfaceComponent, revision: int | None = None

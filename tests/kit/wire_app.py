@@ -150,9 +150,8 @@ class WireParts(AzureParts):
         counted: Any = CountedStore(super().store(container), self.calls)
         return counted
 
-    def surface(self, kind: ComputeTargetKind) -> Surface:
-        del kind
-        return MemorySurface(self.world)
+    def surfaces(self) -> Mapping[ComputeTargetKind, Surface]:
+        return {ComputeTargetKind.LOCAL_PROCESS: MemorySurface(self.world)}
 
     def engine(self) -> InfrastructureEngine:
         return memory_engine(self.cloud)

@@ -18,7 +18,7 @@ from shared.metrics.prometheus import PrometheusMetrics
 from shared.metrics.provider_client import ProviderClient
 from shared.metrics.surface_metrics import SurfaceMetrics
 from shared.persistence.plain_files import write_private
-from shared.surfaces.port import SurfaceReader
+from shared.surfaces.port import ComponentReader
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import NO_TRAFFIC, TrafficSample
 from tests.kit.provider_stand_in import Asked, Reply, StandIn
@@ -171,7 +171,7 @@ class ScriptedSurface:
 def surface_provider(_server: StandIn, _folder: Path) -> Provider:
     """The proxy of a surface, that has counted 120 requests in the window."""
     clock, surface = TurnedClock(), ScriptedSurface()
-    metrics = SurfaceMetrics(cast("SurfaceReader", surface), clock)
+    metrics = SurfaceMetrics(cast("ComponentReader", surface), clock)
     since, until = window(clock)
 
     def sample(at: datetime, requests: int, epoch: str = "one") -> Present[TrafficSample]:

@@ -10,7 +10,7 @@ from shared.contracts.metrics import Metric
 from shared.kernel.observation import Present
 from shared.metrics.port import Measured, Measurement, MetricsQuery, Missing, Subject, Unmeasurable
 from shared.metrics.surface_metrics import SurfaceMetrics
-from shared.surfaces.port import SurfaceReader
+from shared.surfaces.port import ComponentReader
 from shared.surfaces.traffic import (
     EMPTY,
     LATENCY_BOUNDS_MS,
@@ -41,7 +41,7 @@ class Watched:
     def __init__(self) -> None:
         self.clock = HandClock()
         self.surface = ScriptedSurface()
-        self.metrics = SurfaceMetrics(cast("SurfaceReader", self.surface), self.clock)
+        self.metrics = SurfaceMetrics(cast("ComponentReader", self.surface), self.clock)
 
     async def measure(
         self, of_revisions: dict[int, RevisionTraffic], metric: Metric = Metric.REQUESTS,

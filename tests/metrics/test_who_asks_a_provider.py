@@ -154,9 +154,9 @@ def test_a_source_without_its_setting_is_named() -> None:
 
 
 def test_the_surface_is_a_source_without_settings() -> None:
-    settings, surface = read_settings({PROFILE: "local"}), object()
-    given: Any = lambda _kind: surface  # noqa: E731
+    settings = read_settings({PROFILE: "local"})
+    nobody: Any = None
 
-    metrics = open_metrics(MetricSource.SURFACE, settings, SystemClock(), given, given)
+    metrics = open_metrics(MetricSource.SURFACE, settings, SystemClock(), nobody, dict)
 
     assert isinstance(metrics, SurfaceMetrics)

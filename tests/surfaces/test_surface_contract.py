@@ -267,7 +267,8 @@ def test_the_inventory_is_whole_and_a_deleted_site_is_absent(run_scenario: RunSc
         after = await harness.surface.inventory(ENVIRONMENT)
 
         assert isinstance(reading, Present)
-        assert [(c.component, c.endpoint is None) for c in reading.value] == [
+        assert reading.value.is_complete
+        assert [(c.component, c.endpoint is None) for c in reading.value.components] == [
             (SHOP, False),
             (worker, True),
         ]
@@ -286,12 +287,27 @@ def test_a_read_that_fails_is_unknown_and_changes_nothing(run_scenario: RunScena
 
         for reading in (
             await harness.surface.observe(SHOP),
-            await harness.surface.inventory(ENVIRONMENT),
             await harness.surface.traffic(SHOP),
             await harness.surface.prove(SHOP),
         ):
             assert isinstance(reading, Unknown), reading
             assert reading.reason
+
+    run_scenario(scenario)
+
+
+def test_an_inventory_says_what_it_could_not_read(run_scenario: RunScenario) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        await harness.serve(harness.spec(1), weights={1: 100})
+
+        harness.break_reads()
+
+        match await harness.surface.inventory(ENVIRONMENT):
+            case Present(inventory):
+                assert inventory.may_have(SHOP.service)
+                assert inventory.unread_because
+            case reading:
+                assert isinstance(reading, Unknown), reading
 
     run_scenario(scenario)
 

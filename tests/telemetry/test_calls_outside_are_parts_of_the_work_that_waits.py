@@ -110,9 +110,9 @@ def test_the_ports_of_an_app_are_recorded_and_its_stores_are_not(tmp_path: Path)
 
     assert found.clock is clock
     assert type(found.store("things")) is type(parts.store("things"))
+    assert list(found.surfaces()) == [ComputeTargetKind.LOCAL_PROCESS]
     kinds = {
-        type(each).__name__
-        for each in (found.surface(ComputeTargetKind.LOCAL_PROCESS), found.engine(), found.vault())
+        type(each).__name__ for each in (*found.surfaces().values(), found.engine(), found.vault())
     }
     assert kinds == {"_RecordedPort"}
     storage.close()

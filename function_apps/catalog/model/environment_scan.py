@@ -31,6 +31,8 @@ class EnvironmentScan:
     """The last service that has its command to retire; None when all that have to have it."""
     missing: Mapping[str, int] = field(default_factory=dict)
     """Services missing in the last complete scan, with the scans that must still confirm it."""
+    unread_since: Mapping[str, str] = field(default_factory=dict)
+    """Services that the last scan could not read, and when each was read last."""
 
 
 def on_environment_event(
@@ -80,9 +82,13 @@ def reschedule_retirement(scan: EnvironmentScan, due_at: datetime) -> Environmen
 
 
 def record_scan(
-    scan: EnvironmentScan, now: datetime, every: timedelta, missing: Mapping[str, int] | None
+    scan: EnvironmentScan,
+    now: datetime,
+    every: timedelta,
+    missing: Mapping[str, int] | None,
+    unread: Collection[str] = (),
 ) -> EnvironmentScan:
-    """Return *scan* with the missing services; None for a scan that failed.
+    """Return *scan* with the missing and the *unread* services; None for a scan that failed.
 
     It is due again after half the period, so that the next tick of the timer finds it due however
     long the scan took, and a repeated tick does not.
@@ -90,7 +96,13 @@ def record_scan(
     due_at = isoformat(now + every / 2)
     if missing is None:
         return replace(scan, due_at=due_at)
-    return replace(scan, due_at=due_at, scanned_at=isoformat(now), missing=dict(missing))
+    return replace(
+        scan,
+        due_at=due_at,
+        scanned_at=isoformat(now),
+        missing=dict(missing),
+        unread_since={each: scan.unread_since.get(each, scan.scanned_at) for each in unread},
+    )
 
 
 def confirm_absences(

@@ -4,7 +4,7 @@ A service that cannot be read or committed does not stop the others of its envir
 environment not the others: it is postponed and shown in the app's health.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -23,7 +23,7 @@ from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.repository import SCANS, SERVICES, changed, replace_scan
 from function_apps.catalog.use_cases.record_environment import retire_services
 from shared.contracts.catalog import ServiceStatus
-from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import Failure
 from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import EnvironmentId, ServiceId, TenantId
@@ -31,12 +31,11 @@ from shared.kernel.observation import Present, Unknown
 from shared.messaging.sweep import LATE, Sweep
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Comparison, Document, Prefix, Query, Where, pages, partition_of
-from shared.surfaces.observed_state import Instance, LiveComponent
+from shared.surfaces.observed_state import Instance, Inventory, LiveComponent
 
 T = TypeVar("T")
 SCAN: Final = "observe_due"
 """The timer; health and runbooks name it so since 0.2.0."""
-Live = Mapping[ServiceId, LiveComponent]
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ async def scan_environment(document: Document, ctx: Context, app: CatalogApp) ->
     """Compare one environment's services with a complete scan of its surface.
 
     A scan that failed changes nothing until the last complete one is older than the limit: then
-    every service is Unknown.
+    every service is Unknown. One that could not read all says nothing of what it may have missed.
     """
     scan = SCANS.decode(document.body)
     if scan.ended_at is not None or scan.retire_after is not None:
@@ -81,18 +80,22 @@ async def scan_environment(document: Document, ctx: Context, app: CatalogApp) ->
         return
     reading = await app.surface.inventory(EnvironmentId(scan.environment_id))
     now, known = ctx.now(), await _services(document, ctx, app)
-    missing: Mapping[str, int] | None = None
-    observations: Sequence[ServiceObservation] = ()
-    if not isinstance(reading, Unknown):
-        components = reading.value if isinstance(reading, Present) else ()
-        live = {component.component.service: component for component in components}
-        missing, observations = _compare(known, live, scan)
-    elif now - parse_instant(scan.scanned_at) > app.rules.inventory.stale_after:
-        observations = [ServiceObservation(each.service, ObservationExpired()) for each in known]
+    observations: list[ServiceObservation] = []
+    stale = isoformat(now - app.rules.inventory.stale_after)
+    if isinstance(reading, Unknown):
+        after = record_scan(scan, now, app.rules.inventory.sweep, None)
+        expired = known if scan.scanned_at < stale else []
+    else:
+        inventory = reading.value if isinstance(reading, Present) else Inventory(())
+        unread = {each.service.service_id for each in known if _is_unread(each, inventory)}
+        missing, observations = _compare(known, inventory, unread, scan)
+        after = record_scan(scan, now, app.rules.inventory.sweep, missing, unread)
+        late = {service for service, since in after.unread_since.items() if since < stale}
+        expired = [each for each in known if each.service.service_id in late]
+    observations += [ServiceObservation(each.service, ObservationExpired()) for each in expired]
     for observation in observations:
         service_id = ServiceId(observation.service.service_id)
         await _attempt(service_id, _record(observation, ctx, app), ctx, app)
-    after = record_scan(scan, now, app.rules.inventory.sweep, missing)
     decision: Decision[Json] = Decision({}, writes=[SCANS.put(after)])
     await replace_scan(document, decision, ctx, app)
 
@@ -128,14 +131,30 @@ async def _known(document: Document) -> KnownService:
     return KnownService(service, int(service.component["replicas"]))
 
 
+def _is_unread(known: KnownService, inventory: Inventory) -> bool:
+    service = ServiceId(known.service.service_id)
+    return inventory.may_have(service) and service not in _live(inventory)
+
+
+def _live(inventory: Inventory) -> Mapping[ServiceId, LiveComponent]:
+    return {each.component.service: each for each in inventory.components}
+
+
 def _compare(
-    known: Sequence[KnownService], live: Live, scan: EnvironmentScan
-) -> tuple[Mapping[str, int], Sequence[ServiceObservation]]:
-    """Return the missing services with the scans to confirm them, and the observations."""
+    known: Sequence[KnownService],
+    inventory: Inventory,
+    unread: Collection[str],
+    scan: EnvironmentScan,
+) -> tuple[Mapping[str, int], list[ServiceObservation]]:
+    """Return the missing services with the scans to confirm them, and the observations.
+
+    One that is *unread* is neither missing nor observed.
+    """
+    live = _live(inventory)
     absent = [
         each.service.service_id
         for each in known
-        if each.service.service_id not in live and _is_expected(each.service)
+        if each.service.service_id not in {*live, *unread} and _is_expected(each.service)
     ]
     missing, confirmed = confirm_absences(scan.missing, absent, len(known))
     observations = []

@@ -118,8 +118,10 @@ async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> b
 
 async def _workloads(surface: Surface, ctx: ActivityContext) -> list[LiveComponent]:
     match await surface.inventory(EnvironmentId(ctx.aggregate_id)):
-        case Present(workloads):
-            return [live for live in workloads if live.component.tenant == ctx.tenant]
+        case Present(inventory) if inventory.is_complete:
+            return [live for live in inventory.components if live.component.tenant == ctx.tenant]
+        case Present(inventory):
+            raise Unavailable(f"{ctx.aggregate_id} cannot be listed: {inventory.unread_because}")
         case Absent():
             return []
         case Unknown(reason):

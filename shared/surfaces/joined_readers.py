@@ -1,0 +1,80 @@
+"""Several surfaces read as one: a component of an environment may be on any of them."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from shared.kernel.ids import EnvironmentId
+from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Unread
+from shared.surfaces.port import ComponentReader
+from shared.surfaces.spec import SurfaceComponent
+from shared.surfaces.traffic import TrafficSample
+
+T = TypeVar("T")
+
+
+class JoinedReaders:
+    """What is on one of *readers* is Present; Absent is what none of them has."""
+
+    def __init__(self, readers: Sequence[ComponentReader]) -> None:
+        self._readers = readers
+
+    async def observe(self, component: SurfaceComponent) -> Reading[LiveComponent]:
+        return await self._first(lambda reader: reader.observe(component))
+
+    async def prove(
+        self, component: SurfaceComponent, revision: int | None = None
+    ) -> Reading[tuple[LiveProof, ...]]:
+        return await self._first(lambda reader: reader.prove(component, revision))
+
+    async def traffic(self, component: SurfaceComponent) -> Reading[TrafficSample]:
+        return await self._first(lambda reader: reader.traffic(component))
+
+    async def logs(
+        self, component: SurfaceComponent, instance: str, tail: int
+    ) -> Reading[tuple[str, ...]]:
+        return await self._first(lambda reader: reader.logs(component, instance, tail))
+
+    async def kept_outputs(
+        self, component: SurfaceComponent, revision: int
+    ) -> Reading[tuple[str, ...]]:
+        return await self._first(lambda reader: reader.kept_outputs(component, revision))
+
+    async def inventory(self, environment: EnvironmentId) -> Reading[Inventory]:
+        """Return what all of them have; one that is Unknown is a part that was not read."""
+        readings = await self._all(lambda reader: reader.inventory(environment))
+        found = [reading.value for reading in readings if isinstance(reading, Present)]
+        unread = [Unread(reading.reason) for reading in readings if isinstance(reading, Unknown)]
+        if not found:
+            return Unknown(unread[0].reason) if unread else Absent()
+        components = (each for inventory in found for each in inventory.components)
+        parts = (part for inventory in found for part in inventory.unread)
+        return Present(Inventory(tuple(components), (*parts, *unread)))
+
+    async def _first(
+        self, read: Callable[[ComponentReader], Coroutine[Any, Any, Reading[T]]]
+    ) -> Reading[T]:
+        readings = await self._all(read)
+        ranked = sorted(readings, key=_rank)
+        return ranked[0] if ranked else Absent()
+
+    async def _all(
+        self, read: Callable[[ComponentReader], Coroutine[Any, Any, Reading[T]]]
+    ) -> list[Reading[T]]:
+        return await asyncio.gather(*(read(reader) for reader in self._readers))
+
+
+def _rank(reading: Reading[T]) -> int:
+    match reading:
+        case Present():
+            return 0
+        case Unknown():
+            return 1
+        case Absent():
+            return 2
+
+
+def joined(readers: Sequence[ComponentReader]) -> ComponentReader:
+    """Return *readers* as one."""
+    return readers[0] if len(readers) == 1 else JoinedReaders(readers)

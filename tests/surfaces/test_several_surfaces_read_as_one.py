@@ -1,0 +1,83 @@
+"""A component may be on any surface of an installation; what cannot be read is never absent."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from shared.kernel.ids import ModuleId
+from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.surfaces.joined_readers import joined
+from shared.surfaces.observed_state import Inventory
+from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_surface import MemorySurface
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import LoopClock, run_virtual
+from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, TEMPLATE, fence
+
+OTHER = replace(SHOP, module=ModuleId("module-other"))
+
+
+async def two() -> tuple[MemoryCluster, MemoryCluster]:
+    """Return two clusters with a site of one environment: SHOP is on one, OTHER on the other."""
+    clusters = []
+    for seed, component in enumerate((SHOP, OTHER)):
+        cluster = MemoryCluster(LoopClock(), SeededEntropy(seed))
+        surface = MemorySurface(cluster)
+        await surface.ensure_site(SITE, fence(1))
+        await surface.apply(replace(TEMPLATE, component=component), fence(1))
+        clusters.append(cluster)
+    return clusters[0], clusters[1]
+
+
+def read(broken: Sequence[int] = ()) -> tuple[list[type], Reading[Inventory]]:
+    """Return what SHOP, OTHER and a third are, and the inventory, with clusters *broken*."""
+
+    async def main() -> tuple[list[type], Reading[Inventory]]:
+        clusters = await two()
+        for number in broken:
+            clusters[number].unreadable = f"cluster {number} is away"
+        reader = joined([MemorySurface(cluster) for cluster in clusters])
+        third = replace(SHOP, module=ModuleId("module-third"))
+        found = [type(await reader.observe(each)) for each in (SHOP, OTHER, third)]
+        return found, await reader.inventory(ENVIRONMENT)
+
+    return run_virtual(main())
+
+
+def test_what_one_of_them_has_is_there() -> None:
+    found, inventory = read()
+
+    assert found == [Present, Present, Absent]
+    assert isinstance(inventory, Present)
+    assert [each.component for each in inventory.value.components] == [SHOP, OTHER]
+    assert inventory.value.is_complete
+
+
+def test_one_that_is_away_hides_only_what_it_may_have() -> None:
+    found, inventory = read(broken=[1])
+
+    assert found == [Present, Unknown, Unknown]
+    assert isinstance(inventory, Present)
+    assert [each.component for each in inventory.value.components] == [SHOP]
+    assert inventory.value.may_have(OTHER.service)
+    assert inventory.value.unread_because == "cluster 1 is away"
+
+
+def test_when_all_are_away_nothing_is_known() -> None:
+    found, inventory = read(broken=[0, 1])
+
+    assert found == [Unknown] * 3
+    assert isinstance(inventory, Unknown)
+
+
+@pytest.mark.parametrize("read_of", ["prove", "traffic"])
+def test_every_read_of_a_component_goes_to_the_surface_that_has_it(read_of: str) -> None:
+    async def main() -> Reading[object]:
+        clusters = await two()
+        await clusters[1].clock.sleep(5)
+        reader = joined([MemorySurface(cluster) for cluster in clusters])
+        reading: Reading[object] = await getattr(reader, read_of)(OTHER)
+        return reading
+
+    assert isinstance(run_virtual(main()), Present)
