@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from pydantic import BaseModel
+
 from cli.state_folder import REPOSITORY
-from shared.composition.metrics_settings import MetricsSettings
 from shared.composition.settings import Settings
 from tools.release_reference import docs_of
 
@@ -13,7 +14,8 @@ _MARK: Final = "<!-- from the model -->\n"
 
 def rewritten(page: str) -> str:
     """Return *page* with what follows the mark as the model has it."""
-    docs = {**docs_of(Settings), **docs_of(MetricsSettings)}
+    parts = [each for each in Settings.__mro__ if issubclass(each, BaseModel)]
+    docs = {name: text for part in parts[:-1] for name, text in docs_of(part).items()}
     lines = ["| setting | default | |", "|---|---|---|"]
     for name, words in docs.items():
         field = Settings.model_fields[name]

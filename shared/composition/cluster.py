@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from shared.composition.cluster_settings import AKS_CLUSTER, KUBECONFIG
 from shared.composition.parts import PartNotSupported
-from shared.composition.settings import AKS_CLUSTER, KUBECONFIG, InvalidSetting, Settings
+from shared.composition.settings import InvalidSetting, Settings
 from shared.kernel.clock import Clock
 from shared.surfaces.aks.cluster_access import (
     AksSource,

@@ -24,9 +24,11 @@ from pydantic import (
     field_validator,
 )
 
+from shared.composition import cluster_settings, metrics_settings
+from shared.composition.cluster_settings import ClusterSettings
 from shared.composition.connection_strings import expected_instead
-from shared.composition.metrics_settings import PROMETHEUS_BASIC, MetricsSettings, contradictions
-from shared.contracts.patterns import AKS_CLUSTER_ID, GIVEN_VARIABLES
+from shared.composition.metrics_settings import PROMETHEUS_BASIC, MetricsSettings
+from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
 from shared.kernel.errors import Invalid, Unavailable, Violation
 from shared.kernel.trust import trusting
@@ -43,9 +45,6 @@ ISSUERS: Final = "RUNTIME_ISSUERS"
 ISSUER_KEYS: Final = "RUNTIME_ISSUER_KEYS"
 GATEWAY: Final = "RUNTIME_GATEWAY_URL"
 CA_FILE: Final = "RUNTIME_CA_FILE"
-AKS_CLUSTER: Final = "RUNTIME_AKS_CLUSTER_ID"
-KUBECONFIG: Final = "RUNTIME_KUBECONFIG"
-KUBECONFIG_CONTEXT: Final = "RUNTIME_KUBECONFIG_CONTEXT"
 COSMOS_ENDPOINT: Final = "CosmosDB__accountEndpoint"
 TELEMETRY: Final = "RUNTIME_TELEMETRY"
 _OTLP_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -98,7 +97,6 @@ _RESOURCE: Final = re.compile(
 
 Identity = Literal["managedidentity"] | None
 ClientId = Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None
-ClusterId = Annotated[str, Field(pattern=AKS_CLUSTER_ID)] | None
 Url = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$")]
 Words = Annotated[tuple[str, ...], BeforeValidator(str.split)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(str.split)]
@@ -108,7 +106,7 @@ Exporter = Literal["otlp", "console", "applicationinsights", "prometheus"]
 ExporterNames = Annotated[tuple[Exporter, ...], BeforeValidator(str.split)]
 
 
-class Settings(MetricsSettings):
+class Settings(MetricsSettings, ClusterSettings):
     """What an app reads. A setting below our prefixes that stands nowhere here is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -152,12 +150,6 @@ class Settings(MetricsSettings):
     engine_folder: Path | None = Field(None, alias="RUNTIME_ENGINE_FOLDER")
     """environments: the state folder of the local cloud, whose engine makes environments on this
     machine; the embedded host has its own."""
-    aks_cluster: ClusterId = Field(None, alias=AKS_CLUSTER)
-    """The AKS cluster on which workloads run, by its resource id, reached by identity."""
-    kubeconfig: Path | None = Field(None, alias=KUBECONFIG)
-    """Instead: a kubeconfig file, for a cluster of this machine or of another cloud."""
-    kubeconfig_context: str | None = Field(None, alias=KUBECONFIG_CONTEXT, min_length=1)
-    """Of that file, another context than the current one."""
     telemetry: ExporterNames = Field((), alias=TELEMETRY)
     """Where traces and figures go, separated by spaces: `otlp`, `console`, `applicationinsights`,
     `prometheus`; nowhere without it. See [telemetry](telemetry.md)."""
@@ -382,17 +374,14 @@ def _missing(
 
 
 def _contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
-    found = [*contradictions(given, is_local=given.get(PROFILE) == LOCAL)]
+    found = [
+        *metrics_settings.contradictions(given, is_local=given.get(PROFILE) == LOCAL),
+        *cluster_settings.contradictions(given),
+    ]
     for address, string in _STRINGS.items():
         if address in given and string in given:
             message = f"{address} and {string} are both set: remove one, {string} outside emulators"
             found.append(Violation("Contradiction", string, message))
-    if AKS_CLUSTER in given and KUBECONFIG in given:
-        message = f"{AKS_CLUSTER} and {KUBECONFIG} are both set: remove one, {KUBECONFIG} in Azure"
-        found.append(Violation("Contradiction", KUBECONFIG, message))
-    if KUBECONFIG_CONTEXT in given and KUBECONFIG not in given:
-        message = f"{KUBECONFIG_CONTEXT} is of a file that {KUBECONFIG} names: set it, or remove it"
-        found.append(Violation("Contradiction", KUBECONFIG_CONTEXT, message))
     identities = {name: value for name, value in given.items() if name.endswith("__clientId")}
     if len(set(identities.values())) > 1:
         names = " and ".join(sorted(identities))

@@ -1,0 +1,39 @@
+"""The settings that name the cluster of workloads, as a part of the app settings."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, Field
+
+from shared.contracts.patterns import AKS_CLUSTER_ID
+from shared.kernel.errors import Violation
+
+AKS_CLUSTER: Final = "RUNTIME_AKS_CLUSTER_ID"
+KUBECONFIG: Final = "RUNTIME_KUBECONFIG"
+_CONTEXT: Final = "RUNTIME_KUBECONFIG_CONTEXT"
+
+ClusterId = Annotated[str, Field(pattern=AKS_CLUSTER_ID)]
+
+
+class ClusterSettings(BaseModel):
+    """Which cluster the workloads of an installation run on, where any do."""
+
+    aks_cluster: ClusterId | None = Field(None, alias=AKS_CLUSTER)
+    """The AKS cluster on which workloads run, by its resource id, reached by identity."""
+    kubeconfig: Path | None = Field(None, alias=KUBECONFIG)
+    """Instead: a kubeconfig file, for a cluster of this machine or of another cloud."""
+    kubeconfig_context: str | None = Field(None, alias=_CONTEXT, min_length=1)
+    """Of that file, another context than the current one."""
+
+
+def contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
+    """Return what contradicts in the settings *given*."""
+    wrong = []
+    if AKS_CLUSTER in given and KUBECONFIG in given:
+        message = f"{AKS_CLUSTER} and {KUBECONFIG} are both set: remove one, {KUBECONFIG} in Azure"
+        wrong.append(Violation("Contradiction", KUBECONFIG, message))
+    if _CONTEXT in given and KUBECONFIG not in given:
+        message = f"{_CONTEXT} is of a file that {KUBECONFIG} names: set it, or remove it"
+        wrong.append(Violation("Contradiction", _CONTEXT, message))
+    return wrong

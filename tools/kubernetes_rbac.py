@@ -1,0 +1,153 @@
+"""Writes the manifests of the platform's rights in a cluster, from the table of what it does there.
+
+    python -m tools.kubernetes_rbac                      # deploy/kubernetes, for its ServiceAccount
+    python -m tools.kubernetes_rbac --identity OBJECT_ID # prints them for an identity of Entra
+    python -m tools.kubernetes_rbac --group OBJECT_ID    # prints them for a group of Entra
+
+A ClusterRole says what it may do, an admission policy that it writes in its own namespaces only.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from cli.state_folder import REPOSITORY
+from shared.surfaces.aks.permissions import LABEL, PERMISSIONS
+
+FOLDER: Final = REPOSITORY / "deploy" / "kubernetes"
+NAME: Final = "factory-runtime"
+_LABELS: Final = {"app.kubernetes.io/name": NAME}
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who the platform is to the cluster: as a binding names it, and as requests show it (CEL)."""
+
+    entry: Mapping[str, str]
+    condition: str
+
+
+SERVICE_ACCOUNT: Final = Subject(
+    {"kind": "ServiceAccount", "name": NAME, "namespace": NAME},
+    f"request.userInfo.username == 'system:serviceaccount:{NAME}:{NAME}'",
+)
+
+
+def of_entra(kind: str, object_id: str) -> Subject:
+    """Return the subject of a `User`, an identity, or of a `Group` of Entra ID."""
+    of_request = "username ==" if kind == "User" else "groups.exists(group, group =="
+    condition = f"request.userInfo.{of_request} '{object_id}'"
+    entry = {"kind": kind, "name": object_id, "apiGroup": "rbac.authorization.k8s.io"}
+    return Subject(entry, condition if kind == "User" else f"{condition})")
+
+
+def manifests(subject: Subject) -> Iterator[Manifest]:
+    """Yield what to apply, in the order in which it can be."""
+    if subject == SERVICE_ACCOUNT:
+        yield _object("v1", "Namespace")
+        yield _object("v1", "ServiceAccount", namespace=NAME)
+    rbac = "rbac.authorization.k8s.io/v1"
+    yield {**_object(rbac, "ClusterRole"), "rules": [*_rules()]}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME}
+    yield {
+        **_object(rbac, "ClusterRoleBinding"),
+        "roleRef": role,
+        "subjects": [dict(subject.entry)],
+    }
+    yield from _confinement(subject)
+
+
+def _rules() -> Iterator[Mapping[str, Any]]:
+    for each in PERMISSIONS:
+        yield {
+            "apiGroups": [each.group],
+            "resources": [*each.resources],
+            "verbs": [*each.verbs],
+        }
+
+
+def _confinement(subject: Subject) -> Iterator[Manifest]:
+    """Yield the policy that the platform writes only where the label says that it may."""
+    admission = "admissionregistration.k8s.io/v1"
+    everything = {
+        "apiGroups": ["*"],
+        "apiVersions": ["*"],
+        "operations": ["CREATE", "UPDATE", "DELETE"],
+        "resources": ["*/*"],
+    }
+    validations = [
+        {
+            "expression": "variables.places.all(place, place != null"
+            " && has(place.metadata.labels) && place.metadata.labels[?variables.key]"
+            f".orValue('') == '{LABEL[1]}')",
+            "message": f"the platform writes in namespaces with the label {'='.join(LABEL)} only",
+            "reason": "Forbidden",
+        }
+    ]
+    variables = [
+        {"name": "key", "expression": f"'{LABEL[0]}'"},
+        # A namespace is its own place, before the change and after it.
+        {
+            "name": "places",
+            "expression": "request.resource.resource != 'namespaces' ? [namespaceObject]"
+            " : request.operation == 'CREATE' ? [object]"
+            " : request.operation == 'DELETE' ? [oldObject] : [object, oldObject]",
+        },
+    ]
+    yield {
+        **_object(admission, "ValidatingAdmissionPolicy"),
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [everything]},
+            "matchConditions": [{"name": "by-the-platform", "expression": subject.condition}],
+            "variables": variables,
+            "validations": validations,
+        },
+    }
+    yield {
+        **_object(admission, "ValidatingAdmissionPolicyBinding"),
+        "spec": {"policyName": NAME, "validationActions": ["Deny"]},
+    }
+
+
+def _object(version: str, kind: str, **place: str) -> Manifest:
+    metadata = {"name": NAME, **place, "labels": dict(_LABELS)}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata}
+
+
+def text_of(subject: Subject) -> str:
+    """Return the manifests as one YAML text."""
+    return yaml.safe_dump_all(manifests(subject), sort_keys=False, width=100)
+
+
+def _object_id(text: str) -> str:
+    """Return *text*, which stands in an expression of the policy."""
+    if re.fullmatch(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is None:
+        raise argparse.ArgumentTypeError("expected the object id: az ad sp show --query id")
+    return text
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write or print the manifests."""
+    parser = argparse.ArgumentParser(prog="python -m tools.kubernetes_rbac")
+    subjects = parser.add_mutually_exclusive_group()
+    for name, of in (("--identity", "a managed identity"), ("--group", "a group")):
+        subjects.add_argument(name, type=_object_id, metavar="OBJECT_ID", help=f"{of} of Entra ID")
+    given = parser.parse_args(arguments)
+    if given.identity or given.group:
+        kind = "User" if given.identity else "Group"
+        print(text_of(of_entra(kind, given.identity or given.group)), end="")
+    else:
+        path: Path = FOLDER / "rbac.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text_of(SERVICE_ACCOUNT), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
