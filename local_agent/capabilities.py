@@ -19,6 +19,14 @@ REPLICAS_MAX: Final = 16
 def capabilities() -> Capabilities:
     """Return what LocalProcess can do on this machine."""
     lacks = {
+        Feature.IMAGES: "a process runs from an archive: upload one and name its artifactDigest",
+        Feature.NETWORK_POLICY: "the machine's loopback is one network for all",
+        Feature.WORKLOAD_IDENTITY: "a process of this machine is no identity in Azure",
+        Feature.NATIVE_SCALING: "an agent starts the instances it is told to, and measures no load",
+        Feature.EVENT_SCALING: "an agent starts the instances it is told to, and reads no queue",
+        Feature.RESTART: "a new release, or the same again, replaces instances",
+        Feature.COMMAND_PROBES: "a probe would need a second program in the instance's sandbox",
+        Feature.STARTUP_PROBES: "give the liveness probe an initialDelay",
         Feature.CONFIGURATION_IN_PLACE: "a process gets its environment once, at its start",
         Feature.SECRET_REFERENCES: "it resolves no references; values are given at the start",
         Feature.NAMESPACES: "one machine has none to give to a tenant, as a cluster has",

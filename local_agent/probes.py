@@ -10,14 +10,14 @@ import aiohttp
 from local_agent.controller_context import ControllerContext
 from local_agent.state_files import InstanceRecord
 from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
-from shared.surfaces.spec import HttpProbe, RevisionSpec
+from shared.surfaces.spec import CommandProbe, HttpProbe, Probe, RevisionSpec, TcpProbe
 
 PASSES_BELOW: Final = 400
 _PATH_SHOWN: Final = 200
 WORKER_READY_AFTER_S: Final = 1.0
 """A worker has no port to probe: it counts as started when it has run for this long."""
-_TCP_PROBE: Final = HttpProbe("", period_s=0.2, timeout_s=1.0)
-"""Timing of the connection attempts where a spec has no readiness path."""
+_CONNECTION: Final = TcpProbe(period_s=0.2, timeout_s=1.0)
+"""What decides where a spec has no readiness probe."""
 
 
 def probe_session() -> aiohttp.ClientSession:
@@ -32,16 +32,19 @@ def probe_session() -> aiohttp.ClientSession:
     )
 
 
-async def send_probe(session: aiohttp.ClientSession, port: int, probe: HttpProbe) -> str:
+async def send_probe(session: aiohttp.ClientSession, port: int, probe: Probe) -> str:
     """Return why *port* of this machine does not pass *probe*, in words; empty when it passes.
 
-    Without a path a connection passes. *session* does not unpack: an answer without an end does not
-    pass. The words have nothing that the workload wrote but its status.
+    *session* does not unpack: an answer without an end does not pass. The words have nothing that
+    the workload wrote but its status.
     """
-    question = f"GET {probe.path[:_PATH_SHOWN]}" if probe.path else "the connection"
+    assert not isinstance(probe, CommandProbe)  # the plan has refused it
+    question = (
+        f"GET {probe.path[:_PATH_SHOWN]}" if isinstance(probe, HttpProbe) else "the connection"
+    )
     try:
         async with asyncio.timeout(probe.timeout_s):
-            if not probe.path:
+            if not isinstance(probe, HttpProbe):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.close()
                 return ""
@@ -67,7 +70,7 @@ class _Probe:
     `failure` is the last result in words, empty when that passed.
     """
 
-    spec: HttpProbe
+    spec: Probe
     verdict: bool
     due_s: float
     contradictions: int = 0
@@ -100,7 +103,7 @@ class InstanceProbes:
     def __init__(self, spec: RevisionSpec, record: InstanceRecord, now_s: float) -> None:
         self._port = record.port
         self._created_s = now_s
-        readiness = spec.readiness or _TCP_PROBE
+        readiness = spec.readiness or _CONNECTION
         # An instance that an earlier agent found ready has its initial delay behind it.
         delay_s = 0.0 if record.is_ready else readiness.initial_delay_s
         self._readiness = _Probe(readiness, record.is_ready, now_s + delay_s)

@@ -286,7 +286,7 @@ class Probe(Value):
     """One question put to an instance. HTTP passes on 200 to 399."""
 
     kind: ProbeKind = ProbeKind.HTTP
-    """`tcp` and `command` are refused on one machine."""
+    """`command` is refused on one machine."""
     path: Annotated[str, StringConstraints(pattern=PATH_PATTERN, max_length=512)] = "/"
     """HTTP only."""
     port: Port | None = None
@@ -311,7 +311,7 @@ class Probes(Value):
     """The probes by which an instance is up, gets traffic, or is restarted."""
 
     startup: Probe | None = None
-    """Refused: not built yet."""
+    """Until it has passed, the others are not asked. Refused on one machine."""
     readiness: Probe | None = None
     """Traffic and gates follow it; without it an open port is ready."""
     liveness: Probe | None = None

@@ -4,20 +4,22 @@ A plan is checked whole before its first change. A plan that needs a feature the
 refused with the reason; nothing is weakened to fit.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from shared.contracts.validation import shown
 from shared.kernel.errors import Violation
-from shared.surfaces.spec import HttpProbe, RevisionSpec
+from shared.surfaces.spec import CommandProbe, HttpProbe, Probe, RevisionSpec, TcpProbe
 from shared.surfaces.variables import data_variable, data_variables
 
 
 class Feature(StrEnum):
     """A feature that a plan may need. A limit counts only if the surface enforces it."""
 
+    ARTIFACTS = "artifacts"
+    IMAGES = "images"
     TRAFFIC_SPLIT = "trafficSplit"
     INSTANT_ROLLBACK = "instantRollback"
     SCALE_TO_ZERO = "scaleToZero"
@@ -25,7 +27,16 @@ class Feature(StrEnum):
     SECRET_REFERENCES = "secretReferences"  # noqa: S105  the name of a feature
     NAMESPACES = "namespaces"
     QUOTAS = "quotas"
+    NETWORK_POLICY = "networkPolicy"
+    WORKLOAD_IDENTITY = "workloadIdentity"
+    NATIVE_SCALING = "nativeScaling"
+    EVENT_SCALING = "eventScaling"
+    RESTART = "restart"
+    DATA_FOLDERS = "dataFolders"
     HTTP_PROBES = "httpProbes"
+    TCP_PROBES = "tcpProbes"
+    COMMAND_PROBES = "commandProbes"
+    STARTUP_PROBES = "startupProbes"
     WORKERS = "workers"
     PATH_ROUTING = "pathRouting"
     SELF_PROOF = "selfProof"
@@ -46,6 +57,8 @@ class Feature(StrEnum):
 
 
 _MEANINGS: Final[Mapping[Feature, str]] = {
+    Feature.ARTIFACTS: "a workload is an uploaded archive and the command that starts it",
+    Feature.IMAGES: "a workload is a container image, by its digest",
     Feature.TRAFFIC_SPLIT: "two releases share the requests by percent",
     Feature.INSTANT_ROLLBACK: "the old release takes all requests again at once",
     Feature.SCALE_TO_ZERO: "a workload may have no instance",
@@ -53,7 +66,16 @@ _MEANINGS: Final[Mapping[Feature, str]] = {
     Feature.SECRET_REFERENCES: "a secret is given by its name and resolved at the start",
     Feature.NAMESPACES: "each tenant has a namespace of its own",
     Feature.QUOTAS: "an environment has a total that its instances share",
+    Feature.NETWORK_POLICY: "a tenant's instances are reached only from where its policy allows",
+    Feature.WORKLOAD_IDENTITY: "a tenant's instances act in Azure as an identity of its own",
+    Feature.NATIVE_SCALING: "the surface changes the number of instances by their load",
+    Feature.EVENT_SCALING: "the surface changes the number of instances by the length of a queue",
+    Feature.RESTART: "the instances of a release are replaced one by one",
+    Feature.DATA_FOLDERS: "the data folders of an environment are in its instances",
     Feature.HTTP_PROBES: "instances are asked over HTTP whether they are up",
+    Feature.TCP_PROBES: "an instance is up when its port takes a connection",
+    Feature.COMMAND_PROBES: "a program in the instance says whether it is up",
+    Feature.STARTUP_PROBES: "an instance may take its time to start before it is judged",
     Feature.WORKERS: "a workload may run without a port",
     Feature.PATH_ROUTING: "one public port sends each path prefix to its component",
     Feature.SELF_PROOF: "an instance is asked which release it is",
@@ -69,6 +91,19 @@ _MEANINGS: Final[Mapping[Feature, str]] = {
 }
 
 
+MINIMUM: Final = frozenset(
+    {
+        Feature.TRAFFIC_SPLIT,
+        Feature.INSTANT_ROLLBACK,
+        Feature.HTTP_PROBES,
+        Feature.WORKERS,
+        Feature.PATH_ROUTING,
+        Feature.SELF_PROOF,
+    }
+)
+"""What every surface has, or it is none: a release could not be judged, split and taken back."""
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """`lacks` has every feature that is not supported, with the reason for operators."""
@@ -78,6 +113,10 @@ class Capabilities:
     replicas_max: int
     weight_step_percent: int = 1
     """Weights must be multiples of it."""
+    probe_step_s: float = 0.0
+    """Times of a probe must be multiples of it, and at least it; 0: any."""
+    passes_at_once: frozenset[str] = frozenset()
+    """The probes, by their names in a release, that one success makes passing."""
 
     def supports(self, feature: Feature) -> bool:
         return feature not in self.lacks
@@ -96,6 +135,8 @@ class SurfacePlan:
     revisions: Mapping[int, RevisionSpec]
     weights: tuple[int, ...] = (100,)
     features: frozenset[Feature] = field(default_factory=frozenset)
+    elsewhere: tuple[Capabilities, ...] = ()
+    """Of the other surfaces of the environment: what a refusal can point to."""
 
 
 LIMITS: Final = (
@@ -105,47 +146,80 @@ LIMITS: Final = (
     ("processes", "processes", Feature.PROCESSES_LIMIT),
 )
 """Of a spec's resources: its attribute, the field of the release, the feature."""
+PROBES: Final[Mapping[type[Probe], tuple[str, Feature]]] = {
+    HttpProbe: ("http", Feature.HTTP_PROBES),
+    TcpProbe: ("tcp", Feature.TCP_PROBES),
+    CommandProbe: ("command", Feature.COMMAND_PROBES),
+}
+"""Of each kind of probe: its name in a release, the feature."""
 
 
-def _needs(plan: SurfacePlan) -> Iterator[tuple[Feature, str, str]]:
-    """Yield each feature that *plan* needs, with the JSON pointer and value that need it."""
+class _Need(NamedTuple):
+    """A feature that a plan needs, the JSON pointer and value that need it, and whose they are."""
+
+    feature: Feature
+    target: str
+    received: str
+    module: str = ""
+
+
+def _needs(plan: SurfacePlan) -> Iterator[_Need]:
     for feature in sorted(plan.features):
-        yield feature, "", feature
+        yield _Need(feature, "", feature)
     if any(0 < weight < 100 for weight in plan.weights):  # noqa: PLR2004  percent
-        yield Feature.TRAFFIC_SPLIT, "/strategy/steps", str(list(plan.weights))
+        yield _Need(Feature.TRAFFIC_SPLIT, "/strategy/steps", str(list(plan.weights)))
     for index, spec in plan.revisions.items():
-        yield from _needs_of_revision(spec, f"/components/{index}")
+        for feature, name, received in _needs_of_revision(spec):
+            target = f"/components/{index}/{name}"
+            yield _Need(feature, target, received, spec.component.module)
 
 
-def _needs_of_revision(spec: RevisionSpec, target: str) -> Iterator[tuple[Feature, str, str]]:
+def _needs_of_revision(spec: RevisionSpec) -> Iterator[tuple[Feature, str, str]]:
+    """Yield each feature that *spec* needs, with the field of the component and its value."""
     rows = (
+        (spec.image is None, Feature.ARTIFACTS, "artifactDigest", spec.artifact),
+        (spec.image, Feature.IMAGES, "image", f"{spec.image}@{spec.artifact}"),
         (spec.replicas == 0, Feature.SCALE_TO_ZERO, "replicas", "0"),
         (spec.port is None, Feature.WORKERS, "port", "none"),
         (spec.path_prefix not in {None, "/"}, Feature.PATH_ROUTING, "pathPrefix", spec.path_prefix),
-        (spec.readiness or spec.liveness, Feature.HTTP_PROBES, "probes", "HTTP probes"),
+        (spec.startup, Feature.STARTUP_PROBES, "probes/startup", "a startup probe"),
         (spec.release, Feature.SELF_PROOF, "release", spec.release and spec.release.path),
     )
     for is_needed, feature, name, received in rows:
         if is_needed:
-            yield feature, f"{target}/{name}", str(received)
+            yield feature, name, str(received)
+    for name, probe in spec.probes.items():
+        kind, feature = PROBES[type(probe)]
+        yield feature, f"probes/{name}/kind", kind
     for place, word in enumerate(spec.requires):
-        yield Feature(word), f"{target}/requires/{place}", word
+        yield Feature(word), f"requires/{place}", word
     for attribute, name, feature in LIMITS:
         limit = getattr(spec.resources, attribute)
         if limit is not None:
-            yield feature, f"{target}/resources/{name}", str(limit)
+            yield feature, f"resources/{name}", str(limit)
 
 
 def _features(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
-    for feature, target, received in _needs(plan):
-        if not capabilities.supports(feature):
+    for need in _needs(plan):
+        if not capabilities.supports(need.feature):
             yield Violation(
                 "NotSupported",
-                target,
-                f"{capabilities.surface} cannot honour {feature}: {capabilities.lacks[feature]}",
-                f"a plan without {feature}, or another compute target",
-                received,
+                need.target,
+                _refusal(need.feature, capabilities, need.module),
+                _instead(need.feature, plan.elsewhere),
+                need.received,
             )
+
+
+def _refusal(feature: Feature, capabilities: Capabilities, module: str) -> str:
+    owner = f" for {module}" if module else ""
+    return f"{capabilities.surface} cannot honour {feature}{owner}: {capabilities.lacks[feature]}"
+
+
+def _instead(feature: Feature, elsewhere: Sequence[Capabilities]) -> str:
+    able = [each.surface for each in elsewhere if each.supports(feature)]
+    other = f"computeTarget {' or '.join(able)}" if able else "an environment with another target"
+    return f"a plan without {feature}, or {other}"
 
 
 def _weights(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
@@ -175,8 +249,9 @@ def _replicas(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violati
 
 def _probes(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
     for index, spec in plan.revisions.items():
-        for name, probe in (("readiness", spec.readiness), ("liveness", spec.liveness)):
-            if probe is not None and (fault := _fault_of(probe, spec.port)):
+        for name, probe in spec.probes.items():
+            fault = _fault_of(probe, spec.port) or _fault_here(name, probe, capabilities)
+            if fault:
                 yield Violation(
                     "Invalid",
                     f"/components/{index}/probes/{name}",
@@ -186,15 +261,27 @@ def _probes(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation
                 )
 
 
-def _fault_of(probe: HttpProbe, port: int | None) -> str:
-    if port is None:
+def _fault_of(probe: Probe, port: int | None) -> str:
+    if port is None and not isinstance(probe, CommandProbe):
         return "the component has no port"
-    if not probe.path.startswith("/"):
+    if isinstance(probe, HttpProbe) and not probe.path.startswith("/"):
         return "its path must begin with /"
+    if isinstance(probe, CommandProbe) and not probe.command:
+        return "it has no command"
     if min(probe.period_s, probe.timeout_s) <= 0 or probe.initial_delay_s < 0:
         return "period and timeout must be above 0 seconds"
     if min(probe.failure_threshold, probe.success_threshold) < 1:
         return "thresholds must be at least 1"
+    return ""
+
+
+def _fault_here(name: str, probe: Probe, capabilities: Capabilities) -> str:
+    step = capabilities.probe_step_s
+    times = (probe.period_s, probe.timeout_s, probe.initial_delay_s)
+    if step and any(time % step for time in times):
+        return f"its times must be multiples of {step:g} s"
+    if name in capabilities.passes_at_once and probe.success_threshold != 1:
+        return f"one success makes a {name} probe passing: successThreshold must be 1"
     return ""
 
 
@@ -215,9 +302,10 @@ def _routes(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation
             )
 
 
-def _data(plan: SurfacePlan, _capabilities: Capabilities) -> Iterator[Violation]:
+def _data(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
+    has_folders = capabilities.supports(Feature.DATA_FOLDERS)
     for index, spec in plan.revisions.items():
-        given = {data_variable(name) for name in spec.data}
+        given = {data_variable(name) for name in spec.data if has_folders}
         words = [(f"command/{place}", word) for place, word in enumerate(spec.command)]
         words += [(f"environ/{name}", value) for name, value in spec.environ.items()]
         for place, word in words:
@@ -225,7 +313,9 @@ def _data(plan: SurfacePlan, _capabilities: Capabilities) -> Iterator[Violation]
                 yield Violation(
                     "DataMissing",
                     f"/components/{index}/{place}",
-                    f"the environment has no data folder for ${name}",
+                    f"the environment has no data folder for ${name}"
+                    if has_folders
+                    else _refusal(Feature.DATA_FOLDERS, capabilities, spec.component.module),
                     f"one of {', '.join(sorted(given))}" if given else "no data folder",
                     name,
                 )

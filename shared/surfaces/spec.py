@@ -7,7 +7,7 @@ same workload.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import (
@@ -50,20 +50,41 @@ class SurfaceComponent:
         )
 
 
-@dataclass(frozen=True)
-class HttpProbe:
-    """A GET of `path`; 200-399 within `timeout_s` passes, redirects are not followed.
+@dataclass(frozen=True, kw_only=True)
+class _Probe:
+    """When an instance is asked, and how many answers count, as in Kubernetes.
 
-    Thresholds are as in Kubernetes: `failure_threshold` failures in a row make the probe failing,
-    `success_threshold` passes in a row make it passing.
+    `failure_threshold` failures in a row make the probe failing, `success_threshold` passes in a
+    row make it passing.
     """
 
-    path: str
     period_s: float = 1.0
     timeout_s: float = 5.0
     initial_delay_s: float = 0.0
     failure_threshold: int = 3
     success_threshold: int = 1
+
+
+@dataclass(frozen=True)
+class HttpProbe(_Probe):
+    """A GET of `path`; 200-399 within `timeout_s` passes, redirects are not followed."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class CommandProbe(_Probe):
+    """A program that is run in the instance; exit status 0 within `timeout_s` passes."""
+
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TcpProbe(_Probe):
+    """A connection to the component's port."""
+
+
+Probe: TypeAlias = HttpProbe | CommandProbe | TcpProbe
 
 
 @dataclass(frozen=True)
@@ -105,8 +126,12 @@ class RevisionSpec:
     revision: int
     version: str
     artifact: str
-    """`sha256:` digest of the uploaded archive."""
+    """`sha256:` digest of the uploaded archive, or of the image."""
     command: tuple[str, ...]
+    """Program and arguments; only an image may leave them out, and has its own then."""
+    image: str | None = None
+    """Where the image is, without tag and digest: `registry.example/shop/web`. None: `artifact` is
+    an archive."""
     environ: Mapping[str, str] = field(default_factory=dict)
     port: int | None = 8080
     """The port in a network of its own; where instances share one, the surface chooses `$PORT`."""
@@ -114,9 +139,12 @@ class RevisionSpec:
     """The paths of the environment's public port that it serves; `/` serves all paths without a
     longer prefix. None: reachable by its service name only."""
     replicas: int = 1
-    readiness: HttpProbe | None = None
+    readiness: Probe | None = None
     """None: ready when the port accepts connections, a worker when it has run for one second."""
-    liveness: HttpProbe | None = None
+    liveness: Probe | None = None
+    startup: Probe | None = None
+    """Until it has passed once, the other two are not asked; when it fails, the instance restarts.
+    """
     resources: Resources = Resources()
     requires: tuple[str, ...] = ()
     """What an instance must be held to, in the words of `Feature`."""
@@ -135,7 +163,12 @@ class RevisionSpec:
         checks = [
             (bool(unnamed), "data", "names of a-z, 0-9 and inner dashes", str(unnamed)),
             (self.revision < 1, "revision", "a whole number from 1", str(self.revision)),
-            (not self.command, "command", "at least the program", "nothing"),
+            (
+                not (self.command or self.image),
+                "command",
+                "at least the program",
+                "nothing",
+            ),
             (self.replicas < 0, "replicas", "0 or more", str(self.replicas)),
             (not _DIGEST.fullmatch(self.artifact), "artifact", "sha256:<64 hex>", self.artifact),
             (
@@ -151,6 +184,12 @@ class RevisionSpec:
                     f"{name} of {self.component.module} must be {expected}, got {received[:90]!r}",
                     target=f"/{name}",
                 )
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """Its probes by their names in a release."""
+        named = {"startup": self.startup, "readiness": self.readiness, "liveness": self.liveness}
+        return {name: probe for name, probe in named.items() if probe is not None}
 
     def same_workload(self, other: "RevisionSpec") -> bool:
         """Return whether both run the same workload, with any number of replicas."""

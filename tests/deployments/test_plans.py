@@ -65,8 +65,8 @@ async def _untouched(world: Driven) -> Any:
             id="a-surface-the-environment-lacks",
         ),
         pytest.param(
-            {"probes": {"readiness": {"kind": "tcp"}}},
-            "ProbeNotSupported",
+            {"probes": {"readiness": {"kind": "command", "command": ["true"]}}},
+            "NotSupported",
             "/components/0/probes/readiness/kind",
             id="a-probe-of-another-kind",
         ),
@@ -78,7 +78,7 @@ async def _untouched(world: Driven) -> Any:
         ),
         pytest.param(
             {"probes": {"startup": {}}},
-            "StartupProbeNotSupported",
+            "NotSupported",
             "/components/0/probes/startup",
             id="a-startup-probe",
         ),

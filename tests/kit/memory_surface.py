@@ -41,6 +41,14 @@ T = TypeVar("T")
 _CAPABILITIES: Final = Capabilities(
     surface="Memory",
     lacks={
+        Feature.NETWORK_POLICY: "it has no network",
+        Feature.WORKLOAD_IDENTITY: "it has no identities",
+        Feature.NATIVE_SCALING: "it measures no load",
+        Feature.EVENT_SCALING: "it reads no queue",
+        Feature.RESTART: "its instances have nothing to reload",
+        Feature.IMAGES: "it runs nothing, and artifacts stand for what it would run",
+        Feature.COMMAND_PROBES: "its instances are no processes",
+        Feature.STARTUP_PROBES: "its instances start when they are told to",
         Feature.CONFIGURATION_IN_PLACE: "an instance is given its configuration at its start",
         Feature.SECRET_REFERENCES: "it has no vault",
         Feature.NAMESPACES: "everything is in one process",

@@ -10,10 +10,21 @@ from local_agent.capabilities import capabilities
 from shared.contracts.values import Isolation
 from shared.kernel.errors import Invalid
 from shared.surfaces.capabilities import Capabilities, Feature, SurfacePlan, check
-from shared.surfaces.spec import HttpProbe, Resources, SurfaceComponent
+from shared.surfaces.spec import (
+    CommandProbe,
+    HttpProbe,
+    Probe,
+    Resources,
+    SurfaceComponent,
+    TcpProbe,
+)
 from tests.surfaces.harness import ENVIRONMENT, SHOP, TEMPLATE
 
-MODEST = Capabilities("Modest", dict.fromkeys(Feature, "it is too modest"), replicas_max=2)
+MODEST = Capabilities(
+    "Modest",
+    dict.fromkeys(set(Feature) - {Feature.ARTIFACTS}, "it is too modest"),
+    replicas_max=2,
+)
 ABLE = Capabilities("Able", {}, replicas_max=10, weight_step_percent=10)
 
 
@@ -29,7 +40,17 @@ def _plan(weights: tuple[int, ...] = (100,), **changes: Any) -> SurfacePlan:
         pytest.param(_plan(replicas=0), "/components/0/replicas", id="no-replicas"),
         pytest.param(_plan(port=None), "/components/0/port", id="a-worker"),
         pytest.param(_plan(path_prefix="/orders"), "/components/0/pathPrefix", id="a-prefix"),
-        pytest.param(_plan(readiness=HttpProbe("/")), "/components/0/probes", id="a-probe"),
+        pytest.param(
+            _plan(readiness=HttpProbe("/")), "/components/0/probes/readiness/kind", id="a-probe"
+        ),
+        pytest.param(
+            _plan(readiness=TcpProbe()), "/components/0/probes/readiness/kind", id="a-connection"
+        ),
+        pytest.param(
+            _plan(liveness=CommandProbe(("up",))),
+            "/components/0/probes/liveness/kind",
+            id="a-program-that-asks",
+        ),
         pytest.param(_plan(release=TEMPLATE.release), "/components/0/release", id="an-answer"),
         *(
             pytest.param(
@@ -62,9 +83,54 @@ def test_isolation_that_is_required_and_not_there_is_refused(word: Isolation) ->
     refusals = check(both, lacking)
 
     assert (refusals[-1].code, refusals[-1].target) == ("NotSupported", "/components/0/requires/1")
-    assert refusals[-1].message == f"Open cannot honour {word}: no kernel for it"
-    assert refusals[-1].expected == f"a plan without {word}, or another compute target"
+    assert refusals[-1].message == f"Open cannot honour {word} for module-shop: no kernel for it"
+    assert refusals[-1].expected == f"a plan without {word}, or an environment with another target"
     assert check(both, replace(lacking, lacks={})) == ()
+
+
+def test_a_refusal_names_the_targets_of_the_environment_that_would_do() -> None:
+    plan = _plan(image="registry.test/shop/web", command=())
+    local = Capabilities("Local", {Feature.IMAGES: "it runs archives"}, replicas_max=1)
+
+    (refusal,) = check(replace(plan, elsewhere=(ABLE, MODEST)), local)
+
+    assert refusal.message == "Local cannot honour images for module-shop: it runs archives"
+    assert refusal.expected == "a plan without images, or computeTarget Able"
+    assert refusal.received == f"registry.test/shop/web@{TEMPLATE.artifact}"
+
+
+def test_a_startup_probe_needs_a_surface_that_asks_it_first() -> None:
+    plan = _plan(startup=HttpProbe("/"))
+    without = Capabilities("Eager", {Feature.STARTUP_PROBES: "it asks all at once"}, 1)
+
+    assert [refusal.target for refusal in check(plan, without)] == ["/components/0/probes/startup"]
+
+
+@pytest.mark.parametrize(
+    ("probe", "wrong"),
+    [
+        pytest.param(HttpProbe("/", period_s=0.5), "multiples of 1 s", id="half-a-second"),
+        pytest.param(HttpProbe("/", success_threshold=2), "must be 1", id="two-successes"),
+    ],
+)
+def test_what_a_surface_cannot_time_or_count_is_refused(probe: HttpProbe, wrong: str) -> None:
+    strict = replace(ABLE, probe_step_s=1.0, passes_at_once=frozenset({"liveness"}))
+
+    (refusal,) = check(_plan(liveness=probe), strict)
+
+    assert wrong in refusal.message
+    assert check(_plan(liveness=probe), ABLE) == ()
+
+
+def test_a_data_folder_that_a_surface_does_not_give_is_not_there() -> None:
+    plan = _plan(data=("orders",), command=("serve", "$RUNTIME_DATA_ORDERS"))
+    without = Capabilities("Stateless", {Feature.DATA_FOLDERS: "its disks end with it"}, 1)
+
+    (refusal,) = check(plan, without)
+
+    assert (refusal.code, refusal.target) == ("DataMissing", "/components/0/command/1")
+    assert "its disks end with it" in refusal.message
+    assert check(plan, ABLE) == ()
 
 
 def test_a_need_that_no_spec_shows_is_checked_too() -> None:
@@ -92,13 +158,15 @@ def test_every_refusal_is_listed() -> None:
         pytest.param(HttpProbe("/"), None, "no port", id="nothing-to-ask"),
         pytest.param(HttpProbe("/", period_s=0), 80, "above 0", id="no-period"),
         pytest.param(HttpProbe("/", success_threshold=0), 80, "at least 1", id="no-threshold"),
+        pytest.param(CommandProbe(()), 80, "no command", id="nothing-to-run"),
+        pytest.param(TcpProbe(), None, "no port", id="nothing-to-connect-to"),
     ],
 )
-def test_a_probe_that_cannot_run_is_refused(probe: HttpProbe, port: int | None, wrong: str) -> None:
+def test_a_probe_that_cannot_run_is_refused(probe: Probe, port: int | None, wrong: str) -> None:
     (refusal,) = check(_plan(liveness=probe, port=port), ABLE)
 
     assert wrong in refusal.message
-    assert json.loads(refusal.received or "")["path"] == "/"
+    assert json.loads(refusal.received or "")["timeout_s"] == 5
 
 
 def test_one_prefix_of_the_public_port_has_one_component() -> None:

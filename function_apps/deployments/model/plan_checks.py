@@ -23,7 +23,6 @@ from shared.contracts.strategies import (
 from shared.contracts.values import (
     ComputeTargetKind,
     ModuleId,
-    ProbeKind,
     TenantId,
 )
 from shared.kernel.errors import Violation
@@ -197,23 +196,12 @@ def _components(command: Deploy, context: PlanContext) -> Iterator[Violation]:
 
 def _probes(component: Component, at: str) -> Iterator[Violation]:
     probes = component.probes
-    if probes.startup is not None:
-        yield Violation(
-            "StartupProbeNotSupported",
-            f"{at}/probes/startup",
-            "startup probes are not supported yet: readiness decides on traffic",
-            "readiness and liveness",
-            "startup",
-        )
-    for name, probe in (("readiness", probes.readiness), ("liveness", probes.liveness)):
-        if probe is not None and probe.kind is not ProbeKind.HTTP:
-            yield Violation(
-                "ProbeNotSupported",
-                f"{at}/probes/{name}/kind",
-                f"{probe.kind} probes are not supported yet",
-                "http",
-                probe.kind,
-            )
+    named = (
+        ("startup", probes.startup),
+        ("readiness", probes.readiness),
+        ("liveness", probes.liveness),
+    )
+    for name, probe in named:
         if probe is not None and probe.port not in {None, component.port}:
             yield Violation(
                 "ProbeNotSupported",
@@ -264,4 +252,10 @@ def _surfaces(
     )
     weights = tuple(step.weight for step in steps) or (100,)
     for kind, specs in by_surface.items():
-        yield from check(SurfacePlan(specs, weights), context.capabilities[kind])
+        elsewhere = tuple(
+            capabilities
+            for other, capabilities in context.capabilities.items()
+            if other != kind and other in environment.targets
+        )
+        surface_plan = SurfacePlan(specs, weights, elsewhere=elsewhere)
+        yield from check(surface_plan, context.capabilities[kind])

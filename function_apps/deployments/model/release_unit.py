@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import CONFIGURATION, SCALING, SECRET
@@ -18,17 +18,21 @@ from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.values import (
     EnvironmentId,
     Probe,
+    ProbeKind,
     Reason,
     TenantId,
 )
 from shared.kernel.ids import module_key, parse_id, service_id
 from shared.surfaces.spec import (
+    CommandProbe,
     HttpProbe,
     ReleaseQuestion,
     Resources,
     RevisionSpec,
     SurfaceComponent,
+    TcpProbe,
 )
+from shared.surfaces.spec import Probe as SurfaceProbe
 
 PROBE_PERIOD: Final = timedelta(seconds=1)
 """Of the surface's own probes, which decide on traffic, where the component does not say."""
@@ -172,6 +176,7 @@ def to_revision_spec(
         replicas=component.replicas,
         readiness=_probe(component.probes.readiness),
         liveness=_probe(component.probes.liveness),
+        startup=_probe(component.probes.startup),
         resources=Resources(
             memory_mb=component.resources.memory_mib,
             cpu=component.resources.cpu,
@@ -188,14 +193,20 @@ def to_revision_spec(
     )
 
 
-def _probe(probe: Probe | None) -> HttpProbe | None:
+def _probe(probe: Probe | None) -> SurfaceProbe | None:
     if probe is None:
         return None
-    return HttpProbe(
-        probe.path,
-        period_s=(probe.period or PROBE_PERIOD).total_seconds(),
-        timeout_s=probe.timeout.total_seconds(),
-        initial_delay_s=probe.initial_delay.total_seconds(),
-        failure_threshold=probe.failure_threshold,
-        success_threshold=probe.success_threshold,
-    )
+    how: dict[str, Any] = {
+        "period_s": (probe.period or PROBE_PERIOD).total_seconds(),
+        "timeout_s": probe.timeout.total_seconds(),
+        "initial_delay_s": probe.initial_delay.total_seconds(),
+        "failure_threshold": probe.failure_threshold,
+        "success_threshold": probe.success_threshold,
+    }
+    match probe.kind:
+        case ProbeKind.HTTP:
+            return HttpProbe(probe.path, **how)
+        case ProbeKind.TCP:
+            return TcpProbe(**how)
+        case ProbeKind.COMMAND:
+            return CommandProbe(probe.command, **how)

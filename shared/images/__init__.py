@@ -1,0 +1,1 @@
+"""Container images: references, registries, signatures, and how an image is built and pushed."""

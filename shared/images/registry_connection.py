@@ -1,0 +1,175 @@
+"""One exchange with a registry over HTTP: to a checked address, bounded, redirects not followed.
+
+A host is resolved once, by the guard of probes, and the request goes to the address that was
+checked. Plain http is spoken to registries of this machine only.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from shared.images.reference import is_loopback
+from shared.kernel.errors import Unavailable
+from shared.kernel.trust import trusting, untrusted_in
+from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
+from shared.probing.guard import (
+    Forbidden,
+    Network,
+    Resolve,
+    resolve_by_system,
+    resolve_destination,
+)
+
+if TYPE_CHECKING:
+    import aiohttp
+
+AWAY_RETRY_S: Final = 5.0
+LOOPBACK: Final[Sequence[Network]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+CHUNK: Final = 1 << 20
+_ALIASES: Final = {"docker.io": "registry-1.docker.io"}
+"""Where a registry answers that has another name in references."""
+_WHY: Final[Mapping[type[BaseException], str]] = {
+    BodyTooLong: "its answer is longer than it may be",
+    Forbidden: "its address is one that may not be asked",
+    TimeoutError: "no answer in time",
+    socket.gaierror: "its name has no address",
+    ConnectionRefusedError: "nothing listens there",
+}
+
+
+async def _ipv4_first(host: str) -> Sequence[str]:
+    """Return the addresses of *host*: the first is asked, and `localhost` is two on most machines.
+
+    Registries of this machine, and private endpoints, listen by IPv4.
+    """
+    return sorted(await resolve_by_system(host), key=lambda address: ":" in address)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a registry; names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    challenges: Sequence[str] = ()
+    """Of `WWW-Authenticate`, which may come more than once."""
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class RegistryConnection:
+    """Sends requests to registries.
+
+    `networks` are private ranges that a registry may be in; `plain_loopback` takes http from this
+    machine, as the local profile does; `ca_file` has authorities to trust besides the machine's.
+    """
+
+    networks: Sequence[Network] = ()
+    plain_loopback: bool = False
+    ca_file: Path | None = None
+    resolve: Resolve = _ipv4_first
+    _trust: list[ssl.SSLContext] = field(default_factory=list, repr=False)
+    """What `ca_file` says, once it was read."""
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        at_most: int,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """Return the answer to one request; its body has at most *at_most* bytes.
+
+        Raises:
+            Unavailable: no answer, none from where it may be asked, or a longer one.
+        """
+        async with self.open(method, url, headers=headers, body=body) as answer:
+            content = b"" if method == "HEAD" else await read_bounded(answer, at_most=at_most)
+            return answer_of(answer, content)
+
+    @asynccontextmanager
+    async def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> "AsyncIterator[aiohttp.ClientResponse]":
+        """Give the answer to one request, its body not read yet. Raises Unavailable."""
+        import aiohttp  # noqa: PLC0415  slow to import, and only who asks a registry needs it
+        from yarl import URL  # noqa: PLC0415
+
+        host = urlsplit(url).netloc[:255]
+        allowed = (*self.networks, *(LOOPBACK if self.plain_loopback else ()))
+        try:
+            destination = await resolve_destination(
+                url, owned=allowed, named=allowed, resolve=self.resolve
+            )
+            async with (
+                aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(
+                        force_close=True, ssl=await self._context() or True
+                    ),
+                    trust_env=False,
+                    auto_decompress=False,
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                ) as session,
+                session.request(
+                    method,
+                    URL(destination.url, encoded=True),
+                    headers={**PLAIN, **(headers or {}), "Host": destination.host_header},
+                    data=body,
+                    server_hostname=destination.server_name,
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                yield answer
+        except (OSError, Forbidden, ValueError, aiohttp.ClientError) as problem:
+            raise away(host, problem) from problem
+
+    async def _context(self) -> ssl.SSLContext | None:
+        if self.ca_file is None:
+            return None
+        if not self._trust:
+            # Reads files: beside the loop.
+            self._trust.append(await asyncio.to_thread(trusting, self.ca_file))
+        return self._trust[0]
+
+
+def origin_of(registry: str) -> str:
+    """Return scheme and host at which *registry* answers."""
+    scheme = "http" if is_loopback(registry) else "https"
+    return f"{scheme}://{_ALIASES.get(registry, registry)}"
+
+
+def answer_of(answer: "aiohttp.ClientResponse", content: bytes) -> Answer:
+    """Return *answer* with its body, *content*."""
+    return Answer(
+        answer.status,
+        {name.lower(): value for name, value in answer.headers.items()},
+        tuple(answer.headers.getall("WWW-Authenticate", ())),
+        content,
+    )
+
+
+def away(registry: str, problem: BaseException) -> Unavailable:
+    """Return the error of a registry that has no answer because of *problem*."""
+    os_error = getattr(problem, "os_error", problem)
+    why = next(
+        (words for kind, words in _WHY.items() if isinstance(os_error, kind)),
+        type(problem).__name__,
+    )
+    return Unavailable(
+        f"the registry {registry} is away: {why}{untrusted_in(problem)}",
+        retry_after_s=AWAY_RETRY_S,
+    )

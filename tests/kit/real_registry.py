@@ -1,0 +1,75 @@
+"""A real registry of images on this machine: the one of go-containerregistry's `crane`.
+
+`CRANE` names the program; else it is unpacked from the binaries that lie beside the clone.
+"""
+
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from threading import Thread
+from typing import Final
+
+import pytest
+
+from cli.state_folder import REPOSITORY
+from shared.connections.loopback_ports import free_port
+from shared.kernel.entropy import SystemEntropy
+
+_BESIDE: Final = REPOSITORY.parent / "shared" / "bin" / "node-runtime.tar.xz"
+
+
+@cache
+def crane() -> str:
+    """Return the path of the program; skip the test where this machine has none."""
+    named = os.environ.get("CRANE") or shutil.which("crane")
+    if named:
+        return named
+    if not _BESIDE.is_file():
+        pytest.skip("this machine has no crane: CRANE names the program")
+    folder = Path(tempfile.gettempdir()) / f"crane-{os.getuid()}-{_BESIDE.stat().st_mtime_ns}"
+    program = folder / "crane"
+    if not program.is_file():
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as draft, tarfile.open(_BESIDE) as archive:
+            member = next(each for each in archive if Path(each.name).name == "crane")
+            member.name = "crane"
+            archive.extract(member, draft, filter="data")
+            (Path(draft) / "crane").rename(program)
+    return str(program)
+
+
+@contextmanager
+def registry_on_loopback() -> Iterator[str]:
+    """Serve an empty registry; give its host and port."""
+    address = f"127.0.0.1:{free_port(SystemEntropy())}"
+    with subprocess.Popen(
+        [crane(), "registry", "serve", "--address", address],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr is not None
+        # It logs each request, and would stand still once nobody reads.
+        reader = Thread(target=process.stderr.read)
+        try:
+            first = process.stderr.readline()
+            assert b"serving" in first, first
+            reader.start()
+            yield address
+        finally:
+            process.kill()
+            if reader.ident is not None:
+                reader.join()
+
+
+def crane_says(*words: str) -> str:
+    """Return what `crane` with *words* prints."""
+    return subprocess.run(
+        [crane(), *words], check=True, capture_output=True, text=True, timeout=60
+    ).stdout.strip()
