@@ -8,7 +8,13 @@ import pytest
 from tests.kit.managed_aks import ManagedAks, managed_aks
 
 
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The keys of identities and of the authority, which take long to make."""
+    return tmp_path_factory.mktemp("keys")
+
+
 @pytest.fixture
-async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ManagedAks]:
-    async with managed_aks(tmp_path, monkeypatch) as served:
+async def cluster(keys: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ManagedAks]:
+    async with managed_aks(keys, monkeypatch) as served:
         yield served

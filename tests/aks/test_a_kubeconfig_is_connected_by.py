@@ -73,6 +73,8 @@ async def test_by_a_token(cluster: FileCluster) -> None:
 
     assert await cluster.namespaces() == ["default"]
     assert cluster.api.tokens == ["Bearer first"]
+    assert cluster.access is not None
+    assert await cluster.access.managed_cluster() is None
 
 
 async def test_by_a_token_in_a_file_that_is_replaced(cluster: FileCluster) -> None:

@@ -103,8 +103,9 @@ async def test_a_cluster_is_described_with_its_pools(cluster: ManagedAks) -> Non
         ],
     }
 
-    found = await cluster.source.read()
+    found = await cluster.access.managed_cluster()
 
+    assert found is not None
     assert (found.kubernetes_version, found.is_running) == ("1.37.2", True)
     assert (found.oidc_issuer, found.has_workload_identity) == ("https://oidc.test/shop/", True)
     assert (found.network_policy, found.has_local_accounts) == ("cilium", False)
@@ -126,6 +127,25 @@ async def test_what_azure_leaves_out_is_off(cluster: ManagedAks) -> None:
     assert (found.oidc_issuer, found.network_policy, found.has_entra) == (None, None, False)
     assert (found.has_workload_identity, found.has_local_accounts) == (False, True)
     assert found.node_pools == ()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"agentPoolProfiles": {"name": "system"}},
+        {"agentPoolProfiles": [{"name": "system", "count": "many"}]},
+        {"agentPoolProfiles": [{"name": "system", "availabilityZones": 7}]},
+        {"aadProfile": "yes"},
+        {"powerState": ["Running"]},
+    ],
+)
+async def test_a_cluster_of_another_shape_is_unavailable(
+    cluster: ManagedAks, changed: dict[str, Any]
+) -> None:
+    cluster.properties |= changed
+
+    with pytest.raises(Unavailable, match="cannot be read"):
+        await cluster.access.managed_cluster()
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,10 @@ class ClusterSource(Protocol):
         """
         ...
 
+    async def read(self) -> ManagedCluster | None:
+        """Return what Azure says of it, and None of one that is not Azure's. Raises as `find`."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -87,6 +91,9 @@ class KubeconfigSource:
 
     async def find(self) -> FoundCluster:
         return await asyncio.to_thread(self._read)
+
+    async def read(self) -> None:
+        """Return nothing: Azure does not know the cluster."""
 
     async def close(self) -> None:
         """Do nothing: nothing is open."""
@@ -115,7 +122,7 @@ class AksSource:
         self._tokens = EntraTokens(credential, clock)
 
     async def read(self) -> ManagedCluster:
-        """Return the cluster with its node pools, as Azure has it now. Raises as `find`."""
+        """Return the cluster with its node pools, as Azure has it now."""
         return await self._clusters.read()
 
     async def find(self) -> FoundCluster:
@@ -164,6 +171,16 @@ class ClusterAccess:
                 await self._look_up()
             assert self._client is not None, "connected"
             return self._client
+
+    async def managed_cluster(self) -> ManagedCluster | None:
+        """Return what Azure says of the cluster now, its node pools among it.
+
+        None of a cluster that is not Azure's; its nodes say what there is.
+
+        Raises:
+            NotFound, Unavailable: as `ClusterSource.find`.
+        """
+        return await self._source.read()
 
     async def close(self) -> None:
         """Close the connections; the cluster may not be used afterwards."""
