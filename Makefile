@@ -5,6 +5,8 @@ GROUPS := local azure telemetry cloud azure-infra dev bench build uv
 RUN := .venv/bin/python
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --custom-compile-command "make lock"
 export UV_PYTHON_DOWNLOADS = never
+# Else each of the thousand programs that the tests start compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo demo-cloud test up down lint types imports unit long fuzz bench trace count package func-settings lock clean
 .DEFAULT_GOAL := help
