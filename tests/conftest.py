@@ -36,6 +36,27 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give one worker the tests that share what takes long to start.
+
+    pytest-xdist says so in a field of the tests that pytest 9.2 reads no more, see its issue 1386:
+    without this each worker starts it.
+    """
+    if getattr(config.option, "loadgroup", False):
+        for item in items:
+            if group := _group(item):
+                item._id = item.id.parse(f"{item.nodeid}@{group}")
+
+
+def _group(item: pytest.Item) -> str:
+    """Return the group that *item* is marked with, or its module where it shares a fixture."""
+    marked = {mark.args[0] for mark in item.iter_markers("xdist_group")}
+    known = getattr(item, "_fixtureinfo", None)
+    shared = known and any(each[-1].scope == "module" for each in known.name2fixturedefs.values())
+    return "_".join(sorted(marked)) or (item.nodeid.partition("::")[0] if shared else "")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
     report: pytest.TestReport = yield  # type: ignore[misc]

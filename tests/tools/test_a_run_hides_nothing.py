@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,24 @@ def test_with_processes(): pass
 @pytest.mark.long
 def test_with_patience(): pass
 """
+SHARED: Final = """
+import os
+from pathlib import Path
+
+import pytest
+
+def told(kind):
+    with Path(__file__).with_name("workers").open("a") as file:
+        file.write(kind + " " + os.environ["PYTEST_XDIST_WORKER"] + chr(10))
+
+@pytest.fixture(scope="module")
+def part(): return "part"
+@pytest.mark.parametrize("number", range(20))
+def test_with_a_part(part, number): told("part")
+@pytest.mark.parametrize("number", range(20))
+@pytest.mark.xdist_group("one")
+def test_marked(number): told("mark")
+"""
 SKIPPED: Final = """
 import pytest
 
@@ -26,19 +45,27 @@ def test_skipped(): pass
 """
 
 
-def _run(folder: Path, tests: str, **environ: str) -> str:
+def _run(folder: Path, tests: str, *options: str, **environ: str) -> str:
     shutil.copy(CONFTEST, folder)
     (folder / "test_something.py").write_text(tests)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    real\n    long\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     environ = {**os.environ, "CI": "", **environ}
     return subprocess.run(
-        command, cwd=folder, env=environ, check=False, capture_output=True, text=True
-    ).stdout
+        [*pytest, *options, folder], cwd=folder, env=environ, check=False, capture_output=True,
+        text=True,
+    ).stdout  # fmt: skip
 
 
 def test_it_says_how_many_passed_by_marker(tmp_path: Path) -> None:
     assert "passed by marker: unit 1, real 1, long 1" in _run(tmp_path, MARKED)
+
+
+def test_tests_that_share_a_part_run_on_one_worker(tmp_path: Path) -> None:
+    _run(tmp_path, SHARED, "-n", "2", "--dist", "loadgroup")
+
+    used = set((tmp_path / "workers").read_text().splitlines())
+    assert Counter(each.split()[0] for each in used) == {"part": 1, "mark": 1}
 
 
 def test_a_skip_fails_in_ci(tmp_path: Path) -> None:
