@@ -24,6 +24,8 @@ from shared.persistence.store import Partition, Upsert
 from tests.kit.cosmos import KEY, Wire, wired
 from tests.kit.cut_proxy import CutAfter, CutProxy
 from tests.kit.hosting import embedded, hosting, new_app, refusals
+from tests.kit.patience import PATIENCE_S
+from tests.kit.real_system import free_port
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.stores import HandClock
 from tests.kit.virtual_time import LoopClock
@@ -77,7 +79,7 @@ async def write(wire: Wire, *ids: str) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await LoopClock().sleep(0.02)
 
@@ -221,8 +223,7 @@ async def test_an_account_that_is_away_at_the_start_is_waited_for_and_said_once(
     @app.cosmos_db_trigger(**TRIGGER)
     async def on_change(documents: func.DocumentList) -> None: ...
 
-    async with CutProxy(1) as proxy:
-        where = f"http://127.0.0.1:{proxy.port}/"
+    where = f"http://127.0.0.1:{free_port()}/"
     async with hosting(embedded(app, values={"DB": f"AccountEndpoint={where};AccountKey={KEY}"})):
         told = f"on_change waits for Cosmos DB at {where.rstrip('/')} (DB): Cosmos DB cannot be"
         await until(lambda: told in caplog.text)

@@ -24,6 +24,7 @@ from local_cloud.broker.topology import (
 from local_cloud.token_endpoint.server import TokenEndpoint
 from shared.messaging.broker import OutgoingMessage
 from tests.kit.hosting import embedded, hosting, new_app, refusals
+from tests.kit.patience import PATIENCE_S
 from tests.kit.secured_service_bus import secured
 from tests.kit.service_bus_wire import served
 from tests.kit.virtual_time import LoopClock
@@ -55,7 +56,7 @@ async def a_namespace() -> AsyncIterator[tuple[Broker, str]]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await LoopClock().sleep(0.02)
 

@@ -21,6 +21,7 @@ from tests.cli.small_platform import (
     answer_of,
 )
 from tests.cli.small_server import Asked, serving
+from tests.kit.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_each_line_is_shown_once_until_it_is_interrupted(form: str) -> None:
             try:
                 shown = [following.stdout.readline().strip() for _ in range(3)]
                 following.send_signal(signal.SIGINT)
-                rest, _ = following.communicate(timeout=30)
+                rest, _ = following.communicate(timeout=PATIENCE_S)
             finally:
                 following.kill()
 

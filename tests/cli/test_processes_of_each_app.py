@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import psutil
 import pytest
@@ -18,9 +18,9 @@ from cli.cloud_process import find_cloud, stop_cloud
 from cli.host_process import INSTANCES, find_host, pause, stop_host, stop_workloads
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from shared.kernel.clock import SystemClock
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("processes")]
-WITHIN_S: Final = 60.0
 
 
 def run(folder: StateFolder, line: str) -> tuple[int, Any]:
@@ -54,7 +54,7 @@ def instances(folder: StateFolder) -> Sequence[Mapping[str, Any]]:
     host = find_host(folder)
     assert host is not None
     clock = SystemClock()
-    give_up_at_s = clock.monotonic_s() + WITHIN_S
+    give_up_at_s = clock.monotonic_s() + PATIENCE_S
     with closing(Client(host.url, None)) as client:
         while True:
             listed: Sequence[Mapping[str, Any]] = client.get(INSTANCES).body["value"]
@@ -71,8 +71,8 @@ def kill(pids: Sequence[int]) -> None:
 
 def wait_until_ended(pids: Sequence[int]) -> list[int]:
     """Return those of *pids* that still run in the end."""
-    found = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
-    _, alive = psutil.wait_procs(found, timeout=WITHIN_S)
+    found = [each for each in psutil.process_iter() if each.pid in pids]
+    _, alive = psutil.wait_procs(found, timeout=PATIENCE_S)
     return [process.pid for process in alive]
 
 

@@ -15,6 +15,7 @@ from cli.demo.proxy_counters import ProxyCounters
 from cli.demo.sandbox import Sandbox
 from shared.kernel.clock import SystemClock
 from tests.cli.small_server import serving
+from tests.kit.patience import PATIENCE_S
 from tests.kit.virtual_time import EPOCH
 
 
@@ -22,7 +23,7 @@ async def _send(url: str, count: int) -> list[dict[str, Any]]:
     out = io.StringIO()
     generator = LoadGenerator(parse_endpoint(f"{url}/-/versions.json"), 400, out, SystemClock())
     running = asyncio.create_task(generator.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while out.getvalue().count("\n") < count:
             await SystemClock().sleep(0.005)
     generator.is_stopping.set()

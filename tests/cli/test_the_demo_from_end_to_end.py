@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from cli.state_folder import REPOSITORY
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("demo")]
 ENDS_WITHIN_S = 360
@@ -55,9 +56,10 @@ def _start(state: Path, output: Path, *options: str) -> subprocess.Popen[bytes]:
 def _left(state: Path) -> list[str]:
     """Return what still runs in or for *state*."""
     running = []
-    for process in psutil.process_iter(["cmdline", "cwd"]):
+    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
         words = [*(process.info["cmdline"] or []), process.info["cwd"] or ""]
-        if process.status() != psutil.STATUS_ZOMBIE and any(str(state) in word for word in words):
+        is_ended = process.info["status"] == psutil.STATUS_ZOMBIE
+        if not is_ended and any(str(state) in word for word in words):
             running.append(" ".join(words)[:200])
     return running
 
@@ -82,7 +84,7 @@ def test_the_whole_scenario_runs_without_one_failed_request(
         code = demo.wait(ENDS_WITHIN_S)
     finally:
         demo.send_signal(signal.SIGTERM)
-        demo.wait(60)
+        demo.wait(PATIENCE_S)
     text = output.read_text(encoding="utf-8")
 
     missing = [wanted for wanted in (*SHOWN, *also_shown) if not re.search(wanted, text)]
@@ -99,7 +101,7 @@ def test_an_interruption_leaves_nothing_running(tmp_path: Path) -> None:
     _until(output, "Provisioned", demo)
 
     os.killpg(demo.pid, signal.SIGINT)
-    code = demo.wait(60)
+    code = demo.wait(PATIENCE_S)
 
     assert code == 130
     assert "nothing is left running" in output.read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from cli.exit_codes import ExitCode
 from cli.main import main
 from cli.state_folder import REPOSITORY
 from tests.cli.small_platform import SERVICE, RuntimeCtl
+from tests.kit.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_a_shell_is_told_the_words_of_an_option() -> None:
 
     ran = subprocess.run(
         [str(Path(sys.executable).parent / "runtimectl")],
-        env=environ, capture_output=True, text=True, check=True, timeout=30,
+        env=environ, capture_output=True, text=True, check=True, timeout=PATIENCE_S,
     )  # fmt: skip
 
     assert ran.stdout.split() == ["RollingOut", "RollingBack", "RolledBack"]

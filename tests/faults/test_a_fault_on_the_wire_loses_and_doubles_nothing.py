@@ -16,6 +16,7 @@ from tests.faults.inputs import Row
 from tests.faults.table import INPUTS, routes
 from tests.faults.wire_runs import End, WireRun
 from tests.kit.costs import SERVICES
+from tests.kit.patience import PATIENCE_S
 from tests.kit.virtual_time import run_virtual
 from tests.kit.wire_app import wired
 
@@ -26,7 +27,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:(?i)unclosed:ResourceWarning"),
 ]
 EVERY: Final = 1
-WITHIN_S: Final = 60.0
 OF_A_SAMPLE: Final = 23
 """So many times fewer places than all; coprime to the kinds of faults, so that each is met."""
 
@@ -83,7 +83,7 @@ def wrong_ends(service: str, folder: Path, *, every: int) -> dict[str, object]:
 async def differences(expected: End, end: Callable[[], Awaitable[End]]) -> Sequence[str]:
     """Return what differs in *end*, or how it failed: all failures are listed together."""
     try:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(PATIENCE_S):
             return [*expected.differences(await end())]
     except Exception as problem:  # noqa: BLE001
         return [repr(problem)]

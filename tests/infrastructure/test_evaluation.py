@@ -16,6 +16,7 @@ from shared.infrastructure.port import StackName
 from shared.kernel.errors import PlanRefused, Unavailable, Violation
 from tests.infrastructure.installations import EVALUATOR, STACK, inputs
 from tests.kit.memory_engine import local_graph
+from tests.kit.patience import PATIENCE_S
 from tests.kit.virtual_time import LoopClock
 
 pytestmark = pytest.mark.real
@@ -176,7 +177,7 @@ async def test_of_what_a_program_prints_the_end_is_kept() -> None:
 async def test_what_a_program_started_ends_with_it() -> None:
     graph = await evaluate("forking")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while is_alive(graph.outputs["pid"]):
             await LoopClock().sleep(0.01)
 

@@ -14,13 +14,13 @@ from typing import Final
 import pytest
 
 from shared.kernel.clock import SystemClock
+from tests.kit.patience import PATIENCE_S
 from tests.kit.real_system import free_port
 from tests.kit.storage_accounts import ACCOUNT, KEY, Emulator
 
 PROGRAM: Final = (
     Path(__file__).parents[2] / ".tools/azurite/node_modules/azurite/dist/src/azurite.js"
 )
-_READY_S: Final = 30.0
 _OPTIONS: Final = ("--silent", "--inMemoryPersistence", "--skipApiVersionCheck")
 
 
@@ -55,7 +55,7 @@ def started(*options: str, scheme: str = "http") -> Iterator[Emulator]:
 
 def _await_ports(process: "subprocess.Popen[bytes]", ports: Sequence[int]) -> None:
     clock = SystemClock()
-    deadline_s = clock.monotonic_s() + _READY_S
+    deadline_s = clock.monotonic_s() + PATIENCE_S
     for port in ports:
         while True:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

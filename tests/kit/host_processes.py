@@ -11,6 +11,7 @@ from pathlib import Path
 
 from local_agent.shutdown import stop_agent
 from shared.kernel.clock import SystemClock
+from tests.kit.patience import PATIENCE_S
 
 
 class Process:
@@ -29,7 +30,7 @@ class Process:
         return found
 
     def end(self) -> int:
-        code = self.process.wait(20)
+        code = self.process.wait(PATIENCE_S)
         assert self.process.stdout is not None
         self.text += self.process.stdout.read()
         return code

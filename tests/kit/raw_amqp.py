@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 from proton import Collector, Connection, Delivery, Link, Sender, Session, Transport
 
+from tests.kit.patience import PATIENCE_S
+
 TOKEN_NODE = "$cbs"
 _READ_BYTES = 64 * 1024
 
@@ -49,7 +51,7 @@ class RawClient:
             while self.collector.peek() is not None:
                 self.collector.pop()
 
-    async def until(self, condition: Callable[[], object], within_s: float = 20) -> None:
+    async def until(self, condition: Callable[[], object], within_s: float = PATIENCE_S) -> None:
         """Talk until *condition* holds or the server has closed."""
         async with asyncio.timeout(within_s):
             await self.flush()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import psutil
 
@@ -25,9 +25,11 @@ from shared.connections import loopback_ports
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
+from tests.kit.patience import PATIENCE_S
 
 REPOSITORY = Path(__file__).parents[2]
 ALIVE = "/v1/platform/environments/alive"
+_ANSWER_S: Final = 30.0
 
 
 def free_port() -> int:
@@ -87,7 +89,7 @@ class RealSystem:
         """Ask the host to stop; return its exit code."""
         assert self._host is not None
         self._host.terminate()
-        return self._host.wait(30)
+        return self._host.wait(PATIENCE_S)
 
     def down(self) -> None:
         """Stop the host and everything that it runs, as `runtimectl down` does."""
@@ -114,7 +116,7 @@ class RealSystem:
         )
         return Client(self.url, keys.token(tenant, "ann", ("Runtime.Admin",)))
 
-    def until(self, holds: Callable[[], Any], within_s: float = 60.0) -> Any:
+    def until(self, holds: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
         """Return the first true result of *holds*, over restarts of the host, or fail."""
         give_up_at = time.monotonic() + within_s
         while True:
@@ -152,7 +154,7 @@ def real_system(state: Path, *apps: Path) -> Iterator[RealSystem]:
 class SteadyClient:
     """Sends so many requests a second over kept connections; asks for nothing twice.
 
-    `failed` says how each request ended that got no answer within five seconds, or a 5xx.
+    `failed` says how each request ended that got no answer within `_ANSWER_S`, or a 5xx.
     """
 
     def __init__(self, url: str, *, rate: float, threads: int = 4) -> None:
@@ -176,7 +178,7 @@ class SteadyClient:
             thread.join()
 
     def _send(self) -> None:
-        with closing(http.client.HTTPConnection(*self._address, timeout=5)) as connection:
+        with closing(http.client.HTTPConnection(*self._address, timeout=_ANSWER_S)) as connection:
             self._send_over(connection)
 
     def _send_over(self, connection: http.client.HTTPConnection) -> None:

@@ -1,7 +1,6 @@
 """`python -m local_host` as a process: what it prints, how it ends."""
 
 import re
-import shutil
 import signal
 import socket
 import time
@@ -13,6 +12,8 @@ from textwrap import dedent
 import pytest
 
 from tests.kit.host_processes import started
+from tests.kit.patience import PATIENCE_S
+from tests.kit.removal import remove_in_use
 from tests.kit.small_disk import make_read_only, small_disk
 
 pytestmark = pytest.mark.real
@@ -95,7 +96,7 @@ def test_a_state_folder_that_is_read_only_is_said_with_the_way_out(folder: Path)
 
 
 def remove(state: Path) -> None:
-    shutil.rmtree(state)
+    remove_in_use(state)
 
 
 def replace(state: Path) -> None:
@@ -118,12 +119,10 @@ def test_a_host_whose_state_folder_goes_says_so_and_ends(
         (state / "notes").write_text("what others put there is no harm")
         with urllib.request.urlopen(f"{base}/api/hello") as answer:
             assert answer.read() == b"hello"
-        began = time.monotonic()
 
         harm(state)
 
         assert host.end() == 5
-        assert time.monotonic() - began < 10
         assert "was removed or replaced: this host ends" in host.text
         assert "Traceback" not in host.text
         assert not list(state.glob("*")), "a host that ends makes nothing anew"
@@ -154,7 +153,7 @@ def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
             host.process.send_signal(signal.SIGINT)
 
             assert host.end() == 130
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 30
 
 
 def test_a_taken_port_is_said_with_the_way_out(folder: Path) -> None:
@@ -232,7 +231,9 @@ def test_an_app_is_told_under_which_name_it_is_reached(tmp_path: Path) -> None:
     (tmp_path / "host.json").write_text('{"version": "2.0"}')
     with started(tmp_path, "--port", "0", state=tmp_path / "state") as host:
         port = host.read_until(r"functions? ready on http://127.0.0.1:(\d+)").group(1)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/name", timeout=5) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}/api/name", timeout=PATIENCE_S
+        ) as answer:
             assert answer.read().decode() == f"127.0.0.1:{port}"
 
 

@@ -13,6 +13,7 @@ from shared.kernel.errors import NotFound, Unavailable
 from shared.messaging.dead_letters import RENEWED_FOR_S, DeadLetter, DeadLetters
 from shared.messaging.service_bus_connection import ServiceBusConnection
 from shared.messaging.service_bus_dead_letters import ServiceBusDeadLetters
+from tests.kit.patience import PATIENCE_S
 from tests.kit.service_bus import bodies, deliveries, message
 from tests.kit.service_bus_wire import ServedBroker, served
 
@@ -125,7 +126,7 @@ async def test_one_that_was_handled_and_not_removed_is_given_again_under_its_id(
         with pytest.raises(Unavailable):
             await letters.replay(ALL, letter.sequence_number, handled_too_late)
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while not await letters.replay(ALL, letter.sequence_number, service):
                 await bus.clock.sleep(0.05)
         assert [each.message_id for each in service.given] == ["id-a", "id-a"]

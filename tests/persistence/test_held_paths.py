@@ -9,6 +9,7 @@ import pytest
 from shared.kernel.clock import SystemClock
 from shared.persistence import held_paths
 from shared.persistence.held_paths import first_removed
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = pytest.mark.real
 
@@ -46,7 +47,7 @@ async def test_a_folder_that_is_not_the_one_it_was_is_removed(
 
     change(folder)
 
-    assert await asyncio.wait_for(waiting, 5) == folder
+    assert await asyncio.wait_for(waiting, PATIENCE_S) == folder
 
 
 async def test_a_path_that_is_not_there_is_removed_at_once(tmp_path: Path) -> None:

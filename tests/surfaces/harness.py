@@ -15,7 +15,7 @@ from shared.kernel.ids import (
     environment_id,
     environment_key,
 )
-from shared.kernel.observation import Absent, Present, Reading
+from shared.kernel.observation import Absent, Present
 from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.port import Sites, Surface
 from shared.surfaces.spec import (
@@ -25,6 +25,7 @@ from shared.surfaces.spec import (
     SiteSpec,
     SurfaceComponent,
 )
+from tests.kit.patience import PATIENCE_S
 
 ACME = TenantId("acme")
 ENVIRONMENT: EnvironmentId = environment_id(environment_key(ACME, ProjectId("proj-shop"), "test"))
@@ -71,22 +72,19 @@ class SurfaceHarness:
         self, holds: Callable[[LiveComponent], bool], component: SurfaceComponent = SHOP
     ) -> LiveComponent:
         """Return the first observation for which *holds*; the last one is in the failure."""
-        reading: Reading[LiveComponent] = Absent()
-        for _ in range(400):
+        give_up_at_s = self.clock.monotonic_s() + PATIENCE_S
+        while True:
             reading = await self.surface.observe(component)
             if isinstance(reading, Present) and holds(reading.value):
                 return reading.value
+            assert self.clock.monotonic_s() < give_up_at_s, f"never came: last reading {reading}"
             await self.clock.sleep(0.05)
-        raise AssertionError(f"never came: last reading {reading}")
 
     async def until_gone(self, component: SurfaceComponent = SHOP) -> None:
-        reading: Reading[LiveComponent] = Absent()
-        for _ in range(400):
-            reading = await self.surface.observe(component)
-            if isinstance(reading, Absent):
-                return
+        give_up_at_s = self.clock.monotonic_s() + PATIENCE_S
+        while not isinstance(reading := await self.surface.observe(component), Absent):
+            assert self.clock.monotonic_s() < give_up_at_s, f"never went: last reading {reading}"
             await self.clock.sleep(0.05)
-        raise AssertionError(f"never went: last reading {reading}")
 
     async def serve(self, *specs: RevisionSpec, weights: dict[int, int] | None = None) -> None:
         """Apply *specs*, wait until all are ready, and give them *weights*."""

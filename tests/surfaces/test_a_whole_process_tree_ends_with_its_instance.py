@@ -15,6 +15,7 @@ from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import sandbox_order
 from local_agent.wheel_installer import base_python
 from shared.kernel.entropy import SystemEntropy
+from tests.kit.patience import PATIENCE_S
 from tests.surfaces.accounts import Account, account
 
 pytestmark = [
@@ -52,8 +53,8 @@ def platform(request: pytest.FixtureRequest) -> Iterator[Account]:
         yield opened
 
 
-def _left(marker: str) -> list[int]:
-    return [p.pid for p in psutil.process_iter(["cmdline"]) if marker in (p.info["cmdline"] or [])]
+def _left(marker: str) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter(["cmdline"]) if marker in (p.info["cmdline"] or [])]
 
 
 @pytest.mark.parametrize("held", HELD.values(), ids=HELD)
@@ -167,7 +168,7 @@ def test_processes_are_searched_only_where_the_kernel_leaves_some(
 
 def _until_gone(marker: str) -> bool:
     """Return whether they end by themselves; the kernel does it after the shim was reaped."""
-    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in _left(marker)], timeout=10)
+    _, alive = psutil.wait_procs(_left(marker), timeout=PATIENCE_S)
     return not alive
 
 

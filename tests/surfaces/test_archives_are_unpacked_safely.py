@@ -18,6 +18,7 @@ from shared.kernel.ids import TenantId
 from shared.surfaces.archives import ENTRIES_MAX, extract, refuse_unsafe_archive
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
+from tests.kit.patience import PATIENCE_S
 from tests.surfaces.harness import ACME
 from tests.surfaces.local_process_harness import FolderBlobs, upload, zipped
 
@@ -207,7 +208,7 @@ async def test_slow_archives_of_one_tenant_stop_nobody_else(tmp_path: Path) -> N
         while not blobs.fetched:
             await SystemClock().sleep(0.01)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await artifacts.prepare(upload(blobs, zipped({"b.py": "1"})), TenantId("globex"))
             await asyncio.to_thread((tmp_path / "touched").touch)
 

@@ -16,6 +16,7 @@ from shared.kernel.errors import Invalid
 from shared.kernel.ids import ProjectId, environment_id, environment_key
 from shared.kernel.observation import Present
 from shared.surfaces.errors import DataMissing
+from tests.kit.patience import PATIENCE_S
 from tests.surfaces.harness import ACME, ENVIRONMENT, SHOP, SITE, TEMPLATE, SurfaceHarness, fence
 from tests.surfaces.local_process_harness import local_process_harness
 
@@ -53,7 +54,7 @@ async def environ(harness: SurfaceHarness) -> dict[str, str]:
 
 
 def _environ_at(url: str) -> dict[str, str]:
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
         told: dict[str, str] = json.load(answer)["environ"]
     return told
 

@@ -49,7 +49,7 @@ class Client:
             await SystemClock().sleep(0.02)
 
     async def run(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=5)
+        timeout = aiohttp.ClientTimeout(total=30)
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             asyncio.TaskGroup() as requests,

@@ -39,6 +39,7 @@ from shared.surfaces.local_process import (
 )
 from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Sites, Surface
+from tests.kit.patience import PATIENCE_S
 from tests.surfaces.harness import SHOP, fence
 from tests.surfaces.local_process_harness import agent_harness
 
@@ -109,7 +110,7 @@ async def test_a_folder_has_one_agent(tmp_path: Path) -> None:
         second = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "local_agent", "--state", str(tmp_path)],
-            capture_output=True, text=True, check=False, timeout=30,
+            capture_output=True, text=True, check=False, timeout=PATIENCE_S,
         )  # fmt: skip
 
         assert (second.returncode, _record(tmp_path)) == (4, first)
@@ -140,7 +141,7 @@ async def test_who_does_not_have_its_token_is_refused_before_the_body_is_read(
         head = b"POST /v1/observe HTTP/1.1\r\nHost: agent\r\nAuthorization: Bearer " + token
         writer.write(head + f"\r\nContent-Length: {CALL_BYTES_MAX}\r\n\r\n".encode())
 
-        status = await asyncio.wait_for(reader.readline(), 10)
+        status = await asyncio.wait_for(reader.readline(), PATIENCE_S)
         writer.close()
 
         assert status.split()[1] == b"401"

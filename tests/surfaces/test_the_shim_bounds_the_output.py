@@ -9,6 +9,7 @@ import pytest
 
 from cli.state_folder import REPOSITORY
 from local_agent.sandbox.output import BYTES_MAX
+from tests.kit.patience import PATIENCE_S
 from tests.surfaces.accounts import Account, account
 
 pytestmark = [
@@ -78,7 +79,7 @@ def test_a_file_that_could_not_be_changed_for_the_next_is_changed_later(
 
     subprocess.run(
         [sys.executable, "-c", RECOVERS, str(log), str(tmp_path / hindrance)],
-        cwd=REPOSITORY, check=True, timeout=60,
+        cwd=REPOSITORY, check=True, timeout=PATIENCE_S,
     )  # fmt: skip
 
     assert log.read_text().endswith("the last line")

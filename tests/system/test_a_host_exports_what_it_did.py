@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from local_host.host import DATABASE
 from tests.kit.otlp_receiver import OtlpReceiver, otlp_receiver
+from tests.kit.patience import PATIENCE_S
 from tests.kit.real_system import ALIVE, RealSystem, real_system
 
 pytestmark = pytest.mark.real
@@ -44,7 +45,9 @@ def master_key(state: Path) -> str:
 
 def fetched(system: RealSystem, path: str, **headers: str) -> tuple[int, str]:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    with closing(http.client.HTTPConnection("127.0.0.1", system.port, timeout=20)) as connection:
+    with closing(
+        http.client.HTTPConnection("127.0.0.1", system.port, timeout=PATIENCE_S)
+    ) as connection:
         connection.request("GET", path, headers=sent)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()

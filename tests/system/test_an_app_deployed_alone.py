@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.host_processes import started
+from tests.kit.patience import PATIENCE_S
 from tools.package import APPS, package
 
 pytestmark = pytest.mark.real
@@ -28,7 +29,7 @@ AZURE_SETTINGS = {
 
 def _health(port: str, app: str) -> str:
     url = f"http://127.0.0.1:{port}/v1/platform/{app.replace('_', '-')}/health"
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
         status: str = json.load(answer)["status"]
     return status
 

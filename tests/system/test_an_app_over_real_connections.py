@@ -28,12 +28,12 @@ from tests.kit.cloud_process import a_cloud
 from tests.kit.environment_events import SITE, TENANT, provisioned
 from tests.kit.host_processes import started
 from tests.kit.otlp_receiver import otlp_receiver
+from tests.kit.patience import PATIENCE_S
 from tools.package import package
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
 HEX: Final = w3c_trace_id("trace-1")
 PUBLICATION: Final = "cd" * 8
-WITHIN_S: Final = 40.0
 
 
 async def send(connection: str, message: OutgoingMessage) -> None:
@@ -86,7 +86,7 @@ async def stored(settings: Settings) -> Document:
     account = CosmosAccount(endpoint, key=key)
     store = CosmosStore(account, "runtime", "catalog")
     try:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(PATIENCE_S):
             while (found := await store.read(Partition(TENANT, SITE), "watch")) is None:
                 await SystemClock().sleep(0.1)
         return found

@@ -104,7 +104,7 @@ def release(system: RealSystem, client: Client, where: str, version: str) -> Any
 
 def ask(url: str, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
     """Return status and body of the application's answer; 0 where nothing answers."""
-    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)) as connection:
+    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
         try:
             connection.request(method, path, content)
             answer = connection.getresponse()

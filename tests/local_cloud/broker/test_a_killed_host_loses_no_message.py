@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.patience import PATIENCE_S
+
 ROOT = Path(__file__).parents[3]
 LIVES = 4
 
@@ -22,12 +24,11 @@ def lines(path: Path) -> list[str]:
 
 
 def wait_for_lines(path: Path, count: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(3000):
-        if len(lines(path)) >= count:
-            return
+    give_up_at_s = time.monotonic() + PATIENCE_S
+    while len(lines(path)) < count:
         assert process.poll() is None, "the worker ended by itself"
+        assert time.monotonic() < give_up_at_s, f"{path.name}: {len(lines(path))} of {count} lines"
         time.sleep(0.005)  # noqa: TID251  another process's progress, in real time
-    pytest.fail(f"{path.name} has {len(lines(path))} lines, expected {count}")
 
 
 @pytest.mark.real
@@ -43,7 +44,7 @@ def test_a_host_killed_while_sending_and_consuming_loses_no_acknowledged_message
             worker.kill()
             worker.wait()
 
-    assert start(tmp_path, LIVES, 0).wait(timeout=60) == 0
+    assert start(tmp_path, LIVES, 0).wait(timeout=PATIENCE_S) == 0
 
     times = Counter(lines(handled))
     assert len(lines(acknowledged)) >= LIVES * 100

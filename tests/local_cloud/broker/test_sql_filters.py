@@ -114,8 +114,8 @@ def test_what_is_no_condition_is_refused_with_the_place(condition: str, says: st
 def test_no_pattern_takes_long(pattern: str, text: str) -> None:
     properties: dict[str, Any] = {"text": text}
     message = AmqpMessage(b"", "id", application_properties=properties)
-    began = time.monotonic()
+    began_s = time.process_time()
     taken = SqlFilter(f"text LIKE '{pattern}'").matches(message)
 
     assert not taken
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began_s < 2

@@ -8,6 +8,7 @@ from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusAuthenticationError, ServiceBusError
 
 from shared.kernel.errors import Unauthenticated
+from tests.kit.patience import PATIENCE_S
 from tests.kit.service_bus import message, until
 from tests.kit.service_bus_wire import ServedBroker, ShiftedClock, served, signature
 
@@ -139,7 +140,7 @@ async def test_what_is_no_amqp_ends_its_own_connection_only(content: bytes) -> N
     async with served() as bus, bus.client() as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", bus.endpoint.port)
         writer.write(content)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while await reader.read(1000):
                 pass
         writer.close()
@@ -153,11 +154,11 @@ async def test_a_silent_client_gets_empty_frames_in_the_time_it_asked_for() -> N
     async with served() as bus:
         reader, writer = await asyncio.open_connection("127.0.0.1", bus.endpoint.port)
         writer.write(opened(bus, idle_s=1.0))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not (await reader.read(10_000)).endswith(b"\x00\x00\x00\x08\x02\x00\x00\x00"):
                 pass
         writer.close()
-        await until(lambda: not bus.endpoint.connections, 10)
+        await until(lambda: not bus.endpoint.connections)
 
 
 def test_the_event_loop_of_the_host_serves_it_too() -> None:

@@ -15,11 +15,11 @@ from local_cloud.storage_endpoint.errors import StorageRefused
 from local_cloud.storage_endpoint.transactions import transaction_of
 from shared.kernel.errors import Refused
 from shared.persistence.table_rules import checked_rows
+from tests.kit.patience import PATIENCE_S
 from tests.kit.storage_accounts import ACCOUNT, Emulator
 from tests.kit.storage_requests import Requests
 from tests.kit.storage_wire import wired_storage
 
-WITHIN_S = 5.0
 MIXED = "multipart/mixed; boundary=b1"
 ENTITY = b'{"PartitionKey":"p","RowKey":"r","n@odata.type":"Edm.Int64","n":"5","t":"x","f":0.5}'
 TRANSACTION = b"\r\n".join(
@@ -41,7 +41,7 @@ async def answer_to(port: int, sent: bytes) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(sent)
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(PATIENCE_S):
             return int((await reader.readline()).split()[1])
     finally:
         writer.close()

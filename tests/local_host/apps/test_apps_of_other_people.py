@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.kit.host_processes import Process, started
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = pytest.mark.real
 APPS = Path(__file__).parents[1] / "sample_apps"
@@ -31,7 +33,7 @@ def running(name: str, state: Path) -> Iterator[tuple[str, Process]]:
 def asked(method: str, url: str, body: Any = None) -> tuple[int, Any, dict[str, str]]:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         text = answer.read().decode()
         told = {name.lower(): value for name, value in answer.headers.items()}
     return answer.status, text, told
@@ -39,12 +41,11 @@ def asked(method: str, url: str, body: Any = None) -> tuple[int, Any, dict[str, 
 
 def until(url: str, holds: Any) -> Any:
     """Ask *url* until its JSON is as *holds* wants it."""
-    for _ in range(300):
-        said = json.loads(asked("GET", url)[1])
-        if holds(said):
-            return said
+    give_up_at_s = time.monotonic() + PATIENCE_S
+    while not holds(said := json.loads(asked("GET", url)[1])):
+        assert time.monotonic() < give_up_at_s, said
         threading.Event().wait(0.05)
-    raise AssertionError(said)
+    return said
 
 
 def test_a_request_puts_a_message_on_a_queue_whose_trigger_takes_it(tmp_path: Path) -> None:

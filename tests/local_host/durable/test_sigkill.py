@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from threading import Event, Timer
 from typing import Any
 
 import pytest
+
+from tests.kit.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
 INSTANCES = 40
@@ -76,7 +79,7 @@ def host(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def request(url: str, method: str = "GET") -> Any:
     asked = urllib.request.Request(url, method=method)
-    with urllib.request.urlopen(asked, timeout=10) as answer:
+    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
         return json.loads(answer.read())
 
 
@@ -105,9 +108,10 @@ def test_a_host_killed_again_and_again_finishes_everything_it_had_accepted(tmp_p
 
 
 def finished(base: str, instance_id: str) -> Any:
-    for _ in range(300):
+    give_up_at_s = time.monotonic() + PATIENCE_S
+    while True:
         status = request(f"{base}/runtime/webhooks/durabletask/instances/{instance_id}")
         if status["runtimeStatus"] == "Completed":
             return status
+        assert time.monotonic() < give_up_at_s, status
         Event().wait(0.05)
-    raise AssertionError(status)

@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +13,7 @@ from local_host.front_end.front_end import WAITS_S, FrontEnd, forwarding_session
 from local_host.http_trigger.http_server import HttpServer
 from local_host.model import HttpAnswer, HttpCall
 from shared.kernel.clock import SystemClock
+from tests.kit.real_system import free_port
 from tests.kit.seeded_entropy import SeededEntropy
 
 CATALOG: Final = "/v1/runtime/services"
@@ -150,7 +150,7 @@ async def test_the_instances_of_an_app_take_turns() -> None:
 async def test_an_instance_that_is_gone_is_not_noticed_while_another_one_answers() -> None:
     gone, there = Backend("catalog", done, 1), Backend("catalog", done, 2)
     async with front_end(gone, there) as front:
-        gone.port = _unused_port()
+        gone.port = free_port()
         statuses = [(await front.handle(HttpCall("POST", CATALOG))).status for _ in range(4)]
 
     assert statuses == [200] * 4
@@ -264,13 +264,6 @@ async def test_the_instances_are_listed() -> None:
 
     (listed,) = json.loads(answer.body)["value"]
     assert (listed["name"], listed["pid"], listed["isReady"]) == ("catalog-1", 7, True)
-
-
-def _unused_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

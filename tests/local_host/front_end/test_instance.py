@@ -14,10 +14,10 @@ import pytest
 from local_host.front_end.front_end import forwarding_session
 from local_host.front_end.instance import AppProcess, Instance
 from shared.kernel.clock import SystemClock
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = pytest.mark.real
 APP: Final = Path(__file__).parents[1] / "sample_apps" / "asgi"
-WITHIN_S: Final = 60.0
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ async def an_instance(folder: Path) -> AsyncIterator[Instance]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await SystemClock().sleep(0.05)
 

@@ -1,7 +1,6 @@
 """The server over real connections, and how many calls an app takes at once."""
 
 import asyncio
-import socket
 from typing import Any
 
 import aiohttp
@@ -17,6 +16,7 @@ from shared.composition.embedded import installed_host
 from shared.kernel.clock import SystemClock
 from tests.kit.hosting import embedded, hosting, new_app
 from tests.kit.http_wire import Echo, request
+from tests.kit.real_system import free_port
 from tests.kit.virtual_time import run_virtual
 
 
@@ -131,9 +131,7 @@ async def test_an_official_client_reads_what_an_app_has_stored() -> None:
 
     from shared.persistence.store import Create, Partition
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = HostSettings(cloud=CloudSettings(cosmos_port=port), environ={})
     async with hosting(embedded(new_app()), settings=settings):
         offered = installed_host()

@@ -22,6 +22,7 @@ from local_host.model import App, HttpAnswer, HttpCall
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from tests.kit.hosting import ask, embedded, header, new_app, refusals
+from tests.kit.patience import PATIENCE_S
 from tests.kit.task_hub import durable_app
 
 pytestmark = pytest.mark.real
@@ -76,13 +77,13 @@ async def shown(host: Host, path: str = f"{BASE}/instances/i") -> Any:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await SystemClock().sleep(0.02)
 
 
 async def until_finished(host: Host) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while (status := await shown(host))["runtimeStatus"] != "Completed":
             await SystemClock().sleep(0.02)
     return status

@@ -11,6 +11,7 @@ import pytest
 
 from local_host.host import Host, HostSettings
 from tests.kit.hosting import ask, embedded, hosting, new_app, refusals
+from tests.kit.patience import PATIENCE_S
 from tests.kit.virtual_time import run_virtual
 
 WHO: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
@@ -63,7 +64,7 @@ async def test_a_plain_function_runs_in_a_thread_with_the_callers_context_variab
 
 async def test_plain_functions_run_side_by_side() -> None:
     app = new_app()
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=PATIENCE_S)
 
     @app.route("x")
     def f(req: func.HttpRequest) -> str:

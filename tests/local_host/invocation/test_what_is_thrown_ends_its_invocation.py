@@ -15,6 +15,7 @@ import pytest
 from local_host.host import Host, HostSettings
 from shared.kernel.clock import SystemClock
 from tests.kit.hosting import ask, embedded, hosting, new_app
+from tests.kit.patience import PATIENCE_S
 from tests.kit.virtual_time import run_virtual
 
 
@@ -51,7 +52,7 @@ async def test_a_plain_function_that_throws_is_a_500_at_once(
         raise thrown()
 
     async with hosting(embedded(app), settings=settings) as host:
-        assert (await asyncio.wait_for(ask(host, "GET", "/x"), 10)).status == 500
+        assert (await asyncio.wait_for(ask(host, "GET", "/x"), PATIENCE_S)).status == 500
         assert (await ask(host, "GET", "/")).status == 200
 
 
@@ -64,7 +65,7 @@ async def test_a_generator_that_ends_is_a_500_at_once() -> None:
         return next(nothing)
 
     async with hosting(embedded(app), settings=IN_THREADS) as host:
-        assert (await asyncio.wait_for(ask(host, "GET", "/x"), 10)).status == 500
+        assert (await asyncio.wait_for(ask(host, "GET", "/x"), PATIENCE_S)).status == 500
 
 
 @each_thrown
