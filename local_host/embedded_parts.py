@@ -13,6 +13,7 @@ from shared.composition.settings import Settings
 from shared.contracts.metrics import MetricSource
 from shared.contracts.storage import DATABASE
 from shared.contracts.values import ComputeTargetKind
+from shared.images.port import Images
 from shared.infrastructure.port import InfrastructureEngine
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
@@ -105,6 +106,13 @@ class EmbeddedParts:
 
         identity = Identity(self.settings.client_id, takes_sign_in=self.settings.is_local)
         return open_metrics(source, self.settings, self.clock, identity, self.surfaces)
+
+    def images(self) -> Images:
+        from shared.composition.identity import Identity  # noqa: PLC0415  for the apps that ask
+        from shared.composition.images import image_registries  # noqa: PLC0415
+
+        identity = Identity(self.settings.client_id, takes_sign_in=self.settings.is_local)
+        return image_registries(self.settings, self.host.clock, identity)
 
     def engine(self) -> InfrastructureEngine:
         # Brings the providers of the local surface.

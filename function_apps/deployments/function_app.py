@@ -1,6 +1,7 @@
 """Composition root of deployments: the app from its settings and parts, and its blueprint."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import azure.durable_functions as df
 
@@ -12,6 +13,7 @@ from shared.composition.settings import EVERY_APP, Need, Settings
 from shared.contracts.health import ServiceHealth
 from shared.contracts.storage import ARTIFACTS
 from shared.contracts.values import ServiceId
+from shared.images.image_rules import read_image_rules
 from shared.web.reader import HttpReader
 
 
@@ -32,12 +34,14 @@ class HealthOverHttp:
 def build(settings: Settings, parts: Parts) -> DeploymentsApp:
     """Return the app that *settings* describe, changing every surface."""
     service = build_service("deployments", settings, parts)
+    rules = LOCAL_RULES if settings.is_local else DeploymentsRules()
     return DeploymentsApp(
         service,
         parts.surfaces(),
         parts.blobs(ARTIFACTS),
+        parts.images(),
         HealthOverHttp(HttpReader(parts.gateway(), settings.ca_file)),
-        LOCAL_RULES if settings.is_local else DeploymentsRules(),
+        replace(rules, images=read_image_rules(settings.image_rules)),
     )
 
 

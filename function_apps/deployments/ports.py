@@ -1,4 +1,4 @@
-"""The ports of deployments, and the numbers of its rules."""
+"""The ports of deployments, and its rules."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +11,8 @@ from shared.contracts.health import ServiceHealth
 from shared.contracts.promotions import LOCAL_SOAK, SoakDefaults
 from shared.contracts.strategies import LOCAL_ROLLOUT, RolloutDefaults
 from shared.contracts.values import ComputeTargetKind, ServiceId
+from shared.images.image_rules import ImageRules
+from shared.images.port import Images
 from shared.persistence.blobs import Blobs
 from shared.surfaces.port import Surface
 
@@ -31,7 +33,7 @@ class SoakVerdicts(Protocol):
 
 @dataclass(frozen=True)
 class DeploymentsRules:
-    """The numbers of the service; the local profile shortens the waits."""
+    """The numbers of the service, which the local profile shortens, and its rules of images."""
 
     rollout: RolloutDefaults = field(default_factory=RolloutDefaults)
     gate: GateDefaults = field(default_factory=GateDefaults)
@@ -50,6 +52,7 @@ class DeploymentsRules:
     observe_for_s: float = 20.0
     """One activity observes a surface for so long before the orchestration polls again."""
     observe_every_s: float = 0.25
+    images: ImageRules = field(default_factory=ImageRules)
 
 
 LOCAL_RULES: Final = DeploymentsRules(
@@ -65,10 +68,11 @@ LOCAL_RULES: Final = DeploymentsRules(
 
 @dataclass(frozen=True)
 class DeploymentsApp:
-    """The service with its surfaces, its artifacts, and whom it asks before a promotion."""
+    """The service with its surfaces, archives, images, and whom it asks before a promotion."""
 
     service: Service
     surfaces: Mapping[ComputeTargetKind, Surface]
     blobs: Blobs
+    images: Images
     verdicts: SoakVerdicts
     rules: DeploymentsRules = field(default_factory=DeploymentsRules)

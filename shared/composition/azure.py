@@ -30,6 +30,7 @@ from shared.web.authentication import KeySource
 
 if TYPE_CHECKING:
     from shared.contracts.metrics import MetricSource
+    from shared.images.port import Images
     from shared.infrastructure.port import InfrastructureEngine
     from shared.messaging.dead_letters import DeadLetters
     from shared.metrics.port import Metrics
@@ -126,6 +127,11 @@ class AzureParts:
         from shared.composition.metrics import open_metrics  # noqa: PLC0415  not every app's
 
         return open_metrics(source, self._settings, self.clock, self._identity, self.surfaces)
+
+    def images(self) -> "Images":
+        from shared.composition.images import image_registries  # noqa: PLC0415  not every app's
+
+        return image_registries(self._settings, self.clock, self._identity)
 
     def engine(self) -> "InfrastructureEngine":
         from shared.infrastructure.remote_engine import (  # noqa: PLC0415  not every app's

@@ -13,6 +13,7 @@ from shared.kernel.errors import Invalid
 if TYPE_CHECKING:  # an app imports the ports that it uses, at a cold start too
     from shared.contracts.metrics import MetricSource
     from shared.contracts.values import ComputeTargetKind
+    from shared.images.port import Images
     from shared.infrastructure.port import InfrastructureEngine
     from shared.kernel.clock import Clock
     from shared.kernel.entropy import Entropy
@@ -75,6 +76,10 @@ class Parts(Protocol):
 
     def metrics(self, source: "MetricSource") -> "Metrics":
         """Return the provider of measurements *source*."""
+        ...
+
+    def images(self) -> "Images":
+        """Return what asks the registries of container images."""
         ...
 
     def engine(self) -> "InfrastructureEngine": ...

@@ -1,4 +1,4 @@
-"""Parts whose ports to the outside record their calls: surface, metrics, engine and vault.
+"""Parts whose ports to the outside record their calls: surface, metrics, images, engine, vault.
 
 Store, messages, tables and blobs are not among them: each command has the same few calls of those,
 and its own duration says how long they took.
@@ -11,7 +11,7 @@ from shared.telemetry.outside_calls import recorded
 
 
 def recorded_parts(parts: Parts) -> Parts:
-    """Return *parts*, whose surfaces, metrics, engine and vault are recorded as parts of a span."""
+    """Return *parts*, whose surfaces, metrics, images, engine and vault are recorded in a span."""
     return cast("Parts", _RecordedParts(parts))  # the rest is *parts* itself, method for method
 
 
@@ -28,6 +28,9 @@ class _RecordedParts:
 
     def metrics(self, source: Any) -> Any:
         return recorded(self._parts.metrics(source), "metrics")
+
+    def images(self) -> Any:
+        return recorded(self._parts.images(), "images")
 
     def engine(self) -> Any:
         return recorded(self._parts.engine(), "engine")

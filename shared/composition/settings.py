@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -24,12 +23,14 @@ from pydantic import (
     field_validator,
 )
 
-from shared.composition import cluster_settings, metrics_settings
+from shared.composition import cluster_settings, image_settings, metrics_settings
 from shared.composition.cluster_settings import ClusterSettings
 from shared.composition.connection_strings import expected_instead
+from shared.composition.image_settings import ImageSettings, Networks
 from shared.composition.metrics_settings import PROMETHEUS_BASIC, MetricsSettings
 from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
+from shared.images.registries import REGISTRIES
 from shared.kernel.errors import Invalid, Unavailable, Violation
 from shared.kernel.trust import trusting
 from shared.telemetry.exporters import APPLICATION_INSIGHTS, OTLP, Exporters, headers
@@ -99,14 +100,13 @@ Identity = Literal["managedidentity"] | None
 ClientId = Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None
 Url = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$")]
 Words = Annotated[tuple[str, ...], BeforeValidator(str.split)]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(str.split)]
 Rate = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Exporter = Literal["otlp", "console", "applicationinsights", "prometheus"]
 ExporterNames = Annotated[tuple[Exporter, ...], BeforeValidator(str.split)]
 
 
-class Settings(MetricsSettings, ClusterSettings):
+class Settings(MetricsSettings, ClusterSettings, ImageSettings):
     """What an app reads. A setting below our prefixes that stands nowhere here is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -275,7 +275,9 @@ _STRINGS: Final[Mapping[str, str]] = {
     Need.BLOBS: "Storage",
 }
 """The connection string that stands for each address."""
-_SECRET: Final = frozenset({*_STRINGS.values(), _OTLP_HEADERS, _INSIGHTS, PROMETHEUS_BASIC})
+_SECRET: Final = frozenset(
+    {*_STRINGS.values(), _OTLP_HEADERS, _INSIGHTS, PROMETHEUS_BASIC, REGISTRIES}
+)
 _NAMES: Final = tuple(str(field.alias) for field in Settings.model_fields.values())
 
 
@@ -377,6 +379,7 @@ def _contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
     found = [
         *metrics_settings.contradictions(given, is_local=given.get(PROFILE) == LOCAL),
         *cluster_settings.contradictions(given),
+        *image_settings.mistakes(given, is_local=given.get(PROFILE) == LOCAL),
     ]
     for address, string in _STRINGS.items():
         if address in given and string in given:

@@ -49,7 +49,8 @@ class Component(Value):
     version: Version
     """Your text for it; `status` and the proof show it."""
     image: Image | None = None
-    """Not on one machine."""
+    """`registry/repository:tag`; its digest is asked for once, and recorded. Which ones are taken
+    the operator says: [images.md](images.md). Not on one machine."""
     artifact_digest: Digest | None = None
     """One of image and artifact is needed."""
     compute_target: ComputeTargetKind | None = None

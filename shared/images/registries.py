@@ -70,8 +70,10 @@ def read_registries(text: str, *, plain_loopback: bool = False) -> Registries:
     Raises:
         Invalid: it is none; no message has a value that was given.
     """
+    if not text.strip():
+        return Registries()
     try:
-        found = parse(_Registries, f'{{"registries":{text.strip() or "{}"}}}'.encode()).registries
+        found = parse(_Registries, f'{{"registries":{text}}}'.encode()).registries
     except Invalid as problem:
         # The place is a registry's name; what was given there may be a password.
         places = sorted(

@@ -74,6 +74,7 @@ from shared.persistence.store import (
 from shared.surfaces.spec import SiteSpec, SurfaceComponent
 from tests.kit.drive import DrivenContext, by_name, drive
 from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_images import MemoryImages
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.service import TENANT, Bench, bench
 
@@ -437,15 +438,19 @@ class Driven:
         return counted, dict(record.weights)
 
 
-def driven(*, rules: DeploymentsRules | None = None) -> Driven:
-    """Return a world without an environment, on the running loop's time."""
+def driven(*, rules: DeploymentsRules | None = None, images: MemoryImages | None = None) -> Driven:
+    """Return a world without an environment, on the running loop's time.
+
+    With *images* its surface runs those too.
+    """
     parts = bench("deployments")
     world = MemoryCluster(parts.service.clock, parts.service.entropy)
     soaked = Soaked()
     app = DeploymentsApp(
         parts.service,
-        {ComputeTargetKind.LOCAL_PROCESS: MemorySurface(world)},
+        {ComputeTargetKind.LOCAL_PROCESS: MemorySurface(world, runs_images=images is not None)},
         parts.storage.blobs(ARTIFACTS),
+        images or MemoryImages(),
         soaked,
         rules or DeploymentsRules(),
     )

@@ -49,10 +49,16 @@ async def _untouched(world: Driven) -> Any:
             id="an-artifact-that-nobody-uploaded",
         ),
         pytest.param(
-            {"artifactDigest": None, "image": "web:1"},
-            "ImageNotSupported",
+            {"artifactDigest": None, "image": "ghcr.io/team/web:1"},
+            "NotSupported",
             "/components/0/image",
-            id="an-image",
+            id="an-image-where-none-runs",
+        ),
+        pytest.param(
+            {"artifactDigest": None, "image": "web:1"},
+            "BadReference",
+            "/components/0/image",
+            id="an-image-of-no-registry",
         ),
         pytest.param(
             {"replicas": 0}, "ZeroReplicasNotSupported", "/components/0/replicas", id="no-instances"

@@ -78,11 +78,16 @@ def _reading(
 class MemorySurface:
     """One host's access to a `MemoryCluster`; it has no state of its own."""
 
-    def __init__(self, cluster: MemoryCluster) -> None:
+    def __init__(self, cluster: MemoryCluster, *, runs_images: bool = False) -> None:
         self._cluster = cluster
+        self._lacks = {
+            feature: why
+            for feature, why in _CAPABILITIES.lacks.items()
+            if feature is not Feature.IMAGES or not runs_images
+        }
 
     def capabilities(self) -> Capabilities:
-        return _CAPABILITIES
+        return replace(_CAPABILITIES, lacks=self._lacks)
 
     async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:
         site = self._cluster.sites.setdefault(spec.environment, MemorySite())

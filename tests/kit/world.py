@@ -45,6 +45,7 @@ from shared.probing.result import ProbeResult
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
+from tests.kit.memory_images import NO_IMAGES
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.mortal import (
     Fate,
@@ -208,6 +209,7 @@ class World:
                     self.services["deployments"],
                     {ComputeTargetKind.LOCAL_PROCESS: deployed},
                     self.storage.blobs(ARTIFACTS),
+                    NO_IMAGES,
                     AskedHealth(self),
                 )
             ),

@@ -25,6 +25,7 @@ from shared.contracts.values import (
     ModuleId,
     TenantId,
 )
+from shared.images.reference import BadReference, parse_reference
 from shared.kernel.errors import Violation
 from shared.surfaces.capabilities import Capabilities, SurfacePlan, check
 from shared.surfaces.spec import RevisionSpec
@@ -159,13 +160,7 @@ def _components(command: Deploy, context: PlanContext) -> Iterator[Violation]:
     for index, component in enumerate(command.components):
         at = f"/components/{index}"
         if component.image is not None:
-            yield Violation(
-                "ImageNotSupported",
-                f"{at}/image",
-                "no surface runs images yet: upload an artifact and name its digest",
-                "artifactDigest",
-                component.image,
-            )
+            yield from _reference(component.image, image_at(index))
         elif component.artifact_digest not in context.uploaded:
             yield Violation(
                 "ArtifactMissing",
@@ -183,7 +178,7 @@ def _components(command: Deploy, context: PlanContext) -> Iterator[Violation]:
                 "at least 1",
                 "0",
             )
-        if not component.command:
+        if not component.command and component.image is None:
             yield Violation(
                 "CommandMissing",
                 f"{at}/command",
@@ -192,6 +187,19 @@ def _components(command: Deploy, context: PlanContext) -> Iterator[Violation]:
                 "nothing",
             )
         yield from _probes(component, at)
+
+
+def image_at(index: int) -> str:
+    """Return the place of the image of the component *index* in the command."""
+    return f"/components/{index}/image"
+
+
+def _reference(image: str, at: str) -> Iterator[Violation]:
+    try:
+        parse_reference(image)
+    except BadReference as refused:
+        expected = "registry/repository:tag, or …@sha256:<64 hex>"
+        yield Violation(refused.code, at, refused.message, expected, image)
 
 
 def _probes(component: Component, at: str) -> Iterator[Violation]:

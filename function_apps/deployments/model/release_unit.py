@@ -22,6 +22,7 @@ from shared.contracts.values import (
     Reason,
     TenantId,
 )
+from shared.images.reference import parse_reference
 from shared.kernel.ids import module_key, parse_id, service_id
 from shared.surfaces.spec import (
     CommandProbe,
@@ -66,6 +67,7 @@ def to_released_component(
         release_revision=revision,
         component_type=component.component_type,
         version=component.version,
+        image=component.image,
         digest=component.digest,
         compute_target=kind,
         port=component.port,
@@ -128,12 +130,16 @@ def missing_parts(unit: ReleaseUnit) -> tuple[Reason, ...]:
 
 
 def requested_component(component: ReleasedComponent) -> Component:
-    """Return what has to be asked for to get *component* again, under a new revision."""
+    """Return what has to be asked for to get *component* again, under a new revision.
+
+    An image is asked for by the digest that was recorded, whatever its tag names by now.
+    """
     return Component(
         module_id=component.module_id,
         component_type=component.component_type,
         version=component.version,
-        artifact_digest=component.digest,
+        image=component.image,
+        artifact_digest=None if component.image else component.digest,
         compute_target=component.compute_target,
         replicas=component.replicas,
         command=component.command,
@@ -170,6 +176,7 @@ def to_revision_spec(
         version=component.version,
         artifact=component.digest,
         command=component.command,
+        image=parse_reference(component.image).name if component.image else None,
         environ=component.environ,
         port=component.port,
         path_prefix=component.path_prefix,

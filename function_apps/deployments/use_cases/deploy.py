@@ -14,6 +14,7 @@ from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOY, DEPLOYMENTS, ROLL_OUT, TARGETS
 from function_apps.deployments.resources import answer
+from function_apps.deployments.use_cases.pin_images import pin_images
 from function_apps.deployments.use_cases.upload_artifact import uploaded
 from shared.contracts.components import Component
 from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentPlan
@@ -41,22 +42,28 @@ async def deploy(
 
     One whose document is lost answers nobody: the release is deployed anew.
     *ask_evidence* is called, once, only when nothing answers the repeat: its answer changes with
-    time.
+    time. So does the digest of an image by tag, which tells a repeat from another release: it is
+    asked for once, before.
 
     Raises:
         CannotBePlanned: every reason why it cannot be done, with its place in the command.
         Held, QueueTaken, NaturalKeyActive, EnvironmentNotUsable, BindingRequired.
+        Unavailable: a registry of its images is away.
     """
     environment_id = command.environment_id
     ids = NewIds.draw(ctx, app.service.public_name, environment_id)
-    keys = module_queue.keys_of(command)
     evidence: SoakEvidence | None = None
     context: PlanContext | None = None
+    has_images = any(component.image is not None for component in command.components)
+    pinned = None if has_images else command
 
     async def decide(view: View) -> Decision[Json]:
-        nonlocal evidence, context
+        nonlocal evidence, context, pinned
         target = view.get(TARGETS, environment_id)
-        known = module_queue.repeated_by(command, keys, target)
+        if pinned is None:
+            pinned = await _with_digests(command, target, ctx, app)
+        keys = module_queue.keys_of(pinned)
+        known = module_queue.repeated_by(pinned, keys, target)
         if known is not None:
             deployment = await app.service.work.find(DEPLOYMENTS, known, ctx.tenant)
             if deployment is not None:
@@ -64,13 +71,28 @@ async def deploy(
         if context is None:
             # Once: while a slow answer is asked for again, other writers would come first again.
             evidence = await ask_evidence() if ask_evidence else None
-            context = await plan_context(command.components, ctx, app)
-        plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
+            context = await plan_context(pinned.components, ctx, app)
+        plan = plan_checks.plan(pinned, ctx.tenant, target, target.queue, context)
         if plan.refusals:
             raise CannotBePlanned(plan.refusals)
-        return _release(command, plan, keys, ids, target, ctx, evidence)
+        return _release(pinned, plan, keys, ids, target, ctx, evidence)
 
     return await app.service.work.change(ctx, TARGETS, environment_id, decide)
+
+
+async def _with_digests(
+    command: Deploy, target: DeploymentTarget, ctx: Context, app: DeploymentsApp
+) -> Deploy:
+    """Return *command*, which has images, with their digests.
+
+    No registry is asked about what cannot be.
+
+    Raises:
+        CannotBePlanned, Unavailable: as `deploy`.
+    """
+    context = await plan_context(command.components, ctx, app)
+    plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
+    return await pin_images(command, target, app)
 
 
 async def plan_deployment(
@@ -84,13 +106,22 @@ async def plan_deployment(
 
     Raises:
         Stale: as `deploy`.
+        Unavailable: a registry of its images is away.
     """
     environment_id = command.environment_id
     ids = NewIds.draw(ctx, app.service.public_name, environment_id)
-    keys = module_queue.keys_of(command)
     view = await app.service.work.read_for_plan(TARGETS, environment_id, ctx)
     target = view.get(TARGETS, environment_id)
     refusals: list[Reason] = []
+    context = await plan_context(command.components, ctx, app)
+    plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
+    if not plan.refusals and any(component.image for component in command.components):
+        try:
+            command = await pin_images(command, target, app)
+            plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
+        except CannotBePlanned as refused:
+            plan = replace(plan, refusals=refused.details)
+    keys = module_queue.keys_of(command)
     waits_for: str | None = None
     is_new = False
     with _listed(refusals):
@@ -99,8 +130,6 @@ async def plan_deployment(
     if is_new and ask_evidence:
         with _listed(refusals):
             await ask_evidence()
-    context = await plan_context(command.components, ctx, app)
-    plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
     refusals += [
         Reason(code=refusal.code, message=f"{refusal.target}: {refusal.message}"[:2048])
         for refusal in plan.refusals
