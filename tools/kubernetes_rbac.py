@@ -80,6 +80,7 @@ def _confinement(subject: Subject) -> Iterator[Manifest]:
         "apiVersions": ["*"],
         "operations": ["CREATE", "UPDATE", "DELETE"],
         "resources": ["*/*"],
+        "scope": "*",
     }
     validations = [
         {
@@ -104,7 +105,13 @@ def _confinement(subject: Subject) -> Iterator[Manifest]:
         **_object(admission, "ValidatingAdmissionPolicy"),
         "spec": {
             "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [everything]},
+            # With all that a server would add: it is one value to server-side apply.
+            "matchConstraints": {
+                "matchPolicy": "Equivalent",
+                "namespaceSelector": {},
+                "objectSelector": {},
+                "resourceRules": [everything],
+            },
             "matchConditions": [{"name": "by-the-platform", "expression": subject.condition}],
             "variables": variables,
             "validations": validations,

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from local_cloud.certificates import LocalCertificates
 from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Unavailable
 from shared.surfaces.aks import api_transport
 from shared.surfaces.aks.cluster_access import (
     LOOKED_UP_EVERY_S,
@@ -123,6 +124,21 @@ async def test_a_cluster_that_came_back_with_another_authority_is_found_again(
 
     assert await cluster.namespaces() == ["default"]
     assert cluster.api.tokens == ["Bearer first", "Bearer second"]
+
+
+async def test_a_file_that_is_gone_for_a_while_is_waited_for(cluster: FileCluster) -> None:
+    cluster.write({"token": "first"})
+    source = KubeconfigSource(cluster.path, None, cluster.clock)
+    cluster.access = ClusterAccess(source, cluster.clock)
+    content = cluster.path.read_text()
+    cluster.path.write_text("kind: Secret")
+
+    with pytest.raises(Unavailable, match="no kubeconfig"):
+        await cluster.namespaces()
+    cluster.path.write_text(content)
+    cluster.clock.ahead_s += 5
+
+    assert await cluster.namespaces() == ["default"]
 
 
 async def test_what_the_machine_says_of_proxies_does_not_count(

@@ -18,11 +18,11 @@ from shared.composition.parts import PartNotSupported
 from shared.composition.settings import InvalidSetting, read_settings
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
-from shared.surfaces.aks.api_transport import tls_context
 from shared.surfaces.aks.bearer_tokens import TokenFile
 from shared.surfaces.aks.cluster_access import KubeconfigSource
 from shared.surfaces.aks.cluster_errors import ClusterRefused
 from shared.surfaces.aks.kubeconfig import BYTES_MAX, UserProof, parsed_context, read_context
+from shared.surfaces.aks.tls_context import tls_context
 from tests.kit.managed_aks import AheadClock, client_pair, kubeconfig
 
 TOKEN = {"token": "s3cret"}
@@ -281,6 +281,14 @@ def test_a_wrong_kubeconfig_stops_the_start_with_its_setting(write: Write) -> No
 
     with pytest.raises(InvalidSetting, match=r"RUNTIME_KUBECONFIG: .*exec is not supported"):
         open_cluster(settings, _no_credential, SystemClock())
+
+
+def test_a_certificate_that_is_none_stops_the_start(write: Write) -> None:
+    user = {"client-certificate-data": "LQ==", "client-key-data": "LQ=="}
+    environ = {"RUNTIME_PROFILE": "local", "RUNTIME_KUBECONFIG": str(write(user))}
+
+    with pytest.raises(InvalidSetting, match="no pair in PEM"):
+        open_cluster(read_settings(environ), _no_credential, SystemClock())
 
 
 def test_without_a_cluster_the_settings_that_name_one_are_said() -> None:

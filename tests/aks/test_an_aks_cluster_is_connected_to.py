@@ -49,6 +49,21 @@ async def test_two_that_ask_at_once_share_one_connection(cluster: ManagedAks) ->
     assert len(cluster.arm.asked) == 2
 
 
+async def test_a_cluster_that_is_not_found_is_asked_for_every_few_seconds(
+    cluster: ManagedAks,
+) -> None:
+    cluster.arm.answers.append(refusal(503, "ServiceUnavailable"))
+
+    failures = await asyncio.gather(
+        *(cluster.access.client() for _ in range(20)), return_exceptions=True
+    )
+
+    assert {type(each) for each in failures} == {Unavailable}
+    assert len(cluster.arm.asked) == 1
+    cluster.clock.ahead_s += 5
+    assert await namespaces(cluster) == ["default"]
+
+
 async def test_a_token_that_is_refused_is_renewed_once(cluster: ManagedAks) -> None:
     await namespaces(cluster)
     cluster.clock.ahead_s += 60
@@ -270,6 +285,7 @@ async def test_who_throttles_is_asked_again_when_it_says(cluster: ManagedAks) ->
     assert (away.value.retry_after_s, away.value.throttled) == (17.0, True)
     assert len(cluster.arm.asked) == 1
     assert "s3cret" not in away.value.message
+    cluster.clock.ahead_s += 5
     assert await namespaces(cluster) == ["default"]
 
 
@@ -282,6 +298,7 @@ async def test_a_role_that_does_not_count_yet_is_waited_for(cluster: ManagedAks,
         await cluster.access.client()
 
     assert away.value.retry_after_s == 15.0
+    cluster.clock.ahead_s += 5
     assert await namespaces(cluster) == ["default"]
 
 
@@ -355,6 +372,7 @@ async def test_an_answer_that_cannot_be_used_is_unavailable(
 
     assert "s3cret" not in away.value.message
     cluster.arm.answers.clear()
+    cluster.clock.ahead_s += 5
     assert await namespaces(cluster) == ["default"]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Refused, Unavailable
 from shared.surfaces.aks.bearer_tokens import (
     AKS_SCOPE,
     BearerTokens,
@@ -32,6 +32,7 @@ from shared.surfaces.aks.kubeconfig import (
 )
 from shared.surfaces.aks.managed_cluster import ManagedCluster
 from shared.surfaces.aks.managed_clusters import ManagedClusters
+from shared.surfaces.aks.tls_context import tls_context
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -44,6 +45,8 @@ FIELD_MANAGER: Final = "factory-runtime"
 """Who owns the fields that the platform applies."""
 LOOKED_UP_EVERY_S: Final = 30.0
 """At most so often while the API server is lost: Azure throttles."""
+_AGAIN_S: Final = 5.0
+"""So long nobody asks again where a cluster is that was not found: many may wait for it."""
 _CONNECT_S: Final = 5.0
 _ANSWER_S: Final = 30.0
 """A page of a list of a large cluster takes seconds."""
@@ -87,10 +90,14 @@ class KubeconfigSource:
         self._path = path
         self._context = context
         self._clock = clock
-        self._read()
+        found = self._read()
+        tls_context(found.address.authority, found.proof, None)
 
     async def find(self) -> FoundCluster:
-        return await asyncio.to_thread(self._read)
+        try:
+            return await asyncio.to_thread(self._read)
+        except ClusterRefused as refused:  # it was good at the start, and may be again
+            raise Unavailable(refused.message, retry_after_s=_AGAIN_S) from refused
 
     async def read(self) -> None:
         """Return nothing: Azure does not know the cluster."""
@@ -155,6 +162,8 @@ class ClusterAccess:
         self._client: AsyncClient | None = None
         self._transport: ApiTransport | None = None
         self._looked_up_at_s = 0.0
+        self._failure: Refused | Unavailable | None = None
+        """Why it was not found, at that time."""
 
     async def client(self) -> "AsyncClient":
         """Return the client of the cluster, to be asked for at each use.
@@ -166,7 +175,7 @@ class ClusterAccess:
         """
         async with self._lock:
             if self._client is None:
-                await self._connect(await self._source.find())
+                await self._find()
             elif self._is_lost():
                 await self._look_up()
             assert self._client is not None, "connected"
@@ -188,10 +197,22 @@ class ClusterAccess:
             await self._disconnect()
             await self._source.close()
 
+    async def _find(self) -> None:
+        if self._failure is not None and self._age_s() < _AGAIN_S:
+            raise self._failure.with_traceback(None)
+        try:
+            await self._connect(await self._source.find())
+        except (Refused, Unavailable) as failure:
+            self._failure, self._looked_up_at_s = failure, self._clock.monotonic_s()
+            raise
+        self._failure = None
+
     def _is_lost(self) -> bool:
         assert self._transport is not None, "of the client"
-        age_s = self._clock.monotonic_s() - self._looked_up_at_s
-        return self._transport.is_lost and age_s >= LOOKED_UP_EVERY_S
+        return self._transport.is_lost and self._age_s() >= LOOKED_UP_EVERY_S
+
+    def _age_s(self) -> float:
+        return self._clock.monotonic_s() - self._looked_up_at_s
 
     async def _look_up(self) -> None:
         """Ask again where the cluster is. What cannot be asked now leaves the client as it is."""
@@ -227,10 +248,7 @@ def _opened(found: FoundCluster, ca_file: Path | None) -> "tuple[ApiTransport, A
     from lightkube import AsyncClient, KubeConfig  # noqa: PLC0415  heavy: where used
     from lightkube.config.models import Cluster, User  # noqa: PLC0415  heavy: where used
 
-    from shared.surfaces.aks.api_transport import (  # noqa: PLC0415  heavy: where used
-        ApiTransport,
-        tls_context,
-    )
+    from shared.surfaces.aks.api_transport import ApiTransport  # noqa: PLC0415  heavy: where used
 
     tls = tls_context(found.address.authority, found.proof, ca_file)
     transport = ApiTransport(tls, found.tokens)
