@@ -17,6 +17,7 @@ from cli.release_template import TEMPLATE
 from cli.state_folder import REPOSITORY
 from shared.contracts.components import Component, ConfigurationChoice, Hook
 from shared.contracts.deployments import Deploy
+from shared.contracts.gate_metrics import GateMetrics
 from shared.contracts.gates import Gate, GateLimits
 from shared.contracts.patterns import words_of
 from shared.contracts.releases import ReleaseQuestion
@@ -35,6 +36,7 @@ TABLES: Final[Sequence[tuple[type[BaseModel], str]]] = (
     (TrafficStep, "strategy.steps[]"),
     (Gate, "gate"),
     (GateLimits, "gate.limits"),
+    (GateMetrics, "gate.metrics"),
     (ConfigurationChoice, "configuration"),
     (Hook, "hooks[]"),
 )

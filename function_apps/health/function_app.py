@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 import azure.durable_functions as df
@@ -29,6 +30,7 @@ def build(settings: Settings, parts: Parts) -> HealthApp:
         parts.table(HEALTH_SAMPLES),
         LOCAL_RULES if settings.is_local else HealthRules(),
         reference=settings.reference_probe,
+        metrics=cache(parts.metrics),
     )
 
 

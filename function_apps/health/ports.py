@@ -1,11 +1,16 @@
 """The dependencies of health, as protocols."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
+from shared.composition.parts import PartNotSupported
 from shared.composition.service import Service
 from shared.contracts.health import LOCAL_HEALTH, HealthDefaults
+from shared.contracts.metrics import MetricSource
+from shared.metrics.port import Counters, Metrics
+from shared.metrics.surface_metrics import SurfaceMetrics
 from shared.persistence.tables import Table
 from shared.probing.result import ProbeResult
 from shared.surfaces.port import ComponentReader
@@ -34,6 +39,11 @@ class HealthRules:
 LOCAL_RULES: Final = HealthRules(probing=LOCAL_HEALTH, observe_every=timedelta(seconds=0.5))
 
 
+def no_metrics(source: MetricSource) -> Metrics:
+    """Raises PartNotSupported: there is none but the surface's own."""
+    raise PartNotSupported(f"there is no provider {source} here")
+
+
 @dataclass(frozen=True)
 class HealthApp:
     """The parts of the service; `surface` reads all surfaces of the installation.
@@ -48,3 +58,13 @@ class HealthApp:
     rules: HealthRules = field(default_factory=HealthRules)
     reference: str | None = None
     """A URL that is probed when a service fails: no answer means that the prober is cut off."""
+    metrics: Callable[[MetricSource], Metrics] = no_metrics
+    """Gives a provider of measurements, the same one each time: it knows when it may ask again.
+
+    Raises PartNotSupported where it is not set up.
+    """
+
+    @property
+    def counters(self) -> Counters:
+        """The counters of the surface's own proxy, which a gate reads without queries."""
+        return SurfaceMetrics(self.surface, self.service.clock)

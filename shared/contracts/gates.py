@@ -12,6 +12,8 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from shared.contracts.gate_metrics import GateMetrics
+from shared.contracts.metrics import QUERY_MAX, Metric, MetricSource
 from shared.contracts.shape import Command, Value
 from shared.contracts.values import (
     Count,
@@ -29,10 +31,13 @@ from shared.contracts.values import (
     Revision,
     ServiceId,
     Stage,
+    Text,
     Url,
 )
 
 Wait = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=1))]
+Metrics = Annotated[GateMetrics | None, Field(exclude_if=lambda metrics: metrics is None)]
+"""Left out where there is none, so that apps of an earlier release read the rest."""
 
 
 class Verdict(StrEnum):
@@ -90,6 +95,9 @@ class Gate(Value):
     """Whether probes are samples; by default outside prod, and for workers. Each time the gate
     looks, every instance is asked five times by its HTTP readiness probe, and each answer is a
     sample; without such a probe its readiness is one."""
+    metrics: Metrics = None
+    """Where requests, errors and latency are read; the surface's own proxy when not given. What
+    cannot be measured there is Inconclusive."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,7 @@ class EvaluateGate(Command):
     limits: GateLimits = Field(default_factory=GateLimits)
     window: Wait
     min_samples: Annotated[int, Field(ge=1, le=1_000_000)]
+    metrics: Metrics = None
     asked_at: Instant
     deadline_at: Instant
 
@@ -188,6 +197,18 @@ class Samples(Value):
     p99_ms: Milliseconds | None = None
 
 
+class Unmeasured(Value):
+    """One figure that a gate asked for and did not get, and why; it keeps the gate from Pass."""
+
+    source: MetricSource
+    metric: Metric
+    revision: Revision
+    """The release revision that it was to be a figure of."""
+    query: Annotated[str, Field(max_length=2 * QUERY_MAX)] = ""
+    """As the source was asked."""
+    cause: Text
+
+
 class GateEvidence(Value):
     """All evidence of a verdict; the same evidence gives the same verdict."""
 
@@ -203,6 +224,10 @@ class GateEvidence(Value):
     analyses: Annotated[tuple[Analysis, ...], Field(max_length=10)] = ()
     candidate: Samples = Field(default_factory=Samples)
     baseline: Samples | None = None
+    unmeasured: Annotated[
+        tuple[Unmeasured, ...], Field(max_length=6, exclude_if=lambda entries: not entries)
+    ] = ()
+    """What the source of the gate's metrics did not measure last."""
     first_bad_at: Instant | None = None
     """When the first sample beyond a limit was seen."""
     from_at: Instant

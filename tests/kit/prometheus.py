@@ -30,9 +30,9 @@ BOUNDS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 class History:
     """What is known of the hour from `began_at`; every rate is of one second.
 
-    Revision 1 and 2 of module-web serve 10 requests each, of 40 ms; of revision 2 one in 100 fails
-    until `turns_bad_at`, then one in 2. `module-ended` ends and `module-gap` is not measured for
-    five minutes, both at half-time. `odd{kind}` has what is no number.
+    Revision 1 and 2 of module-web serve 10 requests each, of 40 ms; of revision 2 one in 1,000
+    fails until `turns_bad_at`, then one in 2. `module-ended` ends and `module-gap` is not measured
+    for five minutes, both at half-time. `odd{kind}` has what is no number.
     """
 
     url: str
@@ -125,16 +125,16 @@ def _served(history: History, times: Sequence[datetime], revision: str, code: st
         bad_s = max(0.0, (t - history.turns_bad_at).total_seconds())
         failed = 0.0
         if revision == "2":
-            failed = (all_s - bad_s) * 0.1 + bad_s * 5
+            failed = (all_s - bad_s) * 0.01 + bad_s * 5
         count = failed if code == "500" else all_s * 10 - failed
         labels = f'module="module-web",revision="{revision}",code="{code}"'
-        yield f"http_requests_total{{{labels}}} {count:.1f} {t.timestamp():.0f}"
+        yield f"http_requests_total{{{labels}}} {count:.2f} {t.timestamp():.0f}"
 
 
 def _counter(labels: str, times: Sequence[datetime], history: History) -> Iterator[str]:
     for t in times:
         count = (t - history.began_at).total_seconds() * 10
-        yield f"http_requests_total{{{labels}}} {count:.1f} {t.timestamp():.0f}"
+        yield f"http_requests_total{{{labels}}} {count:.2f} {t.timestamp():.0f}"
 
 
 def _durations(history: History, times: Sequence[datetime], revision: str) -> Iterator[str]:

@@ -53,7 +53,7 @@ async def test_requests_errors_and_latency_of_a_revision_are_those_of_its_window
     assert isinstance(requests, Measured), requests
     assert requests.value == pytest.approx(3000, rel=0.01)
     assert isinstance(errors, Measured), errors
-    assert errors.value == pytest.approx(30, rel=0.05)
+    assert errors.value == pytest.approx(3, rel=0.05)
     assert isinstance(latency, Measured), latency
     assert isinstance(latency.value, Histogram)
     assert latency.value.total == pytest.approx(3000, rel=0.01)

@@ -93,6 +93,7 @@ def gate_request(
         limits=gate.limits,
         window=defaults.window if gate.window is None else gate.window,
         min_samples=gate.min_samples or defaults.min_samples,
+        metrics=gate.metrics,
         asked_at=step.asked_at,
         deadline_at=step.deadline_at,
     )

@@ -3,11 +3,12 @@
 from dataclasses import replace
 from typing import Final
 
+from function_apps.health.activities.count_versions import count_versions
 from function_apps.health.activities.inputs import GateBegun
 from function_apps.health.events import gate_completed
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import GateRecord, gate_evidence
-from function_apps.health.model.gate_samples import Counts, Observation, Progress
+from function_apps.health.model.gate_samples import Observation, Progress
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import GATES, put_gate
 from shared.contracts.gates import EvaluateGate, GateVersion, Verdict
@@ -16,12 +17,11 @@ from shared.durable.activity import ActivityContext, Step, commit_step, load_own
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
-from shared.kernel.observation import Absent, Present, Unknown
+from shared.kernel.observation import Absent, Unknown
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited
 from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.spec import SurfaceComponent
-from shared.surfaces.traffic import RevisionTraffic
 
 INSTANCES_AT_ONCE: Final = 8
 
@@ -45,7 +45,7 @@ async def observe_gate(progress: Progress, ctx: ActivityContext, app: HealthApp)
     record = await load_owned(GATES, ctx, app)
     if record.verdict is not None:
         return replace(progress, verdict=record.verdict)
-    observation = await _observe(record.gate, ctx.tenant, app)
+    observation = await _observe(record.gate, progress, ctx.tenant, app)
     return gates.judge(record.gate, progress, observation)
 
 
@@ -66,33 +66,35 @@ async def conclude_gate(progress: Progress, ctx: ActivityContext, app: HealthApp
     return await commit_step(ctx, app, GATES, decide)
 
 
-async def _observe(gate: EvaluateGate, tenant: TenantId, app: HealthApp) -> Observation:
+async def _observe(
+    gate: EvaluateGate, progress: Progress, tenant: TenantId, app: HealthApp
+) -> Observation:
     component = SurfaceComponent(
         EnvironmentId(gate.environment_id), tenant, ModuleId(gate.module_id)
     )
     live = await app.surface.observe(component)
-    traffic = await app.surface.traffic(component)
+    counts = await count_versions(gate, progress, component, app)
     at = isoformat(app.service.clock.now())
     if isinstance(live, Absent):
         return Observation(at, problem="the service is not on its surface")
     if isinstance(live, Unknown):
         return Observation(at, problem=live.reason)
-    if isinstance(traffic, Unknown):
-        return Observation(at, problem=traffic.reason)
+    if counts.problem:
+        return Observation(at, problem=counts.problem)
     probes, probe_errors = await _probe(gate, live.value, app)
-    sample = traffic.value if isinstance(traffic, Present) else None
-    revisions = sample.revisions if sample else {}
     return Observation(
         at=at,
-        epoch=sample.epoch if sample else "",
-        candidate=_counts(revisions.get(gate.candidate.release_revision)),
-        baseline=_counts(revisions.get(gate.baseline.release_revision)) if gate.baseline else None,
+        epoch=counts.epoch,
+        candidate=counts.candidate,
+        baseline=counts.baseline,
         candidate_ready=_is_ready(gate.candidate, live.value),
         baseline_ready=gate.baseline is not None and _is_ready(gate.baseline, live.value),
         candidate_resuming=_is_resuming(gate.candidate, live.value),
         baseline_resuming=gate.baseline is not None and _is_resuming(gate.baseline, live.value),
         probes=probes,
         probe_errors=probe_errors,
+        measured_at=counts.measured_at,
+        unmeasured=counts.unmeasured,
     )
 
 
@@ -128,10 +130,3 @@ def _is_ready(version: GateVersion, live: LiveComponent) -> bool:
 def _is_resuming(version: GateVersion, live: LiveComponent) -> bool:
     revision = live.revision(version.release_revision)
     return revision is not None and any(each.is_resuming for each in revision.instances)
-
-
-def _counts(traffic: RevisionTraffic | None) -> Counts | None:
-    if traffic is None:
-        return None
-    latency = {str(bucket): count for bucket, count in enumerate(traffic.latency.counts) if count}
-    return Counts(traffic.requests, traffic.errors, latency)

@@ -47,6 +47,7 @@ def gate_evidence(gate: EvaluateGate, progress: Progress, now: datetime) -> Gate
         analyses=analyse(gate, progress, isoformat(now)),
         candidate=_samples(total.candidate, total.probes),
         baseline=_samples(total.baseline, 0) if gate.baseline else None,
+        unmeasured=progress.unmeasured,
         first_bad_at=parse_instant(progress.first_bad_at) if progress.first_bad_at else None,
         from_at=parse_instant(progress.began_at),
         until_at=now,

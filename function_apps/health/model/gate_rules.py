@@ -35,6 +35,25 @@ def _readability(_gate: EvaluateGate, progress: Progress, _at: str) -> Analysis 
     )
 
 
+def _measurements(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
+    """Return an analysis while the provider has not measured what it was asked for."""
+    if gate.metrics is None or gate.metrics.is_counted:
+        return None
+    if progress.unmeasured:
+        first = progress.unmeasured[0]
+        what = f"{first.metric} of revision {first.revision}: {first.cause}"
+    elif progress.measured_at is None:
+        what = "a first window yet"
+    else:
+        return None
+    return Analysis(
+        measure=Measure.SAMPLES,
+        verdict=Verdict.INCONCLUSIVE,
+        unit="count",
+        reason=f"{gate.metrics.source} has not measured {what}"[:256],
+    )
+
+
 def _readiness(gate: EvaluateGate, progress: Progress, at: str) -> Analysis:
     if progress.is_over and progress.candidate_interrupted and not progress.problem:
         return _NOT_READY_AGAIN
@@ -94,9 +113,15 @@ def _latency(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | Non
     """
     latest = progress.latency
     if latest is None:
-        return None if gate.probes_count else _NO_LATENCY
+        return None if gate.probes_count or not judges_latency(gate) else _NO_LATENCY
     verdict, windows = judge_windows(progress.latency_windows)
     return latest.model_copy(update={"verdict": verdict, "reason": f"{latest.reason}; {windows}"})
+
+
+def judges_latency(gate: EvaluateGate) -> bool:
+    """Return whether there is anything to judge latency by."""
+    metrics = gate.metrics
+    return metrics is None or metrics.is_counted or metrics.latency is not None
 
 
 _NO_LATENCY: Final = Analysis(
@@ -120,4 +145,6 @@ def _enough(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis:
     )
 
 
-RULES: Final[tuple[Rule, ...]] = (_readability, _readiness, _errors, _latency, _enough)
+RULES: Final[tuple[Rule, ...]] = (
+    _readability, _measurements, _readiness, _errors, _latency, _enough,
+)  # fmt: skip

@@ -10,7 +10,7 @@ from then on until the version has been ready once is no evidence, and is not co
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shared.contracts.gates import Analysis, Verdict
+from shared.contracts.gates import Analysis, Unmeasured, Verdict
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram
 
 
@@ -50,6 +50,8 @@ class Observation:
     Counts are None for a version without counters. The epoch is empty where there is no traffic
     layer. A version is resuming while its surface starts instances again that it had stopped.
     `problem` says why the reading failed; the other fields mean nothing then.
+    Where a provider measures, `measured_at` is up to when it has, its name is the epoch, and the
+    counts are what it has measured of the gate; `unmeasured` is what it was asked for in vain.
     """
 
     at: str
@@ -63,6 +65,8 @@ class Observation:
     probes: int = 0
     probe_errors: int = 0
     problem: str = ""
+    measured_at: str | None = None
+    unmeasured: tuple[Unmeasured, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,10 @@ class Progress:
     baseline_interrupted: bool = False
     is_over: bool = False
     """The deadline has passed."""
+    measured_at: str | None = None
+    """Up to when a provider has measured; None before it has, and where the surface counts."""
+    unmeasured: tuple[Unmeasured, ...] = ()
+    """The figures that it was last asked for in vain."""
 
 
 def record_samples(progress: Progress, observation: Observation, *, has_gap: bool) -> Progress:
@@ -180,6 +188,8 @@ def record_samples(progress: Progress, observation: Observation, *, has_gap: boo
             progress.ready_since or observation.at if observation.candidate_ready else None
         ),
         problem="",
+        measured_at=observation.measured_at,
+        unmeasured=observation.unmeasured,
     )
 
 

@@ -1,0 +1,54 @@
+"""The metrics of a gate: what each source takes, and what is refused before anything is asked."""
+
+import json
+from typing import Any, Final
+
+import pytest
+from pydantic import ValidationError
+
+from shared.contracts.gates import EvaluateGate, Gate
+from tests.health.traffic import a_gate
+
+GOOD: Final = {
+    "source": "prometheus",
+    "requests": 'sum(increase(r{a="{{component}}"}[{{window}}]))',
+    "errors": 'sum(increase(e{a="{{component}}"}[{{window}}]))',
+}
+REFUSED: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "an-unknown-source": ({**GOOD, "source": "statsd"}, "'surface' or 'prometheus'"),
+    "a-source-of-no-gate": ({**GOOD, "source": "kubernetes"}, "'surface' or 'prometheus'"),
+    "an-unknown-figure": ({**GOOD, "cpu": "up"}, "Extra inputs"),
+    "queries-of-the-surface": ({"source": "surface", "errors": GOOD["errors"]}, "takes no queries"),
+    "no-errors": ({k: v for k, v in GOOD.items() if k != "errors"}, "errors for prometheus"),
+    "no-queries": ({"source": "prometheus"}, "requests and errors for prometheus"),
+    "an-unknown-placeholder": ({**GOOD, "errors": 'e{a="{{pod}}"}[{{window}}]'}, "errors: one of"),
+    "an-id-in-no-string": ({**GOOD, "errors": "{{component}}[{{window}}]"}, "inside a string"),
+    "no-window": ({**GOOD, "errors": 'e{a="{{component}}"}[5m]'}, "in errors: {{window}}"),
+    "too-long": ({**GOOD, "errors": GOOD["errors"] + " " * 2000}, "at most 2000"),
+    "a-control-character": ({**GOOD, "errors": "\x00" + GOOD["errors"]}, "pattern"),
+    "an-unknown-unit": ({**GOOD, "latencyUnit": "us"}, "'s' or 'ms'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("metrics", "reason"), REFUSED.values(), ids=REFUSED)
+def test_what_could_not_be_asked_is_refused(metrics: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Gate.model_validate({"metrics": metrics})
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "metrics", [GOOD, {"source": "surface"}, {}], ids=["queries", "surface", "default"]
+)
+def test_what_can_be_asked_is_read_back_as_it_was_written(metrics: dict[str, Any]) -> None:
+    gate = Gate.model_validate({"metrics": metrics})
+
+    assert Gate.model_validate_json(gate.model_dump_json()) == gate
+
+
+def test_a_gate_without_metrics_is_one_that_an_earlier_release_reads() -> None:
+    written = json.loads(a_gate().model_dump_json())
+
+    assert "metrics" not in written
+    assert "metrics" not in json.loads(Gate().model_dump_json())
+    assert EvaluateGate.model_validate(written) == a_gate()
