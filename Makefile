@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS = never
 # Else each of the thousand programs that the tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-cloud test up down lint types imports unit long fuzz bench trace count package func-settings lock clean
+.PHONY: help demo demo-cloud test up down lint types imports unit long fuzz bench trace count package func-settings kubebox lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -114,6 +114,9 @@ package: .venv/.all ## every app, or APP=environments, as a folder and a zip for
 
 func-settings: .venv/.local ## local.settings.json for Core Tools at the root, or in the package APP=catalog; REPLACE=1: over your own values
 	@$(RUN) -m tools.func_settings $(APP) $(if $(REPLACE),--replace)
+
+kubebox: .venv/.local ## what a local Kubernetes cluster needs, built by Go (6 minutes) or unpacked from RUNTIMECTL_PROGRAM_ARCHIVES
+	@$(RUN) -m tools.cluster_programs
 
 lock: .tools/uv/installed ## resolve again and write requirements.txt and requirements/; UPGRADE=1 takes newer versions
 	@mkdir -p build

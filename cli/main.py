@@ -12,6 +12,7 @@ import typer
 from cli.commands import (
     artifacts,
     cloud,
+    cluster,
     deployments,
     doctor,
     environments,
@@ -66,6 +67,7 @@ for panel, functions in _PANELS.items():
     for function in functions:
         app.command(rich_help_panel=panel)(function)
 app.add_typer(cloud.app, name="cloud", rich_help_panel="The system")
+app.add_typer(cluster.app, name="cluster", rich_help_panel="The system")
 app.add_typer(environments.app, name="env", rich_help_panel="Releases")
 app.add_typer(artifacts.app, name="artifact", rich_help_panel="Releases")
 app.add_typer(operations.app, name="operations", rich_help_panel="State and history")

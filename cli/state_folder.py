@@ -58,12 +58,17 @@ class StateFolder:
         return self.path / "cloud"
 
     @property
+    def cluster(self) -> Path:
+        """What the local cluster keeps."""
+        return self.path / "cluster"
+
+    @property
     def issuer(self) -> Path:
         return self.path / "issuer"
 
     @property
     def cache(self) -> Path:
-        """Built archives, shared by all state folders; `RUNTIMECTL_CACHE` moves it."""
+        """Built archives and programs, shared by all state folders; `RUNTIMECTL_CACHE` moves it."""
         return Path(os.environ.get("RUNTIMECTL_CACHE") or REPOSITORY / ".factory" / "cache")
 
     def create(self) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.kit.kubernetes_cluster import end_cluster_of_session
+
 MARKERS = ("long", "real")
 _THIS_MACHINE = "this machine"
 
@@ -28,6 +30,12 @@ def collected_connections(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what the whole session had in common, once its workers have ended."""
+    if not hasattr(config, "workerinput"):
+        end_cluster_of_session(config)
 
 
 def pytest_configure() -> None:

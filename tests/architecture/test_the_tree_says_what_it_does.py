@@ -14,7 +14,9 @@ from typing import Any, Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-HOUSES: Final = ("shared", "function_apps", "local_agent", "local_cloud", "local_host", "cli")
+HOUSES: Final = (
+    "shared", "function_apps", "local_agent", "local_cloud", "local_cluster", "local_host", "cli",
+)  # fmt: skip
 MODULES: Final = sorted(path for house in HOUSES for path in (ROOT / house).rglob("*.py"))
 PACKAGES: Final = [path for path in MODULES if path.name == "__init__.py"]
 TABLES: Final = [path for path in MODULES if "\nTRANSITIONS: " in path.read_text()]

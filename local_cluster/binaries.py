@@ -1,0 +1,70 @@
+"""The programs of a cluster: where a setting says, else in the cache that `make kubebox` fills.
+
+What is in the cache was built from the modules that `tools/kubebox/go.sum` and
+`tools/noderuntime/go.sum` pin: its folders are named for these files, so that other pins never find
+what was built from these.
+"""
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from shared.kernel.errors import Unavailable
+
+KUBEBOX: Final = "RUNTIMECTL_KUBEBOX"
+"""The setting that names the program `kubebox`."""
+NODE_RUNTIME: Final = "RUNTIMECTL_NODE_RUNTIME"
+"""The setting that names the folder of containerd, runc and what else a node needs."""
+RUNTIME_PROGRAMS: Final = (
+    "containerd", "containerd-shim-runc-v2", "ctr", "runc", "bridge", "host-local", "loopback",
+    "pause",
+)  # fmt: skip
+NFT: Final = "nft"
+CRANE: Final = "crane"
+_TOOLS: Final = Path(__file__).resolve().parent.parent / "tools"
+
+
+@dataclass(frozen=True)
+class Binaries:
+    kubebox: Path
+    runtime: Path | None
+    """The folder of a node's programs; None without a whole one."""
+
+    @property
+    def has_nft(self) -> bool:
+        """Return whether nodes can have addresses for Services, which kube-proxy sets by `nft`."""
+        return self.runtime is not None and find_nft(self.runtime) is not None
+
+
+def find_binaries(cache: Path) -> Binaries:
+    """Return the programs that settings name, or that lie in *cache*.
+
+    Raises:
+        Unavailable: there is no kubebox.
+    """
+    kubebox = Path(os.environ.get(KUBEBOX) or kubebox_folder(cache) / "kubebox")
+    if not kubebox.is_file():
+        raise Unavailable(f"there is no {kubebox}: `make kubebox` builds it, or {KUBEBOX} names it")
+    runtime = Path(os.environ.get(NODE_RUNTIME) or runtime_folder(cache))
+    is_whole = all((runtime / name).is_file() for name in RUNTIME_PROGRAMS)
+    return Binaries(kubebox.resolve(), runtime.resolve() if is_whole else None)
+
+
+def find_nft(runtime: Path) -> str | None:
+    """Return the `nft` that a node finds, whose programs lie in *runtime*; None without one."""
+    return shutil.which(NFT, path=f"{runtime}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin")
+
+
+def kubebox_folder(cache: Path) -> Path:
+    return cache / f"kubebox-{_pins('kubebox')}"
+
+
+def runtime_folder(cache: Path) -> Path:
+    return cache / f"noderuntime-{_pins('noderuntime')}"
+
+
+def _pins(module: str) -> str:
+    return hashlib.sha256((_TOOLS / module / "go.sum").read_bytes()).hexdigest()[:16]

@@ -1,0 +1,188 @@
+"""Starts a cluster and keeps it running: certificates, control plane, nodes, and its record."""
+
+import asyncio
+import logging
+import platform
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from local_cluster import fake_nodes
+from local_cluster.binaries import Binaries
+from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
+from local_cluster.control_plane import FIRST_SERVICE, Addresses, ControlPlane
+from local_cluster.credentials import write_credentials
+from local_cluster.forms import Choice
+from local_cluster.kubernetes_api import KubernetesApi, administrator
+from local_cluster.leftovers import remove_leftovers
+from local_cluster.network import ClusterNetwork, claim
+from local_cluster.node_plan import NodePlan, node_name, plan_of
+from local_cluster.nodes import Node
+from local_cluster.pause_image import pause_archive
+from local_cluster.programs import Program, RunningProgram, tail
+from shared.connections.loopback_ports import free_port
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Unavailable
+from shared.persistence.plain_files import write_private
+
+STARTED_WITHIN_S: Final = 90.0
+"""Of one component or of all nodes; it takes 1 to 4 s on a machine with nothing else to do."""
+_POLL_INTERVAL_S: Final = 0.05
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    binaries: Binaries
+    choice: Choice
+    nodes: int
+
+
+class Cluster:
+    """A cluster that keeps its state in *folder*; what an earlier one left there goes first."""
+
+    def __init__(
+        self, folder: ClusterFolder, settings: ClusterSettings, clock: Clock, entropy: Entropy
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._clock = clock
+        self._entropy = entropy
+        self._programs: list[RunningProgram] = []
+        self._nodes: list[Node] = []
+
+    @property
+    def logs(self) -> Sequence[Path]:
+        """The files to which its components write."""
+        return [*self._folder.logs.glob("*.log"), *self._folder.nodes.glob("*/*.log")]
+
+    async def start(self) -> None:
+        """Start everything; return when its nodes are ready.
+
+        Raises:
+            Unavailable: a part did not start; the message has its last output.
+        """
+        await remove_leftovers(self._folder, self._clock)
+        await asyncio.to_thread(self._folder.logs.mkdir, mode=0o700, parents=True, exist_ok=True)
+        form = self._settings.choice.form
+        network = await asyncio.to_thread(claim, self._folder.path) if form is Form.ROOT else None
+        addresses = self._addresses(network)
+        await asyncio.to_thread(self._write_credentials, addresses, network)
+        if network is not None:
+            await self._start_nodes(network, addresses)
+        async with administrator(self._folder, addresses.server) as api:
+            await self._start_control_plane(addresses, api)
+            if network is None:
+                await fake_nodes.make_nodes(api, self._settings.nodes)
+            await self._until(lambda: self._are_ready(api), "nodes", self._nodes_log())
+        self._folder.write_record(
+            ClusterRecord(
+                form=form,
+                lacks=self._settings.choice.lacks,
+                server=addresses.server,
+                kubeconfig=str(self._folder.kubeconfig),
+                nodes=self._names(),
+                network=None if network is None else str(network.subnet),
+            )
+        )
+
+    async def stop(self) -> tuple[str, ...]:
+        """End everything; return what is left on this machine, in words."""
+        await asyncio.gather(
+            *(node.stop() for node in self._nodes), *(each.stop() for each in self._programs)
+        )
+        return await remove_leftovers(self._folder, self._clock)
+
+    def _addresses(self, network: ClusterNetwork | None) -> Addresses:
+        host = "127.0.0.1" if network is None else str(network.address)
+        ports: set[int] = set()
+        while len(ports) < 3:  # noqa: PLR2004  of the API server, of etcd, and of its peers
+            ports.add(free_port(self._entropy, ports))
+        return Addresses(host, *sorted(ports))
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(node_name(number) for number in range(1, self._settings.nodes + 1))
+
+    def _write_credentials(self, addresses: Addresses, network: ClusterNetwork | None) -> None:
+        numbers = range(1, self._settings.nodes + 1) if network is not None else ()
+        nodes = {node_name(n): str(network.node_address(n)) for n in numbers} if network else {}
+        write_credentials(
+            self._folder, addresses.server, nodes, (addresses.host, FIRST_SERVICE),
+            self._clock.now(),
+        )  # fmt: skip
+
+    async def _start_nodes(self, network: ClusterNetwork, addresses: Addresses) -> None:
+        plans = await asyncio.to_thread(self._plans, network, addresses)
+        self._nodes = [
+            Node(number, plan, network, self._folder, self._clock)
+            for number, plan in enumerate(plans, start=1)
+        ]
+
+    def _plans(self, network: ClusterNetwork, addresses: Addresses) -> Sequence[NodePlan]:
+        binaries = self._settings.binaries
+        assert binaries.runtime is not None, "the form `root` has a runtime"
+        image = self._folder.nodes / "pause.tar"
+        program = (binaries.runtime / "pause").read_bytes()
+        write_private(image, pause_archive(program, platform.machine()), is_durable=False)
+        return [
+            plan_of(
+                self._folder, network, number, addresses.api_port,
+                kubebox=binaries.kubebox, runtime=binaries.runtime, images=[image],
+                has_nft=binaries.has_nft,
+            )
+            for number in range(1, self._settings.nodes + 1)
+        ]  # fmt: skip
+
+    async def _start_control_plane(self, addresses: Addresses, api: KubernetesApi) -> None:
+        has_nodes = self._settings.choice.form is Form.ROOT
+        plane = ControlPlane(
+            self._settings.binaries.kubebox, self._folder, addresses, has_nodes=has_nodes
+        )
+        self._run("etcd", plane.etcd())
+        # It waits for etcd by itself, and so starts sooner than one that is started after it.
+        api_server = self._run("kube-apiserver", plane.api_server())
+        await self._until(api.is_ready, "the API server", api_server)
+        controllers = self._run("kube-controller-manager", plane.controllers())
+        self._run("kube-scheduler", plane.scheduler())
+        if not has_nodes:
+            self._run("kwok", plane.kwok(fake_nodes.STAGES))
+
+        async def has_accounts() -> bool:
+            path = "/api/v1/namespaces/default/serviceaccounts/default"
+            return await api.get(path) is not None
+
+        await self._until(has_accounts, "the controllers", controllers)
+
+    def _run(self, name: str, command: Sequence[str]) -> Path:
+        log = self._folder.logs / f"{name}.log"
+        program = Program(name, command, log)
+        self._programs.append(RunningProgram(program, self._folder.path, self._clock))
+        return log
+
+    def _nodes_log(self) -> Path:
+        return self._folder.logs / (f"{node_name(1)}.log" if self._nodes else "kwok.log")
+
+    async def _are_ready(self, api: KubernetesApi) -> bool:
+        ready = {
+            node["metadata"]["name"]
+            for node in await api.items("/api/v1/nodes")
+            for condition in node["status"].get("conditions", ())
+            if condition["type"] == "Ready" and condition["status"] == "True"
+        }
+        return ready >= set(self._names())
+
+    async def _until(self, holds: Callable[[], Awaitable[bool]], what: str, log: Path) -> None:
+        deadline_s = self._clock.monotonic_s() + STARTED_WITHIN_S
+        while not await _holds(holds):
+            if self._clock.monotonic_s() > deadline_s:
+                raise Unavailable(f"{what} did not get ready; the end of {log}:\n{tail(log)}")
+            await self._clock.sleep(_POLL_INTERVAL_S)
+
+
+async def _holds(question: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await question()
+    except Unavailable:  # the API server serves some kinds a moment later than others
+        return False

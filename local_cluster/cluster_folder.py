@@ -1,0 +1,104 @@
+"""The files of a cluster, below one folder; all but the log and the images go when it ends."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from shared.persistence.plain_files import read_plain, write_private
+
+LOCK: Final = "cluster.lock"
+LOG: Final = "cluster.log"
+
+
+class Form(StrEnum):
+    """How real the cluster is."""
+
+    ROOT = "root"
+    """Nodes with kubelet, containerd and real pods, each in namespaces of its own."""
+    KWOK = "kwok"
+    """The control plane, with nodes that are only said to run what they are given."""
+
+
+@dataclass(frozen=True)
+class ClusterRecord:
+    """What others need to know of a cluster that runs; its file is there once it is ready."""
+
+    form: Form
+    lacks: tuple[str, ...]
+    """What a cluster of this form does not do on this machine; a sentence each."""
+    server: str
+    kubeconfig: str
+    nodes: tuple[str, ...]
+    network: str | None = None
+    """The subnet of nodes and pods; None where there are no real ones."""
+
+
+@dataclass(frozen=True)
+class ClusterFolder:
+    """The paths below *path*, which is absolute."""
+
+    path: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the cluster's process; it has its id."""
+        return self.path / LOCK
+
+    @property
+    def log(self) -> Path:
+        return self.path / LOG
+
+    @property
+    def logs(self) -> Path:
+        """Of the components, a file each."""
+        return self.path / "logs"
+
+    @property
+    def keys(self) -> Path:
+        return self.path / "keys"
+
+    @property
+    def etcd(self) -> Path:
+        return self.path / "etcd"
+
+    @property
+    def nodes(self) -> Path:
+        return self.path / "nodes"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Of the administrator; mode 0600."""
+        return self.path / "kubeconfig"
+
+    @property
+    def record_file(self) -> Path:
+        return self.path / "cluster.json"
+
+    def key(self, name: str) -> Path:
+        return self.keys / f"{name}.key"
+
+    def certificate(self, name: str) -> Path:
+        return self.keys / f"{name}.crt"
+
+    @property
+    def temporary(self) -> tuple[Path, ...]:
+        """What goes when the cluster ends."""
+        return (self.record_file, self.kubeconfig, self.keys, self.etcd, self.nodes)
+
+    def record(self) -> ClusterRecord | None:
+        """Return what the running cluster has written; None before it is ready."""
+        try:
+            content: Mapping[str, Any] = json.loads(read_plain(self.record_file))
+        except (FileNotFoundError, ValueError):
+            return None
+        known = {**content, "form": Form(content["form"])}
+        return ClusterRecord(
+            **{**known, "lacks": tuple(known["lacks"]), "nodes": tuple(known["nodes"])}
+        )
+
+    def write_record(self, record: ClusterRecord) -> None:
+        content = json.dumps(asdict(record), indent=2).encode()
+        write_private(self.record_file, content, is_durable=False)

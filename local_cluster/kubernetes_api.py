@@ -1,0 +1,102 @@
+"""What the cluster itself asks of its API server, over HTTP: few things, so no client library."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import aiohttp
+
+from local_cluster.cluster_folder import ClusterFolder
+from shared.kernel.errors import Unavailable
+
+FIELD_MANAGER: Final = "local-cluster"
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+_ANSWER_BYTES_MAX: Final = 64 * 2**20
+_OK: Final = 200
+_NOT_FOUND: Final = 404
+_ERRORS: Final = 400
+
+Document = Mapping[str, Any]
+
+
+class KubernetesApi:
+    """Requests as the cluster's administrator. All raise Unavailable without a good answer."""
+
+    def __init__(self, session: aiohttp.ClientSession, server: str) -> None:
+        self._session = session
+        self._server = server
+
+    async def is_ready(self) -> bool:
+        try:
+            await self._request("GET", "/readyz")
+        except Unavailable:
+            return False
+        return True
+
+    async def get(self, path: str) -> Document | None:
+        """Return the object or list at *path*; None where there is none."""
+        return await self._request("GET", path)
+
+    async def items(self, path: str) -> Sequence[Document]:
+        found = await self.get(path)
+        return [] if found is None else list(found.get("items") or [])
+
+    async def apply(self, path: str, document: Document) -> None:
+        """Make the object at *path* have what *document* says (server-side apply)."""
+        await self._request(
+            "PATCH",
+            f"{path}?fieldManager={FIELD_MANAGER}&force=true",
+            json.dumps(document).encode(),
+            {"Content-Type": "application/apply-patch+yaml"},
+        )
+
+    async def merge(self, path: str, document: Document) -> None:
+        """Change what *document* has of the object at *path*."""
+        content = {"Content-Type": "application/merge-patch+json"}
+        await self._request("PATCH", path, json.dumps(document).encode(), content)
+
+    async def _request(
+        self, method: str, path: str, body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Document | None:  # fmt: skip
+        try:
+            async with self._session.request(
+                method, self._server + path, data=body, headers=headers, timeout=_TIMEOUT
+            ) as answer:
+                content = await _read(answer)
+                is_json = answer.content_type == "application/json"
+        except (aiohttp.ClientError, TimeoutError, OSError) as failed:
+            raise Unavailable(f"the API server does not answer {path}: {failed!r}") from failed
+        if answer.status == _NOT_FOUND and method == "GET":
+            return None
+        if answer.status >= _ERRORS:
+            text = content[:500].decode(errors="replace")
+            raise Unavailable(f"the API server answers {answer.status} to {path}: {text}")
+        return json.loads(content) if is_json else {}
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    async for part in answer.content.iter_any():
+        content += part
+        if len(content) > _ANSWER_BYTES_MAX:
+            raise Unavailable(f"the API server answers more than {_ANSWER_BYTES_MAX} bytes")
+    return bytes(content)
+
+
+@asynccontextmanager
+async def administrator(folder: ClusterFolder, server: str) -> AsyncIterator[KubernetesApi]:
+    """Yield the API of *server* for the administrator of the cluster in *folder*."""
+    context = await asyncio.to_thread(_client_context, folder)
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield KubernetesApi(session, server)
+
+
+def _client_context(folder: ClusterFolder) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(folder.certificate("ca")))
+    context.load_cert_chain(folder.certificate("kubelet-client"), folder.key("kubelet-client"))
+    return context

@@ -1,0 +1,234 @@
+"""What one node is told: its names, its addresses, its programs, and the files of its components.
+
+The paths of the node are those in its own mount namespace, where `/run` is its own.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from local_cluster.cluster_folder import ClusterFolder
+from local_cluster.network import ClusterNetwork
+
+RUN: Final = Path("/run/node")
+SOCKET: Final = RUN / "containerd.sock"
+PAUSE_IMAGE: Final = "registry.local/pause:1"
+BRIDGE: Final = "pods"
+_PROBED_AT: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """Everything is text or numbers, as it is passed to the node as JSON."""
+
+    name: str
+    address: str
+    subnet: str
+    """Of all nodes and pods."""
+    gateway: str
+    """This machine's own address on the bridge."""
+    api_port: int
+    pods: tuple[str, str]
+    group: str
+    """Its control group."""
+    folder: str
+    """Its folder in that of the cluster: what `files` has, and its logs."""
+    keys: str
+    kubebox: str
+    runtime: str
+    """The folder of containerd, runc and their like."""
+    images: tuple[str, ...]
+    """Archives that it imports when it starts."""
+    has_nft: bool
+
+
+def plan_of(
+    folder: ClusterFolder, network: ClusterNetwork, number: int, api_port: int, *,
+    kubebox: Path, runtime: Path, images: Sequence[Path], has_nft: bool,
+) -> NodePlan:  # fmt: skip
+    """Return the plan of the node *number* of a cluster, 1 to 15."""
+    name = node_name(number)
+    first, last = network.pod_range(number)
+    return NodePlan(
+        name=name,
+        address=str(network.node_address(number)),
+        subnet=str(network.subnet),
+        gateway=str(network.address),
+        api_port=api_port,
+        pods=(str(first), str(last)),
+        group=f"{network.name}/{name}",
+        folder=str(folder.nodes / name),
+        keys=str(folder.keys),
+        kubebox=str(kubebox),
+        runtime=str(runtime),
+        images=tuple(map(str, images)),
+        has_nft=has_nft,
+    )
+
+
+def node_name(number: int) -> str:
+    return f"node{number}"
+
+
+def encode(plan: NodePlan) -> bytes:
+    return json.dumps(asdict(plan)).encode()
+
+
+def decode(content: bytes) -> NodePlan:
+    values = json.loads(content)
+    return NodePlan(**{**values, "pods": tuple(values["pods"]), "images": tuple(values["images"])})
+
+
+def files(plan: NodePlan) -> Mapping[str, bytes]:
+    """Return the configuration of each component of the node, by the name of its file."""
+    return {
+        "containerd.toml": containerd(plan).encode(),
+        "kubelet.yaml": _document(kubelet(plan)),
+        "kube-proxy.yaml": _document(kube_proxy(plan)),
+        "network/10-pods.conflist": _document(pod_network(plan)),
+        "node.json": encode(plan),
+    }
+
+
+def containerd(plan: NodePlan) -> str:
+    """Return containerd's configuration, of version 2."""
+    return f"""\
+version = 3
+root = "{RUN}/containerd"
+state = "{RUN}/containerd-state"
+disabled_plugins = ["io.containerd.nri.v1.nri"]
+
+[grpc]
+address = "{SOCKET}"
+
+[plugins."io.containerd.cri.v1.images"]
+snapshotter = "overlayfs"
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "{PAUSE_IMAGE}"
+
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = "{plan.folder}/registries"
+
+[plugins."io.containerd.cri.v1.runtime"]
+# The node may have no right to make its processes less likely to be killed for memory.
+restrict_oom_score_adj = true
+disable_apparmor = true
+
+[plugins."io.containerd.cri.v1.runtime".containerd]
+default_runtime_name = "runc"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+BinaryName = "{plan.runtime}/runc"
+SystemdCgroup = false
+
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["{plan.runtime}"]
+conf_dir = "{plan.folder}/network"
+"""
+
+
+def kubelet(plan: NodePlan) -> Mapping[str, Any]:
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": plan.address,
+        "readOnlyPort": 0,
+        "healthzBindAddress": _PROBED_AT,
+        "tlsCertFile": f"{plan.keys}/{plan.name}.crt",
+        "tlsPrivateKeyFile": f"{plan.keys}/{plan.name}.key",
+        # Who reaches the kubelet runs programs as root: only the API server does.
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": False},
+            "x509": {"clientCAFile": f"{plan.keys}/ca.crt"},
+        },
+        "authorization": {"mode": "Webhook"},
+        "containerRuntimeEndpoint": f"unix://{SOCKET}",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{plan.group}",
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "oomScoreAdj": 0,
+        # The disk and the memory are the machine's, which others fill too.
+        "evictionHard": dict.fromkeys(
+            (
+                "memory.available", "nodefs.available", "nodefs.inodesFree",
+                "imagefs.available", "imagefs.inodesFree", "pid.available",
+            ),
+            "0%",
+        ),
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        "makeIPTablesUtilChains": False,
+        "enableControllerAttachDetach": False,
+        "syncFrequency": "10s",
+        "nodeStatusUpdateFrequency": "2s",
+        "nodeLeaseDurationSeconds": 8,
+        "podLogsDir": "/var/log/pods",
+        "volumePluginDir": f"{RUN}/volume-plugins",
+        "maxPods": 60,
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "1s"},
+        "featureGates": {"KubeletCrashLoopBackOffMax": True},
+    }  # fmt: skip
+
+
+def kube_proxy(plan: NodePlan) -> Mapping[str, Any]:
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "bindAddress": plan.address,
+        "healthzBindAddress": f"{_PROBED_AT}:10256",
+        "metricsBindAddress": f"{_PROBED_AT}:10249",
+        "clusterCIDR": plan.subnet,
+        "hostnameOverride": plan.name,
+        "clientConnection": {"kubeconfig": f"{plan.keys}/kube-proxy.kubeconfig"},
+        # These limits are the machine's, and stay as they are.
+        "conntrack": {
+            "maxPerCore": 0,
+            "min": 0,
+            "tcpEstablishedTimeout": "0s",
+            "tcpCloseWaitTimeout": "0s",
+        },
+        "nodePortAddresses": [plan.subnet],
+    }
+
+
+def pod_network(plan: NodePlan) -> Mapping[str, Any]:
+    """Return the list of plugins (CNI) that give a pod its address, on the node's bridge."""
+    first, last = plan.pods
+    addresses = {
+        "subnet": plan.subnet,
+        "rangeStart": first,
+        "rangeEnd": last,
+        "gateway": plan.address,
+    }
+    return {
+        "cniVersion": "1.0.0",
+        "name": "pods",
+        "plugins": [
+            {
+                "type": "bridge",
+                "bridge": BRIDGE,
+                # As a gateway the plugin would set the machine's ip_forward.
+                "isGateway": False,
+                "hairpinMode": True,
+                "ipam": {
+                    "type": "host-local",
+                    "dataDir": f"{RUN}/addresses",
+                    "ranges": [[addresses]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                },
+            }
+        ],
+    }
+
+
+def _document(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=2).encode()

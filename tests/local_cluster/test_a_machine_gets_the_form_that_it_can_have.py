@@ -1,0 +1,79 @@
+"""The form of a cluster is the most real one that this machine can have, and says what it lacks."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from local_cluster.binaries import KUBEBOX, RUNTIME_PROGRAMS, Binaries, find_binaries
+from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
+from local_cluster.forms import choose
+from shared.kernel.errors import Unavailable
+
+NO_RUNTIME = Binaries(Path("/cache/kubebox"), None)
+HERE = Path("/state")
+
+
+def test_without_a_node_runtime_nodes_are_played() -> None:
+    choice = choose(NO_RUNTIME, HERE)
+
+    assert choice.form is Form.KWOK
+    assert choice.lacks[0].startswith("no container runs")
+    assert any("there is no node runtime: `make kubebox`" in lack for lack in choice.lacks)
+
+
+def test_real_nodes_that_were_asked_for_are_refused_with_every_reason() -> None:
+    with pytest.raises(Unavailable, match=r"cannot run real nodes: .*no node runtime"):
+        choose(NO_RUNTIME, HERE, Form.ROOT)
+
+
+def test_a_state_folder_that_a_node_would_not_see_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="a node has a /run of its own, in which /run/state"):
+        choose(Binaries(tmp_path, tmp_path), Path("/run/state"), Form.ROOT)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="this machine's user is not root")
+def test_as_root_nodes_are_real(tmp_path: Path) -> None:
+    choice = choose(Binaries(tmp_path, tmp_path), HERE)
+
+    assert choice.form is Form.ROOT
+    assert "network policies are accepted, and nothing enforces them" in choice.lacks
+
+
+def test_programs_are_those_that_settings_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own-kubebox").write_bytes(b"")
+    monkeypatch.setenv(KUBEBOX, str(tmp_path / "own-kubebox"))
+
+    assert find_binaries(tmp_path).kubebox == tmp_path / "own-kubebox"
+
+
+def test_half_a_node_runtime_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kubebox").write_bytes(b"")
+    for name in RUNTIME_PROGRAMS[:-1]:
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.setenv(KUBEBOX, str(tmp_path / "kubebox"))
+    monkeypatch.setenv("RUNTIMECTL_NODE_RUNTIME", str(tmp_path))
+
+    assert find_binaries(tmp_path).runtime is None
+
+
+def test_absent_programs_are_refused_with_what_builds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(KUBEBOX, raising=False)
+
+    with pytest.raises(Unavailable, match="`make kubebox` builds it, or RUNTIMECTL_KUBEBOX"):
+        find_binaries(tmp_path)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    folder = ClusterFolder(tmp_path)
+    record = ClusterRecord(
+        Form.ROOT, ("no names",), "https://10.240.0.1:20000", "/k", ("node1",), "10.240.0.0/20"
+    )
+
+    assert folder.record() is None
+    folder.write_record(record)
+    assert folder.record() == record

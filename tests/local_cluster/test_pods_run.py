@@ -1,0 +1,87 @@
+"""Workloads get ready on the session's cluster, and outlive the components of their node."""
+
+import os
+import signal
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_cluster.node_plan import PAUSE_IMAGE
+from local_cluster.programs import programs_of
+from tests.kit.kubernetes_cluster import KubernetesCluster, until
+
+pytestmark = pytest.mark.real
+
+
+def deployment(name: str, replicas: int, image: str = PAUSE_IMAGE) -> Mapping[str, Any]:
+    labels = {"app": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "terminationGracePeriodSeconds": 1,
+                    "containers": [{"name": "main", "image": image}],
+                },
+            },
+        },
+    }
+
+
+def container_ids(cluster: KubernetesCluster, namespace: str) -> list[str]:
+    pods = cluster.read("pods", "--namespace", namespace)["items"]
+    return sorted(pod["status"]["containerStatuses"][0]["containerID"] for pod in pods)
+
+
+def processes(cluster: KubernetesCluster, component: str) -> list[int]:
+    """Return the processes of a component of every node, as this machine numbers them."""
+    return [
+        pid
+        for pid in programs_of(cluster.folder.path)
+        if f"/{component}\0" in f"/{_words(pid).replace('kubebox', '')}"
+    ]
+
+
+def _words(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def test_replicas_of_a_deployment_get_ready(
+    kubernetes_cluster: KubernetesCluster, namespace: str
+) -> None:
+    kubernetes_cluster.apply(namespace, deployment("web", 3))
+
+    rollout = ("rollout", "status", "deployment/web", "--namespace", namespace)
+    kubernetes_cluster.kubectl(*rollout, "--timeout=60s")
+
+    pods = kubernetes_cluster.read("pods", "--namespace", namespace)["items"]
+    assert [pod["status"]["phase"] for pod in pods] == ["Running"] * 3
+    if (network := kubernetes_cluster.record.network) is not None:
+        assert all(ip_address(p["status"]["podIP"]) in ip_network(network) for p in pods)
+
+
+@pytest.mark.parametrize("component", ["kubelet", "containerd"])
+def test_pods_outlive_a_component_of_their_node(
+    real_cluster: KubernetesCluster, namespace: str, component: str
+) -> None:
+    rollout = ("rollout", "status", "deployment/web", "--namespace", namespace, "--timeout=60s")
+    real_cluster.apply(namespace, deployment("web", 2))
+    real_cluster.kubectl(*rollout)
+    before, killed = container_ids(real_cluster, namespace), processes(real_cluster, component)
+
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(set(processes(real_cluster, component)) - set(killed)) == len(killed))
+    real_cluster.kubectl("scale", "deployment/web", "--replicas=4", "--namespace", namespace)
+    real_cluster.kubectl(*rollout)
+
+    assert len(killed) == len(real_cluster.record.nodes)
+    assert set(before) < set(container_ids(real_cluster, namespace))
