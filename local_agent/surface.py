@@ -45,6 +45,7 @@ from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.errors import RevisionMissing, TrafficUnavailable
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site, Unread
+from shared.surfaces.properties import Properties, revision_properties
 from shared.surfaces.rules import check_removal, check_revision, check_weights
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
@@ -268,6 +269,20 @@ class LocalProcessSurface:
         epoch = envoy_token(folder.edge)
         counters = await EnvoyAdmin(folder.edge).traffic(component.service)
         return TrafficSample(self._clock.now(), epoch, counters)
+
+    @_reading
+    async def properties(self, component: SurfaceComponent) -> Mapping[int, Properties] | None:
+        documents = self._documents(component)
+        if documents is None:
+            return None
+        folder, _, desired = documents
+        weights = desired.weights
+        if desired.has_port:
+            weights = await EnvoyAdmin(folder.edge).weights(component.service)
+        return {
+            number: revision_properties(revision.spec, weight=weights.get(number, 0))
+            for number, revision in desired.revisions.items()
+        }
 
     @_reading
     async def logs(

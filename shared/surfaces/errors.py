@@ -29,6 +29,10 @@ class NotReady(Conflict):
         )
 
 
+class NotOwner(Conflict):
+    """The surface changes the number of instances itself; take it back with `set_scaling` first."""
+
+
 class StillWeighted(Conflict):
     """A revision that receives traffic cannot be removed; set its weight to 0 first."""
 

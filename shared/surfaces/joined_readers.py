@@ -1,13 +1,14 @@
 """Several surfaces read as one: a component of an environment may be on any of them."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Unread
 from shared.surfaces.port import ComponentReader
+from shared.surfaces.properties import Properties
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
 
@@ -30,6 +31,9 @@ class JoinedReaders:
 
     async def traffic(self, component: SurfaceComponent) -> Reading[TrafficSample]:
         return await self._first(lambda reader: reader.traffic(component))
+
+    async def properties(self, component: SurfaceComponent) -> Reading[Mapping[int, Properties]]:
+        return await self._first(lambda reader: reader.properties(component))
 
     async def logs(
         self, component: SurfaceComponent, instance: str, tail: int

@@ -23,6 +23,7 @@ from shared.rpc.api import Api
 from shared.rpc.client import SocketClient
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site
+from shared.surfaces.properties import Properties
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
 
@@ -113,6 +114,9 @@ class AgentSurface:
 
     async def traffic(self, component: SurfaceComponent) -> Reading[TrafficSample]:
         return await self._read("traffic", component=component)
+
+    async def properties(self, component: SurfaceComponent) -> Reading[Mapping[int, Properties]]:
+        return await self._read("properties", component=component)
 
     async def logs(
         self, component: SurfaceComponent, instance: str, tail: int

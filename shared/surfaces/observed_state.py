@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.kernel.ids import EnvironmentId, ServiceId
+from shared.surfaces.scaling import ReplicasOwner
 from shared.surfaces.spec import SurfaceComponent
 
 
@@ -99,6 +100,7 @@ class LiveRevision:
     instances: tuple[Instance, ...]
     unit: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
+    replicas_owner: ReplicasOwner = ReplicasOwner.PLATFORM
 
     @property
     def ready(self) -> int:

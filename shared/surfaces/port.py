@@ -1,5 +1,7 @@
 """The ports of a compute surface: Surface (deployments), SurfaceReader (all), Sites (environments).
 
+These every surface has. NativeScaling, Restarts and Boundaries have those that declare the feature.
+
 Every write takes a fence: the surface stores the highest token per component or site durably, and
 refuses a lower one with `StaleFence` before anything changes. Every write is idempotent: it may be
 killed at any point and repeated, and the result is that of an undisturbed run. Writes record the
@@ -11,10 +13,13 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from shared.kernel.fence import Fence
-from shared.kernel.ids import EnvironmentId
+from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Reading
+from shared.surfaces.boundaries import Boundary, BoundarySpec
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site
+from shared.surfaces.properties import Properties
+from shared.surfaces.scaling import ScalingRules
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
 
@@ -44,6 +49,10 @@ class ComponentReader(Protocol):
 
     async def traffic(self, component: SurfaceComponent) -> Reading[TrafficSample]:
         """Return the request counters of each revision; Absent for a worker."""
+        ...
+
+    async def properties(self, component: SurfaceComponent) -> Reading[Mapping[int, Properties]]:
+        """Return the live properties of each revision, whoever changed them; see properties.py."""
         ...
 
     async def logs(
@@ -90,6 +99,7 @@ class Surface(SurfaceReader, Protocol):
 
         Raises:
             StaleFence, RevisionMissing.
+            NotOwner: the surface owns the number, by its own rules.
         """
         ...
 
@@ -115,6 +125,72 @@ class Surface(SurfaceReader, Protocol):
         Raises:
             StaleFence.
             StillWeighted: the revision has traffic.
+        """
+        ...
+
+
+class NativeScaling(Protocol):
+    """Of a surface with `Feature.NATIVE_SCALING`, and with `EVENT_SCALING` for rules of events."""
+
+    async def set_scaling(
+        self,
+        component: SurfaceComponent,
+        revision: int,
+        rules: ScalingRules | None,
+        fence: Fence,
+    ) -> None:
+        """Give the number of instances of the revision to *rules*; None takes it back.
+
+        While the surface owns it, `scale` is refused, and `apply` leaves the number as it is. Taken
+        back, it stays what it was.
+
+        Raises:
+            StaleFence, RevisionMissing.
+        """
+        ...
+
+
+class Restarts(Protocol):
+    """Of a surface with `Feature.RESTART`."""
+
+    async def restart(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
+        """Replace all instances of the revision one by one, each when the next is ready.
+
+        The same step of the same operation restarts them once, however often it is called.
+
+        Raises:
+            StaleFence, RevisionMissing.
+        """
+        ...
+
+
+class Boundaries(Protocol):
+    """Of a surface with `Feature.NAMESPACES`; only the environments service changes them.
+
+    The site of an environment has one for its owner. Other tenants need one before an `apply`.
+    """
+
+    async def ensure_boundary(self, spec: BoundarySpec, fence: Fence) -> None:
+        """Create the boundary, or make it as *spec* says.
+
+        Raises:
+            StaleFence, SiteMissing.
+        """
+        ...
+
+    async def read_boundary(
+        self, environment: EnvironmentId, tenant: TenantId
+    ) -> Reading[Boundary]: ...
+
+    async def delete_boundary(
+        self, environment: EnvironmentId, tenant: TenantId, fence: Fence
+    ) -> None:
+        """Stop every workload of the tenant in the environment and delete its boundary.
+
+        An absent boundary is success.
+
+        Raises:
+            StaleFence.
         """
         ...
 

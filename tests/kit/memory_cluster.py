@@ -13,9 +13,11 @@ from typing import Final
 
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.kernel.ids import EnvironmentId
+from shared.kernel.ids import EnvironmentId, TenantId
+from shared.surfaces.boundaries import BoundarySpec
 from shared.surfaces.observed_state import Instance
 from shared.surfaces.rules import WHOLE, drain_ends_at
+from shared.surfaces.scaling import ScalingRules
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram, RevisionTraffic
 
@@ -69,6 +71,9 @@ class MemoryRevision:
     removed_at: datetime | None = None
     traffic: Counter = field(default_factory=Counter)
     pending_requests: float = 0.0
+    scaling: ScalingRules | None = None
+    restarted_by: str = ""
+    """The step that restarted it last."""
 
 
 @dataclass
@@ -80,9 +85,18 @@ class MemoryComponent:
 
 
 @dataclass
+class MemoryBoundary:
+    """`spec` is None where it was deleted; the fence stays."""
+
+    spec: BoundarySpec | None = None
+    fence: int = 0
+
+
+@dataclass
 class MemorySite:
     spec: SiteSpec | None = None
     fence: int = 0
+    boundaries: dict[TenantId, MemoryBoundary] = field(default_factory=dict)
     components: dict[SurfaceComponent, MemoryComponent] = field(default_factory=dict)
 
 
@@ -156,12 +170,21 @@ class MemoryCluster:
     def resize(self, revision: MemoryRevision) -> None:
         """Start or stop instances until their number is that of the spec, newest first."""
         spec = revision.spec
+        if revision.scaling is not None:
+            within = max(revision.scaling.minimum, min(spec.replicas, revision.scaling.maximum))
+            spec = revision.spec = replace(spec, replicas=within)
         present = {instance.id for instance in revision.instances}
         ids = (f"{spec.component.module}-{spec.revision}-{n}" for n in range(spec.replicas))
         missing = spec.replicas - len(revision.instances)
         for instance_id in [name for name in ids if name not in present][: max(missing, 0)]:
             revision.instances.append(self._start(instance_id, spec))
         del revision.instances[spec.replicas :]
+
+    def restart(self, revision: MemoryRevision) -> None:
+        """Replace every instance; nothing here takes time."""
+        revision.instances = [
+            self._start(instance.id, revision.spec) for instance in revision.instances
+        ]
 
     def instances(self, revision: MemoryRevision) -> tuple[Instance, ...]:
         """Return the instances of *revision*, each ready or not at present."""

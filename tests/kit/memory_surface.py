@@ -6,10 +6,11 @@ from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from shared.kernel.fence import Fence
-from shared.kernel.ids import EnvironmentId
+from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.surfaces.boundaries import Boundary, BoundarySpec, Quota, boundary_properties
 from shared.surfaces.capabilities import Capabilities, Feature
-from shared.surfaces.errors import RevisionMissing, SiteMissing
+from shared.surfaces.errors import NotOwner, RevisionMissing, SiteMissing
 from shared.surfaces.observed_state import (
     Instance,
     Inventory,
@@ -20,6 +21,7 @@ from shared.surfaces.observed_state import (
     Site,
     Unread,
 )
+from shared.surfaces.properties import Properties, revision_properties
 from shared.surfaces.rules import (
     check_fence,
     check_removal,
@@ -27,9 +29,11 @@ from shared.surfaces.rules import (
     check_weights,
     departures,
 )
+from shared.surfaces.scaling import ReplicasOwner, ScalingRules
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
 from tests.kit.memory_cluster import (
+    MemoryBoundary,
     MemoryCluster,
     MemoryComponent,
     MemoryRevision,
@@ -38,23 +42,23 @@ from tests.kit.memory_cluster import (
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_CAPABILITIES: Final = Capabilities(
+CAPABILITIES: Final = Capabilities(
     surface="Memory",
     lacks={
         Feature.NETWORK_POLICY: "it has no network",
         Feature.WORKLOAD_IDENTITY: "it has no identities",
-        Feature.NATIVE_SCALING: "it measures no load",
-        Feature.EVENT_SCALING: "it reads no queue",
-        Feature.RESTART: "its instances have nothing to reload",
         Feature.IMAGES: "it runs nothing, and artifacts stand for what it would run",
         Feature.COMMAND_PROBES: "its instances are no processes",
         Feature.STARTUP_PROBES: "its instances start when they are told to",
         Feature.CONFIGURATION_IN_PLACE: "an instance is given its configuration at its start",
         Feature.SECRET_REFERENCES: "it has no vault",
-        Feature.NAMESPACES: "everything is in one process",
-        Feature.QUOTAS: "it counts no resources",
         Feature.CPU_LIMIT: "its instances use no CPU",
         Feature.OWN_USER: "its instances are no processes",
+        Feature.OWN_PROCESSES: "its instances are no processes",
+        Feature.PRIVATE_FILES: "its instances have no files",
+        Feature.READ_ONLY_PROGRAM: "its instances have no files",
+        Feature.OPEN_FILES_LIMIT: "its instances have no files",
+        Feature.PROCESSES_LIMIT: "its instances are no processes",
     },
     replicas_max=50,
 )
@@ -82,12 +86,12 @@ class MemorySurface:
         self._cluster = cluster
         self._lacks = {
             feature: why
-            for feature, why in _CAPABILITIES.lacks.items()
+            for feature, why in CAPABILITIES.lacks.items()
             if feature is not Feature.IMAGES or not runs_images
         }
 
     def capabilities(self) -> Capabilities:
-        return replace(_CAPABILITIES, lacks=self._lacks)
+        return replace(CAPABILITIES, lacks=self._lacks)
 
     async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:
         site = self._cluster.sites.setdefault(spec.environment, MemorySite())
@@ -117,17 +121,73 @@ class MemorySurface:
         others = self._specs_of_others(spec.component)
         check_revision(spec, present.spec if present else None, others)
         revision = state.revisions.setdefault(spec.revision, MemoryRevision(spec))
+        if revision.scaling is not None:
+            spec = replace(spec, replicas=revision.spec.replicas)
         revision.spec, revision.removed_at = spec, None
         self._cluster.resize(revision)
 
     async def scale(
         self, component: SurfaceComponent, revision: int, replicas: int, fence: Fence
     ) -> None:
-        present = self._fenced(component, fence).revisions.get(revision)
-        if present is None:
-            raise RevisionMissing(f"revision {revision} of {component.module} does not exist here")
+        present = self._revision(component, revision, fence)
+        if present.scaling is not None:
+            raise NotOwner(f"rules of the surface own the instances of {component.module}")
         present.spec = replace(present.spec, replicas=replicas)
         self._cluster.resize(present)
+
+    async def set_scaling(
+        self,
+        component: SurfaceComponent,
+        revision: int,
+        rules: ScalingRules | None,
+        fence: Fence,
+    ) -> None:
+        present = self._revision(component, revision, fence)
+        present.scaling = rules
+        self._cluster.resize(present)
+
+    async def restart(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
+        present = self._revision(component, revision, fence)
+        step = f"{fence.operation}/{fence.step}"
+        if present.restarted_by != step:
+            present.restarted_by = step
+            self._cluster.restart(present)
+
+    async def ensure_boundary(self, spec: BoundarySpec, fence: Fence) -> None:
+        self._boundary(spec.environment, spec.tenant, fence).spec = spec
+
+    async def delete_boundary(
+        self, environment: EnvironmentId, tenant: TenantId, fence: Fence
+    ) -> None:
+        if self._cluster.site(environment) is None:
+            return
+        self._boundary(environment, tenant, fence).spec = None
+        for component, state in self._cluster.sites[environment].components.items():
+            if component.tenant == tenant:
+                state.revisions.clear()
+                state.weights.clear()
+
+    @_reading
+    def read_boundary(self, environment: EnvironmentId, tenant: TenantId) -> Boundary | None:
+        site = self._cluster.site(environment)
+        boundary = site.boundaries.get(tenant) if site else None
+        if site is None or boundary is None or boundary.spec is None:
+            return None
+        used = sum(
+            len(revision.instances)
+            for component, state in site.components.items()
+            if component.tenant == tenant
+            for revision in state.revisions.values()
+        )
+        return Boundary(
+            environment,
+            tenant,
+            f"{environment}/{tenant}",
+            True,
+            Quota(instances=used),
+            boundary_properties(boundary.spec),
+            boundary.fence,
+        )
 
     async def set_weights(
         self, component: SurfaceComponent, weights: Mapping[int, int], fence: Fence
@@ -187,6 +247,16 @@ class MemorySurface:
         return TrafficSample(now, "memory", counters) if counters else None
 
     @_reading
+    def properties(self, component: SurfaceComponent) -> Mapping[int, Properties] | None:
+        state = self._cluster.component(component)
+        return {
+            number: revision_properties(
+                revision.spec, weight=state.weights.get(number, 0), scaling=revision.scaling
+            )
+            for number, revision in state.revisions.items()
+        } or None
+
+    @_reading
     def logs(self, component: SurfaceComponent, instance: str, tail: int) -> tuple[str, ...] | None:
         for revision in self._cluster.component(component).revisions.values():
             for candidate in revision.instances:
@@ -208,6 +278,22 @@ class MemorySurface:
         state = self._cluster.component(component)
         state.fence = check_fence(component.module, fence, state.fence)
         return state
+
+    def _revision(self, component: SurfaceComponent, revision: int, fence: Fence) -> MemoryRevision:
+        present = self._fenced(component, fence).revisions.get(revision)
+        if present is None:
+            raise RevisionMissing(f"revision {revision} of {component.module} does not exist here")
+        return present
+
+    def _boundary(
+        self, environment: EnvironmentId, tenant: TenantId, fence: Fence
+    ) -> MemoryBoundary:
+        site = self._cluster.site(environment)
+        if site is None:
+            raise SiteMissing(f"{environment} has no site here: provision it first")
+        boundary = site.boundaries.setdefault(tenant, MemoryBoundary())
+        boundary.fence = check_fence(f"{environment}/{tenant}", fence, boundary.fence)
+        return boundary
 
     def _specs_of_others(self, component: SurfaceComponent) -> list[RevisionSpec]:
         site = self._cluster.sites[component.environment]
@@ -234,8 +320,16 @@ class MemorySurface:
         phase = Phase.READY if ready == spec.replicas else Phase.STARTING
         if revision.removed_at is not None:
             phase = Phase.DRAINING
+        owner = ReplicasOwner.SURFACE if revision.scaling else ReplicasOwner.PLATFORM
         return LiveRevision(
-            spec.revision, spec.version, spec.artifact, spec.replicas, phase, instances, spec.unit
+            spec.revision,
+            spec.version,
+            spec.artifact,
+            spec.replicas,
+            phase,
+            instances,
+            spec.unit,
+            replicas_owner=owner,
         )
 
     def _proof(self, spec: RevisionSpec, instance: Instance) -> LiveProof:

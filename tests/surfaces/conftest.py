@@ -1,15 +1,20 @@
-"""Both adapters of the surface port, behind one fixture."""
+"""The adapters of the surface port, behind one fixture.
+
+A test of a feature (`@pytest.mark.shows`) runs on the surfaces that declare it.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+from local_agent.capabilities import capabilities
+from shared.surfaces.capabilities import Capabilities
 from tests.kit.memory_cluster import MemoryCluster
-from tests.kit.memory_surface import MemorySurface
+from tests.kit.memory_surface import CAPABILITIES, MemorySurface
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock, run_virtual
 from tests.surfaces.harness import SITE, TEMPLATE, SurfaceHarness, fence
@@ -38,7 +43,26 @@ async def _in_memory() -> AsyncIterator[SurfaceHarness]:
     yield harness
 
 
-@pytest.fixture(params=["memory", pytest.param("local-process", marks=pytest.mark.real)])
+DECLARED: Final[Mapping[str, Capabilities]] = {
+    "memory": CAPABILITIES,
+    "local-process": capabilities(),
+}
+"""The surfaces, and what each can do here."""
+_MARKS: Final = {"local-process": pytest.mark.real}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "run_scenario" not in metafunc.fixturenames:
+        return
+    marks = metafunc.definition.iter_markers("shows")
+    needed = {feature for mark in marks for feature in mark.args}
+    able = [name for name, offered in DECLARED.items() if not needed & offered.lacks.keys()]
+    assert able, f"no surface declares {sorted(needed)}"
+    params = [pytest.param(name, marks=_MARKS.get(name, ())) for name in able]
+    metafunc.parametrize("run_scenario", params, indirect=True)
+
+
+@pytest.fixture
 def run_scenario(request: pytest.FixtureRequest, tmp_path: Path) -> RunScenario:
     """Run a scenario on a fresh harness: virtual time in memory; in real time through an agent."""
     if request.param == "memory":

@@ -17,6 +17,7 @@ from cli.state_folder import REPOSITORY
 from local_agent.sandbox_means import tried_means
 from local_agent.wheel_installer import base_python
 from shared.kernel.entropy import SystemEntropy
+from shared.surfaces.capabilities import Feature
 from tests.surfaces.accounts import Account, Ended, account
 from tests.surfaces.hostile import ATTEMPTS
 
@@ -73,6 +74,14 @@ def _run(platform: Account, command: list[str], **options: Any) -> Ended:
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
+@pytest.mark.shows(
+    Feature.OWN_USER,
+    Feature.OWN_PROCESSES,
+    Feature.PRIVATE_FILES,
+    Feature.OWN_PORTS,
+    Feature.READ_ONLY_PROGRAM,
+    on="local-process",
+)
 def test_an_attempt_on_what_is_not_its_own_fails(
     hostile: tuple[Ended, Mapping[str, str]], attempt: str
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import ProjectId, environment_id, environment_key
 from shared.kernel.observation import Present
+from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import DataMissing
 from tests.kit.patience import PATIENCE_S
 from tests.surfaces.harness import ACME, ENVIRONMENT, SHOP, SITE, TEMPLATE, SurfaceHarness, fence
@@ -59,6 +60,7 @@ def _environ_at(url: str) -> dict[str, str]:
     return told
 
 
+@pytest.mark.shows(Feature.DATA_FOLDERS, on="local-process")
 async def test_what_is_stored_there_is_there_after_a_kill_a_release_and_a_restart(
     harness: SurfaceHarness, folder: Path
 ) -> None:

@@ -121,6 +121,7 @@ async def test_a_workload_sees_its_own_environment_only(tmp_path: Path) -> None:
         assert environ["TMPDIR"].startswith(place)
 
 
+@pytest.mark.shows(Feature.MEMORY_LIMIT, Feature.OPEN_FILES_LIMIT, on="local-process")
 async def test_a_workload_that_eats_memory_harms_only_itself(tmp_path: Path) -> None:
     async with local_process_harness(tmp_path) as harness:
         spec = harness.spec(1, replicas=2, resources=Resources(memory_mb=128, open_files=64))
@@ -286,6 +287,7 @@ async def test_an_instance_whose_folder_is_gone_is_started_again(tmp_path: Path)
         )
 
 
+@pytest.mark.shows(Feature.PROCESSES_LIMIT, on="local-process")
 async def test_a_limit_of_processes_is_offered_exactly_where_it_holds(tmp_path: Path) -> None:
     output = tmp_path / "output"
     in_force = tried_means()

@@ -9,6 +9,7 @@ import pytest
 from shared.kernel.fence import StaleFence
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Absent, Present, Unknown
+from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import (
     BadWeights,
     NotReady,
@@ -29,6 +30,7 @@ def _identities(live: LiveComponent) -> set[tuple[Any, ...]]:
     return {(i.id, i.pid, i.started_at) for r in live.revisions for i in r.instances}
 
 
+@pytest.mark.shows(Feature.ARTIFACTS, Feature.HTTP_PROBES)
 def test_an_applied_revision_becomes_ready_and_has_no_traffic(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         await harness.surface.apply(harness.spec(replicas=2), fence(1))
@@ -108,6 +110,7 @@ def test_a_killed_host_finds_the_same_instances_and_weights(run_scenario: RunSce
     run_scenario(scenario)
 
 
+@pytest.mark.shows(Feature.TRAFFIC_SPLIT)
 def test_weight_goes_to_ready_capacity_only(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         await harness.serve(harness.spec(1), weights={1: 100})
@@ -170,6 +173,7 @@ def test_a_revision_never_changes_its_content(run_scenario: RunScenario) -> None
     run_scenario(scenario)
 
 
+@pytest.mark.shows(Feature.PATH_ROUTING)
 def test_a_path_prefix_has_one_component(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         other = SurfaceComponent(ENVIRONMENT, SHOP.tenant, ModuleId("module-other"))
@@ -202,6 +206,7 @@ def test_a_removed_revision_drains_and_goes(run_scenario: RunScenario) -> None:
     run_scenario(scenario)
 
 
+@pytest.mark.shows(Feature.INSTANT_ROLLBACK)
 def test_a_draining_revision_is_taken_back_with_its_instances(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         old = harness.spec(1, drain_s=5.0)
@@ -234,6 +239,7 @@ def test_scaling_keeps_the_oldest_instances(run_scenario: RunScenario) -> None:
     run_scenario(scenario)
 
 
+@pytest.mark.shows(Feature.SELF_PROOF)
 def test_each_live_instance_proves_what_it_runs(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         await harness.serve(harness.spec(1, replicas=2), harness.spec(2, release=None))
