@@ -13,7 +13,7 @@ from local_agent.artifacts import Artifacts, content_digest
 from local_agent.envoy_config import host_name
 from local_agent.instance_folder import about
 from local_agent.process_identity import ProcessIdentity, is_alive
-from local_agent.release_question import ReleaseUnknown, ask_release
+from local_agent.release_question import ask_release
 from local_agent.state_files import (
     DesiredComponent,
     DesiredRevision,
@@ -24,6 +24,7 @@ from local_agent.state_files import (
 from shared.kernel.clock import Clock
 from shared.kernel.ids import ServiceId
 from shared.surfaces.observed_state import Instance, LiveComponent, LiveProof, LiveRevision, Phase
+from shared.surfaces.release_answer import ReleaseUnknown
 from shared.surfaces.rules import departures
 from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
 

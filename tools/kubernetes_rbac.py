@@ -50,7 +50,7 @@ def of_entra(kind: str, object_id: str) -> Subject:
 def manifests(subject: Subject) -> Iterator[Manifest]:
     """Yield what to apply, in the order in which it can be."""
     if subject == SERVICE_ACCOUNT:
-        yield _object("v1", "Namespace")
+        yield _namespace()
         yield _object("v1", "ServiceAccount", namespace=NAME)
     rbac = "rbac.authorization.k8s.io/v1"
     yield {**_object(rbac, "ClusterRole"), "rules": [*_rules()]}
@@ -61,6 +61,13 @@ def manifests(subject: Subject) -> Iterator[Manifest]:
         "subjects": [dict(subject.entry)],
     }
     yield from _confinement(subject)
+
+
+def _namespace() -> Manifest:
+    """Return the namespace of the platform itself, in which it keeps its records."""
+    namespace = _object("v1", "Namespace")
+    labels = {**namespace["metadata"]["labels"], LABEL[0]: LABEL[1]}
+    return {**namespace, "metadata": {**namespace["metadata"], "labels": labels}}
 
 
 def _rules() -> Iterator[Mapping[str, Any]]:

@@ -45,6 +45,14 @@ class BadArtifact(Invalid):
     """The archive does not have its digest, or cannot be unpacked or installed safely."""
 
 
+class FieldTaken(Conflict):
+    """Another manager owns a field of an object of ours and has given it another value."""
+
+
+class ObjectRefused(Conflict):
+    """The cluster does not take an object: its policy, a quota or its validation; it says why."""
+
+
 class DataMissing(Conflict):
     """A data folder that the release was given is not there; it is never made anew, empty."""
 

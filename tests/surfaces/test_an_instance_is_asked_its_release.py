@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from local_agent.release_question import ReleaseUnknown, ask_release
+from local_agent.release_question import ask_release
+from shared.surfaces.release_answer import ReleaseUnknown
 from shared.surfaces.spec import ReleaseQuestion
 
 QUESTION = ReleaseQuestion("/v", "shop.version")

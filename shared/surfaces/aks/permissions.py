@@ -38,6 +38,7 @@ PERMISSIONS: Final = (
     Permission("", ("configmaps",), (*_OWN, "update"), "configuration, and our own records"),
     Permission("", ("services",), _OWN, "one of each release revision"),
     Permission("", ("pods",), _READ, "proof of what runs, and why it does not"),
+    Permission("", ("pods",), ("patch",), "which pods go first when a revision is scaled down"),
     Permission("", ("pods/log",), ("get",), "output of instances"),
     Permission("", ("pods/proxy",), ("get",), "an instance's own answer, which release it is"),
     Permission("", ("events",), _READ, "reasons"),

@@ -1,0 +1,314 @@
+"""The API server, as far as the adapter asks it: plain JSON over lightkube's connection.
+
+lightkube opens the connection and knows who we are. Its models stay aside: they refuse the part of
+an object that server-side apply may send, its watches have no bookmarks, its deletions no
+preconditions, its logs no limit of bytes, and it has no call for a pod's proxy.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from shared.kernel.errors import Invalid, NotFound, Unavailable
+from shared.surfaces.aks.names import MANAGER, selector
+
+if TYPE_CHECKING:
+    from httpx2 import Response
+    from lightkube import AsyncClient
+
+Object: TypeAlias = dict[str, Any]
+"""An object of the API as its JSON."""
+T = TypeVar("T")
+PAGE: Final = 500
+"""Objects in one answer of a list, as kubectl asks."""
+_LISTS_MAX: Final = 3
+"""How often a list begins again when its pages were compacted away (410)."""
+ERROR_BYTES_MAX: Final = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of object and where the API server has it."""
+
+    version: str
+    name: str
+    plural: str
+    is_namespaced: bool = True
+
+    def path(self, namespace: str | None = None, name: str | None = None, sub: str = "") -> str:
+        root = "/apis/" if "/" in self.version else "/api/"
+        place = f"namespaces/{namespace}/" if self.is_namespaced and namespace else ""
+        object_path = f"/{name}" if name else ""
+        return f"{root}{self.version}/{place}{self.plural}{object_path}{sub}"
+
+
+NAMESPACES: Final = Kind("v1", "Namespace", "namespaces", is_namespaced=False)
+CONFIG_MAPS: Final = Kind("v1", "ConfigMap", "configmaps")
+PODS: Final = Kind("v1", "Pod", "pods")
+SERVICES: Final = Kind("v1", "Service", "services")
+DEPLOYMENTS: Final = Kind("apps/v1", "Deployment", "deployments")
+BUDGETS: Final = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+GATEWAYS: Final = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
+GATEWAY_CLASSES: Final = Kind(
+    "gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", is_namespaced=False
+)
+ROUTES: Final = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+
+
+class ApiAway(Unavailable):
+    """The API server did not answer, is overloaded, or its certificate or our token is refused."""
+
+    code = Unavailable.code
+
+
+class ApiRefusal(Exception):
+    """The API server refuses a request; `message` is its own sentence.
+
+    `causes` are the fields it names, each with a reason and a message.
+    """
+
+    def __init__(
+        self, status: int, reason: str, message: str, causes: tuple[Mapping[str, str], ...]
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.causes = causes
+
+    @property
+    def is_of_fields(self) -> bool:
+        """Return whether others own fields of an applied object, and it is no older than theirs."""
+        return self.status == HTTPStatus.CONFLICT and bool(self.causes)
+
+
+class ClusterApi:
+    """Requests to one cluster. *connect* is asked for the client at each, see `ClusterAccess`."""
+
+    def __init__(self, connect: "Callable[[], Awaitable[AsyncClient]]") -> None:
+        self._connect = connect
+
+    async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+        """Return the object; None where there is none."""
+        try:
+            return await self._json("GET", kind.path(namespace, name))
+        except ApiRefusal as refusal:
+            if refusal.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    async def list_all(
+        self,
+        kind: Kind,
+        labels: Mapping[str, str],
+        *,
+        namespace: str | None = None,
+        keep: Callable[[Object], T],
+    ) -> tuple[list[T], str]:
+        """Return what *keep* makes of each object with *labels*, and the version of the list.
+
+        Without a namespace of all. Pages that were compacted meanwhile are read again from the
+        first.
+        """
+        for attempt in range(_LISTS_MAX):
+            try:
+                return await self._pages(kind.path(namespace), labels, keep)
+            except ApiRefusal as refusal:
+                if refusal.status != HTTPStatus.GONE or attempt == _LISTS_MAX - 1:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _pages(
+        self, path: str, labels: Mapping[str, str], keep: Callable[[Object], T]
+    ) -> tuple[list[T], str]:
+        kept: list[T] = []
+        params = {"labelSelector": selector(labels), "limit": str(PAGE)}
+        while True:
+            page = await self._json("GET", path, params=params)
+            kept += [keep(each) for each in page["items"]]
+            if not page["metadata"].get("continue"):
+                return kept, str(page["metadata"]["resourceVersion"])
+            params["continue"] = page["metadata"]["continue"]
+
+    async def create(self, kind: Kind, manifest: Object) -> Object:
+        path = kind.path(manifest["metadata"].get("namespace"))
+        return await self._json("POST", path, params=_MANAGED, body=manifest)
+
+    async def replace(self, kind: Kind, manifest: Object) -> Object:
+        metadata = manifest["metadata"]
+        path = kind.path(metadata.get("namespace"), metadata["name"])
+        return await self._json("PUT", path, params=_MANAGED, body=manifest)
+
+    async def apply(self, kind: Kind, manifest: Object, *, force: bool = False) -> Object:
+        """Apply *manifest* on the server; with a resourceVersion only to that state of it."""
+        metadata = manifest["metadata"]
+        return await self._json(
+            "PATCH",
+            kind.path(metadata.get("namespace"), metadata["name"]),
+            params={**_MANAGED, "force": str(force).lower()},
+            body=manifest,
+            content_type="application/apply-patch+yaml",  # JSON is YAML
+        )
+
+    async def merge(self, kind: Kind, name: str, namespace: str, patch: Object) -> Object:
+        return await self._json(
+            "PATCH",
+            kind.path(namespace, name),
+            params=_MANAGED,
+            body=patch,
+            content_type="application/merge-patch+json",
+        )
+
+    async def delete(self, kind: Kind, found: Object) -> None:
+        """Delete *found* in its present state, and what it owns afterwards; absent is success."""
+        metadata = found["metadata"]
+        preconditions = {key: metadata[key] for key in ("uid", "resourceVersion")}
+        body = {"propagationPolicy": "Background", "preconditions": preconditions}
+        try:
+            path = kind.path(metadata.get("namespace"), metadata["name"])
+            await self._json("DELETE", path, body=body)
+        except ApiRefusal as refusal:
+            if refusal.status != HTTPStatus.NOT_FOUND:
+                raise
+
+    async def text(
+        self, path: str, params: Mapping[str, str], *, at_most: int, timeout_s: float
+    ) -> tuple[int, bytes]:
+        """Return the status and the first *at_most* bytes of an answer that is not the server's."""
+        async with self._sent("GET", path, params, None, None, timeout_s) as response:
+            return response.status_code, await _bounded(response, at_most)
+
+    async def changes_since(
+        self, kind: Kind, labels: Mapping[str, str], version: str, timeout_s: int
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Yield each change after *version*, and bookmarks; ends after about *timeout_s*.
+
+        Raises:
+            ApiRefusal: 410, *version* is too old by now.
+            ApiAway: nothing came for longer than *timeout_s*, or the connection broke.
+        """
+        params = {
+            "labelSelector": selector(labels),
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(timeout_s),
+        }
+        async with self._sent("GET", kind.path(), params, None, None, timeout_s + 10) as response:
+            if response.is_error:
+                raise _refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
+            async for line in response.aiter_lines():
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise _refusal_of(event["object"])
+                yield event["type"], event["object"]
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        content = None if body is None else json.dumps(body).encode()
+        async with self._sent(method, path, params or {}, content, content_type) as response:
+            if response.is_error:
+                raise _refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
+            answer: Object = json.loads(await response.aread())  # bounded by the connection
+            return answer
+
+    @asynccontextmanager
+    async def _sent(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str],
+        content: bytes | None,
+        content_type: str | None,
+        timeout_s: float | None = None,
+    ) -> "AsyncIterator[Response]":
+        import httpx2  # noqa: PLC0415  heavy: where used
+
+        client = await self._connect()
+        # lightkube has no public way to its connection, and is locked to one version.
+        connection = client._client._client  # noqa: SLF001
+        request = connection.build_request(
+            method,
+            path,
+            params=params,
+            content=content,
+            headers={"Content-Type": content_type} if content and content_type else None,
+            timeout=httpx2.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s,
+        )
+        try:
+            response = await connection.send(request, stream=True)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        except httpx2.HTTPError as away:
+            reason = str(away) or type(away).__name__
+            raise ApiAway(f"the API server of the cluster is away: {reason[:200]}") from away
+        except ValueError as unread:
+            raise ApiAway("the API server gave an answer that cannot be read") from unread
+
+
+_MANAGED: Final = {"fieldManager": MANAGER}
+_AWAY: Final = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+"""The same request may succeed later."""
+
+
+async def _bounded(response: "Response", at_most: int) -> bytes:
+    content = b""
+    async for part in response.aiter_bytes():
+        content += part
+        if len(content) >= at_most:
+            break
+    return content[:at_most]
+
+
+def _refusal(status: int, content: bytes) -> Exception:
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict) or answer.get("kind") != "Status":
+        answer = {"message": f"the API server answered {status}"}
+    return _refusal_of({**answer, "code": status})
+
+
+def _refusal_of(status: Object) -> Exception:
+    code, message = int(status["code"]), str(status.get("message", ""))[:2000]
+    details = status.get("details") or {}
+    # A namespace that is going refuses with 403 until it is gone.
+    is_passing = "being terminated" in message
+    if code in _AWAY or is_passing:
+        return ApiAway(
+            f"the API server answered {code}: {message}",
+            retry_after_s=float(details.get("retryAfterSeconds") or 1.0),
+            throttled=code == HTTPStatus.TOO_MANY_REQUESTS,
+        )
+    causes = tuple(details.get("causes") or ())
+    return ApiRefusal(code, str(status.get("reason", "")), message, causes)
+
+
+def reason_of(problem: Exception) -> str:
+    """Return the sentence of an error of this module or of `ClusterAccess`."""
+    if isinstance(problem, ApiRefusal | Unavailable | Invalid | NotFound):
+        return problem.message
+    return str(problem)

@@ -1,0 +1,115 @@
+"""Reads what the cluster has of a component or an environment, current as of the call."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
+from shared.surfaces.aks.cluster_api import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    PODS,
+    ROUTES,
+    ClusterApi,
+    Kind,
+    Object,
+)
+from shared.surfaces.aks.names import MODULE, RECORD, TENANT, Installation, component_name
+from shared.surfaces.aks.observation import ComponentObjects
+from shared.surfaces.aks.records import Records, component_of
+from shared.surfaces.spec import SurfaceComponent
+
+
+def trimmed(found: Object) -> Object:
+    """Return *found* without what nobody reads here: who owns which field is half of an object."""
+    found["metadata"].pop("managedFields", None)
+    return found
+
+
+@dataclass(frozen=True)
+class LiveObjects:
+    """Reads past any cache, for writes: each list is of one component."""
+
+    api: ClusterApi
+    installation: Installation
+    records: Records
+
+    async def component(self, component: SurfaceComponent, *, is_routed: bool) -> ComponentObjects:
+        namespace = self.installation.namespace(component.environment, component.tenant)
+        labels = self.installation.of_component(component)
+        deployments, pods, record, route = await asyncio.gather(
+            self._listed(DEPLOYMENTS, labels, namespace),
+            self._listed(PODS, labels, namespace),
+            self.records.component(component),
+            self._route(component, namespace, is_routed=is_routed),
+        )
+        return ComponentObjects(component, deployments, pods, record, route, is_routed)
+
+    async def environment(
+        self, environment: EnvironmentId, *, is_routed: bool
+    ) -> list[ComponentObjects]:
+        """Return each component of *environment* that has anything on the cluster."""
+        labels = self.installation.of_environment(environment)
+        recorded = {**labels, RECORD: "component"}
+        deployments, pods, routes, records = await asyncio.gather(
+            self._listed(DEPLOYMENTS, labels),
+            self._listed(PODS, labels),
+            self._listed(ROUTES, labels) if is_routed else _nothing(),
+            self._listed(CONFIG_MAPS, recorded, self.installation.name),
+        )
+        return grouped(
+            environment,
+            {DEPLOYMENTS: deployments, PODS: pods, ROUTES: routes, CONFIG_MAPS: records},
+            is_routed=is_routed,
+        )
+
+    async def _route(
+        self, component: SurfaceComponent, namespace: str, *, is_routed: bool
+    ) -> Object | None:
+        if not is_routed:
+            return None
+        return await self.api.get(ROUTES, component_name(component.module), namespace)
+
+    async def _listed(
+        self, kind: Kind, labels: Mapping[str, str], namespace: str | None = None
+    ) -> tuple[Object, ...]:
+        found, _ = await self.api.list_all(kind, labels, namespace=namespace, keep=trimmed)
+        return tuple(found)
+
+
+async def _nothing() -> tuple[Object, ...]:
+    return ()
+
+
+def grouped(
+    environment: EnvironmentId, found: Mapping[Kind, tuple[Object, ...]], *, is_routed: bool
+) -> list[ComponentObjects]:
+    """Return the objects of each component of *environment*.
+
+    Raises:
+        Unreadable: a record is not what the platform wrote.
+    """
+    parts: dict[SurfaceComponent, dict[Kind, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for kind in (DEPLOYMENTS, PODS, ROUTES):
+        for each in found[kind]:
+            labels = each["metadata"]["labels"]
+            component = SurfaceComponent(
+                environment, TenantId(labels[TENANT]), ModuleId(labels[MODULE])
+            )
+            parts[component][kind].append(each)
+    for each in found[CONFIG_MAPS]:
+        record = component_of(each)
+        parts[record.component][CONFIG_MAPS].append(record)
+    return [
+        ComponentObjects(
+            component,
+            tuple(of_kind[DEPLOYMENTS]),
+            tuple(of_kind[PODS]),
+            next(iter(of_kind[CONFIG_MAPS]), None),
+            next(iter(of_kind[ROUTES]), None),
+            is_routed,
+        )
+        for component, of_kind in sorted(parts.items(), key=lambda item: item[0])
+    ]

@@ -1,0 +1,170 @@
+"""The live state of a component, from the objects of its namespace as they were read."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from shared.kernel.clock import parse_instant
+from shared.surfaces.aks import revisions, routes
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.instances import condition, has_ended, instance, is_stopping
+from shared.surfaces.aks.names import REVISION, SPEC, component_name
+from shared.surfaces.aks.records import ComponentRecord
+from shared.surfaces.observed_state import Instance, LiveComponent, LiveRevision, Phase
+from shared.surfaces.spec import RevisionSpec, SurfaceComponent
+
+_REFUSED: Final = "ReplicaFailure"
+
+
+@dataclass(frozen=True)
+class ComponentObjects:
+    """What the cluster has of one component, and what the platform remembers of it."""
+
+    component: SurfaceComponent
+    deployments: tuple[Object, ...]
+    pods: tuple[Object, ...]
+    record: ComponentRecord | None
+    route: Object | None
+    is_routed: bool
+    """The cluster has a traffic layer: weights are the route's; without they are the record's."""
+
+
+def live_component(objects: ComponentObjects, site_url: str, now: datetime) -> LiveComponent | None:
+    """Return the component as it is; None when nothing of it is here.
+
+    Raises:
+        Unreadable: an object is not what the platform wrote.
+    """
+    found = live_revisions(objects, now)
+    if not found:
+        return None
+    specs = [spec for spec, _ in found]
+    has_port = any(spec.port is not None for spec in specs)
+    return LiveComponent(
+        objects.component,
+        tuple(revision for _, revision in found),
+        weights_in_force(objects, has_port=has_port),
+        endpoint(objects.component, specs, site_url) if has_port else None,
+        objects.record.token if objects.record else 0,
+    )
+
+
+def weights_in_force(objects: ComponentObjects, *, has_port: bool) -> dict[int, int]:
+    """Return the percents by revision: a worker has no route, but those that were set."""
+    if has_port and objects.is_routed:
+        return {} if objects.route is None else routes.weights_of(objects.route, objects.component)
+    return dict(objects.record.weights) if objects.record else {}
+
+
+def endpoint(component: SurfaceComponent, specs: Iterable[RevisionSpec], site_url: str) -> str:
+    """Return the URL of *component*: its prefix of the site, else its own host there.
+
+    Where the site has no URL, that of its Service, for callers inside the cluster.
+    """
+    if not site_url:
+        return f"http://{component_name(component.module)}/"
+    prefixes = sorted({str(spec.path_prefix) for spec in specs if spec.path_prefix is not None})
+    if prefixes:
+        return site_url.removesuffix("/") + prefixes[0]
+    port = site_url.removesuffix("/").rpartition(":")[2]
+    return f"http://{routes.host_name(component)}{f':{port}' if port.isdigit() else ''}/"
+
+
+def live_revisions(
+    objects: ComponentObjects, now: datetime
+) -> list[tuple[RevisionSpec, LiveRevision]]:
+    """Return each revision with its spec, oldest first; those without a Deployment drain.
+
+    Raises:
+        Unreadable.
+    """
+    pods: Mapping[int, list[Object]] = defaultdict(list)
+    for pod in objects.pods:
+        pods[int(pod["metadata"]["labels"][REVISION])].append(pod)
+    wanted = {int(each["metadata"]["labels"][REVISION]): each for each in objects.deployments}
+    live = []
+    for number in sorted(wanted.keys() | pods.keys()):
+        if number in wanted:
+            live.append(_wanted_revision(wanted[number], pods[number], now))
+        elif draining := [pod for pod in pods[number] if not has_ended(pod)]:
+            live.append(_draining_revision(number, draining, now))
+    return live
+
+
+def applied_spec(deployment: Object) -> RevisionSpec:
+    """Return the spec that *deployment* was applied with, and the replicas it has now.
+
+    Raises:
+        Unreadable.
+    """
+    annotations = deployment["spec"]["template"]["metadata"].get("annotations") or {}
+    name, replicas = deployment["metadata"]["name"], int(deployment["spec"].get("replicas", 1))
+    return revisions.read(annotations.get(SPEC), replicas, f"Deployment {name}")
+
+
+def _wanted_revision(
+    deployment: Object, pods: list[Object], now: datetime
+) -> tuple[RevisionSpec, LiveRevision]:
+    spec = applied_spec(deployment)
+    going_on = [pod for pod in pods if not has_ended(pod)]
+    # What has ended is left for a while. It says something only where nothing took its place.
+    shown = going_on if len(going_on) >= spec.replicas else pods
+    instances = [instance(pod, spec, now) for pod in oldest_first(shown)]
+    refusal = condition(deployment, _REFUSED)
+    if refusal.get("status") == "True" and len(going_on) < spec.replicas:
+        instances.append(_not_made(deployment, spec, refusal))
+    ready = sum(each.is_ready for each in instances)
+    phase = Phase.READY if ready >= spec.replicas else Phase.STARTING
+    if is_stopping(deployment):
+        phase = Phase.DRAINING
+    reasons = [each.reason for each in instances if each.reason not in {"", "Stopping"}]
+    reason = min(reasons, default="") if phase is Phase.STARTING else ""
+    return spec, _revision(spec, phase, instances, reason)
+
+
+def _draining_revision(
+    number: int, pods: list[Object], now: datetime
+) -> tuple[RevisionSpec, LiveRevision]:
+    pods = oldest_first(pods)
+    name, annotations = pods[0]["metadata"]["name"], pods[0]["metadata"].get("annotations") or {}
+    spec = revisions.read(annotations.get(SPEC), len(pods), f"Pod {name} of revision {number}")
+    return spec, _revision(spec, Phase.DRAINING, [instance(pod, spec, now) for pod in pods], "")
+
+
+def _revision(
+    spec: RevisionSpec, phase: Phase, instances: list[Instance], reason: str
+) -> LiveRevision:
+    return LiveRevision(
+        spec.revision,
+        spec.version,
+        spec.artifact,
+        spec.replicas,
+        phase,
+        tuple(instances),
+        spec.unit,
+        reason,
+    )
+
+
+def _not_made(deployment: Object, spec: RevisionSpec, refusal: Object) -> Instance:
+    """Return an instance for the pods that the cluster does not let be: it says why."""
+    since = refusal.get("lastTransitionTime") or deployment["metadata"]["creationTimestamp"]
+    return Instance(
+        id=deployment["metadata"]["name"],
+        revision=spec.revision,
+        is_ready=False,
+        is_live=False,
+        started_at=parse_instant(since),
+        reason="CannotStart",
+        message=str(refusal.get("message", ""))[:500],
+        failed_starts=1,
+    )
+
+
+def oldest_first(pods: Iterable[Object]) -> list[Object]:
+    """Return *pods* by their age; those of one second by their names."""
+    return sorted(
+        pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])
+    )

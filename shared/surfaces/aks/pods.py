@@ -1,0 +1,146 @@
+"""The pod of a revision: what the kubelet is told to run, from the spec alone."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.spec import CommandProbe, HttpProbe, Probe, Resources, RevisionSpec
+from shared.surfaces.variables import expand
+
+CONTAINER: Final = "main"
+HOME: Final = "/runtime/home"
+SCRATCH: Final = "/tmp"  # noqa: S108  a volume of the pod's own
+SCRATCH_LIMIT: Final = "256Mi"
+"""Of the home and of the temporary folder each; a pod that writes more is evicted."""
+WORKER_READY_S: Final = 1
+"""A worker is ready when it has run for one second."""
+
+
+def variables(spec: RevisionSpec) -> dict[str, str]:
+    """Return what the variables of `variables.py` are in a pod."""
+    port = {} if spec.port is None else {"PORT": str(spec.port)}
+    return {**port, "HOME": HOME, "TMPDIR": SCRATCH}
+
+
+def environ_of(spec: RevisionSpec) -> dict[str, str]:
+    """Return the environ of each instance, without its own name."""
+    ours = variables(spec)
+    return {
+        **{name: expand(value, ours) for name, value in spec.environ.items()},
+        **ours,
+        "RUNTIME_ENVIRONMENT_ID": spec.component.environment,
+        "RUNTIME_TENANT_ID": spec.component.tenant,
+        "RUNTIME_MODULE_ID": spec.component.module,
+        "RUNTIME_RELEASE_REVISION": str(spec.revision),
+        "RUNTIME_VERSION": spec.version,
+        "RUNTIME_ARTIFACT": spec.artifact,
+        "RUNTIME_UNIT": json.dumps(dict(spec.unit), sort_keys=True),
+    }
+
+
+def image_of(spec: RevisionSpec) -> str:
+    return f"{spec.image}@{spec.artifact}"
+
+
+def pod_spec(spec: RevisionSpec, labels: Mapping[str, str]) -> Object:
+    """Return the `spec` of the pods of a revision, which have *labels*."""
+    drain_s, grace_s = math.ceil(spec.drain_s), math.ceil(spec.grace_s)
+    return {
+        "containers": [_container(spec, drain_s)],
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,  # the environ is the spec's
+        "terminationGracePeriodSeconds": drain_s + grace_s,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": dict(labels)},
+            }
+        ],
+        "volumes": [
+            {"name": name, "emptyDir": {"sizeLimit": SCRATCH_LIMIT}} for name in ("home", "scratch")
+        ],
+    }
+
+
+def _container(spec: RevisionSpec, drain_s: int) -> Object:
+    environ = [
+        {"name": name, "value": _literal(value)} for name, value in sorted(environ_of(spec).items())
+    ]
+    own_name = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}
+    container: Object = {
+        "name": CONTAINER,
+        "image": image_of(spec),
+        "env": [*environ, {"name": "RUNTIME_INSTANCE_ID", "valueFrom": own_name}],
+        "resources": _resources(spec.resources),
+        # Why it ended is then in its status, also where its output is gone.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "home", "mountPath": HOME},
+            {"name": "scratch", "mountPath": SCRATCH},
+        ],
+    }
+    if spec.command:
+        ours = variables(spec)
+        container["command"] = [_literal(expand(word, ours)) for word in spec.command]
+    if spec.port is not None:
+        container["ports"] = [{"containerPort": spec.port, "protocol": "TCP"}]
+    if drain_s:
+        # The pod has no traffic from the first moment, and time for what is on its way.
+        container["lifecycle"] = {"preStop": {"sleep": {"seconds": drain_s}}}
+    return container | _probes(spec)
+
+
+def _literal(text: str) -> str:
+    """Keep Kubernetes from filling in `$(NAME)`: two dollars are one to it."""
+    return text.replace("$", "$$")
+
+
+def _resources(resources: Resources) -> Object:
+    """Return limits that are requests too, so that no pod lives on what others asked for."""
+    limits = {}
+    if resources.memory_mb is not None:
+        limits["memory"] = f"{resources.memory_mb}Mi"
+    if resources.cpu is not None:
+        limits["cpu"] = f"{max(1, round(resources.cpu * 1000))}m"
+    return {"limits": limits, "requests": dict(limits)} if limits else {}
+
+
+def _probes(spec: RevisionSpec) -> Object:
+    kinds = {"readinessProbe": spec.readiness, "livenessProbe": spec.liveness}
+    probes = {
+        name: _probe(probe, spec.port)
+        for name, probe in {**kinds, "startupProbe": spec.startup}.items()
+        if probe is not None
+    }
+    if spec.readiness is None and spec.port is not None:
+        probes["readinessProbe"] = {"tcpSocket": {"port": spec.port}, "periodSeconds": 1}
+    return probes
+
+
+def _probe(probe: Probe, port: int | None) -> Object:
+    """Return a probe in whole seconds, which `capabilities.check` asked for."""
+    match probe:
+        case HttpProbe(path=path):
+            question: Object = {"httpGet": {"path": path, "port": port}}
+        case CommandProbe(command=command):
+            question = {"exec": {"command": list(command)}}
+        case _:
+            question = {"tcpSocket": {"port": port}}
+    return {
+        **question,
+        "periodSeconds": max(1, round(probe.period_s)),
+        "timeoutSeconds": max(1, round(probe.timeout_s)),
+        "initialDelaySeconds": round(probe.initial_delay_s),
+        "failureThreshold": probe.failure_threshold,
+        "successThreshold": probe.success_threshold,
+    }

@@ -1,0 +1,176 @@
+"""What the platform remembers of sites and components: ConfigMaps in a namespace of its own.
+
+Each has the highest fencing token that wrote. It is written, at the version that was read, before
+anything of the site or the component is: of two writers one is overtaken and reads again. Records
+stay when a site is deleted, so that an old token is refused after that too. Tenants cannot write
+there.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.kernel.errors import Unavailable
+from shared.kernel.fence import Fence
+from shared.kernel.ids import EnvironmentId
+from shared.surfaces.aks.cluster_api import CONFIG_MAPS, ApiRefusal, ClusterApi, Object
+from shared.surfaces.aks.names import ENVIRONMENT_ID, RECORD, Installation
+from shared.surfaces.aks.server_side_apply import WriteConflict, refused
+from shared.surfaces.errors import SiteMissing
+from shared.surfaces.rules import check_fence
+from shared.surfaces.spec import SiteSpec, SurfaceComponent
+
+_DOCUMENT = "record.json"
+
+
+@dataclass(frozen=True)
+class SiteRecord:
+    """`is_wanted` is False while the site is being deleted and after; its token stays forever."""
+
+    spec: SiteSpec
+    token: int = 0
+    is_wanted: bool = True
+
+
+@dataclass(frozen=True)
+class ComponentRecord:
+    """`weights` are those that were set last: of a worker, which has no route, those in force."""
+
+    component: SurfaceComponent
+    token: int = 0
+    weights: Mapping[int, int] = field(default_factory=dict)
+
+
+_SITES: TypeAdapter[SiteRecord] = TypeAdapter(SiteRecord)
+_COMPONENTS: TypeAdapter[ComponentRecord] = TypeAdapter(ComponentRecord)
+
+
+class Unreadable(Exception):
+    """An object of the platform is not what the platform wrote; the message says which."""
+
+
+def site_of(found: Object) -> SiteRecord:
+    """Return the record in a ConfigMap. Raises Unreadable."""
+    with _unreadable(found):
+        return _SITES.validate_json(found["data"][_DOCUMENT])
+
+
+def component_of(found: Object) -> ComponentRecord:
+    """Return the record in a ConfigMap. Raises Unreadable."""
+    with _unreadable(found):
+        return _COMPONENTS.validate_json(found["data"][_DOCUMENT])
+
+
+@contextmanager
+def _unreadable(found: Object) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValidationError) as damaged:
+        name = found["metadata"]["name"]
+        raise Unreadable(f"the ConfigMap {name} is no record of the platform") from damaged
+
+
+class Records:
+    """The records of one installation; each write is at the version that was read."""
+
+    def __init__(self, api: ClusterApi, installation: Installation) -> None:
+        self._api = api
+        self._installation = installation
+
+    async def site(self, environment: EnvironmentId) -> SiteRecord | None:
+        found = await self._get(self._installation.site_record(environment))
+        return None if found is None else site_of(found)
+
+    async def fenced_site(
+        self, environment: EnvironmentId, fence: Fence, spec: SiteSpec | None
+    ) -> SiteRecord | None:
+        """Record *fence*, and *spec* as what is wanted: None for a site that is to be deleted.
+
+        None where there has never been a site, and none is wanted.
+
+        Raises:
+            StaleFence, WriteConflict, Unavailable.
+        """
+        name = self._installation.site_record(environment)
+        found = await self._get(name)
+        before = None if found is None else site_of(found)
+        if before is None and spec is None:
+            return None
+        token = check_fence(environment, fence, before.token if before else 0)
+        wanted = spec or (before.spec if before else None)
+        assert wanted is not None, "one of them is there"
+        after = SiteRecord(wanted, token, is_wanted=spec is not None)
+        if after != before:
+            await self._write(name, "site", environment, _SITES.dump_python(after), found)
+        return after
+
+    async def component(self, component: SurfaceComponent) -> ComponentRecord | None:
+        found = await self._get(self._installation.component_record(component))
+        return None if found is None else component_of(found)
+
+    async def fenced(
+        self,
+        component: SurfaceComponent,
+        fence: Fence,
+        weights: Mapping[int, int] | None = None,
+    ) -> ComponentRecord:
+        """Record *fence*, with the *weights* that are to be in force if they change.
+
+        Raises:
+            SiteMissing, StaleFence, WriteConflict, Unavailable.
+        """
+        site = await self.site(component.environment)
+        if site is None or not site.is_wanted:
+            raise SiteMissing(f"{component.environment} has no site here: provision it first")
+        name = self._installation.component_record(component)
+        found = await self._get(name)
+        before = component_of(found) if found else ComponentRecord(component)
+        after = replace(
+            before,
+            token=check_fence(component.module, fence, before.token),
+            weights=before.weights if weights is None else weights,
+        )
+        if after != before or found is None:
+            value = _COMPONENTS.dump_python(after)
+            await self._write(name, "component", component.environment, value, found)
+        return after
+
+    async def _get(self, name: str) -> Object | None:
+        return await self._api.get(CONFIG_MAPS, name, self._installation.name)
+
+    async def _write(
+        self, name: str, kind: str, environment: EnvironmentId, value: Any, found: Object | None
+    ) -> None:
+        labels = {**self._installation.of_environment(environment), RECORD: kind}
+        metadata: Object = {
+            "name": name,
+            "namespace": self._installation.name,
+            "labels": labels,
+            "annotations": {ENVIRONMENT_ID: environment},
+        }
+        manifest = {
+            "apiVersion": CONFIG_MAPS.version,
+            "kind": CONFIG_MAPS.name,
+            "metadata": metadata,
+            "data": {_DOCUMENT: json.dumps(value, sort_keys=True, default=dict)},
+        }
+        try:
+            if found is None:
+                await self._api.create(CONFIG_MAPS, manifest)
+            else:
+                metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
+                await self._api.replace(CONFIG_MAPS, manifest)
+        except ApiRefusal as refusal:
+            problem = refused(refusal, f"ConfigMap {name}")
+            if isinstance(
+                problem, WriteConflict
+            ) and f'namespaces "{self._installation.name}"' in str(problem):
+                raise Unavailable(
+                    f"the cluster has no namespace {self._installation.name} for the platform:"
+                    " apply the manifests of deploy/kubernetes"
+                ) from refusal
+            raise problem from refusal

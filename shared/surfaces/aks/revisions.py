@@ -1,0 +1,126 @@
+"""The objects of a revision: a Deployment, which owns a Service and a disruption budget.
+
+The Deployment is the revision: while it is there the revision is wanted, and with it the cluster
+removes the others. Its pods carry the spec too, so a revision that drains is still known.
+"""
+
+import json
+from dataclasses import replace
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.kernel.errors import TooLarge
+from shared.surfaces.aks.cluster_api import BUDGETS, DEPLOYMENTS, SERVICES, Kind, Object
+from shared.surfaces.aks.names import (
+    ENVIRONMENT_ID,
+    PREFIX,
+    SPEC,
+    Installation,
+    digest_of,
+    revision_name,
+)
+from shared.surfaces.aks.pods import WORKER_READY_S, pod_spec
+from shared.surfaces.aks.records import Unreadable
+from shared.surfaces.spec import RevisionSpec
+
+SPEC_BYTES_MAX: Final = 64 * 1024
+"""The API server takes 256 KiB of annotations, and each pod carries this one."""
+SERVICE_PORT: Final = 80
+_SPECS: TypeAdapter[RevisionSpec] = TypeAdapter(RevisionSpec)
+
+
+def written(spec: RevisionSpec) -> str:
+    """Return the annotation of *spec*; scaling does not change it, as it would replace the pods.
+
+    Raises:
+        TooLarge: it has more than `SPEC_BYTES_MAX`.
+    """
+    value = _SPECS.dump_python(replace(spec, replicas=0), mode="json")
+    text = json.dumps(value, sort_keys=True)
+    if len(text.encode()) > SPEC_BYTES_MAX:
+        raise TooLarge(
+            f"the spec of {spec.component.module} has more than {SPEC_BYTES_MAX} bytes,"
+            " which an object of the cluster cannot carry",
+            target="/environ",
+        )
+    return text
+
+
+def read(text: str | None, replicas: int, owner: str) -> RevisionSpec:
+    """Return the spec in the annotation of *owner*, with the number of *replicas*.
+
+    Raises:
+        Unreadable: it is not what the platform wrote.
+    """
+    try:
+        return replace(_SPECS.validate_json(text or ""), replicas=replicas)
+    except ValidationError as damaged:
+        raise Unreadable(f"{owner} has no readable spec in {SPEC}") from damaged
+
+
+def deployment(spec: RevisionSpec, installation: Installation) -> Object:
+    labels = installation.of_revision(spec.component, spec.revision)
+    identity = {ENVIRONMENT_ID: spec.component.environment, SPEC: written(spec)}
+    prefix = {} if spec.path_prefix is None else {PREFIX: digest_of(spec.path_prefix)}
+    return {
+        **_head(DEPLOYMENTS, spec, installation),
+        "spec": {
+            "replicas": spec.replicas,
+            # Another revision is another Deployment, so this one never has a history.
+            "revisionHistoryLimit": 1,
+            "minReadySeconds": WORKER_READY_S if spec.port is None else 0,
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+            },
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels | prefix, "annotations": identity},
+                "spec": pod_spec(spec, labels),
+            },
+        },
+    }
+
+
+def dependents(
+    spec: RevisionSpec, installation: Installation, owner: Object
+) -> list[tuple[Kind, Object]]:
+    """Return the objects that go with the Deployment *owner*."""
+    labels = installation.of_revision(spec.component, spec.revision)
+    reference = {
+        "apiVersion": DEPLOYMENTS.version,
+        "kind": DEPLOYMENTS.name,
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+    }
+    heads = {kind: _head(kind, spec, installation) for kind in (BUDGETS, SERVICES)}
+    for head in heads.values():
+        head["metadata"]["ownerReferences"] = [reference]
+    budget = {
+        **heads[BUDGETS],
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
+    }
+    objects: list[tuple[Kind, Object]] = [(BUDGETS, budget)]
+    if spec.port is not None:
+        port = {"port": SERVICE_PORT, "targetPort": spec.port, "protocol": "TCP"}
+        service = {**heads[SERVICES], "spec": {"selector": labels, "ports": [port]}}
+        objects.append((SERVICES, service))
+    return objects
+
+
+def _head(kind: Kind, spec: RevisionSpec, installation: Installation) -> dict[str, Any]:
+    component = spec.component
+    labels = installation.of_revision(component, spec.revision)
+    if spec.path_prefix is not None:
+        labels |= {PREFIX: digest_of(spec.path_prefix)}
+    return {
+        "apiVersion": kind.version,
+        "kind": kind.name,
+        "metadata": {
+            "name": revision_name(component, spec.revision),
+            "namespace": installation.namespace(component.environment, component.tenant),
+            "labels": labels,
+            "annotations": {ENVIRONMENT_ID: component.environment},
+        },
+    }

@@ -1,0 +1,153 @@
+"""The sites of environments: their namespaces, and the Gateway through which requests come in."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shared.kernel.clock import Clock
+from shared.kernel.fence import Fence
+from shared.kernel.ids import EnvironmentId
+from shared.surfaces.aks import routes
+from shared.surfaces.aks.cluster_api import (
+    DEPLOYMENTS,
+    GATEWAYS,
+    NAMESPACES,
+    PODS,
+    ApiRefusal,
+    ClusterApi,
+    Object,
+)
+from shared.surfaces.aks.instances import condition
+from shared.surfaces.aks.names import Installation
+from shared.surfaces.aks.records import Records, SiteRecord
+from shared.surfaces.aks.server_side_apply import apply, refused
+from shared.surfaces.aks.traffic_layer import TrafficLayer
+from shared.surfaces.errors import TrafficUnavailable
+from shared.surfaces.observed_state import Site
+from shared.surfaces.spec import SiteSpec
+
+WAIT_S: Final = 15.0
+"""For what takes a second on an idle cluster; then the caller gets `Unavailable`."""
+_POLL_S: Final = 0.1
+GATEWAY_PORT: Final = 80
+
+
+@dataclass(frozen=True)
+class ClusterSites:
+    """The sites of one installation; *port* is where their Gateways listen."""
+
+    api: ClusterApi
+    installation: Installation
+    records: Records
+    clock: Clock
+    port: int = GATEWAY_PORT
+
+    async def ensure(self, spec: SiteSpec, fence: Fence, traffic: TrafficLayer) -> None:
+        """Create or update the site.
+
+        Raises:
+            StaleFence, WriteConflict, ObjectRefused, FieldTaken, Unavailable.
+        """
+        await self.records.fenced_site(spec.environment, fence, spec)
+        namespace = routes.namespace(self.installation, spec.environment, spec.tenant)
+        await apply(self.api, NAMESPACES, namespace)
+        if traffic.gateway_class is None:
+            return
+        gateway = routes.gateway(
+            self.installation, spec.environment, spec.tenant, traffic.gateway_class, self.port
+        )
+        await apply(self.api, GATEWAYS, gateway)
+
+        async def is_programmed() -> bool:
+            return _is_programmed(await self._gateway(spec))
+
+        late = f"the Gateway of {spec.environment} has no address yet"
+        await wait_until(is_programmed, self.clock, late)
+
+    async def read(self, environment: EnvironmentId, traffic: TrafficLayer) -> Site | None:
+        record = await self.records.site(environment)
+        if record is None or not record.is_wanted:
+            return None
+        if not traffic.is_there:
+            return Site(environment, "", True, record.spec.facts, record.token)
+        gateway = await self._gateway(record.spec)
+        return site(record, gateway)
+
+    async def url(self, record: SiteRecord, traffic: TrafficLayer) -> str:
+        """Return the public URL of a site; empty while it has none."""
+        return url_of(await self._gateway(record.spec)) if traffic.is_there else ""
+
+    async def delete(self, environment: EnvironmentId, fence: Fence) -> None:
+        """Delete the namespaces of the site; return when no pod is left in them.
+
+        Raises:
+            StaleFence, WriteConflict, Unavailable.
+        """
+        if await self.records.fenced_site(environment, fence, None) is None:
+            return
+        labels = self.installation.of_environment(environment)
+        namespaces, _ = await self.api.list_all(NAMESPACES, labels, keep=lambda each: each)
+        for namespace in namespaces:
+            try:
+                await self.api.delete(NAMESPACES, namespace)
+            except ApiRefusal as refusal:
+                name = namespace["metadata"]["name"]
+                raise refused(refusal, f"Namespace {name}") from refusal
+
+        async def is_empty() -> bool:
+            for kind in (DEPLOYMENTS, PODS):
+                left, _ = await self.api.list_all(kind, labels, keep=lambda _: None)
+                if left:
+                    return False
+            return True
+
+        await wait_until(is_empty, self.clock, f"pods of {environment} are still stopping")
+
+    async def _gateway(self, spec: SiteSpec) -> Object | None:
+        namespace = self.installation.namespace(spec.environment, spec.tenant)
+        return await self.api.get(GATEWAYS, routes.GATEWAY, namespace)
+
+
+def site(record: SiteRecord, gateway: Object | None) -> Site:
+    return Site(
+        record.spec.environment,
+        url_of(gateway),
+        _is_programmed(gateway),
+        record.spec.facts,
+        record.token,
+    )
+
+
+def url_of(gateway: Object | None) -> str:
+    """Return the URL at which *gateway* takes requests; empty while it has no address."""
+    addresses = ((gateway or {}).get("status") or {}).get("addresses") or ()
+    if gateway is None or not addresses:
+        return ""
+    port = gateway["spec"]["listeners"][0]["port"]
+    place = addresses[0]["value"] if port == GATEWAY_PORT else f"{addresses[0]['value']}:{port}"
+    return f"http://{place}/"
+
+
+async def wait_until(holds: Callable[[], Awaitable[bool]], clock: Clock, otherwise: str) -> None:
+    """Return when *holds* says so.
+
+    Raises:
+        TrafficUnavailable: it did not for `WAIT_S`; the message is *otherwise*.
+    """
+    ends_at_s = clock.monotonic_s() + WAIT_S
+    while not await holds():
+        if clock.monotonic_s() >= ends_at_s:
+            raise TrafficUnavailable(otherwise, retry_after_s=2.0)
+        await clock.sleep(_POLL_S)
+
+
+def _is_programmed(gateway: Object | None) -> bool:
+    if gateway is None:
+        return False
+    programmed = condition(gateway, "Programmed")
+    generation = gateway["metadata"].get("generation")
+    return (
+        programmed.get("status") == "True"
+        and programmed.get("observedGeneration") == generation
+        and bool(url_of(gateway))
+    )

@@ -1,0 +1,68 @@
+"""Which Gateway API the cluster offers: without an accepted class no request can be split."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from shared.kernel.clock import Clock
+from shared.surfaces.aks.cluster_api import GATEWAY_CLASSES, ApiRefusal, ClusterApi
+from shared.surfaces.aks.instances import condition
+
+REFRESHED_EVERY_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class TrafficLayer:
+    """`gateway_class` is the one for the Gateways of sites, None where `lacks` says why not."""
+
+    gateway_class: str | None
+    lacks: str = ""
+
+    @property
+    def is_there(self) -> bool:
+        return self.gateway_class is not None
+
+
+class TrafficLayers:
+    """The traffic layer of a cluster, read each minute at most."""
+
+    def __init__(self, api: ClusterApi, clock: Clock, wanted: str | None) -> None:
+        """*wanted* is the class to use; None: the only one that is accepted."""
+        self._api = api
+        self._clock = clock
+        self._wanted = wanted
+        self._read_at_s = 0.0
+        self.last: TrafficLayer | None = None
+        """As it was read last; None while it never was."""
+
+    async def read(self) -> TrafficLayer:
+        """Return the traffic layer. Raises ApiAway, ApiRefusal, and what connecting raises."""
+        now_s = self._clock.monotonic_s()
+        if self.last is None or now_s - self._read_at_s > REFRESHED_EVERY_S:
+            self.last = await self._read()
+            self._read_at_s = now_s
+        return self.last
+
+    async def _read(self) -> TrafficLayer:
+        try:
+            classes, _ = await self._api.list_all(GATEWAY_CLASSES, {}, keep=lambda each: each)
+        except ApiRefusal as refusal:
+            if refusal.status == HTTPStatus.NOT_FOUND:
+                return TrafficLayer(None, "the cluster has no Gateway API: install its CRDs")
+            raise
+        accepted = sorted(
+            each["metadata"]["name"]
+            for each in classes
+            if condition(each, "Accepted").get("status") == "True"
+        )
+        if self._wanted is not None:
+            if self._wanted in accepted:
+                return TrafficLayer(self._wanted)
+            return TrafficLayer(None, f"no controller accepts the GatewayClass {self._wanted}")
+        if len(accepted) == 1:
+            return TrafficLayer(accepted[0])
+        if accepted:
+            return TrafficLayer(
+                None, f"several GatewayClasses are accepted, name one: {', '.join(accepted)}"
+            )
+        return TrafficLayer(None, "no GatewayClass of the cluster is accepted by a controller")

@@ -1,0 +1,225 @@
+"""Writes the revisions of components and their weights; each write may be killed and repeated.
+
+Every method reads what is there first, and writes each object at the version that it read. Where
+somebody else wrote meanwhile it raises WriteConflict, and is called again from its first read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from shared.kernel.clock import Clock
+from shared.kernel.fence import Fence
+from shared.surfaces.aks import revisions, routes
+from shared.surfaces.aks.cluster_api import (
+    DEPLOYMENTS,
+    NAMESPACES,
+    PODS,
+    ROUTES,
+    SERVICES,
+    ApiRefusal,
+    ClusterApi,
+    Kind,
+    Object,
+)
+from shared.surfaces.aks.instances import is_stopping
+from shared.surfaces.aks.live_objects import LiveObjects
+from shared.surfaces.aks.names import (
+    MODULE,
+    PREFIX,
+    REVISION,
+    TENANT,
+    Installation,
+    component_name,
+    digest_of,
+    revision_name,
+)
+from shared.surfaces.aks.observation import (
+    ComponentObjects,
+    applied_spec,
+    live_revisions,
+    oldest_first,
+    weights_in_force,
+)
+from shared.surfaces.aks.records import Records
+from shared.surfaces.aks.server_side_apply import WriteConflict, apply, refused
+from shared.surfaces.aks.sites import wait_until
+from shared.surfaces.aks.traffic_layer import TrafficLayer
+from shared.surfaces.errors import BadArtifact, RevisionMissing, TrafficUnavailable
+from shared.surfaces.rules import WHOLE, check_removal, check_revision, check_weights
+from shared.surfaces.spec import RevisionSpec, SurfaceComponent
+
+_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+_FIRST_TO_GO: Final = "-1000"
+
+
+@dataclass(frozen=True)
+class Workloads:
+    """The workloads of one installation on a cluster."""
+
+    api: ClusterApi
+    installation: Installation
+    records: Records
+    live: LiveObjects
+    clock: Clock
+
+    async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
+        """As `Surface.apply`. Raises also WriteConflict, FieldTaken, ObjectRefused, ApiAway."""
+        component = spec.component
+        if spec.image is None:
+            raise BadArtifact(f"AKS runs images, and {component.module} has an archive only")
+        await self.records.fenced(component, fence)
+        present = await self._deployment(component, spec.revision)
+        others = await self._with_prefix_of(spec)
+        check_revision(spec, None if present is None else applied_spec(present), others)
+        manifest = revisions.deployment(spec, self.installation)
+        if present is None:
+            tenant = component.tenant
+            namespace = routes.namespace(self.installation, component.environment, tenant)
+            await apply(self.api, NAMESPACES, namespace)
+        else:
+            _at_version_of(present, manifest)
+        owner = await apply(self.api, DEPLOYMENTS, manifest)
+        for kind, dependent in revisions.dependents(spec, self.installation, owner):
+            await apply(self.api, kind, dependent)
+
+    async def scale(
+        self, component: SurfaceComponent, revision: int, replicas: int, fence: Fence
+    ) -> None:
+        """As `Surface.scale`. Raises also WriteConflict, ObjectRefused, ApiAway."""
+        await self.records.fenced(component, fence)
+        present = await self._deployment(component, revision)
+        if present is None:
+            raise RevisionMissing(f"revision {revision} of {component.module} does not exist here")
+        before = int(present["spec"].get("replicas", 1))
+        if replicas < before:
+            await self._mark_surplus(component, revision, replicas)
+        if replicas != before:
+            await self._merge(DEPLOYMENTS, present, {"spec": {"replicas": replicas}})
+
+    async def set_weights(
+        self,
+        component: SurfaceComponent,
+        weights: Mapping[int, int],
+        fence: Fence,
+        traffic: TrafficLayer,
+    ) -> None:
+        """As `Surface.set_weights`; and WriteConflict, FieldTaken, ObjectRefused, ApiAway."""
+        await self.records.fenced(component, fence)
+        objects = await self.live.component(component, is_routed=traffic.is_there)
+        found = live_revisions(objects, self.clock.now())
+        checked = check_weights(component, weights, [revision for _, revision in found])
+        specs = [spec for spec, _ in found if spec.port is not None]
+        if specs and not traffic.is_there and any(each < WHOLE for each in checked.values()):
+            raise TrafficUnavailable(f"requests cannot be split: {traffic.lacks}")
+        await self.records.fenced(component, fence, checked)
+        if specs:
+            await self._open_entrance(objects, specs, checked)
+
+    async def remove(
+        self, component: SurfaceComponent, revision: int, fence: Fence, traffic: TrafficLayer
+    ) -> None:
+        """As `Surface.remove`. Raises also WriteConflict, ApiAway."""
+        await self.records.fenced(component, fence)
+        objects = await self.live.component(component, is_routed=traffic.is_there)
+        has_port = any(applied_spec(each).port is not None for each in objects.deployments)
+        check_removal(component, revision, weights_in_force(objects, has_port=has_port))
+        left = {int(each["metadata"]["labels"][REVISION]): each for each in objects.deployments}
+        present = left.pop(revision, None)
+        if not left:
+            await self._close_entrance(objects)
+        if present is not None and not is_stopping(present):
+            await self._delete(DEPLOYMENTS, present)
+
+    async def _deployment(self, component: SurfaceComponent, revision: int) -> Object | None:
+        namespace = self.installation.namespace(component.environment, component.tenant)
+        name = revision_name(component, revision)
+        found = await self.api.get(DEPLOYMENTS, name, namespace)
+        if found is not None and is_stopping(found):
+            raise WriteConflict(f"Deployment {name} is being deleted, and not by the platform")
+        return found
+
+    async def _with_prefix_of(self, spec: RevisionSpec) -> list[RevisionSpec]:
+        """Return the specs of the environment's other components with its path prefix."""
+        component, prefix = spec.component, spec.path_prefix
+        if prefix is None:
+            return []
+        of_environment = self.installation.of_environment(component.environment)
+        labels = {**of_environment, PREFIX: digest_of(prefix)}
+        found, _ = await self.api.list_all(DEPLOYMENTS, labels, keep=lambda each: each)
+        own = (component.tenant, component.module)
+        return [
+            applied_spec(each)
+            for each in found
+            if (each["metadata"]["labels"][TENANT], each["metadata"]["labels"][MODULE]) != own
+        ]
+
+    async def _mark_surplus(
+        self, component: SurfaceComponent, revision: int, replicas: int
+    ) -> None:
+        """Let the newest pods go first: of pods of about one age the cluster takes any."""
+        namespace = self.installation.namespace(component.environment, component.tenant)
+        labels = self.installation.of_revision(component, revision)
+        pods, _ = await self.api.list_all(PODS, labels, namespace=namespace, keep=lambda each: each)
+        going_on = oldest_first(pod for pod in pods if not is_stopping(pod))
+        for pod in going_on[replicas:]:
+            await self._merge(
+                PODS, pod, {"metadata": {"annotations": {_DELETION_COST: _FIRST_TO_GO}}}
+            )
+
+    async def _open_entrance(
+        self, objects: ComponentObjects, specs: list[RevisionSpec], weights: Mapping[int, int]
+    ) -> None:
+        """Send requests by *weights*; returns when the gateway has taken them in."""
+        component = objects.component
+        if objects.is_routed:
+            site = await self.records.site(component.environment)
+            assert site is not None, "the fence was recorded on it"
+            owner = site.spec.tenant
+            manifest = routes.route(self.installation, component, owner, weights, specs)
+            if objects.route is not None:
+                _at_version_of(objects.route, manifest)
+            await apply(self.api, ROUTES, manifest)
+        service = routes.service(self.installation, component, weights, specs)
+        await apply(self.api, SERVICES, service)
+        if objects.is_routed:
+            name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+
+            async def is_in_force() -> bool:
+                found = await self.api.get(ROUTES, name, namespace)
+                return found is not None and routes.is_in_force(found)
+
+            late = f"the gateway has not taken in the weights of {component.module} yet"
+            await wait_until(is_in_force, self.clock, late)
+
+    async def _close_entrance(self, objects: ComponentObjects) -> None:
+        """Delete the route and the Service of a component that has no revision any more."""
+        component = objects.component
+        if objects.route is not None:
+            await self._delete(ROUTES, objects.route)
+        namespace = self.installation.namespace(component.environment, component.tenant)
+        service = await self.api.get(SERVICES, component_name(component.module), namespace)
+        if service is not None:
+            await self._delete(SERVICES, service)
+
+    async def _merge(self, kind: Kind, found: Object, patch: Object) -> None:
+        """Change a part of *found*, in the state in which it was read."""
+        metadata = found["metadata"]
+        changed = {**patch.get("metadata", {}), "resourceVersion": metadata["resourceVersion"]}
+        try:
+            await self.api.merge(
+                kind, metadata["name"], metadata["namespace"], {**patch, "metadata": changed}
+            )
+        except ApiRefusal as refusal:
+            raise refused(refusal, f"{kind.name} {metadata['name']}") from refusal
+
+    async def _delete(self, kind: Kind, found: Object) -> None:
+        try:
+            await self.api.delete(kind, found)
+        except ApiRefusal as refusal:
+            raise refused(refusal, f"{kind.name} {found['metadata']['name']}") from refusal
+
+
+def _at_version_of(found: Object, manifest: Object) -> None:
+    """Let *manifest* be applied to *found* in the state in which it was read only."""
+    manifest["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
