@@ -45,7 +45,7 @@ def wheelhouse(
         return target
     with tempfile.TemporaryDirectory(prefix="wheels-") as temporary:
         folder = Path(temporary)
-        _pip(["wheel", "--wheel-dir", str(folder), *words], cache)
+        run_pip(["wheel", "--wheel-dir", str(folder), *words], cache)
         pack(folder, target, compress=False)
     return target
 
@@ -88,7 +88,7 @@ def _install_into(vendor: Path, requirements: Path, cache: Path) -> None:
             remedy=f"remove {VENDOR}/, or {REQUIREMENTS} if nothing is to be installed",
         )
     options = ["install", "--no-compile", "--target", str(vendor)]
-    _pip([*options, *_file_options([requirements])], cache)
+    run_pip([*options, *_file_options([requirements])], cache)
     # Its programs name the interpreter of this build; `python -m` needs none of them.
     shutil.rmtree(vendor / "bin", ignore_errors=True)
 
@@ -174,9 +174,10 @@ def _content_key(folder: Path) -> str:
     return total.hexdigest()[:24]
 
 
-def _pip(words: Sequence[str], cache: Path) -> None:
+def run_pip(words: Sequence[str], cache: Path) -> None:
+    """Run pip in an environment of its own. Raises Failure, with its output."""
     pip = [str(_builder(cache)), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    _run([*pip, *words], f"build the packages: pip {' '.join(words)}")
+    run_program([*pip, *words], f"build the packages: pip {' '.join(words)}")
 
 
 def _builder(cache: Path) -> Path:
@@ -188,17 +189,26 @@ def _builder(cache: Path) -> Path:
     with file_lock(cache / "builder.lock"):  # two first builds may run at once
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _run([base_python(), "-m", "venv", str(folder)], "create an environment with pip")
+            run_program(
+                [base_python(), "-m", "venv", str(folder)], "create an environment with pip"
+            )
             (folder / "complete").touch()
     return folder / "bin" / "python"
 
 
-def _run(command: Sequence[str], purpose: str) -> None:
+def run_program(
+    command: Sequence[str], purpose: str, *, folder: Path | None = None, remedy: str = ""
+) -> str:
+    """Return the output of *command*, run in *folder*.
+
+    Raises:
+        Failure: it cannot be run, or fails; the message has *purpose* and the end of its output.
+    """
     # Wheels contain this time, so a repeated build has equal bytes.
     environ = {**os.environ, "SOURCE_DATE_EPOCH": "315532800", "PIP_NO_INPUT": "1"}
     try:
         process = subprocess.run(  # noqa: S603  our own command line
-            command, env=environ, stdin=subprocess.DEVNULL, timeout=_BUILD_S,
+            command, env=environ, stdin=subprocess.DEVNULL, timeout=_BUILD_S, cwd=folder,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as failed:
@@ -207,5 +217,6 @@ def _run(command: Sequence[str], purpose: str) -> None:
         raise Failure(
             f"could not {purpose}:\n{process.stdout.strip()[-2000:]}",
             ExitCode.REFUSED,
-            remedy="check names, versions and the network, then type the command again",
+            remedy=remedy or "check names, versions and the network, then type the command again",
         )
+    return process.stdout

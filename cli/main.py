@@ -17,6 +17,7 @@ from cli.commands import (
     doctor,
     environments,
     events,
+    images,
     logs,
     operations,
     parked,
@@ -70,6 +71,7 @@ app.add_typer(cloud.app, name="cloud", rich_help_panel="The system")
 app.add_typer(cluster.app, name="cluster", rich_help_panel="The system")
 app.add_typer(environments.app, name="env", rich_help_panel="Releases")
 app.add_typer(artifacts.app, name="artifact", rich_help_panel="Releases")
+app.add_typer(images.app, name="image", rich_help_panel="Releases")
 app.add_typer(operations.app, name="operations", rich_help_panel="State and history")
 app.add_typer(parked.app, name="parked", rich_help_panel="State and history")
 

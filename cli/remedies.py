@@ -55,6 +55,10 @@ REMEDIES: Final[Mapping[str, str]] = {
     "MalformedRow": "a row of the store is damaged: see the log of the host, and report it",
     "NoHandler": "see where it was sent: `runtimectl parked show <event>`",
     "DryRunByMessage": "ask for the plan over HTTP: `runtimectl deploy --dry-run`",
+    "BadReference": "name it whole: registry/repository:tag, or registry/repository@sha256:…",
+    "ImageMissing": "push it (`runtimectl image build … --push`), or correct its name",
+    "ImageDenied": "give its credentials: `--username`, or RUNTIME_REGISTRIES of the system",
+    "ImageNotSupported": "push an image: `runtimectl image build … --push` makes one",
     "BadArtifact": "build it again: `runtimectl artifact build … --fresh`, and push it",
     "DataMissing": (
         "put the folder back, or add it: `runtimectl env update {name} --data NAME=LocalFolder`"

@@ -76,6 +76,10 @@ def is_loopback(registry: str) -> bool:
     return _LOOPBACK.fullmatch(re.sub(r":\d+$", "", registry)) is not None
 
 
+def is_digest(text: str) -> bool:
+    return _DIGEST.fullmatch(text) is not None
+
+
 def is_registry(text: str) -> bool:
     """Return whether *text* can be the host of a registry, with or without a port."""
     host = _HOST.fullmatch(text)

@@ -2,11 +2,11 @@
 
 import asyncio
 import hashlib
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,15 +15,23 @@ from pydantic_core import from_json
 from shared.connections.retry_after import retry_after_s
 from shared.images.media_types import IMAGES, INDEX
 from shared.images.port import (
+    Descriptor,
     ImageDenied,
     ImageMissing,
     ImageNotSupported,
     Manifest,
     Referrer,
 )
-from shared.images.reference import ImageReference
+from shared.images.reference import ImageReference, is_digest
 from shared.images.registry_authorization import RegistryAuthorization
-from shared.images.registry_connection import AWAY_RETRY_S, Answer, away, origin_of
+from shared.images.registry_connection import (
+    AWAY_RETRY_S,
+    Answer,
+    answer_of,
+    away,
+    origin_of,
+    save_body,
+)
 from shared.kernel.errors import Unavailable
 
 MANIFEST_MAX: Final = 4 * 1024 * 1024
@@ -33,8 +41,9 @@ REFERRERS_MAX: Final = 100
 TIMEOUT_S: Final = 10.0
 """For one question with all that belongs to it, tokens too: a caller waits for it."""
 BLOB_TIMEOUT_S: Final = 120.0
+SAVE_TIMEOUT_S: Final = 900.0
+"""For a layer of a base, which somebody at a terminal waits for."""
 _REDIRECTS_MAX: Final = 3
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _DIGEST_HEADER: Final = "docker-content-digest"
 _NOT_FOUND: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _DENIED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -50,13 +59,13 @@ class RegistryClient:
     timeout_s: float = TIMEOUT_S
 
     async def resolve(self, reference: ImageReference) -> str:
-        async with _bounded(reference.registry, self.timeout_s):
+        async with bounded(reference.registry, self.timeout_s):
             path = f"manifests/{reference.version}"
             headers = {"Accept": ", ".join(IMAGES)}
             answer = await self.ask("HEAD", reference, path, headers=headers, at_most=0)
             if answer.status == HTTPStatus.OK:
                 digest = answer.headers.get(_DIGEST_HEADER, "")
-                if _DIGEST.fullmatch(digest) and reference.digest in {None, digest}:
+                if is_digest(digest) and reference.digest in {None, digest}:
                     _require_image(reference, _media_type(answer.headers.get("content-type", "")))
                     return digest
             elif answer.status not in _HEAD_NOT_TAKEN:
@@ -67,7 +76,7 @@ class RegistryClient:
             return found.digest
 
     async def manifest(self, reference: ImageReference) -> Manifest:
-        async with _bounded(reference.registry, self.timeout_s):
+        async with bounded(reference.registry, self.timeout_s):
             return await self._manifest(reference)
 
     async def _manifest(self, reference: ImageReference) -> Manifest:
@@ -90,7 +99,7 @@ class RegistryClient:
         return Manifest(_media_type(answer.headers.get("content-type", "")), digest, answer.body)
 
     async def blob(self, reference: ImageReference, digest: str, *, at_most: int) -> bytes:
-        async with _bounded(reference.registry, BLOB_TIMEOUT_S):
+        async with bounded(reference.registry, BLOB_TIMEOUT_S):
             answer = await self.ask("GET", reference, f"blobs/{digest}", at_most=at_most)
             for _ in range(_REDIRECTS_MAX):
                 if answer.status not in _REDIRECTS:
@@ -106,8 +115,30 @@ class RegistryClient:
                 )
             return answer.body
 
+    async def save_blob(self, reference: ImageReference, blob: Descriptor, path: Path) -> None:
+        """Write *blob* of the repository to *path*, which is there only when it is whole."""
+        registry = reference.registry
+        url = f"{origin_of(registry)}/v2/{reference.repository}/blobs/{blob.digest}"
+        async with bounded(registry, SAVE_TIMEOUT_S):
+            # First without its content: with what is told then, all of it comes at once.
+            answer = await self.ask("HEAD", reference, f"blobs/{blob.digest}", at_most=0)
+            known = self.authorization.known(registry, scope_of(reference))
+            told = {"Authorization": known} if known else {}
+            for _ in range(_REDIRECTS_MAX):
+                if answer.status not in {HTTPStatus.OK, *_REDIRECTS}:
+                    raise refusal(answer, reference)
+                opened = self.authorization.connection.open("GET", url, headers=told)
+                async with opened as response:
+                    answer = answer_of(response, b"")
+                    if answer.status == HTTPStatus.OK:
+                        await save_body(response, blob, path)
+                        return
+                    told = {}
+                    url = redirected(answer, reference) if answer.status in _REDIRECTS else url
+            raise refusal(answer, reference)
+
     async def referrers(self, reference: ImageReference) -> Sequence[Referrer]:
-        async with _bounded(reference.registry, self.timeout_s):
+        async with bounded(reference.registry, self.timeout_s):
             answer = await self.ask(
                 "GET",
                 reference,
@@ -146,7 +177,7 @@ class RegistryClient:
             ImageDenied, Unavailable: as the port.
         """
         registry, own = reference.registry, self.authorization
-        scope = f"repository:{reference.repository}:{actions}"
+        scope = scope_of(reference, actions)
         url = path if "://" in path else f"{origin_of(registry)}/v2/{reference.repository}/{path}"
 
         async def once(authorization: str | None) -> Answer:
@@ -168,8 +199,13 @@ class RegistryClient:
         return answer
 
 
+def scope_of(reference: ImageReference, actions: str = "pull") -> str:
+    """Return what a token has to allow for *actions* on the repository."""
+    return f"repository:{reference.repository}:{actions}"
+
+
 @asynccontextmanager
-async def _bounded(registry: str, timeout_s: float) -> AsyncIterator[None]:
+async def bounded(registry: str, timeout_s: float) -> AsyncIterator[None]:
     """Give *timeout_s* seconds to what is within; then *registry* is away."""
     try:
         async with asyncio.timeout(timeout_s):
@@ -190,7 +226,7 @@ def refusal(answer: Answer, reference: ImageReference) -> Exception:
     if status in _DENIED:
         return ImageDenied(
             f"the registry {registry} does not let this installation read {reference.repository}:"
-            f" {reference}; it is private or not there, and RUNTIME_REGISTRIES has the credentials"
+            f" {reference}; it is private or not there, or the credentials are wrong"
         )
     throttled = status == HTTPStatus.TOO_MANY_REQUESTS
     how = "throttles" if throttled else "is away"
@@ -234,5 +270,5 @@ def _referrers(body: bytes) -> Sequence[Referrer]:
     return [
         Referrer(str(row["digest"]), str(row.get("artifactType", ""))[:200])
         for row in rows
-        if isinstance(row, dict) and _DIGEST.fullmatch(str(row.get("digest")))
+        if isinstance(row, dict) and is_digest(str(row.get("digest")))
     ]

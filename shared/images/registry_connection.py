@@ -5,6 +5,8 @@ checked. Plain http is spoken to registries of this machine only.
 """
 
 import asyncio
+import hashlib
+import io
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from shared.images.port import Descriptor
 from shared.images.reference import is_loopback
 from shared.kernel.errors import Unavailable
 from shared.kernel.trust import trusting, untrusted_in
@@ -128,7 +131,7 @@ class RegistryConnection:
                     method,
                     URL(destination.url, encoded=True),
                     headers={**PLAIN, **(headers or {}), "Host": destination.host_header},
-                    data=body,
+                    data=None if body is None else io.BytesIO(body),  # sent in parts
                     server_hostname=destination.server_name,
                     allow_redirects=False,
                 ) as answer,
@@ -160,6 +163,27 @@ def answer_of(answer: "aiohttp.ClientResponse", content: bytes) -> Answer:
         tuple(answer.headers.getall("WWW-Authenticate", ())),
         content,
     )
+
+
+async def save_body(answer: "aiohttp.ClientResponse", blob: Descriptor, path: Path) -> None:
+    """Write the body of *answer* to *path*, where it is *blob*.
+
+    Raises:
+        BodyTooLong: it goes on behind its size.
+        ValueError: it is other content.
+    """
+    total, size = hashlib.sha256(), 0
+    draft = path.with_name(f"{path.name}.draft")
+    with draft.open("wb") as file:
+        while chunk := await answer.content.read(CHUNK):
+            size += len(chunk)
+            if size > blob.size:
+                raise BodyTooLong(f"the blob is longer than {blob.size} bytes")
+            total.update(chunk)
+            await asyncio.to_thread(file.write, chunk)
+    if f"sha256:{total.hexdigest()}" != blob.digest:
+        raise ValueError("other content than its digest says")
+    draft.replace(path)
 
 
 def away(registry: str, problem: BaseException) -> Unavailable:

@@ -116,7 +116,7 @@ def test_two_first_builds_at_once_make_one_environment_with_pip(
                 together.wait(0.5)  # the second build is here too, unless it waits for the first
             Path(command[-1]).mkdir()
 
-    monkeypatch.setattr(artifacts, "_run", run)
+    monkeypatch.setattr(artifacts, "run_program", run)
     with ThreadPoolExecutor(2) as builds:
         for cache in [tmp_path / "cache"] * 2:
             builds.submit(wheelhouse, [], [requirements], cache, fresh=True)

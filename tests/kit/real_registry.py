@@ -1,6 +1,7 @@
 """A real registry of images on this machine: the one of go-containerregistry's `crane`.
 
-`CRANE` names the program; else it is unpacked from the binaries that lie beside the clone.
+`RUNTIMECTL_NODE_RUNTIME` names the folder that has it; else it is unpacked from the binaries that
+lie beside the clone.
 """
 
 import os
@@ -21,17 +22,18 @@ from cli.state_folder import REPOSITORY
 from shared.connections.loopback_ports import free_port
 from shared.kernel.entropy import SystemEntropy
 
+NODE_RUNTIME: Final = "RUNTIMECTL_NODE_RUNTIME"
 _BESIDE: Final = REPOSITORY.parent / "shared" / "bin" / "node-runtime.tar.xz"
 
 
 @cache
 def crane() -> str:
     """Return the path of the program; skip the test where this machine has none."""
-    named = os.environ.get("CRANE") or shutil.which("crane")
+    named = shutil.which("crane", path=os.environ.get(NODE_RUNTIME)) or shutil.which("crane")
     if named:
         return named
     if not _BESIDE.is_file():
-        pytest.skip("this machine has no crane: CRANE names the program")
+        pytest.skip(f"this machine has no crane: {NODE_RUNTIME} names its folder")
     folder = Path(tempfile.gettempdir()) / f"crane-{os.getuid()}-{_BESIDE.stat().st_mtime_ns}"
     program = folder / "crane"
     if not program.is_file():
