@@ -20,7 +20,7 @@ NODE_RUNTIME: Final = "RUNTIMECTL_NODE_RUNTIME"
 """The setting that names the folder of containerd, runc and what else a node needs."""
 RUNTIME_PROGRAMS: Final = (
     "containerd", "containerd-shim-runc-v2", "ctr", "runc", "bridge", "host-local", "loopback",
-    "pause",
+    "pause", "registry",
 )  # fmt: skip
 NFT: Final = "nft"
 CRANE: Final = "crane"

@@ -14,6 +14,7 @@ from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.control_plane import FIRST_SERVICE, Addresses, ControlPlane
 from local_cluster.credentials import write_credentials
 from local_cluster.forms import Choice
+from local_cluster.image_registry import LOOPBACK, ImageRegistry
 from local_cluster.kubernetes_api import KubernetesApi, administrator
 from local_cluster.leftovers import remove_leftovers
 from local_cluster.network import ClusterNetwork, claim
@@ -52,6 +53,7 @@ class Cluster:
         self._entropy = entropy
         self._programs: list[RunningProgram] = []
         self._nodes: list[Node] = []
+        self._registry: ImageRegistry | None = None
 
     @property
     def logs(self) -> Sequence[Path]:
@@ -70,6 +72,7 @@ class Cluster:
         network = await asyncio.to_thread(claim, self._folder.path) if form is Form.ROOT else None
         addresses = self._addresses(network)
         await asyncio.to_thread(self._write_credentials, addresses, network)
+        await self._start_registry(addresses)
         if network is not None:
             await self._start_nodes(network, addresses)
         async with administrator(self._folder, addresses.server) as api:
@@ -85,6 +88,7 @@ class Cluster:
                 kubeconfig=str(self._folder.kubeconfig),
                 nodes=self._names(),
                 network=None if network is None else str(network.subnet),
+                registry=None if self._registry is None else self._registry.address,
             )
         )
 
@@ -113,8 +117,22 @@ class Cluster:
             self._clock.now(),
         )  # fmt: skip
 
+    async def _start_registry(self, addresses: Addresses) -> None:
+        runtime = self._settings.binaries.runtime
+        if runtime is None:
+            return
+        port = free_port(self._entropy, addresses.ports)
+        registry = ImageRegistry(runtime / "registry", self._folder, port)
+        hosts = sorted({LOOPBACK, addresses.host})
+        for program in await asyncio.to_thread(registry.programs, hosts):
+            self._run(program)
+        self._registry = registry
+
     async def _start_nodes(self, network: ClusterNetwork, addresses: Addresses) -> None:
         plans = await asyncio.to_thread(self._plans, network, addresses)
+        if self._registry is not None:
+            for plan in plans:
+                await asyncio.to_thread(self._registry.write_way, plan)
         self._nodes = [
             Node(number, plan, network, self._folder, self._clock)
             for number, plan in enumerate(plans, start=1)
@@ -140,14 +158,14 @@ class Cluster:
         plane = ControlPlane(
             self._settings.binaries.kubebox, self._folder, addresses, has_nodes=has_nodes
         )
-        self._run("etcd", plane.etcd())
+        self._start("etcd", plane.etcd())
         # It waits for etcd by itself, and so starts sooner than one that is started after it.
-        api_server = self._run("kube-apiserver", plane.api_server())
+        api_server = self._start("kube-apiserver", plane.api_server())
         await self._until(api.is_ready, "the API server", api_server)
-        controllers = self._run("kube-controller-manager", plane.controllers())
-        self._run("kube-scheduler", plane.scheduler())
+        controllers = self._start("kube-controller-manager", plane.controllers())
+        self._start("kube-scheduler", plane.scheduler())
         if not has_nodes:
-            self._run("kwok", plane.kwok(fake_nodes.STAGES))
+            self._start("kwok", plane.kwok(fake_nodes.STAGES))
 
         async def has_accounts() -> bool:
             path = "/api/v1/namespaces/default/serviceaccounts/default"
@@ -155,11 +173,14 @@ class Cluster:
 
         await self._until(has_accounts, "the controllers", controllers)
 
-    def _run(self, name: str, command: Sequence[str]) -> Path:
+    def _start(self, name: str, command: Sequence[str]) -> Path:
+        """Run a component from now on; return its log."""
         log = self._folder.logs / f"{name}.log"
-        program = Program(name, command, log)
-        self._programs.append(RunningProgram(program, self._folder.path, self._clock))
+        self._run(Program(name, command, log))
         return log
+
+    def _run(self, program: Program) -> None:
+        self._programs.append(RunningProgram(program, self._folder.path, self._clock))
 
     def _nodes_log(self) -> Path:
         return self._folder.logs / (f"{node_name(1)}.log" if self._nodes else "kwok.log")

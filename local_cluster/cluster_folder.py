@@ -34,6 +34,8 @@ class ClusterRecord:
     nodes: tuple[str, ...]
     network: str | None = None
     """The subnet of nodes and pods; None where there are no real ones."""
+    registry: str | None = None
+    """Host and port of the registry of its images, by which they are named; None without one."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class ClusterFolder:
     @property
     def nodes(self) -> Path:
         return self.path / "nodes"
+
+    @property
+    def images(self) -> Path:
+        """What was pushed to its registry; it stays when the cluster ends."""
+        return self.path / "images"
 
     @property
     def kubeconfig(self) -> Path:

@@ -33,6 +33,10 @@ class Addresses:
         return f"https://{self.host}:{self.api_port}"
 
     @property
+    def ports(self) -> frozenset[int]:
+        return frozenset({self.api_port, self.etcd_port, self.etcd_peer_port})
+
+    @property
     def etcd(self) -> str:
         return f"https://127.0.0.1:{self.etcd_port}"
 

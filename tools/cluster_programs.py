@@ -48,6 +48,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "host-local": f"{_PLUGINS}/ipam/host-local",
     "loopback": f"{_PLUGINS}/main/loopback",
     "pause": "./pause",
+    "registry": "github.com/distribution/distribution/v3/cmd/registry",
     CRANE: "github.com/google/go-containerregistry/cmd/crane",
 }
 _DEBIAN: Final = (

@@ -86,4 +86,5 @@ def _shown(folder: StateFolder, status_text: str) -> Mapping[str, Any]:
         "kubeconfig": record.kubeconfig,
         "nodes": record.nodes,
         "network": record.network,
+        "registry": record.registry,
     }

@@ -40,6 +40,8 @@ class KubernetesCluster:
     folder: ClusterFolder
     record: ClusterRecord
     kubebox: Path
+    runtime: Path | None
+    """The folder of containerd, crane and their like; None without it."""
 
     @property
     def kubeconfig(self) -> Path:
@@ -88,7 +90,7 @@ def kubernetes_cluster(tmp_path_factory: pytest.TempPathFactory) -> KubernetesCl
             _start(folder, binaries)
     record = folder.record()
     assert record is not None
-    return KubernetesCluster(folder, record, binaries.kubebox)
+    return KubernetesCluster(folder, record, binaries.kubebox, binaries.runtime)
 
 
 @pytest.fixture

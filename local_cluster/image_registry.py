@@ -1,0 +1,67 @@
+"""The registry of a cluster's images, which it keeps when the cluster ends.
+
+It listens twice, with one folder: at a port of 127.0.0.1, which only this machine reaches and by
+which its images are named, and at the bridge, for nodes, which ask there for images of that name.
+Anybody on this machine may push; whoever wants to know what runs pins a digest.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from local_cluster.cluster_folder import ClusterFolder
+from local_cluster.node_plan import NodePlan
+from local_cluster.programs import Program
+from shared.persistence.plain_files import write_private
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class ImageRegistry:
+    """The registry at *port*; *program* is that of github.com/distribution/distribution."""
+
+    program: Path
+    folder: ClusterFolder
+    port: int
+
+    @property
+    def address(self) -> str:
+        """What the names of its images begin with."""
+        return f"{LOOPBACK}:{self.port}"
+
+    def programs(self, hosts: Sequence[str]) -> Sequence[Program]:
+        """Write its configuration, and return what runs at each of *hosts*."""
+        return [self._program(host) for host in hosts]
+
+    def _program(self, host: str) -> Program:
+        name = f"registry-{host}"
+        file = self.folder.nodes / f"{name}.json"
+        content = json.dumps(configuration(self.folder.images, f"{host}:{self.port}"))
+        write_private(file, content.encode(), is_durable=False)
+        # Without the variable it sends traces to whatever listens at a collector's port.
+        command = ("env", "OTEL_TRACES_EXPORTER=none", str(self.program), "serve", str(file))
+        return Program(name, command, self.folder.logs / f"{name}.log")
+
+    def write_way(self, plan: NodePlan) -> None:
+        """Tell the containerd of a node where images of this registry are."""
+        file = Path(plan.folder) / "registries" / self.address / "hosts.toml"
+        server = f"http://{plan.gateway}:{self.port}"
+        content = f'server = "{server}"\n[host."{server}"]\ncapabilities = ["pull", "resolve"]\n'
+        write_private(file, content.encode(), is_durable=False)
+
+
+def configuration(images: Path, listens_at: str) -> Mapping[str, Any]:
+    return {
+        "version": "0.1",
+        "log": {"level": "warn", "accesslog": {"disabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(images)},
+            "delete": {"enabled": True},
+            # Two of them have the folder, so neither may believe what it remembers.
+            "cache": {"blobdescriptor": ""},
+        },
+        "http": {"addr": listens_at},
+    }
