@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.kubernetes_cluster import kubernetes_cluster, namespace
 from tests.kit.managed_aks import ManagedAks, managed_aks
+
+__all__ = ["kubernetes_cluster", "namespace"]
 
 
 @pytest.fixture(scope="session")

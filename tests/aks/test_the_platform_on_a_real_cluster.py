@@ -1,0 +1,173 @@
+"""A real API server takes the platform for who it is, and holds it to the rights that ship."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.kernel.clock import SystemClock
+from shared.surfaces.aks.cluster_access import ClusterAccess, KubeconfigSource
+from shared.surfaces.aks.permissions import LABEL, PERMISSIONS
+from tests.kit.cluster_rights import PLATFORM, confined_kubeconfig, kubeconfig_with
+
+if TYPE_CHECKING:
+    from lightkube import AsyncClient
+
+    from tests.kit.kubernetes_cluster import KubernetesCluster
+
+pytestmark = pytest.mark.real
+OF_EVERYBODY = {"authorization.k8s.io", "authentication.k8s.io", "certificates.k8s.io"}
+"""Groups in which Kubernetes gives rights to every service account."""
+Open = Callable[[Path], Awaitable["AsyncClient"]]
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Open]:
+    """Connect by a kubeconfig, as the composition does."""
+    opened = []
+
+    async def client(path: Path) -> "AsyncClient":
+        clock = SystemClock()
+        access = ClusterAccess(KubeconfigSource(path, None, clock), clock)
+        opened.append(access)
+        return await access.client()
+
+    yield client
+    for access in opened:
+        await access.close()
+
+
+@pytest.fixture(scope="session")
+def confined(
+    kubernetes_cluster: "KubernetesCluster", tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return confined_kubeconfig(kubernetes_cluster, tmp_path_factory.mktemp("platform"))
+
+
+async def user_name(client: "AsyncClient") -> str:
+    """Return who the server takes us for."""
+    from lightkube.models.meta_v1 import ObjectMeta
+    from lightkube.resources.authentication_v1 import SelfSubjectReview
+
+    review = await client.create(SelfSubjectReview(metadata=ObjectMeta(name="me")))
+    assert review.status is not None
+    assert review.status.userInfo is not None
+    return str(review.status.userInfo.username)
+
+
+async def test_a_certificate_is_taken(
+    kubernetes_cluster: "KubernetesCluster", connect: Open
+) -> None:
+    assert await user_name(await connect(kubernetes_cluster.kubeconfig)) == "administrator"
+
+
+@pytest.mark.usefixtures("confined")
+async def test_a_token_is_taken_and_one_that_was_replaced_is_read_again(
+    kubernetes_cluster: "KubernetesCluster", connect: Open, tmp_path: Path
+) -> None:
+    from lightkube.core.exceptions import ApiError
+
+    file = tmp_path / "token"
+    file.write_text("another")
+    client = await connect(
+        kubeconfig_with(kubernetes_cluster, tmp_path / "kubeconfig", {"tokenFile": "token"})
+    )
+    with pytest.raises(ApiError, match="Unauthorized"):
+        await user_name(client)
+
+    good = ("create", "token", "factory-runtime", "--namespace", "factory-runtime")
+    file.write_text(kubernetes_cluster.kubectl(*good))
+
+    assert await user_name(client) == PLATFORM
+
+
+async def test_the_server_gives_the_rights_of_the_table_and_no_others(
+    confined: Path, connect: Open
+) -> None:
+    from lightkube.models.authorization_v1 import SelfSubjectRulesReviewSpec
+    from lightkube.models.meta_v1 import ObjectMeta
+    from lightkube.resources.authorization_v1 import SelfSubjectRulesReview
+
+    client = await connect(confined)
+    asked = SelfSubjectRulesReview(
+        metadata=ObjectMeta(name="me"), spec=SelfSubjectRulesReviewSpec(namespace="default")
+    )
+    review = await client.create(asked)
+
+    assert review.status is not None
+    rights = {
+        (group, resource, verb)
+        for rule in review.status.resourceRules
+        for group in rule.apiGroups or ()
+        for resource in rule.resources or ()
+        for verb in rule.verbs
+        if group not in OF_EVERYBODY
+    }
+    assert rights == {right for each in PERMISSIONS for right in each.rights}
+
+
+def config_map(namespace: str) -> Any:
+    from lightkube.models.meta_v1 import ObjectMeta
+    from lightkube.resources.core_v1 import ConfigMap
+
+    return ConfigMap(metadata=ObjectMeta(name="shop", namespace=namespace), data={"a": "1"})
+
+
+def labelled(name: str, labels: dict[str, str] | None = None) -> Any:
+    from lightkube.models.meta_v1 import ObjectMeta
+    from lightkube.resources.core_v1 import Namespace
+
+    return Namespace(metadata=ObjectMeta(name=name, labels=labels))
+
+
+OWN = {LABEL[0]: LABEL[1]}
+
+
+async def test_what_is_not_the_platforms_is_read_and_not_written(
+    confined: Path, connect: Open, namespace: str
+) -> None:
+    from lightkube.core.exceptions import ApiError
+    from lightkube.resources.core_v1 import ConfigMap, Namespace
+
+    client = await connect(confined)
+    refused: list[Awaitable[Any]] = [
+        client.apply(config_map(namespace)),
+        client.delete(ConfigMap, "kube-root-ca.crt", namespace=namespace),
+        client.apply(labelled(namespace, OWN)),
+        client.delete(Namespace, namespace),
+        client.apply(labelled(f"{namespace}-new")),
+    ]
+
+    for write in refused:
+        with pytest.raises(ApiError, match="ValidatingAdmissionPolicy") as caught:
+            await write
+        assert caught.value.status.code == 403
+    assert (await client.get(Namespace, namespace)).metadata.name == namespace
+
+
+async def test_what_a_person_gives_to_the_platform_it_writes_and_cannot_give_away(
+    kubernetes_cluster: "KubernetesCluster", confined: Path, connect: Open, namespace: str
+) -> None:
+    from lightkube.core.exceptions import ApiError
+    from lightkube.resources.core_v1 import Namespace
+
+    client = await connect(confined)
+    kubernetes_cluster.kubectl("label", "namespace", namespace, "=".join(LABEL))
+
+    assert (await client.apply(config_map(namespace))).data == {"a": "1"}
+    taken = {"metadata": {"labels": {LABEL[0]: "another"}}}
+    with pytest.raises(ApiError, match="ValidatingAdmissionPolicy"):
+        await client.patch(Namespace, namespace, taken)
+
+
+async def test_a_namespace_of_its_own_is_made_used_and_deleted(
+    confined: Path, connect: Open, namespace: str
+) -> None:
+    from lightkube.resources.core_v1 import ConfigMap, Namespace
+
+    client, name = await connect(confined), f"{namespace}-own"
+    await client.apply(labelled(name, OWN))
+    await client.apply(config_map(name))
+    await client.delete(ConfigMap, "shop", namespace=name)
+    await client.delete(Namespace, name)
