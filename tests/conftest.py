@@ -12,8 +12,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.kit.kubernetes_cluster import end_cluster_of_session
+
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")  # how long an example takes is up to what else the machine does
 
 MARKERS = ("long", "real")
 _THIS_MACHINE = "this machine"
@@ -55,6 +61,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if group := _group(item):
                 item._id = item.id.parse(f"{item.nodeid}@{group}")
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look again at the ten thousand tests, which stay anyway."""
+    gc.collect()
+    gc.freeze()
 
 
 def _group(item: pytest.Item) -> str:

@@ -27,7 +27,7 @@ class Shell:
     def __call__(self, line: str, *, expect: int = 0) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "cli.main", *line.split()],
-            cwd=REPOSITORY, env=self._environ, capture_output=True, text=True, timeout=240,
+            cwd=REPOSITORY, env=self._environ, capture_output=True, text=True, timeout=600,
             check=False,
         )  # fmt: skip
         assert done.returncode == expect, f"{line}\n{done.stdout}\n{done.stderr}"

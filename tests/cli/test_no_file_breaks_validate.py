@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli.exit_codes import ExitCode
 from cli.main import main
 from shared.contracts.components import Component
 from shared.contracts.deployments import Deploy
+from tests.kit.properties import FEW_AND_MANY, try_with
 
 NAMES = sorted(
     {
@@ -44,21 +44,22 @@ RELEASES = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5) | st.buil
 )
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(release=RELEASES)
+@FEW_AND_MANY
 def test_a_file_is_valid_or_its_mistakes_are_named(
-    release: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    examples: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "release.yaml"
-    file.write_text(yaml.safe_dump(release), encoding="utf-8")
 
-    code = main(["validate", "-f", str(file)])
+    def holds(release: dict[str, Any]) -> None:
+        file.write_text(yaml.safe_dump(release), encoding="utf-8")
 
-    shown = capsys.readouterr().err
-    assert code in {ExitCode.OK, ExitCode.USAGE}
-    assert (code == ExitCode.OK) == ("error: " not in shown)
+        code = main(["validate", "-f", str(file)])
+
+        shown = capsys.readouterr().err
+        assert code in {ExitCode.OK, ExitCode.USAGE}
+        assert (code == ExitCode.OK) == ("error: " not in shown)
+
+    try_with(examples, holds, RELEASES)
 
 
 @pytest.mark.parametrize(

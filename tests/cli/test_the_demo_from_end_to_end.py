@@ -15,7 +15,7 @@ from cli.state_folder import REPOSITORY
 from tests.kit.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("demo")]
-ENDS_WITHIN_S = 360
+ENDS_WITHIN_S = 900
 SHOWN = [
     r"time:    about \d+ s",
     r"ports:   API \d+",

@@ -49,6 +49,15 @@ def folder(tmp_path: Path) -> Iterator[StateFolder]:
     stop_cloud(state, SystemClock())
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateFolder]:
+    """The folder of a cloud that runs, for tests that leave it as it is."""
+    state = state_folder_at(tmp_path_factory.mktemp("running") / "state")
+    assert run(state, "cloud up")[1]["status"] == "ready"
+    yield state
+    stop_cloud(state, SystemClock())
+
+
 def run(folder: StateFolder, line: str) -> tuple[int, Any]:
     """Return the exit code of *line*, and what it says."""
     ended = subprocess.run(
@@ -84,11 +93,15 @@ async def test_documents_outlive_the_process(folder: StateFolder) -> None:
     assert document.body == {"n": 1}
 
 
-def test_a_second_up_shows_the_cloud_that_runs(folder: StateFolder) -> None:
-    _, first = run(folder, "cloud up")
-    _, second = run(folder, "cloud up")
+def test_a_second_up_shows_the_cloud_that_runs(running: StateFolder) -> None:
+    _, second = run(running, "cloud up")
+    _, third = run(running, "cloud up")
 
-    assert second == {**first, "status": "was running already"}
+    cloud = find_cloud(running)
+    assert cloud is not None
+    assert second["pid"] == cloud.pid
+    assert second == third
+    assert second["status"] == "was running already"
 
 
 BROKER = {"UserConfig": {"Namespaces": [{"Name": "shop", "Queues": [{"Name": "orders"}]}]}}
@@ -147,12 +160,11 @@ def test_a_declaration_that_cannot_be_used_is_named(
     assert "Traceback" not in said["error"]["message"]
 
 
-def test_a_running_cloud_is_not_moved_to_another_port(folder: StateFolder) -> None:
-    run(folder, "cloud up")
-    at = addresses(folder)["Cosmos DB"].rstrip("/").rpartition(":")[2]
+def test_a_running_cloud_is_not_moved_to_another_port(running: StateFolder) -> None:
+    at = addresses(running)["Cosmos DB"].rstrip("/").rpartition(":")[2]
 
-    same, _ = run(folder, f"cloud up --cosmos-port {at}")
-    other, said = run(folder, f"cloud up --cosmos-port {free_port()}")
+    same, _ = run(running, f"cloud up --cosmos-port {at}")
+    other, said = run(running, f"cloud up --cosmos-port {free_port()}")
 
     assert (same, other) == (0, ExitCode.CONFLICT)
     assert "another port of Cosmos DB" in said["error"]["message"]
@@ -222,21 +234,20 @@ def test_after_down_nothing_runs(folder: StateFolder) -> None:
     assert run(folder, "cloud status")[1]["status"] == "does not run"
 
 
-def test_status_says_where_each_service_is_and_that_it_answers(folder: StateFolder) -> None:
-    run(folder, "cloud up")
-    _, shown = run(folder, "cloud status")
+def test_status_says_where_each_service_is_and_that_it_answers(running: StateFolder) -> None:
+    _, shown = run(running, "cloud status")
 
     served = {name: text for name, text in shown.items() if name[0].isupper() or name == "tokens"}
     assert {"Cosmos DB", "Cosmos DB by identity", "Key Vault", "tokens"} <= set(served)
     assert all(re.fullmatch(r"\w+://\S+:\d+\S* answers", text) for text in served.values())
 
 
-def test_a_cloud_that_hangs_is_not_said_to_be_ready(folder: StateFolder) -> None:
-    pid = run(folder, "cloud up")[1]["pid"]
+def test_a_cloud_that_hangs_is_not_said_to_be_ready(running: StateFolder) -> None:
+    pid = run(running, "cloud up")[1]["pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
         started_s = SystemClock().monotonic_s()
-        _, shown = run(folder, "cloud status")
+        _, shown = run(running, "cloud status")
         took_s = SystemClock().monotonic_s() - started_s
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -277,10 +288,9 @@ def test_a_port_where_running_apps_look_is_not_exchanged_silently(folder: StateF
     assert (other, moved["status"]) == (0, "ready")
 
 
-def test_the_settings_of_an_app_have_no_key(folder: StateFolder) -> None:
-    run(folder, "cloud up")
-    values = run(folder, "cloud settings --app catalog")[1]["Values"]
-    code, refused = run(folder, "cloud settings --app nobody")
+def test_the_settings_of_an_app_have_no_key(running: StateFolder) -> None:
+    values = run(running, "cloud settings --app catalog")[1]["Values"]
+    code, refused = run(running, "cloud settings --app nobody")
 
     assert values["CosmosDB__accountEndpoint"].startswith("https://localhost:")
     assert not {"CosmosDB", "ServiceBus", "Storage"} & set(values)

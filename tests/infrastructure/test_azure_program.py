@@ -47,6 +47,8 @@ def azure_inputs(model: str = "silo", **changed: object) -> EnvironmentInputs:
         "data_resources": tuple(
             DataResourceInput(f"my-{kind.lower()}", kind, protected=True) for kind in AZURE_DATA
         ),
+        # In every graph: one more would take seconds.
+        "tags": {"owner": "shop", "region": "elsewhere"},
     }
     return inputs(**{**given, **changed})
 
@@ -106,7 +108,7 @@ class TestEvaluated:
         assert [each["kind"] for each in graph.outputs["computeTargets"]] == list(AZURE_TARGETS)
 
     async def test_everything_that_takes_tags_has_the_platforms(self) -> None:
-        graph = await graph_of(azure_inputs(tags={"owner": "shop", "region": "elsewhere"}))
+        graph = await graph_of(azure_inputs())
 
         tagged = [node for node in graph.nodes if "tags" in node.properties]
         assert len(tagged) > 30

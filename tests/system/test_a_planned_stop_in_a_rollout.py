@@ -91,7 +91,7 @@ def until_ended(system: RealSystem, client: Client, path: str) -> Any:
         deployment = client.get(path).body
         return deployment if deployment["status"] in ENDED else None
 
-    return system.until(ended, within_s=180)
+    return system.until(ended, within_s=600)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def until(system: RealSystem, client: Client, path: str, statuses: set[str]) -> 
         found = client.get(path).body
         return found if found["status"] in statuses else None
 
-    return system.until(reached, within_s=90)
+    return system.until(reached, within_s=600)
 
 
 def release(system: RealSystem, client: Client, where: str, version: str) -> Any:

@@ -98,7 +98,7 @@ def release(system: RealSystem, client: Client, environment: str, name: str, kin
         found = client.get(path).body
         return found if found["status"] in ENDED else None
 
-    return system.until(ended, within_s=180)
+    return system.until(ended, within_s=600)
 
 
 class Killer:

@@ -30,7 +30,7 @@ from tools.package import APPS
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("processes")]
 PREVIOUS: Final = "31a59894a155f15ecc1da97e49d8a0b14affca91"
-WITHIN_S: Final = 180.0
+WITHIN_S: Final = 600.0
 READY: Final = re.compile(r"front end of .* on (http://127\.0\.0\.1:\d+)")
 
 
@@ -96,7 +96,7 @@ class System:
                 yield client
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(WITHIN_S)
             asyncio.run(stop_agent(state, self._clock))
 
     def until(self, holds: Any, process: "subprocess.Popen[bytes] | None" = None) -> Any:

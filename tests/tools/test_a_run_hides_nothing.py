@@ -50,7 +50,7 @@ def _run(folder: Path, tests: str, *options: str, **environ: str) -> str:
     (folder / "test_something.py").write_text(tests)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    real\n    long\n")
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    environ = {**os.environ, "CI": "", **environ}
+    environ = {**os.environ, "CI": "", "PYTHONPATH": str(CONFTEST.parents[1]), **environ}
     return subprocess.run(
         [*pytest, *options, folder], cwd=folder, env=environ, check=False, capture_output=True,
         text=True,

@@ -5,11 +5,11 @@ import uuid
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_cloud.broker.topology import Queue, QueueSettings, Subscription, Topic, Topology
 from shared.kernel.entropy import SystemEntropy
+from tests.kit.properties import FEW_AND_MANY, try_with
 from tests.kit.service_bus import ALL, message, open_broker
 
 pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
@@ -48,15 +48,7 @@ values = st.recursive(
 PATHS = ("orders", "orders/$deadletterqueue", "sessions", ALL.lower(), "events", "absent")
 
 
-@settings(max_examples=400, deadline=None)
-@given(
-    st.sampled_from(PATHS),
-    st.sampled_from(OPERATIONS),
-    st.dictionaries(st.sampled_from(FIELDS), values, max_size=5),
-)
-def test_an_odd_request_is_answered_or_refused(
-    path: str, operation: str, body: dict[str, Any]
-) -> None:
+def answered_or_refused(path: str, operation: str, body: dict[str, Any]) -> None:
     from local_cloud.service_bus_endpoint.conditions import refusal_of
     from local_cloud.service_bus_endpoint.management import Management
 
@@ -76,14 +68,19 @@ def test_an_odd_request_is_answered_or_refused(
     asyncio.run(main())
 
 
+@FEW_AND_MANY
+def test_an_odd_request_is_answered_or_refused(examples: int) -> None:
+    bodies = st.dictionaries(st.sampled_from(FIELDS), values, max_size=5)
+    drawn = (st.sampled_from(PATHS), st.sampled_from(OPERATIONS), bodies)
+    try_with(examples, answered_or_refused, *drawn)
+
+
 SECTIONS = (0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78)
 names = st.sampled_from(["x-opt-scheduled-enqueue-time", "x-opt-sequence-number", "x", "y"])
 section_values = st.lists(scalars, max_size=13) | st.dictionaries(names | scalars, values) | values
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(SECTIONS), section_values), max_size=5))
-def test_an_odd_message_is_refused_or_received(sections: list[tuple[int, Any]]) -> None:
+def refused_or_received(sections: list[tuple[int, Any]]) -> None:
     from local_cloud.service_bus_endpoint.conditions import refusal_of
     from local_cloud.service_bus_endpoint.message_codec import read_message, written
     from local_cloud.service_bus_endpoint.sections import encoded_section, encoded_value, split
@@ -111,6 +108,12 @@ def test_an_odd_message_is_refused_or_received(sections: list[tuple[int, Any]]) 
         assert refusal is None or refusal.condition != "amqp:internal-error"
 
     asyncio.run(main())
+
+
+@FEW_AND_MANY
+def test_an_odd_message_is_refused_or_received(examples: int) -> None:
+    sections = st.lists(st.tuples(st.sampled_from(SECTIONS), section_values), max_size=5)
+    try_with(examples, refused_or_received, sections)
 
 
 def test_a_lock_token_that_is_not_known_is_lost() -> None:
