@@ -157,6 +157,9 @@ REMEDIES: Final[Mapping[str, str]] = {
     "RollbackAsked": "nothing to do: it was rolled back on request",
     "RevisionDiffers": "deploy again: this revision exists with other content",
     "StaleFence": "nothing to do: a newer operation works on it",
+    "FieldTaken": "let the manager that the message names give the field up, then deploy again",
+    "ObjectRefused": "change what the message names in the release, or the cluster's policy",
+    "NotOwner": "change the rules of scaling: they have the number of instances",
     "StillWeighted": "wait until its traffic has moved, then type the command again",
     "BadWeights": "give weights that rise to 100: `--weights 10,50,100`",
     "StepFailed": "see what failed: `runtimectl operations`, and the log of the host",
@@ -165,6 +168,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "IsolationBreached": "wait for the tenant's isolation proof to pass again",
     # What does not answer
     "Unavailable": "try again in a moment; `runtimectl up` starts the system when it is down",
+    "ClusterRefused": "change what the message names: the cluster, or RUNTIME_KUBECONFIG",
+    "ClusterStopped": "start the cluster (`az aks start`), then type the command again",
     "AnswerLost": "type the command again: a repeat gets the same answer",
     "WriteContention": "type the command again in a moment",
     "TooManyRequests": "wait as long as the message says, then type the command again",

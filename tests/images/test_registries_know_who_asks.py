@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.images.port import ImageDenied
 from shared.images.reference import parse_reference
@@ -179,6 +181,17 @@ def test_every_challenge_of_a_header_is_read() -> None:
         ("bearer", {"realm": "https://a/t?x=1,2", "service": "a.example"}),
         ("basic", {"realm": "r, s"}),
     ]
+
+
+@given(st.lists(st.text(max_size=60) | st.text('Bb earic="\\,/:ht', max_size=60), max_size=3))
+def test_whatever_stands_in_the_header_is_read_or_left_out(headers: list[str]) -> None:
+    for challenge in read_challenges(headers):
+        assert challenge.scheme == challenge.scheme.lower() != ""
+        try:
+            realm = checked_realm(challenge, "registry.example")
+        except Unavailable:
+            continue
+        assert realm.startswith("https://")
 
 
 class EntraCredential:

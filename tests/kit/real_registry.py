@@ -1,7 +1,7 @@
 """A real registry of images on this machine: the one of go-containerregistry's `crane`.
 
-`RUNTIMECTL_NODE_RUNTIME` names the folder that has it; else it is unpacked from the binaries that
-lie beside the clone.
+It is among the programs of a node, which `make kubebox` fills in; else it is unpacked from the
+binaries that lie beside the clone.
 """
 
 import os
@@ -18,22 +18,25 @@ from typing import Final
 
 import pytest
 
-from cli.state_folder import REPOSITORY
+from cli.state_folder import REPOSITORY, StateFolder
+from local_cluster.binaries import CRANE, NODE_RUNTIME, runtime_folder
 from shared.connections.loopback_ports import free_port
 from shared.kernel.entropy import SystemEntropy
 
-NODE_RUNTIME: Final = "RUNTIMECTL_NODE_RUNTIME"
 _BESIDE: Final = REPOSITORY.parent / "shared" / "bin" / "node-runtime.tar.xz"
 
 
 @cache
 def crane() -> str:
     """Return the path of the program; skip the test where this machine has none."""
-    named = shutil.which("crane", path=os.environ.get(NODE_RUNTIME)) or shutil.which("crane")
-    if named:
-        return named
+    programs = os.environ.get(NODE_RUNTIME) or runtime_folder(
+        StateFolder(REPOSITORY / ".factory").cache
+    )
+    found = shutil.which(CRANE, path=str(programs))
+    if found:
+        return found
     if not _BESIDE.is_file():
-        pytest.skip(f"this machine has no crane: {NODE_RUNTIME} names its folder")
+        pytest.skip("this machine has no crane: `make kubebox` builds it")
     folder = Path(tempfile.gettempdir()) / f"crane-{os.getuid()}-{_BESIDE.stat().st_mtime_ns}"
     program = folder / "crane"
     if not program.is_file():
