@@ -17,10 +17,11 @@ from typing import Any, Final
 import yaml
 
 from cli.state_folder import REPOSITORY
-from shared.surfaces.aks.permissions import LABEL, PERMISSIONS
+from shared.surfaces.aks.permissions import LABEL, PERMISSIONS, POD_SECURITY
 
 FOLDER: Final = REPOSITORY / "deploy" / "kubernetes"
 NAME: Final = "factory-runtime"
+_LEVELS: Final = " or ".join(POD_SECURITY[1])
 _LABELS: Final = {"app.kubernetes.io/name": NAME}
 Manifest = Mapping[str, Any]
 
@@ -66,7 +67,8 @@ def manifests(subject: Subject) -> Iterator[Manifest]:
 def _namespace() -> Manifest:
     """Return the namespace of the platform itself, in which it keeps its records."""
     namespace = _object("v1", "Namespace")
-    labels = {**namespace["metadata"]["labels"], LABEL[0]: LABEL[1]}
+    own = {LABEL[0]: LABEL[1], POD_SECURITY[0]: POD_SECURITY[1][0]}
+    labels = {**namespace["metadata"]["labels"], **own}
     return {**namespace, "metadata": {**namespace["metadata"], "labels": labels}}
 
 
@@ -89,17 +91,12 @@ def _confinement(subject: Subject) -> Iterator[Manifest]:
         "resources": ["*/*"],
         "scope": "*",
     }
+    where = "the platform writes in namespaces with the label"
     validations = [
-        {
-            "expression": "variables.places.all(place, place != null"
-            " && has(place.metadata.labels) && place.metadata.labels[?variables.key]"
-            f".orValue('') == '{LABEL[1]}')",
-            "message": f"the platform writes in namespaces with the label {'='.join(LABEL)} only",
-            "reason": "Forbidden",
-        }
+        _labelled(LABEL[0], (LABEL[1],), f"{where} {'='.join(LABEL)} only"),
+        _labelled(*POD_SECURITY, f"{where} {POD_SECURITY[0]} of {_LEVELS} only"),
     ]
     variables = [
-        {"name": "key", "expression": f"'{LABEL[0]}'"},
         # A namespace is its own place, before the change and after it.
         {
             "name": "places",
@@ -127,6 +124,16 @@ def _confinement(subject: Subject) -> Iterator[Manifest]:
     yield {
         **_object(admission, "ValidatingAdmissionPolicyBinding"),
         "spec": {"policyName": NAME, "validationActions": ["Deny"]},
+    }
+
+
+def _labelled(name: str, values: Sequence[str], message: str) -> Mapping[str, str]:
+    """Return the rule that each place of a write has the label *name* with one of *values*."""
+    return {
+        "expression": "variables.places.all(place, place != null && has(place.metadata.labels)"
+        f" && place.metadata.labels[?'{name}'].orValue('') in {[*values]})",
+        "message": message,
+        "reason": "Forbidden",
     }
 
 

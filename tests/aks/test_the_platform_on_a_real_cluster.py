@@ -8,7 +8,7 @@ import pytest
 
 from shared.kernel.clock import SystemClock
 from shared.surfaces.aks.cluster_access import ClusterAccess, KubeconfigSource
-from shared.surfaces.aks.permissions import LABEL, PERMISSIONS
+from shared.surfaces.aks.permissions import LABEL, PERMISSIONS, POD_SECURITY
 from tests.kit.cluster_rights import PLATFORM, confined_kubeconfig, kubeconfig_with
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def labelled(name: str, labels: dict[str, str] | None = None) -> Any:
     return Namespace(metadata=ObjectMeta(name=name, labels=labels))
 
 
-OWN = {LABEL[0]: LABEL[1]}
+OWN = {LABEL[0]: LABEL[1], POD_SECURITY[0]: "restricted"}
 
 
 async def test_what_is_not_the_platforms_is_read_and_not_written(
@@ -137,6 +137,8 @@ async def test_what_is_not_the_platforms_is_read_and_not_written(
         client.apply(labelled(namespace, OWN)),
         client.delete(Namespace, namespace),
         client.apply(labelled(f"{namespace}-new")),
+        client.apply(labelled(f"{namespace}-new", {**OWN, POD_SECURITY[0]: "privileged"})),
+        client.apply(labelled(f"{namespace}-new", dict([LABEL]))),
     ]
 
     for write in refused:
@@ -146,19 +148,20 @@ async def test_what_is_not_the_platforms_is_read_and_not_written(
     assert (await client.get(Namespace, namespace)).metadata.name == namespace
 
 
-async def test_what_a_person_gives_to_the_platform_it_writes_and_cannot_give_away(
+async def test_what_a_person_gives_to_the_platform_it_writes_and_cannot_give_away_or_loosen(
     kubernetes_cluster: "KubernetesCluster", confined: Path, connect: Open, namespace: str
 ) -> None:
     from lightkube.core.exceptions import ApiError
     from lightkube.resources.core_v1 import Namespace
 
     client = await connect(confined)
-    kubernetes_cluster.kubectl("label", "namespace", namespace, "=".join(LABEL))
+    labels = [f"{name}={value}" for name, value in OWN.items()]
+    kubernetes_cluster.kubectl("label", "namespace", namespace, *labels)
 
     assert (await client.apply(config_map(namespace))).data == {"a": "1"}
-    taken = {"metadata": {"labels": {LABEL[0]: "another"}}}
-    with pytest.raises(ApiError, match="ValidatingAdmissionPolicy"):
-        await client.patch(Namespace, namespace, taken)
+    for changed in ({LABEL[0]: "another"}, {POD_SECURITY[0]: "privileged"}):
+        with pytest.raises(ApiError, match="ValidatingAdmissionPolicy"):
+            await client.patch(Namespace, namespace, {"metadata": {"labels": changed}})
 
 
 async def test_a_namespace_of_its_own_is_made_used_and_deleted(

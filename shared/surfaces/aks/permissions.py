@@ -9,6 +9,9 @@ from typing import Final
 
 LABEL: Final = ("app.kubernetes.io/managed-by", "factory-runtime")
 """Of the namespaces in which the platform may write, the ones that it makes among them."""
+POD_SECURITY: Final = ("pod-security.kubernetes.io/enforce", ("restricted", "baseline"))
+"""They have one of these levels too: else whoever makes pods there may become root of a node.
+https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
 
 _READ: Final = ("get", "list", "watch")
 _OWN: Final = (*_READ, "create", "patch", "delete")
