@@ -1,15 +1,17 @@
 """Writes the manifests of the platform's rights in a cluster, from the table of what it does there.
 
-    python -m tools.kubernetes_rbac                      # deploy/kubernetes, for its ServiceAccount
-    python -m tools.kubernetes_rbac --identity OBJECT_ID # prints them for an identity of Entra
-    python -m tools.kubernetes_rbac --group OBJECT_ID    # prints them for a group of Entra
+    python -m tools.kubernetes_rbac   # writes deploy/kubernetes, for a ServiceAccount
+    python -m tools.kubernetes_rbac --identity OBJECT_ID --reader OBJECT_ID OBJECT_ID
+    python -m tools.kubernetes_rbac --group OBJECT_ID
 
-A ClusterRole says what it may do, an admission policy that it writes in its own namespaces only.
+The others print them for identities or a group of Entra ID: of deployments, which writes, and of
+apps that only read. A ClusterRole says what it may do, an admission policy that it writes in its
+own namespaces only.
 """
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +19,7 @@ from typing import Any, Final
 import yaml
 
 from cli.state_folder import REPOSITORY
-from shared.surfaces.aks.permissions import LABEL, PERMISSIONS, POD_SECURITY
+from shared.surfaces.aks.permissions import LABEL, PERMISSIONS, POD_SECURITY, READ
 
 FOLDER: Final = REPOSITORY / "deploy" / "kubernetes"
 NAME: Final = "factory-runtime"
@@ -48,20 +50,31 @@ def of_entra(kind: str, object_id: str) -> Subject:
     return Subject(entry, condition if kind == "User" else f"{condition})")
 
 
-def manifests(subject: Subject) -> Iterator[Manifest]:
-    """Yield what to apply, in the order in which it can be."""
+def manifests(subject: Subject, readers: Sequence[str] = ()) -> Iterator[Manifest]:
+    """Yield what to apply, in the order in which it can be.
+
+    *readers* are the object ids of identities that read what *subject* may write.
+    """
+    yield _namespace()
     if subject == SERVICE_ACCOUNT:
-        yield _namespace()
         yield _object("v1", "ServiceAccount", namespace=NAME)
-    rbac = "rbac.authorization.k8s.io/v1"
-    yield {**_object(rbac, "ClusterRole"), "rules": [*_rules()]}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME}
-    yield {
-        **_object(rbac, "ClusterRoleBinding"),
-        "roleRef": role,
-        "subjects": [dict(subject.entry)],
-    }
+    yield from _role(NAME, _rules(), [subject])
+    if readers:
+        subjects = [of_entra("User", each) for each in readers]
+        yield from _role(f"{NAME}-reader", _rules(READ), subjects)
     yield from _confinement(subject)
+
+
+def _role(
+    name: str, rules: Iterable[Mapping[str, Any]], subjects: Iterable[Subject]
+) -> Iterator[Manifest]:
+    rbac = "rbac.authorization.k8s.io"
+    yield {**_object(f"{rbac}/v1", "ClusterRole", name=name), "rules": [*rules]}
+    yield {
+        **_object(f"{rbac}/v1", "ClusterRoleBinding", name=name),
+        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": name},
+        "subjects": [dict(each.entry) for each in subjects],
+    }
 
 
 def _namespace() -> Manifest:
@@ -72,13 +85,12 @@ def _namespace() -> Manifest:
     return {**namespace, "metadata": {**namespace["metadata"], "labels": labels}}
 
 
-def _rules() -> Iterator[Mapping[str, Any]]:
+def _rules(verbs: Collection[str] | None = None) -> Iterator[Mapping[str, Any]]:
+    """Yield the rules of the table, of *verbs* only where they are given."""
     for each in PERMISSIONS:
-        yield {
-            "apiGroups": [each.group],
-            "resources": [*each.resources],
-            "verbs": [*each.verbs],
-        }
+        kept = [verb for verb in each.verbs if verbs is None or verb in verbs]
+        if kept:
+            yield {"apiGroups": [each.group], "resources": [*each.resources], "verbs": kept}
 
 
 def _confinement(subject: Subject) -> Iterator[Manifest]:
@@ -137,14 +149,14 @@ def _labelled(name: str, values: Sequence[str], message: str) -> Mapping[str, st
     }
 
 
-def _object(version: str, kind: str, **place: str) -> Manifest:
-    metadata = {"name": NAME, **place, "labels": dict(_LABELS)}
+def _object(version: str, kind: str, *, name: str = NAME, **place: str) -> Manifest:
+    metadata = {"name": name, **place, "labels": dict(_LABELS)}
     return {"apiVersion": version, "kind": kind, "metadata": metadata}
 
 
-def text_of(subject: Subject) -> str:
+def text_of(subject: Subject, readers: Sequence[str] = ()) -> str:
     """Return the manifests as one YAML text."""
-    return yaml.safe_dump_all(manifests(subject), sort_keys=False, width=100)
+    return yaml.safe_dump_all(manifests(subject, readers), sort_keys=False, width=100)
 
 
 def _object_id(text: str) -> str:
@@ -160,10 +172,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     subjects = parser.add_mutually_exclusive_group()
     for name, of in (("--identity", "a managed identity"), ("--group", "a group")):
         subjects.add_argument(name, type=_object_id, metavar="OBJECT_ID", help=f"{of} of Entra ID")
+    parser.add_argument(
+        "--reader", type=_object_id, metavar="OBJECT_ID", nargs="+", default=(),
+        help="managed identities of Entra ID that only read",
+    )  # fmt: skip
     given = parser.parse_args(arguments)
     if given.identity or given.group:
         kind = "User" if given.identity else "Group"
-        print(text_of(of_entra(kind, given.identity or given.group)), end="")
+        print(text_of(of_entra(kind, given.identity or given.group), given.reader), end="")
+    elif given.reader:
+        parser.error("--reader is beside --identity or --group")
     else:
         path: Path = FOLDER / "rbac.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -80,6 +80,22 @@ def test_rights_are_printed_for_who_entra_knows(
     assert match["expression"] == condition
 
 
+def test_who_reads_gets_no_other_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    other = OBJECT_ID.replace("7", "8")
+    main(["--identity", OBJECT_ID, "--reader", other])
+
+    roles = {
+        (each["kind"], each["metadata"]["name"]): each
+        for each in yaml.safe_load_all(capsys.readouterr().out)
+    }
+    rules = roles["ClusterRole", "factory-runtime-reader"]["rules"]
+    (subject,) = roles["ClusterRoleBinding", "factory-runtime-reader"]["subjects"]
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert subject["name"] == other
+    with pytest.raises(SystemExit):
+        main(["--reader", other])
+
+
 @pytest.mark.parametrize("text", ["", "x", "' || true", OBJECT_ID + "\n"])
 def test_what_is_no_object_id_gets_no_rights(text: str) -> None:
     with pytest.raises(SystemExit):

@@ -13,8 +13,9 @@ POD_SECURITY: Final = ("pod-security.kubernetes.io/enforce", ("restricted", "bas
 """They have one of these levels too: else whoever makes pods there may become root of a node.
 https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
 
-_READ: Final = ("get", "list", "watch")
-_OWN: Final = (*_READ, "create", "patch", "delete")
+READ: Final = ("get", "list", "watch")
+"""What apps do that only look: catalog and health."""
+_OWN: Final = (*READ, "create", "patch", "delete")
 """Server-side apply is a PATCH, and needs `create` where it makes the object."""
 
 
@@ -35,24 +36,24 @@ class Permission:
 
 PERMISSIONS: Final = (
     Permission("", ("namespaces",), _OWN, "the place of an environment, or of a tenant in it"),
-    Permission("", ("nodes",), _READ, "which pools there are, and why a pod is not placed"),
+    Permission("", ("nodes",), READ, "which pools there are, and why a pod is not placed"),
     Permission("", ("resourcequotas", "limitranges"), _OWN, "what a tenant may use"),
     Permission("", ("serviceaccounts",), _OWN, "the workload identity of a component"),
     Permission("", ("configmaps",), (*_OWN, "update"), "configuration, and our own records"),
     Permission("", ("services",), _OWN, "one of each release revision"),
-    Permission("", ("pods",), _READ, "proof of what runs, and why it does not"),
+    Permission("", ("pods",), READ, "proof of what runs, and why it does not"),
     Permission("", ("pods",), ("patch",), "which pods go first when a revision is scaled down"),
     Permission("", ("pods/log",), ("get",), "output of instances"),
     Permission("", ("pods/proxy",), ("get",), "an instance's own answer, which release it is"),
-    Permission("", ("events",), _READ, "reasons"),
+    Permission("", ("events",), READ, "reasons"),
     Permission("apps", ("deployments",), _OWN, "release revisions that serve"),
-    Permission("apps", ("replicasets",), _READ, "which pods are of which template"),
+    Permission("apps", ("replicasets",), READ, "which pods are of which template"),
     Permission("batch", ("jobs", "cronjobs"), _OWN, "release revisions that end"),
     Permission("autoscaling", ("horizontalpodautoscalers",), _OWN, "scaling by measures"),
     Permission("keda.sh", ("scaledobjects",), _OWN, "scaling by events"),
     Permission("policy", ("poddisruptionbudgets",), _OWN, "how many may be evicted at once"),
     Permission("networking.k8s.io", ("networkpolicies",), _OWN, "who may talk to a tenant"),
-    Permission("gateway.networking.k8s.io", ("gatewayclasses",), _READ, "which gateways there are"),
+    Permission("gateway.networking.k8s.io", ("gatewayclasses",), READ, "which gateways there are"),
     Permission(
         "gateway.networking.k8s.io", ("gateways", "httproutes"), _OWN, "weights of revisions"
     ),
