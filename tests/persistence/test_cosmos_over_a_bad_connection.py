@@ -32,7 +32,7 @@ async def wire() -> AsyncIterator[Wire]:
         port = urlsplit(served.endpoint.url).port
         assert port is not None
         async with CutProxy(port) as proxy:
-            account = CosmosAccount(f"http://127.0.0.1:{proxy.port}/", key=KEY, within_s=0.5)
+            account = CosmosAccount(f"http://127.0.0.1:{proxy.port}/", key=KEY, within_s=1.5)
             store = CosmosStore(account, "runtime", "deployments")
             assert await store.read(HERE, "none") is None
             yield Wire(proxy, store, served.store())

@@ -217,7 +217,7 @@ async def test_a_vault_that_does_not_answer_is_left(wire: VaultWire) -> None:
             wire.endpoint.url,
             credential=lambda: credential,
             ca_file=wire.certificates.ca_file,
-            timeout_s=0.5,
+            timeout_s=1.5,
         )
         await hasty.names()
         wire.endpoint.faults.add(Fault(FaultMoment.STALLED), times=2)

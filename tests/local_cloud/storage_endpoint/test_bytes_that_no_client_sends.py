@@ -113,7 +113,7 @@ async def test_a_body_without_its_length_is_not_read(requests: Requests) -> None
 @pytest.mark.real
 async def test_a_body_that_stops_changes_nothing_and_is_given_up(tmp_path: Path) -> None:
     async with (
-        wired_storage(tmp_path, piece_within_s=0.2) as served,
+        wired_storage(tmp_path, piece_within_s=1.0) as served,
         ClientSession() as http,
     ):
         requests = Requests(served, http)
