@@ -90,8 +90,9 @@ types: .venv/.all
 imports: .venv/.all
 	@.venv/bin/lint-imports --no-cache > .venv/imports.txt || (cat .venv/imports.txt; exit 1)
 
+# These tests wait for half of their time, so two processors keep three workers busy.
 unit: .venv/.all .tools/azurite/installed .tools/prometheus/installed
-	@.venv/bin/pytest -q -n 2 --dist loadgroup -m "not long" $(PYTEST)
+	@.venv/bin/pytest -q -n 3 --dist loadgroup -m "not long" $(PYTEST)
 
 long: .venv/.all .tools/azurite/installed .tools/prometheus/installed ## the long tests, then branch coverage of everything that was run with --cov
 	@.venv/bin/pytest -q -n 2 --dist loadgroup -m long --cov --cov-append --cov-report= $(PYTEST)

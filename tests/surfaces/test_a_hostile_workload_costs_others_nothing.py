@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are of Linux"),
 ]
-ATTACK_S: Final = 2.0
+ATTACK_S: Final = 1.0
 ACCOUNTS: Final = ("root", "user")
 
 
@@ -28,7 +28,7 @@ def _seen(name: str) -> Mapping[str, Mapping[str, Any]]:
     """Return what each attack did, on a platform that the account *name* runs."""
     with account(name) as platform:
         printed = platform.run_module(
-            "tests.surfaces.hostile_neighbour", str(platform.folder), str(ATTACK_S), within_s=900
+            "tests.surfaces.hostile_neighbour", str(platform.folder), str(ATTACK_S), within_s=1800
         )
     lines = (json.loads(line) for line in printed.splitlines() if line.startswith("{"))
     return {line["attack"]: line for line in lines}
