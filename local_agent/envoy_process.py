@@ -12,14 +12,11 @@ from typing import Final
 
 from local_agent import envoy_config, process_trees, starts
 from local_agent.envoy_admin import SOCKET, EnvoyAdmin, wait_until
-from local_agent.envoy_config import (
-    ComponentRoute,
-    Document,
-    cluster_name,
-)
+from local_agent.envoy_config import ComponentRoute, cluster_name
 from local_agent.process_identity import ProcessIdentity
 from local_agent.starts import SpawnedProcesses
 from local_agent.state_files import DesiredSite, write_atomically
+from shared.connections.envoy_documents import Document
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.persistence.plain_files import read_plain, remove

@@ -14,6 +14,8 @@ from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.control_plane import FIRST_SERVICE, Addresses, ControlPlane
 from local_cluster.credentials import write_credentials
 from local_cluster.forms import Choice
+from local_cluster.gateway import GatewayDataPlane, make_class
+from local_cluster.gateway_routes import GATEWAY_CLASS
 from local_cluster.image_registry import LOOPBACK, ImageRegistry
 from local_cluster.kubernetes_api import KubernetesApi, administrator
 from local_cluster.leftovers import remove_leftovers
@@ -22,6 +24,7 @@ from local_cluster.node_plan import NodePlan, node_name, plan_of
 from local_cluster.nodes import Node
 from local_cluster.pause_image import pause_archive
 from local_cluster.programs import Program, RunningProgram, tail
+from local_cluster.resource_definitions import are_served, make_definitions
 from shared.connections.loopback_ports import free_port
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
@@ -54,6 +57,7 @@ class Cluster:
         self._programs: list[RunningProgram] = []
         self._nodes: list[Node] = []
         self._registry: ImageRegistry | None = None
+        self._gateways: GatewayDataPlane | None = None
 
     @property
     def logs(self) -> Sequence[Path]:
@@ -79,7 +83,15 @@ class Cluster:
             await self._start_control_plane(addresses, api)
             if network is None:
                 await fake_nodes.make_nodes(api, self._settings.nodes)
-            await self._until(lambda: self._are_ready(api), "nodes", self._nodes_log())
+            await asyncio.gather(
+                self._make_kinds(api),
+                self._until(lambda: self._are_ready(api), "nodes", self._nodes_log()),
+            )
+            if network is not None:
+                await make_class(api, self._clock)
+                self._gateways = GatewayDataPlane(
+                    self._folder, network, addresses.server, self._clock
+                )
         self._folder.write_record(
             ClusterRecord(
                 form=form,
@@ -88,12 +100,15 @@ class Cluster:
                 kubeconfig=str(self._folder.kubeconfig),
                 nodes=self._names(),
                 network=None if network is None else str(network.subnet),
+                gateway_class=None if network is None else GATEWAY_CLASS,
                 registry=None if self._registry is None else self._registry.address,
             )
         )
 
     async def stop(self) -> tuple[str, ...]:
         """End everything; return what is left on this machine, in words."""
+        if self._gateways is not None:
+            await self._gateways.stop()
         await asyncio.gather(
             *(node.stop() for node in self._nodes), *(each.stop() for each in self._programs)
         )
@@ -173,6 +188,11 @@ class Cluster:
 
         await self._until(has_accounts, "the controllers", controllers)
 
+    async def _make_kinds(self, api: KubernetesApi) -> None:
+        await make_definitions(api)
+        log = self._folder.logs / "kube-apiserver.log"
+        await self._until(lambda: are_served(api), "kinds of Gateways and scaling", log)
+
     def _start(self, name: str, command: Sequence[str]) -> Path:
         """Run a component from now on; return its log."""
         log = self._folder.logs / f"{name}.log"
@@ -189,7 +209,7 @@ class Cluster:
         ready = {
             node["metadata"]["name"]
             for node in await api.items("/api/v1/nodes")
-            for condition in node["status"].get("conditions", ())
+            for condition in node["status"].get("conditions") or ()
             if condition["type"] == "Ready" and condition["status"] == "True"
         }
         return ready >= set(self._names())

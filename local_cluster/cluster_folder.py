@@ -34,6 +34,8 @@ class ClusterRecord:
     nodes: tuple[str, ...]
     network: str | None = None
     """The subnet of nodes and pods; None where there are no real ones."""
+    gateway_class: str | None = None
+    """The class of Gateways that are served; None where there is no traffic."""
     registry: str | None = None
     """Host and port of the registry of its images, by which they are named; None without one."""
 
@@ -76,6 +78,11 @@ class ClusterFolder:
         return self.path / "images"
 
     @property
+    def gateway(self) -> Path:
+        """What the Envoy of its Gateways reads."""
+        return self.path / "gateway"
+
+    @property
     def kubeconfig(self) -> Path:
         """Of the administrator; mode 0600."""
         return self.path / "kubeconfig"
@@ -93,7 +100,7 @@ class ClusterFolder:
     @property
     def temporary(self) -> tuple[Path, ...]:
         """What goes when the cluster ends."""
-        return (self.record_file, self.kubeconfig, self.keys, self.etcd, self.nodes)
+        return (self.record_file, self.kubeconfig, self.keys, self.etcd, self.nodes, self.gateway)
 
     def record(self) -> ClusterRecord | None:
         """Return what the running cluster has written; None before it is ready."""

@@ -56,6 +56,7 @@ def _obstacles_to_nodes(binaries: Binaries, state: Path) -> Iterator[str]:
 
 def _lacks_of_kwok() -> Iterator[str]:
     yield "no container runs: pods only say that they do, and answer no request"
+    yield "no traffic: a Gateway has no address, and nothing serves its routes"
     yield "no logs, no probes, no limits, and images are not pulled"
 
 

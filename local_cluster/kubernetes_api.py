@@ -14,6 +14,8 @@ from shared.kernel.errors import Unavailable
 
 FIELD_MANAGER: Final = "local-cluster"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+_WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=330)
+_LINE_BYTES_MAX: Final = 2**22
 _ANSWER_BYTES_MAX: Final = 64 * 2**20
 _OK: Final = 200
 _NOT_FOUND: Final = 404
@@ -44,14 +46,29 @@ class KubernetesApi:
         found = await self.get(path)
         return [] if found is None else list(found.get("items") or [])
 
+    async def watch(self, path: str, version: str) -> AsyncIterator[bytes]:
+        """Yield what changes at *path* after *version*, an event a line, until the server ends."""
+        query = f"watch=true&allowWatchBookmarks=true&timeoutSeconds=300&resourceVersion={version}"
+        url = f"{self._server}{path}?{query}"
+        try:
+            async with self._session.get(url, timeout=_WATCH_TIMEOUT) as answer:
+                async for line in answer.content:
+                    yield line
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as broken:
+            raise Unavailable(f"the watch of {path} broke: {broken!r}") from broken
+
+    async def apply_text(self, path: str, text: bytes) -> None:
+        """Make the object at *path* what the YAML *text* says (server-side apply)."""
+        await self._apply(path, text)
+
     async def apply(self, path: str, document: Document) -> None:
         """Make the object at *path* have what *document* says (server-side apply)."""
-        await self._request(
-            "PATCH",
-            f"{path}?fieldManager={FIELD_MANAGER}&force=true",
-            json.dumps(document).encode(),
-            {"Content-Type": "application/apply-patch+yaml"},
-        )
+        await self._apply(path, json.dumps(document).encode())
+
+    async def _apply(self, path: str, text: bytes) -> None:
+        query = f"fieldManager={FIELD_MANAGER}&force=true"
+        content = {"Content-Type": "application/apply-patch+yaml"}
+        await self._request("PATCH", f"{path}?{query}", text, content)
 
     async def merge(self, path: str, document: Document) -> None:
         """Change what *document* has of the object at *path*."""
@@ -92,7 +109,9 @@ async def administrator(folder: ClusterFolder, server: str) -> AsyncIterator[Kub
     """Yield the API of *server* for the administrator of the cluster in *folder*."""
     context = await asyncio.to_thread(_client_context, folder)
     connector = aiohttp.TCPConnector(ssl=context)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with aiohttp.ClientSession(
+        connector=connector, read_bufsize=_LINE_BYTES_MAX // 2
+    ) as session:
         yield KubernetesApi(session, server)
 
 

@@ -34,6 +34,8 @@ class Program:
     name: str
     command: Sequence[str]
     log: Path
+    folder: Path | None = None
+    """Its working directory; that of the cluster's process without one."""
 
 
 class RunningProgram:
@@ -72,6 +74,7 @@ async def started(program: Program, owner: Path) -> AsyncIterator[asyncio.subpro
             stdout=output,
             stderr=output,
             start_new_session=True,
+            cwd=program.folder,
             env={**os.environ, OWNER: str(owner)},
         )
     finally:

@@ -86,5 +86,6 @@ def _shown(folder: StateFolder, status_text: str) -> Mapping[str, Any]:
         "kubeconfig": record.kubeconfig,
         "nodes": record.nodes,
         "network": record.network,
+        "gatewayClass": record.gateway_class,
         "registry": record.registry,
     }

@@ -3,15 +3,14 @@
 import os
 import signal
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from local_cluster.programs import programs_of
 from tests.kit.kubernetes_cluster import KubernetesCluster, until
 from tests.kit.program_images import PORT, push_server
+from tests.kit.web_deployments import web_server
 
 pytestmark = pytest.mark.real
 
@@ -24,44 +23,13 @@ def answers(url: str) -> bool:
         return False
 
 
-def server(image: str) -> Mapping[str, Any]:
-    labels = {"app": "server"}
-    container = {
-        "name": "main",
-        "image": image,
-        "readinessProbe": {"httpGet": {"path": "/v2/", "port": PORT}, "periodSeconds": 1},
-        "resources": {"limits": {"memory": "64Mi", "cpu": "500m"}},
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "server"},
-        "spec": {
-            "replicas": 2,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"terminationGracePeriodSeconds": 1, "containers": [container]},
-            },
-        },
-    }
-
-
-SERVICE = {
-    "apiVersion": "v1",
-    "kind": "Service",
-    "metadata": {"name": "server"},
-    "spec": {"type": "NodePort", "selector": {"app": "server"}, "ports": [{"port": PORT}]},
-}
-
-
 @pytest.fixture
 def pushed(real_cluster: KubernetesCluster, tmp_path: Path) -> str:
     return push_server(real_cluster, "test/server", tmp_path / "layer.tar")
 
 
 def start(cluster: KubernetesCluster, namespace: str, image: str) -> None:
-    cluster.apply(namespace, server(image), SERVICE)
+    cluster.apply(namespace, *web_server("server", image))
     rollout = ("rollout", "status", "deployment/server", "--namespace", namespace)
     cluster.kubectl(*rollout, "--timeout=60s")
 

@@ -1,0 +1,101 @@
+"""The files from which Envoy reads the listeners, routes, clusters and instances of Gateways."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from local_cluster.gateway_routes import Backend, Rule
+from local_cluster.watches import Key
+from shared.connections import envoy_documents
+from shared.connections.envoy_documents import Document
+
+ADMIN: Final = "admin.sock"
+_NO_BACKEND: Final = 500
+"""What the Gateway API says for requests that no backend is to get."""
+
+
+def bootstrap(folder: Path) -> Document:
+    return {
+        "node": {"id": "gateway", "cluster": "local"},
+        "admin": envoy_documents.admin(ADMIN),
+        "dynamic_resources": {
+            "lds_config": envoy_documents.file_source(folder / "listeners.json"),
+            "cds_config": envoy_documents.file_source(folder / "clusters.json"),
+        },
+    }
+
+
+def listeners(places: Mapping[Key, tuple[str, Sequence[int]]], folder: Path) -> Document:
+    """Return the listeners of each Gateway at its address and ports."""
+    return envoy_documents.response(
+        [
+            {
+                "@type": f"{envoy_documents.TYPE}envoy.config.listener.v3.Listener",
+                **envoy_documents.listener(
+                    f"{file_name(gateway)}-{port}", address, port, file_name(gateway),
+                    folder / f"routes-{file_name(gateway)}.json",
+                ),
+            }
+            for gateway, (address, ports) in sorted(places.items())
+            for port in sorted(set(ports))
+        ]
+    )  # fmt: skip
+
+
+def routes(gateway: Key, rules: Sequence[Rule]) -> Document:
+    """Return the table of one Gateway; *rules* are the most specific first."""
+    hosts = sorted({host for rule in rules for host in rule.hosts} - {"*"})
+    tables = [
+        {
+            "name": host or "*",
+            "domains": [host, f"{host}:*"] if host != "*" else ["*"],
+            "routes": [_route(rule) for rule in _rules_of(host, rules)],
+        }
+        for host in (*hosts, "*")
+    ]
+    return envoy_documents.route_table(file_name(gateway), tables)
+
+
+def clusters(backends: Iterable[Backend], folder: Path) -> Document:
+    return envoy_documents.response(
+        [
+            envoy_documents.cluster(each.name, folder / f"endpoints-{each.name}.json")
+            for each in sorted(backends)
+        ]
+    )
+
+
+def file_name(gateway: Key) -> str:
+    return ".".join(gateway)
+
+
+def _rules_of(host: str, rules: Sequence[Rule]) -> Sequence[Rule]:
+    """Return the rules of *host*, then those of any: Envoy looks at one host's table only."""
+    own = [rule for rule in rules if host in rule.hosts]
+    others = [rule for rule in rules if "*" in rule.hosts and host != "*"]
+    return [*own, *others]
+
+
+def _route(rule: Rule) -> Document:
+    match = _match(rule.match)
+    weights = {backend.name: weight for backend, weight in rule.weights.items() if weight}
+    if not weights:
+        return envoy_documents.refusal(match, _NO_BACKEND, "no backend has a weight\n")
+    return envoy_documents.weighted_route(match, weights)
+
+
+def _match(match: Document) -> Document:
+    path = match.get("path", {})
+    value = path.get("value", "/")
+    matched: dict[str, Any] = (
+        {"path": value}
+        if path.get("type") == "Exact"
+        else dict(envoy_documents.prefix_match(value))
+    )
+    headers = [(header["name"], header["value"]) for header in match.get("headers") or ()]
+    headers += [(":method", match["method"])] if "method" in match else []
+    if headers:
+        matched["headers"] = [
+            {"name": name, "string_match": {"exact": value}} for name, value in headers
+        ]
+    return matched

@@ -1,0 +1,180 @@
+"""Which requests go where, by the rules of the Gateway API, and which routes are refused."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from local_cluster import gateway_files, gateway_status
+from local_cluster.gateway_routes import Backend, ClusterObjects, instances_of, table_of
+
+SITE = ("shops", "site")
+WEB = Backend("shops", "web", 80)
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+def gateway(**allowed: Any) -> Mapping[str, Any]:
+    listener = {"name": "http", "protocol": "HTTP", "port": 80}
+    if allowed:
+        listener["allowedRoutes"] = {"namespaces": allowed}
+    return _object("site", "shops", {"gatewayClassName": "local", "listeners": [listener]})
+
+
+def route(
+    name: str = "web", namespace: str = "shops", *, hosts: Sequence[str] = (), **rule: Any
+) -> Mapping[str, Any]:
+    backends = [{"name": "web", "port": 80, "weight": 1}]
+    spec = {
+        "parentRefs": [{"name": "site", "namespace": "shops"}],
+        "hostnames": list(hosts),
+        "rules": [{"backendRefs": backends, **rule}],
+    }
+    return _object(name, namespace, spec)
+
+
+def _object(name: str, namespace: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"metadata": {"name": name, "namespace": namespace, "generation": 3}, "spec": spec}
+
+
+def objects(*routes: Mapping[str, Any], **given: Any) -> ClusterObjects:
+    namespaces = {("", "shops"): {"metadata": {"labels": {"site": "a"}}}, ("", "other"): {}}
+    service = _object("web", "shops", {"ports": [{"port": 80, "name": "http"}]})
+    return ClusterObjects(
+        gateways={SITE: given.get("gateway", gateway())},
+        routes={(r["metadata"]["namespace"], r["metadata"]["name"]): r for r in routes},
+        services={("shops", "web"): service},
+        slices=given.get("slices", {}),
+        namespaces=namespaces,
+    )
+
+
+def path(value: str, kind: str = "PathPrefix") -> Mapping[str, Any]:
+    return {"path": {"type": kind, "value": value}}
+
+
+def test_the_most_specific_rule_comes_first() -> None:
+    matches = [path("/"), path("/shop"), path("/shop", "Exact"), {**path("/shop"), "method": "GET"}]
+
+    rules = table_of(objects(route(matches=matches))).rules[SITE]
+
+    assert [rule.match for rule in rules] == [matches[2], matches[3], matches[1], matches[0]]
+
+
+def test_a_host_is_asked_for_its_own_routes_and_then_for_those_of_any() -> None:
+    table = table_of(objects(route("own", hosts=["a.internal"]), route("any")))
+
+    document = gateway_files.routes(SITE, table.rules[SITE])
+
+    hosts = {h["name"]: h for h in document["resources"][0]["virtual_hosts"]}
+    assert hosts["a.internal"]["domains"] == ["a.internal", "a.internal:*"]
+    assert len(hosts["a.internal"]["routes"]) == 2
+    assert len(hosts["*"]["routes"]) == 1
+
+
+def test_paths_match_by_whole_parts() -> None:
+    table = table_of(objects(route(matches=[path("/shop/")])))
+
+    text = json.dumps(gateway_files.routes(SITE, table.rules[SITE]))
+
+    assert '"path_separated_prefix": "/shop"' in text
+
+
+def test_a_route_without_weight_anywhere_is_an_error_of_the_server() -> None:
+    found = route(backendRefs=[{"name": "web", "port": 80, "weight": 0}])
+
+    text = json.dumps(gateway_files.routes(SITE, table_of(objects(found)).rules[SITE]))
+
+    assert '"direct_response": {"status": 500' in text
+
+
+@pytest.mark.parametrize(
+    ("allowed", "namespace", "is_taken"),
+    [
+        pytest.param({}, "shops", True, id="the-own-namespace-without-a-word"),
+        pytest.param({}, "other", False, id="no-other-without-a-word"),
+        pytest.param({"from": "All"}, "other", True, id="all"),
+        pytest.param(
+            {"from": "Selector", "selector": {"matchLabels": {"site": "a"}}}, "shops", True,
+            id="labels-that-fit",
+        ),
+        pytest.param(
+            {"from": "Selector", "selector": {"matchLabels": {"site": "a"}}}, "other", False,
+            id="labels-that-do-not",
+        ),
+        pytest.param({"from": "None"}, "shops", False, id="none"),
+    ],
+)  # fmt: skip
+def test_a_listener_takes_routes_of_the_namespaces_that_it_allows(
+    allowed: Mapping[str, Any],
+    namespace: str,
+    is_taken: bool,  # noqa: FBT001  a parameter
+) -> None:
+    found = objects(route(namespace=namespace), gateway=gateway(**allowed))
+
+    verdict = table_of(found).verdicts[(namespace, "web")]
+
+    assert (verdict.refusal == "") is is_taken
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ({"filters": [{"type": "URLRewrite"}]}, "filters is not served here"),
+        ({"timeouts": {"request": "1s"}}, "timeouts is not served here"),
+        ({"matches": [path("/.*", "RegularExpression")]}, "regular expressions are not served"),
+        ({"matches": [{"queryParams": []}]}, "matches by queryParams are not served"),
+    ],
+    ids=["filters", "timeouts", "regular-expressions", "query-parameters"],
+)
+def test_a_route_that_asks_for_more_is_refused_and_serves_nothing(
+    rule: Mapping[str, Any], reason: str
+) -> None:
+    found = route(**rule)
+    table = table_of(objects(found))
+    verdict = table.verdicts[("shops", "web")]
+
+    status = gateway_status.of_route(found, verdict, NOW)
+
+    accepted = status["parents"][0]["conditions"][0]
+    assert (accepted["status"], accepted["reason"]) == ("False", "UnsupportedValue")
+    assert reason in accepted["message"]
+    assert table.rules[SITE] == []
+
+
+def test_a_service_of_another_namespace_gets_nothing() -> None:
+    backend = {"name": "web", "namespace": "other", "port": 80}
+    table = table_of(objects(route(backendRefs=[backend])))
+
+    assert table.verdicts[("shops", "web")].unresolved == "web is in another namespace"
+    assert table.backends == []
+
+
+def test_pods_that_leave_get_no_new_requests_and_those_that_are_gone_are_forgotten() -> None:
+    endpoints = [
+        {"addresses": ["10.0.0.1"], "conditions": {"ready": True}},
+        {"addresses": ["10.0.0.2"], "conditions": {"ready": False, "serving": True}},
+        {"addresses": ["10.0.0.3"], "conditions": {"ready": False, "serving": False}},
+    ]
+    labels = {"kubernetes.io/service-name": "web"}
+    found = {
+        "metadata": {"name": "web-1", "namespace": "shops", "labels": labels},
+        "ports": [{"name": "http", "port": 8080}],
+        "endpoints": endpoints,
+    }
+
+    instances = instances_of(WEB, objects(slices={("shops", "web-1"): found}))
+
+    assert instances == [("10.0.0.1", 8080, True), ("10.0.0.2", 8080, False)]
+
+
+def test_a_status_that_was_said_is_not_said_again() -> None:
+    found = gateway()
+    status = gateway_status.of_gateway(found, "10.240.0.10", 1, NOW)
+
+    assert not gateway_status.is_said(found, status)
+    assert gateway_status.is_said(
+        {**found, "status": gateway_status.of_gateway(found, "10.240.0.10", 1, NOW.replace(day=1))},
+        status,
+    )
