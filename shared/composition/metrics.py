@@ -2,20 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from shared.composition.identity import Identity
+from shared.composition.metrics_settings import LOGS_WORKSPACE, MONITOR_URL
 from shared.composition.parts import PartNotSupported
 from shared.composition.settings import Settings
 from shared.contracts.metrics import MetricSource
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import Clock
-from shared.metrics.credentials import Authorization, basic, identity, nobody, token_in
 from shared.metrics.port import Metrics
-from shared.metrics.prometheus import PrometheusMetrics
-from shared.metrics.provider_client import ProviderClient
 from shared.metrics.surface_metrics import SurfaceMetrics
 from shared.surfaces.joined_readers import joined
 from shared.surfaces.port import ComponentReader
+
+if TYPE_CHECKING:
+    from shared.metrics.credentials import Authorization
 
 
 def open_metrics(
@@ -35,11 +37,18 @@ def open_metrics(
             return SurfaceMetrics(joined([*surfaces().values()]), clock)
         case MetricSource.PROMETHEUS:
             return _prometheus(settings, clock, app)
-        case _:
-            raise PartNotSupported(f"there is no provider {source}")
+        case MetricSource.AZURE_MONITOR:
+            return _azure_monitor(settings, clock, app)
+        case MetricSource.LOG_ANALYTICS:
+            return _log_analytics(settings, clock, app)
+        case MetricSource.KUBERNETES:
+            return _kubernetes(settings, clock, app)
 
 
 def _prometheus(settings: Settings, clock: Clock, app: Identity) -> Metrics:
+    from shared.metrics.prometheus import PrometheusMetrics  # noqa: PLC0415  when used
+    from shared.metrics.provider_client import ProviderClient  # noqa: PLC0415  when used
+
     if settings.prometheus_url is None:
         raise PartNotSupported("RUNTIME_PROMETHEUS_URL is not set")
     client = ProviderClient(
@@ -52,7 +61,9 @@ def _prometheus(settings: Settings, clock: Clock, app: Identity) -> Metrics:
     )
 
 
-def _shown_to_prometheus(settings: Settings, app: Identity) -> Authorization:
+def _shown_to_prometheus(settings: Settings, app: Identity) -> "Authorization":
+    from shared.metrics.credentials import basic, identity, nobody, token_in  # noqa: PLC0415
+
     if settings.prometheus_basic is not None:
         return basic(settings.prometheus_basic.get_secret_value())
     if settings.prometheus_token_file is not None:
@@ -60,3 +71,31 @@ def _shown_to_prometheus(settings: Settings, app: Identity) -> Authorization:
     if settings.prometheus_audience is not None:
         return identity(app, settings.prometheus_audience)
     return nobody
+
+
+def _azure_monitor(settings: Settings, clock: Clock, app: Identity) -> Metrics:
+    from shared.metrics.azure_monitor import AzureMonitorMetrics  # noqa: PLC0415  when used
+
+    if settings.monitor_url is None:
+        raise PartNotSupported(f"{MONITOR_URL} is not set")
+    return AzureMonitorMetrics(
+        settings.monitor_url, app, settings.monitor_scopes, clock, ca_file=settings.ca_file
+    )
+
+
+def _log_analytics(settings: Settings, clock: Clock, app: Identity) -> Metrics:
+    from shared.metrics.log_analytics import LogAnalyticsMetrics  # noqa: PLC0415  when used
+
+    if settings.logs_workspace is None:
+        raise PartNotSupported(f"{LOGS_WORKSPACE} is not set")
+    return LogAnalyticsMetrics(
+        settings.logs_workspace, app, clock, endpoint=settings.logs_url, ca_file=settings.ca_file
+    )
+
+
+def _kubernetes(settings: Settings, clock: Clock, app: Identity) -> Metrics:
+    from shared.composition.cluster import open_cluster  # noqa: PLC0415  when used
+    from shared.metrics.kubernetes_metrics import KubernetesMetrics  # noqa: PLC0415  when used
+
+    cluster = open_cluster(settings, app, clock)
+    return KubernetesMetrics(cluster.client, cluster.close, clock)

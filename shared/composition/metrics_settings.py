@@ -13,12 +13,15 @@ PROMETHEUS_BASIC: Final = "RUNTIME_PROMETHEUS_BASIC"
 _CREDENTIALS: Final = (
     PROMETHEUS_BASIC, "RUNTIME_PROMETHEUS_TOKEN_FILE", "RUNTIME_PROMETHEUS_AUDIENCE",
 )  # fmt: skip
-_KUBERNETES: Final = "RUNTIME_KUBERNETES_URL"
-_TOKENS_GO_TO: Final = {_PROMETHEUS: _CREDENTIALS, _KUBERNETES: ("RUNTIME_KUBERNETES_TOKEN_FILE",)}
+MONITOR_URL: Final = "RUNTIME_MONITOR_URL"
+MONITOR_SCOPES: Final = "RUNTIME_MONITOR_SCOPES"
+LOGS_WORKSPACE: Final = "RUNTIME_LOGS_WORKSPACE"
+PUBLIC: Final = "https://api.loganalytics.io"
 
 Url = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$")]
 HttpsUrl = Annotated[str, Field(pattern=r"^https://[^/?#@\s]+[^?#@\s]*$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")]
+WorkspaceId = Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")]
 ResourceIds = Annotated[
     tuple[Annotated[str, Field(pattern=r"(?i)^/subscriptions/[^/\s]+(?:/[^/\s]+)*$")], ...],
     BeforeValidator(str.split),
@@ -46,6 +49,16 @@ class MetricsSettings(BaseModel):
         15.0, alias="RUNTIME_PROMETHEUS_SCRAPE_S"
     )
     """The seconds between two scrapes of workloads; a window is at least four of them."""
+    monitor_url: HttpsUrl | None = Field(None, alias=MONITOR_URL)
+    """health: the regional endpoint of Azure Monitor's metrics, such as
+    `https://westeurope.metrics.monitor.azure.com`, for gates with `source: azureMonitor`."""
+    monitor_scopes: ResourceIds = Field((), alias=MONITOR_SCOPES)
+    """The subscriptions, resource groups or resources whose metrics a gate may read, by their
+    resource ids, separated by spaces."""
+    logs_workspace: WorkspaceId | None = Field(None, alias=LOGS_WORKSPACE)
+    """health: the id of the Log Analytics workspace, for gates with `source: logAnalytics`."""
+    logs_url: HttpsUrl = Field(PUBLIC, alias="RUNTIME_LOGS_URL")
+    """The endpoint of its query API, another one in a sovereign cloud."""
 
 
 def contradictions(given: Mapping[str, str], *, is_local: bool) -> Sequence[Violation]:
@@ -55,12 +68,13 @@ def contradictions(given: Mapping[str, str], *, is_local: bool) -> Sequence[Viol
     if len(shown) > 1:
         message = f"{' and '.join(shown)} are all set: remove all but one"
         wrong.append(Violation("Contradiction", shown[0], message))
-    for url, tokens in _TOKENS_GO_TO.items():
-        shown = [name for name in tokens if name in given]
-        if shown and url not in given:
-            message = f"{url} is missing: expected its URL, as {shown[0]} is set"
-            wrong.append(Violation("Required", url, message, "a URL", "nothing"))
-        elif shown and not is_local and given[url].startswith("http:"):
-            message = f"{url}: expected https://…, as it is shown {shown[0]}"
-            wrong.append(Violation("RuleBroken", url, message, "https://…", "http"))
+    if shown and _PROMETHEUS not in given:
+        message = f"{_PROMETHEUS} is missing: expected its URL, as {shown[0]} is set"
+        wrong.append(Violation("Required", _PROMETHEUS, message, "a URL", "nothing"))
+    elif shown and not is_local and given[_PROMETHEUS].startswith("http:"):
+        message = f"{_PROMETHEUS}: expected https://…, as it is shown {shown[0]}"
+        wrong.append(Violation("RuleBroken", _PROMETHEUS, message, "https://…", "http"))
+    if MONITOR_URL in given and not given.get(MONITOR_SCOPES, "").strip():
+        message = f"{MONITOR_SCOPES} is missing: expected the resource ids that gates may read"
+        wrong.append(Violation("Required", MONITOR_SCOPES, message, "resource ids", "nothing"))
     return wrong

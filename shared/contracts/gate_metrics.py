@@ -1,13 +1,22 @@
 """Where a gate reads requests, errors and latency, and by which queries."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
 from pydantic import StringConstraints, model_validator
 
-from shared.contracts.metrics import DIALECTS, QUERY_MAX, WINDOW, MetricSource, placeholders
+from shared.contracts.metrics import (
+    DIALECTS,
+    QUERY_MAX,
+    WINDOW,
+    Dialect,
+    MetricSource,
+    placeholders,
+)
 from shared.contracts.patterns import pattern
 from shared.contracts.shape import Value
+from shared.contracts.values import Label
 
 QueryText = Annotated[
     str,
@@ -20,11 +29,25 @@ QueryText = Annotated[
 ]
 
 
+ResourceId = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(
+            r"^/subscriptions/[0-9a-fA-F-]{36}/resource[gG]roups/[^/\s?#]+/providers(?:/[^/\s?#]+)+$",
+            "the id of an Azure resource, /subscriptions/…/resourceGroups/…/providers/…",
+        ),
+        max_length=1024,
+    ),
+]
+
+
 class GateSource(StrEnum):
     """The sources of measurements that have what a gate judges."""
 
     SURFACE = MetricSource.SURFACE.value
     PROMETHEUS = MetricSource.PROMETHEUS.value
+    AZURE_MONITOR = MetricSource.AZURE_MONITOR.value
+    LOG_ANALYTICS = MetricSource.LOG_ANALYTICS.value
 
 
 class LatencyUnit(StrEnum):
@@ -53,6 +76,11 @@ class GateMetrics(Value):
     latency_unit: LatencyUnit = LatencyUnit.SECONDS
     """Of the bounds of that histogram."""
 
+    resource: ResourceId | None = None
+    """For `azureMonitor`: the id of the resource whose metrics they are."""
+    namespace: Label | None = None
+    """For `azureMonitor`: the namespace of the metrics, such as `Microsoft.App/containerApps`."""
+
     @property
     def measured_by(self) -> MetricSource:
         return MetricSource(self.source)
@@ -64,23 +92,42 @@ class GateMetrics(Value):
 
     @model_validator(mode="after")
     def _asks_for_what_a_gate_needs(self) -> Self:
-        given = {name: text for name in _QUERIES if isinstance(text := getattr(self, name), str)}
-        if self.is_counted:
-            if given:
-                raise ValueError(f"no {' and '.join(given)}: the surface takes no queries")
-            return self
-        missing = [name for name in _NEEDED if name not in given]
+        given = {name: text for name in _QUERIES if (text := getattr(self, name)) is not None}
+        is_azure = self.source is GateSource.AZURE_MONITOR
+        if self.is_counted and given:
+            raise ValueError(f"no {' and '.join(given)}: the surface takes no queries")
+        if is_azure != (self.resource is not None) or is_azure != (self.namespace is not None):
+            raise ValueError("resource and namespace for azureMonitor, and for it alone")
+        if is_azure and self.latency is not None:
+            raise ValueError("no latency: Azure Monitor has no histogram of it")
+        missing = [] if self.is_counted else [name for name in _NEEDED if name not in given]
         if missing:
             raise ValueError(f"{' and '.join(missing)} for {self.source}: each needs a query")
         for name, text in given.items():
-            try:
-                found = {each.name for each in placeholders(text, DIALECTS[self.measured_by])}
-            except ValueError as problem:
-                raise ValueError(f"in {name}: {problem}") from problem
-            if WINDOW not in found:
-                raise ValueError(f"in {name}: {{{{window}}}}, which is the time that it is about")
+            _check(name, text, DIALECTS[self.measured_by])
         return self
+
+
+def _check(name: str, text: str, dialect: Dialect) -> None:
+    """Check the placeholders of the query *name*. Raises ValueError."""
+    try:
+        found = {each.name for each in placeholders(text, dialect)}
+    except ValueError as problem:
+        raise ValueError(f"in {name}: {problem}") from problem
+    if dialect is Dialect.PROMQL and WINDOW not in found:
+        raise ValueError(f"in {name}: {{{{window}}}}, which is the time that it is about")
+    if dialect is Dialect.ODATA:
+        azure_metric(text)
+
+
+def azure_metric(text: str) -> tuple[str, str, str]:
+    """Return metric, aggregation and filter of a query of Azure Monitor. Raises ValueError."""
+    name, aggregation, *condition = [*(each.strip() for each in text.split("|", 2)), ""]
+    if not name or not _AGGREGATION.fullmatch(aggregation):
+        raise ValueError("metric | Total, Average, Count, Minimum or Maximum | filter")
+    return name, aggregation.capitalize(), condition[0]
 
 
 _QUERIES: Final = ("requests", "errors", "latency")
 _NEEDED: Final = ("requests", "errors")
+_AGGREGATION: Final = re.compile(r"(?i)total|average|count|minimum|maximum")

@@ -57,13 +57,15 @@ class ProviderClient:
         self._throttle.check()
         try:
             async with asyncio.timeout(self.timeout_s):
-                return _object(await self._body(path, form, headers or {}))
+                return json_object(await self._body(path, form, headers or {}))
         except TimeoutError as problem:
             raise Unavailable(f"no answer within {self.timeout_s:g} s") from problem
         except BodyTooLong as problem:
             raise Unavailable(f"its answer is longer than {self.body_max} bytes") from problem
         except OSError as problem:
-            reason = untrusted_in(problem) or f": {problem.strerror or type(problem).__name__}"
+            # Not its words, which have addresses: tenants read them in the evidence of a gate.
+            cause = problem.__cause__ or problem
+            reason = untrusted_in(problem) or f": {type(cause).__name__}"
             raise Unavailable(f"it cannot be reached{reason}") from problem
 
     async def _body(
@@ -92,7 +94,7 @@ class ProviderClient:
                 if answer.status in THROTTLED:
                     raise self._throttle.pause(answer.headers.get("Retry-After"))
                 body = await read_bounded(answer, at_most=self.body_max)
-                _check_status(answer.status, body)
+                check_status(answer.status, body)
                 check_clock(answer.headers.get("Date"), sent_at, self.clock.now())
                 return body
         except aiohttp.ClientConnectorCertificateError as problem:
@@ -103,7 +105,7 @@ class ProviderClient:
             raise OSError(str(problem)[:_WORDS_MAX] or type(problem).__name__) from problem
 
 
-def _check_status(status: int, body: bytes) -> None:
+def check_status(status: int, body: bytes) -> None:
     """Raises Unavailable: the answer is none to the question."""
     if status == _OK:
         return
@@ -117,14 +119,15 @@ def _check_status(status: int, body: bytes) -> None:
 def _words(body: bytes) -> str:
     """Return what the body of a refusal says, as Prometheus (`error`) and Kubernetes have it."""
     try:
-        answer = _object(body)
+        answer = json_object(body)
     except Unavailable:
         return ""
     words = answer.get("error") or answer.get("message")
     return f": {' '.join(words.split())[:_WORDS_MAX]}" if isinstance(words, str) else ""
 
 
-def _object(body: bytes) -> Mapping[str, Any]:
+def json_object(body: bytes) -> Mapping[str, Any]:
+    """Return the JSON object that *body* is. Raises Unavailable."""
     try:
         answer = from_json(body, allow_inf_nan=False)
     except ValueError as problem:

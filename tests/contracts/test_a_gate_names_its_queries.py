@@ -14,9 +14,23 @@ GOOD: Final = {
     "requests": 'sum(increase(r{a="{{component}}"}[{{window}}]))',
     "errors": 'sum(increase(e{a="{{component}}"}[{{window}}]))',
 }
+RESOURCE: Final = (
+    "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups/shop/providers"
+    "/Microsoft.App/containerApps/web"
+)
+AZURE: Final = {
+    "source": "azureMonitor", "resource": RESOURCE, "namespace": "Microsoft.App/containerApps",
+    "requests": "Requests | Total | revisionName eq 'web--{{revision}}'",
+    "errors": "Requests | Total | revisionName eq 'web--{{revision}}' and statusCode eq '500'",
+}  # fmt: skip
+LOGS: Final = {
+    "source": "logAnalytics",
+    "requests": "R | where a == '{{revision}}' | summarize value=count(), latest=max(t)",
+    "errors": "R | where a == '{{revision}}' | summarize value=count(), latest=max(t)",
+}
 REFUSED: Final[dict[str, tuple[dict[str, Any], str]]] = {
-    "an-unknown-source": ({**GOOD, "source": "statsd"}, "'surface' or 'prometheus'"),
-    "a-source-of-no-gate": ({**GOOD, "source": "kubernetes"}, "'surface' or 'prometheus'"),
+    "an-unknown-source": ({**GOOD, "source": "statsd"}, "'surface', 'prometheus'"),
+    "a-source-of-no-gate": ({**GOOD, "source": "kubernetes"}, "'surface', 'prometheus'"),
     "an-unknown-figure": ({**GOOD, "cpu": "up"}, "Extra inputs"),
     "queries-of-the-surface": ({"source": "surface", "errors": GOOD["errors"]}, "takes no queries"),
     "no-errors": ({k: v for k, v in GOOD.items() if k != "errors"}, "errors for prometheus"),
@@ -26,6 +40,12 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "no-window": ({**GOOD, "errors": 'e{a="{{component}}"}[5m]'}, "in errors: {{window}}"),
     "too-long": ({**GOOD, "errors": GOOD["errors"] + " " * 2000}, "at most 2000"),
     "a-control-character": ({**GOOD, "errors": "\x00" + GOOD["errors"]}, "pattern"),
+    "azure-without-a-resource": ({**AZURE, "resource": None}, "resource and namespace for"),
+    "a-resource-of-prometheus": ({**GOOD, "resource": RESOURCE}, "resource and namespace for"),
+    "a-resource-that-is-none": ({**AZURE, "resource": "/shop"}, "pattern"),
+    "latency-of-azure": ({**AZURE, "latency": "R | Average |"}, "has no histogram"),
+    "an-unknown-aggregation": ({**AZURE, "errors": "Requests | P99 |"}, "metric | Total, Average"),
+    "kusto-with-an-id-outside": ({**LOGS, "errors": "{{component}} | count"}, "inside a string"),
     "an-unknown-unit": ({**GOOD, "latencyUnit": "us"}, "'s' or 'ms'"),
 }  # fmt: skip
 
@@ -38,7 +58,9 @@ def test_what_could_not_be_asked_is_refused(metrics: dict[str, Any], reason: str
 
 
 @pytest.mark.parametrize(
-    "metrics", [GOOD, {"source": "surface"}, {}], ids=["queries", "surface", "default"]
+    "metrics",
+    [GOOD, AZURE, LOGS, {"source": "surface"}, {}],
+    ids=["prometheus", "azure-monitor", "log-analytics", "surface", "default"],
 )
 def test_what_can_be_asked_is_read_back_as_it_was_written(metrics: dict[str, Any]) -> None:
     gate = Gate.model_validate({"metrics": metrics})

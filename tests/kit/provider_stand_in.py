@@ -21,7 +21,7 @@ from shared.connections.loopback_ports import free_port
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
 
-HUGE = 64 * 2**20
+HUGE = 80 * 2**20
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The providers that the contract suite runs against, and the faults that each can show."""
 
+import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -8,16 +9,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, cast
 
+import azure.monitor.query.aio
+import azure.monitor.querymetrics.aio  # noqa: F401
+import lightkube  # noqa: F401
+
 from shared.contracts.metrics import Metric
-from shared.kernel.clock import SystemClock
+from shared.kernel.clock import SystemClock, isoformat
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.metrics.azure_monitor import AzureMonitorMetrics
 from shared.metrics.credentials import token_in
+from shared.metrics.kubernetes_metrics import KubernetesMetrics
+from shared.metrics.log_analytics import LogAnalyticsMetrics
 from shared.metrics.port import Measurement, Metrics, MetricsQuery, Subject
 from shared.metrics.prometheus import PrometheusMetrics
 from shared.metrics.provider_client import ProviderClient
 from shared.metrics.surface_metrics import SurfaceMetrics
-from shared.persistence.plain_files import write_private
+from shared.persistence.plain_files import read_plain, write_private
+from shared.surfaces.aks.cluster_access import ClusterAccess, KubeconfigSource
 from shared.surfaces.port import ComponentReader
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import NO_TRAFFIC, TrafficSample
@@ -29,7 +38,8 @@ COMPONENT: Final = SurfaceComponent(
 WINDOW: Final = timedelta(minutes=2)
 FAR: Final = timedelta(minutes=5)
 """How far a clock is off, and how old a stale value is."""
-TIMEOUT_S: Final = 0.5
+TIMEOUT_S: Final = 2.0
+"""For an answer; what clients import at their first use is imported here, as it takes longer."""
 WAIT_S: Final = 7.0
 """What a provider that throttles asks for."""
 
@@ -200,9 +210,180 @@ def surface_provider(_server: StandIn, _folder: Path) -> Provider:
     return Provider(metrics, query, show, clock, 120.0)
 
 
+def kubernetes_provider(server: StandIn, folder: Path) -> Provider:
+    """The metrics API of a cluster that a kubeconfig names: two pods of 60 MiB each."""
+    clock, token = TurnedClock(), folder / "token"
+    server.takes_token = "Bearer good"
+    write_private(token, b"good")
+    kubeconfig = folder / "kubeconfig"
+    write_private(
+        kubeconfig,
+        json.dumps(
+            {
+                "current-context": "here",
+                "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+                "clusters": [
+                    {
+                        "name": "c",
+                        "cluster": {
+                            "server": server.url, "certificate-authority": str(server.ca_file),
+                        },
+                    }
+                ],
+                "users": [{"name": "u", "user": {"tokenFile": str(token)}}],
+            }
+        ).encode(),
+    )  # fmt: skip
+    access = ClusterAccess(KubeconfigSource(kubeconfig, None, clock), clock)
+    metrics = KubernetesMetrics(access.client, access.close, clock, TIMEOUT_S)
+
+    def pods(fault: Fault) -> Any:
+        at = clock.now() + {Fault.STALE: -FAR, Fault.AHEAD: FAR}.get(fault, timedelta(0))
+        memory = {Fault.NAN: "NaN", Fault.INFINITE: "+Inf"}.get(fault, "60Mi")
+        names = {
+            Fault.EMPTY: [], Fault.TWO_SERIES: ["a", "a"], Fault.PARTIAL: ["a"],
+        }.get(fault, ["a", "b"])  # fmt: skip
+        return {
+            "kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {},
+            "items": [
+                {
+                    "metadata": {"name": name}, "timestamp": isoformat(at), "window": "15.2s",
+                    "containers": [{"name": "app", "usage": {"cpu": "120m", "memory": memory}}],
+                }
+                for name in names
+            ],
+        }  # fmt: skip
+
+    def query() -> MetricsQuery:
+        return MetricsQuery(
+            Metric.MEMORY, Subject(COMPONENT, 2), clock.now() - WINDOW, clock.now(), instances=2
+        )
+
+    return Provider(
+        metrics, query, showing(server, token, {"/apis/metrics.k8s.io": pods}), clock, 120 * 2.0**20
+    )
+
+
+class Credential:
+    """A credential of azure-identity whose token is in a file, and is asked for each time."""
+
+    def __init__(self, token: Path) -> None:
+        self._token = token
+
+    async def get_token(self, *_scopes: str, **_options: Any) -> Any:
+        from azure.core.credentials import AccessToken
+
+        return AccessToken(read_plain(self._token).decode(), 0)
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+RESOURCE: Final = (
+    "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups/shop"
+    "/providers/Microsoft.App/containerApps/web"
+)
+
+
+def azure_monitor_provider(server: StandIn, folder: Path) -> Provider:
+    """Metrics:getBatch in its documented form: 60 requests in each of two minutes."""
+    clock, token = TurnedClock(), folder / "token"
+    server.takes_token = "Bearer good"
+    credential: Any = Credential(token)
+    metrics = AzureMonitorMetrics(
+        server.url, lambda: credential, [RESOURCE.rpartition("/providers")[0]], clock,
+        ca_file=server.ca_file, timeout_s=TIMEOUT_S,
+    )  # fmt: skip
+    until = clock.now().replace(second=0, microsecond=0)
+    since = until - WINDOW
+
+    def batch(fault: Fault) -> Any:
+        number = {Fault.NAN: "NaN", Fault.INFINITE: "Infinity"}.get(fault, 60.0)
+        minutes = [since, since + timedelta(minutes=1)][: 1 if fault is Fault.STALE else 2]
+        series = {
+            "metadatavalues": [{"name": {"value": "revisionname"}, "value": "web--2"}],
+            "data": [{"timeStamp": isoformat(each), "total": number} for each in minutes],
+        }
+        count = {Fault.EMPTY: 0, Fault.TWO_SERIES: 2}.get(fault, 1)
+        code = "PartialData" if fault is Fault.PARTIAL else "Success"
+        return {
+            "values": [
+                {
+                    "starttime": isoformat(since), "endtime": isoformat(until), "interval": "PT1M",
+                    "namespace": "microsoft.app/containerapps", "resourceregion": "westeurope",
+                    "resourceid": RESOURCE,
+                    "value": [
+                        {
+                            "id": f"{RESOURCE}/providers/Microsoft.Insights/metrics/Requests",
+                            "type": "Microsoft.Insights/metrics", "unit": "Count",
+                            "name": {"value": "Requests", "localizedValue": "Requests"},
+                            "displayDescription": "Requests processed", "errorCode": code,
+                            "timeseries": [series] * count,
+                        }
+                    ],
+                }
+            ]
+        }  # fmt: skip
+
+    return Provider(
+        metrics,
+        lambda: MetricsQuery(
+            Metric.REQUESTS, Subject(COMPONENT, 2), since, until,
+            "Requests | Total | revisionName eq 'web--{{revision}}'", resource=RESOURCE,
+            namespace="Microsoft.App/containerApps",
+        ),
+        showing(server, token, {"/subscriptions": batch}),
+        clock,
+        120.0,
+    )  # fmt: skip
+
+
+def log_analytics_provider(server: StandIn, folder: Path) -> Provider:
+    """A workspace's query API in its documented form: 120 requests, the newest of just now."""
+    clock, token = TurnedClock(), folder / "token"
+    server.takes_token = "Bearer good"
+    credential: Any = Credential(token)
+    metrics = LogAnalyticsMetrics(
+        "0b1f6471-1bf0-4dda-aec3-cb9272f09590", lambda: credential, clock, endpoint=server.url,
+        ca_file=server.ca_file, timeout_s=TIMEOUT_S,
+    )  # fmt: skip
+    since, until = window(clock)
+
+    def table(fault: Fault) -> Any:
+        number = {Fault.NAN: "NaN", Fault.INFINITE: "Infinity"}.get(fault, 120)
+        latest = since if fault is Fault.STALE else until
+        count = {Fault.EMPTY: 0, Fault.TWO_SERIES: 2}.get(fault, 1)
+        columns = [{"name": "value", "type": "real"}, {"name": "latest", "type": "datetime"}]
+        rows = [[number, isoformat(latest)]] * count
+        answer: dict[str, Any] = {
+            "tables": [{"name": "PrimaryResult", "columns": columns, "rows": rows}]
+        }
+        if fault is Fault.PARTIAL:
+            answer["error"] = {
+                "code": "PartialError", "message": "There were some errors when processing",
+                "details": [{"code": "EngineError", "message": "Query truncated"}],
+            }  # fmt: skip
+        return answer
+
+    text = (
+        "AppRequests | where AppRoleName == '{{component}}' and AppVersion == '{{revision}}'"
+        " | summarize value=sum(ItemCount), latest=max(TimeGenerated)"
+    )
+    return Provider(
+        metrics,
+        lambda: MetricsQuery(Metric.REQUESTS, Subject(COMPONENT, 2), since, until, text),
+        showing(server, token, {"/v1/workspaces": table}),
+        clock,
+        120.0,
+    )
+
+
 PROVIDERS: Final[Mapping[str, Callable[[StandIn, Path], Provider]]] = {
     "surface": surface_provider,
     "prometheus": prometheus_provider,
+    "kubernetes": kubernetes_provider,
+    "azureMonitor": azure_monitor_provider,
+    "logAnalytics": log_analytics_provider,
 }
 _TYPED: Final = "its counters are whole numbers of one component, read through the surface's port"
 _ITS_OWN: Final = "the surface's own adapter bounds and proves its calls: tests/surfaces"

@@ -58,7 +58,16 @@ def window_queries(
         Metric.LATENCY: metrics.latency,
     }
     return {
-        metric: MetricsQuery(metric, subject, since, until, text, metrics.latency_unit.in_ms)
+        metric: MetricsQuery(
+            metric,
+            subject,
+            since,
+            until,
+            text,
+            metrics.latency_unit.in_ms,
+            resource=metrics.resource or "",
+            namespace=metrics.namespace or "",
+        )
         for metric, text in texts.items()
         if text is not None
     }

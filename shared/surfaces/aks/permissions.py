@@ -46,6 +46,7 @@ PERMISSIONS: Final = (
     Permission("", ("pods/log",), ("get",), "output of instances"),
     Permission("", ("pods/proxy",), ("get",), "an instance's own answer, which release it is"),
     Permission("", ("events",), READ, "reasons"),
+    Permission("metrics.k8s.io", ("pods",), ("list",), "CPU and memory of instances"),
     Permission("apps", ("deployments",), _OWN, "release revisions that serve"),
     Permission("apps", ("replicasets",), READ, "which pods are of which template"),
     Permission("batch", ("jobs", "cronjobs"), _OWN, "release revisions that end"),

@@ -1,0 +1,174 @@
+"""The Metrics port over Azure Monitor's metrics of resources (metrics:getBatch).
+
+A query is `metric | aggregation | filter`, such as
+`Requests | Total | revisionName eq 'shop--{{revision}}'`. Values come per minute; one without a
+value was not measured. There are no histograms, so no latency for a gate.
+https://learn.microsoft.com/rest/api/monitor/metrics-batch/batch
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.contracts.gate_metrics import azure_metric
+from shared.contracts.metrics import Dialect, Metric
+from shared.kernel.clock import Clock
+from shared.kernel.concurrency import bounded_map
+from shared.kernel.errors import Unavailable
+from shared.metrics.azure_calls import AzureCalls, Hook, client_options
+from shared.metrics.port import (
+    Measured,
+    Measurement,
+    MetricsQuery,
+    Missing,
+    Resolution,
+    Stale,
+    Unmeasurable,
+)
+from shared.metrics.provider_client import TIMEOUT_S
+from shared.metrics.query_text import filled
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.monitor.querymetrics.aio import MetricsClient
+
+GRAIN: Final = timedelta(minutes=1)
+DELAY: Final = timedelta(minutes=3)
+"""Most metrics are there after that: https://learn.microsoft.com/azure/azure-monitor/platform/data-platform-metrics"""
+_AT_ONCE: Final = 4
+_SERIES_MAX: Final = 2
+"""More than one is refused; without a bound the service returns ten and says nothing of others."""
+_COUNTED: Final = frozenset({Metric.REQUESTS, Metric.ERRORS})
+
+
+class AzureMonitorMetrics:
+    """Metrics of the resources below *scopes*, asked at the regional *endpoint*. Close it."""
+
+    resolution = Resolution(delay=DELAY, grain=GRAIN, window_least=GRAIN)
+
+    def __init__(
+        self,
+        endpoint: str,
+        credential: "Callable[[], AsyncTokenCredential]",
+        scopes: Sequence[str],
+        clock: Clock,
+        *,
+        ca_file: Path | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._endpoint = endpoint
+        self._credential = credential
+        self._scopes = tuple(f"{each.rstrip('/').lower()}/" for each in scopes)
+        self._ca_file = ca_file
+        self._calls = AzureCalls(clock, timeout_s)
+        self._client: MetricsClient | None = None
+
+    async def close(self) -> None:
+        """Close the connections; the next question opens others."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def measure(self, queries: Sequence[MetricsQuery]) -> Sequence[Measurement]:
+        return await bounded_map(queries, self._measure, at_once=_AT_ONCE)
+
+    async def _measure(self, query: MetricsQuery) -> Measurement:
+        try:
+            text = filled(query.text, Dialect.ODATA, query.subject, "")
+            name, aggregation, condition = azure_metric(text)
+        except ValueError as problem:
+            return Unmeasurable(f"the query cannot be asked: {problem}", query.text)
+        if not f"{query.resource.lower()}/".startswith(self._scopes):
+            return Unmeasurable(
+                "its resource is in none of the scopes of RUNTIME_MONITOR_SCOPES", text
+            )
+        if query.metric is Metric.LATENCY:
+            return Missing("Azure Monitor has no histogram of latency", text)
+        try:
+            answer = await self._calls.call(
+                lambda hook: self._ask(query, name, aggregation, condition, hook)
+            )
+            return _measured(query, answer, aggregation.lower(), text)
+        except Unavailable as problem:
+            return Unmeasurable(problem.message, text)
+
+    async def _ask(
+        self, query: MetricsQuery, name: str, aggregation: str, condition: str, hook: Hook
+    ) -> Any:
+        if self._client is None:
+            from azure.monitor.querymetrics.aio import MetricsClient  # noqa: PLC0415  heavy
+
+            self._client = MetricsClient(
+                self._endpoint, self._credential(), **client_options(self._ca_file)
+            )
+        bodies: list[Any] = []
+
+        def keep(response: Any) -> None:
+            hook(response)
+            bodies.append(response.http_response)
+
+        (result,) = await self._client.query_resources(
+            resource_ids=[query.resource],
+            metric_namespace=query.namespace,
+            metric_names=[name],
+            timespan=(query.since, query.until),
+            granularity=GRAIN,
+            aggregations=[aggregation],
+            filter=condition or None,
+            max_results=_SERIES_MAX if condition else None,
+            raw_response_hook=keep,
+        )
+        # The SDK leaves out what the service says of a metric that it could not read whole.
+        (entry,) = bodies[-1].json()["values"]
+        return result, [each.get("errorCode", "Success") for each in entry["value"]]
+
+
+def _measured(
+    query: MetricsQuery, answer: tuple[Any, Sequence[str]], aggregation: str, text: str
+) -> Measurement:
+    """Return the sum over the minutes of a count, the mean of anything else. Raises Unavailable."""
+    result, codes = answer
+    bad = [code for code in codes if code != "Success"]
+    if bad:
+        raise Unavailable(f"its answer is incomplete: {str(bad[0])[:100]}")
+    series = [each for metric in result.metrics for each in metric.timeseries]
+    if not series:
+        return Missing("no series", text)
+    if len(series) > 1:
+        raise Unavailable(f"{len(series)} series where one was expected: filter the query")
+    values = {each.timestamp: getattr(each, aggregation) for each in series[0].data}
+    minutes = _minutes(query.since, query.until)
+    found = [_number(values.get(each)) for each in minutes]
+    measured = [each for each in found if each is not None]
+    if not measured:
+        return Missing("no value in any minute of the window", text)
+    last = max(index for index, value in enumerate(found) if value is not None)
+    if last < len(found) - 1:
+        ended_at = minutes[last] + GRAIN
+        late_s = (query.until - ended_at).total_seconds()
+        return Stale(f"its newest value is {late_s:.0f} s old", ended_at, text)
+    if len(measured) < len(found):
+        absent = len(found) - len(measured)
+        raise Unavailable(f"{absent} of {len(found)} minutes of the window were not measured")
+    total = sum(measured)
+    value = total if query.metric in _COUNTED else total / len(measured)
+    return Measured(value, query.until, text)
+
+
+def _minutes(since: datetime, until: datetime) -> Sequence[datetime]:
+    return [since + GRAIN * each for each in range((until - since) // GRAIN)]
+
+
+def _number(value: Any) -> float | None:
+    """Return a value that was measured. Raises Unavailable for one that is no number."""
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        raise Unavailable(f"its value is {str(value)[:40]}")
+    return number
