@@ -30,6 +30,7 @@ from local_cloud.token_endpoint.identities import LocalIdentities
 from local_cloud.token_endpoint.server import TokenEndpoint
 from shared.composition.cluster import open_cluster
 from shared.composition.settings import read_settings
+from shared.connections.loopback_ports import free_port
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Refused
@@ -65,7 +66,8 @@ class StandIn:
     asked: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     answers: deque[Handler | web.Response] = field(default_factory=deque)
-    port: int = 0
+    port: int = field(default_factory=lambda: free_port(SystemEntropy()))
+    """Kept while it is stopped, so that it can come back."""
     client_authority: str | None = None
     """In PEM; with it, clients must show a certificate that it signed."""
     runner: HttpRunner | None = None
@@ -84,7 +86,6 @@ class StandIn:
             tls.verify_mode = ssl.CERT_REQUIRED
             tls.load_verify_locations(cadata=self.client_authority)
         await web.TCPSite(self.runner, "127.0.0.1", self.port, ssl_context=tls).start()
-        self.port = int(self.runner.addresses[0][1])
 
     async def stop(self) -> None:
         if self.runner is not None:
