@@ -33,7 +33,7 @@ PACKAGES: Final = (
     "libuuid1", "libcrypt1", "libgcc-s1", "libstdc++6", "ca-certificates", "media-types", "netbase",
 )  # fmt: skip
 """What the interpreter and its standard library load, by Debian 12's names."""
-_FORM: Final = 1
+_FORM: Final = 2
 """Of the layer: raised when the same packages give other content."""
 _CERTIFICATES: Final = "etc/ssl/certs/ca-certificates.crt"
 _DROPPED: Final = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/lintian/")

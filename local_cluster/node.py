@@ -94,6 +94,7 @@ class Components:
         try:
             process = subprocess.Popen(  # noqa: S603  our own programs
                 commands(self._plan)[name], env=self._environ,
+                umask=0o022,  # ours would give containers a root folder that only root reads
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
         finally:

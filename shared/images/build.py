@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from shared.images.layer import Entry, Layer, Scratch, TextFile, write_layer
+from shared.images.layer import Entry, Folder, Layer, TextFile, write_layer
 from shared.images.layout import Layout, canonical, written
 from shared.images.media_types import CONFIG, LAYER, MANIFEST
 from shared.images.port import Descriptor
@@ -22,7 +22,9 @@ ACCOUNTS: Final[Mapping[str, Entry]] = {
         f"root:x:0:0:root:/root:/sbin/nologin\napp:x:{USER}:{USER}:app:/tmp:/sbin/nologin\n"
     ),
     "etc/group": TextFile(f"root:x:0:\napp:x:{USER}:\n"),
-    "tmp": Scratch(),
+    "tmp": Folder(is_scratch=True),
+    # Else the root has what whoever unpacks it gives to new folders, which may be nobody's to read.
+    ".": Folder(),
 }
 """What a base of our own has besides its programs."""
 _ARCHITECTURES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}

@@ -36,11 +36,13 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Scratch:
-    """A folder that everybody may write to, as /tmp."""
+class Folder:
+    """A folder by itself; with *is_scratch* everybody may write to it, as to /tmp."""
+
+    is_scratch: bool = False
 
 
-Entry = Path | TextFile | Link | Scratch
+Entry = Path | TextFile | Link | Folder
 """A file of this machine, or what stands for one."""
 
 
@@ -121,9 +123,9 @@ def _put(name: str, entry: Entry, archive: tarfile.TarFile, folders: set[str]) -
         case Link(to):
             info.type, info.linkname, info.mode = tarfile.SYMTYPE, to, 0o777
             archive.addfile(info)
-        case Scratch():
+        case Folder(is_scratch):
             folders.add(name)
-            archive.addfile(_folder(name, _STICKY))
+            archive.addfile(_folder(name, _STICKY if is_scratch else 0o755))
         case TextFile(text, is_program):
             content = text.encode()
             info.size, info.mode = len(content), 0o755 if is_program else 0o644

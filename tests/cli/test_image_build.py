@@ -1,5 +1,6 @@
 """`image build` makes an image of what `artifact build` takes, the same one each time."""
 
+import io
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from cli.main import main
 from shared.images.build import BuiltImage
 from shared.images.layout import Layout
 from tests.images.built import documents, members
-from tests.kit.real_registry import crane_says, registry_on_loopback
+from tests.kit.real_registry import PASSWORD, USERNAME, common_registry
 
 PROGRAM = "#!/usr/bin/python3\nimport json, ssl, sqlite3, zlib, os\nprint('up', os.getuid())\n"
 
@@ -53,7 +54,7 @@ def test_a_folder_on_nothing_is_an_image_of_its_files(folder: Path, tmp_path: Pa
 
     assert one.digest == two.digest
     assert members(one).keys() == {
-        "etc", "etc/passwd", "etc/group", "tmp", "app", "app/main.py",
+        ".", "etc", "etc/passwd", "etc/group", "tmp", "app", "app/main.py",
     }  # fmt: skip
     config = documents(one)[1]["config"]
     assert config["Entrypoint"] == ["/app/main.py", "a b"]
@@ -104,21 +105,29 @@ def test_what_is_no_image_is_not_written_over(
 
 @pytest.mark.real
 def test_it_is_pushed_where_it_is_said_to(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with registry_on_loopback() as registry:
-        words = ["--folder", str(folder), "--base", "scratch", "--state", str(tmp_path / "state")]
-        assert main(["image", "build", *words, "--push", f"{registry}/shop:1", "-o", "json"]) == 0
+    words = ["--folder", str(folder), "--base", "scratch", "--state", str(tmp_path / "state")]
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
+    with common_registry(tmp_path, asks_password=True) as registry:
+        where = ["--push", f"{registry}/shop:1", "-o", "json"]
+        code, denied = refused(capsys, *words, *where)
+        assert (code, "does not let you push" in denied) == (ExitCode.REFUSED, True)
+        assert (
+            main(["image", "build", *words, *where, "--username", USERNAME, "--password-stdin"])
+            == 0
+        )
         shown = json.loads(capsys.readouterr().out)
-        assert crane_says("digest", f"{registry}/shop:1") == shown["digest"]
     assert shown["reference"] == f"{registry}/shop:1@{shown['digest']}"
     code, away = refused(capsys, *words, "--push", f"{registry}/shop:1")
     assert (code, "nothing listens there" in away) == (ExitCode.UNAVAILABLE, True)
 
 
-@pytest.fixture(scope="module")
-def debian_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder whose state has the base of this machine's packages."""
+def debian_packages() -> None:
+    """Skip the test where bases of Debian's packages cannot be made."""
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         pytest.skip("this machine has no apt-get and dpkg: bases are made of Debian's packages")
     listed = subprocess.run(
@@ -126,6 +135,12 @@ def debian_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     if listed.returncode:
         pytest.skip("this machine has no list of Debian's packages: run apt-get update")
+
+
+@pytest.fixture(scope="module")
+def debian_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder whose state has the base of this machine's packages."""
+    debian_packages()
     return tmp_path_factory.mktemp("debian")
 
 
@@ -179,7 +194,7 @@ def test_packages_run_and_their_programs_name_no_interpreter_of_this_machine(
 
     one = build(debian_state, *words)
     ran = started(one, tmp_path / "root")
-    two = build(tmp_path, *words, state="elsewhere")
+    two = build(debian_state, *words, "--fresh")
 
     assert (ran.stdout, ran.stderr) == ("hello\n", "")
     assert one.digest == two.digest

@@ -77,6 +77,7 @@ def test_it_is_started_by_a_user_without_rights_who_owns_nothing(tmp_path: Path)
     assert {(each.uid, each.gid, each.mtime) for each in found.values()} == {(0, 0, 0)}
     writable = {name for name, each in found.items() if each.mode & 0o022 and not each.issym()}
     assert writable == {"tmp"}
+    assert found["."].mode == 0o755
     assert (found["app/b.py"].mode, found["app/sub/a.txt"].mode) == (0o755, 0o644)
     assert found["app/link"].linkname == "b.py"
     assert "app" in found

@@ -26,14 +26,22 @@ from tests.images.registries import (
     serving,
     status_answer,
 )
-from tests.kit.real_registry import crane_says, registry_on_loopback
+from tests.kit.real_registry import common_registry, crane_says, registry_on_loopback
 
 UPLOADS = f"/v2/{REPOSITORY}/blobs/uploads/"
 
 
-@pytest.fixture(scope="module")
-def registry() -> Iterator[str]:
-    with registry_on_loopback() as address:
+@pytest.fixture(scope="module", params=["crane", "common"])
+def registry(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Serve a registry of each kind; give its host and port."""
+    served = (
+        registry_on_loopback()
+        if request.param == "crane"
+        else common_registry(tmp_path_factory.mktemp("registry"))
+    )
+    with served as address:
         yield address
 
 

@@ -1,17 +1,15 @@
-"""A real registry of images on this machine: the one of go-containerregistry's `crane`.
+"""Real registries of images on this machine, from the programs of a node (`make kubebox`).
 
-It is among the programs of a node, which `make kubebox` fills in; else it is unpacked from the
-binaries that lie beside the clone.
+`crane` of go-containerregistry has one in memory, which knows referrers; `registry` is the common
+one, of github.com/distribution/distribution, which can ask for a password.
 """
 
+import json
 import os
 import shutil
 import subprocess
-import tarfile
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from threading import Thread
 from typing import Final
@@ -20,53 +18,72 @@ import pytest
 
 from cli.state_folder import REPOSITORY, StateFolder
 from local_cluster.binaries import CRANE, NODE_RUNTIME, runtime_folder
+from local_cluster.image_registry import configuration
 from shared.connections.loopback_ports import free_port
 from shared.kernel.entropy import SystemEntropy
 
-_BESIDE: Final = REPOSITORY.parent / "shared" / "bin" / "node-runtime.tar.xz"
+USERNAME: Final = "ci"
+PASSWORD: Final = "pass-word"
+_HASHED: Final = "$2b$04$abcdefghijklmnopqrstuuudBIGi88QUaH8UOst3i3n1jdKYDf0WW"
+_READY: Final = ("serving on port", "listening on")
 
 
-@cache
-def crane() -> str:
-    """Return the path of the program; skip the test where this machine has none."""
-    programs = os.environ.get(NODE_RUNTIME) or runtime_folder(
-        StateFolder(REPOSITORY / ".factory").cache
-    )
-    found = shutil.which(CRANE, path=str(programs))
-    if found:
-        return found
-    if not _BESIDE.is_file():
-        pytest.skip("this machine has no crane: `make kubebox` builds it")
-    folder = Path(tempfile.gettempdir()) / f"crane-{os.getuid()}-{_BESIDE.stat().st_mtime_ns}"
-    program = folder / "crane"
-    if not program.is_file():
-        folder.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as draft, tarfile.open(_BESIDE) as archive:
-            member = next(each for each in archive if Path(each.name).name == "crane")
-            member.name = "crane"
-            archive.extract(member, draft, filter="data")
-            (Path(draft) / "crane").rename(program)
-    return str(program)
+def node_program(name: str) -> str:
+    """Return the path of a program of nodes; skip the test where this machine has none."""
+    folder = os.environ.get(NODE_RUNTIME)
+    folder = folder or str(runtime_folder(StateFolder(REPOSITORY / ".factory").cache))
+    found = shutil.which(name, path=folder)
+    if found is None:
+        pytest.skip(f"this machine has no {name}: `make kubebox` builds it")
+    return found
 
 
 @contextmanager
 def registry_on_loopback() -> Iterator[str]:
-    """Serve an empty registry; give its host and port."""
+    """Serve crane's registry, empty; give its host and port."""
     address = f"127.0.0.1:{free_port(SystemEntropy())}"
+    with _served([node_program(CRANE), "registry", "serve", "--address", address]):
+        yield address
+
+
+@contextmanager
+def common_registry(folder: Path, *, asks_password: bool = False) -> Iterator[str]:
+    """Serve the common registry, empty, with its files below *folder*; give its host and port."""
+    address = f"127.0.0.1:{free_port(SystemEntropy())}"
+    settings = dict(configuration(folder / "images", address))
+    settings["log"] = {**settings["log"], "level": "info"}  # else it says nothing
+    if asks_password:
+        users = folder / "htpasswd"
+        users.write_text(f"{USERNAME}:{_HASHED}\n", encoding="utf-8")
+        settings["auth"] = {"htpasswd": {"realm": "tests", "path": str(users)}}
+    file = folder / "registry.json"
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    with _served([node_program("registry"), "serve", str(file)]):
+        yield address
+
+
+@contextmanager
+def _served(command: Sequence[str]) -> Iterator[None]:
+    """Run *command* until the block ends, which begins when it says that it listens."""
     with subprocess.Popen(
-        [crane(), "registry", "serve", "--address", address],
+        command,
+        env={**os.environ, "OTEL_TRACES_EXPORTER": "none"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stderr is not None
-        # It logs each request, and would stand still once nobody reads.
+        # It logs requests, and would stand still once nobody reads.
         reader = Thread(target=process.stderr.read)
         try:
-            first = process.stderr.readline()
-            assert b"serving" in first, first
+            lines: list[str] = []
+            while not any(each in "".join(lines) for each in _READY):
+                line = process.stderr.readline()
+                assert line, f"{command[0]} ended: {''.join(lines)}"
+                lines.append(line)
             reader.start()
-            yield address
+            yield
         finally:
             process.kill()
             if reader.ident is not None:
@@ -76,5 +93,5 @@ def registry_on_loopback() -> Iterator[str]:
 def crane_says(*words: str) -> str:
     """Return what `crane` with *words* prints."""
     return subprocess.run(
-        [crane(), *words], check=True, capture_output=True, text=True, timeout=60
+        [node_program(CRANE), *words], check=True, capture_output=True, text=True, timeout=60
     ).stdout.strip()
