@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import running
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = pytest.mark.real
 
@@ -116,7 +117,7 @@ def test_a_benchmark_that_is_ended_takes_along_what_it_started(
 def test_a_benchmark_that_is_terminated_in_a_callback_measures_nothing_more() -> None:
     benchmark = subprocess.run(
         [sys.executable, "-c", TERMINATED_IN_A_CALLBACK],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
     assert benchmark.returncode == 128 + signal.SIGTERM

@@ -13,6 +13,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.kit.patience import PATIENCE_S
+
 
 @dataclass(frozen=True)
 class ReceivedSpan:
@@ -44,7 +46,7 @@ class OtlpReceiver:
     def spans(self) -> list[ReceivedSpan]:
         return [span for path, body in self.bodies if path == "/v1/traces" for span in _spans(body)]
 
-    def until(self, name: str, within_s: float = 20.0) -> ReceivedSpan:
+    def until(self, name: str, within_s: float = PATIENCE_S) -> ReceivedSpan:
         """Return the first span that is called *name*, once it has come."""
         give_up_at_s = time.monotonic() + within_s
         while not (found := [span for span in self.spans if span.name == name]):

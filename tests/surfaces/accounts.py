@@ -19,6 +19,7 @@ from typing import Any, Final
 import pytest
 
 from cli.state_folder import REPOSITORY
+from tests.kit.patience import PATIENCE_S
 
 USER: Final = 54321
 _ENTER: Final = """
@@ -64,7 +65,7 @@ class Account:
         order = json.dumps({"command": list(command), "folder": str(self.folder), **options})
         return Ended(**json.loads(self.run_module("tests.surfaces.isolated_start", order)))
 
-    def run_module(self, name: str, *arguments: str, within_s: float = 60) -> str:
+    def run_module(self, name: str, *arguments: str, within_s: float = PATIENCE_S) -> str:
         """Run a Python module of ours as this account; return what it wrote."""
         home = {"HOME": str(self.folder / "home-of-the-platform"), "PYTHONDONTWRITEBYTECODE": "1"}
         # Coverage of a run writes its data, and warns on the output of who may not.
