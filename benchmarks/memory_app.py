@@ -49,7 +49,9 @@ class MemoryParts(EmbeddedParts):
         return {ComputeTargetKind.LOCAL_PROCESS: self._surface}
 
     def engine(self) -> InfrastructureEngine:
-        return memory_engine(MemoryCloud(), self._surface, self.clock)
+        return memory_engine(
+            MemoryCloud(), {ComputeTargetKind.LOCAL_PROCESS: self._surface}, self.clock
+        )
 
 
 class PassingProber:

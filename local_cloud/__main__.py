@@ -35,6 +35,8 @@ from local_cloud.runtime_containers import runtime_containers
 from local_cloud.runtime_topology import runtime_topology
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
+from shared.composition.cluster_settings import cluster_of
+from shared.composition.settings import LOCAL, PROFILE, read_settings
 from shared.contracts.events import BUILT
 from shared.contracts.storage import CONTAINERS, DATABASE, TABLES
 from shared.kernel.clock import Clock, SystemClock
@@ -164,9 +166,10 @@ async def _serve(state: Path, settings: CloudSettings, agent_folder: Path | None
             )
             folders: dict[str, str] = {}
             if agent_folder is not None:
-                engine = engine_of(agent_folder, clock)
+                given = cluster_of(os.environ)
+                engine = engine_of(agent_folder, read_settings({PROFILE: LOCAL, **given}), clock)
                 await opened.enter_async_context(serve_engine(engine, state, entropy))
-                folders = {AGENT_FOLDER: str(agent_folder), ENGINE_FOLDER: str(state)}
+                folders = {AGENT_FOLDER: str(agent_folder), ENGINE_FOLDER: str(state), **given}
             if (state / ADDRESSES).exists() and not storage.database_names():
                 _log.warning(
                     "a cloud ran in %s before, and its databases are gone: this one starts empty;"

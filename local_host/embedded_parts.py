@@ -24,7 +24,7 @@ from shared.persistence.blobs import Blobs
 from shared.persistence.store import Store
 from shared.persistence.tables import Table
 from shared.surfaces.local_process import INFRASTRUCTURE, AgentSurface
-from shared.surfaces.port import Surface
+from shared.surfaces.port import Sites, Surface
 from shared.vault.port import SecretVault
 from shared.web.authentication import KeySource
 
@@ -117,10 +117,15 @@ class EmbeddedParts:
     def engine(self) -> InfrastructureEngine:
         # Brings the providers of the local surface.
         from local_cloud.infrastructure.embedded import embedded_engine  # noqa: PLC0415
+        from shared.composition.cluster_sites import cluster_sites  # noqa: PLC0415
+        from shared.composition.identity import Identity  # noqa: PLC0415
 
-        return embedded_engine(
-            self.host.folder / INFRASTRUCTURE, self._local_process(), self.host.clock
-        )
+        identity = Identity(self.settings.client_id, takes_sign_in=self.settings.is_local)
+        sites: dict[ComputeTargetKind, Sites] = {
+            ComputeTargetKind.LOCAL_PROCESS: self._local_process(),
+            **cluster_sites(self.settings, identity, self.clock),
+        }
+        return embedded_engine(self.host.folder / INFRASTRUCTURE, sites, self.host.clock)
 
     def _local_process(self) -> AgentSurface:
         agent = self.host.agent

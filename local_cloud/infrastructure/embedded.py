@@ -1,29 +1,50 @@
-"""The embedded engine, which makes the declared resources on this machine."""
+"""The embedded engine, which makes the declared resources on what the installation runs on."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from local_cloud.infrastructure.child_evaluator import ChildEvaluator
+from local_cloud.infrastructure.cluster_site import ClusterSiteProvider
 from local_cloud.infrastructure.folder_states import FolderStates
 from local_cloud.infrastructure.local_providers import SiteProvider, VolumeProvider
-from local_cloud.infrastructure.provider import ComponentProvider
+from local_cloud.infrastructure.provider import ComponentProvider, ResourceProvider
 from local_cloud.infrastructure.step_engine import Evaluator, StepEngine
-from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME
+from shared.contracts.values import ComputeTargetKind
+from shared.infrastructure.local_program import ENVIRONMENT, SITES, VOLUME
 from shared.kernel.clock import Clock
 from shared.surfaces.local_process import VOLUMES
 from shared.surfaces.port import Sites
 
+_PROVIDERS: Final[Mapping[ComputeTargetKind, Callable[[Sites], ResourceProvider]]] = {
+    ComputeTargetKind.LOCAL_PROCESS: SiteProvider,
+    ComputeTargetKind.AKS: ClusterSiteProvider,
+}
+
+
+def site_providers(sites: Mapping[ComputeTargetKind, Sites]) -> dict[str, ResourceProvider]:
+    """Return the providers of *sites*, which are by the kind of their compute target."""
+    return {SITES[kind][0]: _PROVIDERS[kind](each) for kind, each in sites.items()}
+
 
 def embedded_engine(
-    folder: Path, sites: Sites, clock: Clock, *, evaluator: Evaluator | None = None
+    folder: Path,
+    sites: Mapping[ComputeTargetKind, Sites],
+    clock: Clock,
+    *,
+    evaluator: Evaluator | None = None,
 ) -> StepEngine:
-    """Return an engine that keeps its records and volumes below *folder* and places by *sites*."""
+    """Return an engine that keeps its records and volumes below *folder* and places by *sites*.
+
+    Those are by kind of compute target: what is not among them is refused.
+    """
     return StepEngine(
         evaluator or ChildEvaluator(),
         FolderStates(folder / "stacks"),
         {
             ENVIRONMENT: ComponentProvider(),
-            SITE: SiteProvider(sites),
             VOLUME: VolumeProvider(folder / VOLUMES),
+            **site_providers(sites),
         },
         clock,
     )

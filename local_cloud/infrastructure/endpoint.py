@@ -7,6 +7,10 @@ from pathlib import Path
 
 from local_cloud.infrastructure.embedded import embedded_engine
 from local_cloud.infrastructure.step_engine import StepEngine
+from shared.composition.cluster_sites import cluster_sites
+from shared.composition.identity import Identity
+from shared.composition.settings import Settings
+from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.engine_calls import ENGINE_API
 from shared.infrastructure.port import InfrastructureEngine
 from shared.infrastructure.remote_engine import RECORD, SOCKET
@@ -15,11 +19,23 @@ from shared.kernel.entropy import Entropy
 from shared.persistence.plain_files import write_private
 from shared.rpc.server import served
 from shared.surfaces.local_process import INFRASTRUCTURE, AgentSurface
+from shared.surfaces.port import Sites
 
 
-def engine_of(agent_folder: Path, clock: Clock) -> StepEngine:
-    """Return the engine that makes resources at the agent of *agent_folder*."""
-    sites = AgentSurface(agent_folder, _start_no_agent, clock)
+def engine_of(agent_folder: Path, settings: Settings, clock: Clock) -> StepEngine:
+    """Return the engine that makes resources at the agent of *agent_folder*.
+
+    Those in a cluster are made in the one that *settings* name, if they do.
+
+    Raises:
+        InvalidSetting: its kubeconfig cannot be used.
+    """
+    agent = AgentSurface(agent_folder, _start_no_agent, clock)
+    identity = Identity(settings.client_id, takes_sign_in=True)
+    sites: dict[ComputeTargetKind, Sites] = {
+        ComputeTargetKind.LOCAL_PROCESS: agent,
+        **cluster_sites(settings, identity, clock),
+    }
     return embedded_engine(agent_folder / INFRASTRUCTURE, sites, clock)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from local_cloud.infrastructure.provider import LiveResource
 from shared.infrastructure.graph import Node, Resource
+from shared.infrastructure.local_program import SITES
 from shared.infrastructure.port import MonthlyCost
 from shared.kernel.errors import Unavailable, Violation
 from shared.kernel.fence import Fence, StaleFence
@@ -37,11 +38,11 @@ class SiteProvider:
         self._sites = sites
 
     def check(self, node: Node) -> Sequence[Violation]:
-        violations = [*_no_settings(node, "/computeTargets/0/settings")]
+        violations = [*no_settings(node, f"{target_of(node)}/settings")]
         if node.properties["capacity"]:
             violations.append(
                 Violation(
-                    "CapacityNotLimited", "/computeTargets/0/capacity",
+                    "CapacityNotLimited", f"{target_of(node)}/capacity",
                     "this machine cannot hold all workloads together to a limit",
                     "no capacity; give each component its own resources",
                     json.dumps(node.properties["capacity"], sort_keys=True),
@@ -97,7 +98,7 @@ class VolumeProvider:
 
     def check(self, node: Node) -> Sequence[Violation]:
         volume = str(node.properties["volume"])
-        violations = [*_no_settings(node, f"/dataResources/{volume}/settings")]
+        violations = [*no_settings(node, f"/dataResources/{volume}/settings")]
         if not _SLUG.fullmatch(volume):
             violations.append(
                 Violation(
@@ -185,7 +186,13 @@ class VolumeProvider:
         return folder.with_name(f"{folder.name}.volume.json")
 
 
-def _no_settings(node: Node, target: str) -> list[Violation]:
+def target_of(node: Node) -> str:
+    """Return the place of the compute target that *node* is the site of, by its kind."""
+    kind = next(kind for kind, (resource_type, _) in SITES.items() if resource_type == node.type)
+    return f"/computeTargets/{kind}"
+
+
+def no_settings(node: Node, target: str) -> list[Violation]:
     settings = node.properties["settings"]
     return [
         Violation(

@@ -16,6 +16,7 @@ from local_cloud.infrastructure.step_executor import StepExecutor
 from shared.infrastructure.errors import PlanChanged, StackBusy
 from shared.infrastructure.graph import Graph
 from shared.infrastructure.inputs import EnvironmentInputs, require_valid
+from shared.infrastructure.local_program import KUBERNETES_SITE
 from shared.infrastructure.port import (
     NOT_STARTED,
     DestroyPlan,
@@ -141,8 +142,9 @@ class StepEngine:
         return Present(StackView(stack, state.resources, state.outputs))
 
     async def _evaluate(self, stack: StackName, inputs: EnvironmentInputs) -> Graph:
-        require_valid(inputs)
-        return await self._evaluator.evaluate(stack, inputs)
+        placed = replace(inputs, has_cluster=KUBERNETES_SITE in self._providers)
+        require_valid(placed)
+        return await self._evaluator.evaluate(stack, placed)
 
     def _require_accepted(self, state: StackState, plan: UpdatePlan, graph: Graph) -> None:
         """Raise PlanChanged or PlanRefused where *plan* cannot be started as it was previewed."""

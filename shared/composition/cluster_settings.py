@@ -26,6 +26,19 @@ class ClusterSettings(BaseModel):
     kubeconfig_context: str | None = Field(None, alias=_CONTEXT, min_length=1)
     """Of that file, another context than the current one."""
 
+    @property
+    def has_cluster(self) -> bool:
+        """Whether workloads run on a cluster."""
+        return self.aks_cluster is not None or self.kubeconfig is not None
+
+
+def cluster_of(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the settings of *environ* that name the cluster, with its file by its whole path."""
+    given = {name: environ[name] for name in (AKS_CLUSTER, _CONTEXT) if name in environ}
+    if KUBECONFIG in environ:
+        given[KUBECONFIG] = str(Path(environ[KUBECONFIG]).resolve())
+    return given
+
 
 def contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
     """Return what contradicts in the settings *given*."""

@@ -5,14 +5,15 @@ evaluated in a process of its own, where importing the published language would 
 evaluating.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.kernel.errors import Invalid, Violation
 
 LOCAL_TARGET: Final = "LocalProcess"
-AZURE_TARGETS: Final = ("AKS", "ContainerApps", "Functions", "AppService")
+CLUSTER_TARGET: Final = "AKS"
+AZURE_TARGETS: Final = (CLUSTER_TARGET, "ContainerApps", "Functions", "AppService")
 LOCAL_DATA: Final = ("LocalFolder",)
 AZURE_DATA: Final = (
     "PostgreSql", "SqlDatabase", "CosmosDb", "BlobStorage", "ServiceBus", "Redis",
@@ -61,11 +62,19 @@ class EnvironmentInputs:
     generation: int = 1
     """Grows when a decommissioned environment is requested again; a deleted vault keeps its name
     for months, so the next one needs another."""
+    has_cluster: bool = False
+    """Set by the engine: the installation has a cluster, in which an AKS target is a site. Without
+    one such a target is a cluster of its own, in Azure."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Return the kinds of its compute targets."""
+        return frozenset(target.kind for target in self.compute_targets)
 
     @property
     def is_local(self) -> bool:
         """Return whether the local program takes these inputs; else the Azure program does."""
-        return {target.kind for target in self.compute_targets} == {LOCAL_TARGET}
+        return bool(self.kinds) and self.kinds <= site_kinds(has_cluster=self.has_cluster)
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "EnvironmentInputs":
@@ -73,6 +82,11 @@ class EnvironmentInputs:
         targets = tuple(ComputeTargetInput(**row) for row in document["compute_targets"])
         data = tuple(DataResourceInput(**row) for row in document["data_resources"])
         return EnvironmentInputs(**{**document, "compute_targets": targets, "data_resources": data})
+
+
+def site_kinds(*, has_cluster: bool) -> frozenset[str]:
+    """Return the kinds of compute targets that are sites of what the installation runs on."""
+    return frozenset({LOCAL_TARGET, CLUSTER_TARGET} if has_cluster else {LOCAL_TARGET})
 
 
 def data_resource_name(name: str) -> str:
@@ -95,9 +109,10 @@ def require_valid(inputs: EnvironmentInputs) -> None:
         *_unknown({"/isolationModel": inputs.isolation_model}, ISOLATION_MODELS),
         *_unknown(targets, (LOCAL_TARGET, *AZURE_TARGETS)),
         *_repeated(targets, "kind"),
-        *_missing_or_mixed(set(targets.values())),
+        *_missing_or_mixed(inputs),
         *_unknown(kinds, LOCAL_DATA if inputs.is_local else AZURE_DATA),
         *_repeated(names, "name"),
+        *_without_a_place(kinds, inputs),
     ]
     if violations:
         raise Invalid("the environment cannot be planned as described", details=violations)
@@ -123,8 +138,9 @@ def _repeated(values: Mapping[str, str], noun: str) -> list[Violation]:
     ]  # fmt: skip
 
 
-def _missing_or_mixed(kinds: Collection[str]) -> list[Violation]:
-    """Return why an environment cannot have compute targets of *kinds* together."""
+def _missing_or_mixed(inputs: EnvironmentInputs) -> list[Violation]:
+    """Return why an environment cannot have its compute targets together."""
+    kinds = inputs.kinds
     if not kinds:
         return [
             Violation(
@@ -132,12 +148,26 @@ def _missing_or_mixed(kinds: Collection[str]) -> list[Violation]:
                 "at least one compute target", "none",
             )
         ]  # fmt: skip
-    if LOCAL_TARGET in kinds and len(kinds) > 1:
-        return [
-            Violation(
-                "MixedComputeTargets", "/computeTargets",
-                "one environment is either on this machine or in Azure",
-                f"only {LOCAL_TARGET}, or none of it", ", ".join(sorted(kinds)),
-            )
-        ]  # fmt: skip
+    if LOCAL_TARGET in kinds and not inputs.is_local:
+        beside = site_kinds(has_cluster=inputs.has_cluster) - {LOCAL_TARGET}
+        message = "one environment is either on this machine or in Azure"
+        if CLUSTER_TARGET in kinds and not beside:
+            message += f", and this installation has no cluster for {CLUSTER_TARGET}"
+        expected = f"only {' and '.join((LOCAL_TARGET, *beside))}, or no {LOCAL_TARGET}"
+        received = ", ".join(sorted(kinds))
+        return [Violation("MixedComputeTargets", "/computeTargets", message, expected, received)]
     return []
+
+
+def _without_a_place(kinds: Mapping[str, str], inputs: EnvironmentInputs) -> list[Violation]:
+    """Return which data resources no compute target of the local program has."""
+    if not inputs.is_local or LOCAL_TARGET in inputs.kinds:
+        return []
+    return [
+        Violation(
+            "DataWithoutTarget", target, f"a {kind} is of this machine, where nothing would run",
+            f"a compute target {LOCAL_TARGET} as well, or none of them", kind,
+        )
+        for target, kind in kinds.items()
+        if kind in LOCAL_DATA
+    ]  # fmt: skip

@@ -1,14 +1,17 @@
-"""The resources of a local environment, as pure data.
+"""The resources of an environment on what its installation runs on, as pure data.
 
 `infra/pulumi/environment/local.py` wraps these declarations in Pulumi resources. A test compares
 the graph of that program with one that is made of the same declarations without Pulumi.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.infrastructure.inputs import (
+    CLUSTER_TARGET,
+    LOCAL_TARGET,
+    ComputeTargetInput,
     DataResourceInput,
     EnvironmentInputs,
     data_resource_name,
@@ -17,8 +20,13 @@ from shared.infrastructure.inputs import (
 PROJECT: Final = "environment"
 ENVIRONMENT: Final = "factory:runtime:Environment"
 SITE: Final = "factory:local:Site"
+KUBERNETES_SITE: Final = "factory:kubernetes:Site"
 VOLUME: Final = "factory:local:Volume"
-SITE_NAME: Final = "site"
+SITES: Final[Mapping[str, tuple[str, str]]] = {
+    LOCAL_TARGET: (SITE, "site"),
+    CLUSTER_TARGET: (KUBERNETES_SITE, "kubernetes-site"),
+}
+"""Of each kind of compute target: the type of its resource, and the name."""
 
 STABLE_TAGS: Final = ("tags.trace_id",)
 """A later request has another trace; that alone changes no resource."""
@@ -60,34 +68,43 @@ def tags(inputs: EnvironmentInputs) -> dict[str, str]:
 
 
 def declarations(inputs: EnvironmentInputs) -> tuple[Declaration, ...]:
-    """Return the resources of a local environment: a volume per data resource, then the site.
+    """Return the resources of a local environment: a volume per data resource, then its sites.
 
-    The site refers to its volumes and not they to it, so that a volume can outlive the site.
+    The site of this machine refers to its volumes and not they to it, so that a volume can outlive
+    the site.
     """
-    (target,) = inputs.compute_targets
     volumes = tuple(_volume(inputs, resource) for resource in inputs.data_resources)
-    site = Declaration(
-        SITE,
-        SITE_NAME,
-        {
-            "site": inputs.environment_id,
-            "tenantId": inputs.tenant_id,
-            "environment": inputs.name,
-            "stage": inputs.stage,
-            "isolationModel": inputs.isolation_model,
-            "capacity": dict(target.capacity),
-            "settings": dict(target.settings),
-            "volumes": {
-                resource.name: OutputOf(volume.name, "path")
-                for resource, volume in zip(inputs.data_resources, volumes, strict=True)
-            },
-            "tags": tags(inputs),
-        },
+    sites = tuple(_site(inputs, target, volumes) for target in inputs.compute_targets)
+    return (Declaration(ENVIRONMENT, inputs.name, {}, is_component=True), *volumes, *sites)
+
+
+def _site(
+    inputs: EnvironmentInputs, target: ComputeTargetInput, volumes: Sequence[Declaration]
+) -> Declaration:
+    resource_type, name = SITES[target.kind]
+    properties = {
+        "site": inputs.environment_id,
+        "tenantId": inputs.tenant_id,
+        "environment": inputs.name,
+        "stage": inputs.stage,
+        "isolationModel": inputs.isolation_model,
+        "capacity": dict(target.capacity),
+        "settings": dict(target.settings),
+        "tags": tags(inputs),
+    }
+    if target.kind == LOCAL_TARGET:
+        properties["volumes"] = {
+            resource.name: OutputOf(volume.name, "path")
+            for resource, volume in zip(inputs.data_resources, volumes, strict=True)
+        }
+    return Declaration(
+        resource_type,
+        name,
+        properties,
         parent=inputs.name,
         replace_on=("site", "tenantId"),
         ignore=STABLE_TAGS,
     )
-    return (Declaration(ENVIRONMENT, inputs.name, {}, is_component=True), *volumes, site)
 
 
 def _volume(inputs: EnvironmentInputs, resource: DataResourceInput) -> Declaration:
@@ -114,8 +131,8 @@ def outputs(inputs: EnvironmentInputs) -> dict[str, Any]:
         "computeTargets": [
             {
                 "kind": target.kind,
-                "resourceIds": [OutputOf(SITE_NAME, "id")],
-                "endpoint": OutputOf(SITE_NAME, "endpoint"),
+                "resourceIds": [OutputOf(SITES[target.kind][1], "id")],
+                "endpoint": OutputOf(SITES[target.kind][1], "endpoint"),
             }
             for target in inputs.compute_targets
         ],

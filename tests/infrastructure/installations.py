@@ -7,6 +7,7 @@ from typing import Protocol
 from local_cloud.infrastructure.child_evaluator import ChildEvaluator
 from local_cloud.infrastructure.embedded import embedded_engine
 from local_cloud.infrastructure.endpoint import serve_engine
+from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.inputs import (
     ComputeTargetInput,
     DataResourceInput,
@@ -112,7 +113,12 @@ class Embedded:
         self.sites = LockableSites(self.cluster)
 
     def open(self) -> InfrastructureEngine:
-        return embedded_engine(self.folder, self.sites, LoopClock(), evaluator=EVALUATOR)
+        return embedded_engine(
+            self.folder,
+            {ComputeTargetKind.LOCAL_PROCESS: self.sites},
+            LoopClock(),
+            evaluator=EVALUATOR,
+        )
 
     def refuse_site(self, *, refused: bool) -> None:
         self.sites.is_locked = refused

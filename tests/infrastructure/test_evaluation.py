@@ -12,6 +12,7 @@ from shared.contracts.environments import DataResourceKind
 from shared.infrastructure import inputs as vocabulary
 from shared.infrastructure.errors import EvaluationDefect
 from shared.infrastructure.graph import Graph, Urn, reference
+from shared.infrastructure.inputs import ComputeTargetInput
 from shared.infrastructure.port import StackName
 from shared.kernel.errors import PlanRefused, Unavailable, Violation
 from tests.infrastructure.installations import EVALUATOR, STACK, inputs
@@ -43,6 +44,13 @@ async def test_pulumi_declares_the_same_local_graph_as_plain_python(
     volumes: tuple[str, ...],
 ) -> None:
     wanted = inputs(*volumes, protected="data", tags={"owner": "shop"})
+
+    assert await EVALUATOR.evaluate(STACK, wanted) == local_graph(STACK, wanted)
+
+
+async def test_pulumi_declares_a_place_in_a_cluster_as_plain_python_does() -> None:
+    targets = (ComputeTargetInput("LocalProcess"), ComputeTargetInput("AKS", {"cpu": 2}))
+    wanted = inputs("data", compute_targets=targets, has_cluster=True)
 
     assert await EVALUATOR.evaluate(STACK, wanted) == local_graph(STACK, wanted)
 

@@ -11,6 +11,7 @@ import pytest
 from local_agent.surface import LocalProcessSurface
 from local_cloud.blobs import MemoryBlobs
 from local_cloud.infrastructure.embedded import embedded_engine
+from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.ids import EnvironmentId
@@ -51,7 +52,8 @@ async def answers(endpoint: str) -> bool:
 async def test_a_provisioned_site_answers_at_its_endpoint_until_it_is_destroyed(
     surface: LocalProcessSurface, tmp_path: Path
 ) -> None:
-    engine = embedded_engine(tmp_path / "engine", surface, SystemClock(), evaluator=EVALUATOR)
+    sites = {ComputeTargetKind.LOCAL_PROCESS: surface}
+    engine = embedded_engine(tmp_path / "engine", sites, SystemClock(), evaluator=EVALUATOR)
 
     made = await update(engine, STACK, inputs("data"), FENCE)
 

@@ -8,16 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from local_cloud.infrastructure.local_providers import SiteProvider
+from local_cloud.infrastructure.embedded import site_providers
 from local_cloud.infrastructure.provider import ComponentProvider, LiveResource
 from local_cloud.infrastructure.state import StackState
 from local_cloud.infrastructure.step_engine import StepEngine
+from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.graph import Graph, Node, Resource, Unresolved, Urn, reference, resolve
-from shared.infrastructure.inputs import EnvironmentInputs
+from shared.infrastructure.inputs import LOCAL_TARGET, EnvironmentInputs
 from shared.infrastructure.local_program import (
     ENVIRONMENT,
     PROJECT,
-    SITE,
+    SITES,
     VOLUME,
     OutputOf,
     declarations,
@@ -149,17 +150,19 @@ class InProcessEvaluator:
 
 
 def memory_engine(
-    cloud: MemoryCloud, sites: Sites | None = None, clock: Clock | None = None
+    cloud: MemoryCloud,
+    sites: Mapping[ComputeTargetKind, Sites] | None = None,
+    clock: Clock | None = None,
 ) -> StepEngine:
     """Return an engine over *cloud*; with *sites*, what it provisions is there to deploy to."""
-    site = SiteProvider(sites) if sites else MemoryResources(cloud, _site_outputs)
+    in_memory = {SITES[LOCAL_TARGET][0]: MemoryResources(cloud, _site_outputs)}
     return StepEngine(
         InProcessEvaluator(),
         MemoryStates(cloud),
         {
             ENVIRONMENT: ComponentProvider(),
-            SITE: site,
             VOLUME: MemoryResources(cloud, _volume_outputs),
+            **(site_providers(sites) if sites else in_memory),
         },
         clock or LoopClock(),
     )

@@ -111,6 +111,8 @@ class MemorySurface:
         if site is not None:
             site.fence = check_fence(environment, fence, site.fence)
             site.spec = None
+            for boundary in site.boundaries.values():
+                boundary.spec = None
             for component in site.components.values():
                 component.revisions.clear()
                 component.weights.clear()

@@ -197,7 +197,7 @@ class World:
         always.set()
         surface: Any = MortalSurface(MemorySurface(self.surface), self.fate, always)
         deployed: Any = replace(surface, lists=self.lists_for_deployments)
-        engine = memory_engine(self.infrastructure, surface)
+        engine = memory_engine(self.infrastructure, {ComputeTargetKind.LOCAL_PROCESS: surface})
         self.services = {
             name: self._service(name)
             for name in ("environments", "deployments", "catalog", "health")

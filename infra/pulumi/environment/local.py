@@ -1,4 +1,4 @@
-"""The local environment: the declarations of `local_program` as Pulumi resources.
+"""The environment on what its installation runs on: `local_program` as Pulumi resources.
 
 The types have no provider plugin, so only the embedded engine can apply them.
 """
@@ -10,6 +10,7 @@ import pulumi
 
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.infrastructure.local_program import (
+    KUBERNETES_SITE,
     SITE,
     VOLUME,
     Declaration,
@@ -18,11 +19,11 @@ from shared.infrastructure.local_program import (
     outputs,
 )
 
-OUTPUTS: Final = {SITE: ("endpoint",), VOLUME: ("path",)}
+OUTPUTS: Final = {SITE: ("endpoint",), KUBERNETES_SITE: ("endpoint",), VOLUME: ("path",)}
 
 
 class LocalResource(pulumi.CustomResource):
-    """A site or a volume of this machine."""
+    """A site, or a volume of this machine."""
 
     def __init__(
         self, declared: Declaration, properties: Mapping[str, Any], opts: pulumi.ResourceOptions
@@ -32,7 +33,7 @@ class LocalResource(pulumi.CustomResource):
 
 
 def local_environment(inputs: EnvironmentInputs) -> Mapping[str, Any]:
-    """Declare the environment's volumes and its site."""
+    """Declare the environment's volumes and its sites."""
     made: dict[str, pulumi.Resource] = {}
     for declared in declarations(inputs):
         opts = pulumi.ResourceOptions(
