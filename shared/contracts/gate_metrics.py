@@ -1,6 +1,7 @@
 """Where a gate reads requests, errors and latency, and by which queries."""
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
@@ -120,14 +121,36 @@ def _check(name: str, text: str, dialect: Dialect) -> None:
         azure_metric(text)
 
 
-def azure_metric(text: str) -> tuple[str, str, str]:
-    """Return metric, aggregation and filter of a query of Azure Monitor. Raises ValueError."""
-    name, aggregation, *condition = [*(each.strip() for each in text.split("|", 2)), ""]
-    if not name or not _AGGREGATION.fullmatch(aggregation):
-        raise ValueError("metric | Total, Average, Count, Minimum or Maximum | filter")
-    return name, aggregation.capitalize(), condition[0]
+@dataclass(frozen=True)
+class AzureMetric:
+    """A query of Azure Monitor: `metric | aggregation | filter | dimension = value`.
+
+    With a dimension the metric is split by it, and one value of it is counted: it is 0 where others
+    were measured and it was not.
+    """
+
+    name: str
+    aggregation: str
+    condition: str = ""
+    dimension: str = ""
+    value: str = ""
+
+
+def azure_metric(text: str) -> AzureMetric:
+    """Return the query that *text* is, the last two parts optional. Raises ValueError."""
+    name, aggregation, condition, split, *more = [*map(str.strip, text.split("|")), "", ""]
+    dimension, _, value = map(str.strip, split.partition("="))
+    is_split = bool(dimension and value and _COUNTED.fullmatch(aggregation))
+    is_whole = bool(name and _AGGREGATION.fullmatch(aggregation)) and not any(more)
+    if not is_whole or (split and not is_split):
+        raise ValueError(
+            "metric | Total, Average, Count, Minimum or Maximum | filter | dimension = value, the"
+            " last of a Total or a Count"
+        )
+    return AzureMetric(name, aggregation.capitalize(), condition, dimension, value)
 
 
 _QUERIES: Final = ("requests", "errors", "latency")
 _NEEDED: Final = ("requests", "errors")
+_COUNTED: Final = re.compile(r"(?i)total|count")
 _AGGREGATION: Final = re.compile(r"(?i)total|average|count|minimum|maximum")

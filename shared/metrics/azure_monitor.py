@@ -1,18 +1,17 @@
 """The Metrics port over Azure Monitor's metrics of resources (metrics:getBatch).
 
-A query is `metric | aggregation | filter`, such as
-`Requests | Total | revisionName eq 'shop--{{revision}}'`. Values come per minute; one without a
-value was not measured. There are no histograms, so no latency for a gate.
+A query is `metric | aggregation | filter | dimension = value` (`AzureMetric`). Values come per
+minute; one without a value was not measured. There are no histograms, so no latency for a gate.
 https://learn.microsoft.com/rest/api/monitor/metrics-batch/batch
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.contracts.gate_metrics import azure_metric
+from shared.contracts.gate_metrics import AzureMetric, azure_metric
 from shared.contracts.metrics import Dialect, Metric
 from shared.kernel.clock import Clock
 from shared.kernel.concurrency import bounded_map
@@ -38,8 +37,8 @@ GRAIN: Final = timedelta(minutes=1)
 DELAY: Final = timedelta(minutes=3)
 """Most metrics are there after that: https://learn.microsoft.com/azure/azure-monitor/platform/data-platform-metrics"""
 _AT_ONCE: Final = 4
-_SERIES_MAX: Final = 2
-"""More than one is refused; without a bound the service returns ten and says nothing of others."""
+_SERIES_MAX: Final = 50
+"""Values of a dimension; the service returns so many at most, and says nothing of others."""
 _COUNTED: Final = frozenset({Metric.REQUESTS, Metric.ERRORS})
 
 
@@ -77,7 +76,7 @@ class AzureMonitorMetrics:
     async def _measure(self, query: MetricsQuery) -> Measurement:
         try:
             text = filled(query.text, Dialect.ODATA, query.subject, "")
-            name, aggregation, condition = azure_metric(text)
+            asked = azure_metric(text)
         except ValueError as problem:
             return Unmeasurable(f"the query cannot be asked: {problem}", query.text)
         if not f"{query.resource.lower()}/".startswith(self._scopes):
@@ -87,22 +86,22 @@ class AzureMonitorMetrics:
         if query.metric is Metric.LATENCY:
             return Missing("Azure Monitor has no histogram of latency", text)
         try:
-            answer = await self._calls.call(
-                lambda hook: self._ask(query, name, aggregation, condition, hook)
-            )
-            return _measured(query, answer, aggregation.lower(), text)
+            answer = await self._calls.call(lambda hook: self._ask(query, asked, hook))
+            return _measured(query, answer, asked, text)
         except Unavailable as problem:
             return Unmeasurable(problem.message, text)
 
     async def _ask(
-        self, query: MetricsQuery, name: str, aggregation: str, condition: str, hook: Hook
-    ) -> Any:
+        self, query: MetricsQuery, asked: AzureMetric, hook: Hook
+    ) -> tuple[Any, Sequence[str]]:
         if self._client is None:
             from azure.monitor.querymetrics.aio import MetricsClient  # noqa: PLC0415  heavy
 
             self._client = MetricsClient(
                 self._endpoint, self._credential(), **client_options(self._ca_file)
             )
+        split = f"{asked.dimension} eq '*'" if asked.dimension else ""
+        condition = " and ".join(each for each in (asked.condition, split) if each)
         bodies: list[Any] = []
 
         def keep(response: Any) -> None:
@@ -112,10 +111,10 @@ class AzureMonitorMetrics:
         (result,) = await self._client.query_resources(
             resource_ids=[query.resource],
             metric_namespace=query.namespace,
-            metric_names=[name],
+            metric_names=[asked.name],
             timespan=(query.since, query.until),
             granularity=GRAIN,
-            aggregations=[aggregation],
+            aggregations=[asked.aggregation],
             filter=condition or None,
             max_results=_SERIES_MAX if condition else None,
             raw_response_hook=keep,
@@ -126,7 +125,7 @@ class AzureMonitorMetrics:
 
 
 def _measured(
-    query: MetricsQuery, answer: tuple[Any, Sequence[str]], aggregation: str, text: str
+    query: MetricsQuery, answer: tuple[Any, Sequence[str]], asked: AzureMetric, text: str
 ) -> Measurement:
     """Return the sum over the minutes of a count, the mean of anything else. Raises Unavailable."""
     result, codes = answer
@@ -136,11 +135,10 @@ def _measured(
     series = [each for metric in result.metrics for each in metric.timeseries]
     if not series:
         return Missing("no series", text)
-    if len(series) > 1:
-        raise Unavailable(f"{len(series)} series where one was expected: filter the query")
-    values = {each.timestamp: getattr(each, aggregation) for each in series[0].data}
+    if len(series) >= _SERIES_MAX:
+        raise Unavailable(f"its answer is incomplete: {_SERIES_MAX} series or more")
     minutes = _minutes(query.since, query.until)
-    found = [_number(values.get(each)) for each in minutes]
+    found = _by_minute(series, asked, minutes)
     measured = [each for each in found if each is not None]
     if not measured:
         return Missing("no value in any minute of the window", text)
@@ -155,6 +153,36 @@ def _measured(
     total = sum(measured)
     value = total if query.metric in _COUNTED else total / len(measured)
     return Measured(value, query.until, text)
+
+
+def _by_minute(
+    series: Sequence[Any], asked: AzureMetric, minutes: Sequence[datetime]
+) -> Sequence[float | None]:
+    """Return the value of each minute, None for one that was not measured. Raises Unavailable."""
+    member = asked.aggregation.lower()
+    tables = [{each.timestamp: getattr(each, member) for each in one.data} for one in series]
+    values = [[_number(table.get(each)) for each in minutes] for table in tables]
+    chosen = [
+        row
+        for row, one in zip(values, series, strict=True)
+        if not asked.dimension or _is_of(one.metadata_values, asked)
+    ]
+    if len(chosen) > 1:
+        raise Unavailable(f"{len(chosen)} series where one was expected: filter the query")
+    if not asked.dimension:
+        return chosen[0]
+    # What happened in a minute is split by the dimension: where there is another value, ours is 0.
+    ours = chosen[0] if chosen else [None] * len(minutes)
+    anything = [any(row[index] is not None for row in values) for index in range(len(minutes))]
+    return [
+        0.0 if each is None and is_there else each
+        for each, is_there in zip(ours, anything, strict=True)
+    ]
+
+
+def _is_of(labels: Mapping[str, Any], asked: AzureMetric) -> bool:
+    named = {name.casefold(): str(value).casefold() for name, value in labels.items()}
+    return named.get(asked.dimension.casefold()) == asked.value.casefold()
 
 
 def _minutes(since: datetime, until: datetime) -> Sequence[datetime]:

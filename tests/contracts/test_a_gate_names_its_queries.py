@@ -21,7 +21,7 @@ RESOURCE: Final = (
 AZURE: Final = {
     "source": "azureMonitor", "resource": RESOURCE, "namespace": "Microsoft.App/containerApps",
     "requests": "Requests | Total | revisionName eq 'web--{{revision}}'",
-    "errors": "Requests | Total | revisionName eq 'web--{{revision}}' and statusCode eq '500'",
+    "errors": "Requests | Total | revisionName eq 'web--{{revision}}' | statusCodeCategory = 5xx",
 }  # fmt: skip
 LOGS: Final = {
     "source": "logAnalytics",
@@ -45,6 +45,11 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "a-resource-that-is-none": ({**AZURE, "resource": "/shop"}, "pattern"),
     "latency-of-azure": ({**AZURE, "latency": "R | Average |"}, "has no histogram"),
     "an-unknown-aggregation": ({**AZURE, "errors": "Requests | P99 |"}, "metric | Total, Average"),
+    "a-dimension-of-an-average": (
+        {**AZURE, "errors": "R | Average | | a = b"}, "metric | Total, Average",
+    ),
+    "a-dimension-without-a-value": ({**AZURE, "errors": "R | Total | | a"}, "metric | Total"),
+    "five-parts": ({**AZURE, "errors": "R | Total | | a = b | c"}, "metric | Total"),
     "kusto-with-an-id-outside": ({**LOGS, "errors": "{{component}} | count"}, "inside a string"),
     "an-unknown-unit": ({**GOOD, "latencyUnit": "us"}, "'s' or 'ms'"),
 }  # fmt: skip

@@ -105,6 +105,28 @@ def test_a_health_that_never_answers_is_inconclusive_at_the_deadline() -> None:
     run_virtual(main())
 
 
+METRICS = {
+    "source": "prometheus",
+    "requests": 'sum(increase(requests{m="{{component}}"}[{{window}}]))',
+    "errors": 'sum(increase(errors{m="{{component}}"}[{{window}}]))',
+}
+
+
+def test_health_is_asked_by_the_metrics_of_the_deployment() -> None:
+    async def main() -> list[Any]:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        await world.release("two", gate={"metrics": METRICS})
+        return [gate.metrics for gate in world.health.asked]
+
+    first, *others = run_virtual(main())
+
+    assert first is None
+    assert {each.source for each in others} == {"prometheus"}
+    assert {each.errors for each in others} == {METRICS["errors"]}
+
+
 async def paused(world: Driven) -> str:
     await world.tell()
     await world.release("one")

@@ -57,7 +57,7 @@ async def test_a_resource_is_asked_for_its_revision_minute_by_minute(
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     assert parts.path == f"/subscriptions/{RESOURCE.split('/')[2]}/metrics:getBatch"
     assert query["filter"] == "revisionName eq 'web--2'"
-    assert (query["interval"], query["aggregation"], query["top"]) == ("PT1M", "Total", "2")
+    assert (query["interval"], query["aggregation"], query["top"]) == ("PT1M", "Total", "50")
     assert query["metricnames"] == "Requests"
     assert RESOURCE in asked.body
 
@@ -117,6 +117,52 @@ async def test_a_minute_without_a_value_was_not_measured(
         assert measurement.value == expected
     else:
         assert isinstance(measurement, expected), measurement
+
+
+ERRORS = "Requests | Total | revisionName eq 'web--{{revision}}' | statusCodeCategory = 5xx"
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        ({"2xx": [50.0, 50.0], "5xx": [None, 3.0]}, 3.0),
+        ({"2xx": [50.0, 50.0]}, 0.0),
+        ({"2xx": [50.0, None], "5xx": [1.0, 2.0]}, 3.0),
+        ({"2xx": [50.0, None], "5xx": [1.0, None]}, Stale),
+        ({"2xx": [None, 50.0]}, Unmeasurable),
+        ({}, Missing),
+        ({f"{n}xx": [1.0, 1.0] for n in range(50)}, Unmeasurable),
+    ],
+    ids=["some-failed", "none-failed", "all-of-a-minute-failed", "the-last-minute-is-missing",
+         "the-first-minute-is-missing", "no-requests", "too-many-values"],
+)  # fmt: skip
+async def test_no_failures_are_zero_only_in_a_minute_in_which_requests_were_measured(
+    server: StandIn, opened: Callable[..., Any], split: dict[str, list[Any]], expected: Any
+) -> None:
+    monitor = await opened(azure_monitor_provider)
+    metric = server.replies["/subscriptions"].body["values"][0]["value"][0]
+    times = [each["timeStamp"] for each in metric["timeseries"][0]["data"]]
+    metric["timeseries"] = [
+        {
+            "metadatavalues": [{"name": {"value": "statuscodecategory"}, "value": name}],
+            "data": [
+                {"timeStamp": at} | ({} if value is None else {"total": value})
+                for at, value in zip(times, values, strict=True)
+            ],
+        }
+        for name, values in split.items()
+    ]
+    query = replace(monitor.query(), metric=Metric.ERRORS, text=ERRORS)
+
+    (measurement,) = await monitor.metrics.measure([query])
+
+    if isinstance(expected, float):
+        assert isinstance(measurement, Measured), measurement
+        assert measurement.value == expected
+    else:
+        assert isinstance(measurement, expected), measurement
+    asked = parse_qs(urlsplit(server.asked[0].path).query)["filter"]
+    assert asked == ["revisionName eq 'web--2' and statusCodeCategory eq '*'"]
 
 
 def table(columns: dict[str, str], *rows: list[Any]) -> Reply:
