@@ -53,6 +53,7 @@ from shared.contracts.values import (
 )
 from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import durable_name
+from shared.images.port import Images
 from shared.kernel.context import Context
 from shared.kernel.ids import (
     ModuleId,
@@ -438,7 +439,7 @@ class Driven:
         return counted, dict(record.weights)
 
 
-def driven(*, rules: DeploymentsRules | None = None, images: MemoryImages | None = None) -> Driven:
+def driven(*, rules: DeploymentsRules | None = None, images: Images | None = None) -> Driven:
     """Return a world without an environment, on the running loop's time.
 
     With *images* its surface runs those too.
