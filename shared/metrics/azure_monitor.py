@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 GRAIN: Final = timedelta(minutes=1)
 DELAY: Final = timedelta(minutes=3)
 """Most metrics are there after that: https://learn.microsoft.com/azure/azure-monitor/platform/data-platform-metrics"""
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 6
 _SERIES_MAX: Final = 50
 """Values of a dimension; the service returns so many at most, and says nothing of others."""
 _COUNTED: Final = frozenset({Metric.REQUESTS, Metric.ERRORS})
