@@ -24,13 +24,16 @@ def default_placement(
     offered: Collection[Target],
     *,
     scheduled: bool = False,
+    is_archive: bool = False,
 ) -> Target | None:
     """Return the surface for *component_type* among those an environment offers.
 
     `None`: nothing fits, so the plan refuses; a component may always name another. An environment
-    with only `LocalProcess` takes everything there.
+    with only `LocalProcess` takes everything there, and one that has it too takes archives there,
+    which run nowhere else; so a release that is promoted is placed as it was.
     """
-    if set(offered) == {Target.LOCAL_PROCESS}:
+    is_only = set(offered) == {Target.LOCAL_PROCESS}
+    if is_only or (is_archive and Target.LOCAL_PROCESS in offered):
         return Target.LOCAL_PROCESS
     preferred = SCHEDULED_PLACEMENT if scheduled else PLACEMENT[component_type]
     return next((kind for kind in preferred if kind in offered), None)

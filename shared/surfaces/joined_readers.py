@@ -59,9 +59,19 @@ class JoinedReaders:
     async def _first(
         self, read: Callable[[ComponentReader], Coroutine[Any, Any, Reading[T]]]
     ) -> Reading[T]:
-        readings = await self._all(read)
-        ranked = sorted(readings, key=_rank)
-        return ranked[0] if ranked else Absent()
+        """Return what one of them has, as soon as that is known: another may be away."""
+        asked = [asyncio.ensure_future(read(reader)) for reader in self._readers]
+        readings: list[Reading[T]] = []
+        try:
+            for answered in asyncio.as_completed(asked):
+                readings.append(await answered)
+                if isinstance(readings[-1], Present):
+                    return readings[-1]
+        finally:
+            for each in asked:
+                each.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        return min(readings, key=_rank, default=Absent())
 
     async def _all(
         self, read: Callable[[ComponentReader], Coroutine[Any, Any, Reading[T]]]
@@ -70,13 +80,8 @@ class JoinedReaders:
 
 
 def _rank(reading: Reading[T]) -> int:
-    match reading:
-        case Present():
-            return 0
-        case Unknown():
-            return 1
-        case Absent():
-            return 2
+    """Return the place of *reading* where none is Present: what is Unknown may be there."""
+    return 0 if isinstance(reading, Unknown) else 1
 
 
 def joined(readers: Sequence[ComponentReader]) -> ComponentReader:

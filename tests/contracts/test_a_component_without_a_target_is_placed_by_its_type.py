@@ -36,6 +36,17 @@ def test_an_environment_with_only_local_processes_takes_everything(
     assert default_placement(component_type, [local], scheduled=True) is local
 
 
+@pytest.mark.parametrize("component_type", list(ComponentType))
+def test_an_archive_is_placed_on_this_machine_wherever_that_is_offered(
+    component_type: ComponentType,
+) -> None:
+    both = [ComputeTargetKind.AKS, ComputeTargetKind.LOCAL_PROCESS]
+
+    assert default_placement(component_type, both, is_archive=True) is both[1]
+    assert default_placement(ComponentType.MICROSERVICE, both) is both[0]
+    assert default_placement(ComponentType.MICROSERVICE, both[:1], is_archive=True) is both[0]
+
+
 def test_a_scheduled_job_goes_to_functions_whatever_its_type() -> None:
     placed = default_placement(ComponentType.MICROSERVICE, ALL_OF_AZURE, scheduled=True)
 

@@ -15,6 +15,7 @@ ENVIRONMENT = {
     "computeTargets": [{"kind": "LocalProcess"}],
     "dataResources": [{"kind": "LocalFolder", "name": "files"}],
 }
+MIXED = [{"kind": "LocalProcess"}, {"kind": "AKS"}]
 ENDED = frozenset({"Completed", "RolledBack", "Failed", "Cancelled"})
 
 
@@ -74,13 +75,26 @@ async def deploy(world: World, environment: str, version: str, **changes: Any) -
     return identity
 
 
-async def brought_out(world: World, environment: str, version: str) -> Any:
+async def brought_out(world: World, environment: str, version: str, **changes: Any) -> Any:
     """Deploy *version* unless that was asked for already; return the deployment once it ended."""
     status, answer = await world.call("GET", f"/runtime/deployments?environmentId={environment}")
     assert status == 200, answer
     asked = [each for each in answer["value"] if each["releaseRef"] == f"v{version}"]
-    identity = asked[0]["deploymentId"] if asked else await deploy(world, environment, version)
+    if asked:
+        return await ended(world, asked[0]["deploymentId"])
+    identity = await deploy(world, environment, version, **changes)
     return await ended(world, identity)
+
+
+async def mixed(world: World, version: str) -> list[Any]:
+    """Return one release: a shop on this machine, and a web in the cluster that needs it."""
+    digest, theirs = await uploaded(world, version), await uploaded(world, f"shop {version}")
+    return [
+        a_component(
+            digest, version, pathPrefix="/", dependsOn=["module-shop"], computeTarget="AKS"
+        ),
+        a_component(theirs, version, "module-shop", computeTarget="LocalProcess"),
+    ]
 
 
 async def ended(world: World, deployment: str, *, within_s: float = 7200) -> Any:

@@ -73,7 +73,8 @@ async def end_state(world: World) -> list[str]:
             found.append(json.dumps([normal(place), normal(body)], sort_keys=True))
     resources = world.infrastructure.resources.values()
     found += [json.dumps(["resource", resource.name]) for resource in resources]
-    for environment, site in world.surface.sites.items():
+    sites = [*world.surface.sites.items(), *world.cluster.sites.items()]
+    for environment, site in sites:
         found.append(json.dumps(["site", environment, site.spec is not None]))
         for component, live in site.components.items():
             revisions = {number: len(each.instances) for number, each in live.revisions.items()}

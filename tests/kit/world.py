@@ -42,6 +42,7 @@ from shared.kernel.errors import NotFound
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import Document
 from shared.probing.result import ProbeResult
+from shared.surfaces.joined_readers import joined
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
@@ -124,7 +125,10 @@ class AskedHealth:
 
 
 class World:
-    """Everything that outlives a host. `surface` is what runs, `infrastructure` what was built."""
+    """Everything that outlives a host.
+
+    `surface` is what runs on this machine, `cluster` in a cluster, `infrastructure` what was built.
+    """
 
     def __init__(
         self,
@@ -141,6 +145,8 @@ class World:
         self.database = MortalDatabase(MEMORY)
         self.storage = LocalStorage(Path("/nowhere"), self.clock, in_memory=True)
         self.surface = MemoryCluster(self.clock, self.entropy, requests_per_s=requests_per_s)
+        self.cluster = MemoryCluster(self.clock, self.entropy, requests_per_s=requests_per_s)
+        self.cluster.behaviours = self.surface.behaviours
         self.infrastructure = MemoryCloud()
         self.prober = PassingProber()
         self.fate = Fate()
@@ -197,7 +203,11 @@ class World:
         always.set()
         surface: Any = MortalSurface(MemorySurface(self.surface), self.fate, always)
         deployed: Any = replace(surface, lists=self.lists_for_deployments)
-        engine = memory_engine(self.infrastructure, {ComputeTargetKind.LOCAL_PROCESS: surface})
+        cluster: Any = MortalSurface(MemorySurface(self.cluster), self.fate, always)
+        kinds = (ComputeTargetKind.LOCAL_PROCESS, ComputeTargetKind.AKS)
+        sites = dict(zip(kinds, (surface, cluster), strict=True))
+        engine = memory_engine(self.infrastructure, sites)
+        everywhere = joined([surface, cluster])
         self.services = {
             name: self._service(name)
             for name in ("environments", "deployments", "catalog", "health")
@@ -207,17 +217,17 @@ class World:
             deployments_blueprint(
                 DeploymentsApp(
                     self.services["deployments"],
-                    {ComputeTargetKind.LOCAL_PROCESS: deployed},
+                    {**sites, ComputeTargetKind.LOCAL_PROCESS: deployed},
                     self.storage.blobs(ARTIFACTS),
                     NO_IMAGES,
                     AskedHealth(self),
                 )
             ),
-            catalog_blueprint(CatalogApp(self.services["catalog"], surface)),
+            catalog_blueprint(CatalogApp(self.services["catalog"], everywhere)),
             health_blueprint(
                 HealthApp(
                     self.services["health"],
-                    surface,
+                    everywhere,
                     self.prober,
                     self.storage.table(HEALTH_SAMPLES),
                     HealthRules(observe_every=timedelta(seconds=5)),

@@ -1,5 +1,6 @@
 """A component may be on any surface of an installation; what cannot be read is never absent."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,7 +9,8 @@ import pytest
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.joined_readers import joined
-from shared.surfaces.observed_state import Inventory
+from shared.surfaces.observed_state import Inventory, LiveComponent
+from shared.surfaces.spec import SurfaceComponent
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.seeded_entropy import SeededEntropy
@@ -81,3 +83,19 @@ def test_every_read_of_a_component_goes_to_the_surface_that_has_it(read_of: str)
         return reading
 
     assert isinstance(run_virtual(main()), Present)
+
+
+def test_what_one_of_them_has_does_not_wait_for_one_that_never_answers() -> None:
+    class Silent(MemorySurface):
+        async def observe(self, component: SurfaceComponent) -> Reading[LiveComponent]:
+            await asyncio.Event().wait()
+            raise AssertionError("nobody sets it")
+
+    async def main() -> None:
+        first, second = await two()
+        reader = joined([Silent(first), MemorySurface(second)])
+
+        assert isinstance(await reader.observe(OTHER), Present)
+        assert asyncio.all_tasks() == {asyncio.current_task()}  # nothing is left that waits
+
+    run_virtual(main())

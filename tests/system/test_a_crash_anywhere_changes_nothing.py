@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.kit.memory_cluster import Behaviour
-from tests.kit.releases import ENVIRONMENT, brought_out, provisioned, uploaded
+from tests.kit.releases import ENVIRONMENT, MIXED, brought_out, mixed, provisioned, uploaded
 from tests.kit.sweep import Scenario, differences, reference, undisturbed, wrong_ends
 from tests.kit.world import World
 
@@ -60,11 +60,23 @@ async def turn_back(world: World) -> None:
     assert second["status"] == "RolledBack", second["reason"]
 
 
+async def release_on_two_surfaces(world: World) -> None:
+    """Bring out a release with a component on each surface, then one that is slow on one."""
+    environment = await provisioned(world, computeTargets=MIXED)
+    first = await brought_out(world, environment, "1", components=await mixed(world, "1"))
+    assert first["status"] == "Completed", first["reason"]
+    components = await mixed(world, "2")
+    world.surface.behaviours[components[0]["artifactDigest"]] = Behaviour(latency_ms=400.0)
+    second = await brought_out(world, environment, "2", components=components)
+    assert second["status"] == "RolledBack", second["reason"]
+
+
 SCENARIOS: dict[str, Scenario] = {
     "provision": provision,
     "decommission": provision_and_decommission,
     "roll-out": roll_out,
     "turn-back": turn_back,
+    "two-surfaces": release_on_two_surfaces,
 }
 POINTS_IN_EVERY_RUN = 12
 POINTS_IN_A_LONG_RUN = 100

@@ -1,11 +1,15 @@
 """An environment that is being decommissioned: rollouts are canceled, workloads are removed."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from function_apps.deployments.activities.observe_surface import observe_or_raise, poll_until
+from function_apps.deployments.activities.observe_surface import (
+    observe_or_raise,
+    poll_until,
+    surfaces_of,
+)
 from function_apps.deployments.errors import DeploymentMissing, DrainIncomplete, NotCancellable
 from function_apps.deployments.model.deployment_target import DeploymentTarget, DrainClaim, emptied
 from function_apps.deployments.ports import DeploymentsApp
@@ -101,7 +105,7 @@ async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> b
     Whether the drain still has the environment is asked before each: a list may take its time.
     """
     fence = ctx.fence_of(token)
-    for surface in app.surfaces.values():
+    for surface in await _surfaces(ctx, app):
         workloads = await _workloads(surface, ctx)
         for live in workloads[:PAGE_SIZE]:
             await _owned(ctx, app)
@@ -114,6 +118,12 @@ async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> b
         if len(workloads) > PAGE_SIZE:
             return False
     return True
+
+
+async def _surfaces(ctx: ActivityContext, app: DeploymentsApp) -> Sequence[Surface]:
+    """Return those that the environment offers: a site that it lost took its workloads along."""
+    target = await app.service.work.load(TARGETS, ctx.aggregate_id, ctx.tenant)
+    return surfaces_of(target, app)
 
 
 async def _workloads(surface: Surface, ctx: ActivityContext) -> list[LiveComponent]:
@@ -143,7 +153,7 @@ async def publish_drained(ctx: ActivityContext, app: DeploymentsApp) -> None:
         DrainIncomplete: workloads are left.
     """
     remaining: list[str] = []
-    for surface in app.surfaces.values():
+    for surface in await _surfaces(ctx, app):
         remaining += [live.component.module for live in await _workloads(surface, ctx)]
     if remaining:
         raise DrainIncomplete(ctx.aggregate_id, remaining)

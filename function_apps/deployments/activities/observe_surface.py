@@ -1,9 +1,10 @@
 """Observations of a surface, and the writes of activities to it; no activity of its own."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.releases import ReleasedComponent
 from shared.durable.activity import ActivityContext
@@ -20,6 +21,16 @@ T = TypeVar("T")
 
 def surface_of(component: ReleasedComponent, app: DeploymentsApp) -> Surface:
     return app.surfaces[component.compute_target]
+
+
+def surfaces_of(target: DeploymentTarget, app: DeploymentsApp) -> Sequence[Surface]:
+    """Return the surfaces that the environment of *target* offers, all while that is not known.
+
+    Another one that is away stops nothing there.
+    """
+    environment = target.environment
+    offered = environment.targets if environment else ()
+    return [surface for kind, surface in app.surfaces.items() if not offered or kind in offered]
 
 
 def surface_component(component: ReleasedComponent, deployment: Deployment) -> SurfaceComponent:
@@ -51,13 +62,17 @@ async def observe_or_raise(surface: Surface, workload: SurfaceComponent) -> Live
 
 
 async def live_components(
-    deployment: Deployment, app: DeploymentsApp
+    deployment: Deployment, surfaces: Sequence[Surface]
 ) -> Mapping[ModuleId, LiveComponent]:
-    """Return what is live of the modules of *deployment*. Raises Unavailable: it is not known."""
+    """Return what is live of the modules of *deployment* on *surfaces*.
+
+    Raises:
+        Unavailable: it is not known.
+    """
     components: dict[ModuleId, LiveComponent] = {}
     for module in deployment.modules:
         workload = SurfaceComponent(deployment.environment_id, deployment.tenant_id, module)
-        for surface in app.surfaces.values():
+        for surface in surfaces:
             live = await observe_or_raise(surface, workload)
             if live is not None:
                 components[module] = live

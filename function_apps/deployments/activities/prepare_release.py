@@ -13,7 +13,7 @@ from function_apps.deployments.activities.inputs import (
     WaitState,
     WaitStatus,
 )
-from function_apps.deployments.activities.observe_surface import live_components
+from function_apps.deployments.activities.observe_surface import live_components, surfaces_of
 from function_apps.deployments.errors import UnknownRelease
 from function_apps.deployments.model import (
     analysis,
@@ -98,7 +98,7 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
         NotInForce, NotPromotable: the ground on which it was asked for is gone.
     """
     deployment = await load_owned_deployment(ctx, app)
-    context = await plan_context(deployment.components, ctx, app)
+    context = await plan_context(deployment.components, deployment.environment_id, ctx, app)
     source = await _source(deployment, ctx, app)
     wait_name = f"environment-{ctx.ordinal}"
     now = ctx.now()
@@ -173,8 +173,10 @@ async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> Rollout
     Raises:
         UnknownRelease: what runs is newer than the records.
     """
-    replaced, earlier = await _predecessors(ctx, app)
-    live = await live_components(await load_owned_deployment(ctx, app), app)
+    found = await repository.load_set(ctx.aggregate_id, ctx, app)
+    replaced, earlier = await _predecessors(found, ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
+    live = await live_components(deployment, surfaces_of(found.target, app))
 
     def decide(known: DeploymentSet, operation: Operation) -> Step[RolloutPlan]:
         if known.deployment.status is not DeploymentStatus.PROVISIONING:
@@ -190,10 +192,9 @@ async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> Rollout
 
 
 async def _predecessors(
-    ctx: ActivityContext, app: DeploymentsApp
+    known: DeploymentSet, ctx: ActivityContext, app: DeploymentsApp
 ) -> tuple[Predecessors, Predecessors]:
     """Return the units in force of the deployment's modules, and what an undo of it restores."""
-    known = await repository.load_set(ctx.aggregate_id, ctx, app)
     restored = known.deployment.restores
     states = [known.target.module(module) for module in known.deployment.modules]
     holders = {state.by for state in states if state.by is not None} | {*restored.values()}

@@ -88,7 +88,9 @@ async def begin_rollback(
     """
     deployment = await app.service.work.load(DEPLOYMENTS, ctx.aggregate_id, ctx.tenant)
     why = await explained(reason, deployment, app)
-    live = await live_components(deployment, app)
+    components = (*deployment.released_components, *deployment.previous)
+    kinds = {each.compute_target for each in components} or {*app.surfaces}
+    live = await live_components(deployment, [app.surfaces[kind] for kind in kinds])
 
     def decide(known: DeploymentSet, operation: Operation) -> Step[RollbackPlan]:
         deployment = known.deployment

@@ -89,6 +89,8 @@ class ModuleState:
     depends_on: tuple[ModuleId, ...] = ()
     alerted_at: Instant | None = None
     """Since when it is known that nothing of it can be gone back to."""
+    compute_target: ComputeTargetKind | None = None
+    """The surface of the release in force; None of one that was recorded before this was."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ def with_in_force(
             key=key,
             path_prefix=component.path_prefix or "",
             depends_on=component.depends_on,
+            compute_target=component.compute_target,
         )
     return replace(target, modules=modules)
 

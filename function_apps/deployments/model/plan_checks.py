@@ -1,6 +1,7 @@
 """The plan of a command: what it comes to in its environment, and why it cannot be done."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +27,7 @@ from shared.contracts.values import (
     TenantId,
 )
 from shared.images.reference import BadReference, parse_reference
-from shared.kernel.errors import Violation
+from shared.kernel.errors import Unavailable, Violation
 from shared.surfaces.capabilities import Capabilities, SurfacePlan, check
 from shared.surfaces.spec import RevisionSpec
 
@@ -42,6 +43,8 @@ class PlanContext:
     uploaded: frozenset[str]
     """Digests of the caller's tenant."""
     rollout: RolloutDefaults
+    away: AbstractSet[ComputeTargetKind] = frozenset()
+    """Surfaces that do not say now what they can do."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,9 @@ def plan(
     """Return the plan of *command*, which comes after the entries *ahead*.
 
     What depends on the environment is judged once the environment is known.
+
+    Raises:
+        Unavailable: a surface that it needs does not say what it can do.
     """
     order, cycle = order_of(command.components)
     components = [release_unit.to_released_component(c, tenant, target) for c in command.components]
@@ -231,6 +237,7 @@ def _surfaces(
     by_surface: dict[ComputeTargetKind, dict[int, RevisionSpec]] = {}
     for index, (component, released) in enumerate(zip(command.components, components, strict=True)):
         at = f"/components/{index}/computeTarget"
+        held = target.module(component.module_id)
         if released is None or released.compute_target not in environment.targets:
             yield Violation(
                 "NoComputeTarget",
@@ -239,6 +246,17 @@ def _surfaces(
                 f"one of {', '.join(environment.targets)}",
                 released.compute_target if released else "nothing that fits its type",
             )
+        elif held.revision and held.compute_target not in {None, released.compute_target}:
+            yield Violation(
+                "ComputeTargetFixed",
+                at,
+                f"{component.module_id} is on {held.compute_target}, and no traffic can be moved "
+                "from one surface to another: remove it there first, or use another module",
+                str(held.compute_target),
+                released.compute_target,
+            )
+        elif released.compute_target in context.away:
+            raise Unavailable(f"{released.compute_target} is away: what it can do is not known")
         elif released.compute_target not in context.capabilities:
             yield Violation(
                 "SurfaceNotSupported",

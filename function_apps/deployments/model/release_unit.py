@@ -52,7 +52,10 @@ def to_released_component(
     environment = target.environment
     offered = environment.targets if environment else ()
     kind = component.compute_target or default_placement(
-        component.component_type, offered, scheduled=component.scheduled
+        component.component_type,
+        offered,
+        scheduled=component.scheduled,
+        is_archive=component.image is None,
     )
     if kind is None:
         return None

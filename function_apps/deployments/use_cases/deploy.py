@@ -1,7 +1,7 @@
 """Deploy: put a release into the queues of its modules."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from function_apps.deployments import events
@@ -20,12 +20,13 @@ from shared.contracts.components import Component
 from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentPlan
 from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import ReleasedComponent
-from shared.contracts.values import Reason
+from shared.contracts.values import ComputeTargetKind, EnvironmentId, Reason
 from shared.durable.operations import OPERATIONS, OperationInput, OperationKind, begin_operation
 from shared.kernel.context import Context, NewIds
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Refused, Unavailable
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.surfaces.capabilities import Capabilities
 
 AskEvidence = Callable[[], Awaitable[SoakEvidence | None]]
 """Returns the evidence for a promotion. Raises NotPromotable, EvidenceRequired."""
@@ -71,7 +72,7 @@ async def deploy(
         if context is None:
             # Once: while a slow answer is asked for again, other writers would come first again.
             evidence = await ask_evidence() if ask_evidence else None
-            context = await plan_context(pinned.components, ctx, app)
+            context = await plan_context(pinned.components, environment_id, ctx, app)
         plan = plan_checks.plan(pinned, ctx.tenant, target, target.queue, context)
         if plan.refusals:
             raise CannotBePlanned(plan.refusals)
@@ -90,7 +91,7 @@ async def _with_digests(
     Raises:
         CannotBePlanned, Unavailable: as `deploy`.
     """
-    context = await plan_context(command.components, ctx, app)
+    context = await plan_context(command.components, command.environment_id, ctx, app)
     plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
     return await pin_images(command, target, app)
 
@@ -113,7 +114,7 @@ async def plan_deployment(
     view = await app.service.work.read_for_plan(TARGETS, environment_id, ctx)
     target = view.get(TARGETS, environment_id)
     refusals: list[Reason] = []
-    context = await plan_context(command.components, ctx, app)
+    context = await plan_context(command.components, command.environment_id, ctx, app)
     plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
     if not plan.refusals and any(component.image for component in command.components):
         try:
@@ -159,12 +160,26 @@ def _listed(refusals: list[Reason]) -> Iterator[None]:
 
 
 async def plan_context(
-    components: Sequence[Component], ctx: Context, app: DeploymentsApp
+    components: Sequence[Component],
+    environment_id: EnvironmentId,
+    ctx: Context,
+    app: DeploymentsApp,
 ) -> PlanContext:
-    """Return what the plan of *components* is checked against besides the target."""
+    """Return what the plan of *components* is checked against besides the target.
+
+    A surface that is away stops only what needs it.
+    """
     received = await uploaded(components, ctx, app)
-    capabilities = {kind: surface.capabilities() for kind, surface in app.surfaces.items()}
-    return PlanContext(capabilities, received, app.rules.rollout)
+    capabilities: dict[ComputeTargetKind, Capabilities] = {}
+    for kind, surface in app.surfaces.items():
+        try:
+            capabilities[kind] = surface.capabilities()
+        except Unavailable:
+            await surface.inventory(environment_id)  # a cluster tells with the first read of it
+            with suppress(Unavailable):
+                capabilities[kind] = surface.capabilities()
+    away = app.surfaces.keys() - capabilities.keys()
+    return PlanContext(capabilities, received, app.rules.rollout, away)
 
 
 def _release(

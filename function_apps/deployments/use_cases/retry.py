@@ -56,7 +56,7 @@ async def _begin_anew(
     target = known.target
     again = begin_anew(known.deployment, target, ids.operation_id, app.rules.soak, ids.now)
     command = deploy_command(again)
-    context = await plan_context(command.components, ctx, app)
+    context = await plan_context(command.components, command.environment_id, ctx, app)
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
     content = module_queue.keys_of(command).content
     return enter_queue(again, plan.components, content, ids, target, ctx, kind=repository.RETRY)

@@ -66,7 +66,7 @@ async def _undo(
     if queued is not None:
         return Decision(_answer_of_entry(queued, undone, target), is_repeat=True)
     rollback, command = undo.rollback_of(undone, wanted, target, ids, ctx)
-    context = await plan_context(command.components, ctx, app)
+    context = await plan_context(command.components, command.environment_id, ctx, app)
     undo.require_archives(command, context.uploaded, wanted)
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
     content = module_queue.keys_of(command).content
