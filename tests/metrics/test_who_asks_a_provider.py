@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from shared.composition.azure import AzureParts
 from shared.composition.metrics import open_metrics
 from shared.composition.parts import PartNotSupported
@@ -15,11 +16,16 @@ from shared.composition.settings import PROFILE, InvalidSetting, read_settings
 from shared.contracts.metrics import MetricSource
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
+from shared.metrics.azure_monitor import AzureMonitorMetrics
 from shared.metrics.credentials import identity, token_in
+from shared.metrics.log_analytics import LogAnalyticsMetrics
 from shared.metrics.port import Measured, Unmeasurable
+from shared.metrics.prometheus import PrometheusMetrics
 from shared.metrics.provider_client import ProviderClient
 from shared.metrics.surface_metrics import SurfaceMetrics
 from tests.kit.provider_stand_in import StandIn, stand_in
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.service import Sent, memory_storage
 from tests.metrics.providers import Fault, prometheus_provider
 
 pytestmark = pytest.mark.real
@@ -131,6 +137,7 @@ CONTRADICTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "RUNTIME_PROMETHEUS_BASIC": "a:b", "RUNTIME_PROMETHEUS_AUDIENCE": "https://x.test",
     },
     "RUNTIME_PROMETHEUS_URL is missing": {"RUNTIME_PROMETHEUS_BASIC": "a:b"},
+    "RUNTIME_MONITOR_SCOPES is missing": {"RUNTIME_MONITOR_URL": "https://monitor.test"},
     "RUNTIME_PROMETHEUS_URL: expected https": {
         "RUNTIME_PROMETHEUS_URL": "http://prometheus.test", "RUNTIME_PROMETHEUS_BASIC": "a:b",
     },
@@ -160,3 +167,42 @@ def test_the_surface_is_a_source_without_settings() -> None:
     metrics = open_metrics(MetricSource.SURFACE, settings, SystemClock(), nobody, dict)
 
     assert isinstance(metrics, SurfaceMetrics)
+
+
+@pytest.mark.parametrize(
+    ("source", "setting"),
+    [
+        (MetricSource.PROMETHEUS, "RUNTIME_PROMETHEUS_URL"),
+        (MetricSource.AZURE_MONITOR, "RUNTIME_MONITOR_URL"),
+        (MetricSource.LOG_ANALYTICS, "RUNTIME_LOGS_WORKSPACE"),
+        (MetricSource.KUBERNETES, "RUNTIME_AKS_CLUSTER_ID"),
+    ],
+)
+def test_the_embedded_host_gives_its_apps_the_same_sources(
+    source: MetricSource, setting: str, tmp_path: Path
+) -> None:
+    clock = SystemClock()
+    host = EmbeddedHost(clock, SeededEntropy(1), Sent(), memory_storage(clock), tmp_path)
+    parts = EmbeddedParts(host, read_settings({PROFILE: "local"}))
+
+    assert isinstance(parts.metrics(MetricSource.SURFACE), SurfaceMetrics)
+    with pytest.raises(PartNotSupported, match=setting):
+        parts.metrics(source)
+
+
+def test_each_source_that_is_set_up_is_opened_when_it_is_asked_for() -> None:
+    given = {
+        PROFILE: "local",
+        "RUNTIME_PROMETHEUS_URL": "http://127.0.0.1:9090",
+        "RUNTIME_MONITOR_URL": "https://westeurope.metrics.monitor.azure.com",
+        "RUNTIME_MONITOR_SCOPES": "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590",
+        "RUNTIME_LOGS_WORKSPACE": "0b1f6471-1bf0-4dda-aec3-cb9272f09590",
+    }
+    parts = AzureParts(read_settings(given))
+
+    opened = {
+        MetricSource.PROMETHEUS: PrometheusMetrics,
+        MetricSource.AZURE_MONITOR: AzureMonitorMetrics,
+        MetricSource.LOG_ANALYTICS: LogAnalyticsMetrics,
+    }
+    assert {source: type(parts.metrics(source)) for source in opened} == opened
