@@ -1,15 +1,22 @@
 """A real API server takes the platform for who it is, and holds it to the rights that ship."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from shared.kernel.clock import SystemClock
+from shared.kernel.ids import ModuleId, ProjectId, TenantId, environment_id, environment_key
+from shared.kernel.observation import Present
 from shared.surfaces.aks.cluster_access import ClusterAccess, KubeconfigSource
 from shared.surfaces.aks.permissions import LABEL, PERMISSIONS, POD_SECURITY
+from shared.surfaces.aks.surface import AksSurface
+from shared.surfaces.spec import SiteSpec, SurfaceComponent
 from tests.kit.cluster_rights import PLATFORM, confined_kubeconfig, kubeconfig_with
+from tests.kit.kubernetes_rights import Right, record_rights
+from tests.surfaces.harness import TEMPLATE, fence
 
 if TYPE_CHECKING:
     from lightkube import AsyncClient
@@ -174,3 +181,33 @@ async def test_a_namespace_of_its_own_is_made_used_and_deleted(
     await client.apply(config_map(name))
     await client.delete(ConfigMap, "shop", namespace=name)
     await client.delete(Namespace, name)
+
+
+async def test_a_workload_lives_and_goes_by_these_rights(
+    confined: Path, connect: Open, namespace: str
+) -> None:
+    client, used = await connect(confined), set[Right]()
+    record_rights(client, used)
+
+    async def same() -> "AsyncClient":
+        return client
+
+    key = environment_key(TenantId("acme"), ProjectId("shop"), namespace)
+    environment = environment_id(key)
+    component = SurfaceComponent(environment, TenantId("acme"), ModuleId("module-shop"))
+    # Nobody serves the image: what the platform does is the same whether its pods start or not.
+    spec = replace(TEMPLATE, component=component, image="registry.test/shop/web", path_prefix=None)
+    surface = AksSurface(same, SystemClock())
+
+    await surface.ensure_site(SiteSpec(environment, TenantId("acme"), "test", "test", {}), fence(1))
+    await surface.apply(spec, fence(2))
+    await surface.apply(replace(spec, revision=2), fence(3))
+    await surface.scale(component, 1, 2, fence(4))
+    assert isinstance(await surface.observe(component), Present)
+    assert isinstance(await surface.inventory(environment), Present)
+    await surface.remove(component, 1, fence(5))
+    await surface.delete_site(environment, fence(6))
+
+    assert used <= {right for each in PERMISSIONS for right in each.rights}
+    written = {resource for _, resource, verb in used if verb in {"create", "patch", "delete"}}
+    assert {"namespaces", "configmaps", "deployments", "services"} <= written
