@@ -26,7 +26,7 @@ def build(settings: Settings, parts: Parts) -> HealthApp:
     return HealthApp(
         service,
         joined([*parts.surfaces().values()]),
-        HttpProber(parts.clock, owned=LOCAL_INSTANCES),
+        HttpProber(parts.clock, owned=(*LOCAL_INSTANCES, *settings.instance_networks)),
         parts.table(HEALTH_SAMPLES),
         LOCAL_RULES if settings.is_local else HealthRules(),
         reference=settings.reference_probe,

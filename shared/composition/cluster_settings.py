@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, Field
 
+from shared.composition.image_settings import Networks
 from shared.contracts.patterns import AKS_CLUSTER_ID
 from shared.kernel.errors import Violation
 
@@ -25,6 +26,9 @@ class ClusterSettings(BaseModel):
     """Instead: a kubeconfig file, for a cluster of this machine or of another cloud."""
     kubeconfig_context: str | None = Field(None, alias=_CONTEXT, min_length=1)
     """Of that file, another context than the current one."""
+    instance_networks: Networks = Field((), alias="RUNTIME_INSTANCE_NETWORKS")
+    """health: the networks of the cluster's pods, such as `10.244.0.0/16`, where it can reach them;
+    of other private addresses the cluster's own probe counts."""
 
     @property
     def has_cluster(self) -> bool:

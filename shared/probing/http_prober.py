@@ -22,7 +22,7 @@ from shared.probing.guard import (
     resolve_destination,
 )
 from shared.probing.health_body import ReportedHealth, reported_health
-from shared.probing.result import ProbeResult
+from shared.probing.result import DENIED, ProbeResult
 
 _PASSES: Final = range(200, 400)
 _CODES: Final[Mapping[type[Exception], str]] = {
@@ -53,7 +53,7 @@ class HttpProber:
                 )
                 code, passed, reported = await _get(destination)
         except Forbidden:
-            return ProbeResult(passed=False, code="Denied", latency_ms=0.0)
+            return ProbeResult(passed=False, code=DENIED, latency_ms=0.0)
         except (OSError, ValueError) as problem:
             code, passed, reported = _CODES.get(type(problem), "Broken"), False, None
         latency_ms = (self._clock.monotonic_s() - began_s) * 1000

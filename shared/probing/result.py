@@ -1,8 +1,12 @@
 """The result of one probe."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from shared.probing.health_body import ReportedHealth
+
+DENIED: Final = "Denied"
+"""Nothing was sent: the address is one that this prober may not ask."""
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,9 @@ def test_the_same_question_twice_is_one_gate_and_another_under_its_id_is_parked(
         pytest.param(
             lambda made: setattr(made.world, "unreadable", "away"), "Inconclusive", id="unreadable"
         ),
+        pytest.param(
+            lambda made: setattr(made.prober, "may_ask", False), "Pass", id="its-surface-says"
+        ),
         pytest.param(lambda made: made.world.sites.clear(), "Inconclusive", id="not-there"),
     ],
 )

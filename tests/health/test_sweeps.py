@@ -12,6 +12,7 @@ from shared.kernel.context import Scope
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import TenantId
 from tests.health.watching import Health, health
+from tests.kit.memory_cluster import Behaviour
 from tests.kit.told import ENVIRONMENT, WEB, ended, released, run, service_of, vanish
 from tests.kit.virtual_time import EPOCH, run_virtual
 
@@ -142,6 +143,41 @@ def test_a_component_without_an_http_question_is_as_its_surface_says(
         return (await made.health()).status, len(made.prober.asked)
 
     assert run_virtual(main()) == ("Healthy", 0)
+
+
+def artifacts(made: Health) -> list[str]:
+    """Return what runs."""
+    sites = made.world.sites.values()
+    components = [each for site in sites for each in site.components.values()]
+    return [each.spec.artifact for component in components for each in component.revisions.values()]
+
+
+@pytest.mark.parametrize(
+    ("runs", "status"),
+    [(Behaviour(), "Healthy"), (Behaviour(becomes_ready=False), "Unhealthy")],
+    ids=["ready", "not-ready"],
+)
+def test_an_instance_that_may_not_be_asked_from_here_is_as_its_surface_says(
+    runs: Behaviour, status: str
+) -> None:
+    async def main() -> tuple[str, int, set[tuple[object, str]]]:
+        made = await watched(WEB)
+        made.prober.may_ask, before = False, len(made.prober.asked)
+        for artifact in artifacts(made):
+            made.world.behaviours[artifact] = runs
+        for _ in range(3):
+            await made.sweep()
+        found = await made.health()
+        checks = {(check.probe, check.description) for check in found.checks}
+        return found.status, len(made.prober.asked) - before, checks
+
+    found, asked, checks = run_virtual(main())
+
+    assert found == status
+    assert asked == 6  # both instances, once in each sweep: what is denied is not asked again
+    ((probe, why),) = checks
+    assert probe is None
+    assert "is in no network that health may ask: the probe of its surface counts" in why
 
 
 def test_a_surface_that_cannot_be_read_makes_it_unknown_and_never_healthy() -> None:

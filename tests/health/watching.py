@@ -17,7 +17,7 @@ from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
 from shared.persistence.store import Document, Partition
 from shared.probing.health_body import ReportedHealth
-from shared.probing.result import ProbeResult
+from shared.probing.result import DENIED, ProbeResult
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.service import TENANT, Bench, bench
@@ -32,6 +32,8 @@ class Prober:
 
     world: MemoryCluster
     failing: set[str] = field(default_factory=set)
+    may_ask: bool = True
+    """Whether instances are in a network that it may ask."""
     reported: ReportedHealth | None = None
     takes_s: float = 0.0
     asked: list[tuple[str, float]] = field(default_factory=list)
@@ -44,6 +46,8 @@ class Prober:
         self.most_at_once = max(self.most_at_once, self.now_asking)
         await self.world.clock.sleep(self.takes_s)
         self.now_asking -= 1
+        if not self.may_ask:
+            return ProbeResult(passed=False, code=DENIED, latency_ms=0.0)
         fails = any(part in url for part in self.failing)
         return ProbeResult(not fails, "503" if fails else "200", 3.0, self.reported)
 

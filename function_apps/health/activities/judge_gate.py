@@ -20,6 +20,7 @@ from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Absent, Unknown
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited
+from shared.probing.result import DENIED
 from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.spec import SurfaceComponent
 
@@ -101,7 +102,8 @@ async def _observe(
 async def _probe(gate: EvaluateGate, live: LiveComponent, app: HealthApp) -> tuple[int, int]:
     """Probe the candidate's instances; return how many probes were sent and how many failed.
 
-    An instance without an address for HTTP is probed by its surface, which counts as one probe.
+    An instance without an address for HTTP, or with one that may not be asked from here, is probed
+    by its surface, which counts as one probe.
     """
     revision = live.revision(gate.candidate.release_revision)
     if not gate.probes_count or revision is None:
@@ -115,6 +117,8 @@ async def _probe(gate: EvaluateGate, live: LiveComponent, app: HealthApp) -> tup
         url, failed = f"http://{instance.address}{probe.path}", 0
         for _ in range(app.rules.probes_per_observation):
             result = await app.prober.probe(url, probe.timeout.total_seconds())
+            if result.code == DENIED:
+                return 1, int(not instance.is_ready)
             failed += not result.passed
         return app.rules.probes_per_observation, failed
 

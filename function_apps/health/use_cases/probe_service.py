@@ -12,12 +12,13 @@ from shared.contracts.values import Probe, ProbeKind
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Absent, Present
-from shared.probing.result import ProbeResult
+from shared.probing.result import DENIED, ProbeResult
 from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.spec import SurfaceComponent as Component
 
 INSTANCES_AT_ONCE: Final = 8
 REPORTS_SHOWN: Final = 3
+UNREACHED: Final = "is in no network that health may ask: the probe of its surface counts"
 """Instances of one release usually miss the same dependency."""
 
 
@@ -111,12 +112,19 @@ def serving(component: LiveComponent) -> Sequence[Instance]:
 
 async def _check(instance: Instance, probe: Probe | None, app: HealthApp) -> Mapping[str, Any]:
     if probe is None or instance.address is None:
-        # The surface runs the probes that it was given itself.
-        passed = instance.is_live and instance.is_ready
-        code = "Ok" if passed else instance.reason or "NotReady"
-        return _to_check(instance, ProbeResult(passed, code, 0.0), None)
+        return _as_its_surface_says(instance, "")
     result = await _probe_with_retries(f"http://{instance.address}{probe.path}", probe, app)
+    if result.code == DENIED:
+        return _as_its_surface_says(instance, f"{instance.address} {UNREACHED}")
     return _to_check(instance, result, ProbeKind.HTTP)
+
+
+def _as_its_surface_says(instance: Instance, why: str) -> Mapping[str, Any]:
+    """Return the check of an instance whose surface runs the probes that it was given itself."""
+    passed = instance.is_live and instance.is_ready
+    code = "Ok" if passed else instance.reason or "NotReady"
+    check = _to_check(instance, ProbeResult(passed, code, 0.0), None)
+    return {**check, "description": check["description"] or why}
 
 
 async def _probe_with_retries(url: str, probe: Probe, app: HealthApp) -> ProbeResult:
@@ -124,7 +132,7 @@ async def _probe_with_retries(url: str, probe: Probe, app: HealthApp) -> ProbeRe
     timeout_s = probe.timeout.total_seconds()
     result = await app.prober.probe(url, timeout_s)
     for _ in range(app.rules.probing.probe_retries):
-        if result.passed:
+        if result.passed or result.code == DENIED:
             break
         result = await app.prober.probe(url, timeout_s)
     return result
