@@ -17,8 +17,10 @@ from typing import Final
 from local_cluster.binaries import find_binaries
 from local_cluster.cluster import Cluster, ClusterSettings
 from local_cluster.cluster_folder import ClusterFolder, Form
-from local_cluster.forms import choose
+from local_cluster.cluster_inside import ClusterInside
+from local_cluster.forms import choice_inside, choose
 from local_cluster.network import NODES_MAX
+from local_cluster.user_namespace import published, start_loopback
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
@@ -40,18 +42,15 @@ def main() -> int:
     folder = ClusterFolder(asked.state.resolve())
     try:
         folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if asked.inside:
+            return asyncio.run(_serve_inside(folder, asked))
         lock = take_lock(folder.lock)
         if lock is None:
             owner = read_owner(folder.lock) or "unknown"
             print(f"{folder.path} is in use by the cluster with process id {owner}")  # noqa: T201
             return EXIT_STATE_IN_USE
         write_owner(lock, os.getpid())
-        binaries = find_binaries(asked.cache.resolve())
-        choice = choose(binaries, folder.path, asked.form)
-        cluster = Cluster(
-            folder, ClusterSettings(binaries, choice, asked.nodes), SystemClock(), SystemEntropy()
-        )
-        return asyncio.run(_serve(folder, cluster, asked.end_with, SystemClock()))
+        return asyncio.run(_serve_one(folder, asked))
     except Unavailable as problem:
         print(problem)  # noqa: T201
     except OSError as problem:
@@ -78,11 +77,37 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--end-with", type=int, metavar="PID", help="end when that process has ended"
     )
+    parser.add_argument(
+        "--inside", type=int, nargs="+", default=(), metavar="DESCRIPTOR",
+        help="of the form rootless: it is in its user namespace, with these open sockets",
+    )  # fmt: skip
     return parser
 
 
+async def _serve_one(folder: ClusterFolder, asked: argparse.Namespace) -> int:
+    clock, entropy, cache = SystemClock(), SystemEntropy(), asked.cache.resolve()
+    binaries = await asyncio.to_thread(find_binaries, cache)
+    choice = await asyncio.to_thread(choose, binaries, folder.path, asked.form)
+    if choice.form is Form.ROOTLESS:
+        inside = ClusterInside(folder, cache, asked.nodes, clock, entropy)
+        return await _serve(folder, inside, asked.end_with, clock)
+    cluster = Cluster(folder, ClusterSettings(binaries, choice, asked.nodes), clock, entropy)
+    return await _serve(folder, cluster, asked.end_with, clock)
+
+
+async def _serve_inside(folder: ClusterFolder, asked: argparse.Namespace) -> int:
+    """Run the cluster as root of its user namespace, and its API server and registry outside."""
+    clock = SystemClock()
+    await asyncio.to_thread(start_loopback)
+    binaries = await asyncio.to_thread(find_binaries, asked.cache)
+    async with published(asked.inside) as ports:
+        settings = ClusterSettings(binaries, choice_inside(binaries), asked.nodes, ports)
+        cluster = Cluster(folder, settings, clock, SystemEntropy())
+        return await _serve(folder, cluster, asked.end_with, clock)
+
+
 async def _serve(
-    folder: ClusterFolder, cluster: Cluster, ends_with: int | None, clock: Clock
+    folder: ClusterFolder, cluster: Cluster | ClusterInside, ends_with: int | None, clock: Clock
 ) -> int:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

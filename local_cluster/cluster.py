@@ -42,6 +42,8 @@ class ClusterSettings:
     binaries: Binaries
     choice: Choice
     nodes: int
+    published: tuple[int, ...] = ()
+    """Of a cluster in a user namespace: the ports by which API server and registry are reached."""
 
 
 class Cluster:
@@ -73,7 +75,8 @@ class Cluster:
         await remove_leftovers(self._folder, self._clock)
         await asyncio.to_thread(self._folder.logs.mkdir, mode=0o700, parents=True, exist_ok=True)
         form = self._settings.choice.form
-        network = await asyncio.to_thread(claim, self._folder.path) if form is Form.ROOT else None
+        has_nodes = form is not Form.KWOK
+        network = await asyncio.to_thread(claim, self._folder.path) if has_nodes else None
         addresses = self._addresses(network)
         await asyncio.to_thread(self._write_credentials, addresses, network)
         await self._start_registry(addresses)
@@ -96,7 +99,7 @@ class Cluster:
             ClusterRecord(
                 form=form,
                 lacks=self._settings.choice.lacks,
-                server=addresses.server,
+                server=self._server(addresses),
                 kubeconfig=str(self._folder.kubeconfig),
                 nodes=self._names(),
                 network=None if network is None else str(network.subnet),
@@ -117,9 +120,18 @@ class Cluster:
     def _addresses(self, network: ClusterNetwork | None) -> Addresses:
         host = "127.0.0.1" if network is None else str(network.address)
         ports: set[int] = set()
+        published = self._settings.published[:1]
         while len(ports) < 3:  # noqa: PLR2004  of the API server, of etcd, and of its peers
             ports.add(free_port(self._entropy, ports))
-        return Addresses(host, *sorted(ports))
+        etcd, peer, api = sorted(ports)
+        if published:
+            return Addresses(host, published[0], etcd, peer, binds="0.0.0.0")  # noqa: S104  inside
+        return Addresses(host, api, etcd, peer)
+
+    def _server(self, addresses: Addresses) -> str:
+        """Return the URL of the API server for clients of this machine."""
+        host = LOOPBACK if self._settings.published else addresses.host
+        return f"https://{host}:{addresses.api_port}"
 
     def _names(self) -> tuple[str, ...]:
         return tuple(node_name(number) for number in range(1, self._settings.nodes + 1))
@@ -128,15 +140,17 @@ class Cluster:
         numbers = range(1, self._settings.nodes + 1) if network is not None else ()
         nodes = {node_name(n): str(network.node_address(n)) for n in numbers} if network else {}
         write_credentials(
-            self._folder, addresses.server, nodes, (addresses.host, FIRST_SERVICE),
+            self._folder, addresses.server, nodes, (addresses.host, FIRST_SERVICE, LOOPBACK),
             self._clock.now(),
+            outside=self._server(addresses),
         )  # fmt: skip
 
     async def _start_registry(self, addresses: Addresses) -> None:
         runtime = self._settings.binaries.runtime
         if runtime is None:
             return
-        port = free_port(self._entropy, addresses.ports)
+        published = self._settings.published[1:]
+        port = published[0] if published else free_port(self._entropy, addresses.ports)
         registry = ImageRegistry(runtime / "registry", self._folder, port)
         hosts = sorted({LOOPBACK, addresses.host})
         for program in await asyncio.to_thread(registry.programs, hosts):
@@ -164,12 +178,13 @@ class Cluster:
                 self._folder, network, number, addresses.api_port,
                 kubebox=binaries.kubebox, runtime=binaries.runtime, images=[image],
                 has_nft=binaries.has_nft,
+                has_groups=self._settings.choice.form is Form.ROOT,
             )
             for number in range(1, self._settings.nodes + 1)
         ]  # fmt: skip
 
     async def _start_control_plane(self, addresses: Addresses, api: KubernetesApi) -> None:
-        has_nodes = self._settings.choice.form is Form.ROOT
+        has_nodes = self._settings.choice.form is not Form.KWOK
         plane = ControlPlane(
             self._settings.binaries.kubebox, self._folder, addresses, has_nodes=has_nodes
         )

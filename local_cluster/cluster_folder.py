@@ -18,6 +18,8 @@ class Form(StrEnum):
 
     ROOT = "root"
     """Nodes with kubelet, containerd and real pods, each in namespaces of its own."""
+    ROOTLESS = "rootless"
+    """The same, in a user namespace whose root the user is, with a network of its own."""
     KWOK = "kwok"
     """The control plane, with nodes that are only said to run what they are given."""
 

@@ -22,6 +22,7 @@ def make(group: str) -> None:
             _pass_controllers(parent)
             folder = parent / part
             folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)  # another user's kubelet (cAdvisor) looks into each, or ends
             for name in _CPUSET:  # in version 1 a new group has none, and takes no process
                 if (folder / name).exists() and not (folder / name).read_text().strip():
                     (folder / name).write_text((parent / name).read_text())

@@ -24,9 +24,12 @@ class Addresses:
     """Where the control plane listens."""
 
     host: str
+    """By which nodes reach it."""
     api_port: int
     etcd_port: int
     etcd_peer_port: int
+    binds: str = ""
+    """Where the API server listens, if elsewhere than at `host`."""
 
     @property
     def server(self) -> str:
@@ -79,7 +82,7 @@ class ControlPlane:
             f"--etcd-cafile={self._certificate('ca')}",
             f"--etcd-certfile={self._certificate('etcd')}",
             f"--etcd-keyfile={self._key('etcd')}",
-            f"--bind-address={addresses.host}",
+            f"--bind-address={addresses.binds or addresses.host}",
             f"--advertise-address={addresses.host}",
             f"--secure-port={addresses.api_port}",
             f"--tls-cert-file={self._certificate('apiserver')}",

@@ -24,12 +24,12 @@ SERVICE_NAMES: Final = (
 
 def write_credentials(
     folder: ClusterFolder, server: str, nodes: Mapping[str, str], hosts: tuple[str, ...],
-    now: datetime,
+    now: datetime, *, outside: str = "",
 ) -> None:  # fmt: skip
     """Make the authorities of a cluster, and what each component shows of itself.
 
-    *server* is the URL of the API server, *hosts* what else it is called, *nodes* the address of
-    each node by its name.
+    *server* is the URL of the API server, *outside* that of clients where it is another, *hosts*
+    what else it is called, *nodes* the address of each node by its name.
     """
     authority = new_authority("Factory Runtime cluster", now)
     front_proxy = new_authority("Factory Runtime front proxy", now)
@@ -47,7 +47,7 @@ def write_credentials(
     write_private(folder.key("service-accounts"), private, is_durable=False)
     write_private(folder.certificate("service-accounts"), public, is_durable=False)
     administrator = issue(authority, "administrator", now, group=ADMINISTRATORS)
-    _write_kubeconfig(folder.kubeconfig, server, authority, administrator)
+    _write_kubeconfig(folder.kubeconfig, outside or server, authority, administrator)
     proxy = issue(authority, "system:kube-proxy", now)
     _write_kubeconfig(folder.keys / "kube-proxy.kubeconfig", server, authority, proxy)
     for node, address in nodes.items():

@@ -10,9 +10,10 @@ from typing import Final
 
 from local_cluster.binaries import NODE_RUNTIME, Binaries
 from local_cluster.cluster_folder import Form
+from local_cluster.user_namespace import problem_of_user_namespaces
 from shared.kernel.errors import Unavailable
 
-_ROOT_NEEDS: Final = ("ip", "mount", "unshare")
+_NODES_NEED: Final = ("ip", "mount", "unshare")
 _COVERED: Final = ("/proc", "/run", "/var/lib", "/var/log")
 
 
@@ -30,23 +31,38 @@ def choose(binaries: Binaries, state: Path, asked: Form | None = None) -> Choice
     Raises:
         Unavailable: it was asked for, and this machine cannot have it.
     """
-    obstacles = tuple(_obstacles_to_nodes(binaries, state))
-    if asked is Form.ROOT and obstacles:
+    if asked is Form.KWOK:
+        return Choice(Form.KWOK, tuple(_lacks_of_kwok()))
+    form = asked or (Form.ROOT if _is_root() else Form.ROOTLESS)
+    obstacles = tuple(_obstacles(form, binaries, state))
+    if not obstacles:
+        return Choice(form, tuple(_lacks_of_nodes(form, binaries)))
+    if asked is not None:
         raise Unavailable(f"this machine cannot run real nodes: {'; '.join(obstacles)}")
-    if asked is Form.KWOK or obstacles:
-        return Choice(Form.KWOK, (*_lacks_of_kwok(), *obstacles))
-    return Choice(Form.ROOT, tuple(_lacks_of_nodes(binaries)))
+    return Choice(Form.KWOK, (*_lacks_of_kwok(), *obstacles))
 
 
-def _obstacles_to_nodes(binaries: Binaries, state: Path) -> Iterator[str]:
+def choice_inside(binaries: Binaries) -> Choice:
+    """Return the choice of a cluster that is in its user namespace already."""
+    return Choice(Form.ROOTLESS, tuple(_lacks_of_nodes(Form.ROOTLESS, binaries)))
+
+
+def _is_root() -> bool:
+    return sys.platform == "linux" and os.geteuid() == 0
+
+
+def _obstacles(form: Form, binaries: Binaries, state: Path) -> Iterator[str]:
+    """Yield why this machine cannot have the real nodes of *form*."""
     if sys.platform != "linux":
         yield "real nodes need Linux"
         return
-    if os.geteuid() != 0:
-        yield "real nodes need root"
+    if form is Form.ROOT and not _is_root():
+        yield "the form root needs root"
+    if form is Form.ROOTLESS and (problem := problem_of_user_namespaces()):
+        yield f"without root nodes need a user namespace: {problem}"
     if binaries.runtime is None:
         yield f"there is no node runtime: `make kubebox` builds it, or {NODE_RUNTIME} names it"
-    for program in _ROOT_NEEDS:
+    for program in _NODES_NEED:
         if shutil.which(program) is None:
             yield f"there is no `{program}`"
     for covered in _COVERED:
@@ -60,10 +76,16 @@ def _lacks_of_kwok() -> Iterator[str]:
     yield "no logs, no probes, no limits, and images are not pulled"
 
 
-def _lacks_of_nodes(binaries: Binaries) -> Iterator[str]:
+def _lacks_of_nodes(form: Form, binaries: Binaries) -> Iterator[str]:
+    if form is Form.ROOTLESS:
+        yield "no limits of memory and CPU: a user namespace has no control groups here"
+        yield "pods and Gateways are reached inside of the user namespace only"
     if not binaries.has_nft:
         yield "Services have no address: there is no `nft`, which kube-proxy needs"
     yield "no names: there is no DNS for Services"
     yield "network policies are accepted, and nothing enforces them"
     yield "no persistent volumes but those of a node's own folders"
-    yield "pods reach this machine and each other, and no other network"
+    if form is Form.ROOT:
+        yield "pods reach this machine and each other, and no other network"
+    else:
+        yield "pods reach each other, and no other network"

@@ -39,7 +39,8 @@ def main(plan: NodePlan, clock: Clock) -> None:
     socket.sethostname(plan.name)
     make_mounts()
     make_network(plan, clock)
-    control_groups.make(plan.group)
+    if plan.has_groups:
+        control_groups.make(plan.group)
     components = Components(plan, clock)
     components.start("containerd")
     if plan.has_nft:

@@ -4,6 +4,7 @@ The paths of the node are those in its own mount namespace, where `/run` is its 
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ RUN: Final = Path("/run/node")
 SOCKET: Final = RUN / "containerd.sock"
 PAUSE_IMAGE: Final = "registry.local/pause:1"
 BRIDGE: Final = "pods"
+UNLIMITED_RUNC: Final = "runc"
+"""The file in the folder of a node without control groups that stands for runc."""
 _PROBED_AT: Final = "127.0.0.1"
 
 
@@ -42,11 +45,17 @@ class NodePlan:
     images: tuple[str, ...]
     """Archives that it imports when it starts."""
     has_nft: bool
+    has_groups: bool
+    """Whether it may have control groups; without them nothing has a limit."""
+
+    @property
+    def runc(self) -> str:
+        return f"{self.runtime}/runc" if self.has_groups else f"{self.folder}/{UNLIMITED_RUNC}"
 
 
 def plan_of(
     folder: ClusterFolder, network: ClusterNetwork, number: int, api_port: int, *,
-    kubebox: Path, runtime: Path, images: Sequence[Path], has_nft: bool,
+    kubebox: Path, runtime: Path, images: Sequence[Path], has_nft: bool, has_groups: bool = True,
 ) -> NodePlan:  # fmt: skip
     """Return the plan of the node *number* of a cluster, 1 to 15."""
     name = node_name(number)
@@ -65,6 +74,7 @@ def plan_of(
         runtime=str(runtime),
         images=tuple(map(str, images)),
         has_nft=has_nft,
+        has_groups=has_groups,
     )
 
 
@@ -89,7 +99,14 @@ def files(plan: NodePlan) -> Mapping[str, bytes]:
         "kube-proxy.yaml": _document(kube_proxy(plan)),
         "network/10-pods.conflist": _document(pod_network(plan)),
         "node.json": encode(plan),
+        **({} if plan.has_groups else {UNLIMITED_RUNC: unlimited_runc(plan).encode()}),
     }
+
+
+def unlimited_runc(plan: NodePlan) -> str:
+    """Return the script by which containers start without control groups."""
+    script = Path(__file__).with_name("unlimited_runc.py").read_text(encoding="utf-8")
+    return f"#!{sys.executable} -I\n{script}\nrun({plan.runtime + '/runc'!r})\n"
 
 
 def containerd(plan: NodePlan) -> str:
@@ -102,6 +119,10 @@ disabled_plugins = ["io.containerd.nri.v1.nri"]
 
 [grpc]
 address = "{SOCKET}"
+
+# The machine's own may be closed to this user, which would refuse every image.
+[plugins."io.containerd.image-verifier.v1.bindir"]
+bin_dir = "{RUN}/image-verifiers"
 
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "overlayfs"
@@ -116,6 +137,7 @@ config_path = "{plan.folder}/registries"
 # The node may have no right to make its processes less likely to be killed for memory.
 restrict_oom_score_adj = true
 disable_apparmor = true
+disable_cgroup = {str(not plan.has_groups).lower()}
 
 [plugins."io.containerd.cri.v1.runtime".containerd]
 default_runtime_name = "runc"
@@ -124,7 +146,7 @@ default_runtime_name = "runc"
 runtime_type = "io.containerd.runc.v2"
 
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-BinaryName = "{plan.runtime}/runc"
+BinaryName = "{plan.runc}"
 SystemdCgroup = false
 
 [plugins."io.containerd.cri.v1.runtime".cni]
@@ -151,7 +173,7 @@ def kubelet(plan: NodePlan) -> Mapping[str, Any]:
         "authorization": {"mode": "Webhook"},
         "containerRuntimeEndpoint": f"unix://{SOCKET}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{plan.group}",
+        **_groups(plan),
         "failCgroupV1": False,
         "failSwapOn": False,
         "oomScoreAdj": 0,
@@ -174,8 +196,17 @@ def kubelet(plan: NodePlan) -> Mapping[str, Any]:
         "volumePluginDir": f"{RUN}/volume-plugins",
         "maxPods": 60,
         "crashLoopBackOff": {"maxContainerRestartPeriod": "1s"},
-        "featureGates": {"KubeletCrashLoopBackOffMax": True},
+        "featureGates": {
+            "KubeletCrashLoopBackOffMax": True,
+            "KubeletInUserNamespace": not plan.has_groups,
+        },
     }  # fmt: skip
+
+
+def _groups(plan: NodePlan) -> Mapping[str, Any]:
+    if plan.has_groups:
+        return {"cgroupRoot": f"/{plan.group}"}
+    return {"cgroupsPerQOS": False, "enforceNodeAllocatable": []}
 
 
 def kube_proxy(plan: NodePlan) -> Mapping[str, Any]:

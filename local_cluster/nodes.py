@@ -12,7 +12,7 @@ from typing import Final
 from local_cluster import control_groups
 from local_cluster.cluster_folder import ClusterFolder
 from local_cluster.network import ClusterNetwork, connect, ip
-from local_cluster.node_plan import NodePlan, files
+from local_cluster.node_plan import UNLIMITED_RUNC, NodePlan, files
 from local_cluster.programs import RESTARTED_AFTER_S, Program, started
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
@@ -96,6 +96,8 @@ def _child_with_own_network(pid: int) -> int | None:
 def _write_files(plan: NodePlan) -> None:
     for name, content in files(plan).items():
         write_private(Path(plan.folder) / name, content, is_durable=False)
+    if not plan.has_groups:
+        (Path(plan.folder) / UNLIMITED_RUNC).chmod(0o700)
 
 
 def _command(plan: NodePlan) -> Sequence[str]:

@@ -36,6 +36,8 @@ class Program:
     log: Path
     folder: Path | None = None
     """Its working directory; that of the cluster's process without one."""
+    sockets: tuple[int, ...] = ()
+    """Descriptors that it is given."""
 
 
 class RunningProgram:
@@ -75,6 +77,7 @@ async def started(program: Program, owner: Path) -> AsyncIterator[asyncio.subpro
             stderr=output,
             start_new_session=True,
             cwd=program.folder,
+            pass_fds=program.sockets,
             env={**os.environ, OWNER: str(owner)},
         )
     finally:
@@ -109,10 +112,10 @@ def kill_programs(owner: Path) -> int:
 
 
 def programs_of(owner: Path) -> Iterator[int]:
-    """Yield the processes that were started for the cluster *owner*, nodes included."""
+    """Yield the processes that were started for the cluster *owner*, but for this one itself."""
     for folder in Path("/proc").glob("[0-9]*"):
-        environ = _environ(folder)
-        if environ.get(OWNER) == str(owner):
+        is_other = folder.name != str(os.getpid())
+        if is_other and _environ(folder).get(OWNER) == str(owner):
             yield int(folder.name)
 
 

@@ -19,7 +19,8 @@ app = Commands(help="A Kubernetes cluster on this machine, for laptops and tests
 
 NODES: Final = 2
 _FORM: Final = typer.Option(
-    help="root: real nodes; kwok: nodes that only say that pods run."
+    help="root: real nodes; rootless: the same in a user namespace; kwok: nodes that only say"
+    " that pods run."
     " Without it, the most real one that this machine can have.",
 )
 _NODES: Final = typer.Option(help="How many nodes it has.", min=1, max=NODES_MAX)

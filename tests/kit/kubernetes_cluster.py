@@ -1,8 +1,8 @@
 """One Kubernetes cluster for a whole test session, whatever the number of workers.
 
 Its form is the most real one that this machine can have; a test that needs real pods asks for the
-fixture `real_cluster`, which is skipped where there are none. Each test has a namespace of its own.
-The first test that needs a cluster starts it; it ends with the session.
+fixture `cluster_with_pods`, and for `real_cluster` if it talks to them. Each test has a namespace
+of its own. The first test that needs a cluster starts it; it ends with the session.
 """
 
 import fcntl
@@ -22,7 +22,8 @@ import pytest
 from cli.state_folder import REPOSITORY, StateFolder
 from local_cluster.binaries import Binaries, find_binaries
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
-from shared.kernel.clock import SystemClock
+from local_cluster.nodes import STOPPED
+from shared.kernel.clock import SystemClock, isoformat
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
 
@@ -67,6 +68,32 @@ class KubernetesCluster:
         found: Mapping[str, Any] = json.loads(self.kubectl("get", *words, "-o", "json"))
         return found
 
+    def ready_nodes(self) -> set[str]:
+        return {
+            node["metadata"]["name"]
+            for node in self.read("nodes")["items"]
+            for condition in node["status"]["conditions"]
+            if (condition["type"], condition["status"]) == ("Ready", "True")
+        }
+
+    @contextmanager
+    def switched_off(self, node: str) -> Iterator[None]:
+        """Have *node* without power meanwhile; return when it is ready again."""
+        switch = self.folder.nodes / node / STOPPED
+        switch.touch()
+        try:
+            yield
+        finally:
+            instant = isoformat(SystemClock().now())
+            switch.unlink()
+            until(lambda: self._is_ready_since(node, instant))
+
+    def _is_ready_since(self, node: str, instant: str) -> bool:
+        """Return whether *node* is ready by the word of a kubelet that started after *instant*."""
+        conditions = self.read("node", node)["status"]["conditions"]
+        ready = next(each for each in conditions if each["type"] == "Ready")
+        return bool(ready["status"] == "True" and ready["lastHeartbeatTime"] > instant)
+
     def apply(self, namespace: str, *objects: Mapping[str, Any]) -> None:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         words = ("apply", "--server-side", "--namespace", namespace, "-f", "-")
@@ -94,10 +121,19 @@ def kubernetes_cluster(tmp_path_factory: pytest.TempPathFactory) -> KubernetesCl
 
 
 @pytest.fixture
-def real_cluster(kubernetes_cluster: KubernetesCluster) -> KubernetesCluster:
+def cluster_with_pods(kubernetes_cluster: KubernetesCluster) -> KubernetesCluster:
+    """Return a cluster whose pods run; whether the test reaches them is another question."""
     if not kubernetes_cluster.has_real_pods:
         pytest.skip("this machine has no real nodes: " + "; ".join(kubernetes_cluster.record.lacks))
     return kubernetes_cluster
+
+
+@pytest.fixture
+def real_cluster(cluster_with_pods: KubernetesCluster) -> KubernetesCluster:
+    """Return a cluster whose pods run, and are reached by their addresses."""
+    if cluster_with_pods.record.form is not Form.ROOT:
+        pytest.skip("this machine's user is not root, and reaches no pod")
+    return cluster_with_pods
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 import http.client
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kit.kubernetes_cluster import KubernetesCluster, until
-from tests.kit.program_images import push_server
 from tests.kit.web_deployments import web_server
 
 pytestmark = pytest.mark.real
@@ -92,9 +90,9 @@ def _status(address: str) -> int:
 
 
 @pytest.fixture
-def site(real_cluster: KubernetesCluster, namespace: str, tmp_path: Path) -> Site:
+def site(real_cluster: KubernetesCluster, namespace: str, server_image: str) -> Site:
     site = Site(real_cluster, namespace)
-    site.start(push_server(real_cluster, "test/server", tmp_path / "layer.tar"))
+    site.start(server_image)
     return site
 
 

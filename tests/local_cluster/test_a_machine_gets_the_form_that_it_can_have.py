@@ -40,6 +40,15 @@ def test_as_root_nodes_are_real(tmp_path: Path) -> None:
     assert "network policies are accepted, and nothing enforces them" in choice.lacks
 
 
+def test_without_root_nodes_need_a_user_namespace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(Unavailable, match="need a user namespace: there is no `unshare`"):
+        choose(Binaries(tmp_path, tmp_path), HERE, Form.ROOTLESS)
+
+
 def test_programs_are_those_that_settings_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from local_cluster.programs import programs_of
 from tests.kit.kubernetes_cluster import KubernetesCluster, until
-from tests.kit.program_images import PORT, push_server
+from tests.kit.program_images import PORT
 from tests.kit.web_deployments import web_server
 
 pytestmark = pytest.mark.real
@@ -23,11 +23,6 @@ def answers(url: str) -> bool:
         return False
 
 
-@pytest.fixture
-def pushed(real_cluster: KubernetesCluster, tmp_path: Path) -> str:
-    return push_server(real_cluster, "test/server", tmp_path / "layer.tar")
-
-
 def start(cluster: KubernetesCluster, namespace: str, image: str) -> None:
     cluster.apply(namespace, *web_server("server", image))
     rollout = ("rollout", "status", "deployment/server", "--namespace", namespace)
@@ -35,22 +30,22 @@ def start(cluster: KubernetesCluster, namespace: str, image: str) -> None:
 
 
 def test_a_pod_runs_the_digest_that_was_pushed_and_answers(
-    real_cluster: KubernetesCluster, namespace: str, pushed: str
+    real_cluster: KubernetesCluster, namespace: str, server_image: str
 ) -> None:
-    start(real_cluster, namespace, pushed)
+    start(real_cluster, namespace, server_image)
 
     pods = real_cluster.read("pods", "--namespace", namespace)["items"]
     images = {pod["status"]["containerStatuses"][0]["imageID"] for pod in pods}
-    assert images == {pushed}
+    assert images == {server_image}
     assert all(answers(f"http://{pod['status']['podIP']}:{PORT}/v2/") for pod in pods)
 
 
 def test_a_service_leads_to_its_pods_from_every_node(
-    real_cluster: KubernetesCluster, namespace: str, pushed: str
+    real_cluster: KubernetesCluster, namespace: str, server_image: str
 ) -> None:
     if any(lack.startswith("Services have no address") for lack in real_cluster.record.lacks):
         pytest.skip("this machine has no nft, by which Services have addresses")
-    start(real_cluster, namespace, pushed)
+    start(real_cluster, namespace, server_image)
 
     service = real_cluster.read("service", "server", "--namespace", namespace)
     port, nodes = service["spec"]["ports"][0]["nodePort"], real_cluster.read("nodes")["items"]
@@ -60,9 +55,9 @@ def test_a_service_leads_to_its_pods_from_every_node(
 
 
 def test_what_was_pushed_is_there_after_the_registry_was_killed(
-    real_cluster: KubernetesCluster, pushed: str
+    real_cluster: KubernetesCluster, server_image: str
 ) -> None:
-    name, _, digest = pushed.partition("@")
+    name, _, digest = server_image.partition("@")
     registry, _, repository = name.partition("/")
     manifest = urllib.request.Request(
         f"http://{registry}/v2/{repository}/manifests/{digest}",

@@ -70,18 +70,21 @@ def test_replicas_of_a_deployment_get_ready(
 
 @pytest.mark.parametrize("component", ["kubelet", "containerd"])
 def test_pods_outlive_a_component_of_their_node(
-    real_cluster: KubernetesCluster, namespace: str, component: str
+    cluster_with_pods: KubernetesCluster, namespace: str, component: str
 ) -> None:
     rollout = ("rollout", "status", "deployment/web", "--namespace", namespace, "--timeout=60s")
-    real_cluster.apply(namespace, deployment("web", 2))
-    real_cluster.kubectl(*rollout)
-    before, killed = container_ids(real_cluster, namespace), processes(real_cluster, component)
+    cluster_with_pods.apply(namespace, deployment("web", 2))
+    cluster_with_pods.kubectl(*rollout)
+    before, killed = (
+        container_ids(cluster_with_pods, namespace),
+        processes(cluster_with_pods, component),
+    )
 
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: len(set(processes(real_cluster, component)) - set(killed)) == len(killed))
-    real_cluster.kubectl("scale", "deployment/web", "--replicas=4", "--namespace", namespace)
-    real_cluster.kubectl(*rollout)
+    until(lambda: len(set(processes(cluster_with_pods, component)) - set(killed)) == len(killed))
+    cluster_with_pods.kubectl("scale", "deployment/web", "--replicas=4", "--namespace", namespace)
+    cluster_with_pods.kubectl(*rollout)
 
-    assert len(killed) == len(real_cluster.record.nodes)
-    assert set(before) < set(container_ids(real_cluster, namespace))
+    assert len(killed) == len(cluster_with_pods.record.nodes)
+    assert set(before) < set(container_ids(cluster_with_pods, namespace))
