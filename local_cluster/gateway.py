@@ -90,7 +90,8 @@ class GatewayDataPlane:
                 while True:
                     await changes.next()
                     if all(each.is_known for each in watched.values()):
-                        found = ClusterObjects(**{k: w.objects for k, w in watched.items()})
+                        # As they are now: what goes away meanwhile is for the next round.
+                        found = ClusterObjects(**{k: dict(w.objects) for k, w in watched.items()})
                         await self._try(api, found, changes)
         finally:
             await envoy.stop()

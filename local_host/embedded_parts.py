@@ -98,7 +98,12 @@ class EmbeddedParts:
         return key_source(self.settings, self.host.folder / DEV_KEYS)
 
     def surfaces(self) -> Mapping[ComputeTargetKind, Surface]:
-        return {ComputeTargetKind.LOCAL_PROCESS: self._local_process()}
+        from shared.composition.cluster import cluster_surfaces  # noqa: PLC0415  where there is one
+        from shared.composition.identity import Identity  # noqa: PLC0415  for the apps that ask
+
+        identity = Identity(self.settings.client_id, takes_sign_in=self.settings.is_local)
+        clusters = cluster_surfaces(self.settings, identity, self.clock)
+        return {ComputeTargetKind.LOCAL_PROCESS: self._local_process(), **clusters}
 
     def metrics(self, source: MetricSource) -> Metrics:
         from shared.composition.identity import Identity  # noqa: PLC0415  for the apps that ask

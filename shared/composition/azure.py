@@ -116,12 +116,19 @@ class AzureParts:
         return key_source(self._settings)
 
     def surfaces(self) -> "Mapping[ComputeTargetKind, Surface]":
+        from shared.composition.cluster import cluster_surfaces  # noqa: PLC0415  not every app's
         from shared.surfaces.local_process import AgentSurface  # noqa: PLC0415  not every app's
 
-        if self._settings.agent_folder is None:
-            _not_supported("a surface without RUNTIME_AGENT_FOLDER: those of Azure are not built")
-        agent = AgentSurface(self._settings.agent_folder, _start_no_agent, self.clock)
-        return {ComputeTargetKind.LOCAL_PROCESS: agent}
+        surfaces = dict(cluster_surfaces(self._settings, self._identity, self.clock))
+        if self._settings.agent_folder is not None:
+            agent = AgentSurface(self._settings.agent_folder, _start_no_agent, self.clock)
+            surfaces[ComputeTargetKind.LOCAL_PROCESS] = agent
+        if not surfaces:
+            _not_supported(
+                "a surface: neither RUNTIME_AGENT_FOLDER, RUNTIME_AKS_CLUSTER_ID nor"
+                " RUNTIME_KUBECONFIG is set"
+            )
+        return surfaces
 
     def metrics(self, source: "MetricSource") -> "Metrics":
         from shared.composition.metrics import open_metrics  # noqa: PLC0415  not every app's

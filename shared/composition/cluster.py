@@ -1,11 +1,12 @@
 """The cluster on which the workloads of an installation run, opened from its settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from shared.composition.cluster_settings import AKS_CLUSTER, KUBECONFIG
 from shared.composition.parts import PartNotSupported
 from shared.composition.settings import InvalidSetting, Settings
+from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import Clock
 from shared.surfaces.aks.cluster_access import (
     AksSource,
@@ -19,6 +20,24 @@ from shared.surfaces.aks.managed_clusters import ManagedClusters
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+
+    from shared.surfaces.port import Surface
+
+
+def cluster_surfaces(
+    settings: Settings, credential: "Callable[[], AsyncTokenCredential]", clock: Clock
+) -> "Mapping[ComputeTargetKind, Surface]":
+    """Return the surface on the cluster that *settings* name; none where they name no cluster.
+
+    Raises:
+        InvalidSetting: as `open_cluster`.
+    """
+    if not settings.has_cluster:
+        return {}
+    from shared.surfaces.aks.surface import AksSurface  # noqa: PLC0415  not every installation's
+
+    access = open_cluster(settings, credential, clock)
+    return {ComputeTargetKind.AKS: AksSurface(access.client, clock)}
 
 
 def open_cluster(

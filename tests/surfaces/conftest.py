@@ -12,13 +12,19 @@ from typing import Any, Final
 import pytest
 
 from local_agent.capabilities import capabilities
+from local_cluster.gateway_routes import GATEWAY_CLASS
+from shared.surfaces.aks.capabilities import capabilities as capabilities_of_cluster
+from shared.surfaces.aks.traffic_layer import TrafficLayer
 from shared.surfaces.capabilities import Capabilities
+from tests.kit.kubernetes_cluster import kubernetes_cluster
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_surface import CAPABILITIES, MemorySurface
+from tests.kit.pod_cluster import pod_cluster
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock, run_virtual
 from tests.surfaces.harness import SITE, TEMPLATE, SurfaceHarness, fence
 
+__all__ = ["kubernetes_cluster", "pod_cluster"]
 Scenario = Callable[[SurfaceHarness], Coroutine[Any, Any, None]]
 RunScenario = Callable[[Scenario], None]
 
@@ -46,17 +52,23 @@ async def _in_memory() -> AsyncIterator[SurfaceHarness]:
 DECLARED: Final[Mapping[str, Capabilities]] = {
     "memory": CAPABILITIES,
     "local-process": capabilities(),
+    "aks": capabilities_of_cluster(TrafficLayer(GATEWAY_CLASS)),
 }
 """The surfaces, and what each can do here."""
-_MARKS: Final = {"local-process": pytest.mark.real}
+_MARKS: Final = {"local-process": pytest.mark.real, "aks": pytest.mark.real}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "run_scenario" not in metafunc.fixturenames:
         return
-    marks = metafunc.definition.iter_markers("shows")
-    needed = {feature for mark in marks for feature in mark.args}
-    able = [name for name, offered in DECLARED.items() if not needed & offered.lacks.keys()]
+    marks = [*metafunc.definition.iter_markers("shows")]
+    needed = {feature for mark in marks if "on" not in mark.kwargs for feature in mark.args}
+    only = {mark.kwargs["on"] for mark in marks if "on" in mark.kwargs}
+    able = [
+        name
+        for name, offered in DECLARED.items()
+        if not needed & offered.lacks.keys() and (not only or name in only)
+    ]
     assert able, f"no surface declares {sorted(needed)}"
     params = [pytest.param(name, marks=_MARKS.get(name, ())) for name in able]
     metafunc.parametrize("run_scenario", params, indirect=True)
@@ -75,6 +87,20 @@ def run_scenario(request: pytest.FixtureRequest, tmp_path: Path) -> RunScenario:
             run_virtual(run())
 
         return run_in_memory
+
+    if request.param == "aks":
+        from tests.surfaces.aks_harness import aks_harness
+
+        cluster = request.getfixturevalue("pod_cluster")
+
+        def run_on_cluster(scenario: Scenario) -> None:
+            async def run() -> None:
+                async with aks_harness(cluster) as harness:
+                    await scenario(harness)
+
+            asyncio.run(run())
+
+        return run_on_cluster
 
     from tests.surfaces.local_process_harness import agent_harness
 

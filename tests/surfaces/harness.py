@@ -51,6 +51,8 @@ class SurfaceHarness:
     restart_host: Callable[[], Any]
     kill_host: Callable[[], Any]
     break_reads: Callable[[], Any]
+    keeps_instances: bool = True
+    """Its instances are processes that go on when a removal is undone; pods are made anew."""
     tokens: int = field(default=1)
 
     def spec(self, revision: int = 1, **changes: Any) -> RevisionSpec:

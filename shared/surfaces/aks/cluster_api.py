@@ -51,6 +51,7 @@ PODS: Final = Kind("v1", "Pod", "pods")
 SERVICES: Final = Kind("v1", "Service", "services")
 DEPLOYMENTS: Final = Kind("apps/v1", "Deployment", "deployments")
 BUDGETS: Final = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+AUTOSCALERS: Final = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 GATEWAYS: Final = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 GATEWAY_CLASSES: Final = Kind(
     "gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", is_namespaced=False
@@ -184,7 +185,7 @@ class ClusterApi:
     async def changes_since(
         self, kind: Kind, labels: Mapping[str, str], version: str, timeout_s: int
     ) -> AsyncIterator[tuple[str, Object]]:
-        """Yield each change after *version*, and bookmarks; ends after about *timeout_s*.
+        """Yield a bookmark when connected, then each change after *version*, for about *timeout_s*.
 
         Raises:
             ApiRefusal: 410, *version* is too old by now.
@@ -200,6 +201,7 @@ class ClusterApi:
         async with self._sent("GET", kind.path(), params, None, None, timeout_s + 10) as response:
             if response.is_error:
                 raise _refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
+            yield "BOOKMARK", {"metadata": {"resourceVersion": version}}  # it is connected
             async for line in response.aiter_lines():
                 event = json.loads(line)
                 if event["type"] == "ERROR":

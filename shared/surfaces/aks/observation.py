@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -12,7 +12,9 @@ from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.instances import condition, has_ended, instance, is_stopping
 from shared.surfaces.aks.names import REVISION, SPEC, component_name
 from shared.surfaces.aks.records import ComponentRecord
+from shared.surfaces.aks.scaling import rules_of
 from shared.surfaces.observed_state import Instance, LiveComponent, LiveRevision, Phase
+from shared.surfaces.scaling import ReplicasOwner
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 _REFUSED: Final = "ReplicaFailure"
@@ -121,7 +123,8 @@ def _wanted_revision(
         phase = Phase.DRAINING
     reasons = [each.reason for each in instances if each.reason not in {"", "Stopping"}]
     reason = min(reasons, default="") if phase is Phase.STARTING else ""
-    return spec, _revision(spec, phase, instances, reason)
+    owner = ReplicasOwner.PLATFORM if rules_of(deployment) is None else ReplicasOwner.SURFACE
+    return spec, replace(_revision(spec, phase, instances, reason), replicas_owner=owner)
 
 
 def _draining_revision(

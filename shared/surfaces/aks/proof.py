@@ -73,24 +73,24 @@ def _differences(pod: Object, spec: RevisionSpec) -> Iterator[tuple[str, object,
     live = next((each for each in containers if each["name"] == CONTAINER), {})
     expected = pod_spec(spec, {})["containers"][0]
     for part in _COMPARED:
-        if not _contains(live.get(part), expected.get(part)):
+        if not contains(live.get(part), expected.get(part)):
             yield part, live.get(part), expected.get(part)
 
 
-def _contains(live: Any, expected: Any) -> bool:
+def contains(live: Any, expected: Any) -> bool:
     """Return whether *live* has all of *expected*: defaults and additions of others are more.
 
     Of a list with names each member of the same name counts, of another the whole.
     """
     if isinstance(expected, dict):
         return all(
-            isinstance(live, dict) and _contains(live.get(key), value)
+            isinstance(live, dict) and contains(live.get(key), value)
             for key, value in expected.items()
             if value not in ({}, 0)  # the API server leaves out what is empty
         )
     if isinstance(expected, list) and all(isinstance(e, dict) and "name" in e for e in expected):
         named = {each["name"]: each for each in live or ()}
-        return all(_contains(named.get(each["name"]), each) for each in expected)
+        return all(contains(named.get(each["name"]), each) for each in expected)
     return bool(live == expected)
 
 

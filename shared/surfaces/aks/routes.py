@@ -129,6 +129,16 @@ def weights_of(found: Object, component: SurfaceComponent) -> dict[int, int]:
     return weights
 
 
+def prefixes_of(found: Object) -> list[str]:
+    """Return the paths that a route takes, sorted."""
+    return sorted(
+        match["path"]["value"]
+        for rule in found["spec"].get("rules") or ()
+        for match in rule.get("matches") or ()
+        if "path" in match and not found["spec"].get("hostnames")
+    )
+
+
 def is_in_force(found: Object) -> bool:
     """Return whether a gateway says of the route *found* that it has it as it is now."""
     generation = found["metadata"].get("generation")

@@ -5,6 +5,8 @@ collector of the cluster do the rest. Every write is of an object as it was read
 reads again, and its fence is judged again.
 """
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
@@ -19,27 +21,35 @@ from shared.surfaces.aks.capabilities import capabilities
 from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi
 from shared.surfaces.aks.instances import is_stopping
 from shared.surfaces.aks.live_objects import LiveObjects
+from shared.surfaces.aks.live_spec import live_spec
 from shared.surfaces.aks.names import REVISION, Installation
-from shared.surfaces.aks.observation import applied_spec, live_component
+from shared.surfaces.aks.observation import applied_spec, live_component, weights_in_force
 from shared.surfaces.aks.proof import is_running, prove_pod
 from shared.surfaces.aks.records import Records, Unreadable
+from shared.surfaces.aks.scaling import rules_of
 from shared.surfaces.aks.server_side_apply import WriteConflict, refused
 from shared.surfaces.aks.sites import GATEWAY_PORT, ClusterSites
 from shared.surfaces.aks.traffic_layer import TrafficLayers
+from shared.surfaces.aks.watches import WatchedObjects
 from shared.surfaces.aks.workloads import Workloads
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site, Unread
+from shared.surfaces.properties import Properties, revision_properties
+from shared.surfaces.scaling import ScalingRules
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
 
 if TYPE_CHECKING:
     from lightkube import AsyncClient
 
+_log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 _ATTEMPTS: Final = 5
 """A controller of the cluster updates an object a few times a second while it comes up."""
 _RETRY_S: Final = 0.1
+_CATCHES_UP_S: Final = 10.0
+"""A watch is behind by milliseconds; a loaded API server may take seconds."""
 
 
 def _reading(
@@ -98,45 +108,69 @@ class AksSurface:
         self._installation = installation or Installation()
         self._api = ClusterApi(connect)
         self._records = Records(self._api, self._installation)
+        self._refresh: asyncio.Task[None] | None = None
         self._live = LiveObjects(self._api, self._installation, self._records)
+        self._watched = WatchedObjects(self._api, self._installation, clock)
+        self._written_at_s: dict[EnvironmentId, float] = {}
         self._traffic = TrafficLayers(self._api, clock, gateway_class)
         self._sites = ClusterSites(
             self._api, self._installation, self._records, clock, gateway_port
         )
         self._workloads = Workloads(self._api, self._installation, self._records, self._live, clock)
 
-    async def refresh(self) -> None:
-        """Read what the cluster offers, for `capabilities`; each other call does so too, at times.
+    def capabilities(self) -> Capabilities:
+        """Return what the cluster offers, as it was read last.
 
         Raises:
-            Unavailable.
+            Unavailable: it was not read yet; that has begun.
         """
-        try:
-            await self._traffic.read()
-        except ApiRefusal as refusal:
-            raise refused(refusal, "a read of its GatewayClasses") from refusal
-
-    def capabilities(self) -> Capabilities:
+        if self._traffic.is_due and (self._refresh is None or self._refresh.done()):
+            self._refresh = asyncio.get_running_loop().create_task(self._read_traffic())
         if self._traffic.last is None:
             raise Unavailable("the cluster has not answered yet, so what it offers is not known")
         return capabilities(self._traffic.last)
 
+    async def close(self) -> None:
+        """End the watches; the connection is its owner's to close."""
+        await self._watched.close()
+
+    def _reader(self, environment: EnvironmentId) -> LiveObjects | WatchedObjects:
+        """Return what a read reads: not the watches just after we wrote, as they are behind."""
+        written_at_s = self._written_at_s.get(environment)
+        if written_at_s is None or self.clock.monotonic_s() - written_at_s > _CATCHES_UP_S:
+            self._written_at_s.pop(environment, None)
+            return self._watched
+        return self._live
+
+    def _note_write(self, environment: EnvironmentId) -> None:
+        self._written_at_s[environment] = self.clock.monotonic_s()
+
+    async def _read_traffic(self) -> None:
+        try:
+            await self._traffic.read()
+        except (Unavailable, Invalid, NotFound, ApiRefusal) as failed:
+            _log.warning("what the cluster offers cannot be read: %s", failed)
+
     @_write
     async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:
+        self._note_write(spec.environment)
         await self._sites.ensure(spec, fence, await self._traffic.read())
 
     @_write
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
+        self._note_write(environment)
         await self._sites.delete(environment, fence)
 
     @_write
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
+        self._note_write(spec.component.environment)
         await self._workloads.apply(spec, fence)
 
     @_write
     async def scale(
         self, component: SurfaceComponent, revision: int, replicas: int, fence: Fence
     ) -> None:
+        self._note_write(component.environment)
         await self._workloads.scale(component, revision, replicas, fence)
 
     @_write
@@ -144,12 +178,30 @@ class AksSurface:
         self, component: SurfaceComponent, weights: Mapping[int, int], fence: Fence
     ) -> None:
         traffic = await self._traffic.read()
+        self._note_write(component.environment)
         await self._workloads.set_weights(component, weights, fence, traffic)
 
     @_write
     async def remove(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
         traffic = await self._traffic.read()
+        self._note_write(component.environment)
         await self._workloads.remove(component, revision, fence, traffic)
+
+    @_write
+    async def set_scaling(
+        self,
+        component: SurfaceComponent,
+        revision: int,
+        rules: ScalingRules | None,
+        fence: Fence,
+    ) -> None:
+        self._note_write(component.environment)
+        await self._workloads.set_scaling(component, revision, rules, fence)
+
+    @_write
+    async def restart(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
+        self._note_write(component.environment)
+        await self._workloads.restart(component, revision, fence)
 
     @_reading
     async def read_site(self, environment: EnvironmentId) -> Site | None:
@@ -161,7 +213,9 @@ class AksSurface:
         record = await self._records.site(component.environment)
         if record is None or not record.is_wanted:
             return None
-        objects = await self._live.component(component, is_routed=traffic.is_there)
+        objects = await self._reader(component.environment).component(
+            component, is_routed=traffic.is_there
+        )
         url = await self._sites.url(record, traffic)
         return live_component(objects, url, self.clock.now())
 
@@ -173,7 +227,7 @@ class AksSurface:
             return None
         url = await self._sites.url(record, traffic)
         now = self.clock.now()
-        found = await self._live.environment(environment, is_routed=traffic.is_there)
+        found = await self._reader(environment).environment(environment, is_routed=traffic.is_there)
         live, unread = [], []
         for objects in found:
             try:
@@ -207,6 +261,20 @@ class AksSurface:
                 return Unknown("the cluster's gateway gives no counters of requests")
             case _:
                 return live
+
+    @_reading
+    async def properties(self, component: SurfaceComponent) -> Mapping[int, Properties] | None:
+        traffic = await self._traffic.read()
+        objects = await self._live.component(component, is_routed=traffic.is_there)
+        found = [(live_spec(each, objects.route), rules_of(each)) for each in objects.deployments]
+        has_port = any(spec.port is not None for spec, _ in found)
+        weights = weights_in_force(objects, has_port=has_port)
+        return {
+            spec.revision: revision_properties(
+                spec, weight=weights.get(spec.revision, 0), scaling=rules
+            )
+            for spec, rules in found
+        } or None
 
     @_reading
     async def logs(

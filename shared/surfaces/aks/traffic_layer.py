@@ -35,12 +35,16 @@ class TrafficLayers:
         self.last: TrafficLayer | None = None
         """As it was read last; None while it never was."""
 
+    @property
+    def is_due(self) -> bool:
+        age_s = self._clock.monotonic_s() - self._read_at_s
+        return self.last is None or age_s > REFRESHED_EVERY_S
+
     async def read(self) -> TrafficLayer:
         """Return the traffic layer. Raises ApiAway, ApiRefusal, and what connecting raises."""
-        now_s = self._clock.monotonic_s()
-        if self.last is None or now_s - self._read_at_s > REFRESHED_EVERY_S:
+        if self.last is None or self.is_due:
             self.last = await self._read()
-            self._read_at_s = now_s
+            self._read_at_s = self._clock.monotonic_s()
         return self.last
 
     async def _read(self) -> TrafficLayer:

@@ -5,13 +5,14 @@ somebody else wrote meanwhile it raises WriteConflict, and is called again from 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.kernel.clock import Clock
 from shared.kernel.fence import Fence
-from shared.surfaces.aks import revisions, routes
+from shared.surfaces.aks import revisions, routes, scaling
 from shared.surfaces.aks.cluster_api import (
+    AUTOSCALERS,
     DEPLOYMENTS,
     NAMESPACES,
     PODS,
@@ -25,6 +26,7 @@ from shared.surfaces.aks.cluster_api import (
 from shared.surfaces.aks.instances import is_stopping
 from shared.surfaces.aks.live_objects import LiveObjects
 from shared.surfaces.aks.names import (
+    MANAGER,
     MODULE,
     PREFIX,
     REVISION,
@@ -45,12 +47,14 @@ from shared.surfaces.aks.records import Records
 from shared.surfaces.aks.server_side_apply import WriteConflict, apply, refused
 from shared.surfaces.aks.sites import wait_until
 from shared.surfaces.aks.traffic_layer import TrafficLayer
-from shared.surfaces.errors import BadArtifact, RevisionMissing, TrafficUnavailable
+from shared.surfaces.errors import BadArtifact, NotOwner, RevisionMissing, TrafficUnavailable
 from shared.surfaces.rules import WHOLE, check_removal, check_revision, check_weights
+from shared.surfaces.scaling import ScalingRules
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 _DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 _FIRST_TO_GO: Final = "-1000"
+_RESTARTED_BY: Final = f"{MANAGER}/restarted-by"
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ class Workloads:
         present = await self._deployment(component, spec.revision)
         others = await self._with_prefix_of(spec)
         check_revision(spec, None if present is None else applied_spec(present), others)
+        if present is not None and scaling.rules_of(present) is not None:
+            # The number as it is: without it the API server would take our part of it away.
+            spec = replace(spec, replicas=present["spec"].get("replicas", 1))
         manifest = revisions.deployment(spec, self.installation)
         if present is None:
             tenant = component.tenant
@@ -88,14 +95,45 @@ class Workloads:
     ) -> None:
         """As `Surface.scale`. Raises also WriteConflict, ObjectRefused, ApiAway."""
         await self.records.fenced(component, fence)
-        present = await self._deployment(component, revision)
-        if present is None:
-            raise RevisionMissing(f"revision {revision} of {component.module} does not exist here")
+        present = await self._required(component, revision)
+        if scaling.rules_of(present) is not None:
+            raise NotOwner(f"an autoscaler owns the number of pods of {component.module}")
         before = int(present["spec"].get("replicas", 1))
         if replicas < before:
             await self._mark_surplus(component, revision, replicas)
         if replicas != before:
             await self._merge(DEPLOYMENTS, present, {"spec": {"replicas": replicas}})
+
+    async def set_scaling(
+        self,
+        component: SurfaceComponent,
+        revision: int,
+        rules: ScalingRules | None,
+        fence: Fence,
+    ) -> None:
+        """As `NativeScaling.set_scaling`. Raises also WriteConflict, ObjectRefused, ApiAway."""
+        await self.records.fenced(component, fence)
+        present = await self._required(component, revision)
+        if rules is not None:
+            autoscaler = scaling.autoscaler(rules, present)
+            await self._annotate(present, {scaling.RULES: scaling.written(rules)})
+            await apply(self.api, AUTOSCALERS, autoscaler)
+            return
+        metadata = present["metadata"]
+        found = await self.api.get(AUTOSCALERS, metadata["name"], metadata["namespace"])
+        if found is not None:
+            await self._delete(AUTOSCALERS, found)
+        await self._annotate(present, {scaling.RULES: None})
+
+    async def restart(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
+        """As `Restarts.restart`. Raises also WriteConflict, ObjectRefused, ApiAway."""
+        await self.records.fenced(component, fence)
+        present = await self._required(component, revision)
+        step = {_RESTARTED_BY: f"{fence.operation}/{fence.step}"}
+        annotations = present["spec"]["template"]["metadata"].get("annotations") or {}
+        if not step.items() <= annotations.items():
+            template = {"metadata": {"annotations": step}}
+            await self._merge(DEPLOYMENTS, present, {"spec": {"template": template}})
 
     async def set_weights(
         self,
@@ -130,6 +168,19 @@ class Workloads:
             await self._close_entrance(objects)
         if present is not None and not is_stopping(present):
             await self._delete(DEPLOYMENTS, present)
+
+    async def _required(self, component: SurfaceComponent, revision: int) -> Object:
+        present = await self._deployment(component, revision)
+        if present is None:
+            raise RevisionMissing(f"revision {revision} of {component.module} does not exist here")
+        return present
+
+    async def _annotate(self, present: Object, annotations: Mapping[str, str | None]) -> None:
+        """Set *annotations* of a Deployment, or remove those that are None."""
+        before = present["metadata"].get("annotations") or {}
+        if any(before.get(name) != value for name, value in annotations.items()):
+            patch = {"metadata": {"annotations": dict(annotations)}}
+            await self._merge(DEPLOYMENTS, present, patch)
 
     async def _deployment(self, component: SurfaceComponent, revision: int) -> Object | None:
         namespace = self.installation.namespace(component.environment, component.tenant)

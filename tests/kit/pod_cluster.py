@@ -1,0 +1,49 @@
+"""The session's cluster with an image of what the tests of the surface run, in its registry."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from local_cluster.binaries import CRANE
+from tests.kit import pod_server, python_image
+from tests.kit.kubernetes_cluster import KubernetesCluster
+
+_IMPORTS: Final = (
+    "encodings.idna", "http.server", "json", "pathlib", "signal", "socketserver", "threading",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PodCluster:
+    """A cluster, and an image of the tests' server that its nodes can pull."""
+
+    cluster: KubernetesCluster
+    image: str
+    digest: str
+    command: tuple[str, ...]
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.cluster.kubeconfig
+
+
+@pytest.fixture(scope="session")
+def pod_cluster(
+    kubernetes_cluster: KubernetesCluster, tmp_path_factory: pytest.TempPathFactory
+) -> PodCluster:
+    """Return the session's cluster; skip where it has no real pods."""
+    record, runtime = kubernetes_cluster.record, kubernetes_cluster.runtime
+    if record.registry is None or runtime is None or not kubernetes_cluster.has_real_pods:
+        pytest.skip("this machine has no real nodes: " + "; ".join(record.lacks))
+    layout = tmp_path_factory.mktemp("image") / "layout"
+    script = Path(pod_server.__file__).read_text()
+    digest = python_image.write_image(layout, script, _IMPORTS)
+    image = f"{record.registry}/shop/web"
+    subprocess.run(
+        [str(runtime / CRANE), "push", str(layout), f"{image}:1", "--insecure"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return PodCluster(kubernetes_cluster, image, digest, python_image.COMMAND)

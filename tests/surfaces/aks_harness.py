@@ -1,0 +1,121 @@
+"""The harness of AKS: real pods on a real Kubernetes, each test with an installation of its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from local_cluster.gateway_routes import GATEWAY_CLASS
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
+from shared.kernel.errors import Unavailable
+from shared.surfaces.aks.cluster_access import ClusterAccess, KubeconfigSource
+from shared.surfaces.aks.cluster_api import NAMESPACES, ClusterApi
+from shared.surfaces.aks.names import MANAGED, MANAGER, Installation
+from shared.surfaces.aks.surface import AksSurface
+from shared.surfaces.spec import HttpProbe
+from tests.kit.pod_cluster import PodCluster
+from tests.surfaces.harness import SHOP, SITE, TEMPLATE, SurfaceHarness, fence
+
+if TYPE_CHECKING:
+    from lightkube import AsyncClient
+
+
+class Host:
+    """A process of the platform, as far as the surface is concerned: its connections, no more."""
+
+    def __init__(self, cluster: PodCluster, installation: Installation) -> None:
+        self.cluster = cluster
+        self.installation = installation
+        self.is_away = False
+        self._access = self._opened()
+        self._surface: AksSurface | None = None
+
+    def _opened(self) -> ClusterAccess:
+        clock = SystemClock()
+        return ClusterAccess(KubeconfigSource(self.cluster.kubeconfig, None, clock), clock)
+
+    async def connect(self) -> "AsyncClient":
+        if self.is_away:
+            raise Unavailable("the cluster is not to be reached")
+        return await self._access.client()
+
+    def start(self) -> AksSurface:
+        self._surface = AksSurface(
+            self.connect, SystemClock(), self.installation, gateway_class=GATEWAY_CLASS
+        )
+        return self._surface
+
+    async def restart(self) -> AksSurface:
+        await self.close()
+        self._access = self._opened()
+        return self.start()
+
+    async def close(self) -> None:
+        if self._surface is not None:
+            await self._surface.close()
+        await self._access.close()
+
+    def go_away(self) -> None:
+        self.is_away = True
+
+
+@dataclass
+class AksHarness(SurfaceHarness):
+    """A harness that shows the cluster behind the surface too."""
+
+    api: ClusterApi = field(kw_only=True)
+    installation: Installation = field(kw_only=True)
+    host: Host = field(kw_only=True)
+
+    @property
+    def namespace(self) -> str:
+        return self.installation.namespace(SHOP.environment, SHOP.tenant)
+
+
+async def make_installation(api: ClusterApi) -> Installation:
+    """Make the namespace of an installation that no other test has."""
+    installation = Installation(f"t{SystemEntropy().bits(40):010x}")
+    metadata = {"name": installation.name, "labels": {MANAGED: MANAGER}}
+    manifest = {"apiVersion": NAMESPACES.version, "kind": NAMESPACES.name, "metadata": metadata}
+    await api.create(NAMESPACES, manifest)
+    return installation
+
+
+async def remove_installation(api: ClusterApi, installation: Installation) -> None:
+    """Begin to delete all of it; the cluster finishes by itself."""
+    of_tests, _ = await api.list_all(NAMESPACES, installation.labels, keep=lambda each: each)
+    own = await api.get(NAMESPACES, installation.name)
+    for namespace in (*of_tests, *([own] if own else [])):
+        await api.delete(NAMESPACES, namespace)
+
+
+@asynccontextmanager
+async def aks_harness(cluster: PodCluster) -> AsyncIterator[SurfaceHarness]:
+    clock = SystemClock()
+    access = ClusterAccess(KubeconfigSource(cluster.kubeconfig, None, clock), clock)
+    api = ClusterApi(access.client)
+    installation = await make_installation(api)
+    host = Host(cluster, installation)
+
+    async def kill_host() -> None:
+        """Nothing of this surface lives in a host."""
+
+    template = replace(
+        TEMPLATE,
+        image=cluster.image,
+        artifact=cluster.digest,
+        command=cluster.command,
+        readiness=HttpProbe("/ready", period_s=1, timeout_s=2),
+    )
+    harness = AksHarness(
+        host.start(), clock, template, host.restart, kill_host, host.go_away,
+        keeps_instances=False, api=api, installation=installation, host=host,
+    )  # fmt: skip
+    try:
+        await harness.surface.ensure_site(SITE, fence(1, "site"))
+        yield harness
+    finally:
+        await remove_installation(api, installation)
+        await host.close()
+        await access.close()

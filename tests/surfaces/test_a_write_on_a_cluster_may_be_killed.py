@@ -1,0 +1,182 @@
+"""A write that is killed before or after any of its requests, and repeated, ends like any other."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from shared.kernel.fence import StaleFence
+from shared.kernel.observation import Present
+from shared.surfaces.aks.cluster_api import BUDGETS, DEPLOYMENTS, ROUTES, SERVICES, Kind
+from shared.surfaces.capabilities import Feature
+from tests.surfaces.aks_harness import AksHarness
+from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, SurfaceHarness, fence
+
+if TYPE_CHECKING:
+    from httpx2 import Request, Response
+
+RunScenario = Callable[[Callable[[SurfaceHarness], Coroutine[Any, Any, None]]], None]
+pytestmark = pytest.mark.shows(Feature.IMAGES, on="aks")
+REQUESTS_MAX = 20
+
+
+class Killed(BaseException):
+    """Ends a write as the end of its process does: nothing of ours handles it."""
+
+
+class Death:
+    """Kills a write at its request number *at*: before it is sent, or when it is answered."""
+
+    def __init__(self) -> None:
+        self.at: int | None = None
+        self.after = False
+        self._count = 0
+
+    def come(self, at: int, *, after: bool) -> None:
+        self.at, self.after, self._count = at, after, 0
+
+    def leave(self) -> None:
+        self.at = None
+
+    async def on_request(self, request: "Request") -> None:
+        if request.method != "GET":
+            self._count += 1
+            if self._count == self.at and not self.after:
+                raise Killed
+
+    async def on_response(self, response: "Response") -> None:
+        if response.request.method != "GET" and self._count == self.at and self.after:
+            raise Killed
+
+
+async def killed_everywhere(
+    death: Death, write: Callable[[int], Awaitable[None]], check: Callable[[int], Awaitable[None]]
+) -> int:
+    """Call *write* with a number, killed at each of its requests, then once more, and *check*.
+
+    Returns how many places there were.
+    """
+    number = 0
+    for after in (False, True):
+        for at in range(1, REQUESTS_MAX):
+            number += 1
+            death.come(at, after=after)
+            try:
+                await write(number)
+            except Killed:
+                death.leave()
+                await write(number)
+                await check(number)
+            else:
+                await check(number)
+                break
+        else:
+            raise AssertionError("it has more requests than are tried")
+    death.leave()
+    return number - 2
+
+
+async def names(harness: AksHarness, kind: Kind) -> list[str]:
+    labels = harness.installation.of_component(SHOP)
+    found, _ = await harness.api.list_all(
+        kind, labels, namespace=harness.namespace, keep=lambda each: each
+    )
+    return sorted(
+        each["metadata"]["name"] for each in found if "deletionTimestamp" not in each["metadata"]
+    )
+
+
+async def mortal(harness: SurfaceHarness) -> tuple[AksHarness, Death]:
+    """Return what kills the writes of the harness's surface."""
+    cluster, death = cast("AksHarness", harness), Death()
+    client = await cluster.host.connect()
+    hooks = client._client._client.event_hooks
+    hooks["request"].append(death.on_request)
+    hooks["response"].append(death.on_response)
+    return cluster, death
+
+
+def test_a_site_and_a_revision_are_made_once(run_scenario: RunScenario) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        cluster, death = await mortal(harness)
+        surface = harness.surface
+
+        async def provision(number: int) -> None:
+            facts = {"number": str(number)}
+            await surface.ensure_site(replace(SITE, facts=facts), fence(number))
+
+        async def is_provisioned(number: int) -> None:
+            site = await surface.read_site(ENVIRONMENT)
+            assert isinstance(site, Present)
+            assert (site.value.facts, site.value.fence) == ({"number": str(number)}, number)
+
+        async def apply(number: int) -> None:
+            await surface.apply(harness.spec(number, replicas=0), fence(number))
+
+        async def is_applied(number: int) -> None:
+            expected = sorted(f"module-shop-r{each}" for each in range(1, number + 1))
+            assert await names(cluster, DEPLOYMENTS) == expected
+            assert await names(cluster, SERVICES) == expected
+            assert await names(cluster, BUDGETS) == expected
+
+        # The record, the namespace and the Gateway, each before and after.
+        assert await killed_everywhere(death, provision, is_provisioned) == 6
+        # The record, the namespace, the Deployment, the budget and the Service.
+        assert await killed_everywhere(death, apply, is_applied) == 10
+        with pytest.raises(StaleFence):
+            await apply(1)
+
+    run_scenario(scenario)
+
+
+def test_weights_are_whole_and_a_removal_is_one(run_scenario: RunScenario) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        cluster, death = await mortal(harness)
+        surface = harness.surface
+        await harness.serve(harness.spec(1), harness.spec(2))
+
+        def split(number: int) -> Mapping[int, int]:
+            return {1: 100 - number, 2: number}
+
+        async def weigh(number: int) -> None:
+            await surface.set_weights(SHOP, split(number), fence(1))
+
+        async def is_weighed(number: int) -> None:
+            assert (await harness.until(lambda _: True)).weights == split(number)
+            assert await names(cluster, ROUTES) == ["module-shop"]
+
+        async def remove(number: int) -> None:
+            await surface.remove(SHOP, left[number - 1], fence(1))
+
+        async def is_removed(number: int) -> None:
+            expected = sorted(f"module-shop-r{each}" for each in left[number:])
+            assert await names(cluster, DEPLOYMENTS) == expected
+
+        # The record, the route and the component's own Service.
+        assert await killed_everywhere(death, weigh, is_weighed) == 6
+        await surface.set_weights(SHOP, {2: 100}, fence(1))
+        for number in range(3, 8):
+            await surface.apply(harness.spec(number, replicas=0), fence(1))
+        left = [1, 3, 4, 5, 6, 7, 2]
+        # One deletion: the cluster removes what the Deployment owns.
+        assert await killed_everywhere(death, remove, is_removed) == 2
+
+    run_scenario(scenario)
+
+
+def test_a_number_is_written_once(run_scenario: RunScenario) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        _, death = await mortal(harness)
+        await harness.surface.apply(harness.worker(1, replicas=0), fence(1))
+
+        async def scale(number: int) -> None:
+            await harness.surface.scale(SHOP, 1, number, fence(1))
+
+        async def is_scaled(number: int) -> None:
+            live = await harness.until(lambda _: True)
+            assert live.revisions[0].replicas == number
+
+        assert await killed_everywhere(death, scale, is_scaled) == 2
+
+    run_scenario(scenario)

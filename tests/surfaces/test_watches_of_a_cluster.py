@@ -1,0 +1,170 @@
+"""Reads are kept current by watches, which resume, begin anew, and say when they cannot."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from shared.kernel.errors import Unavailable
+from shared.kernel.observation import Present
+from shared.surfaces.aks.cluster_api import DEPLOYMENTS, PODS, ApiRefusal, ClusterApi, Kind, Object
+from shared.surfaces.aks.names import ENVIRONMENT as ENVIRONMENT_LABEL
+from shared.surfaces.aks.records import Unreadable
+from shared.surfaces.aks.watches import STALE_AFTER_S, KindCache, WatchedObjects
+from shared.surfaces.capabilities import Feature
+from tests.kit.virtual_time import LoopClock, run_virtual
+from tests.surfaces.aks_harness import AksHarness
+from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
+
+RunScenario = Callable[[Callable[[SurfaceHarness], Coroutine[Any, Any, None]]], None]
+Change = tuple[str, Object]
+
+
+@pytest.mark.shows(Feature.IMAGES, on="aks")
+def test_what_is_watched_is_what_is_there(run_scenario: RunScenario) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        cluster = cast("AksHarness", harness)
+        await harness.serve(harness.spec(1), weights={1: 100})
+        watched = WatchedObjects(cluster.api, cluster.installation, harness.clock)
+        first = await watched.component(SHOP, is_routed=True)
+
+        await harness.serve(harness.spec(2), weights={2: 100})
+        await harness.surface.remove(SHOP, 1, fence(1))
+
+        for _ in range(200):
+            last = await watched.component(SHOP, is_routed=True)
+            names = [each["metadata"]["name"] for each in last.deployments]
+            if names == ["module-shop-r2"] and last.record and last.record.weights == {2: 100}:
+                break
+            await harness.clock.sleep(0.05)
+        else:
+            raise AssertionError(f"the watches show {last}")
+        await watched.close()
+        assert [each["metadata"]["name"] for each in first.deployments] == ["module-shop-r1"]
+        inventory = await harness.surface.inventory(ENVIRONMENT)
+        assert isinstance(inventory, Present)
+        assert [each.component for each in inventory.value.components] == [SHOP]
+
+    run_scenario(scenario)
+
+
+def pod(name: str, version: str) -> Object:
+    labels = {ENVIRONMENT_LABEL: "here"}
+    return {
+        "metadata": {
+            "namespace": "n", "name": name, "labels": labels, "resourceVersion": version,
+        }
+    }  # fmt: skip
+
+
+class PlannedApi:
+    """An API server whose every list and watch is planned; it stands still at the end."""
+
+    def __init__(self, *answers: list[Object] | list[Change] | Exception) -> None:
+        self.answers = list(answers)
+        self.versions: list[str] = []
+
+    def _next(self) -> Any:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def list_all(
+        self, _: Kind, __: Mapping[str, str], *, keep: Callable[[Object], Object]
+    ) -> tuple[list[Object], str]:
+        return [keep(each) for each in self._next()], "10"
+
+    async def changes_since(
+        self, _: Kind, __: Mapping[str, str], version: str, ___: int
+    ) -> AsyncIterator[Change]:
+        self.versions.append(version)
+        if not self.answers:
+            await asyncio.Event().wait()
+        for change in self._next():
+            yield change
+
+
+@asynccontextmanager
+async def followed(api: PlannedApi) -> AsyncIterator[KindCache]:
+    cache = KindCache(cast("ClusterApi", api), PODS, {}, lambda each: each, LoopClock())
+    watch = asyncio.create_task(cache.follow())
+    try:
+        yield cache
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+
+def names(found: list[Object]) -> list[str]:
+    return sorted(each["metadata"]["name"] for each in found)
+
+
+GONE = ApiRefusal(410, "Expired", "too old resource version", ())
+
+
+def test_a_watch_goes_on_from_its_last_bookmark() -> None:
+    async def main() -> None:
+        api = PlannedApi(
+            [pod("a", "1")],
+            [("ADDED", pod("b", "11")), ("BOOKMARK", {"metadata": {"resourceVersion": "20"}})],
+        )
+        async with followed(api) as cache:
+            await LoopClock().sleep(1)
+
+            assert names(await cache.objects("here")) == ["a", "b"]
+            assert api.versions == ["10", "20"]
+            assert cache.lists == 1
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("when", ["at-once", "in-the-middle"])
+def test_a_version_that_is_gone_begins_anew(when: str) -> None:
+    async def main() -> None:
+        middle = [] if when == "at-once" else [[("DELETED", pod("a", "11"))]]
+        api = PlannedApi([pod("a", "1"), pod("b", "2")], *middle, GONE, [pod("c", "12")])
+        async with followed(api) as cache:
+            await LoopClock().sleep(1)
+
+            assert names(await cache.objects("here")) == ["c"]
+            assert cache.lists == 2
+
+    run_virtual(main())
+
+
+def test_a_broken_watch_is_current_for_a_while_and_then_unknown() -> None:
+    async def main() -> None:
+        away = [Unavailable("the API server is away")] * 20
+        api = PlannedApi([pod("a", "1")], *away)
+        async with followed(api) as cache:
+            await LoopClock().sleep(STALE_AFTER_S - 1)
+            assert names(await cache.objects("here")) == ["a"]
+
+            await LoopClock().sleep(2)
+
+            with pytest.raises(Unreadable, match="the API server is away"):
+                await cache.objects("here")
+
+            api.answers = [[("ADDED", pod("b", "11"))]]
+            await LoopClock().sleep(6)
+            assert names(await cache.objects("here")) == ["a", "b"]
+
+    run_virtual(main())
+
+
+def test_what_was_never_listed_is_unknown_and_says_why() -> None:
+    async def main() -> None:
+        api = PlannedApi(*[ApiRefusal(403, "Forbidden", "cannot list deployments", ())] * 50)
+        cache = KindCache(cast("ClusterApi", api), DEPLOYMENTS, {}, lambda each: each, LoopClock())
+        watch = asyncio.create_task(cache.follow())
+
+        with pytest.raises(Unreadable, match="cannot list deployments"):
+            await cache.objects("here")
+
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+    run_virtual(main())
