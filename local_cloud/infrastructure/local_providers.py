@@ -76,7 +76,8 @@ class SiteProvider:
         match await self._sites.read_site(environment):
             case Present(site):
                 properties = json.loads(site.facts.get(_PROPERTIES, "{}"))
-                outputs = {"id": str(environment), "endpoint": site.endpoint}
+                # A cluster without a Gateway has no public address.
+                outputs = {"id": str(environment), "endpoint": site.endpoint or None}
                 return Present(LiveResource(properties, outputs))
             case absent_or_unknown:
                 return absent_or_unknown

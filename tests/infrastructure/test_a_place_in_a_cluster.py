@@ -1,12 +1,14 @@
 """An environment has its place in the cluster of its installation, beside this machine or alone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from local_cloud.infrastructure.cluster_site import ClusterSiteProvider
 from local_cloud.infrastructure.step_engine import StepEngine
+from shared.contracts.environments import ComputeTarget
 from shared.contracts.values import ComputeTargetKind as Target
 from shared.infrastructure.graph import Node, Resource
 from shared.infrastructure.inputs import ComputeTargetInput, EnvironmentInputs
@@ -34,11 +36,16 @@ class AwayAtTimes(MemorySurface):
     """A cluster whose API server answers or does not."""
 
     is_away = False
+    has_gateway = True
 
     async def read_site(self, environment: EnvironmentId) -> Reading[Site]:
-        return (
-            Unknown("it does not answer") if self.is_away else await super().read_site(environment)
-        )
+        if self.is_away:
+            return Unknown("it does not answer")
+        match await super().read_site(environment):
+            case Present(site) if not self.has_gateway:
+                return Present(replace(site, endpoint=""))
+            case reading:
+                return reading
 
 
 class SitesOnly:
@@ -244,6 +251,16 @@ async def test_a_cluster_that_is_away_leaves_the_record_as_it_is() -> None:
     assert [urn.rpartition("::")[2] for urn in refreshed.unknown] == ["kubernetes-site"]
     assert refreshed.absent == ()
     assert await connected.engine.read(STACK) == before
+
+
+async def test_a_cluster_without_a_gateway_has_no_public_address() -> None:
+    connected = Connected()
+    connected.cluster.has_gateway = False
+
+    made = await update(connected.engine, STACK, aks(), FENCE)
+
+    (target,) = made.outputs["computeTargets"]
+    assert ComputeTarget.model_validate(target).endpoint is None
 
 
 async def test_a_destroy_keeps_what_is_retained_and_ends_the_place_in_the_cluster() -> None:
