@@ -9,6 +9,7 @@ import pytest
 
 from local_cluster.binaries import CRANE
 from tests.kit import pod_server, python_image
+from tests.kit.cluster_rights import confined_kubeconfig
 from tests.kit.kubernetes_cluster import KubernetesCluster
 
 _IMPORTS: Final = (
@@ -24,10 +25,9 @@ class PodCluster:
     image: str
     digest: str
     command: tuple[str, ...]
-
-    @property
-    def kubeconfig(self) -> Path:
-        return self.cluster.kubeconfig
+    platform: Path
+    """The kubeconfig of the platform's ServiceAccount, which has the rights that ship, no others.
+    """
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,8 @@ def pod_cluster(
     record, runtime = kubernetes_cluster.record, kubernetes_cluster.runtime
     if record.registry is None or runtime is None or not kubernetes_cluster.has_real_pods:
         pytest.skip("this machine has no real nodes: " + "; ".join(record.lacks))
-    layout = tmp_path_factory.mktemp("image") / "layout"
+    folder = tmp_path_factory.mktemp("pods")
+    layout = folder / "layout"
     script = Path(pod_server.__file__).read_text()
     digest = python_image.write_image(layout, script, _IMPORTS)
     image = f"{record.registry}/shop/web"
@@ -46,4 +47,5 @@ def pod_cluster(
         [str(runtime / CRANE), "push", str(layout), f"{image}:1", "--insecure"],
         check=True, capture_output=True,
     )  # fmt: skip
-    return PodCluster(kubernetes_cluster, image, digest, python_image.COMMAND)
+    platform = confined_kubeconfig(kubernetes_cluster, folder)
+    return PodCluster(kubernetes_cluster, image, digest, python_image.COMMAND, platform)

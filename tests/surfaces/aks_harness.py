@@ -12,6 +12,7 @@ from shared.kernel.errors import Unavailable
 from shared.surfaces.aks.cluster_access import ClusterAccess, KubeconfigSource
 from shared.surfaces.aks.cluster_api import NAMESPACES, ClusterApi
 from shared.surfaces.aks.names import MANAGED, MANAGER, Installation
+from shared.surfaces.aks.permissions import POD_SECURITY
 from shared.surfaces.aks.surface import AksSurface
 from shared.surfaces.spec import HttpProbe
 from tests.kit.pod_cluster import PodCluster
@@ -33,7 +34,7 @@ class Host:
 
     def _opened(self) -> ClusterAccess:
         clock = SystemClock()
-        return ClusterAccess(KubeconfigSource(self.cluster.kubeconfig, None, clock), clock)
+        return ClusterAccess(KubeconfigSource(self.cluster.platform, None, clock), clock)
 
     async def connect(self) -> "AsyncClient":
         if self.is_away:
@@ -76,7 +77,8 @@ class AksHarness(SurfaceHarness):
 async def make_installation(api: ClusterApi) -> Installation:
     """Make the namespace of an installation that no other test has."""
     installation = Installation(f"t{SystemEntropy().bits(40):010x}")
-    metadata = {"name": installation.name, "labels": {MANAGED: MANAGER}}
+    labels = {MANAGED: MANAGER, POD_SECURITY[0]: POD_SECURITY[1][0]}
+    metadata = {"name": installation.name, "labels": labels}
     manifest = {"apiVersion": NAMESPACES.version, "kind": NAMESPACES.name, "metadata": metadata}
     await api.create(NAMESPACES, manifest)
     return installation
@@ -93,7 +95,7 @@ async def remove_installation(api: ClusterApi, installation: Installation) -> No
 @asynccontextmanager
 async def aks_harness(cluster: PodCluster) -> AsyncIterator[SurfaceHarness]:
     clock = SystemClock()
-    access = ClusterAccess(KubeconfigSource(cluster.kubeconfig, None, clock), clock)
+    access = ClusterAccess(KubeconfigSource(cluster.cluster.kubeconfig, None, clock), clock)
     api = ClusterApi(access.client)
     installation = await make_installation(api)
     host = Host(cluster, installation)

@@ -6,6 +6,7 @@ removes the others. Its pods carry the spec too, so a revision that drains is st
 
 import json
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -54,9 +55,15 @@ def read(text: str | None, replicas: int, owner: str) -> RevisionSpec:
         Unreadable: it is not what the platform wrote.
     """
     try:
-        return replace(_SPECS.validate_json(text or ""), replicas=replicas)
+        return replace(_parsed(text or ""), replicas=replicas)
     except ValidationError as damaged:
         raise Unreadable(f"{owner} has no readable spec in {SPEC}") from damaged
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> RevisionSpec:
+    """Return the spec in *text*; each is read again and again, by every inventory."""
+    return _SPECS.validate_json(text)
 
 
 def deployment(spec: RevisionSpec, installation: Installation) -> Object:
