@@ -11,8 +11,9 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Present
 from shared.surfaces.aks.cluster_api import DEPLOYMENTS, PODS, ApiRefusal, ClusterApi, Kind, Object
 from shared.surfaces.aks.names import ENVIRONMENT as ENVIRONMENT_LABEL
+from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.records import Unreadable
-from shared.surfaces.aks.watches import STALE_AFTER_S, KindCache, WatchedObjects
+from shared.surfaces.aks.watches import SILENT_MAX_S, STALE_AFTER_S, KindCache, WatchedObjects
 from shared.surfaces.capabilities import Feature
 from tests.kit.virtual_time import LoopClock, run_virtual
 from tests.surfaces.aks_harness import AksHarness
@@ -60,9 +61,12 @@ def pod(name: str, version: str) -> Object:
 
 
 class PlannedApi:
-    """An API server whose every list and watch is planned; it stands still at the end."""
+    """An API server whose every list and watch is planned; it is silent at the end.
 
-    def __init__(self, *answers: list[Object] | list[Change] | Exception) -> None:
+    A watch raises an error that stands among its changes.
+    """
+
+    def __init__(self, *answers: list[Object] | list[Change | Exception] | Exception) -> None:
         self.answers = list(answers)
         self.versions: list[str] = []
 
@@ -84,6 +88,8 @@ class PlannedApi:
         if not self.answers:
             await asyncio.Event().wait()
         for change in self._next():
+            if isinstance(change, Exception):
+                raise change
             yield change
 
 
@@ -148,9 +154,121 @@ def test_a_broken_watch_is_current_for_a_while_and_then_unknown() -> None:
             with pytest.raises(Unreadable, match="the API server is away"):
                 await cache.objects("here")
 
-            api.answers = [[("ADDED", pod("b", "11"))]]
+            api.answers = [[pod("a", "1"), pod("b", "11")]]
             await LoopClock().sleep(6)
             assert names(await cache.objects("here")) == ["a", "b"]
+
+    run_virtual(main())
+
+
+LEADERLESS = ApiRefusal(500, "InternalError", "etcdserver: no leader", ())
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        pytest.param([LEADERLESS], id="by-an-error"),
+        pytest.param([], id="by-a-proxy"),
+        pytest.param([GONE], id="too-old"),
+    ],
+)
+def test_a_watch_that_connects_and_ends_at_once_is_listed_ever_more_rarely(
+    ends: list[Change | Exception],
+) -> None:
+    async def main() -> None:
+        listed: list[Object] = [pod("a", "1")]
+        answers: list[Any] = [each for _ in range(500) for each in (listed, ends)]
+        async with followed(PlannedApi(*answers)) as cache:
+            await LoopClock().sleep(100)
+
+            assert names(await cache.objects("here")) == ["a"]
+            assert 15 < cache.lists < 30
+
+    run_virtual(main())
+
+
+def test_a_watch_that_connects_and_fails_is_not_well_without_a_list() -> None:
+    async def main() -> None:
+        away = Unavailable("the API server is away")
+        api = PlannedApi([pod("a", "1")], [LEADERLESS], *[away] * 50)
+        async with followed(api) as cache:
+            await LoopClock().sleep(STALE_AFTER_S + 1)
+
+            with pytest.raises(Unreadable, match="the API server is away"):
+                await cache.objects("here")
+
+    run_virtual(main())
+
+
+def test_a_silent_watch_is_listed_and_unknown_where_that_fails() -> None:
+    async def main() -> None:
+        silent = asyncio.Event()
+
+        class CutOff(PlannedApi):
+            async def list_all(self, *args: Any, **kwargs: Any) -> tuple[list[Object], str]:
+                if not self.answers:
+                    await silent.wait()
+                return await super().list_all(*args, **kwargs)
+
+        api = CutOff([pod("a", "1")])
+        async with followed(api) as cache:
+            await LoopClock().sleep(SILENT_MAX_S + STALE_AFTER_S - 1)
+            assert names(await cache.objects("here")) == ["a"]
+
+            await LoopClock().sleep(2)
+
+            with pytest.raises(Unreadable, match="nothing was heard for 75 s"):
+                await cache.objects("here")
+
+    run_virtual(main())
+
+
+def test_a_quiet_kind_stays_known() -> None:
+    async def main() -> None:
+        class Quiet(PlannedApi):
+            async def list_all(
+                self, _: Kind, __: Mapping[str, str], *, keep: Callable[[Object], Object]
+            ) -> tuple[list[Object], str]:
+                return [keep(pod("a", "1"))], "10"
+
+        async with followed(Quiet()) as cache:
+            for _ in range(600):
+                await LoopClock().sleep(1)
+                assert names(await cache.objects("here")) == ["a"]
+
+    run_virtual(main())
+
+
+def test_a_change_that_nobody_understands_is_unknown_until_it_is_listed() -> None:
+    async def main() -> None:
+        api = PlannedApi([pod("a", "1")], [("ADDED", {"metadata": {}})], [pod("b", "12")])
+        async with followed(api) as cache:
+            await LoopClock().sleep(0.1)
+
+            assert names(await cache.objects("here")) == ["b"]
+            assert LoopClock().monotonic_s() >= 0.2
+            assert cache.lists == 2
+
+    run_virtual(main())
+
+
+def test_a_follower_that_ended_is_started_again() -> None:
+    async def main() -> None:
+        class Emptied(PlannedApi):
+            async def list_all(self, *_: Any, **__: Any) -> tuple[list[Object], str]:
+                if self.answers:
+                    raise asyncio.CancelledError
+                return [], "10"
+
+        api = Emptied([])
+        watched = WatchedObjects(cast("ClusterApi", api), Installation("i"), LoopClock())
+        with pytest.raises(Unreadable, match="not listed yet"):
+            await watched.environment(ENVIRONMENT, is_routed=True)
+
+        api.answers = []
+
+        assert await watched.environment(ENVIRONMENT, is_routed=True) == []
+        await watched.close()
 
     run_virtual(main())
 

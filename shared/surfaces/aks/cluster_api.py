@@ -6,7 +6,7 @@ preconditions, its logs no limit of bytes, and it has no call for a pod's proxy.
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -184,8 +184,8 @@ class ClusterApi:
 
     async def changes_since(
         self, kind: Kind, labels: Mapping[str, str], version: str, timeout_s: int
-    ) -> AsyncIterator[tuple[str, Object]]:
-        """Yield a bookmark when connected, then each change after *version*, for about *timeout_s*.
+    ) -> AsyncGenerator[tuple[str, Object], None]:
+        """Yield each change after *version*, and bookmarks, for about *timeout_s*.
 
         Raises:
             ApiRefusal: 410, *version* is too old by now.
@@ -201,7 +201,6 @@ class ClusterApi:
         async with self._sent("GET", kind.path(), params, None, None, timeout_s + 10) as response:
             if response.is_error:
                 raise _refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
-            yield "BOOKMARK", {"metadata": {"resourceVersion": version}}  # it is connected
             async for line in response.aiter_lines():
                 event = json.loads(line)
                 if event["type"] == "ERROR":

@@ -1,15 +1,17 @@
 """What the cluster has of one installation, kept current by one watch for each kind.
 
 Each kind is listed, then watched from the version of the list: with bookmarks, so that a quiet
-watch does not grow old. 410 means that it has: it is listed again. While a watch is broken the
-objects stay, and after `STALE_AFTER_S` nobody is given them any more.
+watch does not grow old. A watch that the server ends after changes goes on from the last one. Any
+other end, and silence, is a failure: what was missed is not known, so the kind is listed again.
+Only a list or a change shows that it is well. While neither comes the objects stay, and after
+`STALE_AFTER_S` nobody is given them any more.
 """
 
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from typing import Final
 
 from shared.kernel.clock import Clock
@@ -36,6 +38,8 @@ STALE_AFTER_S: Final = 15.0
 """An API server that is restarted is back in less."""
 FIRST_LIST_S: Final = 30.0
 """For the first list of a kind; then the caller gets Unknown, and the list goes on."""
+SILENT_MAX_S: Final = 75.0
+"""The API server sends a bookmark each minute; what is silent for longer may be cut off."""
 _WATCH_S: Final = 300
 _BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _log = logging.getLogger(__name__)
@@ -62,8 +66,9 @@ class KindCache:
         self._is_listed = asyncio.Event()
         self._broken_since_s: float | None = None
         self._reason = ""
+        self._failures = 0
         self.lists = 0
-        """How often it was listed: once, and again after each 410."""
+        """How often it was listed: once, and again after each failure of its watch."""
 
     async def objects(self, environment: str) -> list[Object]:
         """Return the objects with the label *environment*.
@@ -83,23 +88,22 @@ class KindCache:
         return [self._objects[key] for key in self._of_environment.get(environment, ())]
 
     async def follow(self) -> None:
-        """Keep the objects current until cancelled."""
+        """Keep the objects current until cancelled. Nothing of it is current afterwards."""
         version: str | None = None
-        failures = 0
-        while True:
-            try:
-                if version is None:
-                    version = await self._list()
-                async for seen in self._changes(version):
-                    version, failures = seen, 0
-                    self._broken_since_s = None
-            except ApiRefusal as refusal:
-                if refusal.status == HTTPStatus.GONE:
+        try:
+            while True:
+                try:
+                    version = await self._take_changes(version or await self._list())
+                except (ApiRefusal, Unavailable, Invalid, NotFound) as away:
                     version = None
-                    continue
-                failures = await self._wait(failures, refusal)
-            except (Unavailable, Invalid, NotFound) as away:
-                failures = await self._wait(failures, away)
+                    await self._wait(away)
+                except Exception as unforeseen:  # noqa: BLE001  not followed, it were current for ever
+                    version = None
+                    self._is_listed.clear()
+                    _log.exception("a change of the %s was not understood", self._kind.plural)
+                    await self._wait(unforeseen)
+        finally:
+            self._is_listed.clear()
 
     async def _list(self) -> str:
         found, version = await self._api.list_all(self._kind, self._labels, keep=self._keep)
@@ -112,25 +116,43 @@ class KindCache:
         self._is_listed.set()
         return version
 
-    async def _changes(self, version: str) -> AsyncIterator[str]:
-        """Take in each change after *version*, and yield the version of the cache then."""
-        async for change, found in self._api.changes_since(
-            self._kind, self._labels, version, _WATCH_S
-        ):
-            if change == "DELETED":
-                self._drop(_key(found))
-            elif change != "BOOKMARK":
-                self._put(self._keep(found))
-            yield found["metadata"]["resourceVersion"]
+    async def _take_changes(self, version: str) -> str:
+        """Take in the changes after *version* until the server ends them; return the last one's.
 
-    async def _wait(self, failures: int, problem: Exception) -> int:
-        """Back off after *problem*, and return how many there were in a row."""
+        Raises:
+            ApiRefusal, Unavailable: also for changes that end before one came, or are silent.
+        """
+        last: str | None = None
+        watch = self._api.changes_since(self._kind, self._labels, version, _WATCH_S)
+        async with aclosing(watch):
+            while True:
+                try:
+                    async with asyncio.timeout(SILENT_MAX_S):
+                        change, found = await anext(watch)
+                except TimeoutError:
+                    raise Unavailable(f"nothing was heard for {SILENT_MAX_S:g} s") from None
+                except StopAsyncIteration:
+                    break
+                if change == "DELETED":
+                    self._drop(_key(found))
+                elif change != "BOOKMARK":
+                    self._put(self._keep(found))
+                last = found["metadata"]["resourceVersion"]
+                self._failures = 0
+                self._broken_since_s = None
+        if last is None:
+            raise Unavailable("the API server ended the watch before anything came")
+        return last
+
+    async def _wait(self, problem: Exception) -> None:
+        """Back off after *problem*: the longer, the more there were since the last change."""
         self._reason = reason_of(problem)
         if self._broken_since_s is None:
             self._broken_since_s = self._clock.monotonic_s()
+        if not self._failures:
             _log.warning("the watch of %s is broken: %s", self._kind.plural, self._reason)
-        await self._clock.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
-        return failures + 1
+        await self._clock.sleep(_BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)])
+        self._failures += 1
 
     def _put(self, found: Object) -> None:
         key = _key(found)
@@ -197,7 +219,7 @@ class WatchedObjects:
         label = self._installation.of_environment(environment)[ENVIRONMENT]
         kinds = [kind for kind in _KEPT if is_routed or kind is not ROUTES]
         for kind in kinds:
-            if kind not in self._watches:
+            if kind not in self._watches or self._watches[kind].done():
                 self._watches[kind] = asyncio.create_task(self._caches[kind].follow())
         found = {kind: tuple(await self._caches[kind].objects(label)) for kind in kinds}
         records = [each for each in found[CONFIG_MAPS] if _is_of_component(each)]
