@@ -89,7 +89,7 @@ def _workload(spec: RevisionSpec) -> Iterator[tuple[str, str]]:
     for name, value in spec.environ.items():
         yield f"environ/{name}", value
     for name, probe in spec.probes.items():
-        yield f"probes/{name}", _in_words(probe)
+        yield f"probes/{name}", probe_in_words(probe)
     limits = {
         "cpu": spec.resources.cpu,
         "memoryMib": spec.resources.memory_mb,
@@ -113,7 +113,7 @@ def _replicas(spec: RevisionSpec, scaling: ScalingRules | None) -> Mapping[str, 
     }
 
 
-def _in_words(probe: Probe) -> str:
+def probe_in_words(probe: Probe) -> str:
     match probe:
         case HttpProbe(path=path):
             asks = f"GET {path}"

@@ -1,6 +1,5 @@
 """Proves what a pod runs: by its image as it was pulled, its own spec, and its own answer."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -8,7 +7,8 @@ from shared.surfaces.aks import revisions
 from shared.surfaces.aks.cluster_api import PODS, ClusterApi, Object
 from shared.surfaces.aks.instances import main_status
 from shared.surfaces.aks.names import SPEC
-from shared.surfaces.aks.pods import CONTAINER, pod_spec
+from shared.surfaces.aks.pod_differences import Difference, differences
+from shared.surfaces.aks.pods import pod_spec
 from shared.surfaces.aks.records import Unreadable
 from shared.surfaces.observed_state import LiveProof
 from shared.surfaces.release_answer import ReleaseUnknown, release_in
@@ -17,11 +17,6 @@ from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
 
 ANSWER_BYTES_MAX: Final = 256 * 1024
 ANSWER_WITHIN_S: Final = 5.0
-_COMPARED: Final = (
-    "image", "command", "env", "resources", "readinessProbe", "livenessProbe", "startupProbe",
-    "securityContext", "lifecycle",
-)  # fmt: skip
-"""Of a container, what the spec says; the cluster may add to it and change none of it."""
 
 
 def is_running(pod: Object) -> bool:
@@ -67,14 +62,18 @@ async def prove_pod(
     )
 
 
-def _differences(pod: Object, spec: RevisionSpec) -> Iterator[tuple[str, object, object]]:
-    """Yield each part of the container that is not as the spec makes it, with both values."""
-    containers: list[Object] = pod["spec"]["containers"]
-    live = next((each for each in containers if each["name"] == CONTAINER), {})
-    expected = pod_spec(spec, {})["containers"][0]
-    for part in _COMPARED:
-        if not contains(live.get(part), expected.get(part)):
-            yield part, live.get(part), expected.get(part)
+def _differences(pod: Object, spec: RevisionSpec) -> tuple[Difference, ...]:
+    """Return each part of *pod* that is not as *spec* makes it; a bound that was added is none.
+
+    A LimitRange of its namespace gives a pod limits where its spec has none.
+    """
+    try:
+        found = differences(pod["spec"], pod_spec(spec, {}))
+    except ValueError as strange:
+        raise Unreadable(f"{pod['metadata']['name']} cannot be compared: {strange}") from strange
+    return tuple(
+        each for each in found if not (each[0].startswith("resources/") and each[2] is None)
+    )
 
 
 def contains(live: Any, expected: Any) -> bool:
