@@ -46,6 +46,7 @@ class Kind:
 
 
 NAMESPACES: Final = Kind("v1", "Namespace", "namespaces", is_namespaced=False)
+NODES: Final = Kind("v1", "Node", "nodes", is_namespaced=False)
 CONFIG_MAPS: Final = Kind("v1", "ConfigMap", "configmaps")
 PODS: Final = Kind("v1", "Pod", "pods")
 SERVICES: Final = Kind("v1", "Service", "services")

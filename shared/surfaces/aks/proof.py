@@ -1,14 +1,15 @@
 """Proves what a pod runs: by its image as it was pulled, its own spec, and its own answer."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from shared.kernel.clock import parse_instant
 from shared.surfaces.aks import revisions
-from shared.surfaces.aks.cluster_api import PODS, ClusterApi, Object
+from shared.surfaces.aks.cluster_api import NODES, PODS, ApiRefusal, ClusterApi, Object
 from shared.surfaces.aks.instances import main_status
 from shared.surfaces.aks.names import SPEC
 from shared.surfaces.aks.pod_differences import Difference, differences
-from shared.surfaces.aks.pods import pod_spec
+from shared.surfaces.aks.pods import CONTAINER, image_of, pod_spec
 from shared.surfaces.aks.records import Unreadable
 from shared.surfaces.observed_state import LiveProof
 from shared.surfaces.release_answer import ReleaseUnknown, release_in
@@ -17,6 +18,10 @@ from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
 
 ANSWER_BYTES_MAX: Final = 256 * 1024
 ANSWER_WITHIN_S: Final = 5.0
+_REPORTED_WITHIN: Final = timedelta(seconds=60)
+"""A kubelet lists its images each 30 s, and tells of them within 10 s more."""
+_REFERENCES_MAX: Final = 5
+"""Of one image in a node's status; there may be more, of which it says nothing."""
 
 
 def is_running(pod: Object) -> bool:
@@ -35,9 +40,7 @@ async def prove_pod(
     told = revisions.read(
         (pod["metadata"].get("annotations") or {}).get(SPEC), spec.replicas, f"Pod {name}"
     )
-    content = str(main_status(pod).get("imageID", "")).rpartition("@")[2]
-    if not content.startswith("sha256:"):
-        raise Unreadable(f"{name} does not say yet which image it runs")
+    content = await _content_of(api, pod, spec, checked_at)
     release, source = told.version, "start"
     if spec.release is not None:
         release, source = await _release_of(api, pod, spec, spec.release), "answer"
@@ -60,6 +63,59 @@ async def prove_pod(
             *_differences(pod, spec),
         ),
     )
+
+
+async def _content_of(
+    api: ClusterApi, pod: Object, spec: RevisionSpec, checked_at: datetime
+) -> str:
+    """Return the digest of the image that runs: the spec's, where the node says that it is that.
+
+    A container's image has as many digests as there are references to it on the node, of an index
+    and of its manifest for example. The pod's status names any of them, the node's status all.
+
+    Raises:
+        Unreadable: the pod or its node does not say (yet) which it is.
+    """
+    name, status = pod["metadata"]["name"], main_status(pod)
+    content = _digest(status.get("imageID", ""))
+    if not content.startswith("sha256:"):
+        raise Unreadable(f"{name} does not say yet which image it runs")
+    is_asked = _container_image(pod) == image_of(spec)
+    if content == spec.artifact or not is_asked:
+        return content
+    names = await _references(api, pod, content)
+    if any(_digest(each) == spec.artifact for each in names):
+        return spec.artifact
+    since = parse_instant(status["state"]["running"]["startedAt"])
+    is_reported = checked_at - since > _REPORTED_WITHIN
+    if 0 < len(names) < _REFERENCES_MAX and is_reported:
+        return content
+    raise Unreadable(
+        f"{name} was told {spec.artifact} and names {content}; its node does not say"
+        " whether they are one image"
+    )
+
+
+async def _references(api: ClusterApi, pod: Object, content: str) -> list[str]:
+    """Return the references to the image *content* that the node of *pod* reports."""
+    try:
+        node = await api.get(NODES, pod["spec"]["nodeName"])
+    except ApiRefusal as refusal:
+        raise Unreadable(
+            f"the node of {pod['metadata']['name']} cannot be read: {refusal}"
+        ) from refusal
+    images: list[Object] = ((node or {}).get("status") or {}).get("images") or []
+    found = (each.get("names") or [] for each in images)
+    return next((names for names in found if content in map(_digest, names)), [])
+
+
+def _container_image(pod: Object) -> str:
+    containers: list[Object] = pod["spec"]["containers"]
+    return next((str(each["image"]) for each in containers if each["name"] == CONTAINER), "")
+
+
+def _digest(reference: str) -> str:
+    return reference.rpartition("@")[2]
 
 
 def _differences(pod: Object, spec: RevisionSpec) -> tuple[Difference, ...]:

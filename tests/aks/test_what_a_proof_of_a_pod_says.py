@@ -1,0 +1,118 @@
+"""A proof holds for the pod that the spec makes, on any node, and departs by name for another."""
+
+import asyncio
+from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from shared.surfaces.aks.cluster_api import ClusterApi, Kind, Object
+from shared.surfaces.aks.names import Installation
+from shared.surfaces.aks.proof import prove_pod
+from shared.surfaces.aks.records import Unreadable
+from shared.surfaces.aks.revisions import deployment
+from shared.surfaces.observed_state import LiveProof
+from shared.surfaces.spec import Resources
+from tests.surfaces.harness import TEMPLATE
+
+INDEX, MANIFEST, OTHER = (f"sha256:{digit * 64}" for digit in "abc")
+SPEC = replace(
+    TEMPLATE, image="registry.example/shop", artifact=INDEX, release=None,
+    resources=Resources(memory_mb=1024, cpu=1),
+)  # fmt: skip
+STARTED = datetime(2026, 11, 28, 22, 48, 6, tzinfo=UTC)
+LATER = STARTED + timedelta(minutes=2)
+
+
+class OneNode:
+    """An API server with one node, which has *images*: the references to each."""
+
+    def __init__(self, *images: tuple[str, ...]) -> None:
+        self.images = images
+
+    async def get(self, kind: Kind, name: str) -> Object:
+        assert (kind.plural, name) == ("nodes", "node-1")
+        return {"status": {"images": [{"names": list(names)} for names in self.images]}}
+
+
+def pod(runs: str = INDEX) -> dict[str, Any]:
+    template = deepcopy(deployment(SPEC, Installation())["spec"]["template"])
+    for amounts in template["spec"]["containers"][0]["resources"].values():
+        amounts.update(memory="1Gi", cpu="1")
+    status = {
+        "name": "main",
+        "imageID": f"registry.example/shop@{runs}",
+        "state": {"running": {"startedAt": "2026-11-28T22:48:06Z"}},
+    }
+    return {
+        "metadata": {**template["metadata"], "name": "shop-r1-x", "namespace": "n"},
+        "spec": {**template["spec"], "nodeName": "node-1"},
+        "status": {"containerStatuses": [status]},
+    }
+
+
+def proof(found: Object, node: OneNode | None = None, at: datetime = LATER) -> LiveProof:
+    api = cast("ClusterApi", node or OneNode())
+    return asyncio.run(prove_pod(api, found, SPEC, at))
+
+
+def shop(*digests: str) -> tuple[str, ...]:
+    return tuple(f"registry.example/shop@{each}" for each in digests)
+
+
+def test_a_pod_with_common_limits_is_proved() -> None:
+    assert proof(pod()).departs == ()
+
+
+def test_what_was_added_departs_by_its_name() -> None:
+    found = pod()
+    found["spec"]["containers"].append({"name": "proxy", "image": "mesh:1"})
+    found["spec"]["containers"][0]["args"] = ["--debug"]
+
+    departs = proof(found).departs
+
+    assert [each.split(" is ")[0] for each in departs] == ["command", "containers/proxy"]
+
+
+def test_limits_of_a_namespace_are_no_departure_and_other_limits_are() -> None:
+    found = pod()
+    limits = found["spec"]["containers"][0]["resources"]["limits"]
+    limits["ephemeral-storage"] = "1Gi"
+    assert proof(found).holds
+
+    limits["memory"] = "2Gi"
+    assert proof(found).departs == ("resources/memoryMib is 2048, expected 1024",)
+
+
+def test_an_image_is_known_by_any_of_its_digests_on_the_node() -> None:
+    made = proof(pod(runs=MANIFEST), OneNode(shop(OTHER), shop(MANIFEST, INDEX)))
+
+    assert (made.content_digest, made.departs) == (INDEX, ())
+
+
+def test_an_image_that_the_node_knows_as_another_departs() -> None:
+    made = proof(pod(runs=OTHER), OneNode(shop(OTHER), shop(INDEX)))
+
+    assert made.departs == (f"content is {OTHER}, expected {INDEX}",)
+
+
+def test_an_image_that_the_pod_was_told_besides_departs() -> None:
+    found = pod(runs=OTHER)
+    found["spec"]["containers"][0]["image"] = shop(OTHER)[0]
+
+    assert [each.split(" is ")[0] for each in proof(found).departs] == ["content", "image"]
+
+
+@pytest.mark.parametrize(
+    ("node", "at"),
+    [
+        pytest.param(OneNode(), LATER, id="not-listed"),
+        pytest.param(OneNode(shop(OTHER)), STARTED, id="not-reported-yet"),
+        pytest.param(OneNode(shop(OTHER, *"12345")), LATER, id="more-references-than-are-listed"),
+    ],
+)
+def test_what_the_node_does_not_say_is_not_guessed(node: OneNode, at: datetime) -> None:
+    with pytest.raises(Unreadable, match="does not say whether they are one image"):
+        proof(pod(runs=OTHER), node, at)
