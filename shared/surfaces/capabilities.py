@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from shared.contracts.gate_metrics import GateMetrics, GateSource
 from shared.contracts.validation import shown
 from shared.kernel.errors import Violation
 from shared.surfaces.spec import CommandProbe, HttpProbe, Probe, RevisionSpec, TcpProbe
@@ -39,6 +40,7 @@ class Feature(StrEnum):
     STARTUP_PROBES = "startupProbes"
     WORKERS = "workers"
     PATH_ROUTING = "pathRouting"
+    REQUEST_COUNTERS = "requestCounters"
     SELF_PROOF = "selfProof"
     MEMORY_LIMIT = "memoryLimit"
     CPU_LIMIT = "cpuLimit"
@@ -78,6 +80,7 @@ _MEANINGS: Final[Mapping[Feature, str]] = {
     Feature.STARTUP_PROBES: "an instance may take its time to start before it is judged",
     Feature.WORKERS: "a workload may run without a port",
     Feature.PATH_ROUTING: "one public port sends each path prefix to its component",
+    Feature.REQUEST_COUNTERS: "requests, errors and latency are counted for each release",
     Feature.SELF_PROOF: "an instance is asked which release it is",
     Feature.MEMORY_LIMIT: "an instance takes no more than `memoryMib`",
     Feature.CPU_LIMIT: "an instance takes no more than `cpu`",
@@ -137,6 +140,14 @@ class SurfacePlan:
     features: frozenset[Feature] = field(default_factory=frozenset)
     elsewhere: tuple[Capabilities, ...] = ()
     """Of the other surfaces of the environment: what a refusal can point to."""
+    is_gated: bool = False
+    """False for the way back, which no gate judges."""
+    metrics: GateMetrics | None = None
+    """Where those gates read requests; at the surface when not given."""
+
+    @property
+    def needs_counters(self) -> bool:
+        return self.is_gated and (self.metrics is None or self.metrics.is_counted)
 
 
 LIMITS: Final = (
@@ -154,6 +165,9 @@ PROBES: Final[Mapping[type[Probe], tuple[str, Feature]]] = {
 """Of each kind of probe: its name in a release, the feature."""
 
 
+_SOURCES: Final = " or ".join(each for each in GateSource if each is not GateSource.SURFACE)
+
+
 class _Need(NamedTuple):
     """A feature that a plan needs, the JSON pointer and value that need it, and whose they are."""
 
@@ -161,6 +175,8 @@ class _Need(NamedTuple):
     target: str
     received: str
     module: str = ""
+    other: str = ""
+    """What to write instead of a plan without the feature."""
 
 
 def _needs(plan: SurfacePlan) -> Iterator[_Need]:
@@ -169,6 +185,14 @@ def _needs(plan: SurfacePlan) -> Iterator[_Need]:
     if any(0 < weight < 100 for weight in plan.weights):  # noqa: PLR2004  percent
         yield _Need(Feature.TRAFFIC_SPLIT, "/strategy/steps", str(list(plan.weights)))
     for index, spec in plan.revisions.items():
+        if plan.needs_counters and spec.port is not None:
+            yield _Need(
+                Feature.REQUEST_COUNTERS,
+                "/gate/metrics",
+                "nothing" if plan.metrics is None else f"source {plan.metrics.source}",
+                spec.component.module,
+                f"source {_SOURCES}, with its queries",
+            )
         for feature, name, received in _needs_of_revision(spec):
             target = f"/components/{index}/{name}"
             yield _Need(feature, target, received, spec.component.module)
@@ -206,7 +230,7 @@ def _features(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violati
                 "NotSupported",
                 need.target,
                 _refusal(need.feature, capabilities, need.module),
-                _instead(need.feature, plan.elsewhere),
+                _instead(need, plan.elsewhere),
                 need.received,
             )
 
@@ -216,10 +240,10 @@ def _refusal(feature: Feature, capabilities: Capabilities, module: str) -> str:
     return f"{capabilities.surface} cannot honour {feature}{owner}: {capabilities.lacks[feature]}"
 
 
-def _instead(feature: Feature, elsewhere: Sequence[Capabilities]) -> str:
-    able = [each.surface for each in elsewhere if each.supports(feature)]
+def _instead(need: _Need, elsewhere: Sequence[Capabilities]) -> str:
+    able = [each.surface for each in elsewhere if each.supports(need.feature)]
     other = f"computeTarget {' or '.join(able)}" if able else "an environment with another target"
-    return f"a plan without {feature}, or {other}"
+    return f"{need.other or f'a plan without {need.feature}'}, or {other}"
 
 
 def _weights(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:

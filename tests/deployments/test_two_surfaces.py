@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.errors import CannotBePlanned
+from function_apps.deployments.use_cases.retry import retry
+from shared.contracts.deployments import DeploymentReason
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Reading, Unknown
-from shared.surfaces.capabilities import Capabilities
+from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.observed_state import Inventory
 from shared.surfaces.spec import SiteSpec
 from tests.deployments.driven import CART, SHOP, TEST, Driven, driven
@@ -59,6 +61,60 @@ async def ended(world: Driven, *components: Any, **more: Any) -> Any:
     answer = await world.deploy(*components, **more)
     await world.settle()
     return await world.deployment(answer["deploymentId"])
+
+
+class Uncounted(MemorySurface):
+    """A cluster whose gateway's counters nobody named."""
+
+    def capabilities(self) -> Capabilities:
+        offered = super().capabilities()
+        lacks = {**offered.lacks, Feature.REQUEST_COUNTERS: "nobody said where they are"}
+        return replace(offered, lacks=lacks)
+
+
+MEASURED = {"metrics": {"source": "prometheus", "requests": "r[{{window}}]",
+                        "errors": "e[{{window}}]"}}  # fmt: skip
+
+
+async def uncounted_from_now_on(world: Driven) -> None:
+    world.app = replace(world.app, surfaces={LOCAL: Uncounted(world.world)})
+
+
+def test_a_release_that_nobody_could_judge_is_refused() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await uncounted_from_now_on(world)
+        component = await world.component("one")
+
+        with pytest.raises(CannotBePlanned) as refused:
+            await world.deploy(component)
+        assert [(each.code, each.target) for each in refused.value.details] == [
+            ("NotSupported", "/gate/metrics"),
+        ]
+
+        assert (await ended(world, component, gate=MEASURED)).status == "Completed"
+
+    run_virtual(main())
+
+
+def test_the_way_back_is_judged_by_nobody_and_so_needs_no_counters() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        two = await world.release("two")
+        await world.deploy(await world.component("three"))
+        failed = await world.rollback(two.deployment_id)
+        await world.settle()
+        assert (await world.deployment(failed["deploymentId"])).status == "Failed"
+        await uncounted_from_now_on(world)
+
+        # Not refused by its plan, but by what is in force.
+        with pytest.raises(Exception, match="not in force any more"):
+            await retry(failed["deploymentId"], DeploymentReason(), world.ctx, world.app)
+
+    run_virtual(main())
 
 
 def test_a_module_is_moved_to_another_surface_only_by_its_removal() -> None:

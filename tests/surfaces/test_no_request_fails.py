@@ -14,6 +14,7 @@ import pytest
 from local_agent.process_identity import environ_of, start_ticks
 from shared.kernel.clock import SystemClock
 from shared.kernel.observation import Present
+from shared.surfaces.capabilities import Feature
 from shared.surfaces.traffic import RevisionTraffic
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
 from tests.surfaces.local_process_harness import agent_harness, local_process_harness
@@ -104,6 +105,7 @@ async def _roll_on(harness: SurfaceHarness, ended: asyncio.Event) -> int:
     return last
 
 
+@pytest.mark.shows(Feature.REQUEST_COUNTERS, on="local-process")
 async def test_weight_changes_and_a_swap_cost_no_request(tmp_path: Path) -> None:
     async with local_process_harness(tmp_path) as harness:
         surface = harness.surface

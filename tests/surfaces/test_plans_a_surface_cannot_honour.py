@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from local_agent.capabilities import capabilities
+from shared.contracts.gate_metrics import GateMetrics, GateSource
 from shared.contracts.values import Isolation
 from shared.kernel.errors import Invalid
 from shared.surfaces.capabilities import Capabilities, Feature, SurfacePlan, check
@@ -73,6 +74,43 @@ def test_what_a_surface_lacks_is_refused_with_the_reason(plan: SurfacePlan, targ
     assert (refusal.code, refusal.target) == ("NotSupported", target)
     assert "it is too modest" in refusal.message
     assert check(plan, replace(ABLE, weight_step_percent=1)) == ()
+
+
+UNCOUNTED = Capabilities(
+    "Cluster", {Feature.REQUEST_COUNTERS: "its counters are unknown"}, replicas_max=9
+)
+MEASURED = GateMetrics(
+    source=GateSource.PROMETHEUS, requests="r[{{window}}]", errors="e[{{window}}]"
+)
+
+
+@pytest.mark.parametrize("weights", [(10, 100), (100,)])
+@pytest.mark.parametrize(
+    ("metrics", "received"), [(None, "nothing"), (GateMetrics(), "source surface")]
+)
+def test_a_gate_of_requests_that_nobody_counts_is_refused(
+    weights: tuple[int, ...], metrics: GateMetrics | None, received: str
+) -> None:
+    judged = replace(_plan(weights), is_gated=True, metrics=metrics, elsewhere=(ABLE,))
+
+    (refusal,) = check(judged, UNCOUNTED)
+
+    assert (refusal.code, refusal.target) == ("NotSupported", "/gate/metrics")
+    assert refusal.message == (
+        "Cluster cannot honour requestCounters for module-shop: its counters are unknown"
+    )
+    assert refusal.expected == (
+        "source prometheus or azureMonitor or logAnalytics, with its queries, or computeTarget Able"
+    )
+    assert refusal.received == received
+    assert check(replace(judged, metrics=MEASURED), UNCOUNTED) == ()
+    assert check(judged, replace(UNCOUNTED, lacks={})) == ()
+
+
+def test_the_gate_of_a_worker_counts_no_requests() -> None:
+    judged = replace(_plan(port=None), is_gated=True)
+
+    assert check(judged, UNCOUNTED) == ()
 
 
 @pytest.mark.parametrize("word", list(Isolation))

@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from shared.kernel.observation import Present
+from shared.surfaces.capabilities import Feature
 from shared.surfaces.observed_state import Phase
 from tests.kit.memory_cluster import Behaviour, MemoryCluster
 from tests.kit.memory_surface import MemorySurface
@@ -14,6 +17,7 @@ OLD = TEMPLATE
 NEW = replace(TEMPLATE, revision=2, version="2.0", artifact="sha256:" + "b" * 64)
 
 
+@pytest.mark.shows(Feature.REQUEST_COUNTERS, on="memory")
 def test_traffic_follows_weights_and_behaviour() -> None:
     async def scenario() -> None:
         cluster = MemoryCluster(LoopClock(), SeededEntropy(7), requests_per_s=50)

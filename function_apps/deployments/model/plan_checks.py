@@ -45,6 +45,8 @@ class PlanContext:
     rollout: RolloutDefaults
     away: AbstractSet[ComputeTargetKind] = frozenset()
     """Surfaces that do not say now what they can do."""
+    is_gated: bool = True
+    """False for the way back, which no gate judges."""
 
 
 @dataclass(frozen=True)
@@ -283,5 +285,11 @@ def _surfaces(
             for other, capabilities in context.capabilities.items()
             if other != kind and other in environment.targets
         )
-        surface_plan = SurfacePlan(specs, weights, elsewhere=elsewhere)
+        surface_plan = SurfacePlan(
+            specs,
+            weights,
+            elsewhere=elsewhere,
+            is_gated=context.is_gated,
+            metrics=command.gate.metrics,
+        )
         yield from check(surface_plan, context.capabilities[kind])

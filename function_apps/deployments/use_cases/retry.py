@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from function_apps.deployments import repository
 from function_apps.deployments.model import module_queue, plan_checks
+from function_apps.deployments.model.analysis import is_gated
 from function_apps.deployments.model.deployment import deploy_command
 from function_apps.deployments.model.retry import begin_anew, restart_analysis
 from function_apps.deployments.ports import DeploymentsApp
@@ -57,6 +58,7 @@ async def _begin_anew(
     again = begin_anew(known.deployment, target, ids.operation_id, app.rules.soak, ids.now)
     command = deploy_command(again)
     context = await plan_context(command.components, command.environment_id, ctx, app)
+    context = replace(context, is_gated=is_gated(again))
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
     content = module_queue.keys_of(command).content
     return enter_queue(again, plan.components, content, ids, target, ctx, kind=repository.RETRY)

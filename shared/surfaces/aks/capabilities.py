@@ -24,6 +24,7 @@ def capabilities(traffic: TrafficLayer) -> Capabilities:
         Feature.EVENT_SCALING: "the adapter writes no ScaledObject yet",
         Feature.OPEN_FILES_LIMIT: "the limit is that of the node's container runtime",
         Feature.PROCESSES_LIMIT: "the kubelet has one limit for all pods of a node",
+        Feature.REQUEST_COUNTERS: "nobody named the counters of requests of its gateway",
         Feature.OWN_USER: "a pod runs as the user of its image, never as root",
     }
     if not traffic.is_there:
