@@ -142,10 +142,11 @@ class NativeScaling(Protocol):
         """Give the number of instances of the revision to *rules*; None takes it back.
 
         While the surface owns it, `scale` is refused, and `apply` leaves the number as it is. Taken
-        back, it stays what it was.
+        back, it stays what it was. Rules that are refused leave its owner as it was.
 
         Raises:
             StaleFence, RevisionMissing.
+            Invalid: the surface cannot follow such rules for this revision.
         """
         ...
 

@@ -28,6 +28,8 @@ from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
 RunScenario = Callable[[Callable[[SurfaceHarness], Coroutine[Any, Any, None]]], None]
 GLOBEX = TenantId("globex")
 BY_CPU = UtilizationRule(Measure.CPU, 70)
+SIZED = Resources(cpu=0.1)
+"""A share of CPU is one of what an instance asked for."""
 TWO_TO_FIVE = ScalingRules(2, 5, (BY_CPU,))
 BOUNDARY = BoundarySpec(
     ENVIRONMENT,
@@ -63,7 +65,7 @@ def started(live: LiveComponent) -> set[Any]:
 @pytest.mark.shows(Feature.NATIVE_SCALING)
 def test_rules_take_the_number_of_instances_over(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
-        await harness.serve(harness.spec(1), weights={1: 100})
+        await harness.serve(harness.spec(1, resources=SIZED), weights={1: 100})
 
         await scaling(harness).set_scaling(SHOP, 1, TWO_TO_FIVE, fence(1))
 
@@ -78,11 +80,11 @@ def test_rules_take_the_number_of_instances_over(run_scenario: RunScenario) -> N
 @pytest.mark.shows(Feature.NATIVE_SCALING)
 def test_what_is_applied_again_leaves_the_number_to_the_rules(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
-        await harness.serve(harness.spec(1), weights={1: 100})
+        await harness.serve(harness.spec(1, resources=SIZED), weights={1: 100})
         await scaling(harness).set_scaling(SHOP, 1, TWO_TO_FIVE, fence(1))
         before = await harness.until(lambda live: live.revisions[0].ready == 2)
 
-        await harness.surface.apply(harness.spec(1), fence(2))
+        await harness.surface.apply(harness.spec(1, resources=SIZED), fence(2))
 
         after = await harness.until(lambda live: live.revisions[0].ready == 2)
         assert started(after) == started(before)
@@ -94,7 +96,7 @@ def test_what_is_applied_again_leaves_the_number_to_the_rules(run_scenario: RunS
 @pytest.mark.shows(Feature.NATIVE_SCALING)
 def test_a_number_that_is_taken_back_stays_until_it_is_changed(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
-        await harness.serve(harness.spec(1), weights={1: 100})
+        await harness.serve(harness.spec(1, resources=SIZED), weights={1: 100})
         await scaling(harness).set_scaling(SHOP, 1, TWO_TO_FIVE, fence(1))
         await harness.until(lambda live: live.revisions[0].ready == 2)
 
@@ -113,7 +115,7 @@ def test_a_number_that_is_taken_back_stays_until_it_is_changed(run_scenario: Run
 @pytest.mark.shows(Feature.NATIVE_SCALING)
 def test_rules_are_fenced_and_need_a_revision(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
-        await harness.serve(harness.spec(1), weights={1: 100})
+        await harness.serve(harness.spec(1, resources=SIZED), weights={1: 100})
         await harness.surface.scale(SHOP, 1, 1, fence(3))
 
         with pytest.raises(StaleFence):

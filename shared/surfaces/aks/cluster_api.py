@@ -135,22 +135,25 @@ class ClusterApi:
                 return kept, str(page["metadata"]["resourceVersion"])
             params["continue"] = page["metadata"]["continue"]
 
-    async def create(self, kind: Kind, manifest: Object) -> Object:
+    async def create(self, kind: Kind, manifest: Object, *, dry_run: bool = False) -> Object:
         path = kind.path(manifest["metadata"].get("namespace"))
-        return await self._json("POST", path, params=_MANAGED, body=manifest)
+        params = _MANAGED | (_DRY_RUN if dry_run else {})
+        return await self._json("POST", path, params=params, body=manifest)
 
     async def replace(self, kind: Kind, manifest: Object) -> Object:
         metadata = manifest["metadata"]
         path = kind.path(metadata.get("namespace"), metadata["name"])
         return await self._json("PUT", path, params=_MANAGED, body=manifest)
 
-    async def apply(self, kind: Kind, manifest: Object, *, force: bool = False) -> Object:
+    async def apply(
+        self, kind: Kind, manifest: Object, *, force: bool = False, dry_run: bool = False
+    ) -> Object:
         """Apply *manifest* on the server; with a resourceVersion only to that state of it."""
         metadata = manifest["metadata"]
         return await self._json(
             "PATCH",
             kind.path(metadata.get("namespace"), metadata["name"]),
-            params={**_MANAGED, "force": str(force).lower()},
+            params={**_MANAGED, "force": str(force).lower(), **(_DRY_RUN if dry_run else {})},
             body=manifest,
             content_type="application/apply-patch+yaml",  # JSON is YAML
         )
@@ -261,6 +264,7 @@ class ClusterApi:
 
 
 _MANAGED: Final = {"fieldManager": MANAGER}
+_DRY_RUN: Final = {"dryRun": "All"}
 _AWAY: Final = frozenset(
     {
         HTTPStatus.UNAUTHORIZED,

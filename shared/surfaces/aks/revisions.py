@@ -28,6 +28,8 @@ from shared.surfaces.spec import RevisionSpec
 SPEC_BYTES_MAX: Final = 64 * 1024
 """The API server takes 256 KiB of annotations, and each pod carries this one."""
 SERVICE_PORT: Final = 80
+DEPENDENTS: Final = (BUDGETS, SERVICES)
+"""What a Deployment owns, under its name."""
 _SPECS: TypeAdapter[RevisionSpec] = TypeAdapter(RevisionSpec)
 
 
@@ -101,7 +103,7 @@ def dependents(
         "name": owner["metadata"]["name"],
         "uid": owner["metadata"]["uid"],
     }
-    heads = {kind: _head(kind, spec, installation) for kind in (BUDGETS, SERVICES)}
+    heads = {kind: _head(kind, spec, installation) for kind in DEPENDENTS}
     for head in heads.values():
         head["metadata"]["ownerReferences"] = [reference]
     budget = {

@@ -92,7 +92,8 @@ def route(
         **_head(ROUTES, installation, component),
         "spec": {
             "parentRefs": [parent],
-            **({} if prefixes else {"hostnames": [host_name(component)]}),
+            # Named also where it is empty: a field that is left out stays as it was created.
+            "hostnames": [] if prefixes else [host_name(component)],
             "rules": [{"matches": matches, "backendRefs": backends}],
         },
     }
@@ -140,18 +141,20 @@ def prefixes_of(found: Object) -> list[str]:
 
 
 def is_in_force(found: Object) -> bool:
-    """Return whether a gateway says of the route *found* that it has it as it is now."""
+    """Return whether a gateway says that it has the route *found* as it is now, and its Services.
+
+    A gateway answers 500 for the share of a Service that it does not find.
+    """
     generation = found["metadata"].get("generation")
-    conditions = [
-        condition
-        for parent in (found.get("status") or {}).get("parents") or ()
-        for condition in parent.get("conditions") or ()
-        if condition["type"] == "Accepted"
-    ]
-    return any(
-        condition["status"] == "True" and condition.get("observedGeneration") == generation
-        for condition in conditions
-    )
+    for parent in (found.get("status") or {}).get("parents") or ():
+        true_now = {
+            condition["type"]
+            for condition in parent.get("conditions") or ()
+            if condition["status"] == "True" and condition.get("observedGeneration") == generation
+        }
+        if {"Accepted", "ResolvedRefs"} <= true_now:
+            return True
+    return False
 
 
 def _head(kind: Kind, installation: Installation, component: SurfaceComponent) -> Object:

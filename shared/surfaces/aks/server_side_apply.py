@@ -1,14 +1,16 @@
-"""Applies objects as one field manager, and says by name why the cluster does not take one."""
+"""Writes objects as one field manager, and says by name why the cluster does not take one."""
 
 from http import HTTPStatus
 from typing import Final
 
 from shared.kernel.errors import Unavailable
 from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi, Kind, Object
+from shared.surfaces.aks.instances import is_stopping
 from shared.surfaces.aks.names import MANAGER
 from shared.surfaces.errors import FieldTaken, ObjectRefused
 
 _OWNERS_MAX: Final = 5
+_GONE_S: Final = 2.0
 _LATER_S: Final = 15.0
 """A role that is given now counts at once, but somebody must give it."""
 
@@ -17,24 +19,49 @@ class WriteConflict(Exception):
     """The object has changed since it was read, or was made or removed meanwhile: read it again."""
 
 
-async def apply(api: ClusterApi, kind: Kind, manifest: Object) -> Object:
-    """Apply *manifest* and return the object as it is then.
+async def put(
+    api: ClusterApi, kind: Kind, manifest: Object, found: Object | None, *, dry_run: bool = False
+) -> Object:
+    """Write *manifest* over *found*, in the state in which it was read; return the object then.
 
-    What we wrote ourselves by other means (a scale) is taken over. What others own is theirs.
+    None: it was absent, so it is created, and what somebody made meanwhile stays. What we wrote
+    ourselves by other means (a scale, or the object when it was created) is taken over. What others
+    own is theirs. A *dry_run* is judged whole by the cluster, and writes nothing.
 
     Raises:
         FieldTaken: others own fields of it, with other values.
         WriteConflict, ObjectRefused, Unavailable.
     """
+    name = manifest["metadata"]["name"]
+    if found is not None and is_stopping(found):
+        raise WriteConflict(f"{kind.name} {name} is being deleted")
     try:
+        if found is None:
+            return await api.create(kind, manifest, dry_run=dry_run)
+        version = {"resourceVersion": found["metadata"]["resourceVersion"]}
+        manifest = {**manifest, "metadata": {**manifest["metadata"], **version}}
         try:
-            return await api.apply(kind, manifest)
+            return await api.apply(kind, manifest, dry_run=dry_run)
         except ApiRefusal as refusal:
             if refusal.is_of_fields and not _owned_by_others(refusal):
-                return await api.apply(kind, manifest, force=True)
+                return await api.apply(kind, manifest, force=True, dry_run=dry_run)
             raise
     except ApiRefusal as refusal:
-        raise refused(refusal, f"{kind.name} {manifest['metadata']['name']}") from refusal
+        raise refused(refusal, f"{kind.name} {name}") from refusal
+
+
+async def get_undeleted(
+    api: ClusterApi, kind: Kind, name: str, namespace: str | None = None
+) -> Object | None:
+    """Return the object; None where there is none.
+
+    Raises:
+        Unavailable: it is being deleted, and whatever is written to it goes with it.
+    """
+    found = await api.get(kind, name, namespace)
+    if found is not None and is_stopping(found):
+        raise Unavailable(f"{kind.name} {name} is still being deleted", retry_after_s=_GONE_S)
+    return found
 
 
 def refused(refusal: ApiRefusal, what: str) -> Exception:

@@ -17,10 +17,10 @@ from shared.surfaces.aks.cluster_api import (
     ClusterApi,
     Object,
 )
-from shared.surfaces.aks.instances import condition
+from shared.surfaces.aks.instances import condition, is_stopping
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.records import Records, SiteRecord
-from shared.surfaces.aks.server_side_apply import apply, refused
+from shared.surfaces.aks.server_side_apply import get_undeleted, put, refused
 from shared.surfaces.aks.traffic_layer import TrafficLayer
 from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.observed_state import Site
@@ -46,17 +46,25 @@ class ClusterSites:
         """Create or update the site.
 
         Raises:
-            StaleFence, WriteConflict, ObjectRefused, FieldTaken, Unavailable.
+            StaleFence, WriteConflict, ObjectRefused, FieldTaken.
+            Unavailable: also while what was there before is being deleted.
         """
         await self.records.fenced_site(spec.environment, fence, spec)
         namespace = routes.namespace(self.installation, spec.environment, spec.tenant)
-        await apply(self.api, NAMESPACES, namespace)
+        place = namespace["metadata"]["name"]
+        present = await get_undeleted(self.api, NAMESPACES, place)
+        found = None
+        if traffic.gateway_class is not None:
+            found = await get_undeleted(self.api, GATEWAYS, routes.GATEWAY, place)
+        await self.records.fenced_site(spec.environment, fence, spec)
+        await put(self.api, NAMESPACES, namespace, present)
         if traffic.gateway_class is None:
             return
         gateway = routes.gateway(
             self.installation, spec.environment, spec.tenant, traffic.gateway_class, self.port
         )
-        await apply(self.api, GATEWAYS, gateway)
+        await self.records.fenced_site(spec.environment, fence, spec)
+        await put(self.api, GATEWAYS, gateway, found)
 
         async def is_programmed() -> bool:
             return _is_programmed(await self._gateway(spec))
@@ -88,6 +96,7 @@ class ClusterSites:
         labels = self.installation.of_environment(environment)
         namespaces, _ = await self.api.list_all(NAMESPACES, labels, keep=lambda each: each)
         for namespace in namespaces:
+            await self.records.fenced_site(environment, fence, None)
             try:
                 await self.api.delete(NAMESPACES, namespace)
             except ApiRefusal as refusal:
@@ -147,7 +156,8 @@ def _is_programmed(gateway: Object | None) -> bool:
     programmed = condition(gateway, "Programmed")
     generation = gateway["metadata"].get("generation")
     return (
-        programmed.get("status") == "True"
+        not is_stopping(gateway)
+        and programmed.get("status") == "True"
         and programmed.get("observedGeneration") == generation
         and bool(url_of(gateway))
     )

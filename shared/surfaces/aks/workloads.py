@@ -1,7 +1,10 @@
 """Writes the revisions of components and their weights; each write may be killed and repeated.
 
-Every method reads what is there first, and writes each object at the version that it read. Where
-somebody else wrote meanwhile it raises WriteConflict, and is called again from its first read.
+Every method reads all that it may write, then looks at its fence, then writes each object at the
+version that it read, and creates what was absent. Who writes after a successor has either read what
+the successor wrote, so that the fence is stale, or has not, so that the version is. Then
+WriteConflict is raised, and the method called again from its first read. The fence is looked at
+again before each further object: one that was absent has no version to write at.
 """
 
 from collections.abc import Mapping
@@ -44,7 +47,7 @@ from shared.surfaces.aks.observation import (
     weights_in_force,
 )
 from shared.surfaces.aks.records import Records
-from shared.surfaces.aks.server_side_apply import WriteConflict, apply, refused
+from shared.surfaces.aks.server_side_apply import WriteConflict, get_undeleted, put, refused
 from shared.surfaces.aks.sites import wait_until
 from shared.surfaces.aks.traffic_layer import TrafficLayer
 from shared.surfaces.errors import BadArtifact, NotOwner, RevisionMissing, TrafficUnavailable
@@ -73,7 +76,11 @@ class Workloads:
         if spec.image is None:
             raise BadArtifact(f"AKS runs images, and {component.module} has an archive only")
         await self.records.fenced(component, fence)
+        namespace = self.installation.namespace(component.environment, component.tenant)
+        place = await get_undeleted(self.api, NAMESPACES, namespace)
         present = await self._deployment(component, spec.revision)
+        name = revision_name(component, spec.revision)
+        found = {kind: await self.api.get(kind, name, namespace) for kind in revisions.DEPENDENTS}
         others = await self._with_prefix_of(spec)
         check_revision(spec, None if present is None else applied_spec(present), others)
         if present is not None and scaling.rules_of(present) is not None:
@@ -81,21 +88,21 @@ class Workloads:
             spec = replace(spec, replicas=present["spec"].get("replicas", 1))
         manifest = revisions.deployment(spec, self.installation)
         if present is None:
-            tenant = component.tenant
-            namespace = routes.namespace(self.installation, component.environment, tenant)
-            await apply(self.api, NAMESPACES, namespace)
-        else:
-            _at_version_of(present, manifest)
-        owner = await apply(self.api, DEPLOYMENTS, manifest)
+            tenants = routes.namespace(self.installation, component.environment, component.tenant)
+            await self.records.fenced(component, fence)
+            await put(self.api, NAMESPACES, tenants, place)
+        await self.records.fenced(component, fence)
+        owner = await put(self.api, DEPLOYMENTS, manifest, present)
         for kind, dependent in revisions.dependents(spec, self.installation, owner):
-            await apply(self.api, kind, dependent)
+            await self.records.fenced(component, fence)
+            await put(self.api, kind, dependent, found[kind])
 
     async def scale(
         self, component: SurfaceComponent, revision: int, replicas: int, fence: Fence
     ) -> None:
         """As `Surface.scale`. Raises also WriteConflict, ObjectRefused, ApiAway."""
         await self.records.fenced(component, fence)
-        present = await self._required(component, revision)
+        present = await self._required(component, revision, fence)
         if scaling.rules_of(present) is not None:
             raise NotOwner(f"an autoscaler owns the number of pods of {component.module}")
         before = int(present["spec"].get("replicas", 1))
@@ -113,22 +120,28 @@ class Workloads:
     ) -> None:
         """As `NativeScaling.set_scaling`. Raises also WriteConflict, ObjectRefused, ApiAway."""
         await self.records.fenced(component, fence)
-        present = await self._required(component, revision)
-        if rules is not None:
-            autoscaler = scaling.autoscaler(rules, present)
-            await self._annotate(present, {scaling.RULES: scaling.written(rules)})
-            await apply(self.api, AUTOSCALERS, autoscaler)
-            return
+        present = await self._required(component, revision, fence)
         metadata = present["metadata"]
         found = await self.api.get(AUTOSCALERS, metadata["name"], metadata["namespace"])
+        if rules is not None:
+            autoscaler = scaling.autoscaler(rules, present)
+            # Refused here, the rules leave the owner of the number as it was.
+            await put(self.api, AUTOSCALERS, autoscaler, found, dry_run=True)
+            await self.records.fenced(component, fence)
+            await self._annotate(present, {scaling.RULES: scaling.written(rules)})
+            await self.records.fenced(component, fence)
+            await put(self.api, AUTOSCALERS, autoscaler, found)
+            return
+        await self.records.fenced(component, fence)
         if found is not None:
             await self._delete(AUTOSCALERS, found)
+            await self.records.fenced(component, fence)
         await self._annotate(present, {scaling.RULES: None})
 
     async def restart(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
         """As `Restarts.restart`. Raises also WriteConflict, ObjectRefused, ApiAway."""
         await self.records.fenced(component, fence)
-        present = await self._required(component, revision)
+        present = await self._required(component, revision, fence)
         step = {_RESTARTED_BY: f"{fence.operation}/{fence.step}"}
         annotations = present["spec"]["template"]["metadata"].get("annotations") or {}
         if not step.items() <= annotations.items():
@@ -148,11 +161,12 @@ class Workloads:
         found = live_revisions(objects, self.clock.now())
         checked = check_weights(component, weights, [revision for _, revision in found])
         specs = [spec for spec, _ in found if spec.port is not None]
+        service = await self._service(component)
         if specs and not traffic.is_there and any(each < WHOLE for each in checked.values()):
             raise TrafficUnavailable(f"requests cannot be split: {traffic.lacks}")
         await self.records.fenced(component, fence, checked)
         if specs:
-            await self._open_entrance(objects, specs, checked)
+            await self._open_entrance(objects, service, specs, checked, fence)
 
     async def remove(
         self, component: SurfaceComponent, revision: int, fence: Fence, traffic: TrafficLayer
@@ -164,16 +178,23 @@ class Workloads:
         check_removal(component, revision, weights_in_force(objects, has_port=has_port))
         left = {int(each["metadata"]["labels"][REVISION]): each for each in objects.deployments}
         present = left.pop(revision, None)
-        if not left:
-            await self._close_entrance(objects)
-        if present is not None and not is_stopping(present):
-            await self._delete(DEPLOYMENTS, present)
+        found = [(ROUTES, objects.route), (SERVICES, await self._service(component))]
+        for kind, each in [*([] if left else found), (DEPLOYMENTS, present)]:
+            if each is not None and not is_stopping(each):
+                await self.records.fenced(component, fence)
+                await self._delete(kind, each)
 
-    async def _required(self, component: SurfaceComponent, revision: int) -> Object:
+    async def _required(self, component: SurfaceComponent, revision: int, fence: Fence) -> Object:
+        """Return the revision's Deployment; *fence* was in force after it was read."""
         present = await self._deployment(component, revision)
         if present is None:
             raise RevisionMissing(f"revision {revision} of {component.module} does not exist here")
+        await self.records.fenced(component, fence)
         return present
+
+    async def _service(self, component: SurfaceComponent) -> Object | None:
+        namespace = self.installation.namespace(component.environment, component.tenant)
+        return await self.api.get(SERVICES, component_name(component.module), namespace)
 
     async def _annotate(self, present: Object, annotations: Mapping[str, str | None]) -> None:
         """Set *annotations* of a Deployment, or remove those that are None."""
@@ -219,20 +240,27 @@ class Workloads:
             )
 
     async def _open_entrance(
-        self, objects: ComponentObjects, specs: list[RevisionSpec], weights: Mapping[int, int]
+        self,
+        objects: ComponentObjects,
+        present: Object | None,
+        specs: list[RevisionSpec],
+        weights: Mapping[int, int],
+        fence: Fence,
     ) -> None:
-        """Send requests by *weights*; returns when the gateway has taken them in."""
+        """Send requests by *weights*; returns when the gateway has taken them in.
+
+        *present* is the Service as it was read.
+        """
         component = objects.component
         if objects.is_routed:
             site = await self.records.site(component.environment)
             assert site is not None, "the fence was recorded on it"
             owner = site.spec.tenant
             manifest = routes.route(self.installation, component, owner, weights, specs)
-            if objects.route is not None:
-                _at_version_of(objects.route, manifest)
-            await apply(self.api, ROUTES, manifest)
+            await put(self.api, ROUTES, manifest, objects.route)
+            await self.records.fenced(component, fence)
         service = routes.service(self.installation, component, weights, specs)
-        await apply(self.api, SERVICES, service)
+        await put(self.api, SERVICES, service, present)
         if objects.is_routed:
             name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
 
@@ -242,16 +270,6 @@ class Workloads:
 
             late = f"the gateway has not taken in the weights of {component.module} yet"
             await wait_until(is_in_force, self.clock, late)
-
-    async def _close_entrance(self, objects: ComponentObjects) -> None:
-        """Delete the route and the Service of a component that has no revision any more."""
-        component = objects.component
-        if objects.route is not None:
-            await self._delete(ROUTES, objects.route)
-        namespace = self.installation.namespace(component.environment, component.tenant)
-        service = await self.api.get(SERVICES, component_name(component.module), namespace)
-        if service is not None:
-            await self._delete(SERVICES, service)
 
     async def _merge(self, kind: Kind, found: Object, patch: Object) -> None:
         """Change a part of *found*, in the state in which it was read."""
@@ -269,8 +287,3 @@ class Workloads:
             await self.api.delete(kind, found)
         except ApiRefusal as refusal:
             raise refused(refusal, f"{kind.name} {found['metadata']['name']}") from refusal
-
-
-def _at_version_of(found: Object, manifest: Object) -> None:
-    """Let *manifest* be applied to *found* in the state in which it was read only."""
-    manifest["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
