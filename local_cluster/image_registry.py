@@ -2,7 +2,8 @@
 
 It listens twice, with one folder: at a port of 127.0.0.1, which only this machine reaches and by
 which its images are named, and at the bridge, for nodes, which ask there for images of that name.
-Anybody on this machine may push; whoever wants to know what runs pins a digest.
+Anybody on this machine may push; whoever wants to know what runs pins a digest. At the bridge,
+which pods reach as well as nodes, it takes nothing: no push, no tag, no removal.
 """
 
 import json
@@ -39,7 +40,10 @@ class ImageRegistry:
     def _program(self, host: str) -> Program:
         name = f"registry-{host}"
         file = self.folder.nodes / f"{name}.json"
-        content = json.dumps(configuration(self.folder.images, f"{host}:{self.port}"))
+        settings = configuration(
+            self.folder.images, f"{host}:{self.port}", is_read_only=host != LOOPBACK
+        )
+        content = json.dumps(settings)
         write_private(file, content.encode(), is_durable=False)
         # Without the variable it sends traces to whatever listens at a collector's port.
         command = ("env", "OTEL_TRACES_EXPORTER=none", str(self.program), "serve", str(file))
@@ -53,13 +57,17 @@ class ImageRegistry:
         write_private(file, content.encode(), is_durable=False)
 
 
-def configuration(images: Path, listens_at: str) -> Mapping[str, Any]:
+def configuration(
+    images: Path, listens_at: str, *, is_read_only: bool = False
+) -> Mapping[str, Any]:
+    """Return the file of a registry; one that is read only refuses whatever would change it."""
     return {
         "version": "0.1",
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {
             "filesystem": {"rootdirectory": str(images)},
-            "delete": {"enabled": True},
+            "delete": {"enabled": not is_read_only},
+            "maintenance": {"readonly": {"enabled": is_read_only}},
             # Two of them have the folder, so neither may believe what it remembers.
             "cache": {"blobdescriptor": ""},
         },

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Final
@@ -18,7 +18,8 @@ import pytest
 
 from cli.state_folder import REPOSITORY, StateFolder
 from local_cluster.binaries import CRANE, NODE_RUNTIME, runtime_folder
-from local_cluster.image_registry import configuration
+from local_cluster.cluster_folder import ClusterFolder
+from local_cluster.image_registry import LOOPBACK, ImageRegistry, configuration
 from shared.connections.loopback_ports import free_port
 from shared.kernel.entropy import SystemEntropy
 
@@ -60,6 +61,24 @@ def common_registry(folder: Path, *, asks_password: bool = False) -> Iterator[st
     file.write_text(json.dumps(settings), encoding="utf-8")
     with _served([node_program("registry"), "serve", str(file)]):
         yield address
+
+
+@contextmanager
+def cluster_registry(folder: Path) -> Iterator[tuple[str, str]]:
+    """Serve a cluster's registry, empty; give its addresses for this machine and for pods."""
+    cluster, port = ClusterFolder(folder), free_port(SystemEntropy())
+    registry = ImageRegistry(Path(node_program("registry")), cluster, port)
+    for each in (cluster.nodes, cluster.images):
+        each.mkdir()
+    bridge = "127.0.0.2"  # in its place: a bridge takes root
+    with ExitStack() as stack:
+        for program in registry.programs([LOOPBACK, bridge]):
+            file = Path(program.command[-1])
+            settings = json.loads(file.read_bytes())
+            settings["log"]["level"] = "info"  # else it says nothing
+            file.write_text(json.dumps(settings), encoding="utf-8")
+            stack.enter_context(_served(program.command))
+        yield registry.address, f"{bridge}:{port}"
 
 
 @contextmanager
