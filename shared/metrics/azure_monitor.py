@@ -149,7 +149,9 @@ def _measured(
         return Stale(f"its newest value is {late_s:.0f} s old", ended_at, text)
     if len(measured) < len(found):
         absent = len(found) - len(measured)
-        raise Unavailable(f"{absent} of {len(found)} minutes of the window were not measured")
+        why = f"{absent} of {len(found)} minutes of the window were not measured"
+        after = max(index for index, value in enumerate(found) if value is None) + 1
+        return Unmeasurable(why, text, minutes[after])
     total = sum(measured)
     value = total if query.metric in _COUNTED else total / len(measured)
     return Measured(value, query.until, text)

@@ -85,6 +85,8 @@ class Unmeasurable(Unknown):
     """No reliable answer: away, throttled, not a number, several series, covered in part."""
 
     query: str = ""
+    covered_since: datetime | None = None
+    """Where a part of the window was never measured: since when all of it was."""
 
 
 Measurement: TypeAlias = Measured | Missing | Stale | Unmeasurable

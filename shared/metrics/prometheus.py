@@ -108,7 +108,9 @@ class PrometheusMetrics:
         covered = present[present.index(True) :]
         if not all(covered):
             absent = covered.count(False)
-            raise Unavailable(f"{absent} of {len(covered)} parts of the window were not measured")
+            why = f"{absent} of {len(covered)} parts of the window were not measured"
+            after = max(index for index, is_there in enumerate(present) if not is_there) + 1
+            return Unmeasurable(why, text, datetime.fromtimestamp(expected[after], UTC))
         return None
 
     async def _ask(

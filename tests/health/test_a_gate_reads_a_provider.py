@@ -187,6 +187,25 @@ def test_a_provider_that_comes_back_before_the_deadline_lets_the_gate_go_on() ->
     assert provider.windows[0][0] == provider.windows[5][0]
 
 
+def test_what_was_never_measured_is_left_out_once_it_is_measured_again() -> None:
+    gap = (EPOCH + timedelta(seconds=100), EPOCH + timedelta(seconds=190))
+
+    def spoil(query: MetricsQuery, now: datetime) -> Measurement | None:
+        if query.until <= gap[0] or query.since >= gap[1]:
+            return None
+        if now < gap[1]:
+            return Stale("its newest value is old", gap[0], "asked")
+        # The baseline is measured again some time later.
+        since = gap[1] + timedelta(seconds=20 if query.subject.revision == 1 else 0)
+        return Unmeasurable("a part of the window was not measured", "asked", since)
+
+    verdict, evidence, provider = verdict_of(spoil)
+
+    assert verdict == "Pass"
+    assert evidence.unmeasured == ()
+    assert any(since == gap[1] + timedelta(seconds=20) for since, _ in provider.windows)
+
+
 def test_a_provider_that_goes_away_after_a_good_window_does_not_pass_by_it() -> None:
     verdict, evidence, _ = verdict_of(away_between(100, 10_000))
 

@@ -119,6 +119,19 @@ async def test_a_minute_without_a_value_was_not_measured(
         assert isinstance(measurement, expected), measurement
 
 
+async def test_minutes_after_one_that_is_missing_can_be_asked_for_alone(
+    server: StandIn, opened: Callable[..., Any]
+) -> None:
+    monitor = await opened(azure_monitor_provider)
+    points = server.replies["/subscriptions"].body["values"][0]["value"][0]["timeseries"][0]["data"]
+    points[0].pop("total")
+
+    (measurement,) = await monitor.metrics.measure([monitor.query()])
+
+    assert isinstance(measurement, Unmeasurable)
+    assert measurement.covered_since == monitor.query().since + timedelta(minutes=1)
+
+
 ERRORS = "Requests | Total | revisionName eq 'web--{{revision}}' | statusCodeCategory = 5xx"
 
 

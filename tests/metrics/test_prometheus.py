@@ -1,5 +1,6 @@
 """Prometheus itself: what is measured of an hour that is known."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -92,6 +93,24 @@ async def test_what_is_no_measurement_is_a_result_of_its_own(
 
     assert isinstance(measured, kind), measured
     assert reason in measured.reason
+
+
+async def test_a_window_that_begins_after_a_gap_is_measured(prometheus: History) -> None:
+    until = prometheus.half_at + timedelta(minutes=8)
+    query = asked(
+        prometheus, REQUESTS, module="module-gap", revision=1, until=until,
+        window=timedelta(minutes=15),
+    )  # fmt: skip
+
+    (with_gap,) = await metrics(prometheus).measure([query])
+    assert isinstance(with_gap, Unmeasurable), with_gap
+    assert with_gap.covered_since is not None
+    after = replace(query, since=with_gap.covered_since)
+    (measured,) = await metrics(prometheus).measure([after])
+
+    gap_ends_at = prometheus.half_at + timedelta(minutes=5)
+    assert gap_ends_at <= with_gap.covered_since <= gap_ends_at + SCRAPE * 4
+    assert isinstance(measured, Measured), measured
 
 
 async def test_a_series_that_ended_in_the_window_is_stale(prometheus: History) -> None:

@@ -1,5 +1,6 @@
 """Requests, errors and latency of both versions of a gate, from where the gate says."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from function_apps.health.model.gate_samples import Counts, Progress
@@ -16,7 +17,7 @@ from shared.contracts.gates import EvaluateGate, Unmeasured
 from shared.contracts.metrics import Metric
 from shared.kernel.clock import isoformat
 from shared.kernel.observation import Present, Unknown
-from shared.metrics.port import Subject
+from shared.metrics.port import Measurement, Subject, Unmeasurable
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import RevisionTraffic
 
@@ -78,16 +79,19 @@ async def _measured(
         (revision, window_queries(metrics, Subject(component, revision), *window))
         for revision in versions
     ]
-    answers = iter(
-        await provider.measure([query for _, queries in asked for query in queries.values()])
-    )
+    measured = await provider.measure([query for _, queries in asked for query in queries.values()])
+    answers = iter(measured)
     counted = [
         window_counts(metrics, revision, {metric: next(answers) for metric in queries})
         for revision, queries in asked
     ]
     unmeasured = [each for counts in counted if isinstance(counts, tuple) for each in counts]
     if unmeasured:
-        return replace(last, unmeasured=tuple(unmeasured))
+        return replace(
+            last,
+            measured_at=_after_gaps(measured) or last.measured_at,
+            unmeasured=tuple(unmeasured),
+        )
     candidate, *baseline = [counts for counts in counted if isinstance(counts, Counts)]
     return replace(
         last,
@@ -96,6 +100,16 @@ async def _measured(
         measured_at=isoformat(window[1]),
         unmeasured=(),
     )
+
+
+def _after_gaps(measured: Sequence[Measurement]) -> str | None:
+    """Return since when nothing is missing for good, where something is: no answer will have it."""
+    ends = [
+        each.covered_since
+        for each in measured
+        if isinstance(each, Unmeasurable) and each.covered_since is not None
+    ]
+    return isoformat(max(ends)) if ends else None
 
 
 def _counts(traffic: RevisionTraffic | None) -> Counts | None:

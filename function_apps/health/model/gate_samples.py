@@ -140,7 +140,10 @@ class Progress:
     is_over: bool = False
     """The deadline has passed."""
     measured_at: str | None = None
-    """Up to when a provider has measured; None before it has, and where the surface counts."""
+    """The beginning of a provider's next window: the end of the last one, or of a gap in it.
+
+    None before either, and where the surface counts.
+    """
     unmeasured: tuple[Unmeasured, ...] = ()
     """The figures that it was last asked for in vain."""
 

@@ -1,7 +1,8 @@
 """The windows that a provider measures for a gate: when one is due, and its counts.
 
 They follow each other without a gap from the beginning of the gate. One that could not be measured
-is asked for again, longer by the time since.
+is asked for again, longer by the time since; where a part of it was never measured, only what came
+after that part.
 """
 
 from collections.abc import Mapping
