@@ -53,6 +53,8 @@ class DeploymentsRules:
     """One activity observes a surface for so long before the orchestration polls again."""
     observe_every_s: float = 0.25
     images: ImageRules = field(default_factory=ImageRules)
+    images_within: timedelta = timedelta(seconds=20)
+    """For all that one command asks of registries: `runtimectl` waits for 30 s."""
 
 
 LOCAL_RULES: Final = DeploymentsRules(

@@ -119,23 +119,35 @@ class RegistryAuthorization:
 
         What is sent goes to the registry itself, whatever realm it names.
         """
-        url, refresh = f"{origin_of(registry)}/oauth2", self.known(registry, "")
-        if refresh is None:
-            form = {
-                "grant_type": "access_token",
-                "service": registry,
-                "access_token": await self._entra_token(registry),
-            }
-            answer = await self._ask(registry, "POST", f"{url}/exchange", form=form)
-            refresh = _checked(answer.get("refresh_token"), registry)
-            self._keep(registry, "", refresh, self._left_s(refresh))
+        kept = self.known(registry, "")
+        if kept is not None:
+            try:
+                return await self._access_token(registry, scope, kept)
+            except ImageDenied:  # as by a registry that was deleted and made again
+                self.forget(registry, "")
+        return await self._access_token(registry, scope, await self._refresh_token(registry))
+
+    async def _refresh_token(self, registry: str) -> str:
+        form = {
+            "grant_type": "access_token",
+            "service": registry,
+            "access_token": await self._entra_token(registry),
+        }
+        url = f"{origin_of(registry)}/oauth2/exchange"
+        answer = await self._ask(registry, "POST", url, form=form)
+        refresh = _checked(answer.get("refresh_token"), registry)
+        self._keep(registry, "", refresh, self._left_s(refresh))
+        return refresh
+
+    async def _access_token(self, registry: str, scope: str, refresh: str) -> tuple[str, float]:
         form = {
             "grant_type": "refresh_token",
             "service": registry,
             "scope": scope,
             "refresh_token": refresh,
         }
-        answer = await self._ask(registry, "POST", f"{url}/token", form=form)
+        url = f"{origin_of(registry)}/oauth2/token"
+        answer = await self._ask(registry, "POST", url, form=form)
         token = _checked(answer.get("access_token"), registry)
         return token, self._left_s(token)
 

@@ -1,5 +1,7 @@
 """A tag becomes a digest once, at the command; whatever goes on or back runs that digest."""
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -11,13 +13,16 @@ from function_apps.deployments.use_cases.promote import promote
 from shared.contracts.promotions import PromoteDeployment
 from shared.contracts.values import EnvironmentId, Stage
 from shared.images.image_rules import ImageRule, ImageRules, Signatures
+from shared.images.port import Manifest
+from shared.images.reference import ImageReference
 from shared.kernel.errors import Unavailable
 from tests.deployments.driven import SHOP, Driven, driven, environment
 from tests.deployments.test_promotion import SOAK, STAGING, soaked
 from tests.images.test_signed_images import CURVE
 from tests.kit.memory_images import MemoryImages
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
+CLOCK = LoopClock()
 TAGGED = "shop.azurecr.io/web:1.0"
 ANYWHERE = ImageRules({"*": ImageRule("*", ["*.azurecr.io"])})
 
@@ -122,6 +127,43 @@ def test_a_rollback_runs_the_recorded_digest_while_the_registry_is_away() -> Non
         assert back.status == "Completed"
         assert running(world) == [("shop.azurecr.io/web", one.released_components[0].digest)]
         assert len(images.asked) == asked
+
+    run_virtual(main())
+
+
+class SlowImages(MemoryImages):
+    """Each question about a signature takes 8 s; `took_s` is what was waited in all."""
+
+    async def manifest(self, reference: ImageReference) -> Manifest:
+        if reference.tag is None or reference.tag.endswith(".sig"):
+            await CLOCK.sleep(8)
+        return await super().manifest(reference)
+
+    async def blob(self, reference: ImageReference, digest: str, *, at_most: int) -> bytes:
+        await CLOCK.sleep(8)
+        return await super().blob(reference, digest, at_most=at_most)
+
+
+def test_a_command_waits_so_long_for_all_that_it_asks_of_registries_and_no_longer() -> None:
+    async def main() -> None:
+        images = SlowImages()
+        digest = images.push(TAGGED, "one")
+        layer = {
+            "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+            "annotations": {"dev.cosignproject.cosign/signature": "bm90IG91cnM="},
+        }
+        blobs = [images.push_blob(f"{n}".encode()) for n in range(10)]
+        manifest = {"layers": [{**layer, "digest": each} for each in blobs]}
+        images.push(f"shop.azurecr.io/web:{digest.replace(':', '-')}.sig", json.dumps(manifest))
+        world = driven(rules=DeploymentsRules(images=SIGNED), images=images)
+        await world.tell()
+        command = await world.command(component())
+        began_s = asyncio.get_running_loop().time()
+
+        with pytest.raises(Unavailable, match=r"shop\.azurecr\.io did not say within 20 s"):
+            await deploy(command, world.ctx, world.app)
+
+        assert asyncio.get_running_loop().time() - began_s == 20
 
     run_virtual(main())
 

@@ -257,6 +257,48 @@ async def test_a_registry_of_azure_is_asked_as_the_apps_identity(tmp_path: Path)
     ]
 
 
+async def test_a_registry_that_was_made_again_is_asked_with_a_new_exchange(
+    tmp_path: Path,
+) -> None:
+    authority, clock = Authority(tmp_path), LoopClock()
+    lives_until = (clock.now() + timedelta(hours=3)).timestamp()
+    refresh, access = [jwt(lives_until), jwt(lives_until + 1)], jwt(lives_until)
+    asked: list[str] = []
+
+    async def exchange(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.json_response({"refresh_token": refresh[0]})
+
+    async def token(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        form = dict(urllib.parse.parse_qsl(await request.text()))
+        if form["refresh_token"] != refresh[0]:
+            return web.json_response({}, status=401)
+        return web.json_response({"access_token": access})
+
+    async def here(_: str) -> list[str]:
+        return ["127.0.0.1"]
+
+    registry = Registry(takes=f"Bearer {access}", challenge='Bearer realm="https://e.example/t"')
+    registry.answers = {"/oauth2/exchange": exchange, "/oauth2/token": token}
+    registry.put("1")
+    async with serving(registry, authority.server_context(["shop.azurecr.io"])):
+        host = f"shop.azurecr.io:{registry.host.rpartition(':')[2]}"
+        asks = client(
+            {host: IDENTITY}, clock=clock, identity=EntraCredential(), ca_file=authority.file,
+            plain_loopback=False, networks=LOOPBACK, resolve=here,
+        )  # fmt: skip
+        assert await asks.resolve(parse_reference(f"{host}/{REPOSITORY}:1")) == DIGEST
+        refresh.pop(0)
+        asks.authorization.forget(host, SCOPE)
+
+        assert await asks.resolve(parse_reference(f"{host}/{REPOSITORY}:1")) == DIGEST
+
+    first, again = asked[:2], asked[2:]
+    assert first == ["/oauth2/exchange", "/oauth2/token"]
+    assert again == ["/oauth2/token", "/oauth2/exchange", "/oauth2/token"]
+
+
 async def test_without_a_token_of_entra_the_registry_is_away() -> None:
     from azure.core.exceptions import ClientAuthenticationError
 

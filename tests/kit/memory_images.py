@@ -27,6 +27,12 @@ class MemoryImages:
         self.there[tagged] = self.there[f"{tagged.rpartition(':')[0]}@{digest}"] = body
         return digest
 
+    def push_blob(self, content: bytes) -> str:
+        """Keep *content* in every repository; return its digest."""
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        self.blobs[digest] = content
+        return digest
+
     async def resolve(self, reference: ImageReference) -> str:
         return (await self.manifest(reference)).digest
 

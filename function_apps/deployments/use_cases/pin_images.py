@@ -13,7 +13,7 @@ from shared.images.image_rules import IMAGE_RULES, ImageRule, Signatures
 from shared.images.port import ImageDenied, ImageMissing, ImageNotSupported
 from shared.images.reference import ImageReference, parse_reference
 from shared.images.signatures import signature_fault
-from shared.kernel.errors import Violation
+from shared.kernel.errors import Unavailable, Violation
 
 
 async def pin_images(command: Deploy, target: DeploymentTarget, app: DeploymentsApp) -> Deploy:
@@ -34,10 +34,7 @@ async def pin_images(command: Deploy, target: DeploymentTarget, app: Deployments
     taken = [rule.refusal(reference, at=at) for reference, at in places.items()]
     if refused := [*filter(None, taken)]:
         raise CannotBePlanned(refused)
-    found = await asyncio.gather(
-        *(_pinned(reference, at, rule, app) for reference, at in places.items()),
-        return_exceptions=True,  # or the others would go on, and nobody would hear of them
-    )
+    found = await _asked(places, rule, app)
     pinned: dict[ImageReference, ImageReference] = {}
     for reference, result in zip(places, found, strict=True):
         match result:
@@ -51,6 +48,27 @@ async def pin_images(command: Deploy, target: DeploymentTarget, app: Deployments
         raise CannotBePlanned(refused)
     components = tuple(_with_digest(each, pinned) for each in command.components)
     return command.model_copy(update={"components": components})
+
+
+async def _asked(
+    places: Mapping[ImageReference, str], rule: ImageRule, app: DeploymentsApp
+) -> Sequence[ImageReference | Violation | BaseException]:
+    """Return what each of *places* is by digest, or why it cannot be deployed. Raises Unavailable.
+
+    The caller waits for it, so all questions together have one deadline.
+    """
+    within_s = app.rules.images_within.total_seconds()
+    try:
+        async with asyncio.timeout(within_s):
+            return await asyncio.gather(
+                *(_pinned(reference, at, rule, app) for reference, at in places.items()),
+                return_exceptions=True,  # or the others would go on, and nobody would hear of them
+            )
+    except TimeoutError:
+        registries = ", ".join(sorted({each.registry for each in places}))
+        raise Unavailable(
+            f"{registries} did not say within {within_s:g} s what the images of the release are",
+        ) from None
 
 
 def _places(components: Sequence[Component]) -> Mapping[ImageReference, str]:
