@@ -1,6 +1,7 @@
 """Several surfaces read as one: a component of an environment may be on any of them."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 class JoinedReaders:
@@ -60,7 +62,7 @@ class JoinedReaders:
         self, read: Callable[[ComponentReader], Coroutine[Any, Any, Reading[T]]]
     ) -> Reading[T]:
         """Return what one of them has, as soon as that is known: another may be away."""
-        asked = [asyncio.ensure_future(read(reader)) for reader in self._readers]
+        asked = [asyncio.ensure_future(_read(reader, read)) for reader in self._readers]
         readings: list[Reading[T]] = []
         try:
             for answered in asyncio.as_completed(asked):
@@ -76,7 +78,18 @@ class JoinedReaders:
     async def _all(
         self, read: Callable[[ComponentReader], Coroutine[Any, Any, Reading[T]]]
     ) -> list[Reading[T]]:
-        return await asyncio.gather(*(read(reader) for reader in self._readers))
+        return await asyncio.gather(*(_read(reader, read) for reader in self._readers))
+
+
+async def _read(
+    reader: ComponentReader, read: Callable[[ComponentReader], Coroutine[Any, Any, Reading[T]]]
+) -> Reading[T]:
+    """Return what *reader* says; a defect of one keeps nobody from what the others have."""
+    try:
+        return await read(reader)
+    except Exception as defect:  # noqa: BLE001  of one surface, not of the others
+        _log.exception("a surface cannot be read")
+        return Unknown(f"a surface cannot be read: {type(defect).__name__}")
 
 
 def _rank(reading: Reading[T]) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.kernel.ids import ModuleId
+from shared.kernel.ids import EnvironmentId, ModuleId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.joined_readers import joined
 from shared.surfaces.observed_state import Inventory, LiveComponent
@@ -99,3 +99,29 @@ def test_what_one_of_them_has_does_not_wait_for_one_that_never_answers() -> None
         assert asyncio.all_tasks() == {asyncio.current_task()}  # nothing is left that waits
 
     run_virtual(main())
+
+
+class Defective(MemorySurface):
+    """A surface whose reads end in an error that no port promises."""
+
+    async def inventory(self, environment: EnvironmentId) -> Reading[Inventory]:
+        raise KeyError(environment)
+
+    async def observe(self, component: SurfaceComponent) -> Reading[LiveComponent]:
+        raise KeyError(component)
+
+
+def test_one_with_a_defect_hides_only_what_it_may_have() -> None:
+    async def main() -> tuple[Reading[LiveComponent], Reading[LiveComponent], Reading[Inventory]]:
+        cluster, other = await two()
+        reader = joined([MemorySurface(cluster), Defective(other)])
+        shop, unseen = await reader.observe(SHOP), await reader.observe(OTHER)
+        return shop, unseen, await reader.inventory(ENVIRONMENT)
+
+    shop, unseen, inventory = run_virtual(main())
+
+    assert isinstance(shop, Present)
+    assert isinstance(unseen, Unknown)
+    assert isinstance(inventory, Present)
+    assert [each.component for each in inventory.value.components] == [SHOP]
+    assert not inventory.value.is_complete

@@ -4,9 +4,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
+from shared.kernel.ids import EnvironmentId
 from shared.surfaces.aks.cluster_api import (
     CONFIG_MAPS,
     DEPLOYMENTS,
@@ -16,9 +15,9 @@ from shared.surfaces.aks.cluster_api import (
     Kind,
     Object,
 )
-from shared.surfaces.aks.names import MODULE, RECORD, TENANT, Installation, component_name
+from shared.surfaces.aks.names import RECORD, Installation, component_name
 from shared.surfaces.aks.observation import ComponentObjects
-from shared.surfaces.aks.records import Records, component_of
+from shared.surfaces.aks.records import Records, Unreadable, component_of
 from shared.surfaces.spec import SurfaceComponent
 
 
@@ -60,6 +59,7 @@ class LiveObjects:
             self._listed(CONFIG_MAPS, recorded, self.installation.name),
         )
         return grouped(
+            self.installation,
             environment,
             {DEPLOYMENTS: deployments, PODS: pods, ROUTES: routes, CONFIG_MAPS: records},
             is_routed=is_routed,
@@ -84,32 +84,53 @@ async def _nothing() -> tuple[Object, ...]:
 
 
 def grouped(
-    environment: EnvironmentId, found: Mapping[Kind, tuple[Object, ...]], *, is_routed: bool
+    installation: Installation,
+    environment: EnvironmentId,
+    found: Mapping[Kind, tuple[Object, ...]],
+    *,
+    is_routed: bool,
 ) -> list[ComponentObjects]:
-    """Return the objects of each component of *environment*.
-
-    Raises:
-        Unreadable: a record is not what the platform wrote.
-    """
-    parts: dict[SurfaceComponent, dict[Kind, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    """Return the objects of each component of *environment*, those in other namespaces left out."""
+    parts: dict[SurfaceComponent, dict[Kind, list[Object]]] = defaultdict(lambda: defaultdict(list))
     for kind in (DEPLOYMENTS, PODS, ROUTES):
-        for each in found[kind]:
-            labels = each["metadata"]["labels"]
-            component = SurfaceComponent(
-                environment, TenantId(labels[TENANT]), ModuleId(labels[MODULE])
-            )
-            parts[component][kind].append(each)
-    for each in found[CONFIG_MAPS]:
-        record = component_of(each)
-        parts[record.component][CONFIG_MAPS].append(record)
+        for each in found.get(kind, ()):
+            component = installation.component_of(environment, each["metadata"])
+            if component is not None:
+                parts[component][kind].append(each)
+    records = {
+        each["metadata"]["name"]: each
+        for each in found.get(CONFIG_MAPS, ())
+        if each["metadata"]["namespace"] == installation.name
+    }
     return [
-        ComponentObjects(
+        _objects(
             component,
-            tuple(of_kind[DEPLOYMENTS]),
-            tuple(of_kind[PODS]),
-            next(iter(of_kind[CONFIG_MAPS]), None),
-            next(iter(of_kind[ROUTES]), None),
-            is_routed,
+            parts[component],
+            records.get(installation.component_record(component)),
+            is_routed=is_routed,
         )
-        for component, of_kind in sorted(parts.items(), key=lambda item: item[0])
+        for component in sorted(parts)
     ]
+
+
+def _objects(
+    component: SurfaceComponent,
+    of_kind: Mapping[Kind, list[Object]],
+    config_map: Object | None,
+    *,
+    is_routed: bool,
+) -> ComponentObjects:
+    record, damage = None, ""
+    try:
+        record = None if config_map is None else component_of(config_map)
+    except Unreadable as damaged:
+        damage = str(damaged)
+    return ComponentObjects(
+        component,
+        tuple(of_kind.get(DEPLOYMENTS, ())),
+        tuple(of_kind.get(PODS, ())),
+        record,
+        next(iter(of_kind.get(ROUTES, ())), None),
+        is_routed,
+        damage,
+    )

@@ -8,9 +8,10 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from shared.kernel.ids import EnvironmentId, TenantId
+from shared.kernel.errors import Invalid
+from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.surfaces.spec import SurfaceComponent
 
 MANAGER: Final = "factory-runtime"
@@ -86,6 +87,28 @@ class Installation:
 
     def of_revision(self, component: SurfaceComponent, revision: int) -> dict[str, str]:
         return {**self.of_component(component), REVISION: str(revision)}
+
+    def has_name_of_ours(self, metadata: Mapping[str, Any]) -> bool:
+        """Return whether a namespace is named as those of tenants: its labels may be anybody's."""
+        name, digest = metadata["name"], r"-[0-9a-f]{10}"
+        return re.fullmatch(f"{re.escape(self.name)}-.*{digest}", name) is not None
+
+    def component_of(
+        self, environment: EnvironmentId, metadata: Mapping[str, Any]
+    ) -> SurfaceComponent | None:
+        """Return the component that *metadata* of an object names, if it is in its namespace.
+
+        None of any other: whoever may write somewhere in the cluster may write these labels, and
+        only what is in a namespace of the platform's own was judged by the policy of the cluster.
+        """
+        labels = metadata.get("labels") or {}
+        tenant, module = str(labels.get(TENANT, "")), str(labels.get(MODULE, ""))
+        if metadata.get("namespace") != self.namespace(environment, TenantId(tenant)):
+            return None
+        try:
+            return SurfaceComponent(environment, TenantId(tenant), ModuleId(module))
+        except Invalid:
+            return None
 
     def site_record(self, environment: EnvironmentId) -> str:
         return f"site-{digest_of(environment, length=20)}"

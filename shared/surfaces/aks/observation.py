@@ -11,7 +11,7 @@ from shared.surfaces.aks import revisions, routes
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.instances import condition, has_ended, instance, is_stopping
 from shared.surfaces.aks.names import REVISION, SPEC, component_name
-from shared.surfaces.aks.records import ComponentRecord
+from shared.surfaces.aks.records import ComponentRecord, Unreadable
 from shared.surfaces.aks.scaling import rules_of
 from shared.surfaces.observed_state import Instance, LiveComponent, LiveRevision, Phase
 from shared.surfaces.scaling import ReplicasOwner
@@ -31,6 +31,8 @@ class ComponentObjects:
     route: Object | None
     is_routed: bool
     """The cluster has a traffic layer: weights are the route's; without they are the record's."""
+    damage: str = ""
+    """Why the record cannot be read, if there is one that cannot."""
 
 
 def live_component(objects: ComponentObjects, site_url: str, now: datetime) -> LiveComponent | None:
@@ -39,6 +41,8 @@ def live_component(objects: ComponentObjects, site_url: str, now: datetime) -> L
     Raises:
         Unreadable: an object is not what the platform wrote.
     """
+    if objects.damage:
+        raise Unreadable(objects.damage)
     found = live_revisions(objects, now)
     if not found:
         return None

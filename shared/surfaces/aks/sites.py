@@ -95,7 +95,8 @@ class ClusterSites:
             return
         labels = self.installation.of_environment(environment)
         namespaces, _ = await self.api.list_all(NAMESPACES, labels, keep=lambda each: each)
-        for namespace in namespaces:
+        ours = [each for each in namespaces if self.installation.has_name_of_ours(each["metadata"])]
+        for namespace in ours:
             await self.records.fenced_site(environment, fence, None)
             try:
                 await self.api.delete(NAMESPACES, namespace)
@@ -105,8 +106,8 @@ class ClusterSites:
 
         async def is_empty() -> bool:
             for kind in (DEPLOYMENTS, PODS):
-                left, _ = await self.api.list_all(kind, labels, keep=lambda _: None)
-                if left:
+                found, _ = await self.api.list_all(kind, labels, keep=lambda each: each["metadata"])
+                if any(self.installation.component_of(environment, each) for each in found):
                     return False
             return True
 

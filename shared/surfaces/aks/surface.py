@@ -48,6 +48,8 @@ T = TypeVar("T")
 _ATTEMPTS: Final = 5
 """A controller of the cluster updates an object a few times a second while it comes up."""
 _RETRY_S: Final = 0.1
+_ODD: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What reading an answer of another shape than an API server's may raise."""
 _CATCHES_UP_S: Final = 10.0
 """A watch is behind by milliseconds; a loaded API server may take seconds."""
 
@@ -63,6 +65,9 @@ def _reading(
             value = await read(self, *args, **kwargs)
         except (Unavailable, Invalid, NotFound, ApiRefusal, Unreadable) as failed:
             return Unknown(str(failed))
+        except _ODD as odd:
+            _log.exception("what the cluster answered is not understood")
+            return Unknown(f"what the cluster answered is not understood: {type(odd).__name__}")
         return Absent() if value is None else Present(value)
 
     return reading

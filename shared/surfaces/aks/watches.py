@@ -214,7 +214,7 @@ class WatchedObjects:
         """Return each component of *environment* that has anything on the cluster.
 
         Raises:
-            Unreadable: a watch is broken for too long, or a record is damaged.
+            Unreadable: a watch is broken for too long.
         """
         label = self._installation.of_environment(environment)[ENVIRONMENT]
         kinds = [kind for kind in _KEPT if is_routed or kind is not ROUTES]
@@ -224,7 +224,7 @@ class WatchedObjects:
         found = {kind: tuple(await self._caches[kind].objects(label)) for kind in kinds}
         records = [each for each in found[CONFIG_MAPS] if _is_of_component(each)]
         parts = {ROUTES: (), **found, CONFIG_MAPS: tuple(records)}
-        return grouped(environment, parts, is_routed=is_routed)
+        return grouped(self._installation, environment, parts, is_routed=is_routed)
 
     async def component(self, component: SurfaceComponent, *, is_routed: bool) -> ComponentObjects:
         """Return what the cluster has of *component*. Raises as `environment`."""

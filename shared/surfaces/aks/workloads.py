@@ -30,10 +30,8 @@ from shared.surfaces.aks.instances import is_stopping
 from shared.surfaces.aks.live_objects import LiveObjects
 from shared.surfaces.aks.names import (
     MANAGER,
-    MODULE,
     PREFIX,
     REVISION,
-    TENANT,
     Installation,
     component_name,
     digest_of,
@@ -219,11 +217,14 @@ class Workloads:
         of_environment = self.installation.of_environment(component.environment)
         labels = {**of_environment, PREFIX: digest_of(prefix)}
         found, _ = await self.api.list_all(DEPLOYMENTS, labels, keep=lambda each: each)
-        own = (component.tenant, component.module)
+        owners = [
+            self.installation.component_of(component.environment, each["metadata"])
+            for each in found
+        ]
         return [
             applied_spec(each)
-            for each in found
-            if (each["metadata"]["labels"][TENANT], each["metadata"]["labels"][MODULE]) != own
+            for each, owner in zip(found, owners, strict=True)
+            if owner not in {None, component}
         ]
 
     async def _mark_surplus(
