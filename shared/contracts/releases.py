@@ -11,7 +11,6 @@ from shared.contracts.shape import Value
 from shared.contracts.values import (
     COMPONENTS_MAX,
     NO_NUL,
-    PATH_PATTERN,
     ComponentType,
     ComputeTargetKind,
     ConfigurationMode,
@@ -27,6 +26,7 @@ from shared.contracts.values import (
     Probes,
     Reason,
     Replicas,
+    RequestPath,
     Requires,
     Resources,
     Revision,
@@ -89,7 +89,7 @@ PathPrefix = Annotated[StoredPathPrefix, AfterValidator(_one_spelling)]
 class ReleaseQuestion(Value):
     """Where a workload answers which release it is: a path, and a field of its JSON answer."""
 
-    path: Annotated[str, StringConstraints(pattern=PATH_PATTERN, max_length=512)]
+    path: RequestPath
     field: Annotated[
         str,
         StringConstraints(

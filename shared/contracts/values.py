@@ -1,10 +1,12 @@
 """Words that several services share: ids, slugs, digests, kinds, and their bounds."""
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
+from urllib.parse import unquote
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +32,20 @@ _SLUG: Final = pattern(
 PATH_PATTERN: Final = pattern(
     r"^/[^\s\x00-\x1f\x7f]*$", "a path that begins with / and has no spaces"
 )
+
+
+def _without_dots(path: str) -> str:
+    """Refuse what a client on the way may shorten: the platform asks some paths with its rights."""
+    segments = re.split(r"[/\\]", unquote(path.partition("?")[0].partition("#")[0]))
+    if {".", ".."} & set(segments):
+        raise ValueError("a path has no segment of one or two dots")
+    return path
+
+
+RequestPath = Annotated[
+    str, StringConstraints(pattern=PATH_PATTERN, max_length=512), AfterValidator(_without_dots)
+]
+"""What a workload is asked over HTTP."""
 NO_NUL: Final = pattern(r"^[^\x00]*$", "text without a NUL")
 _YEARS: Final = range(1970, 9000)
 """Near the ends of the calendar a change of offset or the addition of a span overflows."""
@@ -287,7 +303,7 @@ class Probe(Value):
 
     kind: ProbeKind = ProbeKind.HTTP
     """`command` is refused on one machine."""
-    path: Annotated[str, StringConstraints(pattern=PATH_PATTERN, max_length=512)] = "/"
+    path: RequestPath = "/"
     """HTTP only."""
     port: Port | None = None
     """The component's own port when not given."""

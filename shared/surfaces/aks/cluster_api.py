@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.surfaces.aks.names import MANAGER, selector
@@ -40,9 +41,13 @@ class Kind:
 
     def path(self, namespace: str | None = None, name: str | None = None, sub: str = "") -> str:
         root = "/apis/" if "/" in self.version else "/api/"
-        place = f"namespaces/{namespace}/" if self.is_namespaced and namespace else ""
-        object_path = f"/{name}" if name else ""
+        place = f"namespaces/{_part(namespace)}/" if self.is_namespaced and namespace else ""
+        object_path = f"/{_part(name)}" if name else ""
         return f"{root}{self.version}/{place}{self.plural}{object_path}{sub}"
+
+
+def _part(name: str) -> str:
+    return quote(name, safe=":")
 
 
 NAMESPACES: Final = Kind("v1", "Namespace", "namespaces", is_namespaced=False)
@@ -250,6 +255,9 @@ class ClusterApi:
             headers={"Content-Type": content_type} if content and content_type else None,
             timeout=httpx2.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s,
         )
+        # The connection takes dots out of a path: another object would be asked, with our rights.
+        if not request.url.raw_path.partition(b"?")[0].endswith(path.encode()):
+            raise Invalid(f"the path {path[:200]!r} leads elsewhere")
         try:
             response = await connection.send(request, stream=True)
             try:

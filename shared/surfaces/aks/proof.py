@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import parse_qsl, quote
 
 from shared.kernel.clock import parse_instant
 from shared.surfaces.aks import revisions
@@ -22,6 +23,8 @@ _REPORTED_WITHIN: Final = timedelta(seconds=60)
 """A kubelet lists its images each 30 s, and tells of them within 10 s more."""
 _REFERENCES_MAX: Final = 5
 """Of one image in a node's status; there may be more, of which it says nothing."""
+_IN_PATHS: Final = "/%:@!$&'()*+,;=~"
+"""What stands in a path as it was written; everything else is quoted."""
 
 
 def is_running(pod: Object) -> bool:
@@ -155,9 +158,13 @@ async def _release_of(
     """Ask the pod through the API server, which reaches it wherever the platform runs."""
     metadata = pod["metadata"]
     asked = f"{metadata['name']}:{spec.port}"
-    path = PODS.path(metadata["namespace"], asked, f"/proxy/{question.path.removeprefix('/')}")
+    below, _, query = question.path.partition("?")
+    path = PODS.path(metadata["namespace"], asked, f"/proxy{quote(below, safe=_IN_PATHS)}")
+    params = dict(parse_qsl(query, keep_blank_values=True))
     try:
-        status, body = await api.text(path, {}, at_most=ANSWER_BYTES_MAX, timeout_s=ANSWER_WITHIN_S)
+        status, body = await api.text(
+            path, params, at_most=ANSWER_BYTES_MAX, timeout_s=ANSWER_WITHIN_S
+        )
         return release_in(status, body, question)
     except ReleaseUnknown as unknown:
         raise Unreadable(
