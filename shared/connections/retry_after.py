@@ -1,7 +1,8 @@
 """How long a service asks its callers to wait."""
 
-import math
 from typing import Any, Final
+
+from shared.kernel.foreign_numbers import finite_number
 
 WAIT_MAX_S: Final = 60.0
 """Whoever waits looks again after that, whatever a service, or something before it, has asked."""
@@ -12,8 +13,5 @@ def retry_after_s(asked: Any, otherwise_s: float = 1.0, *, per_s: int = 1) -> fl
 
     *otherwise_s* where it is none: absent, or a date, which these services do not send.
     """
-    try:
-        wait_s = float(asked) / per_s
-    except (TypeError, ValueError):
-        return otherwise_s
-    return min(max(wait_s, 0.0), WAIT_MAX_S) if math.isfinite(wait_s) else otherwise_s
+    wait = finite_number(asked)
+    return otherwise_s if wait is None else min(max(wait / per_s, 0.0), WAIT_MAX_S)

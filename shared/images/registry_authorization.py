@@ -7,7 +7,6 @@ https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from shared.images.registry_challenges import Challenge, checked_realm, read_cha
 from shared.images.registry_connection import RegistryConnection, origin_of
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
+from shared.kernel.foreign_numbers import finite_number
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -111,8 +111,8 @@ class RegistryAuthorization:
         url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(asked)}"
         answer = await self._ask(registry, "GET", url, headers=headers)
         expires, token = answer.get("expires_in"), answer.get("token", answer.get("access_token"))
-        for_s = float(expires) if isinstance(expires, int) else _LEAST_S
-        return _checked(token, registry), for_s
+        for_s = finite_number(expires)
+        return _checked(token, registry), _LEAST_S if for_s is None else for_s
 
     async def _azure_token(self, registry: str, scope: str) -> tuple[str, float]:
         """Return an access token of an Azure registry for the app's identity.
@@ -170,9 +170,10 @@ class RegistryAuthorization:
         try:
             part = token.split(".")[1]
             expires = from_json(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))["exp"]
-            return float(expires) - self.clock.now().timestamp()
-        except (IndexError, KeyError, TypeError, ValueError, binascii.Error):
+        except (IndexError, KeyError, TypeError, ValueError):
             return _LEAST_S
+        expires_s = finite_number(expires)
+        return _LEAST_S if expires_s is None else expires_s - self.clock.now().timestamp()
 
     async def _ask(
         self,

@@ -44,10 +44,15 @@ def parse_instant(text: str) -> datetime:
     """Return the aware UTC instant that *text* names.
 
     Raises:
-        ValueError: *text* is not ISO 8601, or names no offset.
+        ValueError: *text* is not ISO 8601, names no offset, or is of no year from 1 to 9999
+            in UTC.
     """
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         msg = f"an instant needs an offset or Z, got {text!r}"
         raise ValueError(msg)
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as problem:
+        msg = f"an instant is from the year 1 to 9999 in UTC, got {text!r}"
+        raise ValueError(msg) from problem

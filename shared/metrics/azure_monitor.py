@@ -5,7 +5,6 @@ minute; one without a value was not measured. There are no histograms, so no lat
 https://learn.microsoft.com/rest/api/monitor/metrics-batch/batch
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.errors import Unavailable
 from shared.metrics.azure_calls import AzureCalls, Hook, client_options
+from shared.metrics.measured_number import measured_number
 from shared.metrics.port import (
     Measured,
     Measurement,
@@ -152,7 +152,7 @@ def _measured(
         why = f"{absent} of {len(found)} minutes of the window were not measured"
         after = max(index for index, value in enumerate(found) if value is None) + 1
         return Unmeasurable(why, text, minutes[after])
-    total = sum(measured)
+    total = measured_number(sum(measured), "the sum of its values")
     value = total if query.metric in _COUNTED else total / len(measured)
     return Measured(value, query.until, text)
 
@@ -193,12 +193,4 @@ def _minutes(since: datetime, until: datetime) -> Sequence[datetime]:
 
 def _number(value: Any) -> float | None:
     """Return a value that was measured. Raises Unavailable for one that is no number."""
-    if value is None:
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number) or number < 0:
-        raise Unavailable(f"its value is {str(value)[:40]}")
-    return number
+    return None if value is None else measured_number(value)

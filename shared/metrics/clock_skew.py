@@ -25,7 +25,7 @@ def check_clock(date: str | None, sent_at: datetime, received_at: datetime) -> N
         theirs = parsedate_to_datetime(date or "")
         behind_s = (sent_at - theirs).total_seconds()
         ahead_s = (theirs - received_at).total_seconds()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # of a year with twenty digits, say
         return
     if behind_s > SKEW_MAX_S:
         raise Unavailable(f"its clock is {behind_s:.0f} s behind ours")

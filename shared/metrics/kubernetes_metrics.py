@@ -16,6 +16,7 @@ from shared.kernel.clock import Clock, parse_instant
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.errors import Refused, Unavailable
 from shared.metrics.clock_skew import SKEW_MAX_S, check_clock
+from shared.metrics.measured_number import measured_number
 from shared.metrics.port import (
     Measured,
     Measurement,
@@ -42,7 +43,8 @@ longer than that."""
 _AT_ONCE: Final = 4
 _USAGE: Final = {Metric.CPU: "cpu", Metric.MEMORY: "memory"}
 _QUANTITY: Final = re.compile(
-    r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?:(?P<unit>[num]|[kMGTPE]|[KMGTPE]i)|[eE](?P<power>[+-]?\d{1,3}))?"
+    r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?:(?P<unit>[num]|[kMGTPE]|[KMGTPE]i)|[eE](?P<power>[+-]?\d{1,3}))?",
+    re.ASCII,
 )
 _UNITS: Final = {
     "n": 1e-9, "u": 1e-6, "m": 1e-3,
@@ -165,7 +167,8 @@ class KubernetesMetrics:
         expected = query.instances
         if expected is not None and instance is None and len(chosen) < expected:
             raise Unavailable(f"{len(chosen)} of {expected} pods are measured")
-        return Measured(sum(each.amount for each in chosen), oldest)
+        total = measured_number(sum(each.amount for each in chosen), "the sum over its pods")
+        return Measured(total, oldest)
 
 
 async def _bounded(response: "Response") -> bytes:
@@ -209,5 +212,6 @@ def _quantity(container: Any, resource: str) -> float:
     match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise Unavailable(f"the {resource} of a container is {str(text)[:40]}")
-    scale = _UNITS[match["unit"]] if match["unit"] else 10.0 ** int(match["power"] or 0)
-    return float(match["number"]) * scale
+    scale = _UNITS.get(match["unit"] or "", 1.0)
+    number = measured_number(f"{match['number']}e{match['power'] or 0}", resource)
+    return measured_number(number * scale, resource)

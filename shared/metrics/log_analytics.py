@@ -5,7 +5,6 @@ for each bucket, with its upper bound `le` and the `count` of requests in it, no
 https://learn.microsoft.com/azure/azure-monitor/logs/api/response-format
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from shared.kernel.concurrency import bounded_map
 from shared.kernel.errors import Unavailable
 from shared.metrics.azure_calls import AzureCalls, Hook, client_options
 from shared.metrics.clock_skew import SKEW_MAX_S
+from shared.metrics.measured_number import measured_number
 from shared.metrics.port import (
     Measured,
     Measurement,
@@ -137,7 +137,10 @@ def _measured(query: MetricsQuery, rows: Sequence[Mapping[str, Any]], text: str)
 def _histogram(rows: Sequence[Mapping[str, Any]], unit_ms: float) -> Histogram:
     if len(rows) > BUCKETS_MAX:
         raise Unavailable(f"{len(rows)} rows, which are more than {BUCKETS_MAX} buckets")
-    counts = [(_number(row, "le") * unit_ms, round(_number(row, "count"))) for row in rows]
+    counts = [
+        (measured_number(_number(row, "le") * unit_ms, "its le"), round(_number(row, "count")))
+        for row in rows
+    ]
     bounds = sorted(bound for bound, _ in counts)
     if len(set(bounds)) < len(bounds):
         raise Unavailable("two rows with the same le: summarize the query by le")
@@ -149,11 +152,4 @@ def _number(row: Mapping[str, Any], column: str) -> float:
     """Return a number of *row*. Raises Unavailable."""
     if column not in row:
         raise Unavailable(f"no column {column}")
-    value = row[column]
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number) or number < 0:
-        raise Unavailable(f"its {column} is {str(value)[:40]}")
-    return number
+    return measured_number(row[column], f"its {column}")

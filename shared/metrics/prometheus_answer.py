@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.kernel.errors import Unavailable
+from shared.kernel.foreign_numbers import finite_number
+from shared.metrics.measured_number import measured_number
 from shared.surfaces.traffic import Histogram
 
 BUCKETS_MAX: Final = 300
 TIME_MAX_S: Final = 1.0
 """An instant query is answered for the time that was asked for; fractions may be cut."""
 _LE: Final = "le"
+_INFINITE: Final = frozenset({"+Inf", "Inf", "inf", "+inf"})
 
 
 def series(answer: Mapping[str, Any]) -> Sequence[tuple[Mapping[str, str], Sequence[Any]]]:
@@ -39,9 +42,7 @@ def point_times(answer: Mapping[str, Any]) -> frozenset[float]:
     if data.get("resultType") != "matrix" or not isinstance(entries, list):
         raise Unavailable("the range query has no matrix for a result")
     points = [point for each in entries for point in _entry(each, "values")[1]]
-    if not all(isinstance(each, list) and each and _is_number(each[0]) for each in points):
-        raise Unavailable("its answer has a point without a time")
-    return frozenset(float(point[0]) for point in points)
+    return frozenset(_time(each[0] if isinstance(each, list) and each else None) for each in points)
 
 
 def number(point: Sequence[Any], at_s: float) -> float:
@@ -51,25 +52,13 @@ def number(point: Sequence[Any], at_s: float) -> float:
         Unavailable: it is something else.
     """
     match point:
-        case [int() | float() as time_s, str() as text]:
+        case [int() | float() as stated, str() as text]:
+            time_s = _time(stated)
             if abs(time_s - at_s) > TIME_MAX_S:
                 raise Unavailable(f"its value is of {time_s:.0f}, not of {at_s:.0f}")
-            return finite(text)
+            return measured_number(text)
         case _:
             raise Unavailable("its answer has a value that is no [time, text]")
-
-
-def finite(text: str) -> float:
-    """Return the number that *text* is. Raises Unavailable for NaN, an infinity, less than 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise Unavailable(f"its value is {text[:40]}")
-    if value < 0:
-        raise Unavailable(f"its value is negative: {text[:40]}")
-    return value
 
 
 def histogram(
@@ -98,19 +87,16 @@ def histogram(
         highest = max(highest, round(value))
         cumulative.append(highest)
     steps = [high - low for low, high in zip([0, *cumulative], cumulative, strict=False)]
-    return Histogram(tuple(round(bound * unit_ms, 6) for bound in bounds), tuple(steps))
+    bounds_ms = [measured_number(bound * unit_ms, "the bound of a bucket") for bound in bounds]
+    return Histogram(tuple(round(bound, 6) for bound in bounds_ms), tuple(steps))
 
 
 def _bound(labels: Mapping[str, str]) -> float:
-    try:
-        bound = float(labels[_LE])
-    except (KeyError, ValueError) as problem:
+    if _LE not in labels:
         raise Unavailable(
             "a series without the label le: the query of latency has to return buckets"
-        ) from problem
-    if math.isnan(bound) or bound < 0:
-        raise Unavailable(f"a bucket with le={labels[_LE][:40]}")
-    return bound
+        )
+    return math.inf if labels[_LE] in _INFINITE else measured_number(labels[_LE], "a bucket's le")
 
 
 def _data(answer: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -131,5 +117,8 @@ def _entry(entry: Any, key: str) -> tuple[Mapping[str, str], Sequence[Any]]:
             raise Unavailable("its answer has a series without labels or values")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _time(stated: object) -> float:
+    time_s = None if isinstance(stated, str) else finite_number(stated)
+    if time_s is None:
+        raise Unavailable("its answer has a point without a time")
+    return time_s

@@ -133,6 +133,14 @@ async def test_a_realm_that_gives_no_token_says_whether_to_come_again(
             await client({registry.host: USER}).resolve(registry.reference())
 
 
+@pytest.mark.parametrize("expires", [10**400, -(10**400), "soon", None, True])
+async def test_a_time_of_expiry_that_is_no_number_says_nothing(expires: object) -> None:
+    async with serving(Registry()) as registry:
+        asks_for_tokens(registry, expires_in=expires)
+
+        assert await client().resolve(registry.reference()) == DIGEST
+
+
 @pytest.mark.parametrize(
     "token",
     [{"token": 7}, {"token": "two words"}, {"token": ""}, {}, [], {"token": "x" * 20_000}],

@@ -74,13 +74,34 @@ async def test_memory_is_in_bytes_over_all_containers(server: StandIn, cluster: 
     assert measurement.value == 1024 + 2e6 + 3
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1.2.3", "1 Mi", "1Zi", "0x10", "1e999m", None, 5])
+@pytest.mark.parametrize(
+    "text",
+    ["", "-1", "1.2.3", "1 Mi", "1Zi", "0x10", "1e999m", None, 5,
+     "1e999", "1e-999e9", "9" * 5000, "9" * 305 + "Ei", "1e\u0669"],
+    ids=lambda text: str(text)[:12],
+)  # fmt: skip
 async def test_what_is_no_quantity_is_not_measured(
     server: StandIn, cluster: Provider, text: Any
 ) -> None:
     server.replies["/apis/metrics.k8s.io"] = pods(("1", text))
 
     assert isinstance(await measured(cluster, Metric.MEMORY), Unmeasurable)
+
+
+async def test_a_sum_that_no_number_holds_is_not_measured(
+    server: StandIn, cluster: Provider
+) -> None:
+    server.replies["/apis/metrics.k8s.io"] = pods(*[("9e307", "0")] * 4)
+
+    assert isinstance(await measured(cluster, Metric.CPU), Unmeasurable)
+
+
+async def test_a_time_before_all_years_is_not_measured(server: StandIn, cluster: Provider) -> None:
+    page = pods(("1", "1Mi"))
+    page.body["items"][0]["timestamp"] = "0001-01-01T00:00:00+23:59"
+    server.replies["/apis/metrics.k8s.io"] = page
+
+    assert isinstance(await measured(cluster, Metric.CPU), Unmeasurable)
 
 
 @pytest.mark.parametrize("metric", [Metric.REQUESTS, Metric.LATENCY, Metric.QUEUE_LENGTH])
