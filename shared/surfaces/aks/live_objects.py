@@ -3,9 +3,10 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.kernel.ids import EnvironmentId
+from shared.surfaces.aks import revisions
 from shared.surfaces.aks.cluster_api import (
     CONFIG_MAPS,
     DEPLOYMENTS,
@@ -15,7 +16,7 @@ from shared.surfaces.aks.cluster_api import (
     Kind,
     Object,
 )
-from shared.surfaces.aks.names import RECORD, Installation, component_name
+from shared.surfaces.aks.names import RECORD, REVISION, SPEC, Installation, component_name
 from shared.surfaces.aks.observation import ComponentObjects
 from shared.surfaces.aks.records import Records, Unreadable, component_of
 from shared.surfaces.spec import SurfaceComponent
@@ -44,7 +45,8 @@ class LiveObjects:
             self.records.component(component),
             self._route(component, namespace, is_routed=is_routed),
         )
-        return ComponentObjects(component, deployments, pods, record, route, is_routed)
+        of_revisions = tuple(filter(is_of_a_revision, pods))
+        return ComponentObjects(component, deployments, of_revisions, record, route, is_routed)
 
     async def environment(
         self, environment: EnvironmentId, *, is_routed: bool
@@ -92,25 +94,51 @@ def grouped(
 ) -> list[ComponentObjects]:
     """Return the objects of each component of *environment*, those in other namespaces left out."""
     parts: dict[SurfaceComponent, dict[Kind, list[Object]]] = defaultdict(lambda: defaultdict(list))
+    strays: dict[SurfaceComponent, list[str]] = defaultdict(list)
     for kind in (DEPLOYMENTS, PODS, ROUTES):
         for each in found.get(kind, ()):
             component = installation.component_of(environment, each["metadata"])
-            if component is not None:
+            if component is not None and (kind is not PODS or is_of_a_revision(each)):
                 parts[component][kind].append(each)
+            elif owner := component or _written_owner(installation, environment, kind, each):
+                strays[owner].append(f"{kind.name} {each['metadata']['name']}")
     records = {
         each["metadata"]["name"]: each
         for each in found.get(CONFIG_MAPS, ())
         if each["metadata"]["namespace"] == installation.name
     }
     return [
-        _objects(
-            component,
-            parts[component],
-            records.get(installation.component_record(component)),
-            is_routed=is_routed,
+        replace(
+            _objects(
+                component,
+                parts[component],
+                records.get(installation.component_record(component)),
+                is_routed=is_routed,
+            ),
+            strays=tuple(strays[component]),
         )
-        for component in sorted(parts)
+        for component in sorted({*parts, *strays})
     ]
+
+
+def is_of_a_revision(pod: Object) -> bool:
+    """Return whether *pod* has the label of a revision; its Deployment lets go of others."""
+    return str((pod["metadata"].get("labels") or {}).get(REVISION, "")).isdecimal()
+
+
+def _written_owner(
+    installation: Installation, environment: EnvironmentId, kind: Kind, found: Object
+) -> SurfaceComponent | None:
+    """Return the component that the annotated spec of *found* names, if it is in its namespace."""
+    of_pods = found["spec"]["template"] if kind is DEPLOYMENTS else found
+    text = (of_pods["metadata"].get("annotations") or {}).get(SPEC)
+    try:
+        component = revisions.read(text, 0, "").component
+    except Unreadable:
+        return None
+    place = installation.namespace(environment, component.tenant)
+    is_there = (component.environment, found["metadata"]["namespace"]) == (environment, place)
+    return component if is_there else None
 
 
 def _objects(

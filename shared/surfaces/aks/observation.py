@@ -10,7 +10,7 @@ from shared.kernel.clock import parse_instant
 from shared.surfaces.aks import revisions, routes
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.instances import condition, has_ended, instance, is_stopping
-from shared.surfaces.aks.names import REVISION, SPEC, component_name
+from shared.surfaces.aks.names import REVISION, SPEC, component_name, revision_name
 from shared.surfaces.aks.records import ComponentRecord, Unreadable
 from shared.surfaces.aks.scaling import rules_of
 from shared.surfaces.observed_state import Instance, LiveComponent, LiveRevision, Phase
@@ -33,6 +33,8 @@ class ComponentObjects:
     """The cluster has a traffic layer: weights are the route's; without they are the record's."""
     damage: str = ""
     """Why the record cannot be read, if there is one that cannot."""
+    strays: tuple[str, ...] = ()
+    """What has lost labels by which it would be of a revision: no instance, and not gone either."""
 
 
 def live_component(objects: ComponentObjects, site_url: str, now: datetime) -> LiveComponent | None:
@@ -89,7 +91,7 @@ def live_revisions(
     pods: Mapping[int, list[Object]] = defaultdict(list)
     for pod in objects.pods:
         pods[int(pod["metadata"]["labels"][REVISION])].append(pod)
-    wanted = {int(each["metadata"]["labels"][REVISION]): each for each in objects.deployments}
+    wanted = {applied_spec(each).revision: each for each in objects.deployments}
     live = []
     for number in sorted(wanted.keys() | pods.keys()):
         if number in wanted:
@@ -107,7 +109,10 @@ def applied_spec(deployment: Object) -> RevisionSpec:
     """
     annotations = deployment["spec"]["template"]["metadata"].get("annotations") or {}
     name, replicas = deployment["metadata"]["name"], int(deployment["spec"].get("replicas", 1))
-    return revisions.read(annotations.get(SPEC), replicas, f"Deployment {name}")
+    spec = revisions.read(annotations.get(SPEC), replicas, f"Deployment {name}")
+    if revision_name(spec.component, spec.revision) != name:
+        raise Unreadable(f"Deployment {name} has the spec of another revision in {SPEC}")
+    return spec
 
 
 def _wanted_revision(
@@ -137,6 +142,8 @@ def _draining_revision(
     pods = oldest_first(pods)
     name, annotations = pods[0]["metadata"]["name"], pods[0]["metadata"].get("annotations") or {}
     spec = revisions.read(annotations.get(SPEC), len(pods), f"Pod {name} of revision {number}")
+    if spec.revision != number:
+        raise Unreadable(f"Pod {name} has the label of revision {number}, and another's spec")
     return spec, _revision(spec, Phase.DRAINING, [instance(pod, spec, now) for pod in pods], "")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.surfaces.aks.cluster_api import CONFIG_MAPS, ApiRefusal, ClusterApi, Object
@@ -69,7 +69,7 @@ def component_of(found: Object) -> ComponentRecord:
 def _unreadable(found: Object) -> Iterator[None]:
     try:
         yield
-    except (KeyError, TypeError, ValidationError) as damaged:
+    except (KeyError, TypeError, ValidationError, Invalid) as damaged:
         name = found["metadata"]["name"]
         raise Unreadable(f"the ConfigMap {name} is no record of the platform") from damaged
 

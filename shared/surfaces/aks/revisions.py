@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.kernel.errors import TooLarge
+from shared.kernel.errors import Invalid, TooLarge
 from shared.surfaces.aks.cluster_api import BUDGETS, DEPLOYMENTS, SERVICES, Kind, Object
 from shared.surfaces.aks.names import (
     ENVIRONMENT_ID,
@@ -58,7 +58,7 @@ def read(text: str | None, replicas: int, owner: str) -> RevisionSpec:
     """
     try:
         return replace(_parsed(text or ""), replicas=replicas)
-    except ValidationError as damaged:
+    except (ValidationError, Invalid) as damaged:
         raise Unreadable(f"{owner} has no readable spec in {SPEC}") from damaged
 
 

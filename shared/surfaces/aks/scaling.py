@@ -34,7 +34,7 @@ def rules_of(deployment: Object) -> ScalingRules | None:
     text = (deployment["metadata"].get("annotations") or {}).get(RULES)
     try:
         return None if not text else _RULES.validate_json(text)
-    except ValidationError as damaged:
+    except (ValidationError, Invalid) as damaged:
         name = deployment["metadata"]["name"]
         raise Unreadable(f"Deployment {name} has no readable rules in {RULES}") from damaged
 

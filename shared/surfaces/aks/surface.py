@@ -235,10 +235,13 @@ class AksSurface:
         found = await self._reader(environment).environment(environment, is_routed=traffic.is_there)
         live, unread = [], []
         for objects in found:
+            service = objects.component.service
+            labels = f"has not the labels of a revision any more ({REVISION}, ...)"
+            unread += [Unread(f"{stray} {labels}", service) for stray in objects.strays]
             try:
                 live.append(live_component(objects, url, now))
             except Unreadable as damaged:
-                unread.append(Unread(str(damaged), objects.component.service))
+                unread.append(Unread(str(damaged), service))
         return Inventory(tuple(each for each in live if each is not None), tuple(unread))
 
     @_reading
