@@ -18,15 +18,34 @@ async def tail(api: ClusterApi, pod: Object, lines: int) -> tuple[str, ...]:
     asked = min(lines, LINES_MAX)
     if asked <= 0:
         return ()
-    latest = await _output(api, pod, asked, previous=False)
+    latest, is_whole = await _output(api, pod, asked, previous=False)
     missing = asked - len(latest)
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    if missing > 0 and any(each.get("restartCount") for each in statuses):
-        latest = await _output(api, pod, missing, previous=True) + latest
+    if is_whole and missing > 0 and any(each.get("restartCount") for each in statuses):
+        before, _ = await _output(api, pod, missing, previous=True)
+        latest = before + latest
     return tuple(latest)
 
 
-async def _output(api: ClusterApi, pod: Object, lines: int, *, previous: bool) -> list[str]:
+async def _output(
+    api: ClusterApi, pod: Object, lines: int, *, previous: bool
+) -> tuple[list[str], bool]:
+    """Return the newest of the last *lines* that fit, and whether all did.
+
+    A kubelet begins with the oldest line asked for and breaks off at the limit of bytes: fewer are
+    asked for until the newest is there.
+    """
+    asked = lines
+    while True:
+        content = await _answer(api, pod, asked, previous=previous)
+        is_cut = len(content) >= OUTPUT_BYTES_MAX
+        if not is_cut or asked == 1:
+            text = content.decode("utf-8", errors="replace")
+            return text.splitlines(), asked == lines and not is_cut
+        asked = max(1, min(asked // 2, content.count(b"\n")))
+
+
+async def _answer(api: ClusterApi, pod: Object, lines: int, *, previous: bool) -> bytes:
     metadata = pod["metadata"]
     params = {
         "container": CONTAINER,
@@ -38,8 +57,8 @@ async def _output(api: ClusterApi, pod: Object, lines: int, *, previous: bool) -
     status, content = await api.text(path, params, at_most=OUTPUT_BYTES_MAX, timeout_s=_WITHIN_S)
     # Not started yet, or no longer kept: there is no output.
     if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
-        return []
+        return b""
     if status != HTTPStatus.OK:
         reason = content[:300].decode(errors="replace")
         raise Unreadable(f"the output of {metadata['name']} cannot be read ({status}): {reason}")
-    return content.decode("utf-8", errors="replace").splitlines()
+    return content
