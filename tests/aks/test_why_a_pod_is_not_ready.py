@@ -45,6 +45,8 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
 
 
 BACK_OFF = waiting("CrashLoopBackOff", "back-off 10s restarting failed container")
+FULL = 'Usage of EmptyDir volume "home" exceeds the limit "256Mi". '
+SHORT = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 80Mi. "
 UNPLACED = {
     "type": "PodScheduled",
     "status": "False",
@@ -79,8 +81,12 @@ UNPLACED = {
             "MemoryExceeded", "", id="too-much-memory",
         ),
         pytest.param(
-            pod({}, phase="Failed", reason="Evicted", message="exceeds its limit of emptyDir"),
-            "DiskExceeded", "exceeds its limit of emptyDir", id="too-much-disk",
+            pod({}, phase="Failed", reason="Evicted", message=FULL),
+            "DiskExceeded", FULL, id="too-much-disk",
+        ),
+        pytest.param(
+            pod({}, phase="Failed", reason="Evicted", message=SHORT),
+            "Exited", SHORT, id="the-node-was-short-of-memory",
         ),
         pytest.param(
             pod({"state": RUNNING, "started": True}),

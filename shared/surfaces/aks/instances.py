@@ -22,6 +22,9 @@ _NEVER_STARTED: Final = frozenset({"StartError", "ContainerCannotRun"})
 _SIGNALLED: Final = 128
 """A process that a signal ended has the exit code 128 and the number of the signal."""
 _OURS: Final[Mapping[str, str]] = {"OOMKilled": "MemoryExceeded", "Evicted": "DiskExceeded"}
+_NODE_SHORT: Final = "The node was low on resource"
+"""How a kubelet begins why it evicted for its own need, of memory or else; the rest of what it
+evicts for is a pod's limit of disk."""
 
 
 def is_stopping(pod: Object) -> bool:
@@ -104,7 +107,9 @@ def _why_not(pod: Object, status: Object) -> tuple[str, str]:
     if is_stopping(pod):
         return "Stopping", ""
     if has_ended(pod):
-        return _OURS.get(whole.get("reason", ""), "Exited"), whole.get("message", "")
+        message = str(whole.get("message", ""))
+        reason = "" if message.startswith(_NODE_SHORT) else whole.get("reason", "")
+        return _OURS.get(reason, "Exited"), message
     if scheduled.get("status") == "False":
         return "CannotStart", f"no node takes it: {scheduled.get('message', '')}"
     return _of_container(pod, status)
