@@ -9,8 +9,7 @@ from shared.composition.parts import PartNotSupported
 from shared.composition.service import Service
 from shared.contracts.health import LOCAL_HEALTH, HealthDefaults
 from shared.contracts.metrics import MetricSource
-from shared.metrics.port import Counters, Metrics
-from shared.metrics.surface_metrics import SurfaceMetrics
+from shared.metrics.port import Metrics
 from shared.persistence.tables import Table
 from shared.probing.result import ProbeResult
 from shared.surfaces.port import ComponentReader
@@ -63,8 +62,3 @@ class HealthApp:
 
     Raises PartNotSupported where it is not set up.
     """
-
-    @property
-    def counters(self) -> Counters:
-        """The counters of the surface's own proxy, which a gate reads without queries."""
-        return SurfaceMetrics(self.surface, self.service.clock)

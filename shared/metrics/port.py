@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from shared.contracts.metrics import Metric
-from shared.kernel.observation import Reading, Unknown
+from shared.kernel.observation import Unknown
 from shared.surfaces.spec import SurfaceComponent
-from shared.surfaces.traffic import Histogram, TrafficSample
+from shared.surfaces.traffic import Histogram
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,4 @@ class Metrics(Protocol):
 
     async def measure(self, queries: Sequence[MetricsQuery]) -> Sequence[Measurement]:
         """Return the measurement of each query, in their order. Nothing is raised."""
-        ...
-
-
-class Counters(Protocol):
-    """A provider that counts every request of every revision, since an epoch of its own."""
-
-    async def counters(self, component: SurfaceComponent) -> Reading[TrafficSample]:
-        """Return the counters as they stand; Absent where nothing can be counted."""
         ...

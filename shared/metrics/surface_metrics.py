@@ -1,7 +1,8 @@
 """The Metrics port over the proxy of a surface, which counts every request itself.
 
-A window is the difference between two readings of its counters, so this remembers the last ones. A
-gate reads the counters themselves, whose epoch tells it of a proxy that began anew.
+A window is the difference between two readings of its counters, so this remembers the last ones. No
+service asks for windows of it yet, as scaling will: a gate reads the surface's counters themselves,
+whose epoch tells it of a proxy that began anew.
 """
 
 from collections import OrderedDict, deque
@@ -36,7 +37,7 @@ _COUNTED: Final = frozenset({Metric.REQUESTS, Metric.ERRORS, Metric.LATENCY})
 
 
 class SurfaceMetrics:
-    """Metrics and Counters of the components of *surface*."""
+    """Metrics of the components of *surface*."""
 
     resolution = Resolution()
 
@@ -44,9 +45,6 @@ class SurfaceMetrics:
         self._surface = surface
         self._clock = clock
         self._samples: OrderedDict[SurfaceComponent, deque[TrafficSample]] = OrderedDict()
-
-    async def counters(self, component: SurfaceComponent) -> Reading[TrafficSample]:
-        return await self._surface.traffic(component)
 
     async def measure(self, queries: Sequence[MetricsQuery]) -> Sequence[Measurement]:
         components = dict.fromkeys(query.subject.component for query in queries)

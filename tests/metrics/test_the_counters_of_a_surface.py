@@ -1,6 +1,5 @@
 """Windows of the proxy's counters: what two readings have between them, and nothing else."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final, cast
 
@@ -14,7 +13,6 @@ from shared.surfaces.port import ComponentReader
 from shared.surfaces.traffic import (
     EMPTY,
     LATENCY_BOUNDS_MS,
-    NO_TRAFFIC,
     Histogram,
     RevisionTraffic,
     TrafficSample,
@@ -120,11 +118,3 @@ async def test_what_the_proxy_does_not_count_is_missing_and_not_zero(how: dict) 
     await watched.measure({2: traffic(10)})
 
     assert isinstance(await watched.measure({2: traffic(50)}, **how), Missing)
-
-
-async def test_the_counters_as_they_stand_are_those_of_the_surface() -> None:
-    watched = Watched()
-    sample = TrafficSample(EPOCH, "one", {2: replace(NO_TRAFFIC, requests=7)})
-    watched.surface.readings.append(Present(sample))
-
-    assert await watched.metrics.counters(COMPONENT) == Present(sample)

@@ -35,7 +35,7 @@ async def _counted(
     gate: EvaluateGate, component: SurfaceComponent, app: HealthApp
 ) -> VersionCounts:
     """Read the counters of the surface's proxy, as they stand."""
-    traffic = await app.counters.counters(component)
+    traffic = await app.surface.traffic(component)
     if isinstance(traffic, Unknown):
         return VersionCounts(problem=traffic.reason)
     if not isinstance(traffic, Present):
