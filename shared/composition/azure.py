@@ -2,7 +2,8 @@
 
 The adapters of parts that not every app has are imported where they are opened: the package of an
 app has those only that it asks for (`tools/app_modules.py`).
-Surfaces of Azure and the Pulumi engine do not exist yet: an app that needs one ends with its name.
+AKS is the one surface of Azure so far, and there is no Pulumi engine: an app that needs what is not
+there ends with its name.
 """
 
 from collections.abc import Mapping
