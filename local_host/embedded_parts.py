@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from local_host.agent_process import AgentProcess
 from shared.composition.keys import key_source
@@ -27,6 +27,9 @@ from shared.surfaces.local_process import INFRASTRUCTURE, AgentSurface
 from shared.surfaces.port import Sites, Surface
 from shared.vault.port import SecretVault
 from shared.web.authentication import KeySource
+
+if TYPE_CHECKING:
+    from shared.composition.cluster import Clusters
 
 DEV_KEYS: Final = "issuer/jwks.json"
 
@@ -56,6 +59,18 @@ class EmbeddedHost:
     def agent(self) -> AgentProcess:
         """The agent of the folder, which runs once an app has asked for its surface."""
         return AgentProcess(self.folder, self.clock)
+
+    @cached_property
+    def clusters(self) -> "Clusters":
+        """The surfaces on clusters, which the apps of this process share."""
+        from shared.composition.cluster import Clusters  # noqa: PLC0415  where there is one
+
+        return Clusters(self.clock)
+
+    async def close(self) -> None:
+        """Close what the apps have opened of clusters."""
+        if "clusters" in vars(self):
+            await self.clusters.close()
 
     def parts(self, settings: Settings) -> "EmbeddedParts":
         """Return the parts of the app that *settings* describe."""
@@ -98,11 +113,10 @@ class EmbeddedParts:
         return key_source(self.settings, self.host.folder / DEV_KEYS)
 
     def surfaces(self) -> Mapping[ComputeTargetKind, Surface]:
-        from shared.composition.cluster import cluster_surfaces  # noqa: PLC0415  where there is one
         from shared.composition.identity import Identity  # noqa: PLC0415  for the apps that ask
 
         identity = Identity(self.settings.client_id, takes_sign_in=self.settings.is_local)
-        clusters = cluster_surfaces(self.settings, identity, self.clock)
+        clusters = self.host.clusters.surfaces(self.settings, identity)
         return {ComputeTargetKind.LOCAL_PROCESS: self._local_process(), **clusters}
 
     def metrics(self, source: MetricSource) -> Metrics:
@@ -122,13 +136,12 @@ class EmbeddedParts:
     def engine(self) -> InfrastructureEngine:
         # Brings the providers of the local surface.
         from local_cloud.infrastructure.embedded import embedded_engine  # noqa: PLC0415
-        from shared.composition.cluster_sites import cluster_sites  # noqa: PLC0415
         from shared.composition.identity import Identity  # noqa: PLC0415
 
         identity = Identity(self.settings.client_id, takes_sign_in=self.settings.is_local)
         sites: dict[ComputeTargetKind, Sites] = {
             ComputeTargetKind.LOCAL_PROCESS: self._local_process(),
-            **cluster_sites(self.settings, identity, self.clock),
+            **self.host.clusters.surfaces(self.settings, identity),
         }
         return embedded_engine(self.host.folder / INFRASTRUCTURE, sites, self.host.clock)
 

@@ -345,6 +345,8 @@ class Host:
             if extension.listener is not None
         ]
         stops += [partial(self._end_lifespan, app) for app in self.apps]
+        if self._embedded is not None:
+            stops.append(self._embedded.close)
         stops += [_close_client_session, self._identities.close]
         if self._cloud is not None:
             stops.append(self._cloud.stop)

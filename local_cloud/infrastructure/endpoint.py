@@ -7,7 +7,7 @@ from pathlib import Path
 
 from local_cloud.infrastructure.embedded import embedded_engine
 from local_cloud.infrastructure.step_engine import StepEngine
-from shared.composition.cluster_sites import cluster_sites
+from shared.composition.cluster import Clusters
 from shared.composition.identity import Identity
 from shared.composition.settings import Settings
 from shared.contracts.values import ComputeTargetKind
@@ -34,7 +34,7 @@ def engine_of(agent_folder: Path, settings: Settings, clock: Clock) -> StepEngin
     identity = Identity(settings.client_id, takes_sign_in=True)
     sites: dict[ComputeTargetKind, Sites] = {
         ComputeTargetKind.LOCAL_PROCESS: agent,
-        **cluster_sites(settings, identity, clock),
+        **Clusters(clock).surfaces(settings, identity),
     }
     return embedded_engine(agent_folder / INFRASTRUCTURE, sites, clock)
 

@@ -30,6 +30,7 @@ from shared.persistence.tables import Table
 from shared.web.authentication import KeySource
 
 if TYPE_CHECKING:
+    from shared.composition.cluster import Clusters
     from shared.contracts.metrics import MetricSource
     from shared.images.port import Images
     from shared.infrastructure.port import InfrastructureEngine
@@ -116,11 +117,18 @@ class AzureParts:
     def keys(self) -> KeySource:
         return key_source(self._settings)
 
+    @cached_property
+    def _clusters(self) -> "Clusters":
+        from shared.composition.cluster import Clusters  # noqa: PLC0415  not every app's
+
+        return Clusters(self.clock)
+
     def surfaces(self) -> "Mapping[ComputeTargetKind, Surface]":
-        from shared.composition.cluster import cluster_surfaces  # noqa: PLC0415  not every app's
         from shared.surfaces.local_process import AgentSurface  # noqa: PLC0415  not every app's
 
-        surfaces = dict(cluster_surfaces(self._settings, self._identity, self.clock))
+        surfaces: dict[ComputeTargetKind, Surface] = {
+            **self._clusters.surfaces(self._settings, self._identity)
+        }
         if self._settings.agent_folder is not None:
             agent = AgentSurface(self._settings.agent_folder, _start_no_agent, self.clock)
             surfaces[ComputeTargetKind.LOCAL_PROCESS] = agent

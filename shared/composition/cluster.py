@@ -1,7 +1,7 @@
 """The cluster on which the workloads of an installation run, opened from its settings."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shared.composition.cluster_settings import AKS_CLUSTER, KUBECONFIG
 from shared.composition.parts import PartNotSupported
@@ -21,23 +21,61 @@ from shared.surfaces.aks.managed_clusters import ManagedClusters
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
-    from shared.surfaces.port import Surface
+    from shared.surfaces.aks.surface import AksSurface
+
+_NAMING: Final = (
+    "aks_cluster", "kubeconfig", "kubeconfig_context", "gateway_class", "cluster_installation",
+    "client_id", "ca_file",
+)  # fmt: skip
+"""The settings of which a surface is made: who has the same gets the same one."""
 
 
-def cluster_surfaces(
-    settings: Settings, credential: "Callable[[], AsyncTokenCredential]", clock: Clock
-) -> "Mapping[ComputeTargetKind, Surface]":
-    """Return the surface on the cluster that *settings* name; none where they name no cluster.
+class Clusters:
+    """The surfaces on clusters that one process has open: one of each, with its watches."""
 
-    Raises:
-        InvalidSetting: as `open_cluster`.
-    """
-    if not settings.has_cluster:
-        return {}
-    from shared.surfaces.aks.surface import AksSurface  # noqa: PLC0415  not every installation's
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._open: dict[tuple[object, ...], tuple[AksSurface, ClusterAccess]] = {}
 
-    access = open_cluster(settings, credential, clock)
-    return {ComputeTargetKind.AKS: AksSurface(access.client, clock)}
+    def surfaces(
+        self, settings: Settings, credential: "Callable[[], AsyncTokenCredential]"
+    ) -> "Mapping[ComputeTargetKind, AksSurface]":
+        """Return the surface on the cluster that *settings* name, which makes sites there too.
+
+        None where they name no cluster. Nothing is connected yet.
+
+        Raises:
+            InvalidSetting: as `open_cluster`.
+        """
+        if not settings.has_cluster:
+            return {}
+        key = tuple(getattr(settings, name) for name in _NAMING)
+        if key not in self._open:
+            self._open[key] = self._opened(settings, credential)
+        surface, _ = self._open[key]
+        return {ComputeTargetKind.AKS: surface}
+
+    def _opened(
+        self, settings: Settings, credential: "Callable[[], AsyncTokenCredential]"
+    ) -> "tuple[AksSurface, ClusterAccess]":
+        from shared.surfaces.aks.names import Installation  # noqa: PLC0415  as the next
+        from shared.surfaces.aks.surface import AksSurface  # noqa: PLC0415  not every app's
+
+        access = open_cluster(settings, credential, self._clock)
+        surface = AksSurface(
+            access.client,
+            self._clock,
+            Installation(settings.cluster_installation),
+            gateway_class=settings.gateway_class,
+        )
+        return surface, access
+
+    async def close(self) -> None:
+        """End the watches and connections of all."""
+        opened, self._open = list(self._open.values()), {}
+        for surface, access in opened:
+            await surface.close()
+            await access.close()
 
 
 def open_cluster(

@@ -7,14 +7,18 @@ from typing import Annotated, Final
 from pydantic import BaseModel, Field
 
 from shared.composition.image_settings import Networks
-from shared.contracts.patterns import AKS_CLUSTER_ID
+from shared.contracts import patterns
 from shared.kernel.errors import Violation
 
 AKS_CLUSTER: Final = "RUNTIME_AKS_CLUSTER_ID"
 KUBECONFIG: Final = "RUNTIME_KUBECONFIG"
 _CONTEXT: Final = "RUNTIME_KUBECONFIG_CONTEXT"
+GATEWAY_CLASS: Final = "RUNTIME_GATEWAY_CLASS"
+INSTALLATION: Final = "RUNTIME_CLUSTER_INSTALLATION"
 
-ClusterId = Annotated[str, Field(pattern=AKS_CLUSTER_ID)]
+GatewayClass = Annotated[str, Field(pattern=patterns.GATEWAY_CLASS)]
+InstallationName = Annotated[str, Field(pattern=patterns.INSTALLATION_NAME)]
+ClusterId = Annotated[str, Field(pattern=patterns.AKS_CLUSTER_ID)]
 
 
 class ClusterSettings(BaseModel):
@@ -26,6 +30,11 @@ class ClusterSettings(BaseModel):
     """Instead: a kubeconfig file, for a cluster of this machine or of another cloud."""
     kubeconfig_context: str | None = Field(None, alias=_CONTEXT, min_length=1)
     """Of that file, another context than the current one."""
+    gateway_class: GatewayClass | None = Field(None, alias=GATEWAY_CLASS)
+    """The GatewayClass of environments, where controllers accept several; else the only one."""
+    cluster_installation: InstallationName = Field("factory-runtime", alias=INSTALLATION)
+    """The name by which two installations on one cluster keep apart, at most 30 characters: the
+    namespace of the platform, and the beginning of those of environments."""
     instance_networks: Networks = Field((), alias="RUNTIME_INSTANCE_NETWORKS")
     """health: the networks of the cluster's pods, such as `10.244.0.0/16`, where it can reach them;
     of other private addresses the cluster's own probe counts."""
@@ -38,7 +47,8 @@ class ClusterSettings(BaseModel):
 
 def cluster_of(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the settings of *environ* that name the cluster, with its file by its whole path."""
-    given = {name: environ[name] for name in (AKS_CLUSTER, _CONTEXT) if name in environ}
+    names = (AKS_CLUSTER, _CONTEXT, GATEWAY_CLASS, INSTALLATION)
+    given = {name: environ[name] for name in names if name in environ}
     if KUBECONFIG in environ:
         given[KUBECONFIG] = str(Path(environ[KUBECONFIG]).resolve())
     return given

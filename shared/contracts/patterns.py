@@ -22,6 +22,14 @@ def words_of(expression: str) -> str:
     return _WORDS.get(expression, f"text that matches {expression}")
 
 
+INSTALLATION_NAME: Final = pattern(
+    r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$",
+    "at most 30 lower-case letters, digits and hyphens that begin with a letter",
+)
+"""A namespace's name has 63 characters; half of it is left for the tenant and a hash."""
+GATEWAY_CLASS: Final = pattern(
+    r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", "the name of a GatewayClass"
+)
 AKS_CLUSTER_ID: Final = pattern(
     r"(?i)^/subscriptions/(?P<subscription>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
     r"/resourceGroups/(?P<group>[0-9a-z_().-]{1,90})"

@@ -37,7 +37,7 @@ def test_no_two_components_or_revisions_share_a_name() -> None:
     assert [name for name in names if not DNS_LABEL.fullmatch(name)] == []
 
 
-@pytest.mark.parametrize("name", ["factory-runtime", "i", "i" * 40])
+@pytest.mark.parametrize("name", ["factory-runtime", "i", "i" * 30])
 def test_namespaces_of_tenants_are_apart(name: str) -> None:
     installation = Installation(name)
     tenants = ("acme", "acme-b", "t" * 63, "t" * 62)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shared.contracts.patterns import INSTALLATION_NAME
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.surfaces.spec import SurfaceComponent
@@ -64,6 +65,14 @@ class Installation:
     """One installation of the platform on a cluster; its name keeps two on one cluster apart."""
 
     name: str = MANAGER
+
+    def __post_init__(self) -> None:
+        """Refuse a name that leaves no room in a namespace's."""
+        if re.fullmatch(INSTALLATION_NAME, self.name) is None:
+            raise Invalid(
+                "the name of an installation must have at most 30 lower-case letters, digits and"
+                f" hyphens, and begin with a letter, got {self.name!r}"
+            )
 
     @property
     def labels(self) -> dict[str, str]:

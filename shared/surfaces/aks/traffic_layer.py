@@ -67,6 +67,8 @@ class TrafficLayers:
             return TrafficLayer(accepted[0])
         if accepted:
             return TrafficLayer(
-                None, f"several GatewayClasses are accepted, name one: {', '.join(accepted)}"
+                None,
+                f"several GatewayClasses are accepted, name one by RUNTIME_GATEWAY_CLASS:"
+                f" {', '.join(accepted)}",
             )
         return TrafficLayer(None, "no GatewayClass of the cluster is accepted by a controller")
