@@ -82,8 +82,6 @@ def _workload(spec: RevisionSpec) -> Iterator[tuple[str, str]]:
         yield "artifact", spec.artifact
     else:
         yield "image", f"{spec.image}@{spec.artifact}"
-    if spec.command:
-        yield "command", json.dumps(spec.command)
     if spec.port is not None:
         yield "port", str(spec.port)
     for name, value in spec.environ.items():
@@ -99,8 +97,17 @@ def _workload(spec: RevisionSpec) -> Iterator[tuple[str, str]]:
     for name, limit in limits.items():
         if limit is not None:
             yield f"resources/{name}", f"{limit:g}"
-    if spec.data:
-        yield "data", json.dumps(spec.data)
+    for name, words in {
+        "command": spec.command,
+        "data": spec.data,
+        "requires": spec.requires,
+    }.items():
+        if words:
+            yield name, json.dumps(words)
+    if spec.release is not None:
+        yield "release", f"{spec.release.field} of GET {spec.release.path}"
+    yield "drainS", f"{spec.drain_s:g}"
+    yield "graceS", f"{spec.grace_s:g}"
 
 
 def _replicas(spec: RevisionSpec, scaling: ScalingRules | None) -> Mapping[str, str]:

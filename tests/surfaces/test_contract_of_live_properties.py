@@ -15,7 +15,7 @@ from shared.surfaces.properties import (
     revision_properties,
 )
 from shared.surfaces.scaling import Measure, ScalingRules, UtilizationRule
-from shared.surfaces.spec import CommandProbe, HttpProbe, Resources, TcpProbe
+from shared.surfaces.spec import CommandProbe, HttpProbe, ReleaseQuestion, Resources, TcpProbe
 from tests.surfaces.harness import SHOP, TEMPLATE, SurfaceHarness, fence
 
 RunScenario = Callable[[Callable[[SurfaceHarness], Coroutine[Any, Any, None]]], None]
@@ -92,6 +92,10 @@ def test_properties_that_cannot_be_read_are_unknown(run_scenario: RunScenario) -
         ({"resources": Resources(memory_mb=64)}, Plane.WORKLOAD, "resources/memoryMib"),
         ({"resources": Resources(cpu=0.5)}, Plane.WORKLOAD, "resources/cpu"),
         ({"data": ("orders",)}, Plane.WORKLOAD, "data"),
+        ({"requires": ("images",)}, Plane.WORKLOAD, "requires"),
+        ({"release": ReleaseQuestion("/x", "version")}, Plane.WORKLOAD, "release"),
+        ({"drain_s": 7.0}, Plane.WORKLOAD, "drainS"),
+        ({"grace_s": 7.0}, Plane.WORKLOAD, "graceS"),
         ({"replicas": 7}, Plane.REPLICAS, "replicas"),
         ({"path_prefix": "/other"}, Plane.ROUTING, "pathPrefix"),
         ({"unit": {"configurationHash": "beef"}}, Plane.CONFIGURATION, "hash"),
