@@ -26,12 +26,11 @@ from shared.surfaces.aks.cluster_api import (
     Kind,
     Object,
 )
-from shared.surfaces.aks.instances import is_stopping
+from shared.surfaces.aks.instances import has_ended, is_stopping
 from shared.surfaces.aks.live_objects import LiveObjects
 from shared.surfaces.aks.names import (
     MANAGER,
     PREFIX,
-    REVISION,
     Installation,
     component_name,
     digest_of,
@@ -174,7 +173,7 @@ class Workloads:
         objects = await self.live.component(component, is_routed=traffic.is_there)
         has_port = any(applied_spec(each).port is not None for each in objects.deployments)
         check_removal(component, revision, weights_in_force(objects, has_port=has_port))
-        left = {int(each["metadata"]["labels"][REVISION]): each for each in objects.deployments}
+        left = {applied_spec(each).revision: each for each in objects.deployments}
         present = left.pop(revision, None)
         found = [(ROUTES, objects.route), (SERVICES, await self._service(component))]
         for kind, each in [*([] if left else found), (DEPLOYMENTS, present)]:
@@ -230,15 +229,19 @@ class Workloads:
     async def _mark_surplus(
         self, component: SurfaceComponent, revision: int, replicas: int
     ) -> None:
-        """Let the newest pods go first: of pods of about one age the cluster takes any."""
+        """Let the newest pods go first: of pods of about one age the cluster takes any.
+
+        Those that stay lose the mark of a write that was killed before it scaled.
+        """
         namespace = self.installation.namespace(component.environment, component.tenant)
         labels = self.installation.of_revision(component, revision)
         pods, _ = await self.api.list_all(PODS, labels, namespace=namespace, keep=lambda each: each)
-        going_on = oldest_first(pod for pod in pods if not is_stopping(pod))
-        for pod in going_on[replicas:]:
-            await self._merge(
-                PODS, pod, {"metadata": {"annotations": {_DELETION_COST: _FIRST_TO_GO}}}
-            )
+        going_on = oldest_first(pod for pod in pods if not (is_stopping(pod) or has_ended(pod)))
+        for place, pod in enumerate(going_on):
+            marked = (pod["metadata"].get("annotations") or {}).get(_DELETION_COST)
+            if (marked == _FIRST_TO_GO) != (place >= replicas):
+                cost = _FIRST_TO_GO if place >= replicas else None
+                await self._merge(PODS, pod, {"metadata": {"annotations": {_DELETION_COST: cost}}})
 
     async def _open_entrance(
         self,
