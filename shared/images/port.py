@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.images.reference import ImageReference
-from shared.kernel.errors import NotFound, Refused
+from shared.kernel.errors import NotFound, Refused, Unavailable
 
 
 class ImageMissing(NotFound):
@@ -21,6 +21,12 @@ class ImageDenied(Refused):
 
 class ImageNotSupported(Refused):
     """What the registry has there is no image of a form that is run here."""
+
+
+class ImageUnreadable(Unavailable):
+    """What the registry gave is longer than it may be, or not what its digest says."""
+
+    code = Unavailable.code
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ class Images(Protocol):
     Every method raises:
         ImageMissing: the registry has no such thing.
         ImageDenied: it refuses the credentials that this installation has for it.
-        Unavailable: it is away, throttles, or its answer cannot be believed.
+        Unavailable: it is away or throttles.
+        ImageUnreadable: it answered, and its answer cannot be believed.
     """
 
     async def resolve(self, reference: ImageReference) -> str:

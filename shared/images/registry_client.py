@@ -19,6 +19,7 @@ from shared.images.port import (
     ImageDenied,
     ImageMissing,
     ImageNotSupported,
+    ImageUnreadable,
     Manifest,
     Referrer,
 )
@@ -92,7 +93,7 @@ class RegistryClient:
         digest = f"sha256:{hashlib.sha256(answer.body).hexdigest()}"
         stated = answer.headers.get(_DIGEST_HEADER, digest)
         if digest != (reference.digest or stated):
-            raise Unavailable(
+            raise ImageUnreadable(
                 f"the registry {reference.registry} gave other content for {reference} than its"
                 f" digest says: {digest}"
             )
@@ -110,7 +111,7 @@ class RegistryClient:
             if answer.status != HTTPStatus.OK:
                 raise refusal(answer, reference)
             if digest != f"sha256:{hashlib.sha256(answer.body).hexdigest()}":
-                raise Unavailable(
+                raise ImageUnreadable(
                     f"the registry {reference.registry} gave other content than {digest}"
                 )
             return answer.body

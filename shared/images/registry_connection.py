@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from shared.images.port import Descriptor
+from shared.images.port import Descriptor, ImageUnreadable
 from shared.images.reference import is_loopback
 from shared.kernel.errors import Unavailable
 from shared.kernel.trust import trusting, untrusted_in
@@ -193,7 +193,8 @@ def away(registry: str, problem: BaseException) -> Unavailable:
         (words for kind, words in _WHY.items() if isinstance(os_error, kind)),
         type(problem).__name__,
     )
-    return Unavailable(
+    kind = ImageUnreadable if isinstance(problem, BodyTooLong) else Unavailable
+    return kind(
         f"the registry {registry} is away: {why}{untrusted_in(problem)}",
         retry_after_s=AWAY_RETRY_S,
     )

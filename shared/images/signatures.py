@@ -8,14 +8,13 @@ bundles of Sigstore with certificates) are named where they are found, and never
 """
 
 import base64
-import binascii
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
-from shared.images.port import ImageMissing, Images
+from shared.images.port import ImageMissing, Images, ImageUnreadable
 from shared.images.reference import ImageReference
 from shared.kernel.errors import Invalid, Violation
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
 
 PAYLOAD_MAX: Final = 64 * 1024
-SIGNATURES_MAX: Final = 20
+SIGNATURES_MAX: Final = 100
 """Looked at of one image; each is a request or two."""
 COSIGN: Final = "application/vnd.dev.cosign.artifact.sig.v1+json"
 _SIMPLE: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -47,6 +46,19 @@ class _Signature:
     value: bytes
 
 
+@dataclass
+class _Rest:
+    """What there is of an image besides signatures that could be looked at."""
+
+    others: set[str] = field(default_factory=set)
+    """The names of other kinds."""
+    unread: int = 0
+    """Whoever may push can put defective ones beside a good one."""
+
+    def __str__(self) -> str:
+        return f"; {self.unread} more could not be read" if self.unread else ""
+
+
 async def signature_fault(
     images: Images, reference: ImageReference, keys: Sequence["PublicKey"], *, at: str
 ) -> Violation | None:
@@ -57,20 +69,22 @@ async def signature_fault(
     Raises:
         ImageDenied, Unavailable: as `Images`; nothing is known then.
     """
-    found, others = 0, set[str]()
-    async for signature in _signatures(images, reference, others):
+    found, rest = 0, _Rest()
+    async for signature in _signatures(images, reference, rest):
         found += 1
         if _names(signature.payload, reference) and any(_is_of(key, signature) for key in keys):
             return None
     expected = "a signature by cosign with a key of RUNTIME_IMAGE_RULES"
     if found:
-        message = f"{reference} has {found} signatures, and none is of a key that is trusted here"
+        message = (
+            f"{reference} has {found} signatures, and none is of a key that is trusted here{rest}"
+        )
         return Violation("SignatureInvalid", at, message, expected, str(found))
-    if others:
-        kinds = ", ".join(sorted(others))
-        message = f"{reference} is signed by {kinds}, which is not verified here"
+    if rest.others:
+        kinds = ", ".join(sorted(rest.others))
+        message = f"{reference} is signed by {kinds}, which is not verified here{rest}"
         return Violation("SignatureNotSupported", at, message, expected, kinds)
-    message = f"{reference} is not signed"
+    message = f"{reference} is not signed{rest}"
     return Violation("SignatureMissing", at, message, expected, "nothing")
 
 
@@ -100,52 +114,65 @@ def read_public_key(pem: str) -> "PublicKey":
 
 
 async def _signatures(
-    images: Images, reference: ImageReference, others: set[str]
+    images: Images, reference: ImageReference, rest: _Rest
 ) -> AsyncIterator[_Signature]:
-    """Yield cosign's signatures of *reference*; put the names of other kinds into *others*."""
-    digest = str(reference.digest)
+    """Yield cosign's signatures of *reference*; put what else there is into *rest*."""
+    digest, left = str(reference.digest), SIGNATURES_MAX
     places = [replace(reference, tag=f"{digest.replace(':', '-')}.sig", digest=None)]
-    for referrer in await images.referrers(reference):
+    try:
+        referrers = await images.referrers(reference)
+    except ImageUnreadable:
+        referrers, rest.unread = [], 1
+    for referrer in referrers:
         if referrer.artifact_type == COSIGN:
             places.append(replace(reference, tag=None, digest=referrer.digest))
-        others |= {
+        rest.others |= {
             name for kind, name in _OTHERS.items() if referrer.artifact_type.startswith(kind)
         }
-    left = SIGNATURES_MAX
-    for place in places[:SIGNATURES_MAX]:
+    for place in places:
         try:
             layers = _layers((await images.manifest(place)).body)
         except ImageMissing:
             continue
-        for layer in layers[:left]:
+        except ImageUnreadable:
+            layers, rest.unread = [], rest.unread + 1
+        for layer, text in layers:
+            signature = await _signature(images, reference, layer, text) if left > 0 else None
             left -= 1
-            signature = await _signature(images, reference, layer)
-            if signature is not None:
+            if signature is None:
+                rest.unread += 1
+            else:
                 yield signature
 
 
 async def _signature(
-    images: Images, reference: ImageReference, layer: Mapping[str, Any]
+    images: Images, reference: ImageReference, layer: Mapping[str, Any], text: str
 ) -> _Signature | None:
-    annotations = layer.get("annotations")
-    text = annotations.get(_ANNOTATION) if isinstance(annotations, dict) else None
-    if layer.get("mediaType") != _SIMPLE or not isinstance(text, str):
-        return None
+    """Return the signature *text* of the payload that is *layer*; None for one with a defect."""
     try:
         value = base64.b64decode(text, validate=True)
         payload = await images.blob(reference, str(layer.get("digest")), at_most=PAYLOAD_MAX)
-    except (binascii.Error, ImageMissing):
+    except (ValueError, ImageMissing, ImageUnreadable):
         return None
     return _Signature(payload, value)
 
 
-def _layers(manifest: bytes) -> Sequence[Mapping[str, Any]]:
+def _layers(manifest: bytes) -> Sequence[tuple[Mapping[str, Any], str]]:
+    """Return the layers of *manifest* that say that they are signed, with their signature."""
     try:
         found = from_json(manifest)
     except ValueError:
         return []
-    layers = found.get("layers") if isinstance(found, dict) else None
-    return [each for each in layers if isinstance(each, dict)] if isinstance(layers, list) else []
+    listed = found.get("layers") if isinstance(found, dict) else None
+    layers = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    texts = [(each, _text(each)) for each in layers if each.get("mediaType") == _SIMPLE]
+    return [(layer, text) for layer, text in texts if text is not None]
+
+
+def _text(layer: Mapping[str, Any]) -> str | None:
+    annotations = layer.get("annotations")
+    text = annotations.get(_ANNOTATION) if isinstance(annotations, dict) else None
+    return text if isinstance(text, str) else None
 
 
 def _names(payload: bytes, reference: ImageReference) -> bool:

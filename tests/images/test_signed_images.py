@@ -131,6 +131,70 @@ async def test_everything_else_is_refused_by_name(
     assert str(reference) in found.message
 
 
+def layer(registry: Registry, digest: str, key: Any) -> dict[str, Any]:
+    (found,) = json.loads(signature_manifest(registry, key, payload_of(digest)))["layers"]
+    return dict(found)
+
+
+def put_layers(registry: Registry, digest: str, layers: list[dict[str, Any]]) -> None:
+    registry.put(f"{digest.replace(':', '-')}.sig", json.dumps({"layers": layers}).encode())
+
+
+def too_long(registry: Registry, digest: str) -> dict[str, Any]:
+    payload = registry.put_blob(b"x" * (256 * 1024))
+    return {**layer(registry, digest, CURVE), "digest": payload}
+
+
+def of_letters(registry: Registry, digest: str) -> dict[str, Any]:
+    text = {"dev.cosignproject.cosign/signature": "\u00e9"}
+    return {**layer(registry, digest, CURVE), "annotations": text}
+
+
+def not_its_digest(registry: Registry, digest: str) -> dict[str, Any]:
+    other = "sha256:" + "1" * 64
+    registry.blobs[other] = b"something else"
+    return {**layer(registry, digest, CURVE), "digest": other}
+
+
+@pytest.mark.parametrize("junk", [too_long, of_letters, not_its_digest])
+@pytest.mark.parametrize("times", [1, 30])
+async def test_defective_signatures_hide_no_good_one(
+    junk: Callable[[Registry, str], dict[str, Any]], times: int
+) -> None:
+    def attach(registry: Registry, digest: str) -> None:
+        good = layer(registry, digest, CURVE)
+        put_layers(registry, digest, [*[junk(registry, digest)] * times, good])
+
+    found, _ = await fault(attach)
+
+    assert found is None
+
+
+async def test_what_could_not_be_read_is_counted() -> None:
+    def attach(registry: Registry, digest: str) -> None:
+        bad = [of_letters(registry, digest), too_long(registry, digest)]
+        put_layers(registry, digest, [*bad, layer(registry, digest, OTHER)])
+
+    found, _ = await fault(attach)
+
+    assert found is not None
+    assert found.code == "SignatureInvalid"
+    assert "2 more could not be read" in found.message
+
+
+async def test_a_referrer_that_is_not_its_digest_hides_no_good_one() -> None:
+    def attach(registry: Registry, digest: str) -> None:
+        other = "sha256:" + "1" * 64
+        registry.manifests[other] = (MANIFEST, b"{}")
+        own = registry.put("x", signature_manifest(registry, CURVE, payload_of(digest)))
+        rows = [{"digest": each, "artifactType": COSIGN} for each in (other, own)]
+        registry.put(digest.replace(":", "-"), json.dumps({"manifests": rows}).encode(), INDEX)
+
+    found, _ = await fault(attach)
+
+    assert found is None
+
+
 @pytest.mark.parametrize(
     ("artifact_type", "name"),
     [
