@@ -110,7 +110,7 @@ def unlimited_runc(plan: NodePlan) -> str:
 
 
 def containerd(plan: NodePlan) -> str:
-    """Return containerd's configuration, of version 2."""
+    """Return containerd's configuration, of version 3."""
     return f"""\
 version = 3
 root = "{RUN}/containerd"

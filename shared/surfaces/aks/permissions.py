@@ -1,6 +1,7 @@
 """What the platform does in a cluster, verb by verb: the manifests of its rights are made of this.
 
-`python -m tools.kubernetes_rbac` writes them. A verb that nothing uses any more is removed here.
+`python -m tools.kubernetes_rbac` writes them. Some rows are ahead of the adapter, for what its
+capabilities lack yet: an administrator applies them once. A verb whose need has ended is removed.
 Secrets are not in it: workloads get theirs from a vault, by a SecretProviderClass.
 """
 
