@@ -15,7 +15,7 @@ class Kubelet:
         self.starts = {"false": lines, "true": before}
 
     async def text(
-        self, _: str, params: Mapping[str, str], *, at_most: int, timeout_s: float
+        self, _: str, params: Mapping[str, str], *, namespace: str, at_most: int, timeout_s: float
     ) -> tuple[int, bytes]:
         lines = self.starts[params["previous"]][-int(params["tailLines"]) :]
         whole = "".join(f"{line}\n" for line in lines).encode()

@@ -7,17 +7,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from shared.kernel.clock import SystemClock
 from shared.surfaces.aks import revisions
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS, Kind, Object
+from shared.surfaces.aks.cluster_api import CONFIG_MAPS, ClusterApi, Kind, Object
 from shared.surfaces.aks.names import RECORD, Installation
 from shared.surfaces.aks.surface import AksSurface
 from shared.surfaces.spec import RevisionSpec
 from tests.surfaces.harness import SITE
+
+if TYPE_CHECKING:
+    from lightkube import AsyncClient
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -105,16 +108,34 @@ def record(installation: Installation, name: str, document: str, kind: str) -> O
 
 
 @asynccontextmanager
+async def stand_in_api() -> AsyncIterator[tuple[StandInServer, ClusterApi]]:
+    """Serve, and yield the requests to it."""
+    async with _served() as (server, connect):
+        yield server, ClusterApi(connect)
+
+
+@asynccontextmanager
 async def stand_in_server() -> AsyncIterator[tuple[StandInServer, AksSurface]]:
     """Serve, and yield the surface on it; it has the site of `SITE`."""
+    async with _served() as (server, connect):
+        installation = server.installation
+        who = f'"environment":"{SITE.environment}","tenant":"{SITE.tenant}"'
+        document = f'{{"spec":{{{who},"name":"n","stage":"s"}}}}'
+        site = installation.site_record(SITE.environment)
+        server.objects[CONFIG_MAPS] = [record(installation, site, document, "site")]
+        surface = AksSurface(connect, SystemClock(), installation)
+        try:
+            yield server, surface
+        finally:
+            await surface.close()
+
+
+@asynccontextmanager
+async def _served() -> "AsyncIterator[tuple[StandInServer, Callable[[], Awaitable[AsyncClient]]]]":
     from lightkube import AsyncClient, KubeConfig
     from lightkube.config.models import Cluster, User
 
     server = StandInServer()
-    installation = server.installation
-    spec = f'{{"environment":"{SITE.environment}","tenant":"{SITE.tenant}","name":"n","stage":"s"}}'
-    site = installation.site_record(SITE.environment)
-    server.objects[CONFIG_MAPS] = [record(installation, site, f'{{"spec":{spec}}}', "site")]
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -129,10 +150,8 @@ async def stand_in_server() -> AsyncIterator[tuple[StandInServer, AksSurface]]:
     async def connect() -> AsyncClient:
         return client
 
-    surface = AksSurface(connect, SystemClock(), installation)
     try:
-        yield server, surface
+        yield server, connect
     finally:
-        await surface.close()
         await client.close()
         await runner.cleanup()

@@ -37,7 +37,9 @@ async def first(harness: SurfaceHarness, holds: Callable[[Instance], bool]) -> I
 
 async def ask(harness: AksHarness, pod: str, path: str) -> Mapping[str, Any]:
     asked = PODS.path(harness.namespace, f"{pod}:8080", f"/proxy{path}")
-    _, body = await harness.api.text(asked, {}, at_most=1 << 20, timeout_s=20)
+    _, body = await harness.api.text(
+        asked, {}, namespace=harness.namespace, at_most=1 << 20, timeout_s=20
+    )
     answered: Mapping[str, Any] = json.loads(body)
     return answered
 

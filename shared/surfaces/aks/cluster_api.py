@@ -5,6 +5,7 @@ an object that server-side apply may send, its watches have no bookmarks, its de
 preconditions, its logs no limit of bytes, and it has no call for a pod's proxy.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from shared.kernel.errors import Invalid, NotFound, Unavailable
+from shared.surfaces.aks.answer_shapes import causes_of, change_of, mapping, named_object, page_of
 from shared.surfaces.aks.names import MANAGER, selector
+from shared.surfaces.aks.pod_places import PodPlaces
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -27,6 +30,11 @@ PAGE: Final = 500
 """Objects in one answer of a list, as kubectl asks."""
 _LISTS_MAX: Final = 3
 """How often a list begins again when its pages were compacted away (410)."""
+PAGES_MAX: Final = 400
+"""Of one list: more objects than a cluster holds pods."""
+LIST_WITHIN_S: Final = 120.0
+ANSWER_WITHIN_S: Final = 60.0
+"""For a whole answer, however it comes; the connection's own time is that between two reads."""
 ERROR_BYTES_MAX: Final = 64 * 1024
 
 
@@ -97,11 +105,12 @@ class ClusterApi:
 
     def __init__(self, connect: "Callable[[], Awaitable[AsyncClient]]") -> None:
         self._connect = connect
+        self._places = PodPlaces()
 
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
         """Return the object; None where there is none."""
         try:
-            return await self._json("GET", kind.path(namespace, name))
+            return await self._json("GET", kind.path(namespace, name), shape=named_object)
         except ApiRefusal as refusal:
             if refusal.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -119,10 +128,15 @@ class ClusterApi:
 
         Without a namespace of all. Pages that were compacted meanwhile are read again from the
         first.
+
+        Raises:
+            ApiRefusal.
+            ApiAway: also for a list without an end, or of something else than objects.
         """
         for attempt in range(_LISTS_MAX):
             try:
-                return await self._pages(kind.path(namespace), labels, keep)
+                async with _within(LIST_WITHIN_S):
+                    return await self._pages(kind.path(namespace), labels, keep)
             except ApiRefusal as refusal:
                 if refusal.status != HTTPStatus.GONE or attempt == _LISTS_MAX - 1:
                     raise
@@ -133,22 +147,25 @@ class ClusterApi:
     ) -> tuple[list[T], str]:
         kept: list[T] = []
         params = {"labelSelector": selector(labels), "limit": str(PAGE)}
-        while True:
-            page = await self._json("GET", path, params=params)
-            kept += [keep(each) for each in page["items"]]
-            if not page["metadata"].get("continue"):
-                return kept, str(page["metadata"]["resourceVersion"])
-            params["continue"] = page["metadata"]["continue"]
+        for _ in range(PAGES_MAX):
+            page = await self._json("GET", path, params=params, shape=page_of)
+            kept += [keep(each) for each in page.items]
+            if not page.following:
+                return kept, page.version
+            if page.following == params.get("continue"):
+                raise ApiAway("the API server gave the same page of a list again")
+            params["continue"] = page.following
+        raise ApiAway(f"the API server gave more than {PAGES_MAX} pages of a list")
 
     async def create(self, kind: Kind, manifest: Object, *, dry_run: bool = False) -> Object:
         path = kind.path(manifest["metadata"].get("namespace"))
         params = _MANAGED | (_DRY_RUN if dry_run else {})
-        return await self._json("POST", path, params=params, body=manifest)
+        return await self._json("POST", path, params=params, body=manifest, shape=named_object)
 
     async def replace(self, kind: Kind, manifest: Object) -> Object:
         metadata = manifest["metadata"]
         path = kind.path(metadata.get("namespace"), metadata["name"])
-        return await self._json("PUT", path, params=_MANAGED, body=manifest)
+        return await self._json("PUT", path, params=_MANAGED, body=manifest, shape=named_object)
 
     async def apply(
         self, kind: Kind, manifest: Object, *, force: bool = False, dry_run: bool = False
@@ -161,6 +178,7 @@ class ClusterApi:
             params={**_MANAGED, "force": str(force).lower(), **(_DRY_RUN if dry_run else {})},
             body=manifest,
             content_type="application/apply-patch+yaml",  # JSON is YAML
+            shape=named_object,
         )
 
     async def merge(self, kind: Kind, name: str, namespace: str, patch: Object) -> Object:
@@ -170,6 +188,7 @@ class ClusterApi:
             params=_MANAGED,
             body=patch,
             content_type="application/merge-patch+json",
+            shape=named_object,
         )
 
     async def delete(self, kind: Kind, found: Object) -> None:
@@ -179,17 +198,34 @@ class ClusterApi:
         body = {"propagationPolicy": "Background", "preconditions": preconditions}
         try:
             path = kind.path(metadata.get("namespace"), metadata["name"])
-            await self._json("DELETE", path, body=body)
+            await self._json("DELETE", path, body=body, shape=mapping)
         except ApiRefusal as refusal:
             if refusal.status != HTTPStatus.NOT_FOUND:
                 raise
 
     async def text(
-        self, path: str, params: Mapping[str, str], *, at_most: int, timeout_s: float
+        self,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        namespace: str,
+        at_most: int,
+        timeout_s: float,
     ) -> tuple[int, bytes]:
-        """Return the status and the first *at_most* bytes of an answer that is not the server's."""
-        async with self._sent("GET", path, params, None, None, timeout_s) as response:
-            return response.status_code, await _bounded(response, at_most)
+        """Return the status and the first *at_most* bytes of what a pod in *namespace* answers.
+
+        Raises:
+            ApiAway: no place was free for it, or it was not whole after *timeout_s*.
+        """
+        try:
+            async with (
+                self._places.place(namespace),
+                _within(timeout_s),
+                self._sent("GET", path, params, None, None, timeout_s) as response,
+            ):
+                return response.status_code, await _bounded(response, at_most)
+        except TimeoutError:
+            raise ApiAway(f"other answers of pods in {namespace} take too long") from None
 
     async def changes_since(
         self, kind: Kind, labels: Mapping[str, str], version: str, timeout_s: int
@@ -211,10 +247,10 @@ class ClusterApi:
             if response.is_error:
                 raise _refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
             async for line in response.aiter_lines():
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise _refusal_of(event["object"])
-                yield event["type"], event["object"]
+                change, found = change_of(json.loads(line))
+                if change == "ERROR":
+                    raise _refusal_of(found)
+                yield change, found
 
     async def _json(
         self,
@@ -224,13 +260,16 @@ class ClusterApi:
         params: Mapping[str, str] | None = None,
         body: Object | None = None,
         content_type: str = "application/json",
-    ) -> Object:
+        shape: Callable[[Any], T],
+    ) -> T:
         content = None if body is None else json.dumps(body).encode()
-        async with self._sent(method, path, params or {}, content, content_type) as response:
+        async with (
+            _within(ANSWER_WITHIN_S),
+            self._sent(method, path, params or {}, content, content_type) as response,
+        ):
             if response.is_error:
                 raise _refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
-            answer: Object = json.loads(await response.aread())  # bounded by the connection
-            return answer
+            return shape(json.loads(await response.aread()))  # bounded by the connection
 
     @asynccontextmanager
     async def _sent(
@@ -267,10 +306,20 @@ class ClusterApi:
         except httpx2.HTTPError as away:
             reason = str(away) or type(away).__name__
             raise ApiAway(f"the API server of the cluster is away: {reason[:200]}") from away
-        except ValueError as unread:
+        except (ValueError, RecursionError) as unread:
             raise ApiAway("the API server gave an answer that cannot be read") from unread
 
 
+@asynccontextmanager
+async def _within(timeout_s: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError:
+        raise ApiAway(f"the API server gave no whole answer within {timeout_s:g} s") from None
+
+
+_WAIT_MAX_S: Final = 3600
 _MANAGED: Final = {"fieldManager": MANAGER}
 _DRY_RUN: Final = {"dryRun": "All"}
 _AWAY: Final = frozenset(
@@ -299,7 +348,7 @@ async def _bounded(response: "Response", at_most: int) -> bytes:
 def _refusal(status: int, content: bytes) -> Exception:
     try:
         answer = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict) or answer.get("kind") != "Status":
         answer = {"message": f"the API server answered {status}"}
@@ -307,18 +356,26 @@ def _refusal(status: int, content: bytes) -> Exception:
 
 
 def _refusal_of(status: Object) -> Exception:
-    code, message = int(status["code"]), str(status.get("message", ""))[:2000]
-    details = status.get("details") or {}
+    code, message = status.get("code"), str(status.get("message", ""))[:2000]
+    if not isinstance(code, int):
+        return ApiAway("the API server gave an error without a code")
+    details = status.get("details")
     # A namespace that is going refuses with 403 until it is gone.
     is_passing = "being terminated" in message
     if code in _AWAY or is_passing:
         return ApiAway(
             f"the API server answered {code}: {message}",
-            retry_after_s=float(details.get("retryAfterSeconds") or 1.0),
+            retry_after_s=_wait_s(details),
             throttled=code == HTTPStatus.TOO_MANY_REQUESTS,
         )
-    causes = tuple(details.get("causes") or ())
+    causes = causes_of(details)
     return ApiRefusal(code, str(status.get("reason", "")), message, causes)
+
+
+def _wait_s(details: Any) -> float:
+    """Return how long the server wants us to wait: one second where it says nothing of sense."""
+    value = details.get("retryAfterSeconds") if isinstance(details, dict) else None
+    return float(value) if isinstance(value, int) and 0 < value <= _WAIT_MAX_S else 1.0
 
 
 def reason_of(problem: Exception) -> str:

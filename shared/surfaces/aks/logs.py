@@ -54,7 +54,13 @@ async def _answer(api: ClusterApi, pod: Object, lines: int, *, previous: bool) -
         "previous": str(previous).lower(),
     }
     path = PODS.path(metadata["namespace"], metadata["name"], "/log")
-    status, content = await api.text(path, params, at_most=OUTPUT_BYTES_MAX, timeout_s=_WITHIN_S)
+    status, content = await api.text(
+        path,
+        params,
+        namespace=metadata["namespace"],
+        at_most=OUTPUT_BYTES_MAX,
+        timeout_s=_WITHIN_S,
+    )
     # Not started yet, or no longer kept: there is no output.
     if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
         return b""

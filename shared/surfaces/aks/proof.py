@@ -163,7 +163,11 @@ async def _release_of(
     params = dict(parse_qsl(query, keep_blank_values=True))
     try:
         status, body = await api.text(
-            path, params, at_most=ANSWER_BYTES_MAX, timeout_s=ANSWER_WITHIN_S
+            path,
+            params,
+            namespace=metadata["namespace"],
+            at_most=ANSWER_BYTES_MAX,
+            timeout_s=ANSWER_WITHIN_S,
         )
         return release_in(status, body, question)
     except ReleaseUnknown as unknown:
