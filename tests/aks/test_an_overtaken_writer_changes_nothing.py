@@ -42,14 +42,14 @@ def on_cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
     async def main(scenario: Scenario) -> None:
         server = MemoryApiServer()
         monkeypatch.setattr(surface, "ClusterApi", lambda _: server)
-        opened = AksSurface(_nobody, LoopClock())
+        opened = AksSurface(nobody, LoopClock())
         await opened.ensure_site(SITE, fence(1))
         await scenario(server, opened)
 
     return lambda scenario: run_virtual(main(scenario))
 
 
-async def _nobody() -> None:
+async def nobody() -> None:
     raise AssertionError("nothing is connected here")
 
 
@@ -221,7 +221,7 @@ def test_a_site_that_is_going_is_not_there_yet(monkeypatch: pytest.MonkeyPatch, 
         metadata = {"name": "c"}
         server.objects[GATEWAY_CLASSES, None, "c"] = {"metadata": metadata, "status": accepted}
         monkeypatch.setattr(surface, "ClusterApi", lambda _: server)
-        opened = AksSurface(_nobody, LoopClock())
+        opened = AksSurface(nobody, LoopClock())
         with pytest.raises(Unavailable, match="has no address yet"):
             await opened.ensure_site(SITE, fence(1))
         key = (NAMESPACES, None, NAMESPACE) if kind is NAMESPACES else (GATEWAYS, NAMESPACE, "site")

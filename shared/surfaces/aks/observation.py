@@ -60,10 +60,18 @@ def live_component(objects: ComponentObjects, site_url: str, now: datetime) -> L
 
 
 def weights_in_force(objects: ComponentObjects, *, has_port: bool) -> dict[int, int]:
-    """Return the percents by revision: a worker has no route, but those that were set."""
+    """Return the percents by revision: where there is no route, those that were set.
+
+    A worker has none, nor what was set before the cluster had a traffic layer. A route that is
+    missing has none in force.
+    """
+    record = objects.record
     if has_port and objects.is_routed:
-        return {} if objects.route is None else routes.weights_of(objects.route, objects.component)
-    return dict(objects.record.weights) if objects.record else {}
+        if objects.route is not None:
+            return routes.weights_of(objects.route, objects.component)
+        if record is not None and record.is_routed:
+            return {}
+    return dict(record.weights) if record else {}
 
 
 def endpoint(component: SurfaceComponent, specs: Iterable[RevisionSpec], site_url: str) -> str:

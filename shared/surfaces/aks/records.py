@@ -38,11 +38,15 @@ class SiteRecord:
 
 @dataclass(frozen=True)
 class ComponentRecord:
-    """`weights` are those that were set last: of a worker, which has no route, those in force."""
+    """`weights` are those that were set last: of a worker, which has no route, those in force.
+
+    `is_routed` says that a route was to have them: else the Service has.
+    """
 
     component: SurfaceComponent
     token: int = 0
     weights: Mapping[int, int] = field(default_factory=dict)
+    is_routed: bool = False
 
 
 _SITES: TypeAdapter[SiteRecord] = TypeAdapter(SiteRecord)
@@ -117,8 +121,12 @@ class Records:
         component: SurfaceComponent,
         fence: Fence,
         weights: Mapping[int, int] | None = None,
+        *,
+        is_routed: bool = False,
     ) -> ComponentRecord:
         """Record *fence*, with the *weights* that are to be in force if they change.
+
+        *is_routed*: by a route.
 
         Raises:
             SiteMissing, StaleFence, WriteConflict, Unavailable.
@@ -133,6 +141,7 @@ class Records:
             before,
             token=check_fence(component.module, fence, before.token),
             weights=before.weights if weights is None else weights,
+            is_routed=before.is_routed if weights is None else is_routed,
         )
         if after != before or found is None:
             value = _COMPONENTS.dump_python(after)

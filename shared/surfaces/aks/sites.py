@@ -72,6 +72,25 @@ class ClusterSites:
         late = f"the Gateway of {spec.environment} has no address yet"
         await wait_until(is_programmed, self.clock, late)
 
+    async def add_gateway(self, environment: EnvironmentId, traffic: TrafficLayer) -> None:
+        """Make the Gateway of a site that is older than the traffic layer of the cluster.
+
+        Raises:
+            WriteConflict, ObjectRefused, Unavailable.
+        """
+        if traffic.gateway_class is None:
+            return
+        record = await self.records.site(environment)
+        if record is None or not record.is_wanted:
+            return
+        tenant = record.spec.tenant
+        place = self.installation.namespace(environment, tenant)
+        if await get_undeleted(self.api, GATEWAYS, routes.GATEWAY, place) is None:
+            gateway = routes.gateway(
+                self.installation, environment, tenant, traffic.gateway_class, self.port
+            )
+            await put(self.api, GATEWAYS, gateway, None)
+
     async def read(self, environment: EnvironmentId, traffic: TrafficLayer) -> Site | None:
         record = await self.records.site(environment)
         if record is None or not record.is_wanted:

@@ -184,6 +184,7 @@ class AksSurface:
     ) -> None:
         traffic = await self._traffic.read()
         self._note_write(component.environment)
+        await self._sites.add_gateway(component.environment, traffic)
         await self._workloads.set_weights(component, weights, fence, traffic)
 
     @_write

@@ -161,7 +161,8 @@ class Workloads:
         service = await self._service(component)
         if specs and not traffic.is_there and any(each < WHOLE for each in checked.values()):
             raise TrafficUnavailable(f"requests cannot be split: {traffic.lacks}")
-        await self.records.fenced(component, fence, checked)
+        is_routed = bool(specs) and traffic.is_there
+        await self.records.fenced(component, fence, checked, is_routed=is_routed)
         if specs:
             await self._open_entrance(objects, service, specs, checked, fence)
 
