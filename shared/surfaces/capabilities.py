@@ -205,7 +205,7 @@ def _needs_of_revision(spec: RevisionSpec) -> Iterator[tuple[Feature, str, str]]
         (spec.image, Feature.IMAGES, "image", f"{spec.image}@{spec.artifact}"),
         (spec.replicas == 0, Feature.SCALE_TO_ZERO, "replicas", "0"),
         (spec.port is None, Feature.WORKERS, "port", "none"),
-        (spec.path_prefix not in {None, "/"}, Feature.PATH_ROUTING, "pathPrefix", spec.path_prefix),
+        (spec.path_prefix, Feature.PATH_ROUTING, "pathPrefix", spec.path_prefix),
         (spec.startup, Feature.STARTUP_PROBES, "probes/startup", "a startup probe"),
         (spec.release, Feature.SELF_PROOF, "release", spec.release and spec.release.path),
     )

@@ -30,7 +30,7 @@ ABLE = Capabilities("Able", {}, replicas_max=10, weight_step_percent=10)
 
 
 def _plan(weights: tuple[int, ...] = (100,), **changes: Any) -> SurfacePlan:
-    bare: dict[str, Any] = {"readiness": None, "release": None}
+    bare: dict[str, Any] = {"readiness": None, "release": None, "path_prefix": None}
     return SurfacePlan({0: replace(TEMPLATE, **{**bare, **changes})}, weights)
 
 
@@ -41,6 +41,7 @@ def _plan(weights: tuple[int, ...] = (100,), **changes: Any) -> SurfacePlan:
         pytest.param(_plan(replicas=0), "/components/0/replicas", id="no-replicas"),
         pytest.param(_plan(port=None), "/components/0/port", id="a-worker"),
         pytest.param(_plan(path_prefix="/orders"), "/components/0/pathPrefix", id="a-prefix"),
+        pytest.param(_plan(path_prefix="/"), "/components/0/pathPrefix", id="the-public-port"),
         pytest.param(
             _plan(readiness=HttpProbe("/")), "/components/0/probes/readiness/kind", id="a-probe"
         ),
@@ -209,7 +210,7 @@ def test_a_probe_that_cannot_run_is_refused(probe: Probe, port: int | None, wron
 
 def test_one_prefix_of_the_public_port_has_one_component() -> None:
     other = SurfaceComponent(ENVIRONMENT, SHOP.tenant, SHOP.module.__class__("module-other"))
-    first = _plan().revisions[0]
+    first = _plan(path_prefix="/").revisions[0]
 
     (refusal,) = check(SurfacePlan({0: first, 1: replace(first, component=other)}), ABLE)
 
