@@ -73,3 +73,7 @@ class ScalingRules:
                     f"{name} of the scaling rules must be {expected}, got {received}",
                     target=f"/{name}",
                 )
+
+    @property
+    def has_events(self) -> bool:
+        return any(isinstance(rule, EventRule) for rule in self.rules)
