@@ -6,6 +6,7 @@ import ssl
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -118,6 +119,10 @@ def test_a_user_that_is_not_taken_is_refused_with_what_to_do(
         ({"server": "https://s3cret@host"}, "without user"),
         ({"server": "https:///path"}, "expected https"),
         ({"server": None}, "expected https"),
+        ({"server": "https://["}, "expected https"),
+        ({"server": "https://host:99999"}, "expected https"),
+        ({"server": "https://host:x"}, "expected https"),
+        ({"server": "https://host:0"}, "expected https"),
         ({"certificate-authority-data": "AAAA!"}, "expected PEM"),
     ],
 )
@@ -127,6 +132,28 @@ def test_a_cluster_that_is_not_taken_is_refused_with_what_to_do(
     with pytest.raises(ClusterRefused, match=said) as refused:
         read_context(write(**cluster)).address()
     assert "s3cret" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "text", ["!!bool s3cret", '!!int ""', "!!timestamp s3cret", "!!float s3cret", "!!set [s3cret]"]
+)
+def test_odd_tags_are_refused_and_nothing_of_them_is_shown(write: Write, text: str) -> None:
+    path = write()
+    path.write_text(path.read_text().replace('"s3cret"', text))
+
+    with pytest.raises(ClusterRefused) as refused:
+        read_context(path).proof()
+    assert "s3cret" not in f"{refused.value.message} {refused.value.__cause__}"
+
+
+def test_numbers_to_the_base_of_60_take_no_time(write: Write) -> None:
+    path = write()
+    path.write_text(path.read_text().replace('"s3cret"', "1:" * 60_000 + "1"))
+    began_s = process_time()
+
+    with pytest.raises(ClusterRefused, match="token: expected a text"):
+        read_context(path).proof()
+    assert process_time() - began_s < 1.0
 
 
 @pytest.mark.parametrize("value", [False, None, ""])

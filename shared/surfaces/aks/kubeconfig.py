@@ -49,6 +49,10 @@ _USER_FIELDS: Final = frozenset(
     }
 )
 _IGNORED: Final = frozenset({"extensions"})
+_TAGS: Final = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("str", "bool", "null", "seq", "map", "merge")
+)
+_NUMBERS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp"))
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,12 @@ class Context:
         """Return where the cluster answers. Raises ClusterRefused."""
         self._check(self.cluster, _CLUSTER_FIELDS, _OF_A_CLUSTER)
         server = self._text(self.cluster, "server")
-        parts = urlsplit(server or "")
-        if parts.scheme != "https" or not parts.hostname:
+        try:
+            parts = urlsplit(server or "")
+            is_address = bool(parts.hostname) and parts.port != 0
+        except ValueError:  # brackets without an address, a port that is none
+            parts, is_address = urlsplit(""), False
+        if not is_address or parts.scheme != "https":
             raise self._refused("server: expected https://…, as tokens are sent there")
         if parts.username is not None or parts.query or parts.fragment:
             raise self._refused("server: expected an address without user, query and fragment")
@@ -198,17 +206,37 @@ def read_bounded(path: Path) -> bytes:
 
 
 def _mapping(content: bytes, source: str) -> Mapping[str, Any]:
-    import yaml  # noqa: PLC0415  slow to import
-
     if len(content) > BYTES_MAX:
         raise ClusterRefused(f"{source}: it has more than {BYTES_MAX} bytes")
     try:
-        config = yaml.safe_load(content)
-    except (yaml.YAMLError, ValueError, RecursionError):  # whose words have what stands there
+        config = _plain_yaml(content)
+    except Exception:  # noqa: BLE001  of any kind, and its words have what stands there: a token
         raise ClusterRefused(f"{source}: it is not YAML") from None
     if not isinstance(config, dict) or config.get("kind", "Config") != "Config":
         raise ClusterRefused(f"{source}: it is no kubeconfig: expected kind: Config")
     return config
+
+
+def _plain_yaml(content: bytes) -> Any:
+    """Return the YAML *content*, of texts, truth values, nulls, lists and mappings.
+
+    A number or a time is 1, as no field is one: to read `1:1:1`, to the base of 60, takes seconds.
+    """
+    import yaml  # noqa: PLC0415  slow to import
+
+    class PlainLoader(yaml.SafeLoader):
+        pass
+
+    PlainLoader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag in _TAGS | _NUMBERS]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    PlainLoader.yaml_constructors = {
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag in _TAGS
+    } | dict.fromkeys(_NUMBERS, lambda *_: 1)
+    return yaml.load(content, PlainLoader)  # noqa: S506  a SafeLoader with fewer kinds
 
 
 def _named(config: Mapping[str, Any], kind: str, name: Any, source: str) -> Mapping[str, Any]:
