@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.images.media_types import INDEX, MANIFEST
-from shared.images.port import Descriptor
+from shared.images.port import Descriptor, read_descriptor
 from shared.images.reference import is_digest
 from shared.kernel.errors import Invalid
 
@@ -63,10 +63,10 @@ class Layout:
         """
         try:
             index = json.loads(_read(self.folder / "index.json"))
-            listed = [_descriptor(each) for each in index["manifests"]]
+            listed = [read_descriptor(each) for each in index["manifests"]]
             (found,) = (each for each in listed if each.media_type == MANIFEST)
             manifest = json.loads(_read(self.blob(found.digest)))
-            blobs = [_descriptor(each) for each in (manifest["config"], *manifest["layers"])]
+            blobs = [read_descriptor(each) for each in (manifest["config"], *manifest["layers"])]
         except (OSError, ValueError, LookupError, TypeError) as problem:
             raise Invalid(f"{self.folder} is not the layout of one image") from problem
         return found, blobs
@@ -84,10 +84,6 @@ def written(descriptor: Descriptor) -> dict[str, Any]:
         "digest": descriptor.digest,
         "size": descriptor.size,
     }
-
-
-def _descriptor(found: Mapping[str, Any]) -> Descriptor:
-    return Descriptor(str(found["mediaType"]), str(found["digest"]), int(found["size"]))
 
 
 def _read(path: Path) -> bytes:

@@ -3,11 +3,11 @@
 Every read is bounded, and content is what its digest says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from shared.images.reference import ImageReference
+from shared.images.reference import ImageReference, is_digest
 from shared.kernel.errors import NotFound, Refused, Unavailable
 
 
@@ -36,6 +36,20 @@ class Descriptor:
     media_type: str
     digest: str
     size: int
+
+
+def read_descriptor(found: Mapping[str, Any]) -> Descriptor:
+    """Return the descriptor that *found* is.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none, or its size is no number of bytes.
+    """
+    size, digest = found["size"], str(found["digest"])
+    if type(size) is not int or size < 0:
+        raise ValueError("a size that is no number of bytes")
+    if not is_digest(digest):  # it becomes the name of a file
+        raise ValueError("a digest that is none")
+    return Descriptor(str(found["mediaType"]), digest, size)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
 """Pulls the base of an image that is built: its layers become blobs of the new one's layout."""
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from shared.images.build import Base, BaseLayer
 from shared.images.layout import Layout
 from shared.images.media_types import INDEXES, LAYER
-from shared.images.port import Descriptor, ImageNotSupported, Manifest
-from shared.images.reference import ImageReference, is_digest
+from shared.images.port import Descriptor, ImageNotSupported, Manifest, read_descriptor
+from shared.images.reference import ImageReference
 from shared.images.registry_client import RegistryClient
 
 CONFIG_MAX: Final = 1024 * 1024
@@ -18,6 +20,7 @@ LAYERS_MAX: Final = 127
 BYTES_MAX: Final = 4 * 1024**3
 _OCI: Final[Mapping[str, str]] = {"application/vnd.docker.image.rootfs.diff.tar.gzip": LAYER}
 """Docker's types of what is the same in OCI."""
+_VARIABLE: Final = re.compile(r"[^=\x00]+=[^\x00]*")
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,10 @@ async def pull_base(
         reference = replace(reference, tag=None, digest=digest)
         manifest = await client.manifest(reference)
     try:
-        document = json.loads(manifest.body)
+        document = from_json(manifest.body)
         layers = [_descriptor(each) for each in document["layers"]]
         body = await client.blob(reference, str(document["config"]["digest"]), at_most=CONFIG_MAX)
-        config = _config(json.loads(body))
+        config = _config(from_json(body))
     except (ValueError, LookupError, TypeError, AttributeError) as problem:
         raise ImageNotSupported(f"{reference} has a manifest that is none") from problem
     if len(layers) != len(config.diff_ids) or len(layers) > LAYERS_MAX:
@@ -61,7 +64,7 @@ async def pull_base(
 
 def _of_platform(index: Manifest, reference: ImageReference, architecture: str) -> str:
     try:
-        rows: list[Mapping[str, Any]] = json.loads(index.body)["manifests"]
+        rows: list[Mapping[str, Any]] = from_json(index.body)["manifests"]
         wanted = ("linux", architecture)
         places = [(each.get("platform") or {}, each["digest"]) for each in rows]
         found = [str(d) for p, d in places if (p.get("os"), p.get("architecture")) == wanted]
@@ -73,14 +76,15 @@ def _of_platform(index: Manifest, reference: ImageReference, architecture: str) 
 
 
 def _descriptor(found: Mapping[str, Any]) -> Descriptor:
-    media_type, digest = str(found["mediaType"]), str(found["digest"])
-    if not is_digest(digest):  # it becomes the name of a file
-        raise ValueError(digest[:90])
-    return Descriptor(_OCI.get(media_type, media_type), digest, int(found["size"]))
+    stated = read_descriptor(found)
+    return replace(stated, media_type=_OCI.get(stated.media_type, stated.media_type))
 
 
 def _config(found: Mapping[str, Any]) -> _Config:
-    pairs = [str(each).partition("=") for each in found["config"].get("Env") or ()]
+    environ = found["config"].get("Env") or ()
+    if not all(isinstance(each, str) and _VARIABLE.fullmatch(each) for each in environ):
+        raise ValueError("a variable without a name, or with a character that none can have")
+    pairs = [each.partition("=") for each in environ]
     return _Config(
         [str(each) for each in found["rootfs"]["diff_ids"]],
         {name: value for name, _, value in pairs},

@@ -11,7 +11,7 @@ from aiohttp import web
 from shared.images.build import Base, architecture
 from shared.images.layer import TextFile
 from shared.images.layout import Layout
-from shared.images.media_types import INDEX
+from shared.images.media_types import INDEX, MANIFEST
 from shared.images.port import ImageDenied, ImageNotSupported
 from shared.images.pull import pull_base
 from shared.images.push import CHUNK_BYTES, push_image
@@ -90,6 +90,48 @@ async def test_the_base_of_an_index_is_that_of_the_processor(tmp_path: Path) -> 
         digest = registry.put("1", index, INDEX)
 
         with pytest.raises(ImageNotSupported, match="no image for linux/amd64"):
+            await pull_base(client(), registry.reference(f"@{digest}"), Layout(tmp_path), "amd64")
+
+
+def json_of_depth(levels: int) -> bytes:
+    return b"[" * levels + b"]" * levels
+
+
+@pytest.mark.parametrize("size", ["-1", "1.5", "Infinity", "1e999", "true", '"7"', "null"])
+async def test_a_base_whose_layers_have_no_size_is_refused(size: str, tmp_path: Path) -> None:
+    async with serving(Registry()) as registry:
+        config = registry.put_blob(b'{"config": {}, "rootfs": {"diff_ids": ["sha256:1"]}}')
+        layer = f'{{"mediaType": "x", "digest": "{config}", "size": {size}}}'
+        manifest = f'{{"config": {{"digest": "{config}"}}, "layers": [{layer}]}}'
+        digest = registry.put("1", manifest.encode())
+
+        with pytest.raises(ImageNotSupported, match="a manifest that is none"):
+            await pull_base(client(), registry.reference(f"@{digest}"), Layout(tmp_path), "amd64")
+
+
+@pytest.mark.parametrize("media_type", [MANIFEST, INDEX])
+async def test_a_base_that_is_nested_without_end_is_refused(
+    media_type: str, tmp_path: Path
+) -> None:
+    async with serving(Registry()) as registry:
+        digest = registry.put("1", json_of_depth(100_000), media_type)
+
+        with pytest.raises(ImageNotSupported, match="that is none"):
+            await pull_base(client(), registry.reference(f"@{digest}"), Layout(tmp_path), "amd64")
+
+
+@pytest.mark.parametrize("variable", ["null", "7", '"=x"', '"A"', '"A=\\u0000"'])
+async def test_a_base_with_a_variable_that_is_none_is_refused(
+    variable: str, tmp_path: Path
+) -> None:
+    async with serving(Registry()) as registry:
+        config = registry.put_blob(
+            f'{{"config": {{"Env": [{variable}]}}, "rootfs": {{"diff_ids": []}}}}'.encode()
+        )
+        manifest = f'{{"config": {{"digest": "{config}"}}, "layers": []}}'
+        digest = registry.put("1", manifest.encode())
+
+        with pytest.raises(ImageNotSupported, match="a manifest that is none"):
             await pull_base(client(), registry.reference(f"@{digest}"), Layout(tmp_path), "amd64")
 
 
