@@ -4,8 +4,6 @@ The socket is a file, in a folder that no workload reaches: whoever has it can e
 """
 
 import json
-import re
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +17,13 @@ from local_agent.envoy_config import parse_cluster_name
 from shared.kernel.clock import Clock
 from shared.kernel.ids import ServiceId
 from shared.persistence.unix_sockets import short_name
+from shared.surfaces import envoy_counters
 from shared.surfaces.errors import TrafficUnavailable
-from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram, RevisionTraffic
+from shared.surfaces.traffic import RevisionTraffic
 
 ADMIN_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 SOCKET: Final = "admin.sock"
 _POLL_INTERVAL_S: Final = 0.01
-_SAMPLE: Final = re.compile(r"^(envoy_cluster_\w+)\{([^}]*)\} (\d+)", re.MULTILINE)
-_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
-_NO_ANSWER: Final = (
-    "envoy_cluster_upstream_cx_connect_fail",
-    "envoy_cluster_upstream_rq_rx_reset",
-    "envoy_cluster_upstream_rq_timeout",
-)
-_INFINITE: Final = "+Inf"
 
 
 @dataclass(frozen=True)
@@ -97,8 +88,9 @@ class EnvoyAdmin:
         }
 
     async def traffic(self, service: ServiceId) -> Mapping[int, RevisionTraffic]:
-        pattern = quote(rf"^cluster\.{service}-r[0-9]+\.upstream_(rq|cx_connect_fail)")
-        return read_traffic(await self._get(f"stats/prometheus?filter={pattern}"))
+        pattern = quote(envoy_counters.pattern(rf"{service}-r[0-9]+"))
+        text = await self._get(f"{envoy_counters.PATH}?filter={pattern}")
+        return envoy_counters.read(text, _revision)
 
     async def _get(self, path: str) -> str:
         url = URL(f"http://envoy/{path}", encoded=True)
@@ -123,6 +115,11 @@ def _host(status: Mapping[str, Any]) -> UpstreamHost:
     return UpstreamHost(takes_requests=health == "HEALTHY", active=stats.get("rq_active", 0))
 
 
+def _revision(cluster: str) -> int | None:
+    parsed = parse_cluster_name(cluster)
+    return parsed[1] if parsed else None
+
+
 async def wait_until(
     is_shown: Callable[[], Awaitable[bool]], clock: Clock, within_s: float, otherwise: str
 ) -> None:
@@ -136,45 +133,3 @@ async def wait_until(
         if clock.monotonic_s() > deadline_s:
             raise TrafficUnavailable(otherwise, retry_after_s=2.0)
         await clock.sleep(_POLL_INTERVAL_S)
-
-
-def read_traffic(text: str) -> Mapping[int, RevisionTraffic]:
-    """Return the counters by revision; *text* has the clusters of one component."""
-    counters: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    buckets: dict[int, dict[str, int]] = defaultdict(dict)
-    for match in _SAMPLE.finditer(text):
-        name, labels, value = match[1], dict(_LABEL.findall(match[2])), int(match[3])
-        cluster = parse_cluster_name(labels.get("envoy_cluster_name", ""))
-        if cluster is None:
-            continue
-        _, revision = cluster
-        if name == "envoy_cluster_upstream_rq_time_bucket":
-            buckets[revision][labels["le"]] = value
-        elif name == "envoy_cluster_upstream_rq_xx":
-            counters[revision][f"{labels['envoy_response_code_class']}xx"] += value
-        else:
-            counters[revision][name] += value
-    return {revision: _traffic(counts, buckets[revision]) for revision, counts in counters.items()}
-
-
-def _traffic(counters: Mapping[str, int], buckets: Mapping[str, int]) -> RevisionTraffic:
-    classes = {c: n for c, n in counters.items() if c.endswith("xx") and c[0].isdigit()}
-    return RevisionTraffic(
-        requests=sum(classes.values()),
-        by_class=classes,
-        no_answer=sum(counters.get(name, 0) for name in _NO_ANSWER),
-        retries=counters.get("envoy_cluster_upstream_rq_retry", 0),
-        latency=_histogram(buckets),
-    )
-
-
-def _histogram(cumulative: Mapping[str, int]) -> Histogram:
-    """Return Envoy's cumulative buckets as counts per bucket; `bootstrap` gave it the bounds."""
-    by_bound = {float(le): count for le, count in cumulative.items() if le != _INFINITE}
-    counts, below = [], 0
-    for bound in LATENCY_BOUNDS_MS:
-        cumulated = by_bound.get(bound, below)
-        counts.append(cumulated - below)
-        below = cumulated
-    counts.append(cumulative.get(_INFINITE, below) - below)
-    return Histogram(LATENCY_BOUNDS_MS, tuple(counts))

@@ -13,8 +13,8 @@ from typing import Final
 from shared.connections import envoy_documents
 from shared.connections.envoy_documents import Document
 from shared.kernel.ids import ServiceId
+from shared.surfaces import envoy_counters
 from shared.surfaces.spec import SurfaceComponent
-from shared.surfaces.traffic import LATENCY_BOUNDS_MS
 
 _ADDRESS: Final = "127.0.0.1"
 ROUTES: Final = "site"
@@ -63,13 +63,7 @@ def bootstrap(folder: Path, public_port: int, admin_socket: str) -> Document:
     return {
         "node": {"id": "edge", "cluster": "local"},
         "admin": envoy_documents.admin(admin_socket),
-        # Histograms are as of the last flush, counters are current.
-        "stats_flush_interval": "0.5s",
-        "stats_config": {
-            "histogram_bucket_settings": [
-                {"match": {"prefix": "cluster."}, "buckets": list(LATENCY_BOUNDS_MS)}
-            ]
-        },
+        **envoy_counters.counting(),
         "dynamic_resources": {"cds_config": envoy_documents.file_source(folder / "clusters.json")},
         "static_resources": {"listeners": [public]},
     }

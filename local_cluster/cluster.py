@@ -30,6 +30,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Unavailable
 from shared.persistence.plain_files import write_private
+from shared.surfaces import envoy_counters
 
 STARTED_WITHIN_S: Final = 90.0
 """Of one component or of all nodes; it takes 1 to 4 s on a machine with nothing else to do."""
@@ -43,7 +44,7 @@ class ClusterSettings:
     choice: Choice
     nodes: int
     published: tuple[int, ...] = ()
-    """Of a cluster in a user namespace: the ports by which API server and registry are reached."""
+    """Of a cluster in a user namespace: the ports of API server, registry and counters."""
 
 
 class Cluster:
@@ -79,7 +80,8 @@ class Cluster:
         network = await asyncio.to_thread(claim, self._folder.path) if has_nodes else None
         addresses = self._addresses(network)
         await asyncio.to_thread(self._write_credentials, addresses, network)
-        await self._start_registry(addresses)
+        counters_port = self._counters_port(addresses)
+        await self._start_registry(addresses, counters_port)
         if network is not None:
             await self._start_nodes(network, addresses)
         async with administrator(self._folder, addresses.server) as api:
@@ -93,7 +95,7 @@ class Cluster:
             if network is not None:
                 await make_class(api, self._clock)
                 self._gateways = GatewayDataPlane(
-                    self._folder, network, addresses.server, self._clock
+                    self._folder, network, addresses.server, counters_port, self._clock
                 )
         self._folder.write_record(
             ClusterRecord(
@@ -104,6 +106,7 @@ class Cluster:
                 nodes=self._names(),
                 network=None if network is None else str(network.subnet),
                 gateway_class=None if network is None else GATEWAY_CLASS,
+                counters=None if network is None else _counters_url(counters_port),
                 registry=None if self._registry is None else self._registry.address,
             )
         )
@@ -145,12 +148,17 @@ class Cluster:
             outside=self._server(addresses),
         )  # fmt: skip
 
-    async def _start_registry(self, addresses: Addresses) -> None:
+    def _counters_port(self, addresses: Addresses) -> int:
+        published = self._settings.published[2:]
+        return published[0] if published else free_port(self._entropy, addresses.ports)
+
+    async def _start_registry(self, addresses: Addresses, counters_port: int) -> None:
         runtime = self._settings.binaries.runtime
         if runtime is None:
             return
         published = self._settings.published[1:]
-        port = published[0] if published else free_port(self._entropy, addresses.ports)
+        taken = {*addresses.ports, counters_port}
+        port = published[0] if published else free_port(self._entropy, taken)
         registry = ImageRegistry(runtime / "registry", self._folder, port)
         hosts = sorted({LOOPBACK, addresses.host})
         for program in await asyncio.to_thread(registry.programs, hosts):
@@ -235,6 +243,10 @@ class Cluster:
             if self._clock.monotonic_s() > deadline_s:
                 raise Unavailable(f"{what} did not get ready; the end of {log}:\n{tail(log)}")
             await self._clock.sleep(_POLL_INTERVAL_S)
+
+
+def _counters_url(port: int) -> str:
+    return f"http://{LOOPBACK}:{port}/{envoy_counters.PATH}"
 
 
 async def _holds(question: Callable[[], Awaitable[bool]]) -> bool:

@@ -38,6 +38,9 @@ class ClusterRecord:
     """The subnet of nodes and pods; None where there are no real ones."""
     gateway_class: str | None = None
     """The class of Gateways that are served; None where there is no traffic."""
+    counters: str | None = None
+    """The URL of its gateway's counters of requests, for `RUNTIME_GATEWAY_COUNTERS_URL`; None where
+    there is no traffic."""
     registry: str | None = None
     """Host and port of the registry of its images, by which they are named; None without one."""
 

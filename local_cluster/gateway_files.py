@@ -8,21 +8,60 @@ from local_cluster.gateway_routes import Backend, Rule
 from local_cluster.watches import Key
 from shared.connections import envoy_documents
 from shared.connections.envoy_documents import Document
+from shared.surfaces import envoy_counters
+from shared.surfaces.envoy_counters import STARTED_HEADER
 
 ADMIN: Final = "admin.sock"
+STARTED: Final = "FACTORY_RUNTIME_STARTED"
+"""In Envoy's environ: another word at each of its starts."""
+_ADMIN_CLUSTER: Final[Document] = {
+    "name": "admin",
+    "type": "STATIC",
+    "connect_timeout": "2s",
+    "load_assignment": {
+        "cluster_name": "admin",
+        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": ADMIN}}}}]}],
+    },
+}
 _NO_BACKEND: Final = 500
 """What the Gateway API says for requests that no backend is to get."""
 
 
-def bootstrap(folder: Path) -> Document:
+def bootstrap(folder: Path, counters_port: int) -> Document:
+    """Return the start configuration; at *counters_port* of 127.0.0.1 are Envoy's counters."""
     return {
         "node": {"id": "gateway", "cluster": "local"},
         "admin": envoy_documents.admin(ADMIN),
+        **envoy_counters.counting(),
+        "static_resources": {
+            "listeners": [_counters_listener(counters_port)],
+            "clusters": [_ADMIN_CLUSTER],
+        },
         "dynamic_resources": {
             "lds_config": envoy_documents.file_source(folder / "listeners.json"),
             "cds_config": envoy_documents.file_source(folder / "clusters.json"),
         },
     }
+
+
+def _counters_listener(port: int) -> Document:
+    """Return the listener at which the counters are, and nothing else of the admin interface."""
+    route = {
+        "match": {
+            "path": f"/{envoy_counters.PATH}",
+            "headers": [{"name": ":method", "string_match": {"exact": "GET"}}],
+        },
+        "route": {"cluster": _ADMIN_CLUSTER["name"], "timeout": "5s"},
+    }
+    started = {"key": STARTED_HEADER, "value": f"%ENVIRONMENT({STARTED})%"}
+    table = {
+        "name": "counters",
+        "virtual_hosts": [{"name": "counters", "domains": ["*"], "routes": [route]}],
+        "response_headers_to_add": [
+            {"header": started, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        ],
+    }
+    return envoy_documents.fixed_listener("counters", "127.0.0.1", port, table)
 
 
 def listeners(places: Mapping[Key, tuple[str, Sequence[int]]], folder: Path) -> Document:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from local_cluster.kubernetes_api import Document
 from local_cluster.watches import Key, key_of
+from shared.connections import envoy_documents
 
 GATEWAY_CLASS: Final = "local"
 CONTROLLER: Final = "factory-runtime/local-cluster"
@@ -44,7 +45,7 @@ class Backend:
     @property
     def name(self) -> str:
         """Of its cluster in Envoy."""
-        return f"{self.namespace}.{self.service}.{self.port}"
+        return envoy_documents.backend(self.namespace, self.service, self.port)
 
 
 @dataclass(frozen=True)

@@ -88,5 +88,6 @@ def _shown(folder: StateFolder, status_text: str) -> Mapping[str, Any]:
         "nodes": record.nodes,
         "network": record.network,
         "gatewayClass": record.gateway_class,
+        "counters": record.counters,
         "registry": record.registry,
     }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _NAMING: Final = (
     "aks_cluster", "kubeconfig", "kubeconfig_context", "gateway_class", "cluster_installation",
-    "client_id", "ca_file",
+    "gateway_counters", "client_id", "ca_file",
 )  # fmt: skip
 """The settings of which a surface is made: who has the same gets the same one."""
 
@@ -58,15 +58,18 @@ class Clusters:
     def _opened(
         self, settings: Settings, credential: "Callable[[], AsyncTokenCredential]"
     ) -> "tuple[AksSurface, ClusterAccess]":
+        from shared.surfaces.aks.gateway_counters import GatewayCounters  # noqa: PLC0415  as below
         from shared.surfaces.aks.names import Installation  # noqa: PLC0415  as the next
         from shared.surfaces.aks.surface import AksSurface  # noqa: PLC0415  not every app's
 
         access = open_cluster(settings, credential, self._clock)
+        url = settings.gateway_counters
         surface = AksSurface(
             access.client,
             self._clock,
             Installation(settings.cluster_installation),
             gateway_class=settings.gateway_class,
+            counters=None if url is None else GatewayCounters(url, self._clock),
         )
         return surface, access
 

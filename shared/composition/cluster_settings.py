@@ -12,6 +12,7 @@ from shared.kernel.errors import Violation
 
 AKS_CLUSTER: Final = "RUNTIME_AKS_CLUSTER_ID"
 KUBECONFIG: Final = "RUNTIME_KUBECONFIG"
+GATEWAY_COUNTERS: Final = "RUNTIME_GATEWAY_COUNTERS_URL"
 _CONTEXT: Final = "RUNTIME_KUBECONFIG_CONTEXT"
 GATEWAY_CLASS: Final = "RUNTIME_GATEWAY_CLASS"
 INSTALLATION: Final = "RUNTIME_CLUSTER_INSTALLATION"
@@ -19,6 +20,7 @@ INSTALLATION: Final = "RUNTIME_CLUSTER_INSTALLATION"
 GatewayClass = Annotated[str, Field(pattern=patterns.GATEWAY_CLASS)]
 InstallationName = Annotated[str, Field(pattern=patterns.INSTALLATION_NAME)]
 ClusterId = Annotated[str, Field(pattern=patterns.AKS_CLUSTER_ID)]
+CountersUrl = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+/stats/prometheus$")]
 
 
 class ClusterSettings(BaseModel):
@@ -35,6 +37,9 @@ class ClusterSettings(BaseModel):
     cluster_installation: InstallationName = Field("factory-runtime", alias=INSTALLATION)
     """The name by which two installations on one cluster keep apart, at most 30 characters: the
     namespace of the platform, and the beginning of those of environments."""
+    gateway_counters: CountersUrl | None = Field(None, alias=GATEWAY_COUNTERS)
+    """deployments, health: where the cluster's gateway counts the requests of each release, the
+    `counters` of `runtimectl cluster status`; without it gates need `metrics`."""
     instance_networks: Networks = Field((), alias="RUNTIME_INSTANCE_NETWORKS")
     """health: the networks of the cluster's pods, such as `10.244.0.0/16`, where it can reach them;
     of other private addresses the cluster's own probe counts."""
@@ -63,4 +68,7 @@ def contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
     if _CONTEXT in given and KUBECONFIG not in given:
         message = f"{_CONTEXT} is of a file that {KUBECONFIG} names: set it, or remove it"
         wrong.append(Violation("Contradiction", _CONTEXT, message))
+    if GATEWAY_COUNTERS in given and not {AKS_CLUSTER, KUBECONFIG} & given.keys():
+        message = f"{GATEWAY_COUNTERS} is of a cluster that {AKS_CLUSTER} or {KUBECONFIG} names"
+        wrong.append(Violation("Contradiction", GATEWAY_COUNTERS, message))
     return wrong

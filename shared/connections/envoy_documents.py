@@ -21,12 +21,22 @@ servers (uvicorn 5 s, gunicorn 2 s), so a server never closes one that a request
 
 def listener(name: str, host: str, port: int, routes: str, routes_file: Path) -> Document:
     """Return a listener whose requests follow the table *routes* in *routes_file*."""
+    by_file = {"route_config_name": routes, "config_source": file_source(routes_file)}
+    return _listener(name, host, port, {"rds": by_file})
+
+
+def fixed_listener(name: str, host: str, port: int, table: Document) -> Document:
+    """Return a listener whose requests always follow *table*."""
+    return _listener(name, host, port, {"route_config": table})
+
+
+def _listener(name: str, host: str, port: int, routes: Document) -> Document:
     manager = {
         "@type": f"{TYPE}envoy.extensions.filters.network.http_connection_manager.v3"
         ".HttpConnectionManager",
         "stat_prefix": "site",
         "codec_type": "AUTO",
-        "rds": {"route_config_name": routes, "config_source": file_source(routes_file)},
+        **routes,
         "http_filters": [
             {
                 "name": "envoy.filters.http.router",
@@ -119,6 +129,11 @@ def cluster(name: str, endpoints_file: Path) -> Document:
         },
         "track_cluster_stats": {"timeout_budgets": False, "request_response_sizes": False},
     }
+
+
+def backend(namespace: str, service: str, port: int | str) -> str:
+    """Return the name of the cluster of a Service's port; a dot would end the name in counters."""
+    return f"{namespace}_{service}_{port}"
 
 
 def endpoints(name: str, instances: Iterable[tuple[str, int, bool]]) -> Document:

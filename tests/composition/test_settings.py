@@ -192,6 +192,16 @@ def test_a_context_is_one_of_a_kubeconfig() -> None:
     assert read_settings(named).kubeconfig_context == "shop"
 
 
+def test_counters_of_a_gateway_are_those_of_a_named_cluster() -> None:
+    counters = {"RUNTIME_GATEWAY_COUNTERS_URL": "http://127.0.0.1:25000/stats/prometheus"}
+
+    assert refused({**AZURE, **counters}) == [("Contradiction", "RUNTIME_GATEWAY_COUNTERS_URL")]
+    named = {**AZURE, **counters, "RUNTIME_KUBECONFIG": "/kubeconfig"}
+    assert read_settings(named).gateway_counters == counters["RUNTIME_GATEWAY_COUNTERS_URL"]
+    elsewhere = {**named, "RUNTIME_GATEWAY_COUNTERS_URL": "http://127.0.0.1:25000/quitquitquit"}
+    assert [target for _, target in refused(elsewhere)] == ["RUNTIME_GATEWAY_COUNTERS_URL"]
+
+
 def test_a_vault_alone_is_a_connection() -> None:
     assert read_settings(
         {"RUNTIME_PROFILE": "local", "KeyVault__vaultUri": "https://v.test"}

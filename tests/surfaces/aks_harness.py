@@ -11,6 +11,7 @@ from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
 from shared.surfaces.aks.cluster_access import ClusterAccess, KubeconfigSource
 from shared.surfaces.aks.cluster_api import NAMESPACES, ClusterApi
+from shared.surfaces.aks.gateway_counters import GatewayCounters
 from shared.surfaces.aks.names import MANAGED, MANAGER, Installation
 from shared.surfaces.aks.permissions import POD_SECURITY
 from shared.surfaces.aks.surface import AksSurface
@@ -36,6 +37,11 @@ class Host:
         clock = SystemClock()
         return ClusterAccess(KubeconfigSource(self.cluster.platform, None, clock), clock)
 
+    def _counters(self) -> GatewayCounters:
+        url = self.cluster.cluster.record.counters
+        assert url is not None, "a cluster with pods has traffic"
+        return GatewayCounters(url, SystemClock())
+
     async def connect(self) -> "AsyncClient":
         if self.is_away:
             raise Unavailable("the cluster is not to be reached")
@@ -43,7 +49,11 @@ class Host:
 
     def start(self) -> AksSurface:
         self._surface = AksSurface(
-            self.connect, SystemClock(), self.installation, gateway_class=GATEWAY_CLASS
+            self.connect,
+            SystemClock(),
+            self.installation,
+            gateway_class=GATEWAY_CLASS,
+            counters=self._counters(),
         )
         return self._surface
 

@@ -52,7 +52,7 @@ async def _in_memory() -> AsyncIterator[SurfaceHarness]:
 DECLARED: Final[Mapping[str, Capabilities]] = {
     "memory": CAPABILITIES,
     "local-process": capabilities(),
-    "aks": capabilities_of_cluster(TrafficLayer(GATEWAY_CLASS)),
+    "aks": capabilities_of_cluster(TrafficLayer(GATEWAY_CLASS), counts=True),
 }
 """The surfaces, and what each can do here."""
 _MARKS: Final = {"local-process": pytest.mark.real, "aks": pytest.mark.real}

@@ -5,7 +5,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+import aiohttp
 import pytest
+from yarl import URL
 
 from shared.kernel.observation import Present
 from shared.surfaces.aks.cluster_api import DEPLOYMENTS, PODS
@@ -15,7 +17,7 @@ from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.properties import Difference, Plane, differences, revision_properties
 from shared.surfaces.spec import CommandProbe, HttpProbe, Resources
 from tests.surfaces.aks_harness import AksHarness
-from tests.surfaces.harness import SHOP, SurfaceHarness, fence
+from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
 
 RunScenario = Callable[[Callable[[SurfaceHarness], Coroutine[Any, Any, None]]], None]
 pytestmark = pytest.mark.shows(
@@ -152,5 +154,32 @@ def test_what_others_changed_is_seen_and_never_overwritten(run_scenario: RunScen
         with pytest.raises(FieldTaken, match="kubectl-edit") as refused:
             await harness.surface.apply(spec, fence(1))
         assert 'env[name="VERSION"].value' in refused.value.message
+
+    run_scenario(scenario)
+
+
+def test_requests_through_the_gateway_are_counted_for_each_revision(
+    run_scenario: RunScenario,
+) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        await harness.serve(harness.spec(1), weights={1: 100})
+        live = await harness.until(lambda live: live.endpoint is not None)
+        site = await harness.surface.read_site(ENVIRONMENT)
+        assert isinstance(site, Present)
+        before = await harness.surface.traffic(SHOP)
+        assert isinstance(before, Present)
+
+        place = URL(live.endpoint or "")
+        headers = {"Host": f"{place.host}:{place.port}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            for _ in range(5):
+                async with session.get(URL(site.value.endpoint).with_path(place.path)) as answered:
+                    await answered.read()
+
+        after = await harness.surface.traffic(SHOP)
+        assert isinstance(after, Present)
+        assert after.value.epoch == before.value.epoch
+        since = after.value.since(before.value)
+        assert {number: each.requests for number, each in since.items()} == {1: 5}
 
     run_scenario(scenario)

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from local_agent.envoy_admin import read_traffic
+from local_agent.envoy_config import parse_cluster_name
+from shared.surfaces import envoy_counters
 from shared.surfaces.traffic import (
     LATENCY_BOUNDS_MS,
     NO_TRAFFIC,
@@ -26,6 +27,11 @@ envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="svc-a-b-r7",le="6.0999
 envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="svc-a-b-r7",le="+Inf"} 100
 envoy_cluster_upstream_rq_xx{envoy_response_code_class="2",envoy_cluster_name="other"} 5
 """  # noqa: E501  as Envoy writes it
+
+
+def _revision(cluster: str) -> int | None:
+    parsed = parse_cluster_name(cluster)
+    return parsed[1] if parsed else None
 
 
 def _counted(*latencies_ms: float, errors: int = 0) -> Counter:
@@ -80,7 +86,7 @@ def test_counters_that_began_again_count_whole(changes: dict[str, str]) -> None:
 
 
 def test_envoys_text_is_read_per_revision() -> None:
-    traffic = read_traffic(ENVOY_TEXT)
+    traffic = envoy_counters.read(ENVOY_TEXT, _revision)
 
     assert traffic.keys() == {7}
     assert (traffic[7].requests, traffic[7].by_class) == (100, {"2xx": 90, "5xx": 10})

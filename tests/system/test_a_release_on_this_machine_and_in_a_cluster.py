@@ -34,10 +34,6 @@ pytestmark = [pytest.mark.real, pytest.mark.long]
 
 LOCAL, AKS = ComputeTargetKind.LOCAL_PROCESS, ComputeTargetKind.AKS
 PLACE = SiteSpec(TEST, TENANT, "test", "test")
-MEASURED = {
-    "metrics": {"source": "prometheus", "requests": "r[{{window}}]", "errors": "e[{{window}}]"}
-}
-"""Of a cluster whose gateway's counters nobody named; the gates of this test ask nobody."""
 LAST = Fence(1_000_000, "op", "end")
 
 
@@ -92,7 +88,7 @@ async def released(world: Driven, cluster: PodCluster, version: str) -> Any:
         "dependsOn": [SHOP],
         "probes": {"readiness": {"path": "/ready"}},
     }
-    answer = await world.deploy(shop, cart, gate=MEASURED)
+    answer = await world.deploy(shop, cart)
     await world.settle()
     return await world.deployment(answer["deploymentId"])
 

@@ -10,8 +10,11 @@ REPLICAS_MAX: Final = 1000
 """Per component; a cluster of AKS has at most 5,000 nodes, and its quota is asked first."""
 
 
-def capabilities(traffic: TrafficLayer) -> Capabilities:
-    """Return what the cluster can do with the *traffic* layer that it has."""
+def capabilities(traffic: TrafficLayer, *, counts: bool) -> Capabilities:
+    """Return what the cluster can do with the *traffic* layer that it has.
+
+    *counts*: it was said where the counters of its gateway are.
+    """
     lacks = {
         Feature.ARTIFACTS: "a pod runs an image: build one with `runtimectl image build`",
         Feature.DATA_FOLDERS: "a pod may start on any node, and has the files of its image",
@@ -24,10 +27,14 @@ def capabilities(traffic: TrafficLayer) -> Capabilities:
         Feature.EVENT_SCALING: "the adapter writes no ScaledObject yet",
         Feature.OPEN_FILES_LIMIT: "the limit is that of the node's container runtime",
         Feature.PROCESSES_LIMIT: "the kubelet has one limit for all pods of a node",
-        Feature.REQUEST_COUNTERS: "nobody named the counters of requests of its gateway",
         Feature.OWN_USER: "a pod runs as the user of its image, never as root",
     }
+    if not counts:
+        lacks[Feature.REQUEST_COUNTERS] = (
+            "no RUNTIME_GATEWAY_COUNTERS_URL names the counters of its gateway"
+        )
     if not traffic.is_there:
+        lacks[Feature.REQUEST_COUNTERS] = traffic.lacks
         lacks[Feature.TRAFFIC_SPLIT] = traffic.lacks
         lacks[Feature.PATH_ROUTING] = traffic.lacks
     return Capabilities(

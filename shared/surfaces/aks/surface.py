@@ -19,6 +19,7 @@ from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.aks import logs
 from shared.surfaces.aks.capabilities import capabilities
 from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi
+from shared.surfaces.aks.gateway_counters import GatewayCounters
 from shared.surfaces.aks.instances import is_stopping
 from shared.surfaces.aks.live_objects import LiveObjects
 from shared.surfaces.aks.live_spec import live_spec
@@ -108,10 +109,12 @@ class AksSurface:
         *,
         gateway_class: str | None = None,
         gateway_port: int = GATEWAY_PORT,
+        counters: GatewayCounters | None = None,
     ) -> None:
         self.clock = clock
         self._installation = installation or Installation()
         self._api = ClusterApi(connect)
+        self._counters = counters
         self._records = Records(self._api, self._installation)
         self._refresh: asyncio.Task[None] | None = None
         self._live = LiveObjects(self._api, self._installation, self._records)
@@ -133,7 +136,7 @@ class AksSurface:
             self._refresh = asyncio.get_running_loop().create_task(self._read_traffic())
         if self._traffic.last is None:
             raise Unavailable("the cluster has not answered yet, so what it offers is not known")
-        return capabilities(self._traffic.last)
+        return capabilities(self._traffic.last, counts=self._counters is not None)
 
     async def close(self) -> None:
         """End the watches; the connection is its owner's to close."""
@@ -263,13 +266,16 @@ class AksSurface:
 
     async def traffic(self, component: SurfaceComponent) -> Reading[TrafficSample]:
         live = await self.observe(component)
-        match live:
-            case Present(value=value) if value.endpoint is None:
-                return Absent()
-            case Present():
-                return Unknown("the cluster's gateway gives no counters of requests")
-            case _:
-                return live
+        if not isinstance(live, Present):
+            return live
+        if live.value.endpoint is None:
+            return Absent()
+        if self._counters is None:
+            return Unknown("nobody named the counters of the cluster's gateway")
+        try:
+            return Present(await self._counters.read(self._installation, component))
+        except Unavailable as failed:
+            return Unknown(str(failed))
 
     @_reading
     async def properties(self, component: SurfaceComponent) -> Mapping[int, Properties] | None:
