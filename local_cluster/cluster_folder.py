@@ -88,6 +88,11 @@ class ClusterFolder:
         return self.path / "gateway"
 
     @property
+    def gateways_served(self) -> Path:
+        """There while its Gateways do what the API server has."""
+        return self.gateway / "served"
+
+    @property
     def kubeconfig(self) -> Path:
         """Of the administrator; mode 0600."""
         return self.path / "kubeconfig"

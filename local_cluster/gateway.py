@@ -19,6 +19,7 @@ from local_cluster.cluster_folder import ClusterFolder
 from local_cluster.gateway_routes import (
     CONTROLLER,
     GATEWAY_CLASS,
+    Backend,
     ClusterObjects,
     GatewayTable,
     instances_of,
@@ -73,7 +74,8 @@ class GatewayDataPlane:
         self._counters_port = counters_port
         self._clock = clock
         self._addresses: dict[Key, int] = {}
-        self._in_force = GatewayTable()
+        self._in_use: frozenset[Backend] = frozenset()
+        """Of every table that Envoy may have: until it shows the newest, also of those before."""
         self._written: dict[str, Document] = {}
         self._running = asyncio.create_task(self._run())
         self._running.add_done_callback(_report)
@@ -105,6 +107,7 @@ class GatewayDataPlane:
                         found = ClusterObjects(**{k: dict(w.objects) for k, w in watched.items()})
                         await self._try(api, found, changes)
         finally:
+            await asyncio.to_thread(self._folder.gateways_served.unlink, missing_ok=True)
             await envoy.stop()
 
     async def _try(self, api: KubernetesApi, found: ClusterObjects, changes: Changes) -> None:
@@ -112,8 +115,11 @@ class GatewayDataPlane:
             table = table_of(found)
             await self._bring_into_force(table, found)
             await self._say(api, table, found)
-        except Unavailable as failed:
-            _log.info("the gateway tries again: %s", failed)
+            await asyncio.to_thread(self._folder.gateways_served.touch)
+        except Exception as failed:  # noqa: BLE001  whatever it is, the next pass may do it
+            await asyncio.to_thread(self._folder.gateways_served.unlink, missing_ok=True)
+            is_foreseen = isinstance(failed, Unavailable)
+            _log.warning("the gateway tries again: %r", failed, exc_info=not is_foreseen)
             await self._clock.sleep(_AGAIN_AFTER_S)
             changes.tell()
 
@@ -125,8 +131,8 @@ class GatewayDataPlane:
             document = envoy_documents.endpoints(backend.name, instances)
             await self._write(f"endpoints-{backend.name}.json", document)
         # Those of the routes in force stay until these have changed.
-        kept = {*table.backends, *self._in_force.backends}
-        await self._write("clusters.json", gateway_files.clusters(kept, self._files))
+        self._in_use |= frozenset(table.backends)
+        await self._write("clusters.json", gateway_files.clusters(self._in_use, self._files))
         names = {backend.name for backend in table.backends}
         await self._until(lambda: self._shows_clusters(names), "its new clusters")
         versions = {}
@@ -141,7 +147,7 @@ class GatewayDataPlane:
         await self._write("listeners.json", gateway_files.listeners(places, self._files))
         await self._until(lambda: self._shows_routes(versions), "its new routes")
         await self._write("clusters.json", gateway_files.clusters(table.backends, self._files))
-        self._in_force = table
+        self._in_use = frozenset(table.backends)
 
     async def _say(self, api: KubernetesApi, table: GatewayTable, found: ClusterObjects) -> None:
         """Write the status of every Gateway and route where it is another now."""

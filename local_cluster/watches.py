@@ -36,8 +36,8 @@ class WatchedObjects:
         while True:
             try:
                 await self._follow_once()
-            except Unavailable as failed:
-                _log.info("%s is listed again: %s", self._path, failed)
+            except (Unavailable, ValueError, LookupError) as failed:  # no answer, or a broken one
+                _log.info("%s is listed again: %r", self._path, failed)
             await self._clock.sleep(_AGAIN_AFTER_S)
 
     async def _follow_once(self) -> None:

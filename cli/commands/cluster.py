@@ -12,7 +12,7 @@ from cli.failure import Failure
 from cli.folder_lock import folder_lock, sole_command
 from cli.options import Commands, Invocation
 from cli.state_folder import StateFolder
-from local_cluster.cluster_folder import Form
+from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.network import NODES_MAX
 
 app = Commands(help="A Kubernetes cluster on this machine, for laptops and tests.")
@@ -88,6 +88,14 @@ def _shown(folder: StateFolder, status_text: str) -> Mapping[str, Any]:
         "nodes": record.nodes,
         "network": record.network,
         "gatewayClass": record.gateway_class,
+        "gateways": _gateways(ClusterFolder(folder.cluster), record),
         "counters": record.counters,
         "registry": record.registry,
     }
+
+
+def _gateways(folder: ClusterFolder, record: ClusterRecord) -> str | None:
+    """Return whether the Gateways are served; None of a cluster without traffic."""
+    if record.gateway_class is None:
+        return None
+    return "served" if folder.gateways_served.exists() else f"not served: see {folder.log}"
