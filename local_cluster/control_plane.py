@@ -16,6 +16,10 @@ SERVICES: Final = "10.96.0.0/16"
 FIRST_SERVICE: Final = "10.96.0.1"
 """That of `kubernetes`."""
 FAKE_NODE: Final = "kwok.x-k8s.io/node=fake"
+FAKE_NODE_ADDRESS: Final = "198.18.0.1"
+FAKE_PODS: Final = "198.19.0.0/16"
+"""Of 198.18.0.0/15, which no network has (RFC 2544): what the API server asks of a pod that KWOK
+plays reaches nobody, and no program of this machine or of its network."""
 _TOLERATED_S: Final = 3
 
 
@@ -157,7 +161,8 @@ class ControlPlane:
             str(self.kubebox), "kwok",
             f"--kubeconfig={self.folder.kubeconfig}",
             f"--manage-nodes-with-annotation-selector={FAKE_NODE}",
-            "--node-ip=127.0.0.1",
+            f"--node-ip={FAKE_NODE_ADDRESS}",
+            f"--cidr={FAKE_PODS}",
             "--node-lease-duration-seconds=12",
             f"--config={stages}",
         )  # fmt: skip
