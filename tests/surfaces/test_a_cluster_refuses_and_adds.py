@@ -7,6 +7,7 @@ import pytest
 
 from shared.kernel.fence import StaleFence
 from shared.kernel.observation import Present
+from shared.surfaces.aks.answer_shapes import named_object
 from shared.surfaces.aks.cluster_api import DEPLOYMENTS, Kind
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import ObjectRefused
@@ -64,6 +65,7 @@ def test_what_others_add_is_kept_and_is_no_conflict(run_scenario: RunScenario) -
             params={"fieldManager": "mesh"},
             body=added,
             content_type="application/merge-patch+json",
+            shape=named_object,
         )
 
         await harness.surface.apply(spec, fence(2))

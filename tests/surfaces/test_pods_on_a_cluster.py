@@ -10,6 +10,7 @@ import pytest
 from yarl import URL
 
 from shared.kernel.observation import Present
+from shared.surfaces.aks.answer_shapes import named_object
 from shared.surfaces.aks.cluster_api import DEPLOYMENTS, PODS
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import FieldTaken
@@ -55,6 +56,7 @@ async def edit(harness: AksHarness, name: str, container: Mapping[str, Any]) -> 
         params={"fieldManager": "kubectl-edit"},
         body={"spec": spec},
         content_type="application/strategic-merge-patch+json",
+        shape=named_object,
     )
 
 
