@@ -30,11 +30,14 @@ QueryText = Annotated[
 ]
 
 
+_SEGMENT: Final = r"/[^/\s?#%\\]*[^/\s?#%\\.][^/\s?#%\\]*"
+"""Of an id; a segment of dots alone would lead to another resource."""
 ResourceId = Annotated[
     str,
     StringConstraints(
         pattern=pattern(
-            r"^/subscriptions/[0-9a-fA-F-]{36}/resource[gG]roups/[^/\s?#]+/providers(?:/[^/\s?#]+)+$",
+            r"^/subscriptions/[0-9a-fA-F-]{36}/resource[gG]roups"
+            rf"{_SEGMENT}/providers(?:{_SEGMENT})+$",
             "the id of an Azure resource, /subscriptions/…/resourceGroups/…/providers/…",
         ),
         max_length=1024,

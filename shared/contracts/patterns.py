@@ -32,7 +32,7 @@ GATEWAY_CLASS: Final = pattern(
 )
 AKS_CLUSTER_ID: Final = pattern(
     r"(?i)^/subscriptions/(?P<subscription>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-    r"/resourceGroups/(?P<group>[0-9a-z_().-]{1,90})"
+    r"/resourceGroups/(?P<group>[0-9a-z_().-]{0,89}[0-9a-z_()-])"
     r"/providers/Microsoft\.ContainerService/managedClusters"
     r"/(?P<name>[0-9a-z](?:[0-9a-z_-]{0,61}[0-9a-z])?)$",
     "the id of an AKS cluster, as `az aks show --query id` prints it: /subscriptions/…"

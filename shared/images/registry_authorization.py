@@ -190,6 +190,7 @@ class RegistryAuthorization:
         answer = await self.connection.exchange(
             method,
             url,
+            registry,
             headers={"Accept": "application/json", **typed, **(headers or {})},
             body=body,
             at_most=TOKEN_ANSWER_MAX,

@@ -107,7 +107,9 @@ class RegistryClient:
                     break
                 # Storage of the registry, which needs no credential of ours, and gets none.
                 url = redirected(answer, reference)
-                answer = await self.authorization.connection.exchange("GET", url, at_most=at_most)
+                answer = await self.authorization.connection.exchange(
+                    "GET", url, reference.registry, at_most=at_most
+                )
             if answer.status != HTTPStatus.OK:
                 raise refusal(answer, reference)
             if digest != f"sha256:{hashlib.sha256(answer.body).hexdigest()}":
@@ -128,7 +130,7 @@ class RegistryClient:
             for _ in range(_REDIRECTS_MAX):
                 if answer.status not in {HTTPStatus.OK, *_REDIRECTS}:
                     raise refusal(answer, reference)
-                opened = self.authorization.connection.open("GET", url, headers=told)
+                opened = self.authorization.connection.open("GET", url, registry, headers=told)
                 async with opened as response:
                     answer = answer_of(response, b"")
                     if answer.status == HTTPStatus.OK:
@@ -184,7 +186,7 @@ class RegistryClient:
         async def once(authorization: str | None) -> Answer:
             told = {"Authorization": authorization} if authorization else {}
             return await own.connection.exchange(
-                method, url, headers={**(headers or {}), **told}, body=body,
+                method, url, registry, headers={**(headers or {}), **told}, body=body,
                 at_most=max(at_most, ERROR_MAX),
             )  # fmt: skip
 

@@ -85,6 +85,7 @@ class RegistryConnection:
         self,
         method: str,
         url: str,
+        registry: str,
         *,
         at_most: int,
         headers: Mapping[str, str] | None = None,
@@ -95,7 +96,7 @@ class RegistryConnection:
         Raises:
             Unavailable: no answer, none from where it may be asked, or a longer one.
         """
-        async with self.open(method, url, headers=headers, body=body) as answer:
+        async with self.open(method, url, registry, headers=headers, body=body) as answer:
             content = b"" if method == "HEAD" else await read_bounded(answer, at_most=at_most)
             return answer_of(answer, content)
 
@@ -104,16 +105,22 @@ class RegistryConnection:
         self,
         method: str,
         url: str,
+        registry: str,
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> "AsyncIterator[aiohttp.ClientResponse]":
-        """Give the answer to one request, its body not read yet. Raises Unavailable."""
+        """Give the answer to one request, its body not read yet. Raises Unavailable.
+
+        The local profile reaches this machine for a *registry* that is named so, and at the own
+        host of another: none may send its callers, with their password, to a port of it.
+        """
         import aiohttp  # noqa: PLC0415  slow to import, and only who asks a registry needs it
         from yarl import URL  # noqa: PLC0415
 
         host = urlsplit(url).netloc[:255]
-        allowed = (*self.networks, *(LOOPBACK if self.plain_loopback else ()))
+        is_own = is_loopback(registry) or host == urlsplit(origin_of(registry)).netloc
+        allowed = (*self.networks, *(LOOPBACK if self.plain_loopback and is_own else ()))
         try:
             destination = await resolve_destination(
                 url, owned=allowed, named=allowed, resolve=self.resolve

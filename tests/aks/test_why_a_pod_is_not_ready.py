@@ -110,6 +110,15 @@ def test_the_reason_is_what_an_operator_must_know(
     assert (made.is_ready, made.reason, made.message) == (False, reason, message)
 
 
+@pytest.mark.parametrize(
+    ("ip", "address"), [("10.1.2.3", "10.1.2.3:80"), ("fd00::2", "[fd00::2]:80")]
+)
+def test_an_address_is_one_that_a_url_can_have(ip: str, address: str) -> None:
+    found = instance(pod(RUNNING, "True", podIP=ip), replace(TEMPLATE, port=80), NOW)
+
+    assert found.address == address
+
+
 def test_a_signal_is_told_from_an_exit_status() -> None:
     killed = pod({"state": RUNNING, "restartCount": 1, "lastState": ended("OOMKilled", 137)})
     failed = pod({"state": RUNNING, "restartCount": 1, "lastState": ended("Error", 3)})

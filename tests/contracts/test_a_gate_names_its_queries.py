@@ -43,6 +43,11 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "azure-without-a-resource": ({**AZURE, "resource": None}, "resource and namespace for"),
     "a-resource-of-prometheus": ({**GOOD, "resource": RESOURCE}, "resource and namespace for"),
     "a-resource-that-is-none": ({**AZURE, "resource": "/shop"}, "pattern"),
+    "a-resource-above-its-own": (
+        {**AZURE, "resource": RESOURCE.replace("/web", "/../../../rival")}, "pattern",
+    ),
+    "a-resource-group-of-dots": ({**AZURE, "resource": RESOURCE.replace("shop", "..")}, "pattern"),
+    "a-resource-with-escapes": ({**AZURE, "resource": f"{RESOURCE}/%2e%2e"}, "pattern"),
     "latency-of-azure": ({**AZURE, "latency": "R | Average |"}, "has no histogram"),
     "an-unknown-aggregation": ({**AZURE, "errors": "Requests | P99 |"}, "metric | Total, Average"),
     "a-dimension-of-an-average": (

@@ -176,6 +176,30 @@ async def test_addresses_inside_the_network_are_not_asked(host: str, address: st
         await guarded.resolve(parse_reference(f"{host}/web:1"))
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:7f00:1"])
+async def test_no_registry_leads_its_callers_to_this_machine(address: str) -> None:
+    async def resolve(_: str) -> list[str]:
+        return [address]
+
+    async with serving(Registry()) as registry:
+        port = registry.host.rpartition(":")[2]
+        led = client(plain_loopback=True, networks=(), resolve=resolve).authorization.connection
+
+        with pytest.raises(Unavailable, match="one that may not be asked"):
+            await led.exchange("GET", f"http://led:{port}/t", "registry.example", at_most=10)
+
+    assert not registry.asked
+
+
+async def test_a_registry_of_this_machine_may_be_asked_by_the_local_profile() -> None:
+    async with serving(Registry()) as registry:
+        registry.put("1")
+
+        found = await client(plain_loopback=True, networks=()).resolve(registry.reference())
+
+    assert found == DIGEST
+
+
 async def test_a_blob_is_fetched_from_storage_without_our_credentials() -> None:
     async with serving(Registry()) as storage, serving(Registry()) as registry:
         digest = storage.put_blob(b"a layer")

@@ -159,6 +159,7 @@ async def test_a_token_that_is_none_is_not_sent(token: object) -> None:
     "realm",
     [
         "http://tokens.example/", "http://127.0.0.1:80/", "https://127.0.0.1/token", "ftp://a/",
+        "https://LOCALHOST:1/token", "https://LocalHost/token",
         "https://user:secret@tokens.example/", "//tokens.example/", "", "https://[bad/",
     ],
 )  # fmt: skip

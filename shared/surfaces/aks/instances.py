@@ -59,7 +59,8 @@ def instance(pod: Object, spec: RevisionSpec, now: datetime) -> Instance:
     ended = (status.get("lastState") or {}).get("terminated") or {}
     if ended.get("reason") in _NEVER_STARTED:  # and so it has no exit code of its own
         ended = {}
-    address = (pod.get("status") or {}).get("podIP")
+    host = (pod.get("status") or {}).get("podIP") or ""
+    host = f"[{host}]" if ":" in host else host
     return Instance(
         id=pod["metadata"]["name"],
         revision=int(pod["metadata"]["labels"][REVISION]),
@@ -67,7 +68,7 @@ def instance(pod: Object, spec: RevisionSpec, now: datetime) -> Instance:
         is_live=running is not None,
         started_at=started_at,
         restarts=restarts,
-        address=f"{address}:{spec.port}" if address and spec.port is not None else None,
+        address=f"{host}:{spec.port}" if host and spec.port is not None else None,
         reason=reason,
         message=message[:_MESSAGE_MAX],
         restarted_at=started_at if restarts and running else None,
