@@ -5,15 +5,23 @@ resource first, and touches nothing that cannot be read.
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
-from local_cloud.infrastructure.provider import Providers
+from local_cloud.infrastructure.provider import Providers, ResourceProvider
 from local_cloud.infrastructure.run_journal import RunJournal
 from local_cloud.infrastructure.run_rules import holder_of, wanted_properties
 from local_cloud.infrastructure.state import ResourceStep, StackRun, StackState
 from shared.infrastructure.graph import RecordedResource, ResourceAction
+from shared.infrastructure.local_program import KUBERNETES_SITE
 from shared.infrastructure.port import RemainingResource
-from shared.kernel.errors import Refused, Stale, Unavailable
+from shared.kernel.errors import PlanRefused, Refused, Stale, Unavailable
 from shared.kernel.observation import Unknown
+
+_LOST: Final = {
+    KUBERNETES_SITE: "this installation names no cluster any more: set RUNTIME_KUBECONFIG or"
+    " RUNTIME_AKS_CLUSTER_ID as it was, start the platform again, and repeat this"
+}
+"""By type of resource: what to do where an installation lost the setting that it was made by."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class StepExecutor:
         self, step: ResourceStep, state: StackState, run: StackRun, journal: RunJournal
     ) -> None:
         assert run.graph is not None, step
+        provider = self._provider(step)
         node = next(node for node in run.graph.nodes if node.urn == step.urn)
         before = state.resource(step.urn)
         wanted = wanted_properties(state, node, before, step.action)
@@ -57,7 +66,6 @@ class StepExecutor:
             opened = before
         if not await journal.open(step, replace(opened, in_doubt=step.action)):
             return
-        provider = self.providers[step.type]
         reading = await provider.read(resource) if is_in_doubt else None
         if isinstance(reading, Unknown):
             raise Unavailable(f"{step.name}: cannot tell whether it exists: {reading.reason}")
@@ -76,11 +84,12 @@ class StepExecutor:
             reason = f"{holder} needs it and is still there"
             await journal.close(step, RemainingResource(step.urn, step.name, "HeldBy", reason))
             return
-        if not await journal.open(step, replace(before, in_doubt=ResourceAction.DELETE)):
-            return
         left = None
         try:
-            await self.providers[step.type].delete(before, journal.fence)
+            provider = self._provider(step)
+            if not await journal.open(step, replace(before, in_doubt=ResourceAction.DELETE)):
+                return
+            await provider.delete(before, journal.fence)
         except Stale:
             raise
         except Refused as refused:
@@ -88,3 +97,15 @@ class StepExecutor:
                 raise
             left = RemainingResource(step.urn, step.name, refused.code, refused.message)
         await journal.close(step, left)
+
+    def _provider(self, step: ResourceStep) -> ResourceProvider:
+        """Return what makes the resource of *step*.
+
+        Raises:
+            PlanRefused: nothing does any more: the settings were others when it was made.
+        """
+        provider = self.providers.get(step.type)
+        if provider is None:
+            what = _LOST.get(step.type, f"this engine has no provider for {step.type} any more")
+            raise PlanRefused(what, code="ProviderMissing")
+        return provider

@@ -13,7 +13,7 @@ from shared.contracts.values import ComputeTargetKind as Target
 from shared.infrastructure.graph import Node, Resource
 from shared.infrastructure.inputs import ComputeTargetInput, EnvironmentInputs
 from shared.infrastructure.local_program import KUBERNETES_SITE
-from shared.infrastructure.port import DestroyPlan
+from shared.infrastructure.port import DestroyPlan, RunId, UpdatePlan
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import StaleFence
@@ -26,7 +26,7 @@ from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, local_graph, memory_engine
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.seeded_entropy import SeededEntropy
-from tests.kit.stack_runs import destroy, update
+from tests.kit.stack_runs import destroy, failed, run_to_end, update
 
 ENVIRONMENT, OWNER = EnvironmentId(inputs().environment_id), TenantId("acme")
 BOTH = (ComputeTargetInput("LocalProcess"), ComputeTargetInput("AKS"))
@@ -142,6 +142,35 @@ async def test_without_a_cluster_it_is_refused_by_name() -> None:
     assert violation.code == "MixedComputeTargets"
     assert "no cluster for AKS" in violation.message
     assert violation.expected == "only LocalProcess, or no LocalProcess"
+
+
+async def test_a_cluster_that_is_no_longer_named_is_asked_for_also_by_a_delete() -> None:
+    surfaces = Connected()
+    cloud = MemoryCloud()
+    both = {Target.LOCAL_PROCESS: surfaces.machine, Target.AKS: surfaces.cluster}
+    await update(memory_engine(cloud, both), STACK, inputs(compute_targets=BOTH), FENCE)
+    without = memory_engine(cloud, {Target.LOCAL_PROCESS: surfaces.machine})
+
+    left = (await destroy(without, STACK, LATER)).left
+
+    (site,) = (each for each in left if each.name == "kubernetes-site")
+    assert site.code == "ProviderMissing"
+    assert "names no cluster any more: set RUNTIME_KUBECONFIG or RUNTIME_AKS" in site.reason
+    assert (await destroy(memory_engine(cloud, both), STACK, LAST)).left == ()
+
+
+async def test_a_target_is_not_taken_away_where_its_cluster_is_no_longer_named() -> None:
+    surfaces = Connected()
+    cloud = MemoryCloud()
+    both = {Target.LOCAL_PROCESS: surfaces.machine, Target.AKS: surfaces.cluster}
+    await update(memory_engine(cloud, both), STACK, inputs(compute_targets=BOTH), FENCE)
+    without = memory_engine(cloud, {Target.LOCAL_PROCESS: surfaces.machine})
+    plan = UpdatePlan(inputs(), (await without.preview(STACK, inputs())).plan_hash)
+
+    ended = failed(await run_to_end(without, RunId(STACK, LATER.operation), plan, LATER))
+
+    assert ended.code == "StepFailed"
+    assert "names no cluster any more: set RUNTIME_KUBECONFIG" in ended.message
 
 
 async def test_beside_this_machine_azure_is_refused_also_with_a_cluster() -> None:
