@@ -1,7 +1,9 @@
 """What `up` starts: one host for all apps, or a front end and processes of each app."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from cli.cloud_process import (
     cloud_options,
@@ -25,6 +27,9 @@ from cli.state_folder import REPOSITORY, StateFolder
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
+INSTALL_FOR_CLUSTERS: Final = "`make .venv/.all`, or pip install -r requirements/azure.txt"
+_FOR_CLUSTERS: Final = ("lightkube", "httpx2")
+
 
 def start_system(
     folder: StateFolder, asked: int | None, port: int, clock: Clock, entropy: Entropy
@@ -38,6 +43,7 @@ def start_system(
         Failure: the data of *folder* are of the other kind, a host runs that no `up` has recorded,
             or something does not start.
     """
+    check_cluster_packages()
     folder.create()
     refuse_unrecorded(folder)
     count = _count(folder, asked)
@@ -64,6 +70,29 @@ def start_missing_cloud(folder: StateFolder, clock: Clock) -> None:
     """Start the local cloud that processes of each app need, where it has ended beside them."""
     if processes_per_app(folder) and find_cloud(folder) is None:
         start_cloud(folder, cloud_options(folder), clock)
+
+
+def check_cluster_packages() -> None:
+    """Raise Failure where a cluster is named, and what speaks to it is not installed."""
+    from shared.composition.cluster_settings import (  # noqa: PLC0415  slow to import
+        AKS_CLUSTER,
+        KUBECONFIG,
+    )
+
+    named = [name for name in (KUBECONFIG, AKS_CLUSTER) if os.environ.get(name)]
+    lacking = lacking_for_clusters()
+    if named and lacking:
+        raise Failure(
+            f"{named[0]} names a cluster, and what speaks to it is not installed:"
+            f" {', '.join(lacking)}",
+            ExitCode.USAGE,
+            remedy=INSTALL_FOR_CLUSTERS,
+        )
+
+
+def lacking_for_clusters() -> list[str]:
+    """Return the packages that a cluster needs and that are not installed."""
+    return [name for name in _FOR_CLUSTERS if find_spec(name) is None]
 
 
 def _check_amqp() -> None:

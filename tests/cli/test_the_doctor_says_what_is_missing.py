@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cli import host_program
 from cli.exit_codes import ExitCode
 from cli.main import main
 from local_agent.agent_lock import held_lock
@@ -137,3 +138,23 @@ def test_a_service_that_is_unwell_fails_with_its_reason(runtimectl: RuntimeCtl) 
     assert ran.code == ExitCode.UNAVAILABLE
     assert "health: store is Unhealthy: no space left on the device" in ran.err
     assert "catalog" in ran.out
+
+
+def test_a_client_of_clusters_that_is_not_installed_is_named_before_a_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNTIMECTL_URL", raising=False)
+    monkeypatch.setenv("RUNTIME_KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.setattr(host_program, "find_spec", lambda _name: None)
+
+    code = main(["up", "--state", str(tmp_path / "state"), "-o", "json"])
+    error = json.loads(capsys.readouterr().err)["error"]
+    main(["doctor", "--state", str(tmp_path), "-o", "json"])
+
+    assert code == ExitCode.USAGE
+    assert error["message"].startswith("RUNTIME_KUBECONFIG names a cluster")
+    assert "lightkube, httpx2" in error["message"]
+    assert "requirements/azure.txt" in error["next"]
+    found = findings(capsys.readouterr().out)["cluster client"]
+    assert found["result"] == "lacks"
+    assert "requirements/azure.txt" in found["detail"]
