@@ -43,14 +43,17 @@ def find_binaries(cache: Path) -> Binaries:
     """Return the programs that settings name, or that lie in *cache*.
 
     Raises:
-        Unavailable: there is no kubebox.
+        Unavailable: there is no kubebox, or a setting names a folder without all of a node's
+            programs.
     """
     kubebox = Path(os.environ.get(KUBEBOX) or kubebox_folder(cache) / "kubebox")
     if not kubebox.is_file():
         raise Unavailable(f"there is no {kubebox}: `make kubebox` builds it, or {KUBEBOX} names it")
     runtime = Path(os.environ.get(NODE_RUNTIME) or runtime_folder(cache))
-    is_whole = all((runtime / name).is_file() for name in RUNTIME_PROGRAMS)
-    return Binaries(kubebox.resolve(), runtime.resolve() if is_whole else None)
+    lacking = [name for name in RUNTIME_PROGRAMS if not (runtime / name).is_file()]
+    if lacking and os.environ.get(NODE_RUNTIME):
+        raise Unavailable(f"{NODE_RUNTIME} names {runtime}, which lacks {', '.join(lacking)}")
+    return Binaries(kubebox.resolve(), None if lacking else runtime.resolve())
 
 
 def find_nft(runtime: Path) -> str | None:

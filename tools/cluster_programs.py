@@ -66,6 +66,8 @@ LD_LIBRARY_PATH=$(echo "$here"/usr/lib/*-linux-gnu) exec "$here/usr/sbin/nft" "$
 def main() -> int:
     cache = StateFolder(REPOSITORY / ".factory").cache
     archives = Path(os.environ[ARCHIVES]) if os.environ.get(ARCHIVES) else None
+    if archives is not None and not archives.is_dir():
+        raise SystemExit(f"{ARCHIVES} names {archives}, which is no folder")
     for folder, fill in (
         (kubebox_folder(cache), fill_kubebox),
         (runtime_folder(cache), fill_runtime),
@@ -94,7 +96,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def fill_kubebox(folder: Path, archives: Path | None) -> None:
     archive = _archive(archives, "kubebox.xz")
     if archive is not None:
-        with lzma.open(archive) as packed:
+        with _read(archive), lzma.open(archive) as packed:
             write_program(packed, folder / "kubebox")
         return
     version = "k8s.io/component-base/version"
@@ -112,7 +114,8 @@ def fill_kubebox(folder: Path, archives: Path | None) -> None:
 def fill_runtime(folder: Path, archives: Path | None) -> None:
     archive = _archive(archives, "node-runtime.tar.xz")
     if archive is not None:
-        unpack_programs(archive, folder, {*RUNTIME_PROGRAMS, CRANE})
+        with _read(archive):
+            unpack_programs(archive, folder, {*RUNTIME_PROGRAMS, CRANE})
     lacking = [name for name in _MODULES if not (folder / name).exists()]
     static = [_MODULES[name] for name in lacking if name != "runc"]
     if static:
@@ -174,6 +177,15 @@ def write_program(content: IO[bytes], path: Path) -> None:
                 raise ValueError(f"{path.name} is longer than {PROGRAM_BYTES_MAX} bytes")
             file.write(part)
     path.chmod(0o755)
+
+
+@contextmanager
+def _read(archive: Path) -> Iterator[None]:
+    """Name *archive* where it is damaged."""
+    try:
+        yield
+    except (lzma.LZMAError, tarfile.TarError, EOFError) as damaged:
+        raise SystemExit(f"{archive} is damaged: {damaged}") from damaged
 
 
 def _archive(archives: Path | None, name: str) -> Path | None:

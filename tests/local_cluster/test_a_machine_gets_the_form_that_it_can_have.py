@@ -1,11 +1,19 @@
 """The form of a cluster is the most real one that this machine can have, and says what it lacks."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from local_cluster.binaries import KUBEBOX, RUNTIME_PROGRAMS, Binaries, find_binaries
+from local_cluster.binaries import (
+    KUBEBOX,
+    NODE_RUNTIME,
+    RUNTIME_PROGRAMS,
+    Binaries,
+    find_binaries,
+    runtime_folder,
+)
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.forms import choose
 from shared.kernel.errors import Unavailable
@@ -58,14 +66,30 @@ def test_programs_are_those_that_settings_name(
     assert find_binaries(tmp_path).kubebox == tmp_path / "own-kubebox"
 
 
-def test_half_a_node_runtime_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_node_runtime_in_the_cache_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "kubebox").write_bytes(b"")
+    runtime_folder(tmp_path).mkdir()
     for name in RUNTIME_PROGRAMS[:-1]:
-        (tmp_path / name).write_bytes(b"")
+        (runtime_folder(tmp_path) / name).write_bytes(b"")
     monkeypatch.setenv(KUBEBOX, str(tmp_path / "kubebox"))
-    monkeypatch.setenv("RUNTIMECTL_NODE_RUNTIME", str(tmp_path))
+    monkeypatch.delenv(NODE_RUNTIME, raising=False)
 
     assert find_binaries(tmp_path).runtime is None
+
+
+def test_a_setting_that_names_half_a_node_runtime_is_refused_with_what_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("kubebox", *RUNTIME_PROGRAMS[:-1]):
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.setenv(KUBEBOX, str(tmp_path / "kubebox"))
+    monkeypatch.setenv(NODE_RUNTIME, str(tmp_path))
+
+    lacks = f"{NODE_RUNTIME} names {tmp_path}, which lacks {RUNTIME_PROGRAMS[-1]}"
+    with pytest.raises(Unavailable, match=re.escape(lacks)):
+        find_binaries(tmp_path)
 
 
 def test_absent_programs_are_refused_with_what_builds_them(

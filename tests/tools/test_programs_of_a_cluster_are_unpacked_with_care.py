@@ -3,12 +3,13 @@
 import io
 import lzma
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tools import cluster_programs
-from tools.cluster_programs import fill_kubebox, new_folder, unpack_programs
+from tools.cluster_programs import fill_kubebox, fill_runtime, new_folder, unpack_programs
 
 
 def archive(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
@@ -69,3 +70,27 @@ def test_a_folder_that_was_not_filled_is_not_there(tmp_path: Path) -> None:
         fail_halfway()
 
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fill"), [("kubebox.xz", fill_kubebox), ("node-runtime.tar.xz", fill_runtime)]
+)
+def test_a_damaged_archive_is_named(
+    tmp_path: Path, name: str, fill: Callable[[Path, Path], None]
+) -> None:
+    (tmp_path / name).write_bytes(b"no archive")
+    target = tmp_path / "cache"
+    target.mkdir()
+
+    with pytest.raises(SystemExit, match=f"{name} is damaged"):
+        fill(target, tmp_path)
+
+
+def test_a_folder_of_archives_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIMECTL_CACHE", str(tmp_path))
+    monkeypatch.setenv(cluster_programs.ARCHIVES, str(tmp_path / "tiil"))
+
+    with pytest.raises(SystemExit, match=r"RUNTIMECTL_PROGRAM_ARCHIVES names .*tiil, which is no"):
+        cluster_programs.main()
