@@ -109,6 +109,13 @@ def _run(line: Sequence[str]) -> int:
         return _report(_usage_failure(wrong), line)
     except OSError as problem:
         reason = reason_of(problem)
+        if isinstance(problem, PermissionError):
+            denied = Failure(
+                f"{problem.filename or 'a file'} cannot be used: {reason}",
+                ExitCode.UNAVAILABLE,
+                remedy="name a folder of your own: --state, and RUNTIMECTL_CACHE for the cache",
+            )
+            return _report(denied, line)
         if FULL not in reason:
             raise
         full = Failure(

@@ -23,21 +23,23 @@ _FORM: Final = typer.Option(
     " that pods run."
     " Without it, the most real one that this machine can have.",
 )
-_NODES: Final = typer.Option(help="How many nodes it has.", min=1, max=NODES_MAX)
+_NODES: Final = typer.Option(
+    help=f"How many nodes it has; {NODES} without it.", min=1, max=NODES_MAX
+)
 
 
 @app.command()
 def up(
     invocation: Invocation,
     form: Annotated[Form | None, _FORM] = None,
-    nodes: Annotated[int, _NODES] = NODES,
+    nodes: Annotated[int | None, _NODES] = None,
 ) -> None:
     """Start the cluster in the background, or show the one that runs; say what its form lacks."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
     with sole_command(folder, clock):
         running = find_cluster(folder)
         if running is None:
-            start_cluster(folder, form, nodes, clock)
+            start_cluster(folder, form, nodes or NODES, clock)
         elif (record := record_of(folder)) is None:
             raise Failure(
                 f"a cluster starts here already, with pid {running.pid}",
@@ -47,6 +49,12 @@ def up(
         elif (form or record.form) is not record.form:
             raise Failure(
                 f"the cluster runs already, in the form {record.form}",
+                ExitCode.CONFLICT,
+                remedy="stop it first: `runtimectl cluster down`",
+            )
+        elif (nodes or len(record.nodes)) != len(record.nodes):
+            raise Failure(
+                f"the cluster runs already, with --nodes {len(record.nodes)}",
                 ExitCode.CONFLICT,
                 remedy="stop it first: `runtimectl cluster down`",
             )

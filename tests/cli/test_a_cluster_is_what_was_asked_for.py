@@ -1,0 +1,69 @@
+"""`cluster` answers for the cluster that runs, or says why it cannot."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from cli.main import main
+from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
+from shared.persistence.lock_files import take_lock, write_owner
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Path]:
+    """Yield a state folder whose cluster, of two nodes, is this process."""
+    folder = ClusterFolder(tmp_path / "cluster")
+    folder.path.mkdir()
+    lock = take_lock(folder.lock)
+    assert lock is not None
+    write_owner(lock, os.getpid())
+    folder.write_record(ClusterRecord(Form.KWOK, (), "https://127.0.0.1:1", "/k", ("a", "b")))
+    yield tmp_path
+    os.close(lock)
+
+
+def test_another_number_of_nodes_than_run_is_refused(
+    running: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    up = ["cluster", "up", "--state", str(running), "-o", "json"]
+
+    codes = [main(up), main([*up, "--nodes", "2"]), main([*up, "--nodes", "3"])]
+
+    assert codes == [ExitCode.OK, ExitCode.OK, ExitCode.CONFLICT]
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert error["message"] == "the cluster runs already, with --nodes 2"
+    assert "cluster down" in error["next"]
+
+
+@contextmanager
+def another_user() -> Iterator[None]:
+    """Be a user without rights, where this one is root."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+
+
+def test_a_state_folder_of_another_user_is_named(
+    running: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = ["cluster", "status", "--state", str(running), "-o", "json"]
+    assert main(status) == ExitCode.OK
+    ClusterFolder(running / "cluster").record_file.chmod(0)
+    capsys.readouterr()
+
+    with another_user():
+        code = main(status)
+
+    assert code == ExitCode.UNAVAILABLE
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert "cluster.json cannot be used: Permission denied" in error["message"]
+    assert "--state" in error["next"]
