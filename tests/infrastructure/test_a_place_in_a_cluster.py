@@ -1,11 +1,13 @@
 """An environment has its place in the cluster of its installation, beside this machine or alone."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from cli.state_folder import REPOSITORY
 from local_cloud.infrastructure.cluster_site import ClusterSiteProvider
 from local_cloud.infrastructure.step_engine import StepEngine
 from shared.contracts.environments import ComputeTarget
@@ -267,6 +269,15 @@ def test_a_surface_without_boundaries_takes_no_capacity() -> None:
 
     assert [each.expected for each in findings] == ["no capacity: the surface has no quotas yet"]
     assert provider.check(cluster_node({})) == []
+
+
+def test_the_body_of_the_page_is_one_that_works() -> None:
+    page = (REPOSITORY / "docs/how-to/deploy-to-a-cluster.md").read_text(encoding="utf-8")
+    body = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    (target,) = (each for each in body["computeTargets"] if each["kind"] == "AKS")
+    provider = ClusterSiteProvider(SitesOnly(Connected().cluster))
+
+    assert provider.check(cluster_node(target.get("capacity", {}))) == []
 
 
 async def test_a_cluster_that_is_away_leaves_the_record_as_it_is() -> None:
