@@ -16,7 +16,7 @@ from local_cluster.credentials import write_credentials
 from local_cluster.forms import Choice
 from local_cluster.gateway import GatewayDataPlane, make_class
 from local_cluster.gateway_routes import GATEWAY_CLASS
-from local_cluster.image_registry import LOOPBACK, ImageRegistry
+from local_cluster.image_registry import LOOPBACK, ImageRegistry, kept_port
 from local_cluster.kubernetes_api import KubernetesApi, administrator
 from local_cluster.leftovers import remove_leftovers
 from local_cluster.network import ClusterNetwork, claim
@@ -158,7 +158,7 @@ class Cluster:
             return
         published = self._settings.published[1:]
         taken = {*addresses.ports, counters_port}
-        port = published[0] if published else free_port(self._entropy, taken)
+        port = published[0] if published else kept_port(self._folder, self._entropy, taken)
         registry = ImageRegistry(runtime / "registry", self._folder, port)
         hosts = sorted({LOOPBACK, addresses.host})
         for program in await asyncio.to_thread(registry.programs, hosts):

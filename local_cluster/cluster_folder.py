@@ -83,6 +83,11 @@ class ClusterFolder:
         return self.path / "images"
 
     @property
+    def registry_port(self) -> Path:
+        """The port of its registry, which is in the names of its images; it stays with them."""
+        return self.path / "registry-port"
+
+    @property
     def gateway(self) -> Path:
         """What the Envoy of its Gateways reads."""
         return self.path / "gateway"

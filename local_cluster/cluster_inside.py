@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from local_cluster.cluster_folder import ClusterFolder
+from local_cluster.image_registry import kept_port
 from local_cluster.leftovers import remove_leftovers
 from local_cluster.programs import Program, started, tail
 from local_cluster.user_namespace import command_inside, open_port
@@ -58,9 +59,9 @@ class ClusterInside:
         return await remove_leftovers(self._folder, self._clock)
 
     async def _run(self) -> None:
-        ports: list[int] = []
-        for _ in range(3):  # of the API server, the registry and the counters
-            ports.append(free_port(self._entropy, set(ports)))
+        registry = kept_port(self._folder, self._entropy, set())
+        api = free_port(self._entropy, {registry})
+        ports = [api, registry, free_port(self._entropy, {registry, api})]  # the last: counters
         opened = [open_port(port) for port in ports]
         descriptors = tuple(each.fileno() for each in opened)
         inside = (

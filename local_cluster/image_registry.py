@@ -8,6 +8,8 @@ which pods reach as well as nodes, it takes nothing: no push, no tag, no removal
 
 import json
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +17,27 @@ from typing import Any, Final
 from local_cluster.cluster_folder import ClusterFolder
 from local_cluster.node_plan import NodePlan
 from local_cluster.programs import Program
-from shared.persistence.plain_files import write_private
+from shared.connections.loopback_ports import COUNT, FIRST, free_port, is_free
+from shared.kernel.entropy import Entropy
+from shared.persistence.plain_files import read_plain, write_private
 
 LOOPBACK: Final = "127.0.0.1"
+_PORT_DIGITS: Final = 5
+
+
+def kept_port(folder: ClusterFolder, entropy: Entropy, taken: AbstractSet[int]) -> int:
+    """Return the registry's port of last time while it is free, else another, noted for next time.
+
+    Raises:
+        Unavailable: the machine has none left.
+    """
+    with suppress(OSError, ValueError):
+        last = int(read_plain(folder.registry_port, at_most=_PORT_DIGITS))
+        if FIRST <= last < FIRST + COUNT and last not in taken and is_free(last):
+            return last
+    port = free_port(entropy, taken)
+    write_private(folder.registry_port, str(port).encode(), is_durable=False)
+    return port
 
 
 @dataclass(frozen=True)

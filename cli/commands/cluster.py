@@ -11,6 +11,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.folder_lock import folder_lock, sole_command
 from cli.options import Commands, Invocation
+from cli.output import note
 from cli.state_folder import StateFolder
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.network import NODES_MAX
@@ -39,6 +40,8 @@ def up(
     with sole_command(folder, clock):
         running = find_cluster(folder)
         if running is None:
+            if record_of(folder) is not None:
+                note("the last cluster was killed: what was in it is gone, its images are kept")
             start_cluster(folder, form, nodes or NODES, clock)
         elif (record := record_of(folder)) is None:
             raise Failure(

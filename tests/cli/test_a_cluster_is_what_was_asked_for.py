@@ -11,7 +11,9 @@ import pytest
 from cli.exit_codes import ExitCode
 from cli.main import main
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
+from local_cluster.image_registry import kept_port
 from shared.persistence.lock_files import take_lock, write_owner
+from tests.kit.seeded_entropy import SeededEntropy
 
 
 @pytest.fixture
@@ -67,3 +69,29 @@ def test_a_state_folder_of_another_user_is_named(
     error = json.loads(capsys.readouterr().err)["error"]
     assert "cluster.json cannot be used: Permission denied" in error["message"]
     assert "--state" in error["next"]
+
+
+@pytest.mark.real
+def test_up_says_what_a_kill_has_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIMECTL_KUBEBOX", str(tmp_path / "none"))  # it starts nothing here
+    folder = ClusterFolder(tmp_path / "cluster")
+    folder.path.mkdir()
+    folder.write_record(ClusterRecord(Form.KWOK, (), "https://127.0.0.1:1", "/k", ("a",)))
+
+    main(["cluster", "up", "--state", str(tmp_path)])
+
+    assert "the last cluster was killed: what was in it is gone" in capsys.readouterr().err
+
+
+def test_the_registry_keeps_its_port_while_it_is_free(tmp_path: Path) -> None:
+    folder, entropy = ClusterFolder(tmp_path), SeededEntropy(1)
+
+    first = kept_port(folder, entropy, set())
+    again = kept_port(folder, entropy, set())
+    other = kept_port(folder, entropy, {first})
+
+    assert again == first
+    assert other != first
+    assert kept_port(folder, entropy, set()) == other
