@@ -16,23 +16,38 @@ REPLICAS_MAX: Final = 16
 """Per component: the limit of a developer's machine."""
 
 
+NEVER: Final[Mapping[Feature, str]] = {
+    Feature.IMAGES: "a process runs from an archive: upload one and name its artifactDigest",
+    Feature.NETWORK_POLICY: "the machine's loopback is one network for all",
+    Feature.WORKLOAD_IDENTITY: "a process of this machine is no identity in Azure",
+    Feature.NATIVE_SCALING: "an agent starts the instances it is told to, and measures no load",
+    Feature.EVENT_SCALING: "an agent starts the instances it is told to, and reads no queue",
+    Feature.RESTART: "a new release, or the same again, replaces instances",
+    Feature.COMMAND_PROBES: "a probe would need a second program in the instance's sandbox",
+    Feature.STARTUP_PROBES: "give the liveness probe an initialDelay",
+    Feature.CONFIGURATION_IN_PLACE: "a process gets its environment once, at its start",
+    Feature.SECRET_REFERENCES: "it resolves no references; values are given at the start",
+    Feature.NAMESPACES: "one machine has none to give to a tenant, as a cluster has",
+    Feature.QUOTAS: "it limits each instance, not an environment's total",
+    Feature.CPU_LIMIT: "without control groups a process cannot be held to a share of a CPU",
+}
+"""What no machine does for a process, and why."""
+BY_MACHINE: Final[Mapping[Feature, str]] = {
+    Feature.MEMORY_LIMIT: "Linux",
+    Feature.OPEN_FILES_LIMIT: "Linux or macOS",
+    Feature.PROCESSES_LIMIT: "root, or user namespaces",
+    Feature.OWN_USER: "root",
+    Feature.OWN_PROCESSES: "mount and PID namespaces",
+    Feature.PRIVATE_FILES: "mount and PID namespaces",
+    Feature.READ_ONLY_PROGRAM: "mount and PID namespaces",
+    Feature.OWN_PORTS: "Landlock 4 (Linux 6.7) and seccomp",
+}
+"""What a machine does if it has what is named."""
+
+
 def capabilities() -> Capabilities:
     """Return what LocalProcess can do on this machine."""
-    lacks = {
-        Feature.IMAGES: "a process runs from an archive: upload one and name its artifactDigest",
-        Feature.NETWORK_POLICY: "the machine's loopback is one network for all",
-        Feature.WORKLOAD_IDENTITY: "a process of this machine is no identity in Azure",
-        Feature.NATIVE_SCALING: "an agent starts the instances it is told to, and measures no load",
-        Feature.EVENT_SCALING: "an agent starts the instances it is told to, and reads no queue",
-        Feature.RESTART: "a new release, or the same again, replaces instances",
-        Feature.COMMAND_PROBES: "a probe would need a second program in the instance's sandbox",
-        Feature.STARTUP_PROBES: "give the liveness probe an initialDelay",
-        Feature.CONFIGURATION_IN_PLACE: "a process gets its environment once, at its start",
-        Feature.SECRET_REFERENCES: "it resolves no references; values are given at the start",
-        Feature.NAMESPACES: "one machine has none to give to a tenant, as a cluster has",
-        Feature.QUOTAS: "it limits each instance, not an environment's total",
-        Feature.CPU_LIMIT: "without control groups a process cannot be held to a share of a CPU",
-    }
+    lacks = dict(NEVER)
     if not enforces_process_limit():
         lacks[Feature.PROCESSES_LIMIT] = (
             "it does not work on this machine: it needs a user of its own or user namespaces"

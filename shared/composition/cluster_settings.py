@@ -16,6 +16,7 @@ GATEWAY_COUNTERS: Final = "RUNTIME_GATEWAY_COUNTERS_URL"
 _CONTEXT: Final = "RUNTIME_KUBECONFIG_CONTEXT"
 GATEWAY_CLASS: Final = "RUNTIME_GATEWAY_CLASS"
 INSTALLATION: Final = "RUNTIME_CLUSTER_INSTALLATION"
+_GATEWAYS: Final = "RUNTIME_GATEWAY_NETWORKS"
 
 GatewayClass = Annotated[str, Field(pattern=patterns.GATEWAY_CLASS)]
 InstallationName = Annotated[str, Field(pattern=patterns.INSTALLATION_NAME)]
@@ -44,6 +45,10 @@ class ClusterSettings(BaseModel):
     """health: the networks of the cluster's pods, such as `10.244.0.0/16`, where it can reach them;
     of other private addresses the cluster's own probe counts."""
 
+    gateway_networks: Networks = Field((), alias=_GATEWAYS)
+    """The networks outside of the cluster from which pods are asked, such as `10.2.0.0/16`: of a
+    gateway that does not run in it, and of health. The same for deployments and environments."""
+
     @property
     def has_cluster(self) -> bool:
         """Whether workloads run on a cluster."""
@@ -52,7 +57,7 @@ class ClusterSettings(BaseModel):
 
 def cluster_of(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the settings of *environ* that name the cluster, with its file by its whole path."""
-    names = (AKS_CLUSTER, _CONTEXT, GATEWAY_CLASS, INSTALLATION)
+    names = (AKS_CLUSTER, _CONTEXT, GATEWAY_CLASS, _GATEWAYS, INSTALLATION)
     given = {name: environ[name] for name in names if name in environ}
     if KUBECONFIG in environ:
         given[KUBECONFIG] = str(Path(environ[KUBECONFIG]).resolve())

@@ -195,8 +195,8 @@ async def test_a_workload_lives_and_goes_by_these_rights(
     key = environment_key(TenantId("acme"), ProjectId("shop"), namespace)
     environment = environment_id(key)
     component = SurfaceComponent(environment, TenantId("acme"), ModuleId("module-shop"))
-    # Nobody serves the image: what the platform does is the same whether its pods start or not.
-    spec = replace(TEMPLATE, component=component, image="registry.test/shop/web", path_prefix=None)
+    # Nobody serves the image, and the node sees so at once: what the platform does is the same.
+    spec = replace(TEMPLATE, component=component, image="127.0.0.1:1/shop/web", path_prefix=None)
     surface = AksSurface(same, SystemClock())
 
     await surface.ensure_site(SiteSpec(environment, TenantId("acme"), "test", "test", {}), fence(1))

@@ -54,6 +54,10 @@ class MemoryApiServer:
         ]
         return found, str(self._version)
 
+    async def groups(self) -> frozenset[str]:
+        """Serve no measures, and no KEDA."""
+        return frozenset()
+
     async def create(self, kind: Kind, manifest: Object, *, dry_run: bool = False) -> Object:
         key = await self._written("put", kind, manifest)
         if key in self.objects:

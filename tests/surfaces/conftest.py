@@ -14,6 +14,7 @@ import pytest
 from local_agent.capabilities import capabilities
 from local_cluster.gateway_routes import GATEWAY_CLASS
 from shared.surfaces.aks.capabilities import capabilities as capabilities_of_cluster
+from shared.surfaces.aks.cluster_offers import ClusterOffers
 from shared.surfaces.aks.traffic_layer import TrafficLayer
 from shared.surfaces.capabilities import Capabilities
 from tests.kit.kubernetes_cluster import kubernetes_cluster
@@ -52,7 +53,9 @@ async def _in_memory() -> AsyncIterator[SurfaceHarness]:
 DECLARED: Final[Mapping[str, Capabilities]] = {
     "memory": CAPABILITIES,
     "local-process": capabilities(),
-    "aks": capabilities_of_cluster(TrafficLayer(GATEWAY_CLASS), counts=True),
+    "aks": capabilities_of_cluster(
+        TrafficLayer(GATEWAY_CLASS), ClusterOffers(has_measures=True, has_events=True), counts=True
+    ),
 }
 """The surfaces, and what each can do here."""
 _MARKS: Final = {"local-process": pytest.mark.real, "aks": pytest.mark.real}

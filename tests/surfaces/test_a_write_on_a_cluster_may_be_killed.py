@@ -7,9 +7,21 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from shared.kernel.fence import StaleFence
+from shared.kernel.ids import TenantId
 from shared.kernel.observation import Present
-from shared.surfaces.aks.cluster_api import BUDGETS, DEPLOYMENTS, ROUTES, SERVICES, Kind
+from shared.surfaces.aks.cluster_api import (
+    AUTOSCALERS,
+    BUDGETS,
+    DEPLOYMENTS,
+    ROUTES,
+    SERVICES,
+    Kind,
+)
+from shared.surfaces.boundaries import BoundarySpec, Quota, boundary_properties
 from shared.surfaces.capabilities import Feature
+from shared.surfaces.port import Boundaries, NativeScaling
+from shared.surfaces.scaling import Measure, ReplicasOwner, ScalingRules, UtilizationRule
+from shared.surfaces.spec import Resources
 from tests.surfaces.aks_harness import AksHarness
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, SurfaceHarness, fence
 
@@ -120,10 +132,10 @@ def test_a_site_and_a_revision_are_made_once(run_scenario: RunScenario) -> None:
             assert await names(cluster, SERVICES) == expected
             assert await names(cluster, BUDGETS) == expected
 
-        # The record, the namespace and the Gateway, each before and after.
-        assert await killed_everywhere(death, provision, is_provisioned) == 6
-        # The record, the namespace, the Deployment, the budget and the Service.
-        assert await killed_everywhere(death, apply, is_applied) == 10
+        # The record and the Gateway, each before and after.
+        assert await killed_everywhere(death, provision, is_provisioned) == 4
+        # The record, the Deployment, the budget and the Service.
+        assert await killed_everywhere(death, apply, is_applied) == 8
         with pytest.raises(StaleFence):
             await apply(1)
 
@@ -178,5 +190,56 @@ def test_a_number_is_written_once(run_scenario: RunScenario) -> None:
             assert live.revisions[0].replicas == number
 
         assert await killed_everywhere(death, scale, is_scaled) == 2
+
+    run_scenario(scenario)
+
+
+def test_the_number_of_replicas_changes_hands_whole(run_scenario: RunScenario) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        cluster, death = await mortal(harness)
+        scaling = cast("NativeScaling", harness.surface)
+        limits = Resources(cpu=0.1)
+        await harness.surface.apply(harness.worker(1, replicas=2, resources=limits), fence(1))
+        rules = ScalingRules(2, 5, (UtilizationRule(Measure.CPU, 70),))
+
+        async def give_and_take(number: int) -> None:
+            await scaling.set_scaling(SHOP, 1, rules, fence(number))
+            assert await names(cluster, AUTOSCALERS) == ["module-shop-r1"]
+            await scaling.set_scaling(SHOP, 1, None, fence(number))
+
+        async def is_ours(_number: int) -> None:
+            live = await harness.until(lambda _: True)
+            assert live.revisions[0].replicas_owner is ReplicasOwner.PLATFORM
+            assert live.revisions[0].replicas == 2
+            assert await names(cluster, AUTOSCALERS) == []
+
+        # The record, the trial, the owner and the scaler; the scaler's end and the owner.
+        assert await killed_everywhere(death, give_and_take, is_ours) == 12
+
+    run_scenario(scenario)
+
+
+def test_a_boundary_is_whole(run_scenario: RunScenario) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        _, death = await mortal(harness)
+        boundaries = cast("Boundaries", harness.surface)
+        tenant = TenantId("globex")
+
+        def wanted(number: int) -> BoundarySpec:
+            limits, quota = Resources(memory_mb=number), Quota(instances=number)
+            return BoundarySpec(ENVIRONMENT, tenant, quota, limits, may_reach=("10.1.0.0/16",))
+
+        async def ensure(number: int) -> None:
+            await boundaries.ensure_boundary(wanted(number), fence(number))
+
+        async def is_ensured(number: int) -> None:
+            reading = await boundaries.read_boundary(ENVIRONMENT, tenant)
+            assert isinstance(reading, Present)
+            assert reading.value.is_ready
+            assert reading.value.properties == boundary_properties(wanted(number))
+            assert reading.value.fence == number
+
+        # The record, the namespace, the policy, the quota, the limits and the account.
+        assert await killed_everywhere(death, ensure, is_ensured) == 12
 
     run_scenario(scenario)

@@ -42,6 +42,14 @@ class Page:
     following: str
 
 
+def groups_of(answer: object) -> frozenset[str]:
+    """Return the names of the API groups in *answer*. Raises OddAnswer: it has none."""
+    groups = mapping(answer).get("groups")
+    if not isinstance(groups, list):
+        raise OddAnswer("not the groups that are served")
+    return frozenset(str(mapping(each).get("name")) for each in groups)
+
+
 def page_of(value: Any) -> Page:
     """Return the page of a list in *value*. Raises OddAnswer: it is no list of objects."""
     metadata, items = mapping(mapping(value).get("metadata")), value.get("items")

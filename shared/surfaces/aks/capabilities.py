@@ -1,7 +1,9 @@
 """What a Kubernetes cluster can do for a workload, and why it cannot do the rest."""
 
+from collections.abc import Mapping
 from typing import Final
 
+from shared.surfaces.aks.cluster_offers import ClusterOffers
 from shared.surfaces.aks.traffic_layer import TrafficLayer
 from shared.surfaces.capabilities import Capabilities, Feature
 
@@ -10,25 +12,32 @@ REPLICAS_MAX: Final = 1000
 """Per component; a cluster of AKS has at most 5,000 nodes, and its quota is asked first."""
 
 
-def capabilities(traffic: TrafficLayer, *, counts: bool) -> Capabilities:
-    """Return what the cluster can do with the *traffic* layer that it has.
+NEVER: Final[Mapping[Feature, str]] = {
+    Feature.ARTIFACTS: "a pod runs an image: build one with `runtimectl image build`",
+    Feature.DATA_FOLDERS: "a pod may start on any node, and has the files of its image",
+    Feature.CONFIGURATION_IN_PLACE: "a pod gets its environ once, at its start",
+    Feature.SECRET_REFERENCES: "the adapter writes no secret provider class yet",
+    Feature.OPEN_FILES_LIMIT: "the limit is that of the node's container runtime",
+    Feature.PROCESSES_LIMIT: "the kubelet has one limit for all pods of a node",
+    Feature.OWN_USER: "a pod runs as the user of its image, never as root",
+}
+"""What no cluster does for a workload, and why."""
+BY_CLUSTER: Final[Mapping[Feature, str]] = {
+    Feature.TRAFFIC_SPLIT: "a GatewayClass that a controller accepts",
+    Feature.PATH_ROUTING: "a GatewayClass that a controller accepts",
+    Feature.REQUEST_COUNTERS: "the counters of its gateway",
+    Feature.NATIVE_SCALING: "the metrics API of pods (metrics-server)",
+    Feature.EVENT_SCALING: "KEDA",
+}
+"""What a cluster does if it has what is named."""
+
+
+def capabilities(traffic: TrafficLayer, offers: ClusterOffers, *, counts: bool) -> Capabilities:
+    """Return what the cluster can do with the *traffic* layer and the *offers* that it has.
 
     *counts*: it was said where the counters of its gateway are.
     """
-    lacks = {
-        Feature.ARTIFACTS: "a pod runs an image: build one with `runtimectl image build`",
-        Feature.DATA_FOLDERS: "a pod may start on any node, and has the files of its image",
-        Feature.CONFIGURATION_IN_PLACE: "a pod gets its environ once, at its start",
-        Feature.SECRET_REFERENCES: "the adapter writes no secret provider class yet",
-        Feature.NAMESPACES: "the adapter gives other tenants than the owner no boundary yet",
-        Feature.QUOTAS: "the adapter writes no resource quota yet",
-        Feature.NETWORK_POLICY: "the adapter writes no network policy yet",
-        Feature.WORKLOAD_IDENTITY: "the adapter writes no service account yet",
-        Feature.EVENT_SCALING: "the adapter writes no ScaledObject yet",
-        Feature.OPEN_FILES_LIMIT: "the limit is that of the node's container runtime",
-        Feature.PROCESSES_LIMIT: "the kubelet has one limit for all pods of a node",
-        Feature.OWN_USER: "a pod runs as the user of its image, never as root",
-    }
+    lacks = dict(NEVER)
     if not counts:
         lacks[Feature.REQUEST_COUNTERS] = (
             "no RUNTIME_GATEWAY_COUNTERS_URL names the counters of its gateway"
@@ -37,6 +46,12 @@ def capabilities(traffic: TrafficLayer, *, counts: bool) -> Capabilities:
         lacks[Feature.REQUEST_COUNTERS] = traffic.lacks
         lacks[Feature.TRAFFIC_SPLIT] = traffic.lacks
         lacks[Feature.PATH_ROUTING] = traffic.lacks
+    if not offers.has_measures:
+        lacks[Feature.NATIVE_SCALING] = (
+            "the cluster measures no pods: it serves no metrics.k8s.io, as metrics-server does"
+        )
+    if not offers.has_events:
+        lacks[Feature.EVENT_SCALING] = "the cluster has no KEDA: az aks update --enable-keda"
     return Capabilities(
         SURFACE,
         lacks,

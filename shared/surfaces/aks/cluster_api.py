@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from shared.kernel.errors import Invalid, NotFound, Unavailable
-from shared.surfaces.aks.answer_shapes import causes_of, change_of, mapping, named_object, page_of
+from shared.surfaces.aks.answer_shapes import (
+    causes_of,
+    change_of,
+    groups_of,
+    mapping,
+    named_object,
+    page_of,
+)
 from shared.surfaces.aks.names import MANAGER, selector
 from shared.surfaces.aks.pod_places import PodPlaces
 
@@ -65,11 +72,11 @@ PODS: Final = Kind("v1", "Pod", "pods")
 SERVICES: Final = Kind("v1", "Service", "services")
 DEPLOYMENTS: Final = Kind("apps/v1", "Deployment", "deployments")
 BUDGETS: Final = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
-AUTOSCALERS: Final = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 GATEWAYS: Final = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 GATEWAY_CLASSES: Final = Kind(
     "gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", is_namespaced=False
 )
+AUTOSCALERS: Final = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 ROUTES: Final = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 
 
@@ -115,6 +122,10 @@ class ClusterApi:
             if refusal.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
+
+    async def groups(self) -> frozenset[str]:
+        """Return the names of the API groups that are served."""
+        return await self._json("GET", "/apis", shape=groups_of)
 
     async def list_all(
         self,
@@ -170,7 +181,10 @@ class ClusterApi:
     async def apply(
         self, kind: Kind, manifest: Object, *, force: bool = False, dry_run: bool = False
     ) -> Object:
-        """Apply *manifest* on the server; with a resourceVersion only to that state of it."""
+        """Apply *manifest* on the server; with a resourceVersion only to that state of it.
+
+        With *dry_run* the server judges it, and changes nothing.
+        """
         metadata = manifest["metadata"]
         return await self._json(
             "PATCH",

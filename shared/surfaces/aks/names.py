@@ -25,10 +25,12 @@ MODULE: Final = f"{MANAGER}/module"
 REVISION: Final = f"{MANAGER}/revision"
 PREFIX: Final = f"{MANAGER}/path-prefix"
 RECORD: Final = f"{MANAGER}/record"
-"""`site` or `component`: which record a ConfigMap is."""
+"""`site`, `boundary` or `component`: which record a ConfigMap is."""
 ENVIRONMENT_ID: Final = f"{MANAGER}/environment-id"
 SPEC: Final = f"{MANAGER}/spec"
 """The annotation with the applied RevisionSpec, without its number of replicas."""
+USES_IDENTITY: Final = "azure.workload.identity/use"
+"""The label of pods that get a token of their ServiceAccount's identity."""
 _NAME_MAX: Final = 63
 """Of a namespace, a Service and a label value: RFC 1123."""
 _STEM_MAX: Final = 50
@@ -121,6 +123,9 @@ class Installation:
 
     def site_record(self, environment: EnvironmentId) -> str:
         return f"site-{digest_of(environment, length=20)}"
+
+    def boundary_record(self, environment: EnvironmentId, tenant: TenantId) -> str:
+        return f"boundary-{digest_of(environment, tenant, length=20)}"
 
     def component_record(self, component: SurfaceComponent) -> str:
         key = (component.environment, component.tenant, component.module)

@@ -12,9 +12,8 @@ from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.instances import condition, has_ended, instance, is_stopping
 from shared.surfaces.aks.names import REVISION, SPEC, component_name, revision_name
 from shared.surfaces.aks.records import ComponentRecord, Unreadable
-from shared.surfaces.aks.scaling import rules_of
+from shared.surfaces.aks.scalers import owner_of
 from shared.surfaces.observed_state import Instance, LiveComponent, LiveRevision, Phase
-from shared.surfaces.scaling import ReplicasOwner
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 _REFUSED: Final = "ReplicaFailure"
@@ -140,8 +139,8 @@ def _wanted_revision(
         phase = Phase.DRAINING
     reasons = [each.reason for each in instances if each.reason not in {"", "Stopping"}]
     reason = min(reasons, default="") if phase is Phase.STARTING else ""
-    owner = ReplicasOwner.PLATFORM if rules_of(deployment) is None else ReplicasOwner.SURFACE
-    return spec, replace(_revision(spec, phase, instances, reason), replicas_owner=owner)
+    revision = _revision(spec, phase, instances, reason)
+    return spec, replace(revision, replicas_owner=owner_of(deployment))
 
 
 def _draining_revision(

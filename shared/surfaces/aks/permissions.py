@@ -16,8 +16,10 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
 
 READ: Final = ("get", "list", "watch")
 """What apps do that only look: catalog and health."""
-_OWN: Final = (*READ, "create", "patch", "delete")
+_APPLIED: Final = ("create", "patch")
 """Server-side apply is a PATCH, and needs `create` where it makes the object."""
+_KEPT: Final = (*_APPLIED, "delete")
+"""Of what we delete by itself, and not with what owns it."""
 
 
 @dataclass(frozen=True)
@@ -36,30 +38,36 @@ class Permission:
 
 
 PERMISSIONS: Final = (
-    Permission("", ("namespaces",), _OWN, "the place of an environment, or of a tenant in it"),
-    Permission("", ("nodes",), READ, "which pools there are, and why a pod is not placed"),
-    Permission("", ("resourcequotas", "limitranges"), _OWN, "what a tenant may use"),
-    Permission("", ("serviceaccounts",), _OWN, "the workload identity of a component"),
-    Permission("", ("configmaps",), (*_OWN, "update"), "configuration, and our own records"),
-    Permission("", ("services",), _OWN, "one of each release revision"),
-    Permission("", ("pods",), READ, "proof of what runs, and why it does not"),
+    Permission(
+        "", ("namespaces",), ("get", "list", *_KEPT), "the place of an environment, or of a tenant"
+    ),
+    Permission("", ("nodes",), ("get",), "under which digests it has the image of a pod"),
+    Permission("", ("resourcequotas", "limitranges"), ("get", *_KEPT), "what a tenant may use"),
+    Permission("", ("serviceaccounts",), ("get", *_APPLIED), "the workload identity of a tenant"),
+    Permission("", ("configmaps",), (*READ, *_KEPT, "update"), "configuration, and our records"),
+    Permission("", ("services",), ("get", *_KEPT), "one of each component and each revision"),
+    Permission("", ("pods",), ("list", "watch"), "proof of what runs, and why it does not"),
     Permission("", ("pods",), ("patch",), "which pods go first when a revision is scaled down"),
     Permission("", ("pods/log",), ("get",), "output of instances"),
     Permission("", ("pods/proxy",), ("get",), "an instance's own answer, which release it is"),
-    Permission("", ("events",), READ, "reasons"),
     Permission("metrics.k8s.io", ("pods",), ("list",), "CPU and memory of instances"),
-    Permission("apps", ("deployments",), _OWN, "release revisions that serve"),
-    Permission("apps", ("replicasets",), READ, "which pods are of which template"),
-    Permission("batch", ("jobs", "cronjobs"), _OWN, "release revisions that end"),
-    Permission("autoscaling", ("horizontalpodautoscalers",), _OWN, "scaling by measures"),
-    Permission("keda.sh", ("scaledobjects",), _OWN, "scaling by events"),
-    Permission("policy", ("poddisruptionbudgets",), _OWN, "how many may be evicted at once"),
-    Permission("networking.k8s.io", ("networkpolicies",), _OWN, "who may talk to a tenant"),
-    Permission("gateway.networking.k8s.io", ("gatewayclasses",), READ, "which gateways there are"),
+    Permission("apps", ("deployments",), (*READ, *_KEPT), "release revisions that serve"),
     Permission(
-        "gateway.networking.k8s.io", ("gateways", "httproutes"), _OWN, "weights of revisions"
+        "autoscaling",
+        ("horizontalpodautoscalers",),
+        ("get", "list", *_KEPT),
+        "scaling by measures, and who else scales",
+    ),
+    Permission("keda.sh", ("scaledobjects",), ("get", "list", *_KEPT), "scaling by events"),
+    Permission(
+        "policy", ("poddisruptionbudgets",), ("get", *_APPLIED), "how many may be evicted at once"
     ),
     Permission(
-        "secrets-store.csi.x-k8s.io", ("secretproviderclasses",), _OWN, "secrets by reference"
+        "networking.k8s.io", ("networkpolicies",), ("get", *_APPLIED), "who may talk to a tenant"
     ),
+    Permission("gateway.networking.k8s.io", ("gatewayclasses",), ("list",), "which gateways"),
+    Permission(
+        "gateway.networking.k8s.io", ("gateways",), ("get", *_APPLIED), "where requests come"
+    ),
+    Permission("gateway.networking.k8s.io", ("httproutes",), (*READ, *_KEPT), "weights"),
 )

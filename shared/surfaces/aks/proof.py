@@ -6,9 +6,10 @@ from urllib.parse import parse_qsl, quote
 
 from shared.kernel.clock import parse_instant
 from shared.surfaces.aks import revisions
+from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
 from shared.surfaces.aks.cluster_api import NODES, PODS, ApiRefusal, ClusterApi, Object
 from shared.surfaces.aks.instances import main_status
-from shared.surfaces.aks.names import SPEC
+from shared.surfaces.aks.names import SPEC, USES_IDENTITY
 from shared.surfaces.aks.pod_differences import Difference, differences
 from shared.surfaces.aks.pods import CONTAINER, image_of, pod_spec
 from shared.surfaces.aks.records import Unreadable
@@ -130,9 +131,20 @@ def _differences(pod: Object, spec: RevisionSpec) -> tuple[Difference, ...]:
         found = differences(pod["spec"], pod_spec(spec, {}))
     except ValueError as strange:
         raise Unreadable(f"{pod['metadata']['name']} cannot be compared: {strange}") from strange
+    acts = (pod["metadata"].get("labels") or {}).get(USES_IDENTITY) == "true"
     return tuple(
-        each for each in found if not (each[0].startswith("resources/") and each[2] is None)
+        (path, live, asked)
+        for path, live, asked in found
+        if asked is not None
+        or not (path.startswith("resources/") or (acts and (path, live) in _identity(live)))
     )
+
+
+def _identity(live: str | None) -> set[tuple[str, str | None]]:
+    """Return what a pod that acts as an identity has for that, each with the value *live*."""
+    environ = ("CLIENT_ID", "TENANT_ID", "FEDERATED_TOKEN_FILE", "AUTHORITY_HOST")
+    named = {(f"environ/AZURE_{name}", live) for name in environ}
+    return named | {("serviceAccountName", ACCOUNT), ("mounts/var/run/secrets/azure/tokens", live)}
 
 
 def contains(live: Any, expected: Any) -> bool:

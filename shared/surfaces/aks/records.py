@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.fence import Fence
-from shared.kernel.ids import EnvironmentId
+from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.aks.cluster_api import CONFIG_MAPS, ApiRefusal, ClusterApi, Object
 from shared.surfaces.aks.names import ENVIRONMENT_ID, RECORD, Installation
 from shared.surfaces.aks.server_side_apply import WriteConflict, refused
@@ -49,8 +49,18 @@ class ComponentRecord:
     is_routed: bool = False
 
 
+@dataclass(frozen=True)
+class BoundaryRecord:
+    """That a tenant has, or had, a boundary in the environment."""
+
+    environment: EnvironmentId
+    tenant: TenantId
+    token: int = 0
+
+
 _SITES: TypeAdapter[SiteRecord] = TypeAdapter(SiteRecord)
 _COMPONENTS: TypeAdapter[ComponentRecord] = TypeAdapter(ComponentRecord)
+_BOUNDARIES: TypeAdapter[BoundaryRecord] = TypeAdapter(BoundaryRecord)
 
 
 class Unreadable(Exception):
@@ -67,6 +77,11 @@ def component_of(found: Object) -> ComponentRecord:
     """Return the record in a ConfigMap. Raises Unreadable."""
     with _unreadable(found):
         return _COMPONENTS.validate_json(found["data"][_DOCUMENT])
+
+
+def _boundary_of(found: Object) -> BoundaryRecord:
+    with _unreadable(found):
+        return _BOUNDARIES.validate_json(found["data"][_DOCUMENT])
 
 
 @contextmanager
@@ -111,6 +126,27 @@ class Records:
         if after != before:
             await self._write(name, "site", environment, _SITES.dump_python(after), found)
         return after
+
+    async def boundary_token(self, environment: EnvironmentId, tenant: TenantId) -> int:
+        """Return the highest token that wrote the boundary; 0 where none did."""
+        found = await self._get(self._installation.boundary_record(environment, tenant))
+        return 0 if found is None else _boundary_of(found).token
+
+    async def fenced_boundary(
+        self, environment: EnvironmentId, tenant: TenantId, fence: Fence
+    ) -> None:
+        """Record *fence* as that of the boundary.
+
+        Raises:
+            StaleFence, WriteConflict, Unavailable.
+        """
+        name = self._installation.boundary_record(environment, tenant)
+        found = await self._get(name)
+        before = BoundaryRecord(environment, tenant) if found is None else _boundary_of(found)
+        after = replace(before, token=check_fence(f"{environment}/{tenant}", fence, before.token))
+        if after != before or found is None:
+            value = _BOUNDARIES.dump_python(after)
+            await self._write(name, "boundary", environment, value, found)
 
     async def component(self, component: SurfaceComponent) -> ComponentRecord | None:
         found = await self._get(self._installation.component_record(component))

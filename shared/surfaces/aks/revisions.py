@@ -17,6 +17,7 @@ from shared.surfaces.aks.names import (
     ENVIRONMENT_ID,
     PREFIX,
     SPEC,
+    USES_IDENTITY,
     Installation,
     digest_of,
     revision_name,
@@ -68,12 +69,19 @@ def _parsed(text: str) -> RevisionSpec:
     return _SPECS.validate_json(text)
 
 
-def deployment(spec: RevisionSpec, installation: Installation) -> Object:
+def deployment(
+    spec: RevisionSpec, installation: Installation, account: str | None = None
+) -> Object:
+    """Return the Deployment; its pods act as the identity of the ServiceAccount *account*."""
     labels = installation.of_revision(spec.component, spec.revision)
     identity = {ENVIRONMENT_ID: spec.component.environment, SPEC: written(spec)}
     prefix = {} if spec.path_prefix is None else {PREFIX: digest_of(spec.path_prefix)}
+    acts = {} if account is None else {USES_IDENTITY: "true"}
+    pods = pod_spec(spec, labels)
+    if account is not None:
+        pods["serviceAccountName"] = account
     return {
-        **_head(DEPLOYMENTS, spec, installation),
+        **head_of(DEPLOYMENTS, spec, installation),
         "spec": {
             "replicas": spec.replicas,
             # Another revision is another Deployment, so this one never has a history.
@@ -85,8 +93,8 @@ def deployment(spec: RevisionSpec, installation: Installation) -> Object:
             },
             "selector": {"matchLabels": labels},
             "template": {
-                "metadata": {"labels": labels | prefix, "annotations": identity},
-                "spec": pod_spec(spec, labels),
+                "metadata": {"labels": labels | prefix | acts, "annotations": identity},
+                "spec": pods,
             },
         },
     }
@@ -97,15 +105,9 @@ def dependents(
 ) -> list[tuple[Kind, Object]]:
     """Return the objects that go with the Deployment *owner*."""
     labels = installation.of_revision(spec.component, spec.revision)
-    reference = {
-        "apiVersion": DEPLOYMENTS.version,
-        "kind": DEPLOYMENTS.name,
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
-    }
-    heads = {kind: _head(kind, spec, installation) for kind in DEPENDENTS}
+    heads = {kind: head_of(kind, spec, installation) for kind in DEPENDENTS}
     for head in heads.values():
-        head["metadata"]["ownerReferences"] = [reference]
+        head["metadata"]["ownerReferences"] = [reference_to(owner)]
     budget = {
         **heads[BUDGETS],
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
@@ -118,7 +120,19 @@ def dependents(
     return objects
 
 
-def _head(kind: Kind, spec: RevisionSpec, installation: Installation) -> dict[str, Any]:
+def reference_to(deployment: Object) -> Object:
+    """Return the reference by which an object goes with *deployment*."""
+    metadata = deployment["metadata"]
+    return {
+        "apiVersion": DEPLOYMENTS.version,
+        "kind": DEPLOYMENTS.name,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }
+
+
+def head_of(kind: Kind, spec: RevisionSpec, installation: Installation) -> dict[str, Any]:
+    """Return the kind, name and labels of an object of the revision of *spec*."""
     component = spec.component
     labels = installation.of_revision(component, spec.revision)
     if spec.path_prefix is not None:

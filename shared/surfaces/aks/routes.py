@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.cluster_api import GATEWAYS, NAMESPACES, ROUTES, SERVICES, Kind, Object
+from shared.surfaces.aks.cluster_api import GATEWAYS, ROUTES, SERVICES, Kind, Object
 from shared.surfaces.aks.names import (
     ENVIRONMENT,
     ENVIRONMENT_ID,
@@ -18,22 +18,6 @@ from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 GATEWAY: Final = "site"
 LISTENER: Final = "http"
-
-
-def namespace(installation: Installation, environment: EnvironmentId, tenant: TenantId) -> Object:
-    """Return the namespace of *tenant* in *environment*; its pods must be harmless to others."""
-    return {
-        "apiVersion": NAMESPACES.version,
-        "kind": NAMESPACES.name,
-        "metadata": {
-            "name": installation.namespace(environment, tenant),
-            "labels": {
-                **installation.of_environment(environment),
-                "pod-security.kubernetes.io/enforce": "restricted",
-            },
-            "annotations": {ENVIRONMENT_ID: environment},
-        },
-    }
 
 
 def gateway(
@@ -128,16 +112,6 @@ def weights_of(found: Object, component: SurfaceComponent) -> dict[int, int]:
             if backend["name"].startswith(stem) and number.isdigit() and backend.get("weight", 1):
                 weights[int(number)] = int(backend.get("weight", 1))
     return weights
-
-
-def prefixes_of(found: Object) -> list[str]:
-    """Return the paths that a route takes, sorted."""
-    return sorted(
-        match["path"]["value"]
-        for rule in found["spec"].get("rules") or ()
-        for match in rule.get("matches") or ()
-        if "path" in match and not found["spec"].get("hostnames")
-    )
 
 
 def is_in_force(found: Object) -> bool:

@@ -1,6 +1,5 @@
 """The sites of environments: their namespaces, and the Gateway through which requests come in."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,18 +16,16 @@ from shared.surfaces.aks.cluster_api import (
     ClusterApi,
     Object,
 )
+from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
 from shared.surfaces.aks.instances import condition, is_stopping
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.records import Records, SiteRecord
 from shared.surfaces.aks.server_side_apply import get_undeleted, put, refused
 from shared.surfaces.aks.traffic_layer import TrafficLayer
-from shared.surfaces.errors import TrafficUnavailable
+from shared.surfaces.aks.waits import ENDS_WITHIN_S, wait_until
 from shared.surfaces.observed_state import Site
 from shared.surfaces.spec import SiteSpec
 
-WAIT_S: Final = 15.0
-"""For what takes a second on an idle cluster; then the caller gets `Unavailable`."""
-_POLL_S: Final = 0.1
 GATEWAY_PORT: Final = 80
 
 
@@ -39,6 +36,7 @@ class ClusterSites:
     api: ClusterApi
     installation: Installation
     records: Records
+    boundaries: ClusterBoundaries
     clock: Clock
     port: int = GATEWAY_PORT
 
@@ -50,14 +48,13 @@ class ClusterSites:
             Unavailable: also while what was there before is being deleted.
         """
         await self.records.fenced_site(spec.environment, fence, spec)
-        namespace = routes.namespace(self.installation, spec.environment, spec.tenant)
-        place = namespace["metadata"]["name"]
-        present = await get_undeleted(self.api, NAMESPACES, place)
+        place = self.installation.namespace(spec.environment, spec.tenant)
+        await get_undeleted(self.api, NAMESPACES, place)
         found = None
         if traffic.gateway_class is not None:
             found = await get_undeleted(self.api, GATEWAYS, routes.GATEWAY, place)
         await self.records.fenced_site(spec.environment, fence, spec)
-        await put(self.api, NAMESPACES, namespace, present)
+        await self.boundaries.ensure_of_owner(spec.environment, spec.tenant)
         if traffic.gateway_class is None:
             return
         gateway = routes.gateway(
@@ -130,7 +127,8 @@ class ClusterSites:
                     return False
             return True
 
-        await wait_until(is_empty, self.clock, f"pods of {environment} are still stopping")
+        late = f"pods of {environment} are still stopping"
+        await wait_until(is_empty, self.clock, late, ENDS_WITHIN_S)
 
     async def _gateway(self, spec: SiteSpec) -> Object | None:
         namespace = self.installation.namespace(spec.environment, spec.tenant)
@@ -155,19 +153,6 @@ def url_of(gateway: Object | None) -> str:
     port = gateway["spec"]["listeners"][0]["port"]
     place = addresses[0]["value"] if port == GATEWAY_PORT else f"{addresses[0]['value']}:{port}"
     return f"http://{place}/"
-
-
-async def wait_until(holds: Callable[[], Awaitable[bool]], clock: Clock, otherwise: str) -> None:
-    """Return when *holds* says so.
-
-    Raises:
-        TrafficUnavailable: it did not for `WAIT_S`; the message is *otherwise*.
-    """
-    ends_at_s = clock.monotonic_s() + WAIT_S
-    while not await holds():
-        if clock.monotonic_s() >= ends_at_s:
-            raise TrafficUnavailable(otherwise, retry_after_s=2.0)
-        await clock.sleep(_POLL_S)
 
 
 def _is_programmed(gateway: Object | None) -> bool:

@@ -14,28 +14,31 @@ from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.kernel.fence import Fence
-from shared.kernel.ids import EnvironmentId
+from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.aks import logs
 from shared.surfaces.aks.capabilities import capabilities
 from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi
+from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
+from shared.surfaces.aks.cluster_offers import OffersReader
 from shared.surfaces.aks.gateway_counters import GatewayCounters
 from shared.surfaces.aks.instances import is_stopping
 from shared.surfaces.aks.live_objects import LiveObjects
-from shared.surfaces.aks.live_spec import live_spec
+from shared.surfaces.aks.live_properties import live_properties
 from shared.surfaces.aks.names import REVISION, Installation
-from shared.surfaces.aks.observation import applied_spec, live_component, weights_in_force
+from shared.surfaces.aks.observation import applied_spec, live_component
 from shared.surfaces.aks.proof import is_running, prove_pod
 from shared.surfaces.aks.records import Records, Unreadable
-from shared.surfaces.aks.scaling import rules_of
+from shared.surfaces.aks.replicas_owner import ClusterScaling
 from shared.surfaces.aks.server_side_apply import WriteConflict, refused
 from shared.surfaces.aks.sites import GATEWAY_PORT, ClusterSites
 from shared.surfaces.aks.traffic_layer import TrafficLayers
 from shared.surfaces.aks.watches import WatchedObjects
 from shared.surfaces.aks.workloads import Workloads
+from shared.surfaces.boundaries import Boundary, BoundarySpec
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site, Unread
-from shared.surfaces.properties import Properties, revision_properties
+from shared.surfaces.properties import Properties
 from shared.surfaces.scaling import ScalingRules
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
@@ -99,7 +102,7 @@ def _write(
 
 
 class AksSurface:
-    """Surface, SurfaceReader and Sites on the cluster that *connect* gives the client of."""
+    """All ports of a surface, on the cluster that *connect* gives the client of."""
 
     def __init__(
         self,
@@ -110,7 +113,9 @@ class AksSurface:
         gateway_class: str | None = None,
         gateway_port: int = GATEWAY_PORT,
         counters: GatewayCounters | None = None,
+        gateway_networks: tuple[str, ...] = (),
     ) -> None:
+        """*gateway_networks* are those of a gateway that does not run in the cluster."""
         self.clock = clock
         self._installation = installation or Installation()
         self._api = ClusterApi(connect)
@@ -121,9 +126,14 @@ class AksSurface:
         self._watched = WatchedObjects(self._api, self._installation, clock)
         self._written_at_s: dict[EnvironmentId, float] = {}
         self._traffic = TrafficLayers(self._api, clock, gateway_class)
-        self._sites = ClusterSites(
-            self._api, self._installation, self._records, clock, gateway_port
+        self._offers = OffersReader(self._api, clock)
+        self._boundaries = ClusterBoundaries(
+            self._api, self._installation, self._records, clock, gateway_networks
         )
+        self._sites = ClusterSites(
+            self._api, self._installation, self._records, self._boundaries, clock, gateway_port
+        )
+        self._scaling = ClusterScaling(self._api, self._installation, self._records, clock)
         self._workloads = Workloads(self._api, self._installation, self._records, self._live, clock)
 
     def capabilities(self) -> Capabilities:
@@ -133,10 +143,12 @@ class AksSurface:
             Unavailable: it was not read yet; that has begun.
         """
         if self._traffic.is_due and (self._refresh is None or self._refresh.done()):
-            self._refresh = asyncio.get_running_loop().create_task(self._read_traffic())
-        if self._traffic.last is None:
+            self._refresh = asyncio.get_running_loop().create_task(self._read_offers())
+        if self._traffic.last is None or self._offers.last is None:
             raise Unavailable("the cluster has not answered yet, so what it offers is not known")
-        return capabilities(self._traffic.last, counts=self._counters is not None)
+        return capabilities(
+            self._traffic.last, self._offers.last, counts=self._counters is not None
+        )
 
     async def close(self) -> None:
         """End the watches; the connection is its owner's to close."""
@@ -153,8 +165,9 @@ class AksSurface:
     def _note_write(self, environment: EnvironmentId) -> None:
         self._written_at_s[environment] = self.clock.monotonic_s()
 
-    async def _read_traffic(self) -> None:
+    async def _read_offers(self) -> None:
         try:
+            await self._offers.read()
             await self._traffic.read()
         except (Unavailable, Invalid, NotFound, ApiRefusal) as failed:
             _log.warning("what the cluster offers cannot be read: %s", failed)
@@ -182,6 +195,36 @@ class AksSurface:
         await self._workloads.scale(component, revision, replicas, fence)
 
     @_write
+    async def set_scaling(
+        self,
+        component: SurfaceComponent,
+        revision: int,
+        rules: ScalingRules | None,
+        fence: Fence,
+    ) -> None:
+        offers = await self._offers.read()
+        self._note_write(component.environment)
+        await self._scaling.set_rules(
+            component, revision, rules, fence, has_events=offers.has_events
+        )
+
+    @_write
+    async def restart(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
+        self._note_write(component.environment)
+        await self._workloads.restart(component, revision, fence)
+
+    @_write
+    async def ensure_boundary(self, spec: BoundarySpec, fence: Fence) -> None:
+        await self._boundaries.ensure(spec, fence)
+
+    @_write
+    async def delete_boundary(
+        self, environment: EnvironmentId, tenant: TenantId, fence: Fence
+    ) -> None:
+        self._note_write(environment)
+        await self._boundaries.delete(environment, tenant, fence)
+
+    @_write
     async def set_weights(
         self, component: SurfaceComponent, weights: Mapping[int, int], fence: Fence
     ) -> None:
@@ -196,25 +239,21 @@ class AksSurface:
         self._note_write(component.environment)
         await self._workloads.remove(component, revision, fence, traffic)
 
-    @_write
-    async def set_scaling(
-        self,
-        component: SurfaceComponent,
-        revision: int,
-        rules: ScalingRules | None,
-        fence: Fence,
-    ) -> None:
-        self._note_write(component.environment)
-        await self._workloads.set_scaling(component, revision, rules, fence)
-
-    @_write
-    async def restart(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
-        self._note_write(component.environment)
-        await self._workloads.restart(component, revision, fence)
-
     @_reading
     async def read_site(self, environment: EnvironmentId) -> Site | None:
         return await self._sites.read(environment, await self._traffic.read())
+
+    @_reading
+    async def read_boundary(self, environment: EnvironmentId, tenant: TenantId) -> Boundary | None:
+        return await self._boundaries.read(environment, tenant)
+
+    @_reading
+    async def properties(self, component: SurfaceComponent) -> Mapping[int, Properties] | None:
+        traffic, offers = await self._traffic.read(), await self._offers.read()
+        namespace = self._installation.namespace(component.environment, component.tenant)
+        objects = await self._live.component(component, is_routed=traffic.is_there)
+        bounds = await self._scaling.bounds(namespace, has_events=offers.has_events)
+        return live_properties(objects, bounds) or None
 
     @_reading
     async def observe(self, component: SurfaceComponent) -> LiveComponent | None:
@@ -276,20 +315,6 @@ class AksSurface:
             return Present(await self._counters.read(self._installation, component))
         except Unavailable as failed:
             return Unknown(str(failed))
-
-    @_reading
-    async def properties(self, component: SurfaceComponent) -> Mapping[int, Properties] | None:
-        traffic = await self._traffic.read()
-        objects = await self._live.component(component, is_routed=traffic.is_there)
-        found = [(live_spec(each, objects.route), rules_of(each)) for each in objects.deployments]
-        has_port = any(spec.port is not None for spec, _ in found)
-        weights = weights_in_force(objects, has_port=has_port)
-        return {
-            spec.revision: revision_properties(
-                spec, weight=weights.get(spec.revision, 0), scaling=rules
-            )
-            for spec, rules in found
-        } or None
 
     @_reading
     async def logs(

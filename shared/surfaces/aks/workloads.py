@@ -8,14 +8,14 @@ again before each further object: one that was absent has no version to write at
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from shared.kernel.clock import Clock
 from shared.kernel.fence import Fence
-from shared.surfaces.aks import revisions, routes, scaling
+from shared.surfaces.aks import revisions, routes
+from shared.surfaces.aks.boundary_objects import ACCOUNTS, NAME, acts_as
 from shared.surfaces.aks.cluster_api import (
-    AUTOSCALERS,
     DEPLOYMENTS,
     NAMESPACES,
     PODS,
@@ -29,7 +29,6 @@ from shared.surfaces.aks.cluster_api import (
 from shared.surfaces.aks.instances import has_ended, is_stopping
 from shared.surfaces.aks.live_objects import LiveObjects
 from shared.surfaces.aks.names import (
-    MANAGER,
     PREFIX,
     Installation,
     component_name,
@@ -44,17 +43,24 @@ from shared.surfaces.aks.observation import (
     weights_in_force,
 )
 from shared.surfaces.aks.records import Records
+from shared.surfaces.aks.restarts import restart
+from shared.surfaces.aks.scalers import owner_of
 from shared.surfaces.aks.server_side_apply import WriteConflict, get_undeleted, put, refused
-from shared.surfaces.aks.sites import wait_until
 from shared.surfaces.aks.traffic_layer import TrafficLayer
-from shared.surfaces.errors import BadArtifact, NotOwner, RevisionMissing, TrafficUnavailable
+from shared.surfaces.aks.waits import wait_until
+from shared.surfaces.errors import (
+    BadArtifact,
+    NotOwner,
+    RevisionMissing,
+    SiteMissing,
+    TrafficUnavailable,
+)
 from shared.surfaces.rules import WHOLE, check_removal, check_revision, check_weights
-from shared.surfaces.scaling import ScalingRules
+from shared.surfaces.scaling import ReplicasOwner
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 _DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 _FIRST_TO_GO: Final = "-1000"
-_RESTARTED_BY: Final = f"{MANAGER}/restarted-by"
 
 
 @dataclass(frozen=True)
@@ -80,14 +86,11 @@ class Workloads:
         found = {kind: await self.api.get(kind, name, namespace) for kind in revisions.DEPENDENTS}
         others = await self._with_prefix_of(spec)
         check_revision(spec, None if present is None else applied_spec(present), others)
-        if present is not None and scaling.rules_of(present) is not None:
-            # The number as it is: without it the API server would take our part of it away.
-            spec = replace(spec, replicas=present["spec"].get("replicas", 1))
-        manifest = revisions.deployment(spec, self.installation)
-        if present is None:
-            tenants = routes.namespace(self.installation, component.environment, component.tenant)
-            await self.records.fenced(component, fence)
-            await put(self.api, NAMESPACES, tenants, place)
+        if present is None and place is None:
+            raise SiteMissing(f"{component.tenant} has no boundary here: ensure it first")
+        manifest = revisions.deployment(spec, self.installation, await self._account(component))
+        if present is not None and owner_of(present) is ReplicasOwner.SURFACE:
+            del manifest["spec"]["replicas"]
         await self.records.fenced(component, fence)
         owner = await put(self.api, DEPLOYMENTS, manifest, present)
         for kind, dependent in revisions.dependents(spec, self.installation, owner):
@@ -100,50 +103,22 @@ class Workloads:
         """As `Surface.scale`. Raises also WriteConflict, ObjectRefused, ApiAway."""
         await self.records.fenced(component, fence)
         present = await self._required(component, revision, fence)
-        if scaling.rules_of(present) is not None:
-            raise NotOwner(f"an autoscaler owns the number of pods of {component.module}")
+        if owner_of(present) is ReplicasOwner.SURFACE:
+            raise NotOwner(
+                f"rules of the cluster own the replicas of revision {revision} of"
+                f" {component.module}: take them back with set_scaling first"
+            )
         before = int(present["spec"].get("replicas", 1))
         if replicas < before:
             await self._mark_surplus(component, revision, replicas)
         if replicas != before:
             await self._merge(DEPLOYMENTS, present, {"spec": {"replicas": replicas}})
 
-    async def set_scaling(
-        self,
-        component: SurfaceComponent,
-        revision: int,
-        rules: ScalingRules | None,
-        fence: Fence,
-    ) -> None:
-        """As `NativeScaling.set_scaling`. Raises also WriteConflict, ObjectRefused, ApiAway."""
-        await self.records.fenced(component, fence)
-        present = await self._required(component, revision, fence)
-        metadata = present["metadata"]
-        found = await self.api.get(AUTOSCALERS, metadata["name"], metadata["namespace"])
-        if rules is not None:
-            autoscaler = scaling.autoscaler(rules, present)
-            # Refused here, the rules leave the owner of the number as it was.
-            await put(self.api, AUTOSCALERS, autoscaler, found, dry_run=True)
-            await self.records.fenced(component, fence)
-            await self._annotate(present, {scaling.RULES: scaling.written(rules)})
-            await self.records.fenced(component, fence)
-            await put(self.api, AUTOSCALERS, autoscaler, found)
-            return
-        await self.records.fenced(component, fence)
-        if found is not None:
-            await self._delete(AUTOSCALERS, found)
-            await self.records.fenced(component, fence)
-        await self._annotate(present, {scaling.RULES: None})
-
     async def restart(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
         """As `Restarts.restart`. Raises also WriteConflict, ObjectRefused, ApiAway."""
         await self.records.fenced(component, fence)
         present = await self._required(component, revision, fence)
-        step = {_RESTARTED_BY: f"{fence.operation}/{fence.step}"}
-        annotations = present["spec"]["template"]["metadata"].get("annotations") or {}
-        if not step.items() <= annotations.items():
-            template = {"metadata": {"annotations": step}}
-            await self._merge(DEPLOYMENTS, present, {"spec": {"template": template}})
+        await restart(self.api, present, fence)
 
     async def set_weights(
         self,
@@ -194,13 +169,6 @@ class Workloads:
         namespace = self.installation.namespace(component.environment, component.tenant)
         return await self.api.get(SERVICES, component_name(component.module), namespace)
 
-    async def _annotate(self, present: Object, annotations: Mapping[str, str | None]) -> None:
-        """Set *annotations* of a Deployment, or remove those that are None."""
-        before = present["metadata"].get("annotations") or {}
-        if any(before.get(name) != value for name, value in annotations.items()):
-            patch = {"metadata": {"annotations": dict(annotations)}}
-            await self._merge(DEPLOYMENTS, present, patch)
-
     async def _deployment(self, component: SurfaceComponent, revision: int) -> Object | None:
         namespace = self.installation.namespace(component.environment, component.tenant)
         name = revision_name(component, revision)
@@ -208,6 +176,12 @@ class Workloads:
         if found is not None and is_stopping(found):
             raise WriteConflict(f"Deployment {name} is being deleted, and not by the platform")
         return found
+
+    async def _account(self, component: SurfaceComponent) -> str | None:
+        """Return the ServiceAccount of its tenant's pods, where they act as an identity."""
+        namespace = self.installation.namespace(component.environment, component.tenant)
+        found = await self.api.get(ACCOUNTS, NAME, namespace)
+        return NAME if acts_as(found) is not None else None
 
     async def _with_prefix_of(self, spec: RevisionSpec) -> list[RevisionSpec]:
         """Return the specs of the environment's other components with its path prefix."""

@@ -1,0 +1,192 @@
+"""What separates one tenant's pods in one environment from all others, as objects of its namespace.
+
+The namespace holds its pods to `restricted` pod security. A policy of the network closes it, but
+for its own pods, the gateway and the API server's way to it; it reaches itself, names, and networks
+that are allowed. A quota and limits are there where the boundary has some.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.kernel.ids import EnvironmentId, TenantId
+from shared.surfaces.aks.cluster_api import NAMESPACES, Kind, Object
+from shared.surfaces.aks.names import ENVIRONMENT_ID, MANAGER, TENANT, Installation
+from shared.surfaces.aks.quantities import MIB, amount
+from shared.surfaces.boundaries import BoundarySpec, Quota, boundary_properties
+from shared.surfaces.spec import Resources
+
+QUOTAS: Final = Kind("v1", "ResourceQuota", "resourcequotas")
+LIMITS: Final = Kind("v1", "LimitRange", "limitranges")
+ACCOUNTS: Final = Kind("v1", "ServiceAccount", "serviceaccounts")
+POLICIES: Final = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
+NAME: Final = "tenant"
+"""Of each object of a boundary in its namespace."""
+GATEWAY_LABEL: Final = f"{MANAGER}/gateway"
+"""`true` on a namespace whose pods are a gateway's."""
+CLIENT_ID: Final = "azure.workload.identity/client-id"
+SECURITY: Final = "pod-security.kubernetes.io/enforce"
+_SYSTEM: Final = {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}
+_RESOLVERS_OF_NODES: Final = "169.254.0.0/16"
+"""Where a node has a resolver of its own, it is at a link-local address."""
+_DNS: Final = [{"protocol": each, "port": 53} for each in ("UDP", "TCP")]
+_USED: Final = {"cpu": "limits.cpu", "memory": "limits.memory", "instances": "pods"}
+
+
+@dataclass(frozen=True)
+class BoundaryObjects:
+    """A boundary as it was read; None for each object that is not there."""
+
+    namespace: Object
+    quota: Object | None
+    limits: Object | None
+    policy: Object | None
+    account: Object | None
+
+    def properties(self) -> Mapping[str, str]:
+        """Return its live values, by the paths of `boundary_properties`."""
+        hard = ((self.quota or {}).get("spec") or {}).get("hard") or {}
+        ranges = ((self.limits or {}).get("spec") or {}).get("limits") or []
+        default = next((each.get("default") or {} for each in ranges), {})
+        read = BoundarySpec(
+            EnvironmentId(""), TenantId(""), _quota(hard),
+            Resources(memory_mb=_mib(default.get("memory")), cpu=_number(default.get("cpu"))),
+            acts_as(self.account), self.may_reach(),
+        )  # fmt: skip
+        return boundary_properties(read)
+
+    def used(self) -> Quota:
+        return _quota(((self.quota or {}).get("status") or {}).get("used") or {})
+
+    def may_reach(self) -> tuple[str, ...]:
+        rules = ((self.policy or {}).get("spec") or {}).get("egress") or []
+        return tuple(
+            place["ipBlock"]["cidr"]
+            for rule in rules
+            if not rule.get("ports")
+            for place in rule.get("to") or ()
+            if "ipBlock" in place
+        )
+
+    def is_in_force(self, gateway_networks: tuple[str, ...]) -> bool:
+        """Return whether nothing of it is missing, opened, or not taken in yet."""
+        metadata = self.namespace["metadata"]
+        if "deletionTimestamp" in metadata or self.account is None or self.policy is None:
+            return False
+        if (metadata.get("labels") or {}).get(SECURITY) != "restricted":
+            return False
+        closed = _policy_spec(self.may_reach(), gateway_networks)
+        if self.policy["spec"] != closed:
+            return False
+        if self.quota is None:
+            return True
+        return bool((self.quota.get("status") or {}).get("hard") == self.quota["spec"]["hard"])
+
+
+def wanted(
+    spec: BoundarySpec, installation: Installation, gateway_networks: tuple[str, ...]
+) -> Mapping[Kind, Object | None]:
+    """Return the objects of *spec* by kind, in their order; None for one that is not to be."""
+    hard = {
+        "limits.cpu": None if spec.quota.cpu is None else _cpu(spec.quota.cpu),
+        "limits.memory": None if spec.quota.memory_mb is None else f"{spec.quota.memory_mb}Mi",
+        "pods": None if spec.quota.instances is None else str(spec.quota.instances),
+    }
+    default = {
+        "cpu": None if spec.limits.cpu is None else _cpu(spec.limits.cpu),
+        "memory": None if spec.limits.memory_mb is None else f"{spec.limits.memory_mb}Mi",
+    }
+    hard = {name: value for name, value in hard.items() if value is not None}
+    default = {name: value for name, value in default.items() if value is not None}
+    each_pod = {"type": "Container", "default": default, "defaultRequest": default}
+    identity = {} if spec.identity is None else {CLIENT_ID: spec.identity}
+    policy = _policy_spec(spec.may_reach, gateway_networks)
+    bodies: dict[Kind, Object | None] = {
+        NAMESPACES: {},
+        POLICIES: {"spec": policy},
+        QUOTAS: {"spec": {"hard": hard}} if hard else None,
+        LIMITS: {"spec": {"limits": [each_pod]}} if default else None,
+        ACCOUNTS: {"automountServiceAccountToken": False},
+    }
+    heads = {kind: _head(kind, spec, installation) for kind in bodies}
+    heads[ACCOUNTS]["metadata"]["annotations"] |= identity
+    return {
+        kind: None if body is None else {**heads[kind], **body} for kind, body in bodies.items()
+    }
+
+
+def namespace_of(spec: BoundarySpec, installation: Installation) -> str:
+    return installation.namespace(spec.environment, spec.tenant)
+
+
+def acts_as(account: Object | None) -> str | None:
+    """Return the client id of the identity of a ServiceAccount; None without one."""
+    metadata = (account or {}).get("metadata") or {}
+    identity: str | None = (metadata.get("annotations") or {}).get(CLIENT_ID)
+    return identity
+
+
+def _head(kind: Kind, spec: BoundarySpec, installation: Installation) -> Object:
+    labels = {**installation.of_environment(spec.environment), TENANT: spec.tenant}
+    metadata: Object = {
+        "name": NAME,
+        "labels": labels,
+        "annotations": {ENVIRONMENT_ID: spec.environment},
+    }
+    if kind is NAMESPACES:
+        metadata["name"] = namespace_of(spec, installation)
+        metadata["labels"] = {**labels, SECURITY: "restricted"}
+    else:
+        metadata["namespace"] = namespace_of(spec, installation)
+    return {"apiVersion": kind.version, "kind": kind.name, "metadata": metadata}
+
+
+def _policy_spec(may_reach: tuple[str, ...], gateway_networks: tuple[str, ...]) -> Object:
+    own: Object = {"podSelector": {}}
+    tunnel = {"podSelector": {"matchLabels": {"app": "konnectivity-agent"}}}
+    outside = [_network(each) for each in may_reach]
+    gateways = [_network(each) for each in gateway_networks]
+    return {
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [
+            {"from": [own, {"namespaceSelector": {"matchLabels": {GATEWAY_LABEL: "true"}}}]},
+            # AKS' API server comes to pods, of which it asks their release, through these.
+            {"from": [{"namespaceSelector": _SYSTEM, **tunnel}]},
+            *([{"from": gateways}] if gateways else []),
+        ],
+        "egress": [
+            {"to": [own]},
+            {
+                "to": [{"namespaceSelector": _SYSTEM}, _network(_RESOLVERS_OF_NODES)],
+                "ports": _DNS,
+            },
+            *([{"to": outside}] if outside else []),
+        ],
+    }
+
+
+def _network(cidr: str) -> Object:
+    return {"ipBlock": {"cidr": cidr}}
+
+
+def _quota(values: Mapping[str, Any]) -> Quota:
+    pods = values.get(_USED["instances"])
+    return Quota(
+        cpu=_number(values.get(_USED["cpu"])),
+        memory_mb=_mib(values.get(_USED["memory"])),
+        instances=None if pods is None else int(amount(pods)),
+    )
+
+
+def _number(quantity: object) -> float | None:
+    return None if quantity is None else float(amount(quantity))
+
+
+def _mib(quantity: object) -> int | None:
+    return None if quantity is None else math.ceil(amount(quantity) / MIB)
+
+
+def _cpu(cores: float) -> str:
+    return f"{max(1, round(cores * 1000))}m"

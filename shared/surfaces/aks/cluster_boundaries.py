@@ -1,0 +1,154 @@
+"""The boundaries of tenants: each a namespace with what closes it."""
+
+from dataclasses import dataclass
+
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
+from shared.kernel.fence import Fence
+from shared.kernel.ids import EnvironmentId, TenantId
+from shared.surfaces.aks.boundary_objects import (
+    ACCOUNTS,
+    LIMITS,
+    NAME,
+    POLICIES,
+    QUOTAS,
+    BoundaryObjects,
+    wanted,
+)
+from shared.surfaces.aks.cluster_api import NAMESPACES, ApiRefusal, ClusterApi, Kind, Object
+from shared.surfaces.aks.names import Installation
+from shared.surfaces.aks.records import Records
+from shared.surfaces.aks.server_side_apply import put, refused
+from shared.surfaces.aks.waits import ENDS_WITHIN_S, wait_until
+from shared.surfaces.boundaries import Boundary, BoundarySpec
+from shared.surfaces.errors import SiteMissing
+
+
+@dataclass(frozen=True)
+class ClusterBoundaries:
+    """The boundaries of one installation.
+
+    Requests come from *gateway_networks*, and from namespaces with the label `GATEWAY_LABEL`.
+    """
+
+    api: ClusterApi
+    installation: Installation
+    records: Records
+    clock: Clock
+    gateway_networks: tuple[str, ...] = ()
+
+    async def ensure(self, spec: BoundarySpec, fence: Fence) -> None:
+        """As `Boundaries.ensure_boundary`; returns when the cluster counts by its quota.
+
+        Raises also WriteConflict, FieldTaken, ObjectRefused, Unavailable.
+        """
+        site = await self.records.site(spec.environment)
+        if site is None or not site.is_wanted:
+            raise SiteMissing(f"{spec.environment} has no site here: provision it first")
+        await self.records.fenced_boundary(spec.environment, spec.tenant, fence)
+        await self._apply(spec, fence)
+
+        async def is_ready() -> bool:
+            boundary = await self.read(spec.environment, spec.tenant)
+            return boundary is not None and boundary.is_ready
+
+        late = f"the boundary of {spec.tenant} in {spec.environment} is not in force yet"
+        await wait_until(is_ready, self.clock, late)
+
+    async def ensure_of_owner(self, environment: EnvironmentId, tenant: TenantId) -> None:
+        """Give the owner of a site what it lacks of a boundary without a quota.
+
+        Raises:
+            Unavailable: the namespace is still being deleted.
+        """
+        objects = await self._objects(environment, tenant)
+        if objects is not None and "deletionTimestamp" in objects.namespace["metadata"]:
+            name = objects.namespace["metadata"]["name"]
+            raise Unavailable(f"the namespace {name} is still ending", retry_after_s=2.0)
+        spec = BoundarySpec(environment, tenant)
+        manifests = wanted(spec, self.installation, self.gateway_networks)
+        there = {
+            NAMESPACES: objects is not None,
+            POLICIES: objects is not None and objects.policy is not None,
+            ACCOUNTS: objects is not None and objects.account is not None,
+        }
+        for kind, is_there in there.items():
+            manifest = manifests[kind]
+            if not is_there and manifest is not None:
+                await self._put(kind, manifest, None)
+
+    async def read(self, environment: EnvironmentId, tenant: TenantId) -> Boundary | None:
+        objects = await self._objects(environment, tenant)
+        if objects is None:
+            return None
+        token = await self.records.boundary_token(environment, tenant)
+        return Boundary(
+            environment,
+            tenant,
+            objects.namespace["metadata"]["name"],
+            objects.is_in_force(self.gateway_networks),
+            objects.used(),
+            objects.properties(),
+            token,
+        )
+
+    async def delete(self, environment: EnvironmentId, tenant: TenantId, fence: Fence) -> None:
+        """As `Boundaries.delete_boundary`; returns when nothing of the namespace is left.
+
+        Raises also WriteConflict, ObjectRefused, Unavailable.
+        """
+        await self.records.fenced_boundary(environment, tenant, fence)
+        name = self.installation.namespace(environment, tenant)
+        found = await self.api.get(NAMESPACES, name)
+        if found is None:
+            return
+        await self._delete(NAMESPACES, found)
+
+        async def is_gone() -> bool:
+            return await self.api.get(NAMESPACES, name) is None
+
+        late = f"the namespace {name} is still ending: its pods have time to stop"
+        await wait_until(is_gone, self.clock, late, ENDS_WITHIN_S)
+
+    async def _apply(self, spec: BoundarySpec, fence: Fence) -> None:
+        namespace = self.installation.namespace(spec.environment, spec.tenant)
+        manifests = wanted(spec, self.installation, self.gateway_networks)
+        found = {
+            kind: await self.api.get(
+                kind, *((namespace,) if kind is NAMESPACES else (NAME, namespace))
+            )
+            for kind in manifests
+        }
+        for kind, manifest in manifests.items():
+            await self.records.fenced_boundary(spec.environment, spec.tenant, fence)
+            if manifest is not None:
+                await self._put(kind, manifest, found[kind])
+            elif (unwanted := found[kind]) is not None:
+                await self._delete(kind, unwanted)
+
+    async def _objects(
+        self, environment: EnvironmentId, tenant: TenantId
+    ) -> BoundaryObjects | None:
+        name = self.installation.namespace(environment, tenant)
+        namespace = await self.api.get(NAMESPACES, name)
+        if namespace is None:
+            return None
+        kinds = (QUOTAS, LIMITS, POLICIES, ACCOUNTS)
+        found = [await self.api.get(kind, NAME, name) for kind in kinds]
+        return BoundaryObjects(namespace, *found)
+
+    async def _put(self, kind: Kind, manifest: Object, found: Object | None) -> None:
+        """Write *manifest* over *found*; what is left out of it later goes, as it was applied."""
+        if found is not None:
+            await put(self.api, kind, manifest, found)
+            return
+        try:
+            await self.api.apply(kind, manifest)
+        except ApiRefusal as refusal:
+            raise refused(refusal, f"{kind.name} {manifest['metadata']['name']}") from refusal
+
+    async def _delete(self, kind: Kind, found: Object) -> None:
+        try:
+            await self.api.delete(kind, found)
+        except ApiRefusal as refusal:
+            raise refused(refusal, f"{kind.name} {found['metadata']['name']}") from refusal

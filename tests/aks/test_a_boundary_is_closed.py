@@ -1,0 +1,74 @@
+"""The objects of a boundary open it to what is named, and to nothing else."""
+
+from typing import Any
+
+from shared.kernel.ids import EnvironmentId, TenantId
+from shared.surfaces.aks.boundary_objects import (
+    ACCOUNTS,
+    LIMITS,
+    POLICIES,
+    QUOTAS,
+    BoundaryObjects,
+    wanted,
+)
+from shared.surfaces.aks.cluster_api import NAMESPACES, Object
+from shared.surfaces.aks.names import Installation
+from shared.surfaces.boundaries import BoundarySpec, Quota, boundary_properties
+from shared.surfaces.spec import Resources
+
+SPEC = BoundarySpec(
+    EnvironmentId("env-1"), TenantId("acme"), Quota(1.5, 1 << 20, 7), Resources(64, 0.25),
+    "client-id", ("10.1.0.0/16", "10.2.0.0/16"),
+)  # fmt: skip
+BARE = BoundarySpec(EnvironmentId("env-1"), TenantId("acme"))
+
+
+def objects(spec: BoundarySpec, *gateways: str) -> BoundaryObjects:
+    made = wanted(spec, Installation(), gateways)
+    namespace = made[NAMESPACES]
+    assert namespace is not None
+    return BoundaryObjects(namespace, made[QUOTAS], made[LIMITS], made[POLICIES], made[ACCOUNTS])
+
+
+def rules(found: BoundaryObjects, direction: str) -> list[Object]:
+    assert found.policy is not None
+    listed: list[Any] = found.policy["spec"][direction]
+    return listed
+
+
+def test_a_boundary_is_read_back_as_it_was_written() -> None:
+    assert objects(SPEC).properties() == boundary_properties(SPEC)
+    assert objects(BARE).properties() == boundary_properties(BARE)
+
+
+def test_only_networks_that_are_allowed_are_reached() -> None:
+    (allowed,) = [rule for rule in rules(objects(SPEC), "egress") if "ipBlock" in rule["to"][0]]
+    anywhere = [rule for rule in rules(objects(BARE), "egress") if "ipBlock" in rule["to"][0]]
+
+    assert [each["ipBlock"]["cidr"] for each in allowed["to"]] == list(SPEC.may_reach)
+    assert anywhere == []
+
+
+def test_a_gateway_outside_of_the_cluster_comes_in_from_its_network() -> None:
+    closed = rules(objects(BARE), "ingress")
+    opened = rules(objects(BARE, "10.9.0.0/24"), "ingress")
+
+    assert [rule for rule in opened if rule not in closed] == [
+        {"from": [{"ipBlock": {"cidr": "10.9.0.0/24"}}]}
+    ]
+
+
+def test_a_boundary_that_was_made_for_another_gateway_is_not_in_force() -> None:
+    assert objects(BARE, "10.9.0.0/24").is_in_force(("10.9.0.0/24",))
+    assert not objects(BARE, "10.9.0.0/24").is_in_force(())
+
+
+def test_a_boundary_is_in_force_when_the_cluster_counts_by_its_quota() -> None:
+    found = objects(SPEC)
+    assert not found.is_in_force(())
+
+    assert found.quota is not None
+    found.quota["status"] = {"hard": found.quota["spec"]["hard"], "used": {"pods": "2"}}
+
+    assert found.is_in_force(())
+    assert found.used() == Quota(instances=2)
