@@ -43,6 +43,11 @@ def main(found: Object) -> dict[str, Any]:
     return container
 
 
+def pods(found: Object) -> dict[str, Any]:
+    spec: dict[str, Any] = found["spec"]["template"]["spec"]
+    return spec
+
+
 def variable(found: Object, name: str) -> dict[str, Any]:
     return next(each for each in main(found)["env"] if each["name"] == name)
 
@@ -75,17 +80,14 @@ def defaulted(found: Object) -> None:
     found["spec"]["progressDeadlineSeconds"] = 600
 
 
-def admitted(found: Object) -> None:
-    """Add what mutating admission does."""
+def placed(found: Object) -> None:
+    """Add what says where pods go and who finds them."""
     template = found["spec"]["template"]
     template["metadata"]["labels"]["injected"] = "yes"
-    template["spec"]["containers"].insert(0, {"name": "proxy", "image": "mesh:1"})
     template["spec"]["tolerations"] = [{"operator": "Exists"}]
-    main_container = template["spec"]["containers"][1]
-    main_container["volumeMounts"].append({"name": "token", "mountPath": "/var/run/token"})
 
 
-@pytest.mark.parametrize("change", [defaulted, admitted])
+@pytest.mark.parametrize("change", [defaulted, placed])
 def test_what_the_cluster_fills_in_is_no_difference(change: Edit) -> None:
     found = made()
 
@@ -143,6 +145,26 @@ def limits(found: Object) -> dict[str, Any]:
             Plane.WORKLOAD, "version", "9", id="version",
         ),
         pytest.param(
+            lambda d: pods(d)["containers"].append({"name": "proxy", "image": "mesh:1"}),
+            Plane.WORKLOAD, "containers/proxy", "mesh:1", id="a-sidecar",
+        ),
+        pytest.param(
+            lambda d: main(d).update(envFrom=[{"secretRef": {"name": "a"}}]),
+            Plane.WORKLOAD, "envFrom", '[{"secretRef": {"name": "a"}}]', id="variables-of-a-secret",
+        ),
+        pytest.param(
+            lambda d: main(d)["securityContext"].update(allowPrivilegeEscalation=True),
+            Plane.WORKLOAD, "security/allowPrivilegeEscalation", "true", id="a-right",
+        ),
+        pytest.param(
+            lambda d: pods(d).update(hostNetwork=True),
+            Plane.WORKLOAD, "hostNetwork", "true", id="the-network-of-its-node",
+        ),
+        pytest.param(
+            lambda d: pods(d).update(terminationGracePeriodSeconds=31),
+            Plane.WORKLOAD, "graceS", "30", id="grace",
+        ),
+        pytest.param(
             lambda d: main(d)["ports"][0].update(containerPort=9),
             Plane.WORKLOAD, "port", "9", id="port",
         ),
@@ -157,7 +179,10 @@ def limits(found: Object) -> dict[str, Any]:
         ),
         pytest.param(
             lambda d: main(d).update(livenessProbe={"grpc": {"port": 1}}),
-            Plane.WORKLOAD, "probes/liveness", '{"grpc": {"port": 1}}', id="another-kind-of-probe",
+            Plane.WORKLOAD, "probes/liveness",
+            '{"failureThreshold": 3, "grpc": {"port": 1}, "initialDelaySeconds": 0,'
+            ' "periodSeconds": 10, "successThreshold": 1, "timeoutSeconds": 1}',
+            id="another-kind-of-probe",
         ),
         pytest.param(
             lambda d: main(d)["livenessProbe"]["tcpSocket"].update(port=22),

@@ -1,7 +1,7 @@
 """Proves what a pod runs: by its image as it was pulled, its own spec, and its own answer."""
 
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl, quote
 
 from shared.kernel.clock import parse_instant
@@ -145,23 +145,6 @@ def _identity(live: str | None) -> set[tuple[str, str | None]]:
     environ = ("CLIENT_ID", "TENANT_ID", "FEDERATED_TOKEN_FILE", "AUTHORITY_HOST")
     named = {(f"environ/AZURE_{name}", live) for name in environ}
     return named | {("serviceAccountName", ACCOUNT), ("mounts/var/run/secrets/azure/tokens", live)}
-
-
-def contains(live: Any, expected: Any) -> bool:
-    """Return whether *live* has all of *expected*: defaults and additions of others are more.
-
-    Of a list with names each member of the same name counts, of another the whole.
-    """
-    if isinstance(expected, dict):
-        return all(
-            isinstance(live, dict) and contains(live.get(key), value)
-            for key, value in expected.items()
-            if value not in ({}, 0)  # the API server leaves out what is empty
-        )
-    if isinstance(expected, list) and all(isinstance(e, dict) and "name" in e for e in expected):
-        named = {each["name"]: each for each in live or ()}
-        return all(contains(named.get(each["name"]), each) for each in expected)
-    return bool(live == expected)
 
 
 async def _release_of(
