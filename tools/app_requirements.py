@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path, PurePath
-from typing import Final
+from typing import Final, NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -26,9 +26,15 @@ _FLEX: Final = {
     "platform_python_implementation": "CPython",
     "platform_system": "Linux",
     "sys_platform": "linux",
-    "extra": "",
 }
 """What an instance of the plan Flex Consumption is, to markers (PEP 508)."""
+
+
+class _Wanted(NamedTuple):
+    """A distribution, and the part of its dependencies that belongs to an extra; "" for others."""
+
+    name: str
+    extra: str = ""
 
 
 def requirements(foreign: Iterable[str], *, with_exporters: bool = False) -> str:
@@ -40,13 +46,14 @@ def requirements(foreign: Iterable[str], *, with_exporters: bool = False) -> str
         NotPackaged: the lock has nothing that a module is from.
     """
     lines = _locked(LOCK)
-    needed: set[str] = set()
-    waiting = sorted({_owner(module) for module in foreign})
+    seen: set[_Wanted] = set()
+    waiting = sorted({_Wanted(_owner(module)) for module in foreign})
     while waiting:
-        name = waiting.pop()
-        if name not in needed:
-            needed.add(name)
-            waiting += _required_by(name)
+        wanted = waiting.pop()
+        if wanted not in seen:
+            seen.add(wanted)
+            waiting += _required_by(wanted)
+    needed = {wanted.name for wanted in seen}
     absent = sorted(needed - lines.keys())
     if absent:
         raise NotPackaged(f"{LOCK.name} lacks {', '.join(absent)}: run make lock")
@@ -60,18 +67,26 @@ def lines_of(lock: Path, names: Iterable[str]) -> str:
     return "".join(line for name in names for line in locked[name])
 
 
-def _required_by(name: str) -> Iterable[str]:
-    given = [Requirement(text) for text in distribution(name).requires or ()]
-    return {canonicalize_name(each.name) for each in given if _applies(each)}
+def _required_by(wanted: _Wanted) -> Iterable[_Wanted]:
+    for text in distribution(wanted.name).requires or ():
+        required = Requirement(text)
+        if _applies(required, wanted.extra):
+            name = canonicalize_name(required.name)
+            yield from (_Wanted(name, extra) for extra in ("", *sorted(required.extras)))
 
 
-def _applies(requirement: Requirement) -> bool:
-    """Say whether *requirement* holds there with some Python; of extras nobody asks for any."""
+def _applies(requirement: Requirement, extra: str = "") -> bool:
+    """Say whether *requirement* of what is wanted with *extra* holds there with some Python."""
     if requirement.marker is None:
         return True
     return any(
         requirement.marker.evaluate(
-            {**_FLEX, "python_version": python, "python_full_version": f"{python}.0"}
+            {
+                **_FLEX,
+                "extra": extra,
+                "python_version": python,
+                "python_full_version": f"{python}.0",
+            }
         )
         for python in PYTHONS
     )

@@ -186,3 +186,10 @@ def test_an_app_requires_exporters_where_they_are_asked_for() -> None:
         "opentelemetry-exporter-prometheus",
     }
     assert len(pins) == len(set(pins))
+
+
+def test_an_extra_that_a_distribution_asks_for_brings_its_own() -> None:
+    lines = requirements(["lightkube"])
+
+    names = {line.partition("==")[0] for line in lines.splitlines() if "==" in line}
+    assert {"lightkube", "httpx2[http2, ws]", "h2", "wsproto"} <= names
