@@ -1,3 +1,8 @@
-from tests.kit.kubernetes_cluster import kubernetes_cluster, namespace, real_cluster
+from tests.kit.kubernetes_cluster import (
+    cluster_with_pods,
+    kubernetes_cluster,
+    namespace,
+    real_cluster,
+)
 
-__all__ = ["kubernetes_cluster", "namespace", "real_cluster"]
+__all__ = ["cluster_with_pods", "kubernetes_cluster", "namespace", "real_cluster"]

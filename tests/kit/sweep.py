@@ -114,6 +114,9 @@ def comparable(document: Document) -> dict[str, Any]:
     if body.get("type") == "operation" and body["kind"] == "DecommissionEnvironment":
         # It names what it deletes, which is as far as an update that it overtook had come.
         return {key: value for key, value in body.items() if key != "steps"}
+    if body.get("type") == "deployment" and any(len(each["gates"]) > 1 for each in body["steps"]):
+        # How many of the gates of a step had answered when the first failed is of its time.
+        body.pop("revision")
     if body.get("type") == "target" or document.id == "target":
         return {"release_revision": body["release_revision"], "status": body["status"]}
     if body.get("type") == "service":

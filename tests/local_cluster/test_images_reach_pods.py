@@ -9,6 +9,7 @@ import pytest
 
 from local_cluster.programs import programs_of
 from tests.kit.kubernetes_cluster import KubernetesCluster, until
+from tests.kit.patience import PATIENCE_S
 from tests.kit.program_images import PORT
 from tests.kit.web_deployments import web_server
 
@@ -51,7 +52,7 @@ def test_a_service_leads_to_its_pods_from_every_node(
     port, nodes = service["spec"]["ports"][0]["nodePort"], real_cluster.read("nodes")["items"]
     addresses = [node["status"]["addresses"][0]["address"] for node in nodes]
     for address in addresses:
-        until(lambda at=address: answers(f"http://{at}:{port}/v2/"), 20)
+        until(lambda at=address: answers(f"http://{at}:{port}/v2/"), PATIENCE_S)
 
 
 def test_what_was_pushed_is_there_after_the_registry_was_killed(
@@ -66,7 +67,7 @@ def test_what_was_pushed_is_there_after_the_registry_was_killed(
 
     for pid in registries(real_cluster):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: answers(f"http://{registry}/v2/"), 20)
+    until(lambda: answers(f"http://{registry}/v2/"), PATIENCE_S)
 
     with urllib.request.urlopen(manifest, timeout=5) as answer:
         assert answer.headers["Docker-Content-Digest"] == digest

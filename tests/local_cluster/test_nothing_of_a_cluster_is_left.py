@@ -60,7 +60,7 @@ def test_a_cluster_is_started_shown_and_stopped_by_commands(tmp_path: Path) -> N
     assert runtimectl("status", *state)["status"] == "does not run"
     assert list(programs_of(tmp_path / "cluster")) == []
     kept = {path.name for path in (tmp_path / "cluster").iterdir()}
-    assert kept == {"cluster.lock", "cluster.log", "logs"}
+    assert kept == {"cluster.lock", "cluster.log", "logs", "registry-port"}
 
 
 def test_a_killed_cluster_with_real_nodes_is_removed_by_down(tmp_path: Path) -> None:
