@@ -35,6 +35,7 @@ from shared.persistence.held_paths import first_removed
 from shared.persistence.lock_files import write_owner
 from shared.rpc.server import served
 from shared.surfaces.agent_calls import AGENT_API
+from shared.surfaces.capabilities import Feature
 from shared.surfaces.local_process import RECORD, SOCKET, AgentRecord, write_record
 
 _RESTART_AFTER_S: Final = 1.0
@@ -130,6 +131,6 @@ async def _announced(
     """Answer the apps on the socket of the folder, under a token that the record gives them."""
     token = entropy.uuid().hex + entropy.uuid().hex
     async with served(AGENT_API, surface, token, state / SOCKET):
-        record = AgentRecord(token, os.getpid(), surface.capabilities())
+        record = AgentRecord(token, os.getpid(), surface.capabilities(), tuple(Feature))
         await asyncio.to_thread(write_atomically, state / RECORD, write_record(record))
         yield

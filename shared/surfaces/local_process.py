@@ -5,6 +5,7 @@ could take its place when it has ended. It writes its token and its capabilities
 readable by its own user only. It may end and start again at any time, then with another token.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +22,7 @@ from shared.kernel.observation import Reading, Unknown
 from shared.persistence.plain_files import read_plain
 from shared.rpc.api import Api
 from shared.rpc.client import SocketClient
-from shared.surfaces.capabilities import Capabilities
+from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site
 from shared.surfaces.properties import Properties
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
@@ -31,6 +32,7 @@ RECORD: Final = "agent.json"
 SOCKET: Final = "agent.sock"
 INFRASTRUCTURE: Final = "environments"
 """Where the infrastructure of a state folder keeps its records, and the data folders."""
+_OTHER_RELEASE: Final = "its agent is of an earlier release: `runtimectl down` and `up` end that"
 VOLUMES: Final = "volumes"
 """In that: of each environment its data folders, which the agent gives to instances."""
 READ_WITHIN_S: Final = 30.0
@@ -47,6 +49,8 @@ class AgentRecord:
     token: str
     pid: int
     capabilities: Capabilities
+    knows: tuple[str, ...] = ()
+    """The features that this agent's release knows; empty in a record of before they were kept."""
 
 
 @cache
@@ -65,10 +69,21 @@ def write_record(record: AgentRecord) -> bytes:
 
 
 def read_record(state: Path) -> AgentRecord | None:
-    """Return the agent that was started last below *state*; None where there is no record."""
+    """Return the agent that was started last below *state*; None where there is no record.
+
+    It may be of another release than this app. What only the agent knows the app never needs, and
+    what only the app knows the agent lacks.
+    """
     try:
-        return _records().validate_json(read_plain(state / RECORD))
-    except (OSError, ValueError):
+        document = json.loads(read_plain(state / RECORD))
+        lacks, knows = document["capabilities"]["lacks"], document.get("knows") or list(Feature)
+        known = {name: why for name, why in lacks.items() if name in set(Feature)}
+        document["capabilities"]["lacks"] = {
+            **dict.fromkeys(set(Feature) - set(knows), _OTHER_RELEASE),
+            **known,
+        }
+        return _records().validate_python(document)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 

@@ -269,6 +269,7 @@ class AksSurface:
 
     @_reading
     async def inventory(self, environment: EnvironmentId) -> Inventory | None:
+        await self._offers.read()  # for `capabilities`, which a caller asks again after this
         traffic = await self._traffic.read()
         record = await self._records.site(environment)
         if record is None or not record.is_wanted:
