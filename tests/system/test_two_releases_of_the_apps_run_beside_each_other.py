@@ -29,7 +29,7 @@ from tests.kit.web_releases import ENDED, archive, release_body
 from tools.package import APPS
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("processes")]
-PREVIOUS: Final = "31a59894a155f15ecc1da97e49d8a0b14affca91"
+PREVIOUS: Final = "b5eae8f44f739e63af0f56442484f3cc9d00acc5"
 WITHIN_S: Final = 600.0
 READY: Final = re.compile(r"front end of .* on (http://127\.0\.0\.1:\d+)")
 
