@@ -269,7 +269,8 @@ class AksSurface:
 
     @_reading
     async def inventory(self, environment: EnvironmentId) -> Inventory | None:
-        await self._offers.read()  # for `capabilities`, which a caller asks again after this
+        if self._offers.last is None:  # a plan asks `capabilities` again after this
+            await self._read_offers()
         traffic = await self._traffic.read()
         record = await self._records.site(environment)
         if record is None or not record.is_wanted:
