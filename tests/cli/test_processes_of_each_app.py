@@ -106,6 +106,7 @@ def test_commands_go_on_while_every_process_is_killed(folder: StateFolder) -> No
 
 
 def test_the_processes_end_with_the_front_end_however_that_ends(folder: StateFolder) -> None:
+    run(folder, "env create three --stage test --project proj-shop --wait")
     host = find_host(folder)
     assert host is not None
     before = [each["pid"] for each in instances(folder)]
@@ -115,7 +116,7 @@ def test_the_processes_end_with_the_front_end_however_that_ends(folder: StateFol
     code, said = run(folder, "up")
     assert code == 0, said
     code, listed = run(folder, "env list")
-    assert {each["name"] for each in listed} >= {"one"}
+    assert {each["name"] for each in listed} >= {"three"}
 
 
 def test_what_hangs_when_the_front_end_is_killed_is_ended_by_the_next_start(
