@@ -1,31 +1,21 @@
 """The local cloud's process of a state folder: start, find, stop. It outlives its command."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from cli.exit_codes import ExitCode
-from cli.failure import Failure
-from cli.host_process import find_holder, log_size, log_tail, pause
-from cli.state_folder import REPOSITORY, StateFolder, read_json
-from local_agent import process_trees
+from cli.background_process import BackgroundProcess
+from cli.host_process import find_holder
+from cli.state_folder import StateFolder, read_json
 from local_agent.process_identity import ProcessIdentity
 from local_cloud.process import ADDRESSES, APP_SETTINGS, IDENTITY_SETTINGS, LOCK, LOG, PORTS
 from shared.kernel.clock import Clock
-from shared.persistence.disk_errors import reason_of
-from shared.persistence.plain_files import append_to
 
 READY_WITHIN_S: Final = 30.0
 STOPPED_WITHIN_S: Final = 15.0
 _BUS: Final = frozenset({"service-bus", "service-bus-tls"})
-_POLL_INTERVAL_S: Final = 0.05
 
 
 def find_cloud(folder: StateFolder) -> ProcessIdentity | None:
@@ -88,52 +78,26 @@ def start_cloud(folder: StateFolder, options: Sequence[str], clock: Clock) -> in
     Raises:
         Failure: it did not start; the message has its last output.
     """
-    logged = log_size(_log_file(folder))
-    try:
-        folder.cloud.mkdir(parents=True, exist_ok=True, mode=0o700)
-        settings_file(folder).unlink(missing_ok=True)
-        # Reserves the space in which the reason of a start that fails has room.
-        log = append_to(_log_file(folder))  # it says how the last one ended
-        os.write(log, b"local cloud starts\n")
-    except OSError as problem:
-        raise Failure(
-            f"{folder.cloud} cannot be written: {reason_of(problem)}", ExitCode.UNAVAILABLE
-        ) from problem
-    command = [sys.executable, "-m", "local_cloud", "--state", str(folder.cloud), *options]
-    try:
-        process = subprocess.Popen(  # noqa: S603  our own program
-            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
-    finally:
-        os.close(log)
-    deadline_s = clock.monotonic_s() + READY_WITHIN_S
-    while app_settings(folder) is None:
-        if process.poll() is not None or clock.monotonic_s() > deadline_s:
-            process.kill()
-            output = "\n".join(f"  | {line}" for line in log_tail(_log_file(folder), logged))
-            raise Failure(
-                f"the local cloud did not start\n{output}",
-                ExitCode.UNAVAILABLE,
-                remedy="correct what it names; `runtimectl cloud up`",
-            )
-        pause(clock, _POLL_INTERVAL_S)
-    return process.pid
+    return _process(folder).start(options, lambda: app_settings(folder) is not None, clock)
 
 
 def stop_cloud(folder: StateFolder, clock: Clock) -> int | None:
     """Terminate the local cloud, and kill it after a timeout; return its pid, None without one."""
-    identity = find_cloud(folder)
-    if identity is None:
-        return None
-    process_trees.terminate(identity)
-    deadline_s = clock.monotonic_s() + STOPPED_WITHIN_S
-    while find_cloud(folder) == identity and clock.monotonic_s() < deadline_s:
-        pause(clock, _POLL_INTERVAL_S)
-    if find_cloud(folder) == identity:
-        with suppress(ProcessLookupError):
-            os.kill(identity.pid, signal.SIGKILL)
-    return identity.pid
+    identity = _process(folder).end(lambda: find_cloud(folder), clock)
+    return None if identity is None else identity.pid
+
+
+def _process(folder: StateFolder) -> BackgroundProcess:
+    return BackgroundProcess(
+        name="local cloud",
+        module="local_cloud",
+        folder=folder.cloud,
+        log=_log_file(folder),
+        ready_file=settings_file(folder),
+        started_by="runtimectl cloud up",
+        ready_within_s=READY_WITHIN_S,
+        stopped_within_s=STOPPED_WITHIN_S,
+    )
 
 
 def settings_file(folder: StateFolder) -> Path:

@@ -1,29 +1,22 @@
 """The local cluster's process of a state folder: start, find, stop. It outlives its command."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
-from contextlib import suppress
 from typing import Final
 
+from cli.background_process import BackgroundProcess
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.host_process import find_holder, log_size, log_tail, pause
-from cli.state_folder import REPOSITORY, StateFolder
-from local_agent import process_trees
+from cli.host_process import find_holder
+from cli.state_folder import StateFolder
 from local_agent.process_identity import ProcessIdentity
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.leftovers import remove_leftovers
 from shared.kernel.clock import Clock
-from shared.persistence.disk_errors import reason_of
-from shared.persistence.plain_files import append_to
 
 READY_WITHIN_S: Final = 180.0
 """It takes 4 s with KWOK, 8 s with real nodes; a starved machine needs longer."""
 STOPPED_WITHIN_S: Final = 30.0
-_POLL_INTERVAL_S: Final = 0.05
 
 
 def cluster_folder(folder: StateFolder) -> ClusterFolder:
@@ -46,40 +39,10 @@ def start_cluster(folder: StateFolder, form: Form | None, nodes: int, clock: Clo
     Raises:
         Failure: it did not start; the message has its last output.
     """
-    cluster = cluster_folder(folder)
-    logged = log_size(cluster.log)
-    try:
-        cluster.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        cluster.record_file.unlink(missing_ok=True)
-        log = append_to(cluster.log)
-    except OSError as problem:
-        raise Failure(
-            f"{cluster.path} cannot be written: {reason_of(problem)}", ExitCode.UNAVAILABLE
-        ) from problem
-    command = [
-        sys.executable, "-m", "local_cluster",
-        "--state", str(cluster.path), "--cache", str(folder.cache), "--nodes", str(nodes),
-        *(() if form is None else ("--form", form)),
-    ]  # fmt: skip
-    try:
-        process = subprocess.Popen(  # noqa: S603  our own program
-            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
-    finally:
-        os.close(log)
-    deadline_s = clock.monotonic_s() + READY_WITHIN_S
-    while record_of(folder) is None:
-        if process.poll() is not None or clock.monotonic_s() > deadline_s:
-            process.terminate()
-            output = "\n".join(f"  | {line}" for line in log_tail(cluster.log, logged))
-            raise Failure(
-                f"the local cluster did not start\n{output}",
-                ExitCode.UNAVAILABLE,
-                remedy="correct what it names; `runtimectl cluster up`",
-            )
-        pause(clock, _POLL_INTERVAL_S)
-    return process.pid
+    options = ["--cache", str(folder.cache), "--nodes", str(nodes)]
+    if form is not None:
+        options += ["--form", form]
+    return _process(folder).start(options, lambda: record_of(folder) is not None, clock)
 
 
 def stop_cluster(folder: StateFolder, clock: Clock) -> int | None:
@@ -90,16 +53,23 @@ def stop_cluster(folder: StateFolder, clock: Clock) -> int | None:
     Raises:
         Failure: something could not be removed.
     """
-    identity = find_cluster(folder)
-    if identity is not None:
-        process_trees.terminate(identity)
-        deadline_s = clock.monotonic_s() + STOPPED_WITHIN_S
-        while find_cluster(folder) == identity and clock.monotonic_s() < deadline_s:
-            pause(clock, _POLL_INTERVAL_S)
-        if find_cluster(folder) == identity:
-            with suppress(ProcessLookupError):
-                os.kill(identity.pid, signal.SIGKILL)
+    identity = _process(folder).end(lambda: find_cluster(folder), clock)
     left = asyncio.run(remove_leftovers(cluster_folder(folder), clock))
     if left:
         raise Failure(f"left on this machine: {', '.join(left)}", ExitCode.UNAVAILABLE)
     return None if identity is None else identity.pid
+
+
+def _process(folder: StateFolder) -> BackgroundProcess:
+    cluster = cluster_folder(folder)
+    return BackgroundProcess(
+        name="local cluster",
+        module="local_cluster",
+        folder=cluster.path,
+        log=cluster.log,
+        ready_file=cluster.record_file,
+        started_by="runtimectl cluster up",
+        ready_within_s=READY_WITHIN_S,
+        stopped_within_s=STOPPED_WITHIN_S,
+        ends_by=signal.SIGTERM,  # it removes what it has on this machine
+    )

@@ -9,7 +9,7 @@ import aiohttp
 
 from local_agent.controller_context import ControllerContext
 from local_agent.state_files import InstanceRecord
-from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
+from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.surfaces.spec import CommandProbe, HttpProbe, Probe, RevisionSpec, TcpProbe
 
 PASSES_BELOW: Final = 400

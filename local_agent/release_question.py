@@ -4,7 +4,7 @@ from typing import Final
 
 import aiohttp
 
-from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
+from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.surfaces.release_answer import ReleaseUnknown, release_in
 from shared.surfaces.spec import ReleaseQuestion
 

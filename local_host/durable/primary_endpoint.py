@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from local_host.model import HttpAnswer, HttpCall
+from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.kernel.errors import Unavailable
 from shared.persistence.disk_errors import translated_errors
 from shared.persistence.plain_files import read_plain, write_private
-from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 
 if TYPE_CHECKING:
     import aiohttp

@@ -19,10 +19,10 @@ from local_host.front_end.app_routes import AppRoutes
 from local_host.http_trigger import api_reference, gateway
 from local_host.http_trigger.unknown_paths import not_found, problem_answer
 from local_host.model import HttpAnswer, HttpCall
+from shared.connections.bounded_body import BodyTooLong, read_bounded
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Unavailable
-from shared.probing.bounded_body import BodyTooLong, read_bounded
 
 _log = logging.getLogger("local_host.front_end")
 INSTANCES: Final = "/admin/instances"

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.images.port import Descriptor, ImageUnreadable
 from shared.images.reference import is_loopback
 from shared.kernel.errors import Unavailable
 from shared.kernel.trust import trusting, untrusted_in
-from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.probing.guard import (
     Forbidden,
     Network,

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
+from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.trust import trusting, untrusted_in
 from shared.metrics.clock_skew import check_clock
 from shared.metrics.credentials import Authorization, nobody
 from shared.metrics.throttle import THROTTLED, Throttle
-from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 
 TIMEOUT_S: Final = 10.0
 BODY_MAX: Final = 2 * 2**20

@@ -10,9 +10,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.contracts.health import HealthStatus
 from shared.kernel.clock import Clock
-from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.probing.guard import (
     Destination,
     Forbidden,

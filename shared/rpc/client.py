@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from shared.connections.bounded_body import BodyTooLong, read_bounded
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.persistence.unix_sockets import short_name
-from shared.probing.bounded_body import BodyTooLong, read_bounded
 from shared.rpc.api import Api
 
 STARTS_WITHIN_S: Final = 20.0

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 from pydantic_core import from_json
 
+from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.trust import trusting
-from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.probing.guard import (
     Destination,
     Forbidden,

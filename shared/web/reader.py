@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.kernel.errors import Denied, Invalid, NotFound, Refused, Unauthenticated, Unavailable
 from shared.kernel.trust import trusting
-from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.telemetry.names import CALL, OUTSIDE_CALL, PORT
 from shared.telemetry.work import current
 

@@ -7,13 +7,11 @@ from typing import Final
 
 import pytest
 
-from cli.state_folder import REPOSITORY
 from local_cluster.binaries import CRANE
 from tests.kit import pod_server, python_image
 from tests.kit.cluster_rights import confined_kubeconfig
 from tests.kit.kubernetes_cluster import KubernetesCluster
 
-KINDS: Final = REPOSITORY / "tests" / "kubernetes" / "crds"
 _IMPORTS: Final = (
     "encodings.idna", "http.server", "json", "pathlib", "signal", "socketserver", "threading",
 )  # fmt: skip
@@ -49,6 +47,5 @@ def pod_cluster(
         [str(runtime / CRANE), "push", str(layout), f"{image}:1", "--insecure"],
         check=True, capture_output=True,
     )  # fmt: skip
-    kubernetes_cluster.kubectl("apply", "--server-side", "-R", "-f", str(KINDS))
     platform = confined_kubeconfig(kubernetes_cluster, folder)
     return PodCluster(kubernetes_cluster, image, digest, python_image.COMMAND, platform)

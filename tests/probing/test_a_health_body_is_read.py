@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.connections.bounded_body import BODY_MAX
 from shared.contracts.health import HealthStatus
-from shared.probing.bounded_body import BODY_MAX
 from shared.probing.health_body import DESCRIPTION_MAX, reported_health
 from tests.probing.test_probes_over_real_sockets import a_prober, answering, listening
 

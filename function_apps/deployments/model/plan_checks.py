@@ -239,35 +239,10 @@ def _surfaces(
     by_surface: dict[ComputeTargetKind, dict[int, RevisionSpec]] = {}
     for index, (component, released) in enumerate(zip(command.components, components, strict=True)):
         at = f"/components/{index}/computeTarget"
-        held = target.module(component.module_id)
-        if released is None or released.compute_target not in environment.targets:
-            yield Violation(
-                "NoComputeTarget",
-                at,
-                f"this environment has no place for {component.module_id}",
-                f"one of {', '.join(environment.targets)}",
-                released.compute_target if released else "nothing that fits its type",
-            )
-        elif held.revision and held.compute_target not in {None, released.compute_target}:
-            yield Violation(
-                "ComputeTargetFixed",
-                at,
-                f"{component.module_id} is on {held.compute_target}, and no traffic can be moved "
-                "from one surface to another: remove it there first, or use another module",
-                str(held.compute_target),
-                released.compute_target,
-            )
-        elif released.compute_target in context.away:
-            raise Unavailable(f"{released.compute_target} is away: what it can do is not known")
-        elif released.compute_target not in context.capabilities:
-            yield Violation(
-                "SurfaceNotSupported",
-                at,
-                f"{released.compute_target} is not served by this installation yet",
-                ", ".join(context.capabilities),
-                released.compute_target,
-            )
-        else:
+        refusal = _misplaced(component, released, at, target, environment, context)
+        if refusal is not None:
+            yield refusal
+        elif released is not None:
             spec = release_unit.to_revision_spec(
                 released, command.environment_id, tenant, context.rollout
             )
@@ -293,3 +268,47 @@ def _surfaces(
             metrics=command.gate.metrics,
         )
         yield from check(surface_plan, context.capabilities[kind])
+
+
+def _misplaced(
+    component: Component,
+    released: ReleasedComponent | None,
+    at: str,
+    target: DeploymentTarget,
+    environment: EnvironmentProjection,
+    context: PlanContext,
+) -> Violation | None:
+    """Return why *released* cannot be where it is to run; None where it can.
+
+    Raises:
+        Unavailable: its surface is away, so that is not known.
+    """
+    held = target.module(component.module_id)
+    if released is None or released.compute_target not in environment.targets:
+        return Violation(
+            "NoComputeTarget",
+            at,
+            f"this environment has no place for {component.module_id}",
+            f"one of {', '.join(environment.targets)}",
+            released.compute_target if released else "nothing that fits its type",
+        )
+    if held.revision and held.compute_target not in {None, released.compute_target}:
+        return Violation(
+            "ComputeTargetFixed",
+            at,
+            f"{component.module_id} is on {held.compute_target}, and no traffic can be moved "
+            "from one surface to another: remove it there first, or use another module",
+            str(held.compute_target),
+            released.compute_target,
+        )
+    if released.compute_target in context.away:
+        raise Unavailable(f"{released.compute_target} is away: what it can do is not known")
+    if released.compute_target not in context.capabilities:
+        return Violation(
+            "SurfaceNotSupported",
+            at,
+            f"{released.compute_target} is not served by this installation yet",
+            ", ".join(context.capabilities),
+            released.compute_target,
+        )
+    return None

@@ -11,9 +11,9 @@ from typing import Final
 import aiohttp
 
 from shared.connections import envoy_documents
+from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.surfaces import envoy_counters
 from shared.surfaces.aks.names import Installation, component_name
 from shared.surfaces.aks.revisions import SERVICE_PORT
