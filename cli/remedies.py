@@ -159,6 +159,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "StaleFence": "nothing to do: a newer operation works on it",
     "FieldTaken": "let the manager that the message names give the field up, then deploy again",
     "ObjectRefused": "change what the message names in the release, or the cluster's policy",
+    "NamespaceTaken": "look into the namespace that the message names, delete it, and try again",
     "NotOwner": "change the rules of scaling: they have the number of instances",
     "StillWeighted": "wait until its traffic has moved, then type the command again",
     "BadWeights": "give weights that rise to 100: `--weights 10,50,100`",

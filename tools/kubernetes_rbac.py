@@ -6,7 +6,7 @@
 
 The others print them for identities or a group of Entra ID: of deployments, which writes, and of
 apps that only read. A ClusterRole says what it may do, an admission policy that it writes in its
-own namespaces only.
+own namespaces only, another that nobody else makes or labels a namespace as its own.
 """
 
 import argparse
@@ -63,6 +63,7 @@ def manifests(subject: Subject, readers: Sequence[str] = ()) -> Iterator[Manifes
         subjects = [of_entra("User", each) for each in readers]
         yield from _role(f"{NAME}-reader", _rules(READ), subjects)
     yield from _confinement(subject)
+    yield from _ownership(subject)
 
 
 def _role(
@@ -95,7 +96,6 @@ def _rules(verbs: Collection[str] | None = None) -> Iterator[Mapping[str, Any]]:
 
 def _confinement(subject: Subject) -> Iterator[Manifest]:
     """Yield the policy that the platform writes only where the label says that it may."""
-    admission = "admissionregistration.k8s.io/v1"
     everything = {
         "apiGroups": ["*"],
         "apiVersions": ["*"],
@@ -117,8 +117,69 @@ def _confinement(subject: Subject) -> Iterator[Manifest]:
             " : request.operation == 'DELETE' ? [oldObject] : [object, oldObject]",
         },
     ]
+    conditions = {"by-the-platform": subject.condition}
+    yield from _policy(NAME, everything, conditions, variables, validations)
+
+
+def _ownership(subject: Subject) -> Iterator[Manifest]:
+    """Yield the policy that others neither make nor label namespaces as the platform does.
+
+    Who may change this policy may do that too: an administrator, who gives it a namespace.
+    """
+    namespaces = {
+        "apiGroups": [""],
+        "apiVersions": ["*"],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": ["namespaces", "namespaces/*"],
+        "scope": "*",
+    }
+    admission = "admissionregistration.k8s.io"
+    conditions = {
+        "by-others": f"!({subject.condition})",
+        "by-no-administrator": f"!authorizer.group('{admission}')"
+        ".resource('validatingadmissionpolicies').check('update').allowed()",
+    }
+    variables = [
+        {"name": name, "expression": _labels_of_ours(state)}
+        for name, state in (("now", "object"), ("before", "oldObject"))
+    ]
+    validations = [
+        {
+            "expression": "variables.now.all(label, label in variables.before)"
+            " && variables.before.all(label, label in variables.now)",
+            "message": f"only {NAME} and administrators label a namespace as {NAME} does",
+            "reason": "Forbidden",
+        },
+        {
+            "expression": f"oldObject != null || !object.metadata.name.startsWith('{NAME}-')",
+            "message": f"only {NAME} and administrators make a namespace {NAME}-...",
+            "reason": "Forbidden",
+        },
+    ]
+    yield from _policy(f"{NAME}-namespaces", namespaces, conditions, variables, validations)
+
+
+def _labels_of_ours(state: str) -> str:
+    """Return what lists the platform's labels of *state*, each as `name=value`, in CEL."""
+    labels = f"{state}.metadata.?labels.orValue({{}})"
+    is_ours = (
+        f"name.startsWith('{NAME}/') || name == '{LABEL[0]}' && {labels}[name] == '{LABEL[1]}'"
+    )
+    listed = f"{labels}.map(name, {is_ours}, name + '=' + {labels}[name])"
+    return f"{state} == null ? [] : {listed}"
+
+
+def _policy(
+    name: str,
+    rule: Mapping[str, Any],
+    conditions: Mapping[str, str],
+    variables: Sequence[Mapping[str, str]],
+    validations: Sequence[Mapping[str, str]],
+) -> Iterator[Manifest]:
+    """Yield an admission policy that refuses what fails *validations* where *conditions* hold."""
+    admission = "admissionregistration.k8s.io/v1"
     yield {
-        **_object(admission, "ValidatingAdmissionPolicy"),
+        **_object(admission, "ValidatingAdmissionPolicy", name=name),
         "spec": {
             "failurePolicy": "Fail",
             # With all that a server would add: it is one value to server-side apply.
@@ -126,16 +187,18 @@ def _confinement(subject: Subject) -> Iterator[Manifest]:
                 "matchPolicy": "Equivalent",
                 "namespaceSelector": {},
                 "objectSelector": {},
-                "resourceRules": [everything],
+                "resourceRules": [rule],
             },
-            "matchConditions": [{"name": "by-the-platform", "expression": subject.condition}],
-            "variables": variables,
-            "validations": validations,
+            "matchConditions": [
+                {"name": each, "expression": expression} for each, expression in conditions.items()
+            ],
+            "variables": [*variables],
+            "validations": [*validations],
         },
     }
     yield {
-        **_object(admission, "ValidatingAdmissionPolicyBinding"),
-        "spec": {"policyName": NAME, "validationActions": ["Deny"]},
+        **_object(admission, "ValidatingAdmissionPolicyBinding", name=name),
+        "spec": {"policyName": name, "validationActions": ["Deny"]},
     }
 
 

@@ -53,6 +53,10 @@ class ObjectRefused(Conflict):
     """The cluster does not take an object: its policy, a quota or its validation; it says why."""
 
 
+class NamespaceTaken(Conflict):
+    """The namespace of a tenant is there, and the platform did not make it."""
+
+
 class DataMissing(Conflict):
     """A data folder that the release was given is not there; it is never made anew, empty."""
 

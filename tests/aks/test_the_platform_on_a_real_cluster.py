@@ -1,5 +1,6 @@
 """A real API server takes the platform for who it is, and holds it to the rights that ship."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from shared.surfaces.aks.permissions import LABEL, PERMISSIONS, POD_SECURITY
 from shared.surfaces.aks.surface import AksSurface
 from shared.surfaces.spec import SiteSpec, SurfaceComponent
 from tests.kit.cluster_rights import PLATFORM, confined_kubeconfig, kubeconfig_with
+from tests.kit.kubernetes_cluster import until
 from tests.kit.kubernetes_rights import Right, record_rights
 from tests.surfaces.harness import TEMPLATE, fence
 
@@ -181,6 +183,42 @@ async def test_a_namespace_of_its_own_is_made_used_and_deleted(
     await client.apply(config_map(name))
     await client.delete(ConfigMap, "shop", namespace=name)
     await client.delete(Namespace, name)
+
+
+SOMEBODY = "somebody"
+"""May do with namespaces what he likes, and is no administrator of the cluster."""
+
+
+@pytest.mark.usefixtures("confined")
+def test_nobody_else_makes_or_labels_namespaces_as_the_platform_does(
+    kubernetes_cluster: "KubernetesCluster", namespace: str
+) -> None:
+    for kind, *words in (
+        ("clusterrole", "--verb=*", "--resource=namespaces"),
+        ("clusterrolebinding", f"--clusterrole={SOMEBODY}", f"--user={SOMEBODY}"),
+    ):
+        named = ("create", kind, SOMEBODY, *words, "--dry-run=client", "-o", "json")
+        kubernetes_cluster.apply(namespace, json.loads(kubernetes_cluster.kubectl(*named)))
+    as_somebody = ("--as", SOMEBODY, "--dry-run=server")
+    create = ("create", "namespace", *as_somebody)
+    label = ("label", "namespace", namespace, *as_somebody, "--overwrite")
+
+    def is_refused(*words: str) -> bool:
+        try:
+            kubernetes_cluster.kubectl(*words)
+        except AssertionError as refused:
+            return "ValidatingAdmissionPolicy 'factory-runtime-namespaces'" in str(refused)
+        return False
+
+    until(lambda: is_refused(*create, "factory-runtime-acme-0123456789"))
+
+    kubernetes_cluster.kubectl(*create, f"{namespace}-new")
+    kubernetes_cluster.kubectl(*label, "team=shop", "app.kubernetes.io/managed-by=Helm")
+    assert is_refused(*label, "app.kubernetes.io/managed-by=factory-runtime")
+    assert is_refused(*label, "factory-runtime/gateway=true")
+    kubernetes_cluster.kubectl("label", "namespace", namespace, "factory-runtime/gateway=true")
+    kubernetes_cluster.kubectl(*label, "team=shop")
+    assert is_refused(*label, "factory-runtime/gateway-")
 
 
 async def test_a_workload_lives_and_goes_by_these_rights(

@@ -12,7 +12,7 @@ from shared.surfaces.aks.live_objects import grouped
 from shared.surfaces.aks.names import MODULE, REVISION, TENANT, Installation
 from shared.surfaces.observed_state import Inventory
 from tests.kit.api_server import deployment, pod, record, stand_in_server
-from tests.surfaces.harness import SHOP, SITE, TEMPLATE
+from tests.surfaces.harness import SHOP, TEMPLATE
 
 INSTALLATION: Final = Installation()
 IMAGE: Final = replace(TEMPLATE, image="registry.example/shop", artifact="sha256:" + "a" * 64)
@@ -93,14 +93,6 @@ def test_a_record_counts_in_the_namespace_of_the_platform() -> None:
     (objects,) = grouped(INSTALLATION, SHOP.environment, found, is_routed=False)
 
     assert objects.damage == ""
-
-
-def test_only_a_namespace_with_a_name_of_ours_may_be_deleted_with_its_site() -> None:
-    ours = INSTALLATION.namespace(SITE.environment, SITE.tenant)
-
-    assert INSTALLATION.has_name_of_ours({"name": ours})
-    for other in ("kube-system", INSTALLATION.name, f"x-{ours}", f"{INSTALLATION.name}-shop"):
-        assert not INSTALLATION.has_name_of_ours({"name": other})
 
 
 async def test_an_answer_of_another_shape_is_unknown() -> None:

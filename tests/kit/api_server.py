@@ -103,7 +103,8 @@ def pod(spec: RevisionSpec, installation: Installation, **metadata: Any) -> Obje
 def record(installation: Installation, name: str, document: str, kind: str) -> Object:
     """Return the ConfigMap with the record *name*."""
     labels = {**installation.of_environment(SITE.environment), RECORD: kind}
-    metadata = {"name": name, "namespace": installation.name, "labels": labels}
+    place = {"name": name, "namespace": installation.name, "uid": f"uid of {name}"}
+    metadata = {**place, "labels": labels}
     return {"metadata": metadata, "data": {"record.json": document}}
 
 

@@ -14,7 +14,8 @@ OBJECT_ID = "00000000-0000-0000-0000-000000000007"
 
 
 def by_kind(text: str) -> Mapping[str, Any]:
-    return {each["kind"]: each for each in yaml.safe_load_all(text)}
+    """Return the first manifest of each kind."""
+    return {each["kind"]: each for each in reversed([*yaml.safe_load_all(text)])}
 
 
 def test_the_file_is_what_its_tool_writes() -> None:
@@ -71,12 +72,20 @@ def test_rights_are_printed_for_who_entra_knows(
 ) -> None:
     main([option, OBJECT_ID])
 
-    found = by_kind(capsys.readouterr().out)
+    text = capsys.readouterr().out
+    found = by_kind(text)
+    policies = {
+        each["metadata"]["name"]: each
+        for each in yaml.safe_load_all(text)
+        if each["kind"] == "ValidatingAdmissionPolicy"
+    }
     assert "ServiceAccount" not in found
     (subject,) = found["ClusterRoleBinding"]["subjects"]
     assert (subject["kind"], subject["name"]) == (kind, OBJECT_ID)
     (match,) = found["ValidatingAdmissionPolicy"]["spec"]["matchConditions"]
     assert match["expression"] == condition
+    others = policies["factory-runtime-namespaces"]["spec"]["matchConditions"]
+    assert others[0]["expression"] == f"!({condition})"
 
 
 def test_who_reads_gets_no_other_verb(capsys: pytest.CaptureFixture[str]) -> None:

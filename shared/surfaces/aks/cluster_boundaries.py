@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.aks.boundary_objects import (
@@ -17,6 +16,7 @@ from shared.surfaces.aks.boundary_objects import (
 )
 from shared.surfaces.aks.cluster_api import NAMESPACES, ApiRefusal, ClusterApi, Kind, Object
 from shared.surfaces.aks.names import Installation
+from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.records import Records
 from shared.surfaces.aks.server_side_apply import put, refused
 from shared.surfaces.aks.waits import ENDS_WITHIN_S, wait_until
@@ -34,6 +34,7 @@ class ClusterBoundaries:
     api: ClusterApi
     installation: Installation
     records: Records
+    namespaces: Namespaces
     clock: Clock
     gateway_networks: tuple[str, ...] = ()
 
@@ -59,12 +60,9 @@ class ClusterBoundaries:
         """Give the owner of a site what it lacks of a boundary without a quota.
 
         Raises:
-            Unavailable: the namespace is still being deleted.
+            WriteConflict, ObjectRefused, Unavailable.
         """
         objects = await self._objects(environment, tenant)
-        if objects is not None and "deletionTimestamp" in objects.namespace["metadata"]:
-            name = objects.namespace["metadata"]["name"]
-            raise Unavailable(f"the namespace {name} is still ending", retry_after_s=2.0)
         spec = BoundarySpec(environment, tenant)
         manifests = wanted(spec, self.installation, self.gateway_networks)
         there = {
@@ -75,7 +73,7 @@ class ClusterBoundaries:
         for kind, is_there in there.items():
             manifest = manifests[kind]
             if not is_there and manifest is not None:
-                await self._put(kind, manifest, None)
+                await self._put(kind, environment, manifest, None)
 
     async def read(self, environment: EnvironmentId, tenant: TenantId) -> Boundary | None:
         objects = await self._objects(environment, tenant)
@@ -100,12 +98,13 @@ class ClusterBoundaries:
         await self.records.fenced_boundary(environment, tenant, fence)
         name = self.installation.namespace(environment, tenant)
         found = await self.api.get(NAMESPACES, name)
-        if found is None:
+        if found is None or not await self.namespaces.is_ours(environment, found):
             return
         await self._delete(NAMESPACES, found)
 
         async def is_gone() -> bool:
-            return await self.api.get(NAMESPACES, name) is None
+            left = await self.api.get(NAMESPACES, name)
+            return left is None or left["metadata"]["uid"] != found["metadata"]["uid"]
 
         late = f"the namespace {name} is still ending: its pods have time to stop"
         await wait_until(is_gone, self.clock, late, ENDS_WITHIN_S)
@@ -114,15 +113,15 @@ class ClusterBoundaries:
         namespace = self.installation.namespace(spec.environment, spec.tenant)
         manifests = wanted(spec, self.installation, self.gateway_networks)
         found = {
-            kind: await self.api.get(
-                kind, *((namespace,) if kind is NAMESPACES else (NAME, namespace))
-            )
+            kind: await self.namespaces.find(spec.environment, spec.tenant)
+            if kind is NAMESPACES
+            else await self.api.get(kind, NAME, namespace)
             for kind in manifests
         }
         for kind, manifest in manifests.items():
             await self.records.fenced_boundary(spec.environment, spec.tenant, fence)
             if manifest is not None:
-                await self._put(kind, manifest, found[kind])
+                await self._put(kind, spec.environment, manifest, found[kind])
             elif (unwanted := found[kind]) is not None:
                 await self._delete(kind, unwanted)
 
@@ -131,16 +130,21 @@ class ClusterBoundaries:
     ) -> BoundaryObjects | None:
         name = self.installation.namespace(environment, tenant)
         namespace = await self.api.get(NAMESPACES, name)
-        if namespace is None:
+        if namespace is None or not await self.namespaces.is_ours(environment, namespace):
             return None
         kinds = (QUOTAS, LIMITS, POLICIES, ACCOUNTS)
         found = [await self.api.get(kind, NAME, name) for kind in kinds]
         return BoundaryObjects(namespace, *found)
 
-    async def _put(self, kind: Kind, manifest: Object, found: Object | None) -> None:
+    async def _put(
+        self, kind: Kind, environment: EnvironmentId, manifest: Object, found: Object | None
+    ) -> None:
         """Write *manifest* over *found*; what is left out of it later goes, as it was applied."""
         if found is not None:
             await put(self.api, kind, manifest, found)
+            return
+        if kind is NAMESPACES:
+            await self.namespaces.create(environment, manifest)
             return
         try:
             await self.api.apply(kind, manifest)

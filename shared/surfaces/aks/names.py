@@ -27,6 +27,8 @@ PREFIX: Final = f"{MANAGER}/path-prefix"
 RECORD: Final = f"{MANAGER}/record"
 """`site`, `boundary` or `component`: which record a ConfigMap is."""
 ENVIRONMENT_ID: Final = f"{MANAGER}/environment-id"
+MARK: Final = f"{MANAGER}/mark"
+"""The annotation by which a namespace is known until its uid is recorded."""
 SPEC: Final = f"{MANAGER}/spec"
 """The annotation with the applied RevisionSpec, without its number of replicas."""
 USES_IDENTITY: Final = "azure.workload.identity/use"
@@ -98,11 +100,6 @@ class Installation:
 
     def of_revision(self, component: SurfaceComponent, revision: int) -> dict[str, str]:
         return {**self.of_component(component), REVISION: str(revision)}
-
-    def has_name_of_ours(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether a namespace is named as those of tenants: its labels may be anybody's."""
-        name, digest = metadata["name"], r"-[0-9a-f]{10}"
-        return re.fullmatch(f"{re.escape(self.name)}-.*{digest}", name) is not None
 
     def component_of(
         self, environment: EnvironmentId, metadata: Mapping[str, Any]

@@ -29,11 +29,15 @@ _DOCUMENT = "record.json"
 
 @dataclass(frozen=True)
 class SiteRecord:
-    """`is_wanted` is False while the site is being deleted and after; its token stays forever."""
+    """`is_wanted` is False while the site is being deleted and after; its token stays forever.
+
+    `namespaces` has the uid of each namespace that the platform made for it last.
+    """
 
     spec: SiteSpec
     token: int = 0
     is_wanted: bool = True
+    namespaces: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,12 @@ class Records:
         self._installation = installation
 
     async def site(self, environment: EnvironmentId) -> SiteRecord | None:
+        return (await self.site_and_uid(environment))[0]
+
+    async def site_and_uid(self, environment: EnvironmentId) -> tuple[SiteRecord | None, str]:
+        """Return the record, and the uid of its ConfigMap; None and no uid where there is none."""
         found = await self._get(self._installation.site_record(environment))
-        return None if found is None else site_of(found)
+        return (None, "") if found is None else (site_of(found), found["metadata"]["uid"])
 
     async def fenced_site(
         self, environment: EnvironmentId, fence: Fence, spec: SiteSpec | None
@@ -122,10 +130,25 @@ class Records:
         token = check_fence(environment, fence, before.token if before else 0)
         wanted = spec or (before.spec if before else None)
         assert wanted is not None, "one of them is there"
-        after = SiteRecord(wanted, token, is_wanted=spec is not None)
+        namespaces = before.namespaces if before else {}
+        after = SiteRecord(wanted, token, is_wanted=spec is not None, namespaces=namespaces)
         if after != before:
             await self._write(name, "site", environment, _SITES.dump_python(after), found)
         return after
+
+    async def note_namespace(self, environment: EnvironmentId, namespace: str, uid: str) -> None:
+        """Record the *uid* of a *namespace* that the platform made for a site.
+
+        Raises:
+            WriteConflict, Unavailable.
+        """
+        name = self._installation.site_record(environment)
+        found = await self._get(name)
+        assert found is not None, "a site is recorded before it has a namespace"
+        before = site_of(found)
+        after = replace(before, namespaces={**before.namespaces, namespace: uid})
+        if after != before:
+            await self._write(name, "site", environment, _SITES.dump_python(after), found)
 
     async def boundary_token(self, environment: EnvironmentId, tenant: TenantId) -> int:
         """Return the highest token that wrote the boundary; 0 where none did."""

@@ -19,6 +19,7 @@ from shared.surfaces.aks.cluster_api import (
 from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
 from shared.surfaces.aks.instances import condition, is_stopping
 from shared.surfaces.aks.names import Installation
+from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.records import Records, SiteRecord
 from shared.surfaces.aks.server_side_apply import get_undeleted, put, refused
 from shared.surfaces.aks.traffic_layer import TrafficLayer
@@ -37,6 +38,7 @@ class ClusterSites:
     installation: Installation
     records: Records
     boundaries: ClusterBoundaries
+    namespaces: Namespaces
     clock: Clock
     port: int = GATEWAY_PORT
 
@@ -44,12 +46,12 @@ class ClusterSites:
         """Create or update the site.
 
         Raises:
-            StaleFence, WriteConflict, ObjectRefused, FieldTaken.
+            StaleFence, WriteConflict, ObjectRefused, FieldTaken, NamespaceTaken.
             Unavailable: also while what was there before is being deleted.
         """
         await self.records.fenced_site(spec.environment, fence, spec)
         place = self.installation.namespace(spec.environment, spec.tenant)
-        await get_undeleted(self.api, NAMESPACES, place)
+        await self.namespaces.find(spec.environment, spec.tenant)
         found = None
         if traffic.gateway_class is not None:
             found = await get_undeleted(self.api, GATEWAYS, routes.GATEWAY, place)
@@ -73,7 +75,7 @@ class ClusterSites:
         """Make the Gateway of a site that is older than the traffic layer of the cluster.
 
         Raises:
-            WriteConflict, ObjectRefused, Unavailable.
+            WriteConflict, ObjectRefused, NamespaceTaken, Unavailable.
         """
         if traffic.gateway_class is None:
             return
@@ -82,6 +84,7 @@ class ClusterSites:
             return
         tenant = record.spec.tenant
         place = self.installation.namespace(environment, tenant)
+        await self.namespaces.find(environment, tenant)
         if await get_undeleted(self.api, GATEWAYS, routes.GATEWAY, place) is None:
             gateway = routes.gateway(
                 self.installation, environment, tenant, traffic.gateway_class, self.port
@@ -92,6 +95,10 @@ class ClusterSites:
         record = await self.records.site(environment)
         if record is None or not record.is_wanted:
             return None
+        place = self.installation.namespace(environment, record.spec.tenant)
+        namespace = await self.api.get(NAMESPACES, place)
+        if namespace is None or not await self.namespaces.is_ours(environment, namespace):
+            return Site(environment, "", False, record.spec.facts, record.token)
         if not traffic.is_there:
             return Site(environment, "", True, record.spec.facts, record.token)
         gateway = await self._gateway(record.spec)
@@ -111,19 +118,23 @@ class ClusterSites:
             return
         labels = self.installation.of_environment(environment)
         namespaces, _ = await self.api.list_all(NAMESPACES, labels, keep=lambda each: each)
-        ours = [each for each in namespaces if self.installation.has_name_of_ours(each["metadata"])]
-        for namespace in ours:
+        ours = {
+            each["metadata"]["name"]: each
+            for each in namespaces
+            if await self.namespaces.is_ours(environment, each)
+        }
+        for name, namespace in ours.items():
             await self.records.fenced_site(environment, fence, None)
             try:
                 await self.api.delete(NAMESPACES, namespace)
             except ApiRefusal as refusal:
-                name = namespace["metadata"]["name"]
                 raise refused(refusal, f"Namespace {name}") from refusal
 
         async def is_empty() -> bool:
             for kind in (DEPLOYMENTS, PODS):
                 found, _ = await self.api.list_all(kind, labels, keep=lambda each: each["metadata"])
-                if any(self.installation.component_of(environment, each) for each in found):
+                of_ours = [each for each in found if each["namespace"] in ours]
+                if any(self.installation.component_of(environment, each) for each in of_ours):
                     return False
             return True
 

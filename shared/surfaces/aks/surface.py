@@ -26,6 +26,7 @@ from shared.surfaces.aks.instances import is_stopping
 from shared.surfaces.aks.live_objects import LiveObjects
 from shared.surfaces.aks.live_properties import live_properties
 from shared.surfaces.aks.names import REVISION, Installation
+from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.observation import applied_spec, live_component
 from shared.surfaces.aks.proof import is_running, prove_pod
 from shared.surfaces.aks.records import Records, Unreadable
@@ -127,14 +128,18 @@ class AksSurface:
         self._written_at_s: dict[EnvironmentId, float] = {}
         self._traffic = TrafficLayers(self._api, clock, gateway_class)
         self._offers = OffersReader(self._api, clock)
+        namespaces = Namespaces(self._api, self._installation, self._records)
         self._boundaries = ClusterBoundaries(
-            self._api, self._installation, self._records, clock, gateway_networks
+            self._api, self._installation, self._records, namespaces, clock, gateway_networks
         )
         self._sites = ClusterSites(
-            self._api, self._installation, self._records, self._boundaries, clock, gateway_port
-        )
+            self._api, self._installation, self._records, self._boundaries, namespaces, clock,
+            gateway_port,
+        )  # fmt: skip
         self._scaling = ClusterScaling(self._api, self._installation, self._records, clock)
-        self._workloads = Workloads(self._api, self._installation, self._records, self._live, clock)
+        self._workloads = Workloads(
+            self._api, self._installation, self._records, self._live, namespaces, clock
+        )
 
     def capabilities(self) -> Capabilities:
         """Return what the cluster offers, as it was read last.

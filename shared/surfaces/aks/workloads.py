@@ -17,7 +17,6 @@ from shared.surfaces.aks import revisions, routes
 from shared.surfaces.aks.boundary_objects import ACCOUNTS, NAME, acts_as
 from shared.surfaces.aks.cluster_api import (
     DEPLOYMENTS,
-    NAMESPACES,
     PODS,
     ROUTES,
     SERVICES,
@@ -35,6 +34,7 @@ from shared.surfaces.aks.names import (
     digest_of,
     revision_name,
 )
+from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.observation import (
     ComponentObjects,
     applied_spec,
@@ -45,7 +45,7 @@ from shared.surfaces.aks.observation import (
 from shared.surfaces.aks.records import Records
 from shared.surfaces.aks.restarts import restart
 from shared.surfaces.aks.scalers import owner_of
-from shared.surfaces.aks.server_side_apply import WriteConflict, get_undeleted, put, refused
+from shared.surfaces.aks.server_side_apply import WriteConflict, put, refused
 from shared.surfaces.aks.traffic_layer import TrafficLayer
 from shared.surfaces.aks.waits import wait_until
 from shared.surfaces.errors import (
@@ -71,6 +71,7 @@ class Workloads:
     installation: Installation
     records: Records
     live: LiveObjects
+    namespaces: Namespaces
     clock: Clock
 
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
@@ -80,7 +81,7 @@ class Workloads:
             raise BadArtifact(f"AKS runs images, and {component.module} has an archive only")
         await self.records.fenced(component, fence)
         namespace = self.installation.namespace(component.environment, component.tenant)
-        place = await get_undeleted(self.api, NAMESPACES, namespace)
+        place = await self.namespaces.find(component.environment, component.tenant)
         present = await self._deployment(component, spec.revision)
         name = revision_name(component, spec.revision)
         found = {kind: await self.api.get(kind, name, namespace) for kind in revisions.DEPENDENTS}
@@ -129,6 +130,7 @@ class Workloads:
     ) -> None:
         """As `Surface.set_weights`; and WriteConflict, FieldTaken, ObjectRefused, ApiAway."""
         await self.records.fenced(component, fence)
+        await self.namespaces.find(component.environment, component.tenant)
         objects = await self.live.component(component, is_routed=traffic.is_there)
         found = live_revisions(objects, self.clock.now())
         checked = check_weights(component, weights, [revision for _, revision in found])

@@ -1,0 +1,173 @@
+"""The platform writes in namespaces that it made, whatever name and labels another one has."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from shared.kernel.ids import TenantId
+from shared.kernel.observation import Absent, Present
+from shared.surfaces.aks import surface
+from shared.surfaces.aks.boundary_objects import wanted
+from shared.surfaces.aks.cluster_api import CONFIG_MAPS, NAMESPACES, PODS, Object
+from shared.surfaces.aks.names import MARK, Installation
+from shared.surfaces.aks.surface import AksSurface
+from shared.surfaces.boundaries import BoundarySpec
+from shared.surfaces.errors import NamespaceTaken
+from shared.surfaces.spec import SurfaceComponent
+from tests.aks.test_an_overtaken_writer_changes_nothing import add_ready_pod, nobody, revision
+from tests.kit.memory_api_server import MemoryApiServer
+from tests.kit.virtual_time import LoopClock, run_virtual
+from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, fence
+
+GLOBEX: Final = TenantId("globex")
+OURS: Final = Installation().namespace(ENVIRONMENT, SITE.tenant)
+THEIRS: Final = Installation().namespace(ENVIRONMENT, GLOBEX)
+Scenario = Callable[[MemoryApiServer, AksSurface], Awaitable[None]]
+
+
+@pytest.fixture
+def on_cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
+    """Runs a scenario on a cluster without a gateway, in which nothing is yet."""
+
+    async def main(scenario: Scenario) -> None:
+        server = MemoryApiServer()
+        monkeypatch.setattr(surface, "ClusterApi", lambda _: server)
+        await scenario(server, AksSurface(nobody, LoopClock()))
+
+    return lambda scenario: run_virtual(main(scenario))
+
+
+async def make_again(server: MemoryApiServer, name: str, tenant: TenantId) -> Object:
+    """Let somebody delete the namespace *name*, if it is there, and make it as we would."""
+    before = server.objects.pop((NAMESPACES, None, name), None)
+    manifest = wanted(BoundarySpec(ENVIRONMENT, tenant), Installation(), ())[NAMESPACES]
+    assert manifest is not None
+    if before is not None:
+        manifest["metadata"]["annotations"] = before["metadata"]["annotations"]
+    return await server.create(NAMESPACES, manifest)
+
+
+def written_in(server: MemoryApiServer, namespace: str) -> list[str]:
+    return sorted(kind.name for kind, place, _ in server.objects if place == namespace)
+
+
+def test_a_site_is_refused_where_its_namespace_is_taken(
+    on_cluster: Callable[[Scenario], None],
+) -> None:
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        made = await make_again(server, OURS, SITE.tenant)
+
+        with pytest.raises(NamespaceTaken, match=rf"{OURS} that is there \(uid .*delete it"):
+            await opened.ensure_site(SITE, fence(1))
+
+        assert written_in(server, OURS) == []
+        assert server.objects[NAMESPACES, None, OURS] == made
+        del server.objects[NAMESPACES, None, OURS]
+        await opened.ensure_site(SITE, fence(1))
+
+    on_cluster(scenario)
+
+
+def test_a_boundary_is_refused_where_its_namespace_is_taken(
+    on_cluster: Callable[[Scenario], None],
+) -> None:
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        await opened.ensure_site(SITE, fence(1))
+        await make_again(server, THEIRS, GLOBEX)
+
+        with pytest.raises(NamespaceTaken):
+            await opened.ensure_boundary(BoundarySpec(ENVIRONMENT, GLOBEX), fence(1))
+
+        assert written_in(server, THEIRS) == []
+        assert isinstance(await opened.read_boundary(ENVIRONMENT, GLOBEX), Absent)
+
+    on_cluster(scenario)
+
+
+WRITES: Final[Mapping[str, Callable[[AksSurface], Awaitable[None]]]] = {
+    "site": lambda opened: opened.ensure_site(SITE, fence(1)),
+    "apply": lambda opened: opened.apply(revision(2), fence(1)),
+    "weights": lambda opened: opened.set_weights(SHOP, {1: 100}, fence(1)),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+def test_a_namespace_that_was_made_again_gets_nothing(
+    on_cluster: Callable[[Scenario], None], write: Callable[[AksSurface], Awaitable[None]]
+) -> None:
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        await opened.ensure_site(SITE, fence(1))
+        await opened.apply(revision(1), fence(1))
+        add_ready_pod(server, 1)
+        await make_again(server, OURS, SITE.tenant)
+        server.writes.clear()
+
+        with pytest.raises(NamespaceTaken):
+            await write(opened)
+
+        assert server.writes == []
+        site = await opened.read_site(ENVIRONMENT)
+        assert isinstance(site, Present)
+        assert not site.value.is_ready
+
+    on_cluster(scenario)
+
+
+def test_a_namespace_whose_writer_was_killed_is_taken_on(
+    on_cluster: Callable[[Scenario], None],
+) -> None:
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        async def killed() -> None:
+            raise KeyboardInterrupt
+
+        async def kill_at_the_record() -> None:
+            server.before("put", CONFIG_MAPS, killed)
+
+        server.before("put", NAMESPACES, kill_at_the_record)
+        with pytest.raises(KeyboardInterrupt):
+            await opened.ensure_site(SITE, fence(1))
+        made = server.objects[NAMESPACES, None, OURS]
+
+        await opened.ensure_site(SITE, fence(2))
+        await opened.apply(revision(1), fence(2))
+
+        assert server.objects[NAMESPACES, None, OURS]["metadata"]["uid"] == made["metadata"]["uid"]
+
+    on_cluster(scenario)
+
+
+def test_a_mark_is_for_one_namespace(on_cluster: Callable[[Scenario], None]) -> None:
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        marks = set()
+        for token in (1, 3):
+            await opened.ensure_site(SITE, fence(token))
+            marks.add(server.objects[NAMESPACES, None, OURS]["metadata"]["annotations"][MARK])
+            await opened.delete_site(ENVIRONMENT, fence(token + 1))
+            assert (NAMESPACES, None, OURS) not in server.objects
+
+        assert len(marks) == 2
+
+    on_cluster(scenario)
+
+
+def test_a_deletion_leaves_what_somebody_else_made(
+    on_cluster: Callable[[Scenario], None],
+) -> None:
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        await opened.ensure_site(SITE, fence(1))
+        await opened.ensure_boundary(BoundarySpec(ENVIRONMENT, GLOBEX), fence(1))
+        await make_again(server, OURS, SITE.tenant)
+        await make_again(server, THEIRS, GLOBEX)
+        component: SurfaceComponent = replace(SHOP, tenant=GLOBEX)
+        labels = Installation().of_revision(component, 1)
+        metadata = {"name": "p", "namespace": THEIRS, "labels": labels}
+        server.objects[PODS, THEIRS, "p"] = {"metadata": metadata}
+
+        await opened.delete_boundary(ENVIRONMENT, GLOBEX, fence(2))
+        await opened.delete_site(ENVIRONMENT, fence(2))
+
+        assert {(NAMESPACES, None, OURS), (NAMESPACES, None, THEIRS)} <= server.objects.keys()
+
+    on_cluster(scenario)
