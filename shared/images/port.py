@@ -85,7 +85,7 @@ class Images(Protocol):
         That of an index where the image is one for several platforms.
 
         Raises:
-            ImageNotSupported: it is no image, or one in a form from before 2017.
+            ImageNotSupported: it is no image for Linux, or one in a form from before 2017.
         """
         ...
 

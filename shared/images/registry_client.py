@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 from pydantic_core import from_json
 
 from shared.connections.retry_after import retry_after_s
+from shared.images.image_manifest import require_image
 from shared.images.media_types import IMAGES, INDEX
 from shared.images.port import (
     Descriptor,
     ImageDenied,
     ImageMissing,
-    ImageNotSupported,
     ImageUnreadable,
     Manifest,
     Referrer,
@@ -49,7 +49,6 @@ _DIGEST_HEADER: Final = "docker-content-digest"
 _NOT_FOUND: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _DENIED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_HEAD_NOT_TAKEN: Final = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 
 
 @dataclass(frozen=True)
@@ -60,21 +59,9 @@ class RegistryClient:
     timeout_s: float = TIMEOUT_S
 
     async def resolve(self, reference: ImageReference) -> str:
-        async with bounded(reference.registry, self.timeout_s):
-            path = f"manifests/{reference.version}"
-            headers = {"Accept": ", ".join(IMAGES)}
-            answer = await self.ask("HEAD", reference, path, headers=headers, at_most=0)
-            if answer.status == HTTPStatus.OK:
-                digest = answer.headers.get(_DIGEST_HEADER, "")
-                if is_digest(digest) and reference.digest in {None, digest}:
-                    _require_image(reference, _media_type(answer.headers.get("content-type", "")))
-                    return digest
-            elif answer.status not in _HEAD_NOT_TAKEN:
-                raise refusal(answer, reference)
-            # The registry does not say, or not as was asked: the content does.
-            found = await self._manifest(reference)
-            _require_image(reference, found.media_type)
-            return found.digest
+        found = await self.manifest(reference)
+        require_image(reference, found)
+        return found.digest
 
     async def manifest(self, reference: ImageReference) -> Manifest:
         async with bounded(reference.registry, self.timeout_s):
@@ -253,14 +240,6 @@ def redirected(answer: Answer, reference: ImageReference) -> str:
 
 def _media_type(header: str) -> str:
     return header.partition(";")[0].strip().lower()[:200]
-
-
-def _require_image(reference: ImageReference, media_type: str) -> None:
-    if media_type not in IMAGES:
-        raise ImageNotSupported(
-            f"{reference} is of type {media_type or 'unknown'}: expected an image of OCI or of"
-            " Docker's schema 2"
-        )
 
 
 def _referrers(body: bytes) -> Sequence[Referrer]:

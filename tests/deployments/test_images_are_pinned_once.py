@@ -154,7 +154,8 @@ def test_a_command_waits_so_long_for_all_that_it_asks_of_registries_and_no_longe
         }
         blobs = [images.push_blob(f"{n}".encode()) for n in range(10)]
         manifest = {"layers": [{**layer, "digest": each} for each in blobs]}
-        images.push(f"shop.azurecr.io/web:{digest.replace(':', '-')}.sig", json.dumps(manifest))
+        of_signatures = f"shop.azurecr.io/web:{digest.replace(':', '-')}.sig"
+        images.push_manifest(of_signatures, json.dumps(manifest).encode())
         world = driven(rules=DeploymentsRules(images=SIGNED), images=images)
         await world.tell()
         command = await world.command(component())

@@ -19,9 +19,23 @@ from shared.images.registry_authorization import RegistryAuthorization
 from shared.images.registry_client import RegistryClient
 from shared.images.registry_connection import LOOPBACK, RegistryConnection
 from shared.kernel.clock import Clock, SystemClock
+from tests.kit.memory_images import manifest_of
 
 REPOSITORY: Final = "team/web"
-CONTENT: Final = b'{"schemaVersion":2}'
+CONTENT: Final = manifest_of("an image")
+INDEX_CONTENT: Final = json.dumps(
+    {
+        "schemaVersion": 2,
+        "manifests": [
+            {
+                "mediaType": MANIFEST,
+                "digest": f"sha256:{hashlib.sha256(CONTENT).hexdigest()}",
+                "size": len(CONTENT),
+                "platform": {"os": "linux", "architecture": "amd64"},
+            }
+        ],
+    }
+).encode()
 DIGEST: Final = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

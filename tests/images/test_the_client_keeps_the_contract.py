@@ -8,10 +8,10 @@ import pytest
 from shared.images.port import ImageMissing, Images
 from shared.images.reference import ImageReference, parse_reference
 from tests.images.registries import REPOSITORY, Registry, client, serving
-from tests.kit.memory_images import MemoryImages
+from tests.kit.memory_images import MemoryImages, manifest_of
 
 CONTENT = "an image"
-DIGEST = f"sha256:{hashlib.sha256(CONTENT.encode()).hexdigest()}"
+DIGEST = f"sha256:{hashlib.sha256(manifest_of(CONTENT)).hexdigest()}"
 OTHER = "sha256:" + "0" * 64
 
 
@@ -24,7 +24,7 @@ async def kept(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Images, Im
         yield memory, parse_reference(tagged)
         return
     async with serving(Registry()) as registry:
-        registry.put("1", CONTENT.encode())
+        registry.put("1", manifest_of(CONTENT))
         yield client(), registry.reference()
 
 
@@ -33,7 +33,7 @@ async def test_tag_and_digest_name_the_same_image(kept: tuple[Images, ImageRefer
 
     assert await images.resolve(reference) == DIGEST
     assert await images.resolve(reference.pinned(DIGEST)) == DIGEST
-    assert (await images.manifest(reference)).body == CONTENT.encode()
+    assert (await images.manifest(reference)).body == manifest_of(CONTENT)
     assert await images.referrers(reference.pinned(DIGEST)) == []
 
 

@@ -1,14 +1,29 @@
 """Registries in memory: the `Images` port without a network, for tests of those who ask it."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.images.media_types import MANIFEST
+from shared.images.image_manifest import require_image
+from shared.images.media_types import CONFIG, LAYER, MANIFEST
 from shared.images.port import ImageMissing, Manifest, Referrer
 from shared.images.reference import ImageReference
 from shared.kernel.errors import Unavailable
+
+
+def manifest_of(content: str) -> bytes:
+    """Return the manifest of an image whose layer is *content*, and has its configuration."""
+    layer, config = content.encode(), b"{}"
+    rows = [(CONFIG, config), (LAYER, layer)]
+    described = [
+        {"mediaType": kind, "digest": f"sha256:{hashlib.sha256(of).hexdigest()}", "size": len(of)}
+        for kind, of in rows
+    ]
+    return json.dumps(
+        {"schemaVersion": 2, "config": described[0], "layers": described[1:]}
+    ).encode()
 
 
 @dataclass
@@ -22,7 +37,10 @@ class MemoryImages:
 
     def push(self, tagged: str, content: str) -> str:
         """Let the tag *tagged* name an image of *content*; return its digest."""
-        body = content.encode()
+        return self.push_manifest(tagged, manifest_of(content))
+
+    def push_manifest(self, tagged: str, body: bytes) -> str:
+        """Let the tag *tagged* name the manifest *body*, whatever it is of; return its digest."""
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
         self.there[tagged] = self.there[f"{tagged.rpartition(':')[0]}@{digest}"] = body
         return digest
@@ -34,7 +52,9 @@ class MemoryImages:
         return digest
 
     async def resolve(self, reference: ImageReference) -> str:
-        return (await self.manifest(reference)).digest
+        found = await self.manifest(reference)
+        require_image(reference, found)
+        return found.digest
 
     async def manifest(self, reference: ImageReference) -> Manifest:
         self.asked.append(str(reference))
