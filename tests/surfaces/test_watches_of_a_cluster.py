@@ -1,11 +1,13 @@
 """Reads are kept current by watches, which resume, begin anew, and say when they cannot."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
+from aiohttp import web
 
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Present
@@ -15,6 +17,7 @@ from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.records import Unreadable
 from shared.surfaces.aks.watches import SILENT_MAX_S, STALE_AFTER_S, KindCache, WatchedObjects
 from shared.surfaces.capabilities import Feature
+from tests.kit.api_server import stand_in_api
 from tests.kit.virtual_time import LoopClock, run_virtual
 from tests.surfaces.aks_harness import AksHarness
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
@@ -159,6 +162,27 @@ def test_a_broken_watch_is_current_for_a_while_and_then_unknown() -> None:
             assert names(await cache.objects("here")) == ["a", "b"]
 
     run_virtual(main())
+
+
+async def test_a_text_may_have_what_unicode_takes_for_an_end_of_line() -> None:
+    odd = "one\u0085two\u2028three"
+    found = {"metadata": {"name": "a", "annotations": {"note": odd}}}
+
+    async def watched(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        change = json.dumps({"type": "MODIFIED", "object": found}, ensure_ascii=False)
+        lines = f"{change}\n{change}\n".encode()
+        for part in (lines[:70], lines[70:-5], lines[-5:]):
+            await response.write(part)
+        return response
+
+    async with stand_in_api() as (server, api):
+        server.answers[PODS.path()] = watched
+
+        changes = [each async for each in api.changes_since(PODS, {}, "1", 5)]
+
+    assert changes == [("MODIFIED", found)] * 2
 
 
 LEADERLESS = ApiRefusal(500, "InternalError", "etcdserver: no leader", ())

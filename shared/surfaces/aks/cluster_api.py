@@ -6,6 +6,7 @@ preconditions, its logs no limit of bytes, and it has no call for a pod's proxy.
 """
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote
+
+from pydantic_core import from_json
 
 from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.surfaces.aks.answer_shapes import (
@@ -260,8 +263,8 @@ class ClusterApi:
         async with self._sent("GET", kind.path(), params, None, None, timeout_s + 10) as response:
             if response.is_error:
                 raise _refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
-            async for line in response.aiter_lines():
-                change, found = change_of(json.loads(line))
+            async for line in _lines(response):
+                change, found = change_of(from_json(line))
                 if change == "ERROR":
                     raise _refusal_of(found)
                 yield change, found
@@ -283,7 +286,7 @@ class ClusterApi:
         ):
             if response.is_error:
                 raise _refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
-            return shape(json.loads(await response.aread()))  # bounded by the connection
+            return shape(_decoded(await response.aread()))  # bounded by the connection
 
     @asynccontextmanager
     async def _sent(
@@ -359,10 +362,39 @@ async def _bounded(response: "Response", at_most: int) -> bytes:
     return content[:at_most]
 
 
+def _decoded(content: bytes) -> Any:
+    """Return the JSON in *content*. Raises ValueError.
+
+    A page of a list is a hundred thousand containers and no cycle: the collector, which looks
+    through all of them again and again while they come, would take as long as the decoder.
+    """
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return from_json(content)
+    finally:
+        if is_enabled:
+            gc.enable()
+
+
+async def _lines(response: "Response") -> AsyncIterator[bytes]:
+    """Yield each whole line, without its end; the connection bounds it.
+
+    Only a line feed ends one: a message of a container may have other ends that Unicode knows.
+    """
+    begun: list[bytes] = []
+    async for part in response.aiter_bytes():
+        *ends, last = part.split(b"\n")
+        for end in ends:
+            yield b"".join([*begun, end])
+            begun = []
+        begun.append(last)
+
+
 def _refusal(status: int, content: bytes) -> Exception:
     try:
-        answer = json.loads(content)
-    except (ValueError, RecursionError):
+        answer = from_json(content)
+    except ValueError:
         answer = None
     if not isinstance(answer, dict) or answer.get("kind") != "Status":
         answer = {"message": f"the API server answered {status}"}

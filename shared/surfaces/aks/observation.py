@@ -98,11 +98,12 @@ def live_revisions(
     pods: Mapping[int, list[Object]] = defaultdict(list)
     for pod in objects.pods:
         pods[int(pod["metadata"]["labels"][REVISION])].append(pod)
-    wanted = {applied_spec(each).revision: each for each in objects.deployments}
+    specs = [(applied_spec(each), each) for each in objects.deployments]
+    wanted = {spec.revision: (spec, each) for spec, each in specs}
     live = []
     for number in sorted(wanted.keys() | pods.keys()):
         if number in wanted:
-            live.append(_wanted_revision(wanted[number], pods[number], now))
+            live.append(_wanted_revision(*wanted[number], pods[number], now))
         elif draining := [pod for pod in pods[number] if not has_ended(pod)]:
             live.append(_draining_revision(number, draining, now))
     return live
@@ -123,9 +124,8 @@ def applied_spec(deployment: Object) -> RevisionSpec:
 
 
 def _wanted_revision(
-    deployment: Object, pods: list[Object], now: datetime
+    spec: RevisionSpec, deployment: Object, pods: list[Object], now: datetime
 ) -> tuple[RevisionSpec, LiveRevision]:
-    spec = applied_spec(deployment)
     going_on = [pod for pod in pods if not has_ended(pod)]
     # What has ended is left for a while. It says something only where nothing took its place.
     shown = going_on if len(going_on) >= spec.replicas else pods
