@@ -163,7 +163,7 @@ class ComponentController:
         unpacked = await context.artifacts.prepare(spec.artifact, spec.component.tenant)
         data = require_data_folders(self._site, spec)
         folder = self._instances.folder(before.id)
-        await asyncio.to_thread(folder.prepare, unpacked, context.artifacts)
+        await asyncio.to_thread(folder.prepare, spec, unpacked, context.artifacts)
         now = context.clock.now()
         is_restart = before.restarts and not before.is_resuming
         record = InstanceRecord(

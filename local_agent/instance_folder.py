@@ -2,13 +2,14 @@
 
 work/          the working directory; a fresh copy at each start
 home/ tmp/     HOME and TMPDIR, empty at each start
+configuration/ the files of its configuration, if it has some
 root/          empty: where the root folder of a workload is built
 output.log     stdout and stderr of all its starts, bounded; output.log.1 what was before
 order.json     the order of the latest start, without its environ, and what it is about
 claim-<token>  the process of one start
 exit-<token>   how that ended, from its shim
 
-A workload in a sandbox sees of it only the first three.
+A workload in a sandbox sees of it only the first four.
 """
 
 import json
@@ -21,6 +22,8 @@ from typing import Any, Final
 
 from local_agent import scratch, starts
 from local_agent.artifacts import Artifacts, UnpackedArtifact
+from local_agent.configuration_files import FOLDER as CONFIGURATION
+from local_agent.configuration_files import texts_of, write_files
 from local_agent.limits import rlimits
 from local_agent.sandbox.output import BYTES_MAX
 from local_agent.sandbox_means import tried_means
@@ -30,6 +33,7 @@ from local_agent.state_files import InstanceRecord
 from local_agent.wheel_installer import base_python
 from shared.persistence.file_trees import remove_tree
 from shared.persistence.plain_files import append_to, bound_log, read_plain
+from shared.surfaces.configuration import FOLDER as CONFIGURATION_VARIABLE
 from shared.surfaces.spec import RevisionSpec
 from shared.surfaces.variables import data_variable, expand
 
@@ -59,10 +63,11 @@ class InstanceFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def prepare(self, unpacked: UnpackedArtifact, artifacts: Artifacts) -> None:
-        """Make fresh folders for a start, without the files of an earlier one."""
+    def prepare(self, spec: RevisionSpec, unpacked: UnpackedArtifact, artifacts: Artifacts) -> None:
+        """Make fresh folders for a start of *spec*, without the files of an earlier one."""
         self.clear()
         make_folders(self.path)
+        write_files(self.path, spec.configuration)
         artifacts.copy(unpacked, self.path / "work")
         if tried_means().has_own_user:
             share_program(self.path / "work")
@@ -84,6 +89,7 @@ class InstanceFolder:
             record.token,
             owned=[self.path / "home", self.path / "tmp"],
             program=self.path / "work",
+            given=[self.path / CONFIGURATION] if has_files(spec) else [],
             readable=[python_links, unpacked.content] if unpacked.is_wheelhouse else [python_links],
             data=list(data.values()),
             port=record.port,
@@ -102,7 +108,7 @@ class InstanceFolder:
 
     def clear(self) -> None:
         """Delete everything except the output."""
-        for name in (*scratch.FOLDERS, "root"):
+        for name in (*scratch.FOLDERS, "root", CONFIGURATION):
             remove_tree(self.path / name)
         starts.delete_starts(self.path)
 
@@ -138,6 +144,8 @@ class InstanceFolder:
     ) -> dict[str, str]:
         variables = {data_variable(name): str(folder) for name, folder in data.items()}
         variables |= {"HOME": str(self.path / "home"), "TMPDIR": str(self.path / "tmp")}
+        if has_files(spec):
+            variables[CONFIGURATION_VARIABLE] = str(self.path / CONFIGURATION)
         if record.port is not None:
             variables["PORT"] = str(record.port)
         path = [str(python_links), "/usr/local/bin", "/usr/bin", "/bin"]
@@ -151,6 +159,7 @@ class InstanceFolder:
             "LANG": "C.UTF-8",
             "PATH": ":".join(path),
             **from_spec,
+            **texts_of(spec.configuration).variables,
             **variables,
             "RUNTIME_ENVIRONMENT_ID": spec.component.environment,
             "RUNTIME_TENANT_ID": spec.component.tenant,
@@ -171,7 +180,12 @@ def about(spec: RevisionSpec) -> Mapping[str, Any]:
         "release": spec.version,
         "revision": spec.revision,
         "unit": dict(spec.unit),
+        "configuration": dict(spec.configuration.digests) if spec.configuration else {},
     }
+
+
+def has_files(spec: RevisionSpec) -> bool:
+    return spec.configuration is not None and bool(spec.configuration.files)
 
 
 def outputs_of(folder: Path, module: str, revision: int) -> tuple[str, ...]:

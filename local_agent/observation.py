@@ -10,6 +10,7 @@ from pathlib import Path
 
 from local_agent import starts
 from local_agent.artifacts import Artifacts, content_digest
+from local_agent.configuration_files import live_digests
 from local_agent.envoy_config import host_name
 from local_agent.instance_folder import about
 from local_agent.process_identity import ProcessIdentity, is_alive
@@ -23,10 +24,11 @@ from local_agent.state_files import (
 )
 from shared.kernel.clock import Clock
 from shared.kernel.ids import ServiceId
+from shared.surfaces.configuration import in_force
 from shared.surfaces.observed_state import Instance, LiveComponent, LiveProof, LiveRevision, Phase
 from shared.surfaces.release_answer import ReleaseUnknown
 from shared.surfaces.rules import departures
-from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
+from shared.surfaces.spec import CONFIGURATION_HASH, ReleaseQuestion, RevisionSpec
 
 
 class Unreadable(Exception):
@@ -136,6 +138,8 @@ async def prove_instance(
     release, source = start["release"], "start"
     if spec.release is not None:
         release, source = await _release_of(record, spec.release), "answer"
+    asked = "" if spec.configuration is None else spec.configuration.hash
+    configured = await asyncio.to_thread(_configuration, started, spec, start["configuration"])
     if not is_alive(started.identity):
         raise Unreadable(f"{record.id} ended during its proof")
     return LiveProof(
@@ -146,7 +150,7 @@ async def prove_instance(
         expected_digest=unpacked.digest,
         release=release,
         release_source=source,
-        unit=start["unit"],
+        unit={**start["unit"], **({CONFIGURATION_HASH: ""} if configured != asked else {})},
         checked_at=clock.now(),
         departs=departures(
             ("artifact", start["artifact"], spec.artifact),
@@ -154,8 +158,18 @@ async def prove_instance(
             ("release", release, spec.version),
             ("release revision", str(start["revision"]), str(spec.revision)),
             ("unit", dict(start["unit"]), dict(spec.unit)),
+            ("configuration", configured, asked),
         ),
     )
+
+
+def _configuration(
+    started: StartedProcess, spec: RevisionSpec, started_with: Mapping[str, str]
+) -> str:
+    """Return the hash of the configuration that the process has, or what speaks against it."""
+    if spec.configuration is None:
+        return ""
+    return in_force(spec.configuration, live_digests(started.folder, started_with))
 
 
 def endpoint(site: DesiredSite, desired: DesiredComponent) -> str | None:

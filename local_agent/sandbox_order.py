@@ -60,6 +60,7 @@ def sandbox_order(
     *,
     owned: Sequence[Path],
     program: Path | None = None,
+    given: Sequence[Path] = (),
     readable: Iterable[Path] = (),
     data: Sequence[Path] = (),
     port: int | None = None,
@@ -69,7 +70,8 @@ def sandbox_order(
     """Return the sandbox of the start *token* in *folder*, which has `root` and `tmp`.
 
     *owned* are fresh folders, given to the user of the start. *program* is a folder whose files
-    stay as they are, and which takes others. *data* outlives the start: its files are those of
+    stay as they are, and which takes others. *given* are fresh folders with files for the eyes of
+    this start alone, which it may not change. *data* outlives the start: its files are those of
     one user on disk, the same for all data of an environment, and the workload's user for it. Where
     the file system cannot map owners, the workload runs as that user. With *parent*, the pid of the
     process that starts it, it ends when the thread ends that did. None where this system has no
@@ -85,6 +87,8 @@ def sandbox_order(
             user, mapped = mapped[0][1], []
         for path in owned:
             os.chown(path, user, user, follow_symlinks=False)
+        for path in (each for folder in given for each in (folder, *folder.iterdir())):
+            os.chown(path, user, user, follow_symlinks=False)
     programs = [] if program is None else [program]
     writable = [*owned, *programs, *([] if mapped else data)]
     folders, files = _read_only_mounts(program) if program and user is None else ([], [])
@@ -97,7 +101,7 @@ def sandbox_order(
         user=user,
         root=str(folder / "root"),
         hidden=str(_state_of(folder)),
-        readable=[str(path) for path in (*_python(), *_version_managers(), *readable)],
+        readable=[str(path) for path in (*_python(), *_version_managers(), *given, *readable)],
         writable=[str(path) for path in writable],
         program_folders=folders,
         program_files=files,

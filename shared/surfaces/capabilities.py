@@ -24,6 +24,8 @@ class Feature(StrEnum):
     TRAFFIC_SPLIT = "trafficSplit"
     INSTANT_ROLLBACK = "instantRollback"
     SCALE_TO_ZERO = "scaleToZero"
+    CONFIGURATION_VARIABLES = "configurationVariables"
+    CONFIGURATION_FILES = "configurationFiles"
     CONFIGURATION_IN_PLACE = "configurationInPlace"
     SECRET_REFERENCES = "secretReferences"  # noqa: S105  the name of a feature
     NAMESPACES = "namespaces"
@@ -64,6 +66,8 @@ _MEANINGS: Final[Mapping[Feature, str]] = {
     Feature.TRAFFIC_SPLIT: "two releases share the requests by percent",
     Feature.INSTANT_ROLLBACK: "the old release takes all requests again at once",
     Feature.SCALE_TO_ZERO: "a workload may have no instance",
+    Feature.CONFIGURATION_VARIABLES: "an instance gets its configuration in variables",
+    Feature.CONFIGURATION_FILES: "an instance gets its configuration in files that it can read",
     Feature.CONFIGURATION_IN_PLACE: "a running instance takes a new configuration",
     Feature.SECRET_REFERENCES: "a secret is given by its name and resolved at the start",
     Feature.NAMESPACES: "each tenant has a namespace of its own",
@@ -208,6 +212,7 @@ def _needs_of_revision(spec: RevisionSpec) -> Iterator[tuple[Feature, str, str]]
         (spec.path_prefix, Feature.PATH_ROUTING, "pathPrefix", spec.path_prefix),
         (spec.startup, Feature.STARTUP_PROBES, "probes/startup", "a startup probe"),
         (spec.release, Feature.SELF_PROOF, "release", spec.release and spec.release.path),
+        *_needs_of_configuration(spec),
     )
     for is_needed, feature, name, received in rows:
         if is_needed:
@@ -221,6 +226,15 @@ def _needs_of_revision(spec: RevisionSpec) -> Iterator[tuple[Feature, str, str]]
         limit = getattr(spec.resources, attribute)
         if limit is not None:
             yield feature, f"resources/{name}", str(limit)
+
+
+def _needs_of_configuration(spec: RevisionSpec) -> Iterator[tuple[bool, Feature, str, str]]:
+    given = spec.configuration
+    if given is not None:
+        at, names = "configuration", ", ".join
+        variables, files = names(sorted(given.variables)), names(sorted(given.files))
+        yield bool(variables), Feature.CONFIGURATION_VARIABLES, f"{at}/variables", variables
+        yield bool(files), Feature.CONFIGURATION_FILES, f"{at}/files", files
 
 
 def _features(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:

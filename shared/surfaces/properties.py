@@ -11,7 +11,13 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from shared.surfaces.scaling import ReplicasOwner, ScalingRules
-from shared.surfaces.spec import CommandProbe, HttpProbe, Probe, RevisionSpec
+from shared.surfaces.spec import (
+    CONFIGURATION_HASH,
+    CommandProbe,
+    HttpProbe,
+    Probe,
+    RevisionSpec,
+)
 
 
 class Plane(StrEnum):
@@ -26,7 +32,6 @@ class Plane(StrEnum):
 
 Properties: TypeAlias = Mapping[Plane, Mapping[str, str]]
 """By plane, path → value. A path that is not there has no value."""
-CONFIGURATION_HASH = "configurationHash"
 SECRET_PREFIX = "secret."  # noqa: S105  of names in the unit
 
 
@@ -52,12 +57,13 @@ def revision_properties(
         for name, version in spec.unit.items()
         if name.startswith(SECRET_PREFIX)
     }
-    configuration = spec.unit.get(CONFIGURATION_HASH, "")
+    digests = spec.configuration.digests if spec.configuration else {}
+    told = spec.unit.get(CONFIGURATION_HASH)
     planes = {
         Plane.WORKLOAD: dict(_workload(spec)),
         Plane.REPLICAS: _replicas(spec, scaling),
         Plane.ROUTING: {"weight": str(weight), **_given(pathPrefix=spec.path_prefix)},
-        Plane.CONFIGURATION: {"hash": configuration} if configuration else {},
+        Plane.CONFIGURATION: {**_given(hash=told or None), **digests},
         Plane.SECRETS: secrets,
     }
     return {plane: values for plane, values in planes.items() if values}

@@ -19,10 +19,13 @@ from shared.kernel.ids import (
     parse_id,
     service_id,
 )
+from shared.surfaces.configuration import Configuration
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """One label of a host name; these names are used in hosts, folders and metrics."""
+CONFIGURATION_HASH: Final = "configurationHash"
+"""In the unit of a revision."""
 
 
 @dataclass(frozen=True, order=True)
@@ -152,6 +155,8 @@ class RevisionSpec:
     unit: Mapping[str, str] = field(default_factory=dict)
     data: tuple[str, ...] = ()
     """Data folders of the environment, by name: each instance gets them, and may write there."""
+    configuration: Configuration | None = None
+    """What each instance gets of it; its hash is also that of `unit`."""
     drain_s: float = 30.0
     """How long instances stay after their weight became 0; then until no request is active."""
     grace_s: float = 10.0
@@ -160,7 +165,16 @@ class RevisionSpec:
     def __post_init__(self) -> None:
         """Refuse a spec that no surface can run; `capabilities.check` refuses those of one."""
         unnamed = [name for name in self.data if not _NAME.fullmatch(name)]
+        told, given = self.unit.get(CONFIGURATION_HASH, ""), self.configuration
+        twice = sorted(self.environ.keys() & (given.variables.keys() if given else ()))
         checks = [
+            (bool(twice), "environ", "without the variables of its configuration", str(twice)),
+            (
+                given is not None and given.hash != told,
+                "configuration",
+                f"that of its unit, {told}",
+                given.hash if given else "",
+            ),
             (bool(unnamed), "data", "names of a-z, 0-9 and inner dashes", str(unnamed)),
             (self.revision < 1, "revision", "a whole number from 1", str(self.revision)),
             (

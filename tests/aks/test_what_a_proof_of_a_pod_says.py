@@ -12,9 +12,10 @@ from shared.surfaces.aks.cluster_api import ClusterApi, Kind, Object
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.proof import prove_pod
 from shared.surfaces.aks.records import Unreadable
-from shared.surfaces.aks.revisions import deployment
+from shared.surfaces.aks.revisions import dependents, deployment
+from shared.surfaces.configuration import configuration
 from shared.surfaces.observed_state import LiveProof
-from shared.surfaces.spec import Resources
+from shared.surfaces.spec import Resources, RevisionSpec
 from tests.surfaces.harness import TEMPLATE
 
 INDEX, MANIFEST, OTHER = (f"sha256:{digit * 64}" for digit in "abc")
@@ -22,6 +23,9 @@ SPEC = replace(
     TEMPLATE, image="registry.example/shop", artifact=INDEX, release=None,
     resources=Resources(memory_mb=1024, cpu=1),
 )  # fmt: skip
+CONFIGURED = replace(
+    SPEC, configuration=configuration("c0ffee", variables={"MODE": "fast"}, files={".env": "A=1"})
+)
 STARTED = datetime(2026, 11, 28, 22, 48, 6, tzinfo=UTC)
 LATER = STARTED + timedelta(minutes=2)
 
@@ -37,8 +41,8 @@ class OneNode:
         return {"status": {"images": [{"names": list(names)} for names in self.images]}}
 
 
-def pod(runs: str = INDEX) -> dict[str, Any]:
-    template = deepcopy(deployment(SPEC, Installation())["spec"]["template"])
+def pod(runs: str = INDEX, spec: RevisionSpec = SPEC) -> dict[str, Any]:
+    template = deepcopy(deployment(spec, Installation())["spec"]["template"])
     for amounts in template["spec"]["containers"][0]["resources"].values():
         amounts.update(memory="1Gi", cpu="1")
     status = {
@@ -55,7 +59,47 @@ def pod(runs: str = INDEX) -> dict[str, Any]:
 
 def proof(found: Object, node: OneNode | None = None, at: datetime = LATER) -> LiveProof:
     api = cast("ClusterApi", node or OneNode())
-    return asyncio.run(prove_pod(api, found, SPEC, at))
+    return asyncio.run(prove_pod(api, found, SPEC, None, at))
+
+
+def config_map(made_at: str, **changes: str) -> Object:
+    owner = deployment(CONFIGURED, Installation())
+    owner["metadata"]["uid"] = "1"
+    _, found = dependents(CONFIGURED, Installation(), owner)[0]
+    metadata = {**found["metadata"], "creationTimestamp": made_at}
+    return {**found, "metadata": metadata, "data": {**found["data"], **changes}}
+
+
+@pytest.mark.parametrize(
+    ("found", "departs"),
+    [
+        pytest.param(config_map("2026-11-28T22:48:05Z"), "", id="as-it-was-made"),
+        pytest.param(config_map("2026-11-28T22:48:11Z"), "", id="made-by-another-clock"),
+        pytest.param(
+            config_map("2026-11-28T22:48:12Z"), "made anew after it started", id="made-anew"
+        ),
+        pytest.param(
+            config_map("2026-11-28T22:48:05Z", MODE="slow"),
+            "another in variables/MODE",
+            id="another-value",
+        ),
+        pytest.param(
+            config_map("2026-11-28T22:48:05Z", MORE="1"),
+            "another in variables/MORE",
+            id="another-key",
+        ),
+        pytest.param(None, "absent", id="none"),
+    ],
+)
+def test_a_pod_has_the_configuration_that_was_there_when_it_started(
+    found: Object | None, departs: str
+) -> None:
+    api = cast("ClusterApi", OneNode())
+    said = asyncio.run(prove_pod(api, pod(spec=CONFIGURED), CONFIGURED, found, LATER))
+
+    expected = (f"configuration is {departs}, expected c0ffee",) if departs else ()
+    assert said.departs == expected
+    assert said.unit["configurationHash"] == ("" if departs else "c0ffee")
 
 
 def shop(*digests: str) -> tuple[str, ...]:

@@ -153,6 +153,9 @@ def test_a_unit_pins_what_was_said_last_of_its_own_modules() -> None:
         assert cart is not None
         assert shop.configuration.module == 7
         assert (shop.secret_versions, cart.secret_versions) == ({"password": "v2"}, {})
+        assert done.proof is not None
+        proved = {each.module_id: each.secret_versions for each in done.proof.instances}
+        assert proved == {SHOP: {"password": "v2"}, CART: {}}
         assert (shop.scaling_policy_revision, cart.scaling_policy_revision) == (4, 0)
 
     run_virtual(main())

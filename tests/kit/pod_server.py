@@ -28,6 +28,25 @@ def inside() -> dict[str, Any]:
     }
 
 
+def configuration() -> dict[str, Any]:
+    """Return what it reads in the folder of its configuration, and what it could change there."""
+    paths = list(Path(os.environ.get("RUNTIME_CONFIGURATION", "/nothing")).glob("[!.]*.*"))
+    paths += Path(os.environ.get("RUNTIME_CONFIGURATION", "/nothing")).glob(".env")
+    return {
+        "files": {path.name: path.read_text() for path in paths},
+        "changed": [path.name for path in paths if wrote(str(path.parent)) or changed(path)],
+    }
+
+
+def changed(path: Path) -> bool:
+    try:
+        path.chmod(0o600)
+        path.write_text("changed")
+    except OSError:
+        return False
+    return True
+
+
 def wrote(folder: str) -> bool:
     try:
         Path(folder, "written").write_text("x")
@@ -56,6 +75,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "release": {"version": os.environ.get("VERSION", "")},
             "environ": dict(os.environ),
             "inside": inside() if self.path == "/inside" else None,
+            "configuration": configuration() if self.path == "/inside" else None,
         }
         body = json.dumps(found).encode()
         self.send_response(503 if SICK.exists() else 200)

@@ -1,20 +1,23 @@
 """The harness of AKS: real pods on a real Kubernetes, each test with an installation of its own."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from local_cluster.gateway_routes import GATEWAY_CLASS
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
 from shared.surfaces.aks.cluster_access import ClusterAccess, KubeconfigSource
-from shared.surfaces.aks.cluster_api import NAMESPACES, ClusterApi
+from shared.surfaces.aks.cluster_api import NAMESPACES, PODS, ClusterApi
 from shared.surfaces.aks.gateway_counters import GatewayCounters
 from shared.surfaces.aks.names import MANAGED, MANAGER, Installation
 from shared.surfaces.aks.permissions import POD_SECURITY
 from shared.surfaces.aks.surface import AksSurface
+from shared.surfaces.observed_state import Instance
 from shared.surfaces.spec import HttpProbe
 from tests.kit.pod_cluster import PodCluster
 from tests.surfaces.harness import SHOP, SITE, TEMPLATE, SurfaceHarness, fence
@@ -84,6 +87,14 @@ class AksHarness(SurfaceHarness):
         return self.installation.namespace(SHOP.environment, SHOP.tenant)
 
 
+async def ask(api: ClusterApi, namespace: str, instance: Instance, path: str) -> Mapping[str, Any]:
+    """Return what a pod of *namespace* answers, through the API server."""
+    asked = PODS.path(namespace, f"{instance.id}:8080", f"/proxy{path}")
+    _, body = await api.text(asked, {}, namespace=namespace, at_most=1 << 20, timeout_s=20)
+    answered: Mapping[str, Any] = json.loads(body)
+    return answered
+
+
 async def make_installation(api: ClusterApi) -> Installation:
     """Make the namespace of an installation that no other test has."""
     installation = Installation(f"t{SystemEntropy().bits(40):010x}")
@@ -120,9 +131,11 @@ async def aks_harness(cluster: PodCluster) -> AsyncIterator[SurfaceHarness]:
         command=cluster.command,
         readiness=HttpProbe("/ready", period_s=1, timeout_s=2),
     )
+    namespace = installation.namespace(SHOP.environment, SHOP.tenant)
     harness = AksHarness(
         host.start(), clock, template, host.restart, kill_host, host.go_away,
-        keeps_instances=False, api=api, installation=installation, host=host,
+        keeps_instances=False, ask=partial(ask, api, namespace),
+        api=api, installation=installation, host=host,
     )  # fmt: skip
     try:
         await harness.surface.ensure_site(SITE, fence(1, "site"))

@@ -1,6 +1,6 @@
 """The harness of the contract suite: one surface with a site, for each adapter."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from shared.kernel.ids import (
     environment_key,
 )
 from shared.kernel.observation import Absent, Present
-from shared.surfaces.observed_state import LiveComponent, Phase
+from shared.surfaces.observed_state import Instance, LiveComponent, Phase
 from shared.surfaces.port import Sites, Surface
 from shared.surfaces.spec import (
     HttpProbe,
@@ -54,6 +54,8 @@ class SurfaceHarness:
     keeps_instances: bool = True
     """Its instances are processes that go on when a removal is undone; pods are made anew."""
     tokens: int = field(default=1)
+    ask: Callable[[Instance, str], Awaitable[Mapping[str, Any]]] | None = None
+    """Returns what an instance answers at a path, where there are processes that answer."""
 
     def spec(self, revision: int = 1, **changes: Any) -> RevisionSpec:
         version = changes.get("version", f"{revision}.0")

@@ -10,11 +10,14 @@ import io
 import os
 import signal
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import aiohttp
 
 from local_agent.launcher import TOKEN_VARIABLE
 from local_agent.process_identity import ProcessIdentity, boot, start_ticks
@@ -25,11 +28,25 @@ from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import NotFound
 from shared.surfaces.local_process import AgentSurface, read_record
+from shared.surfaces.observed_state import Instance
 from shared.surfaces.spec import artifact_blob
 from tests.surfaces.harness import SHOP, SITE, TEMPLATE, SurfaceHarness, fence
 
 SERVER = """
-import http.server, json, os, signal, sys, threading, time
+import http.server, json, os, pathlib, signal, sys, threading, time
+
+def configuration():
+    found = {"files": {}, "modes": [], "changed": []}
+    for path in pathlib.Path(os.environ.get("RUNTIME_CONFIGURATION", "/nothing")).glob("*"):
+        found["files"][path.name] = path.read_text()
+        found["modes"].append([oct(path.stat().st_mode & 0o777), path.stat().st_uid == os.getuid()])
+        try:
+            path.chmod(0o600)
+            path.write_text("changed")
+            found["changed"].append(path.name)
+        except OSError:
+            pass
+    return found
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -41,7 +58,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/slow":
             time.sleep(1.0)
         body = json.dumps({"release": {"version": os.environ["VERSION"]}, "pid": os.getpid(),
-                           "environ": dict(os.environ)}).encode()
+                           "environ": dict(os.environ),
+                           "configuration": self.path == "/inside" and configuration()}).encode()
         status = 503 if os.path.exists("sick") else 200
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
@@ -168,6 +186,7 @@ async def agent_harness(folder: Path) -> AsyncIterator[SurfaceHarness]:
         agent.restart,
         agent.kill,
         partial(_break_reads, folder / "surface"),
+        ask=ask,
     )
     try:
         await agent.surface.ensure_site(SITE, fence(1, "site"))
@@ -175,6 +194,13 @@ async def agent_harness(folder: Path) -> AsyncIterator[SurfaceHarness]:
     finally:
         await stop_agent(folder, SystemClock())
         await stop_everything(folder / "surface", SystemClock())
+
+
+async def ask(instance: Instance, path: str) -> Mapping[str, Any]:
+    url = f"http://{instance.address}{path}"
+    async with aiohttp.ClientSession() as session, session.get(url) as answered:
+        found: Mapping[str, Any] = await answered.json(content_type=None)
+        return found
 
 
 def _break_reads(root: Path) -> None:

@@ -1,6 +1,5 @@
 """What a pod can count on, seen from inside it, and how it says what is wrong."""
 
-import json
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -11,13 +10,13 @@ from yarl import URL
 
 from shared.kernel.observation import Present
 from shared.surfaces.aks.answer_shapes import named_object
-from shared.surfaces.aks.cluster_api import DEPLOYMENTS, PODS
+from shared.surfaces.aks.cluster_api import DEPLOYMENTS
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import FieldTaken
 from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.properties import Difference, Plane, differences, revision_properties
 from shared.surfaces.spec import CommandProbe, HttpProbe, Resources
-from tests.surfaces.aks_harness import AksHarness
+from tests.surfaces.aks_harness import AksHarness, ask
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
 
 RunScenario = Callable[[Callable[[SurfaceHarness], Coroutine[Any, Any, None]]], None]
@@ -36,15 +35,6 @@ async def first(harness: SurfaceHarness, holds: Callable[[Instance], bool]) -> I
     """Return the first instance for which *holds*, when there is one."""
     live = await harness.until(lambda live: any(map(holds, instances(live))))
     return next(filter(holds, instances(live)))
-
-
-async def ask(harness: AksHarness, pod: str, path: str) -> Mapping[str, Any]:
-    asked = PODS.path(harness.namespace, f"{pod}:8080", f"/proxy{path}")
-    _, body = await harness.api.text(
-        asked, {}, namespace=harness.namespace, at_most=1 << 20, timeout_s=20
-    )
-    answered: Mapping[str, Any] = json.loads(body)
-    return answered
 
 
 async def edit(harness: AksHarness, name: str, container: Mapping[str, Any]) -> None:
@@ -68,7 +58,7 @@ def test_a_pod_has_what_it_was_given_and_no_more(run_scenario: RunScenario) -> N
         await harness.serve(harness.spec(1, resources=limits, environ=environ))
         pod = await first(harness, lambda each: each.is_ready)
 
-        found = await ask(cluster, pod.id, "/inside")
+        found = await ask(cluster.api, cluster.namespace, pod, "/inside")
 
         assert found["environ"]["AT"] == "/runtime/home:8080"
         assert found["environ"]["LITERAL"] == "$(AT) $OTHER"
@@ -87,7 +77,7 @@ def test_a_pod_that_takes_too_much_memory_says_so(run_scenario: RunScenario) -> 
         await harness.serve(harness.spec(1, resources=Resources(memory_mb=64)))
         pod = await first(harness, lambda each: each.is_ready)
 
-        answered = await ask(cluster, pod.id, "/eat")
+        answered = await ask(cluster.api, cluster.namespace, pod, "/eat")
 
         assert answered["reason"] == "ServiceUnavailable"  # the API server's word: it was killed
         killed = await first(harness, lambda each: each.exit_reason == "MemoryExceeded")

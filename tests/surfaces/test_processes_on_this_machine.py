@@ -35,6 +35,7 @@ from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.persistence.file_trees import remove_tree
 from shared.surfaces.capabilities import Feature
+from shared.surfaces.configuration import configuration
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.spec import HttpProbe, Resources
@@ -110,7 +111,8 @@ async def _bystander(**environ: str) -> AsyncIterator[asyncio.subprocess.Process
 async def test_a_workload_sees_its_own_environment_only(tmp_path: Path) -> None:
     os.environ["A_SECRET_OF_THE_HOST"] = "must not leak"
     async with local_process_harness(tmp_path) as harness:
-        await harness.serve(harness.spec(1))
+        asked = configuration("c0ffee", files={"app.json": "{}"})
+        await harness.serve(harness.spec(1, configuration=asked))
 
         environ = (await _ask(await harness.until(lambda _: True), "/"))["environ"]
 

@@ -17,6 +17,8 @@ from shared.contracts.values import Reason
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.observed_state import LiveProof
+from shared.surfaces.properties import SECRET_PREFIX
+from shared.surfaces.spec import CONFIGURATION_HASH
 
 PROOFS_SHOWN: Final = 100
 
@@ -96,13 +98,18 @@ def _mismatches(component: ReleasedComponent, live: Sequence[LiveProof]) -> list
 
 def _instance_proof(component: ReleasedComponent, answer: LiveProof) -> InstanceProof:
     is_whole = answer.content_digest == answer.expected_digest
+    wanted, has = component.configuration.hash, answer.unit.get(CONFIGURATION_HASH)
     return InstanceProof(
         module_id=component.module_id,
         instance=answer.instance,
         release_revision=answer.revision,
         digest=answer.artifact if is_whole else answer.content_digest,
-        configuration_hash=component.configuration.hash,
-        secret_versions=component.secret_versions,
+        configuration_hash=wanted if has == wanted else None,
+        secret_versions={
+            name: version
+            for name, version in component.secret_versions.items()
+            if answer.unit.get(f"{SECRET_PREFIX}{name}") == version
+        },
         departures=tuple(
             Departure(
                 path="instance",

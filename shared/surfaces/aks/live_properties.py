@@ -9,10 +9,12 @@ them is decided in `pod_differences`, as for proofs.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
 from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.config_maps import digests_in
 from shared.surfaces.aks.names import USES_IDENTITY
 from shared.surfaces.aks.observation import ComponentObjects, applied_spec, weights_in_force
 from shared.surfaces.aks.pod_differences import differences
@@ -29,9 +31,13 @@ Corrections = Iterator[tuple[str, str | None]]
 
 
 def live_properties(
-    objects: ComponentObjects, bounds: Mapping[str, Bounds]
+    objects: ComponentObjects,
+    bounds: Mapping[str, Bounds],
+    config_maps: Mapping[int, Object] = MappingProxyType({}),
 ) -> dict[int, Properties]:
     """Return the properties of each revision that is wanted; *bounds* are by Deployment.
+
+    *config_maps* are by revision. Of a configuration digests are shown, and no value.
 
     Raises:
         Unreadable: an object is not what the platform wrote.
@@ -42,10 +48,13 @@ def live_properties(
     found: dict[int, Properties] = {}
     for deployment, spec in specs:
         weight = weights.get(spec.revision, 0)
-        live = replace(spec, unit=_unit(deployment))
+        live = replace(spec, unit=_unit(deployment), configuration=None)
         planes = {
             plane: dict(words) for plane, words in revision_properties(live, weight=weight).items()
         }
+        if spec.configuration is not None:
+            digests = digests_in(config_maps.get(spec.revision), spec)
+            planes[Plane.CONFIGURATION] = {**planes.get(Plane.CONFIGURATION, {}), **digests}
         for path, word in _corrections(deployment, spec):
             _correct(planes[Plane.WORKLOAD], path, word)
         if weight and objects.route is not None:

@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.names import revision_name
+from shared.surfaces.configuration import FOLDER as CONFIGURATION_FOLDER
 from shared.surfaces.spec import CommandProbe, HttpProbe, Probe, Resources, RevisionSpec
 from shared.surfaces.variables import expand
 
 CONTAINER: Final = "main"
 HOME: Final = "/runtime/home"
+CONFIGURATION: Final = "/runtime/configuration"
+_READ_ONLY: Final = 0o444
+"""Of files that root owns: the pod's user, whichever its image has, reads them."""
 SCRATCH: Final = "/tmp"  # noqa: S108  a volume of the pod's own
 SCRATCH_LIMIT: Final = "256Mi"
 """Of the home and of the temporary folder each; a pod that writes more is evicted."""
@@ -21,7 +26,8 @@ WORKER_READY_S: Final = 1
 def variables(spec: RevisionSpec) -> dict[str, str]:
     """Return what the variables of `variables.py` are in a pod."""
     port = {} if spec.port is None else {"PORT": str(spec.port)}
-    return {**port, "HOME": HOME, "TMPDIR": SCRATCH}
+    files = {CONFIGURATION_FOLDER: CONFIGURATION} if _configured_files(spec) else {}
+    return {**port, **files, "HOME": HOME, "TMPDIR": SCRATCH}
 
 
 def environ_of(spec: RevisionSpec) -> dict[str, str]:
@@ -62,9 +68,34 @@ def pod_spec(spec: RevisionSpec, labels: Mapping[str, str]) -> Object:
             }
         ],
         "volumes": [
-            {"name": name, "emptyDir": {"sizeLimit": SCRATCH_LIMIT}} for name in ("home", "scratch")
+            *(
+                {"name": name, "emptyDir": {"sizeLimit": SCRATCH_LIMIT}}
+                for name in ("home", "scratch")
+            ),
+            *_configured_volumes(spec),
         ],
     }
+
+
+def _configured_files(spec: RevisionSpec) -> list[str]:
+    return sorted(spec.configuration.files) if spec.configuration else []
+
+
+def _configured_volumes(spec: RevisionSpec) -> list[Object]:
+    files = [{"key": name, "path": name} for name in _configured_files(spec)]
+    name = revision_name(spec.component, spec.revision)
+    source = {"name": name, "items": files, "defaultMode": _READ_ONLY}
+    return [{"name": "configuration", "configMap": source}] if files else []
+
+
+def _configured_environ(spec: RevisionSpec) -> list[Object]:
+    """Return variables whose values stay in the ConfigMap: Kubernetes fills in nothing in them."""
+    name = revision_name(spec.component, spec.revision)
+    variables = sorted(spec.configuration.variables) if spec.configuration else []
+    return [
+        {"name": each, "valueFrom": {"configMapKeyRef": {"name": name, "key": each}}}
+        for each in variables
+    ]
 
 
 def _container(spec: RevisionSpec, drain_s: int) -> Object:
@@ -75,7 +106,11 @@ def _container(spec: RevisionSpec, drain_s: int) -> Object:
     container: Object = {
         "name": CONTAINER,
         "image": image_of(spec),
-        "env": [*environ, {"name": "RUNTIME_INSTANCE_ID", "valueFrom": own_name}],
+        "env": [
+            *environ,
+            *_configured_environ(spec),
+            {"name": "RUNTIME_INSTANCE_ID", "valueFrom": own_name},
+        ],
         "resources": _resources(spec.resources),
         # Why it ended is then in its status, also where its output is gone.
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -87,6 +122,10 @@ def _container(spec: RevisionSpec, drain_s: int) -> Object:
         "volumeMounts": [
             {"name": "home", "mountPath": HOME},
             {"name": "scratch", "mountPath": SCRATCH},
+            *(
+                {"name": each["name"], "mountPath": CONFIGURATION, "readOnly": True}
+                for each in _configured_volumes(spec)
+            ),
         ],
     }
     if spec.command:

@@ -8,15 +8,17 @@ from shared.kernel.clock import parse_instant
 from shared.surfaces.aks import revisions
 from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
 from shared.surfaces.aks.cluster_api import NODES, PODS, ApiRefusal, ClusterApi, Object
+from shared.surfaces.aks.config_maps import digests_in, is_older
 from shared.surfaces.aks.instances import main_status
 from shared.surfaces.aks.names import SPEC, USES_IDENTITY
 from shared.surfaces.aks.pod_differences import Difference, differences
 from shared.surfaces.aks.pods import CONTAINER, image_of, pod_spec
 from shared.surfaces.aks.records import Unreadable
+from shared.surfaces.configuration import in_force
 from shared.surfaces.observed_state import LiveProof
 from shared.surfaces.release_answer import ReleaseUnknown, release_in
 from shared.surfaces.rules import departures
-from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
+from shared.surfaces.spec import CONFIGURATION_HASH, ReleaseQuestion, RevisionSpec
 
 ANSWER_BYTES_MAX: Final = 256 * 1024
 ANSWER_WITHIN_S: Final = 5.0
@@ -33,9 +35,15 @@ def is_running(pod: Object) -> bool:
 
 
 async def prove_pod(
-    api: ClusterApi, pod: Object, spec: RevisionSpec, checked_at: datetime
+    api: ClusterApi,
+    pod: Object,
+    spec: RevisionSpec,
+    config_map: Object | None,
+    checked_at: datetime,
 ) -> LiveProof:
     """Return the release that *pod* runs, and its differences from *spec*.
+
+    *config_map* is that of its revision, as it is now.
 
     Raises:
         Unreadable: it has no image yet, or does not answer.
@@ -48,6 +56,8 @@ async def prove_pod(
     release, source = told.version, "start"
     if spec.release is not None:
         release, source = await _release_of(api, pod, spec, spec.release), "answer"
+    asked = "" if spec.configuration is None else spec.configuration.hash
+    configured = _configuration(pod, spec, config_map)
     return LiveProof(
         instance=name,
         revision=told.revision,
@@ -56,7 +66,7 @@ async def prove_pod(
         expected_digest=spec.artifact,
         release=release,
         release_source=source,
-        unit=told.unit,
+        unit={**told.unit, **({CONFIGURATION_HASH: ""} if configured != asked else {})},
         checked_at=checked_at,
         departs=departures(
             ("artifact", told.artifact, spec.artifact),
@@ -64,9 +74,22 @@ async def prove_pod(
             ("release", release, spec.version),
             ("release revision", str(told.revision), str(spec.revision)),
             ("unit", dict(told.unit), dict(spec.unit)),
+            ("configuration", configured, asked),
             *_differences(pod, spec),
         ),
     )
+
+
+def _configuration(pod: Object, spec: RevisionSpec, config_map: Object | None) -> str:
+    """Return the hash of the configuration that *pod* was started with, or what speaks against it.
+
+    That it takes no other is compared with the rest of the pod.
+    """
+    if spec.configuration is None:
+        return ""
+    if not is_older(config_map, pod):
+        return "absent" if config_map is None else "made anew after it started"
+    return in_force(spec.configuration, digests_in(config_map, spec))
 
 
 async def _content_of(

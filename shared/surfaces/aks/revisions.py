@@ -1,4 +1,4 @@
-"""The objects of a revision: a Deployment, which owns a Service and a disruption budget.
+"""The objects of a revision: a Deployment, which owns a Service, a disruption budget, a ConfigMap.
 
 The Deployment is the revision: while it is there the revision is wanted, and with it the cluster
 removes the others. Its pods carry the spec too, so a revision that drains is still known.
@@ -12,7 +12,15 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from shared.kernel.errors import Invalid, TooLarge
-from shared.surfaces.aks.cluster_api import BUDGETS, DEPLOYMENTS, SERVICES, Kind, Object
+from shared.surfaces.aks.cluster_api import (
+    BUDGETS,
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    SERVICES,
+    Kind,
+    Object,
+)
+from shared.surfaces.aks.config_maps import data_of
 from shared.surfaces.aks.names import (
     ENVIRONMENT_ID,
     PREFIX,
@@ -29,8 +37,9 @@ from shared.surfaces.spec import RevisionSpec
 SPEC_BYTES_MAX: Final = 64 * 1024
 """The API server takes 256 KiB of annotations, and each pod carries this one."""
 SERVICE_PORT: Final = 80
-DEPENDENTS: Final = (BUDGETS, SERVICES)
-"""What a Deployment owns, under its name."""
+_LATER: Final = ("configuration",)
+"""Fields that are left out where they have no value: pods of before they were known stay as they
+are, as do those of a spec without them."""
 _SPECS: TypeAdapter[RevisionSpec] = TypeAdapter(RevisionSpec)
 
 
@@ -40,7 +49,9 @@ def written(spec: RevisionSpec) -> str:
     Raises:
         TooLarge: it has more than `SPEC_BYTES_MAX`.
     """
-    value = _SPECS.dump_python(replace(spec, replicas=0), mode="json")
+    named = spec.configuration and replace(spec.configuration, texts=None)
+    value = _SPECS.dump_python(replace(spec, replicas=0, configuration=named), mode="json")
+    value = {name: each for name, each in value.items() if each or name not in _LATER}
     text = json.dumps(value, sort_keys=True)
     if len(text.encode()) > SPEC_BYTES_MAX:
         raise TooLarge(
@@ -100,24 +111,28 @@ def deployment(
     }
 
 
+def dependent_kinds(spec: RevisionSpec) -> tuple[Kind, ...]:
+    """Return the kinds of what the Deployment of *spec* owns, under its name, as they are made."""
+    # Pods wait for their configuration.
+    configured = (CONFIG_MAPS,) if spec.configuration is not None else ()
+    return (*configured, BUDGETS, *((SERVICES,) if spec.port is not None else ()))
+
+
 def dependents(
     spec: RevisionSpec, installation: Installation, owner: Object
 ) -> list[tuple[Kind, Object]]:
     """Return the objects that go with the Deployment *owner*."""
     labels = installation.of_revision(spec.component, spec.revision)
-    heads = {kind: head_of(kind, spec, installation) for kind in DEPENDENTS}
+    heads = {kind: head_of(kind, spec, installation) for kind in dependent_kinds(spec)}
     for head in heads.values():
         head["metadata"]["ownerReferences"] = [reference_to(owner)]
-    budget = {
-        **heads[BUDGETS],
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
+    port = {"port": SERVICE_PORT, "targetPort": spec.port, "protocol": "TCP"}
+    bodies: dict[Kind, Object] = {
+        CONFIG_MAPS: {"immutable": True, "data": dict(data_of(spec))},
+        BUDGETS: {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}}},
+        SERVICES: {"spec": {"selector": labels, "ports": [port]}},
     }
-    objects: list[tuple[Kind, Object]] = [(BUDGETS, budget)]
-    if spec.port is not None:
-        port = {"port": SERVICE_PORT, "targetPort": spec.port, "protocol": "TCP"}
-        service = {**heads[SERVICES], "spec": {"selector": labels, "ports": [port]}}
-        objects.append((SERVICES, service))
-    return objects
+    return [(kind, {**head, **bodies[kind]}) for kind, head in heads.items()]
 
 
 def reference_to(deployment: Object) -> Object:

@@ -21,6 +21,7 @@ from shared.surfaces.aks.capabilities import capabilities
 from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi
 from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
 from shared.surfaces.aks.cluster_offers import OffersReader
+from shared.surfaces.aks.config_maps import live_config_maps
 from shared.surfaces.aks.gateway_counters import GatewayCounters
 from shared.surfaces.aks.instances import is_stopping
 from shared.surfaces.aks.live_objects import LiveObjects
@@ -258,7 +259,10 @@ class AksSurface:
         namespace = self._installation.namespace(component.environment, component.tenant)
         objects = await self._live.component(component, is_routed=traffic.is_there)
         bounds = await self._scaling.bounds(namespace, has_events=offers.has_events)
-        return live_properties(objects, bounds) or None
+        config_maps = await live_config_maps(
+            self._api, self._installation, map(applied_spec, objects.deployments)
+        )
+        return live_properties(objects, bounds, config_maps) or None
 
     @_reading
     async def observe(self, component: SurfaceComponent) -> LiveComponent | None:
@@ -302,12 +306,15 @@ class AksSurface:
         if not objects.deployments:
             return None
         specs = {spec.revision: spec for spec in map(applied_spec, objects.deployments)}
+        config_maps = await live_config_maps(self._api, self._installation, specs.values())
         proofs = []
         for pod in objects.pods:
             number = int(pod["metadata"]["labels"][REVISION])
             is_asked = number in specs and revision in {None, number}
             if is_asked and is_running(pod) and not is_stopping(pod):
-                proofs.append(await prove_pod(self._api, pod, specs[number], self.clock.now()))
+                spec, config_map = specs[number], config_maps.get(number)
+                now = self.clock.now()
+                proofs.append(await prove_pod(self._api, pod, spec, config_map, now))
         return tuple(sorted(proofs, key=lambda proof: (proof.revision, proof.instance)))
 
     async def traffic(self, component: SurfaceComponent) -> Reading[TrafficSample]:

@@ -25,6 +25,7 @@ from shared.surfaces.aks.cluster_api import (
     Kind,
     Object,
 )
+from shared.surfaces.aks.config_maps import data_of
 from shared.surfaces.aks.instances import has_ended, is_stopping
 from shared.surfaces.aks.live_objects import LiveObjects
 from shared.surfaces.aks.names import (
@@ -79,12 +80,14 @@ class Workloads:
         component = spec.component
         if spec.image is None:
             raise BadArtifact(f"AKS runs images, and {component.module} has an archive only")
+        data_of(spec)
         await self.records.fenced(component, fence)
         namespace = self.installation.namespace(component.environment, component.tenant)
         place = await self.namespaces.find(component.environment, component.tenant)
         present = await self._deployment(component, spec.revision)
         name = revision_name(component, spec.revision)
-        found = {kind: await self.api.get(kind, name, namespace) for kind in revisions.DEPENDENTS}
+        kinds = revisions.dependent_kinds(spec)
+        found = {kind: await self.api.get(kind, name, namespace) for kind in kinds}
         others = await self._with_prefix_of(spec)
         check_revision(spec, None if present is None else applied_spec(present), others)
         if present is None and place is None:
