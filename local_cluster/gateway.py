@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 
@@ -136,14 +136,15 @@ class GatewayDataPlane:
         names = {backend.name for backend in table.backends}
         await self._until(lambda: self._shows_clusters(names), "its new clusters")
         versions = {}
-        for gateway, rules in table.rules.items():
-            document = gateway_files.routes(gateway, rules)
-            versions[gateway_files.file_name(gateway)] = document["version_info"]
-            await self._write(f"routes-{gateway_files.file_name(gateway)}.json", document)
-        places = {
-            gateway: (self._address(gateway), _ports(found.gateways[gateway]))
-            for gateway in table.rules
-        }
+        places = {}
+        for gateway, listeners in table.listeners.items():
+            ports = sorted({each.port for each in listeners})
+            places[gateway] = self._address(gateway), ports
+            for port in ports:
+                document = gateway_files.routes(gateway, port, table.rules[gateway], listeners)
+                name = gateway_files.table_name(gateway, port)
+                versions[name] = document["version_info"]
+                await self._write(f"routes-{name}.json", document)
         await self._write("listeners.json", gateway_files.listeners(places, self._files))
         await self._until(lambda: self._shows_routes(versions), "its new routes")
         await self._write("clusters.json", gateway_files.clusters(table.backends, self._files))
@@ -270,10 +271,6 @@ async def make_class(api: KubernetesApi, clock: Clock) -> None:
 def _report(ended: "asyncio.Task[None]") -> None:
     if not ended.cancelled() and (defect := ended.exception()) is not None:
         _log.error("Gateways are not served any more", exc_info=defect)
-
-
-def _ports(gateway: Document) -> list[Any]:
-    return [each["port"] for each in gateway["spec"]["listeners"] if each["protocol"] == "HTTP"]
 
 
 def _write(folder: ClusterFolder, name: str, document: Document) -> None:

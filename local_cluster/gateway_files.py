@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from local_cluster.gateway_parents import ANY_HOST, Listener, closest
 from local_cluster.gateway_routes import Backend, Rule
 from local_cluster.watches import Key
 from shared.connections import envoy_documents
@@ -71,8 +72,8 @@ def listeners(places: Mapping[Key, tuple[str, Sequence[int]]], folder: Path) -> 
             {
                 "@type": f"{envoy_documents.TYPE}envoy.config.listener.v3.Listener",
                 **envoy_documents.listener(
-                    f"{file_name(gateway)}-{port}", address, port, file_name(gateway),
-                    folder / f"routes-{file_name(gateway)}.json",
+                    table_name(gateway, port), address, port, table_name(gateway, port),
+                    folder / f"routes-{table_name(gateway, port)}.json",
                 ),
             }
             for gateway, (address, ports) in sorted(places.items())
@@ -81,18 +82,22 @@ def listeners(places: Mapping[Key, tuple[str, Sequence[int]]], folder: Path) -> 
     )  # fmt: skip
 
 
-def routes(gateway: Key, rules: Sequence[Rule]) -> Document:
-    """Return the table of one Gateway; *rules* are the most specific first."""
-    hosts = sorted({host for rule in rules for host in rule.hosts} - {"*"})
+def routes(
+    gateway: Key, port: int, rules: Sequence[Rule], listeners: Sequence[Listener]
+) -> Document:
+    """Return the table of one port of a Gateway with *listeners*; *rules* in their precedence."""
+    own = [rule for rule in rules if rule.listener.port == port]
+    of_listeners = [each.host for each in listeners if each.port == port]
+    hosts = {ANY_HOST, *of_listeners, *(host for rule in own for host in rule.hosts)}
     tables = [
         {
-            "name": host or "*",
-            "domains": [host, f"{host}:*"] if host != "*" else ["*"],
-            "routes": [_route(rule) for rule in _rules_of(host, rules)],
+            "name": host,
+            "domains": [host],
+            "routes": [_route(rule) for rule in _rules_of(host, own, of_listeners)],
         }
-        for host in (*hosts, "*")
+        for host in sorted(hosts)
     ]
-    return envoy_documents.route_table(file_name(gateway), tables)
+    return envoy_documents.route_table(table_name(gateway, port), tables, ignores_port=True)
 
 
 def clusters(backends: Iterable[Backend], folder: Path) -> Document:
@@ -104,15 +109,23 @@ def clusters(backends: Iterable[Backend], folder: Path) -> Document:
     )
 
 
-def file_name(gateway: Key) -> str:
-    return ".".join(gateway)
+def table_name(gateway: Key, port: int) -> str:
+    """Return the name of a listener of Envoy, and of its table of routes."""
+    return f"{'.'.join(gateway)}-{port}"
 
 
-def _rules_of(host: str, rules: Sequence[Rule]) -> Sequence[Rule]:
-    """Return the rules of *host*, then those of any: Envoy looks at one host's table only."""
-    own = [rule for rule in rules if host in rule.hosts]
-    others = [rule for rule in rules if "*" in rule.hosts and host != "*"]
-    return [*own, *others]
+def _rules_of(host: str, rules: Sequence[Rule], listeners: Sequence[str]) -> Sequence[Rule]:
+    """Return the rules of *host*, those of narrower names first: Envoy looks at one table only.
+
+    All are of the listener that is closest to *host*: another gets nothing of its requests.
+    """
+    listener = closest(listeners, host)
+    found = [
+        (len(covering), rule)
+        for rule in rules
+        if rule.listener.host == listener and (covering := closest(rule.hosts, host)) is not None
+    ]
+    return [rule for _, rule in sorted(found, key=lambda each: -each[0])]
 
 
 def _route(rule: Rule) -> Document:

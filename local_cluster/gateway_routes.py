@@ -6,9 +6,16 @@ more is not accepted, with the field as the reason, so that no request goes wher
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from local_cluster.gateway_parents import (
+    Listener,
+    ParentVerdict,
+    gateway_of,
+    http_listeners,
+    judge,
+)
 from local_cluster.kubernetes_api import Document
 from local_cluster.watches import Key, key_of
 from shared.connections import envoy_documents
@@ -50,8 +57,12 @@ class Backend:
 
 @dataclass(frozen=True)
 class Rule:
-    """Where requests go that have one of *hosts* and match *match*, a `matches` entry."""
+    """Where requests at *listener* go that have one of *hosts* and match *match*.
 
+    *match* is a `matches` entry.
+    """
+
+    listener: Listener
     hosts: tuple[str, ...]
     match: Document
     weights: Mapping[Backend, int]
@@ -76,9 +87,7 @@ class Rule:
 class RouteVerdict:
     """What becomes of a route at its Gateways of this class."""
 
-    gateways: tuple[Key, ...]
-    refusal: str = ""
-    """Why it is not accepted, empty where it is."""
+    parents: tuple[ParentVerdict, ...]
     unresolved: str = ""
     """Which backend is not there, empty where all are."""
 
@@ -89,6 +98,7 @@ class GatewayTable:
 
     rules: Mapping[Key, Sequence[Rule]] = field(default_factory=dict)
     """By Gateway, the most specific first."""
+    listeners: Mapping[Key, Sequence[Listener]] = field(default_factory=dict)
     verdicts: Mapping[Key, RouteVerdict] = field(default_factory=dict)
     """By route."""
 
@@ -106,14 +116,15 @@ def table_of(found: ClusterObjects) -> GatewayTable:
             (
                 rule
                 for key, verdict in verdicts.items()
-                if gateway in verdict.gateways and not verdict.refusal
-                for rule in _rules(found.routes[key])
+                for listener, hosts in _hosts(verdict, gateway).items()
+                for rule in _rules(found.routes[key], listener, hosts)
             ),
             key=lambda rule: rule.precedence,
         )
         for gateway in mine
     }
-    return GatewayTable(rules, {key: v for key, v in verdicts.items() if v.gateways})
+    listeners = {gateway: http_listeners(found.gateways[gateway]) for gateway in mine}
+    return GatewayTable(rules, listeners, {key: v for key, v in verdicts.items() if v.parents})
 
 
 def instances_of(backend: Backend, found: ClusterObjects) -> Sequence[tuple[str, int, bool]]:
@@ -149,39 +160,19 @@ def _is_mine(gateway: Document) -> bool:
 
 def _verdict(route: Document, found: ClusterObjects) -> RouteVerdict:
     own = key_of(route)[0]
-    gateways, refusals = [], []
-    for parent in route["spec"].get("parentRefs") or ():
-        key = (parent.get("namespace", own), parent["name"])
-        gateway = found.gateways.get(key)
-        if parent.get("kind", "Gateway") == "Gateway" and gateway is not None and _is_mine(gateway):
-            gateways.append(key)
-            namespace = found.namespaces.get(("", own), {})
-            if not any(
-                _allows(listener, namespace, own, key[0])
-                for listener in gateway["spec"]["listeners"]
-                if parent.get("sectionName") in {None, listener["name"]}
-            ):
-                refusals.append(f"Gateway {key[1]} has no listener that takes routes of {own}")
-    refusals += _unknown_fields(route)
-    return RouteVerdict(tuple(gateways), "; ".join(refusals), "; ".join(_absent(route, found)))
-
-
-def _allows(listener: Document, namespace: Document, name: str, gateways_own: str) -> bool:
-    allowed = listener.get("allowedRoutes", {}).get("namespaces", {})
-    labels = namespace.get("metadata", {}).get("labels", {})
-    if listener["protocol"] != "HTTP":
-        return False
-    match allowed.get("from", "Same"):
-        case "All":
-            return True
-        case "Same":
-            return name == gateways_own
-        case "Selector":
-            wanted = allowed.get("selector", {})
-            matched = wanted.get("matchLabels", {}).items() <= labels.items()
-            return matched and not wanted.get("matchExpressions")
-        case _:
-            return False
+    unknown = "; ".join(_unknown_fields(route))
+    parents = []
+    for reference in route["spec"].get("parentRefs") or ():
+        key = gateway_of(reference, own)
+        gateway = None if key is None else found.gateways.get(key)
+        if key is not None and gateway is not None and _is_mine(gateway):
+            namespace = (own, found.namespaces.get(("", own), {}))
+            hostnames = route["spec"].get("hostnames") or ()
+            judged = judge(reference, key, gateway, namespace, hostnames)
+            if unknown and not judged.refusal:
+                judged = replace(judged, hosts={}, reason="UnsupportedValue", refusal=unknown)
+            parents.append(judged)
+    return RouteVerdict(tuple(parents), "; ".join(_absent(route, found)))
 
 
 def _unknown_fields(route: Document) -> Iterator[str]:
@@ -210,9 +201,18 @@ def _absent(route: Document, found: ClusterObjects) -> Iterator[str]:
                 yield f"there is no Service {backend['name']}"
 
 
-def _rules(route: Document) -> Iterator[Rule]:
+def _hosts(verdict: RouteVerdict, gateway: Key) -> Mapping[Listener, tuple[str, ...]]:
+    """Return by each listener of *gateway* that takes the route, whichever parent names it."""
+    return {
+        listener: hosts
+        for parent in verdict.parents
+        if parent.gateway == gateway
+        for listener, hosts in parent.hosts.items()
+    }
+
+
+def _rules(route: Document, listener: Listener, hosts: tuple[str, ...]) -> Iterator[Rule]:
     own = key_of(route)[0]
-    hosts = tuple(route["spec"].get("hostnames") or ("*",))
     for rule in route["spec"].get("rules") or ():
         weights = {
             Backend(own, backend["name"], backend["port"]): backend.get("weight", 1)
@@ -222,4 +222,4 @@ def _rules(route: Document) -> Iterator[Rule]:
         }
         for match in rule.get("matches") or ({"path": {"type": "PathPrefix", "value": "/"}},):
             made_at = route["metadata"].get("creationTimestamp", "")
-            yield Rule(hosts, match, weights, key_of(route), made_at)
+            yield Rule(listener, hosts, match, weights, key_of(route), made_at)

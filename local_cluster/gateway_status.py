@@ -1,12 +1,13 @@
 """What is said of Gateways and routes, as the Gateway API has it; pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from local_cluster.gateway_routes import CONTROLLER, RouteVerdict
 from local_cluster.kubernetes_api import Document
-from local_cluster.watches import Key, key_of
+from local_cluster.watches import Key
 from shared.kernel.clock import isoformat
 
 _KINDS: Final = [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}]
@@ -16,19 +17,18 @@ def of_class(found: Document, now: datetime) -> Document:
     return {"conditions": [_condition(found, now, "Accepted", "Accepted", "")]}
 
 
-def of_gateway(found: Document, address: str, attached: int, now: datetime) -> Document:
+def of_gateway(
+    found: Document, address: str, attached: Mapping[str, int], now: datetime
+) -> Document:
+    """Return the status of a Gateway at *address*; *attached* are its routes by listener."""
     accepted = _condition(found, now, "Accepted", "Accepted", "")
     programmed = _condition(found, now, "Programmed", "Programmed", "")
     listeners = [
         {
             "name": listener["name"],
             "supportedKinds": _KINDS,
-            "attachedRoutes": attached,
-            "conditions": [
-                accepted,
-                programmed,
-                _condition(found, now, "ResolvedRefs", "ResolvedRefs", ""),
-            ],
+            "attachedRoutes": attached.get(listener["name"], 0),
+            "conditions": _of_listener(found, listener, now),
         }
         for listener in found["spec"]["listeners"]
     ]
@@ -39,19 +39,30 @@ def of_gateway(found: Document, address: str, attached: int, now: datetime) -> D
     }
 
 
-def of_route(found: Document, verdict: RouteVerdict, now: datetime) -> Document:
-    refused, absent = verdict.refusal, verdict.unresolved
-    conditions = [
-        _condition(found, now, "Accepted", "UnsupportedValue" if refused else "Accepted", refused),
-        _condition(
-            found, now, "ResolvedRefs", "BackendNotFound" if absent else "ResolvedRefs", absent
-        ),
+def _of_listener(found: Document, listener: Document, now: datetime) -> list[Document]:
+    other = "" if listener["protocol"] == "HTTP" else f"{listener['protocol']} is not served here"
+    return [
+        _condition(found, now, "Accepted", "UnsupportedProtocol" if other else "Accepted", other),
+        _condition(found, now, "Programmed", "Invalid" if other else "Programmed", other),
+        _condition(found, now, "ResolvedRefs", "ResolvedRefs", ""),
     ]
-    own = key_of(found)[0]
+
+
+def of_route(found: Document, verdict: RouteVerdict, now: datetime) -> Document:
+    absent = verdict.unresolved
+    resolved = _condition(
+        found, now, "ResolvedRefs", "BackendNotFound" if absent else "ResolvedRefs", absent
+    )
     parents = [
-        {"parentRef": parent, "controllerName": CONTROLLER, "conditions": conditions}
-        for parent in found["spec"].get("parentRefs") or ()
-        if (parent.get("namespace", own), parent["name"]) in verdict.gateways
+        {
+            "parentRef": parent.reference,
+            "controllerName": CONTROLLER,
+            "conditions": [
+                _condition(found, now, "Accepted", parent.reason or "Accepted", parent.refusal),
+                resolved,
+            ],
+        }
+        for parent in verdict.parents
     ]
     return {"parents": parents}
 
@@ -84,5 +95,15 @@ def _timeless(value: Any) -> Any:
     return value
 
 
-def attached_routes(gateway: Key, verdicts: Mapping[Key, RouteVerdict]) -> int:
-    return sum(gateway in v.gateways and not v.refusal for v in verdicts.values())
+def attached_routes(gateway: Key, verdicts: Mapping[Key, RouteVerdict]) -> Mapping[str, int]:
+    """Return how many routes each listener of *gateway* has taken, by its name."""
+    return Counter(
+        name
+        for verdict in verdicts.values()
+        for name in {
+            listener.name
+            for parent in verdict.parents
+            if parent.gateway == gateway
+            for listener in parent.hosts
+        }
+    )

@@ -98,13 +98,17 @@ def prefix_match(prefix: str) -> Document:
     return {"prefix": "/"} if prefix == "/" else {"path_separated_prefix": prefix.rstrip("/")}
 
 
-def route_table(name: str, virtual_hosts: Sequence[Document]) -> Document:
+def route_table(
+    name: str, virtual_hosts: Sequence[Document], *, ignores_port: bool = False
+) -> Document:
+    """Return a table by host; with *ignores_port* a port in a request's host says nothing."""
     table = {
         "@type": f"{TYPE}envoy.config.route.v3.RouteConfiguration",
         "name": name,
         "virtual_hosts": list(virtual_hosts),
     }
-    return response([table])
+    ignored = {"ignore_port_in_host_matching": True} if ignores_port else {}
+    return response([{**table, **ignored}])
 
 
 def cluster(name: str, endpoints_file: Path) -> Document:

@@ -8,26 +8,38 @@ from typing import Any
 import pytest
 
 from local_cluster import gateway_files, gateway_status
-from local_cluster.gateway_routes import Backend, ClusterObjects, instances_of, table_of
+from local_cluster.gateway_routes import (
+    Backend,
+    ClusterObjects,
+    GatewayTable,
+    instances_of,
+    table_of,
+)
 
 SITE = ("shops", "site")
 WEB = Backend("shops", "web", 80)
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
-def gateway(**allowed: Any) -> Mapping[str, Any]:
-    listener = {"name": "http", "protocol": "HTTP", "port": 80}
+def gateway(*listeners: Mapping[str, Any], **allowed: Any) -> Mapping[str, Any]:
+    http = {"name": "http", "protocol": "HTTP", "port": 80}
     if allowed:
-        listener["allowedRoutes"] = {"namespaces": allowed}
-    return _object("site", "shops", {"gatewayClassName": "local", "listeners": [listener]})
+        http["allowedRoutes"] = {"namespaces": allowed}
+    made = [{**http, **each} for each in listeners or ({},)]
+    return _object("site", "shops", {"gatewayClassName": "local", "listeners": made})
 
 
 def route(
-    name: str = "web", namespace: str = "shops", *, hosts: Sequence[str] = (), **rule: Any
+    name: str = "web",
+    namespace: str = "shops",
+    *,
+    hosts: Sequence[str] = (),
+    parents: Sequence[Mapping[str, Any]] = ({},),
+    **rule: Any,
 ) -> Mapping[str, Any]:
     backends = [{"name": "web", "port": 80, "weight": 1}]
     spec = {
-        "parentRefs": [{"name": "site", "namespace": "shops"}],
+        "parentRefs": [{"name": "site", "namespace": "shops", **each} for each in parents],
         "hostnames": list(hosts),
         "rules": [{"backendRefs": backends, **rule}],
     }
@@ -54,6 +66,24 @@ def path(value: str, kind: str = "PathPrefix") -> Mapping[str, Any]:
     return {"path": {"type": kind, "value": value}}
 
 
+def document_of(table: GatewayTable, port: int = 80) -> Any:
+    return gateway_files.routes(SITE, port, table.rules[SITE], table.listeners[SITE])
+
+
+def served(table: GatewayTable, port: int) -> Mapping[str, int]:
+    """Return how many routes each host has at *port*."""
+    (resource,) = document_of(table, port)["resources"]
+    return {each["name"]: len(each["routes"]) for each in resource["virtual_hosts"]}
+
+
+def said(found: Mapping[str, Any], table: GatewayTable) -> list[tuple[str, str]]:
+    """Return of each parent of the route *found* whether it is accepted, and the reason."""
+    verdict = table.verdicts[("shops", "web")]
+    status = gateway_status.of_route(found, verdict, NOW)
+    accepted = [parent["conditions"][0] for parent in status["parents"]]
+    return [(each["status"], each["reason"]) for each in accepted]
+
+
 def test_the_most_specific_rule_comes_first() -> None:
     matches = [path("/"), path("/shop"), path("/shop", "Exact"), {**path("/shop"), "method": "GET"}]
 
@@ -65,18 +95,13 @@ def test_the_most_specific_rule_comes_first() -> None:
 def test_a_host_is_asked_for_its_own_routes_and_then_for_those_of_any() -> None:
     table = table_of(objects(route("own", hosts=["a.internal"]), route("any")))
 
-    document = gateway_files.routes(SITE, table.rules[SITE])
-
-    hosts = {h["name"]: h for h in document["resources"][0]["virtual_hosts"]}
-    assert hosts["a.internal"]["domains"] == ["a.internal", "a.internal:*"]
-    assert len(hosts["a.internal"]["routes"]) == 2
-    assert len(hosts["*"]["routes"]) == 1
+    assert served(table, 80) == {"a.internal": 2, "*": 1}
 
 
 def test_paths_match_by_whole_parts() -> None:
     table = table_of(objects(route(matches=[path("/shop/")])))
 
-    text = json.dumps(gateway_files.routes(SITE, table.rules[SITE]))
+    text = json.dumps(document_of(table))
 
     assert '"path_separated_prefix": "/shop"' in text
 
@@ -84,7 +109,7 @@ def test_paths_match_by_whole_parts() -> None:
 def test_a_route_without_weight_anywhere_is_an_error_of_the_server() -> None:
     found = route(backendRefs=[{"name": "web", "port": 80, "weight": 0}])
 
-    text = json.dumps(gateway_files.routes(SITE, table_of(objects(found)).rules[SITE]))
+    text = json.dumps(document_of(table_of(objects(found))))
 
     assert '"direct_response": {"status": 500' in text
 
@@ -115,7 +140,8 @@ def test_a_listener_takes_routes_of_the_namespaces_that_it_allows(
 
     verdict = table_of(found).verdicts[(namespace, "web")]
 
-    assert (verdict.refusal == "") is is_taken
+    assert (verdict.parents[0].reason == "") is is_taken
+    assert verdict.parents[0].reason in {"", "NotAllowedByListeners"}
 
 
 @pytest.mark.parametrize(
@@ -171,10 +197,100 @@ def test_pods_that_leave_get_no_new_requests_and_those_that_are_gone_are_forgott
 
 def test_a_status_that_was_said_is_not_said_again() -> None:
     found = gateway()
-    status = gateway_status.of_gateway(found, "10.240.0.10", 1, NOW)
+    attached = {"http": 1}
+    status = gateway_status.of_gateway(found, "10.240.0.10", attached, NOW)
 
     assert not gateway_status.is_said(found, status)
     assert gateway_status.is_said(
-        {**found, "status": gateway_status.of_gateway(found, "10.240.0.10", 1, NOW.replace(day=1))},
+        {
+            **found,
+            "status": gateway_status.of_gateway(found, "10.240.0.10", attached, NOW.replace(day=1)),
+        },
         status,
     )
+
+
+TWO_PORTS = gateway({"name": "a"}, {"name": "b", "port": 81})
+
+
+@pytest.mark.parametrize("parent", [{"sectionName": "a"}, {"port": 80}], ids=["name", "port"])
+def test_a_route_of_one_listener_is_served_there_only(parent: Mapping[str, Any]) -> None:
+    found = route(parents=[parent])
+    table = table_of(objects(found, gateway=TWO_PORTS))
+
+    attached = gateway_status.attached_routes(SITE, table.verdicts)
+    status = gateway_status.of_gateway(TWO_PORTS, "10.240.0.10", attached, NOW)
+
+    assert (served(table, 80), served(table, 81)) == ({"*": 1}, {"*": 0})
+    assert [each["attachedRoutes"] for each in status["listeners"]] == [1, 0]
+
+
+def test_a_route_of_the_whole_gateway_is_served_at_each_listener_once() -> None:
+    table = table_of(objects(route(parents=[{}, {"sectionName": "b"}]), gateway=TWO_PORTS))
+
+    assert (served(table, 80), served(table, 81)) == ({"*": 1}, {"*": 1})
+
+
+def test_each_parent_has_a_verdict_of_its_own() -> None:
+    parents = [{"sectionName": "a"}, {"sectionName": "none"}, {"port": 8080}]
+    found = route(parents=parents)
+    table = table_of(objects(found, gateway=TWO_PORTS))
+
+    refused = ("False", "NoMatchingParent")
+    assert said(found, table) == [("True", "Accepted"), refused, refused]
+    assert served(table, 80) == {"*": 1}
+
+
+@pytest.mark.parametrize(
+    ("listener", "hosts", "expected"),
+    [
+        pytest.param("a.internal", [], {"a.internal": 1, "*": 0}, id="of-the-listener"),
+        pytest.param("*.internal", ["a.internal", "b.other"],
+                     {"a.internal": 1, "*.internal": 0, "*": 0}, id="those-that-fit"),
+        pytest.param("a.internal", ["*.internal"], {"a.internal": 1, "*": 0}, id="the-narrower"),
+        pytest.param("*.internal", ["*.a.internal"],
+                     {"*.a.internal": 1, "*.internal": 0, "*": 0}, id="two-wildcards"),
+    ],
+)  # fmt: skip
+def test_a_listener_narrows_the_hosts_of_its_routes(
+    listener: str, hosts: Sequence[str], expected: Mapping[str, int]
+) -> None:
+    found = route(hosts=hosts)
+    table = table_of(objects(found, gateway=gateway({"hostname": listener})))
+
+    assert served(table, 80) == expected
+    assert said(found, table) == [("True", "Accepted")]
+
+
+def test_a_route_for_no_host_of_a_listener_is_not_accepted() -> None:
+    found = route(hosts=["internal", "a.other"])
+    table = table_of(objects(found, gateway=gateway({"hostname": "*.internal"})))
+
+    assert said(found, table) == [("False", "NoMatchingListenerHostname")]
+    assert served(table, 80) == {"*.internal": 0, "*": 0}
+
+
+def test_requests_for_a_host_belong_to_the_listener_that_is_closest_to_it() -> None:
+    two = gateway({"name": "any"}, {"name": "a", "hostname": "a.internal"})
+    table = table_of(objects(route(parents=[{"sectionName": "any"}]), gateway=two))
+
+    assert served(table, 80) == {"a.internal": 0, "*": 1}
+
+
+def test_a_wildcard_serves_what_a_narrower_route_does_not() -> None:
+    narrow = route("narrow", hosts=["a.internal"], matches=[path("/x")])
+    table = table_of(objects(narrow, route("wide", hosts=["*.internal"])))
+
+    assert served(table, 80) == {"a.internal": 2, "*.internal": 1, "*": 0}
+
+
+def test_a_listener_of_another_protocol_says_so_and_takes_nothing() -> None:
+    found = gateway({"protocol": "HTTPS", "port": 443})
+    table = table_of(objects(route(), gateway=found))
+
+    status = gateway_status.of_gateway(found, "10.240.0.10", {}, NOW)
+
+    (listener,) = status["listeners"]
+    assert listener["conditions"][0]["reason"] == "UnsupportedProtocol"
+    assert table.listeners[SITE] == []
+    assert table.verdicts[("shops", "web")].parents[0].reason == "NoMatchingParent"

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from local_cluster import gateway, gateway_files
+from local_cluster.gateway_parents import Listener
 from local_cluster.gateway_routes import Backend, Rule
 from shared.connections import envoy_documents
 from shared.connections.loopback_ports import free_port
@@ -127,17 +128,22 @@ def test_each_revision_is_counted_since_the_start_of_the_gateway(tmp_path: Path)
 
     async def main() -> None:
         async with served(answer) as upstream:
+            listener = Listener("http", public)
             rules = [
-                Rule(("*",), {"path": {"type": "Exact", "value": path}}, {backend: 1}, GATEWAY, "")
+                Rule(
+                    listener, ("*",), {"path": {"type": "Exact", "value": path}}, {backend: 1},
+                    GATEWAY, "",
+                )
                 for path, backend in (("/one", one), ("/two", two), ("/other", other))
-            ]
+            ]  # fmt: skip
             backends = (one, two, other)
             for each in backends:
                 hosts = [("127.0.0.1", upstream, True)]
                 write(f"endpoints-{each.name}.json", envoy_documents.endpoints(each.name, hosts))
             write("clusters.json", gateway_files.clusters(backends, tmp_path))
-            name = gateway_files.file_name(GATEWAY)
-            write(f"routes-{name}.json", gateway_files.routes(GATEWAY, rules))
+            name = gateway_files.table_name(GATEWAY, public)
+            table = gateway_files.routes(GATEWAY, public, rules, [listener])
+            write(f"routes-{name}.json", table)
             places = {GATEWAY: ("127.0.0.1", [public])}
             write("listeners.json", gateway_files.listeners(places, tmp_path))
             write("boot.json", gateway_files.bootstrap(tmp_path, port))
