@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, TypeGuard
 
-from local_cloud.infrastructure.local_providers import SiteProvider, no_settings, target_of
+from local_cloud.infrastructure.local_providers import SiteProvider, no_settings
 from local_cloud.infrastructure.provider import LiveResource
 from shared.infrastructure.graph import Node, Resource
 from shared.infrastructure.port import MonthlyCost
@@ -24,9 +24,7 @@ SHARED_NODES: Final = MonthlyCost(0.0, "EUR", "runs on the nodes that its cluste
 INSTANCE: Final = Resources(memory_mb=512, cpu=0.5)
 """Of an instance whose component names no limits, where the environment has a capacity: without
 limits a quota refuses it."""
-EVERYWHERE: Final = ("0.0.0.0/0",)
-"""A capacity closes no network."""
-_QUOTAS: Final = {"cpu": "quota/cpu", "memory_mib": "quota/memoryMib"}
+_QUOTAS: Final = {"cpu": "quota/cpu", "memoryMib": "quota/memoryMib"}
 """Of a capacity: its field, and the property of a boundary that holds it."""
 
 
@@ -45,19 +43,18 @@ class ClusterSiteProvider(SiteProvider):
         super().__init__(sites)
         self._bounded = sites if _has_boundaries(sites) else None
 
-    def check(self, node: Node) -> Sequence[Violation]:
-        target = target_of(node)
+    def check(self, node: Node, place: str) -> Sequence[Violation]:
         known = tuple(_QUOTAS) if self._bounded else ()
         expected = " | ".join(known) or "no capacity: the surface has no quotas yet"
         unlimited = (
             Violation(
-                "CapacityNotLimited", f"{target}/capacity/{name}",
+                "CapacityNotLimited", f"{place}/capacity/{name}",
                 "a cluster cannot hold all workloads together to this limit", expected, str(value),
             )
             for name, value in sorted(node.properties["capacity"].items())
             if name not in known
         )  # fmt: skip
-        return [*no_settings(node, f"{target}/settings"), *unlimited]
+        return [*no_settings(node, place), *unlimited]
 
     def monthly_cost(self, _node: Node) -> MonthlyCost | None:
         return SHARED_NODES
@@ -96,12 +93,12 @@ def _owner(resource: Resource) -> tuple[EnvironmentId, TenantId]:
 
 def _boundary(resource: Resource, capacity: Mapping[str, Any]) -> BoundarySpec:
     environment, tenant = _owner(resource)
-    quota = Quota(cpu=capacity.get("cpu"), memory_mb=capacity.get("memory_mib"))
+    quota = Quota(cpu=capacity.get("cpu"), memory_mb=capacity.get("memoryMib"))
     limits = Resources(
         cpu=INSTANCE.cpu if quota.cpu else None,
         memory_mb=INSTANCE.memory_mb if quota.memory_mb else None,
     )
-    return BoundarySpec(environment, tenant, quota, limits, may_reach=EVERYWHERE)
+    return BoundarySpec(environment, tenant, quota, limits)
 
 
 def _capacity(boundary: Boundary) -> dict[str, float | int]:

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from local_cloud.infrastructure.provider import LiveResource
 from shared.infrastructure.graph import Node, Resource
-from shared.infrastructure.local_program import SITES
 from shared.infrastructure.port import MonthlyCost
 from shared.kernel.errors import Unavailable, Violation
 from shared.kernel.fence import Fence, StaleFence
@@ -37,12 +36,12 @@ class SiteProvider:
     def __init__(self, sites: Sites) -> None:
         self._sites = sites
 
-    def check(self, node: Node) -> Sequence[Violation]:
-        violations = [*no_settings(node, f"{target_of(node)}/settings")]
+    def check(self, node: Node, place: str) -> Sequence[Violation]:
+        violations = [*no_settings(node, place)]
         if node.properties["capacity"]:
             violations.append(
                 Violation(
-                    "CapacityNotLimited", f"{target_of(node)}/capacity",
+                    "CapacityNotLimited", f"{place}/capacity",
                     "this machine cannot hold all workloads together to a limit",
                     "no capacity; give each component its own resources",
                     json.dumps(node.properties["capacity"], sort_keys=True),
@@ -97,13 +96,13 @@ class VolumeProvider:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def check(self, node: Node) -> Sequence[Violation]:
+    def check(self, node: Node, place: str) -> Sequence[Violation]:
         volume = str(node.properties["volume"])
-        violations = [*no_settings(node, f"/dataResources/{volume}/settings")]
+        violations = [*no_settings(node, place)]
         if not _SLUG.fullmatch(volume):
             violations.append(
                 Violation(
-                    "VolumeName", f"/dataResources/{volume}/name", "not a name of a folder",
+                    "VolumeName", f"{place}/name", "not a name of a folder",
                     "lower-case letters, digits and inner dashes, 1 to 63", volume,
                 )
             )  # fmt: skip
@@ -187,18 +186,12 @@ class VolumeProvider:
         return folder.with_name(f"{folder.name}.volume.json")
 
 
-def target_of(node: Node) -> str:
-    """Return the place of the compute target that *node* is the site of, by its kind."""
-    kind = next(kind for kind, (resource_type, _) in SITES.items() if resource_type == node.type)
-    return f"/computeTargets/{kind}"
-
-
-def no_settings(node: Node, target: str) -> list[Violation]:
+def no_settings(node: Node, place: str) -> list[Violation]:
     settings = node.properties["settings"]
     return [
         Violation(
             "UnknownSetting",
-            f"{target}/{name}",
+            f"{place}/settings/{name}",
             "not a setting of local resources",
             "no setting",
             value,

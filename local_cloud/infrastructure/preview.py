@@ -1,6 +1,6 @@
 """Makes a preview: changes, refusals, cost, and the hash that names the plan."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 
 from pydantic.alias_generators import to_camel
@@ -10,7 +10,7 @@ from local_cloud.infrastructure.provider import Providers
 from local_cloud.infrastructure.state import StackState
 from shared.infrastructure.graph import Graph, ResourceAction, digest
 from shared.infrastructure.inputs import FIXED_INPUTS, EnvironmentInputs
-from shared.infrastructure.local_program import STABLE_TAGS
+from shared.infrastructure.local_program import STABLE_TAGS, places
 from shared.infrastructure.port import MonthlyCost, PlannedChange, Preview
 from shared.kernel.errors import Violation
 
@@ -31,18 +31,20 @@ def make_preview(
         refusals=(
             *_changes_of_fixed_inputs(state, inputs),
             *_deletions_of_protected(state, changes),
-            *_refusals_of_providers(graph, providers),
+            *_refusals_of_providers(graph, providers, places(inputs)),
         ),
         monthly_cost=_monthly_cost(graph, providers),
         plan_hash=digest({"graph": asdict(named), "version": state.version}),
     )
 
 
-def _refusals_of_providers(graph: Graph, providers: Providers) -> list[Violation]:
+def _refusals_of_providers(
+    graph: Graph, providers: Providers, where: Mapping[str, str]
+) -> list[Violation]:
     refusals: list[Violation] = []
     for node in graph.nodes:
         if node.type in providers:
-            refusals += providers[node.type].check(node)
+            refusals += providers[node.type].check(node, where.get(node.name, ""))
         else:
             refusals.append(
                 Violation(

@@ -30,8 +30,11 @@ class ResourceProvider(Protocol):
     given to read or write every reference is resolved.
     """
 
-    def check(self, node: Node, /) -> Sequence[Violation]:
-        """Return why *node* cannot be had, before anything is changed; empty when it can."""
+    def check(self, node: Node, place: str, /) -> Sequence[Violation]:
+        """Return why *node* cannot be had, before anything is changed; empty when it can.
+
+        *place* is the JSON pointer to what the request says of it.
+        """
         ...
 
     def monthly_cost(self, node: Node, /) -> MonthlyCost | None:
@@ -56,7 +59,7 @@ Providers: TypeAlias = Mapping[str, ResourceProvider]
 class ComponentProvider:
     """The provider of component resources, which exist in the record alone."""
 
-    def check(self, _node: Node) -> Sequence[Violation]:
+    def check(self, _node: Node, _place: str) -> Sequence[Violation]:
         return ()
 
     def monthly_cost(self, _node: Node) -> MonthlyCost | None:

@@ -78,6 +78,20 @@ def declarations(inputs: EnvironmentInputs) -> tuple[Declaration, ...]:
     return (Declaration(ENVIRONMENT, inputs.name, {}, is_component=True), *volumes, *sites)
 
 
+def places(inputs: EnvironmentInputs) -> Mapping[str, str]:
+    """Return where *inputs* say what, as JSON pointers, by the name of its declaration."""
+    sites = {
+        SITES[target.kind][1]: f"/computeTargets/{at}"
+        for at, target in enumerate(inputs.compute_targets)
+        if target.kind in SITES
+    }
+    volumes = {
+        data_resource_name(resource.name): f"/dataResources/{at}"
+        for at, resource in enumerate(inputs.data_resources)
+    }
+    return {**sites, **volumes}
+
+
 def _site(
     inputs: EnvironmentInputs, target: ComputeTargetInput, volumes: Sequence[Declaration]
 ) -> Declaration:

@@ -24,6 +24,13 @@ class Violation:
     expected: str | None = None
     received: str | None = None
 
+    def __str__(self) -> str:
+        """Return all of it as a part of a sentence, for where only one can be shown."""
+        place = f"{self.target}: " if self.target else ""
+        expected = f" (expected {self.expected}" if self.expected else ""
+        got = f", got {self.received}" if expected and self.received else ""
+        return f"{place}{self.message}{expected}{got}{')' if expected else ''} [{self.code}]"
+
 
 class _Coded(Exception):
     code: str

@@ -12,6 +12,7 @@ from local_cloud.infrastructure.cluster_site import ClusterSiteProvider
 from local_cloud.infrastructure.step_engine import StepEngine
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.values import ComputeTargetKind as Target
+from shared.contracts.values import Resources
 from shared.infrastructure.graph import Node, Resource
 from shared.infrastructure.inputs import ComputeTargetInput, EnvironmentInputs
 from shared.infrastructure.local_program import KUBERNETES_SITE
@@ -82,9 +83,10 @@ class Connected:
         return {path: value for path, value in found.items() if path.startswith("quota/")}
 
 
-def aks(**capacity: float) -> EnvironmentInputs:
-    """Return the inputs of an environment in the cluster only."""
-    return inputs(compute_targets=(ComputeTargetInput("AKS", capacity),))
+def aks(**capacity: Any) -> EnvironmentInputs:
+    """Return the inputs of an environment in the cluster only, as those of a request are."""
+    given = Resources(**capacity).model_dump(mode="json", exclude_none=True)
+    return inputs(compute_targets=(ComputeTargetInput("AKS", given),))
 
 
 def cluster_node(capacity: Mapping[str, Any], settings: Mapping[str, str] | None = None) -> Node:
@@ -203,7 +205,7 @@ async def test_a_capacity_is_the_quota_of_the_place_until_it_is_taken_away() -> 
 
     preview = await connected.engine.preview(STACK, aks(cpu=2.5))
     assert {each.name: each.paths for each in preview.changes if each.paths} == {
-        "kubernetes-site": ("capacity.cpu", "capacity.memory_mib"),
+        "kubernetes-site": ("capacity.cpu", "capacity.memoryMib"),
     }
     await update(connected.engine, STACK, aks(cpu=2.5), LATER)
     assert await connected.quota() == {"quota/cpu": "2.5"}
@@ -222,7 +224,7 @@ async def test_instances_without_limits_get_some_where_there_is_a_quota() -> Non
     properties = reading.value.properties
     assert properties["limits/memoryMib"] == "512"
     assert "limits/cpu" not in properties  # it is not limited, so nothing needs a share of it
-    assert properties["mayReach/0.0.0.0/0"] == "allowed"  # a quota closes no network
+    assert [name for name in properties if name.startswith("mayReach/")] == []  # ADR 0437
 
 
 async def test_a_quota_that_somebody_else_changed_is_a_difference_and_is_put_back() -> None:
@@ -244,40 +246,41 @@ async def test_a_quota_that_somebody_else_changed_is_a_difference_and_is_put_bac
     ("capacity", "settings", "refused"),
     [
         (
-            {"open_files": 100},
+            {"openFiles": 100},
             {},
-            ("CapacityNotLimited", "/computeTargets/AKS/capacity/open_files"),
+            ("CapacityNotLimited", "/computeTargets/1/capacity/openFiles"),
         ),
-        ({}, {"sku": "large"}, ("UnknownSetting", "/computeTargets/AKS/settings/sku")),
+        ({}, {"sku": "large"}, ("UnknownSetting", "/computeTargets/1/settings/sku")),
     ],
     ids=["a-limit-that-no-quota-has", "a-setting"],
 )
-def test_a_place_that_cannot_be_had_is_refused_by_the_plan(
+async def test_a_place_that_cannot_be_had_is_refused_by_the_plan(
     capacity: Mapping[str, int], settings: Mapping[str, str], refused: tuple[str, str]
 ) -> None:
-    provider = ClusterSiteProvider(Connected().cluster)
+    targets = (ComputeTargetInput("LocalProcess"), ComputeTargetInput("AKS", capacity, settings))
 
-    findings = provider.check(cluster_node(capacity, settings))
+    preview = await Connected().engine.preview(STACK, inputs(compute_targets=targets))
 
-    assert [(each.code, each.target) for each in findings] == [refused]
+    assert [(each.code, each.target) for each in preview.refusals] == [refused]
 
 
 def test_a_surface_without_boundaries_takes_no_capacity() -> None:
     provider = ClusterSiteProvider(SitesOnly(Connected().cluster))
 
-    findings = provider.check(cluster_node({"cpu": 4}))
+    findings = provider.check(cluster_node({"cpu": 4}), "/computeTargets/0")
 
     assert [each.expected for each in findings] == ["no capacity: the surface has no quotas yet"]
-    assert provider.check(cluster_node({})) == []
+    assert provider.check(cluster_node({}), "") == []
 
 
 def test_the_body_of_the_page_is_one_that_works() -> None:
     page = (REPOSITORY / "docs/how-to/deploy-to-a-cluster.md").read_text(encoding="utf-8")
     body = json.loads(page.partition("```json\n")[2].partition("```")[0])
     (target,) = (each for each in body["computeTargets"] if each["kind"] == "AKS")
-    provider = ClusterSiteProvider(SitesOnly(Connected().cluster))
+    capacity = Resources.model_validate(target["capacity"])
+    given = capacity.model_dump(mode="json", exclude_none=True)
 
-    assert provider.check(cluster_node(target.get("capacity", {}))) == []
+    assert ClusterSiteProvider(Connected().cluster).check(cluster_node(given), "") == []
 
 
 async def test_a_cluster_that_is_away_leaves_the_record_as_it_is() -> None:

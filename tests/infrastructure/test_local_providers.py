@@ -164,7 +164,7 @@ def test_a_volume_that_cannot_be_had_is_refused_by_the_plan(
 ) -> None:
     (node,) = nodes(VOLUME, data_resources=(resource,))
 
-    assert [each.code for each in VolumeProvider(tmp_path).check(node)] == [code]
+    assert [each.code for each in VolumeProvider(tmp_path).check(node, "/x")] == [code]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_site_that_cannot_be_had_is_refused_by_the_plan(
     (node,) = nodes(SITE, compute_targets=(ComputeTargetInput("LocalProcess", **given),))
     cluster = MemoryCluster(SystemClock(), SeededEntropy(1))
 
-    assert [each.code for each in SiteProvider(MemorySurface(cluster)).check(node)] == [code]
+    assert [each.code for each in SiteProvider(MemorySurface(cluster)).check(node, "")] == [code]
 
 
 async def test_a_site_keeps_its_properties_on_the_surface() -> None:

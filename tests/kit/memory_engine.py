@@ -90,7 +90,7 @@ class MemoryResources:
         self._cloud = cloud
         self._outputs = outputs
 
-    def check(self, _node: Node) -> Sequence[Violation]:
+    def check(self, _node: Node, _place: str) -> Sequence[Violation]:
         return ()
 
     def monthly_cost(self, _node: Node) -> MonthlyCost | None:

@@ -170,7 +170,7 @@ async def require_applicable(environment: RuntimeEnvironment, app: EnvironmentsA
     if preview.refusals:
         raise PlanRefused(
             "the environment cannot be applied as planned: "
-            + "; ".join(refusal.message for refusal in preview.refusals),
+            + "; ".join(map(str, preview.refusals)),
             details=preview.refusals,
         )
     _require_approved(environment.approved_plan, preview)
