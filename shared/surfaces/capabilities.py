@@ -108,7 +108,10 @@ MINIMUM: Final = frozenset(
         Feature.SELF_PROOF,
     }
 )
-"""What every surface has, or it is none: a release could not be judged, split and taken back."""
+"""What every surface can have, or it is none: a release could not be judged, split and taken back.
+A cluster without a gateway lacks what `OF_A_GATEWAY` has, and says so; plans that need it are
+refused there."""
+OF_A_GATEWAY: Final = frozenset({Feature.TRAFFIC_SPLIT, Feature.PATH_ROUTING})
 
 
 @dataclass(frozen=True)

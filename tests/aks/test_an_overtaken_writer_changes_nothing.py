@@ -184,6 +184,26 @@ def test_rules_that_are_refused_leave_the_owner(on_cluster: Callable[[Scenario],
     on_cluster(scenario)
 
 
+@pytest.mark.parametrize(
+    "gone",
+    [
+        ApiRefusal(404, "", "the API server answered 404", ()),
+        ApiRefusal(404, "NotFound", "the server could not find the requested resource", ()),
+    ],
+    ids=["of-a-definition", "built-in"],
+)
+def test_a_kind_that_is_not_served_any_more_is_no_other_writer(
+    on_cluster: Callable[[Scenario], None], gone: ApiRefusal
+) -> None:
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        server.refusals[BUDGETS] = gone
+
+        with pytest.raises(ObjectRefused, match="does not serve PodDisruptionBudget"):
+            await opened.apply(revision(1), fence(1))
+
+    on_cluster(scenario)
+
+
 BY_MEMORY: Final = UtilizationRule(Measure.MEMORY, 60)
 
 

@@ -7,7 +7,10 @@ from typing import Final
 
 import pytest
 
-from shared.surfaces.capabilities import MINIMUM, Capabilities, Feature
+from shared.surfaces.aks.capabilities import capabilities
+from shared.surfaces.aks.cluster_offers import ClusterOffers
+from shared.surfaces.aks.traffic_layer import TrafficLayer
+from shared.surfaces.capabilities import MINIMUM, OF_A_GATEWAY, Capabilities, Feature
 from tests.surfaces.conftest import DECLARED
 
 FOLDER: Final = Path(__file__).parent
@@ -39,6 +42,14 @@ SHOWN: Final = _shown()
 @pytest.mark.parametrize("surface", DECLARED)
 def test_a_surface_has_the_required_minimum(surface: str) -> None:
     assert MINIMUM & DECLARED[surface].lacks.keys() == set()
+
+
+def test_a_cluster_without_a_gateway_lacks_of_the_minimum_what_a_gateway_does() -> None:
+    offers = ClusterOffers(has_measures=True, has_events=True)
+
+    lacking = capabilities(TrafficLayer(None, "no controller"), offers, counts=True).lacks
+
+    assert MINIMUM & lacking.keys() == OF_A_GATEWAY
 
 
 @pytest.mark.parametrize("surface", DECLARED)

@@ -102,8 +102,17 @@ class EntraTokens:
         if self._is_due():
             async with self._lock:
                 if self._is_due():
-                    await self._ask()
+                    await self._ask_unless_away()
         return self._token
+
+    async def _ask_unless_away(self) -> None:
+        """Ask for a newer token; while Entra is away the one that is there counts to its end."""
+        try:
+            await self._ask()
+        except Unavailable as away:
+            if self._clock.now().timestamp() >= self._ends_s:
+                raise
+            _log.warning("the token for AKS is not renewed yet: %s", away.message)
 
     async def renewed(self, rejected: str) -> str | None:
         """Ask for a token that was made just now, whatever the credential keeps."""

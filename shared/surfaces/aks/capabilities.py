@@ -5,7 +5,7 @@ from typing import Final
 
 from shared.surfaces.aks.cluster_offers import ClusterOffers
 from shared.surfaces.aks.traffic_layer import TrafficLayer
-from shared.surfaces.capabilities import Capabilities, Feature
+from shared.surfaces.capabilities import OF_A_GATEWAY, Capabilities, Feature
 
 SURFACE: Final = "AKS"
 REPLICAS_MAX: Final = 1000
@@ -43,9 +43,7 @@ def capabilities(traffic: TrafficLayer, offers: ClusterOffers, *, counts: bool) 
             "no RUNTIME_GATEWAY_COUNTERS_URL names the counters of its gateway"
         )
     if not traffic.is_there:
-        lacks[Feature.REQUEST_COUNTERS] = traffic.lacks
-        lacks[Feature.TRAFFIC_SPLIT] = traffic.lacks
-        lacks[Feature.PATH_ROUTING] = traffic.lacks
+        lacks |= dict.fromkeys((Feature.REQUEST_COUNTERS, *OF_A_GATEWAY), traffic.lacks)
     if not offers.has_measures:
         lacks[Feature.NATIVE_SCALING] = (
             "the cluster measures no pods: it serves no metrics.k8s.io, as metrics-server does"

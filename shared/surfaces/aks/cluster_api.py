@@ -105,6 +105,11 @@ class ApiRefusal(Exception):
         self.causes = causes
 
     @property
+    def names_an_object(self) -> bool:
+        """Return whether it is about one object, and not about a kind that is not served."""
+        return self.reason == "NotFound" and "the requested resource" not in self.message
+
+    @property
     def is_of_fields(self) -> bool:
         """Return whether others own fields of an applied object, and it is no older than theirs."""
         return self.status == HTTPStatus.CONFLICT and bool(self.causes)

@@ -70,6 +70,8 @@ def refused(refusal: ApiRefusal, what: str) -> Exception:
         owned = _owned_by_others(refusal)
         fields = "; ".join(f"{field} is owned by {owner}" for field, owner in owned[:_OWNERS_MAX])
         return FieldTaken(f"{what}: {fields}. Let its owner give the field up, or its value agree")
+    if refusal.status == HTTPStatus.NOT_FOUND and not refusal.names_an_object:
+        return ObjectRefused(f"the cluster does not serve {what}: its definition is missing")
     if refusal.status in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
         return WriteConflict(refusal.message)
     if refusal.status == HTTPStatus.FORBIDDEN and " cannot " in refusal.message:

@@ -12,13 +12,14 @@ from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 from shared.kernel.clock import Clock
+from shared.kernel.concurrency import bounded_map
 from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.aks import logs
 from shared.surfaces.aks.capabilities import capabilities
-from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi
+from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi, Object
 from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
 from shared.surfaces.aks.cluster_offers import OffersReader
 from shared.surfaces.aks.config_maps import live_config_maps
@@ -29,6 +30,7 @@ from shared.surfaces.aks.live_properties import live_properties
 from shared.surfaces.aks.names import REVISION, Installation
 from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.observation import applied_spec, live_component
+from shared.surfaces.aks.pod_places import NAMESPACE_AT_ONCE
 from shared.surfaces.aks.proof import is_running, prove_pod
 from shared.surfaces.aks.records import Records, Unreadable
 from shared.surfaces.aks.replicas_owner import ClusterScaling
@@ -307,14 +309,19 @@ class AksSurface:
             return None
         specs = {spec.revision: spec for spec in map(applied_spec, objects.deployments)}
         config_maps = await live_config_maps(self._api, self._installation, specs.values())
-        proofs = []
+        asked = []
         for pod in objects.pods:
             number = int(pod["metadata"]["labels"][REVISION])
             is_asked = number in specs and revision in {None, number}
             if is_asked and is_running(pod) and not is_stopping(pod):
-                spec, config_map = specs[number], config_maps.get(number)
-                now = self.clock.now()
-                proofs.append(await prove_pod(self._api, pod, spec, config_map, now))
+                asked.append((pod, number))
+
+        async def prove_one(one: tuple[Object, int]) -> LiveProof:
+            pod, number = one
+            spec, config_map = specs[number], config_maps.get(number)
+            return await prove_pod(self._api, pod, spec, config_map, self.clock.now())
+
+        proofs = await bounded_map(asked, prove_one, at_once=NAMESPACE_AT_ONCE)
         return tuple(sorted(proofs, key=lambda proof: (proof.revision, proof.instance)))
 
     async def traffic(self, component: SurfaceComponent) -> Reading[TrafficSample]:

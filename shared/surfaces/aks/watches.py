@@ -197,7 +197,8 @@ _KEPT: Final[Mapping[Kind, Callable[[Object], Object]]] = {
 class WatchedObjects:
     """The objects of one installation; watches begin with the first read and go on.
 
-    Reads may be some milliseconds behind the API server, and never behind what they gave before.
+    Reads may be some milliseconds behind the API server, and never behind what they gave before:
+    who has read past them meanwhile may have seen more.
     """
 
     def __init__(self, api: ClusterApi, installation: Installation, clock: Clock) -> None:
