@@ -224,6 +224,109 @@ def test_a_change_is_seen_as_its_path_with_the_live_value(
     assert (difference.plane, difference.path, difference.actual) == (plane, path, actual)
 
 
+OURS = {"manager": "factory-runtime", "operation": "Apply", "fieldsV1": {}}
+
+
+def set_by(manager: str, pod: dict[str, Any]) -> dict[str, Any]:
+    fields = {"f:spec": {"f:template": {"f:spec": pod}}}
+    return {"manager": manager, "operation": "Update", "fieldsV1": fields}
+
+
+def of_main(fields: dict[str, Any]) -> dict[str, Any]:
+    return {"f:containers": {'k:{"name":"main"}': {".": {}, **fields}}}
+
+
+ADDITIONS = [
+    pytest.param(
+        lambda d: main(d)["env"].append({"name": "NEW", "value": "1"}),
+        of_main({"f:env": {'k:{"name":"NEW"}': {".": {}, "f:name": {}, "f:value": {}}}}),
+        id="a-variable",
+    ),
+    pytest.param(
+        lambda d: main(d)["volumeMounts"].append({"name": "home", "mountPath": "/certificates"}),
+        of_main({"f:volumeMounts": {'k:{"mountPath":"/certificates"}': {".": {}}}}),
+        id="a-mount",
+    ),
+    pytest.param(
+        lambda d: limits(d).update({"ephemeral-storage": "1Gi"}),
+        of_main({"f:resources": {"f:limits": {"f:ephemeral-storage": {}}}}),
+        id="a-limit",
+    ),
+    pytest.param(
+        lambda d: main(d)["resources"]["requests"].update({"ephemeral-storage": "1Gi"}),
+        of_main({"f:resources": {"f:requests": {"f:ephemeral-storage": {}}}}),
+        id="a-request",
+    ),
+    pytest.param(
+        lambda d: pods(d)["containers"].append({"name": "mesh", "image": "mesh:1"}),
+        {"f:containers": {'k:{"name":"mesh"}': {".": {}, "f:image": {}, "f:name": {}}}},
+        id="a-sidecar",
+    ),
+    pytest.param(
+        lambda d: pods(d).update(initContainers=[{"name": "first", "image": "mesh:1"}]),
+        {"f:initContainers": {".": {}, 'k:{"name":"first"}': {".": {}, "f:image": {}}}},
+        id="what-runs-before",
+    ),
+    pytest.param(
+        lambda d: main(d)["securityContext"].update(runAsUser=1234),
+        of_main({"f:securityContext": {"f:runAsUser": {}}}),
+        id="the-user-of-a-container",
+    ),
+    pytest.param(
+        lambda d: pods(d)["securityContext"].update(fsGroup=1234),
+        {"f:securityContext": {"f:fsGroup": {}}},
+        id="the-group-of-files",
+    ),
+]
+
+
+@pytest.mark.parametrize(("edit", "fields"), ADDITIONS)
+def test_what_nobody_set_is_of_admission_and_no_difference(
+    edit: Edit, fields: dict[str, Any]
+) -> None:
+    found = made()
+    edit(found)
+
+    found["metadata"]["managedFields"] = [OURS, set_by("kubectl-scale", {})]
+    admitted = seen(found)
+    found["metadata"]["managedFields"] = [OURS, set_by("kubectl-edit", fields)]
+    edited = seen(found)
+    found["metadata"]["managedFields"] = [set_by("kubectl-scale", {})]
+    unknown = seen(found)
+
+    assert admitted == ()
+    assert len(edited) == 1
+    assert unknown == edited
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(lambda d: pods(d).update(hostNetwork=True), id="the-network-of-its-node"),
+        pytest.param(lambda d: pods(d)["securityContext"].update(runAsUser=0), id="root"),
+        pytest.param(lambda d: main(d)["securityContext"].update(privileged=True), id="all-rights"),
+        pytest.param(
+            lambda d: main(d)["securityContext"]["capabilities"].update(add=["SYS_ADMIN"]),
+            id="a-capability",
+        ),
+        pytest.param(lambda d: pods(d).update(serviceAccountName="admin"), id="an-account"),
+        pytest.param(
+            lambda d: main(d).update(envFrom=[{"secretRef": {"name": "a"}}]), id="secrets"
+        ),
+        pytest.param(lambda d: variable(d, "MODE").update(value="slow"), id="another-value"),
+        pytest.param(lambda d: limits(d).update(memory="1Mi"), id="a-lower-limit"),
+        pytest.param(lambda d: main(d)["env"].remove(variable(d, "MODE")), id="no-variable"),
+    ],
+)
+def test_a_right_or_another_value_is_a_difference_whoever_set_it(edit: Edit) -> None:
+    found = made()
+    found["metadata"]["managedFields"] = [OURS]
+
+    edit(found)
+
+    assert len(seen(found)) == 1
+
+
 def test_a_unit_that_is_no_json_is_shown_as_it_is() -> None:
     found = made()
     variable(found, "RUNTIME_UNIT")["value"] = "oops"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from shared.kernel.ids import EnvironmentId
@@ -28,6 +28,10 @@ def trimmed(found: Object) -> Object:
     return found
 
 
+def _whole(found: Object) -> Object:
+    return found
+
+
 @dataclass(frozen=True)
 class LiveObjects:
     """Reads past any cache, for writes: each list is of one component."""
@@ -37,10 +41,11 @@ class LiveObjects:
     records: Records
 
     async def component(self, component: SurfaceComponent, *, is_routed: bool) -> ComponentObjects:
+        """Return what the cluster has of *component*; its Deployments say who set which field."""
         namespace = self.installation.namespace(component.environment, component.tenant)
         labels = self.installation.of_component(component)
         deployments, pods, record, route = await asyncio.gather(
-            self._listed(DEPLOYMENTS, labels, namespace),
+            self._listed(DEPLOYMENTS, labels, namespace, keep=_whole),
             self._listed(PODS, labels, namespace),
             self.records.component(component),
             self._route(component, namespace, is_routed=is_routed),
@@ -75,9 +80,14 @@ class LiveObjects:
         return await self.api.get(ROUTES, component_name(component.module), namespace)
 
     async def _listed(
-        self, kind: Kind, labels: Mapping[str, str], namespace: str | None = None
+        self,
+        kind: Kind,
+        labels: Mapping[str, str],
+        namespace: str | None = None,
+        *,
+        keep: Callable[[Object], Object] = trimmed,
     ) -> tuple[Object, ...]:
-        found, _ = await self.api.list_all(kind, labels, namespace=namespace, keep=trimmed)
+        found, _ = await self.api.list_all(kind, labels, namespace=namespace, keep=keep)
         return tuple(found)
 
 

@@ -1,7 +1,7 @@
 """What a revision is on the cluster, read from its live objects into the words of its spec.
 
 Each word of the applied spec stays only where the objects are as the spec makes them; elsewhere the
-property is what they have. So nothing that the API server fills in is a
+property is what they have. So nothing that the API server fills in or admission adds is a
 difference, and no word rests on an annotation of ours alone. Whether they are as the spec makes
 them is decided in `pod_differences`, as for proofs.
 """
@@ -15,9 +15,10 @@ from typing import Final
 from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.config_maps import digests_in
+from shared.surfaces.aks.field_managers import set_by_others
 from shared.surfaces.aks.names import USES_IDENTITY
 from shared.surfaces.aks.observation import ComponentObjects, applied_spec, weights_in_force
-from shared.surfaces.aks.pod_differences import differences
+from shared.surfaces.aks.pod_differences import differences, without_admission
 from shared.surfaces.aks.pods import CONTAINER, pod_spec
 from shared.surfaces.aks.records import Unreadable
 from shared.surfaces.aks.scalers import Bounds
@@ -92,7 +93,7 @@ def _corrections(deployment: Object, spec: RevisionSpec) -> Corrections:
     except ValueError as strange:
         name = deployment["metadata"]["name"]
         raise Unreadable(f"Deployment {name} cannot be compared: {strange}") from strange
-    for path, live, _ in found:
+    for path, live, _ in without_admission(found, set_by_others(deployment)):
         if path != f"environ/{_UNIT}":
             yield path, None if live is None else _text(live)
 

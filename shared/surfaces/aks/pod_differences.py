@@ -2,8 +2,8 @@
 
 Live and expected are brought into one form first, with the API server's defaults and quantities as
 numbers, so what it fills in is no difference. Anything else is one, by its path: what somebody
-changed, and also what was added, be it by a person or by admission. A sidecar of a mesh is code
-that the release does not name.
+changed, and also what was added. Of that, what admission of the cluster adds to every pod can be
+told apart: a sidecar, a variable, a bound. It is the cluster's, as its nodes are.
 """
 
 import json
@@ -18,7 +18,8 @@ from shared.surfaces.spec import CommandProbe, HttpProbe, Probe, TcpProbe
 
 Difference: TypeAlias = tuple[str, str | None, str | None]
 """Path, live word, expected word; None where there is nothing. Paths are those of properties."""
-_LISTS: Final = ("containers", "initContainers", "ephemeralContainers")
+CONTAINERS: Final = ("containers", "initContainers")
+_LISTS: Final = (*CONTAINERS, "ephemeralContainers")
 _OF_POD: Final[Mapping[str, object]] = {
     "serviceAccountName": "default",
     "automountServiceAccountToken": True,
@@ -53,6 +54,17 @@ _FILLED_IN: Final = frozenset(
 """Of a container, what changes neither what runs nor its rights: an image by digest is one image.
 """
 _LIMITS: Final = {"cpu": ("cpu", 1), "memory": ("memoryMib", MIB)}
+_ADDITIONS: Final = ("containers/", "initContainers/", "environ/", "mounts/", "resources/")
+_HARDENING: Final = frozenset(
+    {
+        "security/runAsUser",
+        "security/runAsGroup",
+        "security/fsGroup",
+        "security/fsGroupChangePolicy",
+    }
+)
+"""Whom a process runs as, where the spec leaves that to the image."""
+_ROOT: Final = "0"
 _GRACE_S: Final = 30
 _PROBE_DEFAULTS: Final = {
     "periodSeconds": 10, "timeoutSeconds": 1, "initialDelaySeconds": 0, "failureThreshold": 3,
@@ -74,6 +86,32 @@ def differences(live: Object, expected: Object) -> tuple[Difference, ...]:
         for path in sorted({*is_now, *should_be})
         if is_now.get(path) != should_be.get(path)
     )
+
+
+def without_admission(
+    found: tuple[Difference, ...], set_by_others: frozenset[str] | None
+) -> tuple[Difference, ...]:
+    """Return *found* without what admission added and the spec says nothing of.
+
+    *set_by_others* are the paths that somebody else set, see `field_managers`; None: not known.
+    A container that is attached to a running pod is somebody's.
+    """
+    if set_by_others is None:
+        return found
+    return tuple(
+        (path, live, asked)
+        for path, live, asked in found
+        if not (asked is None and path not in set_by_others and _may_be_added(path, live))
+    )
+
+
+def _may_be_added(path: str, live: str | None) -> bool:
+    return path.startswith(_ADDITIONS) or (path in _HARDENING and live != _ROOT)
+
+
+def limit_path(name: str) -> str:
+    """Return the path of the limit *name* of a container's resources."""
+    return f"resources/{_LIMITS.get(name, (f'limits/{name}', 1))[0]}"
 
 
 def _main(pod: Object) -> Object:
@@ -114,8 +152,8 @@ def _container_words(container: Object) -> Iterator[tuple[str, str]]:
         yield path, _text(source) if source else variable.get("value", "")
     resources = container.get("resources") or {}
     for name, value in (resources.get("limits") or {}).items():
-        path, unit = _LIMITS.get(name, (f"limits/{name}", 1))
-        yield f"resources/{path}", f"{(amount(value) / unit).normalize():f}"
+        unit = _LIMITS.get(name, (name, 1))[1]
+        yield limit_path(name), f"{(amount(value) / unit).normalize():f}"
     for name, value in (resources.get("requests") or {}).items():
         yield f"resources/requests/{name}", f"{amount(value).normalize():f}"
     for name, value in container.items():

@@ -11,7 +11,7 @@ from shared.surfaces.aks.cluster_api import NODES, PODS, ApiRefusal, ClusterApi,
 from shared.surfaces.aks.config_maps import digests_in, is_older
 from shared.surfaces.aks.instances import main_status
 from shared.surfaces.aks.names import SPEC, USES_IDENTITY
-from shared.surfaces.aks.pod_differences import Difference, differences
+from shared.surfaces.aks.pod_differences import Difference, differences, without_admission
 from shared.surfaces.aks.pods import CONTAINER, image_of, pod_spec
 from shared.surfaces.aks.records import Unreadable
 from shared.surfaces.configuration import in_force
@@ -40,10 +40,12 @@ async def prove_pod(
     spec: RevisionSpec,
     config_map: Object | None,
     checked_at: datetime,
+    set_by_others: frozenset[str] | None = None,
 ) -> LiveProof:
     """Return the release that *pod* runs, and its differences from *spec*.
 
-    *config_map* is that of its revision, as it is now.
+    *config_map* is that of its revision, as it is now; *set_by_others* is what others set in its
+    Deployment, see `field_managers`.
 
     Raises:
         Unreadable: it has no image yet, or does not answer.
@@ -75,7 +77,7 @@ async def prove_pod(
             ("release revision", str(told.revision), str(spec.revision)),
             ("unit", dict(told.unit), dict(spec.unit)),
             ("configuration", configured, asked),
-            *_differences(pod, spec),
+            *_differences(pod, spec, set_by_others),
         ),
     )
 
@@ -145,13 +147,15 @@ def _digest(reference: str) -> str:
     return reference.rpartition("@")[2]
 
 
-def _differences(pod: Object, spec: RevisionSpec) -> tuple[Difference, ...]:
+def _differences(
+    pod: Object, spec: RevisionSpec, set_by_others: frozenset[str] | None
+) -> tuple[Difference, ...]:
     """Return each part of *pod* that is not as *spec* makes it; a bound that was added is none.
 
     A LimitRange of its namespace gives a pod limits where its spec has none.
     """
     try:
-        found = differences(pod["spec"], pod_spec(spec, {}))
+        found = without_admission(differences(pod["spec"], pod_spec(spec, {})), set_by_others)
     except ValueError as strange:
         raise Unreadable(f"{pod['metadata']['name']} cannot be compared: {strange}") from strange
     acts = (pod["metadata"].get("labels") or {}).get(USES_IDENTITY) == "true"

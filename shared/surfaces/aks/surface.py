@@ -23,6 +23,7 @@ from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi, Object
 from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
 from shared.surfaces.aks.cluster_offers import OffersReader
 from shared.surfaces.aks.config_maps import live_config_maps
+from shared.surfaces.aks.field_managers import set_by_others
 from shared.surfaces.aks.gateway_counters import GatewayCounters
 from shared.surfaces.aks.instances import is_stopping
 from shared.surfaces.aks.live_objects import LiveObjects
@@ -308,6 +309,7 @@ class AksSurface:
         if not objects.deployments:
             return None
         specs = {spec.revision: spec for spec in map(applied_spec, objects.deployments)}
+        others = dict(zip(specs, map(set_by_others, objects.deployments), strict=True))
         config_maps = await live_config_maps(self._api, self._installation, specs.values())
         asked = []
         for pod in objects.pods:
@@ -318,8 +320,8 @@ class AksSurface:
 
         async def prove_one(one: tuple[Object, int]) -> LiveProof:
             pod, number = one
-            spec, config_map = specs[number], config_maps.get(number)
-            return await prove_pod(self._api, pod, spec, config_map, self.clock.now())
+            spec, config_map, now = specs[number], config_maps.get(number), self.clock.now()
+            return await prove_pod(self._api, pod, spec, config_map, now, others[number])
 
         proofs = await bounded_map(asked, prove_one, at_once=NAMESPACE_AT_ONCE)
         return tuple(sorted(proofs, key=lambda proof: (proof.revision, proof.instance)))
