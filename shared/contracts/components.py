@@ -54,7 +54,7 @@ class Component(Value):
     artifact_digest: Digest | None = None
     """One of image and artifact is needed."""
     compute_target: ComputeTargetKind | None = None
-    """Where it runs; the placement default when not given."""
+    """Where it runs; the placement default when not given. A promotion keeps it where it can."""
     replicas: Replicas | None = None
     """How many instances; 1 when not given. A plan refuses 0: no scaling starts one."""
     command: Argv = ()

@@ -13,10 +13,11 @@ from function_apps.deployments.model.promotion import Source, require_soak_time,
 from function_apps.deployments.use_cases.promote import load_source, plan_promotion, promote
 from shared.contracts.health import HealthStatus, ServiceHealth
 from shared.contracts.promotions import PromoteDeployment, SoakDefaults, SoakEvidence
-from shared.contracts.values import ServiceId, Stage
+from shared.contracts.values import ComputeTargetKind, ServiceId, Stage
 from tests.deployments.driven import Driven, driven, environment
 from tests.kit.virtual_time import run_virtual
 
+LOCAL, AKS = ComputeTargetKind.LOCAL_PROCESS, ComputeTargetKind.AKS
 SOAK = timedelta(minutes=5)
 STAGING = environment("staging")
 
@@ -168,6 +169,32 @@ def test_a_dry_run_of_a_promotion_that_was_made_refuses_nothing() -> None:
         plan = await plan_promotion(command, world.ctx, world.app, token="t")
 
         assert (again.is_repeat, plan.refusals) == (True, ())
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("offered", "place"),
+    [((LOCAL, AKS), AKS), ((LOCAL,), LOCAL)],
+    ids=["offers-it", "offers-another"],
+)
+def test_a_component_stays_on_its_surface_where_the_next_environment_offers_it(
+    offered: Sequence[ComputeTargetKind], place: ComputeTargetKind
+) -> None:
+    async def main() -> None:
+        world = driven()
+        (surface,) = world.app.surfaces.values()
+        world.app = replace(world.app, surfaces={LOCAL: surface, AKS: surface})
+        await world.tell(targets=(LOCAL, AKS))
+        answer = await world.deploy(await world.component("one", computeTarget=AKS))
+        await world.settle()
+        one = await world.deployment(answer["deploymentId"])
+        await world.tell(stage=Stage.STAGING, name="staging", targets=offered)
+        command = PromoteDeployment(deployment_id=one.deployment_id, to_environment_id=STAGING)
+
+        plan = await plan_promotion(command, world.ctx, world.app, token="t")
+
+        assert [each.compute_target for each in plan.components] == [place]
 
     run_virtual(main())
 

@@ -1,6 +1,6 @@
 """Promotion: the same digests, once they were Completed and Healthy for the soak time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -15,7 +15,7 @@ from shared.contracts.health import HealthStatus, ServiceHealth
 from shared.contracts.promotions import PromoteDeployment, SoakDefaults, SoakEvidence
 from shared.contracts.releases import ReleaseUnit
 from shared.contracts.strategies import Strategy
-from shared.contracts.values import DeploymentId, Instant, Stage
+from shared.contracts.values import ComputeTargetKind, DeploymentId, Instant, Stage
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,12 @@ def require_fresh_evidence(evidence: SoakEvidence, soak: SoakDefaults, now: date
         )
 
 
-def promotion_command(source: Source, promotion: PromoteDeployment) -> Deploy:
+def promotion_command(
+    source: Source, promotion: PromoteDeployment, offered: Collection[ComputeTargetKind]
+) -> Deploy:
     """Return the deployment of the same digests to the environment that is asked for.
+
+    A component stays on its kind of surface where that is *offered* there; else it is placed anew.
 
     Raises:
         NotPromotable: that is where they are.
@@ -158,7 +162,9 @@ def promotion_command(source: Source, promotion: PromoteDeployment) -> Deploy:
         environment_id=promotion.to_environment_id,
         release_ref=source.release_ref,
         components=tuple(
-            requested_component(component).model_copy(update={"compute_target": None})
+            requested_component(component)
+            if component.compute_target in offered
+            else requested_component(component).model_copy(update={"compute_target": None})
             for component in source.unit.components
         ),
         strategy=promotion.strategy or Strategy(),

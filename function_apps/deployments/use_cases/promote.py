@@ -3,7 +3,7 @@
 from function_apps.deployments.model import promotion
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import load_set
+from function_apps.deployments.repository import TARGETS, load_set
 from function_apps.deployments.use_cases.deploy import AskEvidence, deploy, plan_deployment
 from shared.contracts.deployments import Deploy, DeploymentPlan
 from shared.contracts.promotions import PromoteDeployment, SoakEvidence
@@ -57,7 +57,9 @@ async def _release(
         promotion.require_soak_time(source, evidence, app.rules.soak, ctx.now())
         return evidence
 
-    return promotion.promotion_command(source, command), ask_evidence
+    target = await app.service.work.find(TARGETS, command.to_environment_id, ctx.tenant)
+    offered = target.environment.targets if target and target.environment else ()
+    return promotion.promotion_command(source, command, offered), ask_evidence
 
 
 async def load_source(deployment_id: str, ctx: Context, app: DeploymentsApp) -> Source:
