@@ -99,18 +99,27 @@ class NewEnvironment:
             help="proj-<slug>; with the name it is the key.", parser=project_id, metavar="PROJECT"
         ),
     ] = "proj-default"
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where releases run: LocalProcess, which is without it, AKS, …; may be repeated.",
+            **one_of(VALUES, "ComputeTargetKind"),
+        ),
+    ] = None
     region: Annotated[str, typer.Option(help="Recorded; what is on this machine stays here.")] = (
         _HERE
     )
 
     def body(self, content: ContentOptions) -> dict[str, Any]:
         """Return the body of POST /environments."""
+        targets = {"computeTargets": [{"kind": kind} for kind in self.target or ()]}
         return {
             "computeTargets": [{"kind": "LocalProcess"}],
             "stage": self.stage,
             "projectId": self.project,
             "region": self.region,
             **content.body(),
+            **(targets if self.target else {}),
             "name": self.name,
         }
 

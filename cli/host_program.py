@@ -1,6 +1,8 @@
 """What `up` starts: one host for all apps, or a front end and processes of each app."""
 
+import json
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -72,14 +74,18 @@ def start_missing_cloud(folder: StateFolder, clock: Clock) -> None:
         start_cloud(folder, cloud_options(folder), clock)
 
 
-def check_cluster_packages() -> None:
-    """Raise Failure where a cluster is named, and what speaks to it is not installed."""
+def check_cluster_packages(folder: Path = REPOSITORY) -> None:
+    """Raise Failure where a cluster is named, and what speaks to it is not installed.
+
+    It is named in the environ, or in the `local.settings.json` of the apps in *folder*.
+    """
     from shared.composition.cluster_settings import (  # noqa: PLC0415  slow to import
         AKS_CLUSTER,
         KUBECONFIG,
     )
 
-    named = [name for name in (KUBECONFIG, AKS_CLUSTER) if os.environ.get(name)]
+    settings = {**_local_settings(folder), **os.environ}
+    named = [name for name in (KUBECONFIG, AKS_CLUSTER) if settings.get(name)]
     lacking = lacking_for_clusters()
     if named and lacking:
         raise Failure(
@@ -88,6 +94,15 @@ def check_cluster_packages() -> None:
             ExitCode.USAGE,
             remedy=INSTALL_FOR_CLUSTERS,
         )
+
+
+def _local_settings(folder: Path) -> Mapping[str, str]:
+    """Return the values in `local.settings.json`; none of a file that the host will refuse."""
+    try:
+        values = json.loads((folder / "local.settings.json").read_text(encoding="utf-8-sig"))
+        return dict(values["Values"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return {}
 
 
 def lacking_for_clusters() -> list[str]:

@@ -139,7 +139,8 @@ def _report(failure: Failure, line: Sequence[str]) -> int:
 
 
 def _usage_failure(wrong: typer.TyperException) -> Failure:
-    message = wrong.format_message().rstrip(".")
+    # Of an enum's own refusal: the words of what checks it, which say nothing.
+    message = wrong.format_message().rstrip(".").replace("Value error, ", "")
     context = getattr(wrong, "ctx", None)
     command = context.command_path if context else "runtimectl"
     return Failure(

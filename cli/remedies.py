@@ -159,6 +159,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "StaleFence": "nothing to do: a newer operation works on it",
     "FieldTaken": "let the manager that the message names give the field up, then deploy again",
     "ObjectRefused": "change what the message names in the release, or the cluster's policy",
+    "ClusterNotPrepared": "give it: `kubectl apply --server-side -f deploy/kubernetes/rbac.yaml`",
     "NamespaceTaken": "look into the namespace that the message names, delete it, and try again",
     "NotOwner": "change the rules of scaling: they have the number of instances",
     "StillWeighted": "wait until its traffic has moved, then type the command again",

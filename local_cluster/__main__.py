@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from local_cluster.binaries import find_binaries
+from local_cluster.binaries import find_binaries, require_kubebox
 from local_cluster.cluster import Cluster, ClusterSettings
 from local_cluster.cluster_folder import ClusterFolder, Form
 from local_cluster.cluster_inside import ClusterInside
@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _serve_one(folder: ClusterFolder, asked: argparse.Namespace) -> int:
     clock, entropy, cache = SystemClock(), SystemEntropy(), asked.cache.resolve()
     binaries = await asyncio.to_thread(find_binaries, cache)
+    await asyncio.to_thread(require_kubebox, binaries.kubebox)
     choice = await asyncio.to_thread(choose, binaries, folder.path, asked.form)
     if choice.form is Form.ROOTLESS:
         inside = ClusterInside(folder, cache, asked.nodes, clock, entropy)

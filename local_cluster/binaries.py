@@ -8,6 +8,7 @@ what was built from these.
 import hashlib
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ RUNTIME_PROGRAMS: Final = (
 )  # fmt: skip
 NFT: Final = "nft"
 CRANE: Final = "crane"
+_SAYS_WITHIN_S: Final = 10.0
 _TOOLS: Final = Path(__file__).resolve().parent.parent / "tools"
 
 
@@ -54,6 +56,25 @@ def find_binaries(cache: Path) -> Binaries:
     if lacking and os.environ.get(NODE_RUNTIME):
         raise Unavailable(f"{NODE_RUNTIME} names {runtime}, which lacks {', '.join(lacking)}")
     return Binaries(kubebox.resolve(), None if lacking else runtime.resolve())
+
+
+def require_kubebox(program: Path) -> None:
+    """Refuse what is no kubebox: without a component's name that one says which it has.
+
+    Raises:
+        Unavailable.
+    """
+    try:
+        said = subprocess.run(  # noqa: S603  the program that the cluster is made of
+            [str(program)], stdin=subprocess.DEVNULL, capture_output=True, check=False,
+            timeout=_SAYS_WITHIN_S,
+        ).stderr  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as failed:
+        raise Unavailable(f"{program} cannot be run: {failed}") from failed
+    if not said.startswith(b"usage: kubebox "):
+        raise Unavailable(
+            f"{program} is no kubebox: `make kubebox` builds it, or {KUBEBOX} names it"
+        )
 
 
 def find_nft(runtime: Path) -> str | None:

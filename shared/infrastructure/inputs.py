@@ -115,7 +115,9 @@ def require_valid(inputs: EnvironmentInputs) -> None:
         *_without_a_place(kinds, inputs),
     ]
     if violations:
-        raise Invalid("the environment cannot be planned as described", details=violations)
+        all_ = "; ".join(map(str, violations))
+        message = f"the environment cannot be planned as described: {all_}"
+        raise Invalid(message, details=violations)
 
 
 def _unknown(values: Mapping[str, str], known: Sequence[str]) -> list[Violation]:

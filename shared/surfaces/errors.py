@@ -53,6 +53,10 @@ class ObjectRefused(Conflict):
     """The cluster does not take an object: its policy, a quota or its validation; it says why."""
 
 
+class ClusterNotPrepared(Conflict):
+    """The cluster lacks the namespace and the rights that an administrator gives the platform."""
+
+
 class NamespaceTaken(Conflict):
     """The namespace of a tenant is there, and the platform did not make it."""
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any, Final
 
+import httpx2
 import pytest
 from aiohttp import web
 
@@ -202,3 +203,18 @@ async def holding(places: PodPlaces, tenant: str, began: list[str] | None = None
         if began is not None:
             began.append(tenant)
         await asyncio.Event().wait()
+
+
+async def test_another_server_at_its_address_is_told_as_one() -> None:
+    def refuse(_: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+
+    connection = httpx2.AsyncClient(
+        base_url="https://10.243.240.1:6443", transport=httpx2.MockTransport(refuse)
+    )
+
+    async def connect() -> Any:
+        return type("Client", (), {"_client": type("Inner", (), {"_client": connection})})
+
+    with pytest.raises(ApiAway, match=r"who answers at 10\.243\.240\.1 is not this cluster"):
+        await ClusterApi(connect).groups()

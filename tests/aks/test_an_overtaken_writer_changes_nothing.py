@@ -12,6 +12,7 @@ from shared.surfaces.aks import surface
 from shared.surfaces.aks.cluster_api import (
     AUTOSCALERS,
     BUDGETS,
+    CONFIG_MAPS,
     DEPLOYMENTS,
     GATEWAY_CLASSES,
     GATEWAYS,
@@ -23,7 +24,7 @@ from shared.surfaces.aks.cluster_api import (
 )
 from shared.surfaces.aks.names import REVISION, Installation
 from shared.surfaces.aks.surface import AksSurface
-from shared.surfaces.errors import ObjectRefused
+from shared.surfaces.errors import ClusterNotPrepared, ObjectRefused
 from shared.surfaces.scaling import Measure, ScalingRules, UtilizationRule
 from shared.surfaces.spec import Resources, RevisionSpec
 from tests.kit.memory_api_server import MemoryApiServer
@@ -202,6 +203,23 @@ def test_a_kind_that_is_not_served_any_more_is_no_other_writer(
             await opened.apply(revision(1), fence(1))
 
     on_cluster(scenario)
+
+
+def test_a_cluster_without_the_platforms_namespace_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        server = MemoryApiServer()
+        absent = ApiRefusal(404, "NotFound", 'namespaces "factory-runtime" not found', ())
+        server.refusals[CONFIG_MAPS] = absent
+        monkeypatch.setattr(surface, "ClusterApi", lambda _: server)
+
+        with pytest.raises(ClusterNotPrepared, match=r"kubectl apply .*rbac\.yaml"):
+            await AksSurface(nobody, LoopClock()).ensure_site(SITE, fence(1))
+
+        assert len(server.writes) == 1
+
+    run_virtual(main())
 
 
 BY_MEMORY: Final = UtilizationRule(Measure.MEMORY, 60)

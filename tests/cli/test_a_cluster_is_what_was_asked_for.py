@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cli import host_program
 from cli.exit_codes import ExitCode
+from cli.failure import Failure
 from cli.main import main
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.image_registry import kept_port
@@ -95,3 +97,40 @@ def test_the_registry_keeps_its_port_while_it_is_free(tmp_path: Path) -> None:
     assert again == first
     assert other != first
     assert kept_port(folder, entropy, set()) == other
+
+
+def test_a_form_that_is_none_is_refused_in_our_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["cluster", "up", "--form", "kwock", "--state", str(tmp_path), "-o", "json"])
+
+    message = json.loads(capsys.readouterr().err)["error"]["message"]
+    assert code == ExitCode.USAGE
+    assert "'kwock' is not one of" in message
+    assert "Value error" not in message
+
+
+@pytest.mark.parametrize("file", ["local.settings.json", None], ids=["in-the-file", "in-environ"])
+def test_a_cluster_that_is_named_anywhere_needs_what_speaks_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str | None
+) -> None:
+    monkeypatch.setattr(host_program, "_FOR_CLUSTERS", ("nobody_has_this",))
+    monkeypatch.delenv("RUNTIME_KUBECONFIG", raising=False)
+    monkeypatch.delenv("RUNTIME_AKS_CLUSTER_ID", raising=False)
+    host_program.check_cluster_packages(tmp_path)
+
+    if file is None:
+        monkeypatch.setenv("RUNTIME_KUBECONFIG", "/k")
+    else:
+        values = {"Values": {"RUNTIME_KUBECONFIG": "/k"}}
+        (tmp_path / file).write_text(json.dumps(values))
+
+    with pytest.raises(Failure, match=r"RUNTIME_KUBECONFIG names a cluster.*nobody_has_this"):
+        host_program.check_cluster_packages(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"Values": 7}'])
+def test_a_settings_file_that_is_none_is_the_hosts_to_refuse(tmp_path: Path, content: str) -> None:
+    (tmp_path / "local.settings.json").write_text(content)
+
+    host_program.check_cluster_packages(tmp_path)

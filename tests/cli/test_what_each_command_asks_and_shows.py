@@ -59,6 +59,19 @@ def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
             id="an-environment-is-created-as-the-options-say",
         ),
         pytest.param(
+            "env create test --target aks --target LocalProcess",
+            "POST",
+            "environments",
+            {
+                "computeTargets": [{"kind": "AKS"}, {"kind": "LocalProcess"}],
+                "name": "test",
+                "stage": "test",
+                "projectId": "proj-default",
+                "region": "local",
+            },
+            id="an-environment-has-the-targets-that-are-named",
+        ),
+        pytest.param(
             "env update test --isolation silo",
             "PUT",
             f"environments/{ENVIRONMENT}",

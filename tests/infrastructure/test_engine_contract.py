@@ -143,6 +143,8 @@ async def test_inputs_that_describe_no_environment_are_refused_whole(
         ("ComputeTargetMissing", "/computeTargets"),
         ("UnknownValue", "/dataResources/0/kind"),
     ]
+    assert "/stage: not a known value (expected dev | " in refused.value.message
+    assert "/computeTargets: workloads need somewhere to run" in refused.value.message
 
 
 async def test_a_destroyed_stack_still_refuses_the_writers_before_it(

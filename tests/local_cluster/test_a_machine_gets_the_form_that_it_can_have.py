@@ -12,6 +12,7 @@ from local_cluster.binaries import (
     RUNTIME_PROGRAMS,
     Binaries,
     find_binaries,
+    require_kubebox,
     runtime_folder,
 )
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
@@ -90,6 +91,32 @@ def test_a_setting_that_names_half_a_node_runtime_is_refused_with_what_it_lacks(
     lacks = f"{NODE_RUNTIME} names {tmp_path}, which lacks {RUNTIME_PROGRAMS[-1]}"
     with pytest.raises(Unavailable, match=re.escape(lacks)):
         find_binaries(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param("#!/bin/sh\nexit 0\n", "is no kubebox", id="another-program"),
+        pytest.param("#!/nobody/has/this\n", "cannot be run", id="of-another-machine"),
+    ],
+)
+def test_a_program_that_is_no_kubebox_is_refused_at_once(
+    tmp_path: Path, content: str, says: str
+) -> None:
+    program = tmp_path / "kubebox"
+    program.write_text(content)
+    program.chmod(0o700)
+
+    with pytest.raises(Unavailable, match=f"{re.escape(str(program))} {says}"):
+        require_kubebox(program)
+
+
+def test_a_kubebox_is_known_by_its_usage(tmp_path: Path) -> None:
+    program = tmp_path / "kubebox"
+    program.write_text("#!/bin/sh\necho 'usage: kubebox etcd|kubelet [flags]' >&2\nexit 2\n")
+    program.chmod(0o700)
+
+    require_kubebox(program)
 
 
 def test_absent_programs_are_refused_with_what_builds_them(

@@ -31,7 +31,8 @@ def require_known(inputs: EnvironmentInputs) -> None:
     """
     found = [*_capacities(inputs), *_settings(inputs)]
     if found:
-        raise PlanRefused("Azure cannot give what was asked for", details=found)
+        all_ = "; ".join(map(str, found))
+        raise PlanRefused(f"Azure cannot give what was asked for: {all_}", details=found)
 
 
 def _capacities(inputs: EnvironmentInputs) -> Iterator[Violation]:

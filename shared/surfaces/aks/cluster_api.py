@@ -327,7 +327,10 @@ class ClusterApi:
                 await response.aclose()
         except httpx2.HTTPError as away:
             reason = str(away) or type(away).__name__
-            raise ApiAway(f"the API server of the cluster is away: {reason[:200]}") from away
+            if "CERTIFICATE_VERIFY_FAILED" in reason:
+                host = request.url.host
+                reason = f"who answers at {host} is not this cluster, by its certificate: {reason}"
+            raise ApiAway(f"the API server of the cluster is away: {reason[:300]}") from away
         except (ValueError, RecursionError) as unread:
             raise ApiAway("the API server gave an answer that cannot be read") from unread
 

@@ -14,13 +14,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.kernel.errors import Invalid, Unavailable
+from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.aks.cluster_api import CONFIG_MAPS, ApiRefusal, ClusterApi, Object
 from shared.surfaces.aks.names import ENVIRONMENT_ID, RECORD, Installation
 from shared.surfaces.aks.server_side_apply import WriteConflict, refused
-from shared.surfaces.errors import SiteMissing
+from shared.surfaces.errors import ClusterNotPrepared, SiteMissing
 from shared.surfaces.rules import check_fence
 from shared.surfaces.spec import SiteSpec, SurfaceComponent
 
@@ -120,7 +120,7 @@ class Records:
         None where there has never been a site, and none is wanted.
 
         Raises:
-            StaleFence, WriteConflict, Unavailable.
+            StaleFence, WriteConflict, ClusterNotPrepared, Unavailable.
         """
         name = self._installation.site_record(environment)
         found = await self._get(name)
@@ -237,8 +237,9 @@ class Records:
             if isinstance(
                 problem, WriteConflict
             ) and f'namespaces "{self._installation.name}"' in str(problem):
-                raise Unavailable(
+                raise ClusterNotPrepared(
                     f"the cluster has no namespace {self._installation.name} for the platform:"
-                    " apply the manifests of deploy/kubernetes"
+                    " kubectl apply --server-side -f deploy/kubernetes/rbac.yaml, once for each"
+                    " cluster, also after each `runtimectl cluster up`"
                 ) from refusal
             raise problem from refusal
