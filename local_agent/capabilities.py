@@ -26,7 +26,7 @@ NEVER: Final[Mapping[Feature, str]] = {
     Feature.COMMAND_PROBES: "a probe would need a second program in the instance's sandbox",
     Feature.STARTUP_PROBES: "give the liveness probe an initialDelay",
     Feature.CONFIGURATION_IN_PLACE: "a process gets its environment once, at its start",
-    Feature.SECRET_REFERENCES: "it resolves no references; values are given at the start",
+    Feature.SECRET_REFERENCES: "its agent has no vault to read",
     Feature.NAMESPACES: "one machine has none to give to a tenant, as a cluster has",
     Feature.QUOTAS: "it limits each instance, not an environment's total",
     Feature.CPU_LIMIT: "without control groups a process cannot be held to a share of a CPU",

@@ -38,7 +38,7 @@ from local_agent.state_files import (
 from local_agent.supervisor import Notifier, supervise
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, ServiceId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
@@ -126,6 +126,11 @@ class LocalProcessSurface:
         await wait_until(is_deleted, self._clock, WAIT_S, otherwise)
 
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
+        if spec.secrets:
+            raise Invalid(
+                f"this machine gives {spec.component.module} no secrets: its agent has no vault",
+                target="/secrets",
+            )
         # Unpacking may take long, so the fence is checked before it and again with the write.
         await self._update(spec.component, fence, lambda desired: desired)
         await self._artifacts.prepare(spec.artifact, spec.component.tenant)

@@ -1,6 +1,6 @@
-"""The kinds that every cluster has beside Kubernetes' own: Gateway API's and KEDA's.
+"""The kinds that every cluster has beside Kubernetes' own: of Gateway API, KEDA, Secrets Store.
 
-Each is a file, named as its definition: what rollouts and scaling need, from the modules of their
+Each is a file, named as its definition: what rollouts, scaling and secrets need, from their
 projects (`definitions/README.md`).
 """
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _NAMING: Final = (
     "aks_cluster", "kubeconfig", "kubeconfig_context", "gateway_class", "cluster_installation",
-    "gateway_networks", "gateway_counters", "client_id", "ca_file",
+    "gateway_networks", "gateway_counters", "vault_directory", "client_id", "ca_file",
 )  # fmt: skip
 """The settings of which a surface is made: who has the same gets the same one."""
 
@@ -71,6 +71,7 @@ class Clusters:
             gateway_class=settings.gateway_class,
             counters=None if url is None else GatewayCounters(url, self._clock),
             gateway_networks=tuple(map(str, settings.gateway_networks)),
+            directory=settings.vault_directory,
         )
         return surface, access
 

@@ -17,10 +17,12 @@ _CONTEXT: Final = "RUNTIME_KUBECONFIG_CONTEXT"
 GATEWAY_CLASS: Final = "RUNTIME_GATEWAY_CLASS"
 INSTALLATION: Final = "RUNTIME_CLUSTER_INSTALLATION"
 _GATEWAYS: Final = "RUNTIME_GATEWAY_NETWORKS"
+VAULT_DIRECTORY: Final = "RUNTIME_VAULT_DIRECTORY_ID"
 
 GatewayClass = Annotated[str, Field(pattern=patterns.GATEWAY_CLASS)]
 InstallationName = Annotated[str, Field(pattern=patterns.INSTALLATION_NAME)]
 ClusterId = Annotated[str, Field(pattern=patterns.AKS_CLUSTER_ID)]
+DirectoryId = Annotated[str, Field(pattern=patterns.DIRECTORY_ID)]
 CountersUrl = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+/stats/prometheus$")]
 
 
@@ -49,6 +51,10 @@ class ClusterSettings(BaseModel):
     """The networks outside of the cluster from which pods are asked, such as `10.2.0.0/16`: of a
     gateway that does not run in it, and of health. The same for deployments and environments."""
 
+    vault_directory: DirectoryId | None = Field(None, alias=VAULT_DIRECTORY)
+    """deployments: the directory of Entra (tenant id) of the vaults whose secrets pods are given;
+    without it releases with secrets are refused on the cluster."""
+
     @property
     def has_cluster(self) -> bool:
         """Whether workloads run on a cluster."""
@@ -57,7 +63,7 @@ class ClusterSettings(BaseModel):
 
 def cluster_of(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the settings of *environ* that name the cluster, with its file by its whole path."""
-    names = (AKS_CLUSTER, _CONTEXT, GATEWAY_CLASS, _GATEWAYS, INSTALLATION)
+    names = (AKS_CLUSTER, _CONTEXT, GATEWAY_CLASS, _GATEWAYS, INSTALLATION, VAULT_DIRECTORY)
     given = {name: environ[name] for name in names if name in environ}
     if KUBECONFIG in environ:
         given[KUBECONFIG] = str(Path(environ[KUBECONFIG]).resolve())

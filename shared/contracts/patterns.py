@@ -30,6 +30,10 @@ INSTALLATION_NAME: Final = pattern(
 GATEWAY_CLASS: Final = pattern(
     r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", "the name of a GatewayClass"
 )
+DIRECTORY_ID: Final = pattern(
+    r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+    "the id of a directory, as `az account show --query tenantId` prints it",
+)
 AKS_CLUSTER_ID: Final = pattern(
     r"(?i)^/subscriptions/(?P<subscription>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
     r"/resourceGroups/(?P<group>[0-9a-z_().-]{0,89}[0-9a-z_()-])"

@@ -216,6 +216,10 @@ def _needs_of_revision(spec: RevisionSpec) -> Iterator[tuple[Feature, str, str]]
         (spec.startup, Feature.STARTUP_PROBES, "probes/startup", "a startup probe"),
         (spec.release, Feature.SELF_PROOF, "release", spec.release and spec.release.path),
         *_needs_of_configuration(spec),
+        *(
+            (True, Feature.SECRET_REFERENCES, f"secrets/{place}", each.source)
+            for place, each in enumerate(spec.secrets)
+        ),
     )
     for is_needed, feature, name, received in rows:
         if is_needed:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from shared.surfaces.scaling import ReplicasOwner, ScalingRules
 from shared.surfaces.spec import (
     CONFIGURATION_HASH,
+    SECRET_PREFIX,
     CommandProbe,
     HttpProbe,
     Probe,
@@ -32,7 +33,6 @@ class Plane(StrEnum):
 
 Properties: TypeAlias = Mapping[Plane, Mapping[str, str]]
 """By plane, path → value. A path that is not there has no value."""
-SECRET_PREFIX = "secret."  # noqa: S105  of names in the unit
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ def revision_properties(
         for name, version in spec.unit.items()
         if name.startswith(SECRET_PREFIX)
     }
+    secrets |= {each.target: each.source for each in spec.secrets}
     digests = spec.configuration.digests if spec.configuration else {}
     told = spec.unit.get(CONFIGURATION_HASH)
     planes = {

@@ -20,12 +20,14 @@ from shared.kernel.ids import (
     service_id,
 )
 from shared.surfaces.configuration import Configuration
+from shared.surfaces.secret_references import SecretReference, given_twice, variables_of
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """One label of a host name; these names are used in hosts, folders and metrics."""
 CONFIGURATION_HASH: Final = "configurationHash"
-"""In the unit of a revision."""
+SECRET_PREFIX: Final = "secret."  # noqa: S105  of names
+"""Of the facts in the unit of a revision: the hash, and before the name of a secret its version."""
 
 
 @dataclass(frozen=True, order=True)
@@ -157,6 +159,8 @@ class RevisionSpec:
     """Data folders of the environment, by name: each instance gets them, and may write there."""
     configuration: Configuration | None = None
     """What each instance gets of it; its hash is also that of `unit`."""
+    secrets: tuple[SecretReference, ...] = ()
+    """What each instance gets of vaults; the versions are also those of `unit`."""
     drain_s: float = 30.0
     """How long instances stay after their weight became 0; then until no request is active."""
     grace_s: float = 10.0
@@ -166,9 +170,27 @@ class RevisionSpec:
         """Refuse a spec that no surface can run; `capabilities.check` refuses those of one."""
         unnamed = [name for name in self.data if not _NAME.fullmatch(name)]
         told, given = self.unit.get(CONFIGURATION_HASH, ""), self.configuration
-        twice = sorted(self.environ.keys() & (given.variables.keys() if given else ()))
+        configured, secret = given.variables.keys() if given else set(), variables_of(self.secrets)
+        twice = [*self.environ.keys() & configured, *({*self.environ, *configured} & secret)]
+        untold = [
+            each.source
+            for each in self.secrets
+            if self.unit.get(f"{SECRET_PREFIX}{each.name}") != each.version
+        ]
         checks = [
-            (bool(twice), "environ", "without the variables of its configuration", str(twice)),
+            (
+                bool(twice),
+                "environ",
+                "without the variables of its configuration and secrets",
+                str(sorted(twice)),
+            ),
+            (bool(untold), "secrets", "in the versions of its unit", str(untold)),
+            (
+                bool(given_twice(self.secrets)),
+                "secrets",
+                "given in a place of its own each",
+                str(given_twice(self.secrets)),
+            ),
             (
                 given is not None and given.hash != told,
                 "configuration",

@@ -1,7 +1,8 @@
 """The variables that are filled in for a workload, wherever its command or environ names them.
 
-`$PORT`, `$HOME`, `$TMPDIR`, `$RUNTIME_CONFIGURATION` where its configuration has files, and
-`$RUNTIME_DATA_<NAME>` of each data folder; also `${PORT}`. Every other dollar is the workload's.
+`$PORT`, `$HOME`, `$TMPDIR`, `$RUNTIME_CONFIGURATION` and `$RUNTIME_SECRETS` where it has files of
+these, and `$RUNTIME_DATA_<NAME>` of each data folder; also `${PORT}`. Every other dollar is the
+workload's.
 """
 
 import re
@@ -10,7 +11,8 @@ from typing import Final
 
 _DATA: Final = "RUNTIME_DATA_"
 _VARIABLE: Final = re.compile(
-    rf"\$(?:(?P<open>\{{))?(?P<name>PORT|HOME|TMPDIR|RUNTIME_CONFIGURATION|{_DATA}[A-Z0-9_]+)"
+    r"\$(?:(?P<open>\{))?"
+    rf"(?P<name>PORT|HOME|TMPDIR|RUNTIME_CONFIGURATION|RUNTIME_SECRETS|{_DATA}[A-Z0-9_]+)"
     r"(?(open)\}|(?![A-Za-z0-9_]))"
 )
 

@@ -1,5 +1,6 @@
 """What the kubelet is told: the spec, no more rights than it needs, and time to drain."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from shared.kernel.errors import TooLarge
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.pods import pod_spec
 from shared.surfaces.aks.revisions import SPEC_BYTES_MAX, deployment, read, written
+from shared.surfaces.configuration import configuration
 from shared.surfaces.spec import CommandProbe, HttpProbe, Probe, Resources, TcpProbe
 from tests.surfaces.harness import TEMPLATE
 
@@ -95,6 +97,21 @@ def test_the_applied_spec_is_read_back_with_the_replicas_of_now() -> None:
 
     assert read(written(spec), 7, "it") == replace(spec, replicas=7)
     assert written(spec) == written(replace(spec, replicas=9))
+
+
+def test_what_a_spec_is_not_given_changes_no_pod_of_before() -> None:
+    assert json.loads(written(TEMPLATE)).keys() & {"configuration", "secrets"} == set()
+
+
+def test_a_spec_is_carried_without_the_texts_of_its_configuration() -> None:
+    asked = configuration("c0ffee", variables={"MODE": "x" * SPEC_BYTES_MAX}, files={".env": "y"})
+    spec = replace(TEMPLATE, configuration=asked)
+
+    carried = read(written(spec), spec.replicas, "a pod")
+
+    assert carried == spec
+    assert carried.configuration is not None
+    assert carried.configuration.texts is None
 
 
 def test_a_spec_that_no_object_can_carry_is_refused() -> None:

@@ -15,6 +15,7 @@ from shared.surfaces.aks.records import Unreadable
 from shared.surfaces.aks.revisions import dependents, deployment
 from shared.surfaces.configuration import configuration
 from shared.surfaces.observed_state import LiveProof
+from shared.surfaces.secret_references import SecretReference
 from shared.surfaces.spec import Resources, RevisionSpec
 from tests.surfaces.harness import TEMPLATE
 
@@ -25,6 +26,11 @@ SPEC = replace(
 )  # fmt: skip
 CONFIGURED = replace(
     SPEC, configuration=configuration("c0ffee", variables={"MODE": "fast"}, files={".env": "A=1"})
+)
+SECRET = replace(
+    SPEC,
+    secrets=(SecretReference("database", "v3", "https://kv-shop.vault.azure.net", variable="DB"),),
+    unit={"configurationHash": "c0ffee", "secret.database": "v3"},
 )
 STARTED = datetime(2026, 11, 28, 22, 48, 6, tzinfo=UTC)
 LATER = STARTED + timedelta(minutes=2)
@@ -100,6 +106,59 @@ def test_a_pod_has_the_configuration_that_was_there_when_it_started(
     expected = (f"configuration is {departs}, expected c0ffee",) if departs else ()
     assert said.departs == expected
     assert said.unit["configurationHash"] == ("" if departs else "c0ffee")
+
+
+class Driver:
+    """An API server with what the driver says of a pod, or of an earlier one of its name."""
+
+    def __init__(self, uid: str, *objects: tuple[str, str]) -> None:
+        listed = [{"id": f"secret/{name}", "version": version} for name, version in objects]
+        owner = {"ownerReferences": [{"kind": "Pod", "uid": uid}]}
+        self._status = {"metadata": owner, "status": {"objects": listed}}
+
+    async def get(self, kind: Kind, name: str, _namespace: str) -> Object:
+        assert (kind.plural, name) == (
+            "secretproviderclasspodstatuses",
+            "shop-r1-x-n-module-shop-r1",
+        )
+        return self._status
+
+
+@pytest.mark.parametrize(
+    ("driver", "departs", "version"),
+    [
+        pytest.param(Driver("1", ("database", "v3")), "", "v3", id="as-asked"),
+        pytest.param(Driver("1", ("database", "v2")), "v2", "v2", id="another-version"),
+        pytest.param(Driver("1", ("mail", "v3")), "not mounted", "", id="another-secret"),
+        pytest.param(Driver("0", ("database", "v3")), "not mounted", "", id="of-another-pod"),
+    ],
+)
+def test_a_pod_has_the_versions_that_its_driver_says(
+    driver: Driver, departs: str, version: str
+) -> None:
+    found = pod(spec=SECRET)
+    found["metadata"]["uid"] = "1"
+
+    said = asyncio.run(prove_pod(cast("ClusterApi", driver), found, SECRET, None, LATER))
+
+    expected = (f"secret database is {departs}, expected v3",) if departs else ()
+    assert said.departs == expected
+    assert said.unit["secret.database"] == version
+
+
+def test_what_stands_where_a_secret_was_to_be_is_not_shown() -> None:
+    found = pod(spec=SECRET)
+    environ = found["spec"]["containers"][0]["env"]
+    del next(each for each in environ if each["name"] == "DB")["valueFrom"]
+    next(each for each in environ if each["name"] == "DB")["value"] = "canary"
+    found["metadata"]["uid"] = "1"
+    driver = cast("ClusterApi", Driver("1", ("database", "v3")))
+
+    said = asyncio.run(prove_pod(driver, found, SECRET, None, LATER))
+
+    (departs,) = said.departs
+    assert departs.startswith("environ/DB is another, expected")
+    assert "canary" not in str(said)
 
 
 def shop(*digests: str) -> tuple[str, ...]:

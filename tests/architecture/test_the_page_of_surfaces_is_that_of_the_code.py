@@ -25,8 +25,10 @@ def test_a_machine_lacks_what_no_machine_has_and_only_what_depends_on_it() -> No
 
 
 def test_a_cluster_lacks_what_no_cluster_has_and_what_it_does_not_offer() -> None:
-    nothing = ClusterOffers(has_measures=False, has_events=False)
-    everything = ClusterOffers(has_measures=True, has_events=True)
+    nothing = ClusterOffers(
+        has_measures=False, has_events=False, lacks_secrets="no driver is there"
+    )
+    everything = ClusterOffers(has_measures=True, has_events=True, lacks_secrets="")
 
     bare = aks.capabilities(TrafficLayer(None, "it has no gateway"), nothing, counts=False)
     full = aks.capabilities(TrafficLayer("gateway"), everything, counts=True)

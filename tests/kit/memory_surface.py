@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
@@ -118,6 +119,8 @@ class MemorySurface:
                 component.weights.clear()
 
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
+        if spec.secrets:
+            raise Invalid("it has no vault", target="/secrets")
         state = self._fenced(spec.component, fence)
         present = state.revisions.get(spec.revision)
         others = self._specs_of_others(spec.component)

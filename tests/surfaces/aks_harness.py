@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from lightkube import AsyncClient
 
 
+DIRECTORY = "11111111-2222-3333-4444-555555555555"
+"""Of Entra, in which the vaults of tests would be."""
+
+
 class Host:
     """A process of the platform, as far as the surface is concerned: its connections, no more."""
 
@@ -57,6 +61,7 @@ class Host:
             self.installation,
             gateway_class=GATEWAY_CLASS,
             counters=self._counters(),
+            directory=DIRECTORY,
         )
         return self._surface
 

@@ -54,7 +54,9 @@ DECLARED: Final[Mapping[str, Capabilities]] = {
     "memory": CAPABILITIES,
     "local-process": capabilities(),
     "aks": capabilities_of_cluster(
-        TrafficLayer(GATEWAY_CLASS), ClusterOffers(has_measures=True, has_events=True), counts=True
+        TrafficLayer(GATEWAY_CLASS),
+        ClusterOffers(has_measures=True, has_events=True, lacks_secrets=""),
+        counts=True,
     ),
 }
 """The surfaces, and what each can do here."""

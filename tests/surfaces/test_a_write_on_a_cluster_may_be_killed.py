@@ -18,6 +18,7 @@ from shared.surfaces.aks.cluster_api import (
     SERVICES,
     Kind,
 )
+from shared.surfaces.aks.secret_classes import CLASSES
 from shared.surfaces.boundaries import BoundarySpec, Quota, boundary_properties
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.port import Boundaries, NativeScaling
@@ -26,6 +27,7 @@ from shared.surfaces.spec import Resources
 from tests.surfaces.aks_harness import AksHarness
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, SurfaceHarness, fence
 from tests.surfaces.test_contract_of_configuration import configured
+from tests.surfaces.test_secrets_on_a_cluster import give_identity, with_secrets
 
 if TYPE_CHECKING:
     from httpx2 import Request, Response
@@ -142,6 +144,25 @@ def test_a_site_and_a_revision_are_made_once(run_scenario: RunScenario) -> None:
         assert await killed_everywhere(death, apply, is_applied) == 10
         with pytest.raises(StaleFence):
             await apply(1)
+
+    run_scenario(scenario)
+
+
+def test_the_class_of_its_secrets_is_made_once(run_scenario: RunScenario) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        await give_identity(harness)
+        cluster, death = await mortal(harness)
+
+        async def apply(number: int) -> None:
+            await harness.surface.apply(with_secrets(harness, number), fence(number))
+
+        async def is_applied(number: int) -> None:
+            expected = sorted(f"module-shop-r{each}" for each in range(1, number + 1))
+            assert await names(cluster, DEPLOYMENTS) == expected
+            assert await names(cluster, CLASSES) == expected
+
+        # The record, the Deployment, the class and the budget.
+        assert await killed_everywhere(death, apply, is_applied) == 8
 
     run_scenario(scenario)
 

@@ -15,6 +15,7 @@ from shared.surfaces.spec import Resources
 from tests.kit.kubernetes_rights import Right, record_rights
 from tests.surfaces.aks_harness import AksHarness
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, SurfaceHarness, fence
+from tests.surfaces.test_secrets_on_a_cluster import give_identity, with_secrets
 
 RunScenario = Callable[[Callable[[SurfaceHarness], Coroutine[Any, Any, None]]], None]
 GLOBEX: Final = TenantId("globex")
@@ -24,9 +25,11 @@ ELSEWHERE: Final[frozenset[Right]] = frozenset(
         ("", "configmaps", "patch"),
         ("", "configmaps", "delete"),
         ("", "nodes", "get"),
+        ("secrets-store.csi.x-k8s.io", "secretproviderclasspodstatuses", "get"),
     }
 )
-"""Used by the tests of metrics, of the way to a cluster, and of an image with two digests."""
+"""Used by the tests of metrics, of the way to a cluster, of an image with two digests, and of
+secrets, which no driver mounts here."""
 
 
 async def live_through(harness: SurfaceHarness) -> None:
@@ -67,7 +70,11 @@ async def live_through(harness: SurfaceHarness) -> None:
     ):
         assert isinstance(reading, Present), reading
     await harness.surface.set_weights(SHOP, {}, fence(1))
-    for revision in (1, 2):
+    await give_identity(harness)
+    for _ in range(2):
+        await harness.surface.apply(with_secrets(harness, 3), fence(1))
+    assert isinstance(await harness.surface.properties(SHOP), Present)
+    for revision in (1, 2, 3):
         await harness.surface.remove(SHOP, revision, fence(1))
     await harness.until_gone()
     await boundaries.delete_boundary(ENVIRONMENT, GLOBEX, fence(1))

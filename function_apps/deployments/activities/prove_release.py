@@ -17,8 +17,7 @@ from shared.contracts.values import Reason
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.observed_state import LiveProof
-from shared.surfaces.properties import SECRET_PREFIX
-from shared.surfaces.spec import CONFIGURATION_HASH
+from shared.surfaces.spec import CONFIGURATION_HASH, SECRET_PREFIX
 
 PROOFS_SHOWN: Final = 100
 

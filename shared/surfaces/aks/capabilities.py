@@ -16,7 +16,6 @@ NEVER: Final[Mapping[Feature, str]] = {
     Feature.ARTIFACTS: "a pod runs an image: build one with `runtimectl image build`",
     Feature.DATA_FOLDERS: "a pod may start on any node, and has the files of its image",
     Feature.CONFIGURATION_IN_PLACE: "a pod gets its environ once, at its start",
-    Feature.SECRET_REFERENCES: "the adapter writes no secret provider class yet",
     Feature.OPEN_FILES_LIMIT: "the limit is that of the node's container runtime",
     Feature.PROCESSES_LIMIT: "the kubelet has one limit for all pods of a node",
     Feature.OWN_USER: "a pod runs as the user of its image, never as root",
@@ -28,6 +27,7 @@ BY_CLUSTER: Final[Mapping[Feature, str]] = {
     Feature.REQUEST_COUNTERS: "the counters of its gateway",
     Feature.NATIVE_SCALING: "the metrics API of pods (metrics-server)",
     Feature.EVENT_SCALING: "KEDA",
+    Feature.SECRET_REFERENCES: "the Secrets Store CSI driver and Azure's provider",
 }
 """What a cluster does if it has what is named."""
 
@@ -50,6 +50,8 @@ def capabilities(traffic: TrafficLayer, offers: ClusterOffers, *, counts: bool) 
         )
     if not offers.has_events:
         lacks[Feature.EVENT_SCALING] = "the cluster has no KEDA: az aks update --enable-keda"
+    if offers.lacks_secrets:
+        lacks[Feature.SECRET_REFERENCES] = offers.lacks_secrets
     return Capabilities(
         SURFACE,
         lacks,

@@ -35,10 +35,12 @@ def live_properties(
     objects: ComponentObjects,
     bounds: Mapping[str, Bounds],
     config_maps: Mapping[int, Object] = MappingProxyType({}),
+    secrets: Mapping[int, Mapping[str, str]] = MappingProxyType({}),
 ) -> dict[int, Properties]:
     """Return the properties of each revision that is wanted; *bounds* are by Deployment.
 
-    *config_maps* are by revision. Of a configuration digests are shown, and no value.
+    *config_maps* and the words about *secrets* are by revision. Of a configuration digests are
+    shown, and no value.
 
     Raises:
         Unreadable: an object is not what the platform wrote.
@@ -49,13 +51,17 @@ def live_properties(
     found: dict[int, Properties] = {}
     for deployment, spec in specs:
         weight = weights.get(spec.revision, 0)
-        live = replace(spec, unit=_unit(deployment), configuration=None)
+        live = replace(spec, unit=_unit(deployment), configuration=None, secrets=())
         planes = {
             plane: dict(words) for plane, words in revision_properties(live, weight=weight).items()
         }
         if spec.configuration is not None:
             digests = digests_in(config_maps.get(spec.revision), spec)
             planes[Plane.CONFIGURATION] = {**planes.get(Plane.CONFIGURATION, {}), **digests}
+        if spec.secrets:
+            planes[Plane.SECRETS] = {
+                **planes.get(Plane.SECRETS, {}), **secrets.get(spec.revision, {}),
+            }  # fmt: skip
         for path, word in _corrections(deployment, spec):
             _correct(planes[Plane.WORKLOAD], path, word)
         if weight and objects.route is not None:

@@ -2,7 +2,8 @@
 
 `python -m tools.kubernetes_rbac` writes them. Some rows are ahead of the adapter, for what its
 capabilities lack yet: an administrator applies them once. A verb whose need has ended is removed.
-Secrets are not in it: workloads get theirs from a vault, by a SecretProviderClass.
+Secrets are not in it: workloads get theirs from a vault, by a SecretProviderClass, and the CSI
+driver of their node copies those into Secrets that are to be variables.
 """
 
 from dataclasses import dataclass
@@ -64,6 +65,21 @@ PERMISSIONS: Final = (
     ),
     Permission(
         "networking.k8s.io", ("networkpolicies",), ("get", *_APPLIED), "who may talk to a tenant"
+    ),
+    Permission(
+        "storage.k8s.io", ("csidrivers",), ("get",), "whether nodes mount secrets of vaults"
+    ),
+    Permission(
+        "secrets-store.csi.x-k8s.io",
+        ("secretproviderclasses",),
+        ("get", *_APPLIED),
+        "which secrets of a vault pods are given",
+    ),
+    Permission(
+        "secrets-store.csi.x-k8s.io",
+        ("secretproviderclasspodstatuses",),
+        ("get",),
+        "which versions of secrets a pod has, as its driver says",
     ),
     Permission("gateway.networking.k8s.io", ("gatewayclasses",), ("list",), "which gateways"),
     Permission(

@@ -70,6 +70,8 @@ _PROBE_DEFAULTS: Final = {
     "periodSeconds": 10, "timeoutSeconds": 1, "initialDelaySeconds": 0, "failureThreshold": 3,
     "successThreshold": 1,
 }  # fmt: skip
+_SECRET: Final = '"secretKeyRef"'  # noqa: S105  of a source
+_HIDDEN: Final = "another"
 _HTTP: Final = frozenset({"port", "path", "scheme"})
 
 
@@ -82,7 +84,7 @@ def differences(live: Object, expected: Object) -> tuple[Difference, ...]:
     port = next((each["containerPort"] for each in _main(expected).get("ports") or ()), None)
     is_now, should_be = dict(_words(live, port)), dict(_words(expected, port))
     return tuple(
-        (path, is_now.get(path), should_be.get(path))
+        (path, _shown(is_now.get(path), should_be.get(path)), should_be.get(path))
         for path in sorted({*is_now, *should_be})
         if is_now.get(path) != should_be.get(path)
     )
@@ -112,6 +114,11 @@ def _may_be_added(path: str, live: str | None) -> bool:
 def limit_path(name: str) -> str:
     """Return the path of the limit *name* of a container's resources."""
     return f"resources/{_LIMITS.get(name, (f'limits/{name}', 1))[0]}"
+
+
+def _shown(live: str | None, expected: str | None) -> str | None:
+    """Return *live*, but for what stands where a secret was to be: it may be that secret."""
+    return _HIDDEN if live and expected and _SECRET in expected else live
 
 
 def _main(pod: Object) -> Object:

@@ -7,13 +7,17 @@ from typing import Final
 
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.names import revision_name
+from shared.surfaces.aks.secret_classes import DRIVER
 from shared.surfaces.configuration import FOLDER as CONFIGURATION_FOLDER
+from shared.surfaces.secret_references import FOLDER as SECRETS_FOLDER
+from shared.surfaces.secret_references import variables_of
 from shared.surfaces.spec import CommandProbe, HttpProbe, Probe, Resources, RevisionSpec
 from shared.surfaces.variables import expand
 
 CONTAINER: Final = "main"
 HOME: Final = "/runtime/home"
 CONFIGURATION: Final = "/runtime/configuration"
+SECRETS: Final = "/runtime/secrets"
 _READ_ONLY: Final = 0o444
 """Of files that root owns: the pod's user, whichever its image has, reads them."""
 SCRATCH: Final = "/tmp"  # noqa: S108  a volume of the pod's own
@@ -27,6 +31,8 @@ def variables(spec: RevisionSpec) -> dict[str, str]:
     """Return what the variables of `variables.py` are in a pod."""
     port = {} if spec.port is None else {"PORT": str(spec.port)}
     files = {CONFIGURATION_FOLDER: CONFIGURATION} if _configured_files(spec) else {}
+    if spec.secrets:
+        files[SECRETS_FOLDER] = SECRETS
     return {**port, **files, "HOME": HOME, "TMPDIR": SCRATCH}
 
 
@@ -72,7 +78,7 @@ def pod_spec(spec: RevisionSpec, labels: Mapping[str, str]) -> Object:
                 {"name": name, "emptyDir": {"sizeLimit": SCRATCH_LIMIT}}
                 for name in ("home", "scratch")
             ),
-            *_configured_volumes(spec),
+            *(volume for _, volume in _given_volumes(spec)),
         ],
     }
 
@@ -81,20 +87,28 @@ def _configured_files(spec: RevisionSpec) -> list[str]:
     return sorted(spec.configuration.files) if spec.configuration else []
 
 
-def _configured_volumes(spec: RevisionSpec) -> list[Object]:
-    files = [{"key": name, "path": name} for name in _configured_files(spec)]
-    name = revision_name(spec.component, spec.revision)
-    source = {"name": name, "items": files, "defaultMode": _READ_ONLY}
-    return [{"name": "configuration", "configMap": source}] if files else []
+def _given_volumes(spec: RevisionSpec) -> list[tuple[str, Object]]:
+    """Return the volumes of its configuration and of its secrets, each with its place."""
+    name, volumes = revision_name(spec.component, spec.revision), []
+    if files := [{"key": each, "path": each} for each in _configured_files(spec)]:
+        source = {"name": name, "items": files, "defaultMode": _READ_ONLY}
+        volumes.append((CONFIGURATION, {"name": "configuration", "configMap": source}))
+    if spec.secrets:
+        attributes = {"secretProviderClass": name}
+        csi = {"driver": DRIVER, "readOnly": True, "volumeAttributes": attributes}
+        volumes.append((SECRETS, {"name": "secrets", "csi": csi}))
+    return volumes
 
 
-def _configured_environ(spec: RevisionSpec) -> list[Object]:
-    """Return variables whose values stay in the ConfigMap: Kubernetes fills in nothing in them."""
+def _given_environ(spec: RevisionSpec) -> list[Object]:
+    """Return variables whose values are in other objects: Kubernetes fills in nothing in them."""
     name = revision_name(spec.component, spec.revision)
-    variables = sorted(spec.configuration.variables) if spec.configuration else []
+    configured = sorted(spec.configuration.variables) if spec.configuration else []
+    secret = sorted(variables_of(spec.secrets))
     return [
-        {"name": each, "valueFrom": {"configMapKeyRef": {"name": name, "key": each}}}
-        for each in variables
+        {"name": each, "valueFrom": {kind: {"name": name, "key": each}}}
+        for kind, names in (("configMapKeyRef", configured), ("secretKeyRef", secret))
+        for each in names
     ]
 
 
@@ -108,7 +122,7 @@ def _container(spec: RevisionSpec, drain_s: int) -> Object:
         "image": image_of(spec),
         "env": [
             *environ,
-            *_configured_environ(spec),
+            *_given_environ(spec),
             {"name": "RUNTIME_INSTANCE_ID", "valueFrom": own_name},
         ],
         "resources": _resources(spec.resources),
@@ -123,8 +137,8 @@ def _container(spec: RevisionSpec, drain_s: int) -> Object:
             {"name": "home", "mountPath": HOME},
             {"name": "scratch", "mountPath": SCRATCH},
             *(
-                {"name": each["name"], "mountPath": CONFIGURATION, "readOnly": True}
-                for each in _configured_volumes(spec)
+                {"name": volume["name"], "mountPath": place, "readOnly": True}
+                for place, volume in _given_volumes(spec)
             ),
         ],
     }

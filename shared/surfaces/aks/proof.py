@@ -14,11 +14,12 @@ from shared.surfaces.aks.names import SPEC, USES_IDENTITY
 from shared.surfaces.aks.pod_differences import Difference, differences, without_admission
 from shared.surfaces.aks.pods import CONTAINER, image_of, pod_spec
 from shared.surfaces.aks.records import Unreadable
+from shared.surfaces.aks.secret_classes import mounted_versions
 from shared.surfaces.configuration import in_force
 from shared.surfaces.observed_state import LiveProof
 from shared.surfaces.release_answer import ReleaseUnknown, release_in
 from shared.surfaces.rules import departures
-from shared.surfaces.spec import CONFIGURATION_HASH, ReleaseQuestion, RevisionSpec
+from shared.surfaces.spec import CONFIGURATION_HASH, SECRET_PREFIX, ReleaseQuestion, RevisionSpec
 
 ANSWER_BYTES_MAX: Final = 256 * 1024
 ANSWER_WITHIN_S: Final = 5.0
@@ -58,6 +59,7 @@ async def prove_pod(
     release, source = told.version, "start"
     if spec.release is not None:
         release, source = await _release_of(api, pod, spec, spec.release), "answer"
+    versions = await mounted_versions(api, pod, spec)
     asked = "" if spec.configuration is None else spec.configuration.hash
     configured = _configuration(pod, spec, config_map)
     return LiveProof(
@@ -68,7 +70,11 @@ async def prove_pod(
         expected_digest=spec.artifact,
         release=release,
         release_source=source,
-        unit={**told.unit, **({CONFIGURATION_HASH: ""} if configured != asked else {})},
+        unit={
+            **told.unit,
+            **({CONFIGURATION_HASH: ""} if configured != asked else {}),
+            **{f"{SECRET_PREFIX}{each.name}": versions.get(each.name, "") for each in spec.secrets},
+        },
         checked_at=checked_at,
         departs=departures(
             ("artifact", told.artifact, spec.artifact),
@@ -77,6 +83,10 @@ async def prove_pod(
             ("release revision", str(told.revision), str(spec.revision)),
             ("unit", dict(told.unit), dict(spec.unit)),
             ("configuration", configured, asked),
+            *(
+                (f"secret {each.name}", versions.get(each.name, "not mounted"), each.version)
+                for each in spec.secrets
+            ),
             *_differences(pod, spec, set_by_others),
         ),
     )

@@ -1,7 +1,9 @@
-"""The objects of a revision: a Deployment, which owns a Service, a disruption budget, a ConfigMap.
+"""The objects of a revision: a Deployment, and what it owns.
 
-The Deployment is the revision: while it is there the revision is wanted, and with it the cluster
-removes the others. Its pods carry the spec too, so a revision that drains is still known.
+That is a Service, a disruption budget, and what its pods are given: a ConfigMap and a
+SecretProviderClass. The Deployment is the revision: while it is there the revision is wanted, and
+with it the cluster removes the others. Its pods carry the spec too, so a revision that drains is
+still known.
 """
 
 import json
@@ -32,12 +34,13 @@ from shared.surfaces.aks.names import (
 )
 from shared.surfaces.aks.pods import WORKER_READY_S, pod_spec
 from shared.surfaces.aks.records import Unreadable
+from shared.surfaces.aks.secret_classes import CLASSES
 from shared.surfaces.spec import RevisionSpec
 
 SPEC_BYTES_MAX: Final = 64 * 1024
 """The API server takes 256 KiB of annotations, and each pod carries this one."""
 SERVICE_PORT: Final = 80
-_LATER: Final = ("configuration",)
+_LATER: Final = ("configuration", "secrets")
 """Fields that are left out where they have no value: pods of before they were known stay as they
 are, as do those of a spec without them."""
 _SPECS: TypeAdapter[RevisionSpec] = TypeAdapter(RevisionSpec)
@@ -113,15 +116,19 @@ def deployment(
 
 def dependent_kinds(spec: RevisionSpec) -> tuple[Kind, ...]:
     """Return the kinds of what the Deployment of *spec* owns, under its name, as they are made."""
-    # Pods wait for their configuration.
+    # Pods wait for their configuration and their secrets.
     configured = (CONFIG_MAPS,) if spec.configuration is not None else ()
-    return (*configured, BUDGETS, *((SERVICES,) if spec.port is not None else ()))
+    secret = (CLASSES,) if spec.secrets else ()
+    return (*configured, *secret, BUDGETS, *((SERVICES,) if spec.port is not None else ()))
 
 
 def dependents(
-    spec: RevisionSpec, installation: Installation, owner: Object
+    spec: RevisionSpec,
+    installation: Installation,
+    owner: Object,
+    secret_class: Object | None = None,
 ) -> list[tuple[Kind, Object]]:
-    """Return the objects that go with the Deployment *owner*."""
+    """Return the objects that go with the Deployment *owner*; *secret_class* is the spec of one."""
     labels = installation.of_revision(spec.component, spec.revision)
     heads = {kind: head_of(kind, spec, installation) for kind in dependent_kinds(spec)}
     for head in heads.values():
@@ -129,6 +136,7 @@ def dependents(
     port = {"port": SERVICE_PORT, "targetPort": spec.port, "protocol": "TCP"}
     bodies: dict[Kind, Object] = {
         CONFIG_MAPS: {"immutable": True, "data": dict(data_of(spec))},
+        CLASSES: {"spec": secret_class},
         BUDGETS: {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}}},
         SERVICES: {"spec": {"selector": labels, "ports": [port]}},
     }

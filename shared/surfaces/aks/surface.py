@@ -119,8 +119,12 @@ class AksSurface:
         gateway_port: int = GATEWAY_PORT,
         counters: GatewayCounters | None = None,
         gateway_networks: tuple[str, ...] = (),
+        directory: str | None = None,
     ) -> None:
-        """*gateway_networks* are those of a gateway that does not run in the cluster."""
+        """*gateway_networks* are those of a gateway that does not run in the cluster.
+
+        *directory* is that of Entra (tenant id) in which the vaults of tenants are.
+        """
         self.clock = clock
         self._installation = installation or Installation()
         self._api = ClusterApi(connect)
@@ -131,7 +135,7 @@ class AksSurface:
         self._watched = WatchedObjects(self._api, self._installation, clock)
         self._written_at_s: dict[EnvironmentId, float] = {}
         self._traffic = TrafficLayers(self._api, clock, gateway_class)
-        self._offers = OffersReader(self._api, clock)
+        self._offers = OffersReader(self._api, clock, directory)
         namespaces = Namespaces(self._api, self._installation, self._records)
         self._boundaries = ClusterBoundaries(
             self._api, self._installation, self._records, namespaces, clock, gateway_networks
@@ -142,7 +146,7 @@ class AksSurface:
         )  # fmt: skip
         self._scaling = ClusterScaling(self._api, self._installation, self._records, clock)
         self._workloads = Workloads(
-            self._api, self._installation, self._records, self._live, namespaces, clock
+            self._api, self._installation, self._records, self._live, namespaces, clock, directory
         )
 
     def capabilities(self) -> Capabilities:
@@ -262,10 +266,10 @@ class AksSurface:
         namespace = self._installation.namespace(component.environment, component.tenant)
         objects = await self._live.component(component, is_routed=traffic.is_there)
         bounds = await self._scaling.bounds(namespace, has_events=offers.has_events)
-        config_maps = await live_config_maps(
-            self._api, self._installation, map(applied_spec, objects.deployments)
-        )
-        return live_properties(objects, bounds, config_maps) or None
+        specs = [applied_spec(each) for each in objects.deployments]
+        config_maps = await live_config_maps(self._api, self._installation, specs)
+        secrets = await self._workloads.secret_words(specs)
+        return live_properties(objects, bounds, config_maps, secrets) or None
 
     @_reading
     async def observe(self, component: SurfaceComponent) -> LiveComponent | None:

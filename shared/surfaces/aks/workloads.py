@@ -7,11 +7,12 @@ WriteConflict is raised, and the method called again from its first read. The fe
 again before each further object: one that was absent has no version to write at.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.surfaces.aks import revisions, routes
 from shared.surfaces.aks.boundary_objects import ACCOUNTS, NAME, acts_as
@@ -46,6 +47,7 @@ from shared.surfaces.aks.observation import (
 from shared.surfaces.aks.records import Records
 from shared.surfaces.aks.restarts import restart
 from shared.surfaces.aks.scalers import owner_of
+from shared.surfaces.aks.secret_classes import class_spec, class_words, live_class
 from shared.surfaces.aks.server_side_apply import WriteConflict, put, refused
 from shared.surfaces.aks.traffic_layer import TrafficLayer
 from shared.surfaces.aks.waits import wait_until
@@ -74,6 +76,8 @@ class Workloads:
     live: LiveObjects
     namespaces: Namespaces
     clock: Clock
+    directory: str | None = None
+    """Of Entra (tenant id), in which the vaults of tenants are."""
 
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
         """As `Surface.apply`. Raises also WriteConflict, FieldTaken, ObjectRefused, ApiAway."""
@@ -92,12 +96,16 @@ class Workloads:
         check_revision(spec, None if present is None else applied_spec(present), others)
         if present is None and place is None:
             raise SiteMissing(f"{component.tenant} has no boundary here: ensure it first")
-        manifest = revisions.deployment(spec, self.installation, await self._account(component))
+        identity = await self.identity(component)
+        secret_class = self._secret_class(spec, identity)
+        account = None if identity is None else NAME
+        manifest = revisions.deployment(spec, self.installation, account)
         if present is not None and owner_of(present) is ReplicasOwner.SURFACE:
             del manifest["spec"]["replicas"]
         await self.records.fenced(component, fence)
         owner = await put(self.api, DEPLOYMENTS, manifest, present)
-        for kind, dependent in revisions.dependents(spec, self.installation, owner):
+        owned = revisions.dependents(spec, self.installation, owner, secret_class)
+        for kind, dependent in owned:
             await self.records.fenced(component, fence)
             await put(self.api, kind, dependent, found[kind])
 
@@ -182,11 +190,32 @@ class Workloads:
             raise WriteConflict(f"Deployment {name} is being deleted, and not by the platform")
         return found
 
-    async def _account(self, component: SurfaceComponent) -> str | None:
-        """Return the ServiceAccount of its tenant's pods, where they act as an identity."""
+    async def identity(self, component: SurfaceComponent) -> str | None:
+        """Return the client id as which its tenant's pods act; None where they act as nobody."""
         namespace = self.installation.namespace(component.environment, component.tenant)
-        found = await self.api.get(ACCOUNTS, NAME, namespace)
-        return NAME if acts_as(found) is not None else None
+        return acts_as(await self.api.get(ACCOUNTS, NAME, namespace))
+
+    async def secret_words(self, specs: Iterable[RevisionSpec]) -> Mapping[int, Mapping[str, str]]:
+        """Return what the class of each revision gives, by the paths of properties."""
+        words = {}
+        for spec in specs:
+            identity = await self.identity(spec.component) if spec.secrets else None
+            wanted = class_spec(spec, self.installation, identity or "", self.directory or "")
+            if wanted is not None:
+                live = await live_class(self.api, self.installation, spec)
+                words[spec.revision] = class_words(spec, live, wanted)
+        return words
+
+    def _secret_class(self, spec: RevisionSpec, identity: str | None) -> Object | None:
+        if spec.secrets and (identity is None or self.directory is None):
+            raise Invalid(
+                f"secrets of {spec.component.module} are read as the identity of its tenant, which"
+                " has none here: give its boundary one"
+                if identity is None
+                else "nobody said in which directory of Entra the vaults are",
+                target="/secrets",
+            )
+        return class_spec(spec, self.installation, identity or "", self.directory or "")
 
     async def _with_prefix_of(self, spec: RevisionSpec) -> list[RevisionSpec]:
         """Return the specs of the environment's other components with its path prefix."""
