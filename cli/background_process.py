@@ -65,6 +65,23 @@ class BackgroundProcess:
             )  # fmt: skip
         finally:
             os.close(log)
+        try:
+            self._wait_until_ready(process, is_ready, clock, logged)
+        except KeyboardInterrupt:
+            # Nobody could find it before it has its lock.
+            process.send_signal(self.ends_by)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(self.stopped_within_s)
+            raise
+        return process.pid
+
+    def _wait_until_ready(
+        self,
+        process: "subprocess.Popen[bytes]",
+        is_ready: Callable[[], bool],
+        clock: Clock,
+        logged: int,
+    ) -> None:
         deadline_s = clock.monotonic_s() + self.ready_within_s
         while not is_ready():
             if process.poll() is not None or clock.monotonic_s() > deadline_s:
@@ -76,7 +93,6 @@ class BackgroundProcess:
                     remedy=f"correct what it names; `{self.started_by}`",
                 )
             pause(clock, _POLL_INTERVAL_S)
-        return process.pid
 
     def end(
         self, find: Callable[[], ProcessIdentity | None], clock: Clock
