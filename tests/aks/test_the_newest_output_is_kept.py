@@ -48,3 +48,10 @@ def test_long_lines_before_the_last_do_not_hide_it() -> None:
 
 def test_the_start_before_goes_on_with_what_is_missing() -> None:
     assert read(["b", "c"], 3, before=["x", "a"]) == ("a", "b", "c")
+
+
+def test_what_the_kubelet_says_of_a_removed_container_is_no_output_of_it() -> None:
+    removed = ["unable to retrieve container logs for containerd://26d6e90b8d28"]
+
+    assert read(removed, 5, before=["why it ended"]) == ("why it ended",)
+    assert read(["a line", *removed], 2) == ("a line", *removed)

@@ -11,6 +11,8 @@ OUTPUT_BYTES_MAX: Final = 1024 * 1024
 """Of one start."""
 LINES_MAX: Final = 10_000
 _WITHIN_S: Final = 20.0
+_REMOVED: Final = b"unable to retrieve container logs for "
+"""What a kubelet answers, with 200, of a container that its runtime has removed meanwhile."""
 
 
 async def tail(api: ClusterApi, pod: Object, lines: int) -> tuple[str, ...]:
@@ -67,4 +69,4 @@ async def _answer(api: ClusterApi, pod: Object, lines: int, *, previous: bool) -
     if status != HTTPStatus.OK:
         reason = content[:300].decode(errors="replace")
         raise Unreadable(f"the output of {metadata['name']} cannot be read ({status}): {reason}")
-    return content
+    return b"" if content.startswith(_REMOVED) and len(content.splitlines()) == 1 else content
