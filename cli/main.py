@@ -60,6 +60,7 @@ _PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
         deployments.deployment,
         services.status,
         services.history,
+        services.live,
         logs.logs,
         events.events,
     ),

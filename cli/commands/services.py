@@ -1,4 +1,4 @@
-"""`status` and `history`: the services with their health, and the history of one."""
+"""`status`, `history`, `live`: services with their health, and one in the past or just now."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id, environment_names, id_labels, replace_ids
 from cli.options import EnvironmentFilter, Invocation
-from cli.output import Column, format_digest, format_time
+from cli.output import Column, format_digest, format_time, note
 from cli.parameter_types import instant
 from cli.session import only_match
 from cli.watch_rollout import ROOT
@@ -112,6 +112,14 @@ _HISTORY_COLUMNS: Final = (
 )
 
 
+_LIVE_COLUMNS: Final = (
+    Column("REVISION", "releaseRevision"),
+    Column("PLANE", "plane"),
+    Column("PROPERTY", "property"),
+    Column("VALUE", "value"),
+)
+
+
 def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     """Show every service with its health."""
     client = invocation.client
@@ -194,6 +202,35 @@ def history(
             cause = entry["cause"]
             entry["causeLabel"] = replace_ids(f"{cause['kind']} {cause['id']}", labels)
     invocation.show(entries, _HISTORY_COLUMNS, empty="nothing is recorded yet")
+
+
+def live(
+    invocation: Invocation,
+    service: Annotated[
+        str, typer.Argument(metavar="SERVICE", help="Its id, or a module with --env.")
+    ],
+    env: EnvironmentFilter = None,
+) -> None:
+    """Show what a service is on its surface just now, also what others have changed there."""
+    client = invocation.client
+    found = client.get(f"{_ROOT}/{_service_id(client, service, env)}/live").body
+    if not invocation.is_table:
+        invocation.show(found)
+        return
+    rows = [
+        {
+            "releaseRevision": revision["releaseRevision"],
+            "plane": plane,
+            "property": path,
+            "value": value,
+        }
+        for revision in found["revisions"]
+        for plane, values in revision["properties"].items()
+        for path, value in values.items()
+    ]
+    invocation.show(rows, _LIVE_COLUMNS, empty="its surface has nothing of it")
+    if not all(revision["isWhole"] for revision in found["revisions"]):
+        note("some of it is longer than an answer has, and was cut")
 
 
 def _service_id(client: Client, name: str, env: str | None) -> str:

@@ -8,6 +8,7 @@ from function_apps.catalog.model.description import description
 from function_apps.catalog.model.history import Facts, HistoryRow
 from function_apps.catalog.model.service import RuntimeService
 from shared.contracts import catalog as published
+from shared.surfaces.properties import Properties
 
 
 def current_service(service: RuntimeService, scanned_at: str | None) -> published.RuntimeService:
@@ -46,6 +47,24 @@ def _resource(
             ),
         }
     )
+
+
+def live_revision(number: int, properties: Properties) -> published.LiveRevision:
+    """Return the resource of what a revision is; what somebody made too long is cut."""
+    planes = {
+        plane: {
+            _cut(path): _cut(value)
+            for path, value in sorted(values.items())[: published.LIVE_VALUES_MAX]
+        }
+        for plane, values in properties.items()
+    }
+    is_whole = planes == properties
+    return published.LiveRevision(release_revision=number, properties=planes, is_whole=is_whole)
+
+
+def _cut(text: str) -> str:
+    most = published.LIVE_TEXT_MAX
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 _SHOWN: Final = (

@@ -14,6 +14,7 @@ from function_apps.catalog.use_cases.record_environment import record_environmen
 from function_apps.catalog.use_cases.record_release import record_release
 from function_apps.catalog.use_cases.retire_service import retire_service
 from shared.contracts.catalog import (
+    LiveProperties,
     RecordRelease,
     RetireService,
     RuntimeService,
@@ -95,6 +96,11 @@ async def get_service_dependencies(request: Request[None], app: CatalogApp) -> A
     return ok(await queries.get_dependencies(request.path["serviceId"], request.ctx, app))
 
 
+async def get_service_live(request: Request[None], app: CatalogApp) -> Answer:
+    """Answer what the service is on its surface, read now."""
+    return ok(await queries.get_live_properties(request.path["serviceId"], request.ctx, app))
+
+
 async def get_service_logs(request: Request[None], app: CatalogApp) -> Answer:
     """Answer the last lines in the log of one instance."""
     instance, lines = await queries.get_logs(
@@ -124,6 +130,7 @@ ROUTES: Final = (
     get(_ONE, get_service, READ, query=("asOf", "knownAt"), answer=RuntimeService),
     get(f"{_ONE}/history", get_service_history, READ, query=PAGED),
     get(f"{_ONE}/dependencies", get_service_dependencies, READ, answer=ServiceDependencies),
+    get(f"{_ONE}/live", get_service_live, READ, answer=LiveProperties),
     get(f"{_ONE}/logs", get_service_logs, READ, query=("instance", "tail")),
 )
 EVENTS: Final[HandlerTable] = {

@@ -1,9 +1,10 @@
 """Events and resources of catalog: the live inventory, with history in two times."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
@@ -196,6 +197,35 @@ class ServiceDependencies(Resource):
     service_id: ServiceId
     depends_on: Annotated[tuple[Dependency, ...], Field(max_length=100)]
     needed_by: Annotated[tuple[Dependency, ...], Field(max_length=100)]
+
+
+LIVE_TEXT_MAX: Final = 2048
+LIVE_VALUES_MAX: Final = 500
+LIVE_REVISIONS_MAX: Final = 50
+LiveText = Annotated[str, StringConstraints(max_length=LIVE_TEXT_MAX)]
+
+
+class LiveRevision(Value):
+    """What one revision is on its surface, whoever changed it."""
+
+    release_revision: Revision
+    properties: Annotated[
+        Mapping[Label, Annotated[Mapping[LiveText, LiveText], Field(max_length=LIVE_VALUES_MAX)]],
+        Field(max_length=10),
+    ]
+    """By plane: path and value. What is longer than the bounds is cut."""
+    is_whole: bool
+    """Nothing was cut."""
+
+
+class LiveProperties(Resource):
+    """GET /services/{serviceId}/live, read from the surface by this request."""
+
+    service_id: ServiceId
+    release_revision: Revision
+    """Of the release in force."""
+    revisions: Annotated[tuple[LiveRevision, ...], Field(max_length=LIVE_REVISIONS_MAX)]
+    """The newest that are wanted there; none where the surface has nothing of the service."""
 
 
 class Subscribe(Command):

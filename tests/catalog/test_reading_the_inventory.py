@@ -9,10 +9,12 @@ from urllib.parse import quote
 import pytest
 
 from function_apps.catalog.errors import LogNotFound
+from function_apps.catalog.resources import live_revision
 from function_apps.catalog.triggers import get_services
 from function_apps.catalog.use_cases import queries, query_history
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Invalid
+from shared.surfaces.properties import Plane
 from shared.web.request import Request
 from tests.catalog.inventory import catalog
 from tests.kit.sending import send
@@ -239,6 +241,35 @@ def test_the_log_of_an_instance_is_told_and_that_of_a_stranger_is_not() -> None:
     assert away[0] == 503
 
 
+def test_a_service_is_shown_as_its_surface_has_it_now() -> None:
+    async def ask(world: World) -> tuple[Any, Any]:
+        path = f"{ROOT}/{service_of()}/live"
+        found = await world.call("GET", path)
+        world.surface.unreadable = "away"
+        return found, await world.call("GET", path)
+
+    (status, body), away = asked(ask)
+
+    ((number, planes),) = [(e["releaseRevision"], e["properties"]) for e in body["revisions"]]
+    assert (status, number) == (200, 1)
+    assert planes["replicas"]["owner"] == "Platform"
+    assert planes["routing"]["weight"] == "0"
+    assert (away[0], "away" in away[1]["error"]["message"]) == (503, True)
+
+
+def test_what_somebody_made_too_long_on_a_surface_is_cut() -> None:
+    many = {f"environ/{number:04}": "x" for number in range(501)}
+    long = {"environ/A": "x" * 3000}
+
+    whole = live_revision(1, {Plane.WORKLOAD: {"version": "1"}})
+    cut = [live_revision(1, {Plane.WORKLOAD: values}) for values in (many, long)]
+
+    assert whole.is_whole
+    assert [each.is_whole for each in cut] == [False, False]
+    assert [len(each.properties["workload"]) for each in cut] == [500, 1]
+    assert len(cut[1].properties["workload"]["environ/A"]) == 2048
+
+
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
@@ -265,7 +296,7 @@ def test_the_log_of_a_service_without_an_instance_says_so() -> None:
     assert run_virtual(main()) == f"service {service_of()} has no instance, so it has no log"
 
 
-@pytest.mark.parametrize("rest", ["", "/history", "/dependencies", "/logs", "/health"])
+@pytest.mark.parametrize("rest", ["", "/history", "/dependencies", "/live", "/logs", "/health"])
 def test_another_tenants_service_is_not_found(rest: str) -> None:
     path = f"{ROOT}/{service_of()}{rest}"
     status, _ = asked(lambda world: world.call("GET", path, tenant="globex"))

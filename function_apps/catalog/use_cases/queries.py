@@ -26,6 +26,7 @@ from shared.persistence.store import (
     Where,
     partition_of,
 )
+from shared.surfaces.properties import Properties
 from shared.surfaces.spec import SurfaceComponent
 
 READS_AT_ONCE: Final = 16
@@ -137,6 +138,33 @@ async def get_logs(
             raise Unavailable(f"the log of {name} cannot be read: {reason}")
         case Present(lines):
             return name, lines
+
+
+async def get_live_properties(
+    service_id: str, ctx: Context, app: CatalogApp
+) -> published.LiveProperties:
+    """Return what the revisions of a service are on their surface now, whoever changed them.
+
+    Raises:
+        Unavailable: the surface cannot be read.
+    """
+    service = await repository.load(service_id, ctx, app)
+    found: Mapping[int, Properties]
+    match await app.surface.properties(_component(service)):
+        case Unknown(reason):
+            raise Unavailable(f"what {service.module_id} is cannot be read: {reason}")
+        case Absent():
+            found = {}
+        case Present(value):
+            found = value
+    return published.LiveProperties(
+        service_id=service_id,
+        release_revision=service.facts.release.release_revision if service.facts else 0,
+        revisions=tuple(
+            resources.live_revision(number, properties)
+            for number, properties in sorted(found.items())[-published.LIVE_REVISIONS_MAX :]
+        ),
+    )
 
 
 def _component(service: RuntimeService) -> SurfaceComponent:
