@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS = never
 # Else each of the thousand programs that the tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-cloud test up down lint types imports unit long fuzz bench trace count package func-settings kubebox lock clean
+.PHONY: help demo demo-cloud demo-aks test up down lint types imports unit long fuzz bench trace count package func-settings kubebox lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -71,6 +71,12 @@ demo: .venv/.local ## the main job, start to end: deploy, promote, break, roll b
 
 demo-cloud: .venv/.all ## the same with two processes of each app over the local cloud, killed on the way
 	@$(RUN) -m cli.demo --processes-per-app 2 $(if $(PORT),--port $(PORT))
+
+# The programs of a cluster are unpacked or built where the cache has none, and the demo says what
+# else is missing: it ends with 10, of which make makes 2.
+demo-aks: .venv/.all ## the short story in pods of a real Kubernetes, beside a process of this machine; with root or without
+	@$(RUN) -m tools.cluster_programs
+	@$(RUN) -m cli.demo --cluster $(if $(PORT),--port $(PORT))
 
 up: .venv/.local ## start the system and leave it running; PORT=7072 is another port than the last, or 7071
 	@.venv/bin/runtimectl up $(if $(PORT),--port $(PORT))

@@ -6,62 +6,64 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
-from cli.demo import report, scenario
+from cli.demo import stories
+from cli.demo.cluster import form_of_real_pods
 from cli.demo.control_plane import ControlPlane, OneHost, ProcessPerApp
 from cli.demo.sandbox import DemoFailed, Sandbox, working_directory
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.state_folder import REPOSITORY
+from local_cluster.cluster_folder import Form
 from shared.connections.loopback_ports import free_port
 from shared.kernel.entropy import SystemEntropy
+from shared.kernel.errors import Unavailable
+
+STATES: Final = REPOSITORY / ".factory"
+EXIT_NO_PODS: Final = 10
+"""This machine runs no pods: the programs of a cluster are missing, or what nodes need."""
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; leave nothing running unless `--keep` is given; return the exit code."""
     options = _parser().parse_args(arguments)
     # SIGINT too, because a shell starts background jobs with it ignored.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDS:
         signal.signal(number, _interrupt)
     with working_directory(REPOSITORY):
         count = options.processes_per_app
         control_plane: ControlPlane = ProcessPerApp(count) if count else OneHost()
-        sandbox = Sandbox(options.state, options.port or free_port(SystemEntropy()), control_plane)
+        state = options.state or STATES / ("demo-aks" if options.cluster else "demo")
+        sandbox = Sandbox(state, options.port or free_port(SystemEntropy()), control_plane)
         is_success = False
         try:
-            is_success = run(sandbox, is_kept=options.keep)
+            is_success = _run(sandbox, options)
+        except Unavailable as missing:
+            sandbox.print(f"there is no demo on a cluster here: {missing.message}", "1;31")
+            return EXIT_NO_PODS
         except (DemoFailed, Failure) as failed:
+            if isinstance(failed, Failure) and failed.exit_code is ExitCode.INTERRUPTED:
+                return _interrupted(sandbox)
             _print_failure(sandbox, failed)
             return int(ExitCode.DEFECT)
         except KeyboardInterrupt:
-            sandbox.print()
-            sandbox.print("interrupted")
-            return int(ExitCode.INTERRUPTED)
+            return _interrupted(sandbox)
         finally:
+            # A second Ctrl-C would leave what the first one is about to remove.
+            for number in _ENDS:
+                signal.signal(number, signal.SIG_IGN)
             if not (options.keep and is_success):
                 sandbox.print(f"stopped {sandbox.stop()} processes; nothing is left running")
     return int(ExitCode.OK if is_success else ExitCode.DEFECT)
 
 
-def run(sandbox: Sandbox, *, is_kept: bool) -> bool:
-    """Run every part; return whether no request failed and no workload was lost."""
-    is_warm = (sandbox.state_folder.cache / "wheelhouses").exists()
-    sandbox.clear()
-    report.print_plan(sandbox, is_warm=is_warm)
-    scenario.boot(sandbox)
-    scenario.build(sandbox)
-    scenario.provision(sandbox)
-    scenario.deploy_first(sandbox)
-    scenario.start_load(sandbox)
-    kill = scenario.promote_and_kill(sandbox)
-    scenario.deploy_bad_release(sandbox)
-    sandbox.load.stop()
-    sandbox.control_plane.stop()
-    report.print_timeline(sandbox)
-    totals = sandbox.load.totals()
-    report.print_totals(sandbox, totals, kill.served_while_dead)
-    report.print_next_commands(sandbox, is_kept=is_kept)
-    return report.print_verdict(sandbox, totals, kill.lost)
+def _run(sandbox: Sandbox, options: argparse.Namespace) -> bool:
+    if not options.cluster:
+        return stories.on_this_machine(sandbox, is_kept=options.keep)
+    form = form_of_real_pods(sandbox, options.form)
+    return stories.on_a_cluster(sandbox, form, is_kept=options.keep)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,8 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--state",
         type=Path,
-        default=REPOSITORY / ".factory" / "demo",
-        help="the demo's own folder, deleted at its beginning (default: %(default)s)",
+        help="the demo's own folder, deleted at its beginning"
+        " (default: .factory/demo, with --cluster .factory/demo-aks)",
     )
     parser.add_argument("--port", type=int, default=0, help="of the API (default: any free one)")
     parser.add_argument(
@@ -80,12 +82,29 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="run each app in N processes over the local cloud, and kill them on the way",
     )
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help=f"the story in pods of a Kubernetes cluster; {EXIT_NO_PODS}: this machine runs none",
+    )
+    parser.add_argument(
+        "--form",
+        type=Form,
+        choices=[Form.ROOT, Form.ROOTLESS],
+        help="of that cluster (default: root as root, else rootless)",
+    )
     parser.add_argument("--keep", action="store_true", help="leave the system running at the end")
     return parser
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _interrupted(sandbox: Sandbox) -> int:
+    sandbox.print()
+    sandbox.print("interrupted")
+    return int(ExitCode.INTERRUPTED)
 
 
 def _print_failure(sandbox: Sandbox, failed: DemoFailed | Failure) -> None:

@@ -4,9 +4,9 @@ It never retries, and records how each request ended. A request fails without a 
 a full response within five seconds, or with a status of 500 and above. It speaks HTTP/1.1 itself,
 because client libraries retry on their own when a reused connection breaks.
 
-Run: `python -m cli.demo.load_generator URL RATE FILE ADMIN_PORT SERVICE PROXY_FILE`. It writes one
-line of JSON per request to FILE, and the proxy's counters of SERVICE to PROXY_FILE; SIGTERM ends it
-after the last answer.
+Run: `python -m cli.demo.load_generator URL RATE FILE [PROXY_FOLDER SERVICE PROXY_FILE]`. It writes
+one line of JSON per request to FILE and, of an environment on this machine, the counters that its
+proxy has of SERVICE to PROXY_FILE; SIGTERM ends it after the last answer.
 """
 
 import asyncio
@@ -167,9 +167,10 @@ class LoadGenerator:
 
 
 def release_in(body: bytes) -> str:
-    """Return the release in a response of `/-/versions.json`; empty for another response."""
-    with suppress(ValueError, KeyError, TypeError):
-        return str(json.loads(body)["datasette"]["version"])
+    """Return the `version` in a response, Datasette's own where it is; empty for another one."""
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
+        content = json.loads(body)
+        return str(content.get("datasette", content)["version"])
     return ""
 
 
@@ -182,17 +183,17 @@ class Proxy:
     file: Path
 
 
-async def run(url: str, rate: float, out: TextIO, proxy: Proxy, clock: Clock) -> None:
-    """Send until SIGTERM, and sample the proxy meanwhile."""
+async def run(url: str, rate: float, out: TextIO, proxy: Proxy | None, clock: Clock) -> None:
+    """Send until SIGTERM, and sample the *proxy* meanwhile, where there is one."""
     generator = LoadGenerator(parse_endpoint(url), rate, out, clock)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, generator.is_stopping.set)
     # Ctrl-C reaches all processes of the terminal; only the demo ends its load generator.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    background = [
-        asyncio.create_task(_flush(out, clock)),
-        asyncio.create_task(sample_counters(proxy.folder, proxy.service, proxy.file, clock)),
-    ]
+    background = [asyncio.create_task(_flush(out, clock))]
+    if proxy is not None:
+        sampling = sample_counters(proxy.folder, proxy.service, proxy.file, clock)
+        background.append(asyncio.create_task(sampling))
     await generator.run()
     for task in background:
         task.cancel()
@@ -205,8 +206,11 @@ async def _flush(out: TextIO, clock: Clock) -> None:
         out.flush()
 
 
-def main(url: str, rate: str, file: str, proxy_folder: str, service: str, proxy_file: str) -> None:
-    proxy = Proxy(Path(proxy_folder), service, Path(proxy_file))
+def main(url: str, rate: str, file: str, *proxied: str) -> None:
+    proxy = None
+    if proxied:
+        folder, service, counters = proxied
+        proxy = Proxy(Path(folder), service, Path(counters))
     with Path(file).open("w", encoding="utf-8") as out:
         asyncio.run(run(url, float(rate), out, proxy, SystemClock()))
 

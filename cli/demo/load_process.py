@@ -65,15 +65,30 @@ class LoadProcess:
         self._log_file = folder / "client.log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, url: str, proxy: Path, service: str) -> int:
-        """Start sending requests; return the pid of the load generator."""
+    def start(
+        self,
+        url: str,
+        *,
+        rate: float = RATE,
+        proxy: tuple[Path, str] | None = None,
+        within: Sequence[str] = (),
+    ) -> int:
+        """Start sending requests; return the pid of the load generator.
+
+        *proxy* are the folder of a proxy of this machine, and the service whose counters count.
+        *within* is put before the command, so that it runs in another network, say.
+        """
+        self._requests_file.parent.mkdir(parents=True, exist_ok=True)
+        command = [
+            *within, sys.executable, "-m", "cli.demo.load_generator",
+            url, str(rate), str(self._requests_file),
+        ]  # fmt: skip
+        if proxy is not None:
+            folder, service = proxy
+            command += [str(folder), service, str(self._counters_file)]
         with self._log_file.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own module
-                [
-                    sys.executable, "-m", "cli.demo.load_generator", url, str(RATE),
-                    str(self._requests_file), str(proxy), service, str(self._counters_file),
-                ],
-                cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         return self._process.pid

@@ -33,11 +33,13 @@ def print_plan(sandbox: Sandbox, *, is_warm: bool) -> None:
     sandbox.print("Factory Runtime: one application from no environment to a rollback", "1")
     sandbox.print()
     boot_s, extra_s = sandbox.control_plane.extra_s
-    for number, (name, text, seconds) in enumerate(_PARTS, 1):
-        description = text.format(killed=sandbox.control_plane.killed_on_the_way)
-        usual_s = seconds + (boot_s if name == "boot" else 0)
-        sandbox.print(f"  {number}  {name:<10} {description:<72} ~{usual_s:>3} s")
-    total_s = sum(seconds for *_, seconds in _PARTS) + boot_s
+    killed = sandbox.control_plane.killed_on_the_way
+    parts = [
+        (name, text.format(killed=killed), seconds + (boot_s if name == "boot" else 0))
+        for name, text, seconds in _PARTS
+    ]
+    print_parts(sandbox, parts)
+    total_s = sum(seconds for *_, seconds in parts)
     loaded_s = _LOADED_S + extra_s
     fresh = "" if is_warm else ", and up to 60 s once to build the archives with pip"
     folder = sandbox.state_folder
@@ -51,12 +53,18 @@ def print_plan(sandbox: Sandbox, *, is_warm: bool) -> None:
     )
     sandbox.print(f"folder:  {folder.path} (deleted at the beginning of each run)")
     sandbox.print(f"log:     {folder.host_log}")
-    _print_limits(sandbox)
+    print_limits(sandbox)
     sandbox.print()
     sandbox.print(f"$ export {STATE_VARIABLE}={os.environ[STATE_VARIABLE]}", "1")
 
 
-def _print_limits(sandbox: Sandbox) -> None:
+def print_parts(sandbox: Sandbox, parts: Sequence[tuple[str, str, int]]) -> None:
+    """Print name, description and usual duration of each part."""
+    for number, (name, text, seconds) in enumerate(parts, 1):
+        sandbox.print(f"  {number:>2}  {name:<10} {text:<72} ~{seconds:>3} s")
+
+
+def print_limits(sandbox: Sandbox) -> None:
     from shared.contracts.gates import LOCAL_GATE, GateLimits  # noqa: PLC0415  slow to import
     from shared.contracts.promotions import LOCAL_SOAK  # noqa: PLC0415
     from shared.contracts.strategies import LOCAL_ROLLOUT  # noqa: PLC0415
@@ -86,8 +94,6 @@ def print_timeline(sandbox: Sandbox) -> None:
 def print_totals(sandbox: Sandbox, totals: LoadTotals, served_while_dead: int) -> None:
     """Print the totals of requests, and of what was killed."""
     counters = sandbox.load.proxy_counters()
-    releases = ", ".join(f"{name}: {count}" for name, count in sorted(totals.releases.items()))
-    folder = sandbox.state_folder.path
     sandbox.print_title("Totals")
     sandbox.print(
         f"requests:  {totals.served} served, {len(totals.failures)} failed"
@@ -96,19 +102,34 @@ def print_totals(sandbox: Sandbox, totals: LoadTotals, served_while_dead: int) -
     )
     if besides := sandbox.control_plane.summary():
         sandbox.print(f"killed:    {besides}")
-    sandbox.print(f"Failed:    {len(totals.failures)}", "1;31" if totals.failures else "1;32")
-    for failure in totals.failures[:10]:
-        sandbox.print(f"           {failure}")
-    sandbox.print(
-        f"latency:   p50 {totals.p50_ms:.1f} ms, p95 {totals.p95_ms:.1f} ms,"
-        f" p99 {totals.p99_ms:.1f} ms, slowest {totals.slowest_ms:.0f} ms"
-    )
-    sandbox.print(f"releases:  answered by {releases}")
+    print_failures(sandbox, totals)
+    print_latency(sandbox, totals)
     sandbox.print(f"retries:   {sum(counters.retries.values())} by the proxy, 0 by the client")
     sandbox.print(
         f"proxy:     {sum(counters.requests.values())} requests counted,"
         f" {sum(counters.errors.values())} of them with a status of 500 and above"
     )
+    print_use(sandbox, totals)
+
+
+def print_failures(sandbox: Sandbox, totals: LoadTotals) -> None:
+    sandbox.print(f"Failed:    {len(totals.failures)}", "1;31" if totals.failures else "1;32")
+    for failure in totals.failures[:10]:
+        sandbox.print(f"           {failure}")
+
+
+def print_latency(sandbox: Sandbox, totals: LoadTotals) -> None:
+    releases = ", ".join(f"{name}: {count}" for name, count in sorted(totals.releases.items()))
+    sandbox.print(
+        f"latency:   p50 {totals.p50_ms:.1f} ms, p95 {totals.p95_ms:.1f} ms,"
+        f" p99 {totals.p99_ms:.1f} ms, slowest {totals.slowest_ms:.0f} ms"
+    )
+    sandbox.print(f"releases:  answered by {releases}")
+
+
+def print_use(sandbox: Sandbox, totals: LoadTotals) -> None:
+    """Print what the run took of the machine, and its time."""
+    folder = sandbox.state_folder.path
     sandbox.print(f"load:      average at most {totals.load_max:.1f}, {os.cpu_count()} cores")
     sandbox.print(f"disk:      {_megabytes(folder):.0f} MB in {folder}")
     sandbox.print(f"time:      {sandbox.elapsed_s:.0f} s")
@@ -140,11 +161,17 @@ def verdict_reasons(totals: LoadTotals, counters: ProxyCounters, cores: int) -> 
     if errors := sum(counters.errors.values()):
         return [*reasons, f"the proxy answered {errors} with an error: the platform lost them"]
     reasons.append("the proxy answered none with an error: they got no answer in time, or none")
+    return [*reasons, *load_reasons(totals, cores)]
+
+
+def load_reasons(totals: LoadTotals, cores: int) -> Sequence[str]:
+    """Return what the load of the machine says of failed requests."""
     if totals.load_max <= cores:
-        return [*reasons, "the machine was not overloaded: look for a fault of the platform"]
-    reasons.append(f"the load average reached {totals.load_max:.1f} on {cores} cores")
-    reasons.append("a starved machine loses requests too: run it again on an idle one")
-    return reasons
+        return ["the machine was not overloaded: look for a fault of the platform"]
+    return [
+        f"the load average reached {totals.load_max:.1f} on {cores} cores",
+        "a starved machine loses requests too: run it again on an idle one",
+    ]
 
 
 def print_next_commands(sandbox: Sandbox, *, is_kept: bool) -> None:

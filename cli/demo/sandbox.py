@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from cli.client import Client
 from cli.cloud_process import stop_cloud
+from cli.cluster_process import stop_cluster
 from cli.demo.control_plane import ControlPlane, OneHost
 from cli.demo.load_process import LoadProcess
 from cli.exit_codes import ExitCode
@@ -60,6 +61,8 @@ class Sandbox:
         self._started_s = self.clock.monotonic_s()
         self.folder = self.state_folder.path / "demo"
         self.load = LoadProcess(self.folder)
+        self.second_load = LoadProcess(self.folder / "second")
+        """Of a story with two entries."""
 
     @property
     def session(self) -> Session:
@@ -82,18 +85,23 @@ class Sandbox:
         os.environ[STATE_VARIABLE] = os.path.relpath(self.state_folder.path)
 
     def stop(self) -> int:
-        """End the load, the host, every workload and every proxy; return their number.
+        """End the load, the host, the cluster, every workload and every proxy.
 
-        The host is killed: it loses nothing by that, and Ctrl-C takes effect at once.
+        Returns the number of processes, with the cluster as one. The host is killed: it loses
+        nothing by that, and Ctrl-C takes effect at once.
         """
-        self.load.stop()
+        for load in (self.load, self.second_load):
+            load.stop()
         self.control_plane.stop()
         is_running = find_process(self.state_folder) is not None
         if is_running:
             kill_control_plane(self.state_folder, self.clock)
         if processes_per_app(self.state_folder):
             stop_cloud(self.state_folder, self.clock)
-        return stop_workloads(self.state_folder, self.clock) + is_running
+        stopped = stop_workloads(self.state_folder, self.clock) + is_running
+        if self.state_folder.cluster.is_dir():
+            stopped += stop_cluster(self.state_folder, self.clock) is not None
+        return stopped
 
     def print(self, text: str = "", style: str = "") -> None:
         print(_styled(text, style), flush=True)

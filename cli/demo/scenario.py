@@ -8,11 +8,16 @@ from typing import Any, Final
 
 from cli.demo.host_kill import HostKill, kill_and_restart, print_kill
 from cli.demo.load_process import RATE
+from cli.demo.rollouts import (
+    TIMEOUT_S,
+    print_proof,
+    rolled_back_deployment,
+    service_id,
+    until_canary,
+)
 from cli.demo.sandbox import DemoFailed, Sandbox
 from cli.exit_codes import ExitCode
 from cli.host_process import pause
-from cli.output import Column, format_digest, format_table
-from cli.watch_rollout import ROOT, RolloutWatch, watch_rollout
 from shared.kernel.clock import parse_instant
 
 MODULE: Final = "module-datasette"
@@ -23,9 +28,6 @@ NEW: Final = "0.65.5"
 BAD: Final = f"{NEW}-slow"
 SLOW_PLUGIN: Final = f"{FOLDER}/slow_plugin"
 PATH: Final = "-/versions.json"
-KILL_AFTER: Final = 10
-"""The host is killed when the canary has answered this many requests."""
-_TIMEOUT_S: Final = 240.0
 
 
 def boot(sandbox: Sandbox) -> None:
@@ -69,9 +71,9 @@ def start_load(sandbox: Sandbox) -> None:
     sandbox.print_title("5 · A client, from here to the end")
     staging = sandbox.environment("staging")
     url = str(staging["provisioned"][0]["endpoint"])
-    service_id = _service_id(sandbox, staging)
+    identity = service_id(sandbox, staging)
     proxy = sandbox.proxy_folder(staging["environmentId"])
-    pid = sandbox.load.start(f"{url}{PATH}", proxy, service_id)
+    pid = sandbox.load.start(f"{url}{PATH}", proxy=(proxy, identity))
     sandbox.print(f"open {url} in a browser: it is Datasette itself")
     sandbox.print(
         f"the client (pid {pid}) asks {url}{PATH} {RATE} times a second and never retries;"
@@ -85,14 +87,7 @@ def promote_and_kill(sandbox: Sandbox) -> HostKill:
     sandbox.print_title(f"6 · Promote {NEW} from test to staging, and kill the host on the way")
     _wait_for_soak(sandbox)
     sandbox.run("promote test --to staging")
-    deployment_id = _newest_deployment(sandbox, "staging")["deploymentId"]
-    sandbox.print_command("runtimectl deployment staging --wait")
-    watch = watch_rollout(
-        sandbox.session, deployment_id, timeout_s=_TIMEOUT_S, until=_is_mid_canary
-    )
-    if watch.has_ended:
-        raise DemoFailed(f"{deployment_id} ended before its canary could be interrupted")
-    kill = kill_and_restart(sandbox, watch.deployment)
+    kill = kill_and_restart(sandbox, until_canary(sandbox, "staging"))
     print_kill(sandbox, kill)
     sandbox.run("deployment staging --wait")
     return kill
@@ -119,16 +114,13 @@ def deploy_bad_release(sandbox: Sandbox) -> None:
     sandbox.print_title("7 · A third release: starts well, 300 ms slower")
     line = _deploy_line(sandbox, BAD, "staging")
     sandbox.run(f"{line} --wait", expect=ExitCode.ENDED_OTHERWISE)
-    deployment = sandbox.get(f"{ROOT}/{_newest_deployment(sandbox, 'staging')['deploymentId']}")
-    _print_rollback(sandbox, _rollback_of(sandbox, deployment))
+    _print_rollback(sandbox, _rollback_of(sandbox, rolled_back_deployment(sandbox, "staging")))
     sandbox.print()
     sandbox.print("the same release again is refused, and the refusal says the way out:")
     sandbox.run(line, expect=ExitCode.CONFLICT)
 
 
 def _rollback_of(sandbox: Sandbox, deployment: Mapping[str, Any]) -> Rollback:
-    if deployment["status"] != "RolledBack":
-        raise DemoFailed(f"the slow release ended as {deployment['status']}, not RolledBack")
     evidence = [component for step in deployment["steps"] for component in step["evidence"]]
     bad_times = [component["firstBadAt"] for component in evidence if component["firstBadAt"]]
     first_bad_at = min(map(parse_instant, bad_times), default=None)
@@ -139,8 +131,8 @@ def _rollback_of(sandbox: Sandbox, deployment: Mapping[str, Any]) -> Rollback:
 
 
 def _print_rollback(sandbox: Sandbox, rollback: Rollback) -> None:
-    """Print trigger, duration, exposure and the proof of each instance."""
-    deployment, proof = rollback.deployment, rollback.deployment["proof"]
+    """Print trigger, duration, exposure and the proof."""
+    deployment = rollback.deployment
     duration = "unknown"
     if rollback.seconds is not None:
         duration = f"{rollback.seconds:.1f} s from the first bad sample to 0 %"
@@ -150,27 +142,7 @@ def _print_rollback(sandbox: Sandbox, rollback: Rollback) -> None:
     sandbox.print(
         f"exposed:   {rollback.requests} requests were answered by the bad release, slowly"
     )
-    sandbox.print(f"proof:     read from the {proof['total']} live instances, not from a store")
-    columns = (
-        Column("INSTANCE", "instance"),
-        Column("REVISION", "releaseRevision"),
-        Column("DIGEST", lambda instance: format_digest(instance["digest"])),
-        Column("DEPARTS", lambda i: [d["path"] for d in i["departures"]] or "nothing"),
-        Column("CHECKED", lambda instance: instance["checkedAt"][11:23]),
-    )
-    for row in format_table(proof["instances"], columns):
-        sandbox.print(f"  {row}")
-
-
-def _is_mid_canary(watch: RolloutWatch) -> bool:
-    weight = watch.deployment["weight"]
-    canary_requests = sum(
-        counters.requests
-        for candidate, revisions in watch.traffic.values()
-        for number, counters in revisions.items()
-        if number == candidate
-    )
-    return bool(0 < weight < 100 and canary_requests >= KILL_AFTER)  # noqa: PLR2004  percent
+    print_proof(sandbox, deployment)
 
 
 def _wait_for_soak(sandbox: Sandbox) -> None:
@@ -178,16 +150,16 @@ def _wait_for_soak(sandbox: Sandbox) -> None:
     from shared.contracts.promotions import LOCAL_SOAK  # noqa: PLC0415  slow to import
 
     soak_s = LOCAL_SOAK.test.total_seconds()
-    service_id = _service_id(sandbox, sandbox.environment("test"))
+    identity = service_id(sandbox, sandbox.environment("test"))
     sandbox.print(f"{NEW} soaks: Completed and Healthy in test for {soak_s:.0f} s before promotion")
-    deadline_s = sandbox.clock.monotonic_s() + _TIMEOUT_S
+    deadline_s = sandbox.clock.monotonic_s() + TIMEOUT_S
     while sandbox.clock.monotonic_s() < deadline_s:
-        health = sandbox.get(f"/v1/runtime/services/{service_id}/health")
+        health = sandbox.get(f"/v1/runtime/services/{identity}/health")
         healthy_s = (sandbox.clock.now() - parse_instant(health["since"])).total_seconds()
         if health["status"] == "Healthy" and healthy_s > soak_s:
             return
         pause(sandbox.clock, 0.25)
-    raise DemoFailed(f"{service_id} did not stay Healthy for {soak_s:.0f} s")
+    raise DemoFailed(f"{identity} did not stay Healthy for {soak_s:.0f} s")
 
 
 def _archive(sandbox: Sandbox, release: str) -> str:
@@ -199,24 +171,3 @@ def _deploy_line(sandbox: Sandbox, release: str, environment: str) -> str:
     """Return the command that deploys *release*."""
     file = f"{FOLDER}/release-{release}.yaml"
     return f"deploy -f {file} --artifact {_archive(sandbox, release)} --env {environment}"
-
-
-def _service_id(sandbox: Sandbox, environment: Mapping[str, Any]) -> str:
-    """Return the service's id; catalog hears of a release shortly after its end."""
-    deadline_s = sandbox.clock.monotonic_s() + _TIMEOUT_S
-    environment_id = environment["environmentId"]
-    while sandbox.clock.monotonic_s() < deadline_s:
-        services = sandbox.get("/v1/runtime/services", environmentId=environment_id)["value"]
-        if services:
-            return str(services[0]["serviceId"])
-        pause(sandbox.clock, 0.25)
-    raise DemoFailed(f"no service of {environment['name']} is known to catalog")
-
-
-def _newest_deployment(sandbox: Sandbox, environment: str) -> Mapping[str, Any]:
-    environment_id = sandbox.environment(environment)["environmentId"]
-    deployments = sandbox.get(ROOT, environmentId=environment_id)["value"]
-    newest: Mapping[str, Any] = max(
-        deployments, key=lambda deployment: str(deployment["createdAt"])
-    )
-    return newest

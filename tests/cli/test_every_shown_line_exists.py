@@ -27,9 +27,10 @@ def _lines() -> Iterator[str]:
             yield from (line for line in match if line)
     for remedy in REMEDIES.values():
         yield from re.findall(r"`(runtimectl [^`]+)`", remedy)
-    scenario = (REPOSITORY / "cli" / "demo" / "scenario.py").read_text(encoding="utf-8")
-    for line in re.findall(r'sandbox\.run\(f?"([^"{]+)[^"]*"', scenario):
-        yield f"runtimectl {line}"
+    for module in sorted((REPOSITORY / "cli" / "demo").glob("*.py")):
+        text = module.read_text(encoding="utf-8")
+        for line in re.findall(r'sandbox\.run\(\s*f?"([^"{]+)[^"]*"', text):
+            yield f"runtimectl {line}"
 
 
 def unknown_words(line: str) -> list[str]:
@@ -40,7 +41,9 @@ def unknown_words(line: str) -> list[str]:
         if words[0] not in command.commands:
             return [words[0]]
         command = command.commands[words.pop(0)]
-    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    known = {"--help"}
+    for parameter in command.params:
+        known |= {*parameter.opts, *parameter.secondary_opts}
     return [word for word in words if re.match(r"--?[a-z]", word) and word not in known]
 
 

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
 import pytest
 
 from cli.state_folder import REPOSITORY
+from tests.kit.demo_runs import left_of, until_shown
 from tests.kit.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("demo")]
@@ -53,17 +53,6 @@ def _start(state: Path, output: Path, *options: str) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def _left(state: Path) -> list[str]:
-    """Return what still runs in or for *state*."""
-    running = []
-    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
-        words = [*(process.info["cmdline"] or []), process.info["cwd"] or ""]
-        is_ended = process.info["status"] == psutil.STATUS_ZOMBIE
-        if not is_ended and any(str(state) in word for word in words):
-            running.append(" ".join(words)[:200])
-    return running
-
-
 @pytest.mark.parametrize(
     ("options", "also_shown"),
     [
@@ -92,29 +81,17 @@ def test_the_whole_scenario_runs_without_one_failed_request(
     assert code == 0, text[-3000:]
     assert missing == []
     assert "\x1b" not in text
-    assert _left(state) == []
+    assert left_of(state) == []
 
 
 def test_an_interruption_leaves_nothing_running(tmp_path: Path) -> None:
     state, output = tmp_path / "demo", tmp_path / "output.txt"
     demo = _start(state, output)
-    _until(output, "Provisioned", demo)
+    until_shown(output, "Provisioned", demo)
 
     os.killpg(demo.pid, signal.SIGINT)
     code = demo.wait(PATIENCE_S)
 
     assert code == 130
     assert "nothing is left running" in output.read_text(encoding="utf-8")
-    assert _left(state) == []
-
-
-def _until(output: Path, text: str, demo: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        if text in output.read_text(encoding="utf-8"):
-            return
-        try:
-            demo.wait(0.2)
-        except subprocess.TimeoutExpired:
-            continue
-        break
-    raise AssertionError(output.read_text(encoding="utf-8")[-2000:])
+    assert left_of(state) == []

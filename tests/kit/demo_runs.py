@@ -1,0 +1,34 @@
+"""A run of a demo as a process: what it printed so far, and what of it still runs."""
+
+import subprocess
+from pathlib import Path
+
+import psutil
+
+
+def text_of(output: Path) -> str:
+    return output.read_text(encoding="utf-8")
+
+
+def left_of(state: Path) -> list[str]:
+    """Return what still runs in or for *state*."""
+    running = []
+    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
+        words = [*(process.info["cmdline"] or []), process.info["cwd"] or ""]
+        is_ended = process.info["status"] == psutil.STATUS_ZOMBIE
+        if not is_ended and any(str(state) in word for word in words):
+            running.append(" ".join(words)[:200])
+    return running
+
+
+def until_shown(output: Path, text: str, demo: "subprocess.Popen[bytes]") -> None:
+    """Return when *demo* has printed *text*; AssertionError with its output if it never does."""
+    for _ in range(600):
+        if text in text_of(output):
+            return
+        try:
+            demo.wait(0.2)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    raise AssertionError(text_of(output)[-2000:])
