@@ -243,13 +243,20 @@ def kill_control_plane(folder: StateFolder, clock: Clock) -> None:
     host = find_process(folder)
     if host is None:
         raise Failure("no host runs here", ExitCode.UNAVAILABLE, code="HostUnreachable")
-    agent = read_owner(folder.path) if has_agent(folder.path) else None
-    for pid in (host.pid, agent):
-        if pid is not None:
-            _kill(pid)
+    _kill_agent(folder)
+    _kill(host.pid)
     _end_instances(folder)
-    while _is_alive(host) or has_agent(folder.path):
+    while _is_alive(host) or _kill_agent(folder):
         pause(clock, _POLL_INTERVAL_S)
+
+
+def _kill_agent(folder: StateFolder) -> bool:
+    """Kill the agent, if it has said already which process it is; return whether there is one."""
+    if not has_agent(folder.path):
+        return False
+    if (pid := read_owner(folder.path)) is not None:
+        _kill(pid)
+    return True
 
 
 def _kill(pid: int) -> None:
