@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import artifacts, images
+from cli import images
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.options import Commands, Invocation
 from cli.output import note
+from cli.source_options import SourceOptions
 from cli.state_folder import state_folder_at
 
 if TYPE_CHECKING:
@@ -25,17 +26,7 @@ app = Commands(help="Images: containers that releases run on a cluster.")
 @app.command()
 def build(
     invocation: Invocation,
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(help="NAME==VERSION …, project folders, or one folder with --folder."),
-    ] = None,
-    requirements: Annotated[
-        list[Path] | None,
-        typer.Option("-r", "--requirement", help="A requirements.txt; may be repeated."),
-    ] = None,
-    folder: Annotated[
-        bool, typer.Option("--folder", help="The source is a folder with a program of any kind.")
-    ] = False,
+    options: SourceOptions,
     base: Annotated[
         str,
         typer.Option(
@@ -56,15 +47,14 @@ def build(
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Build again, cached or not.")] = False,
 ) -> None:
     """Build an image; needs no Docker and no running system. Equal sources give equal digests."""
     cache = state_folder_at(invocation.state).cache
     reference = images.reference_of(push) if push else None
     password = _password(username, is_given=password_stdin)
     words = _words(entrypoint)
-    archive = _archive(sources or [], requirements or [], cache, folder=folder, fresh=fresh)
-    source = images.Source(archive, has_packages=not folder)
+    archive = options.archive(cache, what="image")
+    source = images.Source(archive, has_packages=not options.folder)
     kept = cache / "images"
     kept.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=kept, prefix="build-"))
@@ -80,25 +70,6 @@ def build(
     if not words:
         note("it starts nothing by itself: say --entrypoint, or `command:` in the release")
     invocation.show(shown)
-
-
-def _archive(
-    names: list[str], files: list[Path], cache: Path, *, folder: bool, fresh: bool
-) -> Path:
-    if folder:
-        if len(names) != 1 or files:
-            raise Failure(
-                "--folder takes one folder, and reads its requirements.txt itself", ExitCode.USAGE
-            )
-        return artifacts.folder_archive(Path(names[0]), cache, fresh=fresh)
-    if not names and not files:
-        raise Failure(
-            "nothing to build",
-            ExitCode.USAGE,
-            remedy="name packages, `-r requirements.txt`, or a folder: "
-            "`runtimectl image build --folder ./my-app`",
-        )
-    return artifacts.wheelhouse(names, files, cache, fresh=fresh)
 
 
 def _password(username: str, *, is_given: bool) -> "Password | None":

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from shared.connections.trusted_transport import trusted_transport
 from shared.kernel.clock import Clock
@@ -36,15 +36,32 @@ def client_options(ca_file: Path | None, body_max: int = BODY_MAX) -> Mapping[st
     }
 
 
-class AzureCalls:
-    """The calls to one service."""
+class Client(Protocol):
+    """A client of one of Microsoft's SDKs."""
 
-    def __init__(self, clock: Clock, timeout_s: float = TIMEOUT_S) -> None:
+    async def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Client)
+
+
+class AzureCalls(Generic[C]):
+    """The calls to one service, by a client that is opened at the first of them. Close it."""
+
+    def __init__(self, open_: Callable[[], C], clock: Clock, timeout_s: float = TIMEOUT_S) -> None:
+        self._open = open_
+        self._client: C | None = None
         self._clock = clock
         self._timeout_s = timeout_s
         self._throttle = Throttle(clock)
 
-    async def call(self, ask: Callable[[Hook], Awaitable[T]]) -> T:
+    async def close(self) -> None:
+        """Close the connections; the next question opens others."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def call(self, ask: Callable[[C, Hook], Awaitable[T]]) -> T:
         """Return what *ask* does, which hands its hook to the SDK as `raw_response_hook`.
 
         Raises:
@@ -54,10 +71,16 @@ class AzureCalls:
 
         self._throttle.check()
         answers: list[Any] = []
+
+        def keep(response: Any) -> None:
+            answers.append(response.http_response)
+
         sent_at = self._clock.now()
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await ask(lambda response: answers.append(response.http_response))
+                if self._client is None:
+                    self._client = self._open()
+                answer = await ask(self._client, keep)
         except TimeoutError as problem:
             raise Unavailable(f"no answer within {self._timeout_s:g} s") from problem
         except HttpResponseError as problem:

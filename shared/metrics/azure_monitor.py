@@ -61,14 +61,16 @@ class AzureMonitorMetrics:
         self._credential = credential
         self._scopes = tuple(f"{each.rstrip('/').lower()}/" for each in scopes)
         self._ca_file = ca_file
-        self._calls = AzureCalls(clock, timeout_s)
-        self._client: MetricsClient | None = None
+        self._calls = AzureCalls(self._opened, clock, timeout_s)
 
     async def close(self) -> None:
         """Close the connections; the next question opens others."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        await self._calls.close()
+
+    def _opened(self) -> "MetricsClient":
+        from azure.monitor.querymetrics.aio import MetricsClient  # noqa: PLC0415  heavy
+
+        return MetricsClient(self._endpoint, self._credential(), **client_options(self._ca_file))
 
     async def measure(self, queries: Sequence[MetricsQuery]) -> Sequence[Measurement]:
         return await bounded_map(queries, self._measure, at_once=_AT_ONCE)
@@ -86,42 +88,37 @@ class AzureMonitorMetrics:
         if query.metric is Metric.LATENCY:
             return Missing("Azure Monitor has no histogram of latency", text)
         try:
-            answer = await self._calls.call(lambda hook: self._ask(query, asked, hook))
+            answer = await self._calls.call(lambda client, hook: _asked(client, query, asked, hook))
             return _measured(query, answer, asked, text)
         except Unavailable as problem:
             return Unmeasurable(problem.message, text)
 
-    async def _ask(
-        self, query: MetricsQuery, asked: AzureMetric, hook: Hook
-    ) -> tuple[Any, Sequence[str]]:
-        if self._client is None:
-            from azure.monitor.querymetrics.aio import MetricsClient  # noqa: PLC0415  heavy
 
-            self._client = MetricsClient(
-                self._endpoint, self._credential(), **client_options(self._ca_file)
-            )
-        split = f"{asked.dimension} eq '*'" if asked.dimension else ""
-        condition = " and ".join(each for each in (asked.condition, split) if each)
-        bodies: list[Any] = []
+async def _asked(
+    client: "MetricsClient", query: MetricsQuery, asked: AzureMetric, hook: Hook
+) -> tuple[Any, Sequence[str]]:
+    split = f"{asked.dimension} eq '*'" if asked.dimension else ""
+    condition = " and ".join(each for each in (asked.condition, split) if each)
+    bodies: list[Any] = []
 
-        def keep(response: Any) -> None:
-            hook(response)
-            bodies.append(response.http_response)
+    def keep(response: Any) -> None:
+        hook(response)
+        bodies.append(response.http_response)
 
-        (result,) = await self._client.query_resources(
-            resource_ids=[query.resource],
-            metric_namespace=query.namespace,
-            metric_names=[asked.name],
-            timespan=(query.since, query.until),
-            granularity=GRAIN,
-            aggregations=[asked.aggregation],
-            filter=condition or None,
-            max_results=_SERIES_MAX if condition else None,
-            raw_response_hook=keep,
-        )
-        # The SDK leaves out what the service says of a metric that it could not read whole.
-        (entry,) = bodies[-1].json()["values"]
-        return result, [each.get("errorCode", "Success") for each in entry["value"]]
+    (result,) = await client.query_resources(
+        resource_ids=[query.resource],
+        metric_namespace=query.namespace,
+        metric_names=[asked.name],
+        timespan=(query.since, query.until),
+        granularity=GRAIN,
+        aggregations=[asked.aggregation],
+        filter=condition or None,
+        max_results=_SERIES_MAX if condition else None,
+        raw_response_hook=keep,
+    )
+    # The SDK leaves out what the service says of a metric that it could not read whole.
+    (entry,) = bodies[-1].json()["values"]
+    return result, [each.get("errorCode", "Success") for each in entry["value"]]
 
 
 def _measured(

@@ -63,14 +63,18 @@ class LogAnalyticsMetrics:
         self._endpoint = endpoint
         self._ca_file = ca_file
         self._timeout_s = timeout_s
-        self._calls = AzureCalls(clock, timeout_s)
-        self._client: LogsQueryClient | None = None
+        self._calls = AzureCalls(self._opened, clock, timeout_s)
 
     async def close(self) -> None:
         """Close the connections; the next question opens others."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        await self._calls.close()
+
+    def _opened(self) -> "LogsQueryClient":
+        from azure.monitor.query.aio import LogsQueryClient  # noqa: PLC0415  heavy: where used
+
+        return LogsQueryClient(
+            self._credential(), endpoint=self._endpoint, **client_options(self._ca_file)
+        )
 
     async def measure(self, queries: Sequence[MetricsQuery]) -> Sequence[Measurement]:
         return await bounded_map(queries, self._measure, at_once=_AT_ONCE)
@@ -82,21 +86,17 @@ class LogAnalyticsMetrics:
         except ValueError as problem:
             return Unmeasurable(f"the query cannot be asked: {problem}", query.text)
         try:
-            rows = await self._calls.call(lambda hook: self._ask(query, text, hook))
+            rows = await self._calls.call(lambda client, hook: self._ask(client, query, text, hook))
             return _measured(query, rows, text)
         except Unavailable as problem:
             return Unmeasurable(problem.message, text)
 
-    async def _ask(self, query: MetricsQuery, text: str, hook: Hook) -> Sequence[Mapping[str, Any]]:
+    async def _ask(
+        self, client: "LogsQueryClient", query: MetricsQuery, text: str, hook: Hook
+    ) -> Sequence[Mapping[str, Any]]:
         from azure.monitor.query import LogsQueryPartialResult  # noqa: PLC0415  heavy: where used
 
-        if self._client is None:
-            from azure.monitor.query.aio import LogsQueryClient  # noqa: PLC0415  heavy: where used
-
-            self._client = LogsQueryClient(
-                self._credential(), endpoint=self._endpoint, **client_options(self._ca_file)
-            )
-        result = await self._client.query_workspace(
+        result = await client.query_workspace(
             self._workspace,
             text,
             timespan=(query.since, query.until),

@@ -18,7 +18,7 @@ from shared.surfaces.aks.cluster_api import NAMESPACES, ApiRefusal, ClusterApi, 
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.records import Records
-from shared.surfaces.aks.server_side_apply import put, refused
+from shared.surfaces.aks.server_side_apply import delete, put, refused
 from shared.surfaces.aks.waits import ENDS_WITHIN_S, wait_until
 from shared.surfaces.boundaries import Boundary, BoundarySpec
 from shared.surfaces.errors import SiteMissing
@@ -100,7 +100,7 @@ class ClusterBoundaries:
         found = await self.api.get(NAMESPACES, name)
         if found is None or not await self.namespaces.is_ours(environment, found):
             return
-        await self._delete(NAMESPACES, found)
+        await delete(self.api, NAMESPACES, found)
 
         async def is_gone() -> bool:
             left = await self.api.get(NAMESPACES, name)
@@ -123,7 +123,7 @@ class ClusterBoundaries:
             if manifest is not None:
                 await self._put(kind, spec.environment, manifest, found[kind])
             elif (unwanted := found[kind]) is not None:
-                await self._delete(kind, unwanted)
+                await delete(self.api, kind, unwanted)
 
     async def _objects(
         self, environment: EnvironmentId, tenant: TenantId
@@ -150,9 +150,3 @@ class ClusterBoundaries:
             await self.api.apply(kind, manifest)
         except ApiRefusal as refusal:
             raise refused(refusal, f"{kind.name} {manifest['metadata']['name']}") from refusal
-
-    async def _delete(self, kind: Kind, found: Object) -> None:
-        try:
-            await self.api.delete(kind, found)
-        except ApiRefusal as refusal:
-            raise refused(refusal, f"{kind.name} {found['metadata']['name']}") from refusal

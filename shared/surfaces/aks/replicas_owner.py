@@ -31,7 +31,7 @@ from shared.surfaces.aks.scalers import (
     scaler,
     scaler_kind,
 )
-from shared.surfaces.aks.server_side_apply import put, refused
+from shared.surfaces.aks.server_side_apply import delete, put, refused
 from shared.surfaces.aks.waits import wait_until
 from shared.surfaces.errors import RevisionMissing
 from shared.surfaces.scaling import ReplicasOwner, ScalingRules
@@ -107,12 +107,8 @@ class ClusterScaling:
         name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
         for kind in kinds:
             found = await self.api.get(kind, name, namespace)
-            if found is None:
-                continue
-            try:
-                await self.api.delete(kind, found)
-            except ApiRefusal as refusal:
-                raise refused(refusal, f"{kind.name} {name}") from refusal
+            if found is not None:
+                await delete(self.api, kind, found)
 
         ending = [(kind, name) for kind in kinds]
         if SCALED_OBJECTS in kinds:

@@ -50,6 +50,18 @@ async def put(
         raise refused(refusal, f"{kind.name} {name}") from refusal
 
 
+async def delete(api: ClusterApi, kind: Kind, found: Object) -> None:
+    """Delete *found* in the state in which it was read; absent is success.
+
+    Raises:
+        WriteConflict, ObjectRefused, Unavailable.
+    """
+    try:
+        await api.delete(kind, found)
+    except ApiRefusal as refusal:
+        raise refused(refusal, f"{kind.name} {found['metadata']['name']}") from refusal
+
+
 async def get_undeleted(
     api: ClusterApi, kind: Kind, name: str, namespace: str | None = None
 ) -> Object | None:

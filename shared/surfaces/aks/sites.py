@@ -12,7 +12,6 @@ from shared.surfaces.aks.cluster_api import (
     GATEWAYS,
     NAMESPACES,
     PODS,
-    ApiRefusal,
     ClusterApi,
     Object,
 )
@@ -21,7 +20,7 @@ from shared.surfaces.aks.instances import condition, is_stopping
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.records import Records, SiteRecord
-from shared.surfaces.aks.server_side_apply import get_undeleted, put, refused
+from shared.surfaces.aks.server_side_apply import delete, get_undeleted, put
 from shared.surfaces.aks.traffic_layer import TrafficLayer
 from shared.surfaces.aks.waits import ENDS_WITHIN_S, wait_until
 from shared.surfaces.observed_state import Site
@@ -123,12 +122,9 @@ class ClusterSites:
             for each in namespaces
             if await self.namespaces.is_ours(environment, each)
         }
-        for name, namespace in ours.items():
+        for namespace in ours.values():
             await self.records.fenced_site(environment, fence, None)
-            try:
-                await self.api.delete(NAMESPACES, namespace)
-            except ApiRefusal as refusal:
-                raise refused(refusal, f"Namespace {name}") from refusal
+            await delete(self.api, NAMESPACES, namespace)
 
         async def is_empty() -> bool:
             for kind in (DEPLOYMENTS, PODS):

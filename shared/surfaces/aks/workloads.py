@@ -48,7 +48,7 @@ from shared.surfaces.aks.records import Records
 from shared.surfaces.aks.restarts import restart
 from shared.surfaces.aks.scalers import owner_of
 from shared.surfaces.aks.secret_classes import class_spec, class_words, live_class
-from shared.surfaces.aks.server_side_apply import WriteConflict, put, refused
+from shared.surfaces.aks.server_side_apply import WriteConflict, delete, put, refused
 from shared.surfaces.aks.traffic_layer import TrafficLayer
 from shared.surfaces.aks.waits import wait_until
 from shared.surfaces.errors import (
@@ -168,7 +168,7 @@ class Workloads:
         for kind, each in [*([] if left else found), (DEPLOYMENTS, present)]:
             if each is not None and not is_stopping(each):
                 await self.records.fenced(component, fence)
-                await self._delete(kind, each)
+                await delete(self.api, kind, each)
 
     async def _required(self, component: SurfaceComponent, revision: int, fence: Fence) -> Object:
         """Return the revision's Deployment; *fence* was in force after it was read."""
@@ -294,9 +294,3 @@ class Workloads:
             )
         except ApiRefusal as refusal:
             raise refused(refusal, f"{kind.name} {metadata['name']}") from refusal
-
-    async def _delete(self, kind: Kind, found: Object) -> None:
-        try:
-            await self.api.delete(kind, found)
-        except ApiRefusal as refusal:
-            raise refused(refusal, f"{kind.name} {found['metadata']['name']}") from refusal
