@@ -134,15 +134,17 @@ OWN = {LABEL[0]: LABEL[1], POD_SECURITY[0]: "restricted"}
 
 
 async def test_what_is_not_the_platforms_is_read_and_not_written(
-    confined: Path, connect: Open, namespace: str
+    kubernetes_cluster: "KubernetesCluster", confined: Path, connect: Open, namespace: str
 ) -> None:
     from lightkube.core.exceptions import ApiError
-    from lightkube.resources.core_v1 import ConfigMap, Namespace
+    from lightkube.resources.core_v1 import Namespace, Service
 
     client = await connect(confined)
+    words = ("create", "service", "externalname", "shop", "--external-name=shop.test")
+    kubernetes_cluster.kubectl(*words, "--namespace", namespace)
     refused: list[Awaitable[Any]] = [
         client.apply(config_map(namespace)),
-        client.delete(ConfigMap, "kube-root-ca.crt", namespace=namespace),
+        client.delete(Service, "shop", namespace=namespace),
         client.apply(labelled(namespace, OWN)),
         client.delete(Namespace, namespace),
         client.apply(labelled(f"{namespace}-new")),
@@ -176,12 +178,11 @@ async def test_what_a_person_gives_to_the_platform_it_writes_and_cannot_give_awa
 async def test_a_namespace_of_its_own_is_made_used_and_deleted(
     confined: Path, connect: Open, namespace: str
 ) -> None:
-    from lightkube.resources.core_v1 import ConfigMap, Namespace
+    from lightkube.resources.core_v1 import Namespace
 
     client, name = await connect(confined), f"{namespace}-own"
     await client.apply(labelled(name, OWN))
     await client.apply(config_map(name))
-    await client.delete(ConfigMap, "shop", namespace=name)
     await client.delete(Namespace, name)
 
 

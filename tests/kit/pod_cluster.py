@@ -24,6 +24,8 @@ class PodCluster:
     cluster: KubernetesCluster
     image: str
     digest: str
+    index: str
+    """The digest of an index of that image alone: another reference to the same."""
     command: tuple[str, ...]
     platform: Path
     """The kubeconfig of the platform's ServiceAccount, which has the rights that ship, no others.
@@ -43,9 +45,11 @@ def pod_cluster(
     script = Path(pod_server.__file__).read_text()
     digest = python_image.write_image(layout, script, _IMPORTS)
     image = f"{record.registry}/shop/web"
-    subprocess.run(
-        [str(runtime / CRANE), "push", str(layout), f"{image}:1", "--insecure"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    push = [str(runtime / CRANE), "push", str(layout), "--insecure"]
+    subprocess.run([*push, f"{image}:1"], check=True, capture_output=True)
+    pushed = subprocess.run(
+        [*push, f"{image}:index", "--index"], check=True, capture_output=True, text=True
+    )
+    index = pushed.stdout.strip().rpartition("@")[2]
     platform = confined_kubeconfig(kubernetes_cluster, folder)
-    return PodCluster(kubernetes_cluster, image, digest, python_image.COMMAND, platform)
+    return PodCluster(kubernetes_cluster, image, digest, index, python_image.COMMAND, platform)
