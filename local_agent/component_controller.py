@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime
 
+from local_agent.configuration_files import with_texts
 from local_agent.controller_context import ControllerContext
 from local_agent.data_folders import require_data_folders
 from local_agent.envoy_admin import UpstreamHosts
@@ -160,6 +161,8 @@ class ComponentController:
             BadArtifact, DataMissing, OSError: there is no process.
         """
         context = self._context
+        texts = self._site.texts(spec.component.service)
+        spec = await asyncio.to_thread(with_texts, texts, spec)
         unpacked = await context.artifacts.prepare(spec.artifact, spec.component.tenant)
         data = require_data_folders(self._site, spec)
         folder = self._instances.folder(before.id)

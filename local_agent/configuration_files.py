@@ -1,12 +1,18 @@
-"""The folder with the files of an instance's configuration: its own, and it may only read them."""
+"""The texts of configurations: kept for each revision, and written for each instance as files.
 
-from collections.abc import Mapping
+What is desired has their digests only: it is read at every look, and a text may be long.
+"""
+
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from pydantic import TypeAdapter
+
 from shared.persistence.file_trees import remove_tree
-from shared.persistence.plain_files import read_plain, write_new
+from shared.persistence.plain_files import read_plain, write_new, write_private
 from shared.surfaces.configuration import (
     BYTES_MAX,
     Configuration,
@@ -14,8 +20,56 @@ from shared.surfaces.configuration import (
     digests_of,
 )
 from shared.surfaces.errors import DataMissing
+from shared.surfaces.spec import RevisionSpec
 
 FOLDER: Final = "configuration"
+_TEXTS: Final = TypeAdapter(ConfigurationTexts)
+
+
+def keep_texts(kept: Path, spec: RevisionSpec) -> RevisionSpec:
+    """Keep the texts of the configuration of *spec* in the folder *kept*; return it without them.
+
+    Raises:
+        DataMissing: it has none of its own.
+        OSError.
+    """
+    if spec.configuration is None:
+        return spec
+    content = _TEXTS.dump_json(texts_of(spec.configuration))
+    write_private(kept / str(spec.revision), content)
+    return replace(spec, configuration=replace(spec.configuration, texts=None))
+
+
+def with_texts(kept: Path, spec: RevisionSpec) -> RevisionSpec:
+    """Return *spec* with the texts that are in the folder *kept*.
+
+    Raises:
+        DataMissing: they are not there, or others are.
+    """
+    if spec.configuration is None:
+        return spec
+    texts = _read(kept / str(spec.revision))
+    if texts is None or digests_of(texts) != spec.configuration.digests:
+        raise DataMissing(
+            f"the texts of its configuration {spec.configuration.hash} are not there: deploy again"
+        )
+    return replace(spec, configuration=replace(spec.configuration, texts=texts))
+
+
+def _read(path: Path) -> ConfigurationTexts | None:
+    """Return the texts in the file *path*; None where it has none."""
+    try:
+        return _TEXTS.validate_json(read_plain(path))
+    except (OSError, ValueError):
+        return None
+
+
+def drop_texts(kept: Path, revisions: Collection[int]) -> None:
+    """Delete what the folder *kept* has of others than *revisions*."""
+    names = {str(each) for each in revisions}
+    for path in kept.glob("*"):
+        if path.name not in names:
+            path.unlink(missing_ok=True)
 
 
 def write_files(folder: Path, configuration: Configuration | None) -> None:
@@ -44,7 +98,7 @@ def texts_of(configuration: Configuration | None) -> ConfigurationTexts:
     if configuration is None:
         return ConfigurationTexts()
     if configuration.texts is None:
-        raise DataMissing(f"the texts of configuration {configuration.hash} are not here")
+        raise DataMissing(f"configuration {configuration.hash} came without its texts")
     return configuration.texts
 
 

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from local_agent.component_controller import ComponentController
+from local_agent.configuration_files import drop_texts
 from local_agent.controller_context import ControllerContext
 from local_agent.envoy_admin import EnvoyAdmin, UpstreamHosts
 from local_agent.envoy_config import ComponentRoute
@@ -95,7 +96,7 @@ class SiteController:
         with self._folder.write_lock():
             for desired in self._folder.components():
                 self._folder.write_component(replace(desired, revisions={}, weights={}))
-        for name in ("instances", "running"):
+        for name in ("instances", "running", "texts"):
             remove_tree(self._folder.path / name)
         # Last: the site counts as being deleted while this folder exists.
         remove_tree(self._folder.edge)
@@ -119,6 +120,8 @@ class SiteController:
             ended = controller.ended_revisions(latest)
             revisions = {n: r for n, r in latest.revisions.items() if n not in ended}
             after = replace(latest, revisions=revisions)
+            # Before that is written: whoever sees that a revision is gone sees no text of it.
+            drop_texts(self._folder.texts(desired.component.service), revisions)
             self._folder.write_component(after)
         return after
 

@@ -4,6 +4,7 @@
         site.json                     desired: the site, its ports, its fence
         components/<service>.json     desired: revisions, weights, fence; written by the calls
         running/<service>.json        recorded: instances; written by the supervisor only
+        texts/<service>/<revision>    the texts of its configuration; written with what is desired
         instances/<service>/<n>/      an instance's folder, output and claims
         edge/                         Envoy's files
 
@@ -148,6 +149,10 @@ class SiteFolder:
     def instances(self, service: ServiceId) -> Path:
         """Return the parent of the instance folders of *service*."""
         return self.path / "instances" / service
+
+    def texts(self, service: ServiceId) -> Path:
+        """Return the folder of the texts of configurations, a file for each revision."""
+        return self.path / "texts" / service
 
     def site(self) -> DesiredSite | None:
         return self._read("site.json", DesiredSite)

@@ -14,6 +14,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from local_agent.artifacts import ArchiveSource, Artifacts
 from local_agent.capabilities import capabilities
+from local_agent.configuration_files import keep_texts
 from local_agent.data_folders import require_data_folders
 from local_agent.desired_state import DesiredState
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
@@ -140,7 +141,9 @@ class LocalProcessSurface:
             present = desired.revisions.get(spec.revision)
             others = self._desired.specs_of_others(spec.component)
             check_revision(spec, present.spec if present else None, others)
-            revision = replace(present or DesiredRevision(spec), spec=spec, removed_at=None)
+            texts = self._folder.site(spec.component.environment).texts(spec.component.service)
+            kept = keep_texts(texts, spec)
+            revision = replace(present or DesiredRevision(kept), spec=kept, removed_at=None)
             return _with_revision(desired, revision)
 
         await self._update(spec.component, fence, add)
