@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import platform
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +21,13 @@ from local_cluster.leftovers import remove_leftovers
 from local_cluster.network import ClusterNetwork, claim
 from local_cluster.node_plan import NodePlan, node_name, plan_of
 from local_cluster.nodes import Node
-from local_cluster.pause_image import pause_archive
+from local_cluster.pause_image import write_pause_archive
 from local_cluster.programs import Program, RunningProgram, tail
 from local_cluster.resource_definitions import are_served, make_definitions
 from shared.connections.loopback_ports import free_port
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Unavailable
-from shared.persistence.plain_files import write_private
 from shared.surfaces import envoy_counters
 
 STARTED_WITHIN_S: Final = 90.0
@@ -179,8 +177,7 @@ class Cluster:
         binaries = self._settings.binaries
         assert binaries.runtime is not None, "the form `root` has a runtime"
         image = self._folder.nodes / "pause.tar"
-        program = (binaries.runtime / "pause").read_bytes()
-        write_private(image, pause_archive(program, platform.machine()), is_durable=False)
+        write_pause_archive(binaries.runtime / "pause", image)
         return [
             plan_of(
                 self._folder, network, number, addresses.api_port,

@@ -55,6 +55,8 @@ class ImageSettings:
     environ: Mapping[str, str] = field(default_factory=dict)
     folder: str = "/app"
     """Its working directory."""
+    name: str = ""
+    """By which containerd knows it when it loads the layout; no part of the image."""
 
 
 @dataclass(frozen=True)
@@ -121,5 +123,5 @@ def build_image(
         "layers": [written(blob) for blob in blobs],
     }
     descriptor = layout.put(canonical(manifest), MANIFEST)
-    layout.complete(descriptor, where)
+    layout.complete(descriptor, where, settings.name)
     return BuiltImage(descriptor.digest, sum(blob.size for blob in blobs), layout.folder)

@@ -16,6 +16,7 @@ from shared.images.reference import is_digest
 from shared.kernel.errors import Invalid
 
 _LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
+_NAME: Final = "io.containerd.image.name"
 _FILE_MAX: Final = 4 * 1024 * 1024
 
 
@@ -45,12 +46,16 @@ class Layout:
         self.blob(digest).write_bytes(content)
         return Descriptor(media_type, digest, len(content))
 
-    def complete(self, manifest: Descriptor, platform: Mapping[str, str]) -> None:
-        """Name *manifest* as the image of this folder; until then it has none."""
+    def complete(self, manifest: Descriptor, platform: Mapping[str, str], name: str = "") -> None:
+        """Name *manifest* as the image of this folder; until then it has none.
+
+        Whoever loads the folder with containerd has it as *name*, if that is given.
+        """
+        named = {"annotations": {_NAME: name}} if name else {}
         index = {
             "schemaVersion": 2,
             "mediaType": INDEX,
-            "manifests": [{**written(manifest), "platform": dict(platform)}],
+            "manifests": [{**written(manifest), "platform": dict(platform), **named}],
         }
         (self.folder / "oci-layout").write_bytes(_LAYOUT)
         (self.folder / "index.json").write_bytes(canonical(index))
