@@ -10,6 +10,7 @@ from typing import Any, Final
 import aiohttp
 
 from local_cluster.cluster_folder import ClusterFolder
+from shared.connections.bounded_body import read_bounded
 from shared.kernel.errors import Unavailable
 
 FIELD_MANAGER: Final = "local-cluster"
@@ -83,7 +84,7 @@ class KubernetesApi:
             async with self._session.request(
                 method, self._server + path, data=body, headers=headers, timeout=_TIMEOUT
             ) as answer:
-                content = await _read(answer)
+                content = await read_bounded(answer, at_most=_ANSWER_BYTES_MAX)
                 is_json = answer.content_type == "application/json"
         except (aiohttp.ClientError, TimeoutError, OSError) as failed:
             raise Unavailable(f"the API server does not answer {path}: {failed!r}") from failed
@@ -93,15 +94,6 @@ class KubernetesApi:
             text = content[:500].decode(errors="replace")
             raise Unavailable(f"the API server answers {answer.status} to {path}: {text}")
         return json.loads(content) if is_json else {}
-
-
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    content = bytearray()
-    async for part in answer.content.iter_any():
-        content += part
-        if len(content) > _ANSWER_BYTES_MAX:
-            raise Unavailable(f"the API server answers more than {_ANSWER_BYTES_MAX} bytes")
-    return bytes(content)
 
 
 @asynccontextmanager

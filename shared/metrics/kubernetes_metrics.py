@@ -5,7 +5,6 @@ that. https://kubernetes.io/docs/reference/external-api/metrics.v1beta1/
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,7 +28,9 @@ from shared.metrics.port import (
 )
 from shared.metrics.provider_client import BODY_MAX, TIMEOUT_S, check_status, json_object
 from shared.metrics.throttle import THROTTLED, Throttle
+from shared.surfaces.aks.cluster_api import connection_of
 from shared.surfaces.aks.names import Installation, selector
+from shared.surfaces.aks.quantities import amount
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -42,15 +43,6 @@ STALE_AFTER: Final = timedelta(seconds=90)
 longer than that."""
 _AT_ONCE: Final = 4
 _USAGE: Final = {Metric.CPU: "cpu", Metric.MEMORY: "memory"}
-_QUANTITY: Final = re.compile(
-    r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?:(?P<unit>[num]|[kMGTPE]|[KMGTPE]i)|[eE](?P<power>[+-]?\d{1,3}))?",
-    re.ASCII,
-)
-_UNITS: Final = {
-    "n": 1e-9, "u": 1e-6, "m": 1e-3,
-    **{unit: 1000.0**power for power, unit in enumerate("kMGTPE", 1)},
-    **{f"{unit}i": 1024.0**power for power, unit in enumerate("KMGTPE", 1)},
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,11 +109,10 @@ class KubernetesMetrics:
                 return Unmeasurable("its answer is no list of pods")
 
     async def _answer(self, selection: PodSelection) -> Mapping[str, Any]:
-        client = await self._connect()
+        # lightkube shows the headers of no answer, and its own models ignore what they cannot read.
+        connection = connection_of(await self._connect())
         import httpx2  # noqa: PLC0415  heavy: where used
 
-        # lightkube shows the headers of no answer, and its own models ignore what they cannot read.
-        connection = client._client._client  # noqa: SLF001
         path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{selection.namespace}/pods"
         params = {"labelSelector": selection.selector, "limit": str(PODS_MAX)}
         sent_at = self._clock.now()
@@ -209,9 +200,10 @@ def _quantity(container: Any, resource: str) -> float:
     """Return the quantity of *resource*, as Kubernetes writes it. Raises Unavailable."""
     usage = container.get("usage") if isinstance(container, dict) else None
     text = usage.get(resource) if isinstance(usage, dict) else None
-    match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
+    try:
+        used = amount(text) if isinstance(text, str) else None
+    except ValueError:
+        used = None
+    if used is None or used.is_signed():
         raise Unavailable(f"the {resource} of a container is {str(text)[:40]}")
-    scale = _UNITS.get(match["unit"] or "", 1.0)
-    number = measured_number(f"{match['number']}e{match['power'] or 0}", resource)
-    return measured_number(number * scale, resource)
+    return measured_number(str(used), resource)

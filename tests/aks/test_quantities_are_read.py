@@ -17,7 +17,9 @@ def test_a_quantity_is_a_number(text: object, number: str) -> None:
     assert amount(text) == amount(number)
 
 
-@pytest.mark.parametrize("text", ["", "Mi", "1 Gi", "1Zi", None])
+@pytest.mark.parametrize(
+    "text", ["", "Mi", "1 Gi", "1Zi", None, "1.2.3", ".", "1e9999", "1e3m", "\u0661"]
+)
 def test_what_is_no_quantity_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="no quantity"):
         amount(text)

@@ -305,9 +305,7 @@ class ClusterApi:
     ) -> "AsyncIterator[Response]":
         import httpx2  # noqa: PLC0415  heavy: where used
 
-        client = await self._connect()
-        # lightkube has no public way to its connection, and is locked to one version.
-        connection = client._client._client  # noqa: SLF001
+        connection = connection_of(await self._connect())
         request = connection.build_request(
             method,
             path,
@@ -333,6 +331,14 @@ class ClusterApi:
             raise ApiAway(f"the API server of the cluster is away: {reason[:300]}") from away
         except (ValueError, RecursionError) as unread:
             raise ApiAway("the API server gave an answer that cannot be read") from unread
+
+
+def connection_of(client: "AsyncClient") -> Any:
+    """Return the connection of *client*, an `httpx2.AsyncClient`: lightkube shows it nobody.
+
+    It is locked to one version.
+    """
+    return client._client._client  # noqa: SLF001
 
 
 @asynccontextmanager
