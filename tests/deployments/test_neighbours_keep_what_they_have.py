@@ -12,12 +12,14 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget, 
 from function_apps.deployments.use_cases.deploy import plan_deployment
 from function_apps.deployments.use_cases.promote import plan_promotion
 from shared.contracts.promotions import PromoteDeployment
-from shared.contracts.values import Stage
+from shared.contracts.values import ComputeTargetKind, Stage
 from shared.kernel.ids import ModuleId
 from tests.deployments.driven import CART, SHOP, WEB, Driven, driven
 from tests.deployments.test_promotion import SOAK, STAGING, promote_after
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
+
+AKS, LOCAL = ComputeTargetKind.AKS, ComputeTargetKind.LOCAL_PROCESS
 
 
 async def completed(world: Driven, *components: Any, **more: Any) -> str:
@@ -80,9 +82,35 @@ def test_a_prefix_is_taken_however_it_was_spelled_before(recorded: str, prefix: 
         state = ModuleState(revision=1, path_prefix=recorded)
         target = replace(DeploymentTarget(command.environment_id), modules={ModuleId(SHOP): state})
 
-        found = neighbours.refusals(command, target, ())
+        found = neighbours.refusals(command, target, (), {})
 
         assert [each.code for each in found] == ["RouteTaken"]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("recorded", "placed", "codes"),
+    [
+        pytest.param(AKS, LOCAL, [], id="each-surface-has-a-port"),
+        pytest.param(LOCAL, LOCAL, ["RouteTaken"], id="the-same-surface"),
+        pytest.param(None, LOCAL, ["RouteTaken"], id="nobody-recorded-where"),
+        pytest.param(AKS, None, ["RouteTaken"], id="not-placed-yet"),
+    ],
+)
+def test_a_prefix_is_taken_on_the_surface_that_has_it(
+    recorded: ComputeTargetKind | None, placed: ComputeTargetKind | None, codes: list[str]
+) -> None:
+    async def main() -> None:
+        world = driven()
+        command = await world.command(await world.component("web", WEB, pathPrefix="/"))
+        state = ModuleState(revision=1, path_prefix="/", compute_target=recorded)
+        target = replace(DeploymentTarget(command.environment_id), modules={ModuleId(SHOP): state})
+        places = {} if placed is None else {ModuleId(WEB): placed}
+
+        found = neighbours.refusals(command, target, (), places)
+
+        assert [each.code for each in found] == codes
 
     run_virtual(main())
 

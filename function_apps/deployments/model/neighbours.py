@@ -3,28 +3,33 @@
 In force, or on their way in front of it: their paths of the public port, and what they depend on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from shared.contracts.deployments import Deploy
 from shared.contracts.strategies import StrategyKind
-from shared.contracts.values import ModuleId
+from shared.contracts.values import ComputeTargetKind, ModuleId
 from shared.kernel.errors import Violation
+
+Places = Mapping[ModuleId, ComputeTargetKind]
+"""The surface of each component, where it is known already."""
 
 
 def refusals(
-    command: Deploy, target: DeploymentTarget, ahead: Sequence[QueueEntry]
+    command: Deploy, target: DeploymentTarget, ahead: Sequence[QueueEntry], places: Places
 ) -> tuple[Violation, ...]:
     """Return what *command* would take from what is in force, or from the entries *ahead* of it."""
-    return (*_taken_paths(command, target, ahead), *_bad_removals(command, target, ahead))
+    return (*_taken_paths(command, target, ahead, places), *_bad_removals(command, target, ahead))
 
 
 def _taken_paths(
-    command: Deploy, target: DeploymentTarget, ahead: Sequence[QueueEntry]
+    command: Deploy, target: DeploymentTarget, ahead: Sequence[QueueEntry], places: Places
 ) -> Iterator[Violation]:
     """Yield a refusal for each path prefix of *command* that is another module's.
 
+    Each surface has a public port of its own. Of the entries ahead it is not known on which they
+    will be, so none shares a prefix with them.
     What is in force keeps its prefix until it is gone, so two modules cannot swap theirs, and one
     that this deployment removes still has it; a recreate stops its old versions first.
     """
@@ -34,7 +39,12 @@ def _taken_paths(
         prefix = component.path_prefix
         if prefix is None:
             continue
-        others = {module for module in target.modules if module not in stopped}
+        here = places.get(component.module_id)
+        others = {
+            module
+            for module, state in target.modules.items()
+            if module not in stopped and not _are_apart(here, state.compute_target)
+        }
         holder = _holder_of(prefix, component.module_id, others, target, ahead)
         if holder is not None:
             yield Violation(
@@ -63,6 +73,11 @@ def _holder_of(
         if is_taken and module not in entry.modules:
             return entry.deployment
     return None
+
+
+def _are_apart(one: ComputeTargetKind | None, other: ComputeTargetKind | None) -> bool:
+    """Return whether two components are known to be on different surfaces."""
+    return None not in {one, other} and one is not other
 
 
 def _same_path(one: str, other: str) -> bool:

@@ -79,11 +79,12 @@ def plan(
     """
     order, cycle = order_of(command.components)
     components = [release_unit.to_released_component(c, tenant, target) for c in command.components]
+    places = {each.module_id: each.compute_target for each in components if each is not None}
     refusals = [
         *_unsupported(command),
         *_unordered(command, cycle),
         *_components(command, context),
-        *neighbours.refusals(command, target, ahead),
+        *neighbours.refusals(command, target, ahead, places),
     ]
     if target.environment is not None and target.environment.targets and not refusals:
         refusals += _surfaces(command, components, target, target.environment, tenant, context)
