@@ -71,7 +71,7 @@ def provision(sandbox: Sandbox, cluster: DemoCluster) -> None:
     sandbox.print_title("3 · One environment on two surfaces")
     sandbox.run(
         f"env create {ENVIRONMENT} --stage test --project {PROJECT}"
-        f" -f {FOLDER}/environment.yaml --wait"
+        " --target AKS --target LocalProcess --wait"
     )
     cluster.kubectl("get namespaces -l app.kubernetes.io/managed-by=factory-runtime")
 
