@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final, Self
+from functools import cache
+from typing import Any, ClassVar, Final
 
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
@@ -30,15 +31,21 @@ class OperationInput:
         alias_generator=to_camel, validate_by_alias=True, validate_by_name=True
     )
 
-    @classmethod
-    def read(cls, given: Any) -> Self:
+    @staticmethod
+    def read(given: Any) -> "OperationInput":
         """Return the input that *given*, the JSON of an instance, holds."""
-        return TypeAdapter(cls).validate_python(given)
+        return _input_adapter().validate_python(given)
 
     def start(self, orchestration: str, operation_id: str) -> Start:
         """Return the row that starts *orchestration* with this input."""
         argument = {"tenantId": self.tenant_id, "aggregateId": self.aggregate_id}
         return Start(orchestration, operation_id, argument)
+
+
+@cache
+def _input_adapter() -> TypeAdapter[OperationInput]:
+    """Return the codec of inputs; made once, for it takes longer than what it reads."""
+    return TypeAdapter(OperationInput)
 
 
 def _due(operation: Operation) -> dict[str, Any]:

@@ -5,10 +5,11 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
 from function_apps.deployments.activities import ACTIVITIES
 from function_apps.deployments.model.deployment import Deployment
@@ -90,6 +91,23 @@ def environment(name: str = "test") -> EnvironmentId:
 TEST = environment()
 ORCHESTRATION = {durable_name(each): each for each in ORCHESTRATIONS}
 ACTIVITY = by_name(ACTIVITIES, {kind: control.abandon for kind, control in CONTROLS.items()})
+_DRIVEN: Final[ContextVar["Driven"]] = ContextVar("driven")
+"""Whose orchestration runs."""
+
+
+def _interfered(activity: Any) -> Any:
+    """Return *activity* with what its world does before it."""
+
+    @wraps(activity)
+    async def run(*arguments: Any) -> Any:
+        await _DRIVEN.get().before(activity.__name__)
+        return await activity(*arguments)
+
+    return run
+
+
+# Made once: codecs are kept for each function.
+_INTERFERED = {name: _interfered(each) for name, each in ACTIVITY.items()}
 
 
 def archive(content: str) -> bytes:
@@ -172,6 +190,7 @@ class Driven:
     revision: int = 0
     _running: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
     _answered: int = 0
+    """So many messages have been looked at."""
     _halted: bool = False
     _resumed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -307,13 +326,14 @@ class Driven:
 
     def begin(self) -> bool:
         started, self.bench.starts.started[:] = list(self.bench.starts.started), []
+        _DRIVEN.set(self)
         for name, instance, argument in started:
             if instance in self._running:
                 continue
             context = DrivenContext(
                 instance,
                 argument,
-                {name: self._interfered(each) for name, each in ACTIVITY.items()},
+                _INTERFERED,
                 self.app,
                 self.app.service.clock,
                 self.bench.starts,
@@ -323,18 +343,12 @@ class Driven:
             self._running[instance] = asyncio.ensure_future(drive(ORCHESTRATION[name], context))
         return bool(started)
 
-    def _interfered(self, activity: Any) -> Any:
-        """Return *activity* with `interfere` before it; what that raises, it raises."""
-
-        @wraps(activity)
-        async def run(*arguments: Any) -> Any:
-            self.interfere(activity.__name__)
-            if activity.__name__ == self.halt_at:
-                self._halted = True
-                await self._resumed.wait()
-            return await activity(*arguments)
-
-        return run
+    async def before(self, activity: str) -> None:
+        """Interfere with *activity*; what that raises, the activity raises."""
+        self.interfere(activity)
+        if activity == self.halt_at:
+            self._halted = True
+            await self._resumed.wait()
 
     async def is_halted(self) -> bool:
         return self._halted
@@ -362,8 +376,8 @@ class Driven:
         self._running.clear()
 
     async def answer_gates(self) -> None:
-        asked = self.bench.sent.bodies("EvaluateGate")
-        for envelope in asked[self._answered :]:
+        sent = len(self.bench.sent.messages)
+        for envelope in self.bench.sent.bodies("EvaluateGate", since=self._answered):
             gate = EvaluateGate.model_validate(envelope["payload"])
             self.health.asked.append(gate)
             deployment = await self.deployment(gate.deployment_id)
@@ -373,7 +387,7 @@ class Driven:
             if verdict is not None:
                 event = self.answer(gate, verdict)
                 await record_gate_evidence(event, self.ctx, self.app)
-        self._answered = len(asked)
+        self._answered = sent
 
     def answer(self, gate: EvaluateGate, verdict: Verdict) -> HealthCheckCompleted:
         now = self.app.service.clock.now()

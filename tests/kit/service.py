@@ -33,9 +33,9 @@ class Sent:
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         self.messages += [(entity, message) for message in messages]
 
-    def bodies(self, message_type: str = "") -> Sequence[Mapping[str, Any]]:
-        """Return the envelopes sent so far, of one type when it is named."""
-        decoded = [json.loads(message.body) for _, message in self.messages]
+    def bodies(self, message_type: str = "", since: int = 0) -> Sequence[Mapping[str, Any]]:
+        """Return the envelopes sent after the first *since*, of one type when it is named."""
+        decoded = [json.loads(message.body) for _, message in self.messages[since:]]
         return [each for each in decoded if message_type in {"", each["eventType"]}]
 
     def types(self) -> Sequence[str]:
