@@ -14,7 +14,8 @@ from shared.connections.bounded_body import read_bounded
 from shared.kernel.errors import Unavailable
 
 FIELD_MANAGER: Final = "local-cluster"
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, connect=10)
+"""As long as an API server works at a request; on a busy machine its first ones take long."""
 _WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=330)
 _LINE_BYTES_MAX: Final = 2**22
 _ANSWER_BYTES_MAX: Final = 64 * 2**20

@@ -23,6 +23,7 @@ from local_agent.process_identity import start_ticks
 from local_host.agent_process import AgentProcess
 from shared.kernel.clock import SystemClock
 from tests.kit.host_processes import started
+from tests.kit.patience import PATIENCE_S
 from tests.kit.stores import HandClock
 
 pytestmark = pytest.mark.real
@@ -70,7 +71,7 @@ def until(is_so: Callable[[], bool]) -> None:
     async def look() -> bool:
         return is_so()
 
-    asyncio.run(wait_until(look, CLOCK, 60, "it did not come to that"))
+    asyncio.run(wait_until(look, CLOCK, PATIENCE_S, "it did not come to that"))
 
 
 @pytest.fixture

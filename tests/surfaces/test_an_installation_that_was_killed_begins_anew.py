@@ -27,8 +27,10 @@ from local_agent.shutdown import stop_agent, stop_everything
 from local_agent.state_files import SurfaceFolder
 from local_agent.wheel_installer import base_python
 from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
 from shared.kernel.ids import EnvironmentId
 from shared.persistence.plain_files import open_lock
+from tests.kit.patience import PATIENCE_S
 from tests.surfaces.harness import SHOP, SITE, TEMPLATE, fence
 from tests.surfaces.local_process_harness import Agent, FolderBlobs, upload, zipped
 from tests.surfaces.test_a_wheelhouse_installs_its_wheels_only import wheel
@@ -67,7 +69,7 @@ async def until(is_so: Callable[[], bool]) -> None:
     async def look() -> bool:
         return is_so()
 
-    await wait_until(look, CLOCK, 60, "it did not come to that")
+    await wait_until(look, CLOCK, PATIENCE_S, "it did not come to that")
 
 
 async def claimed(parent: Path) -> ProcessIdentity:
@@ -91,9 +93,10 @@ def running(token: str) -> list[int]:
 async def left_by_a_killed_agent(target: Path) -> str:
     """Have an installer fill *target* without its agent; return its token.
 
-    One of an agent that did not end it with itself, or without namespaces a daemon of one.
+    One of an agent that did not end it with itself, or without namespaces a daemon of one. Its
+    token is of this test alone: what has a token is ended wherever it runs on the machine.
     """
-    folder = target.parent / "install-left"
+    folder = target.parent / f"install-{SystemEntropy().uuid().hex}"
     for part in (folder / "root", folder / "tmp", target):
         part.mkdir(parents=True)
     alone = Means(is_namespaced=False, landlock=0)
