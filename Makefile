@@ -96,12 +96,12 @@ types: .venv/.all
 imports: .venv/.all
 	@.venv/bin/lint-imports --no-cache > .venv/imports.txt || (cat .venv/imports.txt; exit 1)
 
-# These tests wait for half of their time, so two processors keep three workers busy.
+# Much of the time is waiting, so two processors keep more workers busy; tests/conftest.py has the order.
 unit: .venv/.all .tools/azurite/installed .tools/prometheus/installed
-	@.venv/bin/pytest -q -n 3 --dist loadgroup -m "not long" $(PYTEST)
+	@.venv/bin/pytest -q -n 5 --dist loadgroup --no-loadscope-reorder -m "not long" $(PYTEST)
 
 long: .venv/.all .tools/azurite/installed .tools/prometheus/installed ## the long tests, then branch coverage of everything that was run with --cov
-	@.venv/bin/pytest -q -n 2 --dist loadgroup -m long --cov --cov-append --cov-report= $(PYTEST)
+	@.venv/bin/pytest -q -n 4 --dist loadgroup --no-loadscope-reorder -m long --cov --cov-append --cov-report= $(PYTEST)
 	@.venv/bin/coverage report --fail-under=90
 
 fuzz: .venv/.all ## 24,000 odd requests as bytes, to every route; part of `make test` (3,000) and `make long`

@@ -22,6 +22,8 @@ settings.register_profile(
 settings.load_profile("patient")  # how long an example takes is up to what else the machine does
 
 MARKERS = ("long", "real")
+_BESIDE_WAITS = 0.85
+"""The part of the tests that compute which is mixed with those that wait."""
 _THIS_MACHINE = "this machine"
 
 
@@ -52,12 +54,13 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give one worker the tests that share what takes long to start.
+    """Give one worker the tests that share what takes long to start, and mix those that wait.
 
     pytest-xdist says so in a field of the tests that pytest 9.2 reads no more, see its issue 1386:
     without this each worker starts it.
     """
     if getattr(config.option, "loadgroup", False):
+        items[:] = _in_turn(items)
         for item in items:
             if group := _group(item):
                 item._id = item.id.parse(f"{item.nodeid}@{group}")
@@ -67,6 +70,39 @@ def pytest_collection_finish() -> None:
     """Let no collection of garbage look again at the ten thousand tests, which stay anyway."""
     gc.collect()
     gc.freeze()
+
+
+def _in_turn(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return *items* as workers shall take them.
+
+    First what takes minutes by its mark, and what runs on one worker together; then each test that
+    waits, for a process, a pod or a server, with its part of those that only compute, which use the
+    processors meanwhile. The last of these are left for the end, where each is so short that all
+    workers end at once.
+    """
+    waits = sorted(
+        (each for each in items if _waits(each)),
+        key=lambda each: (-_minutes(each), not _group(each)),
+    )
+    computes = [each for each in items if not _waits(each)]
+    beside = len(computes) * _BESIDE_WAITS
+    taken = [round(beside * number / max(1, len(waits))) for number in range(len(waits) + 1)]
+    mixed = (
+        each
+        for number, waiting in enumerate(waits)
+        for each in (waiting, *computes[taken[number] : taken[number + 1]])
+    )
+    return [*mixed, *computes[taken[-1] :]]
+
+
+def _waits(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in MARKERS)
+
+
+def _minutes(item: pytest.Item) -> int:
+    """Return how long *item* takes on a quiet machine, as its mark `long` says; 0 if not long."""
+    mark = item.get_closest_marker("long")
+    return mark.kwargs.get("minutes", 0) if mark else 0
 
 
 def _group(item: pytest.Item) -> str:

@@ -20,7 +20,7 @@ from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from shared.kernel.clock import SystemClock
 from tests.kit.patience import PATIENCE_S
 
-pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("processes")]
+pytestmark = [pytest.mark.real, pytest.mark.long(minutes=5), pytest.mark.xdist_group("processes")]
 
 
 def run(folder: StateFolder, line: str) -> tuple[int, Any]:

@@ -14,7 +14,7 @@ from cli.state_folder import REPOSITORY
 from tests.kit.demo_runs import left_of, until_shown
 from tests.kit.patience import PATIENCE_S
 
-pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.real, pytest.mark.long(minutes=4), pytest.mark.xdist_group("demo")]
 ENDS_WITHIN_S = 900
 SHOWN = [
     r"time:    about \d+ s",

@@ -20,7 +20,7 @@ from tests.kit.program_images import push_server
 from tests.kit.unprivileged_user import as_user
 from tests.kit.web_deployments import web_server
 
-pytestmark = [pytest.mark.real, pytest.mark.long]
+pytestmark = [pytest.mark.real, pytest.mark.long(minutes=1)]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from tests.kit.kubernetes_cluster import KubernetesCluster, until
 from tests.kit.web_deployments import web_server
 
-pytestmark = [pytest.mark.real, pytest.mark.long]
+pytestmark = [pytest.mark.real, pytest.mark.long(minutes=1)]
 
 
 def places(cluster: KubernetesCluster, namespace: str) -> list[str]:

@@ -16,7 +16,7 @@ from tests.surfaces.hostile_neighbour import ATTACKS
 
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.long,
+    pytest.mark.long(minutes=3),
     pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are of Linux"),
 ]
 ATTACK_S: Final = 1.0

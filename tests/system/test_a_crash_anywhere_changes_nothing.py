@@ -96,7 +96,7 @@ def test_messages_that_come_twice_late_and_out_of_order_change_nothing(name: str
     assert found == expected, differences(expected, found)
 
 
-@pytest.mark.long
+@pytest.mark.long(minutes=1)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_at_many_points_a_scenario_ends_as_undisturbed(name: str) -> None:
     is_whole = os.environ.get("SWEEP") == "all"

@@ -167,7 +167,7 @@ def test_messages_that_come_twice_late_and_out_of_order_bring_nothing_old_back(n
     assert found == expected, differences(expected, found)
 
 
-@pytest.mark.long
+@pytest.mark.long(minutes=1)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_at_many_points_the_newer_operation_owns_what_it_took_over(name: str) -> None:
     is_whole = os.environ.get("SWEEP") == "all"

@@ -11,7 +11,7 @@ import pytest
 from cli.client import Client
 from tests.kit.real_system import RealSystem, SteadyClient, real_system
 
-pytestmark = [pytest.mark.real, pytest.mark.long]
+pytestmark = [pytest.mark.real, pytest.mark.long(minutes=1)]
 ENDED = {"Completed", "RolledBack", "Failed", "Cancelled"}
 SERVER = """
 import os, signal, sys, time

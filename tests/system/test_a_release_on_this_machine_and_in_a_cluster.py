@@ -30,7 +30,7 @@ from tests.surfaces.local_process_harness import SERVER
 
 __all__ = ["kubernetes_cluster", "pod_cluster"]
 
-pytestmark = [pytest.mark.real, pytest.mark.long]
+pytestmark = [pytest.mark.real, pytest.mark.long(minutes=2)]
 
 LOCAL, AKS = ComputeTargetKind.LOCAL_PROCESS, ComputeTargetKind.AKS
 PLACE = SiteSpec(TEST, TENANT, "test", "test")

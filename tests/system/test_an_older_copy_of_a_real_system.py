@@ -11,7 +11,7 @@ import pytest
 from tests.kit.real_system import real_system
 from tests.system.test_data_outlives_what_runs import environment, release
 
-pytestmark = [pytest.mark.real, pytest.mark.long]
+pytestmark = [pytest.mark.real, pytest.mark.long(minutes=1)]
 SWEEPS_S = 45.0
 """Inventory and probes every 5 s, recovery every 30 s."""
 

@@ -15,7 +15,7 @@ import pytest
 from cli.client import Client
 from tests.kit.real_system import RealSystem, real_system
 
-pytestmark = [pytest.mark.real, pytest.mark.long]
+pytestmark = [pytest.mark.real, pytest.mark.long(minutes=1)]
 SERVER = """
 import pathlib, signal, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -18,7 +18,7 @@ from shared.messaging.outbox import OUTBOX_TYPE
 from tests.kit.real_system import RealSystem, SteadyClient, real_system
 from tests.kit.seeded_entropy import SeededEntropy
 
-pytestmark = [pytest.mark.real, pytest.mark.long]
+pytestmark = [pytest.mark.real, pytest.mark.long(minutes=1)]
 SEED = 2026
 KILLS = 20
 REPLICAS, PROXIES, AGENTS = 2, 1, 1

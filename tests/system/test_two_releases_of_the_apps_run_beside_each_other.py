@@ -28,7 +28,7 @@ from tests.kit.real_system import REPOSITORY, SteadyClient
 from tests.kit.web_releases import ENDED, archive, release_body
 from tools.package import APPS
 
-pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("processes")]
+pytestmark = [pytest.mark.real, pytest.mark.long(minutes=5), pytest.mark.xdist_group("processes")]
 PREVIOUS: Final = "b5eae8f44f739e63af0f56442484f3cc9d00acc5"
 WITHIN_S: Final = 600.0
 READY: Final = re.compile(r"front end of .* on (http://127\.0\.0\.1:\d+)")

@@ -37,6 +37,25 @@ def test_with_a_part(part, number): told("part")
 @pytest.mark.xdist_group("one")
 def test_marked(number): told("mark")
 """
+MIXED: Final = """
+from pathlib import Path
+
+import pytest
+
+def told(kind):
+    with Path(__file__).with_name("order").open("a") as file:
+        file.write(kind + chr(10))
+
+@pytest.mark.parametrize("number", range(20))
+def test_that_computes(number): told("computes")
+@pytest.mark.real
+@pytest.mark.parametrize("number", range(4))
+def test_that_waits(number): told("waits")
+@pytest.mark.long(minutes=1)
+def test_that_takes_a_minute(): told("a minute")
+@pytest.mark.long(minutes=2)
+def test_that_takes_minutes(): told("minutes")
+"""
 SKIPPED: Final = """
 import pytest
 
@@ -66,6 +85,19 @@ def test_tests_that_share_a_part_run_on_one_worker(tmp_path: Path) -> None:
 
     used = set((tmp_path / "workers").read_text().splitlines())
     assert Counter(each.split()[0] for each in used) == {"part": 1, "mark": 1}
+
+
+def test_what_takes_minutes_begins_and_what_waits_is_mixed_with_what_computes(
+    tmp_path: Path,
+) -> None:
+    _run(tmp_path, MIXED, "-n", "1", "--dist", "loadgroup", "--no-loadscope-reorder")
+
+    order = (tmp_path / "order").read_text().splitlines()
+    assert [each for each in order if each != "computes"] == ["minutes", "a minute", *["waits"] * 4]
+    assert order[0] == "minutes"
+    assert order[-3:] == ["computes"] * 3
+    assert "waits waits" not in " ".join(order)
+    assert len(order) == 26
 
 
 def test_a_skip_fails_in_ci(tmp_path: Path) -> None:
