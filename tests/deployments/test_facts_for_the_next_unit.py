@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from function_apps.deployments.activities.prove_release import prove
 from function_apps.deployments.errors import (
     BindingRequired,
     BindingSuspended,
@@ -156,6 +157,9 @@ def test_a_unit_pins_what_was_said_last_of_its_own_modules() -> None:
         assert done.proof is not None
         proved = {each.module_id: each.secret_versions for each in done.proof.instances}
         assert proved == {SHOP: {"password": "v2"}, CART: {}}
+        world.world.tampered.add("module-shop-1-0")
+        again, _ = await prove(done, [shop], world.app)
+        assert [each.secret_versions for each in again.instances] == [{}]
         assert (shop.scaling_policy_revision, cart.scaling_policy_revision) == (4, 0)
 
     run_virtual(main())

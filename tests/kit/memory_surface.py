@@ -351,7 +351,7 @@ class MemorySurface:
             expected_digest=spec.artifact,
             release=release,
             release_source="answer" if spec.release else "start",
-            unit=spec.unit,
+            unit={} if is_tampered else spec.unit,
             checked_at=cluster.clock.now(),
             departs=departures(
                 ("content", content, spec.artifact), ("release", release, spec.version)

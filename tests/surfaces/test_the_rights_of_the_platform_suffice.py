@@ -10,8 +10,12 @@ from shared.contracts.metrics import Metric
 from shared.kernel.observation import Present
 from shared.metrics.kubernetes_metrics import KubernetesMetrics
 from shared.metrics.port import Measured, MetricsQuery, Subject
-from shared.surfaces.aks.cluster_api import PODS, ClusterApi
+from shared.surfaces.aks import revisions
+from shared.surfaces.aks.cluster_api import PODS, ClusterApi, Object
+from shared.surfaces.aks.names import SPEC
 from shared.surfaces.aks.permissions import PERMISSIONS
+from shared.surfaces.aks.proof import is_running, prove_pod
+from shared.surfaces.aks.records import Unreadable
 from shared.surfaces.aks.secret_classes import mounted_versions
 from shared.surfaces.port import Boundaries
 from tests.kit.kubernetes_rights import Right, record_rights
@@ -59,6 +63,21 @@ async def are_read(cluster: AksHarness) -> None:
     pods, _ = await cluster.api.list_all(PODS, {}, namespace=cluster.namespace, keep=dict)
     asked = with_secrets(cluster, 3)
     assert await mounted_versions(ClusterApi(cluster.host.connect), pods[0], asked) == {}
+    await its_node_is_asked(cluster, next(filter(is_running, pods)))
+
+
+async def its_node_is_asked(cluster: AksHarness, pod: Object) -> None:
+    """Prove *pod* as if it named a digest that nobody knows, so that its node is asked.
+
+    Which reference of an image a pod names is its node's choice. After tests that pulled the image
+    each of these pods names its own, and no node is asked.
+    """
+    told = revisions.read(pod["metadata"]["annotations"][SPEC], 1, "the pod")
+    (status,) = pod["status"]["containerStatuses"]
+    named = {**status, "imageID": f"{told.image}@sha256:{'0' * 64}"}
+    other = {**pod, "status": {**pod["status"], "containerStatuses": [named]}}
+    with pytest.raises(Unreadable, match="whether they are one image"):
+        await prove_pod(ClusterApi(cluster.host.connect), other, told, None, cluster.clock.now())
 
 
 @pytest.mark.shows(on="aks")
