@@ -4,8 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from shared.persistence.disk_errors import reason_of
 from shared.persistence.plain_files import append_to
 
 _POLL_INTERVAL_S: Final = 0.05
+_INTERRUPTIONS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,17 @@ class BackgroundProcess:
                 f"{self.folder} cannot be written: {reason_of(problem)}", ExitCode.UNAVAILABLE
             ) from problem
         command = [sys.executable, "-m", self.module, "--state", str(self.folder), *options]
+        with _interruptions_held() as held:
+            try:
+                process = subprocess.Popen(  # noqa: S603  our own program
+                    command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                )  # fmt: skip
+            finally:
+                os.close(log)
         try:
-            process = subprocess.Popen(  # noqa: S603  our own program
-                command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            )  # fmt: skip
-        finally:
-            os.close(log)
-        try:
+            for number in held:
+                signal.raise_signal(number)
             self._wait_until_ready(process, is_ready, clock, logged)
         except KeyboardInterrupt:
             # Nobody could find it before it has its lock.
@@ -109,3 +114,25 @@ class BackgroundProcess:
             with suppress(ProcessLookupError):
                 os.kill(identity.pid, signal.SIGKILL)
         return identity
+
+
+@contextmanager
+def _interruptions_held() -> Iterator[list[int]]:
+    """Keep interruptions back meanwhile; yield those that came, for the caller to raise.
+
+    One that came while a program is started would leave it running, known to nobody.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # no signal comes there
+        yield came
+        return
+    handlers = {number: signal.getsignal(number) for number in _INTERRUPTIONS}
+    for number, handler in handlers.items():
+        if callable(handler):
+            signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield came
+    finally:
+        for number, handler in handlers.items():
+            if callable(handler):
+                signal.signal(number, handler)

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Final
 
 from cli.demo import stories
-from cli.demo.cluster import form_of_real_pods
+from cli.demo.cluster import NoPods, form_of_real_pods
 from cli.demo.control_plane import ControlPlane, OneHost, ProcessPerApp
 from cli.demo.sandbox import DemoFailed, Sandbox, working_directory
 from cli.exit_codes import ExitCode
@@ -18,7 +18,6 @@ from cli.state_folder import REPOSITORY
 from local_cluster.cluster_folder import Form
 from shared.connections.loopback_ports import free_port
 from shared.kernel.entropy import SystemEntropy
-from shared.kernel.errors import Unavailable
 
 STATES: Final = REPOSITORY / ".factory"
 EXIT_NO_PODS: Final = 10
@@ -40,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         is_success = False
         try:
             is_success = _run(sandbox, options)
-        except Unavailable as missing:
-            sandbox.print(f"there is no demo on a cluster here: {missing.message}", "1;31")
+        except NoPods as missing:
+            sandbox.print(f"there is no demo on a cluster here: {missing}", "1;31")
             return EXIT_NO_PODS
         except (DemoFailed, Failure) as failed:
             if isinstance(failed, Failure) and failed.exit_code is ExitCode.INTERRUPTED:

@@ -11,16 +11,21 @@ from typing import Any, Final, TypeVar
 
 from cli.cluster_process import cluster_folder, record_of
 from cli.demo.sandbox import DemoFailed, Sandbox
+from cli.host_process import pause
 from local_cluster.binaries import find_binaries
 from local_cluster.cluster_folder import ClusterRecord, Form
 from local_cluster.forms import choose
 from local_cluster.kubernetes_api import Document, KubernetesApi, administrator
 from local_cluster.nodes import STOPPED
 from local_cluster.programs import programs_of
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Unavailable
 
 SEEN_WITHIN_S: Final = 120.0
+_POLL_INTERVAL_S: Final = 0.2
 _OTHER_CLUSTERS: Final = (
     "RUNTIME_AKS_CLUSTER_ID", "RUNTIME_KUBECONFIG_CONTEXT", "RUNTIME_CLUSTER_INSTALLATION",
+    "RUNTIME_INSTANCE_NETWORKS", "RUNTIME_GATEWAY_NETWORKS", "RUNTIME_VAULT_DIRECTORY_ID",
 )  # fmt: skip
 """Settings of the caller's shell that would lead to another cluster than this one."""
 MODULE_LABEL: Final = "factory-runtime/module"
@@ -28,15 +33,18 @@ REVISION_LABEL: Final = "factory-runtime/revision"
 T = TypeVar("T")
 
 
-def form_of_real_pods(sandbox: Sandbox, asked: Form | None) -> Form:
-    """Return the form in which this machine runs pods: as root, or without.
+class NoPods(Exception):
+    """This machine runs no pods; the message says what is missing."""
 
-    Raises:
-        Unavailable: it cannot; the message says what is missing.
-    """
+
+def form_of_real_pods(sandbox: Sandbox, asked: Form | None) -> Form:
+    """Return the form in which this machine runs pods: as root, or without. Raises NoPods."""
     form = asked or (Form.ROOT if os.geteuid() == 0 else Form.ROOTLESS)
-    binaries = find_binaries(sandbox.state_folder.cache)
-    return choose(binaries, sandbox.state_folder.cluster, form).form
+    try:
+        binaries = find_binaries(sandbox.state_folder.cache)
+        return choose(binaries, sandbox.state_folder.cluster, form).form
+    except Unavailable as missing:
+        raise NoPods(missing.message) from missing
 
 
 class DemoCluster:
@@ -150,11 +158,21 @@ class DemoCluster:
         return max(pids)
 
     def _ask(self, question: Callable[[KubernetesApi], Awaitable[T]]) -> T:
+        """Ask the API server, again while it is away: it may have been killed just now."""
+
         async def ask() -> T:
             async with administrator(self._folder, self.record.server) as api:
                 return await question(api)
 
-        return asyncio.run(ask())
+        clock = SystemClock()
+        deadline_s = clock.monotonic_s() + SEEN_WITHIN_S
+        while True:
+            try:
+                return asyncio.run(ask())
+            except Unavailable as away:
+                if clock.monotonic_s() > deadline_s:
+                    raise DemoFailed(f"the API server is away: {away.message}") from away
+            pause(clock, _POLL_INTERVAL_S)
 
 
 def _is_ready(found: Document) -> bool:

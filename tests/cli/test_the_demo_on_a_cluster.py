@@ -17,6 +17,7 @@ from cli.state_folder import REPOSITORY
 from local_cluster.binaries import KUBEBOX, NODE_RUNTIME
 from local_cluster.cluster_folder import Form
 from local_cluster.forms import choose
+from local_cluster.network import claimed
 from tests.kit.demo_runs import left_of, text_of, until_shown
 from tests.kit.kubernetes_cluster import programs_of_clusters
 from tests.kit.machine_state import left_by, machine_state
@@ -82,6 +83,11 @@ def end(demo: "subprocess.Popen[bytes]") -> int:
         demo.wait(PATIENCE_S)
 
 
+def names_of_networks(state: Path) -> list[str]:
+    """Return the names of the links and control groups of the cluster in *state*."""
+    return [network.name for network in claimed(state / "cluster")]
+
+
 @pytest.mark.long
 def test_as_root_every_part_is_shown_and_no_request_fails(tmp_path: Path) -> None:
     state, output = tmp_path / "demo", tmp_path / "output.txt"
@@ -89,13 +95,18 @@ def test_as_root_every_part_is_shown_and_no_request_fails(tmp_path: Path) -> Non
         pytest.skip("this machine's user is not root, or it has no real nodes")
     before = machine_state()
 
-    code = end(start(command(state, Form.ROOT), output, os.environ))
+    demo = start(command(state, Form.ROOT), output, os.environ)
+    try:
+        until_shown(output, "env create", demo)
+        (network,) = names_of_networks(state)
+    finally:
+        code = end(demo)
 
     text = text_of(output)
     assert code == 0, text[-3000:]
     assert [wanted for wanted in (*SHOWN, WITH_LIMITS) if not re.search(wanted, text)] == []
     assert left_of(state) == []
-    assert left_by("no network of this machine", before) == set()
+    assert left_by(network, before) == set()
 
 
 @pytest.mark.long
@@ -119,7 +130,7 @@ def test_without_root_it_is_the_same_but_for_limits(home: Path) -> None:
     assert code == 0, text[-3000:]
     assert [wanted for wanted in (*SHOWN, WITHOUT_LIMITS) if not re.search(wanted, text)] == []
     assert left_of(state) == []
-    assert left_by("no network of this machine", before) == set()
+    assert left_by("none: a cluster without root has no link or group here", before) == set()
 
 
 @pytest.mark.long
@@ -132,15 +143,19 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, at: str) -> None:
         pytest.skip("this machine's user is not root, or it has no real nodes")
     before = machine_state()
     demo = start(command(state, Form.ROOT), output, os.environ)
-    until_shown(output, at, demo)
-
-    os.killpg(demo.pid, signal.SIGINT)
-    code = demo.wait(PATIENCE_S)
+    try:
+        until_shown(output, at, demo)
+        networks = names_of_networks(state)
+        os.killpg(demo.pid, signal.SIGINT)
+        code = demo.wait(PATIENCE_S)
+    finally:
+        end(demo)
 
     assert code == 130, text_of(output)[-2000:]
     assert "nothing is left running" in text_of(output)
     assert left_of(state) == []
-    assert left_by("no network of this machine", before) == set()
+    assert names_of_networks(state) == []
+    assert [left_by(network, before) for network in networks] == [set() for _ in networks]
 
 
 def test_a_machine_without_the_programs_is_told_how_to_get_them(tmp_path: Path) -> None:

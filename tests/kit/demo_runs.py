@@ -22,13 +22,18 @@ def left_of(state: Path) -> list[str]:
 
 
 def until_shown(output: Path, text: str, demo: "subprocess.Popen[bytes]") -> None:
-    """Return when *demo* has printed *text*; AssertionError with its output if it never does."""
-    for _ in range(600):
-        if text in text_of(output):
-            return
+    """Return when *demo* has printed *text*; AssertionError with its output if it never does.
+
+    A demo ends by itself, with what it waited for in vain, so this has no limit of its own.
+    """
+    while text not in text_of(output):
         try:
             demo.wait(0.2)
         except subprocess.TimeoutExpired:
             continue
         break
+    else:
+        return
+    if text in text_of(output):
+        return
     raise AssertionError(text_of(output)[-2000:])

@@ -26,6 +26,7 @@ from local_cluster.nodes import STOPPED
 from shared.kernel.clock import SystemClock, isoformat
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
+from tests.kit.patience import PATIENCE_S
 
 NODES: Final = 2
 READY_WITHIN_S: Final = 180.0
@@ -160,7 +161,7 @@ def end_cluster_of_session(config: pytest.Config) -> None:
         subprocess.run([sys.executable, *line], cwd=REPOSITORY, check=True, capture_output=True)
 
 
-def until(holds: Callable[[], Any], within_s: float = 60.0) -> Any:
+def until(holds: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
     """Return the first true result of *holds*, or fail."""
     clock = SystemClock()
     deadline_s = clock.monotonic_s() + within_s

@@ -17,10 +17,10 @@ def test_the_group_of_a_cluster_counts_as_more_than_one_process(
         pytest.skip("a cluster without root has no control groups")
     (network,) = claimed(kubernetes_cluster.folder.path)
 
-    shares = [
+    shares = {
         int(file.read_text())
         for pattern in ("*/{}/cpu.shares", "{}/cpu.weight")
         for file in control_groups.ROOT.glob(pattern.format(network.name))
-    ]
+    }
 
-    assert shares in ([16384], [1600])
+    assert shares in ({16384}, {1600})

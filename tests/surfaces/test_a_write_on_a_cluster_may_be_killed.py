@@ -214,8 +214,9 @@ def test_a_number_is_written_once(run_scenario: RunScenario) -> None:
             live = await harness.until(lambda _: True)
             assert live.revisions[0].replicas == number
 
-        # One patch; it is sent again where a controller wrote the status in between.
-        assert await killed_everywhere(death, scale, is_scaled) >= 2
+        # One patch, killed before and after; a controller that writes the status in between may
+        # have it sent again.
+        assert await killed_everywhere(death, scale, is_scaled) in {2, 3, 4}
 
     run_scenario(scenario)
 

@@ -141,11 +141,18 @@ async def listed(harness: AksHarness, kind: Kind) -> list[Object]:
 async def state(harness: AksHarness, step: cluster_life.Step) -> Object:
     """Return the objects of the installation by kind and name after *step*, without chance."""
     await patiently(harness, step)
+    # What is in a namespace that ends goes when the cluster comes to it.
+    ending = {
+        each["metadata"]["name"]
+        for each in await patiently(harness, lambda: listed(harness, NAMESPACES))
+        if "deletionTimestamp" in each["metadata"]
+    }
     objects = [
         (kind, each)
         for kind in KINDS
         for each in await patiently(harness, lambda kind=kind: listed(harness, kind))
         if "deletionTimestamp" not in each["metadata"]
+        and each["metadata"].get("namespace") not in ending
     ]
     uids = {each["metadata"]["uid"] for _, each in objects}
     found = {}
