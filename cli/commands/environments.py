@@ -29,6 +29,8 @@ _COLUMNS: Final = (
     Column("NAME", "name"),
     Column("STAGE", "stage"),
     Column("STATUS", "status"),
+    # What the last operation left: nobody looks after it, so a cluster that was lost shows nothing.
+    Column("SINCE", "updatedAt"),
     Column("ENDPOINT", endpoint_of),
     Column("PROJECT", "projectId"),
     Column("ID", "environmentId"),

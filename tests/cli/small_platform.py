@@ -24,7 +24,7 @@ NOON = "2026-11-28T12:00:00.000000Z"
 THE_ENVIRONMENT: Mapping[str, Any] = {
     "environmentId": ENVIRONMENT, "name": "test", "stage": "test", "status": "Provisioned",
     "projectId": "proj-default", "isolationModel": "shared", "protected": False,
-    "tags": {"team": "web"}, "computeTargets": [{"kind": "LocalProcess"}],
+    "tags": {"team": "web"}, "computeTargets": [{"kind": "LocalProcess"}], "updatedAt": NOON,
     "provisioned": [{"kind": "LocalProcess", "endpoint": "http://127.0.0.1:9000"}],
 }  # fmt: skip
 THE_DEPLOYMENT: Mapping[str, Any] = {

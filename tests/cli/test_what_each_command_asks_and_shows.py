@@ -193,7 +193,9 @@ def test_the_hold_of_a_rollback_that_completed_is_released_by_its_environment(
 @pytest.mark.parametrize(
     ("line", "shown"),
     [
-        pytest.param("env list", ["test", "Provisioned", "http://127.0.0.1:9000"], id="env-list"),
+        pytest.param(
+            "env list", ["test", "Provisioned", "http://127.0.0.1:9000", NOON], id="env-list"
+        ),
         pytest.param("env show test", [ENVIRONMENT, "team=web"], id="env-show"),
         pytest.param("deployments --env test", ["shop-1", "Completed", "user:ann"], id="all"),
         pytest.param(f"deployment {DEPLOYMENT}", [OPERATION, "Completed"], id="one-deployment"),
