@@ -174,7 +174,11 @@ def test_every_example_is_valid_and_gets_its_archive_from_an_option(
     shown = [runtimectl.run(f"validate -f {file}") for file in files]
 
     assert [ran.code for ran in shown] == [ExitCode.OK] * len(files)
-    assert all("components[0].artifact is missing: give it with" in ran.err for ran in shown)
+    of_archives = [
+        ran for file, ran in zip(files, shown, strict=True) if "image:" not in file.read_text()
+    ]
+    assert of_archives
+    assert all("components[0].artifact is missing: give it with" in ran.err for ran in of_archives)
 
 
 @pytest.mark.parametrize("command", ["deploy --env test", "validate"])
