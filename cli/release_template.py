@@ -28,6 +28,7 @@ components:
     # environ: {{LOG_LEVEL: info}}
     # dependsOn: [module-other]        # rolled out before this one
     # release: {{path: /version, field: version}}   # asked for the proof, answers the version
+  # A migration before it, or runs at times: runsOnce and schedule in docs/release-file.md
 
 # How traffic moves, and what each step has to pass. What stands here are the defaults.
 # strategy:

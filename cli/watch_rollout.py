@@ -134,7 +134,7 @@ def _remedy_of(deployment: Deployment, code: str, message: str) -> str:
         return "correct path and field of `release:`, or leave it out, and deploy again"
     if code == "GateInconclusive":
         return REMEDIES[code].replace("{deployment}", str(deployment["deploymentId"]))
-    if code in {"CannotStart", "DataMissing"}:
+    if code in {"CannotStart", "DataMissing", "JobFailed"}:
         return remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
     modules = [component["moduleId"] for component in deployment["components"]]
     names_instance = any(re.search(rf"{re.escape(each)}-\d+-\d+: ", message) for each in modules)

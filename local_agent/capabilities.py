@@ -23,6 +23,8 @@ NEVER: Final[Mapping[Feature, str]] = {
     Feature.NATIVE_SCALING: "an agent starts the instances it is told to, and measures no load",
     Feature.EVENT_SCALING: "an agent starts the instances it is told to, and reads no queue",
     Feature.RESTART: "a new release, or the same again, replaces instances",
+    Feature.JOBS: "an agent starts again whatever ends: run it by hand before the release",
+    Feature.SCHEDULES: "an agent has no clock for runs: let a worker wait for its times",
     Feature.COMMAND_PROBES: "a probe would need a second program in the instance's sandbox",
     Feature.STARTUP_PROBES: "give the liveness probe an initialDelay",
     Feature.CONFIGURATION_IN_PLACE: "a process gets its environment once, at its start",

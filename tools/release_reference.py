@@ -20,7 +20,7 @@ from shared.contracts.deployments import Deploy
 from shared.contracts.gate_metrics import GateMetrics
 from shared.contracts.gates import Gate, GateLimits
 from shared.contracts.patterns import words_of
-from shared.contracts.releases import ReleaseQuestion
+from shared.contracts.releases import ReleaseQuestion, RunOnce, Schedule
 from shared.contracts.strategies import Strategy, TrafficStep
 from shared.contracts.values import Probe, Probes, Resources
 
@@ -32,6 +32,8 @@ TABLES: Final[Sequence[tuple[type[BaseModel], str]]] = (
     (Probe, "A probe"),
     (Resources, "components[].resources"),
     (ReleaseQuestion, "components[].release"),
+    (RunOnce, "components[].runsOnce"),
+    (Schedule, "components[].schedule"),
     (Strategy, "strategy"),
     (TrafficStep, "strategy.steps[]"),
     (Gate, "gate"),

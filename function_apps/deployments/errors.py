@@ -163,6 +163,10 @@ class CannotStart(Conflict):
     """The surface could not start an instance of the new version, again and again."""
 
 
+class JobFailed(Conflict):
+    """A job of the release has not ended well, so nothing of the release gets traffic."""
+
+
 class ProofFailed(Conflict):
     """A live instance is not what the release unit says."""
 

@@ -12,8 +12,10 @@ from shared.contracts.releases import (
     Argv,
     Environ,
     ModuleIds,
+    Once,
     PathPrefix,
     ReleaseQuestion,
+    Scheduled,
 )
 from shared.contracts.shape import Value
 from shared.contracts.values import (
@@ -80,7 +82,12 @@ class Component(Value):
     """How it takes changes of its configuration: `pinned` with a deployment, `floating` by a
     roll-out, `live` while it runs. Without effect: configurations are not built yet."""
     scheduled: bool = False
-    """A scheduled or bursty job, for the placement default."""
+    """A scheduled or bursty job, for the placement default; with `schedule` it always is."""
+    runs_once: Once = None
+    """A job, such as a database migration: it runs once for each release, to its end, before any
+    request goes to the new release. When it fails, all of the release is rolled back."""
+    schedule: Scheduled = None
+    """It runs at these times, from when the release is promoted until another one is."""
     owner: Label | None = None
     compatible_with: Annotated[tuple[Version, ...], Field(max_length=20)] = ()
     """Versions whose irreversible changes it can live with."""
@@ -89,6 +96,12 @@ class Component(Value):
     def _exactly_one_source(self) -> Self:
         if (self.image is None) == (self.artifact_digest is None):
             raise ValueError("exactly one of image and artifactDigest is given")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_run(self) -> Self:
+        if self.runs_once is not None and self.schedule is not None:
+            raise ValueError("runsOnce and schedule exclude each other")
         return self
 
     @property
@@ -111,9 +124,14 @@ class Component(Value):
             return (
                 f"{self.module_id} has no port: nothing can ask it over HTTP; probes are refused",
             )
-        if self.component_type is ComponentType.WORKER:
+        if self.component_type is ComponentType.WORKER or self.ends:
             return ()
         return (f"{self.module_id} has no port: it gets no traffic; only a worker needs none",)
+
+    @property
+    def ends(self) -> bool:
+        """Return whether it runs to its end: once, or at times."""
+        return self.runs_once is not None or self.schedule is not None
 
     @property
     def digest(self) -> str:

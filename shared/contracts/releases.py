@@ -1,11 +1,13 @@
 """A release unit: everything that runs together and is restored together; and its live proof."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
+from shared.contracts.cron import Cron
 from shared.contracts.patterns import pattern
 from shared.contracts.shape import Value
 from shared.contracts.values import (
@@ -102,6 +104,33 @@ class ReleaseQuestion(Value):
     """Dot-separated, for example `datasette.version`."""
 
 
+class RunOnce(Value):
+    """How a job runs: once for each release revision, to its end."""
+
+    time_limit: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(hours=2))] = (
+        timedelta(minutes=10)
+    )
+    """Of all its tries together; a job that takes longer has failed."""
+    retries: Annotated[int, Field(ge=0, le=10)] = 0
+    """How often it is tried again, after 10 s, 20 s, 40 s and so on, before it has failed."""
+
+
+class Schedule(Value):
+    """When a component runs, each time to its end, and never twice at once."""
+
+    cron: Cron
+    """Minute, hour, day of the month, month and day of the week, in UTC."""
+    time_limit: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = (
+        timedelta(hours=1)
+    )
+    """Of one run; a run that takes longer has failed. None is tried again before its next time."""
+
+
+Once = Annotated[RunOnce | None, Field(exclude_if=lambda once: once is None)]
+"""Left out where there is none: what is hashed and what earlier releases read stays as it was."""
+Scheduled = Annotated[Schedule | None, Field(exclude_if=lambda schedule: schedule is None)]
+
+
 class ConfigurationPin(Value):
     """The versions of the three layers that an instance is given, and the hash of their merge."""
 
@@ -148,6 +177,8 @@ class ReleasedComponent(Value):
     resources: Resources = Field(default_factory=Resources)
     requires: Requires = ()
     depends_on: ModuleIds = ()
+    runs_once: Once = None
+    schedule: Scheduled = None
     replicas: Replicas
     """The recorded minimum; live may be more where scaling owns the total."""
     configuration_mode: ConfigurationMode = ConfigurationMode.PINNED
@@ -158,6 +189,11 @@ class ReleasedComponent(Value):
     """The data folders of the environment that its instances are given."""
     routing: Routing = Field(default_factory=Routing)
     owner: Label | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Return whether its instances run to their end, so that none is asked for readiness."""
+        return self.runs_once is not None or self.schedule is not None
 
 
 class ReleaseUnit(Value):

@@ -41,6 +41,8 @@ class Feature(StrEnum):
     COMMAND_PROBES = "commandProbes"
     STARTUP_PROBES = "startupProbes"
     WORKERS = "workers"
+    JOBS = "jobs"
+    SCHEDULES = "schedules"
     PATH_ROUTING = "pathRouting"
     REQUEST_COUNTERS = "requestCounters"
     SELF_PROOF = "selfProof"
@@ -83,6 +85,8 @@ _MEANINGS: Final[Mapping[Feature, str]] = {
     Feature.COMMAND_PROBES: "a program in the instance says whether it is up",
     Feature.STARTUP_PROBES: "an instance may take its time to start before it is judged",
     Feature.WORKERS: "a workload may run without a port",
+    Feature.JOBS: "a workload may run once for a release, to its end",
+    Feature.SCHEDULES: "a workload may run at times, each time to its end",
     Feature.PATH_ROUTING: "one public port sends each path prefix to its component",
     Feature.REQUEST_COUNTERS: "requests, errors and latency are counted for each release",
     Feature.SELF_PROOF: "an instance is asked which release it is",
@@ -211,7 +215,9 @@ def _needs_of_revision(spec: RevisionSpec) -> Iterator[tuple[Feature, str, str]]
         (spec.image is None, Feature.ARTIFACTS, "artifactDigest", spec.artifact),
         (spec.image, Feature.IMAGES, "image", f"{spec.image}@{spec.artifact}"),
         (spec.replicas == 0, Feature.SCALE_TO_ZERO, "replicas", "0"),
-        (spec.port is None, Feature.WORKERS, "port", "none"),
+        (spec.port is None and not spec.ends, Feature.WORKERS, "port", "none"),
+        (spec.runs_once, Feature.JOBS, "runsOnce", "a job"),
+        (spec.schedule, Feature.SCHEDULES, "schedule", spec.schedule and spec.schedule.cron),
         (spec.path_prefix, Feature.PATH_ROUTING, "pathPrefix", spec.path_prefix),
         (spec.startup, Feature.STARTUP_PROBES, "probes/startup", "a startup probe"),
         (spec.release, Feature.SELF_PROOF, "release", spec.release and spec.release.path),

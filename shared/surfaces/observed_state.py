@@ -20,12 +20,19 @@ class Phase(StrEnum):
     READY = "Ready"
     DRAINING = "Draining"
     """It is being removed; its instances finish their requests."""
+    COMPLETE = "Complete"
+    """It runs once, and has ended well."""
+    FAILED = "Failed"
+    """It runs once, has not ended well, and is not tried again."""
 
 
+FAILED_RUNS_MAX: Final = 3
+"""Of a schedule, in a row: one may be an accident of its time, three are not."""
 _KILLED: Final = {
     "MemoryExceeded": "memory limit exceeded",
     "DiskExceeded": "disk limit exceeded",
     "ProbeFailed": "liveness probe failed",
+    "DeadlineExceeded": "time limit exceeded",
 }
 
 
@@ -36,7 +43,12 @@ def _ended_by(number: int) -> str:
 
 @dataclass(frozen=True)
 class Instance:
-    """One instance of a revision. `is_ready` decides on traffic, `is_live` on restarts."""
+    """One instance of a revision. `is_ready` decides on traffic, `is_live` on restarts.
+
+    One that runs once is both when it has ended well: there is nothing to wait for or to start
+    again. That of a schedule is the schedule itself. A run that failed is its reason, and leaves it
+    ready; `FAILED_RUNS_MAX` in a row do not.
+    """
 
     id: str
     revision: int
@@ -50,7 +62,7 @@ class Instance:
     """host:port for probes; None for workers."""
     reason: str = ""
     """Why it is not ready: Starting, ProbeFailed, Exited, Stopping, CannotStart,
-    MemoryExceeded, DiskExceeded."""
+    MemoryExceeded, DiskExceeded, DeadlineExceeded; of a schedule RunFailed, also while ready."""
     message: str = ""
     """What `reason` is about, in words: what the readiness probe got last, or why it cannot start.
     Empty where nothing more is known."""
@@ -59,8 +71,8 @@ class Instance:
     exit_code: int | None = None
     """Of the process before this one; -9 was ended by signal 9. None where nobody collected it."""
     exit_reason: str = ""
-    """Why that process ended: Exited, ProbeFailed, MemoryExceeded, DiskExceeded; empty where none
-    did."""
+    """Why that process ended: Exited, ProbeFailed, MemoryExceeded, DiskExceeded, DeadlineExceeded;
+    empty where none did."""
     failed_starts: int = 0
     """How often it could not be started since it last had a process; `message` says why."""
     is_resuming: bool = False
@@ -101,6 +113,8 @@ class LiveRevision:
     unit: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
     replicas_owner: ReplicasOwner = ReplicasOwner.PLATFORM
+    is_active: bool = True
+    """False for a schedule that starts no runs."""
 
     @property
     def ready(self) -> int:

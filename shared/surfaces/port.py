@@ -1,6 +1,7 @@
 """The ports of a compute surface: Surface (deployments), SurfaceReader (all), Sites (environments).
 
-These every surface has. NativeScaling, Restarts and Boundaries have those that declare the feature.
+These every surface has. NativeScaling, Restarts, Schedules and Boundaries have those that declare
+the feature.
 
 Every write takes a fence: the surface stores the highest token per component or site durably, and
 refuses a lower one with `StaleFence` before anything changes. Every write is idempotent: it may be
@@ -82,7 +83,9 @@ class Surface(SurfaceReader, Protocol):
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
         """Request `spec.replicas` instances of this revision, without traffic until it has weight.
 
-        A removal of the same revision that has not ended is undone.
+        A removal of the same revision that has not ended is undone. A workload that runs once
+        begins, and no second time as long as its revision is there; one with a schedule starts no
+        run before `activate_schedule`.
 
         Raises:
             StaleFence, SiteMissing, RouteTaken.
@@ -100,6 +103,7 @@ class Surface(SurfaceReader, Protocol):
         Raises:
             StaleFence, RevisionMissing.
             NotOwner: the surface owns the number, by its own rules.
+            Invalid: it runs to its end, and has no number.
         """
         ...
 
@@ -158,6 +162,23 @@ class Restarts(Protocol):
         """Replace all instances of the revision one by one, each when the next is ready.
 
         The same step of the same operation restarts them once, however often it is called.
+
+        Raises:
+            StaleFence, RevisionMissing.
+            Invalid: it runs to its end.
+        """
+        ...
+
+
+class Schedules(Protocol):
+    """Of a surface with `Feature.SCHEDULES`."""
+
+    async def activate_schedule(
+        self, component: SurfaceComponent, revision: int, fence: Fence
+    ) -> None:
+        """Let the schedule of *revision* start runs from now on, and no other of the component.
+
+        At no moment two are active. A run that is under way goes on.
 
         Raises:
             StaleFence, RevisionMissing.

@@ -46,11 +46,16 @@ class Difference:
 
 
 def revision_properties(
-    spec: RevisionSpec, *, weight: int, scaling: ScalingRules | None = None
+    spec: RevisionSpec,
+    *,
+    weight: int,
+    scaling: ScalingRules | None = None,
+    is_active: bool = True,
 ) -> Properties:
     """Return the properties of a revision that is as *spec* says and gets *weight* percent.
 
-    With *scaling* the surface owns the number of instances, which then is no property.
+    With *scaling* the surface owns the number of instances, which then is no property. What runs to
+    its end has neither number nor weight, and a schedule *is_active* or suspended.
     """
     secrets = {
         name.removeprefix(SECRET_PREFIX): version
@@ -62,8 +67,8 @@ def revision_properties(
     told = spec.unit.get(CONFIGURATION_HASH)
     planes = {
         Plane.WORKLOAD: dict(_workload(spec)),
-        Plane.REPLICAS: _replicas(spec, scaling),
-        Plane.ROUTING: {"weight": str(weight), **_given(pathPrefix=spec.path_prefix)},
+        Plane.REPLICAS: {} if spec.ends else _replicas(spec, scaling),
+        Plane.ROUTING: _routing(spec, weight, is_active=is_active),
         Plane.CONFIGURATION: {**_given(hash=told or None), **digests},
         Plane.SECRETS: secrets,
     }
@@ -113,8 +118,26 @@ def _workload(spec: RevisionSpec) -> Iterator[tuple[str, str]]:
             yield name, json.dumps(words)
     if spec.release is not None:
         yield "release", f"{spec.release.field} of GET {spec.release.path}"
+    yield from _end(spec)
     yield "drainS", f"{spec.drain_s:g}"
     yield "graceS", f"{spec.grace_s:g}"
+
+
+def _end(spec: RevisionSpec) -> Iterator[tuple[str, str]]:
+    if spec.runs_once is not None:
+        yield "runsOnce/timeLimitS", f"{spec.runs_once.time_limit_s:g}"
+        yield "runsOnce/retries", str(spec.runs_once.retries)
+    if spec.schedule is not None:
+        yield "schedule/cron", spec.schedule.cron
+        yield "schedule/timeLimitS", f"{spec.schedule.time_limit_s:g}"
+
+
+def _routing(spec: RevisionSpec, weight: int, *, is_active: bool) -> Mapping[str, str]:
+    if spec.schedule is not None:
+        return {"schedule": "active" if is_active else "suspended"}
+    if spec.runs_once is not None:
+        return {}
+    return {"weight": str(weight), **_given(pathPrefix=spec.path_prefix)}
 
 
 def _replicas(spec: RevisionSpec, scaling: ScalingRules | None) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence, StaleFence
 from shared.surfaces.errors import (
     BadWeights,
@@ -81,6 +82,20 @@ def check_weights(
         if revision.ready < needed:
             raise NotReady(component.module, number, ready=revision.ready, needed=needed)
     return positive
+
+
+def check_scalable(spec: RevisionSpec) -> None:
+    """Refuse to change the number of what runs to its end, or to replace it.
+
+    Raises:
+        Invalid.
+    """
+    if spec.ends:
+        raise Invalid(
+            f"revision {spec.revision} of {spec.component.module} runs to its end: it has one"
+            " instance, which is neither scaled nor restarted",
+            target="/replicas",
+        )
 
 
 def drain_ends_at(

@@ -117,6 +117,29 @@ class ReleaseQuestion:
 
 
 @dataclass(frozen=True)
+class RunOnce:
+    """A workload that runs to its end, once for a revision.
+
+    A try that fails is followed by at most `retries` others; `time_limit_s` is that of all.
+    """
+
+    time_limit_s: float
+    retries: int = 0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A workload that runs at the times of `cron` (five fields, UTC), never twice at once.
+
+    A run that could not begin within some seconds is left out.
+    """
+
+    cron: str
+    time_limit_s: float
+    """Of one run, which is not tried again."""
+
+
+@dataclass(frozen=True)
 class RevisionSpec:
     """One release revision of one component; only `replicas` may change.
 
@@ -165,6 +188,13 @@ class RevisionSpec:
     """How long instances stay after their weight became 0; then until no request is active."""
     grace_s: float = 10.0
     """From SIGTERM until SIGKILL."""
+    runs_once: RunOnce | None = None
+    schedule: Schedule | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Return whether its instances run to their end: it has no port, and no scale."""
+        return self.runs_once is not None or self.schedule is not None
 
     def __post_init__(self) -> None:
         """Refuse a spec that no surface can run; `capabilities.check` refuses those of one."""
@@ -206,6 +236,13 @@ class RevisionSpec:
                 "nothing",
             ),
             (self.replicas < 0, "replicas", "0 or more", str(self.replicas)),
+            (self.ends and self.port is not None, "port", "none: it ends", str(self.port)),
+            (
+                self.runs_once is not None and self.schedule is not None,
+                "schedule",
+                "none: it runs once",
+                str(self.schedule),
+            ),
             (not _DIGEST.fullmatch(self.artifact), "artifact", "sha256:<64 hex>", self.artifact),
             (
                 self.path_prefix is not None and not self.path_prefix.startswith("/"),

@@ -158,7 +158,7 @@ def test_a_damaged_spec_is_of_its_component_only(change: Callable[[str], str]) -
     found = read(damage)
 
     assert names(found) == ["module-cart 1"]
-    assert "Deployment module-shop-r1" in problem(found)
+    assert "workload module-shop-r1" in problem(found)
 
 
 def test_a_pod_with_the_label_of_another_revision_is_none_of_it() -> None:

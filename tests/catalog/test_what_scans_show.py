@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from function_apps.catalog.model.environment_scan import confirm_absences
+from shared.surfaces.spec import RunOnce
 from tests.catalog.inventory import Catalog, catalog
 from tests.kit.told import WEB, component_of, ended, environment, released, run, vanish
 from tests.kit.virtual_time import run_virtual
@@ -108,6 +109,22 @@ def test_a_surface_that_cannot_be_read_changes_nothing_until_it_is_stale() -> No
     assert seen_after(blind, nothing, nothing, nothing) == [
         "Running", "Running", "Running", "Unknown",
     ]  # fmt: skip
+
+
+def test_a_job_that_is_not_there_any_more_has_run() -> None:
+    async def main() -> list[str]:
+        made = catalog()
+        job = released(WEB, runsOnce={}, port=None, probes={}, replicas=1)
+        await made.hear_all(environment(1), ended(1, [job]))
+        await run(made.world, replicas=1, port=None, runs_once=RunOnce(60))
+        await made.sweep()
+        before = await status(made)
+        vanish(made.world, WEB)
+        await made.sweep()
+        await made.sweep()
+        return [before, await status(made)]
+
+    assert run_virtual(main()) == ["Running", "Running"]
 
 
 def torn(made: Catalog) -> None:

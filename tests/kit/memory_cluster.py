@@ -15,7 +15,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.boundaries import BoundarySpec
-from shared.surfaces.observed_state import Instance
+from shared.surfaces.observed_state import FAILED_RUNS_MAX, Instance, Phase
 from shared.surfaces.rules import WHOLE, drain_ends_at
 from shared.surfaces.scaling import ScalingRules
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
@@ -74,6 +74,10 @@ class MemoryRevision:
     scaling: ScalingRules | None = None
     restarted_by: str = ""
     """The step that restarted it last."""
+    is_active: bool = False
+    """Its schedule starts runs."""
+    failed_runs: int = 0
+    """Of its schedule, in a row."""
 
 
 @dataclass
@@ -117,6 +121,8 @@ class MemoryCluster:
         self.tampered: set[str] = set()
         self.mute: set[str] = set()
         self.lost: set[str] = set()
+        self.started: list[tuple[str, int]] = []
+        """Module and revision of each job that began to run."""
         self.unreadable = ""
         self.torn: set[SurfaceComponent] = set()
         self.sites: dict[EnvironmentId, MemorySite] = {}
@@ -186,8 +192,46 @@ class MemoryCluster:
             self._start(instance.id, revision.spec) for instance in revision.instances
         ]
 
+    def job_phase(self, revision: MemoryRevision) -> Phase:
+        """Return how the job *revision* is: it takes as long as a server takes to start.
+
+        One that is never ready takes all its time; one with an exit code fails.
+        """
+        behaviour, once = self.behaviour(revision.spec.artifact), revision.spec.runs_once
+        assert once is not None, revision.spec.component.module
+        began_at = revision.instances[0].started_at
+        took_s = (self.clock.now() - began_at).total_seconds()
+        if took_s >= behaviour.start_s and behaviour.becomes_ready and not behaviour.cannot_start:
+            return Phase.COMPLETE if behaviour.exit_code is None else Phase.FAILED
+        return Phase.FAILED if took_s >= once.time_limit_s else Phase.STARTING
+
+    def _of_job(self, revision: MemoryRevision) -> Instance:
+        found, behaviour = revision.instances[0], self.behaviour(revision.spec.artifact)
+        phase = self.job_phase(revision)
+        if phase is Phase.COMPLETE:
+            return replace(found, is_ready=True, is_live=True, reason="", pid=None)
+        if phase is Phase.STARTING and behaviour.cannot_start:
+            message = behaviour.cannot_start
+            return replace(found, is_live=False, reason="CannotStart", message=message)
+        if phase is Phase.STARTING:
+            return replace(found, reason="Running")
+        code = behaviour.exit_code
+        reason = "DeadlineExceeded" if code is None else "Exited"
+        return replace(found, is_live=False, reason=reason, exit_code=code, exit_reason=reason)
+
+    @staticmethod
+    def _of_schedule(revision: MemoryRevision) -> Instance:
+        failed, found = revision.failed_runs, revision.instances[0]
+        found = replace(found, is_ready=failed < FAILED_RUNS_MAX, reason="")
+        message = f"{failed} runs failed"
+        return replace(found, reason="RunFailed", message=message) if failed else found
+
     def instances(self, revision: MemoryRevision) -> tuple[Instance, ...]:
         """Return the instances of *revision*, each ready or not at present."""
+        if revision.spec.runs_once is not None:
+            return (self._of_job(revision),)
+        if revision.spec.schedule is not None:
+            return (self._of_schedule(revision),)
         behaviour = self.behaviour(revision.spec.artifact)
         started_before = self.clock.now() - timedelta(seconds=behaviour.start_s)
         if behaviour.cannot_start:
@@ -221,6 +265,8 @@ class MemoryCluster:
         )
 
     def _start(self, instance_id: str, spec: RevisionSpec) -> Instance:
+        if spec.runs_once is not None:
+            self.started.append((spec.component.module, spec.revision))
         return Instance(
             id=instance_id,
             revision=spec.revision,

@@ -27,6 +27,7 @@ from shared.surfaces.rules import (
     check_fence,
     check_removal,
     check_revision,
+    check_scalable,
     check_weights,
     departures,
 )
@@ -135,6 +136,7 @@ class MemorySurface:
         self, component: SurfaceComponent, revision: int, replicas: int, fence: Fence
     ) -> None:
         present = self._revision(component, revision, fence)
+        check_scalable(present.spec)
         if present.scaling is not None:
             raise NotOwner(f"rules of the surface own the instances of {component.module}")
         present.spec = replace(present.spec, replicas=replicas)
@@ -153,10 +155,19 @@ class MemorySurface:
 
     async def restart(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
         present = self._revision(component, revision, fence)
+        check_scalable(present.spec)
         step = f"{fence.operation}/{fence.step}"
         if present.restarted_by != step:
             present.restarted_by = step
             self._cluster.restart(present)
+
+    async def activate_schedule(
+        self, component: SurfaceComponent, revision: int, fence: Fence
+    ) -> None:
+        if self._revision(component, revision, fence).spec.schedule is None:
+            raise RevisionMissing(f"revision {revision} of {component.module} has no schedule here")
+        for number, present in self._cluster.component(component).revisions.items():
+            present.is_active = number == revision
 
     async def ensure_boundary(self, spec: BoundarySpec, fence: Fence) -> None:
         self._boundary(spec.environment, spec.tenant, fence).spec = spec
@@ -241,7 +252,12 @@ class MemorySurface:
     def _proofs(
         self, component: SurfaceComponent, asked: Sequence[MemoryRevision]
     ) -> tuple[LiveProof, ...] | None:
-        proofs = tuple(self._proof(one.spec, each) for one in asked for each in one.instances)
+        proofs = tuple(
+            self._proof(one.spec, each)
+            for one in asked
+            for each in one.instances
+            if one.spec.runs_once is None or self._cluster.job_phase(one) is Phase.COMPLETE
+        )
         return proofs if self._cluster.component(component).revisions else None
 
     @_reading
@@ -256,7 +272,10 @@ class MemorySurface:
         state = self._cluster.component(component)
         return {
             number: revision_properties(
-                revision.spec, weight=state.weights.get(number, 0), scaling=revision.scaling
+                revision.spec,
+                weight=state.weights.get(number, 0),
+                scaling=revision.scaling,
+                is_active=revision.is_active,
             )
             for number, revision in state.revisions.items()
         } or None
@@ -323,6 +342,10 @@ class MemorySurface:
         instances = self._cluster.instances(revision)
         ready = sum(instance.is_ready for instance in instances)
         phase = Phase.READY if ready == spec.replicas else Phase.STARTING
+        if spec.runs_once is not None:
+            phase = self._cluster.job_phase(revision)
+        if spec.schedule is not None:
+            phase = Phase.READY
         if revision.removed_at is not None:
             phase = Phase.DRAINING
         owner = ReplicasOwner.SURFACE if revision.scaling else ReplicasOwner.PLATFORM
@@ -335,6 +358,7 @@ class MemorySurface:
             instances,
             spec.unit,
             replicas_owner=owner,
+            is_active=spec.schedule is None or revision.is_active,
         )
 
     def _proof(self, spec: RevisionSpec, instance: Instance) -> LiveProof:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from local_cloud.sqlite.database import Database
 from local_host.embedded_parts import EmbeddedHost
@@ -73,6 +73,14 @@ class MortalStore:
         return etags
 
 
+_WRITES: Final = frozenset(
+    {
+        "apply", "scale", "set_weights", "remove", "activate_schedule", "ensure_site",
+        "delete_site",
+    }
+)  # fmt: skip
+
+
 @dataclass
 class MortalSurface:
     """A surface whose every write may be the last thing a process did, before or after.
@@ -92,7 +100,7 @@ class MortalSurface:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.inner, name)
-        if name not in {"apply", "scale", "set_weights", "remove", "ensure_site", "delete_site"}:
+        if name not in _WRITES:
             return found
 
         async def write(*arguments: Any) -> Any:

@@ -73,12 +73,14 @@ async def end_state(world: World) -> list[str]:
             found.append(json.dumps([normal(place), normal(body)], sort_keys=True))
     resources = world.infrastructure.resources.values()
     found += [json.dumps(["resource", resource.name]) for resource in resources]
+    found.append(json.dumps(["began", *sorted(world.surface.started)]))
     sites = [*world.surface.sites.items(), *world.cluster.sites.items()]
     for environment, site in sites:
         found.append(json.dumps(["site", environment, site.spec is not None]))
         for component, live in site.components.items():
             revisions = {number: len(each.instances) for number, each in live.revisions.items()}
-            shown = ["live", component.module, revisions, live.weights]
+            active = sorted(number for number, each in live.revisions.items() if each.is_active)
+            shown = ["live", component.module, revisions, live.weights, active]
             found.append(json.dumps(shown, sort_keys=True))
     return sorted(found)
 

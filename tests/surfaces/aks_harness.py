@@ -18,7 +18,7 @@ from shared.surfaces.aks.names import MANAGED, MANAGER, Installation
 from shared.surfaces.aks.permissions import POD_SECURITY
 from shared.surfaces.aks.surface import AksSurface
 from shared.surfaces.observed_state import Instance
-from shared.surfaces.spec import HttpProbe
+from shared.surfaces.spec import HttpProbe, RevisionSpec
 from tests.kit.pod_cluster import PodCluster
 from tests.surfaces.harness import SHOP, SITE, TEMPLATE, SurfaceHarness, fence
 
@@ -136,10 +136,17 @@ async def aks_harness(cluster: PodCluster) -> AsyncIterator[SurfaceHarness]:
         command=cluster.command,
         readiness=HttpProbe("/ready", period_s=1, timeout_s=2),
     )
+
+    def ending(spec: RevisionSpec, exit_code: int | None) -> RevisionSpec:
+        how = f"print('it ends with {exit_code}'); raise SystemExit({exit_code})"
+        if exit_code is None:
+            how = "import time; print('it runs without end', flush=True); time.sleep(600)"
+        return replace(spec, command=(*cluster.command[:2], "-c", how))
+
     namespace = installation.namespace(SHOP.environment, SHOP.tenant)
     harness = AksHarness(
         host.start(), clock, template, host.restart, kill_host, host.go_away,
-        keeps_instances=False, ask=partial(ask, api, namespace),
+        ending=ending, keeps_instances=False, ask=partial(ask, api, namespace),
         api=api, installation=installation, host=host,
     )  # fmt: skip
     try:

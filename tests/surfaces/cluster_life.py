@@ -10,9 +10,9 @@ from shared.kernel.ids import TenantId
 from shared.surfaces.boundaries import BoundarySpec, Quota
 from shared.surfaces.configuration import configuration
 from shared.surfaces.observed_state import Phase
-from shared.surfaces.port import Boundaries, NativeScaling, Restarts
+from shared.surfaces.port import Boundaries, NativeScaling, Restarts, Schedules
 from shared.surfaces.scaling import EventRule, Measure, ScalingRules, UtilizationRule
-from shared.surfaces.spec import Resources, RevisionSpec
+from shared.surfaces.spec import Resources, RevisionSpec, RunOnce, Schedule
 from tests.surfaces.aks_harness import AksHarness
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, fence
 from tests.surfaces.test_secrets_on_a_cluster import give_identity, with_secrets
@@ -61,6 +61,11 @@ def rest(harness: AksHarness) -> Iterator[Step]:
     yield lambda: are_ready(harness)
     for weights in ({2: 100}, {}):
         yield lambda weights=weights: surface.set_weights(SHOP, weights, fence(1))
+    job = harness.ending(harness.worker(4, runs_once=RunOnce(60)), 0)
+    nightly = harness.worker(5, schedule=Schedule("0 0 29 2 *", 60))
+    for spec in (job, job, nightly, nightly):
+        yield lambda spec=spec: surface.apply(spec, fence(1))
+    yield lambda: cast("Schedules", surface).activate_schedule(SHOP, 5, fence(1))
     yield lambda: give_identity(harness)
     for _ in range(2):
         yield lambda: surface.apply(with_secrets(harness, 3), fence(1))
@@ -69,7 +74,7 @@ def rest(harness: AksHarness) -> Iterator[Step]:
 def end(harness: AksHarness) -> Iterator[Step]:
     """Yield what leaves nothing."""
     surface = harness.surface
-    for revision in (1, 2, 3):
+    for revision in (1, 2, 3, 4, 5):
         yield lambda revision=revision: surface.remove(SHOP, revision, fence(1))
     yield harness.until_gone
     boundaries = cast("Boundaries", surface)

@@ -6,6 +6,7 @@ A test of a feature (`@pytest.mark.shows`) runs on the surfaces that declare it.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +18,9 @@ from shared.surfaces.aks.capabilities import capabilities as capabilities_of_clu
 from shared.surfaces.aks.cluster_offers import ClusterOffers
 from shared.surfaces.aks.traffic_layer import TrafficLayer
 from shared.surfaces.capabilities import Capabilities
+from shared.surfaces.spec import RevisionSpec
 from tests.kit.kubernetes_cluster import kubernetes_cluster
-from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_cluster import Behaviour, MemoryCluster
 from tests.kit.memory_surface import CAPABILITIES, MemorySurface
 from tests.kit.pod_cluster import pod_cluster
 from tests.kit.seeded_entropy import SeededEntropy
@@ -43,8 +45,20 @@ async def _in_memory() -> AsyncIterator[SurfaceHarness]:
     def break_reads() -> None:
         cluster.unreadable = "the cluster is unreadable"
 
+    def ending(spec: RevisionSpec, exit_code: int | None) -> RevisionSpec:
+        artifact = f"sha256:{999 if exit_code is None else exit_code:064x}"
+        behaviour = Behaviour(exit_code=exit_code or None, becomes_ready=exit_code is not None)
+        cluster.behaviours[artifact] = behaviour
+        return replace(spec, artifact=artifact)
+
     harness = SurfaceHarness(
-        MemorySurface(cluster), cluster.clock, TEMPLATE, restart_host, kill_host, break_reads
+        MemorySurface(cluster),
+        cluster.clock,
+        TEMPLATE,
+        restart_host,
+        kill_host,
+        break_reads,
+        ending,
     )
     await harness.surface.ensure_site(SITE, fence(1, "site"))
     yield harness

@@ -41,6 +41,10 @@ def fence(token: int, step: str = "step") -> Fence:
     return Fence(token, f"op-{token}", step)
 
 
+def _no_jobs(spec: RevisionSpec, _exit_code: int | None) -> RevisionSpec:
+    raise AssertionError(f"this surface declares no jobs: {spec}")
+
+
 @dataclass
 class SurfaceHarness:
     """One surface with a site; `restart` kills its host and starts another."""
@@ -51,6 +55,8 @@ class SurfaceHarness:
     restart_host: Callable[[], Any]
     kill_host: Callable[[], Any]
     break_reads: Callable[[], Any]
+    ending: Callable[[RevisionSpec, int | None], RevisionSpec] = _no_jobs
+    """Makes a spec run to its end with an exit code; None: it never ends."""
     keeps_instances: bool = True
     """Its instances are processes that go on when a removal is undone; pods are made anew."""
     tokens: int = field(default=1)

@@ -14,6 +14,7 @@ from shared.surfaces.aks.cluster_api import (
     BUDGETS,
     CONFIG_MAPS,
     DEPLOYMENTS,
+    JOBS,
     ROUTES,
     SERVICES,
     Kind,
@@ -21,9 +22,9 @@ from shared.surfaces.aks.cluster_api import (
 from shared.surfaces.aks.secret_classes import CLASSES
 from shared.surfaces.boundaries import BoundarySpec, Quota, boundary_properties
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.port import Boundaries, NativeScaling
+from shared.surfaces.port import Boundaries, NativeScaling, Schedules
 from shared.surfaces.scaling import Measure, ReplicasOwner, ScalingRules, UtilizationRule
-from shared.surfaces.spec import Resources
+from shared.surfaces.spec import Resources, RevisionSpec, RunOnce, Schedule
 from tests.surfaces.aks_harness import AksHarness
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, SurfaceHarness, fence
 from tests.surfaces.test_contract_of_configuration import configured
@@ -217,6 +218,65 @@ def test_a_number_is_written_once(run_scenario: RunScenario) -> None:
         # One patch, killed before and after; a controller that writes the status in between may
         # have it sent again.
         assert await killed_everywhere(death, scale, is_scaled) in {2, 3, 4}
+
+    run_scenario(scenario)
+
+
+def test_a_job_is_made_once(run_scenario: RunScenario) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        cluster, death = await mortal(harness)
+        uids: dict[str, str] = {}
+
+        def job(number: int) -> RevisionSpec:
+            given = {"runs_once": RunOnce(600), "drain_s": 0.0}
+            return harness.ending(harness.worker(number, **given), None)
+
+        async def apply(number: int) -> None:
+            await harness.surface.apply(job(number), fence(number))
+            found = await cluster.api.get(JOBS, f"module-shop-r{number}", cluster.namespace)
+            assert found is not None
+            uids[f"module-shop-r{number}"] = found["metadata"]["uid"]
+
+        async def is_applied(number: int) -> None:
+            await harness.surface.apply(job(number), fence(number))
+            found, _ = await cluster.api.list_all(
+                JOBS,
+                cluster.installation.of_component(SHOP),
+                namespace=cluster.namespace,
+                keep=lambda each: (each["metadata"]["name"], each["metadata"]["uid"]),
+            )
+            assert dict(found) == uids
+
+        # The record and the Job.
+        assert await killed_everywhere(death, apply, is_applied) == 4
+
+    run_scenario(scenario)
+
+
+def test_a_schedule_changes_hands_whole(run_scenario: RunScenario) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        _, death = await mortal(harness)
+        schedules = cast("Schedules", harness.surface)
+        for number in (1, 2):
+            given = {"schedule": Schedule("0 0 29 2 *", 60), "drain_s": 0.0}
+            await harness.surface.apply(harness.worker(number, **given), fence(1))
+        await schedules.activate_schedule(SHOP, 1, fence(1))
+
+        async def active() -> set[int]:
+            live = await harness.until(lambda _: True)
+            return {each.revision for each in live.revisions if each.is_active}
+
+        async def hand_over(number: int) -> None:
+            try:
+                await schedules.activate_schedule(SHOP, 1 + number % 2, fence(number))
+            finally:
+                assert len(await active()) <= 1
+
+        async def is_handed_over(number: int) -> None:
+            assert await active() == {1 + number % 2}
+
+        # The record, the one that is suspended, and the one that is not any more.
+        assert await killed_everywhere(death, hand_over, is_handed_over) == 6
 
     run_scenario(scenario)
 

@@ -19,8 +19,10 @@ from shared.surfaces.aks.cluster_api import (
     AUTOSCALERS,
     BUDGETS,
     CONFIG_MAPS,
+    CRON_JOBS,
     DEPLOYMENTS,
     GATEWAYS,
+    JOBS,
     NAMESPACES,
     ROUTES,
     SERVICES,
@@ -47,8 +49,8 @@ WRITES: Final = frozenset(
     if "fence" in inspect.signature(method).parameters
 )
 KINDS: Final = (
-    NAMESPACES, CONFIG_MAPS, DEPLOYMENTS, SERVICES, BUDGETS, ROUTES, GATEWAYS, AUTOSCALERS,
-    SCALED_OBJECTS, QUOTAS, LIMITS, POLICIES, ACCOUNTS, CLASSES,
+    NAMESPACES, CONFIG_MAPS, DEPLOYMENTS, JOBS, CRON_JOBS, SERVICES, BUDGETS, ROUTES, GATEWAYS,
+    AUTOSCALERS, SCALED_OBJECTS, QUOTAS, LIMITS, POLICIES, ACCOUNTS, CLASSES,
 )  # fmt: skip
 T = TypeVar("T")
 READS: Final = {"get", "list", "watch"}

@@ -5,7 +5,15 @@ import os
 import pytest
 
 from tests.kit.memory_cluster import Behaviour
-from tests.kit.releases import ENVIRONMENT, MIXED, brought_out, mixed, provisioned, uploaded
+from tests.kit.releases import (
+    ENVIRONMENT,
+    MIXED,
+    a_component,
+    brought_out,
+    mixed,
+    provisioned,
+    uploaded,
+)
 from tests.kit.sweep import Scenario, differences, reference, undisturbed, wrong_ends
 from tests.kit.world import World
 
@@ -71,12 +79,30 @@ async def release_on_two_surfaces(world: World) -> None:
     assert second["status"] == "RolledBack", second["reason"]
 
 
+async def run_a_job_first(world: World) -> None:
+    """Bring out a release with a job and a schedule, then one whose server is slow."""
+    environment = await provisioned(world)
+    slow = await uploaded(world, "2")
+    world.surface.behaviours[slow] = Behaviour(latency_ms=400.0)
+    for version, status in (("1", "Completed"), ("2", "RolledBack")):
+        digest = await uploaded(world, version)
+        bare = {"port": None, "probes": {}, "replicas": 1}
+        components = [
+            a_component(digest, version, dependsOn=["module-migrate"]),
+            a_component(digest, version, "module-migrate", runsOnce={}, **bare),
+            a_component(digest, version, "module-report", schedule={"cron": "0 2 * * *"}, **bare),
+        ]
+        ended = await brought_out(world, environment, version, components=components)
+        assert ended["status"] == status, ended["reason"]
+
+
 SCENARIOS: dict[str, Scenario] = {
     "provision": provision,
     "decommission": provision_and_decommission,
     "roll-out": roll_out,
     "turn-back": turn_back,
     "two-surfaces": release_on_two_surfaces,
+    "jobs": run_a_job_first,
 }
 POINTS_IN_EVERY_RUN = 12
 POINTS_IN_A_LONG_RUN = 100

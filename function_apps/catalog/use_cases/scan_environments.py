@@ -174,7 +174,12 @@ def _compare(
 
 
 def _is_expected(service: RuntimeService) -> bool:
-    """Return whether its absence would be news: it is not absent already."""
+    """Return whether its absence would be news: it is not absent already, and is no job.
+
+    A job has run when its release is in force, whether or not something of it is left.
+    """
+    if service.component.get("runsOnce") is not None:
+        return False
     return service.status is not ServiceStatus.UNAVAILABLE or bool(service.instances)
 
 

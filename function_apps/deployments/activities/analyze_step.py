@@ -71,7 +71,7 @@ async def request_analysis(
             deadline_at=analysis.deadline_of(current, app.rules.gate, now),
             gates=tuple(
                 analysis.gate_of(current, component.module_id, given.index)
-                for component in current.released_components
+                for component in analysis.gated_components(current)
             ),
         )
         after = evolve(current, AnalysisRequested(asked, wait_name), now)
@@ -82,7 +82,7 @@ async def request_analysis(
                 project=after.project_id,
                 module=component.module_id,
             )
-            for component in current.released_components
+            for component in analysis.gated_components(current)
         ]
         waiting = operation.wait(WaitReason.GATE, wait_name, now)
         return step(

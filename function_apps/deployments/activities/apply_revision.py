@@ -8,7 +8,10 @@ from function_apps.deployments.activities.observe_surface import (
     surface_of,
 )
 from function_apps.deployments.activities.prove_release import departures_of
-from function_apps.deployments.activities.start_failure import require_starting
+from function_apps.deployments.activities.start_failure import (
+    require_running,
+    require_starting,
+)
 from function_apps.deployments.errors import ProofFailed
 from function_apps.deployments.model import release_unit, traffic_split
 from function_apps.deployments.ports import DeploymentsApp
@@ -39,9 +42,11 @@ async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: Deploym
 async def check_ready(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> bool:
     """Watch for a while whether all instances of the new version are ready.
 
-    Then they are asked which release they are, before they get traffic.
+    Then they are asked which release they are, before they get traffic. What runs once is ready
+    when it has ended well.
 
     Raises:
+        JobFailed: it has not, and is not tried again.
         StartFailed: an instance ended again and again.
         ProofFailed: for a while they said that they are another one.
         Unavailable: they do not say which they are.
@@ -52,7 +57,10 @@ async def check_ready(given: ModuleInput, ctx: ActivityContext, app: Deployments
 
     async def is_ready() -> bool:
         live = await observe(component, deployment, app)
-        require_starting(component, live)
+        if component.runs_once is not None:
+            require_running(component, live, app)
+        else:
+            require_starting(component, live)
         return traffic_split.is_whole(live, component)
 
     async def find_departures() -> tuple[str, ...]:

@@ -6,7 +6,12 @@ from datetime import datetime
 
 from function_apps.deployments import repository
 from function_apps.deployments.activities.inputs import Completion, ModuleInput
-from function_apps.deployments.activities.observe_surface import observe, remove_all_but
+from function_apps.deployments.activities.observe_surface import (
+    activate_schedule,
+    observe,
+    remove_all_but,
+    set_weights,
+)
 from function_apps.deployments.activities.prove_release import prove_within
 from function_apps.deployments.model import alerts, module_queue
 from function_apps.deployments.model.deployment import Deployment, deploy_command, evolve
@@ -44,14 +49,18 @@ async def begin_promotion(ctx: ActivityContext, app: DeploymentsApp) -> None:
 async def drain_previous(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
     """Remove every revision but the new one; a removed module loses all of them.
 
-    The surface drains them first; until they are gone a rollback takes them back.
+    The surface drains them first; until they are gone a rollback takes them back. The schedule of
+    the new one takes over before.
     """
     deployment = await load_owned_deployment(ctx, app)
     component = deployment.candidate(given.module)
+    before = deployment.before(given.module)
     if component is not None:
+        if component.port is None and before is not None and before.port is not None:
+            await set_weights(before, {}, deployment, ctx, app)
+        await activate_schedule(component, deployment, ctx, app)
         await remove_all_but({component.release_revision}, component, deployment, ctx, app)
         return
-    before = deployment.before(given.module)
     if before is not None:
         await remove_all_but((), before, deployment, ctx, app)
 

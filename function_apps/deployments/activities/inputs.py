@@ -1,6 +1,7 @@
 """The arguments and results of the activities."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -94,6 +95,8 @@ class RolloutPlan:
     ready_s: float
     gone_s: float
     prove_s: float
+    jobs: Mapping[ModuleId, float] = field(default_factory=dict)
+    """The longest time of each module that runs once; that of others is `ready_s`."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Observations of a surface, and the writes of activities to it; no activity of its own."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
@@ -13,7 +13,7 @@ from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.errors import NotReady
 from shared.surfaces.observed_state import LiveComponent
-from shared.surfaces.port import Surface
+from shared.surfaces.port import Schedules, Surface
 from shared.surfaces.spec import SurfaceComponent
 
 T = TypeVar("T")
@@ -117,6 +117,18 @@ async def remove_all_but(
     for revision in live.revisions:
         if revision.revision not in kept:
             await surface.remove(workload, revision.revision, fence)
+
+
+async def activate_schedule(
+    component: ReleasedComponent, deployment: Deployment, ctx: ActivityContext, app: DeploymentsApp
+) -> None:
+    """Let the schedule of *component* be the one that starts runs; one without has none."""
+    if component.schedule is None:
+        return
+    # Its plan was refused where the surface has no schedules.
+    schedules = cast("Schedules", surface_of(component, app))
+    workload = surface_component(component, deployment)
+    await schedules.activate_schedule(workload, component.release_revision, ctx.fence(deployment))
 
 
 async def set_weights(

@@ -17,6 +17,7 @@ from function_apps.deployments.activities.observe_surface import live_components
 from function_apps.deployments.errors import UnknownRelease
 from function_apps.deployments.model import (
     analysis,
+    jobs,
     module_queue,
     plan_checks,
     preconditions,
@@ -241,7 +242,7 @@ def _pinned(
     is_canary = deployment.kind is not DeploymentKind.ROLLBACK
     pinned = UnitPinned(
         unit=unit,
-        missing=release_unit.missing_parts(unit),
+        missing=(*release_unit.missing_parts(unit), *jobs.left_out(deployment)),
         previous=replaced.components,
         previous_deployment_id=DeploymentId(max(map(str, holders))) if holders else None,
         earlier=earlier.components if deployment.restores else (),
@@ -266,6 +267,13 @@ def _rollout_plan(deployment: Deployment, app: DeploymentsApp) -> RolloutPlan:
         ready_s=app.rules.ready_within.total_seconds(),
         gone_s=(app.rules.gone_within + app.rules.rollout.drain).total_seconds(),
         prove_s=app.rules.prove_within.total_seconds(),
+        jobs={
+            component.module_id: (
+                component.runs_once.time_limit + app.rules.ready_within
+            ).total_seconds()
+            for component in deployment.released_components
+            if component.runs_once is not None
+        },
     )
 
 

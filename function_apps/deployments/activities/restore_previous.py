@@ -14,6 +14,7 @@ from function_apps.deployments.activities.inputs import (
     WaitState,
 )
 from function_apps.deployments.activities.observe_surface import (
+    activate_schedule,
     live_components,
     observe,
     poll_until,
@@ -29,6 +30,7 @@ from function_apps.deployments.model import (
     alerts,
     analysis,
     interruption,
+    jobs,
     release_unit,
     traffic_split,
 )
@@ -183,7 +185,7 @@ async def restore_previous(
     """Give the traffic back to the previous version, with its instances.
 
     A new module gets no traffic any longer. Where the previous version is dead, the traffic stays
-    on what is ready.
+    on what is ready. A schedule is active again; a job has run, and is not run again.
     """
     deployment = await load_owned_deployment(ctx, app)
     before = deployment.before(given.module)
@@ -192,7 +194,7 @@ async def restore_previous(
         return Restoration(WaitState.PASSED)
     surface, workload = surface_of(component, app), surface_component(component, deployment)
     live = await observe(component, deployment, app)
-    if before is None:
+    if before is None or before.runs_once is not None:
         if live is not None and live.weights:
             await surface.set_weights(workload, {}, ctx.fence(deployment))
         return Restoration(WaitState.PASSED)
@@ -211,6 +213,9 @@ async def restore_previous(
         app,
         watch_s=given.watch_s,
     )
+    if before.schedule is not None and live is not None:
+        await activate_schedule(before, deployment, ctx, app)
+        return Restoration(WaitState.PASSED)
     return await _give_traffic_back(deployment, before, live, ctx, app)
 
 
@@ -286,7 +291,9 @@ async def finish_rollback(
     """
     deployment = await load_owned_deployment(ctx, app)
     kept = tuple(
-        component for component in deployment.previous if component.module_id not in given.stranded
+        component
+        for component in deployment.previous
+        if component.module_id not in given.stranded and component.runs_once is None
     )
     ask = prove if given.is_last else prove_within
     proof, mismatches = await ask(deployment, kept, app)
@@ -313,7 +320,7 @@ def _finished(
     rejected = _rejected_components(deployment)
     why = Reason(code=deployment.reason.code, message=deployment.reason.message)
     holds = tuple(hold_of(component, deployment, why, now) for component in rejected)
-    reason = _with_dead_previous(deployment.reason, given)
+    reason = jobs.with_left_out(_with_dead_previous(deployment.reason, given), deployment.previous)
     restored = ReleaseUnit(
         components=tuple(deployment.previous),
         tenant_binding_revision=deployment.unit.tenant_binding_revision if deployment.unit else 0,

@@ -9,7 +9,12 @@ from function_apps.deployments.activities.observe_surface import (
     surface_component,
     surface_of,
 )
-from function_apps.deployments.errors import CannotStart, NotReadyInTime, StartFailed
+from function_apps.deployments.errors import (
+    CannotStart,
+    JobFailed,
+    NotReadyInTime,
+    StartFailed,
+)
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.releases import ReleasedComponent
@@ -17,7 +22,7 @@ from shared.durable.activity import FailureReason
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Present
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.observed_state import Instance, LiveComponent
+from shared.surfaces.observed_state import Instance, LiveComponent, Phase
 
 EXITS_MAX: Final = 3
 """So many ends or failed starts before it was ready are no accident; the third comes after 2 s."""
@@ -27,7 +32,7 @@ TEXT_MAX: Final = 2048
 _HEAD_MAX: Final = 1200
 """Of what stands before the last lines, so that there is room for them."""
 _GATES: Final = frozenset({"GateFailed", "GateInconclusive"})
-_TOLD: Final = frozenset({StartFailed.code, CannotStart.code})
+_TOLD: Final = frozenset({StartFailed.code, CannotStart.code, JobFailed.code})
 """Codes whose reason has the state of the instance already."""
 _EXPLAINED: Final = _TOLD | {NotReadyInTime.code} | _GATES
 _DENIED: Final = re.compile(r"EACCES|permission ?denied|permissionerror", re.IGNORECASE)
@@ -56,6 +61,27 @@ def require_starting(component: ReleasedComponent, live: LiveComponent | None) -
             )
 
 
+def require_running(
+    component: ReleasedComponent, live: LiveComponent | None, app: DeploymentsApp
+) -> None:
+    """Refuse to wait for the job of *component* when it has failed, or does not come to run.
+
+    Raises:
+        JobFailed: it ended otherwise than well, or took too long.
+        CannotStart: it had no process for so long as others may take to be ready.
+    """
+    revision = live.revision(component.release_revision) if live else None
+    if revision is None:
+        return
+    why = "; ".join(_state(instance) for instance in revision.instances)
+    if revision.phase is Phase.FAILED:
+        raise JobFailed(f"{component.module_id} has not ended well: {why or revision.reason}")
+    waited_since = app.service.clock.now() - app.rules.ready_within
+    for instance in revision.instances:
+        if instance.reason == "CannotStart" and instance.started_at <= waited_since:
+            raise CannotStart(f"{component.module_id} could not be started: {why}")
+
+
 async def explained(
     reason: FailureReason, deployment: Deployment, app: DeploymentsApp
 ) -> FailureReason:
@@ -63,6 +89,8 @@ async def explained(
     if reason.code not in _EXPLAINED:
         return reason
     for component in deployment.released_components:
+        if reason.code == JobFailed.code and component.runs_once is None:
+            continue
         try:
             live = await observe(component, deployment, app)
         except Unavailable:

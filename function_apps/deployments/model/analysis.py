@@ -33,7 +33,12 @@ ANALYSIS_POLLS_MAX: Final = 200
 
 def is_gated(deployment: Deployment) -> bool:
     """Return whether steps are judged; a rollback goes to what ran before, without a canary."""
-    return deployment.kind is not DeploymentKind.ROLLBACK
+    return deployment.kind is not DeploymentKind.ROLLBACK and bool(gated_components(deployment))
+
+
+def gated_components(deployment: Deployment) -> Sequence[ReleasedComponent]:
+    """Return what has a gate: a job is judged by its end, and a schedule has not begun."""
+    return [each for each in deployment.released_components if not each.ends]
 
 
 def gate_of(deployment: Deployment, module: ModuleId, index: int) -> GateId:

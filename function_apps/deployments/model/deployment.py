@@ -71,8 +71,9 @@ class Deployment:
     nobody has provided yet, and the rule by which they will be.
 
     Of a rollback: `replaces` are the revisions that it was asked to undo, `restores` the releases
-    whose units it brings back, `earlier` what was in force before those. `earlier_releases` names
-    the releases of what an undo of this deployment goes back to.
+    whose units it brings back, `jobs_left_out` the modules that had run to their end in those,
+    `earlier` what was in force before them. `earlier_releases` names the releases of what an undo
+    of this deployment goes back to.
     """
 
     deployment_id: DeploymentId
@@ -110,6 +111,7 @@ class Deployment:
     rolled_back_deployment_id: DeploymentId | None = None
     replaces: Mapping[ModuleId, int] = field(default_factory=dict)
     restores: Mapping[ModuleId, DeploymentId] = field(default_factory=dict)
+    jobs_left_out: tuple[ModuleId, ...] = ()
     earlier: tuple[ReleasedComponent, ...] = ()
     earlier_releases: Mapping[ModuleId, ReleaseName] = field(default_factory=dict)
     steps: tuple[RolloutStep, ...] = ()

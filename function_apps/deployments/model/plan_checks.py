@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from function_apps.deployments.errors import CannotBePlanned
-from function_apps.deployments.model import neighbours, release_unit
+from function_apps.deployments.model import jobs, neighbours, release_unit
 from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
     EnvironmentProjection,
@@ -196,6 +196,8 @@ def _components(command: Deploy, context: PlanContext) -> Iterator[Violation]:
                 "nothing",
             )
         yield from _probes(component, at)
+        if component.ends:
+            yield from jobs.refusals(component, at)
 
 
 def image_at(index: int) -> str:

@@ -13,6 +13,8 @@ from shared.contracts.releases import (
     ReleasedComponent,
     ReleaseUnit,
     Routing,
+    RunOnce,
+    Schedule,
 )
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.values import (
@@ -34,6 +36,8 @@ from shared.surfaces.spec import (
     TcpProbe,
 )
 from shared.surfaces.spec import Probe as SurfaceProbe
+from shared.surfaces.spec import RunOnce as SurfaceRunOnce
+from shared.surfaces.spec import Schedule as SurfaceSchedule
 
 PROBE_PERIOD: Final = timedelta(seconds=1)
 """Of the surface's own probes, which decide on traffic, where the component does not say."""
@@ -54,7 +58,7 @@ def to_released_component(
     kind = component.compute_target or default_placement(
         component.component_type,
         offered,
-        scheduled=component.scheduled,
+        scheduled=component.scheduled or component.schedule is not None,
         is_archive=component.image is None,
     )
     if kind is None:
@@ -82,6 +86,8 @@ def to_released_component(
         resources=component.resources,
         requires=component.requires,
         depends_on=component.depends_on,
+        runs_once=component.runs_once,
+        schedule=component.schedule,
         replicas=1 if component.replicas is None else component.replicas,
         configuration_mode=component.configuration_mode,
         configuration=ConfigurationPin(**pins),
@@ -154,6 +160,8 @@ def requested_component(component: ReleasedComponent) -> Component:
         resources=component.resources,
         requires=component.requires,
         depends_on=component.depends_on,
+        runs_once=component.runs_once,
+        schedule=component.schedule,
         configuration_mode=component.configuration_mode,
         owner=component.owner,
     )
@@ -199,8 +207,23 @@ def to_revision_spec(
         else None,
         unit=facts,
         data=component.data,
-        drain_s=rollout.drain.total_seconds(),
+        # It has no requests that could finish.
+        drain_s=0.0 if component.ends else rollout.drain.total_seconds(),
+        runs_once=_once(component.runs_once),
+        schedule=_schedule(component.schedule),
     )
+
+
+def _once(asked: RunOnce | None) -> SurfaceRunOnce | None:
+    if asked is None:
+        return None
+    return SurfaceRunOnce(asked.time_limit.total_seconds(), asked.retries)
+
+
+def _schedule(asked: Schedule | None) -> SurfaceSchedule | None:
+    if asked is None:
+        return None
+    return SurfaceSchedule(asked.cron, asked.time_limit.total_seconds())
 
 
 def _probe(probe: Probe | None) -> SurfaceProbe | None:

@@ -99,9 +99,9 @@ def _allot(
 
 
 def is_whole(live: LiveComponent | None, component: ReleasedComponent) -> bool:
-    """Return whether all instances of *component* are ready."""
+    """Return whether all instances of *component* are ready, or its job has ended well."""
     revision = live.revision(component.release_revision) if live else None
-    return revision is not None and revision.phase is Phase.READY
+    return revision is not None and revision.phase in {Phase.READY, Phase.COMPLETE}
 
 
 def needs_apply(revision: LiveRevision | None, component: ReleasedComponent) -> bool:

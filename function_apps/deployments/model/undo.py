@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from function_apps.deployments.errors import ArtifactRemoved, NotInForce, NotRollbackable
-from function_apps.deployments.model import module_queue, release_unit
+from function_apps.deployments.model import jobs, module_queue, release_unit
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.predecessors import (
@@ -74,7 +74,12 @@ def rollback_of(
         rollback,
         rolled_back_deployment_id=undone.deployment_id,
         replaces=revisions_in_force(target, [*order, *command.remove]),
-        restores={m: name.deployment_id for m, name in predecessors.releases.items()},
+        restores={
+            module: name.deployment_id
+            for module, name in predecessors.releases.items()
+            if module in order
+        },
+        jobs_left_out=jobs.modules_of(predecessors.components),
     )
     return rollback, command
 
@@ -100,13 +105,26 @@ def _command(undone: Deployment, predecessors: Predecessors) -> Deploy:
         NotRollbackable: nothing would come back, so it would only take modules away.
     """
     deployed = {component.module_id for component in undone.components}
-    remove = tuple(sorted(deployed - {before.module_id for before in predecessors.components}))
+    ran = {component.module_id for component in undone.components if component.runs_once}
+    # A job that has run stays what ran last; a server in its place does not.
+    kept = {
+        before.module_id
+        for before in predecessors.components
+        if before.runs_once is None or before.module_id in ran
+    }
+    remove = tuple(sorted(deployed - kept))
     if not predecessors.components:
         raise NotRollbackable(_nothing_earlier(undone, remove))
+    back = [each for each in predecessors.components if each.runs_once is None]
+    if not back:
+        raise NotRollbackable(
+            f"what {undone.deployment_id} replaced has run to its end, and a rollback runs no job"
+            " again: deploy the release that you want"
+        )
     return Deploy(
         environment_id=undone.environment_id,
         release_ref=predecessors.ref(undone),
-        components=tuple(map(release_unit.requested_component, predecessors.components)),
+        components=tuple(map(release_unit.requested_component, back)),
         remove=remove,
         strategy=Strategy(),
         on_conflict=OnConflict.QUEUE,

@@ -134,8 +134,9 @@ def _roll_forward(context: OrchestrationContext) -> Orchestration[DeploymentStat
     for module in plan.order:
         given = ModuleInput(module)
         yield from call(context, apply_candidate, given)
-        failure = "did not get all its instances ready"
-        yield from _wait_until(context, check_ready, given, plan.ready_s, failure)
+        within_s = plan.jobs.get(module, plan.ready_s)
+        failure = "did not end" if module in plan.jobs else "did not get all its instances ready"
+        yield from _wait_until(context, check_ready, given, within_s, failure)
     for step in plan.steps:
         yield from _take_step(context, plan, step.index, step.pause_s)
     yield from call(context, begin_promotion)

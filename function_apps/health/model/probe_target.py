@@ -56,6 +56,14 @@ class ProbeTarget:
         return int(self.component.get("replicas", 0))
 
     @property
+    def has_run(self) -> bool:
+        """Return whether its release ran it once, to its end: nothing of it is there to be asked.
+
+        It went well, or the release were not in force.
+        """
+        return self.component.get("runsOnce") is not None
+
+    @property
     def readiness(self) -> Probe | None:
         """Return the component's own HTTP probe; its surface runs those of other kinds."""
         readiness = self.component.get("probes", {}).get("readiness")

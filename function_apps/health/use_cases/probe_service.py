@@ -12,6 +12,7 @@ from shared.contracts.values import Probe, ProbeKind
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Absent, Present
+from shared.probing.health_body import ReportedHealth
 from shared.probing.result import DENIED, ProbeResult
 from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.spec import SurfaceComponent as Component
@@ -42,6 +43,8 @@ async def probe_service(target: ProbeTarget, app: HealthApp) -> ServiceProbe:
 
     What an interruption stopped is not known to fail while it starts again, for a bounded time.
     """
+    if target.has_run:
+        return ServiceProbe(ProbeOutcome.PASS, (), "it ran to its end with its release", ())
     reading = await app.surface.observe(
         Component(
             EnvironmentId(target.environment_id),
@@ -122,8 +125,11 @@ async def _check(instance: Instance, probe: Probe | None, app: HealthApp) -> Map
 def _as_its_surface_says(instance: Instance, why: str) -> Mapping[str, Any]:
     """Return the check of an instance whose surface runs the probes that it was given itself."""
     passed = instance.is_live and instance.is_ready
-    code = "Ok" if passed else instance.reason or "NotReady"
-    check = _to_check(instance, ProbeResult(passed, code, 0.0), None)
+    code = instance.reason or ("Ok" if passed else "NotReady")
+    # A schedule of which a run failed: the next one may go well.
+    is_told = passed and instance.reason
+    told = ReportedHealth(HealthStatus.DEGRADED, instance.message) if is_told else None
+    check = _to_check(instance, ProbeResult(passed, code, 0.0, told), None)
     return {**check, "description": check["description"] or why}
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from shared.kernel.clock import parse_instant
 from shared.kernel.errors import Invalid
 from shared.surfaces.aks.cluster_api import CONFIG_MAPS, ClusterApi, Object
-from shared.surfaces.aks.instances import main_status
+from shared.surfaces.aks.instances import began_at
 from shared.surfaces.aks.names import Installation, revision_name
 from shared.surfaces.configuration import ConfigurationTexts, digests_of
 from shared.surfaces.spec import RevisionSpec
@@ -71,5 +71,4 @@ def is_older(found: Object | None, pod: Object) -> bool:
     if found is None:
         return False
     made_at = parse_instant(found["metadata"]["creationTimestamp"])
-    started_at = parse_instant(main_status(pod)["state"]["running"]["startedAt"])
-    return made_at <= started_at + _CLOCKS
+    return made_at <= began_at(pod) + _CLOCKS

@@ -1,4 +1,4 @@
-"""Who set which part of a Deployment's pods, as the API server keeps it in `managedFields`.
+"""Who set which part of a workload's pods, as the API server keeps it in `managedFields`.
 
 What a request brings belongs to its field manager: `kubectl-edit`, an operator, the platform. What
 admission adds to a request belongs to nobody.
@@ -18,19 +18,20 @@ _ITEM: Final = "k:"
 """Before the key of an item of a list: `k:{"name":"main"}`."""
 
 
-def set_by_others(deployment: Object) -> frozenset[str] | None:
+def set_by_others(workload: Object) -> frozenset[str] | None:
     """Return the paths of additions, as in `pod_differences`, that others than the platform set.
 
     None where that is not known: the platform is not among those who wrote.
     """
-    entries: list[Object] = deployment["metadata"].get("managedFields") or []
+    entries: list[Object] = workload["metadata"].get("managedFields") or []
+    of_runs = ("f:jobTemplate", "f:spec") if "jobTemplate" in workload["spec"] else ()
     if not any(each.get("manager") == MANAGER for each in entries):
         return None
     return frozenset(
         path
         for each in entries
         if each.get("manager") != MANAGER
-        for path in _paths(_below(each, "fieldsV1", "f:spec", "f:template", "f:spec"))
+        for path in _paths(_below(each, "fieldsV1", "f:spec", *of_runs, "f:template", "f:spec"))
     )
 
 

@@ -1,6 +1,7 @@
 """A pod as an instance: whether it is ready, and why not, in the words of the port."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -21,7 +22,11 @@ _NEVER_STARTED: Final = frozenset({"StartError", "ContainerCannotRun"})
 """Of a container that ended: the runtime could not start its program."""
 _SIGNALLED: Final = 128
 """A process that a signal ended has the exit code 128 and the number of the signal."""
-_OURS: Final[Mapping[str, str]] = {"OOMKilled": "MemoryExceeded", "Evicted": "DiskExceeded"}
+_OURS: Final[Mapping[str, str]] = {
+    "OOMKilled": "MemoryExceeded",
+    "Evicted": "DiskExceeded",
+    "DeadlineExceeded": "DeadlineExceeded",
+}
 _NODE_SHORT: Final = "The node was low on resource"
 """How a kubelet begins why it evicted for its own need, of memory or else; the rest of what it
 evicts for is a pod's limit of disk."""
@@ -36,10 +41,27 @@ def has_ended(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in {"Failed", "Succeeded"}
 
 
+def has_succeeded(pod: Object) -> bool:
+    return bool((pod.get("status") or {}).get("phase") == "Succeeded")
+
+
+def oldest_first(pods: Iterable[Object]) -> list[Object]:
+    """Return *pods* by their age; those of one second by their names."""
+    return sorted(
+        pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])
+    )
+
+
 def main_status(pod: Object) -> Object:
     """Return the status of its container; empty before it has one."""
     statuses: list[Object] = (pod.get("status") or {}).get("containerStatuses") or []
     return next((each for each in statuses if each["name"] == CONTAINER), {})
+
+
+def began_at(pod: Object) -> datetime:
+    """Return when its container started that runs, or has run to its end."""
+    state = main_status(pod)["state"]
+    return parse_instant((state.get("running") or state["terminated"])["startedAt"])
 
 
 def condition(found: Object, kind: str) -> Object:
@@ -76,6 +98,21 @@ def instance(pod: Object, spec: RevisionSpec, now: datetime) -> Instance:
         exit_reason=_OURS.get(ended.get("reason", ""), "Exited") if ended else "",
         failed_starts=int(reason == "CannotStart"),
     )
+
+
+def ended_instance(pod: Object, spec: RevisionSpec) -> Instance:
+    """Return the instance of a pod that is not started again, with how it ended."""
+    whole = pod.get("status") or {}
+    ended: Object = (main_status(pod).get("state") or {}).get("terminated") or {}
+    found = instance(pod, spec, parse_instant(pod["metadata"]["creationTimestamp"]))
+    if ended.get("reason") in _NEVER_STARTED:
+        message = str(ended.get("message", ""))[:_MESSAGE_MAX]
+        return replace(found, reason="CannotStart", message=message, failed_starts=1)
+    words = (found.reason, _OURS.get(ended.get("reason", ""), ""))
+    reason = next((word for word in words if word not in {"", "Exited", "Stopping"}), "Exited")
+    message = str(ended.get("message") or whole.get("message") or "")[-_MESSAGE_MAX:]
+    code = _exit_code(ended)
+    return replace(found, reason=reason, message=message, exit_code=code, exit_reason=reason)
 
 
 def _started_at(pod: Object, running: Object | None) -> datetime:

@@ -9,13 +9,16 @@ from shared.kernel.ids import EnvironmentId
 from shared.surfaces.aks import revisions
 from shared.surfaces.aks.cluster_api import (
     CONFIG_MAPS,
+    CRON_JOBS,
     DEPLOYMENTS,
+    JOBS,
     PODS,
     ROUTES,
     ClusterApi,
     Kind,
     Object,
 )
+from shared.surfaces.aks.jobs import is_run
 from shared.surfaces.aks.names import RECORD, REVISION, SPEC, Installation, component_name
 from shared.surfaces.aks.observation import ComponentObjects
 from shared.surfaces.aks.records import Records, Unreadable, component_of
@@ -41,17 +44,26 @@ class LiveObjects:
     records: Records
 
     async def component(self, component: SurfaceComponent, *, is_routed: bool) -> ComponentObjects:
-        """Return what the cluster has of *component*; its Deployments say who set which field."""
+        """Return what the cluster has of *component*; its workloads say who set which field."""
         namespace = self.installation.namespace(component.environment, component.tenant)
         labels = self.installation.of_component(component)
-        deployments, pods, record, route = await asyncio.gather(
+        deployments, jobs, cron_jobs, pods, record, route = await asyncio.gather(
             self._listed(DEPLOYMENTS, labels, namespace, keep=_whole),
+            self._listed(JOBS, labels, namespace, keep=_whole),
+            self._listed(CRON_JOBS, labels, namespace, keep=_whole),
             self._listed(PODS, labels, namespace),
             self.records.component(component),
             self._route(component, namespace, is_routed=is_routed),
         )
-        of_revisions = tuple(filter(is_of_a_revision, pods))
-        return ComponentObjects(component, deployments, of_revisions, record, route, is_routed)
+        return ComponentObjects(
+            component,
+            (*deployments, *cron_jobs, *(job for job in jobs if not is_run(job))),
+            tuple(filter(is_of_a_revision, pods)),
+            record,
+            route,
+            is_routed,
+            runs=tuple(filter(is_run, jobs)),
+        )
 
     async def environment(
         self, environment: EnvironmentId, *, is_routed: bool
@@ -59,8 +71,10 @@ class LiveObjects:
         """Return each component of *environment* that has anything on the cluster."""
         labels = self.installation.of_environment(environment)
         recorded = {**labels, RECORD: "component"}
-        deployments, pods, routes, records = await asyncio.gather(
+        deployments, jobs, cron_jobs, pods, routes, records = await asyncio.gather(
             self._listed(DEPLOYMENTS, labels),
+            self._listed(JOBS, labels),
+            self._listed(CRON_JOBS, labels),
             self._listed(PODS, labels),
             self._listed(ROUTES, labels) if is_routed else _nothing(),
             self._listed(CONFIG_MAPS, recorded, self.installation.name),
@@ -68,7 +82,14 @@ class LiveObjects:
         return grouped(
             self.installation,
             environment,
-            {DEPLOYMENTS: deployments, PODS: pods, ROUTES: routes, CONFIG_MAPS: records},
+            {
+                DEPLOYMENTS: deployments,
+                JOBS: jobs,
+                CRON_JOBS: cron_jobs,
+                PODS: pods,
+                ROUTES: routes,
+                CONFIG_MAPS: records,
+            },
             is_routed=is_routed,
         )
 
@@ -105,7 +126,7 @@ def grouped(
     """Return the objects of each component of *environment*, those in other namespaces left out."""
     parts: dict[SurfaceComponent, dict[Kind, list[Object]]] = defaultdict(lambda: defaultdict(list))
     strays: dict[SurfaceComponent, list[str]] = defaultdict(list)
-    for kind in (DEPLOYMENTS, PODS, ROUTES):
+    for kind in (*revisions.WORKLOADS, PODS, ROUTES):
         for each in found.get(kind, ()):
             component = installation.component_of(environment, each["metadata"])
             if component is not None and (kind is not PODS or is_of_a_revision(each)):
@@ -140,7 +161,7 @@ def _written_owner(
     installation: Installation, environment: EnvironmentId, kind: Kind, found: Object
 ) -> SurfaceComponent | None:
     """Return the component that the annotated spec of *found* names, if it is in its namespace."""
-    of_pods = found["spec"]["template"] if kind is DEPLOYMENTS else found
+    of_pods = revisions.template_of(found) if kind in revisions.WORKLOADS else found
     text = (of_pods["metadata"].get("annotations") or {}).get(SPEC)
     try:
         component = revisions.read(text, 0, "").component
@@ -163,12 +184,14 @@ def _objects(
         record = None if config_map is None else component_of(config_map)
     except Unreadable as damaged:
         damage = str(damaged)
+    workloads = [each for kind in revisions.WORKLOADS for each in of_kind.get(kind, ())]
     return ComponentObjects(
         component,
-        tuple(of_kind.get(DEPLOYMENTS, ())),
+        tuple(each for each in workloads if not is_run(each)),
         tuple(of_kind.get(PODS, ())),
         record,
         next(iter(of_kind.get(ROUTES, ())), None),
         is_routed,
         damage,
+        runs=tuple(filter(is_run, of_kind.get(JOBS, ()))),
     )

@@ -16,11 +16,14 @@ from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.config_maps import digests_in
 from shared.surfaces.aks.field_managers import set_by_others
-from shared.surfaces.aks.names import USES_IDENTITY
+from shared.surfaces.aks.jobs import words_of
+from shared.surfaces.aks.names import USES_IDENTITY, Installation
 from shared.surfaces.aks.observation import ComponentObjects, applied_spec, weights_in_force
 from shared.surfaces.aks.pod_differences import differences, without_admission
 from shared.surfaces.aks.pods import CONTAINER, pod_spec
 from shared.surfaces.aks.records import Unreadable
+from shared.surfaces.aks.revisions import template_of
+from shared.surfaces.aks.revisions import workload as workload_of
 from shared.surfaces.aks.scalers import Bounds
 from shared.surfaces.properties import Plane, Properties, revision_properties
 from shared.surfaces.scaling import ReplicasOwner
@@ -45,15 +48,18 @@ def live_properties(
     Raises:
         Unreadable: an object is not what the platform wrote.
     """
-    specs = [(deployment, applied_spec(deployment)) for deployment in objects.deployments]
+    specs = [(workload, applied_spec(workload)) for workload in objects.workloads]
     has_port = any(spec.port is not None for _, spec in specs)
     weights = weights_in_force(objects, has_port=has_port)
     found: dict[int, Properties] = {}
-    for deployment, spec in specs:
+    for workload, spec in specs:
         weight = weights.get(spec.revision, 0)
-        live = replace(spec, unit=_unit(deployment), configuration=None, secrets=())
+        live = replace(spec, unit=_unit(workload), configuration=None, secrets=())
         planes = {
-            plane: dict(words) for plane, words in revision_properties(live, weight=weight).items()
+            plane: dict(words)
+            for plane, words in revision_properties(
+                live, weight=weight, is_active=not workload["spec"].get("suspend", False)
+            ).items()
         }
         if spec.configuration is not None:
             digests = digests_in(config_maps.get(spec.revision), spec)
@@ -62,13 +68,13 @@ def live_properties(
             planes[Plane.SECRETS] = {
                 **planes.get(Plane.SECRETS, {}), **secrets.get(spec.revision, {}),
             }  # fmt: skip
-        for path, word in _corrections(deployment, spec):
+        for path, word in _corrections(workload, spec):
             _correct(planes[Plane.WORKLOAD], path, word)
         if weight and objects.route is not None:
             prefixes = _prefixes(objects.route)
             if (spec.path_prefix is not None or prefixes) and spec.path_prefix not in prefixes:
                 _correct(planes[Plane.ROUTING], "pathPrefix", ", ".join(prefixes) or None)
-        scaled = bounds.get(deployment["metadata"]["name"])
+        scaled = bounds.get(workload["metadata"]["name"])
         if scaled is not None:
             planes[Plane.REPLICAS] = {
                 "owner": ReplicasOwner.SURFACE,
@@ -88,20 +94,31 @@ def _correct(words: dict[str, str], path: str, word: str | None) -> None:
         words[path] = ""  # it has no word where it is as it should be
 
 
-def _corrections(deployment: Object, spec: RevisionSpec) -> Corrections:
-    """Yield each part of the pods that is not as *spec* makes it, as proofs find it."""
-    template: Object = deployment["spec"]["template"]
+def _corrections(workload: Object, spec: RevisionSpec) -> Corrections:
+    """Yield each part of the pods that is not as *spec* makes it, as proofs find it.
+
+    And of what runs to its end, how it does.
+    """
+    template = template_of(workload)
     expected = pod_spec(spec, {})
     if (template["metadata"].get("labels") or {}).get(USES_IDENTITY) == "true":
         expected["serviceAccountName"] = ACCOUNT
     try:
         found = differences(template["spec"], expected)
     except ValueError as strange:
-        name = deployment["metadata"]["name"]
-        raise Unreadable(f"Deployment {name} cannot be compared: {strange}") from strange
-    for path, live, _ in without_admission(found, set_by_others(deployment)):
+        name = workload["metadata"]["name"]
+        raise Unreadable(f"The workload {name} cannot be compared: {strange}") from strange
+    for path, live, _ in without_admission(found, set_by_others(workload)):
         if path != f"environ/{_UNIT}":
             yield path, None if live is None else _text(live)
+    if spec.ends:
+        is_now, should_be = (
+            dict(words_of(workload)),
+            dict(words_of(workload_of(spec, Installation()))),
+        )
+        for path in sorted({*is_now, *should_be}):
+            if is_now.get(path) != should_be.get(path):
+                yield path, is_now.get(path)
 
 
 def _container(pod: Object) -> Object:
@@ -123,9 +140,9 @@ def _text(literal: str) -> str:
     return literal.replace("$$", "$")
 
 
-def _unit(deployment: Object) -> Mapping[str, str]:
+def _unit(workload: Object) -> Mapping[str, str]:
     """Return what the pods are told of their release unit; what is no JSON stands for its hash."""
-    text = _environ(_container(deployment["spec"]["template"]["spec"])).get(_UNIT, "{}")
+    text = _environ(_container(template_of(workload)["spec"])).get(_UNIT, "{}")
     try:
         unit = json.loads(text)
     except (ValueError, RecursionError):

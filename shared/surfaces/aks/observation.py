@@ -9,7 +9,14 @@ from typing import Final
 from shared.kernel.clock import parse_instant
 from shared.surfaces.aks import revisions, routes
 from shared.surfaces.aks.cluster_api import Object
-from shared.surfaces.aks.instances import condition, has_ended, instance, is_stopping
+from shared.surfaces.aks.ending_revisions import job_revision, schedule_revision
+from shared.surfaces.aks.instances import (
+    condition,
+    has_ended,
+    instance,
+    is_stopping,
+    oldest_first,
+)
 from shared.surfaces.aks.names import REVISION, SPEC, component_name, revision_name
 from shared.surfaces.aks.records import ComponentRecord, Unreadable
 from shared.surfaces.aks.scalers import owner_of
@@ -24,7 +31,8 @@ class ComponentObjects:
     """What the cluster has of one component, and what the platform remembers of it."""
 
     component: SurfaceComponent
-    deployments: tuple[Object, ...]
+    workloads: tuple[Object, ...]
+    """The Deployment, Job or CronJob of each revision."""
     pods: tuple[Object, ...]
     record: ComponentRecord | None
     route: Object | None
@@ -34,6 +42,8 @@ class ComponentObjects:
     """Why the record cannot be read, if there is one that cannot."""
     strays: tuple[str, ...] = ()
     """What has lost labels by which it would be of a revision: no instance, and not gone either."""
+    runs: tuple[Object, ...] = ()
+    """The Jobs that its CronJobs made."""
 
 
 def live_component(objects: ComponentObjects, site_url: str, now: datetime) -> LiveComponent | None:
@@ -90,7 +100,7 @@ def endpoint(component: SurfaceComponent, specs: Iterable[RevisionSpec], site_ur
 def live_revisions(
     objects: ComponentObjects, now: datetime
 ) -> list[tuple[RevisionSpec, LiveRevision]]:
-    """Return each revision with its spec, oldest first; those without a Deployment drain.
+    """Return each revision with its spec, oldest first; those without a workload drain.
 
     Raises:
         Unreadable.
@@ -98,32 +108,48 @@ def live_revisions(
     pods: Mapping[int, list[Object]] = defaultdict(list)
     for pod in objects.pods:
         pods[int(pod["metadata"]["labels"][REVISION])].append(pod)
-    specs = [(applied_spec(each), each) for each in objects.deployments]
+    specs = [(applied_spec(each), each) for each in objects.workloads]
     wanted = {spec.revision: (spec, each) for spec, each in specs}
     live = []
     for number in sorted(wanted.keys() | pods.keys()):
         if number in wanted:
-            live.append(_wanted_revision(*wanted[number], pods[number], now))
+            runs = [run for run in objects.runs if _revision_of(run) == number]
+            live.append(_wanted_revision(*wanted[number], pods[number], runs, now))
         elif draining := [pod for pod in pods[number] if not has_ended(pod)]:
             live.append(_draining_revision(number, draining, now))
     return live
 
 
-def applied_spec(deployment: Object) -> RevisionSpec:
-    """Return the spec that *deployment* was applied with, and the replicas it has now.
+def applied_spec(workload: Object) -> RevisionSpec:
+    """Return the spec that *workload* was applied with, and the replicas it has now.
 
     Raises:
         Unreadable.
     """
-    annotations = deployment["spec"]["template"]["metadata"].get("annotations") or {}
-    name, replicas = deployment["metadata"]["name"], int(deployment["spec"].get("replicas", 1))
-    spec = revisions.read(annotations.get(SPEC), replicas, f"Deployment {name}")
+    annotations = revisions.template_of(workload)["metadata"].get("annotations") or {}
+    name, replicas = workload["metadata"]["name"], int(workload["spec"].get("replicas", 1))
+    spec = revisions.read(annotations.get(SPEC), replicas, f"The workload {name}")
     if revision_name(spec.component, spec.revision) != name:
-        raise Unreadable(f"Deployment {name} has the spec of another revision in {SPEC}")
+        raise Unreadable(f"The workload {name} has the spec of another revision in {SPEC}")
     return spec
 
 
+def _revision_of(found: Object) -> int:
+    number = str((found["metadata"].get("labels") or {}).get(REVISION, ""))
+    return int(number) if number.isdecimal() else 0
+
+
 def _wanted_revision(
+    spec: RevisionSpec, workload: Object, pods: list[Object], runs: list[Object], now: datetime
+) -> tuple[RevisionSpec, LiveRevision]:
+    if spec.runs_once is not None:
+        return spec, job_revision(workload, spec, pods, now)
+    if spec.schedule is not None:
+        return spec, schedule_revision(workload, spec, runs, pods)
+    return _serving_revision(spec, workload, pods, now)
+
+
+def _serving_revision(
     spec: RevisionSpec, deployment: Object, pods: list[Object], now: datetime
 ) -> tuple[RevisionSpec, LiveRevision]:
     going_on = [pod for pod in pods if not has_ended(pod)]
@@ -181,11 +207,4 @@ def _not_made(deployment: Object, spec: RevisionSpec, refusal: Object) -> Instan
         reason="CannotStart",
         message=str(refusal.get("message", ""))[:500],
         failed_starts=1,
-    )
-
-
-def oldest_first(pods: Iterable[Object]) -> list[Object]:
-    """Return *pods* by their age; those of one second by their names."""
-    return sorted(
-        pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])
     )

@@ -54,6 +54,10 @@ PERMISSIONS: Final = (
     Permission("metrics.k8s.io", ("pods",), ("list",), "CPU and memory of instances"),
     Permission("apps", ("deployments",), (*READ, *_KEPT), "release revisions that serve"),
     Permission(
+        "batch", ("jobs",), (*READ, "create", "delete"), "release revisions that run once, and runs"
+    ),
+    Permission("batch", ("cronjobs",), (*READ, *_KEPT), "release revisions with a schedule"),
+    Permission(
         "autoscaling",
         ("horizontalpodautoscalers",),
         ("get", "list", *_KEPT),

@@ -33,6 +33,8 @@ _OF_POD: Final[Mapping[str, object]] = {
     "dnsConfig": None,
     "hostAliases": None,
     "runtimeClassName": None,
+    "restartPolicy": "Always",
+    "activeDeadlineSeconds": None,
 }
 """What of a pod is compared, with what it is where it is not said. The rest is the scheduler's."""
 _SECURITY: Final[Mapping[str, object]] = {

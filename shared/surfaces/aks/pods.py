@@ -58,8 +58,9 @@ def image_of(spec: RevisionSpec) -> str:
 
 def pod_spec(spec: RevisionSpec, labels: Mapping[str, str]) -> Object:
     """Return the `spec` of the pods of a revision, which have *labels*."""
-    drain_s, grace_s = math.ceil(spec.drain_s), math.ceil(spec.grace_s)
+    drain_s, grace_s = 0 if spec.ends else math.ceil(spec.drain_s), math.ceil(spec.grace_s)
     return {
+        **_end(spec),
         "containers": [_container(spec, drain_s)],
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,  # the environ is the spec's
@@ -81,6 +82,19 @@ def pod_spec(spec: RevisionSpec, labels: Mapping[str, str]) -> Object:
             *(volume for _, volume in _given_volumes(spec)),
         ],
     }
+
+
+def time_limit_s(spec: RevisionSpec) -> int | None:
+    """Return the whole seconds that a run of *spec* may take; None where it does not end."""
+    limited = spec.runs_once or spec.schedule
+    return None if limited is None else math.ceil(limited.time_limit_s)
+
+
+def _end(spec: RevisionSpec) -> Object:
+    """Return what a pod has that runs to its end: another try is another pod, which is told."""
+    if not spec.ends:
+        return {}
+    return {"restartPolicy": "Never", "activeDeadlineSeconds": time_limit_s(spec)}
 
 
 def _configured_files(spec: RevisionSpec) -> list[str]:

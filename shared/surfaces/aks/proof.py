@@ -1,19 +1,22 @@
 """Proves what a pod runs: by its image as it was pulled, its own spec, and its own answer."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import parse_qsl, quote
 
-from shared.kernel.clock import parse_instant
 from shared.surfaces.aks import revisions
 from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
 from shared.surfaces.aks.cluster_api import NODES, PODS, ApiRefusal, ClusterApi, Object
 from shared.surfaces.aks.config_maps import digests_in, is_older
-from shared.surfaces.aks.instances import main_status
-from shared.surfaces.aks.names import SPEC, USES_IDENTITY
+from shared.surfaces.aks.field_managers import set_by_others
+from shared.surfaces.aks.instances import began_at, has_succeeded, is_stopping, main_status
+from shared.surfaces.aks.jobs import is_true
+from shared.surfaces.aks.names import REVISION, SPEC, USES_IDENTITY
 from shared.surfaces.aks.pod_differences import Difference, differences, without_admission
 from shared.surfaces.aks.pods import CONTAINER, image_of, pod_spec
 from shared.surfaces.aks.records import Unreadable
+from shared.surfaces.aks.revisions import template_of
 from shared.surfaces.aks.secret_classes import mounted_versions
 from shared.surfaces.configuration import in_force
 from shared.surfaces.observed_state import LiveProof
@@ -41,12 +44,12 @@ async def prove_pod(
     spec: RevisionSpec,
     config_map: Object | None,
     checked_at: datetime,
-    set_by_others: frozenset[str] | None = None,
+    others: frozenset[str] | None = None,
 ) -> LiveProof:
     """Return the release that *pod* runs, and its differences from *spec*.
 
-    *config_map* is that of its revision, as it is now; *set_by_others* is what others set in its
-    Deployment, see `field_managers`.
+    *config_map* is that of its revision, as it is now; *others* is what others set in its
+    workload, see `field_managers`.
 
     Raises:
         Unreadable: it has no image yet, or does not answer.
@@ -59,7 +62,10 @@ async def prove_pod(
     release, source = told.version, "start"
     if spec.release is not None:
         release, source = await _release_of(api, pod, spec, spec.release), "answer"
-    versions = await mounted_versions(api, pod, spec)
+    # What a pod had mounted is not recorded after its end; without it, it had not begun.
+    versions: Mapping[str, str] = {each.name: each.version for each in spec.secrets}
+    if is_running(pod):
+        versions = await mounted_versions(api, pod, spec)
     asked = "" if spec.configuration is None else spec.configuration.hash
     configured = _configuration(pod, spec, config_map)
     return LiveProof(
@@ -87,7 +93,7 @@ async def prove_pod(
                 (f"secret {each.name}", versions.get(each.name, "not mounted"), each.version)
                 for each in spec.secrets
             ),
-            *_differences(pod, spec, set_by_others),
+            *_differences(pod, spec, others),
         ),
     )
 
@@ -102,6 +108,53 @@ def _configuration(pod: Object, spec: RevisionSpec, config_map: Object | None) -
     if not is_older(config_map, pod):
         return "absent" if config_map is None else "made anew after it started"
     return in_force(spec.configuration, digests_in(config_map, spec))
+
+
+def pods_to_prove(workload: Object, spec: RevisionSpec, pods: Iterable[Object]) -> Sequence[Object]:
+    """Return which of *pods* say what the revision runs: those that run, or ran a job well."""
+    if spec.schedule is not None or (spec.ends and not is_true(workload, "Complete")):
+        return ()
+    says = is_running if spec.runs_once is None else has_succeeded
+    number = str(spec.revision)
+    of_revision = [pod for pod in pods if pod["metadata"]["labels"][REVISION] == number]
+    return [pod for pod in of_revision if says(pod) and not is_stopping(pod)]
+
+
+def prove_template(
+    workload: Object, spec: RevisionSpec, config_map: Object | None, checked_at: datetime
+) -> LiveProof:
+    """Return the release that the pods of a Job or CronJob are made of.
+
+    It is what proves a schedule, and a job of which no pod is left: nobody can change a Job's.
+
+    Raises:
+        Unreadable: it is not what the platform wrote.
+    """
+    template, name = template_of(workload), workload["metadata"]["name"]
+    told = revisions.read(
+        (template["metadata"].get("annotations") or {}).get(SPEC), spec.replicas, name
+    )
+    content = _digest(_container_image(template))
+    asked = "" if spec.configuration is None else spec.configuration.hash
+    configured = "absent" if spec.configuration and config_map is None else asked
+    if spec.configuration is not None and config_map is not None:
+        configured = in_force(spec.configuration, digests_in(config_map, spec))
+    return LiveProof(
+        instance=name,
+        revision=told.revision,
+        artifact=told.artifact,
+        content_digest=content,
+        expected_digest=spec.artifact,
+        release=told.version,
+        release_source="start",
+        unit=told.unit,
+        checked_at=checked_at,
+        departs=departures(
+            ("content", content, spec.artifact),
+            ("configuration", configured, asked),
+            *_differences(template, spec, set_by_others(workload)),
+        ),
+    )
 
 
 async def _content_of(
@@ -125,7 +178,7 @@ async def _content_of(
     names = await _references(api, pod, content)
     if any(_digest(each) == spec.artifact for each in names):
         return spec.artifact
-    since = parse_instant(status["state"]["running"]["startedAt"])
+    since = began_at(pod)
     is_reported = checked_at - since > _REPORTED_WITHIN
     if 0 < len(names) < _REFERENCES_MAX and is_reported:
         return content
@@ -158,16 +211,18 @@ def _digest(reference: str) -> str:
 
 
 def _differences(
-    pod: Object, spec: RevisionSpec, set_by_others: frozenset[str] | None
+    pod: Object, spec: RevisionSpec, others: frozenset[str] | None
 ) -> tuple[Difference, ...]:
     """Return each part of *pod* that is not as *spec* makes it; a bound that was added is none.
 
     A LimitRange of its namespace gives a pod limits where its spec has none.
     """
     try:
-        found = without_admission(differences(pod["spec"], pod_spec(spec, {})), set_by_others)
+        found = without_admission(differences(pod["spec"], pod_spec(spec, {})), others)
     except ValueError as strange:
-        raise Unreadable(f"{pod['metadata']['name']} cannot be compared: {strange}") from strange
+        raise Unreadable(
+            f"a pod of {spec.component.module} cannot be compared: {strange}"
+        ) from strange
     acts = (pod["metadata"].get("labels") or {}).get(USES_IDENTITY) == "true"
     return tuple(
         (path, live, asked)

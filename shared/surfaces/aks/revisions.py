@@ -1,9 +1,9 @@
 """The objects of a revision: a Deployment, and what it owns.
 
 That is a Service, a disruption budget, and what its pods are given: a ConfigMap and a
-SecretProviderClass. The Deployment is the revision: while it is there the revision is wanted, and
-with it the cluster removes the others. Its pods carry the spec too, so a revision that drains is
-still known.
+SecretProviderClass. What runs to its end is a Job or a CronJob instead, and owns what its pods are
+given. Each of these is the revision: while it is there the revision is wanted, and with it the
+cluster removes the others. Its pods carry the spec too, so a revision that drains is still known.
 """
 
 import json
@@ -14,10 +14,13 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from shared.kernel.errors import Invalid, TooLarge
+from shared.surfaces.aks import jobs
 from shared.surfaces.aks.cluster_api import (
     BUDGETS,
     CONFIG_MAPS,
+    CRON_JOBS,
     DEPLOYMENTS,
+    JOBS,
     SERVICES,
     Kind,
     Object,
@@ -40,9 +43,11 @@ from shared.surfaces.spec import RevisionSpec
 SPEC_BYTES_MAX: Final = 64 * 1024
 """The API server takes 256 KiB of annotations, and each pod carries this one."""
 SERVICE_PORT: Final = 80
-_LATER: Final = ("configuration", "secrets")
+_LATER: Final = ("configuration", "secrets", "runs_once", "schedule")
 """Fields that are left out where they have no value: pods of before they were known stay as they
 are, as do those of a spec without them."""
+WORKLOADS: Final = (DEPLOYMENTS, JOBS, CRON_JOBS)
+"""What a revision is, by how it runs."""
 _SPECS: TypeAdapter[RevisionSpec] = TypeAdapter(RevisionSpec)
 
 
@@ -83,17 +88,35 @@ def _parsed(text: str) -> RevisionSpec:
     return _SPECS.validate_json(text)
 
 
+def kind_of(spec: RevisionSpec) -> Kind:
+    if spec.runs_once is not None:
+        return JOBS
+    return DEPLOYMENTS if spec.schedule is None else CRON_JOBS
+
+
+def template_of(workload: Object) -> Object:
+    """Return the template of the pods of a Deployment, Job or CronJob."""
+    spec = workload["spec"]
+    template: Object = (spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec)["template"]
+    return template
+
+
+def workload(spec: RevisionSpec, installation: Installation, account: str | None = None) -> Object:
+    """Return the Deployment, Job or CronJob, whose pods act as the ServiceAccount *account*."""
+    if spec.runs_once is not None:
+        head, template = head_of(JOBS, spec, installation), _template(spec, installation, account)
+        return {**head, "spec": jobs.job_spec(spec, template)}
+    if spec.schedule is not None:
+        head = head_of(CRON_JOBS, spec, installation)
+        template = _template(spec, installation, account)
+        return {**head, "spec": jobs.cron_job_spec(spec, spec.schedule.cron, template)}
+    return deployment(spec, installation, account)
+
+
 def deployment(
     spec: RevisionSpec, installation: Installation, account: str | None = None
 ) -> Object:
     """Return the Deployment; its pods act as the identity of the ServiceAccount *account*."""
-    labels = installation.of_revision(spec.component, spec.revision)
-    identity = {ENVIRONMENT_ID: spec.component.environment, SPEC: written(spec)}
-    prefix = {} if spec.path_prefix is None else {PREFIX: digest_of(spec.path_prefix)}
-    acts = {} if account is None else {USES_IDENTITY: "true"}
-    pods = pod_spec(spec, labels)
-    if account is not None:
-        pods["serviceAccountName"] = account
     return {
         **head_of(DEPLOYMENTS, spec, installation),
         "spec": {
@@ -105,21 +128,34 @@ def deployment(
                 "type": "RollingUpdate",
                 "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
             },
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels | prefix | acts, "annotations": identity},
-                "spec": pods,
-            },
+            "selector": {"matchLabels": installation.of_revision(spec.component, spec.revision)},
+            "template": _template(spec, installation, account),
         },
     }
 
 
+def _template(spec: RevisionSpec, installation: Installation, account: str | None) -> Object:
+    labels = installation.of_revision(spec.component, spec.revision)
+    identity = {ENVIRONMENT_ID: spec.component.environment, SPEC: written(spec)}
+    prefix = {} if spec.path_prefix is None else {PREFIX: digest_of(spec.path_prefix)}
+    acts = {} if account is None else {USES_IDENTITY: "true"}
+    pods = pod_spec(spec, labels)
+    if account is not None:
+        pods["serviceAccountName"] = account
+    return {
+        "metadata": {"labels": labels | prefix | acts, "annotations": identity},
+        "spec": pods,
+    }
+
+
 def dependent_kinds(spec: RevisionSpec) -> tuple[Kind, ...]:
-    """Return the kinds of what the Deployment of *spec* owns, under its name, as they are made."""
+    """Return the kinds of what the workload of *spec* owns, under its name, as they are made."""
     # Pods wait for their configuration and their secrets.
     configured = (CONFIG_MAPS,) if spec.configuration is not None else ()
-    secret = (CLASSES,) if spec.secrets else ()
-    return (*configured, *secret, BUDGETS, *((SERVICES,) if spec.port is not None else ()))
+    given = (*configured, *((CLASSES,) if spec.secrets else ()))
+    if spec.ends:
+        return given
+    return (*given, BUDGETS, *((SERVICES,) if spec.port is not None else ()))
 
 
 def dependents(
@@ -128,11 +164,14 @@ def dependents(
     owner: Object,
     secret_class: Object | None = None,
 ) -> list[tuple[Kind, Object]]:
-    """Return the objects that go with the Deployment *owner*; *secret_class* is the spec of one."""
+    """Return the objects that go with *owner*, the workload of *spec*.
+
+    *secret_class* is the spec of a SecretProviderClass.
+    """
     labels = installation.of_revision(spec.component, spec.revision)
     heads = {kind: head_of(kind, spec, installation) for kind in dependent_kinds(spec)}
     for head in heads.values():
-        head["metadata"]["ownerReferences"] = [reference_to(owner)]
+        head["metadata"]["ownerReferences"] = [reference_to(owner, kind_of(spec))]
     port = {"port": SERVICE_PORT, "targetPort": spec.port, "protocol": "TCP"}
     bodies: dict[Kind, Object] = {
         CONFIG_MAPS: {"immutable": True, "data": dict(data_of(spec))},
@@ -143,12 +182,12 @@ def dependents(
     return [(kind, {**head, **bodies[kind]}) for kind, head in heads.items()]
 
 
-def reference_to(deployment: Object) -> Object:
-    """Return the reference by which an object goes with *deployment*."""
-    metadata = deployment["metadata"]
+def reference_to(owner: Object, kind: Kind = DEPLOYMENTS) -> Object:
+    """Return the reference by which an object goes with *owner*, of *kind*."""
+    metadata = owner["metadata"]
     return {
-        "apiVersion": DEPLOYMENTS.version,
-        "kind": DEPLOYMENTS.name,
+        "apiVersion": kind.version,
+        "kind": kind.name,
         "name": metadata["name"],
         "uid": metadata["uid"],
     }

@@ -25,14 +25,15 @@ from shared.surfaces.aks.cluster_offers import OffersReader
 from shared.surfaces.aks.config_maps import live_config_maps
 from shared.surfaces.aks.field_managers import set_by_others
 from shared.surfaces.aks.gateway_counters import GatewayCounters
-from shared.surfaces.aks.instances import is_stopping
+from shared.surfaces.aks.instances import oldest_first
+from shared.surfaces.aks.jobs import is_true
 from shared.surfaces.aks.live_objects import LiveObjects
 from shared.surfaces.aks.live_properties import live_properties
 from shared.surfaces.aks.names import REVISION, Installation
 from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.observation import applied_spec, live_component
 from shared.surfaces.aks.pod_places import NAMESPACE_AT_ONCE
-from shared.surfaces.aks.proof import is_running, prove_pod
+from shared.surfaces.aks.proof import pods_to_prove, prove_pod, prove_template
 from shared.surfaces.aks.records import Records, Unreadable
 from shared.surfaces.aks.replicas_owner import ClusterScaling
 from shared.surfaces.aks.server_side_apply import WriteConflict, refused
@@ -227,6 +228,13 @@ class AksSurface:
         await self._workloads.restart(component, revision, fence)
 
     @_write
+    async def activate_schedule(
+        self, component: SurfaceComponent, revision: int, fence: Fence
+    ) -> None:
+        self._note_write(component.environment)
+        await self._workloads.activate_schedule(component, revision, fence)
+
+    @_write
     async def ensure_boundary(self, spec: BoundarySpec, fence: Fence) -> None:
         await self._boundaries.ensure(spec, fence)
 
@@ -266,7 +274,7 @@ class AksSurface:
         namespace = self._installation.namespace(component.environment, component.tenant)
         objects = await self._live.component(component, is_routed=traffic.is_there)
         bounds = await self._scaling.bounds(namespace, has_events=offers.has_events)
-        specs = [applied_spec(each) for each in objects.deployments]
+        specs = [applied_spec(each) for each in objects.workloads]
         config_maps = await live_config_maps(self._api, self._installation, specs)
         secrets = await self._workloads.secret_words(specs)
         return live_properties(objects, bounds, config_maps, secrets) or None
@@ -310,24 +318,28 @@ class AksSurface:
         self, component: SurfaceComponent, revision: int | None = None
     ) -> tuple[LiveProof, ...] | None:
         objects = await self._live.component(component, is_routed=False)
-        if not objects.deployments:
+        if not objects.workloads:
             return None
-        specs = {spec.revision: spec for spec in map(applied_spec, objects.deployments)}
-        others = dict(zip(specs, map(set_by_others, objects.deployments), strict=True))
-        config_maps = await live_config_maps(self._api, self._installation, specs.values())
-        asked = []
-        for pod in objects.pods:
-            number = int(pod["metadata"]["labels"][REVISION])
-            is_asked = number in specs and revision in {None, number}
-            if is_asked and is_running(pod) and not is_stopping(pod):
-                asked.append((pod, number))
+        specs = [(applied_spec(workload), workload) for workload in objects.workloads]
+        config_maps = await live_config_maps(
+            self._api, self._installation, [spec for spec, _ in specs]
+        )
+        asked, proofs = [], []
+        for spec, workload in specs:
+            if revision in {None, spec.revision}:
+                pods = pods_to_prove(workload, spec, objects.pods)
+                asked += [(pod, spec, workload) for pod in pods]
+                if not pods and (spec.schedule is not None or is_true(workload, "Complete")):
+                    config_map = config_maps.get(spec.revision)
+                    proofs.append(prove_template(workload, spec, config_map, self.clock.now()))
 
-        async def prove_one(one: tuple[Object, int]) -> LiveProof:
-            pod, number = one
-            spec, config_map, now = specs[number], config_maps.get(number), self.clock.now()
-            return await prove_pod(self._api, pod, spec, config_map, now, others[number])
+        async def prove_one(one: tuple[Object, RevisionSpec, Object]) -> LiveProof:
+            pod, spec, workload = one
+            config_map, now = config_maps.get(spec.revision), self.clock.now()
+            others = set_by_others(workload)
+            return await prove_pod(self._api, pod, spec, config_map, now, others)
 
-        proofs = await bounded_map(asked, prove_one, at_once=NAMESPACE_AT_ONCE)
+        proofs += await bounded_map(asked, prove_one, at_once=NAMESPACE_AT_ONCE)
         return tuple(sorted(proofs, key=lambda proof: (proof.revision, proof.instance)))
 
     async def traffic(self, component: SurfaceComponent) -> Reading[TrafficSample]:
@@ -347,10 +359,16 @@ class AksSurface:
     async def logs(
         self, component: SurfaceComponent, instance: str, tail: int
     ) -> tuple[str, ...] | None:
-        for pod in (await self._live.component(component, is_routed=False)).pods:
-            if pod["metadata"]["name"] == instance:
-                return await logs.tail(self._api, pod, tail)
-        return None
+        objects = await self._live.component(component, is_routed=False)
+        pods = [pod for pod in objects.pods if pod["metadata"]["name"] == instance]
+        if not pods:  # a Job or a CronJob stands for its last pod
+            of = {
+                applied_spec(each).revision
+                for each in objects.workloads
+                if each["metadata"]["name"] == instance
+            }
+            pods = [pod for pod in objects.pods if int(pod["metadata"]["labels"][REVISION]) in of]
+        return await logs.tail(self._api, oldest_first(pods)[-1], tail) if pods else None
 
     @_reading
     async def kept_outputs(

@@ -19,7 +19,9 @@ from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.kernel.ids import EnvironmentId
 from shared.surfaces.aks.cluster_api import (
     CONFIG_MAPS,
+    CRON_JOBS,
     DEPLOYMENTS,
+    JOBS,
     PODS,
     ROUTES,
     ApiRefusal,
@@ -32,6 +34,7 @@ from shared.surfaces.aks.live_objects import grouped, trimmed
 from shared.surfaces.aks.names import ENVIRONMENT, RECORD, Installation
 from shared.surfaces.aks.observation import ComponentObjects
 from shared.surfaces.aks.records import Unreadable
+from shared.surfaces.aks.revisions import template_of
 from shared.surfaces.spec import SurfaceComponent
 
 STALE_AFTER_S: Final = 15.0
@@ -179,15 +182,24 @@ def without_container(pod: Object) -> Object:
     return {"metadata": trimmed(pod)["metadata"], "status": pod.get("status") or {}}
 
 
-def without_template(deployment: Object) -> Object:
-    """Return what a read keeps of a Deployment: the applied spec, not the pods made of it."""
-    metadata = deployment["spec"]["template"]["metadata"]
-    kept = {"replicas": deployment["spec"].get("replicas", 1), "template": {"metadata": metadata}}
-    return {**trimmed(deployment), "spec": kept}
+def without_template(workload: Object) -> Object:
+    """Return what a read keeps of a Deployment or Job: the applied spec, not its pods."""
+    template = {"metadata": template_of(workload)["metadata"]}
+    kept = {"replicas": workload["spec"].get("replicas", 1), "template": template}
+    return {**trimmed(workload), "spec": kept}
+
+
+def without_runs(cron_job: Object) -> Object:
+    """Return what a read keeps of a CronJob: the applied spec, and whether it starts runs."""
+    spec = without_template(cron_job)["spec"]
+    kept = {"suspend": cron_job["spec"].get("suspend", False), "jobTemplate": {"spec": spec}}
+    return {**trimmed(cron_job), "spec": kept}
 
 
 _KEPT: Final[Mapping[Kind, Callable[[Object], Object]]] = {
     DEPLOYMENTS: without_template,
+    JOBS: without_template,
+    CRON_JOBS: without_runs,
     PODS: without_container,
     ROUTES: trimmed,
     CONFIG_MAPS: trimmed,

@@ -17,6 +17,7 @@ from shared.kernel.fence import Fence
 from shared.surfaces.aks import revisions, routes
 from shared.surfaces.aks.boundary_objects import ACCOUNTS, NAME, acts_as
 from shared.surfaces.aks.cluster_api import (
+    CRON_JOBS,
     DEPLOYMENTS,
     PODS,
     ROUTES,
@@ -27,7 +28,7 @@ from shared.surfaces.aks.cluster_api import (
     Object,
 )
 from shared.surfaces.aks.config_maps import data_of
-from shared.surfaces.aks.instances import has_ended, is_stopping
+from shared.surfaces.aks.instances import has_ended, is_stopping, oldest_first
 from shared.surfaces.aks.live_objects import LiveObjects
 from shared.surfaces.aks.names import (
     PREFIX,
@@ -41,7 +42,6 @@ from shared.surfaces.aks.observation import (
     ComponentObjects,
     applied_spec,
     live_revisions,
-    oldest_first,
     weights_in_force,
 )
 from shared.surfaces.aks.records import Records
@@ -58,7 +58,13 @@ from shared.surfaces.errors import (
     SiteMissing,
     TrafficUnavailable,
 )
-from shared.surfaces.rules import WHOLE, check_removal, check_revision, check_weights
+from shared.surfaces.rules import (
+    WHOLE,
+    check_removal,
+    check_revision,
+    check_scalable,
+    check_weights,
+)
 from shared.surfaces.scaling import ReplicasOwner
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
@@ -88,7 +94,7 @@ class Workloads:
         await self.records.fenced(component, fence)
         namespace = self.installation.namespace(component.environment, component.tenant)
         place = await self.namespaces.find(component.environment, component.tenant)
-        present = await self._deployment(component, spec.revision)
+        present = await self._workload(component, spec.revision)
         name = revision_name(component, spec.revision)
         kinds = revisions.dependent_kinds(spec)
         found = {kind: await self.api.get(kind, name, namespace) for kind in kinds}
@@ -99,11 +105,15 @@ class Workloads:
         identity = await self.identity(component)
         secret_class = self._secret_class(spec, identity)
         account = None if identity is None else NAME
-        manifest = revisions.deployment(spec, self.installation, account)
+        manifest = revisions.workload(spec, self.installation, account)
         if present is not None and owner_of(present) is ReplicasOwner.SURFACE:
             del manifest["spec"]["replicas"]
+        if present is not None and spec.schedule is not None:
+            manifest["spec"]["suspend"] = present["spec"].get("suspend", False)
         await self.records.fenced(component, fence)
-        owner = await put(self.api, DEPLOYMENTS, manifest, present)
+        owner = present
+        if owner is None or spec.runs_once is None:
+            owner = await put(self.api, revisions.kind_of(spec), manifest, present)
         owned = revisions.dependents(spec, self.installation, owner, secret_class)
         for kind, dependent in owned:
             await self.records.fenced(component, fence)
@@ -131,6 +141,26 @@ class Workloads:
         await self.records.fenced(component, fence)
         present = await self._required(component, revision, fence)
         await restart(self.api, present, fence)
+
+    async def activate_schedule(
+        self, component: SurfaceComponent, revision: int, fence: Fence
+    ) -> None:
+        """As `Schedules.activate_schedule`. Raises also WriteConflict, ObjectRefused, ApiAway."""
+        await self.records.fenced(component, fence)
+        objects = await self.live.component(component, is_routed=False)
+        found = {
+            spec.revision: each
+            for each in objects.workloads
+            if not is_stopping(each) and (spec := applied_spec(each)).schedule is not None
+        }
+        if revision not in found:
+            raise RevisionMissing(f"revision {revision} of {component.module} has no schedule here")
+        # The others first: at no moment two start runs.
+        for number in sorted(found, key=lambda each: each == revision):
+            suspends = number != revision
+            if found[number]["spec"].get("suspend", False) != suspends:
+                await self.records.fenced(component, fence)
+                await self._merge(CRON_JOBS, found[number], {"spec": {"suspend": suspends}})
 
     async def set_weights(
         self,
@@ -160,21 +190,23 @@ class Workloads:
         """As `Surface.remove`. Raises also WriteConflict, ApiAway."""
         await self.records.fenced(component, fence)
         objects = await self.live.component(component, is_routed=traffic.is_there)
-        has_port = any(applied_spec(each).port is not None for each in objects.deployments)
+        has_port = any(applied_spec(each).port is not None for each in objects.workloads)
         check_removal(component, revision, weights_in_force(objects, has_port=has_port))
-        left = {applied_spec(each).revision: each for each in objects.deployments}
+        left = {applied_spec(each).revision: each for each in objects.workloads}
         present = left.pop(revision, None)
         found = [(ROUTES, objects.route), (SERVICES, await self._service(component))]
-        for kind, each in [*([] if left else found), (DEPLOYMENTS, present)]:
+        kind_of_it = DEPLOYMENTS if present is None else revisions.kind_of(applied_spec(present))
+        for kind, each in [*([] if left else found), (kind_of_it, present)]:
             if each is not None and not is_stopping(each):
                 await self.records.fenced(component, fence)
                 await delete(self.api, kind, each)
 
     async def _required(self, component: SurfaceComponent, revision: int, fence: Fence) -> Object:
         """Return the revision's Deployment; *fence* was in force after it was read."""
-        present = await self._deployment(component, revision)
+        present = await self._workload(component, revision)
         if present is None:
             raise RevisionMissing(f"revision {revision} of {component.module} does not exist here")
+        check_scalable(applied_spec(present))
         await self.records.fenced(component, fence)
         return present
 
@@ -182,13 +214,17 @@ class Workloads:
         namespace = self.installation.namespace(component.environment, component.tenant)
         return await self.api.get(SERVICES, component_name(component.module), namespace)
 
-    async def _deployment(self, component: SurfaceComponent, revision: int) -> Object | None:
+    async def _workload(self, component: SurfaceComponent, revision: int) -> Object | None:
+        """Return the Deployment, Job or CronJob of a revision, which has one of them."""
         namespace = self.installation.namespace(component.environment, component.tenant)
         name = revision_name(component, revision)
-        found = await self.api.get(DEPLOYMENTS, name, namespace)
-        if found is not None and is_stopping(found):
-            raise WriteConflict(f"Deployment {name} is being deleted, and not by the platform")
-        return found
+        for kind in revisions.WORKLOADS:
+            found = await self.api.get(kind, name, namespace)
+            if found is not None and is_stopping(found):
+                raise WriteConflict(f"{kind.name} {name} is still being deleted")
+            if found is not None:
+                return found
+        return None
 
     async def identity(self, component: SurfaceComponent) -> str | None:
         """Return the client id as which its tenant's pods act; None where they act as nobody."""
