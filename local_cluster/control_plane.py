@@ -1,6 +1,6 @@
 """The command lines of the control plane: etcd, API server, controllers, scheduler, and KWOK.
 
-Times are short, as tests and demonstrations wait for them: a node is away after 12 s without a
+Times are short, as tests and demonstrations wait for them: a real node is away after 12 s without a
 word (40 s by default), its pods leave it 3 s later (300 s), the HPA looks every 2 s (15 s).
 """
 
@@ -21,6 +21,10 @@ FAKE_PODS: Final = "198.19.0.0/16"
 """Of 198.18.0.0/15, which no network has (RFC 2544): what the API server asks of a pod that KWOK
 plays reaches nobody, and no program of this machine or of its network."""
 _TOLERATED_S: Final = 3
+_SILENT_S: Final = 12
+_PLAYED_SILENT_S: Final = 600
+"""A node that is played does not die; and where one is away for a moment, because the API server
+is, KWOK lets none of its pods be ready again."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ class ControlPlane:
             "--secure-port=0",
             "--use-service-account-credentials=false",
             "--node-monitor-period=1s",
-            "--node-monitor-grace-period=12s",
+            f"--node-monitor-grace-period={_SILENT_S if self.has_nodes else _PLAYED_SILENT_S}s",
             "--horizontal-pod-autoscaler-sync-period=2s",
             "--horizontal-pod-autoscaler-cpu-initialization-period=0s",
             "--horizontal-pod-autoscaler-initial-readiness-delay=0s",

@@ -71,6 +71,23 @@ async def test_what_is_no_json_is_no_answer(
         await all_of(api)
 
 
+async def test_the_groups_of_a_server_that_starts_are_no_answer(
+    served: tuple[StandInServer, ClusterApi],
+) -> None:
+    server, api = served
+    names = ["apiregistration.k8s.io"]
+
+    async def answered(_: web.Request) -> web.Response:
+        return web.json_response({"groups": [{"name": name} for name in names]})
+
+    server.answers["/apis"] = answered
+
+    with pytest.raises(ApiAway, match="does not list all groups"):
+        await api.groups()
+    names += ["apps", "keda.sh"]
+    assert await api.groups() == {"apiregistration.k8s.io", "apps", "keda.sh"}
+
+
 async def test_a_list_that_goes_round_has_an_end(served: tuple[StandInServer, ClusterApi]) -> None:
     server, api = served
 

@@ -3,7 +3,8 @@
 It is for tests that must leave nothing out: of the rights of the platform each is used.
 """
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from shared.kernel.ids import TenantId
@@ -36,20 +37,24 @@ def revisions_of(harness: AksHarness) -> tuple[RevisionSpec, RevisionSpec]:
     )
 
 
-def beginning(harness: AksHarness) -> Iterator[Step]:
-    """Yield the writes until both revisions have traffic. Each is of one operation."""
+def beginning(harness: AksHarness, split: Mapping[int, int] | None = None) -> Iterator[Step]:
+    """Yield the writes until both revisions have traffic, or as *split* says.
+
+    Each is of one operation.
+    """
     surface = harness.surface
     for spec in revisions_of(harness):
         yield lambda spec=spec: surface.apply(spec, fence(1))
     yield lambda: are_ready(harness)
-    yield lambda: surface.set_weights(SHOP, {1: 50, 2: 50}, fence(1))
+    yield lambda: surface.set_weights(SHOP, split or {1: 50, 2: 50}, fence(1))
 
 
 def rest(harness: AksHarness) -> Iterator[Step]:
     """Yield the writes after them, to the last."""
     surface, first = harness.surface, revisions_of(harness)[0]
     boundaries, scaling = cast("Boundaries", surface), cast("NativeScaling", surface)
-    yield lambda: surface.ensure_site(SITE, fence(1, "site"))
+    site = replace(SITE, facts={"region": "there"})
+    yield lambda: surface.ensure_site(site, fence(1, "site"))
     for bounds in (BOUNDED, BoundarySpec(ENVIRONMENT, GLOBEX)):
         yield lambda bounds=bounds: boundaries.ensure_boundary(bounds, fence(1))
     for rule in (BY_CPU, BY_CPU, BY_QUEUE, BY_QUEUE, BY_CPU, None):

@@ -6,7 +6,6 @@ preconditions, its logs no limit of bytes, and it has no call for a pod's proxy.
 """
 
 import asyncio
-import gc
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.surfaces.aks.answer_shapes import (
     causes_of,
     change_of,
+    decoded,
     groups_of,
     mapping,
     named_object,
@@ -38,6 +38,8 @@ Object: TypeAlias = dict[str, Any]
 T = TypeVar("T")
 PAGE: Final = 500
 """Objects in one answer of a list, as kubectl asks."""
+_OF_EVERY_SERVER: Final = "apps"
+"""A group that no Kubernetes is without."""
 _LISTS_MAX: Final = 3
 """How often a list begins again when its pages were compacted away (410)."""
 PAGES_MAX: Final = 400
@@ -134,8 +136,15 @@ class ClusterApi:
             raise
 
     async def groups(self) -> frozenset[str]:
-        """Return the names of the API groups that are served."""
-        return await self._json("GET", "/apis", shape=groups_of)
+        """Return the names of the API groups that are served.
+
+        Raises:
+            ApiAway: also while the API server starts: for a second it lists no more than its own.
+        """
+        found = await self._json("GET", "/apis", shape=groups_of)
+        if _OF_EVERY_SERVER not in found:
+            raise ApiAway("the API server does not list all groups that it serves yet")
+        return found
 
     async def list_all(
         self,
@@ -293,7 +302,7 @@ class ClusterApi:
         ):
             if response.is_error:
                 raise _refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
-            return shape(_decoded(await response.aread()))  # bounded by the connection
+            return shape(decoded(await response.aread()))  # bounded by the connection
 
     @asynccontextmanager
     async def _sent(
@@ -376,21 +385,6 @@ async def _bounded(response: "Response", at_most: int) -> bytes:
         if len(content) >= at_most:
             break
     return content[:at_most]
-
-
-def _decoded(content: bytes) -> Any:
-    """Return the JSON in *content*. Raises ValueError.
-
-    A page of a list is a hundred thousand containers and no cycle: the collector, which looks
-    through all of them again and again while they come, would take as long as the decoder.
-    """
-    is_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        return from_json(content)
-    finally:
-        if is_enabled:
-            gc.enable()
 
 
 async def _lines(response: "Response") -> AsyncIterator[bytes]:
