@@ -10,7 +10,7 @@ import pytest
 from tests.kit.kubernetes_cluster import KubernetesCluster, until
 from tests.kit.web_deployments import web_server
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("whole-cluster")]
 
 HOST = "shop.internal"
 PATH = "/v2/_catalog"

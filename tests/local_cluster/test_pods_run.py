@@ -13,7 +13,8 @@ from local_cluster.node_plan import PAUSE_IMAGE
 from local_cluster.programs import programs_of
 from tests.kit.kubernetes_cluster import KubernetesCluster, until
 
-pytestmark = pytest.mark.real
+# One ends kubelets and containerds of nodes, which others would notice.
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("whole-cluster")]
 
 
 def deployment(name: str, replicas: int, image: str = PAUSE_IMAGE) -> Mapping[str, Any]:

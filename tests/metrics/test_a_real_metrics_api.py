@@ -22,7 +22,7 @@ from tests.kit.provider_stand_in import Reply, StandIn, stand_in
 from tests.metrics.providers import COMPONENT, WINDOW
 
 __all__ = ["kubernetes_cluster"]
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("metrics.k8s.io")]
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("whole-cluster")]
 API: Final = "v1beta1.metrics.k8s.io"
 DISCOVERY: Final = {
     "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "metrics.k8s.io/v1beta1",

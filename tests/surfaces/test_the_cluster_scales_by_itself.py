@@ -25,7 +25,7 @@ from tests.surfaces.harness import SHOP, SurfaceHarness, fence
 RunScenario = Callable[[Callable[[SurfaceHarness], Coroutine[Any, Any, None]]], None]
 pytestmark = [
     pytest.mark.shows(Feature.NATIVE_SCALING, on="aks"),
-    pytest.mark.xdist_group("metrics.k8s.io"),  # one API of the whole cluster
+    pytest.mark.xdist_group("whole-cluster"),  # one API of the whole cluster
 ]
 MINIMUM: Final = 2
 RULES: Final = ScalingRules(MINIMUM, 4, (UtilizationRule(Measure.CPU, 50),), cooldown_s=0)
