@@ -20,7 +20,8 @@ from shared.surfaces.errors import (
     StillWeighted,
 )
 from shared.surfaces.observed_state import LiveComponent, Phase
-from shared.surfaces.spec import SurfaceComponent
+from shared.surfaces.spec import HttpProbe, SurfaceComponent
+from tests.kit.patience import PATIENCE_S
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, SurfaceHarness, fence
 
 RunScenario = Callable[[Callable[[SurfaceHarness], Coroutine[Any, Any, None]]], None]
@@ -127,7 +128,8 @@ def test_a_killed_host_finds_the_same_instances_and_weights(run_scenario: RunSce
 def test_weight_goes_to_ready_capacity_only(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         await harness.serve(harness.spec(1), weights={1: 100})
-        await harness.surface.apply(harness.spec(2, replicas=2), fence(1))
+        late = HttpProbe("/ready", initial_delay_s=PATIENCE_S)
+        await harness.surface.apply(harness.spec(2, replicas=2, readiness=late), fence(1))
 
         with pytest.raises(NotReady) as refused:
             await harness.surface.set_weights(SHOP, {1: 50, 2: 50}, fence(1))
