@@ -42,6 +42,7 @@ _PATHS: Final = {
     "services": "/api/v1/services",
     "slices": "/apis/discovery.k8s.io/v1/endpointslices",
     "namespaces": "/api/v1/namespaces",
+    "pods": "/api/v1/pods",
 }
 _ADDRESSES: Final = range(10, 251)
 """Of the bridge's own part of the network, which no node has."""

@@ -24,6 +24,26 @@ _ADMIN_CLUSTER: Final[Document] = {
         "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": ADMIN}}}}]}],
     },
 }
+_CONNECT_WITHIN: Final = "1s"
+"""A dead node answers nothing, not even that a port is closed; its pods are a millisecond away."""
+_RETRIES: Final = 4
+"""So that a request, which no pod has seen yet, outlives as many pods of a dead node."""
+_OUTLIERS: Final[Document] = {
+    "split_external_local_origin_errors": True,
+    "consecutive_local_origin_failure": 2,
+    "enforcing_consecutive_local_origin_failure": 100,
+    # What an application answers is its own, and what a gate judges.
+    "enforcing_consecutive_5xx": 0,
+    "enforcing_consecutive_gateway_failure": 0,
+    "enforcing_success_rate": 0,
+    "enforcing_local_origin_success_rate": 0,
+    "interval": "1s",
+    # As long as a cluster takes to say itself that a node is dead.
+    "base_ejection_time": "30s",
+    # Never the last one: it may be the gateway that has no way.
+    "max_ejection_percent": 90,
+}
+"""A pod that twice in a row takes no connection gets no request for a while."""
 _NO_BACKEND: Final = 500
 """What the Gateway API says for requests that no backend is to get."""
 
@@ -103,7 +123,11 @@ def routes(
 def clusters(backends: Iterable[Backend], folder: Path) -> Document:
     return envoy_documents.response(
         [
-            envoy_documents.cluster(each.name, folder / f"endpoints-{each.name}.json")
+            {
+                **envoy_documents.cluster(each.name, folder / f"endpoints-{each.name}.json"),
+                "connect_timeout": _CONNECT_WITHIN,
+                "outlier_detection": _OUTLIERS,
+            }
             for each in sorted(backends)
         ]
     )
@@ -133,7 +157,7 @@ def _route(rule: Rule) -> Document:
     weights = {backend.name: weight for backend, weight in rule.weights.items() if weight}
     if not weights:
         return envoy_documents.refusal(match, _NO_BACKEND, "no backend has a weight\n")
-    return envoy_documents.weighted_route(match, weights)
+    return envoy_documents.weighted_route(match, weights, _RETRIES)
 
 
 def _match(match: Document) -> Document:

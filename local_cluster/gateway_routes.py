@@ -39,6 +39,7 @@ class ClusterObjects:
     services: Objects
     slices: Objects
     namespaces: Objects
+    pods: Objects
 
 
 @dataclass(frozen=True, order=True)
@@ -128,30 +129,58 @@ def table_of(found: ClusterObjects) -> GatewayTable:
 
 
 def instances_of(backend: Backend, found: ClusterObjects) -> Sequence[tuple[str, int, bool]]:
-    """Return address, port, and whether it takes new requests, of each pod of *backend*."""
+    """Return address, port, and whether it takes new requests, of each pod of *backend*.
+
+    Where no pod is ready, those take requests whose application said last that it is: only their
+    nodes are silent.
+    """
     service = found.services.get((backend.namespace, backend.service))
     ports = [] if service is None else service["spec"].get("ports") or []
     names = [port.get("name") or "" for port in ports if port["port"] == backend.port]
     if not names:
         return ()
-    instances = {
-        (address, port["port"], endpoint.get("conditions", {}).get("ready") is not False)
+    endpoints = [
+        (endpoint, port["port"])
         for each in found.slices.values()
         if each["metadata"]["namespace"] == backend.namespace
         and each["metadata"].get("labels", {}).get("kubernetes.io/service-name") == backend.service
         for port in each.get("ports") or ()
         if (port.get("name") or "") == names[0] and port.get("port")
         for endpoint in each.get("endpoints") or ()
-        if _is_of_use(endpoint)
+    ]
+    instances = {
+        (address, port, _is_ready(endpoint))
+        for endpoint, port in endpoints
+        if _is_ready(endpoint) or endpoint["conditions"].get("serving") is True
         for address in endpoint["addresses"]
     }
+    if not any(is_ready for _, _, is_ready in instances):
+        instances |= {
+            (address, port, True)
+            for endpoint, port in endpoints
+            if _is_silent(endpoint, found)
+            for address in endpoint["addresses"]
+        }
     return sorted(instances)
 
 
-def _is_of_use(endpoint: Document) -> bool:
-    """Return whether it takes requests, or still answers those that it has."""
-    conditions = endpoint.get("conditions", {})
-    return conditions.get("ready") is not False or conditions.get("serving") is True
+def _is_ready(endpoint: Document) -> bool:
+    return endpoint.get("conditions", {}).get("ready") is not False
+
+
+def _is_silent(endpoint: Document, found: ClusterObjects) -> bool:
+    """Return whether its pod is not ready for want of a word of its node, and of nothing else.
+
+    When the API server was away for longer than nodes may be silent, the cluster takes `Ready` from
+    every pod that there is; what the application said stays in `ContainersReady`.
+    """
+    target = endpoint.get("targetRef") or {}
+    pod = found.pods.get((target.get("namespace", ""), target.get("name", "")))
+    if pod is None or "deletionTimestamp" in pod["metadata"] or pod["spec"].get("readinessGates"):
+        return False
+    conditions = pod.get("status", {}).get("conditions") or ()
+    status = {each["type"]: each["status"] for each in conditions}
+    return status.get("ContainersReady") == "True" and status.get("Ready") == "False"
 
 
 def _is_mine(gateway: Document) -> bool:

@@ -60,7 +60,9 @@ def _listener(name: str, host: str, port: int, routes: Document) -> Document:
     }
 
 
-def weighted_route(match: Document, weights: Mapping[str, int]) -> Document:
+def weighted_route(
+    match: Document, weights: Mapping[str, int], retries: int = RETRIES_MAX
+) -> Document:
     """Return a route of requests that *match* to clusters, by their *weights*."""
     split = [{"name": name, "weight": weight} for name, weight in weights.items()]
     return {
@@ -71,7 +73,7 @@ def weighted_route(match: Document, weights: Mapping[str, int]) -> Document:
             "retry_policy": {
                 # Only requests that never reached the workload, so none is executed twice.
                 "retry_on": "reset-before-request,connect-failure",
-                "num_retries": RETRIES_MAX,
+                "num_retries": retries,
                 "retry_host_predicate": [
                     {
                         "name": "envoy.retry_host_predicates.previous_hosts",
@@ -81,7 +83,7 @@ def weighted_route(match: Document, weights: Mapping[str, int]) -> Document:
                         },
                     }
                 ],
-                "host_selection_retry_max_attempts": 3,
+                "host_selection_retry_max_attempts": 5,
             },
         },
     }

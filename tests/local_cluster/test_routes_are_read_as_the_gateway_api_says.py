@@ -59,6 +59,7 @@ def objects(*routes: Mapping[str, Any], **given: Any) -> ClusterObjects:
         services={("shops", "web"): service},
         slices=given.get("slices", {}),
         namespaces=namespaces,
+        pods=given.get("pods", {}),
     )
 
 
@@ -193,6 +194,60 @@ def test_pods_that_leave_get_no_new_requests_and_those_that_are_gone_are_forgott
     instances = instances_of(WEB, objects(slices={("shops", "web-1"): found}))
 
     assert instances == [("10.0.0.1", 8080, True), ("10.0.0.2", 8080, False)]
+
+
+def pod(name: str, containers: str = "True", **spec: Any) -> Mapping[str, Any]:
+    """Return a pod that is not ready though its containers are *containers*."""
+    said = {"Ready": "False", "ContainersReady": containers}
+    conditions = [{"type": kind, "status": status} for kind, status in said.items()]
+    return {**_object(name, "shops", spec), "status": {"conditions": conditions}}
+
+
+def slice_of(**ready: bool) -> Mapping[Any, Any]:
+    """Return the slice of WEB with a pod of each name, at an address with the same end."""
+    endpoints = [
+        {
+            "addresses": [f"10.0.0.{name[-1]}"],
+            "conditions": {"ready": is_ready, "serving": is_ready},
+            "targetRef": {"kind": "Pod", "namespace": "shops", "name": name},
+        }
+        for name, is_ready in ready.items()
+    ]
+    labels = {"kubernetes.io/service-name": "web"}
+    metadata = {"name": "web-1", "namespace": "shops", "labels": labels}
+    ports = [{"name": "http", "port": 8080}]
+    return {("shops", "web-1"): {"metadata": metadata, "ports": ports, "endpoints": endpoints}}
+
+
+@pytest.mark.parametrize(
+    ("ready", "pods", "expected"),
+    [
+        pytest.param((False, False), ("True", "True"), ["10.0.0.1", "10.0.0.2"], id="both-silent"),
+        pytest.param((True, False), ("True", "True"), ["10.0.0.1"], id="one-still-ready"),
+        pytest.param((False, False), ("False", "True"), ["10.0.0.2"], id="one-said-that-it-is-not"),
+        pytest.param((False, False), ("False", "False"), [], id="both-said-that-they-are-not"),
+    ],
+)
+def test_where_no_pod_is_ready_those_of_silent_nodes_take_requests(
+    ready: tuple[bool, bool], pods: tuple[str, str], expected: Sequence[str]
+) -> None:
+    names = ("web-1", "web-2")
+    known = {("shops", name): pod(name, said) for name, said in zip(names, pods, strict=True)}
+    slices = slice_of(**dict(zip(names, ready, strict=True)))
+
+    instances = instances_of(WEB, objects(slices=slices, pods=known))
+
+    assert [address for address, _, takes_requests in instances if takes_requests] == expected
+
+
+def test_what_goes_or_waits_for_more_than_its_containers_takes_no_requests() -> None:
+    going = pod("web-1")
+    going = {**going, "metadata": {**going["metadata"], "deletionTimestamp": "now"}}
+    gated = pod("web-2", readinessGates=[{"conditionType": "example.org/warm"}])
+    known = {("shops", "web-1"): going, ("shops", "web-2"): gated}
+    slices = slice_of(**{"web-1": False, "web-2": False, "web-3": False})
+
+    assert instances_of(WEB, objects(slices=slices, pods=known)) == []
 
 
 def test_a_status_that_was_said_is_not_said_again() -> None:
