@@ -115,10 +115,23 @@ class LiveRevision:
     replicas_owner: ReplicasOwner = ReplicasOwner.PLATFORM
     is_active: bool = True
     """False for a schedule that starts no runs."""
+    minimum: int | None = None
+    """The fewest instances that the rules allow, where the surface owns the number."""
 
     @property
     def ready(self) -> int:
         return sum(instance.is_ready for instance in self.instances)
+
+    @property
+    def needed(self) -> int:
+        """How many ready instances carry all requests.
+
+        What rules ask for beyond their minimum is growth, and may never fit: until it is ready
+        nothing is lost.
+        """
+        if self.minimum is None:
+            return self.replicas
+        return min(self.replicas, max(1, self.minimum))
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class Surface(SurfaceReader, Protocol):
 
         Raises:
             StaleFence, RevisionMissing.
-            NotOwner: the surface owns the number, by its own rules.
+            NotOwner: the surface owns the number, by its own rules. The fence is recorded.
             Invalid: it runs to its end, and has no number.
         """
         ...
@@ -241,7 +241,7 @@ class Sites(Protocol):
 
 
 def needed_ready(replicas: int, percent: int) -> int:
-    """Return how many of *replicas* must be ready for *percent* of the requests.
+    """Return how many of *replicas*, that carry all requests, must be ready for *percent* of them.
 
     The share is rounded up, and at least one: only ready capacity gets weight (invariant 10).
     """

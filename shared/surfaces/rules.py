@@ -78,7 +78,7 @@ def check_weights(
         if revision is None or revision.phase is Phase.DRAINING:
             state = "is being removed" if revision else "does not exist here"
             raise RevisionMissing(f"revision {number} of {component.module} {state}: apply it")
-        needed = needed_ready(revision.replicas, percent)
+        needed = needed_ready(revision.needed, percent)
         if revision.ready < needed:
             raise NotReady(component.module, number, ready=revision.ready, needed=needed)
     return positive

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from shared.contracts.deployments import DeploymentStatus
+from shared.surfaces.scaling import Measure, ScalingRules, UtilizationRule
 from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.kit.memory_cluster import Behaviour
 from tests.kit.virtual_time import run_virtual
@@ -257,6 +258,29 @@ def test_with_nothing_to_go_back_to_the_traffic_stays_and_it_ends_at_once_and_he
         assert "the gate of module-shop said Fail" in done.reason.message
         assert "the traffic is on revision 2 (100 %)" in done.remaining[0]
         assert done.reason.evidence
+
+    run_virtual(main())
+
+
+def test_what_stays_may_be_scaled_by_rules_of_its_surface() -> None:
+    async def main() -> None:
+        world = driven()
+        await one_in_force(world)
+        await dies(world, "one")
+        world.health.bad.add(await world.upload("two"))
+        workload = world.surface_component(SHOP)
+
+        def scale_by_rules() -> None:
+            revision = world.world.component(workload).revisions[2]
+            revision.scaling = ScalingRules(1, 3, (UtilizationRule(Measure.CPU, 50),))
+
+        at_step(world, "remove_candidate", 1, scale_by_rules)
+        done = await released(world, "two")
+
+        assert done.reason is not None
+        assert done.reason.code == "NothingToGoBackTo"
+        assert not any("rules" in sentence for sentence in done.remaining)
+        assert weights(world) == {2: 100}
 
     run_virtual(main())
 

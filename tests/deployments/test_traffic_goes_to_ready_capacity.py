@@ -1,6 +1,7 @@
 """How weights are found from what is ready: forward and back, and never beyond what is carried."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
@@ -53,6 +54,26 @@ def test_the_first_step_of_a_canary_goes_by_what_both_carry(
     )
 
     assert (split.weights if split else None) == expected
+
+
+def test_instances_that_rules_ask_for_and_that_are_not_there_yet_are_no_loss() -> None:
+    grown = replace(revision(OLD, 2, 8), minimum=2)
+
+    split = traffic_split.forward(10, NEW, OLD, live({OLD: 100}, grown, revision(NEW, 2, 2)))
+
+    assert split is not None
+    assert split.weights == {OLD: 90, NEW: 10}
+    assert not split.is_short
+
+
+def test_below_the_minimum_of_its_rules_a_version_has_lost_instances() -> None:
+    fallen = replace(revision(OLD, 1, 8), minimum=2)
+
+    split = traffic_split.forward(10, NEW, OLD, live({OLD: 100}, fallen, revision(NEW, 2, 2)))
+
+    assert split is not None
+    assert split.weights == {OLD: 50, NEW: 50}
+    assert "1 of 2 instances of revision 1" in split.reason
 
 
 def test_a_share_does_not_fall_when_the_old_version_recovers() -> None:

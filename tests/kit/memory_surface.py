@@ -341,7 +341,9 @@ class MemorySurface:
         spec = revision.spec
         instances = self._cluster.instances(revision)
         ready = sum(instance.is_ready for instance in instances)
-        phase = Phase.READY if ready == spec.replicas else Phase.STARTING
+        minimum = revision.scaling.minimum if revision.scaling else None
+        needed = spec.replicas if minimum is None else min(spec.replicas, max(1, minimum))
+        phase = Phase.READY if ready >= needed else Phase.STARTING
         if spec.runs_once is not None:
             phase = self._cluster.job_phase(revision)
         if spec.schedule is not None:
@@ -358,6 +360,7 @@ class MemorySurface:
             instances,
             spec.unit,
             replicas_owner=owner,
+            minimum=minimum,
             is_active=spec.schedule is None or revision.is_active,
         )
 

@@ -71,8 +71,11 @@ def test_rules_take_the_number_of_instances_over(run_scenario: RunScenario) -> N
 
         live = await harness.until(lambda live: live.revisions[0].ready == 2)
         assert live.revisions[0].replicas_owner is ReplicasOwner.SURFACE
+        assert live.revisions[0].minimum == 2
         with pytest.raises(NotOwner):
-            await harness.surface.scale(SHOP, 1, 4, fence(1))
+            await harness.surface.scale(SHOP, 1, 4, fence(3))
+        with pytest.raises(StaleFence):
+            await harness.surface.scale(SHOP, 1, 4, fence(2))
 
     run_scenario(scenario)
 
@@ -107,6 +110,7 @@ def test_a_number_that_is_taken_back_stays_until_it_is_changed(run_scenario: Run
         await harness.surface.scale(SHOP, 1, 1, fence(1))
 
         assert taken_back.revisions[0].replicas == 2
+        assert taken_back.revisions[0].minimum is None
         await harness.until(lambda live: len(live.revisions[0].instances) == 1)
 
     run_scenario(scenario)

@@ -1,6 +1,7 @@
 """The way back: the whole unit, in reverse order, to the previous one, with a proof and a hold."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -62,7 +63,7 @@ from shared.kernel.fence import StaleFence
 from shared.kernel.ids import ModuleId
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Publish
-from shared.surfaces.errors import DataMissing, RouteTaken, SiteMissing
+from shared.surfaces.errors import DataMissing, NotOwner, RouteTaken, SiteMissing
 from shared.surfaces.observed_state import LiveComponent
 
 _NO_HOLD: Final = frozenset(
@@ -241,7 +242,7 @@ async def _give_traffic_back(
         return Restoration(WaitState.PASSED)
     revision = live.revision(before.release_revision)
     is_over = traffic_split.is_dead(revision, deployment.updated_at)
-    ready, replicas = (revision.ready, revision.replicas) if revision else (0, before.replicas)
+    ready, replicas = (revision.ready, revision.needed) if revision else (0, before.replicas)
     stays = [f"{number} ({percent} %)" for number, percent in weights.items()]
     message = (
         f"{before.module_id}: {ready} of {replicas} instances of revision "
@@ -276,7 +277,8 @@ async def remove_candidate(given: RemovalInput, ctx: ActivityContext, app: Deplo
         fence, number = ctx.fence(deployment), candidate.release_revision
         revision = live.revision(number) if live else None
         if number in kept and revision is not None:
-            await surface.scale(workload, number, revision.replicas, fence)
+            with suppress(NotOwner):  # the token is there, and the number is of its rules
+                await surface.scale(workload, number, revision.replicas, fence)
         else:
             await surface.remove(workload, number, fence)
     await remove_all_but(kept, component, deployment, ctx, app)

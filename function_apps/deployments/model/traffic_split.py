@@ -1,6 +1,7 @@
 """The split of traffic over the revisions of a module: weight goes to ready capacity only.
 
-A revision carries the percent of its instances that are ready. Forward and back follow one rule:
+A revision carries the percent of its instances that are ready; where rules scale it, of their
+minimum, as what they have grown by is no loss before it is there. Forward and back follow one rule:
 whoever is to have the traffic takes what it carries, and what nobody wanted goes to what is ready.
 So a fix lands when the version in force is dead, and a rollback never takes away what still serves.
 """
@@ -50,7 +51,7 @@ def forward(weight: int, candidate: int, previous: int | None, live: LiveCompone
     if share == asked:
         return Split(weights, f"{reason}: it has that much already")
     revision = live.revision(previous)
-    ready, replicas = (revision.ready, revision.replicas) if revision else (0, 0)
+    ready, replicas = (revision.ready, revision.needed) if revision else (0, 0)
     lost = f"{ready} of {replicas} instances of revision {previous}, which is in force, are ready"
     return Split(weights, f"{reason}: {lost}", is_short=True)
 
@@ -72,7 +73,7 @@ def back(candidate: int | None, previous: int, live: LiveComponent) -> Split | N
 def carried_percents(live: LiveComponent) -> Mapping[int, int]:
     """Return what each revision carries; one that is being removed carries nothing."""
     return {
-        each.revision: min(WHOLE, WHOLE * each.ready // each.replicas)
+        each.revision: min(WHOLE, WHOLE * each.ready // each.needed)
         for each in live.revisions
         if each.phase is not Phase.DRAINING and each.replicas
     }

@@ -1,6 +1,7 @@
 """Abandon: end an operation that nothing else can end, and free what it holds."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -28,6 +29,7 @@ from shared.kernel.observation import Present, Unknown
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Row
 from shared.messaging.unit_of_work import Json, Outcome, View
+from shared.surfaces.errors import NotOwner
 from shared.surfaces.observed_state import Phase
 from shared.surfaces.spec import SurfaceComponent
 
@@ -151,7 +153,8 @@ async def _write_nothing(
     if live is None or live.phase is Phase.DRAINING:
         await surface.remove(workload, number, fence)
     else:
-        await surface.scale(workload, number, live.replicas, fence)
+        with suppress(NotOwner):  # the token is there, and the number is of its rules
+            await surface.scale(workload, number, live.replicas, fence)
 
 
 async def abandon_drain(

@@ -19,7 +19,7 @@ from shared.surfaces.aks.instances import (
 )
 from shared.surfaces.aks.names import REVISION, SPEC, component_name, revision_name
 from shared.surfaces.aks.records import ComponentRecord, Unreadable
-from shared.surfaces.aks.scalers import owner_of
+from shared.surfaces.aks.scalers import minimum_of, owner_of
 from shared.surfaces.observed_state import Instance, LiveComponent, LiveRevision, Phase
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
@@ -159,14 +159,17 @@ def _serving_revision(
     refusal = condition(deployment, _REFUSED)
     if refusal.get("status") == "True" and len(going_on) < spec.replicas:
         instances.append(_not_made(deployment, spec, refusal))
-    ready = sum(each.is_ready for each in instances)
-    phase = Phase.READY if ready >= spec.replicas else Phase.STARTING
+    revision = replace(
+        _revision(spec, Phase.STARTING, instances, ""),
+        replicas_owner=owner_of(deployment),
+        minimum=minimum_of(deployment),
+    )
     if is_stopping(deployment):
-        phase = Phase.DRAINING
+        return spec, replace(revision, phase=Phase.DRAINING)
+    if revision.ready >= revision.needed:
+        return spec, replace(revision, phase=Phase.READY)
     reasons = [each.reason for each in instances if each.reason not in {"", "Stopping"}]
-    reason = min(reasons, default="") if phase is Phase.STARTING else ""
-    revision = _revision(spec, phase, instances, reason)
-    return spec, replace(revision, replicas_owner=owner_of(deployment))
+    return spec, replace(revision, reason=min(reasons, default=""))
 
 
 def _draining_revision(

@@ -23,10 +23,12 @@ from shared.surfaces.aks.observation import applied_spec
 from shared.surfaces.aks.records import Records
 from shared.surfaces.aks.scalers import (
     KEDA_PREFIX,
+    MINIMUM,
     OWNER,
     SCALED_OBJECTS,
     Bounds,
     bounds_by_deployment,
+    minimum_of,
     owner_of,
     scaler,
     scaler_kind,
@@ -80,8 +82,8 @@ class ClusterScaling:
         within = max(rules.minimum, min(int(present["spec"]["replicas"]), rules.maximum))
         if within != present["spec"]["replicas"]:
             present = await self._merge(present, {"spec": {"replicas": within}})
-        if owner_of(present) is not ReplicasOwner.SURFACE or _is_owned(present):
-            await self._give(present, ReplicasOwner.SURFACE)
+        if _is_owned(present) or minimum_of(present) != rules.minimum:
+            await self._give(present, ReplicasOwner.SURFACE, str(rules.minimum))
         await self.records.fenced(component, fence)
         await put(self.api, kind, manifest, found)
 
@@ -97,9 +99,12 @@ class ClusterScaling:
             )
         return bounds_by_deployment(autoscalers, scaled)
 
-    async def _give(self, deployment: Object, owner: ReplicasOwner | None) -> None:
+    async def _give(
+        self, deployment: Object, owner: ReplicasOwner | None, minimum: str | None = None
+    ) -> None:
         """Let nobody own the number, which so stays as it is, and say who writes it from now on."""
-        metadata = {"managedFields": _disowned(deployment), "annotations": {OWNER: owner}}
+        said = {OWNER: owner, MINIMUM: minimum}
+        metadata = {"managedFields": _disowned(deployment), "annotations": said}
         await self._merge(deployment, {"metadata": metadata})
 
     async def _end_scalers(self, deployment: Object, kinds: set[Kind]) -> None:

@@ -26,6 +26,8 @@ from shared.surfaces.spec import RevisionSpec
 SCALED_OBJECTS: Final = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects")
 OWNER: Final = f"{MANAGER}/replicas-owner"
 """The annotation of a Deployment whose number of replicas the platform does not write."""
+MINIMUM: Final = f"{MANAGER}/replicas-minimum"
+"""The annotation of such a Deployment with the minimum of the rules that scale it."""
 KEDA_PREFIX: Final = "keda-hpa-"
 """Of the HorizontalPodAutoscaler that KEDA makes for a ScaledObject."""
 
@@ -48,6 +50,13 @@ def owner_of(deployment: Object) -> ReplicasOwner:
     annotations = deployment["metadata"].get("annotations") or {}
     is_given = annotations.get(OWNER) == ReplicasOwner.SURFACE
     return ReplicasOwner.SURFACE if is_given else ReplicasOwner.PLATFORM
+
+
+def minimum_of(deployment: Object) -> int | None:
+    """Return the fewest replicas that the rules allow; None where nobody says it."""
+    said = (deployment["metadata"].get("annotations") or {}).get(MINIMUM, "")
+    is_said = owner_of(deployment) is ReplicasOwner.SURFACE and said.isdecimal()
+    return int(said) if is_said else None
 
 
 def scaler_kind(rules: ScalingRules) -> Kind:
