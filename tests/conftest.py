@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.kit.event_table import TABLE
 from tests.kit.kubernetes_cluster import end_cluster_of_session
 
 settings.register_profile(
@@ -132,10 +133,16 @@ def _encodable(text: str) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests passed; one that is both `long` and `real` counts as long."""
+    """Say how many tests passed; one that is both `long` and `real` counts as long.
+
+    And print what tests have measured.
+    """
     passed = Counter(report.marker for report in terminalreporter.stats.get("passed", ()))
     counts = ", ".join(f"{marker} {passed[marker]}" for marker in ("unit", "real", "long"))
     terminalreporter.write_line(f"passed by marker: {counts}")
+    for report in terminalreporter.stats.get("passed", ()):
+        for lines in (value for name, value in report.user_properties if name == TABLE):
+            terminalreporter.write_line(f"\n{report.nodeid}\n{lines}")
     skipped = Counter(str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
     for reason, times in skipped.items():
         terminalreporter.write_line(f"skipped {times}: {reason}")

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -173,6 +173,10 @@ class Soaked:
         )
 
 
+async def _at_once(_gate: EvaluateGate) -> None:
+    """Answer it as soon as it is asked."""
+
+
 @dataclass
 class Driven:
     """One world; `interfere` is called before every activity with its name."""
@@ -184,6 +188,8 @@ class Driven:
     soaked: Soaked
     twice: bool = False
     interfere: Callable[[str], None] = lambda _name: None
+    at_gate: Callable[[EvaluateGate], Awaitable[None]] = _at_once
+    """Called before a gate is answered."""
     halt_at: str = ""
     """The activity before which everything stands still, until `go_on`."""
     contexts: list[DrivenContext] = field(default_factory=list)
@@ -380,6 +386,7 @@ class Driven:
         for envelope in self.bench.sent.bodies("EvaluateGate", since=self._answered):
             gate = EvaluateGate.model_validate(envelope["payload"])
             self.health.asked.append(gate)
+            await self.at_gate(gate)
             deployment = await self.deployment(gate.deployment_id)
             unit = deployment.candidate(gate.module_id)
             assert unit is not None

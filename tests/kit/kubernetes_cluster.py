@@ -8,12 +8,14 @@ of its own. The first test that needs a cluster starts it; it ends with the sess
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +25,7 @@ from cli.state_folder import REPOSITORY, StateFolder
 from local_cluster.binaries import Binaries, find_binaries
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.nodes import STOPPED
+from local_cluster.programs import programs_of
 from shared.kernel.clock import SystemClock, isoformat
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
@@ -95,6 +98,27 @@ class KubernetesCluster:
         ready = next(each for each in conditions if each["type"] == "Ready")
         return bool(ready["status"] == "True" and ready["lastHeartbeatTime"] > instant)
 
+    def are_ready_since(self, instant: datetime) -> bool:
+        """Return whether every node is ready, and its kubelet has said so since *instant*."""
+        return all(self._is_ready_since(node, isoformat(instant)) for node in self.record.nodes)
+
+    def processes(self, component: str, node: str = "") -> list[int]:
+        """Return the processes of *component*, as this machine numbers them; of *node* only."""
+        return [
+            pid
+            for pid in programs_of(self.folder.path)
+            if (words := _words(pid))
+            and component in {Path(words[0]).name, *words[1:2]}
+            and (not node or any(f"/nodes/{node}/" in word for word in words))
+        ]
+
+    def kill(self, component: str, node: str = "") -> None:
+        """Kill *component* and return when it runs again; what it has started may go on."""
+        killed = set(self.processes(component, node))
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: len({*self.processes(component, node)} - killed) == len(killed), PATIENCE_S)
+
     def apply(self, namespace: str, *objects: Mapping[str, Any]) -> None:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         words = ("apply", "--server-side", "--namespace", namespace, "-f", "-")
@@ -116,9 +140,18 @@ def kubernetes_cluster(tmp_path_factory: pytest.TempPathFactory) -> KubernetesCl
     with _lock(folder.path.with_suffix(".start")):
         if folder.record() is None:
             _start(folder, binaries)
-    record = folder.record()
-    assert record is not None
-    return KubernetesCluster(folder, record, binaries.kubebox, binaries.runtime)
+    return _cluster_of(folder, binaries)
+
+
+@contextmanager
+def own_cluster(base: Path) -> Iterator[KubernetesCluster]:
+    """Have a cluster with its state below *base* that nobody else uses, to do it harm."""
+    binaries, folder = programs_of_clusters(), ClusterFolder(base / _FOLDER)
+    _start(folder, binaries)
+    try:
+        yield _cluster_of(folder, binaries)
+    finally:
+        _end(base)
 
 
 @pytest.fixture
@@ -157,8 +190,7 @@ def end_cluster_of_session(config: pytest.Config) -> None:
     factory = getattr(config, "_tmp_path_factory", None)
     base = getattr(factory, "_basetemp", None)
     if base is not None and (Path(base) / _FOLDER).is_dir():
-        line = ["-m", "cli.main", "cluster", "down", "--state", str(base)]
-        subprocess.run([sys.executable, *line], cwd=REPOSITORY, check=True, capture_output=True)
+        _end(Path(base))
 
 
 def until(holds: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
@@ -169,6 +201,23 @@ def until(holds: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
         assert clock.monotonic_s() < deadline_s, f"not within {within_s} s"
         threading.Event().wait(0.05)
     return result
+
+
+def _cluster_of(folder: ClusterFolder, binaries: Binaries) -> KubernetesCluster:
+    record = folder.record()
+    assert record is not None
+    return KubernetesCluster(folder, record, binaries.kubebox, binaries.runtime)
+
+
+def _end(base: Path) -> None:
+    line = ["-m", "cli.main", "cluster", "down", "--state", str(base)]
+    subprocess.run([sys.executable, *line], cwd=REPOSITORY, check=True, capture_output=True)
+
+
+def _words(pid: int) -> list[str]:
+    with suppress(OSError):  # it may have ended
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return []
 
 
 def _start(folder: ClusterFolder, binaries: Binaries) -> None:

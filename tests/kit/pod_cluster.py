@@ -37,10 +37,14 @@ def pod_cluster(
     kubernetes_cluster: KubernetesCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> PodCluster:
     """Return the session's cluster; skip where it has no real pods."""
-    record, runtime = kubernetes_cluster.record, kubernetes_cluster.runtime
-    if record.registry is None or runtime is None or not kubernetes_cluster.has_real_pods:
+    return with_pods(kubernetes_cluster, tmp_path_factory.mktemp("pods"))
+
+
+def with_pods(cluster: KubernetesCluster, folder: Path) -> PodCluster:
+    """Give *cluster* the image and the platform's rights; skip where it has no real pods."""
+    record, runtime = cluster.record, cluster.runtime
+    if record.registry is None or runtime is None or not cluster.has_real_pods:
         pytest.skip("this machine has no real nodes: " + "; ".join(record.lacks))
-    folder = tmp_path_factory.mktemp("pods")
     layout = folder / "layout"
     script = Path(pod_server.__file__).read_text()
     digest = python_image.write_image(layout, script, _IMPORTS)
@@ -51,5 +55,5 @@ def pod_cluster(
         [*push, f"{image}:index", "--index"], check=True, capture_output=True, text=True
     )
     index = pushed.stdout.strip().rpartition("@")[2]
-    platform = confined_kubeconfig(kubernetes_cluster, folder)
-    return PodCluster(kubernetes_cluster, image, digest, index, python_image.COMMAND, platform)
+    platform = confined_kubeconfig(cluster, folder)
+    return PodCluster(cluster, image, digest, index, python_image.COMMAND, platform)

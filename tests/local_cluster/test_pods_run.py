@@ -1,17 +1,13 @@
 """Workloads get ready on the session's cluster, and outlive the components of their node."""
 
-import os
-import signal
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local_cluster.node_plan import PAUSE_IMAGE
-from local_cluster.programs import programs_of
-from tests.kit.kubernetes_cluster import KubernetesCluster, until
+from tests.kit.kubernetes_cluster import KubernetesCluster
 
 # One ends kubelets and containerds of nodes, which others would notice.
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("whole-cluster")]
@@ -42,19 +38,6 @@ def container_ids(cluster: KubernetesCluster, namespace: str) -> list[str]:
     return sorted(pod["status"]["containerStatuses"][0]["containerID"] for pod in pods)
 
 
-def processes(cluster: KubernetesCluster, component: str) -> list[int]:
-    """Return the processes of a component of every node, as this machine numbers them."""
-    return [
-        pid
-        for pid in programs_of(cluster.folder.path)
-        if f"/{component}\0" in f"/{_words(pid).replace('kubebox', '')}"
-    ]
-
-
-def _words(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text()
-
-
 def test_replicas_of_a_deployment_get_ready(
     kubernetes_cluster: KubernetesCluster, namespace: str
 ) -> None:
@@ -76,16 +59,12 @@ def test_pods_outlive_a_component_of_their_node(
     rollout = ("rollout", "status", "deployment/web", "--namespace", namespace, "--timeout=60s")
     cluster_with_pods.apply(namespace, deployment("web", 2))
     cluster_with_pods.kubectl(*rollout)
-    before, killed = (
-        container_ids(cluster_with_pods, namespace),
-        processes(cluster_with_pods, component),
-    )
+    before = container_ids(cluster_with_pods, namespace)
+    running = len(cluster_with_pods.processes(component))
 
-    for pid in killed:
-        os.kill(pid, signal.SIGKILL)
-    until(lambda: len(set(processes(cluster_with_pods, component)) - set(killed)) == len(killed))
+    cluster_with_pods.kill(component)
     cluster_with_pods.kubectl("scale", "deployment/web", "--replicas=4", "--namespace", namespace)
     cluster_with_pods.kubectl(*rollout)
 
-    assert len(killed) == len(cluster_with_pods.record.nodes)
+    assert running == len(cluster_with_pods.record.nodes)
     assert set(before) < set(container_ids(cluster_with_pods, namespace))

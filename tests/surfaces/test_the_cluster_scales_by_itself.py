@@ -1,24 +1,21 @@
 """A rollout while the cluster's own autoscaler acts: never too few, and one owner of the number."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
 import pytest
 
-from shared.kernel.clock import SystemClock, isoformat
-from shared.surfaces.aks.answer_shapes import mapping
-from shared.surfaces.aks.cluster_api import AUTOSCALERS, DEPLOYMENTS, PODS, SERVICES, Kind
+from shared.surfaces.aks.cluster_api import AUTOSCALERS, DEPLOYMENTS, PODS
 from shared.surfaces.aks.names import REVISION, revision_name
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.port import NativeScaling, Restarts
 from shared.surfaces.scaling import Measure, ReplicasOwner, ScalingRules, UtilizationRule
 from shared.surfaces.spec import Resources
 from tests.kit.patience import PATIENCE_S
-from tests.kit.provider_stand_in import Reply, StandIn, stand_in
+from tests.kit.pod_measures import measured
 from tests.surfaces.aks_harness import AksHarness
 from tests.surfaces.harness import SHOP, SurfaceHarness, fence
 
@@ -30,15 +27,6 @@ pytestmark = [
 MINIMUM: Final = 2
 RULES: Final = ScalingRules(MINIMUM, 4, (UtilizationRule(Measure.CPU, 50),), cooldown_s=0)
 NAME: Final = revision_name(SHOP, 1)
-_APIS: Final = Kind("apiregistration.k8s.io/v1", "APIService", "apiservices", is_namespaced=False)
-_GROUP: Final = "metrics.k8s.io"
-_DISCOVERY: Final = {
-    "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{_GROUP}/v1beta1",
-    "resources": [
-        {"name": "pods", "singularName": "", "namespaced": True, "kind": "PodMetrics",
-         "verbs": ["get", "list"]}
-    ],
-}  # fmt: skip
 
 
 @dataclass
@@ -72,58 +60,6 @@ class Seen:
             await harness.clock.sleep(0.05)
 
 
-@asynccontextmanager
-async def measured(
-    harness: AksHarness, folder: Path, seen: Seen, millicores: Callable[[], int]
-) -> AsyncIterator[None]:
-    """Serve the measures of pods, each of which uses *millicores*."""
-
-    def usage(_asked: object) -> Any:
-        items = [
-            {
-                "metadata": {key: pod["metadata"][key] for key in ("name", "namespace", "labels")},
-                "timestamp": isoformat(SystemClock().now()),
-                "window": "1s",
-                "containers": [{"name": "main", "usage": {"cpu": f"{millicores()}m"}}],
-            }
-            for pod in seen.pods
-        ]
-        version = f"{_GROUP}/v1beta1"
-        return {"kind": "PodMetricsList", "apiVersion": version, "metadata": {}, "items": items}
-
-    async with stand_in(folder) as server:
-        server.replies[f"/apis/{_GROUP}/v1beta1/namespaces/{harness.namespace}"] = Reply(usage)
-        server.replies[f"/apis/{_GROUP}"] = Reply(_DISCOVERY)
-        service, served = _registration(server)
-        await harness.api.apply(SERVICES, service)
-        await harness.api.apply(_APIS, served)
-        try:
-            yield
-        finally:
-            for kind, made in ((_APIS, served), (SERVICES, service)):
-                metadata = made["metadata"]
-                path = kind.path(metadata.get("namespace"), metadata["name"])
-                await harness.api._json("DELETE", path, shape=mapping)
-
-
-def _registration(server: StandIn) -> tuple[Any, Any]:
-    metadata = {"name": "test-measures", "namespace": "kube-system"}
-    service = {
-        "apiVersion": "v1", "kind": "Service", "metadata": metadata,
-        "spec": {"type": "ExternalName", "externalName": "localhost"},
-    }  # fmt: skip
-    served = {
-        "apiVersion": _APIS.version, "kind": _APIS.name,
-        "metadata": {"name": f"v1beta1.{_GROUP}"},
-        "spec": {
-            "group": _GROUP, "version": "v1beta1", "insecureSkipTLSVerify": True,
-            "groupPriorityMinimum": 100, "versionPriority": 100,
-            "service": {**metadata, "port": server.port},
-        },
-    }  # fmt: skip
-    return service, served
-
-
 async def until(holds: Callable[[], bool], harness: AksHarness) -> None:
     give_up_at_s = harness.clock.monotonic_s() + PATIENCE_S
     while not holds():
@@ -144,7 +80,9 @@ def test_a_rollout_never_has_too_few_while_the_autoscaler_acts(
         seen, load = Seen(), [90]
         looking = asyncio.create_task(seen.follow(cluster))
         try:
-            async with measured(cluster, tmp_path, seen, lambda: load[0]):
+            async with measured(
+                cluster.api, cluster.namespace, tmp_path, lambda: seen.pods, lambda: load[0]
+            ):
                 await scaling.set_scaling(SHOP, 1, RULES, fence(1))
                 await until(lambda: seen.replicas[-1] == RULES.maximum, cluster)
                 await cast("Restarts", harness.surface).restart(SHOP, 1, fence(1, "restart"))

@@ -1,0 +1,80 @@
+"""The metrics API of a test's cluster: what each pod uses is what the test says.
+
+It is one of the whole cluster, so a test that serves it is of the group `whole-cluster`.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from shared.kernel.clock import SystemClock, isoformat
+from shared.surfaces.aks.answer_shapes import mapping
+from shared.surfaces.aks.cluster_api import SERVICES, ClusterApi, Kind, Object
+from tests.kit.provider_stand_in import Reply, StandIn, stand_in
+
+_GROUP: Final = "metrics.k8s.io"
+_APIS: Final = Kind("apiregistration.k8s.io/v1", "APIService", "apiservices", is_namespaced=False)
+_DISCOVERY: Final = {
+    "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{_GROUP}/v1beta1",
+    "resources": [
+        {"name": "pods", "singularName": "", "namespaced": True, "kind": "PodMetrics",
+         "verbs": ["get", "list"]}
+    ],
+}  # fmt: skip
+
+
+@asynccontextmanager
+async def measured(
+    api: ClusterApi,
+    namespace: str,
+    folder: Path,
+    pods: Callable[[], Iterable[Object]],
+    millicores: Callable[[], int],
+) -> AsyncIterator[None]:
+    """Serve the measures of *pods* of *namespace*, each of which uses *millicores*."""
+
+    def usage(_asked: object) -> Any:
+        items = [
+            {
+                "metadata": {key: pod["metadata"][key] for key in ("name", "namespace", "labels")},
+                "timestamp": isoformat(SystemClock().now()),
+                "window": "1s",
+                "containers": [{"name": "main", "usage": {"cpu": f"{millicores()}m"}}],
+            }
+            for pod in pods()
+        ]
+        version = f"{_GROUP}/v1beta1"
+        return {"kind": "PodMetricsList", "apiVersion": version, "metadata": {}, "items": items}
+
+    async with stand_in(folder) as server:
+        server.replies[f"/apis/{_GROUP}/v1beta1/namespaces/{namespace}"] = Reply(usage)
+        server.replies[f"/apis/{_GROUP}"] = Reply(_DISCOVERY)
+        service, served = _registration(server)
+        await api.apply(SERVICES, service)
+        await api.apply(_APIS, served)
+        try:
+            yield
+        finally:
+            for kind, made in ((_APIS, served), (SERVICES, service)):
+                metadata = made["metadata"]
+                path = kind.path(metadata.get("namespace"), metadata["name"])
+                await api._json("DELETE", path, shape=mapping)
+
+
+def _registration(server: StandIn) -> tuple[Any, Any]:
+    metadata = {"name": "test-measures", "namespace": "kube-system"}
+    service = {
+        "apiVersion": "v1", "kind": "Service", "metadata": metadata,
+        "spec": {"type": "ExternalName", "externalName": "localhost"},
+    }  # fmt: skip
+    served = {
+        "apiVersion": _APIS.version, "kind": _APIS.name,
+        "metadata": {"name": f"v1beta1.{_GROUP}"},
+        "spec": {
+            "group": _GROUP, "version": "v1beta1", "insecureSkipTLSVerify": True,
+            "groupPriorityMinimum": 100, "versionPriority": 100,
+            "service": {**metadata, "port": server.port},
+        },
+    }  # fmt: skip
+    return service, served
