@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import pytest
 
@@ -36,10 +36,6 @@ async def measured(cluster: AksHarness) -> str:
         [MetricsQuery(Metric.CPU, Subject(SHOP), now - timedelta(seconds=30), now)]
     )
     return "" if isinstance(found, Measured) else found.reason
-
-
-NOT_ALWAYS: Final = {("", "nodes", "get")}
-"""Used where the status of a pod names its image by another digest, which is up to its node."""
 
 
 async def proved(harness: SurfaceHarness) -> None:
@@ -104,7 +100,7 @@ def test_each_right_is_used_and_no_other_is_needed(run_scenario: RunScenario) ->
             await step()
 
         rights = {right for each in PERMISSIONS for right in each.rights}
-        assert sorted(rights - used - NOT_ALWAYS) == []
+        assert sorted(rights - used) == []
         assert used <= rights
 
     run_scenario(scenario)
