@@ -108,8 +108,9 @@ def covers(pattern: str, host: str) -> bool:
 
 
 def closest(patterns: Sequence[str], host: str) -> str | None:
-    """Return the narrowest of *patterns* that covers *host*."""
-    return max((each for each in patterns if covers(each, host)), key=len, default=None)
+    """Return the narrowest of *patterns* that covers *host*: itself before any wildcard."""
+    covering = [each for each in patterns if covers(each, host)]
+    return max(covering, key=lambda each: (each == host, len(each)), default=None)
 
 
 def _allows(listener: Document, namespace: tuple[str, Document], gateways_own: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local_cluster import gateway_files, gateway_status
+from local_cluster.gateway_parents import closest
 from local_cluster.gateway_routes import (
     Backend,
     ClusterObjects,
@@ -330,6 +331,10 @@ def test_requests_for_a_host_belong_to_the_listener_that_is_closest_to_it() -> N
     table = table_of(objects(route(parents=[{"sectionName": "any"}]), gateway=two))
 
     assert served(table, 80) == {"a.internal": 0, "*": 1}
+
+
+def test_a_host_is_closer_to_itself_than_a_wildcard_of_its_length() -> None:
+    assert closest(["*.internal", "a.internal"], "a.internal") == "a.internal"
 
 
 def test_a_wildcard_serves_what_a_narrower_route_does_not() -> None:
