@@ -1,5 +1,6 @@
 """A token of Entra is renewed before its end; while nobody renews it, it is used up to it."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -22,10 +23,14 @@ class Entra:
         self.clock = clock
         self.is_away = False
         self.given = 0
+        self.asked = 0
+        self.answers_after_s = 0.0
 
     async def get_token(self, *_scopes: str, **_options: Any) -> Token:
         from azure.core.exceptions import ServiceRequestError
 
+        self.asked += 1
+        await self.clock.sleep(self.answers_after_s)
         if self.is_away:
             raise ServiceRequestError("nobody answers")
         self.given += 1
@@ -48,6 +53,31 @@ def test_a_token_is_used_to_its_end_while_entra_is_away() -> None:
             await tokens.token()
 
         entra.is_away = False
+        assert await tokens.token() == "token-2"
+
+    run_virtual(main())
+
+
+def test_requests_do_not_queue_for_entra_while_a_token_counts() -> None:
+    async def main() -> None:
+        clock = LoopClock()
+        entra: Any = Entra(clock)
+        tokens = EntraTokens(lambda: entra, clock)
+        await tokens.token()
+
+        entra.is_away, entra.answers_after_s = True, 60.0
+        await clock.sleep(6 * 60)
+        asking = asyncio.ensure_future(tokens.token())
+        await clock.sleep(1)
+        before_s = clock.monotonic_s()
+        assert await tokens.token() == "token-1"
+        assert clock.monotonic_s() == before_s
+        assert await asking == "token-1"
+        assert [await tokens.token() for _ in range(3)] == ["token-1"] * 3
+        assert entra.asked == 2
+
+        entra.is_away = False
+        await clock.sleep(15)
         assert await tokens.token() == "token-2"
 
     run_virtual(main())

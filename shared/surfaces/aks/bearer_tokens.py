@@ -97,9 +97,11 @@ class EntraTokens:
         self._token = ""
         self._ends_s = 0.0
         self._came_at_s = 0.0
+        self._asks_again_at_s = 0.0
 
     async def token(self) -> str:
-        if self._is_due():
+        # While one asks, the others go on with what is there.
+        if self._is_due() and not (self._lock.locked() and self._counts()):
             async with self._lock:
                 if self._is_due():
                     await self._ask_unless_away()
@@ -110,8 +112,9 @@ class EntraTokens:
         try:
             await self._ask()
         except Unavailable as away:
-            if self._clock.now().timestamp() >= self._ends_s:
+            if not self._counts():
                 raise
+            self._asks_again_at_s = self._clock.monotonic_s() + _RETRY_S
             _log.warning("the token for AKS is not renewed yet: %s", away.message)
 
     async def renewed(self, rejected: str) -> str | None:
@@ -123,7 +126,12 @@ class EntraTokens:
                 await self._ask(claims=_made_since(now))
         return None if self._token == rejected else self._token
 
+    def _counts(self) -> bool:
+        return self._clock.now().timestamp() < self._ends_s
+
     def _is_due(self) -> bool:
+        if self._counts() and self._clock.monotonic_s() < self._asks_again_at_s:
+            return False
         return self._clock.now().timestamp() + _RENEWED_BEFORE_S > self._ends_s
 
     async def _ask(self, **options: Any) -> None:
