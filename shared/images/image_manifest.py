@@ -25,6 +25,11 @@ _KINDS: Final[Mapping[str, str]] = {
     "application/vnd.wasm.": "a WebAssembly module",
 }
 """What is meant for others, by the beginning of a media type in it."""
+_ELSEWHERE: Final = (
+    "application/vnd.docker.image.rootfs.foreign.",
+    "application/vnd.oci.image.layer.nondistributable.",
+)
+"""Layers of Windows, which Microsoft's servers have; Linux has none of them."""
 _TYPE_MAX: Final = 100
 
 
@@ -55,6 +60,8 @@ def _no_image(manifest: Mapping[str, Any]) -> str:
     config = read_descriptor(manifest["config"]).media_type
     layers = [read_descriptor(each).media_type for each in manifest["layers"]]
     stated = [str(manifest.get("artifactType") or ""), config, *layers]
+    if any(each.startswith(_ELSEWHERE) for each in layers):
+        return "an image for Windows"
     other = [each for each in stated[1:2] if each not in _CONFIGS]
     other += [each for each in layers if not each.startswith(_LAYERS)]
     if not other:

@@ -97,6 +97,11 @@ def test_an_image_is_taken(media_type: str, body: bytes) -> None:
             DOCKER_INDEX, index("windows/amd64"),
             "is for windows/amd64 only, not for linux/amd64 or linux/arm64", id="for-windows",
         ),
+        pytest.param(
+            DOCKER_MANIFEST,
+            manifest(DOCKER_CONFIG, DOCKER_LAYER.replace("diff", "foreign.diff"), DOCKER_LAYER),
+            "is an image for Windows", id="with-layers-of-windows",
+        ),
     ],
 )  # fmt: skip
 def test_anything_else_is_refused_in_words(media_type: str, body: bytes, says: str) -> None:
