@@ -4,7 +4,6 @@ What is desired has their digests only: it is read at every look, and a text may
 """
 
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from shared.persistence.file_trees import remove_tree
 from shared.persistence.plain_files import read_plain, write_new, write_private
 from shared.surfaces.configuration import (
     BYTES_MAX,
+    FILES,
     Configuration,
     ConfigurationTexts,
     digests_of,
@@ -23,6 +23,8 @@ from shared.surfaces.errors import DataMissing
 from shared.surfaces.spec import RevisionSpec
 
 FOLDER: Final = "configuration"
+UNREADABLE: Final = "unreadable"
+"""In place of a digest: a link, a folder, or what is too long."""
 _TEXTS: Final = TypeAdapter(ConfigurationTexts)
 
 
@@ -105,13 +107,15 @@ def texts_of(configuration: Configuration | None) -> ConfigurationTexts:
 def live_digests(folder: Path, started_with: Mapping[str, str]) -> Mapping[str, str]:
     """Return the digests of what an instance has: of its variables those that it *started_with*.
 
-    Of its files those on disk, what somebody put beside them included.
+    Of its files those on disk, what somebody put beside them included; `unreadable` is no digest.
     """
-    files = {}
+    files, others = {}, {}
     for path in sorted((folder / FOLDER).glob("*")):
-        content = b""
-        with suppress(OSError):
+        try:
             content = read_plain(path, at_most=BYTES_MAX + 1)
-        files[path.name] = content.decode(errors="surrogateescape")
+        except OSError:
+            others[f"{FILES}/{path.name}"] = UNREADABLE
+        else:
+            files[path.name] = content.decode(errors="surrogateescape")
     variables = {path: each for path, each in started_with.items() if path.startswith("variables/")}
-    return {**variables, **digests_of(ConfigurationTexts(files=files))}
+    return {**variables, **others, **digests_of(ConfigurationTexts(files=files))}

@@ -21,7 +21,7 @@ FOLDER: Final = "RUNTIME_CONFIGURATION"
 VARIABLES: Final = "variables"
 FILES: Final = "files"
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_FILE: Final = re.compile(r"(?!\.\.)(?=.*\.)[A-Za-z0-9._-]{1,128}")
+_FILE: Final = re.compile(r"(?!\.\.|\.$)(?=.*\.)[A-Za-z0-9._-]{1,128}")
 """With a dot, so that no file has the name of a variable."""
 _OURS: Final = re.compile(r"RUNTIME_.*|PORT|HOME|TMPDIR|PATH|LANG|VIRTUAL_ENV")
 

@@ -110,6 +110,7 @@ def test_an_instance_reads_its_configuration_and_cannot_change_it(
         pytest.param({"variables": {"A": "\udc80"}}, "whole characters", id="half-a-character"),
         pytest.param({"files": {"../app.json": ""}}, "app.json or .env", id="a-path"),
         pytest.param({"files": {"..data": ""}}, "app.json or .env", id="kubernetes'-own"),
+        pytest.param({"files": {".": ""}}, "app.json or .env", id="the-folder"),
         pytest.param({"files": {"app": ""}}, "with a dot", id="the-name-of-a-variable"),
     ],
 )
