@@ -11,7 +11,7 @@ from shared.kernel.observation import Absent, Present
 from shared.surfaces.aks import surface
 from shared.surfaces.aks.boundary_objects import wanted
 from shared.surfaces.aks.cluster_api import CONFIG_MAPS, NAMESPACES, PODS, Object
-from shared.surfaces.aks.names import MARK, Installation
+from shared.surfaces.aks.names import MARK, Installation, digest_of
 from shared.surfaces.aks.surface import AksSurface
 from shared.surfaces.boundaries import BoundarySpec
 from shared.surfaces.errors import NamespaceTaken
@@ -66,6 +66,37 @@ def test_a_site_is_refused_where_its_namespace_is_taken(
         assert server.objects[NAMESPACES, None, OURS] == made
         del server.objects[NAMESPACES, None, OURS]
         await opened.ensure_site(SITE, fence(1))
+
+    on_cluster(scenario)
+
+
+def test_a_site_from_before_uids_were_recorded_is_not_said_to_be_deleted(
+    on_cluster: Callable[[Scenario], None],
+) -> None:
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        made = await make_again(server, OURS, SITE.tenant)
+        with pytest.raises(NamespaceTaken):
+            await opened.ensure_site(SITE, fence(1))
+
+        with pytest.raises(NamespaceTaken, match=rf"{OURS} that is there \(uid .*delete it"):
+            await opened.delete_site(ENVIRONMENT, fence(2))
+
+        assert server.objects[NAMESPACES, None, OURS] == made
+        del server.objects[NAMESPACES, None, OURS]
+        await opened.delete_site(ENVIRONMENT, fence(2))
+
+    on_cluster(scenario)
+
+
+def test_a_mark_without_a_record_is_none(on_cluster: Callable[[Scenario], None]) -> None:
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        made = await make_again(server, THEIRS, GLOBEX)
+        made["metadata"]["annotations"] = {MARK: digest_of("", THEIRS, "", length=40)}
+        server.objects[NAMESPACES, None, THEIRS] = made
+
+        await opened.delete_boundary(ENVIRONMENT, GLOBEX, fence(1))
+
+        assert (NAMESPACES, None, THEIRS) in server.objects
 
     on_cluster(scenario)
 

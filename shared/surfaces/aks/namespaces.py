@@ -67,7 +67,9 @@ class Namespaces:
         """Return whether the platform made the namespace *found*."""
         metadata = found["metadata"]
         record, _ = await self.records.site_and_uid(environment)
-        if record is not None and record.namespaces.get(metadata["name"]) == metadata["uid"]:
+        if record is None:
+            return False  # the mark of no record is one that anybody computes
+        if record.namespaces.get(metadata["name"]) == metadata["uid"]:
             return True
         mark = (metadata.get("annotations") or {}).get(MARK)
         return mark is not None and mark == await self._mark(environment, metadata["name"])

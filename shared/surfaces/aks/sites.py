@@ -112,8 +112,11 @@ class ClusterSites:
 
         Raises:
             StaleFence, WriteConflict, Unavailable.
+            NamespaceTaken: none was ever recorded, and somebody made one, or we did before uids
+                were recorded: then its pods run.
         """
-        if await self.records.fenced_site(environment, fence, None) is None:
+        record = await self.records.fenced_site(environment, fence, None)
+        if record is None:
             return
         labels = self.installation.of_environment(environment)
         namespaces, _ = await self.api.list_all(NAMESPACES, labels, keep=lambda each: each)
@@ -122,6 +125,8 @@ class ClusterSites:
             for each in namespaces
             if await self.namespaces.is_ours(environment, each)
         }
+        if not record.namespaces:
+            await self.namespaces.find(environment, record.spec.tenant)
         for namespace in ours.values():
             await self.records.fenced_site(environment, fence, None)
             await delete(self.api, NAMESPACES, namespace)
