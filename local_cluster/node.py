@@ -28,6 +28,8 @@ from shared.persistence.plain_files import append_to, read_plain
 RESTARTED_AFTER_S: Final = 0.3
 _WITHIN_S: Final = 30.0
 _POLL_INTERVAL_S: Final = 0.02
+_LAST_ADDRESS: Final = "last_reserved_ip."
+"""https://www.cni.dev/plugins/current/ipam/host-local/"""
 _MACHINE_WIDE: Final = (
     "vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
     "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
@@ -39,6 +41,7 @@ def main(plan: NodePlan, clock: Clock) -> None:
     socket.sethostname(plan.name)
     make_mounts()
     make_network(plan, clock)
+    release_addresses(Path(plan.addresses))
     if plan.has_groups:
         control_groups.make(plan.group)
     components = Components(plan, clock)
@@ -72,12 +75,23 @@ def make_network(plan: NodePlan, clock: Clock) -> None:
     """Put the node's end of its cable on a bridge for its pods; needs a network namespace."""
     ip("link", "set", "lo", "up")
     _until(lambda: ip("link", "show", "uplink", must=False), clock, "there is no uplink")
-    ip("link", "add", BRIDGE, "type", "bridge")
+    ip("link", "add", BRIDGE, "address", plan.hardware_address, "type", "bridge")
     ip("link", "set", "uplink", "master", BRIDGE, "up")
     ip("address", "add", f"{plan.address}/{IPv4Network(plan.subnet).prefixlen}", "dev", BRIDGE)
     ip("link", "set", BRIDGE, "up")
     ip("route", "add", "default", "via", plan.gateway)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")  # of this namespace only
+
+
+def release_addresses(folder: Path) -> None:
+    """Forget which pods have an address: none of a node that starts. The last given stays.
+
+    The next pod gets the one after it. Whoever talked to a pod of before knows its address by the
+    hardware address of that pod, for up to a minute, and would not reach another pod there.
+    """
+    for file in folder.glob("*/*"):
+        if not file.name.startswith(_LAST_ADDRESS):
+            file.unlink()
 
 
 class Components:

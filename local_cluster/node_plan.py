@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +48,16 @@ class NodePlan:
     has_nft: bool
     has_groups: bool
     """Whether it may have control groups; without them nothing has a limit."""
+
+    @property
+    def addresses(self) -> str:
+        """The folder of the addresses that its pods have, and of the last that was given."""
+        return f"{self.folder}/addresses"
+
+    @property
+    def hardware_address(self) -> str:
+        """Of its bridge: the same after a restart, so that nobody knows its address by another."""
+        return "02:00:" + ":".join(f"{part:02x}" for part in IPv4Address(self.address).packed)
 
     @property
     def runc(self) -> str:
@@ -252,7 +263,7 @@ def pod_network(plan: NodePlan) -> Mapping[str, Any]:
                 "hairpinMode": True,
                 "ipam": {
                     "type": "host-local",
-                    "dataDir": f"{RUN}/addresses",
+                    "dataDir": plan.addresses,
                     "ranges": [[addresses]],
                     "routes": [{"dst": "0.0.0.0/0"}],
                 },

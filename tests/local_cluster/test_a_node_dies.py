@@ -8,6 +8,15 @@ from tests.kit.web_deployments import web_server
 pytestmark = [pytest.mark.real, pytest.mark.long(minutes=1)]
 
 
+def addresses(cluster: KubernetesCluster, namespace: str, node: str) -> set[str]:
+    """Return the addresses of the pods on *node*."""
+    return {
+        pod["status"]["podIP"]
+        for pod in cluster.read("pods", "--namespace", namespace)["items"]
+        if pod["spec"].get("nodeName") == node and "podIP" in pod["status"]
+    }
+
+
 def places(cluster: KubernetesCluster, namespace: str) -> list[str]:
     """Return the node of each pod that is ready."""
     return [
@@ -24,6 +33,7 @@ def test_pods_of_a_dead_node_run_on_another_and_it_comes_back_empty(
     real_cluster.apply(namespace, *web_server("web", server_image, replicas=4))
     until(lambda: len(places(real_cluster, namespace)) == 4)
     assert set(places(real_cluster, namespace)) == {"node1", "node2"}
+    before = addresses(real_cluster, namespace, "node2")
 
     with real_cluster.switched_off("node2"):
         until(lambda: real_cluster.ready_nodes() == {"node1"})
@@ -33,3 +43,4 @@ def test_pods_of_a_dead_node_run_on_another_and_it_comes_back_empty(
     real_cluster.kubectl("scale", "deployment/web", "--replicas=8", "--namespace", namespace)
     until(lambda: len(places(real_cluster, namespace)) == 8)
     assert "node2" in places(real_cluster, namespace)
+    assert before.isdisjoint(addresses(real_cluster, namespace, "node2")), "still known by others"

@@ -9,7 +9,7 @@ import pytest
 
 from local_cluster.cluster_folder import ClusterFolder
 from local_cluster.network import ClusterNetwork
-from local_cluster.node import commands
+from local_cluster.node import commands, release_addresses
 from local_cluster.node_plan import NodePlan, decode, files, plan_of
 
 
@@ -50,6 +50,25 @@ def test_pods_of_a_node_get_addresses_of_its_range(plan: NodePlan) -> None:
     assert addresses["subnet"] == plan.subnet == "10.240.112.0/20"
     assert (addresses["rangeStart"], addresses["rangeEnd"]) == ("10.240.114.10", "10.240.114.250")
     assert plugin["isGateway"] is False, "else it sets the machine's ip_forward"
+
+
+def test_a_node_that_starts_again_gives_no_address_that_it_gave_just_before(
+    plan: NodePlan, tmp_path: Path
+) -> None:
+    given = document(plan, "network/10-pods.conflist")["plugins"][0]["ipam"]["dataDir"]
+    folder = tmp_path / "addresses" / "pods"
+    folder.mkdir(parents=True)
+    for name in ("10.240.114.10", "10.240.114.11", "last_reserved_ip.0", "lock"):
+        (folder / name).write_text(name)
+
+    release_addresses(folder.parent)
+
+    assert given == "/state/cluster/nodes/node2/addresses", "outside of its own /run"
+    assert [file.name for file in folder.iterdir()] == ["last_reserved_ip.0"]
+
+
+def test_a_node_keeps_its_hardware_address(plan: NodePlan) -> None:
+    assert plan.hardware_address == "02:00:0a:f0:72:01"
 
 
 def test_the_network_proxy_leaves_the_limits_of_the_machine_alone(plan: NodePlan) -> None:
