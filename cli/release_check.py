@@ -47,7 +47,7 @@ def check_release(
     warnings = [] if is_whole else [f"{each.text()}: give it with --artifact" for each in sources]
     try:
         release = parse(Deploy, json.dumps(_resolved(body)).encode())
-        warnings += [text for component in release.components for text in component.warnings]
+        warnings += release.warnings
         if not is_whole:
             warnings += [*_missing_archives(body, file), *_beyond_this_machine(release)]
     except Invalid as wrong:

@@ -119,7 +119,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "EvidenceRequired": "promote with `runtimectl promote`, which asks health first",
     "DrainIncomplete": "see why the named workloads do not go, then delete the environment again",
     "CannotStart": "mend what the message says, then deploy again",
-    "JobFailed": "mend what its last lines say, then deploy again: the job runs anew",
+    "JobFailed": "mend what its last lines say, then deploy a new version: its job runs anew",
     "StartFailed": "mend what its last lines say, then deploy a new version",
     "NotReadyInTime": "read the workload's output: `runtimectl logs {module} --env {name}`",
     "ProofFailed": "see which instance departs: `runtimectl deployment {deployment}`",

@@ -45,6 +45,11 @@ def _restarts(service: Mapping[str, Any]) -> str | None:
 
 
 def _reason(service: Mapping[str, Any]) -> str | None:
+    """Return why instances of the release in force are not ready, on one line of the table."""
+    return " ".join((_whole_reason(service) or "").split()) or None
+
+
+def _whole_reason(service: Mapping[str, Any]) -> str | None:
     """Return why instances of the release in force are not ready, each reason once.
 
     Where they say none, why its health is not Healthy.

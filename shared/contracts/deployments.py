@@ -109,6 +109,20 @@ class Deploy(Command):
             raise ValueError("each module stands once in components or remove")
         return self
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and probably not meant."""
+        modules = {component.module_id for component in self.components}
+        elsewhere = (
+            f"{component.module_id}: {needed} in dependsOn is not in this release: it orders"
+            " nothing here"
+            for component in self.components
+            for needed in component.depends_on
+            if needed not in {*modules, *self.remove}
+        )
+        own = (text for component in self.components for text in component.warnings)
+        return (*own, *elsewhere)
+
 
 class Rollback(Command):
     """POST …/rollback: to the last revision that was Completed and Healthy, or to one named."""

@@ -7,10 +7,13 @@ needs no file but itself.
 import io
 import subprocess
 import tarfile
+import threading
 from pathlib import Path
 from typing import Final
 
+from shared.kernel.clock import SystemClock
 from tests.kit.kubernetes_cluster import KubernetesCluster
+from tests.kit.patience import PATIENCE_S
 
 PORT: Final = 8080
 _COMMAND: Final = ("registry", "serve", f"--address=:{PORT}")
@@ -40,6 +43,14 @@ def _write_layer(program: Path, layer: Path) -> None:
 
 
 def _run(*words: str | Path) -> str:
-    ended = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.strip()
+    """Return what a program prints; again while the registry is away, which a test kills."""
+    clock = SystemClock()
+    give_up_at_s = clock.monotonic_s() + PATIENCE_S
+    while True:
+        ended = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+        if ended.returncode == 0:
+            return ended.stdout.strip()
+        is_away = "connection refused" in ended.stderr
+        assert is_away, ended.stderr
+        assert clock.monotonic_s() < give_up_at_s, ended.stderr
+        threading.Event().wait(0.1)

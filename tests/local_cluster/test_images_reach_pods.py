@@ -13,7 +13,7 @@ from tests.kit.patience import PATIENCE_S
 from tests.kit.program_images import PORT
 from tests.kit.web_deployments import web_server
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("images")]  # one of them kills the registry
 
 
 def answers(url: str) -> bool:

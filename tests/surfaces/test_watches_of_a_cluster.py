@@ -39,14 +39,14 @@ def test_what_is_watched_is_what_is_there(run_scenario: RunScenario) -> None:
 
         for _ in range(200):
             last = await watched.component(SHOP, is_routed=True)
-            names = [each["metadata"]["name"] for each in last.deployments]
+            names = [each["metadata"]["name"] for each in last.workloads]
             if names == ["module-shop-r2"] and last.record and last.record.weights == {2: 100}:
                 break
             await harness.clock.sleep(0.05)
         else:
             raise AssertionError(f"the watches show {last}")
         await watched.close()
-        assert [each["metadata"]["name"] for each in first.deployments] == ["module-shop-r1"]
+        assert [each["metadata"]["name"] for each in first.workloads] == ["module-shop-r1"]
         inventory = await harness.surface.inventory(ENVIRONMENT)
         assert isinstance(inventory, Present)
         assert [each.component for each in inventory.value.components] == [SHOP]

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import Final
 
 from function_apps.deployments import events
 from function_apps.deployments.errors import CannotBePlanned
@@ -27,6 +28,9 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.surfaces.capabilities import Capabilities
+
+LISTED_MAX: Final = 100
+"""Of the refusals and of the warnings of a plan, as many as it shows."""
 
 AskEvidence = Callable[[], Awaitable[SoakEvidence | None]]
 """Returns the evidence for a promotion. Raises NotPromotable, EvidenceRequired."""
@@ -144,8 +148,8 @@ async def plan_deployment(
         strategy=command.strategy,
         components=plan.components,
         order=plan.order,
-        refusals=tuple(refusals[:100]),
-        warnings=tuple(text for component in command.components for text in component.warnings),
+        refusals=tuple(refusals[:LISTED_MAX]),
+        warnings=command.warnings[:LISTED_MAX],
         waiting_for=waits_for,
     )
 
