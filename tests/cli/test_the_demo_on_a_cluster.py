@@ -29,7 +29,7 @@ ENDS_WITHIN_S = 1500
 """Alone it takes 3 minutes; how long it takes here is the machine's load."""
 SHOWN = [
     r"cluster: of its own, in the form (root|rootless)",
-    r"Provisioned  http://10\.\d+\.\d+\.10/",
+    r"Provisioned  \S+  http://10\.\d+\.\d+\.10/",
     r"proof: module-datasette-r1-\S+ runs r1 sha256:",
     r"\$ kill -9 \d+    # the API server, at weight \d\d %",
     r"while dead: [1-9]\d* requests served, 0 failed, in \d",
