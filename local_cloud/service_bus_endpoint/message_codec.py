@@ -77,6 +77,8 @@ def read_message(encoded: bytes, entropy: Entropy) -> AmqpMessage:
     header = _list_of(by_code, HEADER)
     properties = _list_of(by_code, PROPERTIES)
     annotations = _map_of(by_code, MESSAGE_ANNOTATIONS)
+    if not all(key.isascii() for key in annotations):
+        raise Invalid("an annotation of the message has a name that is no symbol of AMQP: ASCII")
     kept = [
         section.encoded
         for code in (MESSAGE_ANNOTATIONS, APPLICATION_PROPERTIES)

@@ -116,6 +116,10 @@ def test_an_odd_message_is_refused_or_received(examples: int) -> None:
     try_with(examples, refused_or_received, sections)
 
 
+def test_an_annotation_that_no_receiver_could_be_told_is_refused() -> None:
+    refused_or_received([(0x72, {"\x80": None})])
+
+
 def test_a_lock_token_that_is_not_known_is_lost() -> None:
     from local_cloud.service_bus_endpoint.conditions import refusal_of
     from local_cloud.service_bus_endpoint.management import Management
