@@ -25,7 +25,14 @@ from local_agent.state_files import (
 from shared.kernel.clock import Clock
 from shared.kernel.ids import ServiceId
 from shared.surfaces.configuration import in_force
-from shared.surfaces.observed_state import Instance, LiveComponent, LiveProof, LiveRevision, Phase
+from shared.surfaces.observed_state import (
+    Instance,
+    LiveComponent,
+    LiveProof,
+    LiveRevision,
+    Phase,
+    live_revision,
+)
 from shared.surfaces.release_answer import ReleaseUnknown
 from shared.surfaces.rules import departures
 from shared.surfaces.spec import CONFIGURATION_HASH, ReleaseQuestion, RevisionSpec
@@ -201,16 +208,7 @@ def _revision(revision: DesiredRevision, instances: list[Instance]) -> LiveRevis
     if revision.removed_at is not None:
         phase = Phase.DRAINING
     reason = min((each.reason for each in instances if each.reason), default="")
-    return LiveRevision(
-        spec.revision,
-        spec.version,
-        spec.artifact,
-        spec.replicas,
-        phase,
-        tuple(instances),
-        spec.unit,
-        reason if phase is Phase.STARTING else "",
-    )
+    return live_revision(spec, phase, instances, reason if phase is Phase.STARTING else "")
 
 
 def _instance(folder: SiteFolder, desired: DesiredComponent, record: InstanceRecord) -> Instance:

@@ -85,13 +85,14 @@ def sandbox_order(
         mapped = [(str(path), _owner_of(path)) for path in data]
         if mapped and not _maps_owners(in_force, folder):
             user, mapped = mapped[0][1], []
-        for path in owned:
-            os.chown(path, user, user, follow_symlinks=False)
-        for path in (each for folder in given for each in (folder, *folder.iterdir())):
+        files = (file for place in given for file in (place, *place.iterdir()))
+        for path in (*owned, *files):
             os.chown(path, user, user, follow_symlinks=False)
     programs = [] if program is None else [program]
     writable = [*owned, *programs, *([] if mapped else data)]
-    folders, files = _read_only_mounts(program) if program and user is None else ([], [])
+    program_folders, program_files = (
+        _read_only_mounts(program) if program and user is None else ([], [])
+    )
     number = os.getuid() if user is None else user
     group = os.getgid() if user is None else user
     return SandboxOrder(
@@ -103,8 +104,8 @@ def sandbox_order(
         hidden=str(_state_of(folder)),
         readable=[str(path) for path in (*_python(), *_version_managers(), *given, *readable)],
         writable=[str(path) for path in writable],
-        program_folders=folders,
-        program_files=files,
+        program_folders=program_folders,
+        program_files=program_files,
         mapped=mapped,
         tmp=str(folder / "tmp"),
         accounts=(

@@ -1,7 +1,7 @@
 """The live state of a surface: sites, components, revisions, instances and their proofs."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.kernel.ids import EnvironmentId, ServiceId
 from shared.surfaces.scaling import ReplicasOwner
-from shared.surfaces.spec import SurfaceComponent
+from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 
 class Phase(StrEnum):
@@ -132,6 +132,22 @@ class LiveRevision:
         if self.minimum is None:
             return self.replicas
         return min(self.replicas, max(1, self.minimum))
+
+
+def live_revision(
+    spec: RevisionSpec, phase: Phase, instances: Sequence[Instance], reason: str = ""
+) -> LiveRevision:
+    """Return the revision that *spec* asked for, with its *instances*."""
+    return LiveRevision(
+        spec.revision,
+        spec.version,
+        spec.artifact,
+        spec.replicas,
+        phase,
+        tuple(instances),
+        spec.unit,
+        reason,
+    )
 
 
 @dataclass(frozen=True)

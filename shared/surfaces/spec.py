@@ -199,34 +199,8 @@ class RevisionSpec:
     def __post_init__(self) -> None:
         """Refuse a spec that no surface can run; `capabilities.check` refuses those of one."""
         unnamed = [name for name in self.data if not _NAME.fullmatch(name)]
-        told, given = self.unit.get(CONFIGURATION_HASH, ""), self.configuration
-        configured, secret = given.variables.keys() if given else set(), variables_of(self.secrets)
-        twice = [*self.environ.keys() & configured, *({*self.environ, *configured} & secret)]
-        untold = [
-            each.source
-            for each in self.secrets
-            if self.unit.get(f"{SECRET_PREFIX}{each.name}") != each.version
-        ]
         checks = [
-            (
-                bool(twice),
-                "environ",
-                "without the variables of its configuration and secrets",
-                str(sorted(twice)),
-            ),
-            (bool(untold), "secrets", "in the versions of its unit", str(untold)),
-            (
-                bool(given_twice(self.secrets)),
-                "secrets",
-                "given in a place of its own each",
-                str(given_twice(self.secrets)),
-            ),
-            (
-                given is not None and given.hash != told,
-                "configuration",
-                f"that of its unit, {told}",
-                given.hash if given else "",
-            ),
+            *self._checks_of_what_is_given(),
             (bool(unnamed), "data", "names of a-z, 0-9 and inner dashes", str(unnamed)),
             (self.revision < 1, "revision", "a whole number from 1", str(self.revision)),
             (
@@ -257,6 +231,41 @@ class RevisionSpec:
                     f"{name} of {self.component.module} must be {expected}, got {received[:90]!r}",
                     target=f"/{name}",
                 )
+
+    def _checks_of_what_is_given(self) -> list[tuple[bool, str, str, str]]:
+        """Return what is wrong of configuration and secrets, where it is so: they are its unit's.
+
+        Each: whether, the field, what is expected, and what came.
+        """
+        recorded, given = self.unit.get(CONFIGURATION_HASH, ""), self.configuration
+        configured, secret = given.variables.keys() if given else set(), variables_of(self.secrets)
+        twice = [*self.environ.keys() & configured, *({*self.environ, *configured} & secret)]
+        unrecorded = [
+            each.source
+            for each in self.secrets
+            if self.unit.get(f"{SECRET_PREFIX}{each.name}") != each.version
+        ]
+        return [
+            (
+                bool(twice),
+                "environ",
+                "without the variables of its configuration and secrets",
+                str(sorted(twice)),
+            ),
+            (bool(unrecorded), "secrets", "in the versions of its unit", str(unrecorded)),
+            (
+                bool(given_twice(self.secrets)),
+                "secrets",
+                "given in a place of its own each",
+                str(given_twice(self.secrets)),
+            ),
+            (
+                given is not None and given.hash != recorded,
+                "configuration",
+                f"that of its unit, {recorded}",
+                given.hash if given else "",
+            ),
+        ]
 
     @property
     def probes(self) -> Mapping[str, Probe]:

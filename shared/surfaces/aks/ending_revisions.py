@@ -17,7 +17,13 @@ from shared.surfaces.aks.instances import (
     oldest_first,
 )
 from shared.surfaces.aks.jobs import failed_runs, is_true
-from shared.surfaces.observed_state import FAILED_RUNS_MAX, Instance, LiveRevision, Phase
+from shared.surfaces.observed_state import (
+    FAILED_RUNS_MAX,
+    Instance,
+    LiveRevision,
+    Phase,
+    live_revision,
+)
 from shared.surfaces.spec import RevisionSpec
 
 _RUN: Final = "batch.kubernetes.io/job-name"
@@ -34,17 +40,17 @@ def job_revision(
     tries = [_try(pod, spec, now) for pod in oldest_first(pods)]
     if is_true(job, "Complete"):
         well = [found for found in tries if found.is_ready]
-        return _revision(spec, Phase.COMPLETE, well[-1:] or [_of_job(job, spec, is_ready=True)])
+        return live_revision(spec, Phase.COMPLETE, well[-1:] or [_of_job(job, spec, is_ready=True)])
     if is_true(job, "Failed"):
         failed = condition(job, "Failed")
         reason = str(failed.get("reason", ""))
         told = [found for found in tries if not found.is_live]
         last = told[-1:] or [_of_job(job, spec, reason=reason, message=failed.get("message", ""))]
-        return _revision(spec, Phase.FAILED, last, reason)
+        return live_revision(spec, Phase.FAILED, last, reason)
     phase = Phase.DRAINING if is_stopping(job) else Phase.STARTING
     going_on = [found for found in tries if found.is_live or found.reason == "CannotStart"]
     shown = going_on[-1:] or tries[-1:] or [_of_job(job, spec, reason="Starting")]
-    return _revision(spec, phase, shown, shown[0].reason)
+    return live_revision(spec, phase, shown, shown[0].reason)
 
 
 def schedule_revision(
@@ -64,7 +70,7 @@ def schedule_revision(
         message = f"{runs_failed} failed; {last}: {why}"[:_MESSAGE_MAX]
         found = replace(found, reason="RunFailed", message=message)
     phase = Phase.DRAINING if is_stopping(cron_job) else Phase.READY
-    revision = _revision(spec, phase, [found], found.reason)
+    revision = live_revision(spec, phase, [found], found.reason)
     return replace(revision, is_active=not cron_job["spec"].get("suspend", False))
 
 
@@ -103,19 +109,4 @@ def _of_job(
         started_at=parse_instant(job["metadata"]["creationTimestamp"]),
         reason=reason,
         message=message[:_MESSAGE_MAX],
-    )
-
-
-def _revision(
-    spec: RevisionSpec, phase: Phase, instances: Sequence[Instance], reason: str = ""
-) -> LiveRevision:
-    return LiveRevision(
-        spec.revision,
-        spec.version,
-        spec.artifact,
-        spec.replicas,
-        phase,
-        tuple(instances),
-        spec.unit,
-        reason,
     )

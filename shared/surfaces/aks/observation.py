@@ -20,7 +20,13 @@ from shared.surfaces.aks.instances import (
 from shared.surfaces.aks.names import REVISION, SPEC, component_name, revision_name
 from shared.surfaces.aks.records import ComponentRecord, Unreadable
 from shared.surfaces.aks.scalers import minimum_of, owner_of
-from shared.surfaces.observed_state import Instance, LiveComponent, LiveRevision, Phase
+from shared.surfaces.observed_state import (
+    Instance,
+    LiveComponent,
+    LiveRevision,
+    Phase,
+    live_revision,
+)
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 _REFUSED: Final = "ReplicaFailure"
@@ -160,7 +166,7 @@ def _serving_revision(
     if refusal.get("status") == "True" and len(going_on) < spec.replicas:
         instances.append(_not_made(deployment, spec, refusal))
     revision = replace(
-        _revision(spec, Phase.STARTING, instances, ""),
+        live_revision(spec, Phase.STARTING, instances, ""),
         replicas_owner=owner_of(deployment),
         minimum=minimum_of(deployment),
     )
@@ -180,22 +186,7 @@ def _draining_revision(
     spec = revisions.read(annotations.get(SPEC), len(pods), f"Pod {name} of revision {number}")
     if spec.revision != number:
         raise Unreadable(f"Pod {name} has the label of revision {number}, and another's spec")
-    return spec, _revision(spec, Phase.DRAINING, [instance(pod, spec, now) for pod in pods], "")
-
-
-def _revision(
-    spec: RevisionSpec, phase: Phase, instances: list[Instance], reason: str
-) -> LiveRevision:
-    return LiveRevision(
-        spec.revision,
-        spec.version,
-        spec.artifact,
-        spec.replicas,
-        phase,
-        tuple(instances),
-        spec.unit,
-        reason,
-    )
+    return spec, live_revision(spec, Phase.DRAINING, [instance(pod, spec, now) for pod in pods], "")
 
 
 def _not_made(deployment: Object, spec: RevisionSpec, refusal: Object) -> Instance:

@@ -236,9 +236,11 @@ class Workloads:
         words = {}
         for spec in specs:
             identity = await self.identity(spec.component) if spec.secrets else None
-            wanted = class_spec(spec, self.installation, identity or "", self.directory or "")
+            live = await live_class(self.api, self.installation, spec)
+            # An app that was not told the directory has no word to compare it with.
+            directory = self.directory or (live.get("parameters") or {}).get("tenantID", "")
+            wanted = class_spec(spec, self.installation, identity or "", directory)
             if wanted is not None:
-                live = await live_class(self.api, self.installation, spec)
                 words[spec.revision] = class_words(spec, live, wanted)
         return words
 
