@@ -6,6 +6,8 @@ the environment of the process can be read, the token of its start is checked to
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -58,6 +60,17 @@ def _portable_start(pid: int) -> int | None:
         return int(process.create_time() * 100)
     except psutil.Error:
         return None
+
+
+def machine_processes() -> Iterator[psutil.Process]:
+    """Yield each process of this machine, zombies too.
+
+    Not `psutil.process_iter`: it remembers a process of an earlier call, and after the system has
+    reused its pid that one neither runs nor can be signalled.
+    """
+    for pid in psutil.pids():
+        with suppress(psutil.NoSuchProcess):
+            yield psutil.Process(pid)
 
 
 def environ_of(pid: int) -> dict[str, str]:

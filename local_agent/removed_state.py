@@ -6,7 +6,7 @@ from typing import Final
 import psutil
 
 from local_agent.launcher import TOKEN_VARIABLE
-from local_agent.process_identity import environ_of
+from local_agent.process_identity import environ_of, machine_processes
 from shared.kernel.clock import Clock
 
 GRACE_S: Final = 5.0
@@ -33,7 +33,7 @@ async def end_processes_of(state: Path, clock: Clock) -> int:
 
 
 def _processes_of(state: Path) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if _is_of(process, state)]
+    return [process for process in machine_processes() if _is_of(process, state)]
 
 
 def _is_of(process: psutil.Process, state: Path) -> bool:

@@ -17,6 +17,7 @@ from cli.client import Client
 from cli.cloud_process import find_cloud, stop_cloud
 from cli.host_process import INSTANCES, find_host, pause, stop_host, stop_workloads
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
+from local_agent.process_identity import machine_processes
 from shared.kernel.clock import SystemClock
 from tests.kit.patience import PATIENCE_S
 
@@ -71,7 +72,7 @@ def kill(pids: Sequence[int]) -> None:
 
 def wait_until_ended(pids: Sequence[int]) -> list[int]:
     """Return those of *pids* that still run in the end."""
-    found = [each for each in psutil.process_iter() if each.pid in pids]
+    found = [each for each in machine_processes() if each.pid in pids]
     _, alive = psutil.wait_procs(found, timeout=PATIENCE_S)
     return [process.pid for process in alive]
 

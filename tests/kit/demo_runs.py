@@ -1,9 +1,12 @@
 """A run of a demo as a process: what it printed so far, and what of it still runs."""
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from local_agent.process_identity import machine_processes
 
 
 def text_of(output: Path) -> str:
@@ -13,11 +16,13 @@ def text_of(output: Path) -> str:
 def left_of(state: Path) -> list[str]:
     """Return what still runs in or for *state*."""
     running = []
-    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
-        words = [*(process.info["cmdline"] or []), process.info["cwd"] or ""]
-        is_ended = process.info["status"] == psutil.STATUS_ZOMBIE
-        if not is_ended and any(str(state) in word for word in words):
-            running.append(" ".join(words)[:200])
+    for process in machine_processes():
+        with suppress(psutil.NoSuchProcess):
+            shown = process.as_dict(["cmdline", "cwd", "status"])
+            words = [*(shown["cmdline"] or []), shown["cwd"] or ""]
+            is_ended = shown["status"] == psutil.STATUS_ZOMBIE
+            if not is_ended and any(str(state) in word for word in words):
+                running.append(" ".join(words)[:200])
     return running
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 import psutil
 
 from cli.client import Client, HostUnreachable
-from local_agent.process_identity import ProcessIdentity
+from local_agent.process_identity import ProcessIdentity, machine_processes
 from local_agent.shutdown import running_processes, stop_agent, stop_everything
 from shared.connections import loopback_ports
 from shared.kernel.clock import SystemClock
@@ -103,7 +103,7 @@ class RealSystem:
     def strangers(self) -> list[str]:
         """Return the command lines of processes that still work below the state folder."""
         found = []
-        for process in psutil.process_iter(["pid", "cmdline"]):
+        for process in machine_processes():
             with suppress(psutil.Error):
                 where = [*process.cmdline(), process.cwd()]
                 if any(str(self.state) in each for each in where):

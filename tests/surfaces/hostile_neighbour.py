@@ -20,6 +20,7 @@ import aiohttp
 import psutil
 from yarl import URL
 
+from local_agent.process_identity import machine_processes
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import ModuleId, TenantId
 from shared.kernel.observation import Present
@@ -332,7 +333,7 @@ def _changed(outside: Path) -> list[str]:
 def _remains(folder: Path) -> list[str]:
     """Return processes of the attacker, ports that they hold, and folders of its instances."""
     found = []
-    for process in psutil.process_iter():
+    for process in machine_processes():
         with suppress(psutil.Error):
             if "hostile.py" in process.cmdline() and _is_below(process, folder):
                 found.append(f"process {process.pid} {process.status()}")

@@ -15,6 +15,7 @@ from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import sandbox_order
 from local_agent.wheel_installer import base_python
 from shared.kernel.entropy import SystemEntropy
+from tests.kit.machine_processes import with_argument
 from tests.kit.patience import PATIENCE_S
 from tests.surfaces.accounts import Account, account
 
@@ -53,10 +54,6 @@ def platform(request: pytest.FixtureRequest) -> Iterator[Account]:
         yield opened
 
 
-def _left(marker: str) -> list[psutil.Process]:
-    return [p for p in psutil.process_iter(["cmdline"]) if marker in (p.info["cmdline"] or [])]
-
-
 @pytest.mark.parametrize("held", HELD.values(), ids=HELD)
 @pytest.mark.parametrize(
     ("act", "code"),
@@ -75,7 +72,7 @@ def test_daemons_end_with_their_instance(
     ended = platform.run(command, act=act, **held)
 
     assert (ended.code, ended.output) == (code, "ready\n")
-    assert _left(marker) == []
+    assert with_argument(marker) == []
 
 
 STORM: Final = """
@@ -109,7 +106,7 @@ def test_a_fork_storm_is_bounded_and_ends(
 
     ended.needs_namespaces()
     assert (ended.code, ended.output) == (-9, f"{started} ready\n")
-    assert _left(marker) == []
+    assert with_argument(marker) == []
 
 
 LINE: Final = """
@@ -126,7 +123,7 @@ def test_a_long_line_of_processes_ends(platform: Account, held: Mapping[str, Any
     ended = platform.run(["/bin/sh", "-c", LINE, "sh", "600", marker, LINE], act="kill", **held)
 
     assert (ended.code, ended.output) == (-9, "ready\n")
-    assert _left(marker) == []
+    assert with_argument(marker) == []
 
 
 def test_the_tree_ends_with_its_shim(platform: Account) -> None:
@@ -168,7 +165,7 @@ def test_processes_are_searched_only_where_the_kernel_leaves_some(
 
 def _until_gone(marker: str) -> bool:
     """Return whether they end by themselves; the kernel does it after the shim was reaped."""
-    _, alive = psutil.wait_procs(_left(marker), timeout=PATIENCE_S)
+    _, alive = psutil.wait_procs(with_argument(marker), timeout=PATIENCE_S)
     return not alive
 
 

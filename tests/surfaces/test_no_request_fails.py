@@ -1,21 +1,20 @@
 """Clients that never retry see no failure while weights move, releases swap, the agent dies."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import aiohttp
-import psutil
 import pytest
 
-from local_agent.process_identity import environ_of, start_ticks
+from local_agent.process_identity import start_ticks
 from shared.kernel.clock import SystemClock
 from shared.kernel.observation import Present
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.traffic import RevisionTraffic
+from tests.kit.machine_processes import workloads_below
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
 from tests.surfaces.local_process_harness import agent_harness, local_process_harness
 
@@ -192,12 +191,5 @@ async def test_rollouts_whose_agent_is_killed_again_and_again_end_right(tmp_path
         assert client.failed == []
         assert last > 2
         assert after.weights == {last: 100}
-        ours = [p.pid for p in psutil.process_iter() if _runs_below(tmp_path, p)]
+        ours = workloads_below(tmp_path)
         assert ours == [i.pid for r in after.revisions for i in r.instances]
-
-
-def _runs_below(tmp_path: Path, process: psutil.Process) -> bool:
-    """Return whether *process* keeps a workload of this test: it leads the session."""
-    home = environ_of(process.pid).get("HOME", "")
-    is_ours = home.startswith(str(tmp_path)) and "/instances/" in home
-    return is_ours and os.getsid(process.pid) == process.pid

@@ -39,6 +39,7 @@ from shared.surfaces.configuration import configuration
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.spec import HttpProbe, Resources
+from tests.kit.machine_processes import workloads_below
 from tests.kit.patience import PATIENCE_S
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
 from tests.surfaces.local_process_harness import (
@@ -552,7 +553,7 @@ async def test_a_host_killed_between_a_record_and_its_start_starts_it_once(
         started, adopted = after.revisions[0].instances
         assert (adopted.id, adopted.pid) == (kept.id, kept.pid)
         assert started.id == lost.id
-        servers = [p.pid for p in psutil.process_iter() if _runs_below(tmp_path, p)]
+        servers = workloads_below(tmp_path)
         assert sorted(servers) == sorted([adopted.pid, started.pid])
 
 
@@ -689,14 +690,6 @@ async def test_a_wheelhouse_runs_in_an_environment_of_its_own(tmp_path: Path) ->
         broken = upload(blobs, zipped({"broken-1.0-py3-none-any.whl": b"no wheel"}))
         with pytest.raises(BadArtifact, match="install the wheels"):
             await harness.surface.apply(harness.spec(2, artifact=broken), fence(1))
-
-
-def _runs_below(tmp_path: Path, process: psutil.Process) -> bool:
-    """Return whether *process* keeps a workload of this test: it leads the session."""
-    if os.getsid(process.pid) != process.pid:
-        return False
-    home = environ_of(process.pid).get("HOME", "")
-    return home.startswith(str(tmp_path)) and "/instances/" in home
 
 
 def _limits_of(pid: int) -> str:

@@ -11,11 +11,12 @@ import aiohttp
 import psutil
 import pytest
 
-from local_agent.process_identity import environ_of, start_ticks
+from local_agent.process_identity import start_ticks
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Present
 from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.spec import SurfaceComponent
+from tests.kit.machine_processes import with_argument
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, SurfaceHarness, fence
 from tests.surfaces.local_process_harness import local_process_harness
 
@@ -39,8 +40,7 @@ async def _answer(
 
 
 def _proxy_of(edge: Path) -> psutil.Process:
-    running = psutil.process_iter(["cmdline"])
-    (proxy,) = (p for p in running if str(edge / "boot.json") in (p.info["cmdline"] or ()))
+    (proxy,) = with_argument(str(edge / "boot.json"))
     return proxy
 
 
@@ -67,8 +67,8 @@ async def test_a_request_finds_its_component(tmp_path: Path) -> None:
 
 async def test_an_envoy_that_does_not_end_is_killed(tmp_path: Path) -> None:
     async with local_process_harness(tmp_path) as harness:
-        edge = str(tmp_path / "surface" / "sites" / ENVIRONMENT / "edge")
-        (envoy,) = [p.pid for p in psutil.process_iter() if environ_of(p.pid).get("HOME") == edge]
+        edge = tmp_path / "surface" / "sites" / ENVIRONMENT / "edge"
+        envoy = _proxy_of(edge).pid
         os.kill(envoy, signal.SIGSTOP)
 
         await harness.surface.delete_site(ENVIRONMENT, fence(1))
@@ -80,8 +80,8 @@ async def test_an_envoy_that_dies_comes_back_with_its_port_and_weights(tmp_path:
     async with local_process_harness(tmp_path) as harness:
         await harness.serve(harness.spec(1), harness.spec(2), weights={1: 40, 2: 60})
         before = await harness.surface.traffic(SHOP)
-        edge = str(tmp_path / "surface" / "sites" / ENVIRONMENT / "edge")
-        (envoy,) = [p.pid for p in psutil.process_iter() if environ_of(p.pid).get("HOME") == edge]
+        edge = tmp_path / "surface" / "sites" / ENVIRONMENT / "edge"
+        envoy = _proxy_of(edge).pid
 
         os.kill(envoy, signal.SIGKILL)
 
