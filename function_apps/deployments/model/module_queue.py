@@ -1,12 +1,13 @@
 """The queue of an environment: one entry a deployment, over all modules that it changes.
 
-A deployment enters the queues of all its modules at once and starts when no earlier entry shares a
-module with it; the entries stand in the order in which they are served. A command for what is there
-already is recognised by its keys.
+A deployment enters the queues of all its modules at once and starts when no entry before it shares
+a module with it; the entries stand in the order in which they are served. A command for what is
+there already is recognised by its keys.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Final
@@ -24,7 +25,14 @@ OUTGOING_MAX: Final = 50
 HOLDS_MAX: Final = 2000
 """In one environment; 60 bytes each. Holds restrict: what is refused then are new deployments."""
 
-
+_K = DeploymentKind
+RANKS: Final[Mapping[DeploymentKind, int]] = {
+    kind: rank
+    for rank, kind in enumerate(
+        (_K.RELOCATION, _K.ROLLBACK, _K.SECRET, _K.RELEASE, _K.CONFIGURATION, _K.REPAIR)
+    )
+}
+"""Of those that wait the lowest is next. It never decides what is interrupted."""
 _KEY_LENGTH: Final = 16
 
 
@@ -95,8 +103,8 @@ def enqueue(
 ) -> tuple[DeploymentTarget, tuple[QueueEntry, ...]]:
     """Put *entry* into the queues of all its modules; return the entries that may start now, too.
 
-    A rollback stands before every deployment that has not started, and always has room; nothing
-    that has started is interrupted.
+    It stands behind what has started, and behind those of its kind that came before it. A rollback
+    always has room.
 
     Raises:
         QueueTaken: *on_conflict* is reject and another deployment changes a module.
@@ -115,37 +123,30 @@ def enqueue(
         raise HoldsFull(
             f"{HOLDS_MAX} release units are held in this environment; release holds of old ones"
         )
-    entries = list(target.queue)
-    position = len(entries)
-    if is_rollback:
-        waiting = (
-            index
-            for index, other in enumerate(entries)
-            if not other.token and other.kind is not DeploymentKind.ROLLBACK
-        )
-        position = next(waiting, position)
-    entries.insert(position, entry)
-    return admit_ready(replace(target, queue=tuple(entries)))
+    return admit_ready(replace(target, queue=(*target.queue, entry)))
 
 
 def admit_ready(target: DeploymentTarget) -> tuple[DeploymentTarget, tuple[QueueEntry, ...]]:
     """Give the next token to every entry that is first in all its queues; return those too.
 
-    One for which the batch has no room is admitted when its operation is started again.
+    The entries are put in the order in which they are served: what has started, then by kind, then
+    as they came. One for which the batch has no room is admitted when its operation is started
+    again.
     """
-    fence = target.fence
-    entries: list[QueueEntry] = []
+    started = [entry for entry in target.queue if entry.token]
+    waiting: list[QueueEntry] = []
     admitted: list[QueueEntry] = []
-    taken: set[ModuleId] = set()
-    for entry in target.queue:
-        is_first = taken.isdisjoint(entry.modules)
+    taken = {module for entry in started for module in entry.modules}
+    unstarted = [entry for entry in target.queue if not entry.token]
+    for entry in sorted(unstarted, key=lambda entry: RANKS[entry.kind]):
+        if taken.isdisjoint(entry.modules) and len(admitted) < OUTGOING_MAX:
+            token = target.fence + len(admitted) + 1
+            admitted.append(replace(entry, token=token))
+        else:
+            waiting.append(entry)
         taken.update(entry.modules)
-        if is_first and not entry.token and len(admitted) < OUTGOING_MAX:
-            fence += 1
-            entry = replace(entry, token=fence)  # noqa: PLW2901  takes the place of its old self
-            admitted.append(entry)
-        entries.append(entry)
-    return replace(target, fence=fence, queue=tuple(entries)), tuple(admitted)
+    queue = (*started, *admitted, *waiting)
+    return replace(target, fence=target.fence + len(admitted), queue=queue), tuple(admitted)
 
 
 def dequeue(
