@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from shared.kernel.clock import Clock
 from shared.persistence.disk_errors import reason_of
 from shared.persistence.plain_files import read_plain, write_private
+from shared.vault.vault_uris import LOCAL_SUFFIX
 
 _log = logging.getLogger(__name__)
 AUTHORITY_LIFE: Final = timedelta(days=3650)
@@ -33,6 +34,10 @@ CHECK_EVERY_S: Final = 12 * 3600.0
 _SET_BACK: Final = timedelta(hours=1)
 """Valid that long before it was made: clocks differ."""
 _LOOPBACK: Final = IPv4Address("127.0.0.1")
+_NAMES: Final = (
+    x509.DNSName("localhost"), x509.DNSName(f"*.{LOCAL_SUFFIX}"), x509.IPAddress(_LOOPBACK),
+)  # fmt: skip
+"""Of the server; all lie in what the authority signs for."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class LocalCertificates:
         return self.folder / "ca.pem"
 
     def server_context(self) -> ssl.SSLContext:
-        """Return the context of a server on localhost and 127.0.0.1."""
+        """Return the context of a server on localhost, below vault.localhost and on 127.0.0.1."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._server_file(self.clock.now()))
         return context
@@ -74,7 +79,12 @@ class LocalCertificates:
         authority = self._authority(now)
         path = self.folder / "server.pem"
         server = _read(path)
-        if server is None or _is_due(server, now) or not _is_signed_by(server, authority):
+        if (
+            server is None
+            or _is_due(server, now)
+            or not _is_signed_by(server, authority)
+            or not _has_all_names(server)
+        ):
             write_private(path, _pem(_new_server(authority, now)))
         return path
 
@@ -113,11 +123,10 @@ def _new_authority(now: datetime) -> _Pair:
 def _new_server(authority: _Pair, now: datetime) -> _Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = authority.certificate.subject
-    names = [x509.DNSName("localhost"), x509.IPAddress(_LOOPBACK)]
     by = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
     extensions: Sequence[tuple[x509.ExtensionType, bool]] = (
         (x509.BasicConstraints(ca=False, path_length=None), True),
-        (x509.SubjectAlternativeName(names), False),
+        (x509.SubjectAlternativeName(_NAMES), False),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
         (_usage(digital_signature=True), True),
         (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
@@ -189,6 +198,12 @@ def _read(path: Path) -> _Pair | None:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         return None
     return _Pair(key, certificate) if key.public_key() == certificate.public_key() else None
+
+
+def _has_all_names(server: _Pair) -> bool:
+    """Return whether it has the names of now: one of an earlier version may have fewer."""
+    names = server.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return list(names.value) == list(_NAMES)
 
 
 def _is_signed_by(server: _Pair, authority: _Pair) -> bool:

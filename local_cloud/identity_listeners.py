@@ -46,7 +46,9 @@ class VaultListener(Listener):
 
     def __init__(self, services: IdentityServices, port: int, tls: ssl.SSLContext) -> None:
         authorization = VaultAuthorization(services.callers([RESOURCE]))
-        self._vault = KeyVaultEndpoint(services.vault, authorization, port, tls)
+        self._vault = KeyVaultEndpoint(
+            services.vault, authorization, port, tls, others=services.vaults
+        )
         super().__init__(self._vault, port)
 
     @property

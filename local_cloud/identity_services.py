@@ -14,12 +14,13 @@ from local_cloud.callers import Callers
 from local_cloud.certificates import LocalCertificates
 from local_cloud.roles import assignments
 from local_cloud.token_endpoint.identities import LocalIdentities
+from local_cloud.vault.local_vaults import LocalVaults
 from local_cloud.vault.vault import LocalVault, Vaults
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
 VAULT: Final = "runtime"
-"""The one vault of the local cloud, for the platform's own secrets."""
+"""The vault for the platform's own secrets; others are of environments."""
 
 
 class IdentityServices:
@@ -31,7 +32,9 @@ class IdentityServices:
     def __init__(self, folder: Path, clock: Clock, entropy: Entropy) -> None:
         self.certificates = LocalCertificates(folder / "certificates", clock)
         self.identities = LocalIdentities(folder / "identities", clock, entropy)
-        self.vault: LocalVault = Vaults(folder / "vaults", clock, entropy).open(VAULT)
+        files = Vaults(folder / "vaults", clock, entropy)
+        self.vault: LocalVault = files.open(VAULT)
+        self.vaults = LocalVaults(files, VAULT)
         self._clock = clock
         self._assigned = assignments()
         self._renewal: asyncio.Task[None] | None = None
@@ -56,4 +59,5 @@ class IdentityServices:
             self._renewal.cancel()
             with suppress(asyncio.CancelledError):
                 await self._renewal
+        self.vaults.close()
         self.vault.close()

@@ -25,10 +25,11 @@ from shared.persistence.store import Store
 from shared.persistence.tables import Table
 from shared.surfaces.local_process import INFRASTRUCTURE, AgentSurface
 from shared.surfaces.port import Sites, Surface
-from shared.vault.port import SecretVault
+from shared.vault.port import SecretVault, Vaults
 from shared.web.authentication import KeySource
 
 if TYPE_CHECKING:
+    from local_cloud.vault.local_vaults import LocalVaults
     from shared.composition.cluster import Clusters
 
 DEV_KEYS: Final = "issuer/jwks.json"
@@ -67,8 +68,18 @@ class EmbeddedHost:
 
         return Clusters(self.clock)
 
+    @cached_property
+    def vaults(self) -> "LocalVaults":
+        """The vaults of environments, which the apps of this process share."""
+        from local_cloud.vault.local_vaults import LocalVaults  # noqa: PLC0415  as it is asked for
+        from local_cloud.vault.vault import Vaults as VaultFiles  # noqa: PLC0415  as above
+
+        return LocalVaults(VaultFiles(self.folder / "vaults", self.clock, self.entropy), DATABASE)
+
     async def close(self) -> None:
-        """Close what the apps have opened of clusters."""
+        """Close what the apps have opened of clusters and vaults."""
+        if "vaults" in vars(self):
+            self.vaults.close()
         if "clusters" in vars(self):
             await self.clusters.close()
 
@@ -100,6 +111,9 @@ class EmbeddedParts:
         from local_cloud.vault.vault import Vaults  # noqa: PLC0415  for the apps that have one
 
         return Vaults(self.host.folder / "vaults", self.clock, self.entropy).open(DATABASE)
+
+    def vaults(self) -> Vaults:
+        return self.host.vaults
 
     def sender(self) -> MessageSender:
         return self.host.sender

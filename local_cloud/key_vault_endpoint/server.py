@@ -1,4 +1,4 @@
-"""Serves one embedded vault on a https port, to SDKs that speak Key Vault's REST protocol.
+"""Serves embedded vaults on a https port, to SDKs that speak Key Vault's REST protocol.
 
 What clients send was taken from the official SDKs for Python (azure-keyvault-secrets 4.12) and
 JavaScript (@azure/keyvault-secrets 4.11) and the public REST reference,
@@ -33,19 +33,28 @@ from local_cloud.key_vault_endpoint.errors import (
     bad_parameter,
 )
 from local_cloud.key_vault_endpoint.faults import Fault, FaultMoment, Faults
+from local_cloud.vault.local_vaults import LocalVaults
 from local_cloud.vault.rows import StoredVersion
 from local_cloud.vault.vault import LocalVault
 from shared.kernel.errors import Refused, Unavailable
 from shared.vault.port import SecretValue
+from shared.vault.vault_uris import LOCAL_SUFFIX
 
 _API_VERSION: Final = re.compile(r"\d+\.\d+(?:-preview\.\d+)?|20\d\d-\d\d-\d\d(?:-preview)?")
-_HOST: Final = re.compile(r"(?:localhost|127\.0\.0\.1)(?::\d{1,5})?")
+_HOST: Final = re.compile(
+    rf"(?:([a-z0-9-]{{1,63}})\.{re.escape(LOCAL_SUFFIX)}|localhost|127\.0\.0\.1)(?::\d{{1,5}})?"
+)
+_VAULT: Final = web.RequestKey("vault", LocalVault)
+"""Of a request: the vault that its host names."""
 Segments = tuple[str, ...]
 """The parts of a path."""
 
 
 class KeyVaultEndpoint:
-    """The vault on `https://localhost:<port>`; `faults` are those that a test injects."""
+    """The vault on `https://localhost:<port>`, others on `https://<name>.vault.localhost:<port>`.
+
+    `faults` are those that a test injects.
+    """
 
     def __init__(
         self,
@@ -53,10 +62,13 @@ class KeyVaultEndpoint:
         authorization: VaultAuthorization,
         port: int,
         tls: ssl.SSLContext,
+        *,
+        others: LocalVaults,
     ) -> None:
-        """*port* 0 takes a free one. *vault* stays its owner's to close."""
+        """*port* 0 takes a free one. *vault* and *others* stay their owner's to close."""
         self.faults = Faults()
-        self._vault = vault
+        self._own = vault
+        self._others = others
         self._authorization = authorization
         self._port = port
         self._tls = tls
@@ -108,8 +120,7 @@ class KeyVaultEndpoint:
             raise VaultRefused(ErrorAnswer(405, "MethodNotAllowed", "this is not served here"))
         if not _API_VERSION.fullmatch(request.query.get("api-version", "")):
             raise bad_parameter("api-version must be specified")
-        if not _HOST.fullmatch(request.host):
-            raise bad_parameter("Host is not that of this vault")
+        request[_VAULT] = await self._vault_of(request)
         fault = self.faults.next_fault()
         if fault is not None and fault.moment is FaultMoment.BEFORE:
             return _error(fault.answer)
@@ -122,6 +133,12 @@ class KeyVaultEndpoint:
             text = response.text or ""
             return web.json_response(text=text[: len(text) // 2])
         return response
+
+    async def _vault_of(self, request: web.Request) -> LocalVault:
+        host = _HOST.fullmatch(request.host.lower())
+        if host is None:
+            raise bad_parameter("Host is not that of a vault of this machine")
+        return self._own if host[1] is None else await self._others.opened(host[1])
 
     def _route(self, method: str, segments: Segments) -> tuple[str, "Handler | None"]:
         handlers: Mapping[tuple[str, str], Handler] = {
@@ -146,51 +163,52 @@ class KeyVaultEndpoint:
     async def _set(self, request: web.Request, segments: Segments) -> web.Response:
         body = await json_body(request)
         value, attributes = SecretValue(value_of(body)), changes_of(body)
-        return self._bundle(request, await self._vault.add(segments[1], value, attributes))
+        return self._bundle(request, await request[_VAULT].add(segments[1], value, attributes))
 
     async def _get(self, request: web.Request, segments: Segments) -> web.Response:
-        return self._bundle(request, await self._vault.readable(segments[1], _version(segments)))
+        version = await request[_VAULT].readable(segments[1], _version(segments))
+        return self._bundle(request, version)
 
     def _bundle(self, request: web.Request, version: StoredVersion) -> web.Response:
         """Answer with *version* and its value."""
-        value = self._vault.value_of(version).reveal()
+        value = request[_VAULT].value_of(version).reveal()
         return web.json_response({"value": value, **self._item(request, version)})
 
     async def _update(self, request: web.Request, segments: Segments) -> web.Response:
         changes = changes_of(await json_body(request))
-        changed = await self._vault.update(segments[1], _version(segments), changes)
+        changed = await request[_VAULT].update(segments[1], _version(segments), changes)
         return web.json_response(self._item(request, changed))
 
     async def _delete(self, request: web.Request, segments: Segments) -> web.Response:
-        await self._vault.delete(segments[1])
+        await request[_VAULT].delete(segments[1])
         return await self._get_deleted(request, segments)
 
     async def _get_deleted(self, request: web.Request, segments: Segments) -> web.Response:
-        return web.json_response(self._item(request, await self._vault.deleted(segments[1])))
+        return web.json_response(self._item(request, await request[_VAULT].deleted(segments[1])))
 
     async def _recover(self, request: web.Request, segments: Segments) -> web.Response:
-        known = await self._vault.deleted(segments[1])
-        await self._vault.recover(segments[1])
+        known = await request[_VAULT].deleted(segments[1])
+        await request[_VAULT].recover(segments[1])
         recovered = replace(known, deleted_at=None, purge_at=None)
         return web.json_response(self._item(request, recovered))
 
-    async def _purge(self, _request: web.Request, segments: Segments) -> web.Response:
-        await self._vault.purge(segments[1])
+    async def _purge(self, request: web.Request, segments: Segments) -> web.Response:
+        await request[_VAULT].purge(segments[1])
         return web.Response(status=204)
 
     async def _list(self, request: web.Request, _segments: Segments) -> web.Response:
         page = page_of(request)
-        secrets = await self._vault.page(page.after, page.size + 1)
+        secrets = await request[_VAULT].page(page.after, page.size + 1)
         return self._page(request, secrets, page.size, named=False)
 
     async def _list_deleted(self, request: web.Request, _segments: Segments) -> web.Response:
         page = page_of(request)
-        secrets = await self._vault.deleted_page(page.after, page.size + 1)
+        secrets = await request[_VAULT].deleted_page(page.after, page.size + 1)
         return self._page(request, secrets, page.size, named=False)
 
     async def _list_versions(self, request: web.Request, segments: Segments) -> web.Response:
         page = page_of(request)
-        versions = await self._vault.version_page(segments[1], page.after, page.size + 1)
+        versions = await request[_VAULT].version_page(segments[1], page.after, page.size + 1)
         return self._page(request, versions, page.size, named=True)
 
     def _page(
@@ -205,7 +223,7 @@ class KeyVaultEndpoint:
     def _item(
         self, request: web.Request, version: StoredVersion, *, named: bool = True
     ) -> dict[str, Any]:
-        return item(_base(request), version, self._vault.recoverable.days, named=named)
+        return item(_base(request), version, request[_VAULT].recoverable.days, named=named)
 
 
 class _ConnectionCut(Exception):

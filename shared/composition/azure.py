@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from shared.metrics.port import Metrics
     from shared.persistence.blobs import Blobs
     from shared.surfaces.port import Surface
-    from shared.vault.port import SecretVault
+    from shared.vault.port import SecretVault, Vaults
 
 
 class AzureParts:
@@ -93,6 +93,17 @@ class AzureParts:
         assert self._settings.vault, "read_settings asks for it"
         return KeyVault(
             self._settings.vault, credential=self._identity, ca_file=self._settings.ca_file
+        )
+
+    def vaults(self) -> "Vaults":
+        from shared.vault.key_vaults import KeyVaults  # noqa: PLC0415  not every app's
+
+        settings = self._settings
+        return KeyVaults(
+            settings.vault_suffix,
+            own=settings.vault,
+            credential=self._identity,
+            ca_file=settings.ca_file,
         )
 
     @cached_property

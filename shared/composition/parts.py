@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # an app imports the ports that it uses, at a cold start too
     from shared.persistence.store import Store
     from shared.persistence.tables import Table
     from shared.surfaces.port import Surface
-    from shared.vault.port import SecretVault
+    from shared.vault.port import SecretVault, Vaults
     from shared.web.authentication import KeySource
 
 
@@ -64,6 +64,10 @@ class Parts(Protocol):
 
     def vault(self) -> "SecretVault":
         """Return the vault of the platform's own secrets."""
+        ...
+
+    def vaults(self) -> "Vaults":
+        """Return the vaults of environments, by their URLs."""
         ...
 
     def keys(self) -> "KeySource":

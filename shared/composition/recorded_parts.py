@@ -4,10 +4,13 @@ Store, messages, tables and blobs are not among them: each command has the same 
 and its own duration says how long they took.
 """
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from shared.composition.parts import Parts
 from shared.telemetry.outside_calls import recorded
+
+if TYPE_CHECKING:  # not every app's
+    from shared.vault.port import Vaults
 
 
 def recorded_parts(parts: Parts) -> Parts:
@@ -37,3 +40,14 @@ class _RecordedParts:
 
     def vault(self) -> Any:
         return recorded(self._parts.vault(), "vault")
+
+    def vaults(self) -> Any:
+        return _RecordedVaults(self._parts.vaults())
+
+
+class _RecordedVaults:
+    def __init__(self, vaults: "Vaults") -> None:
+        self._vaults = vaults
+
+    def at(self, uri: str) -> Any:
+        return recorded(self._vaults.at(uri), "vault")

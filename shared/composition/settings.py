@@ -34,6 +34,7 @@ from shared.images.registries import REGISTRIES
 from shared.kernel.errors import Invalid, Unavailable, Violation
 from shared.kernel.trust import trusting
 from shared.telemetry.exporters import APPLICATION_INSIGHTS, OTLP, Exporters, headers
+from shared.vault.vault_uris import AZURE_SUFFIX
 from shared.web.discovery import check_issuer
 from shared.web.issuer import AUDIENCE, DEV_ISSUER
 from shared.web.rate_limit import BURST, RATE_PER_S, WRITES_BURST, WRITES_PER_S
@@ -99,6 +100,7 @@ _RESOURCE: Final = re.compile(
 Identity = Literal["managedidentity"] | None
 ClientId = Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None
 Url = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$")]
+HostName = Annotated[str, Field(pattern=r"^[a-z0-9-]+(?:\.[a-z0-9-]+)+$")]
 Words = Annotated[tuple[str, ...], BeforeValidator(str.split)]
 Rate = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -194,6 +196,9 @@ class Settings(MetricsSettings, ClusterSettings, ImageSettings):
     """Instead: the connection string of an emulator, such as `UseDevelopmentStorage=true`."""
     vault: Url | None = Field(None, alias=Need.VAULT)
     """The Key Vault, reached by identity."""
+    vault_suffix: HostName = Field(AZURE_SUFFIX, alias="RUNTIME_VAULT_SUFFIX")
+    """Below it are the vaults of environments, one label each: that of the cloud. Not used where
+    `KeyVault__vaultUri` is a local cloud."""
     vault_client_id: ClientId = Field(None, alias="KeyVault__clientId")
     """As of Cosmos DB."""
 

@@ -1,5 +1,6 @@
 """The transport of Azure's SDKs that `trusted_transport` opens; it needs azure-core and aiohttp."""
 
+import socket
 from typing import Any
 
 from aiohttp import (
@@ -8,12 +9,29 @@ from aiohttp import (
     ClientOSError,
     ClientSession,
     ServerDisconnectedError,
+    ThreadedResolver,
 )
+from aiohttp.abc import ResolveResult
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 
 from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.kernel.errors import Unavailable
+
+
+class LoopbackNames(ThreadedResolver):
+    """Finds names below `localhost` at the loopback address, which not every machine's DNS does.
+
+    https://www.rfc-editor.org/rfc/rfc6761#section-6.3
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        if not host.endswith(".localhost"):
+            return await super().resolve(host, port, family)
+        resolved = await super().resolve("127.0.0.1", port, socket.AF_INET)
+        return [{**each, "hostname": host} for each in resolved]
 
 
 class TrustedTransport(AioHttpTransport):  # type: ignore[misc]  # azure.core loads it late

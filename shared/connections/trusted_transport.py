@@ -22,10 +22,10 @@ def trusted_transport(
     """
     from aiohttp import ClientSession, DummyCookieJar, TCPConnector  # noqa: PLC0415  where used
 
-    from shared.connections.sdk_transport import TrustedTransport  # noqa: PLC0415  where used
+    from shared.connections.sdk_transport import LoopbackNames, TrustedTransport  # noqa: PLC0415  where used
 
     session = ClientSession(
-        connector=TCPConnector(ssl=trusting(ca_file)),
+        connector=TCPConnector(ssl=trusting(ca_file), resolver=LoopbackNames()),
         cookie_jar=DummyCookieJar(), auto_decompress=False, trust_env=True,
     )  # fmt: skip  # as the SDKs make their own
     # aiohttp sends GET, PUT and DELETE again by itself: a secret that was set would get two

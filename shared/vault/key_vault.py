@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from shared.vault.port import (
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.pipeline.transport import AioHttpTransport
     from azure.keyvault.secrets.aio import SecretClient
 
 TIMEOUT_S: Final = 10
@@ -48,15 +50,17 @@ class KeyVault:
         credential: Callable[[], "AsyncTokenCredential"],
         ca_file: Path | None = None,
         timeout_s: float = TIMEOUT_S,
+        transport: "Callable[[], AioHttpTransport] | None" = None,
     ) -> None:
         """*credential* is asked when first used and stays its owner's to close.
 
         *ca_file* has the certificate authority of a local cloud, trusted besides the machine's.
+        *transport* gives the connections when first used, in place of own ones.
         """
         self._timeout_s = timeout_s
         self._uri = vault_uri
         self._credential = credential
-        self._ca_file = ca_file
+        self._transport = transport or partial(vault_transport, ca_file, timeout_s)
         self._client: SecretClient | None = None
 
     async def set(
@@ -142,12 +146,15 @@ class KeyVault:
             self._uri,
             self._credential(),
             # A secret that is set twice would get two versions.
-            transport=trusted_transport(
-                self._ca_file, connection_timeout=self._timeout_s, read_timeout=self._timeout_s
-            ),
+            transport=self._transport(),
             verify_challenge_resource=verifies_challenges(self._uri),
             **_RETRIES,
         )
+
+
+def vault_transport(ca_file: Path | None, timeout_s: float = TIMEOUT_S) -> "AioHttpTransport":
+    """Return connections to vaults. Raises Unavailable, as `trusted_transport`."""
+    return trusted_transport(ca_file, connection_timeout=timeout_s, read_timeout=timeout_s)
 
 
 def verifies_challenges(vault_uri: str) -> bool:
@@ -156,7 +163,8 @@ def verifies_challenges(vault_uri: str) -> bool:
     A local cloud asks for tokens for vault.azure.net, which its own name is not below; nobody but
     this machine answers at a loopback address.
     """
-    return urlsplit(vault_uri).hostname not in _LOOPBACK
+    host = urlsplit(vault_uri).hostname or ""
+    return host not in _LOOPBACK and not host.endswith(".localhost")
 
 
 async def _bounded(listed: AsyncIterable[T]) -> Sequence[T]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final, NoReturn, Protocol
 
 from shared.kernel.errors import Conflict, Invalid, NotFound, TooLarge
+from shared.kernel.ids import EnvironmentKey
 
 VALUE_MAX_BYTES: Final = 25_600
 """Key Vault's own bound: https://learn.microsoft.com/azure/key-vault/secrets/about-secrets."""
@@ -139,6 +140,31 @@ class SecretVault(Protocol):
 
     async def purge(self, name: str) -> None:
         """Remove a deleted secret for ever. Raises NotFound, also when it is not deleted."""
+        ...
+
+
+class Vaults(Protocol):
+    """The vaults that this installation may ask, each by its URL.
+
+    Which of them a tenant may use is for those to decide who take a URL from it.
+    """
+
+    def at(self, uri: str) -> SecretVault:
+        """Return the vault at *uri*, which need not be there: its methods tell.
+
+        Raises:
+            VaultNotAllowed: nothing is ever asked of it; see `shared.vault.vault_uris`.
+        """
+        ...
+
+    def of_environment(self, environment: EnvironmentKey, outputs: Mapping[str, str]) -> str:
+        """Return the URL of the vault of *environment*, whose stack has *outputs*.
+
+        On this machine no stack makes one: it is there from its first use on.
+
+        Raises:
+            VaultMissing: the environment is in Azure, and its stack has none.
+        """
         ...
 
 

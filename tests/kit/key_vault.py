@@ -16,10 +16,13 @@ from local_cloud.key_vault_endpoint.server import KeyVaultEndpoint
 from local_cloud.roles import KEY_VAULT, Assignment, Role
 from local_cloud.token_endpoint.identities import LocalIdentities
 from local_cloud.token_endpoint.server import TokenEndpoint
+from local_cloud.vault.local_vaults import LocalVaults
 from local_cloud.vault.vault import LocalVault, Vaults
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.vault.key_vault import KeyVault
+from shared.vault.key_vaults import KeyVaults
+from shared.vault.vault_uris import AZURE_SUFFIX
 
 OFFICER: Final = "secret-bindings"
 USER: Final = "surfaces"
@@ -40,6 +43,8 @@ class VaultWire:
     identities: LocalIdentities
     certificates: LocalCertificates
     client: KeyVault
+    vaults: KeyVaults
+    """The others of the endpoint, as an app reaches them."""
 
 
 @asynccontextmanager
@@ -51,12 +56,15 @@ async def wired_vault(
 
     # The SDKs read the machine's clock, so tokens and certificates are on it too.
     machine, entropy = SystemClock(), SystemEntropy()
-    vault = Vaults(folder / "vaults", clock, entropy).open("environment-vault")
+    files = Vaults(folder / "vaults", clock, entropy)
+    vault = files.open("environment-vault")
+    others = LocalVaults(files, "environment-vault")
     identities = LocalIdentities(folder / "identities", machine, entropy)
     assigned = [Assignment(name, role, KEY_VAULT) for name, role in ROLES.items()]
     authorization = VaultAuthorization(Callers(identities, assigned, [RESOURCE], machine))
     certificates = LocalCertificates(folder / "certificates", machine)
-    endpoint = KeyVaultEndpoint(vault, authorization, 0, certificates.server_context())
+    context = certificates.server_context()
+    endpoint = KeyVaultEndpoint(vault, authorization, 0, context, others=others)
     tokens = TokenEndpoint(identities, [*ROLES, STRANGER], 0)
     await endpoint.start()
     await tokens.start()
@@ -64,13 +72,21 @@ async def wired_vault(
         monkeypatch.setenv(name, value)
     credential = ManagedIdentityCredential()
     client = KeyVault(endpoint.url, credential=lambda: credential, ca_file=certificates.ca_file)
+    vaults = KeyVaults(
+        AZURE_SUFFIX,
+        own=endpoint.url,
+        credential=lambda: credential,
+        ca_file=certificates.ca_file,
+    )
     try:
-        yield VaultWire(vault, endpoint, tokens, identities, certificates, client)
+        yield VaultWire(vault, endpoint, tokens, identities, certificates, client, vaults)
     finally:
         await client.close()
+        await vaults.close()
         await credential.close()
         await tokens.stop()
         await endpoint.stop()
+        others.close()
         vault.close()
 
 
