@@ -10,10 +10,11 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from function_apps.catalog import function_app as catalog
+from function_apps.configurations import function_app as configurations
 from function_apps.deployments import function_app as deployments
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for service in (environments, deployments, catalog, health):
+for service in (environments, deployments, catalog, health, configurations):
     app.register_functions(service.bound(os.environ))

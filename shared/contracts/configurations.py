@@ -3,15 +3,17 @@
 import json
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from shared.contracts.catalog import ReleaseOfComponent
 from shared.contracts.patterns import pattern
+from shared.contracts.releases import InstanceProof
+from shared.contracts.secret_bindings import SecretName
 from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.values import (
     ConfigurationId,
-    ConfigurationMode,
     Count,
     Digest,
     EnvironmentId,
@@ -19,9 +21,10 @@ from shared.contracts.values import (
     Json,
     Label,
     ModuleId,
+    Percent,
     Reason,
     Revision,
-    ServiceId,
+    Slug,
     TenantId,
     Text,
 )
@@ -77,12 +80,78 @@ Schema = Annotated[Mapping[str, Json], Field(max_length=200), AfterValidator(_fi
 """JSON Schema 2020-12 of the merged values."""
 
 
+class SecretReference(Value):
+    """A value that says which secret is meant; a workload is given it by its binding."""
+
+    secret: SecretName
+
+
+class FlagType(StrEnum):
+    BOOLEAN = "boolean"
+    STRING = "string"
+    NUMBER = "number"
+    OBJECT = "object"
+
+
+class FlagRule(Value):
+    """To whom another value is given. With neither tenants nor a percentage: to all."""
+
+    tenants: Annotated[tuple[Slug, ...], Field(max_length=200)] = ()
+    percent: Percent = 100
+    """Of those whom `tenants` leaves, by the first 8 bytes of the SHA-256 of `<key>:<subject>`."""
+    value: Json
+
+
+class FeatureFlag(Value):
+    """A value that its readers evaluate: the first rule that fits, else the default."""
+
+    type: FlagType
+    default: Json
+    rules: Annotated[tuple[FlagRule, ...], Field(max_length=50)] = ()
+
+    @model_validator(mode="after")
+    def _values_of_its_type(self) -> Self:
+        for value in (self.default, *(rule.value for rule in self.rules)):
+            if not isinstance(value, _FLAG_VALUES[self.type]) or (
+                isinstance(value, bool) and self.type is not FlagType.BOOLEAN
+            ):
+                raise ValueError(f"the values of a flag of type {self.type} are all of that type")
+        return self
+
+
+_FLAG_VALUES: Final[Mapping[FlagType, tuple[type, ...]]] = {
+    FlagType.BOOLEAN: (bool,),
+    FlagType.STRING: (str,),
+    FlagType.NUMBER: (int, float),
+    FlagType.OBJECT: (dict,),
+}
+
+
+class FlagValue(Value):
+    """How a flag stands among the values of a configuration."""
+
+    flag: FeatureFlag
+
+
 class ConfigurationScope(Value):
     """Which layer, and of what: tenant layer has neither id, module layer has both."""
 
     layer: ConfigurationLayer
     environment_id: EnvironmentId | None = None
     module_id: ModuleId | None = None
+
+    @model_validator(mode="after")
+    def _ids_of_its_layer(self) -> Self:
+        wanted = {
+            ConfigurationLayer.TENANT: (False, False),
+            ConfigurationLayer.ENVIRONMENT: (True, False),
+            ConfigurationLayer.MODULE: (True, True),
+        }[self.layer]
+        if (self.environment_id is not None, self.module_id is not None) != wanted:
+            raise ValueError(
+                "the layer tenant has neither id, environment has environmentId, module has both"
+            )
+        return self
 
 
 class PublishConfiguration(Command):
@@ -146,15 +215,18 @@ class ConfigurationSyncFailed(AdoptionFacts):
     reason: Reason
 
 
-class AdoptRelease(Command):
+class AdoptRelease(ReleaseOfComponent):
     """configurations to itself: note what one service was given by a deployment."""
 
-    environment_id: EnvironmentId
-    module_id: ModuleId
-    service_id: ServiceId
-    release_revision: Annotated[int, Field(ge=1)]
-    configuration_hash: Digest | None
-    mode: ConfigurationMode
+    proofs: Annotated[tuple[InstanceProof, ...], Field(max_length=100)] = ()
+    """Of its instances."""
+
+
+class DraftPublication(Command):
+    """POST /configurations/{configurationId}/versions/{version}/publish."""
+
+    expected_version: Revision
+    """The head that it takes the place of; 412 if it moved."""
 
 
 class ConfigurationVersion(Resource):
@@ -178,14 +250,24 @@ class RuntimeConfiguration(Resource):
     tenant_id: TenantId
     scope: ConfigurationScope
     version: Revision
+    """In force; 0 while there are drafts only."""
+    draft: Revision | None = None
+    """The newest draft that was written after it."""
     status: ConfigurationStatus
     content_hash: Digest | None
     revision: Revision
     updated_at: Instant
 
 
+class KeyChangeKind(StrEnum):
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
 class KeyChange(Value):
     key: Key
+    kind: KeyChangeKind
     before: Json = None
     after: Json = None
 

@@ -138,7 +138,9 @@ _ROWS: Final = (
 
 EVENTS: Final[Mapping[str, EventType]] = MappingProxyType({row.name: row for row in _ROWS})
 
-BUILT: Final = frozenset({_S.ENVIRONMENTS, _S.DEPLOYMENTS, _S.CATALOG, _S.HEALTH})
+BUILT: Final = frozenset(
+    {_S.ENVIRONMENTS, _S.DEPLOYMENTS, _S.CATALOG, _S.HEALTH, _S.CONFIGURATIONS}
+)
 """The services that exist; a producer or consumer that is not among them is not built yet."""
 _DRIFT: Final = {"RuntimeDriftDetected", "RuntimeDriftResolved"}
 _ALERTS: Final = {"RuntimeAlertRaised", "RuntimeAlertCleared"}
@@ -168,6 +170,14 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
             }
         ),
         _S.HEALTH: frozenset({"RuntimeEnvironmentFailed", "RuntimeEnvironmentDecommissioned"}),
+        _S.CONFIGURATIONS: frozenset(
+            {
+                *_DRIFT,
+                "RuntimeDeploymentFailed",
+                "RuntimeDeploymentCancelled",
+                "RuntimeEnvironmentFailed",
+            }
+        ),
     }
 )
 """The events that a built service is to consume and so far settles without effect.

@@ -8,7 +8,9 @@ DATABASE: Final = "runtime"
 AUDIT: Final = "audit"
 """The audit trails of all services."""
 HEALTH_SAMPLES: Final = "healthsamples"
-TABLES: Final = (AUDIT, HEALTH_SAMPLES)
+CONFIGURATION_REPORTS: Final = "configurationreports"
+"""What the instances that follow their configuration live say they run."""
+TABLES: Final = (AUDIT, HEALTH_SAMPLES, CONFIGURATION_REPORTS)
 
 ARTIFACTS: Final = "artifacts"
 """The container that surfaces read archives from."""

@@ -155,6 +155,16 @@ def gate_id(deployment: DeploymentId, m: ModuleKey, attempt: int, step: int) -> 
     return GateId(f"gate-{parts.environment}-{m}-{parts.rest}-{attempt}-{step}")
 
 
+def tenant_key(tenant: TenantId) -> EnvironmentKey:
+    """Return the `k` of what belongs to the whole tenant, and to none of its environments."""
+    return EnvironmentKey(_hash(KEY_LENGTH, tenant))
+
+
+def configuration_id(k: EnvironmentKey, layer: str, m: ModuleKey | None = None) -> ConfigurationId:
+    """Return the id of a layer: `tenant` of a `tenant_key`, `environment`, or that of a module."""
+    return ConfigurationId(f"cfg-{k}-{m or layer}")
+
+
 def tenant_binding_id(k: EnvironmentKey, bound: TenantId) -> TenantBindingId:
     return TenantBindingId(f"tb-{k}-{_hash(KEY_LENGTH, bound)}")
 

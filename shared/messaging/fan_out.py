@@ -11,7 +11,7 @@ takes the end of a deployment apart with `fan_out_releases`.
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
@@ -99,10 +99,17 @@ def releases_of(event: DeploymentEnded, command: type[C]) -> Sequence[C]:
                 "component": released.get(module),
                 "cause": ChangeCause(kind=kind, id=event.deployment_id),
                 "ended_at": event.ended_at,
+                **(_proofs(event, module) if "proofs" in command.model_fields else {}),
             }
         )
         for module in dict.fromkeys([*released, *unit.removed, *rolled_back])
     ]
+
+
+def _proofs(event: DeploymentEnded, module: str) -> dict[str, Any]:
+    """Return what the instances of *module* proved, for a command that takes it."""
+    instances = event.proof.instances if event.proof else ()
+    return {"proofs": tuple(each for each in instances if each.module_id == module)}
 
 
 async def fan_out_releases(

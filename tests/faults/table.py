@@ -4,6 +4,7 @@ from shared.web.administration_routes import administration_routes
 from shared.web.routes import Route
 from tests.faults import (
     catalog_inputs,
+    configurations_inputs,
     deployments_inputs,
     environments_inputs,
     health_inputs,
@@ -12,7 +13,9 @@ from tests.faults.inputs import INPUTS, Row
 from tests.kit.costs import SERVICES
 
 __all__ = ["INPUTS", "routes"]
-_FILLED_BY = (catalog_inputs, deployments_inputs, environments_inputs, health_inputs)
+_FILLED_BY = (
+    catalog_inputs, configurations_inputs, deployments_inputs, environments_inputs, health_inputs,
+)  # fmt: skip
 
 
 def routes() -> dict[Row, Route]:

@@ -49,6 +49,16 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
         reads=1, queries=1, batches=1, reason="looks for the gates that the deployment left open"
     ),
     ("health", "RuntimeInventoryUpdated"): ONE,
+    ("configurations", "RuntimeEnvironmentProvisioned"): ONE,
+    ("configurations", "RuntimeEnvironmentDecommissioned"): ONE,
+    ("configurations", "RuntimeDeploymentCompleted"): ONE,
+    ("configurations", "RuntimeDeploymentRolledBack"): ONE,
+    ("configurations", "POST v1/runtime/configurations"): Cost(
+        reads=3, queries=3, reason="checks the merge of each module that the layer reaches"
+    ),
+    ("configurations", "AdoptRelease"): Cost(
+        reads=5, queries=1, reason="judges the three layers that the release names"
+    ),
 }
 
 
@@ -66,6 +76,10 @@ def observed(releases: int = 4) -> list[Invocation]:
             path = f"/runtime/environments/{environment}"
             slow = await uploaded(world, "slow")
             world.surface.behaviours[slow] = Behaviour(latency_ms=400.0)
+            layer = {"layer": "environment", "environmentId": environment}
+            for number in range(releases):
+                body = {"scope": layer, "values": {"n": number}, "expectedVersion": number}
+                await world.call("POST", "/runtime/configurations", body)
             last = ""
             for number in range(releases):
                 last = await deploy(world, environment, str(number))

@@ -12,6 +12,7 @@ from types import CodeType, FrameType
 from typing import Any, Final
 
 from function_apps.catalog import triggers as catalog
+from function_apps.configurations import triggers as configurations
 from function_apps.deployments import triggers as deployments
 from function_apps.environments import triggers as environments
 from function_apps.health import triggers as health
@@ -25,6 +26,7 @@ SERVICES: Final[Mapping[str, Any]] = {
     "deployments": deployments,
     "catalog": catalog,
     "health": health,
+    "configurations": configurations,
 }
 
 

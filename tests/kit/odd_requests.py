@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from function_apps.catalog.triggers import ROUTES as CATALOG
+from function_apps.configurations.triggers import ROUTES as CONFIGURATIONS
 from function_apps.deployments.triggers import ROUTES as DEPLOYMENTS
 from function_apps.environments.triggers import ROUTES as ENVIRONMENTS
 from function_apps.health.triggers import ROUTES as HEALTH
@@ -19,12 +20,13 @@ from shared.web.routes import Route
 from tests.kit.releases import ENVIRONMENT, a_component, brought_out, provisioned
 from tests.kit.world import World
 
-SERVICES = ("environments", "deployments", "catalog", "health")
+SERVICES = ("environments", "deployments", "catalog", "health", "configurations")
 ROUTES: tuple[Route, ...] = (
     *ENVIRONMENTS,
     *DEPLOYMENTS,
     *CATALOG,
     *HEALTH,
+    *CONFIGURATIONS,
     *(route for app in SERVICES for route in administration_routes(app)),
 )
 DIGEST = "sha256:" + "0" * 64
@@ -41,6 +43,14 @@ BODIES: Mapping[str, Any] = {
     "Promotion": {"toEnvironmentId": "environmentId", "onConflict": "reject"},
     "Rollback": {"toDeploymentId": "deploymentId", "reason": "because"},
     "DeploymentReason": {"reason": "because"},
+    "PublishConfiguration": {
+        "scope": {"layer": "environment", "environmentId": "environmentId"},
+        "values": {"greeting": "hello", "db": {"secret": "db-password"}},
+        "schema": {"type": "object"},
+        "expectedVersion": 0,
+    },
+    "ConfigurationReturn": {"toVersion": 1, "expectedVersion": 2},
+    "DraftPublication": {"expectedVersion": 1},
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

@@ -17,6 +17,7 @@ import azure.durable_functions as df
 from aiohttp import web
 
 from function_apps.catalog import function_app as catalog
+from function_apps.configurations import function_app as configurations
 from function_apps.deployments import function_app as deployments
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
@@ -75,6 +76,7 @@ APPS: Final[Mapping[str, Any]] = {
     "deployments": deployments,
     "catalog": catalog,
     "health": health,
+    "configurations": configurations,
 }
 _RATES: Final = (
     "RUNTIME_RATE_PER_S", "RUNTIME_RATE_BURST", "RUNTIME_WRITES_PER_S", "RUNTIME_WRITES_BURST",

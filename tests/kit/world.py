@@ -21,6 +21,9 @@ import azure.functions as func
 
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.triggers import blueprint as catalog_blueprint
+from function_apps.configurations.ports import LOCAL_RULES as CONFIGURATIONS_RULES
+from function_apps.configurations.ports import ConfigurationsApp
+from function_apps.configurations.triggers import blueprint as configurations_blueprint
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.triggers import blueprint as deployments_blueprint
 from function_apps.environments.ports import EnvironmentsApp
@@ -35,7 +38,7 @@ from local_host.model import App, HttpAnswer, HttpCall
 from shared.composition.service import Service, build_service
 from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE, read_settings
 from shared.contracts.health import ServiceHealth
-from shared.contracts.storage import ARTIFACTS, HEALTH_SAMPLES
+from shared.contracts.storage import ARTIFACTS, CONFIGURATION_REPORTS, HEALTH_SAMPLES
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.task_hub import TaskHub
 from shared.kernel.errors import NotFound
@@ -44,6 +47,7 @@ from shared.persistence.store import Document
 from shared.probing.result import ProbeResult
 from shared.surfaces.joined_readers import joined
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
+from shared.web.long_polls import Followers
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.memory_images import NO_IMAGES
@@ -210,7 +214,7 @@ class World:
         everywhere = joined([surface, cluster])
         self.services = {
             name: self._service(name)
-            for name in ("environments", "deployments", "catalog", "health")
+            for name in ("environments", "deployments", "catalog", "health", "configurations")
         }
         return [
             environments_blueprint(EnvironmentsApp(self.services["environments"], engine)),
@@ -231,6 +235,14 @@ class World:
                     self.prober,
                     self.storage.table(HEALTH_SAMPLES),
                     HealthRules(observe_every=timedelta(seconds=5)),
+                )
+            ),
+            configurations_blueprint(
+                ConfigurationsApp(
+                    self.services["configurations"],
+                    self.storage.table(CONFIGURATION_REPORTS),
+                    Followers(self.clock),
+                    CONFIGURATIONS_RULES,
                 )
             ),
         ]

@@ -8,26 +8,17 @@ from typing import Any, Final
 
 import pytest
 
-from function_apps.catalog import triggers as catalog
-from function_apps.deployments import triggers as deployments
-from function_apps.environments import triggers as environments
-from function_apps.health import triggers as health
 from local_host.model import HttpAnswer, HttpCall
 from shared.web.administration_routes import administration_routes
 from shared.web.roles import PERMISSIONS, ROLES
 from shared.web.routes import Route
+from tests.kit.costs import SERVICES
 from tests.kit.releases import a_component, deploy, ended, provisioned
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
 pytestmark = pytest.mark.xdist_group("matrix")
 
-SERVICES: Final = {
-    "environments": environments,
-    "deployments": deployments,
-    "catalog": catalog,
-    "health": health,
-}
 ROWS: Final[Sequence[Route]] = [
     row
     for name, module in SERVICES.items()
@@ -35,7 +26,17 @@ ROWS: Final[Sequence[Route]] = [
 ]
 IDS: Final = [f"{row.method} {row.template}" for row in ROWS]
 GUARDED: Final = [row for row in ROWS if row.permission is not None]
-BY_ID: Final = [row for row in GUARDED if "{" in row.template]
+_NAMED: Final = {
+    "v1/runtime/effective-configuration": "?environmentId={environmentId}&moduleId={moduleId}"
+}
+"""The query of a route that names its resource there."""
+
+
+def address(row: Route) -> str:
+    return row.template + _NAMED.get(row.template, "")
+
+
+BY_ID: Final = [row for row in GUARDED if "{" in address(row)]
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -61,6 +62,7 @@ class Matrix:
             _, services = await world.call("GET", "/runtime/services")
             _, shown = await world.call("GET", f"/runtime/environments/{environment}")
             component = deployment["components"][0]
+            _, published = await world.call("POST", "/runtime/configurations", _layer(environment))
             names = {
                 "environmentId": environment,
                 "deploymentId": deployment["deploymentId"],
@@ -68,6 +70,9 @@ class Matrix:
                 "digest": component["artifactDigest"],
                 "operationId": shown["lastOperationId"],
                 "eventId": "evt-00000000-0000-4000-8000-000000000001",
+                "configurationId": published["configurationId"],
+                "version": "1",
+                "moduleId": component["moduleId"],
             }
             self.bodies = _bodies(environment, component["artifactDigest"])
             for row in ROWS:
@@ -88,7 +93,7 @@ class Matrix:
             await world.stop()
 
     async def _ask(self, world: World, row: Route, names: Mapping[str, str]) -> None:
-        path = "/" + _PARAMETER.sub(lambda match: names[match[1]], row.template)
+        path = "/" + _PARAMETER.sub(lambda match: names[match[1]], address(row))
         call = f"{row.method} {row.template}"
         body = self.bodies.get(call, None if row.body is None else {})
 
@@ -97,10 +102,11 @@ class Matrix:
 
         headers = (("content-type", "application/json"),)
         content = b"" if body is None else json.dumps(body).encode()
-        bare = HttpCall(row.method, path, "", headers, content)
+        where, _, query = path.partition("?")
+        bare = HttpCall(row.method, where, query, headers, content)
         self.answers[call, "nobody"] = await world.host.handle(bare)
         await ask("foreign", tenant="globex")
-        odd = "/" + _PARAMETER.sub("%C3%8A%60'%18", row.template)
+        odd = "/" + _PARAMETER.sub("%C3%8A%60'%18", address(row))
         self.answers[call, "odd"] = await world.send(row.method, odd, body)
         await ask("named-otherwise", headers={"x-tenant-id": "globex"})
         for role in ROLES:
@@ -124,8 +130,21 @@ def _bodies(environment: str, digest: str) -> Mapping[str, Any]:
             "tags": {"of": "globex"},
         },
         "POST v1/runtime/deployments": deploy_body,
+        "POST v1/runtime/configurations": _layer(environment),
+        "POST v1/runtime/configurations/{configurationId}/rollback": {
+            "toVersion": 1,
+            "expectedVersion": 1,
+        },
+        "POST v1/runtime/configurations/{configurationId}/versions/{version}/publish": {
+            "expectedVersion": 0,
+        },
         "POST v1/runtime/deployments/{deploymentId}/promote": {"toEnvironmentId": environment},
     }
+
+
+def _layer(environment: str) -> Mapping[str, Any]:
+    scope = {"layer": "environment", "environmentId": environment}
+    return {"scope": scope, "values": {"greeting": "hello"}, "expectedVersion": 0}
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any, Final, get_args, get_type_hints
 import pytest
 
 from function_apps.catalog.triggers import LIST as SERVICES
+from function_apps.configurations.triggers import LIST as CONFIGURATIONS
 from function_apps.deployments.triggers import CONTROLS as DEPLOYMENT_KINDS
 from function_apps.deployments.triggers import LIST as DEPLOYMENTS
 from function_apps.environments.triggers import CONTROLS as ENVIRONMENT_KINDS
@@ -26,12 +27,13 @@ LISTS: Final[Mapping[str, Collection[Any]]] = {
     "/v1/runtime/environments": ENVIRONMENTS,
     "/v1/runtime/deployments": DEPLOYMENTS,
     "/v1/runtime/services": SERVICES,
+    "/v1/runtime/configurations": CONFIGURATIONS,
     **{f"/v1/platform/{service}/operations": OPERATIONS for service in SERVICE_NAMES},
 }
 KINDS: Final = {
     "environments": ENVIRONMENT_KINDS, "deployments": DEPLOYMENT_KINDS, "health": HEALTH_KINDS,
 }  # fmt: skip
-"""Catalog has no operations."""
+"""Catalog and configurations have no operations."""
 
 
 def _refusals() -> list[tuple[str, str, list[str]]]:

@@ -10,24 +10,14 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from function_apps.catalog import triggers as catalog
-from function_apps.deployments import triggers as deployments
-from function_apps.environments import triggers as environments
-from function_apps.health import triggers as health
 from local_host.http_trigger.api_reference import page
 from local_host.model import HttpAnswer, HttpCall
 from shared.web.administration_routes import administration_routes
 from shared.web.openapi import document, joined
+from tests.kit.costs import SERVICES
 from tests.kit.hosting import ask, embedded, hosting, new_app
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
-
-SERVICES = {
-    "environments": environments,
-    "deployments": deployments,
-    "catalog": catalog,
-    "health": health,
-}
 
 
 @cache

@@ -1,0 +1,76 @@
+"""The events that configurations publishes, as rows of the outbox."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from function_apps.configurations.model.adoption import Count
+from function_apps.configurations.model.configuration import Configuration
+from shared.contracts.configurations import (
+    ConfigurationPublished,
+    ConfigurationSynced,
+    ConfigurationSyncFailed,
+    KeyChange,
+)
+from shared.messaging.outbox import Publish
+
+KEYS_MAX: Final = 500
+NAMED_MAX: Final = 100
+"""Of the keys that changed, and of the instances that are missing, as many as an event names."""
+
+
+def published(
+    head: Configuration, previous: int, changed: Sequence[KeyChange], floating: Iterable[str]
+) -> Publish:
+    """Return the event that *head* has a new version in force."""
+    event = ConfigurationPublished.model_validate(
+        {
+            **_facts(head),
+            "previousVersion": previous,
+            "keysChanged": [change.key for change in changed[:KEYS_MAX]],
+            "keysChangedTotal": len(changed),
+            "floating": sorted(floating),
+        }
+    )
+    return Publish(event, module=head.layer.module_id)
+
+
+def synced(head: Configuration, count: Count) -> Publish:
+    """Return the event that every instance that is to run the version in force does."""
+    event = ConfigurationSynced.model_validate({**_facts(head), **_adoption(count)})
+    return Publish(event, module=head.layer.module_id)
+
+
+def sync_failed(head: Configuration, count: Count) -> Publish:
+    """Return the event that some instances were to run the version in force, and do not."""
+    message = (
+        f"{len(count.missing)} of {count.expected} instances do not run version {head.version}"
+    )
+    reason = {"code": "NotAdopted", "message": message}
+    event = ConfigurationSyncFailed.model_validate(
+        {**_facts(head), **_adoption(count), "reason": reason}
+    )
+    return Publish(event, module=head.layer.module_id)
+
+
+def _facts(head: Configuration) -> dict[str, Any]:
+    return {
+        "aggregateId": head.configuration_id,
+        "revision": head.revision,
+        "configurationId": head.configuration_id,
+        "environmentId": head.layer.environment_id,
+        "moduleId": head.layer.module_id,
+        "layer": head.layer.kind,
+        "scope": head.layer.label,
+        "version": head.version,
+        "contentHash": head.content_hash,
+        "status": head.status,
+    }
+
+
+def _adoption(count: Count) -> dict[str, Any]:
+    return {
+        "expected": count.expected,
+        "acknowledged": count.acknowledged,
+        "missing": count.missing[:NAMED_MAX],
+        "basis": count.basis,
+    }

@@ -1,0 +1,1 @@
+"""Layers, versions, schemas and adoption: what may be published, and what is in force."""

@@ -1,0 +1,263 @@
+"""One layer of configuration: its head, its versions, and what each event makes of them. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from function_apps.configurations.errors import HeadMoved, NothingToReturnTo
+from function_apps.configurations.model.layers import LayerContent, Values, hash_of, json_text
+from shared.contracts.configurations import ConfigurationLayer, ConfigurationStatus
+from shared.kernel.clock import isoformat
+from shared.kernel.transitions import Transitions
+
+State = ConfigurationStatus
+RETURNED_MAX: Final = 100
+"""So many versions are remembered as rolled back; older ones are shown as Superseded."""
+
+
+@dataclass(frozen=True)
+class VersionEvent:
+    """Something that happened to one version."""
+
+
+@dataclass(frozen=True)
+class Published(VersionEvent):
+    """It was put in force."""
+
+
+@dataclass(frozen=True)
+class Adopted(VersionEvent):
+    """Every instance that is to run it does."""
+
+
+@dataclass(frozen=True)
+class AdoptionFailed(VersionEvent):
+    """The roll-out of it ended, and not every instance runs it."""
+
+
+@dataclass(frozen=True)
+class Expected(VersionEvent):
+    """Instances were added that are to run it, and do not yet."""
+
+
+@dataclass(frozen=True)
+class Replaced(VersionEvent):
+    """A later version was published."""
+
+
+@dataclass(frozen=True)
+class Returned(VersionEvent):
+    """An earlier content was put in force again, in its place."""
+
+
+TRANSITIONS: Final[Transitions[State, VersionEvent]] = Transitions(
+    "a version",
+    {
+        State.DRAFT: {Published: State.PUBLISHED, Replaced: State.SUPERSEDED},
+        State.PUBLISHED: {
+            Adopted: State.SYNCED,
+            AdoptionFailed: State.SYNC_FAILED,
+            Replaced: State.SUPERSEDED,
+            Returned: State.ROLLED_BACK,
+        },
+        State.SYNCED: {
+            Expected: State.PUBLISHED,
+            AdoptionFailed: State.SYNC_FAILED,
+            Replaced: State.SUPERSEDED,
+            Returned: State.ROLLED_BACK,
+        },
+        State.SYNC_FAILED: {
+            Adopted: State.SYNCED,
+            Expected: State.PUBLISHED,
+            Replaced: State.SUPERSEDED,
+            Returned: State.ROLLED_BACK,
+        },
+        State.SUPERSEDED: {},
+        State.ROLLED_BACK: {},
+    },
+    endings=frozenset({State.SUPERSEDED, State.ROLLED_BACK}),
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One of the three layers, and the environment and module that it is of."""
+
+    kind: ConfigurationLayer
+    environment_id: str | None = None
+    module_id: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The layer in one word: `tenant`, an environment's id, or a module's."""
+        return self.module_id or self.environment_id or self.kind.value
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version; never changed once it is written.
+
+    `against` is the head that it was written against; it is a draft until the head has its number.
+    """
+
+    id: str
+    configuration_id: str
+    number: int
+    values: Values
+    json_schema: Mapping[str, Any] | None
+    content_hash: str
+    against: int
+    by: str
+    at: str
+    comment: str = ""
+    returns_to: int | None = None
+    """The version whose content it has again."""
+
+    @property
+    def content(self) -> LayerContent:
+        return LayerContent(self.number, self.values, self.json_schema)
+
+    def says(self, other: "Version") -> bool:
+        """Return whether both say the same, written against the same head."""
+        return self.against == other.against and json_text(
+            [self.values, self.json_schema]
+        ) == json_text([other.values, other.json_schema])
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The head. `version` is in force, 0 while there are drafts only; `last` was given last.
+
+    `revision` counts its changes. `returned` are versions that a rollback replaced.
+    """
+
+    configuration_id: str
+    tenant_id: str
+    layer: Layer
+    created_at: str
+    updated_at: str
+    version: int = 0
+    last: int = 0
+    status: State = State.DRAFT
+    content_hash: str | None = None
+    revision: int = 0
+    published_at: str | None = None
+    returned: tuple[int, ...] = ()
+    due_at: str | None = None
+    """The time at which its adoption is judged next; never while every instance runs it."""
+
+    def status_of(self, number: int) -> State:
+        """Return the status of the version *number*, which was given."""
+        if number == self.version:
+            return self.status
+        if number > self.version:
+            return State.DRAFT
+        return State.ROLLED_BACK if number in self.returned else State.SUPERSEDED
+
+
+def version_id(configuration_id: str, number: int) -> str:
+    """Return the id of the document of a version; they sort by number."""
+    return f"version/{configuration_id}/{number:09d}"
+
+
+def new_configuration(
+    configuration_id: str, tenant_id: str, layer: Layer, now: datetime
+) -> Configuration:
+    """Return a layer that nobody has published."""
+    at = isoformat(now)
+    return Configuration(configuration_id, tenant_id, layer, at, at)
+
+
+def write(
+    head: Configuration, content: LayerContent, *, by: str, comment: str, now: datetime
+) -> Version:
+    """Return the next version, with *content*, written against the version *content* names.
+
+    Raises:
+        HeadMoved: another version is in force.
+    """
+    if content.version != head.version:
+        raise HeadMoved(head.configuration_id, content.version, head.version)
+    number = head.last + 1
+    return Version(
+        version_id(head.configuration_id, number),
+        head.configuration_id,
+        number,
+        content.values,
+        content.schema,
+        hash_of(content.values),
+        head.version,
+        by,
+        isoformat(now),
+        comment,
+    )
+
+
+def publish(
+    head: Configuration, version: Version, now: datetime, *, is_return: bool = False
+) -> Configuration:
+    """Return *head* with *version* in force; what it replaces is superseded, or rolled back.
+
+    Raises:
+        HeadMoved: a draft was written against a version that is not in force any more.
+    """
+    if version.against != head.version:
+        raise HeadMoved(head.configuration_id, version.against, head.version)
+    if head.version:
+        TRANSITIONS.after(head.status, Returned if is_return else Replaced)
+    returned = (*head.returned, head.version)[-RETURNED_MAX:] if is_return else head.returned
+    return replace(
+        _changed(head, now),
+        version=version.number,
+        last=max(head.last, version.number),
+        status=TRANSITIONS.after(State.DRAFT, Published),
+        content_hash=version.content_hash,
+        returned=returned,
+        published_at=isoformat(now),
+        due_at=isoformat(now),
+    )
+
+
+def keep_draft(head: Configuration, version: Version, now: datetime) -> Configuration:
+    """Return *head* with one more number given, and the same version in force."""
+    return replace(_changed(head, now), last=version.number)
+
+
+def happen(
+    head: Configuration, event: type[VersionEvent], now: datetime, again_at: datetime
+) -> Configuration:
+    """Return *head* after *event* happened to the version that is in force.
+
+    It is judged again at *again_at*, unless every instance runs it.
+    """
+    status = TRANSITIONS.after(head.status, event)
+    due_at = None if status is State.SYNCED else isoformat(again_at)
+    return replace(_changed(head, now), status=status, due_at=due_at)
+
+
+def wait(head: Configuration, again_at: datetime) -> Configuration:
+    """Return *head*, whose adoption is judged again at *again_at*."""
+    return replace(head, due_at=isoformat(again_at))
+
+
+def require_return(head: Configuration, number: int) -> None:
+    """Refuse to return to what is in force, or to what never was.
+
+    Raises:
+        NothingToReturnTo: see there.
+    """
+    status = head.status_of(number)
+    if number == head.version:
+        raise NothingToReturnTo(
+            f"version {number} of {head.configuration_id} is in force already", target="/toVersion"
+        )
+    if status is State.DRAFT:
+        raise NothingToReturnTo(
+            f"version {number} of {head.configuration_id} is a draft: publish it instead",
+            target="/toVersion",
+        )
+
+
+def _changed(head: Configuration, now: datetime) -> Configuration:
+    return replace(head, revision=head.revision + 1, updated_at=isoformat(now))

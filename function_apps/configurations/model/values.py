@@ -1,0 +1,76 @@
+"""The forms of a value: JSON, a reference to a secret, or a feature flag. Pure."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from function_apps.configurations.model.layers import Values
+from shared.contracts.configurations import FlagValue, SecretReference
+from shared.contracts.shape import Value
+from shared.contracts.validation import pointer, read
+from shared.kernel.errors import Invalid, Violation
+
+_FORMS: Final[dict[str, type[Value]]] = {"secret": SecretReference, "flag": FlagValue}
+"""An object with one of these fields is of that form, and has no other field."""
+_SECRET: Final = re.compile(
+    r"(?:^|.*[a-z0-9_.:-])?(?:passwords?|passwd|pwd|secrets?|tokens?|credentials?|"
+    r"(?:api|access|account|private|signing)[_.-]?keys?|connection[_.-]?strings?)",
+    re.IGNORECASE,
+)
+"""The name of what is a secret: it ends with such a word (`tokenEndpoint` does not)."""
+
+
+def violations(values: Values) -> Sequence[Violation]:
+    """Return what may not stand in *values*: a malformed form, or a secret as plain text."""
+    return [
+        violation
+        for key, value in values.items()
+        for violation in _violations(key, value, pointer("values", key))
+    ]
+
+
+def secrets_in(values: Values) -> Sequence[str]:
+    """Return the names of the secrets that *values* refer to, each once, sorted."""
+    return sorted({*_references([*values.values()])})
+
+
+def _violations(name: str, value: Any, at: str) -> Iterator[Violation]:
+    match value:
+        case dict():
+            forms = [form for field, form in _FORMS.items() if field in value]
+            if forms:
+                yield from _malformed(forms[0], value, at)
+                return
+            for field, part in value.items():
+                yield from _violations(field, part, at + pointer(field))
+        case list():
+            for index, part in enumerate(value):
+                yield from _violations(name, part, at + pointer(index))
+        case str() if value and _SECRET.fullmatch(name):
+            expected = 'a reference, {"secret": "<name>"}, or another name'
+            yield Violation(
+                "SecretAsText", at, f"{name} is a secret by its name: expected {expected}",
+                expected, "a string",
+            )  # fmt: skip
+        case _:
+            pass
+
+
+def _malformed(form: type[Value], value: Any, at: str) -> Iterator[Violation]:
+    try:
+        read(form, value, at=at)
+    except Invalid as problem:
+        yield from problem.details
+
+
+def _references(parts: Sequence[Any]) -> Iterator[str]:
+    for part in parts:
+        match part:
+            case {"secret": str(name)}:
+                yield name
+            case dict():
+                yield from _references([*part.values()])
+            case list():
+                yield from _references(part)
+            case _:
+                pass

@@ -1,0 +1,177 @@
+"""The stored documents of configurations: heads, versions, environments and adoptions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from function_apps.configurations.errors import ConfigurationNotFound
+from function_apps.configurations.model.adoption import ModuleAdoption
+from function_apps.configurations.model.configuration import (
+    Configuration,
+    Layer,
+    Version,
+    version_id,
+)
+from function_apps.configurations.model.environment import EnvironmentProjection
+from function_apps.configurations.model.layers import LayerContent, Merge, merge
+from function_apps.configurations.ports import ConfigurationsApp
+from shared.contracts.configurations import ConfigurationLayer
+from shared.kernel.context import Context
+from shared.kernel.ids import (
+    EnvironmentKey,
+    ModuleId,
+    TenantId,
+    configuration_id,
+    module_key,
+    parse_id,
+    tenant_key,
+)
+from shared.persistence.codec import DocumentCodec
+from shared.persistence.store import Comparison, Document, Prefix, Query, Where, partition_of
+
+PAGE_MAX: Final = 100
+
+
+def _head_queried(head: Configuration) -> Mapping[str, Any]:
+    """Return the time from which the adoption of a version is judged, while it is not synced."""
+    return {} if head.due_at is None else {"dueAt": head.due_at}
+
+
+HEADS: Final = DocumentCodec(
+    Configuration,
+    "configuration",
+    key="configuration_id",
+    document="configuration/{}",
+    missing=ConfigurationNotFound,
+    queried=_head_queried,
+)
+VERSIONS: Final = DocumentCodec(Version, "version", key="id")
+ENVIRONMENTS: Final = DocumentCodec(
+    EnvironmentProjection, "environment", key="environment_id", document="environment/{}"
+)
+ADOPTIONS: Final = DocumentCodec(
+    ModuleAdoption, "adoption", key="service_id", document="adoption/{}"
+)
+
+
+def id_of(layer: Layer, tenant: TenantId) -> str:
+    """Return the id of the configuration of *layer*."""
+    if layer.environment_id is None:
+        return configuration_id(tenant_key(tenant), layer.kind)
+    m = module_key(tenant, ModuleId(layer.module_id)) if layer.module_id else None
+    return configuration_id(parse_id(layer.environment_id, "env").environment, layer.kind, m)
+
+
+async def load_head(
+    identity: str, ctx: Context, app: ConfigurationsApp
+) -> tuple[Configuration, str]:
+    """Return a head with its etag. Raises ConfigurationNotFound."""
+    parse_id(identity, "cfg")
+    partition = partition_of(ctx.tenant, identity)
+    document = await app.service.store.read(partition, HEADS.document_id(identity))
+    if document is None:
+        raise ConfigurationNotFound(identity)
+    return HEADS.decode(document.body), document.etag
+
+
+async def load_version(identity: str, number: int, ctx: Context, app: ConfigurationsApp) -> Version:
+    """Return one version. Raises ConfigurationNotFound."""
+    partition = partition_of(ctx.tenant, identity)
+    document = await app.service.store.read(partition, version_id(identity, number))
+    if document is None:
+        raise ConfigurationNotFound(identity, number)
+    return VERSIONS.decode(document.body)
+
+
+async def read_merge(
+    environment_id: str,
+    module_id: str,
+    ctx: Context,
+    app: ConfigurationsApp,
+    *,
+    instead: Mapping[ConfigurationLayer, LayerContent] | None = None,
+    pinned: Mapping[ConfigurationLayer, int] | None = None,
+) -> Merge:
+    """Return what a module is given: the versions in force, or those of *pinned*.
+
+    *instead* stands for the layers that it names: what would be published.
+
+    Raises:
+        ConfigurationNotFound: a pinned version is not there.
+    """
+    contents: dict[ConfigurationLayer, LayerContent] = dict(instead or {})
+    for layer in layers_of(environment_id, module_id):
+        if layer.kind in contents:
+            continue
+        identity = id_of(layer, ctx.tenant)
+        if pinned is not None:
+            number = pinned[layer.kind]
+        else:
+            head = await app.service.work.find(HEADS, identity, ctx.tenant)
+            number = head.version if head else 0
+        if number:
+            contents[layer.kind] = (await load_version(identity, number, ctx, app)).content
+    return merge(contents)
+
+
+def layers_of(environment_id: str, module_id: str) -> Sequence[Layer]:
+    """Return the three layers that a module is given."""
+    return (
+        Layer(ConfigurationLayer.TENANT),
+        Layer(ConfigurationLayer.ENVIRONMENT, environment_id),
+        Layer(ConfigurationLayer.MODULE, environment_id, module_id),
+    )
+
+
+def reports_partition(tenant: TenantId, service_id: str) -> str:
+    """Return the partition of what the instances of a service say they run."""
+    return f"{tenant}|{service_id}"
+
+
+async def adoptions_below(
+    layer: Layer, ctx: Context, app: ConfigurationsApp
+) -> Sequence[ModuleAdoption]:
+    """Return what the modules were given that *layer* reaches, in all its environments."""
+    documents = await _all(ADOPTIONS.type_name, layer, ctx, app)
+    found = (value for _, value in ADOPTIONS.readable(documents))
+    return [each for each in found if each.released and layer.module_id in {None, each.module_id}]
+
+
+async def modules_below(layer: Layer, ctx: Context, app: ConfigurationsApp) -> Iterable[Layer]:
+    """Return the module layers that *layer* reaches: those with a layer, or a release."""
+    documents = await _all(HEADS.type_name, layer, ctx, app)
+    with_layer = [
+        value.layer
+        for _, value in HEADS.readable(documents)
+        if value.layer.kind is ConfigurationLayer.MODULE
+    ]
+    released = [
+        Layer(ConfigurationLayer.MODULE, each.environment_id, each.module_id)
+        for each in await adoptions_below(layer, ctx, app)
+    ]
+    return {
+        (each.environment_id, each.module_id): each for each in (*with_layer, *released)
+    }.values()
+
+
+async def _all(
+    type_name: str, layer: Layer, ctx: Context, app: ConfigurationsApp
+) -> Sequence[Document]:
+    """Return all documents of a type in the environment of *layer*, or in the whole tenant."""
+    key: EnvironmentKey | None = None
+    if layer.environment_id is not None:
+        key = parse_id(layer.environment_id, "env").environment
+    documents: list[Document] = []
+    continuation = None
+    while True:
+        page = await app.service.store.query(
+            Prefix(ctx.tenant, key),
+            Query(
+                where=[Where("type", Comparison.EQ, type_name)],
+                limit=PAGE_MAX,
+                continuation=continuation,
+            ),
+        )
+        documents += page.documents
+        continuation = page.continuation
+        if continuation is None:
+            return documents

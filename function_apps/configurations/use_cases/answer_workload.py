@@ -1,0 +1,62 @@
+"""The answer to a workload: its configuration, held until it differs, and its report kept."""
+
+from typing import Final
+
+from function_apps.configurations import repository
+from function_apps.configurations.model.layers import Merge
+from function_apps.configurations.ports import ConfigurationsApp
+from function_apps.configurations.resources import effective_resource
+from function_apps.configurations.use_cases.queries import Question, get_effective
+from shared.kernel.clock import isoformat
+from shared.kernel.context import Context
+from shared.kernel.ids import ModuleId, module_key, parse_id, service_id
+from shared.persistence.tables import TableRow
+from shared.web.long_polls import Content
+
+FOLLOW_MAX_S: Final = 60
+"""A front end in between ends connections that are silent for longer."""
+
+
+async def answer_workload(
+    question: Question,
+    ctx: Context,
+    app: ConfigurationsApp,
+    *,
+    known: str,
+    explain: bool,
+    wait_s: float,
+    instance: str | None,
+) -> Content:
+    """Return what *question* asks for; after *wait_s* at most, if it is *known* still.
+
+    An *instance* that says what it has is counted among those that run it.
+    """
+
+    async def read() -> Content:
+        return content_of(question, await get_effective(question, ctx, app), explain=explain)
+
+    content = await read()
+    if instance is not None and known:
+        await _report(question, instance, known, ctx, app)
+    if content.hash != known or not wait_s or question.pinned or question.hash:
+        return content
+    key = (ctx.tenant, question.environment_id, question.module_id, str(explain))
+    return await app.followers.wait(key, known, read, wait_s) or content
+
+
+def content_of(question: Question, merged: Merge, *, explain: bool) -> Content:
+    """Return *merged* as it is answered."""
+    resource = effective_resource(
+        question.environment_id, question.module_id, merged, explain=explain
+    )
+    return Content(merged.hash, resource.model_dump_json(by_alias=True).encode())
+
+
+async def _report(
+    question: Question, instance: str, known: str, ctx: Context, app: ConfigurationsApp
+) -> None:
+    key = parse_id(question.environment_id, "env").environment
+    identity = service_id(key, module_key(ctx.tenant, ModuleId(question.module_id)))
+    partition = repository.reports_partition(ctx.tenant, identity)
+    row = TableRow(partition, instance, {"hash": known, "at": isoformat(ctx.now())})
+    await app.reports.upsert([row])

@@ -1,0 +1,137 @@
+"""The adoption of the version in force of a layer: synced, failed, or not known yet."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from function_apps.configurations import repository
+from function_apps.configurations.events import sync_failed, synced
+from function_apps.configurations.model.adoption import (
+    Count,
+    InstanceConfiguration,
+    Module,
+    ModuleAdoption,
+    count,
+)
+from function_apps.configurations.model.configuration import (
+    Adopted,
+    AdoptionFailed,
+    Configuration,
+    Expected,
+    State,
+    happen,
+    wait,
+)
+from function_apps.configurations.ports import ConfigurationsApp
+from function_apps.configurations.repository import HEADS
+from shared.contracts.configurations import AdoptionBasis
+from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.context import Context, timer_context
+from shared.kernel.ids import TenantId
+from shared.messaging.outbox import Audited, Publish
+from shared.messaging.sweep import Sweep
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
+from shared.persistence.store import Document
+
+JUDGE: Final = "judge_due"
+"""The timer."""
+REPORTS_PAGE: Final = 1000
+
+
+async def count_adoption(head: Configuration, ctx: Context, app: ConfigurationsApp) -> Count:
+    """Return who is to run the version in force of *head*, and who does."""
+    modules = [
+        Module(
+            adoption,
+            await _instances(adoption, ctx, app),
+            (await repository.read_merge(adoption.environment_id, adoption.module_id, ctx, app)).pin
+            if adoption.is_live
+            else adoption.pin,
+        )
+        for adoption in await repository.adoptions_below(head.layer, ctx, app)
+    ]
+    return count(head, modules)
+
+
+async def judge_adoption(identity: str, ctx: Context, app: ConfigurationsApp) -> None:
+    """Say that the version in force is synced, or that it failed to be; or nothing yet.
+
+    Both are judged from what is stored, so it may be done again at any time.
+    """
+    head = await app.service.work.find(HEADS, identity, ctx.tenant)
+    if head is None or not head.version:
+        return
+    counted = await count_adoption(head, ctx, app)
+
+    def decide(view: View) -> Decision[Json]:
+        now_head = view.find(HEADS, identity)
+        if now_head is None or now_head.version != head.version:
+            return NOTHING
+        return _decision(now_head, counted, ctx, app)
+
+    await app.service.work.change(ctx, HEADS, identity, decide)
+
+
+def _decision(
+    head: Configuration, counted: Count, ctx: Context, app: ConfigurationsApp
+) -> Decision[Json]:
+    now, again_at = ctx.now(), ctx.now() + app.rules.judge_every
+    if not counted.missing:
+        if head.status is State.SYNCED:
+            return NOTHING
+        return _said(happen(head, Adopted, now, again_at), synced, counted)
+    if head.status is State.SYNCED:
+        return Decision({}, writes=[HEADS.put(happen(head, Expected, now, again_at))])
+    published_at = parse_instant(head.published_at or head.updated_at)
+    if head.status is State.SYNC_FAILED or now < published_at + app.rules.adopted_within:
+        return Decision({}, writes=[HEADS.put(wait(head, again_at))])
+    return _said(happen(head, AdoptionFailed, now, again_at), sync_failed, counted)
+
+
+def _said(
+    head: Configuration, event: Callable[[Configuration, Count], Publish], counted: Count
+) -> Decision[Json]:
+    published = event(head, counted)
+    action = type(published.payload).__name__
+    return Decision(
+        {},
+        writes=[HEADS.put(head)],
+        outbox=[published],
+        audited=Audited(action, head.configuration_id, f"version {head.version}"),
+    )
+
+
+async def _instances(
+    adoption: ModuleAdoption, ctx: Context, app: ConfigurationsApp
+) -> Sequence[InstanceConfiguration]:
+    """Return what the instances of a module run: as they were proved, or as they say."""
+    if not adoption.is_live:
+        return adoption.instances
+    since = isoformat(ctx.now() - app.rules.reported_for)
+    partition = repository.reports_partition(ctx.tenant, adoption.service_id)
+    found: list[InstanceConfiguration] = []
+    after = ""
+    while True:
+        rows = await app.reports.scan(partition, after=after, limit=REPORTS_PAGE)
+        found += [
+            InstanceConfiguration(
+                row.row_key, str(row.values["hash"]), str(row.values["at"]), AdoptionBasis.REPORTED
+            )
+            for row in rows
+            if str(row.values["at"]) >= since
+        ]
+        if len(rows) < REPORTS_PAGE:
+            return found
+        after = rows[-1].row_key
+
+
+async def judge_due(app: ConfigurationsApp) -> int:
+    """Judge every version in force that is not synced; return how many there were."""
+    service = app.service
+    sweep = Sweep(JUDGE, HEADS.type_name, service.store, service.clock, service.sweeps)
+
+    async def judge(document: Document) -> None:
+        tenant = TenantId(document.partition.tenant)
+        ctx = timer_context(f"configurations_{JUDGE}", tenant, service.clock, service.entropy)
+        await judge_adoption(HEADS.decode(document.body).configuration_id, ctx, app)
+
+    return await sweep.run(judge)

@@ -1,0 +1,91 @@
+"""Long polls of many callers for the same content: they wait together.
+
+However many wait for a key, one task reads it. A change in this process is seen at once, one in
+another when the content is read next.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from shared.kernel.clock import Clock
+from shared.kernel.concurrency import isolate
+
+READ_EVERY_S: Final = 1.0
+"""A change in another process reaches those who wait here after that, plus one read."""
+
+
+Key = tuple[str, ...]
+"""What is waited for; its first part is the tenant."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """An answer, made once for all who wait."""
+
+    hash: str
+    body: bytes
+
+
+@dataclass
+class _Poll:
+    content: Content | None = None
+    count: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    is_due: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[None] | None" = None
+
+
+@dataclass(frozen=True)
+class Followers:
+    """The callers that wait in this process."""
+
+    clock: Clock
+    _waiting: dict[Key, _Poll] = field(default_factory=dict)
+
+    async def wait(
+        self, key: Key, known: str, read: Callable[[], Awaitable[Content]], wait_s: float
+    ) -> Content | None:
+        """Return what *read* gives once it has another hash than *known*; None after *wait_s*."""
+        waiting = self._waiting.setdefault(key, _Poll())
+        until_s = self.clock.monotonic_s() + wait_s
+        waiting.count += 1
+        try:
+            if waiting.task is None:
+                waiting.task = asyncio.get_running_loop().create_task(self._read(waiting, read))
+            while (left_s := until_s - self.clock.monotonic_s()) > 0:
+                content = waiting.content
+                if content is not None and content.hash != known:
+                    return content
+                await _until_set(waiting.changed, left_s)
+            return None
+        finally:
+            waiting.count -= 1
+            if not waiting.count and self._waiting.get(key) is waiting:
+                del self._waiting[key]
+                waiting.is_due.set()
+
+    def read_now(self, tenant: str) -> None:
+        """Read now what is waited for in *tenant*: something of it was changed."""
+        for key, waiting in self._waiting.items():
+            if key[0] == tenant:
+                waiting.is_due.set()
+
+    async def _read(self, waiting: _Poll, read: Callable[[], Awaitable[Content]]) -> None:
+        while waiting.count:
+            waiting.is_due.clear()
+            content = await isolate(read(), f"reading what {waiting.count} callers wait for")
+            if isinstance(content, Content) and content != waiting.content:
+                waiting.content = content
+                waiting.changed.set()
+                waiting.changed = asyncio.Event()
+            await _until_set(waiting.is_due, READ_EVERY_S)
+
+
+async def _until_set(event: asyncio.Event, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        pass

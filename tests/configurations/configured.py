@@ -1,0 +1,132 @@
+"""Configurations over in-memory parts: what it is told, and what it answers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from function_apps.configurations.ports import LOCAL_RULES, ConfigurationsApp
+from function_apps.configurations.triggers import COMMANDS, EVENTS, ROUTES
+from function_apps.configurations.use_cases.judge_adoption import judge_due
+from shared.contracts.storage import CONFIGURATION_REPORTS
+from shared.contracts.validation import read
+from shared.kernel.context import Context
+from shared.messaging.dispatcher import Dispatcher
+from shared.messaging.envelope import Envelope
+from shared.web.long_polls import Followers
+from shared.web.request import Answer, Request
+from tests.kit.service import TENANT, Bench, bench
+from tests.kit.told import ENVIRONMENT, WEB, environment
+
+QUEUE: Final = "runtime-configurations-commands"
+TENANT_LAYER: Final = {"layer": "tenant"}
+ENVIRONMENT_LAYER: Final = {"layer": "environment", "environmentId": ENVIRONMENT}
+MODULE_LAYER: Final = {"layer": "module", "environmentId": ENVIRONMENT, "moduleId": WEB}
+ROOT: Final = "v1/runtime/configurations"
+
+
+@dataclass
+class Configurations:
+    bench: Bench
+    app: ConfigurationsApp
+    dispatcher: Dispatcher
+    heard: int = 0
+
+    @property
+    def ctx(self) -> Context:
+        return self.bench.ctx()
+
+    async def call(
+        self,
+        method: str,
+        template: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        if_none_match: str | None = None,
+        query: Mapping[str, Any] | None = None,
+        **path: Any,
+    ) -> Answer:
+        """Ask the handler of a route, its body and query read as the app reads them."""
+        route = next(each for each in ROUTES if (each.method, each.template) == (method, template))
+        asked = {name: str(value) for name, value in (query or {}).items()}
+        assert set(asked) <= {*route.query}, asked
+        content: Any = None if route.body is None else read(route.body, body)
+        request: Request[Any] = Request(
+            content,
+            self.ctx,
+            {name: str(value) for name, value in path.items()},
+            asked,
+            if_none_match=if_none_match,
+        )
+        return await route.handler(request, self.app)
+
+    async def publish(
+        self, scope: Mapping[str, str], values: Mapping[str, Any], expected: int = 0, **more: Any
+    ) -> Mapping[str, Any]:
+        """Publish *values* and return the head."""
+        body = {"scope": scope, "values": values, "expectedVersion": expected, **more}
+        return shown(await self.call("POST", ROOT, body))
+
+    async def effective(self, **query: Any) -> Mapping[str, Any]:
+        return shown(await self.answered(**query))
+
+    async def answered(self, *, if_none_match: str | None = None, **query: Any) -> Answer:
+        asked = {"environmentId": ENVIRONMENT, "moduleId": WEB, **query}
+        return await self.call(
+            "GET",
+            "v1/runtime/effective-configuration",
+            query=asked,
+            if_none_match=if_none_match,
+        )
+
+    async def hear(self, payload: BaseModel) -> None:
+        """Deliver *payload*, and what configurations sends itself because of it."""
+        self.heard += 1
+        envelope = Envelope(
+            event_id=f"evt-00000000-0000-4000-8000-{self.heard:012d}",
+            event_type=type(payload).__name__,
+            tenant_id=TENANT,
+            project_id="proj-web",
+            module_id=None,
+            trace_id="trace-1",
+            correlation_id="corr-1",
+            causation_id=None,
+            occurred_at=self.app.service.clock.now(),
+            payload=json.loads(payload.model_dump_json(by_alias=True)),
+        )
+        await self.dispatcher.dispatch(envelope)
+        sent = self.bench.sent.messages
+        mine = [message for entity, message in sent if entity == QUEUE]
+        sent[:] = [each for each in sent if each[0] != QUEUE]
+        for message in mine:
+            await self.dispatcher.dispatch(Envelope.model_validate_json(message.body))
+
+    async def judge(self, after_s: float) -> int:
+        await self.app.service.clock.sleep(after_s)
+        return await judge_due(self.app)
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        return [each["payload"] for each in self.bench.sent.bodies(event)]
+
+
+def shown(answer: Answer) -> Mapping[str, Any]:
+    """Return the JSON of *answer*."""
+    found: Mapping[str, Any] = json.loads(answer.content)
+    return found
+
+
+async def configurations(*, knows_environment: bool = True) -> Configurations:
+    """Return the service, which has heard of its environment unless it is not to."""
+    on = bench("configurations")
+    service = on.service
+    table = on.storage.table(CONFIGURATION_REPORTS)
+    app = ConfigurationsApp(service, table, Followers(service.clock), LOCAL_RULES)
+    dispatcher = Dispatcher(
+        {**EVENTS, **COMMANDS}, app, service.work, service.clock, service.entropy
+    )
+    made = Configurations(on, app, dispatcher)
+    if knows_environment:
+        await made.hear(environment(1))
+    return made

@@ -1,0 +1,168 @@
+"""A version is synced once every instance that is to run it does; each is known by its basis."""
+
+from typing import Any
+
+from tests.configurations.configured import (
+    ENVIRONMENT_LAYER,
+    MODULE_LAYER,
+    ROOT,
+    TENANT_LAYER,
+    Configurations,
+    configurations,
+    shown,
+)
+from tests.kit.told import WEB, ended, released
+from tests.kit.virtual_time import EPOCH, run_virtual
+
+OTHER = "sha256:" + "9" * 64
+
+
+async def _released(
+    on: Configurations, number: int, hashes: list[str | None], mode: str = "pinned", **pin: Any
+) -> None:
+    """Have a deployment end whose instances prove *hashes*."""
+    component = released(WEB, number, configurationMode=mode, configuration=pin)
+    event = ended(number, [component])
+    proofs = [
+        {
+            "moduleId": WEB,
+            "instance": f"web-{index}",
+            "releaseRevision": number,
+            "digest": component["digest"],
+            "configurationHash": each,
+            "checkedAt": EPOCH.isoformat(),
+        }
+        for index, each in enumerate(hashes)
+    ]
+    proof = {"instances": proofs, "total": len(proofs), "whole": True}
+    await on.hear(type(event).model_validate({**event.model_dump(by_alias=True), "proof": proof}))
+
+
+async def _adoption(on: Configurations, head: Any) -> Any:
+    identity = head["configurationId"]
+    answer = await on.call("GET", f"{ROOT}/{{configurationId}}/adoption", configurationId=identity)
+    return shown(answer)
+
+
+async def _status(on: Configurations, head: Any) -> Any:
+    identity = head["configurationId"]
+    return shown(await on.call("GET", f"{ROOT}/{{configurationId}}", configurationId=identity))
+
+
+def test_a_version_is_synced_when_every_instance_of_its_release_proved_it() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        head = await on.publish(MODULE_LAYER, {"a": 1})
+        given = (await on.effective())["hash"]
+        await _released(on, 1, [given, given], module=1, hash=given)
+        return await _status(on, head), await _adoption(on, head), on.told("ConfigurationSynced")
+
+    head, adoption, events = run_virtual(main())
+
+    assert head["status"] == "Synced"
+    assert (adoption["expected"], adoption["acknowledged"]) == (2, 2)
+    assert {each["basis"] for each in adoption["instances"]} == {"observed"}
+    assert [(each["expected"], each["basis"]) for each in events] == [(2, "observed")]
+
+
+def test_a_version_is_not_synced_while_an_instance_runs_another() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        head = await on.publish(MODULE_LAYER, {"a": 1})
+        given = (await on.effective())["hash"]
+        await _released(on, 1, [given, OTHER], module=1, hash=given)
+        early = await _status(on, head)
+        await on.judge(61)
+        return early, await _status(on, head), on.told("ConfigurationSyncFailed")
+
+    early, late, (failed,) = run_virtual(main())
+
+    assert (early["status"], late["status"]) == ("Published", "SyncFailed")
+    assert (failed["acknowledged"], failed["missing"]) == (1, ["web-1"])
+
+
+def test_a_version_that_failed_is_synced_when_its_last_instance_follows() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        head = await on.publish(MODULE_LAYER, {"a": 1})
+        given = (await on.effective())["hash"]
+        await _released(on, 1, [given, OTHER], module=1, hash=given)
+        await on.judge(61)
+        await _released(on, 2, [given, given], module=1, hash=given)
+        return await _status(on, head)
+
+    assert run_virtual(main())["status"] == "Synced"
+
+
+def test_instances_that_are_pinned_to_another_version_are_not_expected() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        await on.publish(MODULE_LAYER, {"a": 1})
+        given = (await on.effective())["hash"]
+        await _released(on, 1, [given], module=1, hash=given)
+        head = await on.publish(MODULE_LAYER, {"a": 2}, 1)
+        await on.judge(0)
+        return await _status(on, head), await _adoption(on, head)
+
+    head, adoption = run_virtual(main())
+
+    assert (head["version"], head["status"], adoption["expected"]) == (2, "Synced", 0)
+
+
+def test_all_three_layers_are_judged_by_a_release() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        heads = [
+            await on.publish(layer, {"a": 1})
+            for layer in (TENANT_LAYER, ENVIRONMENT_LAYER, MODULE_LAYER)
+        ]
+        given = (await on.effective())["hash"]
+        await _released(on, 1, [given], tenant=1, environment=1, module=1, hash=given)
+        return [(await _adoption(on, head))["expected"] for head in heads]
+
+    assert run_virtual(main()) == [1, 1, 1]
+
+
+def test_an_instance_that_follows_live_is_counted_by_its_own_word() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        head = await on.publish(MODULE_LAYER, {"a": 1})
+        first = await on.answered()
+        await _released(on, 1, [None], mode="live")
+        await on.answered(if_none_match=first.headers["ETag"], instance="web-0")
+        await on.publish(MODULE_LAYER, {"a": 2}, 1)
+        behind = await _adoption(on, head)
+        await on.answered(if_none_match=(await on.answered()).headers["ETag"], instance="web-0")
+        await on.judge(2)
+        return behind, await _adoption(on, head), await _status(on, head)
+
+    behind, adoption, head = run_virtual(main())
+
+    assert (behind["expected"], behind["acknowledged"]) == (1, 0)
+    assert (adoption["acknowledged"], adoption["instances"][0]["version"]) == (1, 2)
+    assert (adoption["instances"][0]["basis"], head["status"]) == ("reported", "Synced")
+
+
+def test_an_instance_that_no_longer_asks_is_not_expected() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        head = await on.publish(MODULE_LAYER, {"a": 1})
+        await _released(on, 1, [None], mode="live")
+        etag = (await on.answered()).headers["ETag"]
+        await on.answered(if_none_match=etag, instance="web-0")
+        await on.app.service.clock.sleep(61)
+        return (await _adoption(on, head))["expected"]
+
+    assert run_virtual(main()) == 0
+
+
+def test_the_end_of_an_older_release_says_nothing() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        head = await on.publish(MODULE_LAYER, {"a": 1})
+        given = (await on.effective())["hash"]
+        await _released(on, 2, [given], module=1, hash=given)
+        await _released(on, 1, [OTHER], hash=OTHER)
+        return await _adoption(on, head)
+
+    assert run_virtual(main())["acknowledged"] == 1
