@@ -14,7 +14,13 @@ from typing import Final
 from shared.contracts.commands import COMMANDS
 from shared.contracts.entities import RUNTIME_EVENTS, command_queue
 from shared.contracts.events import BUILT, EVENTS, subscription
-from shared.contracts.storage import ARTIFACTS, AUDIT, DATABASE, HEALTH_SAMPLES
+from shared.contracts.storage import (
+    ARTIFACTS,
+    AUDIT,
+    CONFIGURATION_REPORTS,
+    DATABASE,
+    HEALTH_SAMPLES,
+)
 from shared.contracts.values import Service
 from shared.messaging.entity_path import subscription_path
 
@@ -67,6 +73,13 @@ def assignments(services: Collection[Service] = BUILT) -> tuple[Assignment, ...]
     return (*apps, *_of_operator())
 
 
+_TABLES: Final = {
+    Service.HEALTH: HEALTH_SAMPLES,
+    Service.CONFIGURATIONS: CONFIGURATION_REPORTS,
+}
+"""Of one service alone."""
+
+
 def _of_app(service: Service) -> Iterator[Assignment]:
     name = service.public_name
     for container in (service.value, f"{service.value}-leases"):
@@ -78,8 +91,8 @@ def _of_app(service: Service) -> Iterator[Assignment]:
         path = subscription_path(RUNTIME_EVENTS, name)
         yield Assignment(name, Role.BUS_RECEIVER, f"{SERVICE_BUS}/{path}")
     yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{AUDIT}")
-    if service is Service.HEALTH:
-        yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{HEALTH_SAMPLES}")
+    if service in _TABLES:
+        yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{_TABLES[service]}")
     if service is Service.DEPLOYMENTS:
         yield Assignment(name, Role.BLOB_CONTRIBUTOR, f"{BLOBS}/{ARTIFACTS}")
 

@@ -4,6 +4,7 @@
 tests.kit.golden` records those that are missing.
 """
 
+import dataclasses
 import json
 from typing import Any
 
@@ -37,3 +38,10 @@ def test_an_unknown_field_of_a_later_version_is_left_out(golden: Any) -> None:
     codec, body = CODECS[golden.name], json.loads(golden.path.read_text())
 
     assert codec.decode({**body, "of_a_later_version": 1}) == codec.decode(body)
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_no_field_of_a_document_has_the_name_of_one_that_every_document_has(name: str) -> None:
+    stored = {field.name for field in dataclasses.fields(CODECS[name].type)}
+
+    assert stored & {"type", "schema"} == set()

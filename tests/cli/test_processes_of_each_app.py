@@ -82,7 +82,7 @@ def test_each_app_has_its_processes(folder: StateFolder) -> None:
 
     assert sorted(each["name"] for each in listed) == [
         f"{app}-{number}"
-        for app in ("catalog", "deployments", "environments", "health")
+        for app in ("catalog", "configurations", "deployments", "environments", "health")
         for number in (1, 2)
     ]
     assert len({each["pid"] for each in listed}) == len(listed)

@@ -7,10 +7,6 @@ from typing import Any, Final
 
 import pytest
 
-from function_apps.catalog import function_app as catalog
-from function_apps.deployments import function_app as deployments
-from function_apps.environments import function_app as environments
-from function_apps.health import function_app as health
 from shared.composition import embedded
 from shared.composition.azure import AzureParts
 from shared.composition.parts import PartNotSupported
@@ -21,10 +17,8 @@ from shared.persistence.azure_tables import AzureTable
 from shared.persistence.cosmos_store import CosmosStore
 from shared.vault.key_vault import KeyVault
 from shared.web.discovery import DiscoveredKeys
+from tests.kit.apps import APPS
 
-SERVICES: Final[dict[str, Any]] = {
-    "environments": environments, "deployments": deployments, "catalog": catalog, "health": health,
-}  # fmt: skip
 SETTINGS: Final = {
     Need.COSMOS_DB: "https://account.documents.test",
     Need.SERVICE_BUS: "shop.servicebus.test",
@@ -35,6 +29,8 @@ SETTINGS: Final = {
     Need.VAULT: "https://shop.vault.test",
     GATEWAY: "https://gateway.test",
 }
+WHOLE: Final = {"configurations"}
+"""Apps without a surface and without an engine."""
 MISSING: Final = {
     "surfaces": lambda parts: parts.surfaces(),
     "engine": lambda parts: parts.engine(),
@@ -51,13 +47,19 @@ def outside_a_host() -> Iterator[None]:
         embedded._installed[:] = installed
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", WHOLE)
+def test_an_app_that_runs_nothing_itself_is_built_with_its_connections(name: str) -> None:
+    with outside_a_host():
+        assert APPS[name].bound(SETTINGS) is not None
+
+
+@pytest.mark.parametrize("name", sorted(APPS.keys() - WHOLE))
 def test_an_app_with_its_connections_ends_at_its_surface_or_engine(name: str) -> None:
     with (
         outside_a_host(),
         pytest.raises(PartNotSupported, match=r"have (?:a surface|the Pulumi engine)") as refused,
     ):
-        SERVICES[name].bound(SETTINGS)
+        APPS[name].bound(SETTINGS)
 
     assert "runtimectl up" in refused.value.message
 
@@ -70,7 +72,9 @@ def test_each_part_that_is_missing_is_refused_by_name(opens: Any) -> None:
 
 def test_an_app_whose_workloads_an_agent_runs_is_built(tmp_path: Path) -> None:
     with outside_a_host():
-        assert catalog.bound({**SETTINGS, "RUNTIME_AGENT_FOLDER": str(tmp_path)}) is not None
+        assert (
+            APPS["catalog"].bound({**SETTINGS, "RUNTIME_AGENT_FOLDER": str(tmp_path)}) is not None
+        )
 
 
 def test_the_parts_that_exist_are_opened_from_settings() -> None:

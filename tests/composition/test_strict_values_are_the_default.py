@@ -8,22 +8,16 @@ from typing import Any, Final
 import pytest
 
 from cli.host_process import environ_of_host
-from function_apps.catalog import function_app as catalog
 from function_apps.catalog.ports import CatalogApp
-from function_apps.deployments import function_app as deployments
-from function_apps.environments import function_app as environments
-from function_apps.health import function_app as health
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from shared.composition.settings import ISSUER_KEYS, ISSUERS, PROFILE, InvalidSetting, read_settings
 from shared.kernel.clock import SystemClock
 from shared.web.issuer import DEV_ISSUER
+from tests.kit.apps import APPS
 from tests.kit.host_processes import started
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service import Sent, memory_storage
 
-SERVICES: Final[dict[str, Any]] = {
-    "environments": environments, "deployments": deployments, "catalog": catalog, "health": health,
-}  # fmt: skip
 TWO: Final = "https://login.test/one https://login.test/two"
 NAMED: Final = {ISSUERS: TWO, "RUNTIME_TENANT_ISSUERS": TWO}
 REPOSITORY: Final = Path(__file__).parents[2]
@@ -36,10 +30,10 @@ def built(service: Any, settings: Mapping[str, str], folder: Path) -> Any:
     return service.build(read, EmbeddedParts(host, read))
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", APPS)
 def test_without_a_profile_the_rules_of_production_hold(name: str, tmp_path: Path) -> None:
-    app = built(SERVICES[name], NAMED, tmp_path)
-    local = built(SERVICES[name], {PROFILE: "local"}, tmp_path)
+    app = built(APPS[name], NAMED, tmp_path)
+    local = built(APPS[name], {PROFILE: "local"}, tmp_path)
 
     assert app.rules == type(app.rules)()
     assert local.rules != app.rules
@@ -57,7 +51,7 @@ def test_a_missing_setting_stops_the_start_and_is_named(
     settings: dict[str, str], named: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidSetting, match=f"{named} is missing: expected") as refused:
-        built(catalog, settings, tmp_path)
+        built(APPS["catalog"], settings, tmp_path)
 
     assert refused.value.target == named
 
@@ -80,7 +74,7 @@ ISSUERS_TAKEN: dict[str, tuple[dict[str, str], list[str]]] = {
 def test_only_the_local_profile_takes_tokens_of_this_machine(
     settings: dict[str, str], expected: list[str], tmp_path: Path
 ) -> None:
-    app: CatalogApp = built(catalog, settings, tmp_path)
+    app: CatalogApp = built(APPS["catalog"], settings, tmp_path)
 
     assert list(app.service.authenticator.issuers) == expected
     assert app.service.authenticator.tenancy.naming == frozenset(expected)

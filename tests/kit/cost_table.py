@@ -1,4 +1,4 @@
-"""Section 8 of the contracts as data: what each command and event of four services may cost."""
+"""Section 8 of the contracts as data: what each command and event may cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.kit.costs import CountedWorld, Invocation
 from tests.kit.memory_cluster import Behaviour
-from tests.kit.releases import deploy, ended, provisioned, until_status, uploaded
+from tests.kit.releases import deploy, ended, provisioned, publish, until_status, uploaded
 from tests.kit.virtual_time import run_virtual
 
 
@@ -49,15 +49,16 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
         reads=1, queries=1, batches=1, reason="looks for the gates that the deployment left open"
     ),
     ("health", "RuntimeInventoryUpdated"): ONE,
+    ("deployments", "ConfigurationPublished"): ONE,
     ("configurations", "RuntimeEnvironmentProvisioned"): ONE,
     ("configurations", "RuntimeEnvironmentDecommissioned"): ONE,
     ("configurations", "RuntimeDeploymentCompleted"): ONE,
     ("configurations", "RuntimeDeploymentRolledBack"): ONE,
     ("configurations", "POST v1/runtime/configurations"): Cost(
-        reads=3, queries=3, reason="checks the merge of each module that the layer reaches"
+        reads=6, queries=1, reason="checks the merge of each module that the layer reaches"
     ),
     ("configurations", "AdoptRelease"): Cost(
-        reads=5, queries=1, reason="judges the three layers that the release names"
+        reads=6, queries=2, reason="judges the three layers that the release names"
     ),
 }
 
@@ -76,10 +77,10 @@ def observed(releases: int = 4) -> list[Invocation]:
             path = f"/runtime/environments/{environment}"
             slow = await uploaded(world, "slow")
             world.surface.behaviours[slow] = Behaviour(latency_ms=400.0)
-            layer = {"layer": "environment", "environmentId": environment}
-            for number in range(releases):
-                body = {"scope": layer, "values": {"n": number}, "expectedVersion": number}
-                await world.call("POST", "/runtime/configurations", body)
+            for module in (None, "module-web"):
+                for number in range(releases):
+                    await publish(world, environment, number + 1, module)
+            await world.clock.sleep(60)  # until deployments has heard of them
             last = ""
             for number in range(releases):
                 last = await deploy(world, environment, str(number))

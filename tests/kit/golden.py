@@ -19,7 +19,7 @@ from local_host.durable.settings import DurableSettings
 from tests.kit.costs import SERVICES
 from tests.kit.golden_documents import record_missing
 from tests.kit.memory_cluster import Behaviour
-from tests.kit.releases import deploy, ended, provisioned, until_status, uploaded
+from tests.kit.releases import deploy, ended, provisioned, publish, until_status, uploaded
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
@@ -40,7 +40,7 @@ class Recorded:
 
 
 def current() -> Mapping[str, int]:
-    """Return each orchestration of the four services with the version that is registered now."""
+    """Return each orchestration with the version that is registered now."""
     found: dict[str, int] = {}
     for name, module in SERVICES.items():
         table = getattr(module, "ORCHESTRATIONS", {})
@@ -98,9 +98,10 @@ def replay(recorded: Recorded, handler: Any) -> tuple[EpisodeOutcome, str | None
 
 
 async def _live(world: World) -> None:
-    """Provision, release twice, turn one back, and take everything down."""
+    """Provision, publish, release twice, turn one back, and take everything down."""
     environment = await provisioned(world)
     path = f"/runtime/environments/{environment}"
+    await publish(world, environment, 1, "module-web")
     slow = await uploaded(world, "slow")
     world.surface.behaviours[slow] = Behaviour(latency_ms=400.0)
     for release in ("1", "2", "slow"):

@@ -27,6 +27,16 @@ def archive(version: str) -> bytes:
     return target.getvalue()
 
 
+async def publish(world: World, environment: str, number: int, module: str | None = None) -> None:
+    """Publish version *number* of the layer of *environment*, or of *module* in it."""
+    scope = {"layer": "environment", "environmentId": environment}
+    if module is not None:
+        scope |= {"layer": "module", "moduleId": module}
+    body = {"scope": scope, "values": {"number": number}, "expectedVersion": number - 1}
+    status, answer = await world.call("POST", "/runtime/configurations", body)
+    assert status == 201, answer
+
+
 async def provisioned(world: World, **changes: Any) -> str:
     """Have the environment, and return its id."""
     status, environment = await world.call(

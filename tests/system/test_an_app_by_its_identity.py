@@ -105,7 +105,7 @@ def test_an_app_runs_with_the_printed_settings_alone(
     assert "Key=" not in json.dumps(values)
 
 
-@pytest.mark.parametrize("app", ["environments", "deployments", "health"])
+@pytest.mark.parametrize("app", ["environments", "deployments", "health", "configurations"])
 def test_every_app_has_the_roles_that_it_needs_to_run(
     cloud: StateFolder, tmp_path: Path, app: str
 ) -> None:

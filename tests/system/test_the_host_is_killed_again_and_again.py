@@ -23,7 +23,7 @@ SEED = 2026
 KILLS = 20
 REPLICAS, PROXIES, AGENTS = 2, 1, 1
 ENDED = {"Completed", "RolledBack", "Failed", "Cancelled"}
-SERVICES = ("environments", "deployments", "catalog", "health")
+SERVICES = ("environments", "deployments", "catalog", "health", "configurations")
 SERVER = """
 import json, signal, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

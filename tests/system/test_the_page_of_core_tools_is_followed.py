@@ -88,7 +88,7 @@ def test_the_page_leads_to_apps_that_answer(tree: Path) -> None:
         f"start {tree} {of_all}",
     ]
     assert _answers(package, of_package, ("catalog",)) == {"catalog": 200}
-    everyone = ("catalog", "deployments", "environments", "health")
+    everyone = ("catalog", "configurations", "deployments", "environments", "health")
     assert _answers(tree, of_all, everyone) == dict.fromkeys(everyone, 200)
 
 
