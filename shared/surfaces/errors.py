@@ -65,5 +65,9 @@ class DataMissing(Conflict):
     """A data folder that the release was given is not there; it is never made anew, empty."""
 
 
+class ServerMissing(Conflict):
+    """This machine has not the program of a server that an environment is to have."""
+
+
 class TrafficUnavailable(Unavailable):
     """The traffic layer did not show the change in time; the change may still come into force."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.kernel.ids import EnvironmentId, ServiceId
+from shared.surfaces.data_servers import LiveServer
 from shared.surfaces.scaling import ReplicasOwner
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
@@ -233,3 +234,4 @@ class Site:
     is_ready: bool
     facts: Mapping[str, str] = field(default_factory=dict)
     fence: int = 0
+    servers: tuple[LiveServer, ...] = ()

@@ -20,6 +20,7 @@ from shared.kernel.ids import (
     service_id,
 )
 from shared.surfaces.configuration import Configuration
+from shared.surfaces.data_servers import ServerSpec
 from shared.surfaces.secret_references import SecretReference, given_twice, variables_of
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -298,3 +299,5 @@ class SiteSpec:
     name: str
     stage: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    servers: tuple[ServerSpec, ...] = ()
+    """Those that keep its data. A surface that has none is given none."""
