@@ -32,6 +32,8 @@ from shared.contracts.values import (
     Requires,
     Resources,
     Revision,
+    SecretBindingId,
+    SecretDelivery,
     ServiceId,
     Slug,
     Url,
@@ -39,6 +41,24 @@ from shared.contracts.values import (
 )
 
 ModuleIds = Annotated[tuple[ModuleId, ...], Field(max_length=COMPONENTS_MAX)]
+
+
+class ReleasedSecret(Value):
+    """One version of a secret that a component is given, and where it finds it; never a value."""
+
+    name: Label
+    version: Label
+    vault_uri: Url
+    delivery: SecretDelivery
+    target: Label
+    """The name of the variable, or of the file; of a reference, what its owner wrote."""
+    binding_id: SecretBindingId
+
+
+ReleasedSecrets = Annotated[
+    tuple[ReleasedSecret, ...], Field(max_length=50, exclude_if=lambda secrets: not secrets)
+]
+"""Left out where there are none: what is hashed and stored stays as it was."""
 SecretVersions = Annotated[Mapping[Label, Label], Field(max_length=50)]
 """Secret name to the version in force; never a value."""
 ReleaseRef = Label
@@ -184,6 +204,8 @@ class ReleasedComponent(Value):
     configuration_mode: ConfigurationMode = ConfigurationMode.PINNED
     configuration: ConfigurationPin = Field(default_factory=ConfigurationPin)
     secret_versions: SecretVersions = Field(default_factory=dict)
+    secrets: ReleasedSecrets = ()
+    """Where those versions are, and where an instance finds them."""
     scaling_policy_revision: Revision = 0
     data: Annotated[tuple[Slug, ...], Field(max_length=20)] = ()
     """The data folders of the environment that its instances are given."""

@@ -23,6 +23,7 @@ from shared.contracts.values import (
     Reason,
     Revision,
     SecretBindingId,
+    SecretDelivery,
     SecretRotationId,
     ServiceId,
     Settings,
@@ -53,14 +54,6 @@ VaultUri = Annotated[
         max_length=256,
     ),
 ]
-
-
-class SecretDelivery(StrEnum):
-    """How a workload gets it."""
-
-    ENVIRONMENT_VARIABLE = "environmentVariable"
-    FILE = "file"
-    REFERENCE = "reference"
 
 
 class BindingStatus(StrEnum):
@@ -172,6 +165,8 @@ class SecretFacts(Event):
     version: SecretVersion
     delivery: SecretDelivery
     target: Label
+    revoked: Annotated[tuple[SecretVersion, ...], Field(max_length=50)] = ()
+    """Versions of it that are disabled in the vault, the newest last: no rollback restores them."""
 
 
 class SecretBound(SecretFacts):
@@ -190,6 +185,11 @@ class RotationFacts(SecretFacts):
 
 
 class SecretRotated(RotationFacts):
+    """Its version is in force: published as Verified, and again as Revoked.
+
+    As Revoked, `previous_version` is disabled too, besides those in `revoked`.
+    """
+
     overlap_until: Instant
 
 

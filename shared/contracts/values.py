@@ -275,6 +275,15 @@ class ComponentType(StrEnum):
     MOBILE_BACKEND = "mobile-backend"
 
 
+class SecretDelivery(StrEnum):
+    """How a workload gets a secret."""
+
+    ENVIRONMENT_VARIABLE = "environmentVariable"
+    FILE = "file"
+    REFERENCE = "reference"
+    """It reads the vault itself, by its identity: which version it should have is recorded."""
+
+
 class ConfigurationMode(StrEnum):
     """How a module takes configuration changes."""
 

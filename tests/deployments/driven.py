@@ -460,17 +460,23 @@ class Driven:
         return counted, dict(record.weights)
 
 
-def driven(*, rules: DeploymentsRules | None = None, images: Images | None = None) -> Driven:
+def driven(
+    *,
+    rules: DeploymentsRules | None = None,
+    images: Images | None = None,
+    has_vault: bool = True,
+) -> Driven:
     """Return a world without an environment, on the running loop's time.
 
-    With *images* its surface runs those too.
+    With *images* its surface runs those too; with *has_vault* it gives secrets.
     """
     parts = bench("deployments")
     world = MemoryCluster(parts.service.clock, parts.service.entropy)
+    surface = MemorySurface(world, runs_images=images is not None, has_vault=has_vault)
     soaked = Soaked()
     app = DeploymentsApp(
         parts.service,
-        {ComputeTargetKind.LOCAL_PROCESS: MemorySurface(world, runs_images=images is not None)},
+        {ComputeTargetKind.LOCAL_PROCESS: surface},
         parts.storage.blobs(ARTIFACTS),
         images or MemoryImages(),
         soaked,

@@ -1,12 +1,14 @@
 """Of a secret, its binding and rotations tell in any order; the next unit gets the last word."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 
 import pytest
 
 from function_apps.deployments.errors import FactsFull
 from function_apps.deployments.model.facts import (
+    DISABLED_MAX,
     FACTS_MAX,
     SECRET,
     SECRETS_MAX,
@@ -52,6 +54,46 @@ def test_the_last_word_of_a_secret_counts_in_whatever_order_it_comes(
     words: Sequence[RecordedFact], version: str
 ) -> None:
     assert after(*words)[secret_key(SHOP, NAME)].value == version
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]], ids=str)
+def test_a_version_that_is_disabled_stays_so_in_whatever_order_it_is_told(
+    order: Sequence[int],
+) -> None:
+    words = [
+        told("1", 1),
+        replace(rotated("2", 1), disabled=("1",)),
+        replace(rotated("3", 2), disabled=("1", "2")),
+    ]
+
+    known = after(*(words[place] for place in order))[secret_key(SHOP, NAME)]
+
+    assert known.value == "3"
+    assert {*known.disabled} == {"1", "2"}
+
+
+def test_of_versions_that_are_disabled_the_last_ones_are_known() -> None:
+    many = tuple(f"v{number}" for number in range(DISABLED_MAX + 5))
+    rounds = (replace(rotated("x", n), disabled=many[: n + 1]) for n in range(1, len(many)))
+
+    known = after(told("1", 1), *rounds)[secret_key(SHOP, NAME)]
+
+    assert known.disabled == many[-DISABLED_MAX:]
+
+
+def test_a_rotation_in_the_vault_of_before_is_none_of_the_secret() -> None:
+    here, there = "https://a.test/", "https://b.test/"
+    moved = replace(told("7", 2), vault=there)
+
+    known = after(
+        replace(told("1", 1), vault=here),
+        replace(rotated("2", 4), vault=here),
+        moved,
+        replace(rotated("3", 5), vault=here),
+        replace(rotated("8", 1), vault=there),
+    )
+
+    assert known[secret_key(SHOP, NAME)].value == "8"
 
 
 def test_a_known_secret_is_rotated_for_ever() -> None:

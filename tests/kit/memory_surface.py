@@ -84,12 +84,16 @@ def _reading(
 class MemorySurface:
     """One host's access to a `MemoryCluster`; it has no state of its own."""
 
-    def __init__(self, cluster: MemoryCluster, *, runs_images: bool = False) -> None:
+    def __init__(
+        self, cluster: MemoryCluster, *, runs_images: bool = False, has_vault: bool = False
+    ) -> None:
+        """With *has_vault* an instance has the versions of its unit; nothing resolves a value."""
         self._cluster = cluster
+        more = {Feature.IMAGES: runs_images, Feature.SECRET_REFERENCES: has_vault}
         self._lacks = {
             feature: why
             for feature, why in CAPABILITIES.lacks.items()
-            if feature is not Feature.IMAGES or not runs_images
+            if not more.get(feature, False)
         }
 
     def capabilities(self) -> Capabilities:
@@ -120,7 +124,7 @@ class MemorySurface:
                 component.weights.clear()
 
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
-        if spec.secrets:
+        if spec.secrets and Feature.SECRET_REFERENCES in self._lacks:
             raise Invalid("it has no vault", target="/secrets")
         state = self._fenced(spec.component, fence)
         present = state.revisions.get(spec.revision)

@@ -205,9 +205,9 @@ class World:
     def _blueprints(self) -> list[df.Blueprint]:
         always = asyncio.Event()
         always.set()
-        surface: Any = MortalSurface(MemorySurface(self.surface), self.fate, always)
+        surface: Any = MortalSurface(MemorySurface(self.surface, has_vault=True), self.fate, always)
         deployed: Any = replace(surface, lists=self.lists_for_deployments)
-        cluster: Any = MortalSurface(MemorySurface(self.cluster), self.fate, always)
+        cluster: Any = MortalSurface(MemorySurface(self.cluster, has_vault=True), self.fate, always)
         kinds = (ComputeTargetKind.LOCAL_PROCESS, ComputeTargetKind.AKS)
         sites = dict(zip(kinds, (surface, cluster), strict=True))
         engine = memory_engine(self.infrastructure, sites)

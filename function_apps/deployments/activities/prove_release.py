@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Final
 
 from function_apps.deployments.activities.observe_surface import (
@@ -98,28 +98,45 @@ def _mismatches(component: ReleasedComponent, live: Sequence[LiveProof]) -> list
 def _instance_proof(component: ReleasedComponent, answer: LiveProof) -> InstanceProof:
     is_whole = answer.content_digest == answer.expected_digest
     wanted, has = component.configuration.hash, answer.unit.get(CONFIGURATION_HASH)
+    versions = {
+        name: answer.unit[f"{SECRET_PREFIX}{name}"]
+        for name in component.secret_versions
+        if answer.unit.get(f"{SECRET_PREFIX}{name}")
+    }
     return InstanceProof(
         module_id=component.module_id,
         instance=answer.instance,
         release_revision=answer.revision,
         digest=answer.artifact if is_whole else answer.content_digest,
         configuration_hash=wanted if has == wanted else None,
-        secret_versions={
-            name: version
-            for name, version in component.secret_versions.items()
-            if answer.unit.get(f"{SECRET_PREFIX}{name}") == version
-        },
-        departures=tuple(
-            Departure(
-                path="instance",
-                recorded=f"{component.version} revision {component.release_revision}"[:128],
-                live=f"{answer.release} revision {answer.revision}"[:128],
-                reason=Reason(code="Departs", message=mismatch[:2048]),
-            )
-            for mismatch in answer.departs[:10]
-        ),
+        secret_versions=versions,
+        departures=(*_secret_departures(component, versions), *_departed(component, answer))[:10],
         checked_at=answer.checked_at,
     )
+
+
+def _secret_departures(
+    component: ReleasedComponent, live: Mapping[str, str]
+) -> Iterator[Departure]:
+    """Yield each secret of which an instance has another version than is recorded, or none."""
+    for name, recorded in sorted(component.secret_versions.items()):
+        if live.get(name) != recorded:
+            yield Departure(
+                path=f"secrets/{name}"[:128],
+                recorded=recorded,
+                live=live.get(name, "none"),
+                reason=Reason(code="Departs", message="the instance has another version of it"),
+            )
+
+
+def _departed(component: ReleasedComponent, answer: LiveProof) -> Iterator[Departure]:
+    for mismatch in answer.departs:
+        yield Departure(
+            path="instance",
+            recorded=f"{component.version} revision {component.release_revision}"[:128],
+            live=f"{answer.release} revision {answer.revision}"[:128],
+            reason=Reason(code="Departs", message=mismatch[:2048]),
+        )
 
 
 async def _store(proofs: Sequence[InstanceProof], app: DeploymentsApp) -> str:

@@ -11,11 +11,14 @@ from typing import Final
 
 from function_apps.deployments.errors import FactsFull
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, TenantBindingStatus
+from shared.contracts.values import SecretDelivery
 
 FACTS_MAX: Final = 400
 """Configurations, secrets by name, and policies that are remembered; 120 bytes each."""
 SECRETS_MAX: Final = 50
 """Names that are bound of one module: a release unit records no more."""
+DISABLED_MAX: Final = 16
+"""Versions of one secret that are remembered as disabled: more than releases that are kept."""
 CONFIGURATION: Final = "configuration"
 SCALING: Final = "scaling"
 SECRET: Final = "secret"  # noqa: S105  a kind of fact
@@ -28,6 +31,8 @@ class RecordedFact:
 
     Of a secret, `revision` is its binding's, `rotation` the number of its last rotation, and
     `value` its version; a revoked one stays without a value: no older event brings it back.
+    `binding` to `target` say where it is and how an instance gets it; `disabled` has the versions
+    that the vault gives to nobody any more, the newest last.
     """
 
     kind: str
@@ -36,6 +41,11 @@ class RecordedFact:
     name: str = ""
     value: str = ""
     rotation: int = 0
+    binding: str = ""
+    vault: str = ""
+    delivery: SecretDelivery = SecretDelivery.ENVIRONMENT_VARIABLE
+    target: str = ""
+    disabled: tuple[str, ...] = ()
 
 
 Facts = Mapping[str, RecordedFact]
@@ -71,19 +81,34 @@ def record_secret(facts: Facts, event: RecordedFact) -> Facts | None:
     if known is None:
         _require_room(facts, key)
         after = replace(event, revision=0) if event.rotation else event
-    elif event.rotation:
-        if not known.value or known.rotation >= event.rotation:
-            return None
-        after = replace(known, value=event.value, rotation=event.rotation)
-    elif known.revision >= event.revision:
-        return None
-    elif known.value and event.value:
-        after = replace(known, revision=event.revision, value=_version_after(known, event.value))
     else:
-        after = event
+        after = _after(known, event)
+    after = replace(after, disabled=_disabled(known.disabled if known else (), event.disabled))
+    if after == known:
+        return None
     if after.value and not (known and known.value):
         _require_room_of_module(facts, event.module, key)
     return {**facts, key: after}
+
+
+def _after(known: RecordedFact, event: RecordedFact) -> RecordedFact:
+    """Return what is known of a secret after *event*, but for what is disabled."""
+    is_elsewhere = known.vault not in {"", event.vault}
+    if event.rotation:
+        is_late = is_elsewhere or known.rotation >= event.rotation
+        return replace(event, revision=known.revision) if known.value and not is_late else known
+    if known.revision >= event.revision:
+        return known
+    if is_elsewhere or not (known.value and event.value):
+        return event
+    return replace(event, value=_version_after(known, event.value), rotation=known.rotation)
+
+
+def _disabled(known: tuple[str, ...], told: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the versions that are disabled: what is stays so, in whatever order it is told."""
+    if {*told} <= {*known}:
+        return known
+    return (*(version for version in known if version not in told), *told)[-DISABLED_MAX:]
 
 
 def _version_after(known: RecordedFact, version: str) -> str:

@@ -27,7 +27,7 @@ from shared.contracts.values import (
     TenantId,
 )
 from shared.images.reference import BadReference, parse_reference
-from shared.kernel.errors import Unavailable, Violation
+from shared.kernel.errors import Invalid, Unavailable, Violation
 from shared.surfaces.capabilities import Capabilities, SurfacePlan, check
 from shared.surfaces.spec import RevisionSpec
 
@@ -246,10 +246,14 @@ def _surfaces(
         if refusal is not None:
             yield refusal
         elif released is not None:
-            spec = release_unit.to_revision_spec(
-                released, command.environment_id, tenant, context.rollout
-            )
-            by_surface.setdefault(released.compute_target, {})[index] = spec
+            try:
+                spec = release_unit.to_revision_spec(
+                    released, command.environment_id, tenant, context.rollout
+                )
+            except Invalid as refused:
+                yield _impossible(released, index, refused)
+            else:
+                by_surface.setdefault(released.compute_target, {})[index] = spec
     steps = steps_of(
         command.strategy,
         context.rollout,
@@ -271,6 +275,16 @@ def _surfaces(
             metrics=command.gate.metrics,
         )
         yield from check(surface_plan, context.capabilities[kind])
+
+
+def _impossible(released: ReleasedComponent, index: int, refused: Invalid) -> Violation:
+    """Return why no surface can run *released* with what it is given."""
+    return Violation(
+        refused.code,
+        f"/components/{index}{refused.target or ''}",
+        f"{released.module_id} cannot be given what is bound to it: {refused.message}",
+        "a place of its own for each secret, with a name that the platform does not use",
+    )
 
 
 def _misplaced(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+from function_apps.deployments.model import bound_secrets
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import CONFIGURATION, SCALING, SECRET
 from shared.contracts.components import Component
@@ -22,6 +23,7 @@ from shared.contracts.values import (
     Probe,
     ProbeKind,
     Reason,
+    SecretDelivery,
     TenantId,
 )
 from shared.images.reference import parse_reference
@@ -68,6 +70,7 @@ def to_released_component(
     service = service_id(key, module_key(tenant, component.module_id))
     facts = [fact for fact in target.facts.values() if fact.module in {"", component.module_id}]
     pins = {fact.name: int(fact.value) for fact in facts if fact.kind == CONFIGURATION}
+    bound = [fact for fact in facts if fact.kind == SECRET and fact.value]
     return ReleasedComponent(
         module_id=component.module_id,
         service_id=service,
@@ -91,9 +94,9 @@ def to_released_component(
         replicas=1 if component.replicas is None else component.replicas,
         configuration_mode=component.configuration_mode,
         configuration=ConfigurationPin(**pins),
-        secret_versions={
-            fact.name: fact.value for fact in facts if fact.kind == SECRET and fact.value
-        },
+        secret_versions={fact.name: fact.value for fact in bound},
+        # Of one that was recorded before its vault was, only the version is known.
+        secrets=tuple(bound_secrets.to_released_secret(fact) for fact in bound if fact.vault),
         scaling_policy_revision=max(
             (int(fact.value) for fact in facts if fact.kind == SCALING), default=0
         ),
@@ -207,6 +210,11 @@ def to_revision_spec(
         else None,
         unit=facts,
         data=component.data,
+        secrets=tuple(
+            bound_secrets.to_reference(secret)
+            for secret in component.secrets
+            if secret.delivery is not SecretDelivery.REFERENCE
+        ),
         # It has no requests that could finish.
         drain_s=0.0 if component.ends else rollout.drain.total_seconds(),
         runs_once=_once(component.runs_once),

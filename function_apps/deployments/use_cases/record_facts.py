@@ -1,18 +1,23 @@
 """Events of configurations, secret_bindings and scaling: facts for the next release unit."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
-from function_apps.deployments.model import facts
-from function_apps.deployments.model.facts import RecordedFact
+from function_apps.deployments.model import bound_secrets, facts
+from function_apps.deployments.model.facts import Facts, RecordedFact
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TARGETS
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.scaling import ScalingPolicyApplied
-from shared.contracts.secret_bindings import BindingStatus, SecretBound, SecretRotated
+from shared.contracts.secret_bindings import RotationStatus, SecretBound, SecretRotated
 from shared.contracts.values import EnvironmentId
 from shared.kernel.context import Context
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
+
+_IN_FORCE: Final = {RotationStatus.VERIFIED, RotationStatus.REVOKED}
+"""A rotation whose version every consumer has."""
 
 
 async def record_configuration(
@@ -29,24 +34,28 @@ async def record_configuration(
         name=event.layer,
         value=str(event.version),
     )
-    return await _record(event.environment_id, event.aggregate_id, fact, ctx, app)
+    return await _record_fact(event.environment_id, event.aggregate_id, fact, ctx, app)
 
 
 async def record_secret(
     event: SecretBound | SecretRotated, ctx: Context, app: DeploymentsApp
-) -> Outcome[Json]:
-    """Record a secret's version for its module; never a value."""
-    is_revoked = isinstance(event, SecretBound) and event.status is BindingStatus.REVOKED
-    rotation = int(event.rotation_id.rpartition("-")[2]) if isinstance(event, SecretRotated) else 0
-    fact = RecordedFact(
-        facts.SECRET,
-        event.revision,
-        module=event.module_id,
-        name=event.secret_name,
-        value="" if is_revoked else event.version,
-        rotation=rotation,
-    )
-    return await _record(event.environment_id, event.aggregate_id, fact, ctx, app)
+) -> Outcome[Json] | None:
+    """Record a secret's version for its modules, and where it is; never a value.
+
+    A rotation tells of each of its consumers; one whose binding has not been heard of gets its
+    version from that.
+    """
+    if isinstance(event, SecretRotated) and event.status not in _IN_FORCE:
+        return None
+    own = bound_secrets.fact_of(event)
+
+    def record(known: Facts) -> Facts | None:
+        after = facts.record_secret(known, own) or known
+        for consumer in bound_secrets.consumers_of(event, own, known):
+            after = facts.record_secret(after, consumer) or after
+        return None if after == known else after
+
+    return await _record(event.environment_id, event.aggregate_id, record, ctx, app)
 
 
 async def record_scaling_policy(
@@ -56,22 +65,32 @@ async def record_scaling_policy(
     fact = RecordedFact(
         facts.SCALING, event.revision, module=event.module_id, value=str(event.policy_revision)
     )
-    return await _record(event.environment_id, event.policy_id, fact, ctx, app)
+    return await _record_fact(event.environment_id, event.policy_id, fact, ctx, app)
 
 
-async def _record(
+async def _record_fact(
     environment_id: EnvironmentId,
     aggregate_id: str,
     fact: RecordedFact,
     ctx: Context,
     app: DeploymentsApp,
 ) -> Outcome[Json]:
+    def record(known: Facts) -> Facts | None:
+        return facts.record_fact(known, aggregate_id, fact)
+
+    return await _record(environment_id, aggregate_id, record, ctx, app)
+
+
+async def _record(
+    environment_id: EnvironmentId,
+    aggregate_id: str,
+    record: Callable[[Facts], Facts | None],
+    ctx: Context,
+    app: DeploymentsApp,
+) -> Outcome[Json]:
     def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, environment_id)
-        if fact.kind == facts.SECRET:
-            recorded = facts.record_secret(target.facts, fact)
-        else:
-            recorded = facts.record_fact(target.facts, aggregate_id, fact)
+        recorded = record(target.facts)
         if recorded is None:
             return NOTHING
         return Decision(

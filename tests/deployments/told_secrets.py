@@ -1,0 +1,60 @@
+"""What secret_bindings says of a secret of SHOP, and what instances have of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from function_apps.deployments.use_cases.record_facts import record_secret
+from shared.contracts.secret_bindings import SecretBound, SecretRotated
+from shared.surfaces.secret_references import SecretReference
+from shared.surfaces.spec import RevisionSpec
+from tests.deployments.driven import SHOP, TEST, Driven
+
+KEY: Final = TEST.removeprefix("env-")
+BINDING: Final = f"sec-{KEY}-abcdefghijkl"
+VAULT: Final = "https://kv-shop.vault.azure.net/"
+NOW: Final = "2026-01-01T00:00:00Z"
+
+
+def _facts(version: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "environmentId": TEST,
+        "bindingId": BINDING,
+        "moduleId": SHOP,
+        "secretName": "password",
+        "vaultUri": VAULT,
+        "version": version,
+        "delivery": "environmentVariable",
+        "target": "PASSWORD",
+        **more,
+    }
+
+
+async def bind(world: Driven, version: str, revision: int = 1, **more: Any) -> None:
+    """Tell that the secret is bound at *version*."""
+    fields = {"status": "Bound", **_facts(version, more)}
+    event = SecretBound.model_validate(
+        {"aggregateId": fields["bindingId"], "revision": revision, **fields}
+    )
+    await record_secret(event, world.bench.ctx(), world.app)
+
+
+async def rotate(world: Driven, version: str, number: int, revision: int = 1, **more: Any) -> None:
+    """Tell that rotation *number* has brought *version* to its consumers."""
+    rotation = f"rot-{KEY}-abcdefghijkl-{number}"
+    fields = {"status": "Verified", "overlapUntil": NOW, **_facts(version, more)}
+    event = SecretRotated.model_validate(
+        {"aggregateId": rotation, "rotationId": rotation, "revision": revision, **fields}
+    )
+    await record_secret(event, world.bench.ctx(), world.app)
+
+
+def live_specs(world: Driven, module: str = SHOP) -> Mapping[int, RevisionSpec]:
+    """Return what the surface runs of *module*, by revision."""
+    record = world.world.component(world.surface_component(module))
+    return {number: each.spec for number, each in record.revisions.items()}
+
+
+def live_secrets(world: Driven, module: str = SHOP) -> Sequence[SecretReference]:
+    """Return what each instance of the only revision of *module* is given."""
+    (spec,) = live_specs(world, module).values()
+    return spec.secrets
