@@ -14,7 +14,8 @@ from function_apps.configurations import function_app as configurations
 from function_apps.deployments import function_app as deployments
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
+from function_apps.secret_bindings import function_app as secret_bindings
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for service in (environments, deployments, catalog, health, configurations):
+for service in (environments, deployments, catalog, health, configurations, secret_bindings):
     app.register_functions(service.bound(os.environ))

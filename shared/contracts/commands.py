@@ -16,6 +16,7 @@ from shared.contracts import (
     promotions,
     scaling,
     secret_bindings,
+    secret_proofs,
     tenants,
 )
 from shared.contracts.entities import command_queue
@@ -64,7 +65,7 @@ _ROWS: Final = (
     _row(configurations.AdoptRelease, _S.CONFIGURATIONS, {_S.CONFIGURATIONS}),
     _row(secret_bindings.BindSecret, _S.SECRET_BINDINGS),
     _row(secret_bindings.RotateSecret, _S.SECRET_BINDINGS, {_S.SECRET_BINDINGS}),
-    _row(secret_bindings.ProveRelease, _S.SECRET_BINDINGS, {_S.SECRET_BINDINGS}),
+    _row(secret_proofs.ProveRelease, _S.SECRET_BINDINGS, {_S.SECRET_BINDINGS}),
     _row(tenants.BindTenant, _S.TENANTS),
     _row(tenants.MoveTenant, _S.TENANTS),
     _row(tenants.UnbindTenant, _S.TENANTS),

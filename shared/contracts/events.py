@@ -139,7 +139,14 @@ _ROWS: Final = (
 EVENTS: Final[Mapping[str, EventType]] = MappingProxyType({row.name: row for row in _ROWS})
 
 BUILT: Final = frozenset(
-    {_S.ENVIRONMENTS, _S.DEPLOYMENTS, _S.CATALOG, _S.HEALTH, _S.CONFIGURATIONS}
+    {
+        _S.ENVIRONMENTS,
+        _S.DEPLOYMENTS,
+        _S.CATALOG,
+        _S.HEALTH,
+        _S.CONFIGURATIONS,
+        _S.SECRET_BINDINGS,
+    }
 )
 """The services that exist; a producer or consumer that is not among them is not built yet."""
 _DRIFT: Final = {"RuntimeDriftDetected", "RuntimeDriftResolved"}
@@ -178,6 +185,15 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
                 "RuntimeEnvironmentFailed",
             }
         ),
+        _S.SECRET_BINDINGS: frozenset(
+            {
+                *_DRIFT,
+                "RuntimeDeploymentFailed",
+                "RuntimeDeploymentCancelled",
+                "RuntimeEnvironmentFailed",
+                "RuntimeTenantBound",
+            }
+        ),
     }
 )
 """The events that a built service is to consume and so far settles without effect.
@@ -185,7 +201,12 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
 Alerts have no consumer yet: catalog is to have the subscriptions of their sinks.
 """
 UNPUBLISHED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
-    {_S.HEALTH: frozenset(_ALERTS)}
+    {
+        _S.HEALTH: frozenset(_ALERTS),
+        _S.SECRET_BINDINGS: frozenset(
+            {*_ALERTS, "SecretRotated", "SecretRotationFailed", "SecretExpiring"}
+        ),
+    }
 )
 """The events that a built service is to publish and does not publish yet."""
 

@@ -25,7 +25,6 @@ from shared.contracts.values import (
     SecretBindingId,
     SecretDelivery,
     SecretRotationId,
-    ServiceId,
     Settings,
     TenantId,
     Text,
@@ -77,6 +76,9 @@ class RotationStatus(StrEnum):
 
 class GeneratorKind(StrEnum):
     RANDOM = "random"
+    """Characters of base64url."""
+    KEY_PAIR = "keyPair"
+    """An Ed25519 private key in PEM (PKCS#8), which has the public one in it."""
     DATABASE_PASSWORD = "databasePassword"  # noqa: S105  a kind of generator
     STORAGE_KEY = "storageKey"
     SERVICE_BUS_KEY = "serviceBusKey"
@@ -203,18 +205,6 @@ class SecretExpiring(SecretFacts):
     """`aggregate_id` is the binding's id."""
 
     expires_at: Instant
-
-
-class ProveRelease(Command):
-    """secret_bindings to itself: note which versions one service runs since a deployment."""
-
-    environment_id: EnvironmentId
-    module_id: ModuleId
-    service_id: ServiceId
-    release_revision: Annotated[int, Field(ge=1)]
-    proofs: Annotated[tuple[ConsumerProof, ...], Field(max_length=50)]
-    taken_back: bool = False
-    """The deployment was rolled back: its proofs no longer count."""
 
 
 class SecretBinding(Resource):

@@ -169,6 +169,21 @@ def tenant_binding_id(k: EnvironmentKey, bound: TenantId) -> TenantBindingId:
     return TenantBindingId(f"tb-{k}-{_hash(KEY_LENGTH, bound)}")
 
 
+def secret_binding_id(k: EnvironmentKey, module: str, name: str) -> SecretBindingId:
+    """Return the id of a binding; vaults compare names of secrets without regard to case."""
+    return SecretBindingId(f"sec-{k}-{_hash(KEY_LENGTH, module, name.lower())}")
+
+
+def secret_key(vault_uri: str, name: str) -> str:
+    """Return what the secret *name* of a vault is known by: 12 characters."""
+    return _hash(KEY_LENGTH, vault_uri.lower().removesuffix("/"), name.lower())
+
+
+def secret_rotation_id(k: EnvironmentKey, secret: str, number: int) -> SecretRotationId:
+    """Return the id of the rotation *number*, from 1, of the secret known by *secret*."""
+    return SecretRotationId(f"rot-{k}-{secret}-{number}")
+
+
 def operation_id(
     app: str, k: EnvironmentKey, at: datetime, entropy: Entropy, *, m: ModuleKey | None = None
 ) -> OperationId:

@@ -29,7 +29,7 @@ SETTINGS: Final = {
     Need.VAULT: "https://shop.vault.test",
     GATEWAY: "https://gateway.test",
 }
-WHOLE: Final = {"configurations"}
+WHOLE: Final = {"configurations", "secret_bindings"}
 """Apps without a surface and without an engine."""
 MISSING: Final = {
     "surfaces": lambda parts: parts.surfaces(),

@@ -8,6 +8,7 @@ from tests.faults import (
     deployments_inputs,
     environments_inputs,
     health_inputs,
+    secret_bindings_inputs,
 )
 from tests.faults.inputs import INPUTS, Row
 from tests.kit.costs import SERVICES
@@ -15,6 +16,7 @@ from tests.kit.costs import SERVICES
 __all__ = ["INPUTS", "routes"]
 _FILLED_BY = (
     catalog_inputs, configurations_inputs, deployments_inputs, environments_inputs, health_inputs,
+    secret_bindings_inputs,
 )  # fmt: skip
 
 
@@ -23,6 +25,6 @@ def routes() -> dict[Row, Route]:
     return {
         (name, f"{row.method} {row.template}"): row
         for name, module in SERVICES.items()
-        for row in (*module.ROUTES, *administration_routes(name))
+        for row in (*module.ROUTES, *administration_routes(name.replace("_", "-")))
         if row.method != "GET"
     }

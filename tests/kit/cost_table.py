@@ -32,6 +32,7 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("deployments", "RuntimeEnvironmentProvisioned"): ONE,
     ("deployments", "RuntimeEnvironmentStatusChanged"): ONE,
     ("deployments", "RuntimeEnvironmentDecommissioned"): ONE,
+    ("deployments", "SecretBound"): ONE,
     ("catalog", "RecordRelease"): ONE,
     ("catalog", "RetireService"): ONE,
     ("catalog", "RuntimeEnvironmentProvisioned"): ONE,
@@ -60,6 +61,18 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("configurations", "AdoptRelease"): Cost(
         reads=6, queries=2, reason="judges the three layers that the release names"
     ),
+    ("secret_bindings", "RuntimeEnvironmentProvisioned"): ONE,
+    ("secret_bindings", "RuntimeEnvironmentDecommissioned"): Cost(
+        reads=4, queries=2, batches=2, reason="lists the bindings of the environment in pages"
+    ),
+    ("secret_bindings", "RuntimeDeploymentCompleted"): ONE,
+    ("secret_bindings", "RuntimeDeploymentRolledBack"): ONE,
+    ("secret_bindings", "POST v1/runtime/secret-bindings"): Cost(
+        reads=2, queries=1, reason="reads the environment's vault, and where the module has others"
+    ),
+    ("secret_bindings", "ProveRelease"): Cost(
+        queries=1, reason="lists the bindings of the module; a batch for the secret of each"
+    ),
 }
 
 
@@ -80,6 +93,14 @@ def observed(releases: int = 4) -> list[Invocation]:
             for module in (None, "module-web"):
                 for number in range(releases):
                     await publish(world, environment, number + 1, module)
+            binding = {
+                "environmentId": environment,
+                "moduleId": "module-web",
+                "secretName": "db-password",
+                "generator": {"kind": "random"},
+                "target": "DB_PASSWORD",
+            }
+            await world.call("POST", "/runtime/secret-bindings", binding)
             await world.clock.sleep(60)  # until deployments has heard of them
             last = ""
             for number in range(releases):

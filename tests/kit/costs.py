@@ -16,6 +16,7 @@ from function_apps.configurations import triggers as configurations
 from function_apps.deployments import triggers as deployments
 from function_apps.environments import triggers as environments
 from function_apps.health import triggers as health
+from function_apps.secret_bindings import triggers as secret_bindings
 from shared.composition.service import Service
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import BatchOperation, Delete, Etag, Partition, Store
@@ -27,6 +28,7 @@ SERVICES: Final[Mapping[str, Any]] = {
     "catalog": catalog,
     "health": health,
     "configurations": configurations,
+    "secret_bindings": secret_bindings,
 }
 
 

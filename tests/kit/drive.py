@@ -76,7 +76,7 @@ class DrivenContext:
 
     def call_activity(self, name: str, input_: Any = None) -> _Task:
         async def run() -> Any:
-            short = name.split("_", 1)[1]
+            short = self.activities[name].__name__
             self.asked.append(short)
             request = json.loads(json.dumps(input_))
             self.interfere(short, len(self.asked))

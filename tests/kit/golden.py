@@ -102,12 +102,22 @@ async def _live(world: World) -> None:
     environment = await provisioned(world)
     path = f"/runtime/environments/{environment}"
     await publish(world, environment, 1, "module-web")
+    await _bind(world, environment)
     slow = await uploaded(world, "slow")
     world.surface.behaviours[slow] = Behaviour(latency_ms=400.0)
     for release in ("1", "2", "slow"):
         await ended(world, await deploy(world, environment, release))
     await world.call("DELETE", path)
     await until_status(world, path, {"Decommissioned"})
+
+
+async def _bind(world: World, environment: str) -> None:
+    """Bind a secret that is made, and one that is not there."""
+    body = {"environmentId": environment, "moduleId": "module-web", "delivery": "reference"}
+    for name, generator in (("db-password", {"kind": "random"}), ("api-key", None)):
+        asked = {**body, "secretName": name, "target": name, "generator": generator}
+        await world.call("POST", "/runtime/secret-bindings", asked)
+    await world.clock.sleep(5)
 
 
 def _recorded(world: World) -> Iterator[Recorded]:

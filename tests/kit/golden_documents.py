@@ -14,7 +14,7 @@ from tests.kit.costs import SERVICES
 from tests.kit.world import World
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "golden" / "documents"
-_NAME: Final = re.compile(r"(?P<name>[a-z]+_[a-zA-Z]+)\.schema(?P<schema>\d+)")
+_NAME: Final = re.compile(r"(?P<name>[a-z_]+_[a-zA-Z]+)\.schema(?P<schema>\d+)")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ async def record_missing(world: World) -> Sequence[Path]:
     for name, codec in codecs().items():
         if (name, codec.schema) in known:
             continue
-        service = name.split("_", 1)[0]
+        service = name.rpartition("_")[0]
         bodies = [
             dict(document.body)
             for document in await world.documents(service)

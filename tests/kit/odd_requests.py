@@ -15,18 +15,20 @@ from function_apps.configurations.triggers import ROUTES as CONFIGURATIONS
 from function_apps.deployments.triggers import ROUTES as DEPLOYMENTS
 from function_apps.environments.triggers import ROUTES as ENVIRONMENTS
 from function_apps.health.triggers import ROUTES as HEALTH
+from function_apps.secret_bindings.triggers import ROUTES as SECRET_BINDINGS
 from shared.web.administration_routes import administration_routes
 from shared.web.routes import Route
 from tests.kit.releases import ENVIRONMENT, a_component, brought_out, provisioned
 from tests.kit.world import World
 
-SERVICES = ("environments", "deployments", "catalog", "health", "configurations")
+SERVICES = ("environments", "deployments", "catalog", "health", "configurations", "secret-bindings")
 ROUTES: tuple[Route, ...] = (
     *ENVIRONMENTS,
     *DEPLOYMENTS,
     *CATALOG,
     *HEALTH,
     *CONFIGURATIONS,
+    *SECRET_BINDINGS,
     *(route for app in SERVICES for route in administration_routes(app)),
 )
 DIGEST = "sha256:" + "0" * 64
@@ -51,6 +53,16 @@ BODIES: Mapping[str, Any] = {
     },
     "ConfigurationReturn": {"toVersion": 1, "expectedVersion": 2},
     "DraftPublication": {"expectedVersion": 1},
+    "BindSecret": {
+        "environmentId": "environmentId",
+        "moduleId": "module-web",
+        "secretName": "db-password",
+        "generator": {"kind": "random", "length": 32},
+        "delivery": "file",
+        "target": "db-password",
+        "rotation": {"every": "P30D", "overlap": "PT1H", "canary": True},
+    },
+    "Revocation": {"reason": "because"},
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

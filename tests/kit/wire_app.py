@@ -21,6 +21,7 @@ from function_apps.configurations import function_app as configurations
 from function_apps.deployments import function_app as deployments
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
+from function_apps.secret_bindings import function_app as secret_bindings
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.topology import DEAD_LETTER_SUFFIX
 from local_cloud.listeners import (
@@ -57,6 +58,7 @@ from shared.persistence.cosmos_account import CosmosAccount, string_parts
 from shared.persistence.storage_account import StorageAccount
 from shared.persistence.store import Delete, Document, Store, Upsert
 from shared.surfaces.port import Surface
+from shared.vault.port import Vaults
 from shared.web.dead_letters import COMMANDS, EVENTS, PREFIX
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from tests.kit.cosmos import KEY
@@ -66,6 +68,7 @@ from tests.kit.durable_extension import DurableExtension
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.memory_surface import MemorySurface
+from tests.kit.memory_vaults import MemoryVaults
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service import TENANT
 from tests.kit.service_bus_wire import ShiftedClock
@@ -77,6 +80,7 @@ APPS: Final[Mapping[str, Any]] = {
     "catalog": catalog,
     "health": health,
     "configurations": configurations,
+    "secret_bindings": secret_bindings,
 }
 _RATES: Final = (
     "RUNTIME_RATE_PER_S", "RUNTIME_RATE_BURST", "RUNTIME_WRITES_PER_S", "RUNTIME_WRITES_BURST",
@@ -157,6 +161,9 @@ class WireParts(AzureParts):
 
     def engine(self) -> InfrastructureEngine:
         return memory_engine(self.cloud)
+
+    def vaults(self) -> Vaults:
+        return MemoryVaults(self.clock, self.entropy)
 
     async def disconnect(self) -> None:
         """Close the connections to the account and to storage; they are opened when next used."""

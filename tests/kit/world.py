@@ -30,6 +30,9 @@ from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.triggers import blueprint as environments_blueprint
 from function_apps.health.ports import HealthApp, HealthRules
 from function_apps.health.triggers import blueprint as health_blueprint
+from function_apps.secret_bindings.ports import LOCAL_RULES as SECRET_BINDINGS_RULES
+from function_apps.secret_bindings.ports import SecretBindingsApp
+from function_apps.secret_bindings.triggers import blueprint as secret_bindings_blueprint
 from local_cloud.sqlite.database import MEMORY
 from local_cloud.storage import LocalStorage
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
@@ -52,6 +55,7 @@ from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.memory_images import NO_IMAGES
 from tests.kit.memory_surface import MemorySurface
+from tests.kit.memory_vaults import MemoryVaults
 from tests.kit.mortal import (
     Fate,
     MortalDatabase,
@@ -152,6 +156,7 @@ class World:
         self.cluster = MemoryCluster(self.clock, self.entropy, requests_per_s=requests_per_s)
         self.cluster.behaviours = self.surface.behaviours
         self.infrastructure = MemoryCloud()
+        self.vaults = MemoryVaults(self.clock, SeededEntropy(seed))
         self.prober = PassingProber()
         self.fate = Fate()
         self.lists_for_deployments = asyncio.Event()
@@ -214,7 +219,14 @@ class World:
         everywhere = joined([surface, cluster])
         self.services = {
             name: self._service(name)
-            for name in ("environments", "deployments", "catalog", "health", "configurations")
+            for name in (
+                "environments",
+                "deployments",
+                "catalog",
+                "health",
+                "configurations",
+                "secret_bindings",
+            )
         }
         return [
             environments_blueprint(EnvironmentsApp(self.services["environments"], engine)),
@@ -243,6 +255,11 @@ class World:
                     self.storage.table(CONFIGURATION_REPORTS),
                     Followers(self.clock),
                     CONFIGURATIONS_RULES,
+                )
+            ),
+            secret_bindings_blueprint(
+                SecretBindingsApp(
+                    self.services["secret_bindings"], self.vaults, SECRET_BINDINGS_RULES
                 )
             ),
         ]

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("matrix")
 ROWS: Final[Sequence[Route]] = [
     row
     for name, module in SERVICES.items()
-    for row in (*module.ROUTES, *administration_routes(name))
+    for row in (*module.ROUTES, *administration_routes(name.replace("_", "-")))
 ]
 IDS: Final = [f"{row.method} {row.template}" for row in ROWS]
 GUARDED: Final = [row for row in ROWS if row.permission is not None]
@@ -63,6 +63,9 @@ class Matrix:
             _, shown = await world.call("GET", f"/runtime/environments/{environment}")
             component = deployment["components"][0]
             _, published = await world.call("POST", "/runtime/configurations", _layer(environment))
+            _, bound = await world.call(
+                "POST", "/runtime/secret-bindings", _binding(environment, component["moduleId"])
+            )
             names = {
                 "environmentId": environment,
                 "deploymentId": deployment["deploymentId"],
@@ -73,6 +76,7 @@ class Matrix:
                 "configurationId": published["configurationId"],
                 "version": "1",
                 "moduleId": component["moduleId"],
+                "bindingId": bound["bindingId"],
             }
             self.bodies = _bodies(environment, component["artifactDigest"])
             for row in ROWS:
@@ -138,6 +142,8 @@ def _bodies(environment: str, digest: str) -> Mapping[str, Any]:
         "POST v1/runtime/configurations/{configurationId}/versions/{version}/publish": {
             "expectedVersion": 0,
         },
+        "POST v1/runtime/secret-bindings": _binding(environment, "module-web"),
+        "POST v1/runtime/secret-bindings/{bindingId}/revoke": {"reason": "because"},
         "POST v1/runtime/deployments/{deploymentId}/promote": {"toEnvironmentId": environment},
     }
 
@@ -145,6 +151,16 @@ def _bodies(environment: str, digest: str) -> Mapping[str, Any]:
 def _layer(environment: str) -> Mapping[str, Any]:
     scope = {"layer": "environment", "environmentId": environment}
     return {"scope": scope, "values": {"greeting": "hello"}, "expectedVersion": 0}
+
+
+def _binding(environment: str, module: str) -> Mapping[str, Any]:
+    return {
+        "environmentId": environment,
+        "moduleId": module,
+        "secretName": "db-password",
+        "generator": {"kind": "random"},
+        "target": "DB_PASSWORD",
+    }
 
 
 @cache

@@ -15,6 +15,8 @@ from function_apps.deployments.triggers import LIST as DEPLOYMENTS
 from function_apps.environments.triggers import CONTROLS as ENVIRONMENT_KINDS
 from function_apps.environments.triggers import LIST as ENVIRONMENTS
 from function_apps.health.triggers import CONTROLS as HEALTH_KINDS
+from function_apps.secret_bindings.triggers import CONTROLS as SECRET_KINDS
+from function_apps.secret_bindings.triggers import LIST as SECRET_BINDINGS
 from shared.persistence.store import Create, partition_of
 from shared.web.collection import Collection
 from shared.web.operation_routes import LIST as OPERATIONS
@@ -23,15 +25,18 @@ from tests.kit.golden_documents import FOLDER
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import TENANT, World
 
+APPS: Final = [name.replace("_", "-") for name in SERVICE_NAMES]
 LISTS: Final[Mapping[str, Collection[Any]]] = {
     "/v1/runtime/environments": ENVIRONMENTS,
     "/v1/runtime/deployments": DEPLOYMENTS,
     "/v1/runtime/services": SERVICES,
     "/v1/runtime/configurations": CONFIGURATIONS,
-    **{f"/v1/platform/{service}/operations": OPERATIONS for service in SERVICE_NAMES},
+    "/v1/runtime/secret-bindings": SECRET_BINDINGS,
+    **{f"/v1/platform/{app}/operations": OPERATIONS for app in APPS},
 }
 KINDS: Final = {
     "environments": ENVIRONMENT_KINDS, "deployments": DEPLOYMENT_KINDS, "health": HEALTH_KINDS,
+    "secret-bindings": SECRET_KINDS,
 }  # fmt: skip
 """Catalog and configurations have no operations."""
 
@@ -46,9 +51,7 @@ def _refusals() -> list[tuple[str, str, list[str]]]:
     kinds = [
         (f"/v1/platform/{app}/operations", "kind", list(table)) for app, table in KINDS.items()
     ]
-    parked = [
-        (f"/v1/platform/{app}/parked", "unreadable", ["true", "false"]) for app in SERVICE_NAMES
-    ]
+    parked = [(f"/v1/platform/{app}/parked", "unreadable", ["true", "false"]) for app in APPS]
     return [*chosen, *kinds, *parked]
 
 

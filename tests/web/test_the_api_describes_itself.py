@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from openapi_spec_validator import validate
@@ -19,16 +19,18 @@ from tests.kit.hosting import ask, embedded, hosting, new_app
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
+APPS: Final = {name.replace("_", "-"): module for name, module in SERVICES.items()}
+
 
 @cache
 def documents() -> Mapping[str, Mapping[str, Any]]:
     return {
-        name: document(name, [*module.ROUTES, *administration_routes(name)])
-        for name, module in SERVICES.items()
+        app: document(app, [*module.ROUTES, *administration_routes(app)])
+        for app, module in APPS.items()
     }
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", APPS)
 def test_the_document_of_a_service_is_valid_openapi(service: str) -> None:
     validate(documents()[service])  # type: ignore[arg-type]
 
@@ -40,7 +42,7 @@ def test_the_joined_document_is_valid_and_has_every_operation_once() -> None:
     names = [
         operation["operationId"] for item in whole["paths"].values() for operation in item.values()
     ]
-    rows = sum(len(m.ROUTES) + len(administration_routes(n)) for n, m in SERVICES.items())
+    rows = sum(len(m.ROUTES) + len(administration_routes(n)) for n, m in APPS.items())
     assert len(names) == len(set(names)) == rows
 
 
@@ -51,7 +53,7 @@ def test_one_name_means_one_schema_in_every_service() -> None:
             assert schemas.setdefault(name, schema) == schema, name
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", APPS)
 def test_every_operation_says_what_it_does_and_what_it_needs(service: str) -> None:
     for path, item in documents()[service]["paths"].items():
         for operation in item.values():

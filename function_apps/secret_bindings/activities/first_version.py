@@ -1,0 +1,119 @@
+"""The activities of binding: find a version or make the first one, and record it."""
+
+from typing import Final
+
+from function_apps.secret_bindings.activities.vault_versions import (
+    found_version,
+    make_version,
+    usable_version,
+)
+from function_apps.secret_bindings.errors import SecretHasNoVersion
+from function_apps.secret_bindings.events import secret_bound
+from function_apps.secret_bindings.model.binding import Binding, FoundVersion, bind
+from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead, add_consumer
+from function_apps.secret_bindings.ports import SecretBindingsApp
+from function_apps.secret_bindings.repository import BINDINGS, HEADS
+from shared.durable.activity import (
+    ActivityContext,
+    FailureReason,
+    Step,
+    commit_documents,
+    commit_step,
+    load_owned,
+    require_not_canceled,
+)
+from shared.kernel.operation import CANCELED, Operation
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import View
+
+OPERATION_TAG: Final = "operation"
+"""Of the version that it made, so that a repeat finds it."""
+
+
+async def find_version(ctx: ActivityContext, app: SecretBindingsApp) -> FoundVersion:
+    """Return the version in force of the secret, else the newest, else one that is made.
+
+    Raises:
+        SecretHasNoVersion: there is none, and no generator.
+        SecretDeleted: the name is that of a deleted secret.
+        Unavailable: the vault is throttled, forbids us or is away.
+    """
+    require_not_canceled(ctx)
+    binding = await load_owned(BINDINGS, ctx, app)
+    vault = app.vaults.at(binding.vault_uri)
+    versions = await vault.versions(binding.secret_name)
+    view = await app.service.work.read(ctx.partition, HEADS.document_id(binding.secret))
+    head = view.find(HEADS, binding.secret)
+    found = usable_version(versions, head.in_force if head else None, binding.secret_name)
+    if found is None and binding.generator is None:
+        raise SecretHasNoVersion(binding.secret_name)
+    if found is None:
+        assert binding.generator is not None, binding
+        tags = {OPERATION_TAG: ctx.operation_id}
+        found = await make_version(binding.generator, vault, binding.secret_name, tags, app)
+    result = found_version(found)
+
+    def decide(_binding: Binding, operation: Operation) -> Step[FoundVersion]:
+        return Step(result, operation.begin_step("version", ctx.now(), percent=50))
+
+    return await commit_step(ctx, app, BINDINGS, decide)
+
+
+async def complete_binding(
+    found: FoundVersion, ctx: ActivityContext, app: SecretBindingsApp
+) -> None:
+    """Record the version, and the module among the consumers of the secret; publish both."""
+    binding = await load_owned(BINDINGS, ctx, app)
+    stored: SecretHead | None = None
+
+    def load(view: View) -> Binding:
+        nonlocal stored
+        stored = view.find(HEADS, binding.secret)
+        return view.get(BINDINGS, ctx.aggregate_id)
+
+    def decide(binding: Binding, operation: Operation) -> Step[None]:
+        head = stored or _new_head(binding)
+        # Another binding of the secret may have come first, with the version that it made.
+        is_first = head.in_force in {None, found.version}
+        given = found if is_first else FoundVersion(str(head.in_force))
+        bound = bind(binding, given, ctx.now())
+        consumer = head.consumer(binding.binding_id) or Consumer(
+            binding.binding_id, binding.module_id
+        )
+        after = add_consumer(head, consumer, given.version, binding.generator)
+        result = {"bindingId": binding.binding_id, "version": given.version}
+        return Step(
+            None,
+            operation.succeed(result, ctx.now()),
+            [BINDINGS.put(bound), HEADS.put(after)],
+            [secret_bound(bound)],
+            Audited("SecretBound", bound.binding_id, given.version),
+        )
+
+    reads = [BINDINGS.document_id(ctx.aggregate_id), HEADS.document_id(binding.secret)]
+    await commit_documents(ctx, app, reads, load, decide)
+
+
+async def record_binding_failure(
+    reason: FailureReason, ctx: ActivityContext, app: SecretBindingsApp
+) -> None:
+    """Record why there is no version; the binding stays Requested, and can be tried again."""
+
+    def decide(_binding: Binding, operation: Operation) -> Step[None]:
+        now = ctx.now()
+        if reason.code == CANCELED:
+            return Step(None, operation.cancel(now))
+        return Step(None, operation.fail(reason.code, reason.message, now))
+
+    await commit_step(ctx, app, BINDINGS, decide)
+
+
+def _new_head(binding: Binding) -> SecretHead:
+    return SecretHead(
+        binding.secret,
+        binding.tenant_id,
+        binding.environment_id,
+        binding.vault_uri,
+        binding.secret_name,
+        binding.external,
+    )

@@ -1,0 +1,65 @@
+"""The versions of a secret in its vault: the newest one, and one more of it."""
+
+from collections.abc import Mapping, Sequence
+
+from function_apps.secret_bindings.model.binding import FoundVersion
+from function_apps.secret_bindings.model.generators import bits_of, text_of
+from function_apps.secret_bindings.ports import SecretBindingsApp
+from shared.contracts.secret_bindings import Generator
+from shared.kernel.clock import isoformat
+from shared.vault.port import SecretDisabled, SecretProperties, SecretValue, SecretVault
+
+
+def newest_enabled(versions: Sequence[SecretProperties]) -> SecretProperties | None:
+    """Return the first of *versions*, newest first, that is enabled; None where none is."""
+    return next((each for each in versions if each.enabled), None)
+
+
+def usable_version(
+    versions: Sequence[SecretProperties], in_force: str | None, name: str
+) -> SecretProperties | None:
+    """Return the version *in_force* of *name*, or the newest that is enabled; None without one.
+
+    Raises:
+        SecretDisabled: the version in force is not enabled: others may have it all the same.
+    """
+    if in_force is None:
+        return newest_enabled(versions)
+    found = next((each for each in versions if each.version == in_force and each.enabled), None)
+    if found is None:
+        raise SecretDisabled(
+            f"version {in_force} of {name} is in force and is disabled, or gone: enable or recover"
+            " it, or rotate the secret"
+        )
+    return found
+
+
+def found_version(version: SecretProperties) -> FoundVersion:
+    """Return what is kept of *version*."""
+    expires_at = version.expires_at
+    return FoundVersion(version.version, isoformat(expires_at) if expires_at else None)
+
+
+def tagged(
+    versions: Sequence[SecretProperties], tags: Mapping[str, str]
+) -> SecretProperties | None:
+    """Return the one of *versions* that has *tags*; None where none has."""
+    return next((each for each in versions if tags.items() <= (each.tags or {}).items()), None)
+
+
+async def make_version(
+    generator: Generator,
+    vault: SecretVault,
+    name: str,
+    tags: Mapping[str, str],
+    app: SecretBindingsApp,
+) -> SecretProperties:
+    """Return a new version of *name*, made as *generator* says; its value stays in the vault.
+
+    Once: after a lost answer its *tags* show it.
+    """
+    known = tagged(await vault.versions(name), tags)
+    if known is not None:
+        return known
+    bits = app.service.entropy.bits(bits_of(generator))
+    return await vault.set(name, SecretValue(text_of(generator, bits)), tags=tags)

@@ -1,0 +1,1 @@
+"""Decisions of secret_bindings: pure."""

@@ -1,0 +1,200 @@
+"""A binding of one secret to one module: its states, and what each command makes of it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from function_apps.secret_bindings.errors import BindingExists
+from shared.contracts.secret_bindings import (
+    BindingStatus,
+    BindSecret,
+    Generator,
+    RotationPolicy,
+    SecretDelivery,
+)
+from shared.kernel.clock import isoformat
+from shared.kernel.errors import Violation
+from shared.kernel.transitions import Transitions
+
+State = BindingStatus
+
+
+@dataclass(frozen=True)
+class BindingEvent:
+    """Something that happened to a binding."""
+
+
+@dataclass(frozen=True)
+class VersionFound(BindingEvent):
+    """The vault has a version for it: one that was there, or one that was made."""
+
+
+@dataclass(frozen=True)
+class VersionProved(BindingEvent):
+    """The module runs another version, or has nothing that runs."""
+
+
+@dataclass(frozen=True)
+class Revoked(BindingEvent):
+    """The module is not given the secret any more."""
+
+
+@dataclass(frozen=True)
+class BoundAgain(BindingEvent):
+    """The secret is asked for again, after it was revoked."""
+
+
+TRANSITIONS: Final[Transitions[State, BindingEvent]] = Transitions(
+    "a secret binding",
+    {
+        State.REQUESTED: {VersionFound: State.BOUND, Revoked: State.REVOKED},
+        State.BOUND: {VersionProved: State.BOUND, Revoked: State.REVOKED},
+        State.REVOKED: {BoundAgain: State.REQUESTED},
+    },
+)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """`secret` is what the secret of the vault is known by, among all that its modules are given.
+
+    `operation_id` is of the work that makes it Bound. `version` is the one that the next release of
+    the module is given.
+    """
+
+    binding_id: str
+    tenant_id: str
+    environment_id: str
+    module_id: str
+    secret_name: str
+    vault_uri: str
+    secret: str
+    external: bool
+    generator: Generator | None
+    delivery: SecretDelivery
+    target: str
+    rotation: RotationPolicy
+    operation_id: str
+    created_at: str
+    status: State = State.REQUESTED
+    revision: int = 1
+    version: str | None = None
+    rotated_at: str | None = None
+    expires_at: str | None = None
+    due_at: str | None = None
+    """The time at which its secret is rotated next, by its policy."""
+    reason: str = ""
+    """The words with which it was revoked."""
+
+    @property
+    def is_active(self) -> bool:
+        return self.status is not State.REVOKED
+
+
+@dataclass(frozen=True)
+class FoundVersion:
+    """A version of the vault, and when it expires."""
+
+    version: str
+    expires_at: str | None = None
+
+
+def new_binding(
+    command: BindSecret,
+    binding_id: str,
+    *,
+    tenant_id: str,
+    vault_uri: str,
+    secret: str,
+    operation_id: str,
+    now: datetime,
+) -> Binding:
+    """Return the binding that *command* asks for, before there is one."""
+    return Binding(
+        binding_id,
+        tenant_id,
+        command.environment_id,
+        command.module_id,
+        command.secret_name,
+        vault_uri,
+        secret,
+        command.external,
+        command.generator,
+        command.delivery,
+        command.target,
+        command.rotation,
+        operation_id,
+        isoformat(now),
+    )
+
+
+def request(known: Binding | None, fresh: Binding, *, is_pending: bool) -> Binding:
+    """Return the binding to be bound; *known* itself where it is what *fresh* asks for.
+
+    One whose operation ended without a version (it is not *is_pending*) is tried again, also with
+    other content.
+
+    Raises:
+        BindingExists: it is active, with other content.
+    """
+    if known is None:
+        return fresh
+    again = replace(fresh, revision=known.revision + 1, created_at=known.created_at)
+    if known.status is State.REVOKED:
+        return replace(again, status=TRANSITIONS.after(known.status, BoundAgain))
+    if known.status is State.REQUESTED and not is_pending:
+        return again
+    if found := differences(known, fresh):
+        raise BindingExists(known.binding_id, found)
+    return known
+
+
+def differences(known: Binding, fresh: Binding) -> Sequence[Violation]:
+    """Return one violation for each field in which *fresh* differs from what is active."""
+    pairs = {
+        "/vaultUri": (known.vault_uri, fresh.vault_uri),
+        "/external": (known.external, fresh.external),
+        "/generator": (known.generator, fresh.generator),
+        "/delivery": (known.delivery, fresh.delivery),
+        "/target": (known.target, fresh.target),
+        "/rotation": (known.rotation, fresh.rotation),
+    }
+    return [
+        Violation("Differs", target, "differs from what is active", str(now)[:80], str(asked)[:80])
+        for target, (now, asked) in pairs.items()
+        if now != asked
+    ]
+
+
+def bind(known: Binding, found: FoundVersion, now: datetime) -> Binding:
+    """Return *known* Bound to the version *found*. Raises TransitionRefused."""
+    return _given(replace(known, status=TRANSITIONS.after(known.status, VersionFound)), found, now)
+
+
+def move(known: Binding, found: FoundVersion, now: datetime) -> Binding:
+    """Return *known*, which is Bound, with another version. Raises TransitionRefused."""
+    moved = replace(known, status=TRANSITIONS.after(known.status, VersionProved))
+    return _given(moved, found, now)
+
+
+def revoke(known: Binding, reason: str) -> Binding:
+    """Return *known* Revoked; itself where it is. Raises TransitionRefused."""
+    if known.status is State.REVOKED:
+        return known
+    status = TRANSITIONS.after(known.status, Revoked)
+    return replace(
+        known, status=status, revision=known.revision + 1, due_at=None, reason=reason[:500]
+    )
+
+
+def _given(binding: Binding, found: FoundVersion, now: datetime) -> Binding:
+    every = binding.rotation.every
+    return replace(
+        binding,
+        version=found.version,
+        expires_at=found.expires_at,
+        rotated_at=isoformat(now),
+        due_at=isoformat(now + every) if every else None,
+        revision=binding.revision + 1,
+    )

@@ -1,0 +1,51 @@
+"""The values that generators make. Pure: the random bits are given."""
+
+import base64
+from typing import Final
+
+from function_apps.secret_bindings.errors import GeneratorNotSupported
+from shared.contracts.secret_bindings import Generator, GeneratorKind
+
+SUPPORTED: Final = frozenset({GeneratorKind.RANDOM, GeneratorKind.KEY_PAIR})
+ED25519_BYTES: Final = 32
+_BITS_OF_BYTE: Final = 8
+
+
+def require_supported(generator: Generator | None) -> None:
+    """Refuse a way of making versions that this installation has not.
+
+    Raises:
+        GeneratorNotSupported: see there.
+    """
+    if generator is None or generator.kind in SUPPORTED:
+        return
+    names = ", ".join(sorted(SUPPORTED))
+    raise GeneratorNotSupported(
+        f"no {generator.kind} can be made here, expected one of {names}; or set versions in the"
+        " vault, and bind without a generator"
+    )
+
+
+def bits_of(generator: Generator) -> int:
+    """Return how many random bits a value takes."""
+    if generator.kind is GeneratorKind.KEY_PAIR:
+        return ED25519_BYTES * _BITS_OF_BYTE
+    return -(-generator.length * 6 // _BITS_OF_BYTE) * _BITS_OF_BYTE
+
+
+def text_of(generator: Generator, bits: int) -> str:
+    """Return a value made of *bits*: characters of base64url, or the private key in PEM.
+
+    The public key is part of the private one; PKCS#8 of Ed25519 is RFC 8410.
+    """
+    drawn = bits.to_bytes(bits_of(generator) // _BITS_OF_BYTE, "big")
+    if generator.kind is GeneratorKind.KEY_PAIR:
+        return _pem(drawn)
+    return base64.urlsafe_b64encode(drawn).decode()[: generator.length]
+
+
+def _pem(seed: bytes) -> str:
+    # RFC 8410, section 7: SEQUENCE { version 0, AlgorithmIdentifier { 1.3.101.112 }, seed }.
+    der = bytes.fromhex("302e020100300506032b657004220420") + seed
+    body = base64.b64encode(der).decode()
+    return f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"

@@ -1,0 +1,118 @@
+"""The head of one secret of one vault: all its consumers, and the version in force. Pure.
+
+Rotations are about a secret, not about a binding: its consumers change over together.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from function_apps.secret_bindings.errors import ConsumersFull
+from shared.contracts.secret_bindings import Generator
+
+CONSUMERS_MAX: Final = 200
+"""As many as an event of a rotation names."""
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A module with a binding, and the version that the instances of its last release proved.
+
+    `version` is None where they did not all prove one. A module without a release, or whose release
+    has no such secret, is not `is_running`: nothing of it needs a proof.
+    """
+
+    binding_id: str
+    module_id: str
+    is_running: bool = False
+    release_revision: int = 0
+    version: str | None = None
+    proved_at: str | None = None
+    ended_at: str = ""
+    """The end of the deployment that this is known from; an older one says nothing."""
+    is_rolled_back: bool = False
+
+
+@dataclass(frozen=True)
+class SecretHead:
+    """`version` is in force: what a new consumer is given. `rotations` counts them.
+
+    `rotation_id` is in flight. `failed_version` is what the last rotation came to, if it failed: no
+    poll of the vault takes it for one that somebody set by hand.
+    """
+
+    secret: str
+    tenant_id: str
+    environment_id: str
+    vault_uri: str
+    secret_name: str
+    external: bool
+    version: str | None = None
+    consumers: tuple[Consumer, ...] = ()
+    generator: Generator | None = None
+    rotations: int = 0
+    rotation_id: str | None = None
+    failed_version: str | None = None
+
+    @property
+    def in_force(self) -> str | None:
+        """The version that a new consumer is given; None where the first one brings it."""
+        return self.version if self.consumers else None
+
+    def consumer(self, binding_id: str) -> Consumer | None:
+        """Return the consumer with that binding; None where there is none."""
+        return next((each for each in self.consumers if each.binding_id == binding_id), None)
+
+
+def add_consumer(
+    head: SecretHead, consumer: Consumer, version: str, generator: Generator | None
+) -> SecretHead:
+    """Return *head* with one more consumer; *version* is in force where none was.
+
+    Raises:
+        ConsumersFull: it has 200.
+    """
+    others = tuple(each for each in head.consumers if each.binding_id != consumer.binding_id)
+    require_room(head, consumer.binding_id)
+    return replace(
+        head,
+        version=head.in_force or version,
+        consumers=(*others, consumer),
+        generator=generator or head.generator,
+    )
+
+
+def require_room(head: SecretHead | None, binding_id: str) -> None:
+    """Refuse one more consumer than a secret may have. Raises ConsumersFull."""
+    if head is None or head.consumer(binding_id) or len(head.consumers) < CONSUMERS_MAX:
+        return
+    raise ConsumersFull(f"{head.secret_name} has {CONSUMERS_MAX} consumers, as many as it may have")
+
+
+def remove_consumer(head: SecretHead, binding_id: str) -> SecretHead:
+    """Return *head* without one consumer."""
+    return replace(
+        head, consumers=tuple(each for each in head.consumers if each.binding_id != binding_id)
+    )
+
+
+def prove(head: SecretHead, proof: Consumer) -> SecretHead | None:
+    """Return *head* after *proof*, of one of its consumers; None where as new a one is known."""
+    known = head.consumer(proof.binding_id)
+    if known is None or not _is_newer(proof, known):
+        return None
+    if not proof.is_running:
+        proof = replace(proof, release_revision=known.release_revision)
+    consumers = (proof if each.binding_id == known.binding_id else each for each in head.consumers)
+    return replace(head, consumers=tuple(consumers))
+
+
+def _is_newer(proof: Consumer, known: Consumer) -> bool:
+    if not proof.is_running:
+        return known.ended_at < proof.ended_at
+    return (known.release_revision, known.ended_at) < (proof.release_revision, proof.ended_at)
+
+
+def proved_version(recorded: str, instances: Iterable[str | None]) -> str | None:
+    """Return *recorded*, the version of a release, if each of its instances proved it."""
+    return recorded if all(each == recorded for each in instances) else None

@@ -1,0 +1,126 @@
+"""Routes, messages and orchestrations of secret_bindings: protocol in, use case, protocol out."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import azure.durable_functions as df
+
+from function_apps.secret_bindings.activities import ACTIVITIES
+from function_apps.secret_bindings.orchestrations import ORCHESTRATIONS
+from function_apps.secret_bindings.ports import SecretBindingsApp
+from function_apps.secret_bindings.repository import BIND, BINDINGS
+from function_apps.secret_bindings.resources import binding_resource
+from function_apps.secret_bindings.use_cases import queries
+from function_apps.secret_bindings.use_cases.bind_secret import bind_secret
+from function_apps.secret_bindings.use_cases.prove_release import prove_release
+from function_apps.secret_bindings.use_cases.record_deployment import record_deployment
+from function_apps.secret_bindings.use_cases.record_environment import record_environment
+from function_apps.secret_bindings.use_cases.revocation import revoke_binding
+from shared.contracts.deployments import (
+    RuntimeDeploymentCompleted,
+    RuntimeDeploymentRolledBack,
+)
+from shared.contracts.environments import (
+    RuntimeEnvironmentDecommissioned,
+    RuntimeEnvironmentProvisioned,
+)
+from shared.contracts.secret_bindings import (
+    BindingStatus,
+    BindSecret,
+    Revocation,
+    SecretBinding,
+)
+from shared.contracts.secret_proofs import ProveRelease
+from shared.durable.abandon import abandon_alone
+from shared.kernel.ids import OperationId
+from shared.messaging.dispatcher import HandlerTable
+from shared.messaging.unit_of_work import Json, Outcome
+from shared.triggers.service_triggers import Triggers, bind
+from shared.web.administration import OperationControl, cooperative_cancel
+from shared.web.collection import Collection
+from shared.web.request import Answer, Request, accepted, ok
+from shared.web.routes import get, post
+
+READ: Final = "runtime.secrets.read"
+WRITE: Final = "runtime.secrets.write"
+_ROOT: Final = "v1/runtime/secret-bindings"
+_ONE: Final = f"{_ROOT}/{{bindingId}}"
+LIST: Final = Collection(
+    BINDINGS,
+    {
+        "environmentId": "environment_id",
+        "moduleId": "module_id",
+        "secretName": "secret_name",
+        "status": "status",
+    },
+    choices={"status": BindingStatus},
+)
+
+
+async def post_secret_binding(request: Request[BindSecret], app: SecretBindingsApp) -> Answer:
+    """Bind a secret to a module."""
+    return _accepted(await bind_secret(request.body, request.ctx, app))
+
+
+async def get_secret_bindings(request: Request[None], app: SecretBindingsApp) -> Answer:
+    """List the tenant's bindings."""
+    return await LIST.answer(request, app.service.store, binding_resource)
+
+
+async def get_secret_binding(request: Request[None], app: SecretBindingsApp) -> Answer:
+    """Answer one binding with its etag."""
+    resource, etag = await queries.get_binding(request.path["bindingId"], request.ctx, app)
+    return ok(resource, etag=etag)
+
+
+async def post_secret_binding_revoke(
+    request: Request[Revocation], app: SecretBindingsApp
+) -> Answer:
+    """Revoke a binding; its versions stay in the vault."""
+    identity, reason = request.path["bindingId"], request.body.reason
+    outcome = await revoke_binding(identity, reason, request.ctx, app)
+    return ok(outcome.value["binding"])
+
+
+def _accepted(outcome: Outcome[Json]) -> Answer:
+    binding = outcome.value["binding"]
+    return accepted(
+        binding,
+        OperationId(outcome.value["operationId"]),
+        f"/{_ROOT}/{binding['bindingId']}",
+        is_repeat=outcome.is_repeat,
+    )
+
+
+ROUTES: Final = (
+    post(_ROOT, post_secret_binding, WRITE, body=BindSecret, answer=SecretBinding),
+    get(_ROOT, get_secret_bindings, READ, query=LIST.parameters),
+    get(_ONE, get_secret_binding, READ, answer=SecretBinding),
+    post(
+        f"{_ONE}/revoke", post_secret_binding_revoke, WRITE, body=Revocation, status=200,
+        answer=SecretBinding,
+    ),
+)  # fmt: skip
+EVENTS: Final[HandlerTable] = {
+    RuntimeEnvironmentProvisioned: record_environment,
+    RuntimeEnvironmentDecommissioned: record_environment,
+    RuntimeDeploymentCompleted: record_deployment,
+    RuntimeDeploymentRolledBack: record_deployment,
+}
+COMMANDS: Final[HandlerTable] = {BindSecret: bind_secret, ProveRelease: prove_release}
+CONTROLS: Final[Mapping[str, OperationControl]] = {
+    BIND.name: OperationControl(cooperative_cancel, abandon_alone),
+}
+
+
+def blueprint(app: SecretBindingsApp) -> df.Blueprint:
+    """Bind this service's triggers to *app*; nothing is bound at import."""
+    triggers = Triggers(
+        routes=ROUTES,
+        events=EVENTS,
+        commands=COMMANDS,
+        orchestrations=ORCHESTRATIONS,
+        activities=ACTIVITIES,
+        controls=CONTROLS,
+    )
+    return bind(triggers, app)

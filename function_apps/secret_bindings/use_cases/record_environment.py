@@ -1,0 +1,49 @@
+"""RuntimeEnvironmentProvisioned and Decommissioned: in which environments secrets may be bound."""
+
+from collections.abc import Mapping
+
+from function_apps.secret_bindings.model.environment import (
+    EnvironmentProjection,
+    on_environment_event,
+)
+from function_apps.secret_bindings.ports import SecretBindingsApp
+from function_apps.secret_bindings.repository import ENVIRONMENTS
+from function_apps.secret_bindings.use_cases.revocation import revoke_all
+from shared.contracts.environments import RuntimeEnvironmentDecommissioned
+from shared.contracts.environments import RuntimeEnvironmentProvisioned as Provisioned
+from shared.kernel.context import Context
+from shared.kernel.ids import EnvironmentKey, parse_id
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
+from shared.vault.vault_uris import VaultMissing
+
+
+async def record_environment(
+    event: Provisioned | RuntimeEnvironmentDecommissioned, ctx: Context, app: SecretBindingsApp
+) -> Outcome[Json]:
+    """Open an environment to bindings, with its own vault; or close it, and revoke them."""
+    identity = event.environment_id
+    key = parse_id(identity, "env").environment
+    outputs = event.outputs if isinstance(event, Provisioned) else None
+    vault_uri = None if outputs is None else _own_vault(key, outputs, app)
+    heard = EnvironmentProjection(identity, event.revision, outputs is not None, vault_uri)
+
+    def decide(view: View) -> Decision[Json]:
+        after = on_environment_event(view.find(ENVIRONMENTS, identity), heard)
+        return NOTHING if after is None else Decision({}, writes=[ENVIRONMENTS.put(after)])
+
+    outcome = await app.service.work.change(ctx.without_marker(), ENVIRONMENTS, identity, decide)
+    if not heard.is_open:
+        # Also at a repeat: the first time may have ended between two pages.
+        known = await app.service.work.find(ENVIRONMENTS, identity, ctx.tenant)
+        if known is not None and not known.is_open:
+            await revoke_all(identity, ctx, app)
+    return outcome
+
+
+def _own_vault(
+    key: EnvironmentKey, outputs: Mapping[str, str], app: SecretBindingsApp
+) -> str | None:
+    try:
+        return app.vaults.of_environment(key, outputs)
+    except VaultMissing:
+        return None

@@ -1,0 +1,56 @@
+"""Revocation: a module is not given a secret any more, from its next release on."""
+
+from collections.abc import Sequence
+
+from function_apps.secret_bindings import repository
+from function_apps.secret_bindings.events import secret_bound
+from function_apps.secret_bindings.model.binding import revoke
+from function_apps.secret_bindings.model.secret_head import remove_consumer
+from function_apps.secret_bindings.ports import SecretBindingsApp
+from function_apps.secret_bindings.repository import BINDINGS, HEADS
+from function_apps.secret_bindings.resources import answer
+from shared.kernel.context import Context
+from shared.kernel.ids import parse_id
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+
+
+async def revoke_binding(
+    binding_id: str, reason: str, ctx: Context, app: SecretBindingsApp
+) -> Outcome[Json]:
+    """Revoke a binding; its versions stay in the vault. A repeat gets the first answer.
+
+    Raises:
+        BindingNotFound: there is none.
+    """
+    parse_id(binding_id, "sec")
+
+    def decide(view: View) -> Decision[Json]:
+        known = view.get(BINDINGS, binding_id)
+        after = revoke(known, reason)
+        if after is known:
+            return Decision(answer(known), is_repeat=True)
+        head = view.find(HEADS, known.secret)
+        removed = [] if head is None else [HEADS.put(remove_consumer(head, binding_id))]
+        return Decision(
+            answer(after),
+            writes=[BINDINGS.put(after), *removed],
+            # Nobody has heard of one that never had a version.
+            outbox=[secret_bound(after)] if after.version else [],
+            audited=Audited("RevokeSecretBinding", binding_id, reason=reason),
+        )
+
+    def head_of(view: View) -> Sequence[str]:
+        known = view.find(BINDINGS, binding_id)
+        return [] if known is None else [HEADS.document_id(known.secret)]
+
+    return await app.service.work.change(ctx, BINDINGS, binding_id, decide, linked=head_of)
+
+
+async def revoke_all(environment_id: str, ctx: Context, app: SecretBindingsApp) -> None:
+    """Revoke every binding of an environment that is gone, page by page."""
+    most = app.rules.revoked_a_page
+    while bindings := await repository.active_bindings(environment_id, ctx, app, most=most):
+        for binding in bindings:
+            reason = f"{environment_id} was decommissioned"
+            await revoke_binding(binding.binding_id, reason, ctx.without_marker(), app)

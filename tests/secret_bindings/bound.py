@@ -1,0 +1,192 @@
+"""Secret_bindings over in-memory parts: what it is told, what it does, and what it answers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from function_apps.secret_bindings.activities import ACTIVITIES
+from function_apps.secret_bindings.orchestrations import ORCHESTRATIONS
+from function_apps.secret_bindings.ports import LOCAL_RULES, SecretBindingsApp
+from function_apps.secret_bindings.triggers import COMMANDS, CONTROLS, EVENTS, ROUTES
+from local_cloud.vault.vault import LocalVault
+from shared.contracts.deployments import DeploymentEnded
+from shared.contracts.validation import read
+from shared.durable.operations import OPERATIONS
+from shared.durable.orchestration import Orchestrator, durable_name
+from shared.kernel.context import Context
+from shared.kernel.operation import Operation
+from shared.messaging.dispatcher import Dispatcher
+from shared.messaging.envelope import Envelope
+from shared.vault.port import SecretValue
+from shared.web.request import Answer, Request
+from tests.kit.drive import DrivenContext, by_name, drive
+from tests.kit.memory_vaults import MemoryVaults
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.service import TENANT, Bench, bench
+from tests.kit.told import ENVIRONMENT, KEY, WEB, ended, environment, released
+from tests.kit.virtual_time import EPOCH
+
+QUEUE: Final = "runtime-secret-bindings-commands"
+ROOT: Final = "v1/runtime/secret-bindings"
+NAME: Final = "db-password"
+VAULT: Final = f"https://{KEY}.vault.localhost"
+CONTENT: Final = {
+    "environmentId": ENVIRONMENT,
+    "moduleId": WEB,
+    "secretName": NAME,
+    "target": "DB_PASSWORD",
+}
+RANDOM: Final = {"kind": "random"}
+
+
+@dataclass
+class SecretBindings:
+    bench: Bench
+    app: SecretBindingsApp
+    dispatcher: Dispatcher
+    vaults: MemoryVaults
+    heard: int = 0
+
+    @property
+    def ctx(self) -> Context:
+        return self.bench.ctx()
+
+    @property
+    def vault(self) -> LocalVault:
+        """The environment's own."""
+        self.vaults.at(VAULT)
+        return self.vaults.vaults[KEY]
+
+    async def call(
+        self,
+        method: str,
+        template: str,
+        body: Mapping[str, Any] | None = None,
+        **path: Any,
+    ) -> Answer:
+        """Ask the handler of a route, its body read as the app reads it."""
+        route = next(each for each in ROUTES if (each.method, each.template) == (method, template))
+        content: Any = None if route.body is None else read(route.body, body)
+        named = {name: str(value) for name, value in path.items()}
+        request: Request[Any] = Request(content, self.ctx, named, {})
+        return await route.handler(request, self.app)
+
+    async def ask(self, **changes: Any) -> Mapping[str, Any]:
+        """Ask for a binding, and return it as it is answered at once."""
+        body = {key: value for key, value in {**CONTENT, **changes}.items() if value is not None}
+        return shown(await self.call("POST", ROOT, body))
+
+    async def bind(self, **changes: Any) -> Mapping[str, Any]:
+        """Ask for a binding, do the work, and return the binding."""
+        asked = await self.ask(**changes)
+        await self.run_started()
+        return await self.binding(asked["bindingId"])
+
+    async def binding(self, identity: str) -> Mapping[str, Any]:
+        return shown(await self.call("GET", f"{ROOT}/{{bindingId}}", bindingId=identity))
+
+    async def revoke(self, identity: str) -> Mapping[str, Any]:
+        path = f"{ROOT}/{{bindingId}}/revoke"
+        return shown(await self.call("POST", path, {"reason": "not needed"}, bindingId=identity))
+
+    async def operation(self, operation_id: str) -> Operation:
+        return await self.app.service.work.load(OPERATIONS, operation_id, TENANT)
+
+    async def run_started(self, **how: Any) -> list[Any]:
+        """Drive every orchestration that was started and not yet run; return their outcomes."""
+        outcomes = []
+        while self.bench.starts.started:
+            outcomes.append(await self.run(*self.bench.starts.started.pop(0), **how))
+        return outcomes
+
+    async def run(self, name: str, instance_id: str, argument: Any, **how: Any) -> Any:
+        abandon = {kind: control.abandon for kind, control in CONTROLS.items()}
+        context = DrivenContext(
+            instance_id, argument, by_name(ACTIVITIES, abandon), self.app, self.app.service.clock,
+            self.bench.starts, **how,
+        )  # fmt: skip
+        return await drive(_orchestration(name), context)
+
+    async def hear(self, payload: BaseModel, number: int | None = None) -> None:
+        """Deliver *payload*, and what secret_bindings sends itself because of it."""
+        self.heard += 1
+        envelope = Envelope(
+            event_id=f"evt-00000000-0000-4000-8000-{number or self.heard:012d}",
+            event_type=type(payload).__name__,
+            tenant_id=TENANT,
+            project_id="proj-web",
+            module_id=None,
+            trace_id="trace-1",
+            correlation_id="corr-1",
+            causation_id=None,
+            occurred_at=self.app.service.clock.now(),
+            payload=json.loads(payload.model_dump_json(by_alias=True)),
+        )
+        await self.dispatcher.dispatch(envelope)
+        sent = self.bench.sent.messages
+        mine = [message for entity, message in sent if entity == QUEUE]
+        sent[:] = [each for each in sent if each[0] != QUEUE]
+        for message in mine:
+            await self.dispatcher.dispatch(Envelope.model_validate_json(message.body))
+
+    async def set_by_hand(self, text: str = "by hand", name: str = NAME) -> str:
+        """Set a version in the environment's vault, and return it."""
+        return (await self.vault.set(name, SecretValue(text))).version
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        return [each["payload"] for each in self.bench.sent.bodies(event)]
+
+
+def running(
+    number: int,
+    versions: Mapping[str, str],
+    *,
+    module: str = WEB,
+    proved: Mapping[str, str] | None = None,
+    rolled_back: bool = False,
+    revision: int | None = None,
+) -> DeploymentEnded:
+    """Return the end of a deployment whose two instances proved *versions*, or *proved*."""
+    component = released(module, revision or number, secretVersions=versions)
+    event = ended(number, [component], rolled_back=rolled_back)
+    instances = [
+        {
+            "moduleId": module,
+            "instance": f"{module}-{index}",
+            "releaseRevision": revision or number,
+            "digest": component["digest"],
+            "secretVersions": versions if proved is None or index == 0 else proved,
+            "checkedAt": EPOCH.isoformat(),
+        }
+        for index in range(2)
+    ]
+    proof = {"instances": instances, "total": len(instances), "whole": True}
+    return type(event).model_validate({**event.model_dump(by_alias=True), "proof": proof})
+
+
+def shown(answer: Answer) -> Mapping[str, Any]:
+    """Return the JSON of *answer*."""
+    found: Mapping[str, Any] = json.loads(answer.content)
+    return found
+
+
+def _orchestration(name: str) -> Orchestrator:
+    return next(each for each in ORCHESTRATIONS if durable_name(each) == name)
+
+
+async def secret_bindings(*, knows_environment: bool = True, seed: int = 1) -> SecretBindings:
+    """Return the service, which has heard of its environment unless it is not to."""
+    on = bench("secret_bindings", seed=seed)
+    service = on.service
+    vaults = MemoryVaults(service.clock, SeededEntropy(seed))
+    app = SecretBindingsApp(service, vaults, LOCAL_RULES)
+    dispatcher = Dispatcher(
+        {**EVENTS, **COMMANDS}, app, service.work, service.clock, service.entropy
+    )
+    made = SecretBindings(on, app, dispatcher, vaults)
+    if knows_environment:
+        await made.hear(environment(1))
+    return made
