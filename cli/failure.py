@@ -45,6 +45,8 @@ class Detail:
                 return f"{place}: expected text, got {self.received}: put it in quotes"
             case _:
                 text = self._sentence()
+                if place and self.target in self.message:
+                    return text.replace(self.target, place)
                 return f"{place}: {text}" if place else text
 
     def _sentence(self) -> str:

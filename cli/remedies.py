@@ -71,6 +71,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "ExporterNotInstalled": "install what the message names, then `runtimectl up`",
     "PartNotSupported": "start the system with `runtimectl up`",
     "SecretDeleted": "recover the secret, or purge it: `az keyvault secret recover`, `… purge`",
+    "VaultNotAllowed": "name a vault below the suffix that the message names",
+    "VaultMissing": "name a vault, or give the environment one: `runtimectl env show {name}`",
     "SecretDisabled": "enable the version of the secret, or name another",
     # What does not exist
     "NotFound": "see what exists: `runtimectl env list`, `runtimectl status`",
@@ -169,6 +171,29 @@ REMEDIES: Final[Mapping[str, str]] = {
     "TenantBindingRequired": "use an own environment of another stage: bindings cannot be made yet",
     "TenantBindingSuspended": "resume the tenant binding first",
     "IsolationBreached": "wait for the tenant's isolation proof to pass again",
+    # Secrets and their bindings
+    "BindingNotFound": "see what is bound, and type the command again with its name",
+    "BindingExists": "revoke the binding, then bind the secret again",
+    "TargetTaken": "name another variable or file for the secret",
+    "VaultNotOfEnvironment": "leave the vault out, or say that the secret is external",
+    "VaultOfAnEnvironment": "bind the secret in the environment that has this vault",
+    "GeneratorNotSupported": "use a generator that the message names, or set it in the vault",
+    "SecretHasNoVersion": "set a version in the vault, or name a generator; then bind it again",
+    "ConsumersFull": "use a secret of another name, with the same value",
+    "ServerMissing": "install the program that the message names, then `runtimectl up`",
+    # Configuration
+    "ConfigurationNotFound": "see what there is: `runtimectl config list`",
+    "EnvironmentNotProvisioned": "see its status: `runtimectl env list`; then type it again",
+    "HeadMoved": "look at what was published (`runtimectl config diff`) and type it again",
+    "ConfigurationInvalid": "correct the values or the schema that the message names",
+    "ConfigurationUnusable": (
+        "publish one of the layers again, so that they fit: "
+        "`runtimectl config edit --env {name} --module {module}`"
+    ),
+    "ConfigurationGone": "ask for what is in force: `runtimectl config get`",
+    "NothingToReturnTo": "choose another version: `runtimectl config versions`",
+    "NotADraft": "return to it instead: `runtimectl config rollback --to …`",
+    "NotAdopted": "see who does not run it: `runtimectl config adoption`",
     # What does not answer
     "Unavailable": "try again in a moment; `runtimectl up` starts the system when it is down",
     "ClusterRefused": "change what the message names: the cluster, or RUNTIME_KUBECONFIG",

@@ -14,8 +14,12 @@ VALUES_MAX: Final = 100_000
 _WORDS: Final = {type(None): "nothing", str: "text", list: "a list"}
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
+def load_yaml(
+    path: Path, *, begins: str = "begin with `releaseRef: …`; `runtimectl init` writes one"
+) -> dict[str, Any]:
     """Return the mapping in the file *path*; the server validates its fields.
+
+    *begins* says what a file of its kind begins with.
 
     Raises:
         Failure: absent, too large, not YAML, or not one mapping.
@@ -43,7 +47,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise Failure(
             f"{path}: expected a mapping, got {_WORDS.get(type(content), 'a value')}",
             ExitCode.USAGE,
-            remedy="begin with `releaseRef: …`; `runtimectl init` writes one",
+            remedy=begins,
         )
     _require_json(path, content)
     return content

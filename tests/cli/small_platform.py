@@ -1,7 +1,7 @@
 """A platform with one of each: environment, deployment, service, operation, parked message."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -141,8 +141,11 @@ class RuntimeCtl:
             return self.run_at(server, line)
 
     def run_at(self, server: Server, line: str) -> Ran:
+        return self.run_words(server, line.split())
+
+    def run_words(self, server: Server, words: Sequence[str]) -> Ran:
         self._monkeypatch.setenv("RUNTIMECTL_URL", server.url)
         self._monkeypatch.setenv("RUNTIMECTL_TOKEN", "a-token")
-        code = main(line.split())
+        code = main(words)
         printed = self._capsys.readouterr()
         return Ran(code, printed.out, printed.err, server.asked)

@@ -28,7 +28,10 @@ class Server:
 
 @contextmanager
 def serving(
-    answer: Callable[[Asked], tuple[int, Any] | None], *, keeps_connections: bool = True
+    answer: Callable[[Asked], tuple[int, Any] | None],
+    *,
+    keeps_connections: bool = True,
+    headers: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     server = Server("", 0)
 
@@ -37,8 +40,8 @@ def serving(
 
         def _handle(self) -> None:
             length = int(self.headers.get("content-length", "0"))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = Asked(self.command, self.path, headers, self.rfile.read(length))
+            received = {name.lower(): value for name, value in self.headers.items()}
+            asked = Asked(self.command, self.path, received, self.rfile.read(length))
             server.asked.append(asked)
             response = answer(asked)
             if response is None:
@@ -48,6 +51,8 @@ def serving(
             content = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             if not keeps_connections:
                 self.send_header("Connection", "close")
             self.end_headers()

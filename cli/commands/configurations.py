@@ -1,0 +1,351 @@
+"""`config`: read, change and publish the layers of configuration, and see who runs them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from cli.client import Client
+from cli.configuration_edit import edit as edit_layer
+from cli.configuration_edit import kept
+from cli.configuration_files import LayerFile, read_layers, refused_in, say_unchanged
+from cli.configuration_layers import (
+    ROOT,
+    Content,
+    Layer,
+    LayerOptions,
+    publish,
+    write,
+)
+from cli.configuration_tables import (
+    HEAD_COLUMNS,
+    LAYER_COLUMN,
+    VALUE_COLUMNS,
+    VERSION_COLUMNS,
+    named,
+    show_difference,
+    show_published,
+    value_row,
+)
+from cli.configuration_values import parse_assignments
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.lookup import environment_names, find_environment
+from cli.options import Commands, DryRun, EnvironmentOption, Invocation
+from cli.output import format_digest
+from cli.parameter_types import module_id
+from cli.watch_adoption import COLUMNS as ADOPTION_COLUMNS
+from cli.watch_adoption import AdoptionOptions, watch_adoption
+
+app = Commands(help="Configuration: versioned values of the tenant, environments and modules.")
+_EFFECTIVE: Final = "/v1/runtime/effective-configuration"
+_KINDS: Final = ("tenant", "environment", "module")
+Comment = Annotated[str, typer.Option("--comment", help="Kept with the version.")]
+Draft = Annotated[bool, typer.Option("--draft", help="Keep it as a draft; change nothing yet.")]
+
+
+@app.command()
+def get(
+    env: EnvironmentOption,
+    module: Annotated[
+        str,
+        typer.Option("--module", "-m", help="module-<slug>.", parser=module_id, metavar="MODULE"),
+    ],
+    invocation: Invocation,
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY]...", help="Only these.")
+    ] = None,
+    *,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Which layer gave each value, and their versions.")
+    ] = False,
+) -> None:
+    """Show what a module is given: the merge of its three layers."""
+    client = invocation.client
+    query = {
+        "environmentId": find_environment(client, env)["environmentId"],
+        "moduleId": module,
+        "explain": "true" if layers else None,
+    }
+    given = client.get(_EFFECTIVE, query).body
+    values = {key: given["values"][key] for key in _present(keys, given["values"], module)}
+    if not invocation.is_table:
+        invocation.show({**given, "values": values})
+        return
+    rows = [
+        value_row(key, value) | {"layer": given["layerOf"].get(key)}
+        for key, value in values.items()
+    ]
+    columns = (*VALUE_COLUMNS, LAYER_COLUMN) if layers else VALUE_COLUMNS
+    invocation.show(rows, columns, empty="no layer has a value for it yet")
+    if layers:
+        versions = (f"{kind} {given[f'{kind}Version']}" for kind in _KINDS)
+        print(f"versions: {', '.join(versions)}; hash {format_digest(given['hash'])}")
+
+
+@app.command("list")
+def list_(invocation: Invocation, which: LayerOptions) -> None:
+    """List the layers that have a configuration, with their versions."""
+    client = invocation.client
+    names = environment_names(client)
+    environment = find_environment(client, which.env) if which.env else {}
+    query = {
+        "environmentId": environment.get("environmentId"),
+        "moduleId": which.module,
+        "layer": which.layer,
+    }
+    heads = [named(head, names) for head in client.list_all(ROOT, query)]
+    empty = "nothing is configured yet: `runtimectl config set --help`"
+    invocation.show(heads, HEAD_COLUMNS, empty=empty)
+
+
+@app.command()
+def show(
+    invocation: Invocation,
+    which: LayerOptions,
+    version: Annotated[
+        int | None, typer.Option(help="This one, not the one in force.", min=1)
+    ] = None,
+) -> None:
+    """Show the values of one layer by itself."""
+    client = invocation.client
+    head = which.find(client).get_head(client)
+    number = version or head["version"] or head["draft"]
+    body = client.get(f"{ROOT}/{head['configurationId']}/versions/{number}").body
+    if not invocation.is_table:
+        invocation.show(body)
+        return
+    rows = [value_row(key, value) for key, value in body["values"].items()]
+    invocation.show(rows, VALUE_COLUMNS, empty="it has no values")
+    schema = ", with a schema" if body["schema"] else ""
+    print(f"version {number}, {body['status']}, by {body['publishedBy']}{schema}")
+
+
+@app.command("set")
+def set_(
+    assignments: Annotated[
+        list[str],
+        typer.Argument(metavar="KEY=VALUE...", help="JSON where it parses, else text."),
+    ],
+    which: LayerOptions,
+    invocation: Invocation,
+    *,
+    text: Annotated[bool, typer.Option("--text", help="Every value is text.")] = False,
+    comment: Comment = "",
+    draft: Draft = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Set keys of one layer; its other keys stay."""
+    values = parse_assignments(assignments, as_text=text)
+    client = invocation.client
+    layer = which.find(client)
+    current = layer.in_force(client)
+    changed = {**(current.values or {}), **values}
+    _publish(
+        invocation, layer, current, changed, comment=comment, draft=draft, dryRun=dry_run
+    )  # fmt: skip
+
+
+@app.command()
+def unset(
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...")],
+    which: LayerOptions,
+    invocation: Invocation,
+    *,
+    comment: Comment = "",
+    draft: Draft = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Remove keys of one layer; a layer before it may still give them."""
+    client = invocation.client
+    layer = which.find(client)
+    current = layer.in_force(client)
+    values = current.values or {}
+    gone = _present(keys, values, layer.label)
+    rest = {key: value for key, value in values.items() if key not in gone}
+    _publish(invocation, layer, current, rest, comment=comment, draft=draft, dryRun=dry_run)
+
+
+@app.command()
+def edit(
+    which: LayerOptions,
+    invocation: Invocation,
+    *,
+    comment: Comment = "",
+    draft: Draft = False,
+) -> None:
+    """Edit one layer with $EDITOR and publish it; what is refused is kept in its file."""
+    client = invocation.client
+    layer = which.find(client)
+    current = layer.in_force(client)
+    edited = edit_layer(layer, current)
+    if edited is None:
+        return
+    more = {"comment": comment or edited.said.get("comment", ""), "draft": draft}
+    try:
+        answer = _publish_file(client, edited, layer, current, more)
+    except Failure as failure:
+        raise kept(failure, edited.file) from failure
+    edited.file.unlink()
+    show_published(invocation, layer, answer)
+
+
+@app.command()
+def diff(
+    which: LayerOptions,
+    invocation: Invocation,
+    before: Annotated[
+        int | None, typer.Option("--from", help="This version; 0 says nothing.", min=0)
+    ] = None,
+    after: Annotated[int | None, typer.Option("--to", help="This version.", min=0)] = None,
+) -> None:
+    """Show what differs between two versions of a layer; without options the last two."""
+    client = invocation.client
+    head = which.find(client).get_head(client)
+    query = {
+        name: str(number)
+        for name, number in (("from", before), ("to", after))
+        if number is not None
+    }
+    show_difference(invocation, client.get(f"{ROOT}/{head['configurationId']}/diff", query).body)
+
+
+@app.command("publish")
+def publish_(
+    invocation: Invocation,
+    which: LayerOptions,
+    file: Annotated[
+        Path | None,
+        typer.Option("-f", "--file", help="YAML or JSON: one layer, or several."),
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option(help="A draft to put in force, without a file.", min=1)
+    ] = None,
+    *,
+    comment: Comment = "",
+    draft: Draft = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Publish the layers of a file, or a draft; what is in force already is left as it is."""
+    client = invocation.client
+    if (file is None) == (version is None):
+        raise Failure("expected a file (-f), or the number of a draft (--version)", ExitCode.USAGE)
+    if file is None:
+        layer = which.find(client)
+        head = layer.get_head(client)
+        path = f"{ROOT}/{head['configurationId']}/versions/{version}/publish"
+        body = {"expectedVersion": head["version"]}
+        show_published(invocation, layer, write(client, layer, path, body, head["version"]))
+        return
+    if which.module or which.layer:
+        raise Failure("the file says which module and layer it is", ExitCode.USAGE)
+    more = {"comment": comment, "draft": draft, "dryRun": dry_run}
+    published = 0
+    for entry in read_layers(file):
+        layer = entry.find_layer(client, which.env)
+        current = layer.in_force(client)
+        if current.version and current.says(entry.values, entry.schema):
+            say_unchanged(layer, current)
+            continue
+        published += 1
+        show_published(invocation, layer, _publish_file(client, entry, layer, current, more))
+    if not published and not invocation.is_table:
+        invocation.show([])
+
+
+@app.command()
+def versions(
+    which: LayerOptions,
+    invocation: Invocation,
+    last: Annotated[int, typer.Option(help="How many, newest last.", min=1, max=200)] = 20,
+) -> None:
+    """List the versions of a layer, newest last."""
+    client = invocation.client
+    head = which.find(client).get_head(client)
+    newest = head["draft"] or head["version"]
+    path = f"{ROOT}/{head['configurationId']}/versions"
+    numbers = range(max(1, newest - last + 1), newest + 1)
+    invocation.show([client.get(f"{path}/{each}").body for each in numbers], VERSION_COLUMNS)
+
+
+@app.command()
+def rollback(
+    which: LayerOptions,
+    invocation: Invocation,
+    to: Annotated[
+        int | None, typer.Option(help="A version; the one before without it.", min=1)
+    ] = None,
+    comment: Comment = "",
+) -> None:
+    """Publish the content of an earlier version again, as a new version."""
+    client = invocation.client
+    layer = which.find(client)
+    head = layer.get_head(client)
+    path = f"{ROOT}/{head['configurationId']}"
+    wanted = to or client.get(f"{path}/diff").body["fromVersion"]
+    if not wanted:
+        raise Failure(
+            f"{layer.label} has no version before {head['version']}",
+            ExitCode.CONFLICT,
+            remedy="remove its keys instead: `runtimectl config unset --help`",
+        )
+    body = {"toVersion": wanted, "expectedVersion": head["version"], "comment": comment}
+    show_published(
+        invocation, layer, write(client, layer, f"{path}/rollback", body, head["version"])
+    )
+
+
+@app.command()
+def adoption(which: LayerOptions, watching: AdoptionOptions, invocation: Invocation) -> None:
+    """Show which instances are to run the version in force, and which do; --watch waits for all."""
+    client = invocation.client
+    layer = which.find(client)
+    head = layer.get_head(client)
+    if watching.watch:
+        watch_adoption(invocation, layer, head, watching.timeout_s)
+    body = client.get(f"{ROOT}/{head['configurationId']}/adoption").body
+    if not invocation.is_table:
+        invocation.show(body)
+        return
+    empty = "no instance is expected to run it"
+    invocation.show(body["instances"], ADOPTION_COLUMNS, empty=empty)
+    print(f"{body['acknowledged']} of {body['expected']} run version {body['version']}")
+
+
+def _publish(
+    invocation: Invocation, layer: Layer, current: Content, values: Mapping[str, Any], **more: Any
+) -> None:
+    """Publish *values* in place of *current*, with its schema, unless nothing differs."""
+    if current.version and current.says(values, current.schema):
+        say_unchanged(layer, current)
+        if not invocation.is_table:
+            invocation.show(layer.get_head(invocation.client))
+        return
+    schema, expected = current.schema, current.version
+    show_published(
+        invocation, layer, publish(invocation.client, layer, values, schema, expected, **more)
+    )
+
+
+def _publish_file(
+    client: Client, entry: LayerFile, layer: Layer, current: Content, more: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    said = {**more, "comment": more["comment"] or entry.said.get("comment", "")}
+    try:
+        expected = entry.expected(current)
+        return publish(client, layer, entry.values, entry.schema, expected, **said)
+    except Failure as failure:
+        raise refused_in(failure, entry) from failure
+
+
+def _present(keys: list[str] | None, values: Mapping[str, Any], where: str) -> list[str]:
+    """Return *keys*, or all of *values*. Raises Failure for one that is not there."""
+    for key in keys or ():
+        if key not in values:
+            raise Failure(
+                f"{where} has no {key}; it has {', '.join(sorted(values)) or 'nothing'}",
+                ExitCode.NOT_FOUND,
+                remedy="see which layer has it: `runtimectl config list`",
+            )
+    return list(keys or values)

@@ -1,0 +1,154 @@
+"""Files that say what is published: one layer, or several under `configuration:`.
+
+A layer of a file is named by its `environment` and `module`, or by `layer: tenant`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from cli.client import Client
+from cli.configuration_layers import Content, Layer, layer_of
+from cli.exit_codes import ExitCode
+from cli.failure import Failure, mistakes
+from cli.field_names import pointer_parts
+from cli.output import note
+from cli.yaml_files import lines_of, load_yaml
+
+FIELDS: Final[Mapping[str, tuple[type, str]]] = {
+    "layer": (str, "tenant, environment or module"),
+    "environment": (str, "the name of an environment"),
+    "module": (str, "module-<slug>"),
+    "values": (dict, "a mapping of keys to values"),
+    "schema": (dict, "a JSON Schema"),
+    "expectedVersion": (int, "the number of a version, 0 for none"),
+    "comment": (str, "text"),
+}
+_KINDS: Final = ("tenant", "environment", "module")
+_EXAMPLE: Final = "begin with `environment: test`, `module: module-shop` and `values:`"
+
+
+@dataclass(frozen=True)
+class LayerFile:
+    """A layer as a file says it; `place` is where in the file, as names and indices."""
+
+    file: Path
+    place: tuple[str, ...]
+    said: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        implied = "module" if self.said.get("module") else "environment"
+        return str(self.said.get("layer") or implied)
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        values: Mapping[str, Any] = self.said["values"]
+        return values
+
+    @property
+    def schema(self) -> Mapping[str, Any] | None:
+        return self.said.get("schema")
+
+    def find_layer(self, client: Client, environment: str | None) -> Layer:
+        """Return its layer; *environment* is that of the command, which overrides the file's.
+
+        Raises:
+            Failure: its names contradict each other, or the environment is not there.
+        """
+        is_tenant = self.kind == "tenant" and not self.said.get("environment")
+        name = None if is_tenant else environment or self.said.get("environment")
+        given = {"--env": name, "--module": self.said.get("module")}
+        return layer_of(self.kind, given, client, where=f"{self.at()}: ")
+
+    def expected(self, current: Content) -> int:
+        """Return the version that it was written against, else the *current* one."""
+        return int(self.said.get("expectedVersion", current.version))
+
+    def at(self, *field: str) -> str:
+        """Return file and line of *field*, or of the layer itself."""
+        (line,) = lines_of(self.file, [(*self.place, *field)])
+        return f"{self.file}: line {line}" if line else str(self.file)
+
+
+def read_layers(file: Path) -> list[LayerFile]:
+    """Return what *file* publishes: the tenant's layer first, those of modules last.
+
+    Raises:
+        Failure: it cannot be read, or says something else than layers.
+    """
+    body = load_yaml(file, begins=_EXAMPLE)
+    if "configuration" not in body:
+        return [_checked(LayerFile(file, (), body))]
+    if unknown := body.keys() - {"configuration", "environment"}:
+        (line,) = lines_of(file, [(min(unknown),)])
+        raise Failure(
+            f"{file}: line {line}: {min(unknown)} stands beside configuration",
+            ExitCode.USAGE,
+            remedy=f"a release file is deployed: `runtimectl deploy -f {file}`; else keep "
+            "configuration and environment",
+        )
+    return layers_in(body, file)
+
+
+def layers_in(body: Mapping[str, Any], file: Path) -> list[LayerFile]:
+    """Return the layers under `configuration` of *body*, the content of *file*.
+
+    Raises:
+        Failure: one of them is none.
+    """
+    entries = body.get("configuration", [])
+    if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+        raise Failure(
+            f"{file}: configuration: expected a list of layers", ExitCode.USAGE, remedy=_EXAMPLE
+        )
+    common = {"environment": body["environment"]} if body.get("environment") else {}
+    layers = [
+        _checked(LayerFile(file, ("configuration", str(index)), _with(entry, common)))
+        for index, entry in enumerate(entries)
+    ]
+    return sorted(layers, key=lambda layer: _KINDS.index(layer.kind))
+
+
+def _with(entry: Mapping[str, Any], common: Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(entry) if entry.get("layer") == "tenant" else {**common, **entry}
+
+
+def _checked(layer: LayerFile) -> LayerFile:
+    for place, problem in _mistakes(layer):
+        raise Failure(f"{layer.at(*place)}: {problem}", ExitCode.USAGE, remedy=_EXAMPLE)
+    return layer
+
+
+def _mistakes(layer: LayerFile) -> Iterator[tuple[tuple[str, ...], str]]:
+    for name, value in layer.said.items():
+        if name not in FIELDS:
+            yield (name,), f"{name}: there is no such field; there are {', '.join(FIELDS)}"
+        elif not isinstance(value, FIELDS[name][0]) or isinstance(value, bool):
+            yield (name,), f"{name}: expected {FIELDS[name][1]}"
+    if layer.kind not in _KINDS:
+        yield ("layer",), f"layer: expected {', '.join(_KINDS)}, got {layer.kind!r}"
+    if "values" not in layer.said:
+        yield (), "values is missing"
+    for key in layer.said.get("values", ()):
+        if not isinstance(key, str):
+            # YAML 1.1: on, off, yes and no are no text.
+            yield ("values",), f"values: the key {key!r} is no text: put it in quotes"
+
+
+def say_unchanged(layer: Layer, current: Content) -> None:
+    """Say that what a file has is in force already."""
+    note(f"{layer.label}: nothing differs from version {current.version}")
+
+
+def refused_in(failure: Failure, layer: LayerFile) -> Failure:
+    """Return *failure* of the system with the lines of the file that it is about."""
+    if not failure.details or failure.exit_code is not ExitCode.REFUSED:
+        return failure
+    places = [(*layer.place, *pointer_parts(each.target)) for each in failure.details]
+    lines = lines_of(layer.file, places)
+    details = [replace(each, line=line) for each, line in zip(failure.details, lines, strict=True)]
+    return Failure(
+        mistakes(details, str(layer.file)), failure.exit_code, code=failure.code, details=details
+    )

@@ -1,0 +1,59 @@
+"""Values of a configuration as people type and read them: JSON where it parses, else text."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+
+_EXAMPLE: Final = "runtimectl config set greeting=hello 'limits={\"items\": 20}'"
+
+
+def parse_value(text: str) -> Any:
+    """Return *text* as JSON where it is some, else as it stands."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def parse_assignments(texts: Sequence[str], *, as_text: bool) -> dict[str, Any]:
+    """Return the values in *texts*, each `KEY=VALUE`; the last of a key counts.
+
+    Raises:
+        Failure: one is no assignment.
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise Failure(
+                f"expected KEY=VALUE, got {text!r}",
+                ExitCode.USAGE,
+                remedy=f"write it like this: `{_EXAMPLE}`",
+            )
+        values[key] = value if as_text else parse_value(value)
+    return values
+
+
+def format_setting(value: Any) -> str:
+    """Return *value* as `set` takes it; of a flag and a secret reference what they are."""
+    match value:
+        case {"secret": str(name)} if len(value) == 1:
+            return f"(secret {name})"
+        case {"flag": Mapping() as flag} if len(value) == 1:
+            rules = f", {len(flag['rules'])} rules" if flag.get("rules") else ""
+            return f"(flag {flag.get('type')}, default {_compact(flag.get('default'))}{rules})"
+        case str() if value and parse_value(value) == value and "\n" not in value:
+            return value
+        case _:
+            return _compact(value)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,124 @@
+"""Watches the adoption of one version until every expected instance runs it."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import typer
+
+from cli.configuration_layers import ROOT, Head, Layer
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.host_process import pause
+from cli.options import WAIT_S, Invocation
+from cli.output import Column, format_time
+from cli.parameter_types import seconds
+from cli.progress_display import Line, open_display
+
+_POLL_INTERVAL_S: Final = 0.5
+COLUMNS: Final = (
+    Column("MODULE", "moduleId"),
+    Column("INSTANCE", "instance"),
+    Column("VERSION", "version"),
+    Column("BASIS", "basis"),
+    Column("AT", lambda instance: format_time(instance["at"])),
+)
+
+
+@dataclass(frozen=True)
+class AdoptionOptions:
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Return when all run it, or when it has failed.")
+    ] = False
+    timeout_s: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            help="Seconds that --watch waits at most.",
+            parser=seconds,
+            metavar="SECONDS",
+        ),
+    ] = WAIT_S
+
+
+def watch_adoption(invocation: Invocation, layer: Layer, head: Head, timeout_s: float) -> None:
+    """Show who runs the version in force until all do.
+
+    Raises:
+        Failure: it was not adopted in time, another version took its place, or *timeout_s* passed.
+    """
+    clock = invocation.session.clock
+    until_s, number = clock.monotonic_s() + timeout_s, head["version"]
+    again = f"`runtimectl config adoption {layer.options} --watch`"
+    stream = sys.stdout if invocation.is_table else sys.stderr
+    try:
+        with open_display(clock, stream) as display:
+            while True:
+                current, adoption = _read(invocation, head)
+                display.show(_lines(current, adoption))
+                if current.get("version", number) != number:
+                    raise Failure(
+                        f"version {current['version']} took the place of version {number}",
+                        ExitCode.ENDED_OTHERWISE,
+                        remedy=f"watch that one: {again}",
+                    )
+                if current.get("status") == "Synced":
+                    return
+                if current.get("status") == "SyncFailed":
+                    raise _not_adopted(layer, adoption)
+                if clock.monotonic_s() > until_s:
+                    raise Failure(
+                        f"version {number} is not adopted within {timeout_s:.0f} s",
+                        ExitCode.STILL_RUNNING,
+                        remedy=f"go on watching: {again}",
+                    )
+                pause(clock, _POLL_INTERVAL_S)
+    except KeyboardInterrupt as interrupt:
+        raise Failure(
+            f"stopped watching version {number}", ExitCode.INTERRUPTED, remedy=f"go on: {again}"
+        ) from interrupt
+
+
+def _read(invocation: Invocation, head: Head) -> tuple[Head, Mapping[str, Any]]:
+    """Return head and adoption; both empty while the host does not answer."""
+    path = f"{ROOT}/{head['configurationId']}"
+    try:
+        return invocation.client.get(path).body, invocation.client.get(f"{path}/adoption").body
+    except Failure as failure:
+        if failure.exit_code is not ExitCode.UNAVAILABLE:
+            raise
+        return {}, {}
+
+
+def _lines(current: Head, adoption: Mapping[str, Any]) -> list[Line]:
+    if not current:
+        return [Line("away", "the host does not answer; waiting for it", "yellow", is_final=False)]
+    version = adoption["version"]
+    is_synced = current["status"] == "Synced"
+    text = f"{adoption['acknowledged']} of {adoption['expected']} run version {version}"
+    lines = [Line("count", f"{'✓' if is_synced else '…'} {text}", is_final=is_synced)]
+    lines += [
+        Line(
+            f"{each['moduleId']} {each['instance']}",
+            f"… {each['moduleId']} {each['instance']} runs version {each['version'] or 'none'}",
+            "yellow",
+            is_final=False,
+        )
+        for each in adoption["instances"]
+        if each["version"] != version and not is_synced
+    ]
+    return lines
+
+
+def _not_adopted(layer: Layer, adoption: Mapping[str, Any]) -> Failure:
+    version = adoption["version"]
+    missing = [each["instance"] for each in adoption["instances"] if each["version"] != version]
+    names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if missing[5:] else "")
+    return Failure(
+        f"version {version} of {layer.label} is SyncFailed: {names or 'nobody'} does not run it",
+        ExitCode.ENDED_OTHERWISE,
+        code="NotAdopted",
+        remedy="see why it does not take it (`runtimectl logs`), or go back: "
+        f"`runtimectl config rollback {layer.options}`",
+    )

@@ -1,0 +1,105 @@
+"""`config adoption`: who runs the version in force, and a watch that ends as the version does."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from tests.cli.configured_platform import ConfiguredPlatform, configured_platform
+from tests.cli.small_platform import RuntimeCtl
+from tests.cli.small_server import Asked
+from tests.configurations.configured import MODULE_LAYER
+
+pytestmark = pytest.mark.real
+WEB = ("--env", "test", "--module", "module-web")
+OTHER = "sha256:" + "9" * 64
+
+
+@pytest.fixture
+def platform(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[ConfiguredPlatform]:
+    with configured_platform(RuntimeCtl(monkeypatch, capsys)) as made:
+        yield made
+
+
+def given_hash(platform: ConfiguredPlatform) -> str:
+    return str(json.loads(platform.run("config", "get", *WEB, "-o", "json").out)["hash"])
+
+
+def published(platform: ConfiguredPlatform) -> str:
+    """Publish a version that two instances are to run, of which one does; return its hash."""
+    platform.publish(MODULE_LAYER, {"a": 1}, 0)
+    given = given_hash(platform)
+    platform.prove(1, given, OTHER, version=1)
+    return given
+
+
+def before_reads(platform: ConfiguredPlatform, number: int, act: object) -> None:
+    """Call *act* before the read of adoption with that number."""
+    left = [number]
+
+    def before(asked: Asked) -> None:
+        if asked.path.endswith("/adoption"):
+            left[0] -= 1
+            if left[0] == 0:
+                assert callable(act)
+                act()
+
+    platform.before = before
+
+
+def test_each_instance_is_shown_with_what_it_runs(platform: ConfiguredPlatform) -> None:
+    published(platform)
+
+    ran = platform.run("config", "adoption", *WEB)
+
+    rows = [line.split()[:4] for line in ran.out.splitlines()]
+    assert rows[1:3] == [
+        ["module-web", "web-0", "1", "observed"], ["module-web", "web-1", "0", "observed"],
+    ]  # fmt: skip
+    assert ran.out.splitlines()[3] == "1 of 2 run version 1"
+
+
+def test_a_watch_ends_when_every_instance_runs_it(platform: ConfiguredPlatform) -> None:
+    given = published(platform)
+    before_reads(platform, 2, lambda: platform.prove(2, given, given, version=1))
+
+    ran = platform.run("config", "adoption", "--watch", *WEB)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "✓ 2 of 2 run version 1" in ran.out
+    assert "module-web web-1 runs version none" in ran.out
+
+
+def test_a_watch_of_a_version_that_is_not_adopted_names_who_does_not_run_it(
+    platform: ConfiguredPlatform,
+) -> None:
+    published(platform)
+    before_reads(platform, 1, lambda: platform.judge(61))
+
+    ran = platform.run("config", "adoption", "--watch", *WEB)
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert "version 1 of module-web in test is SyncFailed: web-1 does not run it" in ran.err
+    assert "`runtimectl config rollback --env test --module module-web`" in ran.err
+
+
+def test_a_watch_ends_when_another_version_takes_its_place(platform: ConfiguredPlatform) -> None:
+    published(platform)
+    before_reads(platform, 1, lambda: platform.publish(MODULE_LAYER, {"a": 2}, 1))
+
+    ran = platform.run("config", "adoption", "--watch", *WEB)
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert "version 2 took the place of version 1" in ran.err
+
+
+def test_a_watch_has_an_end_of_its_own(platform: ConfiguredPlatform) -> None:
+    published(platform)
+
+    ran = platform.run("config", "adoption", "--watch", "--timeout", "1", *WEB)
+
+    assert ran.code == ExitCode.STILL_RUNNING
+    assert "not adopted within 1 s" in ran.err
