@@ -15,6 +15,8 @@ import azure.functions as func
 
 from function_apps.catalog import function_app as catalog
 from function_apps.catalog.triggers import blueprint as catalog_blueprint
+from function_apps.configurations import function_app as configurations
+from function_apps.configurations.triggers import blueprint as configurations_blueprint
 from function_apps.deployments import function_app as deployments
 from function_apps.deployments.triggers import blueprint as deployments_blueprint
 from function_apps.environments import function_app as environments
@@ -70,6 +72,7 @@ def whole_app() -> df.DFApp:
         environments_blueprint(environments.build(parts.settings, parts)),
         deployments_blueprint(deployments.build(parts.settings, parts)),
         catalog_blueprint(catalog.build(parts.settings, parts)),
+        configurations_blueprint(configurations.build(parts.settings, parts)),
         health_blueprint(replace(health.build(parts.settings, parts), prober=PassingProber())),
     ):
         app.register_functions(blueprint)
