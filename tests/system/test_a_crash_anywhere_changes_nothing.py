@@ -104,7 +104,7 @@ SCENARIOS: dict[str, Scenario] = {
     "two-surfaces": release_on_two_surfaces,
     "jobs": run_a_job_first,
 }
-POINTS_IN_EVERY_RUN = 12
+POINTS_IN_EVERY_RUN = 5
 POINTS_IN_A_LONG_RUN = 100
 """Of up to 1,400: with SWEEP=all in the environment every one of them, which takes an hour."""
 

@@ -22,6 +22,7 @@ from tests.kit.odd_requests import ANY_TEXT, Known, Sent, requests, right_reques
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
+CASES_IN_EVERY_RUN: Final = 1200
 CASES: Final = 3000
 LONG_ROUNDS: Final = 7
 """21,000 requests."""
@@ -71,7 +72,7 @@ def drawn(number: int) -> list[Wire]:
 
     @seed(number)
     @settings(
-        max_examples=CASES, phases=[Phase.generate], database=None, deadline=None,
+        max_examples=CASES if number else CASES_IN_EVERY_RUN, phases=[Phase.generate], database=None, deadline=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(wires())
