@@ -69,10 +69,11 @@ def wires(draw: st.DrawFn) -> Wire:
 def drawn(number: int) -> list[Wire]:
     """Return the requests of round *number*; the same number draws the same ones."""
     found: list[Wire] = []
+    cases = CASES if number else CASES_IN_EVERY_RUN
 
     @seed(number)
     @settings(
-        max_examples=CASES if number else CASES_IN_EVERY_RUN, phases=[Phase.generate], database=None, deadline=None,
+        max_examples=cases, phases=[Phase.generate], database=None, deadline=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(wires())
