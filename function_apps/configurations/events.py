@@ -1,10 +1,12 @@
 """The events that configurations publishes, as rows of the outbox."""
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 from function_apps.configurations.model.adoption import Count
 from function_apps.configurations.model.configuration import Configuration
+from shared.contracts.configuration_merge import Values
 from shared.contracts.configurations import (
     ConfigurationPublished,
     ConfigurationSynced,
@@ -16,22 +18,35 @@ from shared.messaging.outbox import Publish
 KEYS_MAX: Final = 500
 NAMED_MAX: Final = 100
 """Of the keys that changed, and of the instances that are missing, as many as an event names."""
+KEYS_LENGTH_MAX: Final = 32 * 1024
+"""Of the names of keys together: the values take up to 128 KiB, and an event has 192."""
 
 
 def published(
-    head: Configuration, previous: int, changed: Sequence[KeyChange], floating: Iterable[str]
+    head: Configuration,
+    values: Values,
+    previous: int,
+    changed: Sequence[KeyChange],
+    floating: Iterable[str],
 ) -> Publish:
-    """Return the event that *head* has a new version in force."""
+    """Return the event that *head* has a new version in force, which says *values*."""
     event = ConfigurationPublished.model_validate(
         {
             **_facts(head),
             "previousVersion": previous,
-            "keysChanged": [change.key for change in changed[:KEYS_MAX]],
+            "values": values,
+            "keysChanged": _named([change.key for change in changed[:KEYS_MAX]]),
             "keysChangedTotal": len(changed),
             "floating": sorted(floating),
         }
     )
     return Publish(event, module=head.layer.module_id)
+
+
+def _named(keys: Sequence[str]) -> Sequence[str]:
+    """Return as many of *keys*, from the first on, as an event has room for."""
+    lengths = accumulate(len(key) for key in keys)
+    return [key for key, length in zip(keys, lengths, strict=True) if length <= KEYS_LENGTH_MAX]
 
 
 def synced(head: Configuration, count: Count) -> Publish:

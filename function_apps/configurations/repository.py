@@ -12,8 +12,8 @@ from function_apps.configurations.model.configuration import (
     version_id,
 )
 from function_apps.configurations.model.environment import EnvironmentProjection
-from function_apps.configurations.model.layers import LayerContent, Merge, merge
 from function_apps.configurations.ports import ConfigurationsApp
+from shared.contracts.configuration_merge import LayerContent, Merge, merge
 from shared.contracts.configurations import ConfigurationLayer
 from shared.kernel.context import Context
 from shared.kernel.ids import (

@@ -119,6 +119,16 @@ class ArtifactRemoved(Conflict):
         )
 
 
+class ConfigurationRemoved(Conflict):
+    """The content of a configuration that a release was given is not stored any more."""
+
+    def __init__(self, content_hash: str) -> None:
+        super().__init__(
+            f"the configuration {content_hash} is not stored any more: publish its content again,"
+            " then deploy the release that you want"
+        )
+
+
 class NotCancellable(Conflict):
     """The deployment has ended, or only a rollback undoes it."""
 

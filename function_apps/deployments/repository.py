@@ -9,6 +9,7 @@ from function_apps.deployments.errors import DeploymentMissing
 from function_apps.deployments.model import facts, module_queue, preconditions
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.facts import TenantLayer
 from function_apps.deployments.model.lifecycle import ENDINGS
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.deployments import DeploymentStatus
@@ -78,6 +79,16 @@ TARGETS: Final = DocumentCodec(
 def environment_of(deployment_id: str) -> EnvironmentId:
     """Return the environment that a deployment's id names. Raises NotFound."""
     return EnvironmentId(f"env-{parse_id(deployment_id, 'dep').environment}")
+
+
+TENANT_LAYERS: Final = DocumentCodec(
+    TenantLayer,
+    "tenantConfiguration",
+    key="tenant_id",
+    document="configuration/{}",
+    initial=TenantLayer,
+    omits_defaults=True,
+)
 
 
 @dataclass(frozen=True)

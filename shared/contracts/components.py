@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 from shared.contracts.gates import Wait
 from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.releases import (
+    DEFAULT_DELIVERY,
     Argv,
+    ConfigurationDeliveries,
     Environ,
     ModuleIds,
     Once,
@@ -80,7 +82,11 @@ class Component(Value):
     """Modules that are rolled out before it; an order, not a check that they answer."""
     configuration_mode: ConfigurationMode = ConfigurationMode.PINNED
     """How it takes changes of its configuration: `pinned` with a deployment, `floating` by a
-    roll-out, `live` while it runs. Without effect: configurations are not built yet."""
+    roll-out, `live` while it runs."""
+    configuration_delivery: ConfigurationDeliveries = DEFAULT_DELIVERY
+    """How an instance finds its configuration, any of: `json`, the file `configuration.json` in the
+    folder that `RUNTIME_CONFIGURATION` names; `dotenv`, the file `configuration.env` there;
+    `variables`, each key as a variable, with `.`, `:` and `-` written `_`."""
     scheduled: bool = False
     """A scheduled or bursty job, for the placement default; with `schedule` it always is."""
     runs_once: Once = None
@@ -140,12 +146,14 @@ class Component(Value):
 
 
 class ConfigurationChoice(Value):
-    """Versions to pin instead of the head; `modules` overrides per module."""
+    """Versions to pin instead of the newest; 0 is none of that layer."""
 
     configuration_id: ConfigurationId | None = None
+    """Of the configuration that the deployment is about; shown with it."""
     tenant: Revision | None = None
     environment: Revision | None = None
     module: Revision | None = None
+    """Of each component's own layer."""
 
 
 class HookPoint(StrEnum):

@@ -190,9 +190,11 @@ class ConfigurationFacts(Event):
 
 
 class ConfigurationPublished(ConfigurationFacts):
+    values: Values = Field(default_factory=dict)
+    """The content of the version, of which `content_hash` is the digest."""
     previous_version: Revision = 0
     keys_changed: Keys = ()
-    """Names only, at most 500; `keys_changed_total` counts all."""
+    """Names only, at most 500, and fewer long ones; `keys_changed_total` counts all."""
     keys_changed_total: Count = 0
     floating: Annotated[tuple[ModuleId, ...], Field(max_length=200)] = ()
     """Modules that take it by a configuration roll-out."""

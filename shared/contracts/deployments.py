@@ -84,7 +84,7 @@ class Deploy(Command):
     components: Annotated[tuple[Component, ...], Field(max_length=COMPONENTS_MAX)] = ()
     """The modules that are deployed together; what is not named stays as it is."""
     configuration: ConfigurationChoice | None = None
-    """Versions to pin. Not built yet."""
+    """Versions to pin instead of the newest that are recorded."""
     strategy: Strategy = Field(default_factory=Strategy)
     """How traffic moves to the new version."""
     gate: Gate = Field(default_factory=Gate)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
@@ -15,6 +15,7 @@ from shared.contracts.values import (
     NO_NUL,
     ComponentType,
     ComputeTargetKind,
+    ConfigurationDelivery,
     ConfigurationMode,
     DeploymentId,
     Digest,
@@ -151,6 +152,14 @@ Once = Annotated[RunOnce | None, Field(exclude_if=lambda once: once is None)]
 Scheduled = Annotated[Schedule | None, Field(exclude_if=lambda schedule: schedule is None)]
 
 
+DEFAULT_DELIVERY: Final = (ConfigurationDelivery.JSON,)
+ConfigurationDeliveries = Annotated[
+    tuple[ConfigurationDelivery, ...],
+    Field(max_length=3, exclude_if=lambda deliveries: deliveries == DEFAULT_DELIVERY),
+]
+"""Left out where it is the default, as `Once`."""
+
+
 class ConfigurationPin(Value):
     """The versions of the three layers that an instance is given, and the hash of their merge."""
 
@@ -202,6 +211,7 @@ class ReleasedComponent(Value):
     replicas: Replicas
     """The recorded minimum; live may be more where scaling owns the total."""
     configuration_mode: ConfigurationMode = ConfigurationMode.PINNED
+    configuration_delivery: ConfigurationDeliveries = DEFAULT_DELIVERY
     configuration: ConfigurationPin = Field(default_factory=ConfigurationPin)
     secret_versions: SecretVersions = Field(default_factory=dict)
     secrets: ReleasedSecrets = ()

@@ -295,6 +295,17 @@ class ConfigurationMode(StrEnum):
     """Follows the head by long poll, last known good on disk."""
 
 
+class ConfigurationDelivery(StrEnum):
+    """How an instance finds its configuration."""
+
+    VARIABLES = "variables"
+    """Each key as a variable, with `.`, `:` and `-` written `_`."""
+    JSON = "json"
+    """The file `configuration.json` in the folder that `RUNTIME_CONFIGURATION` names."""
+    DOTENV = "dotenv"
+    """The file `configuration.env` there."""
+
+
 class Severity(StrEnum):
     INFO = "Info"
     WARNING = "Warning"

@@ -13,6 +13,7 @@ from function_apps.deployments.model.artifact_retention import (
     KEPT_FOR,
     RELEASES_KEPT,
     ArtifactUse,
+    kept_uses,
     needed,
     removal,
 )
@@ -294,7 +295,7 @@ class History:
 
     def needed(self) -> set[str]:
         in_force = {self.force.deployment_id} if self.force else set()
-        found = needed(self.uses, {self.place: in_force}, self.now)
+        found = needed(kept_uses(self.uses, {self.place: in_force}, self.now))
         assert {tenant for tenant, _ in found} <= {"acme"}
         return {digest for _, digest in found}
 

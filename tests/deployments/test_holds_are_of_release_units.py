@@ -150,6 +150,7 @@ def test_a_unit_is_not_held_for_what_the_surface_refused_in_the_last_moment() ->
                 ).components,
                 TENANT,
                 await world.target(),
+                {},
             )[0],
             TEST,
             TENANT,

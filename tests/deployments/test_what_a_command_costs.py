@@ -96,7 +96,6 @@ async def hears(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[ob
 @pytest.mark.parametrize(
     "prepare",
     [
-        pytest.param(deploys, id="Deploy"),
         pytest.param(undoes, id="RollbackDeployment"),
         pytest.param(hears, id="HealthCheckCompleted"),
     ],
@@ -116,6 +115,21 @@ def test_it_is_one_read_and_one_batch(
         await act()
 
         assert store.calls == ["read", "batch"]
+
+    run_virtual(main())
+
+
+def test_a_release_also_reads_the_layer_of_configuration_that_is_the_tenants() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        app, store = counted(world)
+        act = await deploys(world, app)
+        store.calls.clear()
+
+        await act()
+
+        assert store.calls == ["read", "read", "batch"]
 
     run_virtual(main())
 
@@ -146,6 +160,6 @@ def test_a_repeat_is_one_more_read_and_writes_nothing() -> None:
 
         await deploy(command, world.ctx, app)
 
-        assert store.calls == ["read", "read"]
+        assert store.calls == ["read", "read", "read"]
 
     run_virtual(main())

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 from function_apps.deployments.use_cases.deploy import deploy
+from shared.contracts.configuration_merge import hash_of
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.deployments import Deploy, RollbackDeployment
 from shared.contracts.environments import EnvironmentStatus
@@ -15,7 +16,7 @@ from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.contracts.values import Stage
 from tests.deployments.driven import SHOP, TEST, Driven, archive, driven
-from tests.deployments.test_facts_for_the_next_unit import BINDING, HASH, KEY, NOW
+from tests.deployments.test_facts_for_the_next_unit import BINDING, KEY, NOW
 from tests.deployments.test_promotion import SOAK, STAGING, soaked
 from tests.deployments.test_repeats import refuse
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
@@ -225,7 +226,8 @@ async def hears_of_a_configuration() -> Prepared:
     name = f"cfg-{KEY}-shop"
     return await _fact(
         ConfigurationPublished, aggregateId=name, configurationId=name, environmentId=TEST,
-        moduleId=SHOP, layer="module", scope=SHOP, version=1, contentHash=HASH, status="Published",
+        moduleId=SHOP, layer="module", scope=SHOP, version=1, status="Published",
+        contentHash=hash_of({"a": 1}), values={"a": 1},
     )  # fmt: skip
 
 

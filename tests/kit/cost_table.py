@@ -26,7 +26,9 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("environments", "PUT v1/runtime/environments/{environmentId}"): ONE,
     ("environments", "DELETE v1/runtime/environments/{environmentId}"): ONE,
     ("environments", "RuntimeEnvironmentDrained"): ONE,
-    ("deployments", "POST v1/runtime/deployments"): ONE,
+    ("deployments", "POST v1/runtime/deployments"): Cost(
+        reads=2, reason="the tenant's layer of configuration is in a partition of its own"
+    ),
     ("deployments", "POST v1/runtime/deployments/{deploymentId}/rollback"): ONE,
     ("deployments", "HealthCheckCompleted"): ONE,
     ("deployments", "RuntimeEnvironmentProvisioned"): ONE,

@@ -103,6 +103,8 @@ async def _live(world: World) -> None:
     path = f"/runtime/environments/{environment}"
     await publish(world, environment, 1, "module-web")
     await _bind(world, environment)
+    body = {"scope": {"layer": "tenant"}, "values": {"greeting": "hello"}, "expectedVersion": 0}
+    await world.call("POST", "/runtime/configurations", body)
     slow = await uploaded(world, "slow")
     world.surface.behaviours[slow] = Behaviour(latency_ms=400.0)
     for release in ("1", "2", "slow"):

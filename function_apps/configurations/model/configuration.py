@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from function_apps.configurations.errors import HeadMoved, NothingToReturnTo
-from function_apps.configurations.model.layers import LayerContent, Values, hash_of, json_text
+from shared.contracts.configuration_merge import LayerContent, Values, hash_of, json_text
 from shared.contracts.configurations import ConfigurationLayer, ConfigurationStatus
 from shared.kernel.clock import isoformat
 from shared.kernel.transitions import Transitions

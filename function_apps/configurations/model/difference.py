@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from function_apps.configurations.model.layers import Values, json_text
+from shared.contracts.configuration_merge import Values, json_text
 from shared.contracts.configurations import KeyChange, KeyChangeKind
 
 

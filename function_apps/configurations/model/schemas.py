@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from function_apps.configurations.model.layers import Merge
+from shared.contracts.configuration_merge import Merge
 from shared.contracts.validation import pointer
 from shared.kernel.errors import Violation
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from function_apps.configurations.model.layers import Values
+from shared.contracts.configuration_merge import Values
 from shared.contracts.configurations import FlagValue, SecretReference
 from shared.contracts.shape import Value
 from shared.contracts.validation import pointer, read

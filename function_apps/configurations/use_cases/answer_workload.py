@@ -3,10 +3,10 @@
 from typing import Final
 
 from function_apps.configurations import repository
-from function_apps.configurations.model.layers import Merge
 from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.resources import effective_resource
 from function_apps.configurations.use_cases.queries import Question, get_effective
+from shared.contracts.configuration_merge import Merge
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.kernel.ids import ModuleId, module_key, parse_id, service_id

@@ -13,11 +13,11 @@ from function_apps.configurations.model.configuration import (
     version_id,
 )
 from function_apps.configurations.model.difference import changes
-from function_apps.configurations.model.layers import LayerContent
 from function_apps.configurations.model.schemas import VIOLATIONS_MAX, merge_violations
 from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.repository import ENVIRONMENTS, HEADS, VERSIONS
 from function_apps.configurations.resources import answer
+from shared.contracts.configuration_merge import LayerContent
 from shared.contracts.values import ConfigurationMode
 from shared.kernel.context import Context
 from shared.kernel.errors import Violation
@@ -114,7 +114,7 @@ async def decided(
     return Decision(
         answer(after),
         writes=[HEADS.put(after), *([] if is_stored else [VERSIONS.put(version)])],
-        outbox=[published(after, before.version, changed, floating)],
+        outbox=[published(after, version.values, before.version, changed, floating)],
         audited=Audited(
             action, after.configuration_id, f"version {after.version}",
             reason=version.comment,

@@ -16,6 +16,7 @@ from function_apps.deployments.errors import ProofFailed
 from function_apps.deployments.model import release_unit, traffic_split
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import load_owned_deployment
+from function_apps.deployments.use_cases.configuration_content import read_merge
 from shared.durable.activity import ActivityContext
 from shared.surfaces.observed_state import Phase
 
@@ -33,8 +34,9 @@ async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: Deploym
     deployment = await load_owned_deployment(ctx, app)
     component = deployment.candidate(given.module)
     assert component is not None, given.module
+    values = await read_merge(component.configuration, deployment.tenant_id, app)
     spec = release_unit.to_revision_spec(
-        component, deployment.environment_id, deployment.tenant_id, app.rules.rollout
+        component, deployment.environment_id, deployment.tenant_id, app.rules.rollout, values
     )
     await surface_of(component, app).apply(spec, ctx.fence(deployment))
 

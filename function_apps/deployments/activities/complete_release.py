@@ -14,6 +14,7 @@ from function_apps.deployments.activities.observe_surface import (
 )
 from function_apps.deployments.activities.prove_release import prove_within
 from function_apps.deployments.model import alerts, module_queue
+from function_apps.deployments.model.configuration import pins_of
 from function_apps.deployments.model.deployment import Deployment, deploy_command, evolve
 from function_apps.deployments.model.deployment_target import with_in_force, without_in_force
 from function_apps.deployments.model.holds import add_holds, hold_of, rejected_components
@@ -98,7 +99,8 @@ def _completed(
     undone = _undone(known.deployment)
     holds = _holds(known.deployment, undone, now)
     done = evolve(known.deployment, ReleaseProved(unit, proof, holds), now)
-    key = module_queue.keys_of(deploy_command(done)).unit
+    pins = pins_of(unit.components)
+    key = module_queue.keys_of(deploy_command(done), pins).unit
     target = with_in_force(known.target, unit.components, done.deployment_id, key)
     target = without_in_force(target, done.remove)
     target = replace(target, holds=add_holds(target.holds, undone, done.deployment_id))

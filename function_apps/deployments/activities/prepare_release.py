@@ -48,6 +48,7 @@ from function_apps.deployments.repository import (
     load_owned_deployment,
     step,
 )
+from function_apps.deployments.use_cases.configuration_content import read_pinned
 from function_apps.deployments.use_cases.deploy import plan_context
 from function_apps.deployments.use_cases.promote import load_source
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
@@ -99,7 +100,10 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
         NotInForce, NotPromotable: the ground on which it was asked for is gone.
     """
     deployment = await load_owned_deployment(ctx, app)
-    context = await plan_context(deployment.components, deployment.environment_id, ctx, app)
+    context = replace(
+        await plan_context(deployment.components, deployment.environment_id, ctx, app),
+        configurations=await read_pinned(deployment.pins, ctx.tenant, app),
+    )
     source = await _source(deployment, ctx, app)
     wait_name = f"environment-{ctx.ordinal}"
     now = ctx.now()
@@ -224,7 +228,9 @@ def _pinned(
     app: DeploymentsApp,
 ) -> DeploymentSet:
     deployment, target = known.deployment, known.target
-    components = release_unit.planned(deployment.components, deployment.tenant_id, target)
+    components = release_unit.planned(
+        deployment.components, deployment.tenant_id, target, deployment.pins
+    )
     assert len(components) == len(deployment.components), deployment.deployment_id
     modules = dict(target.modules)
     for component in components:

@@ -53,6 +53,7 @@ from function_apps.deployments.repository import (
     load_owned_deployment,
     step,
 )
+from function_apps.deployments.use_cases.configuration_content import read_merge
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.gates import Verdict
 from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
@@ -203,8 +204,9 @@ async def restore_previous(
     if traffic_split.needs_apply(revision, before):
         # Scaling may have raised the number since: never fewer than live.
         replicas = max(before.replicas, revision.replicas if revision else 0)
+        values = await read_merge(before.configuration, deployment.tenant_id, app)
         spec = release_unit.to_revision_spec(
-            before, deployment.environment_id, deployment.tenant_id, app.rules.rollout
+            before, deployment.environment_id, deployment.tenant_id, app.rules.rollout, values
         )
         await surface.apply(replace(spec, replicas=replicas), ctx.fence(deployment))
 

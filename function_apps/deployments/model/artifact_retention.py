@@ -6,13 +6,14 @@ or ended lately.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.facts import RecordedFact
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.values import DeploymentId, EnvironmentId, ModuleId, TenantId
@@ -24,12 +25,15 @@ KEPT_FOR: Final = timedelta(days=7)
 
 Place = tuple[TenantId, EnvironmentId]
 Owned = tuple[TenantId, str]
-"""An artifact, by its digest, of a tenant."""
+"""An artifact or a configuration, by its digest, of a tenant."""
 
 
 @dataclass(frozen=True)
 class ArtifactUse:
-    """The part of a deployment that decides on artifacts. `digests` has all that it names."""
+    """The part of a deployment that decides on what is stored for it.
+
+    `digests` has all artifacts that it names, `contents` the hashes of all configurations.
+    """
 
     deployment_id: DeploymentId
     place: Place
@@ -39,6 +43,7 @@ class ArtifactUse:
     created_at: datetime
     ended_at: datetime | None
     digests: frozenset[str]
+    contents: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, deployment: Deployment) -> "ArtifactUse":
@@ -46,6 +51,7 @@ class ArtifactUse:
         components = [component for unit in units for component in unit.components]
         components += [*deployment.previous, *deployment.earlier]
         digests = {component.digest for component in components}
+        pins = [*deployment.pins.values(), *(each.configuration for each in components)]
         is_rollback = deployment.kind is DeploymentKind.ROLLBACK
         return cls(
             deployment_id=deployment.deployment_id,
@@ -55,6 +61,7 @@ class ArtifactUse:
             created_at=deployment.created_at,
             ended_at=deployment.ended_at,
             digests=frozenset(digests | {component.digest for component in deployment.components}),
+            contents=frozenset(pin.hash for pin in pins if pin.hash),
         )
 
 
@@ -66,10 +73,10 @@ def in_force(target: DeploymentTarget) -> frozenset[DeploymentId] | None:
     return frozenset(state.by for state in target.modules.values() if state.by is not None)
 
 
-def needed(
+def kept_uses(
     uses: Collection[ArtifactUse], places: Mapping[Place, Collection[DeploymentId]], now: datetime
-) -> frozenset[Owned]:
-    """Return the artifacts that one of *uses* may still need.
+) -> Sequence[ArtifactUse]:
+    """Return those of *uses* that may still need what is stored.
 
     *places* are the environments that exist, with the deployments in force there.
     """
@@ -77,11 +84,35 @@ def needed(
     here = [use for use in uses if use.place in places]
     # The last one may be what serves, although it failed: where nothing could be gone back to.
     kept |= _newest(here, 1) | _newest([use for use in here if use.is_release], RELEASES_KEPT)
+    return [use for use in uses if use.deployment_id in kept]
+
+
+def needed(kept: Iterable[ArtifactUse]) -> frozenset[Owned]:
+    """Return the artifacts that *kept* name."""
+    return frozenset((use.place[0], digest) for use in kept for digest in use.digests)
+
+
+def needed_contents(kept: Iterable[ArtifactUse]) -> frozenset[Owned]:
+    """Return the configurations that *kept* name, by their hash."""
+    return frozenset((use.place[0], content) for use in kept for content in use.contents)
+
+
+def recorded_contents(tenant: TenantId, recorded: Iterable[RecordedFact]) -> frozenset[Owned]:
+    """Return the contents of the layers that are *recorded* for *tenant*."""
+    return frozenset((tenant, content) for fact in recorded for content in fact.versions.values())
+
+
+def unneeded_contents(
+    stored: Mapping[Owned, datetime], needed_now: Collection[Owned], now: datetime
+) -> frozenset[Owned]:
+    """Return what of *stored*, by when it was stored, is kept no longer.
+
+    What was put lately may be of a deployment that is just being asked for.
+    """
     return frozenset(
-        (use.place[0], digest)
-        for use in uses
-        if use.deployment_id in kept
-        for digest in use.digests
+        owned
+        for owned, stored_at in stored.items()
+        if owned not in needed_now and now - stored_at >= KEPT_FOR
     )
 
 

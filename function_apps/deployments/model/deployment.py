@@ -36,7 +36,13 @@ from shared.contracts.deployments import (
 )
 from shared.contracts.gates import Gate
 from shared.contracts.promotions import SoakEvidence
-from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUnit
+from shared.contracts.releases import (
+    ConfigurationPin,
+    Hold,
+    Proof,
+    ReleasedComponent,
+    ReleaseUnit,
+)
 from shared.contracts.strategies import OnConflict, Strategy
 from shared.contracts.values import (
     DeploymentId,
@@ -70,6 +76,8 @@ class Deployment:
     `unit` is fixed once an attempt, before anything is applied. `absent` says which parts of it
     nobody has provided yet, and the rule by which they will be.
 
+    `pins` are the configurations of its modules, fixed when it was asked for.
+
     Of a rollback: `replaces` are the revisions that it was asked to undo, `restores` the releases
     whose units it brings back, `jobs_left_out` the modules that had run to their end in those,
     `earlier` what was in force before them. `earlier_releases` names the releases of what an undo
@@ -100,6 +108,7 @@ class Deployment:
     project_id: ProjectId | None = None
     stage: Stage | None = None
     configuration: ConfigurationChoice | None = None
+    pins: Mapping[ModuleId, ConfigurationPin] = field(default_factory=dict)
     evidence: SoakEvidence | None = None
     opened_at: Instant | None = None
     wait_name: str = ""
@@ -296,6 +305,7 @@ def new_deployment(
     project_id: ProjectId | None = None,
     stage: Stage | None = None,
     evidence: SoakEvidence | None = None,
+    pins: Mapping[ModuleId, ConfigurationPin] | None = None,
 ) -> Deployment:
     """Return the deployment that *command* asks for, before it enters its queues."""
     cause, environment = ctx.cause, parse_id(command.environment_id).environment
@@ -320,5 +330,6 @@ def new_deployment(
         project_id=project_id,
         stage=stage,
         configuration=command.configuration,
+        pins=pins or {},
         evidence=evidence,
     )

@@ -14,7 +14,10 @@ from shared.contracts.tenants import IsolationLayer, ProofVerdict, TenantBinding
 from shared.contracts.values import SecretDelivery
 
 FACTS_MAX: Final = 400
-"""Configurations, secrets by name, and policies that are remembered; 120 bytes each."""
+"""Configurations, secrets by name, and policies that are remembered; 120 bytes each, and of
+configurations 500."""
+VERSIONS_KEPT: Final = 5
+"""Of a layer of configuration, as many can be named; 80 bytes each."""
 SECRETS_MAX: Final = 50
 """Names that are bound of one module: a release unit records no more."""
 DISABLED_MAX: Final = 16
@@ -33,6 +36,8 @@ class RecordedFact:
     `value` its version; a revoked one stays without a value: no older event brings it back.
     `binding` to `target` say where it is and how an instance gets it; `disabled` has the versions
     that the vault gives to nobody any more, the newest last.
+    Of a configuration, `name` is its layer, `value` its version in force, and `versions` has the
+    hash of the content of its last versions, by number.
     """
 
     kind: str
@@ -46,6 +51,15 @@ class RecordedFact:
     delivery: SecretDelivery = SecretDelivery.ENVIRONMENT_VARIABLE
     target: str = ""
     disabled: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TenantLayer:
+    """The layer of configuration that a tenant has for all its environments."""
+
+    tenant_id: str
+    fact: RecordedFact | None = None
 
 
 Facts = Mapping[str, RecordedFact]
@@ -63,6 +77,31 @@ def record_fact(facts: Facts, aggregate_id: str, fact: RecordedFact) -> Facts | 
         return None
     _require_room(facts, aggregate_id)
     return {**facts, aggregate_id: fact}
+
+
+def record_configuration(facts: Facts, aggregate_id: str, event: RecordedFact) -> Facts | None:
+    """Return *facts* with a version of a layer; None for nothing new.
+
+    Raises:
+        FactsFull: there is no room for another layer.
+    """
+    _require_room(facts, aggregate_id)
+    after = record_layer(facts.get(aggregate_id), event)
+    return None if after is None else {**facts, aggregate_id: after}
+
+
+def record_layer(known: RecordedFact | None, event: RecordedFact) -> RecordedFact | None:
+    """Return what is known of a layer after *event*; None for nothing new.
+
+    A version that comes late is not in force, and can be named all the same.
+    """
+    if known is None:
+        return event
+    newest = event if event.revision > known.revision else known
+    versions = {**known.versions, **event.versions}
+    kept = sorted(versions, key=int)[-VERSIONS_KEPT:]
+    after = replace(newest, versions={number: versions[number] for number in kept})
+    return None if after == known else after
 
 
 def secret_key(module: str, name: str) -> str:

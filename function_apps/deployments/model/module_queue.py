@@ -10,11 +10,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from function_apps.deployments.errors import HoldsFull, NaturalKeyActive, QueueFull, QueueTaken
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from shared.contracts.deployments import Deploy, DeploymentKind
+from shared.contracts.releases import ConfigurationPin
 from shared.contracts.strategies import OnConflict
 from shared.contracts.values import DeploymentId, ModuleId, OperationId
 
@@ -40,7 +42,8 @@ _KEY_LENGTH: Final = 16
 class Keys:
     """The hashes by which a repeated command is recognised.
 
-    `natural`: environment, modules with version and digest, removals and pins. `content`:
+    `natural`: environment, modules with version, digest and configuration, removals and pins.
+    `content`:
     everything that a repeat must agree in. `unit`: all that runs, since the same version may start
     otherwise, with other bounds.
     """
@@ -50,9 +53,18 @@ class Keys:
     unit: str
 
 
-def keys_of(command: Deploy) -> Keys:
+def keys_of(
+    command: Deploy, given: Mapping[ModuleId, ConfigurationPin] = MappingProxyType({})
+) -> Keys:
+    """Return the keys of *command*, whose modules are *given* these configurations.
+
+    The same command is another one once they would be given other values.
+    """
     environment, components = command.environment_id, command.components
-    pins = command.configuration.model_dump(mode="json") if command.configuration else None
+    pins: Any = command.configuration.model_dump(mode="json") if command.configuration else None
+    hashes = sorted([module, pin.hash] for module, pin in given.items() if pin.hash)
+    # What was deployed without one keeps its key.
+    pins = [pins, hashes] if hashes else pins
     versions = sorted([c.module_id, c.version, c.digest] for c in components)
     units = sorted((c.model_dump(mode="json") for c in components), key=lambda c: c["moduleId"])
     return Keys(

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from function_apps.deployments.errors import CannotBePlanned
-from function_apps.deployments.model import jobs, neighbours, release_unit
+from function_apps.deployments.model import configuration, jobs, neighbours, release_unit
+from function_apps.deployments.model.configuration import Configurations
 from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
     EnvironmentProjection,
@@ -47,6 +48,7 @@ class PlanContext:
     """Surfaces that do not say now what they can do."""
     is_gated: bool = True
     """False for the way back, which no gate judges."""
+    configurations: Configurations = field(default_factory=Configurations)
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,18 @@ def plan(
         Unavailable: a surface that it needs does not say what it can do.
     """
     order, cycle = order_of(command.components)
-    components = [release_unit.to_released_component(c, tenant, target) for c in command.components]
+    components = [
+        release_unit.to_released_component(
+            each, tenant, target, context.configurations.pins.get(each.module_id)
+        )
+        for each in command.components
+    ]
     places = {each.module_id: each.compute_target for each in components if each is not None}
     refusals = [
         *_unsupported(command),
         *_unordered(command, cycle),
         *_components(command, context),
+        *context.configurations.refusals,
         *neighbours.refusals(command, target, ahead, places),
     ]
     if target.environment is not None and target.environment.targets and not refusals:
@@ -196,6 +204,8 @@ def _components(command: Deploy, context: PlanContext) -> Iterator[Violation]:
                 "nothing",
             )
         yield from _probes(component, at)
+        if values := context.configurations.values.get(component.module_id):
+            yield from configuration.refusals(component, values, at)
         if component.ends:
             yield from jobs.refusals(component, at)
 
@@ -248,7 +258,11 @@ def _surfaces(
         elif released is not None:
             try:
                 spec = release_unit.to_revision_spec(
-                    released, command.environment_id, tenant, context.rollout
+                    released,
+                    command.environment_id,
+                    tenant,
+                    context.rollout,
+                    context.configurations.values.get(released.module_id, {}),
                 )
             except Invalid as refused:
                 yield _impossible(released, index, refused)

@@ -1,13 +1,14 @@
 """A component as it is asked for, as the release unit records it, and as a surface gets it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from function_apps.deployments.model import bound_secrets
+from function_apps.deployments.model import bound_secrets, configuration
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.facts import CONFIGURATION, SCALING, SECRET
+from function_apps.deployments.model.facts import SCALING, SECRET
 from shared.contracts.components import Component
+from shared.contracts.configuration_merge import Values
 from shared.contracts.placement import default_placement
 from shared.contracts.releases import (
     ConfigurationPin,
@@ -20,6 +21,7 @@ from shared.contracts.releases import (
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.values import (
     EnvironmentId,
+    ModuleId,
     Probe,
     ProbeKind,
     Reason,
@@ -46,14 +48,17 @@ PROBE_PERIOD: Final = timedelta(seconds=1)
 
 
 def to_released_component(
-    component: Component, tenant: TenantId, target: DeploymentTarget
+    component: Component,
+    tenant: TenantId,
+    target: DeploymentTarget,
+    pin: ConfigurationPin | None = None,
 ) -> ReleasedComponent | None:
     """Return *component* as the release unit records it under its next release revision.
 
     It runs where it says, else where its type belongs; None when nothing of the environment fits.
-    Configuration, secret versions and scaling policy are what their services said last; what
-    nobody said is 0 or empty, and `missing_parts` says so. Data folders are of the owner of the
-    environment: tenants that were admitted to it have no data of each other's.
+    *pin* is its configuration, secret versions and scaling policy are what their services said
+    last; what nobody said is 0 or empty, and `missing_parts` says so. Data folders are of the owner
+    of the environment: tenants that were admitted to it have no data of each other's.
     """
     environment = target.environment
     offered = environment.targets if environment else ()
@@ -69,7 +74,6 @@ def to_released_component(
     key = parse_id(target.environment_id, "env").environment
     service = service_id(key, module_key(tenant, component.module_id))
     facts = [fact for fact in target.facts.values() if fact.module in {"", component.module_id}]
-    pins = {fact.name: int(fact.value) for fact in facts if fact.kind == CONFIGURATION}
     bound = [fact for fact in facts if fact.kind == SECRET and fact.value]
     return ReleasedComponent(
         module_id=component.module_id,
@@ -93,7 +97,8 @@ def to_released_component(
         schedule=component.schedule,
         replicas=1 if component.replicas is None else component.replicas,
         configuration_mode=component.configuration_mode,
-        configuration=ConfigurationPin(**pins),
+        configuration_delivery=component.configuration_delivery,
+        configuration=pin or ConfigurationPin(),
         secret_versions={fact.name: fact.value for fact in bound},
         # Of one that was recorded before its vault was, only the version is known.
         secrets=tuple(bound_secrets.to_released_secret(fact) for fact in bound if fact.vault),
@@ -107,10 +112,16 @@ def to_released_component(
 
 
 def planned(
-    components: Sequence[Component], tenant: TenantId, target: DeploymentTarget
+    components: Sequence[Component],
+    tenant: TenantId,
+    target: DeploymentTarget,
+    pins: Mapping[ModuleId, ConfigurationPin],
 ) -> tuple[ReleasedComponent, ...]:
     """Return *components* as they would be recorded now, once it is known where they run."""
-    units = (to_released_component(component, tenant, target) for component in components)
+    units = (
+        to_released_component(component, tenant, target, pins.get(component.module_id))
+        for component in components
+    )
     return tuple(filter(None, units))
 
 
@@ -166,6 +177,7 @@ def requested_component(component: ReleasedComponent) -> Component:
         runs_once=component.runs_once,
         schedule=component.schedule,
         configuration_mode=component.configuration_mode,
+        configuration_delivery=component.configuration_delivery,
         owner=component.owner,
     )
 
@@ -175,11 +187,16 @@ def to_revision_spec(
     environment_id: EnvironmentId,
     tenant: TenantId,
     rollout: RolloutDefaults,
+    values: Values | None = None,
 ) -> RevisionSpec:
-    """Return what a surface is asked for; the same unit always gives the same workload."""
+    """Return what a surface is asked for; the same unit always gives the same workload.
+
+    *values* are those that its configuration stands for; without them it is given none.
+    """
+    pin = component.configuration
     facts = {
         "releaseRevision": str(component.release_revision),
-        "configurationHash": component.configuration.hash or "",
+        "configurationHash": pin.hash or "",
         **{
             f"secret.{name}": version for name, version in sorted(component.secret_versions.items())
         },
@@ -210,6 +227,9 @@ def to_revision_spec(
         else None,
         unit=facts,
         data=component.data,
+        configuration=configuration.to_surface(pin, values, component.configuration_delivery)
+        if pin.hash and values is not None
+        else None,
         secrets=tuple(
             bound_secrets.to_reference(secret)
             for secret in component.secrets

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from function_apps.deployments.errors import ArtifactRemoved, NotInForce, NotRollbackable
 from function_apps.deployments.model import jobs, module_queue, release_unit
+from function_apps.deployments.model.configuration import pins_of
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.predecessors import (
@@ -69,6 +70,7 @@ def rollback_of(
         order=order,
         project_id=target.environment.project,
         stage=target.environment.stage,
+        pins=pins_of([each for each in predecessors.components if each.module_id in order]),
     )
     rollback = replace(
         rollback,

@@ -8,6 +8,7 @@ from typing import Final
 from function_apps.deployments import events
 from function_apps.deployments.errors import CannotBePlanned
 from function_apps.deployments.model import module_queue, plan_checks, preconditions
+from function_apps.deployments.model.configuration import Configurations
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.plan_checks import Plan, PlanContext
@@ -15,6 +16,7 @@ from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOY, DEPLOYMENTS, ROLL_OUT, TARGETS
 from function_apps.deployments.resources import answer
+from function_apps.deployments.use_cases.pin_configuration import configure, keep_merges
 from function_apps.deployments.use_cases.pin_images import pin_images
 from function_apps.deployments.use_cases.upload_artifact import uploaded
 from shared.contracts.components import Component
@@ -67,7 +69,8 @@ async def deploy(
         target = view.get(TARGETS, environment_id)
         if pinned is None:
             pinned = await _with_digests(command, target, ctx, app)
-        keys = module_queue.keys_of(pinned)
+        given = await configure(pinned, target, ctx, app)
+        keys = module_queue.keys_of(pinned, given.pins)
         known = module_queue.repeated_by(pinned, keys, target)
         if known is not None:
             deployment = await app.service.work.find(DEPLOYMENTS, known, ctx.tenant)
@@ -77,10 +80,12 @@ async def deploy(
             # Once: while a slow answer is asked for again, other writers would come first again.
             evidence = await ask_evidence() if ask_evidence else None
             context = await plan_context(pinned.components, environment_id, ctx, app)
+        context = replace(context, configurations=given)
         plan = plan_checks.plan(pinned, ctx.tenant, target, target.queue, context)
         if plan.refusals:
             raise CannotBePlanned(plan.refusals)
-        return _release(pinned, plan, keys, ids, target, ctx, evidence)
+        await keep_merges(given, ctx, app)
+        return _release(pinned, plan, keys, given, ids, target, ctx, evidence)
 
     return await app.service.work.change(ctx, TARGETS, environment_id, decide)
 
@@ -118,7 +123,9 @@ async def plan_deployment(
     view = await app.service.work.read_for_plan(TARGETS, environment_id, ctx)
     target = view.get(TARGETS, environment_id)
     refusals: list[Reason] = []
+    given = await configure(command, target, ctx, app)
     context = await plan_context(command.components, command.environment_id, ctx, app)
+    context = replace(context, configurations=given)
     plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
     if not plan.refusals and any(component.image for component in command.components):
         try:
@@ -126,7 +133,7 @@ async def plan_deployment(
             plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
         except CannotBePlanned as refused:
             plan = replace(plan, refusals=refused.details)
-    keys = module_queue.keys_of(command)
+    keys = module_queue.keys_of(command, given.pins)
     waits_for: str | None = None
     is_new = False
     with _listed(refusals):
@@ -141,7 +148,7 @@ async def plan_deployment(
     ]
     if is_new:
         with _listed(refusals):
-            waits_for = _release(command, plan, keys, ids, target, ctx).value["waitingFor"]
+            waits_for = _release(command, plan, keys, given, ids, target, ctx).value["waitingFor"]
     return DeploymentPlan(
         environment_id=environment_id,
         release_ref=command.release_ref,
@@ -190,6 +197,7 @@ def _release(
     command: Deploy,
     plan: Plan,
     keys: module_queue.Keys,
+    given: Configurations,
     ids: NewIds,
     target: DeploymentTarget,
     ctx: Context,
@@ -205,6 +213,7 @@ def _release(
         project_id=target.environment.project if target.environment else None,
         stage=target.environment.stage if target.environment else None,
         evidence=evidence,
+        pins=given.pins,
     )
     return enter_queue(release, plan.components, keys.content, ids, target, ctx, kind=DEPLOY)
 

@@ -1,4 +1,4 @@
-"""The timer that removes artifacts which no deployment needs any longer.
+"""The timer that removes artifacts and configurations which no deployment needs any longer.
 
 What is needed is read whole, across all tenants, or nothing is removed. A run that is killed
 anywhere is continued by the next.
@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 from function_apps.deployments.model import artifact_retention
 from function_apps.deployments.model.artifact_retention import ArtifactUse, Owned, Place
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DEPLOYMENTS, TARGETS
+from function_apps.deployments.repository import DEPLOYMENTS, TARGETS, TENANT_LAYERS
+from function_apps.deployments.use_cases.configuration_content import CONTENTS, content_blob
 from function_apps.deployments.use_cases.upload_artifact import (
     ARCHIVES,
     RECEIPTS,
@@ -31,19 +32,21 @@ from shared.surfaces.spec import artifact_blob
 REMOVE: Final = "remove_artifacts"
 EVERY: Final = timedelta(hours=1)
 _RECEIPT: Final = re.compile(rf"{RECEIPTS}([^/]+)/{ARCHIVES}([0-9a-f]{{64}})")
+_CONTENT: Final = re.compile(rf"{CONTENTS}([^/]+)/([0-9a-f]{{64}})")
 _ARCHIVE: Final = re.compile(rf"{ARCHIVES}([0-9a-f]{{64}})")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
 async def remove_unneeded_artifacts(app: DeploymentsApp) -> None:
-    """Remove what is stored of artifacts and not needed; put receipts of needed ones anew."""
+    """Remove what is stored and not needed; put receipts of needed artifacts anew."""
     now = app.service.clock.now()
     try:
         # Before what is needed: what is uploaded between the two is not listed.
         receipts = await _receipts(app)
         archives = await _archives(app)
-        needed = await _needed(app, now)
+        contents = await _contents(app)
+        needed, needed_contents = await _needed(app, now)
     except (Unavailable, UnreadableDocument) as unknown:
         _log.warning("no artifact is removed: %s", unknown)
         return
@@ -55,6 +58,11 @@ async def remove_unneeded_artifacts(app: DeploymentsApp) -> None:
     for digest in sorted(removal.archives):
         await _isolated(app.blobs.delete(artifact_blob(digest)), digest)
         _log.info("artifact %s is removed: no deployment needs it", digest)
+    for tenant, content in sorted(
+        artifact_retention.unneeded_contents(contents, needed_contents, now)
+    ):
+        await _isolated(app.blobs.delete(content_blob(content, tenant)), content)
+        _log.info("configuration %s is removed: no deployment needs it", content)
 
 
 async def _isolated(work: Awaitable[None], digest: str) -> None:
@@ -81,19 +89,35 @@ async def _archives(app: DeploymentsApp) -> Mapping[str, datetime]:
     return {f"sha256:{name[1]}": stored_at for name, stored_at in names if name}
 
 
-async def _needed(app: DeploymentsApp, now: datetime) -> frozenset[Owned]:
-    """Return the artifacts that any deployment of any tenant may need.
+async def _contents(app: DeploymentsApp) -> Mapping[Owned, datetime]:
+    blobs = await app.blobs.list_stored(CONTENTS)
+    names = [(_CONTENT.fullmatch(blob.name), blob.stored_at) for blob in blobs]
+    return {
+        (TenantId(name[1]), f"sha256:{name[2]}"): stored_at for name, stored_at in names if name
+    }
+
+
+async def _needed(app: DeploymentsApp, now: datetime) -> tuple[frozenset[Owned], frozenset[Owned]]:
+    """Return the artifacts and the configurations that any deployment of any tenant may need.
 
     Raises:
         Unavailable, UnreadableDocument: one of them is not known.
     """
     places: dict[Place, frozenset[DeploymentId]] = {}
+    contents: set[Owned] = set()
+    async for tenant, layer in documents(TENANT_LAYERS, app):
+        contents |= artifact_retention.recorded_contents(tenant, [layer.fact] if layer.fact else [])
     async for tenant, target in documents(TARGETS, app):
+        contents |= artifact_retention.recorded_contents(tenant, target.facts.values())
         in_force = artifact_retention.in_force(target)
         if in_force is not None:
             places[tenant, target.environment_id] = in_force
     uses = [ArtifactUse.of(deployment) async for _, deployment in documents(DEPLOYMENTS, app)]
-    return artifact_retention.needed(uses, places, now)
+    kept = artifact_retention.kept_uses(uses, places, now)
+    return (
+        artifact_retention.needed(kept),
+        artifact_retention.needed_contents(kept) | contents,
+    )
 
 
 async def documents(

@@ -5,13 +5,17 @@ from dataclasses import replace
 from function_apps.deployments import repository
 from function_apps.deployments.model import module_queue, plan_checks
 from function_apps.deployments.model.analysis import is_gated
-from function_apps.deployments.model.deployment import deploy_command
+from function_apps.deployments.model.configuration import Configurations
+from function_apps.deployments.model.deployment import Deployment, deploy_command
+from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.retry import begin_anew, restart_analysis
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.resources import answer
+from function_apps.deployments.use_cases.configuration_content import read_pinned
 from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
-from shared.contracts.deployments import DeploymentReason
+from function_apps.deployments.use_cases.pin_configuration import configure, keep_merges
+from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentReason
 from shared.kernel.context import Context, NewIds
 from shared.messaging.outbox import Audited, Raise
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
@@ -57,8 +61,20 @@ async def _begin_anew(
     target = known.target
     again = begin_anew(known.deployment, target, ids.operation_id, app.rules.soak, ids.now)
     command = deploy_command(again)
+    given = await _configurations(again, command, target, ctx, app)
+    again = replace(again, pins=given.pins)
     context = await plan_context(command.components, command.environment_id, ctx, app)
-    context = replace(context, is_gated=is_gated(again))
+    context = replace(context, is_gated=is_gated(again), configurations=given)
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
+    await keep_merges(given, ctx, app)
     content = module_queue.keys_of(command).content
     return enter_queue(again, plan.components, content, ids, target, ctx, kind=repository.RETRY)
+
+
+async def _configurations(
+    again: Deployment, command: Deploy, target: DeploymentTarget, ctx: Context, app: DeploymentsApp
+) -> Configurations:
+    """Return what is pinned anew; a rollback goes back to what it went back to."""
+    if again.kind is DeploymentKind.ROLLBACK:
+        return await read_pinned(again.pins, ctx.tenant, app)
+    return await configure(command, target, ctx, app)

@@ -14,6 +14,7 @@ from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import ROLL_BACK, DeploymentSet
 from function_apps.deployments.resources import answer
 from function_apps.deployments.use_cases.cancel import interrupt
+from function_apps.deployments.use_cases.configuration_content import read_pinned
 from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
 from shared.contracts.deployments import DeploymentStatus, EndReason, RollbackDeployment
 from shared.kernel.context import Context, NewIds
@@ -32,6 +33,7 @@ async def roll_back(
         ArtifactRemoved: an archive that it needs is not stored any more.
         CannotBePlanned: what it goes back to is not possible any more, as its data was deleted, or
             would take something from others.
+        ConfigurationRemoved: the configuration that it goes back to is not stored any more.
         Held: *to_deployment_id* was itself rolled back here.
     """
     ids = NewIds.draw(ctx, app.service.public_name, command.deployment_id)
@@ -66,7 +68,9 @@ async def _undo(
     if queued is not None:
         return Decision(_answer_of_entry(queued, undone, target), is_repeat=True)
     rollback, command = undo.rollback_of(undone, wanted, target, ids, ctx)
+    given = await read_pinned(rollback.pins, ctx.tenant, app)
     context = await plan_context(command.components, command.environment_id, ctx, app)
+    context = replace(context, configurations=given)
     undo.require_archives(command, context.uploaded, wanted)
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
     content = module_queue.keys_of(command).content

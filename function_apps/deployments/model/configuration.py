@@ -1,0 +1,225 @@
+"""The configuration of a component: its versions, and the texts that stand for it. Pure.
+
+A release pins the versions of three layers and the hash of their merge; its instances get the
+merge as variables, as JSON and as dotenv, whichever the component asks for.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from function_apps.deployments.model.facts import CONFIGURATION, Facts, RecordedFact
+from shared.contracts.components import Component, ConfigurationChoice
+from shared.contracts.configuration_merge import (
+    ORDER,
+    Values,
+    hash_of,
+    json_text,
+)
+from shared.contracts.configurations import ConfigurationLayer
+from shared.contracts.releases import ConfigurationPin, ReleasedComponent
+from shared.contracts.values import ConfigurationDelivery, ModuleId
+from shared.kernel.errors import Invalid, TooLarge, Violation
+from shared.surfaces.configuration import Configuration, check_variable, configuration
+
+JSON_FILE: Final = "configuration.json"
+DOTENV_FILE: Final = "configuration.env"
+"""In the folder that the variable `RUNTIME_CONFIGURATION` names."""
+_BARE: Final = re.compile(r"[\w.:/@+,-]*", re.ASCII)
+"""Text that every reader of dotenv takes as it is."""
+VARIABLE_BYTES_MAX: Final = 127 * 1024
+"""Of one variable; Linux takes 128 KiB with its name (`MAX_ARG_STRLEN`)."""
+_NO_FACT: Final = RecordedFact(CONFIGURATION, 0)
+
+
+@dataclass(frozen=True)
+class Configurations:
+    """The pins of the modules of a command, and the values that they stand for.
+
+    `refusals` say why one cannot be given the versions that were asked for.
+    """
+
+    pins: Mapping[ModuleId, ConfigurationPin] = field(default_factory=dict)
+    values: Mapping[ModuleId, Values] = field(default_factory=dict)
+    refusals: tuple[Violation, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerVersion:
+    """One version of a layer, by the hash of its content; version 0 has none."""
+
+    version: int = 0
+    content_hash: str = ""
+
+
+Layers = Mapping[ConfigurationLayer, LayerVersion]
+
+
+def layers_of(
+    module: ModuleId,
+    choice: ConfigurationChoice | None,
+    tenant_layer: RecordedFact | None,
+    facts: Facts,
+) -> tuple[Layers, tuple[Violation, ...]]:
+    """Return the versions that *module* is given, and what of *choice* is not recorded.
+
+    Of a layer for which it names none, that is the newest that is recorded; version 0 is none.
+    """
+    facts_by_layer = _by_layer(tenant_layer, facts, module)
+    layers: dict[ConfigurationLayer, LayerVersion] = {}
+    refusals: list[Violation] = []
+    for layer in ORDER:
+        fact, number = facts_by_layer.get(layer, _NO_FACT), getattr(choice, layer.value, None)
+        if number is None:
+            layers[layer] = _newest(fact)
+            continue
+        content_hash = fact.versions.get(str(number), "")
+        layers[layer] = LayerVersion(number, content_hash)
+        if number and not content_hash:
+            refusals.append(_not_recorded(layer, number, fact, module))
+    return layers, tuple(refusals)
+
+
+def _by_layer(
+    tenant_layer: RecordedFact | None, facts: Facts, module: str
+) -> Mapping[str, RecordedFact]:
+    own = {
+        fact.name: fact
+        for fact in facts.values()
+        if fact.kind == CONFIGURATION and fact.module in {"", module}
+    }
+    return own if tenant_layer is None else {**own, ConfigurationLayer.TENANT: tenant_layer}
+
+
+def _newest(fact: RecordedFact) -> LayerVersion:
+    """Return the newest version of *fact*; none of one that has no content."""
+    if fact.value not in fact.versions:
+        return LayerVersion()
+    return LayerVersion(int(fact.value), fact.versions[fact.value])
+
+
+def _not_recorded(
+    layer: ConfigurationLayer, number: int, fact: RecordedFact, module: str
+) -> Violation:
+    of = f"of {module}" if layer is ConfigurationLayer.MODULE else f"of the {layer}"
+    expected = f"one of {', '.join(sorted(fact.versions, key=int)) or 'none yet'}"
+    return Violation(
+        "ConfigurationNotRecorded",
+        f"/configuration/{layer}",
+        f"version {number} of the configuration {of} is not recorded here: expected {expected}",
+        expected,
+        str(number),
+    )
+
+
+def to_surface(
+    pin: ConfigurationPin, values: Values, deliveries: Sequence[ConfigurationDelivery]
+) -> Configuration | None:
+    """Return what a surface gives each instance; None where nothing is published, or delivered.
+
+    Raises:
+        Invalid, TooLarge: `refusals` has said so.
+    """
+    if pin.hash is None or not deliveries:
+        return None
+    files: dict[str, str] = {}
+    if ConfigurationDelivery.JSON in deliveries:
+        files[JSON_FILE] = json_text(dict(values)) + "\n"
+    if ConfigurationDelivery.DOTENV in deliveries:
+        lines = [f"{_variable(key)}={_quoted(text)}\n" for key, text in _texts(values)]
+        files[DOTENV_FILE] = "".join(lines)
+    is_variables = ConfigurationDelivery.VARIABLES in deliveries
+    variables = {_variable(key): text for key, text in _texts(values)} if is_variables else {}
+    return configuration(pin.hash, variables=variables, files=files)
+
+
+def _texts(values: Values) -> Iterator[tuple[str, str]]:
+    """Yield each key with its text; a reference to a secret is none, as its binding delivers it."""
+    for key, value in sorted(values.items()):
+        if not _is_reference(value):
+            yield key, value if isinstance(value, str) else json_text(value)
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"secret"}
+
+
+def _variable(key: str) -> str:
+    return re.sub(r"[.:-]", "_", key)
+
+
+def _quoted(text: str) -> str:
+    """Return *text* as a value of dotenv: bare, in single quotes, or escaped in double quotes."""
+    if _BARE.fullmatch(text):
+        return text
+    if "'" not in text and "\\" not in text:
+        return f"'{text}'"
+    escaped = re.sub(r'([\\"$`])', r"\\\1", text).replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'
+
+
+def refusals(component: Component, values: Values, at: str) -> Iterator[Violation]:
+    """Yield each key of *values* that *component* at *at* cannot be given as it asks for it."""
+    taken = [*_taken_variables(component, values, at)]
+    yield from taken
+    if not taken:
+        yield from _too_much(component, values, at)
+
+
+def _taken_variables(component: Component, values: Values, at: str) -> Iterator[Violation]:
+    deliveries = component.configuration_delivery
+    is_variables = ConfigurationDelivery.VARIABLES in deliveries
+    if not is_variables and ConfigurationDelivery.DOTENV not in deliveries:
+        return
+    taken: dict[str, str] = {}
+    for key, text in _texts(values):
+        name = _variable(key)
+        other = taken.setdefault(name, key)
+        reason = ""
+        if other != key:
+            reason = f"{key} and {other} of its configuration are both the variable {name}"
+        elif is_variables and name in component.environ:
+            reason = f"{key} of its configuration is the variable {name}, which environ has too"
+        elif is_variables:
+            reason = _unfit(name, text)
+        if reason:
+            yield Violation(
+                "ConfigurationVariableTaken",
+                f"{at}/configurationDelivery",
+                f"{component.module_id}: {reason}",
+                "a variable of its own for each key",
+                key,
+            )
+
+
+def _unfit(name: str, text: str) -> str:
+    """Return why no process can have the variable *name* with *text*; empty where one can."""
+    try:
+        check_variable(name)
+    except Invalid as problem:
+        return problem.message
+    if "\0" in text:
+        return f"the value of {name} has a NUL"
+    if len(text.encode(errors="surrogatepass")) > VARIABLE_BYTES_MAX:
+        return f"the value of {name} has more than {VARIABLE_BYTES_MAX} bytes, as a variable may"
+    return ""
+
+
+def _too_much(component: Component, values: Values, at: str) -> Iterator[Violation]:
+    pin = ConfigurationPin(hash=hash_of(values))
+    try:
+        to_surface(pin, values, component.configuration_delivery)
+    except (Invalid, TooLarge) as problem:
+        yield Violation(
+            problem.code,
+            f"{at}/configurationDelivery",
+            f"{component.module_id}: {problem.message}",
+            "less configuration, or fewer ways of delivery",
+            ", ".join(component.configuration_delivery),
+        )
+
+
+def pins_of(components: Sequence[ReleasedComponent]) -> Mapping[ModuleId, ConfigurationPin]:
+    """Return what *components* were given, to give it again."""
+    return {component.module_id: component.configuration for component in components}
