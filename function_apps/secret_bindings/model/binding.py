@@ -11,8 +11,8 @@ from shared.contracts.secret_bindings import (
     BindSecret,
     Generator,
     RotationPolicy,
-    SecretDelivery,
 )
+from shared.contracts.values import SecretDelivery
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Violation
 from shared.kernel.transitions import Transitions

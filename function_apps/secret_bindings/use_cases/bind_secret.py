@@ -17,7 +17,8 @@ from function_apps.secret_bindings.model.secret_head import require_room
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BIND, BINDINGS, ENVIRONMENTS, HEADS
 from function_apps.secret_bindings.resources import answer
-from shared.contracts.secret_bindings import BindSecret, SecretDelivery
+from shared.contracts.secret_bindings import BindSecret
+from shared.contracts.values import SecretDelivery
 from shared.durable.operations import OPERATIONS, begin_operation
 from shared.kernel.context import Context, NewIds
 from shared.kernel.ids import parse_id, secret_binding_id, secret_key
