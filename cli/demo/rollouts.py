@@ -64,6 +64,7 @@ def print_proof(sandbox: Sandbox, deployment: Mapping[str, Any]) -> None:
         Column("INSTANCE", "instance"),
         Column("REVISION", "releaseRevision"),
         Column("DIGEST", lambda instance: format_digest(instance["digest"])),
+        Column("CONFIGURATION", lambda i: format_digest(i["configurationHash"])),
         Column("DEPARTS", lambda i: [d["path"] for d in i["departures"]] or "nothing"),
         Column("CHECKED", lambda instance: instance["checkedAt"][11:23]),
     )

@@ -27,6 +27,9 @@ OLD: Final = "0.65.2"
 NEW: Final = "0.65.5"
 BAD: Final = f"{NEW}-slow"
 SLOW_PLUGIN: Final = f"{FOLDER}/slow_plugin"
+PACED: Final = f"{NEW}-paced"
+PACED_PLUGIN: Final = f"{FOLDER}/paced_plugin"
+CONFIGURED: Final = f"--env staging --module {MODULE}"
 PATH: Final = "-/versions.json"
 
 
@@ -38,12 +41,13 @@ def boot(sandbox: Sandbox) -> None:
 
 
 def build(sandbox: Sandbox) -> None:
-    """Build the archives of three releases from the package index, or from the cache."""
-    sandbox.print_title("2 · Three releases of Datasette, a public application")
+    """Build the archives of the releases from the package index, or from the cache."""
+    sandbox.print_title("2 · Four releases of Datasette, a public application")
     requirements = {
         OLD: f"datasette=={OLD}",
         NEW: f"datasette=={NEW}",
         BAD: f"datasette=={NEW} {SLOW_PLUGIN}",
+        PACED: f"datasette=={NEW} {PACED_PLUGIN}",
     }
     for release, packages in requirements.items():
         sandbox.run(f"artifact build {packages} --to {_archive(sandbox, release)}")
@@ -60,7 +64,8 @@ def provision(sandbox: Sandbox) -> None:
 
 def deploy_first(sandbox: Sandbox) -> None:
     """Deploy the old release to staging and the new one to test, at the same time."""
-    sandbox.print_title(f"4 · Staging gets {OLD}, test gets {NEW}")
+    sandbox.print_title(f"4 · Staging gets {OLD} with its configuration, test gets {NEW}")
+    sandbox.run(f"config set pause_ms=0 {CONFIGURED}")
     sandbox.run(_deploy_line(sandbox, OLD, "staging"))
     sandbox.run(f"{_deploy_line(sandbox, NEW, 'test')} --wait")
     sandbox.run("deployment staging --wait")
@@ -118,6 +123,19 @@ def deploy_bad_release(sandbox: Sandbox) -> None:
     sandbox.print()
     sandbox.print("the same release again is refused, and the refusal says the way out:")
     sandbox.run(line, expect=ExitCode.CONFLICT)
+
+
+def deploy_bad_configuration(sandbox: Sandbox) -> None:
+    """Deploy a release with a configuration that slows it: both are rolled back, as one."""
+    sandbox.print_title("8 · A fourth release, with a configuration that slows it")
+    sandbox.run(f"config set pause_ms=300 {CONFIGURED}")
+    sandbox.print()
+    sandbox.print("nothing changes yet: a release takes what is published when it is deployed")
+    line = _deploy_line(sandbox, PACED, "staging")
+    sandbox.run(f"{line} --wait", expect=ExitCode.ENDED_OTHERWISE)
+    _print_rollback(sandbox, _rollback_of(sandbox, rolled_back_deployment(sandbox, "staging")))
+    sandbox.run(f"config diff {CONFIGURED}")
+    sandbox.run(f"config rollback {CONFIGURED}")
 
 
 def _rollback_of(sandbox: Sandbox, deployment: Mapping[str, Any]) -> Rollback:

@@ -17,6 +17,7 @@ def on_this_machine(sandbox: Sandbox, *, is_kept: bool) -> bool:
     scenario.start_load(sandbox)
     kill = scenario.promote_and_kill(sandbox)
     scenario.deploy_bad_release(sandbox)
+    scenario.deploy_bad_configuration(sandbox)
     sandbox.load.stop()
     sandbox.control_plane.stop()
     report.print_timeline(sandbox)
