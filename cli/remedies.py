@@ -190,6 +190,9 @@ REMEDIES: Final[Mapping[str, str]] = {
         "publish one of the layers again, so that they fit: "
         "`runtimectl config edit --env {name} --module {module}`"
     ),
+    "ConfigurationRemoved": (
+        "publish its values again (`runtimectl config set`), then deploy what you want"
+    ),
     "ConfigurationGone": "ask for what is in force: `runtimectl config get`",
     "NothingToReturnTo": "choose another version: `runtimectl config versions`",
     "NotADraft": "return to it instead: `runtimectl config rollback --to …`",

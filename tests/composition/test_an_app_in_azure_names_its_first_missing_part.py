@@ -17,7 +17,7 @@ from shared.persistence.azure_tables import AzureTable
 from shared.persistence.cosmos_store import CosmosStore
 from shared.vault.key_vault import KeyVault
 from shared.web.discovery import DiscoveredKeys
-from tests.kit.apps import APPS
+from tests.kit.apps import APPS, WHOLE_IN_AZURE
 
 SETTINGS: Final = {
     Need.COSMOS_DB: "https://account.documents.test",
@@ -29,8 +29,6 @@ SETTINGS: Final = {
     Need.VAULT: "https://shop.vault.test",
     GATEWAY: "https://gateway.test",
 }
-WHOLE: Final = {"configurations", "secret_bindings"}
-"""Apps without a surface and without an engine."""
 MISSING: Final = {
     "surfaces": lambda parts: parts.surfaces(),
     "engine": lambda parts: parts.engine(),
@@ -47,13 +45,13 @@ def outside_a_host() -> Iterator[None]:
         embedded._installed[:] = installed
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", sorted(WHOLE_IN_AZURE))
 def test_an_app_that_runs_nothing_itself_is_built_with_its_connections(name: str) -> None:
     with outside_a_host():
         assert APPS[name].bound(SETTINGS) is not None
 
 
-@pytest.mark.parametrize("name", sorted(APPS.keys() - WHOLE))
+@pytest.mark.parametrize("name", sorted(APPS.keys() - WHOLE_IN_AZURE))
 def test_an_app_with_its_connections_ends_at_its_surface_or_engine(name: str) -> None:
     with (
         outside_a_host(),

@@ -57,7 +57,7 @@ def test_a_server_is_trusted_by_its_loopback_names(certificates: LocalCertificat
 
     server = pair(certificates, "server").certificate
     names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == ["localhost"]
+    assert names.get_values_for_type(x509.DNSName) == ["localhost", "*.vault.localhost"]
     assert list(map(str, names.get_values_for_type(x509.IPAddress))) == ["127.0.0.1"]
     verify(certificates, x509.DNSName("localhost"))
     with pytest.raises(VerificationError):

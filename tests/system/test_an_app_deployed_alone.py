@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.apps import WHOLE_IN_AZURE
 from tests.kit.host_processes import started
 from tests.kit.patience import PATIENCE_S
 from tools.package import APPS, package
@@ -51,20 +52,34 @@ def test_a_packaged_app_comes_up_alone(app: str, tmp_path: Path) -> None:
         assert "refused" not in host.text
 
 
-@pytest.mark.parametrize("app", APPS)
-def test_without_the_embedded_host_a_packaged_app_names_what_is_missing(
-    app: str, tmp_path: Path
-) -> None:
+def _loaded(app: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Import the package of *app* with settings of Azure, and without the embedded host."""
     folder = package(app, tmp_path / app)
     load = f"import sys; sys.modules.update(dict.fromkeys({NOT_IN_AZURE})); import function_app"
     environ = {"PYTHONPATH": str(folder), **AZURE_SETTINGS}
 
     command = [sys.executable, "-P", "-c", load]
-    ended = subprocess.run(
+    return subprocess.run(
         command, cwd=folder, env=environ, check=False, capture_output=True, text=True
     )
 
+
+@pytest.mark.parametrize("app", sorted({*APPS} - WHOLE_IN_AZURE))
+def test_without_the_embedded_host_a_packaged_app_names_what_is_missing(
+    app: str, tmp_path: Path
+) -> None:
+    ended = _loaded(app, tmp_path)
+
     assert "PartNotSupported: the Azure composition does not have" in ended.stderr
+
+
+@pytest.mark.parametrize("app", sorted(WHOLE_IN_AZURE))
+def test_without_the_embedded_host_a_packaged_app_that_runs_nothing_itself_starts(
+    app: str, tmp_path: Path
+) -> None:
+    ended = _loaded(app, tmp_path)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_packaged_apps_come_up_together_as_separate_apps(tmp_path: Path) -> None:
