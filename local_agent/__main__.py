@@ -19,7 +19,9 @@ from local_agent.agent import StateRemoved, UnfitPlace, run
 from local_agent.agent_lock import AgentRunning
 from local_agent.archive_folder import ArchiveFolder
 from local_agent.artifacts import ArchiveSource
+from local_agent.vault_folder import VaultFolder
 from shared.kernel.clock import SystemClock
+from shared.kernel.cores import write_no_core
 from shared.kernel.entropy import Entropy, SystemEntropy
 
 EXIT_UNFIT: Final = 2
@@ -44,6 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="settings that name the storage account of the archives (default: the folder's own)",
     )
     parser.add_argument(
+        "--vaults",
+        type=Path,
+        metavar="DIR",
+        help="the folder of the vaults (default: the folder's own)",
+    )
+    parser.add_argument(
         "--locked",
         action="store_true",
         help="descriptor 3 is the folder's lock, held by who started this process",
@@ -55,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("azure").setLevel(logging.WARNING)  # at INFO, each request with its headers
     # Specs hold the environ of workloads: for the eyes of who started the agent.
     os.umask(0o077)
+    write_no_core()
     # A descriptor for each probe and each pipe: the usual soft limit is that of a shell.
     usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
@@ -77,7 +86,9 @@ async def _run_until_signalled(options: argparse.Namespace) -> None:
     state: Path = options.state.resolve()
     entropy = SystemEntropy()
     archives = _archives(state, options.archives, entropy)
-    running = run(state, archives, SystemClock(), entropy, is_locked=options.locked)
+    clock = SystemClock()
+    secrets = VaultFolder(options.vaults or state / "vaults", clock, entropy)
+    running = run(state, archives, secrets, clock, entropy, is_locked=options.locked)
     agent = asyncio.ensure_future(running)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

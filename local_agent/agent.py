@@ -7,6 +7,7 @@ them over.
     <state>/agent.sock    where it answers
     <state>/agent.json    its token and capabilities: see shared/surfaces/local_process.py
     <state>/surface/      what it keeps: see state_files.py
+    <state>/vaults/       the secrets, which the host or the local cloud writes
     <state>/blobs/artifacts/   the archives, which the host writes where they are in no account
     <state>/environments/volumes/<environment>/   its data folders, which the host makes
 """
@@ -26,6 +27,7 @@ from local_agent.artifacts import ArchiveSource
 from local_agent.removed_state import end_processes_of
 from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import unfit_place
+from local_agent.secret_values import SecretSource
 from local_agent.state_files import write_atomically
 from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import Clock
@@ -51,7 +53,13 @@ class StateRemoved(Exception):
 
 
 async def run(
-    state: Path, archives: ArchiveSource, clock: Clock, entropy: Entropy, *, is_locked: bool
+    state: Path,
+    archives: ArchiveSource,
+    secrets: SecretSource,
+    clock: Clock,
+    entropy: Entropy,
+    *,
+    is_locked: bool,
 ) -> None:
     """Supervise the workloads below *state* and answer the apps, until canceled.
 
@@ -65,7 +73,7 @@ async def run(
     if unfit := unfit_place(state, tried_means()):
         raise UnfitPlace(unfit)
     with _sole_agent(state, is_locked=is_locked):
-        surface = LocalProcessSurface(state / "surface", archives, clock, entropy)
+        surface = LocalProcessSurface(state / "surface", archives, secrets, clock, entropy)
         async with _announced(state, surface, entropy):
             await _supervise_until_removed(state, surface, clock)
 

@@ -28,7 +28,6 @@ NEVER: Final[Mapping[Feature, str]] = {
     Feature.COMMAND_PROBES: "a probe would need a second program in the instance's sandbox",
     Feature.STARTUP_PROBES: "give the liveness probe an initialDelay",
     Feature.CONFIGURATION_IN_PLACE: "a process gets its environment once, at its start",
-    Feature.SECRET_REFERENCES: "its agent has no vault to read",
     Feature.NAMESPACES: "one machine has none to give to a tenant, as a cluster has",
     Feature.QUOTAS: "it limits each instance, not an environment's total",
     Feature.CPU_LIMIT: "without control groups a process cannot be held to a share of a CPU",
@@ -41,6 +40,7 @@ BY_MACHINE: Final[Mapping[Feature, str]] = {
     Feature.OWN_USER: "root",
     Feature.OWN_PROCESSES: "mount and PID namespaces",
     Feature.PRIVATE_FILES: "mount and PID namespaces",
+    Feature.SECRET_REFERENCES: "mount and PID namespaces",
     Feature.READ_ONLY_PROGRAM: "mount and PID namespaces",
     Feature.OWN_PORTS: "Landlock 4 (Linux 6.7) and seccomp",
 }
@@ -79,6 +79,9 @@ def _lacking(in_force: Means) -> Mapping[Feature, str]:
             "temporary files and shared memory are everybody's; Landlock hides other files"
             if in_force.landlock
             else "an instance reads what the user of the platform reads"
+        )
+        lacking[Feature.SECRET_REFERENCES] = (
+            f"{no_namespaces}: an instance has no memory of its own for the files"
         )
         lacking[Feature.READ_ONLY_PROGRAM] = f"{no_namespaces}: an instance can change its files"
     if in_force.landlock < landlock.PORTS_ABI:

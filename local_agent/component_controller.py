@@ -11,6 +11,7 @@ from local_agent.envoy_admin import UpstreamHosts
 from local_agent.envoy_config import ComponentRoute, RevisionRoute
 from local_agent.instance_controller import InstanceController
 from local_agent.instance_folder import instance_id
+from local_agent.secret_values import SecretRefused, SecretUnavailable, secret_values
 from local_agent.state_files import (
     ComponentRecord,
     DesiredComponent,
@@ -149,6 +150,10 @@ class ComponentController:
             return await self._spawn(spec, before)
         except (BadArtifact, DataMissing) as missing:
             problem = missing.message
+        except SecretRefused as refused:
+            problem = str(refused)
+        except SecretUnavailable as away:
+            return self._instances.wait_for_secrets(before, str(away))
         except OSError as failed:
             # shutil has none for a folder of which some files could not be copied.
             problem = failed.strerror or "not all of its files could be copied"
@@ -158,13 +163,15 @@ class ComponentController:
         """Start an instance: its record is written first, then its process is spawned.
 
         Raises:
-            BadArtifact, DataMissing, OSError: there is no process.
+            BadArtifact, DataMissing, SecretRefused, SecretUnavailable, OSError: there is no
+                process.
         """
         context = self._context
         texts = self._site.texts(spec.component.service)
         spec = await asyncio.to_thread(with_texts, texts, spec)
         unpacked = await context.artifacts.prepare(spec.artifact, spec.component.tenant)
         data = require_data_folders(self._site, spec)
+        secrets = await secret_values(context.secrets, spec)
         folder = self._instances.folder(before.id)
         await asyncio.to_thread(folder.prepare, spec, unpacked, context.artifacts)
         now = context.clock.now()
@@ -184,7 +191,7 @@ class ComponentController:
         others = tuple(i for i in self._record.instances if i.id != before.id)
         self._set_record(replace(self._record, instances=(*others, record)))
         self._site.write_record(self._record, is_durable=True)
-        await self._instances.start(spec, record, unpacked, data)
+        await self._instances.start(spec, record, unpacked, data, secrets)
         return record
 
 

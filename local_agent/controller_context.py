@@ -11,6 +11,7 @@ import aiohttp
 
 from local_agent.artifacts import Artifacts
 from local_agent.scratch import ScratchMeter
+from local_agent.secret_values import SecretSource
 from shared.connections.loopback_ports import free_port
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
@@ -30,6 +31,7 @@ class ControllerContext:
     tasks: asyncio.TaskGroup
     on_change: Callable[[], None]
     scratch: ScratchMeter
+    secrets: SecretSource
     ports: dict[str, set[int]] = field(default_factory=dict)
 
     def spawn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:

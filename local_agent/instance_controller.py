@@ -19,6 +19,7 @@ from local_agent.envoy_config import cluster_name
 from local_agent.instance_folder import InstanceFolder, prune_outputs
 from local_agent.probes import InstanceProbes
 from local_agent.process_identity import ProcessIdentity
+from local_agent.secret_values import SecretValues
 from local_agent.starts import SpawnedProcesses
 from local_agent.state_files import InstanceRecord, SiteFolder
 from shared.kernel.ids import ServiceId
@@ -57,12 +58,27 @@ class InstanceController:
         record: InstanceRecord,
         unpacked: UnpackedArtifact,
         data: Mapping[str, Path],
+        secrets: SecretValues,
     ) -> None:
         """Spawn the process of *record*, which is on disk already: no process is ever unknown."""
         folder, links = self.folder(record.id), self._context.python_links
         # Beside the loop: it looks through the processes and the files of the program.
-        pid = await asyncio.to_thread(folder.start, spec, record, unpacked, data, links)
+        pid = await asyncio.to_thread(folder.start, spec, record, unpacked, data, secrets, links)
         self._processes.add(record.token, pid)
+
+    def wait_for_secrets(self, record: InstanceRecord, problem: str) -> InstanceRecord:
+        """Return *record*, whose secrets cannot be read now, with the time of the next start.
+
+        Nothing is wrong with it, so this is no failed start.
+        """
+        return replace(
+            record,
+            is_ready=False,
+            is_live=False,
+            reason="SecretUnavailable",
+            message=problem,
+            retry_at=self._next_start(record.id),
+        )
 
     def postpone(self, record: InstanceRecord, problem: str) -> InstanceRecord:
         """Return *record*, whose process could not be started, with the time of the next start.

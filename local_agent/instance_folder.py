@@ -3,13 +3,14 @@
 work/          the working directory; a fresh copy at each start
 home/ tmp/     HOME and TMPDIR, empty at each start
 configuration/ the files of its configuration, if it has some
+secrets/       the place of those of its secrets, in memory: on disk there is none
 root/          empty: where the root folder of a workload is built
 output.log     stdout and stderr of all its starts, bounded; output.log.1 what was before
 order.json     the order of the latest start, without its environ, and what it is about
 claim-<token>  the process of one start
 exit-<token>   how that ended, from its shim
 
-A workload in a sandbox sees of it only the first four.
+A workload in a sandbox sees of it only the first five.
 """
 
 import json
@@ -28,15 +29,18 @@ from local_agent.limits import rlimits
 from local_agent.sandbox.output import BYTES_MAX
 from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import sandbox_order, share_program
+from local_agent.secret_values import SecretValues
 from local_agent.starts import make_folders
 from local_agent.state_files import InstanceRecord
 from local_agent.wheel_installer import base_python
 from shared.persistence.file_trees import remove_tree
 from shared.persistence.plain_files import append_to, bound_log, read_plain
 from shared.surfaces.configuration import FOLDER as CONFIGURATION_VARIABLE
+from shared.surfaces.secret_references import FOLDER as SECRETS_VARIABLE
 from shared.surfaces.spec import RevisionSpec
 from shared.surfaces.variables import data_variable, expand
 
+SECRETS: Final = "secrets"
 OUTPUTS_MAX: Final = 20
 """Per component: outputs of removed instances that are kept for diagnosis."""
 _TAIL_BYTES: Final = 2**20
@@ -78,9 +82,10 @@ class InstanceFolder:
         record: InstanceRecord,
         unpacked: UnpackedArtifact,
         data: Mapping[str, Path],
+        secrets: SecretValues,
         python_links: Path,
     ) -> int:
-        """Start the process that *record* describes, with its data folders; return its pid."""
+        """Start the process that *record* describes, with its data and secrets; return its pid."""
         environ = self._environ(spec, record, unpacked, data, python_links)
         in_force = tried_means()
         sandbox = sandbox_order(
@@ -92,13 +97,16 @@ class InstanceFolder:
             given=[self.path / CONFIGURATION] if has_files(spec) else [],
             readable=[python_links, unpacked.content] if unpacked.is_wheelhouse else [python_links],
             data=list(data.values()),
+            secrets=self.path / SECRETS if secrets.files else None,
             port=record.port,
         )
         return starts.spawn(
             self.path,
             record.token,
             [expand(word, environ) for word in spec.command],
-            environ=environ,
+            # Not before: a word of the command, which everybody may read, has none of them.
+            environ={**environ, **secrets.variables},
+            secret_files=secrets.files,
             workdir=self.path / "work",
             output=self.path / "output.log",
             limits=rlimits(spec.resources, in_force),
@@ -146,6 +154,8 @@ class InstanceFolder:
         variables |= {"HOME": str(self.path / "home"), "TMPDIR": str(self.path / "tmp")}
         if has_files(spec):
             variables[CONFIGURATION_VARIABLE] = str(self.path / CONFIGURATION)
+        if any(each.file for each in spec.secrets):
+            variables[SECRETS_VARIABLE] = str(self.path / SECRETS)
         if record.port is not None:
             variables["PORT"] = str(record.port)
         path = [str(python_links), "/usr/local/bin", "/usr/bin", "/bin"]
@@ -181,7 +191,13 @@ def about(spec: RevisionSpec) -> Mapping[str, Any]:
         "revision": spec.revision,
         "unit": dict(spec.unit),
         "configuration": dict(spec.configuration.digests) if spec.configuration else {},
+        "secrets": given_secrets(spec),
     }
+
+
+def given_secrets(spec: RevisionSpec) -> Mapping[str, str]:
+    """Return of each place of a secret which version of which secret is there."""
+    return {each.target: each.source for each in spec.secrets}
 
 
 def has_files(spec: RevisionSpec) -> bool:

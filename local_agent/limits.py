@@ -26,7 +26,7 @@ def rlimits(resources: Resources, in_force: Means) -> Mapping[str, int]:
     """Return the limits to set, by name in `resource`; core files are never written."""
     data = None if resources.memory_mb is None else resources.memory_mb * 2**20
     limits = {
-        "RLIMIT_CORE": 0,
+        "RLIMIT_CORE": 1,  # at 0 one would be handed to a program: `shared.kernel.cores`
         "RLIMIT_DATA": data,
         "RLIMIT_NOFILE": resources.open_files,
         # The init of a workload is of its user too.

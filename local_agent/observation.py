@@ -12,7 +12,7 @@ from local_agent import starts
 from local_agent.artifacts import Artifacts, content_digest
 from local_agent.configuration_files import live_digests
 from local_agent.envoy_config import host_name
-from local_agent.instance_folder import about
+from local_agent.instance_folder import about, given_secrets
 from local_agent.process_identity import ProcessIdentity, is_alive
 from local_agent.release_question import ask_release
 from local_agent.state_files import (
@@ -166,6 +166,7 @@ async def prove_instance(
             ("release revision", str(start["revision"]), str(spec.revision)),
             ("unit", dict(start["unit"]), dict(spec.unit)),
             ("configuration", configured, asked),
+            *_secrets(start["secrets"], given_secrets(spec)),
         ),
     )
 
@@ -177,6 +178,17 @@ def _configuration(
     if spec.configuration is None:
         return ""
     return in_force(spec.configuration, live_digests(started.folder, started_with))
+
+
+def _secrets(
+    started_with: Mapping[str, str], expected: Mapping[str, str]
+) -> list[tuple[str, str, str]]:
+    """Return a fact for each place of a secret: which version of which was given there."""
+    places = sorted({*started_with, *expected})
+    return [
+        (f"secret in {place}", started_with.get(place, "none"), expected.get(place, "none"))
+        for place in places
+    ]
 
 
 def endpoint(site: DesiredSite, desired: DesiredComponent) -> str | None:

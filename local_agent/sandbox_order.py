@@ -63,6 +63,7 @@ def sandbox_order(
     given: Sequence[Path] = (),
     readable: Iterable[Path] = (),
     data: Sequence[Path] = (),
+    secrets: Path | None = None,
     port: int | None = None,
     has_network: bool = True,
     parent: int | None = None,
@@ -71,7 +72,8 @@ def sandbox_order(
 
     *owned* are fresh folders, given to the user of the start. *program* is a folder whose files
     stay as they are, and which takes others. *given* are fresh folders with files for the eyes of
-    this start alone, which it may not change. *data* outlives the start: its files are those of
+    this start alone, which it may not change; *secrets* is the place of such a folder in memory.
+    *data* outlives the start: its files are those of
     one user on disk, the same for all data of an environment, and the workload's user for it. Where
     the file system cannot map owners, the workload runs as that user. With *parent*, the pid of the
     process that starts it, it ends when the thread ends that did. None where this system has no
@@ -112,6 +114,7 @@ def sandbox_order(
             f"root:x:0:0::/:/bin/sh\napp:x:{number}:{group}::{folder / 'home'}:/bin/sh\n",
             f"root:x:0:\napp:x:{group}:\n",
         ),
+        secrets=None if secrets is None else str(secrets),
         landlock=in_force.landlock,
         port=port,
         filters_calls=in_force.filters_calls,

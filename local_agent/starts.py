@@ -10,7 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Final
+from types import MappingProxyType
+from typing import IO, Any, Final
 
 from local_agent import launcher, process_trees
 from local_agent.launcher import TOKEN_VARIABLE
@@ -24,6 +25,8 @@ from shared.persistence.plain_files import (
 )
 
 _STATUS_BYTES: Final = 16
+_NOT_KEPT: Final = frozenset({"environ", "secret_files"})
+"""Of an order."""
 
 
 def claim_file(folder: Path, token: str) -> Path:
@@ -91,6 +94,7 @@ def spawn(
     workdir: Path,
     output: Path,
     limits: Mapping[str, int],
+    secret_files: Mapping[str, str] = MappingProxyType({}),
     sandbox: SandboxOrder | None = None,
     about: Mapping[str, object] | None = None,
 ) -> int:
@@ -110,12 +114,13 @@ def spawn(
         limits=dict(limits),
         command=list(command),
         environ={**environ, TOKEN_VARIABLE: token},
+        secret_files=dict(secret_files),
         sandbox=sandbox,
     )
     write_new(folder / "order.json", json.dumps(_document(order, about or {})).encode())
     log = append_to(output)
     try:
-        with TemporaryFile(dir=folder) as file:  # without a name, as it has the environ
+        with _unnamed_file(folder) as file:
             write(order, file)
             file.seek(0)
             return _spawn_launcher(token, environ.get("HOME", "/"), file.fileno(), log)
@@ -123,9 +128,16 @@ def spawn(
         os.close(log)
 
 
+def _unnamed_file(folder: Path) -> IO[bytes]:
+    """Return a file for an order: without a name, and on no disk where the system has such."""
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("order"), "w+b")
+    return TemporaryFile(dir=folder)
+
+
 def _document(order: StartOrder, about: Mapping[str, object]) -> Mapping[str, object]:
-    """Return what stays of *order*, which is without the environ: that may hold secrets."""
-    kept = {name: value for name, value in vars(order).items() if name != "environ"}
+    """Return what stays of *order*, which is without environ and files: they hold secrets."""
+    kept = {name: value for name, value in vars(order).items() if name not in _NOT_KEPT}
     return {**kept, "sandbox": order.sandbox and vars(order.sandbox), "about": dict(about)}
 
 

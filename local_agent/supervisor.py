@@ -19,6 +19,7 @@ from local_agent.controller_context import ControllerContext
 from local_agent.instance_folder import link_python
 from local_agent.probes import probe_session
 from local_agent.scratch import ScratchMeter
+from local_agent.secret_values import SecretSource
 from local_agent.site_controller import SiteController
 from local_agent.state_files import (
     CorruptStateFile,
@@ -58,6 +59,7 @@ class Notifier:
 async def supervise(
     folder: SurfaceFolder,
     artifacts: Artifacts,
+    secrets: SecretSource,
     notifier: Notifier,
     has_seen_all: asyncio.Event,
     clock: Clock,
@@ -78,8 +80,9 @@ async def supervise(
             tasks.create_task(scratch.run())
             tasks.create_task(Cleanup(folder, artifacts, clock).run())
             context = ControllerContext(
-                clock, entropy, artifacts, python_links, session, tasks, notifier.notify, scratch
-            )
+                clock, entropy, artifacts, python_links, session, tasks, notifier.notify, scratch,
+                secrets,
+            )  # fmt: skip
             await _supervise_sites(folder, notifier, context, has_seen_all)
     finally:
         has_seen_all.clear()

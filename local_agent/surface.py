@@ -28,6 +28,7 @@ from local_agent.observation import (
     prove_instance,
     wanted_site,
 )
+from local_agent.secret_values import SecretSource
 from local_agent.state_files import (
     CorruptStateFile,
     DesiredComponent,
@@ -43,7 +44,7 @@ from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, ServiceId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.surfaces.capabilities import Capabilities
+from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.errors import RevisionMissing, TrafficUnavailable
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site, Unread
 from shared.surfaces.properties import Properties, revision_properties
@@ -76,13 +77,24 @@ def _reading(
 
 
 class LocalProcessSurface:
-    """Surface, SurfaceReader and Sites below the folder *root*; artifacts come from *archives*."""
+    """Surface, SurfaceReader and Sites below the folder *root*.
 
-    def __init__(self, root: Path, archives: ArchiveSource, clock: Clock, entropy: Entropy) -> None:
+    Artifacts come from *archives*, and the secrets of instances from *secrets*.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        archives: ArchiveSource,
+        secrets: SecretSource,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
         # Specs contain the environ of workloads, so no other user of this machine may read them.
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = SurfaceFolder(root)
         self._artifacts = Artifacts(root / "artifacts", archives)
+        self._secrets = secrets
         self._clock = clock
         self._entropy = entropy
         self._desired = DesiredState(self._folder, entropy)
@@ -95,6 +107,7 @@ class LocalProcessSurface:
         await supervise(
             self._folder,
             self._artifacts,
+            self._secrets,
             self._notifier,
             self._has_seen_all,
             self._clock,
@@ -127,9 +140,10 @@ class LocalProcessSurface:
         await wait_until(is_deleted, self._clock, WAIT_S, otherwise)
 
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
-        if spec.secrets:
+        lacks = self._capabilities.lacks.get(Feature.SECRET_REFERENCES)
+        if spec.secrets and lacks:
             raise Invalid(
-                f"this machine gives {spec.component.module} no secrets: its agent has no vault",
+                f"this machine gives {spec.component.module} no secrets: {lacks}",
                 target="/secrets",
             )
         # Unpacking may take long, so the fence is checked before it and again with the write.

@@ -21,6 +21,7 @@ from local_host.apps.app_folders import apps_in, take_settings, topology_for
 from local_host.invocation.overdue_runs import THREAD_NAME
 from local_host.model import App
 from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.cores import write_no_core
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.port_numbers import port_number
 
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     # Queues, histories and stores are for the eyes of who started the host.
     os.umask(0o077)
+    write_no_core()
     try:
         asked.state.mkdir(parents=True, exist_ok=True)
     except OSError as problem:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,9 +22,15 @@ class AgentProcess:
     """The agent of the folder *state*, which this host or an earlier one started."""
 
     def __init__(self, state: Path, clock: Clock, archives: Path | None = None) -> None:
-        """*archives*: settings that name the account of the archives; None: the folder's own."""
+        """*archives*: settings that name the account of the archives; None: the folder's own.
+
+        The local cloud writes them, and has its vaults beside them.
+        """
         self._state = state
-        self._archives = () if archives is None else ("--archives", str(archives))
+        self._of_cloud: Sequence[str] = ()
+        if archives is not None:
+            vaults = archives.parent / "vaults"
+            self._of_cloud = ("--archives", str(archives), "--vaults", str(vaults))
         self._clock = clock
         self.is_wanted = False
         """An app has asked for the surface."""
@@ -66,7 +73,7 @@ class AgentProcess:
                 # However this host takes the bytes of a path: so does each start of the agent.
                 [
                     *(sys.executable, "-X", "utf8", "-m", "local_agent"),
-                    *("--state", str(self._state), "--locked", *self._archives),
+                    *("--state", str(self._state), "--locked", *self._of_cloud),
                 ],
                 {**kept, "PYTHONPATH": _CODE},
                 file_actions=[

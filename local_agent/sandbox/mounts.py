@@ -21,7 +21,7 @@ from local_agent.sandbox.system_calls import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 SYSTEM = (
     "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/usr", "/etc", "/opt", "/nix", "/snap",
@@ -32,6 +32,8 @@ SYSTEM = (
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
 SHARED = ("/tmp", "/var/tmp", "/dev/shm")
 """A workload has its own of these; without namespaces they are everybody's, and it has them too."""
+_SECRETS = "mode=0700,size=16m"
+"""More than a component can be given; what is not written takes no memory."""
 SHARED_MEMORY_BYTES = 64 * 2**20
 """As in a Docker container."""
 
@@ -47,6 +49,9 @@ def enter(
     mapped: Sequence[tuple[str, int]],
     tmp: str,
     accounts: tuple[str, str],
+    secrets: str | None,
+    secret_files: Mapping[str, str],
+    owner: int | None,
 ) -> None:
     """Build a root folder at *root*, an empty folder, and enter it.
 
@@ -55,6 +60,7 @@ def enter(
     files. *program_folders* and *program_files* lie in a writable folder, and cannot be renamed or
     replaced there: the folders, which are named outer before inner, take new files, the files are
     read-only. *tmp* is bound at /tmp and /var/tmp; *accounts* are the texts of passwd and group.
+    *secrets* is a folder in memory, with *secret_files* for the eyes of *owner*, or of our user.
     """
     system_calls.mount("none", "/", None, MS_REC | MS_PRIVATE)
     system_calls.mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
@@ -72,6 +78,8 @@ def enter(
     for target in ("/proc", "/dev/pts", "/dev/shm"):
         _place(root, target, is_folder=True)
     _write_accounts(root, accounts)
+    if secrets is not None:
+        _write_secrets(_place(root, secrets, is_folder=True), secret_files, owner)
     _link(root, "/dev")
     read_only = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
     system_calls.set_mount(root, to_set=read_only, recursive=True)
@@ -110,6 +118,24 @@ def _place(root: str, path: str, *, is_folder: bool) -> str:
         os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o444))
     return target
+
+
+def _write_secrets(folder: str, files: Mapping[str, str], owner: int | None) -> None:
+    """Mount memory at *folder*, and write *files* there; it is made read-only with the rest."""
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+    try:
+        system_calls.mount("tmpfs", folder, "tmpfs", flags, f"{_SECRETS},noswap")
+    except OSError:  # a kernel before 6.4, or no root
+        system_calls.mount("tmpfs", folder, "tmpfs", flags, _SECRETS)
+    paths = [folder]
+    for name, text in files.items():
+        paths.append(f"{folder}/{name}")
+        flags_of_new = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        with open(os.open(paths[-1], flags_of_new, 0o600), "wb") as file:
+            file.write(text.encode())
+    for path in paths:
+        if owner is not None:
+            os.chown(path, owner, owner)
 
 
 def _write_accounts(root: str, accounts: tuple[str, str]) -> None:

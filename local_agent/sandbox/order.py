@@ -53,6 +53,8 @@ class SandboxOrder(_Form):
     tmp: str
     accounts: tuple[str, str]
     """The texts of passwd and group."""
+    secrets: str | None
+    """The folder for the files of the order's secrets, in memory; None: it has none."""
     landlock: int
     """Its version, 0 for none."""
     port: int | None
@@ -76,6 +78,8 @@ class StartOrder(_Form):
     """By name in `resource`."""
     command: list[str]
     environ: dict[str, str]
+    secret_files: dict[str, str]
+    """Texts, by the name of the file."""
     sandbox: SandboxOrder | None
     """None: no sandbox, and no shim that writes `exit`."""
 

@@ -44,7 +44,7 @@ def run(order: StartOrder, sandbox: SandboxOrder, become: Callable[[], int]) -> 
     _lower_weight()
     output = Output(order.output)
     if sandbox.is_namespaced:
-        status = _run_in_namespaces(sandbox, become, output)
+        status = _run_in_namespaces(sandbox, order.secret_files, become, output)
     else:
         system_calls.prctl(system_calls.PR_SET_CHILD_SUBREAPER, 1)
         workload = _spawn(sandbox, become)
@@ -74,7 +74,12 @@ def _tell(path: str, status: int) -> None:
         pass  # a full disk costs the reason of an end, and the end goes on
 
 
-def _run_in_namespaces(sandbox: SandboxOrder, become: Callable[[], int], output: Output) -> int:
+def _run_in_namespaces(
+    sandbox: SandboxOrder,
+    secret_files: dict[str, str],
+    become: Callable[[], int],
+    output: Output,
+) -> int:
     """Return the wait status of the workload, as its init tells it."""
     user = sandbox.user
     mapped = []
@@ -93,7 +98,7 @@ def _run_in_namespaces(sandbox: SandboxOrder, become: Callable[[], int], output:
             os.close(hold)
             if not _is_root():
                 identity.keep_own_user(*us)
-            status = _be_init(sandbox, mapped, become, life)
+            status = _be_init(sandbox, mapped, secret_files, become, life)
             os.write(sender, b"%d" % status)
             code = 0
         except Exception as failed:  # noqa: BLE001  as in `process_tree.spawn`
@@ -111,6 +116,7 @@ def _run_in_namespaces(sandbox: SandboxOrder, become: Callable[[], int], output:
 def _be_init(
     sandbox: SandboxOrder,
     mapped: list[tuple[str, int]],
+    secret_files: dict[str, str],
     become: Callable[[], int],
     life: int,
 ) -> int:
@@ -124,6 +130,9 @@ def _be_init(
         mapped=mapped,
         tmp=sandbox.tmp,
         accounts=sandbox.accounts,
+        secrets=sandbox.secrets,
+        secret_files=secret_files,
+        owner=sandbox.user,
     )
     if sandbox.user is not None:
         identity.become(sandbox.user)
@@ -177,7 +186,10 @@ def _paths(sandbox: SandboxOrder) -> Iterator[tuple[str, int]]:
 
 def _keep_apart() -> None:
     """Write no core, and have none of the keys of whoever started the platform."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    # At 1 byte the kernel hands none to a program either, at 0 it would: `shared.kernel.cores`.
+    limit = 1 if most == resource.RLIM_INFINITY else min(most, 1)
+    resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))
     try:
         system_calls.join_new_session_keyring()
     except OSError:

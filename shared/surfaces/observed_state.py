@@ -63,7 +63,8 @@ class Instance:
     """host:port for probes; None for workers."""
     reason: str = ""
     """Why it is not ready: Starting, ProbeFailed, Exited, Stopping, CannotStart,
-    MemoryExceeded, DiskExceeded, DeadlineExceeded; of a schedule RunFailed, also while ready."""
+    SecretUnavailable, MemoryExceeded, DiskExceeded, DeadlineExceeded; of a schedule RunFailed, also
+    while ready."""
     message: str = ""
     """What `reason` is about, in words: what the readiness probe got last, or why it cannot start.
     Empty where nothing more is known."""

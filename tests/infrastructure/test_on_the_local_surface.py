@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local_agent.surface import LocalProcessSurface
+from local_agent.vault_folder import VaultFolder
 from local_cloud.blobs import MemoryBlobs
 from local_cloud.infrastructure.embedded import embedded_engine
 from shared.contracts.values import ComputeTargetKind
@@ -24,9 +25,9 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 async def surface(tmp_path: Path) -> AsyncIterator[LocalProcessSurface]:
-    made = LocalProcessSurface(
-        tmp_path / "surface", MemoryBlobs(SystemClock()), SystemClock(), SystemEntropy()
-    )
+    clock, entropy = SystemClock(), SystemEntropy()
+    secrets = VaultFolder(tmp_path / "vaults", clock, entropy)
+    made = LocalProcessSurface(tmp_path / "surface", MemoryBlobs(clock), secrets, clock, entropy)
     supervising = asyncio.create_task(made.supervise())
     yield made
     # A proxy outlives its supervisor by design: a test that failed half way must not leave it.

@@ -3,7 +3,8 @@
 The argument is JSON: `folder`, where it starts, and `command`; `act`, one of ACTS, done once it
 wrote `ready`; `files`, texts by their path below `folder`, which are its program where that begins
 with `work/`; `namespaces`, `landlock` and `filters`, to use less than this machine has; `limits`,
-`port`, `environ`, and `data`, a folder; `sandbox`, what to put in place of parts of it.
+`port`, `environ`, and `data`, a folder; `secrets`, texts by the name of the file; `sandbox`, what
+to put in place of parts of it.
 """
 
 import asyncio
@@ -66,6 +67,7 @@ def _start(order: Mapping[str, Any], folder: Path) -> int:
         owned=[folder / "home", folder / "tmp"],
         program=folder / "work",
         data=data,
+        secrets=folder / "secrets" if "secrets" in order else None,
         port=order.get("port"),
     )
     if sandbox is not None:
@@ -85,6 +87,7 @@ def _start(order: Mapping[str, Any], folder: Path) -> int:
         workdir=folder / "work",
         output=folder / "output.log",
         limits=rlimits(Resources(**order.get("limits", {})), in_force),
+        secret_files=order.get("secrets", {}),
         sandbox=sandbox,
     )
 

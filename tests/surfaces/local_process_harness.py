@@ -23,6 +23,7 @@ from local_agent.launcher import TOKEN_VARIABLE
 from local_agent.process_identity import ProcessIdentity, boot, start_ticks
 from local_agent.shutdown import stop_agent, stop_everything
 from local_agent.surface import LocalProcessSurface
+from local_agent.vault_folder import VaultFolder
 from local_host.agent_process import AgentProcess
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
@@ -35,9 +36,9 @@ from tests.surfaces.harness import SHOP, SITE, TEMPLATE, SurfaceHarness, fence
 SERVER = """
 import http.server, json, os, pathlib, signal, sys, threading, time
 
-def configuration():
+def given(folder):
     found = {"files": {}, "modes": [], "changed": []}
-    for path in pathlib.Path(os.environ.get("RUNTIME_CONFIGURATION", "/nothing")).glob("*"):
+    for path in pathlib.Path(os.environ.get(folder, "/nothing")).glob("*"):
         found["files"][path.name] = path.read_text()
         found["modes"].append([oct(path.stat().st_mode & 0o777), path.stat().st_uid == os.getuid()])
         try:
@@ -57,9 +58,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             held = [bytearray(16 << 20) for _ in range(64)]
         if self.path == "/slow":
             time.sleep(1.0)
-        body = json.dumps({"release": {"version": os.environ["VERSION"]}, "pid": os.getpid(),
-                           "environ": dict(os.environ),
-                           "configuration": self.path == "/inside" and configuration()}).encode()
+        answer = {"release": {"version": os.environ["VERSION"]}, "pid": os.getpid(),
+                  "environ": dict(os.environ)}
+        if self.path == "/inside":
+            answer["configuration"] = given("RUNTIME_CONFIGURATION")
+            answer["secrets"] = given("RUNTIME_SECRETS")
+            answer["mounts"] = pathlib.Path("/proc/mounts").read_text()
+        body = json.dumps(answer).encode()
         status = 503 if os.path.exists("sick") else 200
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
@@ -138,7 +143,9 @@ class Host:
         self.task: asyncio.Task[None] | None = None
 
     async def start(self) -> LocalProcessSurface:
-        surface = LocalProcessSurface(self.root, self.blobs, self.clock, SystemEntropy())
+        entropy = SystemEntropy()
+        secrets = VaultFolder(self.root.parent / "vaults", self.clock, entropy)
+        surface = LocalProcessSurface(self.root, self.blobs, secrets, self.clock, entropy)
         self.task = asyncio.create_task(surface.supervise())
         return surface
 

@@ -22,6 +22,7 @@ from local_agent.state_files import (
     InstanceRecord,
     SiteFolder,
 )
+from local_agent.vault_folder import VaultFolder
 from shared.surfaces.spec import Resources
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import EPOCH, LoopClock, run_virtual
@@ -39,8 +40,10 @@ def context_of(folder: Path, tasks: asyncio.TaskGroup) -> ControllerContext:
     session: Any = None
     clock = LoopClock()
     scratch = ScratchMeter(clock, folder)
+    entropy = SeededEntropy(1)
+    secrets = VaultFolder(folder / "vaults", clock, entropy)
     return ControllerContext(
-        clock, SeededEntropy(1), artifacts, folder / "tools", session, tasks, lambda: None, scratch
+        clock, entropy, artifacts, folder / "tools", session, tasks, lambda: None, scratch, secrets
     )
 
 

@@ -223,3 +223,52 @@ def test_data_is_read_and_changed_by_the_starts_that_follow(platform: Account) -
 def _give(path: Path, platform: Account) -> None:
     owner = platform.folder.stat()
     os.chown(path, owner.st_uid, owner.st_gid)
+
+
+SECRETS: Final = {"db-password": "canary-of-a-value", "key.pem": "two\nlines"}
+LOOK: Final = """
+import json, os, stat, sys
+folder = sys.argv[1]
+answer = {"texts": {}, "modes": set(), "owners": set(), "changed": []}
+for name in os.listdir(folder):
+    path = os.path.join(folder, name)
+    answer["texts"][name] = open(path).read()
+    found = os.stat(path)
+    answer["modes"].add(oct(stat.S_IMODE(found.st_mode)))
+    answer["owners"].add(found.st_uid == os.getuid())
+    for change in (os.unlink, lambda path: open(path, "w"), lambda path: os.chmod(path, 0o644)):
+        try:
+            change(path)
+            answer["changed"].append(path)
+        except OSError:
+            pass
+mounts = [line.split() for line in open("/proc/mounts")]
+answer["kinds"] = [each[2] for each in mounts if each[1] == folder]
+answer["folder"] = oct(stat.S_IMODE(os.stat(folder).st_mode))
+print(json.dumps({**answer, "modes": list(answer["modes"]), "owners": list(answer["owners"])}))
+"""
+
+
+@pytest.mark.parametrize("landlock", [{}, {"landlock": 0}], ids=["with-landlock", "without"])
+def test_files_of_secrets_are_its_own_in_memory_and_on_no_disk(
+    platform: Account, landlock: Mapping[str, Any]
+) -> None:
+    folder = platform.folder / "state" / "instance" / "secrets"
+
+    ended = platform.run([base_python(), "-c", LOOK, str(folder)], secrets=SECRETS, **landlock)
+
+    ended.needs_namespaces()
+    assert ended.code == 0, ended.output
+    assert json.loads(ended.output) == {
+        "texts": SECRETS,
+        "modes": ["0o600"],
+        "owners": [True],
+        "changed": [],
+        "kinds": ["tmpfs"],
+        "folder": "0o700",
+    }
+    assert not folder.exists()
+    # It has shown them itself, in its output.
+    left = [p for p in platform.folder.rglob("*") if p.is_file() and p.name != "output.log"]
+    assert left
+    assert not [path for path in left if b"canary-of-a-value" in path.read_bytes()]

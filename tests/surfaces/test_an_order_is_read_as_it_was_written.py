@@ -27,6 +27,7 @@ SANDBOX = SandboxOrder(
     mapped=[("/data", 1000)],
     tmp="/state/tmp",
     accounts=("root:x:0", "app:x:1000"),
+    secrets="/state/secrets",
     landlock=4,
     port=8080,
     filters_calls=True,
@@ -43,6 +44,7 @@ def _order(folder: Path, sandbox: SandboxOrder | None) -> StartOrder:
         limits={"RLIMIT_CORE": 0},
         command=["/bin/echo", "started"],
         environ={"NAME": "value"},
+        secret_files={"db-password": "s3cret"},
         sandbox=sandbox,
     )
 

@@ -22,7 +22,6 @@ TOLD: Final = {"configurationHash": "c0ffee", "secret.database": "v3"}
 
 
 @pytest.mark.shows(on="memory")
-@pytest.mark.shows(on="local-process")
 def test_a_surface_without_a_vault_takes_no_reference(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         spec = harness.worker(1, secrets=(FILE,), unit=TOLD)
@@ -39,11 +38,11 @@ def test_a_plan_with_a_reference_is_refused_where_nothing_resolves_it() -> None:
     spec = replace(TEMPLATE, secrets=(FILE,), unit=TOLD)
     bare = replace(spec, configuration=None, readiness=None, release=None)
 
-    (refusal,) = check(SurfacePlan({0: bare}), DECLARED["local-process"])
+    (refusal,) = check(SurfacePlan({0: bare}), DECLARED["memory"])
 
     assert (refusal.code, refusal.target) == ("NotSupported", "/components/0/secrets/0")
     assert Feature.SECRET_REFERENCES in refusal.message
-    assert "its agent has no vault" in refusal.message
+    assert "it has no vault" in refusal.message
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from local_agent.site_controller import SiteController
 from local_agent.state_files import DesiredSite, SurfaceFolder, file_lock
 from local_agent.supervisor import INTERVAL_S
 from local_agent.surface import LocalProcessSurface
+from local_agent.vault_folder import VaultFolder
 from shared.connections import loopback_ports
 from shared.connections.loopback_ports import free_port
 from shared.kernel.clock import SystemClock
@@ -187,7 +188,9 @@ async def test_a_site_that_takes_long_at_the_start_holds_up_no_new_one(tmp_path:
 async def test_a_port_of_a_deleted_site_is_given_away_again(tmp_path: Path) -> None:
     entropy = _Between(*(free_port(SystemEntropy(), set()) for _ in range(2)))
     blobs = FolderBlobs(tmp_path / "blobs")
-    surface = LocalProcessSurface(tmp_path / "surface", blobs, SystemClock(), entropy)
+    clock = SystemClock()
+    secrets = VaultFolder(tmp_path / "vaults", clock, entropy)
+    surface = LocalProcessSurface(tmp_path / "surface", blobs, secrets, clock, entropy)
     supervision = asyncio.create_task(surface.supervise())
     try:
         entropy.choose(0)

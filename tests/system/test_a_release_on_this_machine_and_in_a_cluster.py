@@ -11,6 +11,7 @@ import pytest
 
 from function_apps.deployments.ports import LOCAL_RULES
 from local_agent.surface import LocalProcessSurface
+from local_agent.vault_folder import VaultFolder
 from shared.composition.images import image_registries
 from shared.composition.settings import LOCAL as LOCAL_PROFILE
 from shared.composition.settings import PROFILE, read_settings
@@ -48,9 +49,9 @@ async def two_real_surfaces(cluster: PodCluster, folder: Path) -> AsyncIterator[
     )
     world = driven(rules=rules)
     images = image_registries(read_settings({PROFILE: LOCAL_PROFILE}), SystemClock(), nobody)
-    machine = LocalProcessSurface(
-        folder / "surface", world.app.blobs, SystemClock(), SystemEntropy()
-    )
+    clock, entropy = SystemClock(), SystemEntropy()
+    secrets = VaultFolder(folder / "vaults", clock, entropy)
+    machine = LocalProcessSurface(folder / "surface", world.app.blobs, secrets, clock, entropy)
     supervising = asyncio.create_task(machine.supervise())
     async with aks_harness(cluster) as harness:
         surfaces = {LOCAL: machine, AKS: harness.surface}
