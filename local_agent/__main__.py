@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import logging
 import os
-import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -23,10 +22,10 @@ from local_agent.vault_folder import VaultFolder
 from shared.kernel.clock import SystemClock
 from shared.kernel.cores import write_no_core
 from shared.kernel.entropy import Entropy, SystemEntropy
+from shared.kernel.open_files import allow_open_files
 
 EXIT_UNFIT: Final = 2
 EXIT_RUNNING: Final = 4
-OPEN_FILES: Final = 65_536
 EXIT_STATE_REMOVED: Final = 5
 """As that of the host."""
 
@@ -65,9 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     write_no_core()
     # A descriptor for each probe and each pipe: the usual soft limit is that of a shell.
-    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(usual, wanted), most))
+    allow_open_files()
     try:
         asyncio.run(_run_until_signalled(options))
     except AgentRunning as running:

@@ -23,6 +23,7 @@ from local_host.model import App
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.cores import write_no_core
 from shared.kernel.errors import Invalid, Unavailable
+from shared.kernel.open_files import allow_open_files
 from shared.kernel.port_numbers import port_number
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Queues, histories and stores are for the eyes of who started the host.
     os.umask(0o077)
     write_no_core()
+    allow_open_files()  # a socket for each instance that follows its configuration
     try:
         asked.state.mkdir(parents=True, exist_ok=True)
     except OSError as problem:

@@ -210,7 +210,7 @@ ROUTES: Final = (
     get(
         "v1/runtime/effective-configuration", get_effective_configuration, READ,
         query=("environmentId", "moduleId", "hash", *_VERSIONS, "explain", "wait", "instance"),
-        answer=EffectiveConfiguration,
+        answer=EffectiveConfiguration, is_followed=True,
     ),
 )  # fmt: skip
 EVENTS: Final[HandlerTable] = {

@@ -117,6 +117,7 @@ def build_service(name: str, settings: Settings, parts: Parts) -> Service:
         rates=Rates(
             RateLimit(settings.rate_per_s, int(settings.rate_burst), parts.clock, "requests"),
             RateLimit(settings.writes_per_s, int(settings.writes_burst), parts.clock, "writes"),
+            RateLimit(settings.follows_per_s, int(settings.follows_burst), parts.clock, "follows"),
         ),
         write_turns=FairTurns(WRITES_AT_ONCE),
         dead_letters=parts.dead_letters,

@@ -37,7 +37,14 @@ from shared.telemetry.exporters import APPLICATION_INSIGHTS, OTLP, Exporters, he
 from shared.vault.vault_uris import AZURE_SUFFIX
 from shared.web.discovery import check_issuer
 from shared.web.issuer import AUDIENCE, DEV_ISSUER
-from shared.web.rate_limit import BURST, RATE_PER_S, WRITES_BURST, WRITES_PER_S
+from shared.web.rate_limit import (
+    BURST,
+    FOLLOWS_BURST,
+    FOLLOWS_PER_S,
+    RATE_PER_S,
+    WRITES_BURST,
+    WRITES_PER_S,
+)
 from shared.web.tenancy import TENANT_ISSUERS, TENANTS, Tenancy, read_tenancy
 
 PROFILE: Final = "RUNTIME_PROFILE"
@@ -143,6 +150,11 @@ class Settings(MetricsSettings, ClusterSettings, ImageSettings):
     """Of these, the ones that change something, in a second."""
     writes_burst: Rate = Field(WRITES_BURST, alias="RUNTIME_WRITES_BURST")
     """Writes of a tenant at once."""
+    follows_per_s: Rate = Field(FOLLOWS_PER_S, alias="RUNTIME_FOLLOWS_PER_S")
+    """configurations: requests of a tenant's workloads that follow their configuration, in a
+    second; they count for nothing else. An instance sends one a minute."""
+    follows_burst: Rate = Field(FOLLOWS_BURST, alias="RUNTIME_FOLLOWS_BURST")
+    """The same at once: after a publish each instance asks again, so their number."""
     reference_probe: Url | None = Field(None, alias="RUNTIME_REFERENCE_PROBE")
     """health: a URL that answers when the network does; probes that fail while it does not count
     for nothing."""

@@ -212,7 +212,8 @@ async def _scope(
         return await service.authenticator.authenticate(authorization, None)
     scope = await service.authenticator.authenticate(authorization, headers.get("x-tenant-id"))
     if is_counted:
-        service.rates.take(scope.tenant, is_write=route.method != "GET")
+        is_write = route.method != "GET"
+        service.rates.take(scope.tenant, is_write=is_write, is_follow=route.is_followed)
     if not scope.allows(route.permission):
         raise Denied(f"this call needs the scope {route.permission}", code="ScopeMissing")
     return scope

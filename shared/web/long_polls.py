@@ -14,6 +14,8 @@ from shared.kernel.concurrency import isolate
 
 READ_EVERY_S: Final = 1.0
 """A change in another process reaches those who wait here after that, plus one read."""
+_FRESH_S: Final = 10 * READ_EVERY_S
+"""What was read longer ago is not known to be so any more: the reads fail, or take long."""
 
 
 Key = tuple[str, ...]
@@ -31,6 +33,7 @@ class Content:
 @dataclass
 class _Poll:
     content: Content | None = None
+    read_at_s: float = 0.0
     count: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     is_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -43,6 +46,17 @@ class Followers:
 
     clock: Clock
     _waiting: dict[Key, _Poll] = field(default_factory=dict)
+
+    def newest(self, key: Key) -> Content | None:
+        """Return what was read just now for those who wait for *key*; None when nobody does.
+
+        It may be older than what another process has said meanwhile: it answers who has it
+        already, or has nothing.
+        """
+        waiting = self._waiting.get(key)
+        if waiting is None or self.clock.monotonic_s() - waiting.read_at_s > _FRESH_S:
+            return None
+        return waiting.content
 
     async def wait(
         self, key: Key, known: str, read: Callable[[], Awaitable[Content]], wait_s: float
@@ -76,10 +90,12 @@ class Followers:
         while waiting.count:
             waiting.is_due.clear()
             content = await isolate(read(), f"reading what {waiting.count} callers wait for")
-            if isinstance(content, Content) and content != waiting.content:
-                waiting.content = content
-                waiting.changed.set()
-                waiting.changed = asyncio.Event()
+            if isinstance(content, Content):
+                waiting.read_at_s = self.clock.monotonic_s()
+                if content != waiting.content:
+                    waiting.content = content
+                    waiting.changed.set()
+                    waiting.changed = asyncio.Event()
             await _until_set(waiting.is_due, READ_EVERY_S)
 
 

@@ -17,6 +17,10 @@ WRITES_PER_S: Final = 5.0
 """Each of them may lead to an operation, which takes a hundred times what a read takes."""
 WRITES_BURST: Final = 60
 """The 50 modules of one release, each with an archive, and what goes with them."""
+FOLLOWS_PER_S: Final = 200.0
+"""Requests of workloads that follow something: each instance sends one a minute, held meanwhile."""
+FOLLOWS_BURST: Final = 2000
+"""As many instances, which are all answered by one publish, and ask again at once."""
 BYTES_A_WRITE: Final = 4 * 2**20
 """Of a long body; two archives of the largest size are a burst."""
 _TENANTS_MAX: Final = 10_000
@@ -68,13 +72,20 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a tenant may send: requests in all, and of these writes, long ones by their size."""
+    """What a tenant may send: requests, of these writes, long ones by their size; and follows.
+
+    Its workloads, who follow, take nothing from its people and pipelines, nor these from them.
+    """
 
     requests: RateLimit
     writes: RateLimit
+    follows: RateLimit
 
-    def take(self, tenant: str, *, is_write: bool) -> None:
+    def take(self, tenant: str, *, is_write: bool, is_follow: bool = False) -> None:
         """Count one request of *tenant*. Raises TooManyRequests."""
+        if is_follow:
+            self.follows.take(tenant)
+            return
         self.requests.take(tenant)
         if is_write:
             self.writes.take(tenant)

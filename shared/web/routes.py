@@ -37,6 +37,8 @@ class Route:
     takes_bytes: bool = False
     body_max_bytes: int = BODY_MAX_BYTES
     optional_body: bool = False
+    is_followed: bool = False
+    """Every instance of a workload asks it, and is held: counted by a rate of its own."""
     name: str = ""
 
     @property

@@ -84,6 +84,7 @@ APPS: Final[Mapping[str, Any]] = {
 }
 _RATES: Final = (
     "RUNTIME_RATE_PER_S", "RUNTIME_RATE_BURST", "RUNTIME_WRITES_PER_S", "RUNTIME_WRITES_BURST",
+    "RUNTIME_FOLLOWS_PER_S", "RUNTIME_FOLLOWS_BURST",
 )  # fmt: skip
 READ, BATCH, RELAY = "read", "batch", "relay"
 COSMOS, BUS, TABLE, BLOB = "Cosmos DB", "Service Bus", "Table storage", "Blob storage"

@@ -94,6 +94,10 @@ ROUTES = (
     post("v1/things", post_thing, "runtime.environments.write", body=MakeThing),
     get("v1/things/{thingId}", get_thing, "runtime.environments.read"),
     get("v1/lists", get_things, "runtime.environments.read", query=("top", "of", "continuation")),
+    get(
+        "v1/followed", get_things, "runtime.environments.read", name="get_followed",
+        is_followed=True,
+    ),
     put(
         "v1/bytes", put_bytes, "runtime.environments.write", takes_bytes=True, status=200,
         body_max_bytes=2_000_000,
@@ -545,6 +549,24 @@ def test_writes_have_a_rate_of_their_own_and_reads_go_on(tmp_path: Any) -> None:
         assert (read.status, later.status) == (200, 202)
 
     served(act, tmp_path, RUNTIME_WRITES_PER_S="2", RUNTIME_WRITES_BURST="3")
+
+
+def test_followers_have_a_rate_of_their_own_and_take_nothing_from_others(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        followed = [await call("GET", "/v1/followed") for _ in range(5)]
+        reads = [await call("GET", "/v1/lists") for _ in range(3)]
+        await call.at.service.clock.sleep(0.5)
+        later = await call("GET", "/v1/followed")
+
+        assert [each.status for each in followed] == [200, 200, 200, 429, 429]
+        assert error(followed[3])["message"].startswith("over 2 follows a second")
+        assert [each.status for each in reads] == [200, 200, 429]
+        assert later.status == 200
+
+    served(
+        act, tmp_path, RUNTIME_FOLLOWS_PER_S="2", RUNTIME_FOLLOWS_BURST="3",
+        RUNTIME_RATE_PER_S="1", RUNTIME_RATE_BURST="2",
+    )  # fmt: skip
 
 
 def test_a_long_body_is_counted_by_its_size_before_it_is_read(tmp_path: Any) -> None:

@@ -1,6 +1,7 @@
 """The answer to a workload: its configuration, held until it differs, and its report kept."""
 
 from typing import Final
+from zlib import crc32
 
 from function_apps.configurations import repository
 from function_apps.configurations.ports import ConfigurationsApp
@@ -27,7 +28,7 @@ async def answer_workload(
     wait_s: float,
     instance: str | None,
 ) -> Content:
-    """Return what *question* asks for; after *wait_s* at most, if it is *known* still.
+    """Return what *question* asks for; if it is *known* still, after *wait_s*, or a quarter less.
 
     An *instance* that says what it has is counted among those that run it.
     """
@@ -35,13 +36,22 @@ async def answer_workload(
     async def read() -> Content:
         return content_of(question, await get_effective(question, ctx, app), explain=explain)
 
-    content = await read()
+    key = (ctx.tenant, question.environment_id, question.module_id, str(explain))
+    follows = wait_s > 0 and not question.pinned and not question.hash
+    # After a publish all ask again at once, with what they were just given: one read is for all.
+    newest = app.followers.newest(key) if follows else None
+    if newest is None or known not in {"", newest.hash}:
+        newest = await read()
     if instance is not None and known:
         await _report(question, instance, known, ctx, app)
-    if content.hash != known or not wait_s or question.pinned or question.hash:
-        return content
-    key = (ctx.tenant, question.environment_id, question.module_id, str(explain))
-    return await app.followers.wait(key, known, read, wait_s) or content
+    if newest.hash != known or not follows:
+        return newest
+    return await app.followers.wait(key, known, read, _spread(wait_s, instance)) or newest
+
+
+def _spread(wait_s: float, instance: str | None) -> float:
+    """Return how long *instance* is held: those that one publish answered do not end as one."""
+    return wait_s * (1 - crc32((instance or "").encode()) / 2**34)
 
 
 def content_of(question: Question, merged: Merge, *, explain: bool) -> Content:

@@ -1,0 +1,70 @@
+"""Instances that follow live: what they are told stays what is in force, and their polls spread."""
+
+import asyncio
+from typing import Any
+
+from shared.web.request import Answer
+from tests.configurations.configured import MODULE_LAYER, Configurations, configurations, shown
+from tests.kit.virtual_time import run_virtual
+
+
+async def _polled(on: Configurations, known: str, instance: str = "web-0") -> Answer:
+    return await on.answered(if_none_match=f'"{known}"', wait=40, instance=instance)
+
+
+def test_each_is_answered_by_one_publish_and_waits_again() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        await on.publish(MODULE_LAYER, {"a": 1})
+        first = (await on.effective())["hash"]
+        polls = [asyncio.ensure_future(_polled(on, first, f"web-{n}")) for n in range(20)]
+        await on.app.service.clock.sleep(5)
+        await on.publish(MODULE_LAYER, {"a": 2}, 1)
+        answers = [shown(await poll) for poll in polls]
+        again = asyncio.ensure_future(_polled(on, answers[0]["hash"]))
+        _, waiting = await asyncio.wait([again], timeout=5)
+        again.cancel()
+        return answers, len(waiting)
+
+    answers, waiting = run_virtual(main())
+
+    assert [each["values"] for each in answers] == [{"a": 2}] * 20
+    assert waiting == 1
+
+
+def test_who_has_another_version_than_those_who_wait_is_told_what_is_in_force() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        await on.publish(MODULE_LAYER, {"a": 1})
+        first = (await on.effective())["hash"]
+        await on.publish(MODULE_LAYER, {"a": 2}, 1)
+        second = (await on.effective())["hash"]
+        waiting = asyncio.ensure_future(_polled(on, second, "web-1"))
+        await on.app.service.clock.sleep(1)
+        behind = shown(await _polled(on, first))
+        waiting.cancel()
+        return behind["values"]
+
+    assert run_virtual(main()) == {"a": 2}
+
+
+def test_those_who_began_together_do_not_end_together() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        await on.publish(MODULE_LAYER, {"a": 1})
+        known = (await on.effective())["hash"]
+        clock = on.app.service.clock
+        began_s = clock.monotonic_s()
+
+        async def held(number: int) -> float:
+            answer = await _polled(on, known, f"web-{number}")
+            assert answer.status == 304
+            return clock.monotonic_s() - began_s
+
+        return await asyncio.gather(*(held(number) for number in range(100)))
+
+    times = run_virtual(main())
+
+    assert min(times) >= 30
+    assert max(times) <= 40 + 0.01
+    assert len({int(each) for each in times}) >= 9
