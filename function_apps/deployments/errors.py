@@ -129,6 +129,10 @@ class ConfigurationRemoved(Conflict):
         )
 
 
+class NothingToRollOut(Conflict):
+    """A roll-out would bring what is in force already, or has nothing to bring it to."""
+
+
 class NotCancellable(Conflict):
     """The deployment has ended, or only a rollback undoes it."""
 

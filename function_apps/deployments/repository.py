@@ -29,6 +29,7 @@ DEPLOY: Final = OperationKind("Deploy", ROLL_OUT)
 RETRY: Final = OperationKind("RetryDeployment", ROLL_OUT)
 ROLL_BACK: Final = OperationKind("RollbackDeployment", ROLL_OUT)
 CANCEL: Final = OperationKind("CancelDeployment", ROLL_OUT)
+ROLL_OUT_CONFIGURATION: Final = OperationKind("RollOutConfiguration", ROLL_OUT)
 DRAIN: Final = OperationKind("DrainEnvironment", "deployments_drain_environment")
 
 

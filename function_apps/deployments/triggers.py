@@ -15,6 +15,7 @@ from function_apps.deployments.repository import (
     DRAIN,
     RETRY,
     ROLL_BACK,
+    ROLL_OUT_CONFIGURATION,
 )
 from function_apps.deployments.use_cases import (
     queries,
@@ -25,20 +26,18 @@ from function_apps.deployments.use_cases.abandon_operation import abandon_drain,
 from function_apps.deployments.use_cases.cancel import cancel, cancel_operation
 from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
 from function_apps.deployments.use_cases.promote import plan_promotion, promote
+from function_apps.deployments.use_cases.record_configuration import record_configuration
 from function_apps.deployments.use_cases.record_environment import (
     record_binding,
     record_environment,
     record_isolation_proof,
 )
-from function_apps.deployments.use_cases.record_facts import (
-    record_configuration,
-    record_scaling_policy,
-    record_secret,
-)
+from function_apps.deployments.use_cases.record_facts import record_scaling_policy, record_secret
 from function_apps.deployments.use_cases.record_gate_evidence import record_gate_evidence
 from function_apps.deployments.use_cases.release_hold import release_hold
 from function_apps.deployments.use_cases.retry import retry
 from function_apps.deployments.use_cases.roll_back import roll_back
+from function_apps.deployments.use_cases.roll_out_configuration import roll_out_configuration
 from function_apps.deployments.use_cases.upload_artifact import find_artifact, upload_artifact
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.deployments import (
@@ -51,6 +50,7 @@ from shared.contracts.deployments import (
     DeploymentStatus,
     Rollback,
     RollbackDeployment,
+    RollOutConfiguration,
 )
 from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
@@ -243,10 +243,13 @@ COMMANDS: Final[HandlerTable] = {
     Deploy: deploy,
     PromoteDeployment: promote,
     RollbackDeployment: roll_back,
+    RollOutConfiguration: roll_out_configuration,
 }
 _ROLLOUT: Final = OperationControl(cancel_operation, abandon_rollout)
 CONTROLS: Final[Mapping[str, OperationControl]] = {
-    **dict.fromkeys((DEPLOY.name, RETRY.name, ROLL_BACK.name), _ROLLOUT),
+    **dict.fromkeys(
+        (DEPLOY.name, RETRY.name, ROLL_BACK.name, ROLL_OUT_CONFIGURATION.name), _ROLLOUT
+    ),
     CANCEL.name: OperationControl("the deployment is on its way back already", abandon_rollout),
     DRAIN.name: OperationControl(
         "its environment is being decommissioned, which is not canceled", abandon_drain

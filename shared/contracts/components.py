@@ -155,6 +155,10 @@ class ConfigurationChoice(Value):
     module: Revision | None = None
     """Of each component's own layer."""
 
+    @property
+    def names_versions(self) -> bool:
+        return (self.tenant, self.environment, self.module) != (None, None, None)
+
 
 class HookPoint(StrEnum):
     PRE_DEPLOY = "preDeploy"

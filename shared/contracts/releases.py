@@ -223,6 +223,12 @@ class ReleasedComponent(Value):
     owner: Label | None = None
 
     @property
+    def takes_roll_outs(self) -> bool:
+        """Return whether configuration is rolled out to it; to what runs once, none is."""
+        is_floating = self.configuration_mode is ConfigurationMode.FLOATING
+        return is_floating and self.runs_once is None
+
+    @property
     def ends(self) -> bool:
         """Return whether its instances run to their end, so that none is asked for readiness."""
         return self.runs_once is not None or self.schedule is not None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from function_apps.deployments.use_cases.record_facts import record_configuration
+from function_apps.deployments.use_cases.record_configuration import record_configuration
 from shared.contracts.configuration_merge import hash_of
 from shared.contracts.configurations import ConfigurationPublished
 from shared.kernel.ids import ModuleId, configuration_id, module_key, parse_id, tenant_key

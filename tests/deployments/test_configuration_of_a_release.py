@@ -11,7 +11,7 @@ from function_apps.deployments.errors import CannotBePlanned, ConfigurationRemov
 from function_apps.deployments.model.artifact_retention import KEPT_FOR
 from function_apps.deployments.use_cases.configuration_content import CONTENTS, content_blob
 from function_apps.deployments.use_cases.deploy import plan_deployment
-from function_apps.deployments.use_cases.record_facts import record_configuration
+from function_apps.deployments.use_cases.record_configuration import record_configuration
 from function_apps.deployments.use_cases.remove_artifacts import remove_unneeded_artifacts
 from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.configuration_merge import hash_of

@@ -11,12 +11,12 @@ from function_apps.deployments.errors import (
     BindingSuspended,
     IsolationBreached,
 )
+from function_apps.deployments.use_cases.record_configuration import record_configuration
 from function_apps.deployments.use_cases.record_environment import (
     record_binding,
     record_isolation_proof,
 )
 from function_apps.deployments.use_cases.record_facts import (
-    record_configuration,
     record_scaling_policy,
     record_secret,
 )

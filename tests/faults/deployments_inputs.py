@@ -7,7 +7,7 @@ from typing import Any, Final
 from function_apps.deployments.use_cases.deploy import deploy
 from shared.contracts.configuration_merge import hash_of
 from shared.contracts.configurations import ConfigurationPublished
-from shared.contracts.deployments import Deploy, RollbackDeployment
+from shared.contracts.deployments import Deploy, RollbackDeployment, RollOutConfiguration
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.gates import EvaluateGate, Verdict
 from shared.contracts.promotions import PromoteDeployment
@@ -15,6 +15,7 @@ from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.contracts.values import Stage
+from tests.deployments.configured import identity, publish
 from tests.deployments.driven import SHOP, TEST, Driven, archive, driven
 from tests.deployments.test_facts_for_the_next_unit import BINDING, KEY, NOW
 from tests.deployments.test_promotion import SOAK, STAGING, soaked
@@ -229,6 +230,21 @@ async def hears_of_a_configuration() -> Prepared:
         moduleId=SHOP, layer="module", scope=SHOP, version=1, status="Published",
         contentHash=hash_of({"a": 1}), values={"a": 1},
     )  # fmt: skip
+
+
+@_comes("RollOutConfiguration")
+async def is_told_to_roll_out() -> Prepared:
+    world = await _ready()
+    await publish(world, "module", 1, {"a": 1})
+    await world.deploy(await world.component("one", configurationMode="floating"))
+    await world.settle()
+    await publish(world, "module", 2, {"a": 2})
+    world.bench.sent.messages.clear()
+    command = RollOutConfiguration(
+        environment_id=TEST, configuration_id=identity("module"), version=2,
+        content_hash=hash_of({"a": 2}), modules=(SHOP,),
+    )  # fmt: skip
+    return await _left(world, command)
 
 
 _SECRET: Final = {

@@ -15,6 +15,7 @@ from function_apps.deployments.activities.observe_surface import (
 from function_apps.deployments.activities.prove_release import prove_within
 from function_apps.deployments.model import alerts, module_queue
 from function_apps.deployments.model.configuration import pins_of
+from function_apps.deployments.model.configuration_roll_out import missed_by
 from function_apps.deployments.model.deployment import Deployment, deploy_command, evolve
 from function_apps.deployments.model.deployment_target import with_in_force, without_in_force
 from function_apps.deployments.model.holds import add_holds, hold_of, rejected_components
@@ -31,7 +32,7 @@ from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUni
 from shared.contracts.values import Reason
 from shared.durable.activity import ActivityContext, Step
 from shared.kernel.operation import Operation
-from shared.messaging.outbox import Publish
+from shared.messaging.outbox import Publish, Send
 
 
 async def begin_promotion(ctx: ActivityContext, app: DeploymentsApp) -> None:
@@ -83,7 +84,7 @@ async def complete_release(ctx: ActivityContext, app: DeploymentsApp) -> Complet
     unit = deployment.unit.model_copy(update={"components": tuple(components)})
 
     def decide(known: DeploymentSet, operation: Operation) -> Step[Completion]:
-        return _completed(known, unit, proof, operation, ctx)
+        return _completed(known, unit, proof, operation, ctx, app.service.name)
 
     return await commit_deployment_step(ctx, app, decide)
 
@@ -94,6 +95,7 @@ def _completed(
     proof: Proof,
     operation: Operation,
     ctx: ActivityContext,
+    service: str,
 ) -> Step[Completion]:
     now = ctx.now()
     undone = _undone(known.deployment)
@@ -105,10 +107,12 @@ def _completed(
     target = without_in_force(target, done.remove)
     target = replace(target, holds=add_holds(target.holds, undone, done.deployment_id))
     after, rows = repository.leave_queue(done, target, ctx)
-    cleared = [Publish(each, done.project_id) for each in alerts.cleared(done, known.target, now)]
+    rows += [Publish(each, done.project_id) for each in alerts.cleared(done, known.target, now)]
+    if missed := missed_by(done, unit.components, target):
+        rows.append(Send(service, missed, project=done.project_id))
     ended = repository.ended_operation(operation, done, ctx)
     completion = Completion(done.status)
-    return step(completion, ended, known, after, [*rows, *cleared], action="CompleteDeployment")
+    return step(completion, ended, known, after, rows, action="CompleteDeployment")
 
 
 def _undone(done: Deployment) -> tuple[ReleasedComponent, ...]:

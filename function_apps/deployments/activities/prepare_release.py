@@ -51,6 +51,7 @@ from function_apps.deployments.repository import (
 from function_apps.deployments.use_cases.configuration_content import read_pinned
 from function_apps.deployments.use_cases.deploy import plan_context
 from function_apps.deployments.use_cases.promote import load_source
+from function_apps.deployments.use_cases.roll_out_configuration import renew
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.releases import ReleaseUnit
 from shared.contracts.strategies import StrategyKind
@@ -92,14 +93,20 @@ async def start_rollout(ctx: ActivityContext, app: DeploymentsApp) -> RolloutSta
 async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitStatus:
     """Return whether the environment takes the deployment now; if not yet, what to wait for.
 
-    Everything that was checked at the request is checked again.
+    Everything that was checked at the request is checked again. A roll-out of configuration is of
+    what is in force and recorded now.
 
     Raises:
         EnvironmentNotUsable, EnvironmentUnknown: it never will, or did not in time.
         BindingRequired, BindingSuspended, IsolationBreached, Held, CannotBePlanned.
+        NothingToRollOut: of a roll-out, when that is what runs.
         NotInForce, NotPromotable: the ground on which it was asked for is gone.
     """
     deployment = await load_owned_deployment(ctx, app)
+    is_new = deployment.status is DeploymentStatus.REQUESTED
+    is_renewed = is_new and deployment.kind is DeploymentKind.CONFIGURATION
+    if is_renewed:
+        deployment = await renew(deployment, ctx, app)
     context = replace(
         await plan_context(deployment.components, deployment.environment_id, ctx, app),
         configurations=await read_pinned(deployment.pins, ctx.tenant, app),
@@ -111,6 +118,16 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
     def decide(known: DeploymentSet, operation: Operation) -> Step[WaitStatus]:
         if known.deployment.status is not DeploymentStatus.REQUESTED:
             return Step(WaitStatus(WaitState.PASSED), operation)
+        if is_renewed:
+            known = replace(
+                known,
+                deployment=replace(
+                    known.deployment,
+                    components=deployment.components,
+                    order=deployment.order,
+                    pins=deployment.pins,
+                ),
+            )
         reason = preconditions.blocking_reason(known.target, ctx.tenant)
         if reason is None:
             return _ready(known, context, source, operation, ctx, app)

@@ -19,8 +19,15 @@ from shared.contracts.configuration_merge import (
 )
 from shared.contracts.configurations import ConfigurationLayer
 from shared.contracts.releases import ConfigurationPin, ReleasedComponent
-from shared.contracts.values import ConfigurationDelivery, ModuleId
+from shared.contracts.values import (
+    ConfigurationDelivery,
+    ConfigurationId,
+    EnvironmentId,
+    ModuleId,
+    TenantId,
+)
 from shared.kernel.errors import Invalid, TooLarge, Violation
+from shared.kernel.ids import configuration_id, module_key, parse_id, tenant_key
 from shared.surfaces.configuration import Configuration, check_variable, configuration
 
 JSON_FILE: Final = "configuration.json"
@@ -79,6 +86,20 @@ def layers_of(
         if number and not content_hash:
             refusals.append(_not_recorded(layer, number, fact, module))
     return layers, tuple(refusals)
+
+
+def identity_of(
+    layer: ConfigurationLayer, environment: EnvironmentId, module: ModuleId, tenant: TenantId
+) -> ConfigurationId:
+    """Return the id of the configuration that *layer* is, for *module* in *environment*."""
+    key = parse_id(environment, "env").environment
+    match layer:
+        case ConfigurationLayer.TENANT:
+            return configuration_id(tenant_key(tenant), layer)
+        case ConfigurationLayer.ENVIRONMENT:
+            return configuration_id(key, layer)
+        case ConfigurationLayer.MODULE:
+            return configuration_id(key, layer, module_key(tenant, module))
 
 
 def _by_layer(

@@ -91,6 +91,8 @@ class ModuleState:
     """Since when it is known that nothing of it can be gone back to."""
     compute_target: ComputeTargetKind | None = None
     """The surface of the release in force; None of one that was recorded before this was."""
+    is_floating: bool = False
+    """Configuration is rolled out to it."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,11 @@ class DeploymentTarget:
         """The tenant's binding while it is in force."""
         return self.binding if self.binding and self.binding.is_in_force else None
 
+    @property
+    def project(self) -> ProjectId | None:
+        """The project of its environment, once that is known."""
+        return self.environment.project if self.environment else None
+
     def entry(self, deployment_id: str) -> QueueEntry | None:
         return next((entry for entry in self.queue if entry.deployment == deployment_id), None)
 
@@ -156,6 +163,7 @@ def with_in_force(
             path_prefix=component.path_prefix or "",
             depends_on=component.depends_on,
             compute_target=component.compute_target,
+            is_floating=component.takes_roll_outs,
         )
     return replace(target, modules=modules)
 

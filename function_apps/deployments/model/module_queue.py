@@ -7,7 +7,7 @@ there already is recognised by its keys.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from types import MappingProxyType
@@ -61,7 +61,8 @@ def keys_of(
     The same command is another one once they would be given other values.
     """
     environment, components = command.environment_id, command.components
-    pins: Any = command.configuration.model_dump(mode="json") if command.configuration else None
+    choice = command.configuration
+    pins: Any = choice.model_dump(mode="json") if choice and choice.names_versions else None
     hashes = sorted([module, pin.hash] for module, pin in given.items() if pin.hash)
     # What was deployed without one keeps its key.
     pins = [pins, hashes] if hashes else pins
@@ -72,6 +73,11 @@ def keys_of(
         content=_hash(command.model_dump(mode="json", exclude={"dry_run", "on_conflict"})),
         unit=_hash([environment, units, pins]),
     )
+
+
+def roll_out_key(modules: Collection[ModuleId]) -> str:
+    """Return the key of a roll-out of configuration to *modules*."""
+    return f"configuration {_hash(sorted(modules))}"
 
 
 def _hash(content: object) -> str:

@@ -9,13 +9,17 @@ from function_apps.deployments.model.facts import RecordedFact
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TENANT_LAYERS
 from function_apps.deployments.use_cases.configuration_content import put_content, read_recorded
-from shared.contracts.configuration_merge import LayerContent, Merge, Values, merge
-from shared.contracts.configurations import ConfigurationLayer
+from shared.contracts.configuration_merge import (
+    ORDER,
+    LayerContent,
+    Merge,
+    Values,
+    merge,
+)
 from shared.contracts.deployments import Deploy
 from shared.contracts.values import ModuleId
 from shared.kernel.context import Context
 from shared.kernel.errors import Violation
-from shared.kernel.ids import configuration_id, module_key, parse_id, tenant_key
 from shared.persistence.store import Partition
 
 
@@ -88,20 +92,16 @@ def _of_no_layer(command: Deploy, ctx: Context) -> Iterator[Violation]:
     wanted = command.configuration.configuration_id if command.configuration else None
     if wanted is None:
         return
-    key = parse_id(command.environment_id, "env").environment
     ids = [
-        configuration_id(tenant_key(ctx.tenant), ConfigurationLayer.TENANT),
-        configuration_id(key, ConfigurationLayer.ENVIRONMENT),
-        *(
-            configuration_id(key, ConfigurationLayer.MODULE, module_key(ctx.tenant, each.module_id))
-            for each in command.components
-        ),
+        configuration.identity_of(layer, command.environment_id, each.module_id, ctx.tenant)
+        for each in command.components
+        for layer in ORDER
     ]
     if wanted not in ids:
         yield Violation(
             "ConfigurationNotOfRelease",
             "/configuration/configurationId",
-            f"{wanted} is no layer of this release: expected {', '.join(ids[:10])}",
+            f"{wanted} is no layer of this release: expected {', '.join(ids[:3])}",
             "a layer of the tenant, the environment or one of the modules",
             wanted,
         )

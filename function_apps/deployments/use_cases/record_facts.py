@@ -1,4 +1,4 @@
-"""Events of configurations, secret_bindings and scaling: facts for the next release unit."""
+"""Events of secret_bindings and scaling: facts for the next release unit."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,76 +7,16 @@ from typing import Final
 from function_apps.deployments.model import bound_secrets, facts
 from function_apps.deployments.model.facts import Facts, RecordedFact
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import TARGETS, TENANT_LAYERS
-from function_apps.deployments.use_cases.configuration_content import put_content
-from shared.contracts.configuration_merge import hash_of
-from shared.contracts.configurations import ConfigurationPublished
+from function_apps.deployments.repository import TARGETS
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import RotationStatus, SecretBound, SecretRotated
 from shared.contracts.values import EnvironmentId
 from shared.kernel.context import Context
-from shared.kernel.errors import Invalid
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
-from shared.persistence.store import Partition
 
 _IN_FORCE: Final = {RotationStatus.VERIFIED, RotationStatus.REVOKED}
 """A rotation whose version every consumer has."""
-
-
-async def record_configuration(
-    event: ConfigurationPublished, ctx: Context, app: DeploymentsApp
-) -> Outcome[Json]:
-    """Record a version of a layer, and keep its content.
-
-    The tenant's own layer is in all its environments; it has a document of its own.
-
-    Raises:
-        Invalid: the values are not those of the hash.
-    """
-    if hash_of(event.values) != event.content_hash:
-        raise Invalid(
-            f"the values of version {event.version} of {event.configuration_id} are not those of"
-            f" {event.content_hash}",
-            target="values",
-        )
-    fact = RecordedFact(
-        facts.CONFIGURATION,
-        event.revision,
-        module=event.module_id or "",
-        name=event.layer,
-        value=str(event.version),
-        versions={str(event.version): event.content_hash},
-    )
-    # First: a version that is recorded has its content, whenever this is broken off.
-    await put_content(event.values, ctx.tenant, app)
-    if event.environment_id is None:
-        return await _record_tenant_layer(event.aggregate_id, fact, ctx, app)
-    aggregate = event.aggregate_id
-
-    def record(known: Facts) -> Facts | None:
-        return facts.record_configuration(known, aggregate, fact)
-
-    return await _record(event.environment_id, aggregate, record, ctx, app)
-
-
-async def _record_tenant_layer(
-    aggregate_id: str, fact: RecordedFact, ctx: Context, app: DeploymentsApp
-) -> Outcome[Json]:
-    def decide(view: View) -> Decision[Json]:
-        layer = view.get(TENANT_LAYERS, ctx.tenant)
-        after = facts.record_layer(layer.fact, fact)
-        if after is None:
-            return NOTHING
-        return Decision(
-            {},
-            writes=[TENANT_LAYERS.put(replace(layer, fact=after))],
-            audited=Audited("RecordFact", aggregate_id),
-        )
-
-    reads = [TENANT_LAYERS.document_id(ctx.tenant)]
-    partition = Partition(ctx.tenant, "-")
-    return await app.service.work.commit(ctx.without_marker(), partition, reads, decide)
 
 
 async def record_secret(
