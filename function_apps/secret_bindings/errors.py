@@ -84,3 +84,77 @@ class SecretHasNoVersion(Conflict):
 
 class ConsumersFull(Conflict):
     """A secret has as many consumers as it may have."""
+
+
+class SecretNameReserved(Invalid):
+    """The secret is an administrator's login, which the platform keeps to itself."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is the login of an administrator of a data resource: bind a secret of another"
+            " name, with a generator of kind databasePassword",
+            target="/secretName",
+        )
+
+
+class RotationNotFound(NotFound):
+    """No such rotation in the caller's tenant."""
+
+    def __init__(self, rotation_id: str) -> None:
+        super().__init__(f"no secret rotation {rotation_id!r}")
+
+
+class BindingNotBound(Conflict):
+    """Only the secret of a binding that is Bound is rotated."""
+
+    def __init__(self, binding_id: str, status: str) -> None:
+        super().__init__(f"{binding_id} is {status}: only the secret of a Bound one is rotated")
+
+
+class RotationInFlight(Conflict):
+    """One rotation of a secret at a time."""
+
+    def __init__(self, name: str, rotation_id: str) -> None:
+        super().__init__(f"{name} is being rotated by {rotation_id}: wait for it, or cancel it")
+
+
+class VersionInForce(Conflict):
+    """The version that is asked for is in force, or the vault has no newer one."""
+
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(
+            f"version {version} of {name} is in force already: set another in the vault",
+            target="/version",
+        )
+
+
+class GeneratorMissing(Conflict):
+    """No new version can be made: no binding of the secret names a generator."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} has no generator: set a version in the vault, and name it", target="/version"
+        )
+
+
+class VersionUnusable(Conflict):
+    """The version that is asked for is not in the vault, or disabled."""
+
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(f"the vault has no enabled version {version} of {name}", target="/version")
+
+
+class ConsumerRolledBack(Conflict):
+    """A consumer did not come up with the new version: its deployment was rolled back."""
+
+    def __init__(self, module_id: str, version: str) -> None:
+        super().__init__(
+            f"{module_id} was rolled back from version {version}: look at its last deployment"
+        )
+
+
+class ProofMissing(Conflict):
+    """A consumer did not prove the new version."""
+
+    def __init__(self, module_id: str, version: str, after: str) -> None:
+        super().__init__(f"{module_id} has not proved version {version} after {after}")

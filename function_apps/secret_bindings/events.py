@@ -1,10 +1,19 @@
 """The events that secret_bindings publishes, as rows of the outbox; no value is in any."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from function_apps.secret_bindings.model.binding import Binding
-from shared.contracts.secret_bindings import SecretBound
+from function_apps.secret_bindings.model.rotation import Rotation, State
+from function_apps.secret_bindings.model.secret_head import SecretHead
+from shared.contracts.health import RuntimeAlertCleared, RuntimeAlertRaised
+from shared.contracts.secret_bindings import SecretBound, SecretRotated, SecretRotationFailed
+from shared.contracts.values import Severity
+from shared.kernel.clock import isoformat
 from shared.messaging.outbox import Publish
+
+ROTATION_FAILED: Final = "SecretRotationFailed"
+"""The alert."""
 
 
 def secret_bound(binding: Binding) -> Publish:
@@ -27,4 +36,75 @@ def _facts(binding: Binding) -> dict[str, Any]:
         "vaultUri": binding.vault_uri,
         "delivery": binding.delivery,
         "target": binding.target,
+    }
+
+
+def secret_rotated(rotation: Rotation, head: SecretHead) -> Publish:
+    """Return the event that the version of *rotation* is in force; as Revoked, that old are not."""
+    disabled = rotation.older if rotation.status is State.REVOKED else ()
+    event = SecretRotated.model_validate(
+        {
+            **_rotation_facts(rotation, head),
+            "overlapUntil": rotation.overlap_until,
+            # The newest last; they are listed newest first.
+            "revoked": [*reversed(disabled)],
+        }
+    )
+    return Publish(event, module=rotation.module_id)
+
+
+def rotation_failed(rotation: Rotation, head: SecretHead) -> Publish:
+    """Return the event that *rotation* does not go on, and why."""
+    event = SecretRotationFailed.model_validate(
+        {**_rotation_facts(rotation, head), "reason": rotation.reason}
+    )
+    return Publish(event, module=rotation.module_id)
+
+
+def alert_raised(rotation: Rotation, now: datetime) -> Publish:
+    """Return the alert that *rotation* failed."""
+    assert rotation.reason is not None, rotation
+    evidence = [
+        f"{rotation.rotation_id} of {rotation.secret_name}: {rotation.reason.message}"[:500]
+    ]
+    event = RuntimeAlertRaised.model_validate(
+        {**_alert(rotation), "evidence": evidence, "raisedAt": isoformat(now)}
+    )
+    return Publish(event, module=rotation.module_id)
+
+
+def alert_cleared(rotation: Rotation, raised_at: str, now: datetime) -> Publish:
+    """Return the end of the alert that an earlier rotation raised."""
+    event = RuntimeAlertCleared.model_validate(
+        {**_alert(rotation), "raisedAt": raised_at, "clearedAt": isoformat(now)}
+    )
+    return Publish(event, module=rotation.module_id)
+
+
+def _alert(rotation: Rotation) -> dict[str, Any]:
+    return {
+        "aggregateId": f"{rotation.environment_id}/{rotation.secret}/{ROTATION_FAILED}",
+        "revision": rotation.number,
+        "alert": ROTATION_FAILED,
+        "severity": Severity.CRITICAL,
+        "environmentId": rotation.environment_id,
+    }
+
+
+def _rotation_facts(rotation: Rotation, head: SecretHead) -> dict[str, Any]:
+    return {
+        "aggregateId": rotation.rotation_id,
+        "revision": rotation.revision,
+        "environmentId": rotation.environment_id,
+        "bindingId": rotation.binding_id,
+        "moduleId": rotation.module_id,
+        "secretName": rotation.secret_name,
+        "vaultUri": rotation.vault_uri,
+        "delivery": rotation.delivery,
+        "target": rotation.target,
+        "version": rotation.version,
+        "rotationId": rotation.rotation_id,
+        "previousVersion": rotation.from_version,
+        "status": rotation.status,
+        "consumers": [each.proof for each in head.consumers],
     }

@@ -1,16 +1,21 @@
-"""The stored documents of secret_bindings: bindings, heads of secrets, environments."""
+"""The stored documents of secret_bindings: bindings, heads, rotations, environments."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
-from function_apps.secret_bindings.errors import BindingNotFound
+from function_apps.secret_bindings.errors import BindingNotFound, RotationNotFound
 from function_apps.secret_bindings.model.binding import Binding
 from function_apps.secret_bindings.model.environment import EnvironmentProjection
+from function_apps.secret_bindings.model.rotation import Rotation
 from function_apps.secret_bindings.model.secret_head import SecretHead
 from function_apps.secret_bindings.ports import SecretBindingsApp
+from shared.durable.activity import ActivityContext, Step, commit_documents
 from shared.durable.operations import OperationKind
 from shared.kernel.context import Context
 from shared.kernel.ids import parse_id
+from shared.kernel.operation import Operation
+from shared.messaging.unit_of_work import View
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import Comparison, Partition, Query, Where, partition_of
 
@@ -22,8 +27,13 @@ HEADS: Final = DocumentCodec(SecretHead, "secret", key="secret", document="secre
 ENVIRONMENTS: Final = DocumentCodec(
     EnvironmentProjection, "environment", key="environment_id", document="environment/{}"
 )
+ROTATIONS: Final = DocumentCodec(
+    Rotation, "rotation", key="rotation_id", document="rotation/{}", missing=RotationNotFound
+)
 BIND: Final = OperationKind("BindSecret", "secret_bindings_bind_secret")
+ROTATE: Final = OperationKind("RotateSecret", "secret_bindings_rotate_secret")
 PAGE_MAX: Final = 100
+T = TypeVar("T")
 
 
 async def load_binding(identity: str, ctx: Context, app: SecretBindingsApp) -> tuple[Binding, str]:
@@ -71,3 +81,55 @@ async def _active(
         ),
     )
     return [value for _, value in BINDINGS.readable(page.documents)]
+
+
+@dataclass(frozen=True)
+class RotatedSecret:
+    """A rotation with the head of its secret, which are read and written together."""
+
+    rotation: Rotation
+    head: SecretHead
+
+    @property
+    def operation_id(self) -> str:
+        return self.rotation.operation_id
+
+
+def secret_of(rotation_id: str) -> str:
+    """Return what the secret of a rotation is known by, which its id says."""
+    return parse_id(rotation_id, "rot").rest.partition("-")[0]
+
+
+def rotated_secret(rotation_id: str, view: View) -> RotatedSecret:
+    """Return what *view* has of a rotation. Raises RotationNotFound."""
+    head = view.get(HEADS, secret_of(rotation_id))
+    return RotatedSecret(view.get(ROTATIONS, rotation_id), head)
+
+
+def documents_of(rotation_id: str) -> Sequence[str]:
+    """Return the documents of a rotation: its own, and the head of its secret."""
+    return (ROTATIONS.document_id(rotation_id), HEADS.document_id(secret_of(rotation_id)))
+
+
+async def load_rotation(rotation_id: str, ctx: Context, app: SecretBindingsApp) -> RotatedSecret:
+    """Return a rotation with its head. Raises RotationNotFound."""
+    parse_id(rotation_id, "rot")
+    partition = partition_of(ctx.tenant, rotation_id)
+    view = await app.service.work.read(partition, *documents_of(rotation_id))
+    return rotated_secret(rotation_id, view)
+
+
+async def commit_rotation(
+    ctx: ActivityContext,
+    app: SecretBindingsApp,
+    decide: Callable[[RotatedSecret, Operation], Step[T]],
+    *,
+    is_recorded: bool = True,
+) -> T:
+    """Commit the rotation of *ctx*, its head and its operation, as `commit_documents`."""
+
+    def load(view: View) -> RotatedSecret:
+        return rotated_secret(ctx.aggregate_id, view)
+
+    reads = documents_of(ctx.aggregate_id)
+    return await commit_documents(ctx, app, reads, load, decide, is_recorded=is_recorded)

@@ -1,7 +1,9 @@
 """The resources that secret_bindings answers over HTTP; no value is in any."""
 
 from function_apps.secret_bindings.model.binding import Binding
-from shared.contracts.secret_bindings import SecretBinding
+from function_apps.secret_bindings.model.rotation import Rotation
+from function_apps.secret_bindings.model.secret_head import SecretHead
+from shared.contracts.secret_bindings import SecretBinding, SecretRotation
 from shared.messaging.unit_of_work import Json
 
 
@@ -34,3 +36,33 @@ def answer(binding: Binding) -> Json:
     """Return the immediate answer of a command, as JSON."""
     resource = binding_resource(binding).model_dump(mode="json", by_alias=True)
     return {"operationId": binding.operation_id, "binding": resource}
+
+
+def rotation_resource(rotation: Rotation, head: SecretHead) -> SecretRotation:
+    """Return *rotation* as clients see it; while it is in flight *head* has its consumers."""
+    consumers = rotation.consumers if rotation.is_ended else head.consumers
+    return SecretRotation.model_validate(
+        {
+            "rotationId": rotation.rotation_id,
+            "tenantId": rotation.tenant_id,
+            "environmentId": rotation.environment_id,
+            "vaultUri": rotation.vault_uri,
+            "secretName": rotation.secret_name,
+            "fromVersion": rotation.from_version or None,
+            "toVersion": rotation.to_version,
+            "status": rotation.status,
+            "consumers": [each.proof for each in consumers],
+            "overlapUntil": rotation.overlap_until,
+            "reason": rotation.reason,
+            "revision": rotation.revision,
+            "createdAt": rotation.created_at,
+            "endedAt": rotation.ended_at,
+            "operationId": rotation.operation_id,
+        }
+    )
+
+
+def rotation_answer(rotation: Rotation, head: SecretHead) -> Json:
+    """Return the immediate answer of a rotation's command, as JSON."""
+    resource = rotation_resource(rotation, head).model_dump(mode="json", by_alias=True)
+    return {"operationId": rotation.operation_id, "rotation": resource}

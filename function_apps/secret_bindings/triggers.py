@@ -8,14 +8,16 @@ import azure.durable_functions as df
 from function_apps.secret_bindings.activities import ACTIVITIES
 from function_apps.secret_bindings.orchestrations import ORCHESTRATIONS
 from function_apps.secret_bindings.ports import SecretBindingsApp
-from function_apps.secret_bindings.repository import BIND, BINDINGS
+from function_apps.secret_bindings.repository import BIND, BINDINGS, ROTATE
 from function_apps.secret_bindings.resources import binding_resource
 from function_apps.secret_bindings.use_cases import queries
+from function_apps.secret_bindings.use_cases.abandon_operation import abandon_rotation
 from function_apps.secret_bindings.use_cases.bind_secret import bind_secret
 from function_apps.secret_bindings.use_cases.prove_release import prove_release
 from function_apps.secret_bindings.use_cases.record_deployment import record_deployment
 from function_apps.secret_bindings.use_cases.record_environment import record_environment
 from function_apps.secret_bindings.use_cases.revocation import revoke_binding
+from function_apps.secret_bindings.use_cases.rotate_secret import rotate_secret
 from shared.contracts.deployments import (
     RuntimeDeploymentCompleted,
     RuntimeDeploymentRolledBack,
@@ -28,11 +30,15 @@ from shared.contracts.secret_bindings import (
     BindingStatus,
     BindSecret,
     Revocation,
+    RotateSecret,
     SecretBinding,
+    SecretRotation,
+    SecretRotationOrder,
 )
 from shared.contracts.secret_proofs import ProveRelease
+from shared.contracts.validation import read
 from shared.durable.abandon import abandon_alone
-from shared.kernel.ids import OperationId
+from shared.kernel.ids import OperationId, parse_id
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.triggers.service_triggers import Triggers, bind
@@ -45,6 +51,7 @@ READ: Final = "runtime.secrets.read"
 WRITE: Final = "runtime.secrets.write"
 _ROOT: Final = "v1/runtime/secret-bindings"
 _ONE: Final = f"{_ROOT}/{{bindingId}}"
+_ROTATIONS: Final = "v1/runtime/secret-rotations"
 LIST: Final = Collection(
     BINDINGS,
     {
@@ -82,6 +89,28 @@ async def post_secret_binding_revoke(
     return ok(outcome.value["binding"])
 
 
+async def post_secret_binding_rotate(
+    request: Request[SecretRotationOrder], app: SecretBindingsApp
+) -> Answer:
+    """Rotate the secret of a binding, for all its consumers."""
+    identity, content = request.path["bindingId"], request.body.model_dump(by_alias=True)
+    parse_id(identity, "sec")
+    command = read(RotateSecret, {**content, "bindingId": identity})
+    outcome = await rotate_secret(command, request.ctx, app)
+    rotation = outcome.value["rotation"]
+    return accepted(
+        rotation,
+        OperationId(outcome.value["operationId"]),
+        f"/{_ROTATIONS}/{rotation['rotationId']}",
+        is_repeat=outcome.is_repeat,
+    )
+
+
+async def get_secret_rotation(request: Request[None], app: SecretBindingsApp) -> Answer:
+    """Answer one rotation, with the version that each consumer proved."""
+    return ok(await queries.get_rotation(request.path["rotationId"], request.ctx, app))
+
+
 def _accepted(outcome: Outcome[Json]) -> Answer:
     binding = outcome.value["binding"]
     return accepted(
@@ -100,6 +129,13 @@ ROUTES: Final = (
         f"{_ONE}/revoke", post_secret_binding_revoke, WRITE, body=Revocation, status=200,
         answer=SecretBinding,
     ),
+    post(
+        f"{_ONE}/rotate", post_secret_binding_rotate, WRITE, body=SecretRotationOrder,
+        answer=SecretRotation,
+    ),
+    get(
+        f"{_ROTATIONS}/{{rotationId}}", get_secret_rotation, READ, answer=SecretRotation,
+    ),
 )  # fmt: skip
 EVENTS: Final[HandlerTable] = {
     RuntimeEnvironmentProvisioned: record_environment,
@@ -107,9 +143,14 @@ EVENTS: Final[HandlerTable] = {
     RuntimeDeploymentCompleted: record_deployment,
     RuntimeDeploymentRolledBack: record_deployment,
 }
-COMMANDS: Final[HandlerTable] = {BindSecret: bind_secret, ProveRelease: prove_release}
+COMMANDS: Final[HandlerTable] = {
+    BindSecret: bind_secret,
+    RotateSecret: rotate_secret,
+    ProveRelease: prove_release,
+}
 CONTROLS: Final[Mapping[str, OperationControl]] = {
     BIND.name: OperationControl(cooperative_cancel, abandon_alone),
+    ROTATE.name: OperationControl(cooperative_cancel, abandon_rotation),
 }
 
 

@@ -203,9 +203,7 @@ Alerts have no consumer yet: catalog is to have the subscriptions of their sinks
 UNPUBLISHED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
     {
         _S.HEALTH: frozenset(_ALERTS),
-        _S.SECRET_BINDINGS: frozenset(
-            {*_ALERTS, "SecretRotated", "SecretRotationFailed", "SecretExpiring"}
-        ),
+        _S.SECRET_BINDINGS: frozenset({"SecretExpiring"}),
     }
 )
 """The events that a built service is to publish and does not publish yet."""

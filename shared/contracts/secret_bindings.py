@@ -238,7 +238,8 @@ class SecretRotation(Resource):
     vault_uri: VaultUri
     secret_name: SecretName
     from_version: SecretVersion | None
-    to_version: SecretVersion
+    to_version: SecretVersion | None
+    """None until it was made."""
     status: RotationStatus
     consumers: Annotated[tuple[ConsumerProof, ...], Field(max_length=200)]
     overlap_until: Instant | None

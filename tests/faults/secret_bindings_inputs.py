@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from shared.contracts.secret_bindings import BindSecret
+from shared.contracts.secret_bindings import BindSecret, RotateSecret
 from shared.contracts.secret_proofs import ProveRelease
 from shared.messaging.fan_out import releases_of
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
@@ -47,6 +47,18 @@ async def is_told_to_bind() -> Prepared:
 async def is_asked_to_revoke() -> Prepared:
     made, identity = await _bound()
     return await _left(made, Call({"bindingId": identity}, {"reason": "not needed"}))
+
+
+@_comes(f"POST {_ONE}/rotate")
+async def is_asked_to_rotate() -> Prepared:
+    made, identity = await _bound()
+    return await _left(made, Call({"bindingId": identity}, {"overlap": "PT1H"}))
+
+
+@_comes("RotateSecret")
+async def is_told_to_rotate() -> Prepared:
+    made, identity = await _bound()
+    return await _left(made, RotateSecret(binding_id=identity))
 
 
 @_comes("RuntimeEnvironmentProvisioned")

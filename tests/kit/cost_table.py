@@ -35,6 +35,7 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("deployments", "RuntimeEnvironmentStatusChanged"): ONE,
     ("deployments", "RuntimeEnvironmentDecommissioned"): ONE,
     ("deployments", "SecretBound"): ONE,
+    ("deployments", "SecretRotated"): ONE,
     ("catalog", "RecordRelease"): ONE,
     ("catalog", "RetireService"): ONE,
     ("catalog", "RuntimeEnvironmentProvisioned"): ONE,
@@ -72,10 +73,21 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("secret_bindings", "POST v1/runtime/secret-bindings"): Cost(
         reads=2, queries=1, reason="reads the environment's vault, and where the module has others"
     ),
+    ("secret_bindings", "POST v1/runtime/secret-bindings/{bindingId}/rotate"): Cost(
+        reads=2, reason="reads which secret the binding is of, and that with its binding"
+    ),
     ("secret_bindings", "ProveRelease"): Cost(
         queries=1, reason="lists the bindings of the module; a batch for the secret of each"
     ),
 }
+
+
+async def _rotate(world: CountedWorld) -> None:
+    """Rotate the only secret that is bound, before anything runs."""
+    _, bindings = await world.call("GET", "/runtime/secret-bindings")
+    path = f"/runtime/secret-bindings/{bindings['value'][0]['bindingId']}/rotate"
+    await world.call("POST", path, {})
+    await world.clock.sleep(60)
 
 
 def observed(releases: int = 4) -> list[Invocation]:
@@ -104,6 +116,7 @@ def observed(releases: int = 4) -> list[Invocation]:
             }
             await world.call("POST", "/runtime/secret-bindings", binding)
             await world.clock.sleep(60)  # until deployments has heard of them
+            await _rotate(world)
             last = ""
             for number in range(releases):
                 last = await deploy(world, environment, str(number))

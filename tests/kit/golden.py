@@ -107,6 +107,7 @@ async def _live(world: World) -> None:
     await world.call("POST", "/runtime/configurations", body)
     slow = await uploaded(world, "slow")
     world.surface.behaviours[slow] = Behaviour(latency_ms=400.0)
+    await _rotate(world)
     for release in ("1", "2", "slow"):
         await ended(world, await deploy(world, environment, release))
     await world.call("DELETE", path)
@@ -120,6 +121,15 @@ async def _bind(world: World, environment: str) -> None:
         asked = {**body, "secretName": name, "target": name, "generator": generator}
         await world.call("POST", "/runtime/secret-bindings", asked)
     await world.clock.sleep(5)
+
+
+async def _rotate(world: World) -> None:
+    """Rotate the secret that is bound: to one that is made, and to one that is not there."""
+    _, bindings = await world.call("GET", "/runtime/secret-bindings?status=Bound")
+    path = f"/runtime/secret-bindings/{bindings['value'][0]['bindingId']}/rotate"
+    for order in ({}, {"version": "0" * 32}):
+        await world.call("POST", path, order)
+        await world.clock.sleep(60)
 
 
 def _recorded(world: World) -> Iterator[Recorded]:

@@ -63,6 +63,7 @@ BODIES: Mapping[str, Any] = {
         "rotation": {"every": "P30D", "overlap": "PT1H", "canary": True},
     },
     "Revocation": {"reason": "because"},
+    "SecretRotationOrder": {"version": "0" * 32, "overlap": "PT1H", "reason": "because"},
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

@@ -54,6 +54,7 @@ from shared.web.long_polls import Followers
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.memory_images import NO_IMAGES
+from tests.kit.memory_passwords import MemoryPasswords
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.memory_vaults import MemoryVaults
 from tests.kit.mortal import (
@@ -157,6 +158,7 @@ class World:
         self.cluster.behaviours = self.surface.behaviours
         self.infrastructure = MemoryCloud()
         self.vaults = MemoryVaults(self.clock, SeededEntropy(seed))
+        self.passwords = MemoryPasswords(SeededEntropy(seed), {"orders-db"})
         self.prober = PassingProber()
         self.fate = Fate()
         self.lists_for_deployments = asyncio.Event()
@@ -259,7 +261,10 @@ class World:
             ),
             secret_bindings_blueprint(
                 SecretBindingsApp(
-                    self.services["secret_bindings"], self.vaults, SECRET_BINDINGS_RULES
+                    self.services["secret_bindings"],
+                    self.vaults,
+                    self.passwords,
+                    SECRET_BINDINGS_RULES,
                 )
             ),
         ]

@@ -23,9 +23,11 @@ from shared.messaging.envelope import Envelope
 from shared.vault.port import SecretValue
 from shared.web.request import Answer, Request
 from tests.kit.drive import DrivenContext, by_name, drive
+from tests.kit.memory_passwords import MemoryPasswords
 from tests.kit.memory_vaults import MemoryVaults
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service import TENANT, Bench, bench
+from tests.kit.stores import all_changes
 from tests.kit.told import ENVIRONMENT, KEY, WEB, ended, environment, released
 from tests.kit.virtual_time import EPOCH
 
@@ -40,6 +42,7 @@ CONTENT: Final = {
     "target": "DB_PASSWORD",
 }
 RANDOM: Final = {"kind": "random"}
+PASSWORD: Final = {"kind": "databasePassword", "settings": {"resource": "orders-db"}}
 
 
 @dataclass
@@ -48,6 +51,7 @@ class SecretBindings:
     app: SecretBindingsApp
     dispatcher: Dispatcher
     vaults: MemoryVaults
+    passwords: MemoryPasswords
     heard: int = 0
 
     @property
@@ -91,6 +95,33 @@ class SecretBindings:
     async def revoke(self, identity: str) -> Mapping[str, Any]:
         path = f"{ROOT}/{{bindingId}}/revoke"
         return shown(await self.call("POST", path, {"reason": "not needed"}, bindingId=identity))
+
+    async def rotate(self, identity: str, **order: Any) -> Mapping[str, Any]:
+        """Ask for a rotation, and return it as it is answered at once."""
+        path = f"{ROOT}/{{bindingId}}/rotate"
+        return shown(await self.call("POST", path, order, bindingId=identity))
+
+    async def rotation(self, identity: str) -> Mapping[str, Any]:
+        path = "v1/runtime/secret-rotations/{rotationId}"
+        return shown(await self.call("GET", path, rotationId=identity))
+
+    async def cancel(self, operation_id: str) -> None:
+        """Have a caller cancel an operation, as its route does."""
+        operation = await self.operation(operation_id)
+        control = CONTROLS[operation.kind].cancel
+        assert not isinstance(control, str)
+        await control(operation, self.ctx, self.app)
+
+    async def abandon(self, operation_id: str) -> None:
+        """Have an administrator abandon an operation, as its route does."""
+        operation = await self.operation(operation_id)
+        await CONTROLS[operation.kind].abandon(operation, self.ctx, self.app)
+
+    async def everything(self) -> list[str]:
+        """Return all that the service stores and sent, as texts."""
+        stored = await all_changes(self.bench.storage.store("runtime", "secret_bindings"))
+        documents = [json.dumps(dict(each.body), default=str) for each in stored]
+        return [*documents, json.dumps([*self.bench.sent.bodies()])]
 
     async def operation(self, operation_id: str) -> Operation:
         return await self.app.service.work.load(OPERATIONS, operation_id, TENANT)
@@ -182,11 +213,12 @@ async def secret_bindings(*, knows_environment: bool = True, seed: int = 1) -> S
     on = bench("secret_bindings", seed=seed)
     service = on.service
     vaults = MemoryVaults(service.clock, SeededEntropy(seed))
-    app = SecretBindingsApp(service, vaults, LOCAL_RULES)
+    passwords = MemoryPasswords(SeededEntropy(seed), {"orders-db"})
+    app = SecretBindingsApp(service, vaults, passwords, LOCAL_RULES)
     dispatcher = Dispatcher(
         {**EVENTS, **COMMANDS}, app, service.work, service.clock, service.entropy
     )
-    made = SecretBindings(on, app, dispatcher, vaults)
+    made = SecretBindings(on, app, dispatcher, vaults, passwords)
     if knows_environment:
         await made.hear(environment(1))
     return made

@@ -66,6 +66,9 @@ class Matrix:
             _, bound = await world.call(
                 "POST", "/runtime/secret-bindings", _binding(environment, component["moduleId"])
             )
+            await world.clock.sleep(5)
+            rotate = f"/runtime/secret-bindings/{bound['bindingId']}/rotate"
+            _, rotation = await world.call("POST", rotate, {})
             names = {
                 "environmentId": environment,
                 "deploymentId": deployment["deploymentId"],
@@ -77,6 +80,7 @@ class Matrix:
                 "version": "1",
                 "moduleId": component["moduleId"],
                 "bindingId": bound["bindingId"],
+                "rotationId": rotation["rotationId"],
             }
             self.bodies = _bodies(environment, component["artifactDigest"])
             for row in ROWS:

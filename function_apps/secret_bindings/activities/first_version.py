@@ -2,6 +2,11 @@
 
 from typing import Final
 
+from function_apps.secret_bindings.activities.resource_passwords import (
+    resource_of,
+    set_login,
+    test_login,
+)
 from function_apps.secret_bindings.activities.vault_versions import (
     found_version,
     make_version,
@@ -50,7 +55,14 @@ async def find_version(ctx: ActivityContext, app: SecretBindingsApp) -> FoundVer
     if found is None:
         assert binding.generator is not None, binding
         tags = {OPERATION_TAG: ctx.operation_id}
-        found = await make_version(binding.generator, vault, binding.secret_name, tags, app)
+        found = await make_version(
+            binding.generator, vault, binding.secret_name, tags, binding.environment_id, app
+        )
+    resource = resource_of(binding.generator, binding.environment_id)
+    if resource is not None:
+        where = (binding.vault_uri, binding.secret_name, found.version)
+        await set_login(resource, *where, app)
+        await test_login(resource, *where, app)
     result = found_version(found)
 
     def decide(_binding: Binding, operation: Operation) -> Step[FoundVersion]:

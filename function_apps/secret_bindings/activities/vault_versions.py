@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from function_apps.secret_bindings.activities.resource_passwords import new_value, resource_of
 from function_apps.secret_bindings.model.binding import FoundVersion
 from function_apps.secret_bindings.model.generators import bits_of, text_of
 from function_apps.secret_bindings.ports import SecretBindingsApp
@@ -52,6 +53,7 @@ async def make_version(
     vault: SecretVault,
     name: str,
     tags: Mapping[str, str],
+    environment_id: str,
     app: SecretBindingsApp,
 ) -> SecretProperties:
     """Return a new version of *name*, made as *generator* says; its value stays in the vault.
@@ -61,5 +63,9 @@ async def make_version(
     known = tagged(await vault.versions(name), tags)
     if known is not None:
         return known
-    bits = app.service.entropy.bits(bits_of(generator))
-    return await vault.set(name, SecretValue(text_of(generator, bits)), tags=tags)
+    text = text_of(generator, app.service.entropy.bits(bits_of(generator)))
+    resource = resource_of(generator, environment_id)
+    value = (
+        SecretValue(text) if resource is None else await new_value(generator, resource, text, app)
+    )
+    return await vault.set(name, value, tags=tags)

@@ -6,7 +6,16 @@ from typing import Final
 from function_apps.secret_bindings.errors import GeneratorNotSupported
 from shared.contracts.secret_bindings import Generator, GeneratorKind
 
-SUPPORTED: Final = frozenset({GeneratorKind.RANDOM, GeneratorKind.KEY_PAIR})
+SUPPORTED: Final = frozenset(
+    {GeneratorKind.RANDOM, GeneratorKind.KEY_PAIR, GeneratorKind.DATABASE_PASSWORD}
+)
+RESOURCE: Final = "resource"
+USER: Final = "user"
+"""In the settings of a generator: the data resource, and how the names of its logins begin."""
+_NAMED: Final = {
+    RESOURCE: "the data resource of the environment that checks the password",
+    USER: "the beginning of the names of its logins",
+}
 ED25519_BYTES: Final = 32
 _BITS_OF_BYTE: Final = 8
 
@@ -17,13 +26,28 @@ def require_supported(generator: Generator | None) -> None:
     Raises:
         GeneratorNotSupported: see there.
     """
-    if generator is None or generator.kind in SUPPORTED:
+    if generator is None:
+        return
+    if generator.kind in SUPPORTED:
+        _require_settings(generator)
         return
     names = ", ".join(sorted(SUPPORTED))
     raise GeneratorNotSupported(
         f"no {generator.kind} can be made here, expected one of {names}; or set versions in the"
         " vault, and bind without a generator"
     )
+
+
+def _require_settings(generator: Generator) -> None:
+    is_password = generator.kind is GeneratorKind.DATABASE_PASSWORD
+    known = set(_NAMED) if is_password else set()
+    if unknown := sorted(set(generator.settings) - known):
+        raise GeneratorNotSupported(
+            f"{generator.kind} has no settings {', '.join(unknown)}: expected "
+            + (", ".join(sorted(known)) or "none")
+        )
+    if is_password and RESOURCE not in generator.settings:
+        raise GeneratorNotSupported(f"settings.{RESOURCE} is missing: {_NAMED[RESOURCE]}")
 
 
 def bits_of(generator: Generator) -> int:

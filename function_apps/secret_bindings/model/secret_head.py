@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from function_apps.secret_bindings.errors import ConsumersFull
-from shared.contracts.secret_bindings import Generator
+from shared.contracts.secret_bindings import ConsumerProof, Generator
 
 CONSUMERS_MAX: Final = 200
 """As many as an event of a rotation names."""
@@ -32,6 +32,19 @@ class Consumer:
     """The end of the deployment that this is known from; an older one says nothing."""
     is_rolled_back: bool = False
 
+    @property
+    def proof(self) -> ConsumerProof:
+        """The version that its instances proved, as it is shown; none where nothing of it runs."""
+        return ConsumerProof.model_validate(
+            {
+                "bindingId": self.binding_id,
+                "moduleId": self.module_id,
+                "version": self.version if self.is_running else None,
+                "releaseRevision": self.release_revision,
+                "provedAt": self.proved_at if self.is_running else None,
+            }
+        )
+
 
 @dataclass(frozen=True)
 class SecretHead:
@@ -53,6 +66,8 @@ class SecretHead:
     rotations: int = 0
     rotation_id: str | None = None
     failed_version: str | None = None
+    alerted_at: str | None = None
+    """Since when the alert about a failed rotation is raised."""
 
     @property
     def in_force(self) -> str | None:

@@ -6,6 +6,7 @@ from typing import Final
 from function_apps.secret_bindings import repository
 from function_apps.secret_bindings.errors import (
     EnvironmentNotProvisioned,
+    SecretNameReserved,
     TargetTaken,
     VaultNotOfEnvironment,
     VaultOfAnEnvironment,
@@ -24,6 +25,7 @@ from shared.kernel.context import Context, NewIds
 from shared.kernel.ids import parse_id, secret_binding_id, secret_key
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.passwords.servers import administrator_secret
 from shared.surfaces.secret_references import SecretReference
 from shared.vault.vault_uris import LOCAL_SUFFIX, VaultMissing
 
@@ -31,6 +33,7 @@ _ENVIRONMENT_VAULT: Final = re.compile(
     rf"https://[a-z2-7]{{12}}\.{re.escape(LOCAL_SUFFIX)}/?", re.IGNORECASE
 )
 """On this machine the vault of an environment has the environment's key for its name."""
+_ADMINISTRATOR: Final = re.compile(administrator_secret(".*"), re.IGNORECASE)
 
 
 async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp) -> Outcome[Json]:
@@ -38,11 +41,13 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
 
     Raises:
         EnvironmentNotProvisioned, VaultMissing, GeneratorNotSupported, BindingExists, TargetTaken,
-        ConsumersFull, VaultNotOfEnvironment, VaultOfAnEnvironment: see there.
+        ConsumersFull, SecretNameReserved, VaultNotOfEnvironment, VaultOfAnEnvironment: see there.
         VaultNotAllowed: the vault is none that may be asked.
         Invalid: the target is no name of a variable, or of a file.
     """
     require_supported(command.generator)
+    if _ADMINISTRATOR.fullmatch(command.secret_name):
+        raise SecretNameReserved(command.secret_name)
     key = parse_id(command.environment_id, "env").environment
     binding_id = secret_binding_id(key, command.module_id, command.secret_name)
     ids = NewIds.draw(ctx, app.service.public_name, binding_id)

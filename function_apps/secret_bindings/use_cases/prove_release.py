@@ -1,17 +1,21 @@
 """ProveRelease: note which versions the instances of one module proved since a deployment."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from function_apps.secret_bindings import repository
-from function_apps.secret_bindings.model.binding import Binding
+from function_apps.secret_bindings.events import secret_bound
+from function_apps.secret_bindings.model.binding import Binding, FoundVersion, State, move
+from function_apps.secret_bindings.model.rotation import Rotation
 from function_apps.secret_bindings.model.secret_head import Consumer, prove, proved_version
 from function_apps.secret_bindings.ports import SecretBindingsApp
-from function_apps.secret_bindings.repository import HEADS
+from function_apps.secret_bindings.repository import BINDINGS, HEADS, ROTATIONS
 from shared.contracts.catalog import ReleaseOutcome
 from shared.contracts.secret_proofs import ProveRelease
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.kernel.ids import parse_id
+from shared.messaging.outbox import Raise
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 from shared.persistence.store import Partition
 
@@ -60,11 +64,46 @@ def proof_of(command: ProveRelease, binding: Binding) -> Consumer:
 
 
 async def _prove(binding: Binding, proof: Consumer, ctx: Context, app: SecretBindingsApp) -> None:
+    """Record *proof*; tell a rotation in flight, and give the binding a version that it proves."""
+    head_id, binding_id = (
+        HEADS.document_id(binding.secret),
+        BINDINGS.document_id(binding.binding_id),
+    )
+
     def decide(view: View) -> Decision[Json]:
         head = view.find(HEADS, binding.secret)
         after = prove(head, proof) if head else None
-        return NOTHING if after is None else Decision({}, writes=[HEADS.put(after)])
+        if after is None:
+            return NOTHING
+        rotation = view.find(ROTATIONS, after.rotation_id) if after.rotation_id else None
+        if rotation is None:
+            return Decision({}, writes=[HEADS.put(after)])
+        heard = ROTATIONS.put(replace(rotation, heard=rotation.heard + 1))
+        told = Raise(rotation.operation_id, rotation.wait_name)
+        moved = _moved(view.find(BINDINGS, binding.binding_id), proof, rotation, ctx)
+        return Decision(
+            {},
+            writes=[HEADS.put(after), heard, *([BINDINGS.put(moved)] if moved else [])],
+            outbox=[told, *([secret_bound(moved)] if moved else [])],
+        )
+
+    def rotation_of(view: View) -> Sequence[str]:
+        head = view.find(HEADS, binding.secret)
+        rotation_id = head.rotation_id if head else None
+        return [ROTATIONS.document_id(rotation_id)] if rotation_id else []
 
     key = parse_id(binding.environment_id, "env").environment
-    reads: Sequence[str] = [HEADS.document_id(binding.secret)]
-    await app.service.work.commit(ctx, Partition(ctx.tenant, key), reads, decide)
+    partition = Partition(ctx.tenant, key)
+    await app.service.work.commit(ctx, partition, [head_id, binding_id], decide, linked=rotation_of)
+
+
+def _moved(
+    binding: Binding | None, proof: Consumer, rotation: Rotation, ctx: Context
+) -> Binding | None:
+    """Return *binding* with the version of *rotation*, if *proof* is of that; else None."""
+    if binding is None or binding.status is not State.BOUND:
+        return None
+    is_proved = proof.is_running and proof.version == rotation.to_version
+    if not is_proved or binding.version == rotation.version:
+        return None
+    return move(binding, FoundVersion(rotation.version, rotation.expires_at), ctx.now())

@@ -1,0 +1,120 @@
+"""The activities that end a rotation: disable old versions, record the end or the failure."""
+
+from dataclasses import replace
+
+from function_apps.secret_bindings.activities.resource_passwords import resource_of, retire_login
+from function_apps.secret_bindings.events import (
+    alert_cleared,
+    alert_raised,
+    rotation_failed,
+    secret_rotated,
+)
+from function_apps.secret_bindings.model.rotation import end, fail, failed_head, pending
+from function_apps.secret_bindings.ports import SecretBindingsApp
+from function_apps.secret_bindings.repository import (
+    HEADS,
+    ROTATIONS,
+    RotatedSecret,
+    commit_rotation,
+    load_rotation,
+)
+from shared.contracts.values import Reason
+from shared.durable.activity import (
+    REASON_MAX,
+    ActivityContext,
+    FailureReason,
+    Step,
+    require_ownership,
+)
+from shared.kernel.clock import isoformat
+from shared.kernel.errors import Invalid, NotFound
+from shared.kernel.operation import CANCELED, Operation
+from shared.messaging.outbox import Audited
+from shared.vault.port import SecretDisabled
+
+
+async def revoke_versions(ctx: ActivityContext, app: SecretBindingsApp) -> bool:
+    """Disable the old versions, first where they are checked; False where a consumer has one still.
+
+    Nothing is disabled in an external vault.
+    """
+    if ctx.name in ctx.recorded:
+        return True
+    state = await load_rotation(ctx.aggregate_id, ctx, app)
+    require_ownership(state, ctx)
+    if pending(state.rotation, state.head):
+        return False
+    for version in () if state.rotation.external else state.rotation.older:
+        await _revoke(version, state, app)
+
+    def decide(_state: RotatedSecret, operation: Operation) -> Step[bool]:
+        return Step(True, operation.begin_step("revoke", ctx.now(), percent=95))
+
+    return await commit_rotation(ctx, app, decide)
+
+
+async def _revoke(version: str, state: RotatedSecret, app: SecretBindingsApp) -> None:
+    rotation = state.rotation
+    vault = app.vaults.at(rotation.vault_uri)
+    resource = resource_of(state.head.generator, rotation.environment_id)
+    try:
+        if resource is not None:
+            where = (rotation.vault_uri, rotation.secret_name)
+            await retire_login(resource, *where, version, app, kept=rotation.version)
+    except (Invalid, NotFound, SecretDisabled):
+        # Not readable any more, or set by hand and no login of this resource: nothing is there.
+        pass
+    try:
+        await vault.set_enabled(rotation.secret_name, version, enabled=False)
+    except NotFound:
+        # Purged meanwhile: it is given to nobody either.
+        return
+
+
+async def complete_rotation(ctx: ActivityContext, app: SecretBindingsApp) -> None:
+    """Record that nobody is given an old version, and that an alert about that is over."""
+
+    def decide(state: RotatedSecret, operation: Operation) -> Step[None]:
+        now = ctx.now()
+        ended = end(state.rotation, state.head, now)
+        head = replace(state.head, rotation_id=None, failed_version=None, alerted_at=None)
+        raised_at = state.head.alerted_at
+        cleared = [alert_cleared(ended, raised_at, now)] if raised_at else []
+        result = {"rotationId": ended.rotation_id, "version": ended.version}
+        return Step(
+            None,
+            operation.succeed(result, now),
+            [ROTATIONS.put(ended), HEADS.put(head)],
+            [secret_rotated(ended, head), *cleared],
+            Audited("SecretRotated", ended.rotation_id, ended.status),
+        )
+
+    await commit_rotation(ctx, app, decide)
+
+
+async def record_rotation_failure(
+    reason: FailureReason, ctx: ActivityContext, app: SecretBindingsApp
+) -> None:
+    """Record why the rotation does not go on. Who proved the new version keeps it, others the old.
+
+    All versions stay enabled: the next rotation disables every older one.
+    """
+    shown = Reason(code=reason.code, message=reason.message[:REASON_MAX])
+
+    def decide(state: RotatedSecret, operation: Operation) -> Step[None]:
+        now, is_canceled = ctx.now(), shown.code == CANCELED
+        failed = fail(state.rotation, shown, state.head, now)
+        head = failed_head(failed, state.head, isoformat(now), is_canceled=is_canceled)
+        ended = (
+            operation.cancel(now) if is_canceled else operation.fail(shown.code, shown.message, now)
+        )
+        alerts = [] if is_canceled else [alert_raised(failed, now)]
+        return Step(
+            None,
+            ended,
+            [ROTATIONS.put(failed), HEADS.put(head)],
+            [rotation_failed(failed, head), *alerts],
+            Audited("SecretRotationFailed", failed.rotation_id, shown.code),
+        )
+
+    await commit_rotation(ctx, app, decide)

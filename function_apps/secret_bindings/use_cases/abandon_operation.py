@@ -1,0 +1,40 @@
+"""Abandon: end the operation of a rotation that nothing else can end, and free its secret."""
+
+from function_apps.secret_bindings.events import alert_raised, rotation_failed
+from function_apps.secret_bindings.model.rotation import fail, failed_head
+from function_apps.secret_bindings.ports import SecretBindingsApp
+from function_apps.secret_bindings.repository import (
+    HEADS,
+    ROTATIONS,
+    documents_of,
+    secret_of,
+)
+from shared.contracts.values import Reason
+from shared.durable.abandon import Freed, abandon
+from shared.kernel.clock import isoformat
+from shared.kernel.context import Context
+from shared.kernel.operation import Operation
+from shared.messaging.unit_of_work import Json, Outcome, View
+
+
+async def abandon_rotation(
+    operation: Operation, ctx: Context, app: SecretBindingsApp, reason: Reason | None = None
+) -> Outcome[Json]:
+    """End *operation* as Failed; its rotation fails too, and every version stays enabled.
+
+    Where the rotation is gone, cannot be read or has ended, the operation ends alone.
+    """
+    rotation_id = operation.aggregate_id
+
+    def free(view: View, why: Reason) -> Freed:
+        rotation = view.readable(ROTATIONS, rotation_id)
+        head = view.readable(HEADS, secret_of(rotation_id))
+        if rotation is None or head is None or rotation.is_ended:
+            return (), ()
+        now = ctx.now()
+        failed = fail(rotation, why, head, now)
+        after = failed_head(failed, head, isoformat(now))
+        writes = [ROTATIONS.put(failed), HEADS.put(after)]
+        return writes, [rotation_failed(failed, after), alert_raised(failed, now)]
+
+    return await abandon(operation, ctx, app, reason, reads=documents_of(rotation_id), free=free)

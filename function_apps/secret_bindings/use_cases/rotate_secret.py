@@ -1,0 +1,93 @@
+"""RotateSecret: bring every consumer of a secret to a new version, then disable the old ones."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from function_apps.secret_bindings import repository
+from function_apps.secret_bindings.errors import (
+    BindingNotBound,
+    GeneratorMissing,
+    RotationInFlight,
+    VersionInForce,
+)
+from function_apps.secret_bindings.model.binding import Binding, State
+from function_apps.secret_bindings.model.rotation import Rotation, new_rotation
+from function_apps.secret_bindings.model.secret_head import SecretHead
+from function_apps.secret_bindings.ports import SecretBindingsApp
+from function_apps.secret_bindings.repository import BINDINGS, HEADS, ROTATE, ROTATIONS
+from function_apps.secret_bindings.resources import rotation_answer
+from shared.contracts.secret_bindings import RotateSecret
+from shared.durable.operations import OPERATIONS, begin_operation
+from shared.kernel.context import Context, NewIds
+from shared.kernel.ids import parse_id, secret_rotation_id
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+
+
+async def rotate_secret(
+    command: RotateSecret, ctx: Context, app: SecretBindingsApp
+) -> Outcome[Json]:
+    """Begin to rotate the secret of a binding; a repeat while it is in flight gets that one.
+
+    Raises:
+        BindingNotFound, BindingNotBound, RotationInFlight, VersionInForce, GeneratorMissing.
+    """
+    binding_id = command.binding_id
+    ids = NewIds.draw(ctx, app.service.public_name, binding_id)
+    known, _ = await repository.load_binding(binding_id, ctx, app)
+
+    def decide(view: View) -> Decision[Json]:
+        binding, head = view.get(BINDINGS, binding_id), view.find(HEADS, known.secret)
+        if binding.status is not State.BOUND or head is None:
+            raise BindingNotBound(binding_id, binding.status)
+        if head.rotation_id is not None:
+            rotation = view.get(ROTATIONS, head.rotation_id)
+            if rotation.asked_version != command.version:
+                raise RotationInFlight(binding.secret_name, rotation.rotation_id)
+            return Decision(rotation_answer(rotation, head), is_repeat=True)
+        _require_possible(command, binding, head)
+        begun = _begin(command, binding, head, ids, app)
+        after = replace(head, rotation_id=begun.rotation_id, rotations=head.rotations + 1)
+        resource = f"/v1/runtime/secret-rotations/{begun.rotation_id}"
+        operation, start = begin_operation(ROTATE, begun.rotation_id, resource, ids, ctx)
+        return Decision(
+            rotation_answer(begun, after),
+            writes=[ROTATIONS.put(begun), HEADS.put(after), OPERATIONS.put(operation)],
+            outbox=[start],
+            audited=Audited(ROTATE.name, begun.rotation_id, reason=command.reason),
+        )
+
+    def in_flight(view: View) -> Sequence[str]:
+        head = view.find(HEADS, known.secret)
+        rotation_id = head.rotation_id if head else None
+        return [ROTATIONS.document_id(rotation_id)] if rotation_id else []
+
+    also = [HEADS.document_id(known.secret)]
+    return await app.service.work.change(
+        ctx, BINDINGS, binding_id, decide, also=also, linked=in_flight
+    )
+
+
+def _require_possible(command: RotateSecret, binding: Binding, head: SecretHead) -> None:
+    in_force = head.version or ""
+    if command.version is not None:
+        if command.version == in_force:
+            raise VersionInForce(binding.secret_name, in_force)
+    elif not binding.external and head.generator is None:
+        raise GeneratorMissing(binding.secret_name)
+
+
+def _begin(
+    command: RotateSecret, binding: Binding, head: SecretHead, ids: NewIds, app: SecretBindingsApp
+) -> Rotation:
+    key = parse_id(binding.binding_id, "sec").environment
+    overlaps = (command.overlap, binding.rotation.overlap, app.rules.overlap)
+    return new_rotation(
+        secret_rotation_id(key, binding.secret, head.rotations + 1),
+        binding,
+        from_version=head.version or binding.version or "",
+        asked_version=command.version,
+        overlap=next(each for each in overlaps if each is not None),
+        operation_id=ids.operation_id,
+        now=ids.now,
+    )
