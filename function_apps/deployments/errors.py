@@ -130,7 +130,7 @@ class ConfigurationRemoved(Conflict):
 
 
 class NothingToRollOut(Conflict):
-    """A roll-out would bring what is in force already, or has nothing to bring it to."""
+    """A roll-out would bring what is in force already, or has no instance to bring it to."""
 
 
 class NotCancellable(Conflict):

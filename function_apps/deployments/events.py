@@ -39,6 +39,7 @@ def _facts(deployment: Deployment) -> dict[str, Any]:
         "status": deployment.status,
         "attempt": deployment.attempt,
         "modules": deployment.modules,
+        "secret": deployment.secret,
     }
 
 

@@ -75,6 +75,7 @@ def deployment_resource(
         holds=deployment.holds,
         remaining=deployment.remaining,
         absent=deployment.absent,
+        secret=deployment.secret,
         soak=deployment.evidence,
         approvals=(),
         requested_by=deployment.origin.actor,

@@ -16,6 +16,7 @@ from function_apps.deployments.repository import (
     RETRY,
     ROLL_BACK,
     ROLL_OUT_CONFIGURATION,
+    ROLL_OUT_SECRET,
 )
 from function_apps.deployments.use_cases import (
     queries,
@@ -38,6 +39,7 @@ from function_apps.deployments.use_cases.release_hold import release_hold
 from function_apps.deployments.use_cases.retry import retry
 from function_apps.deployments.use_cases.roll_back import roll_back
 from function_apps.deployments.use_cases.roll_out_configuration import roll_out_configuration
+from function_apps.deployments.use_cases.roll_out_secret_version import roll_out_secret_version
 from function_apps.deployments.use_cases.upload_artifact import find_artifact, upload_artifact
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.deployments import (
@@ -51,6 +53,7 @@ from shared.contracts.deployments import (
     Rollback,
     RollbackDeployment,
     RollOutConfiguration,
+    RollOutSecretVersion,
 )
 from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
@@ -244,12 +247,12 @@ COMMANDS: Final[HandlerTable] = {
     PromoteDeployment: promote,
     RollbackDeployment: roll_back,
     RollOutConfiguration: roll_out_configuration,
+    RollOutSecretVersion: roll_out_secret_version,
 }
 _ROLLOUT: Final = OperationControl(cancel_operation, abandon_rollout)
+_ROLLOUTS: Final = (DEPLOY, RETRY, ROLL_BACK, ROLL_OUT_CONFIGURATION, ROLL_OUT_SECRET)
 CONTROLS: Final[Mapping[str, OperationControl]] = {
-    **dict.fromkeys(
-        (DEPLOY.name, RETRY.name, ROLL_BACK.name, ROLL_OUT_CONFIGURATION.name), _ROLLOUT
-    ),
+    **{kind.name: _ROLLOUT for kind in _ROLLOUTS},
     CANCEL.name: OperationControl("the deployment is on its way back already", abandon_rollout),
     DRAIN.name: OperationControl(
         "its environment is being decommissioned, which is not canceled", abandon_drain

@@ -39,6 +39,7 @@ from shared.contracts.values import (
     Reason,
     Revision,
     SecretBindingId,
+    SecretRotationId,
     Slug,
     Stage,
     TenantBindingId,
@@ -158,15 +159,43 @@ class RollOutConfiguration(Command):
     modules: ModuleIds = ()
 
 
+class SecretRollout(Value):
+    """What a deployment of kind secret brings to its module: one version of one secret."""
+
+    module_id: ModuleId
+    binding_id: SecretBindingId
+    secret_name: Label
+    version: Label
+    rotation_id: SecretRotationId | None = None
+    canary: bool = False
+    """The first consumer of its rotation. It is shown; every consumer is rolled out alike."""
+
+
 class RollOutSecretVersion(Command):
-    """Bring a secret's version to one consumer."""
+    """Bring a secret's version to one consumer, as a deployment of kind secret.
+
+    It has the steps and the gate of the release in force, its image and its configuration. Every
+    event of it has the version in `secret`. It ends as other deployments do: Completed with the
+    proofs of all instances, RolledBack with what is in force again as `releaseUnit`, or Failed.
+    Where there is nothing to roll out it is Cancelled, with the reason `NothingToRollOut`: no
+    release of the module is in force, or its binding was revoked; then no instance needs a proof,
+    and its next release has the version.
+    A version of an earlier rotation than one that was asked for is nothing, and has no answer. A
+    repeat is answered by the events of the deployment on its way, or of the one in force.
+    """
 
     environment_id: EnvironmentId
     module_id: ModuleId
     binding_id: SecretBindingId
     secret_name: Label
     version: Label
+    rotation_id: SecretRotationId | None = None
+    """Its number orders rotations; without it the version counts as the newest."""
     canary: bool = False
+
+    @property
+    def rollout(self) -> SecretRollout:
+        return SecretRollout.model_validate(self.model_dump(exclude={"environment_id"}))
 
 
 class RelocateWorkload(Command):
@@ -210,6 +239,8 @@ class DeploymentFacts(Event):
     status: DeploymentStatus
     attempt: Annotated[int, Field(ge=1)] = 1
     modules: ModuleIds
+    secret: SecretRollout | None = None
+    """Of a deployment of kind secret."""
 
 
 class RuntimeDeploymentRequested(DeploymentFacts):
@@ -366,6 +397,8 @@ class Deployment(Resource):
     """Of a Failed deployment: what could not be removed."""
     absent: Annotated[tuple[Reason, ...], Field(max_length=10)] = ()
     """Parts of the release unit that no service provides yet, with the rule for when they do."""
+    secret: SecretRollout | None = None
+    """Of a deployment of kind secret: what it brings."""
     soak: SoakEvidence | None = None
     """Of a promoted deployment: the verdict of health on its source."""
     approvals: Annotated[tuple[DeploymentApprovalGiven, ...], Field(max_length=20)]

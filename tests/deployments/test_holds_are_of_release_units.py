@@ -151,6 +151,7 @@ def test_a_unit_is_not_held_for_what_the_surface_refused_in_the_last_moment() ->
                 TENANT,
                 await world.target(),
                 {},
+                {},
             )[0],
             TEST,
             TENANT,

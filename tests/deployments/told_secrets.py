@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.use_cases.record_facts import record_secret
+from function_apps.deployments.use_cases.roll_out_secret_version import roll_out_secret_version
+from shared.contracts.deployments import RollOutSecretVersion
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
+from shared.messaging.unit_of_work import Outcome
 from shared.surfaces.secret_references import SecretReference
 from shared.surfaces.spec import RevisionSpec
 from tests.deployments.driven import SHOP, TEST, Driven
@@ -58,3 +62,26 @@ def live_secrets(world: Driven, module: str = SHOP) -> Sequence[SecretReference]
     """Return what each instance of the only revision of *module* is given."""
     (spec,) = live_specs(world, module).values()
     return spec.secrets
+
+
+async def roll_out(world: Driven, version: str, number: int = 0, **more: Any) -> Outcome[Any]:
+    """Send the command of rotation *number*; 0: of none."""
+    command = RollOutSecretVersion.model_validate(
+        {
+            "environmentId": TEST,
+            "moduleId": SHOP,
+            "bindingId": BINDING,
+            "secretName": "password",
+            "version": version,
+            "rotationId": f"rot-{KEY}-abcdefghijkl-{number}" if number else None,
+            **more,
+        }
+    )
+    return await roll_out_secret_version(command, world.ctx, world.app)
+
+
+async def rolled_out(world: Driven, version: str, number: int = 0) -> Deployment:
+    """Roll *version* out, to the end."""
+    outcome = await roll_out(world, version, number)
+    await world.settle()
+    return await world.deployment(outcome.value["deploymentId"])

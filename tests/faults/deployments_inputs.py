@@ -7,19 +7,27 @@ from typing import Any, Final
 from function_apps.deployments.use_cases.deploy import deploy
 from shared.contracts.configuration_merge import hash_of
 from shared.contracts.configurations import ConfigurationPublished
-from shared.contracts.deployments import Deploy, RollbackDeployment, RollOutConfiguration
+from shared.contracts.deployments import (
+    Deploy,
+    RollbackDeployment,
+    RollOutConfiguration,
+    RollOutSecretVersion,
+)
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.gates import EvaluateGate, Verdict
 from shared.contracts.promotions import PromoteDeployment
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
-from shared.contracts.values import Stage
+from shared.contracts.values import SecretBindingId, Stage
+from shared.kernel.ids import ModuleId
 from tests.deployments.configured import identity, publish
 from tests.deployments.driven import SHOP, TEST, Driven, archive, driven
 from tests.deployments.test_facts_for_the_next_unit import BINDING, KEY, NOW
 from tests.deployments.test_promotion import SOAK, STAGING, soaked
 from tests.deployments.test_repeats import refuse
+from tests.deployments.told_secrets import BINDING as BINDING_OF_A_SECRET
+from tests.deployments.told_secrets import bind
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 
 _comes = partial(comes_to, "deployments")
@@ -142,6 +150,21 @@ async def is_told_to_promote() -> Prepared:
     world, one = await _soaked()
     evidence = await soaked(world, one)
     command = PromoteDeployment(deployment_id=one, to_environment_id=STAGING, evidence=evidence)
+    return await _left(world, command)
+
+
+@_comes("RollOutSecretVersion")
+async def is_told_to_roll_out_a_secret() -> Prepared:
+    world = await _ready()
+    await bind(world, "v1")
+    await world.release("one")
+    command = RollOutSecretVersion(
+        environment_id=TEST,
+        module_id=ModuleId(SHOP),
+        binding_id=SecretBindingId(BINDING_OF_A_SECRET),
+        secret_name="password",
+        version="v2",
+    )
     return await _left(world, command)
 
 

@@ -13,7 +13,7 @@ from function_apps.deployments.activities.observe_surface import (
     set_weights,
 )
 from function_apps.deployments.activities.prove_release import prove_within
-from function_apps.deployments.model import alerts, module_queue
+from function_apps.deployments.model import alerts, bound_secrets, module_queue
 from function_apps.deployments.model.configuration import pins_of
 from function_apps.deployments.model.configuration_roll_out import missed_by
 from function_apps.deployments.model.deployment import Deployment, deploy_command, evolve
@@ -102,9 +102,17 @@ def _completed(
     holds = _holds(known.deployment, undone, now)
     done = evolve(known.deployment, ReleaseProved(unit, proof, holds), now)
     pins = pins_of(unit.components)
-    key = module_queue.keys_of(deploy_command(done), pins).unit
+    versions = (
+        (component.module_id, name, version)
+        for component in unit.components
+        for name, version in component.secret_versions.items()
+    )
+    key = module_queue.keys_of(deploy_command(done), pins, versions).unit
     target = with_in_force(known.target, unit.components, done.deployment_id, key)
     target = without_in_force(target, done.remove)
+    if done.secret is not None:
+        facts = bound_secrets.with_rollout(target.facts, done.secret, is_in_force=True)
+        target = replace(target, facts=facts)
     target = replace(target, holds=add_holds(target.holds, undone, done.deployment_id))
     after, rows = repository.leave_queue(done, target, ctx)
     rows += [Publish(each, done.project_id) for each in alerts.cleared(done, known.target, now)]

@@ -23,6 +23,7 @@ from function_apps.deployments.model import (
     preconditions,
     promotion,
     release_unit,
+    secret_rollout,
 )
 from function_apps.deployments.model.deployment import (
     Deployment,
@@ -93,8 +94,8 @@ async def start_rollout(ctx: ActivityContext, app: DeploymentsApp) -> RolloutSta
 async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitStatus:
     """Return whether the environment takes the deployment now; if not yet, what to wait for.
 
-    Everything that was checked at the request is checked again. A roll-out of configuration is of
-    what is in force and recorded now.
+    Everything that was checked at the request is checked again. A roll-out is of what is in
+    force and recorded now.
 
     Raises:
         EnvironmentNotUsable, EnvironmentUnknown: it never will, or did not in time.
@@ -102,14 +103,11 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
         NothingToRollOut: of a roll-out, when that is what runs.
         NotInForce, NotPromotable: the ground on which it was asked for is gone.
     """
-    deployment = await load_owned_deployment(ctx, app)
-    is_new = deployment.status is DeploymentStatus.REQUESTED
-    is_renewed = is_new and deployment.kind is DeploymentKind.CONFIGURATION
-    if is_renewed:
-        deployment = await renew(deployment, ctx, app)
+    deployment = await _renewed(await load_owned_deployment(ctx, app), ctx, app)
     context = replace(
         await plan_context(deployment.components, deployment.environment_id, ctx, app),
         configurations=await read_pinned(deployment.pins, ctx.tenant, app),
+        secrets=deployment.secrets,
     )
     source = await _source(deployment, ctx, app)
     wait_name = f"environment-{ctx.ordinal}"
@@ -118,16 +116,7 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
     def decide(known: DeploymentSet, operation: Operation) -> Step[WaitStatus]:
         if known.deployment.status is not DeploymentStatus.REQUESTED:
             return Step(WaitStatus(WaitState.PASSED), operation)
-        if is_renewed:
-            known = replace(
-                known,
-                deployment=replace(
-                    known.deployment,
-                    components=deployment.components,
-                    order=deployment.order,
-                    pins=deployment.pins,
-                ),
-            )
+        known = replace(known, deployment=_as_renewed(known.deployment, deployment))
         reason = preconditions.blocking_reason(known.target, ctx.tenant)
         if reason is None:
             return _ready(known, context, source, operation, ctx, app)
@@ -146,6 +135,38 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
         return step(status, waiting, known, after, action="WaitForEnvironment")
 
     return await commit_deployment_step(ctx, app, decide, is_recorded=False)
+
+
+async def _renewed(deployment: Deployment, ctx: ActivityContext, app: DeploymentsApp) -> Deployment:
+    """Return *deployment*; a roll-out as what is in force is, now that nothing else changes that.
+
+    Raises:
+        NothingToRollOut: nothing is in force that could be given what it brings.
+    """
+    if deployment.status is not DeploymentStatus.REQUESTED:
+        return deployment
+    if deployment.kind is DeploymentKind.CONFIGURATION:
+        return await renew(deployment, ctx, app)
+    if deployment.secret is None:
+        return deployment
+    known = await repository.load_set(ctx.aggregate_id, ctx, app)
+    by = known.target.module(deployment.secret.module_id).by
+    deployments = await _deployments([by] if by else [], ctx, app)
+    release = secret_rollout.release_in_force(deployment.secret, known.target, deployments)
+    return secret_rollout.of_release(deployment, release)
+
+
+def _as_renewed(known: Deployment, renewed: Deployment) -> Deployment:
+    return replace(
+        known,
+        release_ref=renewed.release_ref,
+        strategy=renewed.strategy,
+        gate=renewed.gate,
+        components=renewed.components,
+        order=renewed.order,
+        pins=renewed.pins,
+        secrets=renewed.secrets,
+    )
 
 
 async def _source(
@@ -246,7 +267,11 @@ def _pinned(
 ) -> DeploymentSet:
     deployment, target = known.deployment, known.target
     components = release_unit.planned(
-        deployment.components, deployment.tenant_id, target, deployment.pins
+        deployment.components,
+        deployment.tenant_id,
+        target,
+        deployment.pins,
+        deployment.secrets,
     )
     assert len(components) == len(deployment.components), deployment.deployment_id
     modules = dict(target.modules)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from function_apps.deployments.activities.observe_surface import (
@@ -10,9 +10,16 @@ from function_apps.deployments.activities.observe_surface import (
     surface_component,
     surface_of,
 )
+from function_apps.deployments.model import bound_secrets
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import DeploymentsApp
-from shared.contracts.releases import Departure, InstanceProof, Proof, ReleasedComponent
+from shared.contracts.releases import (
+    Departure,
+    InstanceProof,
+    Proof,
+    ReleasedComponent,
+    ReleasedSecret,
+)
 from shared.contracts.values import Reason
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Unknown
@@ -53,7 +60,8 @@ async def prove(
                 pass
             case Present(answers):
                 live = answers
-        proofs += [_instance_proof(component, answer) for answer in live]
+        secrets = deployment.wanted_secrets(component)
+        proofs += [_instance_proof(component, answer, secrets) for answer in live]
         mismatches += _mismatches(component, live)
     blob = await _store(proofs, app) if len(proofs) > PROOFS_SHOWN else None
     shown = tuple(proofs[:PROOFS_SHOWN])
@@ -95,7 +103,9 @@ def _mismatches(component: ReleasedComponent, live: Sequence[LiveProof]) -> list
     return mismatches
 
 
-def _instance_proof(component: ReleasedComponent, answer: LiveProof) -> InstanceProof:
+def _instance_proof(
+    component: ReleasedComponent, answer: LiveProof, secrets: Sequence[ReleasedSecret]
+) -> InstanceProof:
     is_whole = answer.content_digest == answer.expected_digest
     wanted, has = component.configuration.hash, answer.unit.get(CONFIGURATION_HASH)
     versions = {
@@ -110,23 +120,12 @@ def _instance_proof(component: ReleasedComponent, answer: LiveProof) -> Instance
         digest=answer.artifact if is_whole else answer.content_digest,
         configuration_hash=wanted if has == wanted else None,
         secret_versions=versions,
-        departures=(*_secret_departures(component, versions), *_departed(component, answer))[:10],
+        departures=(
+            *bound_secrets.departures(component, versions, secrets),
+            *_departed(component, answer),
+        )[:10],
         checked_at=answer.checked_at,
     )
-
-
-def _secret_departures(
-    component: ReleasedComponent, live: Mapping[str, str]
-) -> Iterator[Departure]:
-    """Yield each secret of which an instance has another version than is recorded, or none."""
-    for name, recorded in sorted(component.secret_versions.items()):
-        if live.get(name) != recorded:
-            yield Departure(
-                path=f"secrets/{name}"[:128],
-                recorded=recorded,
-                live=live.get(name, "none"),
-                reason=Reason(code="Departs", message="the instance has another version of it"),
-            )
 
 
 def _departed(component: ReleasedComponent, answer: LiveProof) -> Iterator[Departure]:

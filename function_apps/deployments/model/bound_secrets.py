@@ -3,18 +3,19 @@
 No value is here: the surface has each resolved for its instance.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from function_apps.deployments.model.facts import SECRET, Facts, RecordedFact, secret_key
-from shared.contracts.releases import ReleasedSecret
+from shared.contracts.deployments import SecretRollout
+from shared.contracts.releases import Departure, ReleasedComponent, ReleasedSecret
 from shared.contracts.secret_bindings import (
     BindingStatus,
     RotationStatus,
     SecretBound,
     SecretRotated,
 )
-from shared.contracts.values import SecretDelivery
+from shared.contracts.values import ModuleId, Reason, SecretDelivery
 from shared.surfaces.secret_references import SecretReference
 
 
@@ -23,7 +24,7 @@ def fact_of(event: SecretBound | SecretRotated) -> RecordedFact:
     disabled, rotation = event.revoked, 0
     is_revoked = isinstance(event, SecretBound) and event.status is BindingStatus.REVOKED
     if isinstance(event, SecretRotated):
-        rotation = int(event.rotation_id.rpartition("-")[2])
+        rotation = number_of(event.rotation_id)
         if event.status is RotationStatus.REVOKED and event.previous_version is not None:
             disabled = (*disabled, event.previous_version)
     return RecordedFact(
@@ -50,6 +51,86 @@ def consumers_of(
         fact = known.get(secret_key(consumer.module_id, own.name))
         if consumer.module_id != own.module and fact is not None and fact.vault == own.vault:
             yield replace(fact, value=own.value, rotation=own.rotation, disabled=own.disabled)
+
+
+def number_of(rotation_id: str | None) -> int:
+    """Return the number of a rotation, by which those of a secret are ordered; 0 without one."""
+    return int(rotation_id.rpartition("-")[2]) if rotation_id else 0
+
+
+def with_rollout(facts: Facts, rollout: SecretRollout, *, is_in_force: bool) -> Facts:
+    """Return *facts* after *rollout* was asked for, or *is_in_force*, of a secret that is bound."""
+    key = secret_key(rollout.module_id, rollout.secret_name)
+    known, number = facts[key], number_of(rollout.rotation_id)
+    after = replace(known, asked=max(known.asked, number))
+    if is_in_force:
+        after = replace(after, value=rollout.version, rotation=max(known.rotation, number))
+    return {**facts, key: after}
+
+
+def recorded_of(
+    components: Iterable[ReleasedComponent],
+) -> Mapping[ModuleId, tuple[ReleasedSecret, ...]]:
+    """Return what *components* recorded; of those that only knew versions it is not known."""
+    return {
+        component.module_id: component.secrets
+        for component in components
+        if component.secrets or not component.secret_versions
+    }
+
+
+def restored(
+    recorded: Sequence[ReleasedSecret], facts: Iterable[RecordedFact]
+) -> tuple[ReleasedSecret, ...]:
+    """Return what a component gets that had *recorded*, of *facts* of its module.
+
+    That is the recorded version where it is enabled, else the current one. A secret whose binding
+    was revoked is not given any more.
+    """
+    by_name = {fact.name: fact for fact in facts if fact.kind == SECRET}
+    secrets = []
+    for secret in recorded:
+        fact = by_name.get(secret.name)
+        if fact is None or _is_enabled(secret, fact):
+            secrets.append(secret)
+        elif fact.value:
+            secrets.append(to_released_secret(fact))
+    return tuple(secrets)
+
+
+def _is_enabled(secret: ReleasedSecret, fact: RecordedFact) -> bool:
+    return bool(fact.value) and (
+        secret.version == fact.value or secret.version not in fact.disabled
+    )
+
+
+def departures(
+    component: ReleasedComponent, live: Mapping[str, str], wanted: Sequence[ReleasedSecret]
+) -> Iterator[Departure]:
+    """Yield each secret of which an instance of *component* has another version than is recorded.
+
+    *live* are the versions that it has, *wanted* those of a release that *component* brings back.
+    """
+    versions = {secret.name: secret.version for secret in wanted}
+    for name in sorted({*component.secret_versions, *versions}):
+        given, has = component.secret_versions.get(name), live.get(name)
+        recorded = versions.get(name, given or "")
+        if has != recorded:
+            yield Departure(
+                path=f"secrets/{name}"[:128],
+                recorded=recorded,
+                live=has or "none",
+                reason=_reason(given, has, recorded),
+            )
+
+
+def _reason(given: str | None, has: str | None, recorded: str) -> Reason:
+    if given is None:
+        return Reason(code="SecretRevoked", message="the release had it; its binding was revoked")
+    if has == given:
+        message = f"{recorded}, which the release had, is disabled in the vault"
+        return Reason(code="SecretVersionDisabled", message=message)
+    return Reason(code="Departs", message="the instance has another version of it")
 
 
 def to_released_secret(fact: RecordedFact) -> ReleasedSecret:

@@ -33,6 +33,7 @@ from shared.contracts.deployments import (
     DeploymentKind,
     DeploymentStatus,
     EndReason,
+    SecretRollout,
 )
 from shared.contracts.gates import Gate
 from shared.contracts.promotions import SoakEvidence
@@ -41,6 +42,7 @@ from shared.contracts.releases import (
     Hold,
     Proof,
     ReleasedComponent,
+    ReleasedSecret,
     ReleaseUnit,
 )
 from shared.contracts.strategies import OnConflict, Strategy
@@ -76,7 +78,9 @@ class Deployment:
     `unit` is fixed once an attempt, before anything is applied. `absent` says which parts of it
     nobody has provided yet, and the rule by which they will be.
 
-    `pins` are the configurations of its modules, fixed when it was asked for.
+    `pins` are the configurations of its modules, fixed when it was asked for. `secrets` are those
+    of modules that get what an earlier release had, as it had them; others get what is bound to
+    them. `secret` is what a deployment of kind secret brings.
 
     Of a rollback: `replaces` are the revisions that it was asked to undo, `restores` the releases
     whose units it brings back, `jobs_left_out` the modules that had run to their end in those,
@@ -109,6 +113,8 @@ class Deployment:
     stage: Stage | None = None
     configuration: ConfigurationChoice | None = None
     pins: Mapping[ModuleId, ConfigurationPin] = field(default_factory=dict)
+    secrets: Mapping[ModuleId, tuple[ReleasedSecret, ...]] = field(default_factory=dict)
+    secret: SecretRollout | None = None
     evidence: SoakEvidence | None = None
     opened_at: Instant | None = None
     wait_name: str = ""
@@ -134,7 +140,8 @@ class Deployment:
     @property
     def modules(self) -> tuple[ModuleId, ...]:
         """All modules whose queues it enters."""
-        return (*(component.module_id for component in self.components), *self.remove)
+        modules = (*(component.module_id for component in self.components), *self.remove)
+        return modules or ((self.secret.module_id,) if self.secret else ())
 
     @property
     def released_components(self) -> tuple[ReleasedComponent, ...]:
@@ -163,6 +170,12 @@ class Deployment:
             (component for component in self.released_components if component.module_id == module),
             None,
         )
+
+    def wanted_secrets(self, component: ReleasedComponent) -> tuple[ReleasedSecret, ...]:
+        """Return the secrets that *component* is to have as a release before had them."""
+        own = self.candidate(component.module_id)
+        is_own = own is not None and own.release_revision == component.release_revision
+        return self.secrets.get(component.module_id, ()) if is_own else ()
 
     def before(self, module: str) -> ReleasedComponent | None:
         """Return what was in force of *module* when the unit was fixed."""

@@ -35,7 +35,8 @@ class RecordedFact:
     Of a secret, `revision` is its binding's, `rotation` the number of its last rotation, and
     `value` its version; a revoked one stays without a value: no older event brings it back.
     `binding` to `target` say where it is and how an instance gets it; `disabled` has the versions
-    that the vault gives to nobody any more, the newest last.
+    that the vault gives to nobody any more, the newest last; `asked` is the number of the last
+    rotation that was to be rolled out.
     Of a configuration, `name` is its layer, `value` its version in force, and `versions` has the
     hash of the content of its last versions, by number.
     """
@@ -51,6 +52,7 @@ class RecordedFact:
     delivery: SecretDelivery = SecretDelivery.ENVIRONMENT_VARIABLE
     target: str = ""
     disabled: tuple[str, ...] = ()
+    asked: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -122,7 +124,10 @@ def record_secret(facts: Facts, event: RecordedFact) -> Facts | None:
         after = replace(event, revision=0) if event.rotation else event
     else:
         after = _after(known, event)
-    after = replace(after, disabled=_disabled(known.disabled if known else (), event.disabled))
+    disabled = _disabled(known.disabled if known else (), event.disabled)
+    is_same_vault = known is not None and known.vault in {"", after.vault}
+    asked = known.asked if known is not None and is_same_vault else 0
+    after = replace(after, disabled=disabled, asked=asked)
     if after == known:
         return None
     if after.value and not (known and known.value):

@@ -7,7 +7,7 @@ there already is recognised by its keys.
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from types import MappingProxyType
@@ -54,11 +54,14 @@ class Keys:
 
 
 def keys_of(
-    command: Deploy, given: Mapping[ModuleId, ConfigurationPin] = MappingProxyType({})
+    command: Deploy,
+    given: Mapping[ModuleId, ConfigurationPin] = MappingProxyType({}),
+    secrets: Iterable[tuple[str, str, str]] = (),
 ) -> Keys:
     """Return the keys of *command*, whose modules are *given* these configurations.
 
-    The same command is another one once they would be given other values.
+    The same command is another one once they would be given other values, or other versions of
+    *secrets*: each the module, the name and the version, empty of one that was revoked.
     """
     environment, components = command.environment_id, command.components
     choice = command.configuration
@@ -66,6 +69,9 @@ def keys_of(
     hashes = sorted([module, pin.hash] for module, pin in given.items() if pin.hash)
     # What was deployed without one keeps its key.
     pins = [pins, hashes] if hashes else pins
+    modules = {component.module_id for component in components}
+    versions_of_secrets = sorted(each for each in secrets if each[0] in modules and each[2])
+    pins = [pins, versions_of_secrets] if versions_of_secrets else pins
     versions = sorted([c.module_id, c.version, c.digest] for c in components)
     units = sorted((c.model_dump(mode="json") for c in components), key=lambda c: c["moduleId"])
     return Keys(

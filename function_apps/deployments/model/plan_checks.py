@@ -16,7 +16,7 @@ from function_apps.deployments.model.deployment_target import (
 from function_apps.deployments.model.rollout_steps import order_of, steps_of
 from shared.contracts.components import Component
 from shared.contracts.deployments import Deploy
-from shared.contracts.releases import ReleasedComponent
+from shared.contracts.releases import ReleasedComponent, ReleasedSecret
 from shared.contracts.strategies import (
     OnConflict,
     RolloutDefaults,
@@ -49,6 +49,8 @@ class PlanContext:
     is_gated: bool = True
     """False for the way back, which no gate judges."""
     configurations: Configurations = field(default_factory=Configurations)
+    secrets: Mapping[ModuleId, Sequence[ReleasedSecret]] = field(default_factory=dict)
+    """Of modules that get what an earlier release had."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,11 @@ def plan(
     order, cycle = order_of(command.components)
     components = [
         release_unit.to_released_component(
-            each, tenant, target, context.configurations.pins.get(each.module_id)
+            each,
+            tenant,
+            target,
+            context.configurations.pins.get(each.module_id),
+            context.secrets.get(each.module_id),
         )
         for each in command.components
     ]

@@ -13,6 +13,7 @@ from shared.contracts.placement import default_placement
 from shared.contracts.releases import (
     ConfigurationPin,
     ReleasedComponent,
+    ReleasedSecret,
     ReleaseUnit,
     Routing,
     RunOnce,
@@ -52,13 +53,15 @@ def to_released_component(
     tenant: TenantId,
     target: DeploymentTarget,
     pin: ConfigurationPin | None = None,
+    recorded: Sequence[ReleasedSecret] | None = None,
 ) -> ReleasedComponent | None:
     """Return *component* as the release unit records it under its next release revision.
 
     It runs where it says, else where its type belongs; None when nothing of the environment fits.
     *pin* is its configuration, secret versions and scaling policy are what their services said
     last; what nobody said is 0 or empty, and `missing_parts` says so. Data folders are of the owner
-    of the environment: tenants that were admitted to it have no data of each other's.
+    of the environment: tenants that were admitted to it have no data of each other's. Of a release
+    that comes back, the secrets are those that it had *recorded*.
     """
     environment = target.environment
     offered = environment.targets if environment else ()
@@ -75,6 +78,12 @@ def to_released_component(
     service = service_id(key, module_key(tenant, component.module_id))
     facts = [fact for fact in target.facts.values() if fact.module in {"", component.module_id}]
     bound = [fact for fact in facts if fact.kind == SECRET and fact.value]
+    # Of one that was recorded before its vault was, only the version is known.
+    secrets = tuple(bound_secrets.to_released_secret(fact) for fact in bound if fact.vault)
+    versions = {fact.name: fact.value for fact in bound}
+    if recorded is not None:
+        secrets = bound_secrets.restored(recorded, facts)
+        versions = {secret.name: secret.version for secret in secrets}
     return ReleasedComponent(
         module_id=component.module_id,
         service_id=service,
@@ -99,9 +108,8 @@ def to_released_component(
         configuration_mode=component.configuration_mode,
         configuration_delivery=component.configuration_delivery,
         configuration=pin or ConfigurationPin(),
-        secret_versions={fact.name: fact.value for fact in bound},
-        # Of one that was recorded before its vault was, only the version is known.
-        secrets=tuple(bound_secrets.to_released_secret(fact) for fact in bound if fact.vault),
+        secret_versions=versions,
+        secrets=secrets,
         scaling_policy_revision=max(
             (int(fact.value) for fact in facts if fact.kind == SCALING), default=0
         ),
@@ -116,10 +124,17 @@ def planned(
     tenant: TenantId,
     target: DeploymentTarget,
     pins: Mapping[ModuleId, ConfigurationPin],
+    recorded: Mapping[ModuleId, Sequence[ReleasedSecret]],
 ) -> tuple[ReleasedComponent, ...]:
     """Return *components* as they would be recorded now, once it is known where they run."""
     units = (
-        to_released_component(component, tenant, target, pins.get(component.module_id))
+        to_released_component(
+            component,
+            tenant,
+            target,
+            pins.get(component.module_id),
+            recorded.get(component.module_id),
+        )
         for component in components
     )
     return tuple(filter(None, units))

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from function_apps.deployments.errors import ArtifactRemoved, NotInForce, NotRollbackable
-from function_apps.deployments.model import jobs, module_queue, release_unit
+from function_apps.deployments.model import bound_secrets, jobs, module_queue, release_unit
 from function_apps.deployments.model.configuration import pins_of
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
@@ -75,6 +75,9 @@ def rollback_of(
     rollback = replace(
         rollback,
         rolled_back_deployment_id=undone.deployment_id,
+        secrets=bound_secrets.recorded_of(
+            [each for each in predecessors.components if each.module_id in order]
+        ),
         replaces=revisions_in_force(target, [*order, *command.remove]),
         restores={
             module: name.deployment_id

@@ -11,6 +11,7 @@ from function_apps.deployments.model import module_queue, plan_checks, precondit
 from function_apps.deployments.model.configuration import Configurations
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
+from function_apps.deployments.model.facts import SECRET
 from function_apps.deployments.model.plan_checks import Plan, PlanContext
 from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.ports import DeploymentsApp
@@ -70,7 +71,8 @@ async def deploy(
         if pinned is None:
             pinned = await _with_digests(command, target, ctx, app)
         given = await configure(pinned, target, ctx, app)
-        keys = module_queue.keys_of(pinned, given.pins)
+        bound = [(f.module, f.name, f.value) for f in target.facts.values() if f.kind == SECRET]
+        keys = module_queue.keys_of(pinned, given.pins, bound)
         known = module_queue.repeated_by(pinned, keys, target)
         if known is not None:
             deployment = await app.service.work.find(DEPLOYMENTS, known, ctx.tenant)
@@ -133,7 +135,8 @@ async def plan_deployment(
             plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
         except CannotBePlanned as refused:
             plan = replace(plan, refusals=refused.details)
-    keys = module_queue.keys_of(command, given.pins)
+    bound = [(f.module, f.name, f.value) for f in target.facts.values() if f.kind == SECRET]
+    keys = module_queue.keys_of(command, given.pins, bound)
     waits_for: str | None = None
     is_new = False
     with _listed(refusals):

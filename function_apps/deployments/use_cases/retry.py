@@ -65,6 +65,7 @@ async def _begin_anew(
     again = replace(again, pins=given.pins)
     context = await plan_context(command.components, command.environment_id, ctx, app)
     context = replace(context, is_gated=is_gated(again), configurations=given)
+    context = replace(context, secrets=again.secrets)
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
     await keep_merges(given, ctx, app)
     content = module_queue.keys_of(command).content

@@ -70,7 +70,7 @@ async def _undo(
     rollback, command = undo.rollback_of(undone, wanted, target, ids, ctx)
     given = await read_pinned(rollback.pins, ctx.tenant, app)
     context = await plan_context(command.components, command.environment_id, ctx, app)
-    context = replace(context, configurations=given)
+    context = replace(context, configurations=given, secrets=rollback.secrets)
     undo.require_archives(command, context.uploaded, wanted)
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
     content = module_queue.keys_of(command).content

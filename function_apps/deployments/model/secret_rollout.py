@@ -1,0 +1,154 @@
+"""Secret roll-outs: a deployment of kind secret brings one version to the release in force."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from function_apps.deployments.errors import NothingToRollOut
+from function_apps.deployments.model import bound_secrets, predecessors, release_unit
+from function_apps.deployments.model.deployment import Deployment, new_deployment
+from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.facts import RecordedFact, secret_key
+from shared.contracts.deployments import Deploy, DeploymentKind, SecretRollout
+from shared.contracts.releases import ReleasedComponent, ReleasedSecret
+from shared.contracts.values import EnvironmentId
+from shared.kernel.context import Context, NewIds
+from shared.kernel.errors import Unavailable
+
+_RETRY_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class ReleaseInForce:
+    """The component of a module that is in force, and the deployment that released it.
+
+    `fact` is what is recorded of the secret that it is to be given.
+    """
+
+    deployment: Deployment
+    component: ReleasedComponent
+    fact: RecordedFact
+
+
+def release_in_force(
+    rollout: SecretRollout, target: DeploymentTarget, known: Mapping[str, Deployment]
+) -> ReleaseInForce:
+    """Return what *rollout* is for, from the deployments in *known*.
+
+    Raises:
+        NothingToRollOut: its module has no instance that could be given another version, or as
+            `bound_fact`.
+        Unavailable: as `bound_fact`.
+    """
+    module, fact = rollout.module_id, bound_fact(rollout, target)
+    components = predecessors.in_force(target, [module], known).components
+    if not components:
+        raise NothingToRollOut(
+            f"no release of {module} is in force: its next one has {rollout.version} of"
+            f" {rollout.secret_name}"
+        )
+    if components[0].runs_once is not None:
+        raise NothingToRollOut(
+            f"{module} has run to its end: its next release has {rollout.version} of"
+            f" {rollout.secret_name}"
+        )
+    by = target.module(module).by
+    assert by is not None, module
+    return ReleaseInForce(known[by], components[0], fact)
+
+
+def bound_fact(rollout: SecretRollout, target: DeploymentTarget) -> RecordedFact:
+    """Return what is recorded of the secret of *rollout*.
+
+    Raises:
+        Unavailable: no event of its binding has come yet.
+        NothingToRollOut: its binding was revoked.
+    """
+    fact = target.facts.get(secret_key(rollout.module_id, rollout.secret_name))
+    if fact is None:
+        raise Unavailable(
+            f"no event of {rollout.binding_id} has come yet: where {rollout.secret_name} is, is"
+            " not known",
+            retry_after_s=_RETRY_S,
+        )
+    if not fact.value:
+        raise NothingToRollOut(
+            f"the binding of {rollout.secret_name} to {rollout.module_id} was revoked"
+        )
+    return fact
+
+
+def is_outdated(rollout: SecretRollout, fact: RecordedFact) -> bool:
+    """Return whether a later rotation than that of *rollout* is recorded, or was asked for."""
+    number = bound_secrets.number_of(rollout.rotation_id)
+    return 0 < number < max(fact.rotation, fact.asked)
+
+
+def is_given(rollout: SecretRollout, release: ReleaseInForce) -> bool:
+    """Return whether *release* has the version of *rollout* already."""
+    versions = release.component.secret_versions
+    return versions.get(rollout.secret_name) == rollout.version
+
+
+def new_rollout(
+    rollout: SecretRollout,
+    environment_id: EnvironmentId,
+    release: ReleaseInForce | None,
+    target: DeploymentTarget,
+    ids: NewIds,
+    ctx: Context,
+) -> Deployment:
+    """Return the deployment that brings *rollout*, before it enters its queue.
+
+    What it is of is fixed when it starts, as deployments before it may change that. Without a
+    *release* it has no component, and is to be ended.
+    """
+    command = Deploy.model_construct(
+        environment_id=environment_id,
+        release_ref=release.deployment.release_ref if release else rollout.version,
+    )
+    environment = target.environment
+    deployment = new_deployment(
+        command,
+        ids,
+        ctx,
+        kind=DeploymentKind.SECRET,
+        key=key_of(rollout),
+        order=(),
+        project_id=environment.project if environment else None,
+        stage=environment.stage if environment else None,
+    )
+    deployment = replace(deployment, secret=rollout)
+    return deployment if release is None else of_release(deployment, release)
+
+
+def key_of(rollout: SecretRollout) -> str:
+    return f"{rollout.binding_id} {rollout.version}"
+
+
+def of_release(deployment: Deployment, release: ReleaseInForce) -> Deployment:
+    """Return *deployment* for *release*: its image, configuration, steps, gate and other secrets.
+
+    Raises:
+        NothingToRollOut: a later rotation has been rolled out.
+    """
+    rollout, fact, component = deployment.secret, release.fact, release.component
+    assert rollout is not None, deployment.deployment_id
+    if 0 < bound_secrets.number_of(rollout.rotation_id) < fact.rotation:
+        raise NothingToRollOut(
+            f"{rollout.module_id} has {fact.value} of {rollout.secret_name}, of a later rotation"
+            f" than {rollout.rotation_id}"
+        )
+    new = bound_secrets.to_released_secret(replace(fact, value=rollout.version))
+    others = [secret for secret in component.secrets if secret.name != rollout.secret_name]
+    secrets: tuple[ReleasedSecret, ...] = (*others, new)
+    return replace(
+        deployment,
+        release_ref=release.deployment.release_ref,
+        strategy=release.deployment.strategy,
+        gate=release.deployment.gate,
+        components=(release_unit.requested_component(component),),
+        order=(component.module_id,),
+        pins={component.module_id: component.configuration},
+        secrets={component.module_id: tuple(sorted(secrets, key=lambda secret: secret.name))},
+    )
