@@ -40,7 +40,7 @@ BY_MACHINE: Final[Mapping[Feature, str]] = {
     Feature.OWN_USER: "root",
     Feature.OWN_PROCESSES: "mount and PID namespaces",
     Feature.PRIVATE_FILES: "mount and PID namespaces",
-    Feature.SECRET_REFERENCES: "mount and PID namespaces",
+    Feature.SECRET_REFERENCES: "Linux; files: mount namespaces, or a tmpfs of the platform's user",
     Feature.READ_ONLY_PROGRAM: "mount and PID namespaces",
     Feature.OWN_PORTS: "Landlock 4 (Linux 6.7) and seccomp",
 }
@@ -56,6 +56,7 @@ def capabilities() -> Capabilities:
         )
     lacks |= _lacking(tried_means())
     if sys.platform != "linux":
+        lacks[Feature.SECRET_REFERENCES] = f"{sys.platform} has no nameless files in memory"
         lacks[Feature.MEMORY_LIMIT] = f"{sys.platform} does not enforce a memory limit"
     if not hasattr(resource, "RLIMIT_NOFILE"):
         lacks[Feature.OPEN_FILES_LIMIT] = f"{sys.platform} has no limit of open files"
@@ -79,9 +80,6 @@ def _lacking(in_force: Means) -> Mapping[Feature, str]:
             "temporary files and shared memory are everybody's; Landlock hides other files"
             if in_force.landlock
             else "an instance reads what the user of the platform reads"
-        )
-        lacking[Feature.SECRET_REFERENCES] = (
-            f"{no_namespaces}: an instance has no memory of its own for the files"
         )
         lacking[Feature.READ_ONLY_PROGRAM] = f"{no_namespaces}: an instance can change its files"
     if in_force.landlock < landlock.PORTS_ABI:

@@ -3,7 +3,8 @@
 work/          the working directory; a fresh copy at each start
 home/ tmp/     HOME and TMPDIR, empty at each start
 configuration/ the files of its configuration, if it has some
-secrets/       the place of those of its secrets, in memory: on disk there is none
+secrets/       the place of those of its secrets, in memory: on disk there is none. Without mount
+               namespaces they are elsewhere: see `memory_place`
 root/          empty: where the root folder of a workload is built
 output.log     stdout and stderr of all its starts, bounded; output.log.1 what was before
 order.json     the order of the latest start, without its environ, and what it is about
@@ -26,10 +27,11 @@ from local_agent.artifacts import Artifacts, UnpackedArtifact
 from local_agent.configuration_files import FOLDER as CONFIGURATION
 from local_agent.configuration_files import texts_of, write_files
 from local_agent.limits import rlimits
+from local_agent.memory_place import NO_MEMORY, folder_of_start, memory_place, prepare
 from local_agent.sandbox.output import BYTES_MAX
 from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import sandbox_order, share_program
-from local_agent.secret_values import SecretValues
+from local_agent.secret_values import SecretRefused, SecretValues
 from local_agent.starts import make_folders
 from local_agent.state_files import InstanceRecord
 from local_agent.wheel_installer import base_python
@@ -86,8 +88,9 @@ class InstanceFolder:
         python_links: Path,
     ) -> int:
         """Start the process that *record* describes, with its data and secrets; return its pid."""
-        environ = self._environ(spec, record, unpacked, data, python_links)
         in_force = tried_means()
+        secrets_at = self._place_of_secrets(record.token) if secrets.files else None
+        environ = self._environ(spec, record, unpacked, data, secrets_at, python_links)
         sandbox = sandbox_order(
             in_force,
             self.path,
@@ -97,7 +100,7 @@ class InstanceFolder:
             given=[self.path / CONFIGURATION] if has_files(spec) else [],
             readable=[python_links, unpacked.content] if unpacked.is_wheelhouse else [python_links],
             data=list(data.values()),
-            secrets=self.path / SECRETS if secrets.files else None,
+            secrets=secrets_at,
             port=record.port,
         )
         return starts.spawn(
@@ -113,6 +116,21 @@ class InstanceFolder:
             sandbox=sandbox,
             about=about(spec),
         )
+
+    def _place_of_secrets(self, token: str) -> Path:
+        """Return the folder for the files of secrets of the start *token*, which is in memory.
+
+        Raises:
+            SecretRefused: this machine has no such place.
+        """
+        if tried_means().is_namespaced:
+            return self.path / SECRETS  # where the init of the workload mounts one
+        place = memory_place()
+        if place is None:
+            raise SecretRefused(NO_MEMORY)
+        folder = folder_of_start(place, self.path, token)
+        prepare(folder)
+        return folder
 
     def clear(self) -> None:
         """Delete everything except the output."""
@@ -148,14 +166,15 @@ class InstanceFolder:
         record: InstanceRecord,
         unpacked: UnpackedArtifact,
         data: Mapping[str, Path],
+        secrets_at: Path | None,
         python_links: Path,
     ) -> dict[str, str]:
         variables = {data_variable(name): str(folder) for name, folder in data.items()}
         variables |= {"HOME": str(self.path / "home"), "TMPDIR": str(self.path / "tmp")}
         if has_files(spec):
             variables[CONFIGURATION_VARIABLE] = str(self.path / CONFIGURATION)
-        if any(each.file for each in spec.secrets):
-            variables[SECRETS_VARIABLE] = str(self.path / SECRETS)
+        if secrets_at is not None:
+            variables[SECRETS_VARIABLE] = str(secrets_at)
         if record.port is not None:
             variables["PORT"] = str(record.port)
         path = [str(python_links), "/usr/local/bin", "/usr/bin", "/bin"]

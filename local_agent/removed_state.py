@@ -1,11 +1,13 @@
 """Ends what an agent started, after the folder that says what it started was removed."""
 
+import asyncio
 from pathlib import Path
 from typing import Final
 
 import psutil
 
 from local_agent.launcher import TOKEN_VARIABLE
+from local_agent.memory_place import forget_state
 from local_agent.process_identity import environ_of, machine_processes
 from shared.kernel.clock import Clock
 
@@ -29,6 +31,7 @@ async def end_processes_of(state: Path, clock: Clock) -> int:
         await clock.sleep(_POLL_INTERVAL_S)
     for process in left:
         _signal(process, is_late=True)
+    await asyncio.to_thread(forget_state, state)
     return len(running)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
+from local_agent.memory_place import state_of
 from local_agent.sandbox import landlock, mounts
 from local_agent.sandbox.order import SandboxOrder
 from local_agent.trials import status_of_trial, trial_folder
@@ -103,7 +104,7 @@ def sandbox_order(
         has_network=has_network,
         user=user,
         root=str(folder / "root"),
-        hidden=str(_state_of(folder)),
+        hidden=str(state_of(folder)),
         readable=[str(path) for path in (*_python(), *_version_managers(), *given, *readable)],
         writable=[str(path) for path in writable],
         program_folders=program_folders,
@@ -134,11 +135,6 @@ def unfit_place(state: Path, in_force: Means) -> str | None:
             if not folder.stat().st_mode & stat.S_IXOTH:
                 return f"{folder} is closed to the users of workloads: take another place"
     return None
-
-
-def _state_of(folder: Path) -> Path:
-    """Return the state folder that *folder* is in, by the name of the surface's part of it."""
-    return next((path.parent for path in folder.parents if path.name == "surface"), folder)
 
 
 def _read_only_mounts(program: Path) -> tuple[list[str], list[str]]:

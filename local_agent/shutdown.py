@@ -11,6 +11,7 @@ from typing import Final
 from local_agent import process_trees, starts
 from local_agent.agent_lock import LOCK, AgentRunning, has_agent, read_owner
 from local_agent.envoy_process import envoy_token
+from local_agent.memory_place import forget_state
 from local_agent.process_identity import ProcessIdentity, is_alive, reap
 from local_agent.state_files import CorruptStateFile, InstanceRecord, SiteFolder, SurfaceFolder
 from local_agent.wheel_installer import end_installers
@@ -64,6 +65,7 @@ async def stop_everything(root: Path, clock: Clock) -> int:
     await _end(stopping, clock)
     # Without namespaces, what a workload left in other sessions outlives its shim.
     await asyncio.to_thread(process_trees.kill_orphans, *started)
+    await asyncio.to_thread(forget_state, root.parent)
     return len(stopping)
 
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 from types import MappingProxyType
 from typing import IO, Any, Final
 
-from local_agent import launcher, process_trees
+from local_agent import launcher, memory_place, process_trees
 from local_agent.launcher import TOKEN_VARIABLE
 from local_agent.process_identity import NOT_OURS, ProcessIdentity, boot, is_alive, reap
 from local_agent.sandbox.order import SandboxOrder, StartOrder, write
@@ -220,6 +220,7 @@ class SpawnedProcesses:
             process_trees.kill(identity)
             process_trees.kill_orphans(identity)
             self._collect(identity.pid, token)
+        memory_place.forget_start(folder, token)
         self._pids.pop(token, None)
         code = self._exits.pop(token, None)
         return _read_exit(folder, token) if code is None else code

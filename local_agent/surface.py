@@ -20,6 +20,7 @@ from local_agent.desired_state import DesiredState
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
 from local_agent.envoy_process import envoy_token, last_complaint
 from local_agent.instance_folder import InstanceFolder, outputs_of
+from local_agent.memory_place import NO_MEMORY, memory_place
 from local_agent.observation import (
     Unreadable,
     live_component,
@@ -28,6 +29,7 @@ from local_agent.observation import (
     prove_instance,
     wanted_site,
 )
+from local_agent.sandbox_means import tried_means
 from local_agent.secret_values import SecretSource
 from local_agent.state_files import (
     CorruptStateFile,
@@ -146,6 +148,9 @@ class LocalProcessSurface:
                 f"this machine gives {spec.component.module} no secrets: {lacks}",
                 target="/secrets",
             )
+        has_files = any(each.file for each in spec.secrets)
+        if has_files and not tried_means().is_namespaced and memory_place() is None:
+            raise Invalid(NO_MEMORY, target="/secrets")
         # Unpacking may take long, so the fence is checked before it and again with the write.
         await self._update(spec.component, fence, lambda desired: desired)
         await self._artifacts.prepare(spec.artifact, spec.component.tenant)

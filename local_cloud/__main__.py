@@ -40,6 +40,7 @@ from shared.composition.settings import LOCAL, PROFILE, read_settings
 from shared.contracts.events import BUILT
 from shared.contracts.storage import CONTAINERS, DATABASE, TABLES
 from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.cores import write_no_core
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.port_numbers import port_number
@@ -59,6 +60,7 @@ _log = logging.getLogger(__name__)
 
 def main() -> int:
     asked = _parser().parse_args()
+    write_no_core()
     os.umask(0o077)  # documents, messages and blobs are their owner's
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     state = asked.state.resolve()

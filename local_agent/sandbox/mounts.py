@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from local_agent.sandbox import system_calls
+from local_agent.sandbox import memory_files, system_calls
 from local_agent.sandbox.system_calls import (
     MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY,
@@ -127,15 +127,7 @@ def _write_secrets(folder: str, files: Mapping[str, str], owner: int | None) -> 
         system_calls.mount("tmpfs", folder, "tmpfs", flags, f"{_SECRETS},noswap")
     except OSError:  # a kernel before 6.4, or no root
         system_calls.mount("tmpfs", folder, "tmpfs", flags, _SECRETS)
-    paths = [folder]
-    for name, text in files.items():
-        paths.append(f"{folder}/{name}")
-        flags_of_new = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-        with open(os.open(paths[-1], flags_of_new, 0o600), "wb") as file:
-            file.write(text.encode())
-    for path in paths:
-        if owner is not None:
-            os.chown(path, owner, owner)
+    memory_files.write(folder, files, owner)
 
 
 def _write_accounts(root: str, accounts: tuple[str, str]) -> None:

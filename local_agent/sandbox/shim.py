@@ -11,7 +11,15 @@ from __future__ import annotations
 import os
 import resource
 
-from local_agent.sandbox import call_filter, identity, landlock, mounts, process_tree, system_calls
+from local_agent.sandbox import (
+    call_filter,
+    identity,
+    landlock,
+    memory_files,
+    mounts,
+    process_tree,
+    system_calls,
+)
 from local_agent.sandbox.output import Output
 
 TYPE_CHECKING = False
@@ -47,10 +55,15 @@ def run(order: StartOrder, sandbox: SandboxOrder, become: Callable[[], int]) -> 
         status = _run_in_namespaces(sandbox, order.secret_files, become, output)
     else:
         system_calls.prctl(system_calls.PR_SET_CHILD_SUBREAPER, 1)
+        if sandbox.secrets is not None:
+            os.mkdir(sandbox.secrets, 0o700)
+            memory_files.write(sandbox.secrets, order.secret_files, None)
         workload = _spawn(sandbox, become)
         output.read()
         status = process_tree.wait_for(workload)
         process_tree.end_children()
+        if sandbox.secrets is not None:
+            memory_files.remove(sandbox.secrets)
     output.finish()
     _tell(order.exit, status)
     # Ended by a signal it would leave a core with the environ of the workload, if only in a pipe.
@@ -181,7 +194,9 @@ def _paths(sandbox: SandboxOrder) -> Iterator[tuple[str, int]]:
     if sandbox.is_namespaced:
         yield "/", landlock.READ
     else:
-        yield from ((path, landlock.READ) for path in (*mounts.SYSTEM, *sandbox.readable))
+        secrets = [] if sandbox.secrets is None else [sandbox.secrets]
+        shown = (*mounts.SYSTEM, *sandbox.readable, *secrets)
+        yield from ((path, landlock.READ) for path in shown)
 
 
 def _keep_apart() -> None:

@@ -22,6 +22,7 @@ from local_host.front_end.instance import GRACE_S, AppProcess, Instance
 from local_host.http_trigger.http_server import HttpServer
 from local_host.state_lock import LOCK, StateInUse, StateLock
 from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.cores import write_no_core
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
 from shared.kernel.port_numbers import port_number
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run until told to stop; return the exit code."""
     asked = _parser().parse_args(arguments)
     os.umask(0o077)
+    write_no_core()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         _settings_by_app(asked.settings, asked.folders)

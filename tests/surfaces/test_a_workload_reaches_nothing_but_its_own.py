@@ -272,3 +272,33 @@ def test_files_of_secrets_are_its_own_in_memory_and_on_no_disk(
     left = [p for p in platform.folder.rglob("*") if p.is_file() and p.name != "output.log"]
     assert left
     assert not [path for path in left if b"canary-of-a-value" in path.read_bytes()]
+
+
+@pytest.mark.parametrize(("act", "code"), [("", 0), ("killShim", -9)], ids=["its-end", "a-kill"])
+def test_without_namespaces_they_are_in_a_folder_of_its_own_and_go_with_its_shim_or_agent(
+    platform: Account, act: str, code: int
+) -> None:
+    memory = platform.folder / "memory"
+    own, other = memory / "own", memory / "other"
+    other.mkdir(parents=True, exist_ok=True)
+    (other / "db-password").write_text("secret")
+    for path in (memory, other, other / "db-password"):
+        os.chown(path, platform.folder.stat().st_uid, -1)
+    look = f"{LOOK}\nsys.stdout.flush()\ntry:\n    os.listdir({str(other)!r})\n"
+    look += "except PermissionError:\n    print('closed')\n"
+    wait = "print('ready', flush=True)\nimport time\ntime.sleep(600)\n" if act else ""
+
+    ended = platform.run(
+        [base_python(), "-c", look + wait, str(own)],
+        namespaces=False, secrets=SECRETS, sandbox={"secrets": str(own)}, act=act,
+    )  # fmt: skip
+
+    assert ended.code == code, ended.output
+    first, *rest = ended.output.splitlines()
+    found = json.loads(first)
+    assert (found["texts"], found["modes"], found["owners"]) == (SECRETS, ["0o600"], [True])
+    assert found["folder"] == "0o700"
+    if ended.landlock:
+        assert rest[:1] == ["closed"]
+    assert own.exists() == bool(act)  # the agent removes what a killed shim has left
+    shutil.rmtree(memory)
