@@ -23,6 +23,8 @@ from function_apps.environments import function_app as environments
 from function_apps.environments.triggers import blueprint as environments_blueprint
 from function_apps.health import function_app as health
 from function_apps.health.triggers import blueprint as health_blueprint
+from function_apps.secret_bindings import function_app as secret_bindings
+from function_apps.secret_bindings.triggers import blueprint as secret_bindings_blueprint
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from shared.composition.embedded import installed_host
 from shared.composition.settings import read_settings
@@ -44,7 +46,7 @@ class MemoryParts(EmbeddedParts):
     def __init__(self, host: EmbeddedHost) -> None:
         super().__init__(host, read_settings(os.environ))
         self._surface = MemorySurface(
-            MemoryCluster(host.clock, host.entropy, requests_per_s=REQUESTS_PER_S)
+            MemoryCluster(host.clock, host.entropy, requests_per_s=REQUESTS_PER_S), has_vault=True
         )
 
     def surfaces(self) -> Mapping[ComputeTargetKind, Surface]:
@@ -73,6 +75,7 @@ def whole_app() -> df.DFApp:
         deployments_blueprint(deployments.build(parts.settings, parts)),
         catalog_blueprint(catalog.build(parts.settings, parts)),
         configurations_blueprint(configurations.build(parts.settings, parts)),
+        secret_bindings_blueprint(secret_bindings.build(parts.settings, parts)),
         health_blueprint(replace(health.build(parts.settings, parts), prober=PassingProber())),
     ):
         app.register_functions(blueprint)

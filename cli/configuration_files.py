@@ -16,15 +16,32 @@ from cli.field_names import pointer_parts
 from cli.output import note
 from cli.yaml_files import lines_of, load_yaml
 
-FIELDS: Final[Mapping[str, tuple[type, str]]] = {
-    "layer": (str, "tenant, environment or module"),
-    "environment": (str, "the name of an environment"),
-    "module": (str, "module-<slug>"),
-    "values": (dict, "a mapping of keys to values"),
-    "schema": (dict, "a JSON Schema"),
-    "expectedVersion": (int, "the number of a version, 0 for none"),
-    "comment": (str, "text"),
+FIELDS: Final[Mapping[str, tuple[type, str, str]]] = {
+    "layer": (
+        str,
+        "tenant, environment or module",
+        "Of the module, where one is named; else of the environment. `tenant` is never implied.",
+    ),
+    "environment": (str, "the name of an environment", "`--env` overrides it."),
+    "module": (str, "module-<slug>", ""),
+    "values": (
+        dict,
+        "a mapping of keys to values",
+        "Needed. All of the layer: a key that is not there is removed.",
+    ),
+    "schema": (
+        dict,
+        "a JSON Schema",
+        "2020-12; all of the layer's too. The merge of each module it reaches fits it.",
+    ),
+    "expectedVersion": (
+        int,
+        "the number of a version, 0 for none",
+        "Refused where another is in force. Without it, what is in force is replaced.",
+    ),
+    "comment": (str, "text", "Kept with the version."),
 }
+"""Of each field its type, what it takes, and what it means."""
 _KINDS: Final = ("tenant", "environment", "module")
 _EXAMPLE: Final = "begin with `environment: test`, `module: module-shop` and `values:`"
 

@@ -65,6 +65,15 @@ def show_published(invocation: Invocation, layer: Layer, answer: Mapping[str, An
         note(f"next:  runtimectl config adoption {layer.options} --watch")
 
 
+def difference_words(difference: Mapping[str, Any]) -> str:
+    """Return in a few words what a publish changes."""
+    changes = difference["changes"]
+    names = ", ".join(change["key"] for change in changes[:5])
+    more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""  # noqa: PLR2004
+    keys = f"{names}{more}" if changes else "no value, another schema"
+    return f"version {difference['toVersion']}: {keys}"
+
+
 def show_difference(invocation: Invocation, difference: Mapping[str, Any]) -> None:
     """Show what differs between two versions, key by key."""
     if not invocation.is_table:

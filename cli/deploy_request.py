@@ -17,6 +17,7 @@ from cli.failure import Failure
 from cli.lookup import find_environment
 from cli.output import note
 from cli.release_check import archive_of, check_release
+from cli.release_sections import Sections, take_sections
 from cli.yaml_files import load_yaml
 
 _EXAMPLE: Final = (
@@ -38,8 +39,10 @@ class DeployOptions:
     request: Mapping[str, Any] = field(default_factory=dict)
 
 
-def deploy_request(options: DeployOptions, client: Client) -> dict[str, Any]:
-    """Return the body of POST /deployments; archives are uploaded, names are resolved.
+def deploy_request(options: DeployOptions, client: Client) -> tuple[dict[str, Any], Sections]:
+    """Return the body of POST /deployments, and what its file says beside it.
+
+    Archives are uploaded, names are resolved.
 
     Raises:
         Failure: the file or the options are invalid, or something that they name does not exist.
@@ -50,6 +53,7 @@ def deploy_request(options: DeployOptions, client: Client) -> dict[str, Any]:
         body["components"] = _components(body.get("components", []), options, body.get("remove"))
     if options.release_ref:
         body["releaseRef"] = options.release_ref
+    sections = take_sections(body, options.file)
     warnings = check_release(body, options.file)
     # A plan says them itself.
     for warning in () if body.get("dryRun") else warnings:
@@ -59,7 +63,7 @@ def deploy_request(options: DeployOptions, client: Client) -> dict[str, Any]:
     for component in body["components"]:
         _set_digest(component, folder, client)
     body.setdefault("releaseRef", _default_release_ref(body["components"], body.get("remove")))
-    return body
+    return body, sections
 
 
 def _components(in_file: list[Any], options: DeployOptions, removed: Any) -> list[Any]:

@@ -30,6 +30,17 @@ components:
     # release: {{path: /version, field: version}}   # asked for the proof, answers the version
   # A migration before it, or runs at times: runsOnce and schedule in docs/release-file.md
 
+# Published before the deployment, each where it differs: docs/how-to/change-configuration.md
+# configuration:
+#   - module: {module}
+#     values: {{greeting: hello, limits: {{items: 20}}}}
+#     schema: {{required: [greeting]}}   # JSON Schema 2020-12
+# Bound before the deployment; a value is in the vault only.
+# secrets:
+#   - name: db-password
+#     target: DB_PASSWORD              # the variable, or the file with delivery: file
+#     generator: {{kind: random}}        # makes the first version; else it is in the vault
+
 # How traffic moves, and what each step has to pass. What stands here are the defaults.
 # strategy:
 #   kind: canary                       # or recreate: stop the old version first

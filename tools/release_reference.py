@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from cli.configuration_files import FIELDS
 from cli.release_template import TEMPLATE
 from cli.state_folder import REPOSITORY
 from shared.contracts.components import Component, ConfigurationChoice, Hook
@@ -21,6 +22,7 @@ from shared.contracts.gate_metrics import GateMetrics
 from shared.contracts.gates import Gate, GateLimits
 from shared.contracts.patterns import words_of
 from shared.contracts.releases import ReleaseQuestion, RunOnce, Schedule
+from shared.contracts.secret_bindings import BindSecret, Generator, RotationPolicy
 from shared.contracts.strategies import Strategy, TrafficStep
 from shared.contracts.values import Probe, Probes, Resources
 
@@ -39,9 +41,16 @@ TABLES: Final[Sequence[tuple[type[BaseModel], str]]] = (
     (Gate, "gate"),
     (GateLimits, "gate.limits"),
     (GateMetrics, "gate.metrics"),
-    (ConfigurationChoice, "configuration"),
+    (ConfigurationChoice, "configuration, as a mapping"),
     (Hook, "hooks[]"),
 )
+SECRETS: Final[Sequence[tuple[type[BaseModel], str]]] = (
+    (BindSecret, "secrets[]"),
+    (Generator, "secrets[].generator"),
+    (RotationPolicy, "secrets[].rotation"),
+)
+_IN_FILES: Final[Mapping[str, str]] = {"moduleId": "module", "secretName": "name"}
+"""Of a secret: fields that are called otherwise in a file."""
 _MARK: Final = "<!-- from the contracts -->\n"
 _BOUNDS: Final = (
     ("minimum", "at least"),
@@ -72,18 +81,28 @@ def rewritten(page: str) -> str:
     example = f"```yaml\n{TEMPLATE.format(**_EXAMPLE)}```\n"
     page = re.sub(r"```yaml\n.*?```\n", lambda _: example, page, count=1, flags=re.DOTALL)
     head, mark, _ = page.partition(_MARK)
-    return head + mark + "".join(f"\n{_table(model, title)}" for model, title in TABLES)
+    tables = [_table(model, title) for model, title in TABLES]
+    tables += [_layer_table(), *(_table(model, title, _IN_FILES) for model, title in SECRETS)]
+    return head + mark + "".join(f"\n{table}" for table in tables)
 
 
-def _table(model: type[BaseModel], title: str) -> str:
+def _layer_table() -> str:
+    lines = ["### configuration[], as a list\n", "| field | takes | |", "|---|---|---|"]
+    lines += [f"| `{name}` | {takes} | {means} |" for name, (_, takes, means) in FIELDS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _table(model: type[BaseModel], title: str, in_files: Mapping[str, str] | None = None) -> str:
     schema, docs = model.model_json_schema(), docs_of(model)
     lines = [f"### {title}\n", "| field | takes | default | |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         alias = field.alias or name
+        if in_files is not None and alias == "environmentId":
+            continue  # the release's
         shown = schema["properties"][alias]
         default = "**needed**" if alias in schema.get("required", ()) else _default(shown)
         takes = _takes(shown, schema.get("$defs", {}))
-        cells = (f"`{alias}`", takes, default, docs.get(name, ""))
+        cells = (f"`{(in_files or {}).get(alias, alias)}`", takes, default, docs.get(name, ""))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -12,6 +12,7 @@ from cli.options import Invocation
 from cli.output import Column, note
 from cli.parameter_types import command_words, module_id
 from cli.release_check import check_release
+from cli.release_sections import take_sections
 from cli.release_template import TEMPLATE
 from cli.yaml_files import load_yaml
 
@@ -66,6 +67,15 @@ def validate(
 ) -> None:
     """Check a release file by itself; `deploy --dry-run` also asks the environment."""
     body = load_yaml(file)
+    sections = take_sections(body, file)
     for warning in check_release(body, file, is_whole=False):
         note(f"warning: {warning}")
     invocation.show(body.get("components", []), _COLUMNS, empty="it only removes modules")
+    for layer in sections.layers:
+        of = layer.said.get("module") or layer.kind
+        note(f"configuration: {of}: {len(layer.values)} keys, published before if they differ")
+    for secret in sections.secrets:
+        note(
+            f"secret: {secret['secretName']} of {secret['moduleId']} as {secret['target']}, "
+            "bound before if it is not"
+        )

@@ -13,6 +13,7 @@ from cli.options import Invocation, Reason, WaitOptions
 from cli.output import Column, format_digest, note
 from cli.plans import print_refusals, require_plannable
 from cli.release_options import ComponentOptions, RolloutOptions
+from cli.release_preparation import prepare_release, say_sections
 from cli.watch_rollout import ROOT, require_ended_as, watch_rollout
 
 _PLAN_COLUMNS: Final = (
@@ -57,7 +58,12 @@ def deploy(
         {**rollout.body(), "restart": restart or None},
     )
     client = invocation.client
-    body = client.write("POST", ROOT, deploy_request(options, client)).body
+    request, sections = deploy_request(options, client)
+    if rollout.dry_run or request.get("dryRun"):
+        say_sections(sections, request, client)
+    else:
+        prepare_release(sections, request, invocation)
+    body = client.write("POST", ROOT, request).body
     _finish(invocation, body, waiting, is_plan=rollout.dry_run)
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from function_apps.configurations.triggers import ROUTES
 from shared.web.problem import render
 from shared.web.request import Answer
-from tests.cli.small_platform import THE_ENVIRONMENT, Ran, RuntimeCtl
+from tests.cli.small_platform import THE_ENVIRONMENT, Ran, RuntimeCtl, answer_of
 from tests.cli.small_server import Asked, Server, serving
 from tests.configurations.configured import Configurations, configurations
 from tests.kit.told import ENVIRONMENT, WEB, ended, released
@@ -26,13 +26,17 @@ Before = Callable[[Asked], None]
 
 
 class ConfiguredPlatform:
-    """The service, and what `runtimectl` is told by it; `before` is called with each request."""
+    """The service, and what `runtimectl` is told by it.
+
+    `before` is called with each request; `elsewhere` answers what is not of this service.
+    """
 
     def __init__(self, runtimectl: RuntimeCtl) -> None:
         self._runtimectl = runtimectl
         self._runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
         self._one_at_a_time = threading.RLock()
         self.before: Before = lambda _: None
+        self.elsewhere: Callable[[Asked], tuple[int, Any]] = answer_of
         self.service: Configurations = self._runner.run(configurations())
         self.server: Server
 
@@ -98,7 +102,7 @@ class ConfiguredPlatform:
                 except Exception as problem:  # noqa: BLE001  rendered as the app renders it
                     return _as_sent(render(problem, "trace-1"))
                 return _as_sent(found)
-        return 404, {"error": {"code": "NotFound", "message": f"no route {path}"}}
+        return self.elsewhere(asked)
 
 
 def _as_sent(answer: Answer) -> tuple[int, Any]:

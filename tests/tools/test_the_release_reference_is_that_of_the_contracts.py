@@ -26,7 +26,7 @@ def test_every_type_that_a_release_file_has_has_a_table() -> None:
 
 def test_the_example_with_a_migration_can_be_deployed() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    release = yaml.safe_load(blocks[1])
+    release = yaml.safe_load(next(block for block in blocks if "runsOnce:" in block))
 
     deploy = Deploy.model_validate({**release, "environmentId": "env-abcdefghijkl"})
 

@@ -1,0 +1,182 @@
+"""Brings about what a release file says beside the release, before the release is deployed.
+
+A deployment gives what deployments has heard of when it is asked for, and it hears of a publish by
+an event. So its plan is asked until it has what was published and bound.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from cli.client import Client
+from cli.configuration_files import LayerFile, refused_in
+from cli.configuration_layers import Content, Layer, publish
+from cli.configuration_tables import difference_words
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.host_process import pause
+from cli.options import Invocation
+from cli.output import note
+from cli.release_sections import Sections
+from cli.watch_operation import wait_for_success
+from cli.watch_rollout import ROOT
+from shared.kernel.clock import Clock
+
+BINDINGS: Final = "/v1/runtime/secret-bindings"
+_HEARD_WITHIN_S: Final = 30.0
+_ASKED_EVERY_S: Final = 0.5
+"""A plan counts as a write, of which a tenant has five a second."""
+_BINDING_WITHIN_S: Final = 60.0
+_UNHEARD: Final = "EnvironmentNotProvisioned"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Published:
+    """A layer, and its version that the release is to be given."""
+
+    layer: Layer
+    version: int
+
+
+def say_sections(sections: Sections, request: Mapping[str, Any], client: Client) -> None:
+    """Say what would be published and bound before the deployment *request*."""
+    for entry, layer, current in _layers(sections, request, client):
+        if current.says(entry.values, entry.schema):
+            note(f"configuration: {layer.label}: nothing differs from version {current.version}")
+            continue
+        expected = entry.expected(current)
+        difference = _publish(client, entry, layer, expected, dryRun=True)
+        note(f"configuration: {layer.label}: would publish {difference_words(difference)}")
+    for secret in sections.secrets:
+        found = _binding(secret, request, client)
+        state = f"is {found['status']}" if found else "would be bound"
+        note(f"secret: {secret['secretName']} of {secret['moduleId']} {state}")
+
+
+def prepare_release(sections: Sections, request: Mapping[str, Any], invocation: Invocation) -> None:
+    """Publish and bind what *sections* say, until a deployment *request* would be given it.
+
+    Raises:
+        Failure: something is refused, or is not heard of in time.
+    """
+    if sections.is_empty:
+        return
+    client, clock = invocation.client, invocation.session.clock
+    published = []
+    for entry, layer, current in _layers(sections, request, client):
+        version = current.version
+        if not version or not current.says(entry.values, entry.schema):
+            version = _heard(clock, partial(_put, client, entry, layer, current))
+            note(f"configuration: {layer.label}: published version {version}")
+        published.append(_Published(layer, version))
+    for secret in sections.secrets:
+        _bind(secret, request, invocation)
+    _wait_until_given(published, sections.secrets, request, client, clock)
+
+
+def _layers(
+    sections: Sections, request: Mapping[str, Any], client: Client
+) -> Iterator[tuple[LayerFile, Layer, Content]]:
+    for entry in sections.layers:
+        layer = entry.find_layer(client, str(request["environmentId"]))
+        yield entry, layer, layer.in_force(client)
+
+
+def _put(client: Client, entry: LayerFile, layer: Layer, current: Content) -> int:
+    """Publish *entry* in place of *current*; return its version."""
+    return int(_publish(client, entry, layer, entry.expected(current))["version"])
+
+
+def _publish(
+    client: Client, entry: LayerFile, layer: Layer, expected: int, **more: Any
+) -> Mapping[str, Any]:
+    said = {**more, "comment": entry.said.get("comment", "")}
+    try:
+        return publish(client, layer, entry.values, entry.schema, expected, **said)
+    except Failure as failure:
+        raise refused_in(failure, entry) from failure
+
+
+def _heard(clock: Clock, act: Callable[[], T]) -> T:
+    """Do *act*, again where its service has not heard of a new environment yet."""
+    until_s = clock.monotonic_s() + _HEARD_WITHIN_S
+    while True:
+        try:
+            return act()
+        except Failure as failure:
+            if failure.code != _UNHEARD or clock.monotonic_s() > until_s:
+                raise
+        pause(clock, _ASKED_EVERY_S)
+
+
+def _binding(
+    secret: Mapping[str, Any], request: Mapping[str, Any], client: Client
+) -> Mapping[str, Any] | None:
+    query = {
+        "environmentId": str(request["environmentId"]),
+        "moduleId": secret["moduleId"],
+        "secretName": secret["secretName"],
+    }
+    found = client.list_all(BINDINGS, query)
+    return next((each for each in found if each["status"] != "Revoked"), None)
+
+
+def _bind(secret: Mapping[str, Any], request: Mapping[str, Any], invocation: Invocation) -> None:
+    """Have *secret* bound; one that is bound as it is asked for stays as it is."""
+    client, title = invocation.client, f"secret {secret['secretName']} of {secret['moduleId']}"
+    body = {"environmentId": request["environmentId"], **secret}
+    response = _heard(invocation.session.clock, lambda: client.write("POST", BINDINGS, body))
+    if response.body["status"] == "Bound":
+        return
+    if response.operation is not None:
+        session, form = invocation.session, invocation.output
+        wait_for_success(session, response.operation, title, _BINDING_WITHIN_S, form)
+    note(f"{title}: bound")
+
+
+def _wait_until_given(
+    published: Sequence[_Published],
+    secrets: Sequence[Mapping[str, Any]],
+    request: Mapping[str, Any],
+    client: Client,
+    clock: Clock,
+) -> None:
+    """Return when a plan of *request* has all of it, or refuses the release for another reason.
+
+    Raises:
+        Failure: deployments does not hear of it in time.
+    """
+    until_s = clock.monotonic_s() + _HEARD_WITHIN_S
+    while True:
+        plan = client.write("POST", ROOT, {**request, "dryRun": True}).body
+        missing = [*_missing(plan["components"], published, secrets)]
+        if plan["refusals"] or not missing:
+            return
+        if clock.monotonic_s() > until_s:
+            raise Failure(
+                f"deployments has not heard of {missing[0]} within {_HEARD_WITHIN_S:.0f} s",
+                ExitCode.UNAVAILABLE,
+                remedy="look at what is parked (`runtimectl parked`), then type the command again",
+            )
+        pause(clock, _ASKED_EVERY_S)
+
+
+def _missing(
+    components: Sequence[Mapping[str, Any]],
+    published: Sequence[_Published],
+    secrets: Sequence[Mapping[str, Any]],
+) -> Iterator[str]:
+    """Yield what *components* of a plan are not given yet."""
+    for component in components:
+        pin = component.get("configuration") or {}
+        for each in published:
+            is_its_own = each.layer.module in {None, component["moduleId"]}
+            if is_its_own and (pin.get(each.layer.kind) or 0) < each.version:
+                yield f"version {each.version} of {each.layer.label}"
+        given = {secret["name"] for secret in component.get("secrets", ())}
+        for secret in secrets:
+            is_its_own = secret["moduleId"] == component["moduleId"]
+            if is_its_own and secret["secretName"] not in given:
+                yield f"the secret {secret['secretName']} of {component['moduleId']}"

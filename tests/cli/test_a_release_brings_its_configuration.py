@@ -1,0 +1,275 @@
+"""`configuration:` and `secrets:` of a release file: brought about first, then deployed with."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import release_preparation
+from cli.exit_codes import ExitCode
+from tests.cli.configured_platform import ConfiguredPlatform, configured_platform
+from tests.cli.small_platform import (
+    DEPLOYMENT,
+    DIGEST,
+    OPERATION,
+    RUNTIME,
+    THE_DEPLOYMENT,
+    Ran,
+    RuntimeCtl,
+)
+from tests.cli.small_server import Asked
+from tests.configurations.configured import ENVIRONMENT_LAYER, MODULE_LAYER
+
+pytestmark = pytest.mark.real
+RELEASE = f"""
+releaseRef: shop-1
+environment: test
+components:
+  - moduleId: module-web
+    componentType: microservice
+    version: '1.0'
+    artifactDigest: {DIGEST}
+"""
+CONFIGURATION = """
+configuration:
+  - module: module-web
+    values: {greeting: hello}
+  - values: {level: info}
+"""
+SECRETS = """
+secrets:
+  - {name: db-password, target: DB_PASSWORD, generator: {kind: random}}
+"""
+BOUND = {"status": "Bound", "secretName": "db-password", "moduleId": "module-web"}
+
+
+class Deployments:
+    """Plans what it has heard of: of each publish and binding, at the plan with number *heard*."""
+
+    def __init__(self, heard: int = 2) -> None:
+        self.plans = 0
+        self._heard = heard
+        self.deployed: list[Mapping[str, Any]] = []
+        self.bound: list[Mapping[str, Any]] = []
+        self.refusals: list[Mapping[str, Any]] = []
+
+    def answer(self, asked: Asked) -> tuple[int, Any]:
+        body = json.loads(asked.body) if asked.body else None
+        match (asked.method, asked.path.partition("?")[0]):
+            case ("POST", path) if path == f"{RUNTIME}/deployments":
+                if body.get("dryRun"):
+                    return 200, self._plan()
+                self.deployed.append(body)
+                return 202, THE_DEPLOYMENT
+            case ("POST", path) if path == f"{RUNTIME}/secret-bindings":
+                self.bound.append(body)
+                return 202, {**BOUND, "bindingId": "sec-1"}
+            case ("GET", path) if path == f"{RUNTIME}/secret-bindings":
+                return 200, {"value": [BOUND] if self.bound else [], "nextLink": None}
+        return 404, {"error": {"code": "NotFound", "message": asked.path}}
+
+    def _plan(self) -> Mapping[str, Any]:
+        self.plans += 1
+        is_heard = self.plans >= self._heard
+        pin = {"environment": 1, "module": 1} if is_heard else {"environment": 0, "module": 0}
+        component = {
+            "moduleId": "module-web", "version": "1.0", "releaseRevision": 1, "replicas": 1,
+            "digest": DIGEST, "dependsOn": [], "configuration": pin,
+            "secrets": [{"name": "db-password"}] if is_heard and self.bound else [],
+        }  # fmt: skip
+        return {"components": [component], "refusals": self.refusals, "waitingFor": None}
+
+
+@pytest.fixture
+def platform(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[ConfiguredPlatform]:
+    monkeypatch.setattr(release_preparation, "_ASKED_EVERY_S", 0.01)
+    with configured_platform(RuntimeCtl(monkeypatch, capsys)) as made:
+        yield made
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "release.yaml"
+
+
+def deployed(
+    platform: ConfiguredPlatform, deployments: Deployments, file: Path, text: str, *more: str
+) -> Ran:
+    file.write_text(text)
+    platform.elsewhere = deployments.answer
+    return platform.run("deploy", "-f", str(file), *more)
+
+
+def values_of(platform: ConfiguredPlatform) -> dict[str, object]:
+    ran = platform.run("config", "get", "-e", "test", "-m", "module-web", "-o", "json")
+    found: dict[str, object] = json.loads(ran.out)["values"]
+    return found
+
+
+def test_layers_are_published_and_the_release_is_deployed_once_they_are_heard_of(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    deployments = Deployments(heard=3)
+
+    ran = deployed(platform, deployments, file, RELEASE + CONFIGURATION)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert values_of(platform) == {"greeting": "hello", "level": "info"}
+    assert deployments.plans == 3
+    (body,) = deployments.deployed
+    assert not {"configuration", "secrets"} & body.keys()
+    assert "configuration: module-web in test: published version 1" in ran.err
+    assert DEPLOYMENT in ran.out
+
+
+def test_a_repeat_publishes_nothing_and_deploys(platform: ConfiguredPlatform, file: Path) -> None:
+    deployed(platform, Deployments(), file, RELEASE + CONFIGURATION)
+
+    again = deployed(platform, Deployments(heard=1), file, RELEASE + CONFIGURATION)
+
+    assert again.code == ExitCode.OK, again.err
+    posted = [asked.path for asked in again.asked if asked.method == "POST"]
+    assert posted == [f"{RUNTIME}/deployments"] * 2
+
+
+def test_a_secret_is_bound_to_the_only_module_and_never_has_a_value(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    deployments = Deployments()
+
+    ran = deployed(platform, deployments, file, RELEASE + SECRETS)
+
+    assert ran.code == ExitCode.OK, ran.err
+    (bound,) = deployments.bound
+    assert bound == {
+        "environmentId": ENVIRONMENT_LAYER["environmentId"], "moduleId": "module-web",
+        "secretName": "db-password", "target": "DB_PASSWORD", "generator": {"kind": "random"},
+    }  # fmt: skip
+    assert len(deployments.deployed) == 1
+    assert OPERATION not in ran.err
+
+
+def test_a_dry_run_says_what_would_be_published_and_bound(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    deployments = Deployments(heard=1)
+
+    ran = deployed(platform, deployments, file, RELEASE + CONFIGURATION + SECRETS, "--dry-run")
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "configuration: module-web in test: would publish version 1: greeting" in ran.err
+    assert "secret: db-password of module-web would be bound" in ran.err
+    assert values_of(platform) == {}
+    assert (deployments.deployed, deployments.bound) == ([], [])
+
+
+def test_a_conflict_ends_it_before_the_deployment(platform: ConfiguredPlatform, file: Path) -> None:
+    platform.publish(MODULE_LAYER, {"a": 1}, 0)
+    deployments = Deployments()
+    text = RELEASE + CONFIGURATION.replace(
+        "values: {greeting: hello}", "values: {greeting: hello}\n    expectedVersion: 0"
+    )
+
+    ran = deployed(platform, deployments, file, text)
+
+    assert ran.code == ExitCode.CONFLICT
+    assert "module-web in test is at version 1, not 0" in ran.err
+    assert (deployments.deployed, deployments.plans) == ([], 0)
+
+
+def test_a_publish_that_deployments_does_not_hear_of_ends_it_before_the_deployment(
+    platform: ConfiguredPlatform, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release_preparation, "_HEARD_WITHIN_S", 0.05)
+    deployments = Deployments(heard=1_000_000)
+
+    ran = deployed(platform, deployments, file, RELEASE + CONFIGURATION)
+
+    assert ran.code == ExitCode.UNAVAILABLE
+    assert "deployments has not heard of version 1 of" in ran.err
+    assert deployments.deployed == []
+
+
+def test_a_release_that_is_refused_for_another_reason_says_that_one(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    deployments = Deployments(heard=1_000_000)
+    deployments.refusals = [{"code": "RouteTaken", "message": "/ is another's"}]
+
+    deployed(platform, deployments, file, RELEASE + CONFIGURATION)
+
+    assert len(deployments.deployed) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            "configuration: [{values: {1a: x}}]",
+            "line 9: configuration[0].values",
+            id="a-key-that-is-none",
+        ),
+        pytest.param(
+            "configuration: [{module: web, values: {}}]",
+            "configuration[0].module: expected module-<slug>, got web",
+            id="a-module-that-is-none",
+        ),
+        pytest.param(
+            "configuration: [{values: {f: {flag: {type: boolean}}}}]\nsecrets: [{name: 1x}]",
+            "has 2 mistakes",
+            id="each-mistake-once",
+        ),
+        pytest.param(
+            "secrets: [{name: pw, target: PW, value: hunter2}]",
+            "line 9: secrets[0].value: no such field; there are module, name, target",
+            id="a-value-in-a-file",
+        ),
+        pytest.param(
+            "secrets: [{name: pw, target: PW, external: true}]",
+            "an external secret has a vaultUri",
+            id="a-rule-of-a-secret",
+        ),
+        pytest.param("secrets: {pw: PW}", "secrets: expected a list", id="no-list"),
+    ],
+)
+def test_a_mistake_in_a_section_is_named_with_its_line_before_anything_is_sent(
+    text: str, said: str, platform: ConfiguredPlatform, file: Path
+) -> None:
+    deployments = Deployments()
+
+    ran = deployed(platform, deployments, file, f"{RELEASE}{text}\n")
+    checked = platform.run("validate", "-f", str(file))
+
+    assert ran.code == checked.code == ExitCode.USAGE, ran.err
+    assert said in ran.err
+    assert said in checked.err
+    assert ran.err.count("error: ") == 1
+    assert "hunter2" not in ran.err
+    assert ran.asked == []
+
+
+def test_validate_shows_the_sections(platform: ConfiguredPlatform, file: Path) -> None:
+    file.write_text(RELEASE + CONFIGURATION + SECRETS)
+
+    ran = platform.run("validate", "-f", str(file))
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "configuration: module-web: 1 keys, published before if they differ" in ran.err
+    assert "secret: db-password of module-web as DB_PASSWORD, bound before if it is not" in ran.err
+    assert ran.asked == []
+
+
+def test_a_mapping_is_the_releases_own_choice_of_versions(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    deployments = Deployments()
+
+    deployed(platform, deployments, file, RELEASE + "configuration: {module: 4}\n")
+
+    (body,) = deployments.deployed
+    assert body["configuration"] == {"module": 4}
+    assert deployments.plans == 0
