@@ -193,7 +193,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "ResourceMissing": "name a resource that the environment has: `runtimectl env show {name}`",
     "PasswordRefused": "see what the server has: another change may be under way; rotate again",
     "AdministratorRefused": "put the administrator's login that the server has into the vault",
-    "ServerMissing": "install the program that the message names, then `runtimectl up`",
+    "ServerMissing": "install it: `make data-servers`, in the folder of the platform",
     # Configuration
     "ConfigurationNotFound": "see what there is: `runtimectl config list`",
     "EnvironmentNotProvisioned": "see its status: `runtimectl env list`; then type it again",
