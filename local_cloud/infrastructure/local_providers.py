@@ -1,7 +1,4 @@
-"""Providers of local resources: a site through the `Sites` port, a volume as a folder.
-
-Servers of data are in `server_provider`.
-"""
+"""Providers of local resources: a site through the `Sites` port, a volume as a folder."""
 
 import asyncio
 import json
@@ -21,7 +18,6 @@ from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.persistence.plain_files import NotPlain, read_plain, remove, write_new
-from shared.surfaces.data_servers import ServerSpec
 from shared.surfaces.port import Sites
 from shared.surfaces.spec import SiteSpec
 
@@ -64,10 +60,6 @@ class SiteProvider:
             properties["environment"],
             properties["stage"],
             {_PROPERTIES: json.dumps(dict(properties), sort_keys=True)},
-            tuple(
-                ServerSpec(name, server["kind"], int(server["port"]), server["verifier"])
-                for name, server in sorted(properties.get("servers", {}).items())
-            ),
         )
         await self._sites.ensure_site(spec, fence)
         match await self.read(resource):

@@ -1,15 +1,18 @@
 """A rollback brings back the recorded version of a secret if it is enabled, else the current."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from function_apps.deployments.model.bound_secrets import restored
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.facts import SECRET, RecordedFact
+from shared.contracts.gates import EvaluateGate
 from shared.contracts.releases import Departure, ReleasedSecret
 from shared.contracts.values import SecretDelivery
-from tests.deployments.driven import Driven, driven
+from shared.kernel.ids import ModuleId
+from tests.deployments.driven import SHOP, Driven, _at_once, driven
 from tests.deployments.test_secrets_are_rolled_out import MAIL, prepared, versions
 from tests.deployments.told_secrets import (
     BINDING,
@@ -149,6 +152,75 @@ def test_what_a_roll_out_brought_is_undone_by_the_version_before() -> None:
         assert (await world.release("two")).released_components[0].secret_versions[
             "password"
         ] == "v2"
+
+    run_virtual(main())
+
+
+async def failed_while_disabled(world: Driven, **more: Any) -> tuple[Deployment, Deployment]:
+    """Release one, then two, whose gate fails after the version that one has was disabled."""
+    one = await prepared(world, **more)
+    world.health.bad.add(await world.upload("two"))
+
+    async def disable(_gate: EvaluateGate) -> None:
+        world.at_gate = _at_once
+        await rotate(world, "v2", 1)
+        await rotate(world, "v2", 1, 2, status="Revoked", previousVersion="v1")
+
+    world.at_gate = disable
+    return one, await world.release("two", **more)
+
+
+@pytest.mark.parametrize("kind", ["canary", "recreate"])
+def test_what_comes_back_by_itself_has_no_version_that_was_disabled_meanwhile(kind: str) -> None:
+    async def main() -> None:
+        world = driven()
+        one, two = await failed_while_disabled(world, strategy={"kind": kind})
+
+        assert (two.status, two.remaining) == ("RolledBack", ())
+        assert two.restored is not None
+        (again,) = two.restored.components
+        assert again.secret_versions == {"mail": "m1", "password": "v2"}
+        assert again.digest == one.released_components[0].digest
+        assert world.live() == ({3: 1}, {3: 100})
+        assert {each.name: each.version for each in live_secrets(world)} == again.secret_versions
+        (departure,) = departures(two)
+        assert (departure.recorded, departure.live) == ("v1", "v2")
+        assert departure.reason.code == "SecretVersionDisabled"
+        state = (await world.target()).module(ModuleId(SHOP))
+        assert (state.by, state.revision) == (one.deployment_id, 3)
+
+    run_virtual(main())
+
+
+def test_what_came_back_with_other_versions_is_what_later_ones_go_back_to() -> None:
+    async def main() -> None:
+        world = driven()
+        one, _ = await failed_while_disabled(world)
+
+        three = await world.release("three")
+        back = await undone(world, three.deployment_id)
+        rotated = await rolled_out(world, "v3", 2)
+
+        assert three.before(SHOP) is not None
+        assert three.before(SHOP).release_revision == 3  # type: ignore[union-attr]
+        assert three.previous_deployment_id == one.deployment_id
+        assert versions(back) == {"mail": "m1", "password": "v2"}
+        assert versions(rotated) == {"mail": "m1", "password": "v3"}
+        assert rotated.released_components[0].digest == one.released_components[0].digest
+
+    run_virtual(main())
+
+
+def test_what_came_back_with_other_versions_gets_another_secret_rolled_out() -> None:
+    async def main() -> None:
+        world = driven()
+        one, _ = await failed_while_disabled(world)
+
+        mail = await rolled_out(world, "m2", 1, secretName="mail", bindingId=MAIL)
+
+        assert versions(mail) == {"mail": "m2", "password": "v2"}
+        assert mail.released_components[0].digest == one.released_components[0].digest
+        assert world.live() == ({4: 1}, {4: 100})
 
     run_virtual(main())
 

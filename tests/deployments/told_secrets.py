@@ -80,8 +80,8 @@ async def roll_out(world: Driven, version: str, number: int = 0, **more: Any) ->
     return await roll_out_secret_version(command, world.ctx, world.app)
 
 
-async def rolled_out(world: Driven, version: str, number: int = 0) -> Deployment:
+async def rolled_out(world: Driven, version: str, number: int = 0, **more: Any) -> Deployment:
     """Roll *version* out, to the end."""
-    outcome = await roll_out(world, version, number)
+    outcome = await roll_out(world, version, number, **more)
     await world.settle()
     return await world.deployment(outcome.value["deploymentId"])

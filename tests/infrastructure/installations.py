@@ -21,7 +21,6 @@ from shared.kernel.errors import Conflict
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.surfaces.spec import SiteSpec
-from tests.kit.environment_vaults import local_vaults
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.memory_surface import MemorySurface
@@ -117,9 +116,7 @@ class Embedded:
         return embedded_engine(
             self.folder,
             {ComputeTargetKind.LOCAL_PROCESS: self.sites},
-            local_vaults(self.folder),
             LoopClock(),
-            SeededEntropy(1),
             evaluator=EVALUATOR,
         )
 

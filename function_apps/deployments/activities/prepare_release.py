@@ -150,8 +150,8 @@ async def _renewed(deployment: Deployment, ctx: ActivityContext, app: Deployment
     if deployment.secret is None:
         return deployment
     known = await repository.load_set(ctx.aggregate_id, ctx, app)
-    by = known.target.module(deployment.secret.module_id).by
-    deployments = await _deployments([by] if by else [], ctx, app)
+    released_in = known.target.module(deployment.secret.module_id).released_in
+    deployments = await _deployments(released_in, ctx, app)
     release = secret_rollout.release_in_force(deployment.secret, known.target, deployments)
     return secret_rollout.of_release(deployment, release)
 
@@ -240,7 +240,7 @@ async def _predecessors(
     """Return the units in force of the deployment's modules, and what an undo of it restores."""
     restored = known.deployment.restores
     states = [known.target.module(module) for module in known.deployment.modules]
-    holders = {state.by for state in states if state.by is not None} | {*restored.values()}
+    holders = {each for state in states for each in state.released_in} | {*restored.values()}
     deployments = await _deployments(sorted(holders), ctx, app)
     replaced = in_force(known.target, known.deployment.modules, deployments)
     is_rollback = known.deployment.kind is DeploymentKind.ROLLBACK

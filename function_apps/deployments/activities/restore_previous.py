@@ -340,10 +340,15 @@ def _finished(
         else Restored(proof, restored, reason, holds)
     )
     ended = evolve(deployment, event, now)
+    renewed = {
+        module: replace(known.target.module(module), revision=revision, renewed=ended.deployment_id)
+        for module, revision in ended.renewed_revisions.items()
+        if module not in given.stranded
+    }
     target = replace(
         known.target,
         holds=add_holds(known.target.holds, rejected, ended.deployment_id),
-        modules=alerts.marked(known.target, given.stranded, now),
+        modules={**alerts.marked(known.target, given.stranded, now), **renewed},
     )
     after, rows = repository.leave_queue(ended, target, ctx)
     raised = [

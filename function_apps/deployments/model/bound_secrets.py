@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from function_apps.deployments.model.facts import SECRET, Facts, RecordedFact, secret_key
 from shared.contracts.deployments import SecretRollout
-from shared.contracts.releases import Departure, ReleasedComponent, ReleasedSecret
+from shared.contracts.releases import Departure, ReleasedComponent, ReleasedSecret, Routing
 from shared.contracts.secret_bindings import (
     BindingStatus,
     RotationStatus,
@@ -96,6 +96,23 @@ def restored(
         elif fact.value:
             secrets.append(to_released_secret(fact))
     return tuple(secrets)
+
+
+def with_enabled(
+    component: ReleasedComponent, facts: Iterable[RecordedFact], revision: int
+) -> ReleasedComponent:
+    """Return *component*, or as *revision* with the versions that are enabled where one is not."""
+    secrets = restored(component.secrets, facts)
+    if secrets == component.secrets:
+        return component
+    return component.model_copy(
+        update={
+            "release_revision": revision,
+            "secrets": secrets,
+            "secret_versions": {secret.name: secret.version for secret in secrets},
+            "routing": Routing(weights={str(revision): 100} if component.port else {}),
+        }
+    )
 
 
 def _is_enabled(secret: ReleasedSecret, fact: RecordedFact) -> bool:

@@ -79,7 +79,9 @@ def in_force(
         state = target.module(module)
         holder = holders.get(state.by or "")
         released = holder.candidate(module) if holder else None
-        if holder and released and released.release_revision == state.revision:
+        is_same = released is not None and released.release_revision == state.revision
+        # Renewed, it has other versions of secrets, and the same configuration.
+        if holder and released and (is_same or state.renewed is not None):
             asked = next(each for each in holder.components if each.module_id == module)
             found.append(InForce(asked, released.configuration))
     return tuple(found)

@@ -80,7 +80,8 @@ class Deployment:
 
     `pins` are the configurations of its modules, fixed when it was asked for. `secrets` are those
     of modules that get what an earlier release had, as it had them; others get what is bound to
-    them. `secret` is what a deployment of kind secret brings.
+    them. `secret` is what a deployment of kind secret brings. `replaced_secrets` are those that
+    `previous` had, where a rollback gives it other versions.
 
     Of a rollback: `replaces` are the revisions that it was asked to undo, `restores` the releases
     whose units it brings back, `jobs_left_out` the modules that had run to their end in those,
@@ -115,6 +116,7 @@ class Deployment:
     pins: Mapping[ModuleId, ConfigurationPin] = field(default_factory=dict)
     secrets: Mapping[ModuleId, tuple[ReleasedSecret, ...]] = field(default_factory=dict)
     secret: SecretRollout | None = None
+    replaced_secrets: Mapping[ModuleId, tuple[ReleasedSecret, ...]] = field(default_factory=dict)
     evidence: SoakEvidence | None = None
     opened_at: Instant | None = None
     wait_name: str = ""
@@ -171,11 +173,21 @@ class Deployment:
             None,
         )
 
+    @property
+    def renewed_revisions(self) -> Mapping[ModuleId, int]:
+        """The revisions of what its rollback brings back with other versions of secrets."""
+        return {
+            component.module_id: component.release_revision
+            for component in self.previous
+            if component.module_id in self.replaced_secrets
+        }
+
     def wanted_secrets(self, component: ReleasedComponent) -> tuple[ReleasedSecret, ...]:
         """Return the secrets that *component* is to have as a release before had them."""
         own = self.candidate(component.module_id)
         is_own = own is not None and own.release_revision == component.release_revision
-        return self.secrets.get(component.module_id, ()) if is_own else ()
+        secrets = self.secrets if is_own else self.replaced_secrets
+        return secrets.get(component.module_id, ())
 
     def before(self, module: str) -> ReleasedComponent | None:
         """Return what was in force of *module* when the unit was fixed."""
@@ -218,15 +230,16 @@ def _after_preparation(moved: Deployment, event: DeploymentEvent) -> Deployment:
                 moved, unit=unit, absent=missing, previous=previous, earlier=earlier,
                 previous_deployment_id=previous_id, earlier_releases=earlier_releases, steps=steps,
             )  # fmt: skip
-        case RollbackBegan(reason, operation_id, token):
+        case RollbackBegan(reason, operation_id, token, previous, recorded):
             return replace(
                 moved, reason=reason, operation_id=operation_id, token=token, wait_name="",
-                paused_at=None,
+                paused_at=None, previous=previous, replaced_secrets=recorded,
             )  # fmt: skip
         case Retried(operation_id):
             return replace(
                 moved, operation_id=operation_id, attempt=moved.attempt + 1, opened_at=None,
                 unit=None, absent=(), previous=(), previous_deployment_id=None, earlier=(),
+                replaced_secrets={},
                 earlier_releases={}, steps=(), reason=None, restored=None, proof=None,
                 remaining=(), ended_at=None, wait_name="",
             )  # fmt: skip

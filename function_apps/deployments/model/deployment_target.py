@@ -93,6 +93,13 @@ class ModuleState:
     """The surface of the release in force; None of one that was recorded before this was."""
     is_floating: bool = False
     """Configuration is rolled out to it."""
+    renewed: DeploymentId | None = None
+    """The deployment whose rollback brought it back with other versions of secrets."""
+
+    @property
+    def released_in(self) -> tuple[DeploymentId, ...]:
+        """The deployments that say what is in force."""
+        return tuple(each for each in (self.by, self.renewed) if each is not None)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
 """Interruptions: a deployment on its way is stopped, by its status at once or by a rollback."""
 
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
 
 from function_apps.deployments.errors import NotCancellable, NotRollbackable
-from function_apps.deployments.model import module_queue
+from function_apps.deployments.model import bound_secrets, module_queue
 from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.lifecycle import BEFORE_APPLIED, CHANGING, RollbackBegan
 from shared.contracts.deployments import DeploymentStatus, EndReason
-from shared.contracts.values import DeploymentId, OperationId
+from shared.contracts.releases import ReleasedComponent, ReleasedSecret
+from shared.contracts.values import DeploymentId, ModuleId, OperationId
 
 
 class Interruption(Enum):
@@ -83,6 +85,24 @@ def begin_rollback(
     operation_id: OperationId,
     now: datetime,
 ) -> tuple[Deployment, DeploymentTarget]:
-    """Return *deployment* rolling back under *operation_id* and a new token, and its target."""
+    """Return *deployment* rolling back under *operation_id* and a new token, and its target.
+
+    What was in force comes back as it was; with a new revision where one of its secrets has a
+    version that is disabled, as the same revision is always the same workload.
+    """
     target, token = module_queue.transfer_ownership(target, deployment.deployment_id, operation_id)
-    return evolve(deployment, RollbackBegan(reason, operation_id, token), now), target
+    previous: list[ReleasedComponent] = []
+    recorded: dict[ModuleId, tuple[ReleasedSecret, ...]] = {}
+    modules = dict(target.modules)
+    for component in deployment.previous:
+        module, state = component.module_id, target.module(component.module_id)
+        facts = [fact for fact in target.facts.values() if fact.module == module]
+        again = component
+        if component.runs_once is None:
+            again = bound_secrets.with_enabled(component, facts, state.last + 1)
+        if again != component:
+            recorded[module] = component.secrets
+            modules[module] = replace(state, last=again.release_revision)
+        previous.append(again)
+    event = RollbackBegan(reason, operation_id, token, tuple(previous), recorded)
+    return evolve(deployment, event, now), replace(target, modules=modules)

@@ -6,7 +6,13 @@ from typing import Final
 
 from function_apps.deployments.model.rollout_steps import RolloutStep
 from shared.contracts.deployments import DeploymentStatus, EndReason
-from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUnit
+from shared.contracts.releases import (
+    Hold,
+    Proof,
+    ReleasedComponent,
+    ReleasedSecret,
+    ReleaseUnit,
+)
 from shared.contracts.values import DeploymentId, ModuleId, OperationId, ProjectId, Reason, Stage
 from shared.kernel.transitions import Transitions
 
@@ -128,11 +134,16 @@ class Cancelled(DeploymentEvent):
 
 @dataclass(frozen=True)
 class RollbackBegan(DeploymentEvent):
-    """It goes back, under *operation_id* and a new fencing token."""
+    """It goes back, under *operation_id* and a new fencing token, to *previous*.
+
+    *recorded* are the secrets of those of *previous* that get other versions now.
+    """
 
     reason: EndReason
     operation_id: OperationId
     token: int
+    previous: tuple[ReleasedComponent, ...]
+    recorded: Mapping[ModuleId, tuple[ReleasedSecret, ...]]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from function_apps.deployments.errors import NotRollbackable
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.deployment_target import DeploymentTarget, ModuleState
 from function_apps.deployments.model.lifecycle import ReleaseName
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.releases import ReleasedComponent
@@ -100,15 +100,28 @@ def in_force(
     for module in modules:
         state = target.module(module)
         holder = known.get(state.by or "")
-        component = holder.candidate(module) if holder else None
-        if (
-            holder is not None
-            and component is not None
-            and component.release_revision == state.revision
-        ):
+        component = _in_force(state, module, holder, known.get(state.renewed or ""))
+        if holder is not None and component is not None:
             components.append(component)
             names[module] = _release_of(holder, module)
     return Predecessors(tuple(components), names)
+
+
+def _in_force(
+    state: ModuleState, module: ModuleId, holder: Deployment | None, renewal: Deployment | None
+) -> ReleasedComponent | None:
+    """Return the component of *state*: that of *holder*, or as *renewal* brought it back."""
+    components = holder.released_components if holder else ()
+    if renewal is not None and renewal.restored is not None:
+        components = renewal.restored.components
+    return next(
+        (
+            component
+            for component in components
+            if component.module_id == module and component.release_revision == state.revision
+        ),
+        None,
+    )
 
 
 def revisions_in_force(

@@ -44,9 +44,10 @@ async def roll_out_secret_version(
             fact = secret_rollout.bound_fact(rollout, target)
             if secret_rollout.is_outdated(rollout, fact):
                 return NOTHING
-            by = target.module(rollout.module_id).by
-            found = view.find(DEPLOYMENTS, by) if by else None
-            known: dict[str, Deployment] = {} if found is None else {found.deployment_id: found}
+            known: dict[str, Deployment] = {}
+            for released_in in target.module(rollout.module_id).released_in:
+                if (found := view.find(DEPLOYMENTS, released_in)) is not None:
+                    known[released_in] = found
             release = secret_rollout.release_in_force(rollout, target, known)
         except NothingToRollOut as nothing:
             return _ended(rollout, nothing, target, ids, ctx)
@@ -61,8 +62,7 @@ async def roll_out_secret_version(
         return enter_queue(deployment, (), deployment.key, ids, target, ctx, kind=ROLL_OUT_SECRET)
 
     def in_force(view: View) -> Sequence[str]:
-        by = view.get(TARGETS, environment_id).module(rollout.module_id).by
-        return [by] if by else []
+        return view.get(TARGETS, environment_id).module(rollout.module_id).released_in
 
     return await app.service.work.change(ctx, TARGETS, environment_id, decide, linked=in_force)
 
