@@ -26,7 +26,9 @@ class ContentOptions:
     ] = None
     data: Annotated[
         list[str] | None,
-        typer.Option(help="A data resource as name=Kind, e.g. files=LocalFolder; may be repeated."),
+        typer.Option(
+            help="A data resource as name=Kind: LocalFolder, LocalPostgres, …; may be repeated."
+        ),
     ] = None
     remove_data: Annotated[
         list[str] | None,

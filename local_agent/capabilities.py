@@ -11,6 +11,8 @@ from local_agent.sandbox import landlock
 from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import Means
 from shared.surfaces.capabilities import Capabilities, Feature
+from shared.surfaces.data_servers import LOCAL_POSTGRES, LOCAL_VALKEY, program_folders
+from shared.surfaces.errors import ServerMissing
 
 REPLICAS_MAX: Final = 16
 """Per component: the limit of a developer's machine."""
@@ -43,8 +45,15 @@ BY_MACHINE: Final[Mapping[Feature, str]] = {
     Feature.SECRET_REFERENCES: "Linux; files: mount namespaces, or a tmpfs of the platform's user",
     Feature.READ_ONLY_PROGRAM: "mount and PID namespaces",
     Feature.OWN_PORTS: "Landlock 4 (Linux 6.7) and seccomp",
+    Feature.POSTGRES_SERVERS: "`make data-servers`",
+    Feature.VALKEY_SERVERS: "`make data-servers`",
 }
 """What a machine does if it has what is named."""
+
+_SERVERS: Final = {
+    Feature.POSTGRES_SERVERS: LOCAL_POSTGRES,
+    Feature.VALKEY_SERVERS: LOCAL_VALKEY,
+}
 
 
 def capabilities() -> Capabilities:
@@ -55,6 +64,11 @@ def capabilities() -> Capabilities:
             "it does not work on this machine: it needs a user of its own or user namespaces"
         )
     lacks |= _lacking(tried_means())
+    for feature, kind in _SERVERS.items():
+        try:
+            program_folders(kind)
+        except ServerMissing as missing:
+            lacks[feature] = missing.message
     if sys.platform != "linux":
         lacks[Feature.SECRET_REFERENCES] = f"{sys.platform} has no nameless files in memory"
         lacks[Feature.MEMORY_LIMIT] = f"{sys.platform} does not enforce a memory limit"

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from local_agent.configuration_files import with_texts
 from local_agent.controller_context import ControllerContext
-from local_agent.data_folders import require_data_folders
+from local_agent.data_folders import require_data_folders, with_servers
 from local_agent.envoy_admin import UpstreamHosts
 from local_agent.envoy_config import ComponentRoute, RevisionRoute
 from local_agent.instance_controller import InstanceController
@@ -172,6 +172,7 @@ class ComponentController:
         unpacked = await context.artifacts.prepare(spec.artifact, spec.component.tenant)
         data = require_data_folders(self._site, spec)
         secrets = await secret_values(context.secrets, spec)
+        spec = with_servers(self._site, spec)
         folder = self._instances.folder(before.id)
         await asyncio.to_thread(folder.prepare, spec, unpacked, context.artifacts)
         now = context.clock.now()

@@ -1,15 +1,17 @@
-"""The data folders of an environment, which its components are given and which outlive them.
+"""What an environment gives its components for data: its folders, and where its servers are.
 
-The infrastructure makes and deletes them; here they are only found. Their path follows from the
+The infrastructure makes and deletes folders; here they are only found. Their path follows from the
 environment of the component and the name alone, so none leads to another environment's.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from local_agent.state_files import SiteFolder
 from shared.surfaces.errors import DataMissing
 from shared.surfaces.spec import RevisionSpec
+from shared.surfaces.variables import server_variables
 
 
 def require_data_folders(site: SiteFolder, spec: RevisionSpec) -> Mapping[str, Path]:
@@ -26,6 +28,22 @@ def require_data_folders(site: SiteFolder, spec: RevisionSpec) -> Mapping[str, P
                 f"data folder {name} is not there: put it back, or deploy again if it was deleted"
             )
     return folders
+
+
+def with_servers(site: SiteFolder, spec: RevisionSpec) -> RevisionSpec:
+    """Return *spec* with the addresses of its environment's servers among its variables.
+
+    Those of another tenant than the environment's get none, as they get no folders.
+    """
+    there = site.site()
+    if there is None or there.spec.tenant != spec.component.tenant:
+        return spec
+    variables = {
+        name: value
+        for server in there.spec.servers
+        for name, value in server_variables(server.name, server.port, server.database).items()
+    }
+    return replace(spec, environ={**spec.environ, **variables})
 
 
 def _is_folder(path: Path) -> bool:

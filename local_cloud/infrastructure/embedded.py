@@ -9,12 +9,15 @@ from local_cloud.infrastructure.cluster_site import ClusterSiteProvider
 from local_cloud.infrastructure.folder_states import FolderStates
 from local_cloud.infrastructure.local_providers import SiteProvider, VolumeProvider
 from local_cloud.infrastructure.provider import ComponentProvider, ResourceProvider
+from local_cloud.infrastructure.server_provider import ServerProvider
 from local_cloud.infrastructure.step_engine import Evaluator, StepEngine
 from shared.contracts.values import ComputeTargetKind
-from shared.infrastructure.local_program import ENVIRONMENT, SITES, VOLUME
+from shared.infrastructure.local_program import ENVIRONMENT, SERVER, SITES, VOLUME
 from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
 from shared.surfaces.local_process import VOLUMES
 from shared.surfaces.port import Sites
+from shared.vault.port import Vaults
 
 _PROVIDERS: Final[Mapping[ComputeTargetKind, Callable[[Sites], ResourceProvider]]] = {
     ComputeTargetKind.LOCAL_PROCESS: SiteProvider,
@@ -30,13 +33,16 @@ def site_providers(sites: Mapping[ComputeTargetKind, Sites]) -> dict[str, Resour
 def embedded_engine(
     folder: Path,
     sites: Mapping[ComputeTargetKind, Sites],
+    vaults: Vaults,
     clock: Clock,
+    entropy: Entropy,
     *,
     evaluator: Evaluator | None = None,
 ) -> StepEngine:
     """Return an engine that keeps its records and volumes below *folder* and places by *sites*.
 
-    Those are by kind of compute target: what is not among them is refused.
+    Those are by kind of compute target: what is not among them is refused. The logins of servers'
+    administrators are in *vaults*.
     """
     return StepEngine(
         evaluator or ChildEvaluator(),
@@ -44,6 +50,7 @@ def embedded_engine(
         {
             ENVIRONMENT: ComponentProvider(),
             VOLUME: VolumeProvider(folder / VOLUMES),
+            SERVER: ServerProvider(folder / VOLUMES, vaults, entropy),
             **site_providers(sites),
         },
         clock,

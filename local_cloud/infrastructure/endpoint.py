@@ -20,9 +20,12 @@ from shared.persistence.plain_files import write_private
 from shared.rpc.server import served
 from shared.surfaces.local_process import INFRASTRUCTURE, AgentSurface
 from shared.surfaces.port import Sites
+from shared.vault.port import Vaults
 
 
-def engine_of(agent_folder: Path, settings: Settings, clock: Clock) -> StepEngine:
+def engine_of(
+    agent_folder: Path, settings: Settings, vaults: Vaults, clock: Clock, entropy: Entropy
+) -> StepEngine:
     """Return the engine that makes resources at the agent of *agent_folder*.
 
     Those in a cluster are made in the one that *settings* name, if they do.
@@ -36,7 +39,7 @@ def engine_of(agent_folder: Path, settings: Settings, clock: Clock) -> StepEngin
         ComputeTargetKind.LOCAL_PROCESS: agent,
         **Clusters(clock).surfaces(settings, identity),
     }
-    return embedded_engine(agent_folder / INFRASTRUCTURE, sites, clock)
+    return embedded_engine(agent_folder / INFRASTRUCTURE, sites, vaults, clock, entropy)
 
 
 @asynccontextmanager

@@ -1,4 +1,7 @@
-"""Providers of local resources: a site through the `Sites` port, a volume as a folder."""
+"""Providers of local resources: a site through the `Sites` port, a volume as a folder.
+
+Servers of data are in `server_provider`.
+"""
 
 import asyncio
 import json
@@ -18,6 +21,7 @@ from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.persistence.plain_files import NotPlain, read_plain, remove, write_new
+from shared.surfaces.data_servers import ServerSpec
 from shared.surfaces.port import Sites
 from shared.surfaces.spec import SiteSpec
 
@@ -60,6 +64,10 @@ class SiteProvider:
             properties["environment"],
             properties["stage"],
             {_PROPERTIES: json.dumps(dict(properties), sort_keys=True)},
+            tuple(
+                ServerSpec(name, server["kind"], int(server["port"]), server["verifier"])
+                for name, server in sorted(properties.get("servers", {}).items())
+            ),
         )
         await self._sites.ensure_site(spec, fence)
         match await self.read(resource):

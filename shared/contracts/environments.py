@@ -65,6 +65,8 @@ class DataResourceKind(StrEnum):
     SERVICE_BUS = "ServiceBus"
     REDIS = "Redis"
     LOCAL_FOLDER = "LocalFolder"
+    LOCAL_POSTGRES = "LocalPostgres"
+    LOCAL_VALKEY = "LocalValkey"
 
 
 class ComputeTargetSpec(Value):

@@ -14,7 +14,8 @@ from shared.kernel.errors import Invalid, Violation
 LOCAL_TARGET: Final = "LocalProcess"
 CLUSTER_TARGET: Final = "AKS"
 AZURE_TARGETS: Final = (CLUSTER_TARGET, "ContainerApps", "Functions", "AppService")
-LOCAL_DATA: Final = ("LocalFolder",)
+LOCAL_SERVERS: Final = ("LocalPostgres", "LocalValkey")
+LOCAL_DATA: Final = ("LocalFolder", *LOCAL_SERVERS)
 AZURE_DATA: Final = (
     "PostgreSql", "SqlDatabase", "CosmosDb", "BlobStorage", "ServiceBus", "Redis",
 )  # fmt: skip

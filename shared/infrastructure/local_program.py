@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from shared.infrastructure.inputs import (
     CLUSTER_TARGET,
+    LOCAL_SERVERS,
     LOCAL_TARGET,
     ComputeTargetInput,
     DataResourceInput,
@@ -22,12 +23,16 @@ ENVIRONMENT: Final = "factory:runtime:Environment"
 SITE: Final = "factory:local:Site"
 KUBERNETES_SITE: Final = "factory:kubernetes:Site"
 VOLUME: Final = "factory:local:Volume"
+SERVER: Final = "factory:local:Server"
 SITES: Final[Mapping[str, tuple[str, str]]] = {
     LOCAL_TARGET: (SITE, "site"),
     CLUSTER_TARGET: (KUBERNETES_SITE, "kubernetes-site"),
 }
 """Of each kind of compute target: the type of its resource, and the name."""
 
+VOLUME_FACTS: Final = ("path",)
+SERVER_FACTS: Final = ("path", "host", "port", "database")
+"""The outputs of a resource that are facts of the environment."""
 STABLE_TAGS: Final = ("tags.trace_id",)
 """A later request has another trace; that alone changes no resource."""
 
@@ -68,14 +73,13 @@ def tags(inputs: EnvironmentInputs) -> dict[str, str]:
 
 
 def declarations(inputs: EnvironmentInputs) -> tuple[Declaration, ...]:
-    """Return the resources of a local environment: a volume per data resource, then its sites.
+    """Return the resources of a local environment: those that keep data, then its sites.
 
-    The site of this machine refers to its volumes and not they to it, so that a volume can outlive
-    the site.
+    The site of this machine refers to them and not they to it, so that data can outlive the site.
     """
-    volumes = tuple(_volume(inputs, resource) for resource in inputs.data_resources)
-    sites = tuple(_site(inputs, target, volumes) for target in inputs.compute_targets)
-    return (Declaration(ENVIRONMENT, inputs.name, {}, is_component=True), *volumes, *sites)
+    data = tuple(_data(inputs, resource) for resource in inputs.data_resources)
+    sites = tuple(_site(inputs, target) for target in inputs.compute_targets)
+    return (Declaration(ENVIRONMENT, inputs.name, {}, is_component=True), *data, *sites)
 
 
 def places(inputs: EnvironmentInputs) -> Mapping[str, str]:
@@ -85,16 +89,14 @@ def places(inputs: EnvironmentInputs) -> Mapping[str, str]:
         for at, target in enumerate(inputs.compute_targets)
         if target.kind in SITES
     }
-    volumes = {
+    data = {
         data_resource_name(resource.name): f"/dataResources/{at}"
         for at, resource in enumerate(inputs.data_resources)
     }
-    return {**sites, **volumes}
+    return {**sites, **data}
 
 
-def _site(
-    inputs: EnvironmentInputs, target: ComputeTargetInput, volumes: Sequence[Declaration]
-) -> Declaration:
+def _site(inputs: EnvironmentInputs, target: ComputeTargetInput) -> Declaration:
     resource_type, name = SITES[target.kind]
     properties = {
         "site": inputs.environment_id,
@@ -107,10 +109,7 @@ def _site(
         "tags": tags(inputs),
     }
     if target.kind == LOCAL_TARGET:
-        properties["volumes"] = {
-            resource.name: OutputOf(volume.name, "path")
-            for resource, volume in zip(inputs.data_resources, volumes, strict=True)
-        }
+        properties |= _given_data(inputs.data_resources)
     return Declaration(
         resource_type,
         name,
@@ -121,9 +120,28 @@ def _site(
     )
 
 
-def _volume(inputs: EnvironmentInputs, resource: DataResourceInput) -> Declaration:
+def _given_data(resources: Sequence[DataResourceInput]) -> dict[str, Any]:
+    """Return the properties by which a site has its data; no servers where there are none."""
+    servers = {
+        resource.name: {
+            "kind": resource.kind,
+            "port": OutputOf(data_resource_name(resource.name), "port"),
+            "verifier": OutputOf(data_resource_name(resource.name), "verifier"),
+        }
+        for resource in resources
+        if resource.kind in LOCAL_SERVERS
+    }
+    volumes = {
+        resource.name: OutputOf(data_resource_name(resource.name), "path")
+        for resource in resources
+        if resource.kind not in LOCAL_SERVERS
+    }
+    return {"volumes": volumes, **({"servers": servers} if servers else {})}
+
+
+def _data(inputs: EnvironmentInputs, resource: DataResourceInput) -> Declaration:
     return Declaration(
-        VOLUME,
+        SERVER if resource.kind in LOCAL_SERVERS else VOLUME,
         data_resource_name(resource.name),
         {
             "site": inputs.environment_id,
@@ -151,7 +169,8 @@ def outputs(inputs: EnvironmentInputs) -> dict[str, Any]:
             for target in inputs.compute_targets
         ],
         "facts": {
-            f"data.{resource.name}.path": OutputOf(data_resource_name(resource.name), "path")
+            f"data.{resource.name}.{fact}": OutputOf(data_resource_name(resource.name), fact)
             for resource in inputs.data_resources
+            for fact in (SERVER_FACTS if resource.kind in LOCAL_SERVERS else VOLUME_FACTS)
         },
     }

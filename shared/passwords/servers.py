@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import NotFound, Unavailable
+from shared.kernel.ids import parse_id
 from shared.passwords.logins import POSTGRESQL, Login, consumers_login, new_login, parse
-from shared.passwords.port import PasswordResource
+from shared.passwords.port import PasswordResource, ResourceMissing
 from shared.passwords.postgres import PostgresLogins
 from shared.passwords.valkey import ValkeyLogins
-from shared.vault.port import SecretValue
+from shared.vault.port import SecretValue, Vaults
 
 WITHIN_S: Final = 30.0
 AdministratorOf = Callable[[PasswordResource], Awaitable[SecretValue]]
@@ -25,6 +26,22 @@ AdministratorOf = Callable[[PasswordResource], Awaitable[SecretValue]]
 def administrator_secret(name: str) -> str:
     """Return the secret of an environment's vault with the administrator's login of *name*."""
     return f"data-{name}-administrator"
+
+
+def administrators_in(vaults: Vaults) -> AdministratorOf:
+    """Return what finds the administrators of servers of this machine in *vaults*."""
+
+    async def administrator_of(resource: PasswordResource) -> SecretValue:
+        environment = parse_id(resource.environment, "env").environment
+        vault = vaults.at(vaults.of_environment(environment, {}))
+        try:
+            return (await vault.get(administrator_secret(resource.name))).value
+        except NotFound as missing:
+            raise ResourceMissing(
+                f"{resource.environment} has no data resource {resource.name} with passwords"
+            ) from missing
+
+    return administrator_of
 
 
 class _Logins(Protocol):

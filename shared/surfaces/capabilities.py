@@ -36,6 +36,8 @@ class Feature(StrEnum):
     EVENT_SCALING = "eventScaling"
     RESTART = "restart"
     DATA_FOLDERS = "dataFolders"
+    POSTGRES_SERVERS = "postgresServers"
+    VALKEY_SERVERS = "valkeyServers"
     HTTP_PROBES = "httpProbes"
     TCP_PROBES = "tcpProbes"
     COMMAND_PROBES = "commandProbes"
@@ -80,6 +82,8 @@ _MEANINGS: Final[Mapping[Feature, str]] = {
     Feature.EVENT_SCALING: "the surface changes the number of instances by the length of a queue",
     Feature.RESTART: "the instances of a release are replaced one by one",
     Feature.DATA_FOLDERS: "the data folders of an environment are in its instances",
+    Feature.POSTGRES_SERVERS: "an environment has PostgreSQL servers (`LocalPostgres`)",
+    Feature.VALKEY_SERVERS: "an environment has Valkey servers (`LocalValkey`)",
     Feature.HTTP_PROBES: "instances are asked over HTTP whether they are up",
     Feature.TCP_PROBES: "an instance is up when its port takes a connection",
     Feature.COMMAND_PROBES: "a program in the instance says whether it is up",

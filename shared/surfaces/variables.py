@@ -9,7 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from shared.surfaces.data_servers import HOST
+
 _DATA: Final = "RUNTIME_DATA_"
+_SERVER: Final = "RUNTIME_SERVER_"
 _VARIABLE: Final = re.compile(
     r"\$(?:(?P<open>\{))?"
     rf"(?P<name>PORT|HOME|TMPDIR|RUNTIME_CONFIGURATION|RUNTIME_SECRETS|{_DATA}[A-Z0-9_]+)"
@@ -23,6 +26,15 @@ def data_variable(name: str) -> str:
     Names have lower case letters, digits and dashes, so two never give the same variable.
     """
     return _DATA + name.upper().replace("-", "_")
+
+
+def server_variables(name: str, port: int, database: str) -> dict[str, str]:
+    """Return the variables that say where the server *name* is; it is on the machine itself.
+
+    They are for connection strings that an application makes itself. The password is in none.
+    """
+    stem = _SERVER + name.upper().replace("-", "_")
+    return {f"{stem}_HOST": HOST, f"{stem}_PORT": str(port), f"{stem}_DATABASE": database}
 
 
 def expand(text: str, environ: Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ from shared.kernel.errors import Conflict
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.surfaces.spec import SiteSpec
+from tests.kit.environment_vaults import local_vaults
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.memory_surface import MemorySurface
@@ -116,7 +117,9 @@ class Embedded:
         return embedded_engine(
             self.folder,
             {ComputeTargetKind.LOCAL_PROCESS: self.sites},
+            local_vaults(self.folder),
             LoopClock(),
+            SeededEntropy(1),
             evaluator=EVALUATOR,
         )
 

@@ -18,6 +18,7 @@ from shared.kernel.entropy import SystemEntropy
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent
 from tests.infrastructure.installations import EVALUATOR, FENCE, LAST, LATER, STACK, inputs
+from tests.kit.environment_vaults import local_vaults
 from tests.kit.stack_runs import destroy, update
 
 pytestmark = pytest.mark.real
@@ -54,7 +55,14 @@ async def test_a_provisioned_site_answers_at_its_endpoint_until_it_is_destroyed(
     surface: LocalProcessSurface, tmp_path: Path
 ) -> None:
     sites = {ComputeTargetKind.LOCAL_PROCESS: surface}
-    engine = embedded_engine(tmp_path / "engine", sites, SystemClock(), evaluator=EVALUATOR)
+    engine = embedded_engine(
+        tmp_path / "engine",
+        sites,
+        local_vaults(tmp_path),
+        SystemClock(),
+        SystemEntropy(),
+        evaluator=EVALUATOR,
+    )
 
     made = await update(engine, STACK, inputs("data"), FENCE)
 

@@ -9,14 +9,20 @@ from pathlib import Path
 import pytest
 
 from local_agent import process_trees, starts
-from local_agent.data_server import DataServer, live_server, server_token
-from local_agent.server_programs import require_program
+from local_agent.data_server import DataServer, live_server
+from local_agent.starts import started_token
 from shared.connections.loopback_ports import free_port
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.passwords.logins import POSTGRESQL, VALKEY, Login
 from shared.passwords.verifiers import acl_verifier, scram_verifier
-from shared.surfaces.data_servers import ADMINISTRATOR, HOST, LOCAL_POSTGRES, ServerSpec
+from shared.surfaces.data_servers import (
+    ADMINISTRATOR,
+    HOST,
+    LOCAL_POSTGRES,
+    ServerSpec,
+    program_folders,
+)
 from shared.surfaces.errors import ServerMissing
 from tests.kit.patience import PATIENCE_S
 
@@ -46,7 +52,7 @@ class RunningServer:
     def kill(self) -> None:
         """Kill it as the machine does when memory is short: nothing of it writes any more."""
         folder = self.process.folder
-        identity = starts.read_claim(starts.claim_file(folder, server_token(folder)))
+        identity = starts.read_claim(starts.claim_file(folder, started_token(folder)))
         assert identity is not None
         process_trees.kill(identity)
 
@@ -56,25 +62,35 @@ class RunningServer:
                 await SystemClock().sleep(LOOK_S)
 
 
+def require_programs(*kinds: str) -> None:
+    """Skip the test where this Python has not the programs of *kinds*."""
+    try:
+        for kind in kinds:
+            program_folders(kind)
+    except ServerMissing as missing:
+        pytest.skip(missing.message)
+
+
+def new_server(kind: str, name: str) -> ServerSpec:
+    """Return a server of *kind* on a free port, whose administrator has PASSWORD."""
+    require_programs(kind)
+    entropy = SystemEntropy()
+    is_postgres = kind == LOCAL_POSTGRES
+    verifier = scram_verifier(PASSWORD, entropy) if is_postgres else acl_verifier(PASSWORD)
+    return ServerSpec(name, kind, free_port(entropy), verifier)
+
+
 @contextmanager
 def running_server(root: Path, kind: str, name: str = "orders-db") -> Iterator[RunningServer]:
     """Run a new server of *kind* below *root*; it has ended when the block ends.
 
     Not within a loop that runs: what it waits for it waits for in a loop of its own.
     """
-    try:
-        require_program(kind)
-    except ServerMissing as missing:
-        pytest.skip(missing.message)
-    entropy = SystemEntropy()
-    is_postgres = kind == LOCAL_POSTGRES
-    verifier = scram_verifier(PASSWORD, entropy) if is_postgres else acl_verifier(PASSWORD)
     data = root / "environments" / "volumes" / "env-a" / name
     data.mkdir(parents=True)
     folder = root / "surface" / "sites" / "env-a" / "servers" / name
     server = RunningServer(
-        ServerSpec(name, kind, free_port(entropy), verifier),
-        DataServer(folder, data, SystemClock(), entropy),
+        new_server(kind, name), DataServer(folder, data, SystemClock(), SystemEntropy())
     )
     try:
         asyncio.run(server.start())

@@ -18,6 +18,7 @@ from shared.infrastructure.inputs import LOCAL_TARGET, EnvironmentInputs
 from shared.infrastructure.local_program import (
     ENVIRONMENT,
     PROJECT,
+    SERVER,
     SITES,
     VOLUME,
     OutputOf,
@@ -162,6 +163,7 @@ def memory_engine(
         {
             ENVIRONMENT: ComponentProvider(),
             VOLUME: MemoryResources(cloud, _volume_outputs),
+            SERVER: MemoryResources(cloud, _server_outputs),
             **(site_providers(sites) if sites else in_memory),
         },
         clock or LoopClock(),
@@ -175,6 +177,11 @@ def _site_outputs(site: Resource) -> dict[str, str]:
 def _volume_outputs(volume: Resource) -> dict[str, str]:
     path = f"/{volume.properties['site']}/volumes/{volume.properties['volume']}"
     return {"id": path, "path": path}
+
+
+def _server_outputs(server: Resource) -> dict[str, str]:
+    port = {"host": "127.0.0.1", "port": "20001", "database": "0", "verifier": "its-verifier"}
+    return {**_volume_outputs(server), **port}
 
 
 def urn(stack: str, project: str, resource_type: str, name: str) -> Urn:

@@ -54,6 +54,8 @@ CAPABILITIES: Final = Capabilities(
         Feature.STARTUP_PROBES: "its instances start when they are told to",
         Feature.CONFIGURATION_IN_PLACE: "an instance is given its configuration at its start",
         Feature.SECRET_REFERENCES: "it has no vault",
+        Feature.POSTGRES_SERVERS: "it runs nothing",
+        Feature.VALKEY_SERVERS: "it runs nothing",
         Feature.CPU_LIMIT: "its instances use no CPU",
         Feature.OWN_USER: "its instances are no processes",
         Feature.OWN_PROCESSES: "its instances are no processes",

@@ -11,19 +11,27 @@ import pulumi
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.infrastructure.local_program import (
     KUBERNETES_SITE,
+    SERVER,
+    SERVER_FACTS,
     SITE,
     VOLUME,
+    VOLUME_FACTS,
     Declaration,
     OutputOf,
     declarations,
     outputs,
 )
 
-OUTPUTS: Final = {SITE: ("endpoint",), KUBERNETES_SITE: ("endpoint",), VOLUME: ("path",)}
+OUTPUTS: Final = {
+    SITE: ("endpoint",),
+    KUBERNETES_SITE: ("endpoint",),
+    VOLUME: VOLUME_FACTS,
+    SERVER: (*SERVER_FACTS, "verifier"),
+}
 
 
 class LocalResource(pulumi.CustomResource):
-    """A site, or a volume of this machine."""
+    """A site, or what keeps data on this machine."""
 
     def __init__(
         self, declared: Declaration, properties: Mapping[str, Any], opts: pulumi.ResourceOptions
@@ -33,7 +41,7 @@ class LocalResource(pulumi.CustomResource):
 
 
 def local_environment(inputs: EnvironmentInputs) -> Mapping[str, Any]:
-    """Declare the environment's volumes and its sites."""
+    """Declare what keeps the environment's data, and its sites."""
     made: dict[str, pulumi.Resource] = {}
     for declared in declarations(inputs):
         opts = pulumi.ResourceOptions(

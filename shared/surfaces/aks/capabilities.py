@@ -15,6 +15,8 @@ REPLICAS_MAX: Final = 1000
 NEVER: Final[Mapping[Feature, str]] = {
     Feature.ARTIFACTS: "a pod runs an image: build one with `runtimectl image build`",
     Feature.DATA_FOLDERS: "a pod may start on any node, and has the files of its image",
+    Feature.POSTGRES_SERVERS: "a database of pods is nobody's to back up: take one of Azure",
+    Feature.VALKEY_SERVERS: "a cache of pods is nobody's to back up: take one of Azure",
     Feature.CONFIGURATION_IN_PLACE: "a pod gets its environ once, at its start",
     Feature.OPEN_FILES_LIMIT: "the limit is that of the node's container runtime",
     Feature.PROCESSES_LIMIT: "the kubelet has one limit for all pods of a node",

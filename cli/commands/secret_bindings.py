@@ -1,0 +1,203 @@
+"""`secret`: bind secrets of vaults to modules, rotate them, see who runs which; never a value."""
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.lookup import environment_id, environment_names, find_environment
+from cli.options import (
+    Commands,
+    EnvironmentFilter,
+    EnvironmentOption,
+    Invocation,
+    Module,
+    Reason,
+    WaitOptions,
+)
+from cli.output import Column, note
+from cli.parameter_types import module_id, one_of
+from cli.secret_bindings import (
+    BINDINGS,
+    ROTATIONS,
+    BindingOptions,
+    BindingSelector,
+    SecretArgument,
+)
+from cli.watch_operation import wait_for_success
+from cli.watch_rotation import failed, rotation_lines, watch_rotation
+
+app = Commands(
+    help="Secrets of vaults: which module is given which version. No command has a value: put it "
+    "into the vault yourself (docs/how-to/use-secrets.md)."
+)
+_CONTRACT: Final = "shared.contracts.secret_bindings"
+_COLUMNS: Final = (
+    Column("SECRET", "secretName"),
+    Column("ENVIRONMENT", "environment"),
+    Column("MODULE", "moduleId"),
+    Column("AS", lambda binding: f"{binding['target']} ({binding['delivery']})"),
+    Column("STATUS", "status"),
+    Column("VERSION", lambda binding: (binding["version"] or "")[:12]),
+    Column("EXPIRES", "expiresAt"),
+    Column("ID", "bindingId"),
+)
+_VERSION_COLUMNS: Final = (
+    Column("MODULE", "moduleId"),
+    Column("VERSION", "version"),
+    Column("STATUS", "status"),
+    Column("ROTATED", "rotatedAt"),
+    Column("EXPIRES", "expiresAt"),
+    Column("VAULT", "vaultUri"),
+)
+
+
+@app.command()
+def bind(
+    secret: SecretArgument,
+    env: EnvironmentOption,
+    module: Annotated[
+        str,
+        typer.Option("--module", "-m", help="module-<slug>.", parser=module_id, metavar="MODULE"),
+    ],
+    options: BindingOptions,
+    waiting: WaitOptions,
+    invocation: Invocation,
+) -> None:
+    """Bind a secret to a module, which is given it from its next release on."""
+    client = invocation.client
+    environment = find_environment(client, env)
+    body = {
+        "environmentId": environment["environmentId"],
+        "moduleId": module,
+        "secretName": secret,
+        **options.body(),
+    }
+    response = client.write("POST", BINDINGS, body)
+    binding, title = response.body, f"binding {secret} to {module}"
+    if response.operation is not None and waiting.wait:
+        session, form = invocation.session, invocation.output
+        wait_for_success(session, response.operation, title, waiting.timeout_s, form)
+        binding = client.get(f"{BINDINGS}/{binding['bindingId']}").body
+    elif response.operation is not None and binding["status"] != "Bound":
+        note(f"{title} continues: `runtimectl operations show {response.operation} --wait`")
+    _show(invocation, binding, {binding["environmentId"]: environment["name"]})
+
+
+@app.command("list")
+def list_(
+    invocation: Invocation,
+    env: EnvironmentFilter = None,
+    module: Module = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only this status.", **one_of(_CONTRACT, "BindingStatus"))
+    ] = None,
+) -> None:
+    """List the bindings, with the version that each module is given."""
+    client = invocation.client
+    query = {"environmentId": environment_id(client, env), "moduleId": module, "status": status}
+    names = environment_names(client)
+    rows = [
+        {**each, "environment": names.get(each["environmentId"], each["environmentId"])}
+        for each in client.list_all(BINDINGS, query)
+    ]
+    invocation.show(rows, _COLUMNS, empty="no secret is bound yet: `runtimectl secret bind --help`")
+
+
+@app.command("show")
+def show_(selector: BindingSelector, invocation: Invocation) -> None:
+    """Show one binding."""
+    invocation.show(selector.find(invocation.client))
+
+
+@app.command()
+def versions(selector: BindingSelector, invocation: Invocation) -> None:
+    """Show which version of a secret each module is given."""
+    rows = sorted(selector.find_all(invocation.client), key=lambda each: str(each["moduleId"]))
+    invocation.show(rows, _VERSION_COLUMNS)
+
+
+@app.command()
+def rotate(
+    selector: BindingSelector,
+    waiting: WaitOptions,
+    invocation: Invocation,
+    version: Annotated[
+        str | None, typer.Option(help="One that the vault has; without it one is made.")
+    ] = None,
+    overlap: Annotated[
+        str | None,
+        typer.Option(help="How long the old one stays enabled, such as PT1H; PT0S for not at all."),
+    ] = None,
+    *,
+    until_revoked: Annotated[
+        bool, typer.Option("--until-revoked", help="--wait until old versions are disabled.")
+    ] = False,
+    reason: Reason = "",
+) -> None:
+    """Move all consumers of a secret to a new version; --wait shows each of them."""
+    client = invocation.client
+    # One rotation is of the secret: any of its bindings will do.
+    binding = selector.find_all(client)[0]
+    fields = {"version": version, "overlap": overlap, "reason": reason}
+    body = {name: value for name, value in fields.items() if value is not None}
+    rotation = client.write("POST", f"{BINDINGS}/{binding['bindingId']}/rotate", body).body
+    _follow(invocation, rotation, waiting, until_revoked=until_revoked)
+
+
+@app.command()
+def rotation(
+    rotation_id: Annotated[str, typer.Argument(metavar="ROTATION", show_default=False)],
+    waiting: WaitOptions,
+    invocation: Invocation,
+    *,
+    until_revoked: Annotated[
+        bool, typer.Option("--until-revoked", help="--wait until old versions are disabled.")
+    ] = False,
+) -> None:
+    """Show one rotation with its consumers; --wait watches it."""
+    body = invocation.client.get(f"{ROTATIONS}/{rotation_id}").body
+    if waiting.wait:
+        _follow(invocation, body, waiting, until_revoked=until_revoked)
+    elif invocation.is_table:
+        print("\n".join(line.text for line in rotation_lines(body)))
+    else:
+        invocation.show(body)
+
+
+@app.command()
+def revoke(selector: BindingSelector, invocation: Invocation, reason: Reason = "") -> None:
+    """Take a secret from a module, from its next release on; its versions stay in the vault."""
+    client = invocation.client
+    if selector.module is None:
+        raise Failure("which module?", ExitCode.USAGE, remedy="name it: --module module-shop")
+    binding = selector.find(client)
+    path = f"{BINDINGS}/{binding['bindingId']}/revoke"
+    body = client.write("POST", path, {"reason": reason}).body
+    _show(invocation, body, environment_names(client))
+
+
+def _follow(
+    invocation: Invocation, body: Any, waiting: WaitOptions, *, until_revoked: bool
+) -> None:
+    rotation_id = str(body["rotationId"])
+    if not waiting.wait:
+        invocation.show(body)
+        note(f"next:  runtimectl secret rotation {rotation_id} --wait")
+        return
+    if body["status"] == "Failed":
+        raise failed(body)
+    ended = watch_rotation(invocation, rotation_id, waiting.timeout_s, until_revoked=until_revoked)
+    if not invocation.is_table:
+        invocation.show(ended)
+    if ended["status"] == "Verified" and ended["fromVersion"]:
+        note(f"the old version stays enabled until {ended['overlapUntil']}")
+
+
+def _show(invocation: Invocation, binding: Any, names: Any) -> None:
+    if invocation.is_table:
+        identity = binding["environmentId"]
+        invocation.show([{**binding, "environment": names.get(identity, identity)}], _COLUMNS)
+    else:
+        invocation.show(binding)

@@ -1,0 +1,125 @@
+"""The options of `secret bind`, and how a binding is found by the name of its secret."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import typer
+
+from cli.client import Client
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.lookup import find_environment
+from cli.options import EnvironmentOption, Module
+from cli.parameter_types import one_of
+
+BINDINGS: Final = "/v1/runtime/secret-bindings"
+ROTATIONS: Final = "/v1/runtime/secret-rotations"
+_CONTRACT: Final = "shared.contracts.secret_bindings"
+Binding = Mapping[str, Any]
+SecretArgument = Annotated[
+    str, typer.Argument(metavar="SECRET", help="Its name in the vault.", show_default=False)
+]
+
+
+@dataclass(frozen=True)
+class BindingSelector:
+    """A binding: of a secret, in an environment, to a module."""
+
+    secret: SecretArgument
+    env: EnvironmentOption
+    module: Module = None
+
+    def find_all(self, client: Client) -> Sequence[Binding]:
+        """Return the bindings of the secret that are not revoked.
+
+        Raises:
+            Failure: there is none.
+        """
+        query = {
+            "environmentId": find_environment(client, self.env)["environmentId"],
+            "secretName": self.secret,
+            "moduleId": self.module,
+        }
+        found = [each for each in client.list_all(BINDINGS, query) if each["status"] != "Revoked"]
+        if not found:
+            of = f" to {self.module}" if self.module else ""
+            raise Failure(
+                f"no secret {self.secret!r} is bound{of} in {self.env}",
+                ExitCode.NOT_FOUND,
+                remedy=f"see what is bound: `runtimectl secret list --env {self.env}`",
+            )
+        return found
+
+    def find(self, client: Client) -> Binding:
+        """Return the only binding.
+
+        Raises:
+            Failure: there is none, or several modules have one.
+        """
+        found = self.find_all(client)
+        if len(found) > 1:
+            modules = ", ".join(sorted(each["moduleId"] for each in found))
+            raise Failure(
+                f"{len(found)} modules are bound to {self.secret}: {modules}",
+                ExitCode.USAGE,
+                remedy=f"name one: --module {found[0]['moduleId']}",
+            )
+        return found[0]
+
+
+@dataclass(frozen=True)
+class BindingOptions:
+    """Where a secret is, how versions are made, and how the module gets it."""
+
+    target: Annotated[
+        str, typer.Option(help="The variable, or the file below the folder of secrets.")
+    ]
+    delivery: Annotated[
+        str | None,
+        typer.Option(
+            help="environmentVariable, which is without it, file, or reference.",
+            **one_of("shared.contracts.values", "SecretDelivery"),
+        ),
+    ] = None
+    vault: Annotated[
+        str | None, typer.Option(help="URL of another vault than the environment's own.")
+    ] = None
+    external: Annotated[
+        bool, typer.Option("--external", help="That vault is somebody else's: only read.")
+    ] = False
+    generator: Annotated[
+        str | None,
+        typer.Option(
+            help="Makes versions: random, keyPair, databasePassword, …",
+            **one_of(_CONTRACT, "GeneratorKind"),
+        ),
+    ] = None
+    resource: Annotated[
+        str | None, typer.Option(help="The data resource whose password it is.")
+    ] = None
+    rotate_every: Annotated[
+        str | None, typer.Option("--rotate-every", help="Such as P30D; by hand without it.")
+    ] = None
+
+    def body(self) -> dict[str, Any]:
+        """Return the fields of the request that they set."""
+        generator = None
+        if self.generator is not None:
+            settings = {"resource": self.resource} if self.resource else None
+            generator = {"kind": self.generator, **({"settings": settings} if settings else {})}
+        elif self.resource is not None:
+            raise Failure(
+                "--resource is of a generator",
+                ExitCode.USAGE,
+                remedy="name it too: --generator databasePassword",
+            )
+        fields = {
+            "target": self.target,
+            "delivery": self.delivery,
+            "vaultUri": self.vault,
+            "external": self.external or None,
+            "generator": generator,
+            "rotation": {"every": self.rotate_every} if self.rotate_every else None,
+        }
+        return {name: value for name, value in fields.items() if value is not None}

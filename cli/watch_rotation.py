@@ -1,0 +1,111 @@
+"""Watches a rotation: its step, and the version that each consumer runs."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.host_process import pause
+from cli.options import Invocation
+from cli.output import format_time
+from cli.progress_display import Line, open_display
+from cli.secret_bindings import ROTATIONS
+
+Rotation = Mapping[str, Any]
+_POLL_INTERVAL_S: Final = 0.5
+_STEPS: Final = ("Created", "Set", "Tested", "Canary", "Rolling", "Verified", "Revoked")
+_MEANS: Final[Mapping[str, str]] = {
+    "Created": "a new version is made",
+    "Set": "it is set at the resource",
+    "Tested": "it was tried there",
+    "Canary": "one consumer runs it first",
+    "Rolling": "the other consumers follow",
+    "Verified": "every consumer runs it",
+    "Revoked": "old versions are disabled",
+    "Failed": "it failed",
+}
+
+
+def watch_rotation(
+    invocation: Invocation, rotation_id: str, timeout_s: float, *, until_revoked: bool
+) -> Rotation:
+    """Show the rotation until every consumer runs the new version, or its old ones are disabled.
+
+    Raises:
+        Failure: it failed, *timeout_s* has passed, or Ctrl-C; it continues in the last two.
+    """
+    clock = invocation.session.clock
+    until_s = clock.monotonic_s() + timeout_s
+    wanted = {"Revoked"} if until_revoked else {"Verified", "Revoked"}
+    again = f"`runtimectl secret rotation {rotation_id} --wait`"
+    stream = sys.stdout if invocation.is_table else sys.stderr
+    rotation: Rotation = {}
+    try:
+        with open_display(clock, stream) as display:
+            while True:
+                rotation = _read(invocation, rotation_id) or rotation
+                display.show(rotation_lines(rotation))
+                if rotation.get("status") in wanted:
+                    return rotation
+                if rotation.get("status") == "Failed":
+                    raise failed(rotation)
+                if clock.monotonic_s() > until_s:
+                    raise Failure(
+                        f"{rotation_id} has not got there within {timeout_s:.0f} s; it continues",
+                        ExitCode.STILL_RUNNING,
+                        remedy=f"go on watching: {again}",
+                    )
+                pause(clock, _POLL_INTERVAL_S)
+    except KeyboardInterrupt as interrupt:
+        raise Failure(
+            f"stopped watching {rotation_id}; it continues",
+            ExitCode.INTERRUPTED,
+            remedy=f"go on watching: {again}",
+        ) from interrupt
+
+
+def _read(invocation: Invocation, rotation_id: str) -> Rotation | None:
+    """Return the rotation; None while the host does not answer."""
+    try:
+        body: Rotation = invocation.client.get(f"{ROTATIONS}/{rotation_id}").body
+    except Failure as failure:
+        if failure.exit_code is not ExitCode.UNAVAILABLE:
+            raise
+        return None
+    return body
+
+
+def rotation_lines(rotation: Rotation) -> list[Line]:
+    """Return a rotation as lines: the steps so far, then each consumer."""
+    if not rotation:
+        return [Line("away", "the host does not answer; waiting for it", "yellow", is_final=False)]
+    status = rotation["status"]
+    reached = _STEPS.index(status) if status in _STEPS else -1
+    lines = [
+        Line(step, f"{'✓' if index < reached else '…'} {step}: {_MEANS[step]}", is_final=False)
+        for index, step in enumerate(_STEPS[: reached + 1])
+    ]
+    if status == "Failed":
+        lines.append(Line("Failed", "✗ Failed: every version stays enabled", "red"))
+    return lines + [_consumer_line(each, rotation) for each in rotation["consumers"]]
+
+
+def _consumer_line(consumer: Mapping[str, Any], rotation: Rotation) -> Line:
+    is_there = rotation["toVersion"] is not None and consumer["version"] == rotation["toVersion"]
+    version = (consumer["version"] or "no version")[:12]
+    proved = f" (r{consumer['releaseRevision']}, proved {format_time(consumer['provedAt'])})"
+    text = f"{'✓' if is_there else '…'} {consumer['moduleId']} runs {version}"
+    text += proved if consumer["provedAt"] else ""
+    return Line(consumer["bindingId"], text, "green" if is_there else "", is_final=is_there)
+
+
+def failed(rotation: Rotation) -> Failure:
+    """Return the failure of a rotation that ended so."""
+    reason = rotation.get("reason") or {}
+    return Failure(
+        f"the rotation of {rotation['secretName']} failed: "
+        f"{reason.get('message') or 'no reason was given'}; every version stays enabled",
+        ExitCode.ENDED_OTHERWISE,
+        code=reason.get("code", ""),
+    )

@@ -1,0 +1,275 @@
+"""`secret`: what is bound and rotated is as the contract has it, and each consumer is shown."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from shared.contracts.secret_bindings import (
+    BindSecret,
+    Revocation,
+    SecretBinding,
+    SecretRotation,
+    SecretRotationOrder,
+)
+from tests.cli.small_platform import (
+    ENVIRONMENT,
+    NOON,
+    OPERATION,
+    RUNTIME,
+    THE_OPERATION,
+    Ran,
+    RuntimeCtl,
+    answer_of,
+)
+from tests.cli.small_server import Asked, serving
+
+pytestmark = pytest.mark.real
+SHOP = "sec-w5ekllr23tyb-aaaaaaaaaaaa"
+JOBS = "sec-w5ekllr23tyb-bbbbbbbbbbbb"
+ROTATION = "rot-w5ekllr23tyb-aaaaaaaaaaaa-1"
+OLD, NEW = "0" * 32, "1" * 32
+ROOT = f"{RUNTIME}/secret-bindings"
+
+
+def binding(module: str = "module-shop", **changes: Any) -> dict[str, Any]:
+    body = {
+        "bindingId": SHOP if module == "module-shop" else JOBS, "tenantId": "acme",
+        "environmentId": ENVIRONMENT, "moduleId": module, "secretName": "db-password",
+        "vaultUri": "https://w5ekllr23tyb.vault.localhost", "external": False, "version": OLD,
+        "identity": None, "delivery": "environmentVariable", "target": "DB_PASSWORD",
+        "rotation": {}, "status": "Bound", "rotatedAt": None, "expiresAt": None, "revision": 2,
+        "lastOperationId": None, **changes,
+    }  # fmt: skip
+    return SecretBinding.model_validate(body).model_dump(mode="json", by_alias=True)
+
+
+def rotation(status: str, proved: Sequence[str] = (), **changes: Any) -> dict[str, Any]:
+    consumers = [
+        {
+            "bindingId": SHOP if module == "module-shop" else JOBS, "moduleId": module,
+            "version": NEW if module in proved else OLD, "releaseRevision": 4, "provedAt": NOON,
+        }
+        for module in ("module-shop", "module-jobs")
+    ]  # fmt: skip
+    body = {
+        "rotationId": ROTATION, "tenantId": "acme", "environmentId": ENVIRONMENT,
+        "vaultUri": "https://w5ekllr23tyb.vault.localhost", "secretName": "db-password",
+        "fromVersion": OLD, "toVersion": NEW, "status": status, "consumers": consumers,
+        "overlapUntil": NOON, "reason": None, "revision": 3, "createdAt": NOON, "endedAt": None,
+        "operationId": "op-secret-bindings-w5ekllr23tyb-0123456789abcdef", **changes,
+    }  # fmt: skip
+    return SecretRotation.model_validate(body).model_dump(mode="json", by_alias=True)
+
+
+@pytest.fixture
+def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuntimeCtl:
+    return RuntimeCtl(monkeypatch, capsys)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.watch_rotation._POLL_INTERVAL_S", 0.01)
+
+
+def watched(runtimectl: RuntimeCtl, line: str, states: Sequence[Mapping[str, Any] | None]) -> Ran:
+    """Run *line* while the rotation goes through *states*; at None the host does not answer."""
+    left = iter(states)
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        path = asked.path.partition("?")[0]
+        if path == f"{RUNTIME}/secret-rotations/{ROTATION}":
+            state = next(left)
+            if state is None:
+                return 503, {"error": {"code": "Unavailable", "message": "restarting"}}
+            return 200, state
+        return answer_of(
+            asked,
+            {
+                f"GET {ROOT}": [binding(), binding("module-jobs")],
+                f"POST {ROOT}/{SHOP}/rotate": rotation("Created", toVersion=None),
+            },
+        )
+
+    with serving(answer, keeps_connections=False) as server:
+        return runtimectl.run_at(server, line)
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        pytest.param("", {}, id="a-variable-of-the-own-vault"),
+        pytest.param(
+            "--delivery file --generator databasePassword --resource orders-db --rotate-every P30D",
+            {
+                "delivery": "file",
+                "generator": {"kind": "databasePassword", "settings": {"resource": "orders-db"}},
+                "rotation": {"every": "P30D"},
+            },
+            id="a-file-with-a-generator",
+        ),
+        pytest.param(
+            "--vault https://other.vault.azure.net --external",
+            {"vaultUri": "https://other.vault.azure.net", "external": True},
+            id="somebody-elses-vault",
+        ),
+    ],
+)
+def test_a_secret_is_bound_as_the_options_say(
+    options: str, more: Mapping[str, Any], runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run(
+        f"secret bind db-password --env test --module module-shop --target DB_PASSWORD {options}",
+        {f"POST {ROOT}": binding()},
+    )
+
+    assert ran.code == ExitCode.OK, ran.err
+    method, body = ran.written
+    assert method == f"POST {ROOT}"
+    assert body == {
+        "environmentId": ENVIRONMENT, "moduleId": "module-shop", "secretName": "db-password",
+        "target": "DB_PASSWORD", **more,
+    }  # fmt: skip
+    BindSecret.model_validate(body)
+    assert "db-password" in ran.out
+
+
+def test_all_bindings_of_a_secret_are_listed_with_their_versions(runtimectl: RuntimeCtl) -> None:
+    answers = {f"GET {ROOT}": [binding(), binding("module-jobs", version=NEW)]}
+
+    ran = runtimectl.run("secret versions db-password --env test", answers)
+    shown = runtimectl.run("secret list --env test", answers)
+
+    rows = [line.split()[:3] for line in ran.out.splitlines()[1:]]
+    assert rows == [["module-jobs", NEW, "Bound"], ["module-shop", OLD, "Bound"]]
+    assert "DB_PASSWORD (environmentVariable)" in shown.out
+
+
+def test_what_is_not_bound_is_not_found_and_revoked_ones_are_none(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(
+        "secret show db-password --env test", {f"GET {ROOT}": [binding(status="Revoked")]}
+    )
+
+    assert ran.code == ExitCode.NOT_FOUND
+    assert "no secret 'db-password' is bound in test" in ran.err
+
+
+def test_of_several_modules_one_is_named(runtimectl: RuntimeCtl) -> None:
+    answers = {f"GET {ROOT}": [binding(), binding("module-jobs")]}
+
+    ran = runtimectl.run("secret show db-password --env test", answers)
+    revoked = runtimectl.run("secret revoke db-password --env test", answers)
+
+    assert (ran.code, revoked.code) == (ExitCode.USAGE, ExitCode.USAGE)
+    assert "2 modules are bound to db-password: module-jobs, module-shop" in ran.err
+
+
+def test_a_binding_is_revoked_with_its_reason(runtimectl: RuntimeCtl) -> None:
+    answers = {
+        f"GET {ROOT}": [binding()],
+        f"POST {ROOT}/{SHOP}/revoke": binding(status="Revoked"),
+    }
+
+    ran = runtimectl.run(
+        "secret revoke db-password --env test -m module-shop --reason unused", answers
+    )
+
+    assert ran.written == (f"POST {ROOT}/{SHOP}/revoke", {"reason": "unused"})
+    Revocation.model_validate(ran.written[1])
+    assert "Revoked" in ran.out
+
+
+def test_a_rotation_is_asked_for_and_how_to_watch_it_is_said(runtimectl: RuntimeCtl) -> None:
+    ran = watched(
+        runtimectl,
+        f"secret rotate db-password --env test --version {NEW} --overlap PT1H --reason leaked",
+        [],
+    )
+
+    path, body = ran.written
+    assert path == f"POST {ROOT}/{SHOP}/rotate"
+    assert body == {"version": NEW, "overlap": "PT1H", "reason": "leaked"}
+    SecretRotationOrder.model_validate(body)
+    assert f"next:  runtimectl secret rotation {ROTATION} --wait" in ran.err
+
+
+def test_each_consumer_is_shown_as_it_gets_there(runtimectl: RuntimeCtl) -> None:
+    ran = watched(
+        runtimectl,
+        "secret rotate db-password --env test --wait",
+        [
+            rotation("Canary"),
+            None,
+            rotation("Rolling", ["module-shop"]),
+            rotation("Verified", ["module-shop", "module-jobs"]),
+        ],
+    )
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "✓ module-shop runs 111111111111 (r4, proved 12:00:00.0)" in ran.out
+    assert "✓ module-jobs runs 111111111111" in ran.out
+    assert f"the old version stays enabled until {NOON}" in ran.err
+
+
+def test_a_watch_until_old_versions_are_disabled_goes_on_after_verified(
+    runtimectl: RuntimeCtl,
+) -> None:
+    both = ["module-shop", "module-jobs"]
+
+    ran = watched(
+        runtimectl,
+        f"secret rotation {ROTATION} --wait --until-revoked -o json",
+        [rotation("Rolling"), rotation("Verified", both), rotation("Revoked", both)],
+    )
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert json.loads(ran.out)["status"] == "Revoked"
+
+
+def test_a_rotation_that_fails_says_why_and_that_nothing_is_broken(runtimectl: RuntimeCtl) -> None:
+    reason = {"code": "ConsumerRolledBack", "message": "module-jobs was rolled back"}
+
+    ran = watched(
+        runtimectl,
+        "secret rotate db-password --env test --wait",
+        [rotation("Rolling"), rotation("Failed", ["module-shop"], reason=reason)],
+    )
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert "module-jobs was rolled back; every version stays enabled [ConsumerRolledBack]" in (
+        ran.err
+    )
+
+
+def test_a_binding_that_fails_is_a_failure_of_the_command(runtimectl: RuntimeCtl) -> None:
+    failed = {
+        **THE_OPERATION, "operationId": OPERATION, "status": "Failed", "steps": [],
+        "error": {"code": "SecretHasNoVersion", "message": "the vault has no version"},
+    }  # fmt: skip
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        return answer_of(
+            asked,
+            {
+                f"POST {ROOT}": binding(status="Requested", version=None),
+                f"GET {RUNTIME}/operations/{OPERATION}": failed,
+            },
+        )
+
+    location = {"Operation-Location": f"http://here{RUNTIME}/operations/{OPERATION}"}
+    with serving(answer, keeps_connections=False, headers=location) as server:
+        ran = runtimectl.run_at(
+            server, "secret bind db-password -e test -m module-shop --target DB_PASSWORD --wait"
+        )
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert "set a version in the vault" in ran.err
+
+
+def test_no_command_takes_a_value(runtimectl: RuntimeCtl) -> None:
+    options = runtimectl.run("secret bind -h").out + runtimectl.run("secret rotate -h").out
+
+    assert "--value" not in options
+    assert runtimectl.run("secret set db-password hunter2").code == ExitCode.USAGE
