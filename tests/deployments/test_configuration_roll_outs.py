@@ -2,21 +2,27 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.repository import DEPLOYMENTS
+from function_apps.deployments.model.facts import FACTS_MAX, SCALING, RecordedFact
+from function_apps.deployments.ports import DeploymentsRules
+from function_apps.deployments.repository import DEPLOYMENTS, TARGETS
 from function_apps.deployments.triggers import COMMANDS, EVENTS
+from function_apps.deployments.use_cases import record_configuration
 from shared.contracts.configuration_merge import hash_of
 from shared.contracts.deployments import RollOutConfiguration
 from shared.contracts.environments import EnvironmentStatus
 from shared.kernel.errors import Invalid, Unavailable
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
+from shared.messaging.unit_of_work import Decision, Json
+from shared.persistence.store import Partition, Query
 from tests.deployments.configured import identity, said, texts
-from tests.deployments.driven import CART, SHOP, TEST, WEB, Driven, driven
+from tests.deployments.driven import CART, SHOP, TEST, WEB, Driven, driven, environment
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
@@ -79,7 +85,8 @@ class Told:
 
 async def ready(mode: Mapping[str, Any] = FLOATING) -> tuple[Driven, Told]:
     """Return a world with version 1 of SHOP's layer, and a release in force that was given it."""
-    world = driven()
+    # Longer than a drain, so that a look that is taken twice answers the same.
+    world = driven(rules=DeploymentsRules(observe_for_s=60))
     await world.tell()
     told = Told(world)
     await told.publish("module", 1, {"a": 1})
@@ -103,10 +110,15 @@ def given_json(world: Driven, revision: int, module: str = SHOP) -> Any:
     return json.loads(found.files["configuration.json"])
 
 
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "every-step-twice"])
 @pytest.mark.parametrize("layer", ["module", "environment", "tenant"])
-def test_what_is_published_is_rolled_out_to_a_release_that_floats(layer: str) -> None:
+def test_what_is_published_is_rolled_out_to_a_release_that_floats(
+    layer: str,
+    twice: bool,  # noqa: FBT001
+) -> None:
     async def main() -> None:
         world, told = await ready()
+        world.twice = twice
         await told.publish(layer, 2, {"a": 1, "b": 2}, times=2)
         await told.settle()
 
@@ -178,6 +190,8 @@ def test_many_that_are_published_while_a_release_runs_are_one_roll_out_of_the_la
         for version in (2, 3, 4):
             await told.publish("module", version, {"a": version})
         assert len((await world.target()).queue) == 2
+        await world.settle()
+        assert world.bench.sent.bodies("RollOutConfiguration") == []
         await told.settle()
 
         (done,) = await roll_outs(world)
@@ -246,6 +260,41 @@ def test_a_rollback_is_not_rolled_forward_until_something_is_published() -> None
         assert given_json(world, 4) == {"a": 3}
 
     run_virtual(main())
+
+
+def test_the_layer_of_a_tenant_reaches_all_its_environments_that_have_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        world, told = await ready()
+        for name in ("one", "two", "three"):
+            await world.tell(name=name)
+        full = replace(await world.target("two"), facts=FULL)
+        write: Decision[Json] = Decision({}, writes=[TARGETS.put(full)])
+        service = world.app.service
+        await service.work.change(world.ctx, TARGETS, environment("two"), lambda _: write)
+        monkeypatch.setattr(record_configuration, "PAGE_MAX", 1)
+
+        await told.publish("tenant", 1, {"t": 1})
+        await told.settle()
+
+        layer = identity("tenant")
+        recorded = [layer in (await world.target(name)).facts for name in ("one", "two", "three")]
+        assert recorded == [True, False, True]
+        assert given_json(world, 2) == {"a": 1, "t": 1}
+        (parked,) = await parked_messages(world)
+        assert parked["code"] == "FactsFull"
+
+    run_virtual(main())
+
+
+FULL = {f"sp-{n}": RecordedFact(SCALING, 1, f"module-{n}", value="1") for n in range(FACTS_MAX)}
+
+
+async def parked_messages(world: Driven) -> list[Any]:
+    partition = Partition(TENANT, "-")
+    found = await world.app.service.store.query(partition, Query())
+    return [each.body for each in found.documents if each.id.startswith("parked/")]
 
 
 def test_equal_values_restart_nothing() -> None:

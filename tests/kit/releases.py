@@ -89,7 +89,8 @@ async def brought_out(world: World, environment: str, version: str, **changes: A
     """Deploy *version* unless that was asked for already; return the deployment once it ended."""
     status, answer = await world.call("GET", f"/runtime/deployments?environmentId={environment}")
     assert status == 200, answer
-    asked = [each for each in answer["value"] if each["releaseRef"] == f"v{version}"]
+    releases = [each for each in answer["value"] if each["kind"] == "release"]
+    asked = [each for each in releases if each["releaseRef"] == f"v{version}"]
     if asked:
         return await ended(world, asked[0]["deploymentId"])
     identity = await deploy(world, environment, version, **changes)

@@ -1,6 +1,7 @@
 """The crash sweep: killed before or after any write, every scenario ends as if it had not been."""
 
 import os
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,55 @@ async def run_a_job_first(world: World) -> None:
         assert ended["status"] == status, ended["reason"]
 
 
+async def roll_out_configuration(world: World) -> None:
+    """Publish twice: a first release is given one version, and floats to the other."""
+    environment = await provisioned(world)
+    await published(world, environment, 1)
+    digest = await uploaded(world, "1")
+    floating = [a_component(digest, "1", configurationMode="floating")]
+    first = await brought_out(world, environment, "1", components=floating)
+    assert first["status"] == "Completed", first["reason"]
+    assert first["configuration"]["environment"] == 1
+    await published(world, environment, 2)
+
+    async def rolled_out() -> Any:
+        _, listed = await world.call("GET", f"/runtime/deployments?environmentId={environment}")
+        found = [each for each in listed["value"] if each["kind"] == "configuration"]
+        return found if found and all(each["endedAt"] for each in found) else None
+
+    (done,) = await world.until(rolled_out, within_s=7200, every_s=10)
+    assert (done["status"], done["configuration"]["environment"]) == ("Completed", 2)
+
+
+async def published(world: World, environment: str, number: int) -> None:
+    """Have version *number* of the environment's layer, and wait until deployments has it."""
+    layer = {"layer": "environment", "environmentId": environment}
+    body = {"scope": layer, "values": {"number": number}, "expectedVersion": number - 1}
+
+    async def is_published() -> bool:
+        _, heads = await world.call("GET", f"/runtime/configurations?environmentId={environment}")
+        if any(each["version"] >= number for each in heads["value"]):
+            return True
+        status, _ = await world.call("POST", "/runtime/configurations", body)
+        return status == 201  # not yet where the environment has not been heard of
+
+    await world.until(is_published, within_s=1800)
+    component = a_component(await uploaded(world, "1"), "planned")
+    planned = {
+        "environmentId": environment,
+        "releaseRef": "planned",
+        "components": [component],
+        "dryRun": True,
+    }
+
+    async def is_recorded() -> bool:
+        _, plan = await world.call("POST", "/runtime/deployments", planned)
+        pins = [each["configuration"]["environment"] for each in plan["components"]]
+        return bool(pins[0] >= number)
+
+    await world.until(is_recorded, within_s=1800)
+
+
 SCENARIOS: dict[str, Scenario] = {
     "provision": provision,
     "decommission": provision_and_decommission,
@@ -103,6 +153,7 @@ SCENARIOS: dict[str, Scenario] = {
     "turn-back": turn_back,
     "two-surfaces": release_on_two_surfaces,
     "jobs": run_a_job_first,
+    "configuration": roll_out_configuration,
 }
 POINTS_IN_EVERY_RUN = 5
 POINTS_IN_A_LONG_RUN = 100

@@ -148,19 +148,22 @@ def missed_by(
 ) -> RollOutConfiguration | None:
     """Return the roll-out of what was published while *done*, which has *released*, was on its way.
 
-    Its modules were not in force then, so none was sent. A rollback is to be what it goes back to,
-    and a deployment that names versions has those.
+    Of a module that was not in force then, or did not float, none was sent. What a release did not
+    bring is what was in force: a rollback keeps what it goes back to. A release that names versions
+    has those.
     """
-    if done.kind is DeploymentKind.ROLLBACK:
+    if done.kind is not DeploymentKind.RELEASE:
         return None
     if done.configuration and done.configuration.names_versions:
         return None
     later: dict[ModuleId, tuple[ConfigurationLayer, LayerVersion]] = {}
     for component in released:
+        if queued_roll_out(target, [component.module_id]) or not component.takes_roll_outs:
+            continue
         layers, _ = layers_of(component.module_id, None, None, target.facts)
         for layer, recorded in layers.items():
             pinned: int = getattr(component.configuration, layer.value)
-            if component.takes_roll_outs and recorded.version > pinned:
+            if recorded.version > pinned:
                 later[component.module_id] = (layer, recorded)
     if not later:
         return None

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from function_apps.deployments.errors import FactsFull
 from function_apps.deployments.model import configuration_roll_out as roll_outs
 from function_apps.deployments.model import facts
 from function_apps.deployments.model.deployment_target import DeploymentTarget
@@ -35,6 +36,7 @@ async def record_configuration(
 
     Raises:
         Invalid: the values are not those of the hash.
+        FactsFull: there is no room for another layer in an environment.
     """
     if hash_of(event.values) != event.content_hash:
         raise Invalid(
@@ -55,8 +57,14 @@ async def record_configuration(
     if event.environment_id is not None:
         return await _record(event, fact, event.environment_id, ctx, app)
     outcome = await _record_tenant_layer(event, fact, ctx, app)
+    full: FactsFull | None = None
     async for environment_id in _environments(ctx, app):
-        await _record(event, fact, environment_id, ctx, app)
+        try:
+            await _record(event, fact, environment_id, ctx, app)
+        except FactsFull as problem:
+            full = problem  # it is parked, once the others have it
+    if full is not None:
+        raise full
     return outcome
 
 
