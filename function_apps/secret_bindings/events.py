@@ -6,8 +6,18 @@ from typing import Any, Final
 from function_apps.secret_bindings.model.binding import Binding
 from function_apps.secret_bindings.model.rotation import Rotation, State
 from function_apps.secret_bindings.model.secret_head import SecretHead
+from function_apps.secret_bindings.model.secret_watch import (
+    SEVERITIES,
+    AlertChange,
+    SecretWatch,
+)
 from shared.contracts.health import RuntimeAlertCleared, RuntimeAlertRaised
-from shared.contracts.secret_bindings import SecretBound, SecretRotated, SecretRotationFailed
+from shared.contracts.secret_bindings import (
+    SecretBound,
+    SecretExpiring,
+    SecretRotated,
+    SecretRotationFailed,
+)
 from shared.contracts.values import Severity
 from shared.kernel.clock import isoformat
 from shared.messaging.outbox import Publish
@@ -79,6 +89,33 @@ def alert_cleared(rotation: Rotation, raised_at: str, now: datetime) -> Publish:
         {**_alert(rotation), "raisedAt": raised_at, "clearedAt": isoformat(now)}
     )
     return Publish(event, module=rotation.module_id)
+
+
+def secret_expiring(binding: Binding) -> Publish:
+    """Return the event that the version of *binding* ends soon."""
+    event = SecretExpiring.model_validate(
+        {**_facts(binding), "version": binding.version, "expiresAt": binding.expires_at}
+    )
+    return Publish(event, module=binding.module_id)
+
+
+def watch_alert(
+    watch: SecretWatch, head: SecretHead, change: AlertChange, revision: int, now: datetime
+) -> Publish:
+    """Return the event that an alert about a secret in its vault was raised, or cleared."""
+    facts = {
+        "aggregateId": f"{watch.environment_id}/{watch.secret}/{change.alert}",
+        "revision": revision,
+        "alert": change.alert,
+        "severity": SEVERITIES[change.alert],
+        "environmentId": watch.environment_id,
+        "evidence": [change.evidence[:500]] if change.evidence else [],
+        "raisedAt": change.raised_at,
+    }
+    if change.evidence:
+        return Publish(RuntimeAlertRaised.model_validate(facts))
+    cleared = {**facts, "clearedAt": isoformat(now), "evidence": [head.secret_name]}
+    return Publish(RuntimeAlertCleared.model_validate(cleared))
 
 
 def _alert(rotation: Rotation) -> dict[str, Any]:

@@ -22,12 +22,24 @@ class SecretBindingsRules:
     """Of one consumer, from the time at which it was told to follow."""
     reloading_ratio_max: float = _DEFAULTS.reloading_ratio_max
     """Of the consumers of a secret, as many follow at once."""
+    watch_every: timedelta = timedelta(seconds=30)
+    """A secret is looked at in its vault: a version that is set there is noticed in a minute."""
+    due_check: timedelta = _DEFAULTS.due_check
+    """Bindings whose policy says `every` are looked at."""
+    due_again: timedelta = timedelta(days=1)
+    """A rotation that was due and failed is tried again."""
+    expiring_within: timedelta = timedelta(days=30)
+    """The end of a version is told so long before."""
     revoked_a_page: int = 25
     """Bindings that are revoked before the next are listed, at the end of an environment."""
 
 
 LOCAL_RULES: Final = SecretBindingsRules(
-    overlap=timedelta(seconds=10), proof_within=timedelta(minutes=2)
+    overlap=timedelta(seconds=10),
+    proof_within=timedelta(minutes=2),
+    watch_every=timedelta(seconds=2),
+    due_check=timedelta(seconds=2),
+    due_again=timedelta(minutes=1),
 )
 
 

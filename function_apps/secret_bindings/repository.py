@@ -1,14 +1,15 @@
 """The stored documents of secret_bindings: bindings, heads, rotations, environments."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from function_apps.secret_bindings.errors import BindingNotFound, RotationNotFound
 from function_apps.secret_bindings.model.binding import Binding
 from function_apps.secret_bindings.model.environment import EnvironmentProjection
 from function_apps.secret_bindings.model.rotation import Rotation
 from function_apps.secret_bindings.model.secret_head import SecretHead
+from function_apps.secret_bindings.model.secret_watch import SecretWatch
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from shared.durable.activity import ActivityContext, Step, commit_documents
 from shared.durable.operations import OperationKind
@@ -19,14 +20,34 @@ from shared.messaging.unit_of_work import View
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import Comparison, Partition, Query, Where, partition_of
 
+
+def _binding_queried(binding: Binding) -> Mapping[str, Any]:
+    """Return the time at which the secret of a binding is rotated by its policy."""
+    return {} if binding.due_at is None else {"dueAt": binding.due_at}
+
+
+def _watch_queried(watch: SecretWatch) -> Mapping[str, Any]:
+    """Return the time of the next look into the vault, while somebody is given the secret."""
+    return {} if watch.due_at is None else {"dueAt": watch.due_at}
+
+
 BINDINGS: Final = DocumentCodec(
-    Binding, "binding", key="binding_id", document="binding/{}", missing=BindingNotFound
+    Binding,
+    "binding",
+    key="binding_id",
+    document="binding/{}",
+    missing=BindingNotFound,
+    queried=_binding_queried,
 )
 HEADS: Final = DocumentCodec(SecretHead, "secret", key="secret", document="secret/{}")
 """Beside its bindings; known by vault and name."""
 ENVIRONMENTS: Final = DocumentCodec(
     EnvironmentProjection, "environment", key="environment_id", document="environment/{}"
 )
+WATCHES: Final = DocumentCodec(
+    SecretWatch, "watch", key="secret", document="watch/{}", queried=_watch_queried
+)
+"""Beside the head, which rotations and proofs write."""
 ROTATIONS: Final = DocumentCodec(
     Rotation, "rotation", key="rotation_id", document="rotation/{}", missing=RotationNotFound
 )

@@ -8,18 +8,21 @@ import azure.durable_functions as df
 from function_apps.secret_bindings.activities import ACTIVITIES
 from function_apps.secret_bindings.orchestrations import ORCHESTRATIONS
 from function_apps.secret_bindings.ports import SecretBindingsApp
-from function_apps.secret_bindings.repository import BIND, BINDINGS, ROTATE
+from function_apps.secret_bindings.repository import BIND, BINDINGS, ROTATE, WATCHES
 from function_apps.secret_bindings.resources import binding_resource
-from function_apps.secret_bindings.use_cases import queries
+from function_apps.secret_bindings.use_cases import queries, watch_secrets
 from function_apps.secret_bindings.use_cases.abandon_operation import abandon_rotation
 from function_apps.secret_bindings.use_cases.bind_secret import bind_secret
 from function_apps.secret_bindings.use_cases.prove_release import prove_release
 from function_apps.secret_bindings.use_cases.record_deployment import record_deployment
 from function_apps.secret_bindings.use_cases.record_environment import record_environment
+from function_apps.secret_bindings.use_cases.record_secret_rollout import record_secret_rollout
 from function_apps.secret_bindings.use_cases.revocation import revoke_binding
 from function_apps.secret_bindings.use_cases.rotate_secret import rotate_secret
 from shared.contracts.deployments import (
+    RuntimeDeploymentCancelled,
     RuntimeDeploymentCompleted,
+    RuntimeDeploymentFailed,
     RuntimeDeploymentRolledBack,
 )
 from shared.contracts.environments import (
@@ -41,7 +44,7 @@ from shared.durable.abandon import abandon_alone
 from shared.kernel.ids import OperationId, parse_id
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
-from shared.triggers.service_triggers import Triggers, bind
+from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.administration import OperationControl, cooperative_cancel
 from shared.web.collection import Collection
 from shared.web.request import Answer, Request, accepted, ok
@@ -142,6 +145,8 @@ EVENTS: Final[HandlerTable] = {
     RuntimeEnvironmentDecommissioned: record_environment,
     RuntimeDeploymentCompleted: record_deployment,
     RuntimeDeploymentRolledBack: record_deployment,
+    RuntimeDeploymentFailed: record_secret_rollout,
+    RuntimeDeploymentCancelled: record_secret_rollout,
 }
 COMMANDS: Final[HandlerTable] = {
     BindSecret: bind_secret,
@@ -163,5 +168,10 @@ def blueprint(app: SecretBindingsApp) -> df.Blueprint:
         orchestrations=ORCHESTRATIONS,
         activities=ACTIVITIES,
         controls=CONTROLS,
+        timers=(
+            Timer(watch_secrets.WATCH, app.rules.watch_every, watch_secrets.watch_secrets),
+            Timer(watch_secrets.ROTATE_DUE, app.rules.due_check, watch_secrets.rotate_due),
+        ),
+        swept=(BINDINGS, WATCHES),
     )
     return bind(triggers, app)

@@ -185,15 +185,7 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
                 "RuntimeEnvironmentFailed",
             }
         ),
-        _S.SECRET_BINDINGS: frozenset(
-            {
-                *_DRIFT,
-                "RuntimeDeploymentFailed",
-                "RuntimeDeploymentCancelled",
-                "RuntimeEnvironmentFailed",
-                "RuntimeTenantBound",
-            }
-        ),
+        _S.SECRET_BINDINGS: frozenset({*_DRIFT, "RuntimeEnvironmentFailed", "RuntimeTenantBound"}),
     }
 )
 """The events that a built service is to consume and so far settles without effect.
@@ -203,7 +195,6 @@ Alerts have no consumer yet: catalog is to have the subscriptions of their sinks
 UNPUBLISHED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
     {
         _S.HEALTH: frozenset(_ALERTS),
-        _S.SECRET_BINDINGS: frozenset({"SecretExpiring"}),
     }
 )
 """The events that a built service is to publish and does not publish yet."""

@@ -14,6 +14,7 @@ from tests.secret_bindings.bound import (
     RANDOM,
     ROOT,
     SecretBindings,
+    not_rolled_out,
     running,
     secret_bindings,
 )
@@ -82,6 +83,18 @@ async def hears_of_a_release() -> Prepared:
 async def hears_of_a_release_that_was_rolled_back() -> Prepared:
     made, _ = await _bound()
     return await _left(made, ended(1, [released()], rolled_back=True))
+
+
+@_comes("RuntimeDeploymentFailed")
+async def hears_of_a_roll_out_that_failed() -> Prepared:
+    made, identity = await _bound()
+    return await _left(made, not_rolled_out(1, identity, "Failed"))
+
+
+@_comes("RuntimeDeploymentCancelled")
+async def hears_of_nothing_to_roll_out() -> Prepared:
+    made, identity = await _bound()
+    return await _left(made, not_rolled_out(1, identity, "Cancelled"))
 
 
 async def _proof() -> tuple[SecretBindings, ProveRelease]:

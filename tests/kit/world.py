@@ -69,6 +69,8 @@ from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock
 
 TENANT = "acme"
+SELDOM = timedelta(seconds=30)
+"""Of timers that look at stored documents: worlds live for virtual hours."""
 HOST_JSON: Mapping[str, Any] = {
     "version": "2.0",
     "extensions": {"http": {"routePrefix": ""}, "durableTask": {"hubName": "World"}},
@@ -264,7 +266,7 @@ class World:
                     self.services["secret_bindings"],
                     self.vaults,
                     self.passwords,
-                    SECRET_BINDINGS_RULES,
+                    replace(SECRET_BINDINGS_RULES, watch_every=SELDOM, due_check=SELDOM),
                 )
             ),
         ]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -11,8 +12,13 @@ from function_apps.secret_bindings.activities import ACTIVITIES
 from function_apps.secret_bindings.orchestrations import ORCHESTRATIONS
 from function_apps.secret_bindings.ports import LOCAL_RULES, SecretBindingsApp
 from function_apps.secret_bindings.triggers import COMMANDS, CONTROLS, EVENTS, ROUTES
+from function_apps.secret_bindings.use_cases.watch_secrets import rotate_due, watch_secrets
 from local_cloud.vault.vault import LocalVault
-from shared.contracts.deployments import DeploymentEnded
+from shared.contracts.deployments import (
+    DeploymentEnded,
+    RuntimeDeploymentCancelled,
+    RuntimeDeploymentFailed,
+)
 from shared.contracts.validation import read
 from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import Orchestrator, durable_name
@@ -105,6 +111,15 @@ class SecretBindings:
         path = "v1/runtime/secret-rotations/{rotationId}"
         return shown(await self.call("GET", path, rotationId=identity))
 
+    async def watch(self, after_s: float = 0.0) -> int:
+        """Look at every secret in its vault, *after_s* from now."""
+        await self.app.service.clock.sleep(after_s)
+        return await watch_secrets(self.app)
+
+    async def rotate_due(self, after_s: float = 0.0) -> int:
+        await self.app.service.clock.sleep(after_s)
+        return await rotate_due(self.app)
+
     async def cancel(self, operation_id: str) -> None:
         """Have a caller cancel an operation, as its route does."""
         operation = await self.operation(operation_id)
@@ -196,6 +211,23 @@ def running(
     ]
     proof = {"instances": instances, "total": len(instances), "whole": True}
     return type(event).model_validate({**event.model_dump(by_alias=True), "proof": proof})
+
+
+def not_rolled_out(
+    number: int, binding_id: str, status: str, *, code: str = "", at: datetime | None = None
+) -> DeploymentEnded:
+    """Return the end of a deployment of kind secret that was Cancelled, or Failed."""
+    payload = RuntimeDeploymentFailed if status == "Failed" else RuntimeDeploymentCancelled
+    content = ended(number, [], at=at).model_dump(mode="json", by_alias=True)
+    secret = {
+        "moduleId": WEB,
+        "bindingId": binding_id,
+        "secretName": NAME,
+        "version": "1" * 32,
+    }
+    reason = {"code": code or "GateFailed", "message": "see there"}
+    changes = {"kind": "secret", "status": status, "releaseUnit": None, "reason": reason}
+    return payload.model_validate({**content, **changes, "modules": [WEB], "secret": secret})
 
 
 def shown(answer: Answer) -> Mapping[str, Any]:

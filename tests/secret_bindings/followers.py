@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from shared.messaging.envelope import Envelope
 from tests.kit.told import ended
-from tests.secret_bindings.bound import NAME, SecretBindings, running
+from tests.secret_bindings.bound import NAME, SecretBindings, not_rolled_out, running
 
 QUEUE: Final = "runtime-deployments-commands"
 LOOK_S: Final = 0.5
@@ -62,11 +62,21 @@ class Followers:
                 self.waiting -= 1
             await self.on.app.service.clock.sleep(LOOK_S)
 
+    async def end_without_release(self, binding_id: str, status: str, code: str = "") -> None:
+        """Have a roll-out to a consumer end that changed nothing."""
+        self.number += 1
+        at = self.on.app.service.clock.now()
+        await self.on.hear(not_rolled_out(self.number, binding_id, status, code=code, at=at))
+
     async def _roll_out(self, command: Mapping[str, Any]) -> None:
         module = command["moduleId"]
         verdict = self.verdict(command)
         if verdict == "follow":
             await self.release(module, command["version"])
+        elif verdict in {"Failed", "Cancelled"}:
+            await self.end_without_release(command["bindingId"], verdict)
+        elif verdict == "nothing":
+            await self.end_without_release(command["bindingId"], "Cancelled", "NothingToRollOut")
         elif verdict == "refuse":
             await self.release(module, self.versions[module], rolled_back=True)
 

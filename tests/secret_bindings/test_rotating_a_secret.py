@@ -56,8 +56,13 @@ def test_one_consumer_follows_first_and_then_a_tenth_of_them_at_once() -> None:
         on = await secret_bindings()
         followers, binding = await consumers(on, *modules, generator=RANDOM)
         asked = await on.rotate(binding)
-        at_once = []
-        followers.verdict = lambda _: at_once.append(followers.waiting) or "follow"
+        at_once: list[int] = []
+
+        def follow(_command: Any) -> str:
+            at_once.append(followers.waiting)
+            return "follow"
+
+        followers.verdict = follow
         await followers.finish()
         return await on.rotation(asked["rotationId"]), followers.told, at_once
 
@@ -89,6 +94,8 @@ def test_the_old_version_stays_enabled_for_the_overlap() -> None:
 @pytest.mark.parametrize(
     ("verdict", "code"),
     [pytest.param("refuse", "ConsumerRolledBack", id="rolled-back"),
+     pytest.param("Failed", "ConsumerRolledBack", id="failed"),
+     pytest.param("Cancelled", "ConsumerRolledBack", id="cancelled"),
      pytest.param("ignore", "ProofMissing", id="silent")],
 )  # fmt: skip
 def test_a_consumer_that_does_not_follow_fails_the_rotation_and_all_versions_stay(
@@ -116,6 +123,18 @@ def test_a_consumer_that_does_not_follow_fails_the_rotation_and_all_versions_sta
     assert [each["reason"]["code"] for each in on.told("SecretRotationFailed")] == [code]
     assert [each["alert"] for each in on.told("RuntimeAlertRaised")] == ["SecretRotationFailed"]
     assert len(followers.told) == 2
+
+
+def test_a_consumer_that_deployments_has_nothing_of_needs_no_proof() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        followers, binding = await consumers(on, *MODULES[:2], generator=RANDOM)
+        followers.verdict = lambda _: "nothing"
+        return await followers.rotate(binding), await on.binding(binding)
+
+    rotation, binding = run_virtual(main())
+
+    assert (rotation["status"], binding["version"]) == ("Revoked", rotation["toVersion"])
 
 
 def test_the_next_rotation_revokes_every_older_version_and_ends_the_alert() -> None:

@@ -72,6 +72,7 @@ def _order(rotation: Rotation, consumer: Consumer, *, is_canary: bool) -> Send:
             "bindingId": consumer.binding_id,
             "secretName": rotation.secret_name,
             "version": rotation.version,
+            "rotationId": rotation.rotation_id,
             "canary": is_canary,
         }
     )

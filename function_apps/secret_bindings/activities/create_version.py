@@ -1,7 +1,6 @@
 """The activities that come before any consumer: create the version, set and test it."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from function_apps.secret_bindings.activities.resource_passwords import (
     resource_of,
@@ -14,6 +13,7 @@ from function_apps.secret_bindings.activities.vault_versions import (
     newest_enabled,
 )
 from function_apps.secret_bindings.errors import GeneratorMissing, VersionInForce, VersionUnusable
+from function_apps.secret_bindings.model.generators import ROTATION_TAG
 from function_apps.secret_bindings.model.rotation import (
     ResourceSet,
     VersionTested,
@@ -31,9 +31,6 @@ from shared.durable.activity import ActivityContext, Step, load_owned, require_n
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited
 from shared.vault.port import SecretProperties
-
-ROTATION_TAG: Final = "rotation"
-"""Of the version that it made, so that a repeat finds it."""
 
 
 async def create_version(ctx: ActivityContext, app: SecretBindingsApp) -> None:

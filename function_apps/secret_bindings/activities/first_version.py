@@ -1,7 +1,5 @@
 """The activities of binding: find a version or make the first one, and record it."""
 
-from typing import Final
-
 from function_apps.secret_bindings.activities.resource_passwords import (
     resource_of,
     set_login,
@@ -15,9 +13,11 @@ from function_apps.secret_bindings.activities.vault_versions import (
 from function_apps.secret_bindings.errors import SecretHasNoVersion
 from function_apps.secret_bindings.events import secret_bound
 from function_apps.secret_bindings.model.binding import Binding, FoundVersion, bind
-from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead, add_consumer
+from function_apps.secret_bindings.model.generators import OPERATION_TAG
+from function_apps.secret_bindings.model.secret_head import SecretHead, add_consumer
+from function_apps.secret_bindings.model.secret_watch import SecretWatch, begin
 from function_apps.secret_bindings.ports import SecretBindingsApp
-from function_apps.secret_bindings.repository import BINDINGS, HEADS
+from function_apps.secret_bindings.repository import BINDINGS, HEADS, WATCHES
 from shared.durable.activity import (
     ActivityContext,
     FailureReason,
@@ -30,9 +30,6 @@ from shared.durable.activity import (
 from shared.kernel.operation import CANCELED, Operation
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import View
-
-OPERATION_TAG: Final = "operation"
-"""Of the version that it made, so that a repeat finds it."""
 
 
 async def find_version(ctx: ActivityContext, app: SecretBindingsApp) -> FoundVersion:
@@ -77,10 +74,11 @@ async def complete_binding(
     """Record the version, and the module among the consumers of the secret; publish both."""
     binding = await load_owned(BINDINGS, ctx, app)
     stored: SecretHead | None = None
+    watch: SecretWatch | None = None
 
     def load(view: View) -> Binding:
-        nonlocal stored
-        stored = view.find(HEADS, binding.secret)
+        nonlocal stored, watch
+        stored, watch = view.find(HEADS, binding.secret), view.find(WATCHES, binding.secret)
         return view.get(BINDINGS, ctx.aggregate_id)
 
     def decide(binding: Binding, operation: Operation) -> Step[None]:
@@ -89,20 +87,24 @@ async def complete_binding(
         is_first = head.in_force in {None, found.version}
         given = found if is_first else FoundVersion(str(head.in_force))
         bound = bind(binding, given, ctx.now())
-        consumer = head.consumer(binding.binding_id) or Consumer(
-            binding.binding_id, binding.module_id
-        )
+        consumer = head.consumer_again(binding.binding_id, binding.module_id)
         after = add_consumer(head, consumer, given.version, binding.generator)
+        begun = begin(watch, after, ctx.now())
+        watched = [] if begun == watch else [WATCHES.put(begun)]
         result = {"bindingId": binding.binding_id, "version": given.version}
         return Step(
             None,
             operation.succeed(result, ctx.now()),
-            [BINDINGS.put(bound), HEADS.put(after)],
+            [BINDINGS.put(bound), HEADS.put(after), *watched],
             [secret_bound(bound)],
             Audited("SecretBound", bound.binding_id, given.version),
         )
 
-    reads = [BINDINGS.document_id(ctx.aggregate_id), HEADS.document_id(binding.secret)]
+    reads = [
+        BINDINGS.document_id(ctx.aggregate_id),
+        HEADS.document_id(binding.secret),
+        WATCHES.document_id(binding.secret),
+    ]
     await commit_documents(ctx, app, reads, load, decide)
 
 

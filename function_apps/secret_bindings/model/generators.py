@@ -6,6 +6,10 @@ from typing import Final
 from function_apps.secret_bindings.errors import GeneratorNotSupported
 from shared.contracts.secret_bindings import Generator, GeneratorKind
 
+OPERATION_TAG: Final = "operation"
+ROTATION_TAG: Final = "rotation"
+"""Of a version that a binding, or a rotation, made: so a repeat finds it."""
+MADE_BY: Final = frozenset({OPERATION_TAG, ROTATION_TAG})
 SUPPORTED: Final = frozenset(
     {GeneratorKind.RANDOM, GeneratorKind.KEY_PAIR, GeneratorKind.DATABASE_PASSWORD}
 )

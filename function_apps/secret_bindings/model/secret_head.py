@@ -66,6 +66,9 @@ class SecretHead:
     rotations: int = 0
     rotation_id: str | None = None
     failed_version: str | None = None
+    left: tuple[Consumer, ...] = ()
+    """Consumers that were revoked while they ran: nothing waits for them, and a binding again knows
+    what they run."""
     alerted_at: str | None = None
     """Since when the alert about a failed rotation is raised."""
 
@@ -73,6 +76,12 @@ class SecretHead:
     def in_force(self) -> str | None:
         """The version that a new consumer is given; None where the first one brings it."""
         return self.version if self.consumers else None
+
+    def consumer_again(self, binding_id: str, module_id: str) -> Consumer:
+        """Return what is known of a consumer that is bound, or bound again."""
+        known = (*self.consumers, *self.left)
+        found = next((each for each in known if each.binding_id == binding_id), None)
+        return found or Consumer(binding_id, module_id)
 
     def consumer(self, binding_id: str) -> Consumer | None:
         """Return the consumer with that binding; None where there is none."""
@@ -93,6 +102,7 @@ def add_consumer(
         head,
         version=head.in_force or version,
         consumers=(*others, consumer),
+        left=tuple(each for each in head.left if each.binding_id != consumer.binding_id),
         generator=generator or head.generator,
     )
 
@@ -105,10 +115,12 @@ def require_room(head: SecretHead | None, binding_id: str) -> None:
 
 
 def remove_consumer(head: SecretHead, binding_id: str) -> SecretHead:
-    """Return *head* without one consumer."""
-    return replace(
-        head, consumers=tuple(each for each in head.consumers if each.binding_id != binding_id)
-    )
+    """Return *head* without one consumer; what it still runs is remembered."""
+    removed = head.consumer(binding_id)
+    others = tuple(each for each in head.consumers if each.binding_id != binding_id)
+    is_running = removed is not None and removed.is_running
+    left = (*head.left, removed) if removed and is_running else head.left
+    return replace(head, consumers=others, left=left[-CONSUMERS_MAX:])
 
 
 def prove(head: SecretHead, proof: Consumer) -> SecretHead | None:
@@ -119,6 +131,19 @@ def prove(head: SecretHead, proof: Consumer) -> SecretHead | None:
     if not proof.is_running:
         proof = replace(proof, release_revision=known.release_revision)
     consumers = (proof if each.binding_id == known.binding_id else each for each in head.consumers)
+    return replace(head, consumers=tuple(consumers))
+
+
+def refuse(head: SecretHead, binding_id: str, ended_at: str) -> SecretHead | None:
+    """Return *head* after a roll-out to a consumer ended without a release: it runs what it did.
+
+    None where something as new is known.
+    """
+    known = head.consumer(binding_id)
+    if known is None or known.ended_at >= ended_at:
+        return None
+    refused = replace(known, is_rolled_back=True, ended_at=ended_at)
+    consumers = (refused if each is known else each for each in head.consumers)
     return replace(head, consumers=tuple(consumers))
 
 
