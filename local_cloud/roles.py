@@ -31,6 +31,9 @@ SERVICE_BUS: Final = "service-bus"
 TABLES: Final = "tables"
 BLOBS: Final = "blobs"
 KEY_VAULT: Final = "key-vault"
+"""The vault with the platform's own secrets."""
+ENVIRONMENT_VAULTS: Final = "environment-vaults"
+"""All others: those of environments, and external ones."""
 
 
 class Role(StrEnum):
@@ -95,6 +98,8 @@ def _of_app(service: Service) -> Iterator[Assignment]:
         yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{_TABLES[service]}")
     if service is Service.DEPLOYMENTS:
         yield Assignment(name, Role.BLOB_CONTRIBUTOR, f"{BLOBS}/{ARTIFACTS}")
+    if service is Service.SECRET_BINDINGS:
+        yield Assignment(name, Role.SECRETS_OFFICER, ENVIRONMENT_VAULTS)
 
 
 def _sent_to(service: Service) -> set[str]:
@@ -109,4 +114,5 @@ def _of_operator() -> Iterator[Assignment]:
     yield Assignment(OPERATOR, Role.BUS_OWNER, SERVICE_BUS)
     yield Assignment(OPERATOR, Role.TABLE_READER, TABLES)
     yield Assignment(OPERATOR, Role.BLOB_READER, BLOBS)
-    yield Assignment(OPERATOR, Role.SECRETS_OFFICER, KEY_VAULT)
+    for vaults in (KEY_VAULT, ENVIRONMENT_VAULTS):
+        yield Assignment(OPERATOR, Role.SECRETS_OFFICER, vaults)

@@ -11,6 +11,7 @@ from local_cloud.broker.rules import CorrelationFilter
 from local_cloud.broker.topology import Subscription
 from local_cloud.roles import (
     BLOBS,
+    ENVIRONMENT_VAULTS,
     OPERATOR,
     SERVICE_BUS,
     Role,
@@ -32,7 +33,7 @@ _MARK: Final = "<!-- from the tables -->\n"
 
 def rewritten(page: str) -> str:
     """Return *page* with what follows the mark as the tables have it."""
-    sections = [*_cosmos_db(), *_service_bus(), *_storage(), *_apps(), *_operator()]
+    sections = [*_cosmos_db(), *_service_bus(), *_storage(), *_vaults(), *_apps(), *_operator()]
     head, mark, _ = page.partition(_MARK)
     return head + mark + "\n" + "\n".join(sections)
 
@@ -114,6 +115,12 @@ def _storage() -> Sequence[str]:
     return _section("Storage", head, [*tables, *blobs])
 
 
+def _vaults() -> Sequence[str]:
+    who = _who(Role.SECRETS_OFFICER, ENVIRONMENT_VAULTS)
+    rows = [("the vault of each environment", f"`{ENVIRONMENT_VAULTS}`", who)]
+    return _section("Key Vault", ("", "name", Role.SECRETS_OFFICER), rows)
+
+
 def _apps() -> Sequence[str]:
     rows = [
         ("roles on the storage account of the Functions hosts", _listed(HOST_ROLES)),
@@ -135,7 +142,11 @@ def _operator() -> Sequence[str]:
 
 def _who(role: Role, scope: str) -> str:
     """Return which apps have *role* at *scope*."""
-    names = [each.identity for each in assignments() if (each.role, each.scope) == (role, scope)]
+    names = [
+        each.identity
+        for each in assignments()
+        if (each.role, each.scope) == (role, scope) and each.identity != OPERATOR
+    ]
     return ", ".join(names) or "nobody yet"
 
 

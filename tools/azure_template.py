@@ -16,6 +16,7 @@ from local_cloud.broker.rules import CorrelationFilter
 from local_cloud.broker.topology import Queue, QueueSettings, Subscription
 from local_cloud.roles import (
     COSMOS_DB,
+    ENVIRONMENT_VAULTS,
     KEY_VAULT,
     OPERATOR,
     SERVICE_BUS,
@@ -71,7 +72,8 @@ def template() -> Mapping[str, Any]:
     resources = [*_accounts(), *_stores(), *_entities()]
     for service in sorted(BUILT):
         resources += _app(service)
-    resources += [_assigned(each) for each in assignments()]
+    # The vaults of environments are in groups of their own, which others make.
+    resources += [_assigned(each) for each in assignments() if each.scope != ENVIRONMENT_VAULTS]
     return {
         "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
         "contentVersion": "1.0.0.0",

@@ -7,7 +7,7 @@ from typing import Final
 
 from local_cloud.callers import Callers
 from local_cloud.key_vault_endpoint.errors import ErrorAnswer, VaultRefused
-from local_cloud.roles import KEY_VAULT, Role
+from local_cloud.roles import Role
 from local_cloud.token_endpoint.identities import ISSUER
 from shared.kernel.errors import Denied, Unauthenticated
 
@@ -20,13 +20,15 @@ _READS_PROPERTIES: Final = _READS_VALUES | {Role.VAULT_READER}
 
 
 class VaultAuthorization:
-    """Checks requests of one vault; *callers* have tokens for RESOURCE."""
+    """Checks requests of vaults; *callers* have tokens for RESOURCE."""
 
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
 
-    async def check(self, authorization: str | None, *, writes: bool, shows_value: bool) -> None:
-        """Refuse who may not: 401 with the challenge, or 403.
+    async def check(
+        self, authorization: str | None, scope: str, *, writes: bool, shows_value: bool
+    ) -> None:
+        """Refuse who may not at *scope*, that of a vault: 401 with the challenge, or 403.
 
         Raises:
             VaultRefused: the token is missing, bad or for another resource; or the role is missing.
@@ -35,7 +37,7 @@ class VaultAuthorization:
         allowed = _WRITES if writes else _READS_VALUES if shows_value else _READS_PROPERTIES
         try:
             caller = await self._callers.caller(authorization)
-            self._callers.check(caller, KEY_VAULT, allowed)
+            self._callers.check(caller, scope, allowed)
         except Unauthenticated as refused:
             headers = {"WWW-Authenticate": _CHALLENGE}
             message = f"AKV10000: {refused.message}"

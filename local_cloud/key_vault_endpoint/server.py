@@ -33,6 +33,7 @@ from local_cloud.key_vault_endpoint.errors import (
     bad_parameter,
 )
 from local_cloud.key_vault_endpoint.faults import Fault, FaultMoment, Faults
+from local_cloud.roles import ENVIRONMENT_VAULTS, KEY_VAULT
 from local_cloud.vault.local_vaults import LocalVaults
 from local_cloud.vault.rows import StoredVersion
 from local_cloud.vault.vault import LocalVault
@@ -113,6 +114,7 @@ class KeyVaultEndpoint:
         shape, handler = self._route(request.method, segments)
         await self._authorization.check(
             request.headers.get("Authorization"),
+            ENVIRONMENT_VAULTS if _name_of(request) else KEY_VAULT,
             writes=request.method != "GET",
             shows_value=shape in {"secrets/*", "secrets/*/*"},
         )
@@ -135,10 +137,10 @@ class KeyVaultEndpoint:
         return response
 
     async def _vault_of(self, request: web.Request) -> LocalVault:
-        host = _HOST.fullmatch(request.host.lower())
-        if host is None:
+        if not _HOST.fullmatch(request.host.lower()):
             raise bad_parameter("Host is not that of a vault of this machine")
-        return self._own if host[1] is None else await self._others.opened(host[1])
+        name = _name_of(request)
+        return await self._others.opened(name) if name else self._own
 
     def _route(self, method: str, segments: Segments) -> tuple[str, "Handler | None"]:
         handlers: Mapping[tuple[str, str], Handler] = {
@@ -231,6 +233,12 @@ class _ConnectionCut(Exception):
 
 
 Handler = Callable[[web.Request, Segments], Awaitable[web.Response]]
+
+
+def _name_of(request: web.Request) -> str | None:
+    """Return the name of the vault that *request* is for; None for the platform's own."""
+    host = _HOST.fullmatch(request.host.lower())
+    return host[1] if host else None
 
 
 def _cut(fault: Fault | None, moment: FaultMoment) -> None:

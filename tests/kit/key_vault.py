@@ -13,7 +13,7 @@ from local_cloud.callers import Callers
 from local_cloud.certificates import LocalCertificates
 from local_cloud.key_vault_endpoint.authorization import RESOURCE, VaultAuthorization
 from local_cloud.key_vault_endpoint.server import KeyVaultEndpoint
-from local_cloud.roles import KEY_VAULT, Assignment, Role
+from local_cloud.roles import ENVIRONMENT_VAULTS, KEY_VAULT, Assignment, Role
 from local_cloud.token_endpoint.identities import LocalIdentities
 from local_cloud.token_endpoint.server import TokenEndpoint
 from local_cloud.vault.local_vaults import LocalVaults
@@ -61,6 +61,7 @@ async def wired_vault(
     others = LocalVaults(files, "environment-vault")
     identities = LocalIdentities(folder / "identities", machine, entropy)
     assigned = [Assignment(name, role, KEY_VAULT) for name, role in ROLES.items()]
+    assigned.append(Assignment(OFFICER, Role.SECRETS_OFFICER, ENVIRONMENT_VAULTS))
     authorization = VaultAuthorization(Callers(identities, assigned, [RESOURCE], machine))
     certificates = LocalCertificates(folder / "certificates", machine)
     context = certificates.server_context()

@@ -8,7 +8,15 @@ from typing import Any, Final
 import azure.durable_functions as df
 import pytest
 
-from local_cloud.roles import COSMOS_DB, KEY_VAULT, OPERATOR, Role, assignments, container_scope
+from local_cloud.roles import (
+    COSMOS_DB,
+    ENVIRONMENT_VAULTS,
+    KEY_VAULT,
+    OPERATOR,
+    Role,
+    assignments,
+    container_scope,
+)
 from shared.composition.azure import AzureParts
 from shared.composition.settings import Need, Settings, read_settings
 from shared.contracts.events import BUILT
@@ -18,6 +26,7 @@ from shared.messaging.entity_path import subscription_path
 from shared.persistence.blobs import Blobs
 from shared.persistence.store import Store
 from shared.persistence.tables import Table
+from shared.vault.port import Vaults
 from tests.kit.apps import APPS, TRIGGERS
 
 SETTINGS: Final = {
@@ -52,6 +61,10 @@ class NotedParts(AzureParts):
         self.opened.add(f"blobs/{container}")
         return super().blobs(container)
 
+    def vaults(self) -> Vaults:
+        self.opened.add(ENVIRONMENT_VAULTS)
+        return super().vaults()
+
     def engine(self) -> Any:
         return None  # it has no data plane
 
@@ -80,7 +93,8 @@ def test_an_identity_reaches_what_its_app_uses_and_nothing_else(name: str, tmp_p
 
     used = parts.opened | set(listened)
 
-    assigned = [each for each in assignments() if each.identity == name]
+    identity = Service(name).public_name
+    assigned = [each for each in assignments() if each.identity == identity]
     assert {each.scope for each in assigned if each.role not in SENT} == used
 
 
@@ -107,7 +121,7 @@ def test_an_app_sends_events_and_the_commands_that_the_contracts_say(
     assert entities == {f"service-bus/{name}" for name in {*queues, "runtime-events"}}
 
 
-def test_only_the_operator_reads_secrets_and_nobody_else_all_stores() -> None:
+def test_only_the_operator_reads_the_platforms_secrets_and_nobody_else_all_stores() -> None:
     wide = {each.identity for each in assignments() if each.scope in {KEY_VAULT, COSMOS_DB}}
 
     assert wide == {OPERATOR}

@@ -231,3 +231,12 @@ async def test_the_certificate_is_for_the_loopback_address_too(wire: VaultWire, 
         url = f"https://127.0.0.1:{port}/secrets"
         async with http.get(url, params={"api-version": "7.4"}) as response:
             assert response.status == 200
+
+
+async def test_a_role_at_the_platforms_vault_is_none_at_those_of_environments(
+    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with wired_vault(tmp_path, clock, monkeypatch, USER) as wire:
+        assert list(await wire.client.names()) == []
+        with pytest.raises(Unavailable, match="answered 403 ForbiddenByRbac"):
+            await wire.vaults.at("https://k7shop.vault.localhost").names()
