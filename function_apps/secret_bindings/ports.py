@@ -18,8 +18,10 @@ class SecretBindingsRules:
 
     overlap: timedelta = _DEFAULTS.overlap
     """Old versions stay enabled for so long, unless a rotation or its binding says otherwise."""
+    rollout_within: timedelta = timedelta(hours=2)
+    """A roll-out may take so long, with its queue and its gates: deployments tells when it ends."""
     proof_within: timedelta = _DEFAULTS.proof_within
-    """Of one consumer, from the time at which it was told to follow."""
+    """Then a consumer has so long to prove the version."""
     reloading_ratio_max: float = _DEFAULTS.reloading_ratio_max
     """Of the consumers of a secret, as many follow at once."""
     watch_every: timedelta = timedelta(seconds=30)
@@ -36,6 +38,7 @@ class SecretBindingsRules:
 
 LOCAL_RULES: Final = SecretBindingsRules(
     overlap=timedelta(seconds=10),
+    rollout_within=timedelta(minutes=20),
     proof_within=timedelta(minutes=2),
     watch_every=timedelta(seconds=2),
     due_check=timedelta(seconds=2),

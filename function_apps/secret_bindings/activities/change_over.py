@@ -41,7 +41,7 @@ async def roll_out(ctx: ActivityContext, app: SecretBindingsApp) -> Progress:
             before,
             state.head,
             now,
-            proof_within=app.rules.proof_within,
+            proof_within=app.rules.rollout_within + app.rules.proof_within,
             reloading_ratio_max=app.rules.reloading_ratio_max,
         )
         progress = Progress(after.rotation.wait_name, after.until)
