@@ -13,9 +13,10 @@ from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.state_folder import StateFolder, read_json, state_folder_at, write_private
-from cli.typed import TOKEN_VARIABLE, URL_VARIABLE
+from cli.typed import TOKEN_VARIABLE, URL_VARIABLE, is_elsewhere
 from shared.kernel.clock import Clock, SystemClock, isoformat, parse_instant
 from shared.kernel.ids import TENANT
+from shared.persistence import plain_files
 
 ROLES: Final = ("Runtime.Read", "Runtime.Deploy", "Runtime.Operate", "Runtime.Admin")
 T = TypeVar("T")
@@ -149,6 +150,43 @@ def log_in(
         },
     )
     return login
+
+
+def sign_workload_token(session: "Session", environment_id: str, module: str) -> str:
+    """Return a development token of a workload, in the tenant that is logged in.
+
+    Raises:
+        Failure: nobody is logged in, or the system is not of this machine.
+    """
+    login = read_login(session.state_folder)
+    if is_elsewhere() or login is None:
+        raise Failure(
+            "tokens are signed for a system of this machine, in the tenant that is logged in",
+            ExitCode.NOT_LOGGED_IN,
+            remedy="log in: `runtimectl login --dev`; elsewhere see docs/tokens.md",
+        )
+    from shared.kernel.entropy import SystemEntropy  # noqa: PLC0415  heavy: where used
+    from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer  # noqa: PLC0415
+
+    folder, clock = session.state_folder, session.clock
+    issuer = LocalIssuer(folder.issuer, DEV_ISSUER, AUDIENCE, clock, SystemEntropy())
+    return issuer.workload_token(login.tenant, environment_id, module)
+
+
+def write_token(path: Path, token: str) -> None:
+    """Replace the file *path* by *token*, for the user's eyes alone.
+
+    Raises:
+        Failure: it cannot be written there.
+    """
+    try:
+        plain_files.write_private(path, token.encode())
+    except OSError as refused:
+        raise Failure(
+            f"{path} cannot be written: {refused.strerror}",
+            ExitCode.USAGE,
+            remedy="name a file in a folder of yours",
+        ) from refused
 
 
 def _expiry(clock: Clock, life: timedelta) -> str:

@@ -33,8 +33,9 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_names, find_environment
 from cli.options import Commands, DryRun, EnvironmentOption, Invocation
-from cli.output import format_digest
+from cli.output import format_digest, note
 from cli.parameter_types import module_id
+from cli.session import sign_workload_token, write_token
 from cli.watch_adoption import COLUMNS as ADOPTION_COLUMNS
 from cli.watch_adoption import AdoptionOptions, watch_adoption
 
@@ -311,6 +312,28 @@ def adoption(which: LayerOptions, watching: AdoptionOptions, invocation: Invocat
     empty = "no instance is expected to run it"
     invocation.show(body["instances"], ADOPTION_COLUMNS, empty=empty)
     print(f"{body['acknowledged']} of {body['expected']} run version {body['version']}")
+
+
+@app.command()
+def token(
+    env: EnvironmentOption,
+    module: Annotated[
+        str,
+        typer.Option("--module", "-m", help="module-<slug>.", parser=module_id, metavar="MODULE"),
+    ],
+    invocation: Invocation,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Write it here, for your user alone.")
+    ] = None,
+) -> None:
+    """Sign a development token that may read the live configuration of one module, and no more."""
+    environment = str(find_environment(invocation.client, env)["environmentId"])
+    signed = sign_workload_token(invocation.session, environment, module)
+    if to is None:
+        print(signed)
+        return
+    write_token(to, signed)
+    note(f"it is good for 12 hours; sign another in time: {to}")
 
 
 def _publish(

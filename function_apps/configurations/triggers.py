@@ -41,7 +41,8 @@ from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
     RuntimeEnvironmentProvisioned,
 )
-from shared.kernel.errors import Invalid, NotFound
+from shared.kernel.context import Workload
+from shared.kernel.errors import Denied, Invalid, NotFound
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.triggers.service_triggers import Timer, Triggers, bind
@@ -137,9 +138,16 @@ async def get_effective_configuration(request: Request[None], app: Configuration
     named = {layer: number for layer, number in given.items() if number is not None}
     if named and len(named) < len(given):
         raise Invalid(f"expected all of {', '.join(_VERSIONS)}, or none", target="tenantVersion")
+    asked = Workload(_required(request, "environmentId"), _required(request, "moduleId"))
+    if request.scope.workload not in {None, asked}:
+        raise Denied(
+            "a workload may ask for its own configuration only",
+            code="ScopeMissing",
+            target="moduleId",
+        )
     question = Question(
-        _required(request, "environmentId"),
-        _required(request, "moduleId"),
+        asked.environment_id,
+        asked.module_id,
         request.query.get("hash"),
         named or None,
     )

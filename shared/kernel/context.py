@@ -26,6 +26,14 @@ UNKEYED_TTL: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
+class Workload:
+    """The one module in one environment whose configuration the token of a workload may read."""
+
+    environment_id: str
+    module_id: str
+
+
+@dataclass(frozen=True)
 class Scope:
     """A caller, the one tenant whose data it may see, and what it may do there.
 
@@ -35,6 +43,8 @@ class Scope:
     tenant: TenantId
     caller: str
     permissions: frozenset[str] = frozenset()
+    workload: Workload | None = None
+    """Of a workload's own token: it may ask for nothing but its own."""
 
     def allows(self, permission: str) -> bool:
         """Return whether *permission* was granted; `runtime.admin` grants none of the others."""

@@ -214,6 +214,8 @@ async def _scope(
     if is_counted:
         is_write = route.method != "GET"
         service.rates.take(scope.tenant, is_write=is_write, is_follow=route.is_followed)
+    if scope.workload is not None and not route.is_followed:
+        raise Denied("a workload may ask for its own configuration only", code="ScopeMissing")
     if not scope.allows(route.permission):
         raise Denied(f"this call needs the scope {route.permission}", code="ScopeMissing")
     return scope

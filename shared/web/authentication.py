@@ -129,7 +129,7 @@ class Authenticator:
         grant = self.tenancy.grant(claims)
         if named_tenant is not None and named_tenant != grant.tenant:
             raise Denied("X-Tenant-Id is not the token's tenant", code="TenantMismatch")
-        return Scope(grant.tenant, _caller(claims), grant.permissions)
+        return Scope(grant.tenant, _caller(claims), grant.permissions, grant.workload)
 
     async def claims(self, authorization: str | None) -> Mapping[str, Any]:
         """Return the claims of a good token.

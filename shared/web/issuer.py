@@ -38,24 +38,41 @@ class LocalIssuer:
     clock: Clock
     entropy: Entropy
 
+    def workload_token(
+        self, tenant: str, environment_id: str, module_id: str, *, life: timedelta = TOKEN_LIFE
+    ) -> str:
+        """Return a signed token by which a workload may read its own configuration, no more."""
+        claims = {
+            "sub": f"workload {environment_id} {module_id}",
+            "tenantId": tenant,
+            "workload": {"environmentId": environment_id, "moduleId": module_id},
+        }
+        return self._signed(claims, life)
+
     def token(
         self, tenant: str, subject: str, roles: Sequence[str], *, life: timedelta = TOKEN_LIFE
     ) -> str:
         """Return a signed token for *subject* with *roles* in *tenant*."""
-        now = self.clock.now()
         claims = {
-            "iss": self.issuer,
-            "aud": self.audience,
             "sub": subject,
             "preferred_username": subject,
             "tenantId": tenant,
             "roles": list(roles),
+        }
+        return self._signed(claims, life)
+
+    def _signed(self, claims: Mapping[str, Any], life: timedelta) -> str:
+        now = self.clock.now()
+        whole = {
+            "iss": self.issuer,
+            "aud": self.audience,
+            **claims,
             "iat": int(now.timestamp()),
             "nbf": int(now.timestamp()),
             "exp": int((now + life).timestamp()),
             "jti": str(self.entropy.uuid()),
         }
-        return SigningKey(self.folder, self.entropy).sign(claims)
+        return SigningKey(self.folder, self.entropy).sign(whole)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ ROLES: Final[Mapping[str, frozenset[str]]] = {
     "Runtime.Operate": _OPERATE,
     "Runtime.Admin": _OPERATE | {"runtime.tenants.write", ADMIN},
 }
+OF_WORKLOADS: Final = frozenset({"runtime.configurations.read"})
+"""What the token of a workload permits, and of that its own configuration only."""
 PERMISSIONS: Final = ROLES["Runtime.Admin"]
 
 

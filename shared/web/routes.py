@@ -38,7 +38,8 @@ class Route:
     body_max_bytes: int = BODY_MAX_BYTES
     optional_body: bool = False
     is_followed: bool = False
-    """Every instance of a workload asks it, and is held: counted by a rate of its own."""
+    """Every instance of a workload asks it, by its own token too, and is held: it has a rate of its
+    own, and its handler holds a workload to what is its own."""
     name: str = ""
 
     @property

@@ -11,15 +11,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from shared.contracts.shape import Value
 from shared.contracts.validation import parse
-from shared.contracts.values import TenantId
+from shared.contracts.values import EnvironmentId, ModuleId, TenantId
 from shared.kernel import ids
+from shared.kernel.context import Workload
 from shared.kernel.errors import Invalid, Unauthenticated, Violation
 from shared.web.issuer import DEV_ISSUER
-from shared.web.roles import PERMISSIONS, permissions_of
+from shared.web.roles import OF_WORKLOADS, PERMISSIONS, permissions_of
 
 TENANTS: Final = "RUNTIME_TENANTS"
 TENANT_ISSUERS: Final = "RUNTIME_TENANT_ISSUERS"
@@ -46,8 +47,15 @@ _Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 _Named = Annotated[_Name, AfterValidator(_as_in_tokens)]
 
 
+class WorkloadOf(Value):
+    """The module of an environment that a client is a workload of."""
+
+    environment_id: EnvironmentId
+    module_id: ModuleId
+
+
 class TenantMapping(Value):
-    """Tokens of *issuer* that name *tid* and *client* are for *tenant*.
+    """Tokens of *issuer* that name *tid* and *client*, or *subject*, are for *tenant*.
 
     Client and directory together are one client of one organisation.
     """
@@ -55,13 +63,18 @@ class TenantMapping(Value):
     issuer: _Text
     tid: _Named | None = None
     """The directory; None for tokens without `tid`, of other issuers than Entra."""
-    client: _Named
+    client: _Named | None = None
     """The client's id, as `azp` or `appid` has it."""
+    subject: _Text | None = None
+    """Instead of a client: `sub`, as a Kubernetes service account has it."""
     tenant: TenantId
     roles: tuple[Role, ...] = ()
     """What the client may do as itself; a user who acts through it gets nothing by these."""
     claimable: tuple[Role, ...] = _EVERY_ROLE
     """The roles within which `roles` and `scp` of the tokens count."""
+    workload: WorkloadOf | None = None
+    """It is a workload: it may read the configuration of this module, and roles count for
+    nothing."""
 
 
 class _Mappings(Value):  # a RootModel would say it better, and takes 10 ms of a cold start
@@ -74,6 +87,7 @@ class Grant:
 
     tenant: ids.TenantId
     permissions: frozenset[str]
+    workload: Workload | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,8 @@ class Tenancy:
 
     def __post_init__(self) -> None:
         for row in self.mappings:
-            self._by_client[row.issuer, row.tid, row.client] = row
+            key = row.client if row.subject is None else ("sub", row.subject)
+            self._by_client[row.issuer, row.tid, key] = row
 
     def grant(self, claims: Mapping[str, Any]) -> Grant:
         """Return what a verified token with *claims* stands for.
@@ -97,8 +112,13 @@ class Tenancy:
             Unauthenticated: it names no tenant, or nobody mapped it; the message names the claim.
         """
         if claims["iss"] in self.naming:
-            return Grant(_named_tenant(claims), _claimed(claims))
+            tenant, workload = _named_tenant(claims), _workload(claims)
+            permissions = _claimed(claims) if workload is None else OF_WORKLOADS
+            return Grant(tenant, permissions, workload)
         mapping = self._mapping(claims)
+        if (own_of := mapping.workload) is not None:
+            workload = Workload(own_of.environment_id, own_of.module_id)
+            return Grant(mapping.tenant, OF_WORKLOADS, workload)
         allowed = _claimed(claims) & permissions_of(mapping.claimable)
         own = frozenset[str]() if is_delegated(claims) else permissions_of(mapping.roles)
         return Grant(mapping.tenant, allowed | own)
@@ -106,7 +126,11 @@ class Tenancy:
     def _mapping(self, claims: Mapping[str, Any]) -> TenantMapping:
         issuer, tid = claims["iss"], claims.get("tid")
         name = "appid" if "appid" in claims and "azp" not in claims else "azp"
-        client = claims.get(name)
+        client, subject = claims.get(name), claims.get("sub")
+        if isinstance(tid, str | None) and isinstance(subject, str):
+            of_subject = self._by_client.get((issuer, tid, ("sub", subject)))
+            if of_subject is not None:
+                return of_subject
         if not isinstance(client, str) or claims.get("appid", client) != client:
             raise _unmapped("azp", "the token does not name one client: azp, or appid")
         if "tid" in claims and not isinstance(tid, str):
@@ -189,8 +213,11 @@ def _mistakes(
     if entra and row.tid != entra["directory"].lower():
         message = f"expected {entra['directory']}, the directory of the issuer, received {row.tid}"
         mistakes.append(_violation("WrongDirectory", f"{at}/tid", message))
-    key = (row.issuer, row.tid, row.client)
-    if any((each.issuer, each.tid, each.client) == key for each in earlier):
+    if (row.client is None) is (row.subject is None):
+        message = "expected client or subject, one of both"
+        mistakes.append(_violation("Contradiction", f"{at}/client", message))
+    key = (row.issuer, row.tid, row.client, row.subject)
+    if any((each.issuer, each.tid, each.client, each.subject) == key for each in earlier):
         mistakes.append(_violation("Duplicate", at, "this client is mapped above"))
     return mistakes
 
@@ -215,6 +242,25 @@ def _named_tenant(claims: Mapping[str, Any]) -> ids.TenantId:
             "the token names no tenant (tenantId)", code="NoTenant", target="tenantId"
         )
     return ids.TenantId(tenant)
+
+
+def _workload(claims: Mapping[str, Any]) -> Workload | None:
+    """Return whose workload the token is of; None of a person's or a client's.
+
+    Raises:
+        Unauthenticated: it says so, and not whose.
+    """
+    if "workload" not in claims:
+        return None
+    try:
+        said = WorkloadOf.model_validate(claims["workload"], strict=False)
+    except ValidationError as problem:
+        raise Unauthenticated(
+            "the token names no module of an environment (workload)",
+            code="MalformedToken",
+            target="workload",
+        ) from problem
+    return Workload(said.environment_id, said.module_id)
 
 
 def _claimed(claims: Mapping[str, Any]) -> frozenset[str]:

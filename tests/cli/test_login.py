@@ -11,6 +11,7 @@ from cli.main import main
 from cli.session import Session, read_login
 from cli.state_folder import state_folder_at, write_private
 from shared.kernel.clock import isoformat
+from tests.cli.small_platform import ENVIRONMENT, platform
 from tests.kit.stores import HandClock
 from tests.kit.virtual_time import EPOCH
 
@@ -98,3 +99,24 @@ def _failure(session: Session) -> Failure | None:
     except Failure as failed:
         return failed
     return None
+
+
+@pytest.mark.real
+def test_a_token_of_a_workload_is_for_one_module_and_for_the_users_eyes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, file = tmp_path / "state", tmp_path / "token"
+    main(["login", "--dev", "--tenant", "acme", "--state", str(state)])
+    with platform({}) as server:
+        write_private(state_folder_at(state).host_file, {"url": server.url})
+        monkeypatch.delenv("RUNTIMECTL_URL", raising=False)
+        monkeypatch.delenv("RUNTIMECTL_TOKEN", raising=False)
+        line = ["config", "token", "-e", "test", "-m", "module-shop", "--to", str(file)]
+        code = main([*line, "--state", str(state)])
+
+    assert code == 0, capsys.readouterr().err
+    claims = jwt.decode(file.read_text(), options={"verify_signature": False})
+    assert claims["workload"] == {"environmentId": ENVIRONMENT, "moduleId": "module-shop"}
+    assert claims["tenantId"] == "acme"
+    assert "roles" not in claims
+    assert file.stat().st_mode & 0o777 == 0o600

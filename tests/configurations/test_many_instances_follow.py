@@ -1,10 +1,18 @@
 """Instances that follow live: what they are told stays what is in force, and their polls spread."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
-from shared.web.request import Answer
+import pytest
+
+from function_apps.configurations.triggers import get_effective_configuration
+from shared.kernel.context import Scope, Workload
+from shared.kernel.errors import Denied
+from shared.web.request import Answer, Request
 from tests.configurations.configured import MODULE_LAYER, Configurations, configurations, shown
+from tests.kit.service import SCOPE
+from tests.kit.told import ENVIRONMENT, WEB
 from tests.kit.virtual_time import run_virtual
 
 
@@ -68,3 +76,27 @@ def test_those_who_began_together_do_not_end_together() -> None:
     assert min(times) >= 30
     assert max(times) <= 40 + 0.01
     assert len({int(each) for each in times}) >= 9
+
+
+def test_a_workload_is_given_its_own_configuration_and_no_other() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        await on.publish(MODULE_LAYER, {"a": 1})
+        mine = replace(SCOPE, workload=Workload(ENVIRONMENT, WEB))
+        own = await _asked_as(on, mine, ENVIRONMENT, WEB)
+        refused = []
+        for environment, module in (
+            (ENVIRONMENT, "module-other"), ("env-" + "b" * 12, WEB),
+        ):  # fmt: skip
+            with pytest.raises(Denied) as problem:
+                await _asked_as(on, mine, environment, module)
+            refused.append(problem.value.code)
+        return shown(own)["values"], refused
+
+    assert run_virtual(main()) == ({"a": 1}, ["ScopeMissing"] * 2)
+
+
+async def _asked_as(on: Configurations, scope: Scope, environment: str, module: str) -> Answer:
+    query = {"environmentId": environment, "moduleId": module}
+    request: Request[None] = Request(None, on.bench.ctx(scope), {}, query)
+    return await get_effective_configuration(request, on.app)

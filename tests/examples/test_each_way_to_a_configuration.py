@@ -90,7 +90,7 @@ def provisioned(client: Client) -> str:
 def followed(system: RealSystem, client: Client, folder: Path) -> None:
     environment = provisioned(client)
     published(client, environment, "hello", 0)
-    (folder / "token").write_text(client._token or "")
+    (folder / "token").write_text(system.workload_token("acme", environment, MODULE))
     told: Queue[str] = Queue()
     line = [sys.executable, "by_route.py", system.url, environment, MODULE, "web-0"]
     environ = {

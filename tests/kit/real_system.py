@@ -111,10 +111,15 @@ class RealSystem:
         return found
 
     def client(self, tenant: str = "tenant-dev") -> Client:
-        keys = LocalIssuer(
-            self.state / "issuer", DEV_ISSUER, AUDIENCE, SystemClock(), SystemEntropy()
-        )
-        return Client(self.url, keys.token(tenant, "ann", ("Runtime.Admin",)))
+        return Client(self.url, self._issuer.token(tenant, "ann", ("Runtime.Admin",)))
+
+    def workload_token(self, tenant: str, environment_id: str, module_id: str) -> str:
+        return self._issuer.workload_token(tenant, environment_id, module_id)
+
+    @property
+    def _issuer(self) -> LocalIssuer:
+        folder = self.state / "issuer"
+        return LocalIssuer(folder, DEV_ISSUER, AUDIENCE, SystemClock(), SystemEntropy())
 
     def until(self, holds: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
         """Return the first true result of *holds*, over restarts of the host, or fail."""

@@ -95,9 +95,10 @@ ROUTES = (
     get("v1/things/{thingId}", get_thing, "runtime.environments.read"),
     get("v1/lists", get_things, "runtime.environments.read", query=("top", "of", "continuation")),
     get(
-        "v1/followed", get_things, "runtime.environments.read", name="get_followed",
+        "v1/followed", get_things, "runtime.configurations.read", name="get_followed",
         is_followed=True,
     ),
+    get("v1/beside", get_things, "runtime.configurations.read", name="get_beside"),
     put(
         "v1/bytes", put_bytes, "runtime.environments.write", takes_bytes=True, status=200,
         body_max_bytes=2_000_000,
@@ -119,6 +120,12 @@ class Caller:
         """Return the admin of *tenant*."""
         other = Caller(self.host, self._issuer, self.at)
         other._token = self._issuer.token(tenant, "ann", ["Runtime.Admin"])
+        return other
+
+    def workload(self) -> "Caller":
+        """Return a workload of acme, by its own token."""
+        other = Caller(self.host, self._issuer, self.at)
+        other._token = self._issuer.workload_token("acme", "env-abcdefghijkl", "module-web")
         return other
 
     async def __call__(
@@ -567,6 +574,26 @@ def test_followers_have_a_rate_of_their_own_and_take_nothing_from_others(tmp_pat
         act, tmp_path, RUNTIME_FOLLOWS_PER_S="2", RUNTIME_FOLLOWS_BURST="3",
         RUNTIME_RATE_PER_S="1", RUNTIME_RATE_BURST="2",
     )  # fmt: skip
+
+
+def test_a_workload_asks_what_workloads_follow_and_nothing_else(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        workload = call.workload()
+        followed = await workload("GET", "/v1/followed")
+        others = [
+            await workload("GET", "/v1/beside"),
+            await workload("GET", "/v1/lists"),
+            await workload("POST", "/v1/things", {"name": "a"}),
+        ]
+        uploaded = await workload.check("PUT", "/v1/bytes", content_length="10")
+
+        assert followed.status == 200
+        assert [each.status for each in others] == [403] * 3
+        assert {error(each)["code"] for each in others} == {"ScopeMissing"}
+        assert uploaded is not None
+        assert uploaded.status == 403
+
+    served(act, tmp_path)
 
 
 def test_a_long_body_is_counted_by_its_size_before_it_is_read(tmp_path: Any) -> None:

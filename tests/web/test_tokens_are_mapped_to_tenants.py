@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 
 from local_host.host import HostSettings
 from local_host.model import App, HttpAnswer, HttpCall
+from shared.kernel import ids
+from shared.kernel.context import Workload
 from shared.kernel.errors import Denied, Invalid, Unauthenticated
 from shared.triggers.http_triggers import bind_routes
 from shared.web.authentication import FileKeys
 from shared.web.issuer import AUDIENCE, DEV_ISSUER
+from shared.web.roles import OF_WORKLOADS
 from shared.web.tenancy import (
     MAPPINGS_MAX,
     TENANT_ISSUERS,
@@ -42,6 +45,10 @@ ROWS: Final[list[dict[str, Any]]] = [
     {"issuer": V2, "tid": DIRECTORY, "client": PORTAL, "tenant": "globex"},
     {"issuer": V1, "tid": DIRECTORY, "client": PIPELINE, "tenant": "acme"},
     {"issuer": PLAIN, "client": "ci", "tenant": "acme", "roles": ["Runtime.Read"]},
+    {"issuer": PLAIN, "subject": "system:serviceaccount:acme:shop", "tenant": "acme",
+     "workload": {"environmentId": "env-abcdefghijkl", "moduleId": "module-shop"}},
+    {"issuer": PLAIN, "subject": "system:serviceaccount:acme:ops", "tenant": "acme",
+     "roles": ["Runtime.Read"]},
 ]  # fmt: skip
 TRUSTED: Final = [V1, V2, PLAIN, DEV_ISSUER]
 TENANCY: Final = read_tenancy(TRUSTED, naming=[DEV_ISSUER], mappings=json.dumps(ROWS))
@@ -194,7 +201,7 @@ def test_claims_of_any_type_give_a_mapped_tenant_or_a_refusal(
         assert refusal.code == "UnmappedToken"  # noqa: PT017  what is refused has no more to check
         return
     client = sent.get("azp", sent.get("appid"))
-    rows = [row for row in ROWS if (row["issuer"], row["client"]) == (sent["iss"], client)]
+    rows = [row for row in ROWS if (row["issuer"], row.get("client")) == (sent["iss"], client)]
     assert [grant.tenant] == [row["tenant"] for row in rows]
     assert sent["tid"] == DIRECTORY
     if sent["iss"] == V2 and client == PIPELINE:
@@ -226,7 +233,7 @@ WRONG: Final[dict[str, tuple[list[str], list[str], str, str, str]]] = {
     "no-json": ([V2], [], "acme", TENANTS, "expected"),
     "an-object": ([V2], [], "{}", TENANTS, "expected"),
     "no-client": ([PLAIN], [], json.dumps([{"issuer": PLAIN, "tenant": "acme"}]),
-                  f"{TENANTS}/0/client", "a value is missing"),
+                  f"{TENANTS}/0/client", "expected client or subject, one of both"),
     "no-such-field": ([PLAIN], [], json.dumps([ROWS[3] | {"role": "x"}]), f"{TENANTS}/0/role",
                       "there is no such field"),
     "no-such-role": ([PLAIN], [], json.dumps([ROWS[3] | {"roles": ["Root"]}]),
@@ -329,3 +336,47 @@ async def test_over_http_a_mapped_token_works_in_its_tenant_and_another_is_told_
         401, "UnmappedToken", "azp",
     )  # fmt: skip
     assert (header.status, error(header)["code"]) == (403, "TenantMismatch")
+
+
+SHOP: Final = Workload("env-abcdefghijkl", "module-shop")
+OF_WORKLOAD: Final = {
+    "iss": DEV_ISSUER, "sub": "workload", "tenantId": "acme",
+    "workload": {"environmentId": "env-abcdefghijkl", "moduleId": "module-shop"},
+}  # fmt: skip
+
+
+def test_a_workload_is_mapped_by_issuer_and_subject_and_gets_its_own_only() -> None:
+    subject = "system:serviceaccount:acme:shop"
+
+    grant = granted({"iss": PLAIN, "sub": subject, "roles": ["Runtime.Admin"], "azp": "ci"})
+
+    assert grant == Grant(ids.TenantId("acme"), OF_WORKLOADS, SHOP)
+
+
+def test_a_subject_is_one_of_its_issuer_and_no_client_of_that_name() -> None:
+    subject = "system:serviceaccount:acme:shop"
+
+    assert granted({"iss": PLAIN, "sub": "system:serviceaccount:acme:ops"}).workload is None
+    assert refused({"iss": V2, "tid": DIRECTORY, "sub": subject}).code == "UnmappedToken"
+    assert refused({"iss": PLAIN, "azp": subject, "sub": "x"}).code == "UnmappedToken"
+
+
+@pytest.mark.parametrize("both", [{}, {"client": "ci", "subject": "x"}], ids=["neither", "both"])
+def test_a_mapping_has_a_client_or_a_subject(both: dict[str, str]) -> None:
+    row = {"issuer": PLAIN, "tenant": "acme", **both}
+
+    with pytest.raises(Invalid, match="expected client or subject, one of both"):
+        read_tenancy([PLAIN], mappings=json.dumps([row]))
+
+
+def test_an_issuer_that_names_tenants_names_workloads_and_their_roles_count_for_nothing() -> None:
+    grant = granted(OF_WORKLOAD, roles=["Runtime.Admin"], scp="runtime.admin")
+
+    assert grant == Grant(ids.TenantId("acme"), OF_WORKLOADS, SHOP)
+
+
+@pytest.mark.parametrize(
+    "workload", [{}, [], "module-shop", 1, True, {"environmentId": "env-x", "moduleId": "module-a"}]
+)
+def test_a_workload_that_is_none_is_no_caller(workload: Any) -> None:
+    assert refused(OF_WORKLOAD, workload=workload).code == "MalformedToken"
