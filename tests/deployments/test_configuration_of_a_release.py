@@ -16,9 +16,12 @@ from function_apps.deployments.use_cases.remove_artifacts import remove_unneeded
 from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.configuration_merge import hash_of
 from shared.contracts.deployments import DeploymentReason
+from shared.contracts.values import Stage
 from shared.kernel.errors import Invalid, Unavailable
+from shared.kernel.ids import configuration_id, parse_id
 from tests.deployments.configured import LAYERS, identity, publish, said, texts
 from tests.deployments.driven import CART, SHOP, Driven, driven
+from tests.deployments.test_promotion import SOAK, STAGING, promote_after
 from tests.deployments.test_repeats import refuse
 from tests.kit.service import TENANT
 from tests.kit.stores import all_changes
@@ -378,6 +381,33 @@ def test_a_retry_pins_what_is_recorded_then() -> None:
         done = await world.deployment(failed["deploymentId"])
         assert (done.status, done.released_components[0].configuration.module) == ("Completed", 2)
         assert given_json(world, done.released_components[0].release_revision) == {"a": 2}
+
+    run_virtual(main())
+
+
+def test_a_promotion_takes_the_configuration_of_where_it_goes_in_the_way_that_it_asked_for() -> (
+    None
+):
+    async def main() -> None:
+        world = await ready()
+        await publish(world, "tenant", 1, {"t": 1, "a": 0})
+        await publish(world, "environment", 1, {"a": 1})
+        answer = await world.deploy(await world.component("one", configurationDelivery=["dotenv"]))
+        await world.settle()
+        await world.tell(stage=Stage.STAGING, name="staging")
+        key = parse_id(STAGING, "env").environment
+        there = configuration_id(key, "environment")
+        more = {"environmentId": STAGING, "configurationId": there, "aggregateId": there}
+        await publish(world, "environment", 4, {"a": 4}, **more)
+
+        promoted = await promote_after(world, answer["deploymentId"], after=SOAK)
+        await world.settle()
+
+        done = await world.deployment(promoted)
+        (component,) = done.released_components
+        assert component.configuration_delivery == ("dotenv",)
+        pin = component.configuration
+        assert (pin.tenant, pin.environment, pin.hash) == (1, 4, hash_of({"t": 1, "a": 4}))
 
     run_virtual(main())
 

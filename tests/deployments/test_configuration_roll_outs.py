@@ -13,8 +13,9 @@ from function_apps.deployments.ports import DeploymentsRules
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS
 from function_apps.deployments.triggers import COMMANDS, EVENTS
 from function_apps.deployments.use_cases import record_configuration
+from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.configuration_merge import hash_of
-from shared.contracts.deployments import RollOutConfiguration
+from shared.contracts.deployments import DeploymentReason, RollOutConfiguration
 from shared.contracts.environments import EnvironmentStatus
 from shared.kernel.errors import Invalid, Unavailable
 from shared.messaging.dispatcher import Dispatcher
@@ -23,6 +24,7 @@ from shared.messaging.unit_of_work import Decision, Json
 from shared.persistence.store import Partition, Query
 from tests.deployments.configured import identity, said, texts
 from tests.deployments.driven import CART, SHOP, TEST, WEB, Driven, driven, environment
+from tests.deployments.test_repeats import refuse
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
@@ -295,6 +297,29 @@ async def parked_messages(world: Driven) -> list[Any]:
     partition = Partition(TENANT, "-")
     found = await world.app.service.store.query(partition, Query())
     return [each.body for each in found.documents if each.id.startswith("parked/")]
+
+
+def test_a_roll_out_that_failed_is_tried_again_with_what_is_recorded_then() -> None:
+    async def main() -> None:
+        world, told = await ready()
+        world.interfere = refuse
+        await told.publish("module", 2, {"a": 2})
+        await told.settle()
+        world.interfere = lambda _name: None
+        (failed,) = await roll_outs(world)
+        assert failed.status == "Failed"
+        await told.publish("environment", 1, {"e": 1})
+        await told.settle()
+        assert [each.status for each in await roll_outs(world)] == ["Failed", "Completed"]
+
+        await retry(failed.deployment_id, DeploymentReason(), world.ctx, world.app)
+        await told.settle()
+
+        assert (await world.deployment(failed.deployment_id)).status == "Cancelled"
+        state = (await world.target()).module(SHOP)
+        assert given_json(world, state.revision) == {"a": 2, "e": 1}
+
+    run_virtual(main())
 
 
 def test_equal_values_restart_nothing() -> None:
