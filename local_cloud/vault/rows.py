@@ -69,6 +69,12 @@ class Changes:
         return replace(version, **changed, updated_at=now)
 
 
+def is_made(connection: sqlite3.Connection) -> bool:
+    """Return whether the tables are there; they are made together."""
+    sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'vault'"
+    return bool(connection.execute(sql).fetchone()[0])
+
+
 def insert(connection: sqlite3.Connection, version: StoredVersion) -> None:
     """Add *version*, and its secret where there is none."""
     connection.execute("INSERT OR IGNORE INTO secrets (name) VALUES (?)", (version.name,))

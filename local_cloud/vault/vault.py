@@ -72,7 +72,9 @@ class LocalVault:
         recoverable: timedelta = RECOVERABLE,
     ) -> None:
         """Raises Unavailable when the key of *cipher* is not the one with which it was made."""
-        database.prepare(rows.SCHEMA + _mark_of(cipher))
+        # Once: opening waits for no other process that writes.
+        if not database.read(rows.is_made):
+            database.prepare(rows.SCHEMA + _mark_of(cipher))
         self.name = cipher.vault
         self.recoverable = recoverable
         self._database = database

@@ -20,6 +20,7 @@ from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.secret_references import SecretReference
 from shared.surfaces.spec import RevisionSpec
 from shared.vault.port import SecretValue
+from tests.kit.canary_values import CanaryValues
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
 from tests.surfaces.test_contract_of_configuration import proofs
 
@@ -123,6 +124,22 @@ def test_a_word_of_a_command_is_no_place_for_a_value(
         assert not any(CANARY.encode() in line for line in lines)
         (order,) = _orders(tmp_path, "module-shop-1-0")
         assert "canary-of" not in order.read_text()
+
+    run_scenario(scenario)
+
+
+def test_no_file_of_the_state_folder_has_a_value(run_scenario: RunScenario, tmp_path: Path) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        in_clear = "canary-that-is-found-in-specs"
+        spec = given(harness, await set_secret(tmp_path))
+        await harness.serve(replace(spec, environ={"VERSION": "1.0", "OPEN": in_clear}))
+        await ready(harness)
+        await harness.restart()
+        await ready(harness)
+        await proofs(harness)
+
+        assert [*CanaryValues.of(in_clear).files(tmp_path)]
+        assert [*CanaryValues.of(CANARY).files(tmp_path)] == []
 
     run_scenario(scenario)
 

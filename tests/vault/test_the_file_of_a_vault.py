@@ -125,3 +125,12 @@ async def test_one_value_is_never_sealed_alike(vaults: Vaults) -> None:
     with closing(sqlite3.connect(vaults.folder / "v.db")) as database:
         sealed = {row[0] for row in database.execute("SELECT sealed FROM versions")}
     assert len(sealed) == 2
+
+
+async def test_it_is_opened_and_read_while_another_process_writes(vaults: Vaults) -> None:
+    await fill(vaults)
+    with closing(sqlite3.connect(vaults.folder / "v.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+
+        with closing(vaults.open("v")) as opened:
+            assert (await opened.get("s")).value == OLD
