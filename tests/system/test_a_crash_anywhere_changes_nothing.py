@@ -13,6 +13,7 @@ from tests.kit.releases import (
     brought_out,
     mixed,
     provisioned,
+    until_status,
     uploaded,
 )
 from tests.kit.sweep import Scenario, differences, reference, undisturbed, wrong_ends
@@ -146,6 +147,37 @@ async def published(world: World, environment: str, number: int) -> None:
     await world.until(is_recorded, within_s=1800)
 
 
+async def rotate(world: World) -> None:
+    """Bring out a release with a secret, then rotate that to its last consumer."""
+    environment = await provisioned(world)
+    binding = {
+        "environmentId": environment,
+        "moduleId": "module-web",
+        "secretName": "db-password",
+        "generator": {"kind": "random"},
+        "target": "DB_PASSWORD",
+    }
+    status, bound = await world.call("POST", "/runtime/secret-bindings", binding)
+    assert status in {200, 202}, bound
+    path = f"/runtime/secret-bindings/{bound['bindingId']}"
+    await until_status(world, path, {"Bound"})
+    await world.clock.sleep(60)  # until deployments has heard of it
+    first = await brought_out(world, environment, "1")
+    assert first["status"] == "Completed", first["reason"]
+    once = {"Idempotency-Key": "rotation-1"}
+    status, rotation = await world.call("POST", f"{path}/rotate", {}, headers=once)
+    assert status == 202, rotation
+    await until_status(world, f"/runtime/secret-rotations/{rotation['rotationId']}", {"Revoked"})
+    (spec,) = [
+        revision.spec
+        for site in world.surface.sites.values()
+        for component in site.components.values()
+        for revision in component.revisions.values()
+    ]
+    _, now = await world.call("GET", path)
+    assert [secret.version for secret in spec.secrets] == [now["version"]]
+
+
 SCENARIOS: dict[str, Scenario] = {
     "provision": provision,
     "decommission": provision_and_decommission,
@@ -153,6 +185,7 @@ SCENARIOS: dict[str, Scenario] = {
     "turn-back": turn_back,
     "two-surfaces": release_on_two_surfaces,
     "jobs": run_a_job_first,
+    "rotate": rotate,
     "configuration": roll_out_configuration,
 }
 POINTS_IN_EVERY_RUN = 5
