@@ -15,13 +15,21 @@ import pytest
 
 from benchmarks.memory_app import folder_in
 from cli.client import Client
+from function_apps.deployments.model.configuration import to_surface
+from shared.contracts.configuration_merge import hash_of
+from shared.contracts.releases import ConfigurationPin
+from shared.contracts.values import ConfigurationDelivery
+from shared.surfaces.configuration import ConfigurationTexts
 from tests.kit.patience import PATIENCE_S
 from tests.kit.real_system import RealSystem, real_system
 
 pytestmark = pytest.mark.real
 FOLDER: Final = Path(__file__).parents[2] / "examples" / "configuration"
-VALUES: Final[Mapping[str, Any]] = {"shop.greeting": "hello 'you'", "limits": {"items": 20}}
-SAID: Final = "hello 'you', at most 20\n"
+GREETING: Final = 'hello "you", it\'s $HOME `now` \\ #1'
+VALUES: Final[Mapping[str, Any]] = {
+    "shop.greeting": GREETING, "limits": {"items": 20}, "db.password": {"secret": "db-password"},
+}  # fmt: skip
+SAID: Final = f"{GREETING}, at most 20\n"
 MODULE: Final = "module-shop"
 
 
@@ -33,27 +41,39 @@ def ran(*command: str, **variables: str) -> str:
     ).stdout  # fmt: skip
 
 
-def test_variables_have_text_as_it_is_and_the_rest_as_json() -> None:
-    given = {"shop_greeting": "hello 'you'", "limits": '{"items":20}'}
+def given(delivery: ConfigurationDelivery) -> ConfigurationTexts:
+    """Return what deployments gives an instance of VALUES in one way."""
+    made = to_surface(ConfigurationPin(hash=hash_of(VALUES)), VALUES, [delivery])
+    assert made is not None
+    assert made.texts is not None
+    return made.texts
 
-    assert ran(sys.executable, "by_variables.py", **given) == SAID
+
+def folder_with(texts: ConfigurationTexts, folder: Path) -> str:
+    for name, text in texts.files.items():
+        (folder / name).write_text(text)
+    return str(folder)
+
+
+def test_variables_have_text_as_it_is_and_the_rest_as_json() -> None:
+    texts = given(ConfigurationDelivery.VARIABLES)
+
+    assert texts.variables.keys() == {"shop_greeting", "limits"}
+    assert ran(sys.executable, "by_variables.py", **texts.variables) == SAID
 
 
 def test_the_json_file_has_all_values(tmp_path: Path) -> None:
-    (tmp_path / "configuration.json").write_text(json.dumps(VALUES))
+    folder = folder_with(given(ConfigurationDelivery.JSON), tmp_path)
 
-    assert ran(sys.executable, "by_json_file.py", RUNTIME_CONFIGURATION=str(tmp_path)) == SAID
+    assert ran(sys.executable, "by_json_file.py", RUNTIME_CONFIGURATION=folder) == SAID
 
 
 def test_dotenv_becomes_the_variables_of_a_program(tmp_path: Path) -> None:
-    (tmp_path / "configuration.env").write_text(
-        "limits='{\"items\":20}'\nshop_greeting=\"hello 'you'\"\n"
-    )
+    folder = folder_with(given(ConfigurationDelivery.DOTENV), tmp_path)
 
     said = ran(
-        "/bin/sh", "by_dotenv.sh", sys.executable, "by_variables.py",
-        RUNTIME_CONFIGURATION=str(tmp_path),
-    )  # fmt: skip
+        "/bin/sh", "by_dotenv.sh", sys.executable, "by_variables.py", RUNTIME_CONFIGURATION=folder
+    )
 
     assert said == SAID
 
