@@ -1,8 +1,12 @@
 """The refusals of configurations, by name."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from shared.kernel.errors import Conflict, Invalid, NotFound, Stale, Violation
+
+if TYPE_CHECKING:
+    from function_apps.configurations.model.configuration import Version
 
 
 class ConfigurationNotFound(NotFound):
@@ -53,9 +57,13 @@ class NothingToReturnTo(Conflict):
 class NotADraft(Conflict):
     """Only a draft is published by its number; to an earlier content one returns."""
 
-    def __init__(self, configuration_id: str, number: int, status: str) -> None:
+    def __init__(self, configuration_id: str, version: "Version", status: str) -> None:
+        which = f"version {version.number} of {configuration_id}"
         super().__init__(
-            f"version {number} of {configuration_id} is {status}, not a draft: return to it instead"
+            f"{which} is a draft against version {version.against}, which is in force no more:"
+            " publish its content"
+            if version.is_draft
+            else f"{which} is {status}, not a draft: return to it instead"
         )
 
 

@@ -18,6 +18,7 @@ from shared.messaging.outbox import Publish
 KEYS_MAX: Final = 500
 NAMED_MAX: Final = 100
 """Of the keys that changed, and of the instances that are missing, as many as an event names."""
+FLOATING_MAX: Final = 200
 KEYS_LENGTH_MAX: Final = 32 * 1024
 """Of the names of keys together: the values take up to 128 KiB, and an event has 192."""
 
@@ -37,7 +38,7 @@ def published(
             "values": values,
             "keysChanged": _named([change.key for change in changed[:KEYS_MAX]]),
             "keysChangedTotal": len(changed),
-            "floating": sorted(floating),
+            "floating": sorted(floating)[:FLOATING_MAX],
         }
     )
     return Publish(event, module=head.layer.module_id)

@@ -18,15 +18,16 @@ class ConfigurationsRules:
     adopted_within: timedelta = timedelta(minutes=10)
     """An instance that is to run a version, and does not for so long, makes it SyncFailed."""
     reported_for: timedelta = timedelta(minutes=3)
-    """An instance that follows live and has not asked for so long is not expected any more."""
-    kept: timedelta = timedelta(days=365)
-    """Versions of an environment stay for so long after its end."""
+    """An instance that follows live and has not asked for so long is not expected any more.
+
+    More than a long poll takes: who is held says nothing meanwhile.
+    """
 
 
 LOCAL_RULES: Final = ConfigurationsRules(
     judge_every=timedelta(seconds=2),
     adopted_within=timedelta(minutes=1),
-    reported_for=timedelta(seconds=60),
+    reported_for=timedelta(seconds=90),
 )
 
 

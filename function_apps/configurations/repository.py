@@ -1,6 +1,8 @@
 """The stored documents of configurations: heads, versions, environments and adoptions."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from function_apps.configurations.errors import ConfigurationNotFound
@@ -122,9 +124,31 @@ def layers_of(environment_id: str, module_id: str) -> Sequence[Layer]:
     )
 
 
-def reports_partition(tenant: TenantId, service_id: str) -> str:
-    """Return the partition of what the instances of a service say they run."""
-    return f"{tenant}|{service_id}"
+@dataclass(frozen=True)
+class ReportPartitions:
+    """The partitions of what the instances of a service say they run, by the time they say it.
+
+    Three partitions are used in turn, each for a *period*: one is written, the one before is read
+    too, and the third is emptied. So who reports no more, or never was an instance, is kept for
+    two periods.
+    """
+
+    tenant: TenantId
+    service_id: str
+    period: timedelta
+
+    def written(self, now: datetime) -> str:
+        return self._at(now, 0)
+
+    def read(self, now: datetime) -> tuple[str, str]:
+        return self._at(now, -1), self._at(now, 0)
+
+    def emptied(self, now: datetime) -> str:
+        return self._at(now, 1)
+
+    def _at(self, now: datetime, later: int) -> str:
+        number = int(now.timestamp() // self.period.total_seconds()) + later
+        return f"{self.tenant}|{self.service_id}|{number % 3}"
 
 
 async def adoptions_below(
@@ -137,8 +161,13 @@ async def adoptions_below(
 
 
 async def modules_below(layer: Layer, ctx: Context, app: ConfigurationsApp) -> Iterable[Layer]:
-    """Return the module layers that *layer* reaches: those with a layer, or a release."""
+    """Return the module layers that *layer* reaches: those with a layer, or a release.
+
+    An environment that has ended has none.
+    """
     documents = await _all(HEADS.type_name, layer, ctx, app)
+    environments = ENVIRONMENTS.readable(await _all(ENVIRONMENTS.type_name, layer, ctx, app))
+    is_open = {value.environment_id for _, value in environments if value.is_open}
     with_layer = [
         value.layer
         for _, value in HEADS.readable(documents)
@@ -149,7 +178,9 @@ async def modules_below(layer: Layer, ctx: Context, app: ConfigurationsApp) -> I
         for each in await adoptions_below(layer, ctx, app)
     ]
     return {
-        (each.environment_id, each.module_id): each for each in (*with_layer, *released)
+        (each.environment_id, each.module_id): each
+        for each in (*with_layer, *released)
+        if each.environment_id in is_open
     }.values()
 
 

@@ -30,7 +30,7 @@ def configuration_resource(head: Configuration) -> RuntimeConfiguration:
                 "moduleId": head.layer.module_id,
             },
             "version": head.version,
-            "draft": head.last if head.last > head.version else None,
+            "draft": head.draft,
             "status": head.status,
             "contentHash": head.content_hash,
             "revision": head.revision,
@@ -50,7 +50,7 @@ def version_resource(head: Configuration, version: Version) -> ConfigurationVers
         {
             "configurationId": head.configuration_id,
             "version": version.number,
-            "status": head.status_of(version.number),
+            "status": head.status_of(version),
             "values": version.values,
             "schema": version.json_schema,
             "contentHash": version.content_hash,

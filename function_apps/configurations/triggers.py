@@ -1,5 +1,6 @@
 """Routes and messages of configurations: protocol in, use case, protocol out."""
 
+import re
 from typing import Final
 
 import azure.durable_functions as df
@@ -60,6 +61,8 @@ _VERSIONS: Final = {
     "environmentVersion": ConfigurationLayer.ENVIRONMENT,
     "moduleVersion": ConfigurationLayer.MODULE,
 }
+_INSTANCE: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_MODULE: Final = re.compile(r"module-[a-z0-9][a-z0-9-]{0,55}")
 VERSION_MAX: Final = 999_999_999
 LIST: Final = Collection(
     HEADS,
@@ -139,6 +142,8 @@ async def get_effective_configuration(request: Request[None], app: Configuration
     if named and len(named) < len(given):
         raise Invalid(f"expected all of {', '.join(_VERSIONS)}, or none", target="tenantVersion")
     asked = Workload(_required(request, "environmentId"), _required(request, "moduleId"))
+    if not _MODULE.fullmatch(asked.module_id):
+        raise NotFound(f"no module {asked.module_id[:80]!r}", target="moduleId")
     if request.scope.workload not in {None, asked}:
         raise Denied(
             "a workload may ask for its own configuration only",
@@ -146,19 +151,17 @@ async def get_effective_configuration(request: Request[None], app: Configuration
             target="moduleId",
         )
     question = Question(
-        asked.environment_id,
-        asked.module_id,
-        request.query.get("hash"),
-        named or None,
+        asked.environment_id, asked.module_id, request.query.get("hash"), named or None
     )
+    wait_s = request.number("wait", 0, least=0, most=FOLLOW_MAX_S)
     content = await answer_workload(
         question,
         request.ctx,
         app,
-        known=(request.if_none_match or "").strip().removeprefix("W/").strip('"'),
+        known=_known(request.if_none_match or "", is_held=wait_s > 0),
         explain=request.choice("explain", ("true", "false")) == "true",
-        wait_s=request.number("wait", 0, least=0, most=FOLLOW_MAX_S),
-        instance=request.query.get("instance"),
+        wait_s=wait_s,
+        instance=_instance(request),
     )
     etag = f'"{content.hash}"'
     if request.has_known(etag):
@@ -166,10 +169,29 @@ async def get_effective_configuration(request: Request[None], app: Configuration
     return Answer(200, content.body, {"ETag": etag})
 
 
+def _known(header: str, *, is_held: bool) -> str:
+    """Return the hash that the caller has; empty where it says none."""
+    if is_held and ("," in header or header.strip() == "*"):
+        raise Invalid(
+            f"If-None-Match: expected one etag with `wait`, got {header[:80]!r}",
+            target="If-None-Match",
+        )
+    return header.strip().removeprefix("W/").strip('"')
+
+
 def _required(request: Request[None], name: str) -> str:
     if name not in request.query:
         raise Invalid(f"query parameter {name} is missing", target=name)
     return request.query[name]
+
+
+def _instance(request: Request[None]) -> str | None:
+    """Return the name of the instance that asks. Raises Invalid."""
+    name = request.query.get("instance")
+    if name is not None and not _INSTANCE.fullmatch(name):
+        expected = "1 to 128 letters, digits and . _ : -"
+        raise Invalid(f"instance: expected {expected}, got {name[:40]!r}", target="instance")
+    return name
 
 
 def _version(request: Request[None], name: str) -> int | None:

@@ -69,7 +69,9 @@ def _fits(values: Mapping[str, Json]) -> Mapping[str, Json]:
 Key = Annotated[
     str,
     StringConstraints(
-        pattern=pattern(r"^[A-Za-z][\w.:-]*$", "a letter, then letters, digits and . _ : -"),
+        pattern=pattern(
+            r"^[A-Za-z][A-Za-z0-9_.:-]*$", "a letter, then letters, digits and . _ : -"
+        ),
         max_length=128,
     ),
 ]
@@ -197,7 +199,7 @@ class ConfigurationPublished(ConfigurationFacts):
     """Names only, at most 500, and fewer long ones; `keys_changed_total` counts all."""
     keys_changed_total: Count = 0
     floating: Annotated[tuple[ModuleId, ...], Field(max_length=200)] = ()
-    """Modules that take it by a configuration roll-out."""
+    """Modules that take it by a configuration roll-out; the first two hundred."""
 
 
 class AdoptionFacts(ConfigurationFacts):
@@ -280,7 +282,7 @@ class ConfigurationDiff(Resource):
     configuration_id: ConfigurationId
     from_version: Revision
     to_version: Revision
-    changes: Annotated[tuple[KeyChange, ...], Field(max_length=1000)]
+    changes: Annotated[tuple[KeyChange, ...], Field(max_length=2000)]
 
 
 class InstanceAdoption(Value):
@@ -310,6 +312,6 @@ class EffectiveConfiguration(Resource):
     environment_version: Revision
     module_version: Revision
     hash: Digest
-    values: Values
-    layer_of: Annotated[Mapping[Key, ConfigurationLayer], Field(max_length=1000)]
+    values: Annotated[Mapping[Key, Json], Field(max_length=3000)]
+    layer_of: Annotated[Mapping[Key, ConfigurationLayer], Field(max_length=3000)]
     """With `explain=true`: which layer gave each value."""

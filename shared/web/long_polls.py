@@ -34,6 +34,8 @@ class Content:
 class _Poll:
     content: Content | None = None
     read_at_s: float = 0.0
+    began_at_s: float = 0.0
+    """When the read of `content` began: one that began before it says nothing newer."""
     count: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     is_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -57,6 +59,17 @@ class Followers:
         if waiting is None or self.clock.monotonic_s() - waiting.read_at_s > _FRESH_S:
             return None
         return waiting.content
+
+    async def read(self, key: Key, read: Callable[[], Awaitable[Content]]) -> Content:
+        """Return what *read* gives, which those who wait for *key* are given too.
+
+        So nobody who has read it is given an older content by those who wait.
+        """
+        began_at_s = self.clock.monotonic_s()
+        content = await read()
+        if (waiting := self._waiting.get(key)) is not None:
+            self._take(waiting, content, began_at_s)
+        return content
 
     async def wait(
         self, key: Key, known: str, read: Callable[[], Awaitable[Content]], wait_s: float
@@ -89,14 +102,20 @@ class Followers:
     async def _read(self, waiting: _Poll, read: Callable[[], Awaitable[Content]]) -> None:
         while waiting.count:
             waiting.is_due.clear()
+            began_at_s = self.clock.monotonic_s()
             content = await isolate(read(), f"reading what {waiting.count} callers wait for")
             if isinstance(content, Content):
-                waiting.read_at_s = self.clock.monotonic_s()
-                if content != waiting.content:
-                    waiting.content = content
-                    waiting.changed.set()
-                    waiting.changed = asyncio.Event()
+                self._take(waiting, content, began_at_s)
             await _until_set(waiting.is_due, READ_EVERY_S)
+
+    def _take(self, waiting: _Poll, content: Content, began_at_s: float) -> None:
+        if began_at_s < waiting.began_at_s:
+            return
+        waiting.began_at_s, waiting.read_at_s = began_at_s, self.clock.monotonic_s()
+        if content != waiting.content:
+            waiting.content = content
+            waiting.changed.set()
+            waiting.changed = asyncio.Event()
 
 
 async def _until_set(event: asyncio.Event, timeout_s: float) -> None:

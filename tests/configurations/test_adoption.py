@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import pytest
+
+from shared.kernel.errors import Invalid
+from shared.kernel.ids import module_key, parse_id, service_id
 from tests.configurations.configured import (
     ENVIRONMENT_LAYER,
     MODULE_LAYER,
@@ -11,7 +15,8 @@ from tests.configurations.configured import (
     configurations,
     shown,
 )
-from tests.kit.told import WEB, ended, released
+from tests.kit.service import TENANT
+from tests.kit.told import ENVIRONMENT, WEB, ended, released
 from tests.kit.virtual_time import EPOCH, run_virtual
 
 OTHER = "sha256:" + "9" * 64
@@ -150,10 +155,84 @@ def test_an_instance_that_no_longer_asks_is_not_expected() -> None:
         await _released(on, 1, [None], mode="live")
         etag = (await on.answered()).headers["ETag"]
         await on.answered(if_none_match=etag, instance="web-0")
-        await on.app.service.clock.sleep(61)
+        await on.app.service.clock.sleep(300)
         return (await _adoption(on, head))["expected"]
 
     assert run_virtual(main()) == 0
+
+
+def test_an_instance_of_a_new_release_is_expected_before_it_has_asked() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        head = await on.publish(MODULE_LAYER, {"a": 1})
+        await _released(on, 1, [None, None], mode="live")
+        etag = (await on.answered()).headers["ETag"]
+        await on.answered(if_none_match=etag, instance="web-0")
+        return await _adoption(on, head)
+
+    found = run_virtual(main())
+    assert (found["expected"], found["acknowledged"]) == (2, 1)
+
+
+def test_a_floating_module_has_not_adopted_what_is_not_rolled_out() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        await on.publish(MODULE_LAYER, {"a": 1})
+        given = (await on.effective())["hash"]
+        await _released(on, 1, [given], mode="floating", module=1, hash=given)
+        head = await on.publish(MODULE_LAYER, {"a": 2}, 1)
+        await on.judge(3)
+        early = (await _status(on, head))["status"]
+        await on.judge(61)
+        return early, (await _status(on, head))["status"]
+
+    assert run_virtual(main()) == ("Published", "SyncFailed")
+
+
+@pytest.mark.parametrize("instance", ["", "x" * 129, "a/b", "a b"])
+def test_a_name_that_no_instance_has_is_refused(instance: str) -> None:
+    async def main() -> None:
+        on = await configurations()
+        await on.answered(if_none_match=f'"{OTHER}"', instance=instance)
+
+    with pytest.raises(Invalid) as refused:
+        run_virtual(main())
+    assert refused.value.target == "instance"
+
+
+def test_what_is_no_hash_is_no_report() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        head = await on.publish(MODULE_LAYER, {"a": 1})
+        await _released(on, 1, [], mode="live")
+        await on.answered(if_none_match='"nonsense"', instance="ghost")
+        return (await _adoption(on, head))["expected"]
+
+    assert run_virtual(main()) == 0
+
+
+def test_reports_are_removed_once_nobody_counts_them() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        head = await on.publish(MODULE_LAYER, {"a": 1})
+        await _released(on, 1, [], mode="live")
+        etag = (await on.answered()).headers["ETag"]
+        await on.answered(if_none_match=etag, instance="web-0")
+        left = []
+        for _ in range(3):
+            await on.app.service.clock.sleep(90)
+            await _adoption(on, head)
+            left.append(len(await reports(on)))
+        return left
+
+    async def reports(on: Configurations) -> list[Any]:
+        service = service_id(parse_id(ENVIRONMENT, "env").environment, module_key(TENANT, WEB))
+        found: list[Any] = []
+        for third in range(3):
+            found += await on.app.reports.scan(f"{TENANT}|{service}|{third}")
+        return found
+
+    assert run_virtual(main()) == [1, 0, 0]
 
 
 def test_the_end_of_an_older_release_says_nothing() -> None:

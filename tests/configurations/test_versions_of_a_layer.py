@@ -200,7 +200,7 @@ def test_a_draft_that_was_overtaken_is_not_published() -> None:
         await on.publish(MODULE_LAYER, {"a": 3}, 2, draft=True)
         await on.publish(MODULE_LAYER, {"a": 4}, 2)
         statuses = await _statuses(on, identity, 3, 4)
-        with pytest.raises(NotADraft, match="Superseded"):
+        with pytest.raises(NotADraft, match="against version 2, which is in force no more"):
             await on.call(
                 "POST",
                 f"{ROOT}/{{configurationId}}/versions/{{version}}/publish",
@@ -258,3 +258,54 @@ def test_what_may_not_be_a_value_is_refused_by_its_place(values: Any, target: st
         run_virtual(main())
     assert refused.value.target == target
     assert "hunter2" not in str(refused.value)
+
+
+def test_all_keys_of_a_layer_may_differ() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        await on.publish(MODULE_LAYER, {f"a{n}": n for n in range(1000)})
+        head = await on.publish(MODULE_LAYER, {f"b{n}": n for n in range(1000)}, 1)
+        identity = head["configurationId"]
+        diff = f"{ROOT}/{{configurationId}}/diff"
+        return shown(await on.call("GET", diff, configurationId=identity))
+
+    assert len(run_virtual(main())["changes"]) == 2000
+
+
+def test_a_publish_is_repeated_whatever_was_drafted_meanwhile() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        first = await on.publish(MODULE_LAYER, {"a": 1})
+        await on.publish(MODULE_LAYER, {"a": 2}, 1, draft=True)
+        return first["version"], (await on.publish(MODULE_LAYER, {"a": 1}))["version"]
+
+    assert run_virtual(main()) == (1, 1)
+
+
+def test_nobody_returns_to_a_draft_that_was_overtaken() -> None:
+    async def main() -> None:
+        on, identity = await _two_versions()
+        await on.publish(MODULE_LAYER, {"a": 3}, 2, draft=True)
+        await on.publish(MODULE_LAYER, {"a": 4}, 2)
+        await on.call(
+            "POST",
+            f"{ROOT}/{{configurationId}}/rollback",
+            {"toVersion": 3, "expectedVersion": 4},
+            configurationId=identity,
+        )
+
+    with pytest.raises(NothingToReturnTo, match="never in force"):
+        run_virtual(main())
+
+
+def test_a_draft_that_cannot_be_published_is_not_shown_as_one() -> None:
+    async def main() -> Any:
+        on, identity = await _two_versions()
+        await on.publish(MODULE_LAYER, {"a": 3}, 2, draft=True)
+        await on.publish(MODULE_LAYER, {"a": 4}, 2, draft=True)
+        publish = f"{ROOT}/{{configurationId}}/versions/{{version}}/publish"
+        body = {"expectedVersion": 2}
+        head = shown(await on.call("POST", publish, body, configurationId=identity, version=3))
+        return head["draft"], await _statuses(on, identity, 4)
+
+    assert run_virtual(main()) == (None, ["Superseded"])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from function_apps.configurations.errors import ConfigurationGone, ConfigurationInvalid
-from shared.kernel.errors import Invalid
+from shared.kernel.errors import Invalid, NotFound
 from tests.configurations.configured import (
     ENVIRONMENT_LAYER,
     MODULE_LAYER,
@@ -118,8 +118,9 @@ def test_a_module_that_does_not_fit_its_schema_is_not_published() -> None:
     with pytest.raises(ConfigurationInvalid) as refused:
         run_virtual(main())
     assert refused.value.target == "/values/size"
-    assert 'module-web, by the schema of its module layer: /values/size: "large"' in str(
-        refused.value
+    assert (
+        'module-web in env-aaaaaaaaaaaa, by the schema of its module layer: /values/size: "large"'
+        in str(refused.value)
     )
 
 
@@ -142,7 +143,7 @@ def test_a_layer_that_would_break_a_module_below_it_is_not_published() -> None:
     [
         ({"type": "strin"}, "anyOf"),
         ({"$schema": "http://json-schema.org/draft-07/schema#"}, "2020-12"),
-        ({"$ref": "http://127.0.0.1:1/schema"}, "stands by itself"),
+        ({"$ref": "http://127.0.0.1:1/schema"}, "its own"),
         ({"properties": {"a": {"pattern": "(?=a)b"}}}, "regex"),
     ],
 )
@@ -203,3 +204,31 @@ def test_a_wait_ends_after_its_time_with_nothing_new() -> None:
         return (await on.answered(if_none_match=etag, wait=30)).status
 
     assert run_virtual(main()) == 304
+
+
+def test_three_layers_may_have_more_than_one_of_them() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        for layer, letter in ((TENANT_LAYER, "t"), (ENVIRONMENT_LAYER, "e"), (MODULE_LAYER, "m")):
+            await on.publish(layer, {f"{letter}{n}": "x" * 100 for n in range(1000)})
+        return await on.effective(explain="true")
+
+    found = run_virtual(main())
+    assert (len(found["values"]), len(found["layerOf"])) == (3000, 3000)
+
+
+def test_what_names_no_module_is_refused() -> None:
+    async def main() -> None:
+        await (await configurations()).answered(moduleId="Foo")
+
+    with pytest.raises(NotFound, match="no module 'Foo'"):
+        run_virtual(main())
+
+
+@pytest.mark.parametrize("header", ["*", '"a", "b"'])
+def test_a_wait_is_for_a_change_of_one_hash(header: str) -> None:
+    async def main() -> None:
+        await (await configurations()).answered(if_none_match=header, wait=2)
+
+    with pytest.raises(Invalid, match="one etag"):
+        run_virtual(main())

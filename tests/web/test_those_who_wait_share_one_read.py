@@ -62,6 +62,34 @@ def test_who_asks_while_others_wait_is_told_what_they_wait_with() -> None:
     assert played(act) == (None, Content("v1", b"one"), None)
 
 
+def test_nobody_who_has_read_the_newer_content_is_given_the_older_one() -> None:
+    async def act(followers: Followers, source: Source) -> Any:
+        others = asyncio.ensure_future(followers.wait(KEY, "v1", source.read, 50))
+        await followers.clock.sleep(0.2)
+        source.content = Content("v2", b"two")
+        mine = await followers.read(KEY, source.read)
+        held = await followers.wait(KEY, mine.hash, source.read, 3)
+        return mine.hash, held, (await others).hash
+
+    assert played(act) == ("v2", None, "v2")
+
+
+def test_a_read_that_began_earlier_and_ends_later_says_nothing_newer() -> None:
+    async def act(followers: Followers, source: Source) -> Any:
+        async def slow() -> Content:
+            content = source.content
+            await followers.clock.sleep(0.5)
+            return content
+
+        waiting = asyncio.ensure_future(followers.wait(KEY, "v1", slow, 3))
+        await followers.clock.sleep(0.2)
+        source.content = Content("v2", b"two")
+        await followers.read(KEY, source.read)
+        return (await waiting).hash
+
+    assert played(act) == "v2"
+
+
 def test_what_cannot_be_read_any_more_is_nobodys_newest() -> None:
     async def act(followers: Followers, source: Source) -> Any:
         waiting = asyncio.ensure_future(followers.wait(KEY, "v1", source.read, 50))

@@ -53,6 +53,11 @@ class ModuleAdoption:
     def is_live(self) -> bool:
         return self.mode is ConfigurationMode.LIVE
 
+    @property
+    def follows(self) -> bool:
+        """Return whether its instances are to run what is in force, and not what it was given."""
+        return self.mode is not ConfigurationMode.PINNED
+
 
 def adopt_release(
     known: ModuleAdoption | None, command: AdoptRelease, service_id: str
@@ -95,7 +100,7 @@ def adopt_release(
 class Module:
     """A module as it is judged: what it was given, and what its instances run now.
 
-    `current` is the hash of the merge that is in force now; live instances are to run that.
+    `current` is the merge that is in force now; those that follow it are to run that.
     """
 
     adoption: ModuleAdoption
@@ -123,7 +128,8 @@ class Count:
 def count(head: Configuration, modules: Sequence[Module]) -> Count:
     """Return the adoption of the version in force of *head* by *modules*, which it reaches.
 
-    Expected are the instances whose unit names the version, and those that follow it live.
+    Expected are the instances whose unit names the version, and those of modules that follow what
+    is in force: live ones, and floating ones, whose roll-out is on its way or went back.
     """
     found = [each for module in modules for each in _expected(head, module)]
     is_reported = any(module.adoption.is_live for module in modules)
@@ -136,7 +142,7 @@ def count(head: Configuration, modules: Sequence[Module]) -> Count:
 
 def _expected(head: Configuration, module: Module) -> Iterator[tuple[InstanceAdoption, bool]]:
     adoption, layer = module.adoption, head.layer.kind
-    wanted = module.current if adoption.is_live else adoption.pin
+    wanted = module.current if adoption.follows else adoption.pin
     if getattr(wanted, layer.value) != head.version:
         return
     known: Mapping[str | None, ConfigurationPin] = {

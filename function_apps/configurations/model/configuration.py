@@ -63,13 +63,11 @@ TRANSITIONS: Final[Transitions[State, VersionEvent]] = Transitions(
         },
         State.SYNCED: {
             Expected: State.PUBLISHED,
-            AdoptionFailed: State.SYNC_FAILED,
             Replaced: State.SUPERSEDED,
             Returned: State.ROLLED_BACK,
         },
         State.SYNC_FAILED: {
             Adopted: State.SYNCED,
-            Expected: State.PUBLISHED,
             Replaced: State.SUPERSEDED,
             Returned: State.ROLLED_BACK,
         },
@@ -96,9 +94,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Version:
-    """One version; never changed once it is written.
+    """One version; its content is never changed.
 
-    `against` is the head that it was written against; it is a draft until the head has its number.
+    `against` is the head that it was written against. It is a draft until it is put in force.
     """
 
     id: str
@@ -113,6 +111,7 @@ class Version:
     comment: str = ""
     returns_to: int | None = None
     """The version whose content it has again."""
+    is_draft: bool = False
 
     @property
     def content(self) -> LayerContent:
@@ -129,7 +128,8 @@ class Version:
 class Configuration:
     """The head. `version` is in force, 0 while there are drafts only; `last` was given last.
 
-    `revision` counts its changes. `returned` are versions that a rollback replaced.
+    `revision` counts its changes. `returned` are versions that a rollback replaced; the newest
+    draft was written against `drafted_against`.
     """
 
     configuration_id: str
@@ -144,16 +144,25 @@ class Configuration:
     revision: int = 0
     published_at: str | None = None
     returned: tuple[int, ...] = ()
+    drafted_against: int = 0
+    awaited_since: str | None = None
+    """Since when not every instance that is to run it is known to."""
     due_at: str | None = None
     """The time at which its adoption is judged next; never while every instance runs it."""
 
-    def status_of(self, number: int) -> State:
-        """Return the status of the version *number*, which was given."""
-        if number == self.version:
+    @property
+    def draft(self) -> int | None:
+        """The newest draft, while it can be published."""
+        is_open = self.last > self.version and self.drafted_against == self.version
+        return self.last if is_open else None
+
+    def status_of(self, version: Version) -> State:
+        """Return the status of *version*, which is one of this layer."""
+        if version.number == self.version:
             return self.status
-        if number > self.version:
-            return State.DRAFT
-        return State.ROLLED_BACK if number in self.returned else State.SUPERSEDED
+        if version.is_draft:
+            return State.DRAFT if version.against == self.version else State.SUPERSEDED
+        return State.ROLLED_BACK if version.number in self.returned else State.SUPERSEDED
 
 
 def version_id(configuration_id: str, number: int) -> str:
@@ -215,13 +224,14 @@ def publish(
         content_hash=version.content_hash,
         returned=returned,
         published_at=isoformat(now),
+        awaited_since=isoformat(now),
         due_at=isoformat(now),
     )
 
 
 def keep_draft(head: Configuration, version: Version, now: datetime) -> Configuration:
     """Return *head* with one more number given, and the same version in force."""
-    return replace(_changed(head, now), last=version.number)
+    return replace(_changed(head, now), last=version.number, drafted_against=version.against)
 
 
 def happen(
@@ -233,7 +243,8 @@ def happen(
     """
     status = TRANSITIONS.after(head.status, event)
     due_at = None if status is State.SYNCED else isoformat(again_at)
-    return replace(_changed(head, now), status=status, due_at=due_at)
+    since = isoformat(now) if event is Expected else head.awaited_since
+    return replace(_changed(head, now), status=status, due_at=due_at, awaited_since=since)
 
 
 def wait(head: Configuration, again_at: datetime) -> Configuration:
@@ -241,21 +252,23 @@ def wait(head: Configuration, again_at: datetime) -> Configuration:
     return replace(head, due_at=isoformat(again_at))
 
 
-def require_return(head: Configuration, number: int) -> None:
+def put_by(draft: Version, caller: str, now: datetime) -> Version:
+    """Return *draft* as the version that *caller* puts in force."""
+    return replace(draft, is_draft=False, by=caller, at=isoformat(now))
+
+
+def require_return(head: Configuration, earlier: Version) -> None:
     """Refuse to return to what is in force, or to what never was.
 
     Raises:
         NothingToReturnTo: see there.
     """
-    status = head.status_of(number)
-    if number == head.version:
+    which = f"version {earlier.number} of {head.configuration_id}"
+    if earlier.number == head.version:
+        raise NothingToReturnTo(f"{which} is in force already", target="/toVersion")
+    if earlier.is_draft:
         raise NothingToReturnTo(
-            f"version {number} of {head.configuration_id} is in force already", target="/toVersion"
-        )
-    if status is State.DRAFT:
-        raise NothingToReturnTo(
-            f"version {number} of {head.configuration_id} is a draft: publish it instead",
-            target="/toVersion",
+            f"{which} is a draft that was never in force: publish its content", target="/toVersion"
         )
 
 

@@ -1,7 +1,7 @@
 """JSON Schema 2020-12 of the merged values. Pure: a schema reads nothing from elsewhere.
 
-Checked by `jsonschema-rs`. Patterns are those of its linear engine: a pattern of a tenant takes no
-more time than its text is long, and one with a look-around or a back reference is refused.
+Checked by `jsonschema-rs`. Patterns are those of its linear engine and compile to little, so that
+one takes time as its text is long; one with a look-around or a back reference is refused.
 https://json-schema.org/draft/2020-12
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from function_apps.configurations.model.schema_cost import cost_violation, is_too_costly
 from shared.contracts.configuration_merge import Merge
 from shared.contracts.validation import pointer
 from shared.kernel.errors import Violation
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 VIOLATIONS_MAX: Final = 50
 _TEXT_MAX: Final = 300
+_PATTERN_BYTES: Final = 2**16
+"""Of a compiled pattern, and of its cache."""
 
 
 def schema_violations(schema: Mapping[str, Any]) -> Sequence[Violation]:
@@ -31,6 +34,8 @@ def schema_violations(schema: Mapping[str, Any]) -> Sequence[Violation]:
                 DIALECT, str(dialect)[:_TEXT_MAX],
             )
         ]  # fmt: skip
+    if too_costly := cost_violation(schema):
+        return [too_costly]
     from jsonschema_rs import ReferencingError, ValidationError  # noqa: PLC0415  at first use
 
     try:
@@ -54,6 +59,10 @@ def merge_violations(merged: Merge, module: str) -> Sequence[Violation]:
 
 
 def _misfits(schema: Mapping[str, Any], merged: Merge, who: str) -> Iterator[Violation]:
+    if is_too_costly(schema, merged.values):
+        message = f"{who}: it has too many parts for values as many as these; shorten one of them"
+        yield Violation("SchemaTooCostly", "/values", message)
+        return
     for problem in _validator(schema).iter_errors(dict(merged.values)):
         at = pointer("values", *problem.instance_path)
         yield Violation("SchemaViolated", at, f"{who}: {at or '/values'}: {_text(problem)}")
@@ -62,9 +71,8 @@ def _misfits(schema: Mapping[str, Any], merged: Merge, who: str) -> Iterator[Vio
 def _validator(schema: Mapping[str, Any]) -> "Validator":
     from jsonschema_rs import Draft202012Validator, RegexOptions  # noqa: PLC0415  at first use
 
-    return Draft202012Validator(
-        dict(schema), retriever=_read_nothing, pattern_options=RegexOptions()
-    )
+    patterns = RegexOptions(size_limit=_PATTERN_BYTES, dfa_size_limit=_PATTERN_BYTES)
+    return Draft202012Validator(dict(schema), retriever=_read_nothing, pattern_options=patterns)
 
 
 def _read_nothing(uri: str) -> Any:

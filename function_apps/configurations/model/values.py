@@ -29,11 +29,6 @@ def violations(values: Values) -> Sequence[Violation]:
     ]
 
 
-def secrets_in(values: Values) -> Sequence[str]:
-    """Return the names of the secrets that *values* refer to, each once, sorted."""
-    return sorted({*_references([*values.values()])})
-
-
 def _violations(name: str, value: Any, at: str) -> Iterator[Violation]:
     match value:
         case dict():
@@ -42,7 +37,8 @@ def _violations(name: str, value: Any, at: str) -> Iterator[Violation]:
                 yield from _malformed(forms[0], value, at)
                 return
             for field, part in value.items():
-                yield from _violations(field, part, at + pointer(field))
+                inner = name if _SECRET.fullmatch(name) else field
+                yield from _violations(inner, part, at + pointer(field))
         case list():
             for index, part in enumerate(value):
                 yield from _violations(name, part, at + pointer(index))
@@ -61,16 +57,3 @@ def _malformed(form: type[Value], value: Any, at: str) -> Iterator[Violation]:
         read(form, value, at=at)
     except Invalid as problem:
         yield from problem.details
-
-
-def _references(parts: Sequence[Any]) -> Iterator[str]:
-    for part in parts:
-        match part:
-            case {"secret": str(name)}:
-                yield name
-            case dict():
-                yield from _references([*part.values()])
-            case list():
-                yield from _references(part)
-            case _:
-                pass

@@ -1,5 +1,6 @@
 """The answer to a workload: its configuration, held until it differs, and its report kept."""
 
+import re
 from typing import Final
 from zlib import crc32
 
@@ -14,6 +15,7 @@ from shared.kernel.ids import ModuleId, module_key, parse_id, service_id
 from shared.persistence.tables import TableRow
 from shared.web.long_polls import Content
 
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 FOLLOW_MAX_S: Final = 60
 """A front end in between ends connections that are silent for longer."""
 
@@ -41,8 +43,8 @@ async def answer_workload(
     # After a publish all ask again at once, with what they were just given: one read is for all.
     newest = app.followers.newest(key) if follows else None
     if newest is None or known not in {"", newest.hash}:
-        newest = await read()
-    if instance is not None and known:
+        newest = await app.followers.read(key, read)
+    if instance is not None and _DIGEST.fullmatch(known):
         await _report(question, instance, known, ctx, app)
     if newest.hash != known or not follows:
         return newest
@@ -67,6 +69,8 @@ async def _report(
 ) -> None:
     key = parse_id(question.environment_id, "env").environment
     identity = service_id(key, module_key(ctx.tenant, ModuleId(question.module_id)))
-    partition = repository.reports_partition(ctx.tenant, identity)
-    row = TableRow(partition, instance, {"hash": known, "at": isoformat(ctx.now())})
+    partitions = repository.ReportPartitions(ctx.tenant, identity, app.rules.reported_for)
+    row = TableRow(
+        partitions.written(ctx.now()), instance, {"hash": known, "at": isoformat(ctx.now())}
+    )
     await app.reports.upsert([row])

@@ -31,10 +31,13 @@ from shared.messaging.outbox import Audited, Publish
 from shared.messaging.sweep import Sweep
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Document
+from shared.persistence.tables import TableRow
 
 JUDGE: Final = "judge_due"
 """The timer."""
 REPORTS_PAGE: Final = 1000
+_AFTER_NAMES: Final = "~"
+"""Sorts behind every name of an instance."""
 
 
 async def count_adoption(head: Configuration, ctx: Context, app: ConfigurationsApp) -> Count:
@@ -44,7 +47,7 @@ async def count_adoption(head: Configuration, ctx: Context, app: ConfigurationsA
             adoption,
             await _instances(adoption, ctx, app),
             (await repository.read_merge(adoption.environment_id, adoption.module_id, ctx, app)).pin
-            if adoption.is_live
+            if adoption.follows
             else adoption.pin,
         )
         for adoption in await repository.adoptions_below(head.layer, ctx, app)
@@ -81,8 +84,8 @@ def _decision(
         return _said(happen(head, Adopted, now, again_at), synced, counted)
     if head.status is State.SYNCED:
         return Decision({}, writes=[HEADS.put(happen(head, Expected, now, again_at))])
-    published_at = parse_instant(head.published_at or head.updated_at)
-    if head.status is State.SYNC_FAILED or now < published_at + app.rules.adopted_within:
+    awaited_since = parse_instant(head.awaited_since or head.published_at or head.updated_at)
+    if head.status is State.SYNC_FAILED or now < awaited_since + app.rules.adopted_within:
         return Decision({}, writes=[HEADS.put(wait(head, again_at))])
     return _said(happen(head, AdoptionFailed, now, again_at), sync_failed, counted)
 
@@ -103,25 +106,37 @@ def _said(
 async def _instances(
     adoption: ModuleAdoption, ctx: Context, app: ConfigurationsApp
 ) -> Sequence[InstanceConfiguration]:
-    """Return what the instances of a module run: as they were proved, or as they say."""
+    """Return what the instances of a module run: as they were proved, or as they say.
+
+    An instance of a new release is known before it says anything.
+    """
     if not adoption.is_live:
         return adoption.instances
-    since = isoformat(ctx.now() - app.rules.reported_for)
-    partition = repository.reports_partition(ctx.tenant, adoption.service_id)
-    found: list[InstanceConfiguration] = []
-    after = ""
+    now, period = ctx.now(), app.rules.reported_for
+    partitions = repository.ReportPartitions(ctx.tenant, adoption.service_id, period)
+    await app.reports.delete_before(partitions.emptied(now), _AFTER_NAMES)
+    reports = [
+        InstanceConfiguration(
+            row.row_key, str(row.values["hash"]), str(row.values["at"]), AdoptionBasis.REPORTED
+        )
+        for partition in partitions.read(now)
+        for row in await _rows(partition, app)
+    ]
+    # The later partition is read last: of two reports of an instance the newer one counts.
+    newest = {each.instance: each for each in reports if each.at >= isoformat(now - period)}
+    if now < parse_instant(adoption.ended_at) + app.rules.adopted_within:
+        newest = {each.instance: each for each in adoption.instances} | newest
+    return [*newest.values()]
+
+
+async def _rows(partition: str, app: ConfigurationsApp) -> Sequence[TableRow]:
+    found: list[TableRow] = []
     while True:
+        after = found[-1].row_key if found else ""
         rows = await app.reports.scan(partition, after=after, limit=REPORTS_PAGE)
-        found += [
-            InstanceConfiguration(
-                row.row_key, str(row.values["hash"]), str(row.values["at"]), AdoptionBasis.REPORTED
-            )
-            for row in rows
-            if str(row.values["at"]) >= since
-        ]
+        found += rows
         if len(rows) < REPORTS_PAGE:
             return found
-        after = rows[-1].row_key
 
 
 async def judge_due(app: ConfigurationsApp) -> int:

@@ -1,9 +1,10 @@
 """PublishConfiguration: put a new version of a layer in force, or keep it as a draft."""
 
+from dataclasses import replace
+
 from function_apps.configurations import repository
 from function_apps.configurations.errors import ConfigurationInvalid
 from function_apps.configurations.model.configuration import (
-    Configuration,
     Layer,
     Version,
     keep_draft,
@@ -44,11 +45,12 @@ async def publish_configuration(
             identity, ctx.tenant, layer, ctx.now()
         )
         put_in_force.require_environment(view, layer)
-        last = put_in_force.newest_version(view, head)
-        if last is not None and _is_repeat(head, last, content, is_draft=command.draft):
+        last = put_in_force.last_version(view, head, is_draft=command.draft)
+        if last is not None and _is_repeat(last, content, is_draft=command.draft):
             return Decision(answer(head), is_repeat=True)
         version = write(head, content, by=ctx.scope.caller, comment=command.comment, now=ctx.now())
         if command.draft:
+            version = replace(version, is_draft=True)
             after = keep_draft(head, version, ctx.now())
             return Decision(
                 answer(after),
@@ -98,10 +100,7 @@ def _require_content(content: LayerContent) -> None:
         raise ConfigurationInvalid(found)
 
 
-def _is_repeat(
-    head: Configuration, last: Version, content: LayerContent, *, is_draft: bool
-) -> bool:
+def _is_repeat(last: Version, content: LayerContent, *, is_draft: bool) -> bool:
     """Return whether *last*, as a draft or in force, is what is asked for."""
     asked = Version("", "", 0, content.values, content.schema, "", content.version, "", "")
-    is_same_kind = (last.number > head.version) is is_draft
-    return is_same_kind and last.says(asked)
+    return last.is_draft is is_draft and last.says(asked)

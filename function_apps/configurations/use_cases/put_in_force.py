@@ -26,13 +26,23 @@ from shared.messaging.unit_of_work import Decide, Decision, Json, Outcome, View
 
 
 async def change(
-    identity: str, layer: Layer, ctx: Context, app: ConfigurationsApp, decide: Decide[Json]
+    identity: str,
+    layer: Layer,
+    ctx: Context,
+    app: ConfigurationsApp,
+    decide: Decide[Json],
+    *,
+    draft: int = 0,
 ) -> Outcome[Json]:
-    """Commit what *decide* makes of a head, its environment, and the version it gave last."""
+    """Commit what *decide* makes of a head, its environment, and its versions.
+
+    Those are the one that it gave last, the one in force, and the *draft* that is to be.
+    """
 
     def newest(view: View) -> Sequence[str]:
         head = view.find(HEADS, identity)
-        return () if head is None else (version_id(identity, head.last),)
+        numbers = {head.last, head.version, draft} - {0} if head else set()
+        return [version_id(identity, number) for number in sorted(numbers)]
 
     outcome = await app.service.work.change(
         ctx, HEADS, identity, decide, also=environment_documents(layer), linked=newest
@@ -41,9 +51,10 @@ async def change(
     return outcome
 
 
-def newest_version(view: View, head: Configuration) -> Version | None:
-    """Return the version that *head* gave last; None where there is none."""
-    return view.find(VERSIONS, version_id(head.configuration_id, head.last))
+def last_version(view: View, head: Configuration, *, is_draft: bool) -> Version | None:
+    """Return the version that *head* gave last, or the one in force; None where there is none."""
+    number = head.last if is_draft else head.version
+    return view.find(VERSIONS, version_id(head.configuration_id, number))
 
 
 def environment_documents(layer: Layer) -> Sequence[str]:
@@ -64,7 +75,7 @@ def require_environment(view: View, layer: Layer) -> None:
 
 
 MERGES_MAX: Final = 1000
-"""Modules whose merges one publish checks."""
+"""Modules whose merges one publish checks; others meet `ConfigurationUnusable` if they misfit."""
 
 
 async def require_merges(
@@ -77,14 +88,15 @@ async def require_merges(
     """
     instead = {layer.kind: version.content}
     found: list[Violation] = []
-    modules = [] if layer.module_id else await repository.modules_below(layer, ctx, app)
-    for each in [*modules][:MERGES_MAX] or ([layer] if layer.module_id else []):
+    is_of_module = layer.module_id is not None
+    reached = [layer] if is_of_module else await repository.modules_below(layer, ctx, app)
+    for each in [*reached][:MERGES_MAX]:
         assert each.environment_id, each
         assert each.module_id, each
         merged = await repository.read_merge(
             each.environment_id, each.module_id, ctx, app, instead=instead
         )
-        found += merge_violations(merged, each.module_id)
+        found += merge_violations(merged, f"{each.module_id} in {each.environment_id}")
     if found:
         raise ConfigurationInvalid(found[:VIOLATIONS_MAX])
 
@@ -104,8 +116,6 @@ async def decided(
     action: str,
     ctx: Context,
     app: ConfigurationsApp,
-    *,
-    is_stored: bool = False,
 ) -> Decision[Json]:
     """Return the decision that puts *version* in force: the head, its row, and the event."""
     changed = [*changes((await values_of(before, ctx, app)).values, version.values)]
@@ -113,7 +123,7 @@ async def decided(
     floating = {each.module_id for each in adoptions if each.mode is ConfigurationMode.FLOATING}
     return Decision(
         answer(after),
-        writes=[HEADS.put(after), *([] if is_stored else [VERSIONS.put(version)])],
+        writes=[HEADS.put(after), VERSIONS.put(version)],
         outbox=[published(after, version.values, before.version, changed, floating)],
         audited=Audited(
             action, after.configuration_id, f"version {after.version}",

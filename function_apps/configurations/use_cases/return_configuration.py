@@ -7,6 +7,7 @@ from function_apps.configurations.errors import HeadMoved, NotADraft
 from function_apps.configurations.model.configuration import (
     State,
     publish,
+    put_by,
     require_return,
     write,
 )
@@ -35,11 +36,11 @@ async def return_configuration(
     async def decide(view: View) -> Decision[Json]:
         head = view.get(HEADS, identity)
         put_in_force.require_environment(view, head.layer)
-        last = put_in_force.newest_version(view, head)
+        last = put_in_force.last_version(view, head, is_draft=False)
         asked = (head.version, earlier.number, command.expected_version)
         if last is not None and (last.number, last.returns_to, last.against) == asked:
             return Decision(answer(head), is_repeat=True)
-        require_return(head, earlier.number)
+        require_return(head, earlier)
         written = write(head, content, by=ctx.scope.caller, comment=command.comment, now=ctx.now())
         version = replace(written, returns_to=earlier.number)
         await put_in_force.require_merges(head.layer, version, ctx, app)
@@ -66,14 +67,13 @@ async def publish_draft(
         put_in_force.require_environment(view, head.layer)
         if head.version == number and draft.against == command.expected_version:
             return Decision(answer(head), is_repeat=True)
-        if head.status_of(number) is not State.DRAFT:
-            raise NotADraft(identity, number, head.status_of(number))
+        if head.status_of(draft) is not State.DRAFT:
+            raise NotADraft(identity, draft, head.status_of(draft))
         if command.expected_version != head.version:
             raise HeadMoved(identity, command.expected_version, head.version)
         await put_in_force.require_merges(head.layer, draft, ctx, app)
-        after = publish(head, draft, ctx.now())
-        return await put_in_force.decided(
-            head, after, draft, "PublishDraft", ctx, app, is_stored=True
-        )
+        version = put_by(draft, ctx.scope.caller, ctx.now())
+        after = publish(head, version, ctx.now())
+        return await put_in_force.decided(head, after, version, "PublishDraft", ctx, app)
 
-    return await put_in_force.change(identity, known.layer, ctx, app, decide)
+    return await put_in_force.change(identity, known.layer, ctx, app, decide, draft=number)
