@@ -4,7 +4,6 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,14 +35,25 @@ def edit(layer: Layer, current: Content) -> LayerFile | None:
     with os.fdopen(handle, "w", encoding="utf-8") as new:
         new.write(before)
     _run_editor(file)
-    if file.read_text(encoding="utf-8", errors="replace") in {before, ""}:
+    try:
+        after = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as problem:
+        message = f"the editor left no file at {file}: {problem.strerror}"
+        raise Failure(message, ExitCode.USAGE) from problem
+    if after in {before, ""}:
         file.unlink()
         note("nothing was changed")
         return None
     try:
         (edited,) = read_layers(file)
+    except ValueError as several:
+        raise kept(Failure("expected one layer, got several", ExitCode.USAGE), file) from several
     except Failure as wrong:
         raise kept(wrong, file) from wrong
+    for name, value in _names(layer).items():
+        if (found := edited.said.get(name, value)) != value:
+            message = f"{name}: expected {value}, which is edited here, got {found}"
+            raise kept(Failure(message, ExitCode.USAGE), file)
     return edited
 
 
@@ -64,13 +74,7 @@ def text_of(layer: Layer, current: Content) -> str:
     """Return *current* as a file that `publish -f` takes, with comments."""
     import yaml  # noqa: PLC0415  slow to import
 
-    names: Mapping[str, Any] = {
-        "layer": layer.kind,
-        "environment": layer.environment_id,
-        "module": layer.module,
-        "expectedVersion": current.version,
-    }
-    body = {name: value for name, value in names.items() if value is not None}
+    body = {**_names(layer), "expectedVersion": current.version}
     body |= {"values": dict(current.values or {})}
     if current.schema is not None:
         body["schema"] = dict(current.schema)
@@ -79,6 +83,16 @@ def text_of(layer: Layer, current: Content) -> str:
         said = f"version {current.version}, by {current.by} at {format_time(current.at)}"
     text: str = yaml.safe_dump(body, sort_keys=False, allow_unicode=True)
     return _HELP.format(label=layer.label, said=said) + text
+
+
+def _names(layer: Layer) -> dict[str, Any]:
+    """Return what a file says of which layer it is."""
+    names = {
+        "layer": layer.kind,
+        "environment": layer.environment_id,
+        "module": layer.module,
+    }
+    return {name: value for name, value in names.items() if value is not None}
 
 
 def _run_editor(file: Path) -> None:

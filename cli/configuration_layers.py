@@ -37,8 +37,10 @@ class Content:
     at: str = ""
 
     def says(self, values: Values, schema: Mapping[str, Any] | None) -> bool:
-        """Return whether it has just these values, and this schema."""
-        return (self.values or {}, self.schema) == (values, schema)
+        """Return whether it has just these values, and this schema: `true` is not 1."""
+        from shared.contracts.configuration_merge import json_text  # noqa: PLC0415  slow to import
+
+        return json_text([self.values or {}, self.schema]) == json_text([values, schema])
 
 
 @dataclass(frozen=True)

@@ -233,6 +233,11 @@ def publish_(
     if (file is None) == (version is None):
         raise Failure("expected a file (-f), or the number of a draft (--version)", ExitCode.USAGE)
     if file is None:
+        if draft or dry_run or comment:
+            raise Failure(
+                "--draft, --dry-run and --comment are of a file: a draft has its content already",
+                ExitCode.USAGE,
+            )
         layer = which.find(client)
         head = layer.get_head(client)
         path = f"{ROOT}/{head['configurationId']}/versions/{version}/publish"

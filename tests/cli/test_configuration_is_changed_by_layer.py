@@ -120,6 +120,33 @@ def test_a_key_is_removed_and_the_layer_before_gives_it_again(platform: Configur
     assert platform.run("config", "unset", "zz", *WEB).code == ExitCode.NOT_FOUND
 
 
+def test_true_is_not_1(platform: ConfiguredPlatform) -> None:
+    platform.run("config", "set", "debug=1", *WEB)
+    platform.run("config", "set", "debug=true", *WEB)
+
+    assert values_of(platform) == {"debug": True}
+    assert values_of(platform)["debug"] is True
+
+
+def test_a_draft_is_not_published_by_a_dry_run(platform: ConfiguredPlatform) -> None:
+    platform.run("config", "set", "a=1", "--draft", *WEB)
+
+    ran = platform.run("config", "publish", "--version", "1", "--dry-run", *WEB)
+
+    assert (ran.code, values_of(platform)) == (ExitCode.USAGE, {})
+
+
+def test_an_editor_that_leaves_no_file_is_named(
+    platform: ConfiguredPlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor_of(tmp_path, monkeypatch, "file.unlink(); sys.exit(0)")
+
+    ran = platform.run("config", "edit", *WEB)
+
+    assert ran.code == ExitCode.USAGE
+    assert "the editor left no file" in ran.err
+
+
 def test_what_differs_in_nothing_is_not_published_again(platform: ConfiguredPlatform) -> None:
     platform.run("config", "set", "a=1", *WEB)
 
@@ -279,6 +306,18 @@ def test_an_edit_that_changes_nothing_publishes_nothing(
             "line 12: vlaues: there is no such field",
             ExitCode.USAGE,
             id="for-a-field-that-is-none",
+        ),
+        pytest.param(
+            "text = text.replace('module: module-web', 'module: module-api')",
+            "module: expected module-web, which is edited here, got module-api",
+            ExitCode.USAGE,
+            id="for-another-module",
+        ),
+        pytest.param(
+            "text = 'configuration:\\n- values: {}\\n- layer: tenant\\n  values: {}\\n'",
+            "expected one layer, got several",
+            ExitCode.USAGE,
+            id="for-several-layers",
         ),
     ],
 )

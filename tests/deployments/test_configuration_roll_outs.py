@@ -15,6 +15,7 @@ from function_apps.deployments.triggers import COMMANDS, EVENTS
 from function_apps.deployments.use_cases import record_configuration
 from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.configuration_merge import hash_of
+from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.deployments import DeploymentReason, RollOutConfiguration
 from shared.contracts.environments import EnvironmentStatus
 from shared.kernel.errors import Invalid, Unavailable
@@ -398,6 +399,24 @@ def test_a_version_that_is_not_heard_of_yet_is_waited_for_and_an_older_one_is_no
         await told.hear(command(1, {"a": 1}))
 
         assert (await world.target()).queue == ()
+
+    run_virtual(main())
+
+
+def test_a_roll_out_that_names_the_layer_of_another_module_brings_what_is_recorded() -> None:
+    async def main() -> None:
+        world, told = await ready()
+        await world.deploy(await world.component("cart", CART, **FLOATING))
+        await world.settle()
+        record: Callable[..., Any] = EVENTS[ConfigurationPublished]
+        await record(said("environment", 1, {"b": 1}), world.ctx, world.app)
+        world.bench.sent.messages.clear()
+        await told.hear(command(1, {"a": 1}, modules=[CART]))
+        await told.settle()
+
+        (done,) = await roll_outs(world)
+        assert (done.modules, done.status) == ((CART,), "Completed")
+        assert given_json(world, 2, CART) == {"b": 1}
 
     run_virtual(main())
 

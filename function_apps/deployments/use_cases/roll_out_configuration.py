@@ -24,7 +24,7 @@ from function_apps.deployments.use_cases.pin_configuration import (
     load_tenant_layer,
 )
 from shared.contracts.configurations import ConfigurationLayer
-from shared.contracts.deployments import RollOutConfiguration
+from shared.contracts.deployments import Deploy, RollOutConfiguration
 from shared.contracts.values import DeploymentId, ModuleId
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Invalid, Unavailable
@@ -93,12 +93,11 @@ async def _begin(
     holder = next(iter(holders.values()))
     components = tuple(each.component for each in running)
     asked = roll_outs.command_of(holder, components, command.configuration_id)
-    given = await configure(asked, target, ctx, app)
-    if not given.refusals:
-        components = roll_outs.outdated(running, given)
-        if not components:
-            return NOTHING
-        asked = asked.model_copy(update={"components": components})
+    given = await _configure_newest(asked, target, ctx, app)
+    components = roll_outs.outdated(running, given)
+    if not components:
+        return NOTHING
+    asked = asked.model_copy(update={"components": components})
     context = await plan_context(components, command.environment_id, ctx, app)
     context = replace(context, configurations=given)
     plan = plan_checks.require_plan(asked, ctx.tenant, target, target.queue, context)
@@ -123,7 +122,7 @@ async def renew(roll_out: Deployment, ctx: Context, app: DeploymentsApp) -> Depl
     running = roll_outs.in_force(target, modules, await _holders(target, modules, ctx, app))
     components = tuple(each.component for each in running)
     asked = deploy_command(roll_out).model_copy(update={"components": components})
-    given = await configure(asked, target, ctx, app) if running else Configurations()
+    given = await _configure_newest(asked, target, ctx, app) if running else Configurations()
     components = roll_outs.outdated(running, given)
     if not components:
         raise NothingToRollOut(
@@ -131,6 +130,16 @@ async def renew(roll_out: Deployment, ctx: Context, app: DeploymentsApp) -> Depl
         )
     await keep_merges(given, ctx, app)
     return roll_outs.renewed(roll_out, components, given)
+
+
+async def _configure_newest(
+    asked: Deploy, target: DeploymentTarget, ctx: Context, app: DeploymentsApp
+) -> Configurations:
+    """Return what is recorded now for the modules of *asked*.
+
+    The layer that a roll-out names may be that of a module which has it by now.
+    """
+    return await configure(asked.model_copy(update={"configuration": None}), target, ctx, app)
 
 
 async def _holders(
