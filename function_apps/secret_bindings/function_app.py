@@ -10,6 +10,7 @@ from shared.composition.parts import Parts
 from shared.composition.service import build_service, composition
 from shared.composition.settings import Settings
 from shared.passwords.servers import ServerPasswords, administrators_in
+from shared.passwords.webhooks import SignedWebhooks
 
 
 def build(settings: Settings, parts: Parts) -> SecretBindingsApp:
@@ -17,7 +18,7 @@ def build(settings: Settings, parts: Parts) -> SecretBindingsApp:
     rules = LOCAL_RULES if settings.is_local else SecretBindingsRules()
     service, vaults = build_service("secret_bindings", settings, parts), parts.vaults()
     passwords = ServerPasswords(administrators_in(vaults), parts.entropy)
-    return SecretBindingsApp(service, vaults, passwords, rules)
+    return SecretBindingsApp(service, vaults, passwords, SignedWebhooks(parts.clock), rules)
 
 
 def bound(environ: Mapping[str, str]) -> df.Blueprint:

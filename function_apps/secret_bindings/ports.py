@@ -7,6 +7,7 @@ from typing import Final
 from shared.composition.service import Service
 from shared.contracts.secret_bindings import RotationDefaults
 from shared.passwords.port import PasswordResources
+from shared.passwords.webhooks import ValueWebhooks
 from shared.vault.port import Vaults
 
 _DEFAULTS: Final = RotationDefaults()
@@ -48,9 +49,10 @@ LOCAL_RULES: Final = SecretBindingsRules(
 
 @dataclass(frozen=True)
 class SecretBindingsApp:
-    """The service's own parts, the vaults of environments, and the servers that check passwords."""
+    """The service's own parts, vaults of environments, servers that check passwords, webhooks."""
 
     service: Service
     vaults: Vaults
     passwords: PasswordResources
+    webhooks: ValueWebhooks
     rules: SecretBindingsRules = field(default_factory=SecretBindingsRules)

@@ -79,6 +79,8 @@ class GeneratorKind(StrEnum):
     """Characters of base64url."""
     KEY_PAIR = "keyPair"
     """An Ed25519 private key in PEM (PKCS#8), which has the public one in it."""
+    WEBHOOK = "webhook"
+    """What a service of the tenant makes, asked by a signed request: `url`, `key` in settings."""
     DATABASE_PASSWORD = "databasePassword"  # noqa: S105  a kind of generator
     STORAGE_KEY = "storageKey"
     SERVICE_BUS_KEY = "serviceBusKey"

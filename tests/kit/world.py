@@ -46,6 +46,7 @@ from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.task_hub import TaskHub
 from shared.kernel.errors import NotFound
 from shared.messaging.unit_of_work import UnitOfWork
+from shared.passwords.webhooks import SignedWebhooks
 from shared.persistence.store import Document
 from shared.probing.result import ProbeResult
 from shared.surfaces.joined_readers import joined
@@ -266,6 +267,7 @@ class World:
                     self.services["secret_bindings"],
                     self.vaults,
                     self.passwords,
+                    SignedWebhooks(self.clock),
                     replace(SECRET_BINDINGS_RULES, watch_every=SELDOM, due_check=SELDOM),
                 )
             ),

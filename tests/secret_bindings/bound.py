@@ -26,6 +26,7 @@ from shared.kernel.context import Context
 from shared.kernel.operation import Operation
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
+from shared.passwords.webhooks import SignedWebhooks
 from shared.vault.port import SecretValue
 from shared.web.request import Answer, Request
 from tests.kit.drive import DrivenContext, by_name, drive
@@ -246,7 +247,7 @@ async def secret_bindings(*, knows_environment: bool = True, seed: int = 1) -> S
     service = on.service
     vaults = MemoryVaults(service.clock, SeededEntropy(seed))
     passwords = MemoryPasswords(SeededEntropy(seed), {"orders-db"})
-    app = SecretBindingsApp(service, vaults, passwords, LOCAL_RULES)
+    app = SecretBindingsApp(service, vaults, passwords, SignedWebhooks(service.clock), LOCAL_RULES)
     dispatcher = Dispatcher(
         {**EVENTS, **COMMANDS}, app, service.work, service.clock, service.entropy
     )

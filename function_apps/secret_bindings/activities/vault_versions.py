@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from function_apps.secret_bindings.activities.resource_passwords import new_value, resource_of
 from function_apps.secret_bindings.model.binding import FoundVersion
-from function_apps.secret_bindings.model.generators import bits_of, text_of
+from function_apps.secret_bindings.model.generators import KEY, URL, bits_of, text_of
 from function_apps.secret_bindings.ports import SecretBindingsApp
-from shared.contracts.secret_bindings import Generator
+from shared.contracts.secret_bindings import Generator, GeneratorKind
 from shared.kernel.clock import isoformat
+from shared.passwords.webhooks import ValueRequest
 from shared.vault.port import SecretDisabled, SecretProperties, SecretValue, SecretVault
 
 
@@ -63,9 +64,24 @@ async def make_version(
     known = tagged(await vault.versions(name), tags)
     if known is not None:
         return known
+    value = await _new_value(generator, vault, name, tags, environment_id, app)
+    return await vault.set(name, value, tags=tags)
+
+
+async def _new_value(
+    generator: Generator,
+    vault: SecretVault,
+    name: str,
+    tags: Mapping[str, str],
+    environment_id: str,
+    app: SecretBindingsApp,
+) -> SecretValue:
+    if generator.kind is GeneratorKind.WEBHOOK:
+        key = (await vault.get(generator.settings[KEY])).value
+        request = ValueRequest("-".join(tags.values()), environment_id, name)
+        return await app.webhooks.new_value(generator.settings[URL], key, request)
     text = text_of(generator, app.service.entropy.bits(bits_of(generator)))
     resource = resource_of(generator, environment_id)
-    value = (
-        SecretValue(text) if resource is None else await new_value(generator, resource, text, app)
-    )
-    return await vault.set(name, value, tags=tags)
+    if resource is None:
+        return SecretValue(text)
+    return await new_value(generator, resource, text, app)

@@ -1,6 +1,7 @@
 """The values that generators make. Pure: the random bits are given."""
 
 import base64
+from collections.abc import Mapping
 from typing import Final
 
 from function_apps.secret_bindings.errors import GeneratorNotSupported
@@ -11,15 +12,24 @@ ROTATION_TAG: Final = "rotation"
 """Of a version that a binding, or a rotation, made: so a repeat finds it."""
 MADE_BY: Final = frozenset({OPERATION_TAG, ROTATION_TAG})
 SUPPORTED: Final = frozenset(
-    {GeneratorKind.RANDOM, GeneratorKind.KEY_PAIR, GeneratorKind.DATABASE_PASSWORD}
+    {
+        GeneratorKind.RANDOM,
+        GeneratorKind.KEY_PAIR,
+        GeneratorKind.DATABASE_PASSWORD,
+        GeneratorKind.WEBHOOK,
+    }
 )
 RESOURCE: Final = "resource"
 USER: Final = "user"
 """In the settings of a generator: the data resource, and how the names of its logins begin."""
-_NAMED: Final = {
-    RESOURCE: "the data resource of the environment that checks the password",
-    USER: "the beginning of the names of its logins",
+URL: Final = "url"
+KEY: Final = "key"
+"""Of a webhook: where it is asked, and the secret of the same vault that signs the request."""
+_SETTINGS: Final[Mapping[GeneratorKind, tuple[str, ...]]] = {
+    GeneratorKind.DATABASE_PASSWORD: (RESOURCE, USER),
+    GeneratorKind.WEBHOOK: (URL, KEY),
 }
+_NEEDED: Final = frozenset({RESOURCE, URL, KEY})
 ED25519_BYTES: Final = 32
 _BITS_OF_BYTE: Final = 8
 
@@ -43,15 +53,15 @@ def require_supported(generator: Generator | None) -> None:
 
 
 def _require_settings(generator: Generator) -> None:
-    is_password = generator.kind is GeneratorKind.DATABASE_PASSWORD
-    known = set(_NAMED) if is_password else set()
-    if unknown := sorted(set(generator.settings) - known):
+    known = _SETTINGS.get(generator.kind, ())
+    if unknown := sorted(set(generator.settings) - set(known)):
         raise GeneratorNotSupported(
             f"{generator.kind} has no settings {', '.join(unknown)}: expected "
-            + (", ".join(sorted(known)) or "none")
+            + (", ".join(known) or "none")
         )
-    if is_password and RESOURCE not in generator.settings:
-        raise GeneratorNotSupported(f"settings.{RESOURCE} is missing: {_NAMED[RESOURCE]}")
+    missing = [name for name in known if name in _NEEDED and name not in generator.settings]
+    if missing:
+        raise GeneratorNotSupported(f"settings of {generator.kind} lack {', '.join(missing)}")
 
 
 def bits_of(generator: Generator) -> int:

@@ -1,6 +1,7 @@
 """BindSecret: give a module a secret of a vault, from its next release on."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from function_apps.secret_bindings import repository
@@ -13,7 +14,7 @@ from function_apps.secret_bindings.errors import (
 )
 from function_apps.secret_bindings.model.binding import Binding, new_binding, request
 from function_apps.secret_bindings.model.environment import EnvironmentProjection
-from function_apps.secret_bindings.model.generators import require_supported
+from function_apps.secret_bindings.model.generators import KEY, require_supported
 from function_apps.secret_bindings.model.secret_head import require_room
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BIND, BINDINGS, ENVIRONMENTS, HEADS
@@ -46,8 +47,9 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
         Invalid: the target is no name of a variable, or of a file.
     """
     require_supported(command.generator)
-    if _ADMINISTRATOR.fullmatch(command.secret_name):
-        raise SecretNameReserved(command.secret_name)
+    for name in _named(command):
+        if _ADMINISTRATOR.fullmatch(name):
+            raise SecretNameReserved(name)
     key = parse_id(command.environment_id, "env").environment
     binding_id = secret_binding_id(key, command.module_id, command.secret_name)
     ids = NewIds.draw(ctx, app.service.public_name, binding_id)
@@ -93,6 +95,12 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
     return await app.service.work.change(
         ctx, BINDINGS, binding_id, decide, also=also, linked=operation_of
     )
+
+
+def _named(command: BindSecret) -> Sequence[str]:
+    """Return the secrets that *command* names: that of the binding, and the key of a webhook."""
+    settings = command.generator.settings if command.generator else {}
+    return [command.secret_name, *([settings[KEY]] if KEY in settings else [])]
 
 
 async def _environment(

@@ -1,0 +1,154 @@
+"""Values that somebody else's service makes: asked for by a signed request, which the guard checks.
+
+The service proves by the signature who asks, and answers a repeat by its id with the same value.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+from shared.connections.bounded_body import PLAIN, read_bounded
+from shared.kernel.clock import Clock, isoformat
+from shared.kernel.errors import Conflict, Invalid, Unavailable
+from shared.probing.guard import (
+    Destination,
+    Forbidden,
+    Network,
+    Resolve,
+    resolve_by_system,
+    resolve_destination,
+)
+from shared.vault.port import SecretValue
+
+TIMEOUT_S: Final = 20.0
+TIMESTAMP: Final = "X-Runtime-Timestamp"
+SIGNATURE: Final = "X-Runtime-Signature"
+"""`sha256=` and the HMAC-SHA256 in hex of `<timestamp>.<body>`."""
+_ANSWER_MAX_BYTES: Final = 64 * 1024
+_AGAIN: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT})
+
+
+class WebhookDenied(Invalid):
+    """No request goes to this URL."""
+
+
+class WebhookRefused(Conflict):
+    """The service does not make a value, or answers with none."""
+
+
+@dataclass(frozen=True)
+class ValueRequest:
+    """What a service is asked for. The same *request_id* is answered by the same value."""
+
+    request_id: str
+    environment_id: str
+    secret_name: str
+
+
+class ValueWebhooks(Protocol):
+    """Services that make values of secrets."""
+
+    async def new_value(self, url: str, key: SecretValue, request: ValueRequest) -> SecretValue:
+        """Return the value that the service at *url* makes; the request is signed with *key*.
+
+        No error has a value in it.
+
+        Raises:
+            WebhookDenied: no request goes there.
+            WebhookRefused: it answers otherwise than with a value.
+            Unavailable: it is away, late, or says so.
+        """
+        ...
+
+
+class SignedWebhooks:
+    """The port over https. *owned* are address ranges that are reached by http too, in tests."""
+
+    def __init__(
+        self, clock: Clock, *, owned: Sequence[Network] = (), resolve: Resolve = resolve_by_system
+    ) -> None:
+        self._clock = clock
+        self._owned = owned
+        self._resolve = resolve
+
+    async def new_value(self, url: str, key: SecretValue, request: ValueRequest) -> SecretValue:
+        if not url.startswith("https://") and not self._owned:
+            raise WebhookDenied("a webhook is asked by https only", target="/generator/settings")
+        body = json.dumps(
+            {
+                "requestId": request.request_id,
+                "environmentId": request.environment_id,
+                "secretName": request.secret_name,
+            }
+        ).encode()
+        timestamp = isoformat(self._clock.now())
+        headers = {
+            "Content-Type": "application/json",
+            "Idempotency-Key": request.request_id,
+            TIMESTAMP: timestamp,
+            SIGNATURE: signature(key, timestamp, body),
+        }
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                destination = await resolve_destination(
+                    url, owned=self._owned, resolve=self._resolve
+                )
+                status, answer = await _post(destination, body, headers)
+        except Forbidden as denied:
+            raise WebhookDenied(str(denied), target="/generator/settings") from denied
+        except (OSError, TimeoutError) as away:
+            raise Unavailable(f"the webhook is away: {type(away).__name__}") from away
+        return _value(status, answer)
+
+
+def signature(key: SecretValue, timestamp: str, body: bytes) -> str:
+    """Return the signature of a request, as its receiver computes it."""
+    signed = timestamp.encode() + b"." + body
+    return "sha256=" + hmac.new(key.reveal().encode(), signed, hashlib.sha256).hexdigest()
+
+
+def _value(status: int, answer: bytes) -> SecretValue:
+    """Return the value in an answer. The answer stands in no error: it may be one."""
+    if status in _AGAIN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise Unavailable(f"the webhook answered {status}")
+    if status != HTTPStatus.OK:
+        raise WebhookRefused(f"the webhook answered {status}: expected 200 with a value")
+    try:
+        found: Any = json.loads(answer)
+    except ValueError:
+        found = None
+    value = found.get("value") if isinstance(found, dict) else None
+    if not isinstance(value, str) or not value:
+        raise WebhookRefused('the webhook answered otherwise than {"value": "…"}')
+    return SecretValue(value)
+
+
+async def _post(
+    destination: Destination, body: bytes, headers: Mapping[str, str]
+) -> tuple[int, bytes]:
+    """Return status and body of the answer. Raises OSError."""
+    import aiohttp  # noqa: PLC0415  slow to import, and only a rotation by a webhook needs it
+    from yarl import URL  # noqa: PLC0415
+
+    connector = aiohttp.TCPConnector(force_close=True)
+    try:
+        async with (
+            aiohttp.ClientSession(
+                connector=connector, trust_env=False, auto_decompress=False
+            ) as session,
+            session.post(
+                URL(destination.url, encoded=True),
+                data=body,
+                headers={"Host": destination.host_header, **PLAIN, **headers},
+                server_hostname=destination.server_name,
+                allow_redirects=False,
+            ) as response,
+        ):
+            return response.status, await read_bounded(response, at_most=_ANSWER_MAX_BYTES)
+    except aiohttp.ClientError as problem:
+        raise OSError(type(problem).__name__) from problem
