@@ -187,6 +187,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "VersionInForce": "see which is in force: `runtimectl secret versions`; name a newer one",
     "GeneratorMissing": "set a new version in the vault and name it, or bind with a generator",
     "VersionUnusable": "enable the version in the vault, or name another",
+    "LoginNotMade": "rotate without a version: the generator makes one with a login",
+    "LoginNotRetired": "enable that version in the vault, then rotate again",
     "ConsumerRolledBack": "see why: `runtimectl deployments`; mend it, then rotate again",
     "ProofMissing": "see which instance does not run it: `runtimectl status`; then rotate again",
     "NothingToRollOut": "deploy the module first: `runtimectl deploy -f …`",

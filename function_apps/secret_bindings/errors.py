@@ -158,3 +158,13 @@ class ProofMissing(Conflict):
 
     def __init__(self, module_id: str, version: str, after: str) -> None:
         super().__init__(f"{module_id} has not proved version {version} after {after}")
+
+
+class LoginNotRetired(Conflict):
+    """The login of an old version is not known, so the data resource cannot refuse it."""
+
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(
+            f"version {version} of {name} is disabled, or gone: its login is not known, and the"
+            " data resource takes it still"
+        )

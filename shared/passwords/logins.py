@@ -23,6 +23,10 @@ _LOGIN: Final = re.compile(r"[a-z][a-z0-9_]{0,39}_[0-9a-f]{16}")
 _SUFFIX_BITS: Final = 64
 
 
+class LoginNotMade(Invalid):
+    """The value has no login that was made for a consumer: somebody else set it."""
+
+
 @dataclass(frozen=True)
 class Login:
     """One login at one server. Its text shows no password."""
@@ -67,10 +71,10 @@ def consumers_login(value: SecretValue, administrator: Login) -> Login:
     """Return the login of *value*, if it is a consumer's at the server of *administrator*.
 
     Raises:
-        Invalid: it is another server's, or no login that `new_login` makes, such as the
-            administrator's own.
+        Invalid: it is another server's.
+        LoginNotMade: it is no login that `new_login` makes, such as the administrator's own.
     """
-    login = parse(value)
+    login = made_login(value)
     place = (login.scheme, login.host, login.port, login.database)
     expected = (
         administrator.scheme, administrator.host, administrator.port, administrator.database,
@@ -80,8 +84,21 @@ def consumers_login(value: SecretValue, administrator: Login) -> Login:
             f"the value is of {login.place}, database {login.database}: expected"
             f" {administrator.place}, database {administrator.database}"
         )
+    return login
+
+
+def made_login(value: SecretValue) -> Login:
+    """Return the login of *value*, wherever its server was then.
+
+    Raises:
+        LoginNotMade: `new_login` makes none like it.
+    """
+    try:
+        login = parse(value)
+    except Invalid as refused:
+        raise LoginNotMade(refused.message) from None
     if not _LOGIN.fullmatch(login.user):
-        raise Invalid("the value's user is none that was made for a consumer")
+        raise LoginNotMade("the value's user is none that was made for a consumer")
     return login
 
 

@@ -66,6 +66,10 @@ class PasswordResources(Protocol):
     async def retire(self, resource: PasswordResource, value: SecretValue) -> None:
         """Remove the login of *value*: it is refused from now on, and its sessions have ended.
 
-        What it has made in the server stays. A login that is not there is retired already.
+        What it has made in the server stays. A login that is not there is retired already. Logins
+        are known by their names: also one that was made when the server was at another address.
+
+        Raises:
+            LoginNotMade: the value has no login that this service made.
         """
         ...

@@ -12,7 +12,14 @@ from typing import Final, Protocol
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import NotFound, Unavailable
 from shared.kernel.ids import parse_id
-from shared.passwords.logins import POSTGRESQL, Login, consumers_login, new_login, parse
+from shared.passwords.logins import (
+    POSTGRESQL,
+    Login,
+    consumers_login,
+    made_login,
+    new_login,
+    parse,
+)
 from shared.passwords.port import PasswordResource, ResourceMissing
 from shared.passwords.postgres import PostgresLogins
 from shared.passwords.valkey import ValkeyLogins
@@ -65,30 +72,27 @@ class ServerPasswords:
         return new_login(administrator, user, password, self._entropy)
 
     async def set(self, resource: PasswordResource, value: SecretValue) -> None:
-        async with self._logins(resource, value) as (logins, login):
-            await logins.set(login)
+        async with self._logins(resource) as (logins, administrator):
+            await logins.set(consumers_login(value, administrator))
 
     async def test(self, resource: PasswordResource, value: SecretValue) -> None:
-        async with self._logins(resource, value) as (logins, login):
-            await logins.test(login)
+        async with self._logins(resource) as (logins, administrator):
+            await logins.test(consumers_login(value, administrator))
 
     async def retire(self, resource: PasswordResource, value: SecretValue) -> None:
-        async with self._logins(resource, value) as (logins, login):
-            await logins.retire(login)
+        async with self._logins(resource) as (logins, _):
+            await logins.retire(made_login(value))
 
     @asynccontextmanager
-    async def _logins(
-        self, resource: PasswordResource, value: SecretValue
-    ) -> AsyncIterator[tuple[_Logins, Login]]:
+    async def _logins(self, resource: PasswordResource) -> AsyncIterator[tuple[_Logins, Login]]:
         async with _in_time(resource):
             administrator = parse(await self._administrator_of(resource))
-            login = consumers_login(value, administrator)
             logins: _Logins = (
                 PostgresLogins(administrator, self._entropy)
                 if administrator.scheme == POSTGRESQL
                 else ValkeyLogins(administrator)
             )
-            yield logins, login
+            yield logins, administrator
 
 
 @asynccontextmanager

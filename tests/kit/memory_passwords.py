@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Unavailable
-from shared.passwords.logins import POSTGRESQL, Login, consumers_login, new_login
+from shared.passwords.logins import POSTGRESQL, Login, consumers_login, made_login, new_login
 from shared.passwords.port import PasswordRefused, PasswordResource, ResourceMissing
 from shared.vault.port import SecretValue
 
@@ -18,6 +18,7 @@ class MemoryPasswords:
     logins: dict[str, str] = field(default_factory=dict)
     refuses: bool = False
     away: int = 0
+    port: int = 5432
 
     async def new_value(
         self, resource: PasswordResource, user: str, password: SecretValue
@@ -34,7 +35,8 @@ class MemoryPasswords:
             raise PasswordRefused("the server refuses that login")
 
     async def retire(self, resource: PasswordResource, value: SecretValue) -> None:
-        self.logins.pop(self._login(resource, value).user, None)
+        self._administrator(resource)
+        self.logins.pop(made_login(value).user, None)
 
     def _login(self, resource: PasswordResource, value: SecretValue) -> Login:
         return consumers_login(value, self._administrator(resource))
@@ -45,4 +47,4 @@ class MemoryPasswords:
             raise Unavailable(f"{resource.name} is away")
         if resource.name not in self.resources:
             raise ResourceMissing(f"no data resource {resource.name!r} that has passwords")
-        return Login(POSTGRESQL, "administrator", "a" * 32, "127.0.0.1", 5432, "orders")
+        return Login(POSTGRESQL, "administrator", "a" * 32, "127.0.0.1", self.port, "orders")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shared.kernel.errors import Unavailable
-from shared.passwords.logins import parse
+from shared.passwords.logins import LoginNotMade, parse
 from shared.passwords.port import AdministratorRefused, PasswordRefused
 from shared.vault.port import SecretValue
 from tests.passwords.conftest import RESOURCE, Opened
@@ -38,6 +38,22 @@ async def test_two_versions_are_valid_until_the_old_one_is_retired(opened: Opene
     with pytest.raises(PasswordRefused):
         await opened.passwords.test(RESOURCE, old)
     await opened.passwords.test(RESOURCE, new)
+
+
+async def test_a_login_of_an_earlier_address_of_the_server_is_retired(opened: Opened) -> None:
+    old = await opened.one_set()
+    port = parse(old).port
+    moved = SecretValue(old.reveal().replace(f":{port}/", f":{port + 1}/"))
+
+    await opened.passwords.retire(RESOURCE, moved)
+
+    with pytest.raises(PasswordRefused):
+        await opened.passwords.test(RESOURCE, old)
+
+
+async def test_a_login_that_was_not_made_here_is_not_retired(opened: Opened) -> None:
+    with pytest.raises(LoginNotMade):
+        await opened.passwords.retire(RESOURCE, SecretValue("set by hand"))
 
 
 async def test_a_retired_login_loses_its_sessions_and_no_others(opened: Opened) -> None:

@@ -19,6 +19,7 @@ ACTIVITIES: Final = (
     change_over.roll_out,
     change_over.move_bindings,
     change_over.begin_overlap,
+    revoke_versions.retire_logins,
     revoke_versions.revoke_versions,
     revoke_versions.complete_rotation,
     revoke_versions.record_rotation_failure,

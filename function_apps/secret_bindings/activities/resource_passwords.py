@@ -1,11 +1,16 @@
 """Logins at the data resource of a secret: those of kind `databasePassword` are checked there."""
 
+from collections.abc import Sequence
+
+from function_apps.secret_bindings.errors import LoginNotRetired
 from function_apps.secret_bindings.model.generators import RESOURCE, USER
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from shared.contracts.secret_bindings import Generator, GeneratorKind
+from shared.kernel.errors import NotFound
 from shared.kernel.ids import EnvironmentId
+from shared.passwords.logins import LoginNotMade
 from shared.passwords.port import PasswordResource
-from shared.vault.port import SecretValue
+from shared.vault.port import SecretDisabled, SecretValue
 
 
 def resource_of(generator: Generator | None, environment_id: str) -> PasswordResource | None:
@@ -39,20 +44,34 @@ async def test_login(
     await app.passwords.test(resource, secret.value)
 
 
-async def retire_login(
-    resource: PasswordResource,
-    vault_uri: str,
-    name: str,
-    version: str,
-    app: SecretBindingsApp,
-    *,
-    kept: str,
-) -> None:
-    """Have *resource* refuse the login that *version* of the secret has, from now on.
+async def old_values(
+    vault_uri: str, name: str, versions: Sequence[str], app: SecretBindingsApp, *, kept: str
+) -> Sequence[SecretValue]:
+    """Return the values of *versions* that a data resource is to refuse from now on.
 
-    But not where the version *kept* has the same login: somebody set it again by hand.
+    The one of the version *kept* is not among them: somebody set it again by hand.
+
+    Raises:
+        LoginNotRetired: one cannot be read, so nobody can say which login it has.
     """
     vault = app.vaults.at(vault_uri)
-    old, new = await vault.get(name, version), await vault.get(name, kept)
-    if old.value != new.value:
-        await app.passwords.retire(resource, old.value)
+    new = (await vault.get(name, kept)).value
+    values = []
+    for version in versions:
+        try:
+            old = (await vault.get(name, version)).value
+        except (NotFound, SecretDisabled) as problem:
+            raise LoginNotRetired(name, version) from problem
+        if old != new:
+            values.append(old)
+    return values
+
+
+async def retire_login(
+    resource: PasswordResource, value: SecretValue, app: SecretBindingsApp
+) -> None:
+    """Have *resource* refuse the login of *value*; none of ours is for who set it to end."""
+    try:
+        await app.passwords.retire(resource, value)
+    except LoginNotMade:
+        return

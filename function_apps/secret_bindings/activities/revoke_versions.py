@@ -1,8 +1,15 @@
 """The activities that end a rotation: disable old versions, record the end or the failure."""
 
+from contextlib import suppress
 from dataclasses import replace
 
-from function_apps.secret_bindings.activities.resource_passwords import resource_of, retire_login
+from function_apps.secret_bindings.activities.resource_passwords import (
+    old_values,
+    resource_of,
+    retire_login,
+    test_login,
+)
+from function_apps.secret_bindings.errors import VersionUnusable
 from function_apps.secret_bindings.events import (
     alert_cleared,
     alert_raised,
@@ -27,25 +34,58 @@ from shared.durable.activity import (
     require_ownership,
 )
 from shared.kernel.clock import isoformat
-from shared.kernel.errors import Invalid, NotFound
+from shared.kernel.errors import NotFound
 from shared.kernel.operation import CANCELED, Operation
 from shared.messaging.outbox import Audited
-from shared.vault.port import SecretDisabled
 
 
-async def revoke_versions(ctx: ActivityContext, app: SecretBindingsApp) -> bool:
-    """Disable the old versions, first where they are checked; False where a consumer has one still.
+async def retire_logins(ctx: ActivityContext, app: SecretBindingsApp) -> bool:
+    """Have the data resource refuse the logins of old versions; False where one is used still.
 
-    Nothing is disabled in an external vault.
+    All of them are read before the first one ends. Without a resource there is nothing to do.
+
+    Raises:
+        VersionUnusable, PasswordRefused: nobody could go on with the version in force.
+        LoginNotRetired, ResourceMissing, AdministratorRefused: an old login stays valid.
     """
     if ctx.name in ctx.recorded:
         return True
-    state = await load_rotation(ctx.aggregate_id, ctx, app)
-    require_ownership(state, ctx)
-    if pending(state.rotation, state.head):
+    state = await _ready(ctx, app)
+    if state is None:
         return False
-    for version in () if state.rotation.external else state.rotation.older:
-        await _revoke(version, state, app)
+    rotation = state.rotation
+    resource = resource_of(state.head.generator, rotation.environment_id)
+    if resource is not None and not rotation.external:
+        where = (rotation.vault_uri, rotation.secret_name)
+        await test_login(resource, *where, rotation.version, app)
+        values = await old_values(*where, rotation.older, app, kept=rotation.version)
+        for value in values:
+            await retire_login(resource, value, app)
+
+    def decide(_state: RotatedSecret, operation: Operation) -> Step[bool]:
+        return Step(True, operation.begin_step("retire", ctx.now(), percent=90))
+
+    return await commit_rotation(ctx, app, decide)
+
+
+async def revoke_versions(ctx: ActivityContext, app: SecretBindingsApp) -> bool:
+    """Disable the old versions; False where a consumer has one still.
+
+    Nothing is disabled in an external vault.
+
+    Raises:
+        VersionUnusable: nobody could go on with the version in force.
+    """
+    if ctx.name in ctx.recorded:
+        return True
+    state = await _ready(ctx, app)
+    if state is None:
+        return False
+    rotation = state.rotation
+    vault = app.vaults.at(rotation.vault_uri)
+    for version in () if rotation.external else rotation.older:
+        with suppress(NotFound):  # purged meanwhile: it is given to nobody either
+            await vault.set_enabled(rotation.secret_name, version, enabled=False)
 
     def decide(_state: RotatedSecret, operation: Operation) -> Step[bool]:
         return Step(True, operation.begin_step("revoke", ctx.now(), percent=95))
@@ -53,22 +93,23 @@ async def revoke_versions(ctx: ActivityContext, app: SecretBindingsApp) -> bool:
     return await commit_rotation(ctx, app, decide)
 
 
-async def _revoke(version: str, state: RotatedSecret, app: SecretBindingsApp) -> None:
+async def _ready(ctx: ActivityContext, app: SecretBindingsApp) -> RotatedSecret | None:
+    """Return the rotation if nobody needs an old version; None where a consumer has one still.
+
+    Raises:
+        VersionUnusable: the version in force was disabled, or deleted: the old ones are what is
+            left.
+    """
+    state = await load_rotation(ctx.aggregate_id, ctx, app)
+    require_ownership(state, ctx)
     rotation = state.rotation
-    vault = app.vaults.at(rotation.vault_uri)
-    resource = resource_of(state.head.generator, rotation.environment_id)
-    try:
-        if resource is not None:
-            where = (rotation.vault_uri, rotation.secret_name)
-            await retire_login(resource, *where, version, app, kept=rotation.version)
-    except (Invalid, NotFound, SecretDisabled):
-        # Not readable any more, or set by hand and no login of this resource: nothing is there.
-        pass
-    try:
-        await vault.set_enabled(rotation.secret_name, version, enabled=False)
-    except NotFound:
-        # Purged meanwhile: it is given to nobody either.
-        return
+    if pending(rotation, state.head):
+        return None
+    if not rotation.external:
+        versions = await app.vaults.at(rotation.vault_uri).versions(rotation.secret_name)
+        if not any(each.enabled for each in versions if each.version == rotation.version):
+            raise VersionUnusable(rotation.secret_name, rotation.version)
+    return state
 
 
 async def complete_rotation(ctx: ActivityContext, app: SecretBindingsApp) -> None:

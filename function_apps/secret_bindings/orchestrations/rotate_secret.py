@@ -15,6 +15,7 @@ from function_apps.secret_bindings.activities.create_version import (
 from function_apps.secret_bindings.activities.revoke_versions import (
     complete_rotation,
     record_rotation_failure,
+    retire_logins,
     revoke_versions,
 )
 from shared.durable.activity import FailureReason
@@ -35,6 +36,7 @@ UNDO: Final[UndoTable] = {
     roll_out: "not undone: who proved the new version keeps it, and it stays enabled",
     move_bindings: "not undone: as those who proved it",
     begin_overlap: "changes nothing outside",
+    retire_logins: "not undone: every consumer proved the new version before",
     revoke_versions: "not undone: every consumer proved the new version before",
     complete_rotation: "changes nothing outside",
     record_rotation_failure: "changes nothing outside",
@@ -57,6 +59,8 @@ def rotate_secret(context: OrchestrationContext) -> Orchestration[str]:
         yield from wait_for(context, overlap.wait_name, overlap.until)
         # Whoever was bound, or rolled back to the old version, in the overlap follows first.
         yield from _change_over(context)
+        while not (yield from call(context, retire_logins)):
+            yield from _change_over(context)
         while not (yield from call(context, revoke_versions)):
             yield from _change_over(context)
     except (Refused, Unavailable, ActivityFailed) as problem:
