@@ -67,8 +67,9 @@ def require_programs(*kinds: str) -> None:
     try:
         for kind in kinds:
             program_folders(kind)
-    except ServerMissing as missing:
-        pytest.skip(missing.message)
+    except ServerMissing:
+        # In CI this fails: any machine can have them.
+        pytest.skip(f"`make data-servers` brings {' and '.join(kinds)}")
 
 
 def new_server(kind: str, name: str) -> ServerSpec:

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-import asyncpg
-from valkey import asyncio as valkey
-from valkey.asyncio.retry import Retry
-from valkey.backoff import NoBackoff
-from valkey.exceptions import ValkeyError
-
 from shared.passwords.logins import POSTGRESQL, parse
 from shared.vault.port import SecretValue
 
-ENDED = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValkeyError)
+
+def refusals() -> tuple[type[Exception], ...]:
+    """Return what a driver raises where the server refuses, or has ended the session."""
+    import asyncpg
+    from valkey.exceptions import ValkeyError
+
+    return (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValkeyError)
 
 
 class Session:
@@ -23,6 +23,11 @@ class Session:
 
     @classmethod
     async def open(cls, value: SecretValue) -> "Session":
+        import asyncpg
+        from valkey import asyncio as valkey
+        from valkey.asyncio.retry import Retry
+        from valkey.backoff import NoBackoff
+
         if parse(value).scheme == POSTGRESQL:
             return cls(await asyncpg.connect(value.reveal(), ssl=False), is_sql=True)
         # One connection that is not made again: it is the session.

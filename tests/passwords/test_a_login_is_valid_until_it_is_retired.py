@@ -9,7 +9,7 @@ from shared.passwords.logins import LoginNotMade, parse
 from shared.passwords.port import AdministratorRefused, PasswordRefused
 from shared.vault.port import SecretValue
 from tests.passwords.conftest import RESOURCE, Opened
-from tests.passwords.sessions import ENDED, Session
+from tests.passwords.sessions import Session, refusals
 
 
 async def test_what_nobody_set_is_refused(opened: Opened) -> None:
@@ -64,7 +64,7 @@ async def test_a_retired_login_loses_its_sessions_and_no_others(opened: Opened) 
     await opened.passwords.retire(RESOURCE, old)
 
     for session in sessions[:2]:
-        with pytest.raises(ENDED):
+        with pytest.raises(refusals()):
             await session.kept()
     assert await sessions[2].kept() == 1
     for session in sessions:
@@ -99,7 +99,7 @@ async def test_a_login_has_no_rights_over_the_server(
     opened: Opened, sql: str, words: tuple[str, ...]
 ) -> None:
     session = await Session.open(await opened.one_set())
-    with pytest.raises(ENDED, match=r"permission|must be|NOPERM|no permissions"):
+    with pytest.raises(refusals(), match=r"permission|must be|NOPERM|no permissions"):
         await session.command(sql, *words)
     await session.close()
 
