@@ -170,7 +170,9 @@ def environments_in(documents: Sequence[Mapping[str, Any]]) -> Sequence[object]:
 @pytest.mark.parametrize("app", APPS)
 def test_open_routes_answer(app: str, driven: Callable[[str], Driven]) -> None:
     answers = {
-        name: driven(app).asks(f"get_{name}", "GET", f"v1/platform/{app}/{name}")
+        name: driven(app).asks(
+            f"get_{name}", "GET", f"v1/platform/{Service(app).public_name}/{name}"
+        )
         for name in ("alive", "health", "openapi")
     }
 
@@ -204,9 +206,10 @@ def test_a_message_that_is_no_event_is_parked(
 ) -> None:
     event_type = subscription(RUNTIME_EVENTS, Service(app))[0]
     send(settings, event_type, b"{}")
-    heard = driven(app).hears(received(settings, app, event_type))
+    public_name = Service(app).public_name
+    heard = driven(app).hears(received(settings, public_name, event_type))
 
-    path = f"v1/platform/{app}/parked?unreadable=true"
+    path = f"v1/platform/{public_name}/parked?unreadable=true"
     parked = driven(app).asks("list_parked", "GET", path, token=token)
 
     assert heard.failure == ""

@@ -22,6 +22,7 @@ from cli.failure import Failure
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from shared.contracts.events import RUNTIME_EVENTS
 from shared.contracts.storage import DATABASE
+from shared.contracts.values import Service
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import environment_id
 from shared.persistence.cosmos_store import CosmosStore
@@ -105,17 +106,21 @@ def test_an_app_runs_with_the_printed_settings_alone(
     assert "Key=" not in json.dumps(values)
 
 
-@pytest.mark.parametrize("app", ["environments", "deployments", "health", "configurations"])
+@pytest.mark.parametrize(
+    "app", ["environments", "deployments", "health", "configurations", "secret_bindings"]
+)
 def test_every_app_has_the_roles_that_it_needs_to_run(
     cloud: StateFolder, tmp_path: Path, app: str
 ) -> None:
-    values = settings_of(cloud, app)
+    public_name = Service(app).public_name
+    values = settings_of(cloud, public_name)
     folder = package(app, tmp_path / app)
+    path = f"/v1/platform/{public_name}/health"
     with started(folder, "--port", "0", state=tmp_path / "host", **values) as host:
         ready = host.read_until(READY)
         give_up_at_s = SystemClock().monotonic_s() + PATIENCE_S
         with closing(Client(ready[1], token_of(cloud))) as client:
-            while (health := client.get(f"/v1/platform/{app}/health").body)["status"] != "Healthy":
+            while (health := client.get(path).body)["status"] != "Healthy":
                 assert SystemClock().monotonic_s() < give_up_at_s, health
         host.process.terminate()
         assert host.end() == 0
