@@ -168,3 +168,14 @@ class LoginNotRetired(Conflict):
             f"version {version} of {name} is disabled, or gone: its login is not known, and the"
             " data resource takes it still"
         )
+
+
+class GeneratorDiffers(Conflict):
+    """The other consumers of a secret have versions that another generator makes."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"versions of {name} are made by another generator, for its other consumers: name the"
+            " same, or none",
+            target="/generator",
+        )

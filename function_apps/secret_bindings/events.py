@@ -51,7 +51,7 @@ def _facts(binding: Binding) -> dict[str, Any]:
 
 def secret_rotated(rotation: Rotation, head: SecretHead) -> Publish:
     """Return the event that the version of *rotation* is in force; as Revoked, that old are not."""
-    disabled = rotation.older if rotation.status is State.REVOKED else ()
+    disabled = rotation.disabled if rotation.status is State.REVOKED else ()
     event = SecretRotated.model_validate(
         {
             **_rotation_facts(rotation, head),

@@ -191,7 +191,8 @@ class RotationFacts(SecretFacts):
 class SecretRotated(RotationFacts):
     """Its version is in force: published as Verified, and again as Revoked.
 
-    As Revoked, `previous_version` is disabled too, besides those in `revoked`.
+    As Revoked, `revoked` has `previous_version` too, unless the vault is external: nothing is
+    disabled there.
     """
 
     overlap_until: Instant

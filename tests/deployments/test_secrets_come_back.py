@@ -107,7 +107,7 @@ def test_a_version_that_was_disabled_is_replaced_by_the_current_one_and_the_proo
         await prepared(world)
         two = await world.release("two")
         await rotate(world, "v2", 1)
-        await rotate(world, "v2", 1, 2, status="Revoked", previousVersion="v1")
+        await rotate(world, "v2", 1, 2, status="Revoked", revoked=["v1"])
 
         done = await undone(world, two.deployment_id)
 
@@ -164,7 +164,7 @@ async def failed_while_disabled(world: Driven, **more: Any) -> tuple[Deployment,
     async def disable(_gate: EvaluateGate) -> None:
         world.at_gate = _at_once
         await rotate(world, "v2", 1)
-        await rotate(world, "v2", 1, 2, status="Revoked", previousVersion="v1")
+        await rotate(world, "v2", 1, 2, status="Revoked", revoked=["v1"])
 
     world.at_gate = disable
     return one, await world.release("two", **more)

@@ -123,7 +123,7 @@ def test_one_rotation_tells_of_each_of_its_consumers_once_all_have_its_version()
         await rotate(world, "v2", 1, consumers=consumers, status="Rolling")
         rolling = [fact.value for fact in (await world.target()).facts.values()]
         await rotate(world, "v2", 1, consumers=consumers)
-        await rotate(world, "v2", 1, 2, consumers=consumers, status="Revoked", previousVersion="v1")
+        await rotate(world, "v2", 1, 2, consumers=consumers, status="Revoked", revoked=["v1"])
 
         facts = (await world.target()).facts.values()
         assert rolling == ["v1", "v1"]

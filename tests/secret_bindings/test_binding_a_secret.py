@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from function_apps.secret_bindings.model.environment import EnvironmentProjection
+from function_apps.secret_bindings.repository import ENVIRONMENTS
 from shared.kernel.errors import Conflict, Refused
+from shared.messaging.unit_of_work import Decision
 from shared.vault.port import SecretValue
 from tests.kit.told import ENVIRONMENT, environment
 from tests.kit.virtual_time import run_virtual
@@ -202,11 +205,47 @@ def test_two_modules_that_are_bound_at_once_are_given_one_version() -> None:
     assert first == second
 
 
-def test_a_place_that_has_another_secret_is_refused() -> None:
+def test_another_generator_than_that_of_the_other_consumers_is_refused() -> None:
     async def main() -> Any:
         on = await secret_bindings()
-        await on.bind(generator=RANDOM)
-        return await _refusal(on, secretName="api-key", generator=RANDOM)
+        first = await on.bind(generator=RANDOM)
+        same = await on.bind(moduleId="module-b", generator=RANDOM)
+        refused = await _refusal(on, moduleId="module-c", generator=KEY_PAIR)
+        for binding in (first, same):
+            await on.revoke(binding["bindingId"])
+        alone = await on.bind(moduleId="module-c", generator=KEY_PAIR)
+        return refused, alone
+
+    refused, alone = run_virtual(main())
+
+    assert (refused.code, alone["status"]) == ("GeneratorDiffers", "Bound")
+
+
+def test_no_version_is_made_in_an_environment_that_ended_while_it_was_asked_for() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        asked = await on.ask(generator=RANDOM)
+        closed = EnvironmentProjection(ENVIRONMENT, 2, is_open=False, vault_uri=VAULT)
+        await on.app.service.work.change(
+            on.ctx, ENVIRONMENTS, ENVIRONMENT,
+            lambda _view: Decision({}, writes=[ENVIRONMENTS.put(closed)]),
+        )  # fmt: skip
+        await on.run_started()
+        operation = await on.operation(asked["lastOperationId"])
+        return operation, await on.vault.versions(NAME)
+
+    operation, versions = run_virtual(main())
+
+    assert operation.error is not None
+    assert (operation.error["code"], list(versions)) == ("EnvironmentNotProvisioned", [])
+
+
+@pytest.mark.parametrize("delivery", ["environmentVariable", "file"])
+def test_a_place_that_has_another_secret_is_refused(delivery: str) -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        await on.bind(generator=RANDOM, delivery="file")
+        return await _refusal(on, secretName="api-key", generator=RANDOM, delivery=delivery)
 
     assert run_virtual(main()).code == "TargetTaken"
 

@@ -294,13 +294,16 @@ def test_an_external_secret_changes_over_to_its_newest_version_and_keeps_every_o
         await on.app.service.clock.sleep(1)
         newest = (await partner.set(NAME, SecretValue("second"))).version
         rotation = await followers.rotate(binding)
-        return early, newest, rotation, await partner.versions(NAME)
+        return early, newest, rotation, await partner.versions(NAME), on.told("SecretRotated")
 
-    early, newest, rotation, versions = run_virtual(main())
+    early, newest, rotation, versions, told = run_virtual(main())
 
     assert (early["status"], early["reason"]["code"]) == ("Failed", "VersionInForce")
     assert (rotation["status"], rotation["toVersion"]) == ("Revoked", newest)
     assert [each.enabled for each in versions] == [True, True]
+    assert [(each["status"], each["revoked"]) for each in told] == [
+        ("Verified", []), ("Revoked", []),
+    ]  # fmt: skip
 
 
 def test_a_repeat_gets_the_rotation_in_flight_and_another_one_waits() -> None:

@@ -11,7 +11,6 @@ from shared.contracts.deployments import SecretRollout
 from shared.contracts.releases import Departure, ReleasedComponent, ReleasedSecret, Routing
 from shared.contracts.secret_bindings import (
     BindingStatus,
-    RotationStatus,
     SecretBound,
     SecretRotated,
 )
@@ -21,24 +20,19 @@ from shared.surfaces.secret_references import SecretReference
 
 def fact_of(event: SecretBound | SecretRotated) -> RecordedFact:
     """Return what *event* says of the secret of its module; a revoked one has no version."""
-    disabled, rotation = event.revoked, 0
     is_revoked = isinstance(event, SecretBound) and event.status is BindingStatus.REVOKED
-    if isinstance(event, SecretRotated):
-        rotation = number_of(event.rotation_id)
-        if event.status is RotationStatus.REVOKED and event.previous_version is not None:
-            disabled = (*disabled, event.previous_version)
     return RecordedFact(
         SECRET,
         event.revision,
         module=event.module_id,
         name=event.secret_name,
         value="" if is_revoked else event.version,
-        rotation=rotation,
+        rotation=number_of(event.rotation_id) if isinstance(event, SecretRotated) else 0,
         binding=event.binding_id,
         vault=event.vault_uri,
         delivery=event.delivery,
         target=event.target,
-        disabled=disabled,
+        disabled=event.revoked,
     )
 
 

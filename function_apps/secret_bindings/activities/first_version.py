@@ -13,11 +13,12 @@ from function_apps.secret_bindings.activities.vault_versions import (
 from function_apps.secret_bindings.errors import SecretHasNoVersion
 from function_apps.secret_bindings.events import secret_bound
 from function_apps.secret_bindings.model.binding import Binding, FoundVersion, bind
+from function_apps.secret_bindings.model.environment import require_open
 from function_apps.secret_bindings.model.generators import OPERATION_TAG
 from function_apps.secret_bindings.model.secret_head import SecretHead, add_consumer
 from function_apps.secret_bindings.model.secret_watch import SecretWatch, begin
 from function_apps.secret_bindings.ports import SecretBindingsApp
-from function_apps.secret_bindings.repository import BINDINGS, HEADS, WATCHES
+from function_apps.secret_bindings.repository import BINDINGS, ENVIRONMENTS, HEADS, WATCHES
 from shared.durable.activity import (
     ActivityContext,
     FailureReason,
@@ -36,15 +37,19 @@ async def find_version(ctx: ActivityContext, app: SecretBindingsApp) -> FoundVer
     """Return the version in force of the secret, else the newest, else one that is made.
 
     Raises:
+        EnvironmentNotProvisioned: the environment has ended meanwhile.
         SecretHasNoVersion: there is none, and no generator.
         SecretDeleted: the name is that of a deleted secret.
         Unavailable: the vault is throttled, forbids us or is away.
     """
     require_not_canceled(ctx)
     binding = await load_owned(BINDINGS, ctx, app)
+    reads = [HEADS.document_id(binding.secret), ENVIRONMENTS.document_id(binding.environment_id)]
+    view = await app.service.work.read(ctx.partition, *reads)
+    # Its end may have come while the binding was asked for, and have seen nothing to revoke.
+    require_open(binding.environment_id, view.find(ENVIRONMENTS, binding.environment_id))
     vault = app.vaults.at(binding.vault_uri)
     versions = await vault.versions(binding.secret_name)
-    view = await app.service.work.read(ctx.partition, HEADS.document_id(binding.secret))
     head = view.find(HEADS, binding.secret)
     found = usable_version(versions, head.in_force if head else None, binding.secret_name)
     if found is None and binding.generator is None:

@@ -137,6 +137,17 @@ class Rotation:
         return self.to_version or self.from_version
 
     @property
+    def disabled(self) -> Sequence[str]:
+        """The versions that nobody is given once it has ended, the newest first.
+
+        One that was in force and is not among `older` was disabled before, by somebody.
+        """
+        if self.external:
+            return ()
+        before = [self.from_version] if self.from_version else []
+        return [*dict.fromkeys((*before, *self.older))][:OLDER_MAX]
+
+    @property
     def wait_name(self) -> str:
         """The external event that the next proof raises, unique to the wait for it."""
         return f"proof-{self.operation_id}-{self.heard}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from function_apps.secret_bindings.errors import ConsumersFull
+from function_apps.secret_bindings.errors import ConsumersFull, GeneratorDiffers
 from shared.contracts.secret_bindings import ConsumerProof, Generator
 
 CONSUMERS_MAX: Final = 200
@@ -95,9 +95,11 @@ def add_consumer(
 
     Raises:
         ConsumersFull: it has 200.
+        GeneratorDiffers: the others have values of another.
     """
     others = tuple(each for each in head.consumers if each.binding_id != consumer.binding_id)
     require_room(head, consumer.binding_id)
+    require_generator(head, consumer.binding_id, generator)
     return replace(
         head,
         version=head.in_force or version,
@@ -112,6 +114,16 @@ def require_room(head: SecretHead | None, binding_id: str) -> None:
     if head is None or head.consumer(binding_id) or len(head.consumers) < CONSUMERS_MAX:
         return
     raise ConsumersFull(f"{head.secret_name} has {CONSUMERS_MAX} consumers, as many as it may have")
+
+
+def require_generator(
+    head: SecretHead | None, binding_id: str, generator: Generator | None
+) -> None:
+    """Refuse another generator than that of other consumers. Raises GeneratorDiffers."""
+    if head is None or generator is None or head.generator in (None, generator):
+        return
+    if any(each.binding_id != binding_id for each in head.consumers):
+        raise GeneratorDiffers(head.secret_name)
 
 
 def remove_consumer(head: SecretHead, binding_id: str) -> SecretHead:

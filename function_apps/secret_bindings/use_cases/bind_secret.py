@@ -6,16 +6,15 @@ from typing import Final
 
 from function_apps.secret_bindings import repository
 from function_apps.secret_bindings.errors import (
-    EnvironmentNotProvisioned,
     SecretNameReserved,
     TargetTaken,
     VaultNotOfEnvironment,
     VaultOfAnEnvironment,
 )
 from function_apps.secret_bindings.model.binding import Binding, new_binding, request
-from function_apps.secret_bindings.model.environment import EnvironmentProjection
+from function_apps.secret_bindings.model.environment import EnvironmentProjection, require_open
 from function_apps.secret_bindings.model.generators import KEY, require_supported
-from function_apps.secret_bindings.model.secret_head import require_room
+from function_apps.secret_bindings.model.secret_head import require_generator, require_room
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BIND, BINDINGS, ENVIRONMENTS, HEADS
 from function_apps.secret_bindings.resources import answer
@@ -34,6 +33,8 @@ _ENVIRONMENT_VAULT: Final = re.compile(
     rf"https://[a-z2-7]{{12}}\.{re.escape(LOCAL_SUFFIX)}/?", re.IGNORECASE
 )
 """On this machine the vault of an environment has the environment's key for its name."""
+_PLACED: Final = {SecretDelivery.ENVIRONMENT_VARIABLE, SecretDelivery.FILE}
+"""Deliveries whose target is a name that the instance sees."""
 _ADMINISTRATOR: Final = re.compile(administrator_secret(".*"), re.IGNORECASE)
 
 
@@ -42,7 +43,8 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
 
     Raises:
         EnvironmentNotProvisioned, VaultMissing, GeneratorNotSupported, BindingExists, TargetTaken,
-        ConsumersFull, SecretNameReserved, VaultNotOfEnvironment, VaultOfAnEnvironment: see there.
+        ConsumersFull, GeneratorDiffers, SecretNameReserved, VaultNotOfEnvironment,
+        VaultOfAnEnvironment: see there.
         VaultNotAllowed: the vault is none that may be asked.
         Invalid: the target is no name of a variable, or of a file.
     """
@@ -69,14 +71,16 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
     await _require_free_target(fresh, ctx, app)
 
     def decide(view: View) -> Decision[Json]:
-        _require_open(command.environment_id, view.find(ENVIRONMENTS, command.environment_id))
+        require_open(command.environment_id, view.find(ENVIRONMENTS, command.environment_id))
         known = view.find(BINDINGS, binding_id)
         operation = known and view.readable(OPERATIONS, known.operation_id)
         is_pending = bool(operation and not operation.is_terminal)
         after = request(known, fresh, is_pending=is_pending)
         if after is known:
             return Decision(answer(after), is_repeat=True)
-        require_room(view.find(HEADS, after.secret), binding_id)
+        head = view.find(HEADS, after.secret)
+        require_room(head, binding_id)
+        require_generator(head, binding_id, command.generator)
         begun, start = begin_operation(
             BIND, binding_id, f"/v1/runtime/secret-bindings/{binding_id}", ids, ctx
         )
@@ -107,17 +111,7 @@ async def _environment(
     command: BindSecret, ctx: Context, app: SecretBindingsApp
 ) -> EnvironmentProjection:
     known = await app.service.work.find(ENVIRONMENTS, command.environment_id, ctx.tenant)
-    return _require_open(command.environment_id, known)
-
-
-def _require_open(
-    environment_id: str, known: EnvironmentProjection | None
-) -> EnvironmentProjection:
-    if known is None:
-        raise EnvironmentNotProvisioned(environment_id, "is not known here")
-    if not known.is_open:
-        raise EnvironmentNotProvisioned(environment_id, "was decommissioned")
-    return known
+    return require_open(command.environment_id, known)
 
 
 def _vault_uri(command: BindSecret, environment: EnvironmentProjection) -> str:
@@ -158,11 +152,14 @@ def _require_target(command: BindSecret, vault_uri: str) -> None:
 
 
 async def _require_free_target(fresh: Binding, ctx: Context, app: SecretBindingsApp) -> None:
-    """Refuse a place in which the module is given another secret. Raises TargetTaken."""
+    """Refuse a place in which the module is given another secret. Raises TargetTaken.
+
+    A variable and a file of one name are one place, as in the plan of a release.
+    """
     if fresh.delivery is SecretDelivery.REFERENCE:
         return
     others = await repository.bindings_of_module(fresh.environment_id, fresh.module_id, ctx, app)
     for other in others:
-        is_same_place = (other.delivery, other.target) == (fresh.delivery, fresh.target)
+        is_same_place = other.delivery in _PLACED and other.target == fresh.target
         if is_same_place and other.binding_id != fresh.binding_id:
             raise TargetTaken(fresh.module_id, fresh.target, other.binding_id)
