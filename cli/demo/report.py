@@ -22,10 +22,11 @@ _PARTS: Final = (
     ("promote", "canary in staging; {killed} on the way", 55),
     ("break", "a slow third release: rolled back, proved, held", 30),
     ("configure", "a release with a configuration that slows it: both go back", 30),
+    ("rotate", "a secret, from a new version to the end of the old one", 45),
     ("report", "timeline, totals", 2),
 )
 """Name, description and usual duration in seconds of each part, with one host for all apps."""
-_LOADED_S: Final = 220
+_LOADED_S: Final = 280
 """With one host, on 2 cores that others use too."""
 
 
@@ -87,7 +88,7 @@ def print_limits(sandbox: Sandbox) -> None:
 
 def print_timeline(sandbox: Sandbox) -> None:
     """Print the events: when, who, what, cause."""
-    sandbox.print_title("9 · What happened, from the event log")
+    sandbox.print_title("10 · What happened, from the event log")
     sandbox.run("events --last 60 --no-observations")
     sandbox.run("history module-datasette --env staging")
 

@@ -22,10 +22,16 @@ def newest_deployment(sandbox: Sandbox, environment: str) -> Mapping[str, Any]:
     return newest
 
 
-def rolled_back_deployment(sandbox: Sandbox, environment: str) -> Mapping[str, Any]:
-    """Return the newest deployment, with its evidence. Raises DemoFailed unless it went back."""
+def newest_deployment_whole(sandbox: Sandbox, environment: str) -> Mapping[str, Any]:
+    """Return the newest deployment with its evidence and its proof."""
     newest = newest_deployment(sandbox, environment)
     deployment: Mapping[str, Any] = sandbox.get(f"{ROOT}/{newest['deploymentId']}")
+    return deployment
+
+
+def rolled_back_deployment(sandbox: Sandbox, environment: str) -> Mapping[str, Any]:
+    """Return the newest deployment, with its evidence. Raises DemoFailed unless it went back."""
+    deployment = newest_deployment_whole(sandbox, environment)
     if deployment["status"] != "RolledBack":
         raise DemoFailed(f"the bad release ended as {deployment['status']}, not RolledBack")
     return deployment
@@ -65,11 +71,17 @@ def print_proof(sandbox: Sandbox, deployment: Mapping[str, Any]) -> None:
         Column("REVISION", "releaseRevision"),
         Column("DIGEST", lambda instance: format_digest(instance["digest"])),
         Column("CONFIGURATION", lambda i: format_digest(i["configurationHash"])),
+        Column("SECRETS", _secrets),
         Column("DEPARTS", lambda i: [d["path"] for d in i["departures"]] or "nothing"),
         Column("CHECKED", lambda instance: instance["checkedAt"][11:23]),
     )
     for row in format_table(proof["instances"], columns):
         sandbox.print(f"  {row}")
+
+
+def _secrets(instance: Mapping[str, Any]) -> list[str]:
+    """Return each secret that an instance proved with the first digits of its version."""
+    return [f"{name} {version[:8]}…" for name, version in instance["secretVersions"].items()]
 
 
 def service_id(sandbox: Sandbox, environment: Mapping[str, Any], module: str = "") -> str:

@@ -10,6 +10,7 @@ from cli.demo.host_kill import HostKill, kill_and_restart, print_kill
 from cli.demo.load_process import RATE
 from cli.demo.rollouts import (
     TIMEOUT_S,
+    newest_deployment_whole,
     print_proof,
     rolled_back_deployment,
     service_id,
@@ -30,6 +31,8 @@ SLOW_PLUGIN: Final = f"{FOLDER}/slow_plugin"
 PACED: Final = f"{NEW}-paced"
 PACED_PLUGIN: Final = f"{FOLDER}/paced_plugin"
 CONFIGURED: Final = f"--env staging --module {MODULE}"
+SECRET: Final = "datasette-key"  # noqa: S105  its name
+"""Datasette signs cookies with it."""
 PATH: Final = "-/versions.json"
 
 
@@ -64,8 +67,10 @@ def provision(sandbox: Sandbox) -> None:
 
 def deploy_first(sandbox: Sandbox) -> None:
     """Deploy the old release to staging and the new one to test, at the same time."""
-    sandbox.print_title(f"4 · Staging gets {OLD} with its configuration, test gets {NEW}")
+    sandbox.print_title(f"4 · Staging gets {OLD}, configuration and a secret, test gets {NEW}")
     sandbox.run(f"config set pause_ms=0 {CONFIGURED}")
+    bound = "--target DATASETTE_SECRET --generator random --wait"
+    sandbox.run(f"secret bind {SECRET} {CONFIGURED} {bound}")
     sandbox.run(_deploy_line(sandbox, OLD, "staging"))
     sandbox.run(f"{_deploy_line(sandbox, NEW, 'test')} --wait")
     sandbox.run("deployment staging --wait")
@@ -136,6 +141,14 @@ def deploy_bad_configuration(sandbox: Sandbox) -> None:
     _print_rollback(sandbox, _rollback_of(sandbox, rolled_back_deployment(sandbox, "staging")))
     sandbox.run(f"config diff {CONFIGURED}")
     sandbox.run(f"config rollback {CONFIGURED}")
+
+
+def rotate_secret(sandbox: Sandbox) -> None:
+    """Rotate the secret of the release in force to its last instance, under the same client."""
+    sandbox.print_title("9 · A rotation, from a new version to the end of the old one")
+    sandbox.run(f"secret rotate {SECRET} {CONFIGURED} --overlap PT1S --until-revoked --wait")
+    sandbox.run(f"secret versions {SECRET} {CONFIGURED}")
+    print_proof(sandbox, newest_deployment_whole(sandbox, "staging"))
 
 
 def _rollback_of(sandbox: Sandbox, deployment: Mapping[str, Any]) -> Rollback:

@@ -18,6 +18,7 @@ def on_this_machine(sandbox: Sandbox, *, is_kept: bool) -> bool:
     kill = scenario.promote_and_kill(sandbox)
     scenario.deploy_bad_release(sandbox)
     scenario.deploy_bad_configuration(sandbox)
+    scenario.rotate_secret(sandbox)
     sandbox.load.stop()
     sandbox.control_plane.stop()
     report.print_timeline(sandbox)

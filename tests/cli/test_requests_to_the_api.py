@@ -106,7 +106,8 @@ def _environments(_: Asked) -> tuple[int, Any]:
 
 def _request(options: DeployOptions) -> dict[str, Any]:
     with _connected(_environments) as (client, _):
-        return deploy_request(options, client)
+        body, _ = deploy_request(options, client)
+        return body
 
 
 def _file(folder: Path, text: str) -> Path:

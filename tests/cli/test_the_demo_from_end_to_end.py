@@ -31,6 +31,8 @@ SHOWN = [
     r"time:      \d+\.\d s from the first bad sample to 0 %",
     r"exposed:   [1-9]\d* requests",
     r"module-datasette-\d+-0  \d+ .*nothing",
+    r"pause_ms +changed +0 +300",
+    r"module-datasette +[0-9a-f]{8}.*proved",
     r"\[Held\]",
     r"runtimectl release-hold dep-",
     r"WHEN +WHO +WHAT",
