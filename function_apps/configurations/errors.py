@@ -1,12 +1,8 @@
 """The refusals of configurations, by name."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from shared.kernel.errors import Conflict, Invalid, NotFound, Stale, Violation
-
-if TYPE_CHECKING:
-    from function_apps.configurations.model.configuration import Version
 
 
 class ConfigurationNotFound(NotFound):
@@ -57,13 +53,16 @@ class NothingToReturnTo(Conflict):
 class NotADraft(Conflict):
     """Only a draft is published by its number; to an earlier content one returns."""
 
-    def __init__(self, configuration_id: str, version: "Version", status: str) -> None:
-        which = f"version {version.number} of {configuration_id}"
+    def __init__(
+        self, configuration_id: str, number: int, status: str, against: int | None
+    ) -> None:
+        """Say what version *number* is: *against* is of a draft that was overtaken."""
+        which = f"version {number} of {configuration_id}"
         super().__init__(
-            f"{which} is a draft against version {version.against}, which is in force no more:"
+            f"{which} is {status}, not a draft: return to it instead"
+            if against is None
+            else f"{which} is a draft against version {against}, which is in force no more:"
             " publish its content"
-            if version.is_draft
-            else f"{which} is {status}, not a draft: return to it instead"
         )
 
 

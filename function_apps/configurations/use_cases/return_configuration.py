@@ -68,7 +68,8 @@ async def publish_draft(
         if head.version == number and draft.against == command.expected_version:
             return Decision(answer(head), is_repeat=True)
         if head.status_of(draft) is not State.DRAFT:
-            raise NotADraft(identity, draft, head.status_of(draft))
+            against = draft.against if draft.is_draft else None
+            raise NotADraft(identity, draft.number, head.status_of(draft), against)
         if command.expected_version != head.version:
             raise HeadMoved(identity, command.expected_version, head.version)
         await put_in_force.require_merges(head.layer, draft, ctx, app)
