@@ -225,7 +225,7 @@ Settings = Annotated[
 
 
 class Service(StrEnum):
-    """Every service of the specification by its Python name; four of them are built so far."""
+    """Every service of the specification by its Python name; `BUILT` of events has those that exist."""
 
     ENVIRONMENTS = "environments"
     DEPLOYMENTS = "deployments"

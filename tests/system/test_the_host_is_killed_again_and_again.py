@@ -13,6 +13,7 @@ import pytest
 
 from cli.client import Client
 from local_cloud.storage import LocalStorage
+from shared.contracts.events import BUILT
 from shared.kernel.clock import SystemClock
 from shared.messaging.outbox import OUTBOX_TYPE
 from tests.kit.real_system import RealSystem, SteadyClient, real_system
@@ -23,7 +24,7 @@ SEED = 2026
 KILLS = 20
 REPLICAS, PROXIES, AGENTS = 2, 1, 1
 ENDED = {"Completed", "RolledBack", "Failed", "Cancelled"}
-SERVICES = ("environments", "deployments", "catalog", "health", "configurations")
+SERVICES = sorted(BUILT)
 SERVER = """
 import json, signal, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -164,7 +165,7 @@ def test_nothing_is_lost_when_the_host_is_killed_at_random_instants(tmp_path: Pa
         assert traffic.failed == []
         assert sum(traffic.served.values()) > 20 * KILLS
         assert system.workloads() == before
-        for app in SERVICES:
+        for app in (each.public_name for each in SERVICES):
             verdict = client.get(f"/v1/platform/{app}/audit-verification").body
             assert verdict == {"status": "Sound", "brokenAt": None}
             assert client.get(f"/v1/platform/{app}/parked").body["value"] == []
@@ -185,7 +186,7 @@ async def outbox(state: Path) -> list[str]:
     storage = LocalStorage(state, SystemClock(), in_memory=False)
     found: list[str] = []
     for name in SERVICES:
-        store = storage.store("runtime", name)
+        store = storage.store("runtime", name.value)
         for feed_range in await store.feed_ranges():
             continuation = None
             while (page := await store.changes(feed_range, continuation)).documents:

@@ -18,6 +18,7 @@ from typing import Final
 
 import pytest
 
+from shared.contracts.events import BUILT
 from tests.kit.azurite import PROGRAM
 from tests.kit.durable_endpoint import durable_endpoint
 from tests.kit.packaged_apps import working
@@ -88,7 +89,7 @@ def test_the_page_leads_to_apps_that_answer(tree: Path) -> None:
         f"start {tree} {of_all}",
     ]
     assert _answers(package, of_package, ("catalog",)) == {"catalog": 200}
-    everyone = ("catalog", "configurations", "deployments", "environments", "health")
+    everyone = tuple(each.value for each in sorted(BUILT))
     assert _answers(tree, of_all, everyone) == dict.fromkeys(everyone, 200)
 
 
