@@ -225,7 +225,7 @@ Settings = Annotated[
 
 
 class Service(StrEnum):
-    """Every service of the specification by its Python name; `BUILT` of events has those that exist."""
+    """Every service of the specification by its Python name; `BUILT` says which exist."""
 
     ENVIRONMENTS = "environments"
     DEPLOYMENTS = "deployments"
