@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 
 from cli.client import Client
 from cli.configuration_files import LayerFile, refused_in
-from cli.configuration_layers import Content, Layer, publish
+from cli.configuration_layers import ROOT as CONFIGURATIONS
+from cli.configuration_layers import TENANT, Content, Layer, publish
 from cli.configuration_tables import difference_words
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
@@ -58,11 +59,11 @@ def say_sections(sections: Sections, request: Mapping[str, Any], client: Client)
 def prepare_release(sections: Sections, request: Mapping[str, Any], invocation: Invocation) -> None:
     """Publish and bind what *sections* say, until a deployment *request* would be given it.
 
+    So it is with what was published just before, by another command.
+
     Raises:
         Failure: something is refused, or is not heard of in time.
     """
-    if sections.is_empty:
-        return
     client, clock = invocation.client, invocation.session.clock
     published = []
     for entry, layer, current in _layers(sections, request, client):
@@ -73,6 +74,9 @@ def prepare_release(sections: Sections, request: Mapping[str, Any], invocation: 
         published.append(_Published(layer, version))
     for secret in sections.secrets:
         _bind(secret, request, invocation)
+    published += _in_force(request, client)
+    if not published and not sections.secrets:
+        return
     _wait_until_given(published, sections.secrets, request, client, clock)
 
 
@@ -82,6 +86,26 @@ def _layers(
     for entry in sections.layers:
         layer = entry.find_layer(client, str(request["environmentId"]))
         yield entry, layer, layer.in_force(client)
+
+
+def _in_force(request: Mapping[str, Any], client: Client) -> Iterator[_Published]:
+    """Yield the layers in force of which a deployment *request* is given the newest version."""
+    if request.get("configuration"):
+        return
+    where = str(request["environmentId"])
+    modules = {component.get("moduleId") for component in request.get("components", ())}
+    for query in ({"environmentId": where}, {"layer": TENANT}):
+        try:
+            heads = [*client.list_all(CONFIGURATIONS, query)]
+        except Failure as failure:
+            if failure.exit_code in {ExitCode.NOT_FOUND, ExitCode.REFUSED}:
+                return  # there is no such service, or not for this caller
+            raise
+        for head in heads:
+            scope = head["scope"]
+            if head["version"] and scope.get("moduleId") in {None, *modules}:
+                layer = Layer(scope["layer"], where, where, scope.get("moduleId"))
+                yield _Published(layer, head["version"])
 
 
 def _put(client: Client, entry: LayerFile, layer: Layer, current: Content) -> int:

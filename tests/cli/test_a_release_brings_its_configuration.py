@@ -126,6 +126,28 @@ def test_layers_are_published_and_the_release_is_deployed_once_they_are_heard_of
     assert DEPLOYMENT in ran.out
 
 
+def test_what_was_published_just_before_is_waited_for_too(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    platform.publish(MODULE_LAYER, {"greeting": "hello"}, 0)
+    deployments = Deployments(heard=3)
+
+    ran = deployed(platform, deployments, file, RELEASE)
+
+    assert (ran.code, deployments.plans, len(deployments.deployed)) == (ExitCode.OK, 3, 1)
+
+
+def test_what_other_modules_are_given_is_not_waited_for(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    platform.publish({**MODULE_LAYER, "moduleId": "module-api"}, {"greeting": "hello"}, 0)
+    deployments = Deployments()
+
+    ran = deployed(platform, deployments, file, RELEASE)
+
+    assert (ran.code, deployments.plans, len(deployments.deployed)) == (ExitCode.OK, 0, 1)
+
+
 def test_a_repeat_publishes_nothing_and_deploys(platform: ConfiguredPlatform, file: Path) -> None:
     deployed(platform, Deployments(), file, RELEASE + CONFIGURATION)
 
