@@ -102,6 +102,12 @@ class Layer:
         return Content() if head is None else get_version(client, head, head["version"])
 
 
+def put_in_force(layer: Layer, version: Any) -> str:
+    """Return the words that *version* of *layer* was put in force, and how it is taken back."""
+    back = f" (back: `runtimectl config rollback {layer.options}`)" if version != 1 else ""
+    return f"version {version} of {layer.label} is in force{back}"
+
+
 @dataclass(frozen=True)
 class LayerOptions:
     """Which layer: of a module in an environment, of an environment, or of the tenant."""

@@ -91,6 +91,15 @@ class Failure(Exception):
         self.trace_id = trace_id
         self.remedy = typeable(remedy or remedy_for(code, message, exit_code))
 
+    def but(self, *said: str) -> "Failure":
+        """Return it with what *said* of what was done before it."""
+        if not said:
+            return self
+        return Failure(
+            f"{self.message}; {', '.join(said)}", self.exit_code,
+            code=self.code, remedy=self.remedy, details=self.details, trace_id=self.trace_id,
+        )  # fmt: skip
+
     def body(self) -> dict[str, Any]:
         """Return it as programs read it; `error` is as the API answers it."""
         error = {

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from cli.client import Client
 from cli.configuration_files import LayerFile, refused_in
 from cli.configuration_layers import ROOT as CONFIGURATIONS
-from cli.configuration_layers import TENANT, Content, Layer, publish
+from cli.configuration_layers import TENANT, Content, Layer, publish, put_in_force
 from cli.configuration_tables import difference_words
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
@@ -65,15 +65,22 @@ def prepare_release(sections: Sections, request: Mapping[str, Any], invocation: 
         Failure: something is refused, or is not heard of in time.
     """
     client, clock = invocation.client, invocation.session.clock
-    published = []
+    published, done = [], list[str]()
     for entry, layer, current in _layers(sections, request, client):
         version = current.version
         if not version or not current.says(entry.values, entry.schema):
-            version = _heard(clock, partial(_put, client, entry, layer, current))
+            try:
+                version = _heard(clock, partial(_put, client, entry, layer, current))
+            except Failure as failure:
+                raise failure.but(*done) from failure
+            done.append(put_in_force(layer, version))
             note(f"configuration: {layer.label}: published version {version}")
         published.append(_Published(layer, version))
     for secret in sections.secrets:
-        _bind(secret, request, invocation)
+        try:
+            _bind(secret, request, invocation)
+        except Failure as failure:
+            raise failure.but(*done) from failure
     published += _in_force(request, client)
     if not published and not sections.secrets:
         return

@@ -105,6 +105,10 @@ def _secret_mistakes(
     from shared.contracts.secret_bindings import BindSecret  # noqa: PLC0415  slow to import
 
     names = {field: name for name, field in _SECRET_NAMES.items()}
+    places = [(each.get("moduleId"), each.get("target")) for each in requests]
+    for index, place in enumerate(places):
+        if place[1] is not None and place in places[:index]:
+            yield Detail(f"/secrets/{index}/target", f"another secret has the place {place[1]}")
     for index, (entry, request) in enumerate(zip(entries, requests, strict=True)):
         for name in entry:
             if name not in SECRET_FIELDS:

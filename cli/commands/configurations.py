@@ -16,6 +16,7 @@ from cli.configuration_layers import (
     Layer,
     LayerOptions,
     publish,
+    put_in_force,
     write,
 )
 from cli.configuration_tables import (
@@ -247,16 +248,23 @@ def publish_(
     if which.module or which.layer:
         raise Failure("the file says which module and layer it is", ExitCode.USAGE)
     more = {"comment": comment, "draft": draft, "dryRun": dry_run}
-    published = 0
+    done: list[str] = []
+    is_shown = False
     for entry in read_layers(file):
         layer = entry.find_layer(client, which.env)
         current = layer.in_force(client)
         if current.version and current.says(entry.values, entry.schema):
             say_unchanged(layer, current)
             continue
-        published += 1
-        show_published(invocation, layer, _publish_file(client, entry, layer, current, more))
-    if not published and not invocation.is_table:
+        try:
+            answer = _publish_file(client, entry, layer, current, more)
+        except Failure as failure:
+            raise failure.but(*done) from failure
+        if not (dry_run or draft):
+            done.append(put_in_force(layer, answer["version"]))
+        is_shown = True
+        show_published(invocation, layer, answer)
+    if not is_shown and not invocation.is_table:
         invocation.show([])
 
 

@@ -16,9 +16,10 @@ class BindingExists(Conflict):
     """The module has a binding of that secret, with other content."""
 
     def __init__(self, binding_id: str, differing: Sequence[Violation]) -> None:
-        names = ", ".join(each.target for each in differing)
+        names = ", ".join(each.target.removeprefix("/") for each in differing)
         super().__init__(
-            f"{binding_id} is there with another {names}: revoke it, and bind the secret again",
+            f"the secret is bound already, by {binding_id}, with another {names}: revoke that, and"
+            " bind the secret again",
             details=differing,
         )
 

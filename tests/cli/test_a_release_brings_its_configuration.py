@@ -255,6 +255,11 @@ def test_a_release_that_is_refused_for_another_reason_says_that_one(
             "an external secret has a vaultUri",
             id="a-rule-of-a-secret",
         ),
+        pytest.param(
+            "secrets: [{name: pw, target: PW}, {name: key, target: PW}]",
+            "secrets[1].target: another secret has the place PW",
+            id="one-place-for-two-secrets",
+        ),
         pytest.param("secrets: {pw: PW}", "secrets: expected a list", id="no-list"),
     ],
 )

@@ -168,6 +168,19 @@ def test_a_file_that_is_no_layer_is_refused_with_its_line_and_nothing_is_sent(
     assert ran.asked == []
 
 
+def test_a_refusal_says_what_is_in_force_already(platform: ConfiguredPlatform, file: Path) -> None:
+    file.write_text(SEVERAL)
+    platform.run("config", "publish", "-f", str(file))
+    changed = SEVERAL.replace("b: 2", "b: 9").replace("c: 3", "apiKey: abc")
+    file.write_text(changed)
+
+    ran = platform.run("config", "publish", "-f", str(file))
+
+    assert ran.code == ExitCode.REFUSED
+    assert "version 2 of environment test is in force" in ran.err
+    assert "back: `runtimectl config rollback --env test`" in ran.err
+
+
 def test_what_the_system_refuses_in_a_file_has_its_line(
     platform: ConfiguredPlatform, file: Path
 ) -> None:

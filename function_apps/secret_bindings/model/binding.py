@@ -12,6 +12,7 @@ from shared.contracts.secret_bindings import (
     Generator,
     RotationPolicy,
 )
+from shared.contracts.shape import Value
 from shared.contracts.values import SecretDelivery
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Violation
@@ -161,10 +162,17 @@ def differences(known: Binding, fresh: Binding) -> Sequence[Violation]:
         "/rotation": (known.rotation, fresh.rotation),
     }
     return [
-        Violation("Differs", target, "differs from what is active", str(now)[:80], str(asked)[:80])
+        Violation("Differs", target, "differs from what is active", _said(now), _said(asked))
         for target, (now, asked) in pairs.items()
         if now != asked
     ]
+
+
+def _said(value: object) -> str:
+    """Return *value* as a request says it, shortened."""
+    if isinstance(value, Value):
+        return value.model_dump_json(by_alias=True, exclude_defaults=True)[:80]
+    return "nothing" if value is None else str(value)[:80]
 
 
 def bind(known: Binding, found: FoundVersion, now: datetime) -> Binding:
