@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.kit.kubernetes_cluster import KubernetesCluster, until
+from tests.kit.patience import PATIENCE_S
 from tests.kit.web_deployments import web_server
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("whole-cluster")]
@@ -52,7 +53,7 @@ class Site:
         releases = [each for name in ("stable", "canary") for each in web_server(name, image)]
         self._cluster.apply(self._namespace, GATEWAY, *releases)
         for name in ("stable", "canary"):
-            self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=60s")
+            self.kubectl("rollout", "status", f"deployment/{name}", f"--timeout={PATIENCE_S:.0f}s")
 
     def weigh(self, stable: int, canary: int) -> None:
         """Set the weights, and return when the Gateway has them in force."""

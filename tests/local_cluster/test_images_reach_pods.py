@@ -27,7 +27,7 @@ def answers(url: str) -> bool:
 def start(cluster: KubernetesCluster, namespace: str, image: str) -> None:
     cluster.apply(namespace, *web_server("server", image))
     rollout = ("rollout", "status", "deployment/server", "--namespace", namespace)
-    cluster.kubectl(*rollout, "--timeout=60s")
+    cluster.kubectl(*rollout, f"--timeout={PATIENCE_S:.0f}s")
 
 
 def test_a_pod_runs_the_digest_that_was_pushed_and_answers(

@@ -8,6 +8,7 @@ import pytest
 
 from local_cluster.node_plan import PAUSE_IMAGE
 from tests.kit.kubernetes_cluster import KubernetesCluster
+from tests.kit.patience import PATIENCE_S
 
 # One ends kubelets and containerds of nodes, which others would notice.
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("whole-cluster")]
@@ -44,7 +45,7 @@ def test_replicas_of_a_deployment_get_ready(
     kubernetes_cluster.apply(namespace, deployment("web", 3))
 
     rollout = ("rollout", "status", "deployment/web", "--namespace", namespace)
-    kubernetes_cluster.kubectl(*rollout, "--timeout=60s")
+    kubernetes_cluster.kubectl(*rollout, f"--timeout={PATIENCE_S:.0f}s")
 
     pods = kubernetes_cluster.read("pods", "--namespace", namespace)["items"]
     assert [pod["status"]["phase"] for pod in pods] == ["Running"] * 3
@@ -56,7 +57,14 @@ def test_replicas_of_a_deployment_get_ready(
 def test_pods_outlive_a_component_of_their_node(
     cluster_with_pods: KubernetesCluster, namespace: str, component: str
 ) -> None:
-    rollout = ("rollout", "status", "deployment/web", "--namespace", namespace, "--timeout=60s")
+    rollout = (
+        "rollout",
+        "status",
+        "deployment/web",
+        "--namespace",
+        namespace,
+        f"--timeout={PATIENCE_S:.0f}s",
+    )
     cluster_with_pods.apply(namespace, deployment("web", 2))
     cluster_with_pods.kubectl(*rollout)
     before = container_ids(cluster_with_pods, namespace)
