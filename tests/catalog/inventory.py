@@ -1,6 +1,5 @@
 """The catalog over in-memory parts, and what other services tell it."""
 
-import json
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -13,6 +12,7 @@ from shared.messaging.envelope import Envelope
 from shared.persistence.store import Document, Partition
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_surface import MemorySurface
+from tests.kit.messages import envelope_of
 from tests.kit.service import TENANT, Bench, bench
 from tests.kit.told import KEY, WEB, service_of
 
@@ -28,18 +28,9 @@ class Catalog:
     async def hear(self, payload: BaseModel, event_id: str | None = None) -> None:
         """Deliver *payload* under an event id of its own, or again under *event_id*."""
         self.told += 1
-        envelope = Envelope(
-            event_id=event_id or f"evt-00000000-0000-4000-8000-{self.told:012d}",
-            event_type=type(payload).__name__,
-            tenant_id=TENANT,
-            project_id="proj-web",
-            module_id=None,
-            trace_id="trace-1",
-            correlation_id="corr-1",
-            causation_id=None,
-            occurred_at=self.app.service.clock.now(),
-            payload=json.loads(payload.model_dump_json(by_alias=True)),
-        )
+        envelope = envelope_of(payload, self.told, self.app.service.clock.now())
+        if event_id is not None:
+            envelope = envelope.model_copy(update={"event_id": event_id})
         await self.dispatcher.dispatch(envelope)
 
     def commands(self) -> list[Envelope]:

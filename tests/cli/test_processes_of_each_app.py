@@ -18,6 +18,7 @@ from cli.cloud_process import find_cloud, stop_cloud
 from cli.host_process import INSTANCES, find_host, pause, stop_host, stop_workloads
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from local_agent.process_identity import machine_processes
+from shared.contracts.events import BUILT
 from shared.kernel.clock import SystemClock
 from tests.kit.patience import PATIENCE_S
 
@@ -82,7 +83,7 @@ def test_each_app_has_its_processes(folder: StateFolder) -> None:
 
     assert sorted(each["name"] for each in listed) == [
         f"{app}-{number}"
-        for app in ("catalog", "configurations", "deployments", "environments", "health")
+        for app in sorted(service.public_name for service in BUILT)
         for number in (1, 2)
     ]
     assert len({each["pid"] for each in listed}) == len(listed)

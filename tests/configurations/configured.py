@@ -14,10 +14,10 @@ from shared.contracts.storage import CONFIGURATION_REPORTS
 from shared.contracts.validation import read
 from shared.kernel.context import Context
 from shared.messaging.dispatcher import Dispatcher
-from shared.messaging.envelope import Envelope
 from shared.web.long_polls import Followers
 from shared.web.request import Answer, Request
-from tests.kit.service import TENANT, Bench, bench
+from tests.kit.messages import envelope_of, taken
+from tests.kit.service import Bench, bench
 from tests.kit.told import ENVIRONMENT, WEB, environment
 
 QUEUE: Final = "runtime-configurations-commands"
@@ -84,24 +84,10 @@ class Configurations:
     async def hear(self, payload: BaseModel) -> None:
         """Deliver *payload*, and what configurations sends itself because of it."""
         self.heard += 1
-        envelope = Envelope(
-            event_id=f"evt-00000000-0000-4000-8000-{self.heard:012d}",
-            event_type=type(payload).__name__,
-            tenant_id=TENANT,
-            project_id="proj-web",
-            module_id=None,
-            trace_id="trace-1",
-            correlation_id="corr-1",
-            causation_id=None,
-            occurred_at=self.app.service.clock.now(),
-            payload=json.loads(payload.model_dump_json(by_alias=True)),
-        )
+        envelope = envelope_of(payload, self.heard, self.app.service.clock.now())
         await self.dispatcher.dispatch(envelope)
-        sent = self.bench.sent.messages
-        mine = [message for entity, message in sent if entity == QUEUE]
-        sent[:] = [each for each in sent if each[0] != QUEUE]
-        for message in mine:
-            await self.dispatcher.dispatch(Envelope.model_validate_json(message.body))
+        for sent in taken(self.bench.sent, QUEUE):
+            await self.dispatcher.dispatch(sent)
 
     async def judge(self, after_s: float) -> int:
         await self.app.service.clock.sleep(after_s)

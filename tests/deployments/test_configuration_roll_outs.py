@@ -26,6 +26,7 @@ from shared.persistence.store import Partition, Query
 from tests.deployments.configured import identity, said, texts
 from tests.deployments.driven import CART, SHOP, TEST, WEB, Driven, driven, environment
 from tests.deployments.test_repeats import refuse
+from tests.kit.messages import envelope_of
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
@@ -47,18 +48,8 @@ class Told:
     async def hear(self, payload: Any, *, times: int = 1) -> None:
         """Deliver *payload*, the same message *times*, then all that it sends itself."""
         self.heard += 1
-        envelope = Envelope(
-            event_id=f"evt-00000000-0000-4000-8000-{self.heard:012d}",
-            event_type=type(payload).__name__,
-            tenant_id=TENANT,
-            project_id="proj-shop",
-            module_id=None,
-            trace_id="trace-1",
-            correlation_id="corr-1",
-            causation_id=None,
-            occurred_at=self.world.app.service.clock.now(),
-            payload=json.loads(payload.model_dump_json(by_alias=True)),
-        )
+        at = self.world.app.service.clock.now()
+        envelope = envelope_of(payload, self.heard, at)
         for _ in range(times):
             await self.dispatcher.dispatch(envelope)
             await self.forward(times=times)

@@ -1,6 +1,5 @@
 """Health over in-memory parts: what it is told, what its prober and its surface show."""
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +19,7 @@ from shared.probing.health_body import ReportedHealth
 from shared.probing.result import DENIED, ProbeResult
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_surface import MemorySurface
+from tests.kit.messages import envelope_of
 from tests.kit.service import TENANT, Bench, bench
 from tests.kit.told import KEY, WEB, service_of
 
@@ -68,18 +68,9 @@ class Health:
     async def hear(self, payload: BaseModel, event_id: str | None = None) -> None:
         """Deliver *payload* under an event id of its own, or again under *event_id*."""
         self.heard += 1
-        envelope = Envelope(
-            event_id=event_id or f"evt-00000000-0000-4000-8000-{self.heard:012d}",
-            event_type=type(payload).__name__,
-            tenant_id=TENANT,
-            project_id="proj-web",
-            module_id=None,
-            trace_id="trace-1",
-            correlation_id="corr-1",
-            causation_id=None,
-            occurred_at=self.app.service.clock.now(),
-            payload=json.loads(payload.model_dump_json(by_alias=True)),
-        )
+        envelope = envelope_of(payload, self.heard, self.app.service.clock.now())
+        if event_id is not None:
+            envelope = envelope.model_copy(update={"event_id": event_id})
         await self.dispatcher.dispatch(envelope)
 
     async def hear_all(self, *payloads: BaseModel) -> None:

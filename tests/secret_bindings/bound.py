@@ -25,13 +25,13 @@ from shared.durable.orchestration import Orchestrator, durable_name
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation
 from shared.messaging.dispatcher import Dispatcher
-from shared.messaging.envelope import Envelope
 from shared.passwords.webhooks import SignedWebhooks
 from shared.vault.port import SecretValue
 from shared.web.request import Answer, Request
 from tests.kit.drive import DrivenContext, by_name, drive
 from tests.kit.memory_passwords import MemoryPasswords
 from tests.kit.memory_vaults import MemoryVaults
+from tests.kit.messages import envelope_of, taken
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service import TENANT, Bench, bench
 from tests.kit.stores import all_changes
@@ -160,24 +160,11 @@ class SecretBindings:
     async def hear(self, payload: BaseModel, number: int | None = None) -> None:
         """Deliver *payload*, and what secret_bindings sends itself because of it."""
         self.heard += 1
-        envelope = Envelope(
-            event_id=f"evt-00000000-0000-4000-8000-{number or self.heard:012d}",
-            event_type=type(payload).__name__,
-            tenant_id=TENANT,
-            project_id="proj-web",
-            module_id=None,
-            trace_id="trace-1",
-            correlation_id="corr-1",
-            causation_id=None,
-            occurred_at=self.app.service.clock.now(),
-            payload=json.loads(payload.model_dump_json(by_alias=True)),
-        )
+        at = self.app.service.clock.now()
+        envelope = envelope_of(payload, number or self.heard, at)
         await self.dispatcher.dispatch(envelope)
-        sent = self.bench.sent.messages
-        mine = [message for entity, message in sent if entity == QUEUE]
-        sent[:] = [each for each in sent if each[0] != QUEUE]
-        for message in mine:
-            await self.dispatcher.dispatch(Envelope.model_validate_json(message.body))
+        for sent in taken(self.bench.sent, QUEUE):
+            await self.dispatcher.dispatch(sent)
 
     async def set_by_hand(self, text: str = "by hand", name: str = NAME) -> str:
         """Set a version in the environment's vault, and return it."""
