@@ -176,7 +176,7 @@ def _quoted(text: str) -> str:
         return text
     if "'" not in text and "\\" not in text:
         return f"'{text}'"
-    escaped = re.sub(r'([\\"$`])', r"\\\1", text).replace("\n", "\\n").replace("\r", "\\r")
+    escaped = re.sub(r'([\\"$`])', r"\\\1", text)
     return f'"{escaped}"'
 
 
@@ -202,7 +202,7 @@ def _taken_variables(component: Component, values: Values, at: str) -> Iterator[
             reason = f"{key} and {other} of its configuration are both the variable {name}"
         elif is_variables and name in component.environ:
             reason = f"{key} of its configuration is the variable {name}, which environ has too"
-        elif is_variables:
+        else:
             reason = _unfit(name, text)
         if reason:
             yield Violation(
