@@ -32,7 +32,7 @@ SHOWN = [
     r"exposed:   [1-9]\d* requests",
     r"module-datasette-\d+-0  \d+ .*nothing",
     r"pause_ms +changed +0 +300",
-    r"module-datasette +[0-9a-f]{8}.*proved",
+    r"module-datasette runs [0-9a-f]{12} \(r\d+, proved",
     r"\[Held\]",
     r"runtimectl release-hold dep-",
     r"WHEN +WHO +WHAT",
