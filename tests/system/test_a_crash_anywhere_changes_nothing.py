@@ -189,7 +189,7 @@ SCENARIOS: dict[str, Scenario] = {
     "configuration": roll_out_configuration,
 }
 POINTS_IN_EVERY_RUN = 5
-POINTS_IN_A_LONG_RUN = 100
+POINTS_IN_A_LONG_RUN = 40
 """Of up to 1,400: with SWEEP=all in the environment every one of them, which takes an hour."""
 
 

@@ -26,7 +26,6 @@ from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from tests.kit.cloud_process import a_cloud
 from tests.kit.real_system import REPOSITORY, SteadyClient
 from tests.kit.web_releases import ENDED, archive, release_body
-from tools.package import APPS
 
 pytestmark = [pytest.mark.real, pytest.mark.long(minutes=5), pytest.mark.xdist_group("processes")]
 PREVIOUS: Final = "b5eae8f44f739e63af0f56442484f3cc9d00acc5"
@@ -46,13 +45,14 @@ def tree_of(commit: str, target: Path) -> Path:
 def packaged(tree: Path, target: Path) -> list[str]:
     """Write the packages of *tree* by its own tools; return their folders."""
     write = "import sys; from pathlib import Path; from tools.package import package"
-    for app in APPS:
+    apps = sorted(path.parent.name for path in tree.glob("function_apps/*/function_app.py"))
+    for app in apps:
         subprocess.run(
             [sys.executable, "-c", f"{write}; package(sys.argv[1], Path(sys.argv[2]))",
              app, str(target / app)],
             cwd=tree, check=True,
         )  # fmt: skip
-    return [str(target / app) for app in APPS]
+    return [str(target / app) for app in apps]
 
 
 class System:
