@@ -74,20 +74,15 @@ def sandbox_order(
     *owned* are fresh folders, given to the user of the start. *program* is a folder whose files
     stay as they are, and which takes others. *given* are fresh folders with files for the eyes of
     this start alone, which it may not change; *secrets* is the place of such a folder in memory.
-    *data* outlives the start: its files are those of
-    one user on disk, the same for all data of an environment, and the workload's user for it. Where
-    the file system cannot map owners, the workload runs as that user. With *parent*, the pid of the
-    process that starts it, it ends when the thread ends that did. None where this system has no
-    sandboxes.
+    *data* outlives the start: its files are those of one user on disk, the same for all data of an
+    environment, and the workload's user for it. Where the file system cannot map owners, the
+    workload runs as that user. With *parent*, the pid of the process that starts it, it ends when
+    the thread ends that did. None where this system has no sandboxes.
     """
     if sys.platform != "linux":
         return None
-    user = _user_of(token) if in_force.has_own_user else None
-    mapped: list[tuple[str, int]] = []
+    user, mapped = _user_and_mapped(in_force, folder, token, data)
     if user is not None:
-        mapped = [(str(path), _owner_of(path)) for path in data]
-        if mapped and not _maps_owners(in_force, folder):
-            user, mapped = mapped[0][1], []
         files = (file for place in given for file in (place, *place.iterdir()))
         for path in (*owned, *files):
             os.chown(path, user, user, follow_symlinks=False)
@@ -96,8 +91,7 @@ def sandbox_order(
     program_folders, program_files = (
         _read_only_mounts(program) if program and user is None else ([], [])
     )
-    number = os.getuid() if user is None else user
-    group = os.getgid() if user is None else user
+    number, group = (os.getuid(), os.getgid()) if user is None else (user, user)
     return SandboxOrder(
         parent=parent,
         is_namespaced=in_force.is_namespaced,
@@ -120,6 +114,18 @@ def sandbox_order(
         port=port,
         filters_calls=in_force.filters_calls,
     )
+
+
+def _user_and_mapped(
+    in_force: Means, folder: Path, token: str, data: Sequence[Path]
+) -> tuple[int | None, list[tuple[str, int]]]:
+    """Return the user of the start *token*, and each of *data* with the owner it is mapped from."""
+    if not in_force.has_own_user:
+        return None, []
+    mapped = [(str(path), _owner_of(path)) for path in data]
+    if mapped and not _maps_owners(in_force, folder):
+        return mapped[0][1], []
+    return _user_of(token), mapped
 
 
 def unfit_place(state: Path, in_force: Means) -> str | None:

@@ -27,7 +27,7 @@ def _binding_queried(binding: Binding) -> Mapping[str, Any]:
 
 
 def _watch_queried(watch: SecretWatch) -> Mapping[str, Any]:
-    """Return the time of the next look into the vault, while somebody is given the secret."""
+    """Return when the vault is read next, while a module is bound to the secret."""
     return {} if watch.due_at is None else {"dueAt": watch.due_at}
 
 
@@ -40,7 +40,7 @@ BINDINGS: Final = DocumentCodec(
     queried=_binding_queried,
 )
 HEADS: Final = DocumentCodec(SecretHead, "secret", key="secret", document="secret/{}")
-"""Beside its bindings; known by vault and name."""
+"""In the partition of its bindings; its id is made of vault and name."""
 ENVIRONMENTS: Final = DocumentCodec(
     EnvironmentProjection, "environment", key="environment_id", document="environment/{}"
 )
@@ -117,7 +117,7 @@ class RotatedSecret:
 
 
 def secret_of(rotation_id: str) -> str:
-    """Return what the secret of a rotation is known by, which its id says."""
+    """Return the id of the secret that a rotation is of, which is a part of its own."""
     return parse_id(rotation_id, "rot").rest.partition("-")[0]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
-from shared.connections.bounded_body import PLAIN, read_bounded
+from shared.connections.bounded_body import read_bounded
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.errors import Conflict, Invalid, Unavailable
 from shared.probing.guard import (
@@ -23,6 +23,7 @@ from shared.probing.guard import (
     resolve_by_system,
     resolve_destination,
 )
+from shared.probing.guarded_request import answer_of
 from shared.vault.port import SecretValue
 
 TIMEOUT_S: Final = 20.0
@@ -132,23 +133,5 @@ async def _post(
     destination: Destination, body: bytes, headers: Mapping[str, str]
 ) -> tuple[int, bytes]:
     """Return status and body of the answer. Raises OSError."""
-    import aiohttp  # noqa: PLC0415  slow to import, and only a rotation by a webhook needs it
-    from yarl import URL  # noqa: PLC0415
-
-    connector = aiohttp.TCPConnector(force_close=True)
-    try:
-        async with (
-            aiohttp.ClientSession(
-                connector=connector, trust_env=False, auto_decompress=False
-            ) as session,
-            session.post(
-                URL(destination.url, encoded=True),
-                data=body,
-                headers={"Host": destination.host_header, **PLAIN, **headers},
-                server_hostname=destination.server_name,
-                allow_redirects=False,
-            ) as response,
-        ):
-            return response.status, await read_bounded(response, at_most=_ANSWER_MAX_BYTES)
-    except aiohttp.ClientError as problem:
-        raise OSError(type(problem).__name__) from problem
+    async with answer_of("POST", destination, headers=headers, body=body) as response:
+        return response.status, await read_bounded(response, at_most=_ANSWER_MAX_BYTES)

@@ -1,8 +1,6 @@
 """HTTP probes over aiohttp: sent to the address that the guard checked, bounded, no redirects.
 
-aiohttp is the fastest client for many probes of many hosts at once. Each probe opens a connection
-and a session of its own: a pooled connection would not prove that a new one can be made, and
-nothing is left to close when a host or a loop ends.
+aiohttp is the fastest client for many probes of many hosts at once.
 """
 
 import asyncio
@@ -10,7 +8,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
+from shared.connections.bounded_body import BodyTooLong, read_bounded
 from shared.contracts.health import HealthStatus
 from shared.kernel.clock import Clock
 from shared.probing.guard import (
@@ -21,6 +19,7 @@ from shared.probing.guard import (
     resolve_by_system,
     resolve_destination,
 )
+from shared.probing.guarded_request import answer_of
 from shared.probing.health_body import ReportedHealth, reported_health
 from shared.probing.result import DENIED, ProbeResult
 
@@ -66,27 +65,8 @@ async def _get(destination: Destination) -> tuple[str, bool, ReportedHealth | No
     Raises:
         OSError: a broken connection, or an answer without an end.
     """
-    import aiohttp  # noqa: PLC0415  slow to import, and only apps with probes need it
-    from yarl import URL  # noqa: PLC0415
-
-    connector = aiohttp.TCPConnector(force_close=True)
-    try:
-        async with (
-            aiohttp.ClientSession(
-                connector=connector, trust_env=False, auto_decompress=False
-            ) as session,
-            session.get(
-                URL(destination.url, encoded=True),
-                headers={"Host": destination.host_header, **PLAIN},
-                server_hostname=destination.server_name,
-                allow_redirects=False,
-            ) as response,
-        ):
-            reported = reported_health(await read_bounded(response))
-            is_unhealthy = reported is not None and reported.status is HealthStatus.UNHEALTHY
-            passed = response.status in _PASSES and not is_unhealthy
-            return str(response.status), passed, reported
-    except aiohttp.ClientConnectorError as problem:
-        raise problem.os_error from problem
-    except aiohttp.ClientError as problem:
-        raise OSError(str(problem)) from problem
+    async with answer_of("GET", destination) as response:
+        reported = reported_health(await read_bounded(response))
+        is_unhealthy = reported is not None and reported.status is HealthStatus.UNHEALTHY
+        passed = response.status in _PASSES and not is_unhealthy
+        return str(response.status), passed, reported

@@ -16,9 +16,9 @@ from shared.web.problem import render
 from shared.web.request import Answer
 from tests.cli.small_platform import THE_ENVIRONMENT, Ran, RuntimeCtl, answer_of
 from tests.cli.small_server import Asked, Server, serving
-from tests.configurations.configured import Configurations, configurations
-from tests.kit.told import ENVIRONMENT, WEB, ended, released
-from tests.kit.virtual_time import EPOCH, VirtualTimeLoop
+from tests.configurations.configured import Configurations, configurations, proved
+from tests.kit.told import ENVIRONMENT
+from tests.kit.virtual_time import VirtualTimeLoop
 
 _ENVIRONMENTS: Final = "/v1/runtime/environments"
 _HERE: Final = {**THE_ENVIRONMENT, "environmentId": ENVIRONMENT}
@@ -52,21 +52,7 @@ class ConfiguredPlatform:
     def prove(self, number: int, *hashes: str | None, version: int) -> None:
         """End a deployment whose release names *version*, and whose instances prove *hashes*."""
         pin = {"module": version, "hash": hashes[0]}
-        component = released(WEB, number, configurationMode="pinned", configuration=pin)
-        event = ended(number, [component])
-        proofs = [
-            {
-                "moduleId": WEB,
-                "instance": f"web-{index}",
-                "releaseRevision": number,
-                "digest": component["digest"],
-                "configurationHash": each,
-                "checkedAt": EPOCH.isoformat(),
-            }
-            for index, each in enumerate(hashes)
-        ]
-        proof = {"instances": proofs, "total": len(proofs), "whole": True}
-        self.hear(type(event).model_validate({**event.model_dump(by_alias=True), "proof": proof}))
+        self.hear(proved(number, hashes, "pinned", pin))
 
     def judge(self, after_s: float) -> None:
         with self._one_at_a_time:

@@ -1,7 +1,7 @@
 """Configurations over in-memory parts: what it is told, and what it answers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +18,8 @@ from shared.web.long_polls import Followers
 from shared.web.request import Answer, Request
 from tests.kit.messages import envelope_of, taken
 from tests.kit.service import Bench, bench
-from tests.kit.told import ENVIRONMENT, WEB, environment
+from tests.kit.told import ENVIRONMENT, WEB, ended, environment, released
+from tests.kit.virtual_time import EPOCH
 
 QUEUE: Final = "runtime-configurations-commands"
 TENANT_LAYER: Final = {"layer": "tenant"}
@@ -95,6 +96,25 @@ class Configurations:
 
     def told(self, event: str) -> list[dict[str, Any]]:
         return [each["payload"] for each in self.bench.sent.bodies(event)]
+
+
+def proved(number: int, hashes: Sequence[str | None], mode: str, pin: Mapping[str, Any]) -> Any:
+    """Return the end of a deployment of WEB that names *pin*, whose instances prove *hashes*."""
+    component = released(WEB, number, configurationMode=mode, configuration=pin)
+    event = ended(number, [component])
+    proofs = [
+        {
+            "moduleId": WEB,
+            "instance": f"web-{index}",
+            "releaseRevision": number,
+            "digest": component["digest"],
+            "configurationHash": each,
+            "checkedAt": EPOCH.isoformat(),
+        }
+        for index, each in enumerate(hashes)
+    ]
+    proof = {"instances": proofs, "total": len(proofs), "whole": True}
+    return type(event).model_validate({**event.model_dump(by_alias=True), "proof": proof})
 
 
 def shown(answer: Answer) -> Mapping[str, Any]:

@@ -13,11 +13,12 @@ from tests.configurations.configured import (
     TENANT_LAYER,
     Configurations,
     configurations,
+    proved,
     shown,
 )
 from tests.kit.service import TENANT
-from tests.kit.told import ENVIRONMENT, WEB, ended, released
-from tests.kit.virtual_time import EPOCH, run_virtual
+from tests.kit.told import ENVIRONMENT, WEB
+from tests.kit.virtual_time import run_virtual
 
 OTHER = "sha256:" + "9" * 64
 
@@ -26,21 +27,7 @@ async def _released(
     on: Configurations, number: int, hashes: list[str | None], mode: str = "pinned", **pin: Any
 ) -> None:
     """Have a deployment end whose instances prove *hashes*."""
-    component = released(WEB, number, configurationMode=mode, configuration=pin)
-    event = ended(number, [component])
-    proofs = [
-        {
-            "moduleId": WEB,
-            "instance": f"web-{index}",
-            "releaseRevision": number,
-            "digest": component["digest"],
-            "configurationHash": each,
-            "checkedAt": EPOCH.isoformat(),
-        }
-        for index, each in enumerate(hashes)
-    ]
-    proof = {"instances": proofs, "total": len(proofs), "whole": True}
-    await on.hear(type(event).model_validate({**event.model_dump(by_alias=True), "proof": proof}))
+    await on.hear(proved(number, hashes, mode, pin))
 
 
 async def _adoption(on: Configurations, head: Any) -> Any:

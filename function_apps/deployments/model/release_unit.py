@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from function_apps.deployments.model import bound_secrets, configuration
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.facts import SCALING, SECRET
+from function_apps.deployments.model.facts import SCALING, SECRET, RecordedFact
 from shared.contracts.components import Component
 from shared.contracts.configuration_merge import Values
 from shared.contracts.placement import default_placement
@@ -75,18 +75,11 @@ def to_released_component(
         return None
     revision = target.module(component.module_id).last + 1
     key = parse_id(target.environment_id, "env").environment
-    service = service_id(key, module_key(tenant, component.module_id))
     facts = [fact for fact in target.facts.values() if fact.module in {"", component.module_id}]
-    bound = [fact for fact in facts if fact.kind == SECRET and fact.value]
-    # Of one that was recorded before its vault was, only the version is known.
-    secrets = tuple(bound_secrets.to_released_secret(fact) for fact in bound if fact.vault)
-    versions = {fact.name: fact.value for fact in bound}
-    if recorded is not None:
-        secrets = bound_secrets.restored(recorded, facts)
-        versions = {secret.name: secret.version for secret in secrets}
+    secrets, versions = _secrets(facts, recorded)
     return ReleasedComponent(
         module_id=component.module_id,
-        service_id=service,
+        service_id=service_id(key, module_key(tenant, component.module_id)),
         release_revision=revision,
         component_type=component.component_type,
         version=component.version,
@@ -110,13 +103,28 @@ def to_released_component(
         configuration=pin or ConfigurationPin(),
         secret_versions=versions,
         secrets=secrets,
-        scaling_policy_revision=max(
-            (int(fact.value) for fact in facts if fact.kind == SCALING), default=0
-        ),
+        scaling_policy_revision=_policy_revision(facts),
         data=environment.data if environment and environment.owner == tenant else (),
         routing=Routing(weights={str(revision): 100} if component.port else {}),
         owner=component.owner,
     )
+
+
+def _policy_revision(facts: Sequence[RecordedFact]) -> int:
+    return max((int(fact.value) for fact in facts if fact.kind == SCALING), default=0)
+
+
+def _secrets(
+    facts: Sequence[RecordedFact], recorded: Sequence[ReleasedSecret] | None
+) -> tuple[tuple[ReleasedSecret, ...], Mapping[str, str]]:
+    """Return the secrets that a module is given, and the version of each by name."""
+    if recorded is not None:
+        secrets = bound_secrets.restored(recorded, facts)
+        return secrets, {secret.name: secret.version for secret in secrets}
+    bound = [fact for fact in facts if fact.kind == SECRET and fact.value]
+    # Of one that was recorded before its vault was, only the version is known.
+    secrets = tuple(bound_secrets.to_released_secret(fact) for fact in bound if fact.vault)
+    return secrets, {fact.name: fact.value for fact in bound}
 
 
 def planned(

@@ -1,7 +1,6 @@
 """BindSecret: give a module a secret of a vault, from its next release on."""
 
 import re
-from collections.abc import Sequence
 from typing import Final
 
 from function_apps.secret_bindings import repository
@@ -49,9 +48,7 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
         Invalid: the target is no name of a variable, or of a file.
     """
     require_supported(command.generator)
-    for name in _named(command):
-        if _ADMINISTRATOR.fullmatch(name):
-            raise SecretNameReserved(name)
+    _require_free_names(command)
     key = parse_id(command.environment_id, "env").environment
     binding_id = secret_binding_id(key, command.module_id, command.secret_name)
     ids = NewIds.draw(ctx, app.service.public_name, binding_id)
@@ -101,10 +98,12 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
     )
 
 
-def _named(command: BindSecret) -> Sequence[str]:
-    """Return the secrets that *command* names: that of the binding, and the key of a webhook."""
+def _require_free_names(command: BindSecret) -> None:
+    """Refuse the secret of a server's administrator, as the binding's or as a webhook's key."""
     settings = command.generator.settings if command.generator else {}
-    return [command.secret_name, *([settings[KEY]] if KEY in settings else [])]
+    for name in (command.secret_name, settings.get(KEY, "")):
+        if _ADMINISTRATOR.fullmatch(name):
+            raise SecretNameReserved(name)
 
 
 async def _environment(
