@@ -52,8 +52,6 @@ from shared.contracts.deployments import (
     DeploymentStatus,
     Rollback,
     RollbackDeployment,
-    RollOutConfiguration,
-    RollOutSecretVersion,
 )
 from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
@@ -63,6 +61,7 @@ from shared.contracts.environments import (
 )
 from shared.contracts.health import HealthCheckCompleted
 from shared.contracts.promotions import PromoteDeployment, Promotion
+from shared.contracts.roll_outs import RollOutConfiguration, RollOutSecretVersion
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted

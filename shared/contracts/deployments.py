@@ -18,6 +18,7 @@ from shared.contracts.releases import (
     ReleaseRef,
     ReleaseUnit,
 )
+from shared.contracts.roll_outs import SecretRollout
 from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.strategies import OnConflict, Strategy, StrategyKind
 from shared.contracts.values import (
@@ -26,11 +27,9 @@ from shared.contracts.values import (
     Count,
     DeploymentId,
     Digest,
-    DriftFindingId,
     EnvironmentId,
     GateId,
     Instant,
-    IsolationModel,
     Label,
     ModuleId,
     OperationId,
@@ -38,11 +37,7 @@ from shared.contracts.values import (
     ProjectId,
     Reason,
     Revision,
-    SecretBindingId,
-    SecretRotationId,
-    Slug,
     Stage,
-    TenantBindingId,
     TenantId,
     Text,
 )
@@ -147,78 +142,6 @@ class DeploymentApproval(Command):
 
     step: Annotated[int, Field(ge=0, le=999)] | None = None
     comment: Text = ""
-
-
-class RollOutConfiguration(Command):
-    """Bring a configuration version to the modules that float (all of them when none named)."""
-
-    environment_id: EnvironmentId
-    configuration_id: ConfigurationId
-    version: Annotated[int, Field(ge=1)]
-    content_hash: Digest
-    modules: ModuleIds = ()
-
-
-class SecretRollout(Value):
-    """What a deployment of kind secret brings to its module: one version of one secret."""
-
-    module_id: ModuleId
-    binding_id: SecretBindingId
-    secret_name: Label
-    version: Label
-    rotation_id: SecretRotationId | None = None
-    canary: bool = False
-    """The first consumer of its rotation. It is shown; every consumer is rolled out alike."""
-
-
-class RollOutSecretVersion(Command):
-    """Bring a secret's version to one consumer, as a deployment of kind secret.
-
-    It has the steps and the gate of the release in force, its image and its configuration. Every
-    event of it has the version in `secret`. It ends as other deployments do: Completed with the
-    proofs of all instances, RolledBack with what is in force again as `releaseUnit`, or Failed.
-    Where there is nothing to roll out it is Cancelled, with the reason `NothingToRollOut`: no
-    release of the module is in force, or its binding was revoked; then no instance needs a proof,
-    and its next release has the version.
-    A version of an earlier rotation than one that was asked for is nothing, and has no answer. A
-    repeat is answered by the events of the deployment on its way, or of the one in force.
-    """
-
-    environment_id: EnvironmentId
-    module_id: ModuleId
-    binding_id: SecretBindingId
-    secret_name: Label
-    version: Label
-    rotation_id: SecretRotationId | None = None
-    """Its number orders rotations; without it the version counts as the newest."""
-    canary: bool = False
-
-    @property
-    def rollout(self) -> SecretRollout:
-        return SecretRollout.model_validate(self.model_dump(exclude={"environment_id"}))
-
-
-class RelocateWorkload(Command):
-    """Cut one module over to what a moved tenant binding gives it."""
-
-    environment_id: EnvironmentId
-    module_id: ModuleId
-    tenant_binding_id: TenantBindingId
-    binding_revision: Annotated[int, Field(ge=1)]
-    isolation_model: IsolationModel
-    namespace: Slug | None = None
-
-
-class RemediateDrift(Command):
-    """Bring a workload back to its recorded release unit, because drift found it different."""
-
-    environment_id: EnvironmentId
-    module_id: ModuleId
-    finding_id: DriftFindingId
-    path: Text
-    recorded_revision: Annotated[int, Field(ge=1)]
-    """The release revision drift compared with; when it moved on, there is nothing to repair."""
-    reason: Text = ""
 
 
 class DeploymentFacts(Event):

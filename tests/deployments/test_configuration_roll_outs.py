@@ -16,8 +16,9 @@ from function_apps.deployments.use_cases import record_configuration
 from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.configuration_merge import hash_of
 from shared.contracts.configurations import ConfigurationPublished
-from shared.contracts.deployments import DeploymentReason, RollOutConfiguration
+from shared.contracts.deployments import DeploymentReason
 from shared.contracts.environments import EnvironmentStatus
+from shared.contracts.roll_outs import RollOutConfiguration
 from shared.kernel.errors import Invalid, Unavailable
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from function_apps.deployments.activities.prove_release import prove
 from function_apps.deployments.model.predecessors import in_force
 from function_apps.deployments.repository import DEPLOYMENTS
-from shared.contracts.deployments import Deploy, RollbackDeployment, RollOutSecretVersion
+from shared.contracts.deployments import Deploy, RollbackDeployment
+from shared.contracts.roll_outs import RollOutSecretVersion
 from shared.contracts.secret_bindings import SecretRotated
 from shared.durable.recovery import Recovery
 from shared.kernel.errors import Refused

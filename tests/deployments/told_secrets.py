@@ -6,7 +6,7 @@ from typing import Any, Final
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.use_cases.record_facts import record_secret
 from function_apps.deployments.use_cases.roll_out_secret_version import roll_out_secret_version
-from shared.contracts.deployments import RollOutSecretVersion
+from shared.contracts.roll_outs import RollOutSecretVersion
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.messaging.unit_of_work import Outcome
 from shared.surfaces.secret_references import SecretReference

@@ -7,15 +7,11 @@ from typing import Any, Final
 from function_apps.deployments.use_cases.deploy import deploy
 from shared.contracts.configuration_merge import hash_of
 from shared.contracts.configurations import ConfigurationPublished
-from shared.contracts.deployments import (
-    Deploy,
-    RollbackDeployment,
-    RollOutConfiguration,
-    RollOutSecretVersion,
-)
+from shared.contracts.deployments import Deploy, RollbackDeployment
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.gates import EvaluateGate, Verdict
 from shared.contracts.promotions import PromoteDeployment
+from shared.contracts.roll_outs import RollOutConfiguration, RollOutSecretVersion
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted

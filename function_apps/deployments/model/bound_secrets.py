@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from function_apps.deployments.model.facts import SECRET, Facts, RecordedFact, secret_key
-from shared.contracts.deployments import SecretRollout
 from shared.contracts.releases import Departure, ReleasedComponent, ReleasedSecret, Routing
+from shared.contracts.roll_outs import SecretRollout
 from shared.contracts.secret_bindings import (
     BindingStatus,
     SecretBound,

@@ -19,8 +19,9 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget, 
 from function_apps.deployments.model.rollout_steps import order_of
 from shared.contracts.components import Component, ConfigurationChoice
 from shared.contracts.configurations import ConfigurationLayer
-from shared.contracts.deployments import Deploy, DeploymentKind, RollOutConfiguration
+from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.releases import ConfigurationPin, ReleasedComponent
+from shared.contracts.roll_outs import RollOutConfiguration
 from shared.contracts.values import ConfigurationId, DeploymentId, ModuleId
 from shared.kernel.context import Context, NewIds
 

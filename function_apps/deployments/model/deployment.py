@@ -28,13 +28,7 @@ from function_apps.deployments.model.lifecycle import (
 )
 from function_apps.deployments.model.rollout_steps import RolloutStep, without_analysis
 from shared.contracts.components import Component, ConfigurationChoice
-from shared.contracts.deployments import (
-    Deploy,
-    DeploymentKind,
-    DeploymentStatus,
-    EndReason,
-    SecretRollout,
-)
+from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus, EndReason
 from shared.contracts.gates import Gate
 from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import (
@@ -45,6 +39,7 @@ from shared.contracts.releases import (
     ReleasedSecret,
     ReleaseUnit,
 )
+from shared.contracts.roll_outs import SecretRollout
 from shared.contracts.strategies import OnConflict, Strategy
 from shared.contracts.values import (
     DeploymentId,

@@ -9,8 +9,9 @@ from function_apps.deployments.model import bound_secrets, predecessors, release
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import RecordedFact, secret_key
-from shared.contracts.deployments import Deploy, DeploymentKind, SecretRollout
+from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.releases import ReleasedComponent, ReleasedSecret
+from shared.contracts.roll_outs import SecretRollout
 from shared.contracts.values import EnvironmentId
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Unavailable

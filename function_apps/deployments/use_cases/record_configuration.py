@@ -14,7 +14,7 @@ from function_apps.deployments.repository import TARGETS, TENANT_LAYERS
 from function_apps.deployments.use_cases.configuration_content import put_content
 from shared.contracts.configuration_merge import hash_of
 from shared.contracts.configurations import ConfigurationPublished
-from shared.contracts.deployments import RollOutConfiguration
+from shared.contracts.roll_outs import RollOutConfiguration
 from shared.contracts.values import EnvironmentId
 from shared.kernel.context import Context
 from shared.kernel.errors import Invalid

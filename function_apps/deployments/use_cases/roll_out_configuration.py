@@ -24,7 +24,8 @@ from function_apps.deployments.use_cases.pin_configuration import (
     load_tenant_layer,
 )
 from shared.contracts.configurations import ConfigurationLayer
-from shared.contracts.deployments import Deploy, RollOutConfiguration
+from shared.contracts.deployments import Deploy
+from shared.contracts.roll_outs import RollOutConfiguration
 from shared.contracts.values import DeploymentId, ModuleId
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Invalid, Unavailable

@@ -13,7 +13,8 @@ from function_apps.deployments.model.lifecycle import Cancelled
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOYMENTS, ROLL_OUT_SECRET, TARGETS
 from function_apps.deployments.use_cases.deploy import enter_queue
-from shared.contracts.deployments import EndReason, RollOutSecretVersion, SecretRollout
+from shared.contracts.deployments import EndReason
+from shared.contracts.roll_outs import RollOutSecretVersion, SecretRollout
 from shared.durable.operations import OPERATIONS, begin_operation
 from shared.kernel.context import Context, NewIds
 from shared.messaging.outbox import Audited

@@ -18,7 +18,7 @@ from function_apps.secret_bindings.repository import (
     load_rotation,
     rotated_secret,
 )
-from shared.contracts.deployments import RollOutSecretVersion
+from shared.contracts.roll_outs import RollOutSecretVersion
 from shared.contracts.secret_bindings import RotationStatus
 from shared.durable.activity import ActivityContext, Step, commit_documents, require_not_canceled
 from shared.kernel.clock import parse_instant
