@@ -11,8 +11,8 @@ from shared.kernel.full_disk import reason_in
 from shared.kernel.trust import untrusted_in
 from shared.vault.port import SecretDeleted, SecretDisabled
 
-_RETRY_FORBIDDEN_S: Final = 15.0
-"""A role assignment takes minutes to reach the data plane; a second is too soon."""
+_RETRY_FORBIDDEN_S: Final = 120.0
+"""A role assignment may take ten minutes to reach the data plane: five tries wait for eight."""
 
 
 @asynccontextmanager

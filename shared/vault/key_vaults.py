@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from shared.kernel.ids import EnvironmentKey
-from shared.vault.key_vault import KeyVault, vault_transport, verifies_challenges
+from shared.vault.key_vault import TIMEOUT_S, KeyVault, vault_transport, verifies_challenges
 from shared.vault.port import SecretVault
 from shared.vault.vault_uris import (
     LOCAL_SUFFIX,
@@ -37,6 +37,7 @@ class KeyVaults:
         own: str | None,
         credential: Callable[[], "AsyncTokenCredential"],
         ca_file: Path | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         """*own* is the URL of the platform's vault, which is not given out.
 
@@ -49,7 +50,8 @@ class KeyVaults:
         self._port = f":{address.port}" if is_local and address.port else ""
         self._own = None if is_local else (address.hostname or "").partition(".")[0] or None
         self._credential = credential
-        self._open_transport = partial(vault_transport, ca_file)
+        self._timeout_s = timeout_s
+        self._open_transport = partial(vault_transport, ca_file, timeout_s)
         self._transport: AioHttpTransport | None = None
         self._vaults: OrderedDict[str, KeyVault] = OrderedDict()
 
@@ -59,6 +61,7 @@ class KeyVaults:
         vault = self._vaults.pop(name, None) or KeyVault(
             vault_uri(name, self._suffix) + self._port,
             credential=self._credential,
+            timeout_s=self._timeout_s,
             transport=self._shared_transport,
         )
         self._vaults[name] = vault

@@ -5,6 +5,7 @@ request, a frame), and happens once. All else passes unchanged.
 """
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
@@ -70,14 +71,23 @@ class Drip:
 Fault = CutBefore | CutAfter | Stall | Answer | Drip
 
 
+@dataclass(frozen=True)
+class Tls:
+    """The two ends of a proxy that reads what is sent by https: as a server, and as a client."""
+
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
 class CutProxy:
     """Passes on what comes to `port` to another port of this machine; enter it to serve."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, *, tls: Tls | None = None) -> None:
         self.port = 0
         self.heads: list[bytes] = []
         """How each request began: the client spoke first, or again after an answer."""
         self._target_port = target_port
+        self._tls = tls
         self._faults: deque[Fault] = deque()
         self._passed_first = 0
         self._open = AsyncExitStack()
@@ -94,7 +104,13 @@ class CutProxy:
     def forget(self) -> None:
         """Count from nothing, and let no fault happen that is still to come."""
         self.heads.clear()
+        self.heal()
+
+    def heal(self) -> int:
+        """Let no fault happen that is still to come; return how many those were."""
+        left = len(self._faults)
         self._faults.clear()
+        return left
 
     @property
     def requests(self) -> int:
@@ -106,7 +122,8 @@ class CutProxy:
         return not self._faults
 
     async def __aenter__(self) -> Self:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        context = self._tls.server if self._tls else None
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=context)
         self.port = server.sockets[0].getsockname()[1]
         await self._open.enter_async_context(server)
         return self
@@ -123,7 +140,10 @@ class CutProxy:
         connection.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, to_upstream = await asyncio.open_connection("127.0.0.1", self._target_port)
+        secured = {"ssl": self._tls.client, "server_hostname": "localhost"} if self._tls else {}
+        upstream, to_upstream = await asyncio.open_connection(
+            "127.0.0.1", self._target_port, **secured
+        )
         passage = _Passage(self, reader, writer, upstream, to_upstream)
         pumps = [asyncio.ensure_future(pump) for pump in (passage.ask(), passage.answer())]
         try:

@@ -2,10 +2,11 @@
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,9 +21,10 @@ from local_cloud.vault.local_vaults import LocalVaults
 from local_cloud.vault.vault import LocalVault, Vaults
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
-from shared.vault.key_vault import KeyVault
+from shared.vault.key_vault import TIMEOUT_S, KeyVault
 from shared.vault.key_vaults import KeyVaults
 from shared.vault.vault_uris import AZURE_SUFFIX
+from tests.kit.cut_proxy import CutProxy, Tls
 
 OFFICER: Final = "secret-bindings"
 USER: Final = "surfaces"
@@ -45,13 +47,25 @@ class VaultWire:
     client: KeyVault
     vaults: KeyVaults
     """The others of the endpoint, as an app reaches them."""
+    proxy: CutProxy
+    """On their way to it."""
+    others: LocalVaults
+    """They themselves."""
 
 
 @asynccontextmanager
 async def wired_vault(
-    folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, identity: str = OFFICER
+    folder: Path,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    identity: str = OFFICER,
+    *,
+    timeout_s: float = TIMEOUT_S,
 ) -> AsyncIterator[VaultWire]:
-    """Serve a vault on *clock*, and connect to it as the managed identity *identity*."""
+    """Serve a vault on *clock*, and connect to it as the managed identity *identity*.
+
+    Calls to the others of the endpoint are given up after *timeout_s*.
+    """
     from azure.identity.aio import ManagedIdentityCredential
 
     # The SDKs read the machine's clock, so tokens and certificates are on it too.
@@ -67,28 +81,34 @@ async def wired_vault(
     context = certificates.server_context()
     endpoint = KeyVaultEndpoint(vault, authorization, 0, context, others=others)
     tokens = TokenEndpoint(identities, [*ROLES, STRANGER], 0)
-    await endpoint.start()
-    await tokens.start()
-    for name, value in tokens.environ_of(identity).items():
-        monkeypatch.setenv(name, value)
-    credential = ManagedIdentityCredential()
-    client = KeyVault(endpoint.url, credential=lambda: credential, ca_file=certificates.ca_file)
-    vaults = KeyVaults(
-        AZURE_SUFFIX,
-        own=endpoint.url,
-        credential=lambda: credential,
-        ca_file=certificates.ca_file,
-    )
-    try:
-        yield VaultWire(vault, endpoint, tokens, identities, certificates, client, vaults)
-    finally:
-        await client.close()
-        await vaults.close()
-        await credential.close()
-        await tokens.stop()
-        await endpoint.stop()
-        others.close()
-        vault.close()
+    async with AsyncExitStack() as opened:
+        opened.callback(vault.close)
+        opened.callback(others.close)
+        for each in (endpoint, tokens):
+            await each.start()
+            opened.push_async_callback(each.stop)
+        for name, value in tokens.environ_of(identity).items():
+            monkeypatch.setenv(name, value)
+        port = urlsplit(endpoint.url).port
+        assert port is not None, endpoint.url
+        tls = Tls(context, trusting(certificates))
+        proxy = await opened.enter_async_context(CutProxy(port, tls=tls))
+        credential = ManagedIdentityCredential()
+        opened.push_async_callback(credential.close)
+        ca_file = certificates.ca_file
+        client = KeyVault(endpoint.url, credential=lambda: credential, ca_file=ca_file)
+        opened.push_async_callback(client.close)
+        vaults = KeyVaults(
+            AZURE_SUFFIX,
+            own=f"https://localhost:{proxy.port}",
+            credential=lambda: credential,
+            ca_file=ca_file,
+            timeout_s=timeout_s,
+        )
+        opened.push_async_callback(vaults.close)
+        yield VaultWire(
+            vault, endpoint, tokens, identities, certificates, client, vaults, proxy, others
+        )
 
 
 def trusting(certificates: LocalCertificates) -> ssl.SSLContext:

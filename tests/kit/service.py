@@ -1,7 +1,7 @@
 """One service over in-memory parts, for tests of use cases, activities and orchestrations."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from shared.kernel.context import Cause, Context, Scope
 from shared.kernel.ids import TenantId
 from shared.messaging.broker import OutgoingMessage
 from shared.messaging.unit_of_work import UnitOfWork
+from shared.persistence.store import Store
 from tests.kit.drive import RecordedStarts
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock
@@ -61,19 +62,30 @@ def memory_storage(clock: Clock) -> LocalStorage:
     return LocalStorage(Path("/nowhere"), clock, in_memory=True)
 
 
-def bench(name: str, *, seed: int = 1, settings: Mapping[str, str] | None = None) -> Bench:
-    """Return the service *name* over empty in-memory parts, on the running loop's time."""
+def bench(
+    name: str,
+    *,
+    seed: int = 1,
+    settings: Mapping[str, str] | None = None,
+    around: Callable[[Store], Store] = lambda store: store,
+) -> Bench:
+    """Return the service *name* over empty in-memory parts, on the running loop's time.
+
+    What is *around* its store is asked by its use cases, and not by its relay.
+    """
     clock, entropy = LoopClock(), SeededEntropy(seed)
     storage, sent, starts = memory_storage(clock), Sent(), RecordedStarts()
     host = EmbeddedHost(clock, entropy, sent, storage, Path("/nowhere"))
     chosen = read_settings({PROFILE: LOCAL, **(settings or {})})
     whole = build_service(name, chosen, EmbeddedParts(host, chosen))
     relay = replace(whole.relay, sender=sent, orchestrations=starts)
+    store = around(whole.store)
     service = Service(
         **{
             **vars(whole),
+            "store": store,
             "relay": relay,
-            "work": UnitOfWork(name, whole.store, relay),
+            "work": UnitOfWork(name, store, relay),
         }
     )
     return Bench(service, sent, starts, storage)

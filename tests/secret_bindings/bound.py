@@ -1,7 +1,7 @@
 """Secret_bindings over in-memory parts: what it is told, what it does, and what it answers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -26,7 +26,8 @@ from shared.kernel.context import Context
 from shared.kernel.operation import Operation
 from shared.messaging.dispatcher import Dispatcher
 from shared.passwords.webhooks import SignedWebhooks
-from shared.vault.port import SecretValue
+from shared.persistence.store import Store
+from shared.vault.port import SecretValue, Vaults
 from shared.web.request import Answer, Request
 from tests.kit.drive import DrivenContext, by_name, drive
 from tests.kit.memory_passwords import MemoryPasswords
@@ -228,13 +229,24 @@ def _orchestration(name: str) -> Orchestrator:
     return next(each for each in ORCHESTRATIONS if durable_name(each) == name)
 
 
-async def secret_bindings(*, knows_environment: bool = True, seed: int = 1) -> SecretBindings:
-    """Return the service, which has heard of its environment unless it is not to."""
-    on = bench("secret_bindings", seed=seed)
+async def secret_bindings(
+    *,
+    knows_environment: bool = True,
+    seed: int = 1,
+    asked: Vaults | None = None,
+    around: Callable[[Store], Store] = lambda store: store,
+) -> SecretBindings:
+    """Return the service, which has heard of its environment unless it is not to.
+
+    It asks vaults in memory, or those that are *asked*, and its store through what is *around* it.
+    """
+    on = bench("secret_bindings", seed=seed, around=around)
     service = on.service
     vaults = MemoryVaults(service.clock, SeededEntropy(seed))
     passwords = MemoryPasswords(SeededEntropy(seed), {"orders-db"})
-    app = SecretBindingsApp(service, vaults, passwords, SignedWebhooks(service.clock), LOCAL_RULES)
+    app = SecretBindingsApp(
+        service, asked or vaults, passwords, SignedWebhooks(service.clock), LOCAL_RULES
+    )
     dispatcher = Dispatcher(
         {**EVENTS, **COMMANDS}, app, service.work, service.clock, service.entropy
     )

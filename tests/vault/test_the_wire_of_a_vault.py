@@ -241,7 +241,7 @@ async def test_a_role_that_is_not_known_yet_is_no_refusal(wire: VaultWire) -> No
     with pytest.raises(Unavailable) as refused:
         await wire.client.get("s")
 
-    assert (refused.value.retry_after_s, refused.value.throttled) == (15, False)
+    assert (refused.value.retry_after_s, refused.value.throttled) == (120, False)
     assert (await wire.client.get("s")).value == VALUE
 
 

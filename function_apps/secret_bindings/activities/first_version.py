@@ -28,9 +28,12 @@ from shared.durable.activity import (
     load_owned,
     require_not_canceled,
 )
+from shared.kernel.errors import Unavailable
 from shared.kernel.operation import CANCELED, Operation
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import View
+from shared.passwords.port import PasswordRefused
+from shared.vault.port import SecretDisabled, SecretProperties
 
 
 async def find_version(ctx: ActivityContext, app: SecretBindingsApp) -> FoundVersion:
@@ -40,18 +43,45 @@ async def find_version(ctx: ActivityContext, app: SecretBindingsApp) -> FoundVer
         EnvironmentNotProvisioned: the environment has ended meanwhile.
         SecretHasNoVersion: there is none, and no generator.
         SecretDeleted: the name is that of a deleted secret.
-        Unavailable: the vault is throttled, forbids us or is away.
+        SecretDisabled, PasswordRefused: the version in force cannot be used.
+        Unavailable: the vault is throttled, forbids us or is away; or another version came in force
+            meanwhile.
     """
     require_not_canceled(ctx)
     binding = await load_owned(BINDINGS, ctx, app)
+    in_force = await _in_force(binding, ctx, app)
+    try:
+        found = await _usable(binding, in_force, ctx, app)
+    except (SecretDisabled, PasswordRefused) as problem:
+        # A rotation may have ended since: that version was then in force, and is no more.
+        if await _in_force(binding, ctx, app) == in_force:
+            raise
+        raise Unavailable(f"{binding.secret_name} was rotated meanwhile") from problem
+    result = found_version(found)
+
+    def decide(_binding: Binding, operation: Operation) -> Step[FoundVersion]:
+        return Step(result, operation.begin_step("version", ctx.now(), percent=50))
+
+    return await commit_step(ctx, app, BINDINGS, decide)
+
+
+async def _in_force(binding: Binding, ctx: ActivityContext, app: SecretBindingsApp) -> str | None:
+    """Return the version that the other consumers of the secret are given; None without any."""
     reads = [HEADS.document_id(binding.secret), ENVIRONMENTS.document_id(binding.environment_id)]
     view = await app.service.work.read(ctx.partition, *reads)
     # Its end may have come while the binding was asked for, and have seen nothing to revoke.
     require_open(binding.environment_id, view.find(ENVIRONMENTS, binding.environment_id))
+    head = view.find(HEADS, binding.secret)
+    return head.in_force if head else None
+
+
+async def _usable(
+    binding: Binding, in_force: str | None, ctx: ActivityContext, app: SecretBindingsApp
+) -> SecretProperties:
+    """Return the version *in_force*, or the first one, with which one can log in."""
     vault = app.vaults.at(binding.vault_uri)
     versions = await vault.versions(binding.secret_name)
-    head = view.find(HEADS, binding.secret)
-    found = usable_version(versions, head.in_force if head else None, binding.secret_name)
+    found = usable_version(versions, in_force, binding.secret_name)
     if found is None and binding.generator is None:
         raise SecretHasNoVersion(binding.secret_name)
     if found is None:
@@ -63,14 +93,12 @@ async def find_version(ctx: ActivityContext, app: SecretBindingsApp) -> FoundVer
     resource = resource_of(binding.generator, binding.environment_id)
     if resource is not None:
         where = (binding.vault_uri, binding.secret_name, found.version)
-        await set_login(resource, *where, app)
+        if in_force is None:
+            # The login of one in force is there, and is not made again: a rotation may retire it
+            # at this moment.
+            await set_login(resource, *where, app)
         await test_login(resource, *where, app)
-    result = found_version(found)
-
-    def decide(_binding: Binding, operation: Operation) -> Step[FoundVersion]:
-        return Step(result, operation.begin_step("version", ctx.now(), percent=50))
-
-    return await commit_step(ctx, app, BINDINGS, decide)
+    return found
 
 
 async def complete_binding(

@@ -19,7 +19,7 @@ from function_apps.secret_bindings.repository import BIND, BINDINGS, ENVIRONMENT
 from function_apps.secret_bindings.resources import answer
 from shared.contracts.secret_bindings import BindSecret
 from shared.contracts.values import SecretDelivery
-from shared.durable.operations import OPERATIONS, begin_operation
+from shared.durable.operations import OPERATIONS, begin_operation, close_superseded
 from shared.kernel.context import Context, NewIds
 from shared.kernel.ids import parse_id, secret_binding_id, secret_key
 from shared.messaging.outbox import Audited
@@ -65,28 +65,38 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
         operation_id=ids.operation_id,
         now=ids.now,
     )
-    await _require_free_target(fresh, ctx, app)
 
-    def decide(view: View) -> Decision[Json]:
-        require_open(command.environment_id, view.find(ENVIRONMENTS, command.environment_id))
+    async def decide(view: View) -> Decision[Json]:
+        stored = view.find(ENVIRONMENTS, command.environment_id)
+        is_open = require_open(command.environment_id, stored)
         known = view.find(BINDINGS, binding_id)
         operation = known and view.readable(OPERATIONS, known.operation_id)
         is_pending = bool(operation and not operation.is_terminal)
         after = request(known, fresh, is_pending=is_pending)
         if after is known:
             return Decision(answer(after), is_repeat=True)
+        await _require_free_target(fresh, ctx, app)
         head = view.find(HEADS, after.secret)
         require_room(head, binding_id)
         require_generator(head, binding_id, command.generator)
         begun, start = begin_operation(
             BIND, binding_id, f"/v1/runtime/secret-bindings/{binding_id}", ids, ctx
         )
+        # Of one that was revoked while its version was looked for.
+        superseded = (
+            close_superseded(view, known.operation_id, ids.operation_id, ids.now) if known else []
+        )
         return Decision(
             answer(after),
-            writes=[BINDINGS.put(after), OPERATIONS.put(begun)],
+            writes=[
+                BINDINGS.put(after), OPERATIONS.put(begun), *superseded,
+                # As it is: of two commands in one environment one is decided after the other, so
+                # that a place is given to one secret, and none is bound in one that has ended.
+                ENVIRONMENTS.put(is_open),
+            ],
             outbox=[start],
             audited=Audited(BIND.name, binding_id),
-        )
+        )  # fmt: skip
 
     def operation_of(view: View) -> list[str]:
         known = view.find(BINDINGS, binding_id)
