@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS = never
 # Else each of the thousand programs that the tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-cloud demo-aks test up down lint types imports unit long rotations fuzz bench trace count package func-settings kubebox data-servers lock clean
+.PHONY: help demo demo-cloud demo-aks test up down lint types imports unit long rotations crossings fuzz bench trace count package func-settings kubebox data-servers lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -112,6 +112,9 @@ long: .venv/.all .tools/azurite/installed .tools/prometheus/installed ## the lon
 
 rotations: .venv/.all ## a hundred rotations of a PostgreSQL password under load, with a kill in each; part of `make long` (5)
 	@ROTATIONS=100 .venv/bin/pytest -q -m long tests/system/test_a_password_is_rotated_under_load.py $(PYTEST)
+
+crossings: .venv/.all ## every order of release, roll-out, rotation and rollback on both real surfaces; part of `make test` (1) and `make long` (9)
+	@SWEEP=all .venv/bin/pytest -q -m "long or not long" tests/system/test_changes_cross_on_real_surfaces.py $(PYTEST)
 
 fuzz: .venv/.all ## 22,000 odd requests as bytes, to every route; part of `make test` (1,200) and `make long`
 	@.venv/bin/pytest -q -n 2 tests/system/test_no_bytes_break_the_host.py $(PYTEST)

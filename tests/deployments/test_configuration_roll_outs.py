@@ -27,7 +27,7 @@ from shared.persistence.store import Partition, Query
 from tests.deployments.configured import identity, said, texts
 from tests.deployments.driven import CART, SHOP, TEST, WEB, Driven, driven, environment
 from tests.deployments.test_repeats import refuse
-from tests.kit.messages import envelope_of
+from tests.kit.messages import envelope_of, taken
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
@@ -46,24 +46,28 @@ class Told:
         )
         self.heard = 0
 
+    def message(self, payload: Any) -> Envelope:
+        """Return a message with *payload* that there was not before."""
+        self.heard += 1
+        return envelope_of(payload, self.heard, self.world.app.service.clock.now())
+
     async def hear(self, payload: Any, *, times: int = 1) -> None:
         """Deliver *payload*, the same message *times*, then all that it sends itself."""
-        self.heard += 1
-        at = self.world.app.service.clock.now()
-        envelope = envelope_of(payload, self.heard, at)
+        await self.deliver(self.message(payload), times=times)
+
+    async def deliver(self, envelope: Envelope, *, times: int = 1) -> None:
         for _ in range(times):
             await self.dispatcher.dispatch(envelope)
             await self.forward(times=times)
 
     async def forward(self, *, times: int = 1) -> None:
         """Deliver what it has sent itself, each *times*."""
-        sent = self.world.bench.sent.messages
-        while mine := [message for entity, message in sent if entity == QUEUE]:
-            sent[:] = [each for each in sent if each[0] != QUEUE]
-            self.world._answered = len(sent)
+        sent = self.world.bench.sent
+        while mine := taken(sent, QUEUE):
+            self.world._answered = len(sent.messages)
             for message in mine:
                 for _ in range(times):
-                    await self.dispatcher.dispatch(Envelope.model_validate_json(message.body))
+                    await self.dispatcher.dispatch(message)
 
     async def publish(
         self, layer: str, version: int, values: Mapping[str, Any], **more: Any

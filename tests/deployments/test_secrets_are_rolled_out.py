@@ -20,6 +20,7 @@ from tests.deployments.told_secrets import (
     roll_out,
     rolled_out,
     rotate,
+    rotation_id,
 )
 from tests.kit.virtual_time import run_virtual
 
@@ -227,7 +228,7 @@ def test_where_there_is_nothing_to_roll_out_the_sender_is_told_and_the_next_rele
             "bindingId": BINDING,
             "secretName": "password",
             "version": "v2",
-            "rotationId": f"rot-{KEY}-abcdefghijkl-1",
+            "rotationId": rotation_id("password", 1),
             "canary": False,
         }
         shown = await world.shown(told["deploymentId"])

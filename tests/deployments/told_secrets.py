@@ -44,12 +44,20 @@ async def bind(world: Driven, version: str, revision: int = 1, **more: Any) -> N
 
 async def rotate(world: Driven, version: str, number: int, revision: int = 1, **more: Any) -> None:
     """Tell that rotation *number* has brought *version* to its consumers."""
-    rotation = f"rot-{KEY}-abcdefghijkl-{number}"
-    fields = {"status": "Verified", "overlapUntil": NOW, **_facts(version, more)}
-    event = SecretRotated.model_validate(
-        {"aggregateId": rotation, "rotationId": rotation, "revision": revision, **fields}
-    )
+    event = rotated(version, number, revision, **more)
     await record_secret(event, world.bench.ctx(), world.app)
+
+
+def rotated(version: str, number: int, revision: int, **more: Any) -> SecretRotated:
+    """Return the event that rotation *number* has brought *version* to its consumers."""
+    facts = {"status": "Verified", "overlapUntil": NOW, **_facts(version, more)}
+    rotation = rotation_id(facts["secretName"], number)
+    facts |= {"aggregateId": rotation, "rotationId": rotation, "revision": revision}
+    return SecretRotated.model_validate(facts)
+
+
+def rotation_id(secret: str, number: int) -> str:
+    return f"rot-{KEY}-{secret:a<12}-{number}"
 
 
 def live_specs(world: Driven, module: str = SHOP) -> Mapping[int, RevisionSpec]:
@@ -66,18 +74,22 @@ def live_secrets(world: Driven, module: str = SHOP) -> Sequence[SecretReference]
 
 async def roll_out(world: Driven, version: str, number: int = 0, **more: Any) -> Outcome[Any]:
     """Send the command of rotation *number*; 0: of none."""
-    command = RollOutSecretVersion.model_validate(
-        {
-            "environmentId": TEST,
-            "moduleId": SHOP,
-            "bindingId": BINDING,
-            "secretName": "password",
-            "version": version,
-            "rotationId": f"rot-{KEY}-abcdefghijkl-{number}" if number else None,
-            **more,
-        }
-    )
+    command = roll_out_command(version, number, **more)
     return await roll_out_secret_version(command, world.ctx, world.app)
+
+
+def roll_out_command(version: str, number: int, **more: Any) -> RollOutSecretVersion:
+    """Return the command of rotation *number*; 0: of none."""
+    content = {
+        "environmentId": TEST,
+        "moduleId": SHOP,
+        "bindingId": BINDING,
+        "secretName": "password",
+        "version": version,
+        **more,
+    }
+    rotation = rotation_id(content["secretName"], number) if number else None
+    return RollOutSecretVersion.model_validate({"rotationId": rotation, **content})
 
 
 async def rolled_out(world: Driven, version: str, number: int = 0, **more: Any) -> Deployment:

@@ -12,8 +12,10 @@ from tests.kit import pod_server, python_image
 from tests.kit.cluster_rights import confined_kubeconfig
 from tests.kit.kubernetes_cluster import KubernetesCluster
 
+PROGRAM: Final = Path(pod_server.__file__).read_text()
 _IMPORTS: Final = (
-    "encodings.idna", "http.server", "json", "pathlib", "signal", "socketserver", "threading",
+    "encodings.idna", "hashlib", "http.server", "json", "pathlib", "signal", "socketserver",
+    "threading",
 )  # fmt: skip
 
 
@@ -31,6 +33,13 @@ class PodCluster:
     """The kubeconfig of the platform's ServiceAccount, which has the rights that ship, no others.
     """
 
+    def push(self, script: str, layout: Path) -> str:
+        """Make an image of *script* in the new folder *layout*, and return its digest."""
+        assert self.cluster.runtime is not None, "a cluster with pods has crane"
+        digest = python_image.write_image(layout, script, _IMPORTS)
+        _push(self.cluster.runtime, layout, f"{self.image}:{layout.name}")
+        return digest
+
 
 @pytest.fixture(scope="session")
 def pod_cluster(
@@ -46,14 +55,16 @@ def with_pods(cluster: KubernetesCluster, folder: Path) -> PodCluster:
     if record.registry is None or runtime is None or not cluster.has_real_pods:
         pytest.skip("this machine has no real nodes: " + "; ".join(record.lacks))
     layout = folder / "layout"
-    script = Path(pod_server.__file__).read_text()
-    digest = python_image.write_image(layout, script, _IMPORTS)
     image = f"{record.registry}/shop/web"
-    push = [str(runtime / CRANE), "push", str(layout), "--insecure"]
-    subprocess.run([*push, f"{image}:1"], check=True, capture_output=True)
-    pushed = subprocess.run(
-        [*push, f"{image}:index", "--index"], check=True, capture_output=True, text=True
-    )
-    index = pushed.stdout.strip().rpartition("@")[2]
+    digest = python_image.write_image(layout, PROGRAM, _IMPORTS)
+    _push(runtime, layout, f"{image}:1")
+    index = _push(runtime, layout, f"{image}:index", "--index")
     platform = confined_kubeconfig(cluster, folder)
     return PodCluster(cluster, image, digest, index, python_image.COMMAND, platform)
+
+
+def _push(runtime: Path, layout: Path, name: str, *options: str) -> str:
+    """Push the image in *layout* as *name*; return the digest of what was pushed."""
+    line = [str(runtime / CRANE), "push", str(layout), "--insecure", name, *options]
+    pushed = subprocess.run(line, check=True, capture_output=True, text=True)
+    return pushed.stdout.strip().rpartition("@")[2]

@@ -1,9 +1,11 @@
 """The workload of tests on a cluster; it runs in a pod, alone, as /app/server.py.
 
-It answers every path with what it is. Some paths do more: /inside looks around, /sick makes it
-unready, /eat takes memory without end, /exit ends it.
+It answers every path with what it is. Some paths do more: /inside looks around, /given says which
+release it has, /sick makes it unready, /eat takes memory without end, /exit ends it.
+As a process of this machine it is told by HOST where to listen.
 """
 
+import hashlib
 import http.server
 import json
 import os
@@ -28,10 +30,30 @@ def inside() -> dict[str, Any]:
     }
 
 
+def given() -> dict[str, Any]:
+    """Return which program this is and what it reads; of secrets and variables only digests."""
+    secrets = Path(os.environ.get("RUNTIME_SECRETS", "/nothing")).glob("[!.]*")
+    return {
+        "revision": int(os.environ["RUNTIME_RELEASE_REVISION"]),
+        "program": digest(Path(__file__).read_bytes()),
+        "configuration": {path.name: path.read_text() for path in configured()},
+        "files": {path.name: digest(path.read_bytes()) for path in secrets},
+        "variables": {name: digest(value.encode()) for name, value in os.environ.items()},
+    }
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def configured() -> list[Path]:
+    folder = Path(os.environ.get("RUNTIME_CONFIGURATION", "/nothing"))
+    return [*folder.glob("[!.]*.*"), *folder.glob(".env")]
+
+
 def configuration() -> dict[str, Any]:
     """Return what it reads in the folder of its configuration, and what it could change there."""
-    paths = list(Path(os.environ.get("RUNTIME_CONFIGURATION", "/nothing")).glob("[!.]*.*"))
-    paths += Path(os.environ.get("RUNTIME_CONFIGURATION", "/nothing")).glob(".env")
+    paths = configured()
     return {
         "files": {path.name: path.read_text() for path in paths},
         "changed": [path.name for path in paths if wrote(str(path.parent)) or changed(path)],
@@ -77,6 +99,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "inside": inside() if self.path == "/inside" else None,
             "configuration": configuration() if self.path == "/inside" else None,
         }
+        if self.path == "/given":
+            found = given()
         body = json.dumps(found).encode()
         self.send_response(503 if SICK.exists() else 200)
         self.send_header("content-length", str(len(body)))
@@ -97,7 +121,7 @@ def main() -> None:
     sys.stdout.write(f"started {os.environ.get('VERSION', '')}\n")
     sys.stdout.flush()
     if "PORT" in os.environ:
-        Server(("", int(os.environ["PORT"])), Handler).serve_forever()
+        Server((os.environ.get("HOST", ""), int(os.environ["PORT"])), Handler).serve_forever()
     threading.Event().wait()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shared.messaging.envelope import Envelope
+from tests.kit.messages import taken
 from tests.kit.told import ended
 from tests.secret_bindings.bound import NAME, SecretBindings, not_rolled_out, running
 
@@ -50,15 +50,12 @@ class Followers:
     async def serve(self) -> None:
         """Do what deployments would, until it is cancelled."""
         while True:
-            sent = self.on.bench.sent.messages
-            mine = [message for entity, message in sent if entity == QUEUE]
-            sent[:] = [each for each in sent if each[0] != QUEUE]
+            mine = taken(self.on.bench.sent, QUEUE)
             self.waiting += len(mine)
-            for message in mine:
-                command = Envelope.model_validate_json(message.body).payload
-                self.told.append(command)
+            for command in mine:
+                self.told.append(command.payload)
                 await self.on.app.service.clock.sleep(LOOK_S)
-                await self._roll_out(command)
+                await self._roll_out(command.payload)
                 self.waiting -= 1
             await self.on.app.service.clock.sleep(LOOK_S)
 

@@ -1,11 +1,11 @@
 """Releases of one component on a real cluster, made by the deployments service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
-from function_apps.deployments.ports import LOCAL_RULES
+from function_apps.deployments.ports import LOCAL_RULES, DeploymentsRules
 from shared.composition.images import image_registries
 from shared.composition.settings import LOCAL, PROFILE, read_settings
 from shared.contracts.values import ComputeTargetKind
@@ -49,24 +49,26 @@ class ClusterReleases:
 
     async def begin(self, version: str, **more: Any) -> str:
         """Ask for a release of *version*; return the id of its deployment."""
-        answer = await self.world.deploy(
-            {
-                "moduleId": SHOP,
-                "componentType": "microservice",
-                "version": version,
-                "image": f"{self.pods.image}@{self.pods.digest}",
-                "command": list(self.pods.command),
-                "port": 8080,
-                "pathPrefix": "/",
-                "computeTarget": AKS,
-                "environ": {"VERSION": version},
-                "probes": {"readiness": {"path": "/ready"}},
-                "release": {"path": "/version", "field": "release.version"},
-                **more,
-            }
-        )
+        answer = await self.world.deploy(self.described(version, **more))
         self.deployments[version] = answer["deploymentId"]
         return self.deployments[version]
+
+    def described(self, version: str, **more: Any) -> Mapping[str, Any]:
+        """Return the component of *version*, as a release has it."""
+        return {
+            "moduleId": SHOP,
+            "componentType": "microservice",
+            "version": version,
+            "image": f"{self.pods.image}@{self.pods.digest}",
+            "command": list(self.pods.command),
+            "port": 8080,
+            "pathPrefix": "/",
+            "computeTarget": AKS,
+            "environ": {"VERSION": version},
+            "probes": {"readiness": {"path": "/ready"}},
+            "release": {"path": "/version", "field": "release.version"},
+            **more,
+        }
 
     async def deploy(self, version: str, **more: Any) -> Any:
         """Release *version* and return the deployment when it has ended."""
@@ -93,9 +95,11 @@ class ClusterReleases:
 
 
 @asynccontextmanager
-async def cluster_releases(pods: PodCluster) -> AsyncIterator[ClusterReleases]:
+async def cluster_releases(
+    pods: PodCluster, rules: DeploymentsRules = LOCAL_RULES
+) -> AsyncIterator[ClusterReleases]:
     registry = pods.image.partition("/")[0]
-    rules = replace(LOCAL_RULES, images=ImageRules({"*": ImageRule("*", [registry])}))
+    rules = replace(rules, images=ImageRules({"*": ImageRule("*", [registry])}))
     world = driven(rules=rules)
     images = image_registries(read_settings({PROFILE: LOCAL}), SystemClock(), _nobody)
     async with aks_harness(pods) as opened:
