@@ -10,6 +10,7 @@ https://learn.microsoft.com/azure/azure-functions/functions-bindings-timer#ncron
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cached_property
 from typing import Final, Protocol
 
 from croniter import CroniterBadDateError, croniter
@@ -46,11 +47,15 @@ class Cron:
     expression: str
     zone: tzinfo
 
+    @cached_property
+    def _dates(self) -> croniter:
+        """To read an expression takes longer than to find its next date."""
+        return croniter(self.expression, second_at_beginning=True, day_or=False)
+
     def after(self, instant: datetime) -> datetime | None:
         start = instant.astimezone(self.zone)
-        dates = croniter(self.expression, start, second_at_beginning=True, day_or=False)
         try:
-            occurrence: datetime = dates.get_next(datetime)
+            occurrence: datetime = self._dates.get_next(datetime, start_time=start)
         except CroniterBadDateError:
             return None
         return occurrence.astimezone(UTC)
