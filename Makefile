@@ -113,8 +113,8 @@ long: .venv/.all .tools/azurite/installed .tools/prometheus/installed ## the lon
 rotations: .venv/.all ## a hundred rotations of a PostgreSQL password under load, with a kill in each; part of `make long` (5)
 	@ROTATIONS=100 .venv/bin/pytest -q -m long tests/system/test_a_password_is_rotated_under_load.py $(PYTEST)
 
-crossings: .venv/.all ## every order of release, roll-out, rotation and rollback on both real surfaces; part of `make test` (1) and `make long` (9)
-	@SWEEP=all .venv/bin/pytest -q -m "long or not long" tests/system/test_changes_cross_on_real_surfaces.py $(PYTEST)
+crossings: .venv/.all ## every order of release, roll-out, rotation and rollback on both real surfaces, and through all services; part of `make test` (1) and `make long` (15)
+	@SWEEP=all .venv/bin/pytest -q -m "long or not long" tests/system/test_changes_cross_on_real_surfaces.py tests/system/test_changes_cross_through_all_services.py $(PYTEST)
 
 fuzz: .venv/.all ## 22,000 odd requests as bytes, to every route; part of `make test` (1,200) and `make long`
 	@.venv/bin/pytest -q -n 2 tests/system/test_no_bytes_break_the_host.py $(PYTEST)

@@ -67,6 +67,11 @@ def some_cases(seed: int) -> Sequence[Case]:
     return [*{case.order: case for case in drawn}.values()]
 
 
+def cases_of_a_run(count: int) -> Sequence[Case]:
+    """Return so many of all cases; with SWEEP=all in the environment every one of them."""
+    return CASES if os.environ.get("SWEEP") == "all" else some_cases(SEED)[:count]
+
+
 async def cross(place: Place, case: Case, *, seed: int = 1, strategy: str = "canary") -> None:
     """Do what *case* says in *place*: whenever it is quiet, what runs is whole."""
     disorder = SeededEntropy(seed) if case.is_disordered else None

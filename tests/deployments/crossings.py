@@ -59,7 +59,7 @@ class Crossing:
         self.strategy = STRATEGIES[strategy]
         self.versions: dict[str, list[str]] = {name: [] for name in SECRETS}
         self.ended: dict[str, int] = dict.fromkeys(SECRETS, 0)
-        """The last rotation of each that has ended."""
+        """The last rotation of each that has ended: versions before that are disabled."""
         self.published = 0
         self.released = 0
         self.times = 1 if disorder is None else 2
@@ -182,7 +182,10 @@ class Crossing:
     # What holds when it is quiet.
 
     async def be_whole(self) -> ReleasedComponent:
-        """Wait until nothing happens, end the rotations that arrived, and hold all to the proof."""
+        """Wait until nothing happens, end the rotations that arrived, and hold all to the proof.
+
+        No instance has a version that is disabled then.
+        """
         await self.be_quiet()
         component = await self.assert_whole()
         for name, versions in self.versions.items():
@@ -190,7 +193,10 @@ class Crossing:
             if is_new and component.secret_versions[name] == versions[-1]:
                 await self.end_rotation(name)
         await self.be_quiet()
-        return await self.assert_whole()
+        component = await self.assert_whole()
+        for name, versions in self.versions.items():
+            assert component.secret_versions[name] in versions[self.ended[name] :]
+        return component
 
     async def assert_whole(self) -> ReleasedComponent:
         """Hold what instances say, and what the platform's proof says, to what is in force."""

@@ -5,6 +5,7 @@ What an instance has is asked from its process; of values of secrets it answers 
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ from shared.vault.port import SecretValue
 from tests.deployments.driven import SHOP, TEST, Driven, driven
 from tests.deployments.places import SECRETS, Given, digest_of
 from tests.deployments.told_secrets import KEY, VAULT
+from tests.kit.machine_processes import workloads_below
 from tests.kit.pod_cluster import PROGRAM, PodCluster
 from tests.kit.service import TENANT
 from tests.surfaces.aks_harness import ask as ask_pod
@@ -47,7 +49,7 @@ AZURE_VAULT: Final = VAULT.removeprefix("https://").partition(".")[0]
 
 
 @dataclass
-class RealPlace:
+class RealPlace(ABC):
     """Instances that are processes, and a vault that has values."""
 
     world: Driven
@@ -65,18 +67,9 @@ class RealPlace:
         self._programs[_digest(program)] = digest_of(component)
         return component
 
+    @abstractmethod
     async def made(self, content: str, program: str, **more: Any) -> Mapping[str, Any]:
-        """Return the component of *program*, an artifact of this machine."""
-        environ = {"VERSION": content, "HOST": "127.0.0.1"}
-        return await self.world.component(
-            program,
-            version=content,
-            environ=environ,
-            pathPrefix="/",
-            probes={"readiness": {"path": "/ready"}},
-            release={"path": "/version", "field": "release.version"},
-            **more,
-        )
+        """Return the component of *program*, whose version is *content*."""
 
     async def add_version(self, secret: str) -> str:
         value = SystemEntropy().uuid().hex
@@ -109,6 +102,30 @@ class RealPlace:
 
 
 @dataclass
+class ProcessPlace(RealPlace):
+    """Its programs are artifacts, and its secrets are read by the agent."""
+
+    folder: Path = field(kw_only=True)
+
+    async def made(self, content: str, program: str, **more: Any) -> Mapping[str, Any]:
+        environ = {"VERSION": content, "HOST": "127.0.0.1"}
+        return await self.world.component(
+            program,
+            version=content,
+            environ=environ,
+            pathPrefix="/",
+            probes={"readiness": {"path": "/ready"}},
+            release={"path": "/version", "field": "release.version"},
+            **more,
+        )
+
+    async def given(self) -> Sequence[Given]:
+        found = await super().given()
+        assert len(workloads_below(self.folder)) == len(found), "a process is no instance"
+        return found
+
+
+@dataclass
 class PodPlace(RealPlace):
     """Its programs are images, and its secrets are read by the driver of the nodes."""
 
@@ -124,7 +141,7 @@ class PodPlace(RealPlace):
 
 
 @asynccontextmanager
-async def process_place(folder: Path) -> AsyncIterator[RealPlace]:
+async def process_place(folder: Path) -> AsyncIterator[ProcessPlace]:
     """Have the module as processes below *folder*, by an agent in a process of its own."""
     world, agent = driven(rules=RULES), Agent(folder)
     vault = Vaults(folder / "vaults", SystemClock(), SystemEntropy()).open(KEY)
@@ -136,7 +153,8 @@ async def process_place(folder: Path) -> AsyncIterator[RealPlace]:
     try:
         await agent.surface.ensure_site(PLACE, Fence(1, "op", "site"))
         await world.tell()
-        yield RealPlace(world, f"https://{KEY}.vault.localhost", vault, ask_process)
+        uri = f"https://{KEY}.vault.localhost"
+        yield ProcessPlace(world, uri, vault, ask_process, folder=folder)
     finally:
         vault.close()
         await stop_agent(folder, SystemClock())

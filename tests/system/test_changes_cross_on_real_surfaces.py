@@ -5,8 +5,7 @@ configuration that it reads and the values of its secrets, and the platform's pr
 """
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -19,9 +18,9 @@ from local_cloud.vault.vault import Vaults
 from local_cluster.cluster_folder import Form
 from shared.surfaces.capabilities import Feature
 from tests.deployments.crossing_cases import (
-    CASES,
     SEED,
     Case,
+    cases_of_a_run,
     cross,
     go_forward_and_back,
     some_cases,
@@ -37,11 +36,6 @@ HAS_SECRETS: Final = pytest.mark.skipif(
     not capabilities().supports(Feature.SECRET_REFERENCES),
     reason="this machine gives instances no memory of their own",
 )
-
-
-def cases(count: int) -> Sequence[Case]:
-    """Return so many of all cases; with SWEEP=all in the environment every one of them."""
-    return CASES if os.environ.get("SWEEP") == "all" else some_cases(SEED)[:count]
 
 
 def try_case(case: Case, opened: AbstractAsyncContextManager[Place]) -> None:
@@ -67,7 +61,7 @@ def test_on_processes_what_crosses_in_some_order_ends_whole(tmp_path: Path) -> N
 @HAS_SECRETS
 @pytest.mark.long(minutes=2)
 def test_on_processes_what_crosses_in_many_orders_ends_whole(tmp_path: Path) -> None:
-    for number, case in enumerate(cases(6)):
+    for number, case in enumerate(cases_of_a_run(6)):
         try_case(case, process_place(tmp_path / str(number)))
 
 
@@ -100,7 +94,7 @@ def pods(vaults: Vaults, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 def test_on_a_cluster_what_crosses_in_many_orders_ends_whole(
     pods: PodCluster, vaults: Vaults, tmp_path: Path
 ) -> None:
-    for number, case in enumerate(cases(3)):
+    for number, case in enumerate(cases_of_a_run(3)):
         try_case(case, pod_place(pods, vaults, tmp_path / str(number)))
 
 
