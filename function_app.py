@@ -5,6 +5,7 @@ Azure's worker starts this one too, with the settings that `make func-settings` 
 """
 
 import os
+from typing import Final
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -15,7 +16,17 @@ from function_apps.deployments import function_app as deployments
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
 from function_apps.secret_bindings import function_app as secret_bindings
+from function_apps.tenants import function_app as tenants
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for service in (environments, deployments, catalog, health, configurations, secret_bindings):
+SERVICES: Final = (
+    environments,
+    deployments,
+    catalog,
+    health,
+    configurations,
+    secret_bindings,
+    tenants,
+)
+for service in SERVICES:
     app.register_functions(service.bound(os.environ))

@@ -25,6 +25,8 @@ from function_apps.health import function_app as health
 from function_apps.health.triggers import blueprint as health_blueprint
 from function_apps.secret_bindings import function_app as secret_bindings
 from function_apps.secret_bindings.triggers import blueprint as secret_bindings_blueprint
+from function_apps.tenants import function_app as tenants
+from function_apps.tenants.triggers import blueprint as tenants_blueprint
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from shared.composition.embedded import installed_host
 from shared.composition.settings import read_settings
@@ -76,6 +78,7 @@ def whole_app() -> df.DFApp:
         catalog_blueprint(catalog.build(parts.settings, parts)),
         configurations_blueprint(configurations.build(parts.settings, parts)),
         secret_bindings_blueprint(secret_bindings.build(parts.settings, parts)),
+        tenants_blueprint(tenants.build(parts.settings, parts)),
         health_blueprint(replace(health.build(parts.settings, parts), prober=PassingProber())),
     ):
         app.register_functions(blueprint)

@@ -27,6 +27,7 @@ from cli.commands import (
     secret_bindings,
     services,
     system,
+    tenants,
 )
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
@@ -75,6 +76,7 @@ app.add_typer(cluster.app, name="cluster", rich_help_panel="The system")
 app.add_typer(environments.app, name="env", rich_help_panel="Releases")
 app.add_typer(configurations.app, name="config", rich_help_panel="Releases")
 app.add_typer(secret_bindings.app, name="secret", rich_help_panel="Releases")
+app.add_typer(tenants.app, name="tenant", rich_help_panel="Releases")
 app.add_typer(artifacts.app, name="artifact", rich_help_panel="Releases")
 app.add_typer(images.app, name="image", rich_help_panel="Releases")
 app.add_typer(operations.app, name="operations", rich_help_panel="State and history")

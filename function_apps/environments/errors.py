@@ -75,6 +75,30 @@ class DataWouldBeDeleted(Conflict):
         )
 
 
+class TenantsBound(Conflict):
+    """An environment is not taken down while other tenants are bound to it."""
+
+    def __init__(self, environment_id: str, count: int) -> None:
+        super().__init__(
+            f"{environment_id} has {count} other tenant{'s' if count > 1 else ''} bound to it:"
+            " unbind them first"
+        )
+
+
+class TenantNotAdmitted(Conflict):
+    """The owner of the environment does not admit the tenant."""
+
+    def __init__(self, environment_id: str, tenant: str) -> None:
+        super().__init__(f"{environment_id} does not list {tenant} in admits")
+
+
+class EnvironmentNotThere(Conflict):
+    """The environment of a binding is not provisioned."""
+
+    def __init__(self, environment_id: str, status: str) -> None:
+        super().__init__(f"{environment_id} is {status}: expected Provisioned or Updating")
+
+
 class RetainDiffers(Conflict):
     """The environment is being taken down, or is gone, with other data retained."""
 

@@ -15,7 +15,7 @@ def build(settings: Settings, parts: Parts) -> EnvironmentsApp:
     """Return the app that *settings* describe, built from *parts*."""
     rules = LOCAL_RULES if settings.is_local else EnvironmentsRules()
     service = build_service("environments", settings, parts)
-    return EnvironmentsApp(service, parts.engine(), rules)
+    return EnvironmentsApp(service, parts.engine(), parts.surfaces(), rules)
 
 
 def bound(environ: Mapping[str, str]) -> df.Blueprint:

@@ -44,7 +44,7 @@ def environment_resource(environment: RuntimeEnvironment) -> Environment:
             "admits": spec.admits,
             "provisioned": environment.targets,
             "outputs": environment.outputs,
-            "isolation": (),
+            "isolation": environment.isolation,
             "pulumiStackRef": environment.stack,
             "lastUpdate": environment.last_update,
             "reason": environment.reason,

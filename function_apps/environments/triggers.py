@@ -8,14 +8,26 @@ import azure.durable_functions as df
 from function_apps.environments.activities import ACTIVITIES
 from function_apps.environments.orchestrations import ORCHESTRATIONS
 from function_apps.environments.ports import EnvironmentsApp
-from function_apps.environments.repository import DECOMMISSION, ENVIRONMENTS, PROVISION, UPDATE
+from function_apps.environments.repository import (
+    DECOMMISSION,
+    ENVIRONMENTS,
+    ISOLATE,
+    ISOLATIONS,
+    PROVISION,
+    REMOVE,
+    UPDATE,
+)
 from function_apps.environments.resources import environment_resource
+from function_apps.environments.use_cases import follow_environments, queries
 from function_apps.environments.use_cases import plan_environment as plans
-from function_apps.environments.use_cases import queries
-from function_apps.environments.use_cases.abandon_operation import abandon_operation
+from function_apps.environments.use_cases.abandon_operation import (
+    abandon_isolation,
+    abandon_operation,
+)
 from function_apps.environments.use_cases.decommission_environment import decommission_environment
 from function_apps.environments.use_cases.provision_environment import provision_environment
 from function_apps.environments.use_cases.record_drained import record_drained
+from function_apps.environments.use_cases.record_tenant import record_tenant
 from function_apps.environments.use_cases.update_environment import update_environment
 from shared.contracts.deployments import RuntimeEnvironmentDrained
 from shared.contracts.environments import (
@@ -27,12 +39,13 @@ from shared.contracts.environments import (
     ProvisionEnvironment,
     UpdateEnvironment,
 )
+from shared.contracts.tenants import RuntimeTenantBound
 from shared.contracts.validation import read
 from shared.contracts.values import Stage
 from shared.kernel.ids import OperationId
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
-from shared.triggers.service_triggers import Triggers, bind
+from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.administration import OperationControl, cooperative_cancel
 from shared.web.collection import Collection
 from shared.web.request import Answer, Request, accepted, ok
@@ -113,7 +126,10 @@ ROUTES: Final = (
     delete(_ONE, delete_environment, WRITE, query=("confirm", "retain"), answer=Environment),
     post(f"{_ONE}/plan", post_environment_plan, READ, status=200, answer=EnvironmentPlan),
 )
-EVENTS: Final[HandlerTable] = {RuntimeEnvironmentDrained: record_drained}
+EVENTS: Final[HandlerTable] = {
+    RuntimeEnvironmentDrained: record_drained,
+    RuntimeTenantBound: record_tenant,
+}
 COMMANDS: Final[HandlerTable] = {
     ProvisionEnvironment: provision_environment,
     UpdateEnvironment: update_environment,
@@ -126,11 +142,19 @@ CONTROLS: Final[Mapping[str, OperationControl]] = {
         "resources are being deleted; when it has ended, request the environment again",
         abandon_operation,
     ),
+    ISOLATE.name: OperationControl(
+        "its steps end by themselves; to take the tenant away, unbind it", abandon_isolation
+    ),
+    REMOVE.name: OperationControl(
+        "the tenant is being removed; to have it back, bind it again", abandon_isolation
+    ),
 }
 
 
 def blueprint(app: EnvironmentsApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
+    follow = follow_environments.FOLLOW
+    timer = Timer(follow, app.rules.follow_every, follow_environments.follow_environments)
     triggers = Triggers(
         routes=ROUTES,
         events=EVENTS,
@@ -138,5 +162,7 @@ def blueprint(app: EnvironmentsApp) -> df.Blueprint:
         orchestrations=ORCHESTRATIONS,
         activities=ACTIVITIES,
         controls=CONTROLS,
+        timers=(timer,),
+        swept=(ISOLATIONS,),
     )
     return bind(triggers, app)

@@ -44,6 +44,15 @@ class EnvironmentNotProvisioned(NotFound):
         )
 
 
+class TenantSuspended(Conflict):
+    """The tenant's binding to the environment is suspended."""
+
+    def __init__(self, environment_id: str) -> None:
+        super().__init__(
+            f"the tenant is suspended in {environment_id}: no secret is bound until it is resumed"
+        )
+
+
 class VaultNotOfEnvironment(Invalid):
     """A vault that is not the environment's own belongs to somebody else."""
 

@@ -10,6 +10,7 @@ from function_apps.secret_bindings.model.environment import EnvironmentProjectio
 from function_apps.secret_bindings.model.rotation import Rotation
 from function_apps.secret_bindings.model.secret_head import SecretHead
 from function_apps.secret_bindings.model.secret_watch import SecretWatch
+from function_apps.secret_bindings.model.tenant import TenantProjection
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from shared.durable.activity import ActivityContext, Step, commit_documents
 from shared.durable.operations import OperationKind
@@ -43,6 +44,9 @@ HEADS: Final = DocumentCodec(SecretHead, "secret", key="secret", document="secre
 """In the partition of its bindings; its id is made of vault and name."""
 ENVIRONMENTS: Final = DocumentCodec(
     EnvironmentProjection, "environment", key="environment_id", document="environment/{}"
+)
+TENANTS: Final = DocumentCodec(
+    TenantProjection, "tenant", key="environment_id", document="tenant/{}"
 )
 WATCHES: Final = DocumentCodec(
     SecretWatch, "watch", key="secret", document="watch/{}", queried=_watch_queried

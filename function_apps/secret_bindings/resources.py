@@ -19,7 +19,7 @@ def binding_resource(binding: Binding) -> SecretBinding:
             "vaultUri": binding.vault_uri,
             "external": binding.external,
             "version": binding.version,
-            "identity": None,
+            "identity": binding.identity,
             "delivery": binding.delivery,
             "target": binding.target,
             "rotation": binding.rotation,

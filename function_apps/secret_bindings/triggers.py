@@ -17,6 +17,7 @@ from function_apps.secret_bindings.use_cases.prove_release import prove_release
 from function_apps.secret_bindings.use_cases.record_deployment import record_deployment
 from function_apps.secret_bindings.use_cases.record_environment import record_environment
 from function_apps.secret_bindings.use_cases.record_secret_rollout import record_secret_rollout
+from function_apps.secret_bindings.use_cases.record_tenant import record_tenant
 from function_apps.secret_bindings.use_cases.revocation import revoke_binding
 from function_apps.secret_bindings.use_cases.rotate_secret import rotate_secret
 from shared.contracts.deployments import (
@@ -39,6 +40,7 @@ from shared.contracts.secret_bindings import (
     SecretRotationOrder,
 )
 from shared.contracts.secret_proofs import ProveRelease
+from shared.contracts.tenants import RuntimeTenantBound
 from shared.contracts.validation import read
 from shared.durable.abandon import abandon_alone
 from shared.kernel.ids import OperationId, parse_id
@@ -147,6 +149,7 @@ EVENTS: Final[HandlerTable] = {
     RuntimeDeploymentRolledBack: record_deployment,
     RuntimeDeploymentFailed: record_secret_rollout,
     RuntimeDeploymentCancelled: record_secret_rollout,
+    RuntimeTenantBound: record_tenant,
 }
 COMMANDS: Final[HandlerTable] = {
     BindSecret: bind_secret,

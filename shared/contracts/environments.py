@@ -192,7 +192,13 @@ class BindingIsolation(Value):
 
     binding_id: TenantBindingId
     revision: Revision
+    """Of the binding, for which its isolation was made or taken away."""
     state: IsolationState
+    namespace: Slug | None = None
+    """The tenant's own on the surface; absent where it has none to give."""
+    identity: Label | None = None
+    reason: Reason | None = None
+    """Of Failed."""
 
 
 class EnvironmentFacts(Event):
@@ -217,6 +223,9 @@ class RuntimeEnvironmentProvisioned(EnvironmentFacts):
     data_resources: DataResources = ()
     outputs: Annotated[Mapping[Label, Text], Field(max_length=50)] = Field(default_factory=dict)
     isolation: Annotated[tuple[BindingIsolation, ...], Field(max_length=200)] = ()
+    """Of the binding of the tenant that the event is published to, and of no other."""
+    admits: Tenants = ()
+    """Told to the owner only."""
     pulumi_stack_ref: Label
     last_update: UpdateOutcome | None = None
 

@@ -146,6 +146,7 @@ BUILT: Final = frozenset(
         _S.HEALTH,
         _S.CONFIGURATIONS,
         _S.SECRET_BINDINGS,
+        _S.TENANTS,
     }
 )
 """The services that exist; a producer or consumer that is not among them is not built yet."""
@@ -153,7 +154,7 @@ _DRIFT: Final = {"RuntimeDriftDetected", "RuntimeDriftResolved"}
 _ALERTS: Final = {"RuntimeAlertRaised", "RuntimeAlertCleared"}
 UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
     {
-        _S.ENVIRONMENTS: frozenset({*_DRIFT, "RuntimeTenantBound", "TenantProvisioned"}),
+        _S.ENVIRONMENTS: frozenset({*_DRIFT, "TenantProvisioned"}),
         _S.DEPLOYMENTS: frozenset(
             {
                 *_DRIFT,
@@ -185,7 +186,8 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
                 "RuntimeEnvironmentFailed",
             }
         ),
-        _S.SECRET_BINDINGS: frozenset({*_DRIFT, "RuntimeEnvironmentFailed", "RuntimeTenantBound"}),
+        _S.SECRET_BINDINGS: frozenset({*_DRIFT, "RuntimeEnvironmentFailed"}),
+        _S.TENANTS: frozenset({*_DRIFT, "RuntimeEnvironmentFailed", "TenantProvisioned"}),
     }
 )
 """The events that a built service is to consume and so far settles without effect.
@@ -195,6 +197,7 @@ Alerts have no consumer yet: catalog is to have the subscriptions of their sinks
 UNPUBLISHED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
     {
         _S.HEALTH: frozenset(_ALERTS),
+        _S.TENANTS: frozenset({"TenantIsolationProofCompleted"}),
     }
 )
 """The events that a built service is to publish and does not publish yet."""

@@ -101,7 +101,8 @@ class MoveTenant(BindingMove):
 class Unbinding(Command):
     """The query of DELETE /tenant-bindings/{tenantBindingId}."""
 
-    confirm: TenantId
+    confirm: TenantId | None = None
+    """The tenant; always required."""
     reason: Text = ""
 
 

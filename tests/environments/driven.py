@@ -1,6 +1,6 @@
 """The environments service over an in-memory engine, driven without a host."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from shared.contracts.environments import (
     ProvisionEnvironment,
     UpdateEnvironment,
 )
+from shared.contracts.values import ComputeTargetKind
 from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import Orchestrator, durable_name
 from shared.kernel.context import Context
@@ -109,9 +110,11 @@ def _orchestration(name: str) -> Orchestrator:
     return next(each for each in ORCHESTRATIONS if durable_name(each) == name)
 
 
-def environments() -> Environments:
+def environments(surfaces: Mapping[ComputeTargetKind, Any] | None = None) -> Environments:
+    """Return the service; with *surfaces*, what it provisions is there."""
     made, world = bench("environments"), MemoryCloud()
-    return Environments(made, world, EnvironmentsApp(made.service, memory_engine(world)))
+    app = EnvironmentsApp(made.service, memory_engine(world, surfaces), surfaces or {})
+    return Environments(made, world, app)
 
 
 CONTENT: Final = {

@@ -4,7 +4,7 @@ import pytest
 
 from function_apps.environments.activities import ACTIVITIES
 from function_apps.environments.orchestrations import ORCHESTRATIONS
-from function_apps.environments.repository import DECOMMISSION, PROVISION, UPDATE
+from function_apps.environments.repository import DECOMMISSION, ISOLATE, PROVISION, REMOVE, UPDATE
 from shared.durable.orchestration import durable_name
 from shared.kernel.errors import Unavailable
 from tests.environments.driven import Environments, environments, stop_at
@@ -67,7 +67,8 @@ def test_an_engine_that_stays_away_fails_the_environment_with_the_reason(name: s
 
 
 def test_each_kind_of_work_names_an_orchestration_that_exists() -> None:
-    named = {PROVISION.orchestration, UPDATE.orchestration, DECOMMISSION.orchestration}
+    kinds = (PROVISION, UPDATE, DECOMMISSION, ISOLATE, REMOVE)
+    named = {kind.orchestration for kind in kinds}
 
     assert named == {durable_name(orchestrator) for orchestrator in ORCHESTRATIONS}
 

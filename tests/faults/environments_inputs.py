@@ -5,8 +5,11 @@ from typing import Any, Final
 
 from shared.contracts.deployments import RuntimeEnvironmentDrained
 from shared.contracts.environments import DecommissionEnvironment, UpdateEnvironment
+from shared.contracts.tenants import RuntimeTenantBound
+from shared.kernel.ids import parse_id, tenant_binding_id
 from tests.environments.driven import CONTENT, Environments, a_request, environments
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
+from tests.kit.service import TENANT
 
 _ROOT: Final = "v1/runtime/environments"
 _ONE: Final = f"{_ROOT}/{{environmentId}}"
@@ -61,6 +64,23 @@ async def is_running() -> Prepared:
     await world.request()
     _, operation, _ = world.bench.starts.started[0]
     return await _left(world, Call({"operationId": operation}))
+
+
+@_comes("RuntimeTenantBound")
+async def hears_of_a_binding() -> Prepared:
+    world, identity = await _provisioned()
+    binding = tenant_binding_id(parse_id(identity, "env").environment, TENANT)
+    event = {
+        "aggregateId": binding,
+        "revision": 1,
+        "bindingId": binding,
+        "environmentId": identity,
+        "ownerTenantId": TENANT,
+        "isolationModel": "shared",
+        "status": "Bound",
+        "stage": "test",
+    }
+    return await _left(world, RuntimeTenantBound.model_validate(event))
 
 
 @_comes("POST v1/platform/environments/parked/{eventId}/replay")

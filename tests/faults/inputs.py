@@ -30,10 +30,11 @@ EVENT: Final = "evt-00000000-0000-4000-8000-00000000beef"
 
 @dataclass(frozen=True)
 class Call:
-    """What a route is asked: the ids in its path, and a body as JSON or bytes."""
+    """What a route is asked: the ids in its path, a body as JSON or bytes, and its query."""
 
     path: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
+    query: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def content(self) -> bytes:

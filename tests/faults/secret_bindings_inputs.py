@@ -7,7 +7,7 @@ from shared.contracts.secret_bindings import BindSecret, RotateSecret
 from shared.contracts.secret_proofs import ProveRelease
 from shared.messaging.fan_out import releases_of
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
-from tests.kit.told import ended, environment, released
+from tests.kit.told import bound_tenant, ended, environment, released
 from tests.secret_bindings.bound import (
     CONTENT,
     NAME,
@@ -71,6 +71,11 @@ async def hears_of_an_environment() -> Prepared:
 async def hears_of_an_environment_that_is_gone() -> Prepared:
     made, _ = await _bound()
     return await _left(made, environment(2, gone=True))
+
+
+@_comes("RuntimeTenantBound")
+async def hears_that_its_tenant_is_bound() -> Prepared:
+    return await _left(await secret_bindings(), bound_tenant(1, "Enforced"))
 
 
 @_comes("RuntimeDeploymentCompleted")

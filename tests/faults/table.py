@@ -9,6 +9,7 @@ from tests.faults import (
     environments_inputs,
     health_inputs,
     secret_bindings_inputs,
+    tenants_inputs,
 )
 from tests.faults.inputs import INPUTS, Row
 from tests.kit.costs import SERVICES
@@ -16,7 +17,7 @@ from tests.kit.costs import SERVICES
 __all__ = ["INPUTS", "routes"]
 _FILLED_BY = (
     catalog_inputs, configurations_inputs, deployments_inputs, environments_inputs, health_inputs,
-    secret_bindings_inputs,
+    secret_bindings_inputs, tenants_inputs,
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import azure.functions as func
 from pydantic import BaseModel
@@ -227,7 +228,7 @@ class WireRun:
         }
         request = func.HttpRequest(
             method=route.method,
-            url=f"http://app.test/{route.template.format(**ids)}",
+            url=f"http://app.test/{route.template.format(**ids)}?{urlencode(sent.query)}",
             headers=headers,
             route_params=ids,
             body=sent.content,

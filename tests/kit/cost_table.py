@@ -64,7 +64,20 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("configurations", "AdoptRelease"): Cost(
         reads=6, queries=2, reason="judges the three layers that the release names"
     ),
+    ("environments", "RuntimeTenantBound"): Cost(
+        reads=2, reason="reads the operation at work, which the next one closes"
+    ),
+    ("deployments", "RuntimeTenantBound"): ONE,
+    ("tenants", "RuntimeEnvironmentProvisioned"): ONE,
+    ("tenants", "RuntimeEnvironmentDecommissioned"): ONE,
+    ("tenants", "POST v1/runtime/tenant-bindings"): Cost(
+        reads=2, reason="reads the environment in the partition of its owner"
+    ),
+    ("tenants", "POST v1/runtime/tenant-bindings/{tenantBindingId}/suspend"): ONE,
+    ("tenants", "POST v1/runtime/tenant-bindings/{tenantBindingId}/resume"): ONE,
+    ("tenants", "DELETE v1/runtime/tenant-bindings/{tenantBindingId}"): ONE,
     ("secret_bindings", "RuntimeEnvironmentProvisioned"): ONE,
+    ("secret_bindings", "RuntimeTenantBound"): ONE,
     ("secret_bindings", "RuntimeEnvironmentDecommissioned"): Cost(
         reads=4, queries=2, batches=2, reason="lists the bindings of the environment in pages"
     ),
@@ -80,6 +93,21 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
         queries=1, reason="lists the bindings of the module; a batch for the secret of each"
     ),
 }
+
+
+async def _bind_tenant(world: CountedWorld, environment: str) -> None:
+    """Bind the tenant, suspend and resume it, unbind it, and bind it again."""
+    body, why = {"environmentId": environment}, {"reason": "because"}
+    _, bound = await world.call("POST", "/runtime/tenant-bindings", body)
+    path = f"/runtime/tenant-bindings/{bound['bindingId']}"
+    for _ in range(3):
+        await until_status(world, path, {"Enforced"})
+        await world.call("POST", f"{path}/suspend", why)
+        await world.call("POST", f"{path}/resume", why)
+        await world.call("DELETE", f"{path}?confirm=acme")
+        await until_status(world, path, {"Unbound"})
+        await world.call("POST", "/runtime/tenant-bindings", body)
+    await until_status(world, path, {"Enforced"})
 
 
 async def _rotate(world: CountedWorld) -> None:
@@ -102,6 +130,7 @@ def observed(releases: int = 4) -> list[Invocation]:
         try:
             environment = await provisioned(world)
             path = f"/runtime/environments/{environment}"
+            await _bind_tenant(world, environment)
             slow = await uploaded(world, "slow")
             world.surface.behaviours[slow] = Behaviour(latency_ms=400.0)
             for module in (None, "module-web"):

@@ -17,6 +17,7 @@ from function_apps.deployments import triggers as deployments
 from function_apps.environments import triggers as environments
 from function_apps.health import triggers as health
 from function_apps.secret_bindings import triggers as secret_bindings
+from function_apps.tenants import triggers as tenants
 from shared.composition.service import Service
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import BatchOperation, Delete, Etag, Partition, Store
@@ -29,6 +30,7 @@ SERVICES: Final[Mapping[str, Any]] = {
     "health": health,
     "configurations": configurations,
     "secret_bindings": secret_bindings,
+    "tenants": tenants,
 }
 
 

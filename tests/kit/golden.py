@@ -103,6 +103,7 @@ async def _live(world: World) -> None:
     path = f"/runtime/environments/{environment}"
     await publish(world, environment, 1, "module-web")
     await _bind(world, environment)
+    await _bind_tenant(world, environment)
     body = {"scope": {"layer": "tenant"}, "values": {"greeting": "hello"}, "expectedVersion": 0}
     await world.call("POST", "/runtime/configurations", body)
     slow = await uploaded(world, "slow")
@@ -121,6 +122,18 @@ async def _bind(world: World, environment: str) -> None:
         asked = {**body, "secretName": name, "target": name, "generator": generator}
         await world.call("POST", "/runtime/secret-bindings", asked)
     await world.clock.sleep(5)
+
+
+async def _bind_tenant(world: World, environment: str) -> None:
+    """Bind the tenant, unbind it, and bind it again."""
+    body = {"environmentId": environment}
+    _, bound = await world.call("POST", "/runtime/tenant-bindings", body)
+    path = f"/runtime/tenant-bindings/{bound['bindingId']}"
+    await until_status(world, path, {"Enforced"})
+    await world.call("DELETE", f"{path}?confirm=acme")
+    await until_status(world, path, {"Unbound"})
+    await world.call("POST", "/runtime/tenant-bindings", body)
+    await until_status(world, path, {"Enforced"})
 
 
 async def _rotate(world: World) -> None:

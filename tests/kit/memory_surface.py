@@ -204,7 +204,7 @@ class MemorySurface:
         return Boundary(
             environment,
             tenant,
-            f"{environment}/{tenant}",
+            f"{environment}-{tenant}",
             True,
             Quota(instances=used),
             boundary_properties(boundary.spec),

@@ -16,12 +16,21 @@ from function_apps.deployments.triggers import ROUTES as DEPLOYMENTS
 from function_apps.environments.triggers import ROUTES as ENVIRONMENTS
 from function_apps.health.triggers import ROUTES as HEALTH
 from function_apps.secret_bindings.triggers import ROUTES as SECRET_BINDINGS
+from function_apps.tenants.triggers import ROUTES as TENANTS
 from shared.web.administration_routes import administration_routes
 from shared.web.routes import Route
 from tests.kit.releases import ENVIRONMENT, a_component, brought_out, provisioned
 from tests.kit.world import World
 
-SERVICES = ("environments", "deployments", "catalog", "health", "configurations", "secret-bindings")
+SERVICES = (
+    "environments",
+    "deployments",
+    "catalog",
+    "health",
+    "configurations",
+    "secret-bindings",
+    "tenants",
+)
 ROUTES: tuple[Route, ...] = (
     *ENVIRONMENTS,
     *DEPLOYMENTS,
@@ -29,6 +38,7 @@ ROUTES: tuple[Route, ...] = (
     *HEALTH,
     *CONFIGURATIONS,
     *SECRET_BINDINGS,
+    *TENANTS,
     *(route for app in SERVICES for route in administration_routes(app)),
 )
 DIGEST = "sha256:" + "0" * 64
@@ -63,6 +73,14 @@ BODIES: Mapping[str, Any] = {
         "rotation": {"every": "P30D", "overlap": "PT1H", "canary": True},
     },
     "Revocation": {"reason": "because"},
+    "BindTenant": {
+        "environmentId": "environmentId",
+        "ownerTenantId": "acme",
+        "isolationModel": "pool",
+        "requires": ["compute", "data"],
+        "quota": {"cpu": 4.0, "memoryMib": 4096, "instances": 20},
+    },
+    "Suspension": {"reason": "because"},
     "SecretRotationOrder": {"version": "0" * 32, "overlap": "PT1H", "reason": "because"},
 }
 JSON = st.recursive(
@@ -172,11 +190,14 @@ async def settled_world(world: World) -> Known:
     environment = await provisioned(world)
     deployment = await brought_out(world, environment, "1")
     _, services = await world.call("GET", "/v1/runtime/services")
+    body = {"environmentId": environment}
+    _, bound = await world.call("POST", "/v1/runtime/tenant-bindings", body)
     return Known(
         {
             "environmentId": environment,
             "deploymentId": deployment["deploymentId"],
             "operationId": deployment["operationId"],
+            "tenantBindingId": bound["bindingId"],
             "serviceId": services["value"][0]["serviceId"],
             "digest": deployment["components"][0]["artifactDigest"],
             DIGEST: deployment["components"][0]["artifactDigest"],

@@ -14,6 +14,7 @@ from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
     RuntimeEnvironmentProvisioned,
 )
+from shared.contracts.tenants import RuntimeTenantBound
 from shared.kernel.clock import isoformat
 from shared.kernel.fence import Fence
 from shared.kernel.ids import (
@@ -24,6 +25,7 @@ from shared.kernel.ids import (
     TenantId,
     module_key,
     service_id,
+    tenant_binding_id,
 )
 from shared.surfaces.spec import RevisionSpec, SiteSpec
 from shared.surfaces.spec import SurfaceComponent as Component
@@ -112,6 +114,24 @@ def environment(revision: int, *, gone: bool = False, generation: int = 1) -> En
             "generation": generation,
             "computeTargets": [],
             "pulumiStackRef": "stack",
+        }
+    )
+
+
+def bound_tenant(revision: int, status: str, **changes: Any) -> RuntimeTenantBound:
+    """Return an event of the tenant's binding to the environment, which is its own."""
+    identity = tenant_binding_id(KEY, TENANT)
+    return RuntimeTenantBound.model_validate(
+        {
+            "aggregateId": identity,
+            "revision": revision,
+            "bindingId": identity,
+            "environmentId": ENVIRONMENT,
+            "ownerTenantId": TENANT,
+            "isolationModel": "shared",
+            "status": status,
+            "stage": "test",
+            **changes,
         }
     )
 

@@ -22,6 +22,7 @@ from function_apps.deployments import function_app as deployments
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
 from function_apps.secret_bindings import function_app as secret_bindings
+from function_apps.tenants import function_app as tenants
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.topology import DEAD_LETTER_SUFFIX
 from local_cloud.listeners import (
@@ -81,6 +82,7 @@ APPS: Final[Mapping[str, Any]] = {
     "health": health,
     "configurations": configurations,
     "secret_bindings": secret_bindings,
+    "tenants": tenants,
 }
 _RATES: Final = (
     "RUNTIME_RATE_PER_S", "RUNTIME_RATE_BURST", "RUNTIME_WRITES_PER_S", "RUNTIME_WRITES_BURST",

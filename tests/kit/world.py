@@ -33,6 +33,8 @@ from function_apps.health.triggers import blueprint as health_blueprint
 from function_apps.secret_bindings.ports import LOCAL_RULES as SECRET_BINDINGS_RULES
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.triggers import blueprint as secret_bindings_blueprint
+from function_apps.tenants.ports import TenantsApp
+from function_apps.tenants.triggers import blueprint as tenants_blueprint
 from local_cloud.sqlite.database import MEMORY
 from local_cloud.storage import LocalStorage
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
@@ -231,10 +233,11 @@ class World:
                 "health",
                 "configurations",
                 "secret_bindings",
+                "tenants",
             )
         }
         return [
-            environments_blueprint(EnvironmentsApp(self.services["environments"], engine)),
+            environments_blueprint(EnvironmentsApp(self.services["environments"], engine, sites)),
             deployments_blueprint(
                 DeploymentsApp(
                     self.services["deployments"],
@@ -271,6 +274,7 @@ class World:
                     replace(SECRET_BINDINGS_RULES, watch_every=SELDOM, due_check=SELDOM),
                 )
             ),
+            tenants_blueprint(TenantsApp(self.services["tenants"])),
         ]
 
     def _service(self, name: str) -> Service:

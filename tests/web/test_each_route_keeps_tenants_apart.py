@@ -69,6 +69,8 @@ class Matrix:
             await world.clock.sleep(5)
             rotate = f"/runtime/secret-bindings/{bound['bindingId']}/rotate"
             _, rotation = await world.call("POST", rotate, {})
+            binding = {"environmentId": environment}
+            _, admitted = await world.call("POST", "/runtime/tenant-bindings", binding)
             names = {
                 "environmentId": environment,
                 "deploymentId": deployment["deploymentId"],
@@ -81,6 +83,7 @@ class Matrix:
                 "moduleId": component["moduleId"],
                 "bindingId": bound["bindingId"],
                 "rotationId": rotation["rotationId"],
+                "tenantBindingId": admitted["bindingId"],
             }
             self.bodies = _bodies(environment, component["artifactDigest"])
             for row in ROWS:
@@ -147,6 +150,9 @@ def _bodies(environment: str, digest: str) -> Mapping[str, Any]:
             "expectedVersion": 0,
         },
         "POST v1/runtime/secret-bindings": _binding(environment, "module-web"),
+        "POST v1/runtime/tenant-bindings": {"environmentId": environment},
+        "POST v1/runtime/tenant-bindings/{tenantBindingId}/suspend": {"reason": "because"},
+        "POST v1/runtime/tenant-bindings/{tenantBindingId}/resume": {"reason": "because"},
         "POST v1/runtime/secret-bindings/{bindingId}/revoke": {"reason": "because"},
         "POST v1/runtime/deployments/{deploymentId}/promote": {"toEnvironmentId": environment},
     }

@@ -17,6 +17,7 @@ from function_apps.environments.triggers import LIST as ENVIRONMENTS
 from function_apps.health.triggers import CONTROLS as HEALTH_KINDS
 from function_apps.secret_bindings.triggers import CONTROLS as SECRET_KINDS
 from function_apps.secret_bindings.triggers import LIST as SECRET_BINDINGS
+from function_apps.tenants.triggers import LIST as TENANT_BINDINGS
 from shared.persistence.store import Create, partition_of
 from shared.web.collection import Collection
 from shared.web.operation_routes import LIST as OPERATIONS
@@ -32,13 +33,14 @@ LISTS: Final[Mapping[str, Collection[Any]]] = {
     "/v1/runtime/services": SERVICES,
     "/v1/runtime/configurations": CONFIGURATIONS,
     "/v1/runtime/secret-bindings": SECRET_BINDINGS,
+    "/v1/runtime/tenant-bindings": TENANT_BINDINGS,
     **{f"/v1/platform/{app}/operations": OPERATIONS for app in APPS},
 }
 KINDS: Final = {
     "environments": ENVIRONMENT_KINDS, "deployments": DEPLOYMENT_KINDS, "health": HEALTH_KINDS,
     "secret-bindings": SECRET_KINDS,
 }  # fmt: skip
-"""Catalog and configurations have no operations."""
+"""Catalog, configurations and tenants have no operations."""
 
 
 def _refusals() -> list[tuple[str, str, list[str]]]:

@@ -67,6 +67,8 @@ def blocking_reason(target: DeploymentTarget, tenant: TenantId) -> WaitReason | 
         )
     if binding is not None and binding.status is TenantBindingStatus.SUSPENDED:
         raise BindingSuspended("the tenant's binding to this environment is suspended")
+    if binding is not None and binding.status is TenantBindingStatus.UNBINDING:
+        raise BindingRequired("the tenant is being unbound from this environment: bind it again")
     if target.binding is not None and target.binding.breach:
         raise IsolationBreached(
             f"the last isolation proof of layer {target.binding.breach} was a breach; "

@@ -25,6 +25,7 @@ from shared.contracts.environments import (
 from shared.contracts.tenants import (
     ProofVerdict,
     RuntimeTenantBound,
+    TenantBindingStatus,
     TenantIsolationProofCompleted,
 )
 from shared.contracts.values import ProjectId
@@ -74,7 +75,7 @@ async def record_environment(
             after = replace(after, drain=None)
         if event.status is EnvironmentStatus.DECOMMISSIONING:
             after = replace(after, drain=DrainClaim(ids.operation_id, event.generation))
-            operation, start = _begin_drain(event, ids, ctx)
+            operation, start = _begin_drain(environment_id, ids, ctx)
             writes, rows = [*writes, OPERATIONS.put(operation)], [start, *rows]
         return Decision(
             {},
@@ -117,14 +118,9 @@ def _close_drain(
     return close_superseded(view, drain.operation, by, ids.now)
 
 
-def _begin_drain(event: EnvironmentFacts, ids: NewIds, ctx: Context) -> tuple[Operation, Start]:
-    return begin_operation(
-        DRAIN,
-        event.environment_id,
-        f"/v1/runtime/environments/{event.environment_id}",
-        ids,
-        ctx,
-    )
+def _begin_drain(environment_id: str, ids: NewIds, ctx: Context) -> tuple[Operation, Start]:
+    resource = f"/v1/runtime/environments/{environment_id}"
+    return begin_operation(DRAIN, environment_id, resource, ids, ctx)
 
 
 def wake_waiting(target: DeploymentTarget) -> list[Row]:
@@ -172,8 +168,12 @@ def _projection(
 async def record_binding(
     event: RuntimeTenantBound, ctx: Context, app: DeploymentsApp
 ) -> Outcome[Json]:
-    """Record the tenant's binding, and wake those who wait for it."""
+    """Record the tenant's binding, and wake those who wait for it.
+
+    Where the tenant is unbound from the environment of another one, a drain begins.
+    """
     _require_own_binding(event, ctx)
+    ids = NewIds.draw(ctx, app.service.public_name, event.environment_id)
 
     def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, event.environment_id)
@@ -182,10 +182,18 @@ async def record_binding(
         )
         if binding is None:
             return NOTHING
+        after, rows = replace(target, binding=binding), wake_waiting(target)
+        writes: list[Put] = []
+        is_foreign = event.owner_tenant_id != ctx.tenant
+        if event.status is TenantBindingStatus.UNBINDING and is_foreign and not target.drain:
+            generation = target.environment.generation if target.environment else 1
+            operation, start = _begin_drain(event.environment_id, ids, ctx)
+            after = replace(after, drain=DrainClaim(ids.operation_id, generation))
+            writes, rows = [OPERATIONS.put(operation)], [start, *rows]
         return Decision(
             {},
-            writes=[TARGETS.put(replace(target, binding=binding))],
-            outbox=wake_waiting(target),
+            writes=[TARGETS.put(after), *writes],
+            outbox=rows,
             audited=Audited("RecordTenantBinding", event.binding_id, event.status),
         )
 

@@ -2,7 +2,13 @@
 
 from typing import Final
 
-from function_apps.environments.activities import destroy_stack, observe_run, update_stack
+from function_apps.environments.activities import (
+    destroy_stack,
+    isolate_tenant,
+    observe_run,
+    remove_tenant,
+    update_stack,
+)
 
 ACTIVITIES: Final = (
     update_stack.begin_apply,
@@ -16,4 +22,11 @@ ACTIVITIES: Final = (
     destroy_stack.complete_destroy,
     observe_run.cancel_run,
     observe_run.record_failure,
+    isolate_tenant.admit_tenant,
+    isolate_tenant.make_boundaries,
+    isolate_tenant.complete_isolation,
+    isolate_tenant.record_isolation_failure,
+    remove_tenant.await_tenant_drain,
+    remove_tenant.remove_boundaries,
+    remove_tenant.complete_removal,
 )

@@ -1,6 +1,8 @@
 """The activities of applying: plan, start the update, record its outputs."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from function_apps.environments.activities.stack_run import run_outputs
 from function_apps.environments.model.environment import RuntimeEnvironment
@@ -23,6 +25,7 @@ from shared.durable.activity import (
 )
 from shared.infrastructure.port import UpdatePlan
 from shared.kernel.operation import Operation
+from shared.surfaces.capabilities import Feature
 
 
 async def begin_apply(ctx: ActivityContext, app: EnvironmentsApp) -> None:
@@ -76,7 +79,7 @@ async def complete_apply(ctx: ActivityContext, app: EnvironmentsApp) -> None:
     """Record the stack's outputs and publish that the environment is usable."""
     environment = await load_owned(ENVIRONMENTS, ctx, app)
     run = await run_outputs(environment, app)
-    targets = tuple(ComputeTarget.model_validate(each) for each in run.outputs["computeTargets"])
+    targets = tuple(_with_capabilities(each, app) for each in run.outputs["computeTargets"])
     outputs = {name: str(value) for name, value in run.outputs.get("facts", {}).items()}
 
     def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[None]:
@@ -85,3 +88,14 @@ async def complete_apply(ctx: ActivityContext, app: EnvironmentsApp) -> None:
         return step(None, succeeded, environment, Applied(targets, outputs), ctx)
 
     await commit_step(ctx, app, ENVIRONMENTS, decide)
+
+
+def _with_capabilities(output: Mapping[str, Any], app: EnvironmentsApp) -> ComputeTarget:
+    """Return the target that the stack made, with what its surface can do."""
+    target = ComputeTarget.model_validate(output)
+    surface = app.surfaces.get(target.kind)
+    if surface is None:
+        return target
+    capabilities = surface.capabilities()
+    able = tuple(each.value for each in Feature if capabilities.supports(each))
+    return target.model_copy(update={"capabilities": able})

@@ -21,7 +21,12 @@ from function_apps.environments.model.lifecycle import (
     Spec,
     State,
 )
-from shared.contracts.environments import ComputeTarget, DataResourceSpec, UpdateOutcome
+from shared.contracts.environments import (
+    BindingIsolation,
+    ComputeTarget,
+    DataResourceSpec,
+    UpdateOutcome,
+)
 from shared.contracts.values import Reason
 from shared.infrastructure.inputs import data_resource_name
 from shared.infrastructure.port import RunId, StackName
@@ -40,7 +45,8 @@ class RuntimeEnvironment:
     `superseded` the one that it took over from, whose run may still be at work. `approved_plan` is
     the plan that its owner may apply, where a caller approved one. `retain` names what the
     decommissioning at work keeps, `retained` is the data that earlier ones kept; `deletes` names
-    the data that the owner may delete.
+    the data that the owner may delete. `isolation` is of the tenant's own binding; `bound` has the
+    bindings of other tenants, without whom it is not decommissioned.
     """
 
     environment_id: str
@@ -71,6 +77,8 @@ class RuntimeEnvironment:
     drained: bool = False
     approved_plan: str | None = None
     decommissioned_at: str | None = None
+    isolation: tuple[BindingIsolation, ...] = ()
+    bound: tuple[str, ...] = ()
 
     @property
     def fence_token(self) -> int:
@@ -172,7 +180,7 @@ def _with_data(
             moved = replace(moved, drained=True)
         case Destroyed(retained):
             moved = replace(
-                moved, remaining=_bounded(retained), targets=(), outputs={},
+                moved, remaining=_bounded(retained), targets=(), outputs={}, isolation=(),
                 retained=_among(moved.known_data, retained), decommissioned_at=moved.updated_at,
             )  # fmt: skip
         case DestroyFailed(reason, remaining):
@@ -194,6 +202,16 @@ def _bounded(names: Sequence[str]) -> tuple[str, ...]:
         return tuple(names)
     kept = tuple(names[: REMAINING_MAX - 1])
     return (*kept, f"and {len(names) - len(kept)} more")
+
+
+def with_isolation(
+    environment: RuntimeEnvironment, isolation: BindingIsolation, now: datetime
+) -> RuntimeEnvironment:
+    """Return *environment*, one revision later, with the isolation of its tenant's own binding."""
+    revision = environment.revision + 1
+    return replace(
+        environment, isolation=(isolation,), revision=revision, updated_at=isoformat(now)
+    )
 
 
 def with_next_fence(environment: RuntimeEnvironment) -> RuntimeEnvironment:

@@ -9,6 +9,7 @@ from function_apps.environments.errors import (
     EnvironmentExists,
     NotSupported,
     RetainDiffers,
+    TenantsBound,
 )
 from function_apps.environments.model.environment import RuntimeEnvironment, evolve
 from function_apps.environments.model.lifecycle import (
@@ -176,6 +177,7 @@ def decommission(
     Raises:
         DataResourceUnknown: `retain` names something that the environment does not have.
         RetainDiffers: it is being taken down, or is gone, with other data retained.
+        TenantsBound: other tenants are bound to it.
         ConfirmationMissing: it is protected and `confirm` is not its name.
         TransitionRefused: its state does not allow it.
     """
@@ -184,6 +186,8 @@ def decommission(
         if not set(asked) <= set(known.retain):
             raise RetainDiffers(known.environment_id, known.retain, asked)
         return known
+    if known.bound:
+        raise TenantsBound(known.environment_id, len(known.bound))
     if known.is_protected and command.confirm != known.name:
         raise ConfirmationMissing(known.name, command.confirm)
     earlier = known.retain if known.status is State.DECOMMISSION_FAILED else ()

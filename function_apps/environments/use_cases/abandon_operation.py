@@ -1,5 +1,6 @@
 """Abandon: end an operation that nothing else can end, and free its environment."""
 
+from dataclasses import replace
 from typing import Final
 
 from function_apps.environments.events import environment_changed
@@ -11,7 +12,13 @@ from function_apps.environments.model.environment import (
 )
 from function_apps.environments.model.lifecycle import IN_FLIGHT
 from function_apps.environments.ports import EnvironmentsApp
-from function_apps.environments.repository import ENVIRONMENTS
+from function_apps.environments.repository import (
+    ENVIRONMENTS,
+    ISOLATIONS,
+    environment_of,
+    isolation_changed,
+)
+from shared.contracts.environments import IsolationState
 from shared.contracts.values import Reason
 from shared.durable.abandon import Freed, abandon
 from shared.kernel.concurrency import isolate
@@ -19,6 +26,7 @@ from shared.kernel.context import Context
 from shared.kernel.fence import Fence
 from shared.kernel.operation import Operation
 from shared.messaging.unit_of_work import Json, Outcome, View
+from shared.persistence.store import partition_of
 
 _CANCEL_WITHIN_S: Final = 10.0
 """The operation has ended by then, and its caller waits for the answer."""
@@ -56,3 +64,32 @@ async def abandon_operation(
         subject = f"cancel of the run of {operation_id}"
         await isolate(canceling, subject, within_s=_CANCEL_WITHIN_S)
     return outcome
+
+
+async def abandon_isolation(
+    operation: Operation, ctx: Context, app: EnvironmentsApp, reason: Reason | None = None
+) -> Outcome[Json]:
+    """End *operation* as Failed; the isolation that it owns fails too, and its tenant hears of it.
+
+    What it made stays, and is the next one's to begin from.
+    """
+    binding_id, operation_id = operation.aggregate_id, operation.operation_id
+    partition = partition_of(ctx.tenant, binding_id)
+    stored = await app.service.work.read(partition, ISOLATIONS.document_id(binding_id))
+    isolation = stored.readable(ISOLATIONS, binding_id)
+    foreign = isolation and isolation.is_foreign
+    environment = await environment_of(isolation, app) if isolation and foreign else None
+
+    def free(view: View, why: Reason) -> Freed:
+        known = view.readable(ISOLATIONS, binding_id)
+        is_owner = known is not None and known.operation_id == operation_id
+        if known is None or not is_owner or known.state is not IsolationState.PENDING:
+            return (), ()
+        at = environment if foreign else view.readable(ENVIRONMENTS, known.environment_id)
+        failed = replace(known, state=IsolationState.FAILED, reason=why, fence=known.fence + 1)
+        return isolation_changed(failed, at, ctx.now())
+
+    reads = [ISOLATIONS.document_id(binding_id)]
+    if isolation is not None and not foreign:
+        reads.append(ENVIRONMENTS.document_id(isolation.environment_id))
+    return await abandon(operation, ctx, app, reason, reads=reads, free=free)

@@ -87,6 +87,8 @@ class Binding:
     """The time at which its secret is rotated next, by its policy."""
     reason: str = ""
     """The words with which it was revoked."""
+    identity: str | None = None
+    """Shown to the vault by the instances of the tenant, which the surface gave it."""
 
     @property
     def is_active(self) -> bool:

@@ -1,6 +1,7 @@
 """BindSecret: give a module a secret of a vault, from its next release on."""
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from function_apps.secret_bindings import repository
@@ -14,8 +15,9 @@ from function_apps.secret_bindings.model.binding import Binding, new_binding, re
 from function_apps.secret_bindings.model.environment import EnvironmentProjection, require_open
 from function_apps.secret_bindings.model.generators import KEY, require_supported
 from function_apps.secret_bindings.model.secret_head import require_generator, require_room
+from function_apps.secret_bindings.model.tenant import require_not_suspended
 from function_apps.secret_bindings.ports import SecretBindingsApp
-from function_apps.secret_bindings.repository import BIND, BINDINGS, ENVIRONMENTS, HEADS
+from function_apps.secret_bindings.repository import BIND, BINDINGS, ENVIRONMENTS, HEADS, TENANTS
 from function_apps.secret_bindings.resources import answer
 from shared.contracts.secret_bindings import BindSecret
 from shared.contracts.values import SecretDelivery
@@ -41,7 +43,8 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
     """Request a binding; a repeat gets the first answer.
 
     Raises:
-        EnvironmentNotProvisioned, VaultMissing, GeneratorNotSupported, BindingExists, TargetTaken,
+        EnvironmentNotProvisioned, TenantSuspended, VaultMissing, GeneratorNotSupported,
+        BindingExists, TargetTaken,
         ConsumersFull, GeneratorDiffers, SecretNameReserved, VaultNotOfEnvironment,
         VaultOfAnEnvironment: see there.
         VaultNotAllowed: the vault is none that may be asked.
@@ -69,10 +72,11 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
     async def decide(view: View) -> Decision[Json]:
         stored = view.find(ENVIRONMENTS, command.environment_id)
         is_open = require_open(command.environment_id, stored)
+        asked = _for_tenant(fresh, view)
         known = view.find(BINDINGS, binding_id)
         operation = known and view.readable(OPERATIONS, known.operation_id)
         is_pending = bool(operation and not operation.is_terminal)
-        after = request(known, fresh, is_pending=is_pending)
+        after = request(known, asked, is_pending=is_pending)
         if after is known:
             return Decision(answer(after), is_repeat=True)
         await _require_free_target(fresh, ctx, app)
@@ -102,10 +106,21 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
         known = view.find(BINDINGS, binding_id)
         return [OPERATIONS.document_id(known.operation_id)] if known else []
 
-    also = [ENVIRONMENTS.document_id(command.environment_id), HEADS.document_id(fresh.secret)]
+    also = [
+        ENVIRONMENTS.document_id(command.environment_id),
+        TENANTS.document_id(command.environment_id),
+        HEADS.document_id(fresh.secret),
+    ]
     return await app.service.work.change(
         ctx, BINDINGS, binding_id, decide, also=also, linked=operation_of
     )
+
+
+def _for_tenant(fresh: Binding, view: View) -> Binding:
+    """Return *fresh* with the identity that its tenant was given. Raises TenantSuspended."""
+    tenant = view.find(TENANTS, fresh.environment_id)
+    require_not_suspended(tenant)
+    return replace(fresh, identity=tenant.identity if tenant else None)
 
 
 def _require_free_names(command: BindSecret) -> None:

@@ -1,0 +1,236 @@
+"""The activities that isolate a bound tenant: admit it, make its boundaries, tell of them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, cast
+
+from function_apps.environments.activities.inputs import MadeBoundaries
+from function_apps.environments.errors import EnvironmentNotThere, TenantNotAdmitted
+from function_apps.environments.model.environment import RuntimeEnvironment
+from function_apps.environments.model.lifecycle import State
+from function_apps.environments.model.tenant_isolation import TenantIsolation
+from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.repository import (
+    ENVIRONMENTS,
+    ISOLATIONS,
+    environment_of,
+    isolation_changed,
+)
+from shared.contracts.environments import IsolationState
+from shared.contracts.tenants import Quota as TenantQuota
+from shared.contracts.values import ComputeTargetKind, Reason
+from shared.durable.activity import (
+    REASON_MAX,
+    ActivityContext,
+    FailureReason,
+    Step,
+    commit_documents,
+    commit_step,
+    load_owned,
+)
+from shared.kernel.clock import isoformat
+from shared.kernel.context import Context
+from shared.kernel.ids import EnvironmentId, TenantId
+from shared.kernel.observation import Present
+from shared.kernel.operation import Operation
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
+from shared.surfaces.boundaries import BoundarySpec, Quota
+from shared.surfaces.capabilities import Feature
+from shared.surfaces.port import Boundaries
+from shared.surfaces.spec import Resources
+
+USABLE: Final = frozenset({State.PROVISIONED, State.UPDATING})
+_CPU_OF_AN_INSTANCE: Final = 0.5
+_MEMORY_OF_AN_INSTANCE: Final = 256
+"""Of an instance whose component names none: a cluster that counts a total refuses one without."""
+
+
+async def admit_tenant(ctx: ActivityContext, app: EnvironmentsApp) -> None:
+    """Check that the environment is there and admits the tenant, and note it there.
+
+    From then on the environment of another tenant is not decommissioned.
+
+    Raises:
+        EnvironmentNotThere, TenantNotAdmitted: see there.
+    """
+    isolation = await load_owned(ISOLATIONS, ctx, app)
+    if isolation.is_foreign:
+        await _note_bound(isolation, ctx, app)
+    else:
+        _require_usable(await environment_of(isolation, app), isolation)
+
+    def decide(_isolation: TenantIsolation, operation: Operation) -> Step[None]:
+        return Step(None, operation.begin_step("admit", ctx.now(), percent=10))
+
+    await commit_step(ctx, app, ISOLATIONS, decide)
+
+
+def _require_usable(environment: RuntimeEnvironment | None, isolation: TenantIsolation) -> None:
+    if environment is None or environment.status not in USABLE:
+        status = "not there" if environment is None else environment.status
+        raise EnvironmentNotThere(isolation.environment_id, status)
+
+
+async def _note_bound(
+    isolation: TenantIsolation, ctx: ActivityContext, app: EnvironmentsApp
+) -> None:
+    """Note the binding at the environment of its owner, in whose partition that is."""
+
+    def decide(view: View) -> Decision[Json]:
+        environment = view.find(ENVIRONMENTS, isolation.environment_id)
+        _require_usable(environment, isolation)
+        assert environment is not None, "it is usable"
+        if isolation.tenant_id not in environment.in_force.admits:
+            raise TenantNotAdmitted(isolation.environment_id, isolation.tenant_id)
+        if isolation.binding_id in environment.bound:
+            return NOTHING
+        bound = (*environment.bound, isolation.binding_id)
+        return _noted(environment, bound, "AdmitTenant")
+
+    of_owner = context_of_owner(isolation, ctx)
+    await app.service.work.change(of_owner, ENVIRONMENTS, isolation.environment_id, decide)
+
+
+def _noted(environment: RuntimeEnvironment, bound: tuple[str, ...], action: str) -> Decision[Json]:
+    return Decision(
+        {},
+        writes=[ENVIRONMENTS.put(replace(environment, bound=bound))],
+        audited=Audited(action, environment.environment_id),
+    )
+
+
+def context_of_owner(isolation: TenantIsolation, ctx: Context) -> Context:
+    """Return *ctx* for the data of the owner of the environment, which admits the tenant."""
+    owner = TenantId(isolation.owner_tenant_id)
+    return replace(ctx, scope=replace(ctx.scope, tenant=owner))
+
+
+async def forget_bound(
+    isolation: TenantIsolation, ctx: ActivityContext, app: EnvironmentsApp
+) -> None:
+    """Take the binding from the environment of its owner, which may be decommissioned then."""
+
+    def decide(view: View) -> Decision[Json]:
+        environment = view.find(ENVIRONMENTS, isolation.environment_id)
+        if environment is None or isolation.binding_id not in environment.bound:
+            return NOTHING
+        bound = tuple(each for each in environment.bound if each != isolation.binding_id)
+        return _noted(environment, bound, "ForgetTenant")
+
+    of_owner = context_of_owner(isolation, ctx)
+    await app.service.work.change(of_owner, ENVIRONMENTS, isolation.environment_id, decide)
+
+
+async def make_boundaries(ctx: ActivityContext, app: EnvironmentsApp) -> MadeBoundaries:
+    """Make the tenant's boundary on each surface of the environment that has some.
+
+    Raises:
+        EnvironmentNotThere: see there.
+    """
+    isolation = await load_owned(ISOLATIONS, ctx, app)
+    environment = await environment_of(isolation, app)
+    _require_usable(environment, isolation)
+    assert environment is not None, "it is usable"
+    kinds = kinds_of(environment)
+    fence, namespace, identity = ctx.fence(isolation), None, None
+    for boundaries in boundaries_on(kinds, app):
+        spec = boundary_spec(isolation, isolation.quota)
+        await boundaries.ensure_boundary(spec, fence)
+        reading = await boundaries.read_boundary(spec.environment, spec.tenant)
+        if isinstance(reading, Present):
+            namespace, identity = reading.value.name, reading.value.properties.get("identity")
+    return MadeBoundaries(kinds, namespace, identity)
+
+
+def kinds_of(environment: RuntimeEnvironment) -> tuple[ComputeTargetKind, ...]:
+    return tuple(target.kind for target in environment.targets)
+
+
+def boundaries_on(
+    kinds: tuple[ComputeTargetKind, ...], app: EnvironmentsApp
+) -> tuple[Boundaries, ...]:
+    """Return the surfaces of *kinds* that keep tenants apart by boundaries.
+
+    On the others each instance is kept apart from all others, whosever they are.
+    """
+    return tuple(
+        cast("Boundaries", app.surfaces[kind])  # as `Feature.NAMESPACES` says
+        for kind in kinds
+        if kind in app.surfaces and app.surfaces[kind].capabilities().supports(Feature.NAMESPACES)
+    )
+
+
+def boundary_spec(isolation: TenantIsolation, quota: TenantQuota) -> BoundarySpec:
+    return BoundarySpec(
+        EnvironmentId(isolation.environment_id),
+        TenantId(isolation.tenant_id),
+        Quota(quota.cpu, quota.memory_mib, quota.instances),
+        Resources(
+            memory_mb=None if quota.memory_mib is None else _MEMORY_OF_AN_INSTANCE,
+            cpu=None if quota.cpu is None else _CPU_OF_AN_INSTANCE,
+        ),
+    )
+
+
+async def complete_isolation(
+    made: MadeBoundaries, ctx: ActivityContext, app: EnvironmentsApp
+) -> None:
+    """Record that the tenant is isolated, and publish it to the tenant."""
+
+    def after(isolation: TenantIsolation) -> TenantIsolation:
+        return replace(
+            isolation,
+            state=IsolationState.APPLIED,
+            targets=made.kinds,
+            namespace=made.namespace,
+            identity=made.identity,
+            reason=None,
+            due_at=isoformat(ctx.now() + app.rules.follow_every),
+        )
+
+    await commit_isolation(after, None, ctx, app)
+
+
+async def record_isolation_failure(
+    reason: FailureReason, ctx: ActivityContext, app: EnvironmentsApp
+) -> None:
+    """Record why the tenant could not be isolated, or its isolation not be taken away."""
+    shown = Reason(code=reason.code, message=reason.message[:REASON_MAX])
+
+    def after(isolation: TenantIsolation) -> TenantIsolation:
+        return replace(isolation, state=IsolationState.FAILED, reason=shown)
+
+    await commit_isolation(after, shown, ctx, app)
+
+
+async def commit_isolation(
+    change: Callable[[TenantIsolation], TenantIsolation],
+    failed: Reason | None,
+    ctx: ActivityContext,
+    app: EnvironmentsApp,
+) -> None:
+    """End the operation with the isolation as *change* has it, and publish that to its tenant."""
+    isolation = await load_owned(ISOLATIONS, ctx, app)
+    environment = await environment_of(isolation, app)
+
+    def load(view: View) -> TenantIsolation:
+        nonlocal environment
+        if not isolation.is_foreign:
+            environment = view.find(ENVIRONMENTS, isolation.environment_id)
+        return view.get(ISOLATIONS, ctx.aggregate_id)
+
+    def decide(known: TenantIsolation, operation: Operation) -> Step[None]:
+        now, after = ctx.now(), change(known)
+        if failed is None:
+            ended = operation.succeed({"bindingId": after.binding_id}, now)
+        else:
+            ended = operation.fail(failed.code, failed.message, now)
+        writes, rows = isolation_changed(after, environment, now)
+        audited = Audited(type(after).__name__, after.binding_id, after.state)
+        return Step(None, ended, writes, rows, audited)
+
+    reads = [ISOLATIONS.document_id(ctx.aggregate_id)]
+    if not isolation.is_foreign:
+        reads.append(ENVIRONMENTS.document_id(isolation.environment_id))
+    await commit_documents(ctx, app, reads, load, decide)

@@ -1,0 +1,122 @@
+"""The isolation of one tenant in one environment, as its binding asks for it. Pure."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from shared.contracts.environments import BindingIsolation, IsolationState
+from shared.contracts.tenants import Quota, RuntimeTenantBound, TenantBindingStatus
+from shared.contracts.values import ComputeTargetKind, Reason
+
+_BEGINS: Final = frozenset({TenantBindingStatus.BOUND, TenantBindingStatus.UNBINDING})
+"""The statuses of a binding with which its isolation is to be made, or taken away."""
+
+
+@dataclass(frozen=True)
+class TenantIsolation:
+    """`isolation/{binding}`, in the partition of the bound tenant.
+
+    `revision` is the last one of the binding that was heard of, `asked` the one that the work of
+    `operation_id` is for. `targets` are those where it is in force. `told` numbers what the tenant
+    of a binding to another one's environment is told of that environment, and `owner_revision` says
+    of which of its revisions that was.
+    """
+
+    binding_id: str
+    tenant_id: str
+    environment_id: str
+    owner_tenant_id: str
+    quota: Quota
+    status: TenantBindingStatus
+    revision: int
+    asked: int
+    operation_id: str
+    fence: int = 1
+    generation: int = 1
+    """Grows with each binding to another tenant's environment, which is gone for it between two."""
+    state: IsolationState = IsolationState.PENDING
+    namespace: str | None = None
+    identity: str | None = None
+    reason: Reason | None = None
+    targets: tuple[ComputeTargetKind, ...] = field(default=())
+    drained: bool = False
+    told: int = 0
+    owner_revision: int = 0
+    due_at: str | None = None
+    """The next look at the environment: its targets, and the facts of another tenant's."""
+
+    @property
+    def fence_token(self) -> int:
+        return self.fence
+
+    @property
+    def is_foreign(self) -> bool:
+        """The environment is another tenant's."""
+        return self.tenant_id != self.owner_tenant_id
+
+    @property
+    def is_leaving(self) -> bool:
+        return self.status is TenantBindingStatus.UNBINDING
+
+    @property
+    def shown(self) -> BindingIsolation:
+        """The part of it that an event of the environment has."""
+        return BindingIsolation.model_validate(
+            {
+                "bindingId": self.binding_id,
+                "revision": self.asked,
+                "state": self.state,
+                "namespace": self.namespace,
+                "identity": self.identity,
+                "reason": self.reason,
+            }
+        )
+
+
+def on_binding(
+    known: TenantIsolation | None, event: RuntimeTenantBound, tenant_id: str, operation_id: str
+) -> TenantIsolation | None:
+    """Return the isolation after news of its binding; None when news as new are known.
+
+    Where it is to be made or taken away, *operation_id* has it from then on.
+    """
+    if known is not None and known.revision >= event.revision:
+        return None
+    if known is not None and event.status not in _BEGINS:
+        ended = event.status is TenantBindingStatus.UNBOUND
+        due_at = None if ended else known.due_at
+        return replace(known, status=event.status, revision=event.revision, due_at=due_at)
+    fresh = TenantIsolation(
+        event.binding_id,
+        tenant_id,
+        event.environment_id,
+        event.owner_tenant_id,
+        event.quota,
+        event.status,
+        event.revision,
+        event.revision,
+        operation_id,
+    )
+    if known is None:
+        return fresh
+    return replace(
+        fresh,
+        fence=known.fence + 1,
+        generation=known.generation + (known.state is IsolationState.REMOVED),
+        namespace=known.namespace,
+        identity=known.identity,
+        targets=known.targets,
+        told=known.told,
+        owner_revision=known.owner_revision,
+    )
+
+
+def begun_again(known: TenantIsolation, operation_id: str) -> TenantIsolation:
+    """Return *known*, which *operation_id* makes again: the environment has other targets."""
+    return replace(
+        known, operation_id=operation_id, fence=known.fence + 1, state=IsolationState.PENDING
+    )
+
+
+def with_next_told(known: TenantIsolation, owner_revision: int) -> TenantIsolation:
+    """Return *known* with the next number for what its tenant is told of the environment."""
+    return replace(known, told=known.told + 1, owner_revision=owner_revision)

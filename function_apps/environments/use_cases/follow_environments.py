@@ -1,0 +1,94 @@
+"""The timer over isolations: environments that got other targets, and those of other tenants.
+
+Who is bound to another tenant's environment hears of its changes in this way: nothing that the
+owner does names the tenants that are bound.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from function_apps.environments.events import environment_told
+from function_apps.environments.model.environment import RuntimeEnvironment
+from function_apps.environments.model.lifecycle import State
+from function_apps.environments.model.tenant_isolation import (
+    TenantIsolation,
+    begun_again,
+    with_next_told,
+)
+from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.repository import (
+    ISOLATE,
+    ISOLATIONS,
+    begin_isolation,
+    environment_of,
+)
+from shared.contracts.environments import IsolationState
+from shared.durable.operations import OPERATIONS
+from shared.kernel.clock import isoformat
+from shared.kernel.context import Context, NewIds, timer_context
+from shared.kernel.ids import TenantId
+from shared.messaging.outbox import Publish
+from shared.messaging.sweep import Sweep
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
+from shared.persistence.store import Document
+
+FOLLOW: Final = "follow_environments"
+"""The timer."""
+
+
+async def follow_environments(app: EnvironmentsApp) -> int:
+    """Look at the environment of every isolation that is in force; return how many there were."""
+    service = app.service
+    sweep = Sweep(FOLLOW, ISOLATIONS.type_name, service.store, service.clock, service.sweeps)
+
+    async def follow(document: Document) -> None:
+        tenant = TenantId(document.partition.tenant)
+        ctx = timer_context(f"environments_{FOLLOW}", tenant, service.clock, service.entropy)
+        await follow_environment(ISOLATIONS.decode(document.body), ctx, app)
+
+    return await sweep.run(follow)
+
+
+async def follow_environment(
+    isolation: TenantIsolation, ctx: Context, app: EnvironmentsApp
+) -> None:
+    """Isolate the tenant on targets that are new, and tell it of another one's environment."""
+    environment = await environment_of(isolation, app)
+    ids = NewIds.draw(ctx, app.service.public_name, isolation.binding_id)
+    due_at = isoformat(ids.now + app.rules.follow_every)
+
+    def decide(view: View) -> Decision[Json]:
+        known = view.find(ISOLATIONS, isolation.binding_id)
+        if known is None or known.due_at != isolation.due_at:
+            return NOTHING
+        after = replace(known, due_at=due_at)
+        if environment is not None and _has_other_targets(known, environment):
+            again = begun_again(after, ids.operation_id)
+            return begin_isolation(again, view, ids, ctx, ISOLATE)
+        after, rows = _with_news(after, environment)
+        return Decision({}, writes=[ISOLATIONS.put(after)], outbox=rows)
+
+    def operation_of(_view: View) -> Sequence[str]:
+        return [OPERATIONS.document_id(isolation.operation_id)]
+
+    await app.service.work.change(
+        ctx, ISOLATIONS, isolation.binding_id, decide, linked=operation_of
+    )
+
+
+def _has_other_targets(known: TenantIsolation, environment: RuntimeEnvironment) -> bool:
+    kinds = tuple(target.kind for target in environment.targets)
+    is_in_force = known.state is IsolationState.APPLIED
+    return is_in_force and environment.status is State.PROVISIONED and kinds != known.targets
+
+
+def _with_news(
+    known: TenantIsolation, environment: RuntimeEnvironment | None
+) -> tuple[TenantIsolation, list[Publish]]:
+    """Return *known*, and what its tenant is told of the environment, where that is news."""
+    is_news = environment is not None and environment.revision != known.owner_revision
+    if environment is None or not known.is_foreign or not is_news:
+        return known, []
+    numbered = with_next_told(known, environment.revision)
+    return numbered, [environment_told(environment, numbered)]

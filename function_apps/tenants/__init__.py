@@ -1,0 +1,1 @@
+"""TenantRuntimeIsolationService: which tenants may use an environment, each apart from others."""

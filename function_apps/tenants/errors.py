@@ -1,0 +1,77 @@
+"""The refusals of tenants, by name."""
+
+from collections.abc import Sequence
+
+from shared.kernel.errors import (
+    Conflict,
+    Denied,
+    NotFound,
+    PlanRefused,
+    PreconditionRequired,
+    Violation,
+)
+
+
+class TenantBindingNotFound(NotFound):
+    """No such binding in the caller's tenant."""
+
+    def __init__(self, binding_id: str) -> None:
+        super().__init__(f"no tenant binding {binding_id!r}")
+
+
+class TenantBindingExists(Conflict):
+    """The tenant is bound to the environment already, with other content."""
+
+    def __init__(self, binding_id: str, differing: Sequence[Violation]) -> None:
+        names = ", ".join(each.target.removeprefix("/") for each in differing)
+        super().__init__(
+            f"the tenant is bound already, by {binding_id}, with another {names}: unbind it, and"
+            " bind it again",
+            details=differing,
+        )
+
+
+class EnvironmentNotAdmitting(NotFound):
+    """No such environment is provisioned that the tenant may be bound to.
+
+    Whether it is there without admitting the tenant is nothing that a stranger learns.
+    """
+
+    def __init__(self, environment_id: str, owner: str, tenant: str) -> None:
+        super().__init__(
+            f"{owner} has no provisioned environment {environment_id} that {tenant} may be bound"
+            f" to: expected one of {tenant}'s own, or one whose admits lists {tenant}",
+            target="/environmentId",
+        )
+
+
+class ForeignTenant(Denied):
+    """Another tenant is bound by the owner of the environment only, with `runtime.admin`."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(
+            f"{tenant} is not the caller's tenant: only the owner of the environment binds another"
+            " one, with runtime.admin",
+            code="ScopeMissing",
+            target="/tenantId",
+        )
+
+
+class IsolationNotSupported(PlanRefused):
+    """The environment's surfaces cannot isolate the tenant as it is asked for."""
+
+    def __init__(self, lacking: Sequence[Violation]) -> None:
+        first = lacking[0]
+        more = f", and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        super().__init__(f"{first.message}{more}", target=first.target, details=lacking)
+
+
+class ConfirmationMissing(PreconditionRequired):
+    """A tenant is unbound only with its name as confirmation."""
+
+    def __init__(self, tenant: str, received: str | None) -> None:
+        super().__init__(
+            f"unbinding takes the tenant's workloads away: repeat with confirm={tenant}, got"
+            f" {'nothing' if received is None else repr(received)}",
+            target="confirm",
+        )

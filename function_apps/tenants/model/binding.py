@@ -1,0 +1,284 @@
+"""A tenant's binding to an environment: its states, and what each command makes of it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from function_apps.tenants.errors import ConfirmationMissing, TenantBindingExists
+from function_apps.tenants.model.environment import EnvironmentProjection
+from shared.contracts.environments import BindingIsolation, ComputeTarget, IsolationState
+from shared.contracts.tenants import BindTenant, IsolationLayer, Quota, TenantBindingStatus
+from shared.contracts.validation import shown
+from shared.contracts.values import IsolationModel, Reason, Stage
+from shared.kernel.clock import isoformat
+from shared.kernel.errors import Violation
+from shared.kernel.transitions import Transitions
+
+State = TenantBindingStatus
+
+
+@dataclass(frozen=True)
+class TenantBindingEvent:
+    """Something that happened to a tenant's binding."""
+
+
+@dataclass(frozen=True)
+class IsolationApplied(TenantBindingEvent):
+    """The tenant is isolated."""
+
+
+@dataclass(frozen=True)
+class IsolationFailed(TenantBindingEvent):
+    """Its isolation could not be made, or not be taken away."""
+
+
+@dataclass(frozen=True)
+class BindingRepeated(TenantBindingEvent):
+    """It is asked for again, after its isolation failed or after it had ended."""
+
+
+@dataclass(frozen=True)
+class TenantSuspended(TenantBindingEvent):
+    """The tenant changes nothing in the environment until it is resumed."""
+
+
+@dataclass(frozen=True)
+class TenantResumed(TenantBindingEvent):
+    pass
+
+
+@dataclass(frozen=True)
+class UnbindingRequested(TenantBindingEvent):
+    """The tenant's part of the environment is to be taken away."""
+
+
+@dataclass(frozen=True)
+class IsolationRemoved(TenantBindingEvent):
+    """Nothing of the tenant is left in the environment of another one."""
+
+
+@dataclass(frozen=True)
+class EnvironmentEnded(TenantBindingEvent):
+    """The environment was decommissioned, with all that was in it."""
+
+
+# What is not in this table cannot happen. Nothing leads to Moving yet: it is a state of the
+# contract, for MoveTenant.
+TRANSITIONS: Final[Transitions[State, TenantBindingEvent]] = Transitions(
+    "a tenant binding",
+    {
+        State.BOUND: {
+            IsolationApplied: State.ENFORCED,
+            IsolationFailed: State.BOUND,
+            BindingRepeated: State.BOUND,
+            UnbindingRequested: State.UNBINDING,
+            EnvironmentEnded: State.UNBOUND,
+        },
+        State.ENFORCED: {
+            TenantSuspended: State.SUSPENDED,
+            UnbindingRequested: State.UNBINDING,
+            EnvironmentEnded: State.UNBOUND,
+        },
+        State.SUSPENDED: {
+            TenantResumed: State.ENFORCED,
+            UnbindingRequested: State.UNBINDING,
+            EnvironmentEnded: State.UNBOUND,
+        },
+        State.MOVING: {EnvironmentEnded: State.UNBOUND},
+        State.UNBINDING: {
+            IsolationRemoved: State.UNBOUND,
+            IsolationFailed: State.UNBINDING,
+            UnbindingRequested: State.UNBINDING,
+            EnvironmentEnded: State.UNBOUND,
+        },
+        State.UNBOUND: {BindingRepeated: State.BOUND},
+    },
+)
+ACTIVE: Final = frozenset(State) - {State.UNBOUND}
+
+
+@dataclass(frozen=True)
+class TenantBinding:
+    """`asked_revision` is the last one at which isolation was to be made or taken away.
+
+    `stage`, `compute_targets`, `namespace` and `identity` are the environment's: what it said last.
+    `reason` has the words of who suspended or unbound it, or why its isolation failed.
+    """
+
+    binding_id: str
+    tenant_id: str
+    environment_id: str
+    owner_tenant_id: str
+    stage: Stage
+    isolation_model: IsolationModel
+    requires: tuple[IsolationLayer, ...]
+    quota: Quota
+    created_at: str
+    updated_at: str
+    compute_targets: tuple[ComputeTarget, ...] = ()
+    status: State = State.BOUND
+    revision: int = 1
+    asked_revision: int = 1
+    namespace: str | None = None
+    identity: str | None = None
+    reason: Reason | None = field(default=None)
+
+    @property
+    def is_owner(self) -> bool:
+        return self.tenant_id == self.owner_tenant_id
+
+
+def new_binding(
+    command: BindTenant,
+    binding_id: str,
+    *,
+    tenant_id: str,
+    environment: EnvironmentProjection,
+    now: datetime,
+) -> TenantBinding:
+    """Return the binding that *command* asks for, before there is one."""
+    return TenantBinding(
+        binding_id,
+        tenant_id,
+        command.environment_id,
+        environment.owner,
+        environment.stage,
+        command.isolation_model,
+        command.requires,
+        command.quota,
+        isoformat(now),
+        isoformat(now),
+        environment.compute_targets,
+    )
+
+
+def request(known: TenantBinding | None, fresh: TenantBinding) -> TenantBinding:
+    """Return the binding to be enforced; *known* itself where it is what *fresh* asks for.
+
+    One whose isolation failed is tried again, also with other content.
+
+    Raises:
+        TenantBindingExists: it is active, with other content.
+        TransitionRefused: it is being unbound.
+    """
+    if known is None:
+        return fresh
+    is_to_be_tried = known.status is State.BOUND and known.reason is not None
+    if known.status in ACTIVE - {State.UNBINDING} and not is_to_be_tried:
+        if found := differences(known, fresh):
+            raise TenantBindingExists(known.binding_id, found)
+        return known
+    revision = known.revision + 1
+    return replace(
+        fresh,
+        status=TRANSITIONS.after(known.status, BindingRepeated),
+        revision=revision,
+        asked_revision=revision,
+        created_at=known.created_at,
+    )
+
+
+def differences(known: TenantBinding, fresh: TenantBinding) -> Sequence[Violation]:
+    """Return one violation for each field in which *fresh* differs from what is active."""
+    pairs = {
+        "/isolationModel": (known.isolation_model, fresh.isolation_model),
+        "/requires": (set(known.requires), set(fresh.requires)),
+        "/quota": (known.quota, fresh.quota),
+    }
+    return [
+        Violation("Differs", target, "differs from what is active", shown(now), shown(asked))
+        for target, (now, asked) in pairs.items()
+        if now != asked
+    ]
+
+
+def suspend(known: TenantBinding, reason: Reason, now: datetime) -> TenantBinding:
+    """Return *known* Suspended; itself where it is. Raises TransitionRefused."""
+    if known.status is State.SUSPENDED:
+        return known
+    return _moved(known, TenantSuspended, now, reason)
+
+
+def resume(known: TenantBinding, now: datetime) -> TenantBinding:
+    """Return *known* Enforced again; itself where it is. Raises TransitionRefused."""
+    if known.status is State.ENFORCED:
+        return known
+    return _moved(known, TenantResumed, now, None)
+
+
+def unbind(
+    known: TenantBinding, confirm: str | None, reason: Reason, now: datetime
+) -> TenantBinding:
+    """Return *known* about to be unbound; itself where it is, or was.
+
+    Where taking its isolation away failed before, that is asked for again.
+
+    Raises:
+        ConfirmationMissing: *confirm* is not the tenant.
+        TransitionRefused: it is being moved.
+    """
+    if confirm != known.tenant_id:
+        raise ConfirmationMissing(known.tenant_id, confirm)
+    is_at_work = known.status is State.UNBINDING and not _has_failed(known)
+    if known.status is State.UNBOUND or is_at_work:
+        return known
+    leaving = _moved(known, UnbindingRequested, now, reason)
+    return replace(leaving, asked_revision=leaving.revision)
+
+
+def _has_failed(known: TenantBinding) -> bool:
+    return known.reason is not None and known.reason.code != UNBIND
+
+
+UNBIND: Final = "UnboundByCaller"
+SUSPEND: Final = "SuspendedByCaller"
+"""The codes of reasons that a caller gave."""
+
+
+def on_environment(
+    known: TenantBinding, environment: EnvironmentProjection, now: datetime
+) -> TenantBinding:
+    """Return *known* after news of its environment; itself where they change nothing of it."""
+    if known.status is State.UNBOUND:
+        return known
+    if not environment.is_open:
+        return _moved(known, EnvironmentEnded, now, known.reason)
+    isolation = environment.isolation_of(known.binding_id)
+    after = known
+    if isolation is not None and isolation.revision >= known.asked_revision:
+        after = _on_isolation(known, isolation, now)
+    told = replace(after, compute_targets=environment.compute_targets)
+    if told == after or after is not known:
+        return told
+    return replace(told, revision=known.revision + 1, updated_at=isoformat(now))
+
+
+def _on_isolation(
+    known: TenantBinding, isolation: BindingIsolation, now: datetime
+) -> TenantBinding:
+    match isolation.state, known.status:
+        case IsolationState.APPLIED, State.BOUND:
+            applied = _moved(known, IsolationApplied, now, None)
+            return replace(applied, namespace=isolation.namespace, identity=isolation.identity)
+        case IsolationState.REMOVED, State.UNBINDING:
+            removed = _moved(known, IsolationRemoved, now, known.reason)
+            return replace(removed, namespace=None, identity=None)
+        case IsolationState.FAILED, State.BOUND | State.UNBINDING:
+            if isolation.reason == known.reason:
+                return known
+            return _moved(known, IsolationFailed, now, isolation.reason)
+        case _:
+            return known
+
+
+def _moved(
+    known: TenantBinding, event: type[TenantBindingEvent], now: datetime, reason: Reason | None
+) -> TenantBinding:
+    return replace(
+        known,
+        status=TRANSITIONS.after(known.status, event),
+        revision=known.revision + 1,
+        updated_at=isoformat(now),
+        reason=reason,
+    )

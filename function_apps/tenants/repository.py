@@ -1,0 +1,47 @@
+"""The stored documents of tenants: bindings, and environments as they were heard of."""
+
+from typing import Final
+
+from function_apps.tenants.errors import TenantBindingNotFound
+from function_apps.tenants.events import tenant_bound
+from function_apps.tenants.model.binding import TenantBinding
+from function_apps.tenants.model.environment import EnvironmentProjection
+from function_apps.tenants.ports import TenantsApp
+from function_apps.tenants.resources import answer
+from shared.kernel.context import Context
+from shared.kernel.ids import parse_id
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import Decision, Json
+from shared.persistence.codec import DocumentCodec
+from shared.persistence.store import partition_of
+
+BINDINGS: Final = DocumentCodec(
+    TenantBinding,
+    "tenantBinding",
+    key="binding_id",
+    document="tenantBinding/{}",
+    missing=TenantBindingNotFound,
+)
+ENVIRONMENTS: Final = DocumentCodec(
+    EnvironmentProjection, "environment", key="environment_id", document="environment/{}"
+)
+
+
+async def load_binding(binding_id: str, ctx: Context, app: TenantsApp) -> tuple[TenantBinding, str]:
+    """Return a binding with its etag. Raises TenantBindingNotFound."""
+    parse_id(binding_id, "tb")
+    partition = partition_of(ctx.tenant, binding_id)
+    document = await app.service.store.read(partition, BINDINGS.document_id(binding_id))
+    if document is None:
+        raise TenantBindingNotFound(binding_id)
+    return BINDINGS.decode(document.body), document.etag
+
+
+def changed(binding: TenantBinding, action: str, reason: str = "") -> Decision[Json]:
+    """Return the batch that stores *binding* and tells the others of it."""
+    return Decision(
+        answer(binding),
+        writes=[BINDINGS.put(binding)],
+        outbox=[tenant_bound(binding)],
+        audited=Audited(action, binding.binding_id, binding.status, reason),
+    )

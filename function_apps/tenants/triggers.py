@@ -1,0 +1,135 @@
+"""Routes and messages of tenants: protocol in, use case, protocol out."""
+
+from typing import Final
+
+import azure.durable_functions as df
+
+from function_apps.tenants.ports import TenantsApp
+from function_apps.tenants.repository import BINDINGS
+from function_apps.tenants.resources import binding_resource
+from function_apps.tenants.use_cases import queries
+from function_apps.tenants.use_cases.bind_tenant import bind_tenant
+from function_apps.tenants.use_cases.record_environment import record_environment
+from function_apps.tenants.use_cases.suspension import resume_tenant, suspend_tenant
+from function_apps.tenants.use_cases.unbind_tenant import unbind_tenant
+from shared.contracts.environments import (
+    RuntimeEnvironmentDecommissioned,
+    RuntimeEnvironmentProvisioned,
+)
+from shared.contracts.tenants import (
+    BindTenant,
+    RuntimeTenantBinding,
+    Suspension,
+    TenantBindingStatus,
+    UnbindTenant,
+)
+from shared.contracts.validation import read
+from shared.contracts.values import IsolationModel, Stage
+from shared.kernel.ids import parse_id
+from shared.messaging.dispatcher import HandlerTable
+from shared.messaging.unit_of_work import Json, Outcome
+from shared.triggers.service_triggers import Triggers, bind
+from shared.web.collection import Collection
+from shared.web.request import Answer, Request, created, ok
+from shared.web.routes import delete, get, post
+
+READ: Final = "runtime.tenants.read"
+WRITE: Final = "runtime.tenants.write"
+_ROOT: Final = "v1/runtime/tenant-bindings"
+_ONE: Final = f"{_ROOT}/{{tenantBindingId}}"
+LIST: Final = Collection(
+    BINDINGS,
+    {
+        "environmentId": "environment_id",
+        "status": "status",
+        "stage": "stage",
+        "isolationModel": "isolation_model",
+    },
+    choices={"status": TenantBindingStatus, "stage": Stage, "isolationModel": IsolationModel},
+)
+
+
+async def post_tenant_binding(request: Request[BindTenant], app: TenantsApp) -> Answer:
+    """Bind a tenant to an environment; its isolation is made then, and makes it Enforced."""
+    outcome = await bind_tenant(request.body, request.ctx, app)
+    location = f"/{_ROOT}/{outcome.value['bindingId']}"
+    if outcome.is_repeat:
+        headers = {"Location": location, "Repeatability-Result": "accepted"}
+        return Answer(201, outcome.value, headers)
+    return created(outcome.value, location)
+
+
+async def get_tenant_bindings(request: Request[None], app: TenantsApp) -> Answer:
+    """List the tenant's bindings."""
+    return await LIST.answer(request, app.service.store, binding_resource)
+
+
+async def get_tenant_binding(request: Request[None], app: TenantsApp) -> Answer:
+    """Answer one binding with its etag."""
+    identity = request.path["tenantBindingId"]
+    resource, etag = await queries.get_binding(identity, request.ctx, app)
+    return ok(resource, etag=etag)
+
+
+async def delete_tenant_binding(request: Request[None], app: TenantsApp) -> Answer:
+    """Unbind; `confirm=<tenant>` is needed. The binding is Unbound when nothing of it is left."""
+    identity = request.path["tenantBindingId"]
+    parse_id(identity, "tb")
+    given = {name: request.query[name] for name in ("confirm", "reason") if name in request.query}
+    command = read(UnbindTenant, {"bindingId": identity, **given})
+    return _changed(await unbind_tenant(command, request.ctx, app), status=202)
+
+
+async def post_tenant_binding_suspend(request: Request[Suspension], app: TenantsApp) -> Answer:
+    """Suspend a tenant: it changes nothing in the environment until it is resumed."""
+    identity = request.path["tenantBindingId"]
+    return _changed(await suspend_tenant(identity, request.body, request.ctx, app))
+
+
+async def post_tenant_binding_resume(request: Request[Suspension], app: TenantsApp) -> Answer:
+    """Resume a tenant that was suspended."""
+    identity = request.path["tenantBindingId"]
+    return _changed(await resume_tenant(identity, request.body, request.ctx, app))
+
+
+def _changed(outcome: Outcome[Json], *, status: int = 200) -> Answer:
+    headers = {"Location": f"/{_ROOT}/{outcome.value['bindingId']}"}
+    if outcome.is_repeat:
+        headers["Repeatability-Result"] = "accepted"
+    return Answer(status, outcome.value, headers)
+
+
+ROUTES: Final = (
+    post(
+        _ROOT, post_tenant_binding, WRITE, body=BindTenant, status=201,
+        answer=RuntimeTenantBinding,
+    ),
+    get(_ROOT, get_tenant_bindings, READ, query=LIST.parameters),
+    get(_ONE, get_tenant_binding, READ, answer=RuntimeTenantBinding),
+    delete(
+        _ONE, delete_tenant_binding, WRITE, query=("confirm", "reason"),
+        answer=RuntimeTenantBinding,
+    ),
+    post(
+        f"{_ONE}/suspend", post_tenant_binding_suspend, WRITE, body=Suspension, status=200,
+        answer=RuntimeTenantBinding,
+    ),
+    post(
+        f"{_ONE}/resume", post_tenant_binding_resume, WRITE, body=Suspension, status=200,
+        answer=RuntimeTenantBinding,
+    ),
+)  # fmt: skip
+EVENTS: Final[HandlerTable] = {
+    RuntimeEnvironmentProvisioned: record_environment,
+    RuntimeEnvironmentDecommissioned: record_environment,
+}
+COMMANDS: Final[HandlerTable] = {
+    BindTenant: bind_tenant,
+    UnbindTenant: unbind_tenant,
+}
+
+
+def blueprint(app: TenantsApp) -> df.Blueprint:
+    """Bind this service's triggers to *app*; nothing is bound at import."""
+    triggers = Triggers(routes=ROUTES, events=EVENTS, commands=COMMANDS)
+    return bind(triggers, app)

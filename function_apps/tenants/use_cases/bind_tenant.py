@@ -1,0 +1,69 @@
+"""BindTenant: let a tenant deploy to an environment, isolated as it is asked for."""
+
+from dataclasses import replace
+
+from function_apps.tenants.errors import EnvironmentNotAdmitting, ForeignTenant
+from function_apps.tenants.model.binding import new_binding, request
+from function_apps.tenants.model.environment import EnvironmentProjection
+from function_apps.tenants.model.isolation import require_isolated
+from function_apps.tenants.ports import TenantsApp
+from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS, changed
+from function_apps.tenants.resources import answer
+from shared.contracts.tenants import BindTenant
+from shared.kernel.context import ADMIN, Context
+from shared.kernel.ids import TenantId, parse_id, tenant_binding_id
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+
+
+async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Outcome[Json]:
+    """Bind a tenant to an environment; a repeat gets the first answer.
+
+    Raises:
+        ForeignTenant: the caller may bind its own tenant only.
+        EnvironmentNotAdmitting, IsolationNotSupported, TenantBindingExists: see there.
+        TransitionRefused: it is being unbound.
+    """
+    bound = _of_bound_tenant(command, ctx)
+    environment = await _environment(command, bound.tenant, ctx, app)
+    is_owner = environment.owner == bound.tenant
+    require_isolated(command, environment.compute_targets, is_owner=is_owner)
+    binding_id = tenant_binding_id(
+        parse_id(command.environment_id, "env").environment, bound.tenant
+    )
+    fresh = new_binding(
+        command, binding_id, tenant_id=bound.tenant, environment=environment, now=ctx.now()
+    )
+
+    def decide(view: View) -> Decision[Json]:
+        known = view.find(BINDINGS, binding_id)
+        after = request(known, fresh)
+        if after is known:
+            return Decision(answer(after), is_repeat=True)
+        return changed(after, "BindTenant")
+
+    return await app.service.work.change(bound, BINDINGS, binding_id, decide)
+
+
+def _of_bound_tenant(command: BindTenant, ctx: Context) -> Context:
+    """Return *ctx* for the data of the tenant that is to be bound.
+
+    The owner of an environment binds others that it admits; nobody else does.
+    """
+    named = command.tenant_id or ctx.tenant
+    if named == ctx.tenant:
+        return ctx
+    if not ctx.scope.allows(ADMIN) or command.owner_tenant_id not in {None, ctx.tenant}:
+        raise ForeignTenant(named)
+    return replace(ctx, scope=replace(ctx.scope, tenant=TenantId(named)))
+
+
+async def _environment(
+    command: BindTenant, bound: TenantId, ctx: Context, app: TenantsApp
+) -> EnvironmentProjection:
+    """Return the environment as its owner was told of it."""
+    identity = command.environment_id
+    owner = command.owner_tenant_id or ctx.tenant
+    known = await app.service.work.find(ENVIRONMENTS, identity, TenantId(owner))
+    if known is None or not known.admitted(bound):
+        raise EnvironmentNotAdmitting(identity, owner, bound)
+    return known

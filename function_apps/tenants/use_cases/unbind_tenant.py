@@ -1,0 +1,31 @@
+"""UnbindTenant: take from a tenant what it has in an environment."""
+
+from function_apps.tenants.model.binding import UNBIND, unbind
+from function_apps.tenants.ports import TenantsApp
+from function_apps.tenants.repository import BINDINGS, changed
+from function_apps.tenants.resources import answer
+from shared.contracts.tenants import UnbindTenant
+from shared.contracts.values import Reason
+from shared.kernel.context import Context
+from shared.kernel.ids import parse_id
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+
+
+async def unbind_tenant(command: UnbindTenant, ctx: Context, app: TenantsApp) -> Outcome[Json]:
+    """Request that a binding ends; a repeat gets the same answer.
+
+    Raises:
+        TenantBindingNotFound, ConfirmationMissing, TransitionRefused: see there.
+    """
+    binding_id = command.binding_id
+    why = Reason(code=UNBIND, message=command.reason or "no reason was given")
+
+    def decide(view: View) -> Decision[Json]:
+        known = view.get(BINDINGS, binding_id)
+        after = unbind(known, command.confirm, why, ctx.now())
+        if after is known:
+            return Decision(answer(known), is_repeat=True)
+        return changed(after, "UnbindTenant", command.reason)
+
+    parse_id(binding_id, "tb")
+    return await app.service.work.change(ctx, BINDINGS, binding_id, decide)

@@ -1,0 +1,80 @@
+"""The commands and events of tenants."""
+
+from functools import partial
+from typing import Any
+
+from shared.contracts.tenants import BindTenant, UnbindTenant
+from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
+from tests.kit.service import TENANT
+from tests.tenants.bound import BINDING, CONTENT, ONE, ROOT, Tenants, tenants, told
+
+_comes = partial(comes_to, "tenants")
+_AT = {"tenantBindingId": BINDING}
+_WHY = {"reason": "because"}
+
+
+async def _left(made: Tenants, sent: Any) -> Prepared:
+    return await left_by(made.bench, sent)
+
+
+async def _enforced() -> Tenants:
+    made = await tenants()
+    await made.enforced()
+    return made
+
+
+@_comes(f"POST {ROOT}")
+async def is_asked_to_bind() -> Prepared:
+    return await _left(await tenants(), Call(body=CONTENT))
+
+
+@_comes("BindTenant")
+async def is_told_to_bind() -> Prepared:
+    return await _left(await tenants(), BindTenant.model_validate(CONTENT))
+
+
+@_comes(f"DELETE {ONE}")
+async def is_asked_to_unbind() -> Prepared:
+    return await _left(await _enforced(), Call(_AT, query={"confirm": TENANT}))
+
+
+@_comes("UnbindTenant")
+async def is_told_to_unbind() -> Prepared:
+    return await _left(await _enforced(), UnbindTenant(binding_id=BINDING, confirm=TENANT))
+
+
+@_comes(f"POST {ONE}/suspend")
+async def is_asked_to_suspend() -> Prepared:
+    return await _left(await _enforced(), Call(_AT, _WHY))
+
+
+@_comes(f"POST {ONE}/resume")
+async def is_asked_to_resume() -> Prepared:
+    made = await _enforced()
+    await made.change("suspend")
+    return await _left(made, Call(_AT, _WHY))
+
+
+@_comes("RuntimeEnvironmentProvisioned")
+async def hears_that_its_isolation_is_in_force() -> Prepared:
+    made = await tenants()
+    asked = await made.bind()
+    applied = {"revision": asked["revision"], "state": "Applied"}
+    return await _left(made, told(2, isolation=applied))
+
+
+@_comes("RuntimeEnvironmentDecommissioned")
+async def hears_of_an_environment_that_is_gone() -> Prepared:
+    return await _left(await _enforced(), told(3, gone=True, status="Decommissioned"))
+
+
+@_comes("POST v1/platform/tenants/parked/{eventId}/replay")
+async def replays() -> Prepared:
+    return await parked((await tenants()).bench, BindTenant.model_validate(CONTENT))
+
+
+@_comes("POST v1/platform/tenants/operations/{operationId}/cancel")
+@_comes("POST v1/platform/tenants/operations/{operationId}/abandon")
+async def has_no_operations() -> Prepared:
+    operation = f"op-tenants-{'a' * 12}-{'0' * 16}"
+    return await _left(await tenants(), Call({"operationId": operation}))

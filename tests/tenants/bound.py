@@ -1,0 +1,116 @@
+"""Tenants over in-memory parts: what it is told, what it answers, and what it tells."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from function_apps.tenants.ports import LOCAL_RULES, TenantsApp
+from function_apps.tenants.triggers import COMMANDS, EVENTS, ROUTES
+from shared.contracts.environments import EnvironmentFacts
+from shared.contracts.validation import read
+from shared.kernel.context import ADMIN, Scope
+from shared.kernel.ids import TenantId, tenant_binding_id
+from shared.messaging.dispatcher import Dispatcher
+from shared.surfaces.capabilities import Feature
+from shared.web.request import Answer, Request
+from tests.kit.messages import envelope_of
+from tests.kit.service import TENANT, Bench, bench
+from tests.kit.told import ENVIRONMENT, KEY, environment
+from tests.secret_bindings.bound import shown
+
+ROOT: Final = "v1/runtime/tenant-bindings"
+ONE: Final = f"{ROOT}/{{tenantBindingId}}"
+BINDING: Final = tenant_binding_id(KEY, TENANT)
+CONTENT: Final = {"environmentId": ENVIRONMENT}
+GLOBEX: Final = TenantId("globex")
+ABLE: Final = (
+    Feature.NAMESPACES, Feature.QUOTAS, Feature.PRIVATE_FILES, Feature.OWN_USER,
+)  # fmt: skip
+
+
+def told(
+    revision: int,
+    *,
+    isolation: Mapping[str, Any] | None = None,
+    able: tuple[str, ...] = ABLE,
+    **changes: Any,
+) -> EnvironmentFacts:
+    """Return an event of the environment: how far the binding's isolation is, what targets can."""
+    event = environment(revision, gone=changes.pop("gone", False))
+    target = {"kind": "LocalProcess", "capabilities": able}
+    entry = [] if isolation is None else [{"bindingId": BINDING, **isolation}]
+    content = {**event.model_dump(mode="json", by_alias=True), "computeTargets": [target]}
+    return type(event).model_validate({**content, "isolation": entry, **changes})
+
+
+@dataclass
+class Tenants:
+    bench: Bench
+    app: TenantsApp
+    dispatcher: Dispatcher
+    heard: int = 0
+
+    async def call(
+        self,
+        method: str,
+        template: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        tenant: TenantId = TENANT,
+        permissions: frozenset[str] = frozenset({ADMIN}),
+        query: Mapping[str, str] | None = None,
+        **path: Any,
+    ) -> Answer:
+        """Ask the handler of a route, its body read as the app reads it."""
+        route = next(each for each in ROUTES if (each.method, each.template) == (method, template))
+        content: Any = None if route.body is None else read(route.body, body)
+        ctx = self.bench.ctx(Scope(tenant, "user:ann", permissions))
+        named = {name: str(value) for name, value in path.items()}
+        request: Request[Any] = Request(content, ctx, named, query or {})
+        return await route.handler(request, self.app)
+
+    async def bind(self, **changes: Any) -> Mapping[str, Any]:
+        as_who = {name: changes.pop(name) for name in ("tenant", "permissions") if name in changes}
+        return shown(await self.call("POST", ROOT, {**CONTENT, **changes}, **as_who))
+
+    async def enforced(self, **changes: Any) -> Mapping[str, Any]:
+        """Bind the tenant, and tell that its isolation is in force."""
+        asked = await self.bind(**changes)
+        await self.hear(told(2, isolation={"revision": asked["revision"], "state": "Applied"}))
+        return await self.binding()
+
+    async def binding(self, identity: str = BINDING) -> Mapping[str, Any]:
+        return shown(await self.call("GET", ONE, tenantBindingId=identity))
+
+    async def change(self, what: str) -> Mapping[str, Any]:
+        """Suspend or resume the binding."""
+        body = {"reason": "because"}
+        return shown(await self.call("POST", f"{ONE}/{what}", body, tenantBindingId=BINDING))
+
+    async def unbind(self, confirm: str | None = TENANT) -> Mapping[str, Any]:
+        query = {"reason": "left"} | ({} if confirm is None else {"confirm": confirm})
+        return shown(await self.call("DELETE", ONE, query=query, tenantBindingId=BINDING))
+
+    async def hear(self, payload: BaseModel, number: int | None = None) -> None:
+        self.heard += 1
+        at = self.app.service.clock.now()
+        await self.dispatcher.dispatch(envelope_of(payload, number or self.heard, at))
+
+    def told(self) -> list[tuple[str, int]]:
+        """Return status and revision of each event of a binding so far."""
+        events = self.bench.sent.bodies("RuntimeTenantBound")
+        return [(each["payload"]["status"], each["payload"]["revision"]) for each in events]
+
+
+async def tenants(**environment_changes: Any) -> Tenants:
+    """Return the service, which has heard of its environment."""
+    on = bench("tenants")
+    app = TenantsApp(on.service, LOCAL_RULES)
+    dispatcher = Dispatcher(
+        {**EVENTS, **COMMANDS}, app, app.service.work, app.service.clock, app.service.entropy
+    )
+    made = Tenants(on, app, dispatcher)
+    await made.hear(told(1, **environment_changes))
+    return made

@@ -1,0 +1,178 @@
+"""Tenants, environments and deployments together: what a binding permits, makes and takes away."""
+
+from typing import Any
+
+from shared.kernel.ids import TenantId
+from shared.surfaces.boundaries import Quota
+from tests.kit.releases import (
+    ENDED,
+    a_component,
+    archive,
+    deploy,
+    ended,
+    provisioned,
+    until_status,
+    uploaded,
+)
+from tests.kit.virtual_time import run_virtual
+from tests.kit.world import World
+
+GLOBEX = "globex"
+ROOT = "/runtime/tenant-bindings"
+
+
+async def bound(world: World, environment: str, *, tenant: str = "acme", **content: Any) -> Any:
+    """Bind *tenant*, and return the binding once it is Enforced."""
+    body = {"environmentId": environment, **content}
+    status, binding = await world.call("POST", ROOT, body, tenant=tenant)
+    assert status == 201, binding
+    return await _until(world, binding["bindingId"], "Enforced", tenant=tenant)
+
+
+async def _until(world: World, binding_id: str, status: str, *, tenant: str = "acme") -> Any:
+    async def reached() -> Any:
+        _, body = await world.call("GET", f"{ROOT}/{binding_id}", tenant=tenant)
+        return body if body["status"] == status else None
+
+    return await world.until(reached, within_s=300)
+
+
+def _instances(world: World) -> dict[str, int]:
+    """Return how many instances run on this machine, by tenant."""
+    found: dict[str, int] = {}
+    for site in world.surface.sites.values():
+        for component, live in site.components.items():
+            count = sum(len(each.instances) for each in live.revisions.values())
+            found[component.tenant] = found.get(component.tenant, 0) + count
+    return found
+
+
+def test_prod_takes_a_deployment_once_the_tenant_is_bound() -> None:
+    async def main() -> Any:
+        world = World(requests_per_s=30)
+        await world.boot()
+        environment = await provisioned(world, stage="prod")
+        digest = await uploaded(world, "1")
+        body = {
+            "environmentId": environment,
+            "releaseRef": "v1",
+            "components": [a_component(digest, "1")],
+        }
+        before = await world.call("POST", "/runtime/deployments", body)
+        binding = await bound(world, environment, quota={"instances": 20})
+        deployment = await ended(world, await deploy(world, environment, "1"))
+        site = world.surface.sites[next(iter(world.surface.sites))]
+        quota = site.boundaries[TenantId("acme")].spec
+        _, shown = await world.call("GET", f"/runtime/environments/{environment}")
+        await world.stop()
+        return before, binding, deployment, quota, shown
+
+    (status, refused), binding, deployment, boundary, environment = run_virtual(main())
+
+    assert (status, refused["error"]["code"]) == (422, "TenantBindingRequired")
+    assert deployment["status"] == "Completed", deployment["reason"]
+    assert boundary.quota == Quota(instances=20)
+    (isolation,) = environment["isolation"]
+    assert (isolation["bindingId"], isolation["state"]) == (binding["bindingId"], "Applied")
+    assert environment["status"] == "Provisioned"
+
+
+def test_a_suspended_tenant_deploys_nothing_until_it_is_resumed() -> None:
+    async def main() -> Any:
+        world = World(requests_per_s=30)
+        await world.boot()
+        environment = await provisioned(world)
+        binding = await bound(world, environment)
+        path, why = f"{ROOT}/{binding['bindingId']}", {"reason": "not paid"}
+        await world.call("POST", f"{path}/suspend", why)
+        await world.clock.sleep(10)
+        digest = await uploaded(world, "1")
+        body = {
+            "environmentId": environment,
+            "releaseRef": "v1",
+            "components": [a_component(digest, "1")],
+        }
+        refused = await world.call("POST", "/runtime/deployments", body)
+        await world.call("POST", f"{path}/resume", why)
+        await world.clock.sleep(10)
+        deployment = await ended(world, await deploy(world, environment, "1"))
+        await world.stop()
+        return refused, deployment
+
+    (status, refused), deployment = run_virtual(main())
+
+    assert (status, refused["error"]["code"]) == (409, "TenantBindingSuspended")
+    assert deployment["status"] == "Completed"
+
+
+def test_an_admitted_tenant_deploys_beside_the_owner_until_it_is_unbound() -> None:
+    async def main() -> Any:
+        world = World(requests_per_s=30)
+        await world.boot()
+        environment = await provisioned(world, admits=[GLOBEX])
+        own = await ended(world, await deploy(world, environment, "1"))
+        binding = await bound(world, environment, tenant=GLOBEX, ownerTenantId="acme")
+        theirs = await _deployed_by(world, GLOBEX, environment)
+        beside = _instances(world)
+        down = await world.call("DELETE", f"/runtime/environments/{environment}")
+        path = f"{ROOT}/{binding['bindingId']}?confirm={GLOBEX}"
+        await world.call("DELETE", path, tenant=GLOBEX)
+        await _until(world, binding["bindingId"], "Unbound", tenant=GLOBEX)
+        left = _instances(world)
+        _, services = await world.call("GET", "/runtime/services", tenant=GLOBEX)
+        site = world.surface.sites[next(iter(world.surface.sites))]
+        boundary = site.boundaries[TenantId(GLOBEX)].spec
+        await world.call("DELETE", f"/runtime/environments/{environment}")
+        await until_status(world, f"/runtime/environments/{environment}", {"Decommissioned"})
+        await world.stop()
+        return own, theirs, beside, down, left, boundary, services["value"]
+
+    own, theirs, beside, (status, refused), left, boundary, services = run_virtual(main())
+
+    assert own["status"] == theirs["status"] == "Completed", (own["reason"], theirs["reason"])
+    assert beside == {"acme": 2, GLOBEX: 2}
+    assert (status, refused["error"]["code"]) == (409, "TenantsBound")
+    assert left.get(GLOBEX, 0) == 0
+    assert left["acme"] == 2
+    assert boundary is None
+    assert {each["status"] for each in services} == {"Retired"}
+
+
+async def _deployed_by(world: World, tenant: str, environment: str) -> Any:
+    _, artifact = await world.call("POST", "/runtime/artifacts", archive("g"), tenant=tenant)
+    body = {
+        "environmentId": environment,
+        "releaseRef": "v1",
+        "components": [a_component(artifact["digest"], "1", "module-theirs", pathPrefix="/g")],
+    }
+    _, asked = await world.call("POST", "/runtime/deployments", body, tenant=tenant)
+
+    async def over() -> Any:
+        path = f"/runtime/deployments/{asked['deploymentId']}"
+        _, shown = await world.call("GET", path, tenant=tenant)
+        return shown if shown["status"] in ENDED else None
+
+    return await world.until(over, within_s=1200, every_s=10)
+
+
+def test_an_admitted_tenant_hears_that_the_environment_changes() -> None:
+    async def main() -> Any:
+        world = World()
+        await world.boot()
+        environment = await provisioned(world, admits=[GLOBEX])
+        await bound(world, environment, tenant=GLOBEX, ownerTenantId="acme")
+        change = {
+            "computeTargets": [{"kind": "LocalProcess"}, {"kind": "AKS"}],
+            "dataResources": [{"kind": "LocalFolder", "name": "files"}],
+            "admits": [GLOBEX],
+        }
+        await world.call("PUT", f"/runtime/environments/{environment}", change)
+
+        def is_isolated_there() -> bool:
+            sites = world.cluster.sites.values()
+            return any(TenantId(GLOBEX) in site.boundaries for site in sites)
+
+        await world.until(is_isolated_there, within_s=300)
+        await world.stop()
+
+    run_virtual(main())
