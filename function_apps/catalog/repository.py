@@ -9,6 +9,7 @@ from function_apps.catalog.model.environment_scan import EnvironmentScan
 from function_apps.catalog.model.history import HistoryRow
 from function_apps.catalog.model.service import RuntimeService, ServiceChange
 from function_apps.catalog.ports import CatalogApp
+from shared.contracts.retention import Kept
 from shared.kernel.context import Context
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
@@ -60,6 +61,8 @@ SERVICES: Final = DocumentCodec(
     schema=2,
     upgrades={1: _service_from_schema_1},
     queried=_service_queried,
+    kept=Kept.MESSAGE,
+    has_ended=lambda service: service.facts is None,
 )
 """A service has a partition of its own, so its document needs no other id."""
 HISTORY: Final = DocumentCodec(HistoryRow, "history", key="id")

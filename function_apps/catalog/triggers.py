@@ -8,7 +8,12 @@ import azure.durable_functions as df
 from function_apps.catalog import repository
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.repository import SCANS, SERVICES
-from function_apps.catalog.use_cases import queries, query_history, scan_environments
+from function_apps.catalog.use_cases import (
+    queries,
+    query_history,
+    remove_retired,
+    scan_environments,
+)
 from function_apps.catalog.use_cases.record_deployment import record_deployment
 from function_apps.catalog.use_cases.record_environment import record_environment
 from function_apps.catalog.use_cases.record_release import record_release
@@ -33,6 +38,7 @@ from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import parse_instant
 from shared.kernel.errors import Invalid, Violation
 from shared.messaging.dispatcher import HandlerTable
+from shared.messaging.removal import REMOVE_EVERY
 from shared.persistence.store import Prefix
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.collection import PAGED, Collection, answer_page, asked_top
@@ -147,10 +153,15 @@ COMMANDS: Final[HandlerTable] = {
 
 def blueprint(app: CatalogApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
-    timer = Timer(
-        scan_environments.SCAN, app.rules.inventory.sweep, scan_environments.scan_due_environments
+    timers = (
+        Timer(
+            scan_environments.SCAN,
+            app.rules.inventory.sweep,
+            scan_environments.scan_due_environments,
+        ),
+        Timer(remove_retired.REMOVE, REMOVE_EVERY, remove_retired.remove_retired_services),
     )
     triggers = Triggers(
-        routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=(timer,), swept=(SCANS,)
+        routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=timers, swept=(SCANS,)
     )
     return bind(triggers, app)

@@ -17,6 +17,7 @@ from function_apps.configurations.model.environment import EnvironmentProjection
 from function_apps.configurations.ports import ConfigurationsApp
 from shared.contracts.configuration_merge import LayerContent, Merge, merge
 from shared.contracts.configurations import ConfigurationLayer
+from shared.contracts.retention import Kept
 from shared.kernel.context import Context
 from shared.kernel.ids import (
     EnvironmentKey,
@@ -51,7 +52,12 @@ ENVIRONMENTS: Final = DocumentCodec(
     EnvironmentProjection, "environment", key="environment_id", document="environment/{}"
 )
 ADOPTIONS: Final = DocumentCodec(
-    ModuleAdoption, "adoption", key="service_id", document="adoption/{}"
+    ModuleAdoption,
+    "adoption",
+    key="service_id",
+    document="adoption/{}",
+    kept=Kept.RETIRED,
+    has_ended=lambda adoption: not adoption.released,
 )
 
 
@@ -166,8 +172,7 @@ async def modules_below(layer: Layer, ctx: Context, app: ConfigurationsApp) -> I
     An environment that has ended has none.
     """
     documents = await _all(HEADS.type_name, layer, ctx, app)
-    environments = ENVIRONMENTS.readable(await _all(ENVIRONMENTS.type_name, layer, ctx, app))
-    is_open = {value.environment_id for _, value in environments if value.is_open}
+    is_open = await open_environments(layer, ctx, app)
     with_layer = [
         value.layer
         for _, value in HEADS.readable(documents)
@@ -182,6 +187,13 @@ async def modules_below(layer: Layer, ctx: Context, app: ConfigurationsApp) -> I
         for each in (*with_layer, *released)
         if each.environment_id in is_open
     }.values()
+
+
+async def open_environments(layer: Layer, ctx: Context, app: ConfigurationsApp) -> frozenset[str]:
+    """Return the environments that *layer* reaches and that have not ended."""
+    documents = await _all(ENVIRONMENTS.type_name, layer, ctx, app)
+    environments = [value for _, value in ENVIRONMENTS.readable(documents)]
+    return frozenset(each.environment_id for each in environments if each.is_open)
 
 
 async def _all(

@@ -8,7 +8,7 @@ import azure.durable_functions as df
 from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.repository import HEADS
 from function_apps.configurations.resources import configuration_resource
-from function_apps.configurations.use_cases import judge_adoption, queries
+from function_apps.configurations.use_cases import judge_adoption, queries, remove_versions
 from function_apps.configurations.use_cases.adopt_release import adopt_release
 from function_apps.configurations.use_cases.answer_workload import FOLLOW_MAX_S, answer_workload
 from function_apps.configurations.use_cases.publish_configuration import (
@@ -45,6 +45,7 @@ from shared.contracts.environments import (
 from shared.kernel.context import Workload
 from shared.kernel.errors import Denied, Invalid, NotFound
 from shared.messaging.dispatcher import HandlerTable
+from shared.messaging.removal import REMOVE_EVERY
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.collection import Collection
@@ -257,8 +258,11 @@ COMMANDS: Final[HandlerTable] = {
 
 def blueprint(app: ConfigurationsApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
-    timer = Timer(judge_adoption.JUDGE, app.rules.judge_every, judge_adoption.judge_due)
+    timers = (
+        Timer(judge_adoption.JUDGE, app.rules.judge_every, judge_adoption.judge_due),
+        Timer(remove_versions.REMOVE, REMOVE_EVERY, remove_versions.remove_past_versions),
+    )
     triggers = Triggers(
-        routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=(timer,), swept=(HEADS,)
+        routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=timers, swept=(HEADS,)
     )
     return bind(triggers, app)

@@ -6,11 +6,12 @@ from function_apps.health.errors import HealthNotFound
 from function_apps.health.model.gate_record import GateRecord
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.ports import HealthApp
+from shared.contracts.retention import Kept
 from shared.durable.operations import OperationKind
 from shared.kernel.context import Context
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import NOTHING, Decision, Json
-from shared.persistence.codec import DocumentCodec, Put
+from shared.persistence.codec import DocumentCodec
 
 EVALUATE: Final = OperationKind("EvaluateGate", "health_evaluate_gate")
 
@@ -34,9 +35,13 @@ TARGETS: Final = DocumentCodec(
     schema=2,
     upgrades={1: _from_schema_1},
     queried=_due,
+    kept=Kept.RETIRED,
+    has_ended=lambda target: target.is_retired,
 )
 """A service has a partition of its own, so its target needs no other id."""
-GATES: Final = DocumentCodec(GateRecord, "gate", key="gate_id", document="gate/{}")
+GATES: Final = DocumentCodec(
+    GateRecord, "gate", key="gate_id", document="gate/{}", kept=Kept.RESULT
+)
 
 
 async def load_target(service_id: str, ctx: Context, app: HealthApp) -> ProbeTarget:
@@ -53,12 +58,6 @@ def changed(target: ProbeTarget | None, action: str) -> Decision[Json]:
         return NOTHING
     audited = Audited(action, target.service_id)
     return Decision({}, writes=[TARGETS.put(target)], audited=audited)
-
-
-def put_gate(record: GateRecord, app: HealthApp) -> Put:
-    """Return the write of *record*, which is deleted when results are no longer kept."""
-    ttl_s = int(app.rules.probing.results_kept.total_seconds())
-    return GATES.put(record, ttl_s=ttl_s)
 
 
 def sample_partition(tenant: str, service_id: str) -> str:

@@ -12,6 +12,7 @@ from function_apps.secret_bindings.model.secret_head import SecretHead
 from function_apps.secret_bindings.model.secret_watch import SecretWatch
 from function_apps.secret_bindings.model.tenant import TenantProjection
 from function_apps.secret_bindings.ports import SecretBindingsApp
+from shared.contracts.retention import Kept
 from shared.durable.activity import ActivityContext, Step, commit_documents
 from shared.durable.operations import OperationKind
 from shared.kernel.context import Context
@@ -39,9 +40,15 @@ BINDINGS: Final = DocumentCodec(
     document="binding/{}",
     missing=BindingNotFound,
     queried=_binding_queried,
+    kept=Kept.ENDED,
+    has_ended=lambda binding: not binding.is_active,
 )
 HEADS: Final = DocumentCodec(SecretHead, "secret", key="secret", document="secret/{}")
-"""In the partition of its bindings; its id is made of vault and name."""
+"""In the partition of its bindings; its id is made of vault and name.
+
+It stays when nobody is given the secret: it numbers the rotations, and the vault has their versions
+by those numbers for as long as it is there.
+"""
 ENVIRONMENTS: Final = DocumentCodec(
     EnvironmentProjection, "environment", key="environment_id", document="environment/{}"
 )
@@ -49,11 +56,23 @@ TENANTS: Final = DocumentCodec(
     TenantProjection, "tenant", key="environment_id", document="tenant/{}"
 )
 WATCHES: Final = DocumentCodec(
-    SecretWatch, "watch", key="secret", document="watch/{}", queried=_watch_queried
+    SecretWatch,
+    "watch",
+    key="secret",
+    document="watch/{}",
+    queried=_watch_queried,
+    kept=Kept.ENDED,
+    has_ended=lambda watch: watch.due_at is None,
 )
 """Beside the head, which rotations and proofs write."""
 ROTATIONS: Final = DocumentCodec(
-    Rotation, "rotation", key="rotation_id", document="rotation/{}", missing=RotationNotFound
+    Rotation,
+    "rotation",
+    key="rotation_id",
+    document="rotation/{}",
+    missing=RotationNotFound,
+    kept=Kept.ENDED,
+    has_ended=lambda rotation: rotation.is_ended,
 )
 BIND: Final = OperationKind("BindSecret", "secret_bindings_bind_secret")
 ROTATE: Final = OperationKind("RotateSecret", "secret_bindings_rotate_secret")

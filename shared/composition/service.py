@@ -103,7 +103,7 @@ def build_service(name: str, settings: Settings, parts: Parts) -> Service:
         name=name,
         public_name=public_name,
         store=store,
-        work=UnitOfWork(name, store, relay),
+        work=UnitOfWork(name, store, relay, settings.retention),
         relay=relay,
         hub=hub,
         audit=audit,

@@ -28,6 +28,7 @@ from shared.composition.cluster_settings import ClusterSettings
 from shared.composition.connection_strings import expected_instead
 from shared.composition.image_settings import ImageSettings, Networks
 from shared.composition.metrics_settings import PROMETHEUS_BASIC, MetricsSettings
+from shared.composition.retention_settings import RetentionSettings
 from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
 from shared.images.registries import REGISTRIES
@@ -115,7 +116,7 @@ Exporter = Literal["otlp", "console", "applicationinsights", "prometheus"]
 ExporterNames = Annotated[tuple[Exporter, ...], BeforeValidator(str.split)]
 
 
-class Settings(MetricsSettings, ClusterSettings, ImageSettings):
+class Settings(MetricsSettings, ClusterSettings, ImageSettings, RetentionSettings):
     """What an app reads. A setting below our prefixes that stands nowhere here is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

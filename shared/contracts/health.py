@@ -250,7 +250,6 @@ class HealthDefaults:
     """More targets than this lost at once is the prober's outage: Unknown."""
     resumed_within: timedelta = timedelta(minutes=5)
     """An instance that starts again after an interruption is Unknown so long, and then fails."""
-    results_kept: timedelta = timedelta(days=30)
     crash_loop_restarts: int = 3
     crash_loop_within: timedelta = timedelta(minutes=5)
     """An instance that restarts so often within this time is in a crash loop: Degraded."""

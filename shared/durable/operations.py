@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
 
+from shared.contracts.retention import Kept
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context, NewIds
 from shared.kernel.ids import TenantId
@@ -84,6 +85,8 @@ OPERATIONS: Final = DocumentCodec(
     schema=2,
     upgrades={1: _from_schema_1},
     queried=_due,
+    kept=Kept.ENDED,
+    has_ended=lambda operation: operation.is_terminal,
 )
 
 

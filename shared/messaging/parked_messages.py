@@ -1,8 +1,12 @@
-"""Messages that were refused: kept with the reason until somebody replays them."""
+"""Messages that were refused: kept with the reason until somebody replays them, for 30 days.
+
+A later replay could bring back what has ended: its tombstone may be gone by then.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from shared.contracts.retention import Kept
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context, Scope
 from shared.kernel.errors import Refused
@@ -48,7 +52,7 @@ async def park(
             "attempts": 1,
         }
         audited = Audited("ParkMessage", document_id, refusal.code)
-        return Decision({}, writes=[Put(document_id, parked)], audited=audited)
+        return Decision({}, writes=[Put(document_id, parked, Kept.MESSAGE)], audited=audited)
 
     # The parked document is the marker: an inbox row would make a replay look like a repeat.
     await work.commit(ctx.without_marker(), parked_partition(ctx.scope), [document_id], decide)
@@ -69,7 +73,7 @@ async def settle_replay(
             return Decision({}, writes=[Remove(document_id)], audited=audited)
         kept = {**body, **_reason(refusal), "attempts": body["attempts"] + 1}
         audited = Audited("ReplayMessage", document_id, refusal.code)
-        return Decision({}, writes=[Put(document_id, kept)], audited=audited)
+        return Decision({}, writes=[Put(document_id, kept, Kept.MESSAGE)], audited=audited)
 
     await work.commit(ctx, parked_partition(ctx.scope), [document_id], decide)
 

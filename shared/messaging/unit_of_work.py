@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from shared.contracts.retention import Retention
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import isolate
 from shared.kernel.context import Context
@@ -145,6 +146,7 @@ class UnitOfWork:
     service: str
     store: Store
     relay: Relay
+    retention: Retention = field(default_factory=Retention)
     _turns: WeakValueDictionary[Partition, asyncio.Lock] = field(
         default_factory=WeakValueDictionary, init=False, repr=False, compare=False
     )
@@ -251,7 +253,7 @@ class UnitOfWork:
                 is_empty = not (decision.writes or decision.outbox or decision.audited)
                 if is_empty and not ctx.cause.is_keyed:
                     return Outcome(decision.value, decision.is_repeat)
-                committed, operations = _prepare(partition, view, decision, ctx)
+                committed, operations = _prepare(partition, view, decision, self.retention, ctx)
                 try:
                     await self.store.batch(partition, operations)
                 except (BatchRefused, AnswerLost) as problem:
@@ -288,13 +290,13 @@ class UnitOfWork:
 
 
 def _prepare(
-    partition: Partition, view: View, decision: Decision[Any], ctx: Context
+    partition: Partition, view: View, decision: Decision[Any], retention: Retention, ctx: Context
 ) -> tuple[Committed, Sequence[BatchOperation]]:
     now, cause = ctx.now(), ctx.cause
     encoded = encode(
         stored_rows(decision.outbox, decision.audited, partition, ctx), now, ctx.entropy
     )
-    operations = [_operation(write, view) for write in decision.writes]
+    operations = [_operation(write, view, retention) for write in decision.writes]
     operations += [Create(row.id, body) for row, body in encoded]
     if cause.marker:
         marker = {
@@ -336,10 +338,11 @@ def _require_match(view: View, reads: Sequence[str], ctx: Context) -> None:
         )
 
 
-def _operation(write: Put | Remove, view: View) -> BatchOperation:
+def _operation(write: Put | Remove, view: View, retention: Retention) -> BatchOperation:
     known = view.documents.get(write.id)
     match write:
-        case Put(document_id, body, ttl_s):
+        case Put(document_id, body, kept):
+            ttl_s = None if kept is None else int(retention.span(kept).total_seconds())
             assert body.get("type") != OUTBOX_TYPE, "outbox rows go into Decision.outbox"
             if known is None:
                 return Create(document_id, body, ttl_s)

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from shared.contracts.retention import Kept
 from shared.kernel.errors import NotFound
 from shared.persistence.store import Body, Document, UnreadableDocument
 
@@ -27,13 +28,20 @@ def _no_fields(_value: object) -> Mapping[str, Any]:
     return {}
 
 
+def _always(_value: object) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Put:
-    """Create the document, or replace exactly the version that was read."""
+    """Create the document, or replace exactly the version that was read.
+
+    One that is *kept* for some time is gone after it, unless it is put again.
+    """
 
     id: str
     body: Body
-    ttl_s: int | None = None
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,8 @@ class DocumentCodec(Generic[T]):
     Lists in *type* are declared as `tuple[X, ...]`: a `Sequence` is read back as a list, which is
     unequal to the tuple that was stored.
     `upgrades` maps each earlier schema to the function that makes a body of the next one.
-    `queried` returns fields that only queries use (`dueAt`).
+    `queried` returns fields that only queries use (`dueAt`). A value that `has_ended` is `kept` for
+    some time, without it for ever. It is asked at each write, so what begins again stays.
     """
 
     type: type[T]
@@ -59,6 +68,8 @@ class DocumentCodec(Generic[T]):
     schema: int = 1
     upgrades: Mapping[int, Upgrade] = field(default_factory=dict)
     queried: Callable[[T], Mapping[str, Any]] = _no_fields
+    kept: Kept | None = None
+    has_ended: Callable[[T], bool] = _always
     omits_defaults: bool = False
     """Leave fields with their default value out: for documents that must stay small."""
 
@@ -82,10 +93,11 @@ class DocumentCodec(Generic[T]):
             raise self.missing(identity)
         raise NotFound(f"no {self.type_name} {identity!r}")
 
-    def put(self, value: T, *, ttl_s: int | None = None) -> Put:
+    def put(self, value: T) -> Put:
         """Return the write of *value*."""
         document_id = self.document_id(getattr(value, self.key))
-        return Put(document_id, self.encode(value), ttl_s)
+        kept = self.kept if self.has_ended(value) else None
+        return Put(document_id, self.encode(value), kept)
 
     def encode(self, value: T) -> dict[str, Any]:
         """Return the document body of *value*."""

@@ -35,6 +35,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._virtual_s = 0.0
         self.threads = 0
         super().__init__(selector)
+        # After months of it the distance to the next number is more than asyncio's nanosecond, and
+        # a timer that is due would never be.
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         return self._virtual_s

@@ -1,4 +1,4 @@
-"""The artifacts that are kept: those that a deployment may still need, and new ones. Pure.
+"""The deployments and artifacts that are kept: what may still be needed, and new ones. Pure.
 
 Kept is whatever is in force or on its way with all that it can go back to, the newest releases of
 each module, which a rollback or a promotion may name, its last deployment, and what was uploaded
@@ -44,6 +44,8 @@ class ArtifactUse:
     ended_at: datetime | None
     digests: frozenset[str]
     contents: frozenset[str] = frozenset()
+    goes_back_to: frozenset[DeploymentId] = frozenset()
+    """The deployments whose releases it brings back, or that an undo of it would."""
 
     @classmethod
     def of(cls, deployment: Deployment) -> "ArtifactUse":
@@ -62,6 +64,17 @@ class ArtifactUse:
             ended_at=deployment.ended_at,
             digests=frozenset(digests | {component.digest for component in deployment.components}),
             contents=frozenset(pin.hash for pin in pins if pin.hash),
+            goes_back_to=frozenset(
+                [
+                    *(
+                        [deployment.previous_deployment_id]
+                        if deployment.previous_deployment_id
+                        else ()
+                    ),
+                    *deployment.restores.values(),
+                    *(each.deployment_id for each in deployment.earlier_releases.values()),
+                ]
+            ),
         )
 
 
@@ -71,6 +84,17 @@ def in_force(target: DeploymentTarget) -> frozenset[DeploymentId] | None:
     if environment is None or environment.status is EnvironmentStatus.DECOMMISSIONED:
         return None
     return frozenset(state.by for state in target.modules.values() if state.by is not None)
+
+
+def named(target: DeploymentTarget) -> frozenset[DeploymentId]:
+    """Return the deployments that *target* names: in force, in its queue, or with a hold."""
+    return frozenset(
+        [
+            *(each for state in target.modules.values() for each in state.released_in),
+            *(entry.deployment for entry in target.queue),
+            *(hold.by for holds in target.holds.values() for hold in holds),
+        ]
+    )
 
 
 def kept_uses(
@@ -85,6 +109,28 @@ def kept_uses(
     # The last one may be what serves, although it failed: where nothing could be gone back to.
     kept |= _newest(here, 1) | _newest([use for use in here if use.is_release], RELEASES_KEPT)
     return [use for use in uses if use.deployment_id in kept]
+
+
+def past_uses(
+    uses: Iterable[ArtifactUse],
+    kept: Collection[ArtifactUse],
+    named: Mapping[Place, Collection[DeploymentId]],
+    before: datetime,
+) -> Sequence[ArtifactUse]:
+    """Return those of *uses* that ended *before* then, and that nobody can come back to.
+
+    *kept* are those that may need what is stored; *named* are the deployments that each environment
+    names.
+    """
+    stay = {use.deployment_id for use in kept}.union(*(use.goes_back_to for use in kept))
+    return [
+        use
+        for use in uses
+        if use.ended_at is not None
+        and use.ended_at <= before
+        and use.deployment_id not in stay
+        and use.deployment_id not in named.get(use.place, ())
+    ]
 
 
 def needed(kept: Iterable[ArtifactUse]) -> frozenset[Owned]:

@@ -5,6 +5,7 @@ No value is here: the surface has each resolved for its instance.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from function_apps.deployments.model.facts import SECRET, Facts, RecordedFact, secret_key
 from shared.contracts.releases import Departure, ReleasedComponent, ReleasedSecret, Routing
@@ -18,7 +19,7 @@ from shared.contracts.values import ModuleId, Reason, SecretDelivery
 from shared.surfaces.secret_references import SecretReference
 
 
-def fact_of(event: SecretBound | SecretRotated) -> RecordedFact:
+def fact_of(event: SecretBound | SecretRotated, now: datetime) -> RecordedFact:
     """Return what *event* says of the secret of its module; a revoked one has no version."""
     is_revoked = isinstance(event, SecretBound) and event.status is BindingStatus.REVOKED
     return RecordedFact(
@@ -33,6 +34,7 @@ def fact_of(event: SecretBound | SecretRotated) -> RecordedFact:
         delivery=event.delivery,
         target=event.target,
         disabled=event.revoked,
+        ended_at=now if is_revoked else None,
     )
 
 

@@ -7,11 +7,13 @@ a layer, so there is always room for them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from function_apps.deployments.errors import FactsFull
+from shared.contracts.retention import MESSAGES_KEPT
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, TenantBindingStatus
-from shared.contracts.values import SecretDelivery
+from shared.contracts.values import Instant, SecretDelivery
 
 FACTS_MAX: Final = 400
 """Configurations, secrets by name, and policies that are remembered; 120 bytes each, and of
@@ -33,7 +35,8 @@ class RecordedFact:
     """The newest event of another service about one of its aggregates, or about a secret.
 
     Of a secret, `revision` is its binding's, `rotation` the number of its last rotation, and
-    `value` its version; a revoked one stays without a value: no older event brings it back.
+    `value` its version; one that was revoked, at `ended_at`, stays without a value: no older event
+    brings it back, and no rollback gives it.
     `binding` to `target` say where it is and how an instance gets it; `disabled` has the versions
     that the vault gives to nobody any more, the newest last; `asked` is the number of the last
     rotation that was to be rolled out.
@@ -54,6 +57,7 @@ class RecordedFact:
     disabled: tuple[str, ...] = ()
     asked: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
+    ended_at: Instant | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,17 @@ def record_layer(known: RecordedFact | None, event: RecordedFact) -> RecordedFac
 def secret_key(module: str, name: str) -> str:
     """Return the key of a secret among the facts."""
     return f"{SECRET}/{module}/{name}"
+
+
+def without_ended(facts: Facts, key: str, now: datetime) -> Facts:
+    """Return *facts* without that of *key*, if it ended so long ago that no event is as old.
+
+    Its binding may be one that begins again, with the first revision.
+    """
+    known = facts.get(key)
+    if known is None or known.ended_at is None or now - known.ended_at < MESSAGES_KEPT:
+        return facts
+    return {each: fact for each, fact in facts.items() if each != key}
 
 
 def record_secret(facts: Facts, event: RecordedFact) -> Facts | None:

@@ -29,11 +29,13 @@ async def record_secret(
     """
     if isinstance(event, SecretRotated) and event.status not in _IN_FORCE:
         return None
-    own = bound_secrets.fact_of(event)
+    own = bound_secrets.fact_of(event, ctx.now())
+    key = facts.secret_key(own.module, own.name)
 
     def record(known: Facts) -> Facts | None:
-        after = facts.record_secret(known, own) or known
-        for consumer in bound_secrets.consumers_of(event, own, known):
+        before = facts.without_ended(known, key, ctx.now())
+        after = facts.record_secret(before, own) or before
+        for consumer in bound_secrets.consumers_of(event, own, before):
             after = facts.record_secret(after, consumer) or after
         return None if after == known else after
 

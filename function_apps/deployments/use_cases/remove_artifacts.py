@@ -1,4 +1,4 @@
-"""The timer that removes artifacts and configurations which no deployment needs any longer.
+"""The timer that removes deployments of long ago, and what no deployment needs any longer.
 
 What is needed is read whole, across all tenants, or nothing is removed. A run that is killed
 anywhere is continued by the next.
@@ -6,9 +6,10 @@ anywhere is continued by the next.
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 from function_apps.deployments.model import artifact_retention
 from function_apps.deployments.model.artifact_retention import ArtifactUse, Owned, Place
@@ -22,11 +23,12 @@ from function_apps.deployments.use_cases.upload_artifact import (
     new_receipt,
     put_receipt,
 )
+from shared.contracts.retention import Kept
 from shared.contracts.values import DeploymentId, TenantId
 from shared.kernel.concurrency import isolate
 from shared.kernel.errors import Unavailable
-from shared.persistence.codec import DocumentCodec
-from shared.persistence.store import Comparison, Partition, Query, UnreadableDocument, Where
+from shared.messaging.removal import every_document, remove
+from shared.persistence.store import Document, UnreadableDocument
 from shared.surfaces.spec import artifact_blob
 
 REMOVE: Final = "remove_artifacts"
@@ -34,7 +36,6 @@ EVERY: Final = timedelta(hours=1)
 _RECEIPT: Final = re.compile(rf"{RECEIPTS}([^/]+)/{ARCHIVES}([0-9a-f]{{64}})")
 _CONTENT: Final = re.compile(rf"{CONTENTS}([^/]+)/([0-9a-f]{{64}})")
 _ARCHIVE: Final = re.compile(rf"{ARCHIVES}([0-9a-f]{{64}})")
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -46,11 +47,11 @@ async def remove_unneeded_artifacts(app: DeploymentsApp) -> None:
         receipts = await _receipts(app)
         archives = await _archives(app)
         contents = await _contents(app)
-        needed, needed_contents = await _needed(app, now)
+        needed = await _needed(app, now)
     except (Unavailable, UnreadableDocument) as unknown:
         _log.warning("no artifact is removed: %s", unknown)
         return
-    removal = artifact_retention.removal(needed, receipts, archives, now)
+    removal = artifact_retention.removal(needed.artifacts, receipts, archives, now)
     for tenant, digest in sorted(removal.absent):
         await _isolated(_put_anew(tenant, digest, app), digest)
     for tenant, digest in sorted(removal.receipts):
@@ -59,14 +60,16 @@ async def remove_unneeded_artifacts(app: DeploymentsApp) -> None:
         await _isolated(app.blobs.delete(artifact_blob(digest)), digest)
         _log.info("artifact %s is removed: no deployment needs it", digest)
     for tenant, content in sorted(
-        artifact_retention.unneeded_contents(contents, needed_contents, now)
+        artifact_retention.unneeded_contents(contents, needed.contents, now)
     ):
         await _isolated(app.blobs.delete(content_blob(content, tenant)), content)
         _log.info("configuration %s is removed: no deployment needs it", content)
+    for document in needed.past:
+        await _isolated(remove([document], app.service), document.id)
 
 
-async def _isolated(work: Awaitable[None], digest: str) -> None:
-    await isolate(work, f"{REMOVE}: {digest}")
+async def _isolated(work: Awaitable[object], what: str) -> None:
+    await isolate(work, f"{REMOVE}: {what}")
 
 
 async def _put_anew(tenant: TenantId, digest: str, app: DeploymentsApp) -> None:
@@ -97,52 +100,47 @@ async def _contents(app: DeploymentsApp) -> Mapping[Owned, datetime]:
     }
 
 
-async def _needed(app: DeploymentsApp, now: datetime) -> tuple[frozenset[Owned], frozenset[Owned]]:
-    """Return the artifacts and the configurations that any deployment of any tenant may need.
+@dataclass(frozen=True)
+class Needed:
+    """All that a deployment of any tenant may need, and the deployments that nobody needs."""
+
+    artifacts: frozenset[Owned]
+    contents: frozenset[Owned]
+    past: Sequence[Document]
+
+
+async def _needed(app: DeploymentsApp, now: datetime) -> Needed:
+    """Return what may be needed, and what is not.
 
     Raises:
-        Unavailable, UnreadableDocument: one of them is not known.
+        Unavailable, UnreadableDocument: one of the documents is not known.
     """
-    places: dict[Place, frozenset[DeploymentId]] = {}
+    in_force: dict[Place, frozenset[DeploymentId]] = {}
+    named: dict[Place, frozenset[DeploymentId]] = {}
     contents: set[Owned] = set()
-    async for tenant, layer in documents(TENANT_LAYERS, app):
-        contents |= artifact_retention.recorded_contents(tenant, [layer.fact] if layer.fact else [])
-    async for tenant, target in documents(TARGETS, app):
+    async for document, layer in every_document(TENANT_LAYERS, app.service):
+        facts = [layer.fact] if layer.fact else []
+        contents |= artifact_retention.recorded_contents(_tenant(document), facts)
+    async for document, target in every_document(TARGETS, app.service):
+        tenant = _tenant(document)
         contents |= artifact_retention.recorded_contents(tenant, target.facts.values())
-        in_force = artifact_retention.in_force(target)
-        if in_force is not None:
-            places[tenant, target.environment_id] = in_force
-    uses = [ArtifactUse.of(deployment) async for _, deployment in documents(DEPLOYMENTS, app)]
-    kept = artifact_retention.kept_uses(uses, places, now)
-    return (
+        place = (tenant, target.environment_id)
+        named[place] = artifact_retention.named(target)
+        holders = artifact_retention.in_force(target)
+        if holders is not None:
+            in_force[place] = holders
+    uses: dict[ArtifactUse, Document] = {}
+    async for document, deployment in every_document(DEPLOYMENTS, app.service):
+        uses[ArtifactUse.of(deployment)] = document
+    kept = artifact_retention.kept_uses(uses, in_force, now)
+    ended = app.service.work.retention.span(Kept.ENDED)
+    past = artifact_retention.past_uses(uses, kept, named, now - ended)
+    return Needed(
         artifact_retention.needed(kept),
         artifact_retention.needed_contents(kept) | contents,
+        [uses[use] for use in past],
     )
 
 
-async def documents(
-    codec: DocumentCodec[T], app: DeploymentsApp
-) -> AsyncIterator[tuple[TenantId, T]]:
-    """Yield every document of *codec* with its tenant, in the order of their ids.
-
-    Raises:
-        Unavailable, UnreadableDocument.
-    """
-    last, seen = "", set[tuple[Partition, str]]()
-    while True:
-        # From the last id on, not after it: documents of several tenants may have the same.
-        behind = [Where("id", Comparison.GE, last)] if last else []
-        query = Query(where=[Where("type", Comparison.EQ, codec.type_name), *behind])
-        page = await app.service.store.query_due(query)
-        for unreadable in page.unreadable:
-            raise UnreadableDocument(f"{unreadable.id}: {unreadable.reason}")
-        new = [each for each in page.documents if (each.partition, each.id) not in seen]
-        if page.more and not new:
-            raise Unavailable(f"more documents have the id {last} than one page holds")
-        seen = {(each.partition, each.id) for each in page.documents}
-        for document in new:
-            yield TenantId(document.partition.tenant), codec.decode(document.body)
-            last = document.id
-            await app.service.clock.sleep(0)  # others get their turn after each document
-        if not page.more:
-            return
+def _tenant(document: Document) -> TenantId:
+    return TenantId(document.partition.tenant)

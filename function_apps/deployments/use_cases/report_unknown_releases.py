@@ -12,11 +12,11 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.unknown_releases import unknown_revisions
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TARGETS
-from function_apps.deployments.use_cases.remove_artifacts import documents
 from shared.contracts.values import TenantId
 from shared.kernel.concurrency import isolate
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Present
+from shared.messaging.removal import every_document
 from shared.messaging.sweep import LATE
 from shared.persistence.store import partition_of
 from shared.surfaces.observed_state import LiveComponent
@@ -28,7 +28,8 @@ _log = logging.getLogger(__name__)
 
 async def report_unknown_releases(app: DeploymentsApp) -> None:
     """Log each environment in which a release runs that none recorded explains; health shows it."""
-    async for tenant, target in documents(TARGETS, app):
+    async for document, target in every_document(TARGETS, app.service):
+        tenant = TenantId(document.partition.tenant)
         await isolate(_report(tenant, target, app), f"{REPORT}: {target.environment_id}")
 
 

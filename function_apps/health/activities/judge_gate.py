@@ -10,7 +10,7 @@ from function_apps.health.model import gates
 from function_apps.health.model.gate_record import GateRecord, gate_evidence
 from function_apps.health.model.gate_samples import Observation, Progress
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import GATES, put_gate
+from function_apps.health.repository import GATES
 from shared.contracts.gates import EvaluateGate, GateVersion, Verdict
 from shared.contracts.values import ProbeKind
 from shared.durable.activity import ActivityContext, Step, commit_step, load_owned
@@ -59,7 +59,7 @@ async def conclude_gate(progress: Progress, ctx: ActivityContext, app: HealthApp
         return Step(
             evidence.verdict,
             operation.succeed({"verdict": evidence.verdict.value}, ctx.now()),
-            writes=[put_gate(decided, app)],
+            writes=[GATES.put(decided)],
             outbox=[gate_completed(decided)],
             audited=Audited("ConcludeGate", ctx.aggregate_id, evidence.verdict),
         )

@@ -4,7 +4,7 @@ from function_apps.health.events import gate_completed
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import gate_evidence
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import GATES, put_gate
+from function_apps.health.repository import GATES
 from shared.contracts.values import Reason
 from shared.durable.abandon import Freed, abandon
 from shared.kernel.clock import isoformat
@@ -31,6 +31,6 @@ async def abandon_operation(
             record.gate, gates.begin(record.gate, isoformat(ctx.now())), ctx.now()
         )
         decided = record.decided(evidence)
-        return [put_gate(decided, app)], [gate_completed(decided)]
+        return [GATES.put(decided)], [gate_completed(decided)]
 
     return await abandon(operation, ctx, app, reason, reads=[GATES.document_id(gate_id)], free=free)

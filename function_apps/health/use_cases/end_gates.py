@@ -5,7 +5,7 @@ from typing import Final
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import GateRecord, gate_evidence
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import GATES, put_gate
+from function_apps.health.repository import GATES
 from shared.contracts.deployments import DeploymentEnded
 from shared.durable.operations import OPERATIONS
 from shared.kernel.clock import isoformat
@@ -74,7 +74,7 @@ async def _end_gate(
             {},
             writes=[
                 *([OPERATIONS.put(ended)] if ended else []),
-                put_gate(record.decided(evidence), app),
+                GATES.put(record.decided(evidence)),
             ],
             audited=Audited("EndGate", gate_id, evidence.verdict),
         )

@@ -3,7 +3,7 @@
 from function_apps.health.errors import GateConflict
 from function_apps.health.model.gate_record import GateRecord
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import EVALUATE, GATES, put_gate
+from function_apps.health.repository import EVALUATE, GATES
 from shared.contracts.gates import EvaluateGate
 from shared.durable.operations import OPERATIONS, begin_operation
 from shared.kernel.context import Context, NewIds
@@ -32,7 +32,7 @@ async def evaluate_gate(command: EvaluateGate, ctx: Context, app: HealthApp) -> 
         record = GateRecord(command, ids.operation_id)
         return Decision(
             {},
-            writes=[put_gate(record, app), OPERATIONS.put(operation)],
+            writes=[GATES.put(record), OPERATIONS.put(operation)],
             outbox=[start],
             audited=Audited(EVALUATE.name, gate_id),
         )

@@ -43,7 +43,7 @@ async def get_history(
     target = await load_target(service_id, ctx, app)
     rows = await app.samples.scan(
         sample_partition(ctx.tenant, service_id),
-        after=isoformat(ctx.now() - app.rules.probing.results_kept),
+        after=isoformat(ctx.now() - app.service.work.retention.results),
         before=continuation,
         limit=limit + 1,
         newest_first=True,

@@ -180,7 +180,7 @@ async def delete_old_samples(app: HealthApp) -> int:
     """Delete the samples of every service that are past their retention; return how many."""
     service, deleted = app.service, 0
     now = service.clock.now()
-    before = isoformat(now - app.rules.probing.results_kept)
+    before = isoformat(now - app.service.work.retention.results)
     for document in await _documents(app):
         service_id = document.partition.unit
         key = sample_partition(document.partition.tenant, service_id)

@@ -1,0 +1,47 @@
+"""How long a service keeps what has ended: the spans, by what it is that ended."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+
+class Kept(StrEnum):
+    """A document that ends, by how long it is kept then."""
+
+    ENDED = "ended"
+    """A deployment, an operation, a version of a configuration, a binding, a rotation."""
+    RETIRED = "retired"
+    """What a service knows of a module that was removed from its environment."""
+    RESULT = "result"
+    """A result of health: the answer to a gate, a sample."""
+    MESSAGE = "message"
+    """A message that nobody could handle, and the memory of what ended elsewhere."""
+
+
+MESSAGES_KEPT: Final = timedelta(days=30)
+"""No message is handled later. Whoever remembers something of another service that has ended, so
+that no late message brings it back, may forget it then; its own service keeps it for longer, so
+that it is not begun anew, with the first revision, while somebody remembers a later one."""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """The spans, counted from the last write of a document, which is its end.
+
+    `ended` and `retired` are more than MESSAGES_KEPT, `retired` is more than `results`: the samples
+    of a service are found by what is known of the service.
+    """
+
+    ended: timedelta = timedelta(days=365)
+    retired: timedelta = timedelta(days=90)
+    results: timedelta = timedelta(days=30)
+
+    def span(self, kept: Kept) -> timedelta:
+        """Return for how long a document that is *kept* so stays."""
+        return {
+            Kept.ENDED: self.ended,
+            Kept.RETIRED: self.retired,
+            Kept.RESULT: self.results,
+            Kept.MESSAGE: MESSAGES_KEPT,
+        }[kept]

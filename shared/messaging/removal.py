@@ -1,0 +1,76 @@
+"""The removal of documents that are kept no longer, by timers that read all of a type.
+
+What ends by itself has a time to live (`DocumentCodec.kept`). A timer is for what only others
+decide on, such as a release that may still be gone back to, and for what has many rows.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from shared.kernel.errors import Unavailable
+from shared.messaging.service_parts import ServiceParts
+from shared.persistence.codec import DocumentCodec
+from shared.persistence.store import (
+    BatchRefused,
+    Comparison,
+    Condition,
+    Delete,
+    Document,
+    Partition,
+    Query,
+    UnreadableDocument,
+    Where,
+)
+
+T = TypeVar("T")
+REMOVE_EVERY: Final = timedelta(days=1)
+_log = logging.getLogger(__name__)
+
+
+async def every_document(
+    codec: DocumentCodec[T], service: ServiceParts, *where: Condition, is_whole: bool = True
+) -> AsyncIterator[tuple[Document, T]]:
+    """Yield every document of *codec* of all tenants, in the order of their ids.
+
+    Raises:
+        Unavailable: not all of them are known.
+        UnreadableDocument: the same. If it need not be *is_whole*, those are logged and left out.
+    """
+    last, seen = "", set[tuple[Partition, str]]()
+    while True:
+        # From the last id on, not after it: documents of several tenants may have the same.
+        behind = [Where("id", Comparison.GE, last)] if last else []
+        query = Query(where=[Where("type", Comparison.EQ, codec.type_name), *where, *behind])
+        page = await service.store.query_due(query)
+        for unreadable in page.unreadable if is_whole else ():
+            raise UnreadableDocument(f"{unreadable.id}: {unreadable.reason}")
+        new = [each for each in page.documents if (each.partition, each.id) not in seen]
+        if page.more and not new:
+            raise Unavailable(f"more documents have the id {last} than one page holds")
+        seen = {(each.partition, each.id) for each in page.documents}
+        for document in new:
+            last = document.id
+            values = [(document, codec.decode(document.body))] if is_whole else None
+            for found in values or codec.readable([document]):
+                yield found
+            await service.clock.sleep(0)  # others get their turn after each document
+        if not page.more:
+            return
+
+
+async def remove(documents: Sequence[Document], service: ServiceParts) -> bool:
+    """Remove *documents*, at most 100 of one partition, exactly as they were read.
+
+    Where one of them was written meanwhile, nothing is removed: it is read again by the next run.
+    """
+    deletes = [Delete(each.id, each.etag) for each in documents]
+    names, partition = ", ".join(each.id for each in documents), documents[0].partition
+    try:
+        await service.store.batch(partition, deletes)
+    except BatchRefused as met:
+        _log.debug("%s in %s stay: %s", names, partition.values, met)
+        return False
+    _log.info("removed from %s: %s", partition.values, names)
+    return True
