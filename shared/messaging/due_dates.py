@@ -6,7 +6,7 @@ Each write of a container passes its change feed, so this costs no query, whatev
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from shared.kernel.clock import Clock, isoformat, parse_instant
@@ -16,7 +16,7 @@ from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import BatchRefused, Document, Replace, Store, UnreadableDocument
 
 _LATEST: Final = timedelta(days=1)
-"""No sweep is due so late: what says so was not written by us."""
+"""What is due later is looked at: few documents are, such as a rotation of the next month."""
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +38,7 @@ class DueDates:
         shows in the app's health why they fail.
         """
         for document in documents:
-            if self._is_swept(document) and not self._is_instant(document.body.get("dueAt")):
+            if self._is_swept(document) and not self._is_soon(document.body.get("dueAt")):
                 subject = f"the dueAt of {document.id} in {document.partition.values}"
                 await isolate(self._mend(document), subject)
 
@@ -46,11 +46,9 @@ class DueDates:
         kind = document.body.get("type")
         return kind == OUTBOX_TYPE or kind in self.codecs
 
-    def _is_instant(self, due_at: object) -> bool:
-        try:
-            return isinstance(due_at, str) and parse_instant(due_at) - self.clock.now() <= _LATEST
-        except (ValueError, OverflowError):
-            return False
+    def _is_soon(self, due_at: object) -> bool:
+        instant = _instant(due_at)
+        return instant is not None and instant - self.clock.now() <= _LATEST
 
     async def _mend(self, document: Document) -> None:
         stored, due_at = document.body.get("dueAt"), self._due_at(document)
@@ -76,4 +74,12 @@ class DueDates:
         except (UnreadableDocument, ValueError, TypeError):
             # One of a later version, without a `dueAt`, may have ended.
             return now if document.body.get("dueAt") is not None else None
-        return due_at if due_at is None or self._is_instant(due_at) else now
+        return due_at if due_at is None or _instant(due_at) else now
+
+
+def _instant(due_at: object) -> datetime | None:
+    """Return *due_at* as an instant; None where it is none."""
+    try:
+        return parse_instant(due_at) if isinstance(due_at, str) else None
+    except (ValueError, OverflowError):
+        return None

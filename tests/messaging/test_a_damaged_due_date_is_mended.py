@@ -1,6 +1,8 @@
 """A document that no sweep would ever find again is found: its change feed mends its `dueAt`."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -9,6 +11,7 @@ import pytest
 import shared.kernel.operation as operations
 from function_apps.catalog.repository import SCANS
 from function_apps.health.repository import TARGETS
+from function_apps.secret_bindings.repository import BINDINGS
 from shared.durable.operations import OPERATIONS
 from shared.durable.recovery import Recovery
 from shared.kernel.clock import Clock, isoformat, parse_instant
@@ -16,6 +19,7 @@ from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation
 from shared.messaging.due_dates import DueDates
 from shared.messaging.outbox import OUTBOX_TYPE
 from shared.persistence.store import Create, Document, Partition, Replace
+from tests.kit.golden_documents import FOLDER
 from tests.kit.releases import deploy, ended, provisioned
 from tests.kit.service import TENANT, Bench, bench
 from tests.kit.virtual_time import run_virtual
@@ -126,7 +130,7 @@ async def _mended(at: Bench, document_id: str, body: Mapping[str, Any]) -> Mappi
     """Store *body*, hand it to the one that mends, and return what is stored then."""
     store = at.service.store
     await store.batch(HOME, [Create(document_id, body)])
-    codecs = {each.type_name: each for each in (OPERATIONS, SCANS, TARGETS)}
+    codecs = {each.type_name: each for each in (BINDINGS, OPERATIONS, SCANS, TARGETS)}
     document = await store.read(HOME, document_id)
     assert document is not None
     await DueDates(store, at.service.clock, codecs).mend([document])
@@ -184,6 +188,23 @@ def test_one_whose_own_time_is_damaged_is_due_at_once() -> None:
         body = await _mended(at, "watch", {**scan, "dueAt": "tomorrow"})
 
         assert body["dueAt"] == now
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("due_at", [MISSING, "tomorrow", "2026-03-01T00:00:00.000000Z"])
+def test_what_is_due_in_months_by_its_content_is_due_then(due_at: Any) -> None:
+    """A secret that is rotated every quarter would be rotated at once, again and again."""
+
+    async def main() -> None:
+        at = bench("secret_bindings")
+        path = FOLDER / "secret_bindings_binding.schema1.json"
+        binding = BINDINGS.decode(json.loads(path.read_text()))
+        quarterly = BINDINGS.put(replace(binding, due_at="2026-03-01T00:00:00.000000Z"))
+
+        body = await _mended(at, quarterly.id, damaged(quarterly.body, due_at))
+
+        assert body == quarterly.body
 
     run_virtual(main())
 
