@@ -1,12 +1,16 @@
 """A service that was retired is shown for 90 days more; then it goes, with its history."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+
+import pytest
 
 from function_apps.catalog.use_cases.remove_retired import remove_retired_services
 from shared.contracts.retention import MESSAGES_KEPT, Retention
 from shared.persistence.store import Replace
 from tests.catalog.inventory import Catalog, catalog
+from tests.catalog.test_environments_that_end import Dead, MortalStore
 from tests.kit.told import WEB, ended, environment, released
 from tests.kit.virtual_time import run_virtual
 
@@ -59,6 +63,26 @@ def test_a_long_history_goes_whole() -> None:
         return before, await stored(on)
 
     assert run_virtual(main()) == (132, [])
+
+
+@pytest.mark.parametrize("dies_at", [1, 2])
+def test_a_run_that_is_killed_is_continued_by_the_next(dies_at: int) -> None:
+    async def main() -> Any:
+        on = catalog()
+        await on.hear_all(environment(1))
+        for number in range(1, 131):
+            await on.hear_all(ended(number, [released(revision=number)]))
+        await on.hear_all(ended(131, [], removed=[WEB]))
+        mortal: Any = MortalStore(on.app.service.store, dies_at, before=dies_at == 2)
+        dying = replace(on.app, service=replace(on.app.service, store=mortal))
+        await on.app.service.clock.sleep((KEPT + DAY).total_seconds())
+        with pytest.raises(Dead):
+            await remove_retired_services(dying)
+        left = await stored(on)
+        await passes(on, DAY)
+        return "service" in left, await stored(on)
+
+    assert run_virtual(main()) == (True, [])
 
 
 def test_a_service_that_runs_stays_with_all_of_its_history() -> None:
