@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from function_apps.configurations.model.adoption import Count
 from function_apps.configurations.model.configuration import Configuration
-from shared.contracts.configuration_merge import Values
+from shared.contracts.configuration_merge import LayerContent
 from shared.contracts.configurations import (
     ConfigurationPublished,
     ConfigurationSynced,
@@ -25,17 +25,18 @@ KEYS_LENGTH_MAX: Final = 32 * 1024
 
 def published(
     head: Configuration,
-    values: Values,
+    content: LayerContent,
     previous: int,
     changed: Sequence[KeyChange],
     floating: Iterable[str],
 ) -> Publish:
-    """Return the event that *head* has a new version in force, which says *values*."""
+    """Return the event that *head* has a new version in force, with *content*."""
     event = ConfigurationPublished.model_validate(
         {
             **_facts(head),
             "previousVersion": previous,
-            "values": values,
+            "values": content.values,
+            "schema": content.schema,
             "keysChanged": _named([change.key for change in changed[:KEYS_MAX]]),
             "keysChangedTotal": len(changed),
             "floating": sorted(floating)[:FLOATING_MAX],

@@ -31,6 +31,8 @@ from shared.contracts.values import (
 
 VALUES_BYTES_MAX: Final = 128 * 1024
 """A version row with its values stays well below the 1 MB of a batch, and of one long poll."""
+CONTENT_BYTES_MAX: Final = 144 * 1024
+"""Of values and schema together: one event has both, with names of keys and of modules."""
 
 
 class ConfigurationLayer(StrEnum):
@@ -59,8 +61,12 @@ class AdoptionBasis(StrEnum):
     OBSERVED = "observed"
 
 
+def _size(values: Mapping[str, Json]) -> int:
+    return len(json.dumps(dict(values), separators=(",", ":"), ensure_ascii=False).encode())
+
+
 def _fits(values: Mapping[str, Json]) -> Mapping[str, Json]:
-    size = len(json.dumps(dict(values), separators=(",", ":"), ensure_ascii=False).encode())
+    size = _size(values)
     if size > VALUES_BYTES_MAX:
         raise ValueError(f"values take at most {VALUES_BYTES_MAX} bytes as JSON, these take {size}")
     return values
@@ -80,6 +86,15 @@ Values = Annotated[Mapping[Key, Json], Field(max_length=1000), AfterValidator(_f
 """A secret appears as a reference (`{"secret": "<name>"}`), never as a value."""
 Schema = Annotated[Mapping[str, Json], Field(max_length=200), AfterValidator(_fits)]
 """JSON Schema 2020-12 of the merged values."""
+
+
+def _fit_together(values: Mapping[str, Json], schema: Mapping[str, Json] | None) -> None:
+    size = _size(values) + _size(schema or {})
+    if size > CONTENT_BYTES_MAX:
+        raise ValueError(
+            f"values and schema together take at most {CONTENT_BYTES_MAX} bytes as JSON, these take"
+            f" {size}"
+        )
 
 
 class SecretReference(Value):
@@ -168,6 +183,11 @@ class PublishConfiguration(Command):
     dry_run: bool = False
     comment: Text = ""
 
+    @model_validator(mode="after")
+    def _content_fits_an_event(self) -> Self:
+        _fit_together(self.values, self.schema_)
+        return self
+
 
 class ConfigurationReturn(Command):
     """POST /configurations/{configurationId}/rollback: old content as a new version."""
@@ -194,6 +214,8 @@ class ConfigurationFacts(Event):
 class ConfigurationPublished(ConfigurationFacts):
     values: Values = Field(default_factory=dict)
     """The content of the version, of which `content_hash` is the digest."""
+    schema_: Annotated[Schema | None, Field(alias="schema")] = None
+    """What the merge of every module that it reaches is to fit."""
     previous_version: Revision = 0
     keys_changed: Keys = ()
     """Names only, at most 500, and fewer long ones; `keys_changed_total` counts all."""

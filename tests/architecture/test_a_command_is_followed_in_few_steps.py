@@ -7,7 +7,8 @@ from tools.trace_calls import Trace, trace_of_a_deployment
 
 # 44 in 15 at 4938637; the goal was 24 in 10. ADR 0220 says why it is not.
 # 34 in 18 before a release had a configuration, which is pinned at the command (ADR 0480).
-FUNCTIONS_MAX: Final = 39
+# 39 before it was held to the schemas of its layers (ADR 0532).
+FUNCTIONS_MAX: Final = 40
 FILES_MAX: Final = 20
 
 

@@ -11,6 +11,9 @@ from function_apps.configurations.errors import (
     NotADraft,
     NothingToReturnTo,
 )
+from shared.contracts.configuration_merge import json_text
+from shared.contracts.configurations import CONTENT_BYTES_MAX
+from shared.kernel.errors import Invalid
 from tests.configurations.configured import (
     ENVIRONMENT_LAYER,
     MODULE_LAYER,
@@ -309,3 +312,26 @@ def test_a_draft_that_cannot_be_published_is_not_shown_as_one() -> None:
         return head["draft"], await _statuses(on, identity, 4)
 
     assert run_virtual(main()) == (None, ["Superseded"])
+
+
+def test_a_schema_is_told_with_its_version_so_that_releases_are_held_to_it() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        await on.publish(MODULE_LAYER, {"a": 1}, schema={"required": ["a"]})
+        await on.publish(MODULE_LAYER, {}, 1)
+        return [each["schema"] for each in on.told("ConfigurationPublished")]
+
+    assert run_virtual(main()) == [{"required": ["a"]}, None]
+
+
+def test_values_and_schema_fit_into_one_event_or_are_refused() -> None:
+    values = {f"k{number}": "x" * 1000 for number in range(100)}
+    room = CONTENT_BYTES_MAX - len(json_text(values).encode()) - len(json_text({"title": ""}))
+
+    async def main(length: int) -> Any:
+        on = await configurations()
+        return await on.publish(MODULE_LAYER, values, schema={"title": "x" * length})
+
+    assert run_virtual(main(room))["version"] == 1
+    with pytest.raises(Invalid, match="values and schema together take at most 147456 bytes"):
+        run_virtual(main(room + 1))

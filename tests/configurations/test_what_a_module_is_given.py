@@ -119,7 +119,7 @@ def test_a_module_that_does_not_fit_its_schema_is_not_published() -> None:
         run_virtual(main())
     assert refused.value.target == "/values/size"
     assert (
-        'module-web in env-aaaaaaaaaaaa, by the schema of its module layer: /values/size: "large"'
+        "module-web in env-aaaaaaaaaaaa, by the schema of its module layer: /values/size of its"
         in str(refused.value)
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from function_apps.configurations.errors import ConfigurationInvalid, ConfigurationUnusable
-from function_apps.configurations.model import schema_cost
+from shared.contracts import schema_cost
 from tests.configurations.configured import (
     ENVIRONMENT_LAYER,
     MODULE_LAYER,

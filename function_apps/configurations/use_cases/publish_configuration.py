@@ -12,13 +12,13 @@ from function_apps.configurations.model.configuration import (
     publish,
     write,
 )
-from function_apps.configurations.model.schemas import schema_violations
 from function_apps.configurations.model.values import violations
 from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.repository import HEADS, VERSIONS
 from function_apps.configurations.resources import answer, difference
 from function_apps.configurations.use_cases import put_in_force
 from shared.contracts.configuration_merge import LayerContent
+from shared.contracts.configuration_schemas import schema_violations
 from shared.contracts.configurations import ConfigurationDiff, PublishConfiguration
 from shared.kernel.context import Context
 from shared.messaging.outbox import Audited

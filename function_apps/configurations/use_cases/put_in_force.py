@@ -13,11 +13,11 @@ from function_apps.configurations.model.configuration import (
     version_id,
 )
 from function_apps.configurations.model.difference import changes
-from function_apps.configurations.model.schemas import VIOLATIONS_MAX, merge_violations
 from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.repository import ENVIRONMENTS, HEADS, VERSIONS
 from function_apps.configurations.resources import answer
 from shared.contracts.configuration_merge import LayerContent
+from shared.contracts.configuration_schemas import MISFITS_MAX, merge_violations
 from shared.contracts.values import ConfigurationMode
 from shared.kernel.context import Context
 from shared.kernel.errors import Violation
@@ -98,7 +98,7 @@ async def require_merges(
         )
         found += merge_violations(merged, f"{each.module_id} in {each.environment_id}")
     if found:
-        raise ConfigurationInvalid(found[:VIOLATIONS_MAX])
+        raise ConfigurationInvalid(found[:MISFITS_MAX])
 
 
 async def values_of(head: Configuration, ctx: Context, app: ConfigurationsApp) -> LayerContent:
@@ -124,7 +124,7 @@ async def decided(
     return Decision(
         answer(after),
         writes=[HEADS.put(after), VERSIONS.put(version)],
-        outbox=[published(after, version.values, before.version, changed, floating)],
+        outbox=[published(after, version.content, before.version, changed, floating)],
         audited=Audited(
             action, after.configuration_id, f"version {after.version}",
             reason=version.comment,

@@ -9,7 +9,6 @@ from function_apps.configurations.errors import (
     ConfigurationUnusable,
     EnvironmentNotProvisioned,
 )
-from function_apps.configurations.model.schemas import merge_violations
 from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.repository import ADOPTIONS, ENVIRONMENTS
 from function_apps.configurations.resources import (
@@ -20,6 +19,7 @@ from function_apps.configurations.resources import (
 )
 from function_apps.configurations.use_cases.judge_adoption import count_adoption
 from shared.contracts.configuration_merge import Merge, versions_of
+from shared.contracts.configuration_schemas import merge_violations
 from shared.contracts.configurations import (
     Adoption,
     ConfigurationDiff,

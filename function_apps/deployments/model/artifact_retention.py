@@ -144,8 +144,12 @@ def needed_contents(kept: Iterable[ArtifactUse]) -> frozenset[Owned]:
 
 
 def recorded_contents(tenant: TenantId, recorded: Iterable[RecordedFact]) -> frozenset[Owned]:
-    """Return the contents of the layers that are *recorded* for *tenant*."""
-    return frozenset((tenant, content) for fact in recorded for content in fact.versions.values())
+    """Return the contents of the layers that are *recorded* for *tenant*, and their schemas."""
+    return frozenset(
+        (tenant, content)
+        for fact in recorded
+        for content in (*fact.versions.values(), *fact.schemas.values())
+    )
 
 
 def unneeded_contents(

@@ -13,10 +13,13 @@ from function_apps.deployments.model.facts import CONFIGURATION, Facts, Recorded
 from shared.contracts.components import Component, ConfigurationChoice
 from shared.contracts.configuration_merge import (
     ORDER,
+    Merge,
     Values,
     hash_of,
     json_text,
+    versions_of,
 )
+from shared.contracts.configuration_schemas import misfits
 from shared.contracts.configurations import ConfigurationLayer
 from shared.contracts.releases import ConfigurationPin, ReleasedComponent
 from shared.contracts.values import (
@@ -54,10 +57,11 @@ class Configurations:
 
 @dataclass(frozen=True)
 class LayerVersion:
-    """One version of a layer, by the hash of its content; version 0 has none."""
+    """One version of a layer, by the hashes of its content and its schema; version 0 has none."""
 
     version: int = 0
     content_hash: str = ""
+    schema_hash: str = ""
 
 
 Layers = Mapping[ConfigurationLayer, LayerVersion]
@@ -81,9 +85,8 @@ def layers_of(
         if number is None:
             layers[layer] = _newest(fact)
             continue
-        content_hash = fact.versions.get(str(number), "")
-        layers[layer] = LayerVersion(number, content_hash)
-        if number and not content_hash:
+        layers[layer] = _version(fact, str(number))
+        if number and not layers[layer].content_hash:
             refusals.append(_not_recorded(layer, number, fact, module))
     return layers, tuple(refusals)
 
@@ -117,7 +120,30 @@ def _newest(fact: RecordedFact) -> LayerVersion:
     """Return the newest version of *fact*; none of one that has no content."""
     if fact.value not in fact.versions:
         return LayerVersion()
-    return LayerVersion(int(fact.value), fact.versions[fact.value])
+    return _version(fact, fact.value)
+
+
+def _version(fact: RecordedFact, number: str) -> LayerVersion:
+    return LayerVersion(int(number), fact.versions.get(number, ""), fact.schemas.get(number, ""))
+
+
+def misfit_refusals(merged: Merge, module: ModuleId) -> Iterator[Violation]:
+    """Yield where *module* would be given what does not fit the schemas of its layers.
+
+    Each is named by the layer that gives the value, or that requires what no layer gives.
+    """
+    versions = versions_of(merged.pin)
+    for each in misfits(merged):
+        given_by = f"{each.given_by} layer (version {versions[each.given_by]})"
+        schema_of = f"{each.schema_of} layer (version {versions[each.schema_of]})"
+        yield Violation(
+            each.code,
+            f"/configuration/{each.given_by}/values{each.at}",
+            f"{module} would be given {each.at or 'values'} of its {given_by}, which does not fit"
+            f" the schema of its {schema_of}: {each.reason}",
+            each.expected,
+            each.received,
+        )
 
 
 def _not_recorded(

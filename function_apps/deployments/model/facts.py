@@ -17,9 +17,9 @@ from shared.contracts.values import Instant, SecretDelivery
 
 FACTS_MAX: Final = 400
 """Configurations, secrets by name, and policies that are remembered; 120 bytes each, and of
-configurations 500."""
+configurations 1,000."""
 VERSIONS_KEPT: Final = 5
-"""Of a layer of configuration, as many can be named; 80 bytes each."""
+"""Of a layer of configuration, as many can be named; 80 bytes each, and 80 for a schema."""
 SECRETS_MAX: Final = 50
 """Names that are bound of one module: a release unit records no more."""
 DISABLED_MAX: Final = 16
@@ -41,7 +41,8 @@ class RecordedFact:
     that the vault gives to nobody any more, the newest last; `asked` is the number of the last
     rotation that was to be rolled out.
     Of a configuration, `name` is its layer, `value` its version in force, and `versions` has the
-    hash of the content of its last versions, by number.
+    hash of the content of its last versions, by number; `schemas` that of their schemas, of those
+    that have one.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class RecordedFact:
     asked: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     ended_at: Instant | None = None
+    schemas: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,13 @@ def record_layer(known: RecordedFact | None, event: RecordedFact) -> RecordedFac
         return event
     newest = event if event.revision > known.revision else known
     versions = {**known.versions, **event.versions}
+    schemas = {**known.schemas, **event.schemas}
     kept = sorted(versions, key=int)[-VERSIONS_KEPT:]
-    after = replace(newest, versions={number: versions[number] for number in kept})
+    after = replace(
+        newest,
+        versions={number: versions[number] for number in kept},
+        schemas={number: schemas[number] for number in kept if number in schemas},
+    )
     return None if after == known else after
 
 

@@ -28,6 +28,8 @@ async def configure(
 ) -> Configurations:
     """Return what the modules of *command* would be given now; keep nothing.
 
+    What does not fit a schema of its layers is among the refusals.
+
     Raises:
         Unavailable: the content of a layer is not there.
     """
@@ -48,6 +50,11 @@ async def configure(
     return Configurations(
         {module: each.pin for module, each in merges.items()},
         {module: each.values for module, each in merges.items()},
+        tuple(
+            refusal
+            for module, each in merges.items()
+            for refusal in configuration.misfit_refusals(each, module)
+        ),
     )
 
 
@@ -55,10 +62,11 @@ async def _contents(
     layers: Mapping[ModuleId, Layers], ctx: Context, app: DeploymentsApp
 ) -> Mapping[str, Values]:
     hashes = {
-        each.content_hash
+        content_hash
         for of_module in layers.values()
         for each in of_module.values()
-        if each.version
+        for content_hash in (each.content_hash, each.schema_hash)
+        if content_hash
     }
     return {each: await read_recorded(each, ctx.tenant, app) for each in sorted(hashes)}
 
@@ -66,7 +74,11 @@ async def _contents(
 def _merged(layers: Layers, contents: Mapping[str, Values]) -> Merge:
     return merge(
         {
-            layer: LayerContent(each.version, contents[each.content_hash])
+            layer: LayerContent(
+                each.version,
+                contents[each.content_hash],
+                contents[each.schema_hash] if each.schema_hash else None,
+            )
             for layer, each in layers.items()
             if each.version
         }

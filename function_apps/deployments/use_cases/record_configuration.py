@@ -44,16 +44,20 @@ async def record_configuration(
             f" {event.content_hash}",
             target="values",
         )
+    number = str(event.version)
     fact = RecordedFact(
         facts.CONFIGURATION,
         event.revision,
         module=event.module_id or "",
         name=event.layer,
-        value=str(event.version),
-        versions={str(event.version): event.content_hash},
+        value=number,
+        versions={number: event.content_hash},
+        schemas={} if event.schema_ is None else {number: hash_of(event.schema_)},
     )
     # First: a version that is recorded has its content, whenever this is broken off.
-    await put_content(event.values, ctx.tenant, app)
+    for content in (event.values, event.schema_):
+        if content is not None:
+            await put_content(content, ctx.tenant, app)
     if event.environment_id is not None:
         return await _record(event, fact, event.environment_id, ctx, app)
     outcome = await _record_tenant_layer(event, fact, ctx, app)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from function_apps.deployments.errors import NothingToRollOut
+from function_apps.deployments.errors import CannotBePlanned, NothingToRollOut
 from function_apps.deployments.model import configuration_roll_out as roll_outs
 from function_apps.deployments.model import module_queue, plan_checks
 from function_apps.deployments.model.configuration import Configurations
@@ -115,6 +115,7 @@ async def renew(roll_out: Deployment, ctx: Context, app: DeploymentsApp) -> Depl
 
     Raises:
         NothingToRollOut: that is what runs, or the modules are gone, or float no longer.
+        CannotBePlanned: what is recorded does not fit the schemas of its layers.
         Unavailable.
     """
     target = await app.service.work.load(TARGETS, roll_out.environment_id, ctx.tenant)
@@ -125,6 +126,8 @@ async def renew(roll_out: Deployment, ctx: Context, app: DeploymentsApp) -> Depl
     asked = deploy_command(roll_out).model_copy(update={"components": components})
     given = await _configure_newest(asked, target, ctx, app) if running else Configurations()
     components = roll_outs.outdated(running, given)
+    if components and given.refusals:
+        raise CannotBePlanned(given.refusals)
     if not components:
         raise NothingToRollOut(
             f"{', '.join(named)}: what is in force has what is recorded, or floats no longer"

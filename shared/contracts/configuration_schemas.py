@@ -6,22 +6,43 @@ https://json-schema.org/draft/2020-12
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from function_apps.configurations.model.schema_cost import cost_violation, is_too_costly
-from shared.contracts.configuration_merge import Merge
+from shared.contracts.configuration_merge import Merge, json_text
+from shared.contracts.configurations import ConfigurationLayer
+from shared.contracts.schema_cost import cost_violation, is_too_costly
 from shared.contracts.validation import pointer
 from shared.kernel.errors import Violation
 
 if TYPE_CHECKING:
-    from jsonschema_rs import Validator
+    from jsonschema_rs import ValidationError, Validator
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-VIOLATIONS_MAX: Final = 50
+MISFITS_MAX: Final = 50
+"""As many are named at once."""
 _TEXT_MAX: Final = 300
+_SHOWN_MAX: Final = 120
 _PATTERN_BYTES: Final = 2**16
 """Of a compiled pattern, and of its cache."""
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A value of a merge that does not fit the schema of one of its layers.
+
+    `at` is its place in the values, empty for all of them. `given_by` is the layer that gave it;
+    that of the schema, where no layer gives what is required.
+    """
+
+    at: str
+    given_by: ConfigurationLayer
+    schema_of: ConfigurationLayer
+    reason: str
+    expected: str
+    received: str = ""
+    code: str = field(kw_only=True)
 
 
 def schema_violations(schema: Mapping[str, Any]) -> Sequence[Violation]:
@@ -48,24 +69,55 @@ def schema_violations(schema: Mapping[str, Any]) -> Sequence[Violation]:
     return []
 
 
+def misfits(merged: Merge) -> Sequence[Misfit]:
+    """Return where *merged* does not fit the schemas of its layers; at most 50."""
+    found = (each for layer, schema in merged.schemas for each in _misfits(layer, schema, merged))
+    return [*islice(found, MISFITS_MAX)]
+
+
 def merge_violations(merged: Merge, module: str) -> Sequence[Violation]:
     """Return where the values of *module* do not fit the schemas of its layers; at most 50."""
-    found = (
-        violation
-        for layer, schema in merged.schemas
-        for violation in _misfits(schema, merged, f"{module}, by the schema of its {layer} layer")
-    )
-    return [*islice(found, VIOLATIONS_MAX)]
+    return [
+        Violation(
+            each.code,
+            f"/values{each.at}",
+            f"{module}, by the schema of its {each.schema_of} layer: /values{each.at} of its"
+            f" {each.given_by} layer: {each.reason}",
+            each.expected,
+            each.received,
+        )
+        for each in misfits(merged)
+    ]
 
 
-def _misfits(schema: Mapping[str, Any], merged: Merge, who: str) -> Iterator[Violation]:
+def _misfits(
+    layer: ConfigurationLayer, schema: Mapping[str, Any], merged: Merge
+) -> Iterator[Misfit]:
     if is_too_costly(schema, merged.values):
-        message = f"{who}: it has too many parts for values as many as these; shorten one of them"
-        yield Violation("SchemaTooCostly", "/values", message)
+        reason = "it has too many parts for values as many as these; shorten one of them"
+        yield Misfit("", layer, layer, reason, "a shorter schema, or less", code="SchemaTooCostly")
         return
     for problem in _validator(schema).iter_errors(dict(merged.values)):
-        at = pointer("values", *problem.instance_path)
-        yield Violation("SchemaViolated", at, f"{who}: {at or '/values'}: {_text(problem)}")
+        path = problem.instance_path
+        given_by = merged.layer_of.get(str(path[0]), layer) if path else layer
+        is_absent = problem.kind.name == "required"
+        yield Misfit(
+            pointer(*path),
+            given_by,
+            layer,
+            _text(problem),
+            _expected(problem, schema),
+            "nothing" if is_absent else json_text(problem.instance)[:_SHOWN_MAX],
+            code="SchemaViolated",
+        )
+
+
+def _expected(problem: "ValidationError", schema: Mapping[str, Any]) -> str:
+    """Return what the schema says at the place that *problem* does not fit."""
+    part: Any = schema
+    for step in problem.schema_path:
+        part = part[step]
+    return f"{problem.kind.name}: {json_text(part)}"[:_SHOWN_MAX]
 
 
 def _validator(schema: Mapping[str, Any]) -> "Validator":
