@@ -49,6 +49,11 @@ class HostUnreachable(Failure):
     """The host does not answer; it may be restarting."""
 
 
+def query_of(next_link: str) -> Mapping[str, str | None]:
+    """Return the query of a `nextLink`, of which only that is followed."""
+    return dict(parse_qsl(urlsplit(next_link).query, keep_blank_values=True))
+
+
 class Client:
     """Sends requests to one system with one token."""
 
@@ -102,7 +107,7 @@ class Client:
             next_link = page.get("nextLink")
             if next_link is None:
                 return
-            page_query = dict(parse_qsl(urlsplit(next_link).query, keep_blank_values=True))
+            page_query = query_of(next_link)
 
     def close(self) -> None:
         if self._connection is not None:

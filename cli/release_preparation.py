@@ -20,11 +20,11 @@ from cli.host_process import pause
 from cli.options import Invocation
 from cli.output import note
 from cli.release_sections import Sections
+from cli.secret_bindings import BINDINGS, plan_words
 from cli.watch_operation import wait_for_success
 from cli.watch_rollout import ROOT
 from shared.kernel.clock import Clock
 
-BINDINGS: Final = "/v1/runtime/secret-bindings"
 _HEARD_WITHIN_S: Final = 30.0
 _ASKED_EVERY_S: Final = 0.5
 """A plan counts as a write, of which a tenant has five a second."""
@@ -42,7 +42,11 @@ class _Published:
 
 
 def say_sections(sections: Sections, request: Mapping[str, Any], client: Client) -> None:
-    """Say what would be published and bound before the deployment *request*."""
+    """Say what would be published and bound before the deployment *request*.
+
+    Raises:
+        Failure: something is refused; what is refused of secrets is said of all of them.
+    """
     for entry, layer, current in _layers(sections, request, client):
         if current.says(entry.values, entry.schema):
             note(f"configuration: {layer.label}: nothing differs from version {current.version}")
@@ -50,10 +54,20 @@ def say_sections(sections: Sections, request: Mapping[str, Any], client: Client)
         expected = entry.expected(current)
         difference = _publish(client, entry, layer, expected, dryRun=True)
         note(f"configuration: {layer.label}: would publish {difference_words(difference)}")
+    refused: list[Failure] = []
     for secret in sections.secrets:
-        found = _binding(secret, request, client)
-        state = f"is {found['status']}" if found else "would be bound"
+        body = {"environmentId": request["environmentId"], **secret, "dryRun": True}
+        try:
+            state = plan_words(client.write("POST", BINDINGS, body).body)
+        except Failure as failure:
+            if failure.exit_code not in {ExitCode.REFUSED, ExitCode.CONFLICT, ExitCode.NOT_FOUND}:
+                raise
+            refused.append(failure)
+            differences = "; ".join(each.text() for each in failure.details)
+            state = f"is refused: {failure.message}" + (f" ({differences})" if differences else "")
         note(f"secret: {secret['secretName']} of {secret['moduleId']} {state}")
+    if refused:
+        raise refused[0]
 
 
 def prepare_release(sections: Sections, request: Mapping[str, Any], invocation: Invocation) -> None:
@@ -140,18 +154,6 @@ def _heard(clock: Clock, act: Callable[[], T]) -> T:
             if failure.code != _UNHEARD or clock.monotonic_s() > until_s:
                 raise
         pause(clock, _ASKED_EVERY_S)
-
-
-def _binding(
-    secret: Mapping[str, Any], request: Mapping[str, Any], client: Client
-) -> Mapping[str, Any] | None:
-    query = {
-        "environmentId": str(request["environmentId"]),
-        "moduleId": secret["moduleId"],
-        "secretName": secret["secretName"],
-    }
-    found = client.list_all(BINDINGS, query)
-    return next((each for each in found if each["status"] != "Revoked"), None)
 
 
 def _bind(secret: Mapping[str, Any], request: Mapping[str, Any], invocation: Invocation) -> None:

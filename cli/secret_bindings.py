@@ -22,6 +22,18 @@ SecretArgument = Annotated[
 ]
 
 
+def plan_words(plan: Mapping[str, Any]) -> str:
+    """Return what binding would change, by the answer of a dry run."""
+    version = f" (version {plan['version'][:12]})" if plan["version"] else ""
+    match plan["change"]:
+        case "Nothing":
+            return f"is {plan['status']} as it is asked for{version}: nothing would change"
+        case "BindAgain":
+            return f"is {plan['status']}: it would be bound again{version}"
+        case _:
+            return f"would be bound{version}"
+
+
 @dataclass(frozen=True)
 class BindingSelector:
     """A binding: of a secret, in an environment, to a module."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from cli.client import Client, query_of
 from cli.configuration_layers import ROOT, Head, Layer
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
@@ -42,12 +43,30 @@ class AdoptionOptions:
     ] = WAIT_S
 
 
+def read_adoption(client: Client, configuration_id: str) -> dict[str, Any]:
+    """Return the adoption of a configuration with all its instances, page by page."""
+    path = f"{ROOT}/{configuration_id}/adoption"
+    page = client.get(path).body
+    whole = {**page, "instances": [*page["instances"]], "nextLink": None}
+    while next_link := page.get("nextLink"):
+        page = client.get(path, query_of(next_link)).body
+        whole["instances"] += page["instances"]
+    return whole
+
+
 def watch_adoption(invocation: Invocation, layer: Layer, head: Head, timeout_s: float) -> None:
     """Show who runs the version in force until all do.
 
     Raises:
-        Failure: it was not adopted in time, another version took its place, or *timeout_s* passed.
+        Failure: there is none, it was not adopted in time, another version took its place, or
+            *timeout_s* passed.
     """
+    if not head["version"]:
+        raise Failure(
+            f"nothing of {layer.label} is in force, only a draft",
+            ExitCode.CONFLICT,
+            remedy=f"put it in force: `runtimectl config publish {layer.options} --version N`",
+        )
     clock = invocation.session.clock
     until_s, number = clock.monotonic_s() + timeout_s, head["version"]
     again = f"`runtimectl config adoption {layer.options} --watch`"
@@ -84,7 +103,8 @@ def _read(invocation: Invocation, head: Head) -> tuple[Head, Mapping[str, Any]]:
     """Return head and adoption; both empty while the host does not answer."""
     path = f"{ROOT}/{head['configurationId']}"
     try:
-        return invocation.client.get(path).body, invocation.client.get(f"{path}/adoption").body
+        client = invocation.client
+        return client.get(path).body, read_adoption(client, head["configurationId"])
     except Failure as failure:
         if failure.exit_code is not ExitCode.UNAVAILABLE:
             raise

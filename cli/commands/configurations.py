@@ -38,7 +38,7 @@ from cli.output import format_digest, note
 from cli.parameter_types import module_id
 from cli.session import sign_workload_token, write_token
 from cli.watch_adoption import COLUMNS as ADOPTION_COLUMNS
-from cli.watch_adoption import AdoptionOptions, watch_adoption
+from cli.watch_adoption import AdoptionOptions, read_adoption, watch_adoption
 
 app = Commands(help="Configuration: versioned values of the tenant, environments and modules.")
 _EFFECTIVE: Final = "/v1/runtime/effective-configuration"
@@ -318,7 +318,7 @@ def adoption(which: LayerOptions, watching: AdoptionOptions, invocation: Invocat
     head = layer.get_head(client)
     if watching.watch:
         watch_adoption(invocation, layer, head, watching.timeout_s)
-    body = client.get(f"{ROOT}/{head['configurationId']}/adoption").body
+    body = read_adoption(client, head["configurationId"])
     if not invocation.is_table:
         invocation.show(body)
         return

@@ -9,6 +9,7 @@ from cli.failure import Failure
 from cli.lookup import environment_id, environment_names, find_environment
 from cli.options import (
     Commands,
+    DryRun,
     EnvironmentFilter,
     EnvironmentOption,
     Invocation,
@@ -24,6 +25,7 @@ from cli.secret_bindings import (
     BindingOptions,
     BindingSelector,
     SecretArgument,
+    plan_words,
 )
 from cli.watch_operation import wait_for_success
 from cli.watch_rotation import failed, rotation_lines, watch_rotation
@@ -64,6 +66,8 @@ def bind(
     options: BindingOptions,
     waiting: WaitOptions,
     invocation: Invocation,
+    *,
+    dry_run: DryRun = False,
 ) -> None:
     """Bind a secret to a module, which is given it from its next release on."""
     client = invocation.client
@@ -74,6 +78,13 @@ def bind(
         "secretName": secret,
         **options.body(),
     }
+    if dry_run:
+        plan = client.write("POST", BINDINGS, body | {"dryRun": True}).body
+        if invocation.is_table:
+            print(f"{secret} of {module} {plan_words(plan)}")
+        else:
+            invocation.show(plan)
+        return
     response = client.write("POST", BINDINGS, body)
     binding, title = response.body, f"binding {secret} to {module}"
     if response.operation is not None and waiting.wait:

@@ -46,6 +46,17 @@ class ConfigurationInvalid(Invalid):
         super().__init__(f"{first.message}{more}", target=first.target, details=violations)
 
 
+class TooManyModules(Conflict):
+    """A layer reaches more modules than one publish checks."""
+
+    def __init__(self, label: str, reached: int, most: int) -> None:
+        super().__init__(
+            f"the layer of {label} reaches {reached} modules with a layer or a release, and a"
+            f" publish is checked for {most} at most: publish to the layers below it",
+            target="/scope",
+        )
+
+
 class NothingToReturnTo(Conflict):
     """The version that is asked for is in force already, or was never published."""
 

@@ -11,11 +11,13 @@ from shared.contracts.configurations import (
     ConfigurationDiff,
     ConfigurationVersion,
     EffectiveConfiguration,
+    InstanceAdoption,
     RuntimeConfiguration,
 )
 from shared.messaging.unit_of_work import Json
 
 INSTANCES_MAX: Final = 1000
+"""Of a page."""
 
 
 def configuration_resource(head: Configuration) -> RuntimeConfiguration:
@@ -75,15 +77,25 @@ def difference(
     )
 
 
-def adoption_resource(head: Configuration, count: Count) -> Adoption:
-    """Return who is to run the version in force of *head*, and who does."""
-    return Adoption(
+def adoption_resource(head: Configuration, count: Count, after: str) -> tuple[Adoption, str | None]:
+    """Return who is to run the version in force of *head*, and who does: the instances *after* one.
+
+    They are in the order of their names. Beside it, the last one where there are more.
+    """
+    later = sorted((each for each in count.instances if _name(each) > after), key=_name)
+    page = later[:INSTANCES_MAX]
+    adoption = Adoption(
         configuration_id=head.configuration_id,
         version=head.version,
         expected=count.expected,
         acknowledged=count.acknowledged,
-        instances=tuple(count.instances[:INSTANCES_MAX]),
+        instances=tuple(page),
     )
+    return adoption, _name(page[-1]) if len(later) > len(page) else None
+
+
+def _name(instance: InstanceAdoption) -> str:
+    return f"{instance.module_id}/{instance.instance}"
 
 
 def effective_resource(

@@ -129,8 +129,10 @@ async def post_configuration_rollback(
 
 
 async def get_configuration_adoption(request: Request[None], app: ConfigurationsApp) -> Answer:
-    """Answer which instances are to run the version in force, and which do."""
-    return ok(await queries.get_adoption(request.path["configurationId"], request.ctx, app))
+    """Answer which instances are to run the version in force, and which do: a page of them."""
+    identity, after = request.path["configurationId"], request.query.get("continuation", "")
+    page, continuation = await queries.get_adoption(identity, after, request.ctx, app)
+    return ok(page.model_copy(update={"next_link": request.next_link(continuation)}))
 
 
 async def get_effective_configuration(request: Request[None], app: ConfigurationsApp) -> Answer:
@@ -237,7 +239,10 @@ ROUTES: Final = (
         f"{_ONE}/rollback", post_configuration_rollback, WRITE, body=ConfigurationReturn,
         status=201, answer=RuntimeConfiguration,
     ),
-    get(f"{_ONE}/adoption", get_configuration_adoption, READ, answer=Adoption),
+    get(
+        f"{_ONE}/adoption", get_configuration_adoption, READ, query=("continuation",),
+        answer=Adoption,
+    ),
     get(
         "v1/runtime/effective-configuration", get_effective_configuration, READ,
         query=("environmentId", "moduleId", "hash", *_VERSIONS, "explain", "wait", "instance"),

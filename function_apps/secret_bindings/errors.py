@@ -92,6 +92,26 @@ class SecretHasNoVersion(Conflict):
         )
 
 
+class BindingsFull(Conflict):
+    """A module has as many secrets as it may have."""
+
+    def __init__(self, module_id: str, most: int) -> None:
+        super().__init__(
+            f"{module_id} has {most} secrets, as many as a release unit records: revoke one first",
+            target="/secretName",
+        )
+
+
+class VersionsFull(Conflict):
+    """A secret has more enabled versions than one rotation disables."""
+
+    def __init__(self, name: str, enabled: int, most: int) -> None:
+        super().__init__(
+            f"{name} has {enabled} enabled versions, and a rotation disables {most} at most:"
+            " disable in the vault what nobody uses"
+        )
+
+
 class ConsumersFull(Conflict):
     """A secret has as many consumers as it may have."""
 

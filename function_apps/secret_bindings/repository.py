@@ -20,7 +20,7 @@ from shared.kernel.ids import parse_id
 from shared.kernel.operation import Operation
 from shared.messaging.unit_of_work import View
 from shared.persistence.codec import DocumentCodec
-from shared.persistence.store import Comparison, Partition, Query, Where, partition_of
+from shared.persistence.store import Comparison, Partition, Query, Where, pages, partition_of
 
 
 def _binding_queried(binding: Binding) -> Mapping[str, Any]:
@@ -93,38 +93,29 @@ async def load_binding(identity: str, ctx: Context, app: SecretBindingsApp) -> t
 async def bindings_of_module(
     environment_id: str, module_id: str, ctx: Context, app: SecretBindingsApp
 ) -> Sequence[Binding]:
-    """Return the bindings of a module that are not revoked; at most 100, twice what it may have."""
-    return await _active(environment_id, [Where("module_id", Comparison.EQ, module_id)], ctx, app)
+    """Return all bindings of a module that are not revoked."""
+    of_module = Where("module_id", Comparison.EQ, module_id)
+    within, query = _active(environment_id, [of_module], ctx, limit=PAGE_MAX)
+    found = [each async for each in pages(app.service.store, within, query)]
+    return [value for _, value in BINDINGS.readable(found)]
 
 
 async def active_bindings(
     environment_id: str, ctx: Context, app: SecretBindingsApp, *, most: int
 ) -> Sequence[Binding]:
     """Return some bindings of an environment that are not revoked."""
-    return await _active(environment_id, [], ctx, app, limit=most)
-
-
-async def _active(
-    environment_id: str,
-    where: Sequence[Where],
-    ctx: Context,
-    app: SecretBindingsApp,
-    *,
-    limit: int = PAGE_MAX,
-) -> Sequence[Binding]:
-    key = parse_id(environment_id, "env").environment
-    page = await app.service.store.query(
-        Partition(ctx.tenant, key),
-        Query(
-            where=[
-                Where("type", Comparison.EQ, BINDINGS.type_name),
-                Where("status", Comparison.IS_NOT, "Revoked"),
-                *where,
-            ],
-            limit=limit,
-        ),
-    )
+    page = await app.service.store.query(*_active(environment_id, [], ctx, limit=most))
     return [value for _, value in BINDINGS.readable(page.documents)]
+
+
+def _active(
+    environment_id: str, where: Sequence[Where], ctx: Context, *, limit: int
+) -> tuple[Partition, Query]:
+    """Return the query for bindings that are not revoked, *limit* a page."""
+    key = parse_id(environment_id, "env").environment
+    is_active = Where("status", Comparison.IS_NOT, "Revoked")
+    is_binding = Where("type", Comparison.EQ, BINDINGS.type_name)
+    return Partition(ctx.tenant, key), Query(where=[is_binding, is_active, *where], limit=limit)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from function_apps.secret_bindings.repository import BIND, BINDINGS, ROTATE, WAT
 from function_apps.secret_bindings.resources import binding_resource
 from function_apps.secret_bindings.use_cases import queries, watch_secrets
 from function_apps.secret_bindings.use_cases.abandon_operation import abandon_rotation
-from function_apps.secret_bindings.use_cases.bind_secret import bind_secret
+from function_apps.secret_bindings.use_cases.bind_secret import bind_secret, plan_binding
 from function_apps.secret_bindings.use_cases.prove_release import prove_release
 from function_apps.secret_bindings.use_cases.record_deployment import record_deployment
 from function_apps.secret_bindings.use_cases.record_environment import record_environment
@@ -36,6 +36,7 @@ from shared.contracts.secret_bindings import (
     Revocation,
     RotateSecret,
     SecretBinding,
+    SecretBindingPlan,
     SecretRotation,
     SecretRotationOrder,
 )
@@ -70,7 +71,9 @@ LIST: Final = Collection(
 
 
 async def post_secret_binding(request: Request[BindSecret], app: SecretBindingsApp) -> Answer:
-    """Bind a secret to a module."""
+    """Bind a secret to a module; with `dryRun`, answer what that would change."""
+    if request.body.dry_run:
+        return ok(await plan_binding(request.body, request.ctx, app))
     return _accepted(await bind_secret(request.body, request.ctx, app))
 
 
@@ -127,7 +130,10 @@ def _accepted(outcome: Outcome[Json]) -> Answer:
 
 
 ROUTES: Final = (
-    post(_ROOT, post_secret_binding, WRITE, body=BindSecret, answer=SecretBinding),
+    post(
+        _ROOT, post_secret_binding, WRITE, body=BindSecret, answer=SecretBinding,
+        also={200: SecretBindingPlan},
+    ),
     get(_ROOT, get_secret_bindings, READ, query=LIST.parameters),
     get(_ONE, get_secret_binding, READ, answer=SecretBinding),
     post(

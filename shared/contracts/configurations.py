@@ -323,6 +323,8 @@ class Adoption(Resource):
     expected: Count
     acknowledged: Count
     instances: Annotated[tuple[InstanceAdoption, ...], Field(max_length=1000)]
+    """A page, by their names; `expected` and `acknowledged` count all."""
+    next_link: Annotated[str, StringConstraints(max_length=4096)] | None = None
 
 
 class EffectiveConfiguration(Resource):

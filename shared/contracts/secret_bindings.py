@@ -119,6 +119,7 @@ class BindSecret(Command):
     target: Label
     """Name of the variable, or path of the file below the workload's secrets folder."""
     rotation: RotationPolicy = Field(default_factory=RotationPolicy)
+    dry_run: bool = False
 
     @model_validator(mode="after")
     def _an_external_one_says_where(self) -> Self:
@@ -230,6 +231,27 @@ class SecretBinding(Resource):
     expires_at: Instant | None
     revision: Revision
     last_operation_id: OperationId | None
+
+
+class BindingChange(StrEnum):
+    """The difference that a command to bind makes."""
+
+    NOTHING = "Nothing"
+    """It is bound as it is asked for, or about to be."""
+    BIND = "Bind"
+    BIND_AGAIN = "BindAgain"
+    """It was revoked, or its last try ended without a version."""
+
+
+class SecretBindingPlan(Resource):
+    """POST /secret-bindings with `dryRun`."""
+
+    binding_id: SecretBindingId
+    change: BindingChange
+    status: BindingStatus | None
+    """Now; null where there is none."""
+    version: SecretVersion | None
+    """That of the binding, or the one that other modules have; null where the work finds it."""
 
 
 class SecretRotation(Resource):

@@ -45,6 +45,10 @@ secrets:
 BOUND = {"status": "Bound", "secretName": "db-password", "moduleId": "module-web"}
 
 
+def _planned(change: str, status: str | None, version: str | None = None) -> Mapping[str, Any]:
+    return {"bindingId": "sec-1", "change": change, "status": status, "version": version}
+
+
 class Deployments:
     """Plans what it has heard of: of each publish and binding, at the plan with number *heard*."""
 
@@ -54,6 +58,7 @@ class Deployments:
         self.deployed: list[Mapping[str, Any]] = []
         self.bound: list[Mapping[str, Any]] = []
         self.refusals: list[Mapping[str, Any]] = []
+        self.planned: tuple[int, Any] = 200, _planned("Bind", None)
 
     def answer(self, asked: Asked) -> tuple[int, Any]:
         body = json.loads(asked.body) if asked.body else None
@@ -64,10 +69,10 @@ class Deployments:
                 self.deployed.append(body)
                 return 202, THE_DEPLOYMENT
             case ("POST", path) if path == f"{RUNTIME}/secret-bindings":
+                if body.get("dryRun"):
+                    return self.planned
                 self.bound.append(body)
                 return 202, {**BOUND, "bindingId": "sec-1"}
-            case ("GET", path) if path == f"{RUNTIME}/secret-bindings":
-                return 200, {"value": [BOUND] if self.bound else [], "nextLink": None}
         return 404, {"error": {"code": "NotFound", "message": asked.path}}
 
     def _plan(self) -> Mapping[str, Any]:
@@ -300,3 +305,52 @@ def test_a_mapping_is_the_releases_own_choice_of_versions(
     (body,) = deployments.deployed
     assert body["configuration"] == {"module": 4}
     assert deployments.plans == 0
+
+
+DIFFERS = {
+    "code": "BindingExists",
+    "message": "sec-1 is active with other content",
+    "details": [
+        {
+            "code": "Differs", "target": "/delivery", "message": "differs from what is active",
+            "expected": "file", "received": "environmentVariable",
+        }
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "code"),
+    [
+        pytest.param((200, _planned("Bind", None)), "would be bound", ExitCode.OK, id="new"),
+        pytest.param(
+            (200, _planned("Nothing", "Bound", "3" * 32)),
+            "is Bound as it is asked for (version 333333333333): nothing would change",
+            ExitCode.OK,
+            id="as-it-is",
+        ),
+        pytest.param(
+            (200, _planned("BindAgain", "Revoked")),
+            "is Revoked: it would be bound again",
+            ExitCode.OK,
+            id="revoked",
+        ),
+        pytest.param(
+            (409, {"error": DIFFERS}),
+            "is refused: sec-1 is active with other content (delivery: ",
+            ExitCode.CONFLICT,
+            id="other-delivery",
+        ),
+    ],
+)
+def test_a_dry_run_says_what_is_there_of_each_secret_and_what_would_change(
+    platform: ConfiguredPlatform, file: Path, answer: tuple[int, Any], words: str, code: ExitCode
+) -> None:
+    deployments = Deployments(heard=1)
+    deployments.planned = answer
+
+    ran = deployed(platform, deployments, file, RELEASE + SECRETS, "--dry-run")
+
+    assert ran.code == code, ran.err
+    assert f"secret: db-password of module-web {words}" in ran.err
+    assert (deployments.bound, deployments.deployed) == ([], [])

@@ -103,3 +103,14 @@ def test_a_watch_has_an_end_of_its_own(platform: ConfiguredPlatform) -> None:
 
     assert ran.code == ExitCode.STILL_RUNNING
     assert "not adopted within 1 s" in ran.err
+
+
+def test_a_watch_of_a_layer_that_has_only_a_draft_ends_at_once(
+    platform: ConfiguredPlatform,
+) -> None:
+    platform.run("config", "set", "a=1", "--draft", *WEB)
+
+    ran = platform.run("config", "adoption", "--watch", *WEB)
+
+    assert ran.code == ExitCode.CONFLICT
+    assert "nothing of module-web in test is in force, only a draft" in ran.err

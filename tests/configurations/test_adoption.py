@@ -1,9 +1,13 @@
 """A version is synced once every instance that is to run it does; each is known by its basis."""
 
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from function_apps.configurations.errors import TooManyModules
+from function_apps.configurations.resources import INSTANCES_MAX
+from function_apps.configurations.use_cases import put_in_force
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import module_key, parse_id, service_id
 from tests.configurations.configured import (
@@ -232,3 +236,50 @@ def test_the_end_of_an_older_release_says_nothing() -> None:
         return await _adoption(on, head)
 
     assert run_virtual(main())["acknowledged"] == 1
+
+
+def test_adoption_is_shown_page_by_page_with_every_instance_once() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        head = await on.publish(MODULE_LAYER, {"a": 1})
+        given = (await on.effective())["hash"]
+        await on.hear(proved(1, [given], "live", {"module": 1, "hash": given}))
+        for number in range(INSTANCES_MAX):
+            await on.answered(if_none_match=f'"{given}"', instance=f"live-{number:04d}")
+        return await _adoption_pages(on, head["configurationId"])
+
+    first, second = run_virtual(main())
+
+    assert (first["expected"], second["expected"]) == (INSTANCES_MAX + 1, INSTANCES_MAX + 1)
+    assert (len(first["instances"]), len(second["instances"])) == (INSTANCES_MAX, 1)
+    names = [each["instance"] for page in (first, second) for each in page["instances"]]
+    assert len({*names}) == INSTANCES_MAX + 1
+
+
+async def _adoption_pages(on: Configurations, identity: str) -> list[Any]:
+    pages, query = [], dict[str, str]()
+    while True:
+        path = f"{ROOT}/{{configurationId}}/adoption"
+        page = shown(await on.call("GET", path, query=query, configurationId=identity))
+        pages.append(page)
+        if page["nextLink"] is None:
+            return pages
+        query = dict(parse_qsl(urlsplit(page["nextLink"]).query))
+
+
+def test_a_publish_that_reaches_more_modules_than_it_can_check_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(put_in_force, "MERGES_MAX", 3)
+
+    async def main() -> Any:
+        on = await configurations()
+        for number in range(3):
+            await on.publish({**MODULE_LAYER, "moduleId": f"module-m{number}"}, {"a": 1})
+        await on.publish(ENVIRONMENT_LAYER, {"b": 1})
+        await on.publish({**MODULE_LAYER, "moduleId": "module-m3"}, {"a": 1})
+        with pytest.raises(TooManyModules, match=r"reaches 4 modules .* for 3 at most"):
+            await on.publish(ENVIRONMENT_LAYER, {"b": 2}, 1)
+        return (await on.effective(moduleId="module-m3"))["values"]
+
+    assert run_virtual(main()) == {"a": 1, "b": 1}

@@ -20,7 +20,9 @@ OF_A_STORE: Final = frozenset({"read", "read_many", "query", "batch"})
 _SETTLED_S: Final = 1e-6
 """Of virtual time, which passes only when nobody has anything to do."""
 _IDLE_S: Final = 0.05
-"""While all wait for something else, as for a timer."""
+_PATIENCE_S: Final = 30.0
+"""A writer whose turn it is may wait so long for something else, as a timer, and keeps its turn;
+then it may be for what another of them holds."""
 _writer: ContextVar[str] = ContextVar("writer")
 
 
@@ -40,13 +42,15 @@ class Turns:
     async def run(self, writers: Mapping[str, Coroutine[Any, Any, T]]) -> Mapping[str, Any]:
         """Let *writers* work in this order; return what each returned, or raised."""
         tasks = {name: asyncio.ensure_future(_named(name, work)) for name, work in writers.items()}
-        clock, last = LoopClock(), ""
+        clock, last, idle_s = LoopClock(), "", 0.0
         while not all(task.done() for task in tasks.values()):
             await clock.sleep(_SETTLED_S)
-            if not self._waiting:
+            is_away = last in tasks and not tasks[last].done() and last not in self._waiting
+            if not self._waiting or (is_away and idle_s < _PATIENCE_S):
                 await clock.sleep(_IDLE_S)
+                idle_s += _IDLE_S
             else:
-                last = self._next(last)
+                last, idle_s = self._next(last), 0.0
                 self._waiting.pop(last).set()
         ended = await asyncio.gather(*tasks.values(), return_exceptions=True)
         return dict(zip(tasks, ended, strict=True))

@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from function_apps.configurations import repository
-from function_apps.configurations.errors import ConfigurationInvalid, EnvironmentNotProvisioned
+from function_apps.configurations.errors import (
+    ConfigurationInvalid,
+    EnvironmentNotProvisioned,
+    TooManyModules,
+)
 from function_apps.configurations.events import published
 from function_apps.configurations.model.configuration import (
     Configuration,
@@ -75,7 +79,7 @@ def require_environment(view: View, layer: Layer) -> None:
 
 
 MERGES_MAX: Final = 1000
-"""Modules whose merges one publish checks; others meet `ConfigurationUnusable` if they misfit."""
+"""Modules whose merges one publish checks, each by some six reads."""
 
 
 async def require_merges(
@@ -85,12 +89,16 @@ async def require_merges(
 
     Raises:
         ConfigurationInvalid: with a violation per value.
+        TooManyModules: it reaches more than are checked.
     """
     instead = {layer.kind: version.content}
     found: list[Violation] = []
     is_of_module = layer.module_id is not None
-    reached = [layer] if is_of_module else await repository.modules_below(layer, ctx, app)
-    for each in [*reached][:MERGES_MAX]:
+    below = [layer] if is_of_module else await repository.modules_below(layer, ctx, app)
+    reached = [*below]
+    if len(reached) > MERGES_MAX:
+        raise TooManyModules(layer.label, len(reached), MERGES_MAX)
+    for each in reached:
         assert each.environment_id, each
         assert each.module_id, each
         merged = await repository.read_merge(

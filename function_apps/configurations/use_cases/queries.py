@@ -67,10 +67,16 @@ async def get_difference(
     )
 
 
-async def get_adoption(identity: str, ctx: Context, app: ConfigurationsApp) -> Adoption:
-    """Return who is to run the version in force, and who does. Raises ConfigurationNotFound."""
+async def get_adoption(
+    identity: str, after: str, ctx: Context, app: ConfigurationsApp
+) -> tuple[Adoption, str | None]:
+    """Return who is to run the version in force, and who does: one page, as `adoption_resource`.
+
+    Raises:
+        ConfigurationNotFound: there is none.
+    """
     head, _ = await repository.load_head(identity, ctx, app)
-    return adoption_resource(head, await count_adoption(head, ctx, app))
+    return adoption_resource(head, await count_adoption(head, ctx, app), after)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from function_apps.secret_bindings.activities.vault_versions import (
     found_version,
     make_version,
     newest_enabled,
+    tagged,
 )
 from function_apps.secret_bindings.errors import GeneratorMissing, VersionInForce, VersionUnusable
 from function_apps.secret_bindings.model.generators import ROTATION_TAG
@@ -19,6 +20,7 @@ from function_apps.secret_bindings.model.rotation import (
     VersionTested,
     come_to,
     happen,
+    require_older,
 )
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import (
@@ -41,12 +43,16 @@ async def create_version(ctx: ActivityContext, app: SecretBindingsApp) -> None:
     Raises:
         VersionUnusable, VersionInForce: the version that was asked for.
         GeneratorMissing: none can be made.
+        VersionsFull: more are enabled than its end disables.
         SecretDeleted: somebody deleted the secret.
     """
     require_not_canceled(ctx)
     state = await load_rotation(ctx.aggregate_id, ctx, app)
     vault = app.vaults.at(state.rotation.vault_uri)
     versions = await vault.versions(state.rotation.secret_name)
+    tags = {ROTATION_TAG: state.rotation.rotation_id}
+    is_made = tagged(versions, tags) is not None  # by an earlier try
+    require_older(state.rotation, sum(each.enabled for each in versions) - is_made)
     version = await _version(state, versions, app)
     older = [each.version for each in versions if each.enabled and each.version != version.version]
 

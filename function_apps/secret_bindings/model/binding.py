@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from function_apps.secret_bindings.errors import BindingExists
+from function_apps.secret_bindings.errors import BindingExists, BindingsFull, TargetTaken
 from shared.contracts.secret_bindings import (
     BindingStatus,
     BindSecret,
@@ -19,6 +19,12 @@ from shared.kernel.errors import Violation
 from shared.kernel.transitions import Transitions
 
 State = BindingStatus
+BINDINGS_MAX: Final = 50
+"""Of one module: a release unit records no more."""
+
+
+_PLACED: Final = {SecretDelivery.ENVIRONMENT_VARIABLE, SecretDelivery.FILE}
+"""Deliveries whose target is a name that the instance sees."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,25 @@ def new_binding(
         operation_id,
         isoformat(now),
     )
+
+
+def require_place(fresh: Binding, of_module: Sequence[Binding]) -> None:
+    """Refuse *fresh* beside the active bindings *of_module*.
+
+    A variable and a file of one name are one place, as in the plan of a release.
+
+    Raises:
+        BindingsFull: the module has as many as it may have.
+        TargetTaken: it is given another secret in that place.
+    """
+    others = [each for each in of_module if each.binding_id != fresh.binding_id]
+    if len(others) >= BINDINGS_MAX:
+        raise BindingsFull(fresh.module_id, BINDINGS_MAX)
+    if fresh.delivery is SecretDelivery.REFERENCE:
+        return
+    for other in others:
+        if other.delivery in _PLACED and other.target == fresh.target:
+            raise TargetTaken(fresh.module_id, fresh.target, other.binding_id)
 
 
 def request(known: Binding | None, fresh: Binding, *, is_pending: bool) -> Binding:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from function_apps.secret_bindings.errors import ConsumerRolledBack, ProofMissing
+from function_apps.secret_bindings.errors import ConsumerRolledBack, ProofMissing, VersionsFull
 from function_apps.secret_bindings.model.binding import Binding, FoundVersion
 from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
 from shared.contracts.secret_bindings import RotationStatus
@@ -14,8 +14,10 @@ from shared.kernel.clock import isoformat, parse_instant
 from shared.kernel.transitions import Transitions
 
 State = RotationStatus
-OLDER_MAX: Final = 50
-"""Versions that one rotation disables, the newest of them: as many as its event names."""
+OLDER_MAX: Final = 500
+"""Versions that one rotation disables; the value of each is read where a resource checks it."""
+TOLD_MAX: Final = 50
+"""Of those, the newest, as many as its event names."""
 ORDERS_MAX: Final = 3
 """A consumer that another release took back to the old version is asked so often to follow."""
 
@@ -145,7 +147,7 @@ class Rotation:
         if self.external:
             return ()
         before = [self.from_version] if self.from_version else []
-        return [*dict.fromkeys((*before, *self.older))][:OLDER_MAX]
+        return [*dict.fromkeys((*before, *self.older))][:TOLD_MAX]
 
     @property
     def wait_name(self) -> str:
@@ -191,13 +193,19 @@ def happen(rotation: Rotation, event: type[RotationEvent]) -> Rotation:
     return replace(rotation, status=status, revision=rotation.revision + 1)
 
 
+def require_older(rotation: Rotation, enabled: int) -> None:
+    """Refuse to leave versions enabled without a word. Raises VersionsFull."""
+    if enabled > OLDER_MAX and not rotation.external:
+        raise VersionsFull(rotation.secret_name, enabled, OLDER_MAX)
+
+
 def come_to(rotation: Rotation, found: FoundVersion, older: Sequence[str]) -> Rotation:
     """Return *rotation* with the version that it comes to, and those that it disables."""
     return replace(
         rotation,
         to_version=found.version,
         expires_at=found.expires_at,
-        older=tuple(older[:OLDER_MAX]),
+        older=() if rotation.external else tuple(older),
         revision=rotation.revision + 1,
     )
 

@@ -1,17 +1,17 @@
 """BindSecret: give a module a secret of a vault, from its next release on."""
 
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from function_apps.secret_bindings import repository
 from function_apps.secret_bindings.errors import (
     SecretNameReserved,
-    TargetTaken,
     VaultNotOfEnvironment,
     VaultOfAnEnvironment,
 )
-from function_apps.secret_bindings.model.binding import Binding, new_binding, request
+from function_apps.secret_bindings.model.binding import Binding, new_binding, request, require_place
 from function_apps.secret_bindings.model.environment import EnvironmentProjection, require_open
 from function_apps.secret_bindings.model.generators import KEY, require_supported
 from function_apps.secret_bindings.model.secret_head import require_generator, require_room
@@ -19,7 +19,7 @@ from function_apps.secret_bindings.model.tenant import require_not_suspended
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BIND, BINDINGS, ENVIRONMENTS, HEADS, TENANTS
 from function_apps.secret_bindings.resources import answer
-from shared.contracts.secret_bindings import BindSecret
+from shared.contracts.secret_bindings import BindingChange, BindSecret, SecretBindingPlan
 from shared.contracts.values import SecretDelivery
 from shared.durable.operations import OPERATIONS, begin_operation, close_superseded
 from shared.kernel.context import Context, NewIds
@@ -27,6 +27,7 @@ from shared.kernel.ids import parse_id, secret_binding_id, secret_key
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.passwords.servers import administrator_secret
+from shared.persistence.store import partition_of
 from shared.surfaces.secret_references import SecretReference
 from shared.vault.vault_uris import LOCAL_SUFFIX, VaultMissing
 
@@ -34,9 +35,64 @@ _ENVIRONMENT_VAULT: Final = re.compile(
     rf"https://[a-z2-7]{{12}}\.{re.escape(LOCAL_SUFFIX)}/?", re.IGNORECASE
 )
 """On this machine the vault of an environment has the environment's key for its name."""
-_PLACED: Final = {SecretDelivery.ENVIRONMENT_VARIABLE, SecretDelivery.FILE}
-"""Deliveries whose target is a name that the instance sees."""
 _ADMINISTRATOR: Final = re.compile(administrator_secret(".*"), re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A command that stands by itself, and what is decided on what is stored."""
+
+    command: BindSecret
+    fresh: Binding
+    ids: NewIds
+    ctx: Context
+    app: SecretBindingsApp
+
+    @property
+    def also(self) -> Sequence[str]:
+        """The documents beside the binding on which it is decided."""
+        return (
+            ENVIRONMENTS.document_id(self.command.environment_id),
+            TENANTS.document_id(self.command.environment_id),
+            HEADS.document_id(self.fresh.secret),
+        )
+
+    def operation_of(self, view: View) -> Sequence[str]:
+        known = view.find(BINDINGS, self.fresh.binding_id)
+        return [OPERATIONS.document_id(known.operation_id)] if known else []
+
+    async def decision(self, view: View) -> Decision[Json]:
+        """Return what is decided on *view*. Raises as `bind_secret`."""
+        fresh, ids, where = self.fresh, self.ids, self.command.environment_id
+        is_open = require_open(where, view.find(ENVIRONMENTS, where))
+        known = view.find(BINDINGS, fresh.binding_id)
+        operation = known and view.readable(OPERATIONS, known.operation_id)
+        is_pending = bool(operation and not operation.is_terminal)
+        after = request(known, _for_tenant(fresh, view), is_pending=is_pending)
+        if after is known:
+            return Decision(answer(after), is_repeat=True)
+        of_module = await repository.bindings_of_module(where, fresh.module_id, self.ctx, self.app)
+        require_place(fresh, of_module)
+        head = view.find(HEADS, after.secret)
+        require_room(head, fresh.binding_id)
+        require_generator(head, fresh.binding_id, self.command.generator)
+        resource = f"/v1/runtime/secret-bindings/{fresh.binding_id}"
+        begun, start = begin_operation(BIND, fresh.binding_id, resource, ids, self.ctx)
+        # Of one that was revoked while its version was looked for.
+        superseded = (
+            close_superseded(view, known.operation_id, ids.operation_id, ids.now) if known else []
+        )
+        return Decision(
+            answer(after),
+            writes=[
+                BINDINGS.put(after), OPERATIONS.put(begun), *superseded,
+                # As it is: of two commands in one environment one is decided after the other, so
+                # that a place is given to one secret, and none is bound in one that has ended.
+                ENVIRONMENTS.put(is_open),
+            ],
+            outbox=[start],
+            audited=Audited(BIND.name, fresh.binding_id),
+        )  # fmt: skip
 
 
 async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp) -> Outcome[Json]:
@@ -44,12 +100,47 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
 
     Raises:
         EnvironmentNotProvisioned, TenantSuspended, VaultMissing, GeneratorNotSupported,
-        BindingExists, TargetTaken,
-        ConsumersFull, GeneratorDiffers, SecretNameReserved, VaultNotOfEnvironment,
+        BindingExists, TargetTaken, BindingsFull, ConsumersFull, GeneratorDiffers,
+        SecretNameReserved, VaultNotOfEnvironment,
         VaultOfAnEnvironment: see there.
         VaultNotAllowed: the vault is none that may be asked.
         Invalid: the target is no name of a variable, or of a file.
     """
+    asked = await _asked(command, ctx, app)
+
+    async def decide(view: View) -> Decision[Json]:
+        return await asked.decision(view)
+
+    return await app.service.work.change(
+        ctx, BINDINGS, asked.fresh.binding_id, decide,
+        also=asked.also, linked=asked.operation_of,
+    )  # fmt: skip
+
+
+async def plan_binding(
+    command: BindSecret, ctx: Context, app: SecretBindingsApp
+) -> SecretBindingPlan:
+    """Return what binding would change; nothing is written. Raises as binding does, and Stale."""
+    asked = await _asked(command, ctx, app)
+    binding_id, work = asked.fresh.binding_id, app.service.work
+    view = await work.read_for_plan(BINDINGS, binding_id, ctx)
+    ids = (*asked.also, *asked.operation_of(view))
+    more = await work.read(partition_of(ctx.tenant, binding_id), *ids)
+    view = View({**view.documents, **more.documents})
+    decision = await asked.decision(view)
+    known, head = view.find(BINDINGS, binding_id), view.find(HEADS, asked.fresh.secret)
+    again = BindingChange.BIND_AGAIN if known else BindingChange.BIND
+    given = known.version if known and decision.is_repeat else head and head.in_force
+    return SecretBindingPlan(
+        binding_id=binding_id,
+        change=BindingChange.NOTHING if decision.is_repeat else again,
+        status=known.status if known else None,
+        version=given,
+    )
+
+
+async def _asked(command: BindSecret, ctx: Context, app: SecretBindingsApp) -> _Asked:
+    """Return *command* with the binding that it asks for. Raises as binding does."""
     require_supported(command.generator)
     _require_free_names(command)
     key = parse_id(command.environment_id, "env").environment
@@ -68,52 +159,7 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
         operation_id=ids.operation_id,
         now=ids.now,
     )
-
-    async def decide(view: View) -> Decision[Json]:
-        stored = view.find(ENVIRONMENTS, command.environment_id)
-        is_open = require_open(command.environment_id, stored)
-        asked = _for_tenant(fresh, view)
-        known = view.find(BINDINGS, binding_id)
-        operation = known and view.readable(OPERATIONS, known.operation_id)
-        is_pending = bool(operation and not operation.is_terminal)
-        after = request(known, asked, is_pending=is_pending)
-        if after is known:
-            return Decision(answer(after), is_repeat=True)
-        await _require_free_target(fresh, ctx, app)
-        head = view.find(HEADS, after.secret)
-        require_room(head, binding_id)
-        require_generator(head, binding_id, command.generator)
-        begun, start = begin_operation(
-            BIND, binding_id, f"/v1/runtime/secret-bindings/{binding_id}", ids, ctx
-        )
-        # Of one that was revoked while its version was looked for.
-        superseded = (
-            close_superseded(view, known.operation_id, ids.operation_id, ids.now) if known else []
-        )
-        return Decision(
-            answer(after),
-            writes=[
-                BINDINGS.put(after), OPERATIONS.put(begun), *superseded,
-                # As it is: of two commands in one environment one is decided after the other, so
-                # that a place is given to one secret, and none is bound in one that has ended.
-                ENVIRONMENTS.put(is_open),
-            ],
-            outbox=[start],
-            audited=Audited(BIND.name, binding_id),
-        )  # fmt: skip
-
-    def operation_of(view: View) -> list[str]:
-        known = view.find(BINDINGS, binding_id)
-        return [OPERATIONS.document_id(known.operation_id)] if known else []
-
-    also = [
-        ENVIRONMENTS.document_id(command.environment_id),
-        TENANTS.document_id(command.environment_id),
-        HEADS.document_id(fresh.secret),
-    ]
-    return await app.service.work.change(
-        ctx, BINDINGS, binding_id, decide, also=also, linked=operation_of
-    )
+    return _Asked(command, fresh, ids, ctx, app)
 
 
 def _for_tenant(fresh: Binding, view: View) -> Binding:
@@ -173,17 +219,3 @@ def _require_target(command: BindSecret, vault_uri: str) -> None:
         variable=command.target if is_variable else None,
         file=None if is_variable else command.target,
     )
-
-
-async def _require_free_target(fresh: Binding, ctx: Context, app: SecretBindingsApp) -> None:
-    """Refuse a place in which the module is given another secret. Raises TargetTaken.
-
-    A variable and a file of one name are one place, as in the plan of a release.
-    """
-    if fresh.delivery is SecretDelivery.REFERENCE:
-        return
-    others = await repository.bindings_of_module(fresh.environment_id, fresh.module_id, ctx, app)
-    for other in others:
-        is_same_place = other.delivery in _PLACED and other.target == fresh.target
-        if is_same_place and other.binding_id != fresh.binding_id:
-            raise TargetTaken(fresh.module_id, fresh.target, other.binding_id)

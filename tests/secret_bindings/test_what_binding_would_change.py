@@ -1,0 +1,118 @@
+"""A dry run of a binding says what is there, and what would change; it writes nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from function_apps.secret_bindings.errors import BindingExists, BindingsFull
+from function_apps.secret_bindings.model import rotation
+from function_apps.secret_bindings.model.binding import BINDINGS_MAX
+from shared.vault.port import SecretValue
+from tests.kit.virtual_time import run_virtual
+from tests.secret_bindings.bound import NAME, RANDOM, SecretBindings, secret_bindings
+from tests.secret_bindings.followers import consumers
+
+OTHER = "module-other"
+
+
+async def _planned(on: SecretBindings, **changes: Any) -> Mapping[str, Any]:
+    """Return what binding would change; nothing is changed by asking."""
+    before = await on.everything()
+    plan = await on.ask(**changes, dryRun=True)
+    assert await on.everything() == before
+    assert on.bench.starts.started == []
+    return plan
+
+
+def test_a_binding_that_is_new_is_told_with_the_version_that_others_have() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        alone = await _planned(on, generator=RANDOM)
+        bound = await on.bind(moduleId=OTHER, generator=RANDOM)
+        return alone, await _planned(on, generator=RANDOM), bound["version"]
+
+    alone, beside, version = run_virtual(main())
+
+    assert (alone["change"], alone["status"], alone["version"]) == ("Bind", None, None)
+    assert (beside["change"], beside["version"]) == ("Bind", version)
+
+
+def test_a_binding_that_is_as_it_is_asked_for_would_not_change() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        bound = await on.bind(generator=RANDOM)
+        return await _planned(on, generator=RANDOM), bound["version"]
+
+    plan, version = run_virtual(main())
+
+    assert (plan["change"], plan["status"], plan["version"]) == ("Nothing", "Bound", version)
+
+
+def test_a_binding_that_was_revoked_or_has_no_version_would_be_bound_again() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        failed = await on.bind()
+        again = await _planned(on, generator=RANDOM)
+        await on.revoke(failed["bindingId"])
+        return again, await _planned(on, generator=RANDOM)
+
+    again, revoked = run_virtual(main())
+
+    assert (again["change"], again["status"]) == ("BindAgain", "Requested")
+    assert (revoked["change"], revoked["status"]) == ("BindAgain", "Revoked")
+
+
+def test_a_binding_with_another_delivery_is_refused_with_what_differs() -> None:
+    async def main() -> None:
+        on = await secret_bindings()
+        await on.bind(generator=RANDOM)
+        await on.ask(generator=RANDOM, delivery="file", dryRun=True)
+
+    with pytest.raises(BindingExists) as refused:
+        run_virtual(main())
+    (found,) = refused.value.details
+    assert (found.target, found.expected, found.received) == (
+        "/delivery", "environmentVariable", "file",
+    )  # fmt: skip
+
+
+def test_a_module_has_as_many_secrets_as_a_release_unit_records_and_no_more() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        for number in range(BINDINGS_MAX):
+            names = {"secretName": f"s-{number}", "target": f"S_{number}"}
+            await on.ask(**names, generator=RANDOM)
+        repeat = await on.ask(secretName="s-0", target="S_0", generator=RANDOM)
+        refused = []
+        for more in ({}, {"dryRun": True}):
+            with pytest.raises(BindingsFull, match=f"has {BINDINGS_MAX} secrets") as no:
+                await on.ask(secretName="one-more", target="ONE_MORE", generator=RANDOM, **more)
+            refused.append(no.value.target)
+        elsewhere = await on.ask(moduleId=OTHER, generator=RANDOM)
+        return repeat["status"], refused, elsewhere["status"]
+
+    assert run_virtual(main()) == ("Requested", ["/secretName"] * 2, "Requested")
+
+
+def test_a_rotation_disables_every_older_version_or_says_that_they_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rotation, "OLDER_MAX", 60)
+
+    async def main(number: int) -> Any:
+        on = await secret_bindings()
+        for each in range(number):
+            await on.vault.set(NAME, SecretValue(f"by hand {each}"))
+        followers, binding = await consumers(on, "module-web", generator=RANDOM)
+        await on.app.service.clock.sleep(1)
+        ended = await followers.rotate(binding)
+        enabled = [each for each in await on.vault.versions(NAME) if each.enabled]
+        (event,) = on.told("SecretRotated")[1:] or [None]
+        return ended, len(enabled), event
+
+    ended, enabled, event = run_virtual(main(60))
+    assert (ended["status"], enabled, len(event["revoked"])) == ("Revoked", 1, 50)
+
+    ended, enabled, _ = run_virtual(main(61))
+    assert (ended["status"], ended["reason"]["code"], enabled) == ("Failed", "VersionsFull", 61)
