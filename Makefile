@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS = never
 # Else each of the thousand programs that the tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-cloud demo-aks test up down lint types imports unit long rotations crossings fuzz bench trace count package func-settings kubebox data-servers lock clean
+.PHONY: help sim demo demo-cloud demo-aks test up down lint types imports unit long rotations crossings fuzz bench trace count package func-settings kubebox data-servers lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -115,6 +115,9 @@ rotations: .venv/.all ## a hundred rotations of a PostgreSQL password under load
 
 crossings: .venv/.all ## every order of release, roll-out, rotation and rollback on both real surfaces, and through all services; part of `make test` (1) and `make long` (15)
 	@SWEEP=all .venv/bin/pytest -q -m "long or not long" tests/system/test_changes_cross_on_real_surfaces.py tests/system/test_changes_cross_through_all_services.py $(PYTEST)
+
+sim: .venv/.all ## simulated days under faults: SEED=7 replays one exactly, SEEDS=1-500 runs these; part of `make test` (2) and `make long` (12)
+	@$(RUN) -m tests.simulator $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
 
 fuzz: .venv/.all ## 22,000 odd requests as bytes, to every route; part of `make test` (1,200) and `make long`
 	@.venv/bin/pytest -q -n 2 tests/system/test_no_bytes_break_the_host.py $(PYTEST)

@@ -15,12 +15,12 @@ _AFTER_A_FAILURE_S: Final = 1.0
 class Arrivals:
     """Counts arrivals. Read `count`, look for messages, then wait for a change of that count.
 
-    That order loses no wake-up, however many wait.
+    That order loses no wake-up, however many wait. They go on in the order in which they came.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], None] = {}
 
     def notify(self) -> None:
         self.count += 1
@@ -34,11 +34,11 @@ class Arrivals:
         if self.count != count:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiter)
+        self._waiting[waiter] = None
         try:
             await waiter
         finally:
-            self._waiting.discard(waiter)
+            self._waiting.pop(waiter, None)
 
 
 class EarliestTimer:

@@ -49,7 +49,7 @@ from shared.durable.task_hub import TaskHub
 from shared.kernel.errors import NotFound
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.passwords.webhooks import SignedWebhooks
-from shared.persistence.store import Document
+from shared.persistence.store import Document, Store
 from shared.probing.result import ProbeResult
 from shared.surfaces.joined_readers import joined
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
@@ -165,6 +165,7 @@ class World:
         self.vaults = MemoryVaults(self.clock, SeededEntropy(seed))
         self.passwords = MemoryPasswords(SeededEntropy(seed), {"orders-db"})
         self.prober = PassingProber()
+        self.configurations_rules = CONFIGURATIONS_RULES
         self.fate = Fate()
         self.lists_for_deployments = asyncio.Event()
         self.lists_for_deployments.set()
@@ -262,7 +263,7 @@ class World:
                     self.services["configurations"],
                     self.storage.table(CONFIGURATION_REPORTS),
                     Followers(self.clock),
-                    CONFIGURATIONS_RULES,
+                    self.configurations_rules,
                 )
             ),
             secret_bindings_blueprint(
@@ -278,7 +279,7 @@ class World:
         ]
 
     def _service(self, name: str) -> Service:
-        sender: Any = MortalSender(self.fate)
+        sender = self._sender()
         if self.is_unruly:
             sender = UnrulySender(sender, self.clock, SeededEntropy(7))
         host = EmbeddedHost(self.clock, self.entropy, sender, self.storage, Path("/nowhere"))
@@ -286,11 +287,17 @@ class World:
         settings = read_settings({ISSUER_KEYS: keys, PROFILE: LOCAL, **self.app_settings})
         whole = build_service(name, settings, EmbeddedParts(host, settings))
         hub = InProcessHub(self)
-        store: Any = MortalStore(whole.store, name, self.fate)
+        store = self._store(whole.store, name)
         relay = replace(whole.relay, store=store, sender=sender, orchestrations=hub)
         work = UnitOfWork(name, store, relay)
         changed = {"store": store, "relay": relay, "work": work, "hub": hub}
         return Service(**{**vars(whole), **changed})
+
+    def _store(self, inner: Store, name: str) -> Any:
+        return MortalStore(inner, name, self.fate)
+
+    def _sender(self) -> Any:
+        return MortalSender(self.fate)
 
     async def call(
         self,

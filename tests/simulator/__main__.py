@@ -1,0 +1,50 @@
+"""`python -m tests.simulator --seed 7`, or `--seeds 1-500`; hash seeds are fixed for the replay."""
+
+import argparse
+import os
+import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.simulator.simulation import Outcome, simulate
+
+
+def main() -> int:
+    """Run the seeds that were asked for; 1 when a promise was broken."""
+    parser = argparse.ArgumentParser(prog="make sim", description=__doc__)
+    parser.add_argument("--seed", type=int, help="run this one again, exactly")
+    parser.add_argument("--seeds", default="1-100", help="from-to, both run")
+    asked = parser.parse_args()
+    first, _, last = asked.seeds.partition("-")
+    seeds = [asked.seed] if asked.seed is not None else range(int(first), int(last or first) + 1)
+    total: Counter[str] = Counter()
+    faults: Counter[str] = Counter()
+    failed = []
+    with ProcessPoolExecutor(min(len(seeds), os.cpu_count() or 1)) as workers:
+        for outcome in workers.map(simulate, seeds):
+            total += outcome.reached
+            faults += outcome.faults
+            failed += [outcome.seed] if outcome.broken else []
+            _show(outcome, is_alone=asked.seed is not None)
+    print(f"{len(seeds)} seeds, {len(failed)} with a broken promise: {failed}")
+    print("faults:", dict(faults))
+    return 1 if failed else 0
+
+
+def _show(outcome: Outcome, *, is_alone: bool) -> None:
+    if outcome.broken or is_alone:
+        print(f"seed {outcome.seed}: digest {outcome.digest[:16]}")
+        print("\n".join(f"  {each}" for each in outcome.broken), flush=True)
+    if is_alone:
+        for name, count in sorted(outcome.reached.items()):
+            print(f"  {count:6} {name}")
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "tests.simulator", *sys.argv[1:]],
+            {**os.environ, "PYTHONHASHSEED": "0"},
+        )
+    sys.exit(main())

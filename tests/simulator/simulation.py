@@ -1,0 +1,144 @@
+"""One run: a day of two tenants under the faults of a seed, then quiet, then the checks."""
+
+import asyncio
+import random  # noqa: TID251  the runs of tests are drawn here
+import traceback
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.kit.sweep import settled
+from tests.kit.virtual_time import OneThreadLoop, run_virtual
+from tests.simulator.invariants import check_all
+from tests.simulator.operators import TENANTS, Action, Day, Operator
+from tests.simulator.simulated_world import SimulatedWorld
+
+ACTIONS: Final = 40
+HOURS: Final = 3.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. Two runs of one seed have the same `digest`."""
+
+    seed: int
+    broken: tuple[str, ...]
+    reached: Counter[str]
+    faults: Counter[str]
+    digest: str
+
+
+def simulate(seed: int, *, actions: int = ACTIONS, hours: float = HOURS) -> Outcome:
+    """Run the day of *seed*: *actions* of operators within about so many virtual *hours*."""
+    return run_virtual(_Run(seed, actions, hours).outcome(), loop=OneThreadLoop)
+
+
+class _Run:
+    def __init__(self, seed: int, actions: int, hours: float) -> None:
+        self.seed = seed
+        self.actions = actions
+        self.day = Day(seed, actions, hours)
+        self.underway: set[asyncio.Task[None]] = set()
+        self.kills = 0
+
+    async def outcome(self) -> Outcome:
+        self.world = SimulatedWorld(self.seed)
+        self.operators = {
+            tenant: Operator(self.world, tenant, random.Random(f"{tenant} {self.seed}"))
+            for tenant in TENANTS
+        }
+        await self.world.boot()
+        try:
+            await self._live()
+            await self._end_quietly()
+        finally:
+            await self.world.stop()
+        history = self.world.history
+        return Outcome(
+            self.seed,
+            tuple(history.broken),
+            history.reached,
+            self.world.faults.hits,
+            history.digest.hexdigest(),
+        )
+
+    async def _live(self) -> None:
+        for operator in self.operators.values():
+            self._begin(operator, Operator.provision)
+        await self._pass_time(60)
+        for _ in range(self.actions):
+            wait_s, tenant, action = self.day.next()
+            await self._pass_time(wait_s)
+            self._begin(self.operators[tenant], action)
+        await self._pass_time(600)
+
+    def _begin(self, operator: Operator, action: Action) -> None:
+        self.world.history.note(f"{operator.tenant} {getattr(action, '__name__', action)}")
+        task = asyncio.ensure_future(action(operator))
+        self.underway.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self.underway.discard(task)
+        failed = None if task.cancelled() else task.exception()
+        if failed is not None:
+            text = "".join(traceback.format_exception(failed))[-1500:]
+            self.world.history.broke(f"an operator met {text}")
+
+    async def _pass_time(self, wait_s: float) -> None:
+        """Let *wait_s* go by; start another host over what there is whenever one was killed."""
+        until_s = self.world.clock.monotonic_s() + wait_s
+        while (left_s := until_s - self.world.clock.monotonic_s()) > 0:
+            try:
+                async with asyncio.timeout(left_s):
+                    await self.world.fate.died.wait()
+            except TimeoutError:
+                return
+            await self._start_again()
+
+    async def _start_again(self) -> None:
+        self.kills += 1
+        await self.world.kill()
+        await self.world.boot()
+
+    async def _end_quietly(self) -> None:
+        """Stop the faults, tell what waits for people to go on, and check what came of it all."""
+        world = self.world
+        world.faults.are_over = True
+        if world.fate.is_dead:
+            await self._start_again()
+        for task in list(self.underway):
+            task.cancel()
+        world.surface.unreadable = ""
+        world.prober.failing.clear()
+        await world.clock.sleep(60)
+        await self._release_what_waits()
+        try:
+            await settled(world)
+        except AssertionError:
+            world.history.broke(f"13: not quiet: {await _unfinished(world)}")
+        await check_all(world)
+
+    async def _release_what_waits(self) -> None:
+        for tenant in TENANTS:
+            _, listed = await self.world.call("GET", "/runtime/deployments", tenant=tenant)
+            for each in listed["value"]:
+                if each["status"] not in {"Completed", "RolledBack", "Failed", "Cancelled"}:
+                    where = f"/runtime/deployments/{each['deploymentId']}"
+                    await self.world.call(
+                        "POST", f"{where}/resume", {"reason": "end"}, tenant=tenant
+                    )
+
+
+async def _unfinished(world: SimulatedWorld) -> Any:
+    found = []
+    for name in world.services:
+        for document in await world.documents(name):
+            kind, status = document.body.get("type"), document.body.get("status")
+            if kind == "operation" and status in {"NotStarted", "Running"}:
+                found.append(
+                    (name, document.body["kind"], status, document.body.get("waiting_for"))
+                )
+            elif kind == "outbox":
+                found.append((name, document.id))
+    return found[:10]
