@@ -10,6 +10,15 @@ class HealthNotFound(NotFound):
         super().__init__(f"no health is kept of a service {service_id!r}")
 
 
+class ObjectiveNotFound(NotFound):
+    """The service has no objective."""
+
+    def __init__(self, service_id: str) -> None:
+        super().__init__(
+            f"no objective is set for service {service_id!r}: PUT one to its /slo first"
+        )
+
+
 class GateConflict(Conflict):
     """A gate with this id and another content exists: the sender used one id for two gates."""
 

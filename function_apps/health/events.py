@@ -1,23 +1,32 @@
 """The events that health publishes, as rows of the outbox."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
+from function_apps.health.model.alert_state import SEVERITIES
+from function_apps.health.model.alerts import AlertChange
 from function_apps.health.model.gate_record import GateRecord
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.restarts import Restarts
 from function_apps.health.model.sample import CHECKS_MAX
 from shared.contracts.gates import Verdict
 from shared.contracts.health import (
+    BurnRate,
     HealthCheckCompleted,
     HealthSource,
     HealthStatus,
+    RuntimeAlertCleared,
+    RuntimeAlertRaised,
     RuntimeInstancesRestarted,
 )
+from shared.kernel.clock import isoformat
 from shared.messaging.outbox import Publish
 
 REASON_MAX: Final = 2048
 """As long as the contract lets a text be."""
+_RUNBOOKS: Final = "https://factory-runtime.dev/alerts/"
+"""A name, as that of an error: docs/alerts.md has a section for each."""
 _STATUS_OF: Final[Mapping[Verdict, HealthStatus]] = {
     Verdict.PASS: HealthStatus.HEALTHY,
     Verdict.FAIL: HealthStatus.UNHEALTHY,
@@ -25,14 +34,18 @@ _STATUS_OF: Final[Mapping[Verdict, HealthStatus]] = {
 }
 
 
-def health_check_completed(target: ProbeTarget, source: HealthSource) -> Publish:
-    """Return the event with the health of a service."""
+def health_check_completed(
+    target: ProbeTarget, burns: Sequence[BurnRate], source: HealthSource
+) -> Publish:
+    """Return the event with the health of a service and the burn rates of its objective."""
     event = HealthCheckCompleted.model_validate(
         {
             **_facts(target),
             "previousStatus": target.previous,
             "checks": target.checks[:CHECKS_MAX],
             "samples": len(target.checks),
+            "sloBurn": burns,
+            "rootCause": target.root_cause,
             "source": source,
         }
     )
@@ -56,6 +69,25 @@ def instances_restarted(target: ProbeTarget, restarted: Restarts) -> Publish:
         }
     )
     return Publish(event, module=target.module_id)
+
+
+def alert_changed(target: ProbeTarget, change: AlertChange, now: datetime) -> Publish:
+    """Return the event that an alert of a service was raised, or has ended."""
+    facts = {
+        "aggregateId": f"{target.service_id}/{change.alert}",
+        "revision": change.revision,
+        "alert": change.alert,
+        "severity": SEVERITIES[change.alert],
+        "environmentId": target.environment_id,
+        "serviceId": target.service_id,
+        "evidence": [each[:REASON_MAX] for each in change.evidence],
+        "runbook": f"{_RUNBOOKS}{change.alert}",
+        "raisedAt": change.raised_at,
+    }
+    if not change.is_cleared:
+        return Publish(RuntimeAlertRaised.model_validate(facts), module=target.module_id)
+    cleared = {**facts, "clearedAt": isoformat(now)}
+    return Publish(RuntimeAlertCleared.model_validate(cleared), module=target.module_id)
 
 
 def _facts(target: ProbeTarget) -> Mapping[str, Any]:

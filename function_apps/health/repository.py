@@ -1,9 +1,13 @@
 """The stored documents of health: the target of probes and the gates of a service."""
 
+from datetime import datetime
 from typing import Any, Final
 
-from function_apps.health.errors import HealthNotFound
+from function_apps.health.errors import HealthNotFound, ObjectiveNotFound
+from function_apps.health.events import alert_changed
+from function_apps.health.model.alerts import clear_alerts
 from function_apps.health.model.gate_record import GateRecord
+from function_apps.health.model.objective import Objective
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.ports import HealthApp
 from shared.contracts.retention import Kept
@@ -42,22 +46,37 @@ TARGETS: Final = DocumentCodec(
 GATES: Final = DocumentCodec(
     GateRecord, "gate", key="gate_id", document="gate/{}", kept=Kept.RESULT
 )
+OBJECTIVES: Final = DocumentCodec(
+    Objective, "objective", key="service_id", document="slo/{}", missing=ObjectiveNotFound
+)
 
 
 async def load_target(service_id: str, ctx: Context, app: HealthApp) -> ProbeTarget:
     """Return the target of a service. Raises HealthNotFound, also for a tombstone."""
-    target = await app.service.work.load(TARGETS, service_id, ctx.tenant)
+    return released(await app.service.work.load(TARGETS, service_id, ctx.tenant))
+
+
+def released(target: ProbeTarget) -> ProbeTarget:
+    """Return *target* if there ever was a release of it. Raises HealthNotFound for a tombstone."""
     if not target.component:
-        raise HealthNotFound(service_id)
+        raise HealthNotFound(target.service_id)
     return target
 
 
-def changed(target: ProbeTarget | None, action: str) -> Decision[Json]:
-    """Return the decision that stores *target*; None changes nothing."""
+def changed(target: ProbeTarget | None, action: str, now: datetime) -> Decision[Json]:
+    """Return the decision that stores *target*; None changes nothing.
+
+    The alerts of one that is retired end with it.
+    """
     if target is None:
         return NOTHING
-    audited = Audited(action, target.service_id)
-    return Decision({}, writes=[TARGETS.put(target)], audited=audited)
+    after, changes = clear_alerts(target, now) if target.is_retired else (target, ())
+    return Decision(
+        {},
+        writes=[TARGETS.put(after)],
+        outbox=[alert_changed(after, change, now) for change in changes],
+        audited=Audited(action, target.service_id),
+    )
 
 
 def sample_partition(tenant: str, service_id: str) -> str:

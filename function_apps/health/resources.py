@@ -3,12 +3,22 @@
 from collections.abc import Sequence
 from statistics import median
 
+from function_apps.health.model.alert_state import SEVERITIES, Alert
+from function_apps.health.model.objective import Objective
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.sample import CHECKS_MAX, Sample
-from shared.contracts.health import HealthCheckResult, HealthStatus, ServiceHealth
+from shared.contracts.health import (
+    BurnRate,
+    HealthCheckResult,
+    HealthStatus,
+    ServiceHealth,
+    ServiceObjective,
+)
 
 
-def service_health(target: ProbeTarget, latest: Sample | None) -> ServiceHealth:
+def service_health(
+    target: ProbeTarget, latest: Sample | None, burn: Sequence[BurnRate]
+) -> ServiceHealth:
     """Return the resource of *target*; *latest* is its newest sample since its last change."""
     is_retired = target.is_retired
     return ServiceHealth.model_validate(
@@ -32,9 +42,30 @@ def service_health(target: ProbeTarget, latest: Sample | None) -> ServiceHealth:
             "checkedAt": latest.at if latest else target.probed_at,
             "checks": () if is_retired else latest.checks if latest else target.checks[:CHECKS_MAX],
             "window": None,
-            "sloBurn": (),
-            "rootCause": None,
+            "sloBurn": burn,
+            "rootCause": None if is_retired else target.root_cause,
+            "alerts": [
+                {
+                    "alert": name,
+                    "severity": SEVERITIES[Alert(name)],
+                    "raisedAt": state.raised_at,
+                }
+                for name, state in target.alerts.items()
+                if state.raised_at is not None
+            ],
             "revision": target.revision,
+        }
+    )
+
+
+def service_objective(objective: Objective, burn: Sequence[BurnRate]) -> ServiceObjective:
+    """Return the resource of *objective*, with its burn rates as of now."""
+    return ServiceObjective.model_validate(
+        {
+            **objective.content.model_dump(),
+            "service_id": objective.service_id,
+            "revision": objective.revision,
+            "burn": burn,
         }
     )
 

@@ -14,6 +14,8 @@ from function_apps.health.use_cases.abandon_operation import abandon_operation
 from function_apps.health.use_cases.evaluate_gate import evaluate_gate
 from function_apps.health.use_cases.record_deployment import record_deployment
 from function_apps.health.use_cases.record_inventory import record_inventory
+from function_apps.health.use_cases.record_probe import PROBE
+from function_apps.health.use_cases.set_objective import set_objective
 from function_apps.health.use_cases.watch_release import watch_release
 from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.contracts.deployments import (
@@ -23,18 +25,25 @@ from shared.contracts.deployments import (
     RuntimeDeploymentRolledBack,
 )
 from shared.contracts.gates import EvaluateGate
-from shared.contracts.health import ServiceHealth, WatchRelease
+from shared.contracts.health import (
+    ServiceHealth,
+    ServiceObjective,
+    SetObjective,
+    WatchRelease,
+)
 from shared.messaging.dispatcher import HandlerTable
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.administration import OperationControl
 from shared.web.collection import PAGED, answer_page, asked_top
 from shared.web.request import Answer, Request, ok
-from shared.web.routes import get
+from shared.web.routes import get, put
 
 READ: Final = "runtime.health.read"
+WRITE: Final = "runtime.health.write"
 SAMPLES_TOP_MAX: Final = 1000
 """Of one page of samples, which are small rows of a table."""
 _ROOT: Final = "v1/runtime/services/{serviceId}/health"
+_SLO: Final = "v1/runtime/services/{serviceId}/slo"
 
 
 async def get_service_health(request: Request[None], app: HealthApp) -> Answer:
@@ -54,8 +63,25 @@ async def get_service_health_history(request: Request[None], app: HealthApp) -> 
     return answer_page(request, samples, continuation)
 
 
+async def get_service_slo(request: Request[None], app: HealthApp) -> Answer:
+    """Answer the objective of a service, and how fast its error budget burns."""
+    objective, etag = await queries.get_objective(request.path["serviceId"], request.ctx, app)
+    # The burn rates change without a write of the objective.
+    return ok(objective, etag=etag, is_composite=True)
+
+
+async def put_service_slo(request: Request[SetObjective], app: HealthApp) -> Answer:
+    """Set the objective of a service; its burn rates raise and clear alerts from then on."""
+    service_id = request.path["serviceId"]
+    await set_objective(service_id, request.body, request.ctx, app)
+    objective, etag = await queries.get_objective(service_id, request.ctx, app)
+    return ok(objective, etag=etag, is_composite=True)
+
+
 ROUTES: Final = (
     get(_ROOT, get_service_health, READ, answer=ServiceHealth),
+    get(_SLO, get_service_slo, READ, answer=ServiceObjective),
+    put(_SLO, put_service_slo, WRITE, body=SetObjective, answer=ServiceObjective, status=200),
     get(f"{_ROOT}/history", get_service_health_history, READ, query=PAGED),
 )
 EVENTS: Final[HandlerTable] = {
@@ -76,7 +102,7 @@ CONTROLS: Final[Mapping[str, OperationControl]] = {
 def blueprint(app: HealthApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
     timers = (
-        Timer(sweep.PROBE, app.rules.probing.sweep, sweep.probe_due_services),
+        Timer(PROBE, app.rules.probing.sweep, sweep.probe_due_services),
         Timer(sweep.DELETE_SAMPLES, app.rules.delete_samples_every, sweep.delete_old_samples),
     )
     triggers = Triggers(

@@ -196,7 +196,6 @@ Alerts have no consumer yet: catalog is to have the subscriptions of their sinks
 """
 UNPUBLISHED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
     {
-        _S.HEALTH: frozenset(_ALERTS),
         _S.TENANTS: frozenset({"TenantIsolationProofCompleted"}),
     }
 )

@@ -73,7 +73,8 @@ class GateLimits(Value):
     p95_ms_max: Milliseconds = 800.0
     """Absolute, where there is no healthy old version to compare with."""
     burn_rate_max: Annotated[float, Field(gt=0, le=10_000)] = 14.4
-    """Of the error budget, over one hour and five minutes, as in the SRE Workbook; not judged."""
+    """Of the error budget, over one hour and five minutes, as in the SRE Workbook, where the
+    service has an objective. What burned faster before the step fails nothing."""
 
 
 class Gate(Value):
@@ -182,7 +183,7 @@ class Analysis(Value):
     baseline: float | None = None
     threshold: float | None = None
     unit: Label
-    """`ratio`, `ms`, `budget/h` or `count`; latency says its percentile in `reason`."""
+    """`ratio`, `ms`, `s`, `times` or `count`; latency says its percentile in `reason`."""
     reason: Annotated[str, Field(max_length=256)]
 
 

@@ -6,9 +6,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.contracts.catalog import ReleaseOfComponent
 from shared.contracts.gates import GateEvidence, Verdict
@@ -65,10 +65,21 @@ class HealthCheck(Value):
     """The entries that the application itself reports as not Healthy."""
 
 
+class Sli(StrEnum):
+    """The events that an objective is about, and which of them are good."""
+
+    AVAILABILITY = "availability"
+    """Requests, as the surface's proxy counts them; a 5xx or no answer is bad."""
+    LATENCY = "latency"
+    """The same requests; one that took longer than `latencyMsMax` is bad."""
+    PROBES = "probes"
+    """The probes of its instances; one that fails is bad."""
+
+
 class BurnRate(Value):
     """How fast the error budget goes: 1.0 uses it up exactly at the end of the period."""
 
-    sli: Label
+    sli: Sli
     long_window: Duration
     long: Annotated[float, Field(ge=0)]
     short_window: Duration
@@ -183,23 +194,41 @@ class WatchRelease(ReleaseOfComponent):
 class SetObjective(Command):
     """PUT /services/{serviceId}/slo."""
 
-    sli: Label
-    objective: Annotated[float, Field(gt=0, lt=1)]
-    """A fraction: 0.999."""
-    window: Duration
+    sli: Sli
+    objective: Annotated[float, Field(ge=0.5, le=0.99999)]
+    """The fraction of events that are to be good: 0.999. The rest is the error budget."""
+    window: Annotated[timedelta, Field(ge=timedelta(hours=1), le=timedelta(days=90))]
+    """The period that the budget is for, up to now; ISO 8601, for example `P30D`."""
     min_samples: Annotated[int, Field(ge=1, le=10_000_000)] = 50
-    latency_ms_max: Milliseconds | None = None
+    """A window with fewer events is not measured; a short one takes a twelfth of it."""
+    latency_ms_max: Annotated[float | None, Field(gt=0, le=60_000)] = None
+    """With `latency` only: a slower request is bad."""
+
+    @model_validator(mode="after")
+    def _limits_latency_alone(self) -> Self:
+        if (self.sli is Sli.LATENCY) != (self.latency_ms_max is not None):
+            raise ValueError("latencyMsMax for latency, and for it alone")
+        return self
 
 
 class ServiceObjective(Resource):
     service_id: ServiceId
-    sli: Label
+    sli: Sli
     objective: Ratio
     window: Duration
     min_samples: Count
     latency_ms_max: Milliseconds | None
     revision: Revision
     burn: Annotated[tuple[BurnRate, ...], Field(max_length=10)]
+    """One for each rule that is measured; a window with too few samples has none."""
+
+
+class RaisedAlert(Value):
+    """An alert of a service that has not ended."""
+
+    alert: Label
+    severity: Severity
+    raised_at: Instant
 
 
 class ServiceHealth(Resource):
@@ -222,6 +251,7 @@ class ServiceHealth(Resource):
     window: HealthWindow | None
     slo_burn: Annotated[tuple[BurnRate, ...], Field(max_length=10)]
     root_cause: RootCause | None
+    alerts: Annotated[tuple[RaisedAlert, ...], Field(max_length=10)] = ()
     revision: Revision
 
 
@@ -255,10 +285,19 @@ class HealthDefaults:
     """An instance that restarts so often within this time is in a crash loop: Degraded."""
     crash_loop_over: timedelta = timedelta(minutes=10)
     """Without a restart, as long as Kubernetes takes to begin its backoff anew."""
+    explained_within: timedelta = timedelta(seconds=90)
+    """A dependency that failed later by so much still explains a service: probes are so far apart,
+    and one of them may pass by chance."""
+    spreads_within: timedelta = timedelta(minutes=5)
+    """A dependency that failed earlier by more has not broken a service that failed only now."""
+    recovered_within: timedelta = timedelta(minutes=5)
+    """So long after its recovery a dependency explains services that have not recovered yet."""
 
 
 LOCAL_HEALTH: Final = HealthDefaults(
     sweep=timedelta(seconds=2), probe_timeout=timedelta(seconds=1), heartbeat=timedelta(minutes=1),
     resumed_within=timedelta(seconds=90), crash_loop_over=timedelta(minutes=1),
+    explained_within=timedelta(seconds=6), spreads_within=timedelta(seconds=30),
+    recovered_within=timedelta(seconds=30),
 )  # fmt: skip
 """For one machine, where people watch; the command line prints it."""

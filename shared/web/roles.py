@@ -16,6 +16,7 @@ _READ: Final = frozenset(
 _DEPLOY: Final = _READ | {
     "runtime.deployments.write",
     "runtime.configurations.write",
+    "runtime.health.write",
     "runtime.operations.write",
 }
 _OPERATE: Final = _DEPLOY | {

@@ -17,6 +17,7 @@ from function_apps.health.model.status_hysteresis import (
     is_prober_outage,
     record_outcome,
 )
+from function_apps.health.use_cases.probe_service import ServiceProbe
 from shared.contracts.health import HealthDefaults, HealthStatus
 from shared.kernel.clock import isoformat
 from shared.persistence.table_rules import checked_rows
@@ -116,29 +117,48 @@ def test_every_outcome_has_a_status() -> None:
 
 
 @pytest.mark.parametrize(
-    ("looks", "is_outage"),
+    ("lost", "is_outage"),
     [
-        pytest.param([F, F, F, F], True, id="all-lost"),
-        pytest.param([F, F, N, P], True, id="three-of-four-lost"),
-        pytest.param([F, F, P, P], False, id="half-is-not-more-than-half"),
-        pytest.param([F, F, F], False, id="of-three-it-may-be-a-deployment"),
-        pytest.param([P, P, P, P], False, id="none-lost"),
-        pytest.param([Y, Y, Y, Y], False, id="half-up-is-not-lost"),
+        pytest.param("LLLL", True, id="all-lost"),
+        pytest.param("LLL.", True, id="three-of-four-lost"),
+        pytest.param("LL..", False, id="half-is-not-more-than-half"),
+        pytest.param("LLL", False, id="of-three-it-may-be-a-deployment"),
+        pytest.param("....", False, id="none-lost"),
     ],
 )
 def test_more_than_half_of_the_healthy_lost_at_once_is_the_probers_outage(
-    looks: list[ProbeOutcome],
+    lost: str,
     is_outage: bool,  # noqa: FBT001  what is expected
 ) -> None:
-    before = [a_target(HealthStatus.HEALTHY) for _ in looks]
+    before = [a_target(HealthStatus.HEALTHY) for _ in lost]
 
-    assert is_prober_outage(before, looks, 0.5) is is_outage
+    assert is_prober_outage(before, [each == "L" for each in lost], 0.5) is is_outage
+
+
+@pytest.mark.parametrize(
+    ("outcome", "codes", "is_lost"),
+    [
+        pytest.param(F, ["Timeout", "Refused"], True, id="no-answer"),
+        pytest.param(F, [], True, id="nothing-runs"),
+        pytest.param(N, [], True, id="an-unreadable-surface"),
+        pytest.param(F, ["503", "Timeout"], False, id="an-error-is-an-answer"),
+        pytest.param(Y, ["200", "Timeout"], False, id="half-up"),
+    ],
+)
+def test_a_service_that_answers_an_error_is_not_lost_to_the_prober(
+    outcome: ProbeOutcome,
+    codes: list[str],
+    is_lost: bool,  # noqa: FBT001  what is expected
+) -> None:
+    checks = [{"code": code} for code in codes]
+
+    assert ServiceProbe(outcome, checks, "").is_lost is is_lost
 
 
 def test_what_was_unhealthy_before_says_nothing_of_an_outage() -> None:
     before = [a_target(HealthStatus.UNHEALTHY) for _ in range(6)]
 
-    assert not is_prober_outage(before, [F] * 6, 0.5)
+    assert not is_prober_outage(before, [True] * 6, 0.5)
 
 
 @pytest.mark.parametrize(

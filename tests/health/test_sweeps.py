@@ -5,7 +5,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from function_apps.health.errors import HealthNotFound
+from function_apps.health.model.status_hysteresis import ProbeOutcome
 from function_apps.health.use_cases import queries, sweep
+from function_apps.health.use_cases.probe_service import ServiceProbe
+from function_apps.health.use_cases.record_probe import ProbedTarget, judge_probe, record_probe
 from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Scope
@@ -210,6 +213,7 @@ MANY = [f"module-m{number}" for number in range(6)]
 def test_an_outage_of_the_prober_makes_everything_unknown_and_nothing_unhealthy() -> None:
     async def main() -> tuple[set[str], set[str]]:
         made = await watched(*MANY)
+        made.prober.code = "Timeout"
         made.prober.failing.add("/health")
         for _ in range(3):
             await made.sweep()
@@ -282,10 +286,10 @@ def test_two_sweeps_that_meet_count_one_look() -> None:
         made = await watched(WEB)
         document = await made.document()
         assert document is not None
-        failing = sweep.ServiceProbe(sweep.ProbeOutcome.FAIL, (), "no answer")
-        probed = sweep.ProbedTarget(document, await made.target(), failing)
+        failing = ServiceProbe(ProbeOutcome.FAIL, (), "no answer")
+        probed = ProbedTarget(document, await made.target(), failing)
         for _ in range(3):
-            await sweep.record_probe(probed, made.app)
+            await record_probe(await judge_probe(probed, made.app), made.app)
         target = await made.target()
         return target.streak, target.status
 

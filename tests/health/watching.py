@@ -32,6 +32,8 @@ class Prober:
 
     world: MemoryCluster
     failing: set[str] = field(default_factory=set)
+    code: str = "503"
+    """Of the answer that fails; a word where there is none."""
     may_ask: bool = True
     """Whether instances are in a network that it may ask."""
     reported: ReportedHealth | None = None
@@ -49,7 +51,7 @@ class Prober:
         if not self.may_ask:
             return ProbeResult(passed=False, code=DENIED, latency_ms=0.0)
         fails = any(part in url for part in self.failing)
-        return ProbeResult(not fails, "503" if fails else "200", 3.0, self.reported)
+        return ProbeResult(not fails, self.code if fails else "200", 3.0, self.reported)
 
 
 @dataclass

@@ -6,7 +6,15 @@ from typing import Final
 
 from tests.kit.costs import CountedWorld, Invocation
 from tests.kit.memory_cluster import Behaviour
-from tests.kit.releases import deploy, ended, provisioned, publish, until_status, uploaded
+from tests.kit.releases import (
+    deploy,
+    ended,
+    provisioned,
+    publish,
+    set_objective,
+    until_status,
+    uploaded,
+)
 from tests.kit.virtual_time import run_virtual
 
 
@@ -53,6 +61,9 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
         reads=1, queries=1, batches=1, reason="looks for the gates that the deployment left open"
     ),
     ("health", "RuntimeInventoryUpdated"): ONE,
+    ("health", "PUT v1/runtime/services/{serviceId}/slo"): Cost(
+        reads=2, reason="answers the objective as it is after it was set, with its burn rates"
+    ),
     ("deployments", "ConfigurationPublished"): ONE,
     ("configurations", "RuntimeEnvironmentProvisioned"): ONE,
     ("configurations", "RuntimeEnvironmentDecommissioned"): ONE,
@@ -150,6 +161,7 @@ def observed(releases: int = 4) -> list[Invocation]:
             for number in range(releases):
                 last = await deploy(world, environment, str(number))
                 assert (await ended(world, last))["status"] == "Completed"
+            await set_objective(world)
             turned_back = await ended(world, await deploy(world, environment, "slow"))
             assert turned_back["status"] == "RolledBack"
             await world.call("POST", f"/runtime/deployments/{last}/rollback", {})

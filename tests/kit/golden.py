@@ -19,7 +19,15 @@ from local_host.durable.settings import DurableSettings
 from tests.kit.costs import SERVICES
 from tests.kit.golden_documents import record_missing
 from tests.kit.memory_cluster import Behaviour
-from tests.kit.releases import deploy, ended, provisioned, publish, until_status, uploaded
+from tests.kit.releases import (
+    deploy,
+    ended,
+    provisioned,
+    publish,
+    set_objective,
+    until_status,
+    uploaded,
+)
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
@@ -111,6 +119,7 @@ async def _live(world: World) -> None:
     await _rotate(world)
     for release in ("1", "2", "slow"):
         await ended(world, await deploy(world, environment, release))
+        await set_objective(world)
     await world.call("DELETE", path)
     await until_status(world, path, {"Decommissioned"})
 

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from http import HTTPStatus
 from typing import Any
 
 from tests.kit.world import World
@@ -127,3 +128,12 @@ async def until_status(
         return body if body.get("status") in statuses else None
 
     return await world.until(reached, within_s=within_s, every_s=every_s)
+
+
+async def set_objective(world: World) -> None:
+    """Set an objective for the first service that health knows."""
+    _, services = await world.call("GET", "/runtime/services")
+    path = f"/runtime/services/{services['value'][0]['serviceId']}/slo"
+    content = {"sli": "availability", "objective": 0.999, "window": "P30D"}
+    status, _ = await world.call("PUT", path, content)
+    assert status == HTTPStatus.OK, (status, path)

@@ -8,9 +8,10 @@ from function_apps.health.activities.inputs import GateBegun
 from function_apps.health.events import gate_completed
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import GateRecord, gate_evidence
-from function_apps.health.model.gate_samples import Observation, Progress
+from function_apps.health.model.gate_samples import BurnRates, Observation, Progress
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import GATES
+from function_apps.health.repository import GATES, OBJECTIVES
+from function_apps.health.use_cases.measure_objective import load_samples
 from shared.contracts.gates import EvaluateGate, GateVersion, Verdict
 from shared.contracts.values import ProbeKind
 from shared.durable.activity import ActivityContext, Step, commit_step, load_owned
@@ -96,7 +97,18 @@ async def _observe(
         probe_errors=probe_errors,
         measured_at=counts.measured_at,
         unmeasured=counts.unmeasured,
+        burn=await _burn(gate, tenant, app),
     )
+
+
+async def _burn(gate: EvaluateGate, tenant: TenantId, app: HealthApp) -> BurnRates | None:
+    """Return the burn rates of the service, as its sweeps have counted; None without objective."""
+    objective = await app.service.work.find(OBJECTIVES, gate.service_id, tenant)
+    if objective is None:
+        return None
+    samples = await load_samples(tenant, gate.service_id, app)
+    fastest = objective.burns(samples, app.service.clock.now())[0]
+    return BurnRates(fastest.long, fastest.short)
 
 
 async def _probe(gate: EvaluateGate, live: LiveComponent, app: HealthApp) -> tuple[int, int]:

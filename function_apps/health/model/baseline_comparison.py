@@ -126,7 +126,7 @@ def compare_latency(
         limit = max(relative, baseline_ms + limits.latency_increase_ms_max)
     if value is None or math.isnan(value) or math.isnan(limit):
         return None
-    slower = round(_above(histogram, limit))
+    slower = round(slower_than(histogram, limit))
     fails = value > limit and quantile_above(slower, candidate.requests, fraction)
     reason = f"p{fraction * 100:g} of {candidate.requests} requests in one window"
     if value > limit and not fails:
@@ -142,7 +142,7 @@ def compare_latency(
     )
 
 
-def _above(histogram: Histogram, limit_ms: float) -> float:
+def slower_than(histogram: Histogram, limit_ms: float) -> float:
     """Return how many requests took longer than *limit_ms*, linear inside its bucket."""
     above, low = 0.0, 0.0
     for high, count in zip(histogram.bounds_ms, histogram.counts[:-1], strict=True):

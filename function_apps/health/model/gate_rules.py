@@ -132,6 +132,31 @@ _NO_LATENCY: Final = Analysis(
 )
 
 
+def _burn_rate(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
+    """Judge the error budget of the whole service, where it has an objective.
+
+    One that burned too fast before is not held against the candidate, which may be the fix.
+    """
+    burn, limit = progress.burn, gate.limits.burn_rate_max
+    if burn is None:
+        return None
+    if burn.long is None or burn.short is None:
+        verdict, reason = Verdict.INCONCLUSIVE, "too few samples to measure the burn rate by"
+    elif progress.burn_before is not None and progress.burn_before.is_over(limit):
+        verdict, reason = Verdict.PASS, "burned as fast before this version"
+    else:
+        verdict = Verdict.FAIL if burn.is_over(limit) else Verdict.PASS
+        reason = f"{burn.long:.1f} times the budget over the long window, {burn.short:.1f} now"
+    return Analysis(
+        measure=Measure.BURN_RATE,
+        verdict=verdict,
+        value=None if burn.long is None or burn.short is None else min(burn.long, burn.short),
+        threshold=limit,
+        unit="times",
+        reason=reason,
+    )
+
+
 def _enough(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis:
     counted = progress.total.candidate.requests
     counted += progress.total.probes if gate.probes_count else 0
@@ -146,5 +171,5 @@ def _enough(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis:
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    _readability, _measurements, _readiness, _errors, _latency, _enough,
+    _readability, _measurements, _readiness, _errors, _latency, _burn_rate, _enough,
 )  # fmt: skip

@@ -44,6 +44,19 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class BurnRates:
+    """Of the service, over both windows; None where one has too few samples."""
+
+    long: float | None = None
+    short: float | None = None
+
+    def is_over(self, limit: float) -> bool:
+        """Return whether both windows burn faster than *limit*; a tie is not over."""
+        is_short = self.short is not None and self.short > limit
+        return is_short and self.long is not None and self.long > limit
+
+
+@dataclass(frozen=True)
 class Observation:
     """One reading of the surface: counters since the traffic layer's epoch, readiness, own probes.
 
@@ -67,6 +80,8 @@ class Observation:
     problem: str = ""
     measured_at: str | None = None
     unmeasured: tuple[Unmeasured, ...] = ()
+    burn: BurnRates | None = None
+    """Of the service, over an hour and five minutes; None without an objective."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +161,9 @@ class Progress:
     """
     unmeasured: tuple[Unmeasured, ...] = ()
     """The figures that it was last asked for in vain."""
+    burn: BurnRates | None = None
+    burn_before: BurnRates | None = None
+    """As it was at the first observation."""
 
 
 def record_samples(progress: Progress, observation: Observation, *, has_gap: bool) -> Progress:
@@ -193,6 +211,8 @@ def record_samples(progress: Progress, observation: Observation, *, has_gap: boo
         problem="",
         measured_at=observation.measured_at,
         unmeasured=observation.unmeasured,
+        burn=observation.burn,
+        burn_before=progress.burn_before or observation.burn,
     )
 
 

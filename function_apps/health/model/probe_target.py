@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from function_apps.health.model.alert_state import AlertState
 from function_apps.health.model.restarts import Restarts
 from shared.contracts.catalog import ReleaseOfComponent, RuntimeInventoryUpdated, ServiceStatus
-from shared.contracts.health import HealthDefaults, HealthStatus
+from shared.contracts.health import HealthDefaults, HealthStatus, RootCause
 from shared.contracts.values import Probe, ProbeKind
 from shared.kernel.clock import isoformat
 
@@ -46,6 +47,16 @@ class ProbeTarget:
     checks: tuple[Mapping[str, Any], ...] = ()
     probed_at: str | None = None
     restarts: Restarts = field(default_factory=dict)
+    has_objective: bool = False
+    failing_since: str | None = None
+    """Since its first probe that did not pass; until it is Healthy."""
+    passing_since: str | None = None
+    """Since its first probe that passed after one that did not, also in a crash loop."""
+    burning_since: str | None = None
+    """Since when its error budget has been used up too fast."""
+    root_cause: RootCause | None = None
+    """The dependency that explains its failure."""
+    alerts: Mapping[str, AlertState] = field(default_factory=dict)
 
     @property
     def is_retired(self) -> bool:
@@ -69,6 +80,10 @@ class ProbeTarget:
         readiness = self.component.get("probes", {}).get("readiness")
         probe = None if readiness is None else Probe.model_validate(readiness)
         return probe if probe is not None and probe.kind is ProbeKind.HTTP else None
+
+    def with_objective(self) -> "ProbeTarget":
+        """Return this with an objective, which its probes count for from now on."""
+        return replace(self, has_objective=True, revision=self.revision + 1)
 
     def failures_to_worsen(self, rules: HealthDefaults) -> int:
         """Return how many failing probes in a row worsen it: the component's own threshold."""

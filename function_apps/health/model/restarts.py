@@ -5,7 +5,7 @@ They are counted as Kubernetes counts them: by the surface, for each instance, f
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.contracts.health import HealthDefaults
@@ -89,14 +89,25 @@ def has_crash_loop(restarts: Restarts) -> bool:
     return any(each.is_crash_loop for each in restarts.values())
 
 
+def has_restart_near(restarts: Restarts, at: datetime, within: timedelta) -> bool:
+    """Return whether a restart was noticed at most *within* before or after *at*."""
+    return any(
+        abs(parse_instant(noticed) - at) <= within
+        for each in restarts.values()
+        for noticed in each.noticed_at
+    )
+
+
+def _is_recent(restarts: InstanceRestarts, now: datetime, rules: HealthDefaults) -> bool:
+    if restarts.is_crash_loop:
+        return True
+    last = restarts.noticed_at[-1:]
+    return bool(last) and now - parse_instant(last[0]) <= rules.crash_loop_within
+
+
 def describe_restarts(restarts: Restarts, now: datetime, rules: HealthDefaults) -> str:
     """Return the latest restarts and the crash loops in words; empty when there are none."""
-    recent = {
-        name: each
-        for name, each in restarts.items()
-        if each.is_crash_loop
-        or (each.noticed_at and now - parse_instant(each.noticed_at[-1]) <= rules.crash_loop_within)
-    }
+    recent = {name: each for name, each in restarts.items() if _is_recent(each, now, rules)}
     by_need = sorted(recent, key=lambda name: (not recent[name].is_crash_loop, name))
     sentences = [_sentence(name, recent[name]) for name in by_need[:_NAMED_MAX]]
     if len(by_need) > _NAMED_MAX:

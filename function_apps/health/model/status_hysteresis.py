@@ -55,6 +55,27 @@ def record_outcome(
     rules: HealthDefaults,
 ) -> ProbeTarget:
     """Return *target* after one probe; a new status comes with a new `since` and revision."""
+    after = _recorded(target, outcome, checks, reason, now, rules)
+    if outcome is ProbeOutcome.NOTHING:
+        return after
+    passes = outcome is ProbeOutcome.PASS
+    passing_since = (target.passing_since or isoformat(now)) if passes else None
+    failing_since = target.failing_since
+    if passes and after.status is HealthStatus.HEALTHY:
+        failing_since = None
+    elif not passes or has_crash_loop(target.restarts):
+        failing_since = failing_since or isoformat(now)
+    return replace(after, passing_since=passing_since, failing_since=failing_since)
+
+
+def _recorded(
+    target: ProbeTarget,
+    outcome: ProbeOutcome,
+    checks: Sequence[Mapping[str, Any]],
+    reason: str,
+    now: datetime,
+    rules: HealthDefaults,
+) -> ProbeTarget:
     at = isoformat(now)
     restarts = describe_restarts(target.restarts, now, rules)
     probed = replace(
@@ -104,13 +125,20 @@ def needs_write(
     before: ProbeTarget, after: ProbeTarget, now: datetime, rules: HealthDefaults
 ) -> bool:
     """Return whether *after* is written; a probe without news is kept as a sample only."""
-    has_news = (before.status, before.pending, before.streak, before.restarts) != (
-        after.status,
-        after.pending,
-        after.streak,
-        after.restarts,
+    return _news(before) != _news(after) or is_heartbeat_due(before, now, rules)
+
+
+def _news(target: ProbeTarget) -> tuple[object, ...]:
+    return (
+        target.status,
+        target.pending,
+        target.streak,
+        target.restarts,
+        target.passing_since,
+        target.burning_since,
+        target.root_cause,
+        target.alerts,
     )
-    return has_news or is_heartbeat_due(before, now, rules)
 
 
 def is_heartbeat_due(target: ProbeTarget, now: datetime, rules: HealthDefaults) -> bool:
@@ -118,16 +146,16 @@ def is_heartbeat_due(target: ProbeTarget, now: datetime, rules: HealthDefaults) 
 
 
 def is_prober_outage(
-    before: Sequence[ProbeTarget], outcomes: Sequence[ProbeOutcome], ratio: float
-) -> bool:
-    """Return whether more than *ratio* of the healthy targets were lost at once.
+    before: Sequence[ProbeTarget], lost: Sequence[bool], ratio: float
+) -> bool:  # fmt: skip
+    """Return whether more than *ratio* of the healthy targets were *lost* at once: did not answer.
 
-    So many at once have one reason: the prober itself.
+    So many at once have one reason: the prober itself. Those that answer an error do not count, or
+    an outage of what most of them depend on would be nobody's.
     """
     of_healthy = [
-        outcome
-        for target, outcome in zip(before, outcomes, strict=True)
+        is_lost
+        for target, is_lost in zip(before, lost, strict=True)
         if target.status is HealthStatus.HEALTHY
     ]
-    lost = sum(outcome in {ProbeOutcome.FAIL, ProbeOutcome.NOTHING} for outcome in of_healthy)
-    return len(of_healthy) >= _OUTAGE_LEAST and lost > ratio * len(of_healthy)
+    return len(of_healthy) >= _OUTAGE_LEAST and sum(of_healthy) > ratio * len(of_healthy)

@@ -33,6 +33,12 @@ class ServiceProbe:
     instances: Sequence[Instance] | None = None
     """Those that were asked; None where the surface could not be read."""
 
+    @property
+    def is_lost(self) -> bool:
+        """Return whether it fails without an answer: who answers an error was reached."""
+        fails = self.outcome in {ProbeOutcome.FAIL, ProbeOutcome.NOTHING}
+        return fails and not any(str(check["code"]).isdecimal() for check in self.checks)
+
 
 def unknown_result(reason: str) -> ServiceProbe:
     return ServiceProbe(ProbeOutcome.NOTHING, (), reason)

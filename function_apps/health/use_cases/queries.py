@@ -5,13 +5,23 @@ from collections.abc import Sequence
 from typing import Final
 
 from function_apps.health import resources
+from function_apps.health.model.objective import Objective
+from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.sample import Sample
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import load_target, sample_partition
-from shared.contracts.health import HealthCheckResult, ServiceHealth
+from function_apps.health.repository import (
+    OBJECTIVES,
+    TARGETS,
+    load_target,
+    released,
+    sample_partition,
+)
+from function_apps.health.use_cases.measure_objective import get_burn_rates
+from shared.contracts.health import HealthCheckResult, ServiceHealth, ServiceObjective
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.persistence.query_rules import no_continuation
+from shared.persistence.store import partition_of
 from shared.persistence.tables import TableRow
 
 _AT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
@@ -25,7 +35,30 @@ async def get_health(service_id: str, ctx: Context, app: HealthApp) -> ServiceHe
         sample_partition(ctx.tenant, service_id), after=target.since, limit=1, newest_first=True
     )
     latest = next((_sample(row) for row in rows), None)
-    return resources.service_health(target, latest)
+    objective = await _find_objective(target, ctx, app)
+    burn = await get_burn_rates(objective, ctx.tenant, app) if objective else ()
+    return resources.service_health(target, latest, burn)
+
+
+async def get_objective(
+    service_id: str, ctx: Context, app: HealthApp
+) -> tuple[ServiceObjective, str]:
+    """Return the objective of a service with its burn rates, and its etag.
+
+    Raises HealthNotFound, and ObjectiveNotFound where none is set.
+    """
+    ids = (OBJECTIVES.document_id(service_id), TARGETS.document_id(service_id))
+    view = await app.service.work.read(partition_of(ctx.tenant, service_id), *ids)
+    released(view.get(TARGETS, service_id))
+    objective = view.get(OBJECTIVES, service_id)
+    burn = await get_burn_rates(objective, ctx.tenant, app)
+    return resources.service_objective(objective, burn), view.etag(ids[0]) or ""
+
+
+async def _find_objective(target: ProbeTarget, ctx: Context, app: HealthApp) -> Objective | None:
+    if not target.has_objective or target.is_retired:
+        return None
+    return await app.service.work.find(OBJECTIVES, target.service_id, ctx.tenant)
 
 
 async def get_history(

@@ -16,6 +16,6 @@ async def record_inventory(
     def decide(view: View) -> Decision[Json]:
         known = view.find(TARGETS, event.service_id)
         target = retire_target(known, event, tenant_id=ctx.tenant, now=ctx.now())
-        return changed(target, "RetireTarget")
+        return changed(target, "RetireTarget", ctx.now())
 
     return await app.service.work.change(ctx, TARGETS, event.service_id, decide)

@@ -20,6 +20,6 @@ async def watch_release(command: WatchRelease, ctx: Context, app: HealthApp) -> 
         target = probe_target.watch_release(
             known, command, service_id=service_id, tenant_id=ctx.tenant, now=ctx.now()
         )
-        return changed(target, "WatchRelease")
+        return changed(target, "WatchRelease", ctx.now())
 
     return await app.service.work.change(ctx, TARGETS, service_id, decide)

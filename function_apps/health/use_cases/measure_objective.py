@@ -1,0 +1,89 @@
+"""Count what an objective is about, and measure how fast its error budget burns.
+
+The counted events are one row of the table of samples, of bounded size, in a partition of its own.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from function_apps.health.model.burn_samples import BurnSamples
+from function_apps.health.model.objective import Objective, count_probes, count_requests
+from function_apps.health.model.probe_target import ProbeTarget
+from function_apps.health.model.status_hysteresis import ProbeOutcome
+from function_apps.health.ports import HealthApp
+from function_apps.health.repository import OBJECTIVES, sample_partition
+from function_apps.health.use_cases.probe_service import ServiceProbe
+from shared.contracts.health import BurnRate, Sli
+from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
+from shared.kernel.observation import Present
+from shared.persistence.tables import TableRow
+from shared.surfaces.spec import SurfaceComponent
+
+_ROW: Final = "counted"
+
+
+@cache
+def _samples() -> TypeAdapter[BurnSamples]:
+    return TypeAdapter(BurnSamples)
+
+
+async def load_samples(tenant: str, service_id: str, app: HealthApp) -> BurnSamples:
+    """Return what has been counted of a service so far."""
+    row = await app.samples.get(_partition(tenant, service_id), _ROW)
+    return BurnSamples() if row is None else _samples().validate_json(str(row.values["samples"]))
+
+
+async def measure_objective(
+    target: ProbeTarget, probe: ServiceProbe, now: datetime, app: HealthApp
+) -> tuple[Objective, BurnSamples] | None:
+    """Count the events since the last sweep; None for a service without an objective.
+
+    What cannot be read adds nothing: a window without enough samples is not measured.
+    """
+    tenant = TenantId(target.tenant_id)
+    if not target.has_objective:
+        return None
+    objective = await app.service.work.find(OBJECTIVES, target.service_id, tenant)
+    if objective is None:
+        return None
+    before = await load_samples(tenant, target.service_id, app)
+    samples = await _counted(objective, before, target, probe, now, app)
+    if samples is not before:
+        text = _samples().dump_json(samples).decode()
+        row = TableRow(_partition(tenant, target.service_id), _ROW, {"samples": text})
+        await app.samples.upsert([row])
+    return objective, samples
+
+
+async def get_burn_rates(objective: Objective, tenant: str, app: HealthApp) -> Sequence[BurnRate]:
+    """Return the burn rates of *objective* as of now."""
+    samples = await load_samples(tenant, objective.service_id, app)
+    return objective.burn_rates(objective.burns(samples, app.service.clock.now()))
+
+
+async def _counted(
+    objective: Objective,
+    samples: BurnSamples,
+    target: ProbeTarget,
+    probe: ServiceProbe,
+    now: datetime,
+    app: HealthApp,
+) -> BurnSamples:
+    if objective.content.sli is Sli.PROBES:
+        is_known = probe.outcome is not ProbeOutcome.NOTHING
+        return count_probes(objective, samples, probe.checks, now) if is_known else samples
+    component = SurfaceComponent(
+        EnvironmentId(target.environment_id), TenantId(target.tenant_id), ModuleId(target.module_id)
+    )
+    traffic = await app.surface.traffic(component)
+    if not isinstance(traffic, Present):
+        return samples
+    return count_requests(objective, samples, traffic.value, now)
+
+
+def _partition(tenant: str, service_id: str) -> str:
+    return f"{sample_partition(tenant, service_id)}|slo"
