@@ -118,6 +118,7 @@ crossings: .venv/.all ## every order of release, roll-out, rotation and rollback
 
 sim: .venv/.all ## simulated days under faults: SEED=7 replays one exactly, SEEDS=1-500 runs these; part of `make test` (2) and `make long` (12)
 	@$(RUN) -m tests.simulator $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
+
 root-causes: .venv/.all ## the table of docs/root-causes.md: a thousand incidents of 220 services; part of `make test` (8) and `make long`
 	@$(RUN) -m tests.health.root_cause_corpus 1000
 

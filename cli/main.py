@@ -20,6 +20,7 @@ from cli.commands import (
     events,
     images,
     logs,
+    objectives,
     operations,
     parked,
     release_files,
@@ -79,6 +80,7 @@ app.add_typer(secret_bindings.app, name="secret", rich_help_panel="Releases")
 app.add_typer(tenants.app, name="tenant", rich_help_panel="Releases")
 app.add_typer(artifacts.app, name="artifact", rich_help_panel="Releases")
 app.add_typer(images.app, name="image", rich_help_panel="Releases")
+app.add_typer(objectives.app, name="slo", rich_help_panel="State and history")
 app.add_typer(operations.app, name="operations", rich_help_panel="State and history")
 app.add_typer(parked.app, name="parked", rich_help_panel="State and history")
 

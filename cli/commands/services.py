@@ -133,7 +133,7 @@ def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
         {
             **service,
             "environment": names.get(service["environmentId"], service["environmentId"]),
-            "health": _health(client, service["serviceId"]),
+            "health": health_of(client, service["serviceId"]),
         }
         for service in client.list_all(_ROOT, {"environmentId": environment_id(client, env)})
     ]
@@ -196,7 +196,7 @@ def history(
 ) -> None:
     """Show the states of a service over time, each with its cause."""
     client = invocation.client
-    path = f"{_ROOT}/{_service_id(client, service, env)}"
+    path = f"{_ROOT}/{service_id(client, service, env)}"
     if as_of is not None or known_at is not None:
         invocation.show(client.get(path, {"asOf": as_of, "knownAt": known_at}).body)
         return
@@ -218,7 +218,7 @@ def live(
 ) -> None:
     """Show what a service is on its surface just now, also what others have changed there."""
     client = invocation.client
-    found = client.get(f"{_ROOT}/{_service_id(client, service, env)}/live").body
+    found = client.get(f"{_ROOT}/{service_id(client, service, env)}/live").body
     if not invocation.is_table:
         invocation.show(found)
         return
@@ -238,7 +238,7 @@ def live(
         note("some of it is longer than an answer has, and was cut")
 
 
-def _service_id(client: Client, name: str, env: str | None) -> str:
+def service_id(client: Client, name: str, env: str | None) -> str:
     """Return the service id of an id, or of a module."""
     if _SERVICE_ID.fullmatch(name):
         return name
@@ -248,7 +248,7 @@ def _service_id(client: Client, name: str, env: str | None) -> str:
     return str(service["serviceId"])
 
 
-def _health(client: Client, service: str) -> Mapping[str, Any]:
+def health_of(client: Client, service: str) -> Mapping[str, Any]:
     """Return the health of *service*; empty while health does not know it yet."""
     try:
         health: Mapping[str, Any] = client.get(f"{_ROOT}/{service}/health").body

@@ -1,0 +1,118 @@
+"""`slo`: the objective of a service, how fast its error budget burns, and raised alerts."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import typer
+
+from cli.client import Client
+from cli.commands.services import health_of, service_id
+from cli.lookup import environment_id, environment_names
+from cli.options import Commands, EnvironmentFilter, Invocation
+from cli.output import Column, format_time
+from cli.parameter_types import one_of
+
+app = Commands(help="Objectives of services: how many of their events are to be good.")
+_SERVICES: Final = "/v1/runtime/services"
+_CONTRACT: Final = "shared.contracts.health"
+ServiceArgument = Annotated[
+    str, typer.Argument(metavar="SERVICE", help="Its id, or a module with --env.")
+]
+_BURN_COLUMNS: Final = (
+    Column("MODULE", "moduleId"),
+    Column("ENVIRONMENT", "environment"),
+    Column("SLI", "sli"),
+    Column("OVER", "longWindow"),
+    Column("BURNS", lambda burn: f"{burn['long']:.2f}"),
+    Column("AND OVER", "shortWindow"),
+    Column("BURNS NOW", lambda burn: f"{burn['short']:.2f}"),
+)
+_ALERT_COLUMNS: Final = (
+    Column("MODULE", "moduleId"),
+    Column("ENVIRONMENT", "environment"),
+    Column("ALERT", "alert"),
+    Column("SEVERITY", "severity"),
+    Column("SINCE", lambda alert: format_time(alert["raisedAt"])),
+    Column("EXPLAINS", lambda alert: ", ".join(alert["explains"]) or None),
+)
+
+
+@app.command("set")
+def set_(
+    service: ServiceArgument,
+    sli: Annotated[
+        str,
+        typer.Option(help="What is counted.", **one_of(_CONTRACT, "Sli")),
+    ],
+    objective: Annotated[
+        float, typer.Option(help="The part that is to be good, such as 0.999.", min=0.5, max=1.0)
+    ],
+    invocation: Invocation,
+    window: Annotated[str, typer.Option(help="The period of the budget.")] = "P30D",
+    min_samples: Annotated[
+        int | None, typer.Option(help="A window with fewer events is not measured.", min=1)
+    ] = None,
+    latency_ms_max: Annotated[
+        float | None, typer.Option(help="With --sli latency: slower is bad.")
+    ] = None,
+    env: EnvironmentFilter = None,
+) -> None:
+    """Set the objective of a service."""
+    fields = {
+        "sli": sli,
+        "objective": objective,
+        "window": window,
+        "minSamples": min_samples,
+        "latencyMsMax": latency_ms_max,
+    }
+    body = {name: value for name, value in fields.items() if value is not None}
+    client = invocation.client
+    path = f"{_SERVICES}/{service_id(client, service, env)}/slo"
+    invocation.show(client.write("PUT", path, body).body)
+
+
+@app.command()
+def get(service: ServiceArgument, invocation: Invocation, env: EnvironmentFilter = None) -> None:
+    """Show the objective of a service and its burn rates."""
+    client = invocation.client
+    invocation.show(client.get(f"{_SERVICES}/{service_id(client, service, env)}/slo").body)
+
+
+@app.command()
+def burn(invocation: Invocation, env: EnvironmentFilter = None) -> None:
+    """List how fast each service burns its error budget: 1 uses it up at the end of its period."""
+    rows = [
+        {**service, **each}
+        for service, health in _healths(invocation.client, env)
+        for each in health.get("sloBurn", ())
+    ]
+    invocation.show(rows, _BURN_COLUMNS, empty="nothing is measured: `runtimectl slo set --help`")
+
+
+@app.command()
+def alerts(invocation: Invocation, env: EnvironmentFilter = None) -> None:
+    """List the alerts that are raised, with the services whose failure theirs explains."""
+    healths = _healths(invocation.client, env)
+    explains: dict[str, list[str]] = {}
+    for service, health in healths:
+        if cause := health.get("rootCause"):
+            explains.setdefault(cause["serviceId"], []).append(service["moduleId"])
+    rows = [
+        {**service, **each, "explains": explains.get(service["serviceId"], [])}
+        for service, health in healths
+        for each in health.get("alerts", ())
+    ]
+    invocation.show(rows, _ALERT_COLUMNS, empty="no alert is raised")
+
+
+def _healths(client: Client, env: str | None) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Return each service, with the name of its environment, and its health."""
+    names = environment_names(client)
+    query = {"environmentId": environment_id(client, env)}
+    return [
+        (
+            {**service, "environment": names.get(service["environmentId"], "?")},
+            health_of(client, service["serviceId"]),
+        )
+        for service in client.list_all(_SERVICES, query)
+    ]

@@ -1,0 +1,85 @@
+"""`slo`: an objective is set as the options say; burn rates and alerts are those of health."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from tests.cli.small_platform import NOON, RUNTIME, SERVICE, THE_SERVICE, RuntimeCtl
+
+pytestmark = pytest.mark.real
+WEB = "svc-w5ekllr23tyb-zzzzzzzzzz"
+HEALTH: dict[str, Any] = {
+    "status": "Unhealthy", "since": NOON,
+    "sloBurn": [
+        {"sli": "availability", "longWindow": "PT1H", "long": 20.5, "shortWindow": "PT5M",
+         "short": 31.0},
+    ],
+    "alerts": [{"alert": "ErrorBudgetBurnsFast", "severity": "Critical", "raisedAt": NOON}],
+}  # fmt: skip
+EXPLAINED = {"status": "Unhealthy", "since": NOON, "rootCause": {"serviceId": SERVICE}}
+TWO = {
+    f"GET {RUNTIME}/services": [
+        THE_SERVICE, {**THE_SERVICE, "serviceId": WEB, "moduleId": "module-web"},
+    ],
+    f"GET {RUNTIME}/services/{SERVICE}/health": HEALTH,
+    f"GET {RUNTIME}/services/{WEB}/health": EXPLAINED,
+}  # fmt: skip
+
+
+@pytest.fixture
+def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuntimeCtl:
+    return RuntimeCtl(monkeypatch, capsys)
+
+
+def test_an_objective_is_set_as_the_options_say(runtimectl: RuntimeCtl) -> None:
+    path = f"{RUNTIME}/services/{SERVICE}/slo"
+    line = "slo set module-shop --env test --sli Latency --objective 0.99 --latency-ms-max 300"
+
+    ran = runtimectl.run(line, {f"PUT {path}": {"serviceId": SERVICE}})
+
+    assert ran.code == ExitCode.OK
+    assert ran.written == (
+        f"PUT {path}",
+        {"sli": "latency", "objective": 0.99, "window": "P30D", "latencyMsMax": 300.0},
+    )
+
+
+def test_the_objective_of_one_service_is_shown(runtimectl: RuntimeCtl) -> None:
+    objective = {"serviceId": SERVICE, "sli": "probes", "objective": 0.99}
+
+    ran = runtimectl.run(
+        f"slo get {SERVICE} -o json", {f"GET {RUNTIME}/services/{SERVICE}/slo": objective}
+    )
+
+    assert json.loads(ran.out) == objective
+
+
+def test_burn_rates_have_a_row_for_each_pair_of_windows(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run("slo burn", TWO)
+
+    (row,) = [line for line in ran.out.splitlines() if "module-" in line]
+    for shown in ("module-shop", "test", "availability", "PT1H", "20.50", "PT5M", "31.00"):
+        assert shown in row
+
+
+def test_an_alert_names_the_services_that_it_explains(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run("slo alerts", TWO)
+
+    (row,) = [line for line in ran.out.splitlines() if "module-shop" in line]
+    for shown in ("ErrorBudgetBurnsFast", "Critical", "module-web"):
+        assert shown in row
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        pytest.param("slo burn", "slo set", id="nothing-is-measured"),
+        pytest.param("slo alerts", "no alert", id="nothing-is-raised"),
+    ],
+)
+def test_an_empty_list_says_so(line: str, said: str, runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(line)
+
+    assert said in ran.out + ran.err
