@@ -1,7 +1,8 @@
 """The inventory over its API: lists that page, the past, causes, dependencies, logs."""
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -28,12 +29,13 @@ from tests.kit.told import (
     run,
     service_of,
 )
-from tests.kit.virtual_time import EPOCH, run_virtual
+from tests.kit.virtual_time import EPOCH, VirtualTimeLoop, run_virtual
 from tests.kit.world import World
 
 API = "module-api"
 TOPIC = "runtime-events"
 ROOT = "/runtime/services"
+Asked = Callable[[Callable[[World], Coroutine[Any, Any, Any]]], Any]
 
 
 def at(minute: float) -> str:
@@ -54,6 +56,14 @@ async def told(world: World) -> None:
     await world.clock.sleep(300)
 
 
+async def while_away(world: World, path: str) -> tuple[int, Any]:
+    """Return the answer while the surface is away."""
+    world.surface.unreadable = "away"
+    answer = await world.call("GET", path)
+    world.surface.unreadable = ""
+    return answer
+
+
 async def until(world: World, holds: Callable[[list[Any]], bool]) -> None:
     async def reached() -> bool:
         _, body = await world.call("GET", ROOT)
@@ -62,16 +72,20 @@ async def until(world: World, holds: Callable[[list[Any]], bool]) -> None:
     await world.until(reached, within_s=600)
 
 
-def asked(ask: Callable[[World], Awaitable[Any]]) -> Any:
-    async def main() -> Any:
+@pytest.fixture(scope="module")
+def asked() -> Iterator[Asked]:
+    """Ask one world that was told, which every test leaves as it was, but for the time."""
+
+    async def begun() -> World:
         world = World()
         await world.boot()
         await told(world)
-        found = await ask(world)
-        await world.stop()
-        return found
+        return world
 
-    return run_virtual(main())
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        world = runner.run(begun())
+        yield lambda ask: runner.run(ask(world))
+        runner.run(world.stop())
 
 
 @pytest.mark.parametrize(
@@ -88,13 +102,13 @@ def asked(ask: Callable[[World], Awaitable[Any]]) -> Any:
         pytest.param("?computeTarget=AKS", set(), id="by-another-target"),
     ],
 )
-def test_a_list_is_filtered(query: str, modules: set[str]) -> None:
+def test_a_list_is_filtered(query: str, modules: set[str], asked: Asked) -> None:
     _, body = asked(lambda world: world.call("GET", ROOT + query))
 
     assert {each["moduleId"] for each in body["value"]} == modules
 
 
-def test_a_list_is_paged_by_its_own_links_which_keep_the_filters() -> None:
+def test_a_list_is_paged_by_its_own_links_which_keep_the_filters(asked: Asked) -> None:
     async def ask(world: World) -> list[str]:
         found, link = [], f"{ROOT}?top=1&status=Running"
         while link:
@@ -139,7 +153,7 @@ def test_a_filter_value_that_no_service_can_have_is_refused(query: str, expected
         pytest.param(f"?asOf={at(0)}", "2.0", id="then-as-known-now"),
     ],
 )
-def test_the_past_is_answered_in_two_times(query: str, version: str) -> None:
+def test_the_past_is_answered_in_two_times(query: str, version: str, asked: Asked) -> None:
     status, body = asked(lambda world: world.call("GET", f"{ROOT}/{service_of()}{query}"))
 
     assert (status, body["version"]) == (200, version)
@@ -155,13 +169,15 @@ def test_the_past_is_answered_in_two_times(query: str, version: str) -> None:
         pytest.param("?asof=x", 400, "UnknownParameter", id="an-unknown-parameter"),
     ],
 )
-def test_a_time_that_cannot_be_answered_is_refused(query: str, status: int, code: str) -> None:
+def test_a_time_that_cannot_be_answered_is_refused(
+    query: str, status: int, code: str, asked: Asked
+) -> None:
     found, body = asked(lambda world: world.call("GET", f"{ROOT}/{service_of()}{query}"))
 
     assert (found, body["error"]["code"]) == (status, code)
 
 
-def test_the_history_names_each_cause_and_pages_without_gaps() -> None:
+def test_the_history_names_each_cause_and_pages_without_gaps(asked: Asked) -> None:
     async def ask(world: World) -> tuple[list[Any], list[Any]]:
         path = f"{ROOT}/{service_of()}/history"
         _, whole = await world.call("GET", path)
@@ -203,7 +219,7 @@ def test_a_page_of_the_history_before_the_first_release_is_empty() -> None:
     assert [each["cause"]["id"] for each in rows] == [deployment_of(2)]
 
 
-def test_a_service_tells_when_it_was_last_seen_although_nothing_changed() -> None:
+def test_a_service_tells_when_it_was_last_seen_although_nothing_changed(asked: Asked) -> None:
     async def ask(world: World) -> tuple[str, str]:
         _, body = await world.call("GET", f"{ROOT}/{service_of()}")
         return body["lastObservedAt"], isoformat(world.clock.now() - timedelta(seconds=120))
@@ -213,7 +229,7 @@ def test_a_service_tells_when_it_was_last_seen_although_nothing_changed() -> Non
     assert seen_at > two_minutes_ago
 
 
-def test_dependencies_are_told_both_ways() -> None:
+def test_dependencies_are_told_both_ways(asked: Asked) -> None:
     async def ask(world: World) -> tuple[Any, Any]:
         _, web = await world.call("GET", f"{ROOT}/{service_of()}/dependencies")
         _, api = await world.call("GET", f"{ROOT}/{service_of(API)}/dependencies")
@@ -226,13 +242,12 @@ def test_dependencies_are_told_both_ways() -> None:
     assert (web["neededBy"], api["dependsOn"]) == ([], [])
 
 
-def test_the_log_of_an_instance_is_told_and_that_of_a_stranger_is_not() -> None:
+def test_the_log_of_an_instance_is_told_and_that_of_a_stranger_is_not(asked: Asked) -> None:
     async def ask(world: World) -> tuple[Any, Any, Any]:
         path = f"{ROOT}/{service_of()}/logs"
         known = await world.call("GET", path)
         stranger = await world.call("GET", f"{path}?instance=nobody")
-        world.surface.unreadable = "away"
-        return known, stranger, await world.call("GET", path)
+        return known, stranger, await while_away(world, path)
 
     known, stranger, away = asked(ask)
 
@@ -241,12 +256,10 @@ def test_the_log_of_an_instance_is_told_and_that_of_a_stranger_is_not() -> None:
     assert away[0] == 503
 
 
-def test_a_service_is_shown_as_its_surface_has_it_now() -> None:
+def test_a_service_is_shown_as_its_surface_has_it_now(asked: Asked) -> None:
     async def ask(world: World) -> tuple[Any, Any]:
         path = f"{ROOT}/{service_of()}/live"
-        found = await world.call("GET", path)
-        world.surface.unreadable = "away"
-        return found, await world.call("GET", path)
+        return await world.call("GET", path), await while_away(world, path)
 
     (status, body), away = asked(ask)
 
@@ -277,7 +290,7 @@ def test_what_somebody_made_too_long_on_a_surface_is_cut() -> None:
         pytest.param(f"?instance={'x' * 3000}", "has no log of an instance 'xxx", id="a-long-name"),
     ],
 )
-def test_a_log_that_is_not_there_says_which_are(query: str, sentence: str) -> None:
+def test_a_log_that_is_not_there_says_which_are(query: str, sentence: str, asked: Asked) -> None:
     status, body = asked(lambda world: world.call("GET", f"{ROOT}/{service_of()}/logs{query}"))
 
     assert (status, body["error"]["code"]) == (404, "LogNotFound")
@@ -297,14 +310,14 @@ def test_the_log_of_a_service_without_an_instance_says_so() -> None:
 
 
 @pytest.mark.parametrize("rest", ["", "/history", "/dependencies", "/live", "/logs", "/health"])
-def test_another_tenants_service_is_not_found(rest: str) -> None:
+def test_another_tenants_service_is_not_found(rest: str, asked: Asked) -> None:
     path = f"{ROOT}/{service_of()}{rest}"
     status, _ = asked(lambda world: world.call("GET", path, tenant="globex"))
 
     assert status == 404
 
 
-def test_a_client_that_polls_by_etag_sees_each_scan() -> None:
+def test_a_client_that_polls_by_etag_sees_each_scan(asked: Asked) -> None:
     async def ask(world: World) -> tuple[int, str, str]:
         shown = await world.send("GET", f"{ROOT}/{service_of()}")
         etag = {name.lower(): value for name, value in shown.headers}["etag"]
