@@ -5,8 +5,9 @@ types only does not, nor does the adapter of a part that the app never asks for.
 """
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from sys import stdlib_module_names
 from typing import Final
@@ -45,7 +46,8 @@ def modules_of(app: str) -> AppModules:
         if path is None or path in found.files:
             continue
         found.files.add(path)
-        for name in _imported(path, parts):
+        imported = _imported(path)
+        for name in (name for part in parts for name in imported.get(part, ())):
             house = name.partition(".")[0]
             if house in OURS:
                 waiting += _files(name)
@@ -56,17 +58,20 @@ def modules_of(app: str) -> AppModules:
     return found
 
 
-def _parts_of(app: str) -> frozenset[str]:
-    """Return the methods of `Parts` that the composition of *app* calls."""
+def _parts_of(app: str) -> set[str]:
+    """Return the methods of `Parts` that the composition of *app* calls, and "" for all else."""
     trees = [ast.parse((ROOT / place.format(app=app)).read_text()) for place in _ASK_FOR_PARTS]
-    return frozenset(
-        node.attr
-        for tree in trees
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "parts"
-    )
+    return {
+        "",
+        *(
+            node.attr
+            for tree in trees
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "parts"
+        ),
+    }
 
 
 def _files(name: str) -> Iterator[Path | None]:
@@ -84,8 +89,10 @@ def _file(name: str) -> Path | None:
     )
 
 
-def _imported(path: Path, parts: Collection[str]) -> set[str]:
-    reader = _Imports(parts)
+@cache
+def _imported(path: Path) -> Mapping[str, set[str]]:
+    """Return what *path* imports by the part that it is for; "" is for every app."""
+    reader = _Imports()
     reader.visit(ast.parse(path.read_text()))
     return reader.names
 
@@ -93,17 +100,19 @@ def _imported(path: Path, parts: Collection[str]) -> set[str]:
 class _Imports(ast.NodeVisitor):
     """Collects `a.b` for `import a.b`, and `a.b` and `a.b.c` for `from a.b import c`."""
 
-    def __init__(self, parts: Collection[str]) -> None:
-        self.names: set[str] = set()
-        self._parts = parts
+    def __init__(self) -> None:
+        self.names: dict[str, set[str]] = {}
+        self._part = ""
 
     def visit_Import(self, node: ast.Import) -> None:
-        self.names.update(each.name for each in node.names)
+        self._add(each.name for each in node.names)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         assert node.module, "imports are absolute here"
-        self.names.add(node.module)
-        self.names.update(f"{node.module}.{each.name}" for each in node.names)
+        self._add((node.module, *(f"{node.module}.{each.name}" for each in node.names)))
+
+    def _add(self, names: Iterable[str]) -> None:
+        self.names.setdefault(self._part, set()).update(names)
 
     def visit_If(self, node: ast.If) -> None:
         is_for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
@@ -114,6 +123,7 @@ class _Imports(ast.NodeVisitor):
         for each in node.body:
             name = getattr(each, "name", "_")
             is_part = node.name == _PARTS and not name.startswith("_")
-            part = name if is_part else _FOR_ONE_PART.get(name)
-            if part is None or part in self._parts:
-                self.visit(each)
+            around = self._part
+            self._part = name if is_part else _FOR_ONE_PART.get(name, around)
+            self.visit(each)
+            self._part = around
