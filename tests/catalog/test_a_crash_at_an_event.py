@@ -49,7 +49,7 @@ async def known(world: World, statuses: set[str]) -> None:
 
 
 SCENARIOS: dict[str, Scenario] = {"release": release, "decommission": release_and_decommission}
-POINTS_IN_EVERY_RUN = 12
+POINTS_IN_EVERY_RUN = 6
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from shared.contracts.events import EVENTS
 from shared.contracts.shape import Command, Event, ForeignEvent, Resource, Value
 
 Schema = Mapping[str, Any]
+Named = Callable[[str], st.SearchStrategy[Any]]
 
 
 def _modules() -> Iterator[Any]:
@@ -44,7 +45,12 @@ ANSWERS = tuple(kind for kind in TYPES if issubclass(kind, Resource))
 def documents(kind: type[BaseModel]) -> st.SearchStrategy[Any]:
     """Return a strategy of JSON documents that *kind*'s schema allows."""
     schema = kind.model_json_schema()
-    return _drawn(schema, schema.get("$defs", {}))
+
+    @cache
+    def named(name: str) -> st.SearchStrategy[Any]:
+        return _drawn(schema["$defs"][name], named)
+
+    return _drawn(schema, named)
 
 
 def model_nodes(document: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -69,21 +75,19 @@ _INSTANTS = st.sampled_from(
 _DURATIONS = st.sampled_from(["PT0.1S", "PT1S", "PT5M", "PT1H", "P1D", "PT0S"])
 
 
-def _drawn(schema: Schema, definitions: Mapping[str, Schema]) -> st.SearchStrategy[Any]:
+def _drawn(schema: Schema, named: Named) -> st.SearchStrategy[Any]:
     match schema:
         case {"$ref": str(reference)}:
-            return _drawn(definitions[reference.rsplit("/", 1)[1]], definitions)
+            return named(reference.rsplit("/", 1)[1])
         case {"anyOf": options}:
-            return st.one_of([_drawn(option, definitions) for option in options])
+            return st.one_of([_drawn(option, named) for option in options])
         case {"enum": values}:
             return st.sampled_from(values)
         case {"type": "object"}:
-            return _object(schema, definitions)
+            return _object(schema, named)
         case {"type": "array", "items": items}:
             most = min(2, schema["maxItems"])
-            return st.lists(
-                _drawn(items, definitions), min_size=schema.get("minItems", 0), max_size=most
-            )
+            return st.lists(_drawn(items, named), min_size=schema.get("minItems", 0), max_size=most)
         case _:
             return _scalar(schema)
 
@@ -110,7 +114,7 @@ def _scalar(schema: Schema) -> st.SearchStrategy[Any]:
             return _JSON
 
 
-def _object(schema: Schema, definitions: Mapping[str, Schema]) -> st.SearchStrategy[Any]:
+def _object(schema: Schema, named: Named) -> st.SearchStrategy[Any]:
     if "properties" not in schema:
         names = _string(schema.get("propertyNames", {}))
         patterns = schema.get("patternProperties", {})
@@ -118,9 +122,9 @@ def _object(schema: Schema, definitions: Mapping[str, Schema]) -> st.SearchStrat
         if patterns:
             ((pattern, values),) = patterns.items()
             names = _matching(pattern)
-        return st.dictionaries(names, _drawn(values, definitions), max_size=2)
+        return st.dictionaries(names, _drawn(values, named), max_size=2)
     required = set(schema.get("required", ()))
-    fields = {name: _drawn(value, definitions) for name, value in schema["properties"].items()}
+    fields = {name: _drawn(value, named) for name, value in schema["properties"].items()}
     return st.fixed_dictionaries(
         {name: value for name, value in fields.items() if name in required},
         optional={name: value for name, value in fields.items() if name not in required},

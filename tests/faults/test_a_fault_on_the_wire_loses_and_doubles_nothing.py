@@ -29,7 +29,7 @@ pytestmark = [
 EVERY: Final = 1
 PARTS: Final = {"deployments": 5, "environments": 2}
 """In so many parts of about a minute the inputs of a service are run, beside each other."""
-OF_A_SAMPLE: Final = 23
+OF_A_SAMPLE: Final = 67
 """So many times fewer places than all; coprime to the kinds of faults, so that each is met."""
 
 

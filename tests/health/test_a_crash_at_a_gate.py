@@ -25,7 +25,7 @@ def asked() -> Any:
     )  # fmt: skip
 
 
-POINTS_IN_EVERY_RUN = 10
+POINTS_IN_EVERY_RUN = 5
 
 
 async def judge(world: World) -> None:
