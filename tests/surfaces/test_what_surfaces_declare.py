@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ def _marks(tree: ast.AST) -> Iterator[ast.Call]:
             yield node
 
 
+@cache
 def _shown() -> Mapping[str, set[str]]:
     """Return the names of the features that tests show, by surface; `*` is every one."""
     shown: dict[str, set[str]] = {"*": set()}
@@ -34,9 +36,6 @@ def _shown() -> Mapping[str, set[str]]:
             names = {ast.unparse(each).removeprefix("Feature.") for each in mark.args}
             shown.setdefault(on[0] if on else "*", set()).update(names)
     return shown
-
-
-SHOWN: Final = _shown()
 
 
 @pytest.mark.parametrize("surface", DECLARED)
@@ -57,7 +56,7 @@ def test_every_feature_that_a_surface_declares_is_shown_by_a_test(surface: str) 
     offered = DECLARED[surface]
     declared = {feature.name for feature in Feature if offered.supports(feature)}
 
-    shown = SHOWN["*"] | SHOWN.get(surface, set()) | PLANNED_ONLY.get(surface, set())
+    shown = _shown()["*"] | _shown().get(surface, set()) | PLANNED_ONLY.get(surface, set())
 
     assert declared - shown == set()
 
@@ -70,6 +69,6 @@ def test_every_feature_that_a_surface_lacks_has_its_reason(surface: str) -> None
 
 
 def test_every_mark_names_a_feature() -> None:
-    named = set().union(*SHOWN.values())
+    named = set().union(*_shown().values())
 
     assert named - {feature.name for feature in Feature} == set()
