@@ -26,6 +26,12 @@ _COLUMNS: Final = (
     Column("REASON", lambda binding: (binding["reason"] or {}).get("message", "")),
     Column("ID", "bindingId"),
 )
+_PROOF_COLUMNS: Final = (
+    Column("LAYER", "layer"),
+    Column("VERDICT", "verdict"),
+    Column("CHECKED", "checkedAt"),
+    Column("EVIDENCE", lambda proof: "; ".join(proof["evidence"])),
+)
 Why = Annotated[str, typer.Option("--reason", help="Recorded, and shown with the binding.")]
 
 
@@ -71,6 +77,16 @@ def list_(
 def show_(binding: BindingArgument, invocation: Invocation) -> None:
     """Show one binding."""
     invocation.show(find_binding(invocation.client, binding))
+
+
+@app.command()
+def proofs(binding: BindingArgument, invocation: Invocation) -> None:
+    """Show what the last look at the isolation of a tenant found, layer by layer."""
+    client = invocation.client
+    identity = find_binding(client, binding)["bindingId"]
+    rows = client.get(f"{BINDINGS}/{identity}/proofs").body["value"]
+    empty = "nothing is proved yet, or no surface of the environment has what could be read"
+    invocation.show(rows, _PROOF_COLUMNS, empty=empty)
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """The events that tenants publishes, as rows of the outbox."""
 
 from function_apps.tenants.model.binding import TenantBinding
-from shared.contracts.tenants import RuntimeTenantBound
+from function_apps.tenants.model.proofs import LayerProof
+from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.messaging.outbox import Publish
 
 
@@ -22,6 +23,25 @@ def tenant_bound(binding: TenantBinding) -> Publish:
                 "status": binding.status,
                 "stage": binding.stage,
                 "computeTargets": binding.compute_targets,
+            }
+        )
+    )
+
+
+def isolation_proved(binding: TenantBinding, proof: LayerProof) -> Publish:
+    """Return the event that one layer of *binding* was looked at, with another verdict."""
+    return Publish(
+        TenantIsolationProofCompleted.model_validate(
+            {
+                "aggregateId": f"{binding.binding_id}/{proof.layer}",
+                "revision": proof.revision,
+                "bindingId": binding.binding_id,
+                "environmentId": binding.environment_id,
+                "layer": proof.layer,
+                "verdict": proof.verdict,
+                "positiveControl": proof.positive_control,
+                "evidence": proof.evidence,
+                "checkedAt": proof.checked_at,
             }
         )
     )

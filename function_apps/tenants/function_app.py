@@ -14,7 +14,7 @@ from shared.composition.settings import Settings
 def build(settings: Settings, parts: Parts) -> TenantsApp:
     """Return the app that *settings* describe, built from *parts*."""
     rules = LOCAL_RULES if settings.is_local else TenantsRules()
-    return TenantsApp(build_service("tenants", settings, parts), rules)
+    return TenantsApp(build_service("tenants", settings, parts), parts.surfaces(), rules)
 
 
 def bound(environ: Mapping[str, str]) -> df.Blueprint:

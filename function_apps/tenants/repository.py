@@ -1,6 +1,7 @@
 """The stored documents of tenants: bindings, and environments as they were heard of."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from function_apps.tenants.errors import TenantBindingNotFound
 from function_apps.tenants.events import tenant_bound
@@ -15,12 +16,19 @@ from shared.messaging.unit_of_work import Decision, Json
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import partition_of
 
+
+def _binding_queried(binding: TenantBinding) -> Mapping[str, Any]:
+    """Return the time of the next proof of its isolation."""
+    return {} if binding.due_at is None else {"dueAt": binding.due_at}
+
+
 BINDINGS: Final = DocumentCodec(
     TenantBinding,
     "tenantBinding",
     key="binding_id",
     document="tenantBinding/{}",
     missing=TenantBindingNotFound,
+    queried=_binding_queried,
 )
 ENVIRONMENTS: Final = DocumentCodec(
     EnvironmentProjection, "environment", key="environment_id", document="environment/{}"

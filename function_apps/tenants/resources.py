@@ -1,7 +1,8 @@
 """The resources that tenants answers over HTTP."""
 
 from function_apps.tenants.model.binding import TenantBinding
-from shared.contracts.tenants import RuntimeTenantBinding
+from function_apps.tenants.model.proofs import LayerProof
+from shared.contracts.tenants import IsolationProof, RuntimeTenantBinding
 from shared.messaging.unit_of_work import Json
 
 
@@ -22,12 +23,25 @@ def binding_resource(binding: TenantBinding) -> RuntimeTenantBinding:
             "status": binding.status,
             "phase": None,
             "moved": (),
-            "proofs": (),
+            "proofs": [proof_shown(each) for each in binding.proofs],
             "reason": binding.reason,
             "revision": binding.revision,
             "createdAt": binding.created_at,
             "updatedAt": binding.updated_at,
             "lastOperationId": None,
+        }
+    )
+
+
+def proof_shown(proof: LayerProof) -> IsolationProof:
+    """Return the last proof of a layer as clients see it."""
+    return IsolationProof.model_validate(
+        {
+            "layer": proof.layer,
+            "verdict": proof.verdict,
+            "positiveControl": proof.positive_control,
+            "evidence": proof.evidence,
+            "checkedAt": proof.checked_at,
         }
     )
 

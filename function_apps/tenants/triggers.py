@@ -7,7 +7,7 @@ import azure.durable_functions as df
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS
 from function_apps.tenants.resources import binding_resource
-from function_apps.tenants.use_cases import queries
+from function_apps.tenants.use_cases import prove_isolation, queries
 from function_apps.tenants.use_cases.bind_tenant import bind_tenant
 from function_apps.tenants.use_cases.record_environment import record_environment
 from function_apps.tenants.use_cases.suspension import resume_tenant, suspend_tenant
@@ -18,6 +18,7 @@ from shared.contracts.environments import (
 )
 from shared.contracts.tenants import (
     BindTenant,
+    IsolationProofs,
     RuntimeTenantBinding,
     Suspension,
     TenantBindingStatus,
@@ -28,7 +29,7 @@ from shared.contracts.values import IsolationModel, Stage
 from shared.kernel.ids import parse_id
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
-from shared.triggers.service_triggers import Triggers, bind
+from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.collection import Collection
 from shared.web.request import Answer, Request, created, ok
 from shared.web.routes import delete, get, post
@@ -92,6 +93,11 @@ async def post_tenant_binding_resume(request: Request[Suspension], app: TenantsA
     return _changed(await resume_tenant(identity, request.body, request.ctx, app))
 
 
+async def get_tenant_binding_proofs(request: Request[None], app: TenantsApp) -> Answer:
+    """Answer what the last look at what isolates the tenant showed, layer by layer."""
+    return ok(await queries.get_proofs(request.path["tenantBindingId"], request.ctx, app))
+
+
 def _changed(outcome: Outcome[Json], *, status: int = 200) -> Answer:
     headers = {"Location": f"/{_ROOT}/{outcome.value['bindingId']}"}
     if outcome.is_repeat:
@@ -118,6 +124,7 @@ ROUTES: Final = (
         f"{_ONE}/resume", post_tenant_binding_resume, WRITE, body=Suspension, status=200,
         answer=RuntimeTenantBinding,
     ),
+    get(f"{_ONE}/proofs", get_tenant_binding_proofs, READ, answer=IsolationProofs),
 )  # fmt: skip
 EVENTS: Final[HandlerTable] = {
     RuntimeEnvironmentProvisioned: record_environment,
@@ -131,5 +138,9 @@ COMMANDS: Final[HandlerTable] = {
 
 def blueprint(app: TenantsApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
-    triggers = Triggers(routes=ROUTES, events=EVENTS, commands=COMMANDS)
+    prove = prove_isolation.PROVE
+    timer = Timer(prove, app.rules.prove_every, prove_isolation.prove_isolation)
+    triggers = Triggers(
+        routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=(timer,), swept=(BINDINGS,)
+    )
     return bind(triggers, app)

@@ -158,7 +158,15 @@ class IsolationProof(Value):
     layer: IsolationLayer
     verdict: ProofVerdict
     positive_control: bool
+    evidence: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
     checked_at: Instant
+
+
+class IsolationProofs(Resource):
+    """GET /tenant-bindings/{tenantBindingId}/proofs: the last proof of each layer."""
+
+    binding_id: TenantBindingId
+    value: Annotated[tuple[IsolationProof, ...], Field(max_length=6)]
 
 
 class RuntimeTenantBinding(Resource):

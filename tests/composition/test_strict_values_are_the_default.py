@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +36,7 @@ def test_without_a_profile_the_rules_of_production_hold(name: str, tmp_path: Pat
     local = built(APPS[name], {PROFILE: "local"}, tmp_path)
 
     assert app.rules == type(app.rules)()
-    assert local.rules != app.rules or not fields(app.rules), "a service may have no numbers"
+    assert local.rules != app.rules
 
 
 MISSING: dict[str, tuple[dict[str, str], str]] = {

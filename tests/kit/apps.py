@@ -15,5 +15,5 @@ def _modules(name: str) -> Mapping[str, Any]:
 
 APPS: Final = _modules("function_app")
 TRIGGERS: Final = _modules("triggers")
-WHOLE_IN_AZURE: Final = frozenset({"configurations", "secret_bindings", "tenants"})
+WHOLE_IN_AZURE: Final = frozenset({"configurations", "secret_bindings"})
 """Apps without a surface and without an engine, which Azure does not have yet."""

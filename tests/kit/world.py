@@ -33,7 +33,7 @@ from function_apps.health.triggers import blueprint as health_blueprint
 from function_apps.secret_bindings.ports import LOCAL_RULES as SECRET_BINDINGS_RULES
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.triggers import blueprint as secret_bindings_blueprint
-from function_apps.tenants.ports import TenantsApp
+from function_apps.tenants.ports import TenantsApp, TenantsRules
 from function_apps.tenants.triggers import blueprint as tenants_blueprint
 from local_cloud.sqlite.database import MEMORY
 from local_cloud.storage import LocalStorage
@@ -275,7 +275,9 @@ class World:
                     replace(SECRET_BINDINGS_RULES, watch_every=SELDOM, due_check=SELDOM),
                 )
             ),
-            tenants_blueprint(TenantsApp(self.services["tenants"])),
+            tenants_blueprint(
+                TenantsApp(self.services["tenants"], sites, TenantsRules(prove_every=SELDOM))
+            ),
         ]
 
     def _service(self, name: str) -> Service:

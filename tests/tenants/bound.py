@@ -107,7 +107,7 @@ class Tenants:
 async def tenants(**environment_changes: Any) -> Tenants:
     """Return the service, which has heard of its environment."""
     on = bench("tenants")
-    app = TenantsApp(on.service, LOCAL_RULES)
+    app = TenantsApp(on.service, {}, LOCAL_RULES)
     dispatcher = Dispatcher(
         {**EVENTS, **COMMANDS}, app, app.service.work, app.service.clock, app.service.entropy
     )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from shared.kernel.ids import TenantId
 from shared.surfaces.boundaries import Quota
 from tests.kit.releases import (
@@ -19,6 +21,9 @@ from tests.kit.world import World
 
 GLOBEX = "globex"
 ROOT = "/runtime/tenant-bindings"
+UNRULY = pytest.mark.parametrize(
+    "is_unruly", [False, True], ids=["in-order", "late-twice-and-out-of-order"]
+)
 
 
 async def bound(world: World, environment: str, *, tenant: str = "acme", **content: Any) -> Any:
@@ -47,9 +52,10 @@ def _instances(world: World) -> dict[str, int]:
     return found
 
 
-def test_prod_takes_a_deployment_once_the_tenant_is_bound() -> None:
+@UNRULY
+def test_prod_takes_a_deployment_once_the_tenant_is_bound(*, is_unruly: bool) -> None:
     async def main() -> Any:
-        world = World(requests_per_s=30)
+        world = World(requests_per_s=30, is_unruly=is_unruly)
         await world.boot()
         environment = await provisioned(world, stage="prod")
         digest = await uploaded(world, "1")
@@ -105,9 +111,12 @@ def test_a_suspended_tenant_deploys_nothing_until_it_is_resumed() -> None:
     assert deployment["status"] == "Completed"
 
 
-def test_an_admitted_tenant_deploys_beside_the_owner_until_it_is_unbound() -> None:
+@UNRULY
+def test_an_admitted_tenant_deploys_beside_the_owner_until_it_is_unbound(
+    *, is_unruly: bool
+) -> None:
     async def main() -> Any:
-        world = World(requests_per_s=30)
+        world = World(requests_per_s=30, is_unruly=is_unruly)
         await world.boot()
         environment = await provisioned(world, admits=[GLOBEX])
         own = await ended(world, await deploy(world, environment, "1"))
@@ -119,15 +128,15 @@ def test_an_admitted_tenant_deploys_beside_the_owner_until_it_is_unbound() -> No
         await world.call("DELETE", path, tenant=GLOBEX)
         await _until(world, binding["bindingId"], "Unbound", tenant=GLOBEX)
         left = _instances(world)
-        _, services = await world.call("GET", "/runtime/services", tenant=GLOBEX)
+        await world.until(lambda: _is_retired(world, GLOBEX), within_s=300)
         site = world.surface.sites[next(iter(world.surface.sites))]
         boundary = site.boundaries[TenantId(GLOBEX)].spec
         await world.call("DELETE", f"/runtime/environments/{environment}")
         await until_status(world, f"/runtime/environments/{environment}", {"Decommissioned"})
         await world.stop()
-        return own, theirs, beside, down, left, boundary, services["value"]
+        return own, theirs, beside, down, left, boundary
 
-    own, theirs, beside, (status, refused), left, boundary, services = run_virtual(main())
+    own, theirs, beside, (status, refused), left, boundary = run_virtual(main())
 
     assert own["status"] == theirs["status"] == "Completed", (own["reason"], theirs["reason"])
     assert beside == {"acme": 2, GLOBEX: 2}
@@ -135,7 +144,12 @@ def test_an_admitted_tenant_deploys_beside_the_owner_until_it_is_unbound() -> No
     assert left.get(GLOBEX, 0) == 0
     assert left["acme"] == 2
     assert boundary is None
-    assert {each["status"] for each in services} == {"Retired"}
+
+
+async def _is_retired(world: World, tenant: str) -> bool:
+    """Return whether the inventory of *tenant* has nothing that runs any more."""
+    _, services = await world.call("GET", "/runtime/services", tenant=tenant)
+    return {each["status"] for each in services["value"]} == {"Retired"}
 
 
 async def _deployed_by(world: World, tenant: str, environment: str) -> Any:

@@ -1,12 +1,13 @@
 """A tenant's binding to an environment: its states, and what each command makes of it. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from function_apps.tenants.errors import ConfirmationMissing, TenantBindingExists
 from function_apps.tenants.model.environment import EnvironmentProjection
+from function_apps.tenants.model.proofs import LayerProof
 from shared.contracts.environments import BindingIsolation, ComputeTarget, IsolationState
 from shared.contracts.tenants import BindTenant, IsolationLayer, Quota, TenantBindingStatus
 from shared.contracts.validation import shown
@@ -96,6 +97,8 @@ TRANSITIONS: Final[Transitions[State, TenantBindingEvent]] = Transitions(
     },
 )
 ACTIVE: Final = frozenset(State) - {State.UNBOUND}
+PROVED: Final = frozenset({State.ENFORCED, State.SUSPENDED})
+"""The states in which isolation is in force, and proved."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,10 @@ class TenantBinding:
     asked_revision: int = 1
     namespace: str | None = None
     identity: str | None = None
-    reason: Reason | None = field(default=None)
+    reason: Reason | None = None
+    proofs: tuple[LayerProof, ...] = ()
+    due_at: str | None = None
+    """The next proof of its isolation, while that is in force."""
 
     @property
     def is_owner(self) -> bool:
@@ -275,10 +281,12 @@ def _on_isolation(
 def _moved(
     known: TenantBinding, event: type[TenantBindingEvent], now: datetime, reason: Reason | None
 ) -> TenantBinding:
+    status = TRANSITIONS.after(known.status, event)
     return replace(
         known,
-        status=TRANSITIONS.after(known.status, event),
+        status=status,
         revision=known.revision + 1,
         updated_at=isoformat(now),
         reason=reason,
+        due_at=(known.due_at or isoformat(now)) if status in PROVED else None,
     )

@@ -1,0 +1,133 @@
+"""Proofs of isolation: what a look at a tenant's boundaries shows of each layer. Pure.
+
+A look that the surface did not answer shows nothing: without that positive control a proof could
+not have failed, and is Indeterminate.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from function_apps.tenants.model.isolation import isolates
+from shared.contracts.environments import ComputeTarget
+from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
+from shared.kernel.clock import isoformat
+from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.surfaces.boundaries import Boundary
+
+Look = tuple[ComputeTarget, Reading[Boundary]]
+"""A surface of the environment, and the tenant's boundary as it is live there."""
+BREACHED_AFTER: Final = 2
+"""Looks in a row that find a boundary opened: one that is being written is not in force either."""
+
+
+@dataclass(frozen=True)
+class LayerProof:
+    """The last proof of one layer. `revision` counts those that were told, `opened` the looks."""
+
+    layer: IsolationLayer
+    verdict: ProofVerdict
+    positive_control: bool
+    checked_at: str
+    evidence: tuple[str, ...] = ()
+    revision: int = 0
+    opened: int = 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A layer as one look shows it: kept, opened, or None where the look shows nothing of it."""
+
+    layer: IsolationLayer
+    is_kept: bool | None
+    evidence: tuple[str, ...]
+
+
+def findings(looks: Sequence[Look], quota: Quota) -> Sequence[Finding]:
+    """Return what *looks* show of each layer that one of the surfaces isolates."""
+    wanted = _wanted(quota)
+    layers = (IsolationLayer.COMPUTE, IsolationLayer.NETWORK, IsolationLayer.QUOTA)
+    found = []
+    for layer in layers if wanted else layers[:-1]:
+        each = [
+            _of_surface(layer, target.kind, look, wanted)
+            for target, look in looks
+            if isolates(target, layer)
+        ]
+        if each:
+            found.append(_finding(layer, each))
+    return found
+
+
+def _finding(layer: IsolationLayer, each: Sequence[tuple[bool | None, str]]) -> Finding:
+    evidence = tuple(text for _, text in each)
+    kept = {is_kept for is_kept, _ in each}
+    if False in kept:
+        return Finding(layer, False, evidence)
+    return Finding(layer, None if None in kept else True, evidence)
+
+
+def _of_surface(
+    layer: IsolationLayer, name: str, look: Reading[Boundary], wanted: Mapping[str, str]
+) -> tuple[bool | None, str]:
+    match look:
+        case Unknown(reason):
+            return None, f"{name} did not answer: {reason}"[:500]
+        case Absent():
+            return False, f"{name} has no boundary of the tenant"
+        case Present(boundary) if layer is IsolationLayer.QUOTA:
+            live = {path: boundary.properties.get(path, "none") for path in wanted}
+            differing = [f"{path} is {live[path]}, not {wanted[path]}" for path in wanted
+                         if live[path] != wanted[path]]  # fmt: skip
+            return not differing, f"{boundary.name}: " + ("; ".join(differing) or "as it is bound")
+        case Present(boundary) if layer is IsolationLayer.NETWORK:
+            state = "closed" if boundary.is_ready else "opened, or a part of it is missing"
+            return boundary.is_ready, f"{boundary.name} is {state}"
+        case Present(boundary):
+            return True, f"{boundary.name} is there"
+
+
+def _wanted(quota: Quota) -> Mapping[str, str]:
+    """Return the quota by the paths of a boundary's live properties."""
+    values = {
+        "quota/cpu": quota.cpu,
+        "quota/memoryMib": quota.memory_mib,
+        "quota/instances": quota.instances,
+    }
+    return {path: f"{value:g}" for path, value in values.items() if value is not None}
+
+
+def judge(
+    known: Sequence[LayerProof], found: Sequence[Finding], now: datetime
+) -> tuple[tuple[LayerProof, ...], tuple[LayerProof, ...]]:
+    """Return the proofs after *found*, and those of them that are news."""
+    before = {proof.layer: proof for proof in known}
+    after, news = dict(before), []
+    for finding in found:
+        last = before.get(finding.layer)
+        proof = _proof(last, finding, now)
+        if last is None or proof.verdict is not last.verdict:
+            proof = replace(proof, revision=proof.revision + 1)
+            news.append(proof)
+        after[finding.layer] = proof
+    return tuple(after.values()), tuple(news)
+
+
+def _proof(last: LayerProof | None, finding: Finding, now: datetime) -> LayerProof:
+    opened = (last.opened if last else 0) + 1 if finding.is_kept is False else 0
+    if finding.is_kept:
+        verdict = ProofVerdict.PASS
+    elif opened >= BREACHED_AFTER:
+        verdict = ProofVerdict.BREACH
+    else:
+        verdict = ProofVerdict.INDETERMINATE
+    return LayerProof(
+        finding.layer,
+        verdict,
+        finding.is_kept is not None,
+        isoformat(now),
+        finding.evidence,
+        last.revision if last else 0,
+        opened,
+    )

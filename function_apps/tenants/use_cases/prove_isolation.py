@@ -1,0 +1,70 @@
+"""The timer over bindings: look at what isolates each tenant, and tell what a look shows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, cast
+
+from function_apps.tenants.events import isolation_proved
+from function_apps.tenants.model.binding import PROVED, TenantBinding
+from function_apps.tenants.model.proofs import Look, findings, judge
+from function_apps.tenants.ports import TenantsApp
+from function_apps.tenants.repository import BINDINGS
+from shared.kernel.clock import isoformat
+from shared.kernel.context import Context, timer_context
+from shared.kernel.ids import EnvironmentId, TenantId
+from shared.messaging.outbox import Audited
+from shared.messaging.sweep import Sweep
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
+from shared.persistence.store import Document
+from shared.surfaces.capabilities import Feature
+from shared.surfaces.port import Boundaries
+
+PROVE: Final = "prove_isolation"
+"""The timer."""
+
+
+async def prove_isolation(app: TenantsApp) -> int:
+    """Look at what isolates every tenant whose time has come; return how many there were."""
+    service = app.service
+    sweep = Sweep(PROVE, BINDINGS.type_name, service.store, service.clock, service.sweeps)
+
+    async def prove(document: Document) -> None:
+        tenant = TenantId(document.partition.tenant)
+        ctx = timer_context(f"tenants_{PROVE}", tenant, service.clock, service.entropy)
+        await prove_binding(BINDINGS.decode(document.body), ctx, app)
+
+    return await sweep.run(prove)
+
+
+async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -> None:
+    """Look at the boundaries of one tenant, and tell of each layer whose verdict is another."""
+    looks = await _looks(binding, app)
+
+    def decide(view: View) -> Decision[Json]:
+        known = view.find(BINDINGS, binding.binding_id)
+        if known is None or known.due_at != binding.due_at or known.status not in PROVED:
+            return NOTHING
+        now = ctx.now()
+        proofs, news = judge(known.proofs, findings(looks, known.quota), now)
+        after = replace(known, proofs=proofs, due_at=isoformat(now + app.rules.prove_every))
+        told = ", ".join(f"{each.layer} {each.verdict}" for each in news)
+        return Decision(
+            {},
+            writes=[BINDINGS.put(after)],
+            outbox=[isolation_proved(after, proof) for proof in news],
+            audited=Audited("ProveIsolation", binding.binding_id, told) if news else None,
+        )
+
+    await app.service.work.change(ctx, BINDINGS, binding.binding_id, decide)
+
+
+async def _looks(binding: TenantBinding, app: TenantsApp) -> Sequence[Look]:
+    """Return the live boundary of the tenant on each target of its environment that has some."""
+    environment, tenant = EnvironmentId(binding.environment_id), TenantId(binding.tenant_id)
+    looks = []
+    for target in binding.compute_targets:
+        surface = app.surfaces.get(target.kind)
+        if surface is not None and Feature.NAMESPACES in target.capabilities:
+            boundaries = cast("Boundaries", surface)  # as the feature says
+            looks.append((target, await boundaries.read_boundary(environment, tenant)))
+    return looks

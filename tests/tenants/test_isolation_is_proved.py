@@ -1,0 +1,131 @@
+"""What isolates a tenant is looked at again and again; what somebody opened holds deployments."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from function_apps.tenants.model.proofs import Look, findings, judge
+from shared.contracts.environments import ComputeTarget
+from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
+from shared.contracts.values import ComputeTargetKind
+from shared.kernel.ids import TenantId
+from shared.kernel.observation import Absent, Present, Unknown
+from shared.surfaces.boundaries import Boundary
+from shared.surfaces.boundaries import Quota as LiveQuota
+from shared.surfaces.capabilities import Feature
+from tests.kit.releases import a_component, deploy, ended, provisioned, uploaded
+from tests.kit.service import TENANT
+from tests.kit.told import ENVIRONMENT
+from tests.kit.virtual_time import EPOCH, run_virtual
+from tests.kit.world import World
+from tests.tenants.test_bound_tenants_in_the_whole_world import ROOT, bound
+
+ABLE = (Feature.NAMESPACES, Feature.NETWORK_POLICY, Feature.QUOTAS)
+QUOTA = Quota(instances=5)
+
+
+def _look(reading: Any, able: tuple[str, ...] = ABLE) -> Look:
+    return ComputeTarget(kind=ComputeTargetKind.AKS, capabilities=able), reading
+
+
+def _live(*, is_ready: bool = True, instances: str = "5") -> Present[Boundary]:
+    properties = {"quota/instances": instances}
+    return Present(Boundary(ENVIRONMENT, TENANT, "acme-shop", is_ready, properties=properties))
+
+
+def _verdicts(*looks: Any) -> dict[str, ProofVerdict]:
+    """Return the verdict of each layer after these looks, one after the other."""
+    proofs: Any = ()
+    for reading in looks:
+        proofs, _ = judge(proofs, findings([_look(reading)], QUOTA), EPOCH)
+    return {proof.layer: proof.verdict for proof in proofs}
+
+
+def test_a_boundary_that_is_as_it_was_made_passes_in_each_layer() -> None:
+    assert _verdicts(_live()) == {
+        IsolationLayer.COMPUTE: ProofVerdict.PASS,
+        IsolationLayer.NETWORK: ProofVerdict.PASS,
+        IsolationLayer.QUOTA: ProofVerdict.PASS,
+    }
+
+
+@pytest.mark.parametrize(
+    ("opened", "layer"),
+    [
+        pytest.param(_live(is_ready=False), IsolationLayer.NETWORK, id="a-policy-that-is-opened"),
+        pytest.param(_live(instances="500"), IsolationLayer.QUOTA, id="a-quota-that-is-raised"),
+        pytest.param(Absent(), IsolationLayer.COMPUTE, id="a-namespace-that-is-gone"),
+    ],
+)
+def test_what_is_open_in_two_looks_is_a_breach_and_what_is_closed_again_is_none(
+    opened: Any, layer: IsolationLayer
+) -> None:
+    assert _verdicts(_live(), opened)[layer] is ProofVerdict.INDETERMINATE
+    assert _verdicts(_live(), opened, opened)[layer] is ProofVerdict.BREACH
+    assert _verdicts(_live(), opened, opened, _live())[layer] is ProofVerdict.PASS
+
+
+def test_without_an_answer_a_proof_could_not_have_failed() -> None:
+    found = findings([_look(Unknown("it is away"))], QUOTA)
+
+    proofs, _ = judge((), found, EPOCH)
+
+    assert {proof.verdict for proof in proofs} == {ProofVerdict.INDETERMINATE}
+    assert not any(proof.positive_control for proof in proofs)
+
+
+def test_only_another_verdict_is_news_and_each_has_the_next_number() -> None:
+    proofs, first = judge((), findings([_look(_live())], QUOTA), EPOCH)
+    proofs, again = judge(proofs, findings([_look(_live())], QUOTA), EPOCH)
+    proofs, last = judge(proofs, findings([_look(_live(instances="9"))], QUOTA), EPOCH)
+
+    assert [proof.revision for proof in first] == [1, 1, 1]
+    assert again == ()
+    assert [(proof.layer, proof.revision) for proof in last] == [(IsolationLayer.QUOTA, 2)]
+
+
+def test_a_layer_that_the_surface_does_not_isolate_is_not_proved() -> None:
+    found = findings([_look(_live(), able=(Feature.NAMESPACES,))], QUOTA)
+
+    assert [finding.layer for finding in found] == [IsolationLayer.COMPUTE]
+
+
+def test_a_quota_that_somebody_raised_holds_deployments_until_it_is_put_back() -> None:
+    async def main() -> Any:
+        world = World(requests_per_s=30)
+        await world.boot()
+        environment = await provisioned(world)
+        binding = await bound(world, environment, quota={"instances": 20})
+        path = f"{ROOT}/{binding['bindingId']}/proofs"
+
+        async def quota_is(verdict: str) -> bool:
+            _, shown = await world.call("GET", path)
+            return {"quota": verdict}.items() <= {
+                each["layer"]: each["verdict"] for each in shown["value"]
+            }.items()
+
+        await world.until(lambda: quota_is("Pass"), within_s=300, every_s=10)
+        site = next(iter(world.surface.sites.values()))
+        boundary = site.boundaries[TenantId(TENANT)]
+        made = boundary.spec
+        assert made is not None
+        boundary.spec = replace(made, quota=LiveQuota(instances=1000))
+        await world.until(lambda: quota_is("Breach"), within_s=300, every_s=10)
+        digest = await uploaded(world, "1")
+        body = {
+            "environmentId": environment,
+            "releaseRef": "v1",
+            "components": [a_component(digest, "1")],
+        }
+        refused = await world.call("POST", "/runtime/deployments", body)
+        boundary.spec = made
+        await world.until(lambda: quota_is("Pass"), within_s=300, every_s=10)
+        deployment = await ended(world, await deploy(world, environment, "1"))
+        await world.stop()
+        return refused, deployment
+
+    (status, refused), deployment = run_virtual(main())
+
+    assert (status, refused["error"]["code"]) == (409, "IsolationBreached")
+    assert deployment["status"] == "Completed"
