@@ -15,6 +15,7 @@ from function_apps.configurations import function_app as configurations
 from function_apps.deployments import function_app as deployments
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
+from function_apps.scaling import function_app as scaling
 from function_apps.secret_bindings import function_app as secret_bindings
 from function_apps.tenants import function_app as tenants
 
@@ -27,6 +28,7 @@ SERVICES: Final = (
     configurations,
     secret_bindings,
     tenants,
+    scaling,
 )
 for service in SERVICES:
     app.register_functions(service.bound(os.environ))

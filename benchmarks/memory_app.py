@@ -23,6 +23,8 @@ from function_apps.environments import function_app as environments
 from function_apps.environments.triggers import blueprint as environments_blueprint
 from function_apps.health import function_app as health
 from function_apps.health.triggers import blueprint as health_blueprint
+from function_apps.scaling import function_app as scaling
+from function_apps.scaling.triggers import blueprint as scaling_blueprint
 from function_apps.secret_bindings import function_app as secret_bindings
 from function_apps.secret_bindings.triggers import blueprint as secret_bindings_blueprint
 from function_apps.tenants import function_app as tenants
@@ -79,6 +81,7 @@ def whole_app() -> df.DFApp:
         configurations_blueprint(configurations.build(parts.settings, parts)),
         secret_bindings_blueprint(secret_bindings.build(parts.settings, parts)),
         tenants_blueprint(tenants.build(parts.settings, parts)),
+        scaling_blueprint(scaling.build(parts.settings, parts)),
         health_blueprint(replace(health.build(parts.settings, parts), prober=PassingProber())),
     ):
         app.register_functions(blueprint)

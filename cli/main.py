@@ -25,6 +25,7 @@ from cli.commands import (
     parked,
     release_files,
     releases,
+    scaling,
     secret_bindings,
     services,
     system,
@@ -78,6 +79,7 @@ app.add_typer(environments.app, name="env", rich_help_panel="Releases")
 app.add_typer(configurations.app, name="config", rich_help_panel="Releases")
 app.add_typer(secret_bindings.app, name="secret", rich_help_panel="Releases")
 app.add_typer(tenants.app, name="tenant", rich_help_panel="Releases")
+app.add_typer(scaling.app, name="scale", rich_help_panel="Releases")
 app.add_typer(artifacts.app, name="artifact", rich_help_panel="Releases")
 app.add_typer(images.app, name="image", rich_help_panel="Releases")
 app.add_typer(objectives.app, name="slo", rich_help_panel="State and history")

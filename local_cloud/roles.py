@@ -20,6 +20,7 @@ from shared.contracts.storage import (
     CONFIGURATION_REPORTS,
     DATABASE,
     HEALTH_SAMPLES,
+    SCALING_SAMPLES,
 )
 from shared.contracts.values import Service
 from shared.messaging.entity_path import subscription_path
@@ -79,6 +80,7 @@ def assignments(services: Collection[Service] = BUILT) -> tuple[Assignment, ...]
 _TABLES: Final = {
     Service.HEALTH: HEALTH_SAMPLES,
     Service.CONFIGURATIONS: CONFIGURATION_REPORTS,
+    Service.SCALING: SCALING_SAMPLES,
 }
 """Of one service alone."""
 

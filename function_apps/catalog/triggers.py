@@ -17,6 +17,7 @@ from function_apps.catalog.use_cases import (
 from function_apps.catalog.use_cases.record_deployment import record_deployment
 from function_apps.catalog.use_cases.record_environment import record_environment
 from function_apps.catalog.use_cases.record_release import record_release
+from function_apps.catalog.use_cases.record_scaling_policy import record_scaling_policy
 from function_apps.catalog.use_cases.retire_service import retire_service
 from shared.contracts.catalog import (
     LiveProperties,
@@ -34,6 +35,7 @@ from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
     RuntimeEnvironmentProvisioned,
 )
+from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import parse_instant
 from shared.kernel.errors import Invalid, Violation
@@ -144,6 +146,7 @@ EVENTS: Final[HandlerTable] = {
     RuntimeDeploymentRolledBack: record_deployment,
     RuntimeEnvironmentProvisioned: record_environment,
     RuntimeEnvironmentDecommissioned: record_environment,
+    ScalingPolicyApplied: record_scaling_policy,
 }
 COMMANDS: Final[HandlerTable] = {
     RecordRelease: record_release,

@@ -76,6 +76,7 @@ _ROWS: Final = (
     _row(catalog.RetireService, _S.CATALOG, {_S.CATALOG}),
     _row(scaling.ApplyScalingPolicy, _S.SCALING, {_S.DRIFT}),
     _row(scaling.ScaleRelease, _S.SCALING, {_S.SCALING}),
+    _row(scaling.HoldScaling, _S.SCALING, {_S.SCALING}),
     _row(drift.CompareRelease, _S.DRIFT, {_S.DRIFT}),
 )
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from shared.contracts.patterns import pattern
 
-_MONTHS: Final = (
+MONTHS: Final = (
     "jan",
     "feb",
     "mar",
@@ -27,13 +27,13 @@ _MONTHS: Final = (
     "nov",
     "dec",
 )
-_DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _NUMBERS: Final = (
     r"[0-5]?[0-9]",
     r"2[0-3]|[01]?[0-9]",
     r"3[01]|[12][0-9]|0?[1-9]",
-    "|".join((r"1[0-2]|0?[1-9]", *_MONTHS)),
-    "|".join((r"0?[0-6]", *_DAYS)),
+    "|".join((r"1[0-2]|0?[1-9]", *MONTHS)),
+    "|".join((r"0?[0-6]", *DAYS)),
 )
 """What stands for one value of each field."""
 
@@ -57,9 +57,9 @@ def _rising(cron: str) -> str:
 
 def _place(word: str) -> int:
     """Return the place of a number or name among the values of its field."""
-    for names in (_MONTHS, _DAYS):
+    for names in (MONTHS, DAYS):
         if word in names:
-            return names.index(word) + (names is _MONTHS)
+            return names.index(word) + (names is MONTHS)
     return int(word)
 
 

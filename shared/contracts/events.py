@@ -147,6 +147,7 @@ BUILT: Final = frozenset(
         _S.CONFIGURATIONS,
         _S.SECRET_BINDINGS,
         _S.TENANTS,
+        _S.SCALING,
     }
 )
 """The services that exist; a producer or consumer that is not among them is not built yet."""
@@ -174,7 +175,6 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
                 "RuntimeEnvironmentStatusChanged",
                 "RuntimeEnvironmentFailed",
                 "RuntimeTenantBound",
-                "ScalingPolicyApplied",
             }
         ),
         _S.HEALTH: frozenset({"RuntimeEnvironmentFailed", "RuntimeEnvironmentDecommissioned"}),
@@ -188,6 +188,16 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
         ),
         _S.SECRET_BINDINGS: frozenset({*_DRIFT, "RuntimeEnvironmentFailed"}),
         _S.TENANTS: frozenset({*_DRIFT, "RuntimeEnvironmentFailed", "TenantProvisioned"}),
+        # Of the environment it hears by its services, which catalog retires.
+        _S.SCALING: frozenset(
+            {
+                *_DRIFT,
+                "RuntimeDeploymentRequested",
+                "RuntimeEnvironmentProvisioned",
+                "RuntimeEnvironmentFailed",
+                "RuntimeEnvironmentDecommissioned",
+            }
+        ),
     }
 )
 """The events that a built service is to consume and so far settles without effect.

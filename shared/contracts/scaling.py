@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from shared.contracts.catalog import ReleaseOfComponent
 from shared.contracts.gates import Wait
 from shared.contracts.patterns import pattern
-from shared.contracts.releases import Routing
 from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.values import (
+    DeploymentId,
     EnvironmentId,
     Instant,
     Label,
@@ -48,9 +49,14 @@ class Signal(StrEnum):
     CPU = "cpu"
     MEMORY = "memory"
     REQUESTS = "requests"
+    CONCURRENCY = "concurrency"
+    """Requests that are being answered at the same time."""
     LATENCY = "latency"
     QUEUE_LENGTH = "queueLength"
     SCHEDULE = "schedule"
+    """A window of time, in which the target is a number of instances."""
+    BURN_RATE = "burnRate"
+    """How fast the error budget goes, as health says it."""
 
 
 class SignalLoss(StrEnum):
@@ -84,8 +90,41 @@ class ScalingRule(Value):
 
     signal: Signal
     target: Annotated[float, Field(gt=0, le=1e9)]
-    """Percent for cpu and memory, per replica for requests and queue length, ms for latency."""
+    """Percent for cpu and memory; per instance for requests (a second), concurrency and queue
+    length; ms for latency; a number of instances for a schedule; a rate for burnRate."""
     settings: Settings = Field(default_factory=dict)
+    """`source`, `query`, `start` and so on, by signal: see the page of scaling."""
+
+
+class RateUnit(StrEnum):
+    INSTANCES = "instances"
+    PERCENT = "percent"
+    """Of the number at the beginning of the period."""
+
+
+class RateLimit(Value):
+    """How far the number moves in a period, at the most."""
+
+    unit: RateUnit
+    value: Annotated[int, Field(ge=1, le=1000)]
+    period: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(minutes=30))]
+
+
+_QUARTER_MINUTE: Final = timedelta(seconds=15)
+Rates = Annotated[tuple[RateLimit, ...], Field(max_length=4)]
+
+
+class RateLimits(Value):
+    """By direction; of several the one that allows most counts, and none limits nothing.
+
+    The defaults are Kubernetes': 4 instances or twice as many up, all of them down, in 15 s.
+    """
+
+    up: Rates = (
+        RateLimit(unit=RateUnit.INSTANCES, value=4, period=_QUARTER_MINUTE),
+        RateLimit(unit=RateUnit.PERCENT, value=100, period=_QUARTER_MINUTE),
+    )
+    down: Rates = (RateLimit(unit=RateUnit.PERCENT, value=100, period=_QUARTER_MINUTE),)
 
 
 class CostPeriod(StrEnum):
@@ -93,7 +132,27 @@ class CostPeriod(StrEnum):
     MONTH = "month"
 
 
+Price = Annotated[float, Field(ge=0, le=1e6)]
+
+
+class PriceList(Value):
+    """What an hour costs: of an instance, and of what it may take."""
+
+    instance: Price = 0
+    cpu: Price = 0
+    """Of a core."""
+    memory_gib: Price = 0
+
+    @model_validator(mode="after")
+    def _names_a_price(self) -> Self:
+        if not (self.instance or self.cpu or self.memory_gib):
+            raise ValueError("a price above 0 of instance, cpu or memoryGib")
+        return self
+
+
 class CostCeiling(Value):
+    """As many instances as cost no more, by a price list of your own."""
+
     amount: Annotated[float, Field(gt=0, le=1e9)]
     currency: Annotated[
         str,
@@ -102,6 +161,8 @@ class CostCeiling(Value):
         ),
     ] = "EUR"
     per: CostPeriod = CostPeriod.MONTH
+    """A month has 730 hours."""
+    prices: PriceList
 
 
 Rules = Annotated[tuple[ScalingRule, ...], Field(max_length=10)]
@@ -117,6 +178,8 @@ class ScalingPolicyChange(Command):
     stabilisation: Wait = timedelta(minutes=5)
     """Down only to the highest number wanted in this span."""
     cooldown: Wait = timedelta(minutes=1)
+    """After each change of the number it is not lowered for so long."""
+    rate_limits: RateLimits = Field(default_factory=RateLimits)
     on_signal_loss: SignalLoss = SignalLoss.HOLD
     scale_to: Replicas | None = None
     cost_ceiling: CostCeiling | None = None
@@ -144,12 +207,24 @@ class ScalingPause(Command):
     reason: Text = ""
 
 
+class ScalingReturn(Command):
+    """POST /scaling-policies/{policyId}/resume."""
+
+    reason: Text = ""
+
+
 class WhatIf(Command):
     """POST /scaling-policies/{policyId}/what-if: this policy over recorded samples."""
 
     policy: ScalingPolicyChange
     from_at: Instant
     until_at: Instant
+
+    @model_validator(mode="after")
+    def _goes_forward(self) -> Self:
+        if self.from_at >= self.until_at:
+            raise ValueError("fromAt is before untilAt")
+        return self
 
 
 class ScalingPolicyApplied(Event):
@@ -172,16 +247,20 @@ class ScalingPolicyApplied(Event):
     """Grows with the policy only, not with each decision; part of the release unit."""
 
 
-class ScaleRelease(Command):
+class ScaleRelease(ReleaseOfComponent):
     """scaling to itself: note what a deployment left of one service."""
+
+
+class HoldScaling(Command):
+    """scaling to itself: a deployment changes one service, so nothing is stopped meanwhile."""
 
     environment_id: EnvironmentId
     module_id: ModuleId
-    service_id: ServiceId
-    release_revision: Annotated[int, Field(ge=1)]
-    policy_revision: Revision
-    replicas: Replicas
-    routing: Routing
+    deployment_id: DeploymentId
+    at: Instant
+    """When deployments said so, which orders what it says of one deployment."""
+    is_over: bool = False
+    """It ended without a release of the service."""
 
 
 class ScalingPolicy(Resource):
@@ -190,12 +269,16 @@ class ScalingPolicy(Resource):
     policy_id: ScalingPolicyId
     tenant_id: TenantId
     service_id: ServiceId
+    environment_id: EnvironmentId
+    module_id: ModuleId | None
+    """Absent while nothing is known of the service."""
     min: Replicas
     max: Replicas
     rules: Rules
     actuator: Actuator
     stabilisation: Wait
     cooldown: Wait
+    rate_limits: RateLimits
     on_signal_loss: SignalLoss
     scale_to: Replicas | None
     cost_ceiling: CostCeiling | None
@@ -209,16 +292,71 @@ class ScalingPolicy(Resource):
     reason: Reason | None
 
 
+class ScalingInput(Value):
+    """What one rule saw, and how many instances it asks for."""
+
+    signal: Signal
+    target: Annotated[float, Field(gt=0, le=1e9)]
+    value: Annotated[float, Field(ge=0)] | None = None
+    """In the unit of the target; absent when it is not known, for the `reason`."""
+    wanted: Replicas | None = None
+    reason: Text = ""
+
+
+Inputs = Annotated[tuple[ScalingInput, ...], Field(max_length=10)]
+
+
 class ScalingDecision(Resource):
     """One row of GET /scaling-policies/{policyId}/decisions, or of a what-if."""
 
     at: Instant
-    desired: Replicas
+    desired: Replicas | None
+    """Absent where nothing was decided: the number there is could not be read."""
     actual: Replicas | None
     reason: ScalingReason
     signal: Signal | None
     value: float | None
-    message: Label
+    message: Text
+    inputs: Inputs = ()
+    policy_revision: Revision = 0
+
+
+WHAT_IF_STEPS_MAX: Final = 1500
+"""Of a replay: a day of evaluations, one a minute."""
+
+
+class WhatIfStep(Value):
+    """One recorded evaluation as the proposed policy would have decided it."""
+
+    at: Instant
+    recorded: Replicas
+    """As many as there were."""
+    desired: Replicas
+    reason: ScalingReason
+    load: Annotated[float, Field(ge=0)] | None
+    """The worst of the rules' values as a share of its target, with as many as desired before;
+    absent where none was recorded."""
+    cost: Annotated[float, Field(ge=0)] | None
+    """Until the next step, where there is a price list."""
+
+
+class WhatIfResult(Resource):
+    """What a proposed policy would have done. Nothing is changed by it."""
+
+    steps: Annotated[tuple[WhatIfStep, ...], Field(max_length=WHAT_IF_STEPS_MAX)]
+    replicas_max: Replicas
+    replica_hours: Annotated[float, Field(ge=0)]
+    recorded_replica_hours: Annotated[float, Field(ge=0)]
+    objective_met: Annotated[float, Field(ge=0, le=1)] | None
+    """The share of steps in which no rule was above its target by more than the tolerance."""
+    cost: Annotated[float, Field(ge=0)] | None
+    recorded_cost: Annotated[float, Field(ge=0)] | None
+    currency: Label | None
+    changes: Annotated[int, Field(ge=0)]
+    """How often the number would have changed."""
+    assumptions: Annotated[tuple[Text, ...], Field(max_length=10)]
+    is_whole: bool
+    """False where more was recorded than a replay takes."""
 
 
 @dataclass(frozen=True)
@@ -227,5 +365,9 @@ class ScalingDefaults:
 
     evaluation: timedelta = timedelta(seconds=60)
     pause_max: timedelta = timedelta(hours=24)
-    samples_kept: timedelta = timedelta(days=30)
-    history_kept: timedelta = timedelta(days=365)
+    tolerance: float = 0.1
+    """A signal so near its target changes nothing: a share of the target, Kubernetes' default."""
+    hold_at_most: timedelta = timedelta(hours=24)
+    """A rollout that never said its end holds no longer."""
+    burn_kept: timedelta = timedelta(minutes=15)
+    """Three heartbeats of health; an older burn rate is not known."""

@@ -10,7 +10,9 @@ AUDIT: Final = "audit"
 HEALTH_SAMPLES: Final = "healthsamples"
 CONFIGURATION_REPORTS: Final = "configurationreports"
 """What the instances that follow their configuration live say they run."""
-TABLES: Final = (AUDIT, HEALTH_SAMPLES, CONFIGURATION_REPORTS)
+SCALING_SAMPLES: Final = "scalingsamples"
+"""Each evaluation of a scaling policy, with what it saw."""
+TABLES: Final = (AUDIT, HEALTH_SAMPLES, CONFIGURATION_REPORTS, SCALING_SAMPLES)
 
 ARTIFACTS: Final = "artifacts"
 """The container that surfaces read archives from."""

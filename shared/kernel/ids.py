@@ -169,6 +169,11 @@ def tenant_binding_id(k: EnvironmentKey, bound: TenantId) -> TenantBindingId:
     return TenantBindingId(f"tb-{k}-{_hash(KEY_LENGTH, bound)}")
 
 
+def scaling_policy_id(k: EnvironmentKey, m: ModuleKey) -> ScalingPolicyId:
+    """Return the id of the one policy of a service."""
+    return ScalingPolicyId(f"sp-{k}-{m}")
+
+
 def secret_binding_id(k: EnvironmentKey, module: str, name: str) -> SecretBindingId:
     """Return the id of a binding; vaults compare names of secrets without regard to case."""
     return SecretBindingId(f"sec-{k}-{_hash(KEY_LENGTH, module, name.lower())}")

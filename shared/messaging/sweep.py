@@ -5,7 +5,7 @@ handled all the same.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
@@ -25,6 +25,7 @@ from shared.persistence.store import (
 )
 
 AT_ONCE: Final = 8
+EVERY_PAGE: Final = 100
 PAGES_MAX: Final = 10
 """1,000 documents a run; the next run of the timer continues."""
 _BACKOFF_FIRST_S: Final = 15.0
@@ -164,6 +165,36 @@ class Sweep:
         # Two to the tenth is far over the bound; a larger power is only a larger number.
         delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(_attempts(document), 10))
         return self.clock.now() + timedelta(seconds=delay_s)
+
+
+async def every_due(type_name: str, key: str, store: Store, clock: Clock) -> Sequence[Document]:
+    """Return all documents of *type_name* that are due, whatever their number.
+
+    For what is looked at again and again without being written: their `dueAt` does not move.
+    """
+    return await every(type_name, key, store, Where("dueAt", Comparison.LE, isoformat(clock.now())))
+
+
+async def every(type_name: str, key: str, store: Store, *conditions: Where) -> Sequence[Document]:
+    """Return all documents of *type_name* of all tenants, page by page in the order of *key*."""
+    documents: list[Document] = []
+    last = ""
+    while True:
+        page = await store.query_due(
+            Query(
+                where=[
+                    Where("type", Comparison.EQ, type_name),
+                    Where(key, Comparison.GT, last),
+                    *conditions,
+                ],
+                order_by=key,
+                limit=EVERY_PAGE,
+            )
+        )
+        documents += page.documents
+        if not page.more or not page.documents:
+            return documents
+        last = str(page.documents[-1].body[key])
 
 
 def _page_after(page: Page) -> Where | None:

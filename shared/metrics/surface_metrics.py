@@ -1,8 +1,8 @@
 """The Metrics port over the proxy of a surface, which counts every request itself.
 
-A window is the difference between two readings of its counters, so this remembers the last ones. No
-service asks for windows of it yet, as scaling will: a gate reads the surface's counters themselves,
-whose epoch tells it of a proxy that began anew.
+A window is the difference between two readings of its counters, so this remembers the last ones.
+Scaling asks for windows; a gate reads the surface's counters themselves, whose epoch tells it of a
+proxy that began anew.
 """
 
 from collections import OrderedDict, deque

@@ -62,3 +62,11 @@ class Table(Protocol):
     async def delete_before(self, partition_key: str, row_key: str) -> int:
         """Delete the first 1,000 rows whose key sorts before *row_key*; return how many."""
         ...
+
+
+async def delete_all_before(table: Table, partition_key: str, row_key: str) -> int:
+    """Delete every row of a partition whose key sorts before *row_key*; return how many."""
+    deleted = 0
+    while count := await table.delete_before(partition_key, row_key):
+        deleted += count
+    return deleted

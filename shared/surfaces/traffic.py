@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate, pairwise
+from operator import mul
 from typing import Final
 
 
@@ -74,6 +75,14 @@ class Histogram:
             counts.append(up_to - before)
             before = up_to
         return Histogram(bounds_ms, (*counts, self.total - before))
+
+    @property
+    def mean_ms(self) -> float | None:
+        """The average, as if those of a bucket were spread evenly in it; None without any."""
+        edges = (0.0, *self.bounds_ms)
+        middles = [(low + high) / 2 for low, high in pairwise(edges)]
+        sums = sum(map(mul, (*middles, self.bounds_ms[-1]), self.counts))
+        return sums / self.total if self.total else None
 
     def quantile_ms(self, fraction: float) -> float | None:
         """Return the latency that *fraction* of the requests did not exceed; None without any.

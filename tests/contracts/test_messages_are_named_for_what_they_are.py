@@ -15,6 +15,7 @@ VERBS = [
     "Decommission",
     "Deploy",
     "Evaluate",
+    "Hold",
     "Move",
     "Promote",
     "Prove",

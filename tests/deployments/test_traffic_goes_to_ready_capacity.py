@@ -156,3 +156,13 @@ def test_what_was_started_since_the_rollback_began_is_waited_for() -> None:
     seen = LiveRevision(OLD, "1", "sha256:0", 1, Phase.STARTING, (instance(OLD, 0, ready=False),))
 
     assert not traffic_split.is_dead(seen, EPOCH)
+
+
+def test_what_a_policy_has_grown_by_is_no_loss_before_it_is_there() -> None:
+    grown = revision(OLD, 2, 6)
+
+    split = traffic_split.forward(
+        10, NEW, OLD, live({OLD: 100}, grown, revision(NEW, 2, 2)), {OLD: 2}
+    )
+
+    assert split == traffic_split.Split({OLD: 90, NEW: 10})

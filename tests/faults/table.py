@@ -8,6 +8,7 @@ from tests.faults import (
     deployments_inputs,
     environments_inputs,
     health_inputs,
+    scaling_inputs,
     secret_bindings_inputs,
     tenants_inputs,
 )
@@ -18,6 +19,7 @@ __all__ = ["INPUTS", "routes"]
 _FILLED_BY = (
     catalog_inputs, configurations_inputs, deployments_inputs, environments_inputs, health_inputs,
     secret_bindings_inputs, tenants_inputs,
+    scaling_inputs, secret_bindings_inputs,
 )  # fmt: skip
 
 

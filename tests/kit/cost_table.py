@@ -11,6 +11,7 @@ from tests.kit.releases import (
     ended,
     provisioned,
     publish,
+    scaled,
     set_objective,
     until_status,
     uploaded,
@@ -100,6 +101,14 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("secret_bindings", "POST v1/runtime/secret-bindings/{bindingId}/rotate"): Cost(
         reads=2, reason="reads which secret the binding is of, and that with its binding"
     ),
+    ("scaling", "POST v1/runtime/scaling-policies"): ONE,
+    ("scaling", "RuntimeDeploymentStepChanged"): ONE,
+    ("scaling", "RuntimeDeploymentCompleted"): ONE,
+    ("scaling", "RuntimeDeploymentRolledBack"): ONE,
+    ("scaling", "RuntimeInventoryUpdated"): ONE,
+    ("scaling", "ScaleRelease"): ONE,
+    ("scaling", "HoldScaling"): ONE,
+    ("deployments", "ScalingPolicyApplied"): ONE,
     ("secret_bindings", "ProveRelease"): Cost(
         queries=1, reason="lists the bindings of the module; a batch for the secret of each"
     ),
@@ -161,6 +170,7 @@ def observed(releases: int = 4) -> list[Invocation]:
             for number in range(releases):
                 last = await deploy(world, environment, str(number))
                 assert (await ended(world, last))["status"] == "Completed"
+                await scaled(world)
             await set_objective(world)
             turned_back = await ended(world, await deploy(world, environment, "slow"))
             assert turned_back["status"] == "RolledBack"

@@ -16,6 +16,7 @@ from function_apps.configurations import triggers as configurations
 from function_apps.deployments import triggers as deployments
 from function_apps.environments import triggers as environments
 from function_apps.health import triggers as health
+from function_apps.scaling import triggers as scaling
 from function_apps.secret_bindings import triggers as secret_bindings
 from function_apps.tenants import triggers as tenants
 from shared.composition.service import Service
@@ -31,6 +32,7 @@ SERVICES: Final[Mapping[str, Any]] = {
     "configurations": configurations,
     "secret_bindings": secret_bindings,
     "tenants": tenants,
+    "scaling": scaling,
 }
 
 

@@ -24,6 +24,7 @@ from tests.kit.releases import (
     ended,
     provisioned,
     publish,
+    scaled,
     set_objective,
     until_status,
     uploaded,
@@ -120,6 +121,7 @@ async def _live(world: World) -> None:
     for release in ("1", "2", "slow"):
         await ended(world, await deploy(world, environment, release))
         await set_objective(world)
+    await scaled(world)
     await world.call("DELETE", path)
     await until_status(world, path, {"Decommissioned"})
 

@@ -1,6 +1,6 @@
 """A surface over a cluster in memory: the same contract, for tests and crash sweeps."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -87,7 +87,12 @@ class MemorySurface:
     """One host's access to a `MemoryCluster`; it has no state of its own."""
 
     def __init__(
-        self, cluster: MemoryCluster, *, runs_images: bool = False, has_vault: bool = False
+        self,
+        cluster: MemoryCluster,
+        *,
+        runs_images: bool = False,
+        has_vault: bool = False,
+        without: Collection[Feature] = (),
     ) -> None:
         """With *has_vault* an instance has the versions of its unit; nothing resolves a value."""
         self._cluster = cluster
@@ -96,7 +101,7 @@ class MemorySurface:
             feature: why
             for feature, why in CAPABILITIES.lacks.items()
             if not more.get(feature, False)
-        }
+        } | dict.fromkeys(without, "it is taken away")
 
     def capabilities(self) -> Capabilities:
         return replace(CAPABILITIES, lacks=self._lacks)

@@ -15,6 +15,7 @@ from function_apps.configurations.triggers import ROUTES as CONFIGURATIONS
 from function_apps.deployments.triggers import ROUTES as DEPLOYMENTS
 from function_apps.environments.triggers import ROUTES as ENVIRONMENTS
 from function_apps.health.triggers import ROUTES as HEALTH
+from function_apps.scaling.triggers import ROUTES as SCALING
 from function_apps.secret_bindings.triggers import ROUTES as SECRET_BINDINGS
 from function_apps.tenants.triggers import ROUTES as TENANTS
 from shared.web.administration_routes import administration_routes
@@ -30,6 +31,7 @@ SERVICES = (
     "configurations",
     "secret-bindings",
     "tenants",
+    "scaling",
 )
 ROUTES: tuple[Route, ...] = (
     *ENVIRONMENTS,
@@ -39,9 +41,17 @@ ROUTES: tuple[Route, ...] = (
     *CONFIGURATIONS,
     *SECRET_BINDINGS,
     *TENANTS,
+    *SCALING,
     *(route for app in SERVICES for route in administration_routes(app)),
 )
 DIGEST = "sha256:" + "0" * 64
+SCALED: Mapping[str, Any] = {
+    "min": 1,
+    "max": 5,
+    "rules": [{"signal": "requests", "target": 10, "settings": {"source": "surface"}}],
+    "rateLimits": {"up": [{"unit": "percent", "value": 50, "period": "PT1M"}]},
+    "costCeiling": {"amount": 100, "prices": {"instance": 0.1}},
+}
 BODIES: Mapping[str, Any] = {
     "ProvisionEnvironment": {**ENVIRONMENT, "name": "other"},
     "EnvironmentChange": {"computeTargets": [{"kind": "LocalProcess"}], "tags": {"team": "web"}},
@@ -81,6 +91,15 @@ BODIES: Mapping[str, Any] = {
         "quota": {"cpu": 4.0, "memoryMib": 4096, "instances": 20},
     },
     "Suspension": {"reason": "because"},
+    "ApplyScalingPolicy": {"serviceId": "serviceId", **SCALED},
+    "ScalingPolicyChange": SCALED,
+    "ScalingPause": {"direction": "down", "length": "PT1H", "reason": "because"},
+    "ScalingReturn": {"reason": "because"},
+    "WhatIf": {
+        "policy": SCALED,
+        "fromAt": "2026-11-24T00:00:00Z",
+        "untilAt": "2026-11-25T00:00:00Z",
+    },
     "SecretRotationOrder": {"version": "0" * 32, "overlap": "PT1H", "reason": "because"},
 }
 JSON = st.recursive(

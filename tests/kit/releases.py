@@ -38,6 +38,18 @@ async def publish(world: World, environment: str, number: int, module: str | Non
     assert status == 201, answer
 
 
+async def scaled(world: World, **changes: Any) -> str:
+    """Give the first service a policy, unless it has one; return the policy's id."""
+    _, services = await world.call("GET", "/runtime/services")
+    rule = {"signal": "requests", "target": 50}
+    body = {"serviceId": services["value"][0]["serviceId"], "min": 2, "max": 4, "rules": [rule]}
+    status, policy = await world.call("POST", "/runtime/scaling-policies", {**body, **changes})
+    assert status == 201, policy
+    await world.clock.sleep(150)
+    identity: str = policy["policyId"]
+    return identity
+
+
 async def provisioned(world: World, **changes: Any) -> str:
     """Have the environment, and return its id."""
     status, environment = await world.call(

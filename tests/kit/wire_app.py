@@ -21,6 +21,7 @@ from function_apps.configurations import function_app as configurations
 from function_apps.deployments import function_app as deployments
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
+from function_apps.scaling import function_app as scaling
 from function_apps.secret_bindings import function_app as secret_bindings
 from function_apps.tenants import function_app as tenants
 from local_cloud.broker.broker import Broker
@@ -83,6 +84,7 @@ APPS: Final[Mapping[str, Any]] = {
     "configurations": configurations,
     "secret_bindings": secret_bindings,
     "tenants": tenants,
+    "scaling": scaling,
 }
 _RATES: Final = (
     "RUNTIME_RATE_PER_S", "RUNTIME_RATE_BURST", "RUNTIME_WRITES_PER_S", "RUNTIME_WRITES_BURST",

@@ -30,6 +30,9 @@ from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.triggers import blueprint as environments_blueprint
 from function_apps.health.ports import HealthApp, HealthRules
 from function_apps.health.triggers import blueprint as health_blueprint
+from function_apps.scaling.ports import ScalingApp
+from function_apps.scaling.ports import ScalingRules as ScalingNumbers
+from function_apps.scaling.triggers import blueprint as scaling_blueprint
 from function_apps.secret_bindings.ports import LOCAL_RULES as SECRET_BINDINGS_RULES
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.triggers import blueprint as secret_bindings_blueprint
@@ -43,11 +46,19 @@ from local_host.model import App, HttpAnswer, HttpCall
 from shared.composition.service import Service, build_service
 from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE, read_settings
 from shared.contracts.health import ServiceHealth
-from shared.contracts.storage import ARTIFACTS, CONFIGURATION_REPORTS, HEALTH_SAMPLES
+from shared.contracts.metrics import MetricSource
+from shared.contracts.storage import (
+    ARTIFACTS,
+    CONFIGURATION_REPORTS,
+    HEALTH_SAMPLES,
+    SCALING_SAMPLES,
+)
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.task_hub import TaskHub
 from shared.kernel.errors import NotFound
 from shared.messaging.unit_of_work import UnitOfWork
+from shared.metrics.port import Metrics
+from shared.metrics.surface_metrics import SurfaceMetrics
 from shared.passwords.webhooks import SignedWebhooks
 from shared.persistence.store import Document, Store
 from shared.probing.result import ProbeResult
@@ -166,6 +177,8 @@ class World:
         self.passwords = MemoryPasswords(SeededEntropy(seed), {"orders-db"})
         self.prober = PassingProber()
         self.configurations_rules = CONFIGURATIONS_RULES
+        self.metrics: dict[MetricSource, Metrics] = {}
+        """Providers of measurements beside the surface's own."""
         self.fate = Fate()
         self.lists_for_deployments = asyncio.Event()
         self.lists_for_deployments.set()
@@ -235,6 +248,7 @@ class World:
                 "configurations",
                 "secret_bindings",
                 "tenants",
+                "scaling",
             )
         }
         return [
@@ -277,6 +291,18 @@ class World:
             ),
             tenants_blueprint(
                 TenantsApp(self.services["tenants"], sites, TenantsRules(prove_every=SELDOM))
+            ),
+            scaling_blueprint(
+                ScalingApp(
+                    self.services["scaling"],
+                    sites,
+                    {
+                        MetricSource.SURFACE: SurfaceMetrics(everywhere, self.clock),
+                        **self.metrics,
+                    }.__getitem__,
+                    self.storage.table(SCALING_SAMPLES),
+                    ScalingNumbers(),
+                )
             ),
         ]
 

@@ -71,10 +71,12 @@ class Matrix:
             _, rotation = await world.call("POST", rotate, {})
             binding = {"environmentId": environment}
             _, admitted = await world.call("POST", "/runtime/tenant-bindings", binding)
+            service = services["value"][0]["serviceId"]
+            _, policy = await world.call("POST", "/runtime/scaling-policies", _policy(service))
             names = {
                 "environmentId": environment,
                 "deploymentId": deployment["deploymentId"],
-                "serviceId": services["value"][0]["serviceId"],
+                "serviceId": service,
                 "digest": component["artifactDigest"],
                 "operationId": shown["lastOperationId"],
                 "eventId": "evt-00000000-0000-4000-8000-000000000001",
@@ -84,8 +86,9 @@ class Matrix:
                 "bindingId": bound["bindingId"],
                 "rotationId": rotation["rotationId"],
                 "tenantBindingId": admitted["bindingId"],
+                "policyId": policy["policyId"],
             }
-            self.bodies = _bodies(environment, component["artifactDigest"])
+            self.bodies = _bodies(environment, component["artifactDigest"], service)
             for row in ROWS:
                 await self._ask(world, row, names)
             _, self.after["environment"] = await world.call(
@@ -128,7 +131,7 @@ class Matrix:
             await ask("own")
 
 
-def _bodies(environment: str, digest: str) -> Mapping[str, Any]:
+def _bodies(environment: str, digest: str, service: str) -> Mapping[str, Any]:
     """Return a body that passes validation, where a route takes one."""
     deploy_body = {
         "environmentId": environment,
@@ -149,6 +152,14 @@ def _bodies(environment: str, digest: str) -> Mapping[str, Any]:
         "POST v1/runtime/configurations/{configurationId}/versions/{version}/publish": {
             "expectedVersion": 0,
         },
+        "POST v1/runtime/scaling-policies": _policy(service),
+        "PUT v1/runtime/scaling-policies/{policyId}": {"min": 1, "max": 5},
+        "POST v1/runtime/scaling-policies/{policyId}/pause": {"length": "PT1H"},
+        "POST v1/runtime/scaling-policies/{policyId}/what-if": {
+            "policy": {"min": 1, "max": 5},
+            "fromAt": "2026-11-24T00:00:00Z",
+            "untilAt": "2026-11-25T00:00:00Z",
+        },
         "POST v1/runtime/secret-bindings": _binding(environment, "module-web"),
         "POST v1/runtime/tenant-bindings": {"environmentId": environment},
         "POST v1/runtime/tenant-bindings/{tenantBindingId}/suspend": {"reason": "because"},
@@ -161,6 +172,10 @@ def _bodies(environment: str, digest: str) -> Mapping[str, Any]:
 def _layer(environment: str) -> Mapping[str, Any]:
     scope = {"layer": "environment", "environmentId": environment}
     return {"scope": scope, "values": {"greeting": "hello"}, "expectedVersion": 0}
+
+
+def _policy(service: str) -> Mapping[str, Any]:
+    return {"serviceId": service, "min": 1, "max": 5}
 
 
 def _binding(environment: str, module: str) -> Mapping[str, Any]:

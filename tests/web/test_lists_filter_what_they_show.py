@@ -15,6 +15,7 @@ from function_apps.deployments.triggers import LIST as DEPLOYMENTS
 from function_apps.environments.triggers import CONTROLS as ENVIRONMENT_KINDS
 from function_apps.environments.triggers import LIST as ENVIRONMENTS
 from function_apps.health.triggers import CONTROLS as HEALTH_KINDS
+from function_apps.scaling.triggers import LIST as SCALING_POLICIES
 from function_apps.secret_bindings.triggers import CONTROLS as SECRET_KINDS
 from function_apps.secret_bindings.triggers import LIST as SECRET_BINDINGS
 from function_apps.tenants.triggers import LIST as TENANT_BINDINGS
@@ -34,13 +35,14 @@ LISTS: Final[Mapping[str, Collection[Any]]] = {
     "/v1/runtime/configurations": CONFIGURATIONS,
     "/v1/runtime/secret-bindings": SECRET_BINDINGS,
     "/v1/runtime/tenant-bindings": TENANT_BINDINGS,
+    "/v1/runtime/scaling-policies": SCALING_POLICIES,
     **{f"/v1/platform/{app}/operations": OPERATIONS for app in APPS},
 }
 KINDS: Final = {
     "environments": ENVIRONMENT_KINDS, "deployments": DEPLOYMENT_KINDS, "health": HEALTH_KINDS,
     "secret-bindings": SECRET_KINDS,
 }  # fmt: skip
-"""Catalog, configurations and tenants have no operations."""
+"""Catalog, configurations, tenants and scaling have no operations."""
 
 
 def _refusals() -> list[tuple[str, str, list[str]]]:

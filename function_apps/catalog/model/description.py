@@ -12,6 +12,7 @@ INSTANCES_MAX: Final = 200
 def description(service: RuntimeService, facts: Facts) -> dict[str, Any]:
     """Return the fields of *service* at the time of *facts*."""
     component = facts.release.component
+    is_now = facts == service.facts
     return {
         "serviceId": service.service_id,
         "environmentId": service.environment_id,
@@ -21,7 +22,7 @@ def description(service: RuntimeService, facts: Facts) -> dict[str, Any]:
         "digest": component["digest"],
         "version": component["version"],
         "computeTarget": component["computeTarget"],
-        "replicas": component["replicas"],
+        "replicas": service.replicas if is_now else component["replicas"],
         "instances": service.instances[:INSTANCES_MAX],
         "endpointUrl": component.get("endpoint"),
         "port": component.get("port"),

@@ -14,6 +14,7 @@ from function_apps.catalog.model.status import (
     status_after,
 )
 from shared.contracts.catalog import ReleaseOfComponent, ServiceStatus
+from shared.contracts.scaling import ScalingPolicyApplied, ScalingStatus
 from shared.kernel.clock import isoformat
 
 Instances = tuple[Mapping[str, Any], ...]
@@ -33,6 +34,15 @@ class RuntimeService:
     revision: int = 0
     instances: Instances = ()
     last_observed_at: str | None = None
+    scaled_to: int | None = None
+    """As many instances as a policy wants; None where deployments owns the number."""
+    scaling_revision: int = 0
+
+    @property
+    def replicas(self) -> int:
+        """Return how many instances it is to have."""
+        released = int(self.component["replicas"])
+        return released if self.scaled_to is None else self.scaled_to
 
     @property
     def facts(self) -> Facts | None:
@@ -137,6 +147,21 @@ def record_observation(
         return ServiceChange(None, after, is_published=True)
     row = HistoryRow(RowKind.OBSERVATION, status, "observation", service.service_id, at, at)
     return record_row(observed, row)
+
+
+def record_scaling(service: RuntimeService, event: ScalingPolicyApplied) -> ServiceChange | None:
+    """Return *service* with the number that its policy wants; None when that is no news.
+
+    A policy that ended or was refused leaves the number to deployments.
+    """
+    if event.revision <= service.scaling_revision:
+        return None
+    is_over = event.status in {ScalingStatus.SUPERSEDED, ScalingStatus.REJECTED}
+    scaled_to = None if is_over else event.desired
+    after = replace(service, scaling_revision=event.revision, scaled_to=scaled_to)
+    if scaled_to == service.scaled_to or service.facts is None:
+        return ServiceChange(None, after, is_published=False)
+    return ServiceChange(None, replace(after, revision=service.revision + 1), is_published=True)
 
 
 def _summary(instances: Instances) -> list[tuple[Any, ...]]:

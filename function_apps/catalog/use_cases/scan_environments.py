@@ -128,7 +128,7 @@ async def _services(scan: Document, ctx: Context, app: CatalogApp) -> list[Known
 
 async def _known(document: Document) -> KnownService:
     service = SERVICES.decode(document.body)
-    return KnownService(service, int(service.component["replicas"]))
+    return KnownService(service, service.replicas)
 
 
 def _is_unread(known: KnownService, inventory: Inventory) -> bool:

@@ -1,5 +1,7 @@
 """The instances of a revision on the way forward; each write is under the deployment's token."""
 
+from dataclasses import replace
+
 from function_apps.deployments.activities.inputs import ModuleInput
 from function_apps.deployments.activities.observe_surface import (
     observe,
@@ -14,9 +16,11 @@ from function_apps.deployments.activities.start_failure import (
 )
 from function_apps.deployments.errors import ProofFailed
 from function_apps.deployments.model import release_unit, traffic_split
+from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import load_owned_deployment
 from function_apps.deployments.use_cases.configuration_content import read_merge
+from shared.contracts.releases import ReleasedComponent
 from shared.durable.activity import ActivityContext
 from shared.surfaces.observed_state import Phase
 
@@ -30,7 +34,10 @@ async def stop_previous(given: ModuleInput, ctx: ActivityContext, app: Deploymen
 
 
 async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
-    """Start the instances of the new version, without traffic."""
+    """Start the instances of the new version, without traffic.
+
+    Where a policy scales it, as many as the version in force has: they may get all of its traffic.
+    """
     deployment = await load_owned_deployment(ctx, app)
     component = deployment.candidate(given.module)
     assert component is not None, given.module
@@ -38,7 +45,19 @@ async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: Deploym
     spec = release_unit.to_revision_spec(
         component, deployment.environment_id, deployment.tenant_id, app.rules.rollout, values
     )
+    if component.scaling_policy_revision:
+        spec = replace(spec, replicas=await _as_many(component, deployment, app))
     await surface_of(component, app).apply(spec, ctx.fence(deployment))
+
+
+async def _as_many(
+    component: ReleasedComponent, deployment: Deployment, app: DeploymentsApp
+) -> int:
+    """Return how many instances a version begins with whose number scaling owns."""
+    before = deployment.before(component.module_id)
+    live = await observe(before, deployment, app) if before else None
+    revision = live.revision(before.release_revision) if live and before else None
+    return max(component.replicas, revision.replicas if revision else 0)
 
 
 async def check_ready(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> bool:

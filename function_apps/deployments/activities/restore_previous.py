@@ -236,8 +236,9 @@ async def _give_traffic_back(
     if live is None:
         return Restoration(WaitState.PENDING, f"{before.module_id} is not live", is_dead=True)
     candidate = deployment.candidate(before.module_id)
+    minimums = traffic_split.minimums(before, candidate)
     split = traffic_split.back(
-        candidate.release_revision if candidate else None, before.release_revision, live
+        candidate.release_revision if candidate else None, before.release_revision, live, minimums
     )
     weights = live.weights if split is None else split.weights
     weights = {} if before.port is None else weights
@@ -247,7 +248,8 @@ async def _give_traffic_back(
         return Restoration(WaitState.PASSED)
     revision = live.revision(before.release_revision)
     is_over = traffic_split.is_dead(revision, deployment.updated_at)
-    ready, replicas = (revision.ready, revision.needed) if revision else (0, before.replicas)
+    needed = traffic_split.needed(revision, minimums) if revision else before.replicas
+    ready, replicas = revision.ready if revision else 0, needed
     stays = [f"{number} ({percent} %)" for number, percent in weights.items()]
     message = (
         f"{before.module_id}: {ready} of {replicas} instances of revision "

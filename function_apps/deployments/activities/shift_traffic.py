@@ -63,11 +63,13 @@ async def _share(
         return
     previous = before.release_revision if before and before.port is not None else None
     weight = deployment.steps[given.index].weight
-    revision = component.release_revision
+    revision, minimums = component.release_revision, traffic_split.minimums(component, before)
 
     async def poll() -> tuple[LiveComponent | None, Split | None]:
         live = await observe(component, deployment, app)
-        return live, traffic_split.forward(weight, revision, previous, live) if live else None
+        if live is None:
+            return None, None
+        return live, traffic_split.forward(weight, revision, previous, live, minimums)
 
     # Instances that restart just now get a moment before the traffic goes without them.
     live, split = await poll_until(_is_carried, poll, app)

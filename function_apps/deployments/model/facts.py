@@ -40,6 +40,8 @@ class RecordedFact:
     `binding` to `target` say where it is and how an instance gets it; `disabled` has the versions
     that the vault gives to nobody any more, the newest last; `asked` is the number of the last
     rotation that was to be rolled out.
+    Of a policy, `value` is its revision, "0" where it has ended, and `minimum` the fewest instances
+    that it allows.
     Of a configuration, `name` is its layer, `value` its version in force, and `versions` has the
     hash of the content of its last versions, by number; `schemas` that of their schemas, of those
     that have one.
@@ -57,6 +59,7 @@ class RecordedFact:
     target: str = ""
     disabled: tuple[str, ...] = ()
     asked: int = 0
+    minimum: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     ended_at: Instant | None = None
     schemas: Mapping[str, str] = field(default_factory=dict)

@@ -74,6 +74,7 @@ def to_released_component(
     if kind is None:
         return None
     revision = target.module(component.module_id).last + 1
+    asked = 1 if component.replicas is None else component.replicas
     key = parse_id(target.environment_id, "env").environment
     facts = [fact for fact in target.facts.values() if fact.module in {"", component.module_id}]
     secrets, versions = _secrets(facts, recorded)
@@ -97,7 +98,7 @@ def to_released_component(
         depends_on=component.depends_on,
         runs_once=component.runs_once,
         schedule=component.schedule,
-        replicas=1 if component.replicas is None else component.replicas,
+        replicas=_minimum(facts, asked),
         configuration_mode=component.configuration_mode,
         configuration_delivery=component.configuration_delivery,
         configuration=pin or ConfigurationPin(),
@@ -108,6 +109,15 @@ def to_released_component(
         routing=Routing(weights={str(revision): 100} if component.port else {}),
         owner=component.owner,
     )
+
+
+def _minimum(facts: Sequence[RecordedFact], asked: int) -> int:
+    """Return the fewest instances: the minimum of a policy where one is in force, else *asked*.
+
+    At least one: nothing is proved by none.
+    """
+    policies = [fact for fact in facts if fact.kind == SCALING and int(fact.value)]
+    return max((1, *(fact.minimum for fact in policies))) if policies else asked
 
 
 def _policy_revision(facts: Sequence[RecordedFact]) -> int:

@@ -1,14 +1,17 @@
 """The split of traffic over the revisions of a module: weight goes to ready capacity only.
 
-A revision carries the percent of its instances that are ready; where rules scale it, of their
-minimum, as what they have grown by is no loss before it is there. Forward and back follow one rule:
-whoever is to have the traffic takes what it carries, and what nobody wanted goes to what is ready.
+A revision carries the percent of its instances that are ready; where rules or a policy scale it, of
+their minimum, as what they have grown by is no loss before it is there. Forward and back follow one
+rule: whoever is to have the traffic takes what it carries, and what nobody wanted goes to what is
+ready.
 So a fix lands when the version in force is dead, and a rollback never takes away what still serves.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import Final
 
 from shared.contracts.releases import ReleasedComponent
 from shared.surfaces.observed_state import LiveComponent, LiveRevision, Phase
@@ -27,13 +30,33 @@ class Split:
     is_short: bool = False
 
 
-def forward(weight: int, candidate: int, previous: int | None, live: LiveComponent) -> Split | None:
+Minimums = Mapping[int, int]
+"""By release revision the recorded minimum, of those whose number scaling owns."""
+NO_MINIMUMS: Final[Minimums] = MappingProxyType({})
+
+
+def minimums(*components: ReleasedComponent | None) -> Minimums:
+    """Return the recorded minimum of each of *components* whose number scaling owns."""
+    return {
+        each.release_revision: each.replicas
+        for each in components
+        if each is not None and each.scaling_policy_revision
+    }
+
+
+def forward(
+    weight: int,
+    candidate: int,
+    previous: int | None,
+    live: LiveComponent,
+    minimums: Minimums = NO_MINIMUMS,
+) -> Split | None:
     """Return the split that gives *candidate* at least *weight* percent.
 
     It gets more where *previous* cannot carry the rest, and never less than it has. None when the
     ready instances of the candidate, or of all revisions together, are too few.
     """
-    carried = carried_percents(live)
+    carried = carried_percents(live, minimums)
     current = live.weights.get(candidate, 0)
     asked = WHOLE if previous is None else max(weight, min(current, carried.get(candidate, 0)))
     if carried.get(candidate, 0) < asked:
@@ -51,12 +74,14 @@ def forward(weight: int, candidate: int, previous: int | None, live: LiveCompone
     if share == asked:
         return Split(weights, f"{reason}: it has that much already")
     revision = live.revision(previous)
-    ready, replicas = (revision.ready, revision.needed) if revision else (0, 0)
+    ready, replicas = (revision.ready, needed(revision, minimums)) if revision else (0, 0)
     lost = f"{ready} of {replicas} instances of revision {previous}, which is in force, are ready"
     return Split(weights, f"{reason}: {lost}", is_short=True)
 
 
-def back(candidate: int | None, previous: int, live: LiveComponent) -> Split | None:
+def back(
+    candidate: int | None, previous: int, live: LiveComponent, minimums: Minimums = NO_MINIMUMS
+) -> Split | None:
     """Return the split with as much on *previous* as it carries, the rest on what is ready.
 
     What else serves comes before *candidate*, which is rolled back. None when the ready instances
@@ -66,17 +91,23 @@ def back(candidate: int | None, previous: int, live: LiveComponent) -> Split | N
     order = [(previous, WHOLE), *others]
     if candidate is not None:
         order.append((candidate, WHOLE))
-    weights = _allot(order, carried_percents(live))
+    weights = _allot(order, carried_percents(live, minimums))
     return None if weights is None else Split(weights)
 
 
-def carried_percents(live: LiveComponent) -> Mapping[int, int]:
+def carried_percents(live: LiveComponent, minimums: Minimums = NO_MINIMUMS) -> Mapping[int, int]:
     """Return what each revision carries; one that is being removed carries nothing."""
     return {
-        each.revision: min(WHOLE, WHOLE * each.ready // each.needed)
+        each.revision: min(WHOLE, WHOLE * each.ready // needed(each, minimums))
         for each in live.revisions
         if each.phase is not Phase.DRAINING and each.replicas
     }
+
+
+def needed(revision: LiveRevision, minimums: Minimums) -> int:
+    """Return how many ready instances carry all requests."""
+    least = minimums.get(revision.revision)
+    return revision.needed if least is None else max(1, min(revision.needed, least))
 
 
 def _serving(live: LiveComponent) -> list[tuple[int, int]]:

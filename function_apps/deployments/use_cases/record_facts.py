@@ -8,7 +8,7 @@ from function_apps.deployments.model import bound_secrets, facts
 from function_apps.deployments.model.facts import Facts, RecordedFact
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TARGETS
-from shared.contracts.scaling import ScalingPolicyApplied
+from shared.contracts.scaling import ScalingPolicyApplied, ScalingStatus
 from shared.contracts.secret_bindings import RotationStatus, SecretBound, SecretRotated
 from shared.contracts.values import EnvironmentId
 from shared.kernel.context import Context
@@ -17,6 +17,8 @@ from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
 _IN_FORCE: Final = {RotationStatus.VERIFIED, RotationStatus.REVOKED}
 """A rotation whose version every consumer has."""
+_NO_POLICY: Final = {ScalingStatus.REJECTED, ScalingStatus.SUPERSEDED}
+"""Of such a policy nobody writes the number: deployments owns it."""
 
 
 async def record_secret(
@@ -45,9 +47,14 @@ async def record_secret(
 async def record_scaling_policy(
     event: ScalingPolicyApplied, ctx: Context, app: DeploymentsApp
 ) -> Outcome[Json]:
-    """Record the revision of the policy that scales a module."""
+    """Record the revision of the policy that scales a module, and its minimum; 0 once it ended."""
+    is_in_force = event.status not in _NO_POLICY
     fact = RecordedFact(
-        facts.SCALING, event.revision, module=event.module_id, value=str(event.policy_revision)
+        facts.SCALING,
+        event.revision,
+        module=event.module_id,
+        value=str(event.policy_revision if is_in_force else 0),
+        minimum=event.min if is_in_force else 0,
     )
     return await _record_fact(event.environment_id, event.policy_id, fact, ctx, app)
 

@@ -25,13 +25,13 @@ from function_apps.health.use_cases.record_probe import (
 )
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import Failure, bounded_map
-from shared.messaging.sweep import LATE, Sweep
-from shared.persistence.store import Comparison, Document, Query, UnreadableDocument, Where
+from shared.messaging.sweep import LATE, Sweep, every
+from shared.persistence.store import Comparison, Document, UnreadableDocument, Where
+from shared.persistence.tables import delete_all_before
 
 DELETE_SAMPLES: Final = "forget_samples"
 """The timer; health and runbooks name it so since 0.2.0."""
 TARGETS_AT_ONCE: Final = 32
-_PAGE: Final = 100
 
 
 async def probe_due_services(app: HealthApp) -> int:
@@ -54,7 +54,9 @@ async def probe_due_services(app: HealthApp) -> int:
         await sweep.attempt(judged.probed.document, record_probe(judged, app))
 
     now = isoformat(service.clock.now())
-    documents = await _documents(app, Where("dueAt", Comparison.GT, ""))
+    documents = await every(
+        TARGETS.type_name, TARGETS.key, service.store, Where("dueAt", Comparison.GT, "")
+    )
     due = [document for document in documents if document.body["dueAt"] <= now]
     probes = await bounded_map(due, probe, at_once=TARGETS_AT_ONCE)
     targets = [probed for probed in probes if not isinstance(probed, Failure)]
@@ -96,28 +98,6 @@ def _decoded(documents: Sequence[Document]) -> Sequence[ProbeTarget]:
     return targets
 
 
-async def _documents(app: HealthApp, *conditions: Where) -> Sequence[Document]:
-    """Return the targets of all tenants, page by page in the order of service ids."""
-    documents: list[Document] = []
-    last = ""
-    while True:
-        page = await app.service.store.query_due(
-            Query(
-                where=[
-                    Where("type", Comparison.EQ, TARGETS.type_name),
-                    Where("service_id", Comparison.GT, last),
-                    *conditions,
-                ],
-                order_by="service_id",
-                limit=_PAGE,
-            )
-        )
-        documents += page.documents
-        if not page.more or not page.documents:
-            return documents
-        last = str(page.documents[-1].body["service_id"])
-
-
 async def _probe(document: Document, app: HealthApp) -> ProbedTarget:
     target = TARGETS.decode(document.body)
     return ProbedTarget(document, target, await probe_service(target, app))
@@ -143,21 +123,14 @@ async def delete_old_samples(app: HealthApp) -> int:
     service, deleted = app.service, 0
     now = service.clock.now()
     before = isoformat(now - app.service.work.retention.results)
-    for document in await _documents(app):
+    for document in await every(TARGETS.type_name, TARGETS.key, service.store):
         service_id = document.partition.unit
         key = sample_partition(document.partition.tenant, service_id)
         count = await service.sweeps.attempt(
             DELETE_SAMPLES,
             (document.partition, document.id),
-            _delete_before(key, before, app),
+            delete_all_before(app.samples, key, before),
             now + app.rules.delete_samples_every + LATE,
         )
         deleted += 0 if isinstance(count, Failure) else count
-    return deleted
-
-
-async def _delete_before(partition_key: str, row_key: str, app: HealthApp) -> int:
-    deleted = 0
-    while count := await app.samples.delete_before(partition_key, row_key):
-        deleted += count
     return deleted

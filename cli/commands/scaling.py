@@ -1,0 +1,182 @@
+"""`scale`: the policy of a service, its decisions, and what another policy would have done."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+import typer
+
+from cli.lookup import environment_id, environment_names
+from cli.options import Commands, EnvironmentFilter, Invocation, Module, Reason
+from cli.output import Column, format_time, note
+from cli.parameter_types import instant, one_of
+from cli.scaling import POLICIES, PolicyOptions, PolicySelector
+from cli.scaling_chart import chart
+from shared.kernel.clock import SystemClock, isoformat
+
+app = Commands(
+    help="Number of instances: the policy of each service, its decisions with their reasons, and "
+    "what another policy would have done (docs/how-to/scale-a-service.md)."
+)
+_CONTRACT: Final = "shared.contracts.scaling"
+_DAY: Final = timedelta(days=1)
+_COLUMNS: Final = (
+    Column("ENVIRONMENT", "environment"),
+    Column("MODULE", "moduleId"),
+    Column("STATUS", "status"),
+    Column("WANTED", "desired"),
+    Column("RUNNING", "actual"),
+    Column("MIN", "min"),
+    Column("MAX", "max"),
+    Column("RULES", lambda policy: ", ".join(map(_rule, policy["rules"]))),
+    Column("REASON", lambda policy: (policy["reason"] or {}).get("code")),
+)
+_DECISION_COLUMNS: Final = (
+    Column("AT", lambda decision: format_time(decision["at"])),
+    Column("WANTED", "desired"),
+    Column("RUNNING", "actual"),
+    Column("REASON", "reason"),
+    Column("BECAUSE", "message"),
+)
+
+
+def _rule(rule: Any) -> str:
+    return f"{rule['signal']} {rule['target']:g}"
+
+
+@app.command("set")
+def set_(
+    selector: PolicySelector,
+    options: PolicyOptions,
+    invocation: Invocation,
+    *,
+    what_if: Annotated[
+        bool,
+        typer.Option("--what-if", help="Replay it over the recorded load; change nothing."),
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="Of --what-if: from when on; a day ago without it.", parser=instant, metavar="TIME"
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(help="Of --what-if: until when; now without it.", parser=instant,
+                     metavar="TIME"),
+    ] = None,
+) -> None:  # fmt: skip
+    """Give a service its policy, or change it; --what-if shows first what it would have done."""
+    client, body = invocation.client, options.body()
+    if what_if:
+        now = SystemClock().now()
+        asked = {
+            "policy": body,
+            "fromAt": since or isoformat(now - _DAY),
+            "untilAt": until or isoformat(now),
+        }
+        path = f"{POLICIES}/{selector.find(client)['policyId']}/what-if"
+        _show_replay(invocation, client.write("POST", path, asked).body)
+        return
+    known = selector.find_all(client)
+    if known:
+        policy = client.write("PUT", f"{POLICIES}/{known[0]['policyId']}", body).body
+    else:
+        service = {"serviceId": selector.find_service(client)}
+        policy = client.write("POST", POLICIES, {**service, **body}).body
+    invocation.show(policy)
+
+
+@app.command("list")
+def list_(
+    invocation: Invocation,
+    env: EnvironmentFilter = None,
+    module: Module = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only this status.", **one_of(_CONTRACT, "ScalingStatus"))
+    ] = None,
+) -> None:
+    """List the policies, with the number that each wants."""
+    client = invocation.client
+    query = {"environmentId": environment_id(client, env), "moduleId": module, "status": status}
+    names = environment_names(client)
+    rows = [
+        {**each, "environment": names.get(each["environmentId"], each["environmentId"])}
+        for each in client.list_all(POLICIES, query)
+        if status is not None or each["status"] != "Superseded"
+    ]
+    empty = "no service has a policy yet: `runtimectl scale set --help`"
+    invocation.show(rows, _COLUMNS, empty=empty)
+
+
+@app.command("show")
+def show_(selector: PolicySelector, invocation: Invocation) -> None:
+    """Show the policy of a service."""
+    invocation.show(selector.find(invocation.client))
+
+
+@app.command()
+def decisions(
+    selector: PolicySelector,
+    invocation: Invocation,
+    top: Annotated[int, typer.Option(help="So many, newest first.", min=1, max=200)] = 20,
+) -> None:
+    """Show the last decisions of a policy, each with its reason."""
+    client = invocation.client
+    path = f"{POLICIES}/{selector.find(client)['policyId']}/decisions?top={top}"
+    invocation.show(client.get(path).body["value"], _DECISION_COLUMNS)
+
+
+@app.command()
+def pause(
+    selector: PolicySelector,
+    invocation: Invocation,
+    length: Annotated[str, typer.Option("--for", help="Such as PT1H; at most PT24H.")],
+    direction: Annotated[
+        str, typer.Option(help="up, down or both.", **one_of(_CONTRACT, "Direction"))
+    ] = "both",
+    reason: Reason = "",
+) -> None:
+    """Hold the number of instances for a while."""
+    client = invocation.client
+    path = f"{POLICIES}/{selector.find(client)['policyId']}/pause"
+    body = {"length": length, "direction": direction, "reason": reason}
+    invocation.show(client.write("POST", path, body).body)
+
+
+@app.command()
+def resume(selector: PolicySelector, invocation: Invocation, reason: Reason = "") -> None:
+    """End a pause before its time."""
+    client = invocation.client
+    path = f"{POLICIES}/{selector.find(client)['policyId']}/resume"
+    invocation.show(client.write("POST", path, {"reason": reason}).body)
+
+
+@app.command()
+def delete(selector: PolicySelector, invocation: Invocation) -> None:
+    """End a policy; the number of instances stays as it is."""
+    client = invocation.client
+    path = f"{POLICIES}/{selector.find(client)['policyId']}"
+    invocation.show(client.write("DELETE", path).body)
+
+
+def _show_replay(invocation: Invocation, replay: Any) -> None:
+    if not invocation.is_table:
+        invocation.show(replay)
+        return
+    if not replay["steps"]:
+        note("nothing was recorded in that time: a policy records its load while it is in force")
+        return
+    print("\n".join(chart(replay["steps"])))
+    hours = f"{replay['replicaHours']:g} instance hours instead of"
+    print(f"{hours} {replay['recordedReplicaHours']:g}; {replay['changes']} changes of the number")
+    if replay["objectiveMet"] is not None:
+        print(f"on target in {replay['objectiveMet']:.1%} of the time")
+    if replay["cost"] is not None:
+        currency = replay["currency"]
+        print(f"{replay['cost']:g} {currency} instead of {replay['recordedCost']:g} {currency}")
+    if not replay["isWhole"]:
+        note(
+            "more was recorded than a replay takes: choose a shorter time with --since and --until"
+        )
+    for assumption in replay["assumptions"]:
+        note(f"assumed: {assumption}")

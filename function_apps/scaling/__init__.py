@@ -1,0 +1,1 @@
+"""RuntimeScalingService: how many instances each service has, and why."""

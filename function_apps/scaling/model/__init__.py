@@ -1,0 +1,1 @@
+"""The aggregate ScalingPolicy, its states, and the evaluation of its rules; pure."""

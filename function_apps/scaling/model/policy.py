@@ -1,0 +1,294 @@
+"""The aggregate ScalingPolicy: what it says, its states, and the number it wants. Pure."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from function_apps.scaling.errors import PolicyExists
+from shared.contracts.scaling import (
+    Direction,
+    ScalingPause,
+    ScalingPolicyChange,
+    ScalingReason,
+    ScalingStatus,
+)
+from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.transitions import Transitions
+
+State = ScalingStatus
+REJECTED_ALERT: Final = "ScalingPolicyRejected"
+LOST_ALERT: Final = "ScalingSignalLost"
+CHANGES_KEPT: Final = 60
+"""Of the number of instances: more than a period of 30 min has, at two evaluations a minute."""
+
+
+@dataclass(frozen=True)
+class PolicyEvent:
+    """Something that happened to a policy."""
+
+
+@dataclass(frozen=True)
+class ServiceFound(PolicyEvent):
+    """The service that it is of is known, and its rules can be followed there."""
+
+
+@dataclass(frozen=True)
+class Evaluated(PolicyEvent):
+    """It decides the number of instances."""
+
+
+@dataclass(frozen=True)
+class Rewritten(PolicyEvent):
+    """It says something else."""
+
+
+@dataclass(frozen=True)
+class Paused(PolicyEvent):
+    """A person holds the number, for a while."""
+
+
+@dataclass(frozen=True)
+class Resumed(PolicyEvent):
+    """The pause is over."""
+
+
+@dataclass(frozen=True)
+class RulesRefused(PolicyEvent):
+    """The surface of the service cannot follow its rules."""
+
+
+@dataclass(frozen=True)
+class Ended(PolicyEvent):
+    """It was deleted, or its service is gone."""
+
+
+TRANSITIONS: Final[Transitions[State, PolicyEvent]] = Transitions(
+    "a policy",
+    {
+        State.REQUESTED: {
+            ServiceFound: State.APPLIED,
+            Rewritten: State.REQUESTED,
+            RulesRefused: State.REJECTED,
+            Ended: State.SUPERSEDED,
+        },
+        State.APPLIED: {
+            Evaluated: State.ENFORCED,
+            Rewritten: State.APPLIED,
+            Paused: State.PAUSED,
+            RulesRefused: State.REJECTED,
+            Ended: State.SUPERSEDED,
+        },
+        State.ENFORCED: {
+            Evaluated: State.ENFORCED,
+            Rewritten: State.APPLIED,
+            Paused: State.PAUSED,
+            RulesRefused: State.REJECTED,
+            Ended: State.SUPERSEDED,
+        },
+        State.PAUSED: {
+            Evaluated: State.PAUSED,
+            Paused: State.PAUSED,
+            Resumed: State.ENFORCED,
+            Rewritten: State.PAUSED,
+            RulesRefused: State.REJECTED,
+            Ended: State.SUPERSEDED,
+        },
+        State.REJECTED: {Rewritten: State.REQUESTED, Ended: State.SUPERSEDED},
+        State.SUPERSEDED: {Rewritten: State.REQUESTED},
+    },
+    endings=frozenset({State.SUPERSEDED}),
+)
+
+
+@dataclass(frozen=True)
+class ReplicaChange:
+    """A change of the number of instances, by how many."""
+
+    at: str
+    by: int
+
+
+@dataclass(frozen=True)
+class ScalingPolicy:
+    """One policy of one service. `revision` counts its changes, `policy_revision` its contents.
+
+    `desired` is the number that it asked for last, and `changes` how that changed lately. An ended
+    one stays as a tombstone, so that a later one counts on.
+    """
+
+    policy_id: str
+    tenant_id: str
+    service_id: str
+    environment_id: str
+    content: ScalingPolicyChange
+    created_at: str
+    updated_at: str
+    module_id: str | None = None
+    status: State = State.REQUESTED
+    policy_revision: int = 1
+    revision: int = 1
+    desired: int | None = None
+    actual: int | None = None
+    reason: ScalingReason = ScalingReason.POLICY
+    why: str = ""
+    """Of a rejected one: what the surface cannot follow."""
+    paused: Direction | None = None
+    paused_until: str | None = None
+    changes: tuple[ReplicaChange, ...] = ()
+    lost_since: str | None = None
+    """Since when a signal is lost."""
+    alert: str | None = None
+    alert_raised_at: str | None = None
+
+    def holds(self, direction: Direction, now: datetime) -> bool:
+        """Return whether a pause keeps the number from going in *direction*."""
+        is_over = self.paused_until is None or parse_instant(self.paused_until) <= now
+        return not is_over and self.paused in {direction, Direction.BOTH}
+
+
+@dataclass(frozen=True)
+class PolicyIds:
+    """The ids of a policy and of what it is of, which all follow from the service's."""
+
+    policy_id: str
+    service_id: str
+    environment_id: str
+    tenant_id: str
+
+
+def apply_policy(
+    known: ScalingPolicy | None,
+    content: ScalingPolicyChange,
+    ids: PolicyIds,
+    now: datetime,
+    *,
+    is_change: bool = False,
+) -> ScalingPolicy:
+    """Return the policy with *content*; the one that is *known* where it says the same.
+
+    Raises:
+        PolicyExists: there is one with other content, and *is_change* is not said.
+    """
+    if known is None:
+        at = isoformat(now)
+        return ScalingPolicy(
+            ids.policy_id, ids.tenant_id, ids.service_id, ids.environment_id, content, at, at
+        )
+    if known.status is not State.SUPERSEDED:
+        if known.content == content:
+            return known
+        if not is_change:
+            raise PolicyExists(known.policy_id)
+    return replace(
+        happen(known, Rewritten, now),
+        content=content,
+        policy_revision=known.policy_revision + 1,
+        reason=ScalingReason.POLICY,
+        why="",
+    )
+
+
+def happen(policy: ScalingPolicy, event: type[PolicyEvent], now: datetime) -> ScalingPolicy:
+    """Return *policy* after *event*, one revision later. Raises TransitionRefused."""
+    status = TRANSITIONS.after(policy.status, event)
+    at = isoformat(now)
+    after = replace(policy, status=status, revision=policy.revision + 1, updated_at=at)
+    if status is State.PAUSED:
+        return after
+    return replace(after, paused=None, paused_until=None)
+
+
+def pause(policy: ScalingPolicy, asked: ScalingPause, now: datetime) -> ScalingPolicy:
+    """Return *policy* held in a direction, until a time. Raises TransitionRefused."""
+    until = isoformat(now + asked.length)
+    return replace(happen(policy, Paused, now), paused=asked.direction, paused_until=until)
+
+
+def has_pause_ended(policy: ScalingPolicy, now: datetime) -> bool:
+    """Return whether it is still Paused, and the end that was given has come."""
+    until = policy.paused_until
+    return policy.status is State.PAUSED and until is not None and parse_instant(until) <= now
+
+
+def reject(policy: ScalingPolicy, why: str, now: datetime) -> ScalingPolicy:
+    """Return *policy* as one that its surface cannot follow."""
+    return replace(happen(policy, RulesRefused, now), why=why[:2048])
+
+
+def recent(changes: tuple[ReplicaChange, ...], since: datetime) -> tuple[ReplicaChange, ...]:
+    """Return those of *changes* that came after *since*."""
+    return tuple(each for each in changes if each.at > isoformat(since))
+
+
+def longest_memory(content: ScalingPolicyChange) -> timedelta:
+    """Return how far back an evaluation of *content* looks at changes of the number."""
+    limits = (*content.rate_limits.up, *content.rate_limits.down)
+    return max((content.cooldown, *(limit.period for limit in limits)))
+
+
+@dataclass(frozen=True)
+class AlertChange:
+    """The alert that began, and the one that ended with the time at which it was raised."""
+
+    raised: str | None = None
+    cleared: str | None = None
+    raised_at: str = ""
+
+
+def with_alert(
+    policy: ScalingPolicy, now: datetime, after: timedelta
+) -> tuple[ScalingPolicy, AlertChange]:
+    """Return *policy* with the alert that its state raises, and what that changes.
+
+    A signal that is lost is told when it is for longer than *after*.
+    """
+    lost = policy.lost_since is not None and parse_instant(policy.lost_since) + after <= now
+    due = REJECTED_ALERT if policy.status is State.REJECTED else LOST_ALERT if lost else None
+    if due == policy.alert:
+        return policy, AlertChange()
+    raised_at = isoformat(now) if due else None
+    change = AlertChange(due, policy.alert, policy.alert_raised_at or "")
+    return replace(policy, alert=due, alert_raised_at=raised_at), change
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The decision of an evaluation: so many instances where there are *actual*, and why."""
+
+    desired: int
+    actual: int
+    reason: ScalingReason
+
+
+def record_evaluation(policy: ScalingPolicy, wanted: Wanted, now: datetime) -> ScalingPolicy:
+    """Return *policy* with what it wants now; a change of the number is remembered.
+
+    Raises:
+        TransitionRefused: it is not one that is evaluated.
+    """
+    is_over = has_pause_ended(policy, now)
+    after = happen(policy, Resumed if is_over else Evaluated, now)
+    is_lost = wanted.reason is ScalingReason.SIGNAL_LOST
+    changes = recent(policy.changes, now - longest_memory(policy.content))
+    by = wanted.desired - wanted.actual
+    if by:
+        changes = (*changes, ReplicaChange(isoformat(now), by))[-CHANGES_KEPT:]
+    return replace(
+        after,
+        desired=wanted.desired,
+        actual=wanted.actual,
+        reason=wanted.reason,
+        lost_since=(policy.lost_since or isoformat(now)) if is_lost else None,
+        changes=changes,
+    )
+
+
+def is_news(before: ScalingPolicy, after: ScalingPolicy) -> bool:
+    """Return whether an evaluation changed what others are to know; most change nothing."""
+    return _said(before) != _said(after)
+
+
+def _said(policy: ScalingPolicy) -> tuple[object, ...]:
+    is_limited = policy.reason is ScalingReason.LIMITED
+    return (policy.status, policy.desired, policy.actual, policy.lost_since, policy.alert,
+            is_limited)  # fmt: skip

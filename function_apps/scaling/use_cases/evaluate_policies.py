@@ -1,0 +1,237 @@
+"""The timer: evaluate every policy by itself; one that fails does not stop the others.
+
+An evaluation is one row of a table; the policy is written only where the number, its status or its
+alert changes, so a quiet policy costs no write. It is committed before the surface is written to:
+who lost the race for the document writes nothing.
+"""
+
+import logging
+from datetime import datetime
+from typing import Final
+
+from function_apps.scaling.errors import PolicyChanged
+from function_apps.scaling.model import sample
+from function_apps.scaling.model.cost import affordable
+from function_apps.scaling.model.evaluation import Circumstances, Decision, evaluate_policy
+from function_apps.scaling.model.policy import (
+    Ended,
+    ScalingPolicy,
+    State,
+    Wanted,
+    happen,
+    is_news,
+    record_evaluation,
+    reject,
+    with_alert,
+)
+from function_apps.scaling.model.sample import Sample, loads_of, sample_of
+from function_apps.scaling.model.scaled_service import ScaledService
+from function_apps.scaling.model.signal_values import Instances
+from function_apps.scaling.ports import ScalingApp
+from function_apps.scaling.repository import (
+    DOCUMENTS,
+    POLICIES,
+    SERVICES,
+    changed,
+    sample_partition,
+)
+from function_apps.scaling.use_cases.apply_scaling_policy import found, require_valid
+from function_apps.scaling.use_cases.measure_signals import Scaled, measure_signals
+from function_apps.scaling.use_cases.write_replicas import (
+    release_replicas,
+    write_native_rules,
+    write_replicas,
+)
+from shared.contracts.scaling import Actuator, ScalingReason
+from shared.kernel.clock import isoformat
+from shared.kernel.concurrency import bounded_map
+from shared.kernel.context import Context, timer_context
+from shared.kernel.errors import Invalid
+from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
+from shared.kernel.observation import Present, Unknown
+from shared.messaging.sweep import Sweep, every_due
+from shared.messaging.unit_of_work import NOTHING, Json, View
+from shared.messaging.unit_of_work import Decision as Commit
+from shared.persistence.store import Document, partition_of
+from shared.surfaces.capabilities import Feature
+from shared.surfaces.observed_state import LiveComponent
+from shared.surfaces.port import Surface
+from shared.surfaces.spec import SurfaceComponent
+
+EVALUATE: Final = "evaluate_due"
+"""The timer."""
+POLICIES_AT_ONCE: Final = 16
+SAMPLES_MAX: Final = 1000
+_log = logging.getLogger(__name__)
+
+
+async def evaluate_policies(app: ScalingApp) -> int:
+    """Evaluate every policy; return how many there were."""
+    service = app.service
+    sweep = Sweep(EVALUATE, POLICIES.type_name, service.store, service.clock, service.sweeps)
+
+    async def evaluate(document: Document) -> None:
+        tenant = TenantId(document.partition.tenant)
+        ctx = timer_context(f"scaling_{EVALUATE}", tenant, service.clock, service.entropy)
+        await sweep.attempt(document, evaluate_document(document, ctx, app))
+
+    documents = await every_due(POLICIES.type_name, POLICIES.key, service.store, service.clock)
+    await bounded_map(documents, evaluate, at_once=POLICIES_AT_ONCE)
+    return len(documents)
+
+
+async def evaluate_document(document: Document, ctx: Context, app: ScalingApp) -> None:
+    """Evaluate one policy: note what was seen, commit what changes, and write the number."""
+    policy = POLICIES.decode(document.body)
+    view = await app.service.work.read(document.partition, *DOCUMENTS)
+    service = view.find(SERVICES, policy.service_id)
+    if service is None or not (service.is_scaled or service.is_retired):
+        return
+    if service.is_retired:
+        await _commit(policy, happen(policy, Ended, ctx.now()), ctx, app)
+        return
+    try:
+        policy = await _applied(policy, service, ctx, app)
+    except Invalid as refusal:
+        await _commit(policy, reject(policy, refusal.message, ctx.now()), ctx, app)
+        return
+    surface = app.surfaces[service.compute_target]
+    component = SurfaceComponent(
+        EnvironmentId(service.environment_id), ctx.tenant, ModuleId(service.module_id)
+    )
+    reading = await surface.observe(component)
+    live = reading.value if isinstance(reading, Present) else None
+    revision = live.revision(service.release_revision) if live else None
+    if live is None or revision is None:
+        why = reading.reason if isinstance(reading, Unknown) else "its release is not there"
+        unread = Sample(
+            isoformat(ctx.now()), policy.policy_revision, ScalingReason.SIGNAL_LOST, why
+        )
+        await app.samples.upsert([unread.row(sample_partition(ctx.tenant, policy.policy_id))])
+        return
+    scaled = Scaled(service, component, revision)
+    if policy.content.actuator is Actuator.NATIVE:
+        await _follow_surface(policy, scaled, live, surface, ctx, app)
+    else:
+        await _scale(policy, scaled, live, surface, ctx, app)
+
+
+async def _applied(
+    policy: ScalingPolicy, service: ScaledService, ctx: Context, app: ScalingApp
+) -> ScalingPolicy:
+    """Return *policy*, applied now that its service is known. Raises PolicyInvalid."""
+    if policy.status is not State.REQUESTED:
+        return policy
+    require_valid(policy.content, service, app)
+    after = found(policy, service, ctx)
+    return await _commit(policy, after, ctx, app)
+
+
+async def _scale(
+    policy: ScalingPolicy,
+    scaled: Scaled,
+    live: LiveComponent,
+    surface: Surface,
+    ctx: Context,
+    app: ScalingApp,
+) -> None:
+    now, revision = ctx.now(), scaled.revision
+    partition_key = sample_partition(ctx.tenant, policy.policy_id)
+    signals = await measure_signals(policy.content, scaled, now, app)
+    decision = evaluate_policy(
+        policy,
+        Circumstances(
+            Instances(revision.replicas, revision.ready),
+            signals,
+            now,
+            await _recommended(policy, partition_key, now, app),
+            policy.changes,
+            affordable(policy.content.cost_ceiling, scaled.service.resources),
+            scaled.service.is_rolling_out(now, app.rules.scaling.hold_at_most),
+            may_be_none(scaled.service, surface),
+            app.rules.scaling.tolerance,
+        ),
+    )
+    after = await _commit(policy, _evaluated(policy, decision, revision.replicas, now), ctx, app)
+    loads = loads_of(policy.content, signals, revision.replicas)
+    counted = (revision.replicas, revision.ready)
+    row = sample.decided(isoformat(now), policy.policy_revision, decision, counted, loads)
+    await app.samples.upsert([row.row(partition_key)])
+    await write_replicas(after, decision.desired, scaled, live, surface)
+
+
+def may_be_none(service: ScaledService, surface: Surface) -> bool:
+    """Return whether the service may have no instance: a worker, where the surface can that."""
+    can = surface.capabilities().supports(Feature.SCALE_TO_ZERO)
+    return can and not service.serves_requests
+
+
+def _evaluated(
+    policy: ScalingPolicy, decision: Decision, current: int, now: datetime
+) -> ScalingPolicy:
+    return record_evaluation(policy, Wanted(decision.desired, current, decision.reason), now)
+
+
+async def _recommended(
+    policy: ScalingPolicy, partition_key: str, now: datetime, app: ScalingApp
+) -> list[int]:
+    """Return the numbers that this content wanted in its stabilisation window."""
+    since = isoformat(now - policy.content.stabilisation)
+    rows = await app.samples.scan(partition_key, after=since, limit=SAMPLES_MAX)
+    samples = [sample_of(row) for row in rows]
+    return [
+        each.recommended
+        for each in samples
+        if each.recommended is not None and each.policy_revision == policy.policy_revision
+    ]
+
+
+async def _follow_surface(
+    policy: ScalingPolicy,
+    scaled: Scaled,
+    live: LiveComponent,
+    surface: Surface,
+    ctx: Context,
+    app: ScalingApp,
+) -> None:
+    """Give the number to the rules of the surface, and note what it makes of them."""
+    now, number = ctx.now(), scaled.revision.replicas
+    try:
+        await write_native_rules(policy, scaled, live, surface)
+    except Invalid as refusal:
+        await _commit(policy, reject(policy, refusal.message, now), ctx, app)
+        await release_replicas(policy, scaled, live, surface)
+        return
+    decision = Decision(number, ScalingReason.POLICY, "the surface decides by its own rules")
+    await _commit(policy, _evaluated(policy, decision, number, now), ctx, app)
+    counted = (number, scaled.revision.ready)
+    row = sample.decided(isoformat(now), policy.policy_revision, decision, counted, {})
+    await app.samples.upsert([row.row(sample_partition(ctx.tenant, policy.policy_id))])
+
+
+async def _commit(
+    before: ScalingPolicy, after: ScalingPolicy, ctx: Context, app: ScalingApp
+) -> ScalingPolicy:
+    """Commit what an evaluation made of a policy, if others are to know; return the policy.
+
+    Raises:
+        PolicyChanged: somebody else wrote it meanwhile.
+    """
+    told, _ = with_alert(after, ctx.now(), app.rules.alert_after)
+    if not is_news(before, told):
+        return before
+    is_taken = False
+
+    def decide(view: View) -> Commit[Json]:
+        nonlocal is_taken
+        current = view.find(POLICIES, before.service_id)
+        is_taken = current is not None and current.revision == before.revision
+        if not is_taken:
+            return NOTHING
+        return changed(before, after, "EvaluateScaling", ctx.now(), app)
+
+    partition = partition_of(ctx.tenant, before.service_id)
+    await app.service.work.commit(ctx, partition, list(DOCUMENTS[:1]), decide)
+    if not is_taken:
+        raise PolicyChanged(before.policy_id)
+    return told

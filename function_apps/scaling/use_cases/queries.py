@@ -1,0 +1,103 @@
+"""Reads of scaling: a policy, its decisions, and what another one would have done."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from function_apps.scaling.model import replay
+from function_apps.scaling.model.sample import Sample, sample_of
+from function_apps.scaling.ports import ScalingApp
+from function_apps.scaling.repository import (
+    POLICIES,
+    SERVICES,
+    known_policy,
+    load_view,
+    sample_partition,
+)
+from function_apps.scaling.resources import decision_resource, policy_resource
+from function_apps.scaling.use_cases.apply_scaling_policy import require_valid
+from function_apps.scaling.use_cases.evaluate_policies import may_be_none
+from shared.contracts.scaling import (
+    WHAT_IF_STEPS_MAX,
+    ScalingDecision,
+    ScalingPolicy,
+    WhatIf,
+    WhatIfResult,
+)
+from shared.contracts.values import Resources
+from shared.kernel.clock import isoformat
+from shared.kernel.context import Context
+from shared.persistence.query_rules import no_continuation
+
+_AT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+"""The key of a sample's row: its instant."""
+_PAGE: Final = 1000
+
+
+async def get_policy(policy_id: str, ctx: Context, app: ScalingApp) -> tuple[ScalingPolicy, str]:
+    """Return a policy with its etag. Raises PolicyNotFound."""
+    ids, view = await load_view(policy_id, ctx, app)
+    etag = view.etag(POLICIES.document_id(ids.service_id))
+    return policy_resource(known_policy(view, ids)), etag or ""
+
+
+async def get_decisions(
+    policy_id: str, ctx: Context, app: ScalingApp, *, limit: int, continuation: str | None
+) -> tuple[Sequence[ScalingDecision], str | None]:
+    """Return one page of decisions, newest first, and the continuation of the next.
+
+    Raises:
+        PolicyNotFound.
+        Invalid: the continuation is none of this list.
+    """
+    ids, view = await load_view(policy_id, ctx, app)
+    known_policy(view, ids)
+    if continuation is not None and not _AT.fullmatch(continuation):
+        raise no_continuation(continuation)
+    rows = await app.samples.scan(
+        sample_partition(ctx.tenant, ids.policy_id),
+        before=continuation,
+        limit=limit,
+        newest_first=True,
+    )
+    following = rows[-1].row_key if len(rows) == limit else None
+    return [decision_resource(sample_of(row)) for row in rows], following
+
+
+async def answer_what_if(
+    policy_id: str, asked: WhatIf, ctx: Context, app: ScalingApp
+) -> WhatIfResult:
+    """Return what the proposed policy would have done with the recorded load.
+
+    Raises:
+        PolicyNotFound.
+        PolicyInvalid: the proposed policy could not be applied.
+    """
+    ids, view = await load_view(policy_id, ctx, app)
+    known_policy(view, ids)
+    service = view.find(SERVICES, ids.service_id)
+    require_valid(asked.policy, service, app)
+    samples = await _samples(sample_partition(ctx.tenant, ids.policy_id), asked, app)
+    is_known = service is not None and service.is_scaled
+    surface = app.surfaces.get(service.compute_target) if service and is_known else None
+    return replay.replay(
+        asked.policy,
+        replay.recorded(samples[:WHAT_IF_STEPS_MAX]),
+        service.resources if service else Resources(),
+        app.rules.scaling,
+        may_be_none=bool(service and surface and may_be_none(service, surface)),
+        is_whole=len(samples) <= WHAT_IF_STEPS_MAX,
+    )
+
+
+async def _samples(partition_key: str, asked: WhatIf, app: ScalingApp) -> Sequence[Sample]:
+    """Return what was recorded in the time that is asked for; one more than a replay takes."""
+    samples: list[Sample] = []
+    after, before = isoformat(asked.from_at), isoformat(asked.until_at)
+    while len(samples) <= WHAT_IF_STEPS_MAX:
+        rows = await app.samples.scan(partition_key, after=after, before=before, limit=_PAGE)
+        samples += [sample_of(row) for row in rows]
+        if len(rows) < _PAGE:
+            break
+        after = rows[-1].row_key
+    return samples[: WHAT_IF_STEPS_MAX + 1]

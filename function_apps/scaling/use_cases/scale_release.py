@@ -1,0 +1,55 @@
+"""ScaleRelease and HoldScaling: what a deployment does with one service."""
+
+from collections.abc import Callable
+
+from function_apps.scaling.model import scaled_service
+from function_apps.scaling.model.scaled_service import ScaledService
+from function_apps.scaling.ports import ScalingApp
+from function_apps.scaling.repository import SERVICES
+from shared.contracts.scaling import HoldScaling, ScaleRelease
+from shared.kernel.context import Context
+from shared.kernel.ids import ModuleId, module_key, parse_id
+from shared.kernel.ids import service_id as service_id_of
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
+
+
+async def scale_release(command: ScaleRelease, ctx: Context, app: ScalingApp) -> Outcome[Json]:
+    """Remember the release that a deployment left of a service."""
+
+    def record(service: ScaledService) -> ScaledService:
+        return scaled_service.record_release(service, command)
+
+    return await _record(command, record, ctx, app)
+
+
+async def hold_scaling(command: HoldScaling, ctx: Context, app: ScalingApp) -> Outcome[Json]:
+    """Remember that a deployment changes a service, or that it ended without a release."""
+
+    def record(service: ScaledService) -> ScaledService:
+        return scaled_service.record_rollout(service, command)
+
+    return await _record(command, record, ctx, app)
+
+
+async def _record(
+    command: ScaleRelease | HoldScaling,
+    record: Callable[[ScaledService], ScaledService],
+    ctx: Context,
+    app: ScalingApp,
+) -> Outcome[Json]:
+    key = parse_id(command.environment_id, "env").environment
+    service_id = service_id_of(key, module_key(ctx.tenant, ModuleId(command.module_id)))
+
+    def decide(view: View) -> Decision[Json]:
+        known = view.find(SERVICES, service_id)
+        before = known or scaled_service.new_service(
+            service_id, ctx.tenant, command.environment_id, command.module_id
+        )
+        after = record(before)
+        if after == known:
+            return NOTHING
+        audited = Audited(type(command).__name__, service_id)
+        return Decision({}, writes=[SERVICES.put(after)], audited=audited)
+
+    return await app.service.work.change(ctx, SERVICES, service_id, decide)

@@ -1,0 +1,231 @@
+"""Policies as callers see them: applied, changed, paused, deleted, refused."""
+
+from typing import Any
+
+import pytest
+
+from function_apps.scaling.errors import PolicyExists, PolicyInvalid, PolicyNotFound
+from shared.kernel.errors import Invalid
+from shared.kernel.transitions import TransitionRefused
+from shared.surfaces.capabilities import Feature
+from tests.kit.told import component_of, service_of
+from tests.kit.virtual_time import run_virtual
+from tests.scaling.scaled import (
+    ONE,
+    QUEUED,
+    ROOT,
+    RULE,
+    Scaling,
+    policy_of,
+    serving,
+    shown,
+    without,
+    working,
+)
+
+
+async def paused(made: Scaling, **how: Any) -> Any:
+    return shown(await made.call("POST", f"{ONE}/pause", {"length": "PT1H", **how},
+                                 policyId=policy_of()))  # fmt: skip
+
+
+def test_a_service_has_one_policy_and_the_same_again_changes_nothing() -> None:
+    async def main() -> None:
+        made = await serving()
+        first = await made.call("POST", ROOT, {"serviceId": service_of(), "min": 1, "max": 5})
+        again = await made.call("POST", ROOT, {"serviceId": service_of(), "min": 1, "max": 5})
+        with pytest.raises(PolicyExists):
+            await made.call("POST", ROOT, {"serviceId": service_of(), "min": 1, "max": 6})
+
+        assert (first.status, again.status) == (201, 201)
+        assert first.headers["Location"] == f"/{ROOT}/{policy_of()}"
+        assert again.headers["Repeatability-Result"] == "accepted"
+        assert len(made.told()) == 1
+
+    run_virtual(main())
+
+
+def test_a_change_makes_the_next_policy_revision() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply()
+        content = {"min": 2, "max": 4, "rules": [RULE]}
+        changed = shown(await made.call("PUT", ONE, content, policyId=policy_of()))
+        await made.call("PUT", ONE, content, policyId=policy_of())
+
+        assert (changed["policyRevision"], changed["min"]) == (2, 2)
+        assert (await made.policy())["policyRevision"] == 2
+        assert [each["policyRevision"] for each in made.told()] == [1, 2]
+
+    run_virtual(main())
+
+
+def test_a_pause_holds_the_number_until_its_end() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply()
+        await made.evaluate()
+        held = await paused(made, direction="up", reason="an incident")
+        made.world.requests_per_s = 60
+        await made.evaluate(3)
+        during, status = made.replicas(), (await made.policy())["status"]
+        await made.app.service.clock.sleep(3600)
+        await made.evaluate(2)
+
+        assert (held["status"], held["paused"]) == ("Paused", "up")
+        assert (during, status) == (2, "Paused")
+        assert (await made.decisions())[-1]["reason"] != "Paused"
+        assert (made.replicas(), (await made.policy())["status"]) == (6, "Enforced")
+
+    run_virtual(main())
+
+
+def test_a_person_ends_a_pause_earlier() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply()
+        await paused(made)
+        resumed = shown(await made.call("POST", f"{ONE}/resume", {}, policyId=policy_of()))
+        with pytest.raises(TransitionRefused):
+            await made.call("POST", f"{ONE}/resume", {}, policyId=policy_of())
+
+        assert (resumed["status"], resumed["paused"]) == ("Enforced", None)
+
+    run_virtual(main())
+
+
+def test_a_pause_is_at_most_a_day() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply()
+        with pytest.raises(Invalid):
+            await paused(made, length="PT25H")
+
+    run_virtual(main())
+
+
+def test_a_changed_policy_stays_paused() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply()
+        await paused(made)
+        await made.call("PUT", ONE, {"min": 2, "max": 4}, policyId=policy_of())
+
+        assert (await made.policy())["status"] == "Paused"
+
+    run_virtual(main())
+
+
+def test_a_deleted_policy_leaves_the_number_and_may_come_again() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply()
+        made.world.requests_per_s = 60
+        await made.evaluate(3)
+        await made.call("DELETE", ONE, policyId=policy_of())
+        with pytest.raises(PolicyNotFound):
+            await made.policy()
+        left = made.replicas()
+        again = await made.apply()
+
+        assert left == 6
+        assert made.told()[-2]["status"] == "Superseded"
+        assert again["policyRevision"] == 2
+
+    run_virtual(main())
+
+
+REFUSED: list[Any] = [
+    pytest.param({"rules": [RULE | {"settings": {"pod": "x"}}]}, "/rules/0/settings", id="setting"),
+    pytest.param(
+        {"rules": [RULE | {"settings": {"source": "kubernetes"}}]},
+        "/rules/0/settings/source",
+        id="a-source-that-does-not-measure-it",
+    ),
+    pytest.param(
+        {"rules": [RULE | {"settings": {"source": "prometheus"}}]},
+        "/rules/0/settings/query",
+        id="no-query",
+    ),
+    pytest.param(
+        {"rules": [{"signal": "schedule", "target": 4, "settings": {"start": "8", "end": "x"}}]},
+        "/rules/0/settings/start",
+        id="no-cron",
+    ),
+    pytest.param(
+        {
+            "rules": [
+                {
+                    "signal": "schedule",
+                    "target": 4,
+                    "settings": {"start": "0 8 * * *", "end": "0 9 * * *", "timeZone": "Mars/X"},
+                }
+            ]
+        },
+        "/rules/0/settings/timeZone",
+        id="no-time-zone",
+    ),
+    pytest.param({"rules": [{"signal": "cpu", "target": 60}]}, "/rules/0/signal", id="no-limit"),
+    pytest.param({"min": 0}, "/min", id="http-to-none"),
+    pytest.param({"max": 1000}, "/max", id="more-than-the-surface-has"),
+    pytest.param(
+        {"costCeiling": {"amount": 5, "prices": {"cpu": 1}}},
+        "/costCeiling/prices",
+        id="an-instance-that-costs-nothing",
+    ),
+    pytest.param({"actuator": "native"}, "/rules/0/signal", id="not-of-a-surface"),
+]
+
+
+@pytest.mark.parametrize(("change", "target"), REFUSED)
+def test_what_cannot_be_followed_is_refused_by_its_place(
+    change: dict[str, Any], target: str
+) -> None:
+    async def main() -> None:
+        made = await serving()
+        with pytest.raises(PolicyInvalid) as refusal:
+            await made.apply(**{"rules": [RULE], **change})
+
+        assert refusal.value.details[0].target == target
+        assert made.told() == []
+
+    run_virtual(main())
+
+
+def test_a_worker_may_have_no_instance_where_the_surface_can_that() -> None:
+    async def main() -> None:
+        made = await working()
+        with pytest.raises(PolicyInvalid):
+            await without(made, Feature.SCALE_TO_ZERO).apply(QUEUED, min=0)
+
+        assert (await made.apply(QUEUED, min=0))["min"] == 0
+
+    run_virtual(main())
+
+
+def test_rules_of_the_surface_own_the_number() -> None:
+    async def main() -> None:
+        made = await serving(resources={"cpu": 0.5})
+        await made.apply({"signal": "cpu", "target": 60}, actuator="native", min=2, max=7)
+        await made.evaluate()
+        revision = made.world.component(component_of()).revisions[1]
+        assert revision.scaling is not None
+        native = (revision.scaling.minimum, revision.scaling.maximum)
+        await made.call("PUT", ONE, {"min": 1, "max": 9, "rules": [RULE]}, policyId=policy_of())
+        await made.evaluate()
+
+        assert native == (2, 7)
+        assert revision.scaling is None
+
+    run_virtual(main())
+
+
+def test_a_surface_without_rules_of_its_own_refuses_them() -> None:
+    async def main() -> None:
+        made = without(await serving(resources={"cpu": 0.5}), Feature.NATIVE_SCALING)
+        with pytest.raises(PolicyInvalid) as refusal:
+            await made.apply({"signal": "cpu", "target": 60}, actuator="native")
+
+        assert refusal.value.details[0].target == "/actuator"
+
+    run_virtual(main())

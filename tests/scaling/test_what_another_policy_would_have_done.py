@@ -1,0 +1,134 @@
+"""What-if: the recorded load under a proposed policy, in replicas, objective and cost."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from function_apps.scaling.model.replay import Recorded, replay
+from function_apps.scaling.model.sample import Load
+from shared.contracts.scaling import WHAT_IF_STEPS_MAX, ScalingDefaults, WhatIfResult
+from shared.contracts.values import Resources
+from shared.kernel.clock import isoformat
+from tests.kit.virtual_time import EPOCH, run_virtual
+from tests.scaling.policies import LATENCY, REQUESTS, policy
+from tests.scaling.scaled import ONE, RULE, policy_of, serving, shown
+
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+AT_ONCE = {"stabilisation": "PT0S", "cooldown": "PT0S", "rateLimits": {"up": [], "down": []}}
+
+
+def recorded(
+    *each: tuple[int, float], signal: str = "requests", shared: bool = True
+) -> list[Recorded]:
+    """Return one evaluation a minute: how many there were, and the load."""
+    return [
+        Recorded(NOON + timedelta(minutes=place), current, {signal: Load(value, shared)})
+        for place, (current, value) in enumerate(each)
+    ]
+
+
+def played(load: list[Recorded], content: Any, resources: Resources | None = None) -> WhatIfResult:
+    return replay(content, load, resources or Resources(), ScalingDefaults(), may_be_none=False)
+
+
+def test_a_shared_load_is_spread_over_as_many_as_there_would_have_been() -> None:
+    result = played(recorded((4, 40), (4, 80), (4, 80), (4, 20)), policy(REQUESTS, **AT_ONCE))
+
+    assert [step.desired for step in result.steps] == [4, 8, 8, 2]
+    assert [step.recorded for step in result.steps] == [4, 4, 4, 4]
+    # Of each step with as many as were wanted before it: 10, 20, 10 and 2.5 of 10 each.
+    assert [step.load for step in result.steps] == [1.0, 2.0, 1.0, 0.25]
+    assert result.objective_met == 0.75
+    assert (result.replicas_max, result.changes) == (8, 2)
+
+
+def test_a_latency_changes_with_the_number() -> None:
+    load = recorded((4, 400), (4, 400), signal="latency", shared=False)
+
+    result = played(load, policy(LATENCY, **AT_ONCE))
+
+    assert [step.desired for step in result.steps] == [8, 8]
+    assert [step.load for step in result.steps] == [2.0, 1.0]
+
+
+def test_cost_is_that_of_both_by_the_price_list() -> None:
+    content = policy(
+        REQUESTS, **AT_ONCE,
+        costCeiling={"amount": 9, "per": "hour", "prices": {"instance": 1, "cpu": 2}},
+    )  # fmt: skip
+    load = recorded(*[(4, 20.0)] * 61)
+
+    result = played(load, content, Resources(cpu=1.0))
+
+    assert result.recorded_cost == pytest.approx(12.0)
+    assert result.cost == pytest.approx(6.0)
+    assert result.currency == "EUR"
+
+
+def test_a_ceiling_is_seen_before_it_is_applied() -> None:
+    ceiling = {"amount": 2, "per": "hour", "prices": {"instance": 1}}
+    result = played(recorded((2, 90), (2, 90)), policy(REQUESTS, **AT_ONCE, costCeiling=ceiling))
+
+    assert [step.desired for step in result.steps] == [2, 2]
+    assert result.objective_met == 0.0
+
+
+def test_a_signal_that_was_not_recorded_lowers_nothing() -> None:
+    result = played(recorded((4, 1), (4, 1)), policy(LATENCY, **AT_ONCE))
+
+    assert [step.desired for step in result.steps] == [4, 4]
+    assert result.objective_met is None
+
+
+def test_stabilisation_and_rates_are_those_of_the_proposed_policy() -> None:
+    up = [{"unit": "instances", "value": 2, "period": "PT1M"}]
+    content = policy(REQUESTS, stabilisation="PT2M", cooldown="PT0S", rateLimits={"up": up})
+
+    result = played(recorded((2, 20), (2, 90), (2, 90), (2, 20), (2, 20), (2, 20)), content)
+
+    assert [step.desired for step in result.steps] == [2, 4, 6, 6, 2, 2]
+
+
+def test_a_schedule_opens_by_the_time_of_the_recording() -> None:
+    times = {"start": "2 12 * * *", "end": "4 12 * * *"}
+    rule = {"signal": "schedule", "target": 5, "settings": times}
+
+    result = played(recorded(*[(1, 0.0)] * 6), policy(rule, **AT_ONCE))
+
+    assert [step.desired for step in result.steps] == [1, 1, 5, 5, 1, 1]
+
+
+def test_a_replay_has_a_bound_and_says_so() -> None:
+    result = played(recorded(*[(1, 1.0)] * (WHAT_IF_STEPS_MAX + 1)), policy(REQUESTS))
+
+    assert len(result.steps) == WHAT_IF_STEPS_MAX
+    assert not result.is_whole
+
+
+def test_nothing_recorded_is_an_empty_answer() -> None:
+    result = played([], policy(REQUESTS))
+
+    assert (result.steps, result.replica_hours, result.objective_met) == ((), 0.0, None)
+
+
+def test_the_load_of_a_policy_in_force_is_replayed_and_nothing_changes() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply()
+        made.world.requests_per_s = 40
+        await made.evaluate(3)
+        before = await made.policy()
+        await made.app.service.clock.sleep(1)
+        asked = {
+            "policy": {"min": 1, "max": 10, "rules": [RULE | {"target": 5}], **AT_ONCE},
+            "fromAt": isoformat(EPOCH),
+            "untilAt": isoformat(made.app.service.clock.now()),
+        }
+        replayed = shown(await made.call("POST", f"{ONE}/what-if", asked, policyId=policy_of()))
+
+        assert [step["recorded"] for step in replayed["steps"]] == [2, 2, 4]
+        assert replayed["steps"][-1]["desired"] == 8
+        assert (await made.policy(), made.replicas()) == (before, 4)
+
+    run_virtual(main())
