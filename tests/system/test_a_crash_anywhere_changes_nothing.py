@@ -178,6 +178,33 @@ async def rotate(world: World) -> None:
     assert [secret.version for secret in spec.secrets] == [now["version"]]
 
 
+async def bind_and_unbind(world: World) -> None:
+    """Bind a tenant to an environment of its own, and another one, which is then taken away."""
+    environment = await provisioned(world, admits=["globex"])
+    root, once = "/runtime/tenant-bindings", {"Idempotency-Key": "binding-1"}
+    body = {"environmentId": environment, "ownerTenantId": "acme"}
+    for tenant in ("acme", "globex"):
+        status, bound = await world.call("POST", root, body, tenant=tenant, headers=once)
+        assert status == 201, bound
+        path = f"{root}/{bound['bindingId']}"
+
+        async def is_past_bound(path: str = path, tenant: str = tenant) -> bool:
+            _, binding = await world.call("GET", path, tenant=tenant)
+            return bool(binding["status"] != "Bound")
+
+        await world.until(is_past_bound, within_s=1800)
+    await world.clock.sleep(90)  # until both were looked at
+    await world.call("DELETE", f"{path}?confirm=globex", tenant="globex")
+
+    async def is_gone() -> bool:
+        _, binding = await world.call("GET", path, tenant="globex")
+        return bool(binding["status"] == "Unbound")
+
+    await world.until(is_gone, within_s=1800)
+    boundaries = [site.boundaries for site in world.surface.sites.values()]
+    assert [sorted(t for t, b in each.items() if b.spec) for each in boundaries] == [["acme"]]
+
+
 SCENARIOS: dict[str, Scenario] = {
     "provision": provision,
     "decommission": provision_and_decommission,
@@ -187,6 +214,7 @@ SCENARIOS: dict[str, Scenario] = {
     "jobs": run_a_job_first,
     "rotate": rotate,
     "configuration": roll_out_configuration,
+    "bind-and-unbind": bind_and_unbind,
 }
 POINTS_IN_EVERY_RUN = 5
 POINTS_IN_A_LONG_RUN = 40
