@@ -13,6 +13,7 @@ import azure.functions as func
 from function_apps.catalog import function_app as catalog
 from function_apps.configurations import function_app as configurations
 from function_apps.deployments import function_app as deployments
+from function_apps.drift import function_app as drift
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
 from function_apps.scaling import function_app as scaling
@@ -29,6 +30,7 @@ SERVICES: Final = (
     secret_bindings,
     tenants,
     scaling,
+    drift,
 )
 for service in SERVICES:
     app.register_functions(service.bound(os.environ))

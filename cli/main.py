@@ -16,6 +16,7 @@ from cli.commands import (
     configurations,
     deployments,
     doctor,
+    drift,
     environments,
     events,
     images,
@@ -83,6 +84,7 @@ app.add_typer(scaling.app, name="scale", rich_help_panel="Releases")
 app.add_typer(artifacts.app, name="artifact", rich_help_panel="Releases")
 app.add_typer(images.app, name="image", rich_help_panel="Releases")
 app.add_typer(objectives.app, name="slo", rich_help_panel="State and history")
+app.add_typer(drift.app, name="drift", rich_help_panel="State and history")
 app.add_typer(operations.app, name="operations", rich_help_panel="State and history")
 app.add_typer(parked.app, name="parked", rich_help_panel="State and history")
 

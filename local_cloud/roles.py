@@ -19,6 +19,7 @@ from shared.contracts.storage import (
     AUDIT,
     CONFIGURATION_REPORTS,
     DATABASE,
+    DRIFT_SNAPSHOTS,
     HEALTH_SAMPLES,
     SCALING_SAMPLES,
 )
@@ -81,6 +82,7 @@ _TABLES: Final = {
     Service.HEALTH: HEALTH_SAMPLES,
     Service.CONFIGURATIONS: CONFIGURATION_REPORTS,
     Service.SCALING: SCALING_SAMPLES,
+    Service.DRIFT: DRIFT_SNAPSHOTS,
 }
 """Of one service alone."""
 

@@ -27,6 +27,7 @@ T = TypeVar("T")
 ROLL_OUT: Final = "deployments_roll_out_release"
 DEPLOY: Final = OperationKind("Deploy", ROLL_OUT)
 ROLL_OUT_SECRET: Final = OperationKind("RollOutSecretVersion", ROLL_OUT)
+REPAIR: Final = OperationKind("RemediateDrift", ROLL_OUT)
 RETRY: Final = OperationKind("RetryDeployment", ROLL_OUT)
 ROLL_BACK: Final = OperationKind("RollbackDeployment", ROLL_OUT)
 CANCEL: Final = OperationKind("CancelDeployment", ROLL_OUT)

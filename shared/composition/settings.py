@@ -159,6 +159,11 @@ class Settings(MetricsSettings, ClusterSettings, ImageSettings, RetentionSetting
     reference_probe: Url | None = Field(None, alias="RUNTIME_REFERENCE_PROBE")
     """health: a URL that answers when the network does; probes that fail while it does not count
     for nothing."""
+    drift_remediation: Literal["auto", "ask", "never"] = Field(
+        "ask", alias="RUNTIME_DRIFT_REMEDIATION"
+    )
+    """drift: whether a service that is not as released is repaired by itself (`auto`), when
+    somebody asks for it (`ask`), or `never`; what nobody released is taken away by nobody."""
     agent_folder: Path | None = Field(None, alias="RUNTIME_AGENT_FOLDER")
     """The state folder of the local agent, for workloads on this machine; the embedded host has
     its own."""

@@ -39,6 +39,7 @@ class Plane(StrEnum):
     CONFIGURATION = "configuration"
     SECRETS = "secrets"
     TENANCY = "tenancy"
+    ROUTING = "routing"
 
 
 class DriftKind(StrEnum):
@@ -138,7 +139,7 @@ class Suppression(Command):
 class ScanOrder(Command):
     """POST /drift/{environmentId}/scan."""
 
-    planes: Annotated[tuple[Plane, ...], Field(max_length=6)] = ()
+    planes: Annotated[tuple[Plane, ...], Field(max_length=7)] = ()
     """All when empty."""
     confirm_absent: bool = False
     """More than a tenth newly absent at once is believed only with this."""
@@ -179,6 +180,8 @@ class DriftFinding(Resource):
     attempts: Count
     occurrences: Count
     status: FindingStatus
+    reason: Text = ""
+    """The words of who acknowledged, suppressed, adopted, or asked for a repair."""
     suppressed_until: Instant | None
     next_attempt_at: Instant | None
     operation_id: OperationId | None
@@ -191,21 +194,47 @@ class DriftReport(Resource):
     """GET /drift/{environmentId}."""
 
     environment_id: EnvironmentId
-    coverage: Annotated[tuple[PlaneCoverage, ...], Field(max_length=6)]
+    coverage: Annotated[tuple[PlaneCoverage, ...], Field(max_length=7)]
+    """Of the last scan; a plane that it did not look at is not clean."""
     scanned_at: Instant | None
+    """The last scan that could read the environment."""
+    absent_held: bool = False
+    """So many services were absent at once that it is believed only with `confirmAbsent`."""
     value: Annotated[tuple[DriftFinding, ...], Field(max_length=200)]
     next_link: Annotated[str | None, Field(max_length=4096)]
 
 
 class DriftSnapshot(Resource):
-    """One row of GET /drift/{environmentId}/snapshots; kept 30 days."""
+    """One row of GET /drift/{environmentId}/snapshots; kept 30 days.
+
+    There is one whenever a scan found a service otherwise than the scan before.
+    """
 
     snapshot_id: Label
     environment_id: EnvironmentId
+    service_id: ServiceId
     taken_at: Instant
-    coverage: Annotated[tuple[PlaneCoverage, ...], Field(max_length=6)]
+    digest: Digest
     open: Count
-    blob: Digest
+    """Differences from what was desired then."""
+
+
+class SnapshotChange(Value):
+    """What is otherwise in a snapshot than in an earlier one."""
+
+    path: Text
+    kind: DriftKind
+    before: Json = None
+    after: Json = None
+
+
+class SnapshotContent(Resource):
+    """GET /drift/{environmentId}/snapshots/{snapshotId}, with what changed since `since`."""
+
+    snapshot: DriftSnapshot
+    content: Json
+    """The release in force, its live properties by plane, and other revisions that are there."""
+    changes: Annotated[tuple[SnapshotChange, ...], Field(max_length=1000)] = ()
 
 
 class FollowGitSource(Command):

@@ -148,6 +148,7 @@ BUILT: Final = frozenset(
         _S.SECRET_BINDINGS,
         _S.TENANTS,
         _S.SCALING,
+        _S.DRIFT,
     }
 )
 """The services that exist; a producer or consumer that is not among them is not built yet."""
@@ -198,13 +199,28 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
                 "RuntimeEnvironmentDecommissioned",
             }
         ),
+        _S.DRIFT: frozenset(
+            {
+                "ConfigurationPublished",
+                "ConfigurationSynced",
+                "ConfigurationSyncFailed",
+                "SecretBound",
+                "SecretExpiring",
+                "SecretRotated",
+                "SecretRotationFailed",
+                "ScalingPolicyApplied",
+                "TenantIsolationProofCompleted",
+            }
+        ),
     }
 )
 """The events that a built service is to consume and so far settles without effect.
 
 Alerts have no consumer yet: catalog is to have the subscriptions of their sinks.
 """
-UNPUBLISHED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType({})
+UNPUBLISHED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
+    {_S.DRIFT: frozenset(_ALERTS)}
+)
 """The events that a built service is to publish and does not publish yet."""
 
 

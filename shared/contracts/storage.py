@@ -12,7 +12,9 @@ CONFIGURATION_REPORTS: Final = "configurationreports"
 """What the instances that follow their configuration live say they run."""
 SCALING_SAMPLES: Final = "scalingsamples"
 """Each evaluation of a scaling policy, with what it saw."""
-TABLES: Final = (AUDIT, HEALTH_SAMPLES, CONFIGURATION_REPORTS, SCALING_SAMPLES)
+DRIFT_SNAPSHOTS: Final = "driftsnapshots"
+"""What a service was on its surface, whenever a scan found it otherwise than before."""
+TABLES: Final = (AUDIT, HEALTH_SAMPLES, CONFIGURATION_REPORTS, SCALING_SAMPLES, DRIFT_SNAPSHOTS)
 
 ARTIFACTS: Final = "artifacts"
 """The container that surfaces read archives from."""

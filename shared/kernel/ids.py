@@ -189,6 +189,11 @@ def secret_rotation_id(k: EnvironmentKey, secret: str, number: int) -> SecretRot
     return SecretRotationId(f"rot-{k}-{secret}-{number}")
 
 
+def drift_finding_id(k: EnvironmentKey, m: ModuleKey, plane: str, path: str) -> DriftFindingId:
+    """Return the id of a finding: the same property of a service is always the same finding."""
+    return DriftFindingId(f"df-{k}-{m}-{_hash(KEY_LENGTH, plane, path)}")
+
+
 def operation_id(
     app: str, k: EnvironmentKey, at: datetime, entropy: Entropy, *, m: ModuleKey | None = None
 ) -> OperationId:

@@ -86,6 +86,7 @@ def test_no_event_of_a_file_name_is_a_participle() -> None:
         "probing",
         "routing",
         "binding",
+        "finding",
         "sizing",
         "string",
         "testing",

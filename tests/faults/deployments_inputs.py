@@ -11,7 +11,11 @@ from shared.contracts.deployments import Deploy, RollbackDeployment
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.gates import EvaluateGate, Verdict
 from shared.contracts.promotions import PromoteDeployment
-from shared.contracts.roll_outs import RollOutConfiguration, RollOutSecretVersion
+from shared.contracts.roll_outs import (
+    RemediateDrift,
+    RollOutConfiguration,
+    RollOutSecretVersion,
+)
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
@@ -146,6 +150,22 @@ async def is_told_to_promote() -> Prepared:
     world, one = await _soaked()
     evidence = await soaked(world, one)
     command = PromoteDeployment(deployment_id=one, to_environment_id=STAGING, evidence=evidence)
+    return await _left(world, command)
+
+
+@_comes("RemediateDrift")
+async def is_told_to_repair() -> Prepared:
+    world = await _ready()
+    await world.release("one")
+    command = RemediateDrift.model_validate(
+        {
+            "environmentId": TEST,
+            "moduleId": SHOP,
+            "findingId": f"df-{'a' * 12}-{'b' * 10}-{'c' * 12}",
+            "path": "workload/environ/MODE",
+            "recordedRevision": 1,
+        }
+    )
     return await _left(world, command)
 
 

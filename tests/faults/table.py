@@ -6,6 +6,7 @@ from tests.faults import (
     catalog_inputs,
     configurations_inputs,
     deployments_inputs,
+    drift_inputs,
     environments_inputs,
     health_inputs,
     scaling_inputs,
@@ -17,9 +18,8 @@ from tests.kit.costs import SERVICES
 
 __all__ = ["INPUTS", "routes"]
 _FILLED_BY = (
-    catalog_inputs, configurations_inputs, deployments_inputs, environments_inputs, health_inputs,
-    secret_bindings_inputs, tenants_inputs,
-    scaling_inputs, secret_bindings_inputs,
+    catalog_inputs, configurations_inputs, deployments_inputs, drift_inputs, environments_inputs,
+    health_inputs, scaling_inputs, secret_bindings_inputs, tenants_inputs,
 )  # fmt: skip
 
 

@@ -109,6 +109,15 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("scaling", "ScaleRelease"): ONE,
     ("scaling", "HoldScaling"): ONE,
     ("deployments", "ScalingPolicyApplied"): ONE,
+    ("drift", "RuntimeEnvironmentProvisioned"): ONE,
+    ("drift", "RuntimeEnvironmentDecommissioned"): ONE,
+    ("drift", "RuntimeDeploymentRequested"): ONE,
+    ("drift", "RuntimeDeploymentStepChanged"): ONE,
+    ("drift", "RuntimeDeploymentCompleted"): ONE,
+    ("drift", "RuntimeDeploymentRolledBack"): ONE,
+    ("drift", "RuntimeInventoryUpdated"): ONE,
+    ("drift", "HealthCheckCompleted"): ONE,
+    ("drift", "CompareRelease"): ONE,
     ("secret_bindings", "ProveRelease"): Cost(
         queries=1, reason="lists the bindings of the module; a batch for the secret of each"
     ),

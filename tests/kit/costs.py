@@ -14,6 +14,7 @@ from typing import Any, Final
 from function_apps.catalog import triggers as catalog
 from function_apps.configurations import triggers as configurations
 from function_apps.deployments import triggers as deployments
+from function_apps.drift import triggers as drift
 from function_apps.environments import triggers as environments
 from function_apps.health import triggers as health
 from function_apps.scaling import triggers as scaling
@@ -33,6 +34,7 @@ SERVICES: Final[Mapping[str, Any]] = {
     "secret_bindings": secret_bindings,
     "tenants": tenants,
     "scaling": scaling,
+    "drift": drift,
 }
 
 

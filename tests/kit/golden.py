@@ -29,6 +29,7 @@ from tests.kit.releases import (
     until_status,
     uploaded,
 )
+from tests.kit.tampered import tampered
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
@@ -122,6 +123,7 @@ async def _live(world: World) -> None:
         await ended(world, await deploy(world, environment, release))
         await set_objective(world)
     await scaled(world)
+    await tampered(world, environment)
     await world.call("DELETE", path)
     await until_status(world, path, {"Decommissioned"})
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from function_apps.catalog.triggers import ROUTES as CATALOG
 from function_apps.configurations.triggers import ROUTES as CONFIGURATIONS
 from function_apps.deployments.triggers import ROUTES as DEPLOYMENTS
+from function_apps.drift.triggers import ROUTES as DRIFT
 from function_apps.environments.triggers import ROUTES as ENVIRONMENTS
 from function_apps.health.triggers import ROUTES as HEALTH
 from function_apps.scaling.triggers import ROUTES as SCALING
@@ -32,6 +33,7 @@ SERVICES = (
     "secret-bindings",
     "tenants",
     "scaling",
+    "drift",
 )
 ROUTES: tuple[Route, ...] = (
     *ENVIRONMENTS,
@@ -42,6 +44,7 @@ ROUTES: tuple[Route, ...] = (
     *SECRET_BINDINGS,
     *TENANTS,
     *SCALING,
+    *DRIFT,
     *(route for app in SERVICES for route in administration_routes(app)),
 )
 DIGEST = "sha256:" + "0" * 64
@@ -82,6 +85,9 @@ BODIES: Mapping[str, Any] = {
         "target": "db-password",
         "rotation": {"every": "P30D", "overlap": "PT1H", "canary": True},
     },
+    "ScanOrder": {"planes": ["workload", "routing"], "confirmAbsent": True},
+    "FindingReason": {"reason": "because"},
+    "Suppression": {"length": "PT1H", "reason": "because"},
     "Revocation": {"reason": "because"},
     "BindTenant": {
         "environmentId": "environmentId",

@@ -19,6 +19,7 @@ from aiohttp import web
 from function_apps.catalog import function_app as catalog
 from function_apps.configurations import function_app as configurations
 from function_apps.deployments import function_app as deployments
+from function_apps.drift import function_app as drift
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
 from function_apps.scaling import function_app as scaling
@@ -85,6 +86,7 @@ APPS: Final[Mapping[str, Any]] = {
     "secret_bindings": secret_bindings,
     "tenants": tenants,
     "scaling": scaling,
+    "drift": drift,
 }
 _RATES: Final = (
     "RUNTIME_RATE_PER_S", "RUNTIME_RATE_BURST", "RUNTIME_WRITES_PER_S", "RUNTIME_WRITES_BURST",

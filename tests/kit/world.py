@@ -26,6 +26,8 @@ from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.triggers import blueprint as configurations_blueprint
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.triggers import blueprint as deployments_blueprint
+from function_apps.drift.ports import DriftApp, DriftRules
+from function_apps.drift.triggers import blueprint as drift_blueprint
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.triggers import blueprint as environments_blueprint
 from function_apps.health.ports import HealthApp, HealthRules
@@ -50,6 +52,7 @@ from shared.contracts.metrics import MetricSource
 from shared.contracts.storage import (
     ARTIFACTS,
     CONFIGURATION_REPORTS,
+    DRIFT_SNAPSHOTS,
     HEALTH_SAMPLES,
     SCALING_SAMPLES,
 )
@@ -249,6 +252,7 @@ class World:
                 "secret_bindings",
                 "tenants",
                 "scaling",
+                "drift",
             )
         }
         return [
@@ -302,6 +306,14 @@ class World:
                     }.__getitem__,
                     self.storage.table(SCALING_SAMPLES),
                     ScalingNumbers(),
+                )
+            ),
+            drift_blueprint(
+                DriftApp(
+                    self.services["drift"],
+                    everywhere,
+                    self.storage.table(DRIFT_SNAPSHOTS),
+                    DriftRules(),
                 )
             ),
         ]

@@ -14,6 +14,7 @@ from shared.web.roles import PERMISSIONS, ROLES
 from shared.web.routes import Route
 from tests.kit.costs import SERVICES
 from tests.kit.releases import a_component, deploy, ended, provisioned
+from tests.kit.tampered import tampered
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
@@ -73,7 +74,11 @@ class Matrix:
             _, admitted = await world.call("POST", "/runtime/tenant-bindings", binding)
             service = services["value"][0]["serviceId"]
             _, policy = await world.call("POST", "/runtime/scaling-policies", _policy(service))
+            finding = await tampered(world, environment)
+            _, snapshots = await world.call("GET", f"/runtime/drift/{environment}/snapshots")
             names = {
+                "findingId": finding["findingId"],
+                "snapshotId": snapshots["value"][0]["snapshotId"],
                 "environmentId": environment,
                 "deploymentId": deployment["deploymentId"],
                 "serviceId": service,
@@ -164,6 +169,7 @@ def _bodies(environment: str, digest: str, service: str) -> Mapping[str, Any]:
         "POST v1/runtime/tenant-bindings": {"environmentId": environment},
         "POST v1/runtime/tenant-bindings/{tenantBindingId}/suspend": {"reason": "because"},
         "POST v1/runtime/tenant-bindings/{tenantBindingId}/resume": {"reason": "because"},
+        "POST v1/runtime/drift-findings/{findingId}/suppress": {"length": "PT1H", "reason": "x"},
         "POST v1/runtime/secret-bindings/{bindingId}/revoke": {"reason": "because"},
         "POST v1/runtime/deployments/{deploymentId}/promote": {"toEnvironmentId": environment},
     }

@@ -12,6 +12,7 @@ from function_apps.catalog.triggers import LIST as SERVICES
 from function_apps.configurations.triggers import LIST as CONFIGURATIONS
 from function_apps.deployments.triggers import CONTROLS as DEPLOYMENT_KINDS
 from function_apps.deployments.triggers import LIST as DEPLOYMENTS
+from function_apps.drift.triggers import LIST as DRIFT
 from function_apps.environments.triggers import CONTROLS as ENVIRONMENT_KINDS
 from function_apps.environments.triggers import LIST as ENVIRONMENTS
 from function_apps.health.triggers import CONTROLS as HEALTH_KINDS
@@ -19,14 +20,17 @@ from function_apps.scaling.triggers import LIST as SCALING_POLICIES
 from function_apps.secret_bindings.triggers import CONTROLS as SECRET_KINDS
 from function_apps.secret_bindings.triggers import LIST as SECRET_BINDINGS
 from function_apps.tenants.triggers import LIST as TENANT_BINDINGS
+from shared.kernel.ids import ProjectId, environment_id, environment_key
 from shared.persistence.store import Create, partition_of
 from shared.web.collection import Collection
 from shared.web.operation_routes import LIST as OPERATIONS
 from tests.kit.costs import SERVICES as SERVICE_NAMES
 from tests.kit.golden_documents import FOLDER
+from tests.kit.releases import provisioned
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import TENANT, World
 
+SHOP: Final = environment_id(environment_key(TENANT, ProjectId("proj-web"), "shop"))
 APPS: Final = [name.replace("_", "-") for name in SERVICE_NAMES]
 LISTS: Final[Mapping[str, Collection[Any]]] = {
     "/v1/runtime/environments": ENVIRONMENTS,
@@ -36,13 +40,14 @@ LISTS: Final[Mapping[str, Collection[Any]]] = {
     "/v1/runtime/secret-bindings": SECRET_BINDINGS,
     "/v1/runtime/tenant-bindings": TENANT_BINDINGS,
     "/v1/runtime/scaling-policies": SCALING_POLICIES,
+    f"/v1/runtime/drift/{SHOP}": DRIFT,
     **{f"/v1/platform/{app}/operations": OPERATIONS for app in APPS},
 }
 KINDS: Final = {
     "environments": ENVIRONMENT_KINDS, "deployments": DEPLOYMENT_KINDS, "health": HEALTH_KINDS,
     "secret-bindings": SECRET_KINDS,
 }  # fmt: skip
-"""Catalog, configurations, tenants and scaling have no operations."""
+"""Catalog, configurations, tenants, scaling and drift have no operations."""
 
 
 def _refusals() -> list[tuple[str, str, list[str]]]:
@@ -64,6 +69,8 @@ def test_a_word_that_nothing_in_a_list_can_have_is_refused_with_those_that_it_ca
         world = World()
         await world.boot()
         try:
+            assert await provisioned(world) == SHOP
+            await world.clock.sleep(5)
             for path, name, words in _refusals():
                 status, body = await world.call("GET", f"{path}?{name}=moon")
                 known = [(await world.call("GET", f"{path}?{name}={word}"))[0] for word in words]

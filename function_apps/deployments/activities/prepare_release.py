@@ -23,6 +23,7 @@ from function_apps.deployments.model import (
     preconditions,
     promotion,
     release_unit,
+    repair,
     secret_rollout,
 )
 from function_apps.deployments.model.deployment import (
@@ -147,9 +148,13 @@ async def _renewed(deployment: Deployment, ctx: ActivityContext, app: Deployment
         return deployment
     if deployment.kind is DeploymentKind.CONFIGURATION:
         return await renew(deployment, ctx, app)
-    if deployment.secret is None:
+    if deployment.secret is None and deployment.kind is not DeploymentKind.REPAIR:
         return deployment
     known = await repository.load_set(ctx.aggregate_id, ctx, app)
+    if deployment.secret is None:
+        for module, revision in deployment.replaces.items():
+            repair.require_in_force(known.target, module, revision)
+        return deployment
     released_in = known.target.module(deployment.secret.module_id).released_in
     deployments = await _deployments(released_in, ctx, app)
     release = secret_rollout.release_in_force(deployment.secret, known.target, deployments)

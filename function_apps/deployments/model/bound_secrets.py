@@ -1,4 +1,4 @@
-"""The secrets of a component: as its bindings say, as a unit records them, as a surface gets them.
+"""The secrets of a component: as its bindings say, and as a unit records them.
 
 No value is here: the surface has each resolved for its instance.
 """
@@ -15,8 +15,7 @@ from shared.contracts.secret_bindings import (
     SecretBound,
     SecretRotated,
 )
-from shared.contracts.values import ModuleId, Reason, SecretDelivery
-from shared.surfaces.secret_references import SecretReference
+from shared.contracts.values import ModuleId, Reason
 
 
 def fact_of(event: SecretBound | SecretRotated, now: datetime) -> RecordedFact:
@@ -155,20 +154,4 @@ def to_released_secret(fact: RecordedFact) -> ReleasedSecret:
         delivery=fact.delivery,
         target=fact.target,
         binding_id=fact.binding,
-    )
-
-
-def to_reference(secret: ReleasedSecret) -> SecretReference:
-    """Return what a surface is asked to give of *secret*.
-
-    Raises:
-        Invalid: its place is none where a workload could find it.
-    """
-    is_file = secret.delivery is SecretDelivery.FILE
-    return SecretReference(
-        secret.name,
-        secret.version,
-        secret.vault_uri,
-        variable=None if is_file else secret.target,
-        file=secret.target if is_file else None,
     )

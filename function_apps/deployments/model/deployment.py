@@ -81,7 +81,7 @@ class Deployment:
     Of a rollback: `replaces` are the revisions that it was asked to undo, `restores` the releases
     whose units it brings back, `jobs_left_out` the modules that had run to their end in those,
     `earlier` what was in force before them. `earlier_releases` names the releases of what an undo
-    of this deployment goes back to.
+    of this deployment goes back to. Of a repair, `replaces` is the revision that it is of.
     """
 
     deployment_id: DeploymentId

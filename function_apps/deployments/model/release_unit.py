@@ -1,8 +1,6 @@
 """A component as it is asked for, as the release unit records it, and as a surface gets it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any, Final
 
 from function_apps.deployments.model import bound_secrets, configuration
 from function_apps.deployments.model.deployment_target import DeploymentTarget
@@ -16,36 +14,17 @@ from shared.contracts.releases import (
     ReleasedSecret,
     ReleaseUnit,
     Routing,
-    RunOnce,
-    Schedule,
 )
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.values import (
     EnvironmentId,
     ModuleId,
-    Probe,
-    ProbeKind,
     Reason,
-    SecretDelivery,
     TenantId,
 )
-from shared.images.reference import parse_reference
 from shared.kernel.ids import module_key, parse_id, service_id
-from shared.surfaces.spec import (
-    CommandProbe,
-    HttpProbe,
-    ReleaseQuestion,
-    Resources,
-    RevisionSpec,
-    SurfaceComponent,
-    TcpProbe,
-)
-from shared.surfaces.spec import Probe as SurfaceProbe
-from shared.surfaces.spec import RunOnce as SurfaceRunOnce
-from shared.surfaces.spec import Schedule as SurfaceSchedule
-
-PROBE_PERIOD: Final = timedelta(seconds=1)
-"""Of the surface's own probes, which decide on traffic, where the component does not say."""
+from shared.surfaces.released_component import revision_spec
+from shared.surfaces.spec import RevisionSpec
 
 
 def to_released_component(
@@ -227,80 +206,9 @@ def to_revision_spec(
     *values* are those that its configuration stands for; without them it is given none.
     """
     pin = component.configuration
-    facts = {
-        "releaseRevision": str(component.release_revision),
-        "configurationHash": pin.hash or "",
-        **{
-            f"secret.{name}": version for name, version in sorted(component.secret_versions.items())
-        },
-    }
-    return RevisionSpec(
-        component=SurfaceComponent(environment_id, tenant, component.module_id),
-        revision=component.release_revision,
-        version=component.version,
-        artifact=component.digest,
-        command=component.command,
-        image=parse_reference(component.image).name if component.image else None,
-        environ=component.environ,
-        port=component.port,
-        path_prefix=component.path_prefix,
-        replicas=component.replicas,
-        readiness=_probe(component.probes.readiness),
-        liveness=_probe(component.probes.liveness),
-        startup=_probe(component.probes.startup),
-        resources=Resources(
-            memory_mb=component.resources.memory_mib,
-            cpu=component.resources.cpu,
-            open_files=component.resources.open_files,
-            processes=component.resources.processes,
-        ),
-        requires=component.requires,
-        release=ReleaseQuestion(component.release.path, component.release.field)
-        if component.release
-        else None,
-        unit=facts,
-        data=component.data,
-        configuration=configuration.to_surface(pin, values, component.configuration_delivery)
+    given = (
+        configuration.to_surface(pin, values, component.configuration_delivery)
         if pin.hash and values is not None
-        else None,
-        secrets=tuple(
-            bound_secrets.to_reference(secret)
-            for secret in component.secrets
-            if secret.delivery is not SecretDelivery.REFERENCE
-        ),
-        # It has no requests that could finish.
-        drain_s=0.0 if component.ends else rollout.drain.total_seconds(),
-        runs_once=_once(component.runs_once),
-        schedule=_schedule(component.schedule),
+        else None
     )
-
-
-def _once(asked: RunOnce | None) -> SurfaceRunOnce | None:
-    if asked is None:
-        return None
-    return SurfaceRunOnce(asked.time_limit.total_seconds(), asked.retries)
-
-
-def _schedule(asked: Schedule | None) -> SurfaceSchedule | None:
-    if asked is None:
-        return None
-    return SurfaceSchedule(asked.cron, asked.time_limit.total_seconds())
-
-
-def _probe(probe: Probe | None) -> SurfaceProbe | None:
-    if probe is None:
-        return None
-    how: dict[str, Any] = {
-        "period_s": (probe.period or PROBE_PERIOD).total_seconds(),
-        "timeout_s": probe.timeout.total_seconds(),
-        "initial_delay_s": probe.initial_delay.total_seconds(),
-        "failure_threshold": probe.failure_threshold,
-        "success_threshold": probe.success_threshold,
-    }
-    match probe.kind:
-        case ProbeKind.HTTP:
-            return HttpProbe(probe.path, **how)
-        case ProbeKind.TCP:
-            return TcpProbe(**how)
-        case ProbeKind.COMMAND:
-            return CommandProbe(probe.command, **how)
+    return revision_spec(component, environment_id, tenant, rollout, given)

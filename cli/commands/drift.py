@@ -1,0 +1,173 @@
+"""`drift`: what is not as released, side by side; acknowledge, let be, take over, or repair it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import typer
+
+from cli.host_process import pause
+from cli.lookup import environment_id
+from cli.options import Commands, EnvironmentOption, Invocation, Module, Reason
+from cli.output import Column, note
+from cli.parameter_types import one_of
+
+app = Commands(help="What somebody changed where services run: found, explained, and repaired.")
+_CONTRACT: Final = "shared.contracts.drift"
+_DRIFT: Final = "/v1/runtime/drift"
+_FINDINGS: Final = "/v1/runtime/drift-findings"
+_COLUMNS: Final = (
+    Column("MODULE", "moduleId"),
+    Column("PROPERTY", lambda finding: f"{finding['plane']}/{finding['path']}"),
+    Column("DESIRED", "desired"),
+    Column("ACTUAL", "actual"),
+    Column("SEVERITY", "severity"),
+    Column("STATUS", "status"),
+    Column("ID", "findingId"),
+)
+_SNAPSHOTS: Final = (
+    Column("TAKEN", "takenAt"),
+    Column("SERVICE", "serviceId"),
+    Column("DIFFERENCES", lambda snapshot: str(snapshot["open"])),
+    Column("ID", "snapshotId"),
+)
+_LOOKS: Final = 90
+"""Seconds, for a scan that begins within 30."""
+_SIDE_MAX: Final = 48
+"""Characters of each side."""
+FindingArgument = Annotated[str, typer.Argument(metavar="FINDING", show_default=False)]
+
+
+@app.command("list")
+def list_(
+    env: EnvironmentOption,
+    invocation: Invocation,
+    module: Module = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only this status.", **one_of(_CONTRACT, "FindingStatus"))
+    ] = None,
+    plane: Annotated[
+        str | None, typer.Option(help="Only this plane.", **one_of(_CONTRACT, "Plane"))
+    ] = None,
+    severity: Annotated[
+        str | None,
+        typer.Option(help="Only of this severity.", **one_of(_CONTRACT, "DriftSeverity")),
+    ] = None,
+) -> None:
+    """List what is not as released in an environment, and what the last scan could not look at."""
+    client = invocation.client
+    path = f"{_DRIFT}/{environment_id(client, env)}"
+    query = {"moduleId": module, "status": status, "plane": plane, "severity": severity}
+    _show_findings(path, query, invocation)
+
+
+def _show_findings(path: str, query: Mapping[str, str | None], invocation: Invocation) -> None:
+    client = invocation.client
+    findings = list(client.list_all(path, query))
+    invocation.show(findings, _COLUMNS, empty="nothing differs")
+    _note_coverage(client.get(path, {"top": "1"}).body)
+
+
+@app.command()
+def scan(
+    env: EnvironmentOption,
+    invocation: Invocation,
+    *,
+    confirm_absent: Annotated[
+        bool,
+        typer.Option("--confirm-absent", help="Believe it when many services are absent at once."),
+    ] = False,
+) -> None:
+    """Scan an environment now, and list what differs."""
+    client = invocation.client
+    path = f"{_DRIFT}/{environment_id(client, env)}"
+    before = client.write("POST", f"{path}/scan", {"confirmAbsent": confirm_absent}).body
+    for _ in range(_LOOKS):
+        report = client.get(path).body
+        if report["scannedAt"] != before["scannedAt"]:
+            break
+        pause(invocation.session.clock, 1)
+    else:
+        note("the scan has not ended yet: `runtimectl drift list` shows what it finds")
+    _show_findings(path, {}, invocation)
+
+
+@app.command("show")
+def show_(finding: FindingArgument, invocation: Invocation) -> None:
+    """Show one finding: what is desired beside what is live."""
+    body = invocation.client.get(f"{_FINDINGS}/{finding}").body
+    if not invocation.is_table:
+        invocation.show(body)
+        return
+    print(f"{body['moduleId']}  {body['plane']}/{body['path']}  {body['kind']}")
+    for left, right in [("DESIRED", "ACTUAL"), *_sides(body)]:
+        print(f"  {left.ljust(_SIDE_MAX)}  {right}".rstrip())
+    shown = ("status", "severity", "risk", "cause", "attempts", "occurrences", "detectedAt",
+             "suppressedUntil", "nextAttemptAt", "reason")  # fmt: skip
+    invocation.show({name: body[name] for name in shown})
+
+
+@app.command()
+def snapshots(env: EnvironmentOption, invocation: Invocation) -> None:
+    """List when services were found otherwise than before."""
+    path = f"{_DRIFT}/{environment_id(invocation.client, env)}/snapshots"
+    invocation.show(list(invocation.client.list_all(path)), _SNAPSHOTS, empty="no scan yet")
+
+
+@app.command()
+def acknowledge(finding: FindingArgument, invocation: Invocation, reason: Reason = "") -> None:
+    """Say that somebody knows of a finding."""
+    _decide(finding, "acknowledge", {"reason": reason}, invocation)
+
+
+@app.command()
+def suppress(
+    finding: FindingArgument,
+    length: Annotated[str, typer.Option("--for", help="How long, such as P7D or PT4H.")],
+    invocation: Invocation,
+    reason: Reason = "",
+) -> None:
+    """Let a finding be for a time; its service is not repaired meanwhile."""
+    _decide(finding, "suppress", {"length": length, "reason": reason}, invocation)
+
+
+@app.command()
+def adopt(finding: FindingArgument, invocation: Invocation, reason: Reason = "") -> None:
+    """Take what is live for what is desired, until the next release."""
+    _decide(finding, "adopt", {"reason": reason}, invocation)
+
+
+@app.command()
+def remediate(finding: FindingArgument, invocation: Invocation, reason: Reason = "") -> None:
+    """Repair a finding: the release in force is brought once more, with its steps and gate."""
+    _decide(finding, "remediate", {"reason": reason}, invocation)
+
+
+def _decide(finding: str, verb: str, body: Mapping[str, Any], invocation: Invocation) -> None:
+    answered = invocation.client.write("POST", f"{_FINDINGS}/{finding}/{verb}", body).body
+    invocation.show([answered] if invocation.is_table else answered, _COLUMNS)
+
+
+def _sides(finding: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines of both values beside each other, each cut where it is too long."""
+    desired, actual = (
+        [text[start : start + _SIDE_MAX] for start in range(0, max(len(text), 1), _SIDE_MAX)]
+        for text in (finding["desired"] or "-", finding["actual"] or "-")
+    )
+    length = max(len(desired), len(actual))
+    return [
+        (desired[at] if at < len(desired) else "", actual[at] if at < len(actual) else "")
+        for at in range(length)
+    ]
+
+
+def _note_coverage(report: Mapping[str, Any]) -> None:
+    """Say which planes were not looked at, or not wholly."""
+    for each in report["coverage"]:
+        if not each["complete"]:
+            reason = each["reason"]
+            why = f"{reason['message']} ({reason['code']})" if reason else "not looked at"
+            note(f"{each['plane']}: {why}")
+    if not report["coverage"]:
+        note("no scan has been made yet")
+    if report["absentHeld"]:
+        note("many services are absent at once: `runtimectl drift scan --confirm-absent`")

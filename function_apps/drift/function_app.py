@@ -1,0 +1,30 @@
+"""Composition root of drift: the app from its settings and parts, and its blueprint."""
+
+from collections.abc import Mapping
+
+import azure.durable_functions as df
+
+from function_apps.drift.ports import LOCAL_RULES, DriftApp, DriftRules
+from function_apps.drift.triggers import blueprint
+from shared.composition.parts import Parts
+from shared.composition.service import build_service, composition
+from shared.composition.settings import Settings
+from shared.contracts.drift import RemediationPolicy
+from shared.contracts.storage import DRIFT_SNAPSHOTS
+from shared.surfaces.joined_readers import joined
+
+
+def build(settings: Settings, parts: Parts) -> DriftApp:
+    """Return the app that *settings* describe, reading every surface."""
+    return DriftApp(
+        build_service("drift", settings, parts),
+        joined([*parts.surfaces().values()]),
+        parts.table(DRIFT_SNAPSHOTS),
+        LOCAL_RULES if settings.is_local else DriftRules(),
+        RemediationPolicy(settings.drift_remediation),
+    )
+
+
+def bound(environ: Mapping[str, str]) -> df.Blueprint:
+    """Return the triggers of the app that the settings in *environ* describe."""
+    return blueprint(build(*composition(environ)))

@@ -1,0 +1,204 @@
+"""The baseline of a service: what deployments left of it, which a scan compares with what is live.
+
+Releases are ordered by their revision and removals by their time, so late and repeated events
+change nothing. Until the first release is heard of, what the inventory says stands for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from shared.contracts.catalog import RuntimeInventoryUpdated, ServiceStatus
+from shared.contracts.drift import CompareRelease
+from shared.contracts.health import HealthStatus
+from shared.contracts.releases import ReleasedComponent
+from shared.contracts.values import EnvironmentId, ModuleId, ProjectId, Stage, TenantId
+from shared.kernel.clock import isoformat
+
+ABSENCES_MAX: Final = 10
+"""As many are counted; far more than it takes to believe them."""
+
+
+@dataclass(frozen=True)
+class ServiceBaseline:
+    """`component` is None while only the inventory is known, whose words are in `inventory`.
+
+    A scan is due at `due_at`: after a release, or to look again after work of the platform.
+    """
+
+    service_id: str
+    tenant_id: TenantId
+    environment_id: EnvironmentId
+    module_id: ModuleId
+    stage: Stage | None
+    project_id: ProjectId | None = None
+    component: ReleasedComponent | None = None
+    deployment_id: str | None = None
+    release_revision: int = 0
+    released_at: str = ""
+    retired_at: str | None = None
+    inventory: Mapping[str, str] = field(default_factory=dict)
+    inventory_revision: int = 0
+    health: HealthStatus = HealthStatus.UNKNOWN
+    health_revision: int = 0
+    fence: int = 0
+    """The highest fencing token that was seen on the surface."""
+    fence_moved_at: str | None = None
+    configuration: Mapping[str, str] | None = None
+    """Digests of what its configuration was given as, as the first scan of the release found."""
+    adopted: Mapping[str, str | None] = field(default_factory=dict)
+    """Live values that somebody took for the desired ones, until the next release: by property."""
+    absences: int = 0
+    """Complete scans in a row that did not find it."""
+    snapshot: str = ""
+    """Digest of what the last snapshot has."""
+    due_at: str | None = None
+
+    @property
+    def is_retired(self) -> bool:
+        return self.retired_at is not None and self.retired_at >= self.released_at
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether there is something to compare with."""
+        return self.component is not None or bool(self.inventory)
+
+    @property
+    def is_expected(self) -> bool:
+        """Return whether its absence would be news; a job has run, also where nothing is left."""
+        is_job = self.component is not None and self.component.runs_once is not None
+        return self.is_known and not self.is_retired and not is_job
+
+    @property
+    def is_healthy(self) -> bool:
+        return self.health in {HealthStatus.HEALTHY, HealthStatus.UNKNOWN}
+
+
+def record_release(
+    known: ServiceBaseline | None,
+    release: CompareRelease,
+    *,
+    service_id: str,
+    tenant_id: TenantId,
+    now: datetime,
+) -> ServiceBaseline | None:
+    """Return the baseline after the end of a deployment; None when the release is not newer.
+
+    It is scanned at once. What was adopted of the release before is not any more.
+    """
+    before = known or ServiceBaseline(
+        service_id, tenant_id, release.environment_id, release.module_id, release.stage
+    )
+    component, ended_at = release.component, isoformat(release.ended_at)
+    if component is None:
+        return _retire(before, ended_at, now)
+    if component.release_revision <= before.release_revision and before.component is not None:
+        return None
+    return replace(
+        before,
+        stage=release.stage,
+        project_id=release.project_id,
+        component=component,
+        deployment_id=release.deployment_id,
+        release_revision=component.release_revision,
+        released_at=ended_at,
+        configuration=None,
+        adopted={},
+        absences=0,
+        due_at=isoformat(now),
+    )
+
+
+def record_inventory(
+    known: ServiceBaseline | None,
+    event: RuntimeInventoryUpdated,
+    project: ProjectId | None,
+    *,
+    tenant_id: TenantId,
+    now: datetime,
+) -> ServiceBaseline | None:
+    """Return the baseline after news of the inventory; None when they change nothing.
+
+    A retired service is compared no more. Of one whose release nobody told, as it was deployed
+    before drift was there, version, artifact and port of the inventory are compared.
+    """
+    if known is not None and event.revision <= known.inventory_revision:
+        return None
+    before = known or ServiceBaseline(
+        event.service_id, tenant_id, event.environment_id, event.module_id, event.stage,
+        project_id=project,
+    )  # fmt: skip
+    heard = replace(before, inventory_revision=event.revision)
+    if event.status is ServiceStatus.RETIRED:
+        return _retire(heard, isoformat(event.valid_from), now)
+    if before.component is not None:
+        return None
+    words = {"version": event.version}
+    if event.port is not None:
+        words["port"] = str(event.port)
+    return replace(
+        heard,
+        inventory=words,
+        deployment_id=event.deployment_id,
+        release_revision=event.release_revision,
+        released_at=isoformat(event.valid_from),
+        due_at=isoformat(now),
+    )
+
+
+def record_health(
+    known: ServiceBaseline | None, status: HealthStatus, revision: int, now: datetime
+) -> ServiceBaseline | None:
+    """Return the baseline with the health of its service; None when that is no news.
+
+    A service that has become worse is scanned at once: what is wrong may be drift.
+    """
+    if known is None or revision <= known.health_revision or status is known.health:
+        return None
+    heard = replace(known, health=status, health_revision=revision)
+    return heard if heard.is_healthy or heard.is_retired else replace(heard, due_at=isoformat(now))
+
+
+def new_baseline(
+    service_id: str,
+    tenant_id: TenantId,
+    environment_id: EnvironmentId,
+    module_id: ModuleId,
+    stage: Stage | None,
+) -> ServiceBaseline:
+    """Return the baseline of a service that is live and that nobody is known to have released."""
+    return ServiceBaseline(service_id, tenant_id, environment_id, module_id, stage)
+
+
+def observe(
+    baseline: ServiceBaseline,
+    *,
+    is_there: bool,
+    fence: int,
+    configuration: Mapping[str, str] | None,
+    now: datetime,
+    is_counted: bool = True,
+) -> ServiceBaseline:
+    """Return *baseline* after a complete read of its service.
+
+    A higher *fence* than before shows that the platform wrote there. An absence is counted unless
+    so many are absent that nobody believes it.
+    """
+    absences = 0 if is_there else min(baseline.absences + is_counted, ABSENCES_MAX)
+    has_moved = fence > baseline.fence
+    return replace(
+        baseline,
+        fence=max(fence, baseline.fence),
+        fence_moved_at=isoformat(now) if has_moved else baseline.fence_moved_at,
+        configuration=baseline.configuration if configuration is None else configuration,
+        absences=absences,
+        due_at=None,
+    )
+
+
+def _retire(baseline: ServiceBaseline, at: str, now: datetime) -> ServiceBaseline | None:
+    """Return *baseline* retired, and due once more, so that its findings end."""
+    if baseline.retired_at is not None and at <= baseline.retired_at:
+        return None
+    return replace(baseline, retired_at=at, due_at=isoformat(now))

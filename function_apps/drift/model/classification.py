@@ -1,0 +1,108 @@
+"""The class of a difference: how severe it is, what its repair may cost, who repairs it, and why.
+
+Each judgement is an ordered tuple of small rules; the first that says something decides.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from function_apps.drift.model.comparison import Change
+from shared.contracts.drift import (
+    DriftKind,
+    DriftSeverity,
+    Plane,
+    Remediation,
+    RemediationPolicy,
+    RepairRisk,
+)
+from shared.contracts.values import Service, Stage
+
+REVISION: Final = "revision"
+"""The path of the release revision itself."""
+INSTANCES: Final = "instances"
+"""The path of what the instances prove: their files, and what they say of themselves."""
+SERVICE: Final = "service"
+"""The path of a service that nobody released."""
+_WHAT_RUNS: Final = frozenset({"version", "artifact", "image", "command", REVISION, INSTANCES})
+_ORDER: Final = tuple(DriftSeverity)
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """Facts about the service beside its properties."""
+
+    stage: Stage | None
+    is_healthy: bool = True
+    failed_deployment: str | None = None
+    """That of the module which failed last, after the release in force."""
+    since: str = ""
+    """The time of the release in force."""
+    policy: RemediationPolicy = RemediationPolicy.ASK
+
+
+@dataclass(frozen=True)
+class Classification:
+    severity: DriftSeverity
+    risk: RepairRisk
+    remediation: Remediation
+    cause: str
+
+
+SeverityRule = Callable[[Plane, Change], DriftSeverity | None]
+
+
+def _gone(_plane: Plane, change: Change) -> DriftSeverity | None:
+    is_gone = change.path == REVISION and change.kind is DriftKind.MISSING
+    return DriftSeverity.CRITICAL if is_gone else None
+
+
+def _what_runs(plane: Plane, change: Change) -> DriftSeverity | None:
+    is_it = plane is Plane.WORKLOAD and change.path.partition("/")[0] in {*_WHAT_RUNS, SERVICE}
+    return DriftSeverity.HIGH if is_it else None
+
+
+def _who_gets_it(plane: Plane, _change: Change) -> DriftSeverity | None:
+    return DriftSeverity.HIGH if plane in {Plane.ROUTING, Plane.SECRETS} else None
+
+
+def _how_many(plane: Plane, _change: Change) -> DriftSeverity | None:
+    return DriftSeverity.LOW if plane is Plane.REPLICAS else None
+
+
+SEVERITIES: Final[tuple[SeverityRule, ...]] = (_gone, _what_runs, _who_gets_it, _how_many)
+
+
+def classify(plane: Plane, change: Change, known: Circumstances) -> Classification:
+    """Return the class of *change*; in prod, and where the service is unhealthy, one step more."""
+    severity = next(
+        filter(None, (rule(plane, change) for rule in SEVERITIES)), DriftSeverity.MEDIUM
+    )
+    steps = (known.stage is Stage.PROD) + (not known.is_healthy)
+    raised = _ORDER[min(_ORDER.index(severity) + steps, len(_ORDER) - 1)]
+    risk = _risk(change)
+    return Classification(raised, risk, _remediation(change, risk, known), _cause(change, known))
+
+
+def _risk(change: Change) -> RepairRisk:
+    """Return what a repair may cost: what nobody released would be taken away, for good."""
+    is_foreign = change.path in {REVISION, SERVICE} and change.kind is DriftKind.UNMANAGED
+    return RepairRisk.DESTRUCTIVE if is_foreign else RepairRisk.DISRUPTIVE
+
+
+def _remediation(change: Change, risk: RepairRisk, known: Circumstances) -> Remediation:
+    """Return the owner's command; what would destroy something is never done unasked."""
+    policy = known.policy
+    if change.path == SERVICE:
+        policy = RemediationPolicy.NEVER
+    elif risk is RepairRisk.DESTRUCTIVE and policy is RemediationPolicy.AUTO:
+        policy = RemediationPolicy.ASK
+    return Remediation(policy=policy, command="RemediateDrift", owner=Service.DEPLOYMENTS)
+
+
+def _cause(change: Change, known: Circumstances) -> str:
+    if change.path == SERVICE:
+        return "no deployment released it"
+    if known.failed_deployment is not None:
+        return f"{known.failed_deployment} failed, and may have left it so"
+    return f"changed outside the platform, after {known.since or 'its release'}"

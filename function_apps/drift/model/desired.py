@@ -1,0 +1,74 @@
+"""The desired properties of a service, in the words in which surfaces say what is live."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from function_apps.drift.model.baseline import ServiceBaseline
+from shared.contracts.drift import Plane
+from shared.contracts.strategies import RolloutDefaults
+from shared.surfaces.properties import Properties, revision_properties
+from shared.surfaces.released_component import revision_spec
+
+Planes = Mapping[Plane, Mapping[str, str]]
+_NUMBERS_OF_THE_PLATFORM: Final = ("drainS", "graceS")
+"""They follow the platform's rules, which another version may have changed; no unit records them.
+"""
+COMPARED: Final = (
+    Plane.WORKLOAD, Plane.REPLICAS, Plane.CONFIGURATION, Plane.SECRETS, Plane.ROUTING,
+)  # fmt: skip
+"""The planes of a service that surfaces show."""
+
+
+def desired_planes(baseline: ServiceBaseline) -> Planes:
+    """Return what the service is to be: its release, what was learned of it, what was adopted."""
+    component = baseline.component
+    if component is None:
+        return {Plane.WORKLOAD: dict(baseline.inventory)}
+    # Who pauses traffic on purpose writes it down as a release, so the recorded weight holds.
+    weight = component.routing.weights.get(str(component.release_revision), 0)
+    spec = revision_spec(component, baseline.environment_id, baseline.tenant_id, RolloutDefaults())
+    planes = {plane: dict(words) for plane, words in as_planes(
+        revision_properties(spec, weight=weight)
+    ).items()}  # fmt: skip
+    planes.setdefault(Plane.CONFIGURATION, {}).update(baseline.configuration or {})
+    for name, value in baseline.adopted.items():
+        plane, _, path = name.partition("/")
+        words = planes.setdefault(Plane(plane), {})
+        if value is None:
+            words.pop(path, None)
+        else:
+            words[path] = value
+    return planes
+
+
+def live_planes(properties: Properties, baseline: ServiceBaseline) -> Planes:
+    """Return *properties* of its revision, as far as *baseline* has something to compare."""
+    planes = as_planes(properties)
+    if baseline.component is not None:
+        return planes
+    live = planes.get(Plane.WORKLOAD, {})
+    return {Plane.WORKLOAD: {path: live[path] for path in baseline.inventory if path in live}}
+
+
+def learned(baseline: ServiceBaseline, properties: Properties) -> Mapping[str, str] | None:
+    """Return the digests of its configuration, when *properties* are the first of its release.
+
+    The unit has the hash of the values, and not what each surface makes of them; its instances
+    were proved just before.
+    """
+    component = baseline.component
+    if baseline.configuration is not None or component is None:
+        return baseline.configuration
+    words = as_planes(properties).get(Plane.CONFIGURATION, {})
+    is_recorded = words.get("hash") == component.configuration.hash
+    return {path: word for path, word in words.items() if path != "hash"} if is_recorded else None
+
+
+def as_planes(properties: Properties) -> dict[Plane, Mapping[str, str]]:
+    """Return *properties* by the planes of the contract, without numbers of the platform."""
+    return {
+        Plane(plane.value): {
+            path: word for path, word in words.items() if path not in _NUMBERS_OF_THE_PLATFORM
+        }
+        for plane, words in properties.items()
+    }

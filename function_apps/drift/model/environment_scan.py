@@ -1,0 +1,187 @@
+"""EnvironmentScan: when an environment is scanned next, and which work of the platform is on.
+
+A deployment's step is recorded here before it acts, as its event was committed before. An older
+event changes nothing newer.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.contracts.deployments import (
+    DeploymentEnded,
+    DeploymentFacts,
+    DeploymentKind,
+    DeploymentStatus,
+    RuntimeDeploymentRequested,
+)
+from shared.contracts.drift import DriftDefaults, Plane, PlaneCoverage
+from shared.contracts.environments import EnvironmentFacts, RuntimeEnvironmentDecommissioned
+from shared.contracts.values import Stage
+from shared.kernel.clock import isoformat
+
+DEPLOYMENTS_KEPT: Final = 100
+"""Of those that have ended, the newest: a late event of an older one is taken for a new step."""
+_FAILED: Final = frozenset({DeploymentStatus.FAILED})
+
+
+@dataclass(frozen=True)
+class DeploymentWork:
+    """The newest event of a deployment: its *modules* are changed while it `is_on`."""
+
+    revision: int
+    modules: tuple[str, ...]
+    is_on: bool
+    at: str
+    has_failed: bool = False
+    """It ended without a release in force that it proved."""
+
+
+@dataclass(frozen=True)
+class EnvironmentScan:
+    """The scans of one environment. `revision` is that of the newest event of it."""
+
+    environment_id: str
+    revision: int = 0
+    generation: int = 0
+    stage: Stage | None = None
+    due_at: str = ""
+    scanned_at: str | None = None
+    """The time of the last scan that could read the environment."""
+    ended_at: str | None = None
+    coverage: tuple[PlaneCoverage, ...] = ()
+    deployments: Mapping[str, DeploymentWork] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
+    """Services that the last scan did not find."""
+    is_held: bool = False
+    """So many were newly absent at once that it takes somebody's word to believe it."""
+    planes: tuple[Plane, ...] = ()
+    """Those of the ordered scan; all when empty."""
+    confirmed: bool = False
+    """Somebody has said that what is absent really is."""
+
+    def work_on(self, module: str) -> str | None:
+        """Return the deployment that is changing *module*; None when none is."""
+        on = (name for name, work in self.deployments.items() if work.is_on)
+        return next((name for name in on if module in self.deployments[name].modules), None)
+
+    def failed_since(self, module: str, at: str) -> str | None:
+        """Return the newest deployment of *module* that failed after *at*; None without one."""
+        failed = [
+            (work.at, name)
+            for name, work in self.deployments.items()
+            if work.has_failed and work.at > at and module in work.modules
+        ]
+        return max(failed)[1] if failed else None
+
+
+def on_environment_event(
+    known: EnvironmentScan | None, event: EnvironmentFacts, now: datetime
+) -> EnvironmentScan | None:
+    """Return the scans after *event*; None when it is not newer."""
+    before = known or EnvironmentScan(event.environment_id)
+    if event.revision <= before.revision:
+        return None
+    at = isoformat(now)
+    return replace(
+        before,
+        revision=event.revision,
+        generation=event.generation,
+        stage=event.stage,
+        due_at=at,
+        ended_at=at if isinstance(event, RuntimeEnvironmentDecommissioned) else None,
+    )
+
+
+def on_deployment_event(
+    known: EnvironmentScan | None, event: DeploymentFacts, now: datetime
+) -> EnvironmentScan | None:
+    """Return the scans after *event* of a deployment; None when it is not newer.
+
+    One that is requested changes nothing yet, except a repair: what it repairs is judged after it.
+    """
+    before = known or EnvironmentScan(event.environment_id, due_at=isoformat(now))
+    work = before.deployments.get(event.deployment_id)
+    if work is not None and event.revision <= work.revision:
+        return None
+    is_repair = event.kind is DeploymentKind.REPAIR
+    is_waiting = isinstance(event, RuntimeDeploymentRequested) and not is_repair
+    has_ended = isinstance(event, DeploymentEnded)
+    heard = DeploymentWork(
+        event.revision,
+        tuple(event.modules),
+        is_on=not has_ended and not is_waiting,
+        at=isoformat(now),
+        has_failed=has_ended and event.status in _FAILED,
+    )
+    deployments = {**before.deployments, event.deployment_id: heard}
+    ended = sorted(
+        (name for name, each in deployments.items() if not each.is_on),
+        key=lambda name: deployments[name].at,
+    )
+    for name in ended[:-DEPLOYMENTS_KEPT]:
+        del deployments[name]
+    return replace(before, deployments=deployments)
+
+
+def order_scan(
+    scan: EnvironmentScan, planes: Collection[Plane], now: datetime, *, confirmed: bool
+) -> EnvironmentScan:
+    """Return *scan* due at once, of *planes*, as somebody asked for."""
+    return replace(
+        scan,
+        due_at=isoformat(now),
+        planes=tuple(planes),
+        confirmed=confirmed or scan.confirmed,
+    )
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """`absent` is None where the environment could not be read."""
+
+    coverage: tuple[PlaneCoverage, ...]
+    absent: tuple[str, ...] | None
+    is_held: bool = False
+
+
+def record_scan(
+    scan: EnvironmentScan,
+    made: EnvironmentScan,
+    result: ScanResult,
+    now: datetime,
+    every: timedelta,
+) -> EnvironmentScan:
+    """Return *scan* after the scan that was *made* as it was then.
+
+    What was ordered meanwhile is due still.
+    """
+    is_ordered = (scan.due_at, scan.planes, scan.confirmed) != (
+        made.due_at, made.planes, made.confirmed,
+    )  # fmt: skip
+    after = replace(scan, coverage=result.coverage)
+    if not is_ordered:
+        after = replace(after, due_at=isoformat(now + every))
+    if result.absent is None:
+        return after
+    after = replace(after, scanned_at=isoformat(now), absent=result.absent, is_held=result.is_held)
+    return after if is_ordered else replace(after, planes=(), confirmed=False)
+
+
+def is_mass_absence(
+    scan: EnvironmentScan, absent: Collection[str], total: int, rules: DriftDefaults
+) -> bool:
+    """Return whether *absent* of *total* services are too many at once to be believed.
+
+    That more often is a surface with an incomplete listing than a disaster. Once held, they are
+    until somebody confirms, or they are there again.
+    """
+    new = set(absent) if scan.is_held else set(absent) - {*scan.absent}
+    is_much = len(new) >= rules.absent_min and len(new) > rules.absent_ratio_max * total
+    return is_much and not scan.confirmed
+
+
+def is_own_fence(moved_at: str | None, now: datetime, window: timedelta) -> bool:
+    """Return whether the platform wrote to the resource so lately that it may still be at work."""
+    return moved_at is not None and moved_at > isoformat(now - window)

@@ -1,0 +1,157 @@
+"""The result of a scan of one service: its differences, and what becomes of its findings. Pure."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from function_apps.drift.model.baseline import ServiceBaseline
+from function_apps.drift.model.classification import (
+    INSTANCES,
+    REVISION,
+    SERVICE,
+    Circumstances,
+    classify,
+)
+from function_apps.drift.model.comparison import Change, compare
+from function_apps.drift.model.desired import (
+    COMPARED,
+    desired_planes,
+    live_planes,
+)
+from function_apps.drift.model.finding import Finding, clear, new_finding, see_again
+from function_apps.drift.model.harmless import why_harmless
+from shared.contracts.drift import DriftDefaults, DriftKind, Plane
+from shared.kernel.ids import drift_finding_id, module_key, parse_id
+from shared.surfaces.properties import Properties
+
+VALUE_MAX: Final = 2000
+"""Characters of a value that are kept; what is longer is cut."""
+PATH_MAX: Final = 1024
+CHANGES_MAX: Final = 200
+"""Of one service; so many at once are one thing that happened, and the first say which."""
+SHOWN_MAX: Final = 5
+
+
+@dataclass(frozen=True)
+class LiveService:
+    """A complete read of a service; a revision that is on its way out is not in it."""
+
+    revisions: Mapping[int, Properties] = field(default_factory=dict)
+    versions: Mapping[int, str] = field(default_factory=dict)
+    departures: tuple[str, ...] | None = ()
+    """Instances that are not what their release says; None when not all could be asked."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A change in one plane."""
+
+    plane: Plane
+    change: Change
+
+
+def differences(
+    baseline: ServiceBaseline, live: LiveService, rules: DriftDefaults
+) -> list[Difference]:
+    """Return what is not as *baseline* says, harmless differences left out."""
+    found = [each for each in _all(baseline, live, rules) if not _is_harmless(each)]
+    return found[:CHANGES_MAX]
+
+
+def _is_harmless(each: Difference) -> bool:
+    return why_harmless(each.plane, each.change) is not None
+
+
+def _all(
+    baseline: ServiceBaseline, live: LiveService, rules: DriftDefaults
+) -> Iterator[Difference]:
+    if baseline.is_retired or not baseline.is_known:
+        for number, version in sorted(live.versions.items()):
+            change = Change(SERVICE, DriftKind.UNMANAGED, None, f"{version} as revision {number}")
+            yield Difference(Plane.WORKLOAD, change)
+            return
+        return
+    properties = live.revisions.get(baseline.release_revision)
+    if properties is not None:
+        desired, actual = desired_planes(baseline), live_planes(properties, baseline)
+        for plane in COMPARED:
+            for change in compare(desired.get(plane, {}), actual.get(plane, {})):
+                yield Difference(plane, _bounded(change))
+        if live.departures:
+            yield Difference(Plane.WORKLOAD, _of_instances(live.departures))
+    elif baseline.is_expected and baseline.absences >= rules.scans_to_believe_absent:
+        version = baseline.component.version if baseline.component else ""
+        gone = Change(REVISION, DriftKind.MISSING, version or None, None)
+        yield Difference(Plane.WORKLOAD, gone)
+    if baseline.component is not None:
+        for number in sorted({*live.revisions} - {baseline.release_revision}):
+            version = live.versions.get(number, "")
+            path = f"{REVISION}/{number}"
+            yield Difference(Plane.WORKLOAD, Change(path, DriftKind.UNMANAGED, None, version))
+
+
+def _of_instances(departures: Sequence[str]) -> Change:
+    more = len(departures) - SHOWN_MAX
+    shown = "; ".join(departures[:SHOWN_MAX]) + (f"; and {more} more" if more > 0 else "")
+    return _bounded(Change(INSTANCES, DriftKind.CHANGED, "as released", shown))
+
+
+def _bounded(change: Change) -> Change:
+    desired, actual = (
+        f"{value[: VALUE_MAX - 1]}…" if isinstance(value, str) and len(value) > VALUE_MAX else value
+        for value in (change.desired, change.actual)
+    )
+    path = change.path if len(change.path) <= PATH_MAX else f"{change.path[: PATH_MAX - 1]}…"
+    return replace(change, path=path, desired=desired, actual=actual)
+
+
+def seen_findings(
+    baseline: ServiceBaseline,
+    found: Collection[Difference],
+    known: Circumstances,
+    now: datetime,
+) -> dict[str, Finding]:
+    """Return the findings that *found* are, by id, as if each were seen for the first time."""
+    key = parse_id(baseline.service_id, "svc").environment
+    module = module_key(baseline.tenant_id, baseline.module_id)
+    seen = {}
+    for each in found:
+        finding_id = drift_finding_id(key, module, each.plane, each.change.path)
+        seen[str(finding_id)] = new_finding(
+            finding_id,
+            tenant_id=baseline.tenant_id,
+            environment_id=baseline.environment_id,
+            service_id=baseline.service_id,
+            module_id=baseline.module_id,
+            project_id=baseline.project_id,
+            plane=each.plane,
+            change=each.change,
+            classification=classify(each.plane, each.change, known),
+            baseline_revision=baseline.release_revision,
+            now=now,
+        )
+    return seen
+
+
+def judge(
+    known: Finding | None,
+    seen: Finding | None,
+    baseline: ServiceBaseline,
+    live: LiveService,
+    now: datetime,
+    rules: DriftDefaults,
+) -> Finding | None:
+    """Return a finding after a scan that has *seen* its difference, or not; None without news.
+
+    What the scan could not look at is left as it is.
+    """
+    if seen is not None:
+        return seen if known is None else see_again(known, seen, now, rules)
+    if known is None or (known.path == INSTANCES and live.departures is None):
+        return None
+    if known.path != REVISION and baseline.absences and not baseline.is_retired:
+        return None
+    is_new_release = known.baseline_revision < baseline.release_revision
+    reason = "its service was retired" if baseline.is_retired else "as desired again"
+    return clear(known, reason, now, is_new_release=is_new_release or baseline.is_retired)

@@ -1,0 +1,42 @@
+"""The dependencies of drift, and its numbers."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from shared.composition.service import Service
+from shared.contracts.drift import DriftDefaults, RemediationPolicy
+from shared.persistence.tables import Table
+from shared.surfaces.port import ComponentReader
+
+
+@dataclass(frozen=True)
+class DriftRules:
+    """The numbers of the service; the local profile shortens the waits."""
+
+    detection: DriftDefaults = field(default_factory=DriftDefaults)
+    check_due_every: timedelta = timedelta(seconds=30)
+    """Between two looks for what is due: environments, and services after a release."""
+    delete_snapshots_every: timedelta = timedelta(days=1)
+    suppressed_max: timedelta = timedelta(days=365)
+
+
+LOCAL_RULES: Final = DriftRules(
+    DriftDefaults(scan=timedelta(seconds=20), own_work=timedelta(seconds=20)),
+    check_due_every=timedelta(seconds=5),
+)
+
+
+@dataclass(frozen=True)
+class DriftApp:
+    """The parts of the service; `surface` reads all surfaces, and writes none.
+
+    `snapshots` has a row for each change of a service that a scan saw, by environment.
+    """
+
+    service: Service
+    surface: ComponentReader
+    snapshots: Table
+    rules: DriftRules = field(default_factory=DriftRules)
+    remediation: RemediationPolicy = RemediationPolicy.ASK
+    """The policy for findings whose repair destroys nothing."""

@@ -1,0 +1,140 @@
+"""The stored documents of drift: scans of environments, baselines of services, findings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from function_apps.drift.errors import DriftNotFound, FindingNotFound
+from function_apps.drift.model.baseline import ServiceBaseline
+from function_apps.drift.model.environment_scan import EnvironmentScan
+from function_apps.drift.model.finding import Finding
+from function_apps.drift.ports import DriftApp
+from shared.contracts.retention import Kept
+from shared.kernel.context import Context
+from shared.kernel.ids import parse_id
+from shared.kernel.ids import service_id as service_id_of
+from shared.persistence.codec import DocumentCodec, Put
+from shared.persistence.store import (
+    Comparison,
+    Document,
+    Partition,
+    Prefix,
+    Query,
+    Where,
+    pages,
+    partition_of,
+)
+
+FINDINGS_A_BATCH: Final = 7
+"""With the baseline they are the eight documents of one read."""
+_PAGE: Final = 200
+
+
+def _scan_queried(scan: EnvironmentScan) -> Mapping[str, Any]:
+    """Return when it is due; one that has ended, or was never provisioned, is not."""
+    return {} if scan.ended_at is not None or not scan.revision else {"dueAt": scan.due_at}
+
+
+def _baseline_queried(baseline: ServiceBaseline) -> Mapping[str, Any]:
+    """Return when it is to be scanned by itself, and whether environment scans have it."""
+    due = {} if baseline.due_at is None else {"dueAt": baseline.due_at}
+    return {"is_compared": not baseline.is_retired and baseline.is_known, **due}
+
+
+def _finding_queried(finding: Finding) -> Mapping[str, Any]:
+    return {"is_active": finding.is_active}
+
+
+SCANS: Final = DocumentCodec(
+    EnvironmentScan,
+    "scan",
+    key="environment_id",
+    document="scan/{}",
+    missing=DriftNotFound,
+    queried=_scan_queried,
+)
+BASELINES: Final = DocumentCodec(
+    ServiceBaseline,
+    "baseline",
+    key="service_id",
+    document="baseline",
+    queried=_baseline_queried,
+    kept=Kept.RETIRED,
+    has_ended=lambda baseline: baseline.is_retired,
+)
+"""A service has a partition of its own, so its baseline needs no other id."""
+FINDINGS: Final = DocumentCodec(
+    Finding,
+    "finding",
+    key="finding_id",
+    missing=FindingNotFound,
+    queried=_finding_queried,
+    kept=Kept.ENDED,
+    has_ended=lambda finding: not finding.is_active,
+)
+
+
+async def load_scan(
+    environment_id: str, ctx: Context, app: DriftApp
+) -> tuple[EnvironmentScan, str]:
+    """Return the scans of an environment, and the etag. Raises DriftNotFound."""
+    parse_id(environment_id, "env")
+    partition = partition_of(ctx.tenant, environment_id)
+    document = await app.service.store.read(partition, SCANS.document_id(environment_id))
+    scan = None if document is None else SCANS.decode(document.body)
+    if document is None or scan is None or not scan.revision:
+        raise DriftNotFound(environment_id)
+    return scan, document.etag
+
+
+async def load_finding(finding_id: str, ctx: Context, app: DriftApp) -> tuple[Finding, str]:
+    """Return a finding and its etag. Raises FindingNotFound."""
+    parse_id(finding_id, "df")
+    document = await app.service.store.read(partition_of(ctx.tenant, finding_id), finding_id)
+    if document is None:
+        raise FindingNotFound(finding_id)
+    return FINDINGS.decode(document.body), document.etag
+
+
+async def compared_services(
+    partition: Partition, app: DriftApp
+) -> Sequence[tuple[Document, ServiceBaseline]]:
+    """Return the baselines of an environment that are to be compared."""
+    where = [
+        Where("type", Comparison.EQ, BASELINES.type_name),
+        Where("is_compared", Comparison.EQ, value=True),
+    ]
+    return BASELINES.readable(await _all(_prefix(partition), where, app))
+
+
+async def active_findings(within: Partition | Prefix, app: DriftApp) -> Sequence[Finding]:
+    """Return the findings of a service, or an environment, that a scan has to judge."""
+    where = [
+        Where("type", Comparison.EQ, FINDINGS.type_name),
+        Where("is_active", Comparison.EQ, value=True),
+    ]
+    return [finding for _, finding in FINDINGS.readable(await _all(within, where, app))]
+
+
+async def _all(within: Partition | Prefix, where: Sequence[Where], app: DriftApp) -> list[Document]:
+    query = Query(where=where, limit=_PAGE)
+    return [document async for document in pages(app.service.store, within, query)]
+
+
+def _prefix(partition: Partition) -> Prefix:
+    return Prefix(partition.tenant, partition.environment)
+
+
+def service_of(finding_id: str) -> str:
+    """Return the service that a finding is of, as its id says. Raises NotFound."""
+    parsed = parse_id(finding_id, "df")
+    assert parsed.module is not None, finding_id
+    return service_id_of(parsed.environment, parsed.module)
+
+
+def put_finding(finding: Finding) -> Put:
+    return FINDINGS.put(finding)
+
+
+def snapshot_partition(tenant: str, environment_id: str) -> str:
+    """Return the key of the table's partition with the snapshots of an environment."""
+    return f"{tenant}|{environment_id}"

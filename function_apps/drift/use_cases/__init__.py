@@ -1,0 +1,1 @@
+"""One module per command, inbound event or timer of drift, and the reads."""

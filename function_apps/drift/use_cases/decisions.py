@@ -1,0 +1,161 @@
+"""Decisions of people about a finding: acknowledge, suppress, adopt, or have it repaired."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from function_apps.drift import repository
+from function_apps.drift.errors import NotRepairable, RepairHeld, SuppressionTooLong
+from function_apps.drift.events import finding_event
+from function_apps.drift.model import finding as findings
+from function_apps.drift.model.baseline import ServiceBaseline
+from function_apps.drift.model.classification import INSTANCES, REVISION, SERVICE
+from function_apps.drift.model.finding import Finding
+from function_apps.drift.ports import DriftApp
+from function_apps.drift.repository import BASELINES, FINDINGS, put_finding
+from function_apps.drift.resources import answer
+from function_apps.drift.use_cases.repair import remediate_drift
+from shared.contracts.drift import FindingReason, FindingStatus, RemediationPolicy, Suppression
+from shared.kernel.context import Context
+from shared.kernel.ids import parse_id
+from shared.messaging.outbox import Audited, Send
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.persistence.store import partition_of
+
+Change = Callable[[Finding], Finding]
+
+
+async def acknowledge(
+    finding_id: str, asked: FindingReason, ctx: Context, app: DriftApp
+) -> Outcome[Json]:
+    """Say that somebody knows of it. Raises FindingNotFound, TransitionRefused."""
+
+    def change(known: Finding) -> Finding:
+        return findings.acknowledge(known, asked.reason)
+
+    return await _change(
+        finding_id, FindingStatus.ACKNOWLEDGED, change, "AcknowledgeDrift", asked.reason, ctx, app
+    )
+
+
+async def suppress(
+    finding_id: str, asked: Suppression, ctx: Context, app: DriftApp
+) -> Outcome[Json]:
+    """Let it be until then: it is not reported, and no repair of its service writes it.
+
+    Raises:
+        FindingNotFound, TransitionRefused.
+        SuppressionTooLong: longer than a suppression may be, or no time at all.
+    """
+    most = app.rules.suppressed_max
+    if not timedelta() < asked.length <= most:
+        raise SuppressionTooLong(most.days)
+    until = ctx.now() + asked.length
+
+    def change(known: Finding) -> Finding:
+        return findings.suppress(known, until, asked.reason)
+
+    return await _change(
+        finding_id, FindingStatus.SUPPRESSED, change, "SuppressDrift", asked.reason, ctx, app
+    )
+
+
+async def adopt(
+    finding_id: str, asked: FindingReason, ctx: Context, app: DriftApp
+) -> Outcome[Json]:
+    """Take what is live for what is desired, until the next release of its service.
+
+    Raises:
+        FindingNotFound, TransitionRefused.
+        NotRepairable: it is about more than one property, so there is no value to take.
+    """
+    parse_id(finding_id, "df")
+    service_id = repository.service_of(finding_id)
+
+    def decide(view: View) -> Decision[Json]:
+        known, baseline = view.get(FINDINGS, finding_id), view.find(BASELINES, service_id)
+        if known.status is FindingStatus.ADOPTED:
+            return Decision(answer(known), is_repeat=True)
+        if baseline is None or known.path.partition("/")[0] in {SERVICE, REVISION, INSTANCES}:
+            raise NotRepairable(finding_id, f"{known.path} has no value that could be desired")
+        after = findings.adopt(known, asked.reason)
+        return Decision(
+            answer(after),
+            writes=[put_finding(after), BASELINES.put(_with(baseline, known))],
+            outbox=[finding_event(after)],
+            audited=Audited("AdoptDrift", finding_id, after.status, reason=asked.reason),
+        )
+
+    also = [BASELINES.document_id(service_id)]
+    return await app.service.work.change(ctx, FINDINGS, finding_id, decide, also=also)
+
+
+def _with(baseline: ServiceBaseline, finding: Finding) -> ServiceBaseline:
+    adopted = {**baseline.adopted, f"{finding.plane}/{finding.path}": finding.actual}
+    return replace(baseline, adopted=adopted)
+
+
+async def remediate(
+    finding_id: str, asked: FindingReason, ctx: Context, app: DriftApp
+) -> Outcome[Json]:
+    """Ask the plane's owner to repair it. One that is under repair already is left so.
+
+    Raises:
+        FindingNotFound, TransitionRefused.
+        NotRepairable: no command of the platform's would.
+        RepairHeld: the repair would write a property that is suppressed.
+    """
+    parse_id(finding_id, "df")
+    known, _ = await repository.load_finding(finding_id, ctx, app)
+    partition = partition_of(ctx.tenant, finding_id)
+    for each in await repository.active_findings(partition, app):
+        if findings.is_suppressed(each, ctx.now()):
+            raise RepairHeld(finding_id, each.finding_id, each.path)
+    if known.remediation.policy is RemediationPolicy.NEVER:
+        is_foreign = known.path == SERVICE
+        why = (
+            "nobody released it; take it away, or deploy it"
+            if is_foreign
+            else "the setting says never"
+        )
+        raise NotRepairable(finding_id, why)
+
+    def change(stored: Finding) -> Finding:
+        return findings.begin_repair(stored, asked.reason, ctx.now(), app.rules.detection)
+
+    def command(after: Finding) -> Send:
+        return remediate_drift(after, asked.reason or "asked for")
+
+    return await _change(
+        finding_id, FindingStatus.REMEDIATING, change, "RemediateDrift", asked.reason, ctx, app,
+        command,
+    )  # fmt: skip
+
+
+async def _change(
+    finding_id: str,
+    status: FindingStatus,
+    change: Change,
+    action: str,
+    reason: str,
+    ctx: Context,
+    app: DriftApp,
+    command: Callable[[Finding], Send] | None = None,
+) -> Outcome[Json]:
+    """Commit what *change* makes of a finding; one in *status* already is a repeat."""
+    parse_id(finding_id, "df")
+
+    def decide(view: View) -> Decision[Json]:
+        known = view.get(FINDINGS, finding_id)
+        if known.status is status:
+            return Decision(answer(known), is_repeat=True)
+        after = change(known)
+        rows = [finding_event(after), *([command(after)] if command else ())]
+        return Decision(
+            answer(after),
+            writes=[put_finding(after)],
+            outbox=rows,
+            audited=Audited(action, finding_id, after.status, reason=reason),
+        )
+
+    return await app.service.work.change(ctx, FINDINGS, finding_id, decide)

@@ -1,0 +1,240 @@
+"""Judge one service: commit what a scan of it means, a batch of findings at a time.
+
+Each batch is decided from what is stored then, so a scan that ends half-way, or runs twice, leaves
+what the next one completes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from function_apps.drift.events import finding_event
+from function_apps.drift.model.baseline import ServiceBaseline, observe
+from function_apps.drift.model.classification import Circumstances
+from function_apps.drift.model.desired import learned
+from function_apps.drift.model.environment_scan import EnvironmentScan, is_own_fence
+from function_apps.drift.model.finding import Finding, begin_repair, is_suppressed
+from function_apps.drift.model.service_scan import differences, judge, seen_findings
+from function_apps.drift.model.snapshot import take_snapshot
+from function_apps.drift.ports import DriftApp
+from function_apps.drift.repository import (
+    BASELINES,
+    FINDINGS,
+    FINDINGS_A_BATCH,
+    put_finding,
+    snapshot_partition,
+)
+from function_apps.drift.use_cases.read_service import ServiceReading
+from function_apps.drift.use_cases.repair import remediate_drift
+from shared.contracts.values import Reason
+from shared.kernel.clock import isoformat
+from shared.kernel.context import Context
+from shared.messaging.outbox import Audited, Row
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
+from shared.persistence.codec import Put
+from shared.persistence.store import partition_of
+from shared.persistence.tables import TableRow
+
+_AUTOMATIC: Final = "its policy is auto"
+
+
+@dataclass(frozen=True)
+class ServiceScan:
+    """One service in a scan: as it was stored when that began, and as it was read."""
+
+    baseline: ServiceBaseline
+    environment: EnvironmentScan
+    findings: Mapping[str, Finding]
+    reading: ServiceReading
+    is_held: bool = False
+    """It is absent together with so many others that its absence is not counted."""
+
+
+async def judge_service(scan: ServiceScan, ctx: Context, app: DriftApp) -> Reason | None:
+    """Commit what *scan* means; return why it could not be judged, if so.
+
+    While the platform is at work on the service nothing is judged: it is scanned again after.
+    """
+    baseline = await _record_reading(scan, ctx, app)
+    if baseline is None:
+        return Reason(code="ReleaseChanged", message="a newer release came during the scan")
+    if scan.is_held:
+        return Reason(code="MassAbsence", message="many services were absent at once")
+    if own_work := _own_work(baseline, scan.environment, ctx.now(), app):
+        return Reason(code="OwnWork", message=own_work)
+    await _judge_findings(replace(scan, baseline=baseline), ctx, app)
+    return None
+
+
+def _own_work(
+    baseline: ServiceBaseline, environment: EnvironmentScan, now: datetime, app: DriftApp
+) -> str | None:
+    if deployment := environment.work_on(baseline.module_id):
+        return f"{deployment} is changing it"
+    is_lately = is_own_fence(baseline.fence_moved_at, now, app.rules.detection.own_work)
+    return "the platform wrote there a moment ago" if is_lately else None
+
+
+async def _record_reading(scan: ServiceScan, ctx: Context, app: DriftApp) -> ServiceBaseline | None:
+    """Store what was read as far as later scans need it; None when the release has changed.
+
+    A service that is as the last scan left it costs the store nothing.
+    """
+    service_id, now = scan.baseline.service_id, ctx.now()
+    expected = _after_reading(scan.baseline, scan, now, app)
+    digest = await _keep_snapshot(scan, expected, ctx, app)
+    if replace(expected, snapshot=digest) == scan.baseline and scan.baseline.is_known:
+        return scan.baseline
+
+    def decide(view: View) -> Decision[ServiceBaseline | None]:
+        stored = view.find(BASELINES, service_id)
+        known = stored or scan.baseline
+        if not _is_same_release(known, scan.baseline):
+            return Decision(None)
+        after = replace(_after_reading(known, scan, now, app), snapshot=digest)
+        return Decision(after, writes=[] if after == stored else [BASELINES.put(after)])
+
+    outcome = await app.service.work.change(ctx.without_marker(), BASELINES, service_id, decide)
+    return outcome.value
+
+
+def _after_reading(
+    known: ServiceBaseline, scan: ServiceScan, now: datetime, app: DriftApp
+) -> ServiceBaseline:
+    """Return *known* after the reading of *scan*, due again where the platform is at work."""
+    properties = scan.reading.live.revisions.get(known.release_revision)
+    may_learn = properties is not None and not scan.environment.work_on(known.module_id)
+    after = observe(
+        known,
+        is_there=properties is not None or not known.is_expected,
+        fence=scan.reading.fence,
+        configuration=learned(known, properties) if properties and may_learn else None,
+        now=now,
+        is_counted=not scan.is_held,
+    )
+    own_work = _own_work(after, scan.environment, now, app)
+    due_at = isoformat(now + app.rules.detection.own_work) if own_work else None
+    return replace(after, due_at=due_at)
+
+
+async def _keep_snapshot(
+    scan: ServiceScan, after: ServiceBaseline, ctx: Context, app: DriftApp
+) -> str:
+    """Keep what was read, where it is otherwise than before; return the digest of the last one."""
+    live, baseline = scan.reading.live, scan.baseline
+    if baseline.release_revision not in live.revisions:
+        return baseline.snapshot
+    found = differences(after, live, app.rules.detection)
+    snapshot = take_snapshot(baseline, live, len(found), isoformat(ctx.now()))
+    if snapshot is None:
+        return baseline.snapshot
+    key = snapshot_partition(ctx.tenant, baseline.environment_id)
+    await app.snapshots.upsert([TableRow(key, snapshot.snapshot_id, snapshot.values)])
+    return snapshot.digest
+
+
+def _is_same_release(one: ServiceBaseline, other: ServiceBaseline) -> bool:
+    return (one.release_revision, one.retired_at, one.adopted) == (
+        other.release_revision, other.retired_at, other.adopted,
+    )  # fmt: skip
+
+
+async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> None:
+    baseline, now, rules = scan.baseline, ctx.now(), app.rules.detection
+    environment = scan.environment
+    known = Circumstances(
+        stage=baseline.stage,
+        is_healthy=baseline.is_healthy,
+        failed_deployment=environment.failed_since(baseline.module_id, baseline.released_at),
+        since=baseline.released_at,
+        policy=app.remediation,
+    )
+    found = [
+        each
+        for each in differences(baseline, scan.reading.live, rules)
+        if not environment.planes or each.plane in environment.planes
+    ]
+    seen = seen_findings(baseline, found, known, now)
+
+    def judged(stored: Finding | None, finding_id: str) -> Finding | None:
+        return judge(stored, seen.get(finding_id), baseline, scan.reading.live, now, rules)
+
+    after = {
+        each: judged(scan.findings.get(each), each)
+        for each in sorted({*seen, *scan.findings})
+        if each in seen or _is_asked(scan.findings[each], environment)
+    }
+    held = [each for each in scan.findings.values() if is_suppressed(each, now)]
+    due = [] if held else _to_repair(after, scan.findings, now)
+    news = [each for each in after if after[each] is not None or each in due]
+    for first in range(0, len(news), FINDINGS_A_BATCH):
+        page = news[first : first + FINDINGS_A_BATCH]
+        await _commit(page, judged, due, baseline, ctx, app)
+
+
+async def _commit(
+    page: Sequence[str],
+    judged: Callable[[Finding | None, str], Finding | None],
+    due: Sequence[str],
+    baseline: ServiceBaseline,
+    ctx: Context,
+    app: DriftApp,
+) -> None:
+    """Commit what becomes of one page of findings, unless the release has changed."""
+
+    def decide(view: View) -> Decision[Json]:
+        stored = view.find(BASELINES, baseline.service_id)
+        if stored is None or not _is_same_release(stored, baseline):
+            return NOTHING
+        findings = {each: view.find(FINDINGS, each) for each in page}
+        changed = {each: judged(findings[each], each) for each in page}
+        return _decision(changed, findings, due, ctx, app)
+
+    reads = [BASELINES.document_id(baseline.service_id), *page]
+    partition = partition_of(ctx.tenant, baseline.service_id)
+    await app.service.work.commit(ctx.without_marker(), partition, reads, decide)
+
+
+def _is_asked(finding: Finding, environment: EnvironmentScan) -> bool:
+    return not environment.planes or finding.plane in environment.planes
+
+
+def _to_repair(
+    after: Mapping[str, Finding | None], known: Mapping[str, Finding], now: datetime
+) -> list[str]:
+    """Return the findings to be repaired now; one command of the first of them repairs all."""
+    current = {each: finding or known.get(each) for each, finding in after.items()}
+    return [
+        each
+        for each, finding in current.items()
+        if finding is not None and finding.may_be_repaired(now)
+    ]
+
+
+def _decision(
+    changed: Mapping[str, Finding | None],
+    stored: Mapping[str, Finding | None],
+    due: Sequence[str],
+    ctx: Context,
+    app: DriftApp,
+) -> Decision[Json]:
+    writes: list[Put] = []
+    rows: list[Row] = []
+    begin = partial(begin_repair, reason=_AUTOMATIC, now=ctx.now(), rules=app.rules.detection)
+    for finding_id, judged in changed.items():
+        finding = judged or stored[finding_id]
+        if finding is None:
+            continue
+        if finding_id in due and finding.may_be_repaired(ctx.now()):
+            finding = begin(finding)
+            if finding_id == due[0]:
+                rows.append(remediate_drift(finding, _AUTOMATIC))
+        if finding != stored[finding_id]:
+            writes.append(put_finding(finding))
+            rows.append(finding_event(finding))
+    if not writes:
+        return NOTHING
+    first = next(iter(changed))
+    return Decision({}, writes=writes, outbox=rows, audited=Audited("JudgeDrift", first))

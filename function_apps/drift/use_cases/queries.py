@@ -1,0 +1,80 @@
+"""Reads of drift: a finding, the report of an environment, its snapshots."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from function_apps.drift import resources
+from function_apps.drift.errors import SnapshotNotFound
+from function_apps.drift.model.snapshot import Snapshot, read_snapshot
+from function_apps.drift.ports import DriftApp
+from function_apps.drift.repository import (
+    load_finding,
+    load_scan,
+    snapshot_partition,
+)
+from shared.contracts.drift import DriftFinding, DriftSnapshot, SnapshotContent
+from shared.kernel.clock import isoformat
+from shared.kernel.context import Context
+
+SCANNED_MAX: Final = 1000
+"""Rows of one read of the table."""
+
+
+async def get_finding(finding_id: str, ctx: Context, app: DriftApp) -> tuple[DriftFinding, str]:
+    """Return a finding with its etag. Raises FindingNotFound."""
+    finding, etag = await load_finding(finding_id, ctx, app)
+    return resources.finding_resource(finding), etag
+
+
+async def get_snapshots(
+    environment_id: str,
+    service_id: str | None,
+    ctx: Context,
+    app: DriftApp,
+    *,
+    limit: int,
+    continuation: str | None,
+) -> tuple[Sequence[DriftSnapshot], str | None]:
+    """Return one page of snapshots, newest first, and the continuation of the next.
+
+    With *service_id* a page may have fewer of them, or none, while there is a next one.
+
+    Raises:
+        DriftNotFound: no such environment was provisioned.
+    """
+    await load_scan(environment_id, ctx, app)
+    most = SCANNED_MAX - 1 if service_id else limit
+    rows = await app.snapshots.scan(
+        snapshot_partition(ctx.tenant, environment_id),
+        after=isoformat(ctx.now() - app.rules.detection.snapshots_kept),
+        before=continuation,
+        limit=most + 1,
+        newest_first=True,
+    )
+    page = [read_snapshot(row.row_key, row.values) for row in rows[:most]]
+    found = [each for each in page if service_id in {None, each.service_id}][:limit]
+    last = found[-1] if len(found) == limit else (page[-1] if page else None)
+    has_more = len(rows) > most or len(found) == limit
+    value = [resources.snapshot_row(environment_id, each) for each in found]
+    return value, last.snapshot_id if last is not None and has_more else None
+
+
+async def get_snapshot(
+    environment_id: str, snapshot_id: str, since: str | None, ctx: Context, app: DriftApp
+) -> SnapshotContent:
+    """Return a snapshot, and what is otherwise than in the snapshot *since*.
+
+    Raises:
+        DriftNotFound, SnapshotNotFound.
+    """
+    await load_scan(environment_id, ctx, app)
+    snapshot = await _load(environment_id, snapshot_id, ctx, app)
+    before = None if since is None else await _load(environment_id, since, ctx, app)
+    return resources.snapshot_content(environment_id, snapshot, before)
+
+
+async def _load(environment_id: str, snapshot_id: str, ctx: Context, app: DriftApp) -> Snapshot:
+    row = await app.snapshots.get(snapshot_partition(ctx.tenant, environment_id), snapshot_id)
+    if row is None:
+        raise SnapshotNotFound(snapshot_id)
+    return read_snapshot(row.row_key, row.values)

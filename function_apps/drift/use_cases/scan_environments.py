@@ -1,0 +1,146 @@
+"""Scan environments: compare all their services with what their surfaces show.
+
+A service that cannot be read or committed stops none of the others, and an environment none of the
+others: it is postponed and shown in the app's health.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from function_apps.drift.model.baseline import ServiceBaseline, new_baseline
+from function_apps.drift.model.coverage import coverage_of, unreadable
+from function_apps.drift.model.environment_scan import (
+    EnvironmentScan,
+    ScanResult,
+    is_mass_absence,
+    record_scan,
+)
+from function_apps.drift.model.finding import Finding
+from function_apps.drift.ports import DriftApp
+from function_apps.drift.repository import (
+    BASELINES,
+    SCANS,
+    active_findings,
+    compared_services,
+)
+from function_apps.drift.use_cases.scan_services import scan_service
+from shared.contracts.values import EnvironmentId, ModuleId, Reason, TenantId
+from shared.kernel.concurrency import Failure, bounded_map
+from shared.kernel.context import Context, timer_context
+from shared.kernel.ids import ServiceId
+from shared.kernel.observation import Present, Unknown
+from shared.messaging.sweep import LATE, Sweep
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
+from shared.persistence.store import Document, Partition, Prefix, partition_of
+from shared.surfaces.observed_state import Inventory
+
+SCAN: Final = "scan_due"
+SERVICES_AT_ONCE: Final = 16
+
+
+async def scan_due_environments(app: DriftApp) -> int:
+    """Scan every environment that is due; return how many there were."""
+    service = app.service
+
+    async def scan(document: Document) -> None:
+        tenant = TenantId(document.partition.tenant)
+        ctx = timer_context(f"drift_{SCAN}", tenant, service.clock, service.entropy)
+        await scan_environment(SCANS.decode(document.body), document.partition, ctx, app)
+
+    sweep = Sweep(SCAN, SCANS.type_name, service.store, service.clock, service.sweeps)
+    return await sweep.run(scan)
+
+
+async def scan_environment(
+    scan: EnvironmentScan, partition: Partition, ctx: Context, app: DriftApp
+) -> None:
+    """Compare the services of one environment; what cannot be read changes nothing."""
+    reading = await app.surface.inventory(EnvironmentId(scan.environment_id))
+    if isinstance(reading, Unknown):
+        reason = Reason(code="EnvironmentUnread", message=reading.reason[:500])
+        result = ScanResult(unreadable(reason, scan.planes), None)
+    else:
+        inventory = reading.value if isinstance(reading, Present) else Inventory(())
+        result = await _scan_services(scan, inventory, partition, ctx, app)
+
+    def decide(view: View) -> Decision[Json]:
+        stored = view.find(SCANS, scan.environment_id)
+        if stored is None:
+            return NOTHING
+        after = record_scan(stored, scan, result, ctx.now(), app.rules.detection.scan)
+        return Decision({}, writes=[SCANS.put(after)])
+
+    await app.service.work.change(ctx.without_marker(), SCANS, scan.environment_id, decide)
+
+
+async def _scan_services(
+    scan: EnvironmentScan,
+    inventory: Inventory,
+    partition: Partition,
+    ctx: Context,
+    app: DriftApp,
+) -> ScanResult:
+    known = [baseline for _, baseline in await compared_services(partition, app)]
+    live = {str(each.component.service) for each in inventory.components}
+    absent = [
+        each.service_id
+        for each in known
+        if each.is_expected
+        and each.service_id not in live
+        and not inventory.may_have(ServiceId(each.service_id))
+    ]
+    is_held = is_mass_absence(scan, absent, len(known), app.rules.detection)
+    baselines = [*known, *await _unknown_services(scan, inventory, known, ctx, app)]
+    findings = await _by_service(partition, app)
+
+    async def judge(baseline: ServiceBaseline) -> Reason | None:
+        held = is_held and baseline.service_id in absent
+        work = scan_service(baseline, scan, findings[baseline.service_id], ctx, app, is_held=held)
+        key = (partition_of(ctx.tenant, baseline.service_id), BASELINES.type_name)
+        until = ctx.now() + app.rules.detection.scan + LATE
+        result = await app.service.sweeps.attempt(SCAN, key, work, until)
+        if isinstance(result, Failure):
+            return Reason(code="Failed", message=f"{baseline.module_id}: see the app's log")
+        return result
+
+    reasons = await bounded_map(baselines, judge, at_once=SERVICES_AT_ONCE)
+    unread = [reason for reason in reasons if reason is not None]
+    unread += [Reason(code="Unread", message=each.reason[:500]) for each in inventory.unread]
+    coverage = coverage_of(len(reasons) - len([*filter(None, reasons)]), unread, scan.planes)
+    return ScanResult(coverage, tuple(sorted(absent)), is_held=is_held)
+
+
+async def _by_service(partition: Partition, app: DriftApp) -> Mapping[str, dict[str, Finding]]:
+    findings: dict[str, dict[str, Finding]] = defaultdict(dict)
+    for finding in await active_findings(Prefix(partition.tenant, partition.environment), app):
+        findings[finding.service_id][finding.finding_id] = finding
+    return findings
+
+
+async def _unknown_services(
+    scan: EnvironmentScan,
+    inventory: Inventory,
+    known: Sequence[ServiceBaseline],
+    ctx: Context,
+    app: DriftApp,
+) -> Sequence[ServiceBaseline]:
+    """Return the services of the tenant that are live, and are not among those compared."""
+    ids = {each.service_id for each in known}
+    found = []
+    for live in inventory.components:
+        component = live.component
+        if component.tenant != ctx.tenant or component.service in ids:
+            continue
+        stored = await app.service.work.find(BASELINES, component.service, ctx.tenant)
+        found.append(
+            stored
+            or new_baseline(
+                component.service,
+                TenantId(component.tenant),
+                EnvironmentId(component.environment),
+                ModuleId(component.module),
+                scan.stage,
+            )
+        )
+    return found

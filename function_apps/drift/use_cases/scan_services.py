@@ -1,0 +1,71 @@
+"""Scan services by themselves: after a release, and after work of the platform."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from function_apps.drift.model.baseline import ServiceBaseline
+from function_apps.drift.model.environment_scan import EnvironmentScan
+from function_apps.drift.model.finding import Finding
+from function_apps.drift.ports import DriftApp
+from function_apps.drift.repository import BASELINES, SCANS, active_findings
+from function_apps.drift.use_cases.judge_service import ServiceScan, judge_service
+from function_apps.drift.use_cases.read_service import ServiceReading, read_service
+from shared.contracts.values import Reason, TenantId
+from shared.kernel.context import Context, timer_context
+from shared.kernel.errors import Unavailable
+from shared.kernel.observation import Present, Unknown
+from shared.messaging.sweep import Sweep
+from shared.persistence.store import Document
+
+COMPARE: Final = "compare_due"
+UNREAD: Final = "ServiceUnread"
+
+
+async def scan_due_services(app: DriftApp) -> int:
+    """Scan every service that is due by itself; return how many there were."""
+    service = app.service
+
+    async def scan(document: Document) -> None:
+        tenant = TenantId(document.partition.tenant)
+        ctx = timer_context(f"drift_{COMPARE}", tenant, service.clock, service.entropy)
+        await _scan_due(document, ctx, app)
+
+    sweep = Sweep(COMPARE, BASELINES.type_name, service.store, service.clock, service.sweeps)
+    return await sweep.run(scan)
+
+
+async def _scan_due(document: Document, ctx: Context, app: DriftApp) -> None:
+    """Scan the service of *document*.
+
+    Raises:
+        Unavailable: it cannot be read, so it is tried again later.
+    """
+    baseline = BASELINES.decode(document.body)
+    stored = await app.service.work.find(SCANS, baseline.environment_id, ctx.tenant)
+    # An order of some planes is for the scan of the environment.
+    scan = replace(stored or EnvironmentScan(baseline.environment_id), planes=())
+    found = await active_findings(document.partition, app)
+    findings = {finding.finding_id: finding for finding in found}
+    reason = await scan_service(baseline, scan, findings, ctx, app, is_held=False)
+    if reason is not None and reason.code == UNREAD:
+        raise Unavailable(f"{baseline.module_id} cannot be read: {reason.message}")
+
+
+async def scan_service(
+    baseline: ServiceBaseline,
+    scan: EnvironmentScan,
+    findings: Mapping[str, Finding],
+    ctx: Context,
+    app: DriftApp,
+    *,
+    is_held: bool,
+) -> Reason | None:
+    """Read and judge one service; return why it could not be judged, if so."""
+    reading: Present[ServiceReading] | Unknown = Present(ServiceReading())
+    if scan.ended_at is None:
+        reading = await read_service(baseline, app)
+    if isinstance(reading, Unknown):
+        return Reason(code=UNREAD, message=reading.reason[:500])
+    judged = ServiceScan(baseline, scan, findings, reading.value, is_held)
+    return await judge_service(judged, ctx, app)

@@ -1,0 +1,85 @@
+"""`drift` lists what differs with what was not looked at, and sends what somebody decides."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, SERVICE, RuntimeCtl
+
+pytestmark = pytest.mark.real
+FINDING = "df-w5ekllr23tyb-abcdefghij-abcdefghijkl"
+THE_FINDING: Mapping[str, Any] = {
+    "findingId": FINDING, "environmentId": ENVIRONMENT, "serviceId": SERVICE,
+    "moduleId": "module-shop", "plane": "workload", "path": "environ/MODE", "kind": "Changed",
+    "desired": "fast", "actual": "slow " * 20, "severity": "Medium", "risk": "Disruptive",
+    "cause": "changed outside", "status": "Open", "attempts": 0, "occurrences": 1,
+    "detectedAt": NOON, "suppressedUntil": None, "nextAttemptAt": None, "reason": "",
+}  # fmt: skip
+UNREAD = {"code": "OwnWork", "message": "dep-1 is changing it"}
+THE_REPORT: Mapping[str, Any] = {
+    "environmentId": ENVIRONMENT, "scannedAt": NOON, "absentHeld": True, "nextLink": None,
+    "coverage": [
+        {"plane": "workload", "complete": True, "seen": 3, "unknown": 0, "reason": None},
+        {"plane": "routing", "complete": False, "seen": 2, "unknown": 1, "reason": UNREAD},
+    ],
+    "value": [THE_FINDING],
+}  # fmt: skip
+ANSWERS: Mapping[str, Any] = {
+    f"GET {RUNTIME}/drift/{ENVIRONMENT}": THE_REPORT,
+    f"POST {RUNTIME}/drift/{ENVIRONMENT}/scan": {**THE_REPORT, "scannedAt": None},
+    f"GET {RUNTIME}/drift-findings/{FINDING}": THE_FINDING,
+    **{
+        f"POST {RUNTIME}/drift-findings/{FINDING}/{verb}": THE_FINDING
+        for verb in ("acknowledge", "suppress", "adopt", "remediate")
+    },
+}
+
+
+@pytest.fixture
+def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuntimeCtl:
+    return RuntimeCtl(monkeypatch, capsys)
+
+
+def test_a_list_names_what_differs_and_what_was_not_looked_at(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run("drift list --env test", ANSWERS)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "workload/environ/MODE" in ran.out
+    assert "routing: dep-1 is changing it (OwnWork)" in ran.err
+    assert "workload:" not in ran.err
+    assert "--confirm-absent" in ran.err
+
+
+def test_a_finding_shows_both_values_beside_each_other(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(f"drift show {FINDING}", ANSWERS)
+
+    lines = [line.split() for line in ran.out.splitlines()]
+    assert ["DESIRED", "ACTUAL"] in lines
+    assert lines[lines.index(["DESIRED", "ACTUAL"]) + 1][:2] == ["fast", "slow"]
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "body"),
+    [
+        pytest.param("scan --env test --confirm-absent", f"drift/{ENVIRONMENT}/scan",
+                     {"confirmAbsent": True}, id="scan"),
+        pytest.param(f"acknowledge {FINDING} --reason known",
+                     f"drift-findings/{FINDING}/acknowledge", {"reason": "known"},
+                     id="acknowledge"),
+        pytest.param(f"suppress {FINDING} --for P7D", f"drift-findings/{FINDING}/suppress",
+                     {"length": "P7D", "reason": ""}, id="suppress"),
+        pytest.param(f"adopt {FINDING}", f"drift-findings/{FINDING}/adopt", {"reason": ""},
+                     id="adopt"),
+        pytest.param(f"remediate {FINDING}", f"drift-findings/{FINDING}/remediate",
+                     {"reason": ""}, id="remediate"),
+    ],
+)  # fmt: skip
+def test_a_decision_is_sent_as_it_was_told(
+    line: str, path: str, body: Any, runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run(f"drift {line}", ANSWERS)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.written == (f"POST {RUNTIME}/{path}", body)

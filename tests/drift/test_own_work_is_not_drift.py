@@ -1,0 +1,96 @@
+"""What the platform itself is doing is never reported, however late its events come."""
+
+from dataclasses import replace
+
+from tests.drift.compared import (
+    OWN_WORK_S,
+    component_with,
+    failed,
+    released_and_settled,
+    step,
+    virtual,
+)
+from tests.kit.told import ENVIRONMENT, WEB, component_of
+
+
+@virtual
+async def test_a_deployment_that_is_changing_a_module_hides_its_differences() -> None:
+    made = await released_and_settled(environ={"MODE": "fast"})
+    await made.hear(step(2, WEB))
+    made.tamper(environ={"MODE": "slow"})
+
+    await made.scan(300)
+    report = await made.report()
+
+    assert report["value"] == []
+    (workload,) = [each for each in report["coverage"] if each["plane"] == "workload"]
+    assert (workload["complete"], workload["unknown"]) == (False, 1)
+    assert workload["reason"]["code"] == "OwnWork"
+
+
+@virtual
+async def test_other_modules_are_judged_meanwhile() -> None:
+    made = await released_and_settled(environ={"MODE": "fast"})
+    await made.hear(step(2, "module-other"))
+    made.tamper(environ={"MODE": "slow"})
+
+    await made.scan(300)
+
+    assert (await made.only())["path"] == "environ/MODE"
+
+
+@virtual
+async def test_a_newer_fence_on_the_surface_is_own_work_although_no_event_has_come() -> None:
+    made = await released_and_settled(environ={"MODE": "fast"})
+    await made.apply(component_with(revision=2, environ={"MODE": "slow"}))
+
+    await made.scan(300)
+
+    assert await made.findings() == []
+
+
+@virtual
+async def test_a_fence_counts_for_two_minutes_and_then_what_it_left_is_drift() -> None:
+    made = await released_and_settled()
+    await made.apply(component_with(revision=2))
+    await made.scan(300)
+
+    await made.scan(OWN_WORK_S)
+
+    paths = [each["path"] for each in await made.findings()]
+    assert paths == ["revision/2", "weight"]
+
+
+@virtual
+async def test_what_a_failed_deployment_left_is_told_with_its_name() -> None:
+    made = await released_and_settled(environ={"MODE": "fast"})
+    await made.hear(step(2, WEB), failed(2, WEB))
+    made.tamper(environ={"MODE": "slow"})
+
+    await made.scan(300)
+
+    finding = await made.only()
+    assert finding["cause"].startswith("dep-")
+    assert "failed" in finding["cause"]
+
+
+@virtual
+async def test_a_step_that_comes_after_the_end_of_its_deployment_changes_nothing() -> None:
+    made = await released_and_settled(environ={"MODE": "fast"})
+    await made.hear(failed(2, WEB), step(2, WEB))
+    made.tamper(environ={"MODE": "slow"})
+
+    await made.scan(300)
+
+    assert (await made.only())["path"] == "environ/MODE"
+
+
+@virtual
+async def test_instances_that_the_surface_starts_again_are_no_drift() -> None:
+    made = await released_and_settled()
+    revision = made.world.sites[ENVIRONMENT].components[component_of(WEB)].revisions[1]
+    revision.instances[:] = [replace(each, restarts=3) for each in revision.instances]
+
+    await made.scan(300)
+
+    assert await made.findings() == []

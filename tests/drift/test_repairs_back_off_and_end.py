@@ -1,0 +1,88 @@
+"""A repair without effect is tried again ever later, and one that is undone is given up."""
+
+from itertools import pairwise
+
+from shared.contracts.drift import RemediationPolicy
+from tests.drift.compared import Drift, released_and_settled, virtual
+
+FAST, SLOW = {"MODE": "fast"}, {"MODE": "slow"}
+
+
+async def automatic() -> Drift:
+    made = await released_and_settled(environ=FAST, policy=RemediationPolicy.AUTO)
+    made.tamper(environ=SLOW)
+    await made.scan(300)
+    return made
+
+
+@virtual
+async def test_a_policy_of_auto_repairs_without_being_asked() -> None:
+    made = await automatic()
+
+    assert (await made.only())["status"] == "Remediating"
+    assert len(made.told("RemediateDrift")) == 1
+
+
+@virtual
+async def test_one_command_repairs_all_that_differs_in_a_service() -> None:
+    made = await released_and_settled(environ=FAST, policy=RemediationPolicy.AUTO)
+    made.tamper(environ={f"V{number}": "1" for number in range(20)})
+
+    await made.scan(300)
+
+    assert len(made.told("RemediateDrift")) == 1
+    assert {each["status"] for each in await made.findings()} == {"Remediating"}
+
+
+@virtual
+async def test_five_repairs_without_effect_are_given_up_with_growing_pauses() -> None:
+    made = await automatic()
+    began = [made.app.service.clock.now()]
+    while (await made.only())["status"] != "Escalated":
+        before = len(made.told("RemediateDrift"))
+        await made.scan(60)
+        if len(made.told("RemediateDrift")) > before:
+            began.append(made.app.service.clock.now())
+
+    pauses = [later - earlier for earlier, later in pairwise(began)]
+    assert len(began) == 5
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 4 * pauses[0]
+
+
+@virtual
+async def test_a_repair_that_is_undone_three_times_in_a_day_is_given_up() -> None:
+    made = await automatic()
+    for _ in range(3):
+        assert (await made.only())["status"] == "Remediating"
+        made.tamper(environ=FAST)
+        await made.scan(300)
+        assert (await made.only())["status"] == "Resolved"
+        made.tamper(environ=SLOW)
+        await made.scan(300)
+
+    assert (await made.only())["status"] == "Escalated"
+    assert len(made.told("RemediateDrift")) == 3
+
+
+@virtual
+async def test_repairs_that_are_undone_on_other_days_are_no_loop() -> None:
+    made = await automatic()
+    for _ in range(4):
+        made.tamper(environ=FAST)
+        await made.scan(300)
+        made.tamper(environ=SLOW)
+        await made.scan(25 * 3600)
+
+    assert (await made.only())["status"] == "Remediating"
+
+
+@virtual
+async def test_a_person_may_repair_what_was_given_up() -> None:
+    made = await automatic()
+    while (await made.only())["status"] != "Escalated":
+        await made.scan(600)
+
+    answered = await made.decide(await made.only(), "remediate")
+
+    assert answered["status"] == "Remediating"

@@ -1,0 +1,85 @@
+"""A snapshot is kept whenever a service is otherwise than the last scan found it."""
+
+import pytest
+
+from function_apps.drift.errors import SnapshotNotFound
+from function_apps.drift.use_cases.delete_snapshots import delete_old_snapshots
+from tests.drift.compared import Drift, released_and_settled, virtual
+
+LIST = "v1/runtime/drift/{environmentId}/snapshots"
+ONE = f"{LIST}/{{snapshotId}}"
+MONTH_S = 31 * 24 * 3600
+
+
+async def changed_twice() -> Drift:
+    made = await released_and_settled(environ={"MODE": "fast"})
+    for mode in ("slow", "odd"):
+        made.tamper(environ={"MODE": mode})
+        await made.scan(300)
+        await made.scan(300)
+    return made
+
+
+@virtual
+async def test_there_is_one_for_each_change_newest_first() -> None:
+    made = await changed_twice()
+
+    value = (await made.get(LIST))["value"]
+
+    assert [each["open"] for each in value] == [1, 1, 0]
+    assert [each["takenAt"] for each in value] == sorted(
+        (each["takenAt"] for each in value), reverse=True
+    )
+
+
+@virtual
+async def test_a_list_goes_on_where_its_page_ended() -> None:
+    made = await changed_twice()
+    all_of_them = (await made.get(LIST))["value"]
+
+    first = await made.get(LIST, {"top": 2})
+    last = first["value"][-1]["snapshotId"]
+    rest = await made.get(LIST, {"top": 2, "continuation": last})
+
+    assert first["nextLink"]
+    assert [*first["value"], *rest["value"]] == all_of_them
+    assert rest["nextLink"] is None
+
+
+@virtual
+async def test_a_list_is_of_one_service_where_it_is_named() -> None:
+    made = await changed_twice()
+    await made.release(1, "module-other")
+    await made.scan()
+    service = (await made.get(LIST))["value"][-1]["serviceId"]
+
+    value = (await made.get(LIST, {"serviceId": service}))["value"]
+
+    assert len(value) == 3
+    assert {each["serviceId"] for each in value} == {service}
+
+
+@virtual
+async def test_two_snapshots_show_what_changed_between_them() -> None:
+    made = await changed_twice()
+    newest, _, oldest = [each["snapshotId"] for each in (await made.get(LIST))["value"]]
+
+    shown = await made.get(ONE, {"since": oldest}, snapshotId=newest)
+
+    (change,) = shown["changes"]
+    assert change["path"] == "planes/workload/environ/MODE"
+    assert (change["before"], change["after"]) == ("fast", "odd")
+    assert shown["content"]["releaseRevision"] == 1
+
+
+@virtual
+async def test_they_are_kept_for_thirty_days() -> None:
+    made = await changed_twice()
+    newest = (await made.get(LIST))["value"][0]["snapshotId"]
+    await made.app.service.clock.sleep(MONTH_S)
+
+    deleted = await delete_old_snapshots(made.app)
+
+    assert deleted == 3
+    with pytest.raises(SnapshotNotFound):
+        await made.get(ONE, snapshotId=newest)

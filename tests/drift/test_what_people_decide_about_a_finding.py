@@ -1,0 +1,172 @@
+"""Findings are acknowledged, let be for a time, taken for desired, or repaired by their owner."""
+
+import pytest
+
+from function_apps.drift.errors import (
+    FindingNotFound,
+    NotRepairable,
+    RepairHeld,
+    SuppressionTooLong,
+)
+from shared.contracts.drift import RemediationPolicy
+from shared.kernel.transitions import TransitionRefused
+from tests.drift.compared import Drift, released_and_settled, virtual
+from tests.kit.told import WEB, run
+
+FAST, SLOW = {"MODE": "fast"}, {"MODE": "slow"}
+
+
+async def found(policy: RemediationPolicy = RemediationPolicy.ASK) -> Drift:
+    """Return the service with one finding, of MODE."""
+    made = await released_and_settled(environ=FAST, policy=policy)
+    made.tamper(environ=SLOW)
+    await made.scan(300)
+    return made
+
+
+@virtual
+async def test_an_acknowledged_finding_stays_so_while_it_is_there() -> None:
+    made = await found()
+
+    answered = await made.decide(await made.only(), "acknowledge", {"reason": "known"})
+    await made.scan(300)
+
+    assert (answered["status"], answered["reason"]) == ("Acknowledged", "known")
+    assert (await made.only())["status"] == "Acknowledged"
+
+
+@virtual
+async def test_a_repeat_of_a_decision_gets_the_same_answer_and_changes_nothing() -> None:
+    made = await found()
+    first = await made.decide(await made.only(), "acknowledge")
+
+    again = await made.decide(await made.only(), "acknowledge")
+
+    assert again == first
+
+
+@virtual
+async def test_a_suppressed_finding_opens_again_when_its_time_is_over() -> None:
+    made = await found()
+    await made.decide(await made.only(), "suppress", {"length": "PT1H", "reason": "a test"})
+
+    await made.scan(300)
+    during = await made.only()
+    await made.scan(3600)
+    after = await made.only()
+
+    assert (during["status"], after["status"]) == ("Suppressed", "Open")
+    assert after["occurrences"] == 2
+
+
+@pytest.mark.parametrize("length", ["P366D", "PT0S"])
+def test_a_suppression_has_an_end_within_a_year(length: str) -> None:
+    @virtual
+    async def main() -> None:
+        made = await found()
+        with pytest.raises(SuppressionTooLong):
+            await made.decide(await made.only(), "suppress", {"length": length, "reason": ""})
+
+    main()
+
+
+@virtual
+async def test_what_is_adopted_is_desired_until_the_next_release() -> None:
+    made = await found()
+    await made.decide(await made.only(), "adopt", {"reason": "it is better so"})
+    await made.scan(300)
+    adopted = await made.only()
+
+    await made.release(2, environ=FAST)
+    await made.scan()
+    await made.settled()
+
+    assert adopted["status"] == "Adopted"
+    assert (await made.only())["status"] == "Resolved"
+
+
+@virtual
+async def test_another_value_than_the_adopted_one_is_drift_again() -> None:
+    made = await found()
+    await made.decide(await made.only(), "adopt")
+    made.tamper(environ={"MODE": "odd"})
+
+    await made.scan(300)
+
+    finding = await made.only()
+    assert (finding["status"], finding["desired"], finding["actual"]) == ("Open", "slow", "odd")
+
+
+@virtual
+async def test_a_repair_is_asked_of_deployments_and_ends_with_what_it_did() -> None:
+    made = await found()
+
+    answered = await made.decide(await made.only(), "remediate", {"reason": "please"})
+    (command,) = made.told("RemediateDrift")
+    made.tamper(environ=FAST)
+    await made.scan(300)
+
+    assert answered["status"] == "Remediating"
+    assert (command["moduleId"], command["path"], command["recordedRevision"]) == (
+        WEB, "workload/environ/MODE", 1,
+    )  # fmt: skip
+    assert (await made.only())["status"] == "Resolved"
+
+
+@virtual
+async def test_no_repair_writes_what_is_suppressed() -> None:
+    made = await found()
+    made.tamper(environ={**SLOW, "OTHER": "1"})
+    await made.scan(300)
+    mode, other = await made.findings()
+    await made.decide(mode, "suppress", {"length": "P1D", "reason": "wait"})
+
+    with pytest.raises(RepairHeld):
+        await made.decide(other, "remediate")
+
+
+@virtual
+async def test_nothing_is_repaired_by_itself_beside_what_is_suppressed() -> None:
+    made = await found()
+    await made.decide(await made.only(), "suppress", {"length": "P1D", "reason": "wait"})
+    object.__setattr__(made.app, "remediation", RemediationPolicy.AUTO)
+    made.tamper(environ={**SLOW, "OTHER": "1"})
+
+    await made.scan(300)
+
+    assert made.told("RemediateDrift") == []
+
+
+@virtual
+async def test_what_nobody_released_is_repaired_by_nobody() -> None:
+    made = await released_and_settled()
+    await run(made.world, "module-mine")
+    await made.scan(300)
+    await made.settled()
+    await made.scan(300)
+
+    for verb in ("remediate", "adopt"):
+        with pytest.raises(NotRepairable):
+            await made.decide(await made.only(), verb)
+
+
+@virtual
+async def test_a_resolved_finding_takes_no_decision() -> None:
+    made = await found()
+    made.tamper(environ=FAST)
+    await made.scan(300)
+
+    with pytest.raises(TransitionRefused, match="Resolved"):
+        await made.decide(await made.only(), "acknowledge")
+
+
+@virtual
+async def test_a_finding_that_is_not_there_is_not_found() -> None:
+    made = await found()
+    finding = dict(await made.only())
+    finding["findingId"] = (
+        f"{finding['findingId'][:-1]}{'a' if finding['findingId'][-1] != 'a' else 'b'}"
+    )
+
+    with pytest.raises(FindingNotFound):
+        await made.decide(finding, "acknowledge")
