@@ -106,6 +106,8 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("scaling", "RuntimeDeploymentCompleted"): ONE,
     ("scaling", "RuntimeDeploymentRolledBack"): ONE,
     ("scaling", "RuntimeInventoryUpdated"): ONE,
+    ("scaling", "HealthCheckCompleted"): ONE,
+    ("catalog", "ScalingPolicyApplied"): ONE,
     ("scaling", "ScaleRelease"): ONE,
     ("scaling", "HoldScaling"): ONE,
     ("deployments", "ScalingPolicyApplied"): ONE,
@@ -118,6 +120,7 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("drift", "RuntimeInventoryUpdated"): ONE,
     ("drift", "HealthCheckCompleted"): ONE,
     ("drift", "CompareRelease"): ONE,
+    ("deployments", "TenantIsolationProofCompleted"): ONE,
     ("secret_bindings", "ProveRelease"): Cost(
         queries=1, reason="lists the bindings of the module; a batch for the secret of each"
     ),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from function_apps.configurations.model.configuration import TRANSITIONS as OF_A_VERSION
 from function_apps.deployments.model.lifecycle import TRANSITIONS as OF_A_DEPLOYMENT
 from function_apps.environments.model.lifecycle import TRANSITIONS as OF_AN_ENVIRONMENT
+from function_apps.scaling.model.policy import TRANSITIONS as OF_A_POLICY
 from function_apps.secret_bindings.model.binding import TRANSITIONS as OF_A_BINDING
 from function_apps.secret_bindings.model.rotation import TRANSITIONS as OF_A_ROTATION
 from local_host.model import HttpAnswer
@@ -24,6 +25,7 @@ _TABLES: Final[Mapping[tuple[str, str], Transitions[Any, Any]]] = {
     ("secret_bindings", "binding"): OF_A_BINDING,
     ("secret_bindings", "rotation"): OF_A_ROTATION,
     ("configurations", "version"): OF_A_VERSION,
+    ("scaling", "policy"): OF_A_POLICY,
 }
 """The aggregates whose states have a table, by service and type of their documents."""
 _DEFECTS_FROM: Final = 500

@@ -159,7 +159,8 @@ def record_scaling(service: RuntimeService, event: ScalingPolicyApplied) -> Serv
     is_over = event.status in {ScalingStatus.SUPERSEDED, ScalingStatus.REJECTED}
     scaled_to = None if is_over else event.desired
     after = replace(service, scaling_revision=event.revision, scaled_to=scaled_to)
-    if scaled_to == service.scaled_to or service.facts is None:
+    is_shown = service.status not in {None, ServiceStatus.RETIRED}
+    if scaled_to == service.scaled_to or not is_shown:
         return ServiceChange(None, after, is_published=False)
     return ServiceChange(None, replace(after, revision=service.revision + 1), is_published=True)
 
