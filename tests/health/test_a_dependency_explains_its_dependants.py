@@ -129,6 +129,19 @@ def test_what_a_health_body_names_is_an_edge_that_nobody_declared() -> None:
     assert run_virtual(main()) == ([DB], [DB])
 
 
+def test_a_service_that_comes_back_after_its_removal_is_explained_by_nothing() -> None:
+    async def main() -> tuple[Sequence[Any], Sequence[Any]]:
+        made = await watched()
+        await fail(made, WEB, ORDERS, DB)
+        before = await causes(made, WEB)
+        await made.hear_all(
+            ended(8, [], removed=[WEB]), ended(9, [released(WEB, 2, dependsOn=[ORDERS])])
+        )
+        return before, await causes(made, WEB)
+
+    assert run_virtual(main()) == ([DB], [None])
+
+
 def test_a_dependency_whose_probe_is_defective_explains_as_it_was() -> None:
     async def main() -> Sequence[str]:
         made = await watched()

@@ -130,7 +130,8 @@ def watch_release(
     if target.is_retired and not after.is_retired:
         return replace(
             after, status=HealthStatus.UNKNOWN, since=at, previous=None, pending=None, streak=0,
-            reason="not probed yet", checks=(),
+            reason="not probed yet", checks=(), failing_since=None, passing_since=None,
+            burning_since=None, root_cause=None,
         )  # fmt: skip
     return after
 
