@@ -53,10 +53,10 @@ OBJECTIVES: Final = DocumentCodec(
 
 async def load_target(service_id: str, ctx: Context, app: HealthApp) -> ProbeTarget:
     """Return the target of a service. Raises HealthNotFound, also for a tombstone."""
-    return released(await app.service.work.load(TARGETS, service_id, ctx.tenant))
+    return require_release(await app.service.work.load(TARGETS, service_id, ctx.tenant))
 
 
-def released(target: ProbeTarget) -> ProbeTarget:
+def require_release(target: ProbeTarget) -> ProbeTarget:
     """Return *target* if there ever was a release of it. Raises HealthNotFound for a tombstone."""
     if not target.component:
         raise HealthNotFound(target.service_id)

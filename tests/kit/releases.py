@@ -17,6 +17,7 @@ ENVIRONMENT = {
     "dataResources": [{"kind": "LocalFolder", "name": "files"}],
 }
 MIXED = [{"kind": "LocalProcess"}, {"kind": "AKS"}]
+OBJECTIVE = {"sli": "availability", "objective": 0.999, "window": "P30D"}
 ENDED = frozenset({"Completed", "RolledBack", "Failed", "Cancelled"})
 
 
@@ -146,6 +147,5 @@ async def set_objective(world: World) -> None:
     """Set an objective for the first service that health knows."""
     _, services = await world.call("GET", "/runtime/services")
     path = f"/runtime/services/{services['value'][0]['serviceId']}/slo"
-    content = {"sli": "availability", "objective": 0.999, "window": "P30D"}
-    status, _ = await world.call("PUT", path, content)
+    status, _ = await world.call("PUT", path, OBJECTIVE)
     assert status == HTTPStatus.OK, (status, path)

@@ -13,7 +13,14 @@ from shared.web.administration_routes import administration_routes
 from shared.web.roles import PERMISSIONS, ROLES
 from shared.web.routes import Route
 from tests.kit.costs import SERVICES
-from tests.kit.releases import a_component, deploy, ended, provisioned
+from tests.kit.releases import (
+    OBJECTIVE,
+    a_component,
+    deploy,
+    ended,
+    provisioned,
+    set_objective,
+)
 from tests.kit.tampered import tampered
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
@@ -67,6 +74,7 @@ class Matrix:
             _, bound = await world.call(
                 "POST", "/runtime/secret-bindings", _binding(environment, component["moduleId"])
             )
+            await set_objective(world)
             await world.clock.sleep(5)
             rotate = f"/runtime/secret-bindings/{bound['bindingId']}/rotate"
             _, rotation = await world.call("POST", rotate, {})
@@ -149,6 +157,7 @@ def _bodies(environment: str, digest: str, service: str) -> Mapping[str, Any]:
             "tags": {"of": "globex"},
         },
         "POST v1/runtime/deployments": deploy_body,
+        "PUT v1/runtime/services/{serviceId}/slo": OBJECTIVE,
         "POST v1/runtime/configurations": _layer(environment),
         "POST v1/runtime/configurations/{configurationId}/rollback": {
             "toVersion": 1,

@@ -13,7 +13,7 @@ from function_apps.health.repository import (
     OBJECTIVES,
     TARGETS,
     load_target,
-    released,
+    require_release,
     sample_partition,
 )
 from function_apps.health.use_cases.measure_objective import get_burn_rates
@@ -49,7 +49,7 @@ async def get_objective(
     """
     ids = (OBJECTIVES.document_id(service_id), TARGETS.document_id(service_id))
     view = await app.service.work.read(partition_of(ctx.tenant, service_id), *ids)
-    released(view.get(TARGETS, service_id))
+    require_release(view.get(TARGETS, service_id))
     objective = view.get(OBJECTIVES, service_id)
     burn = await get_burn_rates(objective, ctx.tenant, app)
     return resources.service_objective(objective, burn), view.etag(ids[0]) or ""

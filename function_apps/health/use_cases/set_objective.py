@@ -3,7 +3,7 @@
 from function_apps.health.errors import HealthNotFound
 from function_apps.health.model import objective
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import OBJECTIVES, TARGETS, released
+from function_apps.health.repository import OBJECTIVES, TARGETS, require_release
 from shared.contracts.health import SetObjective
 from shared.kernel.context import Context
 from shared.messaging.outbox import Audited
@@ -20,7 +20,7 @@ async def set_objective(
     """
 
     def decide(view: View) -> Decision[Json]:
-        target = released(view.get(TARGETS, service_id))
+        target = require_release(view.get(TARGETS, service_id))
         if target.is_retired:
             raise HealthNotFound(service_id)
         after = objective.set_objective(view.find(OBJECTIVES, service_id), service_id, command)
