@@ -177,6 +177,7 @@ def test_a_program_of_python_runs_on_debians_packages(
     assert (ran.stdout, ran.stderr) == ("up 65532\n", "")
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_packages_run_and_their_programs_name_no_interpreter_of_this_machine(
     debian_state: Path, tmp_path: Path

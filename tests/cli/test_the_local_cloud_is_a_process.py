@@ -170,6 +170,7 @@ def test_a_running_cloud_is_not_moved_to_another_port(running: StateFolder) -> N
     assert "another port of Cosmos DB" in said["error"]["message"]
 
 
+@pytest.mark.long
 def test_a_system_that_does_not_start_leaves_no_cloud_and_its_folder_of_one_kind(
     folder: StateFolder,
 ) -> None:

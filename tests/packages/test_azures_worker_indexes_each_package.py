@@ -12,6 +12,7 @@ import azure.durable_functions as df
 import azure.functions as func
 import pytest
 
+from tests.kit.apps import sampled
 from tests.kit.packaged_apps import Worker, interpreter
 from tools.package import APPS
 
@@ -74,7 +75,7 @@ def _bindings(raw: Sequence[str]) -> Sequence[Mapping[str, Any]]:
     return [json.loads(text) for text in raw]
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", sampled(APPS))
 def test_azures_worker_indexes_what_our_host_indexes(
     app: str, worker: Callable[[str], Worker], settings: Mapping[str, str]
 ) -> None:
@@ -100,7 +101,7 @@ def test_every_import_of_a_package_is_had_in_its_environment(packages: Mapping[s
         _run(together[0], EVERY_IMPORT, {}, *together)
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", sampled(APPS))
 def test_a_start_loads_nothing_foreign_but_functions_durable_and_pydantic(
     app: str, packages: Mapping[str, Path], settings: Mapping[str, str]
 ) -> None:

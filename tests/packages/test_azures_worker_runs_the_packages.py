@@ -20,6 +20,7 @@ from shared.contracts.events import RUNTIME_EVENTS, subscription
 from shared.contracts.values import Service
 from shared.messaging.envelope import TYPE_PROPERTY
 from shared.persistence.cosmos_account import string_parts
+from tests.kit.apps import sampled
 from tests.kit.durable_endpoint import DurableEndpoint
 from tests.kit.packaged_apps import Invoked, Worker
 from tools.package import APPS
@@ -167,7 +168,7 @@ def environments_in(documents: Sequence[Mapping[str, Any]]) -> Sequence[object]:
     ]
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", sampled(APPS))
 def test_open_routes_answer(app: str, driven: Callable[[str], Driven]) -> None:
     answers = {
         name: driven(app).asks(
@@ -181,7 +182,7 @@ def test_open_routes_answer(app: str, driven: Callable[[str], Driven]) -> None:
     assert _body(answers["openapi"])["openapi"].startswith("3.")
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", sampled(APPS))
 def test_timers_run(
     app: str, driven: Callable[[str], Driven], worker: Callable[[str], Worker]
 ) -> None:
@@ -193,14 +194,14 @@ def test_timers_run(
     )
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", sampled(APPS))
 def test_changes_of_its_container_are_taken(
     app: str, driven: Callable[[str], Driven], settings: Mapping[str, str]
 ) -> None:
     assert driven(app).sees(changes(settings, app)).failure == ""
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", sampled(APPS))
 def test_a_message_that_is_no_event_is_parked(
     app: str, driven: Callable[[str], Driven], settings: Mapping[str, str], token: str
 ) -> None:

@@ -20,13 +20,14 @@ from cli.client import Client
 from cli.cloud_process import stop_cloud
 from cli.failure import Failure
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
-from shared.contracts.events import RUNTIME_EVENTS
+from shared.contracts.events import BUILT, RUNTIME_EVENTS
 from shared.contracts.storage import DATABASE
 from shared.contracts.values import Service
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import environment_id
 from shared.persistence.cosmos_store import CosmosStore
 from shared.persistence.store import Document, Partition
+from tests.kit.apps import sampled
 from tests.kit.environment_events import SITE, TENANT, provisioned
 from tests.kit.host_processes import started
 from tests.kit.identity_cloud import IdentityClients
@@ -106,9 +107,7 @@ def test_an_app_runs_with_the_printed_settings_alone(
     assert "Key=" not in json.dumps(values)
 
 
-@pytest.mark.parametrize(
-    "app", ["environments", "deployments", "health", "configurations", "secret_bindings"]
-)
+@pytest.mark.parametrize("app", sampled(sorted(BUILT - {Service.CATALOG})))
 def test_every_app_has_the_roles_that_it_needs_to_run(
     cloud: StateFolder, tmp_path: Path, app: str
 ) -> None:
