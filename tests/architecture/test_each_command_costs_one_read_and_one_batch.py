@@ -45,7 +45,8 @@ def test_no_read_asks_for_more_than_eight_documents() -> None:
 
 @pytest.mark.parametrize("row", TABLE, ids=" ".join)
 def test_what_it_costs_does_not_grow_with_history(row: tuple[str, str]) -> None:
-    found = by_input()[row]
+    # News that change nothing cost less, whenever they come.
+    found = [each for each in by_input()[row] if each.batches] or by_input()[row]
 
     assert max(found[-1].cost, found[0].cost) == max(each.cost for each in found)
     assert found[-1].operations <= found[0].operations + 3
