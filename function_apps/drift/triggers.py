@@ -21,6 +21,7 @@ from function_apps.drift.use_cases.record_environment import record_environment
 from function_apps.drift.use_cases.record_service import (
     record_health_check,
     record_inventory_update,
+    record_scaling_policy,
 )
 from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.contracts.deployments import (
@@ -49,6 +50,7 @@ from shared.contracts.environments import (
     RuntimeEnvironmentProvisioned,
 )
 from shared.contracts.health import HealthCheckCompleted
+from shared.contracts.scaling import ScalingPolicyApplied
 from shared.kernel.ids import parse_id
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
@@ -190,6 +192,7 @@ EVENTS: Final[HandlerTable] = {
     RuntimeDeploymentCancelled: record_step,
     RuntimeInventoryUpdated: record_inventory_update,
     HealthCheckCompleted: record_health_check,
+    ScalingPolicyApplied: record_scaling_policy,
 }
 COMMANDS: Final[HandlerTable] = {CompareRelease: compare_release}
 

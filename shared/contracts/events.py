@@ -208,7 +208,6 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
                 "SecretExpiring",
                 "SecretRotated",
                 "SecretRotationFailed",
-                "ScalingPolicyApplied",
                 "TenantIsolationProofCompleted",
             }
         ),

@@ -14,6 +14,7 @@ from function_apps.drift.use_cases import scan_environments, scan_services
 from shared.contracts.deployments import RuntimeDeploymentFailed, RuntimeDeploymentStepChanged
 from shared.contracts.drift import RemediationPolicy
 from shared.contracts.releases import ReleasedComponent
+from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.storage import DRIFT_SNAPSHOTS
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.validation import read
@@ -36,6 +37,7 @@ from tests.kit.told import (
     ended,
     environment,
     released,
+    service_of,
 )
 from tests.kit.virtual_time import run_virtual
 
@@ -207,6 +209,19 @@ def failed(number: int, *modules: str, revision: int = 5) -> RuntimeDeploymentFa
     return RuntimeDeploymentFailed.model_validate(
         {**_facts(number, modules, revision), "status": "Failed", "releaseUnit": None,
          "endedAt": "2026-01-01T00:00:00Z"}
+    )  # fmt: skip
+
+
+def scaled(revision: int, status: str = "Enforced") -> ScalingPolicyApplied:
+    """Return that a policy scales the service of WEB."""
+    policy = service_of(WEB).replace("svc", "sp", 1)
+    return ScalingPolicyApplied.model_validate(
+        {
+            "aggregateId": policy, "revision": revision, "policyId": policy,
+            "serviceId": service_of(WEB), "environmentId": ENVIRONMENT, "moduleId": WEB,
+            "min": 1, "max": 9, "desired": 5, "actuator": "platform", "status": status,
+            "reason": "Policy", "policyRevision": 1,
+        }
     )  # fmt: skip
 
 

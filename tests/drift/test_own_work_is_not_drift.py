@@ -7,6 +7,7 @@ from tests.drift.compared import (
     component_with,
     failed,
     released_and_settled,
+    scaled,
     step,
     virtual,
 )
@@ -94,3 +95,18 @@ async def test_instances_that_the_surface_starts_again_are_no_drift() -> None:
     await made.scan(300)
 
     assert await made.findings() == []
+
+
+@virtual
+async def test_the_number_of_instances_is_its_policys_while_there_is_one() -> None:
+    made = await released_and_settled()
+    await made.hear(scaled(1))
+    made.tamper(replicas=5)
+    await made.scan(300)
+    while_scaled = await made.findings()
+
+    await made.hear(scaled(2, "Superseded"))
+    await made.scan(300)
+
+    assert while_scaled == []
+    assert (await made.only())["path"] == "replicas"

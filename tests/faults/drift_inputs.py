@@ -20,6 +20,7 @@ from tests.drift.compared import (
     drift,
     failed,
     released_and_settled,
+    scaled,
     step,
 )
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
@@ -163,6 +164,11 @@ async def hears_of_health() -> Prepared:
         "source": "change",
     }
     return await _hears(HealthCheckCompleted.model_validate(facts))
+
+
+@_comes("ScalingPolicyApplied")
+async def hears_of_a_policy() -> Prepared:
+    return await _hears(scaled(1))
 
 
 @_comes("POST v1/platform/drift/parked/{eventId}/replay")

@@ -13,9 +13,11 @@ from shared.contracts.catalog import RuntimeInventoryUpdated, ServiceStatus
 from shared.contracts.drift import CompareRelease
 from shared.contracts.health import HealthStatus
 from shared.contracts.releases import ReleasedComponent
+from shared.contracts.scaling import ScalingPolicyApplied, ScalingStatus
 from shared.contracts.values import EnvironmentId, ModuleId, ProjectId, Stage, TenantId
 from shared.kernel.clock import isoformat
 
+_IN_FORCE: Final = frozenset({ScalingStatus.APPLIED, ScalingStatus.ENFORCED, ScalingStatus.PAUSED})
 ABSENCES_MAX: Final = 10
 """As many are counted; far more than it takes to believe them."""
 
@@ -42,6 +44,9 @@ class ServiceBaseline:
     inventory_revision: int = 0
     health: HealthStatus = HealthStatus.UNKNOWN
     health_revision: int = 0
+    scaling_revision: int = 0
+    is_scaled: bool = False
+    """A scaling policy has the number of its instances."""
     fence: int = 0
     """The highest fencing token that was seen on the surface."""
     fence_moved_at: str | None = None
@@ -145,6 +150,19 @@ def record_inventory(
         released_at=isoformat(event.valid_from),
         due_at=isoformat(now),
     )
+
+
+def record_scaling(
+    known: ServiceBaseline | None, event: ScalingPolicyApplied
+) -> ServiceBaseline | None:
+    """Return the baseline after news of its scaling policy; None when they are not newer.
+
+    The number of instances is the policy's while there is one, whoever brings it about.
+    """
+    if known is None or event.revision <= known.scaling_revision:
+        return None
+    is_scaled = event.status in _IN_FORCE
+    return replace(known, scaling_revision=event.revision, is_scaled=is_scaled)
 
 
 def record_health(

@@ -75,7 +75,7 @@ def _all(
     properties = live.revisions.get(baseline.release_revision)
     if properties is not None:
         desired, actual = desired_planes(baseline), live_planes(properties, baseline)
-        for plane in COMPARED:
+        for plane in _compared(baseline):
             for change in compare(desired.get(plane, {}), actual.get(plane, {})):
                 yield Difference(plane, _bounded(change))
         if live.departures:
@@ -89,6 +89,11 @@ def _all(
             version = live.versions.get(number, "")
             path = f"{REVISION}/{number}"
             yield Difference(Plane.WORKLOAD, Change(path, DriftKind.UNMANAGED, None, version))
+
+
+def _compared(baseline: ServiceBaseline) -> Sequence[Plane]:
+    """Return the planes to compare; a scaling policy has the number where there is one."""
+    return [each for each in COMPARED if each is not Plane.REPLICAS or not baseline.is_scaled]
 
 
 def _of_instances(departures: Sequence[str]) -> Change:

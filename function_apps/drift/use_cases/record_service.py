@@ -1,12 +1,18 @@
-"""RuntimeInventoryUpdated and HealthCheckCompleted: what others say of a service."""
+"""RuntimeInventoryUpdated, HealthCheckCompleted and ScalingPolicyApplied: news of a service."""
 
 from collections.abc import Callable
 
-from function_apps.drift.model.baseline import ServiceBaseline, record_health, record_inventory
+from function_apps.drift.model.baseline import (
+    ServiceBaseline,
+    record_health,
+    record_inventory,
+    record_scaling,
+)
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import BASELINES
 from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.contracts.health import HealthCheckCompleted
+from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.values import ProjectId
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
@@ -37,6 +43,13 @@ async def record_health_check(
         return record_health(known, event.status, event.revision, ctx.now())
 
     return await _change(event.service_id, change, ctx, app)
+
+
+async def record_scaling_policy(
+    event: ScalingPolicyApplied, ctx: Context, app: DriftApp
+) -> Outcome[Json]:
+    """Compare the number of instances no more while a scaling policy has it."""
+    return await _change(event.service_id, lambda known: record_scaling(known, event), ctx, app)
 
 
 async def _change(service_id: str, change: Change, ctx: Context, app: DriftApp) -> Outcome[Json]:
