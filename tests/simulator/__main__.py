@@ -13,10 +13,10 @@ def main() -> int:
     """Run the seeds that were asked for; 1 when a promise was broken."""
     parser = argparse.ArgumentParser(prog="make sim", description=__doc__)
     parser.add_argument("--seed", type=int, help="run this one again, exactly")
-    parser.add_argument("--seeds", default="1-100", help="from-to, both run")
+    parser.add_argument("--seeds", default="1-100", help="from-to, both run, or the last: from 1")
     asked = parser.parse_args()
-    first, _, last = asked.seeds.partition("-")
-    seeds = [asked.seed] if asked.seed is not None else range(int(first), int(last or first) + 1)
+    first, _, last = asked.seeds.rpartition("-")
+    seeds = [asked.seed] if asked.seed is not None else range(int(first or 1), int(last) + 1)
     total: Counter[str] = Counter()
     faults: Counter[str] = Counter()
     failed = []

@@ -108,12 +108,12 @@ class History:
         self.note(f"{tenant} {method} {path} {answer.status}")
         if answer.status != _NOT_FOUND:  # which says what was asked for
             self.texts.append((tenant, text))
+        if answer.status >= _DEFECTS_FROM and answer.status != _AWAY:
+            self.broke(f"{method} {path} was answered {answer.status}: {text[:300]}")
         if method == "GET":
             return
         code = json.loads(text).get("error", {}).get("code", "") if text else ""
         self.reached[f"{answer.status} {code}".rstrip()] += 1
-        if answer.status >= _DEFECTS_FROM and answer.status != _AWAY:
-            self.broke(f"{method} {path} was answered {answer.status}: {text[:300]}")
         where = dict(answer.headers).get("operation-location", "")
         if where and answer.status < 300:
             self.accepted.append((tenant, where))

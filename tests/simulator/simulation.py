@@ -28,23 +28,26 @@ class Outcome:
     digest: str
 
 
-def simulate(seed: int, *, actions: int = ACTIONS, hours: float = HOURS) -> Outcome:
+def simulate(
+    seed: int,
+    *,
+    actions: int = ACTIONS,
+    hours: float = HOURS,
+    world: type[SimulatedWorld] = SimulatedWorld,
+) -> Outcome:
     """Run the day of *seed*: *actions* of operators within about so many virtual *hours*."""
-    return run_virtual(_Run(seed, actions, hours).outcome(), loop=OneThreadLoop)
+    return run_virtual(_Run(world(seed), Day(seed, actions, hours)).outcome(), loop=OneThreadLoop)
 
 
 class _Run:
-    def __init__(self, seed: int, actions: int, hours: float) -> None:
-        self.seed = seed
-        self.actions = actions
-        self.day = Day(seed, actions, hours)
+    def __init__(self, world: SimulatedWorld, day: Day) -> None:
+        self.world = world
+        self.day = day
         self.underway: set[asyncio.Task[None]] = set()
-        self.kills = 0
 
     async def outcome(self) -> Outcome:
-        self.world = SimulatedWorld(self.seed)
         self.operators = {
-            tenant: Operator(self.world, tenant, random.Random(f"{tenant} {self.seed}"))
+            tenant: Operator(self.world, tenant, random.Random(f"{tenant} {self.day.seed}"))
             for tenant in TENANTS
         }
         await self.world.boot()
@@ -55,7 +58,7 @@ class _Run:
             await self.world.stop()
         history = self.world.history
         return Outcome(
-            self.seed,
+            self.day.seed,
             tuple(history.broken),
             history.reached,
             self.world.faults.hits,
@@ -66,7 +69,7 @@ class _Run:
         for operator in self.operators.values():
             self._begin(operator, Operator.provision)
         await self._pass_time(60)
-        for _ in range(self.actions):
+        for _ in range(self.day.actions):
             wait_s, tenant, action = self.day.next()
             await self._pass_time(wait_s)
             self._begin(self.operators[tenant], action)
@@ -97,7 +100,6 @@ class _Run:
             await self._start_again()
 
     async def _start_again(self) -> None:
-        self.kills += 1
         await self.world.kill()
         await self.world.boot()
 

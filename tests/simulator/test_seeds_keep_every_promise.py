@@ -1,8 +1,12 @@
 """Days of two tenants under the faults of a seed end quiet, whole, and with every promise kept."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
-from shared.messaging.relay import Relay
+from shared.persistence.store import BatchOperation, Etag, Partition, Replace
+from tests.simulator.simulated_world import RecordedStore, SimulatedWorld
 from tests.simulator.simulation import Outcome, simulate
 
 SAMPLE = (3, 7)
@@ -31,15 +35,27 @@ def test_a_seed_replays_exactly() -> None:
     assert run().digest == run().digest
 
 
-def test_a_relay_that_forgets_what_it_should_start_is_found(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def nothing(*_arguments: object) -> int:
-        return 0
+class _ForgetsOperations(RecordedStore):
+    """A store that takes each change of an operation, and keeps none."""
 
-    for name in ("relay", "relay_new", "relay_changes", "sweep"):
-        monkeypatch.setattr(Relay, name, nothing)
+    async def batch(
+        self, partition: Partition, operations: Sequence[BatchOperation]
+    ) -> Sequence[Etag | None]:
+        kept = [each for each in operations if not _is_change_of_an_operation(each)]
+        etags = iter(await super().batch(partition, kept) if kept else ())
+        return [next(etags) if each in kept else Etag("lost") for each in operations]
 
-    outcome = simulate(SAMPLE[0], actions=4, hours=0.2)
+
+def _is_change_of_an_operation(operation: BatchOperation) -> bool:
+    return isinstance(operation, Replace) and operation.id.startswith("operation/")
+
+
+class _ForgetfulWorld(SimulatedWorld):
+    def _store(self, inner: Any, name: str) -> Any:
+        return _ForgetsOperations(inner, name, self.fate, self.faults, self.history)
+
+
+def test_a_store_that_forgets_how_operations_ended_is_found() -> None:
+    outcome = simulate(SAMPLE[0], actions=4, hours=0.2, world=_ForgetfulWorld)
 
     assert any("not quiet" in each for each in outcome.broken), outcome
