@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import azure.durable_functions as df
 
-from function_apps.tenants.ports import LOCAL_RULES, TenantsApp, TenantsRules
+from function_apps.tenants.ports import LOCAL_RULES, TenantsApp, TenantsRules, boundary_readers
 from function_apps.tenants.triggers import blueprint
 from shared.composition.parts import Parts
 from shared.composition.service import build_service, composition
@@ -14,7 +14,8 @@ from shared.composition.settings import Settings
 def build(settings: Settings, parts: Parts) -> TenantsApp:
     """Return the app that *settings* describe, built from *parts*."""
     rules = LOCAL_RULES if settings.is_local else TenantsRules()
-    return TenantsApp(build_service("tenants", settings, parts), parts.surfaces(), rules)
+    boundaries = boundary_readers(parts.surfaces())
+    return TenantsApp(build_service("tenants", settings, parts), boundaries, rules)
 
 
 def bound(environ: Mapping[str, str]) -> df.Blueprint:

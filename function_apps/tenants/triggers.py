@@ -9,12 +9,14 @@ from function_apps.tenants.repository import BINDINGS
 from function_apps.tenants.resources import binding_resource
 from function_apps.tenants.use_cases import prove_isolation, queries
 from function_apps.tenants.use_cases.bind_tenant import bind_tenant
-from function_apps.tenants.use_cases.record_environment import record_environment
+from function_apps.tenants.use_cases.record_environment import record_environment, record_status
 from function_apps.tenants.use_cases.suspension import resume_tenant, suspend_tenant
 from function_apps.tenants.use_cases.unbind_tenant import unbind_tenant
 from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
+    RuntimeEnvironmentFailed,
     RuntimeEnvironmentProvisioned,
+    RuntimeEnvironmentStatusChanged,
 )
 from shared.contracts.tenants import (
     BindTenant,
@@ -129,6 +131,8 @@ ROUTES: Final = (
 EVENTS: Final[HandlerTable] = {
     RuntimeEnvironmentProvisioned: record_environment,
     RuntimeEnvironmentDecommissioned: record_environment,
+    RuntimeEnvironmentStatusChanged: record_status,
+    RuntimeEnvironmentFailed: record_status,
 }
 COMMANDS: Final[HandlerTable] = {
     BindTenant: bind_tenant,

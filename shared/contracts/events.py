@@ -87,7 +87,7 @@ _ROWS: Final = (
     _row(
         environments.RuntimeEnvironmentStatusChanged,
         {_S.ENVIRONMENTS},
-        {_S.DEPLOYMENTS, _S.CATALOG},
+        {_S.DEPLOYMENTS, _S.CATALOG, _S.TENANTS},
     ),
     _row(environments.RuntimeEnvironmentFailed, {_S.ENVIRONMENTS}, _KEEP_SOMETHING_PER_ENVIRONMENT),
     _row(
@@ -188,7 +188,7 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
             }
         ),
         _S.SECRET_BINDINGS: frozenset({*_DRIFT, "RuntimeEnvironmentFailed"}),
-        _S.TENANTS: frozenset({*_DRIFT, "RuntimeEnvironmentFailed", "TenantProvisioned"}),
+        _S.TENANTS: frozenset({*_DRIFT, "TenantProvisioned"}),
         # Of the environment it hears by its services, which catalog retires.
         _S.SCALING: frozenset(
             {

@@ -59,13 +59,14 @@ class ProofVerdict(StrEnum):
     PASS = "Pass"  # noqa: S105  a verdict
     BREACH = "Breach"
     INDETERMINATE = "Indeterminate"
-    """No passing positive control: the proof could not have failed."""
+    """The surface did not answer, or what is open was open in one reading only."""
 
 
 class Quota(Value):
     """Over all namespaces of the tenant in the environment; an absent field has no bound."""
 
-    cpu: Annotated[float | None, Field(gt=0, le=100_000)] = None
+    cpu: Annotated[float | None, Field(gt=0, le=100_000, multiple_of=0.001)] = None
+    """Cores, in thousandths as a cluster counts them."""
     memory_mib: Annotated[int | None, Field(ge=16, le=100_000_000)] = None
     instances: Annotated[int | None, Field(ge=1, le=100_000)] = None
     requests_per_second: Annotated[float | None, Field(gt=0, le=1e7)] = None
@@ -133,14 +134,18 @@ class RuntimeTenantBound(Event):
 
 
 class TenantIsolationProofCompleted(Event):
-    """One layer was tested from inside; `aggregate_id` is the binding's proof of that layer."""
+    """A layer has another verdict; `aggregate_id` is the binding's proof of that layer.
+
+    The live boundary of the tenant was read and compared with the binding: nothing is attempted
+    from inside.
+    """
 
     binding_id: TenantBindingId
     environment_id: EnvironmentId
     layer: IsolationLayer
     verdict: ProofVerdict
     positive_control: bool
-    """The same attempt succeeded where it should, so it could have shown a breach."""
+    """The surface answered, so that the reading could have shown a breach."""
     evidence: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
     evidence_blob: Digest | None = None
     checked_at: Instant

@@ -55,16 +55,28 @@ class Boundary:
 
 def boundary_properties(spec: BoundarySpec) -> Mapping[str, str]:
     """Return what *spec* asks for, as `Boundary.properties` shows it."""
-    values = {
-        "quota/cpu": spec.quota.cpu,
-        "quota/memoryMib": spec.quota.memory_mb,
-        "quota/instances": spec.quota.instances,
+    limits = {
         "limits/cpu": spec.limits.cpu,
         "limits/memoryMib": spec.limits.memory_mb,
         "identity": spec.identity,
     }
-    named = {path: _text(value) for path, value in values.items() if value is not None}
-    return {**named, **{f"mayReach/{network}": "allowed" for network in spec.may_reach}}
+    networks = {f"mayReach/{network}": "allowed" for network in spec.may_reach}
+    return {**quota_properties(spec.quota), **_given(limits), **networks}
+
+
+def quota_properties(quota: Quota) -> Mapping[str, str]:
+    """Return what *quota* asks for, as `Boundary.properties` shows it."""
+    return _given(
+        {
+            "quota/cpu": quota.cpu,
+            "quota/memoryMib": quota.memory_mb,
+            "quota/instances": quota.instances,
+        }
+    )
+
+
+def _given(values: Mapping[str, float | str | None]) -> Mapping[str, str]:
+    return {path: _text(value) for path, value in values.items() if value is not None}
 
 
 def _text(value: float | str) -> str:

@@ -81,6 +81,7 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ),
     ("deployments", "RuntimeTenantBound"): ONE,
     ("tenants", "RuntimeEnvironmentProvisioned"): ONE,
+    ("tenants", "RuntimeEnvironmentStatusChanged"): ONE,
     ("tenants", "RuntimeEnvironmentDecommissioned"): ONE,
     ("tenants", "POST v1/runtime/tenant-bindings"): Cost(
         reads=2, reason="reads the environment in the partition of its owner"

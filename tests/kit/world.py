@@ -38,7 +38,7 @@ from function_apps.scaling.triggers import blueprint as scaling_blueprint
 from function_apps.secret_bindings.ports import LOCAL_RULES as SECRET_BINDINGS_RULES
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.triggers import blueprint as secret_bindings_blueprint
-from function_apps.tenants.ports import TenantsApp, TenantsRules
+from function_apps.tenants.ports import TenantsApp, TenantsRules, boundary_readers
 from function_apps.tenants.triggers import blueprint as tenants_blueprint
 from local_cloud.sqlite.database import MEMORY
 from local_cloud.storage import LocalStorage
@@ -294,7 +294,11 @@ class World:
                 )
             ),
             tenants_blueprint(
-                TenantsApp(self.services["tenants"], sites, TenantsRules(prove_every=SELDOM))
+                TenantsApp(
+                    self.services["tenants"],
+                    boundary_readers(sites),
+                    TenantsRules(prove_every=SELDOM),
+                )
             ),
             scaling_blueprint(
                 ScalingApp(

@@ -6,15 +6,18 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from function_apps.tenants.ports import LOCAL_RULES, TenantsApp
+from function_apps.tenants.ports import LOCAL_RULES, BoundaryReader, TenantsApp
 from function_apps.tenants.triggers import COMMANDS, EVENTS, ROUTES
 from shared.contracts.environments import EnvironmentFacts
 from shared.contracts.validation import read
+from shared.contracts.values import ComputeTargetKind
 from shared.kernel.context import ADMIN, Scope
 from shared.kernel.ids import TenantId, tenant_binding_id
 from shared.messaging.dispatcher import Dispatcher
 from shared.surfaces.capabilities import Feature
 from shared.web.request import Answer, Request
+from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.messages import envelope_of
 from tests.kit.service import TENANT, Bench, bench
 from tests.kit.told import ENVIRONMENT, KEY, environment
@@ -104,10 +107,14 @@ class Tenants:
         return [(each["payload"]["status"], each["payload"]["revision"]) for each in events]
 
 
-async def tenants(**environment_changes: Any) -> Tenants:
+async def tenants(*, reads_boundaries: bool = False, **environment_changes: Any) -> Tenants:
     """Return the service, which has heard of its environment."""
     on = bench("tenants")
-    app = TenantsApp(on.service, {}, LOCAL_RULES)
+    boundaries: dict[ComputeTargetKind, BoundaryReader] = {}
+    if reads_boundaries:
+        cluster = MemoryCluster(on.service.clock, on.service.entropy)
+        boundaries[ComputeTargetKind.LOCAL_PROCESS] = MemorySurface(cluster)
+    app = TenantsApp(on.service, boundaries, LOCAL_RULES)
     dispatcher = Dispatcher(
         {**EVENTS, **COMMANDS}, app, app.service.work, app.service.clock, app.service.entropy
     )

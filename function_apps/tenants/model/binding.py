@@ -182,6 +182,8 @@ def request(known: TenantBinding | None, fresh: TenantBinding) -> TenantBinding:
         revision=revision,
         asked_revision=revision,
         created_at=known.created_at,
+        # Whoever heard of a proof ignores a later one whose revision is not higher.
+        proofs=known.proofs,
     )
 
 

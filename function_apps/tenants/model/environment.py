@@ -1,8 +1,8 @@
 """The environments that tenants may be bound to. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from shared.contracts.environments import BindingIsolation, ComputeTarget
+from shared.contracts.environments import BindingIsolation, ComputeTarget, EnvironmentStatus
 from shared.contracts.values import IsolationModel, Stage
 
 
@@ -23,6 +23,8 @@ class EnvironmentProjection:
     compute_targets: tuple[ComputeTarget, ...] = ()
     admits: tuple[str, ...] = ()
     isolation: tuple[BindingIsolation, ...] = ()
+    is_leaving: bool = False
+    """It is being taken down, and with it what isolates its tenants."""
 
     def admitted(self, tenant: str) -> bool:
         """Return whether *tenant* may be bound to it."""
@@ -38,3 +40,16 @@ def on_environment_event(
 ) -> EnvironmentProjection | None:
     """Return *event*; None when one as new is known."""
     return event if known is None or known.revision < event.revision else None
+
+
+def on_status(
+    known: EnvironmentProjection | None, revision: int, status: EnvironmentStatus
+) -> EnvironmentProjection | None:
+    """Return *known* in another *status*; None when one as new is known, or none yet."""
+    if known is None or known.revision >= revision:
+        return None
+    is_leaving = status in {
+        EnvironmentStatus.DECOMMISSIONING,
+        EnvironmentStatus.DECOMMISSION_FAILED,
+    }
+    return replace(known, revision=revision, is_leaving=is_leaving)

@@ -13,16 +13,16 @@ from shared.surfaces.capabilities import Feature
 LAYERS: Final[Mapping[IsolationLayer, tuple[Feature, ...]]] = {
     IsolationLayer.COMPUTE: (Feature.NAMESPACES, Feature.OWN_PROCESSES),
     IsolationLayer.NETWORK: (Feature.NETWORK_POLICY,),
-    IsolationLayer.DATA: (Feature.NAMESPACES, Feature.PRIVATE_FILES),
-    IsolationLayer.SECRETS: (Feature.SECRET_REFERENCES,),
+    IsolationLayer.DATA: (),
+    IsolationLayer.SECRETS: (),
     IsolationLayer.QUOTA: (Feature.QUOTAS,),
-    IsolationLayer.IDENTITY: (Feature.WORKLOAD_IDENTITY, Feature.OWN_USER),
+    IsolationLayer.IDENTITY: (),
 }
-"""A surface isolates a layer by any one of its features."""
+"""A surface isolates a layer by any one of its features; nothing makes what has none yet."""
 MODELS: Final[Mapping[IsolationModel, tuple[IsolationLayer, ...]]] = {
     IsolationModel.SHARED: (),
-    IsolationModel.POOL: (IsolationLayer.COMPUTE, IsolationLayer.DATA),
-    IsolationModel.SILO: (IsolationLayer.COMPUTE, IsolationLayer.DATA),
+    IsolationModel.POOL: (IsolationLayer.COMPUTE,),
+    IsolationModel.SILO: (IsolationLayer.COMPUTE,),
 }
 """The layers that a model of isolation stands on, whatever else is required."""
 
@@ -78,6 +78,15 @@ def isolates(target: ComputeTarget, layer: IsolationLayer) -> bool:
 
 def _violation(pointer: str, layer: IsolationLayer, target: ComputeTarget, why: str) -> Violation:
     needed = " or ".join(LAYERS[layer])
+    if not needed:
+        made = ", ".join(name for name, features in LAYERS.items() if features)
+        return Violation(
+            "NotSupported",
+            pointer,
+            f"nothing isolates the {layer} of tenants yet, on {target.kind} or elsewhere",
+            f"none but {made}",
+            layer,
+        )
     return Violation(
         "NotSupported",
         pointer,

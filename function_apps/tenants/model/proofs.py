@@ -14,12 +14,14 @@ from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.kernel.clock import isoformat
 from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.surfaces.boundaries import Boundary
+from shared.surfaces.boundaries import Boundary, quota_properties
+from shared.surfaces.boundaries import Quota as BoundaryQuota
 
 Look = tuple[ComputeTarget, Reading[Boundary]]
 """A surface of the environment, and the tenant's boundary as it is live there."""
 BREACHED_AFTER: Final = 2
 """Looks in a row that find a boundary opened: one that is being written is not in force either."""
+_NOT_ISOLATED: Final = ("no surface of the environment isolates this layer any more",)
 
 
 @dataclass(frozen=True)
@@ -90,20 +92,28 @@ def _of_surface(
 
 def _wanted(quota: Quota) -> Mapping[str, str]:
     """Return the quota by the paths of a boundary's live properties."""
-    values = {
-        "quota/cpu": quota.cpu,
-        "quota/memoryMib": quota.memory_mib,
-        "quota/instances": quota.instances,
-    }
-    return {path: f"{value:g}" for path, value in values.items() if value is not None}
+    return quota_properties(BoundaryQuota(quota.cpu, quota.memory_mib, quota.instances))
 
 
 def judge(
     known: Sequence[LayerProof], found: Sequence[Finding], now: datetime
 ) -> tuple[tuple[LayerProof, ...], tuple[LayerProof, ...]]:
-    """Return the proofs after *found*, and those of them that are news."""
+    """Return the proofs after *found*, and those of them that are news.
+
+    A layer that nothing isolates any more, so that none is in *found*, passes: no later look could
+    end its breach.
+    """
     before = {proof.layer: proof for proof in known}
+    layers = {finding.layer for finding in found}
     after, news = dict(before), []
+    for proof in known:
+        if proof.layer not in layers and proof.verdict is not ProofVerdict.PASS:
+            passed = LayerProof(
+                proof.layer, ProofVerdict.PASS, False, isoformat(now), _NOT_ISOLATED,
+                proof.revision + 1,
+            )  # fmt: skip
+            after[proof.layer] = passed
+            news.append(passed)
     for finding in found:
         last = before.get(finding.layer)
         proof = _proof(last, finding, now)

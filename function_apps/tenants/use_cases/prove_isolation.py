@@ -2,22 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final
 
 from function_apps.tenants.events import isolation_proved
 from function_apps.tenants.model.binding import PROVED, TenantBinding
 from function_apps.tenants.model.proofs import Look, findings, judge
 from function_apps.tenants.ports import TenantsApp
-from function_apps.tenants.repository import BINDINGS
+from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import EnvironmentId, TenantId
+from shared.kernel.observation import Reading, Unknown
 from shared.messaging.outbox import Audited
 from shared.messaging.sweep import Sweep
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Document
+from shared.surfaces.boundaries import Boundary
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.port import Boundaries
 
 PROVE: Final = "prove_isolation"
 """The timer."""
@@ -37,8 +38,12 @@ async def prove_isolation(app: TenantsApp) -> int:
 
 
 async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -> None:
-    """Look at the boundaries of one tenant, and tell of each layer whose verdict is another."""
+    """Look at the boundaries of one tenant, and tell of each layer whose verdict is another.
+
+    Nothing is proved of an environment that is being taken down: its boundaries go with it.
+    """
     looks = await _looks(binding, app)
+    identity = binding.environment_id
 
     def decide(view: View) -> Decision[Json]:
         known = view.find(BINDINGS, binding.binding_id)
@@ -46,6 +51,9 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
             return NOTHING
         now = ctx.now()
         proofs, news = judge(known.proofs, findings(looks, known.quota), now)
+        environment = view.find(ENVIRONMENTS, identity)
+        if environment is not None and environment.is_leaving:
+            proofs, news = known.proofs, ()
         after = replace(known, proofs=proofs, due_at=isoformat(now + app.rules.prove_every))
         told = ", ".join(f"{each.layer} {each.verdict}" for each in news)
         return Decision(
@@ -55,16 +63,24 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
             audited=Audited("ProveIsolation", binding.binding_id, told) if news else None,
         )
 
-    await app.service.work.change(ctx, BINDINGS, binding.binding_id, decide)
+    await app.service.work.change(
+        ctx, BINDINGS, binding.binding_id, decide, also=[ENVIRONMENTS.document_id(identity)]
+    )
 
 
 async def _looks(binding: TenantBinding, app: TenantsApp) -> Sequence[Look]:
-    """Return the live boundary of the tenant on each target of its environment that has some."""
+    """Return the live boundary of the tenant on each target of its environment that has some.
+
+    One whose surface this installation has no setting for is not known.
+    """
     environment, tenant = EnvironmentId(binding.environment_id), TenantId(binding.tenant_id)
     looks = []
     for target in binding.compute_targets:
-        surface = app.surfaces.get(target.kind)
-        if surface is not None and Feature.NAMESPACES in target.capabilities:
-            boundaries = cast("Boundaries", surface)  # as the feature says
-            looks.append((target, await boundaries.read_boundary(environment, tenant)))
+        if Feature.NAMESPACES not in target.capabilities:
+            continue
+        reader = app.boundaries.get(target.kind)
+        look: Reading[Boundary] = Unknown(f"no {target.kind} is configured")
+        if reader is not None:
+            look = await reader.read_boundary(environment, tenant)
+        looks.append((target, look))
     return looks

@@ -1,4 +1,4 @@
-"""RuntimeEnvironmentProvisioned and Decommissioned: what tenants are bound to, and how far it is.
+"""The events of an environment: what tenants are bound to, and how far it is.
 
 The binding of the tenant that is told follows: Enforced once its isolation is in force, Unbound
 once nothing of it is left, or the environment is gone.
@@ -7,10 +7,18 @@ once nothing of it is left, or the environment is gone.
 from dataclasses import replace
 
 from function_apps.tenants.model.binding import on_environment
-from function_apps.tenants.model.environment import EnvironmentProjection, on_environment_event
+from function_apps.tenants.model.environment import (
+    EnvironmentProjection,
+    on_environment_event,
+    on_status,
+)
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS, changed
-from shared.contracts.environments import RuntimeEnvironmentDecommissioned
+from shared.contracts.environments import (
+    RuntimeEnvironmentDecommissioned,
+    RuntimeEnvironmentFailed,
+    RuntimeEnvironmentStatusChanged,
+)
 from shared.contracts.environments import RuntimeEnvironmentProvisioned as Provisioned
 from shared.kernel.context import Context
 from shared.kernel.ids import parse_id, tenant_binding_id
@@ -45,6 +53,21 @@ async def record_environment(
         decide,
         also=[BINDINGS.document_id(binding_id)],
     )
+
+
+async def record_status(
+    event: RuntimeEnvironmentStatusChanged | RuntimeEnvironmentFailed,
+    ctx: Context,
+    app: TenantsApp,
+) -> Outcome[Json]:
+    """Record that an environment is being taken down, or is no longer."""
+    identity = event.environment_id
+
+    def decide(view: View) -> Decision[Json]:
+        after = on_status(view.find(ENVIRONMENTS, identity), event.revision, event.status)
+        return NOTHING if after is None else Decision({}, writes=[ENVIRONMENTS.put(after)])
+
+    return await app.service.work.change(ctx.without_marker(), ENVIRONMENTS, identity, decide)
 
 
 def _projection(event: Provisioned | RuntimeEnvironmentDecommissioned) -> EnvironmentProjection:
