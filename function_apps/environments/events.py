@@ -1,10 +1,10 @@
 """The events that environments publishes, as rows of the outbox."""
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from function_apps.environments.model.environment import RuntimeEnvironment
-from function_apps.environments.model.lifecycle import State, without_owners_part
+from function_apps.environments.model.lifecycle import State
 from function_apps.environments.model.tenant_isolation import TenantIsolation
 from shared.contracts.environments import (
     EnvironmentFacts,
@@ -13,8 +13,15 @@ from shared.contracts.environments import (
     RuntimeEnvironmentFailed,
     RuntimeEnvironmentProvisioned,
     RuntimeEnvironmentStatusChanged,
+    for_bound_tenants,
 )
+from shared.contracts.values import Reason
 from shared.messaging.outbox import Publish
+
+FAILED_FOR_OTHERS: Final = Reason(
+    code="EnvironmentFailed", message="the environment failed: its owner is told why"
+)
+"""For a bound tenant, in place of the owner's reason, which may name anything."""
 
 
 def environment_changed(environment: RuntimeEnvironment) -> Publish:
@@ -25,36 +32,46 @@ def environment_changed(environment: RuntimeEnvironment) -> Publish:
 def environment_told(environment: RuntimeEnvironment, isolation: TenantIsolation) -> Publish:
     """Return the event that tells a bound tenant of the *environment* of another one.
 
-    It has its own facts only, and numbers of its own: others move the revision of its owner. Once
-    its isolation is removed, the environment is gone for it.
+    It is made of the fields that are listed here and no others (ADR 0585), with numbers of its own:
+    others move the revision of its owner. Once its isolation is removed, the environment is gone
+    for it.
     """
     is_gone = isolation.state is IsolationState.REMOVED
-    seen = replace(
-        environment,
-        revision=isolation.told,
-        generation=isolation.generation,
-        status=State.DECOMMISSIONED if is_gone else environment.status,
-        isolation=(isolation.shown,),
-        outputs={},
-        remaining=(),
-        spec=without_owners_part(environment.spec),
-        applied=None,
-    )
-    return Publish(_event(seen), project=environment.project_id)
+    status = State.DECOMMISSIONED if is_gone else environment.status
+    facts: dict[str, Any] = {
+        **_facts(environment),
+        "revision": isolation.told,
+        "generation": isolation.generation,
+        "status": status,
+    }
+    return Publish(_told(environment, isolation, facts), project=environment.project_id)
+
+
+def _told(
+    environment: RuntimeEnvironment, isolation: TenantIsolation, facts: Mapping[str, Any]
+) -> EnvironmentFacts:
+    match facts["status"]:
+        case State.PROVISIONED:
+            return RuntimeEnvironmentProvisioned(
+                **facts,
+                compute_targets=for_bound_tenants(environment.targets),
+                isolation=(isolation.shown,),
+                pulumi_stack_ref=environment.environment_id,
+            )
+        case State.FAILED | State.DECOMMISSION_FAILED:
+            return RuntimeEnvironmentFailed(**facts, reason=FAILED_FOR_OTHERS)
+        case State.DECOMMISSIONED:
+            return RuntimeEnvironmentDecommissioned(**facts)
+        case _:
+            return RuntimeEnvironmentStatusChanged(**facts)
 
 
 def _event(environment: RuntimeEnvironment) -> EnvironmentFacts:
     facts: dict[str, Any] = {
-        "aggregate_id": environment.environment_id,
+        **_facts(environment),
         "revision": environment.revision,
-        "environment_id": environment.environment_id,
-        "owner_tenant_id": environment.tenant_id,
-        "name": environment.name,
-        "stage": environment.stage,
-        "region": environment.region,
-        "isolation_model": environment.spec.isolation_model,
-        "status": environment.status,
         "generation": environment.generation,
+        "status": environment.status,
     }
     match environment.status:
         case State.PROVISIONED:
@@ -76,3 +93,16 @@ def _event(environment: RuntimeEnvironment) -> EnvironmentFacts:
             return RuntimeEnvironmentDecommissioned(**facts, remaining=environment.remaining)
         case _:
             return RuntimeEnvironmentStatusChanged(**facts, reason=environment.reason)
+
+
+def _facts(environment: RuntimeEnvironment) -> Mapping[str, Any]:
+    """Return what each tenant that uses *environment* may know of it."""
+    return {
+        "aggregate_id": environment.environment_id,
+        "environment_id": environment.environment_id,
+        "owner_tenant_id": environment.tenant_id,
+        "name": environment.name,
+        "stage": environment.stage,
+        "region": environment.region,
+        "isolation_model": environment.spec.isolation_model,
+    }

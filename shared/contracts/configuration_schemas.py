@@ -113,10 +113,19 @@ def _misfits(
 
 
 def _expected(problem: "ValidationError", schema: Mapping[str, Any]) -> str:
-    """Return what the schema says at the place that *problem* does not fit."""
+    """Return what the schema says at the place that *problem* does not fit.
+
+    Of a place that the library does not name as the schema does, only the kind is said: it drops
+    empty names, and has names of digits as numbers.
+    """
     part: Any = schema
     for step in problem.schema_path:
-        part = part[step]
+        if isinstance(part, Mapping) and str(step) in part:
+            part = part[str(step)]
+        elif isinstance(part, list) and isinstance(step, int) and step < len(part):
+            part = part[step]
+        else:
+            return problem.kind.name
     return f"{problem.kind.name}: {json_text(part)}"[:_SHOWN_MAX]
 
 

@@ -1,6 +1,6 @@
 """Commands, events and resources of environments: the infrastructure of an environment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -178,6 +178,14 @@ class ComputeTarget(Value):
     resource_ids: Annotated[tuple[Text, ...], Field(max_length=50)] = ()
     endpoint: Url | None = None
     capabilities: Annotated[tuple[Label, ...], Field(max_length=50)] = ()
+
+
+def for_bound_tenants(targets: Sequence[ComputeTarget]) -> tuple[ComputeTarget, ...]:
+    """Return *targets* with what another tenant than the owner of the environment may know."""
+    return tuple(
+        ComputeTarget(kind=each.kind, endpoint=each.endpoint, capabilities=each.capabilities)
+        for each in targets
+    )
 
 
 class IsolationState(StrEnum):

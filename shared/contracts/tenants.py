@@ -24,6 +24,8 @@ from shared.contracts.values import (
     TenantId,
     Text,
 )
+from shared.kernel import ids
+from shared.kernel.errors import Invalid
 
 
 class IsolationLayer(StrEnum):
@@ -149,6 +151,24 @@ class TenantIsolationProofCompleted(Event):
     evidence: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
     evidence_blob: Digest | None = None
     checked_at: Instant
+
+
+def require_own_binding(
+    event: RuntimeTenantBound | TenantIsolationProofCompleted, tenant: ids.TenantId
+) -> None:
+    """Refuse what is said of a binding that is not the one of *tenant* and its environment.
+
+    Raises:
+        Invalid: recorded here, it would take the place of the tenant's own.
+    """
+    key = ids.parse_id(event.environment_id, "env").environment
+    expected = ids.tenant_binding_id(key, tenant)
+    if event.binding_id != expected:
+        raise Invalid(
+            f"{event.binding_id} is not the binding of {tenant} to {event.environment_id}:"
+            f" expected {expected}",
+            target="bindingId",
+        )
 
 
 class TenantProvisioned(ForeignEvent):

@@ -50,8 +50,10 @@ def check_revision(
         )
     for other in others:
         if spec.path_prefix is not None and other.path_prefix == spec.path_prefix:
+            is_own = other.component.tenant == spec.component.tenant
+            holder = other.component.module if is_own else "a module of another tenant"
             raise RouteTaken(
-                f"{other.component.module} has {spec.path_prefix} on the public port; "
+                f"{holder} has {spec.path_prefix} on the public port; "
                 f"{spec.component.module} needs another prefix, or none",
                 target="/pathPrefix",
             )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.kernel.fence import StaleFence
-from shared.kernel.ids import ModuleId
+from shared.kernel.ids import ModuleId, TenantId
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import (
@@ -198,6 +198,23 @@ def test_a_path_prefix_has_one_component(run_scenario: RunScenario) -> None:
             await harness.surface.apply(harness.spec(1, component=other), fence(1))
 
         assert isinstance(await harness.surface.observe(other), Absent)
+
+    run_scenario(scenario)
+
+
+@pytest.mark.shows(Feature.PATH_ROUTING)
+def test_a_prefix_that_another_tenant_has_is_refused_without_the_name_of_its_module(
+    run_scenario: RunScenario,
+) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        theirs = SurfaceComponent(ENVIRONMENT, TenantId("globex"), ModuleId("module-theirs"))
+        await harness.serve(harness.spec(1))
+
+        with pytest.raises(RouteTaken) as refused:
+            await harness.surface.apply(harness.spec(1, component=theirs), fence(1))
+
+        assert "another tenant has" in refused.value.message
+        assert SHOP.module not in refused.value.message
 
     run_scenario(scenario)
 

@@ -154,6 +154,35 @@ def test_the_owner_binds_a_tenant_that_it_admits_and_a_tenant_binds_itself() -> 
 
 
 @pytest.mark.parametrize(
+    ("asked", "ids"),
+    [
+        pytest.param({}, ["/subscriptions/one"], id="the-owner"),
+        pytest.param({"tenantId": GLOBEX}, [], id="another-tenant"),
+    ],
+)
+def test_the_ids_of_the_resources_of_a_target_are_told_to_the_owner_alone(
+    asked: dict[str, Any], ids: list[str]
+) -> None:
+    async def main() -> Any:
+        target = {
+            "kind": "AKS",
+            "endpoint": "https://shop.test/",
+            "resourceIds": ["/subscriptions/one"],
+            "capabilities": list(ABLE),
+        }
+        on = await tenants(admits=[GLOBEX], computeTargets=[target])
+        await on.bind(**asked)
+        (event,) = on.bench.sent.bodies("RuntimeTenantBound")
+        return event["payload"]["computeTargets"]
+
+    (target,) = run_virtual(main())
+
+    assert target["resourceIds"] == ids
+    assert (target["kind"], target["endpoint"]) == ("AKS", "https://shop.test/")
+    assert target["capabilities"] == [*ABLE]
+
+
+@pytest.mark.parametrize(
     "asked",
     [
         pytest.param({"tenant": GLOBEX, "ownerTenantId": TENANT}, id="it-binds-itself"),

@@ -146,6 +146,44 @@ def test_an_admitted_tenant_deploys_beside_the_owner_until_it_is_unbound(
     assert boundary is None
 
 
+def test_a_bound_tenant_is_not_given_the_secret_that_the_owner_has_under_a_name() -> None:
+    async def main() -> Any:
+        world = World()
+        await world.boot()
+        environment = await provisioned(world, admits=[GLOBEX])
+        body = {
+            "environmentId": environment,
+            "moduleId": "module-web",
+            "secretName": "db-password",
+            "target": "DB_PASSWORD",
+            "generator": {"kind": "random"},
+        }
+        path = "/runtime/secret-bindings"
+        _, asked = await world.call("POST", path, body)
+        await until_status(world, f"{path}/{asked['bindingId']}", {"Bound"})
+        await bound(world, environment, tenant=GLOBEX, ownerTenantId="acme")
+        own = await world.call("POST", path, body, tenant=GLOBEX)
+        _, shown = await world.call("GET", f"{path}/{asked['bindingId']}")
+        named = {**body, "vaultUri": shown["vaultUri"]}
+        by_name = await world.call("POST", path, named, tenant=GLOBEX)
+        external = {**named, "external": True, "generator": None}
+        as_external = await world.call("POST", path, external, tenant=GLOBEX)
+        login = {"kind": "databasePassword", "settings": {"resource": "orders-db"}}
+        at_server = await world.call("POST", path, {**body, "generator": login}, tenant=GLOBEX)
+        await world.stop()
+        return [
+            (status, answer["error"]["code"])
+            for status, answer in (own, by_name, as_external, at_server)
+        ]
+
+    assert run_virtual(main()) == [
+        (400, "VaultMissing"),
+        (400, "VaultMissing"),
+        (400, "VaultOfAnEnvironment"),
+        (400, "GeneratorNotSupported"),
+    ]
+
+
 async def _is_retired(world: World, tenant: str) -> bool:
     """Return whether the inventory of *tenant* has nothing that runs any more."""
     _, services = await world.call("GET", "/runtime/services", tenant=tenant)

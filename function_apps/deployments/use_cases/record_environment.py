@@ -27,6 +27,7 @@ from shared.contracts.tenants import (
     RuntimeTenantBound,
     TenantBindingStatus,
     TenantIsolationProofCompleted,
+    require_own_binding,
 )
 from shared.contracts.values import ProjectId
 from shared.durable.operations import (
@@ -37,7 +38,6 @@ from shared.durable.operations import (
 )
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Invalid
-from shared.kernel.ids import parse_id, tenant_binding_id
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited, Raise, Row, Start
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
@@ -172,7 +172,7 @@ async def record_binding(
 
     Where the tenant is unbound from the environment of another one, a drain begins.
     """
-    _require_own_binding(event, ctx)
+    require_own_binding(event, ctx.tenant)
     ids = NewIds.draw(ctx, app.service.public_name, event.environment_id)
 
     def decide(view: View) -> Decision[Json]:
@@ -209,7 +209,7 @@ async def record_isolation_proof(
 
     One that passed without its positive control could not have failed: it is not recorded.
     """
-    _require_own_binding(event, ctx)
+    require_own_binding(event, ctx.tenant)
     if event.verdict is ProofVerdict.PASS and not event.positive_control:
         raise Invalid(
             f"a proof of layer {event.layer} passed without its positive control",
@@ -232,21 +232,3 @@ async def record_isolation_proof(
     return await app.service.work.change(
         ctx.without_marker(), TARGETS, event.environment_id, decide
     )
-
-
-def _require_own_binding(
-    event: RuntimeTenantBound | TenantIsolationProofCompleted, ctx: Context
-) -> None:
-    """Refuse what is said of a binding that is not the one of this tenant and environment.
-
-    Raises:
-        Invalid: recorded here, it would take the place of the tenant's own.
-    """
-    key = parse_id(event.environment_id, "env").environment
-    expected = tenant_binding_id(key, ctx.tenant)
-    if event.binding_id != expected:
-        raise Invalid(
-            f"{event.binding_id} is not the binding of {ctx.tenant} to {event.environment_id}: "
-            f"expected {expected}",
-            target="bindingId",
-        )

@@ -38,7 +38,12 @@ async def _report(tenant: TenantId, target: DeploymentTarget, app: DeploymentsAp
     for surface in app.surfaces.values():
         reading = await surface.inventory(target.environment_id)
         if isinstance(reading, Present):
-            live |= {each.component.module: each for each in reading.value.components}
+            # Several tenants may run modules of one name in an environment.
+            live |= {
+                each.component.module: each
+                for each in reading.value.components
+                if each.component.tenant == tenant
+            }
     key = (partition_of(tenant, target.environment_id), TARGETS.document_id(target.environment_id))
     unknown = unknown_revisions(target, live)
     if not unknown:

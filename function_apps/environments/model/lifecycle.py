@@ -1,7 +1,7 @@
 """The states of an environment, its events, and the only ways between the states."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from shared.contracts.environments import (
@@ -26,11 +26,6 @@ class Spec:
     protected: bool
     tags: Mapping[str, str]
     admits: tuple[str, ...]
-
-
-def without_owners_part(spec: Spec) -> Spec:
-    """Return *spec* as other tenants may see it: without data, tags, and who else is admitted."""
-    return replace(spec, data_resources=(), tags={}, admits=())
 
 
 @dataclass(frozen=True)

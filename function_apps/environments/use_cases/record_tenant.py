@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from function_apps.environments.model.tenant_isolation import on_binding
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.repository import ISOLATE, ISOLATIONS, REMOVE, begin_isolation
-from shared.contracts.tenants import RuntimeTenantBound
+from shared.contracts.tenants import RuntimeTenantBound, require_own_binding
 from shared.durable.operations import OPERATIONS
 from shared.kernel.context import Context, NewIds
-from shared.kernel.errors import Invalid
-from shared.kernel.ids import parse_id, tenant_binding_id
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
 
@@ -24,13 +22,7 @@ async def record_tenant(
         Invalid: it is not the binding of the tenant to the environment.
     """
     binding_id = event.binding_id
-    key = parse_id(event.environment_id, "env").environment
-    if binding_id != (expected := tenant_binding_id(key, ctx.tenant)):
-        raise Invalid(
-            f"{binding_id} is not the binding of {ctx.tenant} to {event.environment_id}: expected"
-            f" {expected}",
-            target="bindingId",
-        )
+    require_own_binding(event, ctx.tenant)
     ids = NewIds.draw(ctx, app.service.public_name, binding_id)
 
     def decide(view: View) -> Decision[Json]:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from function_apps.secret_bindings.errors import EnvironmentNotProvisioned
+from function_apps.secret_bindings.errors import EnvironmentNotProvisioned, GeneratorNotSupported
+from shared.contracts.secret_bindings import Generator, GeneratorKind
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,9 @@ class EnvironmentProjection:
     revision: int
     is_open: bool
     vault_uri: str | None
-    """Absent where its stack has none."""
+    """Absent where its stack has none, and where it is another tenant's: that has its secrets."""
+    is_foreign: bool = False
+    """Another tenant owns the environment, with its vault and its servers."""
 
 
 def on_environment_event(
@@ -30,3 +33,13 @@ def require_open(environment_id: str, known: EnvironmentProjection | None) -> En
     if not known.is_open:
         raise EnvironmentNotProvisioned(environment_id, "was decommissioned")
     return known
+
+
+def require_own_server(known: EnvironmentProjection, generator: Generator | None) -> None:
+    """Refuse logins at another tenant's servers. Raises GeneratorNotSupported."""
+    is_of_server = generator is not None and generator.kind is GeneratorKind.DATABASE_PASSWORD
+    if known.is_foreign and is_of_server:
+        raise GeneratorNotSupported(
+            f"no {GeneratorKind.DATABASE_PASSWORD} is made in {known.environment_id}: its data"
+            " resources are those of the tenant that owns it; name an external secret of your own"
+        )

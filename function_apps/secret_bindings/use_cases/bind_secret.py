@@ -12,7 +12,11 @@ from function_apps.secret_bindings.errors import (
     VaultOfAnEnvironment,
 )
 from function_apps.secret_bindings.model.binding import Binding, new_binding, request, require_place
-from function_apps.secret_bindings.model.environment import EnvironmentProjection, require_open
+from function_apps.secret_bindings.model.environment import (
+    EnvironmentProjection,
+    require_open,
+    require_own_server,
+)
 from function_apps.secret_bindings.model.generators import KEY, require_supported
 from function_apps.secret_bindings.model.secret_head import require_generator, require_room
 from function_apps.secret_bindings.model.tenant import require_not_suspended
@@ -147,6 +151,7 @@ async def _asked(command: BindSecret, ctx: Context, app: SecretBindingsApp) -> _
     binding_id = secret_binding_id(key, command.module_id, command.secret_name)
     ids = NewIds.draw(ctx, app.service.public_name, binding_id)
     environment = await _environment(command, ctx, app)
+    require_own_server(environment, command.generator)
     vault_uri = _vault_uri(command, environment)
     app.vaults.at(vault_uri)
     _require_target(command, vault_uri)
@@ -190,9 +195,13 @@ def _vault_uri(command: BindSecret, environment: EnvironmentProjection) -> str:
     is_own = named is None or (own is not None and _bare(named) == _bare(own))
     if not command.external:
         if own is None:
+            why = (
+                "is another tenant's, and so is its vault: name one of yours"
+                if environment.is_foreign
+                else "has no vault of its own: name one"
+            )
             raise VaultMissing(
-                f"{command.environment_id} has no vault of its own: name one, and say external",
-                target="/vaultUri",
+                f"{command.environment_id} {why}, and say external", target="/vaultUri"
             )
         if not is_own:
             raise VaultNotOfEnvironment(str(named), own)

@@ -1,7 +1,5 @@
 """RuntimeEnvironmentProvisioned and Decommissioned: in which environments secrets may be bound."""
 
-from collections.abc import Mapping
-
 from function_apps.secret_bindings.model.environment import (
     EnvironmentProjection,
     on_environment_event,
@@ -12,7 +10,7 @@ from function_apps.secret_bindings.use_cases.revocation import revoke_all
 from shared.contracts.environments import RuntimeEnvironmentDecommissioned
 from shared.contracts.environments import RuntimeEnvironmentProvisioned as Provisioned
 from shared.kernel.context import Context
-from shared.kernel.ids import EnvironmentKey, parse_id
+from shared.kernel.ids import parse_id
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 from shared.vault.vault_uris import VaultMissing
 
@@ -20,12 +18,17 @@ from shared.vault.vault_uris import VaultMissing
 async def record_environment(
     event: Provisioned | RuntimeEnvironmentDecommissioned, ctx: Context, app: SecretBindingsApp
 ) -> Outcome[Json]:
-    """Open an environment to bindings, with its own vault; or close it, and revoke them."""
+    """Open an environment to bindings, with its own vault; or close it, and revoke them.
+
+    That of another tenant has no vault here: what is in it was made for its owner.
+    """
     identity = event.environment_id
-    key = parse_id(identity, "env").environment
-    outputs = event.outputs if isinstance(event, Provisioned) else None
-    vault_uri = None if outputs is None else _own_vault(key, outputs, app)
-    heard = EnvironmentProjection(identity, event.revision, outputs is not None, vault_uri)
+    is_open = isinstance(event, Provisioned)
+    is_foreign = event.owner_tenant_id != ctx.tenant
+    vault_uri = (
+        _own_vault(event, app) if isinstance(event, Provisioned) and not is_foreign else None
+    )
+    heard = EnvironmentProjection(identity, event.revision, is_open, vault_uri, is_foreign)
 
     def decide(view: View) -> Decision[Json]:
         after = on_environment_event(view.find(ENVIRONMENTS, identity), heard)
@@ -40,10 +43,9 @@ async def record_environment(
     return outcome
 
 
-def _own_vault(
-    key: EnvironmentKey, outputs: Mapping[str, str], app: SecretBindingsApp
-) -> str | None:
+def _own_vault(event: Provisioned, app: SecretBindingsApp) -> str | None:
+    key = parse_id(event.environment_id, "env").environment
     try:
-        return app.vaults.of_environment(key, outputs)
+        return app.vaults.of_environment(key, event.outputs)
     except VaultMissing:
         return None

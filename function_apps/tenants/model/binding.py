@@ -8,7 +8,12 @@ from typing import Final
 from function_apps.tenants.errors import ConfirmationMissing, TenantBindingExists
 from function_apps.tenants.model.environment import EnvironmentProjection
 from function_apps.tenants.model.proofs import LayerProof
-from shared.contracts.environments import BindingIsolation, ComputeTarget, IsolationState
+from shared.contracts.environments import (
+    BindingIsolation,
+    ComputeTarget,
+    IsolationState,
+    for_bound_tenants,
+)
 from shared.contracts.tenants import BindTenant, IsolationLayer, Quota, TenantBindingStatus
 from shared.contracts.validation import shown
 from shared.contracts.values import IsolationModel, Reason, Stage
@@ -143,7 +148,11 @@ def new_binding(
     environment: EnvironmentProjection,
     now: datetime,
 ) -> TenantBinding:
-    """Return the binding that *command* asks for, before there is one."""
+    """Return the binding that *command* asks for, before there is one.
+
+    *environment* is as its owner knows it: of its targets a bound tenant knows less (ADR 0585).
+    """
+    targets = environment.compute_targets
     return TenantBinding(
         binding_id,
         tenant_id,
@@ -155,7 +164,7 @@ def new_binding(
         command.quota,
         isoformat(now),
         isoformat(now),
-        environment.compute_targets,
+        targets if tenant_id == environment.owner else for_bound_tenants(targets),
     )
 
 
