@@ -1,7 +1,7 @@
 """The live state of a surface: sites, components, revisions, instances and their proofs."""
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -178,6 +178,12 @@ class Unread:
     reason: str
     service: ServiceId | None = None
 
+    def reason_for(self, services: Collection[str]) -> str:
+        """Return why, for a tenant that has *services*; the reason of another's may name it."""
+        if self.service is None or self.service in services:
+            return self.reason
+        return "a component that is not known here could not be read"
+
 
 @dataclass(frozen=True)
 class Inventory:
@@ -195,9 +201,9 @@ class Inventory:
         """Return whether *service* may be in a part that could not be read."""
         return any(part.service in {None, service} for part in self.unread)
 
-    @property
-    def unread_because(self) -> str:
-        return "; ".join(part.reason for part in self.unread)
+    def unread_because(self, services: Collection[str]) -> str:
+        """Return why it is not complete, for a tenant that has *services*."""
+        return "; ".join(part.reason_for(services) for part in self.unread)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from shared.kernel.ids import ModuleId, TenantId
 from shared.kernel.observation import Unknown
+from shared.surfaces.spec import SurfaceComponent
 from tests.drift.compared import Drift, drift, released_and_settled, virtual
 from tests.kit.told import ENVIRONMENT, WEB, component_of
 
@@ -133,6 +135,25 @@ async def test_a_release_during_a_scan_is_not_judged_by_what_was_read_before() -
     await made.scan(300)
 
     assert await made.findings() == []
+
+
+@virtual
+async def test_a_part_that_cannot_be_read_is_named_to_the_tenant_whose_it_is() -> None:
+    theirs = SurfaceComponent(ENVIRONMENT, TenantId("globex"), ModuleId("module-theirs"))
+    for torn, reason in (
+        (component_of(WEB), f"{WEB} is torn"),
+        (theirs, "a component that is not known here could not be read"),
+    ):
+        made = await released_and_settled()
+        made.world.torn.add(torn)
+
+        await made.scan(300)
+
+        covered = [each for each in (await made.report())["coverage"] if each["reason"]]
+        assert not any(each["complete"] for each in covered)
+        messages = {each["reason"]["message"] for each in covered}
+        assert reason in messages
+        assert "module-theirs" not in str(messages)
 
 
 async def many() -> Drift:

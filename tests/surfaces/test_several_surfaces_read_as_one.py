@@ -9,7 +9,7 @@ import pytest
 from shared.kernel.ids import EnvironmentId, ModuleId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.joined_readers import joined
-from shared.surfaces.observed_state import Inventory, LiveComponent
+from shared.surfaces.observed_state import Inventory, LiveComponent, Unread
 from shared.surfaces.spec import SurfaceComponent
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_surface import MemorySurface
@@ -63,7 +63,7 @@ def test_one_that_is_away_hides_only_what_it_may_have() -> None:
     assert isinstance(inventory, Present)
     assert [each.component for each in inventory.value.components] == [SHOP]
     assert inventory.value.may_have(OTHER.service)
-    assert inventory.value.unread_because == "cluster 1 is away"
+    assert inventory.value.unread_because([]) == "cluster 1 is away"
 
 
 def test_when_all_are_away_nothing_is_known() -> None:
@@ -125,3 +125,11 @@ def test_one_with_a_defect_hides_only_what_it_may_have() -> None:
     assert isinstance(inventory, Present)
     assert [each.component for each in inventory.value.components] == [SHOP]
     assert not inventory.value.is_complete
+
+
+def test_the_reason_of_a_part_is_for_those_whose_it_is() -> None:
+    inventory = Inventory((), (Unread("module-shop is torn", SHOP.service),))
+
+    assert inventory.unread_because([SHOP.service]) == "module-shop is torn"
+    assert "module-shop" not in inventory.unread_because([OTHER.service])
+    assert not inventory.is_complete

@@ -345,7 +345,7 @@ def test_an_inventory_says_what_it_could_not_read(run_scenario: RunScenario) -> 
         match await harness.surface.inventory(ENVIRONMENT):
             case Present(inventory):
                 assert inventory.may_have(SHOP.service)
-                assert inventory.unread_because
+                assert inventory.unread_because([SHOP.service])
             case reading:
                 assert isinstance(reading, Unknown), reading
 

@@ -1,7 +1,7 @@
 """An environment that is being decommissioned: rollouts are canceled, workloads are removed."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -31,6 +31,7 @@ from shared.messaging.outbox import Audited, Publish
 from shared.persistence.store import UnreadableDocument
 from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Surface
+from shared.surfaces.spec import SurfaceComponent
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -105,8 +106,9 @@ async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> b
     Whether the drain still has the environment is asked before each: a list may take its time.
     """
     fence = ctx.fence_of(token)
-    for surface in await _surfaces(ctx, app):
-        workloads = await _workloads(surface, ctx)
+    target = await _target(ctx, app)
+    for surface in surfaces_of(target, app):
+        workloads = await _workloads(surface, target, ctx)
         for live in workloads[:PAGE_SIZE]:
             await _owned(ctx, app)
             if live.weights:
@@ -120,18 +122,25 @@ async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> b
     return True
 
 
-async def _surfaces(ctx: ActivityContext, app: DeploymentsApp) -> Sequence[Surface]:
-    """Return those that the environment offers: a site that it lost took its workloads along."""
-    target = await app.service.work.load(TARGETS, ctx.aggregate_id, ctx.tenant)
-    return surfaces_of(target, app)
+async def _target(ctx: ActivityContext, app: DeploymentsApp) -> DeploymentTarget:
+    """Return the target, with the surfaces that its environment offers.
+
+    A site that the environment lost took its workloads along.
+    """
+    return await app.service.work.load(TARGETS, ctx.aggregate_id, ctx.tenant)
 
 
-async def _workloads(surface: Surface, ctx: ActivityContext) -> list[LiveComponent]:
-    match await surface.inventory(EnvironmentId(ctx.aggregate_id)):
+async def _workloads(
+    surface: Surface, target: DeploymentTarget, ctx: ActivityContext
+) -> list[LiveComponent]:
+    environment = EnvironmentId(ctx.aggregate_id)
+    own = [SurfaceComponent(environment, ctx.tenant, each).service for each in target.modules]
+    match await surface.inventory(environment):
         case Present(inventory) if inventory.is_complete:
             return [live for live in inventory.components if live.component.tenant == ctx.tenant]
         case Present(inventory):
-            raise Unavailable(f"{ctx.aggregate_id} cannot be listed: {inventory.unread_because}")
+            reasons = inventory.unread_because(own)
+            raise Unavailable(f"{ctx.aggregate_id} cannot be listed: {reasons}")
         case Absent():
             return []
         case Unknown(reason):
@@ -153,8 +162,9 @@ async def publish_drained(ctx: ActivityContext, app: DeploymentsApp) -> None:
         DrainIncomplete: workloads are left.
     """
     remaining: list[str] = []
-    for surface in await _surfaces(ctx, app):
-        remaining += [live.component.module for live in await _workloads(surface, ctx)]
+    target = await _target(ctx, app)
+    for surface in surfaces_of(target, app):
+        remaining += [live.component.module for live in await _workloads(surface, target, ctx)]
     if remaining:
         raise DrainIncomplete(ctx.aggregate_id, remaining)
 

@@ -106,7 +106,10 @@ async def _scan_services(
 
     reasons = await bounded_map(baselines, judge, at_once=SERVICES_AT_ONCE)
     unread = [reason for reason in reasons if reason is not None]
-    unread += [Reason(code="Unread", message=each.reason[:500]) for each in inventory.unread]
+    own = {each.service_id for each in baselines}
+    unread += [
+        Reason(code="Unread", message=each.reason_for(own)[:500]) for each in inventory.unread
+    ]
     coverage = coverage_of(len(reasons) - len([*filter(None, reasons)]), unread, scan.planes)
     return ScanResult(coverage, tuple(sorted(absent)), is_held=is_held)
 
