@@ -65,6 +65,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "NotSupported": "change the plan, or use another compute target; the message says why",
     "RouteTaken": "give the component another pathPrefix",
+    "PathNotOwned": "leave out pathPrefix: it is reached by its host name",
     "SecretInGraph": "give a reference to the secret, not its value",
     "StackName": "choose another environment name",
     "InvalidSetting": "correct the host's setting that the message names, then `runtimectl up`",

@@ -19,8 +19,9 @@ from local_agent.state_files import (
     InstanceRecord,
     SiteFolder,
 )
+from shared.kernel.ids import TenantId
 from shared.surfaces.errors import BadArtifact, DataMissing
-from shared.surfaces.rules import drain_ends_at
+from shared.surfaces.rules import drain_ends_at, public_prefix
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 
@@ -97,8 +98,8 @@ class ComponentController:
         active = _active_revisions(desired, self._context.clock.now())
         return [number for number in desired.revisions if number not in {*running, *active}]
 
-    def route(self, desired: DesiredComponent) -> ComponentRoute | None:
-        """Return the component's routes for Envoy; None for a worker."""
+    def route(self, desired: DesiredComponent, owner: TenantId) -> ComponentRoute | None:
+        """Return the component's routes for Envoy in the site of *owner*; None for a worker."""
         served = {n: r for n, r in sorted(desired.revisions.items()) if r.spec.port is not None}
         if not served:
             return None
@@ -106,7 +107,7 @@ class ComponentController:
         leading = max(weights, key=lambda n: (weights[n], n)) if weights else max(served)
         return ComponentRoute(
             desired.component,
-            served[leading].spec.path_prefix,
+            public_prefix(served[leading].spec, owner),
             weights,
             tuple(
                 RevisionRoute(

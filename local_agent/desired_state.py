@@ -8,7 +8,7 @@ from shared.connections.loopback_ports import free_port, is_free
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import Fence
-from shared.kernel.ids import EnvironmentId
+from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.errors import SiteMissing
 from shared.surfaces.rules import check_fence
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
@@ -26,6 +26,10 @@ class DesiredState:
         others = (desired for desired in folder.components() if desired.component != component)
         return [revision.spec for desired in others for revision in desired.revisions.values()]
 
+    def owner(self, environment: EnvironmentId) -> TenantId:
+        """Return the tenant of the site. Raises SiteMissing."""
+        return _wanted(self._folder.site(environment).site(), environment).spec.tenant
+
     def write_component(
         self,
         component: SurfaceComponent,
@@ -34,9 +38,7 @@ class DesiredState:
     ) -> DesiredComponent:
         folder = self._folder.site(component.environment)
         with folder.write_lock():
-            site = folder.site()
-            if site is None or not site.is_wanted:
-                raise SiteMissing(f"{component.environment} has no site here: provision it")
+            _wanted(folder.site(), component.environment)
             before = folder.component(component.service) or DesiredComponent(component)
             fenced = replace(before, fence=check_fence(component.module, fence, before.fence))
             try:
@@ -87,3 +89,10 @@ class DesiredState:
             for folder in self._folder.sites()
             if (site := folder.site()) and (site.is_wanted or folder.edge.exists())
         }
+
+
+def _wanted(site: DesiredSite | None, environment: EnvironmentId) -> DesiredSite:
+    """Return *site*. Raises SiteMissing: there is none, or it is being deleted."""
+    if site is None or not site.is_wanted:
+        raise SiteMissing(f"{environment} has no site here: provision it")
+    return site

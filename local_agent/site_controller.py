@@ -15,7 +15,7 @@ from local_agent.state_files import (
     DesiredComponent,
     SiteFolder,
 )
-from shared.kernel.ids import ServiceId
+from shared.kernel.ids import ServiceId, TenantId
 from shared.persistence.file_trees import remove_tree
 from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.spec import SurfaceComponent
@@ -56,7 +56,7 @@ class SiteController:
         corrupt: list[CorruptStateFile] = []
         for service in self._folder.services():
             try:
-                route = await self._reconcile_component(service, hosts)
+                route = await self._reconcile_component(service, site.spec.tenant, hosts)
             except CorruptStateFile as unreadable:
                 corrupt.append(unreadable)
                 continue
@@ -70,7 +70,7 @@ class SiteController:
         return False
 
     async def _reconcile_component(
-        self, service: ServiceId, hosts: UpstreamHosts
+        self, service: ServiceId, owner: TenantId, hosts: UpstreamHosts
     ) -> ComponentRoute | None:
         desired = self._folder.component(service)
         assert desired is not None
@@ -78,7 +78,7 @@ class SiteController:
         await controller.reconcile(desired, hosts)
         if controller.ended_revisions(desired):
             desired = await asyncio.to_thread(self._drop_ended_revisions, desired, controller)
-        return controller.route(desired)
+        return controller.route(desired, owner)
 
     async def _delete(self) -> bool:
         if not self._folder.edge.exists():

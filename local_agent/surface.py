@@ -178,7 +178,8 @@ class LocalProcessSurface:
         def add(desired: DesiredComponent) -> DesiredComponent:
             present = desired.revisions.get(spec.revision)
             others = self._desired.specs_of_others(spec.component)
-            check_revision(spec, present.spec if present else None, others)
+            owner = self._desired.owner(spec.component.environment)
+            check_revision(spec, present.spec if present else None, others, owner)
             texts = self._folder.site(spec.component.environment).texts(spec.component.service)
             kept = keep_texts(texts, spec)
             revision = replace(present or DesiredRevision(kept), spec=kept, removed_at=None)

@@ -19,6 +19,17 @@ class RouteTaken(Conflict):
     """Another component of the environment has that path prefix."""
 
 
+class PathNotOwned(Conflict):
+    """The paths of the public port are the environment's owner's; another tenant gets none."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(
+            f"{module} is in another tenant's environment, whose public port has paths of its owner"
+            " only: leave out the prefix, it has a host name of its own",
+            target="/pathPrefix",
+        )
+
+
 class NotReady(Conflict):
     """The revision has fewer ready instances than its share of the traffic needs."""
 

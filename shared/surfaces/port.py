@@ -89,6 +89,7 @@ class Surface(SurfaceReader, Protocol):
 
         Raises:
             StaleFence, SiteMissing, RouteTaken.
+            PathNotOwned: it has a path prefix in the environment of another tenant.
             RevisionDiffers: that revision exists with other content.
             BadArtifact: the archive is absent, damaged or unsafe.
             DataMissing: one of its data folders is not there.

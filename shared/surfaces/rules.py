@@ -6,9 +6,11 @@ from typing import Final
 
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence, StaleFence
+from shared.kernel.ids import TenantId
 from shared.surfaces.errors import (
     BadWeights,
     NotReady,
+    PathNotOwned,
     RevisionDiffers,
     RevisionMissing,
     RouteTaken,
@@ -34,29 +36,39 @@ def check_fence(subject: str, fence: Fence, highest: int) -> int:
 
 
 def check_revision(
-    spec: RevisionSpec, present: RevisionSpec | None, others: Iterable[RevisionSpec]
+    spec: RevisionSpec,
+    present: RevisionSpec | None,
+    others: Iterable[RevisionSpec],
+    owner: TenantId,
 ) -> None:
-    """Refuse *spec* if its revision has other content, or if one of *others* has its path prefix.
+    """Refuse *spec* if its revision has other content, or a path prefix that it cannot have.
 
-    *others* are the revisions of the environment's other components.
+    *others* are the revisions of the environment's other components, *owner* is its tenant. What
+    is there with a prefix from before may be applied again; no request reaches it by that.
 
     Raises:
-        RevisionDiffers, RouteTaken.
+        RevisionDiffers, RouteTaken, PathNotOwned.
     """
     if present is not None and not present.same_workload(spec):
         raise RevisionDiffers(
             f"revision {spec.revision} of {spec.component.module} exists with other content: "
             f"expected {present.artifact} and its spec, got {spec.artifact}"
         )
+    if present is None and spec.path_prefix != public_prefix(spec, owner):
+        raise PathNotOwned(spec.component.module)
     for other in others:
-        if spec.path_prefix is not None and other.path_prefix == spec.path_prefix:
-            is_own = other.component.tenant == spec.component.tenant
-            holder = other.component.module if is_own else "a module of another tenant"
+        is_public = public_prefix(other, owner) is not None
+        if is_public and other.path_prefix == public_prefix(spec, owner):
             raise RouteTaken(
-                f"{holder} has {spec.path_prefix} on the public port; "
+                f"{other.component.module} has {spec.path_prefix} on the public port; "
                 f"{spec.component.module} needs another prefix, or none",
                 target="/pathPrefix",
             )
+
+
+def public_prefix(spec: RevisionSpec, owner: TenantId) -> str | None:
+    """Return the path prefix by which requests reach *spec* in the environment of *owner*."""
+    return spec.path_prefix if spec.component.tenant == owner else None
 
 
 def check_weights(

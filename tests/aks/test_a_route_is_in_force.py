@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
-from shared.surfaces.aks.routes import is_in_force
+from shared.kernel.ids import TenantId
+from shared.surfaces.aks.names import Installation
+from shared.surfaces.aks.routes import host_name, is_in_force, route
+from tests.surfaces.harness import SHOP, TEMPLATE
 
 
 def condition(kind: str, status: str = "True", generation: int = 2) -> dict[str, Any]:
@@ -30,3 +33,13 @@ def test_who_says_so(parents: list[list[dict[str, Any]]], *, expected: bool) -> 
     status = {"parents": [{"conditions": conditions} for conditions in parents]}
 
     assert is_in_force({"metadata": {"generation": 2}, "status": status}) is expected
+
+
+def test_another_tenant_is_reached_by_its_host_only() -> None:
+    installation = Installation("test")
+
+    own = route(installation, SHOP, SHOP.tenant, {1: 100}, [TEMPLATE])
+    guest = route(installation, SHOP, TenantId("globex"), {1: 100}, [TEMPLATE])
+
+    assert own["spec"]["hostnames"] == []
+    assert guest["spec"]["hostnames"] == [host_name(SHOP)]

@@ -13,8 +13,9 @@ from function_apps.deployments.use_cases.deploy import plan_deployment
 from function_apps.deployments.use_cases.promote import plan_promotion
 from shared.contracts.promotions import PromoteDeployment
 from shared.contracts.values import ComputeTargetKind, Stage
-from shared.kernel.ids import ModuleId
+from shared.kernel.ids import ModuleId, TenantId
 from tests.deployments.driven import CART, SHOP, WEB, Driven, driven
+from tests.deployments.test_facts_for_the_next_unit import bound
 from tests.deployments.test_promotion import SOAK, STAGING, promote_after
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
@@ -72,6 +73,23 @@ def test_a_path_prefix_that_a_deployment_on_its_way_brings_is_refused() -> None:
     run_virtual(main())
 
 
+@pytest.mark.parametrize("prefix", ["/", "/-", "/shop", f"/{TENANT}"])
+def test_in_the_environment_of_another_tenant_nobody_has_a_path(prefix: str) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell(owner=TenantId("globex"))
+        await bound(world, "Enforced")
+
+        found = await refusals(world, await world.component("shop", pathPrefix=prefix))
+
+        ((code, place, message),) = found
+        assert (code, place) == ("PathNotOwned", "/components/0/pathPrefix")
+        assert "globex" not in message
+        await completed(world, await world.component("shop", pathPrefix=None))
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize(
     ("recorded", "prefix"), [("/shop/", "/shop"), ("//shop", "/shop"), ("/", "/")]
 )
@@ -82,7 +100,7 @@ def test_a_prefix_is_taken_however_it_was_spelled_before(recorded: str, prefix: 
         state = ModuleState(revision=1, path_prefix=recorded)
         target = replace(DeploymentTarget(command.environment_id), modules={ModuleId(SHOP): state})
 
-        found = neighbours.refusals(command, target, (), {})
+        found = neighbours.refusals(command, TENANT, target, (), {})
 
         assert [each.code for each in found] == ["RouteTaken"]
 
@@ -108,7 +126,7 @@ def test_a_prefix_is_taken_on_the_surface_that_has_it(
         target = replace(DeploymentTarget(command.environment_id), modules={ModuleId(SHOP): state})
         places = {} if placed is None else {ModuleId(WEB): placed}
 
-        found = neighbours.refusals(command, target, (), places)
+        found = neighbours.refusals(command, TENANT, target, (), places)
 
         assert [each.code for each in found] == codes
 

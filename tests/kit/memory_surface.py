@@ -136,7 +136,9 @@ class MemorySurface:
         state = self._fenced(spec.component, fence)
         present = state.revisions.get(spec.revision)
         others = self._specs_of_others(spec.component)
-        check_revision(spec, present.spec if present else None, others)
+        site = self._cluster.sites[spec.component.environment].spec
+        assert site is not None, "it was there for the fence"
+        check_revision(spec, present.spec if present else None, others, site.tenant)
         revision = state.revisions.setdefault(spec.revision, MemoryRevision(spec))
         if revision.scaling is not None:
             spec = replace(spec, replicas=revision.spec.replicas)

@@ -1,9 +1,11 @@
 """One public port per environment: by path prefix, by host name, by service id; always."""
 
+import asyncio
 import os
 import signal
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ import psutil
 import pytest
 
 from local_agent.process_identity import start_ticks
-from shared.kernel.ids import ModuleId
+from shared.kernel.ids import ModuleId, TenantId
 from shared.kernel.observation import Present
 from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.spec import SurfaceComponent
 from tests.kit.machine_processes import with_argument
+from tests.kit.patience import PATIENCE_S
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, SurfaceHarness, fence
 from tests.surfaces.local_process_harness import local_process_harness
 
@@ -63,6 +66,21 @@ async def test_a_request_finds_its_component(tmp_path: Path) -> None:
         reading = await harness.surface.observe(INNER)
         assert isinstance(reading, Present)
         assert (reading.value.endpoint or "").startswith("http://module-inner.acme.localhost:")
+
+
+async def test_a_prefix_of_another_tenant_from_before_leads_to_nothing(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1), weights={1: 100})
+        await harness.surface.ensure_site(replace(SITE, tenant=TenantId("globex")), fence(2))
+        await harness.surface.set_weights(SHOP, {1: 100}, fence(2))
+
+        async with asyncio.timeout(PATIENCE_S):
+            while await _answer(harness, "/") == "module-shop":
+                await harness.clock.sleep(0.05)
+
+        assert await _answer(harness, "/") == 404
+        host = {"Host": "module-shop.acme.localhost"}
+        assert await _answer(harness, "/", host) == "module-shop"
 
 
 async def test_an_envoy_that_does_not_end_is_killed(tmp_path: Path) -> None:

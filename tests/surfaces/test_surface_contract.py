@@ -13,6 +13,7 @@ from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import (
     BadWeights,
     NotReady,
+    PathNotOwned,
     RevisionDiffers,
     RevisionMissing,
     RouteTaken,
@@ -203,18 +204,23 @@ def test_a_path_prefix_has_one_component(run_scenario: RunScenario) -> None:
 
 
 @pytest.mark.shows(Feature.PATH_ROUTING)
-def test_a_prefix_that_another_tenant_has_is_refused_without_the_name_of_its_module(
-    run_scenario: RunScenario,
+@pytest.mark.parametrize("prefix", ["/", "/-", "/shop"])
+@pytest.mark.parametrize("is_first", [True, False], ids=["before-the-owner", "after-the-owner"])
+def test_another_tenant_has_no_path_of_the_public_port(
+    run_scenario: RunScenario, prefix: str, *, is_first: bool
 ) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
-        theirs = SurfaceComponent(ENVIRONMENT, TenantId("globex"), ModuleId("module-theirs"))
-        await harness.serve(harness.spec(1))
+        guest = SurfaceComponent(ENVIRONMENT, TenantId("guest"), ModuleId("module-theirs"))
+        if not is_first:
+            await harness.serve(harness.spec(1), weights={1: 100})
 
-        with pytest.raises(RouteTaken) as refused:
-            await harness.surface.apply(harness.spec(1, component=theirs), fence(1))
+        with pytest.raises(PathNotOwned) as refused:
+            await harness.surface.apply(
+                harness.spec(1, component=guest, path_prefix=prefix), fence(1)
+            )
 
-        assert "another tenant has" in refused.value.message
-        assert SHOP.module not in refused.value.message
+        assert "module-shop" not in refused.value.message
+        assert isinstance(await harness.surface.observe(guest), Absent)
 
     run_scenario(scenario)
 

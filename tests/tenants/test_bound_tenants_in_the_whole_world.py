@@ -184,6 +184,30 @@ def test_a_bound_tenant_is_not_given_the_secret_that_the_owner_has_under_a_name(
     ]
 
 
+def test_an_admitted_tenant_takes_no_path_of_the_owner() -> None:
+    async def main() -> Any:
+        world = World()
+        await world.boot()
+        environment = await provisioned(world, admits=[GLOBEX])
+        await bound(world, environment, tenant=GLOBEX, ownerTenantId="acme")
+        _, artifact = await world.call("POST", "/runtime/artifacts", archive("g"), tenant=GLOBEX)
+        component = a_component(artifact["digest"], "1", "module-theirs", pathPrefix="/-")
+        body = {"environmentId": environment, "releaseRef": "v1", "components": [component]}
+        path = "/runtime/deployments"
+        asked = [
+            await world.call("POST", path, {**body, **more}, tenant=GLOBEX)
+            for more in ({"dryRun": True}, {})
+        ]
+        await world.stop()
+        return asked
+
+    (_, plan), (status, refused) = run_virtual(main())
+
+    assert [each["code"] for each in plan["refusals"]] == ["PathNotOwned"]
+    assert status == 422
+    assert [each["code"] for each in refused["error"]["details"]] == ["PathNotOwned"]
+
+
 async def _is_retired(world: World, tenant: str) -> bool:
     """Return whether the inventory of *tenant* has nothing that runs any more."""
     _, services = await world.call("GET", "/runtime/services", tenant=tenant)
@@ -195,7 +219,7 @@ async def _deployed_by(world: World, tenant: str, environment: str) -> Any:
     body = {
         "environmentId": environment,
         "releaseRef": "v1",
-        "components": [a_component(artifact["digest"], "1", "module-theirs", pathPrefix="/g")],
+        "components": [a_component(artifact["digest"], "1", "module-theirs")],
     }
     _, asked = await world.call("POST", "/runtime/deployments", body, tenant=tenant)
 

@@ -65,7 +65,7 @@ from shared.kernel.fence import StaleFence
 from shared.kernel.ids import ModuleId
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Publish
-from shared.surfaces.errors import DataMissing, NotOwner, RouteTaken, SiteMissing
+from shared.surfaces.errors import DataMissing, NotOwner, PathNotOwned, RouteTaken, SiteMissing
 from shared.surfaces.observed_state import LiveComponent
 
 _NO_HOLD: Final = frozenset(
@@ -73,6 +73,7 @@ _NO_HOLD: Final = frozenset(
         "Cancelled",
         StaleFence.code,
         RouteTaken.code,
+        PathNotOwned.code,
         SiteMissing.code,
         DataMissing.code,
         CannotStart.code,

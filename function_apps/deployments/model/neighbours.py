@@ -1,4 +1,4 @@
-"""Refusals of a deployment that would take something from modules that it does not change.
+"""Refusals of a deployment that would take what is not its own: of other modules, of the owner.
 
 In force, or on their way in front of it: their paths of the public port, and what they depend on.
 """
@@ -9,18 +9,39 @@ from collections.abc import Set as AbstractSet
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from shared.contracts.deployments import Deploy
 from shared.contracts.strategies import StrategyKind
-from shared.contracts.values import ComputeTargetKind, ModuleId
+from shared.contracts.values import ComputeTargetKind, ModuleId, TenantId
 from shared.kernel.errors import Violation
+from shared.surfaces.errors import PathNotOwned
 
 Places = Mapping[ModuleId, ComputeTargetKind]
 """The surface of each component, where it is known already."""
 
 
 def refusals(
-    command: Deploy, target: DeploymentTarget, ahead: Sequence[QueueEntry], places: Places
+    command: Deploy,
+    tenant: TenantId,
+    target: DeploymentTarget,
+    ahead: Sequence[QueueEntry],
+    places: Places,
 ) -> tuple[Violation, ...]:
-    """Return what *command* would take from what is in force, or from the entries *ahead* of it."""
-    return (*_taken_paths(command, target, ahead, places), *_bad_removals(command, target, ahead))
+    """Return what *command* of *tenant* would take from what is in force, or is *ahead* of it."""
+    is_guest = target.environment is not None and target.environment.owner != tenant
+    paths = _foreign_paths(command) if is_guest else _taken_paths(command, target, ahead, places)
+    return (*paths, *_bad_removals(command, target, ahead))
+
+
+def _foreign_paths(command: Deploy) -> Iterator[Violation]:
+    """Yield a refusal for each path prefix: those of the environment are its owner's."""
+    for index, component in enumerate(command.components):
+        if component.path_prefix is not None:
+            refused = PathNotOwned(component.module_id)
+            yield Violation(
+                refused.code,
+                f"/components/{index}/pathPrefix",
+                refused.message,
+                "no path prefix in an environment of another tenant",
+                component.path_prefix,
+            )
 
 
 def _taken_paths(

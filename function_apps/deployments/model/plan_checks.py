@@ -98,7 +98,7 @@ def plan(
         *_unordered(command, cycle),
         *_components(command, context),
         *context.configurations.refusals,
-        *neighbours.refusals(command, target, ahead, places),
+        *neighbours.refusals(command, tenant, target, ahead, places),
     ]
     if target.environment is not None and target.environment.targets and not refusals:
         refusals += _surfaces(command, components, target, target.environment, tenant, context)

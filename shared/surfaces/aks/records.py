@@ -107,6 +107,16 @@ class Records:
     async def site(self, environment: EnvironmentId) -> SiteRecord | None:
         return (await self.site_and_uid(environment))[0]
 
+    async def owner(self, environment: EnvironmentId) -> TenantId:
+        """Return the tenant of the site. Raises SiteMissing."""
+        return (await self._wanted_site(environment)).spec.tenant
+
+    async def _wanted_site(self, environment: EnvironmentId) -> SiteRecord:
+        site = await self.site(environment)
+        if site is None or not site.is_wanted:
+            raise SiteMissing(f"{environment} has no site here: provision it first")
+        return site
+
     async def site_and_uid(self, environment: EnvironmentId) -> tuple[SiteRecord | None, str]:
         """Return the record, and the uid of its ConfigMap; None and no uid where there is none."""
         found = await self._get(self._installation.site_record(environment))
@@ -190,9 +200,7 @@ class Records:
         Raises:
             SiteMissing, StaleFence, WriteConflict, Unavailable.
         """
-        site = await self.site(component.environment)
-        if site is None or not site.is_wanted:
-            raise SiteMissing(f"{component.environment} has no site here: provision it first")
+        await self._wanted_site(component.environment)
         name = self._installation.component_record(component)
         found = await self._get(name)
         before = component_of(found) if found else ComponentRecord(component)

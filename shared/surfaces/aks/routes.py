@@ -14,6 +14,7 @@ from shared.surfaces.aks.names import (
     revision_name,
 )
 from shared.surfaces.aks.revisions import SERVICE_PORT
+from shared.surfaces.rules import public_prefix
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 GATEWAY: Final = "site"
@@ -62,10 +63,11 @@ def route(
 ) -> Object:
     """Return the route of *component* to the revisions of *weights*, through *owner*'s Gateway.
 
-    Its paths are those of the weighted revisions of *specs*, or of all while none has weight.
+    Its paths are those of the weighted revisions of *specs*, or of all while none has weight; of
+    another tenant than *owner* none.
     """
     known = [spec for spec in specs if spec.revision in weights] or list(specs)
-    prefixes = sorted({spec.path_prefix for spec in known} - {None}, key=str)
+    prefixes = sorted({public_prefix(spec, owner) for spec in known} - {None}, key=str)
     backends = [
         {"name": revision_name(component, revision), "port": SERVICE_PORT, "weight": percent}
         for revision, percent in sorted(weights.items())

@@ -99,7 +99,8 @@ class Workloads:
         kinds = revisions.dependent_kinds(spec)
         found = {kind: await self.api.get(kind, name, namespace) for kind in kinds}
         others = await self._with_prefix_of(spec)
-        check_revision(spec, None if present is None else applied_spec(present), others)
+        tenant = await self.records.owner(component.environment)
+        check_revision(spec, None if present is None else applied_spec(present), others, tenant)
         if present is None and place is None:
             raise SiteMissing(f"{component.tenant} has no boundary here: ensure it first")
         identity = await self.identity(component)
@@ -304,9 +305,7 @@ class Workloads:
         """
         component = objects.component
         if objects.is_routed:
-            site = await self.records.site(component.environment)
-            assert site is not None, "the fence was recorded on it"
-            owner = site.spec.tenant
+            owner = await self.records.owner(component.environment)
             manifest = routes.route(self.installation, component, owner, weights, specs)
             await put(self.api, ROUTES, manifest, objects.route)
             await self.records.fenced(component, fence)
