@@ -21,6 +21,7 @@ def tenant_bound(binding: TenantBinding) -> Publish:
                 "identity": binding.identity,
                 "quota": binding.quota,
                 "status": binding.status,
+                "askedRevision": binding.asked_revision,
                 "stage": binding.stage,
                 "computeTargets": binding.compute_targets,
             }

@@ -130,6 +130,8 @@ class RuntimeTenantBound(Event):
     identity: Label | None = None
     quota: Quota = Field(default_factory=Quota)
     status: TenantBindingStatus
+    asked_revision: Revision
+    """The last one at which its isolation was to be made or taken away: only a newer one begins."""
     phase: MovePhase | None = None
     stage: Stage
     compute_targets: Annotated[tuple[ComputeTarget, ...], Field(max_length=5)] = ()

@@ -48,6 +48,7 @@ async def bound(world: Driven, status: str, revision: int = 1, *, binding: str =
             "ownerTenantId": "acme",
             "isolationModel": "shared",
             "status": status,
+            "askedRevision": revision,
             "stage": "prod",
         }
     )

@@ -249,7 +249,8 @@ async def _fact(payload: Any, **fields: Any) -> Prepared:
 async def hears_of_a_binding() -> Prepared:
     return await _fact(
         RuntimeTenantBound, aggregateId=BINDING, bindingId=BINDING, environmentId=TEST,
-        ownerTenantId="acme", isolationModel="shared", status="Bound", stage="prod",
+        ownerTenantId="acme", isolationModel="shared", status="Bound", askedRevision=1,
+        stage="prod",
     )  # fmt: skip
 
 

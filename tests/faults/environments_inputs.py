@@ -78,6 +78,7 @@ async def hears_of_a_binding() -> Prepared:
         "ownerTenantId": TENANT,
         "isolationModel": "shared",
         "status": "Bound",
+        "askedRevision": 1,
         "stage": "test",
     }
     return await _left(world, RuntimeTenantBound.model_validate(event))

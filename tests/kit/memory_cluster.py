@@ -110,7 +110,7 @@ class MemoryCluster:
     Set `unreadable` to a reason and every read is Unknown, put a component into `torn` and those of
     it are; put an instance id into `tampered` and
     its proof departs, into `lost` and it is never ready again; clients send `requests_per_s` to
-    each component that has weights.
+    each component that has weights. With `has_defect` every change of a boundary is a defect.
     """
 
     def __init__(self, clock: Clock, entropy: Entropy, *, requests_per_s: float = 0.0) -> None:
@@ -124,6 +124,7 @@ class MemoryCluster:
         self.started: list[tuple[str, int]] = []
         """Module and revision of each job that began to run."""
         self.unreadable = ""
+        self.has_defect = False
         self.torn: set[SurfaceComponent] = set()
         self.sites: dict[EnvironmentId, MemorySite] = {}
         self._last_pid = 1000

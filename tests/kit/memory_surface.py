@@ -325,6 +325,8 @@ class MemorySurface:
     def _boundary(
         self, environment: EnvironmentId, tenant: TenantId, fence: Fence
     ) -> MemoryBoundary:
+        if self._cluster.has_defect:
+            raise RuntimeError(f"the boundary of {tenant} in {environment} has a defect")
         site = self._cluster.site(environment)
         if site is None:
             raise SiteMissing(f"{environment} has no site here: provision it first")

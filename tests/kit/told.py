@@ -130,6 +130,7 @@ def bound_tenant(revision: int, status: str, **changes: Any) -> RuntimeTenantBou
             "ownerTenantId": TENANT,
             "isolationModel": "shared",
             "status": status,
+            "askedRevision": revision,
             "stage": "test",
             **changes,
         }

@@ -1,10 +1,13 @@
 """A tenant is bound to an environment of its own, or to one whose owner admits it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from function_apps.tenants.use_cases.bind_tenant import bind_tenant
 from shared.contracts.tenants import BindTenant
+from shared.kernel.context import ADMIN, Scope
 from shared.kernel.errors import Conflict, Denied, NotFound, PlanRefused, Refused
 from shared.surfaces.capabilities import Feature
 from tests.kit.service import TENANT
@@ -226,3 +229,21 @@ def test_by_message_a_tenant_binds_itself_only() -> None:
 
     assert binding["status"] == "Bound"
     assert events == [("Bound", 1)]
+
+
+def test_a_key_gets_its_first_answer_when_the_tenant_is_admitted_no_more() -> None:
+    async def main() -> Any:
+        on = await tenants(admits=[GLOBEX])
+        command = BindTenant.model_validate({"environmentId": ENVIRONMENT, "ownerTenantId": TENANT})
+        ctx = on.bench.ctx(Scope(GLOBEX, "user:bob", frozenset({ADMIN})))
+        keyed = replace(ctx, cause=replace(ctx.cause, marker="marker/1", fingerprint="f"))
+        first = await bind_tenant(command, keyed, on.app)
+        await on.hear(told(2, admits=[]))
+        repeat = await bind_tenant(command, keyed, on.app)
+        with pytest.raises(NotFound):
+            await bind_tenant(command, ctx, on.app)
+        return first, repeat
+
+    first, repeat = run_virtual(main())
+
+    assert (repeat.value, repeat.is_repeat) == (first.value, True)

@@ -8,7 +8,7 @@ from function_apps.environments.activities.inputs import MadeBoundaries
 from function_apps.environments.errors import EnvironmentNotThere, TenantNotAdmitted
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.model.lifecycle import State
-from function_apps.environments.model.tenant_isolation import TenantIsolation
+from function_apps.environments.model.tenant_isolation import TenantIsolation, failed
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.repository import (
     ENVIRONMENTS,
@@ -30,12 +30,13 @@ from shared.durable.activity import (
 )
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
+from shared.kernel.errors import Unavailable
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.kernel.observation import Present
+from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
-from shared.surfaces.boundaries import BoundarySpec, Quota
+from shared.surfaces.boundaries import Boundary, BoundarySpec, Quota
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.port import Boundaries
 from shared.surfaces.spec import Resources
@@ -127,6 +128,7 @@ async def make_boundaries(ctx: ActivityContext, app: EnvironmentsApp) -> MadeBou
 
     Raises:
         EnvironmentNotThere: see there.
+        Unavailable: a boundary that was made could not be read.
     """
     isolation = await load_owned(ISOLATIONS, ctx, app)
     environment = await environment_of(isolation, app)
@@ -137,10 +139,20 @@ async def make_boundaries(ctx: ActivityContext, app: EnvironmentsApp) -> MadeBou
     for boundaries in boundaries_on(kinds, app):
         spec = boundary_spec(isolation, isolation.quota)
         await boundaries.ensure_boundary(spec, fence)
-        reading = await boundaries.read_boundary(spec.environment, spec.tenant)
-        if isinstance(reading, Present):
-            namespace, identity = reading.value.name, reading.value.properties.get("identity")
+        boundary = _made(await boundaries.read_boundary(spec.environment, spec.tenant), spec)
+        namespace, identity = boundary.name, boundary.properties.get("identity")
     return MadeBoundaries(kinds, namespace, identity)
+
+
+def _made(reading: Reading[Boundary], spec: BoundarySpec) -> Boundary:
+    """Return the boundary that was made for *spec*: what was not seen is not in force."""
+    match reading:
+        case Present(boundary):
+            return boundary
+        case Unknown(reason):
+            raise Unavailable(f"the boundary of {spec.tenant} cannot be read: {reason}")
+        case Absent():
+            raise AssertionError(f"{spec.environment} has no boundary of {spec.tenant} once made")
 
 
 def kinds_of(environment: RuntimeEnvironment) -> tuple[ComputeTargetKind, ...]:
@@ -186,6 +198,7 @@ async def complete_isolation(
             namespace=made.namespace,
             identity=made.identity,
             reason=None,
+            failures=0,
             due_at=isoformat(ctx.now() + app.rules.follow_every),
         )
 
@@ -199,14 +212,14 @@ async def record_isolation_failure(
     shown = Reason(code=reason.code, message=reason.message[:REASON_MAX])
 
     def after(isolation: TenantIsolation) -> TenantIsolation:
-        return replace(isolation, state=IsolationState.FAILED, reason=shown)
+        return failed(isolation, shown, ctx.now(), app.rules.follow_every)
 
     await commit_isolation(after, shown, ctx, app)
 
 
 async def commit_isolation(
     change: Callable[[TenantIsolation], TenantIsolation],
-    failed: Reason | None,
+    failure: Reason | None,
     ctx: ActivityContext,
     app: EnvironmentsApp,
 ) -> None:
@@ -222,10 +235,10 @@ async def commit_isolation(
 
     def decide(known: TenantIsolation, operation: Operation) -> Step[None]:
         now, after = ctx.now(), change(known)
-        if failed is None:
+        if failure is None:
             ended = operation.succeed({"bindingId": after.binding_id}, now)
         else:
-            ended = operation.fail(failed.code, failed.message, now)
+            ended = operation.fail(failure.code, failure.message, now)
         writes, rows = isolation_changed(after, environment, now)
         audited = Audited(type(after).__name__, after.binding_id, after.state)
         return Step(None, ended, writes, rows, audited)

@@ -66,6 +66,7 @@ async def complete_removal(ctx: ActivityContext, app: EnvironmentsApp) -> None:
             namespace=None,
             identity=None,
             reason=None,
+            failures=0,
             due_at=None,
         )
 

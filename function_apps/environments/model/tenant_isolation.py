@@ -1,14 +1,18 @@
 """The isolation of one tenant in one environment, as its binding asks for it. Pure."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.contracts.environments import BindingIsolation, IsolationState
 from shared.contracts.tenants import Quota, RuntimeTenantBound, TenantBindingStatus
 from shared.contracts.values import ComputeTargetKind, Reason
+from shared.kernel.clock import isoformat
 
 _BEGINS: Final = frozenset({TenantBindingStatus.BOUND, TenantBindingStatus.UNBINDING})
-"""The statuses of a binding with which its isolation is to be made, or taken away."""
+"""The statuses of a binding with which a new request has its isolation made, or taken away."""
+_IN_FORCE: Final = frozenset({TenantBindingStatus.ENFORCED, TenantBindingStatus.SUSPENDED})
+_RETRY_MAX: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,14 @@ class TenantIsolation:
     reason: Reason | None = None
     targets: tuple[ComputeTargetKind, ...] = field(default=())
     drained: bool = False
+    """Nothing of the tenant runs there: also where that was heard before it is to leave."""
     told: int = 0
     owner_revision: int = 0
+    failures: int = 0
+    """In a row, since it was asked for or was in force."""
     due_at: str | None = None
-    """The next look at the environment: its targets, and the facts of another tenant's."""
+    """From then on the environment is looked at, without a write: its targets, and the facts of
+    another tenant's. After a failure that is the next try of what is in force elsewhere."""
 
     @property
     def fence_token(self) -> int:
@@ -56,6 +64,11 @@ class TenantIsolation:
     @property
     def is_leaving(self) -> bool:
         return self.status is TenantBindingStatus.UNBINDING
+
+    @property
+    def is_retried(self) -> bool:
+        """It failed at targets that were added while it was in force at others."""
+        return self.state is IsolationState.FAILED and self.status in _IN_FORCE
 
     @property
     def shown(self) -> BindingIsolation:
@@ -77,11 +90,13 @@ def on_binding(
 ) -> TenantIsolation | None:
     """Return the isolation after news of its binding; None when news as new are known.
 
-    Where it is to be made or taken away, *operation_id* has it from then on.
+    Where it is asked for anew, to be made or taken away, *operation_id* has it from then on. A
+    binding that tells of a failure, or of other targets, asks for nothing.
     """
     if known is not None and known.revision >= event.revision:
         return None
-    if known is not None and event.status not in _BEGINS:
+    is_asked = known is None or event.asked_revision > known.asked
+    if known is not None and not (is_asked and event.status in _BEGINS):
         ended = event.status is TenantBindingStatus.UNBOUND
         due_at = None if ended else known.due_at
         return replace(known, status=event.status, revision=event.revision, due_at=due_at)
@@ -93,7 +108,7 @@ def on_binding(
         event.quota,
         event.status,
         event.revision,
-        event.revision,
+        event.asked_revision,
         operation_id,
     )
     if known is None:
@@ -105,8 +120,23 @@ def on_binding(
         namespace=known.namespace,
         identity=known.identity,
         targets=known.targets,
+        drained=known.drained and fresh.is_leaving,
         told=known.told,
         owner_revision=known.owner_revision,
+    )
+
+
+def failed(
+    known: TenantIsolation, reason: Reason, now: datetime, follow_every: timedelta
+) -> TenantIsolation:
+    """Return *known*, Failed; its environment is looked at later with each failure in a row."""
+    wait = min(follow_every * 2 ** min(known.failures, 20), _RETRY_MAX)
+    return replace(
+        known,
+        state=IsolationState.FAILED,
+        reason=reason,
+        failures=known.failures + 1,
+        due_at=isoformat(now + wait),
     )
 
 

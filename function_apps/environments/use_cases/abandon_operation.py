@@ -11,6 +11,7 @@ from function_apps.environments.model.environment import (
     with_next_fence,
 )
 from function_apps.environments.model.lifecycle import IN_FLIGHT
+from function_apps.environments.model.tenant_isolation import failed
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.repository import (
     ENVIRONMENTS,
@@ -86,8 +87,9 @@ async def abandon_isolation(
         if known is None or not is_owner or known.state is not IsolationState.PENDING:
             return (), ()
         at = environment if foreign else view.readable(ENVIRONMENTS, known.environment_id)
-        failed = replace(known, state=IsolationState.FAILED, reason=why, fence=known.fence + 1)
-        return isolation_changed(failed, at, ctx.now())
+        freed = replace(known, fence=known.fence + 1)
+        after = failed(freed, why, ctx.now(), app.rules.follow_every)
+        return isolation_changed(after, at, ctx.now())
 
     reads = [ISOLATIONS.document_id(binding_id)]
     if isolation is not None and not foreign:

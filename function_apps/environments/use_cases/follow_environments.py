@@ -5,7 +5,6 @@ owner does names the tenants that are bound.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from function_apps.environments.events import environment_told
@@ -25,11 +24,10 @@ from function_apps.environments.repository import (
 )
 from shared.contracts.environments import IsolationState
 from shared.durable.operations import OPERATIONS
-from shared.kernel.clock import isoformat
+from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context, NewIds, timer_context
 from shared.kernel.ids import TenantId
-from shared.messaging.outbox import Publish
-from shared.messaging.sweep import Sweep
+from shared.messaging.sweep import AT_ONCE, Sweep, every_due
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Document
 
@@ -38,16 +36,22 @@ FOLLOW: Final = "follow_environments"
 
 
 async def follow_environments(app: EnvironmentsApp) -> int:
-    """Look at the environment of every isolation that is in force; return how many there were."""
+    """Look at the environment of every isolation that is in force; return how many there were.
+
+    Without news nothing is written.
+    """
     service = app.service
     sweep = Sweep(FOLLOW, ISOLATIONS.type_name, service.store, service.clock, service.sweeps)
 
     async def follow(document: Document) -> None:
         tenant = TenantId(document.partition.tenant)
         ctx = timer_context(f"environments_{FOLLOW}", tenant, service.clock, service.entropy)
-        await follow_environment(ISOLATIONS.decode(document.body), ctx, app)
+        following = follow_environment(ISOLATIONS.decode(document.body), ctx, app)
+        await sweep.attempt(document, following)
 
-    return await sweep.run(follow)
+    documents = await every_due(ISOLATIONS.type_name, ISOLATIONS.key, service.store, service.clock)
+    await bounded_map(documents, follow, at_once=AT_ONCE)
+    return len(documents)
 
 
 async def follow_environment(
@@ -55,19 +59,27 @@ async def follow_environment(
 ) -> None:
     """Isolate the tenant on targets that are new, and tell it of another one's environment."""
     environment = await environment_of(isolation, app)
+    if environment is None or not (
+        _has_other_targets(isolation, environment) or _is_news(isolation, environment)
+    ):
+        return
     ids = NewIds.draw(ctx, app.service.public_name, isolation.binding_id)
-    due_at = isoformat(ids.now + app.rules.follow_every)
 
     def decide(view: View) -> Decision[Json]:
         known = view.find(ISOLATIONS, isolation.binding_id)
         if known is None or known.due_at != isolation.due_at:
             return NOTHING
-        after = replace(known, due_at=due_at)
-        if environment is not None and _has_other_targets(known, environment):
-            again = begun_again(after, ids.operation_id)
+        if _has_other_targets(known, environment):
+            again = begun_again(known, ids.operation_id)
             return begin_isolation(again, view, ids, ctx, ISOLATE)
-        after, rows = _with_news(after, environment)
-        return Decision({}, writes=[ISOLATIONS.put(after)], outbox=rows)
+        if not _is_news(known, environment):
+            return NOTHING
+        numbered = with_next_told(known, environment.revision)
+        return Decision(
+            {},
+            writes=[ISOLATIONS.put(numbered)],
+            outbox=[environment_told(environment, numbered)],
+        )
 
     def operation_of(_view: View) -> Sequence[str]:
         return [OPERATIONS.document_id(isolation.operation_id)]
@@ -79,16 +91,10 @@ async def follow_environment(
 
 def _has_other_targets(known: TenantIsolation, environment: RuntimeEnvironment) -> bool:
     kinds = tuple(target.kind for target in environment.targets)
-    is_in_force = known.state is IsolationState.APPLIED
-    return is_in_force and environment.status is State.PROVISIONED and kinds != known.targets
+    is_to_be_made = known.state is IsolationState.APPLIED or known.is_retried
+    return is_to_be_made and environment.status is State.PROVISIONED and kinds != known.targets
 
 
-def _with_news(
-    known: TenantIsolation, environment: RuntimeEnvironment | None
-) -> tuple[TenantIsolation, list[Publish]]:
-    """Return *known*, and what its tenant is told of the environment, where that is news."""
-    is_news = environment is not None and environment.revision != known.owner_revision
-    if environment is None or not known.is_foreign or not is_news:
-        return known, []
-    numbered = with_next_told(known, environment.revision)
-    return numbered, [environment_told(environment, numbered)]
+def _is_news(known: TenantIsolation, environment: RuntimeEnvironment) -> bool:
+    """Return whether the tenant of *known* has not heard of the *environment* as it is."""
+    return known.is_foreign and environment.revision != known.owner_revision

@@ -20,7 +20,8 @@ async def record_drained(
     """Record that no workload is left, and wake who waits for it.
 
     That is the decommissioning of the environment, or the removal of a tenant from another one's.
-    A drain of an earlier generation changes nothing, and neither does one that left workloads.
+    A drain of an earlier generation changes nothing, and neither does one that left workloads. That
+    of a tenant may be heard before the tenant is to be removed: it is remembered.
     """
     environment_id = event.environment_id
     binding_id = tenant_binding_id(parse_id(environment_id, "env").environment, ctx.tenant)
@@ -47,13 +48,15 @@ async def record_drained(
 
 
 def _of_tenant(isolation: TenantIsolation, event: RuntimeEnvironmentDrained) -> Decision[Json]:
-    """Return the batch that records the drain of a tenant that is being removed."""
-    if not isolation.is_leaving or isolation.drained or event.remaining:
+    """Return the batch that records the drain of a tenant, and wakes who removes it."""
+    is_of_another = event.generation != isolation.generation
+    if isolation.drained or event.remaining or is_of_another:
         return NOTHING
+    wakes = Raise(isolation.operation_id, drained_event(isolation.operation_id))
     return Decision(
         {},
         writes=[ISOLATIONS.put(replace(isolation, drained=True))],
-        outbox=[Raise(isolation.operation_id, drained_event(isolation.operation_id))],
+        outbox=[wakes] if isolation.is_leaving else [],
         audited=Audited("RecordDrained", isolation.binding_id),
     )
 

@@ -14,7 +14,7 @@ from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 async def record_tenant(
     event: RuntimeTenantBound, ctx: Context, app: EnvironmentsApp
 ) -> Outcome[Json]:
-    """Record the newest state of a binding; Bound and Unbinding begin an operation.
+    """Record the newest state of a binding; what is asked for anew begins an operation.
 
     The environment stays as it is meanwhile.
 

@@ -36,7 +36,7 @@ class IsolationApplied(TenantBindingEvent):
 
 @dataclass(frozen=True)
 class IsolationFailed(TenantBindingEvent):
-    """Its isolation could not be made, or not be taken away."""
+    """Its isolation could not be made, or not at all targets, or not be taken away."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ TRANSITIONS: Final[Transitions[State, TenantBindingEvent]] = Transitions(
             EnvironmentEnded: State.UNBOUND,
         },
         State.ENFORCED: {
+            IsolationApplied: State.ENFORCED,
+            IsolationFailed: State.ENFORCED,
             TenantSuspended: State.SUSPENDED,
             UnbindingRequested: State.UNBINDING,
             EnvironmentEnded: State.UNBOUND,
@@ -275,13 +277,15 @@ def _on_isolation(
     known: TenantBinding, isolation: BindingIsolation, now: datetime
 ) -> TenantBinding:
     match isolation.state, known.status:
-        case IsolationState.APPLIED, State.BOUND:
-            applied = _moved(known, IsolationApplied, now, None)
-            return replace(applied, namespace=isolation.namespace, identity=isolation.identity)
+        case IsolationState.APPLIED, State.BOUND | State.ENFORCED:
+            given = replace(known, namespace=isolation.namespace, identity=isolation.identity)
+            if known.status is State.ENFORCED and known.reason is None and given == known:
+                return known
+            return _moved(given, IsolationApplied, now, None)
         case IsolationState.REMOVED, State.UNBINDING:
             removed = _moved(known, IsolationRemoved, now, known.reason)
             return replace(removed, namespace=None, identity=None)
-        case IsolationState.FAILED, State.BOUND | State.UNBINDING:
+        case IsolationState.FAILED, State.BOUND | State.ENFORCED | State.UNBINDING:
             if isolation.reason == known.reason:
                 return known
             return _moved(known, IsolationFailed, now, isolation.reason)

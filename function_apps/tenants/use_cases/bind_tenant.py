@@ -16,7 +16,9 @@ from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
 async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Outcome[Json]:
-    """Bind a tenant to an environment; a repeat gets the first answer.
+    """Bind a tenant to an environment; the same content again gets the binding as it is then.
+
+    With the same key it gets the first answer, whatever the environment has become.
 
     Raises:
         ForeignTenant: the caller may bind its own tenant only.
@@ -24,17 +26,17 @@ async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Out
         TransitionRefused: it is being unbound.
     """
     bound = _of_bound_tenant(command, ctx)
-    environment = await _environment(command, bound.tenant, ctx, app)
-    is_owner = environment.owner == bound.tenant
-    require_isolated(command, environment.compute_targets, is_owner=is_owner)
     binding_id = tenant_binding_id(
         parse_id(command.environment_id, "env").environment, bound.tenant
     )
-    fresh = new_binding(
-        command, binding_id, tenant_id=bound.tenant, environment=environment, now=ctx.now()
-    )
 
-    def decide(view: View) -> Decision[Json]:
+    async def decide(view: View) -> Decision[Json]:
+        environment = await _environment(command, bound.tenant, ctx, app)
+        is_owner = environment.owner == bound.tenant
+        require_isolated(command, environment.compute_targets, is_owner=is_owner)
+        fresh = new_binding(
+            command, binding_id, tenant_id=bound.tenant, environment=environment, now=ctx.now()
+        )
         known = view.find(BINDINGS, binding_id)
         after = request(known, fresh)
         if after is known:
