@@ -90,7 +90,8 @@ def record_release(
 ) -> ServiceBaseline | None:
     """Return the baseline after the end of a deployment; None when the release is not newer.
 
-    It is scanned at once. What was adopted of the release before is not any more.
+    It is scanned at once. What was adopted of the release before is not any more, and what the
+    inventory said stands for nothing now, whichever was heard first.
     """
     before = known or ServiceBaseline(
         service_id, tenant_id, release.environment_id, release.module_id, release.stage
@@ -105,6 +106,7 @@ def record_release(
         stage=release.stage,
         project_id=release.project_id,
         component=component,
+        inventory={},
         deployment_id=release.deployment_id,
         release_revision=component.release_revision,
         released_at=ended_at,
