@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from cli.exit_codes import ExitCode, exit_code_of
 from cli.failure import Detail, Failure
+from cli.interruption import sending
 from shared.kernel.entropy import Entropy, SystemEntropy
 
 TIMEOUT_S: Final = 30.0
@@ -86,12 +87,12 @@ class Client:
         headers = {"Idempotency-Key": self._entropy.uuid().hex}
         if content:
             headers["Content-Type"] = "application/json"
-        return self._send(method, path, query, headers, content)
+        return self._send_once(method, path, query, headers, content)
 
     def upload(self, path: str, content: bytes, media_type: str) -> Response:
         """Send bytes and return the response. Raises as `get`."""
         headers = {"Content-Type": media_type, "Idempotency-Key": self._entropy.uuid().hex}
-        return self._send("POST", path, None, headers, content)
+        return self._send_once("POST", path, None, headers, content)
 
     def list_all(
         self, path: str, query: Mapping[str, str | None] | None = None
@@ -113,6 +114,18 @@ class Client:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _send_once(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | None] | None,
+        headers: Mapping[str, str],
+        content: bytes,
+    ) -> Response:
+        """Return the response to what may change something: until then nobody knows whether."""
+        with sending(f"{method} {path}"):
+            return self._send(method, path, query, headers, content)
 
     def _send(
         self,

@@ -9,7 +9,7 @@ import typer
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure
-from cli.lookup import find_environment
+from cli.lookup import environment_id
 from cli.options import EnvironmentFilter, Module
 from cli.output import format_time
 from cli.parameter_types import one_of
@@ -166,9 +166,7 @@ def layer_of(
     name = given["--env"]
     if name is None:
         return Layer(kind)
-    environment = find_environment(client, name)
-    identity = str(environment["environmentId"])
-    return Layer(kind, str(environment["name"]), identity, given["--module"])
+    return Layer(kind, name, environment_id(client, name), given["--module"])
 
 
 def get_version(client: Client, head: Head, number: int) -> Content:

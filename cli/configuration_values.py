@@ -23,10 +23,10 @@ def _refuse(constant: str) -> Any:
 
 
 def parse_assignments(texts: Sequence[str], *, as_text: bool) -> dict[str, Any]:
-    """Return the values in *texts*, each `KEY=VALUE`; the last of a key counts.
+    """Return the values in *texts*, each `KEY=VALUE`.
 
     Raises:
-        Failure: one is no assignment.
+        Failure: one is no assignment, or a key is given twice.
     """
     values: dict[str, Any] = {}
     for text in texts:
@@ -37,8 +37,23 @@ def parse_assignments(texts: Sequence[str], *, as_text: bool) -> dict[str, Any]:
                 ExitCode.USAGE,
                 remedy=f"write it like this: `{_EXAMPLE}`",
             )
+        if key in values:
+            raise Failure(
+                f"{key} is given twice", ExitCode.USAGE, remedy=f"give one value of {key}"
+            )
         values[key] = value if as_text else parse_value(value)
     return values
+
+
+def unfinished(values: Mapping[str, Any]) -> Sequence[str]:
+    """Return the keys whose text begins as JSON does, which it was probably meant to be."""
+    return [
+        key
+        for key, value in values.items()
+        if isinstance(value, str)
+        and value.startswith(("{", "[", '"'))
+        and parse_value(value) == value
+    ]
 
 
 def format_setting(value: Any) -> str:

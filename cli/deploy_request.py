@@ -14,7 +14,7 @@ from cli import artifacts
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import find_environment
+from cli.lookup import environment_id
 from cli.output import note
 from cli.release_check import archive_of, check_release
 from cli.release_sections import Sections, take_sections
@@ -117,7 +117,7 @@ def _set_environment(body: dict[str, Any], option: str | None, client: Client) -
     if name is None and "environmentId" not in body:
         raise Failure("which environment?", ExitCode.USAGE, remedy="name it: --env test")
     if name is not None:
-        body["environmentId"] = find_environment(client, str(name))["environmentId"]
+        body["environmentId"] = environment_id(client, str(name))
 
 
 def _set_digest(component: dict[str, Any], folder: Path, client: Client) -> None:

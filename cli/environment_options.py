@@ -38,6 +38,13 @@ class ContentOptions:
     protected: Annotated[
         bool | None, typer.Option("--protected/--unprotected", help="Deleting needs --confirm.")
     ] = None
+    admit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another tenant, which may then be bound to it; may be repeated.",
+            metavar="TENANT",
+        ),
+    ] = None
     file: Annotated[
         Path | None,
         typer.Option("-f", "--file", help="YAML with the whole request; options override it."),
@@ -51,32 +58,53 @@ class ContentOptions:
             "deleteData": self.remove_data,
             "tags": dict(named_values(self.tag, "tag", "team=payments")),
             "protected": self.protected,
+            "admits": self.admit,
         }
-        in_file = load_yaml(self.file) if self.file is not None else {}
+        in_file = self._in_file()
         return in_file | {name: v for name, v in options.items() if v not in (None, [], {})}
 
-    def body_over(self, current: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Return the fields of the file and the options, which add to the data that is *current*.
+    def body_over(
+        self, current: Mapping[str, Any], remove_admit: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Return the fields of the file and the options.
+
+        Data and admitted tenants that options name are added to those of the environment that is
+        *current*.
 
         Raises:
-            Failure: the file says which data there is, too.
+            Failure: the file says which of them there are, too.
         """
         body = self.body()
-        if not self.data and not self.remove_data:
-            return body
-        if self.file is not None and "dataResources" in load_yaml(self.file):
-            raise Failure(
-                "the file has dataResources, and --data or --remove-data were given too",
-                ExitCode.USAGE,
-                remedy="write it all into the file (dataResources, deleteData), or none of it",
-            )
+        if self.data or self.remove_data:
+            self._require_not_in_file("dataResources", "data")
+            body["dataResources"] = self._data_over(current.get("dataResources") or ())
+        if self.admit or remove_admit:
+            self._require_not_in_file("admits", "admit")
+            admits = dict.fromkeys((*(current.get("admits") or ()), *(self.admit or ())))
+            body["admits"] = [tenant for tenant in admits if tenant not in remove_admit]
+        return body
+
+    def _data_over(self, current: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         removed = self.remove_data or ()
         resources = {each["name"]: each for each in current if each["name"] not in removed}
         for resource in self._data():
             present = resources.get(resource["name"])
             if present is None or present["kind"] != resource["kind"]:
                 resources[resource["name"]] = resource
-        return body | {"dataResources": list(resources.values())}
+        return list(resources.values())
+
+    def _require_not_in_file(self, field: str, option: str) -> None:
+        if field in self._in_file():
+            raise Failure(
+                f"the file has {field}, and --{option} or --remove-{option} were given too",
+                ExitCode.USAGE,
+                remedy="write it all into the file, or none of it",
+            )
+
+    def _in_file(self) -> dict[str, Any]:
+        if self.file is None:
+            return {}
+        return load_yaml(self.file, begins="begin with `stage: test`, `tags:` or another field")
 
     def _data(self) -> list[dict[str, str]]:
         return [

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, overload
 
 from cli.client import Client
 from cli.fan_out import query_apps
@@ -31,9 +31,21 @@ def find_environment(client: Client, name: str) -> Mapping[str, Any]:
     return only_match(matches, "environment", name, remedy)
 
 
+@overload
+def environment_id(client: Client, name: str) -> str: ...
+@overload
+def environment_id(client: Client, name: str | None) -> str | None: ...
 def environment_id(client: Client, name: str | None) -> str | None:
-    """Return the id of the environment called *name*; None without a name."""
-    return None if name is None else str(find_environment(client, name)["environmentId"])
+    """Return the id of the environment called *name*; None without a name.
+
+    An id is one already: of another tenant's environment the caller's tenant can read nothing else.
+
+    Raises:
+        Failure: none has that name, or several have.
+    """
+    if name is None or _ENVIRONMENT_ID.fullmatch(name):
+        return name
+    return str(find_environment(client, name)["environmentId"])
 
 
 def environment_names(client: Client) -> Mapping[str, str]:
@@ -53,10 +65,10 @@ def id_labels(client: Client) -> Mapping[str, str]:
     names = environment_names(client)
     labels = dict(names)
     for deployment in client.list_all("/v1/runtime/deployments"):
-        environment = names.get(deployment["environmentId"], "?")
+        environment = names.get(deployment["environmentId"], deployment["environmentId"])
         labels[deployment["deploymentId"]] = f"{deployment['releaseRef']} in {environment}"
     for service in client.list_all("/v1/runtime/services"):
-        environment = names.get(service["environmentId"], "?")
+        environment = names.get(service["environmentId"], service["environmentId"])
         labels[service["serviceId"]] = f"{service['moduleId']} in {environment}"
     for operation in query_apps(client, "operations"):
         labels[operation["operationId"]] = operation["kind"]

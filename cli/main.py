@@ -34,6 +34,7 @@ from cli.commands import (
 )
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+from cli.interruption import begin, interrupted
 from cli.options import Commands, Invocation
 from cli.output import Format, encode, note
 from cli.typed import remember
@@ -49,6 +50,8 @@ app = Commands(
     epilog=_EPILOG,
     pretty_exceptions_enable=False,
 )
+_OF_THE_PARSER: Final = re.compile(r"Input should be a valid (integer|number)(?:, .*)?$")
+_WORDS: Final = {"integer": "a whole number", "number": "a number"}
 _PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
     "The system": (system.up, system.down, system.login, doctor.doctor, system.completion),
     "Releases": (
@@ -114,32 +117,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(line: Sequence[str]) -> int:
     remember({})
+    begin()
     try:
-        code = app(args=line, prog_name="runtimectl", standalone_mode=False)
+        return _exit_code(line)
     except Failure as failure:
         return _report(failure, line)
     except typer.TyperException as wrong:
         return _report(_usage_failure(wrong), line)
     except OSError as problem:
-        reason = reason_of(problem)
-        if isinstance(problem, PermissionError):
-            denied = Failure(
-                f"{problem.filename or 'a file'} cannot be used: {reason}",
-                ExitCode.UNAVAILABLE,
-                remedy="name a folder of your own: --state, and RUNTIMECTL_CACHE for the cache",
-            )
-            return _report(denied, line)
-        if FULL not in reason:
-            raise
-        full = Failure(
-            f"{problem.filename or 'a file'} cannot be written: {reason}",
-            ExitCode.UNAVAILABLE,
-            remedy="make space on the disk of the state folder",
-        )
-        return _report(full, line)
+        return _report(_disk_failure(problem), line)
+
+
+def _exit_code(line: Sequence[str]) -> int:
+    """Return how *line* ended. Raises Failure: Ctrl-C; the parser says nothing of it."""
+    try:
+        code = app(args=line, prog_name="runtimectl", standalone_mode=False)
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(ExitCode.USAGE)
-    return code if isinstance(code, int) else int(ExitCode.OK)
+        code = ended.code if isinstance(ended.code, int) else ExitCode.USAGE
+    if code == ExitCode.INTERRUPTED:
+        raise interrupted()
+    return int(code) if isinstance(code, int) else int(ExitCode.OK)
+
+
+def _disk_failure(problem: OSError) -> Failure:
+    """Return what a file or a full disk refused. Raises *problem*: it is another one."""
+    reason = reason_of(problem)
+    name = problem.filename or "a file"
+    if isinstance(problem, PermissionError):
+        return Failure(
+            f"{name} cannot be used: {reason}",
+            ExitCode.UNAVAILABLE,
+            remedy="name a folder of your own: --state, and RUNTIMECTL_CACHE for the cache",
+        )
+    if FULL not in reason:
+        raise problem
+    return Failure(
+        f"{name} cannot be written: {reason}",
+        ExitCode.UNAVAILABLE,
+        remedy="make space on the disk of the state folder",
+    )
 
 
 def _report(failure: Failure, line: Sequence[str]) -> int:
@@ -154,6 +172,7 @@ def _report(failure: Failure, line: Sequence[str]) -> int:
 def _usage_failure(wrong: typer.TyperException) -> Failure:
     # Of an enum's own refusal: the words of what checks it, which say nothing.
     message = wrong.format_message().rstrip(".").replace("Value error, ", "")
+    message = _OF_THE_PARSER.sub(lambda found: f"expected {_WORDS[found[1]]}", message)
     context = getattr(wrong, "ctx", None)
     command = context.command_path if context else "runtimectl"
     return Failure(

@@ -59,6 +59,13 @@ def seconds(text: str) -> float:
     return value
 
 
+def words(text: str) -> str:
+    """Return a text that says something."""
+    if text.strip():
+        return text
+    raise typer.BadParameter(f"expected a few words, got {text!r}")
+
+
 def module_id(text: str) -> str:
     """Return the id of a module."""
     if _MODULE.fullmatch(text):

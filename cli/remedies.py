@@ -5,7 +5,7 @@ the message, or by a placeholder if it has none.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cli.exit_codes import ExitCode
@@ -15,6 +15,10 @@ from shared.kernel.ids import id_shape
 _NEVER: Final = re.compile(r"(?!)")
 _READ_AGAIN: Final = "read it again (`runtimectl env show`) and repeat the command"
 _LOGIN: Final = "log in: `runtimectl login --dev`"
+_RESUME: Final = (
+    "see why it is suspended: `runtimectl tenant show {name}`; resume it: "
+    "`runtimectl tenant resume {name} --reason settled`"
+)
 REMEDIES: Final[Mapping[str, str]] = {
     # The caller
     "Unauthenticated": _LOGIN,
@@ -23,7 +27,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "ScopeMissing": (
         "log in with a role that has this scope: `runtimectl login --dev --role Runtime.Operate`"
     ),
-    "TenantMismatch": "log in for that tenant: `runtimectl login --dev --tenant {tenant}`",
+    "TenantMismatch": "log in for that tenant: `runtimectl login --dev --tenant <tenant>`",
     "NoToken": _LOGIN,
     "NoTenant": _LOGIN,
     "NoIssuer": _LOGIN,
@@ -80,7 +84,10 @@ REMEDIES: Final[Mapping[str, str]] = {
     "DeploymentMissing": "see what exists: `runtimectl deployments`",
     "ArtifactMissing": "upload it first: `runtimectl artifact push <zip>`",
     "EnvironmentUnknown": "provision it first: `runtimectl env create {name} --wait`",
-    "EnvironmentNotFound": "see what exists: `runtimectl env list`",
+    "EnvironmentNotFound": (
+        "see what exists: `runtimectl env list`; where else your tenant may deploy: "
+        "`runtimectl tenant list`"
+    ),
     "ServiceNotFound": "see what runs: `runtimectl status`; a new one takes a few seconds",
     "HealthNotFound": "see what runs: `runtimectl status`; a new one takes a few seconds",
     "LogNotFound": "see what runs: `runtimectl status`",
@@ -99,7 +106,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "HoldsFull": "release holds of old releases: `runtimectl release-hold {deployment}`",
     "FactsFull": "decommission what is unused, then `runtimectl parked replay <event>`",
     "NaturalKeyActive": "wait for {deployment} or `runtimectl cancel {deployment}`",
-    "TransitionRefused": "see its state: `runtimectl deployment {deployment}`",
+    "TransitionRefused": "look at its state, and wait for one that the message names",
     "Cancelled": "nothing to do: it was canceled on request",
     "OperationCanceled": "nothing to do: it was canceled on request",
     "EnvironmentNotUsable": "see its status: `runtimectl env list`",
@@ -134,7 +141,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "OperationSuperseded": "watch the operation that superseded it: `runtimectl operations`",
     "RunNotActive": "nothing to do: the run has ended",
     "StackBusy": "wait for the other run, or cancel it: `runtimectl operations`",
-    "ConfirmationMissing": "confirm it: `--confirm {name}`",
+    "ConfirmationMissing": "type the command again with `--confirm {confirm}`",
     "DataResourceUnknown": "name what it has: `runtimectl env show {name}`",
     "DataWouldBeDeleted": (
         "keep it with `--data`, or delete it with its content: "
@@ -142,7 +149,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "RetainDiffers": "nothing keeps it now; see what stays: `runtimectl env show {name}`",
     "EnvironmentExists": (
-        "change it: `runtimectl env update {name}`; stage and region cannot change: "
+        "leave it as it is, which `runtimectl env show {name}` shows, or change it: "
+        "`runtimectl env update {name}`; stage and region cannot change: "
         "`runtimectl env delete {name}` and create it again, or choose another name"
     ),
     "EnvironmentFailed": "see why (`runtimectl operations`) and create it again",
@@ -169,9 +177,32 @@ REMEDIES: Final[Mapping[str, str]] = {
     "StillWeighted": "wait until its traffic has moved, then type the command again",
     "BadWeights": "give weights that rise to 100: `--weights 10,50,100`",
     "StepFailed": "see what failed: `runtimectl operations`, and the log of the host",
-    "TenantBindingRequired": "use an own environment of another stage: bindings cannot be made yet",
-    "TenantBindingSuspended": "resume the tenant binding first",
-    "IsolationBreached": "wait for the tenant's isolation proof to pass again",
+    # Tenants
+    "TenantBindingRequired": (
+        "bind your tenant, then type the command again: `runtimectl tenant bind {name} --wait`"
+    ),
+    "TenantBindingSuspended": _RESUME,
+    "TenantSuspended": _RESUME,
+    "TenantBindingNotFound": "see the bindings: `runtimectl tenant list`",
+    "TenantBindingExists": (
+        "unbind it, then bind it again: "
+        "`runtimectl tenant unbind {binding} --confirm {tenant} --wait`"
+    ),
+    "EnvironmentNotAdmitting": (
+        "see whether it is Provisioned: `runtimectl env list`; its owner admits the tenant: "
+        "`runtimectl env update {name} --admit {tenant} --wait`"
+    ),
+    "TenantsBound": (
+        "see who is bound: `runtimectl tenant list --env {name}`; have each unbound: "
+        "`runtimectl tenant unbind <binding> --confirm <tenant>`"
+    ),
+    "ForeignTenant": "have the owner of the environment bind it, or that tenant itself",
+    "TenantNotAdmitted": "ask the owner to admit the tenant (`admits`), then bind it again",
+    "EnvironmentNotThere": "see its status: `runtimectl env list`; bind again when it is there",
+    "IsolationNotSupported": (
+        "leave out what the message names, or take an environment with another target"
+    ),
+    "IsolationBreached": "see what the proof found: `runtimectl tenant proofs {name}`",
     # Secrets and their bindings
     "BindingNotFound": "see what is bound: `runtimectl secret list`",
     "BindingExists": "revoke the binding (`runtimectl secret revoke`), then bind it again",
@@ -200,6 +231,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "PasswordRefused": "see what the server has: another change may be under way; rotate again",
     "AdministratorRefused": "put the administrator's login that the server has into the vault",
     "ServerMissing": "install it: `make data-servers`, in the folder of the platform",
+    "BindingsFull": "revoke one that it needs no more: `runtimectl secret revoke --help`",
+    "VersionsFull": "disable in the vault what nobody uses, then rotate again",
     # Configuration
     "ConfigurationNotFound": "see what there is: `runtimectl config list`",
     "EnvironmentNotProvisioned": "see its status: `runtimectl env list`; then type it again",
@@ -215,7 +248,21 @@ REMEDIES: Final[Mapping[str, str]] = {
     "ConfigurationGone": "ask for what is in force: `runtimectl config get`",
     "NothingToReturnTo": "choose another version: `runtimectl config versions`",
     "NotADraft": "return to it instead: `runtimectl config rollback --to …`",
+    "TooManyModules": "publish to the layers below it: `--env {name}`, or `--module` too",
     "NotAdopted": "see who does not run it: `runtimectl config adoption`",
+    # Scaling, objectives and drift
+    "PolicyNotFound": "see what there is: `runtimectl scale list`",
+    "PolicyExists": "change it with all that it is to say: `runtimectl scale set --help`",
+    "PolicyInvalid": "correct the rules that the lines above name",
+    "PolicyChanged": "nothing to do: the next evaluation decides",
+    "ServiceUnknown": "deploy it first; a new one takes a few seconds: `runtimectl status`",
+    "ObjectiveNotFound": "give it one: `runtimectl slo set --help`",
+    "DriftNotFound": "see what exists: `runtimectl env list`",
+    "FindingNotFound": "see what was found: `runtimectl drift list --env {name}`",
+    "SnapshotNotFound": "see which there are: `runtimectl drift snapshots --env {name}`",
+    "NotRepairable": "deploy the service again, or take away what nobody released",
+    "RepairHeld": "wait for the end of the suppression, or adopt that finding",
+    "SuppressionTooLong": "name a length of at most a year, such as P30D",
     # What does not answer
     "Unavailable": "try again in a moment; `runtimectl up` starts the system when it is down",
     "ClusterRefused": "change what the message names: the cluster, or RUNTIME_KUBECONFIG",
@@ -243,8 +290,51 @@ _BY_EXIT_CODE: Final[Mapping[ExitCode, str]] = {
     ExitCode.STILL_RUNNING: "watch it: `runtimectl operations`",
     ExitCode.INTERRUPTED: "accepted work continues; watch it: `runtimectl operations`",
 }
-_OF_ENVIRONMENTS: Final = {"TransitionRefused": "see its state: `runtimectl env show {name}`"}
-"""Codes that deployments answer too."""
+_BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
+    ("TransitionRefused", "a deployment in", "see its state: `runtimectl deployment {deployment}`"),
+    ("TransitionRefused", "an environment in", "see its state: `runtimectl env show {name}`"),
+    (
+        "TransitionRefused",
+        "a tenant binding in state Unbinding",
+        "wait until it is Unbound: `runtimectl tenant show {name}`",
+    ),
+    (
+        "TransitionRefused",
+        "a tenant binding in state Unbound",
+        "bind the tenant again: `runtimectl tenant bind --help`",
+    ),
+    (
+        "TransitionRefused",
+        "a tenant binding in",
+        "see its state: `runtimectl tenant show {name}`",
+    ),
+    ("TransitionRefused", "a secret binding in", "see its state: `runtimectl secret list`"),
+    ("TransitionRefused", "a rotation in", "see its state: `runtimectl operations`"),
+    ("TransitionRefused", "a version in", "see its state: `runtimectl config versions`"),
+    ("TransitionRefused", "a policy in", "see its state: `runtimectl scale list`"),
+    ("TransitionRefused", "a finding of drift in", "see its state: `runtimectl drift list`"),
+    (
+        "ScopeMissing",
+        "is not the caller's tenant",
+        "have the owner of the environment bind it, or an administrator of that tenant",
+    ),
+    (
+        "ScopeMissing",
+        "a workload may",
+        "ask with the token of a person or a pipeline: `runtimectl login --dev`",
+    ),
+    (
+        "ScopeMissing",
+        r"runtime\.(?:admin|tenants\.write)",
+        "log in with a role that has this scope: `runtimectl login --dev --role Runtime.Admin`",
+    ),
+    (
+        "EnvironmentNotAdmitting",
+        r"^(\S+) has no .* that \1 may",
+        "see whether it is Provisioned: `runtimectl env list`; another tenant's takes `--owner`",
+    ),
+)
+"""For codes that stand for several refusals: a pattern of the message, and their remedy."""
 _ELSEWHERE: Final[Mapping[str, str]] = {
     "HostUnreachable": f"check {URL_VARIABLE}, and whether the system there runs",
     "Unavailable": "try again in a moment",
@@ -256,6 +346,8 @@ _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "operation": re.compile(id_shape("op")),
     "name": re.compile(id_shape("env")),
     "module": re.compile(r"module-[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"),
+    "binding": re.compile(id_shape("tb")),
+    "confirm": re.compile(r"(?<=confirm=)[a-z0-9-]+"),
     "tenant": _NEVER,
     "state": _NEVER,
 }
@@ -264,8 +356,10 @@ _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
 def remedy_for(code: str, message: str, exit_code: ExitCode) -> str:
     """Return the remedy for *code*, with what the user typed and the ids in *message*."""
     remedy = REMEDIES.get(code) or _BY_EXIT_CODE[exit_code]
-    if "environment in state" in message:
-        remedy = _OF_ENVIRONMENTS.get(code, remedy)
+    fitting = (
+        each for known, words, each in _BY_WORDS if known == code and re.search(words, message)
+    )
+    remedy = next(fitting, remedy)
     if is_elsewhere():
         remedy = _ELSEWHERE.get(code) or _ELSEWHERE.get(remedy, remedy)
     typed = typed_values()

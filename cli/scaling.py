@@ -10,7 +10,7 @@ import typer
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import find_environment
+from cli.lookup import environment_id
 from cli.options import EnvironmentOption
 from cli.parameter_types import module_id, named_values
 from cli.session import only_match
@@ -48,8 +48,7 @@ class PolicySelector:
         return only_match(self.find_all(client), "policy", self.module, remedy)
 
     def _query(self, client: Client) -> Mapping[str, Any]:
-        environment = find_environment(client, self.env)["environmentId"]
-        return {"environmentId": environment, "moduleId": self.module}
+        return {"environmentId": environment_id(client, self.env), "moduleId": self.module}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import typer
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import find_environment
+from cli.lookup import environment_id
 from cli.options import EnvironmentOption, Module
 from cli.parameter_types import one_of
 
@@ -49,7 +49,7 @@ class BindingSelector:
             Failure: there is none.
         """
         query = {
-            "environmentId": find_environment(client, self.env)["environmentId"],
+            "environmentId": environment_id(client, self.env),
             "secretName": self.secret,
             "moduleId": self.module,
         }

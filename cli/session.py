@@ -13,7 +13,7 @@ from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.state_folder import StateFolder, read_json, state_folder_at, write_private
-from cli.typed import TOKEN_VARIABLE, URL_VARIABLE, is_elsewhere
+from cli.typed import TOKEN_VARIABLE, URL_VARIABLE, is_elsewhere, remember_caller
 from shared.kernel.clock import Clock, SystemClock, isoformat, parse_instant
 from shared.kernel.ids import TENANT
 from shared.persistence import plain_files
@@ -79,6 +79,7 @@ class Session:
                 ExitCode.NOT_LOGGED_IN,
                 remedy=f"log in again: `runtimectl login --dev {options}`",
             )
+        remember_caller(login.tenant)
         return login.token
 
 

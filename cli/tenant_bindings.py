@@ -10,7 +10,7 @@ import typer
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import find_environment
+from cli.lookup import environment_id
 from cli.parameter_types import one_of
 from shared.kernel.ids import id_shape
 
@@ -29,18 +29,25 @@ def find_binding(client: Client, name: str) -> Binding:
     """Return the binding with that id, or of the environment with that name or id.
 
     Raises:
-        Failure: there is none.
+        Failure: there is none, or *name* cannot be the id of one.
     """
+    if name.startswith("tb-") and not _BINDING_ID.fullmatch(name):
+        raise Failure(
+            f"expected the id of a binding, such as tb-2ktmjd53giaa-qivthlmhyfek, got {name!r}",
+            ExitCode.USAGE,
+            remedy="see the ids: `runtimectl tenant list`",
+        )
     if _BINDING_ID.fullmatch(name):
         binding: Binding = client.get(f"{BINDINGS}/{name}").body
         return binding
-    query = {"environmentId": find_environment(client, name)["environmentId"]}
+    query = {"environmentId": environment_id(client, name)}
     found = list(client.list_all(BINDINGS, query))
     if not found:
         raise Failure(
             f"no tenant is bound to {name}",
             ExitCode.NOT_FOUND,
-            remedy=f"bind yours: `runtimectl tenant bind {name}`",
+            remedy=f"bind yours: `runtimectl tenant bind {name}`; with `--owner` if it is another"
+            " tenant's",
         )
     return found[0]
 
@@ -61,7 +68,7 @@ class TenantBindingOptions:
         str | None,
         typer.Option(
             "--model",
-            help="shared, which is without it, pool, or silo.",
+            help="shared, which is without it, pool or silo.",
             **one_of("shared.contracts.values", "IsolationModel"),
         ),
     ] = None
@@ -69,7 +76,8 @@ class TenantBindingOptions:
         list[str] | None,
         typer.Option(
             "--require",
-            help="A layer without which it is refused, such as network; again for more.",
+            help="A layer without which it is refused: compute, network, data, secrets, quota or"
+            " identity; may be repeated.",
             **one_of("shared.contracts.tenants", "IsolationLayer"),
         ),
     ] = None
@@ -78,10 +86,18 @@ class TenantBindingOptions:
         int | None, typer.Option("--memory-mib", help="Memory of all its instances.")
     ] = None
     instances: Annotated[int | None, typer.Option(help="How many it may have.")] = None
+    requests_per_second: Annotated[
+        float | None, typer.Option("--requests-per-second", help="How many it may be sent.")
+    ] = None
 
     def body(self) -> dict[str, Any]:
         """Return the fields of the request that they set."""
-        quota = {"cpu": self.cpu, "memoryMib": self.memory_mib, "instances": self.instances}
+        quota = {
+            "cpu": self.cpu,
+            "memoryMib": self.memory_mib,
+            "instances": self.instances,
+            "requestsPerSecond": self.requests_per_second,
+        }
         limits = {name: value for name, value in quota.items() if value is not None}
         fields = {
             "tenantId": self.tenant,

@@ -14,7 +14,7 @@ URL_VARIABLE: Final = "RUNTIMECTL_URL"
 TOKEN_VARIABLE: Final = "RUNTIMECTL_TOKEN"  # noqa: S105  a name
 # One that names a folder, or only shows help, can be typed as it stands.
 _COMMAND: Final = re.compile(r"(?:(?<=`)|(?<=next:  ))runtimectl (?![^`\n]*--(?:state|help)\b)")
-_NAMES: Final = ("environment", "env", "name")
+_NAMES: Final = ("environment", "env", "name", "binding")
 _OPTIONS: Final[Mapping[str, str]] = {
     "/name": "name",
     "/stage": "stage",
@@ -24,6 +24,7 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "/dataResources": "data",
     "/deleteData": "remove_data",
     "/tags": "tag",
+    "/admits": "admit",
     "/releaseRef": "release_ref",
     "/onConflict": "on_conflict",
     "/strategy/kind": "strategy",
@@ -44,12 +45,19 @@ _OPTIONS: Final[Mapping[str, str]] = {
 
 _typed: ContextVar[Mapping[str, Any]] = ContextVar("typed", default={})  # noqa: B039  never changed
 _known: ContextVar[Collection[str]] = ContextVar("known", default=())
+_caller: ContextVar[str | None] = ContextVar("caller", default=None)
 
 
 def remember(values: Mapping[str, Any], known: Collection[str] = ()) -> None:
     """Keep the parameters of the command that begins, and the names of all that it *known*."""
     _typed.set(values)
     _known.set(known)
+    _caller.set(None)
+
+
+def remember_caller(tenant: str) -> None:
+    """Keep the tenant that is logged in, which a command is of that names no other."""
+    _caller.set(tenant)
 
 
 def is_elsewhere() -> bool:
@@ -58,9 +66,10 @@ def is_elsewhere() -> bool:
 
 
 def typed_values() -> Mapping[str, str]:
-    """Return the environment's name, the module and the state folder, as far as they are known."""
+    """Return what the command names, by the placeholder of a remedy, as far as it is known."""
     given = _typed.get()
-    values = {name: given.get(name) for name in ("module", "state", "tenant")}
+    values = {name: given.get(name) for name in ("module", "state")}
+    values["tenant"] = given.get("tenant") or _caller.get()
     values["name"] = next((given[name] for name in _NAMES if given.get(name)), None)
     return {name: str(value) for name, value in values.items() if value}
 

@@ -2,7 +2,9 @@
 
 from typing import Final
 
+from annotated_types import Ge, Le
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from cli.state_folder import REPOSITORY
 from shared.composition.settings import Settings
@@ -20,9 +22,17 @@ def rewritten(page: str) -> str:
     for name, words in docs.items():
         field = Settings.model_fields[name]
         default = "" if field.default in (None, ()) else f"`{field.default}`"
-        lines.append(f"| `{field.alias}` | {default} | {words} |")
+        lines.append(f"| `{field.alias}` | {default} | {words}{_bounds(field)} |")
     head, mark, _ = page.partition(_MARK)
     return head + mark + "\n" + "\n".join(lines) + "\n"
+
+
+def _bounds(field: FieldInfo) -> str:
+    """Return what a number may be, as a sentence after the others; nothing without a bound."""
+    least = [f"at least {each.ge:,}" for each in field.metadata if isinstance(each, Ge)]
+    most = [f"at most {each.le:,}" for each in field.metadata if isinstance(each, Le)]
+    bounds = " and ".join((*least, *most))
+    return f" {bounds.capitalize()}." if bounds else ""
 
 
 if __name__ == "__main__":

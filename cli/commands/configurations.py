@@ -29,10 +29,10 @@ from cli.configuration_tables import (
     show_published,
     value_row,
 )
-from cli.configuration_values import parse_assignments
+from cli.configuration_values import parse_assignments, unfinished
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import environment_names, find_environment
+from cli.lookup import environment_id, environment_names
 from cli.options import Commands, DryRun, EnvironmentOption, Invocation
 from cli.output import format_digest, note
 from cli.parameter_types import module_id
@@ -66,7 +66,7 @@ def get(
     """Show what a module is given: the merge of its three layers."""
     client = invocation.client
     query = {
-        "environmentId": find_environment(client, env)["environmentId"],
+        "environmentId": environment_id(client, env),
         "moduleId": module,
         "explain": "true" if layers else None,
     }
@@ -91,9 +91,8 @@ def list_(invocation: Invocation, which: LayerOptions) -> None:
     """List the layers that have a configuration, with their versions."""
     client = invocation.client
     names = environment_names(client)
-    environment = find_environment(client, which.env) if which.env else {}
     query = {
-        "environmentId": environment.get("environmentId"),
+        "environmentId": environment_id(client, which.env),
         "moduleId": which.module,
         "layer": which.layer,
     }
@@ -140,6 +139,8 @@ def set_(
 ) -> None:
     """Set keys of one layer; its other keys stay."""
     values = parse_assignments(assignments, as_text=text)
+    for key in () if text else unfinished(values):
+        note(f"{key} is no JSON, and becomes text; --text says that it is meant so")
     client = invocation.client
     layer = which.find(client)
     current = layer.in_force(client)
@@ -340,7 +341,7 @@ def token(
     ] = None,
 ) -> None:
     """Sign a development token that may read the live configuration of one module, and no more."""
-    environment = str(find_environment(invocation.client, env)["environmentId"])
+    environment = environment_id(invocation.client, env)
     signed = sign_workload_token(invocation.session, environment, module)
     if to is None:
         print(signed)

@@ -50,8 +50,8 @@ def deployments(
     }
     newest_first = islice(client.list_all(ROOT, query), last)
     rows = [
-        {"environment": names.get(deployment["environmentId"], "?"), **deployment}
-        for deployment in newest_first
+        {"environment": names.get(each["environmentId"], each["environmentId"]), **each}
+        for each in newest_first
     ]
     invocation.show(rows[::-1], _COLUMNS, empty="nothing was deployed yet")
 

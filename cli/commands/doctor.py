@@ -132,7 +132,9 @@ def _agent(session: Session) -> Iterator[Finding]:
     if not has_agent(folder):
         yield Finding("agent", LACKS, "it does not run: the host starts it when it is needed")
         return
-    yield Finding("agent", OK, f"pid {read_owner(folder)}, its log is {folder / 'agent.log'}")
+    owner = read_owner(folder)
+    who = "it starts or ends" if owner is None else f"pid {owner}"
+    yield Finding("agent", OK, f"{who}, its log is {folder / 'agent.log'}")
 
 
 def _login(session: Session) -> Iterator[Finding]:

@@ -100,14 +100,22 @@ def update(
     waiting: WaitOptions,
     invocation: Invocation,
     dry_run: DryRun = False,
+    remove_admit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A tenant that may not be bound to it any more; one that is bound stays bound.",
+            metavar="TENANT",
+        ),
+    ] = None,
 ) -> None:
     """Change an environment; fields that are not given stay, and so does data.
 
     --data adds to the data that it has; only --remove-data deletes data, with its content.
+    --admit adds to the tenants that may be bound to it.
     """
     current = find_environment(invocation.client, environment)
     body = {name: current[name] for name in _UPDATABLE if current.get(name) is not None}
-    body |= _changes(content.body_over(current.get("dataResources", [])), current)
+    body |= _changes(content.body_over(current, remove_admit or ()), current)
     path = f"{_ROOT}/{current['environmentId']}"
     if not dry_run:
         say_deleted(body)

@@ -111,7 +111,10 @@ def _healths(client: Client, env: str | None) -> list[tuple[Mapping[str, Any], M
     query = {"environmentId": environment_id(client, env)}
     return [
         (
-            {**service, "environment": names.get(service["environmentId"], "?")},
+            {
+                **service,
+                "environment": names.get(service["environmentId"], service["environmentId"]),
+            },
             health_of(client, service["serviceId"]),
         )
         for service in client.list_all(_SERVICES, query)

@@ -8,7 +8,7 @@ import typer
 
 from cli.deploy_request import DeployOptions, deploy_request
 from cli.deployment_selector import RUNNING, DeploymentSelector
-from cli.lookup import find_environment
+from cli.lookup import environment_id
 from cli.options import Invocation, Reason, WaitOptions
 from cli.output import Column, format_digest, note
 from cli.plans import print_refusals, require_plannable
@@ -77,7 +77,7 @@ def promote(
     """Deploy the same digests to the next environment, after their soak time."""
     client = invocation.client
     source = selector.find_id(client, "Completed")
-    target = find_environment(client, to)["environmentId"]
+    target = environment_id(client, to)
     request = {"toEnvironmentId": target, **rollout.body()}
     body = client.write("POST", f"{ROOT}/{source}/promote", request).body
     _finish(invocation, body, waiting, is_plan=rollout.dry_run)

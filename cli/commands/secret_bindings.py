@@ -6,7 +6,7 @@ import typer
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import environment_id, environment_names, find_environment
+from cli.lookup import environment_id, environment_names
 from cli.options import (
     Commands,
     DryRun,
@@ -71,9 +71,8 @@ def bind(
 ) -> None:
     """Bind a secret to a module, which is given it from its next release on."""
     client = invocation.client
-    environment = find_environment(client, env)
     body = {
-        "environmentId": environment["environmentId"],
+        "environmentId": environment_id(client, env),
         "moduleId": module,
         "secretName": secret,
         **options.body(),
@@ -93,7 +92,7 @@ def bind(
         binding = client.get(f"{BINDINGS}/{binding['bindingId']}").body
     elif response.operation is not None and binding["status"] != "Bound":
         note(f"{title} continues: `runtimectl operations show {response.operation} --wait`")
-    _show(invocation, binding, {binding["environmentId"]: environment["name"]})
+    _show(invocation, binding, {binding["environmentId"]: env})
 
 
 @app.command("list")

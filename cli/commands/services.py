@@ -165,7 +165,7 @@ def _first_releases(
     return [
         {
             **component,
-            "environment": names.get(deployment["environmentId"], "?"),
+            "environment": names.get(deployment["environmentId"], deployment["environmentId"]),
             "status": deployment["status"],
             "health": {},
             "instances": [],

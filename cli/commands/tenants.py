@@ -6,11 +6,12 @@ import typer
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import environment_id, environment_names, find_environment
-from cli.options import Commands, EnvironmentArgument, EnvironmentFilter, Invocation
+from cli.lookup import environment_id, environment_names
+from cli.options import Commands, EnvironmentArgument, EnvironmentFilter, Invocation, WaitOptions
 from cli.output import Column, note
-from cli.parameter_types import one_of
+from cli.parameter_types import one_of, words
 from cli.tenant_bindings import BINDINGS, BindingArgument, TenantBindingOptions, find_binding
+from cli.watch_isolation import is_on_its_way, wait_for_binding
 
 app = Commands(
     help="Tenants and the environments that they may deploy to, each apart from the others."
@@ -32,26 +33,28 @@ _PROOF_COLUMNS: Final = (
     Column("CHECKED", "checkedAt"),
     Column("EVIDENCE", lambda proof: "; ".join(proof["evidence"])),
 )
-Why = Annotated[str, typer.Option("--reason", help="Recorded, and shown with the binding.")]
+_WHY: Final = "Recorded, and shown with the binding."
+Why = Annotated[str, typer.Option("--reason", help=_WHY, parser=words, metavar="TEXT")]
 
 
 @app.command()
-def bind(env: EnvironmentArgument, options: TenantBindingOptions, invocation: Invocation) -> None:
+def bind(
+    env: EnvironmentArgument,
+    options: TenantBindingOptions,
+    waiting: WaitOptions,
+    invocation: Invocation,
+) -> None:
     """Bind a tenant to an environment, which prod needs before its first deployment."""
-    client = invocation.client
-    if options.owner is None:
-        env = find_environment(client, env)["environmentId"]
-    elif not env.startswith("env-"):
+    if options.owner is not None and not env.startswith("env-"):
         raise Failure(
-            f"{options.owner}'s environment has no name here",
+            f"with --owner an environment is named by its id, env-…, got {env!r}",
             ExitCode.USAGE,
-            remedy="name it by its id, env-…, which its owner knows",
+            remedy="ask its owner for the id; for one of your own leave --owner out",
         )
-    body = {"environmentId": env, **options.body()}
+    client = invocation.client
+    body = {"environmentId": environment_id(client, env), **options.body()}
     binding = client.write("POST", BINDINGS, body).body
-    _show(invocation, binding)
-    if binding["status"] == "Bound":
-        note(f"next:  runtimectl tenant show {binding['bindingId']}, until it is Enforced")
+    _finish(invocation, binding, waiting, is_other=options.tenant is not None)
 
 
 @app.command("list")
@@ -64,12 +67,17 @@ def list_(
             help="Only this status.", **one_of("shared.contracts.tenants", "TenantBindingStatus")
         ),
     ] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
 ) -> None:
-    """List the bindings of your tenant."""
+    """List the bindings that your tenant sees."""
     client = invocation.client
     query = {"environmentId": environment_id(client, env), "status": status}
     names = environment_names(client)
-    rows = [_named(each, names) for each in client.list_all(BINDINGS, query)]
+    rows = [
+        _named(each, names)
+        for each in client.list_all(BINDINGS, query)
+        if tenant in {None, each["tenantId"]}
+    ]
     invocation.show(rows, _COLUMNS, empty="no tenant is bound yet: `runtimectl tenant bind --help`")
 
 
@@ -92,34 +100,50 @@ def proofs(binding: BindingArgument, invocation: Invocation) -> None:
 @app.command()
 def suspend(binding: BindingArgument, reason: Why, invocation: Invocation) -> None:
     """Have a tenant change nothing in the environment until it is resumed; what runs goes on."""
-    _change(binding, "suspend", reason, invocation)
+    _change(binding, "suspend", "Suspended", reason, invocation)
 
 
 @app.command()
 def resume(binding: BindingArgument, reason: Why, invocation: Invocation) -> None:
     """Let a tenant change the environment again."""
-    _change(binding, "resume", reason, invocation)
+    _change(binding, "resume", "Enforced", reason, invocation)
 
 
 @app.command()
 def unbind(
     binding: BindingArgument,
     confirm: Annotated[str, typer.Option("--confirm", help="The tenant, once more.")],
+    waiting: WaitOptions,
     invocation: Invocation,
-    reason: Why = "",
+    reason: Annotated[str, typer.Option("--reason", help=_WHY)] = "",
 ) -> None:
     """Take what a tenant has in the environment of another one; its own only loses the binding."""
     client = invocation.client
     identity = find_binding(client, binding)["bindingId"]
     query = {"confirm": confirm, "reason": reason or None}
-    _show(invocation, client.write("DELETE", f"{BINDINGS}/{identity}", query=query).body)
+    unbound = client.write("DELETE", f"{BINDINGS}/{identity}", query=query).body
+    _finish(invocation, unbound, waiting)
 
 
-def _change(binding: str, verb: str, reason: str, invocation: Invocation) -> None:
+def _change(name: str, verb: str, status: str, reason: str, invocation: Invocation) -> None:
     client = invocation.client
-    identity = find_binding(client, binding)["bindingId"]
-    changed = client.write("POST", f"{BINDINGS}/{identity}/{verb}", {"reason": reason}).body
-    _show(invocation, changed)
+    known = find_binding(client, name)
+    path = f"{BINDINGS}/{known['bindingId']}/{verb}"
+    _show(invocation, client.write("POST", path, {"reason": reason}).body)
+    if known["status"] == status:
+        note(f"it was {status} already: nothing changed, and the reason is not kept")
+
+
+def _finish(
+    invocation: Invocation, binding: Any, waiting: WaitOptions, *, is_other: bool = False
+) -> None:
+    """Show *binding*, with --wait once it is enforced or gone."""
+    if waiting.wait and is_on_its_way(binding):
+        binding = wait_for_binding(invocation, binding, waiting.timeout_s)
+    _show(invocation, binding)
+    if is_on_its_way(binding):
+        whose = f"{binding['tenantId']} watches it" if is_other else "next"
+        note(f"{whose}:  runtimectl tenant show {binding['bindingId']}")
 
 
 def _show(invocation: Invocation, binding: Any) -> None:

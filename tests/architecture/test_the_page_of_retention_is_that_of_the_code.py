@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from annotated_types import Ge, Le
 
 from shared.composition.retention_settings import RetentionSettings
 from shared.contracts.retention import Kept, Retention
@@ -44,6 +45,15 @@ def test_every_setting_stands_on_the_page() -> None:
     names = {field.alias for field in RetentionSettings.model_fields.values()}
 
     assert names == {*re.findall(r"`(RUNTIME_\w+)`", PAGE)}
+
+
+@pytest.mark.parametrize("name", RetentionSettings.model_fields)
+def test_a_setting_stands_with_its_bounds(name: str) -> None:
+    field = RetentionSettings.model_fields[name]
+    (least,) = [each.ge for each in field.metadata if isinstance(each, Ge)]
+    (most,) = [each.le for each in field.metadata if isinstance(each, Le)]
+
+    assert f"`{field.alias}`, {least} to {most:,} |" in PAGE
 
 
 def test_every_table_and_container_of_blobs_stands_on_the_page() -> None:

@@ -46,6 +46,21 @@ def test_a_value_is_json_where_it_parses_and_text_otherwise(platform: Configured
     }  # fmt: skip
 
 
+def test_a_key_is_given_once(platform: ConfiguredPlatform) -> None:
+    ran = platform.run("config", "set", "a=1", "a=2", *WEB, "--dry-run")
+
+    assert ran.code == ExitCode.USAGE
+    assert "a is given twice" in ran.err
+
+
+def test_what_was_probably_json_is_said_to_be_text(platform: ConfiguredPlatform) -> None:
+    ran = platform.run("config", "set", 'limits={"items": 20', "a=[1]", *WEB)
+
+    assert "limits is no JSON" in ran.err
+    assert "a is no JSON" not in ran.err
+    assert values_of(platform) == {"limits": '{"items": 20', "a": [1]}
+
+
 def test_with_text_no_value_is_json(platform: ConfiguredPlatform) -> None:
     platform.run("config", "set", "--text", "items=20", "on=true", *WEB)
 

@@ -1,5 +1,6 @@
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cli.failure import Detail, Failure
 from cli.main import main
 from cli.remedies import REMEDIES, remedy_for
 from cli.state_folder import REPOSITORY
-from cli.typed import remember
+from cli.typed import remember, remember_caller
 from shared.kernel.errors import Refused, Unavailable
 
 DEPLOYMENT = "dep-w5ekllr23tyb-01m86yeaqmyfyf32"
@@ -36,6 +37,15 @@ def _error_codes() -> Iterator[str]:
         waiting += kind.__subclasses__()
         if kind.__module__.startswith(("shared.", "function_apps.")):
             yield str(vars(kind).get("code", getattr(kind, "code", "")))
+
+
+def _nouns() -> list[str]:
+    """Return how each table of transitions calls its aggregate."""
+    tables = [
+        re.search(r"Transitions\(\s*\"([^\"]+)\"", path.read_text(encoding="utf-8"))
+        for path in (REPOSITORY / "function_apps").rglob("model/*.py")
+    ]
+    return sorted(found[1] for found in tables if found)
 
 
 def test_every_code_that_a_service_can_answer_has_a_remedy_of_its_own() -> None:
@@ -111,6 +121,67 @@ def test_a_state_of_an_environment_leads_to_that_environment() -> None:
     assert "`runtimectl env show test`" in remedy_for(
         "TransitionRefused", message, ExitCode.CONFLICT
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "line"),
+    [
+        ("TenantBindingRequired", "env-w5ekllr23tyb is prod", "runtimectl tenant bind live --wait"),
+        ("TenantBindingSuspended", "suspended", "runtimectl tenant resume live --reason settled"),
+        ("TenantSuspended", "suspended", "runtimectl tenant resume live --reason settled"),
+        (
+            "TenantBindingExists",
+            "the tenant is bound already, by tb-w5ekllr23tyb-aaaaaaaaaaaa, with another quota",
+            "runtimectl tenant unbind tb-w5ekllr23tyb-aaaaaaaaaaaa --confirm acme --wait",
+        ),
+        (
+            "EnvironmentNotAdmitting",
+            "globex has no provisioned environment env-w5ekllr23tyb that acme may be bound to: x",
+            "runtimectl env update live --admit acme --wait",
+        ),
+        (
+            "TransitionRefused",
+            "cannot apply BindingRepeated to a tenant binding in state Unbinding; allowed in: x",
+            "wait until it is Unbound: `runtimectl tenant show live`",
+        ),
+        (
+            "TransitionRefused",
+            "cannot apply TenantResumed to a tenant binding in state Unbound; allowed in: x",
+            "runtimectl tenant bind",
+        ),
+        ("TenantsBound", "1 other tenant", "runtimectl tenant list --env live"),
+        ("ScopeMissing", "needs the scope runtime.tenants.write", "--role Runtime.Admin"),
+        ("ScopeMissing", "needs the scope runtime.deployments.write", "--role Runtime.Operate"),
+        ("ScopeMissing", "acme is not the caller's tenant: only", "the owner of the environment"),
+        ("ConfirmationMissing", "repeat with confirm=acme, got 'x'", "`--confirm acme`"),
+    ],
+)
+def test_what_is_refused_of_a_tenant_leads_to_what_helps(
+    code: str, message: str, line: str
+) -> None:
+    remember({"env": "live", "tenant": "acme"})
+
+    assert line in remedy_for(code, message, ExitCode.CONFLICT)
+
+
+def test_ones_own_environment_that_is_not_there_yet_is_not_to_be_admitted() -> None:
+    message = "acme has no provisioned environment env-w5ekllr23tyb that acme may be bound to: x"
+
+    assert "--admit" not in remedy_for("EnvironmentNotAdmitting", message, ExitCode.NOT_FOUND)
+
+
+def test_who_is_logged_in_is_the_tenant_where_none_is_typed() -> None:
+    remember({})
+    remember_caller("acme")
+
+    assert "--confirm acme" in remedy_for("TenantBindingExists", "bound", ExitCode.CONFLICT)
+
+
+@pytest.mark.parametrize("noun", _nouns())
+def test_a_state_leads_to_the_command_that_shows_it(noun: str) -> None:
+    message = f"cannot apply X to {noun} in state Y; allowed in: Z"
+
+    assert "`runtimectl " in remedy_for("TransitionRefused", message, ExitCode.CONFLICT)
 
 
 def test_a_remedy_has_the_words_that_were_typed_in_place_of_placeholders() -> None:

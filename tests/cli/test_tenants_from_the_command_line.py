@@ -1,13 +1,21 @@
 """`tenant`: what is bound, suspended and unbound is as the contract has it."""
 
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from cli.exit_codes import ExitCode
-from shared.contracts.tenants import BindTenant, IsolationProofs, RuntimeTenantBinding, Suspension
+from cli.tenant_bindings import TenantBindingOptions
+from shared.contracts.tenants import (
+    BindTenant,
+    IsolationLayer,
+    IsolationProofs,
+    RuntimeTenantBinding,
+    Suspension,
+)
 from shared.contracts.validation import read
-from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, RuntimeCtl
+from shared.contracts.values import IsolationModel
+from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, RuntimeCtl, platform
 
 pytestmark = pytest.mark.real
 BINDING = "tb-w5ekllr23tyb-aaaaaaaaaaaa"
@@ -36,13 +44,14 @@ def binding(**changes: Any) -> dict[str, Any]:
     [
         pytest.param("tenant bind test", {"environmentId": ENVIRONMENT}, id="ones-own"),
         pytest.param(
-            "tenant bind test --tenant globex --model POOL --require network --instances 20",
+            "tenant bind test --tenant globex --model POOL --require network --instances 20 "
+            "--requests-per-second 50",
             {
                 "environmentId": ENVIRONMENT,
                 "tenantId": "globex",
                 "isolationModel": "pool",
                 "requires": ["network"],
-                "quota": {"instances": 20},
+                "quota": {"instances": 20, "requestsPerSecond": 50.0},
             },
             id="one-that-is-admitted",
         ),
@@ -61,7 +70,7 @@ def test_a_tenant_is_bound_as_it_is_asked_for(
     assert ran.code == ExitCode.OK, ran.err
     assert ran.written == (f"POST {ROOT}", body)
     read(BindTenant, body)
-    assert f"runtimectl tenant show {BINDING}" in ran.err
+    assert ran.err.endswith(f":  runtimectl tenant show {BINDING}\n")
 
 
 def test_the_environment_of_another_tenant_is_named_by_its_id(runtimectl: RuntimeCtl) -> None:
@@ -69,6 +78,91 @@ def test_the_environment_of_another_tenant_is_named_by_its_id(runtimectl: Runtim
 
     assert ran.code == ExitCode.USAGE
     assert "env-…" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("line", "begun", "wanted"),
+    [
+        ("tenant bind test --wait", f"POST {ROOT}", "Enforced"),
+        (f"tenant unbind {BINDING} --confirm acme --wait", f"DELETE {ONE}", "Unbound"),
+    ],
+)
+def test_it_is_waited_for_until_it_is_enforced_or_gone(
+    line: str, begun: str, wanted: str, runtimectl: RuntimeCtl
+) -> None:
+    on_its_way = binding(status="Bound" if wanted == "Enforced" else "Unbinding")
+
+    ran = runtimectl.run(line, {begun: on_its_way, f"GET {ONE}": binding(status=wanted)})
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert f"✓ {wanted}" in ran.out
+    assert "next:" not in ran.err
+
+
+def test_a_binding_whose_isolation_failed_is_not_waited_for(runtimectl: RuntimeCtl) -> None:
+    reason = {"code": "TenantNotAdmitted", "message": "it does not list acme in admits"}
+    failed = binding(status="Bound", reason=reason)
+
+    ran = runtimectl.run(
+        "tenant bind test --wait",
+        {f"POST {ROOT}": binding(status="Bound"), f"GET {ONE}": failed},
+    )
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert "does not list acme" in ran.err
+
+
+def test_the_binding_of_another_tenant_is_left_to_that_one(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(
+        "tenant bind test --tenant acme --wait", {f"POST {ROOT}": binding(status="Bound")}
+    )
+
+    assert ran.code == ExitCode.STILL_RUNNING
+    assert f"as acme: `runtimectl tenant show {BINDING}`" in ran.err
+
+
+def test_what_is_no_id_of_a_binding_is_told_how_one_looks(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run("tenant show tb-xxx")
+
+    assert ran.code == ExitCode.USAGE
+    assert "such as tb-" in ran.err
+
+
+def test_a_list_is_of_one_tenant(runtimectl: RuntimeCtl) -> None:
+    other = binding(bindingId="tb-w5ekllr23tyb-bbbbbbbbbbbb", tenantId="globex")
+
+    ran = runtimectl.run("tenant list --tenant globex", {f"GET {ROOT}": [binding(), other]})
+
+    assert BINDING not in ran.out
+    assert other["bindingId"] in ran.out
+
+
+def test_who_suspends_says_why(runtimectl: RuntimeCtl) -> None:
+    with platform({f"GET {ROOT}": [binding()]}) as server:
+        ran = runtimectl.run_words(server, ["tenant", "suspend", "test", "--reason", " "])
+
+    assert ran.code == ExitCode.USAGE
+    assert [asked.method for asked in ran.asked] == []
+
+
+def test_a_second_suspension_says_that_it_changed_nothing(runtimectl: RuntimeCtl) -> None:
+    suspended = binding(status="Suspended")
+
+    ran = runtimectl.run(
+        "tenant suspend test --reason unpaid",
+        {f"GET {ROOT}": [suspended], f"POST {ONE}/suspend": suspended},
+    )
+
+    assert "nothing changed" in ran.err
+
+
+@pytest.mark.parametrize("option", ["model", "require"])
+def test_help_has_every_word_of_an_option(option: str) -> None:
+    words = {"model": IsolationModel, "require": IsolationLayer}[option]
+    hint = get_type_hints(TenantBindingOptions, include_extras=True)[option]
+    help_text = hint.__metadata__[0].help
+
+    assert [word for word in words if word not in help_text] == []
 
 
 @pytest.mark.parametrize("verb", ["suspend", "resume"])

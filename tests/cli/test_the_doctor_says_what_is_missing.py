@@ -125,6 +125,16 @@ def test_a_running_agent_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (found["agent"]["result"], found["agent"]["detail"][:8]) == ("ok", "pid 4711")
 
 
+def test_an_agent_that_has_no_owner_yet_has_no_pid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with held_lock(tmp_path):
+        main(["doctor", "--state", str(tmp_path), "-o", "json"])
+
+    detail = findings(capsys.readouterr().out)["agent"]["detail"]
+    assert detail.startswith("it starts or ends")
+
+
 @pytest.mark.real
 def test_a_service_that_is_unwell_fails_with_its_reason(runtimectl: RuntimeCtl) -> None:
     entry = {"status": "Unhealthy", "description": "no space left on the device"}

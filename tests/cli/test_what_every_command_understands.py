@@ -134,6 +134,24 @@ def test_what_the_parser_refuses_looks_like_every_other_error(
     assert second.startswith("next:  see `runtimectl ")
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("up --port many", "expected a whole number"),
+        ("tenant bind test --memory-mib lots", "expected a whole number"),
+        ("tenant bind test --cpu lots", "expected a number"),
+    ],
+)
+def test_what_is_no_number_is_told_what_is_expected(
+    line: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(line.split())
+
+    shown = capsys.readouterr().err
+    assert expected in shown
+    assert "Input should be" not in shown
+
+
 @pytest.mark.real
 def test_words_are_known_in_any_case_and_times_without_an_offset_are_utc(
     runtimectl: RuntimeCtl,

@@ -50,6 +50,14 @@ def test_a_connection_string_stands_for_the_addresses() -> None:
     assert settings.storage.get_secret_value() == "UseDevelopmentStorage=true"
 
 
+@pytest.mark.parametrize(("value", "expected"), [("abc", "a whole number"), ("0", "at least 32")])
+def test_a_number_that_is_none_is_told_what_is_expected(value: str, expected: str) -> None:
+    with pytest.raises(Wrong) as caught:
+        read_settings({**AZURE, "RUNTIME_ENDED_KEPT_DAYS": value}, EVERY_APP)
+
+    assert [each.expected for each in caught.value.details] == [expected]
+
+
 def test_all_that_is_missing_is_named() -> None:
     assert refused({}) == [
         ("Required", "RUNTIME_ISSUERS"),

@@ -1,0 +1,56 @@
+"""What Ctrl-C interrupted: whether something was sent, and whether it was answered."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+
+
+@dataclass
+class _Sent:
+    """The writes of the command that runs."""
+
+    under_way: str = ""
+    is_answered: bool = False
+
+
+_sent: ContextVar[_Sent | None] = ContextVar("sent", default=None)
+
+
+def begin() -> None:
+    """Forget what the command before this one has sent."""
+    _sent.set(_Sent())
+
+
+@contextmanager
+def sending(what: str) -> Iterator[None]:
+    """Remember *what* as under way until it is answered."""
+    sent = _sent.get() or _Sent()
+    sent.under_way = what
+    try:
+        yield
+        sent.is_answered = True
+    except Failure:
+        sent.under_way = ""
+        raise
+    sent.under_way = ""
+
+
+def interrupted() -> Failure:
+    """Return how a command ends that Ctrl-C stopped."""
+    sent = _sent.get() or _Sent()
+    if sent.under_way:
+        return Failure(
+            f"interrupted while {sent.under_way} was sent: it may have been accepted",
+            ExitCode.INTERRUPTED,
+            remedy="type the command again, which does nothing twice, or see what it did: "
+            "`runtimectl events`",
+        )
+    if sent.is_answered:
+        return Failure("interrupted; what was accepted continues", ExitCode.INTERRUPTED)
+    return Failure(
+        "interrupted; nothing was sent", ExitCode.INTERRUPTED, remedy="type the command again"
+    )

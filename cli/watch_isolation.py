@@ -1,0 +1,102 @@
+"""Watches a tenant's binding until it is enforced, or taken away."""
+
+import sys
+from typing import Any, Final
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.host_process import pause
+from cli.options import Invocation
+from cli.progress_display import Line, open_display
+from cli.tenant_bindings import BINDINGS, Binding
+
+_POLL_INTERVAL_S: Final = 0.5
+_ON_ITS_WAY: Final = {"Bound": "Enforced", "Unbinding": "Unbound"}
+_ASKED_FOR: Final = ("SuspendedByCaller", "UnboundByCaller")
+"""Reasons that callers gave; every other one says why the isolation failed."""
+
+
+def is_on_its_way(binding: Binding) -> bool:
+    """Return whether its isolation is still being made, or taken away."""
+    return binding["status"] in _ON_ITS_WAY
+
+
+def wait_for_binding(invocation: Invocation, begun: Binding, timeout_s: float) -> Binding:
+    """Show *begun* until it is not on its way any more, and return it.
+
+    Raises:
+        Failure: it ended otherwise, it is another tenant's, *timeout_s* has passed, or Ctrl-C; what
+            was begun continues.
+    """
+    identity, begins = begun["bindingId"], begun["status"]
+    clock = invocation.session.clock
+    until_s = clock.monotonic_s() + timeout_s
+    again = f"watch it: `runtimectl tenant show {identity}`"
+    stream = sys.stdout if invocation.is_table else sys.stderr
+    try:
+        with open_display(clock, stream) as display:
+            binding: Binding | None = begun
+            while binding is None or binding["status"] == begins:
+                display.show([_line(binding)])
+                if binding is not None:
+                    _require_no_failure(binding)
+                if clock.monotonic_s() > until_s:
+                    raise Failure(
+                        f"{identity} is not {_ON_ITS_WAY[begins]} within {timeout_s:.0f} s; it"
+                        " continues",
+                        ExitCode.STILL_RUNNING,
+                        remedy=again,
+                    )
+                pause(clock, _POLL_INTERVAL_S)
+                binding = _read(invocation, begun)
+            display.show([_line(binding)])
+    except KeyboardInterrupt as interrupt:
+        raise Failure(
+            f"stopped watching {identity}; it continues", ExitCode.INTERRUPTED, remedy=again
+        ) from interrupt
+    if binding["status"] != _ON_ITS_WAY[begins]:
+        raise Failure(
+            f"{identity} became {binding['status']}, not {_ON_ITS_WAY[begins]}",
+            ExitCode.ENDED_OTHERWISE,
+            remedy=f"see why: `runtimectl tenant show {identity}`",
+        )
+    return binding
+
+
+def _read(invocation: Invocation, begun: Binding) -> Binding | None:
+    """Return the binding; None while the host does not answer."""
+    try:
+        binding: Binding = invocation.client.get(f"{BINDINGS}/{begun['bindingId']}").body
+    except Failure as failure:
+        if failure.exit_code is ExitCode.UNAVAILABLE:
+            return None
+        if failure.exit_code is not ExitCode.NOT_FOUND:
+            raise
+        tenant = begun["tenantId"]
+        raise Failure(
+            f"the binding belongs to {tenant}, and only {tenant} can watch it; it continues",
+            ExitCode.STILL_RUNNING,
+            remedy=f"as {tenant}: `runtimectl tenant show {begun['bindingId']}`",
+        ) from failure
+    return binding
+
+
+def _require_no_failure(binding: Binding) -> None:
+    reason = binding["reason"] or {}
+    if reason.get("code") in (None, *_ASKED_FOR):
+        return
+    raise Failure(
+        f"{binding['bindingId']} stays {binding['status']}: {reason['message']}",
+        ExitCode.ENDED_OTHERWISE,
+        code=str(reason["code"]),
+        remedy="mend what the message names, then type the command again",
+    )
+
+
+def _line(binding: Any) -> Line:
+    if binding is None:
+        return Line("away", "the host does not answer; waiting for it", "yellow", is_final=False)
+    status = binding["status"]
+    if status in _ON_ITS_WAY:
+        return Line("state", f"… {status}, until it is {_ON_ITS_WAY[status]}", is_final=False)
+    return Line("state", f"✓ {status}", "green")
