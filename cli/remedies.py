@@ -69,6 +69,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "NotSupported": "change the plan, or use another compute target; the message says why",
     "RouteTaken": "give the component another pathPrefix",
+    "SiloNotAlone": "admit no other tenant there, or choose another isolation model",
     "PathNotOwned": "leave out pathPrefix: it is reached by its host name",
     "SecretInGraph": "give a reference to the secret, not its value",
     "StackName": "choose another environment name",

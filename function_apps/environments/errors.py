@@ -85,6 +85,18 @@ class TenantsBound(Conflict):
         )
 
 
+class SiloNotAlone(Conflict):
+    """A silo has one tenant, its owner: it admits no other, and no other is bound to it."""
+
+    def __init__(self, environment_id: str, admits: Sequence[str], bound: int) -> None:
+        admitted = f"admits {', '.join(admits[:5])}" if admits else ""
+        others = f"has {bound} other tenant{'s' if bound > 1 else ''} bound to it" if bound else ""
+        super().__init__(
+            f"{environment_id} {' and '.join(filter(None, (admitted, others)))}: a silo is of its"
+            " owner alone; admit nobody and have the others unbound first, or choose shared or pool"
+        )
+
+
 class TenantNotAdmitted(Conflict):
     """The owner of the environment does not admit the tenant."""
 

@@ -139,7 +139,7 @@ def isolation_changed(
     if isolation.is_foreign:
         numbered = with_next_told(isolation, environment.revision)
         return [ISOLATIONS.put(numbered)], [environment_told(environment, numbered)]
-    shown = with_isolation(environment, isolation.shown, now)
+    shown = with_isolation(environment, isolation.shown, now, keeps_alone=isolation.keeps_alone)
     return [ISOLATIONS.put(isolation), ENVIRONMENTS.put(shown)], [environment_changed(shown)]
 
 

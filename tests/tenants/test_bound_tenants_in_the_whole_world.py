@@ -208,6 +208,84 @@ def test_an_admitted_tenant_takes_no_path_of_the_owner() -> None:
     assert [each["code"] for each in refused["error"]["details"]] == ["PathNotOwned"]
 
 
+async def _update(world: World, environment: str, **content: Any) -> tuple[int, str]:
+    """Update the environment, and return the status with the code of a refusal."""
+    body = {
+        "computeTargets": [{"kind": "LocalProcess"}],
+        "dataResources": [{"kind": "LocalFolder", "name": "files"}],
+        **content,
+    }
+    path = f"/runtime/environments/{environment}"
+    planned, plan = await world.call("PUT", path, {**body, "dryRun": True})
+    status, answer = await world.call("PUT", path, body)
+    if status < 400:
+        await until_status(world, path, {"Provisioned"})
+        return status, ""
+    assert (planned, plan["error"]["code"]) == (status, answer["error"]["code"])
+    return status, answer["error"]["code"]
+
+
+def test_an_environment_becomes_no_silo_while_it_admits_or_has_another_tenant() -> None:
+    async def main() -> Any:
+        world = World()
+        await world.boot()
+        environment = await provisioned(world, admits=[GLOBEX])
+        await bound(world, environment, tenant=GLOBEX, ownerTenantId="acme")
+        silo = {"environmentId": environment, "isolationModel": "silo"}
+        admitting = [
+            await _update(world, environment, isolationModel="silo", admits=[GLOBEX]),
+            await world.call("POST", ROOT, silo),
+        ]
+        await _update(world, environment)
+        updated = await _update(world, environment, isolationModel="silo")
+        _, binding = await world.call("POST", ROOT, silo)
+
+        async def failed() -> Any:
+            _, shown = await world.call("GET", f"{ROOT}/{binding['bindingId']}")
+            return shown if shown["reason"] else None
+
+        shown = await world.until(failed, within_s=300)
+        await world.stop()
+        return admitting, updated, shown
+
+    (admitting, (status, refused)), updated, binding = run_virtual(main())
+
+    assert admitting == updated == (409, "SiloNotAlone")
+    assert (status, refused["error"]["code"]) == (422, "IsolationNotSupported")
+    assert (binding["status"], binding["reason"]["code"]) == ("Bound", "SiloNotAlone")
+
+
+def test_a_silo_admits_nobody_until_its_owner_is_unbound() -> None:
+    async def main() -> Any:
+        world = World()
+        await world.boot()
+        environment = await provisioned(world)
+        binding = await bound(world, environment, isolationModel="silo")
+        during = await _update(world, environment, admits=[GLOBEX])
+        await world.call("DELETE", f"{ROOT}/{binding['bindingId']}?confirm=acme")
+        await _until(world, binding["bindingId"], "Unbound")
+        after = await _update(world, environment, admits=[GLOBEX])
+        await world.stop()
+        return during, after
+
+    during, (status, _) = run_virtual(main())
+
+    assert during == (409, "SiloNotAlone")
+    assert status == 202
+
+
+def test_an_environment_that_is_a_silo_admits_nobody() -> None:
+    async def main() -> Any:
+        world = World()
+        await world.boot()
+        environment = await provisioned(world, isolationModel="silo")
+        refused = await _update(world, environment, isolationModel="silo", admits=[GLOBEX])
+        await world.stop()
+        return refused
+
+    assert run_virtual(main()) == (409, "SiloNotAlone")
+
+
 async def _is_retired(world: World, tenant: str) -> bool:
     """Return whether the inventory of *tenant* has nothing that runs any more."""
     _, services = await world.call("GET", "/runtime/services", tenant=tenant)

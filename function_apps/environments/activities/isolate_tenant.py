@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from function_apps.environments.activities.inputs import MadeBoundaries
 from function_apps.environments.errors import EnvironmentNotThere, TenantNotAdmitted
-from function_apps.environments.model.environment import RuntimeEnvironment
+from function_apps.environments.model.environment import RuntimeEnvironment, require_alone
 from function_apps.environments.model.lifecycle import State
 from function_apps.environments.model.tenant_isolation import TenantIsolation, failed
 from function_apps.environments.ports import EnvironmentsApp
@@ -18,7 +18,7 @@ from function_apps.environments.repository import (
 )
 from shared.contracts.environments import IsolationState
 from shared.contracts.tenants import Quota as TenantQuota
-from shared.contracts.values import ComputeTargetKind, Reason
+from shared.contracts.values import ComputeTargetKind, IsolationModel, Reason
 from shared.durable.activity import (
     REASON_MAX,
     ActivityContext,
@@ -50,14 +50,16 @@ _MEMORY_OF_AN_INSTANCE: Final = 256
 async def admit_tenant(ctx: ActivityContext, app: EnvironmentsApp) -> None:
     """Check that the environment is there and admits the tenant, and note it there.
 
-    From then on the environment of another tenant is not decommissioned.
+    From then on the environment of another tenant is not decommissioned, and a silo admits nobody.
 
     Raises:
-        EnvironmentNotThere, TenantNotAdmitted: see there.
+        EnvironmentNotThere, TenantNotAdmitted, SiloNotAlone: see there.
     """
     isolation = await load_owned(ISOLATIONS, ctx, app)
     if isolation.is_foreign:
         await _note_bound(isolation, ctx, app)
+    elif isolation.model is IsolationModel.SILO:
+        await _note_silo(isolation, ctx, app)
     else:
         _require_usable(await environment_of(isolation, app), isolation)
 
@@ -82,21 +84,37 @@ async def _note_bound(
         environment = view.find(ENVIRONMENTS, isolation.environment_id)
         _require_usable(environment, isolation)
         assert environment is not None, "it is usable"
-        if isolation.tenant_id not in environment.in_force.admits:
+        if environment.is_silo or isolation.tenant_id not in environment.in_force.admits:
             raise TenantNotAdmitted(isolation.environment_id, isolation.tenant_id)
         if isolation.binding_id in environment.bound:
             return NOTHING
         bound = (*environment.bound, isolation.binding_id)
-        return _noted(environment, bound, "AdmitTenant")
+        return _noted(replace(environment, bound=bound), "AdmitTenant")
 
     of_owner = context_of_owner(isolation, ctx)
     await app.service.work.change(of_owner, ENVIRONMENTS, isolation.environment_id, decide)
 
 
-def _noted(environment: RuntimeEnvironment, bound: tuple[str, ...], action: str) -> Decision[Json]:
+async def _note_silo(
+    isolation: TenantIsolation, ctx: ActivityContext, app: EnvironmentsApp
+) -> None:
+    """Note at the environment that it is a silo: from then on it admits nobody."""
+
+    def decide(view: View) -> Decision[Json]:
+        environment = view.find(ENVIRONMENTS, isolation.environment_id)
+        _require_usable(environment, isolation)
+        assert environment is not None, "it is usable"
+        silo = require_alone(replace(environment, silo_bound=True))
+        return NOTHING if silo == environment else _noted(silo, "KeepAlone")
+
+    of_owner = context_of_owner(isolation, ctx)
+    await app.service.work.change(of_owner, ENVIRONMENTS, isolation.environment_id, decide)
+
+
+def _noted(environment: RuntimeEnvironment, action: str) -> Decision[Json]:
     return Decision(
         {},
-        writes=[ENVIRONMENTS.put(replace(environment, bound=bound))],
+        writes=[ENVIRONMENTS.put(environment)],
         audited=Audited(action, environment.environment_id),
     )
 
@@ -117,7 +135,7 @@ async def forget_bound(
         if environment is None or isolation.binding_id not in environment.bound:
             return NOTHING
         bound = tuple(each for each in environment.bound if each != isolation.binding_id)
-        return _noted(environment, bound, "ForgetTenant")
+        return _noted(replace(environment, bound=bound), "ForgetTenant")
 
     of_owner = context_of_owner(isolation, ctx)
     await app.service.work.change(of_owner, ENVIRONMENTS, isolation.environment_id, decide)

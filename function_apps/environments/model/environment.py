@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from function_apps.environments.errors import SiloNotAlone
 from function_apps.environments.model.lifecycle import (
     IN_FLIGHT,
     TRANSITIONS,
@@ -27,7 +28,7 @@ from shared.contracts.environments import (
     DataResourceSpec,
     UpdateOutcome,
 )
-from shared.contracts.values import Reason
+from shared.contracts.values import IsolationModel, Reason
 from shared.infrastructure.inputs import data_resource_name
 from shared.infrastructure.port import RunId, StackName
 from shared.kernel.clock import isoformat
@@ -45,8 +46,9 @@ class RuntimeEnvironment:
     `superseded` the one that it took over from, whose run may still be at work. `approved_plan` is
     the plan that its owner may apply, where a caller approved one. `retain` names what the
     decommissioning at work keeps, `retained` is the data that earlier ones kept; `deletes` names
-    the data that the owner may delete. `isolation` is of the tenant's own binding; `bound` has the
-    bindings of other tenants, without whom it is not decommissioned.
+    the data that the owner may delete. `isolation` is of the tenant's own binding, and `silo_bound`
+    says that it asks for a silo; `bound` has the bindings of other tenants, without whom it is not
+    decommissioned.
     """
 
     environment_id: str
@@ -79,6 +81,12 @@ class RuntimeEnvironment:
     decommissioned_at: str | None = None
     isolation: tuple[BindingIsolation, ...] = ()
     bound: tuple[str, ...] = ()
+    silo_bound: bool = False
+
+    @property
+    def is_silo(self) -> bool:
+        """It is of its owner alone: its content says so, or the owner's binding."""
+        return self.silo_bound or self.in_force.isolation_model is IsolationModel.SILO
 
     @property
     def fence_token(self) -> int:
@@ -181,6 +189,7 @@ def _with_data(
         case Destroyed(retained):
             moved = replace(
                 moved, remaining=_bounded(retained), targets=(), outputs={}, isolation=(),
+                silo_bound=False,
                 retained=_among(moved.known_data, retained), decommissioned_at=moved.updated_at,
             )  # fmt: skip
         case DestroyFailed(reason, remaining):
@@ -205,13 +214,32 @@ def _bounded(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def with_isolation(
-    environment: RuntimeEnvironment, isolation: BindingIsolation, now: datetime
+    environment: RuntimeEnvironment,
+    isolation: BindingIsolation,
+    now: datetime,
+    *,
+    keeps_alone: bool,
 ) -> RuntimeEnvironment:
     """Return *environment*, one revision later, with the isolation of its tenant's own binding."""
-    revision = environment.revision + 1
     return replace(
-        environment, isolation=(isolation,), revision=revision, updated_at=isoformat(now)
+        environment,
+        isolation=(isolation,),
+        silo_bound=environment.silo_bound and keeps_alone,
+        revision=environment.revision + 1,
+        updated_at=isoformat(now),
     )
+
+
+def require_alone(environment: RuntimeEnvironment) -> RuntimeEnvironment:
+    """Return *environment*.
+
+    Raises:
+        SiloNotAlone: it is a silo, and admits other tenants or has some bound to it.
+    """
+    admits, bound = environment.in_force.admits, environment.bound
+    if environment.is_silo and (admits or bound):
+        raise SiloNotAlone(environment.environment_id, admits, len(bound))
+    return environment
 
 
 def with_next_fence(environment: RuntimeEnvironment) -> RuntimeEnvironment:

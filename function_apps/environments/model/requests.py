@@ -11,7 +11,7 @@ from function_apps.environments.errors import (
     RetainDiffers,
     TenantsBound,
 )
-from function_apps.environments.model.environment import RuntimeEnvironment, evolve
+from function_apps.environments.model.environment import RuntimeEnvironment, evolve, require_alone
 from function_apps.environments.model.lifecycle import (
     LEAVING,
     DecommissionRequested,
@@ -93,8 +93,10 @@ def request(
     Raises:
         EnvironmentExists: it is active with other content.
         DataResourceUnknown: `deleteData` names something that the environment does not have.
+        SiloNotAlone: it would be a silo with other tenants.
         TransitionRefused: another operation has it.
     """
+    require_alone(fresh)
     if known is None:
         _require_present(fresh.deletes, (), fresh.environment_id, field="deleteData")
         return fresh
@@ -108,7 +110,7 @@ def request(
     is_elsewhere = any(each.target in {"/stage", "/region"} for each in differing)
     if known.status is State.FAILED and not is_elsewhere:
         _require_deletable(fresh.deletes, known)
-        return evolve(known, RetryRequested(*content), now)
+        return require_alone(evolve(known, RetryRequested(*content), now))
     if known.status in LEAVING:
         raise TransitionRefused(
             "an environment", known.status, "ProvisionEnvironment", ("Failed", "Decommissioned")
@@ -147,6 +149,7 @@ def update(
 
     Raises:
         NotSupported, TransitionRefused.
+        SiloNotAlone: it would be a silo with other tenants.
         DataResourceUnknown: `deleteData` names something that the environment does not have.
     """
     spec = spec_from(command)
@@ -154,7 +157,7 @@ def update(
     if is_same and known.status is State.UPDATING:
         return known
     asked = UpdateRequested(operation_id, spec, command.plan_id, command.delete_data)
-    after = evolve(known, asked, now)
+    after = require_alone(evolve(known, asked, now))
     _require_deletable(command.delete_data, known)
     return after
 

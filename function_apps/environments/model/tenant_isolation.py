@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.contracts.environments import BindingIsolation, IsolationState
 from shared.contracts.tenants import Quota, RuntimeTenantBound, TenantBindingStatus
-from shared.contracts.values import ComputeTargetKind, Reason
+from shared.contracts.values import ComputeTargetKind, IsolationModel, Reason
 from shared.kernel.clock import isoformat
 
 _BEGINS: Final = frozenset({TenantBindingStatus.BOUND, TenantBindingStatus.UNBINDING})
@@ -48,6 +48,7 @@ class TenantIsolation:
     owner_revision: int = 0
     failures: int = 0
     """In a row, since it was asked for or was in force."""
+    model: IsolationModel = IsolationModel.SHARED
     due_at: str | None = None
     """From then on the environment is looked at, without a write: its targets, and the facts of
     another tenant's. After a failure that is the next try of what is in force elsewhere."""
@@ -60,6 +61,11 @@ class TenantIsolation:
     def is_foreign(self) -> bool:
         """The environment is another tenant's."""
         return self.tenant_id != self.owner_tenant_id
+
+    @property
+    def keeps_alone(self) -> bool:
+        """Its environment, once that is noted there, is a silo until nothing of it is left."""
+        return self.model is IsolationModel.SILO and self.state is not IsolationState.REMOVED
 
     @property
     def is_leaving(self) -> bool:
@@ -110,6 +116,7 @@ def on_binding(
         event.revision,
         event.asked_revision,
         operation_id,
+        model=event.isolation_model,
     )
     if known is None:
         return fresh

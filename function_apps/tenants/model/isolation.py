@@ -28,9 +28,13 @@ MODELS: Final[Mapping[IsolationModel, tuple[IsolationLayer, ...]]] = {
 
 
 def require_isolated(
-    command: BindTenant, targets: Sequence[ComputeTarget], *, is_owner: bool
+    command: BindTenant,
+    targets: Sequence[ComputeTarget],
+    *,
+    is_owner: bool,
+    admits: Sequence[str],
 ) -> None:
-    """Refuse what not every one of *targets* can do.
+    """Refuse what not every one of *targets* can do, and a silo where others are admitted.
 
     Raises:
         IsolationNotSupported: with each layer that is lacking, and the surface that lacks it.
@@ -64,6 +68,16 @@ def require_isolated(
                 "a silo is an environment of the tenant's own: nodes of its own in another"
                 " tenant's are not built yet",
                 "pool or shared, or an environment of the tenant's own",
+                model,
+            )
+        )
+    if model is IsolationModel.SILO and is_owner and admits:
+        lacking.append(
+            Violation(
+                "NotSupported",
+                "/isolationModel",
+                f"a silo is of its owner alone, and the environment admits {', '.join(admits[:5])}",
+                "an environment that admits nobody, or pool or shared",
                 model,
             )
         )

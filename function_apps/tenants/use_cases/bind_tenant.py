@@ -33,7 +33,9 @@ async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Out
     async def decide(view: View) -> Decision[Json]:
         environment = await _environment(command, bound.tenant, ctx, app)
         is_owner = environment.owner == bound.tenant
-        require_isolated(command, environment.compute_targets, is_owner=is_owner)
+        require_isolated(
+            command, environment.compute_targets, is_owner=is_owner, admits=environment.admits
+        )
         fresh = new_binding(
             command, binding_id, tenant_id=bound.tenant, environment=environment, now=ctx.now()
         )
