@@ -7,6 +7,7 @@ from shared.contracts.catalog import RecordRelease, RetireService
 from shared.kernel.clock import isoformat
 from shared.messaging.fan_out import releases_of
 from tests.catalog.inventory import Catalog, catalog
+from tests.catalog.test_the_number_that_a_policy_wants import applied
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 from tests.kit.told import ENVIRONMENT, ended, environment, released, service_of
 from tests.kit.virtual_time import EPOCH
@@ -61,6 +62,11 @@ async def is_told_to_retire() -> Prepared:
         }
     )
     return await _left(await _recorded(), command)
+
+
+@_comes("ScalingPolicyApplied")
+async def hears_of_a_policy() -> Prepared:
+    return await _left(await _recorded(), applied(1, 5))
 
 
 @_comes("POST v1/platform/catalog/parked/{eventId}/replay")

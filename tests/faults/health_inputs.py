@@ -8,9 +8,10 @@ from shared.messaging.fan_out import releases_of
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 from tests.health.test_evaluating_a_gate import GATE, asked
 from tests.health.test_gates_end_with_their_deployment import ending, gating
+from tests.health.test_objectives_over_http import OBJECTIVE
 from tests.health.test_sweeps import retired
 from tests.health.watching import Health, health
-from tests.kit.told import ended, released
+from tests.kit.told import ended, released, service_of
 
 _comes = partial(comes_to, "health")
 _OPERATION = "v1/platform/health/operations/{operationId}"
@@ -39,6 +40,11 @@ for _status in ("Completed", "RolledBack", "Failed", "Cancelled"):
 @_comes("RuntimeInventoryUpdated")
 async def hears_of_a_retired_service() -> Prepared:
     return await _left(await _watching(), retired())
+
+
+@_comes("PUT v1/runtime/services/{serviceId}/slo")
+async def is_given_an_objective() -> Prepared:
+    return await _left(await _watching(), Call({"serviceId": service_of()}, OBJECTIVE))
 
 
 @_comes("EvaluateGate")

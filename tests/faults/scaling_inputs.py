@@ -141,3 +141,10 @@ async def is_told_to_hold() -> Prepared:
 async def replays() -> Prepared:
     made = await _applied()
     return await parked(made.bench, _released(), world=made.world)
+
+
+@_comes("POST v1/platform/scaling/operations/{operationId}/cancel")
+@_comes("POST v1/platform/scaling/operations/{operationId}/abandon")
+async def has_no_operations() -> Prepared:
+    operation = f"op-scaling-{'a' * 12}-{'0' * 16}"
+    return await _left(await _applied(), Call({"operationId": operation}))
