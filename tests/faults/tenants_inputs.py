@@ -3,6 +3,11 @@
 from functools import partial
 from typing import Any
 
+from shared.contracts.environments import (
+    EnvironmentFacts,
+    RuntimeEnvironmentFailed,
+    RuntimeEnvironmentStatusChanged,
+)
 from shared.contracts.tenants import BindTenant, UnbindTenant
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 from tests.kit.service import TENANT
@@ -66,6 +71,24 @@ async def hears_that_its_isolation_is_in_force() -> Prepared:
 @_comes("RuntimeEnvironmentDecommissioned")
 async def hears_of_an_environment_that_is_gone() -> Prepared:
     return await _left(await _enforced(), told(3, gone=True, status="Decommissioned"))
+
+
+def _status(payload: type[EnvironmentFacts], status: str, **changes: Any) -> EnvironmentFacts:
+    content = told(3).model_dump(mode="json", by_alias=True)
+    return payload.model_validate({**content, "status": status, **changes})
+
+
+@_comes("RuntimeEnvironmentStatusChanged")
+async def hears_that_an_environment_goes() -> Prepared:
+    gone = _status(RuntimeEnvironmentStatusChanged, "Decommissioning")
+    return await _left(await _enforced(), gone)
+
+
+@_comes("RuntimeEnvironmentFailed")
+async def hears_that_an_environment_could_not_go() -> Prepared:
+    reason = {"code": "Unavailable", "message": "the cluster is away"}
+    stuck = _status(RuntimeEnvironmentFailed, "DecommissionFailed", reason=reason)
+    return await _left(await _enforced(), stuck)
 
 
 @_comes("POST v1/platform/tenants/parked/{eventId}/replay")
