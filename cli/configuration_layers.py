@@ -9,7 +9,7 @@ import typer
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure
-from cli.lookup import environment_id
+from cli.lookup import environment_id, environment_name
 from cli.options import EnvironmentFilter, Module
 from cli.output import format_time
 from cli.parameter_types import one_of
@@ -166,7 +166,8 @@ def layer_of(
     name = given["--env"]
     if name is None:
         return Layer(kind)
-    return Layer(kind, name, environment_id(client, name), given["--module"])
+    identity, shown = environment_id(client, name), environment_name(client, name)
+    return Layer(kind, shown, identity, given["--module"])
 
 
 def get_version(client: Client, head: Head, number: int) -> Content:

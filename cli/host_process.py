@@ -44,6 +44,7 @@ APPS_READY_WITHIN_S: Final = 90.0
 STOPPED_WITHIN_S: Final = 15.0
 APPS_STOPPED_WITHIN_S: Final = 25.0
 """A front end waits for its calls, and then for its instances."""
+_NO_SERVICES: Final = "its services do not run"
 _POLL_INTERVAL_S: Final = 0.05
 INSTANCES: Final = "/admin/instances"
 """Of a front end: its processes."""
@@ -342,7 +343,7 @@ def _wait_until_ready(
         if reap(pid) is not None:
             reason = "it ended at once"
         elif answers is None:
-            reason = "its services do not run"
+            reason = _NO_SERVICES
         elif clock.monotonic_s() > give_up_at_s:
             reason = "it did not answer in time"
     client.close()
@@ -374,10 +375,13 @@ def _has_services(client: Client) -> bool | None:
 
 
 def _not_started(folder: StateFolder, reason: str, logged: int) -> Failure:
-    """Return the failure, with what this start has written after the *logged* bytes before it."""
+    """Return the failure, with what this start has written after the *logged* bytes before it.
+
+    A host that answers and has no services refused its settings: the next start does so too.
+    """
     output = "\n".join(f"  | {line}" for line in log_tail(folder.host_log, logged))
     return Failure(
         f"the host did not start: {reason}\n{output}",
-        ExitCode.UNAVAILABLE,
+        ExitCode.REFUSED if reason == _NO_SERVICES else ExitCode.UNAVAILABLE,
         remedy=f"read {folder.host_log}; correct what it names; `runtimectl up`",
     )

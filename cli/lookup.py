@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final, overload
 
 from cli.client import Client
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
 from cli.fan_out import query_apps
 from cli.session import only_match
 from shared.kernel.ids import id_shape
@@ -46,6 +48,18 @@ def environment_id(client: Client, name: str | None) -> str | None:
     if name is None or _ENVIRONMENT_ID.fullmatch(name):
         return name
     return str(find_environment(client, name)["environmentId"])
+
+
+def environment_name(client: Client, name: str) -> str:
+    """Return the name of the environment with that name or id; of another tenant's the id."""
+    if not _ENVIRONMENT_ID.fullmatch(name):
+        return name
+    try:
+        return str(find_environment(client, name)["name"])
+    except Failure as failure:
+        if failure.exit_code is not ExitCode.NOT_FOUND:
+            raise
+        return name
 
 
 def environment_names(client: Client) -> Mapping[str, str]:

@@ -20,6 +20,9 @@ _STYLES: Final[Mapping[str | None, str]] = {
     "Inconclusive": "yellow",
     "Cancelled": "yellow",
 }
+_AFTER_APPROVAL: Final = (
+    ": `runtimectl retry {0}` looks at the step again, `runtimectl cancel {0}` takes it back"
+)
 _MARKS: Final[Mapping[str | None, str]] = {"Pass": "✓", "Fail": "✗", "Inconclusive": "?"}
 _MINIMUM_MEASURES: Final = frozenset({"readiness", "samples"})
 """Measures whose threshold is a minimum."""
@@ -42,7 +45,9 @@ def rollout_lines(
     lines.sort(key=_position)
     if reason := deployment.get("waitingFor"):
         holder = f" ({deployment['holder']})" if deployment.get("holder") else ""
-        lines.append(Line("waiting", f"… waiting for {reason}{holder}", "yellow", is_final=False))
+        way = _AFTER_APPROVAL.format(deployment["deploymentId"]) if reason == "approval" else ""
+        text = f"… waiting for {reason}{holder}{way}"
+        lines.append(Line("waiting", text, "yellow", is_final=False))
     if has_ended:
         return [*lines, *_end_lines(deployment)]
     return [*lines, _status_line(deployment), *_traffic_lines(traffic or {})]

@@ -31,7 +31,7 @@ def plan_words(plan: Mapping[str, Any]) -> str:
         case "BindAgain":
             return f"is {plan['status']}: it would be bound again{version}"
         case _:
-            return f"would be bound{version}"
+            return f"would be bound{version or ', if its vault or a generator gives it a version'}"
 
 
 @dataclass(frozen=True)

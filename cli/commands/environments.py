@@ -138,6 +138,8 @@ def delete(
     """Decommission an environment, all its workloads, and its data that no --retain names."""
     current = find_environment(invocation.client, environment)
     query = {"confirm": confirm, "retain": ",".join(retain) if retain else None}
+    names = [resource["name"] for resource in current.get("dataResources") or ()]
+    say_deleted({"deleteData": [name for name in names if name not in (retain or ())]})
     path = f"{_ROOT}/{current['environmentId']}"
     response = invocation.client.write("DELETE", path, query=query)
     _finish(invocation, response, f"decommissioning {current['name']}", waiting)

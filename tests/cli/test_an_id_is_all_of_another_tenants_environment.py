@@ -64,3 +64,11 @@ def test_what_only_its_owner_sees_leads_to_the_bindings(runtimectl: RuntimeCtl) 
 
     assert ran.code == ExitCode.NOT_FOUND
     assert "`runtimectl tenant list`" in ran.err
+
+
+def test_a_layer_there_is_called_by_the_id(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(f"config set a=1 --env {ENVIRONMENT} --dry-run", _FOREIGN)
+
+    assert "no environment" not in ran.err
+    assert [asked.method for asked in ran.asked] == ["GET", "GET", "POST"]
+    assert ENVIRONMENT in ran.asked[-1].body.decode()

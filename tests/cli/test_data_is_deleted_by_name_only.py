@@ -53,6 +53,12 @@ def test_an_update_keeps_all_data_but_what_it_is_told_to_remove(
     assert ("to be deleted, with its content: mail" in ran.err) is (deleted is not None)
 
 
+def test_a_deletion_says_which_data_goes_with_it(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run("env delete test --retain files", having())
+
+    assert "to be deleted, with its content: mail\n" in ran.err
+
+
 def test_a_creation_may_delete_what_was_retained(runtimectl: RuntimeCtl) -> None:
     ran = runtimectl.run("env create test --remove-data notes")
 

@@ -106,6 +106,14 @@ def test_the_end_names_reason_proof_and_hold() -> None:
     assert lines[-1] == "RolledBack shop-2"
 
 
+def test_who_waits_for_an_approval_is_told_what_goes_on_without_one() -> None:
+    texts = _texts(rollout_lines(_deployment(waitingFor="approval")))
+
+    (line,) = [text for text in texts if "waiting for approval" in text]
+    assert "`runtimectl retry dep-1`" in line
+    assert "`runtimectl cancel dep-1`" in line
+
+
 def test_an_instance_that_departs_is_shouted() -> None:
     departs = {"path": "digest", "live": "b", "recorded": "a"}
     instance = {
