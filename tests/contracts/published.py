@@ -99,6 +99,11 @@ def _scalar(schema: Schema) -> st.SearchStrategy[Any]:
             return _string(schema)
         case "integer":
             return st.integers(int(least), int(most))
+        case "number" if step := schema.get("multipleOf"):
+            parts = round(1 / step)
+            return st.integers(int(least * parts) + 1, int(most * parts) - 1).map(
+                lambda number: number / parts
+            )
         case "number":
             return st.floats(
                 least,
