@@ -1,5 +1,7 @@
 """The stored documents of health: the target of probes and the gates of a service."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ from shared.durable.operations import OperationKind
 from shared.kernel.context import Context
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import NOTHING, Decision, Json
-from shared.persistence.codec import DocumentCodec
+from shared.persistence.codec import DocumentCodec, Put
 
 EVALUATE: Final = OperationKind("EvaluateGate", "health_evaluate_gate")
 
@@ -47,7 +49,13 @@ GATES: Final = DocumentCodec(
     GateRecord, "gate", key="gate_id", document="gate/{}", kept=Kept.RESULT
 )
 OBJECTIVES: Final = DocumentCodec(
-    Objective, "objective", key="service_id", document="slo/{}", missing=ObjectiveNotFound
+    Objective,
+    "objective",
+    key="service_id",
+    document="slo/{}",
+    missing=ObjectiveNotFound,
+    kept=Kept.RETIRED,
+    has_ended=lambda objective: objective.is_retired,
 )
 
 
@@ -63,20 +71,28 @@ def require_release(target: ProbeTarget) -> ProbeTarget:
     return target
 
 
-def changed(target: ProbeTarget | None, action: str, now: datetime) -> Decision[Json]:
+def changed(
+    target: ProbeTarget | None, objective: Objective | None, action: str, now: datetime
+) -> Decision[Json]:
     """Return the decision that stores *target*; None changes nothing.
 
-    The alerts of one that is retired end with it.
+    The alerts of one that is retired end with it, and its *objective* is kept as long as it is.
     """
     if target is None:
         return NOTHING
     after, changes = clear_alerts(target, now) if target.is_retired else (target, ())
     return Decision(
         {},
-        writes=[TARGETS.put(after)],
+        writes=[TARGETS.put(after), *_objective_of(after, objective)],
         outbox=[alert_changed(after, change, now) for change in changes],
         audited=Audited(action, target.service_id),
     )
+
+
+def _objective_of(target: ProbeTarget, objective: Objective | None) -> Sequence[Put]:
+    if objective is None or not (target.is_retired or objective.is_retired):
+        return ()
+    return [OBJECTIVES.put(replace(objective, is_retired=target.is_retired))]
 
 
 def sample_partition(tenant: str, service_id: str) -> str:

@@ -20,7 +20,7 @@ class Kept(StrEnum):
 
 
 MESSAGES_KEPT: Final = timedelta(days=30)
-"""No message is handled later. Whoever remembers something of another service that has ended, so
+"""No message is replayed later. Whoever remembers something of another service that has ended, so
 that no late message brings it back, may forget it then; its own service keeps it for longer, so
 that it is not begun anew, with the first revision, while somebody remembers a later one."""
 
@@ -29,8 +29,8 @@ that it is not begun anew, with the first revision, while somebody remembers a l
 class Retention:
     """The spans, counted from the last write of a document, which is its end.
 
-    `ended` and `retired` are more than MESSAGES_KEPT, `retired` is more than `results`: the samples
-    of a service are found by what is known of the service.
+    `ended` and `retired` are longer than MESSAGES_KEPT. `retired` is longer than `results`: a timer
+    finds the samples of a service by what is known of the service, so that has to go last.
     """
 
     ended: timedelta = timedelta(days=365)

@@ -6,6 +6,7 @@ decide on, such as a release that may still be gone back to, and for what has ma
 
 import logging
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -18,6 +19,7 @@ from shared.persistence.store import (
     Condition,
     Delete,
     Document,
+    Etag,
     Partition,
     Query,
     UnreadableDocument,
@@ -29,6 +31,19 @@ REMOVE_EVERY: Final = timedelta(days=1)
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class ReadDocument:
+    """Which document was read, without what it says: of all tenants that would be too much."""
+
+    partition: Partition
+    id: str
+    etag: Etag
+
+    @classmethod
+    def of(cls, document: Document) -> "ReadDocument":
+        return cls(document.partition, document.id, document.etag)
+
+
 async def every_document(
     codec: DocumentCodec[T], service: ServiceParts, *where: Condition, is_whole: bool = True
 ) -> AsyncIterator[tuple[Document, T]]:
@@ -38,6 +53,19 @@ async def every_document(
         Unavailable: not all of them are known.
         UnreadableDocument: the same. If it need not be *is_whole*, those are logged and left out.
     """
+    async for document in _every(codec, service, where, is_whole=is_whole):
+        if is_whole:
+            yield document, codec.decode(document.body)
+        else:
+            for found in codec.readable([document]):
+                yield found
+        await service.clock.sleep(0)  # others get their turn after each document
+
+
+async def _every(
+    codec: DocumentCodec[T], service: ServiceParts, where: Sequence[Condition], *, is_whole: bool
+) -> AsyncIterator[Document]:
+    """Yield every document page by page. Raises as `every_document`."""
     last, seen = "", set[tuple[Partition, str]]()
     while True:
         # From the last id on, not after it: documents of several tenants may have the same.
@@ -46,25 +74,27 @@ async def every_document(
         page = await service.store.query_due(query)
         for unreadable in page.unreadable if is_whole else ():
             raise UnreadableDocument(f"{unreadable.id}: {unreadable.reason}")
-        new = [each for each in page.documents if (each.partition, each.id) not in seen]
-        if page.more and not new:
+        # One that cannot be read is passed by its id as well.
+        ids = [(each.partition, each.id) for each in page.documents]
+        ids += [(each.partition, each.id) for each in page.unreadable]
+        if page.more and seen.issuperset(ids):
             raise Unavailable(f"more documents have the id {last} than one page holds")
-        seen = {(each.partition, each.id) for each in page.documents}
-        for document in new:
-            last = document.id
-            values = [(document, codec.decode(document.body))] if is_whole else None
-            for found in values or codec.readable([document]):
-                yield found
-            await service.clock.sleep(0)  # others get their turn after each document
+        for document in page.documents:
+            if (document.partition, document.id) not in seen:
+                yield document
+        seen = set(ids)
+        last = max((identity for _, identity in ids), default=last)
         if not page.more:
             return
 
 
-async def remove(documents: Sequence[Document], service: ServiceParts) -> bool:
+async def remove(documents: Sequence[Document | ReadDocument], service: ServiceParts) -> bool:
     """Remove *documents*, at most 100 of one partition, exactly as they were read.
 
     Where one of them was written meanwhile, nothing is removed: it is read again by the next run.
     """
+    if not documents:
+        return True
     deletes = [Delete(each.id, each.etag) for each in documents]
     names, partition = ", ".join(each.id for each in documents), documents[0].partition
     try:

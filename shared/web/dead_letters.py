@@ -7,10 +7,12 @@ subscription, `dl-health-commands-4` number 4 of its queue. Both have messages o
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
+from shared.contracts.retention import MESSAGES_KEPT
 from shared.kernel.clock import isoformat
-from shared.kernel.errors import Invalid, NotFound, Refused, Unavailable
+from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.kernel.ids import TENANT
 from shared.messaging.dead_letters import DeadLetter, EntityDeadLetters
 from shared.messaging.dispatcher import Received, envelope_of
@@ -36,6 +38,16 @@ _PLACE: Final = re.compile(rf"({EVENTS}|{COMMANDS})-([1-9][0-9]{{0,18}})")
 _NUMBER_MAX: Final = 2**63 - 2
 """Service Bus has numbers of 64 bits; the one after it is asked for."""
 _TYPE_MAX: Final = 80
+
+
+class DeadLetterTooOld(Conflict):
+    """A dead letter is replayed only while those who remember what has ended still do."""
+
+    def __init__(self, letter_id: str, enqueued_at: datetime) -> None:
+        super().__init__(
+            f"{letter_id} was sent at {isoformat(enqueued_at)}: expected one of the last"
+            f" {MESSAGES_KEPT.days} days, as an older one could bring back what has ended since"
+        )
 
 
 @dataclass(frozen=True)
@@ -91,6 +103,7 @@ async def replay_dead_letter(
     Raises:
         NotFound: there is none of that id.
         NoHandler: this version of the service has no handler for it; it stays.
+        DeadLetterTooOld: what remembers its end may be gone; it stays.
         Unavailable: somebody else replays it, or a dependency is away; it stays.
     """
     ctx, work = request.ctx, app.service.work
@@ -108,8 +121,11 @@ async def replay_dead_letter(
         return (await work.commit(ctx, partition, [document_id], decide)).value
 
     entity, number = _place(letter_id, app)
-    if await _find(entity, number, tenants) is None:
+    found = await _find(entity, number, tenants)
+    if found is None:
         return await answer(None)
+    if found.letter.enqueued_at < ctx.now() - MESSAGES_KEPT:
+        raise DeadLetterTooOld(letter_id, found.letter.enqueued_at)
     answers: list[Json] = []
 
     async def handle(letter: DeadLetter) -> None:

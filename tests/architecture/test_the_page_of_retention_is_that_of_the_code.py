@@ -32,7 +32,7 @@ def test_every_kind_of_document_has_a_row() -> None:
 def test_a_row_says_how_long_its_documents_are_kept(name: str) -> None:
     kept = codecs()[name].kept
 
-    assert ROWS[name]["kind"] == ("for ever" if kept is None else kept.value)
+    assert ROWS[name]["kind"] == ("none" if kept is None else kept.value)
     assert ("time to live" in ROWS[name]["goes"]) == (kept is not None)
 
 

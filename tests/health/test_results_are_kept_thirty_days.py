@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from function_apps.health.errors import HealthNotFound
-from function_apps.health.repository import sample_partition
+from function_apps.health.model.objective import Objective
+from function_apps.health.repository import OBJECTIVES, sample_partition
+from function_apps.health.use_cases.measure_objective import load_samples
+from function_apps.health.use_cases.set_objective import set_objective
+from shared.contracts.health import SetObjective
 from shared.contracts.retention import Retention
 from tests.health.watching import Health, health
 from tests.kit.service import TENANT
@@ -46,6 +50,60 @@ def test_samples_of_a_service_that_was_removed_go_before_what_they_are_found_by(
         return kept > 0, await samples(on), await on.document() is not None
 
     assert run_virtual(main()) == (True, 0, True)
+
+
+async def with_objective() -> Health:
+    """Return a health that has counted for an objective of a service that was then removed."""
+    on = health()
+    await run(on.world)
+    await on.hear_all(ended(1, [released()]))
+    content = {"sli": "probes", "objective": 0.99, "window": "P7D"}
+    await set_objective(service_of(), SetObjective.model_validate(content), on.ctx, on.app)
+    for _ in range(3):
+        await on.sweep()
+    assert (await load_samples(TENANT, service_of(), on.app)).measure
+    await on.hear_all(ended(9, [], removed=[WEB]))
+    return on
+
+
+async def objective(on: Health) -> Objective | None:
+    return await on.app.service.work.find(OBJECTIVES, service_of(), TENANT)
+
+
+def test_what_an_objective_has_counted_goes_as_samples_do_and_the_objective_with_its_service() -> (
+    None
+):
+    async def main() -> Any:
+        on = await with_objective()
+        await passes(on, RESULTS - DAY)
+        await on.delete_old_samples()
+        counted = [(await load_samples(TENANT, service_of(), on.app)).measure]
+        await passes(on, 2 * DAY)
+        await on.delete_old_samples()
+        counted.append((await load_samples(TENANT, service_of(), on.app)).measure)
+        kept = await objective(on)
+        await passes(on, RETIRED - RESULTS)
+        return counted, kept is not None, await objective(on)
+
+    counted, is_kept, after = run_virtual(main())
+
+    assert (bool(counted[0]), bool(counted[1])) == (True, False)
+    assert (is_kept, after) == (True, None)
+
+
+def test_an_objective_of_a_service_that_comes_back_stays() -> None:
+    async def main() -> Any:
+        on = await with_objective()
+        await passes(on, RETIRED - DAY)
+        at = on.app.service.clock.now()
+        await on.hear_all(ended(10, [released(revision=2)], at=at))
+        await passes(on, 2 * RETIRED)
+        return await objective(on)
+
+    known = run_virtual(main())
+
+    assert known is not None
+    assert not known.is_retired
 
 
 def test_a_removed_service_is_known_for_90_days() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.messaging.removal import remove
+from shared.messaging.removal import ReadDocument, remove
 from shared.persistence.store import Create, Document, Partition, Replace
 from tests.kit.service import TENANT, Bench, bench
 from tests.kit.virtual_time import run_virtual
@@ -22,6 +22,21 @@ def test_what_was_read_is_removed_together() -> None:
         assert await remove(await _stored(at, "a", "b"), at.service)
 
         assert await _stored(at, "a", "b") == []
+
+    run_virtual(main())
+
+
+def test_what_was_read_is_removed_by_where_it_was() -> None:
+    async def main() -> None:
+        at = bench("catalog")
+        await at.service.store.batch(HERE, [Create("a", {"n": 1})])
+        read = [ReadDocument.of(each) for each in await _stored(at, "a")]
+
+        assert await remove(read, at.service)
+        assert await remove([], at.service)
+
+        assert not hasattr(read[0], "body")
+        assert await _stored(at, "a") == []
 
     run_virtual(main())
 

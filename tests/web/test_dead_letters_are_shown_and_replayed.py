@@ -19,6 +19,7 @@ from local_host.model import App
 from shared.composition.embedded import installed_host
 from shared.composition.service import Service
 from shared.contracts.entities import RUNTIME_EVENTS, command_queue
+from shared.contracts.retention import MESSAGES_KEPT
 from shared.contracts.shape import Command
 from shared.contracts.values import Service as ServiceName
 from shared.kernel.context import Context
@@ -322,6 +323,21 @@ def test_a_replay_that_comes_twice_has_one_effect_and_one_answer(tmp_path: Path)
         await at.at.service.relay.sweep()
         entries = await at.at.service.audit.entries(TENANT)
         assert [each.record.action for each in entries] == ["ReplayMessage"]
+
+    desk(act, tmp_path)
+
+
+def test_one_that_is_older_than_what_is_remembered_is_not_replayed(tmp_path: Path) -> None:
+    async def act(at: Desk) -> None:
+        await at.give_up(message())
+        (letter,) = await at.listed()
+        path = f"/{letter['eventId']}/replay"
+        await at.at.service.clock.sleep(MESSAGES_KEPT.total_seconds() + 1)
+        status, answer = await at.call("POST", path)
+
+        assert (status, answer["error"]["code"]) == (409, "DeadLetterTooOld")
+        assert letter["enqueuedAt"] in answer["error"]["message"]
+        assert (await at.app.count(), at.dead()) == (0, [1, 0])
 
     desk(act, tmp_path)
 

@@ -27,7 +27,7 @@ from shared.contracts.retention import Kept
 from shared.contracts.values import DeploymentId, TenantId
 from shared.kernel.concurrency import isolate
 from shared.kernel.errors import Unavailable
-from shared.messaging.removal import every_document, remove
+from shared.messaging.removal import ReadDocument, every_document, remove
 from shared.persistence.store import Document, UnreadableDocument
 from shared.surfaces.spec import artifact_blob
 
@@ -49,7 +49,7 @@ async def remove_unneeded_artifacts(app: DeploymentsApp) -> None:
         contents = await _contents(app)
         needed = await _needed(app, now)
     except (Unavailable, UnreadableDocument) as unknown:
-        _log.warning("no artifact is removed: %s", unknown)
+        _log.warning("no deployment and no artifact is removed: %s", unknown)
         return
     removal = artifact_retention.removal(needed.artifacts, receipts, archives, now)
     for tenant, digest in sorted(removal.absent):
@@ -64,8 +64,8 @@ async def remove_unneeded_artifacts(app: DeploymentsApp) -> None:
     ):
         await _isolated(app.blobs.delete(content_blob(content, tenant)), content)
         _log.info("configuration %s is removed: no deployment needs it", content)
-    for document in needed.past:
-        await _isolated(remove([document], app.service), document.id)
+    for read in needed.past:
+        await _isolated(remove([read], app.service), read.id)
 
 
 async def _isolated(work: Awaitable[object], what: str) -> None:
@@ -106,7 +106,7 @@ class Needed:
 
     artifacts: frozenset[Owned]
     contents: frozenset[Owned]
-    past: Sequence[Document]
+    past: Sequence[ReadDocument]
 
 
 async def _needed(app: DeploymentsApp, now: datetime) -> Needed:
@@ -129,9 +129,9 @@ async def _needed(app: DeploymentsApp, now: datetime) -> Needed:
         holders = artifact_retention.in_force(target)
         if holders is not None:
             in_force[place] = holders
-    uses: dict[ArtifactUse, Document] = {}
+    uses: dict[ArtifactUse, ReadDocument] = {}
     async for document, deployment in every_document(DEPLOYMENTS, app.service):
-        uses[ArtifactUse.of(deployment)] = document
+        uses[ArtifactUse.of(deployment)] = ReadDocument.of(document)
     kept = artifact_retention.kept_uses(uses, in_force, now)
     ended = app.service.work.retention.span(Kept.ENDED)
     past = artifact_retention.past_uses(uses, kept, named, now - ended)

@@ -19,6 +19,8 @@ class Objective:
     service_id: str
     content: SetObjective
     revision: int = 1
+    is_retired: bool = False
+    """Its service was removed: it goes with what is known of that, unless it is released again."""
 
     @property
     def measure(self) -> str:

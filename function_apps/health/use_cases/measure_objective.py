@@ -20,7 +20,7 @@ from function_apps.health.use_cases.probe_service import ServiceProbe
 from shared.contracts.health import BurnRate, Sli
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Present
-from shared.persistence.tables import TableRow
+from shared.persistence.tables import TableRow, delete_all_before
 from shared.surfaces.spec import SurfaceComponent
 
 _ROW: Final = "counted"
@@ -83,6 +83,11 @@ async def _counted(
     if not isinstance(traffic, Present):
         return samples
     return count_requests(objective, samples, traffic.value, now)
+
+
+async def delete_counted(tenant: str, service_id: str, app: HealthApp) -> int:
+    """Delete what has been counted of a service; return how many rows that were."""
+    return await delete_all_before(app.samples, _partition(tenant, service_id), f"{_ROW}~")
 
 
 def _partition(tenant: str, service_id: str) -> str:

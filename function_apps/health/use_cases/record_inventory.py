@@ -2,7 +2,7 @@
 
 from function_apps.health.model.probe_target import retire_target
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import TARGETS, changed
+from function_apps.health.repository import OBJECTIVES, TARGETS, changed
 from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
@@ -16,6 +16,8 @@ async def record_inventory(
     def decide(view: View) -> Decision[Json]:
         known = view.find(TARGETS, event.service_id)
         target = retire_target(known, event, tenant_id=ctx.tenant, now=ctx.now())
-        return changed(target, "RetireTarget", ctx.now())
+        objective = view.find(OBJECTIVES, event.service_id)
+        return changed(target, objective, "RetireTarget", ctx.now())
 
-    return await app.service.work.change(ctx, TARGETS, event.service_id, decide)
+    also = [OBJECTIVES.document_id(event.service_id)]
+    return await app.service.work.change(ctx, TARGETS, event.service_id, decide, also=also)

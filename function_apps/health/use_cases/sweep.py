@@ -15,6 +15,7 @@ from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.status_hysteresis import ProbeOutcome, is_prober_outage
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import TARGETS, sample_partition
+from function_apps.health.use_cases.measure_objective import delete_counted
 from function_apps.health.use_cases.probe_service import probe_service, unknown_result
 from function_apps.health.use_cases.record_probe import (
     PROBE,
@@ -124,13 +125,24 @@ async def delete_old_samples(app: HealthApp) -> int:
     now = service.clock.now()
     before = isoformat(now - app.service.work.retention.results)
     for document in await every(TARGETS.type_name, TARGETS.key, service.store):
-        service_id = document.partition.unit
-        key = sample_partition(document.partition.tenant, service_id)
         count = await service.sweeps.attempt(
             DELETE_SAMPLES,
             (document.partition, document.id),
-            delete_all_before(app.samples, key, before),
+            _delete_samples(document, before, app),
             now + app.rules.delete_samples_every + LATE,
         )
         deleted += 0 if isinstance(count, Failure) else count
+    return deleted
+
+
+async def _delete_samples(document: Document, before: str, app: HealthApp) -> int:
+    """Delete the samples of one service; those of its objective once it is removed for so long.
+
+    They are one row, which is written anew as long as the service is probed.
+    """
+    tenant, service_id = document.partition.tenant, document.partition.unit
+    deleted = await delete_all_before(app.samples, sample_partition(tenant, service_id), before)
+    target = TARGETS.decode(document.body)
+    if target.is_retired and (target.retired_at or "") <= before:
+        deleted += await delete_counted(tenant, service_id, app)
     return deleted

@@ -2,7 +2,7 @@
 
 from function_apps.health.model import probe_target
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import TARGETS, changed
+from function_apps.health.repository import OBJECTIVES, TARGETS, changed
 from shared.contracts.health import WatchRelease
 from shared.kernel.context import Context
 from shared.kernel.ids import ModuleId, module_key, parse_id
@@ -20,6 +20,8 @@ async def watch_release(command: WatchRelease, ctx: Context, app: HealthApp) -> 
         target = probe_target.watch_release(
             known, command, service_id=service_id, tenant_id=ctx.tenant, now=ctx.now()
         )
-        return changed(target, "WatchRelease", ctx.now())
+        objective = view.find(OBJECTIVES, service_id)
+        return changed(target, objective, "WatchRelease", ctx.now())
 
-    return await app.service.work.change(ctx, TARGETS, service_id, decide)
+    also = [OBJECTIVES.document_id(service_id)]
+    return await app.service.work.change(ctx, TARGETS, service_id, decide, also=also)
