@@ -12,7 +12,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id
 from cli.parameter_types import one_of
-from shared.kernel.ids import id_shape
+from shared.kernel.ids import TenantId, id_shape, parse_id, tenant_binding_id
 
 BINDINGS: Final = "/v1/runtime/tenant-bindings"
 _BINDING_ID: Final = re.compile(id_shape("tb"))
@@ -21,6 +21,13 @@ BindingArgument = Annotated[
     str,
     typer.Argument(
         metavar="BINDING", help="Its id, or the name or id of the environment.", show_default=False
+    ),
+]
+GuestOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tenant",
+        help="Another tenant, bound to an environment of yours; with the role Runtime.Admin.",
     ),
 ]
 
@@ -50,6 +57,14 @@ def find_binding(client: Client, name: str) -> Binding:
             " tenant's",
         )
     return found[0]
+
+
+def find_binding_id(client: Client, name: str, tenant: str | None) -> str:
+    """Return the id of the binding that *name* means; with *tenant* that of a guest of yours."""
+    if tenant is None or _BINDING_ID.fullmatch(name):
+        return name if tenant is not None else str(find_binding(client, name)["bindingId"])
+    environment = environment_id(client, name)
+    return tenant_binding_id(parse_id(environment, "env").environment, TenantId(tenant))
 
 
 @dataclass(frozen=True)

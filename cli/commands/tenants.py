@@ -10,7 +10,14 @@ from cli.lookup import environment_id, environment_names
 from cli.options import Commands, EnvironmentArgument, EnvironmentFilter, Invocation, WaitOptions
 from cli.output import Column, note
 from cli.parameter_types import one_of, words
-from cli.tenant_bindings import BINDINGS, BindingArgument, TenantBindingOptions, find_binding
+from cli.tenant_bindings import (
+    BINDINGS,
+    BindingArgument,
+    GuestOption,
+    TenantBindingOptions,
+    find_binding,
+    find_binding_id,
+)
 from cli.watch_isolation import is_on_its_way, wait_for_binding
 
 app = Commands(
@@ -98,15 +105,19 @@ def proofs(binding: BindingArgument, invocation: Invocation) -> None:
 
 
 @app.command()
-def suspend(binding: BindingArgument, reason: Why, invocation: Invocation) -> None:
-    """Have a tenant change nothing in the environment until it is resumed; what runs goes on."""
-    _change(binding, "suspend", "Suspended", reason, invocation)
+def suspend(
+    binding: BindingArgument, reason: Why, invocation: Invocation, tenant: GuestOption = None
+) -> None:
+    """Have a tenant deploy nothing and bind no secret until it is resumed; what runs goes on."""
+    _change(binding, "suspend", "Suspended", reason, invocation, tenant)
 
 
 @app.command()
-def resume(binding: BindingArgument, reason: Why, invocation: Invocation) -> None:
-    """Let a tenant change the environment again."""
-    _change(binding, "resume", "Enforced", reason, invocation)
+def resume(
+    binding: BindingArgument, reason: Why, invocation: Invocation, tenant: GuestOption = None
+) -> None:
+    """Let a tenant change the environment again: who suspended it may, or an administrator."""
+    _change(binding, "resume", "Enforced", reason, invocation, tenant)
 
 
 @app.command()
@@ -116,17 +127,27 @@ def unbind(
     waiting: WaitOptions,
     invocation: Invocation,
     reason: Annotated[str, typer.Option("--reason", help=_WHY)] = "",
+    tenant: GuestOption = None,
 ) -> None:
     """Take what a tenant has in the environment of another one; its own only loses the binding."""
     client = invocation.client
-    identity = find_binding(client, binding)["bindingId"]
-    query = {"confirm": confirm, "reason": reason or None}
+    identity = find_binding_id(client, binding, tenant)
+    query = {"confirm": confirm, "reason": reason or None, "tenantId": tenant}
     unbound = client.write("DELETE", f"{BINDINGS}/{identity}", query=query).body
-    _finish(invocation, unbound, waiting)
+    if tenant is None:
+        _finish(invocation, unbound, waiting)
+    else:
+        _show(invocation, unbound)  # a guest's binding is the guest's to watch
 
 
-def _change(name: str, verb: str, status: str, reason: str, invocation: Invocation) -> None:
+def _change(
+    name: str, verb: str, status: str, reason: str, invocation: Invocation, tenant: str | None
+) -> None:
     client = invocation.client
+    if tenant is not None:
+        path = f"{BINDINGS}/{find_binding_id(client, name, tenant)}/{verb}"
+        _show(invocation, client.write("POST", path, {"reason": reason, "tenantId": tenant}).body)
+        return
     known = find_binding(client, name)
     path = f"{BINDINGS}/{known['bindingId']}/{verb}"
     _show(invocation, client.write("POST", path, {"reason": reason}).body)

@@ -1,6 +1,7 @@
 """The refusals of environments, by name."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from shared.kernel.errors import (
     Conflict,
@@ -75,13 +76,19 @@ class DataWouldBeDeleted(Conflict):
         )
 
 
+_BINDINGS_NAMED_MAX: Final = 10
+
+
 class TenantsBound(Conflict):
     """An environment is not taken down while other tenants are bound to it."""
 
-    def __init__(self, environment_id: str, count: int) -> None:
+    def __init__(self, environment_id: str, bindings: Sequence[str]) -> None:
+        named = ", ".join(bindings[:_BINDINGS_NAMED_MAX])
+        more = len(bindings) - _BINDINGS_NAMED_MAX
+        rest = f" and {more} more" if more > 0 else ""
         super().__init__(
-            f"{environment_id} has {count} other tenant{'s' if count > 1 else ''} bound to it:"
-            " unbind them first"
+            f"{environment_id} has other tenants bound to it, by {named}{rest}: unbind each first,"
+            " as that tenant, or as its owner with runtime.admin and tenantId"
         )
 
 

@@ -46,14 +46,25 @@ class EnvironmentNotAdmitting(NotFound):
 
 
 class ForeignTenant(Denied):
-    """Another tenant is bound by the owner of the environment only, with `runtime.admin`."""
+    """Another tenant is bound, suspended or unbound by the environment's owner, as its admin."""
 
     def __init__(self, tenant: str) -> None:
         super().__init__(
-            f"{tenant} is not the caller's tenant: only the owner of the environment binds another"
-            " one, with runtime.admin",
+            f"{tenant} is not the caller's tenant: expected the owner of the environment, with"
+            " runtime.admin",
             code="ScopeMissing",
             target="/tenantId",
+        )
+
+
+class SuspendedByAnother(Denied):
+    """A suspended tenant does not resume itself."""
+
+    def __init__(self, binding_id: str, tenant: str, owner: str) -> None:
+        administrators = " or ".join(sorted({tenant, owner}))
+        super().__init__(
+            f"{binding_id} was suspended by {tenant}: expected whoever did, or runtime.admin of"
+            f" {administrators}"
         )
 
 

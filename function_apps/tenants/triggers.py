@@ -40,6 +40,7 @@ READ: Final = "runtime.tenants.read"
 WRITE: Final = "runtime.tenants.write"
 _ROOT: Final = "v1/runtime/tenant-bindings"
 _ONE: Final = f"{_ROOT}/{{tenantBindingId}}"
+_UNBINDING: Final = ("confirm", "reason", "tenantId")
 LIST: Final = Collection(
     BINDINGS,
     {
@@ -78,13 +79,13 @@ async def delete_tenant_binding(request: Request[None], app: TenantsApp) -> Answ
     """Unbind; `confirm=<tenant>` is needed. The binding is Unbound when nothing of it is left."""
     identity = request.path["tenantBindingId"]
     parse_id(identity, "tb")
-    given = {name: request.query[name] for name in ("confirm", "reason") if name in request.query}
+    given = {name: request.query[name] for name in _UNBINDING if name in request.query}
     command = read(UnbindTenant, {"bindingId": identity, **given})
     return _changed(await unbind_tenant(command, request.ctx, app), status=202)
 
 
 async def post_tenant_binding_suspend(request: Request[Suspension], app: TenantsApp) -> Answer:
-    """Suspend a tenant: it changes nothing in the environment until it is resumed."""
+    """Suspend a tenant: it deploys nothing and binds no secret until it is resumed."""
     identity = request.path["tenantBindingId"]
     return _changed(await suspend_tenant(identity, request.body, request.ctx, app))
 
@@ -115,7 +116,7 @@ ROUTES: Final = (
     get(_ROOT, get_tenant_bindings, READ, query=LIST.parameters),
     get(_ONE, get_tenant_binding, READ, answer=RuntimeTenantBinding),
     delete(
-        _ONE, delete_tenant_binding, WRITE, query=("confirm", "reason"),
+        _ONE, delete_tenant_binding, WRITE, query=_UNBINDING,
         answer=RuntimeTenantBinding,
     ),
     post(

@@ -107,6 +107,8 @@ class Unbinding(Command):
     confirm: TenantId | None = None
     """The tenant; always required."""
     reason: Text = ""
+    tenant_id: TenantId | None = None
+    """The caller's own when not given; `runtime.admin` of the environment's owner names another."""
 
 
 class UnbindTenant(Unbinding):
@@ -117,6 +119,8 @@ class Suspension(Command):
     """POST …/suspend and …/resume."""
 
     reason: Text
+    tenant_id: TenantId | None = None
+    """The caller's own when not given; `runtime.admin` of the environment's owner names another."""
 
 
 class RuntimeTenantBound(Event):

@@ -15,6 +15,7 @@ from shared.contracts.tenants import (
 )
 from shared.contracts.validation import read
 from shared.contracts.values import IsolationModel
+from shared.kernel.ids import TenantId, parse_id, tenant_binding_id
 from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, RuntimeCtl, platform
 
 pytestmark = pytest.mark.real
@@ -163,6 +164,19 @@ def test_help_has_every_word_of_an_option(option: str) -> None:
     help_text = hint.__metadata__[0].help
 
     assert [word for word in words if word not in help_text] == []
+
+
+@pytest.mark.parametrize("verb", ["suspend", "resume"])
+def test_a_guest_is_suspended_and_resumed_by_the_owner(verb: str, runtimectl: RuntimeCtl) -> None:
+    guest = tenant_binding_id(parse_id(ENVIRONMENT, "env").environment, TenantId("globex"))
+    path = f"{ROOT}/{guest}/{verb}"
+    answers = {f"POST {path}": binding(bindingId=guest, tenantId="globex")}
+
+    ran = runtimectl.run(f"tenant {verb} test --tenant globex --reason unpaid", answers)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.written == (f"POST {path}", {"reason": "unpaid", "tenantId": "globex"})
+    read(Suspension, {"reason": "unpaid", "tenantId": "globex"})
 
 
 @pytest.mark.parametrize("verb", ["suspend", "resume"])

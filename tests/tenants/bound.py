@@ -32,6 +32,8 @@ ABLE: Final = (
     Feature.NAMESPACES, Feature.QUOTAS, Feature.PRIVATE_FILES, Feature.OWN_USER,
 )  # fmt: skip
 
+_CALLER: Final = ("tenant", "permissions", "caller")
+
 
 def told(
     revision: int,
@@ -63,19 +65,20 @@ class Tenants:
         *,
         tenant: TenantId = TENANT,
         permissions: frozenset[str] = frozenset({ADMIN}),
+        caller: str = "user:ann",
         query: Mapping[str, str] | None = None,
         **path: Any,
     ) -> Answer:
         """Ask the handler of a route, its body read as the app reads it."""
         route = next(each for each in ROUTES if (each.method, each.template) == (method, template))
         content: Any = None if route.body is None else read(route.body, body)
-        ctx = self.bench.ctx(Scope(tenant, "user:ann", permissions))
+        ctx = self.bench.ctx(Scope(tenant, caller, permissions))
         named = {name: str(value) for name, value in path.items()}
         request: Request[Any] = Request(content, ctx, named, query or {})
         return await route.handler(request, self.app)
 
     async def bind(self, **changes: Any) -> Mapping[str, Any]:
-        as_who = {name: changes.pop(name) for name in ("tenant", "permissions") if name in changes}
+        as_who = {name: changes.pop(name) for name in _CALLER if name in changes}
         return shown(await self.call("POST", ROOT, {**CONTENT, **changes}, **as_who))
 
     async def enforced(self, **changes: Any) -> Mapping[str, Any]:
@@ -87,19 +90,26 @@ class Tenants:
     async def binding(self, identity: str = BINDING) -> Mapping[str, Any]:
         return shown(await self.call("GET", ONE, tenantBindingId=identity))
 
-    async def change(self, what: str) -> Mapping[str, Any]:
+    async def change(self, what: str, **asked: Any) -> Mapping[str, Any]:
         """Suspend or resume the binding."""
-        body = {"reason": "because"}
-        return shown(await self.call("POST", f"{ONE}/{what}", body, tenantBindingId=BINDING))
+        as_who = {name: asked.pop(name) for name in _CALLER if name in asked}
+        path = {"tenantBindingId": asked.pop("binding", BINDING)}
+        body = {"reason": "because", **asked}
+        return shown(await self.call("POST", f"{ONE}/{what}", body, **as_who, **path))
 
-    async def unbind(self, confirm: str | None = TENANT) -> Mapping[str, Any]:
-        query = {"reason": "left"} | ({} if confirm is None else {"confirm": confirm})
-        return shown(await self.call("DELETE", ONE, query=query, tenantBindingId=BINDING))
+    async def unbind(self, confirm: str | None = TENANT, **asked: Any) -> Mapping[str, Any]:
+        as_who = {name: asked.pop(name) for name in _CALLER if name in asked}
+        path = {"tenantBindingId": asked.pop("binding", BINDING)}
+        query = {"reason": "left", **asked} | ({} if confirm is None else {"confirm": confirm})
+        return shown(await self.call("DELETE", ONE, query=query, **as_who, **path))
 
-    async def hear(self, payload: BaseModel, number: int | None = None) -> None:
+    async def hear(
+        self, payload: BaseModel, number: int | None = None, tenant: TenantId = TENANT
+    ) -> None:
         self.heard += 1
         at = self.app.service.clock.now()
-        await self.dispatcher.dispatch(envelope_of(payload, number or self.heard, at))
+        envelope = envelope_of(payload, number or self.heard, at)
+        await self.dispatcher.dispatch(envelope.model_copy(update={"tenant_id": tenant}))
 
     def told(self) -> list[tuple[str, int]]:
         """Return status and revision of each event of a binding so far."""

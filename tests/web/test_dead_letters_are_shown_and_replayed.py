@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,6 +77,19 @@ class Dying:
                 raise Unavailable("the process died")
 
         return await self._inner.replay(entity, sequence_number, die)
+
+
+class Aged:
+    """Dead letters that were sent just before what is remembered: thirty days are long to wait."""
+
+    def __init__(self, inner: DeadLetters) -> None:
+        self._inner = inner
+        self.replay = inner.replay
+
+    async def page(self, entity: str, *, after: int = 0, limit: int = 100) -> Sequence[DeadLetter]:
+        sent_before = MESSAGES_KEPT + timedelta(seconds=1)
+        letters = await self._inner.page(entity, after=after, limit=limit)
+        return [replace(each, enqueued_at=each.enqueued_at - sent_before) for each in letters]
 
 
 @dataclass
@@ -161,6 +175,7 @@ def garbage(**properties: str) -> OutgoingMessage:
 def desk(
     act: Callable[[Desk], Awaitable[None]], folder: Path, *,
     values: Mapping[str, str] = NOT_LISTENING, is_dying: bool = False,
+    wrapped: Callable[[DeadLetters], DeadLetters] = lambda letters: letters,
 ) -> None:  # fmt: skip
     def opened() -> DeadLetters:
         return letters[0]
@@ -180,7 +195,7 @@ def desk(
         settings = HostSettings(threads=0, environ={}, cloud=CloudSettings(TOPOLOGY))
         async with hosting(one, settings=settings) as host:
             offered: Any = installed_host()
-            letters.append(Dying(offered.dead_letters, int(is_dying)))
+            letters.append(wrapped(Dying(offered.dead_letters, int(is_dying))))
             yield Desk(host, offered.sender, at, app, issuer)
 
     async def main() -> None:
@@ -332,14 +347,13 @@ def test_one_that_is_older_than_what_is_remembered_is_not_replayed(tmp_path: Pat
         await at.give_up(message())
         (letter,) = await at.listed()
         path = f"/{letter['eventId']}/replay"
-        await at.at.service.clock.sleep(MESSAGES_KEPT.total_seconds() + 1)
         status, answer = await at.call("POST", path)
 
         assert (status, answer["error"]["code"]) == (409, "DeadLetterTooOld")
         assert letter["enqueuedAt"] in answer["error"]["message"]
         assert (await at.app.count(), at.dead()) == (0, [1, 0])
 
-    desk(act, tmp_path)
+    desk(act, tmp_path, wrapped=Aged)
 
 
 @pytest.mark.parametrize("key", [{}, {"idempotency_key": "k-1"}], ids=["no-key", "the-same-key"])

@@ -190,7 +190,7 @@ def decommission(
             raise RetainDiffers(known.environment_id, known.retain, asked)
         return known
     if known.bound:
-        raise TenantsBound(known.environment_id, len(known.bound))
+        raise TenantsBound(known.environment_id, known.bound)
     if known.is_protected and command.confirm != known.name:
         raise ConfirmationMissing(known.name, command.confirm)
     earlier = known.retain if known.status is State.DECOMMISSION_FAILED else ()

@@ -5,7 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from function_apps.tenants.errors import ConfirmationMissing, TenantBindingExists
+from function_apps.tenants.errors import (
+    ConfirmationMissing,
+    SuspendedByAnother,
+    TenantBindingExists,
+)
 from function_apps.tenants.model.environment import EnvironmentProjection
 from function_apps.tenants.model.proofs import LayerProof
 from shared.contracts.environments import (
@@ -46,7 +50,7 @@ class BindingRepeated(TenantBindingEvent):
 
 @dataclass(frozen=True)
 class TenantSuspended(TenantBindingEvent):
-    """The tenant changes nothing in the environment until it is resumed."""
+    """The tenant deploys nothing and binds no secret there until it is resumed."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,14 @@ PROVED: Final = frozenset({State.ENFORCED, State.SUSPENDED})
 
 
 @dataclass(frozen=True)
+class Suspender:
+    """A caller that suspended a tenant."""
+
+    tenant_id: str
+    actor: str
+
+
+@dataclass(frozen=True)
 class TenantBinding:
     """`asked_revision` is the last one at which isolation was to be made or taken away.
 
@@ -134,6 +146,8 @@ class TenantBinding:
     identity: str | None = None
     reason: Reason | None = None
     proofs: tuple[LayerProof, ...] = ()
+    suspended_by: Suspender | None = None
+    """Kept when it is unbound: to bind the tenant again is to resume it."""
     due_at: str | None = None
     """The next proof of its isolation, while that is in force."""
 
@@ -212,18 +226,42 @@ def differences(known: TenantBinding, fresh: TenantBinding) -> Sequence[Violatio
     ]
 
 
-def suspend(known: TenantBinding, reason: Reason, now: datetime) -> TenantBinding:
+def suspend(
+    known: TenantBinding, reason: Reason, suspender: Suspender, now: datetime
+) -> TenantBinding:
     """Return *known* Suspended; itself where it is. Raises TransitionRefused."""
     if known.status is State.SUSPENDED:
         return known
-    return _moved(known, TenantSuspended, now, reason)
+    return replace(_moved(known, TenantSuspended, now, reason), suspended_by=suspender)
 
 
-def resume(known: TenantBinding, now: datetime) -> TenantBinding:
-    """Return *known* Enforced again; itself where it is. Raises TransitionRefused."""
+def resume(
+    known: TenantBinding, caller: Suspender, now: datetime, *, is_admin: bool
+) -> TenantBinding:
+    """Return *known* Enforced again; itself where it is.
+
+    Raises:
+        SuspendedByAnother: *caller* may not resume it.
+        TransitionRefused: it is not Suspended.
+    """
     if known.status is State.ENFORCED:
         return known
-    return _moved(known, TenantResumed, now, None)
+    require_resumable(known, caller, is_admin=is_admin)
+    return replace(_moved(known, TenantResumed, now, None), suspended_by=None)
+
+
+def require_resumable(known: TenantBinding, caller: Suspender, *, is_admin: bool) -> None:
+    """Refuse to let a suspended tenant change the environment again.
+
+    Raises:
+        SuspendedByAnother: *caller* neither suspended it, nor is an administrator of the tenant
+            that did, or of the environment's owner.
+    """
+    by = known.suspended_by
+    if by is None or by == caller:
+        return
+    if not (is_admin and caller.tenant_id in {by.tenant_id, known.owner_tenant_id}):
+        raise SuspendedByAnother(known.binding_id, by.tenant_id, known.owner_tenant_id)
 
 
 def unbind(
@@ -262,7 +300,7 @@ def on_environment(
     if known.status is State.UNBOUND:
         return known
     if not environment.is_open:
-        return _moved(known, EnvironmentEnded, now, known.reason)
+        return replace(_moved(known, EnvironmentEnded, now, known.reason), suspended_by=None)
     isolation = environment.isolation_of(known.binding_id)
     after = known
     if isolation is not None and isolation.revision >= known.asked_revision:

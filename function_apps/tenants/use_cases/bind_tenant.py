@@ -1,15 +1,14 @@
 """BindTenant: let a tenant deploy to an environment, isolated as it is asked for."""
 
-from dataclasses import replace
-
 from function_apps.tenants.errors import EnvironmentNotAdmitting, ForeignTenant
-from function_apps.tenants.model.binding import new_binding, request
+from function_apps.tenants.model.binding import new_binding, request, require_resumable
 from function_apps.tenants.model.environment import EnvironmentProjection
 from function_apps.tenants.model.isolation import require_isolated
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS, changed
 from function_apps.tenants.resources import answer
-from shared.contracts.tenants import BindTenant
+from function_apps.tenants.use_cases.bound_tenant import caller_of, of_bound_tenant
+from shared.contracts.tenants import BindTenant, TenantBindingStatus
 from shared.kernel.context import ADMIN, Context
 from shared.kernel.ids import TenantId, parse_id, tenant_binding_id
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
@@ -24,8 +23,11 @@ async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Out
         ForeignTenant: the caller may bind its own tenant only.
         EnvironmentNotAdmitting, IsolationNotSupported, TenantBindingExists: see there.
         TransitionRefused: it is being unbound.
+        SuspendedByAnother: it was suspended when it was unbound.
     """
-    bound = _of_bound_tenant(command, ctx)
+    bound = of_bound_tenant(command.tenant_id, ctx)
+    if bound is not ctx and command.owner_tenant_id not in {None, ctx.tenant}:
+        raise ForeignTenant(bound.tenant)
     binding_id = tenant_binding_id(
         parse_id(command.environment_id, "env").environment, bound.tenant
     )
@@ -40,25 +42,14 @@ async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Out
             command, binding_id, tenant_id=bound.tenant, environment=environment, now=ctx.now()
         )
         known = view.find(BINDINGS, binding_id)
+        if known is not None and known.status is TenantBindingStatus.UNBOUND:
+            require_resumable(known, caller_of(ctx), is_admin=ctx.scope.allows(ADMIN))
         after = request(known, fresh)
         if after is known:
             return Decision(answer(after), is_repeat=True)
         return changed(after, "BindTenant")
 
     return await app.service.work.change(bound, BINDINGS, binding_id, decide)
-
-
-def _of_bound_tenant(command: BindTenant, ctx: Context) -> Context:
-    """Return *ctx* for the data of the tenant that is to be bound.
-
-    The owner of an environment binds others that it admits; nobody else does.
-    """
-    named = command.tenant_id or ctx.tenant
-    if named == ctx.tenant:
-        return ctx
-    if not ctx.scope.allows(ADMIN) or command.owner_tenant_id not in {None, ctx.tenant}:
-        raise ForeignTenant(named)
-    return replace(ctx, scope=replace(ctx.scope, tenant=TenantId(named)))
 
 
 async def _environment(

@@ -1,12 +1,17 @@
-"""Suspension: the tenant changes nothing in the environment until it is resumed."""
+"""Suspension: the tenant deploys nothing and binds no secret until it is resumed."""
 
 from function_apps.tenants.model.binding import SUSPEND, TenantBinding, resume, suspend
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, changed
 from function_apps.tenants.resources import answer
+from function_apps.tenants.use_cases.bound_tenant import (
+    caller_of,
+    of_bound_tenant,
+    own_binding,
+)
 from shared.contracts.tenants import Suspension
 from shared.contracts.values import Reason
-from shared.kernel.context import Context
+from shared.kernel.context import ADMIN, Context
 from shared.kernel.ids import parse_id
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
@@ -17,17 +22,18 @@ async def suspend_tenant(
     """Suspend a binding that is Enforced; a repeat gets the same answer.
 
     Raises:
-        TenantBindingNotFound, TransitionRefused: see there.
+        ForeignTenant, TenantBindingNotFound, TransitionRefused: see there.
     """
+    bound = of_bound_tenant(command.tenant_id, ctx)
     why = Reason(code=SUSPEND, message=command.reason)
 
     def decide(view: View) -> Decision[Json]:
-        known = view.get(BINDINGS, binding_id)
-        after = suspend(known, why, ctx.now())
+        known = own_binding(view, binding_id, ctx)
+        after = suspend(known, why, caller_of(ctx), ctx.now())
         return _decision(known, after, "SuspendTenant", command.reason)
 
     parse_id(binding_id, "tb")
-    return await app.service.work.change(ctx, BINDINGS, binding_id, decide)
+    return await app.service.work.change(bound, BINDINGS, binding_id, decide)
 
 
 async def resume_tenant(
@@ -36,15 +42,18 @@ async def resume_tenant(
     """Resume a binding that is Suspended; a repeat gets the same answer.
 
     Raises:
-        TenantBindingNotFound, TransitionRefused: see there.
+        ForeignTenant, TenantBindingNotFound, TransitionRefused, SuspendedByAnother: see there.
     """
+    bound = of_bound_tenant(command.tenant_id, ctx)
+    is_admin = ctx.scope.allows(ADMIN)
 
     def decide(view: View) -> Decision[Json]:
-        known = view.get(BINDINGS, binding_id)
-        return _decision(known, resume(known, ctx.now()), "ResumeTenant", command.reason)
+        known = own_binding(view, binding_id, ctx)
+        after = resume(known, caller_of(ctx), ctx.now(), is_admin=is_admin)
+        return _decision(known, after, "ResumeTenant", command.reason)
 
     parse_id(binding_id, "tb")
-    return await app.service.work.change(ctx, BINDINGS, binding_id, decide)
+    return await app.service.work.change(bound, BINDINGS, binding_id, decide)
 
 
 def _decision(

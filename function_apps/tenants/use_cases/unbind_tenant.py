@@ -4,6 +4,7 @@ from function_apps.tenants.model.binding import UNBIND, unbind
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, changed
 from function_apps.tenants.resources import answer
+from function_apps.tenants.use_cases.bound_tenant import of_bound_tenant, own_binding
 from shared.contracts.tenants import UnbindTenant
 from shared.contracts.values import Reason
 from shared.kernel.context import Context
@@ -15,17 +16,18 @@ async def unbind_tenant(command: UnbindTenant, ctx: Context, app: TenantsApp) ->
     """Request that a binding ends; a repeat gets the same answer.
 
     Raises:
-        TenantBindingNotFound, ConfirmationMissing, TransitionRefused: see there.
+        ForeignTenant, TenantBindingNotFound, ConfirmationMissing, TransitionRefused: see there.
     """
     binding_id = command.binding_id
+    bound = of_bound_tenant(command.tenant_id, ctx)
     why = Reason(code=UNBIND, message=command.reason or "no reason was given")
 
     def decide(view: View) -> Decision[Json]:
-        known = view.get(BINDINGS, binding_id)
+        known = own_binding(view, binding_id, ctx)
         after = unbind(known, command.confirm, why, ctx.now())
         if after is known:
             return Decision(answer(known), is_repeat=True)
         return changed(after, "UnbindTenant", command.reason)
 
     parse_id(binding_id, "tb")
-    return await app.service.work.change(ctx, BINDINGS, binding_id, decide)
+    return await app.service.work.change(bound, BINDINGS, binding_id, decide)
