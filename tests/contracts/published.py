@@ -99,24 +99,28 @@ def _scalar(schema: Schema) -> st.SearchStrategy[Any]:
             return _string(schema)
         case "integer":
             return st.integers(int(least), int(most))
-        case "number" if step := schema.get("multipleOf"):
-            parts = round(1 / step)
-            return st.integers(int(least * parts) + 1, int(most * parts) - 1).map(
-                lambda number: number / parts
-            )
         case "number":
-            return st.floats(
-                least,
-                most,
-                exclude_min="exclusiveMinimum" in schema,
-                exclude_max="exclusiveMaximum" in schema,
-            )
+            return _number(schema)
         case "boolean":
             return st.booleans()
         case "null":
             return st.none()
         case _:
             return _JSON
+
+
+def _number(schema: Schema) -> st.SearchStrategy[Any]:
+    least, most = _bounds(schema)
+    if step := schema.get("multipleOf"):
+        parts = round(1 / step)
+        whole = st.integers(int(least * parts) + 1, int(most * parts) - 1)
+        return whole.map(lambda number: number / parts)
+    return st.floats(
+        least,
+        most,
+        exclude_min="exclusiveMinimum" in schema,
+        exclude_max="exclusiveMaximum" in schema,
+    )
 
 
 def _object(schema: Schema, named: Named) -> st.SearchStrategy[Any]:
