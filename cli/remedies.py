@@ -57,6 +57,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "IdempotencyKeyReused": "type the command again: it gets a key of its own",
     "MalformedEnvelope": "see its reason: `runtimectl parked show <event>`",
     "MalformedRow": "a row of the store is damaged: see the log of the host, and report it",
+    "DeadLetterTooOld": "ask for its change anew: `runtimectl parked show <event>` has its content",
     "NoHandler": "see where it was sent: `runtimectl parked show <event>`",
     "DryRunByMessage": "ask for the plan over HTTP: `runtimectl deploy --dry-run`",
     "BadReference": "name it whole: registry/repository:tag, or registry/repository@sha256:…",
@@ -184,6 +185,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "TenantBindingSuspended": _RESUME,
     "TenantSuspended": _RESUME,
+    "SuspendedByAnother": "ask who suspended it, as the message says, to resume it",
     "TenantBindingNotFound": "see the bindings: `runtimectl tenant list`",
     "TenantBindingExists": (
         "unbind it, then bind it again: "
