@@ -51,6 +51,8 @@ SECRETS: Final[Sequence[tuple[type[BaseModel], str]]] = (
 )
 _IN_FILES: Final[Mapping[str, str]] = {"moduleId": "module", "secretName": "name"}
 """Of a secret: fields that are called otherwise in a file."""
+_OF_THE_RELEASE: Final = frozenset({"environmentId", "dryRun"})
+"""Of a secret: fields that the command gives, and no file."""
 _MARK: Final = "<!-- from the contracts -->\n"
 _BOUNDS: Final = (
     ("minimum", "at least"),
@@ -97,8 +99,8 @@ def _table(model: type[BaseModel], title: str, in_files: Mapping[str, str] | Non
     lines = [f"### {title}\n", "| field | takes | default | |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         alias = field.alias or name
-        if in_files is not None and alias == "environmentId":
-            continue  # the release's
+        if in_files is not None and alias in _OF_THE_RELEASE:
+            continue
         shown = schema["properties"][alias]
         default = "**needed**" if alias in schema.get("required", ()) else _default(shown)
         takes = _takes(shown, schema.get("$defs", {}))
