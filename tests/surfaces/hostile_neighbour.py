@@ -262,7 +262,7 @@ async def run(folder: Path, for_s: float, attacks: Sequence[str]) -> None:
             version="1.0",
             artifact=artifact,
             command=("python", "hostile.py"),
-            path_prefix="/hostile/",
+            path_prefix=None,
             readiness=HttpProbe("/ready", period_s=0.2, timeout_s=2),
             resources=Resources(memory_mb=512),
             environ={

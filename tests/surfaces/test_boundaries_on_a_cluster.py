@@ -71,7 +71,9 @@ def test_the_owner_of_a_site_has_a_closed_boundary_with_it(run_scenario: RunScen
 def test_a_tenant_without_a_boundary_has_no_place(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         with pytest.raises(SiteMissing, match="globex has no boundary"):
-            await harness.surface.apply(harness.spec(1, component=THEIRS), fence(1))
+            await harness.surface.apply(
+                harness.spec(1, component=THEIRS, path_prefix=None), fence(1)
+            )
 
     run_scenario(scenario)
 

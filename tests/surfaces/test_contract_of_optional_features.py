@@ -226,7 +226,7 @@ def test_a_tenant_that_is_admitted_has_its_own_components(run_scenario: RunScena
         theirs = replace(SHOP, tenant=GLOBEX)
         await boundaries(harness).ensure_boundary(BOUNDARY, fence(1))
         await harness.serve(harness.spec(1))
-        await harness.serve(harness.spec(1, component=theirs, path_prefix="/globex"))
+        await harness.serve(harness.spec(1, component=theirs, path_prefix=None))
 
         inventory = await harness.surface.inventory(ENVIRONMENT)
 
@@ -242,7 +242,7 @@ def test_a_boundary_shows_what_its_instances_take(run_scenario: RunScenario) -> 
         theirs = replace(SHOP, tenant=GLOBEX)
         await boundaries(harness).ensure_boundary(BOUNDARY, fence(1))
         empty = await boundary(harness)
-        await harness.serve(harness.spec(1, component=theirs, replicas=2))
+        await harness.serve(harness.spec(1, component=theirs, path_prefix=None, replicas=2))
 
         full = await boundary(harness)
 
@@ -259,7 +259,7 @@ def test_a_boundary_that_is_deleted_takes_its_workloads_and_no_others(
         theirs = replace(SHOP, tenant=GLOBEX)
         await boundaries(harness).ensure_boundary(BOUNDARY, fence(1))
         await harness.serve(harness.spec(1, drain_s=0.0))
-        await harness.serve(harness.spec(1, component=theirs, path_prefix="/globex", drain_s=0.0))
+        await harness.serve(harness.spec(1, component=theirs, path_prefix=None, drain_s=0.0))
 
         await boundaries(harness).delete_boundary(ENVIRONMENT, GLOBEX, fence(1))
 
