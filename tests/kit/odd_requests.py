@@ -56,6 +56,12 @@ SCALED: Mapping[str, Any] = {
     "costCeiling": {"amount": 100, "prices": {"instance": 0.1}},
 }
 BODIES: Mapping[str, Any] = {
+    "SetObjective": {
+        "sli": "availability",
+        "objective": 0.999,
+        "window": "P30D",
+        "minSamples": 20,
+    },
     "ProvisionEnvironment": {**ENVIRONMENT, "name": "other"},
     "EnvironmentChange": {"computeTargets": [{"kind": "LocalProcess"}], "tags": {"team": "web"}},
     "Deploy": {

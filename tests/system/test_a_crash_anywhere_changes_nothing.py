@@ -184,9 +184,13 @@ async def bind_and_unbind(world: World) -> None:
     root, once = "/runtime/tenant-bindings", {"Idempotency-Key": "binding-1"}
     body = {"environmentId": environment, "ownerTenantId": "acme"}
     for tenant in ("acme", "globex"):
-        status, bound = await world.call("POST", root, body, tenant=tenant, headers=once)
-        assert status == 201, bound
-        path = f"{root}/{bound['bindingId']}"
+
+        async def is_bound(tenant: str = tenant) -> Any:
+            status, bound = await world.call("POST", root, body, tenant=tenant, headers=once)
+            assert status in {201, 404}, bound  # it has to be heard of first
+            return bound if status == 201 else None
+
+        path = f"{root}/{(await world.until(is_bound))['bindingId']}"
 
         async def is_past_bound(path: str = path, tenant: str = tenant) -> bool:
             _, binding = await world.call("GET", path, tenant=tenant)
