@@ -125,7 +125,10 @@ def comparable(document: Document) -> dict[str, Any]:
         # How many of the gates of a step had answered when the first failed is of its time.
         body.pop("revision")
     if body.get("type") == "scan":
-        body.pop("coverage")  # what was ready at the last scan is of its time
+        # What was ready then is of its time, and so are revisions of deployments, as above.
+        body.pop("coverage")
+        heard = body.get("deployments", {}).items()
+        body["deployments"] = {key: {**each, "revision": None} for key, each in heard}
     if body.get("type") == "target" or document.id == "target":
         return {"release_revision": body["release_revision"], "status": body["status"]}
     if body.get("type") == "service":
