@@ -10,7 +10,7 @@ from tests.simulator.simulated_world import RecordedStore, SimulatedWorld
 from tests.simulator.simulation import Outcome, simulate
 
 SAMPLE = (3, 7)
-LONG = tuple(range(101, 113))
+LONG = tuple(range(101, 105))
 _SMALL = {"actions": 20, "hours": 1.0}
 
 

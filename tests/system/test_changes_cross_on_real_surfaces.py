@@ -61,7 +61,7 @@ def test_on_processes_what_crosses_in_some_order_ends_whole(tmp_path: Path) -> N
 @HAS_SECRETS
 @pytest.mark.long(minutes=2)
 def test_on_processes_what_crosses_in_many_orders_ends_whole(tmp_path: Path) -> None:
-    for number, case in enumerate(cases_of_a_run(6)):
+    for number, case in enumerate(cases_of_a_run(2)):
         try_case(case, process_place(tmp_path / str(number)))
 
 
@@ -94,7 +94,7 @@ def pods(vaults: Vaults, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 def test_on_a_cluster_what_crosses_in_many_orders_ends_whole(
     pods: PodCluster, vaults: Vaults, tmp_path: Path
 ) -> None:
-    for number, case in enumerate(cases_of_a_run(3)):
+    for number, case in enumerate(cases_of_a_run(1)):
         try_case(case, pod_place(pods, vaults, tmp_path / str(number)))
 
 

@@ -158,6 +158,6 @@ async def cross(case: Case) -> None:
 
 @pytest.mark.long(minutes=1)
 def test_what_crosses_in_many_orders_ends_whole() -> None:
-    for case in cases_of_a_run(6):
+    for case in cases_of_a_run(2):
         with case.named(SEED):
             run_virtual(cross(case))
