@@ -92,6 +92,7 @@ def test_azures_worker_indexes_what_our_host_indexes(
     } == {name: _bindings(raw) for name, raw in ours.items()}
 
 
+@pytest.mark.long
 def test_every_import_of_a_package_is_had_in_its_environment(packages: Mapping[str, Path]) -> None:
     sharing: dict[Path, list[Path]] = {}
     for package in packages.values():

@@ -9,7 +9,7 @@ from shared.persistence.store import BatchOperation, Etag, Partition, Replace
 from tests.simulator.simulated_world import RecordedStore, SimulatedWorld
 from tests.simulator.simulation import Outcome, simulate
 
-SAMPLE = (3, 7)
+SAMPLE = (3,)
 LONG = tuple(range(101, 105))
 _SMALL = {"actions": 20, "hours": 1.0}
 
@@ -55,6 +55,7 @@ class _ForgetfulWorld(SimulatedWorld):
         return _ForgetsOperations(inner, name, self.fate, self.faults, self.history)
 
 
+@pytest.mark.long
 def test_a_store_that_forgets_how_operations_ended_is_found() -> None:
     outcome = simulate(SAMPLE[0], actions=4, hours=0.2, world=_ForgetfulWorld)
 

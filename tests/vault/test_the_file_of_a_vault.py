@@ -127,6 +127,7 @@ async def test_one_value_is_never_sealed_alike(vaults: Vaults) -> None:
     assert len(sealed) == 2
 
 
+@pytest.mark.long
 async def test_it_is_opened_and_read_while_another_process_writes(vaults: Vaults) -> None:
     await fill(vaults)
     with closing(sqlite3.connect(vaults.folder / "v.db", isolation_level=None)) as writer:
