@@ -184,7 +184,8 @@ Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Revision = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """0 is "none yet"."""
 Milliseconds = Annotated[float, Field(ge=0.0, le=1e9)]
-Replicas = Annotated[int, Field(ge=0, le=1000)]
+REPLICAS_MAX: Final = 1000
+Replicas = Annotated[int, Field(ge=0, le=REPLICAS_MAX)]
 Instant = Annotated[
     AwareDatetime,
     AfterValidator(_utc),

@@ -124,6 +124,32 @@ def test_without_a_signal_the_number_is_kept_and_a_person_is_told() -> None:
     run_virtual(main())
 
 
+def test_a_signal_that_is_lost_is_told_whatever_limits_the_number() -> None:
+    async def main() -> None:
+        made = await serving(replicas=3)
+        ceiling = {"amount": 3, "per": "hour", "prices": {"instance": 1}}
+        await made.apply(QUEUED, onSignalLoss="max", costCeiling=ceiling)
+        made.gauge.value = None
+        await made.evaluate(7)
+
+        assert (await made.decisions())[0]["reason"] == "Limited"
+        assert [each["alert"] for each in made.told("RuntimeAlertRaised")] == ["ScalingSignalLost"]
+
+    run_virtual(main())
+
+
+def test_a_policy_with_a_tiny_target_is_evaluated() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply({"signal": "requests", "target": 5e-324})
+        made.world.requests_per_s = 50
+        await made.evaluate(3)
+
+        assert made.replicas() == 10
+
+    run_virtual(main())
+
+
 def test_a_quiet_policy_is_not_written() -> None:
     async def main() -> None:
         made = await loaded(20)
@@ -164,6 +190,19 @@ def test_while_a_rollout_is_under_way_none_is_stopped() -> None:
 
         assert (held, reason) == (6, "Rollout")
         assert made.replicas() == 1
+
+    run_virtual(main())
+
+
+def test_a_rollout_that_shows_on_the_surface_holds_while_its_message_is_late() -> None:
+    async def main() -> None:
+        made = await loaded(60, stabilisation="PT0S", cooldown="PT0S")
+        await run(made.world, revision=2, replicas=2, port=8080, path_prefix="/")
+        made.world.requests_per_s = 10
+        await made.evaluate(3)
+
+        assert made.replicas() == 6
+        assert (await made.decisions())[0]["reason"] == "Rollout"
 
     run_virtual(main())
 

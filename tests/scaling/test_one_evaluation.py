@@ -60,6 +60,27 @@ def test_without_data_a_lower_max_stops_nobody() -> None:
 
 
 @pytest.mark.parametrize(
+    ("limits", "seen"),
+    [
+        pytest.param({"onSignalLoss": "max"}, [GONE], id="of-what-it-says-to-do"),
+        pytest.param({"onSignalLoss": "scaleTo", "scaleTo": 20, "max": 3}, [GONE], id="of-more"),
+        pytest.param({}, [Total(200), GONE], id="of-another-rule"),
+    ],
+)
+@pytest.mark.parametrize("rates", [{"up": []}, {}], ids=["at-once", "by-rates"])
+def test_without_data_no_limit_lowers_the_number(
+    limits: dict[str, object], seen: list[Total | Lost], rates: dict[str, object]
+) -> None:
+    ceiling = {"amount": 3, "per": "hour", "prices": {"instance": 1}}
+    rules = (REQUESTS, LATENCY)[: len(seen)]
+    content = policy(*rules, **{"costCeiling": ceiling, "rateLimits": rates, **limits})
+
+    decision = decide(content, *seen, current=8, affordable=3)
+
+    assert (decision.desired, decision.reason) == (8, ScalingReason.LIMITED)
+
+
+@pytest.mark.parametrize(
     ("load", "desired"), [pytest.param(900, 10, id="max"), pytest.param(0, 1, id="min")]
 )
 def test_the_number_stays_within_min_and_max(load: float, desired: int) -> None:

@@ -1,6 +1,7 @@
 """What-if: the recorded load under a proposed policy, in replicas, objective and cost."""
 
 from datetime import UTC, datetime, timedelta
+from time import process_time
 from typing import Any
 
 import pytest
@@ -132,3 +133,41 @@ def test_the_load_of_a_policy_in_force_is_replayed_and_nothing_changes() -> None
         assert (await made.policy(), made.replicas()) == (before, 4)
 
     run_virtual(main())
+
+
+NEVER = {"start": "0 0 30 feb *", "end": "0 0 31 apr,jun *"}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param({"signal": "schedule", "target": 5, "settings": NEVER}, id="days-of-no-month"),
+        pytest.param({"signal": "cpu", "target": 1}, id="a-thousand-instances"),
+    ],
+)
+def test_the_largest_replay_does_not_hold_up_the_host(rule: dict[str, Any]) -> None:
+    content = policy(*[rule] * 10, min=1000, max=1000)
+    load = recorded(*[(5, 300.0)] * WHAT_IF_STEPS_MAX, signal="cpu")
+    began_s = process_time()
+
+    result = played(load, content, Resources(cpu=0.5))
+
+    assert {step.desired for step in result.steps} == {1000}
+    assert process_time() - began_s < 5
+
+
+@pytest.mark.parametrize("signal", ["requests", "cpu"])
+def test_a_tiny_target_asks_for_the_most_and_is_no_error(signal: str) -> None:
+    content = policy({"signal": signal, "target": 5e-324}, **AT_ONCE)
+
+    result = played(recorded((4, 1e9), (4, 1e9), signal=signal), content, Resources(cpu=0.5))
+
+    assert [step.desired for step in result.steps] == [10, 10]
+
+
+def test_a_tiny_price_pays_for_the_most_and_is_no_error() -> None:
+    ceiling = {"amount": 1e9, "per": "hour", "prices": {"instance": 5e-324}}
+
+    result = played(recorded((4, 1000)), policy(REQUESTS, **AT_ONCE, costCeiling=ceiling))
+
+    assert [step.desired for step in result.steps] == [10]

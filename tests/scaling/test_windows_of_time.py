@@ -1,6 +1,7 @@
 """Windows of a schedule: two cron expressions on a clock on the wall of a time zone."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from time import process_time
 
 import pytest
 
@@ -58,3 +59,29 @@ def test_the_last_time_of_an_expression(cron: str, last: str | None) -> None:
     found = last_time(cron, until)
 
     assert found == (last and datetime.fromisoformat(last))
+
+
+@pytest.mark.parametrize(
+    "cron", ["*/7 3,15 * * *", "59 23 31 * *", "0 0 1-7 */3 mon", "30 12 * feb sun", "5 0 29 2 *"]
+)
+def test_the_last_time_is_the_same_at_each_minute_until_the_next(cron: str) -> None:
+    """From one time of the expression on nothing changes until another one comes."""
+    at, before = datetime.fromisoformat("2026-11-27T00:00"), None
+    for _ in range(4 * 24 * 60):
+        at += timedelta(minutes=1)
+        found = last_time(cron, at)
+        assert found is not None
+        assert found <= at
+        assert before is None or found in (before, at)
+        assert last_time(cron, found) == found
+        before = found
+
+
+def test_days_that_never_come_are_looked_for_by_month() -> None:
+    began_s = process_time()
+    at = datetime.fromisoformat("2026-11-29T12:34")
+
+    found = [last_time("0 0 30 feb *", at + timedelta(days=day)) for day in range(1000)]
+
+    assert set(found) == {None}
+    assert process_time() - began_s < 1.5

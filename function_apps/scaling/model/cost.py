@@ -4,7 +4,7 @@ import math
 from typing import Final
 
 from shared.contracts.scaling import CostCeiling, CostPeriod, PriceList
-from shared.contracts.values import Resources
+from shared.contracts.values import REPLICAS_MAX, Resources
 
 HOURS: Final = {CostPeriod.HOUR: 1.0, CostPeriod.MONTH: 730.0}
 """A month as Azure's price calculator has it."""
@@ -24,4 +24,5 @@ def affordable(ceiling: CostCeiling | None, resources: Resources) -> int | None:
     cost = hourly_cost(ceiling.prices, resources)
     if not cost:
         return None
-    return math.floor(round(ceiling.amount / HOURS[ceiling.per] / cost, 9))
+    number = round(ceiling.amount / HOURS[ceiling.per] / cost, 9)
+    return math.floor(min(number, REPLICAS_MAX))

@@ -5,8 +5,9 @@ read off a clock on the wall of that zone: an hour that comes twice in autumn co
 https://keda.sh/docs/latest/scalers/cron/
 """
 
+from calendar import monthrange
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,8 +16,8 @@ from pydantic import TypeAdapter
 
 from shared.contracts.cron import DAYS, MONTHS, Cron
 
-DAYS_BACK: Final = 366 * 8 + 1
-"""The 29th of February comes at the latest after so many days."""
+MONTHS_BACK: Final = 12 * 8
+"""The 29th of February comes at the latest after so many months."""
 _RANGES: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 _NAMES: Final[Sequence[Sequence[str]]] = ((), (), (), MONTHS, DAYS)
 _CRON: Final[TypeAdapter[str]] = TypeAdapter(Cron)
@@ -47,18 +48,40 @@ def last_time(cron: str, until: datetime) -> datetime | None:
 
     Where both fields of days are limited, a day that fits one of them is meant.
     """
-    minutes, hours, days, months, weekdays = _fields(cron)
+    minutes, hours, *_ = _fields(cron)
+    day, today = _last_day(cron, until.date()), until.date()
+    if day == today:
+        now = [minute for minute in minutes if minute <= until.minute]
+        if now and until.hour in hours:
+            return _at(day, until.hour, max(now))
+        if earlier := [hour for hour in hours if hour < until.hour]:
+            return _at(day, max(earlier), max(minutes))
+        day = _last_day(cron, today - timedelta(days=1))
+    return None if day is None else _at(day, max(hours), max(minutes))
+
+
+def _at(day: date, hour: int, minute: int) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, minute)  # noqa: DTZ001  of a wall
+
+
+@lru_cache(maxsize=1024)
+def _last_day(cron: str, until: date) -> date | None:
+    """Return the last day of *cron* that is not after *until*; None if there was none for years.
+
+    Months are passed over whole: an expression may name a day that never comes.
+    """
+    _, _, days, months, weekdays = _fields(cron)
     is_either = not any(field.startswith("*") for field in (cron.split()[2], cron.split()[4]))
-    for back in range(DAYS_BACK):
-        day = (until - timedelta(days=back)).date()
-        fits = (day.day in days, day.isoweekday() % 7 in weekdays)
-        if day.month not in months or not (any(fits) if is_either else all(fits)):
+    for back in range(MONTHS_BACK + 1):
+        year, month = divmod(until.year * 12 + until.month - 1 - back, 12)
+        if month + 1 not in months:
             continue
-        latest = (until.hour, until.minute) if back == 0 else (23, 59)
-        times = [(hour, minute) for hour in hours for minute in minutes if (hour, minute) <= latest]
-        if times:
-            hour, minute = max(times)
-            return datetime(day.year, day.month, day.day, hour, minute)  # noqa: DTZ001  of a wall
+        last = until.day if back == 0 else monthrange(year, month + 1)[1]
+        for number in range(last, 0, -1):
+            day = date(year, month + 1, number)
+            fits = (number in days, day.isoweekday() % 7 in weekdays)
+            if any(fits) if is_either else all(fits):
+                return day
     return None
 
 

@@ -57,6 +57,11 @@ class Decision:
     """The input of the rule that asked for the most."""
     recommended: int | None = None
 
+    @property
+    def is_lost(self) -> bool:
+        """Return whether a signal was missing, whatever decided in the end."""
+        return any(each.wanted is None for each in self.inputs)
+
 
 def evaluate(
     policy: ScalingPolicyChange, at: Circumstances, held: Callable[[Direction], bool]
@@ -143,16 +148,19 @@ def _limit_rate(decision: Decision, policy: ScalingPolicyChange, at: Circumstanc
 
 
 def _bound(decision: Decision, policy: ScalingPolicyChange, at: Circumstances) -> Decision:
-    """Bring the number within the bounds; those of a person come before those of money."""
+    """Bring the number within the bounds; those of a person come before those of money.
+
+    While a signal is missing they only keep it from being raised.
+    """
     number = decision.desired
     least = policy.min if policy.min or at.may_be_none else 1
     most = policy.max
     if at.affordable is not None and at.affordable < most:
         most = max(least, at.affordable)
-    is_kept = decision.reason is ScalingReason.SIGNAL_LOST and number <= at.instances.current
-    if number > most and not is_kept:
+    allowed = max(most, at.instances.current) if decision.is_lost else most
+    if number > allowed:
         why = f"its max is {policy.max}" if most == policy.max else f"its cost ceiling pays {most}"
-        return _limited(decision, most, f"{number} are wanted, and {why}")
+        return _limited(decision, allowed, f"{number} are wanted, and {why}")
     if number < least:
         return _limited(decision, least, f"{number} are wanted, and its min is {least}")
     return decision

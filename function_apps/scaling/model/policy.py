@@ -258,6 +258,7 @@ class Wanted:
     desired: int
     actual: int
     reason: ScalingReason
+    is_lost: bool = False
 
 
 def record_evaluation(policy: ScalingPolicy, wanted: Wanted, now: datetime) -> ScalingPolicy:
@@ -268,7 +269,6 @@ def record_evaluation(policy: ScalingPolicy, wanted: Wanted, now: datetime) -> S
     """
     is_over = has_pause_ended(policy, now)
     after = happen(policy, Resumed if is_over else Evaluated, now)
-    is_lost = wanted.reason is ScalingReason.SIGNAL_LOST
     changes = recent(policy.changes, now - longest_memory(policy.content))
     by = wanted.desired - wanted.actual
     if by:
@@ -278,7 +278,7 @@ def record_evaluation(policy: ScalingPolicy, wanted: Wanted, now: datetime) -> S
         desired=wanted.desired,
         actual=wanted.actual,
         reason=wanted.reason,
-        lost_since=(policy.lost_since or isoformat(now)) if is_lost else None,
+        lost_since=(policy.lost_since or isoformat(now)) if wanted.is_lost else None,
         changes=changes,
     )
 

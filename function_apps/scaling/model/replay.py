@@ -15,7 +15,7 @@ from function_apps.scaling.model.cost import affordable, hourly_cost
 from function_apps.scaling.model.cron_windows import is_open
 from function_apps.scaling.model.evaluation import Circumstances, Decision, evaluate
 from function_apps.scaling.model.policy import CHANGES_KEPT, ReplicaChange
-from function_apps.scaling.model.replica_ratio import InstanceUse
+from function_apps.scaling.model.replica_ratio import share_of
 from function_apps.scaling.model.sample import Load, Sample
 from function_apps.scaling.model.signal_values import (
     Instances,
@@ -24,7 +24,6 @@ from function_apps.scaling.model.signal_values import (
     Signals,
     SignalValue,
     Total,
-    Uses,
     Window,
 )
 from shared.contracts.scaling import (
@@ -48,7 +47,7 @@ ASSUMPTIONS: Final = (
 _GAP_MAX: Final = timedelta(minutes=10)
 """A step counts no longer: nothing was recorded after it."""
 _HOUR_S: Final = 3600
-_SHARED: Final = frozenset({Signal.CPU, Signal.MEMORY})
+_USES: Final = frozenset({Signal.CPU, Signal.MEMORY})
 
 
 @dataclass(frozen=True)
@@ -132,14 +131,15 @@ def _seen(rule: ScalingRule, each: Recorded, current: int) -> SignalValue:
         return Lost("it was not recorded")
     if not load.is_shared:
         return Level(load.value * each.current / current if current else load.value)
-    if rule.signal in _SHARED:
-        return Uses(tuple(InstanceUse(load.value / current) for _ in range(current)))
+    if rule.signal in _USES:
+        # All are ready and use as much as each other, so the average is as good as all of them.
+        return Level(load.value / current) if current else Lost("no instance uses any of it")
     return Total(load.value)
 
 
 def _step(each: Recorded, decision: Decision, hours: float, price: float | None) -> WhatIfStep:
     shares = [
-        given.value / given.target
+        share_of(given.value, given.target)
         for given in decision.inputs
         if given.value is not None and given.signal is not Signal.SCHEDULE
     ]

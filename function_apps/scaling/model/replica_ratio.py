@@ -12,6 +12,8 @@ from typing import Final
 
 _FULL: Final = 100.0
 """Percent: what an instance without a value is taken for when the number would be lowered."""
+_SHARE_MAX: Final = 1e9
+"""A value is at most so many times its target: more instances than that are never asked for."""
 _DIGITS: Final = 9
 """A quotient is rounded here before it is rounded up: 3.0000000000000004 instances are three."""
 
@@ -36,7 +38,7 @@ def for_use(
         return None
     unready = sum(not use.is_ready for use in uses)
     missing = sum(use.is_ready and use.percent is None for use in uses)
-    ratio = _average(measured) / target
+    ratio = share_of(_average(measured), target)
     is_growth_shared = unready > 0 and ratio > 1
     if not is_growth_shared and not missing:
         return current if _is_near(ratio, tolerance) else _up(ratio * len(measured))
@@ -45,7 +47,8 @@ def for_use(
         dampened += [max(_FULL, target) if ratio < 1 else 0.0] * missing
     if is_growth_shared:
         dampened += [0.0] * unready
-    return _dampened(ratio, _average(dampened) / target, len(dampened), current, tolerance)
+    share = share_of(_average(dampened), target)
+    return _dampened(ratio, share, len(dampened), current, tolerance)
 
 
 def _dampened(before: float, ratio: float, counted: int, current: int, tolerance: float) -> int:
@@ -60,9 +63,10 @@ def _dampened(before: float, ratio: float, counted: int, current: int, tolerance
 
 def for_total(value: float, target: float, current: int, tolerance: float) -> int:
     """Return how many instances share *value* at *target* each: a queue, a rate of requests."""
-    if current and _is_near(value / (target * current), tolerance):
+    share = share_of(value, target)
+    if current and _is_near(share / current, tolerance):
         return current
-    return _up(value / target)
+    return _up(share)
 
 
 def for_level(value: float, target: float, current: int, ready: int, tolerance: float) -> int:
@@ -70,10 +74,15 @@ def for_level(value: float, target: float, current: int, ready: int, tolerance: 
 
     That of a latency or a burn rate: it is taken to fall as instances are added.
     """
-    ratio = value / target
+    ratio = share_of(value, target)
     if not current:
         return _up(ratio)
     return current if _is_near(ratio, tolerance) else _up(ratio * ready)
+
+
+def share_of(value: float, target: float) -> float:
+    """Return how many times *target* fits into *value*; a tiny target is no infinity."""
+    return min(value / target, _SHARE_MAX)
 
 
 def _is_near(ratio: float, tolerance: float) -> bool:

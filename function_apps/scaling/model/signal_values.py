@@ -7,6 +7,7 @@ from typing import Final, TypeAlias, assert_never
 from function_apps.scaling.model import replica_ratio
 from function_apps.scaling.model.replica_ratio import InstanceUse
 from shared.contracts.scaling import ScalingInput, ScalingRule
+from shared.contracts.values import REPLICAS_MAX
 
 REASON_MAX: Final = 300
 
@@ -72,7 +73,7 @@ def apply_rule(
 ) -> ScalingInput:
     """Return what *rule* asks for, with what it saw."""
     value, wanted, reason = _asked(rule, seen, instances, tolerance)
-    bounded = None if wanted is None else min(wanted, 1000)
+    bounded = None if wanted is None else min(wanted, REPLICAS_MAX)
     return ScalingInput(
         signal=rule.signal,
         target=rule.target,

@@ -54,7 +54,7 @@ from shared.messaging.unit_of_work import NOTHING, Json, View
 from shared.messaging.unit_of_work import Decision as Commit
 from shared.persistence.store import Document, partition_of
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.observed_state import LiveComponent
+from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.port import Surface
 from shared.surfaces.spec import SurfaceComponent
 
@@ -147,7 +147,8 @@ async def _scale(
             await _recommended(policy, partition_key, now, app),
             policy.changes,
             affordable(policy.content.cost_ceiling, scaled.service.resources),
-            scaled.service.is_rolling_out(now, app.rules.scaling.hold_at_most),
+            scaled.service.is_rolling_out(now, app.rules.scaling.hold_at_most)
+            or _has_newer(live, revision.revision),
             may_be_none(scaled.service, surface),
             app.rules.scaling.tolerance,
         ),
@@ -160,6 +161,13 @@ async def _scale(
     await write_replicas(after, decision.desired, scaled, live, surface)
 
 
+def _has_newer(live: LiveComponent, released: int) -> bool:
+    """Return whether a rollout shows on the surface, also where its message is late."""
+    return any(
+        each.revision > released and each.phase is not Phase.DRAINING for each in live.revisions
+    )
+
+
 def may_be_none(service: ScaledService, surface: Surface) -> bool:
     """Return whether the service may have no instance: a worker, where the surface can that."""
     can = surface.capabilities().supports(Feature.SCALE_TO_ZERO)
@@ -169,7 +177,8 @@ def may_be_none(service: ScaledService, surface: Surface) -> bool:
 def _evaluated(
     policy: ScalingPolicy, decision: Decision, current: int, now: datetime
 ) -> ScalingPolicy:
-    return record_evaluation(policy, Wanted(decision.desired, current, decision.reason), now)
+    wanted = Wanted(decision.desired, current, decision.reason, decision.is_lost)
+    return record_evaluation(policy, wanted, now)
 
 
 async def _recommended(
