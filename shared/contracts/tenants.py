@@ -153,7 +153,8 @@ class TenantIsolationProofCompleted(Event):
     layer: IsolationLayer
     verdict: ProofVerdict
     positive_control: bool
-    """The surface answered, so that the reading could have shown a breach."""
+    """What was read answered, so that it could have shown a breach: the surface, or where none
+    isolates the layer any more, the targets of the environment."""
     evidence: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
     evidence_blob: Digest | None = None
     checked_at: Instant

@@ -123,7 +123,7 @@ class Sweep:
             await bounded_map(documents, attempt, at_once=AT_ONCE)
             # Documents that come again could not even be postponed, and would fill every page.
             if len(documents) < len(page.documents) or not page.more:
-                self.log.continue_with(self.name, _page_after(page))
+                self.log.continue_with(self.name, _page_after(page, "dueAt"))
             if not page.more or not page.documents:
                 break
         return total
@@ -177,35 +177,32 @@ async def every_due(type_name: str, key: str, store: Store, clock: Clock) -> Seq
 
 async def every(type_name: str, key: str, store: Store, *conditions: Where) -> Sequence[Document]:
     """Return all documents of *type_name* of all tenants, page by page in the order of *key*."""
-    documents: list[Document] = []
-    last = ""
-    while True:
+    documents: dict[Key, Document] = {}
+    of_page: Where | None = Where(key, Comparison.GT, "")
+    while of_page is not None:
         page = await store.query_due(
             Query(
-                where=[
-                    Where("type", Comparison.EQ, type_name),
-                    Where(key, Comparison.GT, last),
-                    *conditions,
-                ],
+                where=[Where("type", Comparison.EQ, type_name), of_page, *conditions],
                 order_by=key,
                 limit=EVERY_PAGE,
             )
         )
-        documents += page.documents
-        if not page.more or not page.documents:
-            return documents
-        last = str(page.documents[-1].body[key])
+        # Two tenants may have a document of one key, which begins the next page once more.
+        documents |= {_key(document): document for document in page.documents}
+        of_page = _page_after(page, key)
+    return list(documents.values())
 
 
-def _page_after(page: Page) -> Where | None:
-    """Return the condition of the documents after *page*; None at the end, to begin again.
+def _page_after(page: Page, key: str) -> Where | None:
+    """Return the condition of the documents after *page*, which is in the order of *key*.
 
-    Documents of one instant that fill a page are passed over together, or it would come again.
+    None at the end, to begin again. Documents of one value that fill a page are passed over
+    together, or it would come again.
     """
     if not page.more or not page.documents:
         return None
-    first, last = page.documents[0].body["dueAt"], page.documents[-1].body["dueAt"]
-    return Where("dueAt", Comparison.GT if first == last else Comparison.GE, last)
+    first, last = page.documents[0].body[key], page.documents[-1].body[key]
+    return Where(key, Comparison.GT if first == last else Comparison.GE, last)
 
 
 def _key(document: Document) -> Key:

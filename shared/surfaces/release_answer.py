@@ -1,7 +1,8 @@
 """What an instance answers about its release; it is foreign, and may be anything."""
 
-import json
 from typing import Final
+
+from pydantic_core import from_json
 
 from shared.surfaces.spec import ReleaseQuestion
 
@@ -20,8 +21,8 @@ def release_in(status: int, body: bytes, question: ReleaseQuestion) -> str:
         ReleaseUnknown: it is no JSON, or has no such field.
     """
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = from_json(body, allow_inf_nan=False)
+    except ValueError:  # no JSON, no UTF-8, half of a character, nested too deep
         raise ReleaseUnknown(f"expected JSON, the answer is {status} without") from None
     for part in question.field.split("."):
         if not isinstance(answer, dict) or part not in answer:

@@ -6,7 +6,8 @@ from shared.kernel.ids import ModuleId, TenantId
 from shared.kernel.observation import Unknown
 from shared.surfaces.spec import SurfaceComponent
 from tests.drift.compared import Drift, drift, released_and_settled, virtual
-from tests.kit.told import ENVIRONMENT, WEB, component_of
+from tests.drift.test_what_others_say_of_a_service import health
+from tests.kit.told import ENVIRONMENT, WEB, component_of, service_of
 
 TEN = [f"module-m{number}" for number in range(10)]
 
@@ -104,6 +105,20 @@ async def test_a_tenth_newly_absent_at_once_is_believed_only_when_somebody_confi
     assert (held, unconfirmed) == (True, [])
     assert sorted(each["moduleId"] for each in found) == TEN[:4]
     assert (await made.report())["absentHeld"] is False
+
+
+@virtual
+async def test_what_is_held_is_not_believed_because_health_says_that_it_is_away() -> None:
+    made = await many()
+    made.vanish(*TEN[:4])
+    await made.scan(300)
+
+    for revision, status in enumerate(("Degraded", "Unhealthy", "Degraded"), 1):
+        about = {"serviceId": service_of(TEN[0]), "moduleId": TEN[0]}
+        await made.hear(health(revision, status, aggregateId=about["serviceId"], **about))
+        await made.scan()
+
+    assert await made.findings() == []
 
 
 @virtual

@@ -87,6 +87,23 @@ async def test_a_step_that_comes_after_the_end_of_its_deployment_changes_nothing
 
 
 @virtual
+async def test_a_step_that_comes_when_nobody_remembers_its_deployment_hides_nothing_for_good() -> (
+    None
+):
+    made = await released_and_settled(environ={"MODE": "fast"})
+    await made.hear(failed(2, WEB), *(failed(number, WEB) for number in range(3, 103)))
+    await made.hear(step(2, WEB))
+    made.tamper(environ={"MODE": "slow"})
+
+    await made.scan(300)
+    hidden = await made.findings()
+    await made.scan(24 * 3600)
+
+    assert hidden == []
+    assert (await made.only())["path"] == "environ/MODE"
+
+
+@virtual
 async def test_instances_that_the_surface_starts_again_are_no_drift() -> None:
     made = await released_and_settled()
     revision = made.world.sites[ENVIRONMENT].components[component_of(WEB)].revisions[1]

@@ -9,7 +9,7 @@ import pytest
 
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Conflict, Unavailable
-from shared.messaging.sweep import PAGES_MAX, Sweep, SweepLog
+from shared.messaging.sweep import EVERY_PAGE, PAGES_MAX, Sweep, SweepLog, every
 from shared.persistence.store import Create, Document, Partition, Query, UnreadableDocument
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.parts import Parts
@@ -201,5 +201,25 @@ def test_a_document_that_is_no_json_is_shown_in_health_and_stops_no_other() -> N
 
         assert timer.handled == [each.tenant for each in TENANTS if each != BAD]
         assert timer.degraded() == {"scan": 1}
+
+    run_virtual(main())
+
+
+def test_every_document_is_returned_where_tenants_have_documents_of_one_key() -> None:
+    """As those of an environment that is shared, on both sides of the end of a page."""
+
+    async def main() -> None:
+        parts = Parts()
+        keys = [f"env-{number:03d}" for number in range(EVERY_PAGE + 10)]
+        for key in keys:
+            partitions = TENANTS[:2] if key == keys[EVERY_PAGE - 1] else TENANTS[:1]
+            for partition in partitions:
+                body = {"type": "thing", "environment_id": key}
+                await parts.store.inner.batch(partition, [Create(key, body)])
+
+        found = await every("thing", "environment_id", parts.store.inner)
+
+        assert len(found) == len(keys) + 1
+        assert {document.partition for document in found} == {*TENANTS[:2]}
 
     run_virtual(main())

@@ -38,6 +38,7 @@ async def test_the_field_is_the_release(value: str, release: str) -> None:
         (b"<html>", "expected JSON, the answer is 404 without"),
         (b"\xff", "expected JSON, the answer is 404 without"),
         (b"[" * 60_000, "expected JSON, the answer is 404 without"),
+        (b'{"shop": {"version": "1.0\\ud800"}}', "expected JSON, the answer is 404 without"),
         (b"[]", "the JSON of its answer 404 has no 'shop'"),
         (b'"shop"', "the JSON of its answer 404 has no 'shop'"),
         (b'{"shop": {}}', "the JSON of its answer 404 has no 'version'"),

@@ -8,6 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from function_apps.deployments.model.facts import BindingProjection, RecordedProof, record_proof
+from function_apps.deployments.use_cases.record_environment import record_isolation_proof
+from function_apps.tenants.events import isolation_proved
 from function_apps.tenants.model.binding import TenantBinding, new_binding, request
 from function_apps.tenants.model.environment import EnvironmentProjection
 from function_apps.tenants.model.proofs import LayerProof, Look, findings, judge
@@ -18,13 +20,22 @@ from shared.contracts.environments import (
     RuntimeEnvironmentFailed,
     RuntimeEnvironmentStatusChanged,
 )
-from shared.contracts.tenants import BindTenant, IsolationLayer, ProofVerdict, Quota
+from shared.contracts.tenants import (
+    BindTenant,
+    IsolationLayer,
+    ProofVerdict,
+    Quota,
+    TenantIsolationProofCompleted,
+)
 from shared.contracts.tenants import TenantBindingStatus as Status
 from shared.contracts.values import ComputeTargetKind, IsolationModel, Stage
 from shared.kernel.observation import Absent, Present, Reading
 from shared.surfaces.boundaries import Boundary, BoundarySpec, boundary_properties
 from shared.surfaces.boundaries import Quota as BoundaryQuota
 from shared.surfaces.capabilities import Feature
+from tests.deployments.driven import TEST, driven
+from tests.deployments.test_facts_for_the_next_unit import BINDING as OF_TEST
+from tests.deployments.test_facts_for_the_next_unit import bound as bound_to
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT
 from tests.kit.virtual_time import EPOCH, run_virtual
@@ -183,3 +194,26 @@ def test_what_is_absent_in_two_readings_is_a_breach() -> None:
         proofs, _news = judge(proofs, findings([look], Quota()), EPOCH)
 
     assert {proof.verdict for proof in proofs} == {ProofVerdict.BREACH}
+
+
+def test_a_layer_that_no_surface_isolates_any_more_holds_no_deployment() -> None:
+    """As a quota that was opened, after the tenant was bound again without one."""
+
+    async def main() -> None:
+        world = driven()
+        await world.tell(stage=Stage.PROD)
+        await bound_to(world, "Enforced")
+        proofs, opened = _proofs(OPENED, OPENED)
+        _, ended = judge(proofs, findings([], Quota()), EPOCH)
+        binding = replace(_bound_again(proofs), binding_id=OF_TEST, environment_id=TEST)
+
+        for proof in (*opened, *ended):
+            event = isolation_proved(binding, proof).payload
+            assert isinstance(event, TenantIsolationProofCompleted)
+            await record_isolation_proof(event, world.bench.ctx(), world.app)
+
+        known = (await world.target()).binding
+        assert known is not None
+        assert known.breach is None
+
+    run_virtual(main())

@@ -1,5 +1,10 @@
-"""The desired properties of a service, in the words in which surfaces say what is live."""
+"""The desired properties of a service, in the words in which surfaces say what is live.
 
+Of what is live and may be a secret the digest is said, unless it is the desired value: somebody may
+have put a password where none belongs.
+"""
+
+import hashlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +18,8 @@ Planes = Mapping[Plane, Mapping[str, str]]
 _NUMBERS_OF_THE_PLATFORM: Final = ("drainS", "graceS")
 """They follow the platform's rules, which another version may have changed; no unit records them.
 """
+_MAY_BE_SECRET: Final = frozenset({"environ", "command", "probes"})
+"""Paths of the workload, by their first part."""
 COMPARED: Final = (
     Plane.WORKLOAD, Plane.REPLICAS, Plane.CONFIGURATION, Plane.SECRETS, Plane.ROUTING,
 )  # fmt: skip
@@ -43,11 +50,29 @@ def desired_planes(baseline: ServiceBaseline) -> Planes:
 
 def live_planes(properties: Properties, baseline: ServiceBaseline) -> Planes:
     """Return *properties* of its revision, as far as *baseline* has something to compare."""
-    planes = as_planes(properties)
+    planes = without_secrets(as_planes(properties), baseline)
     if baseline.component is not None:
         return planes
     live = planes.get(Plane.WORKLOAD, {})
     return {Plane.WORKLOAD: {path: live[path] for path in baseline.inventory if path in live}}
+
+
+def without_secrets(live: Planes, baseline: ServiceBaseline) -> Planes:
+    """Return *live* with a digest for what may be secret and is not what *baseline* has."""
+    desired = desired_planes(baseline).get(Plane.WORKLOAD, {})
+    words = {
+        path: _digest(word) if _may_be_secret(path) and word != desired.get(path) else word
+        for path, word in live.get(Plane.WORKLOAD, {}).items()
+    }
+    return {**live, Plane.WORKLOAD: words} if words else live
+
+
+def _may_be_secret(path: str) -> bool:
+    return path.partition("/")[0] in _MAY_BE_SECRET
+
+
+def _digest(word: str) -> str:
+    return f"sha256:{hashlib.sha256(word.encode()).hexdigest()}" if word else word
 
 
 def learned(baseline: ServiceBaseline, properties: Properties) -> Mapping[str, str] | None:

@@ -61,9 +61,14 @@ class EnvironmentScan:
     confirmed: bool = False
     """Somebody has said that what is absent really is."""
 
-    def work_on(self, module: str) -> str | None:
-        """Return the deployment that is changing *module*; None when none is."""
-        on = (name for name, work in self.deployments.items() if work.is_on)
+    def work_on(self, module: str, since: datetime) -> str | None:
+        """Return the deployment that is changing *module*; None when none is.
+
+        One that has said nothing *since* then is none: its end was lost, or what it said last came
+        after its end.
+        """
+        at_least = isoformat(since)
+        on = (name for name, work in self.deployments.items() if work.is_on and work.at >= at_least)
         return next((name for name in on if module in self.deployments[name].modules), None)
 
     def failed_since(self, module: str, at: str) -> str | None:

@@ -96,6 +96,7 @@ TRANSITIONS: Final[Transitions[State, FindingEvent]] = Transitions(
             Cleared: State.RESOLVED,
         },
         State.SUPPRESSED: {
+            Suppressed: State.SUPPRESSED,
             CameBack: State.OPEN,
             AdoptedAsDesired: State.ADOPTED,
             Cleared: State.RESOLVED,

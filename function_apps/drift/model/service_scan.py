@@ -29,7 +29,7 @@ VALUE_MAX: Final = 2000
 """Characters of a value that are kept; what is longer is cut."""
 PATH_MAX: Final = 1024
 CHANGES_MAX: Final = 200
-"""Of one service; so many at once are one thing that happened, and the first say which."""
+"""Of one service are new; so many at once are one thing that happened, and the first say which."""
 SHOWN_MAX: Final = 5
 
 
@@ -55,8 +55,7 @@ def differences(
     baseline: ServiceBaseline, live: LiveService, rules: DriftDefaults
 ) -> list[Difference]:
     """Return what is not as *baseline* says, harmless differences left out."""
-    found = [each for each in _all(baseline, live, rules) if not _is_harmless(each)]
-    return found[:CHANGES_MAX]
+    return [each for each in _all(baseline, live, rules) if not _is_harmless(each)]
 
 
 def _is_harmless(each: Difference) -> bool:
@@ -111,13 +110,24 @@ def _bounded(change: Change) -> Change:
     return replace(change, path=path, desired=desired, actual=actual)
 
 
+def is_cut(finding: Finding) -> bool:
+    """Return whether a part of *finding* is the beginning of one that was too long to be kept."""
+    bounds = ((finding.actual or "", VALUE_MAX), (finding.path, PATH_MAX))
+    return any(len(text) == at_most and text.endswith("…") for text, at_most in bounds)
+
+
 def seen_findings(
     baseline: ServiceBaseline,
     found: Collection[Difference],
+    active: Collection[str],
     known: Circumstances,
     now: datetime,
 ) -> dict[str, Finding]:
-    """Return the findings that *found* are, by id, as if each were seen for the first time."""
+    """Return the findings that *found* are, by id, as if each were seen for the first time.
+
+    Of more than can be kept the first, and those that are *active*: what is there still is not
+    resolved by what came beside it.
+    """
     key = parse_id(baseline.service_id, "svc").environment
     module = module_key(baseline.tenant_id, baseline.module_id)
     seen = {}
@@ -136,7 +146,8 @@ def seen_findings(
             baseline_revision=baseline.release_revision,
             now=now,
         )
-    return seen
+    kept = {*list(seen)[:CHANGES_MAX], *active}
+    return {finding_id: finding for finding_id, finding in seen.items() if finding_id in kept}
 
 
 def judge(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.comparison import Change, compare_texts
-from function_apps.drift.model.desired import as_planes
+from function_apps.drift.model.desired import as_planes, without_secrets
 from function_apps.drift.model.service_scan import LiveService
 
 TEXT_MAX: Final = 600_000
@@ -61,7 +61,7 @@ def take_snapshot(
     properties = live.revisions.get(baseline.release_revision, {})
     content = {
         "releaseRevision": baseline.release_revision,
-        "planes": as_planes(properties),
+        "planes": without_secrets(as_planes(properties), baseline),
         "others": sorted({*live.revisions} - {baseline.release_revision}),
         "departures": list(live.departures or ()),
     }

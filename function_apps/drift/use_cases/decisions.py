@@ -11,6 +11,7 @@ from function_apps.drift.model import finding as findings
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.classification import INSTANCES, REVISION, SERVICE
 from function_apps.drift.model.finding import Finding
+from function_apps.drift.model.service_scan import is_cut
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import BASELINES, FINDINGS, put_finding
 from function_apps.drift.resources import answer
@@ -43,6 +44,8 @@ async def suppress(
 ) -> Outcome[Json]:
     """Let it be until then: it is not reported, and no repair of its service writes it.
 
+    One that is let be already gets the new end.
+
     Raises:
         FindingNotFound, TransitionRefused.
         SuppressionTooLong: longer than a suppression may be, or no time at all.
@@ -55,9 +58,7 @@ async def suppress(
     def change(known: Finding) -> Finding:
         return findings.suppress(known, until, asked.reason)
 
-    return await _change(
-        finding_id, FindingStatus.SUPPRESSED, change, "SuppressDrift", asked.reason, ctx, app
-    )
+    return await _change(finding_id, None, change, "SuppressDrift", asked.reason, ctx, app)
 
 
 async def adopt(
@@ -67,7 +68,8 @@ async def adopt(
 
     Raises:
         FindingNotFound, TransitionRefused.
-        NotRepairable: it is about more than one property, so there is no value to take.
+        NotRepairable: it is about more than one property, of another release than the one in
+            force, or of a value that is too long to be kept: there is no value to take.
     """
     parse_id(finding_id, "df")
     service_id = repository.service_of(finding_id)
@@ -78,6 +80,7 @@ async def adopt(
             return Decision(answer(known), is_repeat=True)
         if baseline is None or known.path.partition("/")[0] in {SERVICE, REVISION, INSTANCES}:
             raise NotRepairable(finding_id, f"{known.path} has no value that could be desired")
+        _require_value(known, baseline)
         after = findings.adopt(known, asked.reason)
         return Decision(
             answer(after),
@@ -88,6 +91,19 @@ async def adopt(
 
     also = [BASELINES.document_id(service_id)]
     return await app.service.work.change(ctx, FINDINGS, finding_id, decide, also=also)
+
+
+def _require_value(finding: Finding, baseline: ServiceBaseline) -> None:
+    """Refuse to adopt what is no value of the release in force. Raises NotRepairable."""
+    released = baseline.release_revision
+    if finding.baseline_revision != released:
+        raise NotRepairable(
+            finding.finding_id,
+            f"it is of release {finding.baseline_revision}, and {released} is in force: the next"
+            " scan judges it anew",
+        )
+    if is_cut(finding):
+        raise NotRepairable(finding.finding_id, "what is live is too long to be kept")
 
 
 def _with(baseline: ServiceBaseline, finding: Finding) -> ServiceBaseline:
@@ -134,7 +150,7 @@ async def remediate(
 
 async def _change(
     finding_id: str,
-    status: FindingStatus,
+    status: FindingStatus | None,
     change: Change,
     action: str,
     reason: str,

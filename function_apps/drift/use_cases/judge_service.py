@@ -71,7 +71,8 @@ async def judge_service(scan: ServiceScan, ctx: Context, app: DriftApp) -> Reaso
 def _own_work(
     baseline: ServiceBaseline, environment: EnvironmentScan, now: datetime, app: DriftApp
 ) -> str | None:
-    if deployment := environment.work_on(baseline.module_id):
+    since = now - app.rules.detection.work_at_most
+    if deployment := environment.work_on(baseline.module_id, since):
         return f"{deployment} is changing it"
     is_lately = is_own_fence(baseline.fence_moved_at, now, app.rules.detection.own_work)
     return "the platform wrote there a moment ago" if is_lately else None
@@ -105,7 +106,8 @@ def _after_reading(
 ) -> ServiceBaseline:
     """Return *known* after the reading of *scan*, due again where the platform is at work."""
     properties = scan.reading.live.revisions.get(known.release_revision)
-    may_learn = properties is not None and not scan.environment.work_on(known.module_id)
+    since = now - app.rules.detection.work_at_most
+    may_learn = properties is not None and not scan.environment.work_on(known.module_id, since)
     after = observe(
         known,
         is_there=properties is not None or not known.is_expected,
@@ -156,7 +158,7 @@ async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> Non
         for each in differences(baseline, scan.reading.live, rules)
         if not environment.planes or each.plane in environment.planes
     ]
-    seen = seen_findings(baseline, found, known, now)
+    seen = seen_findings(baseline, found, scan.findings, known, now)
 
     def judged(stored: Finding | None, finding_id: str) -> Finding | None:
         return judge(stored, seen.get(finding_id), baseline, scan.reading.live, now, rules)

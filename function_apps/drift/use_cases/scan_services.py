@@ -47,7 +47,8 @@ async def _scan_due(document: Document, ctx: Context, app: DriftApp) -> None:
     scan = replace(stored or EnvironmentScan(baseline.environment_id), planes=())
     found = await active_findings(document.partition, app)
     findings = {finding.finding_id: finding for finding in found}
-    reason = await scan_service(baseline, scan, findings, ctx, app, is_held=False)
+    is_held = scan.is_held and baseline.service_id in scan.absent
+    reason = await scan_service(baseline, scan, findings, ctx, app, is_held=is_held)
     if reason is not None and reason.code == UNREAD:
         raise Unavailable(f"{baseline.module_id} cannot be read: {reason.message}")
 

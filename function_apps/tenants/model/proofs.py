@@ -101,15 +101,17 @@ def judge(
     """Return the proofs after *found*, and those of them that are news.
 
     A layer that nothing isolates any more, so that none is in *found*, passes: no later look could
-    end its breach.
+    end its breach. Its positive control are the environment's targets, which would have named the
+    surface to look at.
     """
     before = {proof.layer: proof for proof in known}
     layers = {finding.layer for finding in found}
     after, news = dict(before), []
     for proof in known:
-        if proof.layer not in layers and proof.verdict is not ProofVerdict.PASS:
+        has_passed = proof.verdict is ProofVerdict.PASS and proof.positive_control
+        if proof.layer not in layers and not has_passed:
             passed = LayerProof(
-                proof.layer, ProofVerdict.PASS, False, isoformat(now), _NOT_ISOLATED,
+                proof.layer, ProofVerdict.PASS, True, isoformat(now), _NOT_ISOLATED,
                 proof.revision + 1,
             )  # fmt: skip
             after[proof.layer] = passed
