@@ -68,6 +68,12 @@ def environment_names(client: Client) -> Mapping[str, str]:
     return {environment["environmentId"]: environment["name"] for environment in environments}
 
 
+def with_environment(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return *row* with the name of its environment, of *names*; another tenant's has its id."""
+    identity = row["environmentId"]
+    return {**row, "environment": names.get(identity, identity)}
+
+
 def endpoint_of(environment: Mapping[str, Any]) -> str | None:
     """Return the public URL of an environment, if it has one."""
     endpoints = [target.get("endpoint") for target in environment.get("provisioned", ())]

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.deployment_selector import DeploymentSelector
-from cli.lookup import environment_id, environment_names
+from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import EnvironmentFilter, Invocation, Module, WaitOptions
 from cli.output import Column, format_time
 from cli.parameter_types import one_of
@@ -49,10 +49,7 @@ def deployments(
         "status": status,
     }
     newest_first = islice(client.list_all(ROOT, query), last)
-    rows = [
-        {"environment": names.get(each["environmentId"], each["environmentId"]), **each}
-        for each in newest_first
-    ]
+    rows = [with_environment(each, names) for each in newest_first]
     invocation.show(rows[::-1], _COLUMNS, empty="nothing was deployed yet")
 
 

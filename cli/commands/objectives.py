@@ -7,7 +7,7 @@ import typer
 
 from cli.client import Client
 from cli.commands.services import health_of, service_id
-from cli.lookup import environment_id, environment_names
+from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import Commands, EnvironmentFilter, Invocation
 from cli.output import Column, format_time
 from cli.parameter_types import one_of
@@ -111,10 +111,7 @@ def _healths(client: Client, env: str | None) -> list[tuple[Mapping[str, Any], M
     query = {"environmentId": environment_id(client, env)}
     return [
         (
-            {
-                **service,
-                "environment": names.get(service["environmentId"], service["environmentId"]),
-            },
+            with_environment(service, names),
             health_of(client, service["serviceId"]),
         )
         for service in client.list_all(_SERVICES, query)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cli.lookup import environment_id, environment_names
+from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import Commands, EnvironmentFilter, Invocation, Module, Reason
 from cli.output import Column, format_time, note
 from cli.parameter_types import instant, one_of
@@ -100,7 +100,7 @@ def list_(
     query = {"environmentId": environment_id(client, env), "moduleId": module, "status": status}
     names = environment_names(client)
     rows = [
-        {**each, "environment": names.get(each["environmentId"], each["environmentId"])}
+        with_environment(each, names)
         for each in client.list_all(POLICIES, query)
         if status is not None or each["status"] != "Superseded"
     ]

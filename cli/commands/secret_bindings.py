@@ -6,7 +6,7 @@ import typer
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import environment_id, environment_names
+from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import (
     Commands,
     DryRun,
@@ -108,10 +108,7 @@ def list_(
     client = invocation.client
     query = {"environmentId": environment_id(client, env), "moduleId": module, "status": status}
     names = environment_names(client)
-    rows = [
-        {**each, "environment": names.get(each["environmentId"], each["environmentId"])}
-        for each in client.list_all(BINDINGS, query)
-    ]
+    rows = [with_environment(each, names) for each in client.list_all(BINDINGS, query)]
     invocation.show(rows, _COLUMNS, empty="no secret is bound yet: `runtimectl secret bind --help`")
 
 
@@ -207,7 +204,6 @@ def _follow(
 
 def _show(invocation: Invocation, binding: Any, names: Any) -> None:
     if invocation.is_table:
-        identity = binding["environmentId"]
-        invocation.show([{**binding, "environment": names.get(identity, identity)}], _COLUMNS)
+        invocation.show([with_environment(binding, names)], _COLUMNS)
     else:
         invocation.show(binding)

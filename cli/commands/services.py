@@ -12,7 +12,7 @@ from cli.client import PAGE_SIZE, Client
 from cli.deployment_selector import RUNNING
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import environment_id, environment_names, id_labels, replace_ids
+from cli.lookup import environment_id, environment_names, id_labels, replace_ids, with_environment
 from cli.options import EnvironmentFilter, Invocation
 from cli.output import Column, format_digest, format_time, note
 from cli.parameter_types import instant
@@ -130,11 +130,7 @@ def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     client = invocation.client
     names = environment_names(client)
     services = [
-        {
-            **service,
-            "environment": names.get(service["environmentId"], service["environmentId"]),
-            "health": health_of(client, service["serviceId"]),
-        }
+        with_environment(service, names) | {"health": health_of(client, service["serviceId"])}
         for service in client.list_all(_ROOT, {"environmentId": environment_id(client, env)})
     ]
     if invocation.is_table:

@@ -6,7 +6,7 @@ import typer
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import environment_id, environment_names
+from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import Commands, EnvironmentArgument, EnvironmentFilter, Invocation, WaitOptions
 from cli.output import Column, note
 from cli.parameter_types import one_of, words
@@ -81,7 +81,7 @@ def list_(
     query = {"environmentId": environment_id(client, env), "status": status}
     names = environment_names(client)
     rows = [
-        _named(each, names)
+        with_environment(each, names)
         for each in client.list_all(BINDINGS, query)
         if tenant in {None, each["tenantId"]}
     ]
@@ -169,11 +169,6 @@ def _finish(
 
 def _show(invocation: Invocation, binding: Any) -> None:
     if invocation.is_table:
-        invocation.show([_named(binding, environment_names(invocation.client))], _COLUMNS)
+        invocation.show([with_environment(binding, environment_names(invocation.client))], _COLUMNS)
     else:
         invocation.show(binding)
-
-
-def _named(binding: Any, names: Any) -> dict[str, Any]:
-    identity = binding["environmentId"]
-    return {**binding, "environment": names.get(identity, identity)}

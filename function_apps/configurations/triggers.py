@@ -213,10 +213,7 @@ def _number(text: str) -> int:
 
 def _created(outcome: Outcome[Json]) -> Answer:
     location = f"/{_ROOT}/{outcome.value['configurationId']}"
-    if outcome.is_repeat:
-        headers = {"Location": location, "Repeatability-Result": "accepted"}
-        return Answer(201, outcome.value, headers)
-    return created(outcome.value, location)
+    return created(outcome.value, location, is_repeat=outcome.is_repeat)
 
 
 ROUTES: Final = (

@@ -99,15 +99,20 @@ def begin(
     operation, start = begin_operation(
         kind, environment_id, f"/v1/runtime/environments/{environment_id}", ids, ctx
     )
-    superseded = (
-        close_superseded(view, known.operation_id, ids.operation_id, ids.now) if known else ()
-    )
+    superseded = _close_known(known, view, ids)
     return Decision(
         answer(environment),
         writes=[ENVIRONMENTS.put(environment), OPERATIONS.put(operation), *superseded],
         outbox=[environment_changed(environment), start],
         audited=Audited(kind.name, environment_id),
     )
+
+
+def _close_known(
+    known: RuntimeEnvironment | TenantIsolation | None, view: View, ids: NewIds
+) -> Sequence[Put]:
+    """Return the write that ends the operation which has *known*; none where nothing is known."""
+    return close_superseded(view, known.operation_id, ids.operation_id, ids.now) if known else ()
 
 
 def begin_isolation(
@@ -119,9 +124,7 @@ def begin_isolation(
     operation, start = begin_operation(
         kind, binding_id, f"/v1/runtime/tenant-bindings/{binding_id}", ids, ctx
     )
-    superseded = (
-        close_superseded(view, known.operation_id, ids.operation_id, ids.now) if known else ()
-    )
+    superseded = _close_known(known, view, ids)
     return Decision(
         {},
         writes=[ISOLATIONS.put(isolation), OPERATIONS.put(operation), *superseded],

@@ -68,10 +68,7 @@ async def post_scaling_policy(request: Request[ApplyScalingPolicy], app: Scaling
     """Give a service its policy."""
     outcome = await apply_scaling_policy(request.body, request.ctx, app)
     location = f"/{_ROOT}/{outcome.value['policyId']}"
-    if outcome.is_repeat:
-        headers = {"Location": location, "Repeatability-Result": "accepted"}
-        return Answer(201, outcome.value, headers)
-    return created(outcome.value, location)
+    return created(outcome.value, location, is_repeat=outcome.is_repeat)
 
 
 async def get_scaling_policies(request: Request[None], app: ScalingApp) -> Answer:

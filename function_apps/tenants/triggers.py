@@ -33,7 +33,7 @@ from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.collection import Collection
-from shared.web.request import Answer, Request, created, ok
+from shared.web.request import Answer, Request, created, ok, repeat_header
 from shared.web.routes import delete, get, post
 
 READ: Final = "runtime.tenants.read"
@@ -57,10 +57,7 @@ async def post_tenant_binding(request: Request[BindTenant], app: TenantsApp) -> 
     """Bind a tenant to an environment; its isolation is made then, and makes it Enforced."""
     outcome = await bind_tenant(request.body, request.ctx, app)
     location = f"/{_ROOT}/{outcome.value['bindingId']}"
-    if outcome.is_repeat:
-        headers = {"Location": location, "Repeatability-Result": "accepted"}
-        return Answer(201, outcome.value, headers)
-    return created(outcome.value, location)
+    return created(outcome.value, location, is_repeat=outcome.is_repeat)
 
 
 async def get_tenant_bindings(request: Request[None], app: TenantsApp) -> Answer:
@@ -102,10 +99,9 @@ async def get_tenant_binding_proofs(request: Request[None], app: TenantsApp) -> 
 
 
 def _changed(outcome: Outcome[Json], *, status: int = 200) -> Answer:
-    headers = {"Location": f"/{_ROOT}/{outcome.value['bindingId']}"}
-    if outcome.is_repeat:
-        headers["Repeatability-Result"] = "accepted"
-    return Answer(status, outcome.value, headers)
+    repeated = repeat_header(is_repeat=outcome.is_repeat)
+    location = f"/{_ROOT}/{outcome.value['bindingId']}"
+    return Answer(status, outcome.value, {"Location": location, **repeated})
 
 
 ROUTES: Final = (

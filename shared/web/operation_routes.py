@@ -14,7 +14,7 @@ from shared.messaging.unit_of_work import Outcome
 from shared.persistence.store import Partition, partition_of
 from shared.web.administration import Administration
 from shared.web.collection import Collection
-from shared.web.request import Answer, Request
+from shared.web.request import Answer, Request, repeat_header
 from shared.web.routes import Route, get, post
 
 READ: Final = "runtime.operations.read"
@@ -120,8 +120,9 @@ async def abandon_operation(request: Request[None], app: Administration) -> Answ
 
 async def _answer(request: Request[None], app: Administration, outcome: Outcome[Any]) -> Answer:
     """Answer the operation as it is now; a repeat says that it is one."""
-    headers = {"Repeatability-Result": "accepted"} if outcome.is_repeat else {}
-    return Answer(200, render(await _stored(request, app)), headers)
+    return Answer(
+        200, render(await _stored(request, app)), repeat_header(is_repeat=outcome.is_repeat)
+    )
 
 
 async def _stored(request: Request[None], app: Administration) -> Operation:

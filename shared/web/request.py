@@ -171,8 +171,15 @@ def ok(
     return Answer(200, body, headers, is_composite=is_composite)
 
 
-def created(body: BaseModel | Mapping[str, Any], location: str) -> Answer:
-    return Answer(201, body, {"Location": location})
+def repeat_header(*, is_repeat: bool) -> dict[str, str]:
+    """Return the header by which an answer says that it is the first one's, given again."""
+    return {"Repeatability-Result": "accepted"} if is_repeat else {}
+
+
+def created(
+    body: BaseModel | Mapping[str, Any], location: str, *, is_repeat: bool = False
+) -> Answer:
+    return Answer(201, body, {"Location": location, **repeat_header(is_repeat=is_repeat)})
 
 
 def accepted(
@@ -189,9 +196,8 @@ def accepted(
         # The same under the name that clients of Azure Resource Manager look for.
         "Azure-AsyncOperation": operation_path(operation),
         "Retry-After": "1",
+        **repeat_header(is_repeat=is_repeat),
     }
-    if is_repeat:
-        headers["Repeatability-Result"] = "accepted"
     return Answer(202, body, headers)
 
 

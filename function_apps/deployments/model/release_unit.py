@@ -17,6 +17,7 @@ from shared.contracts.releases import (
 )
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.values import (
+    ComputeTargetKind,
     EnvironmentId,
     ModuleId,
     Reason,
@@ -43,13 +44,7 @@ def to_released_component(
     that comes back, the secrets are those that it had *recorded*.
     """
     environment = target.environment
-    offered = environment.targets if environment else ()
-    kind = component.compute_target or default_placement(
-        component.component_type,
-        offered,
-        scheduled=component.scheduled or component.schedule is not None,
-        is_archive=component.image is None,
-    )
+    kind = _placement(component, environment.targets if environment else ())
     if kind is None:
         return None
     revision = target.module(component.module_id).last + 1
@@ -87,6 +82,18 @@ def to_released_component(
         data=environment.data if environment and environment.owner == tenant else (),
         routing=Routing(weights={str(revision): 100} if component.port else {}),
         owner=component.owner,
+    )
+
+
+def _placement(
+    component: Component, offered: Sequence[ComputeTargetKind]
+) -> ComputeTargetKind | None:
+    """Return where *component* runs of what is *offered*; None where nothing fits."""
+    return component.compute_target or default_placement(
+        component.component_type,
+        offered,
+        scheduled=component.scheduled or component.schedule is not None,
+        is_archive=component.image is None,
     )
 
 
