@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from tests.kit.event_table import TABLE
@@ -26,6 +27,9 @@ MARKERS = ("long", "real")
 _BESIDE_WAITS = 0.85
 """The part of the tests that compute which is mixed with those that wait."""
 _THIS_MACHINE = "this machine"
+_IS_NOT_MEASURED = pytest.StashKey[bool]()
+_PROGRAMS = "COVERAGE_PROCESS_CONFIG"
+"""Where coverage.py tells the programs that a test starts to be measured."""
 
 
 @pytest.fixture
@@ -70,6 +74,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     pytest-xdist says so in a field of the tests that pytest 9.2 reads no more, see its issue 1386:
     without this each worker starts it.
     """
+    if config.getoption("cov_source", None):
+        _measure_first_of_each_function(items)
     if getattr(config.option, "loadgroup", False):
         items[:] = _in_turn(items)
         for item in items:
@@ -81,6 +87,40 @@ def pytest_collection_finish() -> None:
     """Let no collection of garbage look again at the ten thousand tests, which stay anyway."""
     gc.collect()
     gc.freeze()
+
+
+def _measure_first_of_each_function(items: list[pytest.Item]) -> None:
+    """Leave out of the coverage what runs the same test function with other parameters.
+
+    A test takes twice the time where its coverage is measured, and these reach few lines more.
+    """
+    met: set[str] = set()
+    for item in items:
+        function = item.nodeid.partition("[")[0]
+        if function in met:
+            item.stash[_IS_NOT_MEASURED] = True
+        met.add(function)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> object:
+    """Measure neither a test that is left out nor a program that it starts.
+
+    A worker has two measurements, its own and that of a program which was started: all stop.
+    """
+    if not item.stash.get(_IS_NOT_MEASURED, False):
+        return (yield)
+    stopped = []
+    while measurement := Coverage.current():
+        measurement.stop()
+        stopped.append(measurement)
+    told = os.environ.pop(_PROGRAMS)
+    try:
+        return (yield)
+    finally:
+        os.environ[_PROGRAMS] = told
+        for measurement in reversed(stopped):
+            measurement.start()
 
 
 def _in_turn(items: list[pytest.Item]) -> list[pytest.Item]:
