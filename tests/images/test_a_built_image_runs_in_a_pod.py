@@ -10,6 +10,7 @@ import pytest
 from cli.main import main
 from tests.cli.test_image_build import debian_packages
 from tests.kit.kubernetes_cluster import KubernetesCluster
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = pytest.mark.real
 PORT = 8080
@@ -83,7 +84,7 @@ def test_python_on_debians_packages_answers_as_nobody(
     real_cluster.apply(namespace, pod(image))
 
     waited = ("wait", "--for=condition=Ready", "pod/built", "--namespace", namespace)
-    real_cluster.kubectl(*waited, "--timeout=60s")
+    real_cluster.kubectl(*waited, f"--timeout={PATIENCE_S:.0f}s")
 
     status = real_cluster.read("pod", "built", "--namespace", namespace)["status"]
     assert status["containerStatuses"][0]["imageID"] == image

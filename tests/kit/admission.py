@@ -11,6 +11,7 @@ from typing import Final
 from shared.kernel.clock import SystemClock
 from shared.surfaces.aks.cluster_api import DEPLOYMENTS, PODS, ClusterApi, Kind, Object
 from shared.surfaces.aks.names import INSTALLATION
+from tests.kit.cluster_objects import remove
 from tests.kit.patience import PATIENCE_S
 
 _GROUP: Final = "admissionregistration.k8s.io/v1"
@@ -128,9 +129,7 @@ async def admission(
         yield
     finally:
         for kind, each in reversed(made):
-            found = await api.get(kind, each["metadata"]["name"])
-            if found is not None:
-                await api.delete(kind, found)
+            await remove(api, kind, each["metadata"]["name"])
 
 
 async def _in_force(api: ClusterApi, kind: Kind, probe: Object) -> None:

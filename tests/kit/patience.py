@@ -7,4 +7,4 @@ the processor time that it took, or beside what would take much longer.
 
 from typing import Final
 
-PATIENCE_S: Final = 120.0
+PATIENCE_S: Final = 300.0

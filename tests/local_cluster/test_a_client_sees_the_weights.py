@@ -58,7 +58,7 @@ class Site:
     def weigh(self, stable: int, canary: int) -> None:
         """Set the weights, and return when the Gateway has them in force."""
         self._cluster.apply(self._namespace, route(stable, canary))
-        until(self._is_in_force, 20)
+        until(self._is_in_force)
 
     def send(self, count: int) -> list[int]:
         """Send requests on one connection each; return their statuses."""

@@ -16,6 +16,7 @@ from local_cluster.cluster_folder import ClusterFolder, Form
 from local_cluster.programs import programs_of
 from tests.kit.kubernetes_cluster import KubernetesCluster, programs_of_clusters
 from tests.kit.machine_state import left_by, machine_state
+from tests.kit.patience import PATIENCE_S
 from tests.kit.program_images import push_server
 from tests.kit.unprivileged_user import as_user
 from tests.kit.web_deployments import web_server
@@ -68,7 +69,7 @@ def test_real_pods_run_without_root_and_nothing_is_left(home: Path) -> None:
         cluster = KubernetesCluster(folder, record, binaries.kubebox, binaries.runtime)
         image = push_server(cluster, "test/server", home / "layer.tar")
         cluster.apply("default", *web_server("web", image))
-        cluster.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+        cluster.kubectl("rollout", "status", "deployment/web", f"--timeout={PATIENCE_S:.0f}s")
         log = cluster.kubectl("logs", "deployment/web")
         owners = {_owner(pid) for pid in programs_of(folder.path)}
     finally:

@@ -19,6 +19,7 @@ from shared.surfaces.aks.permissions import POD_SECURITY
 from shared.surfaces.aks.surface import AksSurface
 from shared.surfaces.observed_state import Instance
 from shared.surfaces.spec import HttpProbe, RevisionSpec
+from tests.kit.cluster_objects import remove
 from tests.kit.pod_cluster import PodCluster
 from tests.surfaces.harness import SHOP, SITE, TEMPLATE, SurfaceHarness, fence
 
@@ -113,9 +114,8 @@ async def make_installation(api: ClusterApi) -> Installation:
 async def remove_installation(api: ClusterApi, installation: Installation) -> None:
     """Begin to delete all of it; the cluster finishes by itself."""
     of_tests, _ = await api.list_all(NAMESPACES, installation.labels, keep=lambda each: each)
-    own = await api.get(NAMESPACES, installation.name)
-    for namespace in (*of_tests, *([own] if own else [])):
-        await api.delete(NAMESPACES, namespace)
+    for name in (*(each["metadata"]["name"] for each in of_tests), installation.name):
+        await remove(api, NAMESPACES, name)
 
 
 @asynccontextmanager

@@ -37,6 +37,7 @@ from shared.surfaces.port import Boundaries
 from shared.surfaces.properties import Plane, differences, revision_properties
 from shared.surfaces.secret_references import SecretReference
 from shared.surfaces.spec import RevisionSpec
+from tests.kit.cluster_objects import remove
 from tests.kit.patience import PATIENCE_S
 from tests.surfaces.aks_harness import DIRECTORY, AksHarness
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
@@ -176,13 +177,13 @@ def test_it_is_offered_where_the_driver_is(run_scenario: RunScenario) -> None:
                 "tokenRequests": [{"audience": AUDIENCE}],
             },
         }
-        made = await cluster.api.create(CSI_DRIVERS, manifest)
+        await cluster.api.create(CSI_DRIVERS, manifest)
         try:
             harness.surface = await harness.restart_host()
             await harness.surface.inventory(ENVIRONMENT)
             after = harness.surface.capabilities()
         finally:
-            await cluster.api.delete(CSI_DRIVERS, made)
+            await remove(cluster.api, CSI_DRIVERS, DRIVER)
 
         assert f"no CSIDriver {DRIVER}" in before.lacks[Feature.SECRET_REFERENCES]
         assert after.supports(Feature.SECRET_REFERENCES)
