@@ -11,7 +11,7 @@ from shared.kernel.ids import APPS
 
 def query_apps(
     client: Client, collection: str, query: Mapping[str, str | None] | None = None
-) -> Iterator[Mapping[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Yield every item of `/v1/platform/<app>/<collection>`, with the app as `app`.
 
     An app that does not run is skipped.
@@ -20,6 +20,16 @@ def query_apps(
         try:
             for item in client.list_all(f"/v1/platform/{app}/{collection}", query):
                 yield {"app": app, **item}
+        except Failure as failure:
+            if failure.exit_code is not ExitCode.NOT_FOUND:
+                raise
+
+
+def each_app(client: Client, resource: str) -> Iterator[Mapping[str, Any]]:
+    """Yield what every app that runs answers for `/v1/platform/<app>/<resource>`, with `app`."""
+    for app in APPS:
+        try:
+            yield {"app": app, **client.get(f"/v1/platform/{app}/{resource}").body}
         except Failure as failure:
             if failure.exit_code is not ExitCode.NOT_FOUND:
                 raise

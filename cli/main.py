@@ -11,6 +11,7 @@ import typer
 
 from cli.commands import (
     artifacts,
+    audit,
     cloud,
     cluster,
     configurations,
@@ -19,6 +20,7 @@ from cli.commands import (
     drift,
     environments,
     events,
+    explain,
     images,
     logs,
     objectives,
@@ -72,6 +74,7 @@ _PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
         services.live,
         logs.logs,
         events.events,
+        explain.explain,
     ),
 }
 for panel, functions in _PANELS.items():
@@ -89,6 +92,7 @@ app.add_typer(images.app, name="image", rich_help_panel="Releases")
 app.add_typer(objectives.app, name="slo", rich_help_panel="State and history")
 app.add_typer(drift.app, name="drift", rich_help_panel="State and history")
 app.add_typer(operations.app, name="operations", rich_help_panel="State and history")
+app.add_typer(audit.app, name="audit", rich_help_panel="State and history")
 app.add_typer(parked.app, name="parked", rich_help_panel="State and history")
 
 

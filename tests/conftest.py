@@ -27,6 +27,7 @@ MARKERS = ("long", "real")
 _BESIDE_WAITS = 0.85
 """The part of the tests that compute which is mixed with those that wait."""
 _THIS_MACHINE = "this machine"
+_REPEAT_OTHERS = ("tests/architecture/", "tests/faults/", "tests/simulator/")
 _IS_NOT_MEASURED = pytest.StashKey[bool]()
 _PROGRAMS = "COVERAGE_PROCESS_CONFIG"
 """Where coverage.py tells the programs that a test starts to be measured."""
@@ -90,14 +91,14 @@ def pytest_collection_finish() -> None:
 
 
 def _measure_first_of_each_function(items: list[pytest.Item]) -> None:
-    """Leave out of the coverage what runs the same test function with other parameters.
+    """Leave out of the coverage what reaches few lines more, and takes twice the time with it.
 
-    A test takes twice the time where its coverage is measured, and these reach few lines more.
+    That is a test function with other parameters, and what other tests do again under faults.
     """
     met: set[str] = set()
     for item in items:
         function = item.nodeid.partition("[")[0]
-        if function in met:
+        if function in met or function.startswith(_REPEAT_OTHERS):
             item.stash[_IS_NOT_MEASURED] = True
         met.add(function)
 

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from cli.error_pages import codes_of_fields, error_rows
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.operation import ABANDONED, CANCELED, SUPERSEDED
 
@@ -18,8 +19,6 @@ SOURCES: Final = [
     for folder in ("shared", "function_apps", "local_agent", "local_cloud/infrastructure")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
-_ROW: Final = re.compile(r'^\| <a id="(\w+)"></a>`(\w+)` \|(.*)\|$', re.MULTILINE)
-_FIELDS: Final = re.compile(r"^Codes of single fields are (.*)\.$", re.MULTILINE)
 _NOT_SUPPORTED: Final = re.compile(r"[A-Z][A-Za-z]+NotSupported")
 OF_THE_TOKEN_LIBRARY: Final = frozenset(
     {"WrongAudience", "WrongIssuer", "BadSignature", "MissingClaim", "InvalidToken"}
@@ -93,34 +92,21 @@ def raised() -> set[str]:
     }  # fmt: skip
 
 
-def rows() -> list[tuple[str, str, str]]:
-    pages = (ROOT / "docs" / "errors").glob("*.md")
-    return [row for page in pages for row in _ROW.findall(page.read_text())]
-
-
-def of_single_fields() -> set[str]:
-    """Return the codes that one sentence lists: they say all, beside `expected` and `received`."""
-    (listed,) = _FIELDS.findall((ROOT / "docs" / "errors" / "requests.md").read_text())
-    return set(re.findall(r"`(\w+)`", listed))
-
-
 def test_each_code_has_a_row_and_each_row_a_code() -> None:
-    documented = {code for code, _, _ in rows()}
+    documented = {row.code for row in error_rows()}
 
-    named, answered = documented | of_single_fields(), raised()
+    named, answered = documented | {*codes_of_fields()}, raised()
     assert answered - named == set(), "write the row: what do caller, operator, developer do?"
     assert documented - answered - OF_THE_TOKEN_LIBRARY == set(), "nothing says this any more"
 
 
 def test_a_code_stands_once_under_an_anchor_of_its_own_name() -> None:
-    counted = Counter(code for code, _, _ in rows())
+    counted = Counter(row.code for row in error_rows())
 
     assert [code for code, count in counted.items() if count > 1] == []
-    assert all(anchor == shown for anchor, shown, _ in rows())
+    assert all(row.anchor == row.code for row in error_rows())
 
 
 def test_a_row_says_what_it_means_and_what_three_people_do() -> None:
-    for code, _, rest in rows():
-        cells = [cell.strip() for cell in rest.split(" | ")]
-        assert len(cells) == 4, code
-        assert cells[0].endswith("."), code
+    for row in error_rows():
+        assert row.meaning.endswith("."), row.code

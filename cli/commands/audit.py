@@ -1,0 +1,79 @@
+"""`audit`: who did what to what, over all apps, and whether their records are whole."""
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.fan_out import each_app, query_apps
+from cli.lookup import id_labels, replace_ids
+from cli.options import Commands, Invocation
+from cli.output import Column, format_time
+from cli.parameter_types import any_id, instant
+
+app = Commands(help="Audit records of all apps: list (without a word after it), verify.")
+_SOUND: Final = "Sound"
+_COLUMNS: Final = (
+    Column("WHEN", lambda record: format_time(record["at"])),
+    Column("WHO", "actor"),
+    Column("DID", "action"),
+    Column("TO", "about"),
+    Column("OUTCOME", "outcome"),
+    Column("WHY", "why"),
+)
+_VERIFY_COLUMNS: Final = (
+    Column("APP", "app"),
+    Column("STATUS", "status"),
+    Column("BROKEN AT", "brokenAt"),
+)
+
+
+@app.callback(invoke_without_command=True)
+def audit(
+    ctx: typer.Context,
+    invocation: Invocation,
+    last: Annotated[int, typer.Option(help="How many, newest last.", min=1)] = 50,
+    about: Annotated[
+        str | None, typer.Option(help="Only of this id.", parser=any_id, metavar="ID")
+    ] = None,
+    who: Annotated[
+        str | None, typer.Option(help="Only of this caller, such as user:ann.", metavar="ACTOR")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only those since then.", parser=instant, metavar="TIME")
+    ] = None,
+) -> None:
+    """Who did what to what, when and why."""
+    if ctx.invoked_subcommand is not None:
+        return
+    records: list[Any] = sorted(
+        (
+            record
+            for record in query_apps(invocation.client, "audit")
+            if (about is None or record["target"] == about)
+            and (who is None or record["actor"] == who)
+            and (since is None or record["at"] >= since)
+        ),
+        key=lambda record: (record["at"], record["app"], record["number"]),
+    )[-last:]
+    if invocation.is_table:
+        labels = id_labels(invocation.client)
+        for record in records:
+            record["about"] = replace_ids(record["target"], labels)
+            record["why"] = replace_ids(record["reason"], labels)
+    invocation.show(records, _COLUMNS, empty="nothing was recorded yet")
+
+
+@app.command()
+def verify(invocation: Invocation) -> None:
+    """Whether each app's chain of records is whole: a record that was changed or lost breaks it."""
+    found = list(each_app(invocation.client, "audit-verification"))
+    invocation.show(found, _VERIFY_COLUMNS)
+    broken = [each["app"] for each in found if each["status"] != _SOUND]
+    if broken:
+        raise Failure(
+            f"the audit records of {', '.join(broken)} are not whole",
+            ExitCode.ENDED_OTHERWISE,
+            remedy="keep the store as it is, and compare it with its last backup from there on",
+        )

@@ -1,0 +1,94 @@
+"""`explain` has the page of each code; `audit` shows who did what, and if records are whole."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cli.error_pages import codes_of_fields, error_rows
+from cli.exit_codes import ExitCode
+from cli.main import main
+from tests.cli.small_platform import DEPLOYMENT, NOON, RuntimeCtl
+
+CODES = sorted({row.code for row in error_rows()} | {*codes_of_fields()})
+RECORD: dict[str, Any] = {
+    "number": 4, "actor": "user:ann", "action": "Deploy", "target": DEPLOYMENT, "at": NOON,
+    "outcome": "Accepted", "reason": "request r-1: a fix", "hash": "b", "previousHash": "a",
+}  # fmt: skip
+LATER = {**RECORD, "number": 2, "actor": "user:bob", "at": "2026-11-28T13:00:00.000000Z"}
+RECORDS = {
+    "GET /v1/platform/deployments/audit": [RECORD],
+    "GET /v1/platform/environments/audit": [LATER],
+}
+
+
+@pytest.fixture
+def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuntimeCtl:
+    return RuntimeCtl(monkeypatch, capsys)
+
+
+def test_every_code_is_explained_without_a_system(capsys: pytest.CaptureFixture[str]) -> None:
+    for code in CODES:
+        assert main(["explain", code, "-o", "json"]) == ExitCode.OK, code
+        said = json.loads(capsys.readouterr().out)
+
+        assert said["code"] == code
+        assert said["meaning"].endswith(".")
+
+
+def test_a_code_says_its_remedy_and_who_does_what(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "[findingnotfound]"]) == ExitCode.OK
+
+    shown = capsys.readouterr().out
+    assert "no such finding in your tenant" in shown
+    assert "runtimectl drift list" in shown
+    assert "docs/errors/drift.md" in shown
+    assert "developer" not in shown, "who has nothing to do is not named"
+
+
+def test_a_code_that_is_mistyped_is_answered_by_those_like_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["explain", "FindingNotFund"]) == ExitCode.NOT_FOUND
+
+    assert "did you mean FindingNotFound" in capsys.readouterr().err
+
+
+def test_records_of_all_apps_stand_in_order_of_time(runtimectl: RuntimeCtl) -> None:
+    lines = runtimectl.run("audit", RECORDS).out.splitlines()
+
+    assert ["user:ann" in lines[1], "user:bob" in lines[2]] == [True, True]
+    assert "a fix" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("--who user:bob", [2]),
+        ("--since 2026-11-28T12:30:00Z", [2]),
+        (f"--about {DEPLOYMENT}", [4, 2]),
+        ("--about env-w5ekllr23tyb", []),
+        ("--last 1", [2]),
+    ],
+)
+def test_records_are_chosen(runtimectl: RuntimeCtl, words: str, shown: list[int]) -> None:
+    ran = runtimectl.run(f"audit {words} -o json", RECORDS)
+
+    assert [each["number"] for each in json.loads(ran.out)] == shown
+
+
+def test_a_broken_chain_is_named_with_its_app(runtimectl: RuntimeCtl) -> None:
+    path = "GET /v1/platform/{}/audit-verification"
+    answers = {
+        path.format("environments"): {"status": "Sound", "brokenAt": None},
+        path.format("deployments"): {"status": "Broken", "brokenAt": 7},
+    }
+
+    ran = runtimectl.run("audit verify", answers)
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert "records of deployments are not whole" in ran.err
+    assert "7" in ran.out
+
+    sound = {path.format("environments"): answers[path.format("environments")]}
+    assert runtimectl.run("audit verify", sound).code == ExitCode.OK
