@@ -8,7 +8,7 @@ import pytest
 from shared.kernel.clock import isoformat
 from shared.persistence.store import Document, Replace
 from tests.health.watching import Health, health
-from tests.kit.told import ended, released, run, service_of
+from tests.kit.told import ENVIRONMENT, component_of, ended, released, run, service_of
 from tests.kit.virtual_time import EPOCH, run_virtual
 
 MODULES = [f"module-m{number}" for number in range(5)]
@@ -63,6 +63,19 @@ async def of_a_later_schema(made: Health) -> None:
 
 async def with_a_defect(made: Health) -> None:
     object.__setattr__(made.app, "surface", BrokenSurface(made.app.surface))
+
+
+def test_root_causes_that_cannot_be_found_keep_no_probe_from_being_recorded() -> None:
+    async def main() -> str:
+        made = await watched()
+        await made.sweep()
+        await damage(made, since="yesterday")
+        del made.world.sites[ENVIRONMENT].components[component_of(MODULES[0])]
+        for _ in range(3):
+            await made.sweep()
+        return (await made.health(MODULES[0])).status.value
+
+    assert run_virtual(main()) == "Unhealthy"
 
 
 @pytest.mark.parametrize("spoil", [unreadable, of_a_later_schema, with_a_defect])

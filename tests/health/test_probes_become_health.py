@@ -1,6 +1,6 @@
 """Three failures in a row to worsen, two passes to improve; absent data is Unknown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -133,6 +133,29 @@ def test_more_than_half_of_the_healthy_lost_at_once_is_the_probers_outage(
     before = [a_target(HealthStatus.HEALTHY) for _ in lost]
 
     assert is_prober_outage(before, [each == "L" for each in lost], 0.5) is is_outage
+
+
+@pytest.mark.parametrize(
+    ("lost", "is_outage"),
+    [
+        pytest.param({"acme": "LLLLLLLLL", "globex": "."}, False, id="one-tenant-stops-its-own"),
+        pytest.param({"acme": "LLLLLLLLL", "globex": "L"}, True, id="both-are-lost"),
+        pytest.param({"acme": "LLLLL", "globex": "L", "initech": "."}, True, id="most-are"),
+    ],
+)
+def test_what_one_tenant_does_to_its_services_is_no_outage_for_another(
+    lost: Mapping[str, str],
+    is_outage: bool,  # noqa: FBT001  what is expected
+) -> None:
+    before = [
+        replace(a_target(HealthStatus.HEALTHY), tenant_id=tenant)
+        for tenant, each in lost.items()
+        for _ in each
+    ]
+
+    found = is_prober_outage(before, [each == "L" for each in "".join(lost.values())], 0.5)
+
+    assert found is is_outage
 
 
 @pytest.mark.parametrize(

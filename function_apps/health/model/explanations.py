@@ -1,4 +1,4 @@
-"""From the targets of one sweep to the root causes of their failures, in each environment."""
+"""From the targets of one environment in a sweep to the root causes of their failures."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,23 +12,26 @@ from shared.contracts.health import HealthDefaults, RootCause
 from shared.kernel.clock import parse_instant
 
 
+def by_environment(targets: Iterable[ProbeTarget]) -> Sequence[Sequence[ProbeTarget]]:
+    """Return *targets* by their tenant and environment."""
+    environments = defaultdict[tuple[str, str], list[ProbeTarget]](list)
+    for target in targets:
+        environments[target.tenant_id, target.environment_id].append(target)
+    return list(environments.values())
+
+
 def explain(
-    targets: Iterable[ProbeTarget],
+    targets: Sequence[ProbeTarget],
     outcomes: Mapping[str, ProbeOutcome],
     now: datetime,
     rules: HealthDefaults,
 ) -> Mapping[str, RootCause]:
     """Return the root cause of each service of *targets* that another one explains, by its id.
 
-    A target without an outcome was not probed this time, and counts as it was.
+    They are of one environment. A target without an outcome was not probed this time, and counts as
+    it was.
     """
-    environments = defaultdict[tuple[str, str], list[ProbeTarget]](list)
-    for target in targets:
-        environments[target.tenant_id, target.environment_id].append(target)
-    causes: dict[str, RootCause] = {}
-    for members in environments.values():
-        causes |= find_root_causes(_states(members, outcomes, rules), now, rules)
-    return causes
+    return find_root_causes(_states(targets, outcomes, rules), now, rules)
 
 
 def _states(

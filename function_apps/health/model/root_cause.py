@@ -151,10 +151,11 @@ class _Graph:
 
         What explains them from outside comes first; else the one that failed first is the root.
         """
+        inside = frozenset(group)
         outside = {
             name: self._roots[explaining[0]]
             for name in group
-            if (explaining := [each for each in self._explaining[name] if each not in group])
+            if (explaining := [each for each in self._explaining[name] if each not in inside])
         }
         members = [self._failing[name] for name in group]
         entered = [state for state in members if state.module_id in outside]

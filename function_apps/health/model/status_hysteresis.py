@@ -7,6 +7,7 @@ Health is an observed record, so any status may follow any other and no transiti
 Absent data is Unknown, never Healthy.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -151,11 +152,20 @@ def is_prober_outage(
     """Return whether more than *ratio* of the healthy targets were *lost* at once: did not answer.
 
     So many at once have one reason: the prober itself. Those that answer an error do not count, or
-    an outage of what most of them depend on would be nobody's.
+    an outage of what most of them depend on would be nobody's. It is to be so for more than *ratio*
+    of the tenants too: what one of them does to its own says nothing about those of others.
     """
-    of_healthy = [
-        is_lost
-        for target, is_lost in zip(before, lost, strict=True)
-        if target.status is HealthStatus.HEALTHY
-    ]
-    return len(of_healthy) >= _OUTAGE_LEAST and sum(of_healthy) > ratio * len(of_healthy)
+    of_tenants = defaultdict[str, list[bool]](list)
+    for target, is_lost in zip(before, lost, strict=True):
+        if target.status is HealthStatus.HEALTHY:
+            of_tenants[target.tenant_id].append(is_lost)
+    of_healthy = [is_lost for each in of_tenants.values() for is_lost in each]
+    if len(of_healthy) < _OUTAGE_LEAST:
+        return False
+    return _is_most(of_healthy, ratio) and _is_most(
+        [_is_most(each, ratio) for each in of_tenants.values()], ratio
+    )
+
+
+def _is_most(lost: Sequence[bool], ratio: float) -> bool:
+    return sum(lost) > ratio * len(lost)

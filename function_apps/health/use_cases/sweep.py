@@ -5,12 +5,12 @@ or a heartbeat is due. So a sweep costs the store one query per hundred targets.
 cannot be read, probed or committed is postponed and does not stop the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from function_apps.health.model.explanations import explain
+from function_apps.health.model.explanations import by_environment, explain
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.status_hysteresis import ProbeOutcome, is_prober_outage
 from function_apps.health.ports import HealthApp
@@ -24,8 +24,9 @@ from function_apps.health.use_cases.record_probe import (
     judge_probe,
     record_probe,
 )
+from shared.contracts.health import RootCause
 from shared.kernel.clock import isoformat
-from shared.kernel.concurrency import Failure, bounded_map
+from shared.kernel.concurrency import Failure, bounded_map, isolate
 from shared.messaging.sweep import LATE, Sweep, every
 from shared.persistence.store import Comparison, Document, UnreadableDocument, Where
 from shared.persistence.tables import delete_all_before
@@ -38,9 +39,9 @@ TARGETS_AT_ONCE: Final = 32
 async def probe_due_services(app: HealthApp) -> int:
     """Probe every target; return how many there were.
 
-    When more than half of the healthy ones are lost at once, or the reference does not answer, the
-    prober itself is cut off: all are Unknown then, and none is reported as failing. Two sweeps at
-    the same time do no harm: of two probes of the same state, one is dropped.
+    When more than half of the healthy ones are lost at once, of most tenants, or the reference does
+    not answer, the prober itself is cut off: all are Unknown then, and none is reported as failing.
+    Two sweeps at the same time do no harm: of two probes of the same state, one is dropped.
     """
     service = app.service
     sweep = Sweep(PROBE, TARGETS.type_name, service.store, service.clock, service.sweeps)
@@ -65,26 +66,36 @@ async def probe_due_services(app: HealthApp) -> int:
         targets = [replace(probed, probe=unknown_result(outage)) for probed in targets]
     judgements = await bounded_map(targets, judge, at_once=TARGETS_AT_ONCE)
     judged = [each for each in judgements if not isinstance(each, Failure)]
-    await bounded_map(_explained(judged, documents, app), record, at_once=TARGETS_AT_ONCE)
+    explained = await _explained(judged, documents, app)
+    await bounded_map(explained, record, at_once=TARGETS_AT_ONCE)
     return len(due)
 
 
-def _explained(
+async def _explained(
     judged: Sequence[JudgedTarget], documents: Sequence[Document], app: HealthApp
 ) -> Sequence[JudgedTarget]:
     """Return *judged*, each with the root cause of its failure where another one explains it.
 
     The sweep has all services in hand, so the graph of dependencies costs no read of its own. Those
-    of *documents* that could not be probed this time are taken as they were.
+    of *documents* that could not be probed this time are taken as they were. A defect in one
+    environment leaves its services explained as they were, and stops no other.
     """
     probed = {each.after.service_id: each for each in judged}
     others = [target for target in _decoded(documents) if target.service_id not in probed]
-    causes = explain(
-        [*others, *(each.after for each in judged)],
-        {service_id: each.probed.probe.outcome for service_id, each in probed.items()},
-        app.service.clock.now(),
-        app.rules.probing,
-    )
+    outcomes = {service_id: each.probed.probe.outcome for service_id, each in probed.items()}
+
+    async def explained(members: Sequence[ProbeTarget]) -> Mapping[str, RootCause]:
+        return explain(members, outcomes, app.service.clock.now(), app.rules.probing)
+
+    causes: dict[str, RootCause | None] = {}
+    for members in by_environment([*others, *(each.after for each in judged)]):
+        one = members[0]
+        subject = f"{PROBE}: root causes in {one.environment_id} of {one.tenant_id}"
+        found = await isolate(explained(members), subject)
+        if isinstance(found, Failure):
+            causes |= {each.service_id: each.root_cause for each in members}
+        else:
+            causes |= found
     return [
         replace(each, after=replace(each.after, root_cause=causes.get(each.after.service_id)))
         for each in judged
