@@ -9,14 +9,17 @@ from typing import Any, Final
 
 from function_apps.configurations.model.configuration import TRANSITIONS as OF_A_VERSION
 from function_apps.deployments.model.lifecycle import TRANSITIONS as OF_A_DEPLOYMENT
+from function_apps.drift.model.finding import TRANSITIONS as OF_A_FINDING
 from function_apps.environments.model.lifecycle import TRANSITIONS as OF_AN_ENVIRONMENT
 from function_apps.scaling.model.policy import TRANSITIONS as OF_A_POLICY
 from function_apps.secret_bindings.model.binding import TRANSITIONS as OF_A_BINDING
 from function_apps.secret_bindings.model.rotation import TRANSITIONS as OF_A_ROTATION
+from function_apps.tenants.model.binding import TRANSITIONS as OF_A_TENANT
 from local_host.model import HttpAnswer
 from shared.kernel.transitions import Transitions
 from shared.messaging.broker import OutgoingMessage
 from shared.persistence.store import BatchOperation, Delete, Partition
+from shared.surfaces.spec import SurfaceComponent
 from tests.kit.virtual_time import LoopClock
 
 _TABLES: Final[Mapping[tuple[str, str], Transitions[Any, Any]]] = {
@@ -26,12 +29,31 @@ _TABLES: Final[Mapping[tuple[str, str], Transitions[Any, Any]]] = {
     ("secret_bindings", "rotation"): OF_A_ROTATION,
     ("configurations", "version"): OF_A_VERSION,
     ("scaling", "policy"): OF_A_POLICY,
+    ("tenants", "binding"): OF_A_TENANT,
+    ("drift", "finding"): OF_A_FINDING,
 }
 """The aggregates whose states have a table, by service and type of their documents."""
 _DEFECTS_FROM: Final = 500
 _AWAY: Final = 503
 _NOT_FOUND: Final = 404
 BROKEN_MAX: Final = 20
+PROMISES: Final[Mapping[str, str]] = {
+    "1": "nothing accepted is lost",
+    "2": "one effect for an event, one active result for a key",
+    "3": "revisions never go back",
+    "4": "only the transitions of the table",
+    "5": "a release is whole",
+    "6": "one change in flight, and no stale writer",
+    "7": "no data crosses tenants",
+    "8": "no secret outside its vault",
+    "9": "no consumer without a valid secret",
+    "10": "traffic to ready instances only",
+    "11": "drift is not the platform's own work",
+    "12": "the audit trail is whole",
+    "13": "all comes to rest",
+    "14": "a failed read changes nothing",
+}
+"""The invariants of the platform, by the number that the design gives them."""
 
 
 @dataclass
@@ -55,17 +77,31 @@ class History:
     """Tenant and place of each operation that was promised."""
     texts: list[tuple[str, str]] = field(default_factory=list)
     """Tenant and text of each message and answer."""
+    shared: set[tuple[str, str]] = field(default_factory=set)
+    """Tenant and environment of another that admits it: its id is known to both."""
+    changed_by_hand: set[tuple[str, str]] = field(default_factory=set)
+    """Environment and module of what somebody changed behind the platform's back."""
+    logged: list[str] = field(default_factory=list)
     digest: Any = field(default_factory=hashlib.sha256)
+    _said: set[str] = field(default_factory=set)
     _documents: dict[tuple[str, ...], Stored] = field(default_factory=dict)
 
-    def broke(self, promise: str) -> None:
-        """Note that *promise* was broken now."""
-        if len(self.broken) < BROKEN_MAX:
-            self.broken.append(f"{self.clock.now():%d %H:%M:%S}  {promise}")
+    def broke(self, number: str, why: str) -> None:
+        """Note that the promise *number* was broken now."""
+        line = f"{PROMISES[number]} ({number}): {why}"
+        if len(self.broken) < BROKEN_MAX and line not in self._said:
+            self._said.add(line)
+            self.broken.append(f"{self.clock.now():%d %H:%M:%S}  {line}")
 
     def note(self, line: str) -> None:
         """Add *line* to what two runs of one seed must have in common."""
         self.digest.update(f"{self.clock.monotonic_s():.6f} {line}\n".encode())
+
+    def tampered(self, component: SurfaceComponent, change: str) -> None:
+        """Note that somebody made *change* to what runs."""
+        self.note(f"{change} of {component} was changed by hand")
+        self.reached[f"changed by hand: {change}"] += 1
+        self.changed_by_hand.add((component.environment, component.module))
 
     def committed(
         self, service: str, partition: Partition, operations: Sequence[BatchOperation]
@@ -91,10 +127,10 @@ class History:
         if before is None or before.type != now.type:
             return
         if now.revision < before.revision:
-            self.broke(f"revision of {key} went from {before.revision} back to {now.revision}")
+            self.broke("3", f"revision of {key} went from {before.revision} back to {now.revision}")
         table = _TABLES.get((key[0], now.type))
         if table and now.status != before.status and not _leads(table, before.status, now.status):
-            self.broke(f"{key} went from {before.status} to {now.status}")
+            self.broke("4", f"{key} went from {before.status} to {now.status}")
 
     def sent(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         for message in messages:
@@ -109,7 +145,7 @@ class History:
         if answer.status != _NOT_FOUND:  # which says what was asked for
             self.texts.append((tenant, text))
         if answer.status >= _DEFECTS_FROM and answer.status != _AWAY:
-            self.broke(f"{method} {path} was answered {answer.status}: {text[:300]}")
+            self.broke("1", f"{method} {path} was answered {answer.status}: {text[:300]}")
         if method == "GET":
             return
         code = json.loads(text).get("error", {}).get("code", "") if text else ""

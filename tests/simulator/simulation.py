@@ -9,12 +9,18 @@ from typing import Any, Final
 
 from tests.kit.sweep import settled
 from tests.kit.virtual_time import OneThreadLoop, run_virtual
+from tests.simulator.day import Action, Day
 from tests.simulator.invariants import check_all
-from tests.simulator.operators import TENANTS, Action, Day, Operator
+from tests.simulator.log_record import logs_kept
+from tests.simulator.operators import TENANTS, Operator
+from tests.simulator.quiet_hours import quiet_hours
+from tests.simulator.release_actions import provision
 from tests.simulator.simulated_world import SimulatedWorld
 
 ACTIONS: Final = 40
 HOURS: Final = 3.0
+_BINDINGS: Final = "/runtime/tenant-bindings"
+_END: Final = {"reason": "end"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,11 @@ def simulate(
     world: type[SimulatedWorld] = SimulatedWorld,
 ) -> Outcome:
     """Run the day of *seed*: *actions* of operators within about so many virtual *hours*."""
-    return run_virtual(_Run(world(seed), Day(seed, actions, hours)).outcome(), loop=OneThreadLoop)
+    with quiet_hours():
+        made = world(seed)
+        with logs_kept(made.history):
+            run = _Run(made, Day(seed, actions, hours))
+            return run_virtual(run.outcome(), loop=OneThreadLoop)
 
 
 class _Run:
@@ -67,7 +77,7 @@ class _Run:
 
     async def _live(self) -> None:
         for operator in self.operators.values():
-            self._begin(operator, Operator.provision)
+            self._begin(operator, provision)
         await self._pass_time(60)
         for _ in range(self.day.actions):
             wait_s, tenant, action = self.day.next()
@@ -86,7 +96,7 @@ class _Run:
         failed = None if task.cancelled() else task.exception()
         if failed is not None:
             text = "".join(traceback.format_exception(failed))[-1500:]
-            self.world.history.broke(f"an operator met {text}")
+            self.world.history.broke("1", f"an operator met {text}")
 
     async def _pass_time(self, wait_s: float) -> None:
         """Let *wait_s* go by; start another host over what there is whenever one was killed."""
@@ -118,7 +128,7 @@ class _Run:
         try:
             await settled(world)
         except AssertionError:
-            world.history.broke(f"13: not quiet: {await _unfinished(world)}")
+            world.history.broke("13", f"not quiet: {await _unfinished(world)}")
         await check_all(world)
 
     async def _release_what_waits(self) -> None:
@@ -127,9 +137,23 @@ class _Run:
             for each in listed["value"]:
                 if each["status"] not in {"Completed", "RolledBack", "Failed", "Cancelled"}:
                     where = f"/runtime/deployments/{each['deploymentId']}"
-                    await self.world.call(
-                        "POST", f"{where}/resume", {"reason": "end"}, tenant=tenant
-                    )
+                    await self.world.call("POST", f"{where}/resume", _END, tenant=tenant)
+            _, listed = await self.world.call("GET", _BINDINGS, tenant=tenant)
+            for each in listed["value"]:
+                await self._settle_binding(tenant, each)
+
+    async def _settle_binding(self, tenant: str, found: Any) -> None:
+        """Ask again for what failed or was suspended: such a binding waits for people."""
+        where = f"{_BINDINGS}/{found['bindingId']}"
+        if found["status"] == "Unbinding":
+            await self.world.call("DELETE", f"{where}?confirm={tenant}", tenant=tenant)
+        elif found["status"] == "Suspended":
+            body = {**_END, "tenantId": tenant}
+            await self.world.call("POST", f"{where}/resume", body, tenant=found["ownerTenantId"])
+        elif found["status"] == "Bound":
+            names = ("environmentId", "ownerTenantId", "isolationModel", "requires", "quota")
+            body = {name: found[name] for name in names}
+            await self.world.call("POST", _BINDINGS, body, tenant=tenant)
 
 
 async def _unfinished(world: SimulatedWorld) -> Any:

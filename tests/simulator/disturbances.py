@@ -1,0 +1,63 @@
+"""What goes on around the platform: instances crash, reads fail, load changes, people tamper."""
+
+from dataclasses import replace
+
+from shared.surfaces.spec import Resources
+from tests.simulator.operators import HOUR_S, MODULES, Operator
+
+
+async def break_an_instance(operator: Operator) -> None:
+    for environment, site in list(operator.world.surface.sites.items()):
+        for component in site.components:
+            revisions = operator.world.surface.component(component).revisions.values()
+            instances = [each for found in revisions for each in found.instances]
+            if instances and operator.drawn.random() < 0.2:
+                operator.world.history.note(f"crash in {environment}")
+                operator.world.surface.crash(component, operator.drawn.choice(instances).id)
+
+
+async def make_the_surface_unreadable(operator: Operator) -> None:
+    operator.world.surface.unreadable = "simulated: the surface cannot be read"
+    try:
+        await operator.world.clock.sleep(operator.drawn.random() * HOUR_S / 4)
+    finally:
+        operator.world.surface.unreadable = ""
+
+
+async def make_probes_fail(operator: Operator) -> None:
+    module = operator.drawn.choice(MODULES)
+    operator.world.prober.failing.add(module)
+    try:
+        await operator.world.clock.sleep(operator.drawn.random() * HOUR_S / 4)
+    finally:
+        operator.world.prober.failing.discard(module)
+
+
+async def tamper(operator: Operator) -> None:
+    """Change what runs behind the platform's back: a variable, a limit, or how many there are."""
+    cluster = operator.world.surface
+    found = [
+        (component, revision)
+        for site in cluster.sites.values()
+        for component in site.components
+        for revision in cluster.component(component).revisions.values()
+        if revision.instances and revision.removed_at is None
+    ]
+    if not found:
+        return
+    component, revision = operator.drawn.choice(found)
+    spec = revision.spec
+    change = operator.drawn.choice(("variable", "limit", "number"))
+    if change == "variable":
+        revision.spec = replace(spec, environ={**spec.environ, "ADDED": "by hand"})
+    elif change == "limit":
+        revision.spec = replace(spec, resources=Resources(cpu=2.0))
+    else:
+        revision.spec = replace(spec, replicas=spec.replicas + 1)
+        cluster.resize(revision)
+    operator.world.history.tampered(component, change)
+
+
+async def change_load(operator: Operator) -> None:
+    """Let clients send more requests, or less."""
+    operator.world.surface.requests_per_s = operator.drawn.choice((0.3, 1.0, 3.0))
