@@ -22,7 +22,8 @@ _EVALUATED: Final = frozenset({State.REQUESTED, State.APPLIED, State.ENFORCED, S
 
 def _due(policy: ScalingPolicy) -> dict[str, Any]:
     """Return the time from which every run of the timer evaluates *policy*."""
-    return {"dueAt": policy.created_at} if policy.status in _EVALUATED else {}
+    is_due = policy.status in _EVALUATED or policy.is_to_be_taken_back
+    return {"dueAt": policy.created_at} if is_due else {}
 
 
 POLICIES: Final = DocumentCodec(

@@ -105,6 +105,10 @@ class Context:
     def now(self) -> datetime:
         return self.clock.now()
 
+    def said_at(self) -> datetime:
+        """Return when the cause was said; bounded, as the clock of a sender may be ahead."""
+        return min(self.cause.occurred_at or self.now(), self.now())
+
     def without_marker(self) -> "Context":
         """Return this context for a decision whose documents show by themselves that it was made.
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from function_apps.scaling.errors import ServiceUnknown
+from tests.kit.messages import envelope_of
 from tests.kit.told import WEB, component_of, ended, released, run, service_of
 from tests.kit.virtual_time import run_virtual
 from tests.scaling.scaled import (
@@ -222,6 +223,19 @@ def test_a_rollout_that_ended_without_a_release_holds_no_longer(over: object) ->
     run_virtual(main())
 
 
+def test_a_rollout_that_ended_holds_no_longer_after_many_that_never_began() -> None:
+    async def main() -> None:
+        made = await loaded(60, stabilisation="PT0S", cooldown="PT0S")
+        await made.hear(step(2), gave_up(2, 10_000.0))
+        await made.hear(*(gave_up(number, 10_000.0 + number) for number in range(3, 30)))
+        made.world.requests_per_s = 10
+        await made.evaluate(2)
+
+        assert made.replicas() == 1
+
+    run_virtual(main())
+
+
 def test_a_rollout_that_never_says_its_end_holds_for_a_day() -> None:
     async def main() -> None:
         made = await loaded(60, stabilisation="PT0S", cooldown="PT0S")
@@ -296,6 +310,21 @@ def test_a_burn_rate_that_nobody_said_lately_is_not_known() -> None:
         await made.apply({"signal": "burnRate", "target": 2, "settings": {}})
         await made.hear(burning(2, long=0.1, short=0.1))
         await made.app.service.clock.sleep(1000)
+        await made.evaluate()
+
+        assert (await made.decisions())[0]["reason"] == "SignalLost"
+        assert made.replicas() == 3
+
+    run_virtual(main())
+
+
+def test_a_burn_rate_that_was_said_long_ago_and_comes_late_is_not_known() -> None:
+    async def main() -> None:
+        made = await serving(replicas=3)
+        await made.apply({"signal": "burnRate", "target": 2, "settings": {}})
+        said = envelope_of(burning(2, long=6.0, short=8.0), 99, made.app.service.clock.now())
+        await made.app.service.clock.sleep(3600)
+        await made.dispatcher.dispatch(said)
         await made.evaluate()
 
         assert (await made.decisions())[0]["reason"] == "SignalLost"

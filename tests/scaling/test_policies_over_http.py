@@ -220,6 +220,75 @@ def test_rules_of_the_surface_own_the_number() -> None:
     run_virtual(main())
 
 
+NATIVE = {"min": 2, "max": 7, "rules": [{"signal": "cpu", "target": 60}], "actuator": "native"}
+
+
+async def given_to_the_surface() -> Scaling:
+    """Return a service whose number rules of the surface have."""
+    made = await serving(resources={"cpu": 0.5})
+    await made.apply(*NATIVE["rules"], actuator="native", min=2, max=7)
+    await made.evaluate()
+    assert made.world.component(component_of()).revisions[1].scaling is not None
+    return made
+
+
+def test_with_its_policy_the_rules_of_the_surface_end() -> None:
+    async def main() -> None:
+        made = await given_to_the_surface()
+        revision = made.world.component(component_of()).revisions[1]
+        await made.call("DELETE", ONE, policyId=policy_of())
+        made.world.unreadable = "its API is away"
+        await made.evaluate()
+        kept = revision.scaling
+        made.world.unreadable = ""
+        await made.evaluate()
+
+        assert kept is not None
+        assert revision.scaling is None
+        assert await made.evaluate() == 0
+
+    run_virtual(main())
+
+
+def test_a_policy_that_comes_again_keeps_the_rules_of_the_surface() -> None:
+    async def main() -> None:
+        made = await given_to_the_surface()
+        for _ in range(2):
+            await made.call("DELETE", ONE, policyId=policy_of())
+            await made.evaluate()
+            await made.apply(*NATIVE["rules"], actuator="native", min=2, max=7)
+            await made.evaluate()
+
+        assert made.world.component(component_of()).revisions[1].scaling is not None
+
+    run_virtual(main())
+
+
+def test_what_the_surface_decides_is_not_paused() -> None:
+    async def main() -> None:
+        made = await given_to_the_surface()
+        with pytest.raises(PolicyInvalid) as refusal:
+            await made.call("POST", f"{ONE}/pause", {"length": "PT1H"}, policyId=policy_of())
+
+        assert refusal.value.details[0].target == "/actuator"
+        assert (await made.policy())["status"] == "Enforced"
+
+    run_virtual(main())
+
+
+def test_what_is_paused_is_not_given_to_the_surface() -> None:
+    async def main() -> None:
+        made = await serving(resources={"cpu": 0.5})
+        await made.apply()
+        await made.call("POST", f"{ONE}/pause", {"length": "PT1H"}, policyId=policy_of())
+        with pytest.raises(PolicyInvalid):
+            await made.call("PUT", ONE, NATIVE, policyId=policy_of())
+
+        assert (await made.policy())["actuator"] == "platform"
+
+    run_virtual(main())
+
+
 def test_a_surface_without_rules_of_its_own_refuses_them() -> None:
     async def main() -> None:
         made = without(await serving(resources={"cpu": 0.5}), Feature.NATIVE_SCALING)

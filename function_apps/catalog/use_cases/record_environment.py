@@ -37,8 +37,7 @@ async def record_environment(
     They retire in pages of 25. The projection keeps the last one and stays due until all are
     retired, so a repeat of this event, or the sweep, continues from there.
     """
-    # Bounded: the clock of a sender may be ahead.
-    occurred_at = min(ctx.cause.occurred_at or ctx.now(), ctx.now())
+    occurred_at = ctx.said_at()
 
     def decide(view: View) -> Decision[Json]:
         scan = on_environment_event(

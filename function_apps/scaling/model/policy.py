@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from function_apps.scaling.errors import PolicyExists
+from function_apps.scaling.errors import PolicyExists, PolicyInvalid
 from shared.contracts.scaling import (
+    Actuator,
     Direction,
     ScalingPause,
     ScalingPolicyChange,
@@ -13,6 +14,7 @@ from shared.contracts.scaling import (
     ScalingStatus,
 )
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.errors import Violation
 from shared.kernel.transitions import Transitions
 
 State = ScalingStatus
@@ -139,6 +141,14 @@ class ScalingPolicy:
     """Since when a signal is lost."""
     alert: str | None = None
     alert_raised_at: str | None = None
+    is_taken_back: bool = False
+    """Of one that has ended: no rules of the surface have the number any more."""
+
+    @property
+    def is_to_be_taken_back(self) -> bool:
+        """Return whether rules of the surface may have the number still, though it has ended."""
+        is_native = self.content.actuator is Actuator.NATIVE
+        return self.status is State.SUPERSEDED and is_native and not self.is_taken_back
 
     def holds(self, direction: Direction, now: datetime) -> bool:
         """Return whether a pause keeps the number from going in *direction*."""
@@ -168,6 +178,7 @@ def apply_policy(
 
     Raises:
         PolicyExists: there is one with other content, and *is_change* is not said.
+        PolicyInvalid: it is paused, and nothing would hold what *content* asks for.
     """
     if known is None:
         at = isoformat(now)
@@ -179,12 +190,31 @@ def apply_policy(
             return known
         if not is_change:
             raise PolicyExists(known.policy_id)
+    after = happen(known, Rewritten, now)
+    if after.status is State.PAUSED:
+        _require_held(content)
     return replace(
-        happen(known, Rewritten, now),
+        after,
         content=content,
         policy_revision=known.policy_revision + 1,
         reason=ScalingReason.POLICY,
         why="",
+        is_taken_back=False,
+    )
+
+
+def _require_held(content: ScalingPolicyChange) -> None:
+    """Refuse a pause of what the surface decides. Raises PolicyInvalid."""
+    if content.actuator is Actuator.NATIVE:
+        expected = "platform while it is paused: rules of the surface are not held"
+        raise PolicyInvalid([Violation("PolicyInvalid", "/actuator", f"expected {expected}, got"
+                             " native", expected, "native")])  # fmt: skip
+
+
+def take_back(policy: ScalingPolicy, now: datetime) -> ScalingPolicy:
+    """Return *policy*, which has ended, after the surface gave the number back."""
+    return replace(
+        policy, is_taken_back=True, revision=policy.revision + 1, updated_at=isoformat(now)
     )
 
 
@@ -199,7 +229,13 @@ def happen(policy: ScalingPolicy, event: type[PolicyEvent], now: datetime) -> Sc
 
 
 def pause(policy: ScalingPolicy, asked: ScalingPause, now: datetime) -> ScalingPolicy:
-    """Return *policy* held in a direction, until a time. Raises TransitionRefused."""
+    """Return *policy* held in a direction, until a time.
+
+    Raises:
+        TransitionRefused.
+        PolicyInvalid: the surface decides, and would go on.
+    """
+    _require_held(policy.content)
     until = isoformat(now + asked.length)
     return replace(happen(policy, Paused, now), paused=asked.direction, paused_until=until)
 
@@ -291,4 +327,4 @@ def is_news(before: ScalingPolicy, after: ScalingPolicy) -> bool:
 def _said(policy: ScalingPolicy) -> tuple[object, ...]:
     is_limited = policy.reason is ScalingReason.LIMITED
     return (policy.status, policy.desired, policy.actual, policy.lost_since, policy.alert,
-            is_limited)  # fmt: skip
+            policy.is_taken_back, is_limited)  # fmt: skip

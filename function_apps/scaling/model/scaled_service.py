@@ -4,7 +4,7 @@ Releases are ordered by their revision, removals by their time, and what is said
 by its time; so late and repeated messages change nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -94,7 +94,7 @@ def new_service(
 def record_release(service: ScaledService, release: ScaleRelease) -> ScaledService:
     """Return *service* after a deployment of it ended; its release only if that is newer."""
     at, component = isoformat(release.ended_at), release.component
-    after = replace(service, ended=_with(service.ended, release.deployment_id, at))
+    after = replace(service, ended=_with_end(service, release.deployment_id, at))
     if component is None:
         return _retire(after, at)
     if component.release_revision <= service.release_revision:
@@ -111,7 +111,7 @@ def record_rollout(service: ScaledService, said: HoldScaling) -> ScaledService:
     """Return *service* after a deployment began to change it, or ended without a release."""
     at = isoformat(said.at)
     if said.is_over:
-        return replace(service, ended=_with(service.ended, said.deployment_id, at))
+        return replace(service, ended=_with_end(service, said.deployment_id, at))
     return replace(service, begun=_with(service.begun, said.deployment_id, at))
 
 
@@ -123,7 +123,7 @@ def record_inventory(service: ScaledService, event: RuntimeInventoryUpdated) -> 
 
 
 def record_burn(
-    service: ScaledService, event: HealthCheckCompleted, now: datetime
+    service: ScaledService, event: HealthCheckCompleted, said_at: datetime
 ) -> ScaledService:
     """Return *service* with its newer burn rates: of two windows the lower one counts.
 
@@ -136,7 +136,7 @@ def record_burn(
         rates[burn.sli] = max(rates.get(burn.sli, 0.0), min(burn.long, burn.short))
     if not rates and not service.burn:
         return service
-    return replace(service, burn=rates, burn_at=isoformat(now), health_revision=event.revision)
+    return replace(service, burn=rates, burn_at=isoformat(said_at), health_revision=event.revision)
 
 
 def _retire(service: ScaledService, at: str) -> ScaledService:
@@ -145,8 +145,15 @@ def _retire(service: ScaledService, at: str) -> ScaledService:
     return replace(service, retired_at=at)
 
 
-def _with(known: Mapping[str, str], deployment: str, at: str) -> Mapping[str, str]:
-    """Return *known* with the newest time of *deployment*, and the newest deployments of it."""
+def _with_end(service: ScaledService, deployment: str, at: str) -> Mapping[str, str]:
+    """Return the ends with that of *deployment*; those of deployments that are begun are kept."""
+    return _with(service.ended, deployment, at, kept=service.begun)
+
+
+def _with(
+    known: Mapping[str, str], deployment: str, at: str, *, kept: Collection[str] = ()
+) -> Mapping[str, str]:
+    """Return *known* with the newest time of *deployment*, *kept* ones and the newest others."""
     after = {**known, deployment: max(at, known.get(deployment, ""))}
-    newest = sorted(after, key=lambda each: (after[each], each))[-DEPLOYMENTS_KEPT:]
-    return {each: after[each] for each in newest}
+    others = sorted(after.keys() - kept, key=lambda each: (after[each], each))[-DEPLOYMENTS_KEPT:]
+    return {each: at for each, at in after.items() if each in kept or each in others}

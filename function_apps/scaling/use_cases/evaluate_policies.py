@@ -22,6 +22,7 @@ from function_apps.scaling.model.policy import (
     is_news,
     record_evaluation,
     reject,
+    take_back,
     with_alert,
 )
 from function_apps.scaling.model.sample import Sample, loads_of, sample_of
@@ -87,6 +88,9 @@ async def evaluate_document(document: Document, ctx: Context, app: ScalingApp) -
     service = view.find(SERVICES, policy.service_id)
     if service is None or not (service.is_scaled or service.is_retired):
         return
+    if policy.status is State.SUPERSEDED:
+        await _take_back(policy, service, ctx, app)
+        return
     if service.is_retired:
         await _commit(policy, happen(policy, Ended, ctx.now()), ctx, app)
         return
@@ -96,9 +100,7 @@ async def evaluate_document(document: Document, ctx: Context, app: ScalingApp) -
         await _commit(policy, reject(policy, refusal.message, ctx.now()), ctx, app)
         return
     surface = app.surfaces[service.compute_target]
-    component = SurfaceComponent(
-        EnvironmentId(service.environment_id), ctx.tenant, ModuleId(service.module_id)
-    )
+    component = _component_of(service, ctx)
     reading = await surface.observe(component)
     live = reading.value if isinstance(reading, Present) else None
     revision = live.revision(service.release_revision) if live else None
@@ -114,6 +116,32 @@ async def evaluate_document(document: Document, ctx: Context, app: ScalingApp) -
         await _follow_surface(policy, scaled, live, surface, ctx, app)
     else:
         await _scale(policy, scaled, live, surface, ctx, app)
+
+
+def _component_of(service: ScaledService, ctx: Context) -> SurfaceComponent:
+    return SurfaceComponent(
+        EnvironmentId(service.environment_id), ctx.tenant, ModuleId(service.module_id)
+    )
+
+
+async def _take_back(
+    policy: ScalingPolicy, service: ScaledService, ctx: Context, app: ScalingApp
+) -> None:
+    """Take the number from the rules that a policy which has ended gave to the surface.
+
+    It stays due until that is done; with its service the rules go.
+    """
+    if not service.is_retired:
+        surface, component = app.surfaces[service.compute_target], _component_of(service, ctx)
+        reading = await surface.observe(component)
+        if isinstance(reading, Unknown):
+            return
+        live = reading.value if isinstance(reading, Present) else None
+        for revision in live.revisions if live else ():
+            scaled = Scaled(service, component, revision)
+            if live is None or not await release_replicas(policy, scaled, live, surface):
+                return
+    await _commit(policy, take_back(policy, ctx.now()), ctx, app)
 
 
 async def _applied(

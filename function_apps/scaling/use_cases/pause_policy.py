@@ -11,7 +11,7 @@ from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 async def pause_policy(
     policy_id: str, asked: ScalingPause, ctx: Context, app: ScalingApp
 ) -> Outcome[Json]:
-    """Hold the number, until the time that is given. Raises PolicyNotFound, TransitionRefused."""
+    """Hold the number, until the time that is given. Raises PolicyNotFound, and as `pause` does."""
     ids = ids_of(policy_id, ctx)
 
     def decide(view: View) -> Decision[Json]:

@@ -29,7 +29,7 @@ async def record_rollout(
 ) -> Outcome[Json]:
     """Split a step of a rollout, or an end without a release, into one command per service."""
     is_over = isinstance(event, DeploymentEnded)
-    at = event.ended_at if isinstance(event, DeploymentEnded) else _said_at(ctx)
+    at = event.ended_at if isinstance(event, DeploymentEnded) else ctx.said_at()
     units = [(module, _hold(event, module, at, is_over=is_over)) for module in event.modules]
     partition = partition_of(ctx.tenant, event.environment_id)
     return await fan_out(units, partition, ctx, app.service.work, project=event.project_id)
@@ -45,8 +45,3 @@ def _hold(event: DeploymentFacts, module: str, at: datetime, *, is_over: bool) -
             "is_over": is_over,
         }
     )
-
-
-def _said_at(ctx: Context) -> datetime:
-    """Return when deployments said so; bounded, as the clock of a sender may be ahead."""
-    return min(ctx.cause.occurred_at or ctx.now(), ctx.now())

@@ -40,7 +40,7 @@ async def record_health(
 
     def decide(view: View) -> Decision[Json]:
         known = view.find(SERVICES, event.service_id)
-        after = known and scaled_service.record_burn(known, event, ctx.now())
+        after = known and scaled_service.record_burn(known, event, ctx.said_at())
         if after is None or after == known:
             return NOTHING
         return Decision({}, writes=[SERVICES.put(after)])

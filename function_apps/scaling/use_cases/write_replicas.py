@@ -73,11 +73,19 @@ async def write_native_rules(
 
 async def release_replicas(
     policy: ScalingPolicy, scaled: Scaled, live: LiveComponent, surface: Surface
-) -> None:
-    """Take the number back from the surface where *policy* has ended; it stays what it is."""
+) -> bool:
+    """Take the number back from the surface where *policy* has ended; it stays what it is.
+
+    Return whether that is so now: who was overtaken by a deployment took nothing.
+    """
     if policy.content.actuator is not Actuator.NATIVE:
-        return
+        return True
     if not surface.capabilities().supports(Feature.NATIVE_SCALING):
-        return
-    with suppress(StaleFence, RevisionMissing):
+        return True
+    try:
         await _take_back(scaled, surface, Fence(live.fence, policy.policy_id, _STEP))
+    except StaleFence:
+        return False
+    except RevisionMissing:
+        return True  # its rules went with it
+    return True
