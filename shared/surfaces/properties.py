@@ -147,6 +147,7 @@ def _replicas(spec: RevisionSpec, scaling: ScalingRules | None) -> Mapping[str, 
         "owner": ReplicasOwner.SURFACE,
         "minimum": str(scaling.minimum),
         "maximum": str(scaling.maximum),
+        "rules": scaling.words,
     }
 
 

@@ -1,6 +1,7 @@
 """Who changes the number of a revision's instances, and by which rules a surface does it itself."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -75,5 +76,29 @@ class ScalingRules:
                 )
 
     @property
+    def words(self) -> str:
+        """Return what scales, as the properties of a revision show it."""
+        return rules_in_words(
+            (rule.measure.value, rule.target_percent)
+            if isinstance(rule, UtilizationRule)
+            else (rule.trigger, rule.metadata)
+            for rule in self.rules
+        )
+
+    @property
     def has_events(self) -> bool:
         return any(isinstance(rule, EventRule) for rule in self.rules)
+
+
+def rules_in_words(rules: Iterable[tuple[str, int | Mapping[str, str]]]) -> str:
+    """Return *rules* in one text, in whichever order they come.
+
+    Each is a measure with its percent, or a source of events with its settings.
+    """
+    words = (
+        f"{name} {target} %"
+        if isinstance(target, int)
+        else f"{name} {json.dumps(dict(target), sort_keys=True)}"
+        for name, target in rules
+    )
+    return ", ".join(sorted(words))

@@ -60,11 +60,11 @@ OWN_WORK_S: Final = 121.0
 HASH: Final = "sha256:" + "c" * 64
 
 
-@dataclass
-class Drift:
+@dataclass(kw_only=True)
+class DriftService:
+    """The service on whatever surface it reads: what it hears, when it scans, what it tells."""
+
     bench: Bench
-    world: MemoryCluster
-    surface: MemorySurface
     app: DriftApp
     dispatcher: Dispatcher
     heard: int = 0
@@ -86,6 +86,28 @@ class Drift:
     def fence(self) -> Fence:
         self.tokens += 1
         return Fence(self.tokens, "op-1", str(self.tokens))
+
+    async def settled(self) -> None:
+        """Wait until the platform's own work is over, and scan what is due then."""
+        await self.app.service.clock.sleep(OWN_WORK_S)
+        await self.scan()
+
+    async def scan(self, after_s: float = 0.0) -> None:
+        """Run the timers: scan the services that are due, then the environments."""
+        await self.app.service.clock.sleep(after_s)
+        await scan_services.scan_due_services(self.app)
+        await scan_environments.scan_due_environments(self.app)
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        return [each["payload"] for each in self.bench.sent.bodies(event)]
+
+
+@dataclass(kw_only=True)
+class Drift(DriftService):
+    """The service on a surface in memory."""
+
+    world: MemoryCluster
+    surface: MemorySurface
 
     async def apply(self, component: Mapping[str, Any]) -> None:
         """Have deployments bring *component* to the surface, with all its traffic."""
@@ -111,17 +133,6 @@ class Drift:
         state = self.world.sites[ENVIRONMENT].components[component_of(module)]
         for older in [each for each in state.revisions if each != number]:
             await self.surface.remove(component_of(module), older, self.fence())
-
-    async def settled(self) -> None:
-        """Wait until the platform's own work is over, and scan what is due then."""
-        await self.app.service.clock.sleep(OWN_WORK_S)
-        await self.scan()
-
-    async def scan(self, after_s: float = 0.0) -> None:
-        """Run the timers: scan the services that are due, then the environments."""
-        await self.app.service.clock.sleep(after_s)
-        await scan_services.scan_due_services(self.app)
-        await scan_environments.scan_due_environments(self.app)
 
     async def scan_anew(self, **order: Any) -> Mapping[str, Any]:
         """Order a scan, and return the report of it."""
@@ -179,9 +190,6 @@ class Drift:
         template = f"v1/runtime/drift-findings/{{findingId}}/{verb}"
         return await self.post(template, body, findingId=finding["findingId"])
 
-    def told(self, event: str) -> list[dict[str, Any]]:
-        return [each["payload"] for each in self.bench.sent.bodies(event)]
-
     def open_paths(self) -> list[str]:
         """Return the paths of which drift told as open, in the order in which it did."""
         return [each["path"] for each in self.told("RuntimeDriftDetected")]
@@ -212,7 +220,7 @@ def failed(number: int, *modules: str, revision: int = 5) -> RuntimeDeploymentFa
     )  # fmt: skip
 
 
-def scaled(revision: int, status: str = "Enforced") -> ScalingPolicyApplied:
+def scaled(revision: int, status: str = "Enforced", **changes: Any) -> ScalingPolicyApplied:
     """Return that a policy scales the service of WEB."""
     policy = service_of(WEB).replace("svc", "sp", 1)
     return ScalingPolicyApplied.model_validate(
@@ -220,7 +228,7 @@ def scaled(revision: int, status: str = "Enforced") -> ScalingPolicyApplied:
             "aggregateId": policy, "revision": revision, "policyId": policy,
             "serviceId": service_of(WEB), "environmentId": ENVIRONMENT, "moduleId": WEB,
             "min": 1, "max": 9, "desired": 5, "actuator": "platform", "status": status,
-            "reason": "Policy", "policyRevision": 1,
+            "reason": "Policy", "policyRevision": 1, **changes,
         }
     )  # fmt: skip
 
@@ -246,6 +254,11 @@ def shown(answer: Answer) -> Mapping[str, Any]:
     return found
 
 
+def dispatcher_of(app: DriftApp) -> Dispatcher:
+    service, handlers = app.service, {**EVENTS, **COMMANDS}
+    return Dispatcher(handlers, app, service.work, service.clock, service.entropy)
+
+
 async def drift(
     *, policy: RemediationPolicy = RemediationPolicy.ASK, knows_environment: bool = True
 ) -> Drift:
@@ -256,10 +269,7 @@ async def drift(
     surface = MemorySurface(world)
     await surface.ensure_site(SiteSpec(ENVIRONMENT, TENANT, "shop", "test"), Fence(1, "op-1", "1"))
     app = DriftApp(service, surface, on.storage.table(DRIFT_SNAPSHOTS), DriftRules(), policy)
-    dispatcher = Dispatcher(
-        {**EVENTS, **COMMANDS}, app, service.work, service.clock, service.entropy
-    )
-    made = Drift(on, world, surface, app, dispatcher)
+    made = Drift(bench=on, app=app, dispatcher=dispatcher_of(app), world=world, surface=surface)
     if knows_environment:
         await made.hear(environment(1))
     return made

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from shared.surfaces.scaling import Measure, ScalingRules, UtilizationRule
 from tests.drift.compared import (
     OWN_WORK_S,
     component_with,
@@ -124,6 +125,76 @@ async def test_the_number_of_instances_is_its_policys_while_there_is_one() -> No
 
     await made.hear(scaled(2, "Superseded"))
     await made.scan(300)
+    await made.scan(OWN_WORK_S)
 
     assert while_scaled == []
     assert (await made.only())["path"] == "replicas"
+
+
+@virtual
+async def test_a_number_whose_event_comes_after_a_scan_is_never_told() -> None:
+    made = await released_and_settled()
+    made.tamper(replicas=5)  # scaling writes with the token that it read
+    await made.scan(300)
+
+    await made.hear(scaled(1))
+    await made.scan(OWN_WORK_S)
+
+    assert made.open_paths() == []
+
+
+@virtual
+async def test_a_number_that_a_deployment_left_is_told_a_while_after_it() -> None:
+    made = await released_and_settled()
+    await made.hear(step(2, WEB))
+    made.tamper(replicas=5)
+    for _ in range(3):
+        await made.scan(300)
+    await made.hear(failed(2, WEB))
+
+    await made.scan(300)
+    after_one = made.open_paths()
+    await made.scan(OWN_WORK_S)
+
+    assert (after_one, made.open_paths()) == ([], ["replicas"])
+
+
+@virtual
+async def test_a_number_that_is_right_again_begins_anew() -> None:
+    made = await released_and_settled()
+    for replicas in (5, 2, 5):
+        made.tamper(replicas=replicas)
+        await made.scan(300)
+
+    assert made.open_paths() == []
+
+
+@virtual
+async def test_what_a_policy_gave_to_the_surface_is_compared_with_the_policy() -> None:
+    made = await released_and_settled()
+    revision = made.world.sites[ENVIRONMENT].components[component_of(WEB)].revisions[1]
+    rules = ScalingRules(1, 9, (UtilizationRule(Measure.CPU, 70),))
+    revision.scaling = rules
+    await made.hear(scaled(1, actuator="native", rules=[{"signal": "cpu", "target": 70}]))
+    await made.scan(300)
+    await made.scan(300)
+    as_given = made.open_paths()
+    revision.scaling = replace(rules, maximum=50)
+
+    await made.scan(300)
+    await made.scan(OWN_WORK_S)
+
+    assert as_given == []
+    finding = await made.only()
+    assert (finding["path"], finding["desired"], finding["actual"]) == ("maximum", "9", "50")
+
+
+@virtual
+async def test_rules_that_a_policy_has_not_given_yet_are_not_compared() -> None:
+    made = await released_and_settled()
+    await made.hear(scaled(1, "Applied", actuator="native"))
+
+    await made.scan(300)
+    await made.scan(300)
+
+    assert made.open_paths() == []

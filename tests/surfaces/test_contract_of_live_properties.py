@@ -118,4 +118,6 @@ def test_a_number_that_the_surface_owns_is_no_property() -> None:
     five = revision_properties(replace(TEMPLATE, replicas=5), weight=0, scaling=rules)
 
     assert differences(two, five) == ()
-    assert two[Plane.REPLICAS] == {"owner": "Surface", "minimum": "2", "maximum": "5"}
+    assert two[Plane.REPLICAS] == {
+        "owner": "Surface", "minimum": "2", "maximum": "5", "rules": "cpu 70 %",
+    }  # fmt: skip

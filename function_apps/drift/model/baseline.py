@@ -13,11 +13,13 @@ from shared.contracts.catalog import RuntimeInventoryUpdated, ServiceStatus
 from shared.contracts.drift import CompareRelease
 from shared.contracts.health import HealthStatus
 from shared.contracts.releases import ReleasedComponent
-from shared.contracts.scaling import ScalingPolicyApplied, ScalingStatus
+from shared.contracts.scaling import Actuator, ScalingPolicyApplied, ScalingStatus, Signal
 from shared.contracts.values import EnvironmentId, ModuleId, ProjectId, Stage, TenantId
 from shared.kernel.clock import isoformat
+from shared.surfaces.scaling import ReplicasOwner, rules_in_words
 
 _IN_FORCE: Final = frozenset({ScalingStatus.APPLIED, ScalingStatus.ENFORCED, ScalingStatus.PAUSED})
+_MEASURES: Final = frozenset({Signal.CPU, Signal.MEMORY})
 ABSENCES_MAX: Final = 10
 """As many are counted; far more than it takes to believe them."""
 
@@ -47,6 +49,10 @@ class ServiceBaseline:
     scaling_revision: int = 0
     is_scaled: bool = False
     """A scaling policy has the number of its instances."""
+    scaling: Mapping[str, str] = field(default_factory=dict)
+    """The words of the rules by which its surface scales it, as a policy in force says."""
+    number_off_since: str | None = None
+    """The scan that first found another number of instances, or other rules; so did each since."""
     fence: int = 0
     """The highest fencing token that was seen on the surface."""
     fence_moved_at: str | None = None
@@ -113,6 +119,7 @@ def record_release(
         configuration=None,
         adopted={},
         absences=0,
+        number_off_since=None,
         due_at=isoformat(now),
     )
 
@@ -159,12 +166,36 @@ def record_scaling(
 ) -> ServiceBaseline | None:
     """Return the baseline after news of its scaling policy; None when they are not newer.
 
-    The number of instances is the policy's while there is one, whoever brings it about.
+    The number of instances is the policy's while there is one, whoever brings it about. What its
+    surface scales by is compared once the policy says that the surface has it.
     """
     if known is None or event.revision <= known.scaling_revision:
         return None
     is_scaled = event.status in _IN_FORCE
-    return replace(known, scaling_revision=event.revision, is_scaled=is_scaled)
+    is_enforced = event.status is ScalingStatus.ENFORCED and event.actuator is Actuator.NATIVE
+    return replace(
+        known,
+        scaling_revision=event.revision,
+        is_scaled=is_scaled,
+        scaling=_rules_of_surface(event) if is_enforced else {},
+        number_off_since=None,
+    )
+
+
+def _rules_of_surface(event: ScalingPolicyApplied) -> Mapping[str, str]:
+    """Return the words of a policy that a surface follows.
+
+    Sources of events are the adapter's words for a policy's settings, which nobody compares here.
+    """
+    bounds = {
+        "owner": ReplicasOwner.SURFACE,
+        "minimum": str(event.min),
+        "maximum": str(event.max),
+    }
+    if not all(rule.signal in _MEASURES for rule in event.rules):
+        return bounds
+    words = rules_in_words((rule.signal.value, round(rule.target)) for rule in event.rules)
+    return {**bounds, "rules": words}
 
 
 def record_health(
@@ -199,6 +230,7 @@ def observe(
     configuration: Mapping[str, str] | None,
     now: datetime,
     is_counted: bool = True,
+    is_number_off: bool = False,
 ) -> ServiceBaseline:
     """Return *baseline* after a complete read of its service.
 
@@ -207,12 +239,14 @@ def observe(
     """
     absences = 0 if is_there else min(baseline.absences + is_counted, ABSENCES_MAX)
     has_moved = fence > baseline.fence
+    off_since = (baseline.number_off_since or isoformat(now)) if is_number_off else None
     return replace(
         baseline,
         fence=max(fence, baseline.fence),
         fence_moved_at=isoformat(now) if has_moved else baseline.fence_moved_at,
         configuration=baseline.configuration if configuration is None else configuration,
         absences=absences,
+        number_off_since=off_since,
         due_at=None,
     )
 

@@ -38,6 +38,8 @@ def desired_planes(baseline: ServiceBaseline) -> Planes:
         revision_properties(spec, weight=weight)
     ).items()}  # fmt: skip
     planes.setdefault(Plane.CONFIGURATION, {}).update(baseline.configuration or {})
+    if baseline.scaling:
+        planes[Plane.REPLICAS] = dict(baseline.scaling)
     for name, value in baseline.adopted.items():
         plane, _, path = name.partition("/")
         words = planes.setdefault(Plane(plane), {})

@@ -44,9 +44,9 @@ def _is_number_of_an_autoscaler(plane: Plane, change: Change) -> str | None:
     if plane is not Plane.REPLICAS:
         return None
     is_given = change.path == "owner" and change.actual == ReplicasOwner.SURFACE
-    is_its_number = change.path in {"replicas", "minimum", "maximum"} and None in {
-        change.desired, change.actual,
-    }  # fmt: skip
+    is_its_number = change.path == "replicas" and None in {change.desired, change.actual}
+    # What a policy in force gave the surface has a desired word.
+    is_its_number |= change.path in {"minimum", "maximum", "rules"} and change.desired is None
     return "an autoscaler of the surface has the number" if is_given or is_its_number else None
 
 

@@ -22,6 +22,7 @@ from function_apps.drift.model.desired import (
 from function_apps.drift.model.finding import Finding, clear, new_finding, see_again
 from function_apps.drift.model.harmless import why_harmless
 from shared.contracts.drift import DriftDefaults, DriftKind, Plane
+from shared.kernel.clock import isoformat
 from shared.kernel.ids import drift_finding_id, module_key, parse_id
 from shared.surfaces.properties import Properties
 
@@ -52,10 +53,30 @@ class Difference:
 
 
 def differences(
-    baseline: ServiceBaseline, live: LiveService, rules: DriftDefaults
+    baseline: ServiceBaseline, live: LiveService, now: datetime, rules: DriftDefaults
 ) -> list[Difference]:
-    """Return what is not as *baseline* says, harmless differences left out."""
-    return [each for each in _all(baseline, live, rules) if not _is_harmless(each)]
+    """Return what is not as *baseline* says, harmless differences left out.
+
+    The number of instances is scaling's, which writes with the token that it read, and whose event
+    may come after that: it is believed when it has been other for a while.
+    """
+    since = baseline.number_off_since
+    is_believed = since is not None and since <= isoformat(now - rules.own_work)
+    return [
+        each
+        for each in _all(baseline, live, rules)
+        if not _is_harmless(each) and (is_believed or each.plane is not Plane.REPLICAS)
+    ]
+
+
+def is_number_off(baseline: ServiceBaseline, live: LiveService) -> bool:
+    """Return whether *live* has another number of instances, or rules for it, than it is to."""
+    properties = live.revisions.get(baseline.release_revision)
+    if properties is None or Plane.REPLICAS not in _compared(baseline):
+        return False
+    desired, actual = desired_planes(baseline), live_planes(properties, baseline)
+    changes = compare(desired.get(Plane.REPLICAS, {}), actual.get(Plane.REPLICAS, {}))
+    return any(why_harmless(Plane.REPLICAS, each) is None for each in changes)
 
 
 def _is_harmless(each: Difference) -> bool:
@@ -91,8 +112,12 @@ def _all(
 
 
 def _compared(baseline: ServiceBaseline) -> Sequence[Plane]:
-    """Return the planes to compare; a scaling policy has the number where there is one."""
-    return [each for each in COMPARED if each is not Plane.REPLICAS or not baseline.is_scaled]
+    """Return the planes to compare; a scaling policy has the number where there is one.
+
+    What the policy gave to the surface is compared instead.
+    """
+    has_number = not baseline.is_scaled or bool(baseline.scaling)
+    return [each for each in COMPARED if each is not Plane.REPLICAS or has_number]
 
 
 def _of_instances(departures: Sequence[str]) -> Change:

@@ -16,7 +16,12 @@ from function_apps.drift.model.classification import Circumstances
 from function_apps.drift.model.desired import learned
 from function_apps.drift.model.environment_scan import EnvironmentScan, is_own_fence
 from function_apps.drift.model.finding import Finding, begin_repair, is_suppressed
-from function_apps.drift.model.service_scan import differences, judge, seen_findings
+from function_apps.drift.model.service_scan import (
+    differences,
+    is_number_off,
+    judge,
+    seen_findings,
+)
 from function_apps.drift.model.snapshot import take_snapshot
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import (
@@ -115,9 +120,14 @@ def _after_reading(
         configuration=learned(known, properties) if properties and may_learn else None,
         now=now,
         is_counted=not scan.is_held,
+        is_number_off=is_number_off(known, scan.reading.live),
     )
     own_work = _own_work(after, scan.environment, now, app)
-    due_at = isoformat(now + app.rules.detection.own_work) if own_work else None
+    if own_work:
+        after = replace(after, number_off_since=None)
+    # A number of instances is looked at again when it may be believed.
+    is_new = after.number_off_since == isoformat(now)
+    due_at = isoformat(now + app.rules.detection.own_work) if own_work or is_new else None
     return replace(after, due_at=due_at)
 
 
@@ -128,7 +138,7 @@ async def _keep_snapshot(
     live, baseline = scan.reading.live, scan.baseline
     if baseline.release_revision not in live.revisions:
         return baseline.snapshot
-    found = differences(after, live, app.rules.detection)
+    found = differences(after, live, ctx.now(), app.rules.detection)
     snapshot = take_snapshot(baseline, live, len(found), isoformat(ctx.now()))
     if snapshot is None:
         return baseline.snapshot
@@ -155,7 +165,7 @@ async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> Non
     )
     found = [
         each
-        for each in differences(baseline, scan.reading.live, rules)
+        for each in differences(baseline, scan.reading.live, now, rules)
         if not environment.planes or each.plane in environment.planes
     ]
     seen = seen_findings(baseline, found, scan.findings, known, now)

@@ -7,7 +7,7 @@ them is decided in `pod_differences`, as for proofs.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -17,6 +17,7 @@ from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.config_maps import digests_in
 from shared.surfaces.aks.field_managers import set_by_others
 from shared.surfaces.aks.jobs import words_of
+from shared.surfaces.aks.live_routes import route_words, service_words
 from shared.surfaces.aks.names import USES_IDENTITY, Installation
 from shared.surfaces.aks.observation import ComponentObjects, applied_spec, weights_in_force
 from shared.surfaces.aks.pod_differences import differences, without_admission
@@ -39,11 +40,12 @@ def live_properties(
     bounds: Mapping[str, Bounds],
     config_maps: Mapping[int, Object] = MappingProxyType({}),
     secrets: Mapping[int, Mapping[str, str]] = MappingProxyType({}),
+    services: Collection[Object] | None = None,
 ) -> dict[int, Properties]:
     """Return the properties of each revision that is wanted; *bounds* are by Deployment.
 
     *config_maps* and the words about *secrets* are by revision. Of a configuration digests are
-    shown, and no value.
+    shown, and no value. Of *services*, all of the component, nothing is said where they are None.
 
     Raises:
         Unreadable: an object is not what the platform wrote.
@@ -74,12 +76,19 @@ def live_properties(
             prefixes = _prefixes(objects.route)
             if (spec.path_prefix is not None or prefixes) and spec.path_prefix not in prefixes:
                 _correct(planes[Plane.ROUTING], "pathPrefix", ", ".join(prefixes) or None)
+            planes[Plane.ROUTING].update(route_words(objects.route, spec))
+        if weight and services is not None and spec.port is not None:
+            # As `routes.service` chooses it.
+            is_first = spec.revision == max(sorted(weights), key=lambda each: weights[each])
+            words = service_words(services, workload, spec, is_first=is_first)
+            planes[Plane.ROUTING].update(words)
         scaled = bounds.get(workload["metadata"]["name"])
         if scaled is not None:
             planes[Plane.REPLICAS] = {
                 "owner": ReplicasOwner.SURFACE,
                 "minimum": str(scaled.minimum),
                 "maximum": str(scaled.maximum),
+                "rules": scaled.rules,
             }
         found[spec.revision] = planes
     return found

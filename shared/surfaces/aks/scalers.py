@@ -20,6 +20,7 @@ from shared.surfaces.scaling import (
     ScalingRule,
     ScalingRules,
     UtilizationRule,
+    rules_in_words,
 )
 from shared.surfaces.spec import RevisionSpec
 
@@ -39,10 +40,11 @@ _LIMITS: Final = {Measure.CPU: "cpu", Measure.MEMORY: "memoryMib"}
 
 @dataclass(frozen=True)
 class Bounds:
-    """Between which numbers somebody scales a Deployment."""
+    """Between which numbers somebody scales a Deployment, and by what."""
 
     minimum: int
     maximum: int
+    rules: str = ""
 
 
 def owner_of(deployment: Object) -> ReplicasOwner:
@@ -89,13 +91,32 @@ def bounds_by_deployment(
         spec = each["spec"]
         if spec["scaleTargetRef"].get("kind") == "Deployment":
             minimum = int(spec.get("minReplicas", 1))
-            found[spec["scaleTargetRef"]["name"]] = Bounds(minimum, int(spec["maxReplicas"]))
+            rules = rules_in_words(map(_of_metric, spec.get("metrics") or ()))
+            bounds = Bounds(minimum, int(spec["maxReplicas"]), rules)
+            found[spec["scaleTargetRef"]["name"]] = bounds
     for each in scaled_objects:
         spec = each["spec"]
         if spec["scaleTargetRef"].get("kind", "Deployment") == "Deployment":
             minimum, maximum = spec.get("minReplicaCount", 0), spec.get("maxReplicaCount", 100)
-            found[spec["scaleTargetRef"]["name"]] = Bounds(int(minimum), int(maximum))
+            rules = rules_in_words(map(_of_trigger, spec.get("triggers") or ()))
+            found[spec["scaleTargetRef"]["name"]] = Bounds(int(minimum), int(maximum), rules)
     return found
+
+
+def _of_metric(metric: Object) -> tuple[str, int | Mapping[str, str]]:
+    """Return the rule that a metric of an autoscaler is, in the words of rules where it is one."""
+    resource = metric.get("resource") or {}
+    target = resource.get("target") or {}
+    if metric.get("type") == "Resource" and target.get("type") == "Utilization":
+        return str(resource.get("name")), int(target.get("averageUtilization", 0))
+    return str(metric.get("type")), metric
+
+
+def _of_trigger(trigger: Object) -> tuple[str, int | Mapping[str, str]]:
+    name, metadata = str(trigger.get("type")), trigger.get("metadata") or {}
+    value = str(metadata.get("value", ""))
+    is_measure = name in {each.value for each in Measure} and value.isdecimal()
+    return name, int(value) if is_measure else metadata
 
 
 def _autoscaler(deployment: str, rules: ScalingRules) -> Object:

@@ -277,7 +277,8 @@ class AksSurface:
         specs = [applied_spec(each) for each in objects.workloads]
         config_maps = await live_config_maps(self._api, self._installation, specs)
         secrets = await self._workloads.secret_words(specs)
-        return live_properties(objects, bounds, config_maps, secrets) or None
+        services = await self._workloads.services(component, specs)
+        return live_properties(objects, bounds, config_maps, secrets, services) or None
 
     @_reading
     async def observe(self, component: SurfaceComponent) -> LiveComponent | None:

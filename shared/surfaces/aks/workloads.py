@@ -211,6 +211,16 @@ class Workloads:
         await self.records.fenced(component, fence)
         return present
 
+    async def services(
+        self, component: SurfaceComponent, specs: Iterable[RevisionSpec]
+    ) -> list[Object]:
+        """Return the Services of *component* and of the revisions of *specs* that have a port."""
+        namespace = self.installation.namespace(component.environment, component.tenant)
+        names = [revision_name(component, spec.revision) for spec in specs if spec.port is not None]
+        found = [await self._service(component)] if names else []
+        found += [await self.api.get(SERVICES, name, namespace) for name in names]
+        return [each for each in found if each is not None]
+
     async def _service(self, component: SurfaceComponent) -> Object | None:
         namespace = self.installation.namespace(component.environment, component.tenant)
         return await self.api.get(SERVICES, component_name(component.module), namespace)
