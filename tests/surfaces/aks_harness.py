@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -149,10 +149,9 @@ async def aks_harness(cluster: PodCluster) -> AsyncIterator[SurfaceHarness]:
         ending=ending, keeps_instances=False, ask=partial(ask, api, namespace),
         api=api, installation=installation, host=host,
     )  # fmt: skip
-    try:
+    async with AsyncExitStack() as at_end:  # each of them, also where another fails
+        at_end.push_async_callback(access.close)
+        at_end.push_async_callback(host.close)
+        at_end.push_async_callback(remove_installation, api, installation)
         await harness.surface.ensure_site(SITE, fence(1, "site"))
         yield harness
-    finally:
-        await remove_installation(api, installation)
-        await host.close()
-        await access.close()
