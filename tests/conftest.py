@@ -115,11 +115,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> object:
     while measurement := Coverage.current():
         measurement.stop()
         stopped.append(measurement)
-    told = os.environ.pop(_PROGRAMS)
+    told = os.environ.pop(_PROGRAMS, "")
     try:
         return (yield)
     finally:
-        os.environ[_PROGRAMS] = told
+        os.environ.update({_PROGRAMS: told} if told else {})
         for measurement in reversed(stopped):
             measurement.start()
 

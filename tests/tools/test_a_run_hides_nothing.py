@@ -56,6 +56,18 @@ def test_that_takes_a_minute(): told("a minute")
 @pytest.mark.long(minutes=2)
 def test_that_takes_minutes(): told("minutes")
 """
+MEASURED: Final = """
+import os
+
+import pytest
+from coverage import Coverage
+
+@pytest.mark.parametrize("number", range(3))
+def test_numbers(number):
+    is_measured = number == 0
+    assert (Coverage.current() is not None) == is_measured
+    assert ("COVERAGE_PROCESS_CONFIG" in os.environ) == is_measured
+"""
 SKIPPED: Final = """
 import pytest
 
@@ -98,6 +110,14 @@ def test_what_takes_minutes_begins_and_what_waits_is_mixed_with_what_computes(
     assert order[-3:] == ["computes"] * 3
     assert "waits waits" not in " ".join(order)
     assert len(order) == 26
+
+
+def test_coverage_is_of_the_first_of_each_test_function(tmp_path: Path) -> None:
+    (tmp_path / ".coveragerc").write_text("[run]\npatch = subprocess\n")
+
+    said = _run(tmp_path, MEASURED, "-n", "1", "--cov", "--cov-report=")
+
+    assert "3 passed" in said
 
 
 def test_a_skip_fails_in_ci(tmp_path: Path) -> None:
