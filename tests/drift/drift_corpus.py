@@ -85,13 +85,13 @@ async def _judged(case: Case) -> Judged:
     truth = frozenset((str(service_of(target.module)), plane, path) for plane, path in due)
     await environment.scan_now(after_s=60)
     is_same = work is not None and work.is_deployment and work.module == target.module
-    too_early = _told(environment) if is_same else frozenset()
+    too_early = told(environment) if is_same else frozenset()
     if work is not None:
         await work.end()
     await environment.settled()
     await environment.scan(300)
     kind = None if work is None else work.work
-    return Judged(case, kind, truth, _told(environment), _left(environment), too_early)
+    return Judged(case, kind, truth, told(environment), left(environment), too_early)
 
 
 async def _scaled(environment: Environment, module: ModuleId) -> None:
@@ -118,12 +118,12 @@ def _work_beside(environment: Environment, target: Target, mutation: Mutation) -
     return OwnWork(environment, module, work, is_late=random.randrange(2) == 0)
 
 
-def _told(environment: Environment) -> frozenset[Place]:
-    told = environment.told("RuntimeDriftDetected")
-    return frozenset((each["serviceId"], each["plane"], each["path"]) for each in told)
+def told(environment: Environment) -> frozenset[Place]:
+    events = environment.told("RuntimeDriftDetected")
+    return frozenset((each["serviceId"], each["plane"], each["path"]) for each in events)
 
 
-def _left(environment: Environment) -> frozenset[Place]:
+def left(environment: Environment) -> frozenset[Place]:
     """Return what was told last as there."""
     last = {}
     for envelope in environment.bench.sent.bodies():
