@@ -234,9 +234,9 @@ class World:
     def _blueprints(self) -> list[df.Blueprint]:
         always = asyncio.Event()
         always.set()
-        surface: Any = MortalSurface(MemorySurface(self.surface, has_vault=True), self.fate, always)
+        surface: Any = self._mortal(self.surface, always)
         deployed: Any = replace(surface, lists=self.lists_for_deployments)
-        cluster: Any = MortalSurface(MemorySurface(self.cluster, has_vault=True), self.fate, always)
+        cluster: Any = self._mortal(self.cluster, always)
         kinds = (ComputeTargetKind.LOCAL_PROCESS, ComputeTargetKind.AKS)
         sites = dict(zip(kinds, (surface, cluster), strict=True))
         engine = memory_engine(self.infrastructure, sites)
@@ -336,6 +336,9 @@ class World:
         work = UnitOfWork(name, store, relay)
         changed = {"store": store, "relay": relay, "work": work, "hub": hub}
         return Service(**{**vars(whole), **changed})
+
+    def _mortal(self, cluster: MemoryCluster, lists: asyncio.Event) -> Any:
+        return MortalSurface(MemorySurface(cluster, has_vault=True), self.fate, lists)
 
     def _store(self, inner: Store, name: str) -> Any:
         return MortalStore(inner, name, self.fate)

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.simulator.marks import ALL_MARKS_SEEDS, MARKS
 from tests.simulator.simulation import Outcome, simulate
 
 
@@ -19,16 +20,22 @@ def main() -> int:
     seeds = [asked.seed] if asked.seed is not None else range(int(first or 1), int(last) + 1)
     total: Counter[str] = Counter()
     faults: Counter[str] = Counter()
+    marks: Counter[str] = Counter()
     failed = []
     with ProcessPoolExecutor(min(len(seeds), os.cpu_count() or 1)) as workers:
         for outcome in workers.map(simulate, seeds):
             total += outcome.reached
             faults += outcome.faults
+            marks += Counter(dict.fromkeys(outcome.marks, 1))
             failed += [outcome.seed] if outcome.broken else []
             _show(outcome, is_alone=asked.seed is not None)
     print(f"{len(seeds)} seeds, {len(failed)} with a broken promise: {failed}")
     print("faults:", dict(faults))
-    return 1 if failed else 0
+    never = [mark for mark in MARKS if not marks[mark]]
+    for mark in MARKS:
+        print(f"  {marks[mark]:6} of {len(seeds)} seeds: {mark}")
+    print(f"never reached: {never}")
+    return 1 if failed or (never and len(seeds) >= ALL_MARKS_SEEDS) else 0
 
 
 def _show(outcome: Outcome, *, is_alone: bool) -> None:

@@ -31,6 +31,7 @@ ACTIONS: Final[Mapping[Action, int]] = {
     service_actions.order_scan: 1,
     disturbances.break_an_instance: 2,
     disturbances.make_the_surface_unreadable: 1,
+    disturbances.tear_the_listing: 1,
     disturbances.make_probes_fail: 1,
     disturbances.tamper: 4,
     disturbances.change_load: 2,

@@ -17,11 +17,29 @@ async def break_an_instance(operator: Operator) -> None:
 
 
 async def make_the_surface_unreadable(operator: Operator) -> None:
-    operator.world.surface.unreadable = "simulated: the surface cannot be read"
+    world = operator.world
+    world.surface.unreadable = "simulated: the surface cannot be read"
+    if world.history.is_rolling_out():
+        world.history.sometimes("the surface could not be read during a rollout")
+    try:
+        await world.clock.sleep(operator.drawn.random() * HOUR_S / 4)
+    finally:
+        world.surface.unreadable = ""
+
+
+async def tear_the_listing(operator: Operator) -> None:
+    """Let one component be missing from what the surface lists, as unread."""
+    found = sorted(
+        component for site in operator.world.surface.sites.values() for component in site.components
+    )
+    if not found:
+        return
+    component = operator.drawn.choice(found)
+    operator.world.surface.torn.add(component)
     try:
         await operator.world.clock.sleep(operator.drawn.random() * HOUR_S / 4)
     finally:
-        operator.world.surface.unreadable = ""
+        operator.world.surface.torn.discard(component)
 
 
 async def make_probes_fail(operator: Operator) -> None:

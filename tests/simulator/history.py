@@ -7,32 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from function_apps.configurations.model.configuration import TRANSITIONS as OF_A_VERSION
-from function_apps.deployments.model.lifecycle import TRANSITIONS as OF_A_DEPLOYMENT
-from function_apps.drift.model.finding import TRANSITIONS as OF_A_FINDING
-from function_apps.environments.model.lifecycle import TRANSITIONS as OF_AN_ENVIRONMENT
-from function_apps.scaling.model.policy import TRANSITIONS as OF_A_POLICY
-from function_apps.secret_bindings.model.binding import TRANSITIONS as OF_A_BINDING
-from function_apps.secret_bindings.model.rotation import TRANSITIONS as OF_A_ROTATION
-from function_apps.tenants.model.binding import TRANSITIONS as OF_A_TENANT
 from local_host.model import HttpAnswer
-from shared.kernel.transitions import Transitions
+from shared.kernel.operation import SUPERSEDED
 from shared.messaging.broker import OutgoingMessage
-from shared.persistence.store import BatchOperation, Delete, Partition
+from shared.persistence.store import BatchOperation, Body, Delete, Partition
 from shared.surfaces.spec import SurfaceComponent
 from tests.kit.virtual_time import LoopClock
+from tests.simulator.commit_checks import CommitChecks
+from tests.simulator.marks import SEEN
 
-_TABLES: Final[Mapping[tuple[str, str], Transitions[Any, Any]]] = {
-    ("environments", "environment"): OF_AN_ENVIRONMENT,
-    ("deployments", "deployment"): OF_A_DEPLOYMENT,
-    ("secret_bindings", "binding"): OF_A_BINDING,
-    ("secret_bindings", "rotation"): OF_A_ROTATION,
-    ("configurations", "version"): OF_A_VERSION,
-    ("scaling", "policy"): OF_A_POLICY,
-    ("tenants", "binding"): OF_A_TENANT,
-    ("drift", "finding"): OF_A_FINDING,
-}
-"""The aggregates whose states have a table, by service and type of their documents."""
 _DEFECTS_FROM: Final = 500
 _AWAY: Final = 503
 _NOT_FOUND: Final = 404
@@ -57,15 +40,6 @@ PROMISES: Final[Mapping[str, str]] = {
 
 
 @dataclass
-class Stored:
-    """What is known of one document: its type, its state, and its highest revision."""
-
-    type: str
-    status: str
-    revision: int
-
-
-@dataclass
 class History:
     """The record of one run. `broken` has the promises that were broken, each with its time."""
 
@@ -82,9 +56,20 @@ class History:
     changed_by_hand: set[tuple[str, str]] = field(default_factory=set)
     """Environment and module of what somebody changed behind the platform's back."""
     logged: list[str] = field(default_factory=list)
+    secrets: set[str] = field(default_factory=set)
+    """Each value that was ever put into a vault."""
+    left: dict[str, str] = field(default_factory=dict)
+    """Where each message went, by event id."""
+    tokens: dict[SurfaceComponent, int] = field(default_factory=dict)
+    """The highest token of a fence with which each component was written."""
+    weights: dict[SurfaceComponent, dict[int, int]] = field(default_factory=dict)
+    """As the platform set them last."""
+    marks: Counter[str] = field(default_factory=Counter)
     digest: Any = field(default_factory=hashlib.sha256)
     _said: set[str] = field(default_factory=set)
-    _documents: dict[tuple[str, ...], Stored] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.commits = CommitChecks(self)
 
     def broke(self, number: str, why: str) -> None:
         """Note that the promise *number* was broken now."""
@@ -101,6 +86,8 @@ class History:
         """Note that somebody made *change* to what runs."""
         self.note(f"{change} of {component} was changed by hand")
         self.reached[f"changed by hand: {change}"] += 1
+        if self.is_rolling_out():
+            self.sometimes("something was changed by hand during a rollout")
         self.changed_by_hand.add((component.environment, component.module))
 
     def committed(
@@ -109,55 +96,71 @@ class History:
         for operation in operations:
             key = (service, *partition.values, operation.id)
             self.note(f"{type(operation).__name__} {key}")
-            if isinstance(operation, Delete):
-                continue
-            body = operation.body
-            if body.get("type") == "operation":
-                self.reached[f"operation {body['kind']} {body['status']}"] += 1
-            if "revision" not in body or body.get("type") == "operation":
-                continue
-            status = str(body.get("status", ""))
-            now = Stored(str(body.get("type")), status, body["revision"])
-            self._compare(key, now)
-            self._documents[key] = now
-            self.reached[f"{service} {now.type} {status}".rstrip()] += 1
+            if not isinstance(operation, Delete):
+                self._count(service, operation.body)
+        self.commits.check(service, partition, operations)
 
-    def _compare(self, key: tuple[str, ...], now: Stored) -> None:
-        before = self._documents.get(key)
-        if before is None or before.type != now.type:
+    def _count(self, service: str, body: Body) -> None:
+        kind, status = str(body.get("type")), str(body.get("status", ""))
+        if kind == "operation":
+            self.reached[f"operation {body['kind']} {status}"] += 1
+            if body.get("waiting_for"):
+                self.reached[f"waits for {body['waiting_for']}"] += 1
+            if (body.get("error") or {}).get("code") == SUPERSEDED:
+                self.sometimes("an operation was superseded")
             return
-        if now.revision < before.revision:
-            self.broke("3", f"revision of {key} went from {before.revision} back to {now.revision}")
-        table = _TABLES.get((key[0], now.type))
-        if table and now.status != before.status and not _leads(table, before.status, now.status):
-            self.broke("4", f"{key} went from {before.status} to {now.status}")
+        if kind == "gate" and body.get("verdict"):
+            self.reached[f"gate {body['verdict']}"] += 1
+        if kind == "parked":
+            self.sometimes("a message was parked")
+        if "revision" in body:
+            self.reached[f"{service} {kind} {status}".rstrip()] += 1
+            self._notice(kind, status, body)
+
+    def _notice(self, kind: str, status: str, body: Body) -> None:
+        """Set the marks of what happens during a rollout."""
+        during = {
+            ("rotation", "Created"): "a secret was rotated during a rollout",
+            ("configuration", "Published"): "a configuration was published during a rollout",
+            ("environment", "Decommissioning"): "an environment left during a rollout",
+            ("tenantBinding", "Suspended"): "a tenant was suspended during a rollout",
+        }.get((kind, status))
+        if during and self.is_rolling_out():
+            self.sometimes(during)
+        if kind == "deployment" and (body["tenant_id"], body["environment_id"]) in self.shared:
+            self.sometimes("a guest deployed beside the owner")
+
+    def is_rolling_out(self) -> bool:
+        """Return whether any deployment changes anything now."""
+        return any(self.commits.in_flight.values())
+
+    def sometimes(self, mark: str) -> None:
+        """Note that the rare path *mark* was reached."""
+        assert mark in SEEN, mark
+        self.marks[mark] += 1
 
     def sent(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         for message in messages:
             envelope = json.loads(message.body)
             self.note(f"sent to {entity} {envelope['eventType']} {envelope['eventId']}")
+            self.left[envelope["eventId"]] = entity
             self.reached[f"sent {envelope['eventType']}"] += 1
             self.texts.append((envelope["tenantId"], message.body.decode()))
 
     def answered(self, tenant: str, method: str, path: str, answer: HttpAnswer) -> None:
         text = answer.body.decode()
         self.note(f"{tenant} {method} {path} {answer.status}")
+        assert "no route" not in text, f"{method} {path}: an operator asks for what there is"
         if answer.status != _NOT_FOUND:  # which says what was asked for
             self.texts.append((tenant, text))
         if answer.status >= _DEFECTS_FROM and answer.status != _AWAY:
             self.broke("1", f"{method} {path} was answered {answer.status}: {text[:300]}")
         if method == "GET":
             return
+        if dict(answer.headers).get("repeatability-result"):
+            self.sometimes("a repeat was answered from its marker")
         code = json.loads(text).get("error", {}).get("code", "") if text else ""
         self.reached[f"{answer.status} {code}".rstrip()] += 1
         where = dict(answer.headers).get("operation-location", "")
         if where and answer.status < 300:
             self.accepted.append((tenant, where))
-
-
-def _leads(table: Transitions[Any, Any], before: str, after: str, steps: int = 3) -> bool:
-    """Return whether at most *steps* transitions of *table* lead from *before* to *after*."""
-    targets = {str(state) for state in table.rows[type(next(iter(table.rows)))(before)].values()}
-    return after in targets or (
-        steps > 1 and any(_leads(table, each, after, steps - 1) for each in targets - {before})
-    )

@@ -1,18 +1,28 @@
 """What must hold once faults have stopped and all is quiet: the promises of the platform."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from shared.persistence.store import Document
 from tests.kit.memory_cluster import MemoryComponent
+from tests.simulator.commit_checks import CHANGING
 from tests.simulator.history import History
 from tests.simulator.operators import TENANTS
 from tests.simulator.simulated_world import SimulatedWorld
 
 _ENDED = frozenset({"Succeeded", "Failed", "Canceled"})
 _GONE = frozenset({"Decommissioned", "Failed"})
-_CHANGING = frozenset({"RollingOut", "HealthGating", "Promoting", "RollingBack"})
+_TOLD: Final = {
+    "catalog": "service",
+    "health": "target",
+    "scaling": "scaledService",
+    "drift": "baseline",
+}
+"""The documents of those who hear of each release, by service."""
+_QUEUE: Final = re.compile(r"runtime-([a-z-]+)-commands")
 
 
 async def check_all(world: SimulatedWorld) -> None:
@@ -22,9 +32,11 @@ async def check_all(world: SimulatedWorld) -> None:
     _one_active_environment_for_a_name(world.history, documents["environments"])
     _releases_are_whole(world, documents["deployments"])
     _rotations_have_ended(world, documents["secret_bindings"])
-    await _no_value_is_outside_its_vault(world, documents)
+    _no_value_is_outside_its_vault(world.history, documents)
     _no_data_crosses_tenants(world.history, documents)
     await _audit_chains_are_whole(world)
+    _every_message_had_its_effect(world)
+    _all_know_the_release(world.history, documents)
     await _count_what_was_parked(world)
 
 
@@ -49,11 +61,9 @@ def _releases_are_whole(world: SimulatedWorld, documents: Sequence[Document]) ->
     """Check that what runs of each module is what its newest unit in force says."""
     for document in documents:
         body = document.body
-        if body.get("type") == "deployment" and body["status"] in _CHANGING:
+        if body.get("type") == "deployment" and body["status"] in CHANGING:
             world.history.broke("6", f"{document.id} is still {body['status']}")
-        if body.get("type") == "deploymentTarget" and (body.get("environment") or {}).get(
-            "status"
-        ) not in {None, "Decommissioned"}:
+        if body.get("type") == "deploymentTarget" and _is_there(body):
             _modules_are_whole(world, body, document.partition.tenant)
 
 
@@ -86,22 +96,15 @@ def _rotations_have_ended(world: SimulatedWorld, documents: Sequence[Document]) 
             world.history.broke("9", f"{document.id} is still {body['status']}")
 
 
-async def _no_value_is_outside_its_vault(world: SimulatedWorld, documents: Any) -> None:
-    values = [
-        (await vault.get(name, version.version)).value.reveal()
-        for vault in world.vaults.vaults.values()
-        for name in await vault.names()
-        for version in await vault.versions(name)
-        if version.enabled
-    ]
-    texts = [text for _, text in world.history.texts]
+def _no_value_is_outside_its_vault(history: History, documents: Any) -> None:
+    texts = [text for _, text in history.texts] + history.logged
     texts += [
         json.dumps(dict(each.body), default=str) for found in documents.values() for each in found
     ]
     text = "\n".join(texts)
-    for number, value in enumerate(values):
+    for number, value in enumerate(sorted(history.secrets)):
         if value in text:
-            world.history.broke("8", f"secret value {number} is outside its vault")
+            history.broke("8", f"secret value {number} is outside its vault")
 
 
 def _no_data_crosses_tenants(history: History, documents: Any) -> None:
@@ -124,10 +127,81 @@ def _no_data_crosses_tenants(history: History, documents: Any) -> None:
 
 
 async def _audit_chains_are_whole(world: SimulatedWorld) -> None:
+    """Check that each chain is whole, and has each entry that was committed once."""
+    found: Counter[str] = Counter()
     for name, service in world.services.items():
         for tenant in TENANTS:
             if broken := await service.audit.verify(tenant):
                 world.history.broke("12", f"entry {broken} of {tenant}'s chain in {name} is wrong")
+            after = 0
+            while page := await service.audit.entries(tenant, after=after, limit=1000):
+                found.update(each.record.record_id for each in page)
+                after = page[-1].number
+    for record, (name, tenant) in world.history.commits.records.items():
+        if tenant in TENANTS and found[record] != 1:
+            world.history.broke("12", f"{name} has entry {record} {found[record]} times")
+
+
+def _all_know_the_release(history: History, documents: Any) -> None:
+    """Check that those who hear of releases have the one in force, of each module."""
+    known = {
+        (name, each.partition.tenant, each.body["environment_id"], each.body["module_id"]): each
+        for name, kind in _TOLD.items()
+        for each in documents[name]
+        if each.body.get("type") == kind
+    }
+    for document in documents["deployments"]:
+        if document.body.get("type") != "deploymentTarget" or not _is_there(document.body):
+            continue
+        for module, facts in document.body.get("modules", {}).items():
+            for name in _TOLD if facts.get("revision") else ():
+                place = (document.partition.tenant, document.body["environment_id"], module)
+                told = known.get((name, *place))
+                revision = _release_of(told.body) if told else None
+                if revision != facts["revision"]:
+                    why = f"{name} has release {revision} of {place}, in force is {facts}"
+                    history.broke("1", why)
+
+
+def _release_of(body: Any) -> Any:
+    return (body["rows"]["release"] or {} if "rows" in body else body).get("release_revision")
+
+
+def _is_there(target: Any) -> bool:
+    environment = target.get("environment") or {}
+    return environment.get("status") not in {None, "Decommissioned"}
+
+
+def _every_message_had_its_effect(world: SimulatedWorld) -> None:
+    """Check that each message of an outbox left it, and that each command was handled."""
+    history, dead = world.history, _dead_letters(world)
+    for event, service in history.commits.rows.items():
+        if event not in history.left:
+            history.broke("1", f"message {event} of {service} never left")
+    for event in history.commits.told:
+        if event not in history.left:
+            history.broke("1", f"event {event} is in the audit trail, and never left")
+    for event, entity in history.left.items():
+        if event not in history.commits.rows:
+            history.broke("1", f"message {event} to {entity} left, and nothing was committed")
+        queue = _QUEUE.fullmatch(entity)
+        if queue is None or dead.get(entity, 0):
+            continue
+        if (queue[1].replace("-", "_"), event) not in history.commits.handled:
+            history.broke("1", f"{event} of {entity} was neither handled nor parked")
+
+
+def _dead_letters(world: SimulatedWorld) -> dict[str, int]:
+    """Return how many dead letters each queue has; note what is left in one."""
+    cloud = world.host._cloud
+    assert cloud is not None, "it is running"
+    counts = cloud.broker.counts()
+    for path, (held, dead) in counts.items():
+        if held:
+            world.history.broke("13", f"{held} messages are left in {path}")
+        if dead:
+            world.history.reached[f"dead letters in {path}"] += dead
+    return {path: dead for path, (_, dead) in counts.items() if dead}
 
 
 async def _count_what_was_parked(world: SimulatedWorld) -> None:

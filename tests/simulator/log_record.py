@@ -1,10 +1,13 @@
-"""What the platform wrote to its logs in a run, kept instead of shown: thousands of refusals."""
+"""What is seen of a run from within: its logs, kept instead of shown, and each settled message."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import patch
 
 from shared.kernel.errors import Refused, Unavailable
+from shared.messaging.dispatcher import Dispatcher
+from shared.messaging.envelope import Envelope
 from tests.kit.mortal import Killed
 from tests.simulator.history import History
 
@@ -33,3 +36,17 @@ def logs_kept(history: History) -> Iterator[None]:
         yield
     finally:
         root.handlers = before
+
+
+@contextmanager
+def settlements_noted(history: History) -> Iterator[None]:
+    """Tell *history* of each message that a service handled or parked: no marker says of all."""
+    settle = Dispatcher._settle
+
+    async def settled(of: Dispatcher, envelope: Envelope, *more: object) -> bool:
+        result = await settle(of, envelope, *more)  # type: ignore[arg-type]
+        history.commits.handled.add((of.work.service, envelope.event_id))
+        return result
+
+    with patch.object(Dispatcher, "_settle", settled):
+        yield

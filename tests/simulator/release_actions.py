@@ -76,9 +76,7 @@ async def _where_to_deploy(operator: Operator) -> str | None:
 
 
 async def act_on_deployment(operator: Operator) -> None:
-    action = operator.drawn.choice(
-        ("rollback", "cancel", "pause", "resume", "retry", "release-hold")
-    )
+    action = operator.drawn.choice(("rollback", "cancel", "retry", "release-hold"))
     if found := await operator.one_of("/runtime/deployments"):
         body = {"reason": "seen"} if action != "rollback" else {}
         await operator.ask("POST", f"/runtime/deployments/{found['deploymentId']}/{action}", body)

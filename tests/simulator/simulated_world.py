@@ -1,25 +1,41 @@
 """The world of one seed: that of the crash sweeps, with faults at its ports and a record of all."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
+from local_host.embedded_parts import EmbeddedHost
 from local_host.model import HttpAnswer
+from shared.composition.embedded import installed_host
 from shared.kernel.ids import EnvironmentKey
 from shared.messaging.broker import OutgoingMessage
-from shared.persistence.store import BatchOperation, Etag, Partition
+from shared.persistence.store import AnswerLost, BatchOperation, BatchRefused, Etag, Partition
 from shared.vault.port import SecretVault
+from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.memory_vaults import MemoryVaults
 from tests.kit.mortal import Fate, MortalSender, MortalStore
 from tests.kit.world import TENANT, World
 from tests.simulator.faults import Faults, FaultyFate, faults_of
 from tests.simulator.history import History
+from tests.simulator.surface_checks import RecordedSurface, check_consumers
 
 _READS: Final = frozenset({"read", "read_many", "query", "query_due"})
 _SELDOM: Final = timedelta(minutes=1)
 _LATE_S: Final = 30.0
 """By which a late message comes later, in the mean."""
+_KILLED: Final[Mapping[str, str]] = {
+    "after commit": "a host was killed between a commit and its messages",
+    "before send": "a host was killed between a commit and its messages",
+    "after send": "a host was killed between a message and the end of its row",
+    "before surface": "a host was killed before it wrote to a surface",
+    "after surface": "a host was killed after it wrote to a surface",
+    "before host commit": "a host was killed within a commit of its own",
+    "after host commit": "a host was killed within a commit of its own",
+}
+"""The marks of a host's end, by the point at which it came."""
 _VAULT_WRITES: Final = frozenset({"set", "set_enabled", "delete", "recover", "purge"})
 
 
@@ -31,13 +47,24 @@ class SimulatedWorld(World):
         self.configurations_rules = replace(self.configurations_rules, judge_every=_SELDOM)
         self.faults = faults_of(seed, self.clock)
         self.history = History(self.clock)
-        self.vaults: Any = FaultyVaults(self.vaults, self.faults)
+        self.vaults: Any = FaultyVaults(self.vaults, self.faults, self)
 
     async def boot(self, fate: Fate | None = None) -> None:
         await super().boot(fate or FaultyFate(faults=self.faults))
 
     def _store(self, inner: Any, name: str) -> Any:
         return RecordedStore(inner, name, self.fate, self.faults, self.history)
+
+    def _mortal(self, cluster: MemoryCluster, lists: asyncio.Event) -> Any:
+        inner = MemorySurface(cluster, has_vault=True)
+        return RecordedSurface(inner, self.fate, lists, cluster, self.history)
+
+    async def kill(self) -> None:
+        if self.fate.is_dead:
+            for sign, mark in _KILLED.items():
+                if self.fate.points[-1].startswith(sign):
+                    self.history.sometimes(mark)
+        await super().kill()
 
     def _sender(self) -> Any:
         return RecordedSender(self.fate, self.faults, self.history)
@@ -70,9 +97,17 @@ class RecordedStore(MortalStore):
         self, partition: Partition, operations: Sequence[BatchOperation]
     ) -> Sequence[Etag | None]:
         await self.fate.pass_by(f"before commit in {self.name}")
-        etags = await self.inner.batch(partition, operations)
+        try:
+            etags = await self.inner.batch(partition, operations)
+        except BatchRefused:
+            self.history.sometimes("a batch of a store conflicted")
+            raise
         self.history.committed(self.name, partition, operations)
-        await self.fate.pass_by(f"after commit in {self.name}")
+        try:
+            await self.fate.pass_by(f"after commit in {self.name}")
+        except AnswerLost:
+            self.history.sometimes("the answer of a store was lost after its commit")
+            raise
         return etags
 
 
@@ -84,11 +119,20 @@ class RecordedSender(MortalSender):
     history: History
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
+        await self.fate.pass_by(f"before send to {entity}")
+        host = installed_host()
+        assert isinstance(host, EmbeddedHost)
+        copies = [each for message in messages for each in self._copies(message)]
+        await host.sender.send(entity, copies)
         self.history.sent(entity, messages)
-        await super().send(entity, [each for message in messages for each in self._copies(message)])
+        await self.fate.pass_by(f"after send to {entity}")
 
     def _copies(self, message: OutgoingMessage) -> Sequence[OutgoingMessage]:
         late, doubled = self.faults.occurs("message late"), self.faults.occurs("message doubled")
+        if doubled:
+            self.history.sometimes("a message was delivered twice")
+        if late:
+            self.history.sometimes("a message was delivered late")
         first = self._later(message) if late else message
         return [first, self._later(message)] if doubled else [first]
 
@@ -103,6 +147,7 @@ class FaultyVaults:
 
     inner: MemoryVaults
     faults: Faults
+    world: SimulatedWorld
 
     @property
     def vaults(self) -> Mapping[str, SecretVault]:
@@ -112,7 +157,7 @@ class FaultyVaults:
         return self.inner.of_environment(environment, outputs)
 
     def at(self, uri: str) -> Any:
-        return FaultyVault(self.inner.at(uri), self.faults)
+        return FaultyVault(self.inner.at(uri), self.faults, self.world)
 
 
 @dataclass
@@ -121,6 +166,7 @@ class FaultyVault:
 
     inner: SecretVault
     faults: Faults
+    world: SimulatedWorld
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.inner, name)
@@ -128,6 +174,10 @@ class FaultyVault:
         async def ask(*arguments: Any, **named: Any) -> Any:
             await self.faults.pass_by("vault", is_after=False)
             answer = await found(*arguments, **named)
+            if name == "set":
+                self.world.history.secrets.add(arguments[1].reveal())
+            if name == "set_enabled" and not named["enabled"]:
+                check_consumers(self.world.surface, arguments[1], self.world.history)
             if name in _VAULT_WRITES:
                 await self.faults.pass_by("vault", is_after=True)
             return answer

@@ -11,7 +11,8 @@ from tests.kit.sweep import settled
 from tests.kit.virtual_time import OneThreadLoop, run_virtual
 from tests.simulator.day import Action, Day
 from tests.simulator.invariants import check_all
-from tests.simulator.log_record import logs_kept
+from tests.simulator.log_record import logs_kept, settlements_noted
+from tests.simulator.marks import marks_of
 from tests.simulator.operators import TENANTS, Operator
 from tests.simulator.quiet_hours import quiet_hours
 from tests.simulator.release_actions import provision
@@ -19,6 +20,11 @@ from tests.simulator.simulated_world import SimulatedWorld
 
 ACTIONS: Final = 40
 HOURS: Final = 3.0
+_ENOUGH_PER_S: Final = 3.0
+"""For the samples of a gate at the smallest weight."""
+_ROUNDS: Final = 12
+_ROUND_S: Final = 600.0
+"""Longer than a gate waits for samples: after it a rollout may wait for people again."""
 _BINDINGS: Final = "/runtime/tenant-bindings"
 _END: Final = {"reason": "end"}
 
@@ -31,6 +37,7 @@ class Outcome:
     broken: tuple[str, ...]
     reached: Counter[str]
     faults: Counter[str]
+    marks: Counter[str]
     digest: str
 
 
@@ -44,7 +51,7 @@ def simulate(
     """Run the day of *seed*: *actions* of operators within about so many virtual *hours*."""
     with quiet_hours():
         made = world(seed)
-        with logs_kept(made.history):
+        with logs_kept(made.history), settlements_noted(made.history):
             run = _Run(made, Day(seed, actions, hours))
             return run_virtual(run.outcome(), loop=OneThreadLoop)
 
@@ -72,6 +79,7 @@ class _Run:
             tuple(history.broken),
             history.reached,
             self.world.faults.hits,
+            marks_of(history.reached, history.marks),
             history.digest.hexdigest(),
         )
 
@@ -122,22 +130,29 @@ class _Run:
         for task in list(self.underway):
             task.cancel()
         world.surface.unreadable = ""
+        world.surface.torn.clear()
+        world.surface.requests_per_s = _ENOUGH_PER_S
         world.prober.failing.clear()
         await world.clock.sleep(60)
-        await self._release_what_waits()
+        for number in range(_ROUNDS):
+            await self._release_what_waits("cancel" if number else "retry")
+            await world.clock.sleep(_ROUND_S)
+            if not await _unfinished(world):
+                break
         try:
             await settled(world)
         except AssertionError:
             world.history.broke("13", f"not quiet: {await _unfinished(world)}")
         await check_all(world)
 
-    async def _release_what_waits(self) -> None:
+    async def _release_what_waits(self, decision: str) -> None:
+        """Decide what people are waited for: rollouts by *decision*, bindings by asking again."""
         for tenant in TENANTS:
             _, listed = await self.world.call("GET", "/runtime/deployments", tenant=tenant)
             for each in listed["value"]:
-                if each["status"] not in {"Completed", "RolledBack", "Failed", "Cancelled"}:
-                    where = f"/runtime/deployments/{each['deploymentId']}"
-                    await self.world.call("POST", f"{where}/resume", _END, tenant=tenant)
+                if each["waitingFor"] == "approval":
+                    where = f"/runtime/deployments/{each['deploymentId']}/{decision}"
+                    await self.world.call("POST", where, _END, tenant=tenant)
             _, listed = await self.world.call("GET", _BINDINGS, tenant=tenant)
             for each in listed["value"]:
                 await self._settle_binding(tenant, each)

@@ -56,9 +56,12 @@ async def roll_out(ctx: ActivityContext, app: SecretBindingsApp) -> Progress:
         )
         if after.until is not None:
             begun = begun.wait("proofs", progress.wait_name, now)
-        is_canary = after.rotation.status is RotationStatus.CANARY
+        status = after.rotation.status
+        is_moved = status is not before.status
+        audited = Audited("RollOutSecret", before.rotation_id, status) if is_moved else None
+        is_canary = status is RotationStatus.CANARY
         orders = [_order(after.rotation, each, is_canary=is_canary) for each in after.ordered]
-        return Step(progress, begun, changed, orders)
+        return Step(progress, begun, changed, orders, audited)
 
     return await commit_rotation(ctx, app, decide, is_recorded=False)
 

@@ -107,7 +107,8 @@ async def set_at_resource(ctx: ActivityContext, app: SecretBindingsApp) -> None:
     def decide(state: RotatedSecret, operation: Operation) -> Step[None]:
         after = happen(state.rotation, ResourceSet)
         begun = operation.begin_step("set", ctx.now(), percent=20)
-        return Step(None, begun, [ROTATIONS.put(after)])
+        audited = Audited("SetSecretVersion", after.rotation_id, after.status)
+        return Step(None, begun, [ROTATIONS.put(after)], audited=audited)
 
     await commit_rotation(ctx, app, decide)
 
@@ -130,6 +131,7 @@ async def test_version(ctx: ActivityContext, app: SecretBindingsApp) -> None:
     def decide(state: RotatedSecret, operation: Operation) -> Step[None]:
         after = happen(state.rotation, VersionTested)
         begun = operation.begin_step("test", ctx.now(), percent=30)
-        return Step(None, begun, [ROTATIONS.put(after)])
+        audited = Audited("TestSecretVersion", after.rotation_id, after.status)
+        return Step(None, begun, [ROTATIONS.put(after)], audited=audited)
 
     await commit_rotation(ctx, app, decide)
