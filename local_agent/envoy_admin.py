@@ -13,7 +13,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from local_agent.envoy_config import parse_cluster_name
+from local_agent.envoy_config import parse_cluster_name, weights_in
 from shared.kernel.clock import Clock
 from shared.kernel.ids import ServiceId
 from shared.persistence.unix_sockets import short_name
@@ -60,15 +60,7 @@ class EnvoyAdmin:
         configs = dump.get("configs", [])
         if not configs:
             return "", {}
-        weights: dict[ServiceId, dict[int, int]] = {}
-        for virtual_host in configs[0]["route_config"]["virtual_hosts"]:
-            for route in virtual_host.get("routes", []):
-                split = route.get("route", {}).get("weighted_clusters", {}).get("clusters", [])
-                for entry in split:
-                    cluster, percent = parse_cluster_name(entry["name"]), int(entry["weight"])
-                    if cluster and percent:
-                        service, revision = cluster
-                        weights.setdefault(service, {})[revision] = percent
+        weights = weights_in(configs[0]["route_config"])
         return configs[0].get("version_info", ""), weights
 
     async def weights(self, service: ServiceId) -> Mapping[int, int]:

@@ -115,4 +115,26 @@ def _route(match: Document, route: ComponentRoute) -> Document:
         return envoy_documents.refusal(match, 503, body)
     service = route.component.service
     weights = {cluster_name(service, each): n for each, n in sorted(route.weights.items())}
-    return envoy_documents.weighted_route(match, weights)
+    # Its name says whose it is, also where somebody turned its requests elsewhere.
+    return {**envoy_documents.weighted_route(match, weights), "name": service}
+
+
+def weights_in(table: Document) -> Mapping[ServiceId, Mapping[int, int]]:
+    """Return the weights that each component has in its own routes of *table*, zeros left out.
+
+    Where its routes differ, as somebody changed one of them, the least of each revision.
+    """
+    weights: dict[ServiceId, dict[int, int]] = {}
+    for route in (each for host in table["virtual_hosts"] for each in host.get("routes", [])):
+        split = route.get("route", {}).get("weighted_clusters", {}).get("clusters", [])
+        found = [(parse_cluster_name(each["name"]), int(each["weight"])) for each in split]
+        own = ServiceId(route.get("name") or next((each[0] for each, _ in found if each), ""))
+        if not own:
+            continue
+        here = {each[1]: percent for each, percent in found if each and each[0] == own}
+        before = weights.setdefault(own, here)
+        weights[own] = {n: min(before.get(n, 0), here.get(n, 0)) for n in {*before, *here}}
+    return {
+        service: {n: percent for n, percent in split.items() if percent}
+        for service, split in weights.items()
+    }
