@@ -122,8 +122,8 @@ def decisions(
 ) -> None:
     """Show the last decisions of a policy, each with its reason."""
     client = invocation.client
-    path = f"{POLICIES}/{selector.find(client)['policyId']}/decisions?top={top}"
-    invocation.show(client.get(path).body["value"], _DECISION_COLUMNS)
+    path = f"{POLICIES}/{selector.find(client)['policyId']}/decisions"
+    invocation.show(client.get(path, {"top": str(top)}).body["value"], _DECISION_COLUMNS)
 
 
 @app.command()

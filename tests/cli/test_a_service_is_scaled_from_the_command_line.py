@@ -108,6 +108,20 @@ def test_a_first_policy_is_applied_and_a_second_changes_it(runtimectl: RuntimeCt
 
 
 @pytest.mark.real
+def test_decisions_are_asked_by_their_number_and_shown_with_their_reason(
+    runtimectl: RuntimeCtl,
+) -> None:
+    decision = {"at": NOON, "desired": 2, "actual": 1, "reason": "Rule", "message": "requests: 65"}
+    path = f"{ROOT}/{POLICY}/decisions"
+
+    ran = runtimectl.run(f"scale decisions {OF} --top 12", answers(**{f"GET {path}": [decision]}))
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "requests: 65" in ran.out
+    assert ran.query_of(path) == {"top": "12"}
+
+
+@pytest.mark.real
 def test_a_policy_is_read_from_a_file_and_options_come_before_it(
     runtimectl: RuntimeCtl, tmp_path: Path
 ) -> None:
