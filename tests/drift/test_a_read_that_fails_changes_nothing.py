@@ -91,6 +91,20 @@ async def test_a_service_is_missing_after_two_complete_scans() -> None:
 
 
 @virtual
+async def test_two_scans_of_one_moment_are_not_believed_that_it_is_gone() -> None:
+    made = await released_and_settled()
+    made.vanish(WEB)
+    for _ in range(3):
+        await made.scan_anew()
+    of_a_moment = await made.findings()
+
+    await made.scan(300)
+
+    assert of_a_moment == []
+    assert (await made.only())["kind"] == "Missing"
+
+
+@virtual
 async def test_a_tenth_newly_absent_at_once_is_believed_only_when_somebody_confirms() -> None:
     made = await many()
     made.vanish(*TEN[:4])

@@ -62,6 +62,8 @@ class ServiceBaseline:
     """Live values that somebody took for the desired ones, until the next release: by property."""
     absences: int = 0
     """Complete scans in a row that did not find it."""
+    absent_since: str | None = None
+    """The first of them."""
     snapshot: str = ""
     """Digest of what the last snapshot has."""
     due_at: str | None = None
@@ -119,6 +121,7 @@ def record_release(
         configuration=None,
         adopted={},
         absences=0,
+        absent_since=None,
         number_off_since=None,
         due_at=isoformat(now),
     )
@@ -246,6 +249,7 @@ def observe(
         fence_moved_at=isoformat(now) if has_moved else baseline.fence_moved_at,
         configuration=baseline.configuration if configuration is None else configuration,
         absences=absences,
+        absent_since=(baseline.absent_since or isoformat(now)) if absences else None,
         number_off_since=off_since,
         due_at=None,
     )

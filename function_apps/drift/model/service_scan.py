@@ -60,13 +60,16 @@ def differences(
     The number of instances is scaling's, which writes with the token that it read, and whose event
     may come after that: it is believed when it has been other for a while.
     """
-    since = baseline.number_off_since
-    is_believed = since is not None and since <= isoformat(now - rules.own_work)
+    is_believed = _has_lasted(baseline.number_off_since, now, rules)
     return [
         each
-        for each in _all(baseline, live, rules)
+        for each in _all(baseline, live, now, rules)
         if not _is_harmless(each) and (is_believed or each.plane is not Plane.REPLICAS)
     ]
+
+
+def _has_lasted(since: str | None, now: datetime, rules: DriftDefaults) -> bool:
+    return since is not None and since <= isoformat(now - rules.own_work)
 
 
 def is_number_off(baseline: ServiceBaseline, live: LiveService) -> bool:
@@ -84,7 +87,7 @@ def _is_harmless(each: Difference) -> bool:
 
 
 def _all(
-    baseline: ServiceBaseline, live: LiveService, rules: DriftDefaults
+    baseline: ServiceBaseline, live: LiveService, now: datetime, rules: DriftDefaults
 ) -> Iterator[Difference]:
     if baseline.is_retired or not baseline.is_known:
         for number, version in sorted(live.versions.items()):
@@ -100,7 +103,7 @@ def _all(
                 yield Difference(plane, _bounded(change))
         if live.departures:
             yield Difference(Plane.WORKLOAD, _of_instances(live.departures))
-    elif baseline.is_expected and baseline.absences >= rules.scans_to_believe_absent:
+    elif baseline.is_expected and _is_gone(baseline, now, rules):
         version = baseline.component.version if baseline.component else ""
         gone = Change(REVISION, DriftKind.MISSING, version or None, None)
         yield Difference(Plane.WORKLOAD, gone)
@@ -109,6 +112,12 @@ def _all(
             version = live.versions.get(number, "")
             path = f"{REVISION}/{number}"
             yield Difference(Plane.WORKLOAD, Change(path, DriftKind.UNMANAGED, None, version))
+
+
+def _is_gone(baseline: ServiceBaseline, now: datetime, rules: DriftDefaults) -> bool:
+    """Return whether its absence is believed: scans of a moment may all have read too early."""
+    is_counted = baseline.absences >= rules.scans_to_believe_absent
+    return is_counted and _has_lasted(baseline.absent_since, now, rules)
 
 
 def _compared(baseline: ServiceBaseline) -> Sequence[Plane]:
