@@ -10,6 +10,7 @@ from pydantic import StringConstraints, model_validator
 from shared.contracts.metrics import (
     DIALECTS,
     QUERY_MAX,
+    RESOURCE_ID,
     WINDOW,
     Dialect,
     MetricSource,
@@ -29,15 +30,11 @@ QueryText = Annotated[
     ),
 ]
 
-
-_SEGMENT: Final = r"/[^/\s?#%\\]*[^/\s?#%\\.][^/\s?#%\\]*"
-"""Of an id; a segment of dots alone would lead to another resource."""
 ResourceId = Annotated[
     str,
     StringConstraints(
         pattern=pattern(
-            r"^/subscriptions/[0-9a-fA-F-]{36}/resource[gG]roups"
-            rf"{_SEGMENT}/providers(?:{_SEGMENT})+$",
+            RESOURCE_ID,
             "the id of an Azure resource, /subscriptions/…/resourceGroups/…/providers/…",
         ),
         max_length=1024,

@@ -57,6 +57,12 @@ DIALECTS: Final = {
     MetricSource.AZURE_MONITOR: Dialect.ODATA,
 }
 """Of the providers that take a query; the others have names of their own for each metric."""
+_SEGMENT: Final = r"/[^/\s?#%\\]*[^/\s?#%\\.][^/\s?#%\\]*"
+"""Of an id; a segment of dots alone would lead to another resource."""
+RESOURCE_ID: Final = (
+    rf"^/subscriptions/[0-9a-fA-F-]{{36}}/resource[gG]roups{_SEGMENT}/providers(?:{_SEGMENT})+$"
+)
+"""The id of a resource of Azure Monitor. What is none may begin in a scope, and lead out of it."""
 WINDOW: Final = "window"
 QUOTED_NAMES: Final = frozenset({"component", "revision", "environment", "tenant"})
 _PLACEHOLDER: Final = re.compile(r"\{\{([^{}]*)\}\}")

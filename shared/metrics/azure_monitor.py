@@ -5,13 +5,14 @@ minute; one without a value was not measured. There are no histograms, so no lat
 https://learn.microsoft.com/rest/api/monitor/metrics-batch/batch
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.contracts.gate_metrics import AzureMetric, azure_metric
-from shared.contracts.metrics import Dialect, Metric
+from shared.contracts.metrics import RESOURCE_ID, Dialect, Metric
 from shared.kernel.clock import Clock
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.errors import Unavailable
@@ -81,6 +82,8 @@ class AzureMonitorMetrics:
             asked = azure_metric(text)
         except ValueError as problem:
             return Unmeasurable(f"the query cannot be asked: {problem}", query.text)
+        if not re.fullmatch(RESOURCE_ID, query.resource):
+            return Unmeasurable("its resource is named by no id of an Azure resource", text)
         if not f"{query.resource.lower()}/".startswith(self._scopes):
             return Unmeasurable(
                 "its resource is in none of the scopes of RUNTIME_MONITOR_SCOPES", text

@@ -84,6 +84,29 @@ async def test_a_resource_outside_of_the_scopes_is_not_asked_for(
 
 
 @pytest.mark.parametrize(
+    "out_of_it",
+    [
+        "/../../../../../../11111111-1bf0-4dda-aec3-cb9272f09590/resourceGroups/b/providers/M.A/c/w",
+        "/%2e%2e/other",
+        "?resourceId=other",
+        "\\other",
+    ],
+    ids=["dots", "escaped-dots", "a-query", "a-backslash"],
+)
+async def test_an_id_that_begins_in_a_scope_and_leads_out_of_it_is_not_asked_for(
+    server: StandIn, opened: Callable[..., Any], out_of_it: str
+) -> None:
+    monitor = await opened(azure_monitor_provider)
+    asked = replace(monitor.query(), resource=f"{RESOURCE}{out_of_it}")
+
+    (measurement,) = await monitor.metrics.measure([asked])
+
+    assert isinstance(measurement, Unmeasurable)
+    assert "no id of an Azure resource" in measurement.reason
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
     ("values", "metric", "expected"),
     [
         ([30.0, 10.0], Metric.REQUESTS, 40.0),

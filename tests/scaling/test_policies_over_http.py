@@ -135,6 +135,19 @@ def test_a_deleted_policy_leaves_the_number_and_may_come_again() -> None:
     run_virtual(main())
 
 
+RESOURCE = (
+    "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups/shop"
+    "/providers/Microsoft.ServiceBus/namespaces/jobs"
+)
+
+
+def _of_azure(**settings: str) -> dict[str, Any]:
+    """Return a rule by a queue of Azure."""
+    namespace, query = "Microsoft.ServiceBus/namespaces", "ActiveMessages | Average"
+    given = {"source": "azureMonitor", "query": query, "resource": RESOURCE, "namespace": namespace}
+    return {"signal": "queueLength", "target": 5, "settings": {**given, **settings}}
+
+
 REFUSED: list[Any] = [
     pytest.param({"rules": [RULE | {"settings": {"pod": "x"}}]}, "/rules/0/settings", id="setting"),
     pytest.param(
@@ -174,6 +187,14 @@ REFUSED: list[Any] = [
         id="an-instance-that-costs-nothing",
     ),
     pytest.param({"actuator": "native"}, "/rules/0/signal", id="not-of-a-surface"),
+    pytest.param(
+        {"rules": [_of_azure(resource=f"{RESOURCE}/../../../../others")]},
+        "/rules/0/settings/resource",
+        id="an-id-that-leads-to-another-resource",
+    ),
+    pytest.param(
+        {"rules": [_of_azure(namespace="")]}, "/rules/0/settings/namespace", id="no-namespace"
+    ),
 ]
 
 

@@ -3,6 +3,7 @@
 A finding has the place, what was expected and what came. Pure; the contract has checked shapes.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -10,7 +11,7 @@ from function_apps.scaling.model.cost import hourly_cost
 from function_apps.scaling.model.cron_windows import check_cron, is_zone
 from function_apps.scaling.model.native_rules import TRIGGER, finding, native_violations
 from function_apps.scaling.model.scaled_service import ScaledService
-from shared.contracts.metrics import DIALECTS, MetricSource, placeholders
+from shared.contracts.metrics import DIALECTS, RESOURCE_ID, MetricSource, placeholders
 from shared.contracts.scaling import Actuator, ScalingPolicyChange, ScalingRule, Signal
 from shared.kernel.errors import Violation
 from shared.surfaces.capabilities import Capabilities, Feature
@@ -34,6 +35,16 @@ SETTINGS: Final[Mapping[Signal, frozenset[str]]] = {
     Signal.QUEUE_LENGTH: _MEASURED | {"resource", "namespace"},
     Signal.SCHEDULE: frozenset({"start", "end", "timeZone"}),
     Signal.BURN_RATE: frozenset({"sli"}),
+}
+_OF_AZURE: Final[Mapping[str, tuple[str, str]]] = {
+    "resource": (
+        RESOURCE_ID,
+        "the id of the Azure resource, /subscriptions/…/resourceGroups/…/providers/…",
+    ),
+    "namespace": (
+        r"[A-Za-z0-9./]{1,128}",
+        "the namespace of the metric, such as Microsoft.ServiceBus/namespaces",
+    ),
 }
 AT_ZERO: Final = frozenset({Signal.QUEUE_LENGTH, Signal.SCHEDULE})
 """Signals that are there also while no instance is."""
@@ -86,8 +97,11 @@ def _measured(rule: ScalingRule, target: str) -> Iterator[Violation]:
             list(placeholders(query, DIALECTS[source]))
         except ValueError as problem:
             yield finding(place, str(problem), query)
-    if source is MetricSource.AZURE_MONITOR and not rule.settings.get("resource"):
-        yield finding(f"{target}/settings/resource", "the id of the Azure resource", "none")
+    if source is MetricSource.AZURE_MONITOR:
+        for setting, (shape, expected) in _OF_AZURE.items():
+            given = rule.settings.get(setting, "")
+            if not re.fullmatch(shape, given):
+                yield finding(f"{target}/settings/{setting}", expected, given or "none")
 
 
 def _latency(rule: ScalingRule, target: str) -> Iterator[Violation]:
