@@ -9,6 +9,8 @@ from typing import Any
 
 from cli.typed import typeable
 
+_CONTROLS = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+"""Characters that JSON need not escape, and a terminal acts on."""
 Item = Mapping[str, Any]
 """One resource, as the API answers it."""
 
@@ -50,6 +52,18 @@ def format_value(value: Any) -> str:
             return str(value)
 
 
+def plain(text: str) -> str:
+    """Return *text* with what a terminal would act on written as an escape; lines and tabs stay.
+
+    What others said stands in it: a reason, an answer of a workload.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text
+    )
+
+
 def format_time(instant: str | None) -> str:
     """Return the time of day of an ISO instant, to tenths of a second."""
     return instant[11:21] if instant else "-"
@@ -85,7 +99,7 @@ def encode(value: Any, form: Format) -> str:
 
         text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
         return text.rstrip()
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return json.dumps(value, indent=2, ensure_ascii=False).translate(_CONTROLS)
 
 
 def show(
@@ -99,11 +113,11 @@ def show(
     if form is not Format.TABLE:
         print(encode(value, form))
     elif columns is None:
-        print("\n".join(format_fields(value)))
+        print(plain("\n".join(format_fields(value))))
     else:
-        print(typeable("\n".join(format_table(value, columns) if value else [empty])))
+        print(plain(typeable("\n".join(format_table(value, columns) if value else [empty]))))
 
 
 def note(text: str) -> None:
     """Print *text* to standard error, so that a pipe gets the result only."""
-    print(typeable(text), file=sys.stderr, flush=True)
+    print(plain(typeable(text)), file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self, TextIO
 
+from cli.output import plain
 from shared.kernel.clock import Clock
 
 SAMPLE_INTERVAL_S: Final = 2.0
@@ -80,7 +81,7 @@ class PlainDisplay:
                     continue
                 self._sampled_s[line.key] = now_s
             self._written[line.key] = line.text
-            print(f"  {line.text}", file=self._stream, flush=True)
+            print(f"  {plain(line.text)}", file=self._stream, flush=True)
 
 
 class TerminalDisplay:
@@ -107,5 +108,5 @@ class TerminalDisplay:
     def show(self, lines: Sequence[Line]) -> None:
         from rich.text import Text  # noqa: PLC0415
 
-        text = Text("\n").join(Text(f"  {line.text}", style=line.style) for line in lines)
+        text = Text("\n").join(Text(f"  {plain(line.text)}", style=line.style) for line in lines)
         self._live.update(text, refresh=True)

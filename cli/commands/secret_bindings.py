@@ -17,7 +17,7 @@ from cli.options import (
     Reason,
     WaitOptions,
 )
-from cli.output import Column, note
+from cli.output import Column, note, plain
 from cli.parameter_types import module_id, one_of
 from cli.secret_bindings import (
     BINDINGS,
@@ -168,7 +168,7 @@ def rotation(
     if waiting.wait:
         _follow(invocation, body, waiting, until_revoked=until_revoked)
     elif invocation.is_table:
-        print("\n".join(line.text for line in rotation_lines(body)))
+        print(plain("\n".join(line.text for line in rotation_lines(body))))
     else:
         invocation.show(body)
 
