@@ -17,7 +17,7 @@ from shared.messaging.unit_of_work import Decision, Json, View
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import partition_of
 
-_EVALUATED: Final = frozenset({State.REQUESTED, State.APPLIED, State.ENFORCED, State.PAUSED})
+_EVALUATED: Final = frozenset(State) - {State.SUPERSEDED}
 
 
 def _due(policy: ScalingPolicy) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from function_apps.scaling.errors import ServiceUnknown
+from function_apps.scaling.errors import PolicyInvalid, ServiceUnknown
 from tests.kit.messages import envelope_of
 from tests.kit.told import WEB, component_of, ended, released, run, service_of
 from tests.kit.virtual_time import run_virtual
@@ -341,6 +341,63 @@ def test_a_policy_ends_with_its_service() -> None:
 
         assert made.told()[-1]["status"] == "Superseded"
         assert await made.evaluate() == 0
+
+    run_virtual(main())
+
+
+def test_a_release_that_cannot_be_scaled_so_rejects_the_policy_until_the_next_one() -> None:
+    async def main() -> None:
+        made = await serving(resources={"cpu": 0.5})
+        await made.apply({"signal": "cpu", "target": 60})
+        statuses = []
+        for number, changes in ((2, {}), (3, {}), (4, {"resources": {"cpu": 0.5}})):
+            await run(made.world, revision=number, replicas=2, port=8080, path_prefix="/")
+            now = made.app.service.clock.now()
+            await made.hear(ended(number, [released(WEB, number, **changes)], at=now))
+            await made.evaluate(2)
+            statuses.append((await made.policy())["status"])
+
+        assert statuses[:2] == ["Rejected", "Rejected"]
+        assert statuses[2] in {"Applied", "Enforced"}
+        (raised,), (cleared,) = (made.told(f"RuntimeAlert{each}") for each in ("Raised", "Cleared"))
+        assert raised["alert"] == cleared["alert"] == "ScalingPolicyRejected"
+        assert "resources.cpu" in raised["evidence"][0]
+
+    run_virtual(main())
+
+
+def test_a_cost_ceiling_does_not_end_with_the_limit_that_has_a_price() -> None:
+    async def main() -> None:
+        ceiling = {"amount": 3, "per": "hour", "prices": {"cpu": 1}}
+        made = await serving(resources={"cpu": 1.0})
+        await made.apply(costCeiling=ceiling)
+        await run(made.world, revision=2, replicas=2, port=8080, path_prefix="/")
+        await made.app.service.clock.sleep(5)
+        await made.serve(r2=100)
+        await made.hear(ended(2, [released(WEB, 2)], at=made.app.service.clock.now()))
+        made.world.requests_per_s = 90
+        await made.evaluate(3)
+
+        assert made.replicas(2) == 2
+        assert (await made.policy())["status"] == "Rejected"
+
+    run_virtual(main())
+
+
+def test_a_rejected_policy_is_tried_again_where_it_is_asked_for_again() -> None:
+    async def main() -> None:
+        made = await serving(resources={"cpu": 0.5})
+        rule = {"signal": "cpu", "target": 60}
+        await made.apply(rule)
+        await run(made.world, revision=2, replicas=2, port=8080, path_prefix="/")
+        await made.hear(ended(2, [released(WEB, 2)], at=made.app.service.clock.now()))
+        await made.evaluate()
+        with pytest.raises(PolicyInvalid):
+            await made.apply(rule)
+        component = released(WEB, 3, resources={"cpu": 0.5})
+        await made.hear(ended(3, [component], at=made.app.service.clock.now()))
+
+        assert (await made.apply(rule))["status"] == "Applied"
 
     run_virtual(main())
 

@@ -60,6 +60,11 @@ class RulesRefused(PolicyEvent):
 
 
 @dataclass(frozen=True)
+class ReleaseFollowed(PolicyEvent):
+    """Its service has another release than the one for which it was rejected."""
+
+
+@dataclass(frozen=True)
 class Ended(PolicyEvent):
     """It was deleted, or its service is gone."""
 
@@ -95,7 +100,12 @@ TRANSITIONS: Final[Transitions[State, PolicyEvent]] = Transitions(
             RulesRefused: State.REJECTED,
             Ended: State.SUPERSEDED,
         },
-        State.REJECTED: {Rewritten: State.REQUESTED, Ended: State.SUPERSEDED},
+        State.REJECTED: {
+            Rewritten: State.REQUESTED,
+            ReleaseFollowed: State.REQUESTED,
+            RulesRefused: State.REJECTED,
+            Ended: State.SUPERSEDED,
+        },
         State.SUPERSEDED: {Rewritten: State.REQUESTED},
     },
     endings=frozenset({State.SUPERSEDED}),
@@ -142,13 +152,16 @@ class ScalingPolicy:
     alert: str | None = None
     alert_raised_at: str | None = None
     is_taken_back: bool = False
-    """Of one that has ended: no rules of the surface have the number any more."""
+    """Of one that is rejected or has ended: no rules of the surface have the number any more."""
+    rejected_release: int | None = None
+    """The release revision of the service for which it was rejected."""
 
     @property
     def is_to_be_taken_back(self) -> bool:
-        """Return whether rules of the surface may have the number still, though it has ended."""
+        """Return whether rules of the surface may have the number, though it decides nothing."""
+        is_over = self.status in {State.SUPERSEDED, State.REJECTED}
         is_native = self.content.actuator is Actuator.NATIVE
-        return self.status is State.SUPERSEDED and is_native and not self.is_taken_back
+        return is_over and is_native and not self.is_taken_back
 
     def holds(self, direction: Direction, now: datetime) -> bool:
         """Return whether a pause keeps the number from going in *direction*."""
@@ -186,9 +199,9 @@ def apply_policy(
             ids.policy_id, ids.tenant_id, ids.service_id, ids.environment_id, content, at, at
         )
     if known.status is not State.SUPERSEDED:
-        if known.content == content:
+        if known.content == content and known.status is not State.REJECTED:
             return known
-        if not is_change:
+        if known.content != content and not is_change:
             raise PolicyExists(known.policy_id)
     after = happen(known, Rewritten, now)
     if after.status is State.PAUSED:
@@ -199,7 +212,6 @@ def apply_policy(
         policy_revision=known.policy_revision + 1,
         reason=ScalingReason.POLICY,
         why="",
-        is_taken_back=False,
     )
 
 
@@ -212,7 +224,7 @@ def _require_held(content: ScalingPolicyChange) -> None:
 
 
 def take_back(policy: ScalingPolicy, now: datetime) -> ScalingPolicy:
-    """Return *policy*, which has ended, after the surface gave the number back."""
+    """Return *policy* after the surface gave the number back."""
     return replace(
         policy, is_taken_back=True, revision=policy.revision + 1, updated_at=isoformat(now)
     )
@@ -222,7 +234,9 @@ def happen(policy: ScalingPolicy, event: type[PolicyEvent], now: datetime) -> Sc
     """Return *policy* after *event*, one revision later. Raises TransitionRefused."""
     status = TRANSITIONS.after(policy.status, event)
     at = isoformat(now)
-    after = replace(policy, status=status, revision=policy.revision + 1, updated_at=at)
+    after = replace(
+        policy, status=status, revision=policy.revision + 1, updated_at=at, is_taken_back=False
+    )
     if status is State.PAUSED:
         return after
     return replace(after, paused=None, paused_until=None)
@@ -246,9 +260,9 @@ def has_pause_ended(policy: ScalingPolicy, now: datetime) -> bool:
     return policy.status is State.PAUSED and until is not None and parse_instant(until) <= now
 
 
-def reject(policy: ScalingPolicy, why: str, now: datetime) -> ScalingPolicy:
-    """Return *policy* as one that its surface cannot follow."""
-    return replace(happen(policy, RulesRefused, now), why=why[:2048])
+def reject(policy: ScalingPolicy, why: str, release: int, now: datetime) -> ScalingPolicy:
+    """Return *policy* as one that cannot be followed for *release* of its service."""
+    return replace(happen(policy, RulesRefused, now), why=why[:2048], rejected_release=release)
 
 
 def recent(changes: tuple[ReplicaChange, ...], since: datetime) -> tuple[ReplicaChange, ...]:
@@ -327,4 +341,4 @@ def is_news(before: ScalingPolicy, after: ScalingPolicy) -> bool:
 def _said(policy: ScalingPolicy) -> tuple[object, ...]:
     is_limited = policy.reason is ScalingReason.LIMITED
     return (policy.status, policy.desired, policy.actual, policy.lost_since, policy.alert,
-            policy.is_taken_back, is_limited)  # fmt: skip
+            policy.is_taken_back, policy.rejected_release, is_limited)  # fmt: skip

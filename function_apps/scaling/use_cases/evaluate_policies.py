@@ -15,6 +15,7 @@ from function_apps.scaling.model.cost import affordable
 from function_apps.scaling.model.evaluation import Circumstances, Decision, evaluate_policy
 from function_apps.scaling.model.policy import (
     Ended,
+    ReleaseFollowed,
     ScalingPolicy,
     State,
     Wanted,
@@ -88,16 +89,18 @@ async def evaluate_document(document: Document, ctx: Context, app: ScalingApp) -
     service = view.find(SERVICES, policy.service_id)
     if service is None or not (service.is_scaled or service.is_retired):
         return
-    if policy.status is State.SUPERSEDED:
+    if policy.is_to_be_taken_back:
         await _take_back(policy, service, ctx, app)
         return
     if service.is_retired:
         await _commit(policy, happen(policy, Ended, ctx.now()), ctx, app)
         return
+    if policy.status is State.REJECTED and policy.rejected_release == service.release_revision:
+        return
     try:
         policy = await _applied(policy, service, ctx, app)
     except Invalid as refusal:
-        await _commit(policy, reject(policy, refusal.message, ctx.now()), ctx, app)
+        await _reject(policy, refusal, service, ctx, app)
         return
     surface = app.surfaces[service.compute_target]
     component = _component_of(service, ctx)
@@ -127,7 +130,7 @@ def _component_of(service: ScaledService, ctx: Context) -> SurfaceComponent:
 async def _take_back(
     policy: ScalingPolicy, service: ScaledService, ctx: Context, app: ScalingApp
 ) -> None:
-    """Take the number from the rules that a policy which has ended gave to the surface.
+    """Take the number from the rules that a policy which is over gave to the surface.
 
     It stays due until that is done; with its service the rules go.
     """
@@ -147,12 +150,24 @@ async def _take_back(
 async def _applied(
     policy: ScalingPolicy, service: ScaledService, ctx: Context, app: ScalingApp
 ) -> ScalingPolicy:
-    """Return *policy*, applied now that its service is known. Raises PolicyInvalid."""
-    if policy.status is not State.REQUESTED:
-        return policy
+    """Return *policy*, applied to its service as that is released now.
+
+    Raises:
+        PolicyInvalid: this release cannot be scaled so, though one before could.
+    """
     require_valid(policy.content, service, app)
-    after = found(policy, service, ctx)
-    return await _commit(policy, after, ctx, app)
+    requested = policy
+    if policy.status is State.REJECTED:
+        requested = happen(policy, ReleaseFollowed, ctx.now())
+    return await _commit(policy, found(requested, service, ctx), ctx, app)
+
+
+async def _reject(
+    policy: ScalingPolicy, refusal: Invalid, service: ScaledService, ctx: Context, app: ScalingApp
+) -> None:
+    """Reject *policy* until its service has another release, or it says something else."""
+    rejected = reject(policy, refusal.message, service.release_revision, ctx.now())
+    await _commit(policy, rejected, ctx, app)
 
 
 async def _scale(
@@ -236,8 +251,7 @@ async def _follow_surface(
     try:
         await write_native_rules(policy, scaled, live, surface)
     except Invalid as refusal:
-        await _commit(policy, reject(policy, refusal.message, now), ctx, app)
-        await release_replicas(policy, scaled, live, surface)
+        await _reject(policy, refusal, scaled.service, ctx, app)
         return
     decision = Decision(number, ScalingReason.POLICY, "the surface decides by its own rules")
     await _commit(policy, _evaluated(policy, decision, number, now), ctx, app)
