@@ -165,7 +165,8 @@ class CostCeiling(Value):
     prices: PriceList
 
 
-Rules = Annotated[tuple[ScalingRule, ...], Field(max_length=10)]
+RULES_MAX: Final = 10
+Rules = Annotated[tuple[ScalingRule, ...], Field(max_length=RULES_MAX)]
 
 
 class ScalingPolicyChange(Command):
@@ -303,7 +304,7 @@ class ScalingInput(Value):
     reason: Text = ""
 
 
-Inputs = Annotated[tuple[ScalingInput, ...], Field(max_length=10)]
+Inputs = Annotated[tuple[ScalingInput, ...], Field(max_length=RULES_MAX)]
 
 
 class ScalingDecision(Resource):

@@ -2,16 +2,22 @@
 
 from dataclasses import replace
 
+import pytest
+
+from function_apps.drift.errors import DriftNotFound
+from function_apps.drift.repository import SCANS
 from shared.surfaces.scaling import Measure, ScalingRules, UtilizationRule
 from tests.drift.compared import (
     OWN_WORK_S,
     component_with,
+    drift,
     failed,
     released_and_settled,
     scaled,
     step,
     virtual,
 )
+from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT, WEB, component_of
 
 
@@ -198,3 +204,16 @@ async def test_rules_that_a_policy_has_not_given_yet_are_not_compared() -> None:
     await made.scan(300)
 
     assert made.open_paths() == []
+
+
+@virtual
+async def test_an_environment_of_which_only_deployments_told_takes_no_order() -> None:
+    made = await drift(knows_environment=False)
+    await made.hear(step(2, WEB))
+    before = await made.app.service.work.find(SCANS, ENVIRONMENT, TENANT)
+    await made.app.service.clock.sleep(1)
+
+    with pytest.raises(DriftNotFound):
+        await made.post("v1/runtime/drift/{environmentId}/scan")
+
+    assert await made.app.service.work.find(SCANS, ENVIRONMENT, TENANT) == before

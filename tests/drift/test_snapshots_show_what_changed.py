@@ -4,6 +4,7 @@ import pytest
 
 from function_apps.drift.errors import SnapshotNotFound
 from function_apps.drift.use_cases.delete_snapshots import delete_old_snapshots
+from shared.kernel.errors import Invalid
 from tests.drift.compared import Drift, released_and_settled, virtual
 from tests.drift.test_what_may_be_secret_is_not_shown import digest_of
 
@@ -84,3 +85,16 @@ async def test_they_are_kept_for_thirty_days() -> None:
     assert deleted == 3
     with pytest.raises(SnapshotNotFound):
         await made.get(ONE, snapshotId=newest)
+
+
+@pytest.mark.parametrize(
+    "continuation", ["x", "2026", "\ufffe", "2026-01-01T00:00:00.000000Z~' or '"]
+)
+@virtual
+async def test_a_continuation_of_another_list_is_refused(continuation: str) -> None:
+    made = await changed_twice()
+
+    with pytest.raises(Invalid) as refusal:
+        await made.get(LIST, {"continuation": continuation})
+
+    assert refusal.value.code == "InvalidContinuation"

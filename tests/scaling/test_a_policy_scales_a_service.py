@@ -1,6 +1,7 @@
 """A policy decides the number of instances: under load, without data, beside a rollout."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -440,6 +441,24 @@ def test_one_policy_that_cannot_be_evaluated_stops_no_other() -> None:
         assert made.replicas() == 6
 
     run_virtual(main())
+
+
+def test_a_provider_that_does_not_answer_takes_the_time_of_one_question() -> None:
+    async def main() -> float:
+        made = await serving()
+        await made.apply(*[QUEUED] * 10)
+        clock, answer = made.app.service.clock, made.gauge.measure
+
+        async def measure(queries: Any) -> Any:
+            await clock.sleep(10)
+            return await answer(queries)
+
+        made.gauge.measure = measure  # type: ignore[method-assign]
+        began_s = clock.monotonic_s()
+        await made.evaluate(after_s=0)
+        return clock.monotonic_s() - began_s
+
+    assert run_virtual(main()) < 11
 
 
 def test_samples_are_kept_for_thirty_days() -> None:

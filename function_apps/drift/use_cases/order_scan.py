@@ -1,5 +1,6 @@
 """POST /drift/{environmentId}/scan: have an environment scanned now, not in its turn."""
 
+from function_apps.drift.errors import DriftNotFound
 from function_apps.drift.model.environment_scan import order_scan
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import SCANS
@@ -24,6 +25,8 @@ async def scan_now(
 
     def decide(view: View) -> Decision[Json]:
         known = view.get(SCANS, environment_id)
+        if not known.revision:
+            raise DriftNotFound(environment_id)
         if known.ended_at is not None:
             raise Conflict(f"{environment_id} was decommissioned: nothing of it is scanned")
         scan = order_scan(known, order.planes, ctx.now(), confirmed=order.confirm_absent)

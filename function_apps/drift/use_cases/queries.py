@@ -1,5 +1,6 @@
 """Reads of drift: a finding, the report of an environment, its snapshots."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,7 +16,10 @@ from function_apps.drift.repository import (
 from shared.contracts.drift import DriftFinding, DriftSnapshot, SnapshotContent
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
+from shared.persistence.query_rules import no_continuation
 
+_ROW: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z~svc-[a-z0-9-]{1,150}", re.ASCII)
+"""The key of a snapshot's row: its instant and service."""
 SCANNED_MAX: Final = 1000
 """Rows of one read of the table."""
 
@@ -41,7 +45,10 @@ async def get_snapshots(
 
     Raises:
         DriftNotFound: no such environment was provisioned.
+        Invalid: the continuation is none of this list.
     """
+    if continuation is not None and not _ROW.fullmatch(continuation):
+        raise no_continuation(continuation)
     await load_scan(environment_id, ctx, app)
     most = SCANNED_MAX - 1 if service_id else limit
     rows = await app.snapshots.scan(

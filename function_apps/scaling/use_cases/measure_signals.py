@@ -21,7 +21,8 @@ from function_apps.scaling.model.signal_values import (
 from function_apps.scaling.ports import ScalingApp
 from shared.composition.parts import PartNotSupported
 from shared.contracts.metrics import Metric, MetricSource
-from shared.contracts.scaling import ScalingPolicyChange, ScalingRule, Signal
+from shared.contracts.scaling import RULES_MAX, ScalingPolicyChange, ScalingRule, Signal
+from shared.kernel.concurrency import bounded_map
 from shared.kernel.errors import Invalid
 from shared.metrics.port import (
     Measured,
@@ -60,8 +61,15 @@ class Scaled:
 async def measure_signals(
     policy: ScalingPolicyChange, scaled: Scaled, now: datetime, app: ScalingApp
 ) -> Signals:
-    """Return what is seen for each rule of *policy*, by its place; nothing is raised."""
-    return {place: await _see(rule, scaled, now, app) for place, rule in enumerate(policy.rules)}
+    """Return what is seen for each rule of *policy*, by its place; nothing is raised.
+
+    All are asked together: a provider that does not answer takes the time of one question.
+    """
+
+    async def see(rule: ScalingRule) -> SignalValue:
+        return await _see(rule, scaled, now, app)
+
+    return dict(enumerate(await bounded_map(policy.rules, see, at_once=RULES_MAX)))
 
 
 async def _see(rule: ScalingRule, scaled: Scaled, now: datetime, app: ScalingApp) -> SignalValue:
