@@ -140,6 +140,20 @@ def test_a_signal_that_is_lost_is_told_whatever_limits_the_number() -> None:
     run_virtual(main())
 
 
+def test_a_value_that_is_larger_than_any_number_is_a_signal_that_is_lost() -> None:
+    async def main() -> None:
+        made = await serving(replicas=3, resources={"cpu": 0.5})
+        query = {"source": "prometheus", "query": "sum(cpu[{{window}}])"}
+        await made.apply({"signal": "cpu", "target": 60, "settings": query})
+        made.gauge.value = 1e308
+        await made.evaluate(2)
+
+        assert [each["reason"] for each in await made.decisions()] == ["SignalLost"] * 2
+        assert made.replicas() == 3
+
+    run_virtual(main())
+
+
 def test_a_policy_with_a_tiny_target_is_evaluated() -> None:
     async def main() -> None:
         made = await serving()

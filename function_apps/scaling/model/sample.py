@@ -4,6 +4,7 @@ Load is kept so that it does not depend on the number of instances that carried 
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -112,7 +113,7 @@ def loads_of(
                 loads[rule.signal] = Load(value, is_shared=False)
             case _:
                 pass
-    return loads
+    return {signal: load for signal, load in loads.items() if math.isfinite(load.value)}
 
 
 def _number(values: Mapping[str, Value], name: str) -> int | None:

@@ -1,5 +1,6 @@
 """The values of signals, and the number of instances that a rule makes of each."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
@@ -73,6 +74,8 @@ def apply_rule(
 ) -> ScalingInput:
     """Return what *rule* asks for, with what it saw."""
     value, wanted, reason = _asked(rule, seen, instances, tolerance)
+    if value is not None and not math.isfinite(value):
+        value, wanted, reason = None, None, "its value is larger than any number"
     bounded = None if wanted is None else min(wanted, REPLICAS_MAX)
     return ScalingInput(
         signal=rule.signal,
