@@ -72,6 +72,27 @@ def test_a_third_tenants_administrator_finds_no_guest(what: str) -> None:
     assert TENANT not in refused.message
 
 
+@pytest.mark.parametrize("named", [{}, {"ownerTenantId": GLOBEX}], ids=["nobody", "itself"])
+@pytest.mark.parametrize("bound", [TENANT, "initech"], ids=["the-owner", "a-third-tenant"])
+def test_a_guests_administrator_binds_nobody_else_and_learns_nothing(
+    named: dict[str, str], bound: str
+) -> None:
+    async def main() -> Any:
+        on = await with_guest()
+        await on.bind(quota={"instances": 7})
+        before = await on.binding(), on.told()
+        asked = {"tenantId": bound, "quota": {"instances": 1}, **named}
+        refused = await refusal(on.bind(tenant=GLOBEX, **asked))
+        return refused, before, (await on.binding(), on.told())
+
+    refused, before, after = run_virtual(main())
+
+    assert isinstance(refused, NotFound)
+    assert refused.code == "EnvironmentNotAdmitting"
+    assert "7" not in refused.message
+    assert before == after
+
+
 def test_a_guest_that_its_owner_suspended_does_not_resume_itself() -> None:
     async def main() -> Any:
         on = await with_guest()

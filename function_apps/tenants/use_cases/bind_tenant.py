@@ -55,10 +55,13 @@ async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Out
 async def _environment(
     command: BindTenant, bound: TenantId, ctx: Context, app: TenantsApp
 ) -> EnvironmentProjection:
-    """Return the environment as its owner was told of it."""
+    """Return the environment as its owner was told of it.
+
+    A bound tenant is told of it too, and is no owner by that.
+    """
     identity = command.environment_id
     owner = command.owner_tenant_id or ctx.tenant
     known = await app.service.work.find(ENVIRONMENTS, identity, TenantId(owner))
-    if known is None or not known.admitted(bound):
+    if known is None or known.owner != owner or not known.admitted(bound):
         raise EnvironmentNotAdmitting(identity, owner, bound)
     return known
