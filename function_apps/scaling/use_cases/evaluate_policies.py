@@ -156,9 +156,10 @@ async def _applied(
         PolicyInvalid: this release cannot be scaled so, though one before could.
     """
     require_valid(policy.content, service, app)
-    requested = policy
-    if policy.status is State.REJECTED:
-        requested = happen(policy, ReleaseFollowed, ctx.now())
+    if policy.status not in {State.REQUESTED, State.REJECTED}:
+        return policy
+    is_rejected = policy.status is State.REJECTED
+    requested = happen(policy, ReleaseFollowed, ctx.now()) if is_rejected else policy
     return await _commit(policy, found(requested, service, ctx), ctx, app)
 
 
