@@ -13,9 +13,16 @@ from shared.surfaces.aks.live_properties import live_properties
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.observation import ComponentObjects
 from shared.surfaces.aks.revisions import deployment
-from shared.surfaces.aks.scalers import Bounds, bounds_by_deployment
+from shared.surfaces.aks.scalers import Bounds, bounds_by_deployment, scaler
 from shared.surfaces.properties import Difference, Plane, differences, revision_properties
-from shared.surfaces.scaling import ReplicasOwner
+from shared.surfaces.scaling import (
+    EventRule,
+    Measure,
+    ReplicasOwner,
+    ScalingRule,
+    ScalingRules,
+    UtilizationRule,
+)
 from shared.surfaces.spec import CommandProbe, HttpProbe, Resources, RevisionSpec, TcpProbe
 from tests.surfaces.harness import TEMPLATE
 
@@ -370,3 +377,25 @@ def test_whoever_scales_a_deployment_owns_its_number() -> None:
     owned = {"owner": ReplicasOwner.SURFACE, "replicas": None, "maximum": "9"}
     assert {each.path: each.actual for each in by_measures} == {**owned, "minimum": "1"}
     assert {each.path: each.actual for each in by_events} == {**owned, "minimum": "0"}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        (UtilizationRule(Measure.CPU, 70), UtilizationRule(Measure.MEMORY, 80)),
+        (UtilizationRule(Measure.CPU, 70), EventRule("azure-queue", {"queueLength": "5"})),
+    ],
+    ids=["autoscaler", "scaled-object"],
+)
+def test_what_a_deployment_is_scaled_by_has_the_words_of_its_rules(
+    rules: tuple[ScalingRule, ...],
+) -> None:
+    asked = ScalingRules(1, 9, rules)
+    owner = made()
+    owner["metadata"]["uid"] = "uid-1"
+    made_of_it = scaler(SPEC, asked, INSTALLATION, owner)
+    found = ([made_of_it], []) if not asked.has_events else ([], [made_of_it])
+
+    (bounds,) = bounds_by_deployment(*found).values()
+
+    assert bounds == Bounds(1, 9, asked.words)

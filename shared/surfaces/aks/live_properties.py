@@ -88,7 +88,7 @@ def live_properties(
                 "owner": ReplicasOwner.SURFACE,
                 "minimum": str(scaled.minimum),
                 "maximum": str(scaled.maximum),
-                "rules": scaled.rules,
+                **({"rules": scaled.rules} if scaled.rules else {}),
             }
         found[spec.revision] = planes
     return found
