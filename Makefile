@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS = never
 # Else each of the thousand programs that the tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help sim demo demo-cloud demo-aks test up down lint types imports unit long coverage rotations crossings fuzz bench trace count package func-settings kubebox data-servers lock clean
+.PHONY: help sim demo demo-all demo-cloud demo-aks test up down lint types imports unit long coverage rotations crossings fuzz bench trace count package func-settings kubebox data-servers lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -74,6 +74,9 @@ install = $(UV) pip install --quiet --python .venv --require-hashes --index-stra
 
 demo: .venv/.local ## the main job, start to end: deploy, promote, break, roll back, survive a kill; PORT=7072: not any free port
 	@$(RUN) -m cli.demo $(if $(PORT),--port $(PORT))
+
+demo-all: .venv/.local ## the whole story: two tenants, three stages, a release unit, drift, scaling, a rotation, a kill; about 8 minutes
+	@$(RUN) -m cli.demo --all $(if $(PORT),--port $(PORT))
 
 demo-cloud: .venv/.all ## the same with two processes of each app over the local cloud, killed on the way
 	@$(RUN) -m cli.demo --processes-per-app 2 $(if $(PORT),--port $(PORT))

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with working_directory(REPOSITORY):
         count = options.processes_per_app
         control_plane: ControlPlane = ProcessPerApp(count) if count else OneHost()
-        state = options.state or STATES / ("demo-aks" if options.cluster else "demo")
+        state = options.state or STATES / _state_name(options)
         sandbox = Sandbox(state, options.port or free_port(SystemEntropy()), control_plane)
         is_success = False
         try:
@@ -58,7 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(ExitCode.OK if is_success else ExitCode.DEFECT)
 
 
+def _state_name(options: argparse.Namespace) -> str:
+    if options.cluster:
+        return "demo-aks"
+    return "demo-all" if options.all else "demo"
+
+
 def _run(sandbox: Sandbox, options: argparse.Namespace) -> bool:
+    if options.all:
+        return stories.whole(sandbox)
     if not options.cluster:
         return stories.on_this_machine(sandbox, is_kept=options.keep)
     form = form_of_real_pods(sandbox, options.form)
@@ -71,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         "--state",
         type=Path,
         help="the demo's own folder, deleted at its beginning"
-        " (default: .factory/demo, with --cluster .factory/demo-aks)",
+        " (default: .factory/demo, with --all .factory/demo-all, with --cluster"
+        " .factory/demo-aks)",
     )
     parser.add_argument("--port", type=int, default=0, help="of the API (default: any free one)")
     parser.add_argument(
@@ -81,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="run each app in N processes over the local cloud, and kill them on the way",
     )
-    parser.add_argument(
+    story = parser.add_mutually_exclusive_group()
+    story.add_argument("--all", action="store_true", help="the whole story, about 8 minutes")
+    story.add_argument(
         "--cluster",
         action="store_true",
         help=f"the story in pods of a Kubernetes cluster; {EXIT_NO_PODS}: this machine runs none",

@@ -1,7 +1,7 @@
-"""What both stories ask the platform about a release, and how they show it."""
+"""What all stories ask the platform about a release, and how they show it."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from cli.demo.sandbox import DemoFailed, Sandbox
 from cli.host_process import pause
@@ -9,8 +9,20 @@ from cli.output import Column, format_digest, format_table
 from cli.watch_rollout import ROOT, RolloutWatch, watch_rollout
 
 TIMEOUT_S: Final = 240.0
+_LOOK_EVERY_S: Final = 0.5
 KILL_AFTER: Final = 10
 """What is killed in a canary is killed when that has answered so many requests."""
+T = TypeVar("T")
+
+
+def wait_until(sandbox: Sandbox, what: str, holds: Callable[[], T | None]) -> T:
+    """Return what *holds* returns, once that is something. Raises DemoFailed: not in time."""
+    deadline_s = sandbox.clock.monotonic_s() + TIMEOUT_S
+    while sandbox.clock.monotonic_s() < deadline_s:
+        if found := holds():
+            return found
+        pause(sandbox.clock, _LOOK_EVERY_S)
+    raise DemoFailed(f"not within {TIMEOUT_S:.0f} s: {what}")
 
 
 def newest_deployment(sandbox: Sandbox, environment: str) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -32,10 +32,12 @@ from cli.session import Session
 from cli.state_folder import StateFolder, state_folder_at
 from cli.typed import STATE_VARIABLE
 from local_agent.agent_lock import read_owner
+from local_agent.observation import StartedProcess, live_instances
 from local_agent.process_identity import ProcessIdentity
 from local_agent.shutdown import running_processes
 from local_agent.state_files import SurfaceFolder
 from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.ids import ServiceId
 
 _BOLD: Final = "1"
 
@@ -138,6 +140,15 @@ class Sandbox:
     def proxy_folder(self, environment_id: Any) -> Path:
         """Return the folder of an environment's proxy, in which its admin socket is."""
         return SurfaceFolder(self.state_folder.surface.resolve()).site(environment_id).edge
+
+    def live_processes(self, environment_id: Any, service: str) -> Sequence[StartedProcess]:
+        """Return the processes of a service that have traffic, with their instances' folders."""
+        site = SurfaceFolder(self.state_folder.surface.resolve()).site(environment_id)
+        desired = site.component(ServiceId(service))
+        if desired is None:
+            return []
+        live = live_instances(site, desired)
+        return [started for record, started in live if desired.weights.get(record.revision)]
 
     def host_pid(self) -> int:
         host = find_host(self.state_folder)

@@ -3,13 +3,14 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cli.demo.host_kill import HostKill, kill_and_restart, print_kill
 from cli.demo.load_process import RATE
 from cli.demo.rollouts import (
     TIMEOUT_S,
+    newest_deployment,
     newest_deployment_whole,
     print_proof,
     rolled_back_deployment,
@@ -53,8 +54,8 @@ def build(sandbox: Sandbox) -> None:
         PACED: f"datasette=={NEW} {PACED_PLUGIN}",
     }
     for release, packages in requirements.items():
-        sandbox.run(f"artifact build {packages} --to {_archive(sandbox, release)}")
-    sandbox.run(f"artifact push {_archive(sandbox, OLD)}")
+        sandbox.run(f"artifact build {packages} --to {archive(sandbox, release)}")
+    sandbox.run(f"artifact push {archive(sandbox, OLD)}")
 
 
 def provision(sandbox: Sandbox) -> None:
@@ -71,8 +72,8 @@ def deploy_first(sandbox: Sandbox) -> None:
     sandbox.run(f"config set pause_ms=0 {CONFIGURED}")
     bound = "--target DATASETTE_SECRET --generator random --wait"
     sandbox.run(f"secret bind {SECRET} {CONFIGURED} {bound}")
-    sandbox.run(_deploy_line(sandbox, OLD, "staging"))
-    sandbox.run(f"{_deploy_line(sandbox, NEW, 'test')} --wait")
+    sandbox.run(deploy_line(sandbox, OLD, "staging"))
+    sandbox.run(f"{deploy_line(sandbox, NEW, 'test')} --wait")
     sandbox.run("deployment staging --wait")
 
 
@@ -95,7 +96,9 @@ def start_load(sandbox: Sandbox) -> None:
 def promote_and_kill(sandbox: Sandbox) -> HostKill:
     """Promote to staging by canary; kill the host while the weight is between 0 and 100."""
     sandbox.print_title(f"6 · Promote {NEW} from test to staging, and kill the host on the way")
-    _wait_for_soak(sandbox)
+    from shared.contracts.promotions import LOCAL_SOAK  # noqa: PLC0415  slow to import
+
+    wait_for_soak(sandbox, "test", LOCAL_SOAK.test)
     sandbox.run("promote test --to staging")
     kill = kill_and_restart(sandbox, until_canary(sandbox, "staging"))
     print_kill(sandbox, kill)
@@ -122,9 +125,9 @@ class Rollback:
 def deploy_bad_release(sandbox: Sandbox) -> None:
     """Deploy a release that starts well and is too slow: it is rolled back, held and refused."""
     sandbox.print_title("7 · A third release: starts well, 300 ms slower")
-    line = _deploy_line(sandbox, BAD, "staging")
+    line = deploy_line(sandbox, BAD, "staging")
     sandbox.run(f"{line} --wait", expect=ExitCode.ENDED_OTHERWISE)
-    _print_rollback(sandbox, _rollback_of(sandbox, rolled_back_deployment(sandbox, "staging")))
+    print_rollback(sandbox, rollback_of(sandbox, rolled_back_deployment(sandbox, "staging")))
     sandbox.print()
     sandbox.print("the same release again is refused, and the refusal says the way out:")
     sandbox.run(line, expect=ExitCode.CONFLICT)
@@ -136,9 +139,9 @@ def deploy_bad_configuration(sandbox: Sandbox) -> None:
     sandbox.run(f"config set pause_ms=300 {CONFIGURED}")
     sandbox.print()
     sandbox.print("nothing changes yet: a release takes what is published when it is deployed")
-    line = _deploy_line(sandbox, PACED, "staging")
+    line = deploy_line(sandbox, PACED, "staging")
     sandbox.run(f"{line} --wait", expect=ExitCode.ENDED_OTHERWISE)
-    _print_rollback(sandbox, _rollback_of(sandbox, rolled_back_deployment(sandbox, "staging")))
+    print_rollback(sandbox, rollback_of(sandbox, rolled_back_deployment(sandbox, "staging")))
     sandbox.run(f"config diff {CONFIGURED}")
     sandbox.run(f"config rollback {CONFIGURED}")
 
@@ -151,7 +154,7 @@ def rotate_secret(sandbox: Sandbox) -> None:
     print_proof(sandbox, newest_deployment_whole(sandbox, "staging"))
 
 
-def _rollback_of(sandbox: Sandbox, deployment: Mapping[str, Any]) -> Rollback:
+def rollback_of(sandbox: Sandbox, deployment: Mapping[str, Any]) -> Rollback:
     evidence = [component for step in deployment["steps"] for component in step["evidence"]]
     bad_times = [component["firstBadAt"] for component in evidence if component["firstBadAt"]]
     first_bad_at = min(map(parse_instant, bad_times), default=None)
@@ -161,7 +164,7 @@ def _rollback_of(sandbox: Sandbox, deployment: Mapping[str, Any]) -> Rollback:
     return Rollback(deployment, first_bad_at, weightless_at, counters.requests.get(revision, 0))
 
 
-def _print_rollback(sandbox: Sandbox, rollback: Rollback) -> None:
+def print_rollback(sandbox: Sandbox, rollback: Rollback) -> None:
     """Print trigger, duration, exposure and the proof."""
     deployment = rollback.deployment
     duration = "unknown"
@@ -176,29 +179,31 @@ def _print_rollback(sandbox: Sandbox, rollback: Rollback) -> None:
     print_proof(sandbox, deployment)
 
 
-def _wait_for_soak(sandbox: Sandbox) -> None:
-    """Wait until test may be promoted: Completed, and Healthy for the soak time."""
-    from shared.contracts.promotions import LOCAL_SOAK  # noqa: PLC0415  slow to import
-
-    soak_s = LOCAL_SOAK.test.total_seconds()
-    identity = service_id(sandbox, sandbox.environment("test"))
-    sandbox.print(f"{NEW} soaks: Completed and Healthy in test for {soak_s:.0f} s before promotion")
+def wait_for_soak(sandbox: Sandbox, environment: str, soak: timedelta) -> None:
+    """Wait until *environment* may be promoted: Completed, and Healthy for the time *soak*."""
+    soak_s = soak.total_seconds()
+    identity = service_id(sandbox, sandbox.environment(environment))
+    sandbox.print(
+        f"{NEW} soaks: Completed and Healthy in {environment} for {soak_s:.0f} s before promotion"
+    )
+    completed_at = parse_instant(newest_deployment(sandbox, environment)["endedAt"])
     deadline_s = sandbox.clock.monotonic_s() + TIMEOUT_S
     while sandbox.clock.monotonic_s() < deadline_s:
         health = sandbox.get(f"/v1/runtime/services/{identity}/health")
-        healthy_s = (sandbox.clock.now() - parse_instant(health["since"])).total_seconds()
+        since = max(parse_instant(health["since"]), completed_at)
+        healthy_s = (sandbox.clock.now() - since).total_seconds()
         if health["status"] == "Healthy" and healthy_s > soak_s:
             return
         pause(sandbox.clock, 0.25)
     raise DemoFailed(f"{identity} did not stay Healthy for {soak_s:.0f} s")
 
 
-def _archive(sandbox: Sandbox, release: str) -> str:
+def archive(sandbox: Sandbox, release: str) -> str:
     """Return the relative path of the archive of *release*."""
     return os.path.relpath(sandbox.folder / f"datasette-{release}.zip")
 
 
-def _deploy_line(sandbox: Sandbox, release: str, environment: str) -> str:
+def deploy_line(sandbox: Sandbox, release: str, environment: str) -> str:
     """Return the command that deploys *release*."""
     file = f"{FOLDER}/release-{release}.yaml"
-    return f"deploy -f {file} --artifact {_archive(sandbox, release)} --env {environment}"
+    return f"deploy -f {file} --artifact {archive(sandbox, release)} --env {environment}"

@@ -1,6 +1,18 @@
-"""The two stories, each as its parts in order; both return whether no request failed."""
+"""The three stories, each as its parts in order; each returns whether it has passed."""
 
-from cli.demo import cluster_faults, cluster_report, cluster_scenario, report, scenario
+from cli.demo import (
+    cluster_faults,
+    cluster_report,
+    cluster_scenario,
+    drift_scenario,
+    report,
+    scaling_under_load,
+    scenario,
+    two_tenants,
+    whole_report,
+    whole_scenario,
+)
+from cli.demo.promises import Promises
 from cli.demo.sandbox import Sandbox
 from local_cluster.cluster_folder import Form
 
@@ -26,6 +38,31 @@ def on_this_machine(sandbox: Sandbox, *, is_kept: bool) -> bool:
     report.print_totals(sandbox, totals, kill.served_while_dead)
     report.print_next_commands(sandbox, is_kept=is_kept)
     return report.print_verdict(sandbox, totals, kill.lost)
+
+
+def whole(sandbox: Sandbox) -> bool:
+    """Run the whole story of processes on this machine."""
+    sandbox.clear()
+    whole_report.print_plan(sandbox)
+    promises = Promises()
+    scenario.boot(sandbox)
+    scenario.build(sandbox)
+    whole_scenario.provision(sandbox)
+    whole_scenario.deploy_first(sandbox)
+    whole_scenario.start_client(sandbox)
+    scaling_under_load.apply_policy(sandbox)
+    whole_scenario.promote_to_staging(sandbox)
+    two_tenants.bind_guest(sandbox, promises)
+    kill = whole_scenario.promote_to_prod(sandbox, promises)
+    whole_scenario.deploy_bad_unit(sandbox, promises)
+    done = drift_scenario.tamper_and_repair(sandbox, promises)
+    scaling_under_load.scale(sandbox, promises)
+    drift_scenario.wait_for_resolved(sandbox, promises, done)
+    whole_scenario.rotate_secret(sandbox, promises)
+    sandbox.load.stop()
+    drift_scenario.check_reports(sandbox, promises, done)
+    whole_report.print_timeline(sandbox)
+    return whole_report.print_end(sandbox, promises, kill)
 
 
 def on_a_cluster(sandbox: Sandbox, form: Form, *, is_kept: bool) -> bool:

@@ -3,15 +3,12 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from cli.state_folder import REPOSITORY
-from tests.kit.demo_runs import left_of, until_shown
+from tests.kit.demo_runs import left_of, start_demo, until_shown
 from tests.kit.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.real, pytest.mark.long(minutes=4), pytest.mark.xdist_group("demo")]
@@ -46,15 +43,6 @@ SHOWN = [
 ]
 
 
-def _start(state: Path, output: Path, *options: str) -> subprocess.Popen[bytes]:
-    with output.open("wb") as file:
-        return subprocess.Popen(
-            [sys.executable, "-m", "cli.demo", "--state", str(state), *options],
-            cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
-            start_new_session=True, env={**os.environ, "NO_COLOR": "1"},
-        )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("options", "also_shown"),
     [
@@ -70,7 +58,7 @@ def test_the_whole_scenario_runs_without_one_failed_request(
     tmp_path: Path, options: Sequence[str], also_shown: Sequence[str]
 ) -> None:
     state, output = tmp_path / "demo", tmp_path / "output.txt"
-    demo = _start(state, output, *options)
+    demo = start_demo(state, output, options)
     try:
         code = demo.wait(ENDS_WITHIN_S)
     finally:
@@ -88,7 +76,7 @@ def test_the_whole_scenario_runs_without_one_failed_request(
 
 def test_an_interruption_leaves_nothing_running(tmp_path: Path) -> None:
     state, output = tmp_path / "demo", tmp_path / "output.txt"
-    demo = _start(state, output)
+    demo = start_demo(state, output)
     until_shown(output, "Provisioned", demo)
 
     os.killpg(demo.pid, signal.SIGINT)

@@ -6,19 +6,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from cli.demo.__main__ import EXIT_NO_PODS
-from cli.state_folder import REPOSITORY
 from local_cluster.binaries import KUBEBOX, NODE_RUNTIME
 from local_cluster.cluster_folder import Form
 from local_cluster.forms import choose
 from local_cluster.network import claimed
-from tests.kit.demo_runs import left_of, text_of, until_shown
+from tests.kit.demo_runs import left_of, start, text_of, until_shown
 from tests.kit.kubernetes_cluster import programs_of_clusters
 from tests.kit.machine_state import left_by, machine_state
 from tests.kit.patience import PATIENCE_S
@@ -62,17 +61,6 @@ def home() -> Iterator[Path]:
 def command(state: Path, form: Form) -> Sequence[str]:
     demo = (sys.executable, "-m", "cli.demo", "--cluster", "--form", form)
     return (*demo, "--state", str(state))
-
-
-def start(
-    words: Sequence[str], output: Path, environ: Mapping[str, str]
-) -> "subprocess.Popen[bytes]":
-    with output.open("wb") as file:
-        return subprocess.Popen(
-            words, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=file,
-            stderr=subprocess.STDOUT, start_new_session=True,
-            env={**environ, "NO_COLOR": "1"},
-        )  # fmt: skip
 
 
 def end(demo: "subprocess.Popen[bytes]") -> int:

@@ -1,12 +1,33 @@
 """A run of a demo as a process: what it printed so far, and what of it still runs."""
 
+import os
 import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from cli.state_folder import REPOSITORY
 from local_agent.process_identity import machine_processes
+
+
+def start_demo(state: Path, output: Path, options: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
+    """Start the demo in the folder *state*; what it prints is in *output*."""
+    words = [sys.executable, "-m", "cli.demo", "--state", str(state), *options]
+    return start(words, output, os.environ)
+
+
+def start(
+    words: Sequence[str], output: Path, environ: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    with output.open("wb") as file:
+        return subprocess.Popen(
+            words, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=file,
+            stderr=subprocess.STDOUT, start_new_session=True,
+            env={**environ, "NO_COLOR": "1"},
+        )  # fmt: skip
 
 
 def text_of(output: Path) -> str:

@@ -1,0 +1,69 @@
+"""The part of the whole story in which a policy follows the load: more instances, then fewer."""
+
+from typing import Final
+
+from cli.demo.promises import Promises
+from cli.demo.rollouts import wait_until
+from cli.demo.sandbox import Sandbox
+from cli.demo.scenario import PATH
+from cli.demo.whole_scenario import IN_PROD, RATE
+from cli.scaling import POLICIES, SERVICES
+
+TARGET: Final = 36
+"""Requests a second of an instance: one takes what the client sends, two also what comes on top."""
+MORE: Final = 15
+"""Requests a second on top."""
+_POLICY: Final = """\
+min: 1
+max: 3
+rules: [{{ signal: requests, target: {target} }}]
+stabilisation: PT10S
+cooldown: PT5S
+"""
+
+
+def apply_policy(sandbox: Sandbox) -> None:
+    """Give prod the policy that scales it."""
+    path = sandbox.folder / "policy.yaml"
+    path.write_text(_POLICY.format(target=TARGET), encoding="utf-8")
+    sandbox.print()
+    sandbox.print(path.read_text(encoding="utf-8").rstrip())
+    sandbox.run(f"scale set {IN_PROD} -f {path}")
+
+
+def scale(sandbox: Sandbox, promises: Promises) -> None:
+    """Send more, until there are more instances; send less, until there are fewer again."""
+    sandbox.print_title("12 · More load, more instances; less load, fewer")
+    prod = sandbox.environment("prod")
+    _until_ready(sandbox, 1)
+    began_s = sandbox.clock.monotonic_s()
+    sandbox.second_load.start(f"{prod['provisioned'][0]['endpoint']}{PATH}", rate=MORE)
+    sandbox.print(f"{MORE} requests a second more: {RATE + MORE}, of which one takes {TARGET}")
+    more = _until_ready(sandbox, 2)
+    up_s = sandbox.clock.monotonic_s() - began_s
+    sandbox.run("status --env prod")
+    sandbox.second_load.stop()
+    sandbox.print(f"and {MORE} less")
+    began_s = sandbox.clock.monotonic_s()
+    fewer = _until_ready(sandbox, 1)
+    down_s = sandbox.clock.monotonic_s() - began_s
+    sandbox.run(f"scale decisions {IN_PROD} --top 12")
+    promises.check(
+        "scaling follows the load, up and down",
+        f"1 → {more} instances in {up_s:.0f} s, → {fewer} in {down_s:.0f} s",
+        is_kept=(more, fewer) == (2, 1),
+    )
+
+
+def _until_ready(sandbox: Sandbox, number: int) -> int:
+    """Wait until the policy of prod wants *number*, and as many are ready; return how many are."""
+    environment = sandbox.environment("prod")["environmentId"]
+
+    def ready() -> int | None:
+        (policy,) = sandbox.get(POLICIES, environmentId=environment)["value"]
+        (service,) = sandbox.get(SERVICES, environmentId=environment)["value"]
+        instances = [each["status"] == "Ready" for each in service["instances"]]
+        is_so = policy["desired"] == number == len(instances) and all(instances)
+        return len(instances) if is_so else None
+
+    return wait_until(sandbox, f"{number} instances are wanted and ready", ready)
