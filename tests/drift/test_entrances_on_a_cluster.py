@@ -108,6 +108,12 @@ def test_what_somebody_changed_has_a_word(change: Callable[..., Any], path: str,
     assert routing(change)[path] == word
 
 
+def test_a_host_of_somebody_else_is_no_change_of_the_path() -> None:
+    words = routing(lambda route, *_: route.update(hostnames=["a.test"]))
+
+    assert words == {"weight": "60", "pathPrefix": "/", "hosts": "a.test"}
+
+
 def test_a_service_that_is_gone_is_absent() -> None:
     async def read() -> Any:
         cluster = GeneratedCluster(LoopClock(), SITE)

@@ -25,6 +25,7 @@ from shared.surfaces.aks.pods import CONTAINER, pod_spec
 from shared.surfaces.aks.records import Unreadable
 from shared.surfaces.aks.revisions import template_of
 from shared.surfaces.aks.revisions import workload as workload_of
+from shared.surfaces.aks.routes import host_name
 from shared.surfaces.aks.scalers import Bounds
 from shared.surfaces.properties import Plane, Properties, revision_properties
 from shared.surfaces.scaling import ReplicasOwner
@@ -73,7 +74,7 @@ def live_properties(
         for path, word in _corrections(workload, spec):
             _correct(planes[Plane.WORKLOAD], path, word)
         if weight and objects.route is not None:
-            prefixes = _prefixes(objects.route)
+            prefixes = _prefixes(objects.route, host_name(spec.component))
             if (spec.path_prefix is not None or prefixes) and spec.path_prefix not in prefixes:
                 _correct(planes[Plane.ROUTING], "pathPrefix", ", ".join(prefixes) or None)
             planes[Plane.ROUTING].update(route_words(objects.route, spec))
@@ -160,9 +161,9 @@ def _unit(workload: Object) -> Mapping[str, str]:
     return unit if is_plain else {"configurationHash": text}
 
 
-def _prefixes(route: Object) -> list[str]:
-    """Return the paths that lead to a component; none where it has a host of its own."""
+def _prefixes(route: Object, own_host: str) -> list[str]:
+    """Return the paths that lead to a component; none where *own_host* does."""
     rules: list[Object] = route["spec"].get("rules") or []
     matches: list[Object] = [match for rule in rules for match in rule.get("matches") or [{}]]
     prefixes = sorted(str((match.get("path") or {}).get("value", "/")) for match in matches)
-    return [] if route["spec"].get("hostnames") and prefixes == ["/"] else prefixes
+    return [] if route["spec"].get("hostnames") == [own_host] and prefixes == ["/"] else prefixes
