@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS = never
 # Else each of the thousand programs that the tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help sim demo demo-all demo-cloud demo-aks test up down lint types imports unit long coverage rotations crossings fuzz bench trace count package func-settings kubebox data-servers lock clean
+.PHONY: help sim planted-bugs demo demo-all demo-cloud demo-aks test up down lint types imports unit long coverage rotations crossings fuzz bench trace count package func-settings kubebox data-servers lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -130,8 +130,11 @@ rotations: .venv/.all ## a hundred rotations of a PostgreSQL password under load
 crossings: .venv/.all ## every order of release, roll-out, rotation and rollback on both real surfaces, and through all services; part of `make test` (1) and `make long` (15)
 	@SWEEP=all .venv/bin/pytest -q -m "long or not long" tests/system/test_changes_cross_on_real_surfaces.py tests/system/test_changes_cross_through_all_services.py $(PYTEST)
 
-sim: .venv/.all ## simulated days under faults: SEED=7 replays one exactly, SEEDS=500 runs the first 500; part of `make test` (1) and `make long` (4)
+sim: .venv/.all ## simulated days under faults: SEED=7 replays one exactly, SEEDS=500 runs the first 500; part of `make test` (1) and `make long` (8)
 	@$(RUN) -m tests.simulator $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
+
+planted-bugs: .venv/.all ## seeds needed to find each bug that is planted in the platform, and the promise that found it; ONLY=fence; part of `make test` (1) and `make long` (8)
+	@$(RUN) -m tests.simulator.planted_bugs $(if $(ONLY),--only "$(ONLY)")
 
 root-causes: .venv/.all ## the table of docs/root-causes.md: a thousand incidents of 220 services; part of `make test` (8) and `make long`
 	@$(RUN) -m tests.health.root_cause_corpus 1000

@@ -151,6 +151,8 @@ class CommitChecks:
         if body.get("kind") not in {"publish", "send"} or not name.startswith("outbox/"):
             return
         envelope = body["envelope"]
+        if envelope["eventId"] in self.rows:
+            self.history.broke("2", f"{envelope['eventId']} of {service} was committed twice")
         self.rows[envelope["eventId"]] = service
         finding = envelope["payload"].get("findingId")
         if envelope["eventType"] == "RemediateDrift" and finding in self._suppressed:

@@ -37,6 +37,7 @@ async def check_all(world: SimulatedWorld) -> None:
     await _audit_chains_are_whole(world)
     _every_message_had_its_effect(world)
     _all_know_the_release(world.history, documents)
+    _deployments_knows_the_environments(world.history, documents)
     await _count_what_was_parked(world)
 
 
@@ -161,6 +162,23 @@ def _all_know_the_release(history: History, documents: Any) -> None:
                 if revision != facts["revision"]:
                     why = f"{name} has release {revision} of {place}, in force is {facts}"
                     history.broke("1", why)
+
+
+def _deployments_knows_the_environments(history: History, documents: Any) -> None:
+    """Check that each environment that is there takes deployments."""
+    known = {
+        each.body["environment_id"]: (each.body["environment"] or {}).get("status")
+        for each in documents["deployments"]
+        if each.body.get("type") == "deploymentTarget"
+        and (each.body["environment"] or {}).get("owner") in {None, each.partition.tenant}
+    }
+    for each in documents["environments"]:
+        body = each.body
+        if body.get("type") == "environment" and body["status"] == "Provisioned":
+            told = known.get(body["environment_id"])
+            if told != "Provisioned":
+                why = f"{body['environment_id']} is Provisioned, deployments has {told}"
+                history.broke("1", why)
 
 
 def _release_of(body: Any) -> Any:

@@ -172,7 +172,7 @@ class _Run:
 
 
 async def _unfinished(world: SimulatedWorld) -> Any:
-    found = []
+    found: list[Any] = []
     for name in world.services:
         for document in await world.documents(name):
             kind, status = document.body.get("type"), document.body.get("status")

@@ -1,0 +1,150 @@
+"""Bugs that somebody could write, one small change each: a run that reports none judges nothing.
+
+`python -m tests.simulator.planted_bugs` runs seeds under each until a promise is broken.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final
+from unittest.mock import patch
+
+from tests.simulator import bugs_of_messages as messages
+from tests.simulator import bugs_of_services as services
+from tests.simulator import simulated_world
+from tests.simulator.bugs_of_messages import Change, around
+from tests.simulator.simulation import Outcome, simulate
+
+SEEDS_MAX: Final = 10
+_ACTIONS: Final = 40
+_HOURS: Final = 0.75
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One bug: what it changes, and the promise (by its number) that the seed *first* sees broken.
+
+    `faults` are rates of what it needs to show itself, beside what the seed has.
+    """
+
+    name: str
+    changes: Callable[[], Sequence[Change]]
+    promise: str
+    first: int = 1
+    faults: Mapping[str, float] = field(default_factory=dict)
+
+
+_LATE: Final = {"message late": 0.5}
+_NOT_SENT: Final = {"broker refuses": 0.1}
+_DOUBLED: Final = {"message doubled": 0.5}
+_REFUSED: Final = {"store refuses": 0.05}
+_KILLED: Final = {"host killed": 0.002}
+BUGS: Final[Sequence[Bug]] = (
+    Bug("skip the inbox", messages.skip_the_inbox, "2", 2, faults=_DOUBLED),
+    Bug("publish before the commit", messages.publish_before_commit, "1", faults=_REFUSED),
+    Bug("forget to send commands", messages.commands_forgotten, "11", 2),
+    Bug("forget to publish events", messages.events_forgotten, "1"),
+    Bug("audit an event and not publish it", messages.event_told_and_not_published, "1"),
+    Bug("forget the audit record", messages.without_audit, "12"),
+    Bug("lose some audit records", messages.audit_loses_entries, "12"),
+    Bug(
+        "settle a message before it is handled",
+        messages.ack_before_handled,
+        "2",
+        faults=_REFUSED,
+    ),
+    Bug(
+        "delete rows that did not leave",
+        messages.rows_deleted_unsent,
+        "1",
+        2,
+        faults=_NOT_SENT,
+    ),
+    Bug("never delete rows that left", messages.rows_never_deleted, "13"),
+    Bug("relay nothing that was left behind", messages.no_second_relay, "13"),
+    Bug("ignore etags", messages.ignore_etags, "2", 3, faults=_DOUBLED),
+    Bug(
+        "take older events",
+        messages.older_events_are_taken,
+        "3",
+        faults=_LATE,
+    ),
+    Bug("forget how operations ended", messages.operations_are_forgotten, "13"),
+    Bug("restart no operation", messages.no_recovery, "13", faults=_KILLED),
+    Bug("drop the tenant filter of lists", services.no_tenant_filter, "7"),
+    Bug("read the partition of another tenant", services.partition_of_another, "7"),
+    Bug("log a secret's value", services.value_in_the_log, "8"),
+    Bug("disable old versions at once", services.old_versions_end_at_once, "9"),
+    Bug("revoke before the proofs", services.revoke_early, "9"),
+    Bug("give traffic before readiness", services.no_readiness, "10"),
+    Bug("let all deployments start at once", services.all_are_first_in_the_queue, "6"),
+    Bug("leave no queue", services.queues_are_never_left, "13"),
+    Bug("forget the fence", services.fences_are_forgotten, "6"),
+    Bug("leave the previous release running", services.previous_is_left, "5"),
+    Bug("leave the rejected release running", services.rejected_is_left, "5"),
+    Bug("report own work as drift", services.own_work_is_reported, "11"),
+    Bug(
+        "open a second finding for a property",
+        services.findings_have_ids_of_their_own,
+        "11",
+    ),
+    Bug("take what cannot be read for gone", services.unread_is_absent, "14"),
+    Bug("resume a tenant into another state", services.resumed_is_bound, "4"),
+    Bug("count a revision down", services.revisions_go_down, "3"),
+    Bug("fail in a handler", services.handler_has_a_defect, "1"),
+    Bug("do nothing in a handler", services.handler_does_nothing, "1"),
+)
+
+
+def found_by(bug: Bug, seed: int) -> Outcome:
+    """Run the day of *seed* with *bug*."""
+
+    def faults_of(inner: Any, *arguments: Any) -> Any:
+        made = inner(*arguments)
+        made.rates.update(bug.faults)
+        return made
+
+    with ExitStack() as planted:
+        needed = around(simulated_world, "faults_of", faults_of)
+        for owner, name, changed in (*bug.changes(), needed):
+            planted.enter_context(patch.object(owner, name, changed))
+        return simulate(seed, actions=_ACTIONS, hours=_HOURS)
+
+
+def _search(number: int) -> tuple[Bug, int, str]:
+    """Return the first seed that finds the bug *number*, and the promise that it sees broken."""
+    bug = BUGS[number]
+    for seed in range(1, SEEDS_MAX + 1):
+        if broken := found_by(bug, seed).broken:
+            return bug, seed, broken[0]
+    return bug, 0, ""
+
+
+def main() -> int:
+    """Print for each bug how many seeds it took, and what found it; 1 where one was not found."""
+    parser = argparse.ArgumentParser(prog="make planted-bugs", description=__doc__)
+    parser.add_argument("--only", default="", help="a part of the names of bugs")
+    asked = parser.parse_args()
+    bugs = [number for number, each in enumerate(BUGS) if asked.only in each.name]
+    missed = 0
+    with ProcessPoolExecutor(os.cpu_count()) as workers:
+        for search in as_completed([workers.submit(_search, number) for number in bugs]):
+            bug, seeds, promise = search.result()
+            missed += not seeds
+            print(f"| {bug.name} | {seeds or 'not found'} | {promise[13:150]} |", flush=True)
+    print(f"{len(bugs)} bugs, {missed} not found within {SEEDS_MAX} seeds")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "tests.simulator.planted_bugs", *sys.argv[1:]],
+            {**os.environ, "PYTHONHASHSEED": "0"},
+        )
+    sys.exit(main())
