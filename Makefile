@@ -1,14 +1,14 @@
 # Everything a fresh machine needs is Python 3.11+ and make; the first command installs the rest.
 PYTHON ?= python3
 UV := .tools/uv/bin/python -m tools.uv
-GROUPS := local azure telemetry cloud data-servers azure-infra dev bench build uv
+GROUPS := local azure telemetry cloud data-servers azure-infra dev bench mutation build uv
 RUN := .venv/bin/python
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --custom-compile-command "make lock"
 export UV_PYTHON_DOWNLOADS = never
 # Else each of the thousand programs that the tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help sim planted-bugs demo demo-all demo-cloud demo-aks test up down lint types imports unit long coverage rotations crossings fuzz bench trace count package func-settings kubebox data-servers lock clean
+.PHONY: help sim planted-bugs demo demo-all demo-cloud demo-aks test up down lint types imports unit long coverage rotations crossings fuzz mutate bench trace count package func-settings kubebox data-servers lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -51,6 +51,11 @@ install = $(UV) pip install --quiet --python .venv --require-hashes --index-stra
 # 350 MB, for plans of environments in Azure.
 .venv/.azure-infra: .venv/.all requirements/azure-infra.txt
 	@$(call install,azure-infra)
+	@touch $@
+
+# For make mutate only.
+.venv/.mutation: .venv/.all requirements/mutation.txt
+	@$(call install,mutation)
 	@touch $@
 
 # Stands in for Azure Storage in tests; needs Node, and no program or app needs it. The hash decides
@@ -144,6 +149,9 @@ drift-corpus: .venv/.all ## the tables of docs/drift-corpus.md: 1,072 environmen
 
 fuzz: .venv/.all ## 22,000 odd requests as bytes, to every route; part of `make test` (1,200) and `make long`
 	@.venv/bin/pytest -q -n 2 tests/system/test_no_bytes_break_the_host.py $(PYTEST)
+
+mutate: .venv/.mutation ## change the code that decides, piece by piece, and see that a test fails; or PARTS="scaling relay"
+	@$(RUN) -m tools.mutation $(PARTS)
 
 bench: .venv/.all ## every benchmark beside its peer, or ONLY="g15 g16"; ratios, not times; 3 = a peer was not measured
 	@$(RUN) -m benchmarks $(ONLY)
