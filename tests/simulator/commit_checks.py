@@ -68,7 +68,8 @@ class CommitChecks:
     ) -> None:
         """Compare a batch with all before it."""
         bodies = [(each.id, each.body) for each in operations if not isinstance(each, Delete)]
-        records = [body["record"] for _, body in bodies if body.get("kind") == "record"]
+        created = [each.body for each in operations if isinstance(each, Create)]
+        records = [body["record"] for body in created if body.get("kind") == "record"]
         changed = [
             (key, body["status"])
             for name, body in bodies
