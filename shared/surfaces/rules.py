@@ -18,6 +18,7 @@ from shared.surfaces.errors import (
 )
 from shared.surfaces.observed_state import LiveRevision, Phase
 from shared.surfaces.port import needed_ready
+from shared.surfaces.shown_words import ANOTHER, may_be_secret
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 WHOLE: Final = 100
@@ -121,12 +122,19 @@ def drain_ends_at(
 
 
 def departures(*facts: tuple[str, object, object]) -> tuple[str, ...]:
-    """Return a sentence for each fact (name, live, expected) whose live value is not expected."""
+    """Return a sentence for each fact (name, live, expected) whose live value is not expected.
+
+    A live value that may be secret is not said.
+    """
     return tuple(
-        f"{name} is {live}, expected {expected}"
+        f"{name} is {_shown(name, live)}, expected {expected}"
         for name, live, expected in facts
         if live != expected
     )
+
+
+def _shown(name: str, live: object) -> object:
+    return ANOTHER if isinstance(live, str) and live and may_be_secret(name, live) else live
 
 
 def check_removal(component: SurfaceComponent, revision: int, weights: Mapping[int, int]) -> None:

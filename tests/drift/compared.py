@@ -101,6 +101,46 @@ class DriftService:
     def told(self, event: str) -> list[dict[str, Any]]:
         return [each["payload"] for each in self.bench.sent.bodies(event)]
 
+    async def call(
+        self,
+        method: str,
+        template: str,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        **path: Any,
+    ) -> Answer:
+        """Ask the handler of a route, its body and query read as the app reads them."""
+        route = next(each for each in ROUTES if (each.method, each.template) == (method, template))
+        asked = {name: str(value) for name, value in (query or {}).items()}
+        assert set(asked) <= {*route.query}, asked
+        content: Any = None if route.body is None else read(route.body, body or {})
+        where = {"environmentId": ENVIRONMENT, **path}
+        request: Request[Any] = Request(content, self.ctx, where, asked)
+        return await route.handler(request, self.app)
+
+    async def get(self, template: str, query: Any = None, **path: Any) -> Mapping[str, Any]:
+        return shown(await self.call("GET", template, None, query, **path))
+
+    async def post(self, template: str, body: Any = None, **path: Any) -> Mapping[str, Any]:
+        return shown(await self.call("POST", template, body, **path))
+
+    async def report(self, **query: Any) -> Mapping[str, Any]:
+        return await self.get("v1/runtime/drift/{environmentId}", query)
+
+    async def findings(self, **query: Any) -> list[Mapping[str, Any]]:
+        value: list[Mapping[str, Any]] = (await self.report(**query))["value"]
+        return sorted(value, key=lambda each: each["path"])
+
+    async def only(self) -> Mapping[str, Any]:
+        (finding,) = await self.findings()
+        return finding
+
+    async def decide(
+        self, finding: Mapping[str, Any], verb: str, body: Any = None
+    ) -> Mapping[str, Any]:
+        template = f"v1/runtime/drift-findings/{{findingId}}/{verb}"
+        return await self.post(template, body, findingId=finding["findingId"])
+
 
 @dataclass(kw_only=True)
 class Drift(DriftService):
@@ -149,46 +189,6 @@ class Drift(DriftService):
     def vanish(self, *modules: str) -> None:
         for module in modules:
             del self.world.sites[ENVIRONMENT].components[component_of(module)]
-
-    async def call(
-        self,
-        method: str,
-        template: str,
-        body: Any = None,
-        query: Mapping[str, Any] | None = None,
-        **path: Any,
-    ) -> Answer:
-        """Ask the handler of a route, its body and query read as the app reads them."""
-        route = next(each for each in ROUTES if (each.method, each.template) == (method, template))
-        asked = {name: str(value) for name, value in (query or {}).items()}
-        assert set(asked) <= {*route.query}, asked
-        content: Any = None if route.body is None else read(route.body, body or {})
-        where = {"environmentId": ENVIRONMENT, **path}
-        request: Request[Any] = Request(content, self.ctx, where, asked)
-        return await route.handler(request, self.app)
-
-    async def get(self, template: str, query: Any = None, **path: Any) -> Mapping[str, Any]:
-        return shown(await self.call("GET", template, None, query, **path))
-
-    async def post(self, template: str, body: Any = None, **path: Any) -> Mapping[str, Any]:
-        return shown(await self.call("POST", template, body, **path))
-
-    async def report(self, **query: Any) -> Mapping[str, Any]:
-        return await self.get("v1/runtime/drift/{environmentId}", query)
-
-    async def findings(self, **query: Any) -> list[Mapping[str, Any]]:
-        value: list[Mapping[str, Any]] = (await self.report(**query))["value"]
-        return sorted(value, key=lambda each: each["path"])
-
-    async def only(self) -> Mapping[str, Any]:
-        (finding,) = await self.findings()
-        return finding
-
-    async def decide(
-        self, finding: Mapping[str, Any], verb: str, body: Any = None
-    ) -> Mapping[str, Any]:
-        template = f"v1/runtime/drift-findings/{{findingId}}/{verb}"
-        return await self.post(template, body, findingId=finding["findingId"])
 
     def open_paths(self) -> list[str]:
         """Return the paths of which drift told as open, in the order in which it did."""

@@ -6,7 +6,7 @@ from function_apps.drift.errors import SnapshotNotFound
 from function_apps.drift.use_cases.delete_snapshots import delete_old_snapshots
 from shared.kernel.errors import Invalid
 from tests.drift.compared import Drift, released_and_settled, virtual
-from tests.drift.test_what_may_be_secret_is_not_shown import digest_of
+from tests.drift.test_what_may_be_secret_is_not_shown import is_digest
 
 LIST = "v1/runtime/drift/{environmentId}/snapshots"
 ONE = f"{LIST}/{{snapshotId}}"
@@ -70,7 +70,8 @@ async def test_two_snapshots_show_what_changed_between_them() -> None:
 
     (change,) = shown["changes"]
     assert change["path"] == "planes/workload/environ/MODE"
-    assert (change["before"], change["after"]) == ("fast", digest_of("odd"))
+    assert change["before"] == "fast"
+    assert is_digest(change["after"])
     assert shown["content"]["releaseRevision"] == 1
 
 

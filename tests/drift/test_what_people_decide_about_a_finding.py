@@ -11,7 +11,6 @@ from function_apps.drift.errors import (
 from shared.contracts.drift import RemediationPolicy
 from shared.kernel.transitions import TransitionRefused
 from tests.drift.compared import Drift, released_and_settled, virtual
-from tests.drift.test_what_may_be_secret_is_not_shown import digest_of
 from tests.kit.told import WEB, run
 
 FAST, SLOW = {"MODE": "fast"}, {"MODE": "slow"}
@@ -130,14 +129,15 @@ async def test_what_is_adopted_is_desired_until_the_next_release() -> None:
 @virtual
 async def test_another_value_than_the_adopted_one_is_drift_again() -> None:
     made = await found()
-    await made.decide(await made.only(), "adopt")
+    slow = await made.only()
+    await made.decide(slow, "adopt")
     made.tamper(environ={"MODE": "odd"})
 
     await made.scan(300)
 
     finding = await made.only()
     assert finding["status"] == "Open"
-    assert (finding["desired"], finding["actual"]) == (digest_of("slow"), digest_of("odd"))
+    assert finding["desired"] == slow["actual"] != finding["actual"]
 
 
 @virtual

@@ -41,7 +41,7 @@ class ApiObjects(httpx2.AsyncBaseTransport):
         if "watch" in query:
             return httpx2.Response(200, stream=_Silence())
         if request.url.path == "/apis":
-            names = ("apps", "secrets-store.csi.x-k8s.io")
+            names = ("apps", "keda.sh", "secrets-store.csi.x-k8s.io")
             return httpx2.Response(200, json={"groups": [{"name": each} for each in names]})
         plural, namespace, name, below = _parts(request.url.path)
         if below:

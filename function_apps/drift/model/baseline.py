@@ -66,6 +66,8 @@ class ServiceBaseline:
     """The first of them."""
     snapshot: str = ""
     """Digest of what the last snapshot has."""
+    digest_key: str = ""
+    """Of the digests that are shown of what may be secret; it is shown nowhere itself."""
     due_at: str | None = None
 
     @property

@@ -1,10 +1,12 @@
 """The desired properties of a service, in the words in which surfaces say what is live.
 
 Of what is live and may be a secret the digest is said, unless it is the desired value: somebody may
-have put a password where none belongs.
+have put a password where none belongs. It is keyed, as a short password is guessed from a plain
+one; what changes is another digest, and what is adopted is compared by it.
 """
 
 import hashlib
+import hmac
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,13 +15,12 @@ from shared.contracts.drift import Plane
 from shared.contracts.strategies import RolloutDefaults
 from shared.surfaces.properties import Properties, revision_properties
 from shared.surfaces.released_component import revision_spec
+from shared.surfaces.shown_words import may_be_secret
 
 Planes = Mapping[Plane, Mapping[str, str]]
 _NUMBERS_OF_THE_PLATFORM: Final = ("drainS", "graceS")
 """They follow the platform's rules, which another version may have changed; no unit records them.
 """
-_MAY_BE_SECRET: Final = frozenset({"environ", "command", "probes"})
-"""Paths of the workload, by their first part."""
 COMPARED: Final = (
     Plane.WORKLOAD, Plane.REPLICAS, Plane.CONFIGURATION, Plane.SECRETS, Plane.ROUTING,
 )  # fmt: skip
@@ -60,21 +61,29 @@ def live_planes(properties: Properties, baseline: ServiceBaseline) -> Planes:
 
 
 def without_secrets(live: Planes, baseline: ServiceBaseline) -> Planes:
-    """Return *live* with a digest for what may be secret and is not what *baseline* has."""
-    desired = desired_planes(baseline).get(Plane.WORKLOAD, {})
-    words = {
-        path: _digest(word) if _may_be_secret(path) and word != desired.get(path) else word
-        for path, word in live.get(Plane.WORKLOAD, {}).items()
+    """Return *live* with a digest for what may be secret and is not what *baseline* has.
+
+    Of secrets themselves there is only the version.
+    """
+    desired = desired_planes(baseline)
+    return {
+        plane: words
+        if plane is Plane.SECRETS
+        else {
+            path: _shown(path, word, desired.get(plane, {}).get(path), baseline)
+            for path, word in words.items()
+        }
+        for plane, words in live.items()
     }
-    return {**live, Plane.WORKLOAD: words} if words else live
 
 
-def _may_be_secret(path: str) -> bool:
-    return path.partition("/")[0] in _MAY_BE_SECRET
-
-
-def _digest(word: str) -> str:
-    return f"sha256:{hashlib.sha256(word.encode()).hexdigest()}" if word else word
+def _shown(path: str, word: str, desired: str | None, baseline: ServiceBaseline) -> str:
+    if not word or word == desired or not may_be_secret(path, word):
+        return word
+    if desired == f"sha256:{hashlib.sha256(word.encode()).hexdigest()}":
+        return desired  # adopted before digests had a key
+    key = baseline.digest_key.encode()
+    return f"hmac-sha256:{hmac.digest(key, word.encode(), hashlib.sha256).hex()}"
 
 
 def learned(baseline: ServiceBaseline, properties: Properties) -> Mapping[str, str] | None:

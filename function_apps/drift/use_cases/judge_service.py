@@ -43,6 +43,7 @@ from shared.persistence.store import partition_of
 from shared.persistence.tables import TableRow
 
 _AUTOMATIC: Final = "its policy is auto"
+_KEY_BITS: Final = 256
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ async def _record_reading(scan: ServiceScan, ctx: Context, app: DriftApp) -> Ser
     A service that is as the last scan left it costs the store nothing.
     """
     service_id, now = scan.baseline.service_id, ctx.now()
-    expected = _after_reading(scan.baseline, scan, now, app)
+    key = scan.baseline.digest_key or f"{app.service.entropy.bits(_KEY_BITS):x}"
+    expected = _after_reading(_with_key(scan.baseline, key), scan, now, app)
     digest = await _keep_snapshot(scan, expected, ctx, app)
     if replace(expected, snapshot=digest) == scan.baseline and scan.baseline.is_known:
         return scan.baseline
@@ -99,11 +101,16 @@ async def _record_reading(scan: ServiceScan, ctx: Context, app: DriftApp) -> Ser
         known = stored or scan.baseline
         if not _is_same_release(known, scan.baseline):
             return Decision(None)
-        after = replace(_after_reading(known, scan, now, app), snapshot=digest)
+        after = _after_reading(_with_key(known, key), scan, now, app)
+        after = replace(after, snapshot=digest)
         return Decision(after, writes=[] if after == stored else [BASELINES.put(after)])
 
     outcome = await app.service.work.change(ctx.without_marker(), BASELINES, service_id, decide)
     return outcome.value
+
+
+def _with_key(baseline: ServiceBaseline, key: str) -> ServiceBaseline:
+    return baseline if baseline.digest_key else replace(baseline, digest_key=key)
 
 
 def _after_reading(
@@ -135,14 +142,14 @@ async def _keep_snapshot(
     scan: ServiceScan, after: ServiceBaseline, ctx: Context, app: DriftApp
 ) -> str:
     """Keep what was read, where it is otherwise than before; return the digest of the last one."""
-    live, baseline = scan.reading.live, scan.baseline
-    if baseline.release_revision not in live.revisions:
-        return baseline.snapshot
+    live = scan.reading.live
+    if after.release_revision not in live.revisions:
+        return after.snapshot
     found = differences(after, live, ctx.now(), app.rules.detection)
-    snapshot = take_snapshot(baseline, live, len(found), isoformat(ctx.now()))
+    snapshot = take_snapshot(after, live, len(found), isoformat(ctx.now()))
     if snapshot is None:
-        return baseline.snapshot
-    key = snapshot_partition(ctx.tenant, baseline.environment_id)
+        return after.snapshot
+    key = snapshot_partition(ctx.tenant, after.environment_id)
     await app.snapshots.upsert([TableRow(key, snapshot.snapshot_id, snapshot.values)])
     return snapshot.digest
 

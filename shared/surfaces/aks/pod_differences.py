@@ -14,6 +14,7 @@ from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.pods import CONTAINER
 from shared.surfaces.aks.quantities import MIB, amount
 from shared.surfaces.properties import probe_in_words
+from shared.surfaces.shown_words import ANOTHER
 from shared.surfaces.spec import CommandProbe, HttpProbe, Probe, TcpProbe
 
 Difference: TypeAlias = tuple[str, str | None, str | None]
@@ -73,7 +74,6 @@ _PROBE_DEFAULTS: Final = {
     "successThreshold": 1,
 }  # fmt: skip
 _SECRET: Final = '"secretKeyRef"'  # noqa: S105  of a source
-_HIDDEN: Final = "another"
 _HTTP: Final = frozenset({"port", "path", "scheme"})
 
 
@@ -120,7 +120,7 @@ def limit_path(name: str) -> str:
 
 def _shown(live: str | None, expected: str | None) -> str | None:
     """Return *live*, but for what stands where a secret was to be: it may be that secret."""
-    return _HIDDEN if live and expected and _SECRET in expected else live
+    return ANOTHER if live and expected and _SECRET in expected else live
 
 
 def _main(pod: Object) -> Object:
