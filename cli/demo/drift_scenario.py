@@ -23,7 +23,7 @@ Finding = Mapping[str, Any]
 def tamper_and_repair(sandbox: Sandbox, promises: Promises) -> Sequence[OutsideChange]:
     """Tamper, beside a rollout; have it found and repaired; return what was tampered with."""
     sandbox.print_title("10 · Somebody kills a process, edits a file, and turns traffic elsewhere")
-    kill_a_workload(sandbox, promises)
+    kill_a_workload(sandbox)
     sandbox.run(deploy_line(sandbox, PACED, "staging"))
     done = {"prod": edit_configuration(sandbox), "test": turn_traffic(sandbox)}
     sandbox.print_title("11 · Drift names it, the rollout beside it is none, and it is repaired")
@@ -51,7 +51,7 @@ def tamper_and_repair(sandbox: Sandbox, promises: Promises) -> Sequence[OutsideC
     return [*done.values()]
 
 
-def wait_for_resolved(sandbox: Sandbox, promises: Promises, done: Sequence[OutsideChange]) -> None:
+def wait_for_resolved(sandbox: Sandbox, done: Sequence[OutsideChange]) -> None:
     """Wait until every finding of what was *done* has ended.
 
     A scan says so that comes after the last work of the platform on the service.
@@ -64,8 +64,7 @@ def wait_for_resolved(sandbox: Sandbox, promises: Promises, done: Sequence[Outsi
     wait_until(sandbox, "what was tampered with is as released", are_resolved)
     for name in ("prod", "test"):
         sandbox.run(f"drift list --env {name}")
-    seen = f"{len(done)} findings, all Resolved"
-    promises.check("drift says when it is as released again", seen, is_kept=True)
+    sandbox.print(f"resolved:  {len(done)} findings, of all that was tampered with")
 
 
 def check_reports(sandbox: Sandbox, promises: Promises, done: Sequence[OutsideChange]) -> None:

@@ -1,5 +1,6 @@
 """The whole story fails with a reason wherever it differs from what it promises."""
 
+import ast
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from cli.demo.promises import (
     unit_of,
 )
 from cli.demo.sandbox import Sandbox
+from cli.state_folder import REPOSITORY
 from local_agent.envoy_config import ComponentRoute, RevisionRoute, cluster_name, host_name, routes
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.spec import SurfaceComponent
@@ -154,6 +156,21 @@ def test_units_differ_by_what_runs_and_not_by_their_number(
     changes: Mapping[str, Any], differing: tuple[bool, bool, bool]
 ) -> None:
     assert unit_of(_deployment(**changes)).differs_from(unit_of(_deployment())) == differing
+
+
+def test_every_promise_is_computed_from_what_was_seen() -> None:
+    """What the step before it forces is a step and no promise."""
+    verdicts = {
+        f"{path.name}:{call.lineno}": ast.unparse(word.value)
+        for path in (REPOSITORY / "cli" / "demo").glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        for word in call.keywords
+        if word.arg == "is_kept"
+    }
+
+    assert verdicts
+    assert {where for where, verdict in verdicts.items() if verdict == "True"} == set()
 
 
 def _route(tenant: str, prefix: str | None) -> ComponentRoute:
