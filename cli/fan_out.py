@@ -1,12 +1,14 @@
 """One query to every app of the platform."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from shared.kernel.ids import APPS
+
+T = TypeVar("T")
 
 
 def query_apps(
@@ -16,20 +18,21 @@ def query_apps(
 
     An app that does not run is skipped.
     """
+    for app, items in _each_app(collection, lambda path: [*client.list_all(path, query)]):
+        for item in items or ():
+            yield {"app": app, **item}
+
+
+def ask_apps(client: Client, resource: str) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
+    """Yield each app with its `/v1/platform/<app>/<resource>`; None of one that does not run."""
+    yield from _each_app(resource, lambda path: client.get(path).body)
+
+
+def _each_app(resource: str, ask: Callable[[str], T]) -> Iterator[tuple[str, T | None]]:
     for app in APPS:
         try:
-            for item in client.list_all(f"/v1/platform/{app}/{collection}", query):
-                yield {"app": app, **item}
+            yield app, ask(f"/v1/platform/{app}/{resource}")
         except Failure as failure:
             if failure.exit_code is not ExitCode.NOT_FOUND:
                 raise
-
-
-def each_app(client: Client, resource: str) -> Iterator[Mapping[str, Any]]:
-    """Yield what every app that runs answers for `/v1/platform/<app>/<resource>`, with `app`."""
-    for app in APPS:
-        try:
-            yield {"app": app, **client.get(f"/v1/platform/{app}/{resource}").body}
-        except Failure as failure:
-            if failure.exit_code is not ExitCode.NOT_FOUND:
-                raise
+            yield app, None

@@ -6,7 +6,7 @@ import typer
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.fan_out import each_app, query_apps
+from cli.fan_out import ask_apps, query_apps
 from cli.lookup import id_labels, replace_ids
 from cli.options import Commands, Invocation
 from cli.output import Column, format_time
@@ -14,6 +14,8 @@ from cli.parameter_types import any_id, instant
 
 app = Commands(help="Audit records of all apps: list (without a word after it), verify.")
 _SOUND: Final = "Sound"
+_NOT_ASKED: Final = {"status": "NotAsked", "brokenAt": None}
+"""Of an app that does not run: nobody can say whether its records are whole."""
 _COLUMNS: Final = (
     Column("WHEN", lambda record: format_time(record["at"])),
     Column("WHO", "actor"),
@@ -68,12 +70,20 @@ def audit(
 @app.command()
 def verify(invocation: Invocation) -> None:
     """Whether each app's chain of records is whole: a record that was changed or lost breaks it."""
-    found = list(each_app(invocation.client, "audit-verification"))
+    asked = ask_apps(invocation.client, "audit-verification")
+    found = [{"app": name, **(verdict or _NOT_ASKED)} for name, verdict in asked]
     invocation.show(found, _VERIFY_COLUMNS)
-    broken = [each["app"] for each in found if each["status"] != _SOUND]
+    missing = [each["app"] for each in found if each["status"] == _NOT_ASKED["status"]]
+    broken = [each["app"] for each in found if each["status"] not in {_SOUND, _NOT_ASKED["status"]}]
     if broken:
         raise Failure(
             f"the audit records of {', '.join(broken)} are not whole",
             ExitCode.ENDED_OTHERWISE,
             remedy="keep the store as it is, and compare it with its last backup from there on",
+        )
+    if missing:
+        raise Failure(
+            f"the audit records of {', '.join(missing)} were not looked at: they do not run",
+            ExitCode.UNAVAILABLE,
+            remedy="start these apps, and type the command again",
         )

@@ -1,13 +1,15 @@
 """`explain` has the page of each code; `audit` shows who did what, and if records are whole."""
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import pytest
 
 from cli.error_pages import codes_of_fields, error_rows
 from cli.exit_codes import ExitCode
 from cli.main import main
+from shared.kernel.ids import APPS
 from tests.cli.small_platform import DEPLOYMENT, NOON, RuntimeCtl
 
 CODES = sorted({row.code for row in error_rows()} | {*codes_of_fields()})[::40]
@@ -79,18 +81,34 @@ def test_records_are_chosen(runtimectl: RuntimeCtl, words: str, shown: list[int]
     assert [each["number"] for each in json.loads(ran.out)] == shown
 
 
-def test_a_broken_chain_is_named_with_its_app(runtimectl: RuntimeCtl) -> None:
-    path = "GET /v1/platform/{}/audit-verification"
-    answers = {
-        path.format("environments"): {"status": "Sound", "brokenAt": None},
-        path.format("deployments"): {"status": "Broken", "brokenAt": 7},
-    }
+VERDICT: Final = "GET /v1/platform/{}/audit-verification"
+ALL_SOUND: Final = {VERDICT.format(app): {"status": "Sound", "brokenAt": None} for app in APPS}
 
-    ran = runtimectl.run("audit verify", answers)
+
+def test_a_broken_chain_is_named_with_its_app(runtimectl: RuntimeCtl) -> None:
+    broken = {VERDICT.format("deployments"): {"status": "Broken", "brokenAt": 7}}
+
+    ran = runtimectl.run("audit verify", ALL_SOUND | broken)
 
     assert ran.code == ExitCode.ENDED_OTHERWISE
     assert "records of deployments are not whole" in ran.err
     assert "7" in ran.out
 
-    sound = {path.format("environments"): answers[path.format("environments")]}
-    assert runtimectl.run("audit verify", sound).code == ExitCode.OK
+    assert runtimectl.run("audit verify", ALL_SOUND).code == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    "missing", [pytest.param(APPS[-1:], id="one"), pytest.param(APPS, id="all")]
+)
+def test_records_of_an_app_that_does_not_run_are_not_called_whole(
+    runtimectl: RuntimeCtl, missing: Sequence[str]
+) -> None:
+    paths = {VERDICT.format(app) for app in missing}
+    answers = {path: sound for path, sound in ALL_SOUND.items() if path not in paths}
+
+    ran = runtimectl.run("audit verify -o json", answers)
+
+    found = {each["app"]: each["status"] for each in json.loads(ran.out)}
+    assert found == {app: "NotAsked" if app in missing else "Sound" for app in APPS}
+    assert ran.code == ExitCode.UNAVAILABLE
+    assert f"records of {', '.join(missing)} were not looked at" in ran.err
