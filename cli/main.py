@@ -38,7 +38,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.interruption import begin, interrupted
 from cli.options import Commands, Invocation
-from cli.output import Format, encode, note
+from cli.output import Format, encode, note, say
 from cli.typed import remember
 from shared.kernel.full_disk import FULL
 from shared.persistence.disk_errors import reason_of
@@ -107,9 +107,9 @@ def runtimectl(
 ) -> None:
     """Environments, releases and their health, from the command line."""
     if show_version:
-        print(f"runtimectl {version('factory-runtime')}")
+        say(f"runtimectl {version('factory-runtime')}")
     elif ctx.invoked_subcommand is None:
-        print(ctx.get_help())
+        say(ctx.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, get_type_hints
 import typer
 
 from cli.client import Client
-from cli.output import Column, Format, show
+from cli.output import Column, Format, say, show
 from cli.parameter_types import module_id, seconds
 from cli.session import Session
 from cli.typed import DEFAULT_STATE, STATE_VARIABLE, remember
@@ -150,7 +150,7 @@ def _is_typed(ctx: typer.Context, parameter: str) -> bool:
 
 def _show_help(ctx: typer.Context, invocation: Invocation) -> None:  # noqa: ARG001  takes -o
     if ctx.invoked_subcommand is None:
-        print(ctx.get_help())
+        say(ctx.get_help())
 
 
 def _parameters_of(group: Any) -> list[inspect.Parameter]:

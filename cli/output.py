@@ -5,12 +5,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TextIO
 
 from cli.typed import typeable
 
-_CONTROLS = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
-"""Characters that JSON need not escape, and a terminal acts on."""
 Item = Mapping[str, Any]
 """One resource, as the API answers it."""
 
@@ -99,7 +97,17 @@ def encode(value: Any, form: Format) -> str:
 
         text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
         return text.rstrip()
-    return json.dumps(value, indent=2, ensure_ascii=False).translate(_CONTROLS)
+    return _json(value, indent=2)
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """Return *value* as JSON in which only what prints is not escaped."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
+    )
 
 
 def show(
@@ -113,11 +121,21 @@ def show(
     if form is not Format.TABLE:
         print(encode(value, form))
     elif columns is None:
-        print(plain("\n".join(format_fields(value))))
+        say("\n".join(format_fields(value)))
     else:
-        print(plain(typeable("\n".join(format_table(value, columns) if value else [empty]))))
+        say(typeable("\n".join(format_table(value, columns) if value else [empty])))
+
+
+def show_line(value: Any) -> None:
+    """Print one of many results that come by and by, as JSON on one line."""
+    print(_json(value), flush=True)
 
 
 def note(text: str) -> None:
     """Print *text* to standard error, so that a pipe gets the result only."""
-    print(plain(typeable(text)), file=sys.stderr, flush=True)
+    say(typeable(text), to=sys.stderr)
+
+
+def say(text: str, *, to: TextIO | None = None) -> None:
+    """Print *text*, plain, to standard output or *to* another stream."""
+    print(plain(text), file=to, flush=True)

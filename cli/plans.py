@@ -5,7 +5,7 @@ from typing import Any
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.output import plain
+from cli.output import say
 from cli.remedies import REMEDIES, remedy_for
 
 
@@ -13,7 +13,7 @@ def print_refusals(refusals: Sequence[Mapping[str, Any]]) -> None:
     """Print each refusal of a plan as a line."""
     for refusal in refusals:
         place = f"{refusal['target']}: " if refusal.get("target") else ""
-        print(plain(f"refused: {place}{refusal['message']} [{refusal['code']}]"))
+        say(f"refused: {place}{refusal['message']} [{refusal['code']}]")
 
 
 def require_plannable(refusals: Sequence[Mapping[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self, TextIO
 
-from cli.output import plain
+from cli.output import plain, say
 from shared.kernel.clock import Clock
 
 SAMPLE_INTERVAL_S: Final = 2.0
@@ -81,7 +81,7 @@ class PlainDisplay:
                     continue
                 self._sampled_s[line.key] = now_s
             self._written[line.key] = line.text
-            print(f"  {plain(line.text)}", file=self._stream, flush=True)
+            say(f"  {line.text}", to=self._stream)
 
 
 class TerminalDisplay:

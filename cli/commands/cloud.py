@@ -1,6 +1,5 @@
 """`cloud`: what stands in for Azure's data plane, as a process of its own."""
 
-import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -26,7 +25,7 @@ from cli.failure import Failure
 from cli.folder_lock import folder_lock, sole_command
 from cli.host_program import check_cluster_packages
 from cli.options import Commands, Invocation
-from cli.output import note
+from cli.output import Format, note, show
 from cli.state_folder import StateFolder
 
 app = Commands(help="The local cloud, for apps that reach it as they reach Azure.")
@@ -139,7 +138,7 @@ def settings(invocation: Invocation, app_name: Annotated[str | None, _APP] = Non
         "RUNTIME_GATEWAY_URL": _GATEWAY,
         **connections,
     }
-    print(json.dumps({"IsEncrypted": False, "Values": values}, indent=2))
+    show({"IsEncrypted": False, "Values": values}, Format.JSON)
 
 
 def _of_identity(folder: StateFolder, name: str) -> Mapping[str, str]:

@@ -34,7 +34,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id, environment_names
 from cli.options import Commands, DryRun, EnvironmentOption, Invocation
-from cli.output import format_digest, note
+from cli.output import format_digest, note, say
 from cli.parameter_types import module_id
 from cli.session import sign_workload_token, write_token
 from cli.watch_adoption import COLUMNS as ADOPTION_COLUMNS
@@ -83,7 +83,7 @@ def get(
     invocation.show(rows, columns, empty="no layer has a value for it yet")
     if layers:
         versions = (f"{kind} {given[f'{kind}Version']}" for kind in _KINDS)
-        print(f"versions: {', '.join(versions)}; hash {format_digest(given['hash'])}")
+        say(f"versions: {', '.join(versions)}; hash {format_digest(given['hash'])}")
 
 
 @app.command("list")
@@ -120,7 +120,7 @@ def show(
     rows = [value_row(key, value) for key, value in body["values"].items()]
     invocation.show(rows, VALUE_COLUMNS, empty="it has no values")
     schema = ", with a schema" if body["schema"] else ""
-    print(f"version {number}, {body['status']}, by {body['publishedBy']}{schema}")
+    say(f"version {number}, {body['status']}, by {body['publishedBy']}{schema}")
 
 
 @app.command("set")
@@ -325,7 +325,7 @@ def adoption(which: LayerOptions, watching: AdoptionOptions, invocation: Invocat
         return
     empty = "no instance is expected to run it"
     invocation.show(body["instances"], ADOPTION_COLUMNS, empty=empty)
-    print(f"{body['acknowledged']} of {body['expected']} run version {body['version']}")
+    say(f"{body['acknowledged']} of {body['expected']} run version {body['version']}")
 
 
 @app.command()
@@ -344,7 +344,7 @@ def token(
     environment = environment_id(invocation.client, env)
     signed = sign_workload_token(invocation.session, environment, module)
     if to is None:
-        print(signed)
+        say(signed)
         return
     write_token(to, signed)
     note(f"it is good for 12 hours; sign another in time: {to}")

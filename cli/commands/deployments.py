@@ -8,7 +8,7 @@ import typer
 from cli.deployment_selector import DeploymentSelector
 from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import EnvironmentFilter, Invocation, Module, WaitOptions
-from cli.output import Column, format_time, plain
+from cli.output import Column, format_time, say
 from cli.parameter_types import one_of
 from cli.rollout_report import rollout_lines
 from cli.watch_rollout import ROOT, require_ended_as, watch_rollout
@@ -70,4 +70,4 @@ def deployment(selector: DeploymentSelector, waiting: WaitOptions, invocation: I
         invocation.show(body)
         return
     invocation.show({name: body[name] for name in _FIELDS})
-    print(plain("\n".join(f"  {line.text}" for line in rollout_lines(body))))
+    say("\n".join(f"  {line.text}" for line in rollout_lines(body)))

@@ -8,7 +8,7 @@ import typer
 from cli.host_process import pause
 from cli.lookup import environment_id
 from cli.options import Commands, EnvironmentOption, Invocation, Module, Reason
-from cli.output import Column, note, plain
+from cli.output import Column, note, say
 from cli.parameter_types import one_of
 
 app = Commands(help="What somebody changed where services run: found, explained, and repaired.")
@@ -98,9 +98,9 @@ def show_(finding: FindingArgument, invocation: Invocation) -> None:
     if not invocation.is_table:
         invocation.show(body)
         return
-    print(plain(f"{body['moduleId']}  {body['plane']}/{body['path']}  {body['kind']}"))
+    say(f"{body['moduleId']}  {body['plane']}/{body['path']}  {body['kind']}")
     for left, right in [("DESIRED", "ACTUAL"), *_sides(body)]:
-        print(plain(f"  {left.ljust(_SIDE_MAX)}  {right}".rstrip()))
+        say(f"  {left.ljust(_SIDE_MAX)}  {right}".rstrip())
     shown = ("status", "severity", "risk", "cause", "attempts", "occurrences", "detectedAt",
              "suppressedUntil", "nextAttemptAt", "reason")  # fmt: skip
     invocation.show({name: body[name] for name in shown})

@@ -11,7 +11,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import endpoint_of, find_environment
 from cli.options import Commands, DryRun, EnvironmentArgument, Invocation, WaitOptions
-from cli.output import Column, note
+from cli.output import Column, note, say
 from cli.parameter_types import one_of, project_id
 from cli.plans import print_refusals, require_plannable
 from cli.typed import typeable
@@ -90,7 +90,7 @@ def show_(environment: EnvironmentArgument, invocation: Invocation) -> None:
     document = find_environment(invocation.client, environment)
     invocation.show(document)
     if document.get("retained") and invocation.is_table:
-        print(f"\n{typeable(_retained(document))}")
+        say(f"\n{typeable(_retained(document))}")
 
 
 @app.command()
@@ -196,8 +196,8 @@ def _show_plan(invocation: Invocation, environment_plan: Mapping[str, Any]) -> N
         invocation.show(environment_plan["resources"], _PLAN_COLUMNS, empty="nothing to do")
         print_refusals(refusals)
         cost, currency = environment_plan.get("monthlyCost"), environment_plan.get("currency")
-        print(f"cost:    {'not known' if cost is None else f'{cost:.2f} {currency} a month'}")
-        print(f"plan:    {environment_plan['planId'][:19]}…")
+        say(f"cost:    {'not known' if cost is None else f'{cost:.2f} {currency} a month'}")
+        say(f"plan:    {environment_plan['planId'][:19]}…")
     else:
         invocation.show(environment_plan)
     require_plannable(refusals)

@@ -1,6 +1,5 @@
 """`logs`: show the output of the instances of a module, and follow it."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import pause
 from cli.options import EnvironmentOption, Invocation
-from cli.output import note
+from cli.output import note, say, show_line
 from cli.rollout_report import Deployment
 from cli.watch_rollout import ROOT
 
@@ -66,8 +65,8 @@ def logs(
         return
     for instance in instances:
         gone = "" if instance.get("live", True) else ", stopped"
-        print(f"== {instance['instance']} (r{instance['releaseRevision']}{gone})")
-        print("\n".join(instance["lines"]) or instance["reason"] or "nothing yet")
+        say(f"== {instance['instance']} (r{instance['releaseRevision']}{gone})")
+        say("\n".join(instance["lines"]) or instance["reason"] or "nothing yet")
     if not instances:
         note(_nothing_of(invocation.client, which, env))
 
@@ -104,9 +103,9 @@ def lines_after(earlier: Sequence[str], lines: Sequence[str]) -> Sequence[str]:
 
 def _print_line(invocation: Invocation, instance: str, line: str) -> None:
     if invocation.is_table:
-        print(f"{instance} | {line}", flush=True)
+        say(f"{instance} | {line}")
     else:
-        print(json.dumps({"instance": instance, "line": line}, ensure_ascii=False), flush=True)
+        show_line({"instance": instance, "line": line})
 
 
 def _nothing_of(client: Client, which: _InstanceFilter, environment: str) -> str:

@@ -10,7 +10,7 @@ from cli.deploy_request import DeployOptions, deploy_request
 from cli.deployment_selector import RUNNING, DeploymentSelector
 from cli.lookup import environment_id
 from cli.options import Invocation, Reason, WaitOptions
-from cli.output import Column, format_digest, note
+from cli.output import Column, format_digest, note, say
 from cli.plans import print_refusals, require_plannable
 from cli.release_options import ComponentOptions, RolloutOptions
 from cli.release_preparation import prepare_release, say_sections
@@ -167,7 +167,7 @@ def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:
         invocation.show(plan["components"], _PLAN_COLUMNS, empty="nothing would change")
         print_refusals(plan["refusals"])
         if plan["waitingFor"]:
-            print(f"would wait for {plan['waitingFor']}")
+            say(f"would wait for {plan['waitingFor']}")
     else:
         invocation.show(plan)
     require_plannable(plan["refusals"])

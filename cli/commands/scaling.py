@@ -7,7 +7,7 @@ import typer
 
 from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import Commands, EnvironmentFilter, Invocation, Module, Reason
-from cli.output import Column, format_time, note
+from cli.output import Column, format_time, note, say
 from cli.parameter_types import instant, one_of
 from cli.scaling import POLICIES, PolicyOptions, PolicySelector
 from cli.scaling_chart import chart
@@ -166,14 +166,14 @@ def _show_replay(invocation: Invocation, replay: Any) -> None:
     if not replay["steps"]:
         note("nothing was recorded in that time: a policy records its load while it is in force")
         return
-    print("\n".join(chart(replay["steps"])))
+    say("\n".join(chart(replay["steps"])))
     hours = f"{replay['replicaHours']:g} instance hours instead of"
-    print(f"{hours} {replay['recordedReplicaHours']:g}; {replay['changes']} changes of the number")
+    say(f"{hours} {replay['recordedReplicaHours']:g}; {replay['changes']} changes of the number")
     if replay["objectiveMet"] is not None:
-        print(f"on target in {replay['objectiveMet']:.1%} of the time")
+        say(f"on target in {replay['objectiveMet']:.1%} of the time")
     if replay["cost"] is not None:
         currency = replay["currency"]
-        print(f"{replay['cost']:g} {currency} instead of {replay['recordedCost']:g} {currency}")
+        say(f"{replay['cost']:g} {currency} instead of {replay['recordedCost']:g} {currency}")
     if not replay["isWhole"]:
         note(
             "more was recorded than a replay takes: choose a shorter time with --since and --until"

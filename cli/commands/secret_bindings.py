@@ -17,7 +17,7 @@ from cli.options import (
     Reason,
     WaitOptions,
 )
-from cli.output import Column, note, plain
+from cli.output import Column, note, say
 from cli.parameter_types import module_id, one_of
 from cli.secret_bindings import (
     BINDINGS,
@@ -80,7 +80,7 @@ def bind(
     if dry_run:
         plan = client.write("POST", BINDINGS, body | {"dryRun": True}).body
         if invocation.is_table:
-            print(f"{secret} of {module} {plan_words(plan)}")
+            say(f"{secret} of {module} {plan_words(plan)}")
         else:
             invocation.show(plan)
         return
@@ -168,7 +168,7 @@ def rotation(
     if waiting.wait:
         _follow(invocation, body, waiting, until_revoked=until_revoked)
     elif invocation.is_table:
-        print(plain("\n".join(line.text for line in rotation_lines(body))))
+        say("\n".join(line.text for line in rotation_lines(body)))
     else:
         invocation.show(body)
 

@@ -15,7 +15,7 @@ from cli.failure import Failure
 from cli.folder_lock import folder_lock, sole_command
 from cli.host_program import start_missing_cloud, start_system
 from cli.options import Invocation
-from cli.output import note
+from cli.output import note, say
 from cli.session import ROLES, log_in, read_login
 from shared.kernel.entropy import SystemEntropy
 
@@ -120,7 +120,7 @@ def completion(
     ],
 ) -> None:
     """Print the completion script of a shell, e.g. `eval "$(runtimectl completion bash)"`."""
-    print(
+    say(
         get_completion_script(prog_name=NAME, complete_var=f"_{NAME.upper()}_COMPLETE", shell=shell)
     )
 

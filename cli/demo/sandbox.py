@@ -28,6 +28,7 @@ from cli.host_process import (
 )
 from cli.lookup import find_environment
 from cli.main import main
+from cli.output import plain
 from cli.session import Session
 from cli.state_folder import StateFolder, state_folder_at
 from cli.typed import STATE_VARIABLE
@@ -106,7 +107,7 @@ class Sandbox:
         return stopped
 
     def print(self, text: str = "", style: str = "") -> None:
-        print(_styled(text, style), flush=True)
+        print(_styled(plain(text), style), flush=True)
 
     def print_title(self, title: str) -> None:
         self.print()
