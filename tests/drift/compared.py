@@ -9,6 +9,7 @@ from typing import Any, Final, ParamSpec
 from pydantic import BaseModel
 
 from function_apps.drift.ports import DriftApp, DriftRules
+from function_apps.drift.repository import BASELINES
 from function_apps.drift.triggers import COMMANDS, EVENTS, ROUTES
 from function_apps.drift.use_cases import scan_environments, scan_services
 from shared.contracts.deployments import RuntimeDeploymentFailed, RuntimeDeploymentStepChanged
@@ -21,6 +22,7 @@ from shared.contracts.validation import read
 from shared.kernel.context import Context
 from shared.kernel.fence import Fence
 from shared.messaging.dispatcher import Dispatcher
+from shared.messaging.unit_of_work import Decision, Json, View
 from shared.surfaces.configuration import configuration
 from shared.surfaces.released_component import revision_spec
 from shared.surfaces.spec import RevisionSpec, SiteSpec
@@ -185,6 +187,16 @@ class Drift(DriftService):
         state = self.world.sites[ENVIRONMENT].components[component_of(module)]
         spec: RevisionSpec = replace(state.revisions[revision].spec, **changes)
         state.revisions[revision].spec = spec
+
+    async def store(self, **changes: Any) -> None:
+        """Change the stored baseline of WEB to one that an earlier version of drift left."""
+
+        def decide(view: View) -> Decision[Json]:
+            stored = view.find(BASELINES, service_of(WEB))
+            return Decision({}, writes=[BASELINES.put(replace(stored, **changes))])
+
+        work = self.app.service.work
+        await work.change(self.ctx.without_marker(), BASELINES, service_of(WEB), decide)
 
     def vanish(self, *modules: str) -> None:
         for module in modules:

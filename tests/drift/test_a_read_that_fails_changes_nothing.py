@@ -193,3 +193,23 @@ async def many() -> Drift:
     await made.settled()
     await made.scan(300)
     return made
+
+
+@virtual
+async def test_an_update_of_drift_resolves_neither_what_is_gone_nor_a_number() -> None:
+    gone, other = await released_and_settled(), await released_and_settled()
+    gone.vanish(WEB)
+    other.tamper(replicas=5)
+    for made in (gone, other):
+        await made.scan(300)
+        await made.scan(300)
+        assert (await made.only())["status"] == "Open"
+
+    await gone.store(absent_since=None)
+    await other.store(number_off_since=None)
+    for made in (gone, other):
+        await made.scan(300)
+        await made.scan(300)
+
+        assert (await made.only())["occurrences"] == 1
+        assert made.told("RuntimeDriftResolved") == []

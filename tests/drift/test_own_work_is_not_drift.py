@@ -6,9 +6,11 @@ import pytest
 
 from function_apps.drift.errors import DriftNotFound
 from function_apps.drift.repository import SCANS
+from shared.contracts.drift import RemediationPolicy
 from shared.surfaces.scaling import Measure, ScalingRules, UtilizationRule
 from tests.drift.compared import (
     OWN_WORK_S,
+    Drift,
     component_with,
     drift,
     failed,
@@ -17,6 +19,7 @@ from tests.drift.compared import (
     step,
     virtual,
 )
+from tests.drift.test_what_others_say_of_a_service import health
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT, WEB, component_of
 
@@ -165,6 +168,73 @@ async def test_a_number_that_a_deployment_left_is_told_a_while_after_it() -> Non
     assert (after_one, made.open_paths()) == ([], ["replicas"])
 
 
+async def with_another_number(policy: RemediationPolicy = RemediationPolicy.ASK) -> Drift:
+    """Return the service with one finding: its number of instances."""
+    made = await released_and_settled(policy=policy)
+    made.tamper(replicas=5)
+    await made.scan(300)
+    await made.scan(OWN_WORK_S)
+    return made
+
+
+@virtual
+async def test_what_was_decided_of_a_number_outlasts_the_work_of_a_deployment() -> None:
+    made = await with_another_number()
+    await made.decide(await made.only(), "suppress", {"length": "P1D", "reason": "a test"})
+    await made.hear(step(2, WEB))
+    await made.scan(300)
+    await made.hear(failed(2, WEB))
+
+    for _ in range(3):
+        await made.scan(OWN_WORK_S)
+
+    finding = await made.only()
+    assert (finding["path"], finding["status"], finding["occurrences"]) == (
+        "replicas", "Suppressed", 1,
+    )  # fmt: skip
+
+
+@virtual
+async def test_a_repair_of_a_number_that_had_no_effect_is_none_that_was_undone() -> None:
+    made = await with_another_number(RemediationPolicy.AUTO)
+    await made.hear(step(2, WEB))
+    await made.scan(300)
+    await made.hear(failed(2, WEB))
+
+    for _ in range(3):
+        await made.scan(OWN_WORK_S)
+
+    finding = await made.only()
+    assert (finding["attempts"], finding["occurrences"]) == (1, 1)
+    assert made.told("RuntimeDriftResolved") == []
+
+
+@virtual
+async def test_a_number_that_is_right_after_the_work_of_a_deployment_is_resolved() -> None:
+    made = await with_another_number()
+    await made.hear(step(2, WEB))
+    made.tamper(replicas=2)
+    await made.scan(300)
+    await made.hear(failed(2, WEB))
+
+    await made.scan(300)
+
+    assert (await made.only())["status"] == "Resolved"
+
+
+@virtual
+async def test_a_scan_between_does_not_put_off_the_one_that_believes_a_number() -> None:
+    made = await released_and_settled()
+    made.tamper(replicas=5)
+    await made.scan(300)
+    await made.hear(health(1, "Degraded"))
+    await made.scan(60)
+
+    await made.scan(61)
+
+    assert made.open_paths() == ["replicas"]
+
+
 @virtual
 async def test_a_number_that_is_right_again_begins_anew() -> None:
     made = await released_and_settled()
@@ -193,6 +263,21 @@ async def test_what_a_policy_gave_to_the_surface_is_compared_with_the_policy() -
     assert as_given == []
     finding = await made.only()
     assert (finding["path"], finding["desired"], finding["actual"]) == ("maximum", "9", "50")
+
+
+@virtual
+async def test_the_same_said_again_of_a_policy_puts_nothing_off() -> None:
+    made = await released_and_settled()
+    revision = made.world.sites[ENVIRONMENT].components[component_of(WEB)].revisions[1]
+    revision.scaling = ScalingRules(1, 50, (UtilizationRule(Measure.CPU, 70),))
+    rules = [{"signal": "cpu", "target": 70}]
+    await made.hear(scaled(1, actuator="native", rules=rules))
+    await made.scan(300)
+
+    await made.hear(scaled(2, actuator="native", rules=rules, desired=7))
+    await made.scan(OWN_WORK_S)
+
+    assert made.open_paths() == ["maximum"]
 
 
 @virtual

@@ -2,18 +2,16 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from function_apps.drift.repository import BASELINES
-from shared.messaging.unit_of_work import Decision, Json, View
 from shared.surfaces.aks.cluster_api import ROUTES
 from shared.surfaces.aks.scalers import SCALED_OBJECTS
 from shared.surfaces.spec import CommandProbe
-from tests.drift.compared import Drift, DriftService, released_and_settled, virtual
+from tests.drift.compared import DriftService, released_and_settled, virtual
 from tests.drift.generated_environments import Environment, generated
 from tests.kit.service import TENANT
 from tests.kit.told import WEB, service_of
@@ -197,20 +195,9 @@ async def test_the_key_of_digests_stays_and_is_shown_nowhere() -> None:
 async def test_what_was_adopted_by_a_digest_without_a_key_stays_adopted() -> None:
     made = await released_and_settled(environ={"MODE": "fast"})
     made.tamper(environ={"MODE": "slow"})
-    await _adopt(made, {"workload/environ/MODE": f"sha256:{sha256(b'slow').hexdigest()}"})
+    digest = f"sha256:{sha256(b'slow').hexdigest()}"
+    await made.store(adopted={"workload/environ/MODE": digest})
 
     await made.scan(300)
 
     assert await made.findings() == []
-
-
-async def _adopt(made: Drift, adopted: dict[str, str | None]) -> None:
-    """Store what somebody adopted, as an earlier version did."""
-
-    def decide(view: View) -> Decision[Json]:
-        stored = view.find(BASELINES, service_of(WEB))
-        return Decision({}, writes=[BASELINES.put(replace(stored, adopted=adopted))])
-
-    await made.app.service.work.change(
-        made.ctx.without_marker(), BASELINES, service_of(WEB), decide
-    )

@@ -178,13 +178,14 @@ def record_scaling(
         return None
     is_scaled = event.status in _IN_FORCE
     is_enforced = event.status is ScalingStatus.ENFORCED and event.actuator is Actuator.NATIVE
-    return replace(
+    heard = replace(
         known,
         scaling_revision=event.revision,
         is_scaled=is_scaled,
         scaling=_rules_of_surface(event) if is_enforced else {},
-        number_off_since=None,
     )
+    is_same = (heard.is_scaled, heard.scaling) == (known.is_scaled, known.scaling)
+    return heard if is_same else replace(heard, number_off_since=None)
 
 
 def _rules_of_surface(event: ScalingPolicyApplied) -> Mapping[str, str]:

@@ -22,7 +22,7 @@ from function_apps.drift.model.desired import (
 from function_apps.drift.model.finding import Finding, clear, new_finding, see_again
 from function_apps.drift.model.harmless import why_harmless
 from shared.contracts.drift import DriftDefaults, DriftKind, Plane
-from shared.kernel.clock import isoformat
+from shared.kernel.clock import isoformat, parse_instant
 from shared.kernel.ids import drift_finding_id, module_key, parse_id
 from shared.surfaces.properties import Properties
 
@@ -60,16 +60,24 @@ def differences(
     The number of instances is scaling's, which writes with the token that it read, and whose event
     may come after that: it is believed when it has been other for a while.
     """
-    is_believed = _has_lasted(baseline.number_off_since, now, rules)
+    is_doubted = _is_doubted(baseline, now, rules)
     return [
         each
         for each in _all(baseline, live, now, rules)
-        if not _is_harmless(each) and (is_believed or each.plane is not Plane.REPLICAS)
+        if not _is_harmless(each) and not (is_doubted and each.plane is Plane.REPLICAS)
     ]
 
 
-def _has_lasted(since: str | None, now: datetime, rules: DriftDefaults) -> bool:
-    return since is not None and since <= isoformat(now - rules.own_work)
+def _is_doubted(baseline: ServiceBaseline, now: datetime, rules: DriftDefaults) -> bool:
+    """Return whether its number of instances is off, and not believed to be yet."""
+    believed_at = number_believed_at(baseline, rules)
+    return believed_at is not None and believed_at > now
+
+
+def number_believed_at(baseline: ServiceBaseline, rules: DriftDefaults) -> datetime | None:
+    """Return from when on another number of instances is believed; None while it is as desired."""
+    since = baseline.number_off_since
+    return None if since is None else parse_instant(since) + rules.own_work
 
 
 def is_number_off(baseline: ServiceBaseline, live: LiveService) -> bool:
@@ -117,7 +125,8 @@ def _all(
 def _is_gone(baseline: ServiceBaseline, now: datetime, rules: DriftDefaults) -> bool:
     """Return whether its absence is believed: scans of a moment may all have read too early."""
     is_counted = baseline.absences >= rules.scans_to_believe_absent
-    return is_counted and _has_lasted(baseline.absent_since, now, rules)
+    since = baseline.absent_since
+    return is_counted and since is not None and since <= isoformat(now - rules.own_work)
 
 
 def _compared(baseline: ServiceBaseline) -> Sequence[Plane]:
@@ -194,13 +203,15 @@ def judge(
 ) -> Finding | None:
     """Return a finding after a scan that has *seen* its difference, or not; None without news.
 
-    What the scan could not look at is left as it is.
+    What the scan could not look at, or does not believe yet, is left as it is.
     """
     if seen is not None:
         return seen if known is None else see_again(known, seen, now, rules)
     if known is None or (known.path == INSTANCES and live.departures is None):
         return None
-    if known.path != REVISION and baseline.absences and not baseline.is_retired:
+    if baseline.absences and not baseline.is_retired:
+        return None
+    if known.plane is Plane.REPLICAS and _is_doubted(baseline, now, rules):
         return None
     is_new_release = known.baseline_revision < baseline.release_revision
     reason = "its service was retired" if baseline.is_retired else "as desired again"

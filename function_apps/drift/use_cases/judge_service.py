@@ -20,6 +20,7 @@ from function_apps.drift.model.service_scan import (
     differences,
     is_number_off,
     judge,
+    number_believed_at,
     seen_findings,
 )
 from function_apps.drift.model.snapshot import take_snapshot
@@ -116,7 +117,10 @@ def _with_key(baseline: ServiceBaseline, key: str) -> ServiceBaseline:
 def _after_reading(
     known: ServiceBaseline, scan: ServiceScan, now: datetime, app: DriftApp
 ) -> ServiceBaseline:
-    """Return *known* after the reading of *scan*, due again where the platform is at work."""
+    """Return *known* after the reading of *scan*.
+
+    It is due again where the platform is at work, or a number of instances is not believed yet.
+    """
     properties = scan.reading.live.revisions.get(known.release_revision)
     since = now - app.rules.detection.work_at_most
     may_learn = properties is not None and not scan.environment.work_on(known.module_id, since)
@@ -129,13 +133,13 @@ def _after_reading(
         is_counted=not scan.is_held,
         is_number_off=is_number_off(known, scan.reading.live),
     )
-    own_work = _own_work(after, scan.environment, now, app)
-    if own_work:
-        after = replace(after, number_off_since=None)
-    # A number of instances is looked at again when it may be believed.
-    is_new = after.number_off_since == isoformat(now)
-    due_at = isoformat(now + app.rules.detection.own_work) if own_work or is_new else None
-    return replace(after, due_at=due_at)
+    if _own_work(after, scan.environment, now, app):
+        again_at = isoformat(now + app.rules.detection.own_work)
+        return replace(after, number_off_since=None, due_at=again_at)
+    believed_at = number_believed_at(after, app.rules.detection)
+    if believed_at is None or believed_at <= now:
+        return after
+    return replace(after, due_at=isoformat(believed_at))
 
 
 async def _keep_snapshot(
