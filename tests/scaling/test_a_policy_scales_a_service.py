@@ -264,6 +264,31 @@ def test_a_rollout_that_never_says_its_end_holds_for_a_day() -> None:
     run_virtual(main())
 
 
+def test_a_newer_revision_that_nobody_manages_holds_for_a_day_from_when_it_is_seen() -> None:
+    async def main() -> None:
+        made = await loaded(60, stabilisation="PT0S", cooldown="PT0S")
+        await run(made.world, revision=2, replicas=2, port=8080, path_prefix="/")
+        made.world.requests_per_s = 10
+        await made.evaluate()
+        await made.app.service.clock.sleep(timedelta(hours=23).total_seconds())
+        await made.evaluate(3)
+        held, why = made.replicas(), (await made.decisions())[0]["reason"]
+        await made.app.service.clock.sleep(timedelta(hours=1).total_seconds())
+        await made.evaluate(3)
+        let_go = made.replicas()
+        await run(made.world, revision=3, replicas=2, port=8080, path_prefix="/")
+        made.world.requests_per_s = 60
+        await made.evaluate(2)
+        made.world.requests_per_s = 10
+        await made.evaluate(2)
+
+        assert (held, why, let_go) == (6, "Rollout", 1)
+        # Another one is another rollout, which is waited for anew.
+        assert made.replicas() == 6
+
+    run_virtual(main())
+
+
 def test_during_a_rollout_each_version_with_traffic_gets_as_many() -> None:
     async def main() -> None:
         made = await loaded(20)

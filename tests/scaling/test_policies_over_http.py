@@ -310,6 +310,22 @@ def test_what_is_paused_is_not_given_to_the_surface() -> None:
     run_virtual(main())
 
 
+def test_what_was_paused_is_given_to_the_surface_as_soon_as_the_pause_has_ended() -> None:
+    async def main() -> None:
+        made = await serving(resources={"cpu": 0.5})
+        await made.apply()
+        await made.call("POST", f"{ONE}/pause", {"length": "PT1H"}, policyId=policy_of())
+        await made.app.service.clock.sleep(3600)
+        await made.call("PUT", ONE, NATIVE, policyId=policy_of())
+        await made.evaluate()
+        (revision,) = made.world.component(component_of()).revisions.values()
+
+        assert revision.scaling is not None
+        assert (await made.policy())["status"] == "Enforced"
+
+    run_virtual(main())
+
+
 def test_a_surface_without_rules_of_its_own_refuses_them() -> None:
     async def main() -> None:
         made = without(await serving(resources={"cpu": 0.5}), Feature.NATIVE_SCALING)

@@ -155,6 +155,10 @@ class ScalingPolicy:
     """Of one that is rejected or has ended: no rules of the surface have the number any more."""
     rejected_release: int | None = None
     """The release revision of the service for which it was rejected."""
+    newer_release: int | None = None
+    """The newest revision that runs beyond the release in force."""
+    newer_since: str | None = None
+    """Since when that is seen."""
 
     @property
     def is_to_be_taken_back(self) -> bool:
@@ -204,7 +208,7 @@ def apply_policy(
         if known.content != content and not is_change:
             raise PolicyExists(known.policy_id)
     after = happen(known, Rewritten, now)
-    if after.status is State.PAUSED:
+    if after.status is State.PAUSED and not has_pause_ended(known, now):
         _require_held(content)
     return replace(
         after,
@@ -301,6 +305,19 @@ def with_alert(
     return replace(policy, alert=due, alert_raised_at=raised_at), change
 
 
+def see_newer(policy: ScalingPolicy, release: int | None, now: datetime) -> ScalingPolicy:
+    """Return *policy* after a look: *release* is the newest beyond the one in force, if any."""
+    if release == policy.newer_release:
+        return policy
+    since = None if release is None else isoformat(now)
+    return replace(policy, newer_release=release, newer_since=since)
+
+
+def is_held_by_newer(policy: ScalingPolicy, now: datetime, at_most: timedelta) -> bool:
+    """Return whether a newer revision runs, and is seen no longer than *at_most*."""
+    return policy.newer_since is not None and parse_instant(policy.newer_since) + at_most > now
+
+
 @dataclass(frozen=True)
 class Wanted:
     """The decision of an evaluation: so many instances where there are *actual*, and why."""
@@ -341,4 +358,5 @@ def is_news(before: ScalingPolicy, after: ScalingPolicy) -> bool:
 def _said(policy: ScalingPolicy) -> tuple[object, ...]:
     is_limited = policy.reason is ScalingReason.LIMITED
     return (policy.status, policy.desired, policy.actual, policy.lost_since, policy.alert,
-            policy.is_taken_back, policy.rejected_release, is_limited)  # fmt: skip
+            policy.is_taken_back, policy.rejected_release, policy.newer_release,
+            is_limited)  # fmt: skip

@@ -20,9 +20,11 @@ from function_apps.scaling.model.policy import (
     State,
     Wanted,
     happen,
+    is_held_by_newer,
     is_news,
     record_evaluation,
     reject,
+    see_newer,
     take_back,
     with_alert,
 )
@@ -179,7 +181,8 @@ async def _scale(
     ctx: Context,
     app: ScalingApp,
 ) -> None:
-    now, revision = ctx.now(), scaled.revision
+    now, revision, at_most = ctx.now(), scaled.revision, app.rules.scaling.hold_at_most
+    seen = see_newer(policy, _newest_beyond(live, revision.revision), now)
     partition_key = sample_partition(ctx.tenant, policy.policy_id)
     signals = await measure_signals(policy.content, scaled, now, app)
     decision = evaluate_policy(
@@ -191,13 +194,12 @@ async def _scale(
             await _recommended(policy, partition_key, now, app),
             policy.changes,
             affordable(policy.content.cost_ceiling, scaled.service.resources),
-            scaled.service.is_rolling_out(now, app.rules.scaling.hold_at_most)
-            or _has_newer(live, revision.revision),
+            scaled.service.is_rolling_out(now, at_most) or is_held_by_newer(seen, now, at_most),
             may_be_none(scaled.service, surface),
             app.rules.scaling.tolerance,
         ),
     )
-    after = await _commit(policy, _evaluated(policy, decision, revision.replicas, now), ctx, app)
+    after = await _commit(policy, _evaluated(seen, decision, revision.replicas, now), ctx, app)
     loads = loads_of(policy.content, signals, revision.replicas)
     counted = (revision.replicas, revision.ready)
     row = sample.decided(isoformat(now), policy.policy_revision, decision, counted, loads)
@@ -205,11 +207,10 @@ async def _scale(
     await write_replicas(after, decision.desired, scaled, live, surface)
 
 
-def _has_newer(live: LiveComponent, released: int) -> bool:
-    """Return whether a rollout shows on the surface, also where its message is late."""
-    return any(
-        each.revision > released and each.phase is not Phase.DRAINING for each in live.revisions
-    )
+def _newest_beyond(live: LiveComponent, released: int) -> int | None:
+    """Return the revision of a rollout that the surface shows, also where its message is late."""
+    running = [each.revision for each in live.revisions if each.phase is not Phase.DRAINING]
+    return max((each for each in running if each > released), default=None)
 
 
 def may_be_none(service: ScaledService, surface: Surface) -> bool:
