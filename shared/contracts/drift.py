@@ -277,7 +277,7 @@ class DriftDefaults:
     own_work: timedelta = timedelta(minutes=2)
     """A fencing tag newer than the baseline counts as the platform's own work this long."""
     work_at_most: timedelta = timedelta(hours=24)
-    """A deployment that says nothing for so long is at work no more."""
+    """A deployment whose request was not heard is at work so long after it last said so."""
     scans_to_believe_absent: int = 2
     absent_ratio_max: float = 0.1
     absent_min: int = 3

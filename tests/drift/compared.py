@@ -12,7 +12,12 @@ from function_apps.drift.ports import DriftApp, DriftRules
 from function_apps.drift.repository import BASELINES
 from function_apps.drift.triggers import COMMANDS, EVENTS, ROUTES
 from function_apps.drift.use_cases import scan_environments, scan_services
-from shared.contracts.deployments import RuntimeDeploymentFailed, RuntimeDeploymentStepChanged
+from shared.contracts.deployments import (
+    RuntimeDeploymentCancelled,
+    RuntimeDeploymentFailed,
+    RuntimeDeploymentRequested,
+    RuntimeDeploymentStepChanged,
+)
 from shared.contracts.drift import RemediationPolicy
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.scaling import ScalingPolicyApplied
@@ -222,6 +227,19 @@ def step(number: int, *modules: str, revision: int = 3) -> RuntimeDeploymentStep
     return RuntimeDeploymentStepChanged.model_validate(
         {**_facts(number, modules, revision), "status": "RollingOut", "step": 0, "name": "10 %",
          "weight": 10}
+    )  # fmt: skip
+
+
+def requested(number: int, *modules: str) -> RuntimeDeploymentRequested:
+    return RuntimeDeploymentRequested.model_validate(
+        {**_facts(number, modules, revision=1), "status": "Requested"}
+    )
+
+
+def cancelled(number: int, *modules: str) -> RuntimeDeploymentCancelled:
+    return RuntimeDeploymentCancelled.model_validate(
+        {**_facts(number, modules, revision=5), "status": "Cancelled", "releaseUnit": None,
+         "endedAt": "2026-01-01T00:00:00Z"}
     )  # fmt: skip
 
 

@@ -11,10 +11,12 @@ from shared.surfaces.scaling import Measure, ScalingRules, UtilizationRule
 from tests.drift.compared import (
     OWN_WORK_S,
     Drift,
+    cancelled,
     component_with,
     drift,
     failed,
     released_and_settled,
+    requested,
     scaled,
     step,
     virtual,
@@ -111,6 +113,63 @@ async def test_a_step_that_comes_when_nobody_remembers_its_deployment_hides_noth
 
     assert hidden == []
     assert (await made.only())["path"] == "environ/MODE"
+
+
+WEEKEND_S = 64 * 3600
+
+
+@virtual
+async def test_a_step_that_is_silent_for_days_is_own_work_until_its_deployment_ends() -> None:
+    made = await released_and_settled(environ={"MODE": "fast"})
+    await made.hear(requested(2, WEB), step(2, WEB))
+    made.tamper(environ={"MODE": "slow"})
+    await made.scan(WEEKEND_S)
+    meanwhile = await made.findings()
+
+    await made.hear(failed(2, WEB))
+    await made.scan(300)
+
+    assert meanwhile == []
+    assert (await made.only())["path"] == "environ/MODE"
+
+
+@virtual
+async def test_a_deployment_that_waited_and_was_cancelled_ends_no_other() -> None:
+    made = await released_and_settled(environ={"MODE": "fast"})
+    await made.hear(requested(2, WEB), step(2, WEB))
+    await made.app.service.clock.sleep(60)
+    await made.hear(requested(3, WEB), cancelled(3, WEB))
+    made.tamper(environ={"MODE": "slow"})
+
+    await made.scan(WEEKEND_S)
+
+    assert await made.findings() == []
+
+
+@virtual
+async def test_another_deployment_that_began_there_later_stands_for_an_end_that_was_lost() -> None:
+    made = await released_and_settled(environ={"MODE": "fast"})
+    await made.hear(requested(2, WEB), step(2, WEB))
+    await made.app.service.clock.sleep(60)
+    await made.hear(requested(3, WEB), step(3, WEB), failed(3, WEB))
+    made.tamper(environ={"MODE": "slow"})
+
+    await made.scan(WEEKEND_S)
+
+    assert (await made.only())["path"] == "environ/MODE"
+
+
+@virtual
+async def test_an_end_that_comes_after_the_step_of_the_next_deployment_is_no_beginning() -> None:
+    made = await released_and_settled(environ={"MODE": "fast"})
+    await made.hear(requested(2, WEB), step(2, WEB), requested(3, WEB), step(3, WEB))
+    await made.app.service.clock.sleep(60)
+    await made.hear(failed(2, WEB))
+    made.tamper(environ={"MODE": "slow"})
+
+    await made.scan(WEEKEND_S)
+
+    assert await made.findings() == []
 
 
 @virtual

@@ -36,6 +36,10 @@ class DeploymentWork:
     at: str
     has_failed: bool = False
     """It ended without a release in force that it proved."""
+    from_start: bool = False
+    """Its request was heard, so it is new: what is said of it later is no echo of one forgotten."""
+    stepped_at: str = ""
+    """The time of its newest step; empty while it waits."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,22 @@ class EnvironmentScan:
     def work_on(self, module: str, since: datetime) -> str | None:
         """Return the deployment that is changing *module*; None when none is.
 
-        One that has said nothing *since* then is none: its end was lost, or what it said last came
-        after its end.
+        A step may be silent for days, and is at work until the deployment says its end. But one
+        that has said nothing *since* then is none where its request was never heard, as what it
+        said last may have come after its end; and where another began there later, as a module has
+        one at a time: its end was lost.
         """
         at_least = isoformat(since)
-        on = (name for name, work in self.deployments.items() if work.is_on and work.at >= at_least)
-        return next((name for name in on if module in self.deployments[name].modules), None)
+        there = {name: work for name, work in self.deployments.items() if module in work.modules}
+        newest = max((work.stepped_at for work in there.values()), default="")
+        return next(
+            (
+                name
+                for name, work in there.items()
+                if work.is_on and (work.at >= at_least or (work.from_start and work.at >= newest))
+            ),
+            None,
+        )
 
     def failed_since(self, module: str, at: str) -> str | None:
         """Return the newest deployment of *module* that failed after *at*; None without one."""
@@ -111,14 +125,18 @@ def on_deployment_event(
     if work is not None and event.revision <= work.revision:
         return None
     is_repair = event.kind is DeploymentKind.REPAIR
-    is_waiting = isinstance(event, RuntimeDeploymentRequested) and not is_repair
+    is_request = isinstance(event, RuntimeDeploymentRequested)
     has_ended = isinstance(event, DeploymentEnded)
+    at = isoformat(now)
+    stepped_at = work.stepped_at if work else ""
     heard = DeploymentWork(
         event.revision,
         tuple(event.modules),
-        is_on=not has_ended and not is_waiting,
-        at=isoformat(now),
+        is_on=not has_ended and (is_repair or not is_request),
+        at=at,
         has_failed=has_ended and event.status in _FAILED,
+        from_start=is_request or (work is not None and work.from_start),
+        stepped_at=stepped_at if has_ended or is_request else at,
     )
     deployments = {**before.deployments, event.deployment_id: heard}
     ended = sorted(
