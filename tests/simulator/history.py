@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from local_host.model import HttpAnswer
@@ -39,12 +40,28 @@ PROMISES: Final[Mapping[str, str]] = {
 """The invariants of the platform, by the number that the design gives them."""
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A promise that was broken: when, its number, and how that showed."""
+
+    at: datetime
+    number: str
+    why: str
+
+    @property
+    def line(self) -> str:
+        return f"{PROMISES[self.number]} ({self.number}): {self.why}"
+
+    def __str__(self) -> str:
+        return f"{self.at:%d %H:%M:%S}  {self.line}"
+
+
 @dataclass
 class History:
-    """The record of one run. `broken` has the promises that were broken, each with its time."""
+    """The record of one run."""
 
     clock: LoopClock
-    broken: list[str] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
     reached: Counter[str] = field(default_factory=Counter)
     """How often each state, event, error and answer came up."""
     accepted: list[tuple[str, str]] = field(default_factory=list)
@@ -73,10 +90,10 @@ class History:
 
     def broke(self, number: str, why: str) -> None:
         """Note that the promise *number* was broken now."""
-        line = f"{PROMISES[number]} ({number}): {why}"
-        if len(self.broken) < BROKEN_MAX and line not in self._said:
-            self._said.add(line)
-            self.broken.append(f"{self.clock.now():%d %H:%M:%S}  {line}")
+        broken = Broken(self.clock.now(), number, why)
+        if len(self.broken) < BROKEN_MAX and broken.line not in self._said:
+            self._said.add(broken.line)
+            self.broken.append(broken)
 
     def note(self, line: str) -> None:
         """Add *line* to what two runs of one seed must have in common."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 from tests.kit.sweep import settled
 from tests.kit.virtual_time import OneThreadLoop, run_virtual
 from tests.simulator.day import Action, Day
+from tests.simulator.history import Broken
 from tests.simulator.invariants import check_all
 from tests.simulator.log_record import logs_kept, settlements_noted
 from tests.simulator.marks import marks_of
@@ -34,7 +35,7 @@ class Outcome:
     """How a run ended. Two runs of one seed have the same `digest`."""
 
     seed: int
-    broken: tuple[str, ...]
+    broken: tuple[Broken, ...]
     reached: Counter[str]
     faults: Counter[str]
     marks: Counter[str]

@@ -1,12 +1,22 @@
 """What must hold at each write to a surface, and when a version of a secret is disabled."""
 
 from dataclasses import dataclass
-from typing import Any
+from inspect import signature
+from typing import Any, Final
 
 from shared.kernel.fence import Fence, StaleFence
+from shared.surfaces.port import NativeScaling, Restarts, Schedules, Surface
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.mortal import MortalSurface
 from tests.simulator.history import History
+
+WRITES: Final = frozenset(
+    name
+    for port in (Surface, NativeScaling, Restarts, Schedules)
+    for name, method in vars(port).items()
+    if callable(method) and "fence" in signature(method).parameters
+)
+"""Every write to a component; its fence is the last argument."""
 
 
 @dataclass
@@ -18,7 +28,7 @@ class RecordedSurface(MortalSurface):
 
     def __getattr__(self, name: str) -> Any:
         found = super().__getattr__(name)
-        if name not in {"apply", "scale", "set_weights", "remove"}:
+        if name not in WRITES:
             return found
 
         async def write(*arguments: Any) -> Any:

@@ -4,32 +4,27 @@ import pytest
 
 from tests.simulator.planted_bugs import BUGS, Bug, found_by
 
-SAMPLE = ("forget the audit record",)
-LONG = (
-    "skip the inbox",
-    "publish before the commit",
-    "forget to send commands",
-    "audit an event and not publish it",
-    "lose some audit records",
-    "delete rows that did not leave",
-    "relay nothing that was left behind",
-    "ignore etags",
-)
-BY_NAME = {bug.name: bug for bug in BUGS}
+SAMPLE = "forget the audit record"
+"""The one of `make test`; all others with a seed are those of `make long`."""
 
 
 @pytest.mark.parametrize(
-    "bug",
+    ("bug", "seed"),
     [
-        *(pytest.param(BY_NAME[name], id=name) for name in SAMPLE),
-        *(pytest.param(BY_NAME[name], id=name, marks=pytest.mark.long) for name in LONG),
+        pytest.param(bug, bug.first, id=bug.name, marks=marks)
+        for bug in BUGS
+        for marks in [[] if bug.name == SAMPLE else [pytest.mark.long]]
+        if bug.first is not None
     ],
 )
-def test_a_planted_bug_is_found_by_its_seed(bug: Bug) -> None:
-    broken = found_by(bug, bug.first).broken
+def test_a_planted_bug_is_found_by_its_seed(bug: Bug, seed: int) -> None:
+    broken = found_by(bug, seed).broken
 
-    assert any(f"({bug.promise})" in each for each in broken), broken
+    assert bug.promise in {each.number for each in broken}, broken
 
 
 def test_planted_bugs_have_names_of_their_own() -> None:
-    assert len(BY_NAME) == len(BUGS) >= 25
+    names = {bug.name for bug in BUGS}
+
+    assert SAMPLE in names
+    assert len(names) == len(BUGS) >= 25

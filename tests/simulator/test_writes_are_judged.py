@@ -1,0 +1,60 @@
+"""Each write to a surface is compared with those before it, whatever it writes."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+
+from shared.kernel.fence import Fence
+from shared.surfaces.scaling import Measure, ScalingRules, UtilizationRule
+from shared.surfaces.spec import RevisionSpec, Schedule
+from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_surface import MemorySurface
+from tests.kit.mortal import Fate
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.told import DIGEST, component_of, run
+from tests.kit.virtual_time import LoopClock, run_virtual
+from tests.simulator.history import History
+from tests.simulator.surface_checks import WRITES, RecordedSurface
+
+REPORT: Final = "module-report"
+ARGUMENTS: Final[Mapping[str, tuple[Any, ...]]] = {
+    "apply": (RevisionSpec(component_of(), 2, "2.0", DIGEST, ("serve",)),),
+    "scale": (component_of(), 1, 3),
+    "set_weights": (component_of(), {1: 0}),
+    "remove": (component_of(), 1),
+    "set_scaling": (
+        component_of(),
+        1,
+        ScalingRules(1, 3, (UtilizationRule(Measure.CPU, 60),)),
+    ),
+    "restart": (component_of(), 1),
+    "activate_schedule": (component_of(REPORT), 1),
+}
+
+
+def test_every_write_has_its_example() -> None:
+    assert set(ARGUMENTS) == WRITES
+
+
+@pytest.mark.parametrize("name", sorted(WRITES))
+def test_a_write_with_an_older_token_than_before_breaks_a_promise(name: str) -> None:
+    async def main() -> None:
+        clock = LoopClock()
+        world, history = MemoryCluster(clock, SeededEntropy(1)), History(clock)
+        await run(world, port=8080, path_prefix="/")
+        await run(world, REPORT, replicas=1, port=None, schedule=Schedule("0 * * * *", 300.0))
+        surface = RecordedSurface(MemorySurface(world), Fate(), asyncio.Event(), world, history)
+        history.tokens = {component_of(): 5, component_of(REPORT): 5}
+
+        await getattr(surface, name)(*ARGUMENTS[name], Fence(6, "op-1", "3"))
+        kept = [*history.broken]
+        await getattr(surface, name)(*ARGUMENTS[name], Fence(6, "op-1", "4"))
+        history.tokens = dict.fromkeys(history.tokens, 7)
+        await getattr(surface, name)(*ARGUMENTS[name], Fence(6, "op-1", "5"))
+
+        assert kept == []
+        assert [each.number for each in history.broken] == ["6"]
+
+    run_virtual(main())
