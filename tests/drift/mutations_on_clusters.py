@@ -282,6 +282,12 @@ def _host(target: Target) -> Truth:
     return {("routing", "hosts")}
 
 
+@_kind("a route by the Gateway of another tenant")
+def _gateway(target: Target) -> Truth:
+    _route(target)["spec"]["parentRefs"][0]["namespace"] = "of-another-tenant"
+    return {("routing", "gateways")}
+
+
 @_kind("a header rewritten by a route")
 def _header(target: Target) -> Truth:
     header = {"set": [{"name": "x-user", "value": "admin"}]}

@@ -11,6 +11,7 @@ import pytest
 
 from shared.kernel.observation import Present
 from shared.surfaces.aks.cluster_api import ROUTES, SERVICES, Object
+from shared.surfaces.aks.names import Installation
 from shared.surfaces.properties import Plane
 from shared.surfaces.spec import RevisionSpec
 from tests.drift.generated_cluster import GeneratedCluster
@@ -21,6 +22,7 @@ from tests.surfaces.harness import fence
 
 WEB = component_of("module-web")
 DIGEST = f"sha256:{'a' * 64}"
+OWN = Installation().namespace(SITE.environment, SITE.tenant)
 
 
 def routing(change: Callable[[Object, Object, Object], Any], prefix: str | None = "/") -> Any:
@@ -67,8 +69,24 @@ def test_what_the_platform_made_has_a_weight_and_its_path_only(prefix: str | Non
         (
             lambda route, *_: route["parentRefs"].append({"name": "public"}),
             "gateways",
-            "public, site",
+            f"{OWN}/public, {OWN}/site",
         ),
+        (
+            lambda route, *_: route["parentRefs"][0].update(namespace="of-another-tenant"),
+            "gateways",
+            "of-another-tenant/site",
+        ),
+        (
+            lambda route, *_: route["parentRefs"][0].update(sectionName="public"),
+            "gateways",
+            f'{OWN}/site {{"sectionName": "public"}}',
+        ),
+        (
+            lambda route, *_: route["parentRefs"][0].update(kind="Service", group="", port=80),
+            "gateways",
+            f'{OWN}/site {{"group": "", "kind": "Service", "port": 80}}',
+        ),
+        (lambda route, *_: route.update(parentRefs=None), "gateways", "none"),
         (
             lambda route, *_: route["rules"][0].update(timeouts={"request": "1s"}),
             "timeouts",

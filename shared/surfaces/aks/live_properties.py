@@ -42,11 +42,13 @@ def live_properties(
     config_maps: Mapping[int, Object] = MappingProxyType({}),
     secrets: Mapping[int, Mapping[str, str]] = MappingProxyType({}),
     services: Collection[Object] | None = None,
+    parent: Object | None = None,
 ) -> dict[int, Properties]:
     """Return the properties of each revision that is wanted; *bounds* are by Deployment.
 
     *config_maps* and the words about *secrets* are by revision. Of a configuration digests are
-    shown, and no value. Of *services*, all of the component, nothing is said where they are None.
+    shown, and no value. Of *services*, all of the component, nothing is said where they are None,
+    nor of the route where its *parent* is: the reference to the site's Gateway.
 
     Raises:
         Unreadable: an object is not what the platform wrote.
@@ -77,7 +79,8 @@ def live_properties(
             prefixes = _prefixes(objects.route, host_name(spec.component))
             if (spec.path_prefix is not None or prefixes) and spec.path_prefix not in prefixes:
                 _correct(planes[Plane.ROUTING], "pathPrefix", ", ".join(prefixes) or None)
-            planes[Plane.ROUTING].update(route_words(objects.route, spec))
+            if parent is not None:
+                planes[Plane.ROUTING].update(route_words(objects.route, spec, parent))
         if weight and services is not None and spec.port is not None:
             # As `routes.service` chooses it.
             is_first = spec.revision == max(sorted(weights), key=lambda each: weights[each])

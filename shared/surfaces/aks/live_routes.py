@@ -11,7 +11,7 @@ from typing import Final
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.names import component_name, revision_name
 from shared.surfaces.aks.revisions import SERVICE_PORT
-from shared.surfaces.aks.routes import GATEWAY, host_name
+from shared.surfaces.aks.routes import host_name
 from shared.surfaces.spec import RevisionSpec
 
 Words = Iterator[tuple[str, str]]
@@ -20,18 +20,25 @@ _OF_BACKEND: Final = {
     "group": "", "kind": "Service", "name": "", "port": SERVICE_PORT, "weight": 1,
 }  # fmt: skip
 """With what the API server fills in."""
+_OF_PARENT: Final = {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
+"""What the API server fills in; the namespace is the route's own."""
 _ABSENT: Final = "absent"
+_NONE: Final = "none"
 
 
-def route_words(route: Object, spec: RevisionSpec) -> Words:
-    """Yield what the route of a component does beside sending its paths to its revisions."""
+def route_words(route: Object, spec: RevisionSpec, parent: Object) -> Words:
+    """Yield what the route of a component does beside sending its paths to its revisions.
+
+    *parent* is the reference to the Gateway from which it is to have its requests.
+    """
     asked = route["spec"]
     hosts = [str(each) for each in asked.get("hostnames") or ()]
     if hosts not in ([], [host_name(spec.component)]):
         yield "hosts", ", ".join(sorted(hosts))
-    gateways = [str(each.get("name")) for each in asked.get("parentRefs") or ()]
-    if gateways != [GATEWAY]:
-        yield "gateways", ", ".join(sorted(gateways))
+    own = {**_OF_PARENT, "namespace": route["metadata"]["namespace"]}
+    gateways = [{**own, **each} for each in asked.get("parentRefs") or ()]
+    if gateways != [{**own, **parent}]:
+        yield "gateways", ", ".join(sorted(map(_parent_words, gateways))) or _NONE
     stem = revision_name(spec.component, 0).removesuffix("0")
     for rule in asked.get("rules") or ():
         yield from ((name, _text(rule[name])) for name in rule.keys() - _OF_RULE if rule[name])
@@ -68,6 +75,16 @@ def service_words(
             yield f"{path}/type", str(asked["type"])
         if addresses := asked.get("externalIPs"):
             yield f"{path}/externalIPs", _text(addresses)
+
+
+def _parent_words(reference: Object) -> str:
+    others = {
+        name: value
+        for name, value in reference.items()
+        if name not in {"name", "namespace"} and value != _OF_PARENT.get(name)
+    }
+    name = f"{reference['namespace']}/{reference.get('name')}"
+    return f"{name} {_text(others)}" if others else name
 
 
 def _is_prefix(match: Object) -> bool:

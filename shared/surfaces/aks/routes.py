@@ -54,6 +54,11 @@ def host_name(component: SurfaceComponent) -> str:
     return f"{component.module}.{component.tenant}.internal"
 
 
+def parent(installation: Installation, environment: EnvironmentId, owner: TenantId) -> Object:
+    """Return the reference of a route to the Gateway of *owner*'s site."""
+    return {"name": GATEWAY, "namespace": installation.namespace(environment, owner)}
+
+
 def route(
     installation: Installation,
     component: SurfaceComponent,
@@ -73,11 +78,10 @@ def route(
         for revision, percent in sorted(weights.items())
     ]
     matches = [{"path": {"type": "PathPrefix", "value": prefix}} for prefix in prefixes or ["/"]]
-    parent = {"name": GATEWAY, "namespace": installation.namespace(component.environment, owner)}
     return {
         **_head(ROUTES, installation, component),
         "spec": {
-            "parentRefs": [parent],
+            "parentRefs": [parent(installation, component.environment, owner)],
             # Named also where it is empty: a field that is left out stays as it was created.
             "hostnames": [] if prefixes else [host_name(component)],
             "rules": [{"matches": matches, "backendRefs": backends}],

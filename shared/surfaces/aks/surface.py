@@ -17,7 +17,7 @@ from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.surfaces.aks import logs
+from shared.surfaces.aks import logs, routes
 from shared.surfaces.aks.capabilities import capabilities
 from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi, Object
 from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
@@ -278,7 +278,12 @@ class AksSurface:
         config_maps = await live_config_maps(self._api, self._installation, specs)
         secrets = await self._workloads.secret_words(specs)
         services = await self._workloads.services(component, specs)
-        return live_properties(objects, bounds, config_maps, secrets, services) or None
+        site = await self._records.site(component.environment)
+        parent = None
+        if site is not None:
+            owner = site.spec.tenant
+            parent = routes.parent(self._installation, component.environment, owner)
+        return live_properties(objects, bounds, config_maps, secrets, services, parent) or None
 
     @_reading
     async def observe(self, component: SurfaceComponent) -> LiveComponent | None:
