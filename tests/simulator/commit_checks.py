@@ -84,13 +84,15 @@ class CommitChecks:
                 self._created(service, each.id, each.body)
 
     def _is_changed(self, key: Key, body: Body) -> bool:
-        """Check one document of a batch; return whether its state is another than before."""
+        """Check one document of a batch; return whether its state is new or has changed."""
         if "revision" not in body or body.get("type") == "operation":
             return False
         now = Stored(str(body.get("type")), str(body.get("status", "")), body["revision"])
         before, self._documents[key] = self._documents.get(key), now
         self._check_special(key, now, before, body)
-        if before is None or before.type != now.type:
+        if before is None:
+            return (key[0], now.type) in TABLES
+        if before.type != now.type:
             return False
         if now.revision < before.revision:
             self.history.broke("3", f"{key} went from {before.revision} back to {now.revision}")

@@ -1,4 +1,4 @@
-"""Each write to a surface is compared with those before it, whatever it writes."""
+"""Each write to a surface or a store is compared with those before it, whatever it writes."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,14 +7,17 @@ from typing import Any, Final
 import pytest
 
 from shared.kernel.fence import Fence
+from shared.persistence.store import Create, partition_of
 from shared.surfaces.scaling import Measure, ScalingRules, UtilizationRule
 from shared.surfaces.spec import RevisionSpec, Schedule
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.mortal import Fate
 from tests.kit.seeded_entropy import SeededEntropy
-from tests.kit.told import DIGEST, component_of, run
+from tests.kit.service import TENANT
+from tests.kit.told import DIGEST, ENVIRONMENT, component_of, run
 from tests.kit.virtual_time import LoopClock, run_virtual
+from tests.simulator.commit_checks import TABLES
 from tests.simulator.history import History
 from tests.simulator.surface_checks import WRITES, RecordedSurface
 
@@ -56,5 +59,24 @@ def test_a_write_with_an_older_token_than_before_breaks_a_promise(name: str) -> 
 
         assert kept == []
         assert [each.number for each in history.broken] == ["6"]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("service", "kind"), TABLES)
+def test_an_aggregate_that_begins_without_an_entry_of_the_audit_trail_breaks_a_promise(
+    service: str, kind: str
+) -> None:
+    async def main() -> None:
+        history = History(LoopClock())
+        state = str(next(iter(TABLES[service, kind].rows)))
+        body = {"type": kind, "status": state, "revision": 1, "components": [], "plane": "routing",
+                "path": "weight", "finding_id": "f-1", "environment_id": ENVIRONMENT,
+                "module_id": "module-web", "tenant_id": TENANT}  # fmt: skip
+        history.changed_by_hand.add((ENVIRONMENT, "module-web"))
+
+        history.committed(service, partition_of(TENANT, ENVIRONMENT), [Create("a-1", body)])
+
+        assert [each.number for each in history.broken] == ["12"]
 
     run_virtual(main())
