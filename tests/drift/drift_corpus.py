@@ -1,6 +1,6 @@
 """The findings of drift in generated environments, held against what was changed there.
 
-`python -m tests.drift.drift_corpus 1200` prints the tables of `docs/drift-corpus.md`.
+`python -m tests.drift.drift_corpus 1080` prints the tables of `docs/drift-corpus.md`.
 """
 
 import sys
@@ -216,7 +216,7 @@ class Tables:
             missed = counts.truth - counts.found
             lines.append(
                 f"| {plane} | {counts.truth:,} | {counts.found:,} | {missed} | {counts.false} |"
-                f" {counts.precision:.2f} | {counts.recall:.2f} |"
+                f" {counts.precision:.3f} | {counts.recall:.3f} |"
             )
         lines += [
             "",
