@@ -50,7 +50,7 @@ class Result:
         return self.noticed / self.total if self.total else 1.0
 
     def row(self) -> str:
-        """Return it as a row of the table of `docs/mutation.md`."""
+        """Return it as a row of the printed table."""
         return (
             f"| {self.part} | {self.total} | {self.noticed} | {self.survived} | {self.untested} "
             f"| {self.killed:.0%} |"
