@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tests.kit.quiet_hours import quiet_hours
 from tests.kit.sweep import settled
 from tests.kit.virtual_time import OneThreadLoop, run_virtual
 from tests.simulator.day import Action, Day
@@ -15,7 +16,6 @@ from tests.simulator.invariants import check_all
 from tests.simulator.log_record import logs_kept, settlements_noted
 from tests.simulator.marks import marks_of
 from tests.simulator.operators import TENANTS, Operator
-from tests.simulator.quiet_hours import quiet_hours
 from tests.simulator.release_actions import provision
 from tests.simulator.simulated_world import SimulatedWorld
 

@@ -4,19 +4,26 @@ What runs is newer than the records then. Timers, recovery and the next deployme
 the deployment that is asked for after it was told takes it over.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import pytest
 
 from tests.kit.copied_stores import copied, put_back
 from tests.kit.mortal import Fate
+from tests.kit.quiet_hours import quiet_hours
 from tests.kit.releases import deploy, ended, provisioned, until_status
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
 HOURS_S = 2 * 3600.0
 Live = Mapping[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def _quiet_hours() -> Iterator[None]:
+    with quiet_hours():
+        yield
 
 
 def live(world: World) -> Live:
