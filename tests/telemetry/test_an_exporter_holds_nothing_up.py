@@ -12,11 +12,13 @@ import pytest
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
+from shared.telemetry import exporters
 from shared.telemetry.exporters import Exporters, headers, pipeline, telemetry
 from shared.telemetry.names import MESSAGE, REQUEST, TENANT
 from shared.telemetry.pipeline import QUEUE_MAX, Pipeline
 from shared.telemetry.work import Telemetry
 from tests.kit.otlp_receiver import otlp_receiver
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = pytest.mark.real
 TRACE: Final = "trace-" + "ab" * 16
@@ -39,6 +41,13 @@ def work(recorder: Telemetry, times: int) -> None:
             pass
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an exporter wait for its collector longer than any machine is slow."""
+    monkeypatch.setattr(exporters, "_ANSWERS_WITHIN_S", PATIENCE_S)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_silent_collector_delays_no_span_and_the_queue_has_an_end() -> None:
     with (
         otlp_receiver(answers=False) as silent,
@@ -56,10 +65,10 @@ def test_a_silent_collector_delays_no_span_and_the_queue_has_an_end() -> None:
     assert delivered + lost == MANY
     assert delivered >= QUEUE_MAX
     assert lost > 0
-    # One export alone would have waited for five seconds.
-    assert spent_s < 4, spent_s
+    assert spent_s < PATIENCE_S / 3, "it waited for no export"
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_end_of_a_process_does_not_wait_for_a_silent_collector() -> None:
     with (
         otlp_receiver(answers=False) as silent,
@@ -69,7 +78,7 @@ def test_the_end_of_a_process_does_not_wait_for_a_silent_collector() -> None:
         began = time.monotonic()
         opened.close()
 
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < PATIENCE_S / 3
 
 
 def test_what_a_collector_refuses_is_counted_as_lost() -> None:
