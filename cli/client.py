@@ -16,7 +16,7 @@ from cli.failure import Detail, Failure
 from cli.interruption import sending
 from shared.kernel.entropy import Entropy, SystemEntropy
 
-TIMEOUT_S: Final = 30.0
+TIMEOUT_S: Final = 75.0
 """Longer than the longest poll."""
 _OK_BELOW: Final = 400
 _NOT_MODIFIED: Final = 304
