@@ -18,6 +18,8 @@ from typing import Any, Final
 import pytest
 
 from cli.client import Client
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
 from local_agent.shutdown import stop_agent, stop_everything
 from local_host.agent_process import AgentProcess
 from shared.kernel.clock import SystemClock
@@ -91,7 +93,7 @@ class System:
         try:
             url = self.until(lambda: READY.search(log.read_text()), process)[1]
             client = Client(url, self.token)
-            self.until(lambda: client.get("/v1/runtime/environments"))
+            self.until(lambda: _answers(client))
             with closing(client):
                 yield client
         finally:
@@ -123,6 +125,17 @@ def system(tmp_path: Path) -> Iterator[System]:
             yield found
         finally:
             found.close()
+
+
+def _answers(client: Client) -> bool:
+    """Return whether the apps have started; until then the front end says which are away."""
+    try:
+        client.get("/v1/runtime/environments")
+    except Failure as failure:
+        if failure.exit_code is not ExitCode.UNAVAILABLE:
+            raise
+        return False
+    return True
 
 
 def ended(system: System, client: Client, path: str) -> Any:
