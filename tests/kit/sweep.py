@@ -129,6 +129,9 @@ def comparable(document: Document) -> dict[str, Any]:
         body.pop("coverage")
         heard = body.get("deployments", {}).items()
         body["deployments"] = {key: {**each, "revision": None} for key, each in heard}
+    if body.get("type") == "baseline":
+        # The key is drawn for each service, and what a snapshot hides is a digest by it.
+        return {key: value for key, value in body.items() if key not in {"digest_key", "snapshot"}}
     if body.get("type") == "target" or document.id == "target":
         return {"release_revision": body["release_revision"], "status": body["status"]}
     if body.get("type") == "service":

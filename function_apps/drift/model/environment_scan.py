@@ -116,16 +116,19 @@ def on_environment_event(
 def on_deployment_event(
     known: EnvironmentScan | None, event: DeploymentFacts, now: datetime
 ) -> EnvironmentScan | None:
-    """Return the scans after *event* of a deployment; None when it is not newer.
+    """Return the scans after *event* of a deployment; None when it says nothing new.
 
     One that is requested changes nothing yet, except a repair: what it repairs is judged after it.
     """
     before = known or EnvironmentScan(event.environment_id, due_at=isoformat(now))
     work = before.deployments.get(event.deployment_id)
-    if work is not None and event.revision <= work.revision:
-        return None
-    is_repair = event.kind is DeploymentKind.REPAIR
     is_request = isinstance(event, RuntimeDeploymentRequested)
+    if work is not None and event.revision <= work.revision:
+        if not is_request or work.from_start:
+            return None
+        of_start = replace(work, from_start=True)  # it came late
+        return replace(before, deployments={**before.deployments, event.deployment_id: of_start})
+    is_repair = event.kind is DeploymentKind.REPAIR
     has_ended = isinstance(event, DeploymentEnded)
     at = isoformat(now)
     stepped_at = work.stepped_at if work else ""
