@@ -17,7 +17,7 @@ from cli.interruption import sending
 from shared.kernel.entropy import Entropy, SystemEntropy
 
 TIMEOUT_S: Final = 75.0
-"""Longer than the longest poll."""
+"""Longer than the longest poll, and than a front end waits for an app that starts."""
 _OK_BELOW: Final = 400
 _NOT_MODIFIED: Final = 304
 PAGE_SIZE: Final = 200

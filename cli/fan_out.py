@@ -23,6 +23,13 @@ def query_apps(
             yield {"app": app, **item}
 
 
+def apps_by_time(client: Client, collection: str, at: str) -> list[dict[str, Any]]:
+    """Return every item of all apps by its field *at*, then by app and number."""
+    return sorted(
+        query_apps(client, collection), key=lambda item: (item[at], item["app"], item["number"])
+    )
+
+
 def ask_apps(client: Client, resource: str) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
     """Yield each app with its `/v1/platform/<app>/<resource>`; None of one that does not run."""
     yield from _each_app(resource, lambda path: client.get(path).body)

@@ -1,12 +1,12 @@
 """`audit`: who did what to what, over all apps, and whether their records are whole."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.fan_out import ask_apps, query_apps
+from cli.fan_out import apps_by_time, ask_apps
 from cli.lookup import id_labels, replace_ids
 from cli.options import Commands, Invocation
 from cli.output import Column, format_time
@@ -49,16 +49,13 @@ def audit(
     """Who did what to what, when and why."""
     if ctx.invoked_subcommand is not None:
         return
-    records: list[Any] = sorted(
-        (
-            record
-            for record in query_apps(invocation.client, "audit")
-            if (about is None or record["target"] == about)
-            and (who is None or record["actor"] == who)
-            and (since is None or record["at"] >= since)
-        ),
-        key=lambda record: (record["at"], record["app"], record["number"]),
-    )[-last:]
+    records = [
+        record
+        for record in apps_by_time(invocation.client, "audit", "at")
+        if (about is None or record["target"] == about)
+        and (who is None or record["actor"] == who)
+        and (since is None or record["at"] >= since)
+    ][-last:]
     if invocation.is_table:
         labels = id_labels(invocation.client)
         for record in records:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.client import Client
-from cli.fan_out import query_apps
+from cli.fan_out import apps_by_time
 from cli.lookup import environment_id, id_labels, replace_ids
 from cli.options import EnvironmentFilter, Invocation
 from cli.output import Column, Item, format_time
@@ -48,16 +48,15 @@ def events(
     place = _place_of(invocation.client, env)
     timeline = [
         event
-        for event in _timeline(invocation.client)
+        for event in apps_by_time(invocation.client, "events", "occurredAt")
         if (about is None or about in _ids_of(event))
         and (type_ is None or event["eventType"] == type_)
         and (since is None or event["occurredAt"] >= since)
         and (place is None or any(map(place.search, _ids_of(event))))
         and (observations or not event["cause"].startswith("timer "))
     ][-last:]
-    if invocation.is_table:
-        timeline = _with_labels(invocation.client, timeline)
-    invocation.show(timeline, _COLUMNS, empty="nothing happened yet")
+    shown = _with_labels(invocation.client, timeline) if invocation.is_table else timeline
+    invocation.show(shown, _COLUMNS, empty="nothing happened yet")
 
 
 def _ids_of(event: Item) -> Sequence[str]:
@@ -82,11 +81,3 @@ def _with_labels(client: Client, timeline: Sequence[Item]) -> list[Item]:
         }
         for event in timeline
     ]
-
-
-def _timeline(client: Client) -> list[Item]:
-    """Return every event of the tenant by time, then by app and number."""
-    return sorted(
-        query_apps(client, "events"),
-        key=lambda event: (event["occurredAt"], event["app"], event["number"]),
-    )

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.error_pages import NOBODY, codes_of_fields, error_rows
+from cli.error_pages import NOBODY, ErrorRow, codes_of_fields, error_rows
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.options import Invocation
@@ -36,16 +36,18 @@ def explain(
             remedy=f"all of them: {(REPOSITORY / 'docs' / 'errors' / 'README.md')}",
         )
     name = known[typed]
-    row = rows.get(name)
+    row = rows.get(name) or ErrorRow(
+        fields[name], name, name, _OF_A_FIELD, caller=NOBODY, operator=NOBODY, developer=NOBODY
+    )
     invocation.show(
         {
             "code": name,
-            "meaning": row.meaning if row else _OF_A_FIELD,
-            "caller": _part(row.caller) if row else None,
-            "operator": _part(row.operator) if row else None,
-            "developer": _part(row.developer) if row else None,
+            "meaning": row.meaning,
+            "caller": _part(row.caller),
+            "operator": _part(row.operator),
+            "developer": _part(row.developer),
             "next": remedy_for(name, "", ExitCode.OK) or None,
-            "page": f"{(row.page if row else fields[name]).relative_to(REPOSITORY)}",
+            "page": f"{row.page.relative_to(REPOSITORY)}",
         }
     )
 

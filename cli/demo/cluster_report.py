@@ -38,16 +38,11 @@ def print_plan(sandbox: Sandbox, form: Form, *, is_warm: bool) -> None:
     report.print_parts(sandbox, _PARTS)
     total_s = sum(seconds for *_, seconds in _PARTS)
     fresh = "" if is_warm else ", and up to 90 s once to build the images"
-    folder = sandbox.state_folder
     sandbox.print()
     sandbox.print(f"time:    about {total_s} s, twice that on a loaded machine{fresh}")
     sandbox.print(f"cluster: of its own, in the form {form}; it goes at the end, with all in it")
     sandbox.print(f"ports:   API {sandbox.port}, and free ones")
-    sandbox.print(f"folder:  {folder.path} (deleted at the beginning of each run)")
-    sandbox.print(f"log:     {folder.host_log}, {folder.cluster / 'logs'}")
-    report.print_limits(sandbox)
-    sandbox.print()
-    sandbox.print(f"$ export {STATE_VARIABLE}={os.environ[STATE_VARIABLE]}", "1")
+    report.print_folders(sandbox, sandbox.state_folder.cluster / "logs")
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,6 @@ def print_plan(sandbox: Sandbox, *, is_warm: bool) -> None:
     total_s = sum(seconds for *_, seconds in parts)
     loaded_s = _LOADED_S + extra_s
     fresh = "" if is_warm else ", and up to 60 s once to build the archives with pip"
-    folder = sandbox.state_folder
     sandbox.print()
     sandbox.print(
         f"time:    about {total_s} s, {loaded_s} s on a loaded machine with 2 cores{fresh}"
@@ -53,11 +52,7 @@ def print_plan(sandbox: Sandbox, *, is_warm: bool) -> None:
         f"ports:   API {sandbox.port}; "
         "each environment takes two from 20000 to 29999 (public, admin)"
     )
-    sandbox.print(f"folder:  {folder.path} (deleted at the beginning of each run)")
-    sandbox.print(f"log:     {folder.host_log}")
-    print_limits(sandbox)
-    sandbox.print()
-    sandbox.print(f"$ export {STATE_VARIABLE}={os.environ[STATE_VARIABLE]}", "1")
+    print_folders(sandbox)
 
 
 def print_parts(sandbox: Sandbox, parts: Sequence[tuple[str, str, int]]) -> None:
@@ -66,7 +61,22 @@ def print_parts(sandbox: Sandbox, parts: Sequence[tuple[str, str, int]]) -> None
         sandbox.print(f"  {number:>2}  {name:<10} {text:<72} ~{seconds:>3} s")
 
 
-def print_limits(sandbox: Sandbox) -> None:
+def print_folders(sandbox: Sandbox, *logs: Path, absent: str = "") -> None:
+    """Print where the demo keeps what, its limits, what it leaves out, and its first command.
+
+    *logs* are folders of logs beside that of the host.
+    """
+    folder = sandbox.state_folder
+    sandbox.print(f"folder:  {folder.path} (deleted at the beginning of each run)")
+    sandbox.print(f"log:     {', '.join(map(str, (folder.host_log, *logs)))}")
+    _print_limits(sandbox)
+    if absent:
+        sandbox.print(f"absent:  {absent}")
+    sandbox.print()
+    sandbox.print(f"$ export {STATE_VARIABLE}={os.environ[STATE_VARIABLE]}", "1")
+
+
+def _print_limits(sandbox: Sandbox) -> None:
     from shared.contracts.gates import LOCAL_GATE, GateLimits  # noqa: PLC0415  slow to import
     from shared.contracts.promotions import LOCAL_SOAK  # noqa: PLC0415
     from shared.contracts.strategies import LOCAL_ROLLOUT  # noqa: PLC0415

@@ -1,6 +1,5 @@
 """The plan of the whole story, its timeline with causes, and whether it kept what it promised."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -11,10 +10,9 @@ from cli.demo.sandbox import Sandbox
 from cli.demo.scaling_under_load import MORE
 from cli.demo.scenario import NEW, OLD
 from cli.demo.whole_scenario import RATE
-from cli.fan_out import query_apps
+from cli.fan_out import apps_by_time
 from cli.lookup import id_labels, replace_ids
 from cli.output import Column, format_table, format_time
-from cli.typed import STATE_VARIABLE
 
 _PARTS: Final = (
     ("boot", "start the system, log in", 15),
@@ -51,29 +49,21 @@ def print_plan(sandbox: Sandbox) -> None:
     sandbox.print()
     report.print_parts(sandbox, _PARTS)
     total_s = sum(seconds for *_, seconds in _PARTS)
-    folder = sandbox.state_folder
     sandbox.print()
     sandbox.print(
         f"time:    about {total_s} s on a loaded machine with 2 cores,"
         " and up to 60 s once to build the archives"
     )
     sandbox.print(f"ports:   API {sandbox.port}; each environment takes two from 20000 to 29999")
-    sandbox.print(f"folder:  {folder.path} (deleted at the beginning of each run)")
-    sandbox.print(f"log:     {folder.host_log}")
-    report.print_limits(sandbox)
-    sandbox.print("absent:  moving a tenant, which is not built")
-    sandbox.print()
-    sandbox.print(f"$ export {STATE_VARIABLE}={os.environ[STATE_VARIABLE]}", "1")
+    report.print_folders(sandbox, absent="moving a tenant, which is not built")
 
 
 def print_timeline(sandbox: Sandbox) -> None:
     """Print what happened and why: of each event who brought it about, and its cause."""
     sandbox.print_title("15 · What happened, and why, from the event log")
     client = sandbox.client
-    events = sorted(
-        (each for each in query_apps(client, "events") if each["eventType"] in _TOLD),
-        key=lambda each: (each["occurredAt"], each["app"], each["number"]),
-    )
+    happened = apps_by_time(client, "events", "occurredAt")
+    events = [each for each in happened if each["eventType"] in _TOLD]
     types = {each["eventId"]: each["eventType"] for each in events}
     labels = {**id_labels(client), **types}
     columns = (

@@ -5,7 +5,7 @@ handled all the same.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
@@ -73,6 +73,20 @@ class SweepLog:
         else:
             self.forget(sweep, key)
         return result
+
+    async def attempt_each(
+        self,
+        sweep: str,
+        documents: Iterable[Document],
+        work: Callable[[Document], Awaitable[int]],
+        until: datetime,
+    ) -> int:
+        """Return the sum of what *work* counts on each of *documents*; a failure counts nothing."""
+        total = 0
+        for document in documents:
+            count = await self.attempt(sweep, _key(document), work(document), until)
+            total += 0 if isinstance(count, Failure) else count
+        return total
 
     def note(self, sweep: str, key: Key, until: datetime) -> None:
         """Count the document *key* as undone *until* then."""
@@ -176,7 +190,10 @@ async def every_due(type_name: str, key: str, store: Store, clock: Clock) -> Seq
 
 
 async def every(type_name: str, key: str, store: Store, *conditions: Where) -> Sequence[Document]:
-    """Return all documents of *type_name* of all tenants, page by page in the order of *key*."""
+    """Return all documents of *type_name* of all tenants, page by page in the order of *key*.
+
+    Of documents with one value of *key*, which tenants of one environment have, a page at most.
+    """
     documents: dict[Key, Document] = {}
     of_page: Where | None = Where(key, Comparison.GT, "")
     while of_page is not None:

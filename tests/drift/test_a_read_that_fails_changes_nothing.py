@@ -206,7 +206,7 @@ async def test_an_update_of_drift_resolves_neither_what_is_gone_nor_a_number() -
         assert (await made.only())["status"] == "Open"
 
     await gone.store(absent_since=None)
-    await other.store(number_off_since=None)
+    await other.store(replicas_differ_since=None)
     for made in (gone, other):
         await made.scan(300)
         await made.scan(300)

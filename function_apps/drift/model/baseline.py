@@ -51,7 +51,7 @@ class ServiceBaseline:
     """A scaling policy has the number of its instances."""
     scaling: Mapping[str, str] = field(default_factory=dict)
     """The words of the rules by which its surface scales it, as a policy in force says."""
-    number_off_since: str | None = None
+    replicas_differ_since: str | None = None
     """The scan that first found another number of instances, or other rules; so did each since."""
     fence: int = 0
     """The highest fencing token that was seen on the surface."""
@@ -124,7 +124,7 @@ def record_release(
         adopted={},
         absences=0,
         absent_since=None,
-        number_off_since=None,
+        replicas_differ_since=None,
         due_at=isoformat(now),
     )
 
@@ -185,7 +185,7 @@ def record_scaling(
         scaling=_rules_of_surface(event) if is_enforced else {},
     )
     is_same = (heard.is_scaled, heard.scaling) == (known.is_scaled, known.scaling)
-    return heard if is_same else replace(heard, number_off_since=None)
+    return heard if is_same else replace(heard, replicas_differ_since=None)
 
 
 def _rules_of_surface(event: ScalingPolicyApplied) -> Mapping[str, str]:
@@ -236,7 +236,7 @@ def observe(
     configuration: Mapping[str, str] | None,
     now: datetime,
     is_counted: bool = True,
-    is_number_off: bool = False,
+    has_other_replicas: bool = False,
 ) -> ServiceBaseline:
     """Return *baseline* after a complete read of its service.
 
@@ -245,7 +245,9 @@ def observe(
     """
     absences = 0 if is_there else min(baseline.absences + is_counted, ABSENCES_MAX)
     has_moved = fence > baseline.fence
-    off_since = (baseline.number_off_since or isoformat(now)) if is_number_off else None
+    differ_since = (
+        (baseline.replicas_differ_since or isoformat(now)) if has_other_replicas else None
+    )
     return replace(
         baseline,
         fence=max(fence, baseline.fence),
@@ -253,7 +255,7 @@ def observe(
         configuration=baseline.configuration if configuration is None else configuration,
         absences=absences,
         absent_since=(baseline.absent_since or isoformat(now)) if absences else None,
-        number_off_since=off_since,
+        replicas_differ_since=differ_since,
         due_at=None,
     )
 

@@ -60,27 +60,29 @@ def differences(
     The number of instances is scaling's, which writes with the token that it read, and whose event
     may come after that: it is believed when it has been other for a while.
     """
-    is_doubted = _is_doubted(baseline, now, rules)
+    is_unconfirmed = _are_replicas_unconfirmed(baseline, now, rules)
     return [
         each
         for each in _all(baseline, live, now, rules)
-        if not _is_harmless(each) and not (is_doubted and each.plane is Plane.REPLICAS)
+        if not _is_harmless(each) and not (is_unconfirmed and each.plane is Plane.REPLICAS)
     ]
 
 
-def _is_doubted(baseline: ServiceBaseline, now: datetime, rules: DriftDefaults) -> bool:
-    """Return whether its number of instances is off, and not believed to be yet."""
-    believed_at = number_believed_at(baseline, rules)
-    return believed_at is not None and believed_at > now
+def _are_replicas_unconfirmed(
+    baseline: ServiceBaseline, now: datetime, rules: DriftDefaults
+) -> bool:
+    """Return whether its number of instances is another, which is not believed yet."""
+    confirmed_at = replicas_confirmed_at(baseline, rules)
+    return confirmed_at is not None and confirmed_at > now
 
 
-def number_believed_at(baseline: ServiceBaseline, rules: DriftDefaults) -> datetime | None:
+def replicas_confirmed_at(baseline: ServiceBaseline, rules: DriftDefaults) -> datetime | None:
     """Return from when on another number of instances is believed; None while it is as desired."""
-    since = baseline.number_off_since
+    since = baseline.replicas_differ_since
     return None if since is None else parse_instant(since) + rules.own_work
 
 
-def is_number_off(baseline: ServiceBaseline, live: LiveService) -> bool:
+def has_other_replicas(baseline: ServiceBaseline, live: LiveService) -> bool:
     """Return whether *live* has another number of instances, or rules for it, than it is to."""
     properties = live.revisions.get(baseline.release_revision)
     if properties is None or Plane.REPLICAS not in _compared(baseline):
@@ -211,7 +213,7 @@ def judge(
         return None
     if baseline.absences and not baseline.is_retired:
         return None
-    if known.plane is Plane.REPLICAS and _is_doubted(baseline, now, rules):
+    if known.plane is Plane.REPLICAS and _are_replicas_unconfirmed(baseline, now, rules):
         return None
     is_new_release = known.baseline_revision < baseline.release_revision
     reason = "its service was retired" if baseline.is_retired else "as desired again"

@@ -18,9 +18,9 @@ from function_apps.drift.model.environment_scan import EnvironmentScan, is_own_f
 from function_apps.drift.model.finding import Finding, begin_repair, is_suppressed
 from function_apps.drift.model.service_scan import (
     differences,
-    is_number_off,
+    has_other_replicas,
     judge,
-    number_believed_at,
+    replicas_confirmed_at,
     seen_findings,
 )
 from function_apps.drift.model.snapshot import take_snapshot
@@ -78,11 +78,16 @@ async def judge_service(scan: ServiceScan, ctx: Context, app: DriftApp) -> Reaso
 def _own_work(
     baseline: ServiceBaseline, environment: EnvironmentScan, now: datetime, app: DriftApp
 ) -> str | None:
-    since = now - app.rules.detection.work_at_most
-    if deployment := environment.work_on(baseline.module_id, since):
+    if deployment := _work_on(baseline, environment, now, app):
         return f"{deployment} is changing it"
     is_lately = is_own_fence(baseline.fence_moved_at, now, app.rules.detection.own_work)
     return "the platform wrote there a moment ago" if is_lately else None
+
+
+def _work_on(
+    baseline: ServiceBaseline, environment: EnvironmentScan, now: datetime, app: DriftApp
+) -> str | None:
+    return environment.work_on(baseline.module_id, now - app.rules.detection.work_at_most)
 
 
 async def _record_reading(scan: ServiceScan, ctx: Context, app: DriftApp) -> ServiceBaseline | None:
@@ -122,8 +127,7 @@ def _after_reading(
     It is due again where the platform is at work, or a number of instances is not believed yet.
     """
     properties = scan.reading.live.revisions.get(known.release_revision)
-    since = now - app.rules.detection.work_at_most
-    may_learn = properties is not None and not scan.environment.work_on(known.module_id, since)
+    may_learn = properties is not None and not _work_on(known, scan.environment, now, app)
     after = observe(
         known,
         is_there=properties is not None or not known.is_expected,
@@ -131,15 +135,15 @@ def _after_reading(
         configuration=learned(known, properties) if properties and may_learn else None,
         now=now,
         is_counted=not scan.is_held,
-        is_number_off=is_number_off(known, scan.reading.live),
+        has_other_replicas=has_other_replicas(known, scan.reading.live),
     )
     if _own_work(after, scan.environment, now, app):
         again_at = isoformat(now + app.rules.detection.own_work)
-        return replace(after, number_off_since=None, due_at=again_at)
-    believed_at = number_believed_at(after, app.rules.detection)
-    if believed_at is None or believed_at <= now:
+        return replace(after, replicas_differ_since=None, due_at=again_at)
+    confirmed_at = replicas_confirmed_at(after, app.rules.detection)
+    if confirmed_at is None or confirmed_at <= now:
         return after
-    return replace(after, due_at=isoformat(believed_at))
+    return replace(after, due_at=isoformat(confirmed_at))
 
 
 async def _keep_snapshot(

@@ -132,18 +132,15 @@ async def _outage(targets: Sequence[ProbedTarget], app: HealthApp) -> str:
 
 async def delete_old_samples(app: HealthApp) -> int:
     """Delete the samples of every service that are past their retention; return how many."""
-    service, deleted = app.service, 0
-    now = service.clock.now()
-    before = isoformat(now - app.service.work.retention.results)
-    for document in await every(TARGETS.type_name, TARGETS.key, service.store):
-        count = await service.sweeps.attempt(
-            DELETE_SAMPLES,
-            (document.partition, document.id),
-            _delete_samples(document, before, app),
-            now + app.rules.delete_samples_every + LATE,
-        )
-        deleted += 0 if isinstance(count, Failure) else count
-    return deleted
+    service, now = app.service, app.service.clock.now()
+    before = isoformat(now - service.work.retention.results)
+
+    async def delete(target: Document) -> int:
+        return await _delete_samples(target, before, app)
+
+    targets = await every(TARGETS.type_name, TARGETS.key, service.store)
+    until = now + app.rules.delete_samples_every + LATE
+    return await service.sweeps.attempt_each(DELETE_SAMPLES, targets, delete, until)
 
 
 async def _delete_samples(document: Document, before: str, app: HealthApp) -> int:
