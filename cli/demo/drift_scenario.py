@@ -9,7 +9,7 @@ from cli.demo.outside_changes import (
     print_answers,
     turn_traffic,
 )
-from cli.demo.promises import OutsideChange, Promises, found_where, unexplained
+from cli.demo.promises import OutsideChange, Promises, place_of, unexplained
 from cli.demo.rollouts import newest_deployment, wait_until
 from cli.demo.sandbox import Sandbox
 from cli.demo.scenario import NEW, PACED, deploy_line
@@ -90,7 +90,7 @@ def check_reports(sandbox: Sandbox, promises: Promises, done: Sequence[OutsideCh
 def _wait_for(sandbox: Sandbox, change: OutsideChange) -> Finding:
     def found() -> Finding | None:
         listed = _findings(sandbox, change.environment_id)
-        matching = [each for each in listed if found_where(each) == change]
+        matching = [each for each in listed if place_of(each) == change]
         return matching[0] if matching else None
 
     return wait_until(sandbox, f"drift finds {change.plane}/{change.path}", found)

@@ -39,7 +39,8 @@ class OutsideChange:
     path: str
 
 
-def found_where(finding: Mapping[str, Any]) -> OutsideChange:
+def place_of(finding: Mapping[str, Any]) -> OutsideChange:
+    """Return what *finding* says was changed, and where."""
     return OutsideChange(finding["environmentId"], finding["plane"], finding["path"])
 
 
@@ -47,7 +48,7 @@ def unexplained(
     findings: Iterable[Mapping[str, Any]], done: Sequence[OutsideChange]
 ) -> Sequence[Mapping[str, Any]]:
     """Return the findings that no change from outside explains: own work taken for drift."""
-    return [finding for finding in findings if found_where(finding) not in done]
+    return [finding for finding in findings if place_of(finding) not in done]
 
 
 def story_failures(promises: Promises, totals: Mapping[str, LoadTotals]) -> Sequence[str]:

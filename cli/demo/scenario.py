@@ -9,17 +9,16 @@ from typing import Any, Final
 from cli.demo.host_kill import HostKill, kill_and_restart, print_kill
 from cli.demo.load_process import RATE
 from cli.demo.rollouts import (
-    TIMEOUT_S,
     newest_deployment,
     newest_deployment_whole,
     print_proof,
     rolled_back_deployment,
     service_id,
     until_canary,
+    wait_until,
 )
-from cli.demo.sandbox import DemoFailed, Sandbox
+from cli.demo.sandbox import Sandbox
 from cli.exit_codes import ExitCode
-from cli.host_process import pause
 from shared.kernel.clock import parse_instant
 
 MODULE: Final = "module-datasette"
@@ -187,15 +186,14 @@ def wait_for_soak(sandbox: Sandbox, environment: str, soak: timedelta) -> None:
         f"{NEW} soaks: Completed and Healthy in {environment} for {soak_s:.0f} s before promotion"
     )
     completed_at = parse_instant(newest_deployment(sandbox, environment)["endedAt"])
-    deadline_s = sandbox.clock.monotonic_s() + TIMEOUT_S
-    while sandbox.clock.monotonic_s() < deadline_s:
+
+    def has_soaked() -> bool:
         health = sandbox.get(f"/v1/runtime/services/{identity}/health")
         since = max(parse_instant(health["since"]), completed_at)
         healthy_s = (sandbox.clock.now() - since).total_seconds()
-        if health["status"] == "Healthy" and healthy_s > soak_s:
-            return
-        pause(sandbox.clock, 0.25)
-    raise DemoFailed(f"{identity} did not stay Healthy for {soak_s:.0f} s")
+        return health["status"] == "Healthy" and healthy_s > soak_s
+
+    wait_until(sandbox, f"{identity} stays Healthy for {soak_s:.0f} s", has_soaked)
 
 
 def archive(sandbox: Sandbox, release: str) -> str:

@@ -98,7 +98,7 @@ def event_told_and_not_published() -> Sequence[Change]:
     return [around(unit_of_work, "encode", encoded)]
 
 
-def ack_before_handled() -> Sequence[Change]:
+def settle_before_handling() -> Sequence[Change]:
     async def settle(_inner: Any, dispatcher: Any, envelope: Any, ctx: Any, _for_s: float) -> bool:
         try:
             await dispatcher._handle(envelope, ctx)

@@ -57,7 +57,7 @@ BUGS: Final[Sequence[Bug]] = (
     Bug("lose some audit records", messages.audit_loses_entries, "12", 1),
     Bug(
         "settle a message before it is handled",
-        messages.ack_before_handled,
+        messages.settle_before_handling,
         "2",
         faults=_REFUSED,
     ),
@@ -104,7 +104,7 @@ BUGS: Final[Sequence[Bug]] = (
 )
 
 
-def found_by(bug: Bug, seed: int) -> Outcome:
+def simulate_with(bug: Bug, seed: int) -> Outcome:
     """Run the day of *seed* with *bug*."""
 
     def faults_of(inner: Any, *arguments: Any) -> Any:
@@ -123,7 +123,7 @@ def _search(number: int) -> tuple[Bug, int, str]:
     """Return the first seed that finds the bug *number*, and the promise that it sees broken."""
     bug = BUGS[number]
     for seed in range(1, SEEDS_MAX + 1):
-        if broken := found_by(bug, seed).broken:
+        if broken := simulate_with(bug, seed).broken:
             return bug, seed, broken[0].line
     return bug, 0, ""
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulator.planted_bugs import BUGS, Bug, found_by
+from tests.simulator.planted_bugs import BUGS, Bug, simulate_with
 
 SAMPLE = "forget the audit record"
 """The one of `make test`; all others with a seed are those of `make long`."""
@@ -18,7 +18,7 @@ SAMPLE = "forget the audit record"
     ],
 )
 def test_a_planted_bug_is_found_by_its_seed(bug: Bug, seed: int) -> None:
-    broken = found_by(bug, seed).broken
+    broken = simulate_with(bug, seed).broken
 
     assert bug.promise in {each.number for each in broken}, broken
 
