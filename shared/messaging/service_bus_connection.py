@@ -1,6 +1,5 @@
 """How one Service Bus namespace is reached by the official asynchronous SDK, and what it raises."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.kernel.errors import NotFound, TooLarge, Unavailable
 from shared.kernel.full_disk import reason_in
+from shared.kernel.time_limit import TimeLimit
 from shared.kernel.trust import trusting, untrusted_in
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ async def translated_errors(entity: str, *, within_s: float = WITHIN_S) -> Async
     from azure.servicebus import exceptions  # noqa: PLC0415  heavy: where used
 
     try:
-        async with asyncio.timeout(within_s):
+        async with TimeLimit(within_s):
             yield
     except exceptions.MessagingEntityNotFoundError as absent:
         raise NotFound(f"Service Bus has no queue, topic or subscription {entity!r}") from absent

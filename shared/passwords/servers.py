@@ -4,7 +4,6 @@ The administrator's login of each is a secret of the environment's own vault: it
 is to know of a server, so nothing else has its address or its password.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
@@ -12,6 +11,7 @@ from typing import Final, Protocol
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import NotFound, Unavailable
 from shared.kernel.ids import parse_id
+from shared.kernel.time_limit import TimeLimit
 from shared.passwords.logins import (
     POSTGRESQL,
     Login,
@@ -98,7 +98,7 @@ class ServerPasswords:
 @asynccontextmanager
 async def _in_time(resource: PasswordResource) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(WITHIN_S):
+        async with TimeLimit(WITHIN_S):
             yield
     except TimeoutError as late:
         raise Unavailable(f"{resource.name} did not answer within {WITHIN_S:.0f} s") from late
