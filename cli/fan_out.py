@@ -1,14 +1,18 @@
 """One query to every app of the platform."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+from cli.output import Item
 from shared.kernel.ids import APPS
 
 T = TypeVar("T")
+_NEWEST_FIRST: Final = {"before": str(10**12 - 1)}
+"""Before a number that no entry of a trail has."""
 
 
 def query_apps(
@@ -23,11 +27,24 @@ def query_apps(
             yield {"app": app, **item}
 
 
-def apps_by_time(client: Client, collection: str, at: str) -> list[dict[str, Any]]:
-    """Return every item of all apps by its field *at*, then by app and number."""
-    return sorted(
-        query_apps(client, collection), key=lambda item: (item[at], item["app"], item["number"])
+def newest_of_apps(
+    client: Client,
+    collection: str,
+    at: str,
+    is_asked: Callable[[Item], bool],
+    last: int | None = None,
+) -> list[dict[str, Any]]:
+    """Return the *last* items of all apps that are asked for, by their field *at*; None for all.
+
+    No app is read further back than to its own *last* of them.
+    """
+    found = _each_app(
+        collection,
+        lambda path: [*islice(filter(is_asked, client.list_all(path, _NEWEST_FIRST)), last)],
     )
+    items = [{"app": app, **item} for app, newest in found for item in reversed(newest or [])]
+    items.sort(key=lambda item: (item[at], item["app"], item["number"]))
+    return items if last is None else items[-last:]
 
 
 def ask_apps(client: Client, resource: str) -> Iterator[tuple[str, Mapping[str, Any] | None]]:

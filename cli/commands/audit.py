@@ -6,10 +6,10 @@ import typer
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.fan_out import apps_by_time, ask_apps
+from cli.fan_out import ask_apps, newest_of_apps
 from cli.lookup import id_labels, replace_ids
 from cli.options import Commands, Invocation
-from cli.output import Column, format_time
+from cli.output import Column, Item, format_time
 from cli.parameter_types import any_id, instant
 
 app = Commands(help="Audit records of all apps: list (without a word after it), verify.")
@@ -49,13 +49,15 @@ def audit(
     """Who did what to what, when and why."""
     if ctx.invoked_subcommand is not None:
         return
-    records = [
-        record
-        for record in apps_by_time(invocation.client, "audit", "at")
-        if (about is None or record["target"] == about)
-        and (who is None or record["actor"] == who)
-        and (since is None or record["at"] >= since)
-    ][-last:]
+
+    def is_asked(record: Item) -> bool:
+        return (
+            (about is None or record["target"] == about)
+            and (who is None or record["actor"] == who)
+            and (since is None or record["at"] >= since)
+        )
+
+    records = newest_of_apps(invocation.client, "audit", "at", is_asked, last)
     if invocation.is_table:
         labels = id_labels(invocation.client)
         for record in records:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.client import Client
-from cli.fan_out import apps_by_time
+from cli.fan_out import newest_of_apps
 from cli.lookup import environment_id, id_labels, replace_ids
 from cli.options import EnvironmentFilter, Invocation
 from cli.output import Column, Item, format_time
@@ -46,15 +46,17 @@ def events(
 ) -> None:
     """The timeline over all apps: when, who, what, about what, and why."""
     place = _place_of(invocation.client, env)
-    timeline = [
-        event
-        for event in apps_by_time(invocation.client, "events", "occurredAt")
-        if (about is None or about in _ids_of(event))
-        and (type_ is None or event["eventType"] == type_)
-        and (since is None or event["occurredAt"] >= since)
-        and (place is None or any(map(place.search, _ids_of(event))))
-        and (observations or not event["cause"].startswith("timer "))
-    ][-last:]
+
+    def is_asked(event: Item) -> bool:
+        return (
+            (about is None or about in _ids_of(event))
+            and (type_ is None or event["eventType"] == type_)
+            and (since is None or event["occurredAt"] >= since)
+            and (place is None or any(map(place.search, _ids_of(event))))
+            and (observations or not event["cause"].startswith("timer "))
+        )
+
+    timeline = newest_of_apps(invocation.client, "events", "occurredAt", is_asked, last)
     shown = _with_labels(invocation.client, timeline) if invocation.is_table else timeline
     invocation.show(shown, _COLUMNS, empty="nothing happened yet")
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from cli.demo import report
 from cli.demo.cluster_faults import NodeDeath
-from cli.demo.cluster_scenario import BAD, RATE, SITE_RATE, SMALL_MIB
+from cli.demo.cluster_scenario import BAD, FOLDER, RATE, SITE_RATE, SMALL_MIB
 from cli.demo.load_process import LoadTotals, RequestRecord, totals_of
 from cli.demo.sandbox import Sandbox
 from cli.demo.scenario import NEW, OLD
@@ -42,7 +42,7 @@ def print_plan(sandbox: Sandbox, form: Form, *, is_warm: bool) -> None:
     sandbox.print(f"time:    about {total_s} s, twice that on a loaded machine{fresh}")
     sandbox.print(f"cluster: of its own, in the form {form}; it goes at the end, with all in it")
     sandbox.print(f"ports:   API {sandbox.port}, and free ones")
-    report.print_folders(sandbox, sandbox.state_folder.cluster / "logs")
+    report.print_folders(sandbox, f"{FOLDER}/unit.yaml", sandbox.state_folder.cluster / "logs")
 
 
 @dataclass(frozen=True)

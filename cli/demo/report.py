@@ -10,8 +10,9 @@ from typing import Final
 from cli.demo.load_process import RATE, LoadTotals
 from cli.demo.proxy_counters import ProxyCounters
 from cli.demo.sandbox import Sandbox
-from cli.demo.scenario import NEW, OLD
+from cli.demo.scenario import NEW, OLD, release_path
 from cli.typed import STATE_VARIABLE
+from cli.yaml_files import load_yaml
 
 _PARTS: Final = (
     ("boot", "start the system, log in", 3),
@@ -52,7 +53,7 @@ def print_plan(sandbox: Sandbox, *, is_warm: bool) -> None:
         f"ports:   API {sandbox.port}; "
         "each environment takes two from 20000 to 29999 (public, admin)"
     )
-    print_folders(sandbox)
+    print_folders(sandbox, release_path(NEW))
 
 
 def print_parts(sandbox: Sandbox, parts: Sequence[tuple[str, str, int]]) -> None:
@@ -61,27 +62,27 @@ def print_parts(sandbox: Sandbox, parts: Sequence[tuple[str, str, int]]) -> None
         sandbox.print(f"  {number:>2}  {name:<10} {text:<72} ~{seconds:>3} s")
 
 
-def print_folders(sandbox: Sandbox, *logs: Path, absent: str = "") -> None:
+def print_folders(sandbox: Sandbox, release: str, *logs: Path, absent: str = "") -> None:
     """Print where the demo keeps what, its limits, what it leaves out, and its first command.
 
-    *logs* are folders of logs beside that of the host.
+    *release* is the path of a release file; *logs* are folders of logs beside that of the host.
     """
     folder = sandbox.state_folder
     sandbox.print(f"folder:  {folder.path} (deleted at the beginning of each run)")
     sandbox.print(f"log:     {', '.join(map(str, (folder.host_log, *logs)))}")
-    _print_limits(sandbox)
+    _print_limits(sandbox, release)
     if absent:
         sandbox.print(f"absent:  {absent}")
     sandbox.print()
     sandbox.print(f"$ export {STATE_VARIABLE}={os.environ[STATE_VARIABLE]}", "1")
 
 
-def _print_limits(sandbox: Sandbox) -> None:
-    from shared.contracts.gates import LOCAL_GATE, GateLimits  # noqa: PLC0415  slow to import
+def _print_limits(sandbox: Sandbox, release: str) -> None:
+    from shared.contracts.gates import LOCAL_GATE, Gate  # noqa: PLC0415  slow to import
     from shared.contracts.promotions import LOCAL_SOAK  # noqa: PLC0415
     from shared.contracts.strategies import LOCAL_ROLLOUT  # noqa: PLC0415
 
-    limits = GateLimits()
+    limits = Gate.model_validate(load_yaml(Path(release))["gate"]).limits
     weights = " → ".join(str(weight) for weight in LOCAL_ROLLOUT.canary_weights)
     sandbox.print(
         "waits:   short, for one machine (RUNTIME_PROFILE=local): gate window "

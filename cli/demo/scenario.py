@@ -203,5 +203,9 @@ def archive(sandbox: Sandbox, release: str) -> str:
 
 def deploy_line(sandbox: Sandbox, release: str, environment: str) -> str:
     """Return the command that deploys *release*."""
-    file = f"{FOLDER}/release-{release}.yaml"
+    file = release_path(release)
     return f"deploy -f {file} --artifact {archive(sandbox, release)} --env {environment}"
+
+
+def release_path(release: str) -> str:
+    return f"{FOLDER}/release-{release}.yaml"

@@ -8,9 +8,9 @@ from cli.demo.host_kill import HostKill
 from cli.demo.promises import Promises, story_failures
 from cli.demo.sandbox import Sandbox
 from cli.demo.scaling_under_load import MORE
-from cli.demo.scenario import NEW, OLD
+from cli.demo.scenario import NEW, OLD, release_path
 from cli.demo.whole_scenario import RATE
-from cli.fan_out import apps_by_time
+from cli.fan_out import newest_of_apps
 from cli.lookup import id_labels, replace_ids
 from cli.output import Column, format_table, format_time
 
@@ -55,15 +55,16 @@ def print_plan(sandbox: Sandbox) -> None:
         " and up to 60 s once to build the archives"
     )
     sandbox.print(f"ports:   API {sandbox.port}; each environment takes two from 20000 to 29999")
-    report.print_folders(sandbox, absent="moving a tenant, which is not built")
+    report.print_folders(sandbox, release_path(NEW), absent="moving a tenant, which is not built")
 
 
 def print_timeline(sandbox: Sandbox) -> None:
     """Print what happened and why: of each event who brought it about, and its cause."""
     sandbox.print_title("15 · What happened, and why, from the event log")
     client = sandbox.client
-    happened = apps_by_time(client, "events", "occurredAt")
-    events = [each for each in happened if each["eventType"] in _TOLD]
+    events = newest_of_apps(
+        client, "events", "occurredAt", lambda event: event["eventType"] in _TOLD
+    )
     types = {each["eventId"]: each["eventType"] for each in events}
     labels = {**id_labels(client), **types}
     columns = (

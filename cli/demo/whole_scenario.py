@@ -19,7 +19,6 @@ from cli.demo.rollouts import (
 )
 from cli.demo.sandbox import Sandbox
 from cli.demo.scenario import (
-    FOLDER,
     MODULE,
     NEW,
     OLD,
@@ -30,6 +29,7 @@ from cli.demo.scenario import (
     archive,
     deploy_line,
     print_rollback,
+    release_path,
     rollback_of,
     wait_for_soak,
 )
@@ -68,7 +68,8 @@ def deploy_first(sandbox: Sandbox) -> None:
         sandbox.run(f"secret bind {SECRET} {which} {bound}")
     sandbox.print()
     sandbox.print("nobody asks prod yet, so that probes count in the gate of its first release:")
-    first = release_file(sandbox, "first", f"{release_text(OLD)}gate: {{ probesCount: true }}\n")
+    # The gate is what a release file of the demo ends with.
+    first = release_file(sandbox, "first", f"{release_text(OLD)}  probesCount: true\n")
     sandbox.run(f"deploy -f {first} --artifact {archive(sandbox, OLD)} --env prod")
     sandbox.run(deploy_line(sandbox, OLD, "staging"))
     sandbox.run(deploy_line(sandbox, NEW, "test"))
@@ -170,7 +171,7 @@ def rotate_secret(sandbox: Sandbox, promises: Promises) -> None:
 
 
 def release_text(release: str) -> str:
-    return Path(f"{FOLDER}/release-{release}.yaml").read_text(encoding="utf-8")
+    return Path(release_path(release)).read_text(encoding="utf-8")
 
 
 def release_file(sandbox: Sandbox, name: str, content: str) -> str:

@@ -95,6 +95,11 @@ class AuditTrail:
         )
         return [_entry(row) for row in rows]
 
+    async def length(self, tenant: str) -> int:
+        """Return the number of the newest entry of *tenant*; 0 if there is none."""
+        head = await self._head(self._partition(tenant))
+        return head.number if head else 0
+
     async def verify(self, tenant: str) -> int | None:
         """Return the number of the first entry that was changed or is missing; None if none is.
 

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from shared.messaging.audit import Entry
+from shared.kernel.errors import Invalid
+from shared.messaging.audit import AuditTrail, Entry
 from shared.web.administration import Administration
 from shared.web.collection import TOP_MAX
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import Route, get
 
+_NUMBER_MAX: Final = 10**12 - 1
+
 
 def rows(root: str) -> Sequence[Route]:
     """Return the routes of the audit trail below *root*."""
-    paged = ("after", "top")
+    paged = ("after", "before", "top")
     return (
         get(f"{root}/audit", list_audit, "runtime.audit.read", query=paged),
         get(f"{root}/audit-verification", verify_audit, "runtime.audit.read"),
@@ -22,12 +25,12 @@ def rows(root: str) -> Sequence[Route]:
 
 
 async def list_audit(request: Request[None], app: Administration) -> Answer:
-    """Answer who did what to what, why and when, oldest first."""
+    """Answer who did what to what, why and when, oldest first; with `before` newest first."""
     return await _page(request, app, lambda entry: [_record(entry)])
 
 
 async def list_events(request: Request[None], app: Administration) -> Answer:
-    """Answer the events that left this service for the caller's tenant, oldest first."""
+    """Answer the events that left this service for the caller's tenant, in the order of `audit`."""
     return await _page(request, app, partial(_events, app.service.public_name))
 
 
@@ -42,10 +45,41 @@ async def _page(
 ) -> Answer:
     """Answer what *shown* makes of each entry of the page that *request* asks for."""
     limit = request.number("top", 100, least=1, most=TOP_MAX)
-    after = request.number("after", 0, least=0, most=10**12 - 1)
-    entries = await app.service.audit.entries(request.scope.tenant, after=after, limit=limit)
-    next_link = request.link(after=str(entries[-1].number)) if len(entries) == limit else None
-    return ok({"value": [row for entry in entries for row in shown(entry)], "nextLink": next_link})
+    is_newest_first = "before" in request.query
+    page = _last if is_newest_first else _first
+    entries, further = await page(request, app.service.audit, limit)
+    rows = [row for entry in entries for row in shown(entry)]
+    return ok(
+        {
+            "value": rows[::-1] if is_newest_first else rows,
+            "nextLink": request.link(**further) if further else None,
+        }
+    )
+
+
+async def _first(
+    request: Request[None], trail: AuditTrail, limit: int
+) -> tuple[Sequence[Entry], Mapping[str, str]]:
+    """Return the first entries after a number, and the query of the next page."""
+    after = request.number("after", 0, least=0, most=_NUMBER_MAX)
+    entries = await trail.entries(request.scope.tenant, after=after, limit=limit)
+    return entries, {"after": str(entries[-1].number)} if len(entries) == limit else {}
+
+
+async def _last(
+    request: Request[None], trail: AuditTrail, limit: int
+) -> tuple[Sequence[Entry], Mapping[str, str]]:
+    """Return the last entries before a number, and the query of the next page."""
+    if "after" in request.query:
+        raise Invalid("query parameters after, before: expected one of them", target="before")
+    tenant = request.scope.tenant
+    before = request.number("before", _NUMBER_MAX, least=1, most=_NUMBER_MAX)
+    newest = min(before - 1, await trail.length(tenant))
+    oldest = max(newest - limit, 0)
+    if newest == 0:
+        return [], {}
+    entries = await trail.entries(tenant, after=oldest, limit=newest - oldest)
+    return entries, {"before": str(oldest + 1)} if oldest else {}
 
 
 def _events(service: str, entry: Entry) -> Sequence[Mapping[str, Any]]:

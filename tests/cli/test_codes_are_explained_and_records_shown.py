@@ -81,6 +81,16 @@ def test_records_are_chosen(runtimectl: RuntimeCtl, words: str, shown: list[int]
     assert [each["number"] for each in json.loads(ran.out)] == shown
 
 
+def test_no_more_is_read_than_was_asked_for(runtimectl: RuntimeCtl) -> None:
+    further = {"value": [RECORD], "nextLink": "http://127.0.0.1:1/never?before=4"}
+
+    ran = runtimectl.run("audit --last 1 -o json", {"GET /v1/platform/deployments/audit": further})
+
+    asked = [each.path for each in ran.asked if "/deployments/audit" in each.path]
+    assert (ran.code, len(asked)) == (ExitCode.OK, 1)
+    assert "before=999999999999" in asked[0]
+
+
 VERDICT: Final = "GET /v1/platform/{}/audit-verification"
 ALL_SOUND: Final = {VERDICT.format(app): {"status": "Sound", "brokenAt": None} for app in APPS}
 

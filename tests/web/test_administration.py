@@ -525,24 +525,57 @@ def test_audit_and_events_tell_who_did_what_and_what_left(tmp_path: Any) -> None
     desk(act, tmp_path)
 
 
+async def targets(at: Desk, path: str) -> list[str]:
+    """Return the targets of all pages from *path* on."""
+    found = []
+    while path:
+        _, page, _ = await at.call("GET", path)
+        found += [each["target"] for each in page["value"]]
+        assert page["nextLink"] is None or page["nextLink"].startswith("http://")
+        path = (page["nextLink"] or "").rpartition(ROOT)[2]
+    return found
+
+
+async def make_things(at: Desk, count: int) -> None:
+    for number in range(count):
+        decision: Decision[Json] = Decision(
+            {},
+            [Put(f"thing-{number}", {"type": "thing"})],
+            audited=Audited("Make", f"{number}"),
+        )
+        await at.at.service.work.commit(at.at.ctx(), HOME, [], lambda _, d=decision: d)
+    await at.relay_left_behind()
+
+
 def test_the_audit_trail_is_paged_by_absolute_links(tmp_path: Any) -> None:
     async def act(at: Desk) -> None:
-        for number in range(5):
-            decision: Decision[Json] = Decision(
-                {},
-                [Put(f"thing-{number}", {"type": "thing"})],
-                audited=Audited("Make", f"{number}"),
-            )
-            await at.at.service.work.commit(at.at.ctx(), HOME, [], lambda _, d=decision: d)
-        await at.relay_left_behind()
-        found, path = [], "/audit?top=2"
-        while path:
-            _, page, _ = await at.call("GET", path)
-            found += [each["target"] for each in page["value"]]
-            assert page["nextLink"] is None or page["nextLink"].startswith("http://")
-            path = (page["nextLink"] or "").rpartition(ROOT)[2]
+        await make_things(at, 5)
 
-        assert sorted(found) == ["0", "1", "2", "3", "4"]
+        assert sorted(await targets(at, "/audit?top=2")) == ["0", "1", "2", "3", "4"]
+
+    desk(act, tmp_path)
+
+
+@pytest.mark.parametrize("top", [1, 2, 5, 6])
+def test_the_audit_trail_is_read_from_its_end_too(top: int, tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        assert await targets(at, "/audit?before=1") == []
+        await make_things(at, 5)
+        oldest_first = await targets(at, "/audit")
+
+        assert await targets(at, f"/audit?before=999&top={top}") == oldest_first[::-1]
+        assert await targets(at, f"/audit?before=3&top={top}") == oldest_first[1::-1]
+        assert await targets(at, "/audit?before=1") == []
+
+    desk(act, tmp_path)
+
+
+@pytest.mark.parametrize("query", ["before=0", "before=x", "before=5&after=1"])
+def test_a_page_that_cannot_be_is_refused_by_name(query: str, tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        status, answer, _ = await at.call("GET", f"/audit?{query}")
+
+        assert (status, answer["error"]["target"]) == (400, "before")
 
     desk(act, tmp_path)
 
