@@ -1,9 +1,13 @@
 """`audit`: who did what to what, over all apps, and whether their records are whole."""
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 
+from cli.audit_heads import Head, leads_to, newest_head, read_heads, write_heads
+from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.fan_out import ask_apps, newest_of_apps
@@ -67,22 +71,54 @@ def audit(
 
 
 @app.command()
-def verify(invocation: Invocation) -> None:
+def verify(
+    invocation: Invocation,
+    heads: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare with the heads in this file, and keep those of now in it if all is whole."
+            " Keep it where the platform cannot write: it shows a chain that was made anew.",
+            metavar="FILE",
+        ),
+    ] = None,
+) -> None:
     """Whether each app's chain of records is whole: a record that was changed or lost breaks it."""
-    asked = ask_apps(invocation.client, "audit-verification")
-    found = [{"app": name, **(verdict or _NOT_ASKED)} for name, verdict in asked]
-    invocation.show(found, _VERIFY_COLUMNS)
-    missing = [each["app"] for each in found if each["status"] == _NOT_ASKED["status"]]
-    broken = [each["app"] for each in found if each["status"] not in {_SOUND, _NOT_ASKED["status"]}]
+    client = invocation.client
+    asked = dict(ask_apps(client, "audit-verification"))
+    tenant = next(
+        (each["tenantId"] for each in asked.values() if each and "tenantId" in each), None
+    )
+    kept = read_heads(heads, tenant) if heads and tenant else {}
+    found = {
+        name: _compared(client, name, verdict, kept.get(name)) if verdict else _NOT_ASKED
+        for name, verdict in asked.items()
+    }
+    invocation.show([{"app": name, **each} for name, each in found.items()], _VERIFY_COLUMNS)
+    missing = [name for name, each in found.items() if each["status"] == _NOT_ASKED["status"]]
+    broken = [
+        name for name, each in found.items() if each["status"] not in {_SOUND, _NOT_ASKED["status"]}
+    ]
     if broken:
         raise Failure(
             f"the audit records of {', '.join(broken)} are not whole",
             ExitCode.ENDED_OTHERWISE,
             remedy="keep the store as it is, and compare it with its last backup from there on",
         )
+    if heads and tenant:
+        newest = {name: newest_head(client, name) for name in found if name not in missing}
+        write_heads(heads, tenant, kept | {n: head for n, head in newest.items() if head})
     if missing:
         raise Failure(
             f"the audit records of {', '.join(missing)} were not looked at: they do not run",
             ExitCode.UNAVAILABLE,
             remedy="start these apps, and type the command again",
         )
+
+
+def _compared(
+    client: Client, name: str, verdict: Mapping[str, Any], kept: Head | None
+) -> Mapping[str, Any]:
+    """Return *verdict*, or another one where the chain does not lead to the head that was kept."""
+    if kept is None or verdict["status"] != _SOUND or leads_to(client, name, kept):
+        return verdict
+    return {"status": "MadeAnew", "brokenAt": kept.number}

@@ -35,9 +35,11 @@ async def list_events(request: Request[None], app: Administration) -> Answer:
 
 
 async def verify_audit(request: Request[None], app: Administration) -> Answer:
-    """Answer whether the audit chain is whole, or the first entry that is not."""
-    broken_at = await app.service.audit.verify(request.scope.tenant)
-    return ok({"status": "Sound" if broken_at is None else "Broken", "brokenAt": broken_at})
+    """Answer whether the caller's tenant's audit chain is whole, or the first entry that is not."""
+    tenant = request.scope.tenant
+    broken_at = await app.service.audit.verify(tenant)
+    status = "Sound" if broken_at is None else "Broken"
+    return ok({"tenantId": tenant, "status": status, "brokenAt": broken_at})
 
 
 async def _page(

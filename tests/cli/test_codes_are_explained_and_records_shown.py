@@ -1,7 +1,8 @@
 """`explain` has the page of each code; `audit` shows who did what, and if records are whole."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -91,12 +92,15 @@ def test_no_more_is_read_than_was_asked_for(runtimectl: RuntimeCtl) -> None:
     assert "before=999999999999" in asked[0]
 
 
+AUDIT: Final = "GET /v1/platform/deployments/audit"
 VERDICT: Final = "GET /v1/platform/{}/audit-verification"
-ALL_SOUND: Final = {VERDICT.format(app): {"status": "Sound", "brokenAt": None} for app in APPS}
+SOUND: Final = {"tenantId": "acme", "status": "Sound", "brokenAt": None}
+ALL_SOUND: Final = {VERDICT.format(app): SOUND for app in APPS}
+EMPTY: Final = {f"GET /v1/platform/{app}/audit": [] for app in APPS}
 
 
 def test_a_broken_chain_is_named_with_its_app(runtimectl: RuntimeCtl) -> None:
-    broken = {VERDICT.format("deployments"): {"status": "Broken", "brokenAt": 7}}
+    broken = {VERDICT.format("deployments"): {**SOUND, "status": "Broken", "brokenAt": 7}}
 
     ran = runtimectl.run("audit verify", ALL_SOUND | broken)
 
@@ -122,3 +126,92 @@ def test_records_of_an_app_that_does_not_run_are_not_called_whole(
     assert found == {app: "NotAsked" if app in missing else "Sound" for app in APPS}
     assert ran.code == ExitCode.UNAVAILABLE
     assert f"records of {', '.join(missing)} were not looked at" in ran.err
+
+
+def chain(newest: int, **hashes: str) -> Mapping[str, Any]:
+    """Return sound verdicts of all apps, and the chain of deployments with its *newest* record.
+
+    *hashes* are those of its records by `n<number>`.
+    """
+    of = {
+        int(name[1:]): [{**RECORD, "number": int(name[1:]), "hash": each}]
+        for name, each in hashes.items()
+    }
+    after = {f"{AUDIT}?after={number - 1}": of[number] for number in of}
+    return ALL_SOUND | EMPTY | after | {f"{AUDIT}?before=999999999999": of[newest]}
+
+
+def test_the_heads_of_now_are_kept_and_compared_next_time(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "heads.json"
+
+    first = runtimectl.run(f"audit verify --heads {file}", chain(4, n4="b"))
+    kept = json.loads(file.read_text())
+    grown = runtimectl.run(f"audit verify --heads {file}", chain(6, n4="b", n6="d"))
+
+    assert (first.code, grown.code) == (ExitCode.OK, ExitCode.OK)
+    assert kept == {"tenant": "acme", "heads": {"deployments": {"number": 4, "hash": "b"}}}
+    assert json.loads(file.read_text())["heads"]["deployments"] == {"number": 6, "hash": "d"}
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param(chain(4, n4="other"), id="other-record-at-its-place"),
+        pytest.param(chain(2, n2="a") | {AUDIT + "?after=3": []}, id="shorter"),
+    ],
+)
+def test_a_chain_that_was_made_anew_is_named_and_the_heads_stay(
+    runtimectl: RuntimeCtl, tmp_path: Path, now: Mapping[str, Any]
+) -> None:
+    file = tmp_path / "heads.json"
+    runtimectl.run(f"audit verify --heads {file}", chain(4, n4="b"))
+    kept = file.read_text()
+
+    ran = runtimectl.run(f"audit verify --heads {file} -o json", now)
+
+    (found,) = [each for each in json.loads(ran.out) if each["app"] == "deployments"]
+    assert (found["status"], found["brokenAt"]) == ("MadeAnew", 4)
+    assert (ran.code, file.read_text()) == (ExitCode.ENDED_OTHERWISE, kept)
+
+
+def test_the_head_of_an_app_that_does_not_run_stays(runtimectl: RuntimeCtl, tmp_path: Path) -> None:
+    file = tmp_path / "heads.json"
+    runtimectl.run(f"audit verify --heads {file}", chain(4, n4="b"))
+    kept = file.read_text()
+    others = {path: each for path, each in chain(4, n4="b").items() if "deployments" not in path}
+
+    ran = runtimectl.run(f"audit verify --heads {file}", others)
+
+    assert (ran.code, file.read_text()) == (ExitCode.UNAVAILABLE, kept)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param("no JSON", "has no heads of audit records", id="no-json"),
+        pytest.param("[1]", "has no heads of audit records", id="another-shape"),
+        pytest.param('{"tenant": "acme"}', "has no heads of audit records", id="without-heads"),
+        pytest.param(
+            '{"tenant": "globex", "heads": {}}', "heads of the tenant 'globex'", id="other"
+        ),
+    ],
+)
+def test_another_file_is_no_file_of_heads(
+    runtimectl: RuntimeCtl, tmp_path: Path, content: str, said: str
+) -> None:
+    file = tmp_path / "heads.json"
+    file.write_text(content)
+
+    ran = runtimectl.run(f"audit verify --heads {file}", ALL_SOUND)
+
+    assert (ran.code, file.read_text()) == (ExitCode.USAGE, content)
+    assert said in ran.err
+
+
+def test_a_file_that_cannot_be_written_is_named(runtimectl: RuntimeCtl, tmp_path: Path) -> None:
+    ran = runtimectl.run(f"audit verify --heads {tmp_path}/absent/heads.json", chain(4, n4="b"))
+
+    assert ran.code == ExitCode.USAGE
+    assert "heads.json cannot be written: No such file or directory" in ran.err

@@ -90,6 +90,20 @@ def test_the_reason_of_a_caller_is_sealed_too() -> None:
     run_virtual(main())
 
 
+def test_a_chain_that_was_made_anew_is_sound_and_has_other_heads() -> None:
+    async def main() -> None:
+        (first, _), (anew, _) = await chain(3), await chain(0)
+        await anew.append(replace(record(1), reason="another"))
+        for number in (2, 3):
+            await anew.append(record(number))
+
+        assert await anew.verify("acme") is None
+        heads = [(await trail.entries("acme", after=2))[0].hash for trail in (first, anew)]
+        assert heads[0] != heads[1]
+
+    run_virtual(main())
+
+
 def test_every_record_stands_in_the_chain_in_order_with_its_content() -> None:
     async def main() -> None:
         trail, _ = await chain(5)

@@ -520,7 +520,7 @@ def test_audit_and_events_tell_who_did_what_and_what_left(tmp_path: Any) -> None
         assert entry["events"] == ["ThingCounted"]
         assert [each["eventType"] for each in events["value"]] == ["ThingCounted"]
         assert none["value"] == []
-        assert verified == {"status": "Sound", "brokenAt": None}
+        assert verified == {"tenantId": "acme", "status": "Sound", "brokenAt": None}
 
     desk(act, tmp_path)
 

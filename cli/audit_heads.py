@@ -1,0 +1,85 @@
+"""The heads of audit chains in a file that a user keeps apart from the platform.
+
+A chain shows by itself what was changed in it. Who may write all of it can make it anew; then it
+does not lead to the head any more that somebody kept (docs/limits.md).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.client import Client
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from local_agent.state_files import write_atomically
+
+_BYTES_MAX = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last record of one app's chain: its number, and the hash that seals all before it."""
+
+    number: int
+    hash: str
+
+
+def read_heads(path: Path, tenant: str) -> dict[str, Head]:
+    """Return the heads of *tenant* that *path* has, by app; none where there is no file.
+
+    Raises:
+        Failure: it cannot be read, is no file of heads, or has those of another tenant.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_BYTES_MAX + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as unread:
+        raise _failure(path, f"cannot be read: {unread.strerror}") from unread
+    try:
+        content = json.loads(text)
+        heads = {
+            str(app): Head(int(head["number"]), str(head["hash"]))
+            for app, head in content["heads"].items()
+        }
+        kept_of = content["tenant"]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as wrong:
+        raise _failure(path, "has no heads of audit records") from wrong
+    if kept_of != tenant:
+        raise _failure(path, f"has the heads of the tenant {kept_of!r}, you are in {tenant!r}")
+    return heads
+
+
+def _failure(path: Path, what: str) -> Failure:
+    return Failure(
+        f"--heads: {path} {what}",
+        ExitCode.USAGE,
+        remedy="name the file that this option wrote before, or one that does not exist yet",
+    )
+
+
+def write_heads(path: Path, tenant: str, heads: Mapping[str, Head]) -> None:
+    """Keep *heads* in *path*, in place of earlier ones. Raises Failure."""
+    content = {"tenant": tenant, "heads": {app: asdict(head) for app, head in heads.items()}}
+    try:
+        write_atomically(path, json.dumps(content, indent=2).encode() + b"\n")
+    except OSError as refused:
+        raise _failure(path, f"cannot be written: {refused.strerror}") from refused
+
+
+def newest_head(client: Client, app: str) -> Head | None:
+    """Return the head of the chain of *app*; None where nothing was recorded yet."""
+    return _head_in(client, app, {"before": str(10**12 - 1)})
+
+
+def leads_to(client: Client, app: str, kept: Head) -> bool:
+    """Return whether the chain of *app*, which is sound, still has *kept* in its place."""
+    return _head_in(client, app, {"after": str(kept.number - 1)}) == kept
+
+
+def _head_in(client: Client, app: str, query: Mapping[str, str]) -> Head | None:
+    page: Any = client.get(f"/v1/platform/{app}/audit", {**query, "top": "1"}).body
+    return next((Head(each["number"], each["hash"]) for each in page["value"]), None)
