@@ -9,6 +9,7 @@ from typing import Final
 
 import aiohttp
 
+from local_agent.api_access import ApiAccess
 from local_agent.artifacts import Artifacts
 from local_agent.scratch import ScratchMeter
 from local_agent.secret_values import SecretSource
@@ -32,6 +33,7 @@ class ControllerContext:
     on_change: Callable[[], None]
     scratch: ScratchMeter
     secrets: SecretSource
+    api: ApiAccess
     ports: dict[str, set[int]] = field(default_factory=dict)
 
     def spawn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -62,9 +62,13 @@ class InstanceController:
     ) -> None:
         """Spawn the process of *record*, which is on disk already: no process is ever unknown."""
         folder, links = self.folder(record.id), self._context.python_links
+
+        def begin() -> int:
+            api_url = self._context.api.give(folder.path, spec)
+            return folder.start(spec, record, unpacked, data, secrets, links, api_url)
+
         # Beside the loop: it looks through the processes and the files of the program.
-        pid = await asyncio.to_thread(folder.start, spec, record, unpacked, data, secrets, links)
-        self._processes.add(record.token, pid)
+        self._processes.add(record.token, await asyncio.to_thread(begin))
 
     def wait_for_secrets(self, record: InstanceRecord, problem: str) -> InstanceRecord:
         """Return *record*, whose secrets cannot be read now, with the time of the next start.
@@ -121,8 +125,10 @@ class InstanceController:
         was_ending = record.draining_at or record.terminated_at or record.retry_at
         if was_ending or self._find(record) is not None:
             return record
+        folder = self.folder(record.id).path
         self._context.scratch.forget(record.token)
-        self._processes.end(self.folder(record.id).path, record.token)
+        self._context.api.end(folder)
+        self._processes.end(folder, record.token)
         return replace(
             record,
             is_ready=False,
@@ -176,6 +182,7 @@ class InstanceController:
         self._probes.pop(record.token, None)
         self._context.scratch.forget(record.token)
         folder = self.folder(record.id).path
+        await asyncio.to_thread(self._context.api.end, folder)
         return await asyncio.to_thread(self._processes.end, folder, record.token)
 
     def is_restart_due(self, record: InstanceRecord) -> bool:
@@ -203,7 +210,13 @@ class InstanceController:
     async def _check(
         self, record: InstanceRecord, spec: RevisionSpec, identity: ProcessIdentity
     ) -> InstanceRecord:
-        """Run the probes that are due; kill for memory or disk, terminate on failed liveness."""
+        """Run the probes that are due; kill for memory or disk, terminate on failed liveness.
+
+        Its token of the API is renewed; of one that is being ended it is not.
+        """
+        folder = self.folder(record.id).path
+        if self._context.api.is_due(folder, spec):
+            await asyncio.to_thread(self._context.api.renew, folder, spec)
         if record.token not in self._probes:
             now_s = self._context.clock.monotonic_s()
             self._probes[record.token] = InstanceProbes(spec, record, now_s)
@@ -212,7 +225,7 @@ class InstanceController:
         if await self._exceeds_memory(spec, identity):
             await asyncio.to_thread(process_trees.kill, identity)
             return self._unhealthy(record, "MemoryExceeded")
-        if self._context.scratch.exceeds(record.token, self.folder(record.id).path):
+        if self._context.scratch.exceeds(record.token, folder):
             await asyncio.to_thread(process_trees.kill, identity)
             return self._unhealthy(record, "DiskExceeded")
         if not probes.is_live:

@@ -5,13 +5,14 @@ home/ tmp/     HOME and TMPDIR, empty at each start
 configuration/ the files of its configuration, if it has some
 secrets/       the place of those of its secrets, in memory: on disk there is none. Without mount
                namespaces they are elsewhere: see `memory_place`
+api/           the token by which it asks for its configuration, if it follows it: see `api_access`
 root/          empty: where the root folder of a workload is built
 output.log     stdout and stderr of all its starts, bounded; output.log.1 what was before
 order.json     the order of the latest start, without its environ, and what it is about
 claim-<token>  the process of one start
 exit-<token>   how that ended, from its shim
 
-A workload in a sandbox sees of it only the first five.
+A workload in a sandbox sees of it only the first six.
 """
 
 import json
@@ -22,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from local_agent import scratch, starts
+from local_agent import api_access, scratch, starts
 from local_agent.artifacts import Artifacts, UnpackedArtifact
 from local_agent.configuration_files import FOLDER as CONFIGURATION
 from local_agent.configuration_files import texts_of, write_files
@@ -43,6 +44,8 @@ from shared.surfaces.spec import RevisionSpec
 from shared.surfaces.variables import data_variable, expand
 
 SECRETS: Final = "secrets"
+API_URL_VARIABLE: Final = "RUNTIME_API_URL"
+API_TOKEN_VARIABLE: Final = "RUNTIME_API_TOKEN_FILE"  # noqa: S105  a name
 OUTPUTS_MAX: Final = 20
 """Per component: outputs of removed instances that are kept for diagnosis."""
 _TAIL_BYTES: Final = 2**20
@@ -86,18 +89,25 @@ class InstanceFolder:
         data: Mapping[str, Path],
         secrets: SecretValues,
         python_links: Path,
+        api_url: str | None = None,
     ) -> int:
-        """Start the process that *record* describes, with its data and secrets; return its pid."""
+        """Start the process that *record* describes, with its data and secrets; return its pid.
+
+        With *api_url*, where the API answers, its folder has a token for that.
+        """
         in_force = tried_means()
         secrets_at = self._place_of_secrets(record.token) if secrets.files else None
         environ = self._environ(spec, record, unpacked, data, secrets_at, python_links)
+        if api_url is not None:
+            environ[API_URL_VARIABLE] = api_url
+            environ[API_TOKEN_VARIABLE] = str(self.path / api_access.FOLDER / api_access.TOKEN)
         sandbox = sandbox_order(
             in_force,
             self.path,
             record.token,
             owned=[self.path / "home", self.path / "tmp"],
             program=self.path / "work",
-            given=[self.path / CONFIGURATION] if has_files(spec) else [],
+            given=[each for each in self._given() if each.is_dir()],
             readable=[python_links, unpacked.content] if unpacked.is_wheelhouse else [python_links],
             data=list(data.values()),
             secrets=secrets_at,
@@ -117,6 +127,10 @@ class InstanceFolder:
             about=about(spec),
         )
 
+    def _given(self) -> tuple[Path, Path]:
+        """Return the folders of what this start alone is given, which may not be there."""
+        return self.path / CONFIGURATION, self.path / api_access.FOLDER
+
     def _place_of_secrets(self, token: str) -> Path:
         """Return the folder for the files of secrets of the start *token*, which is in memory.
 
@@ -134,7 +148,7 @@ class InstanceFolder:
 
     def clear(self) -> None:
         """Delete everything except the output."""
-        for name in (*scratch.FOLDERS, "root", CONFIGURATION):
+        for name in (*scratch.FOLDERS, "root", CONFIGURATION, api_access.FOLDER):
             remove_tree(self.path / name)
         starts.delete_starts(self.path)
 

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from local_agent.api_access import ApiAccess
 from local_agent.artifacts import Artifacts
 from local_agent.cleanup import Cleanup
 from local_agent.controller_context import ControllerContext
@@ -81,7 +82,7 @@ async def supervise(
             tasks.create_task(Cleanup(folder, artifacts, clock).run())
             context = ControllerContext(
                 clock, entropy, artifacts, python_links, session, tasks, notifier.notify, scratch,
-                secrets,
+                secrets, ApiAccess(folder.root.parent, clock, entropy),
             )  # fmt: skip
             await _supervise_sites(folder, notifier, context, has_seen_all)
     finally:

@@ -48,6 +48,8 @@ from shared.composition.embedded import install
 from shared.composition.identity import Identities
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
+from shared.persistence.disk_errors import translated_errors
+from shared.surfaces.local_process import write_api_url
 
 _log = logging.getLogger("local_host")
 _HOSTNAME: Final = "WEBSITE_HOSTNAME"
@@ -204,6 +206,7 @@ class Host:
         self._closing.append(self._primary.close)
         self._take_primary()
         if not self.settings.joins:
+            self._announce()
             await self._open_cloud()
         install(self._embedded)
         environ = os.environ if self.settings.environ is None else self.settings.environ
@@ -229,6 +232,12 @@ class Host:
         )
         await self._open_pipeline(worker)
         await self._listen(worker)
+
+    def _announce(self) -> None:
+        """Say in the folder where the API answers, before an agent starts workloads that ask it."""
+        if self._server is not None:
+            with translated_errors(f"the state folder {self._folder}"):
+                write_api_url(self._folder, self.base_url)
 
     def _take_primary(self) -> None:
         try:

@@ -1,17 +1,20 @@
-"""`configurationMode: live`: the route itself, followed by `live_configuration.py`."""
+"""`configurationMode: live`: the route itself, followed by `live_configuration.py`.
+
+Address, token and names are given by the platform.
+"""
 
 import os
-import sys
 import threading
 from pathlib import Path
 
 from live_configuration import LiveConfiguration
 
-url, environment_id, module_id, instance = sys.argv[1:]
-token_file, kept = Path(os.environ["TOKEN_FILE"]), Path(os.environ["HOME"], "configuration.kept")
+given = os.environ
+token_file, kept = Path(given["RUNTIME_API_TOKEN_FILE"]), Path(given["HOME"], "configuration.kept")
 configuration = LiveConfiguration(
-    url, environment_id, module_id, instance, lambda: token_file.read_text().strip(), kept
-)
+    given["RUNTIME_API_URL"], given["RUNTIME_ENVIRONMENT_ID"], given["RUNTIME_MODULE_ID"],
+    given["RUNTIME_INSTANCE_ID"], token_file.read_text, kept,
+)  # fmt: skip
 with configuration.changed:
     threading.Thread(target=configuration.follow, daemon=True).start()
     configuration.changed.wait_for(lambda: configuration.values)

@@ -42,7 +42,6 @@ from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
     RuntimeEnvironmentProvisioned,
 )
-from shared.kernel.context import Workload
 from shared.kernel.errors import Denied, Invalid, NotFound
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.removal import REMOVE_EVERY
@@ -144,18 +143,17 @@ async def get_effective_configuration(request: Request[None], app: Configuration
     named = {layer: number for layer, number in given.items() if number is not None}
     if named and len(named) < len(given):
         raise Invalid(f"expected all of {', '.join(_VERSIONS)}, or none", target="tenantVersion")
-    asked = Workload(_required(request, "environmentId"), _required(request, "moduleId"))
-    if not _MODULE.fullmatch(asked.module_id):
-        raise NotFound(f"no module {asked.module_id[:80]!r}", target="moduleId")
-    if request.scope.workload not in {None, asked}:
+    environment, module = _required(request, "environmentId"), _required(request, "moduleId")
+    if not _MODULE.fullmatch(module):
+        raise NotFound(f"no module {module[:80]!r}", target="moduleId")
+    instance, workload = _instance(request), request.scope.workload
+    if workload is not None and not workload.may_ask(environment, module, instance):
         raise Denied(
-            "a workload may ask for its own configuration only",
+            "a workload may ask for its own configuration only, as the instance that it is",
             code="ScopeMissing",
             target="moduleId",
         )
-    question = Question(
-        asked.environment_id, asked.module_id, request.query.get("hash"), named or None
-    )
+    question = Question(environment, module, request.query.get("hash"), named or None)
     wait_s = request.number("wait", 0, least=0, most=FOLLOW_MAX_S)
     content = await answer_workload(
         question,
@@ -164,7 +162,7 @@ async def get_effective_configuration(request: Request[None], app: Configuration
         known=_known(request.if_none_match or "", is_held=wait_s > 0),
         explain=request.choice("explain", ("true", "false")) == "true",
         wait_s=wait_s,
-        instance=_instance(request),
+        instance=instance,
     )
     etag = f'"{content.hash}"'
     if request.has_known(etag):

@@ -29,6 +29,7 @@ from shared.kernel.port_numbers import port_number
 from shared.persistence.bounded_logs import keep_bounded
 from shared.persistence.held_paths import first_removed
 from shared.persistence.plain_files import read_plain
+from shared.surfaces.local_process import write_api_url
 
 _log = logging.getLogger("local_host.front_end")
 EXIT_USAGE: Final = 2
@@ -143,6 +144,7 @@ async def _serve(asked: argparse.Namespace) -> int:
         all_instances = [
             each for of_number in zip(*instances.values(), strict=True) for each in of_number
         ]
+        write_api_url(state, f"http://127.0.0.1:{server.port}")
         agent = AgentProcess(state, clock, asked.archives.resolve())
         work = [
             asyncio.create_task(_keep_agent(agent, clock)),

@@ -27,10 +27,19 @@ UNKEYED_TTL: Final = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Workload:
-    """The one module in one environment whose configuration the token of a workload may read."""
+    """The one module in one environment whose configuration the token of a workload may read.
+
+    With *instance* it is the token of that one, which may not speak for others.
+    """
 
     environment_id: str
     module_id: str
+    instance: str | None = None
+
+    def may_ask(self, environment_id: str, module_id: str, instance: str | None) -> bool:
+        """Return whether it is asked for its own; *instance* is the one that asks, if it says."""
+        is_own = (environment_id, module_id) == (self.environment_id, self.module_id)
+        return is_own and (None in {instance, self.instance} or instance == self.instance)
 
 
 @dataclass(frozen=True)

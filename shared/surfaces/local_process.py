@@ -19,7 +19,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Reading, Unknown
-from shared.persistence.plain_files import read_plain
+from shared.persistence.plain_files import read_plain, write_private
 from shared.rpc.api import Api
 from shared.rpc.client import SocketClient
 from shared.surfaces.capabilities import Capabilities, Feature
@@ -30,11 +30,16 @@ from shared.surfaces.traffic import TrafficSample
 
 RECORD: Final = "agent.json"
 SOCKET: Final = "agent.sock"
+API_URL: Final = "api.url"
+"""Where the API answers, from when its host or front end began to listen."""
+ISSUER: Final = "issuer"
+"""The folder with the key of this machine's issuer."""
 INFRASTRUCTURE: Final = "environments"
 """Where the infrastructure of a state folder keeps its records, and the data folders."""
 _OTHER_RELEASE: Final = "its agent is of an earlier release: `runtimectl down` and `up` end that"
 VOLUMES: Final = "volumes"
 """In that: of each environment its data folders, which the agent gives to instances."""
+_URL_MAX: Final = 512
 READ_WITHIN_S: Final = 30.0
 WRITE_WITHIN_S: Final = 330.0
 """A run of an installer takes 300 s at most, and 15 s later a change is in force. The first install
@@ -62,6 +67,19 @@ def _agent_api() -> Api:
     from shared.surfaces.agent_calls import AGENT_API  # noqa: PLC0415  20 ms, when used
 
     return AGENT_API
+
+
+def write_api_url(state: Path, url: str) -> None:
+    """Keep below *state* where its API answers now. Raises OSError."""
+    write_private(state / API_URL, url.encode(), is_durable=False)
+
+
+def read_api_url(state: Path) -> str | None:
+    """Return where the API of *state* answers, or did last; None where none ever did."""
+    try:
+        return read_plain(state / API_URL, at_most=_URL_MAX).decode("ascii")
+    except (OSError, ValueError):
+        return None
 
 
 def write_record(record: AgentRecord) -> bytes:

@@ -9,7 +9,14 @@ from typing import Any, Final
 
 from shared.contracts.releases import ReleasedComponent, ReleasedSecret, RunOnce, Schedule
 from shared.contracts.strategies import RolloutDefaults
-from shared.contracts.values import EnvironmentId, Probe, ProbeKind, SecretDelivery, TenantId
+from shared.contracts.values import (
+    ConfigurationMode,
+    EnvironmentId,
+    Probe,
+    ProbeKind,
+    SecretDelivery,
+    TenantId,
+)
 from shared.images.reference import parse_reference
 from shared.surfaces.configuration import Configuration
 from shared.surfaces.secret_references import SecretReference
@@ -85,6 +92,7 @@ def revision_spec(
         ),
         # It has no requests that could finish.
         drain_s=0.0 if component.ends else rollout.drain.total_seconds(),
+        follows_configuration=component.configuration_mode is ConfigurationMode.LIVE,
         runs_once=_once(component.runs_once),
         schedule=_schedule(component.schedule),
     )

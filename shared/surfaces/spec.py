@@ -185,6 +185,8 @@ class RevisionSpec:
     """What each instance gets of it; its hash is also that of `unit`."""
     secrets: tuple[SecretReference, ...] = ()
     """What each instance gets of vaults; the versions are also those of `unit`."""
+    follows_configuration: bool = field(default=False, compare=False)
+    """It asks the API for its configuration while it runs; whether it can changes no workload."""
     drain_s: float = 30.0
     """How long instances stay after their weight became 0; then until no request is active."""
     grace_s: float = 10.0

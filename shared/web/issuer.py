@@ -39,13 +39,23 @@ class LocalIssuer:
     entropy: Entropy
 
     def workload_token(
-        self, tenant: str, environment_id: str, module_id: str, *, life: timedelta = TOKEN_LIFE
+        self,
+        tenant: str,
+        environment_id: str,
+        module_id: str,
+        *,
+        instance: str | None = None,
+        life: timedelta = TOKEN_LIFE,
     ) -> str:
-        """Return a signed token by which a workload may read its own configuration, no more."""
+        """Return a signed token by which a workload may read its own configuration, no more.
+
+        With *instance* it may say for that one only what it has.
+        """
+        workload = {"environmentId": environment_id, "moduleId": module_id}
         claims = {
             "sub": f"workload {environment_id} {module_id}",
             "tenantId": tenant,
-            "workload": {"environmentId": environment_id, "moduleId": module_id},
+            "workload": workload if instance is None else {**workload, "instance": instance},
         }
         return self._signed(claims, life)
 

@@ -43,6 +43,7 @@ _EVERY_ROLE: Final[tuple[Role, ...]] = (
     "Runtime.Read", "Runtime.Deploy", "Runtime.Operate", "Runtime.Admin",
 )  # fmt: skip
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+_Instance = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 _Named = Annotated[_Name, AfterValidator(_as_in_tokens)]
 
@@ -52,6 +53,12 @@ class WorkloadOf(Value):
 
     environment_id: EnvironmentId
     module_id: ModuleId
+
+
+class _WorkloadClaim(WorkloadOf):
+    """What a token says: perhaps the one instance that it was given to."""
+
+    instance: _Instance | None = None
 
 
 class TenantMapping(Value):
@@ -253,14 +260,14 @@ def _workload(claims: Mapping[str, Any]) -> Workload | None:
     if "workload" not in claims:
         return None
     try:
-        said = WorkloadOf.model_validate(claims["workload"], strict=False)
+        said = _WorkloadClaim.model_validate(claims["workload"], strict=False)
     except ValidationError as problem:
         raise Unauthenticated(
             "the token names no module of an environment (workload)",
             code="MalformedToken",
             target="workload",
         ) from problem
-    return Workload(said.environment_id, said.module_id)
+    return Workload(said.environment_id, said.module_id, said.instance)
 
 
 def _claimed(claims: Mapping[str, Any]) -> frozenset[str]:

@@ -96,7 +96,23 @@ def test_a_workload_is_given_its_own_configuration_and_no_other() -> None:
     assert run_virtual(main()) == ({"a": 1}, ["ScopeMissing"] * 2)
 
 
-async def _asked_as(on: Configurations, scope: Scope, environment: str, module: str) -> Answer:
-    query = {"environmentId": environment, "moduleId": module}
+def test_the_token_of_one_instance_reports_for_that_one_only() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        await on.publish(MODULE_LAYER, {"a": 1})
+        mine = replace(SCOPE, workload=Workload(ENVIRONMENT, WEB, "web-1-0"))
+        for itself in ({}, {"instance": "web-1-0"}):
+            await _asked_as(on, mine, ENVIRONMENT, WEB, **itself)
+        with pytest.raises(Denied) as refused:
+            await _asked_as(on, mine, ENVIRONMENT, WEB, instance="web-1-1")
+        return refused.value.code
+
+    assert run_virtual(main()) == "ScopeMissing"
+
+
+async def _asked_as(
+    on: Configurations, scope: Scope, environment: str, module: str, **more: str
+) -> Answer:
+    query = {"environmentId": environment, "moduleId": module, **more}
     request: Request[None] = Request(None, on.bench.ctx(scope), {}, query)
     return await get_effective_configuration(request, on.app)

@@ -112,10 +112,12 @@ def followed(system: RealSystem, client: Client, folder: Path) -> None:
     published(client, environment, "hello", 0)
     (folder / "token").write_text(system.workload_token("acme", environment, MODULE))
     told: Queue[str] = Queue()
-    line = [sys.executable, "by_route.py", system.url, environment, MODULE, "web-0"]
+    line = [sys.executable, "by_route.py"]
     environ = {
-        "PATH": os.environ["PATH"], "HOME": str(folder), "TOKEN_FILE": str(folder / "token"),
-        "no_proxy": "127.0.0.1",
+        "PATH": os.environ["PATH"], "HOME": str(folder), "no_proxy": "127.0.0.1",
+        "RUNTIME_API_URL": system.url, "RUNTIME_API_TOKEN_FILE": str(folder / "token"),
+        "RUNTIME_ENVIRONMENT_ID": environment, "RUNTIME_MODULE_ID": MODULE,
+        "RUNTIME_INSTANCE_ID": "web-0",
     }  # fmt: skip
     with subprocess.Popen(
         line, env=environ, cwd=FOLDER, stdout=subprocess.PIPE, text=True

@@ -28,9 +28,10 @@ from local_host.agent_process import AgentProcess
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import NotFound
-from shared.surfaces.local_process import AgentSurface, read_record
+from shared.surfaces.local_process import ISSUER, AgentSurface, read_record, write_api_url
 from shared.surfaces.observed_state import Instance
 from shared.surfaces.spec import artifact_blob
+from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from tests.surfaces.harness import SHOP, SITE, TEMPLATE, SurfaceHarness, fence
 
 SERVER = """
@@ -38,7 +39,7 @@ import http.server, json, os, pathlib, signal, sys, threading, time
 
 def given(folder):
     found = {"files": {}, "modes": [], "changed": []}
-    for path in pathlib.Path(os.environ.get(folder, "/nothing")).glob("*"):
+    for path in pathlib.Path(folder).glob("*"):
         found["files"][path.name] = path.read_text()
         found["modes"].append([oct(path.stat().st_mode & 0o777), path.stat().st_uid == os.getuid()])
         try:
@@ -61,8 +62,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         answer = {"release": {"version": os.environ["VERSION"]}, "pid": os.getpid(),
                   "environ": dict(os.environ)}
         if self.path == "/inside":
-            answer["configuration"] = given("RUNTIME_CONFIGURATION")
-            answer["secrets"] = given("RUNTIME_SECRETS")
+            answer["configuration"] = given(os.environ.get("RUNTIME_CONFIGURATION", "/nothing"))
+            answer["secrets"] = given(os.environ.get("RUNTIME_SECRETS", "/nothing"))
+            token = os.environ.get("RUNTIME_API_TOKEN_FILE", "/nothing/token")
+            answer["api"] = given(os.path.dirname(token))
             answer["mounts"] = pathlib.Path("/proc/mounts").read_text()
         body = json.dumps(answer).encode()
         status = 503 if os.path.exists("sick") else 200
@@ -126,6 +129,15 @@ def upload(blobs: FolderBlobs, content: bytes) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return digest
+
+
+def answers_at(state: Path, url: str) -> LocalIssuer:
+    """Have *state* say that its API answers at *url*; return its issuer, which has a key."""
+    write_api_url(state, url)
+    clock, entropy = SystemClock(), SystemEntropy()
+    issuer = LocalIssuer(state / ISSUER, DEV_ISSUER, AUDIENCE, clock, entropy)
+    issuer.token("acme", "ann", ())
+    return issuer
 
 
 def this_process() -> ProcessIdentity:

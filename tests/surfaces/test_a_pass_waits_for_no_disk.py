@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local_agent import process_trees, starts
+from local_agent.api_access import ApiAccess
 from local_agent.artifacts import Artifacts
 from local_agent.component_controller import ComponentController
 from local_agent.controller_context import ControllerContext
@@ -43,8 +44,9 @@ def context_of(folder: Path, tasks: asyncio.TaskGroup) -> ControllerContext:
     entropy = SeededEntropy(1)
     secrets = VaultFolder(folder / "vaults", clock, entropy)
     return ControllerContext(
-        clock, entropy, artifacts, folder / "tools", session, tasks, lambda: None, scratch, secrets
-    )
+        clock, entropy, artifacts, folder / "tools", session, tasks, lambda: None, scratch, secrets,
+        ApiAccess(folder, clock, entropy),
+    )  # fmt: skip
 
 
 def test_the_folder_of_a_stopped_instance_is_deleted_in_another_thread(

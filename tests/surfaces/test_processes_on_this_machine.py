@@ -45,6 +45,7 @@ from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
 from tests.surfaces.local_process_harness import (
     FolderBlobs,
     agent_harness,
+    answers_at,
     local_process_harness,
     upload,
     zipped,
@@ -112,8 +113,9 @@ async def _bystander(**environ: str) -> AsyncIterator[asyncio.subprocess.Process
 async def test_a_workload_sees_its_own_environment_only(tmp_path: Path) -> None:
     os.environ["A_SECRET_OF_THE_HOST"] = "must not leak"
     async with local_process_harness(tmp_path) as harness:
+        answers_at(tmp_path, "http://127.0.0.1:7071")
         asked = configuration("c0ffee", files={"app.json": "{}"})
-        await harness.serve(harness.spec(1, configuration=asked))
+        await harness.serve(harness.spec(1, configuration=asked, follows_configuration=True))
 
         environ = (await _ask(await harness.until(lambda _: True), "/"))["environ"]
 

@@ -3,6 +3,7 @@
 import http.client
 import io
 import zipfile
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,11 @@ MODULE = "module-greeting"
 
 
 class Greetings:
-    """A system with an environment, and what its user does."""
+    """A system with an environment, and what its user does with a release of *files*."""
 
-    def __init__(self, system: RealSystem, client: Client) -> None:
+    def __init__(
+        self, system: RealSystem, client: Client, files: Mapping[str, str] | None = None
+    ) -> None:
         self.system, self.client = system, client
         body = {
             "name": "shop",
@@ -59,7 +62,8 @@ class Greetings:
         self.environment, self.address = made, shop["provisioned"][0]["endpoint"]
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as opened:
-            opened.writestr(zipfile.ZipInfo("server.py"), SERVER)
+            for name, text in (files or {"server.py": SERVER}).items():
+                opened.writestr(zipfile.ZipInfo(name), text)
         archive = client.upload("/v1/runtime/artifacts", content.getvalue(), "application/zip")
         self.digest = archive.body["digest"]
         self.version = 0

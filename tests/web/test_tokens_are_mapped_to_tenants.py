@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any, Final
 
 import azure.durable_functions as df
@@ -373,6 +374,12 @@ def test_an_issuer_that_names_tenants_names_workloads_and_their_roles_count_for_
     grant = granted(OF_WORKLOAD, roles=["Runtime.Admin"], scp="runtime.admin")
 
     assert grant == Grant(ids.TenantId("acme"), OF_WORKLOADS, SHOP)
+
+
+def test_it_may_name_the_one_instance_that_has_the_token() -> None:
+    one = {**OF_WORKLOAD, "workload": {**OF_WORKLOAD["workload"], "instance": "module-shop-1-0"}}
+
+    assert granted(one).workload == replace(SHOP, instance="module-shop-1-0")
 
 
 @pytest.mark.parametrize(
