@@ -27,6 +27,10 @@ REMEDIES: Final[Mapping[str, str]] = {
     "ScopeMissing": (
         "log in with a role that has this scope: `runtimectl login --dev --role Runtime.Operate`"
     ),
+    "PolicyDenied": (
+        "ask for what the message names as expected, or have the operator change the policy;"
+        " what was decided before: `runtimectl audit --policy`"
+    ),
     "TenantMismatch": "log in for that tenant: `runtimectl login --dev --tenant <tenant>`",
     "NoToken": _LOGIN,
     "NoTenant": _LOGIN,

@@ -28,6 +28,14 @@ _COLUMNS: Final = (
     Column("OUTCOME", "outcome"),
     Column("WHY", "why"),
 )
+_DECISION_COLUMNS: Final = (
+    Column("WHEN", lambda record: format_time(record["at"])),
+    Column("WHO", "actor"),
+    Column("DID", "action"),
+    Column("TO", "about"),
+    Column("POLICY", lambda record: _decision(record["policy"])),
+    Column("RULES", lambda record: sorted(record["policy"]["rules"])),
+)
 _VERIFY_COLUMNS: Final = (
     Column("APP", "app"),
     Column("STATUS", "status"),
@@ -49,6 +57,12 @@ def audit(
     since: Annotated[
         str | None, typer.Option(help="Only those since then.", parser=instant, metavar="TIME")
     ] = None,
+    policy: Annotated[
+        bool,
+        typer.Option(
+            "--policy", help="Only what the policy for prod decided; -o json: its inputs."
+        ),
+    ] = False,
 ) -> None:
     """Who did what to what, when and why."""
     if ctx.invoked_subcommand is not None:
@@ -59,6 +73,7 @@ def audit(
             (about is None or record["target"] == about)
             and (who is None or record["actor"] == who)
             and (since is None or record["at"] >= since)
+            and (not policy or record.get("policy") is not None)
         )
 
     records = newest_of_apps(invocation.client, "audit", "at", is_asked, last)
@@ -67,7 +82,19 @@ def audit(
         for record in records:
             record["about"] = replace_ids(record["target"], labels)
             record["why"] = replace_ids(record["reason"], labels)
-    invocation.show(records, _COLUMNS, empty="nothing was recorded yet")
+    columns = _DECISION_COLUMNS if policy else _COLUMNS
+    invocation.show(records, columns, empty="nothing was recorded yet")
+
+
+def _decision(policy: Mapping[str, Any]) -> str:
+    """Return what the policy for prod decided, in a few words."""
+    if policy["allowed"]:
+        return "allowed"
+    found = (
+        f"{each['target']} is {each['received']}, expected {each['expected']}"
+        for each in policy["findings"]
+    )
+    return f"denied: {'; '.join(found)}"
 
 
 @app.command()

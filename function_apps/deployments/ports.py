@@ -14,6 +14,7 @@ from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.images.image_rules import ImageRules
 from shared.images.port import Images
 from shared.persistence.blobs import Blobs
+from shared.policies.prod_policy import ProdPolicy
 from shared.surfaces.port import Surface
 
 
@@ -78,3 +79,5 @@ class DeploymentsApp:
     images: Images
     verdicts: SoakVerdicts
     rules: DeploymentsRules = field(default_factory=DeploymentsRules)
+    policy: ProdPolicy | None = None
+    """What the operator allows in prod; without one it is everything."""

@@ -8,6 +8,7 @@ from typing import Final
 from shared.composition.service import Service
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
+from shared.policies.prod_policy import ProdPolicy
 from shared.surfaces.port import Surface
 
 
@@ -40,3 +41,5 @@ class EnvironmentsApp:
     engine: InfrastructureEngine
     surfaces: Mapping[ComputeTargetKind, Surface]
     rules: EnvironmentsRules = field(default_factory=EnvironmentsRules)
+    policy: ProdPolicy | None = None
+    """What the operator allows in prod; without one it is everything."""

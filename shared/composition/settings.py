@@ -23,11 +23,17 @@ from pydantic import (
     field_validator,
 )
 
-from shared.composition import cluster_settings, image_settings, metrics_settings
+from shared.composition import (
+    cluster_settings,
+    image_settings,
+    metrics_settings,
+    policy_settings,
+)
 from shared.composition.cluster_settings import ClusterSettings
 from shared.composition.connection_strings import expected_instead
 from shared.composition.image_settings import ImageSettings, Networks
 from shared.composition.metrics_settings import PROMETHEUS_BASIC, MetricsSettings
+from shared.composition.policy_settings import PolicySettings
 from shared.composition.retention_settings import RetentionSettings
 from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
@@ -116,7 +122,7 @@ Exporter = Literal["otlp", "console", "applicationinsights", "prometheus"]
 ExporterNames = Annotated[tuple[Exporter, ...], BeforeValidator(str.split)]
 
 
-class Settings(MetricsSettings, ClusterSettings, ImageSettings, RetentionSettings):
+class Settings(MetricsSettings, ClusterSettings, ImageSettings, PolicySettings, RetentionSettings):
     """What an app reads. A setting below our prefixes that stands nowhere here is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -403,6 +409,7 @@ def _contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
         *metrics_settings.contradictions(given, is_local=given.get(PROFILE) == LOCAL),
         *cluster_settings.contradictions(given),
         *image_settings.mistakes(given, is_local=given.get(PROFILE) == LOCAL),
+        *policy_settings.mistakes(given),
     ]
     for address, string in _STRINGS.items():
         if address in given and string in given:

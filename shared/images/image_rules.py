@@ -71,7 +71,7 @@ class ImageRule:
 
     def refusal(self, reference: ImageReference, *, at: str) -> Violation | None:
         """Return why *reference* may not come from where it is; None if it may."""
-        if any(_is_from(source, reference) for source in self.sources):
+        if any(is_from(source, reference) for source in self.sources):
             return None
         allowed = ", ".join(self.sources)
         return Violation(
@@ -134,7 +134,8 @@ def read_image_rules(text: str) -> ImageRules:
     return ImageRules(rules)
 
 
-def _is_from(source: str, reference: ImageReference) -> bool:
+def is_from(source: str, reference: ImageReference) -> bool:
+    """Return whether *reference* comes from *source*, a registry or a repository there."""
     host, _, repository = source.partition("/")
     if not host_matches(host, reference.registry):
         return False

@@ -46,11 +46,11 @@ def _seal(number: int, previous: str, record: Record) -> str:
 
 
 def _content(record: Record) -> dict[str, Any]:
-    """Return what is stored and hashed of *record*; without a reason as in 0.2.0."""
+    """Return what is stored and hashed of *record*; without reason and policy as in 0.2.0."""
     content = asdict(record)
-    if not record.reason:
-        del content["reason"]
-    return content
+    return {
+        name: value for name, value in content.items() if value or name not in {"reason", "policy"}
+    }
 
 
 class AuditTrail:

@@ -99,6 +99,8 @@ class Record:
     """Of each event that left: id, type, aggregate, revision, correlation, causation, time."""
     reason: str = ""
     """The words of the caller who gave one."""
+    policy: Mapping[str, Any] | None = None
+    """The decision of the policy for prod, with its inputs, where one was made."""
 
 
 Row = Publish | Send | Start | Raise
@@ -111,13 +113,15 @@ StoredRow = Message | Start | Raise | Record
 class Audited:
     """The audit record of a decision: the action, its target, and how it ended.
 
-    `outcome` is a status or code; `reason` has the words of a caller who gave some.
+    `outcome` is a status or code; `reason` has the words of a caller who gave some; `policy` is the
+    decision of the policy for prod, with its inputs.
     """
 
     action: str
     target: str
     outcome: str = "Accepted"
     reason: str = ""
+    policy: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -173,8 +177,9 @@ def _body(row: StoredRow) -> dict[str, Any]:
             return {"kind": "raise", "instanceId": instance_id, "name": name}
         case Record():
             record = vars(row) | {"events": [dict(event) for event in row.events]}
-            if not row.reason:
-                del record["reason"]  # 0.2.0 reads it, too
+            for name in ("reason", "policy"):
+                if not record[name]:
+                    del record[name]  # 0.2.0 reads it, too
             return {"kind": RECORD, "record": record}
 
 

@@ -57,6 +57,7 @@ def _record(
             if isinstance(row, Message) and row.service is None
         ),
         reason=audited.reason,
+        policy=audited.policy,
     )
 
 

@@ -21,7 +21,7 @@ from shared.contracts.retention import Retention
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import isolate
 from shared.kernel.context import Context
-from shared.kernel.errors import Conflict, Stale, Unavailable
+from shared.kernel.errors import Conflict, Refused, Stale, Unavailable
 from shared.kernel.ids import TenantId
 from shared.messaging.outbox import OUTBOX_TYPE, Audited, Committed, Row, encode
 from shared.messaging.outbox_rows import stored_rows
@@ -115,6 +115,8 @@ class Decision(Generic[T]):
     audited: Audited | None = None
     is_repeat: bool = False
     """It answers what was asked for before, and changes nothing."""
+    refusal: Refused | None = None
+    """Raised once the audit record is committed, alone: no marker answers what was refused."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,7 @@ class UnitOfWork:
             IdempotencyKeyReused: the marker belongs to other content.
             Stale: the aggregate has not the etag that the cause expects, or one that it excludes.
             Unavailable: the store is away; nothing was written, or the marker will show it.
-            Refused: raised by *decide*; nothing was written.
+            Refused: raised by *decide*, and nothing was written; or the refusal that it decided on.
         """
         assert partition.tenant == ctx.tenant, (partition, ctx.tenant)
         marker_id = ctx.cause.marker
@@ -264,6 +266,8 @@ class UnitOfWork:
                 if self.relay.telemetry.is_on:
                     await isolate(self._measure(decision, view, ctx), "figures of a commit")
                 await self.relay.relay_new(committed)
+                if decision.refusal is not None:
+                    raise decision.refusal
                 return Outcome(decision.value, decision.is_repeat)
         raise WriteContention(
             f"{ATTEMPTS_MAX} attempts met other writers of the same resource; send it again"
@@ -298,7 +302,7 @@ def _prepare(
     )
     operations = [_operation(write, view, retention) for write in decision.writes]
     operations += [Create(row.id, body) for row, body in encoded]
-    if cause.marker:
+    if cause.marker and decision.refusal is None:
         marker = {
             "type": "marker",
             "result": decision.value,

@@ -110,6 +110,7 @@ def _record(entry: Entry) -> Mapping[str, Any]:
         "target": record.target,
         "outcome": record.outcome,
         "reason": ": ".join(filter(None, (f"{record.cause_kind} {record.cause}", record.reason))),
+        "policy": record.policy,
         "at": record.at,
         "traceId": record.trace_id,
         "events": [event["eventType"] for event in record.events],

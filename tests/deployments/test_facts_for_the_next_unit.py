@@ -38,13 +38,15 @@ OTHER = tenant_binding_id(parse_id(TEST, "env").environment, TenantId("globex"))
 NOW = "2026-01-01T00:00:00Z"
 
 
-async def bound(world: Driven, status: str, revision: int = 1, *, binding: str = BINDING) -> None:
+async def bound(
+    world: Driven, status: str, revision: int = 1, *, binding: str = BINDING, to: str = TEST
+) -> None:
     event = RuntimeTenantBound.model_validate(
         {
             "aggregateId": binding,
             "revision": revision,
             "bindingId": binding,
-            "environmentId": TEST,
+            "environmentId": to,
             "ownerTenantId": "acme",
             "isolationModel": "shared",
             "status": status,

@@ -45,8 +45,9 @@ from local_cloud.storage import LocalStorage
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from local_host.host import Host, HostSettings
 from local_host.model import App, HttpAnswer, HttpCall
+from shared.composition.policy_settings import prod_policy
 from shared.composition.service import Service, build_service
-from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE, read_settings
+from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE, Settings, read_settings
 from shared.contracts.health import ServiceHealth
 from shared.contracts.metrics import MetricSource
 from shared.contracts.storage import (
@@ -64,6 +65,7 @@ from shared.metrics.port import Metrics
 from shared.metrics.surface_metrics import SurfaceMetrics
 from shared.passwords.webhooks import SignedWebhooks
 from shared.persistence.store import Document, Store
+from shared.policies.prod_policy import ProdPolicy
 from shared.probing.result import ProbeResult
 from shared.surfaces.joined_readers import joined
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
@@ -256,7 +258,9 @@ class World:
             )
         }
         return [
-            environments_blueprint(EnvironmentsApp(self.services["environments"], engine, sites)),
+            environments_blueprint(
+                EnvironmentsApp(self.services["environments"], engine, sites, policy=self._policy())
+            ),
             deployments_blueprint(
                 DeploymentsApp(
                     self.services["deployments"],
@@ -264,6 +268,7 @@ class World:
                     self.storage.blobs(ARTIFACTS),
                     NO_IMAGES,
                     AskedHealth(self),
+                    policy=self._policy(),
                 )
             ),
             catalog_blueprint(CatalogApp(self.services["catalog"], everywhere)),
@@ -327,8 +332,7 @@ class World:
         if self.is_unruly:
             sender = UnrulySender(sender, self.clock, SeededEntropy(7))
         host = EmbeddedHost(self.clock, self.entropy, sender, self.storage, Path("/nowhere"))
-        keys = f"{self._keys.name}/jwks.json"
-        settings = read_settings({ISSUER_KEYS: keys, PROFILE: LOCAL, **self.app_settings})
+        settings = self._settings()
         whole = build_service(name, settings, EmbeddedParts(host, settings))
         hub = InProcessHub(self)
         store = self._store(whole.store, name)
@@ -336,6 +340,13 @@ class World:
         work = UnitOfWork(name, store, relay)
         changed = {"store": store, "relay": relay, "work": work, "hub": hub}
         return Service(**{**vars(whole), **changed})
+
+    def _settings(self) -> Settings:
+        keys = f"{self._keys.name}/jwks.json"
+        return read_settings({ISSUER_KEYS: keys, PROFILE: LOCAL, **self.app_settings})
+
+    def _policy(self) -> ProdPolicy | None:
+        return prod_policy(self._settings())
 
     def _mortal(self, cluster: MemoryCluster, lists: asyncio.Event) -> Any:
         return MortalSurface(MemorySurface(cluster, has_vault=True), self.fate, lists)

@@ -13,6 +13,7 @@ from function_apps.deployments.model.deployment import Deployment, new_deploymen
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.facts import SECRET
 from function_apps.deployments.model.plan_checks import Plan, PlanContext
+from function_apps.deployments.model.policy import prod_change
 from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOY, DEPLOYMENTS, ROLL_OUT, TARGETS
@@ -24,12 +25,13 @@ from shared.contracts.components import Component
 from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentPlan
 from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import ReleasedComponent
-from shared.contracts.values import ComputeTargetKind, EnvironmentId, Reason
+from shared.contracts.values import ComputeTargetKind, EnvironmentId, Reason, Stage
 from shared.durable.operations import OPERATIONS, OperationInput, OperationKind, begin_operation
 from shared.kernel.context import Context, NewIds
-from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.errors import Refused, Unavailable, Violation
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.policies.prod_policy import Answers
 from shared.surfaces.capabilities import Capabilities
 
 LISTED_MAX: Final = 100
@@ -45,21 +47,24 @@ async def deploy(
     app: DeploymentsApp,
     *,
     ask_evidence: AskEvidence | None = None,
+    promoted_from: Stage | None = None,
 ) -> Outcome[Json]:
     """Put a release into the queues of its modules, or answer the one that is there already.
 
     One whose document is lost answers nobody: the release is deployed anew.
     *ask_evidence* is called, once, only when nothing answers the repeat: its answer changes with
     time. So does the digest of an image by tag, which tells a repeat from another release: it is
-    asked for once, before.
+    asked for once, before. The policy for prod is asked last, about what would be committed.
 
     Raises:
         CannotBePlanned: every reason why it cannot be done, with its place in the command.
         Held, QueueTaken, NaturalKeyActive, EnvironmentNotUsable, BindingRequired.
+        PolicyDenied: it changes prod, and the operator's rules do not allow it.
         Unavailable: a registry of its images is away.
     """
     environment_id = command.environment_id
     ids = NewIds.draw(ctx, app.service.public_name, environment_id)
+    answers: Answers = []
     evidence: SoakEvidence | None = None
     context: PlanContext | None = None
     has_images = any(component.image is not None for component in command.components)
@@ -87,7 +92,11 @@ async def deploy(
         if plan.refusals:
             raise CannotBePlanned(plan.refusals)
         await keep_merges(given, ctx, app)
-        return _release(pinned, plan, keys, given, ids, target, ctx, evidence)
+        release = _release(pinned, plan, keys, given, ids, target, ctx, evidence)
+        if app.policy is None:
+            return release
+        change = prod_change(pinned, target, promoted_from)
+        return await app.policy.permit(release, change, answers)
 
     return await app.service.work.change(ctx, TARGETS, environment_id, decide)
 
@@ -113,6 +122,7 @@ async def plan_deployment(
     app: DeploymentsApp,
     *,
     ask_evidence: AskEvidence | None = None,
+    promoted_from: Stage | None = None,
 ) -> DeploymentPlan:
     """Return the plan of *command* with every refusal that `deploy` would give; change nothing.
 
@@ -145,9 +155,13 @@ async def plan_deployment(
     if is_new and ask_evidence:
         with _listed(refusals):
             await ask_evidence()
+    denied: Sequence[Violation] = ()
+    if app.policy is not None and is_new and not plan.refusals:
+        with _listed(refusals):
+            denied = await app.policy.refusals(prod_change(command, target, promoted_from))
     refusals += [
         Reason(code=refusal.code, message=f"{refusal.target}: {refusal.message}"[:2048])
-        for refusal in plan.refusals
+        for refusal in (*plan.refusals, *denied)
     ]
     if is_new:
         with _listed(refusals):

@@ -22,9 +22,10 @@ async def promote(
         NotPromotable: not Completed, not in force, or not Healthy for long enough; says how long
             is left.
         EvidenceRequired: the command has no evidence of health.
+        PolicyDenied: it goes to prod, and the operator's rules do not allow it.
     """
-    release, ask_evidence = await _release(command, ctx, app, token)
-    return await deploy(release, ctx, app, ask_evidence=ask_evidence)
+    source, release, ask_evidence = await _release(command, ctx, app, token)
+    return await deploy(release, ctx, app, ask_evidence=ask_evidence, promoted_from=source.stage)
 
 
 async def plan_promotion(
@@ -36,14 +37,16 @@ async def plan_promotion(
         Stale: as `promote`.
         NotPromotable: the release is not Completed, or is where it is to go.
     """
-    release, ask_evidence = await _release(command, ctx, app, token)
-    return await plan_deployment(release, ctx, app, ask_evidence=ask_evidence)
+    source, release, ask_evidence = await _release(command, ctx, app, token)
+    return await plan_deployment(
+        release, ctx, app, ask_evidence=ask_evidence, promoted_from=source.stage
+    )
 
 
 async def _release(
     command: PromoteDeployment, ctx: Context, app: DeploymentsApp, token: str
-) -> tuple[Deploy, AskEvidence]:
-    """Return the deployment that promotes, and what asks whether it may.
+) -> tuple[Source, Deploy, AskEvidence]:
+    """Return what is promoted, the deployment that does, and what asks whether it may.
 
     Raises:
         NotPromotable: the release is not Completed, or is where it is to go.
@@ -59,7 +62,7 @@ async def _release(
 
     target = await app.service.work.find(TARGETS, command.to_environment_id, ctx.tenant)
     offered = target.environment.targets if target and target.environment else ()
-    return promotion.promotion_command(source, command, offered), ask_evidence
+    return source, promotion.promotion_command(source, command, offered), ask_evidence
 
 
 async def load_source(deployment_id: str, ctx: Context, app: DeploymentsApp) -> Source:

@@ -8,6 +8,7 @@ from function_apps.deployments.model.analysis import is_gated
 from function_apps.deployments.model.configuration import Configurations
 from function_apps.deployments.model.deployment import Deployment, deploy_command
 from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.policy import prod_change
 from function_apps.deployments.model.retry import begin_anew, restart_analysis
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
@@ -19,6 +20,8 @@ from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentReaso
 from shared.kernel.context import Context, NewIds
 from shared.messaging.outbox import Audited, Raise
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.policies.prod_policy import Answers
+from shared.policies.prod_rules import ProdChange
 
 
 async def retry(
@@ -28,9 +31,11 @@ async def retry(
 
     Raises:
         NotRetryable: it is in another state.
-        CannotBePlanned, Held, EnvironmentNotUsable, BindingRequired: as for a new one.
+        CannotBePlanned, Held, EnvironmentNotUsable, BindingRequired, PolicyDenied: as for a new
+            one.
     """
     ids = NewIds.draw(ctx, app.service.public_name, deployment_id)
+    answers: Answers = []
 
     async def decide(view: View) -> Decision[Json]:
         known = repository.stored_set(view, deployment_id)
@@ -40,9 +45,21 @@ async def retry(
             else await _begin_anew(known, ids, ctx, app)
         )
         audited = Audited(repository.RETRY.name, deployment_id, reason=command.reason)
-        return replace(decision, audited=audited)
+        decision = replace(decision, audited=audited)
+        if app.policy is None:
+            return decision
+        return await app.policy.permit(decision, _prod_change(known), answers)
 
     return await repository.change(deployment_id, ctx, app, decide)
+
+
+def _prod_change(known: DeploymentSet) -> ProdChange | None:
+    """Return what a release that begins anew changes in prod; the step of a paused one is there."""
+    failed = known.deployment
+    if failed.kind is not DeploymentKind.RELEASE or failed.is_paused:
+        return None
+    promoted_from = failed.evidence.stage if failed.evidence else None
+    return prod_change(deploy_command(failed), known.target, promoted_from, is_retry=True)
 
 
 def _restart_analysis(known: DeploymentSet, ctx: Context) -> Decision[Json]:

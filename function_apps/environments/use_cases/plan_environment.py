@@ -7,6 +7,7 @@ from function_apps.environments.errors import DataWouldBeDeleted, PlanChanged
 from function_apps.environments.model import requests
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.model.lifecycle import State
+from function_apps.environments.model.policy import prod_change
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.repository import ENVIRONMENTS
 from function_apps.environments.resources import plan_resource
@@ -88,9 +89,14 @@ async def _plan(
     *,
     known: RuntimeEnvironment | None = None,
     approved: str | None = None,
+    asked: str | None = None,
 ) -> EnvironmentPlan:
+    """Return the plan; of a change that is *asked* for, with what the policy for prod denies."""
     preview = await _preview(environment, app, known)
     _require_approved(approved, preview)
+    if app.policy is not None and asked is not None and environment is not known:
+        denied = await app.policy.refusals(prod_change(asked, environment))
+        preview = replace(preview, refusals=(*preview.refusals, *denied))
     return plan_resource(environment, preview, base_revision)
 
 
@@ -118,7 +124,9 @@ async def plan_request(
     base = known.revision if known else fresh.revision
     # A repeat is answered whatever was approved.
     approved = None if requested is known else command.plan_id
-    return await _plan(requested, base, app, known=known, approved=approved)
+    return await _plan(
+        requested, base, app, known=known, approved=approved, asked="ProvisionEnvironment"
+    )
 
 
 async def plan_change(
@@ -134,7 +142,9 @@ async def plan_change(
     known = view.get(ENVIRONMENTS, environment_id)
     updated = requests.update(known, command, operation_id=_NO_OPERATION, now=ctx.now())
     approved = None if updated is known else command.plan_id
-    return await _plan(updated, known.revision, app, known=known, approved=approved)
+    return await _plan(
+        updated, known.revision, app, known=known, approved=approved, asked="UpdateEnvironment"
+    )
 
 
 async def require_plan(

@@ -2,6 +2,7 @@
 
 from function_apps.environments import repository
 from function_apps.environments.model import requests
+from function_apps.environments.model.policy import prod_change
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.resources import answer
 from function_apps.environments.use_cases.plan_environment import require_plan
@@ -10,6 +11,7 @@ from shared.kernel.context import Context, NewIds
 from shared.kernel.ids import ProjectId, environment_key
 from shared.kernel.ids import environment_id as environment_id_of
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.policies.prod_policy import Answers
 
 
 async def provision_environment(
@@ -23,6 +25,7 @@ async def provision_environment(
         DataWouldBeDeleted: it leaves out data that `deleteData` does not name.
         TransitionRefused: another operation has the environment.
         PlanChanged: `planId` is not the plan that would be applied now.
+        PolicyDenied: it would be prod, and the operator's rules do not allow it.
     """
     key = environment_key(ctx.tenant, ProjectId(command.project_id), command.name)
     environment_id = environment_id_of(key)
@@ -36,12 +39,17 @@ async def provision_environment(
         now=ids.now,
     )
 
+    answers: Answers = []
+
     async def decide(view: View) -> Decision[Json]:
         known = view.find(repository.ENVIRONMENTS, environment_id)
         after = requests.request(known, fresh, ids.now)
         if after is known:
             return Decision(answer(after), is_repeat=True)
         await require_plan(command.plan_id, known, after, app)
-        return repository.begin(after, view, ids, ctx, repository.PROVISION)
+        begun = repository.begin(after, view, ids, ctx, repository.PROVISION)
+        if app.policy is None:
+            return begun
+        return await app.policy.permit(begun, prod_change("ProvisionEnvironment", after), answers)
 
     return await repository.change(environment_id, ctx, app, decide)

@@ -2,12 +2,14 @@
 
 from function_apps.environments import repository
 from function_apps.environments.model import requests
+from function_apps.environments.model.policy import prod_change
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.resources import answer
 from function_apps.environments.use_cases.plan_environment import require_plan
 from shared.contracts.environments import UpdateEnvironment
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.policies.prod_policy import Answers
 
 
 async def update_environment(
@@ -19,9 +21,12 @@ async def update_environment(
         EnvironmentNotFound, TransitionRefused, DataResourceUnknown.
         DataWouldBeDeleted: it leaves out data that `deleteData` does not name.
         PlanChanged: `planId` is not the plan that would be applied now.
+        PolicyDenied: it is prod, and the operator's rules do not allow it.
     """
     environment_id = command.environment_id
     ids = NewIds.draw(ctx, app.service.public_name, environment_id)
+
+    answers: Answers = []
 
     async def decide(view: View) -> Decision[Json]:
         known = view.get(repository.ENVIRONMENTS, environment_id)
@@ -29,6 +34,9 @@ async def update_environment(
         if after is known:
             return Decision(answer(after), is_repeat=True)
         await require_plan(command.plan_id, known, after, app)
-        return repository.begin(after, view, ids, ctx, repository.UPDATE)
+        begun = repository.begin(after, view, ids, ctx, repository.UPDATE)
+        if app.policy is None:
+            return begun
+        return await app.policy.permit(begun, prod_change("UpdateEnvironment", after), answers)
 
     return await repository.change(environment_id, ctx, app, decide)

@@ -1,0 +1,96 @@
+"""The policy decision for prod: asked last before a commit, and recorded with its inputs.
+
+A permission stands in the audit record of the change that it permits, in the same batch; a refusal
+in a record of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
+
+from shared.kernel.errors import Denied, Violation
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import Decision
+from shared.policies.prod_rules import ProdChange, ProdRules, findings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PolicyDecision:
+    """What the policy says of a change; without a finding it is allowed."""
+
+    findings: Sequence[Violation]
+    record: Mapping[str, Any]
+    """The decision with its inputs, for the audit trail."""
+
+
+class PolicyDenied(Denied):
+    """The policy for prod does not allow the change; the details say what it would."""
+
+    def __init__(self, change: ProdChange, found: Sequence[Violation]) -> None:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        super().__init__(
+            f"the policy for prod does not allow {change.action} in {change.environment_id}: "
+            f"{found[0]}{more}",
+            target=found[0].target,
+            details=found,
+        )
+
+
+Answers = list[tuple[ProdChange, PolicyDecision]]
+"""What the policy has said to one command: it is asked once for the same change, whoever writes in
+between."""
+
+
+@dataclass(frozen=True)
+class ProdPolicy:
+    """The rules of the operator."""
+
+    rules: ProdRules
+
+    async def permit(
+        self, decision: Decision[T], change: ProdChange | None, answers: Answers
+    ) -> Decision[T]:
+        """Return *decision* with the permission of *change* in its audit record.
+
+        Where it is not allowed, the decision is a refusal, `PolicyDenied`, with a record of its
+        own. None is a change of another stage, which is not decided about.
+        """
+        if change is None:
+            return decision
+        said = next((said for asked, said in answers if asked == change), None)
+        if said is None:
+            said = await self.decide(change)
+            answers.append((change, said))
+        if not said.findings:
+            assert decision.audited is not None, change
+            return replace(decision, audited=replace(decision.audited, policy=said.record))
+        denied = PolicyDenied(change, said.findings)
+        audited = Audited(
+            change.action, change.environment_id, denied.code, denied.message, said.record
+        )
+        return replace(decision, writes=(), outbox=(), audited=audited, refusal=denied)
+
+    async def refusals(self, change: ProdChange | None) -> Sequence[Violation]:
+        """Return what would be denied of *change*, each in one sentence.
+
+        For a dry run, which decides nothing and is not recorded.
+        """
+        found = (await self.decide(change)).findings if change is not None else ()
+        return [
+            replace(each, message=f"{each.message}: expected {each.expected}, got {each.received}")
+            for each in found
+        ]
+
+    async def decide(self, change: ProdChange) -> PolicyDecision:
+        """Return what the policy says of *change*."""
+        found = findings(self.rules, change)
+        record = {
+            "allowed": not found,
+            "rules": self.rules.model_dump(mode="json", exclude_none=True),
+            "inputs": change.inputs(),
+        }
+        if found:
+            record["findings"] = [asdict(each) for each in found]
+        return PolicyDecision(found, record)
