@@ -59,9 +59,7 @@ def audit(
     ] = None,
     policy: Annotated[
         bool,
-        typer.Option(
-            "--policy", help="Only what the policy for prod decided; -o json: its inputs."
-        ),
+        typer.Option("--policy", help="Only decisions of the policy for prod; -o json has inputs."),
     ] = False,
 ) -> None:
     """Who did what to what, when and why."""

@@ -80,4 +80,4 @@ class DeploymentsApp:
     verdicts: SoakVerdicts
     rules: DeploymentsRules = field(default_factory=DeploymentsRules)
     policy: ProdPolicy | None = None
-    """What the operator allows in prod; without one it is everything."""
+    """The operator's rules of prod; without any everything is allowed."""

@@ -42,4 +42,4 @@ class EnvironmentsApp:
     surfaces: Mapping[ComputeTargetKind, Surface]
     rules: EnvironmentsRules = field(default_factory=EnvironmentsRules)
     policy: ProdPolicy | None = None
-    """What the operator allows in prod; without one it is everything."""
+    """The operator's rules of prod; without any everything is allowed."""
