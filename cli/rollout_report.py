@@ -177,7 +177,7 @@ def _end_lines(deployment: Deployment) -> list[Line]:
 
 
 def _proof_lines(proof: Mapping[str, Any] | None) -> Sequence[Line]:
-    """Return the proof of each live instance, one line per instance."""
+    """Return the proof of each live instance, one line each, then why it departs."""
     if proof is None:
         return []
     lines = [
@@ -188,6 +188,15 @@ def _proof_lines(proof: Mapping[str, Any] | None) -> Sequence[Line]:
             "dim",
         )
         for instance in proof["instances"]
+    ]
+    reasons = {
+        departure["path"]: departure["reason"]["message"]
+        for instance in proof["instances"]
+        for departure in instance["departures"]
+    }
+    lines += [
+        Line(f"departs-{path}", f"departs: {path}: {message}", "yellow")
+        for path, message in reasons.items()
     ]
     if not proof["whole"]:
         lines.append(Line("proof-whole", "proof: not every instance could be asked", "yellow"))

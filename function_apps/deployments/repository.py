@@ -126,7 +126,12 @@ async def load_set(deployment_id: str, ctx: Context, app: DeploymentsApp) -> Dep
 
 
 async def load_owned_deployment(ctx: ActivityContext, app: DeploymentsApp) -> Deployment:
-    """Return the deployment of *ctx*, which its operation may change the world for.
+    """Return the deployment of *ctx*. Raises what `load_owned_set` raises."""
+    return (await load_owned_set(ctx, app)).deployment
+
+
+async def load_owned_set(ctx: ActivityContext, app: DeploymentsApp) -> DeploymentSet:
+    """Return the deployment of *ctx*, which its operation may change the world for, and its target.
 
     Raises:
         OperationSuperseded: another operation has it.
@@ -135,7 +140,7 @@ async def load_owned_deployment(ctx: ActivityContext, app: DeploymentsApp) -> De
     known = await load_set(ctx.aggregate_id, ctx, app)
     require_ownership(known, ctx)
     preconditions.require_place(known.deployment, known.target)
-    return known.deployment
+    return known
 
 
 def changed(before: DeploymentSet, after: DeploymentSet) -> list[Put]:

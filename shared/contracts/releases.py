@@ -147,9 +147,13 @@ class Schedule(Value):
     """Of one run; a run that takes longer has failed. None is tried again before its next time."""
 
 
-Once = Annotated[RunOnce | None, Field(exclude_if=lambda once: once is None)]
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+Once = Annotated[RunOnce | None, Field(exclude_if=_is_none)]
 """Left out where there is none: what is hashed and what earlier releases read stays as it was."""
-Scheduled = Annotated[Schedule | None, Field(exclude_if=lambda schedule: schedule is None)]
+Scheduled = Annotated[Schedule | None, Field(exclude_if=_is_none)]
 
 
 DEFAULT_DELIVERY: Final = (ConfigurationDelivery.JSON,)
@@ -210,6 +214,9 @@ class ReleasedComponent(Value):
     schedule: Scheduled = None
     replicas: Replicas
     """The recorded minimum; live may be more where scaling owns the total."""
+    asked_replicas: Annotated[Replicas | None, Field(exclude_if=_is_none)] = None
+    """As many as the release asked for, where `replicas` is the minimum of a policy, or what a
+    rollback found live."""
     configuration_mode: ConfigurationMode = ConfigurationMode.PINNED
     configuration_delivery: ConfigurationDeliveries = DEFAULT_DELIVERY
     configuration: ConfigurationPin = Field(default_factory=ConfigurationPin)
@@ -217,6 +224,8 @@ class ReleasedComponent(Value):
     secrets: ReleasedSecrets = ()
     """Where those versions are, and where an instance finds them."""
     scaling_policy_revision: Revision = 0
+    tenant_binding_revision: Annotated[Revision | None, Field(exclude_if=_is_none)] = None
+    """As its unit has it, wherever it is brought back; absent of one that was recorded before."""
     data: Annotated[tuple[Slug, ...], Field(max_length=20)] = ()
     """The data folders of the environment that its instances are given."""
     routing: Routing = Field(default_factory=Routing)

@@ -164,7 +164,12 @@ def test_a_file_with_what_json_does_not_have_is_a_usage_error(
 
 
 def test_waiting_ends_well_with_the_proof_of_each_instance(runtimectl: RuntimeCtl) -> None:
-    departure = {"path": "environ.LOG", "live": "debug", "recorded": "info"}
+    departure = {
+        "path": "environ.LOG",
+        "live": "debug",
+        "recorded": "info",
+        "reason": {"code": "Departs", "message": "somebody changed it"},
+    }
     proof = {
         "whole": False,
         "instances": [
@@ -179,6 +184,7 @@ def test_waiting_ends_well_with_the_proof_of_each_instance(runtimectl: RuntimeCt
     assert ran.code == ExitCode.OK, ran.err
     assert "i-1 runs r3" in ran.out
     assert "DEPARTS: environ.LOG is debug, not info" in ran.out
+    assert "departs: environ.LOG: somebody changed it" in ran.out
     assert "not every instance could be asked" in ran.out
 
 

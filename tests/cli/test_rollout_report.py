@@ -115,7 +115,8 @@ def test_who_waits_for_an_approval_is_told_what_goes_on_without_one() -> None:
 
 
 def test_an_instance_that_departs_is_shouted() -> None:
-    departs = {"path": "digest", "live": "b", "recorded": "a"}
+    reason = {"code": "Departs", "message": "somebody changed it"}
+    departs = {"path": "digest", "live": "b", "recorded": "a", "reason": reason}
     instance = {
         "instance": "i", "releaseRevision": 1, "digest": "sha256:aa", "departures": [departs]
     }  # fmt: skip

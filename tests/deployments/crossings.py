@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from function_apps.deployments.activities.prove_release import prove
 from function_apps.deployments.model.predecessors import in_force
-from function_apps.deployments.repository import DEPLOYMENTS
+from function_apps.deployments.repository import DEPLOYMENTS, DeploymentSet
 from shared.contracts.deployments import Deploy, RollbackDeployment
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.roll_outs import RollOutSecretVersion
@@ -217,7 +217,8 @@ class Crossing:
         assert isinstance(live, Present)
         assert live.value.weights == {state.revision: 100}
         assert [each.revision for each in live.value.revisions] == [state.revision]
-        proof, mismatches = await prove(next(iter(released.values())), [component], self.world.app)
+        known = DeploymentSet(target, next(iter(released.values())))
+        proof, mismatches = await prove(known, [component], self.world.app)
         assert (proof.total, mismatches) == (REPLICAS, ())
         for each in proof.instances:
             said_of_it = (each.release_revision, each.digest, each.configuration_hash)

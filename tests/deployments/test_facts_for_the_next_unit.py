@@ -11,6 +11,7 @@ from function_apps.deployments.errors import (
     BindingSuspended,
     IsolationBreached,
 )
+from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.use_cases.record_configuration import record_configuration
 from function_apps.deployments.use_cases.record_environment import (
     record_binding,
@@ -162,7 +163,7 @@ def test_a_unit_pins_what_was_said_last_of_its_own_modules() -> None:
         proved = {each.module_id: each.secret_versions for each in done.proof.instances}
         assert proved == {SHOP: {"password": "v2"}, CART: {}}
         world.world.tampered.add("module-shop-1-0")
-        again, _ = await prove(done, [shop], world.app)
+        again, _ = await prove(DeploymentSet(await world.target(), done), [shop], world.app)
         assert [each.secret_versions for each in again.instances] == [{}]
         assert (shop.scaling_policy_revision, cart.scaling_policy_revision) == (4, 0)
 

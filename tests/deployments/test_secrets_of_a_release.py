@@ -10,7 +10,7 @@ from function_apps.deployments.errors import CannotBePlanned
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.holds import unit_key
 from function_apps.deployments.model.release_unit import to_revision_spec
-from function_apps.deployments.repository import TARGETS
+from function_apps.deployments.repository import TARGETS, DeploymentSet
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.values import Stage
@@ -203,7 +203,7 @@ def test_a_proof_has_the_version_of_each_instance_and_says_where_it_is_another()
         assert [each.secret_versions for each in done.proof.instances] == [{"password": "v1"}]
 
         recorded = shop.model_copy(update={"secret_versions": {"password": "v0", "mail": "v7"}})
-        again, _ = await prove(done, [recorded], world.app)
+        again, _ = await prove(DeploymentSet(await world.target(), done), [recorded], world.app)
 
         (instance,) = again.instances
         assert instance.secret_versions == {"password": "v1"}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.kit.releases import deploy, ended, provisioned, scaled
+from tests.kit.releases import deploy, ended, provisioned, scaled, until_status
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
@@ -82,6 +82,103 @@ def test_a_release_that_goes_back_has_as_many_instances_as_before() -> None:
             assert back["status"] == "Completed", back["reason"]
             assert service["version"] == "1"
             assert len(service["instances"]) == 5
+        finally:
+            await world.stop()
+
+    run_virtual(main())
+
+
+async def rolled_back(world: World, deployment: Any) -> Any:
+    path = f"/runtime/deployments/{deployment['deploymentId']}/rollback"
+    _, asked = await world.call("POST", path, {})
+    back = await ended(world, asked["deploymentId"])
+    assert back["status"] == "Completed", back["reason"]
+    return back
+
+
+def departures(deployment: Any) -> set[tuple[str, str, str]]:
+    """Return what every instance of the proof says."""
+    return {
+        (each["path"], each["recorded"], each["live"])
+        for instance in deployment["proof"]["instances"]
+        for each in instance["departures"]
+    }
+
+
+def test_a_rollback_tells_of_a_policy_that_was_changed_and_has_the_minimum_of_its_release() -> None:
+    async def main() -> None:
+        world = World(requests_per_s=1)
+        try:
+            await world.boot()
+            environment = await provisioned(world)
+            await ended(world, await deploy(world, environment, "1"))
+            policy = await scaled(world, min=4, max=6, rules=[RULE])
+            await ended(world, await deploy(world, environment, "2"))
+            third = await ended(world, await deploy(world, environment, "3"))
+            path = f"/runtime/scaling-policies/{policy}"
+            status, _ = await world.call("PUT", path, {"min": 1, "max": 6, "rules": [RULE]})
+            assert status == 200
+            await world.clock.sleep(900)
+            lowered = await service_in(world)
+
+            back = await rolled_back(world, third)
+            (component,) = back["releaseUnit"]["components"]
+
+            assert len(lowered["instances"]) == 1
+            assert back["proof"]["total"] == 4
+            assert departures(back) == {("scalingPolicy", "revision 1", "revision 2")}
+            assert (component["scalingPolicyRevision"], component["replicas"]) == (2, 1)
+        finally:
+            await world.stop()
+
+    run_virtual(main())
+
+
+def test_a_rollback_after_the_end_of_a_policy_leaves_no_fewer_instances_than_there_are() -> None:
+    async def main() -> None:
+        world = World(requests_per_s=45)
+        try:
+            environment, policy = await under_load(world)
+            second = await ended(world, await deploy(world, environment, "2"))
+            await world.call("DELETE", f"/runtime/scaling-policies/{policy}")
+            await world.clock.sleep(60)
+
+            back = await rolled_back(world, second)
+            (component,) = back["releaseUnit"]["components"]
+
+            assert (back["proof"]["total"], component["replicas"]) == (5, 5)
+            assert component["askedReplicas"] == 2
+        finally:
+            await world.stop()
+
+    run_virtual(main())
+
+
+def test_a_rollback_leaves_the_tenant_binding_that_is_in_force_and_tells_of_it() -> None:
+    async def main() -> None:
+        world = World()
+        try:
+            await world.boot()
+            environment = await provisioned(world)
+            body = {"environmentId": environment}
+            _, bound = await world.call("POST", "/runtime/tenant-bindings", body)
+            binding = f"/runtime/tenant-bindings/{bound['bindingId']}"
+            before = await until_status(world, binding, {"Enforced"})
+            first = await ended(world, await deploy(world, environment, "1"))
+            second = await ended(world, await deploy(world, environment, "2"))
+            for change in ("suspend", "resume"):
+                await world.call("POST", f"{binding}/{change}", {"reason": "a test"})
+                await world.clock.sleep(10)
+            after = await until_status(world, binding, {"Enforced"})
+
+            back = await rolled_back(world, second)
+
+            recorded, live = before["revision"], after["revision"]
+            assert first["releaseUnit"]["tenantBindingRevision"] == recorded < live
+            assert back["releaseUnit"]["tenantBindingRevision"] == live
+            assert departures(back) == {
+                ("tenantBinding", f"revision {recorded}", f"revision {live}")
+            }
         finally:
             await world.stop()
 

@@ -53,11 +53,17 @@ async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: Deploym
 async def _as_many(
     component: ReleasedComponent, deployment: Deployment, app: DeploymentsApp
 ) -> int:
-    """Return how many instances a version begins with whose number scaling owns."""
-    before = deployment.before(component.module_id)
+    """Return how many instances a version begins with whose number scaling owns.
+
+    Where the version in force was stopped before, as many as that had; one that is brought back
+    has its recorded minimum at least.
+    """
+    before, module = deployment.before(component.module_id), component.module_id
     live = await observe(before, deployment, app) if before else None
-    revision = live.revision(before.release_revision) if live and before else None
-    return max(component.replicas, revision.replicas if revision else 0)
+    number = traffic_split.live_replicas(live, before) if before else None
+    if number is None:
+        number = deployment.live_replicas.get(module, 0)
+    return max(component.replicas, deployment.recorded_of(component).minimum, number)
 
 
 async def check_ready(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> bool:

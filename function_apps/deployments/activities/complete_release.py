@@ -25,6 +25,7 @@ from function_apps.deployments.repository import (
     DeploymentSet,
     commit_deployment_step,
     load_owned_deployment,
+    load_owned_set,
     step,
 )
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
@@ -73,9 +74,10 @@ async def complete_release(ctx: ActivityContext, app: DeploymentsApp) -> Complet
     Asks again for a while when an instance runs something else, which may just be restarting; then
     answers the first mismatch.
     """
-    deployment = await load_owned_deployment(ctx, app)
+    found = await load_owned_set(ctx, app)
+    deployment = found.deployment
     assert deployment.unit is not None
-    proof, mismatches = await prove_within(deployment, deployment.unit.components, app)
+    proof, mismatches = await prove_within(found, deployment.unit.components, app)
     if mismatches:
         return Completion(None, mismatches[0])
     components = [

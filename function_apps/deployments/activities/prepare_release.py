@@ -25,6 +25,7 @@ from function_apps.deployments.model import (
     release_unit,
     repair,
     secret_rollout,
+    traffic_split,
 )
 from function_apps.deployments.model.deployment import (
     Deployment,
@@ -55,12 +56,12 @@ from function_apps.deployments.use_cases.deploy import plan_context
 from function_apps.deployments.use_cases.promote import load_source
 from function_apps.deployments.use_cases.roll_out_configuration import renew
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
-from shared.contracts.releases import ReleaseUnit
 from shared.contracts.strategies import StrategyKind
 from shared.durable.activity import ActivityContext, Step
-from shared.kernel.ids import DeploymentId
+from shared.kernel.ids import DeploymentId, ModuleId
 from shared.kernel.operation import Operation
 from shared.persistence.store import READ_MAX_DOCUMENTS
+from shared.surfaces.observed_state import LiveComponent
 
 ENVIRONMENT_POLL_EVERY: Final = timedelta(minutes=15)
 """Of an environment on its way: a lost external event of it costs no more than this."""
@@ -231,7 +232,7 @@ async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> Rollout
             return Step(_rollout_plan(known.deployment, app), operation)
         if unknown := unknown_revisions(known.target, live):
             raise UnknownRelease(unknown)
-        after = _pinned(known, replaced, earlier, ctx.now(), app)
+        after = _pinned(known, replaced, earlier, live, ctx.now(), app)
         begun = operation.begin_step("release unit", ctx.now(), percent=8)
         plan = _rollout_plan(after.deployment, app)
         return step(plan, begun, known, after, action="PinReleaseUnit")
@@ -267,6 +268,7 @@ def _pinned(
     known: DeploymentSet,
     replaced: Predecessors,
     earlier: Predecessors,
+    live: Mapping[ModuleId, LiveComponent],
     now: datetime,
     app: DeploymentsApp,
 ) -> DeploymentSet:
@@ -279,15 +281,16 @@ def _pinned(
         deployment.secrets,
     )
     assert len(components) == len(deployment.components), deployment.deployment_id
+    live_replicas = traffic_split.replicas_of(replaced.components, live)
+    least = {
+        module: max(recorded.minimum, live_replicas.get(module, 0))
+        for module, recorded in deployment.recorded.items()
+    }
     modules = dict(target.modules)
     for component in components:
         state = target.module(component.module_id)
         modules[component.module_id] = replace(state, last=component.release_revision)
-    unit = ReleaseUnit(
-        components=components,
-        tenant_binding_revision=target.bound.revision if target.bound else 0,
-        removed=deployment.remove,
-    )
+    unit = release_unit.recorded_unit(components, target, least, deployment.remove)
     holders = {target.module(module).by for module in deployment.modules} - {None}
     has_baseline = any(
         component.module_id not in deployment.remove for component in replaced.components
@@ -300,6 +303,7 @@ def _pinned(
         previous_deployment_id=DeploymentId(max(map(str, holders))) if holders else None,
         earlier=earlier.components if deployment.restores else (),
         earlier_releases=earlier.releases,
+        live_replicas=live_replicas,
         steps=steps_of(
             deployment.strategy,
             app.rules.rollout,

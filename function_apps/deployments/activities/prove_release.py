@@ -10,9 +10,10 @@ from function_apps.deployments.activities.observe_surface import (
     surface_component,
     surface_of,
 )
-from function_apps.deployments.model import bound_secrets
+from function_apps.deployments.model import bound_secrets, policy_departures
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.repository import DeploymentSet
 from shared.contracts.releases import (
     Departure,
     InstanceProof,
@@ -30,24 +31,26 @@ PROOFS_SHOWN: Final = 100
 
 
 async def prove_within(
-    deployment: Deployment, components: Sequence[ReleasedComponent], app: DeploymentsApp
+    known: DeploymentSet, components: Sequence[ReleasedComponent], app: DeploymentsApp
 ) -> tuple[Proof, tuple[str, ...]]:
     """Prove *components* again and again for a while, until there is no mismatch."""
     return await poll_until(
         lambda proved: proved[0].whole,
-        lambda: prove(deployment, components, app),
+        lambda: prove(known, components, app),
         app,
         app.rules.prove_every_s,
     )
 
 
 async def prove(
-    deployment: Deployment, components: Sequence[ReleasedComponent], app: DeploymentsApp
+    known: DeploymentSet, components: Sequence[ReleasedComponent], app: DeploymentsApp
 ) -> tuple[Proof, tuple[str, ...]]:
     """Ask every live instance of *components* what it runs; return that, and each mismatch.
 
-    An instance that could not be asked is a mismatch as well.
+    An instance that could not be asked is a mismatch as well. What a rollback does not put back is
+    none: it is listed with its reason.
     """
+    deployment = known.deployment
     proofs: list[InstanceProof] = []
     mismatches: list[str] = []
     for component in components:
@@ -61,7 +64,8 @@ async def prove(
             case Present(answers):
                 live = answers
         secrets = deployment.wanted_secrets(component)
-        proofs += [_instance_proof(component, answer, secrets) for answer in live]
+        kept = tuple(policy_departures.departures(component, deployment, known.target))
+        proofs += [_instance_proof(component, answer, secrets, kept) for answer in live]
         mismatches += _mismatches(component, live)
     blob = await _store(proofs, app) if len(proofs) > PROOFS_SHOWN else None
     shown = tuple(proofs[:PROOFS_SHOWN])
@@ -104,7 +108,10 @@ def _mismatches(component: ReleasedComponent, live: Sequence[LiveProof]) -> list
 
 
 def _instance_proof(
-    component: ReleasedComponent, answer: LiveProof, secrets: Sequence[ReleasedSecret]
+    component: ReleasedComponent,
+    answer: LiveProof,
+    secrets: Sequence[ReleasedSecret],
+    kept: Sequence[Departure],
 ) -> InstanceProof:
     is_whole = answer.content_digest == answer.expected_digest
     wanted, has = component.configuration.hash, answer.unit.get(CONFIGURATION_HASH)
@@ -121,6 +128,7 @@ def _instance_proof(
         configuration_hash=wanted if has == wanted else None,
         secret_versions=versions,
         departures=(
+            *kept,
             *bound_secrets.departures(component, versions, secrets),
             *_departed(component, answer),
         )[:10],

@@ -52,6 +52,7 @@ from function_apps.deployments.repository import (
     DeploymentSet,
     commit_deployment_step,
     load_owned_deployment,
+    load_owned_set,
     step,
 )
 from function_apps.deployments.use_cases.configuration_content import read_merge
@@ -206,8 +207,10 @@ async def restore_previous(
         return Restoration(WaitState.PASSED)
     revision = live.revision(before.release_revision) if live else None
     if traffic_split.needs_apply(revision, before):
-        # Scaling may have raised the number since: never fewer than live.
-        replicas = max(before.replicas, revision.replicas if revision else 0)
+        # Scaling may have raised the number since: never fewer than live, or than it had.
+        number = traffic_split.live_replicas(live, before)
+        had = deployment.live_replicas.get(before.module_id, 0)
+        replicas = max(before.replicas, had if number is None else number)
         values = await read_merge(before.configuration, deployment.tenant_id, app)
         spec = release_unit.to_revision_spec(
             before, deployment.environment_id, deployment.tenant_id, app.rules.rollout, values
@@ -299,14 +302,15 @@ async def finish_rollback(
 
     None while the proof shows a mismatch and another one may be asked.
     """
-    deployment = await load_owned_deployment(ctx, app)
+    found = await load_owned_set(ctx, app)
+    deployment = found.deployment
     kept = tuple(
         component
         for component in deployment.previous
         if component.module_id not in given.stranded and component.runs_once is None
     )
     ask = prove if given.is_last else prove_within
-    proof, mismatches = await ask(deployment, kept, app)
+    proof, mismatches = await ask(found, kept, app)
     if mismatches and not given.is_last:
         return None
     remaining = (*given.remaining, *mismatches)
@@ -333,7 +337,7 @@ def _finished(
     reason = jobs.with_left_out(_with_dead_previous(deployment.reason, given), deployment.previous)
     restored = ReleaseUnit(
         components=tuple(deployment.previous),
-        tenant_binding_revision=deployment.unit.tenant_binding_revision if deployment.unit else 0,
+        tenant_binding_revision=known.target.binding_revision,
         removed=tuple(m for m in deployment.modules if deployment.before(m) is None),
     )
     left = tuple(sentence[:2048] for sentence in remaining[:100])

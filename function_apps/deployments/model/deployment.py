@@ -14,6 +14,7 @@ from function_apps.deployments.model.lifecycle import (
     EnvironmentReady,
     HoldReleased,
     Paused,
+    PolicyAndBinding,
     PromotionBegan,
     Rejected,
     ReleaseName,
@@ -82,6 +83,8 @@ class Deployment:
     whose units it brings back, `jobs_left_out` the modules that had run to their end in those,
     `earlier` what was in force before them. `earlier_releases` names the releases of what an undo
     of this deployment goes back to. Of a repair, `replaces` is the revision that it is of.
+    `recorded` is what the releases that a rollback brings back had of policy and binding, and
+    `live_replicas` the number of instances of what was in force when the unit was fixed.
     """
 
     deployment_id: DeploymentId
@@ -123,6 +126,8 @@ class Deployment:
     rolled_back_deployment_id: DeploymentId | None = None
     replaces: Mapping[ModuleId, int] = field(default_factory=dict)
     restores: Mapping[ModuleId, DeploymentId] = field(default_factory=dict)
+    recorded: Mapping[ModuleId, PolicyAndBinding] = field(default_factory=dict)
+    live_replicas: Mapping[ModuleId, int] = field(default_factory=dict)
     jobs_left_out: tuple[ModuleId, ...] = ()
     earlier: tuple[ReleasedComponent, ...] = ()
     earlier_releases: Mapping[ModuleId, ReleaseName] = field(default_factory=dict)
@@ -179,10 +184,22 @@ class Deployment:
 
     def wanted_secrets(self, component: ReleasedComponent) -> tuple[ReleasedSecret, ...]:
         """Return the secrets that *component* is to have as a release before had them."""
-        own = self.candidate(component.module_id)
-        is_own = own is not None and own.release_revision == component.release_revision
-        secrets = self.secrets if is_own else self.replaced_secrets
+        secrets = self.secrets if self.releases(component) else self.replaced_secrets
         return secrets.get(component.module_id, ())
+
+    def recorded_of(self, component: ReleasedComponent) -> PolicyAndBinding:
+        """Return what was recorded of the release that *component* is, or that it brings back."""
+        recorded = self.recorded if self.releases(component) else {}
+        return recorded.get(component.module_id, PolicyAndBinding.of(component))
+
+    def brings_back(self, component: ReleasedComponent) -> bool:
+        """Return whether *component* is of a release from before this deployment."""
+        return self.kind is DeploymentKind.ROLLBACK or not self.releases(component)
+
+    def releases(self, component: ReleasedComponent) -> bool:
+        """Return whether *component* is its own, and not what was in force before."""
+        own = self.candidate(component.module_id)
+        return own is not None and own.release_revision == component.release_revision
 
     def before(self, module: str) -> ReleasedComponent | None:
         """Return what was in force of *module* when the unit was fixed."""
@@ -220,10 +237,12 @@ def _after_preparation(moved: Deployment, event: DeploymentEvent) -> Deployment:
     match event:
         case EnvironmentReady(project, stage):
             return replace(moved, project_id=project, stage=stage)
-        case UnitPinned(unit, missing, previous, previous_id, earlier, earlier_releases, steps):
+        case UnitPinned():
             return replace(
-                moved, unit=unit, absent=missing, previous=previous, earlier=earlier,
-                previous_deployment_id=previous_id, earlier_releases=earlier_releases, steps=steps,
+                moved, unit=event.unit, absent=event.missing, previous=event.previous,
+                previous_deployment_id=event.previous_deployment_id, earlier=event.earlier,
+                earlier_releases=event.earlier_releases, live_replicas=event.live_replicas,
+                steps=event.steps,
             )  # fmt: skip
         case RollbackBegan(reason, operation_id, token, previous, recorded):
             return replace(
@@ -234,7 +253,7 @@ def _after_preparation(moved: Deployment, event: DeploymentEvent) -> Deployment:
             return replace(
                 moved, operation_id=operation_id, attempt=moved.attempt + 1, opened_at=None,
                 unit=None, absent=(), previous=(), previous_deployment_id=None, earlier=(),
-                replaced_secrets={},
+                replaced_secrets={}, live_replicas={},
                 earlier_releases={}, steps=(), reason=None, restored=None, proof=None,
                 remaining=(), ended_at=None, wait_name="",
             )  # fmt: skip

@@ -135,6 +135,11 @@ class DeploymentTarget:
         return self.binding if self.binding and self.binding.is_in_force else None
 
     @property
+    def binding_revision(self) -> int:
+        """The revision of that binding; 0 without one."""
+        return self.bound.revision if self.bound else 0
+
+    @property
     def project(self) -> ProjectId | None:
         """The project of its environment, once that is known."""
         return self.environment.project if self.environment else None

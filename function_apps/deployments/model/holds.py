@@ -27,6 +27,8 @@ _NOT_OF_THE_UNIT: Final = {
     "routing",
     "owner",
     "scaling_policy_revision",
+    "asked_replicas",
+    "tenant_binding_revision",
 }
 """Given out anew with every release, or changed without one."""
 
@@ -47,6 +49,8 @@ def unit_key(component: ReleasedComponent) -> str:
     # Holds of before there were these fields keep their key.
     absent = {name for name in ("data", "requires") if not getattr(component, name)}
     content = component.model_dump(mode="json", exclude=_NOT_OF_THE_UNIT | absent)
+    if component.asked_replicas is not None:
+        content["replicas"] = component.asked_replicas  # its minimum changes without it
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
 

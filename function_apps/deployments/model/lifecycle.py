@@ -28,6 +28,25 @@ class ReleaseName:
 
 
 @dataclass(frozen=True)
+class PolicyAndBinding:
+    """The scaling policy and tenant binding of a release; no rollback puts them back."""
+
+    policy: int
+    minimum: int
+    binding: int | None
+    """Revisions; 0 for none, None where it is not known."""
+
+    @classmethod
+    def of(cls, component: ReleasedComponent) -> "PolicyAndBinding":
+        """Return what *component* recorded."""
+        return cls(
+            component.scaling_policy_revision,
+            component.replicas,
+            component.tenant_binding_revision,
+        )
+
+
+@dataclass(frozen=True)
 class DeploymentEvent:
     """One change of a deployment, with its data."""
 
@@ -50,6 +69,7 @@ class UnitPinned(DeploymentEvent):
     previous_deployment_id: DeploymentId | None
     earlier: tuple[ReleasedComponent, ...]
     earlier_releases: Mapping[ModuleId, ReleaseName]
+    live_replicas: Mapping[ModuleId, int]
     steps: tuple[RolloutStep, ...]
 
 

@@ -1,6 +1,6 @@
 """A component as it is asked for, as the release unit records it, and as a surface gets it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from function_apps.deployments.model import bound_secrets, configuration
 from function_apps.deployments.model.deployment_target import DeploymentTarget
@@ -52,6 +52,7 @@ def to_released_component(
     key = parse_id(target.environment_id, "env").environment
     facts = [fact for fact in target.facts.values() if fact.module in {"", component.module_id}]
     secrets, versions = _secrets(facts, recorded)
+    policy = _policy_revision(facts)
     return ReleasedComponent(
         module_id=component.module_id,
         service_id=service_id(key, module_key(tenant, component.module_id)),
@@ -73,12 +74,13 @@ def to_released_component(
         runs_once=component.runs_once,
         schedule=component.schedule,
         replicas=_minimum(facts, asked),
+        asked_replicas=asked if policy else None,
         configuration_mode=component.configuration_mode,
         configuration_delivery=component.configuration_delivery,
         configuration=pin or ConfigurationPin(),
         secret_versions=versions,
         secrets=secrets,
-        scaling_policy_revision=_policy_revision(facts),
+        scaling_policy_revision=policy,
         data=environment.data if environment and environment.owner == tenant else (),
         routing=Routing(weights={str(revision): 100} if component.port else {}),
         owner=component.owner,
@@ -144,6 +146,34 @@ def planned(
     return tuple(filter(None, units))
 
 
+def recorded_unit(
+    components: Iterable[ReleasedComponent],
+    target: DeploymentTarget,
+    least: Mapping[ModuleId, int],
+    removed: tuple[ModuleId, ...],
+) -> ReleaseUnit:
+    """Return the unit of *components*, each with the binding in force.
+
+    Where no policy has the number, each has *least* instances or more. That is the minimum of the
+    release then, and what the release asked for stays with it.
+    """
+    binding = target.binding_revision
+
+    def recorded(component: ReleasedComponent) -> ReleasedComponent:
+        changes: dict[str, int] = {"tenant_binding_revision": binding}
+        number = least.get(component.module_id, 0)
+        is_owned = not component.scaling_policy_revision and not component.ends
+        if is_owned and number > component.replicas:
+            changes |= {"replicas": number, "asked_replicas": component.replicas}
+        return component.model_copy(update=changes)
+
+    return ReleaseUnit(
+        components=tuple(map(recorded, components)),
+        tenant_binding_revision=binding,
+        removed=removed,
+    )
+
+
 def missing_parts(unit: ReleaseUnit) -> tuple[Reason, ...]:
     """Return the parts of *unit* that nobody has provided, and the rule by which they will be."""
     rows = (
@@ -174,8 +204,10 @@ def missing_parts(unit: ReleaseUnit) -> tuple[Reason, ...]:
 def requested_component(component: ReleasedComponent) -> Component:
     """Return what has to be asked for to get *component* again, under a new revision.
 
-    An image is asked for by the digest that was recorded, whatever its tag names by now.
+    An image is asked for by the digest that was recorded, whatever its tag names by now; of the
+    instances as many as the release asked for, whatever a policy made of that.
     """
+    asked = component.asked_replicas
     return Component(
         module_id=component.module_id,
         component_type=component.component_type,
@@ -183,7 +215,7 @@ def requested_component(component: ReleasedComponent) -> Component:
         image=component.image,
         artifact_digest=None if component.image else component.digest,
         compute_target=component.compute_target,
-        replicas=component.replicas,
+        replicas=component.replicas if asked is None else asked,
         command=component.command,
         port=component.port,
         path_prefix=component.path_prefix,

@@ -7,13 +7,14 @@ ready.
 So a fix lands when the version in force is dead, and a rollback never takes away what still serves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
 from shared.contracts.releases import ReleasedComponent
+from shared.contracts.values import ModuleId
 from shared.surfaces.observed_state import LiveComponent, LiveRevision, Phase
 from shared.surfaces.rules import WHOLE
 
@@ -134,6 +135,20 @@ def is_whole(live: LiveComponent | None, component: ReleasedComponent) -> bool:
     """Return whether all instances of *component* are ready, or its job has ended well."""
     revision = live.revision(component.release_revision) if live else None
     return revision is not None and revision.phase in {Phase.READY, Phase.COMPLETE}
+
+
+def live_replicas(live: LiveComponent | None, component: ReleasedComponent) -> int | None:
+    """Return how many instances *component* has; None where it is gone, or on its way out."""
+    revision = live.revision(component.release_revision) if live else None
+    return None if revision is None or revision.phase is Phase.DRAINING else revision.replicas
+
+
+def replicas_of(
+    components: Iterable[ReleasedComponent], live: Mapping[ModuleId, LiveComponent]
+) -> Mapping[ModuleId, int]:
+    """Return how many instances each of *components* has that is live."""
+    found = {each.module_id: live_replicas(live.get(each.module_id), each) for each in components}
+    return {module: number for module, number in found.items() if number is not None}
 
 
 def needs_apply(revision: LiveRevision | None, component: ReleasedComponent) -> bool:

@@ -8,6 +8,7 @@ from function_apps.deployments.model import bound_secrets, jobs, module_queue, r
 from function_apps.deployments.model.configuration import pins_of
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
+from function_apps.deployments.model.lifecycle import PolicyAndBinding
 from function_apps.deployments.model.predecessors import (
     Predecessors,
     predecessors_of,
@@ -78,6 +79,11 @@ def rollback_of(
         secrets=bound_secrets.recorded_of(
             [each for each in predecessors.components if each.module_id in order]
         ),
+        recorded={
+            each.module_id: PolicyAndBinding.of(each)
+            for each in predecessors.components
+            if each.module_id in order
+        },
         replaces=revisions_in_force(target, [*order, *command.remove]),
         restores={
             module: name.deployment_id

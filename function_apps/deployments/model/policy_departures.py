@@ -1,0 +1,66 @@
+"""Scaling policy and tenant binding, which no rollback puts back: where they depart, and why.
+
+A policy belongs to the load of now and to scaling, a binding to the service tenants; a release
+records which were in force, and a proof tells of others.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.facts import SCALING
+from shared.contracts.releases import Departure, ReleasedComponent
+from shared.contracts.values import ModuleId, Reason
+
+_CHANGED: Final = "it changed while this was rolled out, and the next release records it"
+
+
+def departures(
+    component: ReleasedComponent, deployment: Deployment, target: DeploymentTarget
+) -> Iterator[Departure]:
+    """Yield where policy and binding of *target* depart from the release that *component* is of."""
+    recorded, is_back = deployment.recorded_of(component), deployment.brings_back(component)
+    policy_id, policy, minimum = _policy(target, component.module_id)
+    if recorded.policy != policy:
+        then = f"{_revision(recorded.policy)} with at least {recorded.minimum}"
+        now = f"{_revision(policy)} with at least {minimum}"
+        why = f"a rollback puts no scaling policy back: {_pair(recorded.policy, policy, then, now)}"
+        way = f"; change it with PUT /scaling-policies/{policy_id}" if policy else ""
+        yield Departure(
+            path="scalingPolicy",
+            recorded=_revision(recorded.policy),
+            live=_revision(policy),
+            reason=Reason(
+                code="ScalingPolicyNotRestored", message=f"{why}{way}" if is_back else _CHANGED
+            ),
+        )
+    binding = target.binding_revision
+    if recorded.binding is not None and recorded.binding != binding:
+        then, now = _revision(recorded.binding), _revision(binding)
+        why = f"a tenant binding never goes back: {_pair(recorded.binding, binding, then, now)}"
+        yield Departure(
+            path="tenantBinding",
+            recorded=then,
+            live=now,
+            reason=Reason(code="TenantBindingNotRestored", message=why if is_back else _CHANGED),
+        )
+
+
+def _policy(target: DeploymentTarget, module: ModuleId) -> tuple[str, int, int]:
+    """Return id, revision and minimum of the policy in force of *module*; 0 without one."""
+    found = (
+        (policy_id, int(fact.value), fact.minimum)
+        for policy_id, fact in target.facts.items()
+        if fact.kind == SCALING and fact.module == module
+    )
+    return max(found, key=lambda policy: policy[1], default=("", 0, 0))
+
+
+def _pair(recorded: int, live: int, then: str, now: str) -> str:
+    first = f"{then} was recorded" if recorded else "none was recorded"
+    return f"{first}, {f'{now} is in force' if live else 'none is in force now'}"
+
+
+def _revision(number: int) -> str:
+    return f"revision {number}" if number else "none"
