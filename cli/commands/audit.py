@@ -1,6 +1,6 @@
 """`audit`: who did what to what, over all apps, and whether their records are whole."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -34,7 +34,7 @@ _DECISION_COLUMNS: Final = (
     Column("DID", "action"),
     Column("TO", "about"),
     Column("POLICY", lambda record: _decision(record["policy"])),
-    Column("RULES", lambda record: sorted(record["policy"]["rules"])),
+    Column("BY", lambda record: [*record["policy"]["rules"], *_engine(record["policy"])]),
 )
 _VERIFY_COLUMNS: Final = (
     Column("APP", "app"),
@@ -90,9 +90,15 @@ def _decision(policy: Mapping[str, Any]) -> str:
         return "allowed"
     found = (
         f"{each['target']} is {each['received']}, expected {each['expected']}"
+        if each["expected"]
+        else each["message"]
         for each in policy["findings"]
     )
     return f"denied: {'; '.join(found)}"
+
+
+def _engine(policy: Mapping[str, Any]) -> Sequence[str]:
+    return ["engine"] if "engine" in policy else []
 
 
 @app.command()

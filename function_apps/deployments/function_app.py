@@ -8,7 +8,7 @@ import azure.durable_functions as df
 from function_apps.deployments.ports import LOCAL_RULES, DeploymentsApp, DeploymentsRules
 from function_apps.deployments.triggers import blueprint
 from shared.composition.parts import Parts
-from shared.composition.policy_settings import prod_policy
+from shared.composition.prod_policy import prod_policy
 from shared.composition.service import build_service, composition
 from shared.composition.settings import EVERY_APP, Need, Settings
 from shared.contracts.health import ServiceHealth
@@ -43,7 +43,7 @@ def build(settings: Settings, parts: Parts) -> DeploymentsApp:
         parts.images(),
         HealthOverHttp(HttpReader(parts.gateway(), settings.ca_file)),
         replace(rules, images=read_image_rules(settings.image_rules)),
-        prod_policy(settings),
+        prod_policy(settings, parts.clock),
     )
 
 

@@ -33,7 +33,7 @@ from shared.composition.cluster_settings import ClusterSettings
 from shared.composition.connection_strings import expected_instead
 from shared.composition.image_settings import ImageSettings, Networks
 from shared.composition.metrics_settings import PROMETHEUS_BASIC, MetricsSettings
-from shared.composition.policy_settings import PolicySettings
+from shared.composition.policy_settings import ENGINE_KEY, PolicySettings
 from shared.composition.retention_settings import RetentionSettings
 from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
@@ -305,7 +305,7 @@ _STRINGS: Final[Mapping[str, str]] = {
 }
 """The connection string that stands for each address."""
 _SECRET: Final = frozenset(
-    {*_STRINGS.values(), _OTLP_HEADERS, _INSIGHTS, PROMETHEUS_BASIC, REGISTRIES}
+    {*_STRINGS.values(), _OTLP_HEADERS, _INSIGHTS, PROMETHEUS_BASIC, REGISTRIES, ENGINE_KEY}
 )
 _NAMES: Final = tuple(str(field.alias) for field in Settings.model_fields.values())
 
@@ -409,7 +409,7 @@ def _contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
         *metrics_settings.contradictions(given, is_local=given.get(PROFILE) == LOCAL),
         *cluster_settings.contradictions(given),
         *image_settings.mistakes(given, is_local=given.get(PROFILE) == LOCAL),
-        *policy_settings.mistakes(given),
+        *policy_settings.mistakes(given, is_local=given.get(PROFILE) == LOCAL),
     ]
     for address, string in _STRINGS.items():
         if address in given and string in given:

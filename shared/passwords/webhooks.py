@@ -3,34 +3,19 @@
 The service proves by the signature who asks, and answers a repeat by its id with the same value.
 """
 
-import asyncio
-import hashlib
-import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
-from shared.connections.bounded_body import read_bounded
-from shared.kernel.clock import Clock, isoformat
+from shared.kernel.clock import Clock
 from shared.kernel.errors import Conflict, Invalid, Unavailable
-from shared.probing.guard import (
-    Destination,
-    Forbidden,
-    Network,
-    Resolve,
-    resolve_by_system,
-    resolve_destination,
-)
-from shared.probing.guarded_request import answer_of
+from shared.probing.guard import Forbidden, Network, Resolve, resolve_by_system
+from shared.probing.signed_request import post_signed
 from shared.vault.port import SecretValue
 
 TIMEOUT_S: Final = 20.0
-TIMESTAMP: Final = "X-Runtime-Timestamp"
-SIGNATURE: Final = "X-Runtime-Signature"
-"""`sha256=` and the HMAC-SHA256 in hex of `<timestamp>.<body>`."""
-_ANSWER_MAX_BYTES: Final = 64 * 1024
 _AGAIN: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT})
 
 
@@ -80,37 +65,27 @@ class SignedWebhooks:
     async def new_value(self, url: str, key: SecretValue, request: ValueRequest) -> SecretValue:
         if not url.startswith("https://") and not self._owned:
             raise WebhookDenied("a webhook is asked by https only", target="/generator/settings")
-        body = json.dumps(
-            {
-                "requestId": request.request_id,
-                "environmentId": request.environment_id,
-                "secretName": request.secret_name,
-            }
-        ).encode()
-        timestamp = isoformat(self._clock.now())
-        headers = {
-            "Content-Type": "application/json",
-            "Idempotency-Key": request.request_id,
-            TIMESTAMP: timestamp,
-            SIGNATURE: signature(key, timestamp, body),
+        content = {
+            "requestId": request.request_id,
+            "environmentId": request.environment_id,
+            "secretName": request.secret_name,
         }
         try:
-            async with asyncio.timeout(TIMEOUT_S):
-                destination = await resolve_destination(
-                    url, owned=self._owned, resolve=self._resolve
-                )
-                status, answer = await _post(destination, body, headers)
+            status, answer = await post_signed(
+                url,
+                content,
+                request.request_id,
+                key=key.reveal(),
+                clock=self._clock,
+                within_s=TIMEOUT_S,
+                resolve=self._resolve,
+                owned=self._owned,
+            )
         except Forbidden as denied:
             raise WebhookDenied(str(denied), target="/generator/settings") from denied
         except (OSError, TimeoutError) as away:
             raise Unavailable(f"the webhook is away: {type(away).__name__}") from away
         return _value(status, answer)
-
-
-def signature(key: SecretValue, timestamp: str, body: bytes) -> str:
-    """Return the signature of a request, as its receiver computes it."""
-    signed = timestamp.encode() + b"." + body
-    return "sha256=" + hmac.new(key.reveal().encode(), signed, hashlib.sha256).hexdigest()
 
 
 def _value(status: int, answer: bytes) -> SecretValue:
@@ -127,11 +102,3 @@ def _value(status: int, answer: bytes) -> SecretValue:
     if not isinstance(value, str) or not value:
         raise WebhookRefused('the webhook answered otherwise than {"value": "…"}')
     return SecretValue(value)
-
-
-async def _post(
-    destination: Destination, body: bytes, headers: Mapping[str, str]
-) -> tuple[int, bytes]:
-    """Return status and body of the answer. Raises OSError."""
-    async with answer_of("POST", destination, headers=headers, body=body) as response:
-        return response.status, await read_bounded(response, at_most=_ANSWER_MAX_BYTES)

@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
+from shared.kernel.context import Context
 from shared.kernel.errors import Denied, Violation
+from shared.kernel.ids import event_id
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision
+from shared.policies.engine import PolicyEngine, PolicyQuestion
 from shared.policies.prod_rules import ProdChange, ProdRules, findings
 
 T = TypeVar("T")
@@ -45,23 +48,27 @@ between."""
 
 @dataclass(frozen=True)
 class ProdPolicy:
-    """The rules of the operator."""
+    """The rules of the operator, and the engine that is asked about what they allow."""
 
     rules: ProdRules
+    engine: PolicyEngine | None = None
 
     async def permit(
-        self, decision: Decision[T], change: ProdChange | None, answers: Answers
+        self, decision: Decision[T], change: ProdChange | None, ctx: Context, answers: Answers
     ) -> Decision[T]:
         """Return *decision* with the permission of *change* in its audit record.
 
         Where it is not allowed, the decision is a refusal, `PolicyDenied`, with a record of its
         own. None is a change of another stage, which is not decided about.
+
+        Raises:
+            Unavailable: the engine does not say.
         """
         if change is None:
             return decision
         said = next((said for asked, said in answers if asked == change), None)
         if said is None:
-            said = await self.decide(change)
+            said = await self.decide(change, ctx)
             answers.append((change, said))
         if not said.findings:
             assert decision.audited is not None, change
@@ -72,25 +79,49 @@ class ProdPolicy:
         )
         return replace(decision, writes=(), outbox=(), audited=audited, refusal=denied)
 
-    async def refusals(self, change: ProdChange | None) -> Sequence[Violation]:
+    async def refusals(self, change: ProdChange | None, ctx: Context) -> Sequence[Violation]:
         """Return what would be denied of *change*, each in one sentence.
 
         For a dry run, which decides nothing and is not recorded.
+
+        Raises:
+            Unavailable: the engine does not say.
         """
-        found = (await self.decide(change)).findings if change is not None else ()
+        if change is None:
+            return ()
         return [
             replace(each, message=f"{each.message}: expected {each.expected}, got {each.received}")
-            for each in found
+            if each.expected
+            else each
+            for each in (await self.decide(change, ctx, is_dry_run=True)).findings
         ]
 
-    async def decide(self, change: ProdChange) -> PolicyDecision:
-        """Return what the policy says of *change*."""
+    async def decide(
+        self, change: ProdChange, ctx: Context, *, is_dry_run: bool = False
+    ) -> PolicyDecision:
+        """Return what the policy says of *change*; the engine is asked if the rules allow it.
+
+        Raises:
+            Unavailable: the engine does not say.
+        """
         found = findings(self.rules, change)
-        record = {
-            "allowed": not found,
+        record: dict[str, Any] = {
             "rules": self.rules.model_dump(mode="json", exclude_none=True),
             "inputs": change.inputs(),
         }
+        if self.engine is not None and not found:
+            question = PolicyQuestion(
+                event_id(ctx.entropy), ctx.tenant, ctx.cause.actor, change.inputs(), is_dry_run
+            )
+            answer = await self.engine.ask(question)
+            found = answer.findings()
+            record["engine"] = {
+                "requestId": question.request_id,
+                "allowed": answer.allowed,
+                "reasons": [*answer.reasons],
+                "decisionId": answer.decision_id,
+            }
+        record["allowed"] = not found
         if found:
             record["findings"] = [asdict(each) for each in found]
         return PolicyDecision(found, record)

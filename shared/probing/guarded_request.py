@@ -4,6 +4,7 @@ It has a connection and a session of its own: a pooled connection would not prov
 be made, and nothing is left to close when a host or a loop ends.
 """
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -22,8 +23,9 @@ async def answer_of(
     *,
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
+    trust: ssl.SSLContext | None = None,
 ) -> AsyncIterator["ClientResponse"]:
-    """Give the answer, whose body is read within.
+    """Give the answer, whose body is read within; *trust* has other authorities than the machine's.
 
     Raises:
         OSError: a broken connection, or a broken answer.
@@ -31,7 +33,7 @@ async def answer_of(
     import aiohttp  # noqa: PLC0415  slow to import, and only apps that send such requests need it
     from yarl import URL  # noqa: PLC0415
 
-    connector = aiohttp.TCPConnector(force_close=True)
+    connector = aiohttp.TCPConnector(force_close=True, ssl=trust or True)
     try:
         async with (
             aiohttp.ClientSession(

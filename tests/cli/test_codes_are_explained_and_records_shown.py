@@ -94,14 +94,16 @@ def test_no_more_is_read_than_was_asked_for(runtimectl: RuntimeCtl) -> None:
 
 def test_decisions_of_the_policy_are_shown_with_what_they_rest_on(runtimectl: RuntimeCtl) -> None:
     finding = {"target": "/region", "expected": "westeurope", "received": "eastus"}
-    denial = {"allowed": False, "rules": {"regions": ["westeurope"]}, "inputs": {}}
-    denied = {**RECORD, "number": 5, "policy": {**denial, "findings": [finding]}}
+    said_no = {"target": "", "expected": None, "received": None, "message": "no change today"}
+    denial = {"allowed": False, "rules": {"regions": ["westeurope"]}, "inputs": {}, "engine": {}}
+    denied = {**RECORD, "number": 5, "policy": {**denial, "findings": [finding, said_no]}}
     records = {"GET /v1/platform/environments/audit": [LATER, denied]}
 
     lines = runtimectl.run("audit --policy", records).out.splitlines()
     said = json.loads(runtimectl.run("audit --policy -o json", records).out)
 
-    assert "denied: /region is eastus, expected westeurope" in lines[1]
+    assert "denied: /region is eastus, expected westeurope; no change today" in lines[1]
+    assert "regions, engine" in lines[1]
     assert [each["policy"] for each in said] == [denied["policy"]]
 
 

@@ -45,7 +45,7 @@ from local_cloud.storage import LocalStorage
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from local_host.host import Host, HostSettings
 from local_host.model import App, HttpAnswer, HttpCall
-from shared.composition.policy_settings import prod_policy
+from shared.composition.prod_policy import prod_policy
 from shared.composition.service import Service, build_service
 from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE, Settings, read_settings
 from shared.contracts.health import ServiceHealth
@@ -346,7 +346,7 @@ class World:
         return read_settings({ISSUER_KEYS: keys, PROFILE: LOCAL, **self.app_settings})
 
     def _policy(self) -> ProdPolicy | None:
-        return prod_policy(self._settings())
+        return prod_policy(self._settings(), self.clock)
 
     def _mortal(self, cluster: MemoryCluster, lists: asyncio.Event) -> Any:
         return MortalSurface(MemorySurface(cluster, has_vault=True), self.fate, lists)

@@ -14,14 +14,12 @@ from aiohttp import web
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.passwords.webhooks import (
-    SIGNATURE,
-    TIMESTAMP,
     SignedWebhooks,
     ValueRequest,
     WebhookDenied,
     WebhookRefused,
-    signature,
 )
+from shared.probing.signed_request import SIGNATURE, TIMESTAMP, signature
 from shared.vault.port import SecretValue
 
 KEY: Final = SecretValue("k" * 32)
@@ -67,9 +65,9 @@ def test_a_value_is_what_the_service_answers_to_a_request_that_it_can_verify() -
     value, headers, body = asyncio.run(main())
 
     assert value.reveal() == "made there"
-    expected = signature(KEY, headers[TIMESTAMP], body)
+    expected = signature(KEY.reveal(), headers[TIMESTAMP], body)
     assert hmac.compare_digest(headers[SIGNATURE], expected)
-    assert signature(SecretValue("other"), headers[TIMESTAMP], body) != expected
+    assert signature("other", headers[TIMESTAMP], body) != expected
     assert (headers["Idempotency-Key"], json.loads(body)["secretName"]) == ("rot-1", "api-key")
 
 

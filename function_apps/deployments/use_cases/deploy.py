@@ -96,7 +96,7 @@ async def deploy(
         if app.policy is None:
             return release
         change = prod_change(pinned, target, promoted_from)
-        return await app.policy.permit(release, change, answers)
+        return await app.policy.permit(release, change, ctx, answers)
 
     return await app.service.work.change(ctx, TARGETS, environment_id, decide)
 
@@ -158,7 +158,8 @@ async def plan_deployment(
     denied: Sequence[Violation] = ()
     if app.policy is not None and is_new and not plan.refusals:
         with _listed(refusals):
-            denied = await app.policy.refusals(prod_change(command, target, promoted_from))
+            change = prod_change(command, target, promoted_from)
+            denied = await app.policy.refusals(change, ctx)
     refusals += [
         Reason(code=refusal.code, message=f"{refusal.target}: {refusal.message}"[:2048])
         for refusal in (*plan.refusals, *denied)

@@ -48,7 +48,7 @@ async def retry(
         decision = replace(decision, audited=audited)
         if app.policy is None:
             return decision
-        return await app.policy.permit(decision, _prod_change(known), answers)
+        return await app.policy.permit(decision, _prod_change(known), ctx, answers)
 
     return await repository.change(deployment_id, ctx, app, decide)
 

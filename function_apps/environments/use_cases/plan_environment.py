@@ -79,12 +79,13 @@ async def plan_environment(
     # What a failed update was allowed to delete may not be deleted any longer.
     deletes = () if environment.status is State.PROVISIONED else environment.deletes
     described = replace(environment, spec=environment.in_force, deletes=deletes)
-    return await _plan(described, environment.revision, app)
+    return await _plan(described, environment.revision, ctx, app)
 
 
 async def _plan(
     environment: RuntimeEnvironment,
     base_revision: int,
+    ctx: Context,
     app: EnvironmentsApp,
     *,
     known: RuntimeEnvironment | None = None,
@@ -95,7 +96,7 @@ async def _plan(
     preview = await _preview(environment, app, known)
     _require_approved(approved, preview)
     if app.policy is not None and asked is not None and environment is not known:
-        denied = await app.policy.refusals(prod_change(asked, environment))
+        denied = await app.policy.refusals(prod_change(asked, environment), ctx)
         preview = replace(preview, refusals=(*preview.refusals, *denied))
     return plan_resource(environment, preview, base_revision)
 
@@ -125,7 +126,7 @@ async def plan_request(
     # A repeat is answered whatever was approved.
     approved = None if requested is known else command.plan_id
     return await _plan(
-        requested, base, app, known=known, approved=approved, asked="ProvisionEnvironment"
+        requested, base, ctx, app, known=known, approved=approved, asked="ProvisionEnvironment"
     )
 
 
@@ -143,7 +144,7 @@ async def plan_change(
     updated = requests.update(known, command, operation_id=_NO_OPERATION, now=ctx.now())
     approved = None if updated is known else command.plan_id
     return await _plan(
-        updated, known.revision, app, known=known, approved=approved, asked="UpdateEnvironment"
+        updated, known.revision, ctx, app, known=known, approved=approved, asked="UpdateEnvironment"
     )
 
 

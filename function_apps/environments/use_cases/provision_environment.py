@@ -50,6 +50,7 @@ async def provision_environment(
         begun = repository.begin(after, view, ids, ctx, repository.PROVISION)
         if app.policy is None:
             return begun
-        return await app.policy.permit(begun, prod_change("ProvisionEnvironment", after), answers)
+        change = prod_change("ProvisionEnvironment", after)
+        return await app.policy.permit(begun, change, ctx, answers)
 
     return await repository.change(environment_id, ctx, app, decide)

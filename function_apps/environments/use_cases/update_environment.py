@@ -37,6 +37,7 @@ async def update_environment(
         begun = repository.begin(after, view, ids, ctx, repository.UPDATE)
         if app.policy is None:
             return begun
-        return await app.policy.permit(begun, prod_change("UpdateEnvironment", after), answers)
+        change = prod_change("UpdateEnvironment", after)
+        return await app.policy.permit(begun, change, ctx, answers)
 
     return await repository.change(environment_id, ctx, app, decide)
