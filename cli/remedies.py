@@ -190,6 +190,9 @@ REMEDIES: Final[Mapping[str, str]] = {
     "TenantBindingSuspended": _RESUME,
     "TenantSuspended": _RESUME,
     "SuspendedByAnother": "ask who suspended it, as the message says, to resume it",
+    "ErasureNotReported": (
+        "see whether it is Unbound: `runtimectl tenant show {binding}`; what is left is named above"
+    ),
     "TenantBindingNotFound": "see the bindings: `runtimectl tenant list`",
     "TenantBindingExists": (
         "unbind it, then bind it again: "

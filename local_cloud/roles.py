@@ -102,6 +102,8 @@ def _of_app(service: Service) -> Iterator[Assignment]:
         yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{_TABLES[service]}")
     if service is Service.DEPLOYMENTS:
         yield Assignment(name, Role.BLOB_CONTRIBUTOR, f"{BLOBS}/{ARTIFACTS}")
+    if service is Service.TENANTS:
+        yield Assignment(name, Role.SECRETS_OFFICER, KEY_VAULT)
     if service is Service.SECRET_BINDINGS:
         yield Assignment(name, Role.SECRETS_OFFICER, ENVIRONMENT_VAULTS)
 

@@ -108,9 +108,7 @@ class EmbeddedParts:
         return self.host.storage.blobs(container)
 
     def vault(self) -> SecretVault:
-        from local_cloud.vault.vault import Vaults  # noqa: PLC0415  for the apps that have one
-
-        return Vaults(self.host.folder / "vaults", self.clock, self.entropy).open(DATABASE)
+        return self.host.vaults.platform()
 
     def vaults(self) -> Vaults:
         return self.host.vaults

@@ -12,6 +12,7 @@ from local_cloud.broker.topology import Subscription
 from local_cloud.roles import (
     BLOBS,
     ENVIRONMENT_VAULTS,
+    KEY_VAULT,
     OPERATOR,
     SERVICE_BUS,
     Role,
@@ -116,8 +117,13 @@ def _storage() -> Sequence[str]:
 
 
 def _vaults() -> Sequence[str]:
-    who = _who(Role.SECRETS_OFFICER, ENVIRONMENT_VAULTS)
-    rows = [("the vault of each environment", f"`{ENVIRONMENT_VAULTS}`", who)]
+    vaults = {
+        "the platform's own vault": KEY_VAULT,
+        "the vault of each environment": ENVIRONMENT_VAULTS,
+    }
+    rows = [
+        (what, f"`{scope}`", _who(Role.SECRETS_OFFICER, scope)) for what, scope in vaults.items()
+    ]
     return _section("Key Vault", ("", "name", Role.SECRETS_OFFICER), rows)
 
 

@@ -1,9 +1,18 @@
 """`tenant`: bind tenants to environments, suspend and resume them, and take them away."""
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from cli.erasure_reports import (
+    ERASED_COLUMNS,
+    KEPT_COLUMNS,
+    KEYS,
+    read_keys,
+    read_report,
+    require_signed,
+)
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id, environment_names, with_environment
@@ -138,6 +147,54 @@ def unbind(
         _finish(invocation, unbound, waiting)
     else:
         _show(invocation, unbound)  # a guest's binding is the guest's to watch
+
+
+@app.command()
+def erasure(
+    invocation: Invocation,
+    binding: Annotated[
+        str | None,
+        typer.Argument(metavar="BINDING", help="Its id, or the name or id of the environment."),
+    ] = None,
+    *,
+    file: Annotated[
+        Path | None, typer.Option("-f", "--file", help="A report that was saved as JSON.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Refuse what the platform has not signed as it is.")
+    ] = False,
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", help="For --verify: a key set that was saved; asks nobody."),
+    ] = None,
+) -> None:
+    """Show the signed report of what became of all that a tenant had, once it was unbound."""
+    if (binding is None) == (file is None):
+        raise Failure("expected a binding, or a report that was saved (--file)", ExitCode.USAGE)
+    if keys is not None and not verify:
+        raise Failure("--keys is for --verify", ExitCode.USAGE, remedy="add --verify")
+    if file is not None:
+        report = read_report(file)
+    else:
+        identity = find_binding(invocation.client, str(binding))["bindingId"]
+        report = invocation.client.get(f"{BINDINGS}/{identity}/erasure-report").body
+    if verify:
+        require_signed(report, read_keys(keys, invocation))
+    if not invocation.is_table:
+        invocation.show(report)
+        return
+    invocation.show(report["erased"], ERASED_COLUMNS)
+    for resource in report["retained"]:
+        note(f"left by the decommissioning, as it is protected: {resource}")
+    invocation.show(report["kept"], KEPT_COLUMNS)
+    if verify:
+        note(f"verified: signed as it is, on {report['reportedAt']}")
+
+
+@app.command("erasure-keys")
+def erasure_keys(invocation: Invocation) -> None:
+    """Show the public keys of erasure reports, as a JWKS: save them with -o json."""
+    invocation.show(invocation.client.get(KEYS).body)
 
 
 def _change(

@@ -68,6 +68,17 @@ class SuspendedByAnother(Denied):
         )
 
 
+class ErasureNotReported(NotFound):
+    """There is no report on what became of a tenant's part of the environment, or none yet."""
+
+    def __init__(self, binding_id: str, why: str, problems: Sequence[str] = ()) -> None:
+        details = [Violation("NotGone", "", problem) for problem in problems]
+        super().__init__(
+            f"no report on the erasure of {binding_id}: {why}",
+            details=details,
+        )
+
+
 class IsolationNotSupported(PlanRefused):
     """The environment's surfaces cannot isolate the tenant as it is asked for."""
 

@@ -6,11 +6,17 @@ from datetime import timedelta
 from typing import Final, Protocol, runtime_checkable
 
 from shared.composition.service import Service
+from shared.contracts.retention import Retention
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Reading
 from shared.surfaces.boundaries import Boundary
+from shared.surfaces.observed_state import Inventory
 from shared.surfaces.port import Surface
+from shared.vault.signing_keys import SigningKeys
+
+SIGNING_KEY: Final = "erasure-signing-key"
+"""The secret of the platform's vault whose versions sign the reports."""
 
 
 @runtime_checkable
@@ -20,6 +26,12 @@ class BoundaryReader(Protocol):
     async def read_boundary(
         self, environment: EnvironmentId, tenant: TenantId
     ) -> Reading[Boundary]: ...
+
+
+class InventoryReader(Protocol):
+    """All that tenants is given of every surface."""
+
+    async def inventory(self, environment: EnvironmentId) -> Reading[Inventory]: ...
 
 
 def boundary_readers(
@@ -34,16 +46,21 @@ class TenantsRules:
     """The numbers of the service; the local profile shortens the waits."""
 
     prove_every: timedelta = timedelta(minutes=5)
-    """The boundaries of a tenant are looked at again."""
+    """The boundaries of a tenant are looked at again, and what is left of one that was unbound."""
+    look_for: timedelta = timedelta(hours=1)
+    """A report on an unbound tenant waits so long for looks that get no answer, then names them."""
 
 
-LOCAL_RULES: Final = TenantsRules(prove_every=timedelta(seconds=15))
+LOCAL_RULES: Final = TenantsRules(prove_every=timedelta(seconds=15), look_for=timedelta(minutes=1))
 
 
 @dataclass(frozen=True)
 class TenantsApp:
-    """The service's own parts, and the boundaries that are read."""
+    """The service's own parts, what it reads of surfaces, and the keys that sign its reports."""
 
     service: Service
     boundaries: Mapping[ComputeTargetKind, BoundaryReader]
+    inventories: Mapping[ComputeTargetKind, InventoryReader]
+    signing_keys: SigningKeys
     rules: TenantsRules = field(default_factory=TenantsRules)
+    retention: Retention = field(default_factory=Retention)

@@ -1,8 +1,11 @@
 """The resources that tenants answers over HTTP."""
 
+import json
+from base64 import urlsafe_b64decode
+
 from function_apps.tenants.model.binding import TenantBinding
 from function_apps.tenants.model.proofs import LayerProof
-from shared.contracts.tenants import IsolationProof, RuntimeTenantBinding
+from shared.contracts.tenants import ErasureReport, IsolationProof, RuntimeTenantBinding
 from shared.messaging.unit_of_work import Json
 
 
@@ -44,6 +47,13 @@ def proof_shown(proof: LayerProof) -> IsolationProof:
             "checkedAt": proof.checked_at,
         }
     )
+
+
+def erasure_shown(signed: str) -> ErasureReport:
+    """Return the report whose statement *signed* signs, as clients see it."""
+    _, payload, _ = signed.split(".")
+    statement = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return ErasureReport.model_validate({**statement, "signature": signed})
 
 
 def answer(binding: TenantBinding) -> Json:

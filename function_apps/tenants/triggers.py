@@ -20,8 +20,10 @@ from shared.contracts.environments import (
 )
 from shared.contracts.tenants import (
     BindTenant,
+    ErasureReport,
     IsolationProofs,
     RuntimeTenantBinding,
+    SigningKeySet,
     Suspension,
     TenantBindingStatus,
     UnbindTenant,
@@ -98,6 +100,17 @@ async def get_tenant_binding_proofs(request: Request[None], app: TenantsApp) -> 
     return ok(await queries.get_proofs(request.path["tenantBindingId"], request.ctx, app))
 
 
+async def get_tenant_binding_erasure_report(request: Request[None], app: TenantsApp) -> Answer:
+    """Answer what became of all that the tenant had there, signed, once it is Unbound."""
+    identity = request.path["tenantBindingId"]
+    return ok(await queries.get_erasure_report(identity, request.ctx, app))
+
+
+async def get_erasure_keys(_request: Request[None], app: TenantsApp) -> Answer:
+    """Answer the public keys of erasure reports, by which anybody verifies one without us."""
+    return ok(await queries.get_erasure_keys(app))
+
+
 def _changed(outcome: Outcome[Json], *, status: int = 200) -> Answer:
     repeated = repeat_header(is_repeat=outcome.is_repeat)
     location = f"/{_ROOT}/{outcome.value['bindingId']}"
@@ -124,6 +137,11 @@ ROUTES: Final = (
         answer=RuntimeTenantBinding,
     ),
     get(f"{_ONE}/proofs", get_tenant_binding_proofs, READ, answer=IsolationProofs),
+    get(
+        f"{_ONE}/erasure-report", get_tenant_binding_erasure_report, READ,
+        answer=ErasureReport,
+    ),
+    get("v1/runtime/erasure-keys", get_erasure_keys, READ, answer=SigningKeySet),
 )  # fmt: skip
 EVENTS: Final[HandlerTable] = {
     RuntimeEnvironmentProvisioned: record_environment,

@@ -31,6 +31,10 @@ class LocalVaults:
         self._vaults: OrderedDict[str, LocalVault] = OrderedDict()
         self._lock = Lock()
 
+    def platform(self) -> SecretVault:
+        """Return the vault of the platform's own secrets."""
+        return _VaultByName(self, self._own)
+
     def at(self, uri: str) -> SecretVault:
         name = vault_name(uri, LOCAL_SUFFIX)
         refuse_own(name, self._own)
@@ -43,6 +47,10 @@ class LocalVaults:
     async def opened(self, name: str) -> LocalVault:
         """Return the vault *name*. Raises Unavailable and VaultNotAllowed, as the ports do."""
         refuse_own(name, self._own)
+        return await self.kept_open(name)
+
+    async def kept_open(self, name: str) -> LocalVault:
+        """Return the vault *name*, also the platform's own. Raises Unavailable."""
         return await asyncio.to_thread(self._opened, name)
 
     def close(self) -> None:
@@ -109,4 +117,4 @@ class _VaultByName:
         await (await self._opened()).purge(name)
 
     async def _opened(self) -> LocalVault:
-        return await self._vaults.opened(self._name)
+        return await self._vaults.kept_open(self._name)

@@ -8,6 +8,7 @@ from pydantic import Field
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.shape import Command, Event, ForeignEvent, Resource, Value
 from shared.contracts.values import (
+    ComputeTargetKind,
     Count,
     Digest,
     EnvironmentId,
@@ -225,12 +226,112 @@ class RuntimeTenantBinding(Resource):
     last_operation_id: OperationId | None
 
 
-class ErasureReport(Resource):
-    """The data of an unbound tenant that was erased, signed."""
+class Ending(StrEnum):
+    """How a binding ended, which says what of the tenant's goes with it."""
+
+    GUEST_LEFT = "GuestLeft"
+    """The environment is another tenant's: what was the guest's is taken away."""
+    ENVIRONMENT_ENDED = "EnvironmentEnded"
+    """The tenant's own environment was decommissioned, with all that was in it."""
+    OWNER_UNBOUND = "OwnerUnbound"
+    """The tenant's own environment goes on, with all that is in it: only the quota goes."""
+
+
+class ErasedKind(StrEnum):
+    """A kind of thing that a tenant may have in an environment."""
+
+    INSTANCES = "instances"
+    OUTPUT = "output"
+    """What instances wrote to their standard output."""
+    ROUTES = "routes"
+    NAMESPACE = "namespace"
+    IDENTITY = "identity"
+    NETWORK_POLICY = "networkPolicy"
+    QUOTA = "quota"
+    DATA = "data"
+    """Data folders, and databases with what is in them."""
+    SECRETS = "secrets"
+    """Secrets and logins."""
+    CONFIGURATIONS = "configurations"
+
+
+class ErasureOutcome(StrEnum):
+    REMOVED = "Removed"
+    """A look after the removal found none."""
+    NOT_LOOKED_AT = "NotLookedAt"
+    """Nobody who makes the report has seen whether it is gone."""
+    NEVER_GIVEN = "NeverGiven"
+    """There it is nothing that a tenant is given."""
+    KEPT = "Kept"
+
+
+class Erased(Value):
+    """One kind of thing, on one target where it is of a target."""
+
+    kind: ErasedKind
+    target: ComputeTargetKind | None = None
+    outcome: ErasureOutcome
+    evidence: Text
+    """What the look showed; or why there was none, and where else it can be seen."""
+    looked_at: Instant | None = None
+
+
+class KeptRecord(Value):
+    """What the platform keeps of the tenant in its own stores."""
+
+    service: Label
+    kinds: Annotated[tuple[Label, ...], Field(max_length=20)]
+    days: Count | None
+    """Counted from the end of each; absent: without an end."""
+    reason: Text
+
+
+class ErasureStatement(Resource):
+    """What became of all that a tenant had in an environment: the signed part of the report."""
 
     binding_id: TenantBindingId
-    erased: Annotated[tuple[Text, ...], Field(max_length=1000)]
-    remaining: Annotated[tuple[Text, ...], Field(max_length=1000)]
-    rows: Count
-    completed_at: Instant
-    signature: Text
+    revision: Revision
+    """Of the binding, when it became Unbound."""
+    tenant_id: TenantId
+    environment_id: EnvironmentId
+    owner_tenant_id: TenantId
+    stage: Stage
+    isolation_model: IsolationModel
+    namespace: Slug | None
+    identity: Label | None
+    """As they were."""
+    ending: Ending
+    reason: Reason | None
+    bound_at: Instant
+    """The first time."""
+    unbound_at: Instant
+    reported_at: Instant
+    erased: Annotated[tuple[Erased, ...], Field(max_length=200)]
+    retained: Annotated[tuple[Text, ...], Field(max_length=200)]
+    """URNs of resources that the decommissioning of the environment left, as they are protected."""
+    kept: Annotated[tuple[KeptRecord, ...], Field(max_length=100)]
+
+
+class ErasureReport(ErasureStatement):
+    """GET /tenant-bindings/{tenantBindingId}/erasure-report."""
+
+    signature: Annotated[str, Field(max_length=1024 * 1024)]
+    """A JWS (RFC 7515, compact) whose payload is the statement, as JSON."""
+
+
+class PublicKey(Value):
+    """A public key on P-256, as a JWK."""
+
+    kid: Label
+    kty: Label
+    crv: Label
+    x: Label
+    y: Label
+    use: Label
+    alg: Label
+
+
+class SigningKeySet(Resource):
+    """GET /erasure-keys: the public keys of reports, as a JWKS (RFC 7517)."""
+
+    keys: Annotated[tuple[PublicKey, ...], Field(max_length=100)]

@@ -1,5 +1,8 @@
 """`tenant`: what is bound, suspended and unbound is as the contract has it."""
 
+import asyncio
+import json
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -8,6 +11,7 @@ from cli.exit_codes import ExitCode
 from cli.tenant_bindings import TenantBindingOptions
 from shared.contracts.tenants import (
     BindTenant,
+    ErasureReport,
     IsolationLayer,
     IsolationProofs,
     RuntimeTenantBinding,
@@ -15,8 +19,12 @@ from shared.contracts.tenants import (
 )
 from shared.contracts.validation import read
 from shared.contracts.values import IsolationModel
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
 from shared.kernel.ids import TenantId, parse_id, tenant_binding_id
+from shared.vault.signing_keys import SigningKeys
 from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, RuntimeCtl, platform
+from tests.kit.memory_vaults import MemoryVaults, platform_vault
 
 pytestmark = pytest.mark.real
 BINDING = "tb-w5ekllr23tyb-aaaaaaaaaaaa"
@@ -211,3 +219,108 @@ def test_a_tenant_that_is_not_bound_is_not_found(runtimectl: RuntimeCtl) -> None
 
     assert ran.code == ExitCode.NOT_FOUND
     assert "runtimectl tenant bind test" in ran.err
+
+
+def _signed_report(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a report, with *changes* since it was signed, and the key set that verifies it."""
+    vaults = MemoryVaults(SystemClock(), SystemEntropy())
+    keys = SigningKeys(platform_vault(vaults), "key")
+    statement = {
+        "bindingId": BINDING, "revision": 4, "tenantId": "acme", "environmentId": ENVIRONMENT,
+        "ownerTenantId": "globex", "stage": "prod", "isolationModel": "pool", "namespace": None,
+        "identity": None, "ending": "GuestLeft", "reason": None, "boundAt": NOON,
+        "unboundAt": NOON, "reportedAt": NOON, "retained": ["urn:db"],
+        "erased": [{
+            "kind": "instances", "target": "AKS", "outcome": "Removed", "lookedAt": NOON,
+            "evidence": "the surface lists no component",
+        }],
+        "kept": [{
+            "service": "every service", "kinds": ["audit"], "days": None, "reason": "chained",
+        }],
+    }  # fmt: skip
+    whole = ErasureReport.model_validate({**statement, "signature": ""})
+    shown = whole.model_dump(mode="json", by_alias=True, exclude={"signature"})
+
+    async def main() -> tuple[str, Any]:
+        signed = await keys.sign(json.dumps(shown).encode(), "erasure-report+json")
+        return signed, await keys.key_set()
+
+    signature, key_set = asyncio.run(main())
+    return {**shown, "signature": signature, **changes}, {"keys": key_set}
+
+
+def test_a_report_is_shown_with_what_was_looked_at_and_what_is_kept(
+    runtimectl: RuntimeCtl,
+) -> None:
+    report, keys = _signed_report()
+    answers = {f"GET {ONE}/erasure-report": report, f"GET {RUNTIME}/erasure-keys": keys}
+
+    ran = runtimectl.run(
+        f"tenant erasure {BINDING} --verify", {**answers, f"GET {ONE}": binding(status="Unbound")}
+    )
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "the surface lists no component" in ran.out
+    assert "no end" in ran.out
+    assert "urn:db" in ran.err
+    assert "verified" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "told"),
+    [
+        pytest.param({}, ExitCode.OK, "verified", id="as-it-was-signed"),
+        pytest.param(
+            {"ending": "OwnerUnbound"}, ExitCode.REFUSED, "something else", id="changed-since"
+        ),
+        pytest.param({"more": 1}, ExitCode.REFUSED, "more", id="with-something-added"),
+        pytest.param(
+            {"signature": "e30.e30.e30"}, ExitCode.REFUSED, "not verified", id="signed-by-nobody"
+        ),
+    ],
+)
+def test_a_saved_report_is_verified_with_saved_keys_and_without_the_platform(
+    changes: dict[str, Any], code: ExitCode, told: str, runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    report, keys = _signed_report(**changes)
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    (tmp_path / "keys.json").write_text(json.dumps(keys))
+    words = ["tenant", "erasure", "--verify", "--file", f"{tmp_path}/report.json"]
+
+    with platform({}) as server:
+        ran = runtimectl.run_words(server, [*words, "--keys", f"{tmp_path}/keys.json"])
+
+    assert ran.code == code, ran.err
+    assert told in ran.err
+    assert ran.asked == []
+
+
+def test_a_report_that_another_platform_signed_is_refused(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    (report, _), (_, foreign) = _signed_report(), _signed_report()
+    (tmp_path / "report.json").write_text(json.dumps(report))
+
+    ran = runtimectl.run(
+        f"tenant erasure --verify --file {tmp_path}/report.json",
+        {f"GET {RUNTIME}/erasure-keys": foreign},
+    )
+
+    assert ran.code == ExitCode.REFUSED
+    assert "has no key" in ran.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["tenant erasure", f"tenant erasure {BINDING} --keys k.json", "tenant erasure --file no.json"],
+)
+def test_a_report_is_named_in_one_way(line: str, runtimectl: RuntimeCtl) -> None:
+    assert runtimectl.run(line).code == ExitCode.USAGE
+
+
+def test_the_keys_of_reports_are_saved_as_they_are_published(runtimectl: RuntimeCtl) -> None:
+    _, keys = _signed_report()
+
+    ran = runtimectl.run("tenant erasure-keys -o json", {f"GET {RUNTIME}/erasure-keys": keys})
+
+    assert json.loads(ran.out) == keys

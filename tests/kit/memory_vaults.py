@@ -31,3 +31,8 @@ class MemoryVaults:
             cipher = VaultCipher(name, b"k" * 32, self.entropy)
             self.vaults[name] = LocalVault(Database(MEMORY), cipher, self.clock)
         return self.vaults[name]
+
+
+def platform_vault(vaults: MemoryVaults) -> SecretVault:
+    """Return what stands for the vault of the platform's own secrets."""
+    return vaults.at(vault_uri("platform", LOCAL_SUFFIX))

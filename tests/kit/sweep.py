@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, Final
 
+from function_apps.tenants.resources import erasure_shown
 from shared.kernel.operation import SUPERSEDED
 from shared.messaging.outbox import OUTBOX_TYPE
 from shared.persistence.store import Document
@@ -129,6 +130,10 @@ def comparable(document: Document) -> dict[str, Any]:
         body.pop("coverage")
         heard = body.get("deployments", {}).items()
         body["deployments"] = {key: {**each, "revision": None} for key, each in heard}
+    if body.get("type") == "tenantBinding" and (body["erasure"] or {}).get("signed"):
+        # A signature is another one each time: what it signs is compared.
+        report = erasure_shown(body["erasure"]["signed"])
+        body["erasure"] = report.model_dump(mode="json", exclude={"signature"})
     if body.get("type") == "baseline":
         # The key is drawn for each service, and what a snapshot hides is a digest by it.
         return {key: value for key, value in body.items() if key not in {"digest_key", "snapshot"}}

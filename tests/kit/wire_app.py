@@ -61,7 +61,7 @@ from shared.persistence.cosmos_account import CosmosAccount, string_parts
 from shared.persistence.storage_account import StorageAccount
 from shared.persistence.store import Delete, Document, Store, Upsert
 from shared.surfaces.port import Surface
-from shared.vault.port import Vaults
+from shared.vault.port import SecretVault, Vaults
 from shared.web.dead_letters import COMMANDS, EVENTS, PREFIX
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from tests.kit.cosmos import KEY
@@ -71,7 +71,7 @@ from tests.kit.durable_extension import DurableExtension
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.memory_surface import MemorySurface
-from tests.kit.memory_vaults import MemoryVaults
+from tests.kit.memory_vaults import MemoryVaults, platform_vault
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service import TENANT
 from tests.kit.service_bus_wire import ShiftedClock
@@ -168,6 +168,9 @@ class WireParts(AzureParts):
 
     def engine(self) -> InfrastructureEngine:
         return memory_engine(self.cloud)
+
+    def vault(self) -> SecretVault:
+        return platform_vault(MemoryVaults(self.clock, self.entropy))
 
     def vaults(self) -> Vaults:
         return MemoryVaults(self.clock, self.entropy)

@@ -38,7 +38,12 @@ from function_apps.scaling.triggers import blueprint as scaling_blueprint
 from function_apps.secret_bindings.ports import LOCAL_RULES as SECRET_BINDINGS_RULES
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.triggers import blueprint as secret_bindings_blueprint
-from function_apps.tenants.ports import TenantsApp, TenantsRules, boundary_readers
+from function_apps.tenants.ports import (
+    SIGNING_KEY,
+    TenantsApp,
+    TenantsRules,
+    boundary_readers,
+)
 from function_apps.tenants.triggers import blueprint as tenants_blueprint
 from local_cloud.sqlite.database import MEMORY
 from local_cloud.storage import LocalStorage
@@ -68,6 +73,7 @@ from shared.persistence.store import Document, Store
 from shared.policies.prod_policy import ProdPolicy
 from shared.probing.result import ProbeResult
 from shared.surfaces.joined_readers import joined
+from shared.vault.signing_keys import SigningKeys
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from shared.web.long_polls import Followers
 from tests.kit.memory_cluster import MemoryCluster
@@ -75,7 +81,7 @@ from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.memory_images import NO_IMAGES
 from tests.kit.memory_passwords import MemoryPasswords
 from tests.kit.memory_surface import MemorySurface
-from tests.kit.memory_vaults import MemoryVaults
+from tests.kit.memory_vaults import MemoryVaults, platform_vault
 from tests.kit.mortal import (
     Fate,
     MortalDatabase,
@@ -302,6 +308,8 @@ class World:
                 TenantsApp(
                     self.services["tenants"],
                     boundary_readers(sites),
+                    sites,
+                    SigningKeys(platform_vault(self.vaults), SIGNING_KEY),
                     TenantsRules(prove_every=SELDOM),
                 )
             ),

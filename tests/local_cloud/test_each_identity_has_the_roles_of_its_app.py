@@ -26,7 +26,7 @@ from shared.messaging.entity_path import subscription_path
 from shared.persistence.blobs import Blobs
 from shared.persistence.store import Store
 from shared.persistence.tables import Table
-from shared.vault.port import Vaults
+from shared.vault.port import SecretVault, Vaults
 from tests.kit.apps import APPS, TRIGGERS
 
 SETTINGS: Final = {
@@ -35,6 +35,7 @@ SETTINGS: Final = {
     Need.TABLES: "https://127.0.0.1:1",
     Need.BLOBS: "https://127.0.0.1:1",
     Need.GATEWAY: "https://localhost:1",
+    Need.VAULT: "https://localhost:1",
     "RUNTIME_PROFILE": "local",
     "RUNTIME_ISSUER_KEYS": "/keys.json",
 }
@@ -60,6 +61,10 @@ class NotedParts(AzureParts):
     def blobs(self, container: str) -> Blobs:
         self.opened.add(f"blobs/{container}")
         return super().blobs(container)
+
+    def vault(self) -> SecretVault:
+        self.opened.add(KEY_VAULT)
+        return super().vault()
 
     def vaults(self) -> Vaults:
         self.opened.add(ENVIRONMENT_VAULTS)
@@ -121,10 +126,13 @@ def test_an_app_sends_events_and_the_commands_that_the_contracts_say(
     assert entities == {f"service-bus/{name}" for name in {*queues, "runtime-events"}}
 
 
-def test_only_the_operator_reads_the_platforms_secrets_and_nobody_else_all_stores() -> None:
-    wide = {each.identity for each in assignments() if each.scope in {KEY_VAULT, COSMOS_DB}}
+def test_only_the_operator_reads_all_stores_and_who_signs_the_platforms_secrets() -> None:
+    reaching = {each.scope: set[str]() for each in assignments()}
+    for each in assignments():
+        reaching[each.scope].add(each.identity)
 
-    assert wide == {OPERATOR}
+    assert reaching[COSMOS_DB] == {OPERATOR}
+    assert reaching[KEY_VAULT] == {OPERATOR, Service.TENANTS.public_name}
 
 
 def test_the_page_shows_who_has_which_role() -> None:

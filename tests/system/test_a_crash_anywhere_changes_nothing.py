@@ -208,6 +208,15 @@ async def bind_and_unbind(world: World) -> None:
     boundaries = [site.boundaries for site in world.surface.sites.values()]
     assert [sorted(t for t, b in each.items() if b.spec) for each in boundaries] == [["acme"]]
 
+    async def report() -> Any:
+        status, body = await world.call("GET", f"{path}/erasure-report", tenant="globex")
+        return body if status == 200 else None
+
+    made = await world.until(report, within_s=1800)
+    await world.clock.sleep(90)
+    assert await report() == made
+    assert (made["ending"], made["tenantId"]) == ("GuestLeft", "globex")
+
 
 SCENARIOS: dict[str, Scenario] = {
     "provision": provision,

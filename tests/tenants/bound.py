@@ -6,7 +6,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from function_apps.tenants.ports import LOCAL_RULES, BoundaryReader, TenantsApp
+from function_apps.tenants.ports import (
+    LOCAL_RULES,
+    SIGNING_KEY,
+    BoundaryReader,
+    InventoryReader,
+    TenantsApp,
+)
 from function_apps.tenants.triggers import COMMANDS, EVENTS, ROUTES
 from shared.contracts.environments import EnvironmentFacts
 from shared.contracts.validation import read
@@ -15,9 +21,11 @@ from shared.kernel.context import ADMIN, Scope
 from shared.kernel.ids import TenantId, tenant_binding_id
 from shared.messaging.dispatcher import Dispatcher
 from shared.surfaces.capabilities import Feature
+from shared.vault.signing_keys import SigningKeys
 from shared.web.request import Answer, Request
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_surface import MemorySurface
+from tests.kit.memory_vaults import MemoryVaults, platform_vault
 from tests.kit.messages import envelope_of
 from tests.kit.service import TENANT, Bench, bench
 from tests.kit.told import ENVIRONMENT, KEY, environment
@@ -55,6 +63,7 @@ class Tenants:
     bench: Bench
     app: TenantsApp
     dispatcher: Dispatcher
+    cluster: MemoryCluster
     heard: int = 0
 
     async def call(
@@ -120,14 +129,18 @@ class Tenants:
 async def tenants(*, reads_boundaries: bool = False, **environment_changes: Any) -> Tenants:
     """Return the service, which has heard of its environment."""
     on = bench("tenants")
+    clock, entropy = on.service.clock, on.service.entropy
+    cluster = MemoryCluster(clock, entropy)
     boundaries: dict[ComputeTargetKind, BoundaryReader] = {}
+    inventories: dict[ComputeTargetKind, InventoryReader] = {}
     if reads_boundaries:
-        cluster = MemoryCluster(on.service.clock, on.service.entropy)
         boundaries[ComputeTargetKind.LOCAL_PROCESS] = MemorySurface(cluster)
-    app = TenantsApp(on.service, boundaries, LOCAL_RULES)
+        inventories[ComputeTargetKind.LOCAL_PROCESS] = MemorySurface(cluster)
+    keys = SigningKeys(platform_vault(MemoryVaults(clock, entropy)), SIGNING_KEY)
+    app = TenantsApp(on.service, boundaries, inventories, keys, LOCAL_RULES)
     dispatcher = Dispatcher(
         {**EVENTS, **COMMANDS}, app, app.service.work, app.service.clock, app.service.entropy
     )
-    made = Tenants(on, app, dispatcher)
+    made = Tenants(on, app, dispatcher, cluster)
     await made.hear(told(1, **environment_changes))
     return made

@@ -1,11 +1,13 @@
 """Tenants, environments and deployments together: what a binding permits, makes and takes away."""
 
+import json
 from typing import Any
 
 import pytest
 
 from shared.kernel.ids import TenantId
 from shared.surfaces.boundaries import Quota
+from shared.vault.signing_keys import verified
 from tests.kit.releases import (
     ENDED,
     a_component,
@@ -40,6 +42,17 @@ async def _until(world: World, binding_id: str, status: str, *, tenant: str = "a
         return body if body["status"] == status else None
 
     return await world.until(reached, within_s=300)
+
+
+async def _report(world: World, binding_id: str, *, tenant: str) -> Any:
+    """Return the report on what became of all that *tenant* had, once it is made."""
+
+    async def made() -> Any:
+        path = f"{ROOT}/{binding_id}/erasure-report"
+        status, body = await world.call("GET", path, tenant=tenant)
+        return body if status == 200 else None
+
+    return await world.until(made, within_s=300)
 
 
 def _instances(world: World) -> dict[str, int]:
@@ -128,15 +141,17 @@ def test_an_admitted_tenant_deploys_beside_the_owner_until_it_is_unbound(
         await world.call("DELETE", path, tenant=GLOBEX)
         await _until(world, binding["bindingId"], "Unbound", tenant=GLOBEX)
         left = _instances(world)
+        report = await _report(world, binding["bindingId"], tenant=GLOBEX)
+        _, keys = await world.call("GET", "/runtime/erasure-keys", tenant=GLOBEX)
         await world.until(lambda: _is_retired(world, GLOBEX), within_s=300)
         site = world.surface.sites[next(iter(world.surface.sites))]
         boundary = site.boundaries[TenantId(GLOBEX)].spec
         await world.call("DELETE", f"/runtime/environments/{environment}")
         await until_status(world, f"/runtime/environments/{environment}", {"Decommissioned"})
         await world.stop()
-        return own, theirs, beside, down, left, boundary
+        return own, theirs, beside, down, left, boundary, report, keys
 
-    own, theirs, beside, (status, refused), left, boundary = run_virtual(main())
+    own, theirs, beside, (status, refused), left, boundary, report, keys = run_virtual(main())
 
     assert own["status"] == theirs["status"] == "Completed", (own["reason"], theirs["reason"])
     assert beside == {"acme": 2, GLOBEX: 2}
@@ -144,6 +159,11 @@ def test_an_admitted_tenant_deploys_beside_the_owner_until_it_is_unbound(
     assert left.get(GLOBEX, 0) == 0
     assert left["acme"] == 2
     assert boundary is None
+    assert report["ending"] == "GuestLeft"
+    removed = {each["kind"] for each in report["erased"] if each["outcome"] == "Removed"}
+    assert removed == {"instances", "routes", "namespace", "identity", "quota", "output"}
+    signed = json.loads(verified(report["signature"], keys))
+    assert signed == {name: value for name, value in report.items() if name != "signature"}
 
 
 def test_a_bound_tenant_is_not_given_the_secret_that_the_owner_has_under_a_name() -> None:

@@ -11,6 +11,7 @@ from function_apps.tenants.errors import (
     TenantBindingExists,
 )
 from function_apps.tenants.model.environment import EnvironmentProjection
+from function_apps.tenants.model.erasure import Erasure
 from function_apps.tenants.model.proofs import LayerProof
 from shared.contracts.environments import (
     BindingIsolation,
@@ -18,7 +19,7 @@ from shared.contracts.environments import (
     IsolationState,
     for_bound_tenants,
 )
-from shared.contracts.tenants import BindTenant, IsolationLayer, Quota, TenantBindingStatus
+from shared.contracts.tenants import BindTenant, Ending, IsolationLayer, Quota, TenantBindingStatus
 from shared.contracts.validation import shown
 from shared.contracts.values import IsolationModel, Reason, Stage
 from shared.kernel.clock import isoformat
@@ -149,7 +150,9 @@ class TenantBinding:
     suspended_by: Suspender | None = None
     """Kept when it is unbound: to bind the tenant again is to resume it."""
     due_at: str | None = None
-    """The next proof of its isolation, while that is in force."""
+    """The next look: at its isolation while that is in force, or at what is left of it."""
+    erasure: Erasure | None = None
+    """Of the last time that it was unbound; kept when it is bound again, once it is reported."""
 
     @property
     def is_owner(self) -> bool:
@@ -209,6 +212,7 @@ def request(known: TenantBinding | None, fresh: TenantBinding) -> TenantBinding:
         created_at=known.created_at,
         # Whoever heard of a proof ignores a later one whose revision is not higher.
         proofs=known.proofs,
+        erasure=known.erasure if known.erasure and known.erasure.signed else None,
     )
 
 
@@ -300,7 +304,9 @@ def on_environment(
     if known.status is State.UNBOUND:
         return known
     if not environment.is_open:
-        return replace(_moved(known, EnvironmentEnded, now, known.reason), suspended_by=None)
+        ended = replace(_moved(known, EnvironmentEnded, now, known.reason), suspended_by=None)
+        ending = Ending.ENVIRONMENT_ENDED if known.is_owner else Ending.GUEST_LEFT
+        return _to_be_looked_at(ended, ending, environment.retained)
     isolation = environment.isolation_of(known.binding_id)
     after = known
     if isolation is not None and isolation.revision >= known.asked_revision:
@@ -322,13 +328,23 @@ def _on_isolation(
             return _moved(given, IsolationApplied, now, None)
         case IsolationState.REMOVED, State.UNBINDING:
             removed = _moved(known, IsolationRemoved, now, known.reason)
-            return replace(removed, namespace=None, identity=None)
+            ending = Ending.OWNER_UNBOUND if known.is_owner else Ending.GUEST_LEFT
+            return replace(_to_be_looked_at(removed, ending), namespace=None, identity=None)
         case IsolationState.FAILED, State.BOUND | State.ENFORCED | State.UNBINDING:
             if isolation.reason == known.reason:
                 return known
             return _moved(known, IsolationFailed, now, isolation.reason)
         case _:
             return known
+
+
+def _to_be_looked_at(
+    unbound: TenantBinding, ending: Ending, retained: tuple[str, ...] = ()
+) -> TenantBinding:
+    """Return *unbound*, of which is to be seen that nothing is left."""
+    at = unbound.updated_at
+    erasure = Erasure(ending, unbound.revision, at, unbound.namespace, unbound.identity, retained)
+    return replace(unbound, erasure=erasure, due_at=at)
 
 
 def _moved(

@@ -25,6 +25,8 @@ class EnvironmentProjection:
     isolation: tuple[BindingIsolation, ...] = ()
     is_leaving: bool = False
     """It is being taken down, and with it what isolates its tenants."""
+    retained: tuple[str, ...] = ()
+    """URNs of the resources that its decommissioning left; told to the owner only."""
 
     def admitted(self, tenant: str) -> bool:
         """Return whether *tenant* may be bound to it."""

@@ -1,4 +1,7 @@
-"""The timer over bindings: look at what isolates each tenant, and tell what a look shows."""
+"""The timer over bindings: look at what isolates each tenant, or at what is left of one.
+
+What a look shows is told, and of a tenant that was unbound it is reported.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,30 +12,37 @@ from function_apps.tenants.model.binding import PROVED, TenantBinding
 from function_apps.tenants.model.proofs import Look, findings, judge
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS
+from function_apps.tenants.use_cases.live_boundary import live_boundary
+from function_apps.tenants.use_cases.report_erasure import report_erasure
+from shared.contracts.tenants import TenantBindingStatus
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context, timer_context
-from shared.kernel.ids import EnvironmentId, TenantId
-from shared.kernel.observation import Reading, Unknown
+from shared.kernel.ids import TenantId
 from shared.messaging.outbox import Audited
 from shared.messaging.sweep import Sweep
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Document
-from shared.surfaces.boundaries import Boundary
-from shared.surfaces.capabilities import Feature
 
 PROVE: Final = "prove_isolation"
 """The timer."""
 
 
 async def prove_isolation(app: TenantsApp) -> int:
-    """Look at what isolates every tenant whose time has come; return how many there were."""
+    """Look at what isolates every tenant whose time has come; return how many there were.
+
+    Of one that was unbound it is looked at what is left.
+    """
     service = app.service
     sweep = Sweep(PROVE, BINDINGS.type_name, service.store, service.clock, service.sweeps)
 
     async def prove(document: Document) -> None:
         tenant = TenantId(document.partition.tenant)
         ctx = timer_context(f"tenants_{PROVE}", tenant, service.clock, service.entropy)
-        await prove_binding(BINDINGS.decode(document.body), ctx, app)
+        binding = BINDINGS.decode(document.body)
+        if binding.status is TenantBindingStatus.UNBOUND:
+            await report_erasure(binding, ctx, app)
+        else:
+            await prove_binding(binding, ctx, app)
 
     return await sweep.run(prove)
 
@@ -69,18 +79,10 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
 
 
 async def _looks(binding: TenantBinding, app: TenantsApp) -> Sequence[Look]:
-    """Return the live boundary of the tenant on each target of its environment that has some.
-
-    One whose surface this installation has no setting for is not known.
-    """
-    environment, tenant = EnvironmentId(binding.environment_id), TenantId(binding.tenant_id)
+    """Return the live boundary of the tenant on each target of its environment that has some."""
     looks = []
     for target in binding.compute_targets:
-        if Feature.NAMESPACES not in target.capabilities:
-            continue
-        reader = app.boundaries.get(target.kind)
-        look: Reading[Boundary] = Unknown(f"no {target.kind} is configured")
-        if reader is not None:
-            look = await reader.read_boundary(environment, tenant)
-        looks.append((target, look))
+        look = await live_boundary(binding, target, app)
+        if look is not None:
+            looks.append((target, look))
     return looks

@@ -81,7 +81,7 @@ def _projection(event: Provisioned | RuntimeEnvironmentDecommissioned) -> Enviro
         event.isolation_model,
     )
     if not isinstance(event, Provisioned):
-        return known
+        return replace(known, retained=event.remaining)
     return replace(
         known,
         compute_targets=event.compute_targets,

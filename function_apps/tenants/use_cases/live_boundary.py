@@ -1,0 +1,25 @@
+"""The boundary of a tenant on one target of its environment, as it is live."""
+
+from function_apps.tenants.model.binding import TenantBinding
+from function_apps.tenants.ports import TenantsApp
+from shared.contracts.environments import ComputeTarget
+from shared.kernel.ids import EnvironmentId, TenantId
+from shared.kernel.observation import Reading, Unknown
+from shared.surfaces.boundaries import Boundary
+from shared.surfaces.capabilities import Feature
+
+
+async def live_boundary(
+    binding: TenantBinding, target: ComputeTarget, app: TenantsApp
+) -> Reading[Boundary] | None:
+    """Return the tenant's live boundary on *target*; None where that has no boundaries.
+
+    That of a surface for which this installation has no setting is not known.
+    """
+    if Feature.NAMESPACES not in target.capabilities:
+        return None
+    reader = app.boundaries.get(target.kind)
+    if reader is None:
+        return Unknown(f"no {target.kind} is configured")
+    environment, tenant = EnvironmentId(binding.environment_id), TenantId(binding.tenant_id)
+    return await reader.read_boundary(environment, tenant)
