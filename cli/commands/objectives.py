@@ -79,6 +79,14 @@ def get(service: ServiceArgument, invocation: Invocation, env: EnvironmentFilter
 
 
 @app.command()
+def delete(service: ServiceArgument, invocation: Invocation, env: EnvironmentFilter = None) -> None:
+    """Delete the objective of a service, and with it the alerts of its burn rates."""
+    client = invocation.client
+    path = f"{_SERVICES}/{service_id(client, service, env)}/slo"
+    invocation.show(client.write("DELETE", path).body)
+
+
+@app.command()
 def burn(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     """List how fast each service burns its error budget: 1 uses it up at the end of its period."""
     rows = [

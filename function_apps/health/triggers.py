@@ -11,6 +11,7 @@ from function_apps.health.ports import HealthApp
 from function_apps.health.repository import EVALUATE, TARGETS
 from function_apps.health.use_cases import queries, sweep
 from function_apps.health.use_cases.abandon_operation import abandon_operation
+from function_apps.health.use_cases.delete_objective import delete_objective
 from function_apps.health.use_cases.evaluate_gate import evaluate_gate
 from function_apps.health.use_cases.record_deployment import record_deployment
 from function_apps.health.use_cases.record_inventory import record_inventory
@@ -36,7 +37,7 @@ from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.administration import OperationControl
 from shared.web.collection import PAGED, answer_page, asked_top
 from shared.web.request import Answer, Request, ok
-from shared.web.routes import get, put
+from shared.web.routes import delete, get, put
 
 READ: Final = "runtime.health.read"
 WRITE: Final = "runtime.health.write"
@@ -78,10 +79,16 @@ async def put_service_slo(request: Request[SetObjective], app: HealthApp) -> Ans
     return ok(objective, etag=etag, is_composite=True)
 
 
+async def delete_service_slo(request: Request[None], app: HealthApp) -> Answer:
+    """Delete the objective of a service, with the alerts of its burn rates; answer what it was."""
+    return ok((await delete_objective(request.path["serviceId"], request.ctx, app)).value)
+
+
 ROUTES: Final = (
     get(_ROOT, get_service_health, READ, answer=ServiceHealth),
     get(_SLO, get_service_slo, READ, answer=ServiceObjective),
     put(_SLO, put_service_slo, WRITE, body=SetObjective, answer=ServiceObjective, status=200),
+    delete(_SLO, delete_service_slo, WRITE, answer=ServiceObjective, status=200),
     get(f"{_ROOT}/history", get_service_health_history, READ, query=PAGED),
 )
 EVENTS: Final[HandlerTable] = {

@@ -9,6 +9,7 @@ from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 from tests.health.test_evaluating_a_gate import GATE, asked
 from tests.health.test_gates_end_with_their_deployment import ending, gating
 from tests.health.test_objectives_over_http import OBJECTIVE
+from tests.health.test_objectives_raise_alerts import put
 from tests.health.test_sweeps import retired
 from tests.health.watching import Health, health
 from tests.kit.told import ended, released, service_of
@@ -45,6 +46,13 @@ async def hears_of_a_retired_service() -> Prepared:
 @_comes("PUT v1/runtime/services/{serviceId}/slo")
 async def is_given_an_objective() -> Prepared:
     return await _left(await _watching(), Call({"serviceId": service_of()}, OBJECTIVE))
+
+
+@_comes("DELETE v1/runtime/services/{serviceId}/slo")
+async def loses_its_objective() -> Prepared:
+    made = await _watching()
+    await put(made, OBJECTIVE)
+    return await _left(made, Call({"serviceId": service_of()}))
 
 
 @_comes("EvaluateGate")

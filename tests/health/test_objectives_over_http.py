@@ -35,6 +35,10 @@ def test_it_is_set_read_refused_and_seen_by_its_tenant_alone() -> None:
                 )
             ).status,
             "foreign": (await world.call("PUT", path, OBJECTIVE, tenant="globex"))[0],
+            "deleted by a reader": (await world.call("DELETE", path, roles=["Runtime.Read"]))[0],
+            "deleted": await world.call("DELETE", path),
+            "gone": (await world.call("GET", path))[0],
+            "deleted again": (await world.call("DELETE", path))[0],
             "reader": (await world.call("PUT", path, OBJECTIVE, roles=["Runtime.Read"]))[0],
         }
         await world.stop()
@@ -47,6 +51,10 @@ def test_it_is_set_read_refused_and_seen_by_its_tenant_alone() -> None:
     assert {name: read[name] for name in OBJECTIVE} == OBJECTIVE
     assert [each["long"] for each in read["burn"]] == [0.0, 0.0, 0.0, 0.0]
     assert (found["foreign"], found["reader"]) == (404, 403)
+    assert found["deleted by a reader"] == 403
+    status, deleted = found["deleted"]
+    assert (status, deleted["objective"], deleted["burn"]) == (200, 0.999, [])
+    assert (found["gone"], found["deleted again"]) == (404, 404)
     for refused, field in (("of nothing", "latencyMsMax"), ("too good", "objective")):
         status, body = found[refused]
         assert status == 400

@@ -7,6 +7,7 @@ import pytest
 
 from function_apps.health.errors import HealthNotFound, ObjectiveNotFound
 from function_apps.health.use_cases import queries
+from function_apps.health.use_cases.delete_objective import delete_objective
 from function_apps.health.use_cases.set_objective import set_objective
 from shared.contracts.health import BurnRate, SetObjective
 from shared.kernel.context import Scope
@@ -213,6 +214,44 @@ def test_the_same_objective_again_changes_nothing_and_another_one_counts_anew() 
 
     # The same probes count for another objective; requests were not counted until now.
     assert run_virtual(main()) == ([1, 2, 3], [4, 4, 0])
+
+
+def test_an_objective_that_is_deleted_ends_with_its_alerts_and_leaves_nothing_counted() -> None:
+    async def main() -> tuple[Health, Sequence[BurnRate], Sequence[str]]:
+        made = await watched(PROBES, sweeps=60)
+        made.prober.failing.add("/health")
+        for _ in range(20):
+            await made.sweep()
+        await delete_objective(service_of(WEB), made.ctx, made.app)
+        for _ in range(3):
+            await made.sweep()
+        health = await made.health()
+        await put(made, PROBES)
+        anew, _ = await queries.get_objective(service_of(WEB), made.ctx, made.app)
+        return made, [*health.slo_burn, *anew.burn], [each.alert for each in health.alerts]
+
+    made, burn, raised = run_virtual(main())
+
+    assert alerts(made)[-2:] == [
+        ("Cleared", "ErrorBudgetBurnsFast", 2),
+        ("Cleared", "ErrorBudgetBurnsSlowly", 2),
+    ]
+    assert ("Raised", "ServiceUnhealthy", 1) in alerts(made)
+    assert (burn, raised) == ([], ["ServiceUnhealthy"])
+
+
+def test_an_objective_is_deleted_by_its_tenant_once() -> None:
+    async def main() -> None:
+        made = await watched(PROBES)
+        foreign = made.bench.ctx(Scope(TenantId("globex"), "user:eve"))
+        with pytest.raises(HealthNotFound):
+            await delete_objective(service_of(WEB), foreign, made.app)
+        outcome = await delete_objective(service_of(WEB), made.ctx, made.app)
+        assert outcome.value["objective"] == 0.99
+        with pytest.raises(ObjectiveNotFound):
+            await delete_objective(service_of(WEB), made.ctx.without_marker(), made.app)
+
+    run_virtual(main())
 
 
 def test_a_service_without_one_and_that_of_another_tenant_are_not_found() -> None:

@@ -65,6 +65,7 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("health", "PUT v1/runtime/services/{serviceId}/slo"): Cost(
         reads=2, reason="answers the objective as it is after it was set, with its burn rates"
     ),
+    ("health", "DELETE v1/runtime/services/{serviceId}/slo"): ONE,
     ("deployments", "ConfigurationPublished"): ONE,
     ("configurations", "RuntimeEnvironmentProvisioned"): ONE,
     ("configurations", "RuntimeEnvironmentDecommissioned"): ONE,
@@ -185,6 +186,9 @@ def observed(releases: int = 4) -> list[Invocation]:
                 last = await deploy(world, environment, str(number))
                 assert (await ended(world, last))["status"] == "Completed"
                 await scaled(world)
+            for _ in range(3):
+                objective = await set_objective(world)
+                await world.call("DELETE", objective)
             await set_objective(world)
             turned_back = await ended(world, await deploy(world, environment, "slow"))
             assert turned_back["status"] == "RolledBack"

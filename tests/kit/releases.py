@@ -143,9 +143,10 @@ async def until_status(
     return await world.until(reached, within_s=within_s, every_s=every_s)
 
 
-async def set_objective(world: World) -> None:
-    """Set an objective for the first service that health knows."""
+async def set_objective(world: World) -> str:
+    """Set an objective for the first service that health knows; return its path."""
     _, services = await world.call("GET", "/runtime/services")
     path = f"/runtime/services/{services['value'][0]['serviceId']}/slo"
     status, _ = await world.call("PUT", path, OBJECTIVE)
     assert status == HTTPStatus.OK, (status, path)
+    return path

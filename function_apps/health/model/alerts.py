@@ -19,6 +19,7 @@ _OF_STATUS: Final = {
     Alert.UNHEALTHY: HealthStatus.UNHEALTHY,
     Alert.DEGRADED: HealthStatus.DEGRADED,
 }
+_OF_BURN: Final = (Alert.FAST_BURN, Alert.SLOW_BURN)
 _NEW: Final = AlertState()
 
 
@@ -48,12 +49,19 @@ def record_alerts(
 def is_burning(target: ProbeTarget, burns: Sequence[Burn]) -> bool:
     """Return whether *target* uses its error budget up too fast, explained or not."""
     is_over = _limits_over(target, burns)
-    return is_over[Alert.FAST_BURN] or is_over[Alert.SLOW_BURN]
+    return any(is_over[alert] for alert in _OF_BURN)
 
 
 def clear_alerts(target: ProbeTarget, now: datetime) -> tuple[ProbeTarget, Sequence[AlertChange]]:
     """Return *target* without a raised alert, as a service that is retired has none."""
     return _with_alerts(target, dict.fromkeys(Alert, False), (), now)
+
+
+def clear_burn_alerts(
+    target: ProbeTarget, now: datetime
+) -> tuple[ProbeTarget, Sequence[AlertChange]]:
+    """Return *target* without a raised alert of an objective, which it has no more."""
+    return _with_alerts(target, dict.fromkeys(_OF_BURN, False), (), now)
 
 
 def _is_raised(target: ProbeTarget, alert: Alert) -> bool:
@@ -70,7 +78,7 @@ def _limits_over(target: ProbeTarget, burns: Sequence[Burn]) -> Mapping[Alert, b
         },
         **{
             alert: is_raised(burns, SEVERITIES[alert], was_raised=_is_raised(target, alert))
-            for alert in (Alert.FAST_BURN, Alert.SLOW_BURN)
+            for alert in _OF_BURN
         },
     }
 

@@ -85,6 +85,10 @@ class ProbeTarget:
         """Return this with an objective, which its probes count for from now on."""
         return replace(self, has_objective=True, revision=self.revision + 1)
 
+    def without_objective(self) -> "ProbeTarget":
+        """Return this without one: nothing is counted, and no budget is used up."""
+        return replace(self, has_objective=False, burning_since=None, revision=self.revision + 1)
+
     def failures_to_worsen(self, rules: HealthDefaults) -> int:
         """Return how many failing probes in a row worsen it: the component's own threshold."""
         probe = self.readiness
