@@ -29,7 +29,16 @@ from shared.kernel.ids import (
     tenant_key,
 )
 from shared.persistence.codec import DocumentCodec
-from shared.persistence.store import Comparison, Document, Prefix, Query, Where, partition_of
+from shared.persistence.store import (
+    Comparison,
+    Document,
+    Partition,
+    Prefix,
+    Query,
+    Where,
+    pages,
+    partition_of,
+)
 
 PAGE_MAX: Final = 100
 
@@ -164,6 +173,29 @@ async def adoptions_below(
     documents = await _all(ADOPTIONS.type_name, layer, ctx, app)
     found = (value for _, value in ADOPTIONS.readable(documents))
     return [each for each in found if each.released and layer.module_id in {None, each.module_id}]
+
+
+async def heads_of(
+    environment_id: str, ctx: Context, app: ConfigurationsApp
+) -> Sequence[tuple[Document, Configuration]]:
+    """Return the heads of the layers of an environment, that of all modules and theirs."""
+    of_all = Layer(ConfigurationLayer.ENVIRONMENT, environment_id)
+    documents = await _all(HEADS.type_name, of_all, ctx, app)
+    return [*HEADS.readable(documents)]
+
+
+async def versions_of(
+    partition: Partition, identity: str, app: ConfigurationsApp
+) -> Sequence[Document]:
+    """Return the versions of a configuration, also those that cannot be read."""
+    query = Query(
+        where=[
+            Where("type", Comparison.EQ, VERSIONS.type_name),
+            Where("configuration_id", Comparison.EQ, identity),
+        ],
+        limit=PAGE_MAX,
+    )
+    return [each async for each in pages(app.service.store, partition, query)]
 
 
 async def modules_below(layer: Layer, ctx: Context, app: ConfigurationsApp) -> Iterable[Layer]:

@@ -8,7 +8,12 @@ import azure.durable_functions as df
 from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.repository import HEADS
 from function_apps.configurations.resources import configuration_resource
-from function_apps.configurations.use_cases import judge_adoption, queries, remove_versions
+from function_apps.configurations.use_cases import (
+    judge_adoption,
+    queries,
+    remove_ended,
+    remove_versions,
+)
 from function_apps.configurations.use_cases.adopt_release import adopt_release
 from function_apps.configurations.use_cases.answer_workload import FOLLOW_MAX_S, answer_workload
 from function_apps.configurations.use_cases.publish_configuration import (
@@ -261,6 +266,7 @@ def blueprint(app: ConfigurationsApp) -> df.Blueprint:
     timers = (
         Timer(judge_adoption.JUDGE, app.rules.judge_every, judge_adoption.judge_due),
         Timer(remove_versions.REMOVE, REMOVE_EVERY, remove_versions.remove_past_versions),
+        Timer(remove_ended.REMOVE, REMOVE_EVERY, remove_ended.remove_ended_layers),
     )
     triggers = Triggers(
         routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=timers, swept=(HEADS,)

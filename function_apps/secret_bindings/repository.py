@@ -20,7 +20,15 @@ from shared.kernel.ids import parse_id
 from shared.kernel.operation import Operation
 from shared.messaging.unit_of_work import View
 from shared.persistence.codec import DocumentCodec
-from shared.persistence.store import Comparison, Partition, Query, Where, pages, partition_of
+from shared.persistence.store import (
+    Comparison,
+    Document,
+    Partition,
+    Query,
+    Where,
+    pages,
+    partition_of,
+)
 
 
 def _binding_queried(binding: Binding) -> Mapping[str, Any]:
@@ -46,8 +54,8 @@ BINDINGS: Final = DocumentCodec(
 HEADS: Final = DocumentCodec(SecretHead, "secret", key="secret", document="secret/{}")
 """In the partition of its bindings; its id is made of vault and name.
 
-It stays when nobody is given the secret: it numbers the rotations, and the vault has their versions
-by those numbers for as long as it is there.
+It stays when nobody is given the secret, as it numbers the rotations, until its environment has
+ended: a timer removes it then.
 """
 ENVIRONMENTS: Final = DocumentCodec(
     EnvironmentProjection, "environment", key="environment_id", document="environment/{}"
@@ -106,6 +114,16 @@ async def active_bindings(
     """Return some bindings of an environment that are not revoked."""
     page = await app.service.store.query(*_active(environment_id, [], ctx, limit=most))
     return [value for _, value in BINDINGS.readable(page.documents)]
+
+
+async def heads_of(
+    environment_id: str, ctx: Context, app: SecretBindingsApp
+) -> Sequence[tuple[Document, SecretHead]]:
+    """Return the heads of the secrets of an environment."""
+    within = Partition(ctx.tenant, parse_id(environment_id, "env").environment)
+    query = Query(where=[Where("type", Comparison.EQ, HEADS.type_name)], limit=PAGE_MAX)
+    found = [each async for each in pages(app.service.store, within, query)]
+    return [*HEADS.readable(found)]
 
 
 def _active(

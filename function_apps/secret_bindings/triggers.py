@@ -10,7 +10,7 @@ from function_apps.secret_bindings.orchestrations import ORCHESTRATIONS
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BIND, BINDINGS, ROTATE, WATCHES
 from function_apps.secret_bindings.resources import binding_resource
-from function_apps.secret_bindings.use_cases import queries, watch_secrets
+from function_apps.secret_bindings.use_cases import queries, remove_ended, watch_secrets
 from function_apps.secret_bindings.use_cases.abandon_operation import abandon_rotation
 from function_apps.secret_bindings.use_cases.bind_secret import bind_secret, plan_binding
 from function_apps.secret_bindings.use_cases.prove_release import prove_release
@@ -46,6 +46,7 @@ from shared.contracts.validation import read
 from shared.durable.abandon import abandon_alone
 from shared.kernel.ids import OperationId, parse_id
 from shared.messaging.dispatcher import HandlerTable
+from shared.messaging.removal import REMOVE_EVERY
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.administration import OperationControl, cooperative_cancel
@@ -180,6 +181,7 @@ def blueprint(app: SecretBindingsApp) -> df.Blueprint:
         timers=(
             Timer(watch_secrets.WATCH, app.rules.watch_every, watch_secrets.watch_secrets),
             Timer(watch_secrets.ROTATE_DUE, app.rules.due_check, watch_secrets.rotate_due),
+            Timer(remove_ended.REMOVE, REMOVE_EVERY, remove_ended.remove_ended_secrets),
         ),
         swept=(BINDINGS, WATCHES),
     )

@@ -16,6 +16,7 @@ from function_apps.deployments.use_cases.remove_artifacts import remove_unneeded
 from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.configuration_merge import hash_of
 from shared.contracts.deployments import DeploymentReason
+from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.values import Stage
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.ids import configuration_id, parse_id
@@ -456,5 +457,54 @@ def test_a_configuration_stays_as_long_as_a_release_or_a_layer_may_need_it() -> 
         layers = [{"t": 1}, {"t": 2}, *({"a": version} for version in range(4, 9))]
         merges = [{"t": 1, "a": 1}]
         assert kept == {content_blob(hash_of(each), TENANT) for each in (*layers, *merges)}
+
+    run_virtual(main())
+
+
+GONE, AGAIN = EnvironmentStatus.DECOMMISSIONED, {"generation": 2}
+DAY_S = 86_400
+
+
+async def kept_contents(world: Driven) -> set[str]:
+    """Return the names of the contents that are kept long after somebody needed them."""
+    await world.app.service.clock.sleep(KEPT_FOR.total_seconds() + 3600)
+    await remove_unneeded_artifacts(world.app)
+    return {each.name for each in await world.app.blobs.list_stored(CONTENTS)}
+
+
+@pytest.mark.parametrize("end_is_first", [False, True])
+def test_of_a_layer_that_ended_with_its_environment_no_value_is_kept(end_is_first: bool) -> None:  # noqa: FBT001
+    async def main() -> None:
+        world = await ready()
+        await publish(world, "module", 1, {"a": 1})
+        if end_is_first:
+            await world.tell(GONE)
+        await publish(world, "module", 2, {})
+        if not end_is_first:
+            await world.tell(GONE)
+
+        assert await kept_contents(world) == {content_blob(hash_of({}), TENANT)}
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("days", "given"), [(29, {}), (31, {"a": "anew"})])
+def test_a_layer_that_ended_is_begun_anew_once_no_message_about_it_can_come(
+    days: int, given: Mapping[str, Any]
+) -> None:
+    """A removed layer numbers anew; what it said before could be on its way for 30 days."""
+
+    async def main() -> None:
+        world = await ready()
+        await publish(world, "module", 7, {"a": 7})
+        await publish(world, "module", 8, {})
+        await world.tell(GONE)
+        await world.app.service.clock.sleep(days * DAY_S)
+        await world.tell(**AGAIN)
+
+        await publish(world, "module", 1, {"a": "anew"})
+        await world.release("one")
+
+        assert given_json(world, 1) == given
 
     run_virtual(main())

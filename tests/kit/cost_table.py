@@ -68,7 +68,9 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("health", "DELETE v1/runtime/services/{serviceId}/slo"): ONE,
     ("deployments", "ConfigurationPublished"): ONE,
     ("configurations", "RuntimeEnvironmentProvisioned"): ONE,
-    ("configurations", "RuntimeEnvironmentDecommissioned"): ONE,
+    ("configurations", "RuntimeEnvironmentDecommissioned"): Cost(
+        reads=8, queries=4, batches=4, reason="closes each layer and release of the environment"
+    ),
     ("configurations", "RuntimeDeploymentCompleted"): ONE,
     ("configurations", "RuntimeDeploymentRolledBack"): ONE,
     ("configurations", "POST v1/runtime/configurations"): Cost(
@@ -93,7 +95,10 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("secret_bindings", "RuntimeEnvironmentProvisioned"): ONE,
     ("secret_bindings", "RuntimeTenantBound"): ONE,
     ("secret_bindings", "RuntimeEnvironmentDecommissioned"): Cost(
-        reads=4, queries=2, batches=2, reason="lists the bindings of the environment in pages"
+        reads=5,
+        queries=3,
+        batches=3,
+        reason="lists the bindings of the environment in pages, then the heads of its secrets",
     ),
     ("secret_bindings", "RuntimeDeploymentCompleted"): ONE,
     ("secret_bindings", "RuntimeDeploymentRolledBack"): ONE,

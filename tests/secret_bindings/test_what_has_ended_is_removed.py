@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from function_apps.secret_bindings.errors import BindingNotFound, RotationNotFound
+from function_apps.secret_bindings.use_cases.remove_ended import remove_ended_secrets
 from shared.contracts.retention import Retention
 from tests.kit.stores import all_changes
-from tests.kit.told import WEB
+from tests.kit.told import WEB, environment
 from tests.kit.virtual_time import run_virtual
-from tests.secret_bindings.bound import RANDOM, SecretBindings, secret_bindings
+from tests.secret_bindings.bound import NAME, RANDOM, SecretBindings, running, secret_bindings
 
 YEAR = Retention().ended
 HOUR = timedelta(hours=1)
@@ -42,7 +43,7 @@ def test_a_revoked_binding_is_shown_for_a_year_with_what_is_known_of_its_secret(
     status, kinds = run_virtual(main())
 
     assert status == "Revoked"
-    # The head of the secret numbers its rotations, by which the vault knows their versions.
+    # The head of the secret numbers its rotations, until its environment ends.
     assert kinds == {"environment", "secret"}
 
 
@@ -93,3 +94,78 @@ def test_what_is_bound_again_stays(apart: timedelta) -> None:
     assert first["bindingId"] == again["bindingId"]
     assert (later["status"], later["moduleId"]) == ("Bound", WEB)
     assert later["version"] != again["version"]
+
+
+OVER, AGAIN = environment(2, gone=True), environment(3, generation=2)
+
+
+async def rotated(on: SecretBindings) -> Any:
+    """Bind a module, rotate its secret once, and have its environment end."""
+    bound = await on.bind(generator=RANDOM)
+    await on.rotate(bound["bindingId"], overlap="PT0S")
+    await on.run_started()
+    await on.hear(OVER)
+    await on.watch()
+    return bound
+
+
+async def swept(on: SecretBindings, after: timedelta) -> set[str]:
+    """Let the timer run *after* a time; return the kinds of documents that are left."""
+    await passes(on, after)
+    await remove_ended_secrets(on.app)
+    return await stored(on)
+
+
+def test_the_head_of_a_secret_goes_a_year_after_its_environment_ended() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        await rotated(on)
+        return await swept(on, YEAR - HOUR), await swept(on, 2 * HOUR)
+
+    before, later = run_virtual(main())
+
+    assert "secret" in before
+    assert later == {"environment"}
+
+
+def test_the_head_of_an_environment_that_is_there_again_stays() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        await rotated(on)
+        await on.hear(AGAIN)
+        return await swept(on, 2 * YEAR)
+
+    assert "secret" in run_virtual(main())
+
+
+def test_rotations_are_numbered_on_by_what_the_vault_has() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        await rotated(on)
+        await swept(on, YEAR + HOUR)
+        await on.hear(AGAIN)
+        again = await on.bind(generator=RANDOM)
+        asked = await on.rotate(again["bindingId"], overlap="PT0S")
+        await on.run_started()
+        return asked["rotationId"], again["version"], await on.rotation(asked["rotationId"])
+
+    identity, before, ended = run_virtual(main())
+
+    assert identity.endswith("-2")
+    assert ended["status"] == "Revoked"
+    assert ended["toVersion"] != before
+
+
+def test_nobody_waits_in_the_next_environment_for_what_ran_in_the_one_before() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        bound = await on.bind(generator=RANDOM)
+        await on.hear(running(1, {NAME: bound["version"]}))
+        await on.hear(OVER)
+        await on.hear(AGAIN)
+        again = await on.bind(generator=RANDOM)
+        asked = await on.rotate(again["bindingId"], overlap="PT0S")
+        await on.run_started()
+        return (await on.rotation(asked["rotationId"]))["status"]
+
+    assert run_virtual(main()) == "Revoked"

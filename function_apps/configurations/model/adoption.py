@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from function_apps.configurations.model.configuration import Configuration
@@ -94,6 +95,14 @@ def adopt_release(
             if proof.module_id == command.module_id
         ),
     )
+
+
+def end_release(known: ModuleAdoption, ended_at: datetime) -> ModuleAdoption | None:
+    """Return *known*, of which nothing is there after *ended_at*; None for a later release."""
+    at = isoformat(ended_at)
+    if not known.released or known.ended_at > at:
+        return None
+    return replace(known, released=False, instances=(), ended_at=at)
 
 
 @dataclass(frozen=True)

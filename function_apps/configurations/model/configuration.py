@@ -229,6 +229,12 @@ def publish(
     )
 
 
+def says_nothing(head: Configuration, in_force: Version | None) -> bool:
+    """Return whether nothing of *head* reaches a module, and no draft of it can."""
+    is_empty = in_force is None or not (in_force.values or in_force.json_schema)
+    return is_empty and head.draft is None
+
+
 def keep_draft(head: Configuration, version: Version, now: datetime) -> Configuration:
     """Return *head* with one more number given, and the same version in force."""
     return replace(_changed(head, now), last=version.number, drafted_against=version.against)

@@ -6,6 +6,7 @@ from function_apps.configurations.model.environment import (
 )
 from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.repository import ENVIRONMENTS
+from function_apps.configurations.use_cases.close_environment import close_environment
 from shared.contracts.environments import EnvironmentFacts, RuntimeEnvironmentDecommissioned
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
@@ -14,7 +15,7 @@ from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 async def record_environment(
     event: EnvironmentFacts, ctx: Context, app: ConfigurationsApp
 ) -> Outcome[Json]:
-    """Open an environment to its layers, or close it; what was published for it stays."""
+    """Open an environment to its layers; or close it, with them."""
     is_open = not isinstance(event, RuntimeEnvironmentDecommissioned)
     heard = EnvironmentProjection(event.environment_id, event.revision, is_open)
 
@@ -22,6 +23,10 @@ async def record_environment(
         after = on_environment_event(view.find(ENVIRONMENTS, event.environment_id), heard)
         return NOTHING if after is None else Decision({}, writes=[ENVIRONMENTS.put(after)])
 
-    return await app.service.work.change(
+    outcome = await app.service.work.change(
         ctx.without_marker(), ENVIRONMENTS, event.environment_id, decide
     )
+    if not is_open:
+        # Also at a repeat: the first time may have ended in between.
+        await close_environment(event.environment_id, ctx.said_at(), ctx, app)
+    return outcome

@@ -15,7 +15,6 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import RecordedFact
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
-from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.values import DeploymentId, EnvironmentId, ModuleId, TenantId
 
 RELEASES_KEPT: Final = 10
@@ -81,7 +80,7 @@ class ArtifactUse:
 def in_force(target: DeploymentTarget) -> frozenset[DeploymentId] | None:
     """Return what is in force in the environment of *target*; None where that is gone."""
     environment = target.environment
-    if environment is None or environment.status is EnvironmentStatus.DECOMMISSIONED:
+    if environment is None or environment.is_gone:
         return None
     return frozenset(state.by for state in target.modules.values() if state.by is not None)
 

@@ -47,6 +47,11 @@ class EnvironmentProjection:
         return self.status in usable and bool(self.targets)
 
     @property
+    def is_gone(self) -> bool:
+        """Return whether nothing of it is left."""
+        return self.status is EnvironmentStatus.DECOMMISSIONED
+
+    @property
     def is_on_its_way(self) -> bool:
         """Also an update whose event overtook that of the provisioning, which has the targets."""
         return self.status in {

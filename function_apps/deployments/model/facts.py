@@ -44,7 +44,7 @@ class RecordedFact:
     that it allows.
     Of a configuration, `name` is its layer, `value` its version in force, and `versions` has the
     hash of the content of its last versions, by number; `schemas` that of their schemas, of those
-    that have one.
+    that have one. One whose version in force is empty has `ended_at`, as when its environment has.
     """
 
     kind: str
@@ -118,6 +118,16 @@ def record_layer(known: RecordedFact | None, event: RecordedFact) -> RecordedFac
         schemas={number: schemas[number] for number in kept if number in schemas},
     )
     return None if after == known else after
+
+
+def without_past(facts: Facts) -> Facts:
+    """Return *facts* of an environment that is gone: of layers that ended, no earlier version."""
+    return {
+        key: replace(fact, versions={fact.value: fact.versions[fact.value]}, schemas={})
+        if fact.kind == CONFIGURATION and fact.ended_at and fact.value in fact.versions
+        else fact
+        for key, fact in facts.items()
+    }
 
 
 def secret_key(module: str, name: str) -> str:

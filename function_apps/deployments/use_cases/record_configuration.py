@@ -53,6 +53,8 @@ async def record_configuration(
         value=number,
         versions={number: event.content_hash},
         schemas={} if event.schema_ is None else {number: hash_of(event.schema_)},
+        # As the layers of an environment end with it, and number anew when they are removed.
+        ended_at=None if event.values or event.schema_ is not None else ctx.now(),
     )
     # First: a version that is recorded has its content, whenever this is broken off.
     for content in (event.values, event.schema_):
@@ -83,10 +85,13 @@ async def _record(
 
     def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, environment_id)
-        recorded = facts.record_configuration(target.facts, aggregate_id, fact)
+        known = facts.without_ended(target.facts, aggregate_id, ctx.now())
+        recorded = facts.record_configuration(known, aggregate_id, fact)
         if recorded is None:
             return NOTHING
         is_newest = recorded[aggregate_id].revision == event.revision
+        if target.environment is not None and target.environment.is_gone:
+            recorded = facts.without_past(recorded)
         return Decision(
             {},
             writes=[TARGETS.put(replace(target, facts=recorded))],

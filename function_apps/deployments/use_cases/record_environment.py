@@ -69,7 +69,7 @@ async def record_environment(
         rows = wake_waiting(target)
         if _is_gone(event, target.environment):
             rows = _end_all(target, ctx)
-            after = emptied(after)
+            after = replace(emptied(after), facts=facts.without_past(after.facts))
         writes = _close_drain(event, target, view, ids)
         if writes:
             after = replace(after, drain=None)

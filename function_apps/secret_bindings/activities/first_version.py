@@ -1,5 +1,7 @@
 """The activities of binding: find a version or make the first one, and record it."""
 
+from dataclasses import replace
+
 from function_apps.secret_bindings.activities.resource_passwords import (
     resource_of,
     set_login,
@@ -7,6 +9,7 @@ from function_apps.secret_bindings.activities.resource_passwords import (
 )
 from function_apps.secret_bindings.activities.vault_versions import (
     found_version,
+    last_rotation,
     make_version,
     usable_version,
 )
@@ -33,7 +36,7 @@ from shared.kernel.operation import CANCELED, Operation
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import View
 from shared.passwords.port import PasswordRefused
-from shared.vault.port import SecretDisabled, SecretProperties
+from shared.vault.port import SecretDisabled
 
 
 async def find_version(ctx: ActivityContext, app: SecretBindingsApp) -> FoundVersion:
@@ -57,10 +60,9 @@ async def find_version(ctx: ActivityContext, app: SecretBindingsApp) -> FoundVer
         if await _in_force(binding, ctx, app) == in_force:
             raise
         raise Unavailable(f"{binding.secret_name} was rotated meanwhile") from problem
-    result = found_version(found)
 
     def decide(_binding: Binding, operation: Operation) -> Step[FoundVersion]:
-        return Step(result, operation.begin_step("version", ctx.now(), percent=50))
+        return Step(found, operation.begin_step("version", ctx.now(), percent=50))
 
     return await commit_step(ctx, app, BINDINGS, decide)
 
@@ -77,7 +79,7 @@ async def _in_force(binding: Binding, ctx: ActivityContext, app: SecretBindingsA
 
 async def _usable(
     binding: Binding, in_force: str | None, ctx: ActivityContext, app: SecretBindingsApp
-) -> SecretProperties:
+) -> FoundVersion:
     """Return the version *in_force*, or the first one, with which one can log in."""
     vault = app.vaults.at(binding.vault_uri)
     versions = await vault.versions(binding.secret_name)
@@ -98,7 +100,8 @@ async def _usable(
             # at this moment.
             await set_login(resource, *where, app)
         await test_login(resource, *where, app)
-    return found
+    number = last_rotation(versions, binding.environment_id, binding.secret)
+    return replace(found_version(found), rotations=number)
 
 
 async def complete_binding(
@@ -115,7 +118,7 @@ async def complete_binding(
         return view.get(BINDINGS, ctx.aggregate_id)
 
     def decide(binding: Binding, operation: Operation) -> Step[None]:
-        head = stored or _new_head(binding)
+        head = stored or _new_head(binding, found.rotations)
         # Another binding of the secret may have come first, with the version that it made.
         is_first = head.in_force in {None, found.version}
         given = found if is_first else FoundVersion(str(head.in_force))
@@ -155,7 +158,7 @@ async def record_binding_failure(
     await commit_step(ctx, app, BINDINGS, decide)
 
 
-def _new_head(binding: Binding) -> SecretHead:
+def _new_head(binding: Binding, rotations: int) -> SecretHead:
     return SecretHead(
         binding.secret,
         binding.tenant_id,
@@ -163,4 +166,5 @@ def _new_head(binding: Binding) -> SecretHead:
         binding.vault_uri,
         binding.secret_name,
         binding.external,
+        rotations=rotations,
     )

@@ -1,13 +1,21 @@
 """The versions of a secret in its vault: the newest one, and one more of it."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from function_apps.secret_bindings.activities.resource_passwords import new_value, resource_of
 from function_apps.secret_bindings.model.binding import FoundVersion
-from function_apps.secret_bindings.model.generators import KEY, URL, bits_of, text_of
+from function_apps.secret_bindings.model.generators import (
+    KEY,
+    ROTATION_TAG,
+    URL,
+    bits_of,
+    text_of,
+)
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from shared.contracts.secret_bindings import Generator, GeneratorKind
 from shared.kernel.clock import isoformat
+from shared.kernel.ids import parse_id, secret_rotation_id
 from shared.passwords.webhooks import ValueRequest
 from shared.vault.port import SecretDisabled, SecretProperties, SecretValue, SecretVault
 
@@ -40,6 +48,17 @@ def found_version(version: SecretProperties) -> FoundVersion:
     """Return what is kept of *version*."""
     expires_at = version.expires_at
     return FoundVersion(version.version, isoformat(expires_at) if expires_at else None)
+
+
+def last_rotation(versions: Sequence[SecretProperties], environment_id: str, secret: str) -> int:
+    """Return the number of the last rotation of *secret* that made one of *versions*, 0 of none.
+
+    The vault remembers it where the head of the secret was removed.
+    """
+    key = parse_id(environment_id, "env").environment
+    number = re.compile(re.escape(secret_rotation_id(key, secret, 0))[:-1] + "([0-9]{1,9})")
+    found = (number.fullmatch((each.tags or {}).get(ROTATION_TAG, "")) for each in versions)
+    return max((int(each[1]) for each in found if each), default=0)
 
 
 def tagged(

@@ -103,10 +103,14 @@ class Binding:
 
 @dataclass(frozen=True)
 class FoundVersion:
-    """A version of the vault, and when it expires."""
+    """A version of the vault, and when it expires.
+
+    `rotations` is the number of the last rotation that made a version of the secret.
+    """
 
     version: str
     expires_at: str | None = None
+    rotations: int = 0
 
 
 def new_binding(

@@ -77,6 +77,11 @@ class SecretHead:
         """The version that a new consumer is given; None where the first one brings it."""
         return self.version if self.consumers else None
 
+    @property
+    def is_over(self) -> bool:
+        """Return whether nobody is given the secret, and nothing is at work on it."""
+        return not self.consumers and self.rotation_id is None
+
     def consumer_again(self, binding_id: str, module_id: str) -> Consumer:
         """Return what is known of a consumer that is bound, or bound again."""
         known = (*self.consumers, *self.left)
@@ -133,6 +138,14 @@ def remove_consumer(head: SecretHead, binding_id: str) -> SecretHead:
     is_running = removed is not None and removed.is_running
     left = (*head.left, removed) if removed and is_running else head.left
     return replace(head, consumers=others, left=left[-CONSUMERS_MAX:])
+
+
+def forget(head: SecretHead) -> SecretHead | None:
+    """Return *head*, of an environment that is gone: none of those that left runs any more.
+
+    None where nothing is forgotten.
+    """
+    return replace(head, left=()) if head.left else None
 
 
 def prove(head: SecretHead, proof: Consumer) -> SecretHead | None:

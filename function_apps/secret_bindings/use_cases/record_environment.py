@@ -6,7 +6,7 @@ from function_apps.secret_bindings.model.environment import (
 )
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import ENVIRONMENTS
-from function_apps.secret_bindings.use_cases.revocation import revoke_all
+from function_apps.secret_bindings.use_cases.revocation import forget_consumers, revoke_all
 from shared.contracts.environments import RuntimeEnvironmentDecommissioned
 from shared.contracts.environments import RuntimeEnvironmentProvisioned as Provisioned
 from shared.kernel.context import Context
@@ -40,6 +40,7 @@ async def record_environment(
         known = await app.service.work.find(ENVIRONMENTS, identity, ctx.tenant)
         if known is not None and not known.is_open:
             await revoke_all(identity, ctx, app)
+            await forget_consumers(identity, ctx, app)
     return outcome
 
 

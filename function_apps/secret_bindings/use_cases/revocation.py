@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from function_apps.secret_bindings import repository
 from function_apps.secret_bindings.events import secret_bound
 from function_apps.secret_bindings.model.binding import revoke
-from function_apps.secret_bindings.model.secret_head import remove_consumer
+from function_apps.secret_bindings.model.secret_head import forget, remove_consumer
 from function_apps.secret_bindings.ports import SecretBindingsApp
-from function_apps.secret_bindings.repository import BINDINGS, HEADS
+from function_apps.secret_bindings.repository import BINDINGS, ENVIRONMENTS, HEADS
 from function_apps.secret_bindings.resources import answer
 from shared.kernel.context import Context
 from shared.kernel.ids import parse_id
 from shared.messaging.outbox import Audited
-from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
+from shared.persistence.store import Partition
 
 
 async def revoke_binding(
@@ -54,3 +55,24 @@ async def revoke_all(environment_id: str, ctx: Context, app: SecretBindingsApp) 
         for binding in bindings:
             reason = f"{environment_id} was decommissioned"
             await revoke_binding(binding.binding_id, reason, ctx.without_marker(), app)
+
+
+async def forget_consumers(environment_id: str, ctx: Context, app: SecretBindingsApp) -> None:
+    """Forget what instances of an environment ran that is gone, so that the next waits for none."""
+    for read, known in await repository.heads_of(environment_id, ctx, app):
+        if forget(known) is not None:
+            await _forget(known.secret, read.partition, environment_id, ctx, app)
+
+
+async def _forget(
+    secret: str, partition: Partition, environment_id: str, ctx: Context, app: SecretBindingsApp
+) -> None:
+    def decide(view: View) -> Decision[Json]:
+        after = forget(view.get(HEADS, secret))
+        environment = view.find(ENVIRONMENTS, environment_id)
+        if after is None or environment is None or environment.is_open:
+            return NOTHING
+        return Decision({}, writes=[HEADS.put(after)])
+
+    reads = [HEADS.document_id(secret), ENVIRONMENTS.document_id(environment_id)]
+    await app.service.work.commit(ctx.without_marker(), partition, reads, decide)
