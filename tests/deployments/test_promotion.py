@@ -120,6 +120,25 @@ def test_what_was_rolled_back_is_not_promoted() -> None:
     run_virtual(main())
 
 
+def test_evidence_of_another_stage_is_none() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        one = await world.release("one")
+        await world.app.service.clock.sleep(SOAK.total_seconds())
+        elsewhere = (await soaked(world, one.deployment_id)).model_copy(
+            update={"stage": Stage.STAGING}
+        )
+        command = PromoteDeployment(
+            deployment_id=one.deployment_id, to_environment_id=STAGING, evidence=elsewhere
+        )
+
+        with pytest.raises(EvidenceRequired):
+            await promote(command, world.bench.ctx(), world.app)
+
+    run_virtual(main())
+
+
 def test_by_message_a_promotion_needs_the_evidence_in_it() -> None:
     async def main() -> None:
         world = driven()

@@ -81,6 +81,46 @@ def test_a_decision_with_an_audit_record_alone_is_committed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("faults", "records"),
+    [
+        pytest.param([], 1, id="at-once"),
+        pytest.param(["lost-before"], 1, id="lost-before"),
+        pytest.param(["lost-after"], 2, id="lost-after-and-decided-again"),
+    ],
+)
+def test_a_refusal_that_was_decided_on_is_recorded_before_it_is_raised_and_leaves_no_marker(
+    faults: list[str], records: int
+) -> None:
+    async def main() -> None:
+        parts = Parts()
+        parts.store.faults = [*faults]
+        refusal = Conflict("denied")
+        decision: Decision[Json] = Decision({}, audited=Audited("Do", "thing"), refusal=refusal)
+
+        with pytest.raises(Conflict) as refused:
+            await parts.work.commit(parts.ctx(KEYED), PARTITION, [], lambda _: decision)
+
+        assert refused.value is refusal
+        assert await parts.kinds() == ["outbox"] * records
+
+    run_virtual(main())
+
+
+def test_a_refusal_that_cannot_be_recorded_is_not_said() -> None:
+    async def main() -> None:
+        parts = Parts()
+        parts.store.faults = ["lost-before"] * ATTEMPTS_MAX
+        decision: Decision[Json] = Decision(
+            {}, audited=Audited("Do", "thing"), refusal=Conflict("denied")
+        )
+
+        with pytest.raises(Unavailable):
+            await parts.work.commit(parts.ctx(KEYED), PARTITION, [], lambda _: decision)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
     ("fault", "attempts"), [("lost-before", 2), ("lost-after", 1)], ids=["before", "after"]
 )
 def test_after_a_lost_answer_the_effect_is_there_once(fault: str, attempts: int) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -24,7 +25,9 @@ from shared.policies.engine import PolicyQuestion, SignedPolicyEngine
 from shared.policies.prod_policy import PolicyDenied, ProdPolicy
 from shared.policies.prod_rules import ProdRules
 from shared.probing.signed_request import SIGNATURE, TIMESTAMP, signature
+from tests.composition.test_strict_values_are_the_default import built
 from tests.environments.driven import Environments, a_request, environments
+from tests.kit.apps import APPS
 from tests.kit.releases import ENVIRONMENT
 from tests.kit.service import TENANT
 from tests.kit.world import World
@@ -290,6 +293,22 @@ def test_the_settings_describe_the_engine_and_show_no_key() -> None:
     assert "10.1.0.0/16" in map(str, policy.engine.networks)
     assert KEY not in f"{settings!r}{policy!r}"
     assert prod_policy(read_settings({"RUNTIME_PROFILE": "local"}), SystemClock()) is None
+
+
+@pytest.mark.parametrize("name", ["environments", "deployments"])
+def test_both_apps_that_change_prod_are_built_with_the_policy(name: str, tmp_path: Path) -> None:
+    given = {
+        "RUNTIME_PROFILE": "local",
+        "RUNTIME_PROD_POLICY": json.dumps({"regions": ["local"]}),
+        "RUNTIME_POLICY_ENGINE_URL": "https://policy.example/decide",
+        "RUNTIME_POLICY_ENGINE_KEY": KEY,
+    }
+
+    policy = built(APPS[name], given, tmp_path).policy
+
+    assert policy.rules.regions == ("local",)
+    assert policy.engine.url == "https://policy.example/decide"
+    assert built(APPS[name], {"RUNTIME_PROFILE": "local"}, tmp_path).policy is None
 
 
 @pytest.mark.parametrize(

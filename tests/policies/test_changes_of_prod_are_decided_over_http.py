@@ -4,7 +4,9 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from shared.contracts.environments import ProvisionEnvironment
 from tests.kit.releases import ENVIRONMENT, a_component, provisioned, uploaded
+from tests.kit.sending import send
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 from tests.tenants.test_bound_tenants_in_the_whole_world import bound
@@ -80,6 +82,19 @@ def test_both_answers_are_recorded_with_their_inputs() -> None:
         assert allowed["policy"]["inputs"]["computeTargets"][0]["kind"] == "LocalProcess"
         _, sound = await world.call("GET", "/v1/platform/environments/audit-verification")
         assert sound["status"] == "Sound"
+
+    played(scenario)
+
+
+def test_a_message_that_is_denied_is_parked_with_the_reason_and_recorded() -> None:
+    async def scenario(world: World) -> None:
+        await send("runtime-environments-commands", ProvisionEnvironment.model_validate(ABROAD), 1)
+
+        (denied,) = await decided(world, "environments", number=1)
+        _, parked = await world.call("GET", "/v1/platform/environments/parked")
+
+        assert (denied["outcome"], denied["policy"]["allowed"]) == ("PolicyDenied", False)
+        assert [each["code"] for each in parked["value"]] == ["PolicyDenied"]
 
     played(scenario)
 

@@ -105,11 +105,12 @@ def require_soak_time(
     """Refuse a promotion before its time, or on evidence that is too old.
 
     Raises:
-        EvidenceRequired: there is no evidence, or it is about another deployment.
+        EvidenceRequired: there is no evidence, or it is about another deployment or stage.
         NotPromotable: not Healthy for long enough, and how long is left; or that was long ago.
     """
     required = soak.of(source.stage)
-    if evidence is None or evidence.deployment_id != source.deployment_id:
+    about = evidence and (evidence.deployment_id, evidence.stage)
+    if evidence is None or about != (source.deployment_id, source.stage):
         raise EvidenceRequired(
             "PromoteDeployment carries `evidence` about its deployment: POST …/promote asks "
             "health for it",
