@@ -168,6 +168,11 @@ def _end_lines(deployment: Deployment) -> list[Line]:
     lines = []
     if reason := deployment.get("reason"):
         lines.append(Line("reason", f"{reason['code']}: {reason['message']}", "red"))
+    lines += [
+        Line(f"part-{part['code']}", f"{part['code']}: {part['message']}", "yellow")
+        for part in deployment.get("absent", ())
+        if not part["code"].endswith("Absent")
+    ]
     lines += _proof_lines(deployment.get("proof"))
     lines += [
         Line(f"hold-{index}", f"held: {hold['moduleId']} {format_digest(hold['digest'])}", "yellow")

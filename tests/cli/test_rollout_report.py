@@ -106,6 +106,18 @@ def test_the_end_names_reason_proof_and_hold() -> None:
     assert lines[-1] == "RolledBack shop-2"
 
 
+def test_the_end_names_what_was_left_out_and_nothing_that_just_is_not_there() -> None:
+    absent = [
+        {"code": "ScalingPolicyAbsent", "message": "no policy is applied"},
+        {"code": "ScalingPolicyNotPromoted", "message": "module-shop has 2 here"},
+    ]
+
+    lines = _texts(rollout_lines(_deployment(status="Completed", absent=absent)))
+
+    assert "ScalingPolicyNotPromoted: module-shop has 2 here" in lines
+    assert not any("ScalingPolicyAbsent" in line for line in lines)
+
+
 def test_who_waits_for_an_approval_is_told_what_goes_on_without_one() -> None:
     texts = _texts(rollout_lines(_deployment(waitingFor="approval")))
 

@@ -4,42 +4,16 @@ import pytest
 
 from function_apps.deployments.errors import Held
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.use_cases.record_facts import record_scaling_policy
 from shared.contracts.releases import Departure
-from shared.contracts.scaling import ScalingPolicyApplied
+from shared.contracts.scaling import ScalingStatus
 from shared.kernel.fence import Fence
 from shared.kernel.observation import Present
-from tests.deployments.driven import SHOP, TEST, Driven, driven
+from tests.deployments.driven import SHOP, Driven, driven
 from tests.deployments.test_facts_for_the_next_unit import bound
 from tests.deployments.test_secrets_come_back import undone
+from tests.deployments.told_policies import ENDED, IN_FORCE, POLICY, scaled
 from tests.kit.memory_cluster import Behaviour
 from tests.kit.virtual_time import run_virtual
-
-KEY = TEST.removeprefix("env-")
-POLICY = f"sp-{KEY}-abcdefghij"
-IN_FORCE, ENDED = "Enforced", "Superseded"
-
-
-async def scaled(world: Driven, revision: int, minimum: int = 1, status: str = IN_FORCE) -> None:
-    """Tell that *revision* of the policy of SHOP is in force, or has ended."""
-    event = ScalingPolicyApplied.model_validate(
-        {
-            "aggregateId": POLICY,
-            "revision": revision + (10 if status == ENDED else 0),
-            "policyId": POLICY,
-            "serviceId": f"svc-{KEY}-abcdefghij",
-            "environmentId": TEST,
-            "moduleId": SHOP,
-            "min": minimum,
-            "max": 9,
-            "desired": minimum,
-            "actuator": "platform",
-            "status": status,
-            "reason": "Policy",
-            "policyRevision": revision,
-        }
-    )
-    await record_scaling_policy(event, world.bench.ctx(), world.app)
 
 
 def departures(done: Deployment) -> tuple[Departure, ...]:
@@ -141,8 +115,8 @@ def test_a_rollback_asked_for_records_what_is_in_force_and_tells_what_the_releas
     ],
 )
 def test_a_policy_departs_where_it_was_changed_applied_or_ended_since(
-    before: tuple[int, str] | None,
-    after: tuple[int, str] | None,
+    before: tuple[int, ScalingStatus] | None,
+    after: tuple[int, ScalingStatus] | None,
     expected: list[tuple[str, str]],
 ) -> None:
     async def main() -> None:

@@ -15,6 +15,7 @@ from shared.contracts.health import HealthStatus, ServiceHealth
 from shared.contracts.promotions import PromoteDeployment, SoakDefaults, SoakEvidence
 from shared.contracts.values import ComputeTargetKind, ServiceId, Stage
 from tests.deployments.driven import Driven, driven, environment
+from tests.deployments.told_policies import scaled
 from tests.kit.virtual_time import run_virtual
 
 LOCAL, AKS = ComputeTargetKind.LOCAL_PROCESS, ComputeTargetKind.AKS
@@ -257,5 +258,62 @@ def test_a_slow_answer_of_health_is_awaited_once_and_comes_in_time() -> None:
             outcome = await promote(command, world.bench.ctx(marker="request/1"), app, token="t")
 
         assert (outcome.is_repeat, slow.asked) == (False, 1)
+
+    run_virtual(main())
+
+
+async def scaled_by_a_policy(world: Driven, *, there: bool = False) -> Deployment:
+    """Return a release of two instances that a policy gave four; *there*: staging has a policy."""
+    await world.tell()
+    await scaled(world, 1, minimum=4)
+    answer = await world.deploy(await world.component("one", replicas=2))
+    await world.settle()
+    await world.tell(stage=Stage.STAGING, name="staging")
+    if there:
+        await scaled(world, 7, minimum=3, environment_id=STAGING)
+    return await world.deployment(answer["deploymentId"])
+
+
+def test_a_policy_is_not_promoted_and_the_release_has_as_many_instances_as_it_asked_for() -> None:
+    async def main() -> None:
+        world = driven()
+        one = await scaled_by_a_policy(world)
+        command = PromoteDeployment(deployment_id=one.deployment_id, to_environment_id=STAGING)
+
+        plan = await plan_promotion(command, world.ctx, world.app, token="t")
+        identity = await promote_after(world, one.deployment_id, after=SOAK)
+        await world.settle()
+        done = await world.deployment(identity)
+
+        assert one.unit is not None
+        assert one.unit.components[0].replicas == 4
+        assert done.unit is not None
+        (component,) = done.unit.components
+        assert (component.replicas, component.scaling_policy_revision) == (2, 0)
+        (left,) = [each for each in done.absent if each.code == "ScalingPolicyNotPromoted"]
+        assert f"module-shop has 2 here (POST /scaling-policies, {component.service_id})" in (
+            left.message
+        )
+        assert plan.warnings == (left.message,)
+
+    run_virtual(main())
+
+
+def test_the_policy_of_the_next_environment_decides_there_and_nothing_is_said() -> None:
+    async def main() -> None:
+        world = driven()
+        one = await scaled_by_a_policy(world, there=True)
+        command = PromoteDeployment(deployment_id=one.deployment_id, to_environment_id=STAGING)
+
+        plan = await plan_promotion(command, world.ctx, world.app, token="t")
+        identity = await promote_after(world, one.deployment_id, after=SOAK)
+        await world.settle()
+        done = await world.deployment(identity)
+
+        assert done.unit is not None
+        (component,) = done.unit.components
+        assert (component.replicas, component.scaling_policy_revision) == (3, 7)
+        assert "ScalingPolicyNotPromoted" not in {each.code for each in done.absent}
+        assert plan.warnings == ()
 
     run_virtual(main())

@@ -183,3 +183,29 @@ def test_a_rollback_leaves_the_tenant_binding_that_is_in_force_and_tells_of_it()
             await world.stop()
 
     run_virtual(main())
+
+
+def test_a_promoted_release_leaves_its_policy_behind_and_says_so() -> None:
+    async def main() -> None:
+        world = World(requests_per_s=1)
+        try:
+            await world.boot()
+            environment = await provisioned(world)
+            await ended(world, await deploy(world, environment, "1"))
+            await scaled(world, min=4, max=6, rules=[RULE])
+            second = await ended(world, await deploy(world, environment, "2"))
+            staging = await provisioned(world, name="staging", stage="staging")
+            await world.clock.sleep(3600)
+            path = f"/runtime/deployments/{second['deploymentId']}/promote"
+            status, asked = await world.call("POST", path, {"toEnvironmentId": staging})
+            assert status == 202, asked
+
+            promoted = await ended(world, asked["deploymentId"])
+            (component,) = promoted["releaseUnit"]["components"]
+
+            assert (component["replicas"], component["scalingPolicyRevision"]) == (2, 0)
+            assert "ScalingPolicyNotPromoted" in {part["code"] for part in promoted["absent"]}
+        finally:
+            await world.stop()
+
+    run_virtual(main())

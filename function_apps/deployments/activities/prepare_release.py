@@ -206,6 +206,7 @@ def _ready(
     preconditions.require_admission(deployment, plan.components, target)
     if source is not None:
         promotion.require_soak_time(source, deployment.evidence, app.rules.soak, ctx.now())
+        deployment = replace(deployment, scaled_at_source=promotion.scaled_modules(source))
     ready = evolve(deployment, EnvironmentReady(environment.project, environment.stage), ctx.now())
     begun = operation.begin_step("environment ready", ctx.now(), percent=5)
     after = DeploymentSet(module_queue.set_wait(target, deployment.deployment_id, ""), ready)
@@ -298,7 +299,11 @@ def _pinned(
     is_canary = deployment.kind is not DeploymentKind.ROLLBACK
     pinned = UnitPinned(
         unit=unit,
-        missing=(*release_unit.missing_parts(unit), *jobs.left_out(deployment)),
+        missing=(
+            *release_unit.missing_parts(unit),
+            *promotion.left_policies(deployment.scaled_at_source, unit.components),
+            *jobs.left_out(deployment),
+        ),
         previous=replaced.components,
         previous_deployment_id=DeploymentId(max(map(str, holders))) if holders else None,
         earlier=earlier.components if deployment.restores else (),

@@ -83,6 +83,7 @@ class Deployment:
     whose units it brings back, `jobs_left_out` the modules that had run to their end in those,
     `earlier` what was in force before them. `earlier_releases` names the releases of what an undo
     of this deployment goes back to. Of a repair, `replaces` is the revision that it is of.
+    `scaled_at_source` are the modules that a policy scales where they are promoted from.
     `recorded` is what the releases that a rollback brings back had of policy and binding, and
     `live_replicas` the number of instances of what was in force when the unit was fixed.
     """
@@ -116,6 +117,7 @@ class Deployment:
     secret: SecretRollout | None = None
     replaced_secrets: Mapping[ModuleId, tuple[ReleasedSecret, ...]] = field(default_factory=dict)
     evidence: SoakEvidence | None = None
+    scaled_at_source: tuple[ModuleId, ...] = ()
     opened_at: Instant | None = None
     wait_name: str = ""
     paused_at: Instant | None = None

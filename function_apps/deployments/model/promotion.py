@@ -1,6 +1,6 @@
 """Promotion: the same digests, once they were Completed and Healthy for the soak time."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -13,9 +13,16 @@ from shared.contracts.deployments import Deploy, DeploymentStatus
 from shared.contracts.gates import Gate
 from shared.contracts.health import HealthStatus, ServiceHealth
 from shared.contracts.promotions import PromoteDeployment, SoakDefaults, SoakEvidence
-from shared.contracts.releases import ReleaseUnit
+from shared.contracts.releases import ReleasedComponent, ReleaseUnit
 from shared.contracts.strategies import Strategy
-from shared.contracts.values import ComputeTargetKind, DeploymentId, Instant, Stage
+from shared.contracts.values import (
+    ComputeTargetKind,
+    DeploymentId,
+    Instant,
+    ModuleId,
+    Reason,
+    Stage,
+)
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,34 @@ def require_fresh_evidence(evidence: SoakEvidence, soak: SoakDefaults, now: date
             f"Healthy; at most {soak.evidence_age_max.total_seconds():.0f} s count: promote again",
             code="SoakVerdictStale",
         )
+
+
+def scaled_modules(source: Source) -> tuple[ModuleId, ...]:
+    """Return the modules of *source* whose number a policy has where they are promoted from."""
+    return tuple(
+        component.module_id
+        for component in source.unit.components
+        if component.scaling_policy_revision
+    )
+
+
+def left_policies(
+    scaled: Collection[ModuleId], components: Iterable[ReleasedComponent]
+) -> tuple[Reason, ...]:
+    """Return that the policies of *scaled* stay behind, where *components* have none of their own.
+
+    A policy is of the load of one environment; what is promoted has as many instances as the
+    release asked for.
+    """
+    without = [
+        f"{each.module_id} has {each.replicas} here (POST /scaling-policies, {each.service_id})"
+        for each in components
+        if each.module_id in scaled and not each.scaling_policy_revision
+    ]
+    if not without:
+        return ()
+    message = f"a scaling policy is of its environment and not promoted: {'; '.join(without)}"
+    return (Reason(code="ScalingPolicyNotPromoted", message=message[:2048]),)
 
 
 def promotion_command(

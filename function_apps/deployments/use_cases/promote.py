@@ -4,7 +4,12 @@ from function_apps.deployments.model import promotion
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TARGETS, load_set
-from function_apps.deployments.use_cases.deploy import AskEvidence, deploy, plan_deployment
+from function_apps.deployments.use_cases.deploy import (
+    LISTED_MAX,
+    AskEvidence,
+    deploy,
+    plan_deployment,
+)
 from shared.contracts.deployments import Deploy, DeploymentPlan
 from shared.contracts.promotions import PromoteDeployment, SoakEvidence
 from shared.kernel.context import Context
@@ -31,16 +36,19 @@ async def promote(
 async def plan_promotion(
     command: PromoteDeployment, ctx: Context, app: DeploymentsApp, *, token: str
 ) -> DeploymentPlan:
-    """Return the plan of the promotion with every refusal; change nothing.
+    """Return the plan of the promotion with every refusal, and what stays behind; change nothing.
 
     Raises:
         Stale: as `promote`.
         NotPromotable: the release is not Completed, or is where it is to go.
     """
     source, release, ask_evidence = await _release(command, ctx, app, token)
-    return await plan_deployment(
+    plan = await plan_deployment(
         release, ctx, app, ask_evidence=ask_evidence, promoted_from=source.stage
     )
+    left = promotion.left_policies(promotion.scaled_modules(source), plan.components)
+    warnings = (*(reason.message for reason in left), *plan.warnings)
+    return plan.model_copy(update={"warnings": warnings[:LISTED_MAX]})
 
 
 async def _release(
