@@ -35,6 +35,8 @@ CALL: Final = "call"
 TIMER: Final = "timer"
 KIND: Final = "kind"
 STATE: Final = "status"
+REASON: Final = "reason"
+DIRECTION: Final = "direction"
 EXPORTER: Final = "exporter"
 
 ATTRIBUTES: Final[Mapping[str, str]] = {
@@ -60,8 +62,10 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     PORT: "what was called: `surface`, `engine`, `vault`, `app`",
     CALL: "the method of the port",
     TIMER: "the timer's name: `sweep_outbox`",
-    KIND: "of an operation or a deployment",
+    KIND: "of an operation or a deployment; of a number of instances `desired` or `actual`",
     STATE: "of an operation, a deployment or a service's health",
+    REASON: "why scaling decided so: `Rule`, `Limited`, `Cooldown`, `Paused`, `Rollout`, …",
+    DIRECTION: "where the number goes: `up`, `down`, `none`",
     EXPORTER: "`otlp`, `console`, `applicationinsights`",
 }
 
@@ -140,6 +144,15 @@ HEALTH_STATUS: Final = Metric(
     "runtime.health.status", "gauge", "{service}", (STATE,),
     "services in each status, of those heard of in the last 15 min at this instance",
 )  # fmt: skip
+SCALING_REPLICAS: Final = Metric(
+    "runtime.scaling.replicas", "gauge", "{instance}", (KIND,),
+    "of all services with a policy that was evaluated in the last run at this instance: how many"
+    " instances are wanted, and how many there were",
+)  # fmt: skip
+SCALING_ACTIONS: Final = Metric(
+    "runtime.scaling.actions", "counter", "{decision}", (REASON, DIRECTION),
+    "evaluations of policies: what each decided and why; held and limited ones by their reason",
+)  # fmt: skip
 OPERATIONS: Final = Metric(
     "runtime.operations", "counter", "{operation}", (KIND, STATE),
     "operations that came into a status: NotStarted once each, then how they ended",
@@ -165,6 +178,6 @@ LOST: Final = Metric(
     "spans that were dropped: the exporter was too slow, or did not deliver",
 )  # fmt: skip
 METRICS: Final = (
-    DEPLOYMENT_DURATION, ROLLBACK_RATE, HEALTH_STATUS, OPERATIONS, OPERATION_DURATION, DUE, UNDONE,
-    OUTBOX_AGE, LOST,
+    DEPLOYMENT_DURATION, ROLLBACK_RATE, HEALTH_STATUS, SCALING_REPLICAS, SCALING_ACTIONS,
+    OPERATIONS, OPERATION_DURATION, DUE, UNDONE, OUTBOX_AGE, LOST,
 )  # fmt: skip

@@ -15,7 +15,7 @@ from shared.telemetry.exporters import Exporters, pipeline
 from shared.telemetry.names import ATTRIBUTES, METRICS, WORKS
 from shared.web.issuer import LocalIssuer
 from tests.kit.otlp_receiver import OtlpReceiver, ReceivedSpan, otlp_receiver
-from tests.kit.releases import a_component, ended, provisioned, uploaded
+from tests.kit.releases import a_component, ended, provisioned, scaled, uploaded
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
@@ -94,6 +94,7 @@ def recorded() -> Iterator[Recorded]:
             assert status == 202, accepted
             await world.call("GET", f"/runtime/deployments?{CANARY}=1")
             deployment = await ended(world, accepted["deploymentId"])
+            await scaled(world)
             await world.clock.sleep(A_HEARTBEAT_S)
             await world.stop()
             return deployment
@@ -210,3 +211,15 @@ def test_a_deployment_and_its_operations_are_counted(recorded: Recorded) -> None
     }
     by_status = {each["status"]: value for each, value in figures["runtime.health.status"]}
     assert by_status["Healthy"] == 1
+
+
+def test_decisions_of_scaling_are_counted_and_instances_summed(recorded: Recorded) -> None:
+    figures = recorded.collector.figures
+    instances = {
+        (attributes["service"], attributes["kind"]): value
+        for attributes, value in figures["runtime.scaling.replicas"]
+    }
+    decided = {attributes["reason"] for attributes, _ in figures["runtime.scaling.actions"]}
+
+    assert instances == {("scaling", "desired"): 2, ("scaling", "actual"): 2}
+    assert "Rule" in decided

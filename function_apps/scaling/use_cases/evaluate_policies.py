@@ -41,6 +41,7 @@ from function_apps.scaling.repository import (
 )
 from function_apps.scaling.use_cases.apply_scaling_policy import found, require_valid
 from function_apps.scaling.use_cases.measure_signals import Scaled, measure_signals
+from function_apps.scaling.use_cases.record_figures import record_figures
 from function_apps.scaling.use_cases.write_replicas import (
     release_replicas,
     write_native_rules,
@@ -48,7 +49,7 @@ from function_apps.scaling.use_cases.write_replicas import (
 )
 from shared.contracts.scaling import Actuator, ScalingReason
 from shared.kernel.clock import isoformat
-from shared.kernel.concurrency import bounded_map
+from shared.kernel.concurrency import Failure, bounded_map
 from shared.kernel.context import Context, timer_context
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
@@ -74,36 +75,46 @@ async def evaluate_policies(app: ScalingApp) -> int:
     service = app.service
     sweep = Sweep(EVALUATE, POLICIES.type_name, service.store, service.clock, service.sweeps)
 
-    async def evaluate(document: Document) -> None:
+    async def evaluate(document: Document) -> Sample | Failure | None:
         tenant = TenantId(document.partition.tenant)
         ctx = timer_context(f"scaling_{EVALUATE}", tenant, service.clock, service.entropy)
-        await sweep.attempt(document, evaluate_document(document, ctx, app))
+        return await sweep.attempt(document, evaluate_document(document, ctx, app))
 
     documents = await every_due(POLICIES.type_name, POLICIES.key, service.store, service.clock)
-    await bounded_map(documents, evaluate, at_once=POLICIES_AT_ONCE)
+    results = await bounded_map(documents, evaluate, at_once=POLICIES_AT_ONCE)
+    if service.telemetry.is_on:
+        record_figures([each for each in results if isinstance(each, Sample)], service.telemetry)
     return len(documents)
 
 
-async def evaluate_document(document: Document, ctx: Context, app: ScalingApp) -> None:
-    """Evaluate one policy: note what was seen, commit what changes, and write the number."""
+async def evaluate_document(document: Document, ctx: Context, app: ScalingApp) -> Sample | None:
+    """Evaluate one policy: note what was seen, commit what changes, and write the number.
+
+    Return what was noted; None for one that is not evaluated.
+    """
     policy = POLICIES.decode(document.body)
     view = await app.service.work.read(document.partition, *DOCUMENTS)
     service = view.find(SERVICES, policy.service_id)
     if service is None or not (service.is_scaled or service.is_retired):
-        return
+        return None
     if policy.is_to_be_taken_back:
         await _take_back(policy, service, ctx, app)
-        return
-    if service.is_retired:
+    elif service.is_retired:
         await _commit(policy, happen(policy, Ended, ctx.now()), ctx, app)
-        return
-    if policy.status is State.REJECTED and policy.rejected_release == service.release_revision:
-        return
+    elif (policy.status, policy.rejected_release) != (State.REJECTED, service.release_revision):
+        return await _evaluate(policy, service, ctx, app)
+    return None
+
+
+async def _evaluate(
+    policy: ScalingPolicy, service: ScaledService, ctx: Context, app: ScalingApp
+) -> Sample | None:
+    """Evaluate *policy* of a service that runs; None where its release cannot be scaled so."""
     try:
         policy = await _applied(policy, service, ctx, app)
     except Invalid as refusal:
         await _reject(policy, refusal, service, ctx, app)
-        return
+        return None
     surface = app.surfaces[service.compute_target]
     component = _component_of(service, ctx)
     reading = await surface.observe(component)
@@ -114,13 +125,16 @@ async def evaluate_document(document: Document, ctx: Context, app: ScalingApp) -
         unread = Sample(
             isoformat(ctx.now()), policy.policy_revision, ScalingReason.SIGNAL_LOST, why
         )
-        await app.samples.upsert([unread.row(sample_partition(ctx.tenant, policy.policy_id))])
-        return
+        return await _keep(unread, policy, ctx, app)
     scaled = Scaled(service, component, revision)
     if policy.content.actuator is Actuator.NATIVE:
-        await _follow_surface(policy, scaled, live, surface, ctx, app)
-    else:
-        await _scale(policy, scaled, live, surface, ctx, app)
+        return await _follow_surface(policy, scaled, live, surface, ctx, app)
+    return await _scale(policy, scaled, live, surface, ctx, app)
+
+
+async def _keep(seen: Sample, policy: ScalingPolicy, ctx: Context, app: ScalingApp) -> Sample:
+    await app.samples.upsert([seen.row(sample_partition(ctx.tenant, policy.policy_id))])
+    return seen
 
 
 def _component_of(service: ScaledService, ctx: Context) -> SurfaceComponent:
@@ -180,9 +194,9 @@ async def _scale(
     surface: Surface,
     ctx: Context,
     app: ScalingApp,
-) -> None:
+) -> Sample:
     now, revision, at_most = ctx.now(), scaled.revision, app.rules.scaling.hold_at_most
-    seen = see_newer(policy, _newest_beyond(live, revision.revision), now)
+    beside = see_newer(policy, _newest_beyond(live, revision.revision), now)
     partition_key = sample_partition(ctx.tenant, policy.policy_id)
     signals = await measure_signals(policy.content, scaled, now, app)
     decision = evaluate_policy(
@@ -194,17 +208,18 @@ async def _scale(
             await _recommended(policy, partition_key, now, app),
             policy.changes,
             affordable(policy.content.cost_ceiling, scaled.service.resources),
-            scaled.service.is_rolling_out(now, at_most) or is_held_by_newer(seen, now, at_most),
+            scaled.service.is_rolling_out(now, at_most) or is_held_by_newer(beside, now, at_most),
             may_be_none(scaled.service, surface),
             app.rules.scaling.tolerance,
         ),
     )
-    after = await _commit(policy, _evaluated(seen, decision, revision.replicas, now), ctx, app)
+    after = await _commit(policy, _evaluated(beside, decision, revision.replicas, now), ctx, app)
     loads = loads_of(policy.content, signals, revision.replicas)
     counted = (revision.replicas, revision.ready)
-    row = sample.decided(isoformat(now), policy.policy_revision, decision, counted, loads)
-    await app.samples.upsert([row.row(partition_key)])
+    seen = sample.decided(isoformat(now), policy.policy_revision, decision, counted, loads)
+    await _keep(seen, policy, ctx, app)
     await write_replicas(after, decision.desired, scaled, live, surface)
+    return seen
 
 
 def _newest_beyond(live: LiveComponent, released: int) -> int | None:
@@ -247,19 +262,19 @@ async def _follow_surface(
     surface: Surface,
     ctx: Context,
     app: ScalingApp,
-) -> None:
+) -> Sample | None:
     """Give the number to the rules of the surface, and note what it makes of them."""
     now, number = ctx.now(), scaled.revision.replicas
     try:
         await write_native_rules(policy, scaled, live, surface)
     except Invalid as refusal:
         await _reject(policy, refusal, scaled.service, ctx, app)
-        return
+        return None
     decision = Decision(number, ScalingReason.POLICY, "the surface decides by its own rules")
     await _commit(policy, _evaluated(policy, decision, number, now), ctx, app)
     counted = (number, scaled.revision.ready)
-    row = sample.decided(isoformat(now), policy.policy_revision, decision, counted, {})
-    await app.samples.upsert([row.row(sample_partition(ctx.tenant, policy.policy_id))])
+    seen = sample.decided(isoformat(now), policy.policy_revision, decision, counted, {})
+    return await _keep(seen, policy, ctx, app)
 
 
 async def _commit(
