@@ -27,11 +27,14 @@ _FIRST: Final = re.compile(r"[^/ ]*")
 _RULE: Final = r"[a-z]{1,20} [0-9]{1,9} %"
 _MEASURES: Final = re.compile(f"{_RULE}(?:, {_RULE})*")
 """Rules of scaling without settings of a source of events."""
+_SECONDS: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?")
+"""On a cluster a hook may stand in their place, with a command."""
+_FORMS: Final = {"rules": _MEASURES, "drainS": _SECONDS, "graceS": _SECONDS}
 
 
 def may_be_secret(path: str, word: str) -> bool:
     """Return whether the live *word* of the property *path* may be a secret."""
-    if path == "rules":
-        return not _MEASURES.fullmatch(word)
+    if form := _FORMS.get(path):
+        return not form.fullmatch(word)
     first = _FIRST.match(path)
     return first is None or first[0] not in _SHOWN

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -10,11 +11,16 @@ from urllib.parse import quote
 import pytest
 
 from function_apps.catalog.errors import LogNotFound
+from function_apps.catalog.model.history import EffectiveRows
+from function_apps.catalog.model.live_words import shown_words
+from function_apps.catalog.model.service import RuntimeService, new_service, release_row
 from function_apps.catalog.resources import live_revision
 from function_apps.catalog.triggers import get_services
 from function_apps.catalog.use_cases import queries, query_history
+from shared.contracts.catalog import RecordRelease
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Invalid
+from shared.messaging.fan_out import releases_of
 from shared.surfaces.properties import Plane
 from shared.web.request import Request
 from tests.catalog.inventory import catalog
@@ -268,6 +274,49 @@ def test_a_service_is_shown_as_its_surface_has_it_now(asked: Asked) -> None:
     assert planes["replicas"]["owner"] == "Platform"
     assert planes["routing"]["weight"] == "0"
     assert (away[0], "away" in away[1]["error"]["message"]) == (503, True)
+
+
+def service_with(**component: Any) -> RuntimeService:
+    """Return the service of a release in force."""
+    made = ended(1, [released(**component)], at=EPOCH)
+    (command,) = releases_of(made, RecordRelease)
+    fresh = new_service(command, service_id=service_of(), tenant_id="acme")
+    rows = EffectiveRows(release=release_row(command, EPOCH))
+    return replace(fresh, rows=rows)
+
+
+def test_of_what_may_be_secret_only_what_the_release_says_is_shown() -> None:
+    service = service_with(environ={"LEVEL": "info", "URL": "http://db"}, command=["serve"])
+    live = {
+        "environ/LEVEL": "info", "environ/URL": "http://db:hunter2@db", "environ/NEW": "hunter2",
+        "command": '["serve", "hunter2"]', "artifact": "sha256:other", "resources/memoryMib": "64",
+        "graceS": "5",
+    }  # fmt: skip
+    properties = {
+        Plane.WORKLOAD: live, Plane.SECRETS: {"files/db": "db 7"},
+        Plane.CONFIGURATION: {"variables/greeting": "0123456789abcdef"},
+    }  # fmt: skip
+
+    found = shown_words(service, {1: properties, 2: properties})
+
+    assert found[1][Plane.WORKLOAD] == live | {
+        "environ/URL": "another", "environ/NEW": "another", "command": "another",
+    }  # fmt: skip
+    assert found[2][Plane.WORKLOAD]["environ/LEVEL"] == "not shown"  # no release of it is known
+    assert found[1][Plane.SECRETS] == {"files/db": "db 7"}
+    assert found[1][Plane.CONFIGURATION] == {"variables/greeting": "another"}
+    assert "hunter2" not in str(found)
+
+
+def test_of_a_service_whose_release_cannot_be_read_what_may_be_secret_is_not_shown() -> None:
+    service = service_with()
+    assert service.rows.release is not None
+    row = replace(service.rows.release, component={"releaseRevision": 1, "environ": 5})
+    damaged = replace(service, rows=replace(service.rows, release=row))
+
+    found = shown_words(damaged, {1: {Plane.WORKLOAD: {"environ/A": "x", "version": "1"}}})
+
+    assert found[1][Plane.WORKLOAD] == {"environ/A": "another", "version": "1"}
 
 
 def test_what_somebody_made_too_long_on_a_surface_is_cut() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from function_apps.catalog import repository, resources
 from function_apps.catalog.errors import LogNotFound
+from function_apps.catalog.model.live_words import shown_words
 from function_apps.catalog.model.service import RuntimeService
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.repository import SCANS, SERVICES
@@ -145,6 +146,8 @@ async def get_live_properties(
 ) -> published.LiveProperties:
     """Return what the revisions of a service are on their surface now, whoever changed them.
 
+    What may be a secret, and is not what was released, is not shown.
+
     Raises:
         Unavailable: the surface cannot be read.
     """
@@ -156,7 +159,7 @@ async def get_live_properties(
         case Absent():
             found = {}
         case Present(value):
-            found = value
+            found = shown_words(service, value)
     return published.LiveProperties(
         service_id=service_id,
         release_revision=service.facts.release.release_revision if service.facts else 0,

@@ -1,0 +1,58 @@
+"""The words of a live service that are shown: what may be a secret, as its release says. Pure."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pydantic import ValidationError
+
+from function_apps.catalog.model.service import RuntimeService
+from shared.contracts.releases import ReleasedComponent
+from shared.contracts.strategies import RolloutDefaults
+from shared.kernel.errors import Invalid
+from shared.kernel.ids import EnvironmentId, TenantId
+from shared.surfaces.properties import Plane, Properties, revision_properties
+from shared.surfaces.released_component import revision_spec
+from shared.surfaces.shown_words import ANOTHER, may_be_secret
+
+NOT_SHOWN: Final = "not shown"
+"""Said in place of a word of a revision that is not in force: nothing is known to compare it with.
+"""
+
+
+def shown_words(
+    service: RuntimeService, live: Mapping[int, Properties]
+) -> Mapping[int, Properties]:
+    """Return *live*, by revision, without words that may be secret and that no release says.
+
+    Of secrets themselves there is only the version.
+    """
+    in_force = int(service.component.get("releaseRevision", 0))
+    released = _properties_of_release(service)
+    return {
+        number: {
+            plane: words
+            if plane is Plane.SECRETS
+            else _shown(words, released.get(plane, {}) if number == in_force else None)
+            for plane, words in properties.items()
+        }
+        for number, properties in live.items()
+    }
+
+
+def _shown(words: Mapping[str, str], released: Mapping[str, str] | None) -> Mapping[str, str]:
+    known, instead = (released, ANOTHER) if released is not None else ({}, NOT_SHOWN)
+    return {
+        path: instead if word and word != known.get(path) and may_be_secret(path, word) else word
+        for path, word in words.items()
+    }
+
+
+def _properties_of_release(service: RuntimeService) -> Properties:
+    """Return what the release in force says of its workload; nothing where that cannot be read."""
+    try:
+        component = ReleasedComponent.model_validate(service.component, strict=False)
+        environment, tenant = EnvironmentId(service.environment_id), TenantId(service.tenant_id)
+        spec = revision_spec(component, environment, tenant, RolloutDefaults())
+    except (ValidationError, Invalid):
+        return {}
+    return revision_properties(spec, weight=0)
