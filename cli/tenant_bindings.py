@@ -83,7 +83,7 @@ class TenantBindingOptions:
         str | None,
         typer.Option(
             "--model",
-            help="shared, which is without it, pool or silo.",
+            help="shared, pool or silo; without it as the tenant was provisioned, else shared.",
             **one_of("shared.contracts.values", "IsolationModel"),
         ),
     ] = None

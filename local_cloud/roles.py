@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.contracts.commands import COMMANDS
-from shared.contracts.entities import RUNTIME_EVENTS, command_queue
+from shared.contracts.entities import FACTORY_EVENTS, RUNTIME_EVENTS, command_queue
 from shared.contracts.events import BUILT, EVENTS, subscription
 from shared.contracts.storage import (
     ARTIFACTS,
@@ -94,9 +94,10 @@ def _of_app(service: Service) -> Iterator[Assignment]:
     for entity in sorted(_sent_to(service)):
         yield Assignment(name, Role.BUS_SENDER, f"{SERVICE_BUS}/{entity}")
     yield Assignment(name, Role.BUS_RECEIVER, f"{SERVICE_BUS}/{command_queue(service)}")
-    if subscription(RUNTIME_EVENTS, service):
-        path = subscription_path(RUNTIME_EVENTS, name)
-        yield Assignment(name, Role.BUS_RECEIVER, f"{SERVICE_BUS}/{path}")
+    for topic in (RUNTIME_EVENTS, FACTORY_EVENTS):
+        if subscription(topic, service):
+            path = subscription_path(topic, name)
+            yield Assignment(name, Role.BUS_RECEIVER, f"{SERVICE_BUS}/{path}")
     yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{AUDIT}")
     if service in _TABLES:
         yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{_TABLES[service]}")

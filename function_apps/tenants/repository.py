@@ -7,14 +7,16 @@ from function_apps.tenants.errors import TenantBindingNotFound
 from function_apps.tenants.events import tenant_bound
 from function_apps.tenants.model.binding import TenantBinding
 from function_apps.tenants.model.environment import EnvironmentProjection
+from function_apps.tenants.model.tenant import ProvisionedTenant
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.resources import answer
+from shared.contracts.values import IsolationModel
 from shared.kernel.context import Context
-from shared.kernel.ids import parse_id
+from shared.kernel.ids import TenantId, parse_id, tenant_key
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json
 from shared.persistence.codec import DocumentCodec
-from shared.persistence.store import partition_of
+from shared.persistence.store import Partition, partition_of
 
 
 def _binding_queried(binding: TenantBinding) -> Mapping[str, Any]:
@@ -33,6 +35,20 @@ BINDINGS: Final = DocumentCodec(
 ENVIRONMENTS: Final = DocumentCodec(
     EnvironmentProjection, "environment", key="environment_id", document="environment/{}"
 )
+
+TENANTS: Final = DocumentCodec(ProvisionedTenant, "tenant", key="tenant_id", document="tenant/{}")
+
+
+def tenant_partition(tenant: TenantId) -> Partition:
+    """Return the partition of what is of the whole tenant, and of none of its environments."""
+    return Partition(tenant, tenant_key(tenant), "-")
+
+
+async def provisioned_model(tenant: TenantId, app: TenantsApp) -> IsolationModel:
+    """Return how *tenant* was provisioned to be isolated; shared without that."""
+    view = await app.service.work.read(tenant_partition(tenant), TENANTS.document_id(tenant))
+    known = view.find(TENANTS, tenant)
+    return (known.isolation_model if known else None) or IsolationModel.SHARED
 
 
 async def load_binding(binding_id: str, ctx: Context, app: TenantsApp) -> tuple[TenantBinding, str]:

@@ -10,6 +10,7 @@ from function_apps.tenants.resources import binding_resource
 from function_apps.tenants.use_cases import prove_isolation, queries
 from function_apps.tenants.use_cases.bind_tenant import bind_tenant
 from function_apps.tenants.use_cases.record_environment import record_environment, record_status
+from function_apps.tenants.use_cases.record_tenant import record_tenant
 from function_apps.tenants.use_cases.suspension import resume_tenant, suspend_tenant
 from function_apps.tenants.use_cases.unbind_tenant import unbind_tenant
 from shared.contracts.environments import (
@@ -26,6 +27,7 @@ from shared.contracts.tenants import (
     SigningKeySet,
     Suspension,
     TenantBindingStatus,
+    TenantProvisioned,
     UnbindTenant,
 )
 from shared.contracts.validation import read
@@ -148,6 +150,7 @@ EVENTS: Final[HandlerTable] = {
     RuntimeEnvironmentDecommissioned: record_environment,
     RuntimeEnvironmentStatusChanged: record_status,
     RuntimeEnvironmentFailed: record_status,
+    TenantProvisioned: record_tenant,
 }
 COMMANDS: Final[HandlerTable] = {
     BindTenant: bind_tenant,

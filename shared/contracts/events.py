@@ -188,7 +188,7 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
             }
         ),
         _S.SECRET_BINDINGS: frozenset({*_DRIFT, "RuntimeEnvironmentFailed"}),
-        _S.TENANTS: frozenset({*_DRIFT, "TenantProvisioned"}),
+        _S.TENANTS: frozenset(_DRIFT),
         # Of the environment it hears by its services, which catalog retires.
         _S.SCALING: frozenset(
             {

@@ -86,7 +86,9 @@ class BindTenant(Command):
     environment_id: EnvironmentId
     owner_tenant_id: TenantId | None = None
     """Whose environment it is, when it is not the bound tenant's own."""
-    isolation_model: IsolationModel = IsolationModel.SHARED
+    isolation_model: IsolationModel | None = None
+    """That of an active binding when not given, else that which the tenant was provisioned with;
+    without either it is shared."""
     requires: Layers = ()
     quota: Quota = Field(default_factory=Quota)
 
@@ -180,7 +182,7 @@ def require_own_binding(
 
 
 class TenantProvisioned(ForeignEvent):
-    """From the control plane: a tenant exists."""
+    """From the control plane: a tenant exists, to be isolated so where nobody asks otherwise."""
 
     tenant_id: TenantId
     name: Text = ""

@@ -1,13 +1,13 @@
 """Binds the message handlers of a service to the Service Bus triggers of Azure Functions."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import azure.durable_functions as df
 import azure.functions as func
 
 from shared.composition.service import Service
-from shared.contracts.entities import RUNTIME_EVENTS, command_queue
+from shared.contracts.entities import FACTORY_EVENTS, RUNTIME_EVENTS, command_queue
 from shared.contracts.values import Service as ServiceName
 from shared.messaging.dispatcher import Dispatcher, Received
 from shared.triggers.durable_triggers import bind_function
@@ -15,15 +15,20 @@ from shared.triggers.durable_triggers import bind_function
 CONNECTION = "ServiceBus"
 
 
-def bind_events(blueprint: df.Blueprint, dispatch: Dispatcher, service: Service) -> None:
-    """Register the trigger of the service's subscription to `runtime-events`."""
+_EVENT_OF: Final = {RUNTIME_EVENTS: "runtime_event", FACTORY_EVENTS: "factory_event"}
+
+
+def bind_events(
+    blueprint: df.Blueprint, topic: str, dispatch: Dispatcher, service: Service
+) -> None:
+    """Register the trigger of the service's subscription to *topic*."""
     trigger = blueprint.service_bus_topic_trigger(
         arg_name="message",
-        topic_name=RUNTIME_EVENTS,
+        topic_name=topic,
         subscription_name=service.public_name,
         connection=CONNECTION,
     )
-    _bind(blueprint, f"{service.name}_on_runtime_event", trigger, dispatch, service)
+    _bind(blueprint, f"{service.name}_on_{_EVENT_OF[topic]}", trigger, dispatch, service)
 
 
 def bind_commands(blueprint: df.Blueprint, dispatch: Dispatcher, service: Service) -> None:

@@ -10,7 +10,8 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from shared.composition.service import Service
-from shared.contracts.entities import RUNTIME_EVENTS, command_queue
+from shared.contracts.entities import FACTORY_EVENTS, RUNTIME_EVENTS, command_queue
+from shared.contracts.events import subscription
 from shared.contracts.values import Service as ServiceName
 from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import Activity
@@ -37,7 +38,7 @@ from shared.triggers.service_bus_triggers import bind_commands, bind_events
 from shared.web import openapi
 from shared.web.administration import Administration, OperationControl
 from shared.web.administration_routes import administration_routes
-from shared.web.dead_letters import COMMANDS, EVENTS
+from shared.web.dead_letters import COMMANDS, EVENTS, FACTORY
 from shared.web.routes import Route
 
 RECOVERY_EVERY = timedelta(seconds=30)
@@ -95,7 +96,9 @@ def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
     bind_routes(blueprint, triggers.routes, app, service)
     bind_routes(blueprint, rows, administration, service)
     if events:
-        bind_events(blueprint, dispatcher(events), service)
+        bind_events(blueprint, RUNTIME_EVENTS, dispatcher(events), service)
+    if subscription(FACTORY_EVENTS, ServiceName(service.name)):
+        bind_events(blueprint, FACTORY_EVENTS, dispatcher(events), service)
     if commands:
         bind_commands(blueprint, dispatcher(commands, takes_commands=True), service)
     bind_change_feed(blueprint, service, [OPERATIONS, *triggers.swept])
@@ -109,9 +112,13 @@ def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
 
 def _dead_letters(triggers: Triggers, service: Service) -> Mapping[str, EntityDeadLetters]:
     """Return the dead letters of what *triggers* listen to."""
-    topic, queue = RUNTIME_EVENTS, command_queue(ServiceName(service.name))
+    name, queue = ServiceName(service.name), command_queue(ServiceName(service.name))
+    own, others = (
+        subscription_path(topic, service.public_name) for topic in (RUNTIME_EVENTS, FACTORY_EVENTS)
+    )
     entities = {
-        EVENTS: subscription_path(topic, service.public_name) if triggers.events else None,
+        EVENTS: own if triggers.events else None,
+        FACTORY: others if subscription(FACTORY_EVENTS, name) else None,
         COMMANDS: queue if triggers.commands else None,
     }
     return {

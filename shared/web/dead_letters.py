@@ -1,7 +1,9 @@
 """Dead letters over HTTP, beside the parked messages: list, show, replay.
 
 They stay in the broker, which gives them numbers: `dl-health-events-17` is number 17 of health's
-subscription, `dl-health-commands-4` number 4 of its queue. Both have messages of all tenants.
+subscription, `dl-health-commands-4` number 4 of its queue,
+`dl-tenants-factory-events-2` number 2 of what other platforms told tenants. All have messages of
+all tenants.
 """
 
 import re
@@ -30,11 +32,13 @@ from shared.web.collection import answer_page, asked_top
 from shared.web.request import Answer, Request
 
 EVENTS: Final = "events"
+FACTORY: Final = "factory-events"
+"""Of other platforms."""
 COMMANDS: Final = "commands"
 PREFIX: Final = "dl-"
 LOOKED_AT_MAX: Final = 50
 """On a page: each comes whole, with up to 256 KB, and most may be other tenants'."""
-_PLACE: Final = re.compile(rf"({EVENTS}|{COMMANDS})-([1-9][0-9]{{0,18}})")
+_PLACE: Final = re.compile(rf"({EVENTS}|{FACTORY}|{COMMANDS})-([1-9][0-9]{{0,18}})")
 _NUMBER_MAX: Final = 2**63 - 2
 """Service Bus has numbers of 64 bits; the one after it is asked for."""
 _TYPE_MAX: Final = 80

@@ -8,7 +8,7 @@ from shared.contracts.environments import (
     RuntimeEnvironmentFailed,
     RuntimeEnvironmentStatusChanged,
 )
-from shared.contracts.tenants import BindTenant, UnbindTenant
+from shared.contracts.tenants import BindTenant, TenantProvisioned, UnbindTenant
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 from tests.kit.service import TENANT
 from tests.tenants.bound import BINDING, CONTENT, ONE, ROOT, Tenants, tenants, told
@@ -89,6 +89,12 @@ async def hears_that_an_environment_could_not_go() -> Prepared:
     reason = {"code": "Unavailable", "message": "the cluster is away"}
     stuck = _status(RuntimeEnvironmentFailed, "DecommissionFailed", reason=reason)
     return await _left(await _enforced(), stuck)
+
+
+@_comes("TenantProvisioned")
+async def hears_that_it_was_provisioned() -> Prepared:
+    said = {"tenantId": TENANT, "name": "Acme", "isolationModel": "pool"}
+    return await _left(await tenants(), TenantProvisioned.model_validate(said))
 
 
 @_comes("POST v1/platform/tenants/parked/{eventId}/replay")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from shared.contracts.entities import FACTORY_EVENTS
+from shared.contracts.tenants import TenantProvisioned
 from tests.kit.costs import CountedWorld, Invocation
 from tests.kit.memory_cluster import Behaviour
 from tests.kit.releases import (
@@ -16,6 +18,7 @@ from tests.kit.releases import (
     until_status,
     uploaded,
 )
+from tests.kit.sending import send
 from tests.kit.virtual_time import run_virtual
 
 
@@ -86,8 +89,11 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("tenants", "RuntimeEnvironmentProvisioned"): ONE,
     ("tenants", "RuntimeEnvironmentStatusChanged"): ONE,
     ("tenants", "RuntimeEnvironmentDecommissioned"): ONE,
+    ("tenants", "TenantProvisioned"): ONE,
     ("tenants", "POST v1/runtime/tenant-bindings"): Cost(
-        reads=2, reason="reads the environment in the partition of its owner"
+        reads=3,
+        reason="reads the environment in the partition of its owner, and how the tenant was"
+        " provisioned where the request names no model",
     ),
     ("tenants", "POST v1/runtime/tenant-bindings/{tenantBindingId}/suspend"): ONE,
     ("tenants", "POST v1/runtime/tenant-bindings/{tenantBindingId}/resume"): ONE,
@@ -170,6 +176,9 @@ def observed(releases: int = 4) -> list[Invocation]:
         try:
             environment = await provisioned(world)
             path = f"/runtime/environments/{environment}"
+            said = {"tenantId": "acme", "name": "Acme", "isolationModel": "shared"}
+            await send(FACTORY_EVENTS, TenantProvisioned.model_validate(said), 800)
+            await world.clock.sleep(10)
             await _bind_tenant(world, environment)
             slow = await uploaded(world, "slow")
             world.surface.behaviours[slow] = Behaviour(latency_ms=400.0)

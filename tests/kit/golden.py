@@ -16,6 +16,8 @@ from local_host.durable.history import EventType
 from local_host.durable.history_replay import HistoryReplay
 from local_host.durable.library_replay import EpisodeOutcome, TextReplay
 from local_host.durable.settings import DurableSettings
+from shared.contracts.entities import FACTORY_EVENTS
+from shared.contracts.tenants import TenantProvisioned
 from tests.kit.costs import SERVICES
 from tests.kit.golden_documents import record_missing
 from tests.kit.memory_cluster import Behaviour
@@ -29,6 +31,7 @@ from tests.kit.releases import (
     until_status,
     uploaded,
 )
+from tests.kit.sending import send
 from tests.kit.tampered import tampered
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
@@ -138,7 +141,9 @@ async def _bind(world: World, environment: str) -> None:
 
 
 async def _bind_tenant(world: World, environment: str) -> None:
-    """Bind the tenant, unbind it, and bind it again."""
+    """Bind the tenant, which was provisioned, unbind it, and bind it again."""
+    said = {"tenantId": "acme", "name": "Acme", "isolationModel": "shared"}
+    await send(FACTORY_EVENTS, TenantProvisioned.model_validate(said), 800)
     body = {"environmentId": environment}
     _, bound = await world.call("POST", "/runtime/tenant-bindings", body)
     path = f"/runtime/tenant-bindings/{bound['bindingId']}"

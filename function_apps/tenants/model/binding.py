@@ -159,8 +159,16 @@ class TenantBinding:
         return self.tenant_id == self.owner_tenant_id
 
 
+def asked_model(command: BindTenant, known: TenantBinding | None) -> IsolationModel | None:
+    """Return the model that *command* names, or that of an active binding; None without either."""
+    if command.isolation_model is not None or known is None or known.status not in ACTIVE:
+        return command.isolation_model
+    return known.isolation_model
+
+
 def new_binding(
     command: BindTenant,
+    model: IsolationModel,
     binding_id: str,
     *,
     tenant_id: str,
@@ -178,7 +186,7 @@ def new_binding(
         command.environment_id,
         environment.owner,
         environment.stage,
-        command.isolation_model,
+        model,
         command.requires,
         command.quota,
         isoformat(now),

@@ -29,6 +29,7 @@ MODELS: Final[Mapping[IsolationModel, tuple[IsolationLayer, ...]]] = {
 
 def require_isolated(
     command: BindTenant,
+    model: IsolationModel,
     targets: Sequence[ComputeTarget],
     *,
     is_owner: bool,
@@ -39,7 +40,7 @@ def require_isolated(
     Raises:
         IsolationNotSupported: with each layer that is lacking, and the surface that lacks it.
     """
-    model, quota = command.isolation_model, command.quota
+    quota = command.quota
     asked = [(f"/requires/{at}", layer, "") for at, layer in enumerate(command.requires)]
     asked += [("/isolationModel", layer, f", which {model} needs") for layer in MODELS[model]]
     if quota != Quota():

@@ -39,6 +39,7 @@ DOCUMENTS: Final = (
     Record("tenants", ("tenantBinding",), None,
            "the specification asks for it for life; it has this report"),
     Record("tenants", ("environment",), None, _REVISION),
+    Record("tenants", ("tenant",), None, "what the control plane said of the tenant"),
     Record("deployments", ("operation",), Kept.ENDED,
            "what was done, by whom, and how it went; those of every service"),
     Record("deployments", ("deployment",), Kept.ENDED,

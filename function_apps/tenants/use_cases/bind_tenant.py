@@ -1,11 +1,21 @@
 """BindTenant: let a tenant deploy to an environment, isolated as it is asked for."""
 
 from function_apps.tenants.errors import EnvironmentNotAdmitting, ForeignTenant
-from function_apps.tenants.model.binding import new_binding, request, require_resumable
+from function_apps.tenants.model.binding import (
+    asked_model,
+    new_binding,
+    request,
+    require_resumable,
+)
 from function_apps.tenants.model.environment import EnvironmentProjection
 from function_apps.tenants.model.isolation import require_isolated
 from function_apps.tenants.ports import TenantsApp
-from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS, changed
+from function_apps.tenants.repository import (
+    BINDINGS,
+    ENVIRONMENTS,
+    changed,
+    provisioned_model,
+)
 from function_apps.tenants.resources import answer
 from function_apps.tenants.use_cases.bound_tenant import caller_of, of_bound_tenant
 from shared.contracts.tenants import BindTenant, TenantBindingStatus
@@ -35,13 +45,19 @@ async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Out
     async def decide(view: View) -> Decision[Json]:
         environment = await _environment(command, bound.tenant, ctx, app)
         is_owner = environment.owner == bound.tenant
+        known = view.find(BINDINGS, binding_id)
+        model = asked_model(command, known) or await provisioned_model(bound.tenant, app)
         require_isolated(
-            command, environment.compute_targets, is_owner=is_owner, admits=environment.admits
+            command,
+            model,
+            environment.compute_targets,
+            is_owner=is_owner,
+            admits=environment.admits,
         )
         fresh = new_binding(
-            command, binding_id, tenant_id=bound.tenant, environment=environment, now=ctx.now()
-        )
-        known = view.find(BINDINGS, binding_id)
+            command, model, binding_id,
+            tenant_id=bound.tenant, environment=environment, now=ctx.now(),
+        )  # fmt: skip
         if known is not None and known.status is TenantBindingStatus.UNBOUND:
             require_resumable(known, caller_of(ctx), is_admin=ctx.scope.allows(ADMIN))
         after = request(known, fresh)
