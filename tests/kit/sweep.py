@@ -135,8 +135,10 @@ def comparable(document: Document) -> dict[str, Any]:
         report = erasure_shown(body["erasure"]["signed"])
         body["erasure"] = report.model_dump(mode="json", exclude={"signature"})
     if body.get("type") == "baseline":
-        # The key is drawn for each service, and what a snapshot hides is a digest by it.
-        return {key: value for key, value in body.items() if key not in {"digest_key", "snapshot"}}
+        # The key is drawn for each service, and what a snapshot hides is a digest by it. News of
+        # the inventory are counted only until the release is heard of, whichever comes first.
+        of_its_time = {"digest_key", "snapshot", "inventory_revision"}
+        return {key: value for key, value in body.items() if key not in of_its_time}
     if body.get("type") == "target" or document.id == "target":
         return {"release_revision": body["release_revision"], "status": body["status"]}
     if body.get("type") == "service":
