@@ -1,7 +1,7 @@
 """The heads of audit chains in a file that a user keeps apart from the platform.
 
-A chain shows by itself what was changed in it. Who may write all of it can make it anew; then it
-does not lead to the head any more that somebody kept (docs/limits.md).
+A chain shows by itself what was changed in it. Whoever may write all of it can make a new one; that
+one does not have the record which somebody kept as its head (docs/limits.md).
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+from cli.fan_out import NEWEST_FIRST
 from local_agent.state_files import write_atomically
 
 _BYTES_MAX = 64 * 1024
@@ -72,7 +73,7 @@ def write_heads(path: Path, tenant: str, heads: Mapping[str, Head]) -> None:
 
 def newest_head(client: Client, app: str) -> Head | None:
     """Return the head of the chain of *app*; None where nothing was recorded yet."""
-    return _head_in(client, app, {"before": str(10**12 - 1)})
+    return _head_in(client, app, NEWEST_FIRST)
 
 
 def leads_to(client: Client, app: str, kept: Head) -> bool:

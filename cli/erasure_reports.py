@@ -17,7 +17,7 @@ ERASED_COLUMNS: Final = (
     Column("KIND", "kind"),
     Column("TARGET", lambda thing: thing["target"] or ""),
     Column("OUTCOME", "outcome"),
-    Column("LOOKED", lambda thing: format_time(thing["lookedAt"])),
+    Column("LOOKED AT", lambda thing: format_time(thing["lookedAt"])),
     Column("EVIDENCE", "evidence"),
 )
 KEPT_COLUMNS: Final = (

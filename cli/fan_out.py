@@ -11,8 +11,8 @@ from cli.output import Item
 from shared.kernel.ids import APPS
 
 T = TypeVar("T")
-_NEWEST_FIRST: Final = {"before": str(10**12 - 1)}
-"""Before a number that no entry of a trail has."""
+NEWEST_FIRST: Final = {"before": str(10**12 - 1)}
+"""The query for a trail from its end: before a number that no entry has."""
 
 
 def query_apps(
@@ -40,7 +40,7 @@ def newest_of_apps(
     """
     found = _each_app(
         collection,
-        lambda path: [*islice(filter(is_asked, client.list_all(path, _NEWEST_FIRST)), last)],
+        lambda path: [*islice(filter(is_asked, client.list_all(path, NEWEST_FIRST)), last)],
     )
     items = [{"app": app, **item} for app, newest in found for item in reversed(newest or [])]
     items.sort(key=lambda item: (item[at], item["app"], item["number"]))

@@ -161,7 +161,11 @@ def erasure(
         Path | None, typer.Option("-f", "--file", help="A report that was saved as JSON.")
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Refuse what the platform has not signed as it is.")
+        bool,
+        typer.Option(
+            "--verify",
+            help="Refuse a report that the platform did not sign, or that was changed since.",
+        ),
     ] = False,
     keys: Annotated[
         Path | None,
@@ -188,7 +192,7 @@ def erasure(
         note(f"left by the decommissioning, as it is protected: {resource}")
     invocation.show(report["kept"], KEPT_COLUMNS)
     if verify:
-        note(f"verified: signed as it is, on {report['reportedAt']}")
+        note(f"verified: this report was signed as it stands here, at {report['reportedAt']}")
 
 
 @app.command("erasure-keys")

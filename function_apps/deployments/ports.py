@@ -79,5 +79,5 @@ class DeploymentsApp:
     images: Images
     verdicts: SoakVerdicts
     rules: DeploymentsRules = field(default_factory=DeploymentsRules)
-    policy: ProdPolicy | None = None
-    """The operator's rules of prod; without any everything is allowed."""
+    prod_policy: ProdPolicy | None = None
+    """Without one everything is allowed."""

@@ -41,5 +41,5 @@ class EnvironmentsApp:
     engine: InfrastructureEngine
     surfaces: Mapping[ComputeTargetKind, Surface]
     rules: EnvironmentsRules = field(default_factory=EnvironmentsRules)
-    policy: ProdPolicy | None = None
-    """The operator's rules of prod; without any everything is allowed."""
+    prod_policy: ProdPolicy | None = None
+    """Without one everything is allowed."""

@@ -1,8 +1,8 @@
-"""Signs for the platform with keys in its vault, as a JWS (RFC 7515), and gives the public ones.
+"""Signatures of the platform as JWS (RFC 7515), by keys in its vault, and the public keys.
 
 A key is a version of one secret, and its id the version's: what a former one signed is verified as
-long as that version is enabled. The first key is made when there is none. A vault keeps all that
-two make at the same time.
+long as that version is enabled and among the newest. The first key is made when there is none; two
+that are made at the same time are two versions, and both verify.
 """
 
 import json
@@ -130,4 +130,4 @@ def _private_key(value: SecretValue) -> "EllipticCurvePrivateKey | None":
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
     is_right = isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1)
-    return key if is_right else None  # type: ignore[return-value]  # as was asked
+    return key if is_right else None  # type: ignore[return-value]  # isinstance in a variable

@@ -109,6 +109,9 @@ def test_a_rollback_asked_for_records_what_is_in_force_and_tells_what_the_releas
     ("before", "after", "expected"),
     [
         pytest.param((1, IN_FORCE), (1, IN_FORCE), [], id="the-same"),
+        pytest.param(
+            (1, IN_FORCE), (2, IN_FORCE), [("revision 1", "revision 2")], id="changed-since"
+        ),
         pytest.param(None, (1, IN_FORCE), [("none", "revision 1")], id="applied-since"),
         pytest.param((1, IN_FORCE), (1, ENDED), [("revision 1", "none")], id="ended-since"),
         pytest.param(None, None, [], id="never-one"),
@@ -122,11 +125,11 @@ def test_a_policy_departs_where_it_was_changed_applied_or_ended_since(
     async def main() -> None:
         world = driven()
         await world.tell()
-        for change in filter(None, (before,)):
-            await scaled(world, change[0], status=change[1])
+        if before is not None:
+            await scaled(world, before[0], status=before[1])
         await world.release("one")
-        for change in filter(None, (after,)):
-            await scaled(world, change[0], status=change[1])
+        if after is not None:
+            await scaled(world, after[0], status=after[1])
 
         back = await turned_back(world)
 

@@ -34,7 +34,7 @@ PROD_BINDING = tenant_binding_id(parse_id(PROD, "env").environment, TENANT)
 
 
 def ruled(world: Driven, **rules: Any) -> None:
-    world.app = replace(world.app, policy=ProdPolicy(read_prod_rules(json.dumps(rules))))
+    world.app = replace(world.app, prod_policy=ProdPolicy(read_prod_rules(json.dumps(rules))))
 
 
 async def in_prod(**rules: Any) -> Driven:

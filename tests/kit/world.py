@@ -265,7 +265,9 @@ class World:
         }
         return [
             environments_blueprint(
-                EnvironmentsApp(self.services["environments"], engine, sites, policy=self._policy())
+                EnvironmentsApp(
+                    self.services["environments"], engine, sites, prod_policy=self._policy()
+                )
             ),
             deployments_blueprint(
                 DeploymentsApp(
@@ -274,7 +276,7 @@ class World:
                     self.storage.blobs(ARTIFACTS),
                     NO_IMAGES,
                     AskedHealth(self),
-                    policy=self._policy(),
+                    prod_policy=self._policy(),
                 )
             ),
             catalog_blueprint(CatalogApp(self.services["catalog"], everywhere)),

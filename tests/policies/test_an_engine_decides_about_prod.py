@@ -82,7 +82,7 @@ def played(scenario: Callable[[Environments, Served], Awaitable[None]], **how: A
         async with served(**how) as server:
             world = environments()
             policy = ProdPolicy(ProdRules(), engine(server.url))
-            world.app = replace(world.app, policy=policy)
+            world.app = replace(world.app, prod_policy=policy)
             await scenario(world, server)
 
     asyncio.run(main())
@@ -304,11 +304,11 @@ def test_both_apps_that_change_prod_are_built_with_the_policy(name: str, tmp_pat
         "RUNTIME_POLICY_ENGINE_KEY": KEY,
     }
 
-    policy = built(APPS[name], given, tmp_path).policy
+    policy = built(APPS[name], given, tmp_path).prod_policy
 
     assert policy.rules.regions == ("local",)
     assert policy.engine.url == "https://policy.example/decide"
-    assert built(APPS[name], {"RUNTIME_PROFILE": "local"}, tmp_path).policy is None
+    assert built(APPS[name], {"RUNTIME_PROFILE": "local"}, tmp_path).prod_policy is None
 
 
 @pytest.mark.parametrize(

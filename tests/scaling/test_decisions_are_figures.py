@@ -71,7 +71,7 @@ def test_limited_and_paused_decisions_are_told_apart() -> None:
 
         reasons = {reason for reason, _ in kept.counted}
         assert {"Limited", "Paused"} <= reasons
-        assert not [key for key in kept.counted if key == ("Paused", "down")]
+        assert ("Paused", "down") not in kept.counted
 
     run_virtual(main())
 

@@ -177,7 +177,7 @@ def test_a_target_that_no_setting_leads_to_is_never_taken_for_empty() -> None:
     assert any("LocalProcess is configured" in each["evidence"] for each in report["erased"])
 
 
-def test_a_vault_that_is_away_delays_the_report_and_is_named() -> None:
+def test_a_signing_key_that_was_deleted_delays_the_report_and_is_named() -> None:
     async def main() -> Any:
         on = await tenants(reads_boundaries=True)
         keys = on.app.signing_keys

@@ -13,8 +13,8 @@ from function_apps.deployments.model.deployment import Deployment, new_deploymen
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.facts import SECRET
 from function_apps.deployments.model.plan_checks import Plan, PlanContext
-from function_apps.deployments.model.policy import prod_change
 from function_apps.deployments.model.preconditions import WaitReason
+from function_apps.deployments.model.prod_change import prod_change
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOY, DEPLOYMENTS, ROLL_OUT, TARGETS
 from function_apps.deployments.resources import answer
@@ -93,10 +93,10 @@ async def deploy(
             raise CannotBePlanned(plan.refusals)
         await keep_merges(given, ctx, app)
         release = _release(pinned, plan, keys, given, ids, target, ctx, evidence)
-        if app.policy is None:
+        if app.prod_policy is None:
             return release
         change = prod_change(pinned, target, promoted_from)
-        return await app.policy.permit(release, change, ctx, answers)
+        return await app.prod_policy.permit(release, change, ctx, answers)
 
     return await app.service.work.change(ctx, TARGETS, environment_id, decide)
 
@@ -156,10 +156,10 @@ async def plan_deployment(
         with _listed(refusals):
             await ask_evidence()
     denied: Sequence[Violation] = ()
-    if app.policy is not None and is_new and not plan.refusals:
+    if app.prod_policy is not None and is_new and not plan.refusals:
         with _listed(refusals):
             change = prod_change(command, target, promoted_from)
-            denied = await app.policy.refusals(change, ctx)
+            denied = await app.prod_policy.refusals(change, ctx)
     refusals += [
         Reason(code=refusal.code, message=f"{refusal.target}: {refusal.message}"[:2048])
         for refusal in (*plan.refusals, *denied)

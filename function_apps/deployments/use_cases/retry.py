@@ -8,7 +8,7 @@ from function_apps.deployments.model.analysis import is_gated
 from function_apps.deployments.model.configuration import Configurations
 from function_apps.deployments.model.deployment import Deployment, deploy_command
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.policy import prod_change
+from function_apps.deployments.model.prod_change import prod_change
 from function_apps.deployments.model.retry import begin_anew, restart_analysis
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
@@ -46,9 +46,9 @@ async def retry(
         )
         audited = Audited(repository.RETRY.name, deployment_id, reason=command.reason)
         decision = replace(decision, audited=audited)
-        if app.policy is None:
+        if app.prod_policy is None:
             return decision
-        return await app.policy.permit(decision, _prod_change(known), ctx, answers)
+        return await app.prod_policy.permit(decision, _prod_change(known), ctx, answers)
 
     return await repository.change(deployment_id, ctx, app, decide)
 

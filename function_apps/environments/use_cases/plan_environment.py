@@ -7,7 +7,7 @@ from function_apps.environments.errors import DataWouldBeDeleted, PlanChanged
 from function_apps.environments.model import requests
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.model.lifecycle import State
-from function_apps.environments.model.policy import prod_change
+from function_apps.environments.model.prod_change import prod_change
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.repository import ENVIRONMENTS
 from function_apps.environments.resources import plan_resource
@@ -95,8 +95,8 @@ async def _plan(
     """Return the plan; of a change that is *asked* for, with what the policy for prod denies."""
     preview = await _preview(environment, app, known)
     _require_approved(approved, preview)
-    if app.policy is not None and asked is not None and environment is not known:
-        denied = await app.policy.refusals(prod_change(asked, environment), ctx)
+    if app.prod_policy is not None and asked is not None and environment is not known:
+        denied = await app.prod_policy.refusals(prod_change(asked, environment), ctx)
         preview = replace(preview, refusals=(*preview.refusals, *denied))
     return plan_resource(environment, preview, base_revision)
 

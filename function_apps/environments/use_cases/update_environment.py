@@ -2,7 +2,7 @@
 
 from function_apps.environments import repository
 from function_apps.environments.model import requests
-from function_apps.environments.model.policy import prod_change
+from function_apps.environments.model.prod_change import prod_change
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.resources import answer
 from function_apps.environments.use_cases.plan_environment import require_plan
@@ -35,9 +35,9 @@ async def update_environment(
             return Decision(answer(after), is_repeat=True)
         await require_plan(command.plan_id, known, after, app)
         begun = repository.begin(after, view, ids, ctx, repository.UPDATE)
-        if app.policy is None:
+        if app.prod_policy is None:
             return begun
         change = prod_change("UpdateEnvironment", after)
-        return await app.policy.permit(begun, change, ctx, answers)
+        return await app.prod_policy.permit(begun, change, ctx, answers)
 
     return await repository.change(environment_id, ctx, app, decide)

@@ -16,7 +16,7 @@ from shared.surfaces.capabilities import Feature
 from shared.surfaces.observed_state import Inventory
 
 OUTPUT_KEPT_DAYS: Final = 7
-"""On a surface without namespaces, of a component that has no revision any longer."""
+"""A surface without namespaces keeps the output of a component without revisions so long."""
 _SHOWN_MAX: Final = 1000
 _QUOTA: Final = "quota/"
 _NAMES_MAX: Final = 10
@@ -43,8 +43,8 @@ _SECRETS: Final = (
     " (GET /secret-bindings), and each Failed one with its reason"
 )
 _CONFIGURATIONS: Final = (
-    "the versions stay in the store of configurations, which no instance of the tenant is left to"
-    " read: a layer numbers its versions also when an environment of the name is made again"
+    "the versions stay in the store of configurations, and the tenant has no instance there that"
+    " could read them; `kept` says when they are removed"
 )
 _NO_DATA: Final = (
     "the data folders and servers of an environment are its owner's: components of another tenant"

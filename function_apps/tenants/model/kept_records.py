@@ -52,14 +52,15 @@ DOCUMENTS: Final = (
     Record("health", ("target", "objective"), Kept.RETIRED, "its samples are found by it"),
     Record("health", ("gate",), Kept.RESULT, "the judgment that a release went on by"),
     Record("configurations", ("configuration", "version"), None,
-           "a layer numbers its versions; what was replaced is removed by a timer, what was in"
-           " force last stays"),
+           "a layer numbers its versions; a timer removes what was replaced, and the layers of an"
+           " environment that ended, as many days later as operations are kept"),
     Record("configurations", ("adoption",), Kept.RETIRED, "which instance had which version"),
     Record("configurations", ("environment",), None, _REVISION),
     Record("secret_bindings", ("binding", "rotation", "watch"), Kept.ENDED,
            "who was given which version of a secret; no values"),
     Record("secret_bindings", ("secret",), None,
-           "numbers the rotations of a secret, as its vault does; no values"),
+           "numbers the rotations of a secret; no values. A timer removes it as many days after its"
+           " environment ended as operations are kept"),
     Record("secret_bindings", ("environment", "tenant"), None, _REVISION),
     Record("scaling", ("policy",), None, "numbers the contents of the policy of a service"),
     Record("scaling", ("scaledService",), Kept.RETIRED, "its samples are found by it"),
