@@ -138,7 +138,7 @@ def secret_key(module: str, name: str) -> str:
 def without_ended(facts: Facts, key: str, now: datetime) -> Facts:
     """Return *facts* without that of *key*, if it ended so long ago that no event is as old.
 
-    Its binding may be one that begins again, with the first revision.
+    What is told next may be of a binding or layer that begins again, with the first revision.
     """
     known = facts.get(key)
     if known is None or known.ended_at is None or now - known.ended_at < MESSAGES_KEPT:

@@ -349,7 +349,7 @@ def _on_isolation(
 def _to_be_looked_at(
     unbound: TenantBinding, ending: Ending, retained: tuple[str, ...] = ()
 ) -> TenantBinding:
-    """Return *unbound*, of which is to be seen that nothing is left."""
+    """Return *unbound* with a look at what is left of it due now."""
     at = unbound.updated_at
     erasure = Erasure(ending, unbound.revision, at, unbound.namespace, unbound.identity, retained)
     return replace(unbound, erasure=erasure, due_at=at)
