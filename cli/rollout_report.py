@@ -194,15 +194,12 @@ def _proof_lines(proof: Mapping[str, Any] | None) -> Sequence[Line]:
         )
         for instance in proof["instances"]
     ]
-    reasons = {
-        departure["path"]: departure["reason"]["message"]
+    reasons = dict.fromkeys(
+        f"departs: {departure['path']}: {departure['reason']['message']}"
         for instance in proof["instances"]
         for departure in instance["departures"]
-    }
-    lines += [
-        Line(f"departs-{path}", f"departs: {path}: {message}", "yellow")
-        for path, message in reasons.items()
-    ]
+    )
+    lines += [Line(f"departs-{index}", reason, "yellow") for index, reason in enumerate(reasons)]
     if not proof["whole"]:
         lines.append(Line("proof-whole", "proof: not every instance could be asked", "yellow"))
     return lines

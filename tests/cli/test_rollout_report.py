@@ -140,6 +140,26 @@ def test_an_instance_that_departs_is_shouted() -> None:
     assert "proof: not every instance could be asked" in lines
 
 
+def test_each_reason_of_a_departure_is_told_once_though_modules_depart_in_the_same_place() -> None:
+    instances = [
+        {
+            "instance": f"i-{number}", "releaseRevision": 1, "digest": "sha256:aa",
+            "departures": [
+                {
+                    "path": "scalingPolicy", "live": "none", "recorded": "revision 1",
+                    "reason": {"code": "ScalingPolicyNotRestored", "message": message},
+                }
+            ],
+        }
+        for number, message in enumerate(("of the shop", "of the shop", "of the cart"))
+    ]  # fmt: skip
+    ended = _deployment(status="RolledBack", proof={"instances": instances, "whole": True})
+
+    told = [text for text in _texts(rollout_lines(ended)) if text.startswith("departs:")]
+
+    assert told == ["departs: scalingPolicy: of the shop", "departs: scalingPolicy: of the cart"]
+
+
 def test_without_a_terminal_a_final_line_is_written_once() -> None:
     stream, clock = io.StringIO(), HandClock()
     with PlainDisplay(stream, clock) as display:
