@@ -63,12 +63,32 @@ def require_signed(report: Report, key_set: Any) -> None:
         signed = json.loads(verified(report["signature"], key_set))
     except (SignatureInvalid, ValueError) as refused:
         raise Failure(f"not verified: {refused}", ExitCode.REFUSED, remedy=remedy) from refused
-    shown = {name: value for name, value in report.items() if name != "signature"}
-    if shown != signed:
-        names = sorted({*shown, *signed} - {n for n in shown if signed.get(n) == shown[n]})
+    shown = {name: _text(each) for name, each in report.items() if name != "signature"}
+    said = {name: _text(each) for name, each in signed.items()}
+    if shown != said:
+        names = sorted(name for name in {*shown, *said} if shown.get(name) != said.get(name))
         raise Failure(
             f"not verified: the report says something else than what is signed in"
             f" {', '.join(names)}",
             ExitCode.REFUSED,
             remedy=remedy,
         )
+
+
+def require_about(report: Report, binding_id: str) -> None:
+    """Refuse a report on another binding than the one that was asked for.
+
+    Raises:
+        Failure: it is on another one, signed or not.
+    """
+    if report.get("bindingId") != binding_id:
+        raise Failure(
+            f"not verified: the report is on {report.get('bindingId')!r}, not on {binding_id}",
+            ExitCode.REFUSED,
+            remedy="tell the operator of the platform: it answers with the report of another one",
+        )
+
+
+def _text(value: Any) -> str:
+    """Return *value* as text, in which `true`, `1` and `1.0` are not the same."""
+    return json.dumps(value, sort_keys=True)

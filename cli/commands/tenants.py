@@ -11,6 +11,7 @@ from cli.erasure_reports import (
     KEYS,
     read_keys,
     read_report,
+    require_about,
     require_signed,
 )
 from cli.exit_codes import ExitCode
@@ -177,6 +178,7 @@ def erasure(
         raise Failure("expected a binding, or a report that was saved (--file)", ExitCode.USAGE)
     if keys is not None and not verify:
         raise Failure("--keys is for --verify", ExitCode.USAGE, remedy="add --verify")
+    identity: str | None = None
     if file is not None:
         report = read_report(file)
     else:
@@ -184,13 +186,20 @@ def erasure(
         report = invocation.client.get(f"{BINDINGS}/{identity}/erasure-report").body
     if verify:
         require_signed(report, read_keys(keys, invocation))
+        if identity is not None:
+            require_about(report, identity)
     if not invocation.is_table:
         invocation.show(report)
         return
-    invocation.show(report["erased"], ERASED_COLUMNS)
-    for resource in report["retained"]:
-        note(f"left by the decommissioning, as it is protected: {resource}")
-    invocation.show(report["kept"], KEPT_COLUMNS)
+    try:
+        invocation.show(report["erased"], ERASED_COLUMNS)
+        for resource in report["retained"]:
+            note(f"left by the decommissioning, as it is protected: {resource}")
+        invocation.show(report["kept"], KEPT_COLUMNS)
+    except (AttributeError, LookupError, TypeError, ValueError) as wrong:
+        raise Failure(
+            f"{file or 'the answer'} has not the form of an erasure report", ExitCode.USAGE
+        ) from wrong
     if verify:
         note(f"verified: this report was signed as it stands here, at {report['reportedAt']}")
 

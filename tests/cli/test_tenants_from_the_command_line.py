@@ -274,6 +274,7 @@ def test_a_report_is_shown_with_what_was_looked_at_and_what_is_kept(
             {"ending": "OwnerUnbound"}, ExitCode.REFUSED, "something else", id="changed-since"
         ),
         pytest.param({"more": 1}, ExitCode.REFUSED, "more", id="with-something-added"),
+        pytest.param({"revision": 4.0}, ExitCode.REFUSED, "revision", id="another-kind-of-number"),
         pytest.param(
             {"signature": "e30.e30.e30"}, ExitCode.REFUSED, "not verified", id="signed-by-nobody"
         ),
@@ -293,6 +294,41 @@ def test_a_saved_report_is_verified_with_saved_keys_and_without_the_platform(
     assert ran.code == code, ran.err
     assert told in ran.err
     assert ran.asked == []
+
+
+def test_a_report_on_another_binding_is_not_verified_though_it_is_signed(
+    runtimectl: RuntimeCtl,
+) -> None:
+    report, keys = _signed_report()
+    other = BINDING[:-1] + "b"
+    one = f"{ROOT}/{other}"
+
+    ran = runtimectl.run(
+        f"tenant erasure {other} --verify",
+        {
+            f"GET {one}": binding(bindingId=other, status="Unbound"),
+            f"GET {one}/erasure-report": report,
+            f"GET {RUNTIME}/erasure-keys": keys,
+        },
+    )
+
+    assert ran.code == ExitCode.REFUSED
+    assert BINDING in ran.err
+    assert "verified: signed" not in ran.err
+
+
+@pytest.mark.parametrize("without", ["erased", "retained", "kept"])
+def test_a_file_without_a_part_of_a_report_is_named(
+    without: str, runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    report, _ = _signed_report()
+    del report[without]
+    (tmp_path / "report.json").write_text(json.dumps(report))
+
+    ran = runtimectl.run(f"tenant erasure --file {tmp_path}/report.json")
+
+    assert ran.code == ExitCode.USAGE
+    assert "report.json has not the form of an erasure report" in ran.err
 
 
 def test_a_report_that_another_platform_signed_is_refused(
