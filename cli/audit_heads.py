@@ -47,7 +47,14 @@ def read_heads(path: Path, tenant: str) -> dict[str, Head]:
             for app, head in content["heads"].items()
         }
         kept_of = content["tenant"]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as wrong:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as wrong:
         raise _failure(path, "has no heads of audit records") from wrong
     if kept_of != tenant:
         raise _failure(path, f"has the heads of the tenant {kept_of!r}, you are in {tenant!r}")

@@ -119,6 +119,12 @@ def verify(
     tenant = next(
         (each["tenantId"] for each in asked.values() if each and "tenantId" in each), None
     )
+    if heads and tenant is None and any(asked.values()):
+        raise Failure(
+            "--heads: no app says whose records it has, so there is nothing to compare with",
+            ExitCode.UNAVAILABLE,
+            remedy="upgrade the apps first: those of an earlier release do not say it",
+        )
     kept = read_heads(heads, tenant) if heads and tenant else {}
     found = {
         name: _compared(client, name, verdict, kept.get(name)) if verdict else _NOT_ASKED
