@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from function_apps.configurations.errors import ConfigurationNotFound
+from function_apps.configurations.model.configuration import Layer
+from function_apps.configurations.repository import adoptions_below
 from function_apps.configurations.use_cases.remove_ended import remove_ended_layers
 from function_apps.configurations.use_cases.remove_versions import remove_past_versions
+from shared.contracts.configurations import ConfigurationLayer
 from shared.contracts.retention import Retention
 from shared.persistence.store import Replace, partition_of
 from tests.configurations.configured import (
@@ -187,6 +190,19 @@ def test_what_an_environment_had_that_ended_before_this_release_is_closed_by_the
         return await on.effective()
 
     assert run_virtual(main())["values"] == {"currency": "EUR"}
+
+
+def test_the_timer_takes_no_release_of_the_next_environment_that_is_heard_of_later() -> None:
+    async def main() -> Any:
+        on = await filled()
+        await on.hear(OVER)
+        await on.hear(proved(100, [HASH], "floating", {"module": 3, "hash": HASH}))
+        await passes(on, DAY)
+        await on.hear(AGAIN)
+        layer = Layer(ConfigurationLayer.ENVIRONMENT, OVER.environment_id)
+        return [each.release_revision for each in await adoptions_below(layer, on.ctx, on.app)]
+
+    assert run_virtual(main()) == [100]
 
 
 async def closed_without_its_layers(on: Configurations) -> None:

@@ -1,6 +1,7 @@
 """The timer that removes the layers of environments which ended long ago."""
 
 import logging
+from datetime import UTC, datetime
 from typing import Final
 
 from function_apps.configurations import repository
@@ -40,7 +41,9 @@ async def remove_ended_layers(app: ConfigurationsApp) -> None:
 async def _end(document: Document, known: EnvironmentProjection, app: ConfigurationsApp) -> None:
     tenant, service = TenantId(document.partition.tenant), app.service
     ctx = timer_context(f"configurations_{REMOVE}", tenant, service.clock, service.entropy)
-    await close_environment(known.environment_id, ctx.now(), ctx, app)
+    # Not until now: a release of the next one may have ended before that is heard of.
+    closed_at = datetime.fromtimestamp(document.changed_at_s, UTC)
+    await close_environment(known.environment_id, closed_at, ctx, app)
     before = isoformat(ctx.now() - service.work.retention.span(Kept.ENDED))
     for read, head in await repository.heads_of(known.environment_id, ctx, app):
         if head.updated_at <= before:
