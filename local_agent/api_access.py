@@ -93,15 +93,21 @@ class ApiAccess:
             instance=instance.name,
             life=TOKEN_LIFE,
         )
-        part = part_of(folder / TOKEN)
-        write_new(part, token.encode())
-        owner = folder.lstat().st_uid  # the user of this start, who gets its first one later
-        if owner != os.geteuid():
-            os.chown(part, owner, owner, follow_symlinks=False)
-        part.replace(folder / TOKEN)
+        # Not in the folder, which is that user's: it could put another file in the place of this.
+        part = part_of(instance / TOKEN)
+        try:
+            write_new(part, token.encode())
+            owner = folder.lstat().st_uid  # the user of this start, who gets its first one later
+            if owner != os.geteuid():
+                os.chown(part, owner, owner, follow_symlinks=False)
+            part.replace(folder / TOKEN)
+        finally:
+            part.unlink(missing_ok=True)
         self._signed[instance] = (self._clock.now(), RENEWED_AFTER)
 
 
 def withdraw(instance: Path) -> None:
     """Remove the token from the folder *instance*, if it has one."""
     remove_tree(instance / FOLDER)
+    for part in instance.glob(f"{TOKEN}.*.new"):  # of an agent that was killed
+        part.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import pytest
 from local_agent.api_access import RENEWED_AFTER, TOKEN_LIFE, ApiAccess
 from shared.kernel.context import Workload
 from shared.kernel.errors import Denied, Unauthenticated
+from shared.persistence.plain_files import part_of, write_new
 from shared.surfaces.local_process import ISSUER, write_api_url
 from shared.surfaces.spec import RevisionSpec
 from shared.web.authentication import LEEWAY_S, Authenticator, FileKeys
@@ -145,6 +146,46 @@ def test_a_token_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
         machine.token.rmdir()
         in_the_way.rename(machine.token)
         assert await machine.run_for(timedelta(seconds=10)) == 1
+
+    on_a_machine(act, tmp_path)
+
+
+def test_what_a_workload_puts_in_the_place_of_its_token_is_given_to_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign, given = tmp_path / "foreign", list[int]()
+    foreign.touch()
+
+    async def act(machine: Machine) -> None:
+        machine.access.give(machine.instance, FOLLOWING)
+
+        def written(path: Path, content: bytes) -> None:
+            """Write it; the workload puts a link to *foreign* in the place of each new file."""
+            write_new(path, content)
+            for each in machine.token.parent.iterdir():
+                each.unlink()
+                os.link(foreign, each)
+
+        monkeypatch.setattr("local_agent.api_access.write_new", written)
+        monkeypatch.setattr(os, "geteuid", lambda: -1)
+        monkeypatch.setattr(os, "chown", lambda path, *_, **__: given.append(path.stat().st_ino))
+        machine.access.renew(machine.instance, FOLLOWING)
+
+        assert await machine.workload() is not None
+
+    on_a_machine(act, tmp_path)
+    assert given
+    assert foreign.stat().st_ino not in given
+
+
+def test_what_a_killed_agent_left_of_a_token_goes_with_it(tmp_path: Path) -> None:
+    async def act(machine: Machine) -> None:
+        machine.access.give(machine.instance, FOLLOWING)
+        part_of(machine.instance / "token").touch()
+
+        machine.access.end(machine.instance)
+
+        assert list(machine.instance.iterdir()) == []
 
     on_a_machine(act, tmp_path)
 
