@@ -4,8 +4,11 @@ import pytest
 
 from function_apps.deployments.errors import Held
 from function_apps.deployments.model.deployment import Deployment
-from shared.contracts.releases import Departure
+from function_apps.deployments.model.release_unit import recorded_unit
+from function_apps.deployments.repository import TARGETS
+from shared.contracts.releases import Departure, ReleasedComponent, ReleaseUnit
 from shared.contracts.scaling import ScalingStatus
+from shared.contracts.values import REPLICAS_MAX
 from shared.kernel.fence import Fence
 from shared.kernel.observation import Present
 from tests.deployments.driven import SHOP, Driven, driven
@@ -13,6 +16,7 @@ from tests.deployments.test_facts_for_the_next_unit import bound
 from tests.deployments.test_secrets_come_back import undone
 from tests.deployments.told_policies import ENDED, IN_FORCE, POLICY, scaled
 from tests.kit.memory_cluster import Behaviour
+from tests.kit.told import ENVIRONMENT, released
 from tests.kit.virtual_time import run_virtual
 
 
@@ -229,6 +233,17 @@ def test_where_no_policy_has_the_number_a_rollback_has_no_fewer_than_are_live() 
         assert await live_number(world) == 3
 
     run_virtual(main())
+
+
+def test_a_rollback_records_no_number_that_a_release_cannot_have() -> None:
+    """Somebody scaled the workload in its cluster, beyond what any release may ask for."""
+    component = ReleasedComponent.model_validate(released(), strict=False)
+    target = TARGETS.absent(ENVIRONMENT)
+
+    unit = recorded_unit([component], target, {component.module_id: REPLICAS_MAX + 1}, ())
+
+    assert ReleaseUnit.model_validate(unit.model_dump()) == unit
+    assert unit.components[0].replicas == REPLICAS_MAX
 
 
 def test_a_rollback_that_had_more_instances_holds_only_what_it_undid() -> None:

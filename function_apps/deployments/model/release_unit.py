@@ -17,6 +17,7 @@ from shared.contracts.releases import (
 )
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.values import (
+    REPLICAS_MAX,
     ComputeTargetKind,
     EnvironmentId,
     ModuleId,
@@ -161,7 +162,8 @@ def recorded_unit(
 
     def recorded(component: ReleasedComponent) -> ReleasedComponent:
         changes: dict[str, int] = {"tenant_binding_revision": binding}
-        number = least.get(component.module_id, 0)
+        # Somebody may have scaled it beyond: no release can have that.
+        number = min(least.get(component.module_id, 0), REPLICAS_MAX)
         is_owned = not component.scaling_policy_revision and not component.ends
         if is_owned and number > component.replicas:
             changes |= {"replicas": number, "asked_replicas": component.replicas}
