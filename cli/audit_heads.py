@@ -13,7 +13,7 @@ from typing import Any
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.fan_out import NEWEST_FIRST
+from cli.fan_out import NEWEST_FIRST, ask_apps
 from local_agent.state_files import write_atomically
 
 _BYTES_MAX = 64 * 1024
@@ -78,16 +78,18 @@ def write_heads(path: Path, tenant: str, heads: Mapping[str, Head]) -> None:
         raise _failure(path, f"cannot be written: {refused.strerror}") from refused
 
 
-def newest_head(client: Client, app: str) -> Head | None:
-    """Return the head of the chain of *app*; None where nothing was recorded yet."""
-    return _head_in(client, app, NEWEST_FIRST)
+def newest_heads(client: Client) -> dict[str, Head]:
+    """Return the head of each app's chain; none of one that does not run or has no record."""
+    pages = ask_apps(client, "audit", {**NEWEST_FIRST, "top": "1"})
+    found = {app: _first(page) for app, page in pages if page}
+    return {app: head for app, head in found.items() if head}
 
 
 def leads_to(client: Client, app: str, kept: Head) -> bool:
     """Return whether the chain of *app*, which is sound, still has *kept* in its place."""
-    return _head_in(client, app, {"after": str(kept.number - 1)}) == kept
+    query = {"after": str(kept.number - 1), "top": "1"}
+    return _first(client.get(f"/v1/platform/{app}/audit", query).body) == kept
 
 
-def _head_in(client: Client, app: str, query: Mapping[str, str]) -> Head | None:
-    page: Any = client.get(f"/v1/platform/{app}/audit", {**query, "top": "1"}).body
+def _first(page: Mapping[str, Any]) -> Head | None:
     return next((Head(each["number"], each["hash"]) for each in page["value"]), None)

@@ -47,9 +47,11 @@ def newest_of_apps(
     return items if last is None else items[-last:]
 
 
-def ask_apps(client: Client, resource: str) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
+def ask_apps(
+    client: Client, resource: str, query: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
     """Yield each app with its `/v1/platform/<app>/<resource>`; None of one that does not run."""
-    yield from _each_app(resource, lambda path: client.get(path).body)
+    yield from _each_app(resource, lambda path: client.get(path, query).body)
 
 
 def _each_app(resource: str, ask: Callable[[str], T]) -> Iterator[tuple[str, T | None]]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cli.audit_heads import Head, leads_to, newest_head, read_heads, write_heads
+from cli.audit_heads import Head, leads_to, newest_heads, read_heads, write_heads
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
@@ -115,6 +115,8 @@ def verify(
 ) -> None:
     """Whether each app's chain of records is whole: a record that was changed or lost breaks it."""
     client = invocation.client
+    # Before the chains are looked at: one that is made anew meanwhile is found the next time.
+    newest = newest_heads(client) if heads else {}
     asked = dict(ask_apps(client, "audit-verification"))
     tenant = next(
         (each["tenantId"] for each in asked.values() if each and "tenantId" in each), None
@@ -142,8 +144,7 @@ def verify(
             remedy="keep the store as it is, and compare it with its last backup from there on",
         )
     if heads and tenant:
-        newest = {name: newest_head(client, name) for name in found if name not in missing}
-        write_heads(heads, tenant, kept | {n: head for n, head in newest.items() if head})
+        write_heads(heads, tenant, kept | newest)
     if missing:
         raise Failure(
             f"the audit records of {', '.join(missing)} were not looked at: they do not run",

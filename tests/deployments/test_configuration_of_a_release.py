@@ -461,6 +461,20 @@ def test_a_configuration_stays_as_long_as_a_release_or_a_layer_may_need_it() -> 
     run_virtual(main())
 
 
+def test_a_layer_that_was_empty_for_long_keeps_the_versions_of_before() -> None:
+    async def main() -> None:
+        world = await ready()
+        await publish(world, "module", 1, {"a": 1})
+        await publish(world, "module", 2, {})
+        await world.app.service.clock.sleep(40 * DAY_S)
+        await publish(world, "module", 3, {"a": 3})
+        await world.release("one", configuration={"module": 1})
+
+        assert given_json(world, 1) == {"a": 1}
+
+    run_virtual(main())
+
+
 GONE, AGAIN = EnvironmentStatus.DECOMMISSIONED, {"generation": 2}
 DAY_S = 86_400
 

@@ -85,7 +85,12 @@ async def _record(
 
     def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, environment_id)
-        known = facts.without_ended(target.facts, aggregate_id, ctx.now())
+        before = target.facts.get(aggregate_id)
+        # A layer that was empty for long and goes on has a higher revision; one anew begins at 1.
+        goes_on = before is not None and event.revision > before.revision
+        known = (
+            target.facts if goes_on else facts.without_ended(target.facts, aggregate_id, ctx.now())
+        )
         recorded = facts.record_configuration(known, aggregate_id, fact)
         if recorded is None:
             return NOTHING
