@@ -205,6 +205,18 @@ def test_the_timer_takes_no_release_of_the_next_environment_that_is_heard_of_lat
     assert run_virtual(main()) == [100]
 
 
+def test_a_release_that_is_told_late_does_not_come_back_with_the_next_environment() -> None:
+    async def main() -> Any:
+        on = await filled()
+        await on.hear(OVER)
+        await on.hear(proved(2, [HASH], "floating", {"module": 1, "hash": HASH}))
+        await on.hear(AGAIN)
+        layer = Layer(ConfigurationLayer.ENVIRONMENT, OVER.environment_id)
+        return await adoptions_below(layer, on.ctx, on.app)
+
+    assert run_virtual(main()) == []
+
+
 async def closed_without_its_layers(on: Configurations) -> None:
     """Close the environment as the release before did."""
     at = partition_of(TENANT, OVER.environment_id)

@@ -69,6 +69,8 @@ def adopt_release(
         if known is None or known.ended_at >= ended_at:
             return None
         return replace(known, released=False, instances=(), ended_at=ended_at)
+    if known is not None and not known.released and known.ended_at >= ended_at:
+        return None  # it was removed since, alone or with its environment
     if known is not None and (known.release_revision, known.ended_at) >= (
         component.release_revision,
         ended_at,
