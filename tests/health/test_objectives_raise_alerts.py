@@ -240,6 +240,25 @@ def test_an_objective_that_is_deleted_ends_with_its_alerts_and_leaves_nothing_co
     assert (burn, raised) == ([], ["ServiceUnhealthy"])
 
 
+def test_a_deletion_that_is_repeated_takes_nothing_of_the_objective_after_it() -> None:
+    async def main() -> tuple[Sequence[BurnRate], Sequence[BurnRate]]:
+        made = await watched(PROBES)
+        ctx = made.bench.ctx(marker="idem-1")
+        await delete_objective(service_of(WEB), ctx, made.app)
+        await put(made, PROBES)
+        for _ in range(60):
+            await made.sweep()
+        before, _ = await queries.get_objective(service_of(WEB), made.ctx, made.app)
+        assert (await delete_objective(service_of(WEB), ctx, made.app)).is_repeat
+        after, _ = await queries.get_objective(service_of(WEB), made.ctx, made.app)
+        return before.burn, after.burn
+
+    before, after = run_virtual(main())
+
+    assert before
+    assert after == before
+
+
 def test_an_objective_is_deleted_by_its_tenant_once() -> None:
     async def main() -> None:
         made = await watched(PROBES)

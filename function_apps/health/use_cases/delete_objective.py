@@ -33,6 +33,10 @@ async def delete_objective(service_id: str, ctx: Context, app: HealthApp) -> Out
 
     target_id = TARGETS.document_id(service_id)
     outcome = await app.service.work.change(ctx, OBJECTIVES, service_id, decide, also=[target_id])
+    if outcome.is_repeat:
+        later = await app.service.work.find(OBJECTIVES, service_id, ctx.tenant)
+        if later is not None:  # it has counts of its own
+            return outcome
     # A sweep that counts at this moment leaves a row, which goes with the service.
     await delete_counted(ctx.tenant, service_id, app)
     return outcome
