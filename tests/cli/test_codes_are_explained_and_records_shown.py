@@ -202,6 +202,47 @@ def test_the_head_of_an_app_that_does_not_run_stays(runtimectl: RuntimeCtl, tmp_
     assert (ran.code, file.read_text()) == (ExitCode.UNAVAILABLE, kept)
 
 
+def test_apps_that_do_not_say_whose_records_they_have_are_not_called_compared(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "heads.json"
+    runtimectl.run(f"audit verify --heads {file}", chain(4, n4="b"))
+    earlier = {VERDICT.format(app): {"status": "Sound", "brokenAt": None} for app in APPS}
+
+    ran = runtimectl.run(f"audit verify --heads {file}", chain(4, n4="other") | earlier)
+
+    assert ran.code == ExitCode.UNAVAILABLE
+    assert "nothing to compare with" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param("no JSON", "has no heads of audit records", id="no-json"),
+        pytest.param("[1]", "has no heads of audit records", id="another-shape"),
+        pytest.param(
+            '{"tenant": "acme", "heads": {"health": {"number": 1e999, "hash": "a"}}}',
+            "has no heads of audit records",
+            id="without-end",
+        ),
+        pytest.param('{"tenant": "acme"}', "has no heads of audit records", id="without-heads"),
+        pytest.param(
+            '{"tenant": "globex", "heads": {}}', "heads of the tenant 'globex'", id="other"
+        ),
+    ],
+)
+def test_another_file_is_no_file_of_heads(
+    runtimectl: RuntimeCtl, tmp_path: Path, content: str, said: str
+) -> None:
+    file = tmp_path / "heads.json"
+    file.write_text(content)
+
+    ran = runtimectl.run(f"audit verify --heads {file}", ALL_SOUND)
+
+    assert (ran.code, file.read_text()) == (ExitCode.USAGE, content)
+    assert said in ran.err
+
+
 def test_a_file_that_cannot_be_written_is_named(runtimectl: RuntimeCtl, tmp_path: Path) -> None:
     ran = runtimectl.run(f"audit verify --heads {tmp_path}/absent/heads.json", chain(4, n4="b"))
 
