@@ -22,8 +22,8 @@ from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer, SigningKey
 
 FOLDER: Final = "api"
 TOKEN: Final = "token"  # noqa: S105  of a file
-TOKEN_LIFE: Final = timedelta(minutes=10)
-RENEWED_AFTER: Final = TOKEN_LIFE / 2
+INSTANCE_TOKEN_LIFE: Final = timedelta(minutes=10)
+RENEWED_AFTER: Final = INSTANCE_TOKEN_LIFE / 2
 _AGAIN_AFTER: Final = timedelta(seconds=5)
 _LOG: Final = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class ApiAccess:
             component.environment,
             component.module,
             instance=instance.name,
-            life=TOKEN_LIFE,
+            life=INSTANCE_TOKEN_LIFE,
         )
         # Not in the folder, which is that user's: it could put another file in the place of this.
         part = part_of(instance / TOKEN)

@@ -14,7 +14,7 @@ from shared.kernel.errors import Invalid, NotFound, Violation
 from shared.kernel.ids import EnvironmentKey, OperationId, parse_id
 
 B = TypeVar("B")
-_DIGITS_MAX: Final = 9
+_DIGITS_MAX: Final = 18
 _ETAGS: Final = re.compile(r'"[^"]*"')
 _ENTITY_TAG: Final = re.compile(r'(?:W/)?"[!#-~]*"')
 _ENTITY_TAGS: Final = re.compile(rf"\s*{_ENTITY_TAG.pattern}(?:\s*,\s*{_ENTITY_TAG.pattern})*\s*")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from local_agent.api_access import RENEWED_AFTER, TOKEN_LIFE, ApiAccess
+from local_agent.api_access import INSTANCE_TOKEN_LIFE, RENEWED_AFTER, ApiAccess
 from shared.kernel.context import Workload
 from shared.kernel.errors import Denied, Unauthenticated
 from shared.persistence.plain_files import part_of, write_new
@@ -110,7 +110,7 @@ def test_it_ends_with_its_instance_and_lapses_where_it_was_taken_along(tmp_path:
         machine.access.end(machine.instance)
 
         assert list(machine.instance.iterdir()) == []
-        await machine.clock.sleep(TOKEN_LIFE.total_seconds() + LEEWAY_S)
+        await machine.clock.sleep(INSTANCE_TOKEN_LIFE.total_seconds() + LEEWAY_S)
         with pytest.raises(Unauthenticated) as refused:
             await machine.workload(taken)
         assert refused.value.code == "TokenExpired"
