@@ -15,6 +15,7 @@ from shared.kernel.ids import id_shape
 _NEVER: Final = re.compile(r"(?!)")
 _READ_AGAIN: Final = "read it again (`runtimectl env show`) and repeat the command"
 _LOGIN: Final = "log in: `runtimectl login --dev`"
+_AS_WHO: Final = "runtimectl login --dev --tenant {tenant} --user {user}"
 _RESUME: Final = (
     "see why it is suspended: `runtimectl tenant show {name}`; resume it: "
     "`runtimectl tenant resume {name} --reason settled`"
@@ -23,10 +24,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     # The caller
     "Unauthenticated": _LOGIN,
     "TokenExpired": _LOGIN,
-    "Denied": "log in with a role that may: `runtimectl login --dev --role Runtime.Operate`",
-    "ScopeMissing": (
-        "log in with a role that has this scope: `runtimectl login --dev --role Runtime.Operate`"
-    ),
+    "Denied": f"log in with a role that may: `{_AS_WHO} --role Runtime.Operate`",
+    "ScopeMissing": (f"log in with a role that has this scope: `{_AS_WHO} --role Runtime.Operate`"),
     "PolicyDenied": (
         "ask for what the message names as expected, or have the operator change the policy;"
         " what was decided before: `runtimectl audit --policy`"
@@ -83,7 +82,9 @@ REMEDIES: Final[Mapping[str, str]] = {
     "PartNotSupported": "start the system with `runtimectl up`",
     "SecretDeleted": "recover the secret, or purge it: `az keyvault secret recover`, `… purge`",
     "VaultNotAllowed": "name a vault below the suffix that the message names",
-    "VaultMissing": "name a vault, or give the environment one: `runtimectl env show {name}`",
+    "VaultMissing": (
+        "name a vault of yours by `--vault` and `--external`: the environment's is its owner's"
+    ),
     "SecretDisabled": "enable the version of the secret, or name another",
     # What does not exist
     "NotFound": "see what exists: `runtimectl env list`, `runtimectl status`",
@@ -191,7 +192,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "TenantSuspended": _RESUME,
     "SuspendedByAnother": "ask who suspended it, as the message says, to resume it",
     "ErasureNotReported": (
-        "see whether it is Unbound: `runtimectl tenant show {binding}`; what is left is named above"
+        "see whether it is Unbound: `runtimectl tenant show {binding}`; a report takes up to 5 min"
+        " from then on, and what is left is named above"
     ),
     "TenantBindingNotFound": "see the bindings: `runtimectl tenant list`",
     "TenantBindingExists": (
@@ -336,7 +338,7 @@ _BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
     (
         "ScopeMissing",
         r"runtime\.(?:admin|tenants\.write)",
-        "log in with a role that has this scope: `runtimectl login --dev --role Runtime.Admin`",
+        f"log in with a role that has this scope: `{_AS_WHO} --role Runtime.Admin`",
     ),
     (
         "EnvironmentNotAdmitting",
@@ -359,6 +361,7 @@ _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "binding": re.compile(id_shape("tb")),
     "confirm": re.compile(r"(?<=confirm=)[a-z0-9-]+"),
     "tenant": _NEVER,
+    "user": _NEVER,
     "state": _NEVER,
 }
 

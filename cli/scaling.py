@@ -79,7 +79,7 @@ class PolicyOptions:
             content = load_yaml(self.file, begins="begin with `min: 1`, `max: 5` and `rules:`")
         rules = [
             {"signal": signal, "target": _number(signal, target)}
-            for signal, target in named_values(self.rule, "--rule", "requests=20")
+            for signal, target in named_values(self.rule, "rule", "requests=20")
         ]
         given = {"min": self.least, "max": self.most, "rules": rules or None}
         content |= {name: value for name, value in given.items() if value is not None}

@@ -79,7 +79,7 @@ class Session:
                 ExitCode.NOT_LOGGED_IN,
                 remedy=f"log in again: `runtimectl login --dev {options}`",
             )
-        remember_caller(login.tenant)
+        remember_caller(login.tenant, login.user)
         return login.token
 
 

@@ -45,7 +45,7 @@ _OPTIONS: Final[Mapping[str, str]] = {
 
 _typed: ContextVar[Mapping[str, Any]] = ContextVar("typed", default={})  # noqa: B039  never changed
 _known: ContextVar[Collection[str]] = ContextVar("known", default=())
-_caller: ContextVar[str | None] = ContextVar("caller", default=None)
+_caller: ContextVar[tuple[str, str] | None] = ContextVar("caller", default=None)
 
 
 def remember(values: Mapping[str, Any], known: Collection[str] = ()) -> None:
@@ -55,9 +55,9 @@ def remember(values: Mapping[str, Any], known: Collection[str] = ()) -> None:
     _caller.set(None)
 
 
-def remember_caller(tenant: str) -> None:
-    """Keep the tenant that is logged in, which a command is of that names no other."""
-    _caller.set(tenant)
+def remember_caller(tenant: str, user: str) -> None:
+    """Keep who is logged in: a command that names no other is of that tenant and user."""
+    _caller.set((tenant, user))
 
 
 def is_elsewhere() -> bool:
@@ -69,7 +69,9 @@ def typed_values() -> Mapping[str, str]:
     """Return what the command names, by the placeholder of a remedy, as far as it is known."""
     given = _typed.get()
     values = {name: given.get(name) for name in ("module", "state")}
-    values["tenant"] = given.get("tenant") or _caller.get()
+    tenant, user = _caller.get() or (None, None)
+    values["tenant"] = given.get("tenant") or tenant
+    values["user"] = given.get("user") or user
     values["name"] = next((given[name] for name in _NAMES if given.get(name)), None)
     return {name: str(value) for name, value in values.items() if value}
 

@@ -95,7 +95,13 @@ def list_(
         for each in client.list_all(BINDINGS, query)
         if tenant in {None, each["tenantId"]}
     ]
-    invocation.show(rows, _COLUMNS, empty="no tenant is bound yet: `runtimectl tenant bind --help`")
+    empty = (
+        "no tenant is bound yet: `runtimectl tenant bind --help`"
+        if tenant is None
+        else f"your tenant sees no such binding: {tenant} lists its own, and `tenant show` has one"
+        " by its id"
+    )
+    invocation.show(rows, _COLUMNS, empty=empty)
 
 
 @app.command("show")

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.kernel.errors import Invalid, NotFound, Unavailable
+from shared.kernel.errors import NotFound, Unavailable
 from shared.vault.port import SecretDisabled, SecretValue, SecretVault
 
 if TYPE_CHECKING:  # heavy: where used
@@ -23,7 +23,7 @@ KEYS_MAX: Final = 20
 _log = logging.getLogger(__name__)
 
 
-class SignatureInvalid(Invalid):
+class SignatureInvalid(ValueError):
     """The text was not signed by one of the keys, or is no signed text."""
 
 

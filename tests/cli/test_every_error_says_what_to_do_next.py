@@ -172,9 +172,16 @@ def test_ones_own_environment_that_is_not_there_yet_is_not_to_be_admitted() -> N
 
 def test_who_is_logged_in_is_the_tenant_where_none_is_typed() -> None:
     remember({})
-    remember_caller("acme")
+    remember_caller("acme", "ann")
 
     assert "--confirm acme" in remedy_for("TenantBindingExists", "bound", ExitCode.CONFLICT)
+
+
+def test_who_lacks_a_role_keeps_tenant_and_name_in_the_login_that_is_proposed() -> None:
+    remember({})
+    remember_caller("acme", "ann")
+
+    assert "--tenant acme --user ann" in remedy_for("ScopeMissing", "x", ExitCode.REFUSED)
 
 
 @pytest.mark.parametrize("noun", _nouns())
