@@ -14,7 +14,7 @@ from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.fan_out import NEWEST_FIRST, ask_apps
-from local_agent.state_files import write_atomically
+from shared.persistence.plain_files import write_private
 
 _BYTES_MAX = 64 * 1024
 
@@ -73,7 +73,7 @@ def write_heads(path: Path, tenant: str, heads: Mapping[str, Head]) -> None:
     """Keep *heads* in *path*, in place of earlier ones. Raises Failure."""
     content = {"tenant": tenant, "heads": {app: asdict(head) for app, head in heads.items()}}
     try:
-        write_atomically(path, json.dumps(content, indent=2).encode() + b"\n")
+        write_private(path, json.dumps(content, indent=2).encode() + b"\n")
     except OSError as refused:
         raise _failure(path, f"cannot be written: {refused.strerror}") from refused
 

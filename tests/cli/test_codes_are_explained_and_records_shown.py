@@ -243,8 +243,10 @@ def test_another_file_is_no_file_of_heads(
     assert said in ran.err
 
 
-def test_a_file_that_cannot_be_written_is_named(runtimectl: RuntimeCtl, tmp_path: Path) -> None:
-    ran = runtimectl.run(f"audit verify --heads {tmp_path}/absent/heads.json", chain(4, n4="b"))
+def test_a_place_where_no_file_can_be_is_named(runtimectl: RuntimeCtl, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("no folder")
+
+    ran = runtimectl.run(f"audit verify --heads {tmp_path}/taken/heads.json", chain(4, n4="b"))
 
     assert ran.code == ExitCode.USAGE
-    assert "heads.json cannot be written: No such file or directory" in ran.err
+    assert "heads.json cannot be read: Not a directory" in ran.err
