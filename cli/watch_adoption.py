@@ -116,6 +116,8 @@ def _lines(current: Head, adoption: Mapping[str, Any]) -> list[Line]:
         return [Line("away", "the host does not answer; waiting for it", "yellow", is_final=False)]
     version = adoption["version"]
     is_synced = current["status"] == "Synced"
+    if is_synced and not adoption["expected"]:
+        return [Line("count", f"nothing runs that is to be given version {version}")]
     text = f"{adoption['acknowledged']} of {adoption['expected']} run version {version}"
     lines = [Line("count", f"{'✓' if is_synced else '…'} {text}", is_final=is_synced)]
     lines += [

@@ -86,6 +86,19 @@ def test_a_watch_of_a_version_that_is_not_adopted_names_who_does_not_run_it(
     assert "`runtimectl config rollback --env test --module module-web`" in ran.err
 
 
+def test_a_version_that_nobody_is_to_run_is_not_shown_as_adopted(
+    platform: ConfiguredPlatform,
+) -> None:
+    platform.publish(MODULE_LAYER, {"a": 1}, 0)
+    platform.judge(61)
+
+    ran = platform.run("config", "adoption", "--watch", "--timeout", "5", *WEB)
+
+    assert ran.code == ExitCode.OK
+    assert "nothing runs that is to be given version 1" in ran.out
+    assert "✓" not in ran.out
+
+
 def test_a_watch_ends_when_another_version_takes_its_place(platform: ConfiguredPlatform) -> None:
     published(platform)
     before_reads(platform, 1, lambda: platform.publish(MODULE_LAYER, {"a": 2}, 1))
