@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -230,8 +231,13 @@ def reference(scenario: Scenario) -> tuple[list[str], list[str]]:
     return undisturbed(scenario)
 
 
-def wrong_ends(scenario: Scenario, points_max: int | None = None) -> dict[str, list[str]]:
-    """Kill *scenario* at each point, or evenly at so many; return the ends that differ."""
+def unless_whole(number: int) -> int | None:
+    """Return how many points a long run takes: *number*, or with SWEEP=all each of them."""
+    return None if os.environ.get("SWEEP") == "all" else number
+
+
+def wrong_ends(scenario: Scenario, points_max: int | None) -> dict[str, list[str]]:
+    """Kill *scenario* evenly at so many points, or at each; return the ends that differ."""
     points, expected = reference(scenario)
     assert len(points) > POINTS_MIN, "hardly anything happened"
     every = max(1, -(-len(points) // points_max)) if points_max else 1

@@ -1,6 +1,5 @@
 """The crash sweep: killed before or after any write, every scenario ends as if it had not been."""
 
-import os
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from tests.kit.releases import (
     until_status,
     uploaded,
 )
-from tests.kit.sweep import Scenario, differences, reference, undisturbed, wrong_ends
+from tests.kit.sweep import Scenario, differences, reference, undisturbed, unless_whole, wrong_ends
 from tests.kit.world import World
 
 
@@ -250,5 +249,4 @@ def test_messages_that_come_twice_late_and_out_of_order_change_nothing(name: str
 @pytest.mark.long(minutes=1)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_at_many_points_a_scenario_ends_as_undisturbed(name: str) -> None:
-    is_whole = os.environ.get("SWEEP") == "all"
-    assert wrong_ends(SCENARIOS[name], None if is_whole else POINTS_IN_A_LONG_RUN) == {}
+    assert wrong_ends(SCENARIOS[name], unless_whole(POINTS_IN_A_LONG_RUN)) == {}

@@ -1,14 +1,13 @@
 """One operation overtakes another, and the host dies at any write: the newer one is the owner."""
 
 import json
-import os
 from typing import Any
 
 import pytest
 
 from shared.kernel.errors import Unavailable
 from tests.kit.releases import ENVIRONMENT, brought_out, deploy, ended, provisioned, until_status
-from tests.kit.sweep import Scenario, differences, reference, undisturbed, wrong_ends
+from tests.kit.sweep import Scenario, differences, reference, undisturbed, unless_whole, wrong_ends
 from tests.kit.world import World
 
 FOLDERS = [{"kind": "LocalFolder", "name": name} for name in ("files", "first", "second")]
@@ -170,5 +169,4 @@ def test_messages_that_come_twice_late_and_out_of_order_bring_nothing_old_back(n
 @pytest.mark.long(minutes=1)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_at_many_points_the_newer_operation_owns_what_it_took_over(name: str) -> None:
-    is_whole = os.environ.get("SWEEP") == "all"
-    assert wrong_ends(SCENARIOS[name], None if is_whole else POINTS_IN_A_LONG_RUN) == {}
+    assert wrong_ends(SCENARIOS[name], unless_whole(POINTS_IN_A_LONG_RUN)) == {}
