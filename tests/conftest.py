@@ -75,6 +75,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     pytest-xdist says so in a field of the tests that pytest 9.2 reads no more, see its issue 1386:
     without this each worker starts it.
     """
+    for item in items:
+        if "collected_connections" in getattr(item, "fixturenames", ()):
+            # The collector may find some before the test has ended.
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
     if config.getoption("cov_source", None):
         _measure_first_of_each_function(items)
     if getattr(config.option, "loadgroup", False):

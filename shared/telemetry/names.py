@@ -147,7 +147,8 @@ HEALTH_STATUS: Final = Metric(
 SCALING_REPLICAS: Final = Metric(
     "runtime.scaling.replicas", "gauge", "{instance}", (KIND,),
     "of all services with a policy that was evaluated in the last run at this instance: how many"
-    " instances are wanted, and how many there were",
+    " instances are wanted, and how many there were; a service that could not be read is in"
+    " neither",
 )  # fmt: skip
 SCALING_ACTIONS: Final = Metric(
     "runtime.scaling.actions", "counter", "{decision}", (REASON, DIRECTION),

@@ -22,6 +22,7 @@ AZURE_SETTINGS = {
     "ServiceBus__fullyQualifiedNamespace": "shop.servicebus.test",
     "Storage__tableServiceUri": "https://shop.table.test",
     "Storage__blobServiceUri": "https://shop.blob.test",
+    "KeyVault__vaultUri": "https://vault.test",
     "RUNTIME_ISSUERS": "https://issuer.test",
     "RUNTIME_TENANT_ISSUERS": "https://issuer.test",
     "RUNTIME_GATEWAY_URL": "https://gateway.test",

@@ -187,4 +187,4 @@ def test_no_bytes_are_answered_by_a_defect(number: int) -> None:
     assert defects == []
     assert status == 200
     assert statuses.total() > cases_of(number) * 0.8
-    assert {200, 202, 400, 404} <= set(statuses)
+    assert {200, 400, 404} <= set(statuses)

@@ -62,7 +62,9 @@ def _bound_again(proofs: Sequence[LayerProof]) -> TenantBinding:
         ENVIRONMENT, 1, True, TENANT, Stage.TEST, "local", IsolationModel.SHARED
     )
     asked = BindTenant.model_validate({"environmentId": ENVIRONMENT})
-    fresh = new_binding(asked, BINDING, tenant_id=TENANT, environment=known, now=EPOCH)
+    fresh = new_binding(
+        asked, IsolationModel.SHARED, BINDING, tenant_id=TENANT, environment=known, now=EPOCH
+    )
     return request(replace(fresh, status=Status.UNBOUND, proofs=tuple(proofs)), fresh)
 
 
