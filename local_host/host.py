@@ -48,7 +48,6 @@ from shared.composition.embedded import install
 from shared.composition.identity import Identities
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
-from shared.persistence.disk_errors import translated_errors
 from shared.surfaces.local_process import write_api_url
 
 _log = logging.getLogger("local_host")
@@ -236,8 +235,7 @@ class Host:
     def _announce(self) -> None:
         """Say in the folder where the API answers, before an agent starts workloads that ask it."""
         if self._server is not None:
-            with translated_errors(f"the state folder {self._folder}"):
-                write_api_url(self._folder, self.base_url)
+            write_api_url(self._folder, self.base_url)
 
     def _take_primary(self) -> None:
         try:

@@ -5,11 +5,12 @@ decide on, such as a release that may still be gone back to, and for what has ma
 """
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
+from shared.kernel.concurrency import isolate
 from shared.kernel.errors import Unavailable
 from shared.messaging.service_parts import ServiceParts
 from shared.persistence.codec import DocumentCodec
@@ -60,6 +61,25 @@ async def every_document(
             for found in codec.readable([document]):
                 yield found
         await service.clock.sleep(0)  # others get their turn after each document
+
+
+async def attempt_every(
+    codec: DocumentCodec[T],
+    service: ServiceParts,
+    work: Callable[[Document, T], Awaitable[None]],
+    *,
+    timer: str,
+) -> None:
+    """Give every document of *codec* that can be read to *work*; one that fails stops no other.
+
+    What is not reached is logged, and looked at by the next run of *timer*.
+    """
+    try:
+        async for document, content in every_document(codec, service, is_whole=False):
+            subject = f"{timer}: {document.id} in {document.partition.values}"
+            await isolate(work(document, content), subject)
+    except Unavailable as unknown:
+        _log.warning("%s: the next run looks at the documents that follow: %s", timer, unknown)
 
 
 async def _every(

@@ -19,6 +19,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Reading, Unknown
+from shared.persistence.disk_errors import translated_errors
 from shared.persistence.plain_files import read_plain, write_private
 from shared.rpc.api import Api
 from shared.rpc.client import SocketClient
@@ -70,8 +71,9 @@ def _agent_api() -> Api:
 
 
 def write_api_url(state: Path, url: str) -> None:
-    """Keep below *state* where its API answers now. Raises OSError."""
-    write_private(state / API_URL, url.encode(), is_durable=False)
+    """Keep below *state* where its API answers now. Raises Unavailable: it cannot be written."""
+    with translated_errors(f"the state folder {state}"):
+        write_private(state / API_URL, url.encode(), is_durable=False)
 
 
 def read_api_url(state: Path) -> str | None:

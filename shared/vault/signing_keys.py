@@ -96,7 +96,7 @@ def verified(signed: str, key_set: Any) -> bytes:
         kid = api_jws.get_unverified_header(signed).get("kid")
         entries = [each for each in key_set["keys"] if each.get("kid") == kid]
     except (jwt.PyJWTError, TypeError, LookupError, AttributeError, ValueError):
-        raise SignatureInvalid("it is no signed report, or the key set is none") from None
+        raise SignatureInvalid("it is no signed text, or the key set is none") from None
     if not entries:
         raise SignatureInvalid(f"the key set has no key {kid!r}, by which it says it is signed")
     try:

@@ -1,6 +1,5 @@
 """The timer that removes the layers of environments which ended long ago."""
 
-import logging
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,17 +11,14 @@ from function_apps.configurations.repository import ENVIRONMENTS
 from function_apps.configurations.use_cases.close_environment import close_environment
 from shared.contracts.retention import Kept
 from shared.kernel.clock import isoformat
-from shared.kernel.concurrency import isolate
 from shared.kernel.context import timer_context
-from shared.kernel.errors import Unavailable
 from shared.kernel.ids import TenantId
-from shared.messaging.removal import every_document, remove
+from shared.messaging.removal import attempt_every, remove
 from shared.persistence.store import BATCH_MAX_OPERATIONS, Document
 
 REMOVE: Final = "remove_ended"
 _WITH_ITS_HEAD: Final = BATCH_MAX_OPERATIONS - 1
 """Versions, with room for their head."""
-_log = logging.getLogger(__name__)
 
 
 async def remove_ended_layers(app: ConfigurationsApp) -> None:
@@ -30,12 +26,12 @@ async def remove_ended_layers(app: ConfigurationsApp) -> None:
 
     One that fails stops no other, and is looked at again by the next run.
     """
-    try:
-        async for document, known in every_document(ENVIRONMENTS, app.service, is_whole=False):
-            if not known.is_open:
-                await isolate(_end(document, known, app), f"{REMOVE}: {known.environment_id}")
-    except Unavailable as unknown:
-        _log.warning("the environments that follow are looked at by the next run: %s", unknown)
+
+    async def end(document: Document, known: EnvironmentProjection) -> None:
+        if not known.is_open:
+            await _end(document, known, app)
+
+    await attempt_every(ENVIRONMENTS, app.service, end, timer=REMOVE)
 
 
 async def _end(document: Document, known: EnvironmentProjection, app: ConfigurationsApp) -> None:

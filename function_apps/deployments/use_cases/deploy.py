@@ -136,7 +136,7 @@ async def plan_deployment(
     target = view.get(TARGETS, environment_id)
     refusals: list[Reason] = []
     given = await configure(command, target, ctx, app)
-    context = await plan_context(command.components, command.environment_id, ctx, app)
+    context = await plan_context(command.components, environment_id, ctx, app)
     context = replace(context, configurations=given)
     plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
     if not plan.refusals and any(component.image for component in command.components):

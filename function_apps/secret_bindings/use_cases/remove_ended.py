@@ -1,6 +1,5 @@
 """The timer that removes the heads of secrets of environments which ended long ago."""
 
-import logging
 from typing import Final
 
 from function_apps.secret_bindings.model.environment import EnvironmentProjection
@@ -8,15 +7,12 @@ from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import ENVIRONMENTS, heads_of
 from function_apps.secret_bindings.use_cases.revocation import forget_consumers
 from shared.contracts.retention import Kept
-from shared.kernel.concurrency import isolate
 from shared.kernel.context import timer_context
-from shared.kernel.errors import Unavailable
 from shared.kernel.ids import TenantId
-from shared.messaging.removal import every_document, remove
+from shared.messaging.removal import attempt_every, remove
 from shared.persistence.store import Document
 
 REMOVE: Final = "remove_ended"
-_log = logging.getLogger(__name__)
 
 
 async def remove_ended_secrets(app: SecretBindingsApp) -> None:
@@ -24,12 +20,12 @@ async def remove_ended_secrets(app: SecretBindingsApp) -> None:
 
     One that fails stops no other, and is looked at again by the next run.
     """
-    try:
-        async for document, known in every_document(ENVIRONMENTS, app.service, is_whole=False):
-            if not known.is_open:
-                await isolate(_end(document, known, app), f"{REMOVE}: {known.environment_id}")
-    except Unavailable as unknown:
-        _log.warning("the environments that follow are looked at by the next run: %s", unknown)
+
+    async def end(document: Document, known: EnvironmentProjection) -> None:
+        if not known.is_open:
+            await _end(document, known, app)
+
+    await attempt_every(ENVIRONMENTS, app.service, end, timer=REMOVE)
 
 
 async def _end(document: Document, known: EnvironmentProjection, app: SecretBindingsApp) -> None:
