@@ -7,9 +7,7 @@ says "this machine", and every run lists it.
 import gc
 import os
 import signal
-import warnings
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 from coverage import Coverage
@@ -31,19 +29,6 @@ _REPEAT_OTHERS = ("tests/architecture/", "tests/faults/", "tests/simulator/")
 _IS_NOT_MEASURED = pytest.StashKey[bool]()
 _PROGRAMS = "COVERAGE_PROCESS_CONFIG"
 """Where coverage.py tells the programs that a test starts to be measured."""
-
-
-@pytest.fixture
-def collected_connections(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Collect the connections that azure-servicebus forgets when they break.
-
-    Else its warning would fail whatever test runs when the collector finds them.
-    """
-    yield
-    caplog.get_records("call").clear()  # what is logged of an error holds the connection
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -75,10 +60,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     pytest-xdist says so in a field of the tests that pytest 9.2 reads no more, see its issue 1386:
     without this each worker starts it.
     """
-    for item in items:
-        if "collected_connections" in getattr(item, "fixturenames", ()):
-            # The collector may find some before the test has ended.
-            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
     if config.getoption("cov_source", None):
         _measure_first_of_each_function(items)
     if getattr(config.option, "loadgroup", False):

@@ -14,7 +14,6 @@ from tests.kit.virtual_time import LoopClock, run_virtual
 
 
 @pytest.mark.real
-@pytest.mark.usefixtures("collected_connections")
 async def test_what_runs_is_completed_though_a_receive_failed_meanwhile() -> None:
     database = BusyDatabase()
     async with served(database=database) as bus, bus.client() as client:

@@ -29,7 +29,7 @@ from tests.kit.secured_service_bus import secured
 from tests.kit.service_bus_wire import served
 from tests.kit.virtual_time import LoopClock
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 TOPOLOGY = Topology(
     queues=[Queue("orders", QueueSettings(max_delivery_count=2))],
     topics=[Topic("events", [Subscription("all")])],

@@ -19,12 +19,7 @@ from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 from tests.kit.wire_app import BUS, Wires, wired
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.usefixtures("collected_connections"),
-    # Where a connection breaks, the SDKs leave its end of it to the collector.
-    pytest.mark.filterwarnings("ignore:(?i)unclosed:ResourceWarning"),
-]
+pytestmark = pytest.mark.real
 EVERY: Final = 5
 """So many times fewer cuts than there are places: a replay opens two connections."""
 GIVEN_UP: Final = pytest.mark.parametrize(

@@ -21,12 +21,7 @@ from tests.kit.patience import PATIENCE_S
 from tests.kit.virtual_time import run_virtual
 from tests.kit.wire_app import wired
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.usefixtures("collected_connections"),
-    # Where a connection breaks, the SDKs leave its end of it to the collector.
-    pytest.mark.filterwarnings("ignore:(?i)unclosed:ResourceWarning"),
-]
+pytestmark = pytest.mark.real
 EVERY: Final = 1 if os.environ.get("SWEEP") == "all" else 3
 """Of a long run: so many times fewer places, unless SWEEP=all; coprime to the kinds of faults."""
 PARTS: Final = {"deployments": 5, "environments": 2}

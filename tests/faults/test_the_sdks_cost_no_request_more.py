@@ -12,7 +12,7 @@ from tests.kit.costs import SERVICES
 from tests.kit.virtual_time import run_virtual
 from tests.kit.wire_app import wired
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -175,7 +175,6 @@ async def test_the_tokens_of_identities_say_that_their_disk_is_full(tmp_path: Pa
     assert "the disk is full" in said["message"]
 
 
-@pytest.mark.usefixtures("collected_connections")
 async def test_service_bus_says_that_its_disk_is_full(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as folder:
         database = Database(folder / "broker.db")

@@ -13,7 +13,7 @@ from shared.persistence.tables import TableRow
 from tests.kit.identity_cloud import IdentityCloud, identity_cloud
 from tests.kit.service_bus import message
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 ROW = TableRow("acme", "0001", {"action": "looked"})
 
 

@@ -19,7 +19,7 @@ from shared.persistence.store import Partition
 from tests.kit.identity_cloud import IdentityCloud, identity_cloud
 from tests.kit.service_bus import message
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 PUBLISHED = AccountKeys()
 
 

@@ -14,7 +14,7 @@ from tests.kit.cut_proxy import CutProxy, Stall
 from tests.kit.service_bus import bodies, message, until
 from tests.kit.service_bus_wire import BusyDatabase, CuttingDatabase, ServedBroker, served
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 
 
 async def test_a_cut_connection_is_opened_again() -> None:

@@ -17,7 +17,7 @@ from tests.kit.patience import PATIENCE_S
 from tests.kit.service_bus import bodies, deliveries, message
 from tests.kit.service_bus_wire import ServedBroker, served
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 BOTH = Topology(topics=(Topic("events", (Subscription("all"), Subscription("other"))),))
 ALL, OTHER = "events/subscriptions/all", "events/Subscriptions/other"
 KINDS = pytest.mark.parametrize("kind", ["embedded", "service-bus"])

@@ -18,7 +18,7 @@ from shared.messaging.service_bus import ServiceBusMessages
 from tests.kit.service_bus import bodies, message
 from tests.kit.service_bus_wire import ServedBroker, served
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 TOPOLOGY = Topology(
     queues=[Queue("orders")],
     topics=[

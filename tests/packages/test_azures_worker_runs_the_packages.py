@@ -25,11 +25,7 @@ from tests.kit.durable_endpoint import DurableEndpoint
 from tests.kit.packaged_apps import Invoked, Worker
 from tools.package import APPS
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.xdist_group("packages"),
-    pytest.mark.usefixtures("collected_connections"),
-]
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("packages")]
 ORIGIN: Final = "https://app.test"
 ENVIRONMENT: Final = {
     "projectId": "proj-web",

@@ -93,7 +93,7 @@ async def test_a_server_that_cannot_start_is_said_and_its_site_is_not_ready(
     harness: SurfaceHarness, tmp_path: Path
 ) -> None:
     server = new_server(LOCAL_VALKEY, "sessions")
-    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", server.port)
+    taken = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", server.port)
     async with taken:
         waiting = asyncio.create_task(
             harness.surface.ensure_site(replace(SITE, servers=(server,)), fence(2))

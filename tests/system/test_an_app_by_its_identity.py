@@ -34,7 +34,7 @@ from tests.kit.identity_cloud import IdentityClients
 from tests.kit.patience import PATIENCE_S
 from tools.package import package
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 READY: Final = r"functions ready on (http://127.0.0.1:\d+)"
 
 

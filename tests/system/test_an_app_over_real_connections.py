@@ -31,7 +31,7 @@ from tests.kit.otlp_receiver import otlp_receiver
 from tests.kit.patience import PATIENCE_S
 from tools.package import package
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 HEX: Final = w3c_trace_id("trace-1")
 PUBLICATION: Final = "cd" * 8
 

@@ -24,11 +24,7 @@ from tests.kit.service import TENANT
 from tests.kit.told import ended, environment, released, service_of
 from tools.package import package
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.long,
-    pytest.mark.usefixtures("collected_connections"),
-]
+pytestmark = [pytest.mark.real, pytest.mark.long]
 DEPLOYMENTS: Final = 16
 KILLED_AFTER: Final = 8
 WITHIN_S: Final = 600.0

@@ -18,7 +18,7 @@ from tests.kit.service_bus_wire import ServedBroker, served, signature
 if TYPE_CHECKING:
     from tests.kit.raw_amqp import RawClient
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 KEY = "a key of the test"
 LAG_MAX_S = 0.5
 """Of the processor. Client and server share it here; alone the server takes less than 0.1 s."""

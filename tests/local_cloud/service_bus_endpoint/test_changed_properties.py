@@ -18,7 +18,7 @@ from tests.kit.service_bus_wire import ServedBroker, served, signature
 if TYPE_CHECKING:
     from proton import Delivery
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from tests.kit.patience import PATIENCE_S
 from tests.kit.service_bus import message, until
 from tests.kit.service_bus_wire import ServedBroker, ShiftedClock, served, signature
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 
 
 async def test_another_key_is_refused() -> None:

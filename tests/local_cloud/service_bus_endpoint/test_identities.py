@@ -21,7 +21,7 @@ from shared.messaging.service_bus import ServiceBusMessages
 from tests.kit.secured_service_bus import BUS, TOPOLOGY, TokensOf, secured
 from tests.kit.service_bus import bodies, message
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 
 
 class GivenToken(TokensOf):

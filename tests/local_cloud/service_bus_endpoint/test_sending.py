@@ -17,7 +17,7 @@ from local_cloud.broker.topology import Subscription, Topic, Topology
 from tests.kit.service_bus import bodies, message, until
 from tests.kit.service_bus_wire import served
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 
 
 async def test_a_message_arrives_with_all_that_the_broker_knows_of_it() -> None:

@@ -19,7 +19,7 @@ from shared.kernel.entropy import SystemEntropy
 from tests.kit.service_bus import queue, until
 from tests.kit.service_bus_wire import ServedBroker, served
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 
 
 @asynccontextmanager

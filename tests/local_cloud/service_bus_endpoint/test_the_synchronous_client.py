@@ -16,7 +16,7 @@ from local_cloud.broker.topology import Queue, QueueSettings, Topology
 from tests.kit.service_bus import bodies
 from tests.kit.service_bus_wire import served
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+pytestmark = pytest.mark.real
 TOPOLOGY = Topology(
     queues=(Queue("orders"), Queue("sessions", QueueSettings(requires_session=True)))
 )
