@@ -133,6 +133,7 @@ def labelled(name: str, labels: dict[str, str] | None = None) -> Any:
 OWN = {LABEL[0]: LABEL[1], POD_SECURITY[0]: "restricted"}
 
 
+@pytest.mark.long
 async def test_what_is_not_the_platforms_is_read_and_not_written(
     kubernetes_cluster: "KubernetesCluster", confined: Path, connect: Open, namespace: str
 ) -> None:
@@ -190,6 +191,7 @@ SOMEBODY = "somebody"
 """May do with namespaces what he likes, and is no administrator of the cluster."""
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("confined")
 def test_nobody_else_makes_or_labels_namespaces_as_the_platform_does(
     kubernetes_cluster: "KubernetesCluster", namespace: str

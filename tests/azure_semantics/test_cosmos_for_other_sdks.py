@@ -341,6 +341,7 @@ async def test_all_documents_of_a_partition_are_deleted_at_once(
     assert other.status == 400
 
 
+@pytest.mark.long
 async def test_a_long_query_does_not_hold_others_up(wire: Wire, items: ContainerProxy) -> None:
     for n in range(4):
         await items.upsert_item({"id": f"l{n}", "pk": "p0", "list": list(range(60))})

@@ -279,6 +279,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(
     document=st.dictionaries(
         st.text(st.characters(exclude_categories=()), max_size=4) | st.just("k"), JSON, max_size=4

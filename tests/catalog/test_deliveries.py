@@ -59,6 +59,7 @@ ANY_ORDER = st.permutations(range(len(STORY))).flatmap(
 )
 
 
+@pytest.mark.long
 @given(ANY_ORDER)
 @settings(max_examples=40, deadline=None)
 def test_any_order_and_number_of_deliveries_leaves_the_same_inventory(order: list[int]) -> None:

@@ -62,6 +62,7 @@ AFTER_RETIRED = {Released: {*SEEN, ServiceStatus.UNKNOWN}}
 """A release that is delivered late is followed by the observations since then."""
 
 
+@pytest.mark.long
 @given(st.lists(st.one_of(OBSERVED, TOLD), max_size=25))
 @settings(max_examples=400)
 def test_a_change_of_status_follows_from_the_event_and_only_a_release_brings_back(

@@ -81,6 +81,7 @@ def _names(archive: Path) -> set[str]:
         return set(opened.namelist())
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_the_requirements_of_a_folder_and_of_a_file_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "app"

@@ -165,6 +165,7 @@ def started(built: BuiltImage, root: Path) -> Any:
     )
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_a_program_of_python_runs_on_debians_packages(
     debian_state: Path, folder: Path, tmp_path: Path

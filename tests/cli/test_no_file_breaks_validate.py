@@ -44,6 +44,7 @@ RELEASES = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5) | st.buil
 )
 
 
+@pytest.mark.long
 @FEW_AND_MANY
 def test_a_file_is_valid_or_its_mistakes_are_named(
     examples: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]

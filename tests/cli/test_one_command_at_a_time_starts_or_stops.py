@@ -84,6 +84,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         stop_workloads(folder, CLOCK)
 
 
+@pytest.mark.long
 def test_a_host_whose_up_was_killed_is_named_and_stopped(shell: Shell) -> None:
     up = shell.begin_up()
     up.send_signal(signal.SIGKILL)
@@ -104,6 +105,7 @@ def test_a_host_whose_up_was_killed_is_named_and_stopped(shell: Shell) -> None:
     assert not has_agent(shell.folder.path)
 
 
+@pytest.mark.long
 def test_a_host_that_was_started_by_hand_is_named_and_stopped(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "function_app.py").write_text(PROGRAM)
@@ -122,6 +124,7 @@ def test_a_host_that_was_started_by_hand_is_named_and_stopped(shell: Shell, tmp_
     assert shell.run("down")[1]["host"] == "did not run"
 
 
+@pytest.mark.long
 def test_two_at_once_start_one_system(shell: Shell) -> None:
     first, second = shell.begin("up --port 0"), shell.begin("up --port 0")
 
@@ -135,6 +138,7 @@ def test_two_at_once_start_one_system(shell: Shell) -> None:
     assert start_ticks(pid) is None
 
 
+@pytest.mark.long
 def test_down_in_the_middle_of_a_start_leaves_nothing(shell: Shell) -> None:
     up = shell.begin_up()
 

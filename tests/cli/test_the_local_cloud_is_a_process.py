@@ -93,6 +93,7 @@ async def test_documents_outlive_the_process(folder: StateFolder) -> None:
     assert document.body == {"n": 1}
 
 
+@pytest.mark.long
 def test_a_second_up_shows_the_cloud_that_runs(running: StateFolder) -> None:
     _, second = run(running, "cloud up")
     _, third = run(running, "cloud up")
@@ -107,6 +108,7 @@ def test_a_second_up_shows_the_cloud_that_runs(running: StateFolder) -> None:
 BROKER = {"UserConfig": {"Namespaces": [{"Name": "shop", "Queues": [{"Name": "orders"}]}]}}
 
 
+@pytest.mark.long
 def test_the_queues_of_another_application_are_declared_and_stay(
     folder: StateFolder, tmp_path: Path
 ) -> None:
@@ -135,6 +137,7 @@ def test_the_queues_of_another_application_are_declared_and_stay(
             sender.send_messages(ServiceBusMessage("lost"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -160,6 +163,7 @@ def test_a_declaration_that_cannot_be_used_is_named(
     assert "Traceback" not in said["error"]["message"]
 
 
+@pytest.mark.long
 def test_a_running_cloud_is_not_moved_to_another_port(running: StateFolder) -> None:
     at = addresses(running)["Cosmos DB"].rstrip("/").rpartition(":")[2]
 
@@ -198,6 +202,7 @@ def test_a_cloud_ends_when_its_folder_is_removed(folder: StateFolder) -> None:
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.long
 def test_what_it_keeps_is_its_owners_and_its_log_goes_on(folder: StateFolder) -> None:
     folder.create()
     folder.cloud.mkdir(mode=0o755)  # somebody made it
@@ -226,6 +231,7 @@ def test_of_two_that_start_it_at_once_both_get_the_one_cloud(folder: StateFolder
     assert len({shown["pid"] for _, shown in ended}) == 1
 
 
+@pytest.mark.long
 def test_after_down_nothing_runs(folder: StateFolder) -> None:
     _, up = run(folder, "cloud up")
     _, down = run(folder, "cloud down")
@@ -243,6 +249,7 @@ def test_status_says_where_each_service_is_and_that_it_answers(running: StateFol
     assert all(re.fullmatch(r"\w+://\S+:\d+\S* answers", text) for text in served.values())
 
 
+@pytest.mark.long
 def test_a_cloud_that_hangs_is_not_said_to_be_ready(running: StateFolder) -> None:
     pid = run(running, "cloud up")[1]["pid"]
     started_s = SystemClock().monotonic_s()
@@ -261,6 +268,7 @@ def test_a_cloud_that_hangs_is_not_said_to_be_ready(running: StateFolder) -> Non
     assert took_s < 2 * usual_s + 15  # 2 for all at once; one by one 20
 
 
+@pytest.mark.long
 def test_the_settings_of_an_app_and_whom_it_trusts_outlive_the_process(folder: StateFolder) -> None:
     run(folder, "cloud up")
     before = run(folder, "cloud settings --app catalog")[1]["Values"]
@@ -273,6 +281,7 @@ def test_the_settings_of_an_app_and_whom_it_trusts_outlive_the_process(folder: S
     assert Path(after["RUNTIME_CA_FILE"]).read_bytes() == authority
 
 
+@pytest.mark.long
 def test_a_port_where_running_apps_look_is_not_exchanged_silently(folder: StateFolder) -> None:
     run(folder, "cloud up")
     run(folder, "cloud down")
@@ -292,6 +301,7 @@ def test_a_port_where_running_apps_look_is_not_exchanged_silently(folder: StateF
     assert (other, moved["status"]) == (0, "ready")
 
 
+@pytest.mark.long
 def test_the_settings_of_an_app_have_no_key(running: StateFolder) -> None:
     values = run(running, "cloud settings --app catalog")[1]["Values"]
     code, refused = run(running, "cloud settings --app nobody")
@@ -303,6 +313,7 @@ def test_the_settings_of_an_app_have_no_key(running: StateFolder) -> None:
     assert (code, refused["error"]["message"]) == (2, "the local cloud has no identity 'nobody'")
 
 
+@pytest.mark.long
 async def test_tables_and_blobs_are_at_the_ports_that_were_chosen(folder: StateFolder) -> None:
     blob_port, table_port = free_port(), free_port()
     run(folder, f"cloud up --blob-port {blob_port} --table-port {table_port}")
@@ -321,6 +332,7 @@ async def test_tables_and_blobs_are_at_the_ports_that_were_chosen(folder: StateF
     assert listed == []
 
 
+@pytest.mark.long
 def test_a_lost_key_of_the_vault_is_named(folder: StateFolder) -> None:
     run(folder, "cloud up")
     run(folder, "cloud down")
@@ -332,6 +344,7 @@ def test_a_lost_key_of_the_vault_is_named(folder: StateFolder) -> None:
     assert "the key of the vaults is lost: restore" in said["error"]["message"]
 
 
+@pytest.mark.long
 def test_a_state_folder_that_cannot_be_used_is_named(folder: StateFolder) -> None:
     (folder.cloud / "certificates" / "server.pem").mkdir(parents=True)
 
@@ -341,6 +354,7 @@ def test_a_state_folder_that_cannot_be_used_is_named(folder: StateFolder) -> Non
     assert f"{folder.cloud} cannot be used: Is a directory" in said["error"]["message"]
 
 
+@pytest.mark.long
 def test_a_cloud_whose_databases_are_gone_says_that_it_starts_empty(folder: StateFolder) -> None:
     run(folder, "cloud up")
     first = (folder.cloud / "cloud.log").read_text()

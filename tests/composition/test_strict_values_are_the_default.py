@@ -87,6 +87,7 @@ def test_the_command_line_and_the_sample_settings_ask_for_the_local_profile_by_n
     assert read_settings(environ_of_host(7071)).is_local
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_a_host_that_is_started_without_a_profile_serves_nothing_and_names_the_setting(
     tmp_path: Path,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -152,6 +153,7 @@ async def compare(history: History, command: Deploy | PromoteDeployment) -> None
         assert await refused(promote(command, world.ctx, world.app, token="t")) <= planned
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(acts=st.lists(ACTS, max_size=10), asked=st.lists(RELEASES, min_size=1, max_size=3))
 def test_the_refusals_of_a_request_are_among_those_of_its_dry_run(

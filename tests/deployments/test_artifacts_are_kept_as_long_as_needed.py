@@ -74,6 +74,7 @@ def test_what_is_in_force_and_what_it_goes_back_to_stay_for_ever() -> None:
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_the_ten_newest_releases_can_be_gone_back_to_and_an_older_one_says_what_to_do() -> None:
     async def main() -> None:
         world = driven()

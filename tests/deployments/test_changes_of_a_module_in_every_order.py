@@ -25,6 +25,7 @@ async def crossed(case: Case, seed: int) -> None:
         await cross(await place_in_memory(), case, seed=seed)
 
 
+@pytest.mark.long
 def test_in_every_order_one_whole_release_is_in_force_whenever_it_is_quiet() -> None:
     for case in some_cases(SEED):
         run_virtual(crossed(case, SEED))

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from function_apps.deployments.errors import DeploymentMissing
 from function_apps.deployments.model.artifact_retention import RELEASES_KEPT
 from function_apps.deployments.use_cases.remove_artifacts import EVERY, remove_unneeded_artifacts
@@ -35,6 +37,7 @@ async def is_there(world: Driven, *deployments: str) -> list[bool]:
     return found
 
 
+@pytest.mark.long
 def test_ten_releases_stay_for_ever_and_one_before_them_goes_after_a_year() -> None:
     async def main() -> None:
         world = driven()
@@ -55,6 +58,7 @@ def test_ten_releases_stay_for_ever_and_one_before_them_goes_after_a_year() -> N
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_what_is_in_force_stays_however_many_releases_of_others_came_since() -> None:
     async def main() -> None:
         world = driven()
@@ -75,6 +79,7 @@ def test_what_is_in_force_stays_however_many_releases_of_others_came_since() -> 
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_one_with_a_hold_stays_until_that_is_released() -> None:
     async def main() -> None:
         world = driven()

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from tests.kit.releases import deploy, ended, provisioned
 from tests.kit.tampered import tampered
 from tests.kit.virtual_time import run_virtual
@@ -57,6 +59,7 @@ def test_a_repair_that_drift_asks_for_ends_its_finding_and_leaves_a_whole_releas
     assert finding["occurrences"] == 1
 
 
+@pytest.mark.long
 def test_a_repair_that_waited_for_the_next_release_repairs_nothing() -> None:
     async def main() -> tuple[Any, Any, Any]:
         world = World(requests_per_s=30)

@@ -8,6 +8,7 @@ from function_apps.deployments.model import analysis
 from function_apps.deployments.orchestrations.roll_out_release import POLLS_MAX
 from shared.contracts.gates import EXTENSION_MAX
 from tests.deployments.driven import driven
+from tests.kit.parameters import long_but
 from tests.kit.virtual_time import run_virtual
 
 
@@ -15,7 +16,7 @@ from tests.kit.virtual_time import run_virtual
     ("choice", "status"),
     [pytest.param("pass", "Completed", id="pass"), pytest.param("fail", "RolledBack", id="fail")],
 )
-@pytest.mark.parametrize("hours", [1, 6, 24])
+@pytest.mark.parametrize("hours", long_but([1], [1, 6, 24]))
 def test_nobody_answers_and_the_deadline_decides(hours: int, choice: str, status: str) -> None:
     async def main() -> None:
         world = driven()

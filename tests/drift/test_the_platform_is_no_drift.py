@@ -1,11 +1,14 @@
 """A whole life of an environment, with everything that the platform does in it, has no drift."""
 
+import pytest
+
 from tests.kit.memory_cluster import Behaviour
 from tests.kit.releases import deploy, ended, provisioned, publish, until_status, uploaded
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
 
+@pytest.mark.long
 def test_releases_rollbacks_and_rotations_are_never_reported() -> None:
     async def main() -> tuple[list[object], object]:
         world = World(requests_per_s=30)

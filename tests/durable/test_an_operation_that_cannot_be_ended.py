@@ -69,6 +69,7 @@ BEGUN: Final[Mapping[str, tuple[Callable[[World], Any], str]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("begin", "field"), BEGUN.values(), ids=BEGUN.keys())
 def test_it_is_postponed_shown_in_health_and_ends_once_its_document_is_repaired(
     begin: Callable[[World], Any], field: str

@@ -139,6 +139,7 @@ def followed(system: RealSystem, client: Client, folder: Path) -> None:
     assert kept["values"]["shop.greeting"] == "good bye"
 
 
+@pytest.mark.long
 def test_the_route_is_followed_while_the_program_runs(tmp_path: Path) -> None:
     with (
         real_system(tmp_path / "state", folder_in(tmp_path)) as system,

@@ -47,6 +47,7 @@ async def listed(wires: Wires) -> Sequence[str]:
     return [each["messageId"] for each in json.loads(answer.get_body())["value"]]
 
 
+@pytest.mark.long
 @GIVEN_UP
 def test_it_is_listed_and_its_replay_has_one_effect_also_twice_and_late(
     service: str, message: str, tmp_path: Path

@@ -7,6 +7,7 @@ import pytest
 
 from tests.faults.table import INPUTS, routes
 from tests.faults.wire_runs import Cost, WireRun
+from tests.kit.apps import sampled
 from tests.kit.cost_table import TABLE
 from tests.kit.costs import SERVICES
 from tests.kit.virtual_time import run_virtual
@@ -15,7 +16,7 @@ from tests.kit.wire_app import wired
 pytestmark = pytest.mark.real
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", sampled(SERVICES))
 def test_every_input_costs_at_the_endpoint_what_it_asks(service: str, tmp_path: Path) -> None:
     prepared = {row: run_virtual(INPUTS[row]()) for row in INPUTS if row[0] == service}
 

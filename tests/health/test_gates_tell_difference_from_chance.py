@@ -5,20 +5,21 @@ import pytest
 from tests.health.traffic import run_rollout
 
 ROLLOUTS = 50
+LONG = pytest.mark.long
 
 
 @pytest.mark.parametrize(
     ("rate", "both"),
     [
-        pytest.param(60.0, {}, id="sixty-a-second"),
+        pytest.param(60.0, {}, id="sixty-a-second", marks=LONG),
         pytest.param(15.0, {}, id="fifteen-a-second"),
-        pytest.param(3.0, {}, id="three-a-second"),
-        pytest.param(0.5, {}, id="one-in-two-seconds"),
-        pytest.param(15.0, {"error_ratio": 0.005}, id="with-some-errors"),
-        pytest.param(15.0, {"error_ratio": 0.008}, id="with-errors-near-the-limit"),
-        pytest.param(15.0, {"spread": 1.2}, id="with-a-heavy-tail"),
-        pytest.param(3.0, {"spread": 1.2}, id="with-a-heavy-tail-and-little-traffic"),
-        pytest.param(15.0, {"median_ms": 4.0}, id="of-a-few-milliseconds"),
+        pytest.param(3.0, {}, id="three-a-second", marks=LONG),
+        pytest.param(0.5, {}, id="one-in-two-seconds", marks=LONG),
+        pytest.param(15.0, {"error_ratio": 0.005}, id="with-some-errors", marks=LONG),
+        pytest.param(15.0, {"error_ratio": 0.008}, id="with-errors-near-the-limit", marks=LONG),
+        pytest.param(15.0, {"spread": 1.2}, id="with-a-heavy-tail", marks=LONG),
+        pytest.param(3.0, {"spread": 1.2}, id="with-a-heavy-tail-and-little-traffic", marks=LONG),
+        pytest.param(15.0, {"median_ms": 4.0}, id="of-a-few-milliseconds", marks=LONG),
     ],
 )
 def test_fifty_rollouts_of_equal_releases_have_no_fail(rate: float, both: dict[str, float]) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from tests.kit.releases import deploy, ended, provisioned
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
@@ -10,6 +12,7 @@ from tests.kit.world import World
 OBJECTIVE = {"sli": "availability", "objective": 0.999, "window": "P30D", "minSamples": 20}
 
 
+@pytest.mark.long
 def test_it_is_set_read_refused_and_seen_by_its_tenant_alone() -> None:
     async def main() -> Mapping[str, Any]:
         world = World(requests_per_s=30)

@@ -27,6 +27,7 @@ async def rollouts(count: int, worse: Behaviour | None = None) -> list[str]:
     return found[1:]
 
 
+@pytest.mark.long
 def test_rollouts_of_equal_releases_all_complete() -> None:
     assert set(run_virtual(rollouts(3))) == {"Completed"}
 
@@ -36,6 +37,7 @@ def test_many_rollouts_of_equal_releases_all_complete() -> None:
     assert set(run_virtual(rollouts(unless_whole(20) or 50))) == {"Completed"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "worse",
     [

@@ -65,6 +65,7 @@ def pod(image: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 def test_python_on_debians_packages_answers_as_nobody(
     real_cluster: KubernetesCluster,
     namespace: str,

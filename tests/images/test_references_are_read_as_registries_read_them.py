@@ -21,6 +21,7 @@ TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", fullmatch=True)
 DIGESTS = st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True)
 
 
+@pytest.mark.long
 @given(HOSTS, REPOSITORIES, st.none() | TAGS, st.none() | DIGESTS)
 def test_what_the_specification_allows_is_read_and_written_back(
     host: str, repository: str, tag: str | None, digest: str | None

@@ -92,6 +92,7 @@ def test_every_kind_says_which_settings_it_takes() -> None:
 class TestEvaluated:
     pytestmark = azure
 
+    @pytest.mark.long
     @pytest.mark.parametrize("model", ISOLATION_MODELS)
     async def test_every_model_declares_the_foundation_and_what_was_asked_for(
         self, model: str
@@ -183,6 +184,7 @@ class TestEvaluated:
         assert {f"data-my-{kind.lower()}" for kind in AZURE_DATA} <= protected
         assert all(each.startswith("data-my-") for each in protected)
 
+    @pytest.mark.long
     async def test_only_a_new_generation_gives_the_vault_another_name(self) -> None:
         first = await graph_of(azure_inputs())
         again = await graph_of(azure_inputs(generation=2))

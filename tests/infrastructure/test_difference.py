@@ -1,5 +1,6 @@
 """What a plan is, over graphs of any shape."""
 
+import pytest
 from hypothesis import given, settings
 
 from local_cloud.infrastructure.difference import planned_changes, planned_steps
@@ -18,6 +19,7 @@ async def bring_to(cloud: MemoryCloud, nodes: tuple[Node, ...], fence: Fence) ->
     await update(engine_for(cloud, *nodes), STACK, inputs(), fence)
 
 
+@pytest.mark.long
 @given(graphs(), graphs())
 @settings(max_examples=150, deadline=None)
 def test_applying_any_plan_makes_the_next_one_empty(
@@ -34,6 +36,7 @@ def test_applying_any_plan_makes_the_next_one_empty(
     run_virtual(scenario())
 
 
+@pytest.mark.long
 @given(graphs(), graphs())
 @settings(max_examples=150, deadline=None)
 def test_every_resource_ends_with_the_outputs_its_references_have_in_the_end(
@@ -52,6 +55,7 @@ def test_every_resource_ends_with_the_outputs_its_references_have_in_the_end(
     run_virtual(scenario())
 
 
+@pytest.mark.long
 @given(graphs(), graphs())
 @settings(max_examples=150, deadline=None)
 def test_nothing_is_made_before_or_deleted_after_what_it_depends_on(

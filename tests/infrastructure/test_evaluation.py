@@ -90,6 +90,7 @@ async def test_an_evaluation_is_made_once_for_equal_inputs_however_many_ask() ->
     assert evaluator.evaluations == 2
 
 
+@pytest.mark.long
 async def test_a_plan_of_another_tenant_waits_for_none_of_those_that_one_has_asked_for() -> None:
     started: list[str] = []
 

@@ -41,6 +41,7 @@ async def engine(
     await access.close()
 
 
+@pytest.mark.long
 async def test_an_environment_has_its_namespace_until_it_is_destroyed(
     engine: StepEngine, kubernetes_cluster: KubernetesCluster, namespace: str
 ) -> None:

@@ -143,6 +143,7 @@ async def ready_site(surface: LocalProcessSurface) -> Site:
             await SystemClock().sleep(0.05)
 
 
+@pytest.mark.long
 async def test_servers_are_kept_by_the_next_agent_and_restarted_with_their_data(
     machine: Machine,
 ) -> None:
@@ -170,6 +171,7 @@ async def test_servers_are_kept_by_the_next_agent_and_restarted_with_their_data(
     assert [await kept(value) for value in values] == [41, 41]
 
 
+@pytest.mark.long
 async def test_a_server_goes_with_its_environment_unless_it_is_retained(machine: Machine) -> None:
     async with machine.agent() as (_, engine):
         await update(engine, STACK, with_servers(*KINDS), machine.fence())
@@ -195,6 +197,7 @@ async def test_a_server_goes_with_its_environment_unless_it_is_retained(machine:
             )
 
 
+@pytest.mark.long
 async def test_a_server_that_an_environment_has_no_longer_ends_before_its_data_goes(
     machine: Machine,
 ) -> None:
@@ -211,6 +214,7 @@ async def test_a_server_that_an_environment_has_no_longer_ends_before_its_data_g
             await machine.administrator("sessions")
 
 
+@pytest.mark.long
 async def test_passwords_are_in_the_vault_and_nowhere_else(machine: Machine) -> None:
     async with machine.agent() as (_, engine):
         await update(engine, STACK, with_servers(*KINDS), machine.fence())

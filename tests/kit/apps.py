@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
 
-import pytest
-
 from shared.contracts.events import BUILT
+from tests.kit.parameters import long_but
 
 
 def _modules(name: str) -> Mapping[str, Any]:
@@ -25,6 +24,4 @@ IN_EVERY_RUN: Final = ("configurations", "deployments")
 
 def sampled(apps: Iterable[str]) -> Sequence[Any]:
     """Return *apps* as parameters of a test, all but those that stand for all marked long."""
-    return [
-        pytest.param(app, marks=() if app in IN_EVERY_RUN else pytest.mark.long) for app in apps
-    ]
+    return long_but(IN_EVERY_RUN, apps)

@@ -97,6 +97,7 @@ def site(real_cluster: KubernetesCluster, namespace: str, server_image: str) -> 
     return site
 
 
+@pytest.mark.long
 def test_a_canary_gets_its_share_and_then_all(site: Site) -> None:
     site.weigh(stable=80, canary=20)
 
@@ -111,6 +112,7 @@ def test_a_canary_gets_its_share_and_then_all(site: Site) -> None:
     assert site.answered("stable") == before
 
 
+@pytest.mark.long
 def test_no_request_fails_while_pods_are_replaced(site: Site) -> None:
     site.weigh(stable=100, canary=0)
 

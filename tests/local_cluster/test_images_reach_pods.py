@@ -30,6 +30,7 @@ def start(cluster: KubernetesCluster, namespace: str, image: str) -> None:
     cluster.kubectl(*rollout, f"--timeout={PATIENCE_S:.0f}s")
 
 
+@pytest.mark.long
 def test_a_pod_runs_the_digest_that_was_pushed_and_answers(
     real_cluster: KubernetesCluster, namespace: str, server_image: str
 ) -> None:
@@ -41,6 +42,7 @@ def test_a_pod_runs_the_digest_that_was_pushed_and_answers(
     assert all(answers(f"http://{pod['status']['podIP']}:{PORT}/v2/") for pod in pods)
 
 
+@pytest.mark.long
 def test_a_service_leads_to_its_pods_from_every_node(
     real_cluster: KubernetesCluster, namespace: str, server_image: str
 ) -> None:

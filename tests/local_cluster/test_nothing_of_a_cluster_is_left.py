@@ -42,6 +42,7 @@ def down_at_the_end(state: Path) -> Iterator[None]:
         runtimectl("down", "--state", str(state))
 
 
+@pytest.mark.long
 def test_a_cluster_is_started_shown_and_stopped_by_commands(tmp_path: Path) -> None:
     programs_of_clusters()
     state = ("--state", str(tmp_path))
@@ -63,6 +64,7 @@ def test_a_cluster_is_started_shown_and_stopped_by_commands(tmp_path: Path) -> N
     assert kept == {"cluster.lock", "cluster.log", "logs", "registry-port"}
 
 
+@pytest.mark.long
 def test_a_killed_cluster_with_real_nodes_is_removed_by_down(tmp_path: Path) -> None:
     if choose(programs_of_clusters(), tmp_path).form is not Form.ROOT:
         pytest.skip("this machine has no real nodes")

@@ -53,6 +53,7 @@ def test_replicas_of_a_deployment_get_ready(
         assert all(ip_address(p["status"]["podIP"]) in ip_network(network) for p in pods)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("component", ["kubelet", "containerd"])
 def test_pods_outlive_a_component_of_their_node(
     cluster_with_pods: KubernetesCluster, namespace: str, component: str

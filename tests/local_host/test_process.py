@@ -72,6 +72,7 @@ def test_it_prints_what_runs_and_what_does_not_and_stops_when_told(folder: Path)
         assert host.end() == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [5_000, 100])
 def test_a_damaged_database_is_said_with_the_way_out(size: int, folder: Path) -> None:
     state = folder / "state"
@@ -85,6 +86,7 @@ def test_a_damaged_database_is_said_with_the_way_out(size: int, folder: Path) ->
         assert "Traceback" not in host.text
 
 
+@pytest.mark.long
 def test_a_state_folder_that_is_read_only_is_said_with_the_way_out(folder: Path) -> None:
     with small_disk(folder / "state") as state:
         make_read_only(state)
@@ -109,6 +111,7 @@ def empty(state: Path) -> None:
         path.unlink()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("harm", [remove, replace, empty])
 def test_a_host_whose_state_folder_goes_says_so_and_ends(
     harm: Callable[[Path], None], folder: Path
@@ -128,6 +131,7 @@ def test_a_host_whose_state_folder_goes_says_so_and_ends(
         assert not list(state.glob("*")), "a host that ends makes nothing anew"
 
 
+@pytest.mark.long
 def test_a_function_that_never_returns_does_not_keep_the_host_from_its_end(folder: Path) -> None:
     with started(folder, "--port", "0", "--grace", "0.5", state=folder / "state") as host:
         port = int(host.read_until(r"ready on http://127\.0\.0\.1:(\d+)")[1])
@@ -140,6 +144,7 @@ def test_a_function_that_never_returns_does_not_keep_the_host_from_its_end(folde
             assert host.end() == 0
 
 
+@pytest.mark.long
 def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
     with started(folder, "--port", "0", "--grace", "60", state=folder / "state") as host:
         port = int(host.read_until(r"ready on http://127\.0\.0\.1:(\d+)")[1])
@@ -156,6 +161,7 @@ def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
             assert time.monotonic() - began < 30
 
 
+@pytest.mark.long
 def test_a_taken_port_is_said_with_the_way_out(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -175,6 +181,7 @@ def test_a_folder_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     assert "no such folder" in host.text
 
 
+@pytest.mark.long
 def test_without_any_function_it_stays_up_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "function_app.py").write_text("import nothing_like_it")
     with started(tmp_path, "--port", "0", state=tmp_path / "state") as host:
@@ -187,6 +194,7 @@ def test_without_any_function_it_stays_up_and_says_so(tmp_path: Path) -> None:
     assert "ModuleNotFoundError" in host.text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -205,6 +213,7 @@ def test_arguments_that_cannot_be_are_usage_errors(
         assert said in host.text
 
 
+@pytest.mark.long
 def test_what_the_host_writes_is_for_its_own_user_only(folder: Path) -> None:
     state = folder / "state"
     with started(folder, "--port", "0", state=state) as host:
@@ -216,6 +225,7 @@ def test_what_the_host_writes_is_for_its_own_user_only(folder: Path) -> None:
         assert state.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.long
 def test_an_app_is_told_under_which_name_it_is_reached(tmp_path: Path) -> None:
     told = """
         import os
@@ -237,6 +247,7 @@ def test_an_app_is_told_under_which_name_it_is_reached(tmp_path: Path) -> None:
             assert answer.read().decode() == f"127.0.0.1:{port}"
 
 
+@pytest.mark.long
 def test_a_task_that_a_function_leaves_behind_cannot_end_the_host(tmp_path: Path) -> None:
     (tmp_path / "function_app.py").write_text(
         dedent("""
@@ -274,6 +285,7 @@ def test_a_task_that_a_function_leaves_behind_cannot_end_the_host(tmp_path: Path
         assert host.end() == 0
 
 
+@pytest.mark.long
 def test_an_app_that_ends_its_process_at_import_ends_no_other(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -65,6 +65,7 @@ async def _damage_all(world: World, due_at: Any) -> set[tuple[str, str]]:
     return {(service, document.body["type"]) for service, document in swept}
 
 
+@pytest.mark.long
 def test_what_the_sweeps_of_a_service_look_for_is_due_again_within_seconds() -> None:
     async def main() -> None:
         world = World(requests_per_s=30)

@@ -78,6 +78,7 @@ async def forwarded(
             kubernetes_cluster.kubectl("delete", "service", "test-metrics", "-n", "kube-system")
 
 
+@pytest.mark.long
 async def test_the_platform_reads_cpu_and_memory_through_the_api_server(
     kubernetes_cluster: KubernetesCluster, forwarded: StandIn, tmp_path: Path
 ) -> None:

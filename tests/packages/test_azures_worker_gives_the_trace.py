@@ -45,6 +45,7 @@ def traced(
         yield worker.load()
 
 
+@pytest.mark.long
 def test_a_request_is_below_the_span_of_the_host(
     traced: Worker, collector: OtlpReceiver, durable: DurableEndpoint, token: str
 ) -> None:

@@ -102,6 +102,7 @@ def test_every_import_of_a_package_is_had_in_its_environment(packages: Mapping[s
         _run(together[0], EVERY_IMPORT, {}, *together)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("app", sampled(APPS))
 def test_a_start_loads_nothing_foreign_but_functions_durable_and_pydantic(
     app: str, packages: Mapping[str, Path], settings: Mapping[str, str]

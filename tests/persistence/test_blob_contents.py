@@ -152,6 +152,7 @@ async def test_a_container_or_table_that_is_not_there_is_unavailable(emulator: E
     await account.close()
 
 
+@pytest.mark.long
 @pytest.mark.real
 async def test_a_blob_of_any_size_takes_the_memory_of_a_few_blocks(emulator: Emulator) -> None:
     account = StorageAccount(connection_string=emulator.connection_string())

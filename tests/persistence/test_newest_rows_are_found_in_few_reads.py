@@ -82,6 +82,7 @@ def instants(count: int, every_s: int) -> list[str]:
     return [isoformat(EPOCH + timedelta(seconds=number * every_s)) for number in range(count)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("limit", [1, 101])
 async def test_a_month_of_samples_is_searched_once(limit: int) -> None:
     keys = instants(30 * 24 * 360, 10)

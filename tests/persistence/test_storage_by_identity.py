@@ -129,6 +129,7 @@ async def test_a_token_that_ended_is_unavailable_and_its_account_goes_on(
         await late.close()
 
 
+@pytest.mark.long
 @pytest.mark.real
 async def test_an_account_whose_certificate_nobody_signed_gets_no_token(
     entra_azurite: Emulator, tmp_path: Path

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.kit.releases import deploy, ended, provisioned, scaled, until_status
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
@@ -45,6 +47,7 @@ def test_the_inventory_shows_the_number_that_a_policy_wants() -> None:
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_the_next_release_begins_with_as_many_and_records_the_policy() -> None:
     async def main() -> None:
         world = World(requests_per_s=45, is_unruly=True)
@@ -68,6 +71,7 @@ def test_the_next_release_begins_with_as_many_and_records_the_policy() -> None:
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_a_release_that_goes_back_has_as_many_instances_as_before() -> None:
     async def main() -> None:
         world = World(requests_per_s=45)
@@ -105,6 +109,7 @@ def departures(deployment: Any) -> set[tuple[str, str, str]]:
     }
 
 
+@pytest.mark.long
 def test_a_rollback_tells_of_a_policy_that_was_changed_and_has_the_minimum_of_its_release() -> None:
     async def main() -> None:
         world = World(requests_per_s=1)
@@ -134,6 +139,7 @@ def test_a_rollback_tells_of_a_policy_that_was_changed_and_has_the_minimum_of_it
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_a_rollback_after_the_end_of_a_policy_leaves_no_fewer_instances_than_there_are() -> None:
     async def main() -> None:
         world = World(requests_per_s=45)
@@ -154,6 +160,7 @@ def test_a_rollback_after_the_end_of_a_policy_leaves_no_fewer_instances_than_the
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_a_rollback_leaves_the_tenant_binding_that_is_in_force_and_tells_of_it() -> None:
     async def main() -> None:
         world = World()
@@ -185,6 +192,7 @@ def test_a_rollback_leaves_the_tenant_binding_that_is_in_force_and_tells_of_it()
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_a_promoted_release_leaves_its_policy_behind_and_says_so() -> None:
     async def main() -> None:
         world = World(requests_per_s=1)

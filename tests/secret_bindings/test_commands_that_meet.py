@@ -131,6 +131,7 @@ def test_a_binding_that_is_revoked_beside_its_repeat_is_revoked_or_bound_anew() 
         assert binding.status == met.told()[-1], order
 
 
+@pytest.mark.long
 @CHANGES
 def test_a_binding_that_is_revoked_and_asked_for_again_while_its_version_is_looked_for(
     changes_max: int,
@@ -217,6 +218,7 @@ def _joined(changes_max: int) -> Iterator[tuple[str, Any]]:
     return in_every_order(met, changes_max=changes_max)
 
 
+@pytest.mark.long
 @CHANGES
 def test_a_module_that_is_bound_beside_a_rotation_has_the_new_version(changes_max: int) -> None:
     for order, (answers, version, versions, running) in _joined(changes_max):

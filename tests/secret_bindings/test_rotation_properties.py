@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ async def _intrude(
         await followers.release(module, versions[kind])
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(
     count=st.integers(1, 5),

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.shows(Feature.IMAGES, on="aks")
 QUOTAS = Kind("v1", "ResourceQuota", "resourcequotas")
 
 
+@pytest.mark.long
 def test_a_quota_is_the_reason_why_there_are_no_pods(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         cluster = cast("AksHarness", harness)
@@ -44,6 +45,7 @@ def test_a_quota_is_the_reason_why_there_are_no_pods(run_scenario: RunScenario) 
     run_scenario(scenario)
 
 
+@pytest.mark.long
 def test_what_the_cluster_does_not_take_is_refused_in_its_words(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         with pytest.raises(ObjectRefused, match=r"containerPort.*65535"):
@@ -52,6 +54,7 @@ def test_what_the_cluster_does_not_take_is_refused_in_its_words(run_scenario: Ru
     run_scenario(scenario)
 
 
+@pytest.mark.long
 def test_what_others_add_is_kept_and_is_no_conflict(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         cluster = cast("AksHarness", harness)
@@ -83,6 +86,7 @@ def test_what_others_add_is_kept_and_is_no_conflict(run_scenario: RunScenario) -
     run_scenario(scenario)
 
 
+@pytest.mark.long
 def test_an_old_token_is_refused_after_its_site_was_deleted(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         await harness.surface.apply(harness.spec(1, replicas=0), fence(7))

@@ -101,6 +101,7 @@ def test_whatever_stands_there_is_pins_or_refused(requirements: bytes) -> None:
     assert all("==" in each and " --hash=sha256:" in each for each in found)
 
 
+@pytest.mark.long
 @pytest.mark.real
 async def test_the_pinned_wheels_are_installed_and_no_others(tmp_path: Path) -> None:
     content = wheel("tiny")
@@ -116,6 +117,7 @@ async def test_the_pinned_wheels_are_installed_and_no_others(tmp_path: Path) -> 
     assert "other.py" not in modules
 
 
+@pytest.mark.long
 @pytest.mark.real
 async def test_a_wheel_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:
     blobs = FolderBlobs(tmp_path / "blobs")
@@ -124,6 +126,7 @@ async def test_a_wheel_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> 
         await Artifacts(tmp_path / "artifacts", blobs).prepare(upload(blobs, wheelhouse(PIN)), ACME)
 
 
+@pytest.mark.long
 @pytest.mark.real
 async def test_a_source_archive_is_not_built(tmp_path: Path) -> None:
     source = b"anything"

@@ -114,6 +114,7 @@ async def mortal(harness: SurfaceHarness) -> tuple[AksHarness, Death]:
     return cluster, death
 
 
+@pytest.mark.long
 def test_a_site_and_a_revision_are_made_once(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         cluster, death = await mortal(harness)
@@ -168,6 +169,7 @@ def test_the_class_of_its_secrets_is_made_once(run_scenario: RunScenario) -> Non
     run_scenario(scenario)
 
 
+@pytest.mark.long
 def test_weights_are_whole_and_a_removal_is_one(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         cluster, death = await mortal(harness)
@@ -281,6 +283,7 @@ def test_a_schedule_changes_hands_whole(run_scenario: RunScenario) -> None:
     run_scenario(scenario)
 
 
+@pytest.mark.long
 def test_the_number_of_replicas_changes_hands_whole(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         cluster, death = await mortal(harness)
@@ -306,6 +309,7 @@ def test_the_number_of_replicas_changes_hands_whole(run_scenario: RunScenario) -
     run_scenario(scenario)
 
 
+@pytest.mark.long
 def test_a_boundary_is_whole(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         _, death = await mortal(harness)

@@ -169,6 +169,7 @@ async def _stop(agent: Agent) -> None:
     await stop_agent(agent.state, CLOCK)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", [_kill, _stop])
 async def test_an_artifact_whose_agent_ended_meanwhile_is_installed_by_the_next(
     tmp_path: Path, end: Callable[[Agent], Awaitable[None]]

@@ -149,6 +149,7 @@ async def test_the_traffic_of_each_revision_is_counted(tmp_path: Path) -> None:
         assert slow_ms > 950
 
 
+@pytest.mark.long
 async def test_a_killed_agent_leaves_everything_serving(tmp_path: Path) -> None:
     async with agent_harness(tmp_path) as harness:
         await harness.serve(harness.spec(1), harness.spec(2), weights={1: 70, 2: 30})

@@ -673,6 +673,7 @@ async def test_everything_can_be_stopped_and_comes_back(tmp_path: Path) -> None:
         assert (stopped, gone, again) == (3, [None, None], 0)
 
 
+@pytest.mark.long
 async def test_a_wheelhouse_runs_in_an_environment_of_its_own(tmp_path: Path) -> None:
     async with local_process_harness(tmp_path) as harness:
         blobs = FolderBlobs(tmp_path / "blobs")

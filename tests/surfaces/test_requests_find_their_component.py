@@ -47,6 +47,7 @@ def _proxy_of(edge: Path) -> psutil.Process:
     return proxy
 
 
+@pytest.mark.long
 async def test_a_request_finds_its_component(tmp_path: Path) -> None:
     async with local_process_harness(tmp_path) as harness:
         await harness.serve(harness.spec(1), weights={1: 100})

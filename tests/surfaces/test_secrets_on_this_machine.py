@@ -128,6 +128,7 @@ def test_a_word_of_a_command_is_no_place_for_a_value(
     run_scenario(scenario)
 
 
+@pytest.mark.long
 def test_no_file_of_the_state_folder_has_a_value(run_scenario: RunScenario, tmp_path: Path) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         in_clear = "canary-that-is-found-in-specs"
@@ -262,6 +263,7 @@ def test_no_other_vault_is_asked(
     run_scenario(scenario)
 
 
+@pytest.mark.long
 def test_a_new_agent_takes_instances_over_and_starts_others_with_their_secrets(
     run_scenario: RunScenario, tmp_path: Path
 ) -> None:

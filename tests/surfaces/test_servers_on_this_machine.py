@@ -51,6 +51,7 @@ def environ_at(url: str) -> dict[str, str]:
     return told
 
 
+@pytest.mark.long
 @pytest.mark.shows(Feature.POSTGRES_SERVERS, Feature.VALKEY_SERVERS, on="local-process")
 async def test_an_instance_is_told_where_the_servers_are_and_no_password(
     harness: SurfaceHarness,

@@ -91,6 +91,7 @@ async def test_an_agent_that_was_killed_is_started_again_and_takes_its_workloads
         assert _record(tmp_path).pid != first.pid
 
 
+@pytest.mark.long
 async def test_an_agent_that_is_told_to_end_leaves_its_workloads(tmp_path: Path) -> None:
     async with agent_harness(tmp_path) as harness:
         await harness.serve(harness.spec(1), weights={1: 100})
@@ -284,6 +285,7 @@ def _remove(state: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)  # what still runs may write there meanwhile
 
 
+@pytest.mark.long
 async def test_an_agent_whose_folder_is_removed_ends_all_that_it_started(tmp_path: Path) -> None:
     async with agent_harness(tmp_path) as harness:
         await harness.serve(harness.spec(1, replicas=2), weights={1: 100})

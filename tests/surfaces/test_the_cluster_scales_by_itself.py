@@ -67,6 +67,7 @@ async def until(holds: Callable[[], bool], harness: AksHarness) -> None:
         await harness.clock.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_rollout_never_has_too_few_while_the_autoscaler_acts(
     run_scenario: RunScenario, tmp_path: Path
 ) -> None:

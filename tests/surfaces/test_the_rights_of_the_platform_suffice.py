@@ -80,6 +80,7 @@ async def its_node_is_asked(cluster: AksHarness, pod: Object) -> None:
         await prove_pod(ClusterApi(cluster.host.connect), other, told, None, cluster.clock.now())
 
 
+@pytest.mark.long
 @pytest.mark.shows(on="aks")
 def test_each_right_is_used_and_no_other_is_needed(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:

@@ -347,6 +347,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.long
 @given(STEPS)
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None

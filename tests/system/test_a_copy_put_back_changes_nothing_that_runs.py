@@ -11,6 +11,7 @@ import pytest
 
 from tests.kit.copied_stores import copied, put_back
 from tests.kit.mortal import Fate
+from tests.kit.parameters import long_but
 from tests.kit.quiet_hours import quiet_hours
 from tests.kit.releases import deploy, ended, provisioned, until_status
 from tests.kit.virtual_time import run_virtual
@@ -92,7 +93,7 @@ class Restored:
         return self.world.infrastructure.writes[len(self.built) :]
 
 
-@pytest.mark.parametrize("later", [1, 2])
+@pytest.mark.parametrize("later", long_but([1], [1, 2]))
 def test_what_runs_stays_as_it_is_and_the_next_deployment_says_so(later: int) -> None:
     async def main() -> None:
         async with Restored(is_mid=False, later=later) as restored:
@@ -114,6 +115,7 @@ def test_what_runs_stays_as_it_is_and_the_next_deployment_says_so(later: int) ->
     run_virtual(main())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("later", [1, 2])
 def test_a_release_that_was_under_way_ends_and_touches_nothing_newer(later: int) -> None:
     async def main() -> None:
@@ -135,6 +137,7 @@ def test_a_release_that_was_under_way_ends_and_touches_nothing_newer(later: int)
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_a_release_that_was_under_way_and_has_ended_since_is_proved_and_not_started_anew() -> None:
     async def main() -> None:
         async with Restored(is_mid=True, later=0) as restored:
@@ -149,6 +152,7 @@ def test_a_release_that_was_under_way_and_has_ended_since_is_proved_and_not_star
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_a_module_that_was_removed_since_is_not_brought_back() -> None:
     async def main() -> None:
         async with Restored(is_mid=True, later=0, is_removed=True) as restored:
@@ -159,6 +163,7 @@ def test_a_module_that_was_removed_since_is_not_brought_back() -> None:
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_an_environment_that_was_on_its_way_out_and_is_there_again_is_not_destroyed() -> None:
     async def main() -> None:
         world = World(requests_per_s=30)

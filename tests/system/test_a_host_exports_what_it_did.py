@@ -53,6 +53,7 @@ def fetched(system: RealSystem, path: str, **headers: str) -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
+@pytest.mark.long
 def test_spans_leave_before_the_end_and_figures_are_for_administrators(
     collector: OtlpReceiver, tmp_path: Path
 ) -> None:

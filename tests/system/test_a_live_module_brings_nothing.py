@@ -55,6 +55,7 @@ def refused(client: Client, environment: str, **others: str) -> str | None:
     return problem.value.code
 
 
+@pytest.mark.long
 def test_it_follows_each_publish_and_its_token_is_good_for_nothing_else(tmp_path: Path) -> None:
     state = tmp_path / "state"
     files = {"server.py": SERVER, "live_configuration.py": CLIENT.read_text()}

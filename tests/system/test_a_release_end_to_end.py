@@ -1,5 +1,7 @@
 """A release through the real host, on virtual time: gated, promoted in steps, turned back."""
 
+import pytest
+
 from tests.kit.memory_cluster import Behaviour
 from tests.kit.releases import deploy, ended, provisioned, uploaded
 from tests.kit.virtual_time import run_virtual
@@ -29,6 +31,7 @@ def test_a_good_release_completes_and_a_slow_one_is_turned_back_whole() -> None:
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_a_fix_lands_when_the_version_in_force_is_dead() -> None:
     async def main() -> None:
         world = World(requests_per_s=30)
@@ -46,6 +49,7 @@ def test_a_fix_lands_when_the_version_in_force_is_dead() -> None:
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_a_bad_fix_over_a_dead_version_leaves_the_traffic_where_it_is_answered() -> None:
     async def main() -> None:
         world = World(requests_per_s=30)

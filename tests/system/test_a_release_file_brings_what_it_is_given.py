@@ -51,6 +51,7 @@ def ran(system: RealSystem, client: Client, *words: str) -> Any:
     return json.loads(process.stdout)
 
 
+@pytest.mark.long
 def test_the_first_deployment_is_given_what_its_file_publishes_and_binds(tmp_path: Path) -> None:
     file = tmp_path / "release.yaml"
     with (

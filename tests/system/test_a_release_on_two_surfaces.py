@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.kit.memory_cluster import Behaviour, MemoryCluster
 from tests.kit.releases import MIXED, deploy, ended, mixed, provisioned
 from tests.kit.virtual_time import run_virtual
@@ -23,6 +25,7 @@ async def released(world: World, environment: str, version: str) -> Any:
     return await ended(world, await deploy(world, environment, version, components=components))
 
 
+@pytest.mark.long
 def test_it_is_judged_proved_and_turned_back_as_one() -> None:
     async def main() -> None:
         world = World(requests_per_s=30)
@@ -56,6 +59,7 @@ def test_it_is_judged_proved_and_turned_back_as_one() -> None:
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_the_end_of_its_environment_drains_both() -> None:
     async def main() -> None:
         world = World(requests_per_s=30)

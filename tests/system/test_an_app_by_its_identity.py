@@ -90,6 +90,7 @@ async def stored(clients: IdentityClients) -> Document:
         return found
 
 
+@pytest.mark.long
 def test_an_app_runs_with_the_printed_settings_alone(
     cloud: StateFolder, catalog: Path, tmp_path: Path, clients: IdentityClients
 ) -> None:
@@ -107,6 +108,7 @@ def test_an_app_runs_with_the_printed_settings_alone(
     assert "Key=" not in json.dumps(values)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("app", sampled(sorted(BUILT - {Service.CATALOG})))
 def test_every_app_has_the_roles_that_it_needs_to_run(
     cloud: StateFolder, tmp_path: Path, app: str
@@ -128,6 +130,7 @@ def test_every_app_has_the_roles_that_it_needs_to_run(
     assert "not the role" not in host.text
 
 
+@pytest.mark.long
 def test_with_the_identity_of_another_app_it_is_unavailable(
     cloud: StateFolder, catalog: Path, tmp_path: Path
 ) -> None:

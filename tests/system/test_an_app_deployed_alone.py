@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.apps import WHOLE_IN_AZURE
+from tests.kit.apps import WHOLE_IN_AZURE, sampled
 from tests.kit.host_processes import started
 from tests.kit.patience import PATIENCE_S
 from tools.package import APPS, package
@@ -43,7 +43,7 @@ def _with_settings(app: str, target: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", sampled(APPS))
 def test_a_packaged_app_comes_up_alone(app: str, tmp_path: Path) -> None:
     folder = _with_settings(app, tmp_path / app)
     with started(folder, "--port", "0", state=tmp_path / "state") as host:
@@ -65,7 +65,7 @@ def _loaded(app: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("app", sorted({*APPS} - WHOLE_IN_AZURE))
+@pytest.mark.parametrize("app", sampled(sorted({*APPS} - WHOLE_IN_AZURE)))
 def test_without_the_embedded_host_a_packaged_app_names_what_is_missing(
     app: str, tmp_path: Path
 ) -> None:
@@ -74,6 +74,7 @@ def test_without_the_embedded_host_a_packaged_app_names_what_is_missing(
     assert "PartNotSupported: the Azure composition does not have" in ended.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("app", sorted(WHOLE_IN_AZURE))
 def test_without_the_embedded_host_a_packaged_app_that_runs_nothing_itself_starts(
     app: str, tmp_path: Path
@@ -83,6 +84,7 @@ def test_without_the_embedded_host_a_packaged_app_that_runs_nothing_itself_start
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.long
 def test_packaged_apps_come_up_together_as_separate_apps(tmp_path: Path) -> None:
     folders = [_with_settings(app, tmp_path / app) for app in APPS]
     with started(*folders, "--port", "0", state=tmp_path / "state") as host:

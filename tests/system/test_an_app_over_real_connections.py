@@ -48,6 +48,7 @@ def published() -> OutgoingMessage:
     return replace(message, application_properties={**message.application_properties, **parent})
 
 
+@pytest.mark.long
 def test_an_event_of_a_namespace_changes_the_account_in_the_trace_of_its_sender(
     tmp_path: Path,
 ) -> None:

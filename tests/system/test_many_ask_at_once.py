@@ -33,6 +33,7 @@ async def at_once(world: World, path: str, bodies: list[Any], headers: Any) -> l
     return list(await asyncio.gather(*(one(*each) for each in enumerate(bodies))))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("headers", KEYS)
 def test_equal_requests_make_one_environment_and_one_deployment(headers: Any) -> None:
     async def main() -> None:
@@ -54,6 +55,7 @@ def test_equal_requests_make_one_environment_and_one_deployment(headers: Any) ->
     run_virtual(main())
 
 
+@pytest.mark.long
 def test_different_releases_of_a_module_go_out_one_after_the_other() -> None:
     async def main() -> None:
         world = World(requests_per_s=30)

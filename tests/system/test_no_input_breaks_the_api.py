@@ -58,6 +58,7 @@ def test_an_id_or_query_of_no_form_is_refused(method: str, path: str, status: in
     run_virtual(main())
 
 
+@pytest.mark.long
 @settings(
     max_examples=6,
     phases=[Phase.generate],

@@ -11,6 +11,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.telemetry.exporters import ExporterNotInstalled, Exporters, telemetry
 from shared.telemetry.work import OFF
+from tests.kit.apps import sampled
 from tests.kit.releases import provisioned
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
@@ -28,7 +29,7 @@ print(*[name for name in sys.modules if name.startswith({heavy!r})])
 """
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("app", sampled(APPS))
 def test_an_app_imports_neither_sdk_nor_exporter(app: str) -> None:
     program = PROGRAM.format(app=app, heavy=HEAVY)
     run = subprocess.run(

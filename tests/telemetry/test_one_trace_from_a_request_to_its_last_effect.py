@@ -108,6 +108,7 @@ def recorded() -> Iterator[Recorded]:
         opened.close()
 
 
+@pytest.mark.long
 def test_the_request_is_below_its_caller(recorded: Recorded) -> None:
     request = recorded.named("POST v1/runtime/deployments", "runtime-deployments")
 

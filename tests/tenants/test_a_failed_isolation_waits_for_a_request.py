@@ -127,6 +127,7 @@ async def _begun(world: World, environment: str, *, is_leaving: bool) -> str:
     return identity
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tenant", ["acme", GLOBEX])
 def test_a_target_that_is_added_later_is_tried_again_and_shown(tenant: str) -> None:
     async def test(world: World, environment: str) -> Any:

@@ -124,6 +124,7 @@ def test_a_suspended_tenant_deploys_nothing_until_it_is_resumed() -> None:
     assert deployment["status"] == "Completed"
 
 
+@pytest.mark.long
 @UNRULY
 def test_an_admitted_tenant_deploys_beside_the_owner_until_it_is_unbound(
     *, is_unruly: bool

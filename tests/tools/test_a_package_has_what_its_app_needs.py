@@ -37,6 +37,7 @@ def packaged(
     return app, package(app, tmp_path_factory.mktemp("packages") / app)
 
 
+@pytest.mark.long
 def test_a_package_is_the_same_bytes_again(tmp_path: Path) -> None:
     first = archive(package("health", tmp_path / "first"), tmp_path / "first.zip").read_bytes()
     mask = os.umask(0o077)
@@ -50,6 +51,7 @@ def test_a_package_is_the_same_bytes_again(tmp_path: Path) -> None:
     assert archive(folder, tmp_path / "second.zip").read_bytes() == first
 
 
+@pytest.mark.long
 def test_what_its_runner_keeps_in_the_folder_stays_and_is_in_no_zip(tmp_path: Path) -> None:
     folder = package("health", tmp_path / "health")
     before = archive(folder, tmp_path / "before.zip").read_bytes()
@@ -80,6 +82,7 @@ def _modules(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*.py")}
 
 
+@pytest.mark.long
 def test_the_adapter_of_a_part_is_in_the_packages_of_apps_that_ask_for_it() -> None:
     adapters = {
         app: {path.name for path in modules_of(app).files}
@@ -146,6 +149,7 @@ def test_a_requirement_of_another_platform_is_left_out(packaged: tuple[str, Path
     assert [str(each) for each in markers if each and not any(map(each.evaluate, places))] == []
 
 
+@pytest.mark.long
 def test_an_app_requires_the_libraries_of_its_parts() -> None:
     of_parts = {"azure-keyvault-secrets", "azure-storage-blob", "azure-servicebus"}
     required = {
@@ -159,6 +163,7 @@ def test_an_app_requires_the_libraries_of_its_parts() -> None:
     }
 
 
+@pytest.mark.long
 def test_make_package_writes_every_app_and_no_two_share_a_task_hub(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

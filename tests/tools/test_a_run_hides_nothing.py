@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 CONFTEST: Final = Path(__file__).resolve().parents[1] / "conftest.py"
 MARKED: Final = """
 import pytest
@@ -92,6 +94,7 @@ def test_it_says_how_many_passed_by_marker(tmp_path: Path) -> None:
     assert "passed by marker: unit 1, real 1, long 1" in _run(tmp_path, MARKED)
 
 
+@pytest.mark.long
 def test_tests_that_share_a_part_run_on_one_worker(tmp_path: Path) -> None:
     _run(tmp_path, SHARED, "-n", "2", "--dist", "loadgroup")
 
@@ -99,6 +102,7 @@ def test_tests_that_share_a_part_run_on_one_worker(tmp_path: Path) -> None:
     assert Counter(each.split()[0] for each in used) == {"part": 1, "mark": 1}
 
 
+@pytest.mark.long
 def test_what_takes_minutes_begins_and_what_waits_is_mixed_with_what_computes(
     tmp_path: Path,
 ) -> None:
@@ -112,6 +116,7 @@ def test_what_takes_minutes_begins_and_what_waits_is_mixed_with_what_computes(
     assert len(order) == 26
 
 
+@pytest.mark.long
 def test_coverage_is_of_the_first_of_each_test_function(tmp_path: Path) -> None:
     (tmp_path / ".coveragerc").write_text("[run]\npatch = subprocess\n")
 

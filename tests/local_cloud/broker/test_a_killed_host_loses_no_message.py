@@ -31,6 +31,7 @@ def wait_for_lines(path: Path, count: int, process: subprocess.Popen[bytes]) -> 
         time.sleep(0.005)  # noqa: TID251  another process's progress, in real time
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_a_host_killed_while_sending_and_consuming_loses_no_acknowledged_message(
     tmp_path: Path,

@@ -127,6 +127,7 @@ EXPRESSIONS = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @given(expression=EXPRESSIONS, documents=DOCUMENTS, parameter=VALUES)
 @example("RegexMatch('a', '[')", [{}], None)
 @example("DateTimeAdd('yyyy', 1e300, '2020-01-01T00:00:00Z')", [{}], None)

@@ -77,6 +77,7 @@ async def test_frames_of_random_bytes_end_their_connection_only() -> None:
         await is_served(bus)
 
 
+@pytest.mark.long
 async def test_a_client_that_attaches_10_000_links_is_cut_off() -> None:
     async with attacked() as (bus, raw):
         for number in range(10_000):
@@ -100,6 +101,7 @@ async def test_a_client_that_sends_on_without_being_asked_is_cut_off() -> None:
         await until(lambda: not bus.endpoint.connections)
 
 
+@pytest.mark.long
 async def test_a_body_of_100_mb_is_refused_and_never_held() -> None:
     async with attacked() as (bus, raw):
         await raw.put_token(signature(KEY), "orders")

@@ -52,6 +52,7 @@ async def whole(blobs: AzureBlobs, name: str) -> bytes:
     return b"".join([chunk async for chunk in await blobs.open(name)])
 
 
+@pytest.mark.long
 async def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     with killed_in_the_end(tmp_path) as account:
         await account.create_table("fresh")

@@ -48,6 +48,7 @@ def until(url: str, holds: Any) -> Any:
     return said
 
 
+@pytest.mark.long
 def test_a_request_puts_a_message_on_a_queue_whose_trigger_takes_it(tmp_path: Path) -> None:
     with running("orders", tmp_path) as (url, host):
         status, _, _ = asked("POST", f"{url}/api/orders", {"item": "pen"})
@@ -58,6 +59,7 @@ def test_a_request_puts_a_message_on_a_queue_whose_trigger_takes_it(tmp_path: Pa
         host.read_until("packing pen")
 
 
+@pytest.mark.long
 def test_a_fan_out_waits_for_a_person_who_answers_by_an_event(tmp_path: Path) -> None:
     with running("expenses", tmp_path) as (url, _):
         status, said, _ = asked(
@@ -78,6 +80,7 @@ def test_a_fan_out_waits_for_a_person_who_answers_by_an_event(tmp_path: Path) ->
             asked("GET", links["statusQueryGetUri"])
 
 
+@pytest.mark.long
 def test_a_claim_that_waits_survives_a_kill_of_its_host(tmp_path: Path) -> None:
     with started(APPS / "expenses", "--port", "0", state=tmp_path) as host:
         url = host.read_until(r"ready on (http://\S+) in")[1]

@@ -248,6 +248,7 @@ def test_evicting_after_every_episode_changes_nothing(given: Any, events: Any) -
     assert kept.instance() == evicted.instance()
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(programs, raised)
 @example(CANCELED_LATER, [])
@@ -270,6 +271,7 @@ def test_each_episode_gives_the_actions_of_the_library_as_shipped(given: Any, ev
             )
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(programs, raised)
 @example(CANCELED_LATER, [])

@@ -96,6 +96,7 @@ NAMES = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @given(
     method=st.sampled_from(["GET", "POST", "DELETE", "PUT"]),
     path=st.lists(

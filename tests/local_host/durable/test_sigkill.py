@@ -83,6 +83,7 @@ def request(url: str, method: str = "GET") -> Any:
         return json.loads(answer.read())
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_a_host_killed_again_and_again_finishes_everything_it_had_accepted(tmp_path: Path) -> None:
     (tmp_path / "function_app.py").write_text(textwrap.dedent(PROGRAM))

@@ -51,6 +51,7 @@ async def test_an_instance_that_cannot_be_started_is_tried_again(
         await until(lambda: instance.is_ready)
 
 
+@pytest.mark.long
 async def test_an_instance_that_was_killed_is_ready_again_as_another_process(
     tmp_path: Path,
 ) -> None:
@@ -66,6 +67,7 @@ async def test_an_instance_that_was_killed_is_ready_again_as_another_process(
         assert instance.pid != first
 
 
+@pytest.mark.long
 async def test_a_stopped_instance_leaves_no_process(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     async with an_instance(tmp_path) as instance:

@@ -112,6 +112,7 @@ TEXTS = ANY_TEXT | st.builds(
 )
 
 
+@pytest.mark.long
 @given(value=RESPONSES | TEXTS)
 @settings(max_examples=200, deadline=None)
 def test_whatever_a_function_returns_the_caller_gets_an_answer(value: Any) -> None:

@@ -166,6 +166,7 @@ def until_noted(instances: Instances, text: str, times: int = 1) -> None:
         Event().wait(0.02)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "ending",
     [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGTERM, id="told-to-stop")],
@@ -249,6 +250,7 @@ def test_a_host_that_joins_has_no_endpoints_of_a_cloud(tmp_path: Path) -> None:
         assert "instances share a cloud beside them" in host.text
 
 
+@pytest.mark.long
 def test_a_host_that_cannot_take_over_ends_and_says_why(instances: Instances) -> None:
     first, _ = instances.start()
     second, _ = instances.start()
