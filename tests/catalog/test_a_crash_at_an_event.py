@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.kit.parameters import unless_whole
 from tests.kit.sending import send
-from tests.kit.sweep import Scenario, unless_whole, wrong_ends
+from tests.kit.sweep import Scenario, wrong_ends
 from tests.kit.told import ENVIRONMENT, WEB, ended, environment, released, run
 from tests.kit.virtual_time import EPOCH
 from tests.kit.world import World
@@ -50,7 +51,7 @@ async def known(world: World, statuses: set[str]) -> None:
 
 SCENARIOS: dict[str, Scenario] = {"release": release, "decommission": release_and_decommission}
 POINTS_IN_EVERY_RUN = 3
-POINTS_IN_A_LONG_RUN = 24
+POINTS_IN_A_LONG_RUN = 12
 
 
 def test_killed_at_some_points_the_inventory_ends_as_undisturbed() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from cli.client import Client
 from cli.cloud_process import find_cloud, stop_cloud
+from cli.exit_codes import ExitCode
 from cli.host_process import INSTANCES, find_host, pause, stop_host, stop_workloads
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from local_agent.process_identity import machine_processes
@@ -101,7 +102,10 @@ def test_commands_go_on_while_every_process_is_killed(folder: StateFolder) -> No
     killed = [each["pid"] for each in instances(folder)]
     kill(killed)
 
-    code, said = run(folder, "env create two --stage test --project proj-shop --wait")
+    command = "env create two --stage test --project proj-shop --wait"
+    code, said = run(folder, command)
+    if code == ExitCode.UNAVAILABLE:  # as it proposes, where so many start on a busy machine
+        code, said = run(folder, command)
 
     assert code == 0, said
     assert not {each["pid"] for each in instances(folder)} & set(killed)

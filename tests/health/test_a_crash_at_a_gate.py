@@ -7,8 +7,9 @@ import pytest
 
 from shared.kernel.clock import isoformat
 from tests.health.traffic import a_gate
+from tests.kit.parameters import unless_whole
 from tests.kit.sending import send
-from tests.kit.sweep import reference, unless_whole, wrong_ends
+from tests.kit.sweep import reference, wrong_ends
 from tests.kit.told import ENVIRONMENT, KEY, WEB, run, service_of
 from tests.kit.virtual_time import EPOCH
 from tests.kit.world import World
@@ -26,7 +27,7 @@ def asked() -> Any:
 
 
 POINTS_IN_EVERY_RUN = 5
-POINTS_IN_A_LONG_RUN = 24
+POINTS_IN_A_LONG_RUN = 12
 
 
 async def judge(world: World) -> None:

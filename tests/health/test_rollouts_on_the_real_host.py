@@ -3,8 +3,8 @@
 import pytest
 
 from tests.kit.memory_cluster import Behaviour
+from tests.kit.parameters import unless_whole
 from tests.kit.releases import deploy, ended, provisioned, uploaded
-from tests.kit.sweep import unless_whole
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 

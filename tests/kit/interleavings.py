@@ -10,9 +10,10 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any, Final, TypeVar
 
+from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock, run_virtual
 
 T = TypeVar("T")
@@ -95,15 +96,21 @@ async def _named(name: str, work: Coroutine[Any, Any, T]) -> T:
 
 
 def in_every_order(
-    scenario: Callable[[Turns], Coroutine[Any, Any, T]], *, changes_max: int
+    scenario: Callable[[Turns], Coroutine[Any, Any, T]],
+    *,
+    changes_max: int,
+    at_most: int | None = None,
 ) -> Iterator[tuple[str, T]]:
-    """Yield what *scenario* returns in each order, with that order.
+    """Yield what *scenario* returns in each order, with that order; or in *at_most*, drawn.
 
     The scenario must do the same in the same order.
     """
     waiting: list[tuple[str, ...]] = [()]
-    while waiting:
-        chosen = waiting.pop()
+    drawn = SeededEntropy(1)
+    for _ in count() if at_most is None else range(at_most):
+        if not waiting:
+            return
+        chosen = waiting.pop(int(drawn.fraction() * len(waiting)))
         turns = Turns(chosen)
         result = run_virtual(scenario(turns))
         order = tuple(turn for turn, _ in turns.taken)

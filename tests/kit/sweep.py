@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -229,11 +228,6 @@ def differences(expected: list[str], found: list[str]) -> list[str]:
 def reference(scenario: Scenario) -> tuple[list[str], list[str]]:
     """Return what `undisturbed` does, once a process."""
     return undisturbed(scenario)
-
-
-def unless_whole(number: int) -> int | None:
-    """Return how many points a long run takes: *number*, or with SWEEP=all each of them."""
-    return None if os.environ.get("SWEEP") == "all" else number
 
 
 def wrong_ends(scenario: Scenario, points_max: int | None) -> dict[str, list[str]]:

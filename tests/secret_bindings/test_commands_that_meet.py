@@ -19,6 +19,7 @@ from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import Document
 from shared.vault.port import Vaults
 from tests.kit.interleavings import Turns, in_every_order
+from tests.kit.parameters import unless_whole
 from tests.kit.stores import all_changes
 from tests.kit.told import ENVIRONMENT, WEB
 from tests.secret_bindings.bound import NAME, PASSWORD, RANDOM, SecretBindings, secret_bindings
@@ -28,9 +29,11 @@ Writers = Mapping[str, Coroutine[Any, Any, Any]]
 Begin = Callable[[SecretBindings], Awaitable[Writers]]
 OTHER: Final = "module-other"
 CHANGES: Final = pytest.mark.parametrize(
-    "changes_max", [1, pytest.param(2, marks=pytest.mark.long(minutes=1))], ids=["once", "twice"]
+    ("changes_max", "at_most"),
+    [(1, None), pytest.param(2, unless_whole(500), marks=pytest.mark.long(minutes=1))],
+    ids=["once", "twice"],
 )
-"""How often one of several long writers is left for another."""
+"""How often one of several long writers is left for another, and in how many orders."""
 RESOURCE: Final = PasswordResource(ENVIRONMENT, "orders-db")
 
 
@@ -53,7 +56,9 @@ class Met:
         return [each["status"] for each in self.on.told("SecretBound")]
 
 
-def _every_order(begin: Begin, *, changes_max: int = 2) -> Iterator[tuple[str, Met]]:
+def _every_order(
+    begin: Begin, *, changes_max: int = 2, at_most: int | None = None
+) -> Iterator[tuple[str, Met]]:
     """Let the commands that *begin* returns meet in every order, and finish what they started."""
 
     async def met(turns: Turns) -> Met:
@@ -65,7 +70,7 @@ def _every_order(begin: Begin, *, changes_max: int = 2) -> Iterator[tuple[str, M
         assert [each.kind for each in operations if not each.is_terminal] == []
         return Met(on, answers, [each for _, each in BINDINGS.readable(_of(BINDINGS, stored))])
 
-    return in_every_order(met, changes_max=changes_max)
+    return in_every_order(met, changes_max=changes_max, at_most=at_most)
 
 
 def _of(codec: DocumentCodec[Any], stored: Sequence[Document]) -> Sequence[Document]:
@@ -134,7 +139,7 @@ def test_a_binding_that_is_revoked_beside_its_repeat_is_revoked_or_bound_anew() 
 @pytest.mark.long
 @CHANGES
 def test_a_binding_that_is_revoked_and_asked_for_again_while_its_version_is_looked_for(
-    changes_max: int,
+    changes_max: int, at_most: int | None
 ) -> None:
     async def begin(on: SecretBindings) -> Writers:
         asked = await on.ask(generator=PASSWORD)
@@ -144,7 +149,7 @@ def test_a_binding_that_is_revoked_and_asked_for_again_while_its_version_is_look
             "bind": on.ask(generator=PASSWORD),
         }
 
-    for order, met in _every_order(begin, changes_max=changes_max):
+    for order, met in _every_order(begin, changes_max=changes_max, at_most=at_most):
         assert met.codes == [], order
         (binding,) = met.bindings
         is_anew = met.answers["bind"]["lastOperationId"] != met.answers["revoke"]["lastOperationId"]
@@ -190,7 +195,7 @@ class HeldVaults:
         return self.turns.held(self.vaults.at(uri), methods)
 
 
-def _joined(changes_max: int) -> Iterator[tuple[str, Any]]:
+def _joined(changes_max: int, at_most: int | None) -> Iterator[tuple[str, Any]]:
     """Bind another module while the secret is rotated, in every order, its server included."""
 
     async def met(turns: Turns) -> Any:
@@ -215,13 +220,15 @@ def _joined(changes_max: int) -> Iterator[tuple[str, Any]]:
             await on.passwords.test(RESOURCE, old)
         return answers, joined["version"], versions, followers.versions
 
-    return in_every_order(met, changes_max=changes_max)
+    return in_every_order(met, changes_max=changes_max, at_most=at_most)
 
 
 @pytest.mark.long
 @CHANGES
-def test_a_module_that_is_bound_beside_a_rotation_has_the_new_version(changes_max: int) -> None:
-    for order, (answers, version, versions, running) in _joined(changes_max):
+def test_a_module_that_is_bound_beside_a_rotation_has_the_new_version(
+    changes_max: int, at_most: int | None
+) -> None:
+    for order, (answers, version, versions, running) in _joined(changes_max, at_most):
         assert answers == {"rotation": "Revoked", "binding": "Bound"}, order
         assert [each for each in versions if versions[each]] == [version], order
         assert running == {WEB: version}, order

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.kit.memory_cluster import Behaviour
-from tests.kit.parameters import long_but
+from tests.kit.parameters import long_but, unless_whole
 from tests.kit.releases import (
     ENVIRONMENT,
     MIXED,
@@ -21,7 +21,6 @@ from tests.kit.sweep import (
     differences,
     reference,
     undisturbed,
-    unless_whole,
     wrong_ends,
 )
 from tests.kit.world import World
@@ -237,7 +236,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bind-and-unbind": bind_and_unbind,
 }
 POINTS_IN_EVERY_RUN = 3
-POINTS_IN_A_LONG_RUN = 12
+POINTS_IN_A_LONG_RUN = 8
 """Of up to 1,400: with SWEEP=all in the environment every one of them, which takes an hour."""
 
 

@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 
 from shared.kernel.errors import Unavailable
-from tests.kit.parameters import long_but
+from tests.kit.parameters import long_but, unless_whole
 from tests.kit.releases import ENVIRONMENT, brought_out, deploy, ended, provisioned, until_status
 from tests.kit.sweep import (
     Scenario,
     differences,
     reference,
     undisturbed,
-    unless_whole,
     wrong_ends,
 )
 from tests.kit.world import World
@@ -141,7 +140,7 @@ ENDED_EARLY = {
     "drain-by-generation": {"DrainEnvironment": "OperationSuperseded"},
 }
 POINTS_IN_EVERY_RUN = 2
-POINTS_IN_A_LONG_RUN = 8
+POINTS_IN_A_LONG_RUN = 5
 """Of up to 1,400: with SWEEP=all in the environment every one of them, which takes an hour."""
 
 
