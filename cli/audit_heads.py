@@ -1,7 +1,8 @@
-"""The heads of audit chains in a file that a user keeps apart from the platform.
+"""The heads of audit chains: those that the platform anchored, and those in a file of the user.
 
 A chain shows by itself what was changed in it. Whoever may write all of it can make a new one; that
-one does not have the record which somebody kept as its head (docs/limits.md).
+one does not have the record which somebody kept as its head (docs/limits.md). A blob of anchored
+heads is such a file.
 """
 
 import json
@@ -42,10 +43,7 @@ def read_heads(path: Path, tenant: str) -> dict[str, Head]:
         raise _failure(path, f"cannot be read: {unread.strerror}") from unread
     try:
         content = json.loads(text)
-        heads = {
-            str(app): Head(int(head["number"]), str(head["hash"]))
-            for app, head in content["heads"].items()
-        }
+        heads = _heads(content)
         kept_of = content["tenant"]
     except (
         ArithmeticError,
@@ -59,6 +57,13 @@ def read_heads(path: Path, tenant: str) -> dict[str, Head]:
     if kept_of != tenant:
         raise _failure(path, f"has the heads of the tenant {kept_of!r}, you are in {tenant!r}")
     return heads
+
+
+def _heads(content: Mapping[str, Any]) -> dict[str, Head]:
+    return {
+        str(app): Head(int(head["number"]), str(head["hash"]))
+        for app, head in content["heads"].items()
+    }
 
 
 def _failure(path: Path, what: str) -> Failure:
@@ -83,6 +88,20 @@ def newest_heads(client: Client) -> dict[str, Head]:
     pages = ask_apps(client, "audit", {**NEWEST_FIRST, "top": "1"})
     found = {app: _first(page) for app, page in pages if page}
     return {app: head for app, head in found.items() if head}
+
+
+def anchored_heads(client: Client) -> dict[str, Head]:
+    """Return the heads that the platform anchored last, by app.
+
+    None where it has not yet, and where deployments, which anchors them, does not run.
+    """
+    try:
+        content = client.get("/v1/runtime/audit-heads").body
+    except Failure as failure:
+        if failure.exit_code is not ExitCode.NOT_FOUND:
+            raise
+        return {}
+    return _heads(content)
 
 
 def leads_to(client: Client, app: str, kept: Head) -> bool:

@@ -17,6 +17,7 @@ from shared.contracts.events import BUILT, EVENTS, subscription
 from shared.contracts.storage import (
     ARTIFACTS,
     AUDIT,
+    AUDIT_HEADS,
     CONFIGURATION_REPORTS,
     DATABASE,
     DRIFT_SNAPSHOTS,
@@ -102,7 +103,8 @@ def _of_app(service: Service) -> Iterator[Assignment]:
     if service in _TABLES:
         yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{_TABLES[service]}")
     if service is Service.DEPLOYMENTS:
-        yield Assignment(name, Role.BLOB_CONTRIBUTOR, f"{BLOBS}/{ARTIFACTS}")
+        for container in (ARTIFACTS, AUDIT_HEADS):
+            yield Assignment(name, Role.BLOB_CONTRIBUTOR, f"{BLOBS}/{container}")
     if service is Service.TENANTS:
         yield Assignment(name, Role.SECRETS_OFFICER, KEY_VAULT)
     if service is Service.SECRET_BINDINGS:

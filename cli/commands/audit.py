@@ -6,7 +6,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cli.audit_heads import Head, leads_to, newest_heads, read_heads, write_heads
+from cli.audit_heads import (
+    Head,
+    anchored_heads,
+    leads_to,
+    newest_heads,
+    read_heads,
+    write_heads,
+)
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
@@ -18,7 +25,7 @@ from cli.parameter_types import any_id, instant
 
 app = Commands(help="Audit records of all apps: list (without a word after it), verify.")
 _SOUND: Final = "Sound"
-_NOT_ASKED: Final = {"status": "NotAsked", "brokenAt": None}
+_NOT_ASKED: Final = {"status": "NotAsked", "brokenAt": None, "anchored": None}
 """Of an app that does not run: nobody can say whether its records are whole."""
 _COLUMNS: Final = (
     Column("WHEN", lambda record: format_time(record["at"])),
@@ -40,6 +47,7 @@ _VERIFY_COLUMNS: Final = (
     Column("APP", "app"),
     Column("STATUS", "status"),
     Column("BROKEN AT", "brokenAt"),
+    Column("ANCHORED", "anchored"),
 )
 
 
@@ -107,13 +115,16 @@ def verify(
     heads: Annotated[
         Path | None,
         typer.Option(
-            help="Compare with the heads in this file, and keep those of now in it if all is whole."
-            " Keep it where the platform cannot write: it shows a chain that was made anew.",
+            help="Compare with the heads in this file too, and keep those of now in it if all is"
+            " whole. Keep it where the platform cannot write.",
             metavar="FILE",
         ),
     ] = None,
 ) -> None:
-    """Whether each app's chain of records is whole: a record that was changed or lost breaks it."""
+    """Whether each app's chain of records is whole: a record that was changed or lost breaks it.
+
+    A chain that was made anew is compared with the head that the platform anchored apart from it.
+    """
     client = invocation.client
     # Before the chains are looked at: one that is made anew meanwhile is found the next time.
     newest = newest_heads(client) if heads else {}
@@ -128,8 +139,11 @@ def verify(
             remedy="upgrade the apps first: those of an earlier release do not say it",
         )
     kept = read_heads(heads, tenant) if heads and tenant else {}
+    anchored = anchored_heads(client)
     found = {
-        name: _compared(client, name, verdict, kept.get(name)) if verdict else _NOT_ASKED
+        name: _compared(client, name, verdict, anchored.get(name), kept.get(name))
+        if verdict
+        else _NOT_ASKED
         for name, verdict in asked.items()
     }
     invocation.show([{"app": name, **each} for name, each in found.items()], _VERIFY_COLUMNS)
@@ -154,9 +168,12 @@ def verify(
 
 
 def _compared(
-    client: Client, name: str, verdict: Mapping[str, Any], kept: Head | None
+    client: Client, name: str, verdict: Mapping[str, Any], anchored: Head | None, kept: Head | None
 ) -> Mapping[str, Any]:
-    """Return *verdict*, or another one where the chain does not lead to the head that was kept."""
-    if kept is None or verdict["status"] != _SOUND or leads_to(client, name, kept):
-        return verdict
-    return {"status": "MadeAnew", "brokenAt": kept.number}
+    """Return *verdict*, or another one where its chain does not lead to one of the heads."""
+    said = {**verdict, "anchored": anchored.number if anchored else None}
+    if verdict["status"] == _SOUND:
+        for head in filter(None, (anchored, kept)):
+            if not leads_to(client, name, head):
+                return {**said, "status": "MadeAnew", "brokenAt": head.number}
+    return said

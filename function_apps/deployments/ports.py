@@ -13,6 +13,7 @@ from shared.contracts.strategies import LOCAL_ROLLOUT, RolloutDefaults
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.images.image_rules import ImageRules
 from shared.images.port import Images
+from shared.messaging.audit_heads import AuditHeads
 from shared.persistence.blobs import Blobs
 from shared.policies.prod_policy import ProdPolicy
 from shared.surfaces.port import Surface
@@ -56,6 +57,8 @@ class DeploymentsRules:
     images: ImageRules = field(default_factory=ImageRules)
     images_within: timedelta = timedelta(seconds=20)
     """For all that one command asks of registries: `runtimectl` waits for 30 s."""
+    anchor_every: timedelta = timedelta(hours=1)
+    """What was recorded since can be made anew without a trace."""
 
 
 LOCAL_RULES: Final = DeploymentsRules(
@@ -66,16 +69,21 @@ LOCAL_RULES: Final = DeploymentsRules(
     gone_within=timedelta(seconds=60),
     prove_within=timedelta(seconds=30),
     drain_rollback=timedelta(seconds=30),
+    anchor_every=timedelta(minutes=1),
 )
 
 
 @dataclass(frozen=True)
 class DeploymentsApp:
-    """The service with its surfaces, archives, images, and whom it asks before a promotion."""
+    """The service with its surfaces, archives, images, and whom it asks before a promotion.
+
+    It anchors the audit heads of all services.
+    """
 
     service: Service
     surfaces: Mapping[ComputeTargetKind, Surface]
     blobs: Blobs
+    audit_heads: AuditHeads
     images: Images
     verdicts: SoakVerdicts
     rules: DeploymentsRules = field(default_factory=DeploymentsRules)

@@ -20,6 +20,7 @@ from function_apps.deployments.repository import (
     ROLL_OUT_SECRET,
 )
 from function_apps.deployments.use_cases import (
+    anchor_audit_heads,
     queries,
     remove_artifacts,
     report_unknown_releases,
@@ -43,6 +44,7 @@ from function_apps.deployments.use_cases.roll_back import roll_back
 from function_apps.deployments.use_cases.roll_out_configuration import roll_out_configuration
 from function_apps.deployments.use_cases.roll_out_secret_version import roll_out_secret_version
 from function_apps.deployments.use_cases.upload_artifact import find_artifact, upload_artifact
+from shared.contracts.audit import AuditHeads
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.deployments import (
     Artifact,
@@ -182,6 +184,11 @@ async def get_artifact(request: Request[None], app: DeploymentsApp) -> Answer:
     return ok(await find_artifact(request.path["digest"], request.ctx, app))
 
 
+async def get_audit_heads(request: Request[None], app: DeploymentsApp) -> Answer:
+    """Answer the heads of the caller's audit chains, of all apps, that were anchored last."""
+    return ok(await anchor_audit_heads.get_audit_heads(request.ctx, app))
+
+
 def _accepted(outcome: Outcome[Json]) -> Answer:
     return accepted(
         outcome.value,
@@ -229,6 +236,7 @@ ROUTES: Final = (
         body_max_bytes=ARCHIVE_BYTES_MAX,
     ),
     get(f"{_ARTIFACTS}/{{digest}}", get_artifact, READ, answer=Artifact),
+    get("v1/runtime/audit-heads", get_audit_heads, "runtime.audit.read", answer=AuditHeads),
 )
 EVENTS: Final[HandlerTable] = {
     RuntimeEnvironmentProvisioned: record_environment,
@@ -274,6 +282,11 @@ def blueprint(app: DeploymentsApp) -> df.Blueprint:
             report_unknown_releases.REPORT,
             report_unknown_releases.EVERY,
             report_unknown_releases.report_unknown_releases,
+        ),
+        Timer(
+            anchor_audit_heads.ANCHOR,
+            app.rules.anchor_every,
+            anchor_audit_heads.anchor_audit_heads,
         ),
     )
     triggers = Triggers(

@@ -18,4 +18,6 @@ TABLES: Final = (AUDIT, HEALTH_SAMPLES, CONFIGURATION_REPORTS, SCALING_SAMPLES, 
 
 ARTIFACTS: Final = "artifacts"
 """The container that surfaces read archives from."""
-CONTAINERS: Final = (ARTIFACTS,)
+AUDIT_HEADS: Final = "auditheads"
+"""The heads of audit chains, apart from the chains; one service writes it."""
+CONTAINERS: Final = (ARTIFACTS, AUDIT_HEADS)

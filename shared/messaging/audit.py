@@ -7,7 +7,7 @@ transaction, so a record that is relayed twice is in the chain once.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -25,7 +25,8 @@ _RECORD: Final = ("record", *(f"record{part}" for part in range(2, 16)))
 of a store has room for fewer events than three would hold."""
 _PAGE: Final = 1000
 """Rows of one read of the whole chain; a table's port answers no more."""
-_GENESIS: Final = "0" * 64
+_TENANTS: Final = "tenants"
+"""The partition with a row for each tenant that has a chain of any service."""
 _ATTEMPTS: Final = 20
 """Two relays of one tenant rarely conflict; twenty conflicts in a row have another cause."""
 
@@ -38,6 +39,26 @@ class Entry:
     previous_hash: str
     hash: str
     record: Record
+
+
+@dataclass(frozen=True)
+class Head:
+    """A record at which a chain is sealed: its number, and the hash that seals all before it."""
+
+    number: int
+    hash: str
+
+
+GENESIS: Final = Head(0, "0" * 64)
+"""Before the first record."""
+
+
+class ChainBroken(Exception):
+    """The record `number` is not the one that followed those before it, or that was there."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"the audit chain is not whole from its record {number} on")
+        self.number = number
 
 
 def _seal(number: int, previous: str, record: Record) -> str:
@@ -59,6 +80,8 @@ class AuditTrail:
     def __init__(self, table: Table, service: str) -> None:
         self._table = table
         self._service = service
+        self._listed: set[str] = set()
+        """Tenants that this process has put on the list of those with a chain."""
 
     async def append(self, record: Record) -> None:
         """Add *record* at the end of its tenant's chain; a repeated call adds nothing.
@@ -67,10 +90,11 @@ class AuditTrail:
             Unavailable: the table is away, or busy beyond reason.
         """
         partition = self._partition(record.tenant)
+        await self._list_tenant(record.tenant)
         for _ in range(_ATTEMPTS):
             head = await self._head(partition)
             number = head.number + 1 if head else 1
-            previous = head.hash if head else _GENESIS
+            previous = head.hash if head else GENESIS.hash
             entry = Entry(number, previous, _seal(number, previous, record), record)
             try:
                 await self._table.insert(
@@ -106,14 +130,51 @@ class AuditTrail:
         Entries taken from the end are found by their index rows. Whoever may delete both, or write
         the whole chain anew, is found only by comparison with a copy.
         """
-        expected, previous = 1, _GENESIS
-        while entries := await self.entries(tenant, after=expected - 1, limit=_PAGE):
-            for entry in entries:
-                sealed = _seal(entry.number, entry.previous_hash, entry.record)
-                if (entry.number, entry.previous_hash, entry.hash) != (expected, previous, sealed):
-                    return expected
-                expected, previous = expected + 1, entry.hash
-        return expected if await self._is_longer(tenant, expected) else None
+        head = GENESIS
+        try:
+            while entries := await self.entries(tenant, after=head.number, limit=_PAGE):
+                head = _followed(head, entries)
+        except ChainBroken as broken:
+            return broken.number
+        following = head.number + 1
+        return following if await self._is_longer(tenant, following) else None
+
+    async def follow(self, tenant: str, head: Head) -> Head:
+        """Return how far the chain of *tenant* is sealed behind *head*: 1,000 records at most.
+
+        *head* itself where nothing follows it. Two heads of which one was followed to the other
+        need not both be kept: the later one seals the earlier.
+
+        Raises:
+            ChainBroken: the record of *head* is another one or is gone, or one that follows is not
+                sealed with it.
+        """
+        entries = await self.entries(tenant, after=max(head.number - 1, 0), limit=_PAGE)
+        if head == GENESIS:
+            return _followed(head, entries)
+        if not entries or Head(entries[0].number, entries[0].hash) != head:
+            raise ChainBroken(head.number)
+        return _followed(head, entries[1:])
+
+    async def tenants(self) -> AsyncIterator[str]:
+        """Yield each tenant of which any service has recorded something, one page after another.
+
+        A chain of before there was this list is on it from its next record on.
+        """
+        after = ""
+        while rows := await self._table.scan(_TENANTS, after=after, limit=_PAGE):
+            for row in rows:
+                yield row.row_key
+            after = rows[-1].row_key
+
+    async def _list_tenant(self, tenant: str) -> None:
+        """Put *tenant* on the list before its record: a chain that nobody lists is never looked at.
+
+        Once a process: a row that was taken away comes back with the next start.
+        """
+        if tenant not in self._listed:
+            await self._table.upsert([TableRow(_TENANTS, tenant, {})])
+            self._listed.add(tenant)
 
     async def _is_longer(self, tenant: str, number: int) -> bool:
         """Return whether an index row names *number* or a later one."""
@@ -134,6 +195,20 @@ class AuditTrail:
 
     def _partition(self, tenant: str) -> str:
         return f"{self._service}|{tenant}"
+
+
+def _followed(head: Head, entries: Sequence[Entry]) -> Head:
+    """Return the head behind *entries*, which follow *head*. Raises ChainBroken."""
+    for entry in entries:
+        expected = (
+            head.number + 1,
+            head.hash,
+            _seal(entry.number, entry.previous_hash, entry.record),
+        )
+        if (entry.number, entry.previous_hash, entry.hash) != expected:
+            raise ChainBroken(head.number + 1)
+        head = Head(entry.number, entry.hash)
+    return head
 
 
 def _key(number: int) -> str:

@@ -191,6 +191,67 @@ def test_a_chain_that_was_made_anew_is_named_and_the_heads_stay(
     assert (ran.code, file.read_text()) == (ExitCode.ENDED_OTHERWISE, kept)
 
 
+ANCHORED: Final = {
+    "GET /v1/runtime/audit-heads": {
+        "tenantId": "acme",
+        "sequence": 3,
+        "anchoredAt": "2026-01-01T00:00:00.000000Z",
+        "heads": {"deployments": {"number": 4, "hash": "b"}},
+    }
+}
+
+
+def test_a_chain_leads_to_the_head_that_the_platform_anchored(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run("audit verify -o json", chain(4, n4="b") | ANCHORED)
+
+    found = {each["app"]: (each["status"], each["anchored"]) for each in json.loads(ran.out)}
+    assert found == {app: ("Sound", 4 if app == "deployments" else None) for app in APPS}
+    assert ran.code == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param(chain(4, n4="other"), id="other-record-at-its-place"),
+        pytest.param(chain(2, n2="a") | {AUDIT + "?after=3": []}, id="shorter"),
+    ],
+)
+def test_a_chain_that_was_made_anew_is_found_without_a_file(
+    runtimectl: RuntimeCtl, now: Mapping[str, Any]
+) -> None:
+    ran = runtimectl.run("audit verify -o json", now | ANCHORED)
+
+    (found,) = [each for each in json.loads(ran.out) if each["app"] == "deployments"]
+    assert (found["status"], found["brokenAt"]) == ("MadeAnew", 4)
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+
+
+def test_a_head_in_a_file_counts_beside_the_one_that_was_anchored(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    """Whoever made the chain anew may have written to the platform's blobs too."""
+    file = tmp_path / "heads.json"
+    runtimectl.run(f"audit verify --heads {file}", chain(3, n3="c"))
+
+    now = chain(4, n3="other", n4="b") | ANCHORED
+    ran = runtimectl.run(f"audit verify --heads {file} -o json", now)
+
+    (found,) = [each for each in json.loads(ran.out) if each["app"] == "deployments"]
+    assert (found["status"], found["brokenAt"]) == ("MadeAnew", 3)
+
+
+def test_a_blob_of_anchored_heads_is_a_file_of_heads(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    blob = {"tenant": "acme", "sequence": 3, "at": "2026-01-01", "heads": {}}
+    file = tmp_path / "00000003-20260101T000000Z.json"
+    file.write_text(json.dumps({**blob, "heads": {"deployments": {"number": 4, "hash": "b"}}}))
+
+    ran = runtimectl.run(f"audit verify --heads {file}", chain(4, n4="other"))
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+
+
 def test_the_head_of_an_app_that_does_not_run_stays(runtimectl: RuntimeCtl, tmp_path: Path) -> None:
     file = tmp_path / "heads.json"
     runtimectl.run(f"audit verify --heads {file}", chain(4, n4="b"))

@@ -43,7 +43,7 @@ from shared.contracts.health import (
     HealthStatus,
     ServiceHealth,
 )
-from shared.contracts.storage import ARTIFACTS
+from shared.contracts.storage import ARTIFACTS, AUDIT, AUDIT_HEADS
 from shared.contracts.values import (
     ComponentType,
     ComputeTargetKind,
@@ -65,6 +65,7 @@ from shared.kernel.ids import (
     parse_id,
 )
 from shared.kernel.operation import Operation
+from shared.messaging.audit_heads import AuditHeads
 from shared.persistence.store import (
     Comparison,
     Document,
@@ -478,6 +479,7 @@ def driven(
         parts.service,
         {ComputeTargetKind.LOCAL_PROCESS: surface},
         parts.storage.blobs(ARTIFACTS),
+        AuditHeads(parts.storage.table(AUDIT), parts.storage.blobs(AUDIT_HEADS)),
         images or MemoryImages(),
         soaked,
         rules or DeploymentsRules(),

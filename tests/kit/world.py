@@ -57,6 +57,8 @@ from shared.contracts.health import ServiceHealth
 from shared.contracts.metrics import MetricSource
 from shared.contracts.storage import (
     ARTIFACTS,
+    AUDIT,
+    AUDIT_HEADS,
     CONFIGURATION_REPORTS,
     DRIFT_SNAPSHOTS,
     HEALTH_SAMPLES,
@@ -65,6 +67,7 @@ from shared.contracts.storage import (
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.task_hub import TaskHub
 from shared.kernel.errors import NotFound
+from shared.messaging.audit_heads import AuditHeads
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.metrics.port import Metrics
 from shared.metrics.surface_metrics import SurfaceMetrics
@@ -274,6 +277,7 @@ class World:
                     self.services["deployments"],
                     {**sites, ComputeTargetKind.LOCAL_PROCESS: deployed},
                     self.storage.blobs(ARTIFACTS),
+                    AuditHeads(self.storage.table(AUDIT), self.storage.blobs(AUDIT_HEADS)),
                     NO_IMAGES,
                     AskedHealth(self),
                     prod_policy=self._policy(),

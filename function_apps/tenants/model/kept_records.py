@@ -11,6 +11,7 @@ from shared.contracts.retention import Kept, Retention
 from shared.contracts.storage import (
     ARTIFACTS,
     AUDIT,
+    AUDIT_HEADS,
     CONFIGURATION_REPORTS,
     DRIFT_SNAPSHOTS,
     HEALTH_SAMPLES,
@@ -73,6 +74,8 @@ OTHERS: Final = (
     Record(EVERY_SERVICE, (AUDIT,), None,
            "who did what when; each entry of the chain proves the one before it, so that none can"
            " be taken out. The specification asks for 7 years"),
+    Record("deployments", (AUDIT_HEADS,), None,
+           "at which record each chain was sealed when; 7 years at least"),
     Record(EVERY_SERVICE, ("parked messages",), Kept.MESSAGE, "so that they can be replayed"),
     Record("health", (HEALTH_SAMPLES,), Kept.RESULT, "results of probes"),
     Record("scaling", (SCALING_SAMPLES,), Kept.MESSAGE, "measured load"),
