@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.composition.service import Service
 from shared.contracts.metrics import MetricSource
 from shared.contracts.scaling import ScalingDefaults
 from shared.contracts.values import ComputeTargetKind
+from shared.kernel.concurrency import FairTurns
+from shared.messaging.sweep import Key
 from shared.metrics.port import Metrics
 from shared.persistence.tables import Table
 from shared.surfaces.port import Surface
 
 _DEFAULTS: Final = ScalingDefaults()
+REPLAYS_AT_ONCE: Final = 2
+"""Of one tenant half as many."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,20 @@ class ScalingRules:
     alert_after: timedelta = timedelta(minutes=5)
     """Signals that are lost for so long are told to a person."""
     delete_samples_every: timedelta = timedelta(days=1)
+    read_within: timedelta = timedelta(seconds=10)
+    """What is not read of a target by then is not known in this evaluation."""
+    evaluate_within: timedelta = timedelta(seconds=30)
+    """An evaluation that takes longer is ended and has failed; its policy waits for a while."""
+    replay_waits_at_most: timedelta = timedelta(seconds=20)
+    """A what-if for its turn: `runtimectl` waits for 30 s."""
 
 
 LOCAL_RULES: Final = ScalingRules(
     scaling=ScalingDefaults(evaluation=timedelta(seconds=5)),
     measured_over=timedelta(seconds=15),
     alert_after=timedelta(minutes=1),
+    read_within=timedelta(seconds=2.5),
+    evaluate_within=timedelta(seconds=4.5),
 )
 
 
@@ -51,3 +63,7 @@ class ScalingApp:
     """
     samples: Table
     rules: ScalingRules = field(default_factory=ScalingRules)
+    begun: dict[Key, datetime] = field(default_factory=dict)
+    """When this process evaluated each policy last: a run begins with what waited longest."""
+    replays: FairTurns = field(default_factory=lambda: FairTurns(REPLAYS_AT_ONCE))
+    """The turns of what-ifs, which compute in threads."""

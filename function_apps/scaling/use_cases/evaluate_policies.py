@@ -1,12 +1,18 @@
-"""The timer: evaluate every policy by itself; one that fails does not stop the others.
+"""The timer: evaluate every policy by itself; one that fails or is slow stops no others.
+
+A run ends before the next is due, whatever it waits for. Tenants take turns in it, and each begins
+with its policy that waited longest: what was not reached is evaluated first in the next run.
 
 An evaluation is one row of a table; the policy is written only where the number, its status or its
 alert changes, so a quiet policy costs no write. It is committed before the surface is written to:
 who lost the race for the document writes nothing.
 """
 
+import asyncio
 import logging
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Final
 
 from function_apps.scaling.errors import PolicyChanged
@@ -40,7 +46,7 @@ from function_apps.scaling.repository import (
     sample_partition,
 )
 from function_apps.scaling.use_cases.apply_scaling_policy import found, require_valid
-from function_apps.scaling.use_cases.measure_signals import Scaled, measure_signals
+from function_apps.scaling.use_cases.measure_signals import Scaled, measure_signals, observe
 from function_apps.scaling.use_cases.record_figures import record_figures
 from function_apps.scaling.use_cases.write_replicas import (
     release_replicas,
@@ -49,7 +55,7 @@ from function_apps.scaling.use_cases.write_replicas import (
 )
 from shared.contracts.scaling import Actuator, ScalingReason
 from shared.kernel.clock import isoformat
-from shared.kernel.concurrency import Failure, bounded_map
+from shared.kernel.concurrency import FairTurns, bounded_map
 from shared.kernel.context import Context, timer_context
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
@@ -66,6 +72,8 @@ from shared.surfaces.spec import SurfaceComponent
 EVALUATE: Final = "evaluate_due"
 """The timer."""
 POLICIES_AT_ONCE: Final = 16
+"""Of one tenant half as many: there is a place for the next who comes, however long others take."""
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 SAMPLES_MAX: Final = 1000
 _log = logging.getLogger(__name__)
 
@@ -75,16 +83,52 @@ async def evaluate_policies(app: ScalingApp) -> int:
     service = app.service
     sweep = Sweep(EVALUATE, POLICIES.type_name, service.store, service.clock, service.sweeps)
 
-    async def evaluate(document: Document) -> Sample | Failure | None:
+    turns, seen = FairTurns(POLICIES_AT_ONCE), list[Sample]()
+
+    async def evaluate(document: Document) -> None:
         tenant = TenantId(document.partition.tenant)
-        ctx = timer_context(f"scaling_{EVALUATE}", tenant, service.clock, service.entropy)
-        return await sweep.attempt(document, evaluate_document(document, ctx, app))
+        async with turns.turn(tenant):
+            ctx = timer_context(f"scaling_{EVALUATE}", tenant, service.clock, service.entropy)
+            with _begun(document, app):
+                result = await sweep.attempt(document, _evaluated_in_time(document, ctx, app))
+        if isinstance(result, Sample):
+            seen.append(result)
 
     documents = await every_due(POLICIES.type_name, POLICIES.key, service.store, service.clock)
-    results = await bounded_map(documents, evaluate, at_once=POLICIES_AT_ONCE)
+    try:
+        async with asyncio.timeout(app.rules.scaling.evaluation.total_seconds()):
+            await bounded_map(_in_order(documents, app), evaluate, at_once=max(1, len(documents)))
+    except TimeoutError:
+        _log.warning("of %d policies some were not evaluated: they are next", len(documents))
     if service.telemetry.is_on:
-        record_figures([each for each in results if isinstance(each, Sample)], service.telemetry)
+        record_figures(seen, service.telemetry)
     return len(documents)
+
+
+def _in_order(documents: Sequence[Document], app: ScalingApp) -> Sequence[Document]:
+    """Return *documents* with those first that waited longest; forget those that are not due."""
+    due = {(each.partition, each.id) for each in documents}
+    for key in app.begun.keys() - due:
+        del app.begun[key]
+    return sorted(documents, key=lambda each: app.begun.get((each.partition, each.id), _NEVER))
+
+
+@contextmanager
+def _begun(document: Document, app: ScalingApp) -> Iterator[None]:
+    """Note that *document* has its turn; one that is cut off with its run keeps its place."""
+    key = (document.partition, document.id)
+    before, app.begun[key] = app.begun.get(key, _NEVER), app.service.clock.now()
+    try:
+        yield
+    except asyncio.CancelledError:
+        app.begun[key] = before
+        raise
+
+
+async def _evaluated_in_time(document: Document, ctx: Context, app: ScalingApp) -> Sample | None:
+    """Evaluate one policy. Raises TimeoutError where that takes too long."""
+    async with asyncio.timeout(app.rules.evaluate_within.total_seconds()):
+        return await evaluate_document(document, ctx, app)
 
 
 async def evaluate_document(document: Document, ctx: Context, app: ScalingApp) -> Sample | None:
@@ -117,7 +161,7 @@ async def _evaluate(
         return None
     surface = app.surfaces[service.compute_target]
     component = _component_of(service, ctx)
-    reading = await surface.observe(component)
+    reading = await observe(surface, component, app)
     live = reading.value if isinstance(reading, Present) else None
     revision = live.revision(service.release_revision) if live else None
     if live is None or revision is None:
@@ -152,7 +196,7 @@ async def _take_back(
     """
     if not service.is_retired:
         surface, component = app.surfaces[service.compute_target], _component_of(service, ctx)
-        reading = await surface.observe(component)
+        reading = await observe(surface, component, app)
         if isinstance(reading, Unknown):
             return
         live = reading.value if isinstance(reading, Present) else None

@@ -1,5 +1,6 @@
 """The value of each rule's signal: measured by a provider, read of a clock, or remembered."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from shared.contracts.metrics import Metric, MetricSource
 from shared.contracts.scaling import RULES_MAX, ScalingPolicyChange, ScalingRule, Signal
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.errors import Invalid
+from shared.kernel.observation import Reading, Unknown
 from shared.metrics.port import (
     Measured,
     Measurement,
@@ -31,8 +33,10 @@ from shared.metrics.port import (
     MetricsQuery,
     Resolution,
     Subject,
+    Unmeasurable,
 )
-from shared.surfaces.observed_state import LiveRevision
+from shared.surfaces.observed_state import LiveComponent, LiveRevision
+from shared.surfaces.port import Surface
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import Histogram
 
@@ -56,6 +60,18 @@ class Scaled:
     service: ScaledService
     component: SurfaceComponent
     revision: LiveRevision
+
+
+async def observe(
+    surface: Surface, component: SurfaceComponent, app: ScalingApp
+) -> Reading[LiveComponent]:
+    """Return *component* as it is live, or Unknown where its surface takes too long."""
+    within_s = app.rules.read_within.total_seconds()
+    try:
+        async with asyncio.timeout(within_s):
+            return await surface.observe(component)
+    except TimeoutError:
+        return Unknown(f"its surface did not answer within {within_s:g} s")
 
 
 async def measure_signals(
@@ -87,7 +103,7 @@ async def _see(rule: ScalingRule, scaled: Scaled, now: datetime, app: ScalingApp
     except (PartNotSupported, Invalid) as missing:
         return Lost(missing.message)
     queries = _queries(rule, scaled, source, _window(metrics, now, app))
-    measured = await metrics.measure(queries)
+    measured = await _measured(metrics, queries, app)
     lost = [each for each in measured if not isinstance(each, Measured)]
     if rule.signal in {Signal.CPU, Signal.MEMORY} and source is MetricSource.KUBERNETES:
         return _uses(rule, scaled, measured)
@@ -95,6 +111,19 @@ async def _see(rule: ScalingRule, scaled: Scaled, now: datetime, app: ScalingApp
         return Lost(lost[0].reason)
     values = [each.value for each in measured if isinstance(each, Measured)]
     return _seen(rule, scaled, values, queries[0].window)
+
+
+async def _measured(
+    metrics: Metrics, queries: Sequence[MetricsQuery], app: ScalingApp
+) -> Sequence[Measurement]:
+    """Return what *metrics* measures; nothing of it where that takes too long."""
+    within_s = app.rules.read_within.total_seconds()
+    try:
+        async with asyncio.timeout(within_s):
+            return await metrics.measure(queries)
+    except TimeoutError:
+        late = Unmeasurable(f"its provider did not answer within {within_s:g} s")
+        return [late for _ in queries]
 
 
 def _window(metrics: Metrics, now: datetime, app: ScalingApp) -> tuple[datetime, datetime]:

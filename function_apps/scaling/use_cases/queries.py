@@ -1,11 +1,13 @@
 """Reads of scaling: a policy, its decisions, and what another one would have done."""
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from function_apps.scaling.model import replay
-from function_apps.scaling.model.sample import Sample, sample_of
+from function_apps.scaling.model.sample import sample_of
 from function_apps.scaling.ports import ScalingApp
 from function_apps.scaling.repository import (
     POLICIES,
@@ -27,11 +29,14 @@ from shared.contracts.scaling import (
 from shared.contracts.values import Resources
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
+from shared.kernel.errors import Unavailable
 from shared.persistence.query_rules import no_continuation
+from shared.persistence.tables import TableRow
 
 _AT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 """The key of a sample's row: its instant."""
 _PAGE: Final = 1000
+_RETRY_S: Final = 10.0
 
 
 async def get_policy(policy_id: str, ctx: Context, app: ScalingApp) -> tuple[ScalingPolicy, str]:
@@ -72,32 +77,58 @@ async def answer_what_if(
     Raises:
         PolicyNotFound.
         PolicyInvalid: the proposed policy could not be applied.
+        Unavailable: too many others are computed.
     """
     ids, view = await load_view(policy_id, ctx, app)
     known_policy(view, ids)
     service = view.find(SERVICES, ids.service_id)
     require_valid(asked.policy, service, app)
-    samples = await _samples(sample_partition(ctx.tenant, ids.policy_id), asked, app)
     is_known = service is not None and service.is_scaled
     surface = app.surfaces.get(service.compute_target) if service and is_known else None
-    return replay.replay(
-        asked.policy,
-        replay.recorded(samples[:WHAT_IF_STEPS_MAX]),
-        service.resources if service else Resources(),
-        app.rules.scaling,
-        may_be_none=bool(service and surface and may_be_none(service, surface)),
-        is_whole=len(samples) <= WHAT_IF_STEPS_MAX,
-    )
+    can_be_none = bool(service and surface and may_be_none(service, surface))
+    resources = service.resources if service else Resources()
+    async with _turn(ctx, app):
+        rows = await _rows(sample_partition(ctx.tenant, ids.policy_id), asked, app)
+
+        def played() -> WhatIfResult:
+            return replay.replay(
+                asked.policy,
+                replay.recorded([sample_of(row) for row in rows[:WHAT_IF_STEPS_MAX]]),
+                resources,
+                app.rules.scaling,
+                may_be_none=can_be_none,
+                is_whole=len(rows) <= WHAT_IF_STEPS_MAX,
+            )
+
+        return await asyncio.to_thread(played)
 
 
-async def _samples(partition_key: str, asked: WhatIf, app: ScalingApp) -> Sequence[Sample]:
+@asynccontextmanager
+async def _turn(ctx: Context, app: ScalingApp) -> AsyncIterator[None]:
+    """Hold one of the few turns of replays, which compute half a second each.
+
+    Raises:
+        Unavailable: too many others wait for theirs.
+    """
+    async with AsyncExitStack() as held:
+        try:
+            async with asyncio.timeout(app.rules.replay_waits_at_most.total_seconds()):
+                await held.enter_async_context(app.replays.turn(ctx.tenant))
+        except TimeoutError as late:
+            raise Unavailable(
+                "too many what-ifs are being computed: ask again later", retry_after_s=_RETRY_S
+            ) from late
+        yield
+
+
+async def _rows(partition_key: str, asked: WhatIf, app: ScalingApp) -> Sequence[TableRow]:
     """Return what was recorded in the time that is asked for; one more than a replay takes."""
-    samples: list[Sample] = []
+    found: list[TableRow] = []
     after, before = isoformat(asked.from_at), isoformat(asked.until_at)
-    while len(samples) <= WHAT_IF_STEPS_MAX:
+    while len(found) <= WHAT_IF_STEPS_MAX:
         rows = await app.samples.scan(partition_key, after=after, before=before, limit=_PAGE)
-        samples += [sample_of(row) for row in rows]
+        found += rows
         if len(rows) < _PAGE:
             break
         after = rows[-1].row_key
-    return samples[: WHAT_IF_STEPS_MAX + 1]
+    return found[: WHAT_IF_STEPS_MAX + 1]
