@@ -8,6 +8,7 @@ import azure.durable_functions as df
 from function_apps.scaling.ports import LOCAL_RULES, ScalingApp, ScalingRules
 from function_apps.scaling.triggers import blueprint
 from shared.composition.parts import Parts
+from shared.composition.prod_policy import prod_policy
 from shared.composition.service import build_service, composition
 from shared.composition.settings import Settings
 from shared.contracts.storage import SCALING_SAMPLES
@@ -21,6 +22,7 @@ def build(settings: Settings, parts: Parts) -> ScalingApp:
         cache(parts.metrics),
         parts.table(SCALING_SAMPLES),
         LOCAL_RULES if settings.is_local else ScalingRules(),
+        prod_policy(settings, parts.clock),
     )
 
 

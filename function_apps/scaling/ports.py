@@ -13,6 +13,7 @@ from shared.kernel.concurrency import FairTurns
 from shared.messaging.sweep import Key
 from shared.metrics.port import Metrics
 from shared.persistence.tables import Table
+from shared.policies.prod_policy import ProdPolicy
 from shared.surfaces.port import Surface
 
 _DEFAULTS: Final = ScalingDefaults()
@@ -63,6 +64,8 @@ class ScalingApp:
     """
     samples: Table
     rules: ScalingRules = field(default_factory=ScalingRules)
+    prod_policy: ProdPolicy | None = None
+    """Without one everything is allowed."""
     begun: dict[Key, datetime] = field(default_factory=dict)
     """When this process evaluated each policy last: a run begins with what waited longest."""
     replays: FairTurns = field(default_factory=lambda: FairTurns(REPLAYS_AT_ONCE))

@@ -22,10 +22,11 @@ class PolicySettings(BaseModel):
     """What may be changed in prod."""
 
     prod_policy: str = Field("", alias=PROD_POLICY)
-    """deployments, environments: which regions, registries, stages of promotion and sizes prod
-    takes, as JSON; without it all. The same for both. See [the policy for prod](prod-policy.md)."""
+    """deployments, environments, scaling: which regions, registries, stages of promotion and sizes
+    prod takes, as JSON; without it all. The same for all three. See
+    [the policy for prod](prod-policy.md)."""
     policy_engine: EngineUrl | None = Field(None, alias=_ENGINE)
-    """The same two: the URL of a policy engine that is asked besides, by https."""
+    """The same three: the URL of a policy engine that is asked besides, by https."""
     policy_engine_key: SecretStr | None = Field(None, alias=ENGINE_KEY)
     """What requests to it are signed with, at least 32 characters; in Azure a reference to a vault:
     `@Microsoft.KeyVault(SecretUri=…)`."""

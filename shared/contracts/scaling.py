@@ -23,6 +23,7 @@ from shared.contracts.values import (
     ScalingPolicyId,
     ServiceId,
     Settings,
+    Stage,
     TenantId,
     Text,
 )
@@ -262,6 +263,8 @@ class HoldScaling(Command):
     """When deployments said so, which orders what it says of one deployment."""
     is_over: bool = False
     """It ended without a release of the service."""
+    stage: Stage | None = None
+    """Of the environment; absent in what was sent by an earlier release."""
 
 
 class ScalingPolicy(Resource):

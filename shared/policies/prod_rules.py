@@ -32,11 +32,12 @@ class Sizes(Value):
     """The largest that prod is given; what is not given has no bound."""
 
     replicas: Annotated[int, Field(ge=1, le=REPLICAS_MAX)] | None = None
-    """Instances of one component, as a release asks for them."""
+    """Instances of one component, as a release asks for them or a scaling policy allows them."""
     instance: Resources | None = None
     """Limits of one instance."""
     compute_target: Resources | None = None
-    """Capacity of one compute target of an environment."""
+    """Capacity of one compute target of an environment; no more for all instances of a service
+    together, as a scaling policy allows them."""
 
 
 class ProdRules(Value):
@@ -49,6 +50,24 @@ class ProdRules(Value):
     stages: Annotated[tuple[Stage, ...], Field(max_length=4)] | None = None
     """From which a release may be promoted to prod; nothing is deployed there otherwise."""
     sizes: Sizes | None = None
+
+
+@dataclass(frozen=True)
+class Instances:
+    """How many instances of a module a scaling policy allows, and what one may take."""
+
+    module_id: ModuleId | str
+    min: int
+    max: int
+    limits: Resources
+
+    def inputs(self) -> Mapping[str, Any]:
+        return {
+            "moduleId": self.module_id,
+            "min": self.min,
+            "max": self.max,
+            "resources": _shown(self.limits),
+        }
 
 
 @dataclass(frozen=True)
@@ -69,6 +88,7 @@ class ProdChange:
     components: Sequence[Component] = ()
     remove: Sequence[ModuleId] = ()
     promoted_from: Stage | None = None
+    instances: Instances | None = None
 
     def inputs(self) -> Mapping[str, Any]:
         """Return what the decision rests on, as JSON."""
@@ -89,6 +109,7 @@ class ProdChange:
             "components": [_component(each) for each in self.components],
             "remove": [*self.remove],
             "promotedFrom": self.promoted_from,
+            "instances": self.instances.inputs() if self.instances else None,
         }
         return {name: value for name, value in given.items() if value not in (None, [])}
 
@@ -166,9 +187,31 @@ def _sizes(rules: ProdRules, change: ProdChange) -> Iterator[Violation]:
         yield from _above(
             sizes.compute_target, target.capacity, f"/computeTargets/{index}/capacity"
         )
+    if change.instances is not None:
+        yield from _too_many(sizes, change.instances)
 
 
 _RULES: Final = (_regions, _registries, _stages, _sizes)
+
+
+def _too_many(sizes: Sizes, asked: Instances) -> Iterator[Violation]:
+    """Yield what *asked* has above the number for one component, or the size of one target.
+
+    A limit that an instance does not have is none that can be added up.
+    """
+    if sizes.replicas is not None and asked.max > sizes.replicas:
+        yield _too_large("/max", sizes.replicas, asked.max)
+    limits = _shown(asked.limits)
+    for name, most in _shown(sizes.compute_target).items():
+        together = asked.max * limits.get(name, 0)
+        if together > most:
+            yield _violation(
+                "SizeNotAllowed",
+                "/max",
+                f"all instances together are given less {name} in prod",
+                [f"at most {most}"],
+                f"{together:g}",
+            )
 
 
 def _above(bound: Resources | None, asked: Resources | None, at: str) -> Iterator[Violation]:

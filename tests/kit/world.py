@@ -329,6 +329,7 @@ class World:
                     }.__getitem__,
                     self.storage.table(SCALING_SAMPLES),
                     ScalingNumbers(),
+                    self._policy(),
                 )
             ),
             drift_blueprint(

@@ -295,8 +295,8 @@ def test_the_settings_describe_the_engine_and_show_no_key() -> None:
     assert prod_policy(read_settings({"RUNTIME_PROFILE": "local"}), SystemClock()) is None
 
 
-@pytest.mark.parametrize("name", ["environments", "deployments"])
-def test_both_apps_that_change_prod_are_built_with_the_policy(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["environments", "deployments", "scaling"])
+def test_the_apps_that_change_prod_are_built_with_the_policy(name: str, tmp_path: Path) -> None:
     given = {
         "RUNTIME_PROFILE": "local",
         "RUNTIME_PROD_POLICY": json.dumps({"regions": ["local"]}),

@@ -8,8 +8,8 @@ import pytest
 from shared.composition.settings import InvalidSetting, read_settings
 from shared.contracts.components import Component
 from shared.contracts.environments import ComputeTargetSpec
-from shared.contracts.values import Stage
-from shared.policies.prod_rules import ProdChange, findings, read_prod_rules
+from shared.contracts.values import Resources, Stage
+from shared.policies.prod_rules import Instances, ProdChange, findings, read_prod_rules
 
 IMAGE = "shop.azurecr.io/web:1"
 
@@ -31,6 +31,11 @@ def environment(region: str = "westeurope", **capacity: Any) -> ProdChange:
 def found(rules: Any, change: ProdChange) -> list[tuple[str, str, str | None, str | None]]:
     said = findings(read_prod_rules(json.dumps(rules)), change)
     return [(each.code, each.target, each.expected, each.received) for each in said]
+
+
+def scaled(most: int, **limits: Any) -> ProdChange:
+    instances = Instances("module-web", 1, most, Resources.model_validate(limits))
+    return ProdChange("ApplyScalingPolicy", "env-a", instances=instances)
 
 
 def test_without_a_rule_everything_is_allowed() -> None:
@@ -102,6 +107,18 @@ def test_what_only_takes_modules_away_needs_no_promotion() -> None:
             release(component(resources={"cpu": 0.75})),
             ("/components/0/resources/cpu", "at most 0.5", "0.75"),
             id="an-instance-above-it",
+        ),
+        pytest.param(
+            {"replicas": 3, "computeTarget": {"cpu": 8}},
+            scaled(4, cpu=2),
+            ("/max", "at most 3", "4"),
+            id="as-many-as-a-scaling-policy-allows",
+        ),
+        pytest.param(
+            {"replicas": 20, "computeTarget": {"cpu": 8, "memoryMib": 1024}},
+            scaled(20, cpu=0.5),
+            ("/max", "at most 8.0", "10"),
+            id="what-they-take-together",
         ),
         pytest.param(
             {"computeTarget": {"cpu": 8}},

@@ -41,6 +41,8 @@ class ScaledService:
     burn: Mapping[str, float] = field(default_factory=dict)
     burn_at: str | None = None
     health_revision: int = 0
+    stage: str | None = None
+    """Of its environment, as the last deployment said."""
 
     @property
     def is_scaled(self) -> bool:
@@ -94,7 +96,8 @@ def new_service(
 def record_release(service: ScaledService, release: ScaleRelease) -> ScaledService:
     """Return *service* after a deployment of it ended; its release only if that is newer."""
     at, component = isoformat(release.ended_at), release.component
-    after = replace(service, ended=_with_end(service, release.deployment_id, at))
+    ended = _with_end(service, release.deployment_id, at)
+    after = replace(service, ended=ended, stage=release.stage.value)
     if component is None:
         return _retire(after, at)
     if component.release_revision <= service.release_revision:
@@ -110,6 +113,8 @@ def record_release(service: ScaledService, release: ScaleRelease) -> ScaledServi
 def record_rollout(service: ScaledService, said: HoldScaling) -> ScaledService:
     """Return *service* after a deployment began to change it, or ended without a release."""
     at = isoformat(said.at)
+    if said.stage is not None:
+        service = replace(service, stage=said.stage.value)
     if said.is_over:
         return replace(service, ended=_with_end(service, said.deployment_id, at))
     return replace(service, begun=_with(service.begun, said.deployment_id, at))

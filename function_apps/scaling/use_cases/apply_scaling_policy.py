@@ -11,6 +11,7 @@ from function_apps.scaling.model.policy import (
     apply_policy,
     happen,
 )
+from function_apps.scaling.model.prod_change import prod_change
 from function_apps.scaling.model.rule_checks import violations
 from function_apps.scaling.model.scaled_service import ScaledService
 from function_apps.scaling.ports import ScalingApp
@@ -26,6 +27,7 @@ from function_apps.scaling.resources import answer
 from shared.contracts.scaling import ApplyScalingPolicy, ScalingPolicyChange
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.policies.prod_policy import Answers
 
 _CONTENT: Final = set(ScalingPolicyChange.model_fields)
 
@@ -41,6 +43,8 @@ async def apply_scaling_policy(
         ServiceUnknown: no deployment of it was heard of.
         PolicyInvalid: its rules cannot be followed.
         PolicyExists: the service has one with other content.
+        PolicyDenied: it is of prod, and the operator's rules do not allow it.
+        Unavailable: their engine does not say.
     """
     content = ScalingPolicyChange.model_validate(command.model_dump(include=_CONTENT))
     return await _write(command.service_id, content, ctx, app, is_change=False)
@@ -49,7 +53,11 @@ async def apply_scaling_policy(
 async def change_scaling_policy(
     policy_id: str, content: ScalingPolicyChange, ctx: Context, app: ScalingApp
 ) -> Outcome[Json]:
-    """Give a policy other content. Raises PolicyNotFound, PolicyInvalid, ServiceUnknown."""
+    """Give a policy other content.
+
+    Raises:
+        PolicyNotFound, PolicyInvalid, ServiceUnknown, PolicyDenied, Unavailable.
+    """
     return await _write(policy_id, content, ctx, app, is_change=True)
 
 
@@ -57,8 +65,9 @@ async def _write(
     identity: str, content: ScalingPolicyChange, ctx: Context, app: ScalingApp, *, is_change: bool
 ) -> Outcome[Json]:
     ids = ids_of(identity, ctx)
+    answers: Answers = []
 
-    def decide(view: View) -> Decision[Json]:
+    async def decide(view: View) -> Decision[Json]:
         known = known_policy(view, ids) if is_change else view.find(POLICIES, ids.service_id)
         service = view.find(SERVICES, ids.service_id)
         if service is None or service.is_retired:
@@ -68,7 +77,10 @@ async def _write(
         if after is known:
             return Decision(answer(after), is_repeat=True)
         after = found(after, service, ctx)
-        return changed(known, after, "ApplyScalingPolicy", ctx.now(), app)
+        applied = changed(known, after, "ApplyScalingPolicy", ctx.now(), app)
+        if app.prod_policy is None:
+            return applied
+        return await app.prod_policy.permit(applied, prod_change(content, service), ctx, answers)
 
     return await app.service.work.change(ctx, POLICIES, ids.service_id, decide, also=DOCUMENTS[1:])
 

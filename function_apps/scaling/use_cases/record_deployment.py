@@ -43,5 +43,6 @@ def _hold(event: DeploymentFacts, module: str, at: datetime, *, is_over: bool) -
             "deployment_id": event.deployment_id,
             "at": at,
             "is_over": is_over,
+            "stage": event.stage,
         }
     )
