@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from shared.composition.service import Service
@@ -10,13 +10,14 @@ from shared.contracts.metrics import MetricSource
 from shared.contracts.scaling import ScalingDefaults
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.concurrency import FairTurns
-from shared.messaging.sweep import Key
+from shared.messaging.fair_runs import FairRuns
 from shared.metrics.port import Metrics
 from shared.persistence.tables import Table
 from shared.policies.prod_policy import ProdPolicy
 from shared.surfaces.port import Surface
 
 _DEFAULTS: Final = ScalingDefaults()
+POLICIES_AT_ONCE: Final = 16
 REPLAYS_AT_ONCE: Final = 2
 """Of one tenant half as many."""
 
@@ -66,7 +67,7 @@ class ScalingApp:
     rules: ScalingRules = field(default_factory=ScalingRules)
     prod_policy: ProdPolicy | None = None
     """Without one everything is allowed."""
-    begun: dict[Key, datetime] = field(default_factory=dict)
-    """When this process evaluated each policy last: a run begins with what waited longest."""
+    runs: FairRuns = field(default_factory=lambda: FairRuns(POLICIES_AT_ONCE))
+    """Those of the timer that evaluates all policies."""
     replays: FairTurns = field(default_factory=lambda: FairTurns(REPLAYS_AT_ONCE))
     """The turns of what-ifs, which compute in threads."""

@@ -1,7 +1,6 @@
 """The timer: evaluate every policy by itself; one that fails or is slow stops no others.
 
-A run ends before the next is due, whatever it waits for. Tenants take turns in it, and each begins
-with its policy that waited longest: what was not reached is evaluated first in the next run.
+A run ends before the next is due, whatever it waits for, and tenants take turns in it.
 
 An evaluation is one row of a table; the policy is written only where the number, its status or its
 alert changes, so a quiet policy costs no write. It is committed before the surface is written to:
@@ -10,9 +9,7 @@ who lost the race for the document writes nothing.
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from function_apps.scaling.errors import PolicyChanged
@@ -55,7 +52,6 @@ from function_apps.scaling.use_cases.write_replicas import (
 )
 from shared.contracts.scaling import Actuator, ScalingReason
 from shared.kernel.clock import isoformat
-from shared.kernel.concurrency import FairTurns, bounded_map
 from shared.kernel.context import Context, timer_context
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
@@ -71,9 +67,6 @@ from shared.surfaces.spec import SurfaceComponent
 
 EVALUATE: Final = "evaluate_due"
 """The timer."""
-POLICIES_AT_ONCE: Final = 16
-"""Of one tenant half as many: there is a place for the next who comes, however long others take."""
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 SAMPLES_MAX: Final = 1000
 _log = logging.getLogger(__name__)
 
@@ -83,46 +76,22 @@ async def evaluate_policies(app: ScalingApp) -> int:
     service = app.service
     sweep = Sweep(EVALUATE, POLICIES.type_name, service.store, service.clock, service.sweeps)
 
-    turns, seen = FairTurns(POLICIES_AT_ONCE), list[Sample]()
+    seen: list[Sample] = []
 
     async def evaluate(document: Document) -> None:
         tenant = TenantId(document.partition.tenant)
-        async with turns.turn(tenant):
-            ctx = timer_context(f"scaling_{EVALUATE}", tenant, service.clock, service.entropy)
-            with _begun(document, app):
-                result = await sweep.attempt(document, _evaluated_in_time(document, ctx, app))
+        ctx = timer_context(f"scaling_{EVALUATE}", tenant, service.clock, service.entropy)
+        result = await sweep.attempt(document, _evaluated_in_time(document, ctx, app))
         if isinstance(result, Sample):
             seen.append(result)
 
     documents = await every_due(POLICIES.type_name, POLICIES.key, service.store, service.clock)
-    try:
-        async with asyncio.timeout(app.rules.scaling.evaluation.total_seconds()):
-            await bounded_map(_in_order(documents, app), evaluate, at_once=max(1, len(documents)))
-    except TimeoutError:
-        _log.warning("of %d policies some were not evaluated: they are next", len(documents))
+    await app.runs.run(
+        EVALUATE, documents, evaluate, within=app.rules.scaling.evaluation, clock=service.clock
+    )
     if service.telemetry.is_on:
         record_figures(seen, service.telemetry)
     return len(documents)
-
-
-def _in_order(documents: Sequence[Document], app: ScalingApp) -> Sequence[Document]:
-    """Return *documents* with those first that waited longest; forget those that are not due."""
-    due = {(each.partition, each.id) for each in documents}
-    for key in app.begun.keys() - due:
-        del app.begun[key]
-    return sorted(documents, key=lambda each: app.begun.get((each.partition, each.id), _NEVER))
-
-
-@contextmanager
-def _begun(document: Document, app: ScalingApp) -> Iterator[None]:
-    """Note that *document* has its turn; one that is cut off with its run keeps its place."""
-    key = (document.partition, document.id)
-    before, app.begun[key] = app.begun.get(key, _NEVER), app.service.clock.now()
-    try:
-        yield
-    except asyncio.CancelledError:
-        app.begun[key] = before
-        raise
 
 
 async def _evaluated_in_time(document: Document, ctx: Context, app: ScalingApp) -> Sample | None:
