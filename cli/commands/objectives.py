@@ -1,6 +1,7 @@
 """`slo`: the objective of a service, how fast its error budget burns, and raised alerts."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -11,6 +12,7 @@ from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import Commands, EnvironmentFilter, Invocation
 from cli.output import Column, format_time
 from cli.parameter_types import one_of
+from cli.yaml_files import load_yaml
 
 app = Commands(help="Objectives of services: how many of their events are to be good.")
 _SERVICES: Final = "/v1/runtime/services"
@@ -55,6 +57,13 @@ def set_(
     latency_ms_max: Annotated[
         float | None, typer.Option(help="With --sli latency: slower is bad.")
     ] = None,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML with source and queries, where a provider measures it (docs/metrics.md).",
+            metavar="FILE",
+        ),
+    ] = None,
     env: EnvironmentFilter = None,
 ) -> None:
     """Set the objective of a service."""
@@ -64,6 +73,9 @@ def set_(
         "window": window,
         "minSamples": min_samples,
         "latencyMsMax": latency_ms_max,
+        "metrics": load_yaml(metrics, begins="begin with `source: prometheus`")
+        if metrics
+        else None,
     }
     body = {name: value for name, value in fields.items() if value is not None}
     client = invocation.client

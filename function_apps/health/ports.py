@@ -9,10 +9,13 @@ from shared.composition.parts import PartNotSupported
 from shared.composition.service import Service
 from shared.contracts.health import LOCAL_HEALTH, HealthDefaults
 from shared.contracts.metrics import MetricSource
+from shared.messaging.fair_runs import FairRuns
 from shared.metrics.port import Metrics
 from shared.persistence.tables import Table
 from shared.probing.result import ProbeResult
 from shared.surfaces.port import ComponentReader
+
+PROVIDERS_AT_ONCE: Final = 16
 
 
 class Prober(Protocol):
@@ -33,9 +36,18 @@ class HealthRules:
     probes_per_observation: int = 5
     """To each instance of a gate."""
     delete_samples_every: timedelta = timedelta(days=1)
+    measure_every: timedelta = timedelta(seconds=30)
+    """Of objectives that a provider measures."""
+    read_within: timedelta = timedelta(seconds=10)
+    """What a provider does not say by then is asked again, with the window after it."""
 
 
-LOCAL_RULES: Final = HealthRules(probing=LOCAL_HEALTH, observe_every=timedelta(seconds=0.5))
+LOCAL_RULES: Final = HealthRules(
+    probing=LOCAL_HEALTH,
+    observe_every=timedelta(seconds=0.5),
+    measure_every=timedelta(seconds=5),
+    read_within=timedelta(seconds=2.5),
+)
 
 
 def no_metrics(source: MetricSource) -> Metrics:
@@ -62,3 +74,5 @@ class HealthApp:
 
     Raises PartNotSupported where it is not set up.
     """
+    runs: FairRuns = field(default_factory=lambda: FairRuns(PROVIDERS_AT_ONCE))
+    """Those of the timer that asks providers about objectives."""

@@ -58,7 +58,9 @@ def service_health(
     )
 
 
-def service_objective(objective: Objective, burn: Sequence[BurnRate]) -> ServiceObjective:
+def service_objective(
+    objective: Objective, burn: Sequence[BurnRate], unmeasured: str = ""
+) -> ServiceObjective:
     """Return the resource of *objective*, with its burn rates as of now."""
     return ServiceObjective.model_validate(
         {
@@ -66,6 +68,7 @@ def service_objective(objective: Objective, burn: Sequence[BurnRate]) -> Service
             "service_id": objective.service_id,
             "revision": objective.revision,
             "burn": burn,
+            "unmeasured": unmeasured,
         }
     )
 

@@ -9,7 +9,7 @@ from function_apps.health.activities import ACTIVITIES
 from function_apps.health.orchestrations import ORCHESTRATIONS
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import EVALUATE, TARGETS
-from function_apps.health.use_cases import queries, sweep
+from function_apps.health.use_cases import measure_by_provider, queries, sweep
 from function_apps.health.use_cases.abandon_operation import abandon_operation
 from function_apps.health.use_cases.delete_objective import delete_objective
 from function_apps.health.use_cases.evaluate_gate import evaluate_gate
@@ -110,6 +110,11 @@ def blueprint(app: HealthApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
     timers = (
         Timer(PROBE, app.rules.probing.sweep, sweep.probe_due_services),
+        Timer(
+            measure_by_provider.MEASURE,
+            app.rules.measure_every,
+            measure_by_provider.measure_objectives,
+        ),
         Timer(sweep.DELETE_SAMPLES, app.rules.delete_samples_every, sweep.delete_old_samples),
     )
     triggers = Triggers(

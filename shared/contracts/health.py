@@ -11,6 +11,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, model_validator
 
 from shared.contracts.catalog import ReleaseOfComponent
+from shared.contracts.gate_metrics import GateMetrics
 from shared.contracts.gates import GateEvidence, Verdict
 from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.values import (
@@ -191,6 +192,10 @@ class WatchRelease(ReleaseOfComponent):
     """health to itself: take what a deployment left of one service as the target of probes."""
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class SetObjective(Command):
     """PUT /services/{serviceId}/slo."""
 
@@ -203,12 +208,35 @@ class SetObjective(Command):
     """A window with fewer events is not measured; a short one takes a twelfth of it."""
     latency_ms_max: Annotated[float | None, Field(gt=0, le=60_000)] = None
     """With `latency` only: a slower request is bad."""
+    metrics: Annotated[GateMetrics | None, Field(exclude_if=_is_none)] = None
+    """Who measures the requests, and by which queries, as of a gate; without it the surface's own
+    proxy does."""
 
     @model_validator(mode="after")
     def _limits_latency_alone(self) -> Self:
         if (self.sli is Sli.LATENCY) != (self.latency_ms_max is not None):
             raise ValueError("latencyMsMax for latency, and for it alone")
         return self
+
+    @model_validator(mode="after")
+    def _is_measured_by_what_it_says(self) -> Self:
+        metrics = self.measured_by
+        if metrics is None:
+            return self
+        if self.sli is Sli.PROBES:
+            raise ValueError("no metrics with probes, which health counts itself")
+        if (self.sli is Sli.LATENCY) != (metrics.latency is not None):
+            raise ValueError("metrics.latency for latency, and for it alone")
+        asked = (metrics.requests, metrics.errors, metrics.latency)
+        if any("{{revision}}" in text for text in asked if text is not None):
+            raise ValueError("no {{revision}} in metrics: an objective is of all releases")
+        return self
+
+    @property
+    def measured_by(self) -> GateMetrics | None:
+        """Return who measures besides the platform; None where that counts itself."""
+        is_measured = self.metrics is not None and not self.metrics.is_counted
+        return self.metrics if is_measured else None
 
 
 class ServiceObjective(Resource):
@@ -218,6 +246,9 @@ class ServiceObjective(Resource):
     window: Duration
     min_samples: Count
     latency_ms_max: Milliseconds | None
+    metrics: GateMetrics | None = None
+    unmeasured: Text = ""
+    """Why the provider measured nothing the last time."""
     revision: Revision
     burn: Annotated[tuple[BurnRate, ...], Field(max_length=10)]
     """One for each rule that is measured; a window with too few samples has none."""

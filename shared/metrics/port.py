@@ -7,13 +7,15 @@ has to say what it does without one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol, TypeAlias
 
 from shared.contracts.metrics import Metric
 from shared.kernel.observation import Unknown
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import Histogram
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,10 @@ class Resolution:
     delay: timedelta = timedelta(0)
     grain: timedelta = timedelta(seconds=1)
     window_least: timedelta = timedelta(seconds=1)
+
+    def complete_until(self, now: datetime) -> datetime:
+        """Return the end of the last window that is complete."""
+        return _EPOCH + (now - self.delay - _EPOCH) // self.grain * self.grain
 
 
 class Metrics(Protocol):

@@ -1,6 +1,7 @@
 """`slo`: an objective is set as the options say; burn rates and alerts are those of health."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,21 @@ def test_an_objective_is_set_as_the_options_say(runtimectl: RuntimeCtl) -> None:
         f"PUT {path}",
         {"sli": "latency", "objective": 0.99, "window": "P30D", "latencyMsMax": 300.0},
     )
+
+
+def test_an_objective_that_a_provider_measures_has_its_queries_in_a_file(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    path = f"{RUNTIME}/services/{SERVICE}/slo"
+    metrics = {"source": "prometheus", "requests": "all[{{window}}]", "errors": "bad[{{window}}]"}
+    file = tmp_path / "metrics.yaml"
+    file.write_text(json.dumps(metrics))
+    line = f"slo set {SERVICE} --sli availability --objective 0.99 --metrics {file}"
+
+    ran = runtimectl.run(line, {f"PUT {path}": {"serviceId": SERVICE}})
+
+    assert ran.written is not None
+    assert ran.written[1]["metrics"] == metrics
 
 
 def test_the_objective_of_one_service_is_shown(runtimectl: RuntimeCtl) -> None:

@@ -1,11 +1,11 @@
 """Requests, errors and latency of both versions of a gate, from where the gate says."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from function_apps.health.model.gate_samples import Counts, Progress
 from function_apps.health.model.measured_windows import (
     VersionCounts,
+    covered_since,
     due_window,
     window_counts,
     window_queries,
@@ -17,7 +17,7 @@ from shared.contracts.gates import EvaluateGate, Unmeasured
 from shared.contracts.metrics import Metric
 from shared.kernel.clock import isoformat
 from shared.kernel.observation import Present, Unknown
-from shared.metrics.port import Measurement, Subject, Unmeasurable
+from shared.metrics.port import Subject
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import RevisionTraffic
 
@@ -87,9 +87,10 @@ async def _measured(
     ]
     unmeasured = [each for counts in counted if isinstance(counts, tuple) for each in counts]
     if unmeasured:
+        since = covered_since(measured)
         return replace(
             last,
-            measured_at=_after_gaps(measured) or last.measured_at,
+            measured_at=isoformat(since) if since else last.measured_at,
             unmeasured=tuple(unmeasured),
         )
     candidate, *baseline = [counts for counts in counted if isinstance(counts, Counts)]
@@ -100,16 +101,6 @@ async def _measured(
         measured_at=isoformat(window[1]),
         unmeasured=(),
     )
-
-
-def _after_gaps(measured: Sequence[Measurement]) -> str | None:
-    """Return since when nothing is missing for good, where something is: no answer will have it."""
-    ends = [
-        each.covered_since
-        for each in measured
-        if isinstance(each, Unmeasurable) and each.covered_since is not None
-    ]
-    return isoformat(max(ends)) if ends else None
 
 
 def _counts(traffic: RevisionTraffic | None) -> Counts | None:

@@ -88,6 +88,8 @@ class BurnSamples:
     read_at: datetime | None = None
     counters: CountedEvents | None = None
     rings: Mapping[str, Ring] = field(default_factory=dict)
+    problem: str = ""
+    """Why a provider measured nothing the last time."""
 
     def with_counters(self, counters: CountedEvents) -> tuple["BurnSamples", Events]:
         """Return these with the counters as they are now, and the events since the last time.
@@ -109,7 +111,7 @@ class BurnSamples:
             until = (now - _EPOCH) / width
             since = until if self.read_at is None else (self.read_at - _EPOCH) / width
             rings[key] = _spread(self.rings.get(key, Ring()), more, min(since, until), until)
-        return replace(self, read_at=now, rings=rings)
+        return replace(self, read_at=now, rings=rings, problem="")
 
     def within(self, window: timedelta, last: timedelta, now: datetime) -> Events:
         """Return the events of the *last* part of *window*, up to *now*."""

@@ -5,7 +5,7 @@ is asked for again, longer by the time since; where a part of it was never measu
 after that part.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -15,7 +15,14 @@ from shared.contracts.gate_metrics import GateMetrics
 from shared.contracts.gates import EvaluateGate, Unmeasured
 from shared.contracts.metrics import QUERY_MAX, Metric
 from shared.kernel.clock import parse_instant
-from shared.metrics.port import Measured, Measurement, MetricsQuery, Resolution, Subject
+from shared.metrics.port import (
+    Measured,
+    Measurement,
+    MetricsQuery,
+    Resolution,
+    Subject,
+    Unmeasurable,
+)
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram
 
 _CAUSE_MAX: Final = 500
@@ -45,7 +52,7 @@ def due_window(
     grain = resolution.grain
     measured_at = parse_instant(progress.measured_at or progress.began_at)
     since = _EPOCH + -(-(measured_at - _EPOCH) // grain) * grain
-    until = _EPOCH + (now - resolution.delay - _EPOCH) // grain * grain
+    until = resolution.complete_until(now)
     return (since, until) if until - since >= max(gate.window, resolution.window_least) else None
 
 
@@ -100,6 +107,16 @@ def window_counts(
         return (_unmeasured(metrics, revision, Metric.LATENCY, why, measured[Metric.LATENCY]),)
     rounded = round(requests)
     return Counts(rounded, min(round(errors), rounded), _buckets(latency))
+
+
+def covered_since(measured: Sequence[Measurement]) -> datetime | None:
+    """Return since when nothing is missing for good, where something is: no answer will have it."""
+    ends = [
+        each.covered_since
+        for each in measured
+        if isinstance(each, Unmeasurable) and each.covered_since is not None
+    ]
+    return max(ends, default=None)
 
 
 def _unmeasured(

@@ -1,5 +1,6 @@
 """The objective of one service, and the events that it counts."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,6 +9,7 @@ from typing import Any
 from function_apps.health.model.baseline_comparison import slower_than
 from function_apps.health.model.burn_rates import Burn, burn_rules, measure_burn
 from function_apps.health.model.burn_samples import BurnSamples, CountedEvents, Events
+from function_apps.health.model.gate_samples import Counts
 from shared.contracts.health import BurnRate, HealthStatus, SetObjective, Sli
 from shared.surfaces.traffic import RevisionTraffic, TrafficSample
 
@@ -25,13 +27,21 @@ class Objective:
     @property
     def measure(self) -> str:
         """Return what is counted: samples of something else say nothing about it."""
-        limit = self.content.latency_ms_max
-        return self.content.sli if limit is None else f"{self.content.sli} {limit:g} ms"
+        limit, metrics = self.content.latency_ms_max, self.content.measured_by
+        named = [self.content.sli.value, *([f"{limit:g} ms"] if limit is not None else [])]
+        if metrics is not None:
+            text = metrics.model_dump_json(exclude_none=True)
+            named.append(f"by {hashlib.sha256(text.encode()).hexdigest()[:16]}")
+        return " ".join(named)
 
     def burns(self, samples: BurnSamples, now: datetime) -> Sequence[Burn]:
         """Return the burn rates by *samples*; nothing is measured where they are of another."""
         own = samples if samples.measure == self.measure else BurnSamples()
         return measure_burn(self.content, own, now)
+
+    def unmeasured(self, samples: BurnSamples) -> str:
+        """Return why its provider measured nothing the last time; empty where it did."""
+        return samples.problem if samples.measure == self.measure else ""
 
     def burn_rates(self, burns: Sequence[Burn]) -> Sequence[BurnRate]:
         """Return *burns* as the contract has them: those that are measured."""
@@ -78,6 +88,24 @@ def count_requests(
     }
     counted, more = _of(objective, samples).with_counters(CountedEvents(traffic.epoch, revisions))
     return _added(objective, counted, more, now)
+
+
+def begin_counting(objective: Objective, samples: BurnSamples, at: datetime) -> BurnSamples:
+    """Return *samples* if they are of *objective*, or new ones that begin *at*."""
+    own = _of(objective, samples)
+    return own if own.read_at is not None else replace(own, read_at=at)
+
+
+def count_measured(
+    objective: Objective, samples: BurnSamples, counts: Counts, until: datetime
+) -> BurnSamples:
+    """Return *samples* with the requests that a provider measured since the last time."""
+    limit_ms = objective.content.latency_ms_max
+    events = Events(counts.requests, counts.errors)
+    if limit_ms is not None:
+        latency = counts.histogram()
+        events = Events(latency.total, slower_than(latency, limit_ms))
+    return _added(objective, samples, events, until)
 
 
 def _of(objective: Objective, samples: BurnSamples) -> BurnSamples:

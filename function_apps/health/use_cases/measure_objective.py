@@ -51,12 +51,19 @@ async def measure_objective(
     if objective is None:
         return None
     before = await load_samples(tenant, target.service_id, app)
+    if objective.content.measured_by is not None:
+        return objective, before  # `measure_by_provider` counts it
     samples = await _counted(objective, before, target, probe, now, app)
     if samples is not before:
-        text = _samples().dump_json(samples).decode()
-        row = TableRow(_partition(tenant, target.service_id), _ROW, {"samples": text})
-        await app.samples.upsert([row])
+        await store_samples(samples, tenant, target.service_id, app)
     return objective, samples
+
+
+async def store_samples(samples: BurnSamples, tenant: str, service_id: str, app: HealthApp) -> None:
+    """Keep what has been counted of a service."""
+    text = _samples().dump_json(samples).decode()
+    row = TableRow(_partition(tenant, service_id), _ROW, {"samples": text})
+    await app.samples.upsert([row])
 
 
 async def get_burn_rates(objective: Objective, tenant: str, app: HealthApp) -> Sequence[BurnRate]:
@@ -76,13 +83,16 @@ async def _counted(
     if objective.content.sli is Sli.PROBES:
         is_known = probe.outcome is not ProbeOutcome.NOTHING
         return count_probes(objective, samples, probe.checks, now) if is_known else samples
-    component = SurfaceComponent(
-        EnvironmentId(target.environment_id), TenantId(target.tenant_id), ModuleId(target.module_id)
-    )
-    traffic = await app.surface.traffic(component)
+    traffic = await app.surface.traffic(component_of(target))
     if not isinstance(traffic, Present):
         return samples
     return count_requests(objective, samples, traffic.value, now)
+
+
+def component_of(target: ProbeTarget) -> SurfaceComponent:
+    return SurfaceComponent(
+        EnvironmentId(target.environment_id), TenantId(target.tenant_id), ModuleId(target.module_id)
+    )
 
 
 async def delete_counted(tenant: str, service_id: str, app: HealthApp) -> int:

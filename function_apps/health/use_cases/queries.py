@@ -16,7 +16,7 @@ from function_apps.health.repository import (
     require_release,
     sample_partition,
 )
-from function_apps.health.use_cases.measure_objective import get_burn_rates
+from function_apps.health.use_cases.measure_objective import get_burn_rates, load_samples
 from shared.contracts.health import HealthCheckResult, ServiceHealth, ServiceObjective
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
@@ -51,8 +51,10 @@ async def get_objective(
     view = await app.service.work.read(partition_of(ctx.tenant, service_id), *ids)
     require_release(view.get(TARGETS, service_id))
     objective = view.get(OBJECTIVES, service_id)
-    burn = await get_burn_rates(objective, ctx.tenant, app)
-    return resources.service_objective(objective, burn), view.etag(ids[0]) or ""
+    samples = await load_samples(ctx.tenant, service_id, app)
+    burn = objective.burn_rates(objective.burns(samples, ctx.now()))
+    resource = resources.service_objective(objective, burn, objective.unmeasured(samples))
+    return resource, view.etag(ids[0]) or ""
 
 
 async def _find_objective(target: ProbeTarget, ctx: Context, app: HealthApp) -> Objective | None:
