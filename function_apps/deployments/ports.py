@@ -58,7 +58,7 @@ class DeploymentsRules:
     images_within: timedelta = timedelta(seconds=20)
     """For all that one command asks of registries: `runtimectl` waits for 30 s."""
     anchor_every: timedelta = timedelta(hours=1)
-    """What was recorded since can be made anew without a trace."""
+    """Records since the last time can be made anew without a trace."""
 
 
 LOCAL_RULES: Final = DeploymentsRules(

@@ -39,7 +39,7 @@ class HealthRules:
     measure_every: timedelta = timedelta(seconds=30)
     """Of objectives that a provider measures."""
     read_within: timedelta = timedelta(seconds=10)
-    """What a provider does not say by then is asked again, with the window after it."""
+    """A provider that has not answered by then is asked again, with the window after it."""
 
 
 LOCAL_RULES: Final = HealthRules(

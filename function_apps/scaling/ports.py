@@ -33,7 +33,7 @@ class ScalingRules:
     """Signals that are lost for so long are told to a person."""
     delete_samples_every: timedelta = timedelta(days=1)
     read_within: timedelta = timedelta(seconds=10)
-    """What is not read of a target by then is not known in this evaluation."""
+    """A target that has not answered by then is not known in this evaluation."""
     evaluate_within: timedelta = timedelta(seconds=30)
     """An evaluation that takes longer is ended and has failed; its policy waits for a while."""
     replay_waits_at_most: timedelta = timedelta(seconds=20)

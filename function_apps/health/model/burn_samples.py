@@ -89,7 +89,7 @@ class BurnSamples:
     counters: CountedEvents | None = None
     rings: Mapping[str, Ring] = field(default_factory=dict)
     problem: str = ""
-    """Why a provider measured nothing the last time."""
+    """The reason for which a provider measured nothing the last time."""
 
     def with_counters(self, counters: CountedEvents) -> tuple["BurnSamples", Events]:
         """Return these with the counters as they are now, and the events since the last time.

@@ -28,7 +28,7 @@ from shared.persistence.store import Document
 
 MEASURE: Final = "measure_objectives"
 WINDOW_MAX: Final = timedelta(hours=1)
-"""What was not measured for longer is left out: a provider that was away answers for an hour."""
+"""A provider that was away for longer answers for so long; the rest is left out."""
 
 
 async def measure_objectives(app: HealthApp) -> int:
