@@ -9,13 +9,13 @@ from shared.composition.embedded import installed_host, is_embedded
 from shared.composition.parts import Parts
 from shared.composition.settings import (
     EVERY_APP,
-    TELEMETRY,
     InvalidSetting,
     Need,
     Settings,
     read_settings,
     tenancy,
 )
+from shared.composition.telemetry_settings import TELEMETRY
 from shared.contracts.storage import AUDIT
 from shared.durable.task_hub import TaskHub
 from shared.kernel.concurrency import FairTurns

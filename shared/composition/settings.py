@@ -28,6 +28,7 @@ from shared.composition import (
     image_settings,
     metrics_settings,
     policy_settings,
+    telemetry_settings,
 )
 from shared.composition.cluster_settings import ClusterSettings
 from shared.composition.connection_strings import expected_instead
@@ -35,12 +36,18 @@ from shared.composition.image_settings import ImageSettings, Networks
 from shared.composition.metrics_settings import PROMETHEUS_BASIC, MetricsSettings
 from shared.composition.policy_settings import ENGINE_KEY, PolicySettings
 from shared.composition.retention_settings import RetentionSettings
+from shared.composition.telemetry_settings import (
+    INSIGHTS,
+    OF_EXPORTERS,
+    OTLP_HEADERS,
+    TELEMETRY,
+    TelemetrySettings,
+)
 from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
 from shared.images.registries import REGISTRIES
 from shared.kernel.errors import Invalid, Unavailable, Violation
 from shared.kernel.trust import trusting
-from shared.telemetry.exporters import APPLICATION_INSIGHTS, OTLP, Exporters, headers
 from shared.vault.vault_uris import AZURE_SUFFIX
 from shared.web.discovery import check_issuer
 from shared.web.issuer import AUDIENCE, DEV_ISSUER
@@ -62,18 +69,8 @@ ISSUER_KEYS: Final = "RUNTIME_ISSUER_KEYS"
 GATEWAY: Final = "RUNTIME_GATEWAY_URL"
 CA_FILE: Final = "RUNTIME_CA_FILE"
 COSMOS_ENDPOINT: Final = "CosmosDB__accountEndpoint"
-TELEMETRY: Final = "RUNTIME_TELEMETRY"
-_OTLP_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
-_OTLP_HEADERS: Final = "OTEL_EXPORTER_OTLP_HEADERS"
-_INSIGHTS: Final = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 _OURS: Final = re.compile("RUNTIME_.+|(?:CosmosDB|ServiceBus|Storage|KeyVault)(?:__.+)?")
 _HOSTNAME: Final = "WEBSITE_HOSTNAME"
-_OF_EXPORTERS: Final[Mapping[str, tuple[str, ...]]] = {
-    OTLP: (_OTLP_ENDPOINT, _OTLP_HEADERS),
-    APPLICATION_INSIGHTS: (_INSIGHTS,),
-}
-"""What each exporter needs first. Azure's host reads the same, so where no exporter of ours is
-named they are none of our business."""
 
 
 class InvalidSetting(Invalid):
@@ -101,15 +98,11 @@ _EXPECTED: Final[Mapping[str, str]] = {
     Need.BLOBS: "the URL of the blob service of the storage account",
     Need.VAULT: "the URL of the vault",
     Need.GATEWAY: "the URL under which all apps answer",
-    _OTLP_ENDPOINT: "the URL of a collector, such as http://127.0.0.1:4318",
-    _INSIGHTS: "the connection string of an Application Insights resource",
+    **telemetry_settings.EXPECTED,
 }
 
 _CREDENTIALS: Final = re.compile("//.*@", re.DOTALL)
 """Of a URL, which a refusal does not repeat."""
-_RESOURCE: Final = re.compile(
-    r"(?i)(?:[^;]+;)*InstrumentationKey=[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:;[^;]+)*;?"
-)
 
 Identity = Literal["managedidentity"] | None
 ClientId = Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None
@@ -117,12 +110,16 @@ Url = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$")]
 HostName = Annotated[str, Field(pattern=r"^[a-z0-9-]+(?:\.[a-z0-9-]+)+$")]
 Words = Annotated[tuple[str, ...], BeforeValidator(str.split)]
 Rate = Annotated[float, Field(ge=1, allow_inf_nan=False)]
-Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Exporter = Literal["otlp", "console", "applicationinsights", "prometheus"]
-ExporterNames = Annotated[tuple[Exporter, ...], BeforeValidator(str.split)]
 
 
-class Settings(MetricsSettings, ClusterSettings, ImageSettings, PolicySettings, RetentionSettings):
+class Settings(
+    MetricsSettings,
+    ClusterSettings,
+    ImageSettings,
+    PolicySettings,
+    RetentionSettings,
+    TelemetrySettings,
+):
     """What an app reads. A setting below our prefixes that stands nowhere here is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -176,17 +173,6 @@ class Settings(MetricsSettings, ClusterSettings, ImageSettings, PolicySettings, 
     engine_folder: Path | None = Field(None, alias="RUNTIME_ENGINE_FOLDER")
     """environments: the state folder of the local cloud, whose engine makes environments on this
     machine; the embedded host has its own."""
-    telemetry: ExporterNames = Field((), alias=TELEMETRY)
-    """Where traces and figures go, separated by spaces: `otlp`, `console`, `applicationinsights`,
-    `prometheus`; nowhere without it. See [telemetry](telemetry.md)."""
-    telemetry_ratio: Ratio = Field(1.0, alias="RUNTIME_TELEMETRY_RATIO")
-    """The share of all traces that is recorded; figures count all."""
-    otlp_endpoint: Url | None = Field(None, alias=_OTLP_ENDPOINT)
-    """For `otlp`: the URL of a collector, by OTLP over HTTP."""
-    otlp_headers: SecretStr | None = Field(None, alias=_OTLP_HEADERS)
-    """For `otlp`: `name=value,name=value`, a token say."""
-    insights: SecretStr | None = Field(None, alias=_INSIGHTS)
-    """For `applicationinsights`: its connection string."""
     hostname: str = Field("127.0.0.1:7071", alias=_HOSTNAME)
     """Set by the host: where this app answers."""
 
@@ -245,34 +231,6 @@ class Settings(MetricsSettings, ClusterSettings, ImageSettings, PolicySettings, 
             raise ValueError("the path of a file with certificates (PEM)") from None
         return value
 
-    @field_validator("otlp_headers")
-    @classmethod
-    def _are_headers(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            try:
-                headers(value.get_secret_value())
-            except ValueError:
-                raise ValueError("name=value,name=value") from None
-        return value
-
-    @field_validator("insights")
-    @classmethod
-    def _names_a_resource(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _RESOURCE.fullmatch(value.get_secret_value()):
-            raise ValueError("InstrumentationKey=<UUID>;IngestionEndpoint=https://…")
-        return value
-
-    @property
-    def exporters(self) -> Exporters:
-        """Return where traces and figures go."""
-        return Exporters(
-            self.telemetry,
-            self.telemetry_ratio,
-            self.otlp_endpoint or "",
-            self.otlp_headers.get_secret_value() if self.otlp_headers else "",
-            self.insights.get_secret_value() if self.insights else "",
-        )
-
     @property
     def is_local(self) -> bool:
         """Whether the profile with the short waits was chosen, for work on one machine."""
@@ -305,7 +263,7 @@ _STRINGS: Final[Mapping[str, str]] = {
 }
 """The connection string that stands for each address."""
 _SECRET: Final = frozenset(
-    {*_STRINGS.values(), _OTLP_HEADERS, _INSIGHTS, PROMETHEUS_BASIC, REGISTRIES, ENGINE_KEY}
+    {*_STRINGS.values(), OTLP_HEADERS, INSIGHTS, PROMETHEUS_BASIC, REGISTRIES, ENGINE_KEY}
 )
 _NAMES: Final = tuple(str(field.alias) for field in Settings.model_fields.values())
 
@@ -317,7 +275,7 @@ def read_settings(environ: Mapping[str, str], needs: Collection[Need] = ()) -> S
         InvalidSetting: names every setting that is wrong, unknown, missing or contradictory.
     """
     exporters = environ.get(TELEMETRY, "").split()
-    others = {_HOSTNAME, *(each for name in exporters for each in _OF_EXPORTERS.get(name, ()))}
+    others = {_HOSTNAME, *(each for name in exporters for each in OF_EXPORTERS.get(name, ()))}
     given = {
         name: value
         for name, value in environ.items()
@@ -391,7 +349,7 @@ def _missing(
     given: Mapping[str, str], needs: Collection[Need], exporters: Sequence[str]
 ) -> Sequence[Violation]:
     names: list[str] = [need for need in Need if need in needs]
-    names += [each[0] for name, each in _OF_EXPORTERS.items() if name in exporters]
+    names += [each[0] for name, each in OF_EXPORTERS.items() if name in exporters]
     if given.get(PROFILE, PRODUCTION) != LOCAL or ISSUERS in given:
         names = [ISSUERS, *names]
     elif needs:  # the keys of this machine's issuer are in no place that Azure's parts know
