@@ -28,7 +28,8 @@ from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Present
 from shared.surfaces.aks import revisions
 from shared.surfaces.aks.cluster_access import ClusterAccess, KubeconfigSource
-from shared.surfaces.aks.cluster_api import DEPLOYMENTS, NAMESPACES, ClusterApi
+from shared.surfaces.aks.cluster_api import ClusterApi
+from shared.surfaces.aks.kinds import DEPLOYMENTS, NAMESPACES
 from shared.surfaces.aks.names import MANAGED, MANAGER, Installation
 from shared.surfaces.aks.surface import AksSurface
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, TEMPLATE, fence

@@ -11,7 +11,8 @@ from shared.surfaces.aks.boundary_objects import (
     BoundaryObjects,
     wanted,
 )
-from shared.surfaces.aks.cluster_api import NAMESPACES, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import NAMESPACES
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.boundaries import BoundarySpec, Quota, boundary_properties
 from shared.surfaces.spec import Resources

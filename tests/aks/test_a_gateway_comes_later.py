@@ -5,7 +5,8 @@ import pytest
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Present
 from shared.surfaces.aks import surface
-from shared.surfaces.aks.cluster_api import GATEWAY_CLASSES, GATEWAYS, ROUTES, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import GATEWAY_CLASSES, GATEWAYS, ROUTES
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.surface import AksSurface
 from shared.surfaces.aks.traffic_layer import REFRESHED_EVERY_S

@@ -10,7 +10,8 @@ from shared.kernel.ids import TenantId
 from shared.kernel.observation import Absent, Present
 from shared.surfaces.aks import surface
 from shared.surfaces.aks.boundary_objects import wanted
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS, NAMESPACES, PODS, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import CONFIG_MAPS, NAMESPACES, PODS
 from shared.surfaces.aks.names import MARK, Installation, digest_of
 from shared.surfaces.aks.surface import AksSurface
 from shared.surfaces.boundaries import BoundarySpec

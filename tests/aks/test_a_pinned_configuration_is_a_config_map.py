@@ -8,7 +8,7 @@ import pytest
 
 from shared.kernel.fence import Fence
 from shared.surfaces.aks import surface
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS
+from shared.surfaces.aks.kinds import CONFIG_MAPS
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.surface import AksSurface
 from shared.surfaces.spec import RevisionSpec, SiteSpec

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from shared.contracts.releases import ReleaseQuestion as Asked
 from shared.contracts.values import Probe
 from shared.kernel.errors import Invalid
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS, PODS, ClusterApi
+from shared.surfaces.aks.cluster_api import ClusterApi
+from shared.surfaces.aks.kinds import CONFIG_MAPS, PODS
 from shared.surfaces.aks.proof import _release_of
 from shared.surfaces.spec import ReleaseQuestion
 from tests.surfaces.harness import TEMPLATE

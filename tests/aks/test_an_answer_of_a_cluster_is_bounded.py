@@ -11,7 +11,9 @@ from aiohttp import web
 
 from shared.kernel.clock import SystemClock
 from shared.surfaces.aks import answer_shapes, cluster_api, pod_places
-from shared.surfaces.aks.cluster_api import DEPLOYMENTS, PODS, ApiAway, ApiRefusal, ClusterApi
+from shared.surfaces.aks.api_errors import ApiAway, ApiRefusal
+from shared.surfaces.aks.cluster_api import ClusterApi
+from shared.surfaces.aks.kinds import DEPLOYMENTS, PODS
 from shared.surfaces.aks.pod_places import PodPlaces
 from tests.kit.api_server import StandInServer, listed, stand_in_api
 from tests.kit.virtual_time import LoopClock, run_virtual

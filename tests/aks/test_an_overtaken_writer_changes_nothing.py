@@ -9,7 +9,8 @@ import pytest
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.fence import StaleFence
 from shared.surfaces.aks import surface
-from shared.surfaces.aks.cluster_api import (
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.kinds import (
     AUTOSCALERS,
     BUDGETS,
     CONFIG_MAPS,
@@ -19,7 +20,6 @@ from shared.surfaces.aks.cluster_api import (
     NAMESPACES,
     PODS,
     SERVICES,
-    ApiRefusal,
     Kind,
 )
 from shared.surfaces.aks.names import REVISION, Installation

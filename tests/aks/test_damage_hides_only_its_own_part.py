@@ -11,7 +11,8 @@ import pytest
 
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Present
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS, DEPLOYMENTS, PODS, ROUTES, Kind, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import CONFIG_MAPS, DEPLOYMENTS, PODS, ROUTES, Kind
 from shared.surfaces.aks.live_objects import grouped
 from shared.surfaces.aks.names import MODULE, REVISION, SPEC, TENANT, Installation
 from shared.surfaces.aks.observation import ComponentObjects, live_component

@@ -7,7 +7,7 @@ import pytest
 
 from shared.kernel.observation import Present
 from shared.surfaces.aks import surface
-from shared.surfaces.aks.cluster_api import DEPLOYMENTS
+from shared.surfaces.aks.kinds import DEPLOYMENTS
 from shared.surfaces.aks.names import Installation, revision_name
 from shared.surfaces.aks.scalers import MINIMUM
 from shared.surfaces.aks.surface import AksSurface

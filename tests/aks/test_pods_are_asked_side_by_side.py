@@ -6,7 +6,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from shared.kernel.observation import Present
-from shared.surfaces.aks.cluster_api import DEPLOYMENTS, PODS
+from shared.surfaces.aks.kinds import DEPLOYMENTS, PODS
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.pod_places import NAMESPACE_AT_ONCE
 from tests.kit.api_server import deployment, pod, stand_in_server

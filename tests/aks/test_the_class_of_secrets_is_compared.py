@@ -5,7 +5,8 @@ from typing import Any, Final, cast
 import pytest
 
 from shared.surfaces.aks.boundary_objects import ACCOUNTS
-from shared.surfaces.aks.cluster_api import ClusterApi, Kind, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import Kind
 from shared.surfaces.aks.names import Installation, revision_name
 from shared.surfaces.aks.secret_classes import CLASSES, class_spec
 from shared.surfaces.aks.workloads import Workloads

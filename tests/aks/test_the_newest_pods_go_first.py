@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from shared.surfaces.aks import surface
-from shared.surfaces.aks.cluster_api import PODS
+from shared.surfaces.aks.kinds import PODS
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.surface import AksSurface
 from tests.kit.memory_api_server import MemoryApiServer

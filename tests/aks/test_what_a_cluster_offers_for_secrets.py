@@ -6,8 +6,10 @@ from typing import Any, cast
 import pytest
 
 from shared.kernel.clock import SystemClock
-from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi, Kind, Object
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.cluster_offers import OffersReader
+from shared.surfaces.aks.kinds import Kind
 from shared.surfaces.aks.secret_classes import AUDIENCE, DRIVER, GROUP
 
 WHOLE: dict[str, Any] = {"spec": {"tokenRequests": [{"audience": AUDIENCE}]}}

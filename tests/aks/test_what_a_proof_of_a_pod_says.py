@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from shared.surfaces.aks.cluster_api import ClusterApi, Kind, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import Kind
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.proof import prove_pod
 from shared.surfaces.aks.records import Unreadable

@@ -7,7 +7,8 @@ import pytest
 
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Present, Reading, Unknown
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS, DEPLOYMENTS, PODS, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import CONFIG_MAPS, DEPLOYMENTS, PODS
 from shared.surfaces.aks.live_objects import grouped
 from shared.surfaces.aks.names import MODULE, REVISION, TENANT, Installation
 from shared.surfaces.observed_state import Inventory

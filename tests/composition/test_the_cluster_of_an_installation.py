@@ -13,7 +13,7 @@ from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import SystemClock
 from shared.kernel.fence import Fence
 from shared.surfaces.aks import surface
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS, GATEWAY_CLASSES, GATEWAYS
+from shared.surfaces.aks.kinds import CONFIG_MAPS, GATEWAY_CLASSES, GATEWAYS
 from shared.surfaces.errors import TrafficUnavailable
 from tests.kit.memory_api_server import MemoryApiServer
 from tests.kit.virtual_time import LoopClock, run_virtual

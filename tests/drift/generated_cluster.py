@@ -16,7 +16,8 @@ from shared.kernel.clock import Clock, isoformat
 from shared.kernel.fence import Fence
 from shared.surfaces.aks import revisions, routes
 from shared.surfaces.aks.boundary_objects import ACCOUNTS, CLIENT_ID, NAME
-from shared.surfaces.aks.cluster_api import (
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import (
     AUTOSCALERS,
     CONFIG_MAPS,
     DEPLOYMENTS,
@@ -26,7 +27,6 @@ from shared.surfaces.aks.cluster_api import (
     ROUTES,
     SERVICES,
     Kind,
-    Object,
 )
 from shared.surfaces.aks.names import MANAGER, RECORD, Installation, component_name, revision_name
 from shared.surfaces.aks.records import ComponentRecord, SiteRecord

@@ -9,15 +9,8 @@ from typing import Any, Final
 from shared.kernel.clock import isoformat
 from shared.kernel.ids import ModuleId
 from shared.surfaces.aks import revisions
-from shared.surfaces.aks.cluster_api import (
-    AUTOSCALERS,
-    CONFIG_MAPS,
-    DEPLOYMENTS,
-    PODS,
-    ROUTES,
-    SERVICES,
-    Object,
-)
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, PODS, ROUTES, SERVICES
 from shared.surfaces.aks.names import MANAGER, SPEC
 from shared.surfaces.aks.secret_classes import CLASSES
 from shared.surfaces.spec import RevisionSpec

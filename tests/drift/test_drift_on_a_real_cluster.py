@@ -15,7 +15,8 @@ from function_apps.drift.ports import DriftApp, DriftRules
 from shared.contracts.drift import DriftDefaults
 from shared.contracts.storage import DRIFT_SNAPSHOTS
 from shared.surfaces.aks.answer_shapes import named_object
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS, DEPLOYMENTS, ROUTES, SERVICES, Kind, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import CONFIG_MAPS, DEPLOYMENTS, ROUTES, SERVICES, Kind
 from shared.surfaces.observed_state import Phase
 from tests.drift.compared import HASH, dispatcher_of
 from tests.drift.drift_corpus import left, told

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from shared.kernel.observation import Present
-from shared.surfaces.aks.cluster_api import ROUTES, SERVICES, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import ROUTES, SERVICES
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.properties import Plane
 from shared.surfaces.spec import RevisionSpec

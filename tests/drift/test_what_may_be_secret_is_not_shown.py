@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from function_apps.drift.repository import BASELINES
-from shared.surfaces.aks.cluster_api import ROUTES
+from shared.surfaces.aks.kinds import ROUTES
 from shared.surfaces.aks.scalers import SCALED_OBJECTS
 from shared.surfaces.spec import CommandProbe
 from tests.drift.compared import DriftService, released_and_settled, virtual

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from shared.kernel.clock import SystemClock
-from shared.surfaces.aks.cluster_api import DEPLOYMENTS, PODS, ClusterApi, Kind, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import DEPLOYMENTS, PODS, Kind
 from shared.surfaces.aks.names import INSTALLATION
 from tests.kit.cluster_objects import remove
 from tests.kit.patience import PATIENCE_S

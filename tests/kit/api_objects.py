@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 
 import httpx2
 
-from shared.surfaces.aks.cluster_api import PODS, Kind, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import PODS, Kind
 from shared.surfaces.aks.names import SPEC
 
 _KEYS: Final = {

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from shared.kernel.clock import SystemClock
 from shared.surfaces.aks import revisions
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS, ClusterApi, Kind, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import CONFIG_MAPS, Kind
 from shared.surfaces.aks.names import RECORD, Installation
 from shared.surfaces.aks.surface import AksSurface
 from shared.surfaces.spec import RevisionSpec

@@ -2,7 +2,9 @@
 
 from http import HTTPStatus
 
-from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi, Kind
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.cluster_api import ClusterApi
+from shared.surfaces.aks.kinds import Kind
 
 
 async def remove(api: ClusterApi, kind: Kind, name: str, namespace: str | None = None) -> None:

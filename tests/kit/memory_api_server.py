@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
 from typing import TypeVar
 
-from shared.surfaces.aks.cluster_api import ApiRefusal, Kind, Object
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import Kind
 
 T = TypeVar("T")
 Key = tuple[Kind, str | None, str]

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from shared.kernel.clock import SystemClock, isoformat
 from shared.surfaces.aks.answer_shapes import mapping
-from shared.surfaces.aks.cluster_api import SERVICES, ClusterApi, Kind, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import SERVICES, Kind
 from tests.kit.provider_stand_in import Reply, StandIn, stand_in
 
 _GROUP: Final = "metrics.k8s.io"

@@ -12,8 +12,9 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
 from shared.surfaces.aks.cluster_access import ClusterAccess, KubeconfigSource
-from shared.surfaces.aks.cluster_api import NAMESPACES, PODS, ClusterApi
+from shared.surfaces.aks.cluster_api import ClusterApi
 from shared.surfaces.aks.gateway_counters import GatewayCounters
+from shared.surfaces.aks.kinds import NAMESPACES, PODS
 from shared.surfaces.aks.names import MANAGED, MANAGER, Installation
 from shared.surfaces.aks.permissions import POD_SECURITY
 from shared.surfaces.aks.surface import AksSurface

@@ -8,7 +8,7 @@ import pytest
 from shared.kernel.fence import StaleFence
 from shared.kernel.observation import Present
 from shared.surfaces.aks.answer_shapes import named_object
-from shared.surfaces.aks.cluster_api import DEPLOYMENTS, Kind
+from shared.surfaces.aks.kinds import DEPLOYMENTS, Kind
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import ObjectRefused
 from shared.surfaces.observed_state import Phase

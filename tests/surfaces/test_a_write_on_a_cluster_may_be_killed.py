@@ -9,7 +9,7 @@ import pytest
 from shared.kernel.fence import StaleFence
 from shared.kernel.ids import TenantId
 from shared.kernel.observation import Present
-from shared.surfaces.aks.cluster_api import (
+from shared.surfaces.aks.kinds import (
     AUTOSCALERS,
     BUDGETS,
     CONFIG_MAPS,

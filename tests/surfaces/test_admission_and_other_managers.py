@@ -10,7 +10,8 @@ import pytest
 from shared.kernel.observation import Present
 from shared.surfaces.aks import revisions
 from shared.surfaces.aks.answer_shapes import named_object
-from shared.surfaces.aks.cluster_api import DEPLOYMENTS, PODS, Kind, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import DEPLOYMENTS, PODS, Kind
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import FieldTaken
 from shared.surfaces.properties import Difference, differences, revision_properties

@@ -10,7 +10,7 @@ from shared.kernel.ids import TenantId
 from shared.kernel.observation import Present
 from shared.surfaces.aks.answer_shapes import named_object
 from shared.surfaces.aks.boundary_objects import ACCOUNTS, CLIENT_ID, LIMITS, NAME, POLICIES
-from shared.surfaces.aks.cluster_api import NAMESPACES, PODS, Kind
+from shared.surfaces.aks.kinds import NAMESPACES, PODS, Kind
 from shared.surfaces.aks.names import USES_IDENTITY
 from shared.surfaces.boundaries import Boundary, BoundarySpec, Quota, boundary_properties
 from shared.surfaces.capabilities import Feature

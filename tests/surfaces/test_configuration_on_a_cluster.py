@@ -6,7 +6,9 @@ from typing import Any, cast
 import pytest
 
 from shared.kernel.observation import Present
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS, ApiRefusal, Object
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import CONFIG_MAPS
 from shared.surfaces.properties import Plane, differences, revision_properties
 from tests.kit.patience import PATIENCE_S
 from tests.surfaces.aks_harness import AksHarness

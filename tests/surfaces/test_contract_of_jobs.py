@@ -8,7 +8,7 @@ import pytest
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import StaleFence
 from shared.kernel.observation import Absent, Present
-from shared.surfaces.aks.cluster_api import CRON_JOBS
+from shared.surfaces.aks.kinds import CRON_JOBS
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.configuration import configuration
 from shared.surfaces.errors import RevisionMissing

@@ -15,7 +15,8 @@ import pytest
 
 from shared.kernel.errors import Unavailable
 from shared.surfaces.aks.boundary_objects import ACCOUNTS, LIMITS, POLICIES, QUOTAS
-from shared.surfaces.aks.cluster_api import (
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import (
     AUTOSCALERS,
     BUDGETS,
     CONFIG_MAPS,
@@ -27,7 +28,6 @@ from shared.surfaces.aks.cluster_api import (
     ROUTES,
     SERVICES,
     Kind,
-    Object,
 )
 from shared.surfaces.aks.permissions import PERMISSIONS
 from shared.surfaces.aks.scalers import SCALED_OBJECTS

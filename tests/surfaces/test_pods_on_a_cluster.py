@@ -10,7 +10,7 @@ from yarl import URL
 
 from shared.kernel.observation import Present
 from shared.surfaces.aks.answer_shapes import named_object
-from shared.surfaces.aks.cluster_api import DEPLOYMENTS
+from shared.surfaces.aks.kinds import DEPLOYMENTS
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import FieldTaken
 from shared.surfaces.observed_state import Instance, LiveComponent

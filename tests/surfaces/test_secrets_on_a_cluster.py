@@ -15,14 +15,8 @@ import yaml
 
 from shared.kernel.errors import Invalid
 from shared.kernel.observation import Present
-from shared.surfaces.aks.cluster_api import (
-    CONFIG_MAPS,
-    DEPLOYMENTS,
-    PODS,
-    ClusterApi,
-    Kind,
-    Object,
-)
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import CONFIG_MAPS, DEPLOYMENTS, PODS, Kind
 from shared.surfaces.aks.secret_classes import (
     AUDIENCE,
     CLASSES,

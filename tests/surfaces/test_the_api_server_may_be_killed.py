@@ -15,7 +15,8 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.aks import cluster_api
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS, DEPLOYMENTS, ApiRefusal
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.kinds import CONFIG_MAPS, DEPLOYMENTS
 from tests.kit.patience import PATIENCE_S
 from tests.kit.played_cluster import PlayedCluster, played_cluster
 from tests.surfaces import cluster_life

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 import pytest
 
-from shared.surfaces.aks.cluster_api import AUTOSCALERS, DEPLOYMENTS, PODS
+from shared.surfaces.aks.kinds import AUTOSCALERS, DEPLOYMENTS, PODS
 from shared.surfaces.aks.names import REVISION, revision_name
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.port import NativeScaling, Restarts

@@ -11,7 +11,8 @@ from shared.kernel.observation import Present
 from shared.metrics.kubernetes_metrics import KubernetesMetrics
 from shared.metrics.port import Measured, MetricsQuery, Subject
 from shared.surfaces.aks import revisions
-from shared.surfaces.aks.cluster_api import PODS, ClusterApi, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import PODS
 from shared.surfaces.aks.names import SPEC
 from shared.surfaces.aks.permissions import PERMISSIONS
 from shared.surfaces.aks.proof import is_running, prove_pod

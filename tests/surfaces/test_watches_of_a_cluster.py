@@ -11,7 +11,9 @@ from aiohttp import web
 
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Present
-from shared.surfaces.aks.cluster_api import DEPLOYMENTS, PODS, ApiRefusal, ClusterApi, Kind, Object
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import DEPLOYMENTS, PODS, Kind
 from shared.surfaces.aks.names import ENVIRONMENT as ENVIRONMENT_LABEL
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.records import Unreadable

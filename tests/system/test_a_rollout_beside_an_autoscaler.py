@@ -16,7 +16,8 @@ import pytest
 
 from shared.contracts.gates import EvaluateGate
 from shared.kernel.clock import SystemClock
-from shared.surfaces.aks.cluster_api import AUTOSCALERS, DEPLOYMENTS, PODS, ClusterApi, Kind, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import AUTOSCALERS, DEPLOYMENTS, PODS, Kind
 from shared.surfaces.aks.names import MANAGER, revision_name
 from shared.surfaces.aks.scalers import owner_of
 from shared.surfaces.scaling import Measure, ReplicasOwner, ScalingRules, UtilizationRule

@@ -26,7 +26,8 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.observation import Reading, Unknown
 from shared.persistence.unix_sockets import short_name
-from shared.surfaces.aks.cluster_api import PODS, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import PODS
 from shared.surfaces.observed_state import LiveComponent, Phase
 from tests.deployments.driven import TEST, Driven
 from tests.kit.event_table import TABLE, EventRow, table, with_requests

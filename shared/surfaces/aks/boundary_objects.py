@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.cluster_api import NAMESPACES, Kind, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import NAMESPACES, Kind
 from shared.surfaces.aks.names import ENVIRONMENT_ID, MANAGER, TENANT, Installation
 from shared.surfaces.aks.quantities import MIB, amount
 from shared.surfaces.boundaries import BoundarySpec, Quota, boundary_properties

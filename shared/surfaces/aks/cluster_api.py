@@ -9,16 +9,13 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
-from urllib.parse import quote
 
 from pydantic_core import from_json
 
-from shared.kernel.errors import Invalid, NotFound, Unavailable
+from shared.kernel.errors import Invalid
 from shared.surfaces.aks.answer_shapes import (
-    causes_of,
     change_of,
     decoded,
     groups_of,
@@ -26,6 +23,8 @@ from shared.surfaces.aks.answer_shapes import (
     named_object,
     page_of,
 )
+from shared.surfaces.aks.api_errors import ApiAway, ApiRefusal, refusal, refusal_of
+from shared.surfaces.aks.kinds import Kind
 from shared.surfaces.aks.names import MANAGER, selector
 from shared.surfaces.aks.pod_places import PodPlaces
 
@@ -48,75 +47,6 @@ LIST_WITHIN_S: Final = 120.0
 ANSWER_WITHIN_S: Final = 60.0
 """For a whole answer, however it comes; the connection's own time is that between two reads."""
 ERROR_BYTES_MAX: Final = 64 * 1024
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of object and where the API server has it."""
-
-    version: str
-    name: str
-    plural: str
-    is_namespaced: bool = True
-
-    def path(self, namespace: str | None = None, name: str | None = None, sub: str = "") -> str:
-        root = "/apis/" if "/" in self.version else "/api/"
-        place = f"namespaces/{_part(namespace)}/" if self.is_namespaced and namespace else ""
-        object_path = f"/{_part(name)}" if name else ""
-        return f"{root}{self.version}/{place}{self.plural}{object_path}{sub}"
-
-
-def _part(name: str) -> str:
-    return quote(name, safe=":")
-
-
-NAMESPACES: Final = Kind("v1", "Namespace", "namespaces", is_namespaced=False)
-NODES: Final = Kind("v1", "Node", "nodes", is_namespaced=False)
-CONFIG_MAPS: Final = Kind("v1", "ConfigMap", "configmaps")
-PODS: Final = Kind("v1", "Pod", "pods")
-SERVICES: Final = Kind("v1", "Service", "services")
-DEPLOYMENTS: Final = Kind("apps/v1", "Deployment", "deployments")
-JOBS: Final = Kind("batch/v1", "Job", "jobs")
-CRON_JOBS: Final = Kind("batch/v1", "CronJob", "cronjobs")
-BUDGETS: Final = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
-GATEWAYS: Final = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
-GATEWAY_CLASSES: Final = Kind(
-    "gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", is_namespaced=False
-)
-AUTOSCALERS: Final = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
-ROUTES: Final = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
-
-
-class ApiAway(Unavailable):
-    """The API server did not answer, is overloaded, or its certificate or our token is refused."""
-
-    code = Unavailable.code
-
-
-class ApiRefusal(Exception):
-    """The API server refuses a request; `message` is its own sentence.
-
-    `causes` are the fields it names, each with a reason and a message.
-    """
-
-    def __init__(
-        self, status: int, reason: str, message: str, causes: tuple[Mapping[str, str], ...]
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-        self.message = message
-        self.causes = causes
-
-    @property
-    def names_an_object(self) -> bool:
-        """Return whether it is about one object, and not about a kind that is not served."""
-        return self.reason == "NotFound" and "the requested resource" not in self.message
-
-    @property
-    def is_of_fields(self) -> bool:
-        """Return whether others own fields of an applied object, and it is no older than theirs."""
-        return self.status == HTTPStatus.CONFLICT and bool(self.causes)
 
 
 class ClusterApi:
@@ -278,11 +208,11 @@ class ClusterApi:
         }
         async with self._sent("GET", kind.path(), params, None, None, timeout_s + 10) as response:
             if response.is_error:
-                raise _refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
+                raise refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
             async for line in _lines(response):
                 change, found = change_of(from_json(line))
                 if change == "ERROR":
-                    raise _refusal_of(found)
+                    raise refusal_of(found)
                 yield change, found
 
     async def _json(
@@ -301,7 +231,7 @@ class ClusterApi:
             self._sent(method, path, params or {}, content, content_type) as response,
         ):
             if response.is_error:
-                raise _refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
+                raise refusal(response.status_code, await _bounded(response, ERROR_BYTES_MAX))
             return shape(decoded(await response.aread()))  # bounded by the connection
 
     @asynccontextmanager
@@ -361,21 +291,8 @@ async def _within(timeout_s: float) -> AsyncIterator[None]:
         raise ApiAway(f"the API server gave no whole answer within {timeout_s:g} s") from None
 
 
-_WAIT_MAX_S: Final = 3600
 _MANAGED: Final = {"fieldManager": MANAGER}
 _DRY_RUN: Final = {"dryRun": "All"}
-_AWAY: Final = frozenset(
-    {
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        HTTPStatus.BAD_GATEWAY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        HTTPStatus.GATEWAY_TIMEOUT,
-    }
-)
-"""The same request may succeed later."""
 
 
 async def _bounded(response: "Response", at_most: int) -> bytes:
@@ -399,43 +316,3 @@ async def _lines(response: "Response") -> AsyncIterator[bytes]:
             yield b"".join([*begun, end])
             begun = []
         begun.append(last)
-
-
-def _refusal(status: int, content: bytes) -> Exception:
-    try:
-        answer = from_json(content)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict) or answer.get("kind") != "Status":
-        answer = {"message": f"the API server answered {status}"}
-    return _refusal_of({**answer, "code": status})
-
-
-def _refusal_of(status: Object) -> Exception:
-    code, message = status.get("code"), str(status.get("message", ""))[:2000]
-    if not isinstance(code, int):
-        return ApiAway("the API server gave an error without a code")
-    details = status.get("details")
-    # A namespace that is going refuses with 403 until it is gone.
-    is_passing = "being terminated" in message
-    if code in _AWAY or is_passing:
-        return ApiAway(
-            f"the API server answered {code}: {message}",
-            retry_after_s=_wait_s(details),
-            throttled=code == HTTPStatus.TOO_MANY_REQUESTS,
-        )
-    causes = causes_of(details)
-    return ApiRefusal(code, str(status.get("reason", "")), message, causes)
-
-
-def _wait_s(details: Any) -> float:
-    """Return how long the server wants us to wait: one second where it says nothing of sense."""
-    value = details.get("retryAfterSeconds") if isinstance(details, dict) else None
-    return float(value) if isinstance(value, int) and 0 < value <= _WAIT_MAX_S else 1.0
-
-
-def reason_of(problem: Exception) -> str:
-    """Return the sentence of an error of this module or of `ClusterAccess`."""
-    if isinstance(problem, ApiRefusal | Unavailable | Invalid | NotFound):
-        return problem.message
-    return str(problem)

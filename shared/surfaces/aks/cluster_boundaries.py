@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from shared.kernel.clock import Clock
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
+from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import (
     ACCOUNTS,
     LIMITS,
@@ -14,7 +15,8 @@ from shared.surfaces.aks.boundary_objects import (
     BoundaryObjects,
     wanted,
 )
-from shared.surfaces.aks.cluster_api import NAMESPACES, ApiRefusal, ClusterApi, Kind, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import NAMESPACES, Kind
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.records import Records

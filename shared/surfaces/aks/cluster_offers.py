@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.kernel.clock import Clock
-from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.cluster_api import ClusterApi
 from shared.surfaces.aks.secret_classes import AUDIENCE, CSI_DRIVERS, DRIVER, GROUP
 from shared.surfaces.aks.traffic_layer import REFRESHED_EVERY_S
 

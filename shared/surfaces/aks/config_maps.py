@@ -10,8 +10,9 @@ from typing import Final
 
 from shared.kernel.clock import parse_instant
 from shared.kernel.errors import Invalid
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS, ClusterApi, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.instances import began_at
+from shared.surfaces.aks.kinds import CONFIG_MAPS
 from shared.surfaces.aks.names import Installation, revision_name
 from shared.surfaces.configuration import ConfigurationTexts, digests_of
 from shared.surfaces.spec import RevisionSpec

@@ -7,18 +7,9 @@ from dataclasses import dataclass, replace
 
 from shared.kernel.ids import EnvironmentId
 from shared.surfaces.aks import revisions
-from shared.surfaces.aks.cluster_api import (
-    CONFIG_MAPS,
-    CRON_JOBS,
-    DEPLOYMENTS,
-    JOBS,
-    PODS,
-    ROUTES,
-    ClusterApi,
-    Kind,
-    Object,
-)
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.jobs import is_run
+from shared.surfaces.aks.kinds import CONFIG_MAPS, CRON_JOBS, DEPLOYMENTS, JOBS, PODS, ROUTES, Kind
 from shared.surfaces.aks.names import RECORD, REVISION, SPEC, Installation, component_name
 from shared.surfaces.aks.observation import ComponentObjects
 from shared.surfaces.aks.records import Records, Unreadable, component_of

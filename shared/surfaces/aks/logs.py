@@ -3,7 +3,8 @@
 from http import HTTPStatus
 from typing import Final
 
-from shared.surfaces.aks.cluster_api import PODS, ClusterApi, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import PODS
 from shared.surfaces.aks.pods import CONTAINER
 from shared.surfaces.aks.records import Unreadable
 

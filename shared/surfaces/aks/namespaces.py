@@ -9,7 +9,9 @@ digest with the uid of the record, which nobody reads but the platform.
 from dataclasses import dataclass
 
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.cluster_api import NAMESPACES, ApiRefusal, ClusterApi, Object
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import NAMESPACES
 from shared.surfaces.aks.names import MARK, Installation, digest_of
 from shared.surfaces.aks.records import Records
 from shared.surfaces.aks.server_side_apply import get_undeleted, refused

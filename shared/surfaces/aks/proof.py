@@ -6,12 +6,14 @@ from typing import Final
 from urllib.parse import parse_qsl, quote
 
 from shared.surfaces.aks import revisions
+from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
-from shared.surfaces.aks.cluster_api import NODES, PODS, ApiRefusal, ClusterApi, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.config_maps import digests_in, is_older
 from shared.surfaces.aks.field_managers import set_by_others
 from shared.surfaces.aks.instances import began_at, has_succeeded, is_stopping, main_status
 from shared.surfaces.aks.jobs import is_true
+from shared.surfaces.aks.kinds import NODES, PODS
 from shared.surfaces.aks.names import REVISION, SPEC, USES_IDENTITY
 from shared.surfaces.aks.pod_differences import Difference, differences, without_admission
 from shared.surfaces.aks.pods import CONTAINER, image_of, pod_spec

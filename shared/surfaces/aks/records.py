@@ -17,7 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.cluster_api import CONFIG_MAPS, ApiRefusal, ClusterApi, Object
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import CONFIG_MAPS
 from shared.surfaces.aks.names import ENVIRONMENT_ID, RECORD, Installation
 from shared.surfaces.aks.server_side_apply import WriteConflict, refused
 from shared.surfaces.errors import ClusterNotPrepared, SiteMissing

@@ -10,14 +10,9 @@ from dataclasses import dataclass
 
 from shared.kernel.clock import Clock
 from shared.kernel.fence import Fence
-from shared.surfaces.aks.cluster_api import (
-    AUTOSCALERS,
-    DEPLOYMENTS,
-    ApiRefusal,
-    ClusterApi,
-    Kind,
-    Object,
-)
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import AUTOSCALERS, DEPLOYMENTS, Kind
 from shared.surfaces.aks.names import Installation, revision_name
 from shared.surfaces.aks.observation import applied_spec
 from shared.surfaces.aks.records import Records

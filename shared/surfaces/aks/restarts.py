@@ -3,7 +3,9 @@
 from typing import Final
 
 from shared.kernel.fence import Fence
-from shared.surfaces.aks.cluster_api import DEPLOYMENTS, ApiRefusal, ClusterApi, Object
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import DEPLOYMENTS
 from shared.surfaces.aks.names import MANAGER, digest_of
 from shared.surfaces.aks.server_side_apply import refused
 

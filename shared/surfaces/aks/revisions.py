@@ -15,7 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.kernel.errors import Invalid, TooLarge
 from shared.surfaces.aks import jobs
-from shared.surfaces.aks.cluster_api import (
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.config_maps import data_of
+from shared.surfaces.aks.kinds import (
     BUDGETS,
     CONFIG_MAPS,
     CRON_JOBS,
@@ -23,9 +25,7 @@ from shared.surfaces.aks.cluster_api import (
     JOBS,
     SERVICES,
     Kind,
-    Object,
 )
-from shared.surfaces.aks.config_maps import data_of
 from shared.surfaces.aks.names import (
     ENVIRONMENT_ID,
     PREFIX,

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.cluster_api import GATEWAYS, ROUTES, SERVICES, Kind, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import GATEWAYS, ROUTES, SERVICES, Kind
 from shared.surfaces.aks.names import (
     ENVIRONMENT,
     ENVIRONMENT_ID,

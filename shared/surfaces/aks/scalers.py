@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.kernel.errors import Invalid
-from shared.surfaces.aks.cluster_api import AUTOSCALERS, Kind, Object
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.kinds import AUTOSCALERS, Kind
 from shared.surfaces.aks.names import MANAGER, Installation
 from shared.surfaces.aks.revisions import head_of, reference_to
 from shared.surfaces.scaling import (

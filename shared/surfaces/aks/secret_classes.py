@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.kernel.errors import Invalid
-from shared.surfaces.aks.cluster_api import ClusterApi, Kind, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import Kind
 from shared.surfaces.aks.names import Installation, revision_name
 from shared.surfaces.secret_references import SecretReference
 from shared.surfaces.spec import RevisionSpec

@@ -4,8 +4,10 @@ from http import HTTPStatus
 from typing import Final
 
 from shared.kernel.errors import Unavailable
-from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi, Kind, Object
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.instances import is_stopping
+from shared.surfaces.aks.kinds import Kind
 from shared.surfaces.aks.names import MANAGER
 from shared.surfaces.errors import FieldTaken, ObjectRefused
 

@@ -7,16 +7,10 @@ from shared.kernel.clock import Clock
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.surfaces.aks import routes
-from shared.surfaces.aks.cluster_api import (
-    DEPLOYMENTS,
-    GATEWAYS,
-    NAMESPACES,
-    PODS,
-    ClusterApi,
-    Object,
-)
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
 from shared.surfaces.aks.instances import condition, is_stopping
+from shared.surfaces.aks.kinds import DEPLOYMENTS, GATEWAYS, NAMESPACES, PODS
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.records import Records, SiteRecord

@@ -18,8 +18,9 @@ from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.aks import logs, routes
+from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.capabilities import capabilities
-from shared.surfaces.aks.cluster_api import ApiRefusal, ClusterApi, Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
 from shared.surfaces.aks.cluster_offers import OffersReader
 from shared.surfaces.aks.config_maps import live_config_maps

@@ -5,8 +5,10 @@ from http import HTTPStatus
 from typing import Final
 
 from shared.kernel.clock import Clock
-from shared.surfaces.aks.cluster_api import GATEWAY_CLASSES, ApiRefusal, ClusterApi
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.cluster_api import ClusterApi
 from shared.surfaces.aks.instances import condition
+from shared.surfaces.aks.kinds import GATEWAY_CLASSES
 
 REFRESHED_EVERY_S: Final = 60.0
 

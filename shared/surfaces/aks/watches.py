@@ -17,19 +17,9 @@ from typing import Final
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.kernel.ids import EnvironmentId
-from shared.surfaces.aks.cluster_api import (
-    CONFIG_MAPS,
-    CRON_JOBS,
-    DEPLOYMENTS,
-    JOBS,
-    PODS,
-    ROUTES,
-    ApiRefusal,
-    ClusterApi,
-    Kind,
-    Object,
-    reason_of,
-)
+from shared.surfaces.aks.api_errors import ApiRefusal, reason_of
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.kinds import CONFIG_MAPS, CRON_JOBS, DEPLOYMENTS, JOBS, PODS, ROUTES, Kind
 from shared.surfaces.aks.live_objects import grouped, trimmed
 from shared.surfaces.aks.names import ENVIRONMENT, RECORD, Installation
 from shared.surfaces.aks.observation import ComponentObjects

@@ -15,20 +15,12 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.surfaces.aks import revisions, routes
+from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import ACCOUNTS, NAME, acts_as
-from shared.surfaces.aks.cluster_api import (
-    CRON_JOBS,
-    DEPLOYMENTS,
-    PODS,
-    ROUTES,
-    SERVICES,
-    ApiRefusal,
-    ClusterApi,
-    Kind,
-    Object,
-)
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.config_maps import data_of
 from shared.surfaces.aks.instances import has_ended, is_stopping, oldest_first
+from shared.surfaces.aks.kinds import CRON_JOBS, DEPLOYMENTS, PODS, ROUTES, SERVICES, Kind
 from shared.surfaces.aks.live_objects import LiveObjects
 from shared.surfaces.aks.names import (
     PREFIX,
