@@ -195,7 +195,10 @@ REMEDIES: Final[Mapping[str, str]] = {
         "see whether it is Unbound: `runtimectl tenant show {binding}`; a report takes up to 5 min"
         " from then on, and what is left is named above"
     ),
-    "TenantBindingNotFound": "see the bindings: `runtimectl tenant list`",
+    "TenantBindingNotFound": (
+        "see the bindings: `runtimectl tenant list`; those of guests in an environment of yours: "
+        "`runtimectl tenant list --env {name}`, and `--tenant` names one"
+    ),
     "TenantBindingExists": (
         "unbind it, then bind it again: "
         "`runtimectl tenant unbind {binding} --confirm {tenant} --wait`"
@@ -205,8 +208,8 @@ REMEDIES: Final[Mapping[str, str]] = {
         "`runtimectl env update {name} --admit {tenant} --wait`"
     ),
     "TenantsBound": (
-        "see who is bound: `runtimectl tenant list --env {name}`; have each unbound: "
-        "`runtimectl tenant unbind <binding> --confirm <tenant>`"
+        "see who is bound: `runtimectl tenant list --env {name}`; as an administrator unbind each: "
+        "`runtimectl tenant unbind {name} --tenant <guest> --confirm <guest> --wait`"
     ),
     "ForeignTenant": "have the owner of the environment bind it, or that tenant itself",
     "TenantNotAdmitted": "ask the owner to admit the tenant (`admits`), then bind it again",

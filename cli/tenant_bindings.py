@@ -1,7 +1,7 @@
 """The options of `tenant bind`, and how a tenant's binding is found by its environment."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -12,7 +12,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id
 from cli.parameter_types import one_of
-from shared.kernel.ids import TenantId, id_shape, parse_id, tenant_binding_id
+from shared.kernel.ids import id_shape
 
 BINDINGS: Final = "/v1/runtime/tenant-bindings"
 _BINDING_ID: Final = re.compile(id_shape("tb"))
@@ -30,10 +30,17 @@ GuestOption = Annotated[
         help="Another tenant, bound to an environment of yours; with the role Runtime.Admin.",
     ),
 ]
+ShownGuestOption = Annotated[
+    str | None,
+    typer.Option("--tenant", help="Another tenant, bound to an environment of yours."),
+]
 
 
-def find_binding(client: Client, name: str) -> Binding:
+def find_binding(client: Client, name: str, tenant: str | None = None) -> Binding:
     """Return the binding with that id, or of the environment with that name or id.
+
+    With *tenant* it is that of a guest in an environment of the caller; without, the caller's own,
+    or that of the only guest.
 
     Raises:
         Failure: there is none, or *name* cannot be the id of one.
@@ -45,26 +52,45 @@ def find_binding(client: Client, name: str) -> Binding:
             remedy="see the ids: `runtimectl tenant list`",
         )
     if _BINDING_ID.fullmatch(name):
-        binding: Binding = client.get(f"{BINDINGS}/{name}").body
+        binding: Binding = client.get(f"{BINDINGS}/{name}", {"tenantId": tenant}).body
         return binding
     query = {"environmentId": environment_id(client, name)}
     found = list(client.list_all(BINDINGS, query))
+    if tenant is None:
+        wanted = [each for each in found if not is_of_guest(each)] or found
+    else:
+        wanted = [each for each in found if each["tenantId"] == tenant]
+    if len(wanted) != 1:
+        raise _not_one(name, tenant, found)
+    return wanted[0]
+
+
+def _not_one(name: str, tenant: str | None, found: Sequence[Binding]) -> Failure:
     if not found:
-        raise Failure(
+        return Failure(
             f"no tenant is bound to {name}",
             ExitCode.NOT_FOUND,
             remedy=f"bind yours: `runtimectl tenant bind {name}`; with `--owner` if it is another"
             " tenant's",
         )
-    return found[0]
+    whose = "your tenant" if tenant is None else tenant
+    bound = ", ".join(each["tenantId"] for each in found)
+    return Failure(
+        f"{whose} is not bound to {name}; bound to it: {bound}",
+        ExitCode.NOT_FOUND,
+        remedy=f"name one of them: `--tenant {found[0]['tenantId']}`",
+    )
 
 
-def find_binding_id(client: Client, name: str, tenant: str | None) -> str:
-    """Return the id of the binding that *name* means; with *tenant* that of a guest of yours."""
-    if tenant is None or _BINDING_ID.fullmatch(name):
-        return name if tenant is not None else str(find_binding(client, name)["bindingId"])
-    environment = environment_id(client, name)
-    return tenant_binding_id(parse_id(environment, "env").environment, TenantId(tenant))
+def is_of_guest(binding: Binding) -> bool:
+    """Return whether *binding* is of a tenant in the environment of another one."""
+    return bool(binding["tenantId"] != binding["ownerTenantId"])
+
+
+def show_line(binding: Binding) -> str:
+    """Return the line that shows *binding*, to its tenant and to the environment's owner."""
+    whose = f" --tenant {binding['tenantId']}" if is_of_guest(binding) else ""
+    return f"runtimectl tenant show {binding['bindingId']}{whose}"
 
 
 @dataclass(frozen=True)

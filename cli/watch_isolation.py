@@ -8,7 +8,7 @@ from cli.failure import Failure
 from cli.host_process import pause
 from cli.options import Invocation
 from cli.progress_display import Line, open_display
-from cli.tenant_bindings import BINDINGS, Binding
+from cli.tenant_bindings import BINDINGS, Binding, show_line
 
 _POLL_INTERVAL_S: Final = 0.5
 _ON_ITS_WAY: Final = {"Bound": "Enforced", "Unbinding": "Unbound"}
@@ -25,13 +25,12 @@ def wait_for_binding(invocation: Invocation, begun: Binding, timeout_s: float) -
     """Show *begun* until it is not on its way any more, and return it.
 
     Raises:
-        Failure: it ended otherwise, it is another tenant's, *timeout_s* has passed, or Ctrl-C; what
-            was begun continues.
+        Failure: it ended otherwise, *timeout_s* has passed, or Ctrl-C; what was begun continues.
     """
     identity, begins = begun["bindingId"], begun["status"]
     clock = invocation.session.clock
     until_s = clock.monotonic_s() + timeout_s
-    again = f"watch it: `runtimectl tenant show {identity}`"
+    again = f"watch it: `{show_line(begun)}`"
     stream = sys.stdout if invocation.is_table else sys.stderr
     try:
         with open_display(clock, stream) as display:
@@ -58,7 +57,7 @@ def wait_for_binding(invocation: Invocation, begun: Binding, timeout_s: float) -
         raise Failure(
             f"{identity} became {binding['status']}, not {_ON_ITS_WAY[begins]}",
             ExitCode.ENDED_OTHERWISE,
-            remedy=f"see why: `runtimectl tenant show {identity}`",
+            remedy=f"see why: `{show_line(begun)}`",
         )
     return binding
 
@@ -66,18 +65,12 @@ def wait_for_binding(invocation: Invocation, begun: Binding, timeout_s: float) -
 def _read(invocation: Invocation, begun: Binding) -> Binding | None:
     """Return the binding; None while the host does not answer."""
     try:
-        binding: Binding = invocation.client.get(f"{BINDINGS}/{begun['bindingId']}").body
+        path, whose = f"{BINDINGS}/{begun['bindingId']}", {"tenantId": begun["tenantId"]}
+        binding: Binding = invocation.client.get(path, whose).body
     except Failure as failure:
         if failure.exit_code is ExitCode.UNAVAILABLE:
             return None
-        if failure.exit_code is not ExitCode.NOT_FOUND:
-            raise
-        tenant = begun["tenantId"]
-        raise Failure(
-            f"the binding belongs to {tenant}, and only {tenant} can watch it; it continues",
-            ExitCode.STILL_RUNNING,
-            remedy=f"as {tenant}: `runtimectl tenant show {begun['bindingId']}`",
-        ) from failure
+        raise
     return binding
 
 

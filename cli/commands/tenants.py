@@ -24,9 +24,10 @@ from cli.tenant_bindings import (
     BINDINGS,
     BindingArgument,
     GuestOption,
+    ShownGuestOption,
     TenantBindingOptions,
     find_binding,
-    find_binding_id,
+    show_line,
 )
 from cli.watch_isolation import is_on_its_way, wait_for_binding
 
@@ -71,7 +72,7 @@ def bind(
     client = invocation.client
     body = {"environmentId": environment_id(client, env), **options.body()}
     binding = client.write("POST", BINDINGS, body).body
-    _finish(invocation, binding, waiting, is_other=options.tenant is not None)
+    _finish(invocation, binding, waiting)
 
 
 @app.command("list")
@@ -86,7 +87,7 @@ def list_(
     ] = None,
     tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
 ) -> None:
-    """List the bindings that your tenant sees."""
+    """List the bindings of your tenant; with --env, in an environment of yours, of all tenants."""
     client = invocation.client
     query = {"environmentId": environment_id(client, env), "status": status}
     names = environment_names(client)
@@ -98,24 +99,29 @@ def list_(
     empty = (
         "no tenant is bound yet: `runtimectl tenant bind --help`"
         if tenant is None
-        else f"your tenant sees no such binding: {tenant} lists its own, and `tenant show` has one"
-        " by its id"
+        else f"none of {tenant}: name an environment of yours with --env, or ask {tenant}, which"
+        " lists its own"
     )
     invocation.show(rows, _COLUMNS, empty=empty)
 
 
 @app.command("show")
-def show_(binding: BindingArgument, invocation: Invocation) -> None:
+def show_(
+    binding: BindingArgument, invocation: Invocation, tenant: ShownGuestOption = None
+) -> None:
     """Show one binding."""
-    invocation.show(find_binding(invocation.client, binding))
+    invocation.show(find_binding(invocation.client, binding, tenant))
 
 
 @app.command()
-def proofs(binding: BindingArgument, invocation: Invocation) -> None:
+def proofs(
+    binding: BindingArgument, invocation: Invocation, tenant: ShownGuestOption = None
+) -> None:
     """Show what the last look at the isolation of a tenant found, layer by layer."""
     client = invocation.client
-    identity = find_binding(client, binding)["bindingId"]
-    rows = client.get(f"{BINDINGS}/{identity}/proofs").body["value"]
+    known = find_binding(client, binding, tenant)
+    whose = {"tenantId": known["tenantId"]}
+    rows = client.get(f"{BINDINGS}/{known['bindingId']}/proofs", whose).body["value"]
     empty = "nothing is proved yet, or no surface of the environment has what could be read"
     invocation.show(rows, _PROOF_COLUMNS, empty=empty)
 
@@ -147,13 +153,10 @@ def unbind(
 ) -> None:
     """Take what a tenant has in the environment of another one; its own only loses the binding."""
     client = invocation.client
-    identity = find_binding_id(client, binding, tenant)
+    identity = find_binding(client, binding, tenant)["bindingId"]
     query = {"confirm": confirm, "reason": reason or None, "tenantId": tenant}
     unbound = client.write("DELETE", f"{BINDINGS}/{identity}", query=query).body
-    if tenant is None:
-        _finish(invocation, unbound, waiting)
-    else:
-        _show(invocation, unbound)  # a guest's binding is the guest's to watch
+    _finish(invocation, unbound, waiting)
 
 
 @app.command()
@@ -164,6 +167,7 @@ def erasure(
         typer.Argument(metavar="BINDING", help="Its id, or the name or id of the environment."),
     ] = None,
     *,
+    tenant: ShownGuestOption = None,
     file: Annotated[
         Path | None, typer.Option("-f", "--file", help="A report that was saved as JSON.")
     ] = None,
@@ -188,8 +192,9 @@ def erasure(
     if file is not None:
         report = read_report(file)
     else:
-        identity = find_binding(invocation.client, str(binding))["bindingId"]
-        report = invocation.client.get(f"{BINDINGS}/{identity}/erasure-report").body
+        known = find_binding(invocation.client, str(binding), tenant)
+        identity, whose = known["bindingId"], {"tenantId": known["tenantId"]}
+        report = invocation.client.get(f"{BINDINGS}/{identity}/erasure-report", whose).body
     if verify:
         require_signed(report, read_keys(keys, invocation))
         if identity is not None:
@@ -220,27 +225,21 @@ def _change(
     name: str, verb: str, status: str, reason: str, invocation: Invocation, tenant: str | None
 ) -> None:
     client = invocation.client
-    if tenant is not None:
-        path = f"{BINDINGS}/{find_binding_id(client, name, tenant)}/{verb}"
-        _show(invocation, client.write("POST", path, {"reason": reason, "tenantId": tenant}).body)
-        return
-    known = find_binding(client, name)
+    known = find_binding(client, name, tenant)
     path = f"{BINDINGS}/{known['bindingId']}/{verb}"
-    _show(invocation, client.write("POST", path, {"reason": reason}).body)
+    body = {"reason": reason} | ({} if tenant is None else {"tenantId": tenant})
+    _show(invocation, client.write("POST", path, body).body)
     if known["status"] == status:
         note(f"it was {status} already: nothing changed, and the reason is not kept")
 
 
-def _finish(
-    invocation: Invocation, binding: Any, waiting: WaitOptions, *, is_other: bool = False
-) -> None:
+def _finish(invocation: Invocation, binding: Any, waiting: WaitOptions) -> None:
     """Show *binding*, with --wait once it is enforced or gone."""
     if waiting.wait and is_on_its_way(binding):
         binding = wait_for_binding(invocation, binding, waiting.timeout_s)
     _show(invocation, binding)
     if is_on_its_way(binding):
-        whose = f"{binding['tenantId']} watches it" if is_other else "next"
-        note(f"{whose}:  runtimectl tenant show {binding['bindingId']}")
+        note(f"next:  {show_line(binding)}")
 
 
 def _show(invocation: Invocation, binding: Any) -> None:

@@ -88,7 +88,8 @@ class TenantsBound(Conflict):
         rest = f" and {more} more" if more > 0 else ""
         super().__init__(
             f"{environment_id} has other tenants bound to it, by {named}{rest}: unbind each first,"
-            " as that tenant, or as its owner with runtime.admin and tenantId"
+            " as that tenant, or as its owner with runtime.admin and tenantId; the owner's"
+            f" /tenant-bindings?environmentId={environment_id} says whose they are"
         )
 
 

@@ -12,11 +12,11 @@ from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.resources import answer
 from shared.contracts.values import IsolationModel
 from shared.kernel.context import Context
-from shared.kernel.ids import TenantId, parse_id, tenant_key
+from shared.kernel.ids import TENANT, TenantId, parse_id, tenant_key
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json
 from shared.persistence.codec import DocumentCodec
-from shared.persistence.store import Partition, partition_of
+from shared.persistence.store import Document, Partition, partition_of
 
 
 def _binding_queried(binding: TenantBinding) -> Mapping[str, Any]:
@@ -51,14 +51,27 @@ async def provisioned_model(tenant: TenantId, app: TenantsApp) -> IsolationModel
     return (known.isolation_model if known else None) or IsolationModel.SHARED
 
 
-async def load_binding(binding_id: str, ctx: Context, app: TenantsApp) -> tuple[TenantBinding, str]:
-    """Return a binding with its etag. Raises TenantBindingNotFound."""
+async def read_binding(binding_id: str, tenant: str, app: TenantsApp) -> Document | None:
+    """Return the document of the binding of *tenant* with that id, if there is one."""
+    partition = partition_of(TenantId(tenant), binding_id)
+    return await app.service.store.read(partition, BINDINGS.document_id(binding_id))
+
+
+async def load_binding(
+    binding_id: str, named: str | None, ctx: Context, app: TenantsApp
+) -> tuple[TenantBinding, str]:
+    """Return a binding of the caller with its etag; one of the tenant *named* to its owner.
+
+    Raises:
+        TenantBindingNotFound: there is none, or the caller is neither bound by it nor the owner.
+    """
     parse_id(binding_id, "tb")
-    partition = partition_of(ctx.tenant, binding_id)
-    document = await app.service.store.read(partition, BINDINGS.document_id(binding_id))
-    if document is None:
+    tenant = ctx.tenant if named is None else named
+    document = await read_binding(binding_id, tenant, app) if TENANT.fullmatch(tenant) else None
+    binding = None if document is None else BINDINGS.decode(document.body)
+    if document is None or binding is None or not binding.is_known_to(ctx.tenant):
         raise TenantBindingNotFound(binding_id)
-    return BINDINGS.decode(document.body), document.etag
+    return binding, document.etag
 
 
 def changed(binding: TenantBinding, action: str, reason: str = "") -> Decision[Json]:

@@ -32,11 +32,12 @@ from shared.contracts.tenants import (
 )
 from shared.contracts.validation import read
 from shared.contracts.values import IsolationModel, Stage
-from shared.kernel.ids import parse_id
+from shared.kernel.ids import TENANT, parse_id
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
+from shared.persistence.query_rules import no_continuation
 from shared.triggers.service_triggers import Timer, Triggers, bind
-from shared.web.collection import Collection
+from shared.web.collection import Collection, answer_page, asked_top
 from shared.web.request import Answer, Request, created, ok, repeat_header
 from shared.web.routes import delete, get, post
 
@@ -45,6 +46,7 @@ WRITE: Final = "runtime.tenants.write"
 _ROOT: Final = "v1/runtime/tenant-bindings"
 _ONE: Final = f"{_ROOT}/{{tenantBindingId}}"
 _UNBINDING: Final = ("confirm", "reason", "tenantId")
+_WHOSE: Final = ("tenantId",)
 LIST: Final = Collection(
     BINDINGS,
     {
@@ -65,14 +67,21 @@ async def post_tenant_binding(request: Request[BindTenant], app: TenantsApp) -> 
 
 
 async def get_tenant_bindings(request: Request[None], app: TenantsApp) -> Answer:
-    """List the tenant's bindings."""
-    return await LIST.answer(request, app.service.store, binding_resource)
+    """List the tenant's bindings; of an environment of its own (`environmentId`) all tenants'."""
+    asked = request.query.get("environmentId")
+    environment = await queries.own_environment(asked, request.ctx, app) if asked else None
+    if environment is None:
+        return await LIST.answer(request, app.service.store, binding_resource)
+    after = request.query.get("continuation", "")
+    if after and not TENANT.fullmatch(after):
+        raise no_continuation(after)
+    found, last = await queries.bindings_to(environment, after, asked_top(request), app)
+    return answer_page(request, LIST.fitting(request, found), last)
 
 
 async def get_tenant_binding(request: Request[None], app: TenantsApp) -> Answer:
-    """Answer one binding with its etag."""
-    identity = request.path["tenantBindingId"]
-    resource, etag = await queries.get_binding(identity, request.ctx, app)
+    """Answer one binding with its etag; the environment's owner names its `tenantId`."""
+    resource, etag = await queries.get_binding(*_named(request), request.ctx, app)
     return ok(resource, etag=etag)
 
 
@@ -99,18 +108,22 @@ async def post_tenant_binding_resume(request: Request[Suspension], app: TenantsA
 
 async def get_tenant_binding_proofs(request: Request[None], app: TenantsApp) -> Answer:
     """Answer what the last look at what isolates the tenant showed, layer by layer."""
-    return ok(await queries.get_proofs(request.path["tenantBindingId"], request.ctx, app))
+    return ok(await queries.get_proofs(*_named(request), request.ctx, app))
 
 
 async def get_tenant_binding_erasure_report(request: Request[None], app: TenantsApp) -> Answer:
     """Answer what became of all that the tenant had there, signed, once it is Unbound."""
-    identity = request.path["tenantBindingId"]
-    return ok(await queries.get_erasure_report(identity, request.ctx, app))
+    return ok(await queries.get_erasure_report(*_named(request), request.ctx, app))
 
 
 async def get_erasure_keys(_request: Request[None], app: TenantsApp) -> Answer:
     """Answer the public keys of erasure reports, by which anybody verifies one without us."""
     return ok(await queries.get_erasure_keys(app))
+
+
+def _named(request: Request[None]) -> tuple[str, str | None]:
+    """Return the id of the binding, and whose it is where that is not the caller."""
+    return request.path["tenantBindingId"], request.query.get("tenantId")
 
 
 def _changed(outcome: Outcome[Json], *, status: int = 200) -> Answer:
@@ -125,7 +138,7 @@ ROUTES: Final = (
         answer=RuntimeTenantBinding,
     ),
     get(_ROOT, get_tenant_bindings, READ, query=LIST.parameters),
-    get(_ONE, get_tenant_binding, READ, answer=RuntimeTenantBinding),
+    get(_ONE, get_tenant_binding, READ, query=_WHOSE, answer=RuntimeTenantBinding),
     delete(
         _ONE, delete_tenant_binding, WRITE, query=_UNBINDING,
         answer=RuntimeTenantBinding,
@@ -138,9 +151,12 @@ ROUTES: Final = (
         f"{_ONE}/resume", post_tenant_binding_resume, WRITE, body=Suspension, status=200,
         answer=RuntimeTenantBinding,
     ),
-    get(f"{_ONE}/proofs", get_tenant_binding_proofs, READ, answer=IsolationProofs),
     get(
-        f"{_ONE}/erasure-report", get_tenant_binding_erasure_report, READ,
+        f"{_ONE}/proofs", get_tenant_binding_proofs, READ, query=_WHOSE,
+        answer=IsolationProofs,
+    ),
+    get(
+        f"{_ONE}/erasure-report", get_tenant_binding_erasure_report, READ, query=_WHOSE,
         answer=ErasureReport,
     ),
     get("v1/runtime/erasure-keys", get_erasure_keys, READ, answer=SigningKeySet),

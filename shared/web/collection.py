@@ -22,6 +22,7 @@ from shared.persistence.store import (
 from shared.web.request import Answer, Request, ok
 
 T = TypeVar("T")
+R = TypeVar("R")
 TOP_DEFAULT: Final = 50
 TOP_MAX: Final = 200
 PAGED: Final = ("top", "continuation")
@@ -58,13 +59,7 @@ class Collection(Generic[T]):
         Raises:
             Invalid: a filter has a value that no document can have.
         """
-        for name, allowed in self.choices.items():
-            request.choice(name, allowed)
-        asked = {
-            stored: request.query[name]
-            for name, stored in self.filters.items()
-            if name in request.query
-        }
+        asked = {self.filters[name]: value for name, value in self._asked(request).items()}
         page = await query_page(
             request,
             store,
@@ -79,6 +74,21 @@ class Collection(Generic[T]):
         return replace(
             page, documents=[document for document in page.documents if self._fits(document, asked)]
         )
+
+    def fitting(self, request: Request[None], resources: Sequence[R]) -> list[R]:
+        """Return those of *resources* that the filters of *request* select, by fields of that name.
+
+        Raises:
+            Invalid: a filter has a value that no document can have.
+        """
+        asked = self._asked(request).items()
+        return [each for each in resources if asked <= _json(each).items()]
+
+    def _asked(self, request: Request[None]) -> Mapping[str, str]:
+        """Return the values of the filters of *request*. Raises Invalid."""
+        for name, allowed in self.choices.items():
+            request.choice(name, allowed)
+        return {name: request.query[name] for name in self.filters if name in request.query}
 
     def _condition(self, stored: str, value: str) -> Condition:
         is_asked = Where(stored, Comparison.EQ, value)

@@ -67,7 +67,10 @@ def test_after_it_was_answered(runtimectl: RuntimeCtl, monkeypatch: pytest.Monke
 
 def test_while_it_is_watched(runtimectl: RuntimeCtl, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt(monkeypatch, "GET", BINDING)
-    begun = {"bindingId": BINDING, "tenantId": "acme", "status": "Bound", "reason": None}
+    begun = {
+        "bindingId": BINDING, "tenantId": "acme", "ownerTenantId": "acme", "status": "Bound",
+        "reason": None,
+    }  # fmt: skip
 
     ran = runtimectl.run("tenant bind test --wait", {f"POST {RUNTIME}/tenant-bindings": begun})
 

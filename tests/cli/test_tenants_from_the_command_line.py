@@ -21,13 +21,13 @@ from shared.contracts.validation import read
 from shared.contracts.values import IsolationModel
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
-from shared.kernel.ids import TenantId, parse_id, tenant_binding_id
 from shared.vault.signing_keys import SigningKeys
 from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, RuntimeCtl, platform
 from tests.kit.memory_vaults import MemoryVaults, platform_vault
 
 pytestmark = pytest.mark.real
 BINDING = "tb-w5ekllr23tyb-aaaaaaaaaaaa"
+GUEST = "tb-w5ekllr23tyb-bbbbbbbbbbbb"
 ROOT = f"{RUNTIME}/tenant-bindings"
 ONE = f"{ROOT}/{BINDING}"
 
@@ -46,6 +46,10 @@ def binding(**changes: Any) -> dict[str, Any]:
         "createdAt": NOON, "updatedAt": NOON, "lastOperationId": None, **changes,
     }  # fmt: skip
     return RuntimeTenantBinding.model_validate(body).model_dump(mode="json", by_alias=True)
+
+
+def guest(**changes: Any) -> dict[str, Any]:
+    return binding(**{"bindingId": GUEST, "tenantId": "globex", **changes})
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ def test_a_tenant_is_bound_as_it_is_asked_for(
     assert ran.code == ExitCode.OK, ran.err
     assert ran.written == (f"POST {ROOT}", body)
     read(BindTenant, body)
-    assert ran.err.endswith(f":  runtimectl tenant show {BINDING}\n")
+    assert f"next:  runtimectl tenant show {BINDING}\n" in ran.err
 
 
 def test_the_environment_of_another_tenant_is_named_by_its_id(runtimectl: RuntimeCtl) -> None:
@@ -121,13 +125,73 @@ def test_a_binding_whose_isolation_failed_is_not_waited_for(runtimectl: RuntimeC
     assert "does not list acme" in ran.err
 
 
-def test_the_binding_of_another_tenant_is_left_to_that_one(runtimectl: RuntimeCtl) -> None:
+@pytest.mark.parametrize(
+    ("line", "begun", "wanted"),
+    [
+        ("tenant bind test --tenant globex --wait", f"POST {ROOT}", "Enforced"),
+        (
+            "tenant unbind test --tenant globex --confirm globex --wait",
+            f"DELETE {ROOT}/{GUEST}",
+            "Unbound",
+        ),
+    ],
+)
+def test_the_owner_waits_for_a_guest_too(
+    line: str, begun: str, wanted: str, runtimectl: RuntimeCtl
+) -> None:
+    one = f"{ROOT}/{GUEST}"
+    on_its_way = guest(status="Bound" if wanted == "Enforced" else "Unbinding")
+
     ran = runtimectl.run(
-        "tenant bind test --tenant acme --wait", {f"POST {ROOT}": binding(status="Bound")}
+        line,
+        {f"GET {ROOT}": [guest()], begun: on_its_way, f"GET {one}": guest(status=wanted)},
     )
 
-    assert ran.code == ExitCode.STILL_RUNNING
-    assert f"as acme: `runtimectl tenant show {BINDING}`" in ran.err
+    assert ran.code == ExitCode.OK, ran.err
+    assert f"✓ {wanted}" in ran.out
+    assert ran.query_of(one)["tenantId"] == "globex"
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("tenant show test --tenant globex", ROOT),
+        (f"tenant show {GUEST} --tenant globex", f"{ROOT}/{GUEST}"),
+        ("tenant proofs test --tenant globex", f"{ROOT}/{GUEST}/proofs"),
+    ],
+)
+def test_a_guest_is_shown_to_the_owner(line: str, path: str, runtimectl: RuntimeCtl) -> None:
+    answers = {
+        f"GET {ROOT}": [binding(), guest()],
+        f"GET {ROOT}/{GUEST}": guest(),
+        f"GET {ROOT}/{GUEST}/proofs": {"bindingId": GUEST, "value": []},
+    }
+
+    ran = runtimectl.run(line, answers)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert path == ROOT or ran.query_of(path)["tenantId"] == "globex"
+    assert path != ROOT or GUEST in ran.out
+
+
+def test_without_a_tenant_it_is_ones_own_binding(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run("tenant show test", {f"GET {ROOT}": [guest(), binding()]})
+
+    assert BINDING in ran.out
+    assert GUEST not in ran.out
+
+
+@pytest.mark.parametrize("line", ["tenant show test --tenant initech", "tenant show test"])
+def test_where_it_is_not_clear_whose_binding_is_meant_those_that_are_there_are_named(
+    line: str, runtimectl: RuntimeCtl
+) -> None:
+    other = binding(bindingId="tb-w5ekllr23tyb-cccccccccccc", tenantId="umbrella")
+
+    ran = runtimectl.run(line, {f"GET {ROOT}": [guest(), other]})
+
+    assert ran.code == ExitCode.NOT_FOUND
+    assert "globex, umbrella" in ran.err
+    assert "--tenant globex" in ran.err
 
 
 def test_what_is_no_id_of_a_binding_is_told_how_one_looks(runtimectl: RuntimeCtl) -> None:
@@ -138,12 +202,10 @@ def test_what_is_no_id_of_a_binding_is_told_how_one_looks(runtimectl: RuntimeCtl
 
 
 def test_a_list_is_of_one_tenant(runtimectl: RuntimeCtl) -> None:
-    other = binding(bindingId="tb-w5ekllr23tyb-bbbbbbbbbbbb", tenantId="globex")
-
-    ran = runtimectl.run("tenant list --tenant globex", {f"GET {ROOT}": [binding(), other]})
+    ran = runtimectl.run("tenant list --tenant globex", {f"GET {ROOT}": [binding(), guest()]})
 
     assert BINDING not in ran.out
-    assert other["bindingId"] in ran.out
+    assert GUEST in ran.out
 
 
 def test_who_suspends_says_why(runtimectl: RuntimeCtl) -> None:
@@ -176,9 +238,8 @@ def test_help_has_every_word_of_an_option(option: str) -> None:
 
 @pytest.mark.parametrize("verb", ["suspend", "resume"])
 def test_a_guest_is_suspended_and_resumed_by_the_owner(verb: str, runtimectl: RuntimeCtl) -> None:
-    guest = tenant_binding_id(parse_id(ENVIRONMENT, "env").environment, TenantId("globex"))
-    path = f"{ROOT}/{guest}/{verb}"
-    answers = {f"POST {path}": binding(bindingId=guest, tenantId="globex")}
+    path = f"{ROOT}/{GUEST}/{verb}"
+    answers = {f"GET {ROOT}": [binding(), guest()], f"POST {path}": guest()}
 
     ran = runtimectl.run(f"tenant {verb} test --tenant globex --reason unpaid", answers)
 

@@ -158,6 +158,10 @@ class TenantBinding:
     def is_owner(self) -> bool:
         return self.tenant_id == self.owner_tenant_id
 
+    def is_known_to(self, tenant: str) -> bool:
+        """Return whether *tenant* is bound by it, or owns the environment."""
+        return tenant in {self.tenant_id, self.owner_tenant_id}
+
 
 def asked_model(command: BindTenant, known: TenantBinding | None) -> IsolationModel | None:
     """Return the model that *command* names, or that of an active binding; None without either."""

@@ -1,9 +1,14 @@
 """The environments that tenants may be bound to. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from shared.contracts.environments import BindingIsolation, ComputeTarget, EnvironmentStatus
 from shared.contracts.values import IsolationModel, Stage
+
+REMEMBERED_MAX: Final = 1_000
+"""Of the tenants that an environment admits no longer; five times as many as it may admit."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,13 @@ class EnvironmentProjection:
     """It is being taken down, and with it what isolates its tenants."""
     retained: tuple[str, ...] = ()
     """URNs of the resources that its decommissioning left; told to the owner only."""
+    admitted_before: tuple[str, ...] = ()
+    """Whom `admits` listed once and does no longer, the last first: some may be bound still."""
+
+    @property
+    def who_may_be_bound(self) -> Sequence[str]:
+        """Return the tenants of which a binding to it may be there, in the order of their names."""
+        return sorted({self.owner, *self.admits, *self.admitted_before})
 
     def admitted(self, tenant: str) -> bool:
         """Return whether *tenant* may be bound to it."""
@@ -40,8 +52,14 @@ class EnvironmentProjection:
 def on_environment_event(
     known: EnvironmentProjection | None, event: EnvironmentProjection
 ) -> EnvironmentProjection | None:
-    """Return *event*; None when one as new is known."""
-    return event if known is None or known.revision < event.revision else None
+    """Return *event*, with whom the environment admitted before; None when one as new is known."""
+    if known is None:
+        return event
+    if known.revision >= event.revision:
+        return None
+    once = dict.fromkeys([*known.admits, *known.admitted_before])
+    before = [tenant for tenant in once if tenant not in event.admits]
+    return replace(event, admitted_before=tuple(before[:REMEMBERED_MAX]))
 
 
 def on_status(

@@ -30,7 +30,7 @@ def own_binding(view: View, binding_id: str, ctx: Context) -> TenantBinding:
         TenantBindingNotFound: there is none, or it is neither.
     """
     known = view.get(BINDINGS, binding_id)
-    if ctx.tenant not in {known.tenant_id, known.owner_tenant_id}:
+    if not known.is_known_to(ctx.tenant):
         raise TenantBindingNotFound(binding_id)
     return known
 

@@ -1,8 +1,12 @@
-"""Reads of tenants: a binding with its proofs and its report, and the keys of reports."""
+"""Reads of tenants: bindings with their proofs and their reports, and the keys of reports."""
+
+from collections.abc import Sequence
+from typing import Final
 
 from function_apps.tenants.errors import ErasureNotReported
+from function_apps.tenants.model.environment import EnvironmentProjection
 from function_apps.tenants.ports import TenantsApp
-from function_apps.tenants.repository import load_binding
+from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS, load_binding, read_binding
 from function_apps.tenants.resources import binding_resource, erasure_shown, proof_shown
 from shared.contracts.tenants import (
     ErasureReport,
@@ -11,32 +15,77 @@ from shared.contracts.tenants import (
     SigningKeySet,
     TenantBindingStatus,
 )
+from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
+from shared.kernel.errors import NotFound
+from shared.kernel.ids import TenantId, parse_id, tenant_binding_id
+from shared.persistence.store import Document
+
+_AT_ONCE: Final = 16
+"""Bindings of an environment that are read together: each is in a partition of its own."""
+
+
+async def own_environment(
+    environment_id: str, ctx: Context, app: TenantsApp
+) -> EnvironmentProjection | None:
+    """Return the environment with that id where the caller's tenant owns it."""
+    try:
+        known = await app.service.work.find(ENVIRONMENTS, environment_id, ctx.tenant)
+    except NotFound:
+        return None  # no id
+    return known if known is not None and known.owner == ctx.tenant else None
+
+
+async def bindings_to(
+    environment: EnvironmentProjection, after: str, top: int, app: TenantsApp
+) -> tuple[Sequence[RuntimeTenantBinding], str | None]:
+    """Return the bindings to *environment* of *top* tenants after the one called *after*.
+
+    With them comes the last of these tenants, None where there are no more.
+    """
+    key = parse_id(environment.environment_id, "env").environment
+    tenants = [tenant for tenant in environment.who_may_be_bound if tenant > after]
+    page = tenants[:top]
+
+    async def read(tenant: str) -> Document | None:
+        return await read_binding(tenant_binding_id(key, TenantId(tenant)), tenant, app)
+
+    documents = filter(None, await bounded_map(page, read, at_once=_AT_ONCE))
+    shown = BINDINGS.shown(list(documents), lambda _, binding: binding_resource(binding))
+    return shown, page[-1] if len(page) < len(tenants) else None
 
 
 async def get_binding(
-    binding_id: str, ctx: Context, app: TenantsApp
+    binding_id: str, named: str | None, ctx: Context, app: TenantsApp
 ) -> tuple[RuntimeTenantBinding, str]:
-    """Return a binding with its etag. Raises TenantBindingNotFound."""
-    binding, etag = await load_binding(binding_id, ctx, app)
+    """Return a binding with its etag; of the tenant *named* to the environment's owner.
+
+    Raises:
+        TenantBindingNotFound: see there.
+    """
+    binding, etag = await load_binding(binding_id, named, ctx, app)
     return binding_resource(binding), etag
 
 
-async def get_proofs(binding_id: str, ctx: Context, app: TenantsApp) -> IsolationProofs:
+async def get_proofs(
+    binding_id: str, named: str | None, ctx: Context, app: TenantsApp
+) -> IsolationProofs:
     """Return the last proof of each layer. Raises TenantBindingNotFound."""
-    binding, _ = await load_binding(binding_id, ctx, app)
+    binding, _ = await load_binding(binding_id, named, ctx, app)
     shown = tuple(proof_shown(each) for each in binding.proofs)
     return IsolationProofs(binding_id=binding.binding_id, value=shown)
 
 
-async def get_erasure_report(binding_id: str, ctx: Context, app: TenantsApp) -> ErasureReport:
+async def get_erasure_report(
+    binding_id: str, named: str | None, ctx: Context, app: TenantsApp
+) -> ErasureReport:
     """Return the signed report of the last time that the tenant was unbound.
 
     Raises:
         TenantBindingNotFound: see there.
         ErasureNotReported: there is none, or something of the tenant is left or was not seen.
     """
-    binding, _ = await load_binding(binding_id, ctx, app)
+    binding, _ = await load_binding(binding_id, named, ctx, app)
     erasure = binding.erasure
     if erasure is not None and erasure.signed is not None:
         return erasure_shown(erasure.signed)
