@@ -1,11 +1,11 @@
 """`env`: plan, create, list, show, update and delete environments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
 
-from cli.client import Response
+from cli.client import Client, Response
 from cli.environment_options import VALUES, ContentOptions, NewEnvironment, say_deleted, say_where
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
@@ -24,6 +24,7 @@ _UPDATABLE: Final = (
     "isolationModel", "computeTargets", "dataResources", "protected", "ttl", "tags", "admits",
 )  # fmt: skip
 """The fields of an environment that its PUT accepts."""
+_LEFT: Final = ("Decommissioning", "Decommissioned")
 _FIXED: Final = ("name", "projectId", "stage", "region")
 _COLUMNS: Final = (
     Column("NAME", "name"),
@@ -130,19 +131,55 @@ def delete(
     environment: EnvironmentArgument,
     waiting: WaitOptions,
     invocation: Invocation,
-    confirm: Annotated[str | None, typer.Option(help="The name, for a protected one.")] = None,
+    confirm: Annotated[
+        str | None, typer.Option(help="The name once more, where something would be lost.")
+    ] = None,
     retain: Annotated[
         list[str] | None, typer.Option(help="A data resource that stays; may be repeated.")
     ] = None,
 ) -> None:
-    """Decommission an environment, all its workloads, and its data that no --retain names."""
+    """Decommission an environment, all its workloads, and its data that no --retain names.
+
+    Prod, a protected one, and one with data or workloads need --confirm.
+    """
     current = find_environment(invocation.client, environment)
+    if confirm is None and current["status"] not in _LEFT:
+        _require_nothing_lost(invocation.client, current, retain or ())
     query = {"confirm": confirm, "retain": ",".join(retain) if retain else None}
     names = [resource["name"] for resource in current.get("dataResources") or ()]
     say_deleted({"deleteData": [name for name in names if name not in (retain or ())]})
     path = f"{_ROOT}/{current['environmentId']}"
     response = invocation.client.write("DELETE", path, query=query)
     _finish(invocation, response, f"decommissioning {current['name']}", waiting)
+
+
+def _require_nothing_lost(
+    client: Client, environment: Mapping[str, Any], retain: Sequence[str]
+) -> None:
+    """Raise Failure where deleting *environment* takes something away, and say what."""
+    data = [each["name"] for each in environment.get("dataResources") or ()]
+    query = {"environmentId": environment["environmentId"]}
+    services = [
+        each["moduleId"]
+        for each in client.list_all("/v1/runtime/services", query)
+        if each["status"] != "Retired"
+    ]
+    lost = [name for name in data if name not in retain]
+    reasons = [
+        "it is prod" if environment["stage"] == "prod" else "",
+        "it is protected" if environment.get("protected") else "",
+        f"what runs ends: {', '.join(services)}" if services else "",
+        f"data goes with all content: {', '.join(lost)}" if lost else "",
+    ]
+    if why := "; ".join(filter(None, reasons)):
+        name = environment["name"]
+        keep = f", or keep data: `--retain {lost[0]}`" if lost else ""
+        raise Failure(
+            f"{name} is not deleted without its name: {why}",
+            ExitCode.REFUSED,
+            code="ConfirmationMissing",
+            remedy=f"type the command again with `--confirm {name}`{keep}",
+        )
 
 
 def _finish(invocation: Invocation, response: Response, title: str, waiting: WaitOptions) -> None:

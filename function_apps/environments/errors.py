@@ -36,11 +36,11 @@ class EnvironmentExists(Conflict):
 
 
 class ConfirmationMissing(PreconditionRequired):
-    """A protected environment is decommissioned only with its name as confirmation."""
+    """An environment is decommissioned only with its name as confirmation, for what is said."""
 
-    def __init__(self, name: str, received: str | None) -> None:
+    def __init__(self, name: str, received: str | None, why: Sequence[str]) -> None:
         super().__init__(
-            f"the environment is protected: repeat with confirm={name}, "
+            f"the environment {' and '.join(why)}: repeat with confirm={name}, "
             f"got {'nothing' if received is None else repr(received)}",
             target="confirm",
         )

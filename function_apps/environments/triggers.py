@@ -95,7 +95,7 @@ async def post_environment_plan(request: Request[None], app: EnvironmentsApp) ->
 
 
 async def delete_environment(request: Request[None], app: EnvironmentsApp) -> Answer:
-    """Decommission; a protected environment needs `confirm=<name>`."""
+    """Decommission; one that is protected, prod or loses data needs `confirm=<name>`."""
     command = read(
         DecommissionEnvironment,
         {

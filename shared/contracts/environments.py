@@ -140,7 +140,7 @@ class Decommissioning(Command):
     """The query of DELETE /environments/{environmentId}."""
 
     confirm: EnvironmentName | None = None
-    """The environment's name; required when it is protected."""
+    """The environment's name; required when it is protected, prod, or loses data."""
     retain: Names = ()
     """Data resources that stay."""
 

@@ -45,7 +45,7 @@ def test_before_anything_is_sent(runtimectl: RuntimeCtl, monkeypatch: pytest.Mon
 def test_while_it_is_sent(runtimectl: RuntimeCtl, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt(monkeypatch, "DELETE")
 
-    ran = runtimectl.run("env delete test")
+    ran = runtimectl.run("env delete test --confirm test")
 
     assert ran.code == ExitCode.INTERRUPTED
     assert f"DELETE {RUNTIME}/environments/{ENVIRONMENT} was sent" in ran.err

@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from cli.exit_codes import ExitCode
-from tests.cli.small_platform import ENVIRONMENT, RUNTIME, THE_ENVIRONMENT, RuntimeCtl
+from tests.cli.small_platform import (
+    ENVIRONMENT,
+    RUNTIME,
+    THE_ENVIRONMENT,
+    THE_SERVICE,
+    RuntimeCtl,
+)
 
 pytestmark = pytest.mark.real
 ONE = f"{RUNTIME}/environments/{ENVIRONMENT}"
@@ -54,9 +60,54 @@ def test_an_update_keeps_all_data_but_what_it_is_told_to_remove(
 
 
 def test_a_deletion_says_which_data_goes_with_it(runtimectl: RuntimeCtl) -> None:
-    ran = runtimectl.run("env delete test --retain files", having())
+    ran = runtimectl.run("env delete test --retain files --confirm test", having())
 
     assert "to be deleted, with its content: mail\n" in ran.err
+
+
+_NOTHING: dict[str, Any] = {f"GET {RUNTIME}/services": []}
+_RETIRED = {f"GET {RUNTIME}/services": [{**THE_SERVICE, "status": "Retired"}]}
+
+
+@pytest.mark.parametrize(
+    ("answers", "options", "said"),
+    [
+        pytest.param({}, "", "what runs ends: module-shop", id="what-runs"),
+        pytest.param(
+            {**having(), **_NOTHING}, "--retain files", "all content: mail", id="data"
+        ),
+        pytest.param({**having(stage="prod"), **_NOTHING}, "", "it is prod", id="prod"),
+        pytest.param(
+            {**having(protected=True, dataResources=[]), **_RETIRED}, "", "it is protected",
+            id="protected",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_deletion_would_take_away_is_said_before_it_is_confirmed(
+    answers: dict[str, Any], options: str, said: str, runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run(f"env delete test {options}", answers)
+
+    assert ran.code == ExitCode.REFUSED
+    assert said in ran.err
+    assert "--confirm test" in ran.err
+    assert {each.method for each in ran.asked} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param({**having(dataResources=[]), **_RETIRED}, id="nothing-of-it-is-left"),
+        pytest.param(having(status="Decommissioning"), id="it-is-being-deleted"),
+    ],
+)
+def test_where_nothing_is_lost_a_deletion_needs_no_name(
+    answers: dict[str, Any], runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run("env delete test", answers)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.written[0].startswith("DELETE")
 
 
 def test_a_creation_may_delete_what_was_retained(runtimectl: RuntimeCtl) -> None:

@@ -28,7 +28,7 @@ def test_releases_rollbacks_and_rotations_are_never_reported() -> None:
             await world.clock.sleep(3600)
             _, report = await world.call("GET", f"/runtime/drift/{environment}")
             path = f"/runtime/environments/{environment}"
-            await world.call("DELETE", path)
+            await world.call("DELETE", f"{path}?confirm=shop")
             await until_status(world, path, {"Decommissioned"})
             await world.clock.sleep(3600)
             _, at_the_end = await world.call("GET", f"/runtime/drift/{environment}")

@@ -51,7 +51,8 @@ class Environments:
         return await update_environment(command, self.ctx, self.app)
 
     async def decommission(self, identity: str, **changes: Any) -> Outcome[Json]:
-        command = DecommissionEnvironment.model_validate({"environmentId": identity, **changes})
+        content = {"environmentId": identity, "confirm": "shop", **changes}
+        command = DecommissionEnvironment.model_validate(content)
         return await decommission_environment(command, self.ctx, self.app)
 
     def use_engine(self, kind: Callable[[Any], Any]) -> Any:

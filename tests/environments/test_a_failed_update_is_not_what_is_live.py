@@ -85,7 +85,7 @@ def test_an_update_that_failed_to_lift_the_protection_leaves_it() -> None:
     async def main() -> None:
         world, identity = await _after_a_failed_update(protected=True)
         with pytest.raises(ConfirmationMissing):
-            await world.decommission(identity)
+            await world.decommission(identity, confirm=None)
 
     run_virtual(main())
 

@@ -1,6 +1,7 @@
 """Taking an environment down: drained first, last resource first, and what stays is said."""
 
 import asyncio
+from typing import Any, Final
 
 import pytest
 
@@ -54,12 +55,62 @@ def test_without_an_answer_it_goes_on_after_ten_minutes() -> None:
     run_virtual(main())
 
 
-def test_a_protected_environment_needs_its_name() -> None:
+KEPT: Final = ["files"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "how", "why"),
+    [
+        pytest.param({"protected": True}, {"retain": KEPT}, ["is protected"], id="protected"),
+        pytest.param({"stage": "prod"}, {"retain": KEPT}, ["is prod"], id="prod"),
+        pytest.param({}, {}, ["loses its data files with all content"], id="data"),
+        pytest.param(
+            {"stage": "prod", "protected": True}, {},
+            ["is protected and is prod and loses its data files"], id="all-of-it",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("said", [None, "ship"], ids=["nothing", "another-name"])
+def test_where_something_is_lost_it_needs_its_name_and_says_why(
+    said: str | None, changes: dict[str, Any], how: dict[str, Any], why: list[str]
+) -> None:
+    async def main() -> str:
+        world, identity = await _provisioned(**changes)
+        with pytest.raises(ConfirmationMissing) as refused:
+            await world.decommission(identity, confirm=said, **how)
+        await world.decommission(identity, confirm="shop", **how)
+
+        assert (await world.environment(identity)).status == "Decommissioning"
+        return refused.value.message
+
+    message = run_virtual(main())
+
+    assert [each for each in why if each not in message] == []
+    assert "confirm=shop" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "how"),
+    [({}, {"retain": KEPT}), ({"dataResources": []}, {})],
+    ids=["what-is-retained", "without-data"],
+)
+def test_where_nothing_is_lost_it_needs_no_name(
+    changes: dict[str, Any], how: dict[str, Any]
+) -> None:
     async def main() -> None:
-        world, identity = await _provisioned(protected=True)
-        with pytest.raises(ConfirmationMissing):
-            await world.decommission(identity)
-        await world.decommission(identity, confirm="shop")
+        world, identity = await _provisioned(**changes)
+        await world.decommission(identity, confirm=None, **how)
+
+        assert (await world.environment(identity)).status == "Decommissioning"
+
+    run_virtual(main())
+
+
+def test_a_repeat_needs_no_name() -> None:
+    async def main() -> None:
+        world, identity = await _provisioned()
+        await world.decommission(identity)
+        await world.decommission(identity, confirm=None)
 
         assert (await world.environment(identity)).status == "Decommissioning"
 

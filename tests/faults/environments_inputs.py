@@ -48,7 +48,7 @@ async def changes() -> Prepared:
 @_comes(f"DELETE {_ONE}")
 async def decommissions() -> Prepared:
     world, identity = await _provisioned()
-    return await _left(world, Call({"environmentId": identity}))
+    return await _left(world, Call({"environmentId": identity}, query={"confirm": "shop"}))
 
 
 @_comes(f"POST {_ONE}/plan")
@@ -105,7 +105,7 @@ async def is_told_to_update() -> Prepared:
 @_comes("DecommissionEnvironment")
 async def is_told_to_decommission() -> Prepared:
     world, identity = await _provisioned()
-    return await _left(world, DecommissionEnvironment(environment_id=identity))
+    return await _left(world, DecommissionEnvironment(environment_id=identity, confirm="shop"))
 
 
 @_comes("RuntimeEnvironmentDrained")

@@ -127,7 +127,7 @@ async def _live(world: World) -> None:
         await set_objective(world)
     await scaled(world)
     await tampered(world, environment)
-    await world.call("DELETE", path)
+    await world.call("DELETE", f"{path}?confirm=shop")
     await until_status(world, path, {"Decommissioned"})
 
 

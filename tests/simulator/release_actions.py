@@ -39,8 +39,10 @@ async def update(operator: Operator) -> None:
 
 
 async def decommission(operator: Operator) -> None:
-    if environment := await operator.environment():
-        await operator.ask("DELETE", f"/runtime/environments/{environment}")
+    found = await operator.one_of("/runtime/environments", status=("Provisioned",))
+    if found is not None:
+        where = f"/runtime/environments/{found['environmentId']}?confirm={found['name']}"
+        await operator.ask("DELETE", where)
 
 
 async def deploy(operator: Operator) -> None:

@@ -171,7 +171,7 @@ def test_an_environment_that_was_on_its_way_out_and_is_there_again_is_not_destro
         environment = await provisioned(world)
         await ended(world, await deploy(world, environment, "1"))
         path = f"/runtime/environments/{environment}"
-        await world.call("DELETE", path)
+        await world.call("DELETE", f"{path}?confirm=shop")
         await until_status(world, path, {"Decommissioning"})
         copies = copied(world.storage, world.services)
         await until_status(world, path, {"Decommissioned"})

@@ -47,7 +47,7 @@ async def provision_and_decommission(world: World) -> None:
         await provision(world)
         _, listed = await world.call("GET", "/runtime/environments")
     path = f"/runtime/environments/{listed['value'][0]['environmentId']}"
-    status, answer = await world.call("DELETE", path)
+    status, answer = await world.call("DELETE", f"{path}?confirm=shop")
     assert status == 202, answer
 
     async def is_gone() -> bool:

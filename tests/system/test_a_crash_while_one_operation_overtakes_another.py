@@ -29,7 +29,7 @@ async def environment(world: World) -> Any:
 
 
 async def ask_to_decommission(world: World, identity: str) -> None:
-    status, answer = await world.call("DELETE", f"{ROOT}/{identity}")
+    status, answer = await world.call("DELETE", f"{ROOT}/{identity}?confirm=shop")
     assert status == 202, answer
 
 

@@ -161,7 +161,7 @@ def test_a_stored_file_is_there_after_all_that_ends_and_goes_with_its_environmen
         volumes = tmp_path / "state" / "environments" / "volumes"
         for each, retained in ((shop, {"retain": "uploads"}), (other, {})):
             where = f"/v1/runtime/environments/{each['environmentId']}"
-            client.write("DELETE", where, query=retained)
+            client.write("DELETE", where, query={"confirm": each["name"], **retained})
             until(system, client, where, {"Decommissioned"})
 
         assert (volumes / shop["environmentId"] / "uploads" / "cat.txt").read_bytes() == b"meow"

@@ -147,7 +147,7 @@ def test_an_admitted_tenant_deploys_beside_the_owner_until_it_is_unbound(
         await world.until(lambda: _is_retired(world, GLOBEX), within_s=300)
         site = world.surface.sites[next(iter(world.surface.sites))]
         boundary = site.boundaries[TenantId(GLOBEX)].spec
-        await world.call("DELETE", f"/runtime/environments/{environment}")
+        await world.call("DELETE", f"/runtime/environments/{environment}?confirm=shop")
         await until_status(world, f"/runtime/environments/{environment}", {"Decommissioned"})
         await world.stop()
         return own, theirs, beside, down, left, boundary, report, keys

@@ -28,6 +28,7 @@ from shared.contracts.environments import (
     UpdateEnvironment,
 )
 from shared.contracts.validation import shown
+from shared.contracts.values import Stage
 from shared.infrastructure.inputs import data_resource_name
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Violation
@@ -181,7 +182,7 @@ def decommission(
         DataResourceUnknown: `retain` names something that the environment does not have.
         RetainDiffers: it is being taken down, or is gone, with other data retained.
         TenantsBound: other tenants are bound to it.
-        ConfirmationMissing: it is protected and `confirm` is not its name.
+        ConfirmationMissing: it is protected, prod or loses data, and `confirm` is not its name.
         TransitionRefused: its state does not allow it.
     """
     asked = _data_resources(known, command.retain)
@@ -191,12 +192,24 @@ def decommission(
         return known
     if known.bound:
         raise TenantsBound(known.environment_id, known.bound)
-    if known.is_protected and command.confirm != known.name:
-        raise ConfirmationMissing(known.name, command.confirm)
     earlier = known.retain if known.status is State.DECOMMISSION_FAILED else ()
     still = [each.name for each in known.retained]
     retain = tuple(dict.fromkeys([*earlier, *still, *asked]))
+    why = _to_be_confirmed(known, retain)
+    if why and command.confirm != known.name:
+        raise ConfirmationMissing(known.name, command.confirm, why)
     return evolve(known, DecommissionRequested(operation_id, retain), now)
+
+
+def _to_be_confirmed(known: RuntimeEnvironment, retain: Sequence[str]) -> Sequence[str]:
+    """Return why *known* is not taken down without its name."""
+    lost = [name for name in known.data_resources if name not in retain]
+    reasons = {
+        "is protected": known.is_protected,
+        "is prod": known.stage == Stage.PROD,
+        f"loses its data {', '.join(lost)} with all content": bool(lost),
+    }
+    return [reason for reason, holds in reasons.items() if holds]
 
 
 def _data_resources(known: RuntimeEnvironment, names: Sequence[str]) -> Sequence[str]:
