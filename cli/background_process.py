@@ -4,9 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import log_size, log_tail, pause
+from cli.interruption import interruptions_held
 from cli.state_folder import REPOSITORY
 from local_agent import process_trees
 from local_agent.process_identity import ProcessIdentity
@@ -22,7 +22,6 @@ from shared.persistence.disk_errors import reason_of
 from shared.persistence.plain_files import append_to
 
 _POLL_INTERVAL_S: Final = 0.05
-_INTERRUPTIONS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class BackgroundProcess:
                 f"{self.folder} cannot be written: {reason_of(problem)}", ExitCode.UNAVAILABLE
             ) from problem
         command = [sys.executable, "-m", self.module, "--state", str(self.folder), *options]
-        with _interruptions_held() as held:
+        with interruptions_held() as held:
             try:
                 process = subprocess.Popen(  # noqa: S603  our own program
                     command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -114,25 +113,3 @@ class BackgroundProcess:
             with suppress(ProcessLookupError):
                 os.kill(identity.pid, signal.SIGKILL)
         return identity
-
-
-@contextmanager
-def _interruptions_held() -> Iterator[list[int]]:
-    """Keep interruptions back meanwhile; yield those that came, for the caller to raise.
-
-    One that came while a program is started would leave it running, known to nobody.
-    """
-    came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # no signal comes there
-        yield came
-        return
-    handlers = {number: signal.getsignal(number) for number in _INTERRUPTIONS}
-    for number, handler in handlers.items():
-        if callable(handler):
-            signal.signal(number, lambda number, _frame: came.append(number))
-    try:
-        yield came
-    finally:
-        for number, handler in handlers.items():
-            if callable(handler):
-                signal.signal(number, handler)

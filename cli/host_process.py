@@ -1,4 +1,4 @@
-"""The host process of a state folder: start, find, stop.
+"""The host process of a state folder: find it, stop it.
 
 The host outlives the command that starts it and logs to a file. It is identified by pid, start time
 and boot, so `down` never stops another process that has its pid. Its record is written when it
@@ -9,17 +9,14 @@ import asyncio
 import fcntl
 import os
 import signal
-import sys
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cli.client import Client, HostUnreachable
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.state_folder import REPOSITORY, StateFolder, read_json, write_private
+from cli.state_folder import StateFolder, read_json, write_private
 from local_agent import process_trees, starts
 from local_agent.agent_lock import has_agent, read_owner
 from local_agent.launcher import TOKEN_VARIABLE
@@ -31,39 +28,20 @@ from local_agent.process_identity import (
     reap,
     start_ticks,
 )
-from shared.connections.loopback_ports import free_port, taken_because
-from shared.kernel.clock import Clock, isoformat
-from shared.kernel.entropy import Entropy, SystemEntropy
+from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.persistence.plain_files import open_plain, read_plain
 
-READY_WITHIN_S: Final = 30.0
-"""It takes 2 s; a starved machine may need longer."""
-APPS_READY_WITHIN_S: Final = 90.0
-"""Each process of an app takes 3 s of a core."""
 STOPPED_WITHIN_S: Final = 15.0
 APPS_STOPPED_WITHIN_S: Final = 25.0
 """A front end waits for its calls, and then for its instances."""
-_NO_SERVICES: Final = "its services do not run"
 _POLL_INTERVAL_S: Final = 0.05
-INSTANCES: Final = "/admin/instances"
-"""Of a front end: its processes."""
-_ALIVE: Final = "/v1/platform/environments/alive"
 _TAIL_LINES: Final = 15
 _TAIL_BYTES: Final = 1 << 16
 
 
 _PROCESSES: Final = "processesPerApp"
 """0: one host for all apps."""
-
-
-@dataclass(frozen=True)
-class HostProgram:
-    """The module that `up` starts, and what it is told besides port and state folder."""
-
-    module: str
-    arguments: tuple[str, ...]
-    processes_per_app: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,60 +138,11 @@ def refuse_unrecorded(folder: StateFolder) -> None:
         )
 
 
-def start_host(
-    folder: StateFolder, program: HostProgram, port: int, clock: Clock, entropy: Entropy
-) -> HostProcess:
-    """Start *program* in a session of its own, and return it when it answers.
-
-    Raises:
-        Failure: the port is in use, or the host did not start; the message has its last output.
-    """
-    _end_instances(folder)
-    port = _resolve_port(port)
-    token = entropy.uuid().hex
-    starts.delete_starts(folder.private)
-    started_s, logged = clock.monotonic_s(), log_size(folder.host_log)
-    pid = starts.spawn(
-        folder.private,
-        token,
-        [
-            sys.executable, "-m", program.module, *program.arguments,
-            "--port", str(port), "--state", str(folder.path),
-        ],
-        environ=environ_of_host(port),
-        workdir=REPOSITORY,
-        output=folder.host_log,
-        limits={},
-    )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    is_joined = bool(program.processes_per_app)
-    within_s = APPS_READY_WITHIN_S if is_joined else READY_WITHIN_S
-    is_ready = _has_instances if is_joined else _has_services
-    _wait_until_ready(folder, pid, url, is_ready, clock, started_s + within_s, logged)
-    identity = starts.read_claim(starts.claim_file(folder.private, token))
-    if identity is None:
-        raise _not_started(folder, "it answers, but has no claim", logged)
-    host = HostProcess(identity, port, url, isoformat(clock.now()))
-    write_private(
-        folder.host_file,
-        {
-            "pid": identity.pid,
-            "ticks": identity.ticks,
-            "boot": identity.boot,
-            "token": token,
-            "port": port,
-            "url": url,
-            "startedAt": host.started_at,
-        },
-    )
-    return host
-
-
 def stop_host(folder: StateFolder, clock: Clock) -> int | None:
     """Terminate the host, and kill it after a timeout; return its pid, None when none ran."""
     identity = find_process(folder)
     if identity is None:
-        _end_instances(folder)
+        end_instances(folder)
         return None
     process_trees.terminate(identity)
     within_s = APPS_STOPPED_WITHIN_S if processes_per_app(folder) else STOPPED_WITHIN_S
@@ -221,14 +150,14 @@ def stop_host(folder: StateFolder, clock: Clock) -> int | None:
     while _is_alive(identity) and clock.monotonic_s() < deadline_s:
         pause(clock, _POLL_INTERVAL_S)
     if _is_alive(identity):  # started by hand, it is not the first of its session
-        _kill(identity.pid)
+        kill(identity.pid)
     process_trees.kill(identity)
-    _end_instances(folder)
+    end_instances(folder)
     reap(identity.pid)
     return identity.pid
 
 
-def _end_instances(folder: StateFolder) -> None:
+def end_instances(folder: StateFolder) -> None:
     """Kill instances of the last front end that did not end with it, as one that hangs does not."""
     record = read_json(folder.host_file)
     if record is not None and processes_per_app(folder):
@@ -245,8 +174,8 @@ def kill_control_plane(folder: StateFolder, clock: Clock) -> None:
     if host is None:
         raise Failure("no host runs here", ExitCode.UNAVAILABLE, code="HostUnreachable")
     _kill_agent(folder)
-    _kill(host.pid)
-    _end_instances(folder)
+    kill(host.pid)
+    end_instances(folder)
     while _is_alive(host) or _kill_agent(folder):
         pause(clock, _POLL_INTERVAL_S)
 
@@ -256,11 +185,11 @@ def _kill_agent(folder: StateFolder) -> bool:
     if not has_agent(folder.path):
         return False
     if (pid := read_owner(folder.path)) is not None:
-        _kill(pid)
+        kill(pid)
     return True
 
 
-def _kill(pid: int) -> None:
+def kill(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
@@ -301,87 +230,3 @@ def log_tail(path: Path, since: int) -> list[str]:
     except FileNotFoundError:
         return []
     return text.splitlines()[-_TAIL_LINES:]
-
-
-def environ_of_host(port: int) -> Mapping[str, str]:
-    """Return the environ of a host on *port*; what the caller's own says comes first."""
-    defaults = {
-        # As in Azure; the apps find each other at this address.
-        "WEBSITE_HOSTNAME": f"127.0.0.1:{port}",
-        "RUNTIME_PROFILE": "local",
-        "PYTHONUNBUFFERED": "1",
-    }
-    return {**defaults, **os.environ}
-
-
-def _resolve_port(port: int) -> int:
-    """Return *port*, or a free one for 0; refuse a port that is in use."""
-    if port == 0:
-        return free_port(SystemEntropy())
-    if because := taken_because(port):
-        raise Failure(
-            f"port {port} is in use: {because}",
-            ExitCode.CONFLICT,
-            remedy="choose another: `runtimectl up --port 7072`, or any free one: `--port 0`",
-        )
-    return port
-
-
-def _wait_until_ready(
-    folder: StateFolder,
-    pid: int,
-    url: str,
-    is_ready: Callable[[Client], bool | None],
-    clock: Clock,
-    give_up_at_s: float,
-    logged: int,
-) -> None:
-    client = Client(url, None)
-    reason = ""
-    while not reason and not (answers := is_ready(client)):
-        pause(clock, _POLL_INTERVAL_S)
-        if reap(pid) is not None:
-            reason = "it ended at once"
-        elif answers is None:
-            reason = _NO_SERVICES
-        elif clock.monotonic_s() > give_up_at_s:
-            reason = "it did not answer in time"
-    client.close()
-    if reason:
-        # Without a record of it, `down` could not stop this process.
-        _kill(pid)
-        reap(pid)
-        raise _not_started(folder, reason, logged)
-
-
-def _has_instances(client: Client) -> bool:
-    """Return whether the front end answers, and has a ready instance of each app."""
-    try:
-        listed = client.get(INSTANCES).body["value"]
-    except Failure:
-        return False
-    return {each["app"] for each in listed} == {each["app"] for each in listed if each["isReady"]}
-
-
-def _has_services(client: Client) -> bool | None:
-    """Return whether the services answer; None when the host does, and has no services."""
-    try:
-        client.get(_ALIVE)
-    except HostUnreachable:
-        return False
-    except Failure as failure:
-        return None if failure.exit_code is ExitCode.NOT_FOUND else False
-    return True
-
-
-def _not_started(folder: StateFolder, reason: str, logged: int) -> Failure:
-    """Return the failure, with what this start has written after the *logged* bytes before it.
-
-    A host that answers and has no services refused its settings: the next start does so too.
-    """
-    output = "\n".join(f"  | {line}" for line in log_tail(folder.host_log, logged))
-    return Failure(
-        f"the host did not start: {reason}\n{output}",
-        ExitCode.REFUSED if reason == _NO_SERVICES else ExitCode.UNAVAILABLE,
-        remedy=f"read {folder.host_log}; correct what it names; `runtimectl up`",
-    )

@@ -19,12 +19,11 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import (
     HostProcess,
-    HostProgram,
     processes_per_app,
     record_processes,
     refuse_unrecorded,
-    start_host,
 )
+from cli.host_start import HostProgram, start_host
 from cli.state_folder import REPOSITORY, StateFolder
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy

@@ -1,12 +1,17 @@
 """What Ctrl-C interrupted: whether something was sent, and whether it was answered."""
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Final
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+
+_INTERRUPTIONS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -54,3 +59,25 @@ def interrupted() -> Failure:
     return Failure(
         "interrupted; nothing was sent", ExitCode.INTERRUPTED, remedy="type the command again"
     )
+
+
+@contextmanager
+def interruptions_held() -> Iterator[list[int]]:
+    """Keep interruptions back meanwhile; yield those that came, for the caller to raise.
+
+    One that came while a program is started would leave it running, known to nobody.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # no signal comes there
+        yield came
+        return
+    handlers = {number: signal.getsignal(number) for number in _INTERRUPTIONS}
+    for number, handler in handlers.items():
+        if callable(handler):
+            signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield came
+    finally:
+        for number, handler in handlers.items():
+            if callable(handler):
+                signal.signal(number, handler)

@@ -17,6 +17,8 @@ from cli.host_program import start_missing_cloud, start_system
 from cli.options import Invocation
 from cli.output import note, say
 from cli.session import ROLES, log_in, read_login
+from cli.state_folder import StateFolder
+from shared.kernel.clock import Clock
 from shared.kernel.entropy import SystemEntropy
 
 DEFAULT_PORT = 7071
@@ -61,7 +63,7 @@ def up(
         if host is None:
             if port is None:
                 port = host_process.last_port(folder) or DEFAULT_PORT
-            host = start_system(folder, processes_per_app, port, clock, SystemEntropy())
+            host = _started(folder, processes_per_app, port, clock)
         else:
             start_missing_cloud(folder, clock)
     if not is_new and port not in {None, 0, host.port}:
@@ -93,6 +95,19 @@ def up(
         note("next:  runtimectl login --dev")
 
 
+def _started(
+    folder: StateFolder, processes: int | None, port: int, clock: Clock
+) -> host_process.HostProcess:
+    try:
+        return start_system(folder, processes, port, clock, SystemEntropy())
+    except KeyboardInterrupt as interrupt:
+        raise Failure(
+            "interrupted: the host that was starting was ended, and nothing runs",
+            ExitCode.INTERRUPTED,
+            remedy="start it again: `runtimectl up`",
+        ) from interrupt
+
+
 def down(invocation: Invocation) -> None:
     """Stop the host, its agent, every workload and every proxy; `up` starts them again.
 
@@ -101,10 +116,17 @@ def down(invocation: Invocation) -> None:
     folder, clock = invocation.session.state_folder, invocation.session.clock
     # What `up` starts just now is stopped when it runs, or when that hangs.
     with folder_lock(folder, clock) if folder.path.is_dir() else nullcontext():
-        pid = host_process.stop_host(folder, clock)
-        stopped = host_process.stop_workloads(folder, clock)
-        if host_process.processes_per_app(folder):
-            stop_cloud(folder, clock)
+        try:
+            pid = host_process.stop_host(folder, clock)
+            stopped = host_process.stop_workloads(folder, clock)
+            if host_process.processes_per_app(folder):
+                stop_cloud(folder, clock)
+        except KeyboardInterrupt as interrupt:
+            raise Failure(
+                "interrupted: not everything is stopped yet",
+                ExitCode.INTERRUPTED,
+                remedy="stop the rest: `runtimectl down`",
+            ) from interrupt
     invocation.show(
         {
             "host": f"stopped (pid {pid})" if pid else "did not run",

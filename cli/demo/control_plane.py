@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from cli.failure import Failure
-from cli.host_process import INSTANCES, kill_control_plane, pause
+from cli.host_process import kill_control_plane, pause
+from cli.host_start import INSTANCES
 
 if TYPE_CHECKING:
     from cli.demo.sandbox import Sandbox

@@ -10,7 +10,13 @@ from typing import Any
 import psutil
 import pytest
 
+from cli import host_start
 from cli.background_process import BackgroundProcess
+from cli.client import Client
+from cli.exit_codes import ExitCode
+from cli.host_process import find_process
+from cli.main import main
+from cli.state_folder import StateFolder
 from shared.kernel.clock import SystemClock
 from tests.kit.patience import PATIENCE_S
 
@@ -81,3 +87,33 @@ def test_an_interruption_while_it_is_started_comes_once_it_is_known(
         slow_start(tmp_path, module.stem).start([], lambda: False, SystemClock())
 
     assert [process.is_running() for process in running] == [False]
+
+
+def test_a_host_that_starts_ends_with_the_command_which_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun: list[psutil.Process] = []
+
+    def interrupted(_client: Client) -> bool:
+        begun[:] = [
+            child for child in psutil.Process().children() if os.fspath(tmp_path) in said(child)
+        ]
+        if begun:
+            raise KeyboardInterrupt
+        return False
+
+    monkeypatch.setattr(host_start, "_has_services", interrupted)
+
+    code = main(["up", "--port", "0", "--state", os.fspath(tmp_path)])
+
+    assert code == ExitCode.INTERRUPTED
+    assert "the host that was starting was ended" in capsys.readouterr().err
+    assert begun != []
+    assert [process.is_running() for process in begun] == [False]
+    assert find_process(StateFolder(tmp_path)) is None
+
+
+def said(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""

@@ -1,5 +1,6 @@
 """Ctrl-C at any moment ends a command with a sentence, never with a traceback."""
 
+import signal
 import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
@@ -83,15 +84,17 @@ class _InterruptsImports:
 
     def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
         if name == "cli.main":
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return None
 
 
 def test_while_the_program_starts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    handler = signal.getsignal(signal.SIGINT)
     monkeypatch.delitem(sys.modules, "cli.main", raising=False)
     monkeypatch.setattr(sys, "meta_path", [_InterruptsImports(), *sys.meta_path])
 
     assert run() == ExitCode.INTERRUPTED
+    assert signal.getsignal(signal.SIGINT) == handler
     assert capsys.readouterr().err.startswith("error: interrupted")

@@ -16,7 +16,8 @@ import pytest
 from cli.client import Client
 from cli.cloud_process import find_cloud, stop_cloud
 from cli.exit_codes import ExitCode
-from cli.host_process import INSTANCES, find_host, pause, stop_host, stop_workloads
+from cli.host_process import find_host, pause, stop_host, stop_workloads
+from cli.host_start import INSTANCES
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from local_agent.process_identity import machine_processes
 from shared.contracts.events import BUILT

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from cli.host_process import environ_of_host
+from cli.host_start import environ_of_host
 from function_apps.catalog.ports import CatalogApp
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from shared.composition.settings import ISSUER_KEYS, ISSUERS, PROFILE, InvalidSetting, read_settings
