@@ -19,7 +19,6 @@ from local_agent.data_folders import require_data_folders
 from local_agent.data_server import live_servers, unsettled_server
 from local_agent.desired_state import DesiredState
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
-from local_agent.envoy_process import last_complaint
 from local_agent.instance_folder import InstanceFolder, outputs_of
 from local_agent.memory_place import NO_MEMORY, memory_place
 from local_agent.observation import (
@@ -30,6 +29,7 @@ from local_agent.observation import (
     prove_instance,
     wanted_site,
 )
+from local_agent.public_port import explained
 from local_agent.sandbox_means import tried_means
 from local_agent.secret_values import SecretSource
 from local_agent.starts import started_token
@@ -125,15 +125,10 @@ class LocalProcessSurface:
         await asyncio.to_thread(self._desired.write_site, spec, fence)
         self._notifier.notify()
 
-        async def is_ready() -> bool:
-            return await EnvoyAdmin(edge).is_ready()
-
-        edge = self._folder.site(spec.environment).edge
-        try:
+        folder = self._folder.site(spec.environment)
+        async with explained(folder, by_log=True):
+            is_ready = EnvoyAdmin(folder.edge).is_ready
             await wait_until(is_ready, self._clock, WAIT_S, f"Envoy of {spec.environment} is late")
-        except TrafficUnavailable as late:
-            complaint = await asyncio.to_thread(last_complaint, edge)
-            raise TrafficUnavailable(f"{late.message}: {complaint}", retry_after_s=2.0) from late
         await self._wait_for_servers(spec)
 
     async def _wait_for_servers(self, spec: SiteSpec) -> None:
@@ -220,16 +215,18 @@ class LocalProcessSurface:
         if not after.has_port:
             return
 
+        folder = self._folder.site(component.environment)
+
         async def is_in_force() -> bool:
-            edge = self._folder.site(component.environment).edge
             try:
-                in_force = await EnvoyAdmin(edge).weights(component.service)
+                in_force = await EnvoyAdmin(folder.edge).weights(component.service)
             except TrafficUnavailable:
                 return False
             return in_force == after.weights
 
         otherwise = f"the weights of {component.module} are not in force yet"
-        await wait_until(is_in_force, self._clock, WAIT_S, otherwise)
+        async with explained(folder):
+            await wait_until(is_in_force, self._clock, WAIT_S, otherwise)
 
     async def remove(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
         def request_removal(desired: DesiredComponent) -> DesiredComponent:
@@ -264,7 +261,8 @@ class LocalProcessSurface:
         folder, _, desired = documents
         weights: Mapping[ServiceId, Mapping[int, int]] = {}
         if desired.has_port:
-            _, weights = await EnvoyAdmin(folder.edge).route_table()
+            async with explained(folder):
+                _, weights = await EnvoyAdmin(folder.edge).route_table()
         return live_component(*documents, weights)
 
     @_reading
@@ -282,7 +280,8 @@ class LocalProcessSurface:
                 if desired is None or not desired.revisions:
                     continue
                 if desired.has_port and weights is None:
-                    _, weights = await EnvoyAdmin(folder.edge).route_table()
+                    async with explained(folder):
+                        _, weights = await EnvoyAdmin(folder.edge).route_table()
                 components.append(live_component(folder, site, desired, weights or {}))
             except CorruptStateFile as corrupt:
                 unread.append(Unread(str(corrupt), service))

