@@ -83,7 +83,7 @@ def check_cluster_packages(folder: Path = REPOSITORY) -> None:
         KUBECONFIG,
     )
 
-    settings = {**_local_settings(folder), **os.environ}
+    settings = {**local_settings(folder), **os.environ}
     named = [name for name in (KUBECONFIG, AKS_CLUSTER) if settings.get(name)]
     lacking = lacking_for_clusters()
     if named and lacking:
@@ -95,7 +95,7 @@ def check_cluster_packages(folder: Path = REPOSITORY) -> None:
         )
 
 
-def _local_settings(folder: Path) -> Mapping[str, str]:
+def local_settings(folder: Path = REPOSITORY) -> Mapping[str, str]:
     """Return the values in `local.settings.json`; none of a file that the host will refuse."""
     try:
         values = json.loads((folder / "local.settings.json").read_text(encoding="utf-8-sig"))

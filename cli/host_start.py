@@ -11,6 +11,7 @@ from cli.client import Client, HostUnreachable
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import HostProcess, end_instances, kill, log_size, log_tail, pause
+from cli.host_settings import RECORDED, settings_in
 from cli.interruption import interruptions_held
 from cli.state_folder import REPOSITORY, StateFolder, write_private
 from local_agent import process_trees, starts
@@ -129,6 +130,7 @@ class _Start:
                 "port": port,
                 "url": self.url,
                 "startedAt": host.started_at,
+                RECORDED: list(settings_in(os.environ)),
             },
         )
         return host

@@ -12,12 +12,14 @@ from cli.client import HostUnreachable
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import find_host, find_process
-from cli.host_program import INSTALL_FOR_CLUSTERS, lacking_for_clusters
+from cli.host_program import INSTALL_FOR_CLUSTERS, lacking_for_clusters, local_settings
+from cli.host_settings import shown
 from cli.options import Invocation
 from cli.output import Column
 from cli.session import Session, read_login
 from cli.typed import is_elsewhere
 from local_agent.agent_lock import has_agent, read_owner
+from local_agent.process_identity import environ_of
 from shared.kernel.clock import parse_instant
 from shared.kernel.ids import APPS
 from shared.persistence.file_trees import measure
@@ -54,7 +56,8 @@ class Finding:
 def doctor(invocation: Invocation) -> None:
     """Check this machine and the system on it: what works, and what workloads are held to."""
     checks = (
-        _python, _state, _disk, _proxy, _ports, _cluster, _host, _agent, _login, _services, _limits,
+        _python, _state, _disk, _proxy, _ports, _cluster, _host, _settings, _agent, _login,
+        _services, _limits,
     )  # fmt: skip
     findings = [finding for check in checks for finding in check(invocation.session)]
     invocation.show([asdict(finding) for finding in findings], _COLUMNS)
@@ -140,6 +143,13 @@ def _host(session: Session) -> Iterator[Finding]:
     else:
         was_started = session.state_folder.host_file.exists()
         yield Finding("host", FAILS if was_started else LACKS, "it does not run: `runtimectl up`")
+
+
+def _settings(session: Session) -> Iterator[Finding]:
+    """Say which settings the host was started with, where they are not the default."""
+    host = None if is_elsewhere() else find_host(session.state_folder)
+    if host is not None:
+        yield Finding("settings", OK, shown({**local_settings(), **environ_of(host.pid)}))
 
 
 def _agent(session: Session) -> Iterator[Finding]:

@@ -14,10 +14,12 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.folder_lock import folder_lock, sole_command
 from cli.host_program import start_missing_cloud, start_system
+from cli.host_settings import last_settings, remarks
 from cli.options import Invocation
 from cli.output import note, say
 from cli.session import ROLES, log_in, read_login
 from cli.state_folder import StateFolder
+from local_agent.process_identity import environ_of
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import SystemEntropy
 
@@ -58,7 +60,7 @@ def up(
     folder, clock = invocation.session.state_folder, invocation.session.clock
     started_s = clock.monotonic_s()
     with sole_command(folder, clock):
-        host = host_process.find_host(folder)
+        host, before = host_process.find_host(folder), last_settings(folder)
         is_new = host is None
         if host is None:
             if port is None:
@@ -91,6 +93,8 @@ def up(
             "startedAt": host.started_at,
         }
     )
+    for said in remarks(before, None if is_new else environ_of(host.pid)):
+        note(said)
     if read_login(folder) is None:
         note("next:  runtimectl login --dev")
 
