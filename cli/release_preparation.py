@@ -58,7 +58,11 @@ def say_sections(sections: Sections, request: Mapping[str, Any], client: Client)
     for secret in sections.secrets:
         body = {"environmentId": request["environmentId"], **secret, "dryRun": True}
         try:
-            state = plan_words(client.write("POST", BINDINGS, body).body)
+            plan = client.write("POST", BINDINGS, body).body
+            state = plan_words(plan)
+            for each in plan["refusals"]:
+                state += f"; that would fail: {each['message']}"
+                refused.append(_would_fail(each, secret))
         except Failure as failure:
             if failure.exit_code not in {ExitCode.REFUSED, ExitCode.CONFLICT, ExitCode.NOT_FOUND}:
                 raise
@@ -68,6 +72,14 @@ def say_sections(sections: Sections, request: Mapping[str, Any], client: Client)
         note(f"secret: {secret['secretName']} of {secret['moduleId']} {state}")
     if refused:
         raise refused[0]
+
+
+def _would_fail(refusal: Mapping[str, Any], secret: Mapping[str, Any]) -> Failure:
+    return Failure(
+        f"{secret['secretName']} of {secret['moduleId']} cannot be bound: {refusal['message']}",
+        ExitCode.REFUSED,
+        code=str(refusal["code"]),
+    )
 
 
 def prepare_release(sections: Sections, request: Mapping[str, Any], invocation: Invocation) -> None:

@@ -1,9 +1,11 @@
 """`secret`: bind secrets of vaults to modules, rotate them, see who runs which; never a value."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import typer
 
+from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id, environment_names, with_environment
@@ -19,6 +21,7 @@ from cli.options import (
 )
 from cli.output import Column, note, say
 from cli.parameter_types import module_id, one_of
+from cli.plans import print_refusals, require_plannable
 from cli.secret_bindings import (
     BINDINGS,
     ROTATIONS,
@@ -34,6 +37,7 @@ app = Commands(
     help="Secrets of vaults: which module is given which version. No command has a value: put it "
     "into the vault yourself (docs/how-to/use-secrets.md)."
 )
+SERVICES: Final = "/v1/runtime/services"
 _CONTRACT: Final = "shared.contracts.secret_bindings"
 _COLUMNS: Final = (
     Column("SECRET", "secretName"),
@@ -81,8 +85,11 @@ def bind(
         plan = client.write("POST", BINDINGS, body | {"dryRun": True}).body
         if invocation.is_table:
             say(f"{secret} of {module} {plan_words(plan)}")
+            print_refusals(plan["refusals"])
         else:
             invocation.show(plan)
+        _say_unreleased(client, body)
+        require_plannable(plan["refusals"])
         return
     response = client.write("POST", BINDINGS, body)
     binding, title = response.body, f"binding {secret} to {module}"
@@ -183,6 +190,13 @@ def revoke(selector: BindingSelector, invocation: Invocation, reason: Reason = "
     path = f"{BINDINGS}/{binding['bindingId']}/revoke"
     body = client.write("POST", path, {"reason": reason}).body
     _show(invocation, body, environment_names(client))
+
+
+def _say_unreleased(client: Client, binding: Mapping[str, Any]) -> None:
+    """Say of a module that nothing was released of that it waits for that."""
+    query = {name: str(binding[name]) for name in ("environmentId", "moduleId")}
+    if not any(each["status"] != "Retired" for each in client.list_all(SERVICES, query)):
+        note(f"{binding['moduleId']} has no release there: it is given the secret with its first")
 
 
 def _follow(

@@ -252,6 +252,8 @@ class SecretBindingPlan(Resource):
     """Now; null where there is none."""
     version: SecretVersion | None
     """That of the binding, or the one that other modules have; null where the work finds it."""
+    refusals: Annotated[tuple[Reason, ...], Field(max_length=10)] = ()
+    """Why the work would end without a version, as the vault is now."""
 
 
 class SecretRotation(Resource):

@@ -1,7 +1,7 @@
 """`configuration:` and `secrets:` of a release file: brought about first, then deployed with."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,13 @@ secrets:
 BOUND = {"status": "Bound", "secretName": "db-password", "moduleId": "module-web"}
 
 
-def _planned(change: str, status: str | None, version: str | None = None) -> Mapping[str, Any]:
-    return {"bindingId": "sec-1", "change": change, "status": status, "version": version}
+def _planned(
+    change: str, status: str | None, version: str | None = None, refusals: Sequence[Any] = ()
+) -> Mapping[str, Any]:
+    return {
+        "bindingId": "sec-1", "change": change, "status": status, "version": version,
+        "refusals": list(refusals),
+    }  # fmt: skip
 
 
 class Deployments:
@@ -307,6 +312,7 @@ def test_a_mapping_is_the_releases_own_choice_of_versions(
     assert deployments.plans == 0
 
 
+NO_VERSION = {"code": "SecretHasNoVersion", "message": "none is enabled"}
 DIFFERS = {
     "code": "BindingExists",
     "message": "sec-1 is active with other content",
@@ -334,6 +340,12 @@ DIFFERS = {
             "is Revoked: it would be bound again",
             ExitCode.OK,
             id="revoked",
+        ),
+        pytest.param(
+            (200, _planned("Bind", None, refusals=[NO_VERSION])),
+            "would be bound, if its vault or a generator gives it a version; that would fail: none",
+            ExitCode.REFUSED,
+            id="without-a-version",
         ),
         pytest.param(
             (409, {"error": DIFFERS}),

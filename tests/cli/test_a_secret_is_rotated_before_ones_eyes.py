@@ -11,6 +11,7 @@ from shared.contracts.secret_bindings import (
     BindSecret,
     Revocation,
     SecretBinding,
+    SecretBindingPlan,
     SecretRotation,
     SecretRotationOrder,
 )
@@ -273,3 +274,38 @@ def test_no_command_takes_a_value(runtimectl: RuntimeCtl) -> None:
 
     assert "--value" not in options
     assert runtimectl.run("secret set db-password hunter2").code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("refusals", "services", "code"),
+    [
+        pytest.param([], [{"status": "Running"}], ExitCode.OK, id="it-would-be-given"),
+        pytest.param([], [{"status": "Retired"}], ExitCode.OK, id="nothing-is-released"),
+        pytest.param(
+            [{"code": "SecretHasNoVersion", "message": "the vault has none"}], [],
+            ExitCode.REFUSED, id="it-has-no-version",
+        ),
+    ],
+)  # fmt: skip
+def test_a_dry_run_of_a_binding_says_what_is_missing(
+    refusals: list[Any], services: list[Any], code: ExitCode, runtimectl: RuntimeCtl
+) -> None:
+    plan = SecretBindingPlan.model_validate(
+        {
+            "bindingId": SHOP, "change": "Bind", "status": None, "version": None,
+            "refusals": refusals,
+        }
+    )  # fmt: skip
+    answers = {
+        f"POST {ROOT}": plan.model_dump(mode="json", by_alias=True),
+        f"GET {RUNTIME}/services": services,
+    }
+
+    ran = runtimectl.run(
+        "secret bind db-password -e test -m module-new --target DB_PASSWORD --dry-run", answers
+    )
+
+    assert ran.code == code, ran.err
+    assert ("refused: the vault has none" in ran.out) is bool(refusals)
+    is_running = services == [{"status": "Running"}]
+    assert ("module-new has no release there" in ran.err) is not is_running

@@ -18,6 +18,8 @@ from shared.contracts.values import Stage
 from shared.kernel.errors import Refused
 from shared.persistence.store import Document, Prefix, Query, pages
 from tests.deployments.driven import CART, SHOP, TEST, WEB, Driven, driven, environment
+from tests.deployments.test_facts_for_the_next_unit import bound
+from tests.deployments.test_holds_are_of_release_units import one_in_force, turned_back
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
@@ -173,3 +175,19 @@ def test_the_refusals_of_a_request_are_among_those_of_its_dry_run(
             await compare(history, promotion(deployment))
 
     run_virtual(main())
+
+
+def test_what_keeps_a_release_from_the_queue_is_listed_beside_each_other() -> None:
+    async def main() -> Any:
+        world = driven()
+        await one_in_force(world)
+        await turned_back(world, "two")
+        await bound(world, "Suspended")
+        component = await world.component("two")
+        missing = await world.component("cart", CART, artifactDigest=f"sha256:{'0' * 64}")
+        command = await world.command(component, missing)
+        return await refused(plan_deployment(command, world.ctx, world.app))
+
+    codes = run_virtual(main())
+
+    assert codes >= {"ArtifactMissing", "TenantBindingSuspended", "Held"}

@@ -8,6 +8,7 @@ import pytest
 from function_apps.secret_bindings.errors import BindingExists, BindingsFull
 from function_apps.secret_bindings.model import rotation
 from function_apps.secret_bindings.model.binding import BINDINGS_MAX
+from shared.kernel.errors import Unavailable
 from shared.vault.port import SecretValue
 from tests.kit.virtual_time import run_virtual
 from tests.secret_bindings.bound import NAME, RANDOM, SecretBindings, secret_bindings
@@ -36,6 +37,50 @@ def test_a_binding_that_is_new_is_told_with_the_version_that_others_have() -> No
 
     assert (alone["change"], alone["status"], alone["version"]) == ("Bind", None, None)
     assert (beside["change"], beside["version"]) == ("Bind", version)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({}, ["SecretHasNoVersion"]), ({"generator": RANDOM}, [])],
+    ids=["nobody-makes-one", "a-generator-does"],
+)
+def test_a_secret_without_a_version_is_refused_before_it_is_bound(
+    changes: dict[str, Any], expected: list[str]
+) -> None:
+    async def main() -> Any:
+        return await _planned(await secret_bindings(), **changes)
+
+    assert [each["code"] for each in run_virtual(main())["refusals"]] == expected
+
+
+def test_a_version_in_force_that_is_disabled_is_refused_before_it_is_given_to_another() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        version = (await on.bind(moduleId=OTHER, generator=RANDOM))["version"]
+        await on.vault.set_enabled(NAME, version, enabled=False)
+        return await _planned(on, generator=RANDOM)
+
+    assert [each["code"] for each in run_virtual(main())["refusals"]] == ["SecretDisabled"]
+
+
+def test_of_a_vault_that_does_not_answer_nothing_is_said() -> None:
+    async def main() -> None:
+        on = await secret_bindings()
+        on.vault.throttle(1, retry_after_s=1.0)
+        await _planned(on)
+
+    with pytest.raises(Unavailable):
+        run_virtual(main())
+
+
+def test_what_is_bound_is_refused_nothing() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        await on.bind(generator=RANDOM)
+        on.vault.throttle(1, retry_after_s=1.0)  # it is not asked
+        return await _planned(on, generator=RANDOM)
+
+    assert run_virtual(main())["refusals"] == []
 
 
 def test_a_binding_that_is_as_it_is_asked_for_would_not_change() -> None:

@@ -12,6 +12,7 @@ from function_apps.deployments.model.configuration import Configurations
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.facts import SECRET
+from function_apps.deployments.model.holds import require_not_held
 from function_apps.deployments.model.plan_checks import Plan, PlanContext
 from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.model.prod_change import prod_change
@@ -164,7 +165,7 @@ async def plan_deployment(
         Reason(code=refusal.code, message=f"{refusal.target}: {refusal.message}"[:2048])
         for refusal in (*plan.refusals, *denied)
     ]
-    if is_new:
+    if is_new and not _admission_refused(plan, target, ctx, refusals):
         with _listed(refusals):
             waits_for = _release(command, plan, keys, given, ids, target, ctx).value["waitingFor"]
     return DeploymentPlan(
@@ -177,6 +178,22 @@ async def plan_deployment(
         warnings=command.warnings[:LISTED_MAX],
         waiting_for=waits_for,
     )
+
+
+def _admission_refused(
+    plan: Plan, target: DeploymentTarget, ctx: Context, refusals: list[Reason]
+) -> bool:
+    """Put into *refusals* what keeps a release from the queue, each by itself; return whether any.
+
+    A release is refused by the first; whoever reads a plan is to mend all of them.
+    """
+    before = len(refusals)
+    with _listed(refusals):
+        preconditions.blocking_reason(target, ctx.tenant)
+    for component in plan.components:
+        with _listed(refusals):
+            require_not_held(target.holds, [component])
+    return len(refusals) > before
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from function_apps.secret_bindings.activities.resource_passwords import (
 from function_apps.secret_bindings.activities.vault_versions import (
     found_version,
     make_version,
-    newest_enabled,
     tagged,
 )
 from function_apps.secret_bindings.errors import GeneratorMissing, VersionInForce, VersionUnusable
@@ -22,6 +21,7 @@ from function_apps.secret_bindings.model.rotation import (
     happen,
     require_older,
 )
+from function_apps.secret_bindings.model.versions import newest_enabled
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import (
     ROTATIONS,

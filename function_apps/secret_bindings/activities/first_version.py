@@ -11,15 +11,14 @@ from function_apps.secret_bindings.activities.vault_versions import (
     found_version,
     last_rotation,
     make_version,
-    usable_version,
 )
-from function_apps.secret_bindings.errors import SecretHasNoVersion
 from function_apps.secret_bindings.events import secret_bound
 from function_apps.secret_bindings.model.binding import Binding, FoundVersion, bind
 from function_apps.secret_bindings.model.environment import require_open
 from function_apps.secret_bindings.model.generators import OPERATION_TAG
 from function_apps.secret_bindings.model.secret_head import SecretHead, add_consumer
 from function_apps.secret_bindings.model.secret_watch import SecretWatch, begin
+from function_apps.secret_bindings.model.versions import usable_version
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BINDINGS, ENVIRONMENTS, HEADS, WATCHES
 from shared.durable.activity import (
@@ -83,9 +82,7 @@ async def _usable(
     """Return the version *in_force*, or the first one, with which one can log in."""
     vault = app.vaults.at(binding.vault_uri)
     versions = await vault.versions(binding.secret_name)
-    found = usable_version(versions, in_force, binding.secret_name)
-    if found is None and binding.generator is None:
-        raise SecretHasNoVersion(binding.secret_name)
+    found = usable_version(versions, in_force, binding.secret_name, binding.generator)
     if found is None:
         assert binding.generator is not None, binding
         tags = {OPERATION_TAG: ctx.operation_id}

@@ -17,31 +17,7 @@ from shared.contracts.secret_bindings import Generator, GeneratorKind
 from shared.kernel.clock import isoformat
 from shared.kernel.ids import parse_id, secret_rotation_id
 from shared.passwords.webhooks import ValueRequest
-from shared.vault.port import SecretDisabled, SecretProperties, SecretValue, SecretVault
-
-
-def newest_enabled(versions: Sequence[SecretProperties]) -> SecretProperties | None:
-    """Return the first of *versions*, newest first, that is enabled; None where none is."""
-    return next((each for each in versions if each.enabled), None)
-
-
-def usable_version(
-    versions: Sequence[SecretProperties], in_force: str | None, name: str
-) -> SecretProperties | None:
-    """Return the version *in_force* of *name*, or the newest that is enabled; None without one.
-
-    Raises:
-        SecretDisabled: the version in force is not enabled: others may have it all the same.
-    """
-    if in_force is None:
-        return newest_enabled(versions)
-    found = next((each for each in versions if each.version == in_force and each.enabled), None)
-    if found is None:
-        raise SecretDisabled(
-            f"version {in_force} of {name} is in force and is disabled, or gone: enable or recover"
-            " it, or rotate the secret"
-        )
-    return found
+from shared.vault.port import SecretProperties, SecretValue, SecretVault
 
 
 def found_version(version: SecretProperties) -> FoundVersion:

@@ -18,15 +18,21 @@ from function_apps.secret_bindings.model.environment import (
     require_own_server,
 )
 from function_apps.secret_bindings.model.generators import KEY, require_supported
-from function_apps.secret_bindings.model.secret_head import require_generator, require_room
+from function_apps.secret_bindings.model.secret_head import (
+    SecretHead,
+    require_generator,
+    require_room,
+)
 from function_apps.secret_bindings.model.tenant import require_not_suspended
+from function_apps.secret_bindings.model.versions import usable_version
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BIND, BINDINGS, ENVIRONMENTS, HEADS, TENANTS
 from function_apps.secret_bindings.resources import answer
 from shared.contracts.secret_bindings import BindingChange, BindSecret, SecretBindingPlan
-from shared.contracts.values import SecretDelivery
+from shared.contracts.values import Reason, SecretDelivery
 from shared.durable.operations import OPERATIONS, begin_operation, close_superseded
 from shared.kernel.context import Context, NewIds
+from shared.kernel.errors import Refused
 from shared.kernel.ids import parse_id, secret_binding_id, secret_key
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
@@ -124,7 +130,10 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
 async def plan_binding(
     command: BindSecret, ctx: Context, app: SecretBindingsApp
 ) -> SecretBindingPlan:
-    """Return what binding would change; nothing is written. Raises as binding does, and Stale."""
+    """Return what binding would change, and why its work would fail; nothing is written.
+
+    Raises as binding does, Stale, and Unavailable where the vault does not answer.
+    """
     asked = await _asked(command, ctx, app)
     binding_id, work = asked.fresh.binding_id, app.service.work
     view = await work.read_for_plan(BINDINGS, binding_id, ctx)
@@ -135,12 +144,29 @@ async def plan_binding(
     known, head = view.find(BINDINGS, binding_id), view.find(HEADS, asked.fresh.secret)
     again = BindingChange.BIND_AGAIN if known else BindingChange.BIND
     given = known.version if known and decision.is_repeat else head and head.in_force
+    is_bound = decision.is_repeat and given is not None
     return SecretBindingPlan(
         binding_id=binding_id,
         change=BindingChange.NOTHING if decision.is_repeat else again,
         status=known.status if known else None,
         version=given,
+        refusals=() if is_bound else await _refusals(asked, head),
     )
+
+
+async def _refusals(asked: _Asked, head: SecretHead | None) -> Sequence[Reason]:
+    """Return why the work of *asked* would end without a version, as its vault is now.
+
+    Raises:
+        Unavailable: the vault is throttled or away.
+    """
+    name, in_force = asked.fresh.secret_name, head.in_force if head else None
+    try:
+        versions = await asked.app.vaults.at(asked.fresh.vault_uri).versions(name)
+        usable_version(versions, in_force, name, asked.fresh.generator)
+    except Refused as problem:
+        return [Reason(code=problem.code, message=problem.message)]
+    return []
 
 
 async def _asked(command: BindSecret, ctx: Context, app: SecretBindingsApp) -> _Asked:

@@ -1,0 +1,40 @@
+"""Which version of a secret is given to a module that is bound to it. Pure."""
+
+from collections.abc import Sequence
+
+from function_apps.secret_bindings.errors import SecretHasNoVersion
+from shared.contracts.secret_bindings import Generator
+from shared.vault.port import SecretDisabled, SecretProperties
+
+
+def newest_enabled(versions: Sequence[SecretProperties]) -> SecretProperties | None:
+    """Return the first of *versions*, newest first, that is enabled; None where none is."""
+    return next((each for each in versions if each.enabled), None)
+
+
+def usable_version(
+    versions: Sequence[SecretProperties],
+    in_force: str | None,
+    name: str,
+    generator: Generator | None,
+) -> SecretProperties | None:
+    """Return the version *in_force* of *name*, or the newest that is enabled.
+
+    None where *generator* is to make the first one.
+
+    Raises:
+        SecretDisabled: the version in force is not enabled: others may have it all the same.
+        SecretHasNoVersion: there is none, and no generator.
+    """
+    if in_force is None:
+        newest = newest_enabled(versions)
+        if newest is None and generator is None:
+            raise SecretHasNoVersion(name)
+        return newest
+    found = next((each for each in versions if each.version == in_force and each.enabled), None)
+    if found is None:
+        raise SecretDisabled(
+            f"version {in_force} of {name} is in force and is disabled, or gone: enable or recover"
+            " it, or rotate the secret"
+        )
+    return found
