@@ -25,7 +25,7 @@ class EnvironmentExists(Conflict):
     """The natural key is active with other content."""
 
     def __init__(self, environment_id: str, differing: Sequence[Violation]) -> None:
-        names = ", ".join(each.target for each in differing)
+        names = ", ".join(each.target.removeprefix("/") for each in differing)
         fixed = [each.target[1:] for each in differing if each.target in {"/stage", "/region"}]
         way = (
             f"{' and '.join(fixed)} cannot change; decommission the environment and create it again"

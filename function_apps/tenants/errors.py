@@ -91,9 +91,15 @@ class IsolationNotSupported(PlanRefused):
 class ConfirmationMissing(PreconditionRequired):
     """A tenant is unbound only with its name as confirmation."""
 
-    def __init__(self, tenant: str, received: str | None) -> None:
+    def __init__(self, tenant: str, received: str | None, *, is_owner: bool) -> None:
+        what = (
+            "unbinding leaves the tenant's workloads in its environment, without quota, and prod"
+            " without deployments"
+            if is_owner
+            else "unbinding takes the tenant's workloads away"
+        )
         super().__init__(
-            f"unbinding takes the tenant's workloads away: repeat with confirm={tenant}, got"
+            f"{what}: repeat with confirm={tenant}, got"
             f" {'nothing' if received is None else repr(received)}",
             target="confirm",
         )

@@ -7,9 +7,11 @@ import pytest
 from function_apps.tenants.model.binding import TRANSITIONS, State
 from shared.contracts.tenants import UnbindTenant
 from shared.kernel.errors import Conflict, PreconditionRequired, Refused
+from shared.kernel.ids import tenant_binding_id
 from tests.kit.service import TENANT
+from tests.kit.told import KEY
 from tests.kit.virtual_time import run_virtual
-from tests.tenants.bound import BINDING, Tenants, tenants, told
+from tests.tenants.bound import BINDING, GLOBEX, Tenants, tenants, told
 
 
 async def _refusal(work: Any) -> Refused:
@@ -126,6 +128,33 @@ def test_the_end_of_the_environment_ends_the_binding() -> None:
 
     assert binding["status"] == "Unbound"
     assert events[-1] == ("Unbound", 3)
+
+
+def test_why_it_was_suspended_is_no_reason_of_its_end() -> None:
+    async def main() -> Any:
+        on = await tenants()
+        await on.enforced()
+        await on.change("suspend")
+        await on.hear(told(3, gone=True))
+        return await on.binding()
+
+    ended = run_virtual(main())
+
+    assert (ended["status"], ended["reason"]) == ("Unbound", None)
+
+
+def test_the_confirmation_says_that_ones_own_environment_loses_no_workload() -> None:
+    async def main() -> Any:
+        on = await tenants(admits=[GLOBEX])
+        await on.bind(tenantId=GLOBEX)
+        await on.enforced()
+        guest = {"binding": tenant_binding_id(KEY, GLOBEX), "tenantId": GLOBEX}
+        return await _refusal(on.unbind(None)), await _refusal(on.unbind(None, **guest))
+
+    own, guest = run_virtual(main())
+
+    assert "leaves the tenant's workloads" in own.message
+    assert "takes the tenant's workloads away" in guest.message
 
 
 def test_targets_that_changed_are_told_of_with_the_binding() -> None:

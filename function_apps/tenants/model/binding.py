@@ -292,7 +292,7 @@ def unbind(
         TransitionRefused: it is being moved.
     """
     if confirm != known.tenant_id:
-        raise ConfirmationMissing(known.tenant_id, confirm)
+        raise ConfirmationMissing(known.tenant_id, confirm, is_owner=known.is_owner)
     is_at_work = known.status is State.UNBINDING and not _has_failed(known)
     if known.status is State.UNBOUND or is_at_work:
         return known
@@ -316,7 +316,9 @@ def on_environment(
     if known.status is State.UNBOUND:
         return known
     if not environment.is_open:
-        ended = replace(_moved(known, EnvironmentEnded, now, known.reason), suspended_by=None)
+        # Why it was suspended, or not isolated, says nothing of its end.
+        why = known.reason if known.status is State.UNBINDING else None
+        ended = replace(_moved(known, EnvironmentEnded, now, why), suspended_by=None)
         ending = Ending.ENVIRONMENT_ENDED if known.is_owner else Ending.GUEST_LEFT
         return _to_be_looked_at(ended, ending, environment.retained)
     isolation = environment.isolation_of(known.binding_id)
