@@ -16,7 +16,9 @@ class TransitionRefused(Conflict):
 
     def __init__(self, noun: str, status: str, event: str, allowed: Iterable[str]) -> None:
         states = ", ".join(sorted(allowed)) or "no state"
-        super().__init__(f"cannot apply {event} to {noun} in state {status}; allowed in: {states}")
+        super().__init__(
+            f"not possible for {noun} in state {status} ({event}); allowed in: {states}"
+        )
         self.status = status
         self.event = event
 

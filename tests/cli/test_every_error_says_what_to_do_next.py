@@ -115,7 +115,7 @@ def test_without_a_system_the_remedy_is_to_start_one(
 
 
 def test_a_state_of_an_environment_leads_to_that_environment() -> None:
-    message = "cannot apply UpdateRequested to an environment in state Failed"
+    message = "not possible for an environment in state Failed (UpdateRequested)"
     remember({"environment": "test"})
 
     assert "`runtimectl env show test`" in remedy_for(
@@ -141,12 +141,12 @@ def test_a_state_of_an_environment_leads_to_that_environment() -> None:
         ),
         (
             "TransitionRefused",
-            "cannot apply BindingRepeated to a tenant binding in state Unbinding; allowed in: x",
+            "not possible for a tenant binding in state Unbinding (BindingRepeated); allowed in: x",
             "wait until it is Unbound: `runtimectl tenant show live`",
         ),
         (
             "TransitionRefused",
-            "cannot apply TenantResumed to a tenant binding in state Unbound; allowed in: x",
+            "not possible for a tenant binding in state Unbound (TenantResumed); allowed in: x",
             "runtimectl tenant bind",
         ),
         ("TenantsBound", "1 other tenant", "runtimectl tenant list --env live"),
@@ -186,7 +186,7 @@ def test_who_lacks_a_role_keeps_tenant_and_name_in_the_login_that_is_proposed() 
 
 @pytest.mark.parametrize("noun", _nouns())
 def test_a_state_leads_to_the_command_that_shows_it(noun: str) -> None:
-    message = f"cannot apply X to {noun} in state Y; allowed in: Z"
+    message = f"not possible for {noun} in state Y (X); allowed in: Z"
 
     assert "`runtimectl " in remedy_for("TransitionRefused", message, ExitCode.CONFLICT)
 
