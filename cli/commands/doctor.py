@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from cli.host_program import INSTALL_FOR_CLUSTERS, lacking_for_clusters, local_s
 from cli.host_settings import shown
 from cli.options import Invocation
 from cli.output import Column
+from cli.public_ports import taken_ports
 from cli.session import Session, read_login
 from cli.typed import is_elsewhere
 from local_agent.agent_lock import has_agent, read_owner
@@ -111,17 +111,8 @@ def _proxy(_session: Session) -> Iterator[Finding]:
 
 
 def _ports(session: Session) -> Iterator[Finding]:
-    """Say of each environment whose public port another program has, which has it."""
-    from local_agent.public_port import taken_by_another  # noqa: PLC0415  slow to import
-    from local_agent.state_files import CorruptStateFile, SurfaceFolder  # noqa: PLC0415
-
-    if is_elsewhere():
-        return
-    for folder in SurfaceFolder(session.state_folder.surface).sites():
-        with suppress(CorruptStateFile):  # the agent says that
-            site = folder.site()
-            if site and site.is_wanted and (taken := taken_by_another(site, folder.edge)):
-                yield Finding("public port", FAILS, taken)
+    for taken in taken_ports(session):
+        yield Finding("public port", FAILS, taken)
 
 
 def _cluster(_session: Session) -> Iterator[Finding]:

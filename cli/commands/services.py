@@ -16,6 +16,7 @@ from cli.lookup import environment_id, environment_names, id_labels, replace_ids
 from cli.options import EnvironmentFilter, Invocation
 from cli.output import Column, format_digest, format_time, note
 from cli.parameter_types import instant
+from cli.public_ports import taken_ports
 from cli.session import only_match
 from cli.watch_rollout import ROOT
 from shared.kernel.clock import isoformat
@@ -128,16 +129,18 @@ _LIVE_COLUMNS: Final = (
 def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     """Show every service with its health."""
     client = invocation.client
-    names = environment_names(client)
+    names, environment = environment_names(client), environment_id(client, env)
     services = [
         with_environment(service, names) | {"health": health_of(client, service["serviceId"])}
-        for service in client.list_all(_ROOT, {"environmentId": environment_id(client, env)})
+        for service in client.list_all(_ROOT, {"environmentId": environment})
     ]
     if invocation.is_table:
         just_now = isoformat(invocation.session.clock.now() - _HEARD_WITHIN)
-        environment = environment_id(client, env)
         services += _first_releases(client, services, names, environment, just_now)
     invocation.show(services, _COLUMNS, empty="nothing runs yet: `runtimectl deploy --help`")
+    for taken in taken_ports(invocation.session):
+        if environment is None or environment in taken:
+            note(taken)
 
 
 def _first_releases(
