@@ -138,6 +138,7 @@ def test_an_admitted_tenant_deploys_beside_the_owner_until_it_is_unbound(
         theirs = await _deployed_by(world, GLOBEX, environment)
         beside = _instances(world)
         down = await world.call("DELETE", f"/runtime/environments/{environment}")
+        _, guests = await world.call("GET", f"{ROOT}?environmentId={environment}")
         path = f"{ROOT}/{binding['bindingId']}?confirm={GLOBEX}"
         await world.call("DELETE", path, tenant=GLOBEX)
         await _until(world, binding["bindingId"], "Unbound", tenant=GLOBEX)
@@ -150,13 +151,17 @@ def test_an_admitted_tenant_deploys_beside_the_owner_until_it_is_unbound(
         await world.call("DELETE", f"/runtime/environments/{environment}?confirm=shop")
         await until_status(world, f"/runtime/environments/{environment}", {"Decommissioned"})
         await world.stop()
-        return own, theirs, beside, down, left, boundary, report, keys
+        return own, theirs, beside, (*down, guests), left, boundary, report, keys
 
-    own, theirs, beside, (status, refused), left, boundary, report, keys = run_virtual(main())
+    own, theirs, beside, refusal, left, boundary, report, keys = run_virtual(main())
+    status, refused, guests = refusal
 
     assert own["status"] == theirs["status"] == "Completed", (own["reason"], theirs["reason"])
     assert beside == {"acme": 2, GLOBEX: 2}
     assert (status, refused["error"]["code"]) == (409, "TenantsBound")
+    (guest,) = guests["value"]
+    assert (guest["tenantId"], guest["status"]) == (GLOBEX, "Enforced")
+    assert guest["bindingId"] in refused["error"]["message"]
     assert left.get(GLOBEX, 0) == 0
     assert left["acme"] == 2
     assert boundary is None
