@@ -122,6 +122,9 @@ def update(
         say_deleted(body)
         response = invocation.client.write("PUT", path, body)
         _finish(invocation, response, f"updating {current['name']}", waiting)
+        if remove_admit:
+            who = f"`runtimectl tenant list --env {current['name']}`"
+            note(f"a tenant that is bound stays bound: {who}, then `tenant unbind --tenant`")
         return
     _show_plan(invocation, invocation.client.write("PUT", path, body | {"dryRun": True}).body)
 

@@ -37,6 +37,7 @@ def test_an_update_changes_who_is_named(
     path, body = ran.written
     assert path == f"PUT {RUNTIME}/environments/{ENVIRONMENT}"
     assert body["admits"] == admits
+    assert ("stays bound: `runtimectl tenant list --env test`" in ran.err) is ("remove" in options)
 
 
 def test_a_new_environment_admits_whom_it_is_told(runtimectl: RuntimeCtl) -> None:
