@@ -1,4 +1,4 @@
-"""Which version of a secret is given to a module that is bound to it. Pure."""
+"""The version of a secret that a module which is bound to it is given. Pure."""
 
 from collections.abc import Sequence
 
