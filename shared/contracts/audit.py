@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
+from shared.contracts.patterns import pattern
 from shared.contracts.shape import Resource, Value
 from shared.contracts.values import Instant, Label, TenantId
 
@@ -13,7 +14,9 @@ class AuditHead(Value):
     """A record at which a chain is sealed: its number, and the hash that seals all before it."""
 
     number: Annotated[int, Field(ge=1)]
-    hash: Annotated[str, Field(min_length=64, max_length=64)]
+    hash: Annotated[
+        str, StringConstraints(pattern=pattern(r"^[0-9a-f]{64}$", "64 hexadecimal digits"))
+    ]
 
 
 class AuditHeads(Resource):
