@@ -275,7 +275,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "DriftNotFound": "see what exists: `runtimectl env list`",
     "FindingNotFound": "see what was found: `runtimectl drift list --env {name}`",
     "SnapshotNotFound": "see which there are: `runtimectl drift snapshots --env {name}`",
-    "NotRepairable": "deploy the service again, or take away what nobody released",
+    "NotRepairable": "see what differs and put it back: `runtimectl drift list --env {name}`",
     "RepairHeld": "wait for the end of the suppression, or adopt that finding",
     "SuppressionTooLong": "name a length of at most a year, such as P30D",
     # What does not answer

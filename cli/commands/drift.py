@@ -15,8 +15,15 @@ app = Commands(help="What somebody changed where services run: found, explained,
 _CONTRACT: Final = "shared.contracts.drift"
 _DRIFT: Final = "/v1/runtime/drift"
 _FINDINGS: Final = "/v1/runtime/drift-findings"
+
+
+def _subject(finding: Mapping[str, Any]) -> str:
+    """Return what a finding is of: a module, or the environment itself."""
+    return finding["moduleId"] or "(environment)"
+
+
 _COLUMNS: Final = (
-    Column("MODULE", "moduleId"),
+    Column("MODULE", _subject),
     Column("PROPERTY", lambda finding: f"{finding['plane']}/{finding['path']}"),
     Column("DESIRED", "desired"),
     Column("ACTUAL", "actual"),
@@ -98,7 +105,7 @@ def show_(finding: FindingArgument, invocation: Invocation) -> None:
     if not invocation.is_table:
         invocation.show(body)
         return
-    say(f"{body['moduleId']}  {body['plane']}/{body['path']}  {body['kind']}")
+    say(f"{_subject(body)}  {body['plane']}/{body['path']}  {body['kind']}")
     for left, right in [("DESIRED", "ACTUAL"), *_sides(body)]:
         say(f"  {left.ljust(_SIDE_MAX)}  {right}".rstrip())
     shown = ("status", "severity", "risk", "cause", "attempts", "occurrences", "detectedAt",

@@ -12,13 +12,16 @@ from shared.composition.settings import Settings
 from shared.contracts.drift import RemediationPolicy
 from shared.contracts.storage import DRIFT_SNAPSHOTS
 from shared.surfaces.joined_readers import joined
+from shared.surfaces.place_readers import boundary_readers
 
 
 def build(settings: Settings, parts: Parts) -> DriftApp:
     """Return the app that *settings* describe, reading every surface."""
+    surfaces = parts.surfaces()
     return DriftApp(
         build_service("drift", settings, parts),
-        joined([*parts.surfaces().values()]),
+        joined([*surfaces.values()]),
+        boundary_readers(surfaces),
         parts.table(DRIFT_SNAPSHOTS),
         LOCAL_RULES if settings.is_local else DriftRules(),
         RemediationPolicy(settings.drift_remediation),

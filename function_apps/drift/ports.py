@@ -1,12 +1,15 @@
 """The dependencies of drift, and its numbers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
 from shared.composition.service import Service
 from shared.contracts.drift import DriftDefaults, RemediationPolicy
+from shared.contracts.values import ComputeTargetKind
 from shared.persistence.tables import Table
+from shared.surfaces.place_readers import BoundaryReader
 from shared.surfaces.port import ComponentReader
 
 
@@ -31,11 +34,13 @@ LOCAL_RULES: Final = DriftRules(
 class DriftApp:
     """The parts of the service; `surface` reads all surfaces, and writes none.
 
-    `snapshots` has a row for each change of a service that a scan saw, by environment.
+    `boundaries` are those that have boundaries of tenants, by kind. `snapshots` has a row for each
+    change of a service that a scan saw, by environment.
     """
 
     service: Service
     surface: ComponentReader
+    boundaries: Mapping[ComputeTargetKind, BoundaryReader]
     snapshots: Table
     rules: DriftRules = field(default_factory=DriftRules)
     remediation: RemediationPolicy = RemediationPolicy.ASK

@@ -30,8 +30,12 @@ _PAGE: Final = 200
 
 
 def _scan_queried(scan: EnvironmentScan) -> Mapping[str, Any]:
-    """Return when it is due; one that has ended, or was never provisioned, is not."""
-    return {} if scan.ended_at is not None or not scan.revision else {"dueAt": scan.due_at}
+    """Return when it is due; one that was never provisioned is not.
+
+    Nor is one that has ended, once nothing is known of its surfaces any more.
+    """
+    is_over = scan.ended_at is not None and not any(scan.parts.values())
+    return {} if is_over or not scan.revision else {"dueAt": scan.due_at}
 
 
 def _baseline_queried(baseline: ServiceBaseline) -> Mapping[str, Any]:
@@ -124,11 +128,13 @@ def _prefix(partition: Partition) -> Prefix:
     return Prefix(partition.tenant, partition.environment)
 
 
-def service_of(finding_id: str) -> str:
-    """Return the service that a finding is of, as its id says. Raises NotFound."""
+def service_of(finding_id: str) -> str | None:
+    """Return the service that a finding is of, as its id says; None for the environment's own.
+
+    Raises NotFound.
+    """
     parsed = parse_id(finding_id, "df")
-    assert parsed.module is not None, finding_id
-    return service_id_of(parsed.environment, parsed.module)
+    return service_id_of(parsed.environment, parsed.module) if parsed.module else None
 
 
 def put_finding(finding: Finding) -> Put:

@@ -18,6 +18,7 @@ from function_apps.drift.use_cases.compare_release import compare_release
 from function_apps.drift.use_cases.order_scan import scan_now
 from function_apps.drift.use_cases.record_deployment import record_deployment, record_step
 from function_apps.drift.use_cases.record_environment import record_environment
+from function_apps.drift.use_cases.record_isolation import record_binding, record_proof
 from function_apps.drift.use_cases.record_service import (
     record_health_check,
     record_inventory_update,
@@ -48,9 +49,11 @@ from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
     RuntimeEnvironmentFailed,
     RuntimeEnvironmentProvisioned,
+    RuntimeEnvironmentStatusChanged,
 )
 from shared.contracts.health import HealthCheckCompleted
 from shared.contracts.scaling import ScalingPolicyApplied
+from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.kernel.ids import parse_id
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
@@ -183,7 +186,10 @@ ROUTES: Final = (
 EVENTS: Final[HandlerTable] = {
     RuntimeEnvironmentProvisioned: record_environment,
     RuntimeEnvironmentFailed: record_environment,
+    RuntimeEnvironmentStatusChanged: record_environment,
     RuntimeEnvironmentDecommissioned: record_environment,
+    RuntimeTenantBound: record_binding,
+    TenantIsolationProofCompleted: record_proof,
     RuntimeDeploymentRequested: record_step,
     RuntimeDeploymentStepChanged: record_step,
     RuntimeDeploymentCompleted: record_deployment,

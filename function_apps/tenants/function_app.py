@@ -9,12 +9,12 @@ from function_apps.tenants.ports import (
     SIGNING_KEY,
     TenantsApp,
     TenantsRules,
-    boundary_readers,
 )
 from function_apps.tenants.triggers import blueprint
 from shared.composition.parts import Parts
 from shared.composition.service import build_service, composition
 from shared.composition.settings import EVERY_APP, Need, Settings
+from shared.surfaces.place_readers import boundary_readers
 from shared.vault.signing_keys import SigningKeys
 
 

@@ -3,42 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol
 
 from shared.composition.service import Service
 from shared.contracts.retention import Retention
 from shared.contracts.values import ComputeTargetKind
-from shared.kernel.ids import EnvironmentId, TenantId
+from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Reading
-from shared.surfaces.boundaries import Boundary
 from shared.surfaces.observed_state import Inventory
-from shared.surfaces.port import Surface
+from shared.surfaces.place_readers import BoundaryReader
 from shared.vault.signing_keys import SigningKeys
 
 SIGNING_KEY: Final = "erasure-signing-key"
 """The secret of the platform's vault whose versions sign the reports."""
 
 
-@runtime_checkable
-class BoundaryReader(Protocol):
-    """All that tenants is given of a surface with `Feature.NAMESPACES`."""
-
-    async def read_boundary(
-        self, environment: EnvironmentId, tenant: TenantId
-    ) -> Reading[Boundary]: ...
-
-
 class InventoryReader(Protocol):
     """All that tenants is given of every surface."""
 
     async def inventory(self, environment: EnvironmentId) -> Reading[Inventory]: ...
-
-
-def boundary_readers(
-    surfaces: Mapping[ComputeTargetKind, Surface],
-) -> Mapping[ComputeTargetKind, BoundaryReader]:
-    """Return those of *surfaces* that have boundaries."""
-    return {kind: each for kind, each in surfaces.items() if isinstance(each, BoundaryReader)}
 
 
 @dataclass(frozen=True)

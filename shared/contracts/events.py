@@ -87,7 +87,7 @@ _ROWS: Final = (
     _row(
         environments.RuntimeEnvironmentStatusChanged,
         {_S.ENVIRONMENTS},
-        {_S.DEPLOYMENTS, _S.CATALOG, _S.TENANTS},
+        {_S.DEPLOYMENTS, _S.CATALOG, _S.TENANTS, _S.DRIFT},
     ),
     _row(environments.RuntimeEnvironmentFailed, {_S.ENVIRONMENTS}, _KEEP_SOMETHING_PER_ENVIRONMENT),
     _row(
@@ -99,7 +99,7 @@ _ROWS: Final = (
     _row(
         tenants.RuntimeTenantBound,
         {_S.TENANTS},
-        {_S.ENVIRONMENTS, _S.DEPLOYMENTS, _S.SECRET_BINDINGS, _S.CATALOG},
+        {_S.ENVIRONMENTS, _S.DEPLOYMENTS, _S.SECRET_BINDINGS, _S.CATALOG, _S.DRIFT},
     ),
     _row(tenants.TenantIsolationProofCompleted, {_S.TENANTS}, _DEPLOYS_OR_COMPARES),
     _row(configurations.ConfigurationPublished, {_S.CONFIGURATIONS}, _DEPLOYS_OR_COMPARES),
@@ -208,7 +208,6 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
                 "SecretExpiring",
                 "SecretRotated",
                 "SecretRotationFailed",
-                "TenantIsolationProofCompleted",
             }
         ),
     }

@@ -58,7 +58,7 @@ _SHAPES: Final = {
     "rot": re.compile(rf"rot-{_K}-(?P<rest>[a-z2-7]{{12}}-[0-9]+)"),
     "tb": re.compile(rf"tb-{_K}-{_H}"),
     "sp": re.compile(rf"sp-{_K}-{_M}"),
-    "df": re.compile(rf"df-{_K}-{_M}-{_H}"),
+    "df": re.compile(rf"df-{_K}(?:-{_M})?-{_H}"),
     "gate": re.compile(rf"gate-{_K}-{_M}-(?P<rest>[0-9a-z]{{16}}-[0-9]{{1,4}}-[0-9]{{1,3}})"),
     "op": re.compile(rf"op-(?P<app>{'|'.join(APPS)})-{_K}(?:-{_M})?-{_S}"),
 }
@@ -189,9 +189,15 @@ def secret_rotation_id(k: EnvironmentKey, secret: str, number: int) -> SecretRot
     return SecretRotationId(f"rot-{k}-{secret}-{number}")
 
 
-def drift_finding_id(k: EnvironmentKey, m: ModuleKey, plane: str, path: str) -> DriftFindingId:
-    """Return the id of a finding: the same property of a service is always the same finding."""
-    return DriftFindingId(f"df-{k}-{m}-{_hash(KEY_LENGTH, plane, path)}")
+def drift_finding_id(
+    k: EnvironmentKey, m: ModuleKey | None, plane: str, path: str
+) -> DriftFindingId:
+    """Return the id of a finding: the same property is always the same finding.
+
+    It is of a service, or without *m* of the environment itself.
+    """
+    unit = f"-{m}" if m else ""
+    return DriftFindingId(f"df-{k}{unit}-{_hash(KEY_LENGTH, plane, path)}")
 
 
 def operation_id(

@@ -40,8 +40,8 @@ class Partition:
 def partition_of(tenant: str, resource: str) -> Partition:
     """Return the partition of the document that the id *resource* names, in *tenant*.
 
-    Ids with a module key belong to a service (`svc-`, `gate-`, `sp-`, `df-`, some `op-`) and lead
-    to the service's own partition.
+    Ids with a module key belong to a service (`svc-`, `gate-`, `sp-`, most `df-`, some `op-`) and
+    lead to the service's own partition.
 
     Raises:
         NotFound: *resource* is no id.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from shared.contracts import tenants
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.spec import Resources
 
@@ -15,6 +16,11 @@ class Quota:
     cpu: float | None = None
     memory_mb: int | None = None
     instances: int | None = None
+
+
+def bound_quota(quota: tenants.Quota) -> Quota:
+    """Return the quota of a tenant's binding, as far as a surface counts it."""
+    return Quota(quota.cpu, quota.memory_mib, quota.instances)
 
 
 _NO_LIMITS: Final = Resources()

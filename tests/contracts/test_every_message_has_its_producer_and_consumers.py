@@ -74,8 +74,12 @@ INTERACTIONS = (  # the twelve that the specification names
     ("catalog", "drift"),
 )
 
-MORE_CONSUMERS = {"RuntimeEnvironmentStatusChanged": frozenset({Service.TENANTS})}
-"""Beyond the specification: tenants proves nothing of an environment that goes (ADR 0590)."""
+MORE_CONSUMERS = {
+    "RuntimeEnvironmentStatusChanged": frozenset({Service.TENANTS, Service.DRIFT}),
+    "RuntimeTenantBound": frozenset({Service.DRIFT}),
+}
+"""Beyond the specification: tenants proves nothing of an environment that goes (ADR 0590), and
+drift compares boundaries with their binding, and not while they are made (ADR 0660)."""
 
 
 def services(names: str) -> frozenset[Service]:

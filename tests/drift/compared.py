@@ -24,6 +24,7 @@ from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.storage import DRIFT_SNAPSHOTS
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.validation import read
+from shared.contracts.values import ComputeTargetKind
 from shared.kernel.context import Context
 from shared.kernel.fence import Fence
 from shared.messaging.dispatcher import Dispatcher
@@ -103,7 +104,11 @@ class DriftService:
         """Run the timers: scan the services that are due, then the environments."""
         await self.app.service.clock.sleep(after_s)
         await scan_services.scan_due_services(self.app)
-        await scan_environments.scan_due_environments(self.app)
+        await self.scan_environments()
+
+    async def scan_environments(self) -> int:
+        """Scan the environments that are due; return how many there were."""
+        return await scan_environments.scan_due_environments(self.app)
 
     def told(self, event: str) -> list[dict[str, Any]]:
         return [each["payload"] for each in self.bench.sent.bodies(event)]
@@ -298,7 +303,14 @@ async def drift(
     world = MemoryCluster(service.clock, service.entropy)
     surface = MemorySurface(world)
     await surface.ensure_site(SiteSpec(ENVIRONMENT, TENANT, "shop", "test"), Fence(1, "op-1", "1"))
-    app = DriftApp(service, surface, on.storage.table(DRIFT_SNAPSHOTS), DriftRules(), policy)
+    app = DriftApp(
+        service,
+        surface,
+        {ComputeTargetKind.LOCAL_PROCESS: surface},
+        on.storage.table(DRIFT_SNAPSHOTS),
+        DriftRules(),
+        policy,
+    )
     made = Drift(bench=on, app=app, dispatcher=dispatcher_of(app), world=world, surface=surface)
     if knows_environment:
         await made.hear(environment(1))

@@ -23,8 +23,9 @@ from tests.drift.compared import (
     scaled,
     step,
 )
+from tests.drift.isolated import proof, status
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
-from tests.kit.told import ENVIRONMENT, WEB, ended, environment, service_of
+from tests.kit.told import ENVIRONMENT, WEB, bound_tenant, ended, environment, service_of
 
 _comes = partial(comes_to, "drift")
 _ENVIRONMENT = "v1/runtime/drift/{environmentId}"
@@ -84,6 +85,21 @@ async def hears_of_an_environment_that_failed() -> Prepared:
 @_comes("RuntimeEnvironmentDecommissioned")
 async def hears_of_an_environment_that_is_gone() -> Prepared:
     return await _hears(environment(2, gone=True))
+
+
+@_comes("RuntimeEnvironmentStatusChanged")
+async def hears_of_an_environment_that_is_updated() -> Prepared:
+    return await _hears(status(2, "Updating"))
+
+
+@_comes("RuntimeTenantBound")
+async def hears_of_a_binding() -> Prepared:
+    return await _hears(bound_tenant(2, "Enforced", quota={"cpu": 2.0}))
+
+
+@_comes("TenantIsolationProofCompleted")
+async def hears_of_a_proof() -> Prepared:
+    return await _hears(proof("Breach"))
 
 
 @_comes("RuntimeDeploymentStepChanged")

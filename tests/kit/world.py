@@ -42,7 +42,6 @@ from function_apps.tenants.ports import (
     SIGNING_KEY,
     TenantsApp,
     TenantsRules,
-    boundary_readers,
 )
 from function_apps.tenants.triggers import blueprint as tenants_blueprint
 from local_cloud.sqlite.database import MEMORY
@@ -76,6 +75,7 @@ from shared.persistence.store import Document, Store
 from shared.policies.prod_policy import ProdPolicy
 from shared.probing.result import ProbeResult
 from shared.surfaces.joined_readers import joined
+from shared.surfaces.place_readers import boundary_readers
 from shared.vault.signing_keys import SigningKeys
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from shared.web.long_polls import Followers
@@ -336,6 +336,7 @@ class World:
                 DriftApp(
                     self.services["drift"],
                     everywhere,
+                    boundary_readers(sites),
                     self.storage.table(DRIFT_SNAPSHOTS),
                     DriftRules(),
                 )

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from function_apps.tenants.ports import (
     LOCAL_RULES,
     SIGNING_KEY,
-    BoundaryReader,
     InventoryReader,
     TenantsApp,
 )
@@ -21,6 +20,7 @@ from shared.kernel.context import ADMIN, Scope
 from shared.kernel.ids import TenantId, tenant_binding_id
 from shared.messaging.dispatcher import Dispatcher
 from shared.surfaces.capabilities import Feature
+from shared.surfaces.place_readers import BoundaryReader
 from shared.vault.signing_keys import SigningKeys
 from shared.web.request import Answer, Request
 from tests.kit.memory_cluster import MemoryCluster

@@ -24,6 +24,8 @@ INSTANCES: Final = "instances"
 """The path of what the instances prove: their files, and what they say of themselves."""
 SERVICE: Final = "service"
 """The path of a service that nobody released."""
+ENVIRONMENT_PLANES: Final = (Plane.TENANCY,)
+"""The planes of the environment itself, which environments owns."""
 _WHAT_RUNS: Final = frozenset({"version", "artifact", "image", "command", REVISION, INSTANCES})
 _ORDER: Final = tuple(DriftSeverity)
 
@@ -70,7 +72,14 @@ def _how_many(plane: Plane, _change: Change) -> DriftSeverity | None:
     return DriftSeverity.LOW if plane is Plane.REPLICAS else None
 
 
-SEVERITIES: Final[tuple[SeverityRule, ...]] = (_gone, _what_runs, _who_gets_it, _how_many)
+def _who_is_kept_apart(plane: Plane, change: Change) -> DriftSeverity | None:
+    is_quota = change.path.split("/")[1:2] == ["quota"]
+    return DriftSeverity.HIGH if plane is Plane.TENANCY and not is_quota else None
+
+
+SEVERITIES: Final[tuple[SeverityRule, ...]] = (
+    _gone, _what_runs, _who_gets_it, _how_many, _who_is_kept_apart,
+)  # fmt: skip
 
 
 def classify(plane: Plane, change: Change, known: Circumstances) -> Classification:
@@ -80,19 +89,31 @@ def classify(plane: Plane, change: Change, known: Circumstances) -> Classificati
     )
     steps = (known.stage is Stage.PROD) + (not known.is_healthy)
     raised = _ORDER[min(_ORDER.index(severity) + steps, len(_ORDER) - 1)]
-    risk = _risk(change)
-    return Classification(raised, risk, _remediation(change, risk, known), _cause(change, known))
+    risk = _risk(plane, change)
+    remediation = _remediation(plane, change, risk, known)
+    return Classification(raised, risk, remediation, _cause(change, known))
 
 
-def _risk(change: Change) -> RepairRisk:
-    """Return what a repair may cost: what nobody released would be taken away, for good."""
+def _risk(plane: Plane, change: Change) -> RepairRisk:
+    """Return what a repair may cost: what nobody released would be taken away, for good.
+
+    What is around workloads is put right without touching them.
+    """
+    if plane in ENVIRONMENT_PLANES:
+        return RepairRisk.SAFE
     is_foreign = change.path in {REVISION, SERVICE} and change.kind is DriftKind.UNMANAGED
     return RepairRisk.DESTRUCTIVE if is_foreign else RepairRisk.DISRUPTIVE
 
 
-def _remediation(change: Change, risk: RepairRisk, known: Circumstances) -> Remediation:
+def _remediation(
+    plane: Plane, change: Change, risk: RepairRisk, known: Circumstances
+) -> Remediation:
     """Return the owner's command; what would destroy something is never done unasked."""
     policy = known.policy
+    if plane in ENVIRONMENT_PLANES:
+        # Environments does not take the command yet.
+        never = RemediationPolicy.NEVER
+        return Remediation(policy=never, command="RepairEnvironment", owner=Service.ENVIRONMENTS)
     if change.path == SERVICE:
         policy = RemediationPolicy.NEVER
     elif risk is RepairRisk.DESTRUCTIVE and policy is RemediationPolicy.AUTO:

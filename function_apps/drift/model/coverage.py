@@ -1,8 +1,9 @@
 """Coverage: how much of each plane a scan looked at. Clean and not looked at differ."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from function_apps.drift.model.classification import ENVIRONMENT_PLANES
 from function_apps.drift.model.desired import COMPARED
 from shared.contracts.drift import Plane, PlaneCoverage
 from shared.contracts.values import Reason
@@ -17,24 +18,24 @@ def coverage_of(
     seen: int,
     unread: Sequence[Reason],
     planes: Collection[Plane],
+    of_environment: Mapping[Plane, PlaneCoverage],
 ) -> tuple[PlaneCoverage, ...]:
     """Return the coverage of a scan that judged *seen* services, and could not judge *unread*.
 
-    *planes* are those that it was ordered for; all when empty.
+    *planes* are those that it was ordered for; all when empty. The planes of the environment itself
+    have their own coverage.
     """
-    return tuple(_of_plane(plane, seen, unread, planes) for plane in Plane)
-
-
-def unreadable(reason: Reason, planes: Collection[Plane]) -> tuple[PlaneCoverage, ...]:
-    """Return the coverage of a scan that could not read the environment at all."""
-    return coverage_of(0, [reason], planes)
+    return tuple(
+        of_environment.get(plane) or _of_plane(plane, seen, unread, planes) for plane in Plane
+    )
 
 
 def _of_plane(
     plane: Plane, seen: int, unread: Sequence[Reason], planes: Collection[Plane]
 ) -> PlaneCoverage:
-    if plane not in COMPARED or (planes and plane not in planes):
-        reason = _NOT_COMPARED if plane not in COMPARED else _NOT_ASKED
+    is_compared = plane in {*COMPARED, *ENVIRONMENT_PLANES}
+    if not is_compared or (planes and plane not in planes):
+        reason = _NOT_ASKED if is_compared else _NOT_COMPARED
         return PlaneCoverage(plane=plane, complete=False, seen=0, unknown=0, reason=reason)
     first = unread[0] if unread else None
     return PlaneCoverage(

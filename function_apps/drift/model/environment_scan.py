@@ -9,6 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from function_apps.drift.model.environment_content import (
+    EnvironmentContent,
+    after_environment_event,
+)
 from shared.contracts.deployments import (
     DeploymentEnded,
     DeploymentFacts,
@@ -17,7 +21,11 @@ from shared.contracts.deployments import (
     RuntimeDeploymentRequested,
 )
 from shared.contracts.drift import DriftDefaults, Plane, PlaneCoverage
-from shared.contracts.environments import EnvironmentFacts, RuntimeEnvironmentDecommissioned
+from shared.contracts.environments import (
+    EnvironmentFacts,
+    RuntimeEnvironmentDecommissioned,
+    RuntimeEnvironmentStatusChanged,
+)
 from shared.contracts.values import Stage
 from shared.kernel.clock import isoformat
 
@@ -43,6 +51,17 @@ class DeploymentWork:
 
 
 @dataclass(frozen=True)
+class PartRecord:
+    """What scans saw of one surface in a plane of the environment itself."""
+
+    fence: int = 0
+    """The highest fencing token that was seen there."""
+    fence_moved_at: str | None = None
+    differs_since: Mapping[str, str] = field(default_factory=dict)
+    """The first scan of those in a row that found a property otherwise, by path."""
+
+
+@dataclass(frozen=True)
 class EnvironmentScan:
     """The scans of one environment. `revision` is that of the newest event of it."""
 
@@ -64,6 +83,9 @@ class EnvironmentScan:
     """Those of the ordered scan; all when empty."""
     confirmed: bool = False
     """Somebody has said that what is absent really is."""
+    content: EnvironmentContent = field(default_factory=EnvironmentContent)
+    parts: Mapping[Plane, Mapping[str, PartRecord]] = field(default_factory=dict)
+    """Of the planes of the environment itself, by surface."""
 
     def work_on(self, module: str, since: datetime) -> str | None:
         """Return the deployment that is changing *module*; None when none is.
@@ -98,10 +120,17 @@ class EnvironmentScan:
 def on_environment_event(
     known: EnvironmentScan | None, event: EnvironmentFacts, now: datetime
 ) -> EnvironmentScan | None:
-    """Return the scans after *event*; None when it is not newer."""
+    """Return the scans after *event*; None when it is not newer.
+
+    One that is at work on an environment that is not known yet says nothing of what to scan.
+    """
     before = known or EnvironmentScan(event.environment_id)
     if event.revision <= before.revision:
         return None
+    content = after_environment_event(before.content, event)
+    if isinstance(event, RuntimeEnvironmentStatusChanged):
+        at_work = replace(before, revision=event.revision, content=content)
+        return at_work if before.revision else None
     at = isoformat(now)
     return replace(
         before,
@@ -110,6 +139,7 @@ def on_environment_event(
         stage=event.stage,
         due_at=at,
         ended_at=at if isinstance(event, RuntimeEnvironmentDecommissioned) else None,
+        content=content,
     )
 
 
@@ -170,6 +200,8 @@ class ScanResult:
     coverage: tuple[PlaneCoverage, ...]
     absent: tuple[str, ...] | None
     is_held: bool = False
+    parts: Mapping[Plane, Mapping[str, PartRecord]] = field(default_factory=dict)
+    """Of the planes of the environment that were looked at."""
 
 
 def record_scan(
@@ -186,7 +218,7 @@ def record_scan(
     is_ordered = (scan.due_at, scan.planes, scan.confirmed) != (
         made.due_at, made.planes, made.confirmed,
     )  # fmt: skip
-    after = replace(scan, coverage=result.coverage)
+    after = replace(scan, coverage=result.coverage, parts={**scan.parts, **result.parts})
     if not is_ordered:
         after = replace(after, due_at=isoformat(now + every))
     if result.absent is None:

@@ -1,4 +1,4 @@
-"""RuntimeDriftFinding: one property of a service that is not as desired, from its first sight on.
+"""RuntimeDriftFinding: one property that is not as desired, from its first sight on.
 
 The same property is always the same finding: it opens again when the difference comes back. What a
 scan saw and what people ask for lead it through the table; what is not in it cannot happen.
@@ -119,8 +119,9 @@ class Finding:
     finding_id: str
     tenant_id: str
     environment_id: str
-    service_id: str
-    module_id: str
+    service_id: str | None
+    """None where it is of the environment itself, as is `module_id`."""
+    module_id: str | None
     project_id: str | None
     plane: Plane
     path: str
@@ -165,8 +166,8 @@ def new_finding(
     *,
     tenant_id: str,
     environment_id: str,
-    service_id: str,
-    module_id: str,
+    service_id: str | None,
+    module_id: str | None,
     project_id: str | None,
     plane: Plane,
     change: Change,

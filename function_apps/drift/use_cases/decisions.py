@@ -75,7 +75,12 @@ async def adopt(
     service_id = repository.service_of(finding_id)
 
     def decide(view: View) -> Decision[Json]:
-        known, baseline = view.get(FINDINGS, finding_id), view.find(BASELINES, service_id)
+        known = view.get(FINDINGS, finding_id)
+        if service_id is None:
+            raise NotRepairable(
+                finding_id, f"{known.plane} is as its owner recorded it: change that"
+            )
+        baseline = view.find(BASELINES, service_id)
         if known.status is FindingStatus.ADOPTED:
             return Decision(answer(known), is_repeat=True)
         if baseline is None or known.path.partition("/")[0] in {SERVICE, REVISION, INSTANCES}:
@@ -89,7 +94,7 @@ async def adopt(
             audited=Audited("AdoptDrift", finding_id, after.status, reason=asked.reason),
         )
 
-    also = [BASELINES.document_id(service_id)]
+    also = [] if service_id is None else [BASELINES.document_id(service_id)]
     return await app.service.work.change(ctx, FINDINGS, finding_id, decide, also=also)
 
 
@@ -128,13 +133,7 @@ async def remediate(
         if findings.is_suppressed(each, ctx.now()):
             raise RepairHeld(finding_id, each.finding_id, each.path)
     if known.remediation.policy is RemediationPolicy.NEVER:
-        is_foreign = known.path == SERVICE
-        why = (
-            "nobody released it; take it away, or deploy it"
-            if is_foreign
-            else "the setting says never"
-        )
-        raise NotRepairable(finding_id, why)
+        raise NotRepairable(finding_id, _why_never(known))
 
     def change(stored: Finding) -> Finding:
         return findings.begin_repair(stored, asked.reason, ctx.now(), app.rules.detection)
@@ -146,6 +145,14 @@ async def remediate(
         finding_id, FindingStatus.REMEDIATING, change, "RemediateDrift", asked.reason, ctx, app,
         command,
     )  # fmt: skip
+
+
+def _why_never(finding: Finding) -> str:
+    if finding.service_id is None:
+        return f"{finding.remediation.owner} takes no {finding.remediation.command} in this version"
+    if finding.path == SERVICE:
+        return "nobody released it; take it away, or deploy it"
+    return "the setting says never"
 
 
 async def _change(

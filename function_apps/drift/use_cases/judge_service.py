@@ -217,7 +217,7 @@ async def _commit(
             return NOTHING
         findings = {each: view.find(FINDINGS, each) for each in page}
         changed = {each: judged(findings[each], each) for each in page}
-        return _decision(changed, findings, due, ctx, app)
+        return findings_decision(changed, findings, due, ctx, app)
 
     reads = [BASELINES.document_id(baseline.service_id), *page]
     partition = partition_of(ctx.tenant, baseline.service_id)
@@ -240,13 +240,14 @@ def _to_repair(
     ]
 
 
-def _decision(
+def findings_decision(
     changed: Mapping[str, Finding | None],
     stored: Mapping[str, Finding | None],
     due: Sequence[str],
     ctx: Context,
     app: DriftApp,
 ) -> Decision[Json]:
+    """Return what to commit of findings that have *changed*; those that are *due* are repaired."""
     writes: list[Put] = []
     rows: list[Row] = []
     begin = partial(begin_repair, reason=_AUTOMATIC, now=ctx.now(), rules=app.rules.detection)

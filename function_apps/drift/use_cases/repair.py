@@ -9,6 +9,7 @@ from shared.messaging.outbox import Send
 def remediate_drift(finding: Finding, reason: str) -> Send:
     """Return the command to the owner of what *finding* is about."""
     assert finding.path != SERVICE, finding
+    assert finding.service_id is not None, finding
     command = RemediateDrift.model_validate(
         {
             "environmentId": finding.environment_id,

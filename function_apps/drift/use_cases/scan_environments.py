@@ -6,10 +6,11 @@ others: it is postponed and shown in the app's health.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from function_apps.drift.model.baseline import ServiceBaseline, new_baseline
-from function_apps.drift.model.coverage import coverage_of, unreadable
+from function_apps.drift.model.coverage import coverage_of
 from function_apps.drift.model.environment_scan import (
     EnvironmentScan,
     ScanResult,
@@ -24,6 +25,7 @@ from function_apps.drift.repository import (
     active_findings,
     compared_services,
 )
+from function_apps.drift.use_cases.scan_planes import scan_planes
 from function_apps.drift.use_cases.scan_services import scan_service
 from shared.contracts.values import EnvironmentId, ModuleId, Reason, TenantId
 from shared.kernel.concurrency import Failure, bounded_map
@@ -55,14 +57,17 @@ async def scan_due_environments(app: DriftApp) -> int:
 async def scan_environment(
     scan: EnvironmentScan, partition: Partition, ctx: Context, app: DriftApp
 ) -> None:
-    """Compare the services of one environment; what cannot be read changes nothing."""
-    reading = await app.surface.inventory(EnvironmentId(scan.environment_id))
-    if isinstance(reading, Unknown):
-        reason = Reason(code="EnvironmentUnread", message=reading.reason[:500])
-        result = ScanResult(unreadable(reason, scan.planes), None)
-    else:
-        inventory = reading.value if isinstance(reading, Present) else Inventory(())
-        result = await _scan_services(scan, inventory, partition, ctx, app)
+    """Compare an environment and its services; what cannot be read changes nothing.
+
+    Of one that has ended only its own findings end: its services are retired by the inventory.
+    """
+    findings = await _by_service(partition, app)
+    services = _ServicesResult()
+    if scan.ended_at is None:
+        services = await _read_services(scan, findings, partition, ctx, app)
+    planes = await scan_planes(scan, findings[None], partition, ctx, app)
+    coverage = coverage_of(services.seen, services.unread, scan.planes, planes.coverage)
+    result = ScanResult(coverage, services.absent, services.is_held, planes.parts)
 
     def decide(view: View) -> Decision[Json]:
         stored = view.find(SCANS, scan.environment_id)
@@ -74,13 +79,42 @@ async def scan_environment(
     await app.service.work.change(ctx.without_marker(), SCANS, scan.environment_id, decide)
 
 
-async def _scan_services(
+@dataclass(frozen=True)
+class _ServicesResult:
+    """How many services were judged, why others were not, and which are absent.
+
+    `absent` is None where the environment could not be read.
+    """
+
+    seen: int = 0
+    unread: Sequence[Reason] = field(default=())
+    absent: tuple[str, ...] | None = None
+    is_held: bool = False
+
+
+async def _read_services(
     scan: EnvironmentScan,
-    inventory: Inventory,
+    findings: Mapping[str | None, dict[str, Finding]],
     partition: Partition,
     ctx: Context,
     app: DriftApp,
-) -> ScanResult:
+) -> _ServicesResult:
+    reading = await app.surface.inventory(EnvironmentId(scan.environment_id))
+    if isinstance(reading, Unknown):
+        reason = Reason(code="EnvironmentUnread", message=reading.reason[:500])
+        return _ServicesResult(unread=[reason])
+    inventory = reading.value if isinstance(reading, Present) else Inventory(())
+    return await _scan_services(scan, inventory, findings, partition, ctx, app)
+
+
+async def _scan_services(
+    scan: EnvironmentScan,
+    inventory: Inventory,
+    findings: Mapping[str | None, dict[str, Finding]],
+    partition: Partition,
+    ctx: Context,
+    app: DriftApp,
+) -> _ServicesResult:
     known = [baseline for _, baseline in await compared_services(partition, app)]
     live = {str(each.component.service) for each in inventory.components}
     absent = [
@@ -92,7 +126,6 @@ async def _scan_services(
     ]
     is_held = is_mass_absence(scan, absent, len(known), app.rules.detection)
     baselines = [*known, *await _unknown_services(scan, inventory, known, ctx, app)]
-    findings = await _by_service(partition, app)
 
     async def judge(baseline: ServiceBaseline) -> Reason | None:
         held = is_held and baseline.service_id in absent
@@ -110,12 +143,15 @@ async def _scan_services(
     unread += [
         Reason(code="Unread", message=each.reason_for(own)[:500]) for each in inventory.unread
     ]
-    coverage = coverage_of(len(reasons) - len([*filter(None, reasons)]), unread, scan.planes)
-    return ScanResult(coverage, tuple(sorted(absent)), is_held=is_held)
+    seen = len(reasons) - len([*filter(None, reasons)])
+    return _ServicesResult(seen, unread, tuple(sorted(absent)), is_held=is_held)
 
 
-async def _by_service(partition: Partition, app: DriftApp) -> Mapping[str, dict[str, Finding]]:
-    findings: dict[str, dict[str, Finding]] = defaultdict(dict)
+async def _by_service(
+    partition: Partition, app: DriftApp
+) -> Mapping[str | None, dict[str, Finding]]:
+    """Return the findings by service; those of the environment itself by None."""
+    findings: dict[str | None, dict[str, Finding]] = defaultdict(dict)
     for finding in await active_findings(Prefix(partition.tenant, partition.environment), app):
         findings[finding.service_id][finding.finding_id] = finding
     return findings

@@ -36,7 +36,7 @@ from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
-from shared.surfaces.boundaries import Boundary, BoundarySpec, Quota
+from shared.surfaces.boundaries import Boundary, BoundarySpec, bound_quota
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.port import Boundaries
 from shared.surfaces.spec import Resources
@@ -195,7 +195,7 @@ def boundary_spec(isolation: TenantIsolation, quota: TenantQuota) -> BoundarySpe
     return BoundarySpec(
         EnvironmentId(isolation.environment_id),
         TenantId(isolation.tenant_id),
-        Quota(quota.cpu, quota.memory_mib, quota.instances),
+        bound_quota(quota),
         Resources(
             memory_mb=None if quota.memory_mib is None else _MEMORY_OF_AN_INSTANCE,
             cpu=None if quota.cpu is None else _CPU_OF_AN_INSTANCE,

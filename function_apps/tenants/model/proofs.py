@@ -14,8 +14,7 @@ from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.kernel.clock import isoformat
 from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.surfaces.boundaries import Boundary, quota_properties
-from shared.surfaces.boundaries import Quota as BoundaryQuota
+from shared.surfaces.boundaries import Boundary, bound_quota, quota_properties
 
 Look = tuple[ComputeTarget, Reading[Boundary]]
 """A surface of the environment, and the tenant's boundary as it is live there."""
@@ -92,7 +91,7 @@ def _of_surface(
 
 def _wanted(quota: Quota) -> Mapping[str, str]:
     """Return the quota by the paths of a boundary's live properties."""
-    return quota_properties(BoundaryQuota(quota.cpu, quota.memory_mib, quota.instances))
+    return quota_properties(bound_quota(quota))
 
 
 def judge(

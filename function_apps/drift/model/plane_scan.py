@@ -1,0 +1,166 @@
+"""The scan of a plane of the environment itself: what differs on its surfaces. Pure.
+
+A part is what one surface has of the plane. Nobody tells of every write to it, so a difference is
+believed when it has been there for a while, and nothing is judged soon after its fence has moved.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from function_apps.drift.model.classification import Circumstances, classify
+from function_apps.drift.model.comparison import Change, compare
+from function_apps.drift.model.environment_scan import EnvironmentScan, PartRecord, is_own_fence
+from function_apps.drift.model.finding import Finding, clear, new_finding, see_again
+from shared.contracts.drift import DriftDefaults, Plane, PlaneCoverage
+from shared.contracts.values import Reason, TenantId
+from shared.kernel.clock import isoformat
+from shared.kernel.ids import drift_finding_id, parse_id
+
+CHANGES_MAX: Final = 200
+"""Of one plane are new; so many at once are one thing that happened, and the first say which."""
+_SINCE: Final = {Plane.TENANCY: "its isolation"}
+"""What made the plane as it is to be."""
+_WROTE: Final = Reason(code="OwnWork", message="the platform wrote there a moment ago")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is to be on one *surface*, and what is there."""
+
+    surface: str
+    desired: Mapping[str, str]
+    live: Mapping[str, str]
+    fence: int = 0
+
+
+@dataclass(frozen=True)
+class PlaneReading:
+    """A plane as it was read: its *parts*, and why others could not be, by surface.
+
+    With `reason` nothing of it is compared: there is nothing, or `is_held` as its owner is at work.
+    """
+
+    plane: Plane
+    parts: tuple[Part, ...] = ()
+    unread: Mapping[str, Reason] = field(default_factory=dict)
+    reason: Reason | None = None
+    is_held: bool = False
+
+
+@dataclass(frozen=True)
+class PlaneScan:
+    """What *reading* means, after what was *recorded* of its parts before.
+
+    `records` are those of its parts from now on, `held` why a surface is not judged.
+    """
+
+    reading: PlaneReading
+    records: Mapping[str, PartRecord]
+    changes: Mapping[str, Change]
+    """Those that are believed, by path."""
+    held: Mapping[str, Reason]
+
+    @property
+    def coverage(self) -> PlaneCoverage:
+        reading, unknown = self.reading, [*self.held.values()]
+        reason = reading.reason or (unknown[0] if unknown else None)
+        seen = sum(each.surface not in self.held for each in reading.parts)
+        return PlaneCoverage(
+            plane=reading.plane,
+            complete=reason is None,
+            seen=seen,
+            unknown=len(unknown),
+            reason=reason,
+        )
+
+    def leaves(self, finding: Finding) -> bool:
+        """Return whether *finding* stays as it is: nobody could look, or it differs still."""
+        surface, _, path = finding.path.partition("/")
+        if self.reading.is_held or surface in self.held:
+            return True
+        record = self.records.get(surface)
+        return record is not None and path in record.differs_since
+
+
+def scan_plane(
+    reading: PlaneReading,
+    recorded: Mapping[str, PartRecord],
+    now: datetime,
+    rules: DriftDefaults,
+) -> PlaneScan:
+    """Return what *reading* means; what could not be read stays as it was *recorded*."""
+    if reading.is_held:
+        kept = {surface: PartRecord(each.fence) for surface, each in recorded.items()}
+        return PlaneScan(reading, kept, {}, {})
+    records = {name: recorded[name] for name in reading.unread if name in recorded}
+    held, changes = dict(reading.unread), {}
+    believed_at = isoformat(now - rules.own_work)
+    for part in reading.parts:
+        known = recorded.get(part.surface, PartRecord())
+        record, found = _observe(known, part, now, rules)
+        records[part.surface] = record
+        if is_own_fence(record.fence_moved_at, now, rules.own_work):
+            held[part.surface] = _WROTE
+        for change in found:
+            if record.differs_since[change.path] <= believed_at:
+                path = f"{part.surface}/{change.path}"
+                changes[path] = Change(path, change.kind, change.desired, change.actual)
+    return PlaneScan(reading, records, changes, held)
+
+
+def _observe(
+    known: PartRecord, part: Part, now: datetime, rules: DriftDefaults
+) -> tuple[PartRecord, list[Change]]:
+    """Return the record of *part* after a look at it, and what differs in it."""
+    moved_at = isoformat(now) if part.fence > known.fence else known.fence_moved_at
+    fence = max(part.fence, known.fence)
+    if is_own_fence(moved_at, now, rules.own_work):
+        return PartRecord(fence, moved_at), []
+    found = compare(part.desired, part.live)
+    since = {each.path: known.differs_since.get(each.path, isoformat(now)) for each in found}
+    return PartRecord(fence, moved_at, since), found
+
+
+def seen_of_plane(
+    found: PlaneScan, scan: EnvironmentScan, tenant: TenantId, now: datetime
+) -> Iterator[tuple[str, Finding]]:
+    """Yield the findings of what differs, by id, as if each were seen for the first time."""
+    known = Circumstances(stage=scan.stage, since=_SINCE[found.reading.plane])
+    key = parse_id(scan.environment_id, "env").environment
+    plane = found.reading.plane
+    for path, change in [*found.changes.items()][:CHANGES_MAX]:
+        finding_id = drift_finding_id(key, None, plane, path)
+        yield (
+            finding_id,
+            new_finding(
+                finding_id,
+                tenant_id=tenant,
+                environment_id=scan.environment_id,
+                service_id=None,
+                module_id=None,
+                project_id=None,
+                plane=plane,
+                change=change,
+                classification=classify(plane, change, known),
+                baseline_revision=scan.revision,
+                now=now,
+            ),
+        )
+
+
+def judge_of_plane(
+    known: Finding | None,
+    seen: Finding | None,
+    found: PlaneScan,
+    now: datetime,
+    rules: DriftDefaults,
+) -> Finding | None:
+    """Return a finding after a scan that has *seen* its difference, or not; None without news."""
+    if seen is not None:
+        return seen if known is None else see_again(known, seen, now, rules)
+    if known is None or found.leaves(known):
+        return None
+    reason = found.reading.reason.message if found.reading.reason else "as desired again"
+    return clear(known, reason, now, is_new_release=True)

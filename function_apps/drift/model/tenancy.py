@@ -1,0 +1,106 @@
+"""The plane tenancy: what isolates the tenant on each surface, and what its binding wants. Pure.
+
+Compared is what a proof of tenants reads of a boundary, and what it may reach outside. Where the
+binding has no quota nothing is said of one: the capacity of an environment is kept as one too.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from function_apps.drift.model.environment_content import EnvironmentContent
+from function_apps.drift.model.plane_scan import Part, PlaneReading
+from shared.contracts.drift import Plane
+from shared.contracts.environments import ComputeTarget, EnvironmentStatus, IsolationState
+from shared.contracts.tenants import TenantBindingStatus
+from shared.contracts.values import ComputeTargetKind, Reason
+from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.surfaces.boundaries import Boundary, bound_quota, quota_properties
+from shared.surfaces.capabilities import Feature
+
+BOUNDARY: Final = "boundary"
+CLOSED: Final = "closed"
+_THERE: Final = "there"
+_REACH: Final = "mayReach/"
+_IDENTITY: Final = "identity"
+_ENFORCED: Final = frozenset({TenantBindingStatus.ENFORCED, TenantBindingStatus.SUSPENDED})
+_NOT_BOUND: Final = frozenset({None, TenantBindingStatus.UNBOUND})
+Looks = Mapping[ComputeTargetKind, Reading[Boundary]]
+
+
+def bounded_targets(content: EnvironmentContent) -> list[ComputeTarget]:
+    """Return the surfaces that keep tenants apart by boundaries."""
+    return [each for each in content.targets if Feature.NAMESPACES in each.capabilities]
+
+
+def why_not_judged(content: EnvironmentContent) -> PlaneReading | None:
+    """Return that nothing of the plane is compared now, and why; None where it is."""
+    if (at_work := _work(content)) is not None:
+        return PlaneReading(Plane.TENANCY, reason=_reason("OwnWork", at_work), is_held=True)
+    if content.status is EnvironmentStatus.DECOMMISSIONED:
+        nothing = _reason("Decommissioned", "the environment is gone")
+    elif content.binding.status in _NOT_BOUND:
+        nothing = _reason("NotBound", "the tenant is not bound: no isolation was asked for")
+    elif not bounded_targets(content):
+        message = "no surface of the environment has boundaries that could be read"
+        nothing = _reason("NoBoundaries", message)
+    else:
+        return None
+    return PlaneReading(Plane.TENANCY, reason=nothing)
+
+
+def _work(content: EnvironmentContent) -> str | None:
+    """Return what the platform is at work on, or has not told the end of; None without any."""
+    binding, isolation = content.binding, content.isolation
+    if content.status is EnvironmentStatus.DECOMMISSIONED:
+        return None
+    if content.status is not EnvironmentStatus.PROVISIONED:
+        return f"the environment is {content.status or 'not heard of yet'}"
+    if binding.status in _NOT_BOUND:
+        return None
+    if binding.status not in _ENFORCED:
+        return f"the tenant's binding is {binding.status}"
+    state = isolation.state if isolation else "not heard of yet"
+    return None if state is IsolationState.APPLIED else f"the tenant's isolation is {state}"
+
+
+def tenancy_reading(content: EnvironmentContent, looks: Looks) -> PlaneReading:
+    """Return the plane as *looks* show it: one at each surface that has boundaries."""
+    if (not_judged := why_not_judged(content)) is not None:
+        return not_judged
+    parts, unread = [], {}
+    for target in bounded_targets(content):
+        desired = dict(_desired(content, target))
+        match looks[target.kind]:
+            case Unknown(reason):
+                unread[target.kind.value] = _reason("Unread", f"{target.kind}: {reason}"[:500])
+            case Absent():
+                # What it lacks besides follows from that, and is not told.
+                parts.append(Part(target.kind, {BOUNDARY: _THERE}, {}))
+            case Present(boundary):
+                live = dict(_live(boundary, desired))
+                parts.append(Part(target.kind, desired, live, boundary.fence))
+    return PlaneReading(Plane.TENANCY, tuple(parts), unread)
+
+
+def _desired(content: EnvironmentContent, target: ComputeTarget) -> Iterator[tuple[str, str]]:
+    assert content.isolation is not None, "it is in force"
+    yield BOUNDARY, _THERE
+    if Feature.NETWORK_POLICY in target.capabilities:
+        yield CLOSED, "yes"
+    if Feature.QUOTAS in target.capabilities:
+        yield from quota_properties(bound_quota(content.binding.quota)).items()
+    if content.isolation.identity is not None:
+        yield _IDENTITY, content.isolation.identity
+
+
+def _live(boundary: Boundary, desired: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    yield BOUNDARY, _THERE
+    if CLOSED in desired:
+        yield CLOSED, "yes" if boundary.is_ready else "opened, or a part of it is missing"
+    for path, value in boundary.properties.items():
+        if path in desired or path == _IDENTITY or path.startswith(_REACH):
+            yield path, value
+
+
+def _reason(code: str, message: str) -> Reason:
+    return Reason(code=code, message=message)

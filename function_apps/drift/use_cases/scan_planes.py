@@ -1,0 +1,104 @@
+"""Scan the planes of an environment itself, beside its services: what isolates its tenant."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from function_apps.drift.model.environment_scan import EnvironmentScan, PartRecord
+from function_apps.drift.model.finding import Finding
+from function_apps.drift.model.plane_scan import (
+    PlaneReading,
+    PlaneScan,
+    judge_of_plane,
+    scan_plane,
+    seen_of_plane,
+)
+from function_apps.drift.model.tenancy import bounded_targets, tenancy_reading, why_not_judged
+from function_apps.drift.ports import DriftApp
+from function_apps.drift.repository import FINDINGS, FINDINGS_A_BATCH, SCANS
+from function_apps.drift.use_cases.judge_service import findings_decision
+from shared.contracts.drift import Plane, PlaneCoverage
+from shared.contracts.environments import ComputeTarget
+from shared.kernel.concurrency import bounded_map
+from shared.kernel.context import Context
+from shared.kernel.ids import EnvironmentId
+from shared.kernel.observation import Reading, Unknown
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
+from shared.persistence.store import Partition
+from shared.surfaces.boundaries import Boundary
+
+SURFACES_AT_ONCE = 5
+"""Each kind is in an environment once."""
+
+
+@dataclass(frozen=True)
+class PlanesResult:
+    """What a scan found of the planes that it was ordered for."""
+
+    coverage: Mapping[Plane, PlaneCoverage]
+    parts: Mapping[Plane, Mapping[str, PartRecord]]
+
+
+async def scan_planes(
+    scan: EnvironmentScan,
+    findings: Mapping[str, Finding],
+    partition: Partition,
+    ctx: Context,
+    app: DriftApp,
+) -> PlanesResult:
+    """Compare the environment itself, and commit its *findings*; what cannot be read is left."""
+    coverage, parts = {}, {}
+    for reading in await _readings(scan, ctx, app):
+        plane, now = reading.plane, ctx.now()
+        found = scan_plane(reading, scan.parts.get(plane, {}), now, app.rules.detection)
+        known = {name: each for name, each in findings.items() if each.plane is plane}
+        await _judge(found, scan, known, partition, ctx, app)
+        coverage[plane], parts[plane] = found.coverage, found.records
+    return PlanesResult(coverage, parts)
+
+
+async def _readings(scan: EnvironmentScan, ctx: Context, app: DriftApp) -> Sequence[PlaneReading]:
+    if scan.ended_at is None and scan.planes and Plane.TENANCY not in scan.planes:
+        return []
+    content = scan.content
+    targets = [] if why_not_judged(content) else bounded_targets(content)
+
+    async def look(target: ComputeTarget) -> Reading[Boundary]:
+        reader = app.boundaries.get(target.kind)
+        if reader is None:
+            return Unknown(f"no {target.kind} is configured")
+        return await reader.read_boundary(EnvironmentId(scan.environment_id), ctx.tenant)
+
+    looks = await bounded_map(targets, look, at_once=SURFACES_AT_ONCE)
+    by_kind = {target.kind: reading for target, reading in zip(targets, looks, strict=True)}
+    return [tenancy_reading(content, by_kind)]
+
+
+async def _judge(
+    found: PlaneScan,
+    scan: EnvironmentScan,
+    known: Mapping[str, Finding],
+    partition: Partition,
+    ctx: Context,
+    app: DriftApp,
+) -> None:
+    now, rules = ctx.now(), app.rules.detection
+    seen = dict(seen_of_plane(found, scan, ctx.tenant, now))
+
+    def judged(stored: Finding | None, finding_id: str) -> Finding | None:
+        return judge_of_plane(stored, seen.get(finding_id), found, now, rules)
+
+    news = [each for each in sorted({*seen, *known}) if judged(known.get(each), each) is not None]
+
+    for first in range(0, len(news), FINDINGS_A_BATCH):
+        page = news[first : first + FINDINGS_A_BATCH]
+
+        def decide(view: View, page: Sequence[str] = page) -> Decision[Json]:
+            stored = view.find(SCANS, scan.environment_id)
+            if stored is None or stored.content != scan.content:
+                return NOTHING
+            findings = {each: view.find(FINDINGS, each) for each in page}
+            changed = {each: judged(findings[each], each) for each in page}
+            return findings_decision(changed, findings, (), ctx, app)
+
+        reads = [SCANS.document_id(scan.environment_id), *page]
+        await app.service.work.commit(ctx.without_marker(), partition, reads, decide)
