@@ -12,7 +12,7 @@ from shared.composition.settings import Settings
 from shared.contracts.drift import RemediationPolicy
 from shared.contracts.storage import DRIFT_SNAPSHOTS
 from shared.surfaces.joined_readers import joined
-from shared.surfaces.place_readers import boundary_readers
+from shared.surfaces.place_readers import boundary_readers, site_readers
 
 
 def build(settings: Settings, parts: Parts) -> DriftApp:
@@ -21,6 +21,7 @@ def build(settings: Settings, parts: Parts) -> DriftApp:
     return DriftApp(
         build_service("drift", settings, parts),
         joined([*surfaces.values()]),
+        site_readers(surfaces),
         boundary_readers(surfaces),
         parts.table(DRIFT_SNAPSHOTS),
         LOCAL_RULES if settings.is_local else DriftRules(),

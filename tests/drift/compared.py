@@ -303,14 +303,9 @@ async def drift(
     world = MemoryCluster(service.clock, service.entropy)
     surface = MemorySurface(world)
     await surface.ensure_site(SiteSpec(ENVIRONMENT, TENANT, "shop", "test"), Fence(1, "op-1", "1"))
-    app = DriftApp(
-        service,
-        surface,
-        {ComputeTargetKind.LOCAL_PROCESS: surface},
-        on.storage.table(DRIFT_SNAPSHOTS),
-        DriftRules(),
-        policy,
-    )
+    sites = {ComputeTargetKind.LOCAL_PROCESS: surface}
+    table = on.storage.table(DRIFT_SNAPSHOTS)
+    app = DriftApp(service, surface, sites, sites, table, DriftRules(), policy)
     made = Drift(bench=on, app=app, dispatcher=dispatcher_of(app), world=world, surface=surface)
     if knows_environment:
         await made.hear(environment(1))

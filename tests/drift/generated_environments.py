@@ -223,7 +223,7 @@ async def generated(seed: int, surface: str) -> Environment:
         agent = AgentSurface(Path("/nowhere"), lambda: None, clock)
         agent._agent = AgentOf(memory)  # type: ignore[assignment]
         reader = agent
-    app = DriftApp(on.service, reader, {}, on.storage.table(DRIFT_SNAPSHOTS))
+    app = DriftApp(on.service, reader, {}, {}, on.storage.table(DRIFT_SNAPSHOTS))
     made = Environment(
         bench=on, app=app, dispatcher=dispatcher_of(app), random=Random(seed),
         platform=cluster or memory, machines=machines, cluster=cluster,

@@ -39,7 +39,8 @@ def told(revision: int, *, able: tuple[Feature, ...] = ABLE, **changes: Any) -> 
     """Return an event of the environment, where the tenant's isolation is in force."""
     entry = {"bindingId": BINDING, "revision": 1, "state": "Applied"}
     content = environment(revision).model_dump(mode="json", by_alias=True)
-    target = {"kind": "LocalProcess", "capabilities": able}
+    endpoint = changes.pop("endpoint", None)
+    target = {"kind": "LocalProcess", "capabilities": able, "endpoint": endpoint}
     whole = {**content, "computeTargets": [target], "isolation": [entry], **changes}
     return type(environment(revision)).model_validate(whole)
 
@@ -71,10 +72,10 @@ async def believed(made: Drift) -> None:
     await made.scan_anew()
 
 
-async def tenancy(made: Drift) -> dict[str, Any]:
-    """Return what the last scan says of its coverage of the plane."""
+async def coverage(made: Drift, plane: str) -> dict[str, Any]:
+    """Return how much of the plane the last scan saw."""
     report = await made.report()
-    return next(each for each in report["coverage"] if each["plane"] == "tenancy")
+    return next(each for each in report["coverage"] if each["plane"] == plane)
 
 
 def proof(verdict: str) -> TenantIsolationProofCompleted:

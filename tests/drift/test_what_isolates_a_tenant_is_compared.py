@@ -14,10 +14,10 @@ from tests.drift.isolated import (
     OpenedBoundaries,
     believed,
     bound,
+    coverage,
     limit,
     proof,
     status,
-    tenancy,
 )
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT, bound_tenant, environment
@@ -28,7 +28,7 @@ async def test_a_boundary_that_is_as_bound_is_no_finding_and_was_looked_at() -> 
     made = await bound()
 
     assert await made.findings() == []
-    assert await tenancy(made) == {
+    assert await coverage(made, "tenancy") == {
         "plane": "tenancy", "complete": True, "seen": 1, "unknown": 0, "reason": None,
     }  # fmt: skip
 
@@ -128,7 +128,7 @@ async def test_a_write_of_the_platform_is_no_finding_before_its_event_comes() ->
     wider = replace(SPEC, quota=Quota(cpu=4.0, instances=10))
     await made.surface.ensure_boundary(wider, made.fence())
     await made.scan_anew()
-    assert (await tenancy(made))["reason"]["code"] == "OwnWork"
+    assert (await coverage(made, "tenancy"))["reason"]["code"] == "OwnWork"
     await made.hear(bound_tenant(3, "Enforced", quota={**QUOTA, "cpu": 4.0}))
     await believed(made)
 
@@ -145,7 +145,7 @@ async def test_nothing_is_told_while_a_binding_is_worked_on(work: str) -> None:
     await believed(made)
 
     assert await made.findings() == []
-    assert (await tenancy(made))["reason"]["code"] == "OwnWork"
+    assert (await coverage(made, "tenancy"))["reason"]["code"] == "OwnWork"
 
 
 @virtual
@@ -173,7 +173,7 @@ async def test_a_look_without_an_answer_changes_nothing_and_is_not_clean() -> No
     await believed(made)
 
     assert (await made.only())["status"] == "Open"
-    seen = await tenancy(made)
+    seen = await coverage(made, "tenancy")
     assert (seen["complete"], seen["unknown"], seen["reason"]["code"]) == (False, 1, "Unread")
 
 
@@ -181,7 +181,7 @@ async def test_a_look_without_an_answer_changes_nothing_and_is_not_clean() -> No
 async def test_coverage_says_that_a_surface_has_no_boundaries() -> None:
     made = await bound(able=(Feature.OWN_PROCESSES,))
 
-    seen = await tenancy(made)
+    seen = await coverage(made, "tenancy")
 
     assert (seen["complete"], seen["reason"]["code"]) == (False, "NoBoundaries")
 
@@ -196,7 +196,7 @@ async def test_a_tenant_that_is_unbound_has_no_findings_of_its_isolation() -> No
     await made.scan()
 
     assert (await made.only())["status"] == "Resolved"
-    assert (await tenancy(made))["reason"]["code"] == "NotBound"
+    assert (await coverage(made, "tenancy"))["reason"]["code"] == "NotBound"
 
 
 @virtual

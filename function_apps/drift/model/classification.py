@@ -24,7 +24,7 @@ INSTANCES: Final = "instances"
 """The path of what the instances prove: their files, and what they say of themselves."""
 SERVICE: Final = "service"
 """The path of a service that nobody released."""
-ENVIRONMENT_PLANES: Final = (Plane.TENANCY,)
+ENVIRONMENT_PLANES: Final = (Plane.INFRASTRUCTURE, Plane.TENANCY)
 """The planes of the environment itself, which environments owns."""
 _WHAT_RUNS: Final = frozenset({"version", "artifact", "image", "command", REVISION, INSTANCES})
 _ORDER: Final = tuple(DriftSeverity)
@@ -77,8 +77,12 @@ def _who_is_kept_apart(plane: Plane, change: Change) -> DriftSeverity | None:
     return DriftSeverity.HIGH if plane is Plane.TENANCY and not is_quota else None
 
 
+def _what_is_around(plane: Plane, _change: Change) -> DriftSeverity | None:
+    return DriftSeverity.HIGH if plane is Plane.INFRASTRUCTURE else None
+
+
 SEVERITIES: Final[tuple[SeverityRule, ...]] = (
-    _gone, _what_runs, _who_gets_it, _how_many, _who_is_kept_apart,
+    _gone, _what_runs, _who_gets_it, _how_many, _who_is_kept_apart, _what_is_around,
 )  # fmt: skip
 
 

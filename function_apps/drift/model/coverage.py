@@ -3,14 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from function_apps.drift.model.classification import ENVIRONMENT_PLANES
-from function_apps.drift.model.desired import COMPARED
 from shared.contracts.drift import Plane, PlaneCoverage
 from shared.contracts.values import Reason
 
-_NOT_COMPARED: Final = Reason(
-    code="NotCompared", message="nothing of this plane is compared in this version"
-)
 _NOT_ASKED: Final = Reason(code="NotAsked", message="the scan was ordered for other planes")
 
 
@@ -33,10 +28,8 @@ def coverage_of(
 def _of_plane(
     plane: Plane, seen: int, unread: Sequence[Reason], planes: Collection[Plane]
 ) -> PlaneCoverage:
-    is_compared = plane in {*COMPARED, *ENVIRONMENT_PLANES}
-    if not is_compared or (planes and plane not in planes):
-        reason = _NOT_ASKED if is_compared else _NOT_COMPARED
-        return PlaneCoverage(plane=plane, complete=False, seen=0, unknown=0, reason=reason)
+    if planes and plane not in planes:
+        return PlaneCoverage(plane=plane, complete=False, seen=0, unknown=0, reason=_NOT_ASKED)
     first = unread[0] if unread else None
     return PlaneCoverage(
         plane=plane, complete=not unread, seen=seen, unknown=len(unread), reason=first

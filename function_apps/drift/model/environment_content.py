@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from shared.contracts.environments import (
     BindingIsolation,
     ComputeTarget,
+    DataResourceSpec,
     EnvironmentFacts,
     EnvironmentStatus,
     RuntimeEnvironmentProvisioned,
@@ -19,6 +20,7 @@ from shared.contracts.tenants import (
     TenantBindingStatus,
     TenantIsolationProofCompleted,
 )
+from shared.contracts.values import Reason
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,11 @@ class EnvironmentContent:
     """`status` is None until something was heard. `isolation` is of the tenant's own binding."""
 
     status: EnvironmentStatus | None = None
+    owner: str = ""
+    """The tenant that has the environment; another one is told less of it."""
     targets: tuple[ComputeTarget, ...] = ()
+    data: tuple[DataResourceSpec, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
     isolation: BindingIsolation | None = None
     binding: BoundTenant = field(default_factory=BoundTenant)
 
@@ -45,11 +51,34 @@ def after_environment_event(
     content: EnvironmentContent, event: EnvironmentFacts
 ) -> EnvironmentContent:
     """Return *content* after a newer *event* of its environment."""
-    told = replace(content, status=event.status)
+    told = replace(content, status=event.status, owner=event.owner_tenant_id)
     if not isinstance(event, RuntimeEnvironmentProvisioned):
         return told
     isolation = next(iter(event.isolation), None)
-    return replace(told, targets=event.compute_targets, isolation=isolation)
+    return replace(
+        told,
+        targets=event.compute_targets,
+        data=event.data_resources,
+        outputs=event.outputs,
+        isolation=isolation,
+    )
+
+
+def why_not_compared(content: EnvironmentContent) -> tuple[Reason, bool] | None:
+    """Return why the environment itself is not compared, and whether that is for a while only.
+
+    None where it is as it is to be.
+    """
+    match content.status:
+        case EnvironmentStatus.PROVISIONED:
+            return None
+        case EnvironmentStatus.DECOMMISSIONED:
+            return Reason(code="Decommissioned", message="the environment is gone"), False
+        case EnvironmentStatus.FAILED | EnvironmentStatus.DECOMMISSION_FAILED:
+            return Reason(code="EnvironmentFailed", message="it is there in parts only"), True
+        case status:
+            message = f"the environment is {status or 'not heard of yet'}"
+            return Reason(code="OwnWork", message=message), True
 
 
 def after_binding(

@@ -20,7 +20,7 @@ from shared.kernel.ids import drift_finding_id, parse_id
 
 CHANGES_MAX: Final = 200
 """Of one plane are new; so many at once are one thing that happened, and the first say which."""
-_SINCE: Final = {Plane.TENANCY: "its isolation"}
+_SINCE: Final = {Plane.TENANCY: "its isolation", Plane.INFRASTRUCTURE: "its last update"}
 """What made the plane as it is to be."""
 _WROTE: Final = Reason(code="OwnWork", message="the platform wrote there a moment ago")
 
@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True)
 class PlaneReading:
-    """A plane as it was read: its *parts*, and why others could not be, by surface.
+    """A plane as it was read: its *parts*, and why others could not be, by name.
 
     With `reason` nothing of it is compared: there is nothing, or `is_held` as its owner is at work.
     """
@@ -47,6 +47,11 @@ class PlaneReading:
     unread: Mapping[str, Reason] = field(default_factory=dict)
     reason: Reason | None = None
     is_held: bool = False
+
+
+def unread_surface(name: str, reason: str) -> Reason:
+    """Return that the surface *name* did not answer, and why."""
+    return Reason(code="Unread", message=f"{name}: {reason}"[:500])
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ binding has no quota nothing is said of one: the capacity of an environment is k
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from function_apps.drift.model.environment_content import EnvironmentContent
-from function_apps.drift.model.plane_scan import Part, PlaneReading
+from function_apps.drift.model.environment_content import EnvironmentContent, why_not_compared
+from function_apps.drift.model.plane_scan import Part, PlaneReading, unread_surface
 from shared.contracts.drift import Plane
-from shared.contracts.environments import ComputeTarget, EnvironmentStatus, IsolationState
+from shared.contracts.environments import ComputeTarget, IsolationState
 from shared.contracts.tenants import TenantBindingStatus
 from shared.contracts.values import ComputeTargetKind, Reason
 from shared.kernel.observation import Absent, Present, Reading, Unknown
@@ -34,32 +34,25 @@ def bounded_targets(content: EnvironmentContent) -> list[ComputeTarget]:
 
 def why_not_judged(content: EnvironmentContent) -> PlaneReading | None:
     """Return that nothing of the plane is compared now, and why; None where it is."""
+    if (not_compared := why_not_compared(content)) is not None:
+        return PlaneReading(Plane.TENANCY, reason=not_compared[0], is_held=not_compared[1])
+    if content.binding.status in _NOT_BOUND:
+        message = "the tenant is not bound: no isolation was asked for"
+        return PlaneReading(Plane.TENANCY, reason=Reason(code="NotBound", message=message))
     if (at_work := _work(content)) is not None:
-        return PlaneReading(Plane.TENANCY, reason=_reason("OwnWork", at_work), is_held=True)
-    if content.status is EnvironmentStatus.DECOMMISSIONED:
-        nothing = _reason("Decommissioned", "the environment is gone")
-    elif content.binding.status in _NOT_BOUND:
-        nothing = _reason("NotBound", "the tenant is not bound: no isolation was asked for")
-    elif not bounded_targets(content):
+        reason = Reason(code="OwnWork", message=at_work)
+        return PlaneReading(Plane.TENANCY, reason=reason, is_held=True)
+    if not bounded_targets(content):
         message = "no surface of the environment has boundaries that could be read"
-        nothing = _reason("NoBoundaries", message)
-    else:
-        return None
-    return PlaneReading(Plane.TENANCY, reason=nothing)
+        return PlaneReading(Plane.TENANCY, reason=Reason(code="NoBoundaries", message=message))
+    return None
 
 
 def _work(content: EnvironmentContent) -> str | None:
     """Return what the platform is at work on, or has not told the end of; None without any."""
-    binding, isolation = content.binding, content.isolation
-    if content.status is EnvironmentStatus.DECOMMISSIONED:
-        return None
-    if content.status is not EnvironmentStatus.PROVISIONED:
-        return f"the environment is {content.status or 'not heard of yet'}"
-    if binding.status in _NOT_BOUND:
-        return None
-    if binding.status not in _ENFORCED:
-        return f"the tenant's binding is {binding.status}"
-    state = isolation.state if isolation else "not heard of yet"
+    if content.binding.status not in _ENFORCED:
+        return f"the tenant's binding is {content.binding.status}"
+    state = content.isolation.state if content.isolation else "not heard of yet"
     return None if state is IsolationState.APPLIED else f"the tenant's isolation is {state}"
 
 
@@ -72,7 +65,7 @@ def tenancy_reading(content: EnvironmentContent, looks: Looks) -> PlaneReading:
         desired = dict(_desired(content, target))
         match looks[target.kind]:
             case Unknown(reason):
-                unread[target.kind.value] = _reason("Unread", f"{target.kind}: {reason}"[:500])
+                unread[target.kind.value] = unread_surface(target.kind, reason)
             case Absent():
                 # What it lacks besides follows from that, and is not told.
                 parts.append(Part(target.kind, {BOUNDARY: _THERE}, {}))
@@ -100,7 +93,3 @@ def _live(boundary: Boundary, desired: Mapping[str, str]) -> Iterator[tuple[str,
     for path, value in boundary.properties.items():
         if path in desired or path == _IDENTITY or path.startswith(_REACH):
             yield path, value
-
-
-def _reason(code: str, message: str) -> Reason:
-    return Reason(code=code, message=message)

@@ -1,8 +1,10 @@
-"""Scan the planes of an environment itself, beside its services: what isolates its tenant."""
+"""Scan the planes of an environment itself, beside its services."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
+from function_apps.drift.model import infrastructure, tenancy
 from function_apps.drift.model.environment_scan import EnvironmentScan, PartRecord
 from function_apps.drift.model.finding import Finding
 from function_apps.drift.model.plane_scan import (
@@ -12,12 +14,12 @@ from function_apps.drift.model.plane_scan import (
     scan_plane,
     seen_of_plane,
 )
-from function_apps.drift.model.tenancy import bounded_targets, tenancy_reading, why_not_judged
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import FINDINGS, FINDINGS_A_BATCH, SCANS
 from function_apps.drift.use_cases.judge_service import findings_decision
 from shared.contracts.drift import Plane, PlaneCoverage
 from shared.contracts.environments import ComputeTarget
+from shared.contracts.values import ComputeTargetKind
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
 from shared.kernel.ids import EnvironmentId
@@ -25,8 +27,10 @@ from shared.kernel.observation import Reading, Unknown
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Partition
 from shared.surfaces.boundaries import Boundary
+from shared.surfaces.observed_state import Site
 
-SURFACES_AT_ONCE = 5
+T = TypeVar("T")
+SURFACES_AT_ONCE: Final = 5
 """Each kind is in an environment once."""
 
 
@@ -56,21 +60,51 @@ async def scan_planes(
     return PlanesResult(coverage, parts)
 
 
-async def _readings(scan: EnvironmentScan, ctx: Context, app: DriftApp) -> Sequence[PlaneReading]:
-    if scan.ended_at is None and scan.planes and Plane.TENANCY not in scan.planes:
-        return []
-    content = scan.content
-    targets = [] if why_not_judged(content) else bounded_targets(content)
+async def _readings(scan: EnvironmentScan, ctx: Context, app: DriftApp) -> list[PlaneReading]:
+    """Return the planes that the scan was ordered for, as they are; all of one that has ended."""
+    read = {Plane.INFRASTRUCTURE: _infrastructure, Plane.TENANCY: _tenancy}
+    asked = scan.planes if scan.ended_at is None else ()
+    return [
+        await reading(scan, ctx, app)
+        for plane, reading in read.items()
+        if not asked or plane in asked
+    ]
+
+
+async def _infrastructure(scan: EnvironmentScan, ctx: Context, app: DriftApp) -> PlaneReading:
+    content, environment = scan.content, EnvironmentId(scan.environment_id)
+
+    async def look(target: ComputeTarget) -> Reading[Site]:
+        reader = app.sites.get(target.kind)
+        return await reader.read_site(environment) if reader else _not_configured(target)
+
+    targets = [] if infrastructure.why_not_judged(content, ctx.tenant) else content.targets
+    looks = await _looks(targets, look)
+    return infrastructure.infrastructure_reading(content, ctx.tenant, looks)
+
+
+async def _tenancy(scan: EnvironmentScan, ctx: Context, app: DriftApp) -> PlaneReading:
+    content, environment = scan.content, EnvironmentId(scan.environment_id)
 
     async def look(target: ComputeTarget) -> Reading[Boundary]:
         reader = app.boundaries.get(target.kind)
         if reader is None:
-            return Unknown(f"no {target.kind} is configured")
-        return await reader.read_boundary(EnvironmentId(scan.environment_id), ctx.tenant)
+            return _not_configured(target)
+        return await reader.read_boundary(environment, ctx.tenant)
 
+    targets = [] if tenancy.why_not_judged(content) else tenancy.bounded_targets(content)
+    return tenancy.tenancy_reading(content, await _looks(targets, look))
+
+
+async def _looks(
+    targets: Sequence[ComputeTarget], look: Callable[[ComputeTarget], Awaitable[T]]
+) -> Mapping[ComputeTargetKind, T]:
     looks = await bounded_map(targets, look, at_once=SURFACES_AT_ONCE)
-    by_kind = {target.kind: reading for target, reading in zip(targets, looks, strict=True)}
-    return [tenancy_reading(content, by_kind)]
+    return {target.kind: reading for target, reading in zip(targets, looks, strict=True)}
+
+
+def _not_configured(target: ComputeTarget) -> Unknown:
+    return Unknown(f"no {target.kind} is configured")
 
 
 async def _judge(
