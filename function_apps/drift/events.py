@@ -1,11 +1,18 @@
 """The events that drift publishes, as rows of the outbox."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
+from function_apps.drift.model.alert import SEVERE_DRIFT, AlertChange
 from function_apps.drift.model.finding import Finding
 from shared.contracts.drift import FindingStatus, RuntimeDriftDetected, RuntimeDriftResolved
-from shared.contracts.values import Reason
+from shared.contracts.health import RUNBOOKS, RuntimeAlertCleared, RuntimeAlertRaised
+from shared.contracts.values import Reason, Severity
+from shared.kernel.clock import isoformat
 from shared.messaging.outbox import Publish
+
+EVIDENCE_MAX: Final = 20
+TEXT_MAX: Final = 500
 
 
 def finding_event(finding: Finding) -> Publish:
@@ -21,6 +28,39 @@ def finding_event(finding: Finding) -> Publish:
             {**_facts(finding), "detectedAt": finding.detected_at}
         )
     return Publish(event, project=finding.project_id, module=finding.module_id)
+
+
+def alert_event(
+    change: AlertChange,
+    now: datetime,
+    *,
+    environment_id: str,
+    service_id: str | None,
+    module_id: str | None,
+) -> Publish:
+    """Return the event that an alert was raised, or has ended.
+
+    It is of a service, or without one of the environment itself.
+    """
+    evidence = [
+        f"{each.plane}/{each.path} is {each.severity} and {each.status} since {each.detected_at}"
+        for each in change.findings[:EVIDENCE_MAX]
+    ]
+    facts = {
+        "aggregateId": f"{service_id or environment_id}/{SEVERE_DRIFT}",
+        "revision": change.state.revision,
+        "alert": SEVERE_DRIFT,
+        "severity": Severity.WARNING,
+        "environmentId": environment_id,
+        "serviceId": service_id,
+        "evidence": [each[:TEXT_MAX] for each in evidence],
+        "runbook": f"{RUNBOOKS}{SEVERE_DRIFT}",
+        "raisedAt": change.raised_at,
+    }
+    if change.findings:
+        return Publish(RuntimeAlertRaised.model_validate(facts), module=module_id)
+    cleared = {**facts, "clearedAt": isoformat(now)}
+    return Publish(RuntimeAlertCleared.model_validate(cleared), module=module_id)
 
 
 def _facts(finding: Finding) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from function_apps.drift.model.finding import Finding
 from function_apps.drift.ports import DriftApp
 from shared.contracts.retention import Kept
 from shared.kernel.context import Context
+from shared.kernel.ids import environment_id as environment_id_of
 from shared.kernel.ids import parse_id
 from shared.kernel.ids import service_id as service_id_of
 from shared.persistence.codec import DocumentCodec, Put
@@ -135,6 +136,14 @@ def service_of(finding_id: str) -> str | None:
     """
     parsed = parse_id(finding_id, "df")
     return service_id_of(parsed.environment, parsed.module) if parsed.module else None
+
+
+def holder_of(finding_id: str) -> str:
+    """Return the document that has the alert of what a finding is of. Raises NotFound."""
+    service_id = service_of(finding_id)
+    if service_id is not None:
+        return BASELINES.document_id(service_id)
+    return SCANS.document_id(environment_id_of(parse_id(finding_id, "df").environment))
 
 
 def put_finding(finding: Finding) -> Put:

@@ -12,6 +12,7 @@ from function_apps.health.model.restarts import Restarts
 from function_apps.health.model.sample import CHECKS_MAX
 from shared.contracts.gates import Verdict
 from shared.contracts.health import (
+    RUNBOOKS,
     BurnRate,
     HealthCheckCompleted,
     HealthSource,
@@ -25,8 +26,6 @@ from shared.messaging.outbox import Publish
 
 REASON_MAX: Final = 2048
 """As long as the contract lets a text be."""
-_RUNBOOKS: Final = "https://factory-runtime.dev/alerts/"
-"""A name, as that of an error: docs/alerts.md has a section for each."""
 _STATUS_OF: Final[Mapping[Verdict, HealthStatus]] = {
     Verdict.PASS: HealthStatus.HEALTHY,
     Verdict.FAIL: HealthStatus.UNHEALTHY,
@@ -81,7 +80,7 @@ def alert_changed(target: ProbeTarget, change: AlertChange, now: datetime) -> Pu
         "environmentId": target.environment_id,
         "serviceId": target.service_id,
         "evidence": [each[:REASON_MAX] for each in change.evidence],
-        "runbook": f"{_RUNBOOKS}{change.alert}",
+        "runbook": f"{RUNBOOKS}{change.alert}",
         "raisedAt": change.raised_at,
     }
     if not change.is_cleared:

@@ -216,9 +216,7 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
 
 Alerts have no consumer yet: catalog is to have the subscriptions of their sinks.
 """
-UNPUBLISHED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
-    {_S.DRIFT: frozenset(_ALERTS)}
-)
+UNPUBLISHED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType({})
 """The events that a built service is to publish and does not publish yet."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from function_apps.drift.model.alert import AlertState
 from shared.contracts.catalog import RuntimeInventoryUpdated, ServiceStatus
 from shared.contracts.drift import CompareRelease
 from shared.contracts.health import HealthStatus
@@ -69,6 +70,7 @@ class ServiceBaseline:
     digest_key: str = ""
     """Of the digests that are shown of what may be secret; it is shown nowhere itself."""
     due_at: str | None = None
+    alert: AlertState = field(default_factory=AlertState)
 
     @property
     def is_retired(self) -> bool:

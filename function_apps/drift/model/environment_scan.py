@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from function_apps.drift.model.alert import AlertState
 from function_apps.drift.model.environment_content import (
     EnvironmentContent,
     after_environment_event,
@@ -86,6 +87,8 @@ class EnvironmentScan:
     content: EnvironmentContent = field(default_factory=EnvironmentContent)
     parts: Mapping[Plane, Mapping[str, PartRecord]] = field(default_factory=dict)
     """Of the planes of the environment itself, by surface."""
+    alert: AlertState = field(default_factory=AlertState)
+    """Of the findings of the environment itself."""
 
     def work_on(self, module: str, since: datetime) -> str | None:
         """Return the deployment that is changing *module*; None when none is.

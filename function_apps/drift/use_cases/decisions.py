@@ -1,29 +1,35 @@
 """Decisions of people about a finding: acknowledge, suppress, adopt, or have it repaired."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 
 from function_apps.drift import repository
 from function_apps.drift.errors import NotRepairable, RepairHeld, SuppressionTooLong
-from function_apps.drift.events import finding_event
+from function_apps.drift.events import alert_event, finding_event
 from function_apps.drift.model import finding as findings
+from function_apps.drift.model.alert import judge_alert_after
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.classification import INSTANCES, REVISION, SERVICE
+from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
 from function_apps.drift.model.service_scan import is_cut
 from function_apps.drift.ports import DriftApp
-from function_apps.drift.repository import BASELINES, FINDINGS, put_finding
+from function_apps.drift.repository import BASELINES, FINDINGS, SCANS, put_finding
 from function_apps.drift.resources import answer
 from function_apps.drift.use_cases.repair import remediate_drift
 from shared.contracts.drift import FindingReason, FindingStatus, RemediationPolicy, Suppression
 from shared.kernel.context import Context
 from shared.kernel.ids import parse_id
-from shared.messaging.outbox import Audited, Send
+from shared.messaging.outbox import Audited, Row, Send
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.persistence.codec import Put
 from shared.persistence.store import partition_of
 
 Change = Callable[[Finding], Finding]
+Holder = TypeVar("Holder", EnvironmentScan, ServiceBaseline)
+"""The document that has the alert of what a finding is of."""
 
 
 async def acknowledge(
@@ -71,8 +77,8 @@ async def adopt(
         NotRepairable: it is about more than one property, of another release than the one in
             force, or of a value that is too long to be kept: there is no value to take.
     """
-    parse_id(finding_id, "df")
     service_id = repository.service_of(finding_id)
+    active = await repository.active_findings(partition_of(ctx.tenant, finding_id), app)
 
     def decide(view: View) -> Decision[Json]:
         known = view.get(FINDINGS, finding_id)
@@ -87,14 +93,15 @@ async def adopt(
             raise NotRepairable(finding_id, f"{known.path} has no value that could be desired")
         _require_value(known, baseline)
         after = findings.adopt(known, asked.reason)
+        adopted, rows = _with_alert(_with(baseline, known), after, active, ctx)
         return Decision(
             answer(after),
-            writes=[put_finding(after), BASELINES.put(_with(baseline, known))],
-            outbox=[finding_event(after)],
+            writes=[put_finding(after), BASELINES.put(adopted)],
+            outbox=[finding_event(after), *rows],
             audited=Audited("AdoptDrift", finding_id, after.status, reason=asked.reason),
         )
 
-    also = [] if service_id is None else [BASELINES.document_id(service_id)]
+    also = [repository.holder_of(finding_id)]
     return await app.service.work.change(ctx, FINDINGS, finding_id, decide, also=also)
 
 
@@ -168,17 +175,57 @@ async def _change(
     """Commit what *change* makes of a finding; one in *status* already is a repeat."""
     parse_id(finding_id, "df")
 
+    active = await repository.active_findings(partition_of(ctx.tenant, finding_id), app)
+
     def decide(view: View) -> Decision[Json]:
         known = view.get(FINDINGS, finding_id)
         if known.status is status:
             return Decision(answer(known), is_repeat=True)
         after = change(known)
-        rows = [finding_event(after), *([command(after)] if command else ())]
+        writes, rows = _alert(after, active, view, ctx)
         return Decision(
             answer(after),
-            writes=[put_finding(after)],
-            outbox=rows,
+            writes=[put_finding(after), *writes],
+            outbox=[finding_event(after), *([command(after)] if command else ()), *rows],
             audited=Audited(action, finding_id, after.status, reason=reason),
         )
 
-    return await app.service.work.change(ctx, FINDINGS, finding_id, decide)
+    also = [repository.holder_of(finding_id)]
+    return await app.service.work.change(ctx, FINDINGS, finding_id, decide, also=also)
+
+
+def _alert(
+    after: Finding, active: Sequence[Finding], view: View, ctx: Context
+) -> tuple[Sequence[Put], Sequence[Row]]:
+    """Return the write and the event of the alert that *after* changes; nothing without news."""
+    if after.service_id is None:
+        scan = view.find(SCANS, after.environment_id)
+        if scan is None:
+            return [], []
+        alerted, rows = _with_alert(scan, after, active, ctx)
+        return [SCANS.put(alerted)] if rows else [], rows
+    baseline = view.find(BASELINES, after.service_id)
+    if baseline is None:
+        return [], []
+    known, rows = _with_alert(baseline, after, active, ctx)
+    return [BASELINES.put(known)] if rows else [], rows
+
+
+def _with_alert(
+    holder: Holder, after: Finding, active: Sequence[Finding], ctx: Context
+) -> tuple[Holder, list[Row]]:
+    """Return *holder* with the alert as it is after one finding is *after*, and its event.
+
+    What is decided of two findings at once is put right by the next scan.
+    """
+    change = judge_alert_after(holder.alert, after, active, ctx.now())
+    if change is None:
+        return holder, []
+    told = alert_event(
+        change,
+        ctx.now(),
+        environment_id=after.environment_id,
+        service_id=after.service_id,
+        module_id=after.module_id,
+    )
+    return replace(holder, alert=change.state), [told]

@@ -10,7 +10,8 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from function_apps.drift.events import finding_event
+from function_apps.drift.events import alert_event, finding_event
+from function_apps.drift.model.alert import judge_alert
 from function_apps.drift.model.baseline import ServiceBaseline, observe
 from function_apps.drift.model.classification import Circumstances
 from function_apps.drift.model.desired import learned
@@ -199,6 +200,37 @@ async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> Non
     for first in range(0, len(news), FINDINGS_A_BATCH):
         page = news[first : first + FINDINGS_A_BATCH]
         await _commit(page, judged, due, baseline, ctx, app)
+    current = [after.get(each) or scan.findings.get(each) for each in {*after, *scan.findings}]
+    await _judge_alert(baseline, [each for each in current if each is not None], ctx, app)
+
+
+async def _judge_alert(
+    baseline: ServiceBaseline, findings: Sequence[Finding], ctx: Context, app: DriftApp
+) -> None:
+    """Raise or end the alert of the service, where *findings* are news for it."""
+    if judge_alert(baseline.alert, findings, ctx.now()) is None:
+        return
+
+    def decide(view: View) -> Decision[Json]:
+        stored = view.find(BASELINES, baseline.service_id)
+        if stored is None or not _is_same_release(stored, baseline):
+            return NOTHING
+        change = judge_alert(stored.alert, findings, ctx.now())
+        if change is None:
+            return NOTHING
+        told = alert_event(
+            change,
+            ctx.now(),
+            environment_id=stored.environment_id,
+            service_id=stored.service_id,
+            module_id=stored.module_id,
+        )
+        alerted = BASELINES.put(replace(stored, alert=change.state))
+        audited = Audited("JudgeAlert", baseline.service_id)
+        return Decision({}, writes=[alerted], outbox=[told], audited=audited)
+
+    service_id = baseline.service_id
+    await app.service.work.change(ctx.without_marker(), BASELINES, service_id, decide)
 
 
 async def _commit(

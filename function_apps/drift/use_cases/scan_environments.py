@@ -6,9 +6,11 @@ others: it is postponed and shown in the app's health.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from function_apps.drift.events import alert_event
+from function_apps.drift.model.alert import judge_alert
 from function_apps.drift.model.baseline import ServiceBaseline, new_baseline
 from function_apps.drift.model.coverage import coverage_of
 from function_apps.drift.model.environment_scan import (
@@ -32,6 +34,7 @@ from shared.kernel.concurrency import Failure, bounded_map
 from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import ServiceId
 from shared.kernel.observation import Present, Unknown
+from shared.messaging.outbox import Audited
 from shared.messaging.sweep import LATE, Sweep
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Document, Partition, Prefix, partition_of
@@ -74,7 +77,19 @@ async def scan_environment(
         if stored is None:
             return NOTHING
         after = record_scan(stored, scan, result, ctx.now(), app.rules.detection.scan)
-        return Decision({}, writes=[SCANS.put(after)])
+        change = judge_alert(stored.alert, planes.findings, ctx.now())
+        if change is None:
+            return Decision({}, writes=[SCANS.put(after)])
+        told = alert_event(
+            change,
+            ctx.now(),
+            environment_id=scan.environment_id,
+            service_id=None,
+            module_id=None,
+        )
+        audited = Audited("JudgeAlert", scan.environment_id)
+        alerted = SCANS.put(replace(after, alert=change.state))
+        return Decision({}, writes=[alerted], outbox=[told], audited=audited)
 
     await app.service.work.change(ctx.without_marker(), SCANS, scan.environment_id, decide)
 

@@ -36,10 +36,11 @@ SURFACES_AT_ONCE: Final = 5
 
 @dataclass(frozen=True)
 class PlanesResult:
-    """What a scan found of the planes that it was ordered for."""
+    """What a scan found of the planes that it was ordered for, and all findings after it."""
 
     coverage: Mapping[Plane, PlaneCoverage]
     parts: Mapping[Plane, Mapping[str, PartRecord]]
+    findings: Sequence[Finding]
 
 
 async def scan_planes(
@@ -50,14 +51,14 @@ async def scan_planes(
     app: DriftApp,
 ) -> PlanesResult:
     """Compare the environment itself, and commit its *findings*; what cannot be read is left."""
-    coverage, parts = {}, {}
+    coverage, parts, after = {}, {}, dict(findings)
     for reading in await _readings(scan, ctx, app):
         plane, now = reading.plane, ctx.now()
         found = scan_plane(reading, scan.parts.get(plane, {}), now, app.rules.detection)
         known = {name: each for name, each in findings.items() if each.plane is plane}
-        await _judge(found, scan, known, partition, ctx, app)
+        after |= await _judge(found, scan, known, partition, ctx, app)
         coverage[plane], parts[plane] = found.coverage, found.records
-    return PlanesResult(coverage, parts)
+    return PlanesResult(coverage, parts, tuple(after.values()))
 
 
 async def _readings(scan: EnvironmentScan, ctx: Context, app: DriftApp) -> list[PlaneReading]:
@@ -114,15 +115,17 @@ async def _judge(
     partition: Partition,
     ctx: Context,
     app: DriftApp,
-) -> None:
+) -> Mapping[str, Finding]:
+    """Commit what becomes of the findings of a plane; return those that are other than before."""
     now, rules = ctx.now(), app.rules.detection
     seen = dict(seen_of_plane(found, scan, ctx.tenant, now))
 
     def judged(stored: Finding | None, finding_id: str) -> Finding | None:
         return judge_of_plane(stored, seen.get(finding_id), found, now, rules)
 
-    news = [each for each in sorted({*seen, *known}) if judged(known.get(each), each) is not None]
-
+    judgements = {each: judged(known.get(each), each) for each in sorted({*seen, *known})}
+    changed_now = {each: after for each, after in judgements.items() if after is not None}
+    news = [*changed_now]
     for first in range(0, len(news), FINDINGS_A_BATCH):
         page = news[first : first + FINDINGS_A_BATCH]
 
@@ -136,3 +139,4 @@ async def _judge(
 
         reads = [SCANS.document_id(scan.environment_id), *page]
         await app.service.work.commit(ctx.without_marker(), partition, reads, decide)
+    return changed_now
