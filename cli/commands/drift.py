@@ -108,8 +108,8 @@ def show_(finding: FindingArgument, invocation: Invocation) -> None:
     say(f"{_subject(body)}  {body['plane']}/{body['path']}  {body['kind']}")
     for left, right in [("DESIRED", "ACTUAL"), *_sides(body)]:
         say(f"  {left.ljust(_SIDE_MAX)}  {right}".rstrip())
-    shown = ("status", "severity", "risk", "cause", "attempts", "occurrences", "detectedAt",
-             "suppressedUntil", "nextAttemptAt", "reason")  # fmt: skip
+    shown = ("status", "severity", "risk", "cause", "actor", "attempts", "occurrences",
+             "detectedAt", "suppressedUntil", "nextAttemptAt", "reason")  # fmt: skip
     invocation.show({name: body[name] for name in shown})
 
 

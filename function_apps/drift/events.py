@@ -79,6 +79,7 @@ def _facts(finding: Finding) -> dict[str, Any]:
         "severity": finding.severity,
         "risk": finding.risk,
         "cause": finding.cause,
+        "actor": finding.actor,
         "remediation": finding.remediation,
         "occurrences": finding.occurrences,
         "attempts": finding.attempts,

@@ -12,7 +12,7 @@ from shared.composition.settings import Settings
 from shared.contracts.drift import RemediationPolicy
 from shared.contracts.storage import DRIFT_SNAPSHOTS
 from shared.surfaces.joined_readers import joined
-from shared.surfaces.place_readers import boundary_readers, site_readers
+from shared.surfaces.place_readers import author_readers, boundary_readers, site_readers
 
 
 def build(settings: Settings, parts: Parts) -> DriftApp:
@@ -23,6 +23,7 @@ def build(settings: Settings, parts: Parts) -> DriftApp:
         joined([*surfaces.values()]),
         site_readers(surfaces),
         boundary_readers(surfaces),
+        author_readers(surfaces),
         parts.table(DRIFT_SNAPSHOTS),
         LOCAL_RULES if settings.is_local else DriftRules(),
         RemediationPolicy(settings.drift_remediation),

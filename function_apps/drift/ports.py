@@ -9,7 +9,7 @@ from shared.composition.service import Service
 from shared.contracts.drift import DriftDefaults, RemediationPolicy
 from shared.contracts.values import ComputeTargetKind
 from shared.persistence.tables import Table
-from shared.surfaces.place_readers import BoundaryReader, SiteReader
+from shared.surfaces.place_readers import AuthorReader, BoundaryReader, SiteReader
 from shared.surfaces.port import ComponentReader
 
 
@@ -34,14 +34,15 @@ LOCAL_RULES: Final = DriftRules(
 class DriftApp:
     """The parts of the service; `surface` reads all surfaces, and writes none.
 
-    `sites` and `boundaries` are those that have such, by kind. `snapshots` has a row for each
-    change of a service that a scan saw, by environment.
+    `sites`, `boundaries` and `authors` are those that have such, by kind. `snapshots` has a row for
+    each change of a service that a scan saw, by environment.
     """
 
     service: Service
     surface: ComponentReader
     sites: Mapping[ComputeTargetKind, SiteReader]
     boundaries: Mapping[ComputeTargetKind, BoundaryReader]
+    authors: Mapping[ComputeTargetKind, AuthorReader]
     snapshots: Table
     rules: DriftRules = field(default_factory=DriftRules)
     remediation: RemediationPolicy = RemediationPolicy.ASK

@@ -35,7 +35,7 @@ def finding_resource(finding: Finding) -> DriftFinding:
             "severity": finding.severity,
             "risk": finding.risk,
             "cause": finding.cause,
-            "actor": None,
+            "actor": finding.actor,
             "remediation": finding.remediation,
             "attempts": finding.attempts,
             "occurrences": finding.occurrences,

@@ -1,4 +1,4 @@
-"""The reads of an environment's place on a surface: what services are given that only look."""
+"""Reads that not every surface has: what services are given of it that only look."""
 
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
@@ -8,6 +8,7 @@ from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Reading
 from shared.surfaces.boundaries import Boundary
 from shared.surfaces.observed_state import Site
+from shared.surfaces.spec import SurfaceComponent
 
 
 @runtime_checkable
@@ -24,6 +25,22 @@ class SiteReader(Protocol):
     """All that they are given of a surface with sites."""
 
     async def read_site(self, environment: EnvironmentId) -> Reading[Site]: ...
+
+
+@runtime_checkable
+class AuthorReader(Protocol):
+    """All that they are given of a surface that knows who set which property."""
+
+    async def authors(
+        self, component: SurfaceComponent, revision: int
+    ) -> Reading[Mapping[str, str]]: ...
+
+
+def author_readers(
+    surfaces: Mapping[ComputeTargetKind, object],
+) -> Mapping[ComputeTargetKind, AuthorReader]:
+    """Return those of *surfaces* that know who set which property."""
+    return {kind: each for kind, each in surfaces.items() if isinstance(each, AuthorReader)}
 
 
 def site_readers(

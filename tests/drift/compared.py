@@ -305,7 +305,7 @@ async def drift(
     await surface.ensure_site(SiteSpec(ENVIRONMENT, TENANT, "shop", "test"), Fence(1, "op-1", "1"))
     sites = {ComputeTargetKind.LOCAL_PROCESS: surface}
     table = on.storage.table(DRIFT_SNAPSHOTS)
-    app = DriftApp(service, surface, sites, sites, table, DriftRules(), policy)
+    app = DriftApp(service, surface, sites, sites, {}, table, DriftRules(), policy)
     made = Drift(bench=on, app=app, dispatcher=dispatcher_of(app), world=world, surface=surface)
     if knows_environment:
         await made.hear(environment(1))

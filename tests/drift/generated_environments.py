@@ -16,6 +16,7 @@ from shared.contracts.drift import ScanOrder
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.storage import DRIFT_SNAPSHOTS
 from shared.contracts.strategies import RolloutDefaults
+from shared.contracts.values import ComputeTargetKind
 from shared.kernel.fence import Fence
 from shared.kernel.ids import ModuleId, secret_binding_id
 from shared.surfaces.agent_calls import AGENT_API
@@ -97,7 +98,7 @@ class Environment(DriftService):
             await super().scan(after_s)
             return
         surface = self.cluster.surface()
-        self.app = replace(self.app, surface=surface)
+        self.app = replace(self.app, surface=surface, authors={ComputeTargetKind.AKS: surface})
         await super().scan(after_s)
         await surface.close()
 
@@ -223,7 +224,7 @@ async def generated(seed: int, surface: str) -> Environment:
         agent = AgentSurface(Path("/nowhere"), lambda: None, clock)
         agent._agent = AgentOf(memory)  # type: ignore[assignment]
         reader = agent
-    app = DriftApp(on.service, reader, {}, {}, on.storage.table(DRIFT_SNAPSHOTS))
+    app = DriftApp(on.service, reader, {}, {}, {}, on.storage.table(DRIFT_SNAPSHOTS))
     made = Environment(
         bench=on, app=app, dispatcher=dispatcher_of(app), random=Random(seed),
         platform=cluster or memory, machines=machines, cluster=cluster,

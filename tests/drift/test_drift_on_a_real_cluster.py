@@ -35,7 +35,9 @@ LOOKS: Final = 60
 async def released_on(cluster: AksHarness) -> Environment:
     """Return drift over *cluster*, where one service was released and nothing is at work."""
     on = bench("drift")
-    app = DriftApp(on.service, cluster.surface, {}, {}, on.storage.table(DRIFT_SNAPSHOTS), RULES)
+    app = DriftApp(
+        on.service, cluster.surface, {}, {}, {}, on.storage.table(DRIFT_SNAPSHOTS), RULES
+    )
     made = Environment(
         bench=on, app=app, dispatcher=dispatcher_of(app), random=Random(1), cluster=None,
         platform=cluster.surface, machines=MemoryCluster(on.service.clock, on.service.entropy),

@@ -148,6 +148,8 @@ class Finding:
     resolved_at: str | None = None
     reason: str = ""
     """The words of who acknowledged, suppressed, adopted or repaired it."""
+    actor: str | None = None
+    """Who set the live value, where the surface knows."""
 
     @property
     def is_active(self) -> bool:
@@ -174,6 +176,7 @@ def new_finding(
     classification: Classification,
     baseline_revision: int,
     now: datetime,
+    actor: str | None = None,
 ) -> Finding:
     """Return the finding of a difference that was never there before."""
     return Finding(
@@ -194,6 +197,7 @@ def new_finding(
         classification.cause,
         baseline_revision,
         isoformat(now),
+        actor=actor,
     )
 
 
@@ -290,6 +294,8 @@ def _again(known: Finding, seen: Finding, now: datetime, rules: DriftDefaults) -
 
 
 def _values_of(known: Finding, seen: Finding) -> Finding:
+    """Return *known* as it was seen now; who set the same value before may not be known now."""
+    is_same = (known.kind, known.actual) == (seen.kind, seen.actual)
     return replace(
         known,
         kind=seen.kind,
@@ -299,6 +305,7 @@ def _values_of(known: Finding, seen: Finding) -> Finding:
         risk=seen.risk,
         remediation=seen.remediation,
         cause=seen.cause,
+        actor=seen.actor or (known.actor if is_same else None),
         baseline_revision=seen.baseline_revision,
     )
 

@@ -167,9 +167,11 @@ def seen_findings(
     active: Collection[str],
     known: Circumstances,
     now: datetime,
+    authors: Mapping[str, str],
 ) -> dict[str, Finding]:
     """Return the findings that *found* are, by id, as if each were seen for the first time.
 
+    *authors* are who set a property, by plane and path, as far as that is known.
     Of more than can be kept the first, and those that are *active*: what is there still is not
     resolved by what came beside it.
     """
@@ -190,6 +192,7 @@ def seen_findings(
             classification=classify(each.plane, each.change, known),
             baseline_revision=baseline.release_revision,
             now=now,
+            actor=authors.get(f"{each.plane}/{each.change.path}"),
         )
     kept = {*list(seen)[:CHANGES_MAX], *active}
     return {finding_id: finding for finding_id, finding in seen.items() if finding_id in kept}

@@ -33,7 +33,7 @@ from function_apps.drift.repository import (
     put_finding,
     snapshot_partition,
 )
-from function_apps.drift.use_cases.read_service import ServiceReading
+from function_apps.drift.use_cases.read_service import ServiceReading, read_authors
 from function_apps.drift.use_cases.repair import remediate_drift
 from shared.contracts.values import Reason
 from shared.kernel.clock import isoformat
@@ -184,7 +184,8 @@ async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> Non
         for each in differences(baseline, scan.reading.live, now, rules)
         if not environment.planes or each.plane in environment.planes
     ]
-    seen = seen_findings(baseline, found, scan.findings, known, now)
+    authors = await read_authors(baseline, app) if found else {}
+    seen = seen_findings(baseline, found, scan.findings, known, now, authors)
 
     def judged(stored: Finding | None, finding_id: str) -> Finding | None:
         return judge(stored, seen.get(finding_id), baseline, scan.reading.live, now, rules)

@@ -41,6 +41,20 @@ async def read_service(
     return _whole(observed.value, found, proofs)
 
 
+async def read_authors(baseline: ServiceBaseline, app: DriftApp) -> Mapping[str, str]:
+    """Return who set properties of the release in force, by plane and path.
+
+    Nothing where its surface does not know, or does not answer.
+    """
+    component = baseline.component
+    reader = app.authors.get(component.compute_target) if component else None
+    if reader is None:
+        return {}
+    of = SurfaceComponent(baseline.environment_id, baseline.tenant_id, baseline.module_id)
+    reading = await reader.authors(of, baseline.release_revision)
+    return reading.value if isinstance(reading, Present) else {}
+
+
 def _whole(
     live: LiveComponent,
     found: Mapping[int, Properties],

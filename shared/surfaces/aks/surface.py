@@ -24,7 +24,7 @@ from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
 from shared.surfaces.aks.cluster_offers import OffersReader
 from shared.surfaces.aks.config_maps import live_config_maps
-from shared.surfaces.aks.field_managers import set_by_others
+from shared.surfaces.aks.field_managers import authors, set_by_others
 from shared.surfaces.aks.gateway_counters import GatewayCounters
 from shared.surfaces.aks.instances import oldest_first
 from shared.surfaces.aks.jobs import is_true
@@ -285,6 +285,14 @@ class AksSurface:
             owner = site.spec.tenant
             parent = routes.parent(self._installation, component.environment, owner)
         return live_properties(objects, bounds, config_maps, secrets, services, parent) or None
+
+    @_reading
+    async def authors(self, component: SurfaceComponent, revision: int) -> Mapping[str, str] | None:
+        traffic = await self._traffic.read()
+        objects = await self._live.component(component, is_routed=traffic.is_there)
+        found = {applied_spec(each).revision: each for each in objects.workloads}
+        workload = found.get(revision)
+        return None if workload is None else authors(workload, objects.route)
 
     @_reading
     async def observe(self, component: SurfaceComponent) -> LiveComponent | None:
