@@ -1,5 +1,6 @@
 """A tenant that is bound to its environment, its boundaries, and what others tell of both."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -20,18 +21,21 @@ QUOTA: Final = {"cpu": 2.0, "instances": 10}
 
 
 @dataclass
-class OpenedBoundaries:
-    """Reads boundaries of *drift*'s surface; without `is_closed` each is opened."""
+class OtherBoundaries:
+    """Reads boundaries of *drift*'s surface, opened or with other *properties* than it has."""
 
     drift: Drift
     is_closed: bool = True
+    properties: Mapping[str, str] | None = None
 
     async def read_boundary(
         self, environment: EnvironmentId, tenant: TenantId
     ) -> Reading[Boundary]:
         reading = await self.drift.surface.read_boundary(environment, tenant)
         if isinstance(reading, Present):
-            return Present(replace(reading.value, is_ready=self.is_closed))
+            live = reading.value
+            properties = live.properties if self.properties is None else self.properties
+            return Present(replace(live, is_ready=self.is_closed, properties=properties))
         return reading
 
 

@@ -1,17 +1,19 @@
 """The plane tenancy: a tenant's boundaries as they are live, beside what its binding wants."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from function_apps.drift.errors import NotRepairable
+from shared.surfaces.aks.boundary_objects import BoundaryObjects
 from shared.surfaces.boundaries import Quota
 from shared.surfaces.capabilities import Feature
 from tests.drift.compared import OWN_WORK_S, virtual
 from tests.drift.isolated import (
     QUOTA,
     SPEC,
-    OpenedBoundaries,
+    OtherBoundaries,
     believed,
     bound,
     coverage,
@@ -86,12 +88,33 @@ async def test_a_boundary_that_is_gone_is_one_finding_and_not_one_per_property()
 @virtual
 async def test_a_boundary_that_was_opened_is_found() -> None:
     made = await bound()
-    opened = OpenedBoundaries(made, is_closed=False)
+    opened = OtherBoundaries(made, is_closed=False)
     made.app = replace(made.app, boundaries=dict.fromkeys(made.app.boundaries, opened))
 
     await believed(made)
 
     assert (await made.only())["path"] == "LocalProcess/closed"
+
+
+@pytest.mark.parametrize(
+    "hard",
+    [
+        pytest.param({"limits.cpu": "2000m", "pods": "10"}, id="as-we-write-it"),
+        pytest.param({"limits.cpu": "2", "pods": "10"}, id="whole-cores"),
+        pytest.param({"pods": "1e1", "limits.cpu": "2.0"}, id="order-and-notation"),
+    ],
+)
+@virtual
+async def test_the_same_quota_as_a_cluster_notes_it_is_no_finding(hard: Mapping[str, str]) -> None:
+    made = await bound()
+    quota = {"spec": {"hard": hard}}
+    live = BoundaryObjects({"metadata": {"name": "acme"}}, quota, None, None, None)
+    noted = OtherBoundaries(made, properties=live.properties())
+    made.app = replace(made.app, boundaries=dict.fromkeys(made.app.boundaries, noted))
+
+    await believed(made)
+
+    assert await made.findings() == []
 
 
 @virtual
