@@ -12,7 +12,7 @@ from shared.composition.settings import Settings
 from shared.contracts.drift import RemediationPolicy
 from shared.contracts.storage import DRIFT_SNAPSHOTS
 from shared.surfaces.joined_readers import joined
-from shared.surfaces.place_readers import author_readers, boundary_readers, site_readers
+from shared.surfaces.reader_ports import author_readers, boundary_readers, site_readers
 
 
 def build(settings: Settings, parts: Parts) -> DriftApp:

@@ -9,8 +9,8 @@ from shared.composition.service import Service
 from shared.contracts.drift import DriftDefaults, RemediationPolicy
 from shared.contracts.values import ComputeTargetKind
 from shared.persistence.tables import Table
-from shared.surfaces.place_readers import AuthorReader, BoundaryReader, SiteReader
 from shared.surfaces.port import ComponentReader
+from shared.surfaces.reader_ports import AuthorReader, BoundaryReader, SiteReader
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from function_apps.tenants.triggers import blueprint
 from shared.composition.parts import Parts
 from shared.composition.service import build_service, composition
 from shared.composition.settings import EVERY_APP, Need, Settings
-from shared.surfaces.place_readers import boundary_readers
+from shared.surfaces.reader_ports import boundary_readers
 from shared.vault.signing_keys import SigningKeys
 
 

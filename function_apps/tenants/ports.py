@@ -11,7 +11,7 @@ from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Reading
 from shared.surfaces.observed_state import Inventory
-from shared.surfaces.place_readers import BoundaryReader
+from shared.surfaces.reader_ports import BoundaryReader
 from shared.vault.signing_keys import SigningKeys
 
 SIGNING_KEY: Final = "erasure-signing-key"

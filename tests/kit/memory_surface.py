@@ -11,6 +11,7 @@ from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.boundaries import Boundary, BoundarySpec, Quota, boundary_properties
 from shared.surfaces.capabilities import Capabilities, Feature
+from shared.surfaces.data_servers import LiveServer
 from shared.surfaces.errors import NotOwner, RevisionMissing, SiteMissing
 from shared.surfaces.observed_state import (
     Instance,
@@ -117,7 +118,10 @@ class MemorySurface:
         if site is None or site.spec is None:
             return None
         endpoint = f"http://{site.spec.name}.test/"
-        return Site(environment, endpoint, True, site.spec.facts, site.fence)
+        servers = tuple(
+            LiveServer(each.name, each.kind, each.port, "Ready") for each in site.spec.servers
+        )
+        return Site(environment, endpoint, True, site.spec.facts, site.fence, servers)
 
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
         site = self._cluster.sites.get(environment)

@@ -20,7 +20,7 @@ from shared.kernel.context import ADMIN, Scope
 from shared.kernel.ids import TenantId, tenant_binding_id
 from shared.messaging.dispatcher import Dispatcher
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.place_readers import BoundaryReader
+from shared.surfaces.reader_ports import BoundaryReader
 from shared.vault.signing_keys import SigningKeys
 from shared.web.request import Answer, Request
 from tests.kit.memory_cluster import MemoryCluster

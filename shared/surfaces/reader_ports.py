@@ -1,4 +1,4 @@
-"""Reads that not every surface has: what services are given of it that only look."""
+"""Single reads of a surface, as ports: what services are given of it that only look."""
 
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
