@@ -195,7 +195,7 @@ async def test_another_tenant_is_told_nothing_of_it() -> None:
     await believed(made)
 
     assert await made.findings() == []
-    assert (await coverage(made, "infrastructure"))["reason"]["code"] == "NotOwner"
+    assert (await coverage(made, "infrastructure"))["reason"]["code"] == "OfAnotherTenant"
 
 
 @virtual

@@ -21,9 +21,9 @@ async def test_a_service_that_is_as_released_has_no_finding_and_is_covered() -> 
     assert report["value"] == []
     covered = {each["plane"]: each["complete"] for each in report["coverage"]}
     assert [plane for plane, is_so in covered.items() if is_so] == [
-        "workload", "replicas", "configuration", "secrets", "routing",
+        "infrastructure", "workload", "replicas", "configuration", "secrets", "routing",
     ]  # fmt: skip
-    assert covered["infrastructure"] is False
+    assert covered["tenancy"] is False
 
 
 @virtual

@@ -1,4 +1,4 @@
-"""What an environment itself is to be, beside its services, as its owners told last. Pure.
+"""The content of an environment itself, beside its services, as its owners told last. Pure.
 
 An older event changes nothing newer.
 """

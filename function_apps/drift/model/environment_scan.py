@@ -53,7 +53,7 @@ class DeploymentWork:
 
 @dataclass(frozen=True)
 class PartRecord:
-    """What scans saw of one surface in a plane of the environment itself."""
+    """One surface in a plane of the environment itself, as scans saw it."""
 
     fence: int = 0
     """The highest fencing token that was seen there."""

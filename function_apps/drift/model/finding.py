@@ -149,7 +149,7 @@ class Finding:
     reason: str = ""
     """The words of who acknowledged, suppressed, adopted or repaired it."""
     actor: str | None = None
-    """Who set the live value, where the surface knows."""
+    """The name of whoever set the live value, where the surface knows."""
 
     @property
     def is_active(self) -> bool:

@@ -28,7 +28,9 @@ def why_not_judged(content: EnvironmentContent, tenant: TenantId) -> PlaneReadin
         return PlaneReading(Plane.INFRASTRUCTURE, reason=not_compared[0], is_held=not_compared[1])
     if content.owner != tenant:
         message = "the environment is another tenant's, who alone is told of it"
-        return PlaneReading(Plane.INFRASTRUCTURE, reason=Reason(code="NotOwner", message=message))
+        return PlaneReading(
+            Plane.INFRASTRUCTURE, reason=Reason(code="OfAnotherTenant", message=message)
+        )
     return None
 
 

@@ -21,13 +21,13 @@ from shared.kernel.ids import drift_finding_id, parse_id
 CHANGES_MAX: Final = 200
 """Of one plane are new; so many at once are one thing that happened, and the first say which."""
 _SINCE: Final = {Plane.TENANCY: "its isolation", Plane.INFRASTRUCTURE: "its last update"}
-"""What made the plane as it is to be."""
+"""By plane, the work that made it as it is to be."""
 _WROTE: Final = Reason(code="OwnWork", message="the platform wrote there a moment ago")
 
 
 @dataclass(frozen=True)
 class Part:
-    """What is to be on one *surface*, and what is there."""
+    """A plane on one *surface*: the words that it is to have, and those it has."""
 
     surface: str
     desired: Mapping[str, str]
@@ -56,7 +56,7 @@ def unread_surface(name: str, reason: str) -> Reason:
 
 @dataclass(frozen=True)
 class PlaneScan:
-    """What *reading* means, after what was *recorded* of its parts before.
+    """The meaning of *reading*, after what was *recorded* of its parts before.
 
     `records` are those of its parts from now on, `held` why a surface is not judged.
     """

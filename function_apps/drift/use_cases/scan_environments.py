@@ -96,7 +96,7 @@ async def scan_environment(
 
 @dataclass(frozen=True)
 class _ServicesResult:
-    """How many services were judged, why others were not, and which are absent.
+    """The number of services that were judged, why others were not, and which are absent.
 
     `absent` is None where the environment could not be read.
     """

@@ -30,13 +30,15 @@ from shared.surfaces.boundaries import Boundary
 from shared.surfaces.observed_state import Site
 
 T = TypeVar("T")
+Judge = Callable[[Finding | None, str], Finding | None]
+"""Returns what becomes of a finding, as it is stored; None without news."""
 SURFACES_AT_ONCE: Final = 5
 """Each kind is in an environment once."""
 
 
 @dataclass(frozen=True)
 class PlanesResult:
-    """What a scan found of the planes that it was ordered for, and all findings after it."""
+    """The planes that a scan was ordered for, and all findings after it."""
 
     coverage: Mapping[Plane, PlaneCoverage]
     parts: Mapping[Plane, Mapping[str, PartRecord]]
@@ -128,15 +130,27 @@ async def _judge(
     news = [*changed_now]
     for first in range(0, len(news), FINDINGS_A_BATCH):
         page = news[first : first + FINDINGS_A_BATCH]
-
-        def decide(view: View, page: Sequence[str] = page) -> Decision[Json]:
-            stored = view.find(SCANS, scan.environment_id)
-            if stored is None or stored.content != scan.content:
-                return NOTHING
-            findings = {each: view.find(FINDINGS, each) for each in page}
-            changed = {each: judged(findings[each], each) for each in page}
-            return findings_decision(changed, findings, (), ctx, app)
-
-        reads = [SCANS.document_id(scan.environment_id), *page]
-        await app.service.work.commit(ctx.without_marker(), partition, reads, decide)
+        await _commit(page, judged, scan, partition, ctx, app)
     return changed_now
+
+
+async def _commit(
+    page: Sequence[str],
+    judged: Judge,
+    scan: EnvironmentScan,
+    partition: Partition,
+    ctx: Context,
+    app: DriftApp,
+) -> None:
+    """Commit what becomes of one page of findings, unless the environment is to be another now."""
+
+    def decide(view: View) -> Decision[Json]:
+        stored = view.find(SCANS, scan.environment_id)
+        if stored is None or stored.content != scan.content:
+            return NOTHING
+        findings = {each: view.find(FINDINGS, each) for each in page}
+        changed = {each: judged(findings[each], each) for each in page}
+        return findings_decision(changed, findings, (), ctx, app)
+
+    reads = [SCANS.document_id(scan.environment_id), *page]
+    await app.service.work.commit(ctx.without_marker(), partition, reads, decide)
