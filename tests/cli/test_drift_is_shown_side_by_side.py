@@ -14,7 +14,8 @@ THE_FINDING: Mapping[str, Any] = {
     "findingId": FINDING, "environmentId": ENVIRONMENT, "serviceId": SERVICE,
     "moduleId": "module-shop", "plane": "workload", "path": "environ/MODE", "kind": "Changed",
     "desired": "fast", "actual": "slow " * 20, "severity": "Medium", "risk": "Disruptive",
-    "cause": "changed outside", "status": "Open", "attempts": 0, "occurrences": 1,
+    "cause": "changed outside", "actor": "kubectl-edit", "status": "Open", "attempts": 0,
+    "occurrences": 1,
     "detectedAt": NOON, "suppressedUntil": None, "nextAttemptAt": None, "reason": "",
 }  # fmt: skip
 UNREAD = {"code": "OwnWork", "message": "dep-1 is changing it"}
@@ -58,6 +59,18 @@ def test_a_finding_shows_both_values_beside_each_other(runtimectl: RuntimeCtl) -
     lines = [line.split() for line in ran.out.splitlines()]
     assert ["DESIRED", "ACTUAL"] in lines
     assert lines[lines.index(["DESIRED", "ACTUAL"]) + 1][:2] == ["fast", "slow"]
+
+
+def test_a_finding_names_who_changed_it_and_one_of_an_environment_no_module(
+    runtimectl: RuntimeCtl,
+) -> None:
+    of_environment = {**THE_FINDING, "moduleId": None, "serviceId": None}
+    answers = {**ANSWERS, f"GET {RUNTIME}/drift-findings/{FINDING}": of_environment}
+
+    ran = runtimectl.run(f"drift show {FINDING}", answers)
+
+    assert ran.out.startswith("(environment)  workload/environ/MODE")
+    assert "kubectl-edit" in ran.out
 
 
 @pytest.mark.parametrize(
