@@ -46,6 +46,7 @@ ISOLATIONS: Final = DocumentCodec(
 APPLY: Final = "environments_apply_environment"
 PROVISION: Final = OperationKind("ProvisionEnvironment", APPLY)
 UPDATE: Final = OperationKind("UpdateEnvironment", APPLY)
+REPAIR: Final = OperationKind("RepairEnvironment", APPLY)
 DECOMMISSION: Final = OperationKind(
     "DecommissionEnvironment", "environments_decommission_environment"
 )

@@ -15,6 +15,7 @@ from function_apps.environments.repository import (
     ISOLATIONS,
     PROVISION,
     REMOVE,
+    REPAIR,
     UPDATE,
 )
 from function_apps.environments.resources import environment_resource
@@ -28,6 +29,7 @@ from function_apps.environments.use_cases.decommission_environment import decomm
 from function_apps.environments.use_cases.provision_environment import provision_environment
 from function_apps.environments.use_cases.record_drained import record_drained
 from function_apps.environments.use_cases.record_tenant import record_tenant
+from function_apps.environments.use_cases.repair_environment import repair_environment
 from function_apps.environments.use_cases.update_environment import update_environment
 from shared.contracts.deployments import RuntimeEnvironmentDrained
 from shared.contracts.environments import (
@@ -37,6 +39,7 @@ from shared.contracts.environments import (
     EnvironmentPlan,
     EnvironmentStatus,
     ProvisionEnvironment,
+    RepairEnvironment,
     UpdateEnvironment,
 )
 from shared.contracts.tenants import RuntimeTenantBound
@@ -133,11 +136,13 @@ EVENTS: Final[HandlerTable] = {
 COMMANDS: Final[HandlerTable] = {
     ProvisionEnvironment: provision_environment,
     UpdateEnvironment: update_environment,
+    RepairEnvironment: repair_environment,
     DecommissionEnvironment: decommission_environment,
 }
 CONTROLS: Final[Mapping[str, OperationControl]] = {
     PROVISION.name: OperationControl(cooperative_cancel, abandon_operation),
     UPDATE.name: OperationControl(cooperative_cancel, abandon_operation),
+    REPAIR.name: OperationControl(cooperative_cancel, abandon_operation),
     DECOMMISSION.name: OperationControl(
         "resources are being deleted; when it has ended, request the environment again",
         abandon_operation,

@@ -70,7 +70,7 @@ async def test_a_site_that_is_gone_is_one_finding_of_the_environment() -> None:
     assert (finding["path"], finding["kind"]) == ("LocalProcess/site", "Missing")
     assert (finding["severity"], finding["serviceId"]) == ("High", None)
     assert finding["remediation"] == {
-        "policy": "never", "command": "RepairEnvironment", "owner": "environments",
+        "policy": "ask", "command": "RepairEnvironment", "owner": "environments",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from function_apps.drift.errors import NotRepairable
+from shared.contracts.drift import RemediationPolicy
 from shared.surfaces.aks.boundary_objects import BoundaryObjects
 from shared.surfaces.boundaries import Quota
 from shared.surfaces.capabilities import Feature
@@ -249,14 +250,38 @@ async def test_a_proof_that_found_a_breach_has_the_environment_scanned_at_once()
 
 
 @virtual
-async def test_a_finding_of_the_environment_is_neither_repaired_nor_adopted_by_drift() -> None:
+async def test_a_finding_of_the_environment_is_repaired_by_environments_and_not_adopted() -> None:
     made = await bound()
     limit(made, cpu=64.0)
     await believed(made)
     finding = await made.only()
 
-    with pytest.raises(NotRepairable, match="environments takes no RepairEnvironment"):
-        await made.decide(finding, "remediate")
     with pytest.raises(NotRepairable, match="as its owner recorded it"):
         await made.decide(finding, "adopt")
-    assert (await made.decide(finding, "acknowledge"))["status"] == "Acknowledged"
+    assert (await made.decide(finding, "remediate"))["status"] == "Remediating"
+    (command,) = made.bench.sent.bodies("RepairEnvironment")
+    assert command["payload"]["environmentId"] == ENVIRONMENT
+    assert command["payload"]["findingIds"] == [finding["findingId"]]
+
+
+@virtual
+async def test_what_an_environment_has_is_never_repaired_unasked() -> None:
+    made = await bound()
+    made.app = replace(made.app, remediation=RemediationPolicy.AUTO)
+
+    limit(made, cpu=64.0)
+    await believed(made)
+
+    assert (await made.only())["status"] == "Open"
+    assert made.bench.sent.bodies("RepairEnvironment") == []
+
+
+@virtual
+async def test_a_setting_that_says_never_holds_for_the_environment_too() -> None:
+    made = await bound()
+    made.app = replace(made.app, remediation=RemediationPolicy.NEVER)
+    limit(made, cpu=64.0)
+    await believed(made)
+
+    with pytest.raises(NotRepairable, match="the setting says never"):
+        await made.decide(await made.only(), "remediate")

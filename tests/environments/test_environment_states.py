@@ -20,6 +20,7 @@ from function_apps.environments.model.lifecycle import (
     EnvironmentEvent,
     PlanningBegan,
     ProvisioningBegan,
+    RepairRequested,
     RequestRepeated,
     RetryRequested,
     State,
@@ -36,6 +37,7 @@ SPEC = requests.spec_from(a_request())
 EVENTS: list[EnvironmentEvent] = [
     RequestRepeated("op-2", SPEC, stage="test", region="westeurope"), RetryRequested("op-2", SPEC),
     PlanningBegan(), ProvisioningBegan(), UpdateRequested("op-2", SPEC), Applied((), {}),
+    RepairRequested("op-2", SPEC),
     ApplyFailed(NO_QUOTA, ("urn:a",)), DecommissionRequested("op-2"), Drained(), Destroyed(),
     DestroyFailed(NO_QUOTA),
 ]  # fmt: skip

@@ -4,7 +4,11 @@ from functools import partial
 from typing import Any, Final
 
 from shared.contracts.deployments import RuntimeEnvironmentDrained
-from shared.contracts.environments import DecommissionEnvironment, UpdateEnvironment
+from shared.contracts.environments import (
+    DecommissionEnvironment,
+    RepairEnvironment,
+    UpdateEnvironment,
+)
 from shared.contracts.tenants import RuntimeTenantBound
 from shared.kernel.ids import parse_id, tenant_binding_id
 from tests.environments.driven import CONTENT, Environments, a_request, environments
@@ -100,6 +104,12 @@ async def is_told_to_update() -> Prepared:
     world, identity = await _provisioned()
     command = UpdateEnvironment.model_validate({**CHANGED, "environmentId": identity})
     return await _left(world, command)
+
+
+@_comes("RepairEnvironment")
+async def is_told_to_repair() -> Prepared:
+    world, identity = await _provisioned()
+    return await _left(world, RepairEnvironment(environment_id=identity))
 
 
 @_comes("DecommissionEnvironment")

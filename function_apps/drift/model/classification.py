@@ -27,6 +27,7 @@ SERVICE: Final = "service"
 ENVIRONMENT_PLANES: Final = (Plane.INFRASTRUCTURE, Plane.TENANCY)
 """The planes of the environment itself, which environments owns."""
 _WHAT_RUNS: Final = frozenset({"version", "artifact", "image", "command", REVISION, INSTANCES})
+_CAUTION: Final = (RemediationPolicy.NEVER, RemediationPolicy.ASK, RemediationPolicy.AUTO)
 _ORDER: Final = tuple(DriftSeverity)
 
 
@@ -115,9 +116,9 @@ def _remediation(
     """Return the owner's command; what would destroy something is never done unasked."""
     policy = known.policy
     if plane in ENVIRONMENT_PLANES:
-        # Environments does not take the command yet.
-        never = RemediationPolicy.NEVER
-        return Remediation(policy=never, command="RepairEnvironment", owner=Service.ENVIRONMENTS)
+        # It applies the whole environment, which is nothing to do unasked.
+        asked = min(policy, RemediationPolicy.ASK, key=_CAUTION.index)
+        return Remediation(policy=asked, command="RepairEnvironment", owner=Service.ENVIRONMENTS)
     if change.path == SERVICE:
         policy = RemediationPolicy.NEVER
     elif risk is RepairRisk.DESTRUCTIVE and policy is RemediationPolicy.AUTO:

@@ -13,7 +13,7 @@ from function_apps.drift.model.classification import Circumstances, classify
 from function_apps.drift.model.comparison import Change, compare
 from function_apps.drift.model.environment_scan import EnvironmentScan, PartRecord, is_own_fence
 from function_apps.drift.model.finding import Finding, clear, new_finding, see_again
-from shared.contracts.drift import DriftDefaults, Plane, PlaneCoverage
+from shared.contracts.drift import DriftDefaults, Plane, PlaneCoverage, RemediationPolicy
 from shared.contracts.values import Reason, TenantId
 from shared.kernel.clock import isoformat
 from shared.kernel.ids import drift_finding_id, parse_id
@@ -129,10 +129,14 @@ def _observe(
 
 
 def seen_of_plane(
-    found: PlaneScan, scan: EnvironmentScan, tenant: TenantId, now: datetime
+    found: PlaneScan,
+    scan: EnvironmentScan,
+    tenant: TenantId,
+    policy: RemediationPolicy,
+    now: datetime,
 ) -> Iterator[tuple[str, Finding]]:
     """Yield the findings of what differs, by id, as if each were seen for the first time."""
-    known = Circumstances(stage=scan.stage, since=_SINCE[found.reading.plane])
+    known = Circumstances(stage=scan.stage, since=_SINCE[found.reading.plane], policy=policy)
     key = parse_id(scan.environment_id, "env").environment
     plane = found.reading.plane
     for path, change in [*found.changes.items()][:CHANGES_MAX]:

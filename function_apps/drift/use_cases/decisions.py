@@ -18,7 +18,7 @@ from function_apps.drift.model.service_scan import is_cut
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import BASELINES, FINDINGS, SCANS, put_finding
 from function_apps.drift.resources import answer
-from function_apps.drift.use_cases.repair import remediate_drift
+from function_apps.drift.use_cases.repair import repair_command
 from shared.contracts.drift import FindingReason, FindingStatus, RemediationPolicy, Suppression
 from shared.kernel.context import Context
 from shared.kernel.ids import parse_id
@@ -146,7 +146,7 @@ async def remediate(
         return findings.begin_repair(stored, asked.reason, ctx.now(), app.rules.detection)
 
     def command(after: Finding) -> Send:
-        return remediate_drift(after, asked.reason or "asked for")
+        return repair_command(after, asked.reason or "asked for")
 
     return await _change(
         finding_id, FindingStatus.REMEDIATING, change, "RemediateDrift", asked.reason, ctx, app,
@@ -155,8 +155,6 @@ async def remediate(
 
 
 def _why_never(finding: Finding) -> str:
-    if finding.service_id is None:
-        return f"{finding.remediation.owner} takes no {finding.remediation.command} in this version"
     if finding.path == SERVICE:
         return "nobody released it; take it away, or deploy it"
     return "the setting says never"

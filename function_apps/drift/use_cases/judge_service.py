@@ -34,7 +34,7 @@ from function_apps.drift.repository import (
     snapshot_partition,
 )
 from function_apps.drift.use_cases.read_service import ServiceReading, read_authors
-from function_apps.drift.use_cases.repair import remediate_drift
+from function_apps.drift.use_cases.repair import repair_command
 from shared.contracts.values import Reason
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
@@ -291,7 +291,7 @@ def findings_decision(
         if finding_id in due and finding.may_be_repaired(ctx.now()):
             finding = begin(finding)
             if finding_id == due[0]:
-                rows.append(remediate_drift(finding, _AUTOMATIC))
+                rows.append(repair_command(finding, _AUTOMATIC))
         if finding != stored[finding_id]:
             writes.append(put_finding(finding))
             rows.append(finding_event(finding))

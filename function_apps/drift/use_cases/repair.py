@@ -2,14 +2,24 @@
 
 from function_apps.drift.model.classification import SERVICE
 from function_apps.drift.model.finding import Finding
+from shared.contracts.environments import RepairEnvironment
 from shared.contracts.roll_outs import RemediateDrift
 from shared.messaging.outbox import Send
 
 
-def remediate_drift(finding: Finding, reason: str) -> Send:
+def repair_command(finding: Finding, reason: str) -> Send:
     """Return the command to the owner of what *finding* is about."""
+    owner = finding.remediation.owner
+    if finding.service_id is None:
+        whole = RepairEnvironment.model_validate(
+            {
+                "environmentId": finding.environment_id,
+                "findingIds": [finding.finding_id],
+                "reason": reason,
+            }
+        )
+        return Send(owner.value, whole)
     assert finding.path != SERVICE, finding
-    assert finding.service_id is not None, finding
     command = RemediateDrift.model_validate(
         {
             "environmentId": finding.environment_id,
@@ -20,5 +30,4 @@ def remediate_drift(finding: Finding, reason: str) -> Send:
             "reason": reason,
         }
     )
-    owner = finding.remediation.owner
     return Send(owner.value, command, project=finding.project_id, module=finding.module_id)

@@ -120,7 +120,7 @@ async def _judge(
 ) -> Mapping[str, Finding]:
     """Commit what becomes of the findings of a plane; return those that are other than before."""
     now, rules = ctx.now(), app.rules.detection
-    seen = dict(seen_of_plane(found, scan, ctx.tenant, now))
+    seen = dict(seen_of_plane(found, scan, ctx.tenant, app.remediation, now))
 
     def judged(stored: Finding | None, finding_id: str) -> Finding | None:
         return judge_of_plane(stored, seen.get(finding_id), found, now, rules)

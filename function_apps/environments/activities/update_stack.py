@@ -42,12 +42,15 @@ async def begin_apply(ctx: ActivityContext, app: EnvironmentsApp) -> None:
 async def plan_update(ctx: ActivityContext, app: EnvironmentsApp) -> str:
     """Return the hash of a plan without refusals, the approved one where one was approved.
 
-    It is planned once: started again, the orchestration applies what was planned first.
+    It is planned once: started again, the orchestration applies what was planned first. Of a repair
+    what is live is read before, so that the plan has what somebody changed.
     """
     if ctx.name in ctx.recorded:
         return str(ctx.recorded[ctx.name])
     require_not_canceled(ctx)
     environment = await load_owned(ENVIRONMENTS, ctx, app)
+    if environment.is_repair:
+        await app.engine.refresh(environment.stack, ctx.fence(environment))
     plan_hash = await require_applicable(environment, app)
 
     def decide(_environment: RuntimeEnvironment, operation: Operation) -> Step[str]:

@@ -18,6 +18,7 @@ from function_apps.environments.model.lifecycle import (
     Drained,
     EnvironmentEvent,
     OperationBegan,
+    RepairRequested,
     RequestRepeated,
     Spec,
     State,
@@ -82,6 +83,8 @@ class RuntimeEnvironment:
     isolation: tuple[BindingIsolation, ...] = ()
     bound: tuple[str, ...] = ()
     silo_bound: bool = False
+    is_repair: bool = False
+    """Its owner looks at what is live before it plans."""
 
     @property
     def is_silo(self) -> bool:
@@ -166,11 +169,15 @@ def _with_data(
                 moved, spec=spec, stage=event.stage, region=event.region, approved_plan=plan,
                 generation=moved.generation + 1, decommissioned_at=None, remaining=(),
                 last_update=None, drained=False, retain=(), applied=None, deletes=deletes,
+                is_repair=False,
                 # Documents of earlier versions have the URNs only.
                 retained=moved.retained or _among(moved.known_data, moved.remaining),
             )  # fmt: skip
         case ContentRequested(_, spec, plan, deletes):
-            moved = replace(moved, spec=spec, approved_plan=plan, deletes=deletes)
+            moved = replace(
+                moved, spec=spec, approved_plan=plan, deletes=deletes,
+                is_repair=isinstance(event, RepairRequested),
+            )  # fmt: skip
         case DecommissionRequested(_, retain):
             moved = replace(moved, retain=retain, drained=not moved.targets)
         case Applied(targets, outputs):

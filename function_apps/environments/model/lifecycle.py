@@ -68,6 +68,11 @@ class UpdateRequested(ContentRequested):
 
 
 @dataclass(frozen=True)
+class RepairRequested(ContentRequested):
+    """The content in force is to be applied once more, after a look at what is live."""
+
+
+@dataclass(frozen=True)
 class DecommissionRequested(OperationBegan):
     """`retain` names the data resources that stay."""
 
@@ -132,6 +137,7 @@ TRANSITIONS: Final[Transitions[State, EnvironmentEvent]] = Transitions(
         State.PROVISIONING: {Applied: State.PROVISIONED, ApplyFailed: State.FAILED},
         State.PROVISIONED: {
             UpdateRequested: State.UPDATING,
+            RepairRequested: State.UPDATING,
             DecommissionRequested: State.DECOMMISSIONING,
         },
         State.UPDATING: {

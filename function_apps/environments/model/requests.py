@@ -15,6 +15,7 @@ from function_apps.environments.model.environment import RuntimeEnvironment, evo
 from function_apps.environments.model.lifecycle import (
     LEAVING,
     DecommissionRequested,
+    RepairRequested,
     RequestRepeated,
     RetryRequested,
     Spec,
@@ -161,6 +162,17 @@ def update(
     after = require_alone(evolve(known, asked, now))
     _require_deletable(command.delete_data, known)
     return after
+
+
+def repair(known: RuntimeEnvironment, *, operation_id: str, now: datetime) -> RuntimeEnvironment:
+    """Return *known* with what is in force to be applied once more; itself while it is updated.
+
+    Raises:
+        TransitionRefused: it is not Provisioned.
+    """
+    if known.status is State.UPDATING:
+        return known
+    return evolve(known, RepairRequested(operation_id, known.in_force), now)
 
 
 def may_delete_data(known: RuntimeEnvironment, after: RuntimeEnvironment) -> bool:

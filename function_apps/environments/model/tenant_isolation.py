@@ -154,6 +154,15 @@ def begun_again(known: TenantIsolation, operation_id: str) -> TenantIsolation:
     )
 
 
+def to_be_made_again(known: TenantIsolation, now: datetime) -> TenantIsolation:
+    """Return *known* as if it were on no surface; itself where it is not in force, or at work.
+
+    The next look at its environment then has it made on each.
+    """
+    is_in_force = known.state is IsolationState.APPLIED or known.is_retried
+    return replace(known, targets=(), due_at=isoformat(now)) if is_in_force else known
+
+
 def with_next_told(known: TenantIsolation, owner_revision: int) -> TenantIsolation:
     """Return *known* with the next number for what its tenant is told of the environment."""
     return replace(known, told=known.told + 1, owner_revision=owner_revision)
