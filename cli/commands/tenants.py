@@ -228,8 +228,9 @@ def _change(
     known = find_binding(client, name, tenant)
     path = f"{BINDINGS}/{known['bindingId']}/{verb}"
     body = {"reason": reason} | ({} if tenant is None else {"tenantId": tenant})
-    _show(invocation, client.write("POST", path, body).body)
-    if known["status"] == status:
+    after = client.write("POST", path, body).body
+    _show(invocation, after)
+    if known["status"] == status and after["revision"] == known["revision"]:
         note(f"it was {status} already: nothing changed, and the reason is not kept")
 
 

@@ -123,6 +123,36 @@ def test_nor_does_it_by_leaving_and_coming_back() -> None:
     assert again["status"] == "Bound"
 
 
+def test_nor_does_it_by_suspending_itself_first() -> None:
+    async def main() -> Any:
+        on = await with_guest()
+        await on.change("suspend", reason="of its own", **AS_GUEST)
+        suspended = await on.change("suspend", reason="the owner's", **BY_OWNER)
+        refused = await refusal(on.change("resume", **AS_GUEST))
+        repeated = await on.change("suspend", reason="again", **BY_OWNER)
+        by_guest = await on.change("suspend", reason="of its own again", **AS_GUEST)
+        return suspended, refused, repeated, by_guest
+
+    suspended, refused, repeated, by_guest = run_virtual(main())
+
+    assert suspended["status"] == "Suspended"
+    assert suspended["reason"]["message"] == "the owner's"
+    assert refused.code == "SuspendedByAnother"
+    assert repeated == by_guest == suspended
+
+
+def test_an_administrators_suspension_outlasts_that_of_who_suspended_before() -> None:
+    async def main() -> Any:
+        on = await tenants()
+        await on.enforced()
+        by_ann = {"permissions": WRITER, "caller": "user:ann"}
+        await on.change("suspend", **by_ann)
+        await on.change("suspend", caller="user:cid")
+        return await refusal(on.change("resume", **by_ann))
+
+    assert run_virtual(main()).code == "SuspendedByAnother"
+
+
 def test_who_suspended_resumes_and_so_does_an_administrator_and_nobody_else() -> None:
     async def main() -> Any:
         on = await tenants()

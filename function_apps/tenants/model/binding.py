@@ -94,6 +94,7 @@ TRANSITIONS: Final[Transitions[State, TenantBindingEvent]] = Transitions(
             EnvironmentEnded: State.UNBOUND,
         },
         State.SUSPENDED: {
+            TenantSuspended: State.SUSPENDED,
             TenantResumed: State.ENFORCED,
             UnbindingRequested: State.UNBINDING,
             EnvironmentEnded: State.UNBOUND,
@@ -243,10 +244,20 @@ def differences(known: TenantBinding, fresh: TenantBinding) -> Sequence[Violatio
 
 
 def suspend(
-    known: TenantBinding, reason: Reason, suspender: Suspender, now: datetime
+    known: TenantBinding, reason: Reason, suspender: Suspender, now: datetime, *, is_admin: bool
 ) -> TenantBinding:
-    """Return *known* Suspended; itself where it is. Raises TransitionRefused."""
-    if known.status is State.SUSPENDED:
+    """Return *known* Suspended by *suspender*; itself where it is, by whom that one cannot resume.
+
+    Whoever could resume it takes it over: or a guest that suspended itself first would resume
+    itself after the environment's owner has suspended it.
+
+    Raises:
+        TransitionRefused: it is neither Enforced nor Suspended.
+    """
+    by = known.suspended_by
+    if known.status is State.SUSPENDED and (
+        by == suspender or not _may_resume(known, suspender, is_admin=is_admin)
+    ):
         return known
     return replace(_moved(known, TenantSuspended, now, reason), suspended_by=suspender)
 
@@ -274,10 +285,15 @@ def require_resumable(known: TenantBinding, caller: Suspender, *, is_admin: bool
             that did, or of the environment's owner.
     """
     by = known.suspended_by
-    if by is None or by == caller:
-        return
-    if not (is_admin and caller.tenant_id in {by.tenant_id, known.owner_tenant_id}):
+    if by is not None and not _may_resume(known, caller, is_admin=is_admin):
         raise SuspendedByAnother(known.binding_id, by.tenant_id, known.owner_tenant_id)
+
+
+def _may_resume(known: TenantBinding, caller: Suspender, *, is_admin: bool) -> bool:
+    by = known.suspended_by
+    if by is None or by == caller:
+        return True
+    return is_admin and caller.tenant_id in {by.tenant_id, known.owner_tenant_id}
 
 
 def unbind(

@@ -21,15 +21,18 @@ async def suspend_tenant(
 ) -> Outcome[Json]:
     """Suspend a binding that is Enforced; a repeat gets the same answer.
 
+    An administrator who could resume it takes a suspension of another over.
+
     Raises:
         ForeignTenant, TenantBindingNotFound, TransitionRefused: see there.
     """
     bound = of_bound_tenant(command.tenant_id, ctx)
     why = Reason(code=SUSPEND, message=command.reason)
+    is_admin = ctx.scope.allows(ADMIN)
 
     def decide(view: View) -> Decision[Json]:
         known = own_binding(view, binding_id, ctx)
-        after = suspend(known, why, caller_of(ctx), ctx.now())
+        after = suspend(known, why, caller_of(ctx), ctx.now(), is_admin=is_admin)
         return _decision(known, after, "SuspendTenant", command.reason)
 
     parse_id(binding_id, "tb")
