@@ -179,8 +179,24 @@ def test_the_policy_of_a_first_rollout_is_decided_too() -> None:
         made = await serving()
         policy = ProdPolicy(read_prod_rules(json.dumps(RULES)))
         made.app = replace(made.app, prod_policy=policy)
+        await made.app.service.clock.sleep(60)
         began = step(2)
         await made.hear(began.model_copy(update={"stage": Stage.PROD}))
+
+        with pytest.raises(PolicyDenied):
+            await made.apply(max=6)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("what", ["its-end", "its-step"])
+def test_late_news_of_an_environment_before_make_no_other_stage_of_prod(what: str) -> None:
+    """An environment that is created again has its id, and may have been a test before."""
+
+    async def main() -> None:
+        made = await in_prod()
+        late = ended(1, [released(revision=1)]) if what == "its-end" else step(1)
+        await made.hear(late.model_copy(update={"stage": Stage.TEST}))
 
         with pytest.raises(PolicyDenied):
             await made.apply(max=6)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from shared.contracts.catalog import RuntimeInventoryUpdated, ServiceStatus
 from shared.contracts.health import HealthCheckCompleted
 from shared.contracts.scaling import HoldScaling, ScaleRelease
-from shared.contracts.values import ComputeTargetKind, Resources
+from shared.contracts.values import ComputeTargetKind, Resources, Stage
 from shared.kernel.clock import isoformat, parse_instant
 
 DEPLOYMENTS_KEPT: Final = 16
@@ -97,7 +97,7 @@ def record_release(service: ScaledService, release: ScaleRelease) -> ScaledServi
     """Return *service* after a deployment of it ended; its release only if that is newer."""
     at, component = isoformat(release.ended_at), release.component
     ended = _with_end(service, release.deployment_id, at)
-    after = replace(service, ended=ended, stage=release.stage.value)
+    after = replace(service, ended=ended, stage=_stage(service, release.stage, at))
     if component is None:
         return _retire(after, at)
     if component.release_revision <= service.release_revision:
@@ -113,8 +113,7 @@ def record_release(service: ScaledService, release: ScaleRelease) -> ScaledServi
 def record_rollout(service: ScaledService, said: HoldScaling) -> ScaledService:
     """Return *service* after a deployment began to change it, or ended without a release."""
     at = isoformat(said.at)
-    if said.stage is not None:
-        service = replace(service, stage=said.stage.value)
+    service = replace(service, stage=_stage(service, said.stage, at))
     if said.is_over:
         return replace(service, ended=_with_end(service, said.deployment_id, at))
     return replace(service, begun=_with(service.begun, said.deployment_id, at))
@@ -142,6 +141,15 @@ def record_burn(
     if not rates and not service.burn:
         return service
     return replace(service, burn=rates, burn_at=isoformat(said_at), health_revision=event.revision)
+
+
+def _stage(service: ScaledService, said: Stage | None, at: str) -> str | None:
+    """Return the stage as *said* at that time, unless a deployment said something later.
+
+    An environment that is created again may have another stage than before.
+    """
+    is_late = at < max([*service.begun.values(), *service.ended.values()], default="")
+    return service.stage if said is None or is_late else said.value
 
 
 def _retire(service: ScaledService, at: str) -> ScaledService:
