@@ -190,6 +190,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "TenantBindingSuspended": _RESUME,
     "TenantSuspended": _RESUME,
+    "MoveUnderWay": "watch it: `runtimectl tenant show {name}`; before Cleaning the model that it"
+    " comes from takes it back",
     "SuspendedByAnother": "ask who suspended it, as the message says, to resume it",
     "ErasureNotReported": (
         "see whether it is Unbound: `runtimectl tenant show {binding}`; a report takes up to 5 min"
@@ -241,6 +243,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "LoginNotRetired": "enable that version in the vault, then rotate again",
     "ConsumerRolledBack": "see why: `runtimectl deployments`; mend it, then rotate again",
     "ProofMissing": "see which instance does not run it: `runtimectl status`; then rotate again",
+    "DowntimeNotAllowed": "move again with --allow-downtime, or deploy it with a canary first",
     "NothingToRollOut": "deploy the module first: `runtimectl deploy -f …`",
     "ResourceMissing": "name a resource that the environment has: `runtimectl env show {name}`",
     "PasswordRefused": "see what the server has: another change may be under way; rotate again",

@@ -11,14 +11,20 @@ from cli.progress_display import Line, open_display
 from cli.tenant_bindings import BINDINGS, Binding, show_line
 
 _POLL_INTERVAL_S: Final = 0.5
-_ON_ITS_WAY: Final = {"Bound": "Enforced", "Unbinding": "Unbound"}
-_ASKED_FOR: Final = ("SuspendedByCaller", "UnboundByCaller")
+_ON_ITS_WAY: Final = {"Bound": "Enforced", "Moving": "Enforced", "Unbinding": "Unbound"}
+_ASKED_FOR: Final = ("SuspendedByCaller", "UnboundByCaller", "MovedByCaller")
 """Reasons that callers gave; every other one says why the isolation failed."""
 
 
 def is_on_its_way(binding: Binding) -> bool:
     """Return whether its isolation is still being made, or taken away."""
     return binding["status"] in _ON_ITS_WAY
+
+
+def shown_status(binding: Binding) -> str:
+    """Return its status, of one that is moved with the step."""
+    status, phase = binding["status"], binding.get("phase")
+    return f"{status} ({phase})" if phase else str(status)
 
 
 def wait_for_binding(invocation: Invocation, begun: Binding, timeout_s: float) -> Binding:
@@ -59,6 +65,8 @@ def wait_for_binding(invocation: Invocation, begun: Binding, timeout_s: float) -
             ExitCode.ENDED_OTHERWISE,
             remedy=f"see why: `{show_line(begun)}`",
         )
+    if begins == "Moving":
+        _require_no_failure(binding)  # one that was taken back is Enforced, too
     return binding
 
 
@@ -91,5 +99,6 @@ def _line(binding: Any) -> Line:
         return Line("away", "the host does not answer; waiting for it", "yellow", is_final=False)
     status = binding["status"]
     if status in _ON_ITS_WAY:
-        return Line("state", f"… {status}, until it is {_ON_ITS_WAY[status]}", is_final=False)
+        shown = shown_status(binding)
+        return Line("state", f"… {shown}, until it is {_ON_ITS_WAY[status]}", is_final=False)
     return Line("state", f"✓ {status}", "green")

@@ -1,4 +1,4 @@
-"""`tenant`: bind tenants to environments, suspend and resume them, and take them away."""
+"""`tenant`: bind tenants to environments, suspend, resume and move them, and take them away."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -29,7 +29,7 @@ from cli.tenant_bindings import (
     find_binding,
     show_line,
 )
-from cli.watch_isolation import is_on_its_way, wait_for_binding
+from cli.watch_isolation import is_on_its_way, shown_status, wait_for_binding
 
 app = Commands(
     help="Tenants and the environments that they may deploy to, each apart from the others."
@@ -40,7 +40,7 @@ _COLUMNS: Final = (
     Column("OWNER", "ownerTenantId"),
     Column("STAGE", "stage"),
     Column("MODEL", "isolationModel"),
-    Column("STATUS", "status"),
+    Column("STATUS", shown_status),
     Column("NAMESPACE", "namespace"),
     Column("REASON", lambda binding: (binding["reason"] or {}).get("message", "")),
     Column("ID", "bindingId"),
@@ -140,6 +140,37 @@ def resume(
 ) -> None:
     """Let a tenant change the environment again: who suspended it may, or an administrator."""
     _change(binding, "resume", "Enforced", reason, invocation, tenant)
+
+
+@app.command()
+def move(
+    binding: BindingArgument,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            help="shared, pool or silo; the one that a move on its way comes from takes it back.",
+            **one_of("shared.contracts.values", "IsolationModel"),
+        ),
+    ],
+    waiting: WaitOptions,
+    invocation: Invocation,
+    reason: Annotated[str, typer.Option("--reason", help=_WHY)] = "",
+    *,
+    allow_downtime: Annotated[
+        bool,
+        typer.Option(
+            "--allow-downtime",
+            help="Also where a module that takes requests is stopped before it is started again.",
+        ),
+    ] = False,
+) -> None:
+    """Isolate a tenant by another model, where it is: each module is started again for that."""
+    client = invocation.client
+    identity = find_binding(client, binding)["bindingId"]
+    body = {"isolationModel": model, "reason": reason, "allowDowntime": allow_downtime}
+    moved = client.write("POST", f"{BINDINGS}/{identity}/move", body).body
+    _finish(invocation, moved, waiting)
 
 
 @app.command()

@@ -55,7 +55,7 @@ def print_plan(sandbox: Sandbox) -> None:
         " and up to 60 s once to build the archives"
     )
     sandbox.print(f"ports:   API {sandbox.port}; each environment takes two from 20000 to 29999")
-    report.print_folders(sandbox, release_path(NEW), absent="moving a tenant, which is not built")
+    report.print_folders(sandbox, release_path(NEW), absent="moving a tenant")
 
 
 def print_timeline(sandbox: Sandbox) -> None:

@@ -133,6 +133,10 @@ class NothingToRollOut(Conflict):
     """A roll-out would bring what is in force already, or has no instance to bring it to."""
 
 
+class DowntimeNotAllowed(Conflict):
+    """A relocation would stop what takes requests before it starts it again, and may not."""
+
+
 class NotCancellable(Conflict):
     """The deployment has ended, or only a rollback undoes it."""
 

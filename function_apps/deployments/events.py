@@ -40,6 +40,7 @@ def _facts(deployment: Deployment) -> dict[str, Any]:
         "attempt": deployment.attempt,
         "modules": deployment.modules,
         "secret": deployment.secret,
+        "relocation": deployment.relocation,
     }
 
 

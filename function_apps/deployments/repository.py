@@ -16,7 +16,7 @@ from shared.contracts.deployments import DeploymentStatus
 from shared.durable.activity import ActivityContext, Step, commit_documents, require_ownership
 from shared.durable.operations import OPERATIONS, OperationInput, OperationKind
 from shared.kernel.context import Context
-from shared.kernel.ids import EnvironmentId, parse_id
+from shared.kernel.ids import EnvironmentId, ModuleId, parse_id
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited, Row
 from shared.messaging.unit_of_work import Decide, Json, Outcome, View
@@ -28,6 +28,7 @@ ROLL_OUT: Final = "deployments_roll_out_release"
 DEPLOY: Final = OperationKind("Deploy", ROLL_OUT)
 ROLL_OUT_SECRET: Final = OperationKind("RollOutSecretVersion", ROLL_OUT)
 REPAIR: Final = OperationKind("RemediateDrift", ROLL_OUT)
+RELOCATE: Final = OperationKind("RelocateWorkload", ROLL_OUT)
 RETRY: Final = OperationKind("RetryDeployment", ROLL_OUT)
 ROLL_BACK: Final = OperationKind("RollbackDeployment", ROLL_OUT)
 CANCEL: Final = OperationKind("CancelDeployment", ROLL_OUT)
@@ -219,6 +220,13 @@ async def commit_deployment_step(
         decide_in_place,
         is_recorded=is_recorded,
     )
+
+
+def releases_of(module: ModuleId, target: DeploymentTarget, view: View) -> Mapping[str, Deployment]:
+    """Return those deployments of *view* that say what is in force of *module*."""
+    ids = target.module(module).released_in
+    found = {each: view.find(DEPLOYMENTS, each) for each in ids}
+    return {each: deployment for each, deployment in found.items() if deployment is not None}
 
 
 def leave_queue(

@@ -76,6 +76,7 @@ def deployment_resource(
         remaining=deployment.remaining,
         absent=deployment.absent,
         secret=deployment.secret,
+        relocation=deployment.relocation,
         soak=deployment.evidence,
         approvals=(),
         requested_by=deployment.origin.actor,

@@ -13,6 +13,7 @@ from function_apps.deployments.repository import (
     DEPLOY,
     DEPLOYMENTS,
     DRAIN,
+    RELOCATE,
     REPAIR,
     RETRY,
     ROLL_BACK,
@@ -38,6 +39,7 @@ from function_apps.deployments.use_cases.record_environment import (
 from function_apps.deployments.use_cases.record_facts import record_scaling_policy, record_secret
 from function_apps.deployments.use_cases.record_gate_evidence import record_gate_evidence
 from function_apps.deployments.use_cases.release_hold import release_hold
+from function_apps.deployments.use_cases.relocate_workload import relocate_workload
 from function_apps.deployments.use_cases.remediate_drift import remediate_drift
 from function_apps.deployments.use_cases.retry import retry
 from function_apps.deployments.use_cases.roll_back import roll_back
@@ -65,7 +67,12 @@ from shared.contracts.environments import (
 )
 from shared.contracts.health import HealthCheckCompleted
 from shared.contracts.promotions import PromoteDeployment, Promotion
-from shared.contracts.roll_outs import RemediateDrift, RollOutConfiguration, RollOutSecretVersion
+from shared.contracts.roll_outs import (
+    RelocateWorkload,
+    RemediateDrift,
+    RollOutConfiguration,
+    RollOutSecretVersion,
+)
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
@@ -257,10 +264,19 @@ COMMANDS: Final[HandlerTable] = {
     RollbackDeployment: roll_back,
     RollOutConfiguration: roll_out_configuration,
     RollOutSecretVersion: roll_out_secret_version,
+    RelocateWorkload: relocate_workload,
     RemediateDrift: remediate_drift,
 }
 _ROLLOUT: Final = OperationControl(cancel_operation, abandon_rollout)
-_ROLLOUTS: Final = (DEPLOY, RETRY, ROLL_BACK, ROLL_OUT_CONFIGURATION, ROLL_OUT_SECRET, REPAIR)
+_ROLLOUTS: Final = (
+    DEPLOY,
+    RETRY,
+    ROLL_BACK,
+    ROLL_OUT_CONFIGURATION,
+    ROLL_OUT_SECRET,
+    RELOCATE,
+    REPAIR,
+)
 CONTROLS: Final[Mapping[str, OperationControl]] = {
     **{kind.name: _ROLLOUT for kind in _ROLLOUTS},
     CANCEL.name: OperationControl("the deployment is on its way back already", abandon_rollout),

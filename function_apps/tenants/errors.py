@@ -31,6 +31,17 @@ class TenantBindingExists(Conflict):
         )
 
 
+class MoveUnderWay(Conflict):
+    """The tenant is being moved already, and cannot be moved so now."""
+
+    def __init__(self, binding_id: str, origin: str, model: str, phase: str) -> None:
+        super().__init__(
+            f"{binding_id} is being moved from {origin} to {model}, and is {phase}: expected"
+            f" {model}, or {origin} before Cleaning, which takes the move back",
+            target="/isolationModel",
+        )
+
+
 class EnvironmentNotAdmitting(NotFound):
     """No such environment is provisioned that the tenant may be bound to.
 

@@ -22,6 +22,7 @@ def tenant_bound(binding: TenantBinding) -> Publish:
                 "quota": binding.quota,
                 "status": binding.status,
                 "askedRevision": binding.asked_revision,
+                "phase": binding.move and binding.move.phase,
                 "stage": binding.stage,
                 "computeTargets": binding.compute_targets,
             }

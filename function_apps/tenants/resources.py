@@ -2,11 +2,15 @@
 
 import json
 from base64 import urlsafe_b64decode
+from typing import Final
 
 from function_apps.tenants.model.binding import TenantBinding
 from function_apps.tenants.model.proofs import LayerProof
 from shared.contracts.tenants import ErasureReport, IsolationProof, RuntimeTenantBinding
 from shared.messaging.unit_of_work import Json
+
+_MOVED_MAX: Final = 500
+"""Of the modules that were started again, as many are shown."""
 
 
 def binding_resource(binding: TenantBinding) -> RuntimeTenantBinding:
@@ -24,8 +28,8 @@ def binding_resource(binding: TenantBinding) -> RuntimeTenantBinding:
             "identity": binding.identity,
             "quota": binding.quota,
             "status": binding.status,
-            "phase": None,
-            "moved": (),
+            "phase": binding.move and binding.move.phase,
+            "moved": binding.move.moved[:_MOVED_MAX] if binding.move else (),
             "proofs": [proof_shown(each) for each in binding.proofs],
             "reason": binding.reason,
             "revision": binding.revision,

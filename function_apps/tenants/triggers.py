@@ -8,11 +8,20 @@ from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS
 from function_apps.tenants.resources import binding_resource
 from function_apps.tenants.use_cases import prove_isolation, queries
+from function_apps.tenants.use_cases.advance_move import advance_move
 from function_apps.tenants.use_cases.bind_tenant import bind_tenant
+from function_apps.tenants.use_cases.move_tenant import move_tenant
 from function_apps.tenants.use_cases.record_environment import record_environment, record_status
+from function_apps.tenants.use_cases.record_relocation import record_relocation
 from function_apps.tenants.use_cases.record_tenant import record_tenant
 from function_apps.tenants.use_cases.suspension import resume_tenant, suspend_tenant
 from function_apps.tenants.use_cases.unbind_tenant import unbind_tenant
+from shared.contracts.deployments import (
+    RuntimeDeploymentCancelled,
+    RuntimeDeploymentCompleted,
+    RuntimeDeploymentFailed,
+    RuntimeDeploymentRolledBack,
+)
 from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
     RuntimeEnvironmentFailed,
@@ -20,9 +29,12 @@ from shared.contracts.environments import (
     RuntimeEnvironmentStatusChanged,
 )
 from shared.contracts.tenants import (
+    AdvanceMove,
+    BindingMove,
     BindTenant,
     ErasureReport,
     IsolationProofs,
+    MoveTenant,
     RuntimeTenantBinding,
     SigningKeySet,
     Suspension,
@@ -106,6 +118,14 @@ async def post_tenant_binding_resume(request: Request[Suspension], app: TenantsA
     return _changed(await resume_tenant(identity, request.body, request.ctx, app))
 
 
+async def post_tenant_binding_move(request: Request[BindingMove], app: TenantsApp) -> Answer:
+    """Move a tenant to another model of isolation; the model that it comes from takes it back."""
+    identity, content = request.path["tenantBindingId"], request.body.model_dump(by_alias=True)
+    parse_id(identity, "tb")
+    command = read(MoveTenant, {"bindingId": identity, **content})
+    return _changed(await move_tenant(command, request.ctx, app), status=202)
+
+
 async def get_tenant_binding_proofs(request: Request[None], app: TenantsApp) -> Answer:
     """Answer what the last look at what isolates the tenant showed, layer by layer."""
     return ok(await queries.get_proofs(*_named(request), request.ctx, app))
@@ -151,6 +171,10 @@ ROUTES: Final = (
         f"{_ONE}/resume", post_tenant_binding_resume, WRITE, body=Suspension, status=200,
         answer=RuntimeTenantBinding,
     ),
+    post(
+        f"{_ONE}/move", post_tenant_binding_move, WRITE, body=BindingMove, status=202,
+        answer=RuntimeTenantBinding,
+    ),
     get(
         f"{_ONE}/proofs", get_tenant_binding_proofs, READ, query=_WHOSE,
         answer=IsolationProofs,
@@ -166,10 +190,16 @@ EVENTS: Final[HandlerTable] = {
     RuntimeEnvironmentDecommissioned: record_environment,
     RuntimeEnvironmentStatusChanged: record_status,
     RuntimeEnvironmentFailed: record_status,
+    RuntimeDeploymentCompleted: record_relocation,
+    RuntimeDeploymentRolledBack: record_relocation,
+    RuntimeDeploymentFailed: record_relocation,
+    RuntimeDeploymentCancelled: record_relocation,
     TenantProvisioned: record_tenant,
 }
 COMMANDS: Final[HandlerTable] = {
     BindTenant: bind_tenant,
+    MoveTenant: move_tenant,
+    AdvanceMove: advance_move,
     UnbindTenant: unbind_tenant,
 }
 

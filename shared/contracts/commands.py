@@ -69,6 +69,7 @@ _ROWS: Final = (
     _row(secret_proofs.ProveRelease, _S.SECRET_BINDINGS, {_S.SECRET_BINDINGS}),
     _row(tenants.BindTenant, _S.TENANTS),
     _row(tenants.MoveTenant, _S.TENANTS),
+    _row(tenants.AdvanceMove, _S.TENANTS, {_S.TENANTS}),
     _row(tenants.UnbindTenant, _S.TENANTS),
     _row(gates.EvaluateGate, _S.HEALTH, {_S.DEPLOYMENTS}),
     _row(health.WatchRelease, _S.HEALTH, {_S.HEALTH}),

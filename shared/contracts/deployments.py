@@ -18,7 +18,7 @@ from shared.contracts.releases import (
     ReleaseRef,
     ReleaseUnit,
 )
-from shared.contracts.roll_outs import SecretRollout
+from shared.contracts.roll_outs import Relocation, SecretRollout
 from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.strategies import OnConflict, Strategy, StrategyKind
 from shared.contracts.values import (
@@ -164,6 +164,8 @@ class DeploymentFacts(Event):
     modules: ModuleIds
     secret: SecretRollout | None = None
     """Of a deployment of kind secret."""
+    relocation: Relocation | None = None
+    """Of a deployment of kind relocation."""
 
 
 class RuntimeDeploymentRequested(DeploymentFacts):
@@ -322,6 +324,8 @@ class Deployment(Resource):
     """Parts of the release unit that no service provides yet, with the rule for when they do."""
     secret: SecretRollout | None = None
     """Of a deployment of kind secret: what it brings."""
+    relocation: Relocation | None = None
+    """Of a deployment of kind relocation: the move that it is part of."""
     soak: SoakEvidence | None = None
     """Of a promoted deployment: the verdict of health on its source."""
     approvals: Annotated[tuple[DeploymentApprovalGiven, ...], Field(max_length=20)]

@@ -73,8 +73,23 @@ class RollOutSecretVersion(Command):
         return SecretRollout.model_validate(self.model_dump(exclude={"environment_id"}))
 
 
+class Relocation(Value):
+    """What a deployment of kind relocation is for: one module, by one move of its tenant."""
+
+    module_id: ModuleId
+    tenant_binding_id: TenantBindingId
+    binding_revision: Annotated[int, Field(ge=1)]
+    allow_downtime: bool = False
+
+
 class RelocateWorkload(Command):
-    """Cut one module over to what a moved tenant binding gives it."""
+    """Cut one module over to what a moved tenant binding gives it.
+
+    A deployment of kind relocation brings the release in force once more, with its steps and gate,
+    by the binding at this revision or a later one. Every event of it has `relocation`. It ends as
+    other deployments do; what refuses it ends it as Failed. It is Cancelled with `NothingToRollOut`
+    where the module has no instance, or runs by such a binding already.
+    """
 
     environment_id: EnvironmentId
     module_id: ModuleId
@@ -82,6 +97,17 @@ class RelocateWorkload(Command):
     binding_revision: Annotated[int, Field(ge=1)]
     isolation_model: IsolationModel
     namespace: Slug | None = None
+    allow_downtime: bool = False
+    """Also a module that has a port and is stopped before it is started again (`recreate`)."""
+
+    @property
+    def relocation(self) -> Relocation:
+        return Relocation(
+            module_id=self.module_id,
+            tenant_binding_id=self.tenant_binding_id,
+            binding_revision=self.binding_revision,
+            allow_downtime=self.allow_downtime,
+        )
 
 
 class RemediateDrift(Command):

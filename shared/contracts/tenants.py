@@ -94,13 +94,24 @@ class BindTenant(Command):
 
 
 class BindingMove(Command):
-    """POST /tenant-bindings/{tenantBindingId}/move: another model inside one environment."""
+    """POST /tenant-bindings/{tenantBindingId}/move: another model inside one environment.
+
+    The model that a move on its way comes from takes it back.
+    """
 
     isolation_model: IsolationModel
     reason: Text = ""
+    allow_downtime: bool = False
+    """Also where a module that takes requests is stopped before it is started again."""
 
 
 class MoveTenant(BindingMove):
+    binding_id: TenantBindingId
+
+
+class AdvanceMove(Command):
+    """Tenants to itself: go on with the move of this binding, where it is on its way."""
+
     binding_id: TenantBindingId
 
 

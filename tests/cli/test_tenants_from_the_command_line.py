@@ -10,6 +10,7 @@ import pytest
 from cli.exit_codes import ExitCode
 from cli.tenant_bindings import TenantBindingOptions
 from shared.contracts.tenants import (
+    BindingMove,
     BindTenant,
     ErasureReport,
     IsolationLayer,
@@ -206,6 +207,40 @@ def test_a_list_is_of_one_tenant(runtimectl: RuntimeCtl) -> None:
 
     assert BINDING not in ran.out
     assert GUEST in ran.out
+
+
+def test_a_tenant_is_moved_to_another_model_and_shown_with_its_step(runtimectl: RuntimeCtl) -> None:
+    moving = binding(status="Moving", phase="CutOver", isolationModel="silo")
+    answers = {f"GET {ROOT}": [binding()], f"POST {ONE}/move": moving}
+
+    ran = runtimectl.run("tenant move test --model silo --reason grown --allow-downtime", answers)
+
+    assert ran.code == ExitCode.OK, ran.err
+    body = {"isolationModel": "silo", "reason": "grown", "allowDowntime": True}
+    assert ran.written == (f"POST {ONE}/move", body)
+    read(BindingMove, body)
+    assert "Moving (CutOver)" in ran.out
+
+
+def test_a_move_that_was_taken_back_is_no_success(runtimectl: RuntimeCtl) -> None:
+    reason = {"code": "MoveTakenBack", "message": "module-web, GateFailed: too slow"}
+    moving = {**binding(status="Moving", phase="Preparing"), "reason": None}
+
+    ends = {
+        "moved": binding(isolationModel="silo"),
+        "back": binding(reason=reason),
+    }
+    ran = {
+        name: runtimectl.run(
+            f"tenant move {BINDING} --model silo --wait",
+            {f"POST {ONE}/move": moving, f"GET {ONE}": end},
+        )
+        for name, end in ends.items()
+    }
+
+    assert ran["moved"].code == ExitCode.OK, ran["moved"].err
+    assert ran["back"].code == ExitCode.ENDED_OTHERWISE
+    assert "too slow" in ran["back"].err
 
 
 def test_who_suspends_says_why(runtimectl: RuntimeCtl) -> None:

@@ -77,9 +77,14 @@ INTERACTIONS = (  # the twelve that the specification names
 MORE_CONSUMERS = {
     "RuntimeEnvironmentStatusChanged": frozenset({Service.TENANTS, Service.DRIFT}),
     "RuntimeTenantBound": frozenset({Service.DRIFT}),
+    **{
+        f"RuntimeDeployment{end}": frozenset({Service.TENANTS})
+        for end in ("Completed", "RolledBack", "Failed", "Cancelled")
+    },
 }
 """Beyond the specification: tenants proves nothing of an environment that goes (ADR 0590), and
-drift compares boundaries with their binding, and not while they are made (ADR 0660)."""
+hears which modules of a moved tenant were started again (ADR 0671); drift compares boundaries with
+their binding, and not while they are made (ADR 0660)."""
 
 
 def services(names: str) -> frozenset[Service]:

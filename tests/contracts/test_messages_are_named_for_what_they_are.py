@@ -9,6 +9,7 @@ from tests.contracts.published import ANSWERS, PAYLOADS, QUEUED, TYPES
 
 VERBS = [
     "Adopt",
+    "Advance",
     "Apply",
     "Bind",
     "Compare",

@@ -23,7 +23,8 @@ from shared.contracts.values import SecretBindingId, Stage
 from shared.kernel.ids import ModuleId
 from tests.deployments.configured import identity, publish
 from tests.deployments.driven import SHOP, TEST, Driven, archive, driven
-from tests.deployments.test_facts_for_the_next_unit import BINDING, KEY, NOW
+from tests.deployments.test_a_module_is_relocated import command
+from tests.deployments.test_facts_for_the_next_unit import BINDING, KEY, NOW, bound
 from tests.deployments.test_promotion import SOAK, STAGING, soaked
 from tests.deployments.test_repeats import refuse
 from tests.deployments.told_secrets import BINDING as BINDING_OF_A_SECRET
@@ -167,6 +168,15 @@ async def is_told_to_repair() -> Prepared:
         }
     )
     return await _left(world, command)
+
+
+@_comes("RelocateWorkload")
+async def is_told_to_relocate() -> Prepared:
+    world = await _ready()
+    await bound(world, "Enforced", 1)
+    await world.release("one")
+    await bound(world, "Moving", 2)
+    return await _left(world, command(2))
 
 
 @_comes("RollOutSecretVersion")

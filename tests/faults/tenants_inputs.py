@@ -3,15 +3,29 @@
 from functools import partial
 from typing import Any
 
+from shared.contracts.deployments import (
+    DeploymentEnded,
+    RuntimeDeploymentCancelled,
+    RuntimeDeploymentCompleted,
+    RuntimeDeploymentFailed,
+    RuntimeDeploymentRolledBack,
+)
 from shared.contracts.environments import (
     EnvironmentFacts,
     RuntimeEnvironmentFailed,
     RuntimeEnvironmentStatusChanged,
 )
-from shared.contracts.tenants import BindTenant, TenantProvisioned, UnbindTenant
+from shared.contracts.tenants import (
+    AdvanceMove,
+    BindTenant,
+    MoveTenant,
+    TenantProvisioned,
+    UnbindTenant,
+)
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 from tests.kit.service import TENANT
 from tests.tenants.bound import BINDING, CONTENT, ONE, ROOT, Tenants, tenants, told
+from tests.tenants.moved import cut_over, relocated
 
 _comes = partial(comes_to, "tenants")
 _AT = {"tenantBindingId": BINDING}
@@ -58,6 +72,52 @@ async def is_asked_to_resume() -> Prepared:
     made = await _enforced()
     await made.change("suspend")
     return await _left(made, Call(_AT, _WHY))
+
+
+@_comes(f"POST {ONE}/move")
+async def is_asked_to_move() -> Prepared:
+    return await _left(await _enforced(), Call(_AT, {"isolationModel": "pool"}))
+
+
+@_comes("MoveTenant")
+async def is_told_to_move() -> Prepared:
+    command = {"bindingId": BINDING, "isolationModel": "pool"}
+    return await _left(await _enforced(), MoveTenant.model_validate(command))
+
+
+async def _looks() -> Tenants:
+    """Return a tenant that is about to be cut over, and runs two modules."""
+    return await cut_over("module-a", "module-b", is_asked=False)
+
+
+@_comes("AdvanceMove")
+async def takes_the_next_step_of_a_move() -> Prepared:
+    return await _left(await _looks(), AdvanceMove(binding_id=BINDING))
+
+
+async def _ends(end: type[DeploymentEnded], **changes: Any) -> Prepared:
+    made = await cut_over("module-a", "module-b")
+    return await _left(made, relocated(made, "module-a", end, **changes))
+
+
+@_comes("RuntimeDeploymentCompleted")
+async def hears_that_a_module_was_cut_over() -> Prepared:
+    return await _ends(RuntimeDeploymentCompleted)
+
+
+@_comes("RuntimeDeploymentRolledBack")
+async def hears_that_a_module_went_back() -> Prepared:
+    return await _ends(RuntimeDeploymentRolledBack, code="GateFailed")
+
+
+@_comes("RuntimeDeploymentFailed")
+async def hears_that_a_module_could_not_be_cut_over() -> Prepared:
+    return await _ends(RuntimeDeploymentFailed, code="DowntimeNotAllowed")
+
+
+@_comes("RuntimeDeploymentCancelled")
+async def hears_that_a_module_had_nothing_to_cut_over() -> Prepared:
+    return await _ends(RuntimeDeploymentCancelled, code="NothingToRollOut")
 
 
 @_comes("RuntimeEnvironmentProvisioned")

@@ -97,6 +97,12 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ),
     ("tenants", "POST v1/runtime/tenant-bindings/{tenantBindingId}/suspend"): ONE,
     ("tenants", "POST v1/runtime/tenant-bindings/{tenantBindingId}/resume"): ONE,
+    ("tenants", "POST v1/runtime/tenant-bindings/{tenantBindingId}/move"): Cost(
+        reads=2, reason="the environment is in the partition of its owner"
+    ),
+    ("tenants", "AdvanceMove"): Cost(
+        reads=2, reason="surfaces are read after the binding, and before the batch"
+    ),
     ("tenants", "DELETE v1/runtime/tenant-bindings/{tenantBindingId}"): ONE,
     ("secret_bindings", "RuntimeEnvironmentProvisioned"): ONE,
     ("secret_bindings", "RuntimeTenantBound"): ONE,
@@ -145,11 +151,13 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
 
 
 async def _bind_tenant(world: CountedWorld, environment: str) -> None:
-    """Bind the tenant, suspend and resume it, unbind it, and bind it again."""
+    """Bind the tenant, move, suspend and resume it, unbind it, and bind it again."""
     body, why = {"environmentId": environment}, {"reason": "because"}
     _, bound = await world.call("POST", "/runtime/tenant-bindings", body)
     path = f"/runtime/tenant-bindings/{bound['bindingId']}"
     for _ in range(3):
+        await until_status(world, path, {"Enforced"})
+        await world.call("POST", f"{path}/move", {"isolationModel": "pool"})
         await until_status(world, path, {"Enforced"})
         await world.call("POST", f"{path}/suspend", why)
         await world.call("POST", f"{path}/resume", why)

@@ -234,7 +234,7 @@ def test_an_admitted_tenant_takes_no_path_of_the_owner() -> None:
     assert [each["code"] for each in refused["error"]["details"]] == ["PathNotOwned"]
 
 
-async def _update(world: World, environment: str, **content: Any) -> tuple[int, str]:
+async def updated(world: World, environment: str, **content: Any) -> tuple[int, str]:
     """Update the environment, and return the status with the code of a refusal."""
     body = {
         "computeTargets": [{"kind": "LocalProcess"}],
@@ -259,11 +259,11 @@ def test_an_environment_becomes_no_silo_while_it_admits_or_has_another_tenant() 
         await bound(world, environment, tenant=GLOBEX, ownerTenantId="acme")
         silo = {"environmentId": environment, "isolationModel": "silo"}
         admitting = [
-            await _update(world, environment, isolationModel="silo", admits=[GLOBEX]),
+            await updated(world, environment, isolationModel="silo", admits=[GLOBEX]),
             await world.call("POST", ROOT, silo),
         ]
-        await _update(world, environment)
-        updated = await _update(world, environment, isolationModel="silo")
+        await updated(world, environment)
+        became = await updated(world, environment, isolationModel="silo")
         _, binding = await world.call("POST", ROOT, silo)
 
         async def failed() -> Any:
@@ -272,11 +272,11 @@ def test_an_environment_becomes_no_silo_while_it_admits_or_has_another_tenant() 
 
         shown = await world.until(failed, within_s=300)
         await world.stop()
-        return admitting, updated, shown
+        return admitting, became, shown
 
-    (admitting, (status, refused)), updated, binding = run_virtual(main())
+    (admitting, (status, refused)), became, binding = run_virtual(main())
 
-    assert admitting == updated == (409, "SiloNotAlone")
+    assert admitting == became == (409, "SiloNotAlone")
     assert (status, refused["error"]["code"]) == (422, "IsolationNotSupported")
     assert (binding["status"], binding["reason"]["code"]) == ("Bound", "SiloNotAlone")
 
@@ -287,10 +287,10 @@ def test_a_silo_admits_nobody_until_its_owner_is_unbound() -> None:
         await world.boot()
         environment = await provisioned(world)
         binding = await bound(world, environment, isolationModel="silo")
-        during = await _update(world, environment, admits=[GLOBEX])
+        during = await updated(world, environment, admits=[GLOBEX])
         await world.call("DELETE", f"{ROOT}/{binding['bindingId']}?confirm=acme")
         await _until(world, binding["bindingId"], "Unbound")
-        after = await _update(world, environment, admits=[GLOBEX])
+        after = await updated(world, environment, admits=[GLOBEX])
         await world.stop()
         return during, after
 
@@ -305,7 +305,7 @@ def test_an_environment_that_is_a_silo_admits_nobody() -> None:
         world = World()
         await world.boot()
         environment = await provisioned(world, isolationModel="silo")
-        refused = await _update(world, environment, isolationModel="silo", admits=[GLOBEX])
+        refused = await updated(world, environment, isolationModel="silo", admits=[GLOBEX])
         await world.stop()
         return refused
 

@@ -177,6 +177,7 @@ def _bodies(environment: str, digest: str, service: str) -> Mapping[str, Any]:
         "POST v1/runtime/secret-bindings": _binding(environment, "module-web"),
         "POST v1/runtime/tenant-bindings": {"environmentId": environment},
         "POST v1/runtime/tenant-bindings/{tenantBindingId}/suspend": {"reason": "because"},
+        "POST v1/runtime/tenant-bindings/{tenantBindingId}/move": {"isolationModel": "pool"},
         "POST v1/runtime/tenant-bindings/{tenantBindingId}/resume": {"reason": "because"},
         "POST v1/runtime/drift-findings/{findingId}/suppress": {"length": "PT1H", "reason": "x"},
         "POST v1/runtime/secret-bindings/{bindingId}/revoke": {"reason": "because"},

@@ -23,6 +23,7 @@ from function_apps.deployments.model import (
     preconditions,
     promotion,
     release_unit,
+    relocation,
     repair,
     secret_rollout,
     traffic_split,
@@ -144,20 +145,24 @@ async def _renewed(deployment: Deployment, ctx: ActivityContext, app: Deployment
 
     Raises:
         NothingToRollOut: nothing is in force that could be given what it brings.
+        DowntimeNotAllowed: of a relocation, see there.
     """
     if deployment.status is not DeploymentStatus.REQUESTED:
         return deployment
     if deployment.kind is DeploymentKind.CONFIGURATION:
         return await renew(deployment, ctx, app)
-    if deployment.secret is None and deployment.kind is not DeploymentKind.REPAIR:
+    about = deployment.secret or deployment.relocation
+    if about is None and deployment.kind is not DeploymentKind.REPAIR:
         return deployment
     known = await repository.load_set(ctx.aggregate_id, ctx, app)
-    if deployment.secret is None:
+    if about is None:
         for module, revision in deployment.replaces.items():
             repair.require_in_force(known.target, module, revision)
         return deployment
-    released_in = known.target.module(deployment.secret.module_id).released_in
+    released_in = known.target.module(about.module_id).released_in
     deployments = await _deployments(released_in, ctx, app)
+    if deployment.secret is None:
+        return relocation.of_release(deployment, known.target, deployments)
     release = secret_rollout.release_in_force(deployment.secret, known.target, deployments)
     return secret_rollout.of_release(deployment, release)
 

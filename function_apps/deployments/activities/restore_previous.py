@@ -26,7 +26,7 @@ from function_apps.deployments.activities.observe_surface import (
 )
 from function_apps.deployments.activities.prove_release import prove, prove_within
 from function_apps.deployments.activities.start_failure import explained
-from function_apps.deployments.errors import CannotStart, NothingToRollOut, UnknownRelease
+from function_apps.deployments.errors import CannotStart, UnknownRelease
 from function_apps.deployments.model import (
     alerts,
     analysis,
@@ -40,10 +40,9 @@ from function_apps.deployments.model.holds import add_holds, hold_of, rejected_c
 from function_apps.deployments.model.lifecycle import (
     BEFORE_APPLIED,
     CHANGING,
-    Cancelled,
-    Rejected,
     Restored,
     RestoreFailed,
+    refused,
 )
 from function_apps.deployments.model.unknown_releases import caught_up, unknown_revisions
 from function_apps.deployments.ports import DeploymentsApp
@@ -136,8 +135,7 @@ def _rejected(
     known: DeploymentSet, reason: FailureReason, operation: Operation, ctx: ActivityContext
 ) -> Step[RollbackPlan]:
     why = _end_reason(known.deployment, reason)
-    end = Cancelled(why) if reason.code == NothingToRollOut.code else Rejected(why)
-    rejected = evolve(known.deployment, end, ctx.now())
+    rejected = evolve(known.deployment, refused(why), ctx.now())
     after, rows = repository.leave_queue(rejected, known.target, ctx)
     ended = repository.ended_operation(operation, rejected, ctx)
     plan = RollbackPlan(rejected.status)

@@ -40,7 +40,7 @@ from shared.contracts.releases import (
     ReleasedSecret,
     ReleaseUnit,
 )
-from shared.contracts.roll_outs import SecretRollout
+from shared.contracts.roll_outs import Relocation, SecretRollout
 from shared.contracts.strategies import OnConflict, Strategy
 from shared.contracts.values import (
     DeploymentId,
@@ -76,8 +76,9 @@ class Deployment:
 
     `pins` are the configurations of its modules, fixed when it was asked for. `secrets` are those
     of modules that get what an earlier release had, as it had them; others get what is bound to
-    them. `secret` is what a deployment of kind secret brings. `replaced_secrets` are those that
-    `previous` had, where a rollback gives it other versions.
+    them. `secret` is what a deployment of kind secret brings, `relocation` the move that one of
+    kind relocation is part of. `replaced_secrets` are those that `previous` had, where a rollback
+    gives it other versions.
 
     Of a rollback: `replaces` are the revisions that it was asked to undo, `restores` the releases
     whose units it brings back, `jobs_left_out` the modules that had run to their end in those,
@@ -115,6 +116,7 @@ class Deployment:
     pins: Mapping[ModuleId, ConfigurationPin] = field(default_factory=dict)
     secrets: Mapping[ModuleId, tuple[ReleasedSecret, ...]] = field(default_factory=dict)
     secret: SecretRollout | None = None
+    relocation: Relocation | None = None
     replaced_secrets: Mapping[ModuleId, tuple[ReleasedSecret, ...]] = field(default_factory=dict)
     evidence: SoakEvidence | None = None
     scaled_at_source: tuple[ModuleId, ...] = ()
@@ -145,7 +147,8 @@ class Deployment:
     def modules(self) -> tuple[ModuleId, ...]:
         """All modules whose queues it enters."""
         modules = (*(component.module_id for component in self.components), *self.remove)
-        return modules or ((self.secret.module_id,) if self.secret else ())
+        about = self.secret or self.relocation
+        return modules or ((about.module_id,) if about else ())
 
     @property
     def released_components(self) -> tuple[ReleasedComponent, ...]:

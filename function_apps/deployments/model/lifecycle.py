@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from function_apps.deployments.errors import NothingToRollOut
 from function_apps.deployments.model.rollout_steps import RolloutStep
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.releases import (
@@ -196,6 +197,11 @@ class Retried(DeploymentEvent):
     """A failed one begins anew, under *operation_id*."""
 
     operation_id: OperationId
+
+
+def refused(why: EndReason) -> DeploymentEvent:
+    """Return the end of a deployment that *why* refuses; one with nothing to do has not failed."""
+    return Cancelled(why) if why.code == NothingToRollOut.code else Rejected(why)
 
 
 _BEFORE: Final = {Rejected: _S.FAILED, Cancelled: _S.CANCELLED}

@@ -107,6 +107,15 @@ def in_force(
     return Predecessors(tuple(components), names)
 
 
+def module_in_force(
+    target: DeploymentTarget, module: ModuleId, known: Mapping[str, Deployment]
+) -> tuple[Deployment, ReleasedComponent] | None:
+    """Return the release in force of *module*, and its component; None where there is none."""
+    components = in_force(target, [module], known).components
+    by = target.module(module).by
+    return (known[by], components[0]) if components and by is not None else None
+
+
 def _in_force(
     state: ModuleState, module: ModuleId, holder: Deployment | None, renewal: Deployment | None
 ) -> ReleasedComponent | None:

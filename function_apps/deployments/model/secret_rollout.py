@@ -42,20 +42,19 @@ def release_in_force(
         Unavailable: as `bound_fact`.
     """
     module, fact = rollout.module_id, bound_fact(rollout, target)
-    components = predecessors.in_force(target, [module], known).components
-    if not components:
+    found = predecessors.module_in_force(target, module, known)
+    if found is None:
         raise NothingToRollOut(
             f"no release of {module} is in force: its next one has {rollout.version} of"
             f" {rollout.secret_name}"
         )
-    if components[0].runs_once is not None:
+    deployment, component = found
+    if component.runs_once is not None:
         raise NothingToRollOut(
             f"{module} has run to its end: its next release has {rollout.version} of"
             f" {rollout.secret_name}"
         )
-    by = target.module(module).by
-    assert by is not None, module
-    return ReleaseInForce(known[by], components[0], fact)
+    return ReleaseInForce(deployment, component, fact)
 
 
 def bound_fact(rollout: SecretRollout, target: DeploymentTarget) -> RecordedFact:

@@ -9,21 +9,28 @@ from function_apps.deployments import events
 from function_apps.deployments.errors import CannotBePlanned
 from function_apps.deployments.model import module_queue, plan_checks, preconditions
 from function_apps.deployments.model.configuration import Configurations
-from function_apps.deployments.model.deployment import Deployment, new_deployment
+from function_apps.deployments.model.deployment import Deployment, evolve, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.facts import SECRET
 from function_apps.deployments.model.holds import require_not_held
+from function_apps.deployments.model.lifecycle import refused
 from function_apps.deployments.model.plan_checks import Plan, PlanContext
 from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.model.prod_change import prod_change
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DEPLOY, DEPLOYMENTS, ROLL_OUT, TARGETS
+from function_apps.deployments.repository import (
+    DEPLOY,
+    DEPLOYMENTS,
+    ROLL_OUT,
+    TARGETS,
+    ended_operation,
+)
 from function_apps.deployments.resources import answer
 from function_apps.deployments.use_cases.pin_configuration import configure, keep_merges
 from function_apps.deployments.use_cases.pin_images import pin_images
 from function_apps.deployments.use_cases.upload_artifact import uploaded
 from shared.contracts.components import Component
-from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentPlan
+from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentPlan, EndReason
 from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ComputeTargetKind, EnvironmentId, Reason, Stage
@@ -32,6 +39,7 @@ from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Refused, Unavailable, Violation
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.persistence.codec import Put
 from shared.policies.prod_policy import Answers
 from shared.surfaces.capabilities import Capabilities
 
@@ -300,4 +308,30 @@ def enter_queue(
         writes=[TARGETS.put(entered), DEPLOYMENTS.put(deployment), OPERATIONS.put(operation)],
         outbox=[events.requested(deployment, waits_for), *starts],
         audited=Audited(kind.name, deployment.deployment_id),
+    )
+
+
+def end_at_once(
+    deployment: Deployment,
+    problem: Refused,
+    ids: NewIds,
+    ctx: Context,
+    *,
+    kind: OperationKind,
+    writes: Sequence[Put] = (),
+) -> Decision[Json]:
+    """Say by a deployment that enters no queue why what a service asked for is not done."""
+    reason = EndReason(code=problem.code, message=problem.message)
+    ended = evolve(deployment, refused(reason), ids.now)
+    path = f"/v1/runtime/deployments/{ended.deployment_id}"
+    operation, _ = begin_operation(kind, ended.deployment_id, path, ids, ctx)
+    return Decision(
+        {},
+        writes=[
+            DEPLOYMENTS.put(ended),
+            OPERATIONS.put(ended_operation(operation, ended, ctx)),
+            *writes,
+        ],
+        outbox=[events.ended(ended)],
+        audited=Audited(kind.name, ended.deployment_id, ended.status),
     )

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from function_apps.deployments.errors import NothingToRollOut
 from function_apps.deployments.model import predecessors, repair
-from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DEPLOYMENTS, REPAIR, TARGETS
+from function_apps.deployments.repository import REPAIR, TARGETS, releases_of
 from function_apps.deployments.use_cases.deploy import enter_queue
 from shared.contracts.roll_outs import RemediateDrift
 from shared.kernel.context import Context, NewIds
@@ -35,15 +34,12 @@ async def remediate_drift(
             repair.require_in_force(target, module, command.recorded_revision)
         except NothingToRollOut:
             return NOTHING
-        known: dict[str, Deployment] = {}
-        for released_in in target.module(module).released_in:
-            if (found := view.find(DEPLOYMENTS, released_in)) is not None:
-                known[released_in] = found
-        components = predecessors.in_force(target, [module], known).components
-        by = target.module(module).by
-        if not components or by is None or components[0].runs_once is not None:
+        known = releases_of(module, target, view)
+        found = predecessors.module_in_force(target, module, known)
+        if found is None or found[1].runs_once is not None:
             return NOTHING
-        deployment = repair.repair_of(components[0], known[by], target, ids, ctx)
+        release, component = found
+        deployment = repair.repair_of(component, release, target, ids, ctx)
         return enter_queue(deployment, (), deployment.key, ids, target, ctx, kind=REPAIR)
 
     def in_force(view: View) -> Sequence[str]:

@@ -3,21 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from function_apps.deployments import events
 from function_apps.deployments.errors import NothingToRollOut
 from function_apps.deployments.model import bound_secrets, secret_rollout
-from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import secret_key
-from function_apps.deployments.model.lifecycle import Cancelled
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DEPLOYMENTS, ROLL_OUT_SECRET, TARGETS
-from function_apps.deployments.use_cases.deploy import enter_queue
-from shared.contracts.deployments import EndReason
+from function_apps.deployments.repository import ROLL_OUT_SECRET, TARGETS, releases_of
+from function_apps.deployments.use_cases.deploy import end_at_once, enter_queue
 from shared.contracts.roll_outs import RollOutSecretVersion, SecretRollout
-from shared.durable.operations import OPERATIONS, begin_operation
 from shared.kernel.context import Context, NewIds
-from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
 
@@ -45,10 +39,7 @@ async def roll_out_secret_version(
             fact = secret_rollout.bound_fact(rollout, target)
             if secret_rollout.is_outdated(rollout, fact):
                 return NOTHING
-            known: dict[str, Deployment] = {}
-            for released_in in target.module(rollout.module_id).released_in:
-                if (found := view.find(DEPLOYMENTS, released_in)) is not None:
-                    known[released_in] = found
+            known = releases_of(rollout.module_id, target, view)
             release = secret_rollout.release_in_force(rollout, target, known)
         except NothingToRollOut as nothing:
             return _ended(rollout, nothing, target, ids, ctx)
@@ -77,17 +68,8 @@ def _ended(
 ) -> Decision[Json]:
     """Record the version, and say by a deployment that has ended that nothing is rolled out."""
     deployment = secret_rollout.new_rollout(rollout, target.environment_id, None, target, ids, ctx)
-    reason = EndReason(code=nothing.code, message=nothing.message)
-    ended = evolve(deployment, Cancelled(reason), ids.now)
-    path = f"/v1/runtime/deployments/{ended.deployment_id}"
-    operation, _ = begin_operation(ROLL_OUT_SECRET, ended.deployment_id, path, ids, ctx)
-    writes = [DEPLOYMENTS.put(ended), OPERATIONS.put(operation.cancel(ids.now))]
+    writes = []
     if target.facts[secret_key(rollout.module_id, rollout.secret_name)].value:
         facts = bound_secrets.with_rollout(target.facts, rollout, is_in_force=True)
         writes.append(TARGETS.put(replace(target, facts=facts)))
-    return Decision(
-        {},
-        writes=writes,
-        outbox=[events.ended(ended)],
-        audited=Audited(ROLL_OUT_SECRET.name, ended.deployment_id, ended.status),
-    )
+    return end_at_once(deployment, nothing, ids, ctx, kind=ROLL_OUT_SECRET, writes=writes)

@@ -5,12 +5,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.contracts.environments import BindingIsolation, IsolationState
-from shared.contracts.tenants import Quota, RuntimeTenantBound, TenantBindingStatus
+from shared.contracts.tenants import MovePhase, Quota, RuntimeTenantBound, TenantBindingStatus
 from shared.contracts.values import ComputeTargetKind, IsolationModel, Reason
 from shared.kernel.clock import isoformat
 
-_BEGINS: Final = frozenset({TenantBindingStatus.BOUND, TenantBindingStatus.UNBINDING})
-"""The statuses of a binding with which a new request has its isolation made, or taken away."""
+_BEGINS: Final = frozenset(TenantBindingStatus) - {
+    TenantBindingStatus.SUSPENDED,
+    TenantBindingStatus.UNBOUND,
+}
+"""The statuses of a binding with which a new request has its isolation made, or taken away.
+
+Enforced asks for it where a move was taken back."""
 _IN_FORCE: Final = frozenset({TenantBindingStatus.ENFORCED, TenantBindingStatus.SUSPENDED})
 _RETRY_MAX: Final = timedelta(hours=1)
 
@@ -106,6 +111,7 @@ def on_binding(
         ended = event.status is TenantBindingStatus.UNBOUND
         due_at = None if ended else known.due_at
         return replace(known, status=event.status, revision=event.revision, due_at=due_at)
+    is_alone = known is not None and known.keeps_alone and _is_leaving_later(event)
     fresh = TenantIsolation(
         event.binding_id,
         tenant_id,
@@ -116,7 +122,7 @@ def on_binding(
         event.revision,
         event.asked_revision,
         operation_id,
-        model=event.isolation_model,
+        model=IsolationModel.SILO if is_alone else event.isolation_model,
     )
     if known is None:
         return fresh
@@ -131,6 +137,12 @@ def on_binding(
         told=known.told,
         owner_revision=known.owner_revision,
     )
+
+
+def _is_leaving_later(event: RuntimeTenantBound) -> bool:
+    """Return whether the tenant is moved, and may still go back to the model that it has."""
+    is_moving = event.status is TenantBindingStatus.MOVING
+    return is_moving and event.phase is not MovePhase.CLEANING
 
 
 def failed(

@@ -13,15 +13,16 @@ from function_apps.tenants.errors import (
 from function_apps.tenants.model.environment import EnvironmentProjection
 from function_apps.tenants.model.erasure import Erasure
 from function_apps.tenants.model.proofs import LayerProof
-from shared.contracts.environments import (
-    BindingIsolation,
-    ComputeTarget,
-    IsolationState,
-    for_bound_tenants,
+from shared.contracts.environments import ComputeTarget, for_bound_tenants
+from shared.contracts.tenants import (
+    BindTenant,
+    IsolationLayer,
+    MovePhase,
+    Quota,
+    TenantBindingStatus,
 )
-from shared.contracts.tenants import BindTenant, Ending, IsolationLayer, Quota, TenantBindingStatus
 from shared.contracts.validation import shown
-from shared.contracts.values import IsolationModel, Reason, Stage
+from shared.contracts.values import IsolationModel, ModuleId, Reason, Stage
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Violation
 from shared.kernel.transitions import Transitions
@@ -74,8 +75,27 @@ class EnvironmentEnded(TenantBindingEvent):
     """The environment was decommissioned, with all that was in it."""
 
 
-# What is not in this table cannot happen. Nothing leads to Moving yet: it is a state of the
-# contract, for MoveTenant.
+@dataclass(frozen=True)
+class MoveRequested(TenantBindingEvent):
+    """The tenant is to be isolated by another model."""
+
+
+@dataclass(frozen=True)
+class MoveAdvanced(TenantBindingEvent):
+    """A step of its move has begun, or could not be done."""
+
+
+@dataclass(frozen=True)
+class MoveTakenBack(TenantBindingEvent):
+    """It keeps the model that it was to leave: a step failed, or a caller asked for that."""
+
+
+@dataclass(frozen=True)
+class MoveEnded(TenantBindingEvent):
+    """Nothing of the model before is left."""
+
+
+# What is not in this table cannot happen.
 TRANSITIONS: Final[Transitions[State, TenantBindingEvent]] = Transitions(
     "a tenant binding",
     {
@@ -90,6 +110,7 @@ TRANSITIONS: Final[Transitions[State, TenantBindingEvent]] = Transitions(
             IsolationApplied: State.ENFORCED,
             IsolationFailed: State.ENFORCED,
             TenantSuspended: State.SUSPENDED,
+            MoveRequested: State.MOVING,
             UnbindingRequested: State.UNBINDING,
             EnvironmentEnded: State.UNBOUND,
         },
@@ -99,7 +120,12 @@ TRANSITIONS: Final[Transitions[State, TenantBindingEvent]] = Transitions(
             UnbindingRequested: State.UNBINDING,
             EnvironmentEnded: State.UNBOUND,
         },
-        State.MOVING: {EnvironmentEnded: State.UNBOUND},
+        State.MOVING: {
+            MoveAdvanced: State.MOVING,
+            MoveTakenBack: State.ENFORCED,
+            MoveEnded: State.ENFORCED,
+            EnvironmentEnded: State.UNBOUND,
+        },
         State.UNBINDING: {
             IsolationRemoved: State.UNBOUND,
             IsolationFailed: State.UNBINDING,
@@ -110,7 +136,7 @@ TRANSITIONS: Final[Transitions[State, TenantBindingEvent]] = Transitions(
     },
 )
 ACTIVE: Final = frozenset(State) - {State.UNBOUND}
-PROVED: Final = frozenset({State.ENFORCED, State.SUSPENDED})
+PROVED: Final = frozenset({State.ENFORCED, State.SUSPENDED, State.MOVING})
 """The states in which isolation is in force, and proved."""
 
 
@@ -120,6 +146,22 @@ class Suspender:
 
     tenant_id: str
     actor: str
+
+
+@dataclass(frozen=True)
+class Move:
+    """A move of a tenant that is on its way; the binding has the model that it is moved to.
+
+    `binding_revision` is the one by which modules are started again: those `asked` for are on their
+    way, those `moved` have proved it.
+    """
+
+    origin: IsolationModel
+    phase: MovePhase = MovePhase.PREPARING
+    allow_downtime: bool = False
+    binding_revision: int = 0
+    asked: tuple[ModuleId, ...] = ()
+    moved: tuple[ModuleId, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,6 +196,8 @@ class TenantBinding:
     """The next look: at its isolation while that is in force, or at what is left of it."""
     erasure: Erasure | None = None
     """Of the last time that it was unbound; kept when it is bound again, once it is reported."""
+    move: Move | None = None
+    """While it is Moving."""
 
     @property
     def is_owner(self) -> bool:
@@ -259,7 +303,7 @@ def suspend(
         by == suspender or not _may_resume(known, suspender, is_admin=is_admin)
     ):
         return known
-    return replace(_moved(known, TenantSuspended, now, reason), suspended_by=suspender)
+    return replace(evolve(known, TenantSuspended, now, reason), suspended_by=suspender)
 
 
 def resume(
@@ -274,7 +318,7 @@ def resume(
     if known.status is State.ENFORCED:
         return known
     require_resumable(known, caller, is_admin=is_admin)
-    return replace(_moved(known, TenantResumed, now, None), suspended_by=None)
+    return replace(evolve(known, TenantResumed, now, None), suspended_by=None)
 
 
 def require_resumable(known: TenantBinding, caller: Suspender, *, is_admin: bool) -> None:
@@ -305,14 +349,14 @@ def unbind(
 
     Raises:
         ConfirmationMissing: *confirm* is not the tenant.
-        TransitionRefused: it is being moved.
+        TransitionRefused: it is being moved, which can be taken back.
     """
     if confirm != known.tenant_id:
         raise ConfirmationMissing(known.tenant_id, confirm, is_owner=known.is_owner)
     is_at_work = known.status is State.UNBINDING and not _has_failed(known)
     if known.status is State.UNBOUND or is_at_work:
         return known
-    leaving = _moved(known, UnbindingRequested, now, reason)
+    leaving = evolve(known, UnbindingRequested, now, reason)
     return replace(leaving, asked_revision=leaving.revision)
 
 
@@ -325,61 +369,10 @@ SUSPEND: Final = "SuspendedByCaller"
 """The codes of reasons that a caller gave."""
 
 
-def on_environment(
-    known: TenantBinding, environment: EnvironmentProjection, now: datetime
-) -> TenantBinding:
-    """Return *known* after news of its environment; itself where they change nothing of it."""
-    if known.status is State.UNBOUND:
-        return known
-    if not environment.is_open:
-        # Why it was suspended, or not isolated, says nothing of its end.
-        why = known.reason if known.status is State.UNBINDING else None
-        ended = replace(_moved(known, EnvironmentEnded, now, why), suspended_by=None)
-        ending = Ending.ENVIRONMENT_ENDED if known.is_owner else Ending.GUEST_LEFT
-        return _to_be_looked_at(ended, ending, environment.retained)
-    isolation = environment.isolation_of(known.binding_id)
-    after = known
-    if isolation is not None and isolation.revision >= known.asked_revision:
-        after = _on_isolation(known, isolation, now)
-    told = replace(after, compute_targets=environment.compute_targets)
-    if told == after or after is not known:
-        return told
-    return replace(told, revision=known.revision + 1, updated_at=isoformat(now))
-
-
-def _on_isolation(
-    known: TenantBinding, isolation: BindingIsolation, now: datetime
-) -> TenantBinding:
-    match isolation.state, known.status:
-        case IsolationState.APPLIED, State.BOUND | State.ENFORCED:
-            given = replace(known, namespace=isolation.namespace, identity=isolation.identity)
-            if known.status is State.ENFORCED and known.reason is None and given == known:
-                return known
-            return _moved(given, IsolationApplied, now, None)
-        case IsolationState.REMOVED, State.UNBINDING:
-            removed = _moved(known, IsolationRemoved, now, known.reason)
-            ending = Ending.OWNER_UNBOUND if known.is_owner else Ending.GUEST_LEFT
-            return replace(_to_be_looked_at(removed, ending), namespace=None, identity=None)
-        case IsolationState.FAILED, State.BOUND | State.ENFORCED | State.UNBINDING:
-            if isolation.reason == known.reason:
-                return known
-            return _moved(known, IsolationFailed, now, isolation.reason)
-        case _:
-            return known
-
-
-def _to_be_looked_at(
-    unbound: TenantBinding, ending: Ending, retained: tuple[str, ...] = ()
-) -> TenantBinding:
-    """Return *unbound* with a look at what is left of it due now."""
-    at = unbound.updated_at
-    erasure = Erasure(ending, unbound.revision, at, unbound.namespace, unbound.identity, retained)
-    return replace(unbound, erasure=erasure, due_at=at)
-
-
-def _moved(
+def evolve(
     known: TenantBinding, event: type[TenantBindingEvent], now: datetime, reason: Reason | None
 ) -> TenantBinding:
+    """Return *known* after *event*, one revision later. Raises TransitionRefused."""
     status = TRANSITIONS.after(known.status, event)
     return replace(
         known,

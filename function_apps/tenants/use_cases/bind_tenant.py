@@ -1,26 +1,28 @@
 """BindTenant: let a tenant deploy to an environment, isolated as it is asked for."""
 
-from function_apps.tenants.errors import EnvironmentNotAdmitting, ForeignTenant
+from function_apps.tenants.errors import ForeignTenant
 from function_apps.tenants.model.binding import (
     asked_model,
     new_binding,
     request,
     require_resumable,
 )
-from function_apps.tenants.model.environment import EnvironmentProjection
 from function_apps.tenants.model.isolation import require_isolated
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import (
     BINDINGS,
-    ENVIRONMENTS,
     changed,
     provisioned_model,
 )
 from function_apps.tenants.resources import answer
-from function_apps.tenants.use_cases.bound_tenant import caller_of, of_bound_tenant
+from function_apps.tenants.use_cases.bound_tenant import (
+    admitting_environment,
+    caller_of,
+    of_bound_tenant,
+)
 from shared.contracts.tenants import BindTenant, TenantBindingStatus
 from shared.kernel.context import ADMIN, Context
-from shared.kernel.ids import TenantId, parse_id, tenant_binding_id
+from shared.kernel.ids import parse_id, tenant_binding_id
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
@@ -43,7 +45,9 @@ async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Out
     )
 
     async def decide(view: View) -> Decision[Json]:
-        environment = await _environment(command, bound.tenant, ctx, app)
+        environment = await admitting_environment(
+            command.environment_id, command.owner_tenant_id or ctx.tenant, bound.tenant, app
+        )
         is_owner = environment.owner == bound.tenant
         known = view.find(BINDINGS, binding_id)
         model = asked_model(command, known) or await provisioned_model(bound.tenant, app)
@@ -66,18 +70,3 @@ async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Out
         return changed(after, "BindTenant")
 
     return await app.service.work.change(bound, BINDINGS, binding_id, decide)
-
-
-async def _environment(
-    command: BindTenant, bound: TenantId, ctx: Context, app: TenantsApp
-) -> EnvironmentProjection:
-    """Return the environment as its owner was told of it.
-
-    A bound tenant is told of it too, and is no owner by that.
-    """
-    identity = command.environment_id
-    owner = command.owner_tenant_id or ctx.tenant
-    known = await app.service.work.find(ENVIRONMENTS, identity, TenantId(owner))
-    if known is None or known.owner != owner or not known.admitted(bound):
-        raise EnvironmentNotAdmitting(identity, owner, bound)
-    return known

@@ -2,9 +2,15 @@
 
 from dataclasses import replace
 
-from function_apps.tenants.errors import ForeignTenant, TenantBindingNotFound
+from function_apps.tenants.errors import (
+    EnvironmentNotAdmitting,
+    ForeignTenant,
+    TenantBindingNotFound,
+)
 from function_apps.tenants.model.binding import Suspender, TenantBinding
-from function_apps.tenants.repository import BINDINGS
+from function_apps.tenants.model.environment import EnvironmentProjection
+from function_apps.tenants.ports import TenantsApp
+from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS
 from shared.kernel.context import ADMIN, Context
 from shared.kernel.ids import TenantId
 from shared.messaging.unit_of_work import View
@@ -37,3 +43,19 @@ def own_binding(view: View, binding_id: str, ctx: Context) -> TenantBinding:
 
 def caller_of(ctx: Context) -> Suspender:
     return Suspender(ctx.tenant, ctx.scope.caller)
+
+
+async def admitting_environment(
+    identity: str, owner: str, bound: TenantId, app: TenantsApp
+) -> EnvironmentProjection:
+    """Return the environment as its owner was told of it.
+
+    A bound tenant is told of it too, and is no owner by that.
+
+    Raises:
+        EnvironmentNotAdmitting: *owner* has none such that admits *bound*.
+    """
+    known = await app.service.work.find(ENVIRONMENTS, identity, TenantId(owner))
+    if known is None or known.owner != owner or not known.admitted(bound):
+        raise EnvironmentNotAdmitting(identity, owner, bound)
+    return known

@@ -1,6 +1,9 @@
-"""The boundary of a tenant on one target of its environment, as it is live."""
+"""The boundaries of a tenant on the targets of its environment, as they are live."""
+
+from collections.abc import Sequence
 
 from function_apps.tenants.model.binding import TenantBinding
+from function_apps.tenants.model.proofs import Look
 from function_apps.tenants.ports import TenantsApp
 from shared.contracts.environments import ComputeTarget
 from shared.kernel.ids import EnvironmentId, TenantId
@@ -23,3 +26,13 @@ async def live_boundary(
         return Unknown(f"no {target.kind} is configured")
     environment, tenant = EnvironmentId(binding.environment_id), TenantId(binding.tenant_id)
     return await reader.read_boundary(environment, tenant)
+
+
+async def live_boundaries(binding: TenantBinding, app: TenantsApp) -> Sequence[Look]:
+    """Return the live boundary of the tenant on each target of its environment that has some."""
+    looks = []
+    for target in binding.compute_targets:
+        look = await live_boundary(binding, target, app)
+        if look is not None:
+            looks.append((target, look))
+    return looks

@@ -1,20 +1,21 @@
 """The timer over bindings: look at what isolates each tenant, or at what is left of one.
 
-What a look shows is told, and of a tenant that was unbound it is reported.
+What a look shows is told, and of a tenant that was unbound it is reported. A move that stands goes
+on with it.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from function_apps.tenants.events import isolation_proved
 from function_apps.tenants.model.binding import PROVED, TenantBinding
-from function_apps.tenants.model.proofs import Look, findings, judge
+from function_apps.tenants.model.proofs import findings, judge
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS
-from function_apps.tenants.use_cases.live_boundary import live_boundary
+from function_apps.tenants.use_cases.advance_move import advance_move
+from function_apps.tenants.use_cases.live_boundary import live_boundaries
 from function_apps.tenants.use_cases.report_erasure import report_erasure
-from shared.contracts.tenants import TenantBindingStatus
+from shared.contracts.tenants import AdvanceMove, TenantBindingStatus
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import TenantId
@@ -41,8 +42,10 @@ async def prove_isolation(app: TenantsApp) -> int:
         binding = BINDINGS.decode(document.body)
         if binding.status is TenantBindingStatus.UNBOUND:
             await report_erasure(binding, ctx, app)
-        else:
-            await prove_binding(binding, ctx, app)
+            return
+        await prove_binding(binding, ctx, app)
+        if binding.move is not None:
+            await advance_move(AdvanceMove(binding_id=binding.binding_id), ctx, app)
 
     return await sweep.run(prove)
 
@@ -52,7 +55,7 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
 
     Nothing is proved of an environment that is being taken down: its boundaries go with it.
     """
-    looks = await _looks(binding, app)
+    looks = await live_boundaries(binding, app)
     identity = binding.environment_id
 
     def decide(view: View) -> Decision[Json]:
@@ -76,13 +79,3 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
     await app.service.work.change(
         ctx, BINDINGS, binding.binding_id, decide, also=[ENVIRONMENTS.document_id(identity)]
     )
-
-
-async def _looks(binding: TenantBinding, app: TenantsApp) -> Sequence[Look]:
-    """Return the live boundary of the tenant on each target of its environment that has some."""
-    looks = []
-    for target in binding.compute_targets:
-        look = await live_boundary(binding, target, app)
-        if look is not None:
-            looks.append((target, look))
-    return looks

@@ -6,12 +6,12 @@ once nothing of it is left, or the environment is gone.
 
 from dataclasses import replace
 
-from function_apps.tenants.model.binding import on_environment
 from function_apps.tenants.model.environment import (
     EnvironmentProjection,
     on_environment_event,
     on_status,
 )
+from function_apps.tenants.model.environment_news import on_environment
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS, changed
 from shared.contracts.environments import (

@@ -1,0 +1,58 @@
+"""MoveTenant: isolate a tenant by another model, in the environment that it is bound to."""
+
+from function_apps.tenants.model.binding import TenantBinding
+from function_apps.tenants.model.isolation import require_isolated
+from function_apps.tenants.model.move import begin
+from function_apps.tenants.ports import TenantsApp
+from function_apps.tenants.repository import BINDINGS, changed
+from function_apps.tenants.resources import answer
+from function_apps.tenants.use_cases.bound_tenant import admitting_environment, own_binding
+from shared.contracts.tenants import BindTenant, MoveTenant
+from shared.kernel.context import Context
+from shared.kernel.ids import TenantId, parse_id
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+
+
+async def move_tenant(command: MoveTenant, ctx: Context, app: TenantsApp) -> Outcome[Json]:
+    """Begin a move, or take one back; a repeat gets the same answer.
+
+    What the environment cannot isolate so is refused before anything is begun.
+
+    Raises:
+        TenantBindingNotFound, MoveUnderWay, TransitionRefused: see there.
+        EnvironmentNotAdmitting, IsolationNotSupported: as for a tenant that is bound anew.
+    """
+    binding_id = command.binding_id
+
+    async def decide(view: View) -> Decision[Json]:
+        known = own_binding(view, binding_id, ctx)
+        after = begin(known, command, ctx.now())
+        if after is known:
+            return Decision(answer(known), is_repeat=True)
+        if after.move is not None:
+            await _require_isolated(after, app)
+        return changed(after, "MoveTenant", command.reason)
+
+    parse_id(binding_id, "tb")
+    return await app.service.work.change(ctx, BINDINGS, binding_id, decide)
+
+
+async def _require_isolated(moving: TenantBinding, app: TenantsApp) -> None:
+    """Refuse the model of *moving* as it would be refused of a tenant that is bound anew."""
+    tenant = TenantId(moving.tenant_id)
+    environment = await admitting_environment(
+        moving.environment_id, moving.owner_tenant_id, tenant, app
+    )
+    require_isolated(
+        BindTenant.model_validate(
+            {
+                "environmentId": moving.environment_id,
+                "requires": moving.requires,
+                "quota": moving.quota,
+            }
+        ),
+        moving.isolation_model,
+        environment.compute_targets,
+        is_owner=moving.is_owner,
+        admits=environment.admits,
+    )

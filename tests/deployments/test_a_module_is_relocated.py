@@ -1,0 +1,207 @@
+"""A moved tenant has each of its modules started again, as a deployment of kind relocation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.use_cases.relocate_workload import relocate_workload
+from shared.contracts.roll_outs import RelocateWorkload
+from shared.kernel.errors import Unavailable
+from shared.messaging.unit_of_work import Outcome
+from tests.deployments.driven import SHOP, TEST, Driven, driven
+from tests.deployments.test_facts_for_the_next_unit import BINDING, bound
+from tests.deployments.told_secrets import bind, rotate
+from tests.kit.virtual_time import run_virtual
+
+NEW = {"release_revision", "routing", "endpoint", "tenant_binding_revision"}
+
+
+def command(revision: int, **more: Any) -> RelocateWorkload:
+    return RelocateWorkload.model_validate(
+        {
+            "environmentId": TEST,
+            "moduleId": SHOP,
+            "tenantBindingId": BINDING,
+            "bindingRevision": revision,
+            "isolationModel": "pool",
+            **more,
+        }
+    )
+
+
+async def relocate(world: Driven, revision: int, **more: Any) -> Outcome[Any]:
+    return await relocate_workload(command(revision, **more), world.ctx, world.app)
+
+
+async def moved(world: Driven, end: str, **more: Any) -> Mapping[str, Any]:
+    """Have SHOP relocated, and return the event by which that has come to *end*."""
+    await relocate(world, 3, **more)
+    await world.settle()
+    said = [each["payload"] for each in world.bench.sent.bodies(f"RuntimeDeployment{end}")]
+    last: Mapping[str, Any] = [each for each in said if each["kind"] == "relocation"][-1]
+    return last
+
+
+async def prepared(world: Driven, **more: Any) -> Deployment:
+    """Release SHOP while its tenant's binding is Enforced at revision 2, and move it to 3."""
+    await world.tell()
+    await bound(world, "Enforced", 2)
+    one = await world.release("one", **more)
+    await bound(world, "Moving", 3)
+    return one
+
+
+def test_what_is_in_force_is_started_again_with_its_steps_and_proves_the_moved_binding() -> None:
+    async def main() -> None:
+        world = driven()
+        one = await prepared(world)
+
+        ended = await moved(world, "Completed")
+
+        done = await world.deployment(ended["deploymentId"])
+        before, after = one.released_components[0], done.released_components[0]
+        assert (done.status, done.kind, done.release_ref) == ("Completed", "relocation", "r")
+        assert after.model_dump(exclude=NEW) == before.model_dump(exclude=NEW)
+        assert (before.tenant_binding_revision, after.tenant_binding_revision) == (2, 3)
+        assert [each.share for each in done.steps] == [10, 50, 100]
+        assert ended["proof"]["whole"]
+        assert ended["relocation"] == {
+            "moduleId": SHOP,
+            "tenantBindingId": BINDING,
+            "bindingRevision": 3,
+            "allowDowntime": False,
+        }
+
+    run_virtual(main())
+
+
+def test_it_waits_for_the_event_of_the_moved_binding() -> None:
+    async def main() -> None:
+        world = driven()
+        await prepared(world)
+
+        with pytest.raises(Unavailable, match="revision 4"):
+            await relocate(world, 4)
+
+    run_virtual(main())
+
+
+def test_it_is_of_what_is_in_force_when_it_starts_and_before_what_waits() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await bound(world, "Enforced", 2)
+        await world.release("one")
+        running = await world.deploy(await world.component("two", version="2.0"))
+
+        async def is_pinned() -> bool:
+            return (await world.deployment(running["deploymentId"])).unit is not None
+
+        await world.until(is_pinned)
+        waiting = await world.deploy(await world.component("three", version="3.0"))
+        await bound(world, "Moving", 3)
+
+        ended = await moved(world, "Completed")
+
+        (relocated,) = ended["releaseUnit"]["components"]
+        three = await world.deployment(waiting["deploymentId"])
+        assert (relocated["version"], relocated["releaseRevision"]) == ("2.0", 3)
+        assert [each.release_revision for each in three.previous] == [3]
+
+    run_virtual(main())
+
+
+def test_a_repeat_is_answered_by_the_one_on_its_way() -> None:
+    async def main() -> None:
+        world = driven()
+        await prepared(world)
+
+        first, again = await relocate(world, 3), await relocate(world, 3)
+
+        assert not first.is_repeat
+        assert again.is_repeat
+        assert len((await world.target()).queue) == 1
+
+    run_virtual(main())
+
+
+def test_one_that_fails_its_gate_is_taken_back_and_leaves_no_hold_on_the_release() -> None:
+    async def main() -> None:
+        world = driven()
+        one = await prepared(world)
+        world.health.bad.add(one.released_components[0].digest)
+
+        ended = await moved(world, "RolledBack")
+
+        assert ended["relocation"]["bindingRevision"] == 3
+        assert (await world.target()).holds == {}
+
+    run_virtual(main())
+
+
+def test_where_nothing_is_in_force_or_all_is_done_it_ends_at_once() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await bound(world, "Moving", 3)
+
+        nothing = await moved(world, "Cancelled")
+        await world.release("one")
+        done = await moved(world, "Cancelled")
+
+        for ended in (nothing, done):
+            assert ended["reason"]["code"] == "NothingToRollOut"
+            assert ended["modules"] == [SHOP]
+        assert "no instance" in nothing["reason"]["message"]
+        assert "revision 3 or a later one" in done["reason"]["message"]
+
+    run_virtual(main())
+
+
+def test_what_stops_before_it_starts_again_needs_the_word_of_the_caller() -> None:
+    async def main() -> None:
+        world = driven()
+        await prepared(world, strategy={"kind": "recreate"})
+
+        refused = await moved(world, "Failed")
+        allowed = await moved(world, "Completed", allowDowntime=True)
+
+        assert refused["reason"]["code"] == "DowntimeNotAllowed"
+        assert allowed["proof"]["whole"]
+
+    run_virtual(main())
+
+
+def test_what_refuses_it_is_told_by_its_end() -> None:
+    """Its sender is a service: a refusal of its message would be parked, and the move stand."""
+
+    async def main() -> None:
+        world = driven()
+        await prepared(world)
+        await bound(world, "Suspended", 4)
+
+        ended = await moved(world, "Failed")
+
+        assert ended["reason"]["code"] == "TenantBindingSuspended"
+
+    run_virtual(main())
+
+
+def test_it_keeps_the_versions_of_secrets_that_the_release_has() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await bound(world, "Enforced", 2)
+        await bind(world, "v1")
+        await world.release("one")
+        await rotate(world, "v2", 1)
+        await bound(world, "Moving", 3)
+
+        ended = await moved(world, "Completed")
+
+        (component,) = ended["releaseUnit"]["components"]
+        assert component["secretVersions"] == {"password": "v1"}
+
+    run_virtual(main())
