@@ -202,6 +202,21 @@ def test_a_provider_that_was_away_for_long_answers_for_an_hour() -> None:
     run_virtual(main())
 
 
+def test_what_it_answers_for_an_hour_is_counted_in_that_hour() -> None:
+    """Spread over the whole absence, six hours' worth of it would outlast a burning hour."""
+
+    async def main() -> None:
+        made, provider = await measured(times=4)
+        provider.error_ratio = 1.0
+        await run_timer(made, 1, after_s=6 * 3600)
+        provider.error_ratio = 0.0
+        await run_timer(made, 60)
+
+        assert (await shown(made)).burn[0].long == pytest.approx(50, rel=0.05)
+
+    run_virtual(main())
+
+
 def test_a_silent_provider_is_said_and_holds_up_no_run() -> None:
     async def main() -> None:
         made, _ = await measured(times=4, takes_s=10_000)

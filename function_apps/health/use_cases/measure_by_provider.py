@@ -100,7 +100,7 @@ async def _counted(
     if isinstance(counts, tuple):
         read_at = covered_since(measured) or begun.read_at
         return replace(begun, read_at=read_at, problem=counts[0].cause)
-    return count_measured(objective, begun, counts, until)
+    return count_measured(objective, replace(begun, read_at=since), counts, until)
 
 
 def _unmeasured(objective: Objective, before: BurnSamples, why: str, now: datetime) -> BurnSamples:
