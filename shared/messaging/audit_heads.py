@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from shared.contracts.events import BUILT
 from shared.contracts.values import TenantId
-from shared.kernel.clock import isoformat
+from shared.kernel.clock import isoformat, parse_instant
 from shared.kernel.errors import Unavailable
 from shared.messaging.audit import AuditTrail, Head
 from shared.persistence.blobs import Blobs
@@ -29,6 +29,9 @@ BYTES_MAX: Final = 64 * 1024
 DELETED_MAX: Final = 1000
 _RETRY_S: Final = 60.0
 _HASH: Final = re.compile("[0-9a-f]{64}")
+_ODD: Final = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class AuditHeads:
                 raise _no_heads(name)
         try:
             return _anchored(json.loads(text), tenant)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as wrong:
+        except _ODD as wrong:
             raise _no_heads(name) from wrong
 
 
@@ -140,4 +143,8 @@ def _anchored(content: Any, tenant: TenantId) -> AnchoredHeads:
     }
     if any(head.number < 1 or not _HASH.fullmatch(head.hash) for head in heads.values()):
         raise ValueError("it has a head that no chain has")
-    return AnchoredHeads(tenant, int(content["sequence"]), str(content["at"]), heads)
+    sequence, at = int(content["sequence"]), str(content["at"])
+    parse_instant(at)
+    if sequence < 1:
+        raise ValueError("it is none in a sequence")
+    return AnchoredHeads(tenant, sequence, at, heads)

@@ -177,8 +177,12 @@ def test_a_long_chain_is_followed_to_its_end() -> None:
     "text",
     [b"", b"[]", b'{"tenant": "acme", "heads": {}}', b"x" * 70_000,
      b'{"tenant": "globex", "sequence": 9, "at": "x", "heads": {}}',
-     b'{"tenant": "acme", "sequence": 9, "at": "x", "heads": {"a": {"number": 1, "hash": ""}}}'],
-    ids=["empty", "list", "without-sequence", "long", "of-another-tenant", "no-head"],
+     b'{"tenant": "acme", "sequence": 9, "at": "x", "heads": {"a": {"number": 1, "hash": ""}}}',
+     b'{"tenant": "acme", "sequence": 9, "at": "x", "heads": {}}',
+     b'{"tenant": "acme", "sequence": -9, "at": "2026-01-01T00:00:00Z", "heads": {}}',
+     b"[" * 60_000],
+    ids=["empty", "list", "without-sequence", "long", "of-another-tenant", "no-head", "at-no-time",
+         "negative", "deep"],
 )  # fmt: skip
 def test_a_blob_that_has_no_heads_stops_its_tenant_alone(text: bytes) -> None:
     """Nothing is written beside it: it would be compared with nothing."""
