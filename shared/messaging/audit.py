@@ -27,6 +27,8 @@ _PAGE: Final = 1000
 """Rows of one read of the whole chain; a table's port answers no more."""
 _TENANTS: Final = "tenants"
 """The partition with a row for each tenant that has a chain of any service."""
+_ODD: Final = (LookupError, RecursionError, TypeError, ValueError)
+"""What reading a row that somebody overwrote raises."""
 _ATTEMPTS: Final = 20
 """Two relays of one tenant rarely conflict; twenty conflicts in a row have another cause."""
 
@@ -114,10 +116,7 @@ class AuditTrail:
 
     async def entries(self, tenant: str, *, after: int = 0, limit: int = 100) -> Sequence[Entry]:
         """Return entries of *tenant* whose number is above *after*, oldest first."""
-        rows = await self._table.scan(
-            self._partition(tenant), after=_key(after), before=_ENTRY_END, limit=limit
-        )
-        return [_entry(row) for row in rows]
+        return [_entry(row) for row in await self._rows(tenant, after=after, limit=limit)]
 
     async def length(self, tenant: str) -> int:
         """Return the number of the newest entry of *tenant*; 0 if there is none."""
@@ -132,8 +131,8 @@ class AuditTrail:
         """
         head = GENESIS
         try:
-            while entries := await self.entries(tenant, after=head.number, limit=_PAGE):
-                head = _followed(head, entries)
+            while rows := await self._rows(tenant, after=head.number, limit=_PAGE):
+                head = _followed(head, rows)
         except ChainBroken as broken:
             return broken.number
         following = head.number + 1
@@ -149,12 +148,18 @@ class AuditTrail:
             ChainBroken: the record of *head* is another one or is gone, or one that follows is not
                 sealed with it.
         """
-        entries = await self.entries(tenant, after=max(head.number - 1, 0), limit=_PAGE)
+        rows = await self._rows(tenant, after=max(head.number - 1, 0), limit=_PAGE)
         if head == GENESIS:
-            return _followed(head, entries)
-        if not entries or Head(entries[0].number, entries[0].hash) != head:
+            return _followed(head, rows)
+        first = _read(rows[0], head.number) if rows else None
+        if first is None or Head(first.number, first.hash) != head:
             raise ChainBroken(head.number)
-        return _followed(head, entries[1:])
+        return _followed(head, rows[1:])
+
+    async def _rows(self, tenant: str, *, after: int, limit: int) -> Sequence[TableRow]:
+        return await self._table.scan(
+            self._partition(tenant), after=_key(after), before=_ENTRY_END, limit=limit
+        )
 
     async def tenants(self) -> AsyncIterator[str]:
         """Yield each tenant of which any service has recorded something, one page after another.
@@ -177,12 +182,13 @@ class AuditTrail:
             self._listed.add(tenant)
 
     async def _is_longer(self, tenant: str, number: int) -> bool:
-        """Return whether an index row names *number* or a later one."""
+        """Return whether an index row names *number* or a later one, or cannot be read."""
         after = _INDEX
         while rows := await self._table.scan(
             self._partition(tenant), after=after, before=_INDEX_END, limit=_PAGE
         ):
-            if any(int(row.values["number"]) >= number for row in rows):
+            named = [row.values.get("number") for row in rows]
+            if any(not isinstance(each, int) or each >= number for each in named):
                 return True
             after = rows[-1].row_key
         return False
@@ -197,9 +203,10 @@ class AuditTrail:
         return f"{self._service}|{tenant}"
 
 
-def _followed(head: Head, entries: Sequence[Entry]) -> Head:
-    """Return the head behind *entries*, which follow *head*. Raises ChainBroken."""
-    for entry in entries:
+def _followed(head: Head, rows: Sequence[TableRow]) -> Head:
+    """Return the head behind the entries *rows*, which follow *head*. Raises ChainBroken."""
+    for row in rows:
+        entry = _read(row, head.number + 1)
         expected = (
             head.number + 1,
             head.hash,
@@ -209,6 +216,14 @@ def _followed(head: Head, entries: Sequence[Entry]) -> Head:
             raise ChainBroken(head.number + 1)
         head = Head(entry.number, entry.hash)
     return head
+
+
+def _read(row: TableRow, number: int) -> Entry:
+    """Return the entry *number*, which *row* should be. Raises ChainBroken where none is there."""
+    try:
+        return _entry(row)
+    except _ODD as unread:
+        raise ChainBroken(number) from unread
 
 
 def _key(number: int) -> str:

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
-from shared.messaging.audit import AuditTrail
+from shared.messaging.audit import AuditTrail, ChainBroken, Head
 from shared.messaging.outbox import Record
 from shared.persistence.tables import Table, TableRow
 from tests.kit.service import memory_storage
@@ -175,6 +175,45 @@ def test_a_missing_entry_is_found(number: int) -> None:
     run_virtual(main())
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"record": "{"},
+        {"record": "[" * 30_000},
+        {"record": "7"},
+        {"record": '{"recordId": "evt-2"}'},
+        {"record": json.dumps({**asdict(record(2)), "events": 3})},
+    ],
+    ids=["no-json", "deep", "no-record", "another-record", "events"],
+)
+def test_an_entry_that_nobody_can_read_is_found_too(values: dict[str, Any]) -> None:
+    async def main() -> None:
+        trail, table = await chain(3)
+        first = (await trail.entries("acme"))[0]
+        row = await table.get("things|acme", f"e|{2:012d}")
+        assert row is not None
+        await table.upsert([replace(row, values={**row.values, **values})])
+
+        assert await trail.verify("acme") == 2
+        with pytest.raises(ChainBroken) as broken:
+            await trail.follow("acme", Head(1, first.hash))
+        assert broken.value.number == 2
+
+    run_virtual(main())
+
+
+def test_a_row_among_the_entries_that_is_none_is_found_too() -> None:
+    async def main() -> None:
+        trail, table = await chain(2)
+        row = await table.get("things|acme", f"e|{2:012d}")
+        assert row is not None
+        await table.insert([replace(row, row_key="e|odd")])
+
+        assert await trail.verify("acme") == 3
+
+    run_virtual(main())
+
+
 def test_an_end_that_was_cut_off_is_found_by_its_index_rows() -> None:
     async def main() -> None:
         trail, table = await chain(5)
@@ -184,6 +223,18 @@ def test_an_end_that_was_cut_off_is_found_by_its_index_rows() -> None:
         await table.upsert(kept)
 
         assert await trail.verify("acme") == 4
+
+    run_virtual(main())
+
+
+def test_an_index_row_that_nobody_can_read_is_found() -> None:
+    async def main() -> None:
+        trail, table = await chain(2)
+        row = await table.get("things|acme", "i|evt-1")
+        assert row is not None
+        await table.upsert([replace(row, values={"number": "odd"})])
+
+        assert await trail.verify("acme") == 3
 
     run_virtual(main())
 
