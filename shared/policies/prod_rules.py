@@ -191,6 +191,8 @@ def _sizes(rules: ProdRules, change: ProdChange) -> Iterator[Violation]:
         yield from _too_many(sizes, change.instances)
 
 
+_DIGITS: Final = 6
+"""Of a product that are meant: ten instances of 1.1 cores are no more than 11."""
 _RULES: Final = (_regions, _registries, _stages, _sizes)
 
 
@@ -203,7 +205,7 @@ def _too_many(sizes: Sizes, asked: Instances) -> Iterator[Violation]:
         yield _too_large("/max", sizes.replicas, asked.max)
     limits = _shown(asked.limits)
     for name, most in _shown(sizes.compute_target).items():
-        together = asked.max * limits.get(name, 0)
+        together = round(asked.max * limits.get(name, 0), _DIGITS)
         if together > most:
             yield _violation(
                 "SizeNotAllowed",

@@ -124,6 +124,21 @@ def test_what_is_denied_changes_nothing_and_is_recorded_before_it_is_said(
     run_virtual(main())
 
 
+def test_as_much_together_as_is_allowed_is_allowed() -> None:
+    """3 of 1.1 are 3.3000000000000003 as a computer multiplies."""
+
+    async def main() -> None:
+        made = await in_prod(resources={"cpu": 1.1})
+        bound = read_prod_rules('{"sizes": {"computeTarget": {"cpu": 3.3}}}')
+        made.app = replace(made.app, prod_policy=ProdPolicy(bound))
+        await made.apply(max=3)
+
+        with pytest.raises(PolicyDenied):
+            await changed(made, max=4)
+
+    run_virtual(main())
+
+
 def test_a_new_policy_is_decided_as_a_change_is() -> None:
     async def main() -> None:
         made = await in_prod()
