@@ -145,7 +145,7 @@ def adopt(finding: FindingArgument, invocation: Invocation, reason: Reason = "")
 
 @app.command()
 def remediate(finding: FindingArgument, invocation: Invocation, reason: Reason = "") -> None:
-    """Repair a finding: the release in force is brought once more, with its steps and gate."""
+    """Repair a finding: its owner brings the release in force, or the environment, once more."""
     _decide(finding, "remediate", {"reason": reason}, invocation)
 
 
