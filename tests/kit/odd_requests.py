@@ -95,6 +95,7 @@ BODIES: Mapping[str, Any] = {
     "FindingReason": {"reason": "because"},
     "Suppression": {"length": "PT1H", "reason": "because"},
     "Revocation": {"reason": "because"},
+    "BindingMove": {"isolationModel": "pool", "reason": "because"},
     "BindTenant": {
         "environmentId": "environmentId",
         "ownerTenantId": "acme",
