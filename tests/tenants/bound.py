@@ -1,7 +1,7 @@
 """Tenants over in-memory parts: what it is told, what it answers, and what it tells."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -16,7 +16,7 @@ from function_apps.tenants.triggers import COMMANDS, EVENTS, ROUTES
 from shared.contracts.environments import EnvironmentFacts
 from shared.contracts.validation import read
 from shared.contracts.values import ComputeTargetKind
-from shared.kernel.context import ADMIN, Scope
+from shared.kernel.context import ADMIN, Scope, idempotency_marker
 from shared.kernel.ids import TenantId, tenant_binding_id
 from shared.messaging.dispatcher import Dispatcher
 from shared.surfaces.capabilities import Feature
@@ -40,7 +40,7 @@ ABLE: Final = (
     Feature.NAMESPACES, Feature.QUOTAS, Feature.PRIVATE_FILES, Feature.OWN_USER,
 )  # fmt: skip
 
-_CALLER: Final = ("tenant", "permissions", "caller")
+_CALLER: Final = ("tenant", "permissions", "caller", "key")
 
 
 def told(
@@ -76,12 +76,17 @@ class Tenants:
         permissions: frozenset[str] = frozenset({ADMIN}),
         caller: str = "user:ann",
         query: Mapping[str, str] | None = None,
+        key: str | None = None,
         **path: Any,
     ) -> Answer:
         """Ask the handler of a route, its body read as the app reads it."""
         route = next(each for each in ROUTES if (each.method, each.template) == (method, template))
         content: Any = None if route.body is None else read(route.body, body)
         ctx = self.bench.ctx(Scope(tenant, caller, permissions))
+        if key is not None:
+            marker = idempotency_marker(f"{method} {template} {path}", key)
+            cause = replace(ctx.cause, marker=marker, fingerprint=f"{query}{body}")
+            ctx = replace(ctx, cause=cause)
         named = {name: str(value) for name, value in path.items()}
         request: Request[Any] = Request(content, ctx, named, query or {})
         return await route.handler(request, self.app)

@@ -141,6 +141,24 @@ def test_nor_does_it_by_suspending_itself_first() -> None:
     assert repeated == by_guest == suspended
 
 
+def test_a_key_of_one_tenant_answers_no_other() -> None:
+    """They stand in the partition of the guest, whoever sent them."""
+
+    async def main() -> Any:
+        on = await with_guest()
+        keyed = {"key": "1", "tenantId": GLOBEX}
+        by_guest = await on.change("suspend", **AS_GUEST, **keyed)
+        await on.change("suspend", **BY_OWNER, key="1")
+        by_third = await refusal(on.change("suspend", binding=GUEST, tenant="initech", **keyed))
+        return by_guest, by_third, await refusal(on.change("resume", **AS_GUEST))
+
+    by_guest, by_third, resumed = run_virtual(main())
+
+    assert by_guest["status"] == "Suspended"
+    assert isinstance(by_third, NotFound)
+    assert resumed.code == "SuspendedByAnother"
+
+
 def test_an_administrators_suspension_outlasts_that_of_who_suspended_before() -> None:
     async def main() -> Any:
         on = await tenants()

@@ -19,6 +19,9 @@ from shared.messaging.unit_of_work import View
 def of_bound_tenant(named: str | None, ctx: Context) -> Context:
     """Return *ctx* for the data of the tenant that is *named*, by default the caller's.
 
+    A key that answered one tenant there answers no other: what it is told, and whether anything is
+    done, is never decided by another's request.
+
     Raises:
         ForeignTenant: another tenant is named without `runtime.admin`.
     """
@@ -26,7 +29,12 @@ def of_bound_tenant(named: str | None, ctx: Context) -> Context:
         return ctx
     if not ctx.scope.allows(ADMIN):
         raise ForeignTenant(named)
-    return replace(ctx, scope=replace(ctx.scope, tenant=TenantId(named)))
+    marker = ctx.cause.marker and f"{ctx.cause.marker}/{ctx.tenant}"
+    return replace(
+        ctx,
+        scope=replace(ctx.scope, tenant=TenantId(named)),
+        cause=replace(ctx.cause, marker=marker),
+    )
 
 
 def own_binding(view: View, binding_id: str, ctx: Context) -> TenantBinding:
