@@ -80,7 +80,7 @@ install = $(UV) pip install --quiet --python .venv --require-hashes --index-stra
 demo: .venv/.local ## the main job, start to end: deploy, promote, break, roll back, survive a kill; PORT=7072: not any free port
 	@$(RUN) -m cli.demo $(if $(PORT),--port $(PORT))
 
-demo-all: .venv/.local ## the whole story: two tenants, three stages, a release unit, drift, scaling, a rotation, a kill; about 8 minutes
+demo-all: .venv/.local ## the whole story: two tenants, three stages, a release unit, drift, scaling, a rotation, a move, a kill; about 9 minutes
 	@$(RUN) -m cli.demo --all $(if $(PORT),--port $(PORT))
 
 demo-cloud: .venv/.all ## the same with two processes of each app over the local cloud, killed on the way

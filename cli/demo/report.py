@@ -62,8 +62,8 @@ def print_parts(sandbox: Sandbox, parts: Sequence[tuple[str, str, int]]) -> None
         sandbox.print(f"  {number:>2}  {name:<10} {text:<72} ~{seconds:>3} s")
 
 
-def print_folders(sandbox: Sandbox, release: str, *logs: Path, absent: str = "") -> None:
-    """Print where the demo keeps what, its limits, what it leaves out, and its first command.
+def print_folders(sandbox: Sandbox, release: str, *logs: Path) -> None:
+    """Print where the demo keeps what, its limits and its first command.
 
     *release* is the path of a release file; *logs* are folders of logs beside that of the host.
     """
@@ -71,8 +71,6 @@ def print_folders(sandbox: Sandbox, release: str, *logs: Path, absent: str = "")
     sandbox.print(f"folder:  {folder.path} (deleted at the beginning of each run)")
     sandbox.print(f"log:     {', '.join(map(str, (folder.host_log, *logs)))}")
     _print_limits(sandbox, release)
-    if absent:
-        sandbox.print(f"absent:  {absent}")
     sandbox.print()
     sandbox.print(f"$ export {STATE_VARIABLE}={os.environ[STATE_VARIABLE]}", "1")
 

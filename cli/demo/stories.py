@@ -59,6 +59,7 @@ def whole(sandbox: Sandbox) -> bool:
     scaling_under_load.scale(sandbox)
     drift_scenario.wait_for_resolved(sandbox, done)
     whole_scenario.rotate_secret(sandbox, promises)
+    whole_scenario.move_tenant(sandbox, promises)
     sandbox.load.stop()
     drift_scenario.check_reports(sandbox, promises, done)
     whole_report.print_timeline(sandbox)

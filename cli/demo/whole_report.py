@@ -29,6 +29,7 @@ _PARTS: Final = (
     ("scale", f"{MORE} requests a second more, and less again", 60),
     ("resolve", "drift says that all is as released", 5),
     ("rotate", "a secret, from a new version to the end of the old one", 60),
+    ("move", "the tenant of prod to another model of isolation, module by module", 60),
     ("report", "timeline with causes, promises, totals", 10),
 )
 """Name, description and usual duration in seconds of each part, on 2 cores that others use too."""
@@ -55,12 +56,12 @@ def print_plan(sandbox: Sandbox) -> None:
         " and up to 60 s once to build the archives"
     )
     sandbox.print(f"ports:   API {sandbox.port}; each environment takes two from 20000 to 29999")
-    report.print_folders(sandbox, release_path(NEW), absent="moving a tenant")
+    report.print_folders(sandbox, release_path(NEW))
 
 
 def print_timeline(sandbox: Sandbox) -> None:
     """Print what happened and why: of each event who brought it about, and its cause."""
-    sandbox.print_title("15 · What happened, and why, from the event log")
+    sandbox.print_title("16 · What happened, and why, from the event log")
     client = sandbox.client
     events = newest_of_apps(
         client, "events", "occurredAt", lambda event: event["eventType"] in _TOLD

@@ -170,6 +170,27 @@ def rotate_secret(sandbox: Sandbox, promises: Promises) -> None:
     )
 
 
+def move_tenant(sandbox: Sandbox, promises: Promises) -> None:
+    """Move the tenant of prod to another model of isolation, under the client."""
+    sandbox.print_title("15 · The tenant of prod is kept apart from others by its own means")
+    before = unit_of(newest_deployment_whole(sandbox, "prod"))
+    sandbox.run('tenant move prod --model pool --reason "compute of its own" --wait')
+    deployment = newest_deployment_whole(sandbox, "prod")
+    print_proof(sandbox, deployment)
+    after, instances = unit_of(deployment), deployment["proof"]["instances"]
+    departing = [part for each in instances for part in departing_parts(each, after)]
+    promises.check(
+        "a tenant is moved with the release that it has",
+        f"{deployment['kind']} {deployment['status']}: {len(instances)} live instances prove"
+        f" r{after.release_revision} in place of r{before.release_revision}, with the image,"
+        f" configuration and secret versions of before; they depart in {departing or 'nothing'}",
+        is_kept=(deployment["kind"], deployment["status"]) == ("relocation", "Completed")
+        and bool(instances)
+        and not departing
+        and not any(after.differs_from(before)),
+    )
+
+
 def release_text(release: str) -> str:
     return Path(release_path(release)).read_text(encoding="utf-8")
 
