@@ -152,3 +152,31 @@ def test_a_tenant_whose_environment_has_another_one_becomes_no_silo_and_keeps_it
     assert status == 202
     assert (back["isolationModel"], back["status"]) == ("shared", "Enforced")
     assert "SiloNotAlone" in back["reason"]["message"]
+
+
+@pytest.mark.long
+def test_a_tenant_that_is_suspended_while_it_is_moved_is_held_to_the_old_model() -> None:
+    async def main() -> Any:
+        world = World(requests_per_s=30)
+        await world.boot()
+        environment = await provisioned(world)
+        binding = await bound(world, environment)
+        await ended(world, await deploy(world, environment, "1"))
+        await move(world, binding, "silo")
+
+        async def is_cut_over() -> Any:
+            _, shown = await world.call("GET", f"{ROOT}/{binding['bindingId']}")
+            return shown["phase"] == "CutOver"
+
+        await world.until(is_cut_over, within_s=300)
+        path = f"{ROOT}/{binding['bindingId']}/suspend"
+        _, suspended = await world.call("POST", path, {"reason": "not paid"})
+        await world.clock.sleep(60)
+        admitted = await updated(world, environment, admits=[GLOBEX])
+        await world.stop()
+        return suspended, admitted
+
+    suspended, admitted = run_virtual(main())
+
+    assert (suspended["status"], suspended["isolationModel"]) == ("Suspended", "shared")
+    assert admitted == (202, "")

@@ -230,7 +230,7 @@ def test_what_cannot_be_isolated_so_is_refused_before_anything_is_begun() -> Non
     run_virtual(main())
 
 
-def test_only_an_enforced_binding_is_moved_and_while_it_is_nothing_else_is_done_with_it() -> None:
+def test_only_an_enforced_binding_is_moved() -> None:
     async def main() -> None:
         made = await tenants()
         await made.enforced()
@@ -239,11 +239,48 @@ def test_only_an_enforced_binding_is_moved_and_while_it_is_nothing_else_is_done_
             await asks(made, "pool")
         await made.change("resume")
         same = await asks(made, "shared")
-        await asks(made, "pool")
-        for change in (made.change("suspend"), made.unbind()):
-            with pytest.raises(TransitionRefused):
-                await change
 
         assert same["status"] == "Enforced"
+
+    run_virtual(main())
+
+
+def test_who_suspends_a_tenant_that_is_moved_takes_the_move_back() -> None:
+    async def main() -> None:
+        made = await cut_over("module-a")
+        await made.change("suspend")
+        suspended = await made.binding()
+        await made.hear(relocated(made, "module-a"))
+        (*_, moving, told_last) = made.bench.sent.bodies("RuntimeTenantBound")
+
+        assert _phase(suspended) == ("Suspended", None, "shared")
+        assert await made.binding() == suspended
+        assert told_last["payload"]["askedRevision"] > moving["payload"]["askedRevision"]
+
+    run_virtual(main())
+
+
+def test_a_suspension_in_the_last_step_keeps_the_model_that_has_no_way_back() -> None:
+    async def main() -> None:
+        made = await cut_over()
+        assert (await made.binding())["phase"] == "Cleaning"
+
+        await made.change("suspend")
+        suspended = await made.binding()
+        await isolated(made, 4)
+        await made.change("resume")
+
+        assert _phase(suspended) == ("Suspended", None, "pool")
+        assert _phase(await made.binding()) == ("Enforced", None, "pool")
+
+    run_virtual(main())
+
+
+def test_a_tenant_that_is_moved_is_unbound_when_that_is_asked() -> None:
+    async def main() -> None:
+        made = await cut_over("module-a")
+        await made.unbind()
+
+        assert _phase(await made.binding()) == ("Unbinding", None, "shared")
 
     run_virtual(main())

@@ -9,13 +9,10 @@ from shared.contracts.tenants import MovePhase, Quota, RuntimeTenantBound, Tenan
 from shared.contracts.values import ComputeTargetKind, IsolationModel, Reason
 from shared.kernel.clock import isoformat
 
-_BEGINS: Final = frozenset(TenantBindingStatus) - {
-    TenantBindingStatus.SUSPENDED,
-    TenantBindingStatus.UNBOUND,
-}
+_BEGINS: Final = frozenset(TenantBindingStatus) - {TenantBindingStatus.UNBOUND}
 """The statuses of a binding with which a new request has its isolation made, or taken away.
 
-Enforced asks for it where a move was taken back."""
+Enforced and Suspended ask for it where a move was taken back."""
 _IN_FORCE: Final = frozenset({TenantBindingStatus.ENFORCED, TenantBindingStatus.SUSPENDED})
 _RETRY_MAX: Final = timedelta(hours=1)
 

@@ -349,7 +349,6 @@ def unbind(
 
     Raises:
         ConfirmationMissing: *confirm* is not the tenant.
-        TransitionRefused: it is being moved, which can be taken back.
     """
     if confirm != known.tenant_id:
         raise ConfirmationMissing(known.tenant_id, confirm, is_owner=known.is_owner)

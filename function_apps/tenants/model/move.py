@@ -74,6 +74,18 @@ def take_back(known: TenantBinding, why: str, now: datetime) -> TenantBinding:
     return replace(back, isolation_model=known.move.origin, asked_revision=back.revision, move=None)
 
 
+def let_go(known: TenantBinding, why: str, now: datetime) -> TenantBinding:
+    """Return *known* without a move: back where there is a way, else in the model it moves to.
+
+    Nothing that a tenant begins keeps the owner of the environment from suspending or unbinding it.
+    """
+    if known.move is None:
+        return known
+    if known.move.phase is MovePhase.CLEANING:
+        return replace(evolve(known, MoveEnded, now, None), move=None)
+    return take_back(known, why, now)
+
+
 def on_isolation(known: TenantBinding, isolation: BindingIsolation, now: datetime) -> TenantBinding:
     """Return *known*, which is moved, after its isolation was made for what it asked last."""
     move = known.move

@@ -1,6 +1,7 @@
 """Suspension: the tenant deploys nothing and binds no secret until it is resumed."""
 
 from function_apps.tenants.model.binding import SUSPEND, TenantBinding, resume, suspend
+from function_apps.tenants.model.move import let_go
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, changed
 from function_apps.tenants.resources import answer
@@ -19,9 +20,9 @@ from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 async def suspend_tenant(
     binding_id: str, command: Suspension, ctx: Context, app: TenantsApp
 ) -> Outcome[Json]:
-    """Suspend a binding that is Enforced; a repeat gets the same answer.
+    """Suspend a binding that is Enforced or Moving; a repeat gets the same answer.
 
-    An administrator who could resume it takes a suspension of another over.
+    A move is taken back. An administrator who could resume it takes a suspension of another over.
 
     Raises:
         ForeignTenant, TenantBindingNotFound, TransitionRefused: see there.
@@ -32,7 +33,8 @@ async def suspend_tenant(
 
     def decide(view: View) -> Decision[Json]:
         known = own_binding(view, binding_id, ctx)
-        after = suspend(known, why, caller_of(ctx), ctx.now(), is_admin=is_admin)
+        settled = let_go(known, "it is suspended", ctx.now())
+        after = suspend(settled, why, caller_of(ctx), ctx.now(), is_admin=is_admin)
         return _decision(known, after, "SuspendTenant", command.reason)
 
     parse_id(binding_id, "tb")

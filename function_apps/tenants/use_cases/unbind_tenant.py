@@ -1,6 +1,7 @@
 """UnbindTenant: take from a tenant what it has in an environment."""
 
 from function_apps.tenants.model.binding import UNBIND, unbind
+from function_apps.tenants.model.move import let_go
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, changed
 from function_apps.tenants.resources import answer
@@ -24,7 +25,8 @@ async def unbind_tenant(command: UnbindTenant, ctx: Context, app: TenantsApp) ->
 
     def decide(view: View) -> Decision[Json]:
         known = own_binding(view, binding_id, ctx)
-        after = unbind(known, command.confirm, why, ctx.now())
+        settled = let_go(known, "it is unbound", ctx.now())
+        after = unbind(settled, command.confirm, why, ctx.now())
         if after is known:
             return Decision(answer(known), is_repeat=True)
         return changed(after, "UnbindTenant", command.reason)
