@@ -2,7 +2,8 @@
 
 Each revision is a cluster, so Envoy counts requests per revision. A request reaches its component
 by `Host: <module>.<tenant>.localhost`, by the header `x-service: <service id>`, or by the longest
-path prefix that a component declares. Field names are those of Envoy's v3 API.
+path prefix that a component declares. Paths are those of the site's owner: a host name of a
+component that is not there is not answered by them. Field names are those of Envoy's v3 API.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ from shared.surfaces.spec import SurfaceComponent
 
 _ADDRESS: Final = "127.0.0.1"
 ROUTES: Final = "site"
+_HOST_OF_A_COMPONENT: Final = r"(?i)module-[^.]+\.[^.]+\.localhost\.?(:[0-9]+)?"
+"""What `host_name` gives, in any case, also with the dot of a full name and with a port."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,19 @@ def routes(components: Sequence[ComponentRoute]) -> Document:
         }
         for c in ordered
     ]
-    default = {"name": "default", "domains": ["*"], "routes": [*by_name, *by_path]}
+    default = {
+        "name": "default",
+        "domains": ["*"],
+        "routes": [*by_name, _no_component_of_that_host(), *by_path],
+    }
     return envoy_documents.route_table(ROUTES, [*hosts, default])
+
+
+def _no_component_of_that_host() -> Document:
+    """Return the refusal of host names that were a guest's, whose requests are not the owner's."""
+    host = {"name": ":authority", "string_match": {"safe_regex": {"regex": _HOST_OF_A_COMPONENT}}}
+    match = {"prefix": "/", "headers": [host]}
+    return envoy_documents.refusal(match, 404, "no component has this host name\n")
 
 
 def _service_header(route: ComponentRoute) -> Document:

@@ -189,6 +189,7 @@ def test_turned_traffic_goes_in_halves_wherever_the_owners_went_and_nowhere_else
         tuple((entry["name"], entry["weight"]) for entry in split)
         for host in after["resources"][0]["virtual_hosts"]
         for route in host["routes"]
+        if "route" in route
         for split in [route["route"]["weighted_clusters"]["clusters"]]
     }
     assert turned == {((clusters[0], 50), (clusters[1], 50)), ((clusters[1], 100),)}

@@ -84,6 +84,28 @@ async def test_a_prefix_of_another_tenant_from_before_leads_to_nothing(tmp_path:
         assert await _answer(harness, "/", host) == "module-shop"
 
 
+async def test_a_host_name_of_a_component_that_is_not_there_leads_to_nobody(
+    tmp_path: Path,
+) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1), weights={1: 100})
+        site = await harness.surface.read_site(ENVIRONMENT)
+        assert isinstance(site, Present)
+        port = site.value.endpoint.rstrip("/").rpartition(":")[2]
+
+        async def answered(host: str) -> Any:
+            return await _answer(harness, "/quote", {"Host": host})
+
+        for gone in ("module-quotes.globex.localhost", "module-gone.acme.localhost"):
+            for written in (gone, f"{gone}:{port}", f"{gone}.", gone.upper()):
+                assert await answered(written) == 404, written
+        for owners in ("localhost", f"127.0.0.1:{port}", "shop.localhost", "www.shop.localhost"):
+            assert await answered(owners) == "module-shop"
+        assert await answered(f"Module-Shop.acme.localhost:{port}") == "module-shop"
+        by_service = {"Host": "module-gone.acme.localhost", "x-service": SHOP.service}
+        assert await _answer(harness, "/", by_service) == "module-shop"
+
+
 async def test_an_envoy_that_does_not_end_is_killed(tmp_path: Path) -> None:
     async with local_process_harness(tmp_path) as harness:
         edge = tmp_path / "surface" / "sites" / ENVIRONMENT / "edge"

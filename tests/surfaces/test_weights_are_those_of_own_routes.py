@@ -83,6 +83,6 @@ def test_routes_of_an_earlier_agent_without_names_are_those_of_their_clusters() 
     table = _table(_never, {})
     for host in table["virtual_hosts"]:
         for route in host["routes"]:
-            del route["name"]
+            route.pop("name", None)
 
     assert weights_in(table) == {OWN: {1: 90, 2: 10}, GUEST: {1: 100}}
