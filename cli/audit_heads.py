@@ -28,8 +28,30 @@ class Head:
     hash: str
 
 
+def require_file(path: Path | None, *, makes: bool) -> None:
+    """Refuse a file that is not there, as a wrong name would be compared with nothing.
+
+    With *makes* the file is to be made, and one that is there is refused: it is compared with.
+
+    Raises:
+        Failure: it is as said, or *makes* has no file.
+    """
+    if path is None:
+        if makes:
+            raise Failure(
+                "--make-heads makes the file of --heads, which is missing",
+                ExitCode.USAGE,
+                remedy="name the file: --heads FILE",
+            )
+        return
+    if makes and path.exists():
+        raise _failure(path, "is there already", "leave out --make-heads, to compare with it")
+    if not makes and not path.exists():
+        raise _failure(path, "is not there, so there is nothing of yours to compare with")
+
+
 def read_heads(path: Path, tenant: str) -> dict[str, Head]:
-    """Return the heads of *tenant* that *path* has, by app; none where there is no file.
+    """Return the heads of *tenant* that *path* has, by app.
 
     Raises:
         Failure: it cannot be read, is no file of heads, or has those of another tenant.
@@ -37,8 +59,6 @@ def read_heads(path: Path, tenant: str) -> dict[str, Head]:
     try:
         with path.open("rb") as file:
             text = file.read(_BYTES_MAX + 1)
-    except FileNotFoundError:
-        return {}
     except OSError as unread:
         raise _failure(path, f"cannot be read: {unread.strerror}") from unread
     try:
@@ -66,12 +86,12 @@ def _heads(content: Mapping[str, Any]) -> dict[str, Head]:
     }
 
 
-def _failure(path: Path, what: str) -> Failure:
-    return Failure(
-        f"--heads: {path} {what}",
-        ExitCode.USAGE,
-        remedy="name the file that this option wrote before, or one that does not exist yet",
-    )
+def _failure(
+    path: Path,
+    what: str,
+    remedy: str = "name the file that this option wrote before; for a first one add --make-heads",
+) -> Failure:
+    return Failure(f"--heads: {path} {what}", ExitCode.USAGE, remedy=remedy)
 
 
 def write_heads(path: Path, tenant: str, heads: Mapping[str, Head]) -> None:

@@ -12,6 +12,7 @@ from cli.audit_heads import (
     leads_to,
     newest_heads,
     read_heads,
+    require_file,
     write_heads,
 )
 from cli.client import Client
@@ -20,7 +21,7 @@ from cli.failure import Failure
 from cli.fan_out import ask_apps, newest_of_apps
 from cli.lookup import id_labels, replace_ids
 from cli.options import Commands, Invocation
-from cli.output import Column, Item, format_time
+from cli.output import Column, Item, format_time, note
 from cli.parameter_types import any_id, instant
 
 app = Commands(help="Audit records of all apps: list (without a word after it), verify.")
@@ -120,11 +121,16 @@ def verify(
             metavar="FILE",
         ),
     ] = None,
+    make_heads: Annotated[
+        bool,
+        typer.Option("--make-heads", help="Make the file of --heads, the first time."),
+    ] = False,
 ) -> None:
     """Whether each app's chain of records is whole: a record that was changed or lost breaks it.
 
     A chain that was made anew is compared with the head that the platform anchored apart from it.
     """
+    require_file(heads, makes=make_heads)
     client = invocation.client
     # Before the chains are looked at: one that is made anew meanwhile is found the next time.
     newest = newest_heads(client) if heads else {}
@@ -138,7 +144,7 @@ def verify(
             ExitCode.UNAVAILABLE,
             remedy="upgrade the apps first: those of an earlier release do not say it",
         )
-    kept = read_heads(heads, tenant) if heads and tenant else {}
+    kept = read_heads(heads, tenant) if heads and tenant and not make_heads else {}
     anchored = anchored_heads(client)
     found = {
         name: _compared(client, name, verdict, anchored.get(name), kept.get(name))
@@ -159,6 +165,8 @@ def verify(
         )
     if heads and tenant:
         write_heads(heads, tenant, kept | newest)
+        if make_heads:
+            note(f"{heads} was made with the heads of now; nothing of yours was compared")
     if missing:
         raise Failure(
             f"the audit records of {', '.join(missing)} were not looked at: they do not run",

@@ -161,7 +161,7 @@ def test_the_heads_of_now_are_kept_and_compared_next_time(
 ) -> None:
     file = tmp_path / "heads.json"
 
-    first = runtimectl.run(f"audit verify --heads {file}", chain(4, n4="b"))
+    first = runtimectl.run(f"audit verify --heads {file} --make-heads", chain(4, n4="b"))
     kept = json.loads(file.read_text())
     grown = runtimectl.run(f"audit verify --heads {file}", chain(6, n4="b", n6="d"))
 
@@ -181,7 +181,7 @@ def test_a_chain_that_was_made_anew_is_named_and_the_heads_stay(
     runtimectl: RuntimeCtl, tmp_path: Path, now: Mapping[str, Any]
 ) -> None:
     file = tmp_path / "heads.json"
-    runtimectl.run(f"audit verify --heads {file}", chain(4, n4="b"))
+    runtimectl.run(f"audit verify --heads {file} --make-heads", chain(4, n4="b"))
     kept = file.read_text()
 
     ran = runtimectl.run(f"audit verify --heads {file} -o json", now)
@@ -231,7 +231,7 @@ def test_a_head_in_a_file_counts_beside_the_one_that_was_anchored(
 ) -> None:
     """Whoever made the chain anew may have written to the platform's blobs too."""
     file = tmp_path / "heads.json"
-    runtimectl.run(f"audit verify --heads {file}", chain(3, n3="c"))
+    runtimectl.run(f"audit verify --heads {file} --make-heads", chain(3, n3="c"))
 
     now = chain(4, n3="other", n4="b") | ANCHORED
     ran = runtimectl.run(f"audit verify --heads {file} -o json", now)
@@ -254,7 +254,7 @@ def test_a_blob_of_anchored_heads_is_a_file_of_heads(
 
 def test_the_head_of_an_app_that_does_not_run_stays(runtimectl: RuntimeCtl, tmp_path: Path) -> None:
     file = tmp_path / "heads.json"
-    runtimectl.run(f"audit verify --heads {file}", chain(4, n4="b"))
+    runtimectl.run(f"audit verify --heads {file} --make-heads", chain(4, n4="b"))
     kept = file.read_text()
     others = {path: each for path, each in chain(4, n4="b").items() if "deployments" not in path}
 
@@ -267,7 +267,7 @@ def test_apps_that_do_not_say_whose_records_they_have_are_not_called_compared(
     runtimectl: RuntimeCtl, tmp_path: Path
 ) -> None:
     file = tmp_path / "heads.json"
-    runtimectl.run(f"audit verify --heads {file}", chain(4, n4="b"))
+    runtimectl.run(f"audit verify --heads {file} --make-heads", chain(4, n4="b"))
     earlier = {VERDICT.format(app): {"status": "Sound", "brokenAt": None} for app in APPS}
 
     ran = runtimectl.run(f"audit verify --heads {file}", chain(4, n4="other") | earlier)
@@ -304,10 +304,53 @@ def test_another_file_is_no_file_of_heads(
     assert said in ran.err
 
 
+@pytest.mark.parametrize(
+    ("there", "options", "said"),
+    [
+        pytest.param(
+            None, "--heads {file}", "is not there, so there is nothing of yours", id="not-there"
+        ),
+        pytest.param(
+            '{"tenant": "acme", "heads": {}}',
+            "--heads {file} --make-heads",
+            "is there already",
+            id="made-twice",
+        ),
+        pytest.param(None, "--make-heads", "the file of --heads, which is missing", id="no-file"),
+    ],
+)
+def test_a_file_of_heads_is_made_only_on_request_and_only_once(
+    runtimectl: RuntimeCtl, tmp_path: Path, there: str | None, options: str, said: str
+) -> None:
+    """A wrong name in a line of cron would be compared with nothing, and stay green."""
+    file = tmp_path / "heads.json"
+    if there:
+        file.write_text(there)
+
+    ran = runtimectl.run(f"audit verify {options.format(file=file)}", chain(4, n4="b"))
+
+    assert (ran.code, ran.asked) == (ExitCode.USAGE, [])
+    assert said in ran.err
+    assert (file.read_text() if file.exists() else None) == there
+
+
+def test_the_run_that_makes_the_file_says_that_it_compared_with_nothing(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    line = f"audit verify --heads {tmp_path}/heads.json --make-heads"
+
+    ran = runtimectl.run(line, chain(4, n4="b"))
+
+    assert ran.code == ExitCode.OK
+    assert "was made with the heads of now; nothing of yours was compared" in ran.err
+
+
 def test_a_place_where_no_file_can_be_is_named(runtimectl: RuntimeCtl, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("no folder")
 
-    ran = runtimectl.run(f"audit verify --heads {tmp_path}/taken/heads.json", chain(4, n4="b"))
+    line = f"audit verify --heads {tmp_path}/taken/heads.json --make-heads"
+
+    ran = runtimectl.run(line, chain(4, n4="b"))
 
     assert ran.code == ExitCode.USAGE
-    assert "heads.json cannot be read: Not a directory" in ran.err
+    assert "heads.json cannot be written: " in ran.err
