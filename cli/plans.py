@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cli.exit_codes import ExitCode
-from cli.failure import Failure
+from cli.failure import Detail, Failure
 from cli.output import say
 from cli.remedies import REMEDIES, remedy_for
 
@@ -16,8 +16,11 @@ def print_refusals(refusals: Sequence[Mapping[str, Any]]) -> None:
         say(f"refused: {place}{refusal['message']} [{refusal['code']}]")
 
 
-def require_plannable(refusals: Sequence[Mapping[str, Any]]) -> None:
-    """Raise for a plan with refusals, with the remedy of the first that has one."""
+def require_plannable(refusals: Sequence[Mapping[str, Any]], *, are_shown: bool = True) -> None:
+    """Raise for a plan with refusals, with the remedy of the first that has one.
+
+    Unless they *are_shown*, the failure has them as its details.
+    """
     if not refusals:
         return
     known = [refusal for refusal in refusals if refusal["code"] in REMEDIES]
@@ -27,4 +30,10 @@ def require_plannable(refusals: Sequence[Mapping[str, Any]]) -> None:
         ExitCode.REFUSED,
         code="PlanRefused",
         remedy=remedy_for(first["code"], first["message"], ExitCode.REFUSED),
+        details=[] if are_shown else [_detail(refusal) for refusal in refusals],
     )
+
+
+def _detail(refusal: Mapping[str, Any]) -> Detail:
+    message = f"{refusal['message']} [{refusal['code']}]"
+    return Detail(refusal.get("target", ""), message, code=refusal["code"])

@@ -5,6 +5,7 @@ an event. So its plan is asked until it has what was published and bound.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -19,6 +20,7 @@ from cli.failure import Failure
 from cli.host_process import pause
 from cli.options import Invocation
 from cli.output import note
+from cli.plans import require_plannable
 from cli.release_sections import Sections
 from cli.secret_bindings import BINDINGS, plan_words
 from cli.watch_operation import wait_for_success
@@ -30,6 +32,11 @@ _ASKED_EVERY_S: Final = 0.5
 """A plan counts as a write, of which a tenant has five a second."""
 _BINDING_WITHIN_S: Final = 60.0
 _UNHEARD: Final = "EnvironmentNotProvisioned"
+_MAY_BE_MENDED: Final = {
+    "ConfigurationVariableTaken", "EnvironmentUnknown", "Held", "Invalid", "NaturalKeyActive",
+    "QueueFull", "QueueTaken", "SchemaTooCostly", "SchemaViolated", "TooLarge",
+}  # fmt: skip
+"""What a plan refuses and may take once other configuration is published, or time has passed."""
 T = TypeVar("T")
 
 
@@ -82,35 +89,57 @@ def _would_fail(refusal: Mapping[str, Any], secret: Mapping[str, Any]) -> Failur
     )
 
 
-def prepare_release(sections: Sections, request: Mapping[str, Any], invocation: Invocation) -> None:
+def prepare_release(
+    sections: Sections, request: Mapping[str, Any], invocation: Invocation
+) -> Sequence[str]:
     """Publish and bind what *sections* say, until a deployment *request* would be given it.
 
-    So it is with what was published just before, by another command.
+    Return what was put in force, in words. What was published just before, by another command, is
+    waited for too.
 
     Raises:
-        Failure: something is refused, or is not heard of in time.
+        Failure: something is refused, or is not heard of in time. Nothing is published or bound
+            where the plan of *request* is refused for what that would not mend.
     """
     client, clock = invocation.client, invocation.session.clock
+    layers = [*_layers(sections, request, client)]
+    if sections.secrets or not all(_is_in_force(entry, current) for entry, _, current in layers):
+        _require_deployable(request, client)
     published, done = [], list[str]()
-    for entry, layer, current in _layers(sections, request, client):
-        version = current.version
-        if not version or not current.says(entry.values, entry.schema):
-            try:
+    with naming(done):
+        for entry, layer, current in layers:
+            version = current.version
+            if not _is_in_force(entry, current):
                 version = _heard(clock, partial(_put, client, entry, layer, current))
-            except Failure as failure:
-                raise failure.but(*done) from failure
-            done.append(put_in_force(layer, version))
-            note(f"configuration: {layer.label}: published version {version}")
-        published.append(_Published(layer, version))
-    for secret in sections.secrets:
-        try:
-            _bind(secret, request, invocation)
-        except Failure as failure:
-            raise failure.but(*done) from failure
-    published += _in_force(request, client)
-    if not published and not sections.secrets:
-        return
-    _wait_until_given(published, sections.secrets, request, client, clock)
+                done.append(put_in_force(layer, version))
+                note(f"configuration: {layer.label}: published version {version}")
+            published.append(_Published(layer, version))
+        for secret in sections.secrets:
+            done += _bind(secret, request, invocation)
+        published += _in_force(request, client)
+        if published or sections.secrets:
+            _wait_until_given(published, sections.secrets, request, client, clock)
+    return done
+
+
+@contextmanager
+def naming(done: Sequence[str]) -> Iterator[None]:
+    """Have a failure within name what was *done* before it, and stays."""
+    try:
+        yield
+    except Failure as failure:
+        raise failure.but(*done) from failure
+
+
+def _is_in_force(entry: LayerFile, current: Content) -> bool:
+    return bool(current.version) and current.says(entry.values, entry.schema)
+
+
+def _require_deployable(request: Mapping[str, Any], client: Client) -> None:
+    plan = client.write("POST", ROOT, {**request, "dryRun": True}).body
+    refusals = [each for each in plan["refusals"] if each["code"] not in _MAY_BE_MENDED]
+    with naming(["nothing was published or bound"]):
+        require_plannable(refusals, are_shown=False)
 
 
 def _layers(
@@ -168,8 +197,10 @@ def _heard(clock: Clock, act: Callable[[], T]) -> T:
         pause(clock, _ASKED_EVERY_S)
 
 
-def _bind(secret: Mapping[str, Any], request: Mapping[str, Any], invocation: Invocation) -> None:
-    """Have *secret* bound; one that is bound as it is asked for stays as it is."""
+def _bind(
+    secret: Mapping[str, Any], request: Mapping[str, Any], invocation: Invocation
+) -> Iterator[str]:
+    """Have *secret* bound and say so; one that is bound as it is asked for stays as it is."""
     client, title = invocation.client, f"secret {secret['secretName']} of {secret['moduleId']}"
     body = {"environmentId": request["environmentId"], **secret}
     response = _heard(invocation.session.clock, lambda: client.write("POST", BINDINGS, body))
@@ -179,6 +210,7 @@ def _bind(secret: Mapping[str, Any], request: Mapping[str, Any], invocation: Inv
         session, form = invocation.session, invocation.output
         wait_for_success(session, response.operation, title, _BINDING_WITHIN_S, form)
     note(f"{title}: bound")
+    yield f"the {title} is bound"
 
 
 def _wait_until_given(

@@ -13,7 +13,7 @@ from cli.options import Invocation, Reason, WaitOptions
 from cli.output import Column, format_digest, note, say
 from cli.plans import print_refusals, require_plannable
 from cli.release_options import ComponentOptions, RolloutOptions
-from cli.release_preparation import prepare_release, say_sections
+from cli.release_preparation import naming, prepare_release, say_sections
 from cli.watch_rollout import ROOT, require_ended_as, watch_rollout
 
 _PLAN_COLUMNS: Final = (
@@ -59,11 +59,13 @@ def deploy(
     )
     client = invocation.client
     request, sections = deploy_request(options, client)
+    done: Sequence[str] = ()
     if rollout.dry_run or request.get("dryRun"):
         say_sections(sections, request, client)
     else:
-        prepare_release(sections, request, invocation)
-    body = client.write("POST", ROOT, request).body
+        done = prepare_release(sections, request, invocation)
+    with naming(done):
+        body = client.write("POST", ROOT, request).body
     _finish(invocation, body, waiting, is_plan=rollout.dry_run)
 
 

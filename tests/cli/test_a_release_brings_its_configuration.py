@@ -64,6 +64,8 @@ class Deployments:
         self.bound: list[Mapping[str, Any]] = []
         self.refusals: list[Mapping[str, Any]] = []
         self.planned: tuple[int, Any] = 200, _planned("Bind", None)
+        self.binding = BOUND
+        self.taken: tuple[int, Any] = 202, THE_DEPLOYMENT
 
     def answer(self, asked: Asked) -> tuple[int, Any]:
         body = json.loads(asked.body) if asked.body else None
@@ -72,12 +74,12 @@ class Deployments:
                 if body.get("dryRun"):
                     return 200, self._plan()
                 self.deployed.append(body)
-                return 202, THE_DEPLOYMENT
+                return self.taken
             case ("POST", path) if path == f"{RUNTIME}/secret-bindings":
                 if body.get("dryRun"):
                     return self.planned
                 self.bound.append(body)
-                return 202, {**BOUND, "bindingId": "sec-1"}
+                return 202, {**self.binding, "bindingId": "sec-1"}
         return 404, {"error": {"code": "NotFound", "message": asked.path}}
 
     def _plan(self) -> Mapping[str, Any]:
@@ -210,7 +212,7 @@ def test_a_conflict_ends_it_before_the_deployment(platform: ConfiguredPlatform, 
 
     assert ran.code == ExitCode.CONFLICT
     assert "module-web in test is at version 1, not 0" in ran.err
-    assert (deployments.deployed, deployments.plans) == ([], 0)
+    assert deployments.deployed == []
 
 
 def test_a_publish_that_deployments_does_not_hear_of_ends_it_before_the_deployment(
@@ -226,15 +228,48 @@ def test_a_publish_that_deployments_does_not_hear_of_ends_it_before_the_deployme
     assert deployments.deployed == []
 
 
-def test_a_release_that_is_refused_for_another_reason_says_that_one(
-    platform: ConfiguredPlatform, file: Path
+@pytest.mark.parametrize("code", ["StageNotAllowed", "TenantBindingRequired", "RouteTaken"])
+def test_nothing_is_published_or_bound_for_a_release_that_is_refused_all_the_same(
+    platform: ConfiguredPlatform, file: Path, code: str
 ) -> None:
-    deployments = Deployments(heard=1_000_000)
-    deployments.refusals = [{"code": "RouteTaken", "message": "/ is another's"}]
+    deployments = Deployments()
+    deployments.refusals = [{"code": code, "message": "prod is not for this"}]
+
+    ran = deployed(platform, deployments, file, RELEASE + CONFIGURATION + SECRETS)
+
+    assert ran.code == ExitCode.REFUSED
+    assert f"prod is not for this [{code}]" in ran.err
+    assert "nothing was published or bound" in ran.err
+    assert values_of(platform) == {}
+    assert (deployments.bound, deployments.deployed, deployments.plans) == ([], [], 1)
+
+
+@pytest.mark.parametrize("code", ["SchemaViolated", "Held"])
+def test_what_other_configuration_may_mend_keeps_nothing_from_being_published(
+    platform: ConfiguredPlatform, file: Path, code: str
+) -> None:
+    """A release that was rolled back is another one with other values."""
+    deployments = Deployments()
+    deployments.refusals = [{"code": code, "message": "as it is now"}]
 
     deployed(platform, deployments, file, RELEASE + CONFIGURATION)
 
+    assert values_of(platform) == {"greeting": "hello", "level": "info"}
     assert len(deployments.deployed) == 1
+
+
+def test_a_refused_deployment_names_what_was_published_and_bound_and_stays(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    deployments = Deployments()
+    deployments.binding = {**BOUND, "status": "Requested"}
+    deployments.taken = 409, {"error": {"code": "Held", "message": "it was rolled back"}}
+
+    ran = deployed(platform, deployments, file, RELEASE + CONFIGURATION + SECRETS)
+
+    assert ran.code == ExitCode.CONFLICT
+    assert "version 1 of module-web in test is in force" in ran.err
+    assert "the secret db-password of module-web is bound" in ran.err
 
 
 @pytest.mark.parametrize(
