@@ -8,6 +8,8 @@ import typer
 
 from cli.client import Client
 from cli.commands.services import health_of, service_id
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
 from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import Commands, EnvironmentFilter, Invocation
 from cli.output import Column, format_time
@@ -101,12 +103,16 @@ def delete(service: ServiceArgument, invocation: Invocation, env: EnvironmentFil
 @app.command()
 def burn(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     """List how fast each service burns its error budget: 1 uses it up at the end of its period."""
+    client = invocation.client
+    healths = _healths(client, env)
     rows = [
-        {**service, **each}
-        for service, health in _healths(invocation.client, env)
-        for each in health.get("sloBurn", ())
+        {**service, **each} for service, health in healths for each in health.get("sloBurn", ())
     ]
-    invocation.show(rows, _BURN_COLUMNS, empty="nothing is measured: `runtimectl slo set --help`")
+    empty = "nothing is measured: `runtimectl slo set --help`"
+    if not rows and (waiting := [each for each, _ in healths if _has_objective(client, each)]):
+        names = ", ".join(f"{each['moduleId']} in {each['environment']}" for each in waiting)
+        empty = f"set, and nothing is measured yet: the objective of {names}; look in a minute"
+    invocation.show(rows, _BURN_COLUMNS, empty=empty)
 
 
 @app.command()
@@ -123,6 +129,16 @@ def alerts(invocation: Invocation, env: EnvironmentFilter = None) -> None:
         for each in health.get("alerts", ())
     ]
     invocation.show(rows, _ALERT_COLUMNS, empty="no alert is raised")
+
+
+def _has_objective(client: Client, service: Mapping[str, Any]) -> bool:
+    try:
+        client.get(f"{_SERVICES}/{service['serviceId']}/slo")
+    except Failure as failure:
+        if failure.exit_code is not ExitCode.NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 def _healths(client: Client, env: str | None) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:

@@ -99,3 +99,13 @@ def test_an_empty_list_says_so(line: str, said: str, runtimectl: RuntimeCtl) -> 
     ran = runtimectl.run(line)
 
     assert said in ran.out + ran.err
+
+
+def test_an_objective_that_was_just_set_is_not_called_missing(runtimectl: RuntimeCtl) -> None:
+    objective = {"serviceId": SERVICE, "sli": "availability", "objective": 0.99, "burnRates": []}
+
+    ran = runtimectl.run("slo burn", {f"GET {RUNTIME}/services/{SERVICE}/slo": objective})
+
+    assert ran.code == ExitCode.OK
+    assert "nothing is measured yet: the objective of module-shop in test" in ran.out
+    assert "slo set" not in ran.out
