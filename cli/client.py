@@ -40,6 +40,11 @@ class Response:
         return self.status == _NOT_MODIFIED
 
     @property
+    def is_repeat(self) -> bool:
+        """Return whether what was asked for was there already, so that nothing was begun."""
+        return self.headers.get("repeatability-result") == "accepted"
+
+    @property
     def operation(self) -> str | None:
         """Return the operation id in `Operation-Location`."""
         location = self.headers.get("operation-location")

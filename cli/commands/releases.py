@@ -6,11 +6,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from cli.client import Response
 from cli.deploy_request import DeployOptions, deploy_request
 from cli.deployment_selector import RUNNING, DeploymentSelector
 from cli.lookup import environment_id
 from cli.options import Invocation, Reason, WaitOptions
-from cli.output import Column, format_digest, note, say
+from cli.output import Column, format_digest, format_time, note, say
 from cli.plans import print_refusals, require_plannable
 from cli.release_options import ComponentOptions, RolloutOptions
 from cli.release_preparation import naming, prepare_release, say_sections
@@ -65,8 +66,9 @@ def deploy(
     else:
         done = prepare_release(sections, request, invocation)
     with naming(done):
-        body = client.write("POST", ROOT, request).body
-    _finish(invocation, body, waiting, is_plan=rollout.dry_run)
+        response = client.write("POST", ROOT, request)
+    _say_repeat(response, "; `--restart` starts it anew")
+    _finish(invocation, response.body, waiting, is_plan=rollout.dry_run)
 
 
 def promote(
@@ -81,8 +83,9 @@ def promote(
     source = selector.find_id(client, "Completed")
     target = environment_id(client, to)
     request = {"toEnvironmentId": target, **rollout.body()}
-    body = client.write("POST", f"{ROOT}/{source}/promote", request).body
-    _finish(invocation, body, waiting, is_plan=rollout.dry_run)
+    response = client.write("POST", f"{ROOT}/{source}/promote", request)
+    _say_repeat(response)
+    _finish(invocation, response.body, waiting, is_plan=rollout.dry_run)
 
 
 def rollback(
@@ -136,6 +139,16 @@ def _send(
     path = f"{ROOT}/{deployment_id}/{action}"
     body: Mapping[str, Any] = invocation.client.write("POST", path, request).body
     return body
+
+
+def _say_repeat(response: Response, hint: str = "") -> None:
+    """Say of a release that is there already which deployment answers, as nothing was begun."""
+    if response.is_repeat:
+        known = response.body
+        note(
+            f"nothing differs: this is deployment {known['deploymentId']} of"
+            f" {format_time(known['createdAt'])}, which is {known['status']}{hint}"
+        )
 
 
 def _finish(

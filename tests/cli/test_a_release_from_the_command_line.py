@@ -13,6 +13,7 @@ from tests.cli.small_platform import (
     RUNTIME,
     THE_DEPLOYMENT,
     RuntimeCtl,
+    answer_of,
 )
 from tests.cli.small_server import Asked, serving
 
@@ -57,6 +58,28 @@ def test_a_release_of_one_module_is_sent_as_the_options_say(runtimectl: RuntimeC
         ],
     }
     assert f"runtimectl deployment {DEPLOYMENT} --wait" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        pytest.param(RELEASE, "which is Completed; `--restart` starts it anew", id="deploy"),
+        pytest.param(f"promote {DEPLOYMENT} --to test", "which is Completed\n", id="promote"),
+    ],
+)
+def test_a_release_that_is_there_already_is_not_shown_as_a_new_one(
+    runtimectl: RuntimeCtl, line: str, said: str
+) -> None:
+    more = {POST: THE_DEPLOYMENT, f"{POST}/{DEPLOYMENT}/promote": THE_DEPLOYMENT}
+    for headers in ({}, {"Repeatability-Result": "accepted"}):
+        with serving(
+            lambda asked: answer_of(asked, more), keeps_connections=False, headers=headers
+        ) as server:
+            ran = runtimectl.run_at(server, line)
+
+        assert ran.code == ExitCode.OK, ran.err
+        assert (f"nothing differs: this is deployment {DEPLOYMENT} of " in ran.err) == bool(headers)
+        assert (said in ran.err) == bool(headers)
 
 
 @pytest.mark.parametrize(
