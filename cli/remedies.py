@@ -20,6 +20,11 @@ _RESUME: Final = (
     "see why it is suspended: `runtimectl tenant show {name}`; resume it: "
     "`runtimectl tenant resume {name} --reason settled`"
 )
+_RESUME_AS_A_GUEST: Final = (
+    "see why it is suspended: `runtimectl tenant show {name}`; ask the owner of the environment to "
+    "resume it: `runtimectl tenant resume {name} --tenant {tenant} --reason settled`; what your "
+    "own tenant suspended it resumes itself, without `--tenant`"
+)
 REMEDIES: Final[Mapping[str, str]] = {
     # The caller
     "Unauthenticated": _LOGIN,
@@ -309,6 +314,8 @@ _BY_EXIT_CODE: Final[Mapping[ExitCode, str]] = {
     ExitCode.INTERRUPTED: "accepted work continues; watch it: `runtimectl operations`",
 }
 _BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
+    ("TenantBindingSuspended", "another tenant's", _RESUME_AS_A_GUEST),
+    ("TenantSuspended", "another tenant's", _RESUME_AS_A_GUEST),
     ("TransitionRefused", "a deployment in", "see its state: `runtimectl deployment {deployment}`"),
     ("TransitionRefused", "an environment in", "see its state: `runtimectl env show {name}`"),
     (

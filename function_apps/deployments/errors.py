@@ -82,7 +82,19 @@ class BindingRequired(PlanRefused):
 
 
 class BindingSuspended(Conflict):
+    """The tenant's binding to the environment is suspended, by its own side or by the owner."""
+
     code = "TenantBindingSuspended"
+
+    def __init__(self, environment_id: str, tenant: str, owner: str) -> None:
+        where = f"the binding of {tenant} to environment {environment_id}"
+        if owner == tenant:
+            super().__init__(f"{where} is suspended: its reason stands in the binding")
+            return
+        super().__init__(
+            f"{where}, another tenant's, is suspended: its reason stands in the binding; ask"
+            f" {owner}, the owner, to resume it, unless {tenant} suspended it itself"
+        )
 
 
 class IsolationBreached(Conflict):

@@ -47,9 +47,11 @@ class EnvironmentNotProvisioned(NotFound):
 class TenantSuspended(Conflict):
     """The tenant's binding to the environment is suspended."""
 
-    def __init__(self, environment_id: str) -> None:
+    def __init__(self, environment_id: str, *, is_foreign: bool) -> None:
+        whose = ", another tenant's: ask its owner to resume it, unless its own tenant suspended it"
         super().__init__(
-            f"the tenant is suspended in {environment_id}: no secret is bound until it is resumed"
+            f"the tenant is suspended in {environment_id}{whose if is_foreign else ''};"
+            " no secret is bound until it is resumed"
         )
 
 

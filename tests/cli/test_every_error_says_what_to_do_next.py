@@ -14,6 +14,8 @@ from cli.main import main
 from cli.remedies import REMEDIES, remedy_for
 from cli.state_folder import REPOSITORY
 from cli.typed import remember, remember_caller
+from function_apps.deployments.errors import BindingSuspended
+from function_apps.secret_bindings.errors import TenantSuspended
 from shared.kernel.errors import Refused, Unavailable
 
 DEPLOYMENT = "dep-w5ekllr23tyb-01m86yeaqmyfyf32"
@@ -129,6 +131,16 @@ def test_a_state_of_an_environment_leads_to_that_environment() -> None:
         ("TenantBindingRequired", "env-w5ekllr23tyb is prod", "runtimectl tenant bind live --wait"),
         ("TenantBindingSuspended", "suspended", "runtimectl tenant resume live --reason settled"),
         ("TenantSuspended", "suspended", "runtimectl tenant resume live --reason settled"),
+        (
+            "TenantBindingSuspended",
+            str(BindingSuspended("env-w5ekllr23tyb", "acme", "globex")),
+            "resume it: `runtimectl tenant resume live --tenant acme --reason settled`",
+        ),
+        (
+            "TenantSuspended",
+            str(TenantSuspended("env-w5ekllr23tyb", is_foreign=True)),
+            "ask the owner of the environment to resume it",
+        ),
         (
             "TenantBindingExists",
             "the tenant is bound already, by tb-w5ekllr23tyb-aaaaaaaaaaaa, with another quota",

@@ -256,7 +256,19 @@ def test_a_binding_that_does_not_hold_refuses(
     run_virtual(main())
 
 
-def test_a_brbounded_map_isolation_stops_deployments_until_a_proof_passes() -> None:
+def test_a_suspended_guest_is_told_whom_to_ask_to_resume_it() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell(owner=TenantId("globex"))
+        await bound(world, "Suspended")
+
+        with pytest.raises(BindingSuspended, match="ask globex, the owner, to resume it"):
+            await world.deploy(await world.component("one"))
+
+    run_virtual(main())
+
+
+def test_a_breach_of_isolation_stops_deployments_until_a_proof_passes() -> None:
     async def main() -> None:
         world = driven()
         await world.tell(stage=Stage.PROD)

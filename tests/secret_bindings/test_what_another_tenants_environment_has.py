@@ -102,3 +102,14 @@ def test_what_is_said_of_the_binding_of_another_tenant_changes_nothing() -> None
 
     assert binding["status"] == "Bound"
     assert any("is not the binding of acme" in each for each in stored)
+
+
+def test_a_suspended_guest_is_told_to_ask_the_owner_to_resume_it() -> None:
+    async def main() -> None:
+        on = await _guest()
+        await on.hear(bound_tenant(1, "Suspended", ownerTenantId="globex"))
+        with pytest.raises(Refused, match="ask its owner to resume it") as refused:
+            await on.ask(vaultUri="https://partner.vault.localhost", external=True)
+        assert refused.value.code == "TenantSuspended"
+
+    run_virtual(main())

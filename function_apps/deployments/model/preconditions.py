@@ -66,10 +66,7 @@ def blocking_reason(target: DeploymentTarget, tenant: TenantId) -> WaitReason | 
             f"environment {target.environment_id} is another tenant's: a binding is needed"
         )
     if binding is not None and binding.status is TenantBindingStatus.SUSPENDED:
-        raise BindingSuspended(
-            f"the tenant's binding to environment {target.environment_id} is suspended: its reason"
-            " stands in the binding"
-        )
+        raise BindingSuspended(target.environment_id, tenant, environment.owner)
     if binding is not None and binding.status is TenantBindingStatus.UNBINDING:
         raise BindingRequired("the tenant is being unbound from this environment: bind it again")
     if target.binding is not None and target.binding.breach:

@@ -23,7 +23,10 @@ def on_tenant_event(
     return event if known is None or known.revision < event.revision else None
 
 
-def require_not_suspended(known: TenantProjection | None) -> None:
-    """Refuse what gives a suspended tenant anything more. Raises TenantSuspended."""
+def require_not_suspended(known: TenantProjection | None, *, is_foreign: bool) -> None:
+    """Refuse what gives a suspended tenant anything more, here or in another tenant's environment.
+
+    Raises TenantSuspended.
+    """
     if known is not None and known.status is TenantBindingStatus.SUSPENDED:
-        raise TenantSuspended(known.environment_id)
+        raise TenantSuspended(known.environment_id, is_foreign=is_foreign)

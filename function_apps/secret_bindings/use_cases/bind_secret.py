@@ -78,7 +78,7 @@ class _Asked:
         known = view.find(BINDINGS, fresh.binding_id)
         operation = known and view.readable(OPERATIONS, known.operation_id)
         is_pending = bool(operation and not operation.is_terminal)
-        after = request(known, _for_tenant(fresh, view), is_pending=is_pending)
+        after = request(known, _for_tenant(fresh, is_open, view), is_pending=is_pending)
         if after is known:
             return Decision(answer(after), is_repeat=True)
         of_module = await repository.bindings_of_module(where, fresh.module_id, self.ctx, self.app)
@@ -193,10 +193,10 @@ async def _asked(command: BindSecret, ctx: Context, app: SecretBindingsApp) -> _
     return _Asked(command, fresh, ids, ctx, app)
 
 
-def _for_tenant(fresh: Binding, view: View) -> Binding:
+def _for_tenant(fresh: Binding, where: EnvironmentProjection, view: View) -> Binding:
     """Return *fresh* with the identity that its tenant was given. Raises TenantSuspended."""
     tenant = view.find(TENANTS, fresh.environment_id)
-    require_not_suspended(tenant)
+    require_not_suspended(tenant, is_foreign=where.is_foreign)
     return replace(fresh, identity=tenant.identity if tenant else None)
 
 
