@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from local_cloud.infrastructure.provider import LiveResource
-from shared.infrastructure.graph import Node, Resource
+from shared.infrastructure.graph import Node, Properties, Resource
 from shared.infrastructure.port import MonthlyCost
 from shared.kernel.errors import Unavailable, Violation
 from shared.kernel.fence import Fence, StaleFence
@@ -22,6 +22,7 @@ from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.persistence.plain_files import NotPlain, read_plain, remove, write_new
 from shared.surfaces.data_servers import ServerSpec
+from shared.surfaces.observed_state import Site
 from shared.surfaces.port import Sites
 from shared.surfaces.spec import SiteSpec
 
@@ -57,18 +58,7 @@ class SiteProvider:
         return FREE
 
     async def put(self, resource: Resource, fence: Fence) -> LiveResource:
-        properties = resource.properties
-        spec = SiteSpec(
-            EnvironmentId(properties["site"]),
-            TenantId(properties["tenantId"]),
-            properties["environment"],
-            properties["stage"],
-            {_PROPERTIES: json.dumps(dict(properties), sort_keys=True)},
-            tuple(
-                ServerSpec(name, server["kind"], int(server["port"]), server["verifier"])
-                for name, server in sorted(properties.get("servers", {}).items())
-            ),
-        )
+        spec = self.wanted_site(resource.properties)
         await self._sites.ensure_site(spec, fence)
         match await self.read(resource):
             case Present(live):
@@ -82,7 +72,7 @@ class SiteProvider:
         environment = EnvironmentId(resource.properties["site"])
         match await self._sites.read_site(environment):
             case Present(site):
-                properties = json.loads(site.facts.get(_PROPERTIES, "{}"))
+                properties = self.properties_of(site)
                 # A cluster without a Gateway has no public address.
                 outputs = {"id": str(environment), "endpoint": site.endpoint or None}
                 return Present(LiveResource(properties, outputs))
@@ -91,6 +81,25 @@ class SiteProvider:
 
     async def delete(self, resource: Resource, fence: Fence) -> None:
         await self._sites.delete_site(EnvironmentId(resource.properties["site"]), fence)
+
+    def wanted_site(self, properties: Properties) -> SiteSpec:
+        """Return the site that *properties* ask for."""
+        return SiteSpec(
+            EnvironmentId(properties["site"]),
+            TenantId(properties["tenantId"]),
+            properties["environment"],
+            properties["stage"],
+            {_PROPERTIES: json.dumps(dict(properties), sort_keys=True)},
+            tuple(
+                ServerSpec(name, server["kind"], int(server["port"]), server["verifier"])
+                for name, server in sorted(properties.get("servers", {}).items())
+            ),
+        )
+
+    def properties_of(self, site: Site) -> dict[str, Any]:
+        """Return the properties that *site* has now."""
+        properties: dict[str, Any] = json.loads(site.facts.get(_PROPERTIES, "{}"))
+        return properties
 
 
 class VolumeProvider:

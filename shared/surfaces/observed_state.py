@@ -10,7 +10,7 @@ from typing import Final
 from shared.kernel.ids import EnvironmentId, ServiceId
 from shared.surfaces.data_servers import LiveServer
 from shared.surfaces.scaling import ReplicasOwner
-from shared.surfaces.spec import RevisionSpec, SurfaceComponent
+from shared.surfaces.spec import Resources, RevisionSpec, SurfaceComponent
 
 
 class Phase(StrEnum):
@@ -232,6 +232,9 @@ class LiveProof:
         return not self.departs
 
 
+_UNLIMITED: Final = Resources()
+
+
 @dataclass(frozen=True)
 class Site:
     """`endpoint` is the environment's one public URL; it stays the same across restarts."""
@@ -242,3 +245,5 @@ class Site:
     facts: Mapping[str, str] = field(default_factory=dict)
     fence: int = 0
     servers: tuple[LiveServer, ...] = ()
+    capacity: Resources = _UNLIMITED
+    """What all workloads of its owner are held to together."""

@@ -95,9 +95,9 @@ Probe: TypeAlias = HttpProbe | CommandProbe | TcpProbe
 
 @dataclass(frozen=True)
 class Resources:
-    """Upper limits of each instance, None for no limit. A surface enforces a limit or refuses it.
+    """Upper limits, of each instance where nothing else is said; None for no limit.
 
-    `processes` counts threads too, as Linux does.
+    A surface enforces a limit or refuses it. `processes` counts threads too, as Linux does.
     """
 
     memory_mb: int | None = None
@@ -303,3 +303,5 @@ class SiteSpec:
     facts: Mapping[str, str] = field(default_factory=dict)
     servers: tuple[ServerSpec, ...] = ()
     """Those that keep its data. A surface that has none is given none."""
+    capacity: Resources = Resources()
+    """What all workloads of its owner take together. A surface without quotas is given none."""

@@ -19,11 +19,12 @@ from shared.infrastructure.local_program import KUBERNETES_SITE
 from shared.infrastructure.port import DestroyPlan, RunId, UpdatePlan
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Invalid
-from shared.kernel.fence import StaleFence
-from shared.kernel.ids import EnvironmentId, TenantId
+from shared.kernel.fence import Fence, StaleFence
+from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.surfaces.boundaries import BoundarySpec, Quota
 from shared.surfaces.observed_state import Site
+from shared.surfaces.spec import Resources as Limits
+from shared.surfaces.spec import SiteSpec
 from tests.infrastructure.installations import FENCE, LAST, LATER, STACK, inputs
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, local_graph, memory_engine
@@ -31,7 +32,7 @@ from tests.kit.memory_surface import MemorySurface
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.stack_runs import destroy, failed, run_to_end, update
 
-ENVIRONMENT, OWNER = EnvironmentId(inputs().environment_id), TenantId("acme")
+ENVIRONMENT = EnvironmentId(inputs().environment_id)
 BOTH = (ComputeTargetInput("LocalProcess"), ComputeTargetInput("AKS"))
 
 
@@ -40,6 +41,11 @@ class AwayAtTimes(MemorySurface):
 
     is_away = False
     has_gateway = True
+    capacity_of_somebody: Limits | None = None
+
+    async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:
+        self.capacity_of_somebody = None
+        await super().ensure_site(spec, fence)
 
     async def read_site(self, environment: EnvironmentId) -> Reading[Site]:
         if self.is_away:
@@ -47,17 +53,10 @@ class AwayAtTimes(MemorySurface):
         match await super().read_site(environment):
             case Present(site) if not self.has_gateway:
                 return Present(replace(site, endpoint=""))
+            case Present(site) if self.capacity_of_somebody:
+                return Present(replace(site, capacity=self.capacity_of_somebody))
             case reading:
                 return reading
-
-
-class SitesOnly:
-    """Of a surface, what a surface without boundaries has."""
-
-    def __init__(self, surface: MemorySurface) -> None:
-        self.ensure_site = surface.ensure_site
-        self.read_site = surface.read_site
-        self.delete_site = surface.delete_site
 
 
 class Connected:
@@ -76,11 +75,11 @@ class Connected:
         readings = {kind: await each.read_site(ENVIRONMENT) for kind, each in surfaces.items()}
         return {kind for kind, reading in readings.items() if isinstance(reading, Present)}
 
-    async def quota(self) -> Mapping[str, str]:
+    async def capacity(self) -> Limits:
         """Return what the environment's workloads in the cluster are held to."""
-        reading = await self.cluster.read_boundary(ENVIRONMENT, OWNER)
-        found = reading.value.properties if isinstance(reading, Present) else {}
-        return {path: value for path, value in found.items() if path.startswith("quota/")}
+        reading = await self.cluster.read_site(ENVIRONMENT)
+        assert isinstance(reading, Present)
+        return reading.value.capacity
 
 
 def aks(**capacity: Any) -> EnvironmentInputs:
@@ -201,37 +200,23 @@ async def test_a_capacity_is_the_quota_of_the_place_until_it_is_taken_away() -> 
     connected = Connected()
 
     await update(connected.engine, STACK, aks(cpu=4.0, memory_mib=8192), FENCE)
-    assert await connected.quota() == {"quota/cpu": "4", "quota/memoryMib": "8192"}
+    assert await connected.capacity() == Limits(cpu=4, memory_mb=8192)
 
     preview = await connected.engine.preview(STACK, aks(cpu=2.5))
     assert {each.name: each.paths for each in preview.changes if each.paths} == {
         "kubernetes-site": ("capacity.cpu", "capacity.memoryMib"),
     }
     await update(connected.engine, STACK, aks(cpu=2.5), LATER)
-    assert await connected.quota() == {"quota/cpu": "2.5"}
+    assert await connected.capacity() == Limits(cpu=2.5)
 
     await update(connected.engine, STACK, aks(), LAST)
-    assert await connected.quota() == {}
-
-
-async def test_instances_without_limits_get_some_where_there_is_a_quota() -> None:
-    connected = Connected()
-
-    await update(connected.engine, STACK, aks(memory_mib=8192), FENCE)
-
-    reading = await connected.cluster.read_boundary(ENVIRONMENT, OWNER)
-    assert isinstance(reading, Present)
-    properties = reading.value.properties
-    assert properties["limits/memoryMib"] == "512"
-    assert "limits/cpu" not in properties  # it is not limited, so nothing needs a share of it
-    assert [name for name in properties if name.startswith("mayReach/")] == []  # ADR 0437
+    assert await connected.capacity() == Limits()
 
 
 async def test_a_quota_that_somebody_else_changed_is_a_difference_and_is_put_back() -> None:
     connected = Connected()
     await update(connected.engine, STACK, aks(cpu=4.0), FENCE)
-    theirs = BoundarySpec(ENVIRONMENT, OWNER, Quota(cpu=64.0))
-    await connected.cluster.ensure_boundary(theirs, FENCE)
+    connected.cluster.capacity_of_somebody = Limits(cpu=64.0)
 
     refreshed = await connected.engine.refresh(STACK, LATER)
     preview = await connected.engine.preview(STACK, aks(cpu=4.0))
@@ -239,7 +224,7 @@ async def test_a_quota_that_somebody_else_changed_is_a_difference_and_is_put_bac
 
     assert [urn.rpartition("::")[2] for urn in refreshed.changed] == ["kubernetes-site"]
     assert [each.paths for each in preview.changes if each.paths] == [("capacity.cpu",)]
-    assert await connected.quota() == {"quota/cpu": "4"}
+    assert await connected.capacity() == Limits(cpu=4)
 
 
 @pytest.mark.parametrize(
@@ -262,15 +247,6 @@ async def test_a_place_that_cannot_be_had_is_refused_by_the_plan(
     preview = await Connected().engine.preview(STACK, inputs(compute_targets=targets))
 
     assert [(each.code, each.target) for each in preview.refusals] == [refused]
-
-
-def test_a_surface_without_boundaries_takes_no_capacity() -> None:
-    provider = ClusterSiteProvider(SitesOnly(Connected().cluster))
-
-    findings = provider.check(cluster_node({"cpu": 4}), "/computeTargets/0")
-
-    assert [each.expected for each in findings] == ["no capacity: the surface has no quotas yet"]
-    assert provider.check(cluster_node({}), "") == []
 
 
 def test_the_body_of_the_page_is_one_that_works() -> None:
@@ -330,5 +306,5 @@ async def test_a_stale_writer_changes_neither_place_nor_quota() -> None:
     with pytest.raises(StaleFence):
         await provider.delete(site, FENCE)
 
-    assert await connected.quota() == {"quota/cpu": "4"}
+    assert await connected.capacity() == Limits(cpu=4)
     assert await connected.sites() == {"AKS"}

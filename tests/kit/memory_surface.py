@@ -121,7 +121,8 @@ class MemorySurface:
         servers = tuple(
             LiveServer(each.name, each.kind, each.port, "Ready") for each in site.spec.servers
         )
-        return Site(environment, endpoint, True, site.spec.facts, site.fence, servers)
+        spec = site.spec
+        return Site(environment, endpoint, True, spec.facts, site.fence, servers, spec.capacity)
 
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
         site = self._cluster.sites.get(environment)

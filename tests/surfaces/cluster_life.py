@@ -54,7 +54,9 @@ def rest(harness: AksHarness) -> Iterator[Step]:
     surface, first = harness.surface, revisions_of(harness)[0]
     boundaries, scaling = cast("Boundaries", surface), cast("NativeScaling", surface)
     site = replace(SITE, facts={"region": "there"})
-    yield lambda: surface.ensure_site(site, fence(1, "site"))
+    for capacity in (Resources(cpu=64, memory_mb=65536), Resources()):
+        limited = replace(site, capacity=capacity)
+        yield lambda limited=limited: surface.ensure_site(limited, fence(1, "site"))
     for bounds in (BOUNDED, BoundarySpec(ENVIRONMENT, GLOBEX)):
         yield lambda bounds=bounds: boundaries.ensure_boundary(bounds, fence(1))
     for rule in (BY_CPU, BY_CPU, BY_QUEUE, BY_QUEUE, BY_CPU, None):

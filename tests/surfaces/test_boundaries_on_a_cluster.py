@@ -9,7 +9,14 @@ import pytest
 from shared.kernel.ids import TenantId
 from shared.kernel.observation import Present
 from shared.surfaces.aks.answer_shapes import named_object
-from shared.surfaces.aks.boundary_objects import ACCOUNTS, CLIENT_ID, LIMITS, NAME, POLICIES
+from shared.surfaces.aks.boundary_objects import (
+    ACCOUNTS,
+    CAPACITY,
+    CLIENT_ID,
+    LIMITS,
+    NAME,
+    POLICIES,
+)
 from shared.surfaces.aks.kinds import NAMESPACES, PODS, Kind
 from shared.surfaces.aks.names import USES_IDENTITY
 from shared.surfaces.boundaries import Boundary, BoundarySpec, Quota, boundary_properties
@@ -18,7 +25,7 @@ from shared.surfaces.errors import SiteMissing
 from shared.surfaces.port import Boundaries
 from shared.surfaces.spec import Resources, SurfaceComponent
 from tests.surfaces.aks_harness import AksHarness
-from tests.surfaces.harness import ACME, ENVIRONMENT, SHOP, SurfaceHarness, fence
+from tests.surfaces.harness import ACME, ENVIRONMENT, SHOP, SITE, SurfaceHarness, fence
 
 RunScenario = Callable[[Callable[[SurfaceHarness], Coroutine[Any, Any, None]]], None]
 pytestmark = pytest.mark.shows(
@@ -64,6 +71,71 @@ def test_the_owner_of_a_site_has_a_closed_boundary_with_it(run_scenario: RunScen
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
         outside = [rule for rule in policy["spec"]["egress"] if "ports" not in rule]
         assert outside == [{"to": [{"podSelector": {}}]}]
+
+    run_scenario(scenario)
+
+
+async def _ensure_capacity(harness: SurfaceHarness, capacity: Resources) -> Resources:
+    """Have the site limited to *capacity*; return what it is limited to."""
+    await harness.surface.ensure_site(replace(SITE, capacity=capacity), fence(1, "site"))
+    reading = await harness.surface.read_site(ENVIRONMENT)
+    assert isinstance(reading, Present), reading
+    return reading.value.capacity
+
+
+def test_a_capacity_and_the_quota_of_its_owner_are_kept_apart(run_scenario: RunScenario) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        bound = {"tenant": ACME, "quota": Quota(cpu=2, instances=5)}
+        capacity = Resources(cpu=2.5, memory_mb=8192)
+
+        assert await _ensure_capacity(harness, capacity) == capacity
+        await ensure(harness, **bound)
+        assert await _ensure_capacity(harness, Resources(cpu=4)) == Resources(cpu=4)
+        quota = (await boundary(harness, ACME)).properties
+        assert quota == {"quota/cpu": "2", "quota/instances": "5"}
+
+        await ensure(harness, tenant=ACME)
+        assert (await boundary(harness, ACME)).properties == {}
+        assert await _ensure_capacity(harness, Resources(cpu=4)) == Resources(cpu=4)
+        assert await _ensure_capacity(harness, Resources()) == Resources()
+
+    run_scenario(scenario)
+
+
+def test_an_instance_without_limits_gets_some_where_there_is_a_capacity(
+    run_scenario: RunScenario,
+) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        cluster = cast("AksHarness", harness)
+        await _ensure_capacity(harness, Resources(memory_mb=8192))
+
+        found = await cluster.api.get(LIMITS, CAPACITY, cluster.namespace)
+
+        assert found is not None
+        (each,) = found["spec"]["limits"]
+        assert each["default"] == {"memory": "512Mi"}  # cores are not limited: none need a share
+
+    run_scenario(scenario)
+
+
+@pytest.mark.parametrize(
+    ("cores", "refused_by"), [(0.1, "tenant"), (0.9, "capacity")], ids=["quota", "capacity"]
+)
+def test_the_smaller_of_capacity_and_quota_holds(
+    run_scenario: RunScenario, cores: float, refused_by: str
+) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        await ensure(harness, tenant=ACME, quota=Quota(cpu=cores))
+        await _ensure_capacity(harness, Resources(cpu=1 - cores))
+
+        spec = harness.worker(1, resources=Resources(cpu=0.5), drain_s=0.0)
+        await harness.surface.apply(spec, fence(1))
+
+        live = await harness.until(
+            lambda live: any(each.reason == "CannotStart" for each in live.revisions[0].instances)
+        )
+        (refused,) = live.revisions[0].instances
+        assert f"exceeded quota: {refused_by}" in refused.message
 
     run_scenario(scenario)
 

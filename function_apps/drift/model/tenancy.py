@@ -1,7 +1,7 @@
 """The plane tenancy: what isolates the tenant on each surface, and what its binding wants. Pure.
 
 Compared is what a proof of tenants reads of a boundary, and what it may reach outside. Where the
-binding has no quota nothing is said of one: the capacity of an environment is kept as one too.
+binding has no quota nothing is said of one: earlier versions kept an environment's capacity as one.
 """
 
 from collections.abc import Iterator, Mapping

@@ -16,7 +16,7 @@ from shared.surfaces.aks.kinds import NAMESPACES, Kind
 from shared.surfaces.aks.names import ENVIRONMENT_ID, MANAGER, TENANT, Installation
 from shared.surfaces.aks.quantities import MIB, amount
 from shared.surfaces.boundaries import BoundarySpec, Quota, boundary_properties
-from shared.surfaces.spec import Resources
+from shared.surfaces.spec import Resources, SiteSpec
 
 QUOTAS: Final = Kind("v1", "ResourceQuota", "resourcequotas")
 LIMITS: Final = Kind("v1", "LimitRange", "limitranges")
@@ -24,6 +24,12 @@ ACCOUNTS: Final = Kind("v1", "ServiceAccount", "serviceaccounts")
 POLICIES: Final = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 NAME: Final = "tenant"
 """Of each object of a boundary in its namespace."""
+CAPACITY: Final = "capacity"
+"""Of the quota and the limits that an environment's capacity is. A cluster holds a namespace to all
+of its quotas, so neither this one nor that of a binding undoes the other."""
+INSTANCE: Final = Resources(memory_mb=512, cpu=0.5)
+"""Of an instance whose component names no limits, where the environment has a capacity: without
+limits a quota refuses it."""
 GATEWAY_LABEL: Final = f"{MANAGER}/gateway"
 """`true` on a namespace whose pods are a gateway's."""
 CLIENT_ID: Final = "azure.workload.identity/client-id"
@@ -82,38 +88,74 @@ class BoundaryObjects:
             return False
         if self.quota is None:
             return True
-        return bool((self.quota.get("status") or {}).get("hard") == self.quota["spec"]["hard"])
+        return is_counted(self.quota)
 
 
 def wanted(
     spec: BoundarySpec, installation: Installation, gateway_networks: tuple[str, ...]
 ) -> Mapping[Kind, Object | None]:
     """Return the objects of *spec* by kind, in their order; None for one that is not to be."""
-    hard = {
-        "limits.cpu": None if spec.quota.cpu is None else _cpu(spec.quota.cpu),
-        "limits.memory": None if spec.quota.memory_mb is None else f"{spec.quota.memory_mb}Mi",
-        "pods": None if spec.quota.instances is None else str(spec.quota.instances),
-    }
-    default = {
-        "cpu": None if spec.limits.cpu is None else _cpu(spec.limits.cpu),
-        "memory": None if spec.limits.memory_mb is None else f"{spec.limits.memory_mb}Mi",
-    }
-    hard = {name: value for name, value in hard.items() if value is not None}
-    default = {name: value for name, value in default.items() if value is not None}
-    each_pod = {"type": "Container", "default": default, "defaultRequest": default}
     identity = {} if spec.identity is None else {CLIENT_ID: spec.identity}
     policy = _policy_spec(spec.may_reach, gateway_networks)
     bodies: dict[Kind, Object | None] = {
         NAMESPACES: {},
         POLICIES: {"spec": policy},
-        QUOTAS: {"spec": {"hard": hard}} if hard else None,
-        LIMITS: {"spec": {"limits": [each_pod]}} if default else None,
+        **_counted(spec.quota, spec.limits),
         ACCOUNTS: {"automountServiceAccountToken": False},
     }
     heads = {kind: _head(kind, spec, installation) for kind in bodies}
     heads[ACCOUNTS]["metadata"]["annotations"] |= identity
     return {
         kind: None if body is None else {**heads[kind], **body} for kind, body in bodies.items()
+    }
+
+
+def wanted_capacity(spec: SiteSpec, installation: Installation) -> Mapping[Kind, Object | None]:
+    """Return the objects of the capacity of a site by kind; None for one that is not to be."""
+    capacity = spec.capacity
+    limits = Resources(
+        memory_mb=None if capacity.memory_mb is None else INSTANCE.memory_mb,
+        cpu=None if capacity.cpu is None else INSTANCE.cpu,
+    )
+    bodies = _counted(Quota(capacity.cpu, capacity.memory_mb), limits)
+    heads = {
+        kind: _head(kind, BoundarySpec(spec.environment, spec.tenant), installation, CAPACITY)
+        for kind in bodies
+    }
+    return {
+        kind: None if body is None else {**heads[kind], **body} for kind, body in bodies.items()
+    }
+
+
+def capacity_of(quota: Object | None) -> Resources:
+    """Return the capacity that the ResourceQuota *quota* is; no limits without one."""
+    hard = ((quota or {}).get("spec") or {}).get("hard") or {}
+    read = _quota(hard)
+    return Resources(memory_mb=read.memory_mb, cpu=read.cpu)
+
+
+def is_counted(quota: Object) -> bool:
+    """Return whether the cluster counts by *quota* as it is now."""
+    return bool((quota.get("status") or {}).get("hard") == quota["spec"]["hard"])
+
+
+def _counted(quota: Quota, limits: Resources) -> Mapping[Kind, Object | None]:
+    """Return the body of the quota, and of what an instance without limits gets."""
+    hard = {
+        "limits.cpu": None if quota.cpu is None else _cpu(quota.cpu),
+        "limits.memory": None if quota.memory_mb is None else f"{quota.memory_mb}Mi",
+        "pods": None if quota.instances is None else str(quota.instances),
+    }
+    default = {
+        "cpu": None if limits.cpu is None else _cpu(limits.cpu),
+        "memory": None if limits.memory_mb is None else f"{limits.memory_mb}Mi",
+    }
+    hard = {name: value for name, value in hard.items() if value is not None}
+    default = {name: value for name, value in default.items() if value is not None}
+    each_pod = {"type": "Container", "default": default, "defaultRequest": default}
+    return {
+        QUOTAS: {"spec": {"hard": hard}} if hard else None,
+        LIMITS: {"spec": {"limits": [each_pod]}} if default else None,
     }
 
 
@@ -128,10 +170,10 @@ def acts_as(account: Object | None) -> str | None:
     return identity
 
 
-def _head(kind: Kind, spec: BoundarySpec, installation: Installation) -> Object:
+def _head(kind: Kind, spec: BoundarySpec, installation: Installation, name: str = NAME) -> Object:
     labels = {**installation.of_environment(spec.environment), TENANT: spec.tenant}
     metadata: Object = {
-        "name": NAME,
+        "name": name,
         "labels": labels,
         "annotations": {ENVIRONMENT_ID: spec.environment},
     }

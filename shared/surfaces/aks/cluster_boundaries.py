@@ -8,12 +8,16 @@ from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import (
     ACCOUNTS,
+    CAPACITY,
     LIMITS,
     NAME,
     POLICIES,
     QUOTAS,
     BoundaryObjects,
+    capacity_of,
+    is_counted,
     wanted,
+    wanted_capacity,
 )
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.kinds import NAMESPACES, Kind
@@ -24,6 +28,7 @@ from shared.surfaces.aks.server_side_apply import delete, put, refused
 from shared.surfaces.aks.waits import ENDS_WITHIN_S, wait_until
 from shared.surfaces.boundaries import Boundary, BoundarySpec
 from shared.surfaces.errors import SiteMissing
+from shared.surfaces.spec import Resources, SiteSpec
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,40 @@ class ClusterBoundaries:
             manifest = manifests[kind]
             if not is_there and manifest is not None:
                 await self._put(kind, environment, manifest, None)
+
+    async def ensure_capacity(self, spec: SiteSpec, fence: Fence) -> None:
+        """Hold the owner of a site to its capacity; return when the cluster counts by it.
+
+        The quota of a binding, which has a token of its own, stays as it is.
+
+        Raises:
+            StaleFence, WriteConflict, FieldTaken, ObjectRefused, Unavailable.
+        """
+        namespace = self.installation.namespace(spec.environment, spec.tenant)
+        manifests = wanted_capacity(spec, self.installation)
+        for kind, manifest in manifests.items():
+            found = await self.api.get(kind, CAPACITY, namespace)
+            if manifest is None and found is None:
+                continue
+            await self.records.fenced_site(spec.environment, fence, spec)
+            if manifest is not None:
+                await self._put(kind, spec.environment, manifest, found)
+            elif found is not None:
+                await delete(self.api, kind, found)
+        if manifests[QUOTAS] is None:
+            return
+
+        async def is_in_force() -> bool:
+            quota = await self.api.get(QUOTAS, CAPACITY, namespace)
+            return quota is not None and is_counted(quota)
+
+        late = f"the capacity of {spec.environment} is not in force yet"
+        await wait_until(is_in_force, self.clock, late)
+
+    async def read_capacity(self, spec: SiteSpec) -> Resources:
+        """Return what the cluster holds the owner of the site to, beside its binding."""
+        namespace = self.installation.namespace(spec.environment, spec.tenant)
+        return capacity_of(await self.api.get(QUOTAS, CAPACITY, namespace))
 
     async def read(self, environment: EnvironmentId, tenant: TenantId) -> Boundary | None:
         objects = await self._objects(environment, tenant)

@@ -1,6 +1,6 @@
 """The sites of environments: their namespaces, and the Gateway through which requests come in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.kernel.clock import Clock
@@ -50,6 +50,7 @@ class ClusterSites:
             found = await get_undeleted(self.api, GATEWAYS, routes.GATEWAY, place)
         await self.records.fenced_site(spec.environment, fence, spec)
         await self.boundaries.ensure_of_owner(spec.environment, spec.tenant)
+        await self.boundaries.ensure_capacity(spec, fence)
         if traffic.gateway_class is None:
             return
         gateway = routes.gateway(
@@ -92,10 +93,12 @@ class ClusterSites:
         namespace = await self.api.get(NAMESPACES, place)
         if namespace is None or not await self.namespaces.is_ours(environment, namespace):
             return Site(environment, "", False, record.spec.facts, record.token)
+        capacity = await self.boundaries.read_capacity(record.spec)
         if not traffic.is_there:
-            return Site(environment, "", True, record.spec.facts, record.token)
-        gateway = await self._gateway(record.spec)
-        return site(record, gateway)
+            found = Site(environment, "", True, record.spec.facts, record.token)
+        else:
+            found = site(record, await self._gateway(record.spec))
+        return replace(found, capacity=capacity)
 
     async def url(self, record: SiteRecord, traffic: TrafficLayer) -> str:
         """Return the public URL of a site; empty while it has none."""
