@@ -33,6 +33,16 @@ async def settled(world: World, binding: Mapping[str, Any]) -> Any:
     return await world.until(over, within_s=3600)
 
 
+async def until_cut_over(world: World, binding: Mapping[str, Any]) -> None:
+    """Wait until the move of *binding* starts its modules again."""
+
+    async def is_cut_over() -> bool:
+        _, shown = await world.call("GET", f"{ROOT}/{binding['bindingId']}")
+        return bool(shown["phase"] == "CutOver")
+
+    await world.until(is_cut_over, within_s=300)
+
+
 async def relocations(world: World) -> list[Mapping[str, Any]]:
     _, listed = await world.call("GET", "/runtime/deployments")
     return [each for each in listed["value"] if each["kind"] == "relocation"]
@@ -115,12 +125,7 @@ def test_what_was_a_silo_stays_one_until_the_move_cannot_go_back() -> None:
         binding = await bound(world, environment, isolationModel="silo")
         await ended(world, await deploy(world, environment, "1"))
         await move(world, binding, "pool")
-
-        async def is_cut_over() -> Any:
-            _, shown = await world.call("GET", f"{ROOT}/{binding['bindingId']}")
-            return shown["phase"] == "CutOver"
-
-        await world.until(is_cut_over, within_s=300)
+        await until_cut_over(world, binding)
         during = await updated(world, environment, admits=[GLOBEX])
         moved = await settled(world, binding)
         after = await updated(world, environment, admits=[GLOBEX])
@@ -163,12 +168,7 @@ def test_a_tenant_that_is_suspended_while_it_is_moved_is_held_to_the_old_model()
         binding = await bound(world, environment)
         await ended(world, await deploy(world, environment, "1"))
         await move(world, binding, "silo")
-
-        async def is_cut_over() -> Any:
-            _, shown = await world.call("GET", f"{ROOT}/{binding['bindingId']}")
-            return shown["phase"] == "CutOver"
-
-        await world.until(is_cut_over, within_s=300)
+        await until_cut_over(world, binding)
         path = f"{ROOT}/{binding['bindingId']}/suspend"
         _, suspended = await world.call("POST", path, {"reason": "not paid"})
         await world.clock.sleep(60)
