@@ -113,7 +113,7 @@ def newest_heads(client: Client) -> dict[str, Head]:
 def anchored_heads(client: Client) -> dict[str, Head]:
     """Return the heads that the platform anchored last, by app.
 
-    None where it has not yet, and where deployments, which anchors them, does not run.
+    Empty where it has anchored none yet, and where deployments, which anchors them, does not run.
     """
     try:
         content = client.get("/v1/runtime/audit-heads").body

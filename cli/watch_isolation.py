@@ -13,7 +13,7 @@ from cli.tenant_bindings import BINDINGS, Binding, show_line
 _POLL_INTERVAL_S: Final = 0.5
 _ON_ITS_WAY: Final = {"Bound": "Enforced", "Moving": "Enforced", "Unbinding": "Unbound"}
 _ASKED_FOR: Final = ("SuspendedByCaller", "UnboundByCaller", "MovedByCaller")
-"""Reasons that callers gave; every other one says why the isolation failed."""
+"""Reasons that callers gave; every other one says what went wrong."""
 
 
 def is_on_its_way(binding: Binding) -> bool:

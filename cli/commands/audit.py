@@ -128,7 +128,7 @@ def verify(
 ) -> None:
     """Whether each app's chain of records is whole: a record that was changed or lost breaks it.
 
-    A chain that was made anew is compared with the head that the platform anchored apart from it.
+    Each is compared with the head that was anchored of it: one that was made anew does not have it.
     """
     require_file(heads, makes=make_heads)
     client = invocation.client

@@ -146,7 +146,7 @@ def delete(
     Prod, a protected one, and one with data or workloads need --confirm.
     """
     current = find_environment(invocation.client, environment)
-    if confirm is None and current["status"] not in _LEFT:
+    if confirm != current["name"] and current["status"] not in _LEFT:
         _require_nothing_lost(invocation.client, current, retain or ())
     query = {"confirm": confirm, "retain": ",".join(retain) if retain else None}
     names = [resource["name"] for resource in current.get("dataResources") or ()]

@@ -21,8 +21,10 @@ from shared.messaging.audit import AuditTrail, Head
 from shared.persistence.blobs import Blobs
 from shared.persistence.tables import Table
 
+_FIRST_YEAR: Final = 2026
+"""Heads are anchored since then: no blob is older."""
 YEARS_KEPT: Final = 7
-"""At the least: those of a calendar year go together."""
+"""At least: the heads of a year are deleted together, once all are older."""
 FOLLOWED_MAX: Final = 10
 """Thousands of records that one run follows of a chain; the next goes on from there."""
 BYTES_MAX: Final = 64 * 1024
@@ -64,7 +66,7 @@ class AuditHeads:
             Unavailable: the blobs are away, or the newest has no heads: until a person has looked
                 at it, nothing is compared with them and none are anchored.
         """
-        for year in range(now.year, now.year - YEARS_KEPT - 2, -1):
+        for year in range(now.year, _FIRST_YEAR - 1, -1):
             stored = await self.blobs.list_stored(_folder(tenant, year))
             if stored:
                 return await self._read(tenant, max(each.name for each in stored))

@@ -1,4 +1,4 @@
-"""Runs of a timer over the documents of all tenants, of which none delays another's."""
+"""Runs of a timer over the documents of all tenants, in which no tenant delays another."""
 
 import asyncio
 import logging

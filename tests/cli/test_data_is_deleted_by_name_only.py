@@ -73,6 +73,7 @@ _RETIRED = {f"GET {RUNTIME}/services": [{**THE_SERVICE, "status": "Retired"}]}
     ("answers", "options", "said"),
     [
         pytest.param({}, "", "what runs ends: module-shop", id="what-runs"),
+        pytest.param({}, "--confirm shop", "what runs ends: module-shop", id="another-name"),
         pytest.param(
             {**having(), **_NOTHING}, "--retain files", "all content: mail", id="data"
         ),

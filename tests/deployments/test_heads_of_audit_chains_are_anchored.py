@@ -246,5 +246,11 @@ def test_heads_are_kept_for_seven_years_and_the_newest_for_ever() -> None:
         assert {*first} - {*await stored(world)} == {
             name for name in first if name.startswith(f"{TENANT}/")
         }
+        await after(20)
+        await recorded(world, "d", tenant=OTHER)
+        await anchor_audit_heads(world.app)
+        assert (
+            await world.app.audit_heads.newest(OTHER, world.app.service.clock.now())
+        ).sequence == 2
 
     run_virtual(main())

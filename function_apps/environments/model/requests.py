@@ -194,7 +194,8 @@ def decommission(
         DataResourceUnknown: `retain` names something that the environment does not have.
         RetainDiffers: it is being taken down, or is gone, with other data retained.
         TenantsBound: other tenants are bound to it.
-        ConfirmationMissing: it is protected, prod or loses data, and `confirm` is not its name.
+        ConfirmationMissing: `confirm` is not its name, or is missing where it is protected, prod or
+            loses data.
         TransitionRefused: its state does not allow it.
     """
     asked = _data_resources(known, command.retain)
@@ -208,8 +209,8 @@ def decommission(
     still = [each.name for each in known.retained]
     retain = tuple(dict.fromkeys([*earlier, *still, *asked]))
     why = _to_be_confirmed(known, retain)
-    if why and command.confirm != known.name:
-        raise ConfirmationMissing(known.name, command.confirm, why)
+    if command.confirm != known.name and (why or command.confirm is not None):
+        raise ConfirmationMissing(known.name, command.confirm, why or ["has another name"])
     return evolve(known, DecommissionRequested(operation_id, retain), now)
 
 

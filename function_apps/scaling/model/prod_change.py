@@ -1,6 +1,6 @@
 """The change of prod that a scaling policy is, as the operator's policy is asked.
 
-Not pauses, returns and the end of a policy: they make nothing larger.
+Not a pause, its end or the end of a policy: they make nothing larger.
 """
 
 from function_apps.scaling.model.scaled_service import ScaledService
@@ -12,7 +12,7 @@ from shared.policies.prod_rules import Instances, ProdChange
 def prod_change(policy: ScalingPolicyChange, service: ScaledService) -> ProdChange | None:
     """Return what *policy* allows in prod; None where the environment is of another stage.
 
-    A service of which no deployment told its stage since then is taken for one of prod.
+    A service whose last deployment came before scaling kept stages is taken for one of prod.
     """
     if service.stage not in (None, Stage.PROD.value):
         return None

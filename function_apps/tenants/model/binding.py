@@ -290,7 +290,7 @@ def differences(known: TenantBinding, fresh: TenantBinding) -> Sequence[Violatio
 def suspend(
     known: TenantBinding, reason: Reason, suspender: Suspender, now: datetime, *, is_admin: bool
 ) -> TenantBinding:
-    """Return *known* Suspended by *suspender*; itself where it is, by whom that one cannot resume.
+    """Return *known* Suspended by *suspender*; itself where that one, or a higher one, has done so.
 
     Whoever could resume it takes it over: or a guest that suspended itself first would resume
     itself after the environment's owner has suspended it.

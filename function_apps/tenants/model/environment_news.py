@@ -1,4 +1,4 @@
-"""The part of news of its environment in the life of a tenant's binding. Pure."""
+"""The effect of its environment's events on a tenant's binding. Pure."""
 
 from dataclasses import replace
 from datetime import datetime

@@ -74,8 +74,8 @@ def take_back(known: TenantBinding, why: str, now: datetime) -> TenantBinding:
     return replace(back, isolation_model=known.move.origin, asked_revision=back.revision, move=None)
 
 
-def let_go(known: TenantBinding, why: str, now: datetime) -> TenantBinding:
-    """Return *known* without a move: back where there is a way, else in the model it moves to.
+def end_early(known: TenantBinding, why: str, now: datetime) -> TenantBinding:
+    """Return *known* without its move: in its old model, or in Cleaning in the new one.
 
     Nothing that a tenant begins keeps the owner of the environment from suspending or unbinding it.
     """

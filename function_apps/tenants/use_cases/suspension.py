@@ -1,7 +1,7 @@
 """Suspension: the tenant deploys nothing and binds no secret until it is resumed."""
 
 from function_apps.tenants.model.binding import SUSPEND, TenantBinding, resume, suspend
-from function_apps.tenants.model.move import let_go
+from function_apps.tenants.model.move import end_early
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, changed
 from function_apps.tenants.resources import answer
@@ -22,7 +22,8 @@ async def suspend_tenant(
 ) -> Outcome[Json]:
     """Suspend a binding that is Enforced or Moving; a repeat gets the same answer.
 
-    A move is taken back. An administrator who could resume it takes a suspension of another over.
+    A move ends with it: it goes back, or in Cleaning keeps the new model. An administrator who
+    could resume it takes a suspension of another over.
 
     Raises:
         ForeignTenant, TenantBindingNotFound, TransitionRefused: see there.
@@ -33,7 +34,7 @@ async def suspend_tenant(
 
     def decide(view: View) -> Decision[Json]:
         known = own_binding(view, binding_id, ctx)
-        settled = let_go(known, "it is suspended", ctx.now())
+        settled = end_early(known, "it is suspended", ctx.now())
         after = suspend(settled, why, caller_of(ctx), ctx.now(), is_admin=is_admin)
         return _decision(known, after, "SuspendTenant", command.reason)
 

@@ -1,7 +1,7 @@
 """UnbindTenant: take from a tenant what it has in an environment."""
 
 from function_apps.tenants.model.binding import UNBIND, unbind
-from function_apps.tenants.model.move import let_go
+from function_apps.tenants.model.move import end_early
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, changed
 from function_apps.tenants.resources import answer
@@ -25,7 +25,7 @@ async def unbind_tenant(command: UnbindTenant, ctx: Context, app: TenantsApp) ->
 
     def decide(view: View) -> Decision[Json]:
         known = own_binding(view, binding_id, ctx)
-        settled = let_go(known, "it is unbound", ctx.now())
+        settled = end_early(known, "it is unbound", ctx.now())
         after = unbind(settled, command.confirm, why, ctx.now())
         if after is known:
             return Decision(answer(known), is_repeat=True)
