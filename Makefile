@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS = never
 # Else each of the thousand programs that the tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help sim planted-bugs demo demo-all demo-cloud demo-aks test up down lint types imports unit long coverage rotations crossings fuzz mutate bench trace count package func-settings kubebox data-servers lock clean
+.PHONY: help sweeps sim planted-bugs demo demo-all demo-cloud demo-aks test up down lint types imports unit long coverage rotations crossings fuzz mutate bench trace count package func-settings kubebox data-servers lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -126,11 +126,14 @@ unit: .venv/.all .tools/azurite/installed .tools/prometheus/installed
 DEMO := tests/cli/test_the_demo_from_end_to_end.py
 long: .venv/.all .tools/azurite/installed .tools/prometheus/installed ## the long tests
 	@.venv/bin/pytest -q -m long $(DEMO) $(PYTEST)
-	@.venv/bin/pytest -q -n 4 --dist loadgroup --no-loadscope-reorder -m long --ignore $(DEMO) $(PYTEST)
+	@.venv/bin/pytest -q -n 5 --dist loadgroup --no-loadscope-reorder -m long --ignore $(DEMO) $(PYTEST)
 
 coverage: .venv/.all .tools/azurite/installed .tools/prometheus/installed ## `make unit` once more, with the branch coverage of the first of each test function: at least 90 %
 	@$(MAKE) --no-print-directory unit PYTEST="--cov --cov-report= $(PYTEST)"
 	@.venv/bin/coverage report --fail-under=90
+
+sweeps: .venv/.all .tools/azurite/installed .tools/prometheus/installed ## the long tests with every point, order and place; hours
+	@SWEEP=all $(MAKE) --no-print-directory long
 
 rotations: .venv/.all ## a hundred rotations of a PostgreSQL password under load, with a kill in each; part of `make long` (5)
 	@ROTATIONS=100 .venv/bin/pytest -q -m long tests/system/test_a_password_is_rotated_under_load.py $(PYTEST)

@@ -60,6 +60,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     pytest-xdist says so in a field of the tests that pytest 9.2 reads no more, see its issue 1386:
     without this each worker starts it.
     """
+    if os.environ.get("SWEEP") != "all":
+        left_out = [each for each in items if each.get_closest_marker("sweep")]
+        items[:] = [each for each in items if each not in left_out]
+        config.hook.pytest_deselected(items=left_out)
     if config.getoption("cov_source", None):
         _measure_first_of_each_function(items)
     if getattr(config.option, "loadgroup", False):

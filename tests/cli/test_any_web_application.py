@@ -51,10 +51,17 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 @pytest.mark.parametrize(
     ("name", "first", "second", "packages", "path"),
     [
-        ("httpbin", "0.10.3", "0.10.4", "gunicorn==23.0.0", "status/200"),
-        ("pypiserver", "2.4.0", "2.4.2", "", "health"),
+        pytest.param(
+            "httpbin",
+            "0.10.3",
+            "0.10.4",
+            "gunicorn==23.0.0",
+            "status/200",
+            id="httpbin",
+            marks=pytest.mark.sweep,
+        ),
+        pytest.param("pypiserver", "2.4.0", "2.4.2", "", "health", id="pypiserver"),
     ],
-    ids=["httpbin", "pypiserver"],
 )
 def test_it_is_deployed_replaced_and_rolled_back_without_a_line_of_code(
     shell: Shell, tmp_path: Path, name: str, first: str, second: str, packages: str, path: str

@@ -51,6 +51,7 @@ SHOWN = [
             ("--processes-per-app", "2"),
             [r"killed:    [1-9]\d* host processes besides"],
             id="processes-of-each-app",
+            marks=pytest.mark.sweep,
         ),
     ],
 )

@@ -98,6 +98,7 @@ def test_as_root_every_part_is_shown_and_no_request_fails(tmp_path: Path) -> Non
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_without_root_it_is_the_same_but_for_limits(home: Path) -> None:
     programs = programs_of_clusters()
     state, output = home / "demo", home.with_suffix(".txt")

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.deployments.crossing_cases import (
-    CASES,
     SEED,
     Case,
+    cases_of_a_run,
     cross,
     go_forward_and_back,
     some_cases,
@@ -31,8 +31,8 @@ def test_in_some_orders_one_whole_release_is_in_force_whenever_it_is_quiet() -> 
 
 
 @pytest.mark.long(minutes=1)
-def test_in_every_order_one_whole_release_is_in_force_whenever_it_is_quiet() -> None:
-    for case in CASES:
+def test_in_many_orders_one_whole_release_is_in_force_whenever_it_is_quiet() -> None:
+    for case in cases_of_a_run(24):
         run_virtual(crossed(case, SEED))
 
 

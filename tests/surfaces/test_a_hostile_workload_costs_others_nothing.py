@@ -20,7 +20,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are of Linux"),
 ]
 ATTACK_S: Final = 1.0
-ACCOUNTS: Final = ("root", "user")
 
 
 @lru_cache(maxsize=2)
@@ -37,7 +36,10 @@ def _seen(name: str) -> Mapping[str, Mapping[str, Any]]:
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize(
     "platform",
-    [pytest.param(name, marks=pytest.mark.xdist_group(f"hostile-{name}")) for name in ACCOUNTS],
+    [
+        pytest.param("root", marks=[pytest.mark.xdist_group("hostile-root"), pytest.mark.sweep]),
+        pytest.param("user", marks=pytest.mark.xdist_group("hostile-user")),
+    ],
 )
 def test_an_attack_costs_others_no_request_and_leaves_nothing(platform: str, attack: str) -> None:
     seen = _seen(platform)[attack]
