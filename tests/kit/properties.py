@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import SearchStrategy
 
+from tests.kit.parameters import unless_whole
+
 FEW_AND_MANY: Final = pytest.mark.parametrize(
-    "examples", [pytest.param(50, id="few"), pytest.param(500, marks=pytest.mark.long, id="many")]
+    "examples",
+    [
+        pytest.param(50, id="few"),
+        pytest.param(unless_whole(150) or 500, marks=pytest.mark.long, id="many"),
+    ],
 )
 """For properties whose examples take more than a few milliseconds."""
 

@@ -223,7 +223,12 @@ async def kill_component(scene: Scene, component: str) -> None:
 
     await scene.until(is_back)
     await scene.until(scene.whole)
-    assert starts_of(await scene.ready_pods()) == before
+
+    async def are_the_same() -> bool:
+        # A kubelet that is back probes each pod before it is ready again.
+        return starts_of(await scene.ready_pods()) == before
+
+    await scene.until(are_the_same)
 
 
 async def kill_kubelets(scene: Scene, row: EventRow) -> None:
