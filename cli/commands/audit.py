@@ -135,15 +135,7 @@ def verify(
     # Before the chains are looked at: one that is made anew meanwhile is found the next time.
     newest = newest_heads(client) if heads else {}
     asked = dict(ask_apps(client, "audit-verification"))
-    tenant = next(
-        (each["tenantId"] for each in asked.values() if each and "tenantId" in each), None
-    )
-    if heads and tenant is None and any(asked.values()):
-        raise Failure(
-            "--heads: no app says whose records it has, so there is nothing to compare with",
-            ExitCode.UNAVAILABLE,
-            remedy="upgrade the apps first: those of an earlier release do not say it",
-        )
+    tenant = _tenant_of(asked) if heads else None
     kept = read_heads(heads, tenant) if heads and tenant and not make_heads else {}
     anchored = anchored_heads(client)
     found = {
@@ -173,6 +165,19 @@ def verify(
             ExitCode.UNAVAILABLE,
             remedy="start these apps, and type the command again",
         )
+
+
+def _tenant_of(asked: Mapping[str, Mapping[str, Any] | None]) -> str | None:
+    """Return whose records the apps have; None where none answers. Raises Failure."""
+    answers = [each for each in asked.values() if each]
+    tenant = next((each["tenantId"] for each in answers if "tenantId" in each), None)
+    if tenant is None and answers:
+        raise Failure(
+            "--heads: no app says whose records it has, so there is nothing to compare with",
+            ExitCode.UNAVAILABLE,
+            remedy="upgrade the apps first: those of an earlier release do not say it",
+        )
+    return tenant
 
 
 def _compared(

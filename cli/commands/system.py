@@ -69,18 +69,10 @@ def up(
         else:
             start_missing_cloud(folder, clock)
     if not is_new and port not in {None, 0, host.port}:
-        raise Failure(
-            f"the system runs already, on port {host.port}",
-            ExitCode.CONFLICT,
-            remedy="stop it first: `runtimectl down`",
-        )
+        raise _runs_already(f"on port {host.port}")
     count = host_process.processes_per_app(folder)
     if processes_per_app not in {None, count}:
-        raise Failure(
-            f"the system runs already, with --processes-per-app {count}",
-            ExitCode.CONFLICT,
-            remedy="stop it first: `runtimectl down`",
-        )
+        raise _runs_already(f"with --processes-per-app {count}")
     elapsed_s = clock.monotonic_s() - started_s
     invocation.show(
         {
@@ -97,6 +89,14 @@ def up(
         note(said)
     if read_login(folder) is None:
         note("next:  runtimectl login --dev")
+
+
+def _runs_already(how: str) -> Failure:
+    return Failure(
+        f"the system runs already, {how}",
+        ExitCode.CONFLICT,
+        remedy="stop it first: `runtimectl down`",
+    )
 
 
 def _started(

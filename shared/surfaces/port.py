@@ -1,7 +1,7 @@
 """The ports of a compute surface: Surface (deployments), SurfaceReader (all), Sites (environments).
 
 These every surface has. NativeScaling, Restarts, Schedules and Boundaries have those that declare
-the feature, Authors those that know.
+the feature.
 
 Every write takes a fence: the surface stores the highest token per component or site durably, and
 refuses a lower one with `StaleFence` before anything changes. Every write is idempotent: it may be
@@ -183,19 +183,6 @@ class Schedules(Protocol):
 
         Raises:
             StaleFence, RevisionMissing.
-        """
-        ...
-
-
-class Authors(Protocol):
-    """Of a surface that keeps who set which part of an object; it has no feature of its own."""
-
-    async def authors(
-        self, component: SurfaceComponent, revision: int
-    ) -> Reading[Mapping[str, str]]:
-        """Return who set a property of the revision last, where that is not the platform.
-
-        By plane and path, as `workload/image`. Of what was taken away nobody is known.
         """
         ...
 

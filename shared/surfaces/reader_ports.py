@@ -29,11 +29,19 @@ class SiteReader(Protocol):
 
 @runtime_checkable
 class AuthorReader(Protocol):
-    """All that they are given of a surface that knows who set which property."""
+    """All that they are given of a surface that keeps who set which part of an object.
+
+    No feature declares it.
+    """
 
     async def authors(
         self, component: SurfaceComponent, revision: int
-    ) -> Reading[Mapping[str, str]]: ...
+    ) -> Reading[Mapping[str, str]]:
+        """Return who set a property of the revision last, where that is not the platform.
+
+        By plane and path, as `workload/image`. Of what was taken away nobody is known.
+        """
+        ...
 
 
 def author_readers(
