@@ -17,13 +17,17 @@ def run() -> int:
         from cli.main import main  # noqa: PLC0415  it takes half a second
     finally:
         signal.signal(signal.SIGINT, answer)
+    if came:
+        return _interrupted("error: interrupted; nothing was sent")
     try:
-        for number in came:
-            signal.raise_signal(number)
         return main()
     except KeyboardInterrupt:
-        print("error: interrupted\nnext:  type the command again", file=sys.stderr)
-        return 130
+        return _interrupted("error: interrupted")
+
+
+def _interrupted(said: str) -> int:
+    print(f"{said}\nnext:  type the command again", file=sys.stderr)
+    return 130
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from typing import Any, Final
 from cli.client import Client
 from cli.configuration_layers import Content, Layer, layer_of
 from cli.exit_codes import ExitCode
-from cli.failure import Failure, mistakes
+from cli.failure import Detail, Failure, mistakes
 from cli.field_names import pointer_parts
 from cli.output import note
-from cli.yaml_files import lines_of, load_yaml
+from cli.yaml_files import lines_of, load_yaml, refuse_mistakes
 
 FIELDS: Final[Mapping[str, tuple[type, str, str]]] = {
     "layer": (
@@ -83,9 +83,14 @@ class LayerFile:
         """Return the version that it was written against, else the *current* one."""
         return int(self.said.get("expectedVersion", current.version))
 
-    def at(self, *field: str) -> str:
-        """Return file and line of *field*, or of the layer itself."""
-        (line,) = lines_of(self.file, [(*self.place, *field)])
+    def pointer(self, below: str = "") -> str:
+        """Return the pointer into its file of what stands *below* it, a name or a pointer."""
+        place = "".join(f"/{segment}" for segment in self.place)
+        return f"{place}/{below.removeprefix('/')}" if below else place
+
+    def at(self) -> str:
+        """Return file and line of it."""
+        (line,) = lines_of(self.file, [self.place])
         return f"{self.file}: line {line}" if line else str(self.file)
 
 
@@ -97,7 +102,9 @@ def read_layers(file: Path) -> list[LayerFile]:
     """
     body = load_yaml(file, begins=_EXAMPLE)
     if "configuration" not in body:
-        return [_checked(LayerFile(file, (), body))]
+        layer = LayerFile(file, (), body)
+        refuse_mistakes([*layer_mistakes(layer)], file, _EXAMPLE)
+        return [layer]
     if unknown := body.keys() - {"configuration", "environment"}:
         (line,) = lines_of(file, [(min(unknown),)])
         raise Failure(
@@ -106,52 +113,46 @@ def read_layers(file: Path) -> list[LayerFile]:
             remedy=f"a release file is deployed: `runtimectl deploy -f {file}`; else keep "
             "configuration and environment",
         )
-    return layers_in(body, file)
+    layers, details = layers_in(body, file)
+    refuse_mistakes(details, file, _EXAMPLE)
+    return layers
 
 
-def layers_in(body: Mapping[str, Any], file: Path) -> list[LayerFile]:
-    """Return the layers under `configuration` of *body*, the content of *file*.
+def layers_in(body: Mapping[str, Any], file: Path) -> tuple[list[LayerFile], list[Detail]]:
+    """Return the layers under `configuration` of *body*, the content of *file*, and its mistakes.
 
-    Raises:
-        Failure: one of them is none.
+    One that has a mistake is none of the layers.
     """
     entries = body.get("configuration", [])
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
-        raise Failure(
-            f"{file}: configuration: expected a list of layers", ExitCode.USAGE, remedy=_EXAMPLE
-        )
+        return [], [Detail("/configuration", "expected a list of layers")]
     common = {"environment": body["environment"]} if body.get("environment") else {}
-    layers = [
-        _checked(LayerFile(file, ("configuration", str(index)), _with(entry, common)))
-        for index, entry in enumerate(entries)
-    ]
-    return sorted(layers, key=lambda layer: _KINDS.index(layer.kind))
+    layers, details = list[LayerFile](), list[Detail]()
+    for index, entry in enumerate(entries):
+        layer = LayerFile(file, ("configuration", str(index)), _with(entry, common))
+        wrong = [*layer_mistakes(layer)]
+        details += wrong
+        layers += [] if wrong else [layer]
+    return sorted(layers, key=lambda layer: _KINDS.index(layer.kind)), details
 
 
 def _with(entry: Mapping[str, Any], common: Mapping[str, Any]) -> Mapping[str, Any]:
     return dict(entry) if entry.get("layer") == "tenant" else {**common, **entry}
 
 
-def _checked(layer: LayerFile) -> LayerFile:
-    for place, problem in _mistakes(layer):
-        raise Failure(f"{layer.at(*place)}: {problem}", ExitCode.USAGE, remedy=_EXAMPLE)
-    return layer
-
-
-def _mistakes(layer: LayerFile) -> Iterator[tuple[tuple[str, ...], str]]:
+def layer_mistakes(layer: LayerFile) -> Iterator[Detail]:
+    """Yield what makes *layer* none; targets are pointers into its file."""
     for name, value in layer.said.items():
         if name not in FIELDS:
-            yield (name,), f"{name}: there is no such field; there are {', '.join(FIELDS)}"
+            known = ", ".join(FIELDS)
+            yield Detail(layer.pointer(name), f"there is no such field; there are {known}")
         elif not isinstance(value, FIELDS[name][0]) or isinstance(value, bool):
-            yield (name,), f"{name}: expected {FIELDS[name][1]}"
+            yield Detail(layer.pointer(name), f"expected {FIELDS[name][1]}")
     if layer.kind not in _KINDS:
-        yield ("layer",), f"layer: expected {', '.join(_KINDS)}, got {layer.kind!r}"
+        expected = f"expected {', '.join(_KINDS)}, got {layer.kind!r}"
+        yield Detail(layer.pointer("layer"), expected)
     if "values" not in layer.said:
-        yield (), "values is missing"
-    for key in layer.said.get("values", ()):
-        if not isinstance(key, str):
-            # YAML 1.1: on, off, yes and no are no text.
-            yield ("values",), f"values: the key {key!r} is no text: put it in quotes"
+        yield Detail(layer.pointer("values"), "a value is missing", code="Required")
 
 
 def say_unchanged(layer: Layer, current: Content) -> None:

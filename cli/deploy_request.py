@@ -54,7 +54,7 @@ def deploy_request(options: DeployOptions, client: Client) -> tuple[dict[str, An
     if options.release_ref:
         body["releaseRef"] = options.release_ref
     sections = take_sections(body, options.file)
-    warnings = check_release(body, options.file)
+    warnings = check_release(body, options.file, sections)
     # A plan says them itself.
     for warning in () if body.get("dryRun") else warnings:
         note(f"warning: {warning}")

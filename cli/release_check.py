@@ -4,15 +4,15 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.exit_codes import ExitCode
-from cli.failure import Detail, Failure, mistakes
-from cli.field_names import pointer_parts
+from cli.failure import Detail, Failure
+from cli.refused_fields import detail_of
+from cli.release_sections import Sections
 from cli.typed import is_elsewhere
-from cli.yaml_files import lines_of
+from cli.yaml_files import refuse_mistakes
 
 if TYPE_CHECKING:
     from shared.contracts.deployments import Deploy
@@ -23,11 +23,12 @@ _DIGEST: Final = "sha256:" + "0" * 64
 
 
 def check_release(
-    body: Mapping[str, Any], file: Path | None, *, is_whole: bool = True
+    body: Mapping[str, Any], file: Path | None, sections: Sections, *, is_whole: bool = True
 ) -> Sequence[str]:
     """Return warnings about *body*, a release with the names that the command line resolves.
 
-    One that is not whole gets its artifacts from options later.
+    *sections* are what *file* says beside it. One that is not whole gets its artifacts from options
+    later.
 
     Raises:
         Failure: it is no release; each mistake is named by its option or its line in *file*.
@@ -43,37 +44,31 @@ def check_release(
     from shared.kernel.errors import Invalid  # noqa: PLC0415
 
     sources = _without_source(body)
-    details = sources if is_whole else []
+    details = [*sections.mistakes, *(sources if is_whole else ())]
     warnings = [] if is_whole else [f"{each.text()}: give it with --artifact" for each in sources]
+    warnings += sections.warnings
     try:
         release = parse(Deploy, json.dumps(_resolved(body)).encode())
         warnings += release.warnings
         if not is_whole:
             warnings += [*_missing_archives(body, file), *_beyond_this_machine(release)]
     except Invalid as wrong:
-        details += [
-            Detail(each.target, each.message, each.expected or "", each.received or "", each.code)
-            for each in wrong.details
-        ]
-    if not details:
-        return warnings
-    if file is not None:
-        lines = lines_of(file, [pointer_parts(each.target) for each in details])
-        details = [replace(each, line=line) for each, line in zip(details, lines, strict=True)]
-    raise Failure(
-        mistakes(details, str(file or "")), ExitCode.USAGE, code="Invalid", details=details
-    )
+        details += map(detail_of, wrong.details)
+    refuse_mistakes(details, file)
+    return warnings
 
 
 def _missing_archives(body: Mapping[str, Any], file: Path | None) -> Iterator[str]:
     """Yield a warning for each archive that is not there (yet)."""
     folder = file.parent if file is not None else Path()
     for index, component in enumerate(body.get("components", ())):
-        archive = archive_of(component.get("artifact"), folder)
+        written = component.get("artifact")
+        archive = archive_of(written, folder)
         if archive is not None and not os.path.isfile(archive):  # noqa: PTH113  no error for a long name
+            beside = "" if str(archive) == str(written) else f", and no {archive}"
             yield (
-                f"components[{index}].artifact: there is no file {archive}: build it before you "
-                "deploy, or give another with --artifact"
+                f"components[{index}].artifact: there is no file {written}{beside}: build it"
+                " before you deploy, or give another with --artifact"
             )
 
 

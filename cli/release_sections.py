@@ -4,20 +4,16 @@ Both are brought about before the deployment: layers are published where they di
 bound where they are not. `configuration` as a mapping is the release's own field, and stays.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cli.configuration_files import FIELDS, LayerFile, layers_in
-from cli.exit_codes import ExitCode
-from cli.failure import Detail, Failure, mistakes
+from cli.failure import Detail
 from cli.field_names import pointer_parts
-from cli.yaml_files import lines_of
-
-if TYPE_CHECKING:
-    from shared.contracts.shape import Command
+from cli.layer_check import content_mistakes, doubts
+from cli.refused_fields import refused_fields
 
 _ENVIRONMENT_ID: Final = "env-" + "a" * 12
 _SECRET_NAMES: Final[Mapping[str, str]] = {"module": "moduleId", "name": "secretName"}
@@ -25,16 +21,20 @@ _SECRET_NAMES: Final[Mapping[str, str]] = {"module": "moduleId", "name": "secret
 SECRET_FIELDS: Final = (
     "module", "name", "target", "delivery", "vaultUri", "external", "generator", "rotation",
 )  # fmt: skip
-_EXAMPLE: Final = "write them as docs/release-file.md does: `runtimectl init` has an example"
 
 
 @dataclass(frozen=True)
 class Sections:
-    """The layers that a release file publishes, and the bodies that bind its secrets."""
+    """The layers that a release file publishes, and the bodies that bind its secrets.
+
+    `mistakes` are what is wrong in them, with pointers into the file; `warnings` what may be.
+    """
 
     layers: Sequence[LayerFile] = ()
     secrets: Sequence[Mapping[str, Any]] = ()
     """Without the environment."""
+    mistakes: Sequence[Detail] = ()
+    warnings: Sequence[str] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -42,28 +42,22 @@ class Sections:
 
 
 def take_sections(body: dict[str, Any], file: Path | None) -> Sections:
-    """Take the sections out of *body*, the content of *file*.
-
-    Raises:
-        Failure: one of them says something wrong; each mistake with its line.
-    """
+    """Take the sections out of *body*, the content of *file*, with the mistakes in them."""
     is_published = isinstance(body.get("configuration"), list)
     if file is None or (not is_published and "secrets" not in body):
         return Sections()
-    layers = layers_in(body, file) if is_published else []
+    layers, details = layers_in(body, file) if is_published else ([], [])
     if is_published:
         del body["configuration"]
+    details += [*content_mistakes(layers), *_modules_misnamed(layers)]
     entries = body.pop("secrets", [])
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
-        raise Failure(f"{file}: secrets: expected a list", ExitCode.USAGE, remedy=_EXAMPLE)
+        details.append(Detail("/secrets", "expected a list of secrets"))
+        entries = []
     only = _only_module(body)
     secrets = [_to_request(entry, only) for entry in entries]
-    details = [*_layer_mistakes(layers), *_secret_mistakes(entries, secrets)]
-    if details:
-        lines = lines_of(file, [pointer_parts(each.target) for each in details])
-        placed = [replace(each, line=line) for each, line in zip(details, lines, strict=True)]
-        raise Failure(mistakes(placed, str(file)), ExitCode.USAGE, code="Invalid", details=placed)
-    return Sections(layers, secrets)
+    details += _secret_mistakes(entries, secrets)
+    return Sections(layers, secrets, details, [*doubts(layers)])
 
 
 def _only_module(body: Mapping[str, Any]) -> str | None:
@@ -81,22 +75,11 @@ def _to_request(entry: Mapping[str, Any], only: str | None) -> dict[str, Any]:
     return {_SECRET_NAMES.get(name, name): value for name, value in known.items()}
 
 
-def _layer_mistakes(layers: Sequence[LayerFile]) -> Iterator[Detail]:
-    from shared.contracts.configurations import PublishConfiguration  # noqa: PLC0415  slow
-
+def _modules_misnamed(layers: Sequence[LayerFile]) -> Iterator[Detail]:
     for layer in layers:
-        body = {name: layer.said[name] for name in ("values", "schema") if name in layer.said}
-        scope = {"layer": "tenant"}
-        whole = {"scope": scope, "expectedVersion": 0, **body}
-        if "comment" in layer.said:
-            whole["comment"] = layer.said["comment"]
-        for each in _refused(PublishConfiguration, whole):
-            yield replace(each, target=f"/{'/'.join(layer.place)}{each.target}")
         module = layer.said.get("module")
         if isinstance(module, str) and not module.startswith("module-"):
-            yield Detail(
-                f"/{'/'.join(layer.place)}/module", f"expected {FIELDS['module'][1]}, got {module}"
-            )
+            yield Detail(layer.pointer("module"), f"expected {FIELDS['module'][1]}, got {module}")
 
 
 def _secret_mistakes(
@@ -114,20 +97,9 @@ def _secret_mistakes(
             if name not in SECRET_FIELDS:
                 known = ", ".join(SECRET_FIELDS)
                 yield Detail(f"/secrets/{index}/{name}", f"no such field; there are {known}")
-        for each in _refused(BindSecret, {"environmentId": _ENVIRONMENT_ID, **request}):
+        for each in refused_fields(BindSecret, {"environmentId": _ENVIRONMENT_ID, **request}):
             field, *rest = pointer_parts(each.target) or [""]
+            if field == "moduleId" and "module" not in entry:
+                continue  # it is the component's, which is named itself
             target = "/".join(["/secrets", str(index), names.get(field, field), *rest])
             yield replace(each, target=target.rstrip("/"))
-
-
-def _refused(contract: "type[Command]", body: Mapping[str, Any]) -> Iterator[Detail]:
-    """Yield what *contract* refuses of *body*."""
-    from shared.contracts.validation import parse  # noqa: PLC0415  slow to import
-    from shared.kernel.errors import Invalid  # noqa: PLC0415
-
-    try:
-        parse(contract, json.dumps(body).encode())
-    except Invalid as wrong:
-        for each in wrong.details:
-            expected, received = each.expected or "", each.received or ""
-            yield Detail(each.target, each.message, expected, received, each.code)

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from cli.exit_codes import ExitCode
-from cli.failure import Failure
+from cli.failure import Detail, Failure, mistakes
+from cli.field_names import pointer_parts
 
 BYTES_MAX: Final = 1024 * 1024
 VALUES_MAX: Final = 100_000
 """With aliases written out, as they are in JSON."""
+_NAMES: Final = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 _WORDS: Final = {type(None): "nothing", str: "text", list: "a list"}
 
 
@@ -57,22 +60,31 @@ def _count_values(path: Path, node: Any, counted: dict[int, int]) -> int:
     """Return how many values *node* has, aliases written out.
 
     Raises:
-        Failure: a field stands twice in one mapping: YAML would take the last.
+        Failure: a field stands twice in one mapping: YAML would take the last; or its name is no
+            text to YAML.
     """
     if node is None or isinstance(node.value, str):
         return 1
     if id(node) not in counted:
         parts = node.value
         if node.id == "mapping":
-            _require_each_once(path, [key for key, _ in node.value])
+            _require_names(path, [key for key, _ in node.value])
             parts = [value for _, value in node.value]
         counted[id(node)] = 1 + sum(_count_values(path, part, counted) for part in parts)
     return counted[id(node)]
 
 
-def _require_each_once(path: Path, keys: Sequence[Any]) -> None:
+def _require_names(path: Path, keys: Sequence[Any]) -> None:
     known = set[str]()
     for key in keys:
+        if isinstance(key.value, str) and key.tag not in _NAMES:
+            # YAML 1.1: on, off, yes and no are no text, and neither is a number.
+            raise Failure(
+                f"{path}: line {key.start_mark.line + 1}: {key.value or 'nothing'} is no text as a"
+                " name in YAML",
+                ExitCode.USAGE,
+                remedy=f"put it in quotes: '{key.value}':",
+            )
         if str(key.value) in known:
             raise Failure(
                 f"{path}: line {key.start_mark.line + 1}: {key.value} stands there twice",
@@ -80,6 +92,25 @@ def _require_each_once(path: Path, keys: Sequence[Any]) -> None:
                 remedy="keep one of them",
             )
         known.add(str(key.value))
+
+
+def refuse_mistakes(details: Sequence[Detail], file: Path | None, remedy: str = "") -> None:
+    """Raise a Failure that names each of *details* by its line in *file*; without any do nothing.
+
+    Their targets are pointers into the file.
+    """
+    if not details:
+        return
+    if file is not None:
+        lines = lines_of(file, [pointer_parts(each.target) for each in details])
+        details = [replace(each, line=line) for each, line in zip(details, lines, strict=True)]
+    raise Failure(
+        mistakes(details, str(file or "")),
+        ExitCode.USAGE,
+        code="Invalid",
+        details=details,
+        remedy=remedy,
+    )
 
 
 def lines_of(path: Path, fields: Sequence[Sequence[str]]) -> Sequence[int | None]:

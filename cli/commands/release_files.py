@@ -68,7 +68,7 @@ def validate(
     """Check a release file by itself; `deploy --dry-run` also asks the environment."""
     body = load_yaml(file)
     sections = take_sections(body, file)
-    for warning in check_release(body, file, is_whole=False):
+    for warning in check_release(body, file, sections, is_whole=False):
         note(f"warning: {warning}")
     invocation.show(body.get("components", []), _COLUMNS, empty="it only removes modules")
     for layer in sections.layers:

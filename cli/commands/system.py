@@ -120,14 +120,17 @@ def down(invocation: Invocation) -> None:
     folder, clock = invocation.session.state_folder, invocation.session.clock
     # What `up` starts just now is stopped when it runs, or when that hangs.
     with folder_lock(folder, clock) if folder.path.is_dir() else nullcontext():
+        is_host_stopped = False
         try:
             pid = host_process.stop_host(folder, clock)
+            is_host_stopped = True
             stopped = host_process.stop_workloads(folder, clock)
             if host_process.processes_per_app(folder):
                 stop_cloud(folder, clock)
         except KeyboardInterrupt as interrupt:
             raise Failure(
-                "interrupted: not everything is stopped yet",
+                f"interrupted: the host {'is stopped' if is_host_stopped else 'may run still'}, and"
+                " workloads or proxies may run",
                 ExitCode.INTERRUPTED,
                 remedy="stop the rest: `runtimectl down`",
             ) from interrupt

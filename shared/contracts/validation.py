@@ -35,7 +35,10 @@ SECRET_NAMES: Final = re.compile(
     r"|authorization|signature|\bsas\b|^pem$|^key$",
     re.IGNORECASE,
 )
-"""The value of a field with such a name, or below one, is never echoed."""
+"""The value of a field with such a name, or below one, is never echoed.
+
+The kind of a generator is: it is one of a few words, and a slip in it is to be seen.
+"""
 FREE_FORM: Final = frozenset({"values", "settings", "value", "generator"})
 """Fields whose content is the caller's own and may be a secret under any name."""
 
@@ -268,11 +271,17 @@ def _received(detail: ErrorDetails) -> str:
         return str(_context(detail)["error"])
     names = [str(part) for part in detail["loc"]]
     value = detail["input"]
-    if any(SECRET_NAMES.search(name) or name in FREE_FORM for name in names):
+    if _is_hidden(names):
         return f"{_kind(value)} (not shown)"
     if isinstance(value, dict | list | tuple | BaseModel):
         return _kind(value)
     return shown(value)
+
+
+def _is_hidden(names: Sequence[str]) -> bool:
+    if names[-2:] == ["generator", "kind"]:
+        return False
+    return any(SECRET_NAMES.search(name) or name in FREE_FORM for name in names)
 
 
 def shown(value: object) -> str:

@@ -287,8 +287,25 @@ def test_a_refused_deployment_names_what_was_published_and_bound_and_stays(
         ),
         pytest.param(
             "configuration: [{values: {f: {flag: {type: boolean}}}}]\nsecrets: [{name: 1x}]",
-            "has 2 mistakes",
+            "has 3 mistakes",
             id="each-mistake-once",
+        ),
+        pytest.param(
+            "port: 0\nsecrets: [{name: 1x}]\n"
+            "configuration: [{valeus: {}}, {values: {password: x}}]",
+            "has 6 mistakes",
+            id="those-of-all-parts-at-once",
+        ),
+        pytest.param(
+            "secrets: [{name: pw, target: PW, generator: {kind: rnadom}}]",
+            'got "rnadom"',
+            id="a-generator-that-is-none",
+        ),
+        pytest.param(
+            "configuration: [{module: module-web, values: {items: many},"
+            " schema: {properties: {items: {type: integer}}}}]",
+            'line 9: configuration[0].values.items: "many" is not of type "integer"',
+            id="a-value-that-does-not-fit-the-schema-beside-it",
         ),
         pytest.param(
             "secrets: [{name: pw, target: PW, value: hunter2}]",
@@ -322,6 +339,45 @@ def test_a_mistake_in_a_section_is_named_with_its_line_before_anything_is_sent(
     assert ran.err.count("error: ") == 1
     assert "hunter2" not in ran.err
     assert ran.asked == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            "configuration: [{values: {items: many}, schema: {properties: {items: {type: integer}}"
+            "}}]",
+            'warning: configuration[0].values.items: "many" is not of type',
+            id="a-value-that-each-module-may-have-another-of",
+        ),
+        pytest.param(
+            "configuration: [{module: module-web, values: {}, schema: {required: [items]}}]",
+            "",
+            id="a-value-that-another-layer-may-give",
+        ),
+    ],
+)
+def test_what_other_layers_may_mend_is_no_mistake(
+    text: str, said: str, platform: ConfiguredPlatform, file: Path
+) -> None:
+    file.write_text(f"{RELEASE}{text}\n")
+
+    ran = platform.run("validate", "-f", str(file))
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert said in ran.err
+
+
+def test_a_module_that_is_named_wrongly_is_said_of_the_component_and_not_of_its_secret(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    file.write_text(RELEASE.replace("module-web", "Web") + SECRETS)
+
+    ran = platform.run("validate", "-f", str(file))
+
+    assert ran.code == ExitCode.USAGE
+    assert "line 5: components[0].moduleId" in ran.err
+    assert "secrets[0]" not in ran.err
 
 
 def test_validate_shows_the_sections(platform: ConfiguredPlatform, file: Path) -> None:

@@ -97,4 +97,4 @@ def test_while_the_program_starts(
 
     assert run() == ExitCode.INTERRUPTED
     assert signal.getsignal(signal.SIGINT) == handler
-    assert capsys.readouterr().err.startswith("error: interrupted")
+    assert "nothing was sent" in capsys.readouterr().err

@@ -135,7 +135,7 @@ def test_a_dry_run_of_a_file_publishes_nothing(platform: ConfiguredPlatform, fil
         pytest.param("values: [1]", "line 1: values: expected a mapping", id="values"),
         pytest.param("environment: test", "values is missing", id="no-values"),
         pytest.param(
-            "environment: test\nvalues: {on: 1}", "the key True is no text", id="yaml-words"
+            "environment: test\nvalues:\n  on: 1", "line 3: on is no text as", id="yaml-words"
         ),
         pytest.param(
             "layer: moon\nvalues: {}", "line 1: layer: expected tenant, environment, module",
@@ -150,7 +150,7 @@ def test_a_dry_run_of_a_file_publishes_nothing(platform: ConfiguredPlatform, fil
         ),
         pytest.param(
             "configuration:\n- {layer: tenant, values: {}}\n- {layer: tenant, valeus: {}}",
-            "line 3: valeus: there is no such field", id="of-the-second",
+            "line 3: configuration[1].valeus: there is no such field", id="of-the-second",
         ),
         pytest.param("- a", "begin with `environment: test`", id="no-mapping"),
     ],

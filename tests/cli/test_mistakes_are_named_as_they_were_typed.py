@@ -199,7 +199,7 @@ def test_a_microservice_without_a_port_is_warned_about(
     [
         pytest.param(
             RELEASE.replace(DIGEST, "nope.zip"),
-            "components[0].artifact: there is no file {folder}/nope.zip: build it",
+            "components[0].artifact: there is no file nope.zip, and no {folder}/nope.zip: build it",
             id="an-archive-that-is-not-there",
         ),
         pytest.param(

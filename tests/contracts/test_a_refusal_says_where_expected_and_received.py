@@ -243,6 +243,16 @@ def test_free_content_is_not_shown(kind: type[BaseModel], document: Any) -> None
     assert "hunter2" not in repr(details)
 
 
+def test_a_slip_in_the_kind_of_a_generator_is_shown() -> None:
+    (kind,) = [
+        each
+        for each in refusals(BindSecret, {"generator": {"kind": "rnadom", "settings": "hunter2"}})
+        if each.target == "/generator/kind"
+    ]
+
+    assert kind.received == '"rnadom"'
+
+
 def test_numbers_that_json_does_not_have_are_refused() -> None:
     values = b'{"scope":{"layer":"tenant"},"expectedVersion":0,"values":{"a":[{"b":NaN}]}}'
     resources = COMPONENT | {"resources": {"cpu": float("inf")}}

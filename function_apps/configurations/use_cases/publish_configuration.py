@@ -12,13 +12,13 @@ from function_apps.configurations.model.configuration import (
     publish,
     write,
 )
-from function_apps.configurations.model.values import violations
 from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.repository import HEADS, VERSIONS
 from function_apps.configurations.resources import answer, difference
 from function_apps.configurations.use_cases import put_in_force
 from shared.contracts.configuration_merge import LayerContent
 from shared.contracts.configuration_schemas import schema_violations
+from shared.contracts.configuration_values import value_violations
 from shared.contracts.configurations import ConfigurationDiff, PublishConfiguration
 from shared.kernel.context import Context
 from shared.messaging.outbox import Audited
@@ -95,7 +95,7 @@ def content_of(command: PublishConfiguration) -> LayerContent:
 
 def _require_content(content: LayerContent) -> None:
     """Refuse values and a schema that are wrong by themselves."""
-    found = [*violations(content.values), *schema_violations(content.schema or {})]
+    found = [*value_violations(content.values), *schema_violations(content.schema or {})]
     if found:
         raise ConfigurationInvalid(found)
 

@@ -20,7 +20,7 @@ _SECRET: Final = re.compile(
 """The name of what is a secret: it ends with such a word (`tokenEndpoint` does not)."""
 
 
-def violations(values: Values) -> Sequence[Violation]:
+def value_violations(values: Values) -> Sequence[Violation]:
     """Return what may not stand in *values*: a malformed form, or a secret as plain text."""
     return [
         violation
