@@ -1,5 +1,6 @@
 """The failure of a command: its message, its remedy and its exit code."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,9 +9,10 @@ from typing import Any, Final
 
 from cli.exit_codes import ExitCode
 from cli.field_names import field_name, pointer_parts, similar_field
-from cli.remedies import remedy_for
-from cli.typed import typeable
+from cli.remedy_lookup import remedy_for
+from cli.typed import in_options, typeable, typed_for
 
+_HIDDEN: Final = "(not shown)"
 _WORDS_OF_YAML: Final = {"an array": "a list", "an object": "a mapping"}
 """What people write in a file has other names than what is sent."""
 
@@ -50,11 +52,15 @@ class Detail:
                 return f"{place}: {text}" if place else text
 
     def _sentence(self) -> str:
-        text = self.message.replace(", received ", ", got ") + self._hint()
-        if self.expected and self.expected not in text:
-            text += f"; expected {self.expected}"
+        text = in_options(self.message).replace(", received ", ", got ") + self._hint()
+        expected = in_options(self.expected)
+        if expected and expected not in text:
+            text += f"; expected {expected}"
         if self.received and self.received not in text and self.code != "RuleBroken":
             text += f", got {self.received}"
+        if self.received.endswith(_HIDDEN) and (own := typed_for(self.target)) is not None:
+            # Whoever typed it sees it anyway.
+            text = text.replace(self.received, json.dumps(own, ensure_ascii=False))
         return re.sub("an array|an object", lambda word: _WORDS_OF_YAML[word[0]], text)
 
     def _hint(self) -> str:
@@ -136,4 +142,10 @@ def _in_terms_of_what_was_typed(message: str, details: Sequence[Detail]) -> str:
         return message
     first = details[0]
     place = first.target or "the body"
-    return mistakes(details, "") if message.startswith(f"{place}: {first.message}") else message
+    if message.startswith(f"{place}: {first.message}"):
+        return mistakes(details, "")
+    for each in details:
+        if each.target:
+            field = rf"(?<![\w/]){re.escape(each.target)}(?![\w/])"
+            message = re.sub(field, lambda _, at=each.target: field_name(at), message)  # type: ignore[misc]
+    return message

@@ -128,7 +128,7 @@ def _with_groups(function: Callable[..., None]) -> Callable[..., None]:
         values |= {n: v for n, v in before.items() if n in values and n not in typed}
         ctx.obj = {**before, **{name: typed[name] for name in _OF_EVERY_COMMAND if name in typed}}
         # Messages name files in the state folder, typed or not.
-        remember({**typed, "state": values.get("state")}, frozenset(values))
+        remember({**typed, "state": values.get("state")}, _as_typed(ctx))
         built = {
             name: group(**{field.name: values.pop(field.name) for field in fields(group)})
             for name, group in groups.items()
@@ -141,6 +141,16 @@ def _with_groups(function: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
     return run
+
+
+def _as_typed(ctx: typer.Context) -> Mapping[str, str]:
+    """Return how each parameter of the command is typed: its longest option, or its place."""
+    return {
+        str(each.name): max(each.opts, key=len)
+        if each.param_type_name == "option"
+        else str(each.metavar or each.name).upper().strip("[].")
+        for each in ctx.command.params
+    }
 
 
 def _is_typed(ctx: typer.Context, parameter: str) -> bool:

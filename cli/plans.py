@@ -5,14 +5,16 @@ from typing import Any
 
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure
+from cli.field_names import field_name
 from cli.output import say
-from cli.remedies import REMEDIES, remedy_for
+from cli.remedies import REMEDIES
+from cli.remedy_lookup import remedy_for
 
 
 def print_refusals(refusals: Sequence[Mapping[str, Any]]) -> None:
     """Print each refusal of a plan as a line."""
     for refusal in refusals:
-        place = f"{refusal['target']}: " if refusal.get("target") else ""
+        place = f"{field_name(refusal['target'])}: " if refusal.get("target") else ""
         say(f"refused: {place}{refusal['message']} [{refusal['code']}]")
 
 

@@ -1,49 +1,37 @@
-"""The remedy for each error code: a sentence with commands that can be typed.
+"""The remedy for each error code: a sentence with commands that can be typed as they stand.
 
-`{deployment}` and the like are replaced by what the user typed, or by the first id of that kind in
-the message, or by a placeholder if it has none.
+`{deployment}` and the like are filled in by `cli.remedy_lookup`.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
-from cli.exit_codes import ExitCode
-from cli.typed import TOKEN_VARIABLE, URL_VARIABLE, is_elsewhere, typed_values
-from shared.kernel.ids import id_shape
-
-_NEVER: Final = re.compile(r"(?!)")
-_READ_AGAIN: Final = "read it again (`runtimectl env show`) and repeat the command"
-_LOGIN: Final = "log in: `runtimectl login --dev`"
-_AS_WHO: Final = "runtimectl login --dev --tenant {tenant} --user {user}"
+_READ_AGAIN: Final = "read it again (`runtimectl env show {name}`) and repeat the command"
+LOGIN: Final = "log in: `runtimectl login --dev`"
+AS_WHO: Final = "runtimectl login --dev --tenant {tenant} --user {user}"
 _RESUME: Final = (
     "see why it is suspended: `runtimectl tenant show {name}`; resume it: "
     "`runtimectl tenant resume {name} --reason settled`"
 )
-_RESUME_AS_A_GUEST: Final = (
-    "see why it is suspended: `runtimectl tenant show {name}`; ask the owner of the environment to "
-    "resume it: `runtimectl tenant resume {name} --tenant {tenant} --reason settled`; what your "
-    "own tenant suspended it resumes itself, without `--tenant`"
-)
 REMEDIES: Final[Mapping[str, str]] = {
     # The caller
-    "Unauthenticated": _LOGIN,
-    "TokenExpired": _LOGIN,
-    "Denied": f"log in with a role that may: `{_AS_WHO} --role Runtime.Operate`",
-    "ScopeMissing": (f"log in with a role that has this scope: `{_AS_WHO} --role Runtime.Operate`"),
+    "Unauthenticated": LOGIN,
+    "TokenExpired": LOGIN,
+    "Denied": f"log in with a role that may: `{AS_WHO} --role Runtime.Operate`",
+    "ScopeMissing": (f"log in with a role that has this scope: `{AS_WHO} --role Runtime.Operate`"),
     "PolicyDenied": (
         "ask for what the message names as expected, or have the operator change the policy;"
         " what was decided before: `runtimectl audit --policy`"
     ),
     "TenantMismatch": "log in for that tenant: `runtimectl login --dev --tenant <tenant>`",
-    "NoToken": _LOGIN,
-    "NoTenant": _LOGIN,
-    "NoIssuer": _LOGIN,
-    "NoKeyId": _LOGIN,
-    "UnknownKey": f"{_LOGIN}; the token was signed by another system",
-    "MalformedToken": _LOGIN,
-    "AlgorithmMismatch": _LOGIN,
-    "AlgorithmNotAllowed": _LOGIN,
+    "NoToken": LOGIN,
+    "NoTenant": LOGIN,
+    "NoIssuer": LOGIN,
+    "NoKeyId": LOGIN,
+    "UnknownKey": f"{LOGIN}; the token was signed by another system",
+    "MalformedToken": LOGIN,
+    "AlgorithmMismatch": LOGIN,
+    "AlgorithmNotAllowed": LOGIN,
     "TokenNotYetValid": "correct the clock of this machine, then `runtimectl login --dev`",
     "UnmappedToken": (
         "use a client that is mapped to your tenant, or have this one mapped in RUNTIME_TENANTS"
@@ -138,7 +126,9 @@ REMEDIES: Final[Mapping[str, str]] = {
         "see why (`runtimectl status`, `runtimectl deployment {deployment}`), "
         "wait for the soak time and promote again"
     ),
-    "EvidenceRequired": "promote with `runtimectl promote`, which asks health first",
+    "EvidenceRequired": (
+        "promote it, which asks health first: `runtimectl promote {deployment} --to {name}`"
+    ),
     "DrainIncomplete": "see why the named workloads do not go, then delete the environment again",
     "CannotStart": "mend what the message says, then deploy again",
     "JobFailed": "mend what its last lines say, then deploy a new version: its job runs anew",
@@ -227,7 +217,10 @@ REMEDIES: Final[Mapping[str, str]] = {
     "IsolationBreached": "see what the proof found: `runtimectl tenant proofs {name}`",
     # Secrets and their bindings
     "BindingNotFound": "see what is bound: `runtimectl secret list`",
-    "BindingExists": "revoke the binding (`runtimectl secret revoke`), then bind it again",
+    "BindingExists": (
+        "revoke it, then bind it again: "
+        "`runtimectl secret revoke {secret} --env {name} --module {module}`"
+    ),
     "TargetTaken": "name another variable or file for the secret",
     "VaultNotOfEnvironment": "leave the vault out, or say that the secret is external",
     "VaultOfAnEnvironment": "bind the secret in the environment that has this vault",
@@ -237,8 +230,13 @@ REMEDIES: Final[Mapping[str, str]] = {
     "SecretNameReserved": "give the secret another name",
     "RotationNotFound": "see what is bound: `runtimectl secret list`",
     "BindingNotBound": "wait until the binding is Bound, then type the command again",
-    "RotationInFlight": "wait for it: `runtimectl operations`, `runtimectl secret versions`",
-    "VersionInForce": "see which is in force: `runtimectl secret versions`; name a newer one",
+    "RotationInFlight": (
+        "wait for it: `runtimectl operations`, `runtimectl secret versions {secret} --env {name}`"
+    ),
+    "VersionInForce": (
+        "see which is in force: `runtimectl secret versions {secret} --env {name}`; name a newer "
+        "one"
+    ),
     "GeneratorMissing": "set a new version in the vault and name it, or bind with a generator",
     "VersionUnusable": "enable the version in the vault, or name another",
     "WebhookDenied": "name a public https address in the generator, and bind the secret anew",
@@ -259,20 +257,23 @@ REMEDIES: Final[Mapping[str, str]] = {
     # Configuration
     "ConfigurationNotFound": "see what there is: `runtimectl config list`",
     "EnvironmentNotProvisioned": "see its status: `runtimectl env list`; then type it again",
-    "HeadMoved": "look at what was published (`runtimectl config diff`) and type it again",
+    "HeadMoved": "look at what was published (`runtimectl config diff {layer}`) and type it again",
     "ConfigurationInvalid": "correct the values or the schema that the message names",
     "ConfigurationUnusable": (
         "publish one of the layers again, so that they fit: "
         "`runtimectl config edit --env {name} --module {module}`"
     ),
     "ConfigurationRemoved": (
-        "publish its values again (`runtimectl config set`), then deploy what you want"
+        "publish its values again (`runtimectl config set KEY=VALUE {layer}`), then deploy what "
+        "you want"
     ),
-    "ConfigurationGone": "ask for what is in force: `runtimectl config get`",
-    "NothingToReturnTo": "choose another version: `runtimectl config versions`",
-    "NotADraft": "return to it instead: `runtimectl config rollback --to …`",
+    "ConfigurationGone": (
+        "ask for what is in force: `runtimectl config get --env {name} --module {module}`"
+    ),
+    "NothingToReturnTo": "choose another version: `runtimectl config versions {layer}`",
+    "NotADraft": "return to it instead: `runtimectl config rollback {layer} --to <version>`",
     "TooManyModules": "publish to the layers below it: `--env {name}`, or `--module` too",
-    "NotAdopted": "see who does not run it: `runtimectl config adoption`",
+    "NotAdopted": "see who does not run it: `runtimectl config adoption {layer}`",
     # Scaling, objectives and drift
     "PolicyNotFound": "see what there is: `runtimectl scale list`",
     "PolicyExists": "change it with all that it is to say: `runtimectl scale set --help`",
@@ -300,97 +301,3 @@ REMEDIES: Final[Mapping[str, str]] = {
     "AgentRunning": "stop it first: `runtimectl down`",
     "HostUnreachable": "start it: `runtimectl up` (its log is in {state}/logs/host.log)",
 }
-_BY_EXIT_CODE: Final[Mapping[ExitCode, str]] = {
-    ExitCode.OK: "",
-    ExitCode.DEFECT: "look for the trace id in {state}/logs/host.log, and report it",
-    ExitCode.USAGE: "see `--help` of the command",
-    ExitCode.REFUSED: REMEDIES["Refused"],
-    ExitCode.NOT_FOUND: REMEDIES["NotFound"],
-    ExitCode.CONFLICT: REMEDIES["Conflict"],
-    ExitCode.UNAVAILABLE: REMEDIES["Unavailable"],
-    ExitCode.ENDED_OTHERWISE: "see why: `runtimectl operations`, `runtimectl events`",
-    ExitCode.NOT_LOGGED_IN: _LOGIN,
-    ExitCode.STILL_RUNNING: "watch it: `runtimectl operations`",
-    ExitCode.INTERRUPTED: "accepted work continues; watch it: `runtimectl operations`",
-}
-_BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
-    ("TenantBindingSuspended", "another tenant's", _RESUME_AS_A_GUEST),
-    ("TenantSuspended", "another tenant's", _RESUME_AS_A_GUEST),
-    ("TransitionRefused", "a deployment in", "see its state: `runtimectl deployment {deployment}`"),
-    ("TransitionRefused", "an environment in", "see its state: `runtimectl env show {name}`"),
-    (
-        "TransitionRefused",
-        "a tenant binding in state Unbinding",
-        "wait until it is Unbound: `runtimectl tenant show {name}`",
-    ),
-    (
-        "TransitionRefused",
-        "a tenant binding in state Unbound",
-        "bind the tenant again: `runtimectl tenant bind --help`",
-    ),
-    (
-        "TransitionRefused",
-        "a tenant binding in",
-        "see its state: `runtimectl tenant show {name}`",
-    ),
-    ("TransitionRefused", "a secret binding in", "see its state: `runtimectl secret list`"),
-    ("TransitionRefused", "a rotation in", "see its state: `runtimectl operations`"),
-    ("TransitionRefused", "a version in", "see its state: `runtimectl config versions`"),
-    ("TransitionRefused", "a policy in", "see its state: `runtimectl scale list`"),
-    ("TransitionRefused", "a finding of drift in", "see its state: `runtimectl drift list`"),
-    (
-        "ScopeMissing",
-        "is not the caller's tenant",
-        "have the owner of the environment bind it, or an administrator of that tenant",
-    ),
-    (
-        "ScopeMissing",
-        "a workload may",
-        "ask with the token of a person or a pipeline: `runtimectl login --dev`",
-    ),
-    (
-        "ScopeMissing",
-        r"runtime\.(?:admin|tenants\.write)",
-        f"log in with a role that has this scope: `{_AS_WHO} --role Runtime.Admin`",
-    ),
-    (
-        "EnvironmentNotAdmitting",
-        r"^(\S+) has no .* that \1 may",
-        "see whether it is Provisioned: `runtimectl env list`; another tenant's takes `--owner`",
-    ),
-)
-"""For codes that stand for several refusals: a pattern of the message, and their remedy."""
-_ELSEWHERE: Final[Mapping[str, str]] = {
-    "HostUnreachable": f"check {URL_VARIABLE}, and whether the system there runs",
-    "Unavailable": "try again in a moment",
-    _LOGIN: f"put a token of that system's identity provider into {TOKEN_VARIABLE}",
-}
-"""By code or remedy, for a system that this machine did not start."""
-_ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
-    "deployment": re.compile(id_shape("dep")),
-    "operation": re.compile(id_shape("op")),
-    "name": re.compile(id_shape("env")),
-    "module": re.compile(r"module-[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"),
-    "binding": re.compile(id_shape("tb")),
-    "confirm": re.compile(r"(?<=confirm=)[a-z0-9-]+"),
-    "tenant": _NEVER,
-    "user": _NEVER,
-    "state": _NEVER,
-}
-
-
-def remedy_for(code: str, message: str, exit_code: ExitCode) -> str:
-    """Return the remedy for *code*, with what the user typed and the ids in *message*."""
-    remedy = REMEDIES.get(code) or _BY_EXIT_CODE[exit_code]
-    fitting = (
-        each for known, words, each in _BY_WORDS if known == code and re.search(words, message)
-    )
-    remedy = next(fitting, remedy)
-    if is_elsewhere():
-        remedy = _ELSEWHERE.get(code) or _ELSEWHERE.get(remedy, remedy)
-    typed = typed_values()
-    for name, pattern in _ID_PATTERNS.items():
-        match = pattern.search(message)
-        value = typed.get(name) or (match[0] if match else f"<{name}>")
-        remedy = remedy.replace(f"{{{name}}}", value)
-    return remedy

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from shlex import quote
@@ -15,43 +15,58 @@ TOKEN_VARIABLE: Final = "RUNTIMECTL_TOKEN"  # noqa: S105  a name
 # One that names a folder, or only shows help, can be typed as it stands.
 _COMMAND: Final = re.compile(r"(?:(?<=`)|(?<=next:  ))runtimectl (?![^`\n]*--(?:state|help)\b)")
 _NAMES: Final = ("environment", "env", "name", "binding")
-_OPTIONS: Final[Mapping[str, str]] = {
-    "/name": "name",
-    "/stage": "stage",
-    "/region": "region",
-    "/projectId": "project",
-    "/isolationModel": "isolation",
-    "/dataResources": "data",
-    "/deleteData": "remove_data",
-    "/tags": "tag",
-    "/admits": "admit",
-    "/releaseRef": "release_ref",
-    "/onConflict": "on_conflict",
-    "/strategy/kind": "strategy",
-    "/strategy": "weights",
-    "/components/0/moduleId": "module",
-    "/components/0/version": "version",
-    "/components/0/command": "command",
-    "/components/0/port": "port",
-    "/components/0/pathPrefix": "path_prefix",
-    "/components/0/probes/readiness": "readiness",
-    "/components/0/environ": "environ",
-    "/components/0/replicas": "replicas",
-    "/components/0/artifactDigest": "artifact",
-    "/components/0/artifact": "artifact",
+_OPTIONS: Final[Mapping[str, Sequence[str]]] = {
+    "/projectId": ("project",),
+    "/isolationModel": ("isolation", "model"),
+    "/dataResources": ("data",),
+    "/deleteData": ("remove_data",),
+    "/computeTargets": ("target",),
+    "/tags": ("tag",),
+    "/admits": ("admit", "remove_admit"),
+    "/environmentId": ("env", "environment", "to"),
+    "/toEnvironmentId": ("to",),
+    "/toDeploymentId": ("to",),
+    "/scope/environmentId": ("env",),
+    "/scope/moduleId": ("module",),
+    "/scope": ("layer", "module", "env"),
+    "/toVersion": ("to",),
+    "/strategy/kind": ("strategy",),
+    "/strategy": ("weights", "strategy"),
+    "/components/0/moduleId": ("module",),
+    "/components/0/probes/readiness": ("readiness",),
+    "/components/0/artifactDigest": ("artifact",),
+    "/moduleId": ("module",),
+    "/secretName": ("secret",),
+    "/vaultUri": ("vault",),
+    "/generator/settings": ("resource",),
+    "/rotation/every": ("rotate_every",),
+    "/tenantId": ("tenant",),
+    "/ownerTenantId": ("owner",),
+    "/requires": ("require",),
+    "/min": ("least",),
+    "/max": ("most",),
+    "/rules": ("rule",),
+    "/fromAt": ("since",),
+    "/untilAt": ("until",),
 }
-"""The parameter of a command for each field of a body that it sets; the longest pointer wins."""
+"""The parameters that set a field of a body, where they are not called as it is.
+
+The longest pointer wins.
+"""
+_PARTS: Final = ("", "/components/0", "/policy", "/quota")
+"""What parameters set one by one; the rest of a pointer is named as the field of a body is."""
+_FIELD: Final = re.compile(r"\b[a-z]+(?:[A-Z][a-z]*)+\b")
 
 
 _typed: ContextVar[Mapping[str, Any]] = ContextVar("typed", default={})  # noqa: B039  never changed
-_known: ContextVar[Collection[str]] = ContextVar("known", default=())
+_known: ContextVar[Mapping[str, str]] = ContextVar("known", default={})  # noqa: B039  never changed
 _caller: ContextVar[tuple[str, str] | None] = ContextVar("caller", default=None)
 
 
-def remember(values: Mapping[str, Any], known: Collection[str] = ()) -> None:
-    """Keep the parameters of the command that begins, and the names of all that it *known*."""
+def remember(values: Mapping[str, Any], known: Mapping[str, str] | None = None) -> None:
+    """Keep the parameters of the command that begins, and how all that it *known* are typed."""
     _typed.set(values)
-    _known.set(known)
+    _known.set(known or {})
     _caller.set(None)
 
 
@@ -68,12 +83,20 @@ def is_elsewhere() -> bool:
 def typed_values() -> Mapping[str, str]:
     """Return what the command names, by the placeholder of a remedy, as far as it is known."""
     given = _typed.get()
-    values = {name: given.get(name) for name in ("module", "state")}
+    values = {name: given.get(name) for name in ("module", "state", "secret", "finding")}
     tenant, user = _caller.get() or (None, None)
     values["tenant"] = given.get("tenant") or tenant
     values["user"] = given.get("user") or user
+    values["layer"] = _layer(given)
     values["name"] = next((given[name] for name in _NAMES if given.get(name)), None)
     return {name: str(value) for name, value in values.items() if value}
+
+
+def _layer(given: Mapping[str, Any]) -> str | None:
+    """Return the options that name the layer of configuration of the command that runs."""
+    names = {"env": given.get("env"), "module": given.get("module")}
+    options = [f"--{name} {quote(str(value))}" for name, value in names.items() if value]
+    return " ".join(options) or (f"--layer {given['layer']}" if given.get("layer") else None)
 
 
 def typeable(text: str) -> str:
@@ -93,15 +116,46 @@ def option_for(pointer: str, *, is_missing: bool = False) -> str | None:
 
     With *is_missing*, the option that would have given it, where no file was named.
     """
+    name = _parameter_for(pointer, is_missing=is_missing)
+    return None if name is None else _known.get().get(name) or f"--{name.replace('_', '-')}"
+
+
+def typed_for(pointer: str) -> str | None:
+    """Return the text that was typed for the field at *pointer*; None where it was none."""
+    name = _parameter_for(pointer, is_missing=False)
+    value = _typed.get().get(name) if name is not None else None
+    return value if isinstance(value, str) else None
+
+
+def in_options(text: str) -> str:
+    """Return *text* with options in place of the names of fields that the command sets by them."""
+
+    def option(field: re.Match[str]) -> str:
+        options = (option_for(f"{part}/{field[0]}", is_missing=True) for part in _PARTS)
+        return next(filter(None, options), field[0])
+
+    return _FIELD.sub(option, text)
+
+
+def _parameter_for(pointer: str, *, is_missing: bool) -> str | None:
     given = _typed.get()
     expected = _known.get() if is_missing and not given.get("file") else ()
-    fields = [
-        field
-        for field, name in _OPTIONS.items()
-        if f"{pointer}/".startswith(f"{field}/")
-        and (name in expected or given.get(name) not in (None, (), []))
-    ]
-    if not fields:
-        return None
-    name = _OPTIONS[max(fields, key=len)]
-    return "NAME" if name == "name" else f"--{name.replace('_', '-')}"
+    for name in _parameters_of(pointer):
+        if name in expected or given.get(name) not in (None, (), []):
+            return name
+    return None
+
+
+def _parameters_of(pointer: str) -> Iterator[str]:
+    """Yield the parameters that may set the field at *pointer*, or what it is in, nearest first."""
+    for part in _PARTS:
+        if part and not pointer.startswith(f"{part}/"):
+            continue
+        within = pointer.removeprefix(part)
+        while within:
+            whole = f"{part}{within}"
+            name = re.sub("([A-Z])", r"_\1", within.rpartition("/")[2]).lower()
+            yield from _OPTIONS.get(whole, _OPTIONS.get(within, ()))
+            if within.count("/") == 1:
+                yield name
+            within = within.rpartition("/")[0]

@@ -137,10 +137,13 @@ def _not_adopted(layer: Layer, adoption: Mapping[str, Any]) -> Failure:
     version = adoption["version"]
     missing = [each["instance"] for each in adoption["instances"] if each["version"] != version]
     names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if missing[5:] else "")
+    modules = [each["moduleId"] for each in adoption["instances"] if each["version"] != version]
+    module = layer.module or next(iter(modules), "<module>")
+    logs = f"runtimectl logs {module} --env {layer.environment or '<name>'}"
     return Failure(
         f"version {version} of {layer.label} is SyncFailed: {names or 'nobody'} does not run it",
         ExitCode.ENDED_OTHERWISE,
         code="NotAdopted",
-        remedy="see why it does not take it (`runtimectl logs`), or go back: "
+        remedy=f"see why it does not take it (`{logs}`), or go back: "
         f"`runtimectl config rollback {layer.options}`",
     )

@@ -11,7 +11,8 @@ from cli.failure import Failure
 from cli.host_process import pause
 from cli.output import Format
 from cli.progress_display import Line, ProgressDisplay, open_display
-from cli.remedies import REMEDIES, remedy_for
+from cli.remedies import REMEDIES
+from cli.remedy_lookup import remedy_for
 from cli.rollout_report import ENDED, Deployment, rollout_lines
 from cli.session import Session
 from cli.traffic import ModuleTraffic, parse_traffic

@@ -64,14 +64,16 @@ def list_(
     client = invocation.client
     path = f"{_DRIFT}/{environment_id(client, env)}"
     query = {"moduleId": module, "status": status, "plane": plane, "severity": severity}
-    _show_findings(path, query, invocation)
+    _show_findings(path, query, env, invocation)
 
 
-def _show_findings(path: str, query: Mapping[str, str | None], invocation: Invocation) -> None:
+def _show_findings(
+    path: str, query: Mapping[str, str | None], env: str, invocation: Invocation
+) -> None:
     client = invocation.client
     findings = list(client.list_all(path, query))
     invocation.show(findings, _COLUMNS, empty="nothing differs")
-    _note_coverage(client.get(path, {"top": "1"}).body)
+    _note_coverage(client.get(path, {"top": "1"}).body, env)
 
 
 @app.command()
@@ -94,8 +96,8 @@ def scan(
             break
         pause(invocation.session.clock, 1)
     else:
-        note("the scan has not ended yet: `runtimectl drift list` shows what it finds")
-    _show_findings(path, {}, invocation)
+        note(f"the scan has not ended yet; what it finds: `runtimectl drift list --env {env}`")
+    _show_findings(path, {}, env, invocation)
 
 
 @app.command("show")
@@ -167,8 +169,8 @@ def _sides(finding: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _note_coverage(report: Mapping[str, Any]) -> None:
-    """Say which planes were not looked at, or not wholly."""
+def _note_coverage(report: Mapping[str, Any], env: str) -> None:
+    """Say which planes of *env* were not looked at, or not wholly."""
     for each in report["coverage"]:
         if not each["complete"]:
             reason = each["reason"]
@@ -177,4 +179,5 @@ def _note_coverage(report: Mapping[str, Any]) -> None:
     if not report["coverage"]:
         note("no scan has been made yet")
     if report["absentHeld"]:
-        note("many services are absent at once: `runtimectl drift scan --confirm-absent`")
+        line = f"runtimectl drift scan --env {env} --confirm-absent"
+        note(f"many services are absent at once; where that is so: `{line}`")

@@ -9,7 +9,7 @@ from cli.error_pages import NOBODY, ErrorRow, codes_of_fields, error_rows
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.options import Invocation
-from cli.remedies import remedy_for
+from cli.remedy_lookup import remedy_for
 from cli.state_folder import REPOSITORY
 
 _OF_A_FIELD: Final = "The code of a single field: what was expected and what came stand beside it."

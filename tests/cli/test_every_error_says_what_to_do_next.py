@@ -11,7 +11,8 @@ import shared
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure
 from cli.main import main
-from cli.remedies import REMEDIES, remedy_for
+from cli.remedies import REMEDIES
+from cli.remedy_lookup import remedy_for
 from cli.state_folder import REPOSITORY
 from cli.typed import remember, remember_caller
 from function_apps.deployments.errors import BindingSuspended
@@ -61,7 +62,7 @@ def test_every_remedy_is_of_a_code_that_exists() -> None:
         path.read_text(encoding="utf-8")
         for package in ("shared", "function_apps", "local_agent", "local_cloud", "cli")
         for path in (REPOSITORY / package).rglob("*.py")
-        if path.name != "remedies.py"
+        if path.name not in {"remedies.py", "remedy_lookup.py"}
     ]
     unused = {
         code
@@ -211,6 +212,34 @@ def test_a_remedy_has_the_words_that_were_typed_in_place_of_placeholders() -> No
 
     assert "`runtimectl logs module-shop --env test`" in logs
     assert "there/logs/host.log" in log
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "line"),
+    [
+        ("BindingExists", "bound", "runtimectl secret revoke pw --env test --module module-shop"),
+        (
+            "ConfigurationNotFound",
+            "no version 9 of configuration 'cfg-1'",
+            "runtimectl config versions --env test --module module-shop",
+        ),
+        ("HeadMoved", "moved", "runtimectl config diff --env test --module module-shop"),
+    ],
+)
+def test_a_next_step_has_all_that_its_command_needs_of_what_was_typed(
+    code: str, message: str, line: str
+) -> None:
+    remember({"secret": "pw", "env": "test", "module": "module-shop"})
+
+    assert f"`{line}`" in remedy_for(code, message, ExitCode.CONFLICT)
+
+
+def test_the_layer_of_the_tenant_is_named_by_its_option() -> None:
+    remember({"layer": "tenant"})
+
+    remedy = remedy_for("NothingToReturnTo", "none", ExitCode.CONFLICT)
+
+    assert "`runtimectl config versions --layer tenant`" in remedy
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,127 @@
+"""The remedy of a failure: that of its code, with what was typed and the ids in its message."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from cli.exit_codes import ExitCode
+from cli.remedies import AS_WHO, LOGIN, REMEDIES
+from cli.typed import TOKEN_VARIABLE, URL_VARIABLE, is_elsewhere, typed_values
+from shared.kernel.ids import id_shape
+
+_NEVER: Final = re.compile(r"(?!)")
+_RESUME_AS_A_GUEST: Final = (
+    "see why it is suspended: `runtimectl tenant show {name}`; ask the owner of the environment to "
+    "resume it: `runtimectl tenant resume {name} --tenant {tenant} --reason settled`; what your "
+    "own tenant suspended it resumes itself, without `--tenant`"
+)
+_BY_EXIT_CODE: Final[Mapping[ExitCode, str]] = {
+    ExitCode.OK: "",
+    ExitCode.DEFECT: "look for the trace id in {state}/logs/host.log, and report it",
+    ExitCode.USAGE: "see `--help` of the command",
+    ExitCode.REFUSED: REMEDIES["Refused"],
+    ExitCode.NOT_FOUND: REMEDIES["NotFound"],
+    ExitCode.CONFLICT: REMEDIES["Conflict"],
+    ExitCode.UNAVAILABLE: REMEDIES["Unavailable"],
+    ExitCode.ENDED_OTHERWISE: "see why: `runtimectl operations`, `runtimectl events`",
+    ExitCode.NOT_LOGGED_IN: LOGIN,
+    ExitCode.STILL_RUNNING: "watch it: `runtimectl operations`",
+    ExitCode.INTERRUPTED: "accepted work continues; watch it: `runtimectl operations`",
+}
+BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
+    ("TenantBindingSuspended", "another tenant's", _RESUME_AS_A_GUEST),
+    ("TenantSuspended", "another tenant's", _RESUME_AS_A_GUEST),
+    ("TransitionRefused", "a deployment in", "see its state: `runtimectl deployment {deployment}`"),
+    ("TransitionRefused", "an environment in", "see its state: `runtimectl env show {name}`"),
+    (
+        "TransitionRefused",
+        "a tenant binding in state Unbinding",
+        "wait until it is Unbound: `runtimectl tenant show {name}`",
+    ),
+    (
+        "TransitionRefused",
+        "a tenant binding in state Unbound",
+        "bind the tenant again: `runtimectl tenant bind --help`",
+    ),
+    (
+        "TransitionRefused",
+        "a tenant binding in",
+        "see its state: `runtimectl tenant show {name}`",
+    ),
+    ("TransitionRefused", "a secret binding in", "see its state: `runtimectl secret list`"),
+    ("TransitionRefused", "a rotation in", "see its state: `runtimectl operations`"),
+    ("TransitionRefused", "a version in", "see its state: `runtimectl config versions {layer}`"),
+    ("TransitionRefused", "a policy in", "see its state: `runtimectl scale list`"),
+    (
+        "TransitionRefused",
+        "a finding of drift in",
+        "see its state: `runtimectl drift show {finding}`",
+    ),
+    (
+        "ConfigurationNotFound",
+        "^no version ",
+        "see which versions it has: `runtimectl config versions {layer}`",
+    ),
+    (
+        "ScopeMissing",
+        "is not the caller's tenant",
+        "have the owner of the environment bind it, or an administrator of that tenant",
+    ),
+    (
+        "ScopeMissing",
+        "a workload may",
+        "ask with the token of a person or a pipeline: `runtimectl login --dev`",
+    ),
+    (
+        "ScopeMissing",
+        r"runtime\.(?:admin|tenants\.write)",
+        f"log in with a role that has this scope: `{AS_WHO} --role Runtime.Admin`",
+    ),
+    (
+        "EnvironmentNotAdmitting",
+        r"^(\S+) has no .* that \1 may",
+        "see whether it is Provisioned: `runtimectl env list`; another tenant's takes `--owner`",
+    ),
+)
+"""For codes that stand for several refusals: a pattern of the message, and their remedy."""
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    "HostUnreachable": f"check {URL_VARIABLE}, and whether the system there runs",
+    "Unavailable": "try again in a moment",
+    LOGIN: f"put a token of that system's identity provider into {TOKEN_VARIABLE}",
+}
+"""By code or remedy, for a system that this machine did not start."""
+_ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
+    "deployment": re.compile(id_shape("dep")),
+    "operation": re.compile(id_shape("op")),
+    "name": re.compile(id_shape("env")),
+    "module": re.compile(r"module-[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"),
+    "binding": re.compile(id_shape("tb")),
+    "confirm": re.compile(r"(?<=confirm=)[a-z0-9-]+"),
+    "secret": _NEVER,
+    "finding": _NEVER,
+    "layer": _NEVER,
+    "tenant": _NEVER,
+    "user": _NEVER,
+    "state": _NEVER,
+}
+
+
+_ABSENT: Final[Mapping[str, str]] = {"layer": "--env <name> --module <module>"}
+"""What stands for what nobody named, where that is more than one word."""
+
+
+def remedy_for(code: str, message: str, exit_code: ExitCode) -> str:
+    """Return the remedy for *code*, with what the user typed and the ids in *message*."""
+    remedy = REMEDIES.get(code) or _BY_EXIT_CODE[exit_code]
+    fitting = (
+        each for known, words, each in BY_WORDS if known == code and re.search(words, message)
+    )
+    remedy = next(fitting, remedy)
+    if is_elsewhere():
+        remedy = _ELSEWHERE.get(code) or _ELSEWHERE.get(remedy, remedy)
+    typed = typed_values()
+    for name, pattern in _ID_PATTERNS.items():
+        match = pattern.search(message)
+        value = typed.get(name) or (match[0] if match else _ABSENT.get(name, f"<{name}>"))
+        remedy = remedy.replace(f"{{{name}}}", value)
+    return remedy
