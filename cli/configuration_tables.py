@@ -7,6 +7,7 @@ from cli.configuration_layers import Layer
 from cli.configuration_values import format_setting
 from cli.options import Invocation
 from cli.output import Column, Item, format_digest, format_time, note
+from cli.unreleased import unreleased
 
 HEAD_COLUMNS: Final = (
     Column("LAYER", lambda head: head["scope"]["layer"]),
@@ -50,6 +51,10 @@ def named(head: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
 
 def show_published(invocation: Invocation, layer: Layer, answer: Mapping[str, Any]) -> None:
     """Show the head after a publish, or the difference that a dry run answered."""
+    if layer.module and layer.environment_id:
+        said = unreleased(invocation.client, layer.environment_id, layer.module)
+        if said is not None:
+            note(said)
     if "changes" in answer:
         show_difference(invocation, answer)
         return

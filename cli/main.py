@@ -39,6 +39,7 @@ from cli.failure import Failure
 from cli.interruption import begin, interrupted
 from cli.options import Commands, Invocation
 from cli.output import Format, encode, note, say
+from cli.state_folder import REPOSITORY
 from cli.typed import remember
 from shared.kernel.full_disk import FULL
 from shared.persistence.disk_errors import reason_of
@@ -102,12 +103,12 @@ def runtimectl(
     invocation: Invocation,  # noqa: ARG001  -o and --state before the command
     *,
     show_version: Annotated[
-        bool, typer.Option("--version", help="Show the version of this program.")
+        bool, typer.Option("--version", help="Show the version of this program, and its folder.")
     ] = False,
 ) -> None:
     """Environments, releases and their health, from the command line."""
     if show_version:
-        say(f"runtimectl {version('factory-runtime')}")
+        say(f"runtimectl {version('factory-runtime')} of {REPOSITORY}")
     elif ctx.invoked_subcommand is None:
         say(ctx.get_help())
 

@@ -14,7 +14,8 @@ from cli.remedy_lookup import remedy_for
 def print_refusals(refusals: Sequence[Mapping[str, Any]]) -> None:
     """Print each refusal of a plan as a line."""
     for refusal in refusals:
-        place = f"{field_name(refusal['target'])}: " if refusal.get("target") else ""
+        target = refusal.get("target") or ""
+        place = f"{field_name(target) or target}: " if target else ""
         say(f"refused: {place}{refusal['message']} [{refusal['code']}]")
 
 

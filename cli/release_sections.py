@@ -14,6 +14,7 @@ from cli.failure import Detail
 from cli.field_names import pointer_parts
 from cli.layer_check import content_mistakes, doubts
 from cli.refused_fields import refused_fields
+from cli.unreleased import similar_module
 
 _ENVIRONMENT_ID: Final = "env-" + "a" * 12
 _SECRET_NAMES: Final[Mapping[str, str]] = {"module": "moduleId", "name": "secretName"}
@@ -57,7 +58,8 @@ def take_sections(body: dict[str, Any], file: Path | None) -> Sections:
     only = _only_module(body)
     secrets = [_to_request(entry, only) for entry in entries]
     details += _secret_mistakes(entries, secrets)
-    return Sections(layers, secrets, details, [*doubts(layers)])
+    warnings = [*doubts(layers), *_strange_modules(layers, secrets, body)]
+    return Sections(layers, secrets, details, warnings)
 
 
 def _only_module(body: Mapping[str, Any]) -> str | None:
@@ -66,6 +68,23 @@ def _only_module(body: Mapping[str, Any]) -> str | None:
     if isinstance(components, list) and len(components) == 1 and isinstance(components[0], dict):
         return components[0].get("moduleId")
     return None
+
+
+def _strange_modules(
+    layers: Sequence[LayerFile], secrets: Sequence[Mapping[str, Any]], body: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield a warning for each module that is none of the release, but is called nearly as one."""
+    components = body.get("components")
+    modules = {
+        str(each.get("moduleId"))
+        for each in (components if isinstance(components, list) else ())
+        if isinstance(each, dict)
+    }
+    named = [layer.said.get("module") for layer in layers]
+    named += [secret.get("moduleId") for secret in secrets]
+    for module in dict.fromkeys(map(str, filter(None, named))):
+        if module not in modules and (likely := similar_module(module, modules)):
+            yield f"{module} is no component of this release; did you mean {likely}?"
 
 
 def _to_request(entry: Mapping[str, Any], only: str | None) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any, Final
 
 from cli.client import HostUnreachable
@@ -17,6 +19,7 @@ from cli.options import Invocation
 from cli.output import Column
 from cli.public_ports import taken_ports
 from cli.session import Session, read_login
+from cli.state_folder import REPOSITORY
 from cli.typed import is_elsewhere
 from local_agent.agent_lock import has_agent, read_owner
 from local_agent.process_identity import environ_of
@@ -56,8 +59,8 @@ class Finding:
 def doctor(invocation: Invocation) -> None:
     """Check this machine and the system on it: what works, and what workloads are held to."""
     checks = (
-        _python, _state, _disk, _proxy, _ports, _cluster, _host, _settings, _agent, _login,
-        _services, _limits,
+        _program, _python, _state, _disk, _proxy, _ports, _cluster, _host, _settings, _agent,
+        _login, _services, _limits,
     )  # fmt: skip
     findings = [finding for check in checks for finding in check(invocation.session)]
     invocation.show([asdict(finding) for finding in findings], _COLUMNS)
@@ -70,6 +73,13 @@ def doctor(invocation: Invocation) -> None:
             if failed[0].check in _HOST_CHECKS
             else "correct the first, then `runtimectl doctor` again",
         )
+
+
+def _program(_session: Session) -> Iterator[Finding]:
+    """Say whose code runs: the program of one folder may be linked to that of another."""
+    yield Finding(
+        "program", OK, f"{version('factory-runtime')} of {REPOSITORY}, by {sys.executable}"
+    )
 
 
 def _python(_session: Session) -> Iterator[Finding]:

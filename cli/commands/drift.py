@@ -1,5 +1,6 @@
 """`drift`: what is not as released, side by side; acknowledge, let be, take over, or repair it."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -8,7 +9,7 @@ import typer
 from cli.host_process import pause
 from cli.lookup import environment_id
 from cli.options import Commands, EnvironmentOption, Invocation, Module, Reason
-from cli.output import Column, note, say
+from cli.output import Column, format_time, format_value, note, say
 from cli.parameter_types import one_of
 
 app = Commands(help="What somebody changed where services run: found, explained, and repaired.")
@@ -17,18 +18,30 @@ _DRIFT: Final = "/v1/runtime/drift"
 _FINDINGS: Final = "/v1/runtime/drift-findings"
 
 
+_SIDE_MAX: Final = 48
+"""Characters of each side."""
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+
+
 def _subject(finding: Mapping[str, Any]) -> str:
     """Return what a finding is of: a module, or the environment itself."""
     return finding["moduleId"] or "(environment)"
 
 
+def _short(value: Any) -> str:
+    """Return one side for a row: digests by their first digits, and cut; `show` has all of it."""
+    text = _DIGEST.sub(lambda digest: f"{digest[0][:19]}…", format_value(value))
+    return text if len(text) <= _SIDE_MAX else f"{text[:_SIDE_MAX]}…"
+
+
 _COLUMNS: Final = (
     Column("MODULE", _subject),
     Column("PROPERTY", lambda finding: f"{finding['plane']}/{finding['path']}"),
-    Column("DESIRED", "desired"),
-    Column("ACTUAL", "actual"),
+    Column("DESIRED", lambda finding: _short(finding["desired"])),
+    Column("ACTUAL", lambda finding: _short(finding["actual"])),
     Column("SEVERITY", "severity"),
     Column("STATUS", "status"),
+    Column("SINCE", lambda finding: format_time(finding["resolvedAt"] or finding["detectedAt"])),
     Column("ID", "findingId"),
 )
 _SNAPSHOTS: Final = (
@@ -39,8 +52,6 @@ _SNAPSHOTS: Final = (
 )
 _LOOKS: Final = 90
 """Seconds, for a scan that begins within 30."""
-_SIDE_MAX: Final = 48
-"""Characters of each side."""
 FindingArgument = Annotated[str, typer.Argument(metavar="FINDING", show_default=False)]
 
 
@@ -111,7 +122,7 @@ def show_(finding: FindingArgument, invocation: Invocation) -> None:
     for left, right in [("DESIRED", "ACTUAL"), *_sides(body)]:
         say(f"  {left.ljust(_SIDE_MAX)}  {right}".rstrip())
     shown = ("status", "severity", "risk", "cause", "actor", "attempts", "occurrences",
-             "detectedAt", "suppressedUntil", "nextAttemptAt", "reason")  # fmt: skip
+             "detectedAt", "resolvedAt", "suppressedUntil", "nextAttemptAt", "reason")  # fmt: skip
     invocation.show({name: body[name] for name in shown})
 
 
@@ -149,6 +160,7 @@ def adopt(finding: FindingArgument, invocation: Invocation, reason: Reason = "")
 def remediate(finding: FindingArgument, invocation: Invocation, reason: Reason = "") -> None:
     """Repair a finding: its owner brings the release in force, or the environment, once more."""
     _decide(finding, "remediate", {"reason": reason}, invocation)
+    note(f"next:  runtimectl drift show {finding}")
 
 
 def _decide(finding: str, verb: str, body: Mapping[str, Any], invocation: Invocation) -> None:

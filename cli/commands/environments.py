@@ -1,6 +1,6 @@
 """`env`: plan, create, list, show, update and delete environments."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -14,6 +14,7 @@ from cli.options import Commands, DryRun, EnvironmentArgument, Invocation, WaitO
 from cli.output import Column, note, say
 from cli.parameter_types import one_of, project_id
 from cli.plans import print_refusals, require_plannable
+from cli.tenant_bindings import BINDINGS
 from cli.typed import typeable
 from cli.watch_operation import wait_for_success
 
@@ -25,6 +26,7 @@ _UPDATABLE: Final = (
 )  # fmt: skip
 """The fields of an environment that its PUT accepts."""
 _LEFT: Final = ("Decommissioning", "Decommissioned")
+_SETTLED: Final = ("Provisioned", "Failed", "Decommissioned", "DecommissionFailed")
 _FIXED: Final = ("name", "projectId", "stage", "region")
 _COLUMNS: Final = (
     Column("NAME", "name"),
@@ -122,11 +124,29 @@ def update(
         say_deleted(body)
         response = invocation.client.write("PUT", path, body)
         _finish(invocation, response, f"updating {current['name']}", waiting)
-        if remove_admit:
-            who = f"`runtimectl tenant list --env {current['name']}`"
-            note(f"a tenant that is bound stays bound: {who}, then `tenant unbind --tenant`")
+        for tenant in _still_bound(invocation.client, current, remove_admit or ()):
+            line = (
+                f"runtimectl tenant unbind {current['name']} --tenant {tenant} --confirm {tenant}"
+            )
+            note(f"{tenant} is bound to it, and stays so; where it is not to: `{line}`")
         return
     _show_plan(invocation, invocation.client.write("PUT", path, body | {"dryRun": True}).body)
+
+
+def _still_bound(
+    client: Client, environment: Mapping[str, Any], tenants: Sequence[str]
+) -> Iterator[str]:
+    """Yield those of *tenants* that are bound to *environment*, as far as the caller may know."""
+    query = {"environmentId": environment["environmentId"]}
+    try:
+        bindings = [*client.list_all(BINDINGS, query)] if tenants else []
+    except Failure as failure:
+        if failure.exit_code not in {ExitCode.NOT_FOUND, ExitCode.REFUSED}:
+            raise
+        return
+    for binding in bindings:
+        if binding["tenantId"] in tenants and binding["status"] != "Unbound":
+            yield binding["tenantId"]
 
 
 @app.command()
@@ -146,14 +166,29 @@ def delete(
     Prod, a protected one, and one with data or workloads need --confirm.
     """
     current = find_environment(invocation.client, environment)
-    if confirm != current["name"] and current["status"] not in _LEFT:
-        _require_nothing_lost(invocation.client, current, retain or ())
-    query = {"confirm": confirm, "retain": ",".join(retain) if retain else None}
     names = [resource["name"] for resource in current.get("dataResources") or ()]
+    if current["status"] not in _LEFT:
+        _require_known(current, names, retain or ())
+        if confirm != current["name"]:
+            _require_nothing_lost(invocation.client, current, retain or ())
+    query = {"confirm": confirm, "retain": ",".join(retain) if retain else None}
     say_deleted({"deleteData": [name for name in names if name not in (retain or ())]})
     path = f"{_ROOT}/{current['environmentId']}"
     response = invocation.client.write("DELETE", path, query=query)
     _finish(invocation, response, f"decommissioning {current['name']}", waiting)
+
+
+def _require_known(
+    environment: Mapping[str, Any], names: Sequence[str], retain: Sequence[str]
+) -> None:
+    """Raise Failure where *retain* names data that *environment* does not have."""
+    kept = [resource["name"] for resource in environment.get("retained") or ()]
+    if unknown := [name for name in retain if name not in {*names, *kept}]:
+        raise Failure(
+            f"{environment['name']} has no data {unknown[0]}; it has {', '.join(names) or 'none'}",
+            ExitCode.REFUSED,
+            code="DataResourceUnknown",
+        )
 
 
 def _require_nothing_lost(
@@ -192,7 +227,7 @@ def _finish(invocation: Invocation, response: Response, title: str, waiting: Wai
         session, output = invocation.session, invocation.output
         wait_for_success(session, response.operation, title, waiting.timeout_s, output)
         environment = invocation.client.get(f"{_ROOT}/{environment['environmentId']}").body
-    elif response.operation is not None:
+    elif response.operation is not None and environment["status"] not in _SETTLED:
         note(f"{title} continues: `runtimectl operations show {response.operation} --wait`")
     if invocation.is_table:
         invocation.show([environment], _COLUMNS)

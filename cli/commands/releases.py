@@ -118,7 +118,9 @@ def cancel(
 def release_hold(selector: DeploymentSelector, invocation: Invocation, reason: Reason = "") -> None:
     """Release the hold on a release that was rolled back, so it can be deployed again."""
     deployment_id = selector.find_held_id(invocation.client)
-    invocation.show(_send(invocation, deployment_id, "release-hold", {"reason": reason}))
+    released = _send(invocation, deployment_id, "release-hold", {"reason": reason})
+    invocation.show(released)
+    note(f"the hold is released: {released['releaseRef']} may be deployed there again")
 
 
 def retry(

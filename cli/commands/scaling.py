@@ -7,10 +7,16 @@ import typer
 
 from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import Commands, EnvironmentFilter, Invocation, Module, Reason
-from cli.output import Column, format_time, note, say
+from cli.output import note, say
 from cli.parameter_types import instant, one_of
-from cli.scaling import POLICIES, PolicyOptions, PolicySelector
-from cli.scaling_chart import chart
+from cli.scaling import POLICIES, Policy, PolicyOptions, PolicySelector
+from cli.scaling_tables import (
+    COLUMNS,
+    DECISION_COLUMNS,
+    policy_fields,
+    replay_lines,
+    replay_remarks,
+)
 from shared.kernel.clock import SystemClock, isoformat
 
 app = Commands(
@@ -19,28 +25,6 @@ app = Commands(
 )
 _CONTRACT: Final = "shared.contracts.scaling"
 _DAY: Final = timedelta(days=1)
-_COLUMNS: Final = (
-    Column("ENVIRONMENT", "environment"),
-    Column("MODULE", "moduleId"),
-    Column("STATUS", "status"),
-    Column("WANTED", "desired"),
-    Column("RUNNING", "actual"),
-    Column("MIN", "min"),
-    Column("MAX", "max"),
-    Column("RULES", lambda policy: ", ".join(map(_rule, policy["rules"]))),
-    Column("REASON", lambda policy: (policy["reason"] or {}).get("code")),
-)
-_DECISION_COLUMNS: Final = (
-    Column("AT", lambda decision: format_time(decision["at"])),
-    Column("WANTED", "desired"),
-    Column("RUNNING", "actual"),
-    Column("REASON", "reason"),
-    Column("BECAUSE", "message"),
-)
-
-
-def _rule(rule: Any) -> str:
-    return f"{rule['signal']} {rule['target']:g}"
 
 
 @app.command("set")
@@ -83,7 +67,11 @@ def set_(
     else:
         service = {"serviceId": selector.find_service(client)}
         policy = client.write("POST", POLICIES, {**service, **body}).body
-    invocation.show(policy)
+    _show_policy(invocation, policy)
+    if not policy["rules"]:
+        note(
+            "it has no rule, so the number stays between min and max: `--rule requests=20` adds one"
+        )
 
 
 @app.command("list")
@@ -105,13 +93,13 @@ def list_(
         if status is not None or each["status"] != "Superseded"
     ]
     empty = "no service has a policy yet: `runtimectl scale set --help`"
-    invocation.show(rows, _COLUMNS, empty=empty)
+    invocation.show(rows, COLUMNS, empty=empty)
 
 
 @app.command("show")
 def show_(selector: PolicySelector, invocation: Invocation) -> None:
     """Show the policy of a service."""
-    invocation.show(selector.find(invocation.client))
+    _show_policy(invocation, selector.find(invocation.client))
 
 
 @app.command()
@@ -123,7 +111,7 @@ def decisions(
     """Show the last decisions of a policy, each with its reason."""
     client = invocation.client
     path = f"{POLICIES}/{selector.find(client)['policyId']}/decisions"
-    invocation.show(client.get(path, {"top": str(top)}).body["value"], _DECISION_COLUMNS)
+    invocation.show(client.get(path, {"top": str(top)}).body["value"], DECISION_COLUMNS)
 
 
 @app.command()
@@ -140,7 +128,7 @@ def pause(
     client = invocation.client
     path = f"{POLICIES}/{selector.find(client)['policyId']}/pause"
     body = {"length": length, "direction": direction, "reason": reason}
-    invocation.show(client.write("POST", path, body).body)
+    _show_policy(invocation, client.write("POST", path, body).body)
 
 
 @app.command()
@@ -148,7 +136,7 @@ def resume(selector: PolicySelector, invocation: Invocation, reason: Reason = ""
     """End a pause before its time."""
     client = invocation.client
     path = f"{POLICIES}/{selector.find(client)['policyId']}/resume"
-    invocation.show(client.write("POST", path, {"reason": reason}).body)
+    _show_policy(invocation, client.write("POST", path, {"reason": reason}).body)
 
 
 @app.command()
@@ -156,7 +144,7 @@ def delete(selector: PolicySelector, invocation: Invocation) -> None:
     """End a policy; the number of instances stays as it is."""
     client = invocation.client
     path = f"{POLICIES}/{selector.find(client)['policyId']}"
-    invocation.show(client.write("DELETE", path).body)
+    _show_policy(invocation, client.write("DELETE", path).body)
 
 
 def _show_replay(invocation: Invocation, replay: Any) -> None:
@@ -166,17 +154,10 @@ def _show_replay(invocation: Invocation, replay: Any) -> None:
     if not replay["steps"]:
         note("nothing was recorded in that time: a policy records its load while it is in force")
         return
-    say("\n".join(chart(replay["steps"])))
-    hours = f"{replay['replicaHours']:g} instance hours instead of"
-    say(f"{hours} {replay['recordedReplicaHours']:g}; {replay['changes']} changes of the number")
-    if replay["objectiveMet"] is not None:
-        say(f"on target in {replay['objectiveMet']:.1%} of the time")
-    if replay["cost"] is not None:
-        currency = replay["currency"]
-        say(f"{replay['cost']:g} {currency} instead of {replay['recordedCost']:g} {currency}")
-    if not replay["isWhole"]:
-        note(
-            "more was recorded than a replay takes: choose a shorter time with --since and --until"
-        )
-    for assumption in replay["assumptions"]:
-        note(f"assumed: {assumption}")
+    say("\n".join(replay_lines(replay)))
+    for remark in replay_remarks(replay):
+        note(remark)
+
+
+def _show_policy(invocation: Invocation, policy: Policy) -> None:
+    invocation.show(policy_fields(policy) if invocation.is_table else policy)

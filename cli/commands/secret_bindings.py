@@ -30,6 +30,7 @@ from cli.secret_bindings import (
     SecretArgument,
     plan_words,
 )
+from cli.unreleased import unreleased
 from cli.watch_operation import wait_for_success
 from cli.watch_rotation import failed, rotation_lines, watch_rotation
 
@@ -37,7 +38,6 @@ app = Commands(
     help="Secrets of vaults: which module is given which version. No command has a value: put it "
     "into the vault yourself (docs/how-to/use-secrets.md)."
 )
-SERVICES: Final = "/v1/runtime/services"
 _CONTRACT: Final = "shared.contracts.secret_bindings"
 _COLUMNS: Final = (
     Column("SECRET", "secretName"),
@@ -100,6 +100,7 @@ def bind(
     elif response.operation is not None and binding["status"] != "Bound":
         note(f"{title} continues: `runtimectl operations show {response.operation} --wait`")
     _show(invocation, binding, {binding["environmentId"]: env})
+    _say_unreleased(client, body)
 
 
 @app.command("list")
@@ -193,10 +194,8 @@ def revoke(selector: BindingSelector, invocation: Invocation, reason: Reason = "
 
 
 def _say_unreleased(client: Client, binding: Mapping[str, Any]) -> None:
-    """Say of a module that nothing was released of that it waits for that."""
-    query = {name: str(binding[name]) for name in ("environmentId", "moduleId")}
-    if not any(each["status"] != "Retired" for each in client.list_all(SERVICES, query)):
-        note(f"{binding['moduleId']} has no release there: it is given the secret with its first")
+    if said := unreleased(client, binding["environmentId"], binding["moduleId"]):
+        note(said)
 
 
 def _follow(

@@ -233,6 +233,8 @@ def live(
         for path, value in values.items()
     ]
     invocation.show(rows, _LIVE_COLUMNS, empty="its surface has nothing of it")
+    if any(row["value"] == "another" for row in rows):
+        note("another: not what the release says; it may be a secret, so it is not shown")
     if not all(revision["isWhole"] for revision in found["revisions"]):
         note("some of it is longer than an answer has, and was cut")
 

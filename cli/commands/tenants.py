@@ -22,11 +22,13 @@ from cli.output import Column, note
 from cli.parameter_types import one_of, words
 from cli.tenant_bindings import (
     BINDINGS,
+    Binding,
     BindingArgument,
     GuestOption,
     ShownGuestOption,
     TenantBindingOptions,
     find_binding,
+    is_of_guest,
     show_line,
 )
 from cli.watch_isolation import is_on_its_way, shown_status, wait_for_binding
@@ -176,17 +178,21 @@ def move(
 @app.command()
 def unbind(
     binding: BindingArgument,
-    confirm: Annotated[str, typer.Option("--confirm", help="The tenant, once more.")],
     waiting: WaitOptions,
     invocation: Invocation,
+    confirm: Annotated[
+        str | None, typer.Option("--confirm", help="The tenant, once more, which it takes.")
+    ] = None,
     reason: Annotated[str, typer.Option("--reason", help=_WHY)] = "",
     tenant: GuestOption = None,
 ) -> None:
     """Take what a tenant has in the environment of another one; its own only loses the binding."""
     client = invocation.client
-    identity = find_binding(client, binding, tenant)["bindingId"]
+    known = find_binding(client, binding, tenant)
+    if confirm is None:
+        raise _unconfirmed(known)
     query = {"confirm": confirm, "reason": reason or None, "tenantId": tenant}
-    unbound = client.write("DELETE", f"{BINDINGS}/{identity}", query=query).body
+    unbound = client.write("DELETE", f"{BINDINGS}/{known['bindingId']}", query=query).body
     _finish(invocation, unbound, waiting)
 
 
@@ -250,6 +256,22 @@ def erasure(
 def erasure_keys(invocation: Invocation) -> None:
     """Show the public keys of erasure reports, as a JWKS: save them with -o json."""
     invocation.show(invocation.client.get(KEYS).body)
+
+
+def _unconfirmed(binding: Binding) -> Failure:
+    """Return what unbinding takes away, and how it is confirmed."""
+    tenant = binding["tenantId"]
+    lost = (
+        f"all that it has in the environment of {binding['ownerTenantId']} goes"
+        if is_of_guest(binding)
+        else "what runs stays, and only the binding goes"
+    )
+    return Failure(
+        f"{tenant} is not unbound without its name: {lost}",
+        ExitCode.REFUSED,
+        code="ConfirmationMissing",
+        remedy=f"type the command again with `--confirm {tenant}`",
+    )
 
 
 def _change(

@@ -2,7 +2,7 @@
 
 from function_apps.scaling.model.policy import ScalingPolicy
 from function_apps.scaling.model.sample import Sample
-from shared.contracts.scaling import ScalingDecision
+from shared.contracts.scaling import ScalingDecision, ScalingReason, ScalingStatus
 from shared.contracts.scaling import ScalingPolicy as PolicyResource
 from shared.messaging.unit_of_work import Json
 
@@ -10,7 +10,8 @@ from shared.messaging.unit_of_work import Json
 def policy_resource(policy: ScalingPolicy) -> PolicyResource:
     """Return *policy* as clients see it."""
     content = policy.content.model_dump(mode="json", by_alias=True)
-    reason = {"code": policy.reason.value, "message": policy.why or policy.reason.value}
+    code = ScalingReason.PAUSED if policy.status is ScalingStatus.PAUSED else policy.reason
+    reason = {"code": code.value, "message": policy.why or code.value}
     return PolicyResource.model_validate(
         {
             **content,

@@ -304,7 +304,7 @@ def test_of_what_may_be_secret_only_what_the_release_says_is_shown() -> None:
     }  # fmt: skip
     assert found[2][Plane.WORKLOAD]["environ/LEVEL"] == "not shown"  # no release of it is known
     assert found[1][Plane.SECRETS] == {"files/db": "db 7"}
-    assert found[1][Plane.CONFIGURATION] == {"variables/greeting": "another"}
+    assert found[1][Plane.CONFIGURATION] == {"variables/greeting": "not shown"}
     assert "hunter2" not in str(found)
 
 
@@ -316,7 +316,7 @@ def test_of_a_service_whose_release_cannot_be_read_what_may_be_secret_is_not_sho
 
     found = shown_words(damaged, {1: {Plane.WORKLOAD: {"environ/A": "x", "version": "1"}}})
 
-    assert found[1][Plane.WORKLOAD] == {"environ/A": "another", "version": "1"}
+    assert found[1][Plane.WORKLOAD] == {"environ/A": "not shown", "version": "1"}
 
 
 def test_what_somebody_made_too_long_on_a_surface_is_cut() -> None:

@@ -351,6 +351,11 @@ def test_a_mistake_in_a_section_is_named_with_its_line_before_anything_is_sent(
             id="a-value-that-each-module-may-have-another-of",
         ),
         pytest.param(
+            "secrets: [{module: module-wbe, name: pw, target: PW}]",
+            "warning: module-wbe is no component of this release; did you mean module-web?",
+            id="a-module-with-a-slip",
+        ),
+        pytest.param(
             "configuration: [{module: module-web, values: {}, schema: {required: [items]}}]",
             "",
             id="a-value-that-another-layer-may-give",

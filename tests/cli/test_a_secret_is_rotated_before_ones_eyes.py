@@ -28,6 +28,8 @@ from tests.cli.small_platform import (
 from tests.cli.small_server import Asked, serving
 
 pytestmark = pytest.mark.real
+RUNNING = {"moduleId": "module-new", "status": "Running"}
+RETIRED = {"moduleId": "module-new", "status": "Retired"}
 SHOP = "sec-w5ekllr23tyb-aaaaaaaaaaaa"
 JOBS = "sec-w5ekllr23tyb-bbbbbbbbbbbb"
 ROTATION = "rot-w5ekllr23tyb-aaaaaaaaaaaa-1"
@@ -279,8 +281,8 @@ def test_no_command_takes_a_value(runtimectl: RuntimeCtl) -> None:
 @pytest.mark.parametrize(
     ("refusals", "services", "code"),
     [
-        pytest.param([], [{"status": "Running"}], ExitCode.OK, id="it-would-be-given"),
-        pytest.param([], [{"status": "Retired"}], ExitCode.OK, id="nothing-is-released"),
+        pytest.param([], [RUNNING], ExitCode.OK, id="it-would-be-given"),
+        pytest.param([], [RETIRED], ExitCode.OK, id="nothing-is-released"),
         pytest.param(
             [{"code": "SecretHasNoVersion", "message": "the vault has none"}], [],
             ExitCode.REFUSED, id="it-has-no-version",
@@ -307,5 +309,5 @@ def test_a_dry_run_of_a_binding_says_what_is_missing(
 
     assert ran.code == code, ran.err
     assert ("refused: the vault has none" in ran.out) is bool(refusals)
-    is_running = services == [{"status": "Running"}]
+    is_running = services == [RUNNING]
     assert ("module-new has no release there" in ran.err) is not is_running

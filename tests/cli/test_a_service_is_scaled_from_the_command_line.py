@@ -174,9 +174,44 @@ def test_a_pause_and_its_end_are_sent_as_the_contract_has_them(runtimectl: Runti
 
 
 @pytest.mark.real
+def test_a_policy_is_shown_in_words_with_the_reason_of_its_pause(runtimectl: RuntimeCtl) -> None:
+    held = policy(
+        status="Paused", paused="up", reason={"code": "Paused", "message": "until the sale is over"}
+    )
+    ran = runtimectl.run(f"scale show {OF}", answers(**{f"GET {ROOT}": [held]}))
+
+    fields = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
+    assert fields["rules"] == "requests=20"
+    assert fields["rateLimits"] == (
+        "up by at most 4 instances in PT15S or 100 percent in PT15S; down by at most 100 percent in"
+        " PT15S"
+    )
+    assert fields["reason"] == "Paused: until the sale is over"
+
+
+@pytest.mark.real
+def test_a_policy_without_a_rule_is_remarked_on(runtimectl: RuntimeCtl) -> None:
+    applied = answers(**{f"PUT {ROOT}/{POLICY}": policy(rules=[])})
+    ran = runtimectl.run(f"scale set {OF} --min 1 --max 5", applied)
+
+    assert ran.code == ExitCode.OK
+    assert "it has no rule" in ran.err
+
+
+@pytest.mark.real
+def test_a_what_if_says_where_a_signal_was_not_recorded(runtimectl: RuntimeCtl) -> None:
+    replay = replayed()
+    replay["steps"][0]["reason"] = "SignalLost"
+    line = f"scale set {OF} --min 1 --max 5 --rule latency=9 --what-if"
+    ran = runtimectl.run(line, answers(**{f"POST {ROOT}/{POLICY}/what-if": replay}))
+
+    assert "was not recorded in 1 of 4 steps: it counts as lost there" in ran.err
+
+
+@pytest.mark.real
 def test_the_list_shows_what_each_policy_wants(runtimectl: RuntimeCtl) -> None:
     ended = policy(policyId="sp-w5ekllr23tyb-aaaaaaaaaa", status="Superseded", desired=77)
     ran = runtimectl.run("scale list", answers(**{f"GET {ROOT}": [policy(), ended]}))
 
-    assert "requests 20" in ran.out
+    assert "requests=20" in ran.out
     assert "77" not in ran.out

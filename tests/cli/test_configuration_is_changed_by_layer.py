@@ -365,3 +365,15 @@ def test_a_kept_edit_is_published_once_it_is_mended(
 
     assert ran.code == ExitCode.OK, ran.err
     assert values_of(platform) == {"a": 1, "b": 2}
+
+
+def test_a_module_of_which_nothing_was_released_is_said_with_the_nearest(
+    platform: ConfiguredPlatform,
+) -> None:
+    slip = ("--env", "test", "--module", "module-shpo")
+
+    ran = platform.run("config", "set", "a=1", *slip)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "module-shpo has no release there: it is given this with its first" in ran.err
+    assert "did you mean module-shop?" in ran.err

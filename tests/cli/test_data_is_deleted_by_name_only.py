@@ -8,11 +8,14 @@ import pytest
 from cli.exit_codes import ExitCode
 from tests.cli.small_platform import (
     ENVIRONMENT,
+    OPERATION,
     RUNTIME,
     THE_ENVIRONMENT,
     THE_SERVICE,
     RuntimeCtl,
+    answer_of,
 )
+from tests.cli.small_server import Asked, serving
 
 pytestmark = pytest.mark.real
 ONE = f"{RUNTIME}/environments/{ENVIRONMENT}"
@@ -62,7 +65,36 @@ def test_an_update_keeps_all_data_but_what_it_is_told_to_remove(
 def test_a_deletion_says_which_data_goes_with_it(runtimectl: RuntimeCtl) -> None:
     ran = runtimectl.run("env delete test --retain files --confirm test", having())
 
+    assert ran.written[0].endswith("?confirm=test&retain=files")
     assert "to be deleted, with its content: mail\n" in ran.err
+
+
+def test_data_that_is_not_there_is_refused_before_anything_is_confirmed(
+    runtimectl: RuntimeCtl,
+) -> None:
+    ran = runtimectl.run("env delete test --retain nope", having())
+
+    assert ran.code == ExitCode.REFUSED
+    assert "test has no data nope; it has files, mail" in ran.err
+    assert "--confirm" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("status", "is_on_its_way"), [("Decommissioned", False), ("Decommissioning", True)]
+)
+def test_of_what_has_ended_nothing_is_said_to_continue(
+    status: str, runtimectl: RuntimeCtl, *, is_on_its_way: bool
+) -> None:
+    known = having(status=status)
+    headers = {"Operation-Location": f"{RUNTIME}/operations/{OPERATION}"}
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        return answer_of(asked, {**known, f"DELETE {ONE}": known[f"GET {ONE}"]})
+
+    with serving(answer, keeps_connections=False, headers=headers) as server:
+        ran = runtimectl.run_at(server, "env delete test")
+
+    assert ("continues" in ran.err) is is_on_its_way
 
 
 _NOTHING: dict[str, Any] = {f"GET {RUNTIME}/services": []}

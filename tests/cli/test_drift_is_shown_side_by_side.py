@@ -15,8 +15,8 @@ THE_FINDING: Mapping[str, Any] = {
     "moduleId": "module-shop", "plane": "workload", "path": "environ/MODE", "kind": "Changed",
     "desired": "fast", "actual": "slow " * 20, "severity": "Medium", "risk": "Disruptive",
     "cause": "changed outside", "actor": "kubectl-edit", "status": "Open", "attempts": 0,
-    "occurrences": 1,
-    "detectedAt": NOON, "suppressedUntil": None, "nextAttemptAt": None, "reason": "",
+    "occurrences": 1, "detectedAt": NOON, "resolvedAt": None, "suppressedUntil": None,
+    "nextAttemptAt": None, "reason": "",
 }  # fmt: skip
 UNREAD = {"code": "OwnWork", "message": "dep-1 is changing it"}
 THE_REPORT: Mapping[str, Any] = {
@@ -96,3 +96,21 @@ def test_a_decision_is_sent_as_it_was_told(
 
     assert ran.code == ExitCode.OK, ran.err
     assert ran.written == (f"POST {RUNTIME}/{path}", body)
+
+
+def test_a_row_has_the_beginning_of_what_is_long_and_the_time(runtimectl: RuntimeCtl) -> None:
+    digest = "sha256:" + "ab" * 32
+    found = {**THE_FINDING, "actual": f"files {digest}, {digest} and {digest}"}
+    answers = {**ANSWERS, f"GET {RUNTIME}/drift/{ENVIRONMENT}": {**THE_REPORT, "value": [found]}}
+
+    ran = runtimectl.run("drift list --env test", answers)
+
+    assert "files sha256:abababababab…" in ran.out
+    assert "12:00:00" in ran.out
+    assert max(map(len, ran.out.splitlines())) < 220
+
+
+def test_a_repair_names_what_shows_how_it_goes(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(f"drift remediate {FINDING}", ANSWERS)
+
+    assert f"next:  runtimectl drift show {FINDING}" in ran.err

@@ -37,7 +37,21 @@ def test_an_update_changes_who_is_named(
     path, body = ran.written
     assert path == f"PUT {RUNTIME}/environments/{ENVIRONMENT}"
     assert body["admits"] == admits
-    assert ("stays bound: `runtimectl tenant list --env test`" in ran.err) is ("remove" in options)
+
+
+@pytest.mark.parametrize(("status", "is_said"), [("Enforced", True), ("Unbound", False)])
+def test_of_a_tenant_that_is_bound_still_it_is_said_how_it_is_unbound(
+    status: str, runtimectl: RuntimeCtl, *, is_said: bool
+) -> None:
+    bound = {"tenantId": "acme", "status": status}
+    other = {"tenantId": "globex", "status": "Enforced"}
+    known = {**_KNOWN, f"GET {RUNTIME}/tenant-bindings": [bound, other]}
+
+    ran = runtimectl.run("env update test --remove-admit acme", known)
+
+    line = "`runtimectl tenant unbind test --tenant acme --confirm acme`"
+    assert (line in ran.err) is is_said
+    assert "globex" not in ran.err
 
 
 def test_a_new_environment_admits_whom_it_is_told(runtimectl: RuntimeCtl) -> None:

@@ -456,3 +456,25 @@ def test_the_keys_of_reports_are_saved_as_they_are_published(runtimectl: Runtime
     ran = runtimectl.run("tenant erasure-keys -o json", {f"GET {RUNTIME}/erasure-keys": keys})
 
     assert json.loads(ran.out) == keys
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        pytest.param(binding(), "acme is not unbound without its name", id="ones-own"),
+        pytest.param(
+            guest(ownerTenantId="acme"),
+            "all that it has in the environment of acme goes",
+            id="a-guest",
+        ),
+    ],
+)
+def test_an_unbinding_says_what_it_takes_before_it_is_confirmed(
+    known: dict[str, Any], said: str, runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run("tenant unbind test", {f"GET {ROOT}": [known]})
+
+    assert ran.code == ExitCode.REFUSED
+    assert said in ran.err
+    assert f"`--confirm {known['tenantId']}`" in ran.err
+    assert {each.method for each in ran.asked} == {"GET"}

@@ -10,6 +10,7 @@ import pytest
 from cli import host_program
 from cli.exit_codes import ExitCode
 from cli.main import main
+from cli.state_folder import REPOSITORY
 from local_agent.agent_lock import held_lock
 from local_agent.state_files import DesiredSite, SurfaceFolder
 from shared.persistence.lock_files import write_owner
@@ -40,6 +41,7 @@ def test_a_machine_without_a_system_lacks_it_and_fails_nothing(
 
     found = findings(capsys.readouterr().out)
     assert code == ExitCode.OK
+    assert str(REPOSITORY) in found["program"]["detail"]
     assert found["host"]["detail"] == "it does not run: `runtimectl up`"
     assert found["agent"]["result"] == "lacks"
     assert found["state folder"]["result"] == "ok"

@@ -84,11 +84,11 @@ def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
             id="an-update-keeps-what-is-not-named",
         ),
         pytest.param(
-            "env delete test --confirm test --retain files --retain db",
+            "env delete test --confirm test",
             "DELETE",
-            f"environments/{ENVIRONMENT}?confirm=test&retain=files%2Cdb",
+            f"environments/{ENVIRONMENT}?confirm=test",
             None,
-            id="a-deletion-names-what-stays",
+            id="a-deletion-has-the-name",
         ),
     ],
 )

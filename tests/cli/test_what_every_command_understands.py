@@ -34,7 +34,8 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
 
     main(["--version"])
 
-    _, number = capsys.readouterr().out.split()
+    _, number, _, folder = capsys.readouterr().out.split()
+    assert folder == str(REPOSITORY)
     assert f'version = "{number}"' in project
 
 

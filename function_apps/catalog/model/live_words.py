@@ -15,7 +15,8 @@ from shared.surfaces.released_component import revision_spec
 from shared.surfaces.shown_words import ANOTHER, may_be_secret
 
 NOT_SHOWN: Final = "not shown"
-"""Said in place of a word of a revision that is not in force: nothing is known to compare it with.
+"""Said in place of a word that nothing known here is compared with: of a revision that is not in
+force, and of configuration.
 """
 
 
@@ -32,7 +33,7 @@ def shown_words(
         number: {
             plane: words
             if plane is Plane.SECRETS
-            else _shown(words, released.get(plane, {}) if number == in_force else None)
+            else _shown(words, released.get(plane) if number == in_force else None)
             for plane, words in properties.items()
         }
         for number, properties in live.items()
@@ -40,7 +41,7 @@ def shown_words(
 
 
 def _shown(words: Mapping[str, str], released: Mapping[str, str] | None) -> Mapping[str, str]:
-    known, instead = (released, ANOTHER) if released is not None else ({}, NOT_SHOWN)
+    known, instead = (released, ANOTHER) if released else ({}, NOT_SHOWN)
     return {
         path: instead if word and word != known.get(path) and may_be_secret(path, word) else word
         for path, word in words.items()

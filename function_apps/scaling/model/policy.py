@@ -143,6 +143,7 @@ class ScalingPolicy:
     actual: int | None = None
     reason: ScalingReason = ScalingReason.POLICY
     why: str = ""
+    """Why it cannot be followed; while it is paused, why it was paused."""
     """Of a rejected one: what the surface cannot follow."""
     paused: Direction | None = None
     paused_until: str | None = None
@@ -243,7 +244,8 @@ def happen(policy: ScalingPolicy, event: type[PolicyEvent], now: datetime) -> Sc
     )
     if status is State.PAUSED:
         return after
-    return replace(after, paused=None, paused_until=None)
+    why = "" if policy.status is State.PAUSED else policy.why
+    return replace(after, paused=None, paused_until=None, why=why)
 
 
 def pause(policy: ScalingPolicy, asked: ScalingPause, now: datetime) -> ScalingPolicy:
@@ -255,7 +257,8 @@ def pause(policy: ScalingPolicy, asked: ScalingPause, now: datetime) -> ScalingP
     """
     _require_held(policy.content)
     until = isoformat(now + asked.length)
-    return replace(happen(policy, Paused, now), paused=asked.direction, paused_until=until)
+    after = happen(policy, Paused, now)
+    return replace(after, paused=asked.direction, paused_until=until, why=asked.reason)
 
 
 def has_pause_ended(policy: ScalingPolicy, now: datetime) -> bool:
