@@ -73,6 +73,7 @@ def test_a_pause_holds_the_number_until_its_end() -> None:
         await made.evaluate(2)
 
         assert (held["status"], held["paused"]) == ("Paused", "up")
+        assert held["reason"] == {"code": "Paused", "message": "an incident"}
         assert (during, status) == (2, "Paused")
         assert (await made.decisions())[-1]["reason"] != "Paused"
         assert (made.replicas(), (await made.policy())["status"]) == (6, "Enforced")
@@ -90,6 +91,7 @@ def test_a_person_ends_a_pause_earlier() -> None:
             await made.call("POST", f"{ONE}/resume", {}, policyId=policy_of())
 
         assert (resumed["status"], resumed["paused"]) == ("Enforced", None)
+        assert resumed["reason"]["code"] != "Paused"
 
     run_virtual(main())
 

@@ -143,7 +143,7 @@ class ScalingPolicy:
     actual: int | None = None
     reason: ScalingReason = ScalingReason.POLICY
     why: str = ""
-    """Why it cannot be followed; while it is paused, why it was paused."""
+    """The words of who paused it, while it is; else why it cannot be followed."""
     """Of a rejected one: what the surface cannot follow."""
     paused: Direction | None = None
     paused_until: str | None = None
