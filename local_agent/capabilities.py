@@ -31,7 +31,6 @@ NEVER: Final[Mapping[Feature, str]] = {
     Feature.STARTUP_PROBES: "give the liveness probe an initialDelay",
     Feature.CONFIGURATION_IN_PLACE: "a process gets its environment once, at its start",
     Feature.NAMESPACES: "one machine has none to give to a tenant, as a cluster has",
-    Feature.QUOTAS: "it limits each instance, not an environment's total",
     Feature.CPU_LIMIT: "without control groups a process cannot be held to a share of a CPU",
 }
 """What no machine does for a process, and why."""

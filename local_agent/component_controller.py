@@ -19,7 +19,9 @@ from local_agent.state_files import (
     InstanceRecord,
     SiteFolder,
 )
+from local_agent.tenant_quota import QuotaExceeded, admit
 from shared.kernel.ids import TenantId
+from shared.surfaces.boundaries import limited
 from shared.surfaces.errors import BadArtifact, DataMissing
 from shared.surfaces.rules import drain_ends_at, public_prefix
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
@@ -72,7 +74,7 @@ class ComponentController:
             if revision is None:
                 await self._instances.discard(record)
                 continue
-            spec = revision.spec
+            spec = limited(revision.spec, record.limits)
             if record.id in wanted:
                 after = await self._instances.keep_running(record, spec, hosts)
                 if after is not None and self._instances.is_restart_due(after):
@@ -135,6 +137,11 @@ class ComponentController:
         used = {instance.port for instance in record.instances if instance.port}
         self._context.ports[record.component.service] = used
 
+    def _count(self, record: InstanceRecord) -> None:
+        """Have *record* among the instances from now on, before the pass ends."""
+        others = tuple(each for each in self._record.instances if each.id != record.id)
+        self._set_record(replace(self._record, instances=(*others, record)))
+
     async def _start_instance(
         self, spec: RevisionSpec, instance: str, dead: InstanceRecord | None = None
     ) -> InstanceRecord:
@@ -146,9 +153,17 @@ class ComponentController:
             port=None,
             started_at=self._context.clock.now(),
             is_live=False,
+            is_admitted=False,
         )
+        if not before.is_admitted:
+            try:
+                limits = await asyncio.to_thread(admit, self._site, spec, self._record)
+            except QuotaExceeded as exceeded:
+                return self._instances.wait_for_place(before, str(exceeded))
+            before = replace(before, is_admitted=True, limits=limits)
+            self._count(before)
         try:
-            return await self._spawn(spec, before)
+            return await self._spawn(limited(spec, before.limits), before)
         except (BadArtifact, DataMissing) as missing:
             problem = missing.message
         except SecretRefused as refused:
@@ -189,9 +204,9 @@ class ComponentController:
             exit_code=before.exit_code,
             exit_reason=before.exit_reason,
             is_resuming=before.is_resuming,
+            limits=before.limits,
         )
-        others = tuple(i for i in self._record.instances if i.id != before.id)
-        self._set_record(replace(self._record, instances=(*others, record)))
+        self._count(record)
         self._site.write_record(self._record, is_durable=True)
         await self._instances.start(spec, record, unpacked, data, secrets)
         return record

@@ -9,6 +9,7 @@
 Its data is a data folder of the environment and outlives it, as it outlives the agent.
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from local_agent.state_files import SiteFolder, write_atomically
 from shared.connections.loopback_ports import taken_because
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Unavailable
 from shared.persistence.plain_files import read_plain, remove, write_new
 from shared.surfaces.data_servers import LiveServer, ServerSpec
 from shared.surfaces.errors import DataMissing, ServerMissing
@@ -34,6 +36,9 @@ from shared.surfaces.errors import DataMissing, ServerMissing
 RESTART_AFTER_S: Final = 1.0
 ENDS_WITHIN_S: Final = 10.0
 """It ends its sessions and writes what it has in memory."""
+SETTLED_WITHIN_S: Final = 90.0
+"""A new PostgreSQL makes its files in 2 s; on a busy disk that was 12 s."""
+_LOOK_S: Final = 0.1
 _LOG: Final = "output.log"
 _LOG_TAIL_BYTES: Final = 4096
 _CANNOT: Final = "cannot"
@@ -163,7 +168,20 @@ def live_servers(site: SiteFolder, servers: Sequence[ServerSpec]) -> tuple[LiveS
     return tuple(live_server(site.server(server.name), server) for server in servers)
 
 
-def unsettled_server(site: SiteFolder, wanted: Sequence[ServerSpec]) -> str:
+async def settled_servers(site: SiteFolder, wanted: Sequence[ServerSpec], clock: Clock) -> None:
+    """Wait until the servers of *site* take logins, and those that are not *wanted* have ended.
+
+    Raises:
+        Unavailable: one is late, and why.
+    """
+    deadline_s = clock.monotonic_s() + SETTLED_WITHIN_S
+    while problem := await asyncio.to_thread(_unsettled_server, site, wanted):
+        if clock.monotonic_s() >= deadline_s:
+            raise Unavailable(problem, retry_after_s=2.0)
+        await clock.sleep(_LOOK_S)
+
+
+def _unsettled_server(site: SiteFolder, wanted: Sequence[ServerSpec]) -> str:
     """Return what is not as *wanted* of the servers of *site*; empty once all of it is."""
     for live in live_servers(site, wanted):
         if not live.is_ready:

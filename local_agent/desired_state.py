@@ -2,13 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
-from local_agent.state_files import DesiredComponent, DesiredSite, SurfaceFolder
+from local_agent.state_files import (
+    DesiredBoundary,
+    DesiredComponent,
+    DesiredRevision,
+    DesiredSite,
+    SiteFolder,
+    SurfaceFolder,
+)
 from shared.connections.loopback_ports import free_port, is_free
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
+from shared.surfaces.boundaries import BoundarySpec
 from shared.surfaces.errors import SiteMissing
 from shared.surfaces.rules import check_fence
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
@@ -75,6 +84,46 @@ class DesiredState:
             folder.write_site(replace(site, fence=token, is_wanted=False))
         return True
 
+    def require_boundary(self, component: SurfaceComponent) -> None:
+        """Refuse a tenant whose boundary was deleted.
+
+        One that never had any is taken: quotas came later than guests.
+
+        Raises:
+            SiteMissing.
+        """
+        boundary = self._folder.site(component.environment).boundary(component.tenant)
+        if boundary is not None and not boundary.is_wanted:
+            raise SiteMissing(
+                f"{component.tenant} has no boundary in {component.environment} any more:"
+                " bind it first"
+            )
+
+    def write_boundary(self, spec: BoundarySpec, fence: Fence) -> None:
+        folder = self._folder.site(spec.environment)
+        with folder.write_lock():
+            _wanted(folder.site(), spec.environment)
+            folder.write_boundary(_fenced(folder, spec, fence))
+
+    def remove_boundary(
+        self, environment: EnvironmentId, tenant: TenantId, fence: Fence, now: datetime
+    ) -> None:
+        """Have every revision of the tenant removed, and its boundary deleted."""
+        folder = self._folder.site(environment)
+        site = folder.site()
+        if site is None or not site.is_wanted:
+            return
+        with folder.write_lock():
+            boundary = _fenced(folder, BoundarySpec(environment, tenant), fence)
+            for desired in folder.components():
+                if desired.component.tenant == tenant and desired.revisions:
+                    revisions = {
+                        number: _removed(desired, revision, now)
+                        for number, revision in desired.revisions.items()
+                    }
+                    folder.write_component(replace(desired, revisions=revisions, weights={}))
+            folder.write_boundary(replace(boundary, is_wanted=False))
+
     def _port_for(self, deleted: DesiredSite | None) -> int:
         """Return a port for a new site: that of the *deleted* one before it, unless it is taken."""
         in_use = self._ports_in_use()
@@ -89,6 +138,24 @@ class DesiredState:
             for folder in self._folder.sites()
             if (site := folder.site()) and (site.is_wanted or folder.edge.exists())
         }
+
+
+def _fenced(folder: SiteFolder, spec: BoundarySpec, fence: Fence) -> DesiredBoundary:
+    """Return the boundary of *spec*, with the token of *fence*. Raises StaleFence."""
+    known = folder.boundary(spec.tenant)
+    whose = f"{spec.environment}/{spec.tenant}"
+    return DesiredBoundary(spec, check_fence(whose, fence, known.fence if known else 0))
+
+
+def _removed(
+    desired: DesiredComponent, revision: DesiredRevision, now: datetime
+) -> DesiredRevision:
+    has_weight = revision.spec.revision in desired.weights
+    return replace(
+        revision,
+        removed_at=revision.removed_at or now,
+        weightless_at=now if has_weight else revision.weightless_at,
+    )
 
 
 def _wanted(site: DesiredSite | None, environment: EnvironmentId) -> DesiredSite:

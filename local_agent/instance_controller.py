@@ -33,6 +33,8 @@ DRAIN_MIN_S: Final = 0.5
 """Covers requests that Envoy has accepted and not yet counted as the instance's."""
 EXCEEDED: Final = frozenset({"MemoryExceeded", "DiskExceeded"})
 """Shown until the next start: the exit status of what we killed says nothing."""
+PLACE_AFTER_S: Final = 1.0
+"""What a quota refused is looked at again."""
 CHECK_INTERVAL_S: Final = 1.0
 """Memory and outputs change within seconds, and reading them costs more than a pass."""
 
@@ -82,6 +84,23 @@ class InstanceController:
             reason="SecretUnavailable",
             message=problem,
             retry_at=self._next_start(record.id),
+        )
+
+    def wait_for_place(self, record: InstanceRecord, problem: str) -> InstanceRecord:
+        """Return *record*, for which its tenant has no place now, with the time of the next look.
+
+        It waits as a pod does that a quota refuses, and its output says why once.
+        """
+        if (record.reason, record.message) != ("CannotStart", problem):
+            self.folder(record.id).note(f"cannot start: {problem}")
+        return replace(
+            record,
+            is_ready=False,
+            is_live=False,
+            reason="CannotStart",
+            message=problem,
+            retry_at=self._context.clock.now() + timedelta(seconds=PLACE_AFTER_S),
+            failed_starts=1,
         )
 
     def postpone(self, record: InstanceRecord, problem: str) -> InstanceRecord:

@@ -103,6 +103,9 @@ class SiteController:
         with self._folder.write_lock():
             for desired in self._folder.components():
                 self._folder.write_component(replace(desired, revisions={}, weights={}))
+            for tenant in self._folder.boundaries():
+                if boundary := self._folder.boundary(tenant):
+                    self._folder.write_boundary(replace(boundary, is_wanted=False))
         for name in ("instances", "running", "servers", "texts"):
             remove_tree(self._folder.path / name)
         # Last: the site counts as being deleted while this folder exists.

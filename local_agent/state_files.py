@@ -5,6 +5,7 @@
         components/<service>.json     desired: revisions, weights, fence; written by the calls
         running/<service>.json        recorded: instances; written by the supervisor only
         texts/<service>/<revision>    the texts of its configuration; written with what is desired
+        boundaries/<tenant>.json      desired: what a tenant may take, its fence; written by calls
         instances/<service>/<n>/      an instance's folder, output and claims
         servers/<name>/               the own folder of a server, see data_server.py
         edge/                         Envoy's files
@@ -25,12 +26,15 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter
 
-from shared.kernel.ids import EnvironmentId, ServiceId
+from shared.kernel.ids import EnvironmentId, ServiceId, TenantId
 from shared.persistence.disk_errors import translated_errors
 from shared.persistence.durable_files import sync_folder
 from shared.persistence.plain_files import NotPlain, open_lock, read_plain, write_new
+from shared.surfaces.boundaries import BoundarySpec
 from shared.surfaces.local_process import INFRASTRUCTURE, VOLUMES
-from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
+from shared.surfaces.spec import Resources, RevisionSpec, SiteSpec, SurfaceComponent
+
+_NO_LIMITS: Final = Resources()
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,15 @@ class DesiredSite:
 
     spec: SiteSpec
     public_port: int
+    fence: int
+    is_wanted: bool = True
+
+
+@dataclass(frozen=True)
+class DesiredBoundary:
+    """`is_wanted` is False after it was deleted; its fence stays forever."""
+
+    spec: BoundarySpec
     fence: int
     is_wanted: bool = True
 
@@ -94,6 +107,10 @@ class InstanceRecord:
     """SIGTERM was sent at this time; SIGKILL follows `grace_s` later."""
     is_resuming: bool = False
     """The supervisor found it dead in its first pass, and it has not been ready since."""
+    is_admitted: bool = True
+    """The quota of its tenant took it; from then on it has its place until it is stopped."""
+    limits: Resources = _NO_LIMITS
+    """What the boundary of its tenant gave it then, where its component names no limit."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +121,11 @@ class ComponentRecord:
     instances: tuple[InstanceRecord, ...] = ()
 
 
-Document = DesiredSite | DesiredComponent | ComponentRecord
-D = TypeVar("D", DesiredSite, DesiredComponent, ComponentRecord)
+Document = DesiredSite | DesiredBoundary | DesiredComponent | ComponentRecord
+D = TypeVar("D", DesiredSite, DesiredBoundary, DesiredComponent, ComponentRecord)
 _CODECS: Final[Mapping[type[Document], TypeAdapter[Document]]] = {
-    kind: TypeAdapter(kind) for kind in (DesiredSite, DesiredComponent, ComponentRecord)
+    kind: TypeAdapter(kind)
+    for kind in (DesiredSite, DesiredBoundary, DesiredComponent, ComponentRecord)
 }
 
 
@@ -184,13 +202,26 @@ class SiteFolder:
             assert desired is not None
             yield desired
 
+    def boundary(self, tenant: TenantId) -> DesiredBoundary | None:
+        return self._read(f"boundaries/{tenant}.json", DesiredBoundary)
+
+    def boundaries(self) -> list[TenantId]:
+        """Return every tenant that has ever had a boundary here; the document of each stays."""
+        return sorted(TenantId(path.stem) for path in self.path.glob("boundaries/*.json"))
+
+    def recorded(self, service: ServiceId) -> ComponentRecord | None:
+        """Return the recorded instances of *service*; None before its first start."""
+        return self._read(f"running/{service}.json", ComponentRecord)
+
     def record(self, component: SurfaceComponent) -> ComponentRecord:
         """Return the recorded instances of *component*; none before its first start."""
-        record = self._read(f"running/{component.service}.json", ComponentRecord)
-        return record or ComponentRecord(component)
+        return self.recorded(component.service) or ComponentRecord(component)
 
     def write_site(self, site: DesiredSite) -> None:
         self._write("site.json", site)
+
+    def write_boundary(self, boundary: DesiredBoundary) -> None:
+        self._write(f"boundaries/{boundary.spec.tenant}.json", boundary)
 
     def write_component(self, desired: DesiredComponent) -> None:
         self._write(f"components/{desired.component.service}.json", desired)

@@ -6,17 +6,16 @@ and runs `supervise`; the apps call it by `shared/surfaces/local_process.py`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from local_agent.artifacts import ArchiveSource, Artifacts
 from local_agent.capabilities import capabilities
 from local_agent.configuration_files import keep_texts
 from local_agent.data_folders import require_data_folders
-from local_agent.data_server import live_servers, unsettled_server
+from local_agent.data_server import live_servers, settled_servers
 from local_agent.desired_state import DesiredState
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
 from local_agent.instance_folder import InstanceFolder, outputs_of
@@ -30,6 +29,7 @@ from local_agent.observation import (
     wanted_site,
 )
 from local_agent.public_port import explained
+from local_agent.readings import reading
 from local_agent.sandbox_means import tried_means
 from local_agent.secret_values import SecretSource
 from local_agent.starts import started_token
@@ -42,12 +42,13 @@ from local_agent.state_files import (
     SurfaceFolder,
 )
 from local_agent.supervisor import Notifier, supervise
+from local_agent.tenant_quota import used_by
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.fence import Fence
-from shared.kernel.ids import EnvironmentId, ServiceId
-from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.kernel.ids import EnvironmentId, ServiceId, TenantId
+from shared.surfaces.boundaries import Boundary, BoundarySpec, boundary_properties
 from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.errors import RevisionMissing, TrafficUnavailable
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site, Unread
@@ -58,33 +59,12 @@ from shared.surfaces.traffic import TrafficSample
 
 WAIT_S: Final = 15.0
 """For changes that take milliseconds on an idle machine; then the caller gets `Unavailable`."""
-SERVERS_WITHIN_S: Final = 90.0
-"""A new PostgreSQL makes its files in 2 s; on a busy disk that was 12 s."""
-_LOOK_S: Final = 0.1
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _reading(
-    read: Callable[P, Awaitable[T | None]],
-) -> Callable[P, Coroutine[Any, Any, Reading[T]]]:
-    """Make *read* a read of the port: Absent for None, Unknown if it cannot be answered."""
-
-    @wraps(read)
-    async def reading(*args: P.args, **kwargs: P.kwargs) -> Reading[T]:
-        try:
-            value = await read(*args, **kwargs)
-        except (CorruptStateFile, Unreadable, TrafficUnavailable) as failed:
-            return Unknown(str(failed))
-        except OSError as failed:
-            return Unknown(f"a file of the surface cannot be read: {failed.strerror}")
-        return Absent() if value is None else Present(value)
-
-    return reading
-
-
 class LocalProcessSurface:
-    """Surface, SurfaceReader and Sites below the folder *root*.
+    """Surface, SurfaceReader, Sites and Boundaries below the folder *root*.
 
     Artifacts come from *archives*, and the secrets of instances from *secrets*.
     """
@@ -129,20 +109,7 @@ class LocalProcessSurface:
         async with explained(folder, by_log=True):
             is_ready = EnvoyAdmin(folder.edge).is_ready
             await wait_until(is_ready, self._clock, WAIT_S, f"Envoy of {spec.environment} is late")
-        await self._wait_for_servers(spec)
-
-    async def _wait_for_servers(self, spec: SiteSpec) -> None:
-        """Wait until the servers of *spec* take logins, and those that it has not have ended.
-
-        Raises:
-            Unavailable: one is late, and why.
-        """
-        folder = self._folder.site(spec.environment)
-        deadline_s = self._clock.monotonic_s() + SERVERS_WITHIN_S
-        while problem := await asyncio.to_thread(unsettled_server, folder, spec.servers):
-            if self._clock.monotonic_s() >= deadline_s:
-                raise Unavailable(problem, retry_after_s=2.0)
-            await self._clock.sleep(_LOOK_S)
+        await settled_servers(folder, spec.servers, self._clock)
 
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
         if not await asyncio.to_thread(self._desired.request_deletion, environment, fence):
@@ -172,6 +139,7 @@ class LocalProcessSurface:
 
         def add(desired: DesiredComponent) -> DesiredComponent:
             present = desired.revisions.get(spec.revision)
+            self._desired.require_boundary(spec.component)
             others = self._desired.specs_of_others(spec.component)
             owner = self._desired.owner(spec.component.environment)
             check_revision(spec, present.spec if present else None, others, owner)
@@ -238,10 +206,41 @@ class LocalProcessSurface:
 
         await self._update(component, fence, request_removal)
 
+    async def ensure_boundary(self, spec: BoundarySpec, fence: Fence) -> None:
+        if spec.identity is not None or spec.may_reach:
+            lacks = self._capabilities.lacks
+            feature = Feature.NETWORK_POLICY if spec.may_reach else Feature.WORKLOAD_IDENTITY
+            raise Invalid(f"LocalProcess cannot honour {feature}: {lacks[feature]}")
+        await self._write(self._desired.write_boundary, spec, fence)
+
+    async def delete_boundary(
+        self, environment: EnvironmentId, tenant: TenantId, fence: Fence
+    ) -> None:
+        now = self._clock.now()
+        await self._write(self._desired.remove_boundary, environment, tenant, fence, now)
+
+    @reading
+    async def read_boundary(self, environment: EnvironmentId, tenant: TenantId) -> Boundary | None:
+        folder = self._folder.site(environment)
+        site = wanted_site(folder)
+        known = folder.boundary(tenant) if site else None
+        is_there = known is not None and known.is_wanted
+        if site is None or not (is_there or tenant == site.spec.tenant):
+            return None
+        return Boundary(
+            environment,
+            tenant,
+            f"{environment}/{tenant}",
+            True,
+            await asyncio.to_thread(used_by, folder, tenant),
+            boundary_properties(known.spec) if known and is_there else {},
+            known.fence if known else 0,
+        )
+
     def capabilities(self) -> Capabilities:
         return self._capabilities
 
-    @_reading
+    @reading
     async def read_site(self, environment: EnvironmentId) -> Site | None:
         folder = self._folder.site(environment)
         site = folder.site()
@@ -253,7 +252,7 @@ class LocalProcessSurface:
         url = f"http://127.0.0.1:{site.public_port}/"
         return Site(environment, url, is_ready, site.spec.facts, site.fence, servers)
 
-    @_reading
+    @reading
     async def observe(self, component: SurfaceComponent) -> LiveComponent | None:
         documents = self._documents(component)
         if documents is None:
@@ -265,7 +264,7 @@ class LocalProcessSurface:
                 _, weights = await EnvoyAdmin(folder.edge).route_table()
         return live_component(*documents, weights)
 
-    @_reading
+    @reading
     async def inventory(self, environment: EnvironmentId) -> Inventory | None:
         folder = self._folder.site(environment)
         site = wanted_site(folder)
@@ -287,7 +286,7 @@ class LocalProcessSurface:
                 unread.append(Unread(str(corrupt), service))
         return Inventory(tuple(sorted(components, key=_by_component)), tuple(unread))
 
-    @_reading
+    @reading
     async def prove(
         self, component: SurfaceComponent, revision: int | None = None
     ) -> tuple[LiveProof, ...] | None:
@@ -308,7 +307,7 @@ class LocalProcessSurface:
         ]
         return tuple(proofs)
 
-    @_reading
+    @reading
     async def traffic(self, component: SurfaceComponent) -> TrafficSample | None:
         documents = self._documents(component)
         if documents is None or not documents[2].has_port:
@@ -318,7 +317,7 @@ class LocalProcessSurface:
         counters = await EnvoyAdmin(folder.edge).traffic(component.service)
         return TrafficSample(self._clock.now(), epoch, counters)
 
-    @_reading
+    @reading
     async def properties(self, component: SurfaceComponent) -> Mapping[int, Properties] | None:
         documents = self._documents(component)
         if documents is None:
@@ -332,7 +331,7 @@ class LocalProcessSurface:
             for number, revision in desired.revisions.items()
         }
 
-    @_reading
+    @reading
     async def logs(
         self, component: SurfaceComponent, instance: str, tail: int
     ) -> tuple[str, ...] | None:
@@ -342,7 +341,7 @@ class LocalProcessSurface:
         folder = InstanceFolder(site.instances(component.service) / instance)
         return await asyncio.to_thread(folder.tail, tail)
 
-    @_reading
+    @reading
     async def kept_outputs(
         self, component: SurfaceComponent, revision: int
     ) -> tuple[str, ...] | None:
@@ -377,8 +376,12 @@ class LocalProcessSurface:
         decide: Callable[[DesiredComponent], DesiredComponent],
     ) -> DesiredComponent:
         """Write the result of *decide*; the fence is recorded even if *decide* refuses."""
+        return await self._write(self._desired.write_component, component, fence, decide)
+
+    async def _write(self, write: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Write desired state, and notify the supervisor. Raises Unavailable: it is corrupt."""
         try:
-            after = await asyncio.to_thread(self._desired.write_component, component, fence, decide)
+            after = await asyncio.to_thread(write, *args, **kwargs)
         except CorruptStateFile as corrupt:
             raise Unavailable(f"the surface's state is corrupt: {corrupt}") from corrupt
         self._notifier.notify()

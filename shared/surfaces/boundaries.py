@@ -1,12 +1,13 @@
 """What separates the workloads of one tenant in one environment from all others."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shared.contracts import tenants
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.spec import Resources
+from shared.surfaces.capabilities import Feature
+from shared.surfaces.spec import Resources, RevisionSpec
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,14 @@ def bound_quota(quota: tenants.Quota) -> Quota:
     return Quota(quota.cpu, quota.memory_mib, quota.instances)
 
 
+def has_boundaries(features: Collection[str]) -> bool:
+    """Return whether a surface with *features* keeps a boundary of each tenant."""
+    return Feature.NAMESPACES in features or Feature.QUOTAS in features
+
+
 _NO_LIMITS: Final = Resources()
+_MEASURES: Final = (("cpu", "cpu"), ("memory_mb", "memoryMib"), ("instances", "instances"))
+"""Of a quota: its attribute, and its name in a binding."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,46 @@ class Boundary:
     used: Quota = Quota()
     properties: Mapping[str, str] = field(default_factory=dict)
     fence: int = 0
+
+
+def limited(spec: RevisionSpec, limits: Resources) -> RevisionSpec:
+    """Return *spec* with the *limits* of its tenant's boundary, where it names none itself."""
+    own = spec.resources
+    given = replace(
+        own,
+        cpu=limits.cpu if own.cpu is None else own.cpu,
+        memory_mb=limits.memory_mb if own.memory_mb is None else own.memory_mb,
+    )
+    return spec if given == own else replace(spec, resources=given)
+
+
+def taken(specs: Collection[RevisionSpec]) -> Quota:
+    """Return what one instance of each of *specs* takes together; without a limit nothing."""
+    return Quota(
+        round(sum(each.resources.cpu or 0.0 for each in specs), 3),
+        sum(each.resources.memory_mb or 0 for each in specs),
+        len(specs),
+    )
+
+
+def refusal(quota: Quota, used: Quota, spec: RevisionSpec) -> str:
+    """Return why *quota*, of which is *used*, takes no instance of *spec*; empty where it does.
+
+    In the words of a cluster: who reads it there reads it here.
+    """
+    asked, over = taken([spec]), []
+    for name, shown in _MEASURES:
+        limit, wanted, has = (getattr(each, name) for each in (quota, asked, used))
+        if limit is None:
+            continue
+        if not wanted:
+            return f"failed quota: tenant: must specify {shown}"
+        if round(has + wanted, 3) > limit:
+            over.append((f"{shown}={wanted:g}", f"{shown}={has:g}", f"{shown}={limit:g}"))
+    if not over:
+        return ""
+    requested, holds, limits = (",".join(each) for each in zip(*over, strict=True))
+    return f"exceeded quota: tenant, requested: {requested}, used: {holds}, limited: {limits}"
 
 
 def boundary_properties(spec: BoundarySpec) -> Mapping[str, str]:

@@ -75,7 +75,7 @@ _MEANINGS: Final[Mapping[Feature, str]] = {
     Feature.CONFIGURATION_IN_PLACE: "a running instance takes a new configuration",
     Feature.SECRET_REFERENCES: "a secret is given by its name and resolved at the start",
     Feature.NAMESPACES: "each tenant has a namespace of its own",
-    Feature.QUOTAS: "an environment has a total that its instances share",
+    Feature.QUOTAS: "what a tenant runs in an environment shares a total",
     Feature.NETWORK_POLICY: "a tenant's instances are reached only from where its policy allows",
     Feature.WORKLOAD_IDENTITY: "a tenant's instances act in Azure as an identity of its own",
     Feature.NATIVE_SCALING: "the surface changes the number of instances by their load",

@@ -17,12 +17,13 @@ from pydantic import TypeAdapter
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
-from shared.kernel.ids import EnvironmentId
+from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Reading, Unknown
 from shared.persistence.disk_errors import translated_errors
 from shared.persistence.plain_files import read_plain, write_private
 from shared.rpc.api import Api
 from shared.rpc.client import SocketClient
+from shared.surfaces.boundaries import Boundary, BoundarySpec
 from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site
 from shared.surfaces.properties import Properties
@@ -108,7 +109,7 @@ def read_record(state: Path) -> AgentRecord | None:
 
 
 class AgentSurface:
-    """Surface and Sites by the agent of the folder *state*: see shared/rpc.
+    """Surface, Sites and Boundaries by the agent of the folder *state*: see shared/rpc.
 
     *ensure_agent* starts the agent where none runs, and may be called often; an app that cannot
     start one gives a function that does nothing.
@@ -189,6 +190,19 @@ class AgentSurface:
 
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
         await self._write("delete_site", environment=environment, fence=fence)
+
+    async def ensure_boundary(self, spec: BoundarySpec, fence: Fence) -> None:
+        await self._write("ensure_boundary", spec=spec, fence=fence)
+
+    async def read_boundary(
+        self, environment: EnvironmentId, tenant: TenantId
+    ) -> Reading[Boundary]:
+        return await self._read("read_boundary", environment=environment, tenant=tenant)
+
+    async def delete_boundary(
+        self, environment: EnvironmentId, tenant: TenantId, fence: Fence
+    ) -> None:
+        await self._write("delete_boundary", environment=environment, tenant=tenant, fence=fence)
 
     async def _read(self, method: str, **arguments: object) -> Reading[Any]:
         try:

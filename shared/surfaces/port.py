@@ -188,9 +188,11 @@ class Schedules(Protocol):
 
 
 class Boundaries(Protocol):
-    """Of a surface with `Feature.NAMESPACES`; only the environments service changes them.
+    """Of a surface with `Feature.NAMESPACES` or `QUOTAS`; only environments changes them.
 
-    The site of an environment has one for its owner. Other tenants need one before an `apply`.
+    The site of an environment has one for its owner. Other tenants need one before an `apply`,
+    where they have a namespace. What would exceed a quota is not started, and `CannotStart` as long
+    as it would; a smaller quota ends nothing that runs.
     """
 
     async def ensure_boundary(self, spec: BoundarySpec, fence: Fence) -> None:
@@ -198,6 +200,7 @@ class Boundaries(Protocol):
 
         Raises:
             StaleFence, SiteMissing.
+            Invalid: it has an identity or networks, and the surface gives none.
         """
         ...
 

@@ -13,7 +13,7 @@ from shared.surfaces.spec import SurfaceComponent
 
 @runtime_checkable
 class BoundaryReader(Protocol):
-    """All that they are given of a surface with `Feature.NAMESPACES`."""
+    """All that they are given of a surface with boundaries."""
 
     async def read_boundary(
         self, environment: EnvironmentId, tenant: TenantId

@@ -304,4 +304,4 @@ class SiteSpec:
     servers: tuple[ServerSpec, ...] = ()
     """Those that keep its data. A surface that has none is given none."""
     capacity: Resources = Resources()
-    """What all workloads of its owner take together. A surface without quotas is given none."""
+    """What all workloads of its owner take together. LocalProcess is given none."""

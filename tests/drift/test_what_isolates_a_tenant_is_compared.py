@@ -53,6 +53,27 @@ async def test_another_quota_is_a_finding_of_the_environment_by_its_property() -
 
 
 @virtual
+async def test_of_a_surface_that_keeps_a_quota_only_the_quota_is_compared() -> None:
+    made = await bound(able=(Feature.QUOTAS,))
+    assert (await coverage(made, "tenancy"))["seen"] == 1
+
+    limit(made, cpu=64.0)
+    await believed(made)
+
+    assert (await made.only())["path"] == "LocalProcess/quota/cpu"
+
+
+@virtual
+async def test_a_tenant_without_a_quota_has_nothing_to_compare_on_such_a_surface() -> None:
+    made = await bound(able=(Feature.QUOTAS,))
+    await made.hear(bound_tenant(3, "Enforced", quota={}))
+
+    await believed(made)
+
+    assert (await coverage(made, "tenancy"))["reason"]["code"] == "NoBoundaries"
+
+
+@virtual
 async def test_a_quota_that_is_taken_away_is_missing() -> None:
     made = await bound()
 

@@ -17,6 +17,7 @@ from shared.contracts.values import ComputeTargetKind
 from shared.kernel.context import Context, Scope
 from shared.kernel.ids import TenantId, parse_id, tenant_binding_id
 from shared.persistence.store import Document, partition_of
+from shared.surfaces.capabilities import Feature
 from tests.environments.driven import Environments, environments
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_surface import MemorySurface
@@ -98,9 +99,10 @@ class Guest:
         ]
 
 
-async def guest() -> Guest:
+async def guest(*without: Feature) -> Guest:
     cluster = MemoryCluster(LoopClock(), SeededEntropy(1))
-    world = environments({ComputeTargetKind.LOCAL_PROCESS: MemorySurface(cluster)})
+    surface = MemorySurface(cluster, without=without)
+    world = environments({ComputeTargetKind.LOCAL_PROCESS: surface})
     made = Guest(world, cluster, await world.request(admits=[GLOBEX]))
     await world.run_started()
     return made
@@ -136,6 +138,24 @@ def test_a_boundary_that_cannot_be_seen_is_not_in_force() -> None:
 
     assert isolation.state == "Failed"
     assert "does not answer" in isolation.reason.message
+
+
+@pytest.mark.parametrize(
+    ("without", "is_named"), [((), True), ((Feature.NAMESPACES,), False)], ids=["yes", "no"]
+)
+def test_a_guest_has_a_boundary_and_a_namespace_only_where_the_surface_has_such(
+    without: tuple[Feature, ...], *, is_named: bool
+) -> None:
+    async def main() -> Any:
+        on = await guest(*without)
+        await on.hears(1, "Bound", 1)
+        return await on.isolation(), on.cluster
+
+    isolation, cluster = run_virtual(main())
+
+    (site,) = cluster.sites.values()
+    assert site.boundaries[GLOBEX].spec is not None
+    assert (isolation.namespace is not None) is is_named
 
 
 def test_without_news_nothing_is_written() -> None:

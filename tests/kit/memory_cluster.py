@@ -14,11 +14,11 @@ from typing import Final
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.boundaries import BoundarySpec
+from shared.surfaces.boundaries import BoundarySpec, Quota, limited, refusal, taken
 from shared.surfaces.observed_state import FAILED_RUNS_MAX, Instance, Phase
 from shared.surfaces.rules import WHOLE, drain_ends_at
 from shared.surfaces.scaling import ScalingRules
-from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
+from shared.surfaces.spec import Resources, RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram, RevisionTraffic
 
 _NORMAL: Final = NormalDist()
@@ -184,13 +184,45 @@ class MemoryCluster:
         ids = (f"{spec.component.module}-{spec.revision}-{n}" for n in range(spec.replicas))
         missing = spec.replicas - len(revision.instances)
         for instance_id in [name for name in ids if name not in present][: max(missing, 0)]:
-            revision.instances.append(self._start(instance_id, spec))
+            revision.instances.append(self._start_in_quota(instance_id, spec))
         del revision.instances[spec.replicas :]
+
+    def used(self, environment: EnvironmentId, tenant: TenantId) -> Quota:
+        """Return what the instances of *tenant* take that its quota did not refuse."""
+        site = self.sites[environment]
+        boundary = site.boundaries.get(tenant)
+        limits = boundary.spec.limits if boundary and boundary.spec else Resources()
+        return taken(
+            [
+                limited(revision.spec, limits)
+                for component, state in site.components.items()
+                if component.tenant == tenant
+                for revision in state.revisions.values()
+                for each in revision.instances
+                if not _is_refused(each)
+            ]
+        )
+
+    def _start_in_quota(self, instance_id: str, spec: RevisionSpec) -> Instance:
+        """Return an instance of *spec* that started, or that the quota of its tenant refuses."""
+        component = spec.component
+        boundary = self.sites[component.environment].boundaries.get(component.tenant)
+        if boundary is None or boundary.spec is None or boundary.spec.quota == Quota():
+            return self._start(instance_id, spec)
+        used = self.used(component.environment, component.tenant)
+        refused = refusal(boundary.spec.quota, used, limited(spec, boundary.spec.limits))
+        if not refused:
+            return self._start(instance_id, spec)
+        return Instance(
+            id=instance_id, revision=spec.revision, is_ready=False, is_live=False,
+            started_at=self.clock.now(), reason="CannotStart", message=refused, failed_starts=1,
+        )  # fmt: skip
 
     def restart(self, revision: MemoryRevision) -> None:
         """Replace every instance; nothing here takes time."""
         revision.instances = [
-            self._start(instance.id, revision.spec) for instance in revision.instances
+            each if _is_refused(each) else self._start(each.id, revision.spec)
+            for each in revision.instances
         ]
 
     def job_phase(self, revision: MemoryRevision) -> Phase:
@@ -249,7 +281,9 @@ class MemoryCluster:
                 for each in revision.instances
             )
         return tuple(
-            replace(instance, is_ready=True, reason="", is_resuming=False)
+            instance
+            if _is_refused(instance)
+            else replace(instance, is_ready=True, reason="", is_resuming=False)
             if behaviour.becomes_ready
             and instance.id not in self.lost
             and instance.started_at <= started_before
@@ -292,6 +326,11 @@ class MemoryCluster:
                 revision.spec, removed_at, revision.weightless_at
             ):
                 del state.revisions[number]
+                continue
+            revision.instances = [
+                self._start_in_quota(each.id, revision.spec) if _is_refused(each) else each
+                for each in revision.instances
+            ]
 
     def _count_requests(self, state: MemoryComponent, now: datetime) -> None:
         elapsed_s = (now - state.counted_at).total_seconds() if state.counted_at else 0.0
@@ -310,3 +349,8 @@ class MemoryCluster:
     def _latency_ms(self, behaviour: Behaviour) -> float:
         deviation = _NORMAL.inv_cdf(min(max(self.entropy.fraction(), 1e-9), 1 - 1e-9))
         return behaviour.latency_ms * exp(behaviour.spread * deviation)
+
+
+def _is_refused(instance: Instance) -> bool:
+    """Return whether a quota keeps it from being started."""
+    return instance.pid is None and instance.reason == "CannotStart"

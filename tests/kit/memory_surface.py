@@ -9,7 +9,7 @@ from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.surfaces.boundaries import Boundary, BoundarySpec, Quota, boundary_properties
+from shared.surfaces.boundaries import Boundary, BoundarySpec, boundary_properties
 from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.data_servers import LiveServer
 from shared.surfaces.errors import NotOwner, RevisionMissing, SiteMissing
@@ -207,18 +207,12 @@ class MemorySurface:
         boundary = site.boundaries.get(tenant) if site else None
         if site is None or boundary is None or boundary.spec is None:
             return None
-        used = sum(
-            len(revision.instances)
-            for component, state in site.components.items()
-            if component.tenant == tenant
-            for revision in state.revisions.values()
-        )
         return Boundary(
             environment,
             tenant,
             f"{environment}-{tenant}",
             True,
-            Quota(instances=used),
+            self._cluster.used(environment, tenant),
             boundary_properties(boundary.spec),
             boundary.fence,
         )

@@ -36,8 +36,8 @@ BOUNDARY = BoundarySpec(
     GLOBEX,
     quota=Quota(cpu=2.0, memory_mb=1024, instances=5),
     limits=Resources(memory_mb=128, cpu=0.25),
-    may_reach=("10.1.0.0/16",),
 )
+THEIRS = replace(SHOP, tenant=GLOBEX)
 
 
 def scaling(harness: SurfaceHarness) -> NativeScaling:
@@ -203,12 +203,12 @@ def test_a_restart_is_fenced_and_needs_a_revision(run_scenario: RunScenario) -> 
     run_scenario(scenario)
 
 
-@pytest.mark.shows(Feature.NAMESPACES)
+@pytest.mark.shows(Feature.QUOTAS)
 def test_a_boundary_is_as_its_spec_says_and_can_be_changed(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         await boundaries(harness).ensure_boundary(BOUNDARY, fence(1))
         first = await boundary(harness)
-        wider = replace(BOUNDARY, quota=Quota(cpu=4.0, memory_mb=2048, instances=9), may_reach=())
+        wider = replace(BOUNDARY, quota=Quota(cpu=4.0, memory_mb=2048, instances=9))
 
         await boundaries(harness).ensure_boundary(wider, fence(1))
 
@@ -251,7 +251,77 @@ def test_a_boundary_shows_what_its_instances_take(run_scenario: RunScenario) -> 
     run_scenario(scenario)
 
 
-@pytest.mark.shows(Feature.NAMESPACES)
+async def bind(harness: SurfaceHarness, **quota: Any) -> None:
+    limits = Resources(memory_mb=64 if "memory_mb" in quota else None)
+    spec = replace(BOUNDARY, quota=Quota(**quota), limits=limits)
+    await boundaries(harness).ensure_boundary(spec, fence(1))
+
+
+def refused(live: LiveComponent) -> list[str]:
+    """Return why instances of *live* are not started."""
+    instances = [each for revision in live.revisions for each in revision.instances]
+    return [each.message for each in instances if each.reason == "CannotStart"]
+
+
+@pytest.mark.shows(Feature.QUOTAS)
+@pytest.mark.parametrize(
+    "quota", [{"instances": 2}, {"memory_mb": 160}], ids=["instances", "memory"]
+)
+def test_an_instance_beyond_the_quota_is_not_started_and_says_why(
+    run_scenario: RunScenario, quota: dict[str, Any]
+) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        await bind(harness, **quota)
+        await harness.serve(harness.worker(1, component=THEIRS, replicas=2))
+
+        await harness.surface.scale(THEIRS, 1, 3, fence(1))
+
+        live = await harness.until(refused, THEIRS)
+        assert "exceeded quota: tenant" in refused(live)[0]
+        assert live.revisions[0].ready == 2
+        assert (await boundary(harness)).used.instances in {2, None}
+
+    run_scenario(scenario)
+
+
+@pytest.mark.shows(Feature.QUOTAS)
+def test_two_releases_of_one_tenant_share_its_quota_and_no_other_tenant_does(
+    run_scenario: RunScenario,
+) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        await bind(harness, instances=3)
+        await harness.serve(harness.worker(1, replicas=2))
+        await harness.serve(harness.worker(1, component=THEIRS, replicas=2))
+
+        second = harness.worker(2, component=THEIRS, replicas=2)
+        await harness.surface.apply(second, fence(1))
+
+        live = await harness.until(
+            lambda live: bool(refused(live)) and live.revisions[1].ready == 1, THEIRS
+        )
+        assert [each.ready for each in live.revisions] == [2, 1]
+
+    run_scenario(scenario)
+
+
+@pytest.mark.shows(Feature.QUOTAS)
+def test_a_smaller_quota_ends_nothing_that_runs(run_scenario: RunScenario) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        await bind(harness, instances=2)
+        await harness.serve(harness.worker(1, component=THEIRS, replicas=2))
+        before = await harness.until(lambda _: True, THEIRS)
+
+        await bind(harness, instances=1)
+        await harness.surface.scale(THEIRS, 1, 3, fence(1))
+
+        live = await harness.until(refused, THEIRS)
+        assert live.revisions[0].ready == 2
+        assert started(before) <= started(live)
+
+    run_scenario(scenario)
+
+
+@pytest.mark.shows(Feature.QUOTAS)
 def test_a_boundary_that_is_deleted_takes_its_workloads_and_no_others(
     run_scenario: RunScenario,
 ) -> None:
@@ -272,7 +342,7 @@ def test_a_boundary_that_is_deleted_takes_its_workloads_and_no_others(
     run_scenario(scenario)
 
 
-@pytest.mark.shows(Feature.NAMESPACES)
+@pytest.mark.shows(Feature.QUOTAS)
 def test_a_boundary_is_fenced_and_needs_a_site(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         await boundaries(harness).ensure_boundary(BOUNDARY, fence(3))

@@ -288,6 +288,7 @@ def test_a_version_that_is_no_key_signs_nothing_and_hides_no_other() -> None:
 ABLE = (Feature.NAMESPACES, Feature.NETWORK_POLICY, Feature.QUOTAS)
 AKS = ComputeTarget(kind=ComputeTargetKind.AKS, capabilities=ABLE)
 LOCAL = ComputeTarget(kind=ComputeTargetKind.LOCAL_PROCESS, capabilities=())
+COUNTS = ComputeTarget(kind=ComputeTargetKind.LOCAL_PROCESS, capabilities=(Feature.QUOTAS,))
 NOTHING = Inventory(())
 GUEST = Ending.GUEST_LEFT
 
@@ -342,6 +343,11 @@ def test_what_was_not_read_whole_is_not_gone(inventory: Any) -> None:
             Ending.OWNER_UNBOUND,
             id="a-quota",
         ),
+        pytest.param(
+            TargetReading(COUNTS, Absent(), Present(Boundary(ENVIRONMENT, TENANT, "acme", True))),
+            GUEST,
+            id="a-quota-of-a-guest-on-a-machine",
+        ),
     ],
 )
 def test_what_is_still_there_is_said_to_be(look: TargetReading, ending: Ending) -> None:
@@ -349,8 +355,15 @@ def test_what_is_still_there_is_said_to_be(look: TargetReading, ending: Ending) 
 
 
 @pytest.mark.parametrize("ending", Ending)
-def test_each_kind_of_thing_is_in_each_report_for_each_target(ending: Ending) -> None:
-    looks = [TargetReading(AKS, Absent(), Absent()), TargetReading(LOCAL, Absent(), None)]
+@pytest.mark.parametrize(
+    "on_a_machine",
+    [TargetReading(LOCAL, Absent(), None), TargetReading(COUNTS, Absent(), Absent())],
+    ids=["without-quotas", "with-quotas"],
+)
+def test_each_kind_of_thing_is_in_each_report_for_each_target(
+    ending: Ending, on_a_machine: TargetReading
+) -> None:
+    looks = [TargetReading(AKS, Absent(), Absent()), on_a_machine]
 
     things = erased(ending, looks, findings(TENANT, ending, looks), isoformat(EPOCH))
 
@@ -363,13 +376,15 @@ def test_each_kind_of_thing_is_in_each_report_for_each_target(ending: Ending) ->
 
 
 def test_a_guest_was_never_given_data_and_its_output_is_kept_for_days_on_a_machine() -> None:
-    looks = [TargetReading(LOCAL, Absent(), None)]
+    looks = [TargetReading(COUNTS, Absent(), Absent())]
 
     things = erased(GUEST, looks, findings(TENANT, GUEST, looks), isoformat(EPOCH))
 
     by_kind = {each.kind: each for each in things}
     assert by_kind["data"].outcome == "NeverGiven"  # type: ignore[index]
     assert "7 days" in by_kind["output"].evidence  # type: ignore[index]
+    assert by_kind["quota"].outcome == "Removed"  # type: ignore[index]
+    assert by_kind["namespace"].outcome == "NeverGiven"  # type: ignore[index]
     assert OUTPUT_KEPT.days == OUTPUT_KEPT_DAYS
 
 

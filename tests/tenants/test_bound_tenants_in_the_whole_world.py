@@ -356,3 +356,28 @@ def test_an_admitted_tenant_hears_that_the_environment_changes() -> None:
         await world.stop()
 
     run_virtual(main())
+
+
+def test_what_exceeds_a_quota_fails_the_release_and_says_so_and_the_next_fits() -> None:
+    async def main() -> Any:
+        world = World(requests_per_s=30)
+        await world.boot()
+        environment = await provisioned(world)
+        await bound(world, environment, quota={"instances": 3})
+        await ended(world, await deploy(world, environment, "1"))
+        digest = await uploaded(world, "2")
+        four = [a_component(digest, "2", replicas=4)]
+        refused = await ended(world, await deploy(world, environment, "2", components=four))
+        after = _instances(world)
+        digest = await uploaded(world, "3")
+        one = [a_component(digest, "3", replicas=1)]
+        fits = await ended(world, await deploy(world, environment, "3", components=one))
+        await world.stop()
+        return refused, after, fits
+
+    refused, after, fits = run_virtual(main())
+
+    assert refused["status"] == "RolledBack"
+    assert "CannotStart: exceeded quota: tenant" in refused["reason"]["message"]
+    assert after == {"acme": 2}
+    assert fits["status"] == "Completed", fits["reason"]

@@ -91,6 +91,16 @@ def test_a_layer_that_the_surface_does_not_isolate_is_not_proved() -> None:
     assert [finding.layer for finding in found] == [IsolationLayer.COMPUTE]
 
 
+def test_of_a_surface_that_keeps_a_quota_only_nothing_else_is_proved() -> None:
+    def found(reading: Any) -> dict[str, bool | None]:
+        looks = [_look(reading, able=(Feature.QUOTAS, Feature.OWN_PROCESSES))]
+        return {each.layer: each.is_kept for each in findings(looks, QUOTA)}
+
+    assert found(_live()) == {IsolationLayer.QUOTA: True}
+    assert found(Absent()) == {IsolationLayer.QUOTA: False}
+    assert findings([_look(Absent(), able=(Feature.QUOTAS,))], Quota()) == []
+
+
 def test_a_quota_that_somebody_raised_holds_deployments_until_it_is_put_back() -> None:
     async def main() -> Any:
         world = World(requests_per_s=30)

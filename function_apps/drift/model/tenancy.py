@@ -28,8 +28,14 @@ Looks = Mapping[ComputeTargetKind, Reading[Boundary]]
 
 
 def bounded_targets(content: EnvironmentContent) -> list[ComputeTarget]:
-    """Return the surfaces that keep tenants apart by boundaries."""
-    return [each for each in content.targets if Feature.NAMESPACES in each.capabilities]
+    """Return the surfaces with a boundary of the tenant, which is all of its quota on some."""
+    has_quota = bool(quota_properties(bound_quota(content.binding.quota)))
+    return [
+        each
+        for each in content.targets
+        if Feature.NAMESPACES in each.capabilities
+        or (has_quota and Feature.QUOTAS in each.capabilities)
+    ]
 
 
 def why_not_judged(content: EnvironmentContent) -> PlaneReading | None:

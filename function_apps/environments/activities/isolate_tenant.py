@@ -1,6 +1,6 @@
 """The activities that isolate a bound tenant: admit it, make its boundaries, tell of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, cast
 
@@ -36,7 +36,7 @@ from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
-from shared.surfaces.boundaries import Boundary, BoundarySpec, bound_quota
+from shared.surfaces.boundaries import Boundary, BoundarySpec, bound_quota, has_boundaries
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.port import Boundaries
 from shared.surfaces.spec import Resources
@@ -154,11 +154,12 @@ async def make_boundaries(ctx: ActivityContext, app: EnvironmentsApp) -> MadeBou
     assert environment is not None, "it is usable"
     kinds = kinds_of(environment)
     fence, namespace, identity = ctx.fence(isolation), None, None
-    for boundaries in boundaries_on(kinds, app):
+    for kind, boundaries in boundaries_on(kinds, app).items():
         spec = boundary_spec(isolation, isolation.quota)
         await boundaries.ensure_boundary(spec, fence)
         boundary = _made(await boundaries.read_boundary(spec.environment, spec.tenant), spec)
-        namespace, identity = boundary.name, boundary.properties.get("identity")
+        if app.surfaces[kind].capabilities().supports(Feature.NAMESPACES):
+            namespace, identity = boundary.name, boundary.properties.get("identity")
     return MadeBoundaries(kinds, namespace, identity)
 
 
@@ -179,16 +180,18 @@ def kinds_of(environment: RuntimeEnvironment) -> tuple[ComputeTargetKind, ...]:
 
 def boundaries_on(
     kinds: tuple[ComputeTargetKind, ...], app: EnvironmentsApp
-) -> tuple[Boundaries, ...]:
-    """Return the surfaces of *kinds* that keep tenants apart by boundaries.
+) -> Mapping[ComputeTargetKind, Boundaries]:
+    """Return the surfaces of *kinds* that keep a boundary of each tenant.
 
-    On the others each instance is kept apart from all others, whosever they are.
+    On LocalProcess it is a quota only: there each instance is kept apart from all others, whosever
+    they are.
     """
-    return tuple(
-        cast("Boundaries", app.surfaces[kind])  # as `Feature.NAMESPACES` says
-        for kind in kinds
-        if kind in app.surfaces and app.surfaces[kind].capabilities().supports(Feature.NAMESPACES)
-    )
+    surfaces = {kind: app.surfaces[kind] for kind in kinds if kind in app.surfaces}
+    return {
+        kind: cast("Boundaries", surface)  # as its features say
+        for kind, surface in surfaces.items()
+        if has_boundaries([each for each in Feature if surface.capabilities().supports(each)])
+    }
 
 
 def boundary_spec(isolation: TenantIsolation, quota: TenantQuota) -> BoundarySpec:

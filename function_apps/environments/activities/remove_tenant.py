@@ -45,7 +45,7 @@ async def remove_boundaries(ctx: ActivityContext, app: EnvironmentsApp) -> None:
     if environment is None:
         return
     fence = ctx.fence(isolation)
-    for boundaries in boundaries_on(kinds_of(environment), app):
+    for boundaries in boundaries_on(kinds_of(environment), app).values():
         if isolation.is_foreign:
             tenant = TenantId(isolation.tenant_id)
             await boundaries.delete_boundary(EnvironmentId(isolation.environment_id), tenant, fence)

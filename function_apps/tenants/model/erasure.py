@@ -82,6 +82,11 @@ class TargetReading:
     inventory: Reading[Inventory]
     boundary: Reading[Boundary] | None
 
+    @property
+    def has_namespace(self) -> bool:
+        """Return whether what the tenant had there was in a namespace of its own."""
+        return self.boundary is not None and Feature.NAMESPACES in self.target.capabilities
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -106,14 +111,14 @@ def findings(tenant: str, ending: Ending, looks: Sequence[TargetReading]) -> Seq
         if ending is not Ending.OWNER_UNBOUND:
             instances = _of_inventory(tenant, look.inventory)
             found.append(Finding(ErasedKind.INSTANCES, target, *instances))
-            if look.boundary is None:
+            if not look.has_namespace:
                 found.append(Finding(ErasedKind.ROUTES, target, *instances))
         if look.boundary is None:
             continue
         if ending is Ending.OWNER_UNBOUND:
             found.append(Finding(ErasedKind.QUOTA, target, *_of_quota(look.boundary)))
             continue
-        kinds = list(_IN_A_NAMESPACE)
+        kinds = list(_IN_A_NAMESPACE) if look.has_namespace else [ErasedKind.QUOTA]
         if Feature.NETWORK_POLICY in look.target.capabilities:
             kinds.append(ErasedKind.NETWORK_POLICY)
         boundary = _of_boundary(look.boundary)
@@ -142,9 +147,9 @@ def _of_boundary(look: Reading[Boundary]) -> tuple[bool | None, str]:
         case Unknown(reason):
             return None, _bounded(f"the surface did not answer: {reason}")
         case Absent():
-            return True, "the surface has no namespace of the tenant, nor anything in one"
+            return True, "the surface has no boundary of the tenant, nor anything in one"
         case Present(boundary):
-            return False, f"the namespace {boundary.name} is still there"
+            return False, f"{boundary.name} is still there"
 
 
 def _of_quota(look: Reading[Boundary]) -> tuple[bool | None, str]:
@@ -152,7 +157,7 @@ def _of_quota(look: Reading[Boundary]) -> tuple[bool | None, str]:
         case Unknown(reason):
             return None, _bounded(f"the surface did not answer: {reason}")
         case Absent():
-            return True, "the surface has no namespace of the tenant, nor a quota"
+            return True, "the surface has no boundary of the tenant, nor a quota"
         case Present(boundary):
             left = sorted(name for name in boundary.properties if name.startswith(_QUOTA))
             if left:
@@ -202,6 +207,7 @@ def _never_given(looks: Sequence[TargetReading], kinds: Sequence[ErasedKind]) ->
         for look in looks
         for kind in kinds
         if look.boundary is None
+        or (kind is not ErasedKind.QUOTA and not look.has_namespace)
         or (
             kind is ErasedKind.NETWORK_POLICY
             and Feature.NETWORK_POLICY not in look.target.capabilities
@@ -217,7 +223,7 @@ def _output(looks: Sequence[TargetReading]) -> Sequence[Erased]:
     return [
         _erased(ErasedKind.OUTPUT, ErasureOutcome.KEPT, evidence, look.target.kind)
         for look in looks
-        if look.boundary is None
+        if not look.has_namespace
     ]
 
 

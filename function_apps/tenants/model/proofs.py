@@ -9,13 +9,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from function_apps.tenants.model.isolation import isolates
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.kernel.clock import isoformat
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.boundaries import Boundary, bound_quota, quota_properties
+from shared.surfaces.capabilities import Feature
 
+SHOWN_BY: Final[Mapping[IsolationLayer, Feature]] = {
+    IsolationLayer.COMPUTE: Feature.NAMESPACES,
+    IsolationLayer.NETWORK: Feature.NETWORK_POLICY,
+    IsolationLayer.QUOTA: Feature.QUOTAS,
+}
+"""The layers that a boundary shows, and of which surfaces."""
 Look = tuple[ComputeTarget, Reading[Boundary]]
 """A surface of the environment, and the tenant's boundary as it is live there."""
 BREACHED_AFTER: Final = 2
@@ -46,15 +52,16 @@ class Finding:
 
 
 def findings(looks: Sequence[Look], quota: Quota) -> Sequence[Finding]:
-    """Return what *looks* show of each layer that one of the surfaces isolates."""
+    """Return what *looks* show of each layer that a boundary of one of the surfaces shows."""
     wanted = _wanted(quota)
-    layers = (IsolationLayer.COMPUTE, IsolationLayer.NETWORK, IsolationLayer.QUOTA)
     found = []
-    for layer in layers if wanted else layers[:-1]:
+    for layer, feature in SHOWN_BY.items():
+        if layer is IsolationLayer.QUOTA and not wanted:
+            continue
         each = [
             _of_surface(layer, target.kind, look, wanted)
             for target, look in looks
-            if isolates(target, layer)
+            if feature in target.capabilities
         ]
         if each:
             found.append(_finding(layer, each))

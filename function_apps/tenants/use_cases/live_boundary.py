@@ -8,8 +8,7 @@ from function_apps.tenants.ports import TenantsApp
 from shared.contracts.environments import ComputeTarget
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Reading, Unknown
-from shared.surfaces.boundaries import Boundary
-from shared.surfaces.capabilities import Feature
+from shared.surfaces.boundaries import Boundary, has_boundaries
 
 
 async def live_boundary(
@@ -19,7 +18,7 @@ async def live_boundary(
 
     That of a surface for which this installation has no setting is not known.
     """
-    if Feature.NAMESPACES not in target.capabilities:
+    if not has_boundaries(target.capabilities):
         return None
     reader = app.boundaries.get(target.kind)
     if reader is None:
