@@ -19,7 +19,7 @@ from local_agent.state_files import (
     InstanceRecord,
     SiteFolder,
 )
-from local_agent.tenant_quota import QuotaExceeded, admit
+from local_agent.tenant_quota import QuotaExceeded, limits_in_quota
 from shared.kernel.ids import TenantId
 from shared.surfaces.boundaries import limited
 from shared.surfaces.errors import BadArtifact, DataMissing
@@ -157,7 +157,7 @@ class ComponentController:
         )
         if not before.is_admitted:
             try:
-                limits = await asyncio.to_thread(admit, self._site, spec, self._record)
+                limits = await asyncio.to_thread(limits_in_quota, self._site, spec, self._record)
             except QuotaExceeded as exceeded:
                 return self._instances.wait_for_place(before, str(exceeded))
             before = replace(before, is_admitted=True, limits=limits)

@@ -14,7 +14,7 @@ class QuotaExceeded(Exception):
     """The tenant has no place for the instance; the message is a sentence for its operator."""
 
 
-def admit(site: SiteFolder, spec: RevisionSpec, own: ComponentRecord) -> Resources:
+def limits_in_quota(site: SiteFolder, spec: RevisionSpec, own: ComponentRecord) -> Resources:
     """Return the limits that the tenant's boundary gives another instance of *spec*.
 
     *own* are the instances of its component, which may not be on disk yet.
