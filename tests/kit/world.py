@@ -19,7 +19,7 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
-from function_apps.catalog.ports import CatalogApp
+from function_apps.catalog.ports import CatalogApp, CatalogRules
 from function_apps.catalog.triggers import blueprint as catalog_blueprint
 from function_apps.configurations.ports import LOCAL_RULES as CONFIGURATIONS_RULES
 from function_apps.configurations.ports import ConfigurationsApp
@@ -30,7 +30,7 @@ from function_apps.drift.ports import DriftApp, DriftRules
 from function_apps.drift.triggers import blueprint as drift_blueprint
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.triggers import blueprint as environments_blueprint
-from function_apps.health.ports import HealthApp, HealthRules
+from function_apps.health.ports import HealthApp, HealthRules, no_metrics
 from function_apps.health.triggers import blueprint as health_blueprint
 from function_apps.scaling.ports import ScalingApp
 from function_apps.scaling.ports import ScalingRules as ScalingNumbers
@@ -191,6 +191,7 @@ class World:
         self.passwords = MemoryPasswords(SeededEntropy(seed), {"orders-db"})
         self.prober = PassingProber()
         self.configurations_rules = CONFIGURATIONS_RULES
+        self.catalog_rules = CatalogRules()
         self.metrics: dict[MetricSource, Metrics] = {}
         """Providers of measurements beside the surface's own."""
         self.fate = Fate()
@@ -283,7 +284,7 @@ class World:
                     prod_policy=self._policy(),
                 )
             ),
-            catalog_blueprint(CatalogApp(self.services["catalog"], everywhere)),
+            catalog_blueprint(CatalogApp(self.services["catalog"], everywhere, self.catalog_rules)),
             health_blueprint(
                 HealthApp(
                     self.services["health"],
@@ -291,6 +292,7 @@ class World:
                     self.prober,
                     self.storage.table(HEALTH_SAMPLES),
                     HealthRules(observe_every=timedelta(seconds=5)),
+                    metrics=self.metrics.__getitem__ if self.metrics else no_metrics,
                 )
             ),
             configurations_blueprint(

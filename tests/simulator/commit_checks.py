@@ -106,6 +106,16 @@ class CommitChecks:
         match key[0], now.type:
             case "deployments", "deployment":
                 self._note_rollout(key, now.status, body)
+                status = before.status if before else None
+                self.history.tenants.note_deployment(key[1], status, body)
+            case "deployments", "deploymentTarget":
+                self.history.tenants.note_target(key[1], body)
+            case "tenants", "tenantBinding":
+                self.history.tenants.note_binding(body)
+            case "environments", "environment":
+                self.history.tenants.note_environment(body)
+            case "scaling", "policy":
+                self.history.tenants.note_policy(body)
             case "drift", "finding":
                 self._note_finding(key, now.status, body)
             case "catalog", "service" if now.status == "Retired":
@@ -136,7 +146,8 @@ class CommitChecks:
         (self._suppressed.add if status == "Suppressed" else self._suppressed.discard)(
             body["finding_id"]
         )
-        touched = (body["environment_id"], body["module_id"])
+        what = body["module_id"] or f"{body['plane']} of {body['tenant_id']}"
+        touched = (body["environment_id"], what)
         if status in OPEN and touched not in self.history.changed_by_hand:
             self.history.broke("11", f"nobody changed {body['path']} of {touched}: {body}")
 

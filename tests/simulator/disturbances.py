@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from shared.kernel.ids import TenantId
+from shared.surfaces.boundaries import Quota
 from shared.surfaces.spec import Resources
 from tests.simulator.operators import HOUR_S, MODULES, Operator
 
@@ -76,6 +78,24 @@ async def tamper(operator: Operator) -> None:
     operator.world.history.tampered(component, change)
 
 
+async def tamper_with_a_boundary(operator: Operator) -> None:
+    """Take away what keeps the tenant apart, or change its quota, behind the platform's back."""
+    tenant = TenantId(operator.tenant)
+    found = [
+        (environment, site.boundaries[tenant])
+        for environment, site in operator.world.surface.sites.items()
+        if tenant in site.boundaries
+    ]
+    live = [(environment, each, each.spec) for environment, each in found if each.spec]
+    if not live:
+        return
+    environment, boundary, spec = operator.drawn.choice(live)
+    is_removed = operator.drawn.random() < 0.5
+    boundary.spec = None if is_removed else replace(spec, quota=Quota(instances=40))
+    operator.world.history.boundary_changed(environment, tenant)
+
+
 async def change_load(operator: Operator) -> None:
-    """Let clients send more requests, or less."""
+    """Let clients send more requests, or less, and more or fewer of them fail."""
     operator.world.surface.requests_per_s = operator.drawn.choice((0.3, 1.0, 3.0))
+    operator.world.provider.error_ratio = operator.drawn.choice((0.0, 0.0, 0.2))

@@ -13,6 +13,7 @@ from shared.kernel.errors import Unavailable
 from shared.persistence.store import AnswerLost
 from tests.kit.mortal import Fate
 from tests.kit.virtual_time import LoopClock
+from tests.simulator.provider import SILENT
 
 KILLS: Final = "host killed"
 RATES: Final = {
@@ -29,6 +30,7 @@ RATES: Final = {
     "message doubled": 0.5,
     "slow": 0.02,
     KILLS: 0.0004,
+    SILENT: 0.5,
 }
 """The highest rate of each kind of fault, for each point that it can occur at."""
 _SLOW_S: Final = 20.0

@@ -13,9 +13,12 @@ from shared.kernel.operation import SUPERSEDED
 from shared.messaging.broker import OutgoingMessage
 from shared.persistence.store import BatchOperation, Body, Delete, Partition
 from shared.surfaces.spec import SurfaceComponent
+from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.virtual_time import LoopClock
 from tests.simulator.commit_checks import CommitChecks
+from tests.simulator.idle_timers import IdleTimers
 from tests.simulator.marks import SEEN
+from tests.simulator.tenant_checks import TenantChecks
 
 _DEFECTS_FROM: Final = 500
 _AWAY: Final = 503
@@ -36,8 +39,9 @@ PROMISES: Final[Mapping[str, str]] = {
     "12": "the audit trail is whole",
     "13": "all comes to rest",
     "14": "a failed read changes nothing",
+    "15": "what a binding or the policy for prod forbids is not done",
 }
-"""The invariants of the platform, by the number that the design gives them."""
+"""The invariants of the platform, by the number that the design gives them; the last is ours."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class History:
     """The record of one run."""
 
     clock: LoopClock
+    cluster: MemoryCluster
     broken: list[Broken] = field(default_factory=list)
     reached: Counter[str] = field(default_factory=Counter)
     """How often each state, event, error and answer came up."""
@@ -87,6 +92,8 @@ class History:
 
     def __post_init__(self) -> None:
         self.commits = CommitChecks(self)
+        self.tenants = TenantChecks(self)
+        self.idle = IdleTimers(self.clock)
 
     def broke(self, number: str, why: str) -> None:
         """Note that the promise *number* was broken now."""
@@ -107,6 +114,12 @@ class History:
             self.sometimes("something was changed by hand during a rollout")
         self.changed_by_hand.add((component.environment, component.module))
 
+    def boundary_changed(self, environment: str, tenant: str) -> None:
+        """Note that somebody changed what keeps *tenant* apart in *environment*."""
+        self.note(f"the boundary of {tenant} in {environment} was changed by hand")
+        self.sometimes("a boundary was changed by hand")
+        self.changed_by_hand.add((environment, f"tenancy of {tenant}"))
+
     def committed(
         self, service: str, partition: Partition, operations: Sequence[BatchOperation]
     ) -> None:
@@ -115,6 +128,7 @@ class History:
             self.note(f"{type(operation).__name__} {key}")
             if not isinstance(operation, Delete):
                 self._count(service, operation.body)
+        self.idle.committed(service, partition, operations)
         self.commits.check(service, partition, operations)
 
     def _count(self, service: str, body: Body) -> None:
@@ -162,6 +176,8 @@ class History:
             self.note(f"sent to {entity} {envelope['eventType']} {envelope['eventId']}")
             self.left[envelope["eventId"]] = entity
             self.reached[f"sent {envelope['eventType']}"] += 1
+            if verdict := envelope["payload"].get("verdict"):
+                self.reached[f"{envelope['eventType']} {verdict}"] += 1
             self.texts.append((envelope["tenantId"], message.body.decode()))
 
     def answered(self, tenant: str, method: str, path: str, answer: HttpAnswer) -> None:

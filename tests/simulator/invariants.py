@@ -38,6 +38,7 @@ async def check_all(world: SimulatedWorld) -> None:
     _every_message_had_its_effect(world)
     _all_know_the_release(world.history, documents)
     _deployments_knows_the_environments(world.history, documents)
+    world.history.tenants.check_at_end()
     await _count_what_was_parked(world)
 
 

@@ -31,6 +31,12 @@ COUNTED: Final[Mapping[str, str]] = {
     "a held release was refused": "409 Held",
     "a suspended tenant was refused": "409 TenantBindingSuspended",
     "a service was not healthy": "health target Unhealthy",
+    "a workload was started again for a move": "sent RelocateWorkload",
+    "drift asked for a repair of an environment": "sent RepairEnvironment",
+    "an environment was repaired": "operation RepairEnvironment Succeeded",
+    "a breach of isolation was found": "TenantIsolationProofCompleted Breach",
+    "a deployment was refused for a breach": "409 IsolationBreached",
+    "the policy for prod denied a change": "403 PolicyDenied",
 }
 """Marks that a count of the history shows."""
 SEEN: Final = (
@@ -56,6 +62,15 @@ SEEN: Final = (
     "an instance crashed during a rollout",
     "a repeat was answered from its marker",
     "a message was parked",
+    "a tenant was moved",
+    "a move was taken back",
+    "a tenant was suspended while it was moved",
+    "a tenant was unbound while it was moved",
+    "the owner of an environment suspended a guest",
+    "a boundary was changed by hand",
+    "a policy of scaling was applied in prod",
+    "a provider measured an objective",
+    "a provider of measurements had no answer",
 )
 """Marks that the run sets itself where they happen."""
 MARKS: Final = (*COUNTED, *SEEN)

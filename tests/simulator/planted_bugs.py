@@ -1,6 +1,7 @@
 """Bugs that somebody could write, one small change each: a run that reports none judges nothing.
 
-`python -m tests.simulator.planted_bugs` runs seeds under each until a promise is broken.
+`python -m tests.simulator.planted_bugs` runs seeds under each until a promise is broken, and prints
+the table of `docs/planted-bugs.md`.
 """
 
 import argparse
@@ -15,11 +16,12 @@ from unittest.mock import patch
 
 from tests.simulator import bugs_of_messages as messages
 from tests.simulator import bugs_of_services as services
+from tests.simulator import bugs_of_tenants as tenants
 from tests.simulator import simulated_world
 from tests.simulator.bugs_of_messages import Change, around
 from tests.simulator.simulation import Outcome, simulate
 
-SEEDS_MAX: Final = 10
+SEEDS_MAX: Final = 40
 _ACTIONS: Final = 40
 _HOURS: Final = 0.75
 _SHOWN_MAX: Final = 137
@@ -101,11 +103,17 @@ BUGS: Final[Sequence[Bug]] = (
     Bug("count a revision down", services.revisions_go_down, "3"),
     Bug("fail in a handler", services.handler_has_a_defect, "1"),
     Bug("do nothing in a handler", services.handler_does_nothing, "1"),
+    Bug("let a suspended tenant deploy", tenants.suspended_tenants_deploy, "15"),
+    Bug("let a breach of isolation hold nothing", tenants.breaches_hold_nothing, "15"),
+    Bug("end the old model before all has moved", tenants.old_model_ends_early, "5"),
+    Bug("never end a move", tenants.moves_never_end, "13"),
+    Bug("leave the boundary of a guest", tenants.boundaries_are_left, "15"),
+    Bug("do what the policy for prod denies", tenants.policy_is_not_obeyed, "15"),
 )
 
 
 def simulate_with(bug: Bug, seed: int) -> Outcome:
-    """Run the day of *seed* with *bug*."""
+    """Run the day of *seed* with *bug*, until it breaks its promise."""
 
     def faults_of(inner: Any, *arguments: Any) -> Any:
         made = inner(*arguments)
@@ -116,7 +124,7 @@ def simulate_with(bug: Bug, seed: int) -> Outcome:
         needed = around(simulated_world, "faults_of", faults_of)
         for owner, name, changed in (*bug.changes(), needed):
             planted.enter_context(patch.object(owner, name, changed))
-        return simulate(seed, actions=_ACTIONS, hours=_HOURS)
+        return simulate(seed, actions=_ACTIONS, hours=_HOURS, sought=bug.promise)
 
 
 def _search(number: int) -> tuple[Bug, int, str]:
@@ -132,16 +140,40 @@ def main() -> int:
     """Print for each bug how many seeds it took, and what found it; 1 where one was not found."""
     parser = argparse.ArgumentParser(prog="make planted-bugs", description=__doc__)
     parser.add_argument("--only", default="", help="a part of the names of bugs")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count(), help="processes")
     asked = parser.parse_args()
     bugs = [number for number, each in enumerate(BUGS) if asked.only in each.name]
-    missed = 0
-    with ProcessPoolExecutor(os.cpu_count()) as workers:
+    rows = {}
+    with ProcessPoolExecutor(asked.at_once) as workers:
         for search in as_completed([workers.submit(_search, number) for number in bugs]):
             bug, seeds, promise = search.result()
-            missed += not seeds
-            print(f"| {bug.name} | {seeds or 'not found'} | {promise[:_SHOWN_MAX]} |", flush=True)
-    print(f"{len(bugs)} bugs, {missed} not found within {SEEDS_MAX} seeds")
-    return 1 if missed else 0
+            rows[bug.name] = (seeds, promise)
+            print(f"{bug.name}: {seeds or 'not found'}", file=sys.stderr, flush=True)
+    print(table(rows))
+    return 0 if all(seeds for seeds, _ in rows.values()) else 1
+
+
+def table(rows: Mapping[str, tuple[int, str]]) -> str:
+    """Return the table of the bugs in *rows*: the first seed that finds each, and what it sees."""
+    found = [seeds for seeds, _ in rows.values() if seeds]
+    lines = [
+        f"{len(rows)} bugs, {len(found)} found within {SEEDS_MAX} seeds, by {sum(found)} in all:",
+        "",
+        "| bug | seeds | promise that was broken first |",
+        "|---|---|---|",
+    ]
+    for bug in BUGS:
+        if bug.name in rows:
+            seeds, promise = rows[bug.name]
+            shown = _shown(promise) if seeds else "none"
+            lines.append(f"| {bug.name} | {seeds or f'more than {SEEDS_MAX}'} | {shown} |")
+    return "\n".join(lines)
+
+
+def _shown(promise: str) -> str:
+    """Return the start of *promise*, in one line of a table."""
+    line = " ".join(promise.replace("|", "/").replace("<", "(").replace(">", ")").split())
+    return line if len(line) <= _SHOWN_MAX else f"{line[:_SHOWN_MAX]} …"
 
 
 if __name__ == "__main__":

@@ -1,59 +1,22 @@
-"""What people do with tenants, policies of scaling, objectives and findings of drift."""
+"""What people do with policies of scaling, objectives and findings of drift."""
 
-from typing import Any
+from typing import Any, Final
 
 from tests.simulator.operators import Operator
 
-_BINDINGS = "/runtime/tenant-bindings"
-_POLICIES = "/runtime/scaling-policies"
-_SERVICES = "/runtime/services"
-
-
-async def bind_tenant(operator: Operator) -> None:
-    """Bind the tenant to an environment of its own, or to one of the other that admits it."""
-    body: dict[str, Any] = {}
-    if operator.drawn.random() < 0.5:
-        body["environmentId"] = await operator.environment()
-    else:
-        body["ownerTenantId"] = operator.other
-        body["environmentId"] = await _admitting(operator)
-    if body["environmentId"] is None:
-        return
-    if operator.drawn.random() < 0.5:
-        body["quota"] = {"instances": operator.drawn.choice((4, 20))}
-    await operator.ask("POST", _BINDINGS, body)
-
-
-async def _admitting(operator: Operator) -> str | None:
-    """Return an environment of the other tenant that admits this one, as people tell each other."""
-    _, listed = await operator.world.call("GET", "/runtime/environments", tenant=operator.other)
-    for each in (listed or {}).get("value", []):
-        if operator.tenant in each.get("admits", []):
-            operator.world.history.shared.add((operator.tenant, each["environmentId"]))
-            return str(each["environmentId"])
-    return None
-
-
-async def act_on_binding(operator: Operator) -> None:
-    """Suspend, resume or unbind the tenant, or a guest in an environment of its own."""
-    found = await operator.one_of(_BINDINGS)
-    if found is None:
-        return
-    action = operator.drawn.choice(("suspend", "suspend", "resume", "resume", "unbind"))
-    where = f"{_BINDINGS}/{found['bindingId']}"
-    if action == "unbind":
-        await operator.ask("DELETE", f"{where}?confirm={operator.tenant}")
-    elif found["ownerTenantId"] == operator.tenant:
-        await operator.ask("POST", f"{where}/{action}", {"reason": "asked for"})
-    else:
-        body = {"reason": "asked for", "tenantId": operator.tenant}
-        owner = found["ownerTenantId"]
-        await operator.world.call("POST", f"{where}/{action}", body, tenant=owner)
+_ENVIRONMENTS: Final = "/runtime/environments"
+_POLICIES: Final = "/runtime/scaling-policies"
+_SERVICES: Final = "/runtime/services"
+_TENANCY: Final = ("tenancy",)
+_REQUESTS: Final = 'sum(increase(requests{module="{{component}}"}[{{window}}]))'
+_MEASURED: Final = {"source": "prometheus", "requests": _REQUESTS, "errors": _REQUESTS}
 
 
 async def apply_policy(operator: Operator) -> None:
-    """Have a service scale by its requests, or by a number of its own."""
-    if service := await operator.one_of(_SERVICES):
+    """Have a service scale by its requests; in prod the policy may allow fewer than that."""
+    is_prod = operator.drawn.random() < 0.5
+    service = await operator.one_of(_SERVICES, stage=("prod",)) if is_prod else None
+    if service := service or await operator.one_of(_SERVICES):
         least = operator.drawn.choice((1, 2))
         body = {
             "serviceId": service["serviceId"],
@@ -84,10 +47,12 @@ async def act_on_policy(operator: Operator) -> None:
 
 
 async def set_objective(operator: Operator) -> None:
-    """Say how many requests of a service must be good."""
+    """Say how many requests of a service must be good, as the surface or a provider counts them."""
     if service := await operator.one_of(_SERVICES):
         goal = operator.drawn.choice((0.9, 0.99, 0.999))
-        body = {"sli": "availability", "objective": goal, "window": "P30D"}
+        body: dict[str, Any] = {"sli": "availability", "objective": goal, "window": "P30D"}
+        if operator.drawn.random() < 0.5:
+            body["metrics"] = _MEASURED
         await operator.ask("PUT", f"{_SERVICES}/{service['serviceId']}/slo", body)
 
 
@@ -100,6 +65,16 @@ async def decide_on_finding(operator: Operator) -> None:
     action = operator.drawn.choice(("acknowledge", "suppress", "adopt", "remediate", "remediate"))
     body = {"reason": "seen"} | ({"length": "PT1H"} if action == "suppress" else {})
     await operator.ask("POST", f"/runtime/drift-findings/{finding['findingId']}/{action}", body)
+
+
+async def repair_environment(operator: Operator) -> None:
+    """Have an environment repaired in which somebody changed what isolates a tenant."""
+    _, listed = await operator.ask("GET", _ENVIRONMENTS)
+    for each in (listed or {}).get("value", []):
+        path = f"/runtime/drift/{each['environmentId']}"
+        if finding := await operator.one_of(path, plane=_TENANCY):
+            where = f"/runtime/drift-findings/{finding['findingId']}/remediate"
+            await operator.ask("POST", where, {"reason": "to be as it was bound"})
 
 
 async def order_scan(operator: Operator) -> None:

@@ -1,17 +1,22 @@
 """The world of one seed: that of the crash sweeps, with faults at its ports and a record of all."""
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
+from function_apps.catalog.ports import CatalogRules
 from local_host.embedded_parts import EmbeddedHost
 from local_host.model import HttpAnswer
 from shared.composition.embedded import installed_host
+from shared.contracts.catalog import CatalogDefaults
+from shared.contracts.metrics import MetricSource
 from shared.kernel.ids import EnvironmentKey
 from shared.messaging.broker import OutgoingMessage
-from shared.persistence.store import AnswerLost, BatchOperation, BatchRefused, Etag, Partition
+from shared.persistence.store import AnswerLost, BatchOperation, BatchRefused, Etag, Page, Partition
+from shared.policies.prod_rules import PROD_POLICY
 from shared.vault.port import SecretVault
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_surface import MemorySurface
@@ -20,7 +25,9 @@ from tests.kit.mortal import Fate, MortalSender, MortalStore
 from tests.kit.world import TENANT, World
 from tests.simulator.faults import Faults, FaultyFate, faults_of
 from tests.simulator.history import History
+from tests.simulator.provider import SimulatedProvider
 from tests.simulator.surface_checks import RecordedSurface, check_consumers
+from tests.simulator.tenant_checks import PROD_REPLICAS_MAX
 
 _READS: Final = frozenset({"read", "read_many", "query", "query_due"})
 _SELDOM: Final = timedelta(minutes=1)
@@ -36,6 +43,8 @@ _KILLED: Final[Mapping[str, str]] = {
     "after host commit": "a host was killed within a commit of its own",
 }
 """The marks of a host's end, by the point at which it came."""
+_PROD_POLICY: Final = {PROD_POLICY: json.dumps({"sizes": {"replicas": PROD_REPLICAS_MAX}})}
+"""Of every second seed."""
 _VAULT_WRITES: Final = frozenset({"set", "set_enabled", "delete", "recover", "purge"})
 
 
@@ -43,13 +52,21 @@ class SimulatedWorld(World):
     """A world whose ports fail as its seed says, and which records what it commits and answers."""
 
     def __init__(self, seed: int) -> None:
-        super().__init__(seed=seed, requests_per_s=1.0)
+        has_policy = bool(seed % 2)
+        super().__init__(
+            seed=seed, requests_per_s=1.0, app_settings=_PROD_POLICY if has_policy else {}
+        )
         self.configurations_rules = replace(self.configurations_rules, judge_every=_SELDOM)
+        self.catalog_rules = CatalogRules(CatalogDefaults(5 * _SELDOM, 15 * _SELDOM))
         self.faults = faults_of(seed, self.clock)
-        self.history = History(self.clock)
+        self.history = History(self.clock, self.surface)
+        self.history.tenants.has_prod_policy = has_policy
+        self.provider = SimulatedProvider(self)
+        self.metrics[MetricSource.PROMETHEUS] = self.provider
         self.vaults: Any = FaultyVaults(self.vaults, self.faults, self)
 
     async def boot(self, fate: Fate | None = None) -> None:
+        self.history.idle.begin_again()
         await super().boot(fate or FaultyFate(faults=self.faults))
 
     def _store(self, inner: Any, name: str) -> Any:
@@ -88,8 +105,16 @@ class RecordedStore(MortalStore):
             return found
 
         async def read(*arguments: Any, **named: Any) -> Any:
-            self.faults.fail("store read fails")
-            return await found(*arguments, **named)
+            idle = self.history.idle
+            idle.asked(self.name, arguments)
+            try:
+                self.faults.fail("store read fails")
+                got = await found(*arguments, **named)
+            except Exception:
+                idle.answered(is_empty=False)
+                raise
+            idle.answered(is_empty=not (got.documents if isinstance(got, Page) else got))
+            return got
 
         return read
 

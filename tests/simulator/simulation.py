@@ -10,13 +10,13 @@ from typing import Any, Final
 from tests.kit.quiet_hours import quiet_hours
 from tests.kit.sweep import settled
 from tests.kit.virtual_time import OneThreadLoop, run_virtual
-from tests.simulator.day import Action, Day
+from tests.simulator.day import MORNING, Action, Day
 from tests.simulator.history import Broken
+from tests.simulator.idle_timers import idle_timers_skipped
 from tests.simulator.invariants import check_all
 from tests.simulator.log_record import logs_kept, settlements_noted
 from tests.simulator.marks import marks_of
 from tests.simulator.operators import TENANTS, Operator
-from tests.simulator.release_actions import provision
 from tests.simulator.simulated_world import SimulatedWorld
 
 ACTIONS: Final = 40
@@ -48,19 +48,25 @@ def simulate(
     actions: int = ACTIONS,
     hours: float = HOURS,
     world: type[SimulatedWorld] = SimulatedWorld,
+    sought: str = "",
 ) -> Outcome:
-    """Run the day of *seed*: *actions* of operators within about so many virtual *hours*."""
+    """Run the day of *seed*: *actions* of operators within about so many virtual *hours*.
+
+    It ends early where the promise *sought*, by its number, is broken.
+    """
     with quiet_hours():
         made = world(seed)
-        with logs_kept(made.history), settlements_noted(made.history):
-            run = _Run(made, Day(seed, actions, hours))
+        history = made.history
+        with logs_kept(history), settlements_noted(history), idle_timers_skipped(history.idle):
+            run = _Run(made, Day(seed, actions, hours), sought)
             return run_virtual(run.outcome(), loop=OneThreadLoop)
 
 
 class _Run:
-    def __init__(self, world: SimulatedWorld, day: Day) -> None:
+    def __init__(self, world: SimulatedWorld, day: Day, sought: str) -> None:
         self.world = world
         self.day = day
+        self.sought = sought
         self.underway: set[asyncio.Task[None]] = set()
 
     async def outcome(self) -> Outcome:
@@ -71,7 +77,8 @@ class _Run:
         await self.world.boot()
         try:
             await self._live()
-            await self._end_quietly()
+            if not self._has_found():
+                await self._end_quietly()
         finally:
             await self.world.stop()
         history = self.world.history
@@ -85,14 +92,20 @@ class _Run:
         )
 
     async def _live(self) -> None:
-        for operator in self.operators.values():
-            self._begin(operator, provision)
-        await self._pass_time(60)
+        for action in MORNING:
+            for operator in self.operators.values():
+                self._begin(operator, action)
+            await self._pass_time(60)
         for _ in range(self.day.actions):
             wait_s, tenant, action = self.day.next()
             await self._pass_time(wait_s)
+            if self._has_found():
+                return
             self._begin(self.operators[tenant], action)
         await self._pass_time(600)
+
+    def _has_found(self) -> bool:
+        return any(each.number == self.sought for each in self.world.history.broken)
 
     def _begin(self, operator: Operator, action: Action) -> None:
         self.world.history.note(f"{operator.tenant} {getattr(action, '__name__', action)}")
@@ -138,8 +151,10 @@ class _Run:
         for number in range(_ROUNDS):
             await self._release_what_waits("cancel" if number else "retry")
             await world.clock.sleep(_ROUND_S)
-            if not await _unfinished(world):
+            if self._has_found() or not await _unfinished(world):
                 break
+        if self._has_found():
+            return
         try:
             await settled(world)
         except AssertionError:
@@ -166,10 +181,17 @@ class _Run:
         elif found["status"] == "Suspended":
             body = {**_END, "tenantId": tenant}
             await self.world.call("POST", f"{where}/resume", body, tenant=found["ownerTenantId"])
+        elif found["status"] == "Moving" and _is_held_up(found):
+            await self.world.call("POST", f"{where}/suspend", _END, tenant=tenant)
         elif found["status"] == "Bound":
             names = ("environmentId", "ownerTenantId", "isolationModel", "requires", "quota")
             body = {name: found[name] for name in names}
             await self.world.call("POST", _BINDINGS, body, tenant=tenant)
+
+
+def _is_held_up(moving: Any) -> bool:
+    """Return whether a move waits for people: somebody took away what keeps the tenant apart."""
+    return (moving["reason"] or {}).get("code") == "NotKeptApart"
 
 
 async def _unfinished(world: SimulatedWorld) -> Any:

@@ -45,7 +45,8 @@ def test_every_write_has_its_example() -> None:
 def test_a_write_with_an_older_token_than_before_breaks_a_promise(name: str) -> None:
     async def main() -> None:
         clock = LoopClock()
-        world, history = MemoryCluster(clock, SeededEntropy(1)), History(clock)
+        world = MemoryCluster(clock, SeededEntropy(1))
+        history = History(clock, world)
         await run(world, port=8080, path_prefix="/")
         await run(world, REPORT, replicas=1, port=None, schedule=Schedule("0 * * * *", 300.0))
         surface = RecordedSurface(MemorySurface(world), Fate(), asyncio.Event(), world, history)
@@ -68,7 +69,8 @@ def test_an_aggregate_that_begins_without_an_entry_of_the_audit_trail_breaks_a_p
     service: str, kind: str
 ) -> None:
     async def main() -> None:
-        history = History(LoopClock())
+        clock = LoopClock()
+        history = History(clock, MemoryCluster(clock, SeededEntropy(1)))
         state = str(next(iter(TABLES[service, kind].rows)))
         body = {"type": kind, "status": state, "revision": 1, "components": [], "plane": "routing",
                 "path": "weight", "finding_id": "f-1", "environment_id": ENVIRONMENT,
