@@ -35,7 +35,7 @@ class TenantChecks:
     _prod: set[str] = field(default_factory=set)
 
     def note_environment(self, body: Body) -> None:
-        if body["stage"] == "prod":
+        if body.get("stage") == "prod":
             self._prod.add(body["environment_id"])
 
     def note_policy(self, body: Body) -> None:
@@ -58,7 +58,7 @@ class TenantChecks:
     def note_deployment(self, tenant: str, before: str | None, body: Body) -> None:
         """Check that a deployment begins only where its tenant may deploy, and as prod has it."""
         environment, status = body["environment_id"], body["status"]
-        for each in (body["unit"] or {}).get("components", ()):
+        for each in (body.get("unit") or {}).get("components", ()):
             key = (environment, each["moduleId"], each["releaseRevision"])
             self.started_by[key] = each.get("tenantBindingRevision") or 0
         begins = before in BEFORE_ROLLOUT and status not in {*BEFORE_ROLLOUT, "Failed", "Cancelled"}
