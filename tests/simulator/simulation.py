@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.kit.quiet_hours import quiet_hours
-from tests.kit.sweep import settled
 from tests.kit.virtual_time import OneThreadLoop, run_virtual
 from tests.simulator.day import MORNING, Action, Day
 from tests.simulator.history import Broken
@@ -26,6 +25,10 @@ _ENOUGH_PER_S: Final = 3.0
 _ROUNDS: Final = 12
 _ROUND_S: Final = 600.0
 """Longer than a gate waits for samples: after it a rollout may wait for people again."""
+_LOOK_S: Final = 120.0
+_LOOKS_MAX: Final = 60
+"""Two hours: what a killed host left is taken up again within minutes."""
+_LOOKS_IN_A_ROW: Final = 2
 _BINDINGS: Final = "/runtime/tenant-bindings"
 _END: Final = {"reason": "end"}
 
@@ -155,9 +158,7 @@ class _Run:
                 break
         if self._has_found():
             return
-        try:
-            await settled(world)
-        except AssertionError:
+        if not await _is_at_rest(world):
             world.history.broke("13", f"not quiet: {await _unfinished(world)}")
         await check_all(world)
 
@@ -192,6 +193,17 @@ class _Run:
 def _is_held_up(moving: Any) -> bool:
     """Return whether a move waits for people: somebody took away what keeps the tenant apart."""
     return (moving["reason"] or {}).get("code") == "NotKeptApart"
+
+
+async def _is_at_rest(world: SimulatedWorld) -> bool:
+    """Wait until two looks in a row find nothing unfinished; return whether they did."""
+    looks = 0
+    for _ in range(_LOOKS_MAX):
+        looks = 0 if await _unfinished(world) else looks + 1
+        if looks == _LOOKS_IN_A_ROW:
+            return True
+        await world.clock.sleep(_LOOK_S)
+    return False
 
 
 async def _unfinished(world: SimulatedWorld) -> Any:
