@@ -57,11 +57,11 @@ def durable(context: HostContext, functions: Sequence[IndexedFunction]) -> Exten
         return Extension(triggers=TRIGGERS)
     settings: dict[str, DurableSettings] = {}
     refusals: dict[str, str] = {}
-    for function in mine:
+    for app in dict.fromkeys(function.app for function in mine):
         try:
-            settings[function.app] = settings_of(context.configurations[function.app])
+            settings[app] = settings_of(context.configurations[app])
         except HubNameRefused as refused:
-            refusals[function.name] = str(refused)
+            refusals |= {function.name: str(refused) for function in mine if function.app == app}
     listener = DurableListener(context, settings, [f for f in mine if f.app in settings])
     return Extension(
         triggers=TRIGGERS,

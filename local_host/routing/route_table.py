@@ -171,13 +171,26 @@ def overlaps(routes: Sequence[Route[T]]) -> Iterator[tuple[Route[T], Route[T]]]:
 
     Where constraints decide, only kinds that plainly exclude each other are told apart.
     """
-    ordered = sorted(routes, key=lambda route: route.name.lower())
-    for index, first in enumerate(ordered):
-        for other in ordered[index + 1 :]:
-            if first.shares_a_method_with(other) and _meet(
-                first.template.segments, other.template.segments
+    ordered = [
+        (route, [segment.literal for segment in route.template.segments])
+        for route in sorted(routes, key=lambda route: route.name.lower())
+    ]
+    for index, (first, literals) in enumerate(ordered):
+        for other, others in ordered[index + 1 :]:
+            # Each start of a host compares every pair, and most of them differ in a literal.
+            if (
+                not _differ(literals, others)
+                and first.shares_a_method_with(other)
+                and _meet(first.template.segments, other.template.segments)
             ):
                 yield first, other
+
+
+def _differ(left: Sequence[str | None], right: Sequence[str | None]) -> bool:
+    for one, other in zip(left, right, strict=False):
+        if one != other and one is not None and other is not None:
+            return True
+    return False
 
 
 def _meet(left: Sequence[Segment], right: Sequence[Segment]) -> bool:

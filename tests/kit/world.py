@@ -13,11 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
+from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
+from azure.functions.decorators import utils as binding_constructors
 
 from function_apps.catalog.ports import CatalogApp, CatalogRules
 from function_apps.catalog.triggers import blueprint as catalog_blueprint
@@ -95,6 +99,10 @@ from tests.kit.mortal import (
 )
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock
+
+# azure.functions inspects the constructor of each binding that it makes. A world makes a thousand,
+# of a few kinds, and a sweep of crashes starts hundreds of worlds.
+setattr(binding_constructors, "inspect", SimpleNamespace(signature=cache(signature)))  # noqa: B010
 
 TENANT = "acme"
 SELDOM = timedelta(seconds=30)
