@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 import psutil
 
 from cli.client import Client, HostUnreachable
+from cli.failure import Failure
 from local_agent.process_identity import ProcessIdentity, machine_processes
 from local_agent.shutdown import running_processes, stop_agent, stop_everything
 from shared.connections import loopback_ports
@@ -135,6 +136,21 @@ class RealSystem:
         client = Client(self.url, None)
         self.until(lambda: client.get(ALIVE))
         client.close()
+
+
+def bound_secret(system: RealSystem, client: Client, body: Mapping[str, Any]) -> str:
+    """Bind a secret as *body* says, once secret-bindings knows the environment; return its id."""
+
+    def asked() -> str | None:
+        try:
+            made = client.write("POST", "/v1/runtime/secret-bindings", body)
+        except Failure as refused:
+            if refused.code != "EnvironmentNotProvisioned":
+                raise
+            return None
+        return str(made.body["bindingId"])
+
+    return str(system.until(asked))
 
 
 def _stop_workloads(state: Path) -> None:

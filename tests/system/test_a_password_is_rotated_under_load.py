@@ -29,7 +29,13 @@ from shared.vault.port import SecretValue
 from tests.kit.data_servers import require_programs
 from tests.kit.environment_vaults import local_vaults
 from tests.kit.machine_processes import workloads_below
-from tests.kit.real_system import REPOSITORY, RealSystem, SteadyClient, real_system
+from tests.kit.real_system import (
+    REPOSITORY,
+    RealSystem,
+    SteadyClient,
+    bound_secret,
+    real_system,
+)
 from tests.system.test_data_outlives_what_runs import ENDED, until
 
 pytestmark = [
@@ -88,9 +94,9 @@ def bind(system: RealSystem, client: Client, where: str) -> str:
             "settings": {"resource": "orders-db", "user": "orders"},
         },
     }
-    made = client.write("POST", "/v1/runtime/secret-bindings", body).body["bindingId"]
+    made = bound_secret(system, client, body)
     until(system, client, f"/v1/runtime/secret-bindings/{made}", {"Bound"})
-    return str(made)
+    return made
 
 
 def release(system: RealSystem, client: Client, where: str) -> Any:

@@ -25,7 +25,7 @@ from shared.surfaces.capabilities import Feature
 from shared.surfaces.local_process import read_record
 from shared.vault.port import SecretValue
 from tests.kit.canary_values import CanaryValues, core_limit, cores
-from tests.kit.real_system import REPOSITORY, RealSystem, real_system
+from tests.kit.real_system import REPOSITORY, RealSystem, bound_secret, real_system
 from tests.system.test_data_outlives_what_runs import ENDED, ask, environment, until
 
 pytestmark = [
@@ -102,7 +102,7 @@ def bind(system: RealSystem, client: Client, where: str) -> dict[str, str]:
     bound = {}
     for name, changes in BINDINGS.items():
         body = {"environmentId": where, "moduleId": MODULE, "secretName": name, **changes}
-        made = client.write("POST", "/v1/runtime/secret-bindings", body).body["bindingId"]
+        made = bound_secret(system, client, body)
         until(system, client, f"/v1/runtime/secret-bindings/{made}", {"Bound"})
         bound[name] = made
     return bound
