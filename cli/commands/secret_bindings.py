@@ -47,6 +47,7 @@ _COLUMNS: Final = (
     Column("STATUS", "status"),
     Column("VERSION", lambda binding: (binding["version"] or "")[:12]),
     Column("EXPIRES", "expiresAt"),
+    Column("REASON", "reason"),
     Column("ID", "bindingId"),
 )
 _VERSION_COLUMNS: Final = (

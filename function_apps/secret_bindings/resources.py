@@ -24,6 +24,7 @@ def binding_resource(binding: Binding) -> SecretBinding:
             "target": binding.target,
             "rotation": binding.rotation,
             "status": binding.status,
+            "reason": binding.reason,
             "rotatedAt": binding.rotated_at,
             "expiresAt": binding.expires_at,
             "revision": binding.revision,

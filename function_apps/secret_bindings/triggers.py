@@ -11,7 +11,10 @@ from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BIND, BINDINGS, ROTATE, WATCHES
 from function_apps.secret_bindings.resources import binding_resource
 from function_apps.secret_bindings.use_cases import queries, remove_ended, watch_secrets
-from function_apps.secret_bindings.use_cases.abandon_operation import abandon_rotation
+from function_apps.secret_bindings.use_cases.abandon_operation import (
+    abandon_binding,
+    abandon_rotation,
+)
 from function_apps.secret_bindings.use_cases.bind_secret import bind_secret, plan_binding
 from function_apps.secret_bindings.use_cases.prove_release import prove_release
 from function_apps.secret_bindings.use_cases.record_deployment import record_deployment
@@ -43,7 +46,6 @@ from shared.contracts.secret_bindings import (
 from shared.contracts.secret_proofs import ProveRelease
 from shared.contracts.tenants import RuntimeTenantBound
 from shared.contracts.validation import read
-from shared.durable.abandon import abandon_alone
 from shared.kernel.ids import OperationId, parse_id
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.removal import REMOVE_EVERY
@@ -164,7 +166,7 @@ COMMANDS: Final[HandlerTable] = {
     ProveRelease: prove_release,
 }
 CONTROLS: Final[Mapping[str, OperationControl]] = {
-    BIND.name: OperationControl(cooperative_cancel, abandon_alone),
+    BIND.name: OperationControl(cooperative_cancel, abandon_binding),
     ROTATE.name: OperationControl(cooperative_cancel, abandon_rotation),
 }
 

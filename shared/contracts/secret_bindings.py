@@ -57,6 +57,8 @@ VaultUri = Annotated[
 
 class BindingStatus(StrEnum):
     REQUESTED = "Requested"
+    FAILED = "Failed"
+    """No version was found or made for it; it may be asked for again."""
     BOUND = "Bound"
     REVOKED = "Revoked"
 
@@ -227,6 +229,8 @@ class SecretBinding(Resource):
     target: Label
     rotation: RotationPolicy
     status: BindingStatus
+    reason: Text = ""
+    """The code and the words of why it Failed; of one that was revoked, who revoked it says why."""
     rotated_at: Instant | None
     expires_at: Instant | None
     revision: Revision

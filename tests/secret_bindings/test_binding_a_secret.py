@@ -77,7 +77,7 @@ def test_a_version_that_is_there_is_taken() -> None:
     assert (binding["version"], versions) == (newest, 1 + 1)
 
 
-def test_without_a_version_and_a_generator_it_stays_requested_and_says_why() -> None:
+def test_without_a_version_and_a_generator_it_fails_and_says_why() -> None:
     async def main() -> Any:
         on = await secret_bindings()
         first = await on.bind()
@@ -87,8 +87,9 @@ def test_without_a_version_and_a_generator_it_stays_requested_and_says_why() -> 
 
     first, error, version, second = run_virtual(main())
 
-    assert (first["status"], error["code"]) == ("Requested", "SecretHasNoVersion")
-    assert (second["status"], second["version"]) == ("Bound", version)
+    assert (first["status"], error["code"]) == ("Failed", "SecretHasNoVersion")
+    assert first["reason"].startswith("SecretHasNoVersion: ")
+    assert (second["status"], second["version"], second["reason"]) == ("Bound", version, "")
 
 
 def test_disabled_versions_are_none() -> None:
@@ -110,7 +111,7 @@ def test_the_name_of_a_deleted_secret_is_refused_by_name() -> None:
 
     binding, error = run_virtual(main())
 
-    assert (binding["status"], error["code"]) == ("Requested", "SecretDeleted")
+    assert (binding["status"], error["code"]) == ("Failed", "SecretDeleted")
 
 
 def test_a_vault_that_is_throttled_is_asked_again() -> None:
@@ -133,7 +134,7 @@ def test_a_vault_that_stays_away_ends_the_operation_and_the_next_one_binds() -> 
     first, error, second = run_virtual(main())
 
     assert (first["status"], error["code"], second["status"]) == (
-        "Requested", "Unavailable", "Bound",
+        "Failed", "Unavailable", "Bound",
     )  # fmt: skip
 
 
@@ -188,7 +189,7 @@ def test_a_secret_whose_version_in_force_is_disabled_takes_no_more_modules() -> 
 
     second, error = run_virtual(main())
 
-    assert (second["status"], error["code"]) == ("Requested", "SecretDisabled")
+    assert (second["status"], error["code"]) == ("Failed", "SecretDisabled")
 
 
 def test_two_modules_that_are_bound_at_once_are_given_one_version() -> None:

@@ -1,5 +1,6 @@
-"""A dry run of a binding says what is there, and what would change; it writes nothing."""
+"""A dry run of a binding says what is there, and what would change; it changes nothing."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,10 +9,11 @@ import pytest
 from function_apps.secret_bindings.errors import BindingExists, BindingsFull
 from function_apps.secret_bindings.model import rotation
 from function_apps.secret_bindings.model.binding import BINDINGS_MAX
+from function_apps.secret_bindings.use_cases.bind_secret import LOOK
 from shared.kernel.errors import Unavailable
 from shared.vault.port import SecretValue
 from tests.kit.virtual_time import run_virtual
-from tests.secret_bindings.bound import NAME, RANDOM, SecretBindings, secret_bindings
+from tests.secret_bindings.bound import NAME, RANDOM, VAULT, SecretBindings, secret_bindings
 from tests.secret_bindings.followers import consumers
 
 OTHER = "module-other"
@@ -21,9 +23,40 @@ async def _planned(on: SecretBindings, **changes: Any) -> Mapping[str, Any]:
     """Return what binding would change; nothing is changed by asking."""
     before = await on.everything()
     plan = await on.ask(**changes, dryRun=True)
-    assert await on.everything() == before
+    after = await on.everything()
+    assert [each for each in after if _looked_up(each) is None] == [
+        each for each in before if _looked_up(each) is None
+    ]
     assert on.bench.starts.started == []
     return plan
+
+
+def _looked_up(document: str) -> Mapping[str, Any] | None:
+    """Return the record of a look into the vault that *document* is; None for any other."""
+    body = json.loads(document)
+    record = body.get("record") if isinstance(body, dict) else None
+    return record if record and record["action"] == LOOK else None
+
+
+def test_who_has_the_vault_looked_into_is_recorded() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        await _planned(on)
+        return [each for each in map(_looked_up, await on.everything()) if each]
+
+    (record,) = run_virtual(main())
+
+    assert (record["actor"], record["reason"]) == ("user:ann", f"{NAME} in {VAULT}")
+
+
+def test_nothing_is_recorded_where_the_vault_is_not_looked_into() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        await on.bind(generator=RANDOM)
+        await _planned(on, generator=RANDOM)
+        return [each for each in map(_looked_up, await on.everything()) if each]
+
+    assert run_virtual(main()) == []
 
 
 def test_a_binding_that_is_new_is_told_with_the_version_that_others_have() -> None:
@@ -104,7 +137,7 @@ def test_a_binding_that_was_revoked_or_has_no_version_would_be_bound_again() -> 
 
     again, revoked = run_virtual(main())
 
-    assert (again["change"], again["status"]) == ("BindAgain", "Requested")
+    assert (again["change"], again["status"]) == ("BindAgain", "Failed")
     assert (revoked["change"], revoked["status"]) == ("BindAgain", "Revoked")
 
 

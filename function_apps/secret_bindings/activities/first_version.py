@@ -13,7 +13,7 @@ from function_apps.secret_bindings.activities.vault_versions import (
     make_version,
 )
 from function_apps.secret_bindings.events import secret_bound
-from function_apps.secret_bindings.model.binding import Binding, FoundVersion, bind
+from function_apps.secret_bindings.model.binding import Binding, FoundVersion, bind, fail
 from function_apps.secret_bindings.model.environment import require_open
 from function_apps.secret_bindings.model.generators import OPERATION_TAG
 from function_apps.secret_bindings.model.secret_head import SecretHead, add_consumer
@@ -144,13 +144,15 @@ async def complete_binding(
 async def record_binding_failure(
     reason: FailureReason, ctx: ActivityContext, app: SecretBindingsApp
 ) -> None:
-    """Record why there is no version; the binding stays Requested, and can be tried again."""
+    """Record why there is no version; the binding is Failed, and can be tried again."""
 
-    def decide(_binding: Binding, operation: Operation) -> Step[None]:
+    def decide(binding: Binding, operation: Operation) -> Step[None]:
         now = ctx.now()
+        failed = fail(binding, operation.operation_id, reason.code, reason.message)
+        writes = [] if failed is binding else [BINDINGS.put(failed)]
         if reason.code == CANCELED:
-            return Step(None, operation.cancel(now))
-        return Step(None, operation.fail(reason.code, reason.message, now))
+            return Step(None, operation.cancel(now), writes)
+        return Step(None, operation.fail(reason.code, reason.message, now), writes)
 
     await commit_step(ctx, app, BINDINGS, decide)
 

@@ -21,6 +21,8 @@ from shared.kernel.transitions import Transitions
 State = BindingStatus
 BINDINGS_MAX: Final = 50
 """Of one module: a release unit records no more."""
+REASON_MAX: Final = 500
+"""Characters."""
 
 
 _PLACED: Final = {SecretDelivery.ENVIRONMENT_VARIABLE, SecretDelivery.FILE}
@@ -38,6 +40,11 @@ class VersionFound(BindingEvent):
 
 
 @dataclass(frozen=True)
+class NoVersionFound(BindingEvent):
+    """Its operation ended without a version for it."""
+
+
+@dataclass(frozen=True)
 class VersionProved(BindingEvent):
     """The module runs another version, or has nothing that runs."""
 
@@ -49,13 +56,18 @@ class Revoked(BindingEvent):
 
 @dataclass(frozen=True)
 class BoundAgain(BindingEvent):
-    """The secret is asked for again, after it was revoked."""
+    """The secret is asked for again, after it was revoked or had no version."""
 
 
 TRANSITIONS: Final[Transitions[State, BindingEvent]] = Transitions(
     "a secret binding",
     {
-        State.REQUESTED: {VersionFound: State.BOUND, Revoked: State.REVOKED},
+        State.REQUESTED: {
+            VersionFound: State.BOUND,
+            NoVersionFound: State.FAILED,
+            Revoked: State.REVOKED,
+        },
+        State.FAILED: {BoundAgain: State.REQUESTED, Revoked: State.REVOKED},
         State.BOUND: {VersionProved: State.BOUND, Revoked: State.REVOKED},
         State.REVOKED: {BoundAgain: State.REQUESTED},
     },
@@ -92,7 +104,7 @@ class Binding:
     due_at: str | None = None
     """The time at which its secret is rotated next, by its policy."""
     reason: str = ""
-    """The words with which it was revoked."""
+    """The words with which it was revoked, or the code and the words of why it Failed."""
     identity: str | None = None
     """Shown to the vault by the instances of the tenant, which the surface gave it."""
 
@@ -164,8 +176,8 @@ def require_place(fresh: Binding, of_module: Sequence[Binding]) -> None:
 def request(known: Binding | None, fresh: Binding, *, is_pending: bool) -> Binding:
     """Return the binding to be bound; *known* itself where it is what *fresh* asks for.
 
-    One whose operation ended without a version (it is not *is_pending*) is tried again, also with
-    other content.
+    One whose operation ended without a version is tried again, also with other content: it is
+    Failed, or, where nothing could record that, Requested and not *is_pending*.
 
     Raises:
         BindingExists: it is active, with other content.
@@ -173,7 +185,7 @@ def request(known: Binding | None, fresh: Binding, *, is_pending: bool) -> Bindi
     if known is None:
         return fresh
     again = replace(fresh, revision=known.revision + 1, created_at=known.created_at)
-    if known.status is State.REVOKED:
+    if known.status in {State.REVOKED, State.FAILED}:
         return replace(again, status=TRANSITIONS.after(known.status, BoundAgain))
     if known.status is State.REQUESTED and not is_pending:
         return again
@@ -211,6 +223,15 @@ def bind(known: Binding, found: FoundVersion, now: datetime) -> Binding:
     return _given(replace(known, status=TRANSITIONS.after(known.status, VersionFound)), found, now)
 
 
+def fail(known: Binding, operation_id: str, code: str, message: str) -> Binding:
+    """Return *known* Failed; itself where it waits for no version of that operation any more."""
+    if known.status is not State.REQUESTED or known.operation_id != operation_id:
+        return known
+    status = TRANSITIONS.after(known.status, NoVersionFound)
+    reason = f"{code}: {message}"[:REASON_MAX]
+    return replace(known, status=status, revision=known.revision + 1, reason=reason)
+
+
 def move(known: Binding, found: FoundVersion, now: datetime) -> Binding:
     """Return *known*, which is Bound, with another version. Raises TransitionRefused."""
     moved = replace(known, status=TRANSITIONS.after(known.status, VersionProved))
@@ -223,7 +244,7 @@ def revoke(known: Binding, reason: str) -> Binding:
         return known
     status = TRANSITIONS.after(known.status, Revoked)
     return replace(
-        known, status=status, revision=known.revision + 1, due_at=None, reason=reason[:500]
+        known, status=status, revision=known.revision + 1, due_at=None, reason=reason[:REASON_MAX]
     )
 
 

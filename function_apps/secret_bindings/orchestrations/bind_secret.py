@@ -26,7 +26,7 @@ UNDO: Final[UndoTable] = {
 
 
 def bind_secret(context: OrchestrationContext) -> Orchestration[str]:
-    """Give the binding a version. A failure leaves it Requested, to be asked for again."""
+    """Give the binding a version. After a failure it is Failed, to be asked for again."""
     try:
         found = yield from call(context, find_version)
         yield from call(context, complete_binding, found)

@@ -1,9 +1,11 @@
-"""Abandon: end the operation of a rotation that nothing else can end, and free its secret."""
+"""Abandon: end an operation that nothing else can end, and free its binding or its secret."""
 
 from function_apps.secret_bindings.events import alert_raised, rotation_failed
+from function_apps.secret_bindings.model.binding import fail as fail_binding
 from function_apps.secret_bindings.model.rotation import fail, failed_head
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import (
+    BINDINGS,
     HEADS,
     ROTATIONS,
     documents_of,
@@ -15,6 +17,23 @@ from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation
 from shared.messaging.unit_of_work import Json, Outcome, View
+
+
+async def abandon_binding(
+    operation: Operation, ctx: Context, app: SecretBindingsApp, reason: Reason | None = None
+) -> Outcome[Json]:
+    """End *operation* as Failed, and its binding with it where it waits for that operation."""
+    binding_id = operation.aggregate_id
+
+    def free(view: View, why: Reason) -> Freed:
+        binding = view.readable(BINDINGS, binding_id)
+        if binding is None:
+            return (), ()
+        failed = fail_binding(binding, operation.operation_id, why.code, why.message)
+        return [] if failed is binding else [BINDINGS.put(failed)], ()
+
+    reads = [BINDINGS.document_id(binding_id)]
+    return await abandon(operation, ctx, app, reason, reads=reads, free=free)
 
 
 async def abandon_rotation(

@@ -45,6 +45,8 @@ _ENVIRONMENT_VAULT: Final = re.compile(
     rf"https://[a-z2-7]{{12}}\.{re.escape(LOCAL_SUFFIX)}/?", re.IGNORECASE
 )
 """On this machine the vault of an environment has the environment's key for its name."""
+LOOK: Final = "LookUpSecret"
+"""The action of a dry run in the audit trail."""
 _ADMINISTRATOR: Final = re.compile(administrator_secret(".*"), re.IGNORECASE)
 
 
@@ -130,8 +132,9 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
 async def plan_binding(
     command: BindSecret, ctx: Context, app: SecretBindingsApp
 ) -> SecretBindingPlan:
-    """Return what binding would change, and why its work would fail; nothing is written.
+    """Return what binding would change, and why its work would fail.
 
+    Nothing is changed. That the vault is looked into is recorded in the audit trail, before it is.
     Raises as binding does, Stale, and Unavailable where the vault does not answer.
     """
     asked = await _asked(command, ctx, app)
@@ -160,6 +163,7 @@ async def _refusals(asked: _Asked, head: SecretHead | None) -> Sequence[Reason]:
     Raises:
         Unavailable: the vault is throttled or away.
     """
+    await _record_look(asked)
     name, in_force = asked.fresh.secret_name, head.in_force if head else None
     try:
         versions = await asked.app.vaults.at(asked.fresh.vault_uri).versions(name)
@@ -167,6 +171,16 @@ async def _refusals(asked: _Asked, head: SecretHead | None) -> Sequence[Reason]:
     except Refused as problem:
         return [Reason(code=problem.code, message=problem.message)]
     return []
+
+
+async def _record_look(asked: _Asked) -> None:
+    """Record who has the vault looked into: the answer says which secrets it has."""
+    binding_id, ctx = asked.fresh.binding_id, asked.ctx
+    what = f"{asked.fresh.secret_name} in {asked.fresh.vault_uri}"
+    seen = Audited(LOOK, binding_id, reason=what)
+    await asked.app.service.work.change(
+        ctx.without_marker(), BINDINGS, binding_id, lambda _: Decision(None, audited=seen)
+    )
 
 
 async def _asked(command: BindSecret, ctx: Context, app: SecretBindingsApp) -> _Asked:
