@@ -17,16 +17,13 @@ def run() -> int:
         from cli.main import main  # noqa: PLC0415  it takes half a second
     finally:
         signal.signal(signal.SIGINT, answer)
-    if came:
-        return _interrupted("error: interrupted; nothing was sent")
     try:
-        return main()
+        if not came:
+            return main()
+        print("error: interrupted; nothing was sent", file=sys.stderr)
     except KeyboardInterrupt:
-        return _interrupted("error: interrupted")
-
-
-def _interrupted(said: str) -> int:
-    print(f"{said}\nnext:  type the command again", file=sys.stderr)
+        print("error: interrupted", file=sys.stderr)
+    print("next:  type the command again", file=sys.stderr)
     return 130
 
 

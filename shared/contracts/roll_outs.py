@@ -1,6 +1,6 @@
 """Commands that change what runs without a new image: configuration, secrets, place, repair."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -22,6 +22,9 @@ from shared.contracts.values import (
     TenantBindingId,
     Text,
 )
+
+NOTHING_TO_ROLL_OUT: Final = "NothingToRollOut"
+"""The code with which deployments ends a roll-out of a module that runs nothing."""
 
 
 class RollOutConfiguration(Command):

@@ -8,7 +8,12 @@ has a row in `docs/errors/`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
+
+UNREADABLE: Final = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+"""What reading foreign content of another shape than ours may raise."""
 
 
 @dataclass(frozen=True)

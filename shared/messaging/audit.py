@@ -7,15 +7,17 @@ transaction, so a record that is relayed twice is in the chain once.
 
 import hashlib
 import json
+import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import UNREADABLE, Unavailable
 from shared.messaging.outbox import Record
 from shared.persistence.table_rules import TEXT_MAX
 from shared.persistence.tables import RowExists, Table, TableRow
 
+_log = logging.getLogger(__name__)
 _ENTRY: Final = "e|"
 _ENTRY_END: Final = "e}"
 _INDEX: Final = "i|"
@@ -27,8 +29,10 @@ _PAGE: Final = 1000
 """Rows of one read of the whole chain; a table's port answers no more."""
 _TENANTS: Final = "tenants"
 """The partition with a row for each tenant that has a chain of any service."""
-_ODD: Final = (LookupError, RecursionError, TypeError, ValueError)
-"""What reading a row that somebody overwrote raises."""
+_NUMBERED_END: Final = "e|:"
+"""Behind the keys that begin with a digit."""
+UNREADABLE_RECORD: Final = "Unreadable"
+"""The action and the outcome that stand for a record which nobody can read."""
 _ATTEMPTS: Final = 20
 """Two relays of one tenant rarely conflict; twenty conflicts in a row have another cause."""
 
@@ -115,8 +119,12 @@ class AuditTrail:
         raise Unavailable(f"the audit chain of {self._service} is contended", retry_after_s=5)
 
     async def entries(self, tenant: str, *, after: int = 0, limit: int = 100) -> Sequence[Entry]:
-        """Return entries of *tenant* whose number is above *after*, oldest first."""
-        return [_entry(row) for row in await self._rows(tenant, after=after, limit=limit)]
+        """Return entries of *tenant* whose number is above *after*, oldest first.
+
+        In the place of one that cannot be read stands a record that says so.
+        """
+        rows = await self._rows(tenant, after=after, limit=limit)
+        return [entry for row in rows if (entry := _shown(row, tenant)) is not None]
 
     async def length(self, tenant: str) -> int:
         """Return the number of the newest entry of *tenant*; 0 if there is none."""
@@ -193,11 +201,12 @@ class AuditTrail:
             after = rows[-1].row_key
         return False
 
-    async def _head(self, partition: str) -> Entry | None:
+    async def _head(self, partition: str) -> Head | None:
+        """Return where the next record is sealed, also behind one that cannot be read."""
         rows = await self._table.scan(
-            partition, after=_ENTRY, before=_ENTRY_END, limit=1, newest_first=True
+            partition, after=_ENTRY, before=_NUMBERED_END, limit=1, newest_first=True
         )
-        return _entry(rows[0]) if rows else None
+        return Head(_number(rows[0]), str(rows[0].values.get("hash", ""))) if rows else None
 
     def _partition(self, tenant: str) -> str:
         return f"{self._service}|{tenant}"
@@ -222,8 +231,24 @@ def _read(row: TableRow, number: int) -> Entry:
     """Return the entry *number*, which *row* should be. Raises ChainBroken where none is there."""
     try:
         return _entry(row)
-    except _ODD as unread:
+    except UNREADABLE as unread:
         raise ChainBroken(number) from unread
+
+
+def _shown(row: TableRow, tenant: str) -> Entry | None:
+    """Return what is shown of *row*; None for one that has not even a number."""
+    try:
+        return _entry(row)
+    except UNREADABLE:
+        _log.exception("the audit record %s of %s cannot be read", row.row_key, tenant)
+    if not row.row_key.removeprefix(_ENTRY).isdecimal():
+        return None
+    nothing = Record("", tenant, "", "", UNREADABLE_RECORD, "", UNREADABLE_RECORD, "", "", "", "")
+    return Entry(_number(row), "", str(row.values.get("hash", "")), nothing)
+
+
+def _number(row: TableRow) -> int:
+    return int(row.row_key.removeprefix(_ENTRY))
 
 
 def _key(number: int) -> str:
@@ -238,8 +263,7 @@ def _values(entry: Entry) -> dict[str, Any]:
 
 
 def _entry(row: TableRow) -> Entry:
-    number = int(row.row_key.removeprefix(_ENTRY))
     text = "".join(str(row.values.get(name, "")) for name in _RECORD)
     record = Record(**json.loads(text))
     record = replace(record, events=tuple(record.events))
-    return Entry(number, str(row.values["previousHash"]), str(row.values["hash"]), record)
+    return Entry(_number(row), str(row.values["previousHash"]), str(row.values["hash"]), record)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from shared.contracts.events import BUILT
 from shared.contracts.values import TenantId
 from shared.kernel.clock import isoformat, parse_instant
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import UNREADABLE, Unavailable
 from shared.messaging.audit import AuditTrail, Head
 from shared.persistence.blobs import Blobs
 from shared.persistence.tables import Table
@@ -31,9 +31,6 @@ BYTES_MAX: Final = 64 * 1024
 DELETED_MAX: Final = 1000
 _RETRY_S: Final = 60.0
 _HASH: Final = re.compile("[0-9a-f]{64}")
-_ODD: Final = (
-    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ class AuditHeads:
                 raise _no_heads(name)
         try:
             return _anchored(json.loads(text), tenant)
-        except _ODD as wrong:
+        except UNREADABLE as wrong:
             raise _no_heads(name) from wrong
 
 

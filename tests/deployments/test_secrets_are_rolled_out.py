@@ -9,6 +9,7 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.deployments import DeploymentReason
 from shared.contracts.environments import EnvironmentStatus
+from shared.contracts.roll_outs import NOTHING_TO_ROLL_OUT
 from shared.kernel.errors import Unavailable
 from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.deployments.told_secrets import (
@@ -198,7 +199,7 @@ def test_what_is_retried_after_a_later_rotation_rolls_nothing_out() -> None:
         again = await world.deployment(first.value["deploymentId"])
         assert again.status == "Cancelled"
         assert again.reason is not None
-        assert again.reason.code == "NothingToRollOut"
+        assert again.reason.code == NOTHING_TO_ROLL_OUT
         assert {each.name: each.version for each in live_secrets(world)}["password"] == "v3"
 
     run_virtual(main())

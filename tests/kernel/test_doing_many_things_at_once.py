@@ -1,10 +1,11 @@
 """Many things at once, but not all: in order, bounded, and none left running."""
 
 import asyncio
+from threading import Event
 
 import pytest
 
-from shared.kernel.concurrency import bounded_map
+from shared.kernel.concurrency import bounded_map, thread_to_its_end
 from tests.kit.virtual_time import LoopClock, run_virtual
 
 
@@ -72,3 +73,32 @@ def test_a_caller_that_is_canceled_leaves_nothing_running() -> None:
         return finished
 
     assert run_virtual(main()) == [0, 1]
+
+
+def test_a_canceled_caller_waits_for_the_end_of_its_thread() -> None:
+    begun, may_end, ended = Event(), Event(), Event()
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(10)
+        ended.set()
+
+    async def main() -> bool:
+        caller = asyncio.create_task(thread_to_its_end(work))
+        await asyncio.to_thread(begun.wait, 10)
+        caller.cancel()
+        asyncio.get_running_loop().call_later(0.05, caller.cancel)
+        asyncio.get_running_loop().call_later(0.1, may_end.set)
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        return ended.is_set()
+
+    assert asyncio.run(main())
+
+
+def test_what_a_thread_raises_is_raised() -> None:
+    def work() -> None:
+        raise LookupError("nothing there")
+
+    with pytest.raises(LookupError, match="nothing there"):
+        asyncio.run(thread_to_its_end(work))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.messaging.audit import AuditTrail, ChainBroken, Head
+from shared.messaging.audit import UNREADABLE_RECORD, AuditTrail, ChainBroken, Head
 from shared.messaging.outbox import Record
 from shared.persistence.tables import Table, TableRow
 from tests.kit.service import memory_storage
@@ -198,6 +198,43 @@ def test_an_entry_that_nobody_can_read_is_found_too(values: dict[str, Any]) -> N
         with pytest.raises(ChainBroken) as broken:
             await trail.follow("acme", Head(1, first.hash))
         assert broken.value.number == 2
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "values", [{"record": "{"}, {"record": "[]"}, {"record": '{"actor": 1}'}], ids=str
+)
+def test_a_record_that_nobody_can_read_is_listed_as_such_and_the_chain_goes_on(
+    values: dict[str, Any],
+) -> None:
+    async def main() -> None:
+        trail, table = await chain(3)
+        row = await table.get("things|acme", f"e|{3:012d}")
+        assert row is not None
+        await table.upsert([replace(row, values={**row.values, **values})])
+        await trail.append(record(9))
+
+        entries = await trail.entries("acme")
+        assert [each.number for each in entries] == [1, 2, 3, 4]
+        assert [each.record.action == UNREADABLE_RECORD for each in entries] == [
+            False, False, True, False,
+        ]  # fmt: skip
+        assert entries[2].hash == row.values["hash"]
+
+    run_virtual(main())
+
+
+def test_a_row_that_is_no_entry_is_not_listed_and_the_chain_goes_on() -> None:
+    async def main() -> None:
+        trail, table = await chain(2)
+        row = await table.get("things|acme", f"e|{2:012d}")
+        assert row is not None
+        await table.insert([replace(row, row_key="e|odd")])
+        await trail.append(record(9))
+
+        assert [each.number for each in await trail.entries("acme")] == [1, 2, 3]
+        assert await trail.length("acme") == 3
 
     run_virtual(main())
 

@@ -28,6 +28,7 @@ from shared.contracts.scaling import (
 )
 from shared.contracts.values import Resources
 from shared.kernel.clock import isoformat
+from shared.kernel.concurrency import thread_to_its_end
 from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
 from shared.persistence.query_rules import no_continuation
@@ -100,7 +101,7 @@ async def answer_what_if(
                 is_whole=len(rows) <= WHAT_IF_STEPS_MAX,
             )
 
-        return await asyncio.to_thread(played)
+        return await thread_to_its_end(played)
 
 
 @asynccontextmanager

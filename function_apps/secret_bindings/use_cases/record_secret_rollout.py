@@ -2,19 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
 
 from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead, prove, refuse
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BINDINGS
 from function_apps.secret_bindings.use_cases.record_proof import record_proof
 from shared.contracts.deployments import DeploymentEnded
+from shared.contracts.roll_outs import NOTHING_TO_ROLL_OUT
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import Json, Outcome
-
-NOTHING_TO_ROLL_OUT: Final = "NothingToRollOut"
-"""The reason of deployments where no instance could be given another version."""
 
 
 async def record_secret_rollout(

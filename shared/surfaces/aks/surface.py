@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 from shared.kernel.clock import Clock
 from shared.kernel.concurrency import bounded_map
-from shared.kernel.errors import Invalid, NotFound, Unavailable
+from shared.kernel.errors import UNREADABLE, Invalid, NotFound, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
@@ -59,8 +59,6 @@ T = TypeVar("T")
 _ATTEMPTS: Final = 5
 """A controller of the cluster updates an object a few times a second while it comes up."""
 _RETRY_S: Final = 0.1
-_ODD: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""What reading an answer of another shape than an API server's may raise."""
 _CATCHES_UP_S: Final = 10.0
 """A watch is behind by milliseconds; a loaded API server may take seconds."""
 
@@ -76,7 +74,7 @@ def _reading(
             value = await read(self, *args, **kwargs)
         except (Unavailable, Invalid, NotFound, ApiRefusal, Unreadable) as failed:
             return Unknown(str(failed))
-        except _ODD as odd:
+        except UNREADABLE as odd:
             _log.exception("what the cluster answered is not understood")
             return Unknown(f"what the cluster answered is not understood: {type(odd).__name__}")
         return Absent() if value is None else Present(value)
