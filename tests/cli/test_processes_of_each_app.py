@@ -126,6 +126,7 @@ def test_the_processes_end_with_the_front_end_however_that_ends(folder: StateFol
     assert {each["name"] for each in listed} >= {"three"}
 
 
+@pytest.mark.sweep
 def test_what_hangs_when_the_front_end_is_killed_is_ended_by_the_next_start(
     folder: StateFolder,
 ) -> None:
@@ -151,6 +152,7 @@ def test_another_number_of_processes_is_refused_while_it_runs(folder: StateFolde
     assert "with --processes-per-app 2" in str(said)
 
 
+@pytest.mark.sweep
 def test_up_starts_a_cloud_that_has_ended_beside_the_processes(folder: StateFolder) -> None:
     cloud = find_cloud(folder)
     assert cloud is not None

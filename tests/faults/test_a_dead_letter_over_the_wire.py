@@ -20,13 +20,13 @@ from tests.kit.virtual_time import run_virtual
 from tests.kit.wire_app import BUS, Wires, wired
 
 pytestmark = pytest.mark.real
-EVERY: Final = 5
+EVERY: Final = 9
 """So many times fewer cuts than there are places: a replay opens two connections."""
 GIVEN_UP: Final = pytest.mark.parametrize(
     ("service", "message"),
     [
         pytest.param("catalog", "RuntimeDeploymentCompleted", id="of-the-subscription"),
-        pytest.param("health", "WatchRelease", id="of-the-queue", marks=pytest.mark.long),
+        pytest.param("health", "WatchRelease", id="of-the-queue", marks=pytest.mark.sweep),
     ],
 )
 

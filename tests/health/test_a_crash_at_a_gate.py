@@ -26,8 +26,8 @@ def asked() -> Any:
     )  # fmt: skip
 
 
-POINTS_IN_EVERY_RUN = 5
-POINTS_IN_A_LONG_RUN = 8
+POINTS_IN_EVERY_RUN = 2
+POINTS_IN_A_LONG_RUN = 5
 
 
 async def judge(world: World) -> None:

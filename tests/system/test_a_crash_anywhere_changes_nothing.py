@@ -235,8 +235,8 @@ SCENARIOS: dict[str, Scenario] = {
     "configuration": roll_out_configuration,
     "bind-and-unbind": bind_and_unbind,
 }
-POINTS_IN_EVERY_RUN = 3
-POINTS_IN_A_LONG_RUN = 5
+POINTS_IN_EVERY_RUN = 2
+POINTS_IN_A_LONG_RUN = 3
 """Of up to 1,400: with SWEEP=all in the environment every one of them, which takes an hour."""
 
 

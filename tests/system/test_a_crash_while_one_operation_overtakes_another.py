@@ -139,8 +139,8 @@ ENDED_EARLY = {
     "rollback-by-release": {"RollbackDeployment": "NotInForce"},
     "drain-by-generation": {"DrainEnvironment": "OperationSuperseded"},
 }
-POINTS_IN_EVERY_RUN = 2
-POINTS_IN_A_LONG_RUN = 3
+POINTS_IN_EVERY_RUN = 1
+POINTS_IN_A_LONG_RUN = 2
 """Of up to 1,400: with SWEEP=all in the environment every one of them, which takes an hour."""
 
 
