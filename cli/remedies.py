@@ -285,6 +285,12 @@ REMEDIES: Final[Mapping[str, str]] = {
     "FindingNotFound": "see what was found: `runtimectl drift list --env {name}`",
     "SnapshotNotFound": "see which there are: `runtimectl drift snapshots --env {name}`",
     "NotRepairable": "see what differs and put it back: `runtimectl drift list --env {name}`",
+    "GitSourceNotFound": "see which there are: `runtimectl drift source list`",
+    "GitSourceExists": "see what it says: `runtimectl drift source list`; then remove it",
+    "TooManyGitSources": "remove one: `runtimectl drift source list`",
+    "EnvironmentNotOwned": "name an environment of your own first: `runtimectl env list`",
+    "RepositoryNotAllowed": "give the https URL of the repository",
+    "SignatureRefused": "sign with the key that the source names: `runtimectl drift source list`",
     "RepairHeld": "wait for the end of the suppression, or adopt that finding",
     "SuppressionTooLong": "name a length of at most a year, such as P30D",
     # What does not answer

@@ -88,6 +88,14 @@ _TABLES: Final = {
 """Of one service alone."""
 
 
+_VAULTS: Final = {
+    Service.TENANTS: (Role.SECRETS_OFFICER, KEY_VAULT),
+    Service.SECRET_BINDINGS: (Role.SECRETS_OFFICER, ENVIRONMENT_VAULTS),
+    Service.DRIFT: (Role.SECRETS_USER, ENVIRONMENT_VAULTS),
+}
+"""Of one service alone, too."""
+
+
 def _of_app(service: Service) -> Iterator[Assignment]:
     name = service.public_name
     for container in (service.value, f"{service.value}-leases"):
@@ -105,10 +113,8 @@ def _of_app(service: Service) -> Iterator[Assignment]:
     if service is Service.DEPLOYMENTS:
         for container in (ARTIFACTS, AUDIT_HEADS):
             yield Assignment(name, Role.BLOB_CONTRIBUTOR, f"{BLOBS}/{container}")
-    if service is Service.TENANTS:
-        yield Assignment(name, Role.SECRETS_OFFICER, KEY_VAULT)
-    if service is Service.SECRET_BINDINGS:
-        yield Assignment(name, Role.SECRETS_OFFICER, ENVIRONMENT_VAULTS)
+    if service in _VAULTS:
+        yield Assignment(name, *_VAULTS[service])
 
 
 def _sent_to(service: Service) -> set[str]:

@@ -31,6 +31,9 @@ from tools.azure_template import HOST_ROLES, app_settings
 PAGE: Final = REPOSITORY / "docs" / "azure-resources.md"
 _MARK: Final = "<!-- from the tables -->\n"
 
+_OFFICER: Final = Role.SECRETS_OFFICER
+_USER: Final = Role.SECRETS_USER
+
 
 def rewritten(page: str) -> str:
     """Return *page* with what follows the mark as the tables have it."""
@@ -122,9 +125,10 @@ def _vaults() -> Sequence[str]:
         "the vault of each environment": ENVIRONMENT_VAULTS,
     }
     rows = [
-        (what, f"`{scope}`", _who(Role.SECRETS_OFFICER, scope)) for what, scope in vaults.items()
+        (what, f"`{scope}`", *(_who(role, scope) for role in (_OFFICER, _USER)))
+        for what, scope in vaults.items()
     ]
-    return _section("Key Vault", ("", "name", Role.SECRETS_OFFICER), rows)
+    return _section("Key Vault", ("", "name", _OFFICER, _USER), rows)
 
 
 def _apps() -> Sequence[str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from cli.commands import drift_sources
 from cli.host_process import pause
 from cli.lookup import environment_id
 from cli.options import Commands, EnvironmentOption, Invocation, Module, Reason
@@ -13,6 +14,7 @@ from cli.output import Column, format_time, format_value, note, say
 from cli.parameter_types import one_of
 
 app = Commands(help="What somebody changed where services run: found, explained, and repaired.")
+app.add_typer(drift_sources.app, name="source")
 _CONTRACT: Final = "shared.contracts.drift"
 _DRIFT: Final = "/v1/runtime/drift"
 _FINDINGS: Final = "/v1/runtime/drift-findings"
@@ -188,8 +190,20 @@ def _note_coverage(report: Mapping[str, Any], env: str) -> None:
             reason = each["reason"]
             why = f"{reason['message']} ({reason['code']})" if reason else "not looked at"
             note(f"{each['plane']}: {why}")
+    _note_git(report["git"])
     if not report["coverage"]:
         note("no scan has been made yet")
     if report["absentHeld"]:
         line = f"runtimectl drift scan --env {env} --confirm-absent"
         note(f"many services are absent at once; where that is so: `{line}`")
+
+
+def _note_git(git: Mapping[str, Any] | None) -> None:
+    """Say with which commit an environment is compared, and what of it could not be read."""
+    if git is None:
+        return
+    commit, read_at = (git["commit"] or "no commit yet")[:12], git["syncedAt"] or "never"
+    stale = f", stale since {git['staleSince']}" if git["staleSince"] else ""
+    note(f"git: {commit}, {git['modules']} modules, read {read_at}{stale}")
+    for reason in git["reasons"]:
+        note(f"git: {reason['message']} ({reason['code']})")

@@ -8,9 +8,13 @@ from typing import Final
 from shared.composition.service import Service
 from shared.contracts.drift import DriftDefaults, RemediationPolicy
 from shared.contracts.values import ComputeTargetKind
+from shared.git.port import GitRepositories
+from shared.kernel.clock import Clock
 from shared.persistence.tables import Table
 from shared.surfaces.port import ComponentReader
 from shared.surfaces.reader_ports import AuthorReader, BoundaryReader, SiteReader
+from shared.vault.port import Vaults
+from shared.web.rate_limit import RateLimit
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,11 @@ LOCAL_RULES: Final = DriftRules(
 )
 
 
+def webhook_rate(clock: Clock) -> RateLimit:
+    """Return how many webhooks of a source are looked at: one a second, twenty at once."""
+    return RateLimit(1.0, 20, clock, "webhooks")
+
+
 @dataclass(frozen=True)
 class DriftApp:
     """The parts of the service; `surface` reads all surfaces, and writes none.
@@ -44,6 +53,11 @@ class DriftApp:
     boundaries: Mapping[ComputeTargetKind, BoundaryReader]
     authors: Mapping[ComputeTargetKind, AuthorReader]
     snapshots: Table
+    repositories: GitRepositories
+    vaults: Vaults
+    """Those of environments, with the secrets of sources."""
+    webhooks: RateLimit
+    """Of each source; who sends one is nobody until its signature was checked."""
     rules: DriftRules = field(default_factory=DriftRules)
     remediation: RemediationPolicy = RemediationPolicy.ASK
     """The policy for findings whose repair destroys nothing."""

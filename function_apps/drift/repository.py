@@ -3,15 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from function_apps.drift.errors import DriftNotFound, FindingNotFound
+from function_apps.drift.errors import DriftNotFound, FindingNotFound, GitSourceNotFound
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
+from function_apps.drift.model.git_comparison import DesiredByGit
+from function_apps.drift.model.git_source import FollowedEnvironments, GitSource
 from function_apps.drift.ports import DriftApp
 from shared.contracts.retention import Kept
 from shared.kernel.context import Context
 from shared.kernel.ids import environment_id as environment_id_of
-from shared.kernel.ids import parse_id
+from shared.kernel.ids import parse_id, tenant_key
 from shared.kernel.ids import service_id as service_id_of
 from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import (
@@ -33,9 +35,10 @@ _PAGE: Final = 200
 def _scan_queried(scan: EnvironmentScan) -> Mapping[str, Any]:
     """Return when it is due; one that was never provisioned is not.
 
-    Nor is one that has ended, once nothing is known of its surfaces any more.
+    Nor is one that has ended, once it was scanned since, and nothing is known of its surfaces.
     """
-    is_over = scan.ended_at is not None and not any(scan.parts.values())
+    has_ended = scan.ended_at is not None and scan.due_at > scan.ended_at
+    is_over = has_ended and not any(scan.parts.values())
     return {} if is_over or not scan.revision else {"dueAt": scan.due_at}
 
 
@@ -76,6 +79,44 @@ FINDINGS: Final = DocumentCodec(
     kept=Kept.ENDED,
     has_ended=lambda finding: not finding.is_active,
 )
+
+
+SOURCES: Final = DocumentCodec(
+    GitSource,
+    "gitSource",
+    key="source_id",
+    missing=GitSourceNotFound,
+    queried=lambda source: {"dueAt": source.due_at},
+)
+FOLLOWED: Final = DocumentCodec(
+    FollowedEnvironments, "followedEnvironments", key="tenant_id", document="git-sources/{}",
+    initial=FollowedEnvironments,
+)  # fmt: skip
+"""One for a tenant, in the partition of its sources."""
+
+
+async def load_source(source_id: str, ctx: Context, app: DriftApp) -> tuple[GitSource, str]:
+    """Return a source and its etag. Raises GitSourceNotFound."""
+    parse_id(source_id, "gs")
+    document = await app.service.store.read(partition_of(ctx.tenant, source_id), source_id)
+    if document is None:
+        raise GitSourceNotFound(source_id)
+    return SOURCES.decode(document.body), document.etag
+
+
+async def desired_by_git(scan: EnvironmentScan, ctx: Context, app: DriftApp) -> DesiredByGit | None:
+    """Return what Git says of an environment; None where no source names it, or it has ended."""
+    if scan.ended_at is not None:
+        return None
+    partition = Partition(ctx.tenant, tenant_key(ctx.tenant), "-")
+    view = await app.service.work.read(partition, FOLLOWED.document_id(ctx.tenant))
+    source_id = view.get(FOLLOWED, ctx.tenant).sources.get(scan.environment_id)
+    if source_id is None:
+        return None
+    source = await app.service.work.find(SOURCES, source_id, ctx.tenant)
+    if source is None:
+        return None
+    return DesiredByGit(source, source.environment(scan.environment_id))
 
 
 async def load_scan(

@@ -1,21 +1,28 @@
 """The resources of drift: a finding, the report of an environment, a snapshot."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
+from function_apps.drift.model.git_comparison import DesiredByGit, held_reasons
+from function_apps.drift.model.git_source import GitSource as FollowedSource
 from function_apps.drift.model.snapshot import Snapshot
 from shared.contracts.drift import (
+    DesiredFromGit,
     DriftFinding,
     DriftReport,
     DriftSnapshot,
+    GitSource,
     SnapshotChange,
     SnapshotContent,
 )
 from shared.messaging.unit_of_work import Json
 
 SNAPSHOT_CHANGES_MAX: Final = 1000
+REASONS_MAX: Final = 20
+SOURCES_ROOT: Final = "v1/runtime/git-sources"
 
 
 def finding_resource(finding: Finding) -> DriftFinding:
@@ -57,7 +64,10 @@ def answer(finding: Finding) -> Json:
 
 
 def drift_report(
-    scan: EnvironmentScan, findings: Sequence[Finding], next_link: str | None
+    scan: EnvironmentScan,
+    findings: Sequence[Finding],
+    git: DesiredByGit | None,
+    next_link: str | None,
 ) -> DriftReport:
     """Return the page *findings* of an environment, with what its last scan could see."""
     return DriftReport.model_validate(
@@ -65,11 +75,55 @@ def drift_report(
             "environmentId": scan.environment_id,
             "coverage": scan.coverage,
             "scannedAt": scan.scanned_at,
+            "git": None if git is None else desired_from_git(git, scan),
             "absentHeld": scan.is_held,
             "value": [finding_resource(finding) for finding in findings],
             "nextLink": next_link,
         }
     )
+
+
+def desired_from_git(git: DesiredByGit, scan: EnvironmentScan) -> DesiredFromGit:
+    """Return which commit an environment is compared with, and what of it could not be read."""
+    source = git.source
+    own = [source.reason] if source.reason is not None else []
+    reasons = [*own, *git.environment.reasons, *held_reasons(git.environment, scan)]
+    return DesiredFromGit.model_validate(
+        {
+            "sourceId": source.source_id,
+            "commit": source.commit,
+            "syncedAt": source.synced_at,
+            "staleSince": source.stale_since,
+            "modules": len(git.environment.modules),
+            "reasons": reasons[:REASONS_MAX],
+        }
+    )
+
+
+def source_resource(source: FollowedSource) -> GitSource:
+    """Return *source* as clients see it, without the names of its secrets."""
+    return GitSource.model_validate(
+        {
+            "sourceId": source.source_id,
+            "tenantId": source.tenant_id,
+            "repository": source.repository,
+            "branch": source.branch,
+            "path": source.path,
+            "environmentIds": source.environment_ids,
+            "every": timedelta(seconds=source.every_s),
+            "commit": source.commit,
+            "syncedAt": source.synced_at,
+            "staleSince": source.stale_since,
+            "reason": source.reason,
+            "webhook": f"/{SOURCES_ROOT}/{source.source_id}/webhook?tenant={source.tenant_id}",
+            "revision": source.revision,
+        }
+    )
+
+
+def source_answer(source: FollowedSource) -> Json:
+    """Return the immediate answer of a command, as JSON."""
+    return source_resource(source).model_dump(mode="json", by_alias=True)
 
 
 def snapshot_row(environment_id: str, snapshot: Snapshot) -> DriftSnapshot:

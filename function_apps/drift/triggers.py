@@ -6,16 +6,29 @@ import azure.durable_functions as df
 
 from function_apps.drift import resources
 from function_apps.drift.ports import DriftApp
-from function_apps.drift.repository import BASELINES, FINDINGS, SCANS, load_scan
+from function_apps.drift.repository import (
+    BASELINES,
+    FINDINGS,
+    SCANS,
+    SOURCES,
+    desired_by_git,
+    load_scan,
+)
 from function_apps.drift.use_cases import (
     decisions,
     delete_snapshots,
+    fetch_git_sources,
     queries,
     scan_environments,
     scan_services,
 )
 from function_apps.drift.use_cases.compare_release import compare_release
+from function_apps.drift.use_cases.follow_git_source import (
+    follow_git_source,
+    remove_git_source,
+)
 from function_apps.drift.use_cases.order_scan import scan_now
+from function_apps.drift.use_cases.receive_webhook import receive_webhook
 from function_apps.drift.use_cases.record_deployment import record_deployment, record_step
 from function_apps.drift.use_cases.record_environment import record_environment
 from function_apps.drift.use_cases.record_isolation import record_binding, record_proof
@@ -40,6 +53,8 @@ from shared.contracts.drift import (
     DriftSeverity,
     FindingReason,
     FindingStatus,
+    FollowGitSource,
+    GitSource,
     Plane,
     ScanOrder,
     SnapshotContent,
@@ -60,12 +75,14 @@ from shared.messaging.unit_of_work import Json, Outcome
 from shared.persistence.store import Prefix
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.collection import PAGED, Collection, answer_page, asked_top
-from shared.web.request import Answer, Request, ok
-from shared.web.routes import get, post
+from shared.web.request import Answer, Request, created, ok
+from shared.web.routes import delete, get, post
 
 READ: Final = "runtime.drift.read"
 WRITE: Final = "runtime.drift.write"
 _ENVIRONMENT: Final = "v1/runtime/drift/{environmentId}"
+_SOURCES: Final = resources.SOURCES_ROOT
+_SOURCE: Final = f"{_SOURCES}/{{sourceId}}"
 _FINDING: Final = "v1/runtime/drift-findings/{findingId}"
 LIST: Final = Collection(
     FINDINGS,
@@ -78,6 +95,7 @@ LIST: Final = Collection(
     },
     choices={"status": FindingStatus, "plane": Plane, "severity": DriftSeverity},
 )
+GIT_SOURCES: Final = Collection(SOURCES)
 
 
 async def get_drift(request: Request[None], app: DriftApp) -> Answer:
@@ -97,7 +115,8 @@ async def _report(request: Request[Any], app: DriftApp) -> DriftReport:
     within = Prefix(request.ctx.tenant, parse_id(environment_id, "env").environment)
     page = await LIST.page(request, app.service.store, within)
     findings = [finding for _, finding in FINDINGS.readable(page.documents)]
-    return resources.drift_report(scan, findings, request.next_link(page.continuation))
+    git = await desired_by_git(scan, request.ctx, app)
+    return resources.drift_report(scan, findings, git, request.next_link(page.continuation))
 
 
 async def get_drift_snapshots(request: Request[None], app: DriftApp) -> Answer:
@@ -160,6 +179,36 @@ def _decided(outcome: Outcome[Json]) -> Answer:
     return ok(outcome.value)
 
 
+async def post_git_source(request: Request[FollowGitSource], app: DriftApp) -> Answer:
+    """Compare environments with the manifests in a Git repository."""
+    outcome = await follow_git_source(request.body, request.ctx, app)
+    location = f"/{_SOURCES}/{outcome.value['sourceId']}"
+    return created(outcome.value, location, is_repeat=outcome.is_repeat)
+
+
+async def get_git_sources(request: Request[None], app: DriftApp) -> Answer:
+    """List the tenant's Git sources."""
+    return await GIT_SOURCES.answer(request, app.service.store, resources.source_resource)
+
+
+async def get_git_source(request: Request[None], app: DriftApp) -> Answer:
+    """Answer one source with its etag: which commit is compared, and since when it is stale."""
+    resource, etag = await queries.get_source(request.path["sourceId"], request.ctx, app)
+    return ok(resource, etag=etag)
+
+
+async def delete_git_source(request: Request[None], app: DriftApp) -> Answer:
+    """Compare with a source no more."""
+    return _decided(await remove_git_source(request.path["sourceId"], request.ctx, app))
+
+
+async def post_git_source_webhook(request: Request[None], app: DriftApp) -> Answer:
+    """Take a signed webhook: the source is fetched at the next look for what is due."""
+    path, tenant = request.path["sourceId"], request.query.get("tenant", "")
+    await receive_webhook(path, tenant, request.content, request.signature, request.ctx, app)
+    return Answer(202)
+
+
 _DECISION: Final[dict[str, Any]] = {
     "body": FindingReason, "status": 200, "answer": DriftFinding, "optional_body": True,
 }  # fmt: skip
@@ -182,6 +231,15 @@ ROUTES: Final = (
     ),
     post(f"{_FINDING}/adopt", post_drift_finding_adopt, WRITE, **_DECISION),
     post(f"{_FINDING}/remediate", post_drift_finding_remediate, WRITE, **_DECISION),
+    post(
+        _SOURCES, post_git_source, WRITE, body=FollowGitSource, status=201, answer=GitSource,
+    ),
+    get(_SOURCES, get_git_sources, READ, query=GIT_SOURCES.parameters),
+    get(_SOURCE, get_git_source, READ, answer=GitSource),
+    delete(_SOURCE, delete_git_source, WRITE, status=200, answer=GitSource),
+    post(
+        f"{_SOURCE}/webhook", post_git_source_webhook, None, query=("tenant",), takes_bytes=True,
+    ),
 )  # fmt: skip
 EVENTS: Final[HandlerTable] = {
     RuntimeEnvironmentProvisioned: record_environment,
@@ -211,6 +269,11 @@ def blueprint(app: DriftApp) -> df.Blueprint:
             app.rules.check_due_every,
             scan_environments.scan_due_environments,
         ),
+        Timer(
+            fetch_git_sources.FETCH,
+            app.rules.check_due_every,
+            fetch_git_sources.fetch_due_sources,
+        ),
         Timer(scan_services.COMPARE, app.rules.check_due_every, scan_services.scan_due_services),
         Timer(
             delete_snapshots.DELETE,
@@ -219,6 +282,10 @@ def blueprint(app: DriftApp) -> df.Blueprint:
         ),
     )
     triggers = Triggers(
-        routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=timers, swept=(SCANS, BASELINES)
+        routes=ROUTES,
+        events=EVENTS,
+        commands=COMMANDS,
+        timers=timers,
+        swept=(SCANS, BASELINES, SOURCES),
     )
     return bind(triggers, app)

@@ -1,11 +1,11 @@
 """The policy for prod, as the app settings describe it."""
 
 from shared.composition.settings import Settings
-from shared.images.registry_connection import LOOPBACK
 from shared.kernel.clock import Clock
 from shared.policies.engine import SignedPolicyEngine
 from shared.policies.prod_policy import ProdPolicy
 from shared.policies.prod_rules import ProdRules, read_prod_rules
+from shared.probing.guard import LOOPBACK
 
 
 def prod_policy(settings: Settings, clock: Clock) -> ProdPolicy | None:

@@ -167,6 +167,8 @@ class Settings(
     )
     """drift: whether a service that is not as released is repaired by itself (`auto`), when
     somebody asks for it (`ask`), or `never`; what nobody released is taken away by nobody."""
+    git_networks: Networks = Field((), alias="RUNTIME_GIT_NETWORKS")
+    """drift: private ranges in which Git repositories may be, such as `10.1.0.0/16`."""
     agent_folder: Path | None = Field(None, alias="RUNTIME_AGENT_FOLDER")
     """The state folder of the local agent, for workloads on this machine; the embedded host has
     its own."""

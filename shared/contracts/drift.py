@@ -190,6 +190,88 @@ class DriftFinding(Resource):
     resolved_at: Instant | None
 
 
+GitSecret = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(r"^git-[0-9A-Za-z-]{1,123}$", "git- and then letters, digits and dashes")
+    ),
+]
+"""A secret in the vault of the first environment. The name says that it is for Git: no caller may
+have another secret sent to a repository."""
+
+
+class FollowGitSource(Command):
+    """POST /git-sources: desired state from a repository of environment manifests.
+
+    A folder for each environment, below `path`, has files as `runtimectl deploy -f` takes them.
+    """
+
+    repository: Annotated[
+        str,
+        StringConstraints(
+            pattern=pattern(r"^(?:https?|ssh)://[^\s@?#]+$", "an https URL without a user"),
+            max_length=1024,
+        ),
+    ]
+    branch: Annotated[
+        str,
+        StringConstraints(
+            pattern=pattern(r"^[\w.-]+(?:/[\w.-]+)*$", "the name of a branch"), max_length=128
+        ),
+    ] = "main"
+    path: Annotated[
+        str,
+        StringConstraints(
+            pattern=pattern(r"^(?:[\w.-]+(?:/[\w.-]+)*)?$", "a folder, such as environments"),
+            max_length=512,
+        ),
+    ] = ""
+    environment_ids: Annotated[tuple[EnvironmentId, ...], Field(min_length=1, max_length=50)]
+    credential_ref: GitSecret | None = None
+    """Names the credential in the vault: `user:password`, or a token."""
+    webhook_secret_ref: GitSecret | None = None
+    """Names the key in the vault that signs webhooks; without it none is taken."""
+    every: Annotated[timedelta, Field(ge=timedelta(seconds=10), le=timedelta(days=1))] = timedelta(
+        minutes=5
+    )
+
+
+class GitSource(Resource):
+    """GET /git-sources/{sourceId}."""
+
+    source_id: Label
+    tenant_id: TenantId
+    repository: Annotated[str, Field(max_length=2048)]
+    branch: Label
+    path: Text
+    environment_ids: Annotated[tuple[EnvironmentId, ...], Field(max_length=50)]
+    every: Duration
+    commit: Label | None
+    """The commit whose manifests are compared: the last that could be read."""
+    synced_at: Instant | None
+    """When the repository last answered."""
+    stale_since: Instant | None
+    """The first failure since then; what was read before it is compared still."""
+    reason: Reason | None
+    """Why it could not be read."""
+    webhook: Text
+    """Where signed webhooks are sent, below the address of the platform."""
+    revision: Revision
+
+
+class DesiredFromGit(Value):
+    """What Git says of an environment."""
+
+    source_id: Label
+    commit: Label | None
+    synced_at: Instant | None
+    stale_since: Instant | None
+    modules: Count
+    reasons: Annotated[tuple[Reason, ...], Field(max_length=20)] = ()
+    """What could not be read of the source, or of the environment's folder; what was read of a file
+    before it was damaged is compared still."""
+
+
 class DriftReport(Resource):
     """GET /drift/{environmentId}."""
 
@@ -198,6 +280,8 @@ class DriftReport(Resource):
     """Of the last scan; a plane that it did not look at is not clean."""
     scanned_at: Instant | None
     """The last scan that could read the environment."""
+    git: DesiredFromGit | None = None
+    """Absent where no source names the environment."""
     absent_held: bool = False
     """So many services were absent at once that it is believed only with `confirmAbsent`."""
     value: Annotated[tuple[DriftFinding, ...], Field(max_length=200)]
@@ -235,38 +319,6 @@ class SnapshotContent(Resource):
     content: Json
     """The release in force, its live properties by plane, and other revisions that are there."""
     changes: Annotated[tuple[SnapshotChange, ...], Field(max_length=1000)] = ()
-
-
-class FollowGitSource(Command):
-    """POST /git-sources: desired state from a repository of environment manifests."""
-
-    repository: Annotated[
-        str,
-        StringConstraints(
-            pattern=pattern(r"^(?:https|ssh)://\S+$", "an https or ssh URL"), max_length=2048
-        ),
-    ]
-    branch: Label = "main"
-    path: Text = ""
-    environment_ids: Annotated[tuple[EnvironmentId, ...], Field(min_length=1, max_length=50)]
-    credential_ref: Label | None = None
-    """Names the credential in the vault."""
-    webhook_secret_ref: Label
-    """Names the signing key in the vault."""
-    every: Duration = timedelta(minutes=5)
-
-
-class GitSource(Resource):
-    source_id: Label
-    tenant_id: TenantId
-    repository: Annotated[str, Field(max_length=2048)]
-    branch: Label
-    path: Text
-    environment_ids: Annotated[tuple[EnvironmentId, ...], Field(max_length=50)]
-    commit: Label | None
-    synced_at: Instant | None
-    reason: Reason | None
-    revision: Revision
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from shared.images.reference import is_loopback
 from shared.kernel.errors import Unavailable
 from shared.kernel.trust import trusting, untrusted_in
 from shared.probing.guard import (
+    LOOPBACK,
     Forbidden,
     Network,
     Resolve,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     import aiohttp
 
 AWAY_RETRY_S: Final = 5.0
-LOOPBACK: Final[Sequence[Network]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 CHUNK: Final = 1 << 20
 _ALIASES: Final = {"docker.io": "registry-1.docker.io"}
 """Where a registry answers that has another name in references."""

@@ -30,6 +30,7 @@ SecretBindingId = NewType("SecretBindingId", str)
 SecretRotationId = NewType("SecretRotationId", str)
 ScalingPolicyId = NewType("ScalingPolicyId", str)
 DriftFindingId = NewType("DriftFindingId", str)
+GitSourceId = NewType("GitSourceId", str)
 GateId = NewType("GateId", str)
 EventId = NewType("EventId", str)
 
@@ -59,6 +60,7 @@ _SHAPES: Final = {
     "tb": re.compile(rf"tb-{_K}-{_H}"),
     "sp": re.compile(rf"sp-{_K}-{_M}"),
     "df": re.compile(rf"df-{_K}(?:-{_M})?-{_H}"),
+    "gs": re.compile(rf"gs-{_K}-{_H}"),
     "gate": re.compile(rf"gate-{_K}-{_M}-(?P<rest>[0-9a-z]{{16}}-[0-9]{{1,4}}-[0-9]{{1,3}})"),
     "op": re.compile(rf"op-(?P<app>{'|'.join(APPS)})-{_K}(?:-{_M})?-{_S}"),
 }
@@ -198,6 +200,11 @@ def drift_finding_id(
     """
     unit = f"-{m}" if m else ""
     return DriftFindingId(f"df-{k}{unit}-{_hash(KEY_LENGTH, plane, path)}")
+
+
+def git_source_id(tenant: TenantId, repository: str, branch: str, path: str) -> GitSourceId:
+    """Return the id of a source: the same folder of the same branch is the same source."""
+    return GitSourceId(f"gs-{tenant_key(tenant)}-{_hash(KEY_LENGTH, repository, branch, path)}")
 
 
 def operation_id(

@@ -27,6 +27,10 @@ _NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*
 _NUMERIC: Final = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
 """The WHATWG URL parser and inet_aton read a host whose last label has this form as IPv4."""
 
+LOOPBACK: Final[Sequence[Network]] = (
+    ipaddress.ip_network("127.0.0.0/8"),
+    ipaddress.ip_network("::1/128"),
+)
 _DENIED: Final[tuple[Network, ...]] = tuple(
     ipaddress.ip_network(text)
     for text in (

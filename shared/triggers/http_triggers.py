@@ -192,6 +192,7 @@ async def _handled(
         path=dict(req.route_params),
         query=query,
         if_none_match=headers.get("if-none-match"),
+        signature=headers.get("x-hub-signature-256", ""),
         content=content if route.takes_bytes else b"",
         token=headers.get("authorization", "").partition(" ")[2],
     )

@@ -12,7 +12,7 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.trust import trusting
 from shared.probing.guard import (
+    LOOPBACK,
     Destination,
     Forbidden,
     Network,
@@ -46,7 +47,6 @@ ENTRA_KEY_HOSTS: Final[Mapping[str, frozenset[str]]] = {
 }
 """Where Entra keeps the keys of its v1 issuers, of the public cloud (also for US Government) and of
 China's; those of v2 are at the issuer's own host."""
-LOOPBACK: Final[Sequence[Network]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})", re.ASCII | re.IGNORECASE)
 _OK: Final = 200
 _WHY: Final[Mapping[type[Exception], str]] = {

@@ -35,6 +35,8 @@ class Request(Generic[B]):
     """As it was called, without the query."""
     if_none_match: str | None = None
     """The header as it was sent: the etags that the caller has."""
+    signature: str = field(default="", repr=False)
+    """`X-Hub-Signature-256` as it was sent: who calls a webhook proves by it who says so."""
     content: bytes = b""
     """The raw body, for routes that take bytes."""
     token: str = field(default="", repr=False)

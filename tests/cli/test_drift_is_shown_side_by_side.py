@@ -25,6 +25,10 @@ THE_REPORT: Mapping[str, Any] = {
         {"plane": "workload", "complete": True, "seen": 3, "unknown": 0, "reason": None},
         {"plane": "routing", "complete": False, "seen": 2, "unknown": 1, "reason": UNREAD},
     ],
+    "git": {
+        "sourceId": "gs-1", "commit": "0123456789abcdef", "syncedAt": NOON, "staleSince": NOON,
+        "modules": 3, "reasons": [{"code": "Unreachable", "message": "no answer"}],
+    },
     "value": [THE_FINDING],
 }  # fmt: skip
 ANSWERS: Mapping[str, Any] = {
@@ -51,6 +55,8 @@ def test_a_list_names_what_differs_and_what_was_not_looked_at(runtimectl: Runtim
     assert "routing: dep-1 is changing it (OwnWork)" in ran.err
     assert "workload:" not in ran.err
     assert "--confirm-absent" in ran.err
+    assert f"git: 0123456789ab, 3 modules, read {NOON}, stale since {NOON}" in ran.err
+    assert "git: no answer (Unreachable)" in ran.err
 
 
 def test_a_finding_shows_both_values_beside_each_other(runtimectl: RuntimeCtl) -> None:

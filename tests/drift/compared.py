@@ -34,6 +34,7 @@ from shared.surfaces.released_component import revision_spec
 from shared.surfaces.spec import RevisionSpec, SiteSpec
 from shared.web.request import Answer, Request
 from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_repositories import git_parts
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.messages import envelope_of, taken
 from tests.kit.service import TENANT, Bench, bench
@@ -119,15 +120,20 @@ class DriftService:
         template: str,
         body: Any = None,
         query: Mapping[str, Any] | None = None,
+        *,
+        content: bytes = b"",
+        signature: str = "",
         **path: Any,
     ) -> Answer:
         """Ask the handler of a route, its body and query read as the app reads them."""
         route = next(each for each in ROUTES if (each.method, each.template) == (method, template))
         asked = {name: str(value) for name, value in (query or {}).items()}
         assert set(asked) <= {*route.query}, asked
-        content: Any = None if route.body is None else read(route.body, body or {})
+        given: Any = None if route.body is None else read(route.body, body or {})
         where = {"environmentId": ENVIRONMENT, **path}
-        request: Request[Any] = Request(content, self.ctx, where, asked)
+        request: Request[Any] = Request(
+            given, self.ctx, where, asked, content=content, signature=signature
+        )
         return await route.handler(request, self.app)
 
     async def get(self, template: str, query: Any = None, **path: Any) -> Mapping[str, Any]:
@@ -305,7 +311,8 @@ async def drift(
     await surface.ensure_site(SiteSpec(ENVIRONMENT, TENANT, "shop", "test"), Fence(1, "op-1", "1"))
     sites = {ComputeTargetKind.LOCAL_PROCESS: surface}
     table = on.storage.table(DRIFT_SNAPSHOTS)
-    app = DriftApp(service, surface, sites, sites, {}, table, DriftRules(), policy)
+    parts = git_parts(service)
+    app = DriftApp(service, surface, sites, sites, {}, table, *parts, DriftRules(), policy)
     made = Drift(bench=on, app=app, dispatcher=dispatcher_of(app), world=world, surface=surface)
     if knows_environment:
         await made.hear(environment(1))

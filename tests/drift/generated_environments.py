@@ -29,6 +29,7 @@ from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from tests.drift.compared import DriftService, dispatcher_of, step
 from tests.drift.generated_cluster import GeneratedCluster
 from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_repositories import git_parts
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.service import TENANT, bench
 from tests.kit.told import ENVIRONMENT, KEY, component_of, ended, environment, released
@@ -224,7 +225,8 @@ async def generated(seed: int, surface: str) -> Environment:
         agent = AgentSurface(Path("/nowhere"), lambda: None, clock)
         agent._agent = AgentOf(memory)  # type: ignore[assignment]
         reader = agent
-    app = DriftApp(on.service, reader, {}, {}, {}, on.storage.table(DRIFT_SNAPSHOTS))
+    table = on.storage.table(DRIFT_SNAPSHOTS)
+    app = DriftApp(on.service, reader, {}, {}, {}, table, *git_parts(on.service))
     made = Environment(
         bench=on, app=app, dispatcher=dispatcher_of(app), random=Random(seed),
         platform=cluster or memory, machines=machines, cluster=cluster,

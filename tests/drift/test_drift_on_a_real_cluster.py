@@ -22,6 +22,7 @@ from tests.drift.compared import HASH, dispatcher_of
 from tests.drift.drift_corpus import left, told
 from tests.drift.generated_environments import SITE, WEB, Environment, spec_of
 from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_repositories import git_parts
 from tests.kit.pod_cluster import PodCluster
 from tests.kit.service import bench
 from tests.kit.told import component_of, environment, released
@@ -36,8 +37,9 @@ async def released_on(cluster: AksHarness) -> Environment:
     """Return drift over *cluster*, where one service was released and nothing is at work."""
     on = bench("drift")
     app = DriftApp(
-        on.service, cluster.surface, {}, {}, {}, on.storage.table(DRIFT_SNAPSHOTS), RULES
-    )
+        on.service, cluster.surface, {}, {}, {}, on.storage.table(DRIFT_SNAPSHOTS),
+        *git_parts(on.service), RULES,
+    )  # fmt: skip
     made = Environment(
         bench=on, app=app, dispatcher=dispatcher_of(app), random=Random(1), cluster=None,
         platform=cluster.surface, machines=MemoryCluster(on.service.clock, on.service.entropy),

@@ -23,8 +23,11 @@ from tests.drift.compared import (
     scaled,
     step,
 )
+from tests.drift.followed import FOLLOW, SOURCES, WEBHOOK, followed, signed
 from tests.drift.isolated import proof, status
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
+from tests.kit.memory_vaults import MemoryVaults
+from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT, WEB, bound_tenant, ended, environment, service_of
 
 _comes = partial(comes_to, "drift")
@@ -68,6 +71,30 @@ async def is_asked_to_suppress() -> Prepared:
     made, finding = await _found()
     body = {"length": "PT1H", "reason": "because"}
     return await _left(made, Call({"findingId": finding}, body))
+
+
+@_comes(f"POST {SOURCES}")
+async def is_asked_to_follow_a_repository() -> Prepared:
+    return await _left(await released_and_settled(), Call(body=FOLLOW))
+
+
+@_comes(f"DELETE {SOURCES}/{{sourceId}}")
+async def is_asked_to_follow_it_no_more() -> Prepared:
+    made = await followed()
+    return await _left(made.drift, Call({"sourceId": made.source_id}))
+
+
+@_comes(f"POST {WEBHOOK}")
+async def is_sent_a_webhook() -> Prepared:
+    made = await followed()
+    await made.drift.app.service.clock.sleep(30)
+    vaults = made.drift.app.vaults
+    assert isinstance(vaults, MemoryVaults)
+    call = Call(
+        {"sourceId": made.source_id}, b"{}", {"tenant": TENANT},
+        {"x-hub-signature-256": signed(b"{}")},
+    )  # fmt: skip
+    return await left_by(made.drift.bench, call, world=made.drift.world, vaults=vaults)
 
 
 @_comes("RuntimeEnvironmentProvisioned")

@@ -21,6 +21,7 @@ from shared.messaging.parked_messages import park
 from shared.persistence.store import Document
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud
+from tests.kit.memory_vaults import MemoryVaults
 from tests.kit.sending import envelope_of
 from tests.kit.service import Bench
 from tests.kit.stores import all_changes
@@ -35,6 +36,7 @@ class Call:
     path: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def content(self) -> bytes:
@@ -53,6 +55,7 @@ class Prepared:
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     world: MemoryCluster | None = None
     cloud: MemoryCloud | None = None
+    vaults: MemoryVaults | None = None
     verdicts: Sequence[ServiceHealth] = ()
     given_up: BaseModel | None = None
     """The payload of a dead letter, which the call replays."""

@@ -202,6 +202,8 @@ class WireRun:
             vars(wires.parts.world).update(vars(prepared.world), clock=wires.clock)
         if prepared.cloud is not None:
             vars(wires.parts.cloud).update(vars(prepared.cloud))
+        if prepared.vaults is not None:
+            wires.parts.opened.vaults = prepared.vaults.vaults
         answers = {
             f"/v1/runtime/services/{each.service_id}/health": each.model_dump_json(by_alias=True)
             for each in prepared.verdicts
@@ -225,6 +227,7 @@ class WireRun:
             "authorization": f"Bearer {wires.issuer.token(TENANT, 'ann', ['Runtime.Admin'])}",
             "content-type": "application/octet-stream" if route.takes_bytes else "application/json",
             "idempotency-key": "once",
+            **sent.headers,
         }
         request = func.HttpRequest(
             method=route.method,

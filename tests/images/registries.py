@@ -17,8 +17,9 @@ from shared.images.reference import ImageReference, parse_reference
 from shared.images.registries import Credential, Registries
 from shared.images.registry_authorization import RegistryAuthorization
 from shared.images.registry_client import RegistryClient
-from shared.images.registry_connection import LOOPBACK, RegistryConnection
+from shared.images.registry_connection import RegistryConnection
 from shared.kernel.clock import Clock, SystemClock
+from shared.probing.guard import LOOPBACK
 from tests.kit.memory_images import manifest_of
 
 REPOSITORY: Final = "team/web"

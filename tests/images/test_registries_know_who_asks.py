@@ -18,8 +18,8 @@ from shared.images.reference import parse_reference
 from shared.images.registries import IDENTITY, Password, read_registries
 from shared.images.registry_authorization import AZURE_SCOPE
 from shared.images.registry_challenges import Challenge, checked_realm, read_challenges
-from shared.images.registry_connection import LOOPBACK
 from shared.kernel.errors import Invalid, Unavailable
+from shared.probing.guard import LOOPBACK
 from tests.images.registries import (
     DIGEST,
     REPOSITORY,

@@ -7,6 +7,7 @@ from typing import Final
 from shared.contracts.entities import FACTORY_EVENTS
 from shared.contracts.tenants import TenantProvisioned
 from tests.kit.costs import CountedWorld, Invocation
+from tests.kit.git_sources import follow, push
 from tests.kit.memory_cluster import Behaviour
 from tests.kit.releases import (
     deploy,
@@ -130,6 +131,13 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("scaling", "ScaleRelease"): ONE,
     ("scaling", "HoldScaling"): ONE,
     ("deployments", "ScalingPolicyApplied"): ONE,
+    ("drift", "POST v1/runtime/git-sources"): Cost(
+        reads=2, reason="reads each of the environments, which are in partitions of their own"
+    ),
+    ("drift", "DELETE v1/runtime/git-sources/{sourceId}"): ONE,
+    ("drift", "POST v1/runtime/git-sources/{sourceId}/webhook"): Cost(
+        reads=3, reason="reads the source, and the environment whose vault has its key, before"
+    ),
     ("drift", "RuntimeEnvironmentProvisioned"): ONE,
     ("drift", "RuntimeEnvironmentDecommissioned"): ONE,
     ("drift", "RuntimeEnvironmentStatusChanged"): ONE,
@@ -167,6 +175,15 @@ async def _bind_tenant(world: CountedWorld, environment: str) -> None:
     await until_status(world, path, {"Enforced"})
 
 
+async def _follow_git(world: CountedWorld, environment: str) -> None:
+    """Follow a repository, hear of a push to it, and remove it again."""
+    for number in range(3):
+        followed = await follow(world, environment, f"{number}.0")
+        await push(world, followed, f"{number}.1")
+        await world.clock.sleep(60)
+        await world.call("DELETE", f"/runtime/git-sources/{followed['sourceId']}")
+
+
 async def _rotate(world: CountedWorld) -> None:
     """Rotate the only secret that is bound, before anything runs."""
     _, bindings = await world.call("GET", "/runtime/secret-bindings")
@@ -191,6 +208,7 @@ def observed(releases: int = 4) -> list[Invocation]:
             await send(FACTORY_EVENTS, TenantProvisioned.model_validate(said), 800)
             await world.clock.sleep(10)
             await _bind_tenant(world, environment)
+            await _follow_git(world, environment)
             slow = await uploaded(world, "slow")
             world.surface.behaviours[slow] = Behaviour(latency_ms=400.0)
             for module in (None, "module-web"):

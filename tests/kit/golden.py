@@ -19,6 +19,7 @@ from local_host.durable.settings import DurableSettings
 from shared.contracts.entities import FACTORY_EVENTS
 from shared.contracts.tenants import TenantProvisioned
 from tests.kit.costs import SERVICES
+from tests.kit.git_sources import follow
 from tests.kit.golden_documents import record_missing
 from tests.kit.memory_cluster import Behaviour
 from tests.kit.releases import (
@@ -127,6 +128,7 @@ async def _live(world: World) -> None:
         await set_objective(world)
     await scaled(world)
     await tampered(world, environment)
+    await follow(world, environment)
     await world.call("DELETE", f"{path}?confirm=shop")
     await until_status(world, path, {"Decommissioned"})
 

@@ -158,6 +158,7 @@ class WireParts(AzureParts):
         self.world = MemoryCluster(clock, self.entropy)
         self.cloud = MemoryCloud()
         self.calls: Counter[str] = Counter()
+        self.opened = MemoryVaults(clock, self.entropy)
 
     def store(self, container: str) -> Store:
         counted: Any = CountedStore(super().store(container), self.calls)
@@ -173,7 +174,7 @@ class WireParts(AzureParts):
         return platform_vault(MemoryVaults(self.clock, self.entropy))
 
     def vaults(self) -> Vaults:
-        return MemoryVaults(self.clock, self.entropy)
+        return self.opened
 
     async def disconnect(self) -> None:
         """Close the connections to the account and to storage; they are opened when next used."""

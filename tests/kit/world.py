@@ -30,7 +30,7 @@ from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.triggers import blueprint as configurations_blueprint
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.triggers import blueprint as deployments_blueprint
-from function_apps.drift.ports import DriftApp, DriftRules
+from function_apps.drift.ports import DriftApp, DriftRules, webhook_rate
 from function_apps.drift.triggers import blueprint as drift_blueprint
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.triggers import blueprint as environments_blueprint
@@ -69,6 +69,7 @@ from shared.contracts.storage import (
 )
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.task_hub import TaskHub
+from shared.git.port import GitRepositories
 from shared.kernel.errors import NotFound
 from shared.messaging.audit_heads import AuditHeads
 from shared.messaging.unit_of_work import UnitOfWork
@@ -87,6 +88,7 @@ from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.memory_images import NO_IMAGES
 from tests.kit.memory_passwords import MemoryPasswords
+from tests.kit.memory_repositories import MemoryRepositories
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.memory_vaults import MemoryVaults, platform_vault
 from tests.kit.mortal import (
@@ -196,6 +198,7 @@ class World:
         self.cluster.behaviours = self.surface.behaviours
         self.infrastructure = MemoryCloud()
         self.vaults = MemoryVaults(self.clock, SeededEntropy(seed))
+        self.repositories: GitRepositories = MemoryRepositories(self.clock)
         self.passwords = MemoryPasswords(SeededEntropy(seed), {"orders-db"})
         self.prober = PassingProber()
         self.configurations_rules = CONFIGURATIONS_RULES
@@ -350,6 +353,9 @@ class World:
                     boundary_readers(sites),
                     author_readers(sites),
                     self.storage.table(DRIFT_SNAPSHOTS),
+                    self.repositories,
+                    self.vaults,
+                    webhook_rate(self.clock),
                     DriftRules(),
                 )
             ),

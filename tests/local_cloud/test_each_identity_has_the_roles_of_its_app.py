@@ -137,7 +137,9 @@ def test_only_the_operator_reads_all_stores_and_who_signs_the_platforms_secrets(
 
 def test_the_page_shows_who_has_which_role() -> None:
     page = (Path(__file__).parents[2] / "local_cloud" / "README.md").read_text()
-    shown = re.findall(r"^\| (each app|deployments|`operator`) \| ([^|]+) \|", page, re.MULTILINE)
+    shown = re.findall(
+        r"^\| (each app|deployments|drift|`operator`) \| ([^|]+) \|", page, re.MULTILINE
+    )
     named = {(who, role) for who, roles in shown for role in roles.split(", ")}
     everybody = set.intersection(
         *({each.role for each in assignments([service])} - OPERATORS for service in BUILT)

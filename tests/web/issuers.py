@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shared.web.discovery import LOOPBACK, DiscoveredKeys
+from shared.probing.guard import LOOPBACK
+from shared.web.discovery import DiscoveredKeys
 
 NAMES: Final = (
     "login.test", "other.test", "sts.windows.net", "login.windows.net", "login.microsoftonline.com",

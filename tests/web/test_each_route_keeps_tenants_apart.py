@@ -13,6 +13,7 @@ from shared.web.administration_routes import administration_routes
 from shared.web.roles import PERMISSIONS, ROLES
 from shared.web.routes import Route
 from tests.kit.costs import SERVICES
+from tests.kit.git_sources import follow, source
 from tests.kit.releases import (
     OBJECTIVE,
     a_component,
@@ -84,7 +85,9 @@ class Matrix:
             _, policy = await world.call("POST", "/runtime/scaling-policies", _policy(service))
             finding = await tampered(world, environment)
             _, snapshots = await world.call("GET", f"/runtime/drift/{environment}/snapshots")
+            followed = await follow(world, environment)
             names = {
+                "sourceId": followed["sourceId"],
                 "findingId": finding["findingId"],
                 "snapshotId": snapshots["value"][0]["snapshotId"],
                 "environmentId": environment,
@@ -174,6 +177,7 @@ def _bodies(environment: str, digest: str, service: str) -> Mapping[str, Any]:
             "fromAt": "2026-11-24T00:00:00Z",
             "untilAt": "2026-11-25T00:00:00Z",
         },
+        "POST v1/runtime/git-sources": source(environment),
         "POST v1/runtime/secret-bindings": _binding(environment, "module-web"),
         "POST v1/runtime/tenant-bindings": {"environmentId": environment},
         "POST v1/runtime/tenant-bindings/{tenantBindingId}/suspend": {"reason": "because"},
@@ -215,10 +219,11 @@ def status_and_code(row: Route, who: str) -> tuple[int, str]:
     return int(answer.status), code
 
 
-def test_only_probes_and_documents_are_answered_without_a_token() -> None:
+def test_only_probes_documents_and_webhooks_are_answered_without_a_token() -> None:
     free = {row.template.rpartition("/")[2] for row in ROWS if row.permission is None}
 
-    assert free == {"health", "alive", "startup", "openapi.json"}
+    # A webhook proves by its signature who sends it.
+    assert free == {"health", "alive", "startup", "openapi.json", "webhook"}
     assert all(row.permission in PERMISSIONS for row in GUARDED)
 
 

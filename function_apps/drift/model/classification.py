@@ -24,6 +24,8 @@ INSTANCES: Final = "instances"
 """The path of what the instances prove: their files, and what they say of themselves."""
 SERVICE: Final = "service"
 """The path of a service that nobody released."""
+GIT: Final = "git"
+"""Before the path of what the release in force has otherwise than Git says."""
 ENVIRONMENT_PLANES: Final = (Plane.INFRASTRUCTURE, Plane.TENANCY)
 """The planes of the environment itself, which environments owns."""
 _WHAT_RUNS: Final = frozenset({"version", "artifact", "image", "command", REVISION, INSTANCES})
@@ -42,6 +44,13 @@ class Circumstances:
     since: str = ""
     """The time of the release in force."""
     policy: RemediationPolicy = RemediationPolicy.ASK
+    desired_by: str = ""
+    """The commit that says so, of what Git says."""
+
+
+def is_of_git(path: str) -> bool:
+    """Return whether *path* is compared with Git, and not with what was released."""
+    return path.startswith(f"{GIT}/")
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,11 @@ class Classification:
 
 
 SeverityRule = Callable[[Plane, Change], DriftSeverity | None]
+
+
+def _not_deployed(_plane: Plane, change: Change) -> DriftSeverity | None:
+    # What runs is as it was released; somebody is to deploy.
+    return DriftSeverity.LOW if is_of_git(change.path) else None
 
 
 def _gone(_plane: Plane, change: Change) -> DriftSeverity | None:
@@ -83,7 +97,7 @@ def _what_is_around(plane: Plane, _change: Change) -> DriftSeverity | None:
 
 
 SEVERITIES: Final[tuple[SeverityRule, ...]] = (
-    _gone, _what_runs, _who_gets_it, _how_many, _who_is_kept_apart, _what_is_around,
+    _not_deployed, _gone, _what_runs, _who_gets_it, _how_many, _who_is_kept_apart, _what_is_around,
 )  # fmt: skip
 
 
@@ -115,6 +129,10 @@ def _remediation(
 ) -> Remediation:
     """Return the owner's command; what would destroy something is never done unasked."""
     policy = known.policy
+    if is_of_git(change.path):
+        return Remediation(
+            policy=RemediationPolicy.NEVER, command="Deploy", owner=Service.DEPLOYMENTS
+        )
     if plane in ENVIRONMENT_PLANES:
         # It applies the whole environment, which is nothing to do unasked.
         asked = min(policy, RemediationPolicy.ASK, key=_CAUTION.index)
@@ -127,6 +145,8 @@ def _remediation(
 
 
 def _cause(change: Change, known: Circumstances) -> str:
+    if is_of_git(change.path):
+        return known.desired_by
     if change.path == SERVICE:
         return "no deployment released it"
     if known.failed_deployment is not None:

@@ -38,6 +38,8 @@ class EnvironmentContent:
     """`status` is None until something was heard. `isolation` is of the tenant's own binding."""
 
     status: EnvironmentStatus | None = None
+    name: str = ""
+    """Empty until it is told, of one that was heard of before names were kept."""
     owner: str = ""
     """The tenant that has the environment; another one is told less of it."""
     targets: tuple[ComputeTarget, ...] = ()
@@ -51,7 +53,7 @@ def after_environment_event(
     content: EnvironmentContent, event: EnvironmentFacts
 ) -> EnvironmentContent:
     """Return *content* after a newer *event* of its environment."""
-    told = replace(content, status=event.status, owner=event.owner_tenant_id)
+    told = replace(content, status=event.status, name=event.name, owner=event.owner_tenant_id)
     if not isinstance(event, RuntimeEnvironmentProvisioned):
         return told
     isolation = next(iter(event.isolation), None)

@@ -19,7 +19,9 @@ from shared.contracts.deployments import (
     DeploymentFacts,
     DeploymentKind,
     DeploymentStatus,
+    RuntimeDeploymentCompleted,
     RuntimeDeploymentRequested,
+    RuntimeDeploymentRolledBack,
 )
 from shared.contracts.drift import DriftDefaults, Plane, PlaneCoverage
 from shared.contracts.environments import (
@@ -49,6 +51,14 @@ class DeploymentWork:
     """Its request was heard, so it is new: what is said of it later is no echo of one forgotten."""
     stepped_at: str = ""
     """The time of its newest step; empty while it waits."""
+
+
+@dataclass(frozen=True)
+class HeldRelease:
+    """A release of a module that was rolled back, and is not to be deployed again."""
+
+    version: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,8 @@ class EnvironmentScan:
     """Of the planes of the environment itself, by surface."""
     alert: AlertState = field(default_factory=AlertState)
     """Of the findings of the environment itself."""
+    held: Mapping[str, HeldRelease] = field(default_factory=dict)
+    """The release of each module that was rolled back last, until it is deployed all the same."""
 
     def work_on(self, module: str, since: datetime) -> str | None:
         """Return the deployment that is changing *module*; None when none is.
@@ -181,7 +193,29 @@ def on_deployment_event(
     )
     for name in ended[:-DEPLOYMENTS_KEPT]:
         del deployments[name]
-    return replace(before, deployments=deployments)
+    return replace(before, deployments=deployments, held=_held_after(before, event))
+
+
+def _held_after(scan: EnvironmentScan, event: DeploymentFacts) -> Mapping[str, HeldRelease]:
+    """Return the held releases after *event*: nobody tells when a hold is released."""
+    held = dict(scan.held)
+    if isinstance(event, RuntimeDeploymentRolledBack):
+        held |= {
+            each.module_id: HeldRelease(each.version, each.digest)
+            for each in event.holds
+            if each.version is not None
+        }
+    elif isinstance(event, RuntimeDeploymentCompleted):
+        for each in event.release_unit.components:
+            if held.get(each.module_id) == HeldRelease(each.version, each.digest):
+                del held[each.module_id]
+    return held
+
+
+def make_due(scan: EnvironmentScan, now: datetime) -> EnvironmentScan | None:
+    """Return *scan* due at once; None where it is already, or has ended."""
+    is_due = scan.due_at <= isoformat(now) or scan.ended_at is not None
+    return None if is_due else replace(scan, due_at=isoformat(now))
 
 
 def order_scan(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from function_apps.drift.model.classification import Classification
+from function_apps.drift.model.classification import Classification, is_of_git
 from function_apps.drift.model.comparison import Change, text_of
 from shared.contracts.drift import (
     DriftDefaults,
@@ -319,7 +319,12 @@ def _after(finding: Finding, event: type[FindingEvent]) -> Finding:
     return replace(finding, status=status, revision=finding.revision + 1)
 
 
-def is_suppressed(finding: Finding, now: datetime) -> bool:
-    """Return whether *finding* is let be, so that nothing may write its property."""
+def holds_repairs(finding: Finding, now: datetime) -> bool:
+    """Return whether *finding* is let be, and a repair of its service would write its property.
+
+    None writes what Git says.
+    """
     until = finding.suppressed_until
+    if is_of_git(finding.path):
+        return False
     return finding.status is State.SUPPRESSED and until is not None and parse_instant(until) > now

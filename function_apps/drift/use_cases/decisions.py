@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from function_apps.drift import repository
 from function_apps.drift.errors import NotRepairable, RepairHeld, SuppressionTooLong
@@ -11,7 +11,13 @@ from function_apps.drift.events import alert_event, finding_event
 from function_apps.drift.model import finding as findings
 from function_apps.drift.model.alert import judge_alert_after
 from function_apps.drift.model.baseline import ServiceBaseline
-from function_apps.drift.model.classification import INSTANCES, REVISION, SERVICE
+from function_apps.drift.model.classification import (
+    GIT,
+    INSTANCES,
+    REVISION,
+    SERVICE,
+    is_of_git,
+)
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
 from function_apps.drift.model.service_scan import is_cut
@@ -28,6 +34,8 @@ from shared.persistence.codec import Put
 from shared.persistence.store import partition_of
 
 Change = Callable[[Finding], Finding]
+_WITHOUT_VALUE: Final = frozenset({SERVICE, REVISION, INSTANCES, GIT})
+"""The beginnings of paths that are not one property of the release."""
 Holder = TypeVar("Holder", EnvironmentScan, ServiceBaseline)
 """The document that has the alert of what a finding is of."""
 
@@ -89,7 +97,7 @@ async def adopt(
         baseline = view.find(BASELINES, service_id)
         if known.status is FindingStatus.ADOPTED:
             return Decision(answer(known), is_repeat=True)
-        if baseline is None or known.path.partition("/")[0] in {SERVICE, REVISION, INSTANCES}:
+        if baseline is None or known.path.partition("/")[0] in _WITHOUT_VALUE:
             raise NotRepairable(finding_id, f"{known.path} has no value that could be desired")
         _require_value(known, baseline)
         after = findings.adopt(known, asked.reason)
@@ -137,7 +145,7 @@ async def remediate(
     known, _ = await repository.load_finding(finding_id, ctx, app)
     partition = partition_of(ctx.tenant, finding_id)
     for each in await repository.active_findings(partition, app):
-        if findings.is_suppressed(each, ctx.now()):
+        if findings.holds_repairs(each, ctx.now()):
             raise RepairHeld(finding_id, each.finding_id, each.path)
     if known.remediation.policy is RemediationPolicy.NEVER:
         raise NotRepairable(finding_id, _why_never(known))
@@ -155,6 +163,8 @@ async def remediate(
 
 
 def _why_never(finding: Finding) -> str:
+    if is_of_git(finding.path):
+        return "what runs is as it was released: deploy what Git says, or change Git"
     if finding.path == SERVICE:
         return "nobody released it; take it away, or deploy it"
     return "the setting says never"

@@ -16,7 +16,8 @@ from function_apps.drift.model.baseline import ServiceBaseline, observe
 from function_apps.drift.model.classification import Circumstances
 from function_apps.drift.model.desired import learned
 from function_apps.drift.model.environment_scan import EnvironmentScan, is_own_fence
-from function_apps.drift.model.finding import Finding, begin_repair, is_suppressed
+from function_apps.drift.model.finding import Finding, begin_repair, holds_repairs
+from function_apps.drift.model.git_comparison import DesiredByGit, git_differences
 from function_apps.drift.model.service_scan import (
     differences,
     has_other_replicas,
@@ -56,6 +57,7 @@ class ServiceScan:
     environment: EnvironmentScan
     findings: Mapping[str, Finding]
     reading: ServiceReading
+    git: DesiredByGit | None = None
     is_held: bool = False
     """It is absent together with so many others that its absence is not counted."""
 
@@ -178,13 +180,15 @@ async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> Non
         failed_deployment=environment.failed_since(baseline.module_id, baseline.released_at),
         since=baseline.released_at,
         policy=app.remediation,
+        desired_by=scan.git.basis(baseline.module_id) if scan.git else "",
     )
+    live = differences(baseline, scan.reading.live, now, rules)
+    authors = await read_authors(baseline, app) if live else {}
     found = [
         each
-        for each in differences(baseline, scan.reading.live, now, rules)
+        for each in (*live, *git_differences(scan.git, baseline, environment))
         if not environment.planes or each.plane in environment.planes
     ]
-    authors = await read_authors(baseline, app) if found else {}
     seen = seen_findings(baseline, found, scan.findings, known, now, authors)
 
     def judged(stored: Finding | None, finding_id: str) -> Finding | None:
@@ -195,7 +199,7 @@ async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> Non
         for each in sorted({*seen, *scan.findings})
         if each in seen or _is_asked(scan.findings[each], environment)
     }
-    held = [each for each in scan.findings.values() if is_suppressed(each, now)]
+    held = [each for each in scan.findings.values() if holds_repairs(each, now)]
     due = [] if held else _to_repair(after, scan.findings, now)
     news = [each for each in after if after[each] is not None or each in due]
     for first in range(0, len(news), FINDINGS_A_BATCH):

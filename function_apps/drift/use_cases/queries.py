@@ -11,9 +11,10 @@ from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import (
     load_finding,
     load_scan,
+    load_source,
     snapshot_partition,
 )
-from shared.contracts.drift import DriftFinding, DriftSnapshot, SnapshotContent
+from shared.contracts.drift import DriftFinding, DriftSnapshot, GitSource, SnapshotContent
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.persistence.query_rules import no_continuation
@@ -28,6 +29,12 @@ async def get_finding(finding_id: str, ctx: Context, app: DriftApp) -> tuple[Dri
     """Return a finding with its etag. Raises FindingNotFound."""
     finding, etag = await load_finding(finding_id, ctx, app)
     return resources.finding_resource(finding), etag
+
+
+async def get_source(source_id: str, ctx: Context, app: DriftApp) -> tuple[GitSource, str]:
+    """Return a source with its etag. Raises GitSourceNotFound."""
+    source, etag = await load_source(source_id, ctx, app)
+    return resources.source_resource(source), etag
 
 
 async def get_snapshots(

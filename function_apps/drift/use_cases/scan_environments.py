@@ -20,19 +20,21 @@ from function_apps.drift.model.environment_scan import (
     record_scan,
 )
 from function_apps.drift.model.finding import Finding
+from function_apps.drift.model.git_comparison import DesiredByGit
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import (
     BASELINES,
     SCANS,
     active_findings,
     compared_services,
+    desired_by_git,
 )
 from function_apps.drift.use_cases.scan_planes import scan_planes
 from function_apps.drift.use_cases.scan_services import scan_service
 from shared.contracts.values import EnvironmentId, ModuleId, Reason, TenantId
 from shared.kernel.concurrency import Failure, bounded_map
 from shared.kernel.context import Context, timer_context
-from shared.kernel.ids import ServiceId
+from shared.kernel.ids import ServiceId, module_key, parse_id, service_id
 from shared.kernel.observation import Present, Unknown
 from shared.messaging.outbox import Audited
 from shared.messaging.sweep import LATE, Sweep
@@ -62,12 +64,15 @@ async def scan_environment(
 ) -> None:
     """Compare an environment and its services; what cannot be read changes nothing.
 
-    Of one that has ended only its own findings end: its services are retired by the inventory.
+    Of one that has ended only its own findings end, and those of services that were never there:
+    its others are retired by the inventory.
     """
     findings = await _by_service(partition, app)
     services = _ServicesResult()
     if scan.ended_at is None:
         services = await _read_services(scan, findings, partition, ctx, app)
+    else:
+        await _end_unknown_services(scan, findings, ctx, app)
     planes = await scan_planes(scan, findings[None], partition, ctx, app)
     coverage = coverage_of(services.seen, services.unread, scan.planes, planes.coverage)
     result = ScanResult(coverage, services.absent, services.is_held, planes.parts)
@@ -130,6 +135,7 @@ async def _scan_services(
     ctx: Context,
     app: DriftApp,
 ) -> _ServicesResult:
+    git = await desired_by_git(scan, ctx, app)
     known = [baseline for _, baseline in await compared_services(partition, app)]
     live = {str(each.component.service) for each in inventory.components}
     absent = [
@@ -140,11 +146,13 @@ async def _scan_services(
         and not inventory.may_have(ServiceId(each.service_id))
     ]
     is_held = is_mass_absence(scan, absent, len(known), app.rules.detection)
-    baselines = [*known, *await _unknown_services(scan, inventory, known, ctx, app)]
+    others = _other_services(scan, inventory, known, findings, git, ctx)
+    baselines = [*known, *await _baselines(others, scan, ctx, app)]
 
     async def judge(baseline: ServiceBaseline) -> Reason | None:
         held = is_held and baseline.service_id in absent
-        work = scan_service(baseline, scan, findings[baseline.service_id], ctx, app, is_held=held)
+        of_service = findings[baseline.service_id]
+        work = scan_service(baseline, scan, of_service, ctx, app, git=git, is_held=held)
         key = (partition_of(ctx.tenant, baseline.service_id), BASELINES.type_name)
         until = ctx.now() + app.rules.detection.scan + LATE
         result = await app.service.sweeps.attempt(SCAN, key, work, until)
@@ -172,29 +180,62 @@ async def _by_service(
     return findings
 
 
-async def _unknown_services(
+def _other_services(
     scan: EnvironmentScan,
     inventory: Inventory,
     known: Sequence[ServiceBaseline],
+    findings: Mapping[str | None, Mapping[str, Finding]],
+    git: DesiredByGit | None,
+    ctx: Context,
+) -> Mapping[str, str]:
+    """Return the modules of the services that are not among those compared, by service.
+
+    They are live, or Git names them, or something was found of them before.
+    """
+    key = parse_id(scan.environment_id, "env").environment
+    named = git.environment.modules if git else ()
+    live = [each.component for each in inventory.components if each.component.tenant == ctx.tenant]
+    modules = {
+        **{str(each.service): str(each.module) for each in live},
+        **{
+            str(service_id(key, module_key(ctx.tenant, ModuleId(each.module_id)))): each.module_id
+            for each in named
+        },
+        **_with_findings(findings),
+    }
+    compared = {each.service_id for each in known}
+    return {service: module for service, module in modules.items() if service not in compared}
+
+
+def _with_findings(findings: Mapping[str | None, Mapping[str, Finding]]) -> Mapping[str, str]:
+    return {
+        service: module
+        for service, of_service in findings.items()
+        for module in (next((each.module_id for each in of_service.values()), None),)
+        if service is not None and module is not None
+    }
+
+
+async def _baselines(
+    modules: Mapping[str, str], scan: EnvironmentScan, ctx: Context, app: DriftApp
+) -> Sequence[ServiceBaseline]:
+    """Return the baselines of services by their ids; new ones of those that have none."""
+    environment = EnvironmentId(scan.environment_id)
+    return [
+        await app.service.work.find(BASELINES, service, ctx.tenant)
+        or new_baseline(service, ctx.tenant, environment, ModuleId(module), scan.stage)
+        for service, module in modules.items()
+    ]
+
+
+async def _end_unknown_services(
+    scan: EnvironmentScan,
+    findings: Mapping[str | None, dict[str, Finding]],
     ctx: Context,
     app: DriftApp,
-) -> Sequence[ServiceBaseline]:
-    """Return the services of the tenant that are live, and are not among those compared."""
-    ids = {each.service_id for each in known}
-    found = []
-    for live in inventory.components:
-        component = live.component
-        if component.tenant != ctx.tenant or component.service in ids:
-            continue
-        stored = await app.service.work.find(BASELINES, component.service, ctx.tenant)
-        found.append(
-            stored
-            or new_baseline(
-                component.service,
-                TenantId(component.tenant),
-                EnvironmentId(component.environment),
-                ModuleId(component.module),
-                scan.stage,
-            )
-        )
-    return found
+) -> None:
+    """End the findings of services that nobody released: no inventory retires them."""
+    for baseline in await _baselines(_with_findings(findings), scan, ctx, app):
+        if not baseline.is_known:
+            of_service = findings[baseline.service_id]
+            await scan_service(baseline, scan, of_service, ctx, app, git=None, is_held=False)

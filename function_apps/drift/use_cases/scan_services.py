@@ -7,8 +7,9 @@ from typing import Final
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
+from function_apps.drift.model.git_comparison import DesiredByGit
 from function_apps.drift.ports import DriftApp
-from function_apps.drift.repository import BASELINES, SCANS, active_findings
+from function_apps.drift.repository import BASELINES, SCANS, active_findings, desired_by_git
 from function_apps.drift.use_cases.judge_service import ServiceScan, judge_service
 from function_apps.drift.use_cases.read_service import ServiceReading, read_service
 from shared.contracts.values import Reason, TenantId
@@ -48,7 +49,8 @@ async def _scan_due(document: Document, ctx: Context, app: DriftApp) -> None:
     found = await active_findings(document.partition, app)
     findings = {finding.finding_id: finding for finding in found}
     is_held = scan.is_held and baseline.service_id in scan.absent
-    reason = await scan_service(baseline, scan, findings, ctx, app, is_held=is_held)
+    git = await desired_by_git(scan, ctx, app)
+    reason = await scan_service(baseline, scan, findings, ctx, app, git=git, is_held=is_held)
     if reason is not None and reason.code == UNREAD:
         raise Unavailable(f"{baseline.module_id} cannot be read: {reason.message}")
 
@@ -60,6 +62,7 @@ async def scan_service(
     ctx: Context,
     app: DriftApp,
     *,
+    git: DesiredByGit | None,
     is_held: bool,
 ) -> Reason | None:
     """Read and judge one service; return why it could not be judged, if so."""
@@ -68,5 +71,5 @@ async def scan_service(
         reading = await read_service(baseline, app)
     if isinstance(reading, Unknown):
         return Reason(code=UNREAD, message=reading.reason[:500])
-    judged = ServiceScan(baseline, scan, findings, reading.value, is_held)
+    judged = ServiceScan(baseline, scan, findings, reading.value, git, is_held)
     return await judge_service(judged, ctx, app)

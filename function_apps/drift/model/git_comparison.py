@@ -1,0 +1,99 @@
+"""The comparison of what is in force with what Git says of it. Pure.
+
+The release that a deployment left is compared, not what is live: whether that is as released is
+found by itself. So a finding of Git ends with a deployment, or with a commit.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from function_apps.drift.model.baseline import ServiceBaseline
+from function_apps.drift.model.classification import GIT
+from function_apps.drift.model.comparison import Change
+from function_apps.drift.model.environment_scan import EnvironmentScan, HeldRelease
+from function_apps.drift.model.git_source import DesiredEnvironment, DesiredModule, GitSource
+from function_apps.drift.model.service_scan import Difference
+from shared.contracts.drift import DriftKind, Plane
+from shared.contracts.values import Reason
+
+_VERSION: Final = f"{Plane.WORKLOAD}/version"
+_DIGEST: Final = f"{Plane.WORKLOAD}/digest"
+
+
+@dataclass(frozen=True)
+class DesiredByGit:
+    """The words of a source about one environment, as they were read last."""
+
+    source: GitSource
+    environment: DesiredEnvironment
+
+    def basis(self, module_id: str) -> str:
+        """Return the words for which commit of which repository says so."""
+        desired = self.environment.module(module_id)
+        if desired is None:
+            return ""
+        return f"commit {desired.commit[:12]} of {self.source.repository} says so"
+
+
+def git_differences(
+    git: DesiredByGit | None, baseline: ServiceBaseline, environment: EnvironmentScan
+) -> list[Difference]:
+    """Return what is in force otherwise than Git says; nothing of a release that is held."""
+    desired = git.environment.module(baseline.module_id) if git else None
+    if desired is None or _is_held(desired, environment.held.get(baseline.module_id)):
+        return []
+    return [*_differences(desired.words, baseline)]
+
+
+def held_reasons(environment: DesiredEnvironment, scan: EnvironmentScan) -> list[Reason]:
+    """Return the modules that are not compared, as what Git says was rolled back and is held."""
+    return [
+        Reason(
+            code="Held",
+            message=f"{each.module_id} {each.words[_VERSION]} was rolled back and is held",
+        )
+        for each in environment.modules
+        if _is_held(each, scan.held.get(each.module_id))
+    ]
+
+
+def _is_held(desired: DesiredModule, held: HeldRelease | None) -> bool:
+    if held is None or desired.words.get(_VERSION) != held.version:
+        return False
+    return desired.words.get(_DIGEST, held.digest) == held.digest
+
+
+def _differences(desired: Mapping[str, str], baseline: ServiceBaseline) -> Iterator[Difference]:
+    if baseline.is_retired or not baseline.is_known:
+        change = Change(f"{GIT}/version", DriftKind.MISSING, desired[_VERSION], None)
+        yield Difference(Plane.WORKLOAD, change)
+        return
+    recorded = _recorded(baseline)
+    for name, word in desired.items():
+        if name in recorded and recorded[name] != word:
+            plane, _, path = name.partition("/")
+            actual = recorded[name]
+            kind = DriftKind.MISSING if actual is None else DriftKind.CHANGED
+            yield Difference(Plane(plane), Change(f"{GIT}/{path}", kind, word, actual))
+
+
+def _recorded(baseline: ServiceBaseline) -> Mapping[str, str | None]:
+    """Return what is in force, as far as it is known.
+
+    A scaling policy has the number of instances; then what the release asked for is compared.
+    """
+    component = baseline.component
+    if component is None:
+        return {_VERSION: baseline.inventory.get("version")}
+    pin = component.configuration
+    words: dict[str, str | None] = {
+        _VERSION: component.version,
+        _DIGEST: component.digest,
+        f"{Plane.WORKLOAD}/image": component.image,
+        f"{Plane.CONFIGURATION}/tenant": str(pin.tenant),
+        f"{Plane.CONFIGURATION}/environment": str(pin.environment),
+        f"{Plane.CONFIGURATION}/module": str(pin.module),
+    }
+    asked = component.asked_replicas or (None if baseline.is_scaled else component.replicas)
+    return words if asked is None else {**words, f"{Plane.REPLICAS}/replicas": str(asked)}

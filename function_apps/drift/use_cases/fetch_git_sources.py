@@ -1,0 +1,121 @@
+"""Fetch the sources that are due, by their time or by a webhook, one fetch at a time of each.
+
+A fetch that is killed leaves its source as it was, and due again when its time is over.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from function_apps.drift.model.environment_scan import make_due
+from function_apps.drift.model.git_source import (
+    DesiredState,
+    GitSource,
+    begin_fetch,
+    end_fetch,
+    read_state,
+)
+from function_apps.drift.ports import DriftApp
+from function_apps.drift.repository import SCANS, SOURCES
+from function_apps.drift.use_cases.git_secrets import secret_of
+from shared.contracts.values import Reason, TenantId
+from shared.git.port import Branch, FetchFailed
+from shared.kernel.context import Context, timer_context
+from shared.kernel.errors import Unavailable
+from shared.messaging.sweep import Sweep
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
+from shared.persistence.store import Document
+
+FETCH: Final = "fetch_due"
+
+
+async def fetch_due_sources(app: DriftApp) -> int:
+    """Fetch every source that is due; return how many there were."""
+    service = app.service
+
+    async def fetch(document: Document) -> None:
+        tenant = TenantId(document.partition.tenant)
+        ctx = timer_context(f"drift_{FETCH}", tenant, service.clock, service.entropy)
+        await _fetch(SOURCES.decode(document.body).source_id, ctx, app)
+
+    sweep = Sweep(FETCH, SOURCES.type_name, service.store, service.clock, service.sweeps)
+    return await sweep.run(fetch)
+
+
+async def _fetch(source_id: str, ctx: Context, app: DriftApp) -> None:
+    """Fetch one source, unless somebody else does; scan the environments that it changed."""
+    begun = await _begin(source_id, ctx, app)
+    if begun is None:
+        return
+    names = await _names(begun, ctx, app)
+    result = await _read(begun, names, ctx, app)
+
+    def end(view: View) -> Decision[GitSource | None]:
+        stored = view.find(SOURCES, source_id)
+        after = end_fetch(stored, begun, result, ctx.now()) if stored else None
+        return Decision(after, writes=[SOURCES.put(after)] if after else [])
+
+    outcome = await app.service.work.change(ctx.without_marker(), SOURCES, source_id, end)
+    if outcome.value is not None:
+        for each in begun.environment_ids:
+            if outcome.value.environment(each) != begun.environment(each):
+                await _scan(each, ctx, app)
+
+
+async def _begin(source_id: str, ctx: Context, app: DriftApp) -> GitSource | None:
+    def begin(view: View) -> Decision[GitSource | None]:
+        stored = view.find(SOURCES, source_id)
+        begun = begin_fetch(stored, ctx.now()) if stored else None
+        return Decision(begun, writes=[SOURCES.put(begun)] if begun else [])
+
+    outcome = await app.service.work.change(ctx.without_marker(), SOURCES, source_id, begin)
+    return outcome.value
+
+
+async def _names(source: GitSource, ctx: Context, app: DriftApp) -> Mapping[str, str]:
+    """Return the names of its environments, as far as they are known."""
+    names = {}
+    for each in source.environment_ids:
+        scan = await app.service.work.find(SCANS, each, ctx.tenant)
+        if scan is not None:
+            names[each] = scan.content.name
+    return names
+
+
+async def _read(
+    source: GitSource, names: Mapping[str, str], ctx: Context, app: DriftApp
+) -> DesiredState | Reason | None:
+    """Return what the repository says, None where nothing is new, or why nothing could be read."""
+    folders = {each: source.folder(each, names.get(each, "")) for each in source.environment_ids}
+    is_same = all(source.environment(each).folder == folders[each] for each in folders)
+    try:
+        credential = (
+            await secret_of(source, source.credential_ref, ctx, app)
+            if source.credential_ref
+            else None
+        )
+        snapshot = await app.repositories.fetch(
+            Branch(source.repository, source.branch),
+            [*folders.values()],
+            credential=credential,
+            known=source.commit if is_same else None,
+        )
+        if snapshot is None:
+            return None
+        # Beside the loop, which all others wait for.
+        return await asyncio.to_thread(read_state, source, snapshot, names)
+    except FetchFailed as failed:
+        return failed.reason
+    except Unavailable as problem:
+        return Reason(code="Unavailable", message=f"the vault does not answer: {problem}"[:500])
+
+
+async def _scan(environment_id: str, ctx: Context, app: DriftApp) -> None:
+    """Have an environment scanned at the next look for what is due."""
+
+    def decide(view: View) -> Decision[Json]:
+        stored = view.find(SCANS, environment_id)
+        due = make_due(stored, ctx.now()) if stored else None
+        return NOTHING if due is None else Decision({}, writes=[SCANS.put(due)])
+
+    await app.service.work.change(ctx.without_marker(), SCANS, environment_id, decide)

@@ -1,0 +1,61 @@
+"""`drift source` follows repositories, and says which commit of each is compared."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, RuntimeCtl
+
+pytestmark = pytest.mark.real
+SOURCE = "gs-w5ekllr23tyb-abcdefghijkl"
+THE_SOURCE: Mapping[str, Any] = {
+    "sourceId": SOURCE, "tenantId": "acme", "repository": "https://git.example.org/x.git",
+    "branch": "main", "path": "", "environmentIds": [ENVIRONMENT], "every": "PT5M",
+    "commit": "0123456789abcdef", "syncedAt": NOON, "staleSince": None, "reason": None,
+    "webhook": f"/v1/runtime/git-sources/{SOURCE}/webhook?tenant=acme", "revision": 2,
+}  # fmt: skip
+STALE: Mapping[str, Any] = {
+    **THE_SOURCE,
+    "staleSince": NOON,
+    "reason": {"code": "Unreachable", "message": "no answer"},
+}
+ANSWERS: Mapping[str, Any] = {
+    f"GET {RUNTIME}/git-sources": {"value": [THE_SOURCE, STALE], "nextLink": None},
+    f"POST {RUNTIME}/git-sources": THE_SOURCE,
+    f"GET {RUNTIME}/git-sources/{SOURCE}": STALE,
+    f"DELETE {RUNTIME}/git-sources/{SOURCE}": THE_SOURCE,
+}
+
+
+@pytest.fixture
+def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuntimeCtl:
+    return RuntimeCtl(monkeypatch, capsys)
+
+
+def test_a_list_has_the_commit_that_is_compared_and_what_cannot_be_read(
+    runtimectl: RuntimeCtl,
+) -> None:
+    ran = runtimectl.run("drift source list", ANSWERS)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "0123456789ab " in ran.out
+    assert f"Unreachable since {NOON}" in ran.out
+
+
+def test_who_adds_one_is_told_where_webhooks_go(runtimectl: RuntimeCtl) -> None:
+    line = "drift source add https://git.example.org/x.git --env test --webhook-secret git-webhook"
+
+    ran = runtimectl.run(line, ANSWERS)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert f"{SOURCE}/webhook?tenant=acme" in ran.err
+
+
+@pytest.mark.parametrize("line", [f"show {SOURCE}", f"remove {SOURCE}"])
+def test_one_is_shown_and_removed(runtimectl: RuntimeCtl, line: str) -> None:
+    ran = runtimectl.run(f"drift source {line}", ANSWERS)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "https://git.example.org/x.git" in ran.out

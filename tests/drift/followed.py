@@ -1,0 +1,95 @@
+"""Drift with a Git source: what is pushed, who says so, and when it is fetched."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from function_apps.drift.use_cases.fetch_git_sources import fetch_due_sources
+from shared.vault.port import SecretValue
+from tests.drift.compared import Drift, released_and_settled
+from tests.kit.memory_repositories import REPOSITORY, MemoryRepositories
+from tests.kit.service import TENANT
+from tests.kit.told import DIGEST, ENVIRONMENT, KEY, WEB
+
+SOURCES: Final = "v1/runtime/git-sources"
+WEBHOOK: Final = f"{SOURCES}/{{sourceId}}/webhook"
+SIGNING_KEY: Final = "k" * 40
+FOLLOW: Final[Mapping[str, Any]] = {
+    "repository": REPOSITORY,
+    "path": "environments",
+    "environmentIds": [ENVIRONMENT],
+    "webhookSecretRef": "git-webhook",
+}
+NAME: Final = "shop"
+"""Of the environment."""
+
+
+def manifest(version: str = "1.0", **changes: Any) -> str:
+    """Return a release file of WEB, as JSON."""
+    component = {
+        "moduleId": WEB,
+        "componentType": "gateway",
+        "version": version,
+        "artifact": DIGEST,
+        **changes,
+    }
+    return json.dumps({"releaseRef": "r", "components": [component]})
+
+
+def signed(content: bytes, key: str = SIGNING_KEY) -> str:
+    return f"sha256={hmac.new(key.encode(), content, hashlib.sha256).hexdigest()}"
+
+
+@dataclass
+class Followed:
+    """Drift whose environment has a source, and the repository of it in memory."""
+
+    drift: Drift
+    repository: MemoryRepositories
+    source_id: str
+
+    async def push(self, files: Mapping[str, str | None]) -> str:
+        """Change files of the environment's folder, and have a webhook say so."""
+        commit = self.repository.push(
+            {f"environments/{NAME}/{name}": content for name, content in files.items()}
+        )
+        await self.webhook()
+        return commit
+
+    async def webhook(self, content: bytes = b"{}", **changes: Any) -> None:
+        await self.drift.call(
+            "POST",
+            WEBHOOK,
+            None,
+            {"tenant": TENANT, **changes.pop("query", {})},
+            content=content,
+            **{"signature": signed(content), "sourceId": self.source_id, **changes},
+        )
+
+    async def look(self, after_s: float = 30.0) -> None:
+        """Run the timers: fetch what is due, then scan what is due."""
+        await self.drift.app.service.clock.sleep(after_s)
+        await fetch_due_sources(self.drift.app)
+        await self.drift.scan()
+
+    async def source(self) -> Mapping[str, Any]:
+        return await self.drift.get(f"{SOURCES}/{{sourceId}}", sourceId=self.source_id)
+
+
+async def followed(files: Mapping[str, str] | None = None, **changes: Any) -> Followed:
+    """Return drift after one release of WEB, with a source that says what *files* have."""
+    made = await released_and_settled()
+    repository = made.app.repositories
+    assert isinstance(repository, MemoryRepositories)
+    given = {"web.json": manifest()} if files is None else files
+    repository.push({f"environments/{NAME}/{name}": text for name, text in given.items()})
+    vault = made.app.vaults.at(made.app.vaults.of_environment(KEY, {}))
+    await vault.set("git-webhook", SecretValue(SIGNING_KEY))
+    await vault.set("git-token", SecretValue("ann:secret"))
+    answered = await made.post(SOURCES, {**FOLLOW, **changes})
+    found = Followed(made, repository, answered["sourceId"])
+    await found.look(0)
+    return found

@@ -1,0 +1,471 @@
+"""What a repository says of an environment is compared with the release in force."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from function_apps.drift.errors import (
+    DriftNotFound,
+    EnvironmentNotOwned,
+    GitSourceExists,
+    GitSourceNotFound,
+    NotRepairable,
+    SignatureRefused,
+    TooManyGitSources,
+)
+from function_apps.drift.use_cases import follow_git_source
+from function_apps.drift.use_cases.fetch_git_sources import fetch_due_sources
+from shared.contracts.drift import FindingStatus
+from shared.git.port import FetchFailed
+from shared.git.smart_http import RepositoryNotAllowed
+from shared.kernel.errors import Invalid
+from shared.web.rate_limit import TooManyRequests
+from tests.drift.compared import component_with, drift, released_and_settled, step, virtual
+from tests.drift.followed import (
+    FOLLOW,
+    SOURCES,
+    Followed,
+    followed,
+    manifest,
+    signed,
+)
+from tests.kit.told import DIGEST, ENVIRONMENT, WEB, ended, environment
+
+OTHER = "sha256:" + "2" * 64
+
+
+async def open_findings(made: Followed) -> dict[str, tuple[Any, Any]]:
+    """Return desired and actual of the findings that are open, by plane and path."""
+    found = await made.drift.findings(status=FindingStatus.OPEN.value)
+    return {f"{each['plane']}/{each['path']}": (each["desired"], each["actual"]) for each in found}
+
+
+@virtual
+async def test_a_pushed_commit_is_found_after_its_webhook_and_named() -> None:
+    made = await followed()
+    assert await open_findings(made) == {}
+
+    commit = await made.push({"web.json": manifest("1.1", artifact=OTHER)})
+    await made.look()
+
+    assert await open_findings(made) == {
+        "workload/git/version": ("1.1", "1.0"),
+        "workload/git/digest": (OTHER, DIGEST),
+    }
+    finding = (await made.drift.findings())[0]
+    assert commit[:12] in finding["cause"]
+    assert finding["severity"] == "Low"
+    assert finding["remediation"] == {
+        "policy": "never", "command": "Deploy", "owner": "deployments",
+    }  # fmt: skip
+    assert (await made.drift.report())["git"]["commit"] == commit
+    assert (await made.source())["commit"] == commit
+
+
+@virtual
+async def test_a_commit_that_takes_it_back_resolves_the_finding() -> None:
+    made = await followed()
+    await made.push({"web.json": manifest("1.1")})
+    await made.look()
+
+    await made.push({"web.json": manifest("1.0")})
+    await made.look()
+
+    (finding,) = await made.drift.findings()
+    assert finding["status"] == "Resolved"
+
+
+@virtual
+async def test_a_deployment_of_what_git_says_resolves_the_finding() -> None:
+    made = await followed({"web.json": manifest("2.0")})
+    assert [*await open_findings(made)] == ["workload/git/version"]
+
+    await made.drift.release(2, version="2.0")
+    await made.drift.scan()
+    await made.drift.settled()
+
+    (finding,) = await made.drift.findings()
+    assert finding["status"] == "Resolved"
+
+
+@virtual
+async def test_replicas_images_and_pinned_configuration_are_compared() -> None:
+    text = manifest("1.0", replicas=3).replace(
+        '"releaseRef"', '"configuration": {"module": 4}, "releaseRef"'
+    )
+    made = await followed({"web.json": text})
+
+    assert await open_findings(made) == {
+        "replicas/git/replicas": ("3", "2"),
+        "configuration/git/module": ("4", "0"),
+    }
+
+
+@virtual
+async def test_a_path_of_an_archive_says_nothing_of_its_digest() -> None:
+    made = await followed({"web.json": manifest("1.0", artifact="build/shop.zip")})
+
+    assert await open_findings(made) == {}
+
+
+@virtual
+async def test_a_module_that_was_never_deployed_is_missing_until_its_manifest_is_gone() -> None:
+    made = await followed(
+        {"web.json": manifest(), "new.json": manifest("3.0", moduleId="module-new")}
+    )
+    assert await open_findings(made) == {"workload/git/version": ("3.0", None)}
+    finding = await made.drift.only()
+    assert (finding["moduleId"], finding["kind"]) == ("module-new", "Missing")
+
+    await made.push({"new.json": None})
+    await made.look()
+
+    assert await open_findings(made) == {}
+
+
+@virtual
+async def test_a_module_that_git_does_not_name_is_not_compared_with_it() -> None:
+    made = await followed({"other.yaml": "releaseRef: r\nremove: [module-gone]\n"})
+
+    assert await open_findings(made) == {}
+    assert (await made.drift.report())["git"]["modules"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("components: [", "not YAML", id="no-yaml"),
+        pytest.param("- a\n", "expected a mapping", id="a-list"),
+        pytest.param("a: &x 1\nb: *x\n", "aliases", id="aliases"),
+        pytest.param("releaseRef: r\n", "names at least one module", id="no-module"),
+        pytest.param("environment: prod\nreleaseRef: r\n", "expected shop", id="of-another"),
+        pytest.param("releaseRef: 2026-01-01\n", "not YAML", id="a-date"),
+        pytest.param(manifest(colour="red"), "colour", id="an-unknown-field"),
+        pytest.param("[" * 5000, "not YAML", id="open"),
+        pytest.param(f"a: {'[' * 40}{']' * 40}\n", "levels", id="deep"),
+        pytest.param(f"a: [{'1,' * 50_000}]\n", "values", id="many-values"),
+    ],
+)
+@virtual
+async def test_a_manifest_that_does_not_parse_is_named_and_changes_nothing_else(
+    text: str, said: str
+) -> None:
+    made = await followed(
+        {"web.json": manifest("1.1"), "new.json": manifest("3.0", moduleId="module-new")}
+    )
+    before = await open_findings(made)
+    assert before
+
+    await made.push({"web.json": text})
+    await made.look()
+
+    assert await open_findings(made) == before
+    (reason,) = (await made.drift.report())["git"]["reasons"]
+    assert reason["code"] == "ManifestInvalid"
+    assert said in reason["message"]
+    assert "web.json" in reason["message"]
+
+
+@virtual
+async def test_a_failed_fetch_changes_nothing_and_says_since_when() -> None:
+    made = await followed({"web.json": manifest("1.1")})
+    before, commit = await open_findings(made), made.repository.commit
+    made.repository.problem = FetchFailed("the repository has no answer", code="Unreachable")
+
+    await made.push({"web.json": manifest("1.2")})
+    await made.look()
+    first = (await made.drift.report())["git"]
+    await made.look(1000)
+
+    git = (await made.drift.report())["git"]
+    assert await open_findings(made) == before
+    assert git["commit"] == commit
+    assert git["staleSince"] == first["staleSince"] is not None
+    assert git["reasons"][0]["code"] == "Unreachable"
+    assert (await made.source())["reason"]["code"] == "Unreachable"
+
+
+@virtual
+async def test_a_repository_that_answers_again_is_stale_no_more() -> None:
+    made = await followed()
+    made.repository.problem = FetchFailed("the repository has no answer", code="Unreachable")
+    await made.look(301)
+
+    made.repository.problem = None
+    await made.look(3601)
+
+    source = await made.source()
+    assert (source["staleSince"], source["reason"]) == (None, None)
+
+
+@virtual
+async def test_a_source_without_webhooks_is_fetched_every_five_minutes() -> None:
+    made = await followed(webhookSecretRef=None)
+    fetches = made.repository.fetches
+
+    await made.look(200)
+    assert made.repository.fetches == fetches
+    await made.look(101)
+
+    assert made.repository.fetches == fetches + 1
+
+
+@virtual
+async def test_twenty_webhooks_are_two_fetches_at_most_and_one_at_a_time() -> None:
+    made = await followed()
+    fetches, made.repository.takes_s = made.repository.fetches, 20.0
+    await made.drift.app.service.clock.sleep(30)
+    await made.webhook()
+
+    async def looks() -> None:
+        for _ in range(10):
+            await asyncio.gather(*(fetch_due_sources(made.drift.app) for _ in range(3)))
+            await made.drift.app.service.clock.sleep(5)
+
+    async def webhooks() -> None:
+        for _ in range(19):
+            await made.drift.app.service.clock.sleep(1)
+            await made.webhook()
+
+    await asyncio.gather(looks(), webhooks())
+
+    assert made.repository.fetches == fetches + 2
+    assert made.repository.most_at_once == 1
+
+
+@virtual
+async def test_a_webhook_that_is_sent_again_and_again_is_a_fetch_every_ten_seconds() -> None:
+    made = await followed()
+    await made.drift.app.service.clock.sleep(60)
+    fetches = made.repository.fetches
+
+    for _ in range(60):
+        await made.webhook()
+        await fetch_due_sources(made.drift.app)
+        await made.drift.app.service.clock.sleep(1)
+
+    assert made.repository.fetches - fetches <= 7
+
+
+@virtual
+async def test_more_webhooks_than_one_a_second_are_refused() -> None:
+    made = await followed()
+
+    for _ in range(20):
+        await made.webhook()
+    with pytest.raises(TooManyRequests):
+        await made.webhook()
+
+
+@virtual
+async def test_a_fetch_that_was_killed_is_begun_again_and_its_late_end_changes_nothing() -> None:
+    made = await followed()
+    await made.push({"web.json": manifest("1.1")})
+    await made.drift.app.service.clock.sleep(30)
+    made.repository.takes_s = 10_000.0
+    killed = asyncio.create_task(fetch_due_sources(made.drift.app))
+    await made.drift.app.service.clock.sleep(10)
+    killed.cancel()
+    made.repository.takes_s = 0.0
+
+    await made.look(60)
+    assert await open_findings(made) == {}
+    await made.look(301)
+
+    assert await open_findings(made) == {"workload/git/version": ("1.1", "1.0")}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"signature": signed(b"{}", "another")}, id="another-key"),
+        pytest.param({"signature": signed(b"other")}, id="another-body"),
+        pytest.param({"signature": ""}, id="none"),
+        pytest.param({"signature": "sha1=" + "0" * 40}, id="another-kind"),
+        pytest.param({"signature": "\udce4"}, id="no-text"),
+        pytest.param({"sourceId": "gs-" + "a" * 12 + "-" + "b" * 12}, id="an-unknown-source"),
+        pytest.param({"sourceId": "odd"}, id="no-id"),
+        pytest.param({"query": {"tenant": "globex"}}, id="another-tenant"),
+        pytest.param({"query": {"tenant": "../acme"}}, id="no-tenant"),
+    ],
+)
+@virtual
+async def test_a_webhook_without_proof_is_answered_alike_and_fetches_nothing(changed: Any) -> None:
+    made = await followed()
+    source = await made.source()
+
+    with pytest.raises(SignatureRefused) as refused:
+        await made.webhook(**changed)
+
+    assert str(refused.value) == str(SignatureRefused())
+    assert await made.source() == source
+    fetches = made.repository.fetches
+    await fetch_due_sources(made.drift.app)
+    assert made.repository.fetches == fetches
+
+
+@virtual
+async def test_a_source_without_a_key_takes_no_webhook() -> None:
+    made = await followed(webhookSecretRef=None)
+
+    with pytest.raises(SignatureRefused):
+        await made.webhook()
+
+
+@virtual
+async def test_a_credential_comes_from_the_vault_and_is_shown_nowhere() -> None:
+    made = await followed(credentialRef="git-token")
+
+    assert made.repository.credentials[-1] == "ann:secret"
+    assert "secret" not in str(await made.source()).replace("webhookSecret", "")
+    assert "ann:" not in str(await made.source())
+
+
+@virtual
+async def test_a_credential_that_is_not_there_is_a_failed_fetch() -> None:
+    made = await followed(credentialRef="git-none")
+
+    assert (await made.source())["reason"]["code"] == "NoSecret"
+    assert made.repository.fetches == 0
+
+
+@virtual
+async def test_only_secrets_that_are_named_for_git_are_sent_to_a_repository() -> None:
+    made = await released_and_settled()
+
+    with pytest.raises(Invalid):
+        await made.post(SOURCES, {**FOLLOW, "credentialRef": "db-password"})
+
+
+@virtual
+async def test_what_a_deployment_is_changing_is_not_found_in_git_either() -> None:
+    made = await followed()
+    await made.drift.hear(step(2, WEB))
+
+    await made.push({"web.json": manifest("2.0")})
+    await made.look()
+
+    assert await open_findings(made) == {}
+
+
+@virtual
+async def test_a_release_that_is_held_is_skipped_and_named() -> None:
+    made = await followed()
+    held = {
+        "environmentId": ENVIRONMENT, "moduleId": WEB, "digest": DIGEST, "version": "2.0",
+        "releaseRef": "v2", "deploymentId": f"dep-{'a' * 12}-{2:016d}",
+        "reason": {"code": "GateFailed", "message": "it failed"},
+        "heldAt": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    rolled_back = ended(2, [component_with(revision=1)], rolled_back=True)
+    event = type(rolled_back).model_validate(
+        {**rolled_back.model_dump(mode="json", by_alias=True), "holds": [held]}
+    )
+    await made.drift.hear(event)
+
+    await made.push({"web.json": manifest("2.0")})
+    await made.drift.settled()
+    await made.look()
+
+    assert await open_findings(made) == {}
+    (reason,) = (await made.drift.report())["git"]["reasons"]
+    assert (reason["code"], WEB in reason["message"]) == ("Held", True)
+    await made.push({"web.json": manifest("2.1")})
+    await made.look()
+    assert await open_findings(made) == {"workload/git/version": ("2.1", "1.0")}
+
+
+@pytest.mark.parametrize("verb", ["remediate", "adopt"])
+@virtual
+async def test_what_git_says_is_deployed_and_neither_repaired_nor_adopted(verb: str) -> None:
+    made = await followed({"web.json": manifest("1.1")})
+
+    with pytest.raises(NotRepairable):
+        await made.drift.decide(await made.drift.only(), verb)
+
+
+@virtual
+async def test_a_finding_of_git_that_is_suppressed_holds_no_repair() -> None:
+    made = await followed({"web.json": manifest("1.1")})
+    await made.drift.decide(await made.drift.only(), "suppress", {"length": "P1D", "reason": "x"})
+    made.drift.tamper(environ={"MODE": "slow"})
+    await made.drift.scan(300)
+
+    finding = next(each for each in await made.drift.findings() if each["path"] == "environ/MODE")
+    repaired = await made.drift.decide(finding, "remediate")
+
+    assert repaired["status"] == "Remediating"
+
+
+@virtual
+async def test_a_source_that_was_removed_ends_its_findings() -> None:
+    files = {"web.json": manifest("1.1"), "new.json": manifest("3.0", moduleId="module-new")}
+    made = await followed(files)
+    assert len(await made.drift.findings(status="Open")) == 2
+
+    await made.drift.call("DELETE", f"{SOURCES}/{{sourceId}}", sourceId=made.source_id)
+    await made.drift.scan(300)
+
+    assert await open_findings(made) == {}
+    assert (await made.drift.report())["git"] is None
+    with pytest.raises(GitSourceNotFound):
+        await made.source()
+
+
+@virtual
+async def test_an_environment_that_is_gone_ends_the_findings_of_what_was_never_deployed() -> None:
+    made = await followed({"new.json": manifest("3.0", moduleId="module-new")})
+    assert len(await open_findings(made)) == 1
+
+    await made.drift.hear(environment(2, gone=True))
+    await made.drift.scan(300)
+
+    assert await open_findings(made) == {}
+
+
+@virtual
+async def test_the_same_source_is_followed_once_and_an_environment_has_one() -> None:
+    made = await followed()
+
+    assert (await made.drift.post(SOURCES, FOLLOW))["sourceId"] == made.source_id
+    for other in ({"every": "PT1H"}, {"path": "elsewhere"}):
+        with pytest.raises(GitSourceExists):
+            await made.drift.post(SOURCES, {**FOLLOW, **other})
+    listed = await made.drift.get(SOURCES)
+    assert [each["sourceId"] for each in listed["value"]] == [made.source_id]
+
+
+@virtual
+async def test_a_source_is_of_own_environments_and_of_allowed_repositories() -> None:
+    made = await released_and_settled()
+    unknown = "env-" + "b" * 12
+
+    with pytest.raises(DriftNotFound):
+        await made.post(SOURCES, {**FOLLOW, "environmentIds": [unknown]})
+    for url in ("http://git.example.org/x.git", "ssh://git.example.org/x.git"):
+        with pytest.raises(RepositoryNotAllowed):
+            await made.post(SOURCES, {**FOLLOW, "repository": url})
+
+
+@virtual
+async def test_an_environment_of_another_tenant_has_no_vault_for_a_source() -> None:
+    made = await drift(knows_environment=False)
+    facts = environment(1).model_dump(mode="json", by_alias=True)
+    await made.hear(type(environment(1)).model_validate({**facts, "ownerTenantId": "globex"}))
+
+    with pytest.raises(EnvironmentNotOwned):
+        await made.post(SOURCES, FOLLOW)
+
+
+@virtual
+async def test_a_tenant_has_so_many_sources_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow_git_source, "SOURCES_MAX", 1)
+    made = await followed()
+    other = "env-" + "c" * 12
+    facts = environment(1).model_dump(mode="json", by_alias=True)
+    event = {**facts, "aggregateId": other, "environmentId": other, "name": "other"}
+    await made.drift.hear(type(environment(1)).model_validate(event))
+
+    with pytest.raises(TooManyGitSources):
+        await made.drift.post(SOURCES, {**FOLLOW, "path": "b", "environmentIds": [other]})

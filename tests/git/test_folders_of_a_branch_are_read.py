@@ -1,0 +1,235 @@
+"""Folders of a branch are read from a real server: whole, bounded, and from nowhere else."""
+
+import asyncio
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.git import pack, smart_http
+from shared.git.pack import unpack
+from shared.git.port import FILE_MAX, Branch, FetchFailed, Snapshot
+from shared.git.smart_http import RepositoryNotAllowed, SmartHttpRepositories
+from shared.vault.port import SecretValue
+from tests.kit.git_server import GitServer, git_server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitServer]:
+    with git_server(tmp_path) as started:
+        yield started
+
+
+def fetch(
+    server: GitServer,
+    *folders: str,
+    branch: str = "main",
+    url: str | None = None,
+    within_s: float = 10.0,
+    **how: Any,
+) -> Snapshot | None:
+    repositories = SmartHttpRepositories(plain_loopback=True, within_s=within_s)
+    asked = Branch(url or server.url, branch)
+    return asyncio.run(repositories.fetch(asked, folders or ("prod",), **how))
+
+
+def refused(server: GitServer, **how: Any) -> tuple[str, str]:
+    with pytest.raises(FetchFailed) as failed:
+        fetch(server, **how)
+    reason = failed.value.reason
+    return reason.code, reason.message
+
+
+def test_the_files_of_the_folders_come_with_the_newest_commit(server: GitServer) -> None:
+    server.push({"prod/web.yaml": "a: 1", "test/web.yaml": "a: 2", "README.md": "all"})
+    commit = server.push({"prod/web.yaml": "a: 3", "prod/deep/er.yaml": "b: 1"})
+
+    assert fetch(server, "prod", "test", "stage") == Snapshot(
+        commit, {"prod": {"web.yaml": b"a: 3"}, "test": {"web.yaml": b"a: 2"}}
+    )
+
+
+def test_many_versions_of_long_files_are_sent_as_changes_and_read_whole(server: GitServer) -> None:
+    text = "".join(
+        f"line {number}: {hashlib.sha256(bytes([number % 256]))!r}\n" for number in range(900)
+    )
+    files = {f"prod/{number}.yaml": text + f"end: {number}\n" for number in range(20)}
+    server.push(files)
+
+    read = fetch(server)
+
+    assert read is not None
+    assert {
+        f"prod/{name}": (content or b"").decode() for name, content in read.files["prod"].items()
+    } == files
+
+
+def test_a_commit_that_is_known_is_not_sent_again(server: GitServer) -> None:
+    commit = server.push({"prod/web.yaml": "a: 1"})
+
+    assert fetch(server, known=commit) is None
+    assert server.fetches == 0
+
+
+@pytest.mark.parametrize("filters", ["true", "false"])
+def test_a_file_that_is_too_long_is_named_and_not_read(server: GitServer, filters: str) -> None:
+    server.configure("uploadpack.allowFilter", filters)
+    server.push({"prod/web.yaml": "a: 1", "prod/long.yaml": "x" * (FILE_MAX + 1)})
+
+    read = fetch(server)
+
+    assert read is not None
+    assert read.files["prod"] == {"web.yaml": b"a: 1", "long.yaml": None}
+
+
+def test_links_are_no_files(server: GitServer, tmp_path: Path) -> None:
+    server.push({"prod/web.yaml": "a: 1"})
+    (tmp_path / "work/prod/link.yaml").symlink_to("/etc/passwd")
+    server.push({})
+
+    read = fetch(server)
+
+    assert read is not None
+    assert [*read.files["prod"]] == ["web.yaml"]
+
+
+def test_a_repository_that_is_too_large_is_refused(
+    server: GitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smart_http, "PACK_MAX", 20_000)
+    noise = b"".join(hashlib.sha256(bytes([number])).digest() for number in range(200)) * 8
+    server.push({f"{number}.bin": noise[number:] + bytes([number]) for number in range(50)})
+    server.push({"one.bin": b"".join(hashlib.sha512(b"%d" % n).digest() for n in range(2000))})
+
+    assert refused(server)[0] == "RepositoryTooLarge"
+
+
+def test_folders_that_have_too_much_are_refused(
+    server: GitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack, "FILES_MAX", 10)
+    server.push({"prod/web.yaml": "a: 12345678"})
+
+    assert refused(server)[0] == "RepositoryTooLarge"
+
+
+def a_pack(*objects: tuple[int, int, bytes]) -> bytes:
+    """Return a pack of *objects*: the type, the size that it says, what it has."""
+    body = b"PACK" + (2).to_bytes(4) + len(objects).to_bytes(4)
+    for kind, size, content in objects:
+        head, rest = [kind << 4 | size & 15], size >> 4
+        while rest:
+            head[-1] |= 0x80
+            head.append(rest & 0x7F)
+            rest >>= 7
+        body += bytes(head) + zlib.compress(content)
+    return with_hash(body)
+
+
+def with_hash(body: bytes) -> bytes:
+    return body + hashlib.sha1(body, usedforsecurity=False).digest()
+
+
+@pytest.mark.parametrize(
+    ("objects", "code"),
+    [
+        pytest.param([(3, 2**40, b"a")], "RepositoryTooLarge", id="it-says-that-it-has-a-terabyte"),
+        pytest.param([(3, 2**70, b"a")], "Damaged", id="its-size-is-no-size"),
+        pytest.param([(3, 1, b"a" * 10_000)], "Damaged", id="it-has-more-than-it-says"),
+        pytest.param([(5, 1, b"a")], "Damaged", id="its-type-is-none"),
+    ],
+)
+def test_a_pack_that_would_fill_the_memory_is_refused(
+    objects: Sequence[tuple[int, int, bytes]], code: str
+) -> None:
+    with pytest.raises(FetchFailed) as failed:
+        unpack(a_pack(*objects))
+
+    assert failed.value.reason.code == code
+
+
+def test_objects_that_are_too_much_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pack, "UNPACKED_MAX", 100)
+
+    with pytest.raises(FetchFailed) as failed:
+        unpack(a_pack(*[(3, 15, b"%015d" % number) for number in range(7)]))
+
+    assert failed.value.reason.code == "RepositoryTooLarge"
+
+
+def test_a_pack_that_breaks_off_is_refused_at_every_byte() -> None:
+    whole = a_pack((3, 3, b"abc"), (3, 5, b"a" * 5))
+
+    assert len(unpack(whole)) == 2
+    for length in range(len(whole)):
+        with pytest.raises(FetchFailed):
+            unpack(whole[:length])
+
+
+def test_a_change_that_says_it_makes_a_terabyte_is_refused() -> None:
+    base = b"abc"
+    name = hashlib.sha1(b"blob 3\0abc", usedforsecurity=False).digest()
+    delta = b"\x03" + b"\xff" * 5 + b"\x01" + b"\x90\x03"
+    body = b"PACK" + (2).to_bytes(4) + (2).to_bytes(4)
+    body += bytes([3 << 4 | 3]) + zlib.compress(base)
+    body += bytes([7 << 4 | len(delta)]) + name + zlib.compress(delta)
+
+    with pytest.raises(FetchFailed) as failed:
+        unpack(with_hash(body))
+
+    assert failed.value.reason.code == "RepositoryTooLarge"
+
+
+def test_a_branch_or_a_repository_that_is_not_there_is_named(server: GitServer) -> None:
+    server.push({"prod/web.yaml": "a: 1"})
+
+    assert refused(server, branch="other") == (
+        "NoBranch", "the repository has no branch 'other'",
+    )  # fmt: skip
+    assert refused(server, url=server.url.replace("environments", "none"))[0] == "NoRepository"
+
+
+def test_a_server_that_is_away_or_slow_is_named(server: GitServer) -> None:
+    server.push({"prod/web.yaml": "a: 1"})
+    server.before_pack = lambda: __import__("time").sleep(0.5)
+
+    assert refused(server, url="http://127.0.0.1:1/x.git")[0] == "Unreachable"
+    assert refused(server, within_s=0.2)[0] == "TimedOut"
+
+
+@pytest.mark.parametrize(
+    ("credential", "sent"),
+    [("ann:secret", "Basic YW5uOnNlY3JldA=="), ("tok", "Basic eC1hY2Nlc3MtdG9rZW46dG9r")],
+)
+def test_a_credential_is_shown_to_the_repository_only(
+    server: GitServer, credential: str, sent: str
+) -> None:
+    server.push({"prod/web.yaml": "a: 1"})
+
+    fetch(server, credential=SecretValue(credential))
+
+    assert {headers["authorization"] for _, headers in server.asked} == {sent}
+
+
+@pytest.mark.parametrize(
+    "url", ["ssh://git@example.org/x.git", "http://example.org/x.git", "file:///etc", "http://127.0.0.1.example.org/"]
+)  # fmt: skip
+def test_only_https_is_asked_and_this_machine_in_the_local_profile(url: str) -> None:
+    with pytest.raises(RepositoryNotAllowed):
+        SmartHttpRepositories(plain_loopback=True).check(url)
+    with pytest.raises(RepositoryNotAllowed):
+        SmartHttpRepositories().check("http://127.0.0.1/x.git")
+
+
+def test_a_name_that_leads_inside_is_asked_nothing() -> None:
+    async def inside(_host: str) -> Sequence[str]:
+        return ["10.0.0.7"]
+
+    repositories = SmartHttpRepositories(resolve=inside)
+    with pytest.raises(FetchFailed) as failed:
+        asyncio.run(repositories.fetch(Branch("https://example.org/x.git", "main"), ["prod"]))
+
+    assert failed.value.reason.code == "Forbidden"
