@@ -12,6 +12,7 @@ from function_apps.catalog.triggers import LIST as SERVICES
 from function_apps.configurations.triggers import LIST as CONFIGURATIONS
 from function_apps.deployments.triggers import CONTROLS as DEPLOYMENT_KINDS
 from function_apps.deployments.triggers import LIST as DEPLOYMENTS
+from function_apps.drift.triggers import GIT_SOURCES
 from function_apps.drift.triggers import LIST as DRIFT
 from function_apps.environments.triggers import CONTROLS as ENVIRONMENT_KINDS
 from function_apps.environments.triggers import LIST as ENVIRONMENTS
@@ -41,6 +42,7 @@ LISTS: Final[Mapping[str, Collection[Any]]] = {
     "/v1/runtime/tenant-bindings": TENANT_BINDINGS,
     "/v1/runtime/scaling-policies": SCALING_POLICIES,
     f"/v1/runtime/drift/{SHOP}": DRIFT,
+    "/v1/runtime/git-sources": GIT_SOURCES,
     **{f"/v1/platform/{app}/operations": OPERATIONS for app in APPS},
 }
 KINDS: Final = {
