@@ -1,6 +1,7 @@
 """`python -m cli.demo`: runs the whole scenario; exits non-zero if any request or part failed."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from shared.kernel.entropy import SystemEntropy
 STATES: Final = REPOSITORY / ".factory"
 EXIT_NO_PODS: Final = 10
 """This machine runs no pods: the programs of a cluster are missing, or what nodes need."""
+_BUSY: Final = 2.0
+"""Runnable programs to a processor from which on a failure says that the machine is busy."""
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -119,8 +122,24 @@ def _interrupted(sandbox: Sandbox) -> int:
 
 def _print_failure(sandbox: Sandbox, failed: DemoFailed | Failure) -> None:
     lines = failed.lines() if isinstance(failed, Failure) else [f"error: {failed}"]
-    for line in [*lines, f"the demo failed before its end; see {sandbox.state_folder.host_log}"]:
+    lines = [*lines, f"the demo failed before its end; see {sandbox.state_folder.host_log}"]
+    if busy := words_of_load(os.getloadavg()[1], os.cpu_count() or 1):
+        lines.append(busy)
+    for line in lines:
         sandbox.print(line, "1;31")
+
+
+def words_of_load(load: float, processors: int) -> str | None:
+    """Return what to say of a machine with so many runnable programs (mean of 5 min), if anything.
+
+    The demo's gates compare latencies, which are the machine's where it has too much to do.
+    """
+    if load <= _BUSY * processors:
+        return None
+    return (
+        f"this machine is busy: {load:.0f} programs share {processors} processors, and the gates"
+        " judge how fast requests are answered; run it again when less else runs"
+    )
 
 
 if __name__ == "__main__":
