@@ -68,6 +68,8 @@ DOCUMENTS: Final = (
     Record("drift", ("scan",), None, _REVISION),
     Record("drift", ("baseline",), Kept.RETIRED, "what was released"),
     Record("drift", ("finding",), Kept.ENDED, "what was found, and what was decided about it"),
+    Record("drift", ("gitSource", "followedEnvironments"), None,
+           "which repository says what to run, until the tenant removes it"),
 )  # fmt: skip
 """The types of all services, each once."""
 OTHERS: Final = (
