@@ -34,6 +34,7 @@ from function_apps.deployments.model.deployment import (
     deploy_command,
     evolve,
 )
+from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.lifecycle import (
     BEFORE_APPLIED,
     EnvironmentReady,
@@ -149,22 +150,33 @@ async def _renewed(deployment: Deployment, ctx: ActivityContext, app: Deployment
     """
     if deployment.status is not DeploymentStatus.REQUESTED:
         return deployment
-    if deployment.kind is DeploymentKind.CONFIGURATION:
-        return await renew(deployment, ctx, app)
-    about = deployment.secret or deployment.relocation
-    if about is None and deployment.kind is not DeploymentKind.REPAIR:
-        return deployment
-    known = await repository.load_set(ctx.aggregate_id, ctx, app)
-    if about is None:
-        for module, revision in deployment.replaces.items():
-            repair.require_in_force(known.target, module, revision)
-        return deployment
-    released_in = known.target.module(about.module_id).released_in
-    deployments = await _deployments(released_in, ctx, app)
-    if deployment.secret is None:
-        return relocation.of_release(deployment, known.target, deployments)
-    release = secret_rollout.release_in_force(deployment.secret, known.target, deployments)
-    return secret_rollout.of_release(deployment, release)
+    match deployment.kind:
+        case DeploymentKind.CONFIGURATION:
+            return await renew(deployment, ctx, app)
+        case DeploymentKind.REPAIR:
+            target = (await repository.load_set(ctx.aggregate_id, ctx, app)).target
+            for module, revision in deployment.replaces.items():
+                repair.require_in_force(target, module, revision)
+            return deployment
+        case DeploymentKind.SECRET:
+            assert deployment.secret is not None, deployment.deployment_id
+            target, releases = await _known_releases(deployment.secret.module_id, ctx, app)
+            release = secret_rollout.release_in_force(deployment.secret, target, releases)
+            return secret_rollout.of_release(deployment, release)
+        case DeploymentKind.RELOCATION:
+            assert deployment.relocation is not None, deployment.deployment_id
+            target, releases = await _known_releases(deployment.relocation.module_id, ctx, app)
+            return relocation.of_release(deployment, target, releases)
+        case _:
+            return deployment
+
+
+async def _known_releases(
+    module: ModuleId, ctx: ActivityContext, app: DeploymentsApp
+) -> tuple[DeploymentTarget, Mapping[str, Deployment]]:
+    """Return the target, and the deployments that released *module* there."""
+    target = (await repository.load_set(ctx.aggregate_id, ctx, app)).target
+    return target, await _deployments(target.module(module).released_in, ctx, app)
 
 
 def _as_renewed(known: Deployment, renewed: Deployment) -> Deployment:

@@ -147,8 +147,8 @@ class Deployment:
     def modules(self) -> tuple[ModuleId, ...]:
         """All modules whose queues it enters."""
         modules = (*(component.module_id for component in self.components), *self.remove)
-        about = self.secret or self.relocation
-        return modules or ((about.module_id,) if about else ())
+        subject = self.secret or self.relocation
+        return modules or ((subject.module_id,) if subject else ())
 
     @property
     def released_components(self) -> tuple[ReleasedComponent, ...]:

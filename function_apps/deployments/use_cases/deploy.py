@@ -173,7 +173,9 @@ async def plan_deployment(
         Reason(code=refusal.code, message=f"{refusal.target}: {refusal.message}"[:2048])
         for refusal in (*plan.refusals, *denied)
     ]
-    if is_new and not _admission_refused(plan, target, ctx, refusals):
+    kept_out = _admission_refusals(plan, target, ctx) if is_new else ()
+    refusals += kept_out
+    if is_new and not kept_out:
         with _listed(refusals):
             waits_for = _release(command, plan, keys, given, ids, target, ctx).value["waitingFor"]
     return DeploymentPlan(
@@ -188,20 +190,18 @@ async def plan_deployment(
     )
 
 
-def _admission_refused(
-    plan: Plan, target: DeploymentTarget, ctx: Context, refusals: list[Reason]
-) -> bool:
-    """Put into *refusals* what keeps a release from the queue, each by itself; return whether any.
+def _admission_refusals(plan: Plan, target: DeploymentTarget, ctx: Context) -> Sequence[Reason]:
+    """Return what keeps a release from the queue, each by itself.
 
     A release is refused by the first; whoever reads a plan is to mend all of them.
     """
-    before = len(refusals)
+    refusals: list[Reason] = []
     with _listed(refusals):
         preconditions.blocking_reason(target, ctx.tenant)
     for component in plan.components:
         with _listed(refusals):
             require_not_held(target.holds, [component])
-    return len(refusals) > before
+    return refusals
 
 
 @contextmanager
