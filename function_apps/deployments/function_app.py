@@ -15,7 +15,7 @@ from shared.contracts.health import ServiceHealth
 from shared.contracts.storage import ARTIFACTS, AUDIT, AUDIT_HEADS
 from shared.contracts.values import ServiceId
 from shared.images.image_rules import read_image_rules
-from shared.messaging.audit_heads import AuditHeads
+from shared.messaging.audit_heads import HeadAnchors
 from shared.web.reader import HttpReader
 
 
@@ -41,7 +41,7 @@ def build(settings: Settings, parts: Parts) -> DeploymentsApp:
         service,
         parts.surfaces(),
         parts.blobs(ARTIFACTS),
-        AuditHeads(parts.table(AUDIT), parts.blobs(AUDIT_HEADS)),
+        HeadAnchors(parts.table(AUDIT), parts.blobs(AUDIT_HEADS)),
         parts.images(),
         HealthOverHttp(HttpReader(parts.gateway(), settings.ca_file)),
         replace(rules, images=read_image_rules(settings.image_rules)),

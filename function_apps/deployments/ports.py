@@ -13,7 +13,7 @@ from shared.contracts.strategies import LOCAL_ROLLOUT, RolloutDefaults
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.images.image_rules import ImageRules
 from shared.images.port import Images
-from shared.messaging.audit_heads import AuditHeads
+from shared.messaging.audit_heads import HeadAnchors
 from shared.persistence.blobs import Blobs
 from shared.policies.prod_policy import ProdPolicy
 from shared.surfaces.port import Surface
@@ -83,7 +83,7 @@ class DeploymentsApp:
     service: Service
     surfaces: Mapping[ComputeTargetKind, Surface]
     blobs: Blobs
-    audit_heads: AuditHeads
+    head_anchors: HeadAnchors
     images: Images
     verdicts: SoakVerdicts
     rules: DeploymentsRules = field(default_factory=DeploymentsRules)

@@ -193,7 +193,7 @@ async def get_artifact(request: Request[None], app: DeploymentsApp) -> Answer:
 
 async def get_audit_heads(request: Request[None], app: DeploymentsApp) -> Answer:
     """Answer the heads of the caller's audit chains, of all apps, that were anchored last."""
-    return ok(await anchor_audit_heads.get_audit_heads(request.ctx, app))
+    return ok(await queries.get_audit_heads(request.ctx, app))
 
 
 def _accepted(outcome: Outcome[Json]) -> Answer:

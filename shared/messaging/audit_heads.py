@@ -25,8 +25,8 @@ _FIRST_YEAR: Final = 2026
 """Heads are anchored since then: no blob is older."""
 YEARS_KEPT: Final = 7
 """At least: the heads of a year are deleted together, once all are older."""
-FOLLOWED_MAX: Final = 10
-"""Thousands of records that one run follows of a chain; the next goes on from there."""
+PAGES_MAX: Final = 10
+"""Pages of 1,000 records that one run follows of a chain; the next goes on from there."""
 BYTES_MAX: Final = 64 * 1024
 DELETED_MAX: Final = 1000
 _RETRY_S: Final = 60.0
@@ -45,7 +45,7 @@ class AnchoredHeads:
 
 
 @dataclass(frozen=True)
-class AuditHeads:
+class HeadAnchors:
     """The anchors of the chains in *table*, in a container of their own."""
 
     table: Table
@@ -69,7 +69,7 @@ class AuditHeads:
                 return await self._read(tenant, max(each.name for each in stored))
         return AnchoredHeads(tenant)
 
-    def services(self) -> Mapping[str, AuditTrail]:
+    def trails(self) -> Mapping[str, AuditTrail]:
         """Return the trail of each service, by its name as outside Python."""
         return {each.public_name: AuditTrail(self.table, each.value) for each in sorted(BUILT)}
 
@@ -87,12 +87,12 @@ class AuditHeads:
         await self.blobs.put(name, _content(after))
         return after
 
-    async def delete_old(self, tenant: TenantId, now: datetime) -> None:
-        """Delete what was anchored of *tenant* in the last year of which nothing is kept.
-
-        Whoever calls this has seen that there is a newer one.
-        """
-        stored = await self.blobs.list_stored(_folder(tenant, now.year - YEARS_KEPT - 1))
+    async def delete_old(self, newest: AnchoredHeads, now: datetime) -> None:
+        """Delete what was anchored in the last year of which nothing is kept; never *newest*."""
+        kept_from = now.year - YEARS_KEPT
+        if newest.at is None or parse_instant(newest.at).year < kept_from:
+            return
+        stored = await self.blobs.list_stored(_folder(newest.tenant, kept_from - 1))
         for each in stored[:DELETED_MAX]:
             await self.blobs.delete(each.name)
 
@@ -108,13 +108,13 @@ class AuditHeads:
             raise _no_heads(name) from wrong
 
 
-async def followed(trail: AuditTrail, tenant: TenantId, head: Head) -> Head:
+async def sealed_until(trail: AuditTrail, tenant: TenantId, head: Head) -> Head:
     """Return how far the chain of *trail* is sealed behind *head*, as far as one run goes.
 
     Raises:
         ChainBroken: it does not lead on from *head*.
     """
-    for _ in range(FOLLOWED_MAX):
+    for _ in range(PAGES_MAX):
         before, head = head, await trail.follow(tenant, head)
         if head == before:
             break

@@ -65,7 +65,7 @@ from shared.kernel.ids import (
     parse_id,
 )
 from shared.kernel.operation import Operation
-from shared.messaging.audit_heads import AuditHeads
+from shared.messaging.audit_heads import HeadAnchors
 from shared.persistence.store import (
     Comparison,
     Document,
@@ -479,7 +479,7 @@ def driven(
         parts.service,
         {ComputeTargetKind.LOCAL_PROCESS: surface},
         parts.storage.blobs(ARTIFACTS),
-        AuditHeads(parts.storage.table(AUDIT), parts.storage.blobs(AUDIT_HEADS)),
+        HeadAnchors(parts.storage.table(AUDIT), parts.storage.blobs(AUDIT_HEADS)),
         images or MemoryImages(),
         soaked,
         rules or DeploymentsRules(),

@@ -9,8 +9,8 @@ import pytest
 from function_apps.deployments.use_cases.anchor_audit_heads import (
     ANCHOR,
     anchor_audit_heads,
-    get_audit_heads,
 )
+from function_apps.deployments.use_cases.queries import get_audit_heads
 from shared.contracts.audit import AuditHeads
 from shared.contracts.storage import AUDIT, AUDIT_HEADS
 from shared.contracts.values import TenantId
@@ -250,7 +250,7 @@ def test_heads_are_kept_for_seven_years_and_the_newest_for_ever() -> None:
         await recorded(world, "d", tenant=OTHER)
         await anchor_audit_heads(world.app)
         assert (
-            await world.app.audit_heads.newest(OTHER, world.app.service.clock.now())
+            await world.app.head_anchors.newest(OTHER, world.app.service.clock.now())
         ).sequence == 2
 
     run_virtual(main())

@@ -71,7 +71,7 @@ from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.task_hub import TaskHub
 from shared.git.port import GitRepositories
 from shared.kernel.errors import NotFound
-from shared.messaging.audit_heads import AuditHeads
+from shared.messaging.audit_heads import HeadAnchors
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.metrics.port import Metrics
 from shared.metrics.surface_metrics import SurfaceMetrics
@@ -289,7 +289,7 @@ class World:
                     self.services["deployments"],
                     {**sites, ComputeTargetKind.LOCAL_PROCESS: deployed},
                     self.storage.blobs(ARTIFACTS),
-                    AuditHeads(self.storage.table(AUDIT), self.storage.blobs(AUDIT_HEADS)),
+                    HeadAnchors(self.storage.table(AUDIT), self.storage.blobs(AUDIT_HEADS)),
                     NO_IMAGES,
                     AskedHealth(self),
                     prod_policy=self._policy(),

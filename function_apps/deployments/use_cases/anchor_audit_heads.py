@@ -1,8 +1,8 @@
 """The timer that anchors the heads of every tenant's audit chains, of all services.
 
 One service does it for all: eight of nine identities that write chains cannot write their heads.
-A chain that is not whole keeps the head that it had, and is undone in this app's health; the other
-chains of its tenant, and other tenants, are anchored all the same.
+A chain that is not whole keeps the head that it had, and is counted in this app's health as left
+undone; the other chains of its tenant, and other tenants, are anchored all the same.
 """
 
 import logging
@@ -10,13 +10,11 @@ from datetime import datetime
 from typing import Final
 
 from function_apps.deployments.ports import DeploymentsApp
-from shared.contracts.audit import AuditHead, AuditHeads
 from shared.contracts.values import TenantId
 from shared.kernel.concurrency import Failure, bounded_map
-from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
 from shared.messaging.audit import GENESIS, Head
-from shared.messaging.audit_heads import YEARS_KEPT, followed
+from shared.messaging.audit_heads import sealed_until
 from shared.messaging.sweep import LATE
 from shared.persistence.store import Partition
 
@@ -28,7 +26,7 @@ _log = logging.getLogger(__name__)
 async def anchor_audit_heads(app: DeploymentsApp) -> None:
     """Anchor the heads of now of all tenants, each by itself."""
     try:
-        tenants = await app.audit_heads.tenants()
+        tenants = await app.head_anchors.tenants()
     except Unavailable as unknown:
         _log.warning("no audit head is anchored: %s", unknown)
         return
@@ -44,34 +42,15 @@ async def anchor_audit_heads(app: DeploymentsApp) -> None:
 async def _anchor(tenant: TenantId, until: datetime, app: DeploymentsApp) -> None:
     """Anchor the heads of *tenant*, as far as its chains lead there from those before."""
     now = app.service.clock.now()
-    before = await app.audit_heads.newest(tenant, now)
+    before = await app.head_anchors.newest(tenant, now)
     heads = dict(before.heads)
-    for service, trail in app.audit_heads.services().items():
+    for service, trail in app.head_anchors.trails().items():
         head = before.heads.get(service, GENESIS)
         key = (Partition(tenant, "-"), service)
         found: Head | Failure = await app.service.sweeps.attempt(
-            ANCHOR, key, followed(trail, tenant, head), until
+            ANCHOR, key, sealed_until(trail, tenant, head), until
         )
         if isinstance(found, Head) and found != GENESIS:
             heads[service] = found
-    after = await app.audit_heads.anchor(before, heads, now)
-    if after.at is not None and int(after.at[:4]) >= now.year - YEARS_KEPT:
-        await app.audit_heads.delete_old(tenant, now)
-
-
-async def get_audit_heads(ctx: Context, app: DeploymentsApp) -> AuditHeads:
-    """Return what was anchored last of the caller's tenant; nothing before the first time.
-
-    Raises:
-        Unavailable: it cannot be read, so nothing may be compared with it.
-    """
-    anchored = await app.audit_heads.newest(ctx.tenant, ctx.now())
-    return AuditHeads(
-        tenant_id=ctx.tenant,
-        sequence=anchored.sequence,
-        anchored_at=anchored.at,
-        heads={
-            service: AuditHead(number=head.number, hash=head.hash)
-            for service, head in anchored.heads.items()
-        },
-    )
+    after = await app.head_anchors.anchor(before, heads, now)
+    await app.head_anchors.delete_old(after, now)

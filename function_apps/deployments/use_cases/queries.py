@@ -10,6 +10,7 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS
 from function_apps.deployments.resources import deployment_resource
+from shared.contracts.audit import AuditHead, AuditHeads
 from shared.contracts.deployments import Deployment as DeploymentResource
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.values import EnvironmentId
@@ -168,3 +169,21 @@ def _counters(revision: int, counters: RevisionTraffic) -> Mapping[str, Any]:
             "counts": list(counters.latency.counts),
         },
     }
+
+
+async def get_audit_heads(ctx: Context, app: DeploymentsApp) -> AuditHeads:
+    """Return what was anchored last of the caller's tenant; nothing before the first time.
+
+    Raises:
+        Unavailable: it cannot be read, so nothing may be compared with it.
+    """
+    anchored = await app.head_anchors.newest(ctx.tenant, ctx.now())
+    return AuditHeads(
+        tenant_id=ctx.tenant,
+        sequence=anchored.sequence,
+        anchored_at=anchored.at,
+        heads={
+            service: AuditHead(number=head.number, hash=head.hash)
+            for service, head in anchored.heads.items()
+        },
+    )
