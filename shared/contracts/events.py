@@ -1,6 +1,6 @@
 """Every event: its payload, who publishes it, who consumes it. Subscriptions come from here.
 
-The rows are the specification's. `BUILT`, `UNHANDLED` and `UNPUBLISHED` say how much of it exists.
+The rows are the specification's. `BUILT` and `UNHANDLED` say how much of it exists.
 """
 
 from collections.abc import Iterable, Mapping
@@ -217,8 +217,6 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
 
 Alerts have no consumer yet: catalog is to have the subscriptions of their sinks.
 """
-UNPUBLISHED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType({})
-"""The events that a built service is to publish and does not publish yet."""
 
 
 def subscription(topic: str, service: Service) -> tuple[str, ...]:

@@ -100,6 +100,8 @@ class RelocateWorkload(Command):
     binding_revision: Annotated[int, Field(ge=1)]
     isolation_model: IsolationModel
     namespace: Slug | None = None
+    """For the record, as the model is: a relocation starts by the binding as deployments knows it.
+    """
     allow_downtime: bool = False
     """Also a module that has a port and is stopped before it is started again (`recreate`)."""
 

@@ -45,26 +45,26 @@ class FairRuns:
         """
         turns = FairTurns(self.places)
 
-        async def give(document: Document) -> None:
+        async def in_turn(document: Document) -> None:
             async with turns.turn(document.partition.tenant):
-                with self._turn(_key(document), clock):
+                with self._noted(_key(document), clock):
                     await work(document)
 
-        ordered = self._in_order(documents)
+        self._forget_gone(documents)
+        ordered = sorted(documents, key=lambda each: self._begun.get(_key(each), _NEVER))
         try:
             async with asyncio.timeout(within.total_seconds()):
-                await bounded_map(ordered, give, at_once=max(1, len(ordered)))
+                await bounded_map(ordered, in_turn, at_once=max(1, len(ordered)))
         except TimeoutError:
             _log.warning("%s: not all of %d had their turn; they are next", name, len(ordered))
 
-    def _in_order(self, documents: Sequence[Document]) -> Sequence[Document]:
-        """Return *documents* with those first that waited longest; forget all others."""
+    def _forget_gone(self, documents: Sequence[Document]) -> None:
+        """Forget the turns of all but *documents*."""
         for gone in self._begun.keys() - set(map(_key, documents)):
             del self._begun[gone]
-        return sorted(documents, key=lambda each: self._begun.get(_key(each), _NEVER))
 
     @contextmanager
-    def _turn(self, key: Key, clock: Clock) -> Iterator[None]:
+    def _noted(self, key: Key, clock: Clock) -> Iterator[None]:
         """Note the turn of *key*; what is cut off with its run keeps its place."""
         before, self._begun[key] = self._begun.get(key, _NEVER), clock.now()
         try:

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from shared.contracts.events import BUILT, EVENTS, UNHANDLED, UNPUBLISHED
+from shared.contracts.events import BUILT, EVENTS, UNHANDLED
 from shared.contracts.values import Service
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ def test_a_built_service_handles_what_it_consumes_or_is_marked(service: Service)
 def test_a_built_service_publishes_what_it_produces_or_is_marked(service: Service) -> None:
     produced = {event.name for event in EVENTS.values() if service in event.producers}
 
-    assert produced - _published(service) == UNPUBLISHED.get(service, frozenset())
+    assert produced - _published(service) == frozenset()
 
 
 def test_the_limits_name_which_services_exist() -> None:

@@ -14,7 +14,7 @@ from shared.surfaces.aks.names import MANAGER
 from shared.surfaces.aks.pod_differences import CONTAINERS, limit_path
 from shared.surfaces.aks.pods import CONTAINER
 
-_NAME: Final = 128
+_NAME_MAX: Final = 128
 """Characters of the name of a manager, as the API server bounds it."""
 _ROUTE: Final = {
     "f:hostnames": ("hosts", "pathPrefix"),
@@ -75,7 +75,9 @@ def _others(found: Object) -> list[tuple[str, Object]]:
     entries: list[Object] = found["metadata"].get("managedFields") or []
     others = [each for each in entries if each.get("manager") != MANAGER]
     named = [(str(each.get("manager") or ""), each) for each in others]
-    shown = [(name, each) for name, each in named if name.isprintable() and 0 < len(name) <= _NAME]
+    shown = [
+        (name, each) for name, each in named if name.isprintable() and 0 < len(name) <= _NAME_MAX
+    ]
     return sorted(shown, key=lambda each: str(each[1].get("time", "")))
 
 
