@@ -9,7 +9,7 @@ from function_apps.health.activities import ACTIVITIES
 from function_apps.health.orchestrations import ORCHESTRATIONS
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import EVALUATE, TARGETS
-from function_apps.health.use_cases import measure_by_provider, queries, sweep
+from function_apps.health.use_cases import ask_providers, queries, sweep
 from function_apps.health.use_cases.abandon_operation import abandon_operation
 from function_apps.health.use_cases.delete_objective import delete_objective
 from function_apps.health.use_cases.evaluate_gate import evaluate_gate
@@ -111,9 +111,9 @@ def blueprint(app: HealthApp) -> df.Blueprint:
     timers = (
         Timer(PROBE, app.rules.probing.sweep, sweep.probe_due_services),
         Timer(
-            measure_by_provider.MEASURE,
+            ask_providers.MEASURE,
             app.rules.measure_every,
-            measure_by_provider.measure_objectives,
+            ask_providers.ask_providers,
         ),
         Timer(sweep.DELETE_SAMPLES, app.rules.delete_samples_every, sweep.delete_old_samples),
     )

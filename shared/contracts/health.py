@@ -224,7 +224,7 @@ class SetObjective(Command):
 
     @model_validator(mode="after")
     def _is_measured_by_what_it_says(self) -> Self:
-        metrics = self.measured_by
+        metrics = self.provider_metrics
         if metrics is None:
             return self
         if self.sli is Sli.PROBES:
@@ -237,7 +237,7 @@ class SetObjective(Command):
         return self
 
     @property
-    def measured_by(self) -> GateMetrics | None:
+    def provider_metrics(self) -> GateMetrics | None:
         """Return who measures besides the platform; None where that counts itself."""
         is_measured = self.metrics is not None and not self.metrics.is_counted
         return self.metrics if is_measured else None

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 from shared.kernel.errors import Refused, Unavailable
@@ -130,3 +131,13 @@ async def isolate(
     except Exception as defect:  # noqa: BLE001  the purpose of this function
         _log.exception("%s failed", subject)
         return Failure(f"{type(defect).__name__}: {defect}")
+
+
+async def answered_within(work: Awaitable[T], within: timedelta, who: str) -> T | Failure:
+    """Return the answer of *work*; where there is none in time, that *who* gave none."""
+    within_s = within.total_seconds()
+    try:
+        async with asyncio.timeout(within_s):
+            return await work
+    except TimeoutError:
+        return Failure(f"{who} did not answer within {within_s:g} s")

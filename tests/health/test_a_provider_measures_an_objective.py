@@ -9,7 +9,7 @@ import pytest
 
 from function_apps.health.ports import LOCAL_RULES, HealthRules
 from function_apps.health.use_cases import queries
-from function_apps.health.use_cases.measure_by_provider import MEASURE, measure_objectives
+from function_apps.health.use_cases.ask_providers import MEASURE, ask_providers
 from shared.contracts.health import ServiceObjective, SetObjective
 from shared.contracts.metrics import Metric, MetricSource
 from shared.contracts.validation import read
@@ -98,7 +98,7 @@ async def measured(
 async def run_timer(made: Health, times: int, *, after_s: float = 30.0) -> None:
     for _ in range(times):
         await made.app.service.clock.sleep(after_s)
-        assert await measure_objectives(made.app) == 1
+        assert await ask_providers(made.app) == 1
 
 
 async def shown(made: Health) -> ServiceObjective:
@@ -258,7 +258,7 @@ def test_an_objective_that_the_proxy_counts_asks_nobody() -> None:
     async def main() -> None:
         made = await watched({"sli": "availability", "objective": 0.99, "window": "P30D"})
 
-        assert await measure_objectives(made.app) == 0
+        assert await ask_providers(made.app) == 0
 
     run_virtual(main())
 

@@ -8,7 +8,7 @@ import pytest
 from function_apps.health.errors import HealthNotFound
 from function_apps.health.model.objective import Objective
 from function_apps.health.repository import OBJECTIVES, sample_partition
-from function_apps.health.use_cases.measure_objective import load_samples
+from function_apps.health.use_cases.count_events import load_samples
 from function_apps.health.use_cases.set_objective import set_objective
 from shared.contracts.health import SetObjective
 from shared.contracts.retention import Retention

@@ -1,11 +1,17 @@
 """Many things at once, but not all: in order, bounded, and none left running."""
 
 import asyncio
+from datetime import timedelta
 from threading import Event
 
 import pytest
 
-from shared.kernel.concurrency import bounded_map, thread_to_its_end
+from shared.kernel.concurrency import (
+    Failure,
+    answered_within,
+    bounded_map,
+    thread_to_its_end,
+)
 from tests.kit.virtual_time import LoopClock, run_virtual
 
 
@@ -102,3 +108,22 @@ def test_what_a_thread_raises_is_raised() -> None:
 
     with pytest.raises(LookupError, match="nothing there"):
         asyncio.run(thread_to_its_end(work))
+
+
+def test_who_does_not_answer_in_time_is_named_with_the_time() -> None:
+    async def main() -> tuple[object, object]:
+        clock = LoopClock()
+
+        async def answer(after_s: float) -> str:
+            await clock.sleep(after_s)
+            return "answer"
+
+        within = timedelta(seconds=2.5)
+        return (
+            await answered_within(answer(1), within, "its provider"),
+            await answered_within(answer(3), within, "its provider"),
+        )
+
+    assert run_virtual(main()) == (
+        "answer", Failure("its provider did not answer within 2.5 s"),
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from function_apps.health.model.gate_record import GateRecord, gate_evidence
 from function_apps.health.model.gate_samples import BurnRates, Observation, Progress
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import GATES, OBJECTIVES
-from function_apps.health.use_cases.measure_objective import load_samples
+from function_apps.health.use_cases.count_events import load_samples
 from shared.contracts.gates import EvaluateGate, GateVersion, Verdict
 from shared.contracts.values import ProbeKind
 from shared.durable.activity import ActivityContext, Step, commit_step, load_owned

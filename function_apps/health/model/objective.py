@@ -27,7 +27,7 @@ class Objective:
     @property
     def measure(self) -> str:
         """Return what is counted: samples of something else say nothing about it."""
-        limit, metrics = self.content.latency_ms_max, self.content.measured_by
+        limit, metrics = self.content.latency_ms_max, self.content.provider_metrics
         named = [self.content.sli.value, *([f"{limit:g} ms"] if limit is not None else [])]
         if metrics is not None:
             text = metrics.model_dump_json(exclude_none=True)
@@ -39,7 +39,7 @@ class Objective:
         own = samples if samples.measure == self.measure else BurnSamples()
         return measure_burn(self.content, own, now)
 
-    def unmeasured(self, samples: BurnSamples) -> str:
+    def why_unmeasured(self, samples: BurnSamples) -> str:
         """Return why its provider measured nothing the last time; empty where it did."""
         return samples.problem if samples.measure == self.measure else ""
 

@@ -3,7 +3,6 @@
 A provider that is slow or silent delays no probe, and no objective of another tenant.
 """
 
-import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,13 +13,14 @@ from function_apps.health.model.objective import Objective, begin_counting, coun
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import OBJECTIVES, TARGETS
-from function_apps.health.use_cases.measure_objective import (
+from function_apps.health.use_cases.count_events import (
     component_of,
     load_samples,
     store_samples,
 )
 from shared.composition.parts import PartNotSupported
 from shared.contracts.gate_metrics import GateMetrics
+from shared.kernel.concurrency import Failure, answered_within
 from shared.kernel.ids import TenantId
 from shared.messaging.sweep import LATE, every
 from shared.metrics.port import Metrics, Subject
@@ -31,7 +31,7 @@ WINDOW_MAX: Final = timedelta(hours=1)
 """A provider that was away for longer answers for so long; the rest is left out."""
 
 
-async def measure_objectives(app: HealthApp) -> int:
+async def ask_providers(app: HealthApp) -> int:
     """Ask about every objective that a provider measures; return how many there are."""
     service, rules = app.service, app.rules
     documents = [
@@ -57,7 +57,7 @@ async def _measure(document: Document, app: HealthApp) -> None:
     """Count what the provider of one objective has measured since the last time."""
     objective = OBJECTIVES.decode(document.body)
     tenant = TenantId(document.partition.tenant)
-    metrics = objective.content.measured_by
+    metrics = objective.content.provider_metrics
     target = await app.service.work.find(TARGETS, objective.service_id, tenant)
     if metrics is None or target is None or objective.is_retired:
         return
@@ -89,13 +89,10 @@ async def _counted(
     if until - since < provider.resolution.window_least:
         return begun
     queries = window_queries(metrics, Subject(component_of(target)), since, until)
-    within_s = app.rules.read_within.total_seconds()
-    try:
-        async with asyncio.timeout(within_s):
-            measured = await provider.measure([*queries.values()])
-    except TimeoutError:
-        why = f"its provider did not answer within {within_s:g} s"
-        return replace(begun, problem=why)
+    work = provider.measure([*queries.values()])
+    measured = await answered_within(work, app.rules.read_within, "its provider")
+    if isinstance(measured, Failure):
+        return replace(begun, problem=measured.reason)
     counts = window_counts(metrics, 0, dict(zip(queries, measured, strict=True)))
     if isinstance(counts, tuple):
         read_at = covered_since(measured) or begun.read_at

@@ -1,9 +1,8 @@
-"""Count what an objective is about, and measure how fast its error budget burns.
+"""Count the events that an objective is about, good and bad.
 
 The counted events are one row of the table of samples, of bounded size, in a partition of its own.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Final
@@ -17,7 +16,7 @@ from function_apps.health.model.status_hysteresis import ProbeOutcome
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import OBJECTIVES, sample_partition
 from function_apps.health.use_cases.probe_service import ServiceProbe
-from shared.contracts.health import BurnRate, Sli
+from shared.contracts.health import Sli
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Present
 from shared.persistence.tables import TableRow, delete_all_before
@@ -37,7 +36,7 @@ async def load_samples(tenant: str, service_id: str, app: HealthApp) -> BurnSamp
     return BurnSamples() if row is None else _samples().validate_json(str(row.values["samples"]))
 
 
-async def measure_objective(
+async def count_events(
     target: ProbeTarget, probe: ServiceProbe, now: datetime, app: HealthApp
 ) -> tuple[Objective, BurnSamples] | None:
     """Count the events since the last sweep; None for a service without an objective.
@@ -51,8 +50,8 @@ async def measure_objective(
     if objective is None:
         return None
     before = await load_samples(tenant, target.service_id, app)
-    if objective.content.measured_by is not None:
-        return objective, before  # `measure_by_provider` counts it
+    if objective.content.provider_metrics is not None:
+        return objective, before  # `ask_providers` counts it
     samples = await _counted(objective, before, target, probe, now, app)
     if samples is not before:
         await store_samples(samples, tenant, target.service_id, app)
@@ -64,12 +63,6 @@ async def store_samples(samples: BurnSamples, tenant: str, service_id: str, app:
     text = _samples().dump_json(samples).decode()
     row = TableRow(_partition(tenant, service_id), _ROW, {"samples": text})
     await app.samples.upsert([row])
-
-
-async def get_burn_rates(objective: Objective, tenant: str, app: HealthApp) -> Sequence[BurnRate]:
-    """Return the burn rates of *objective* as of now."""
-    samples = await load_samples(tenant, objective.service_id, app)
-    return objective.burn_rates(objective.burns(samples, app.service.clock.now()))
 
 
 async def _counted(

@@ -5,7 +5,7 @@ from function_apps.health.model.alerts import clear_burn_alerts
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import OBJECTIVES, TARGETS, require_release
 from function_apps.health.resources import service_objective
-from function_apps.health.use_cases.measure_objective import delete_counted
+from function_apps.health.use_cases.count_events import delete_counted
 from shared.kernel.context import Context
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, Remove, View

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from function_apps.health import resources
+from function_apps.health.model.burn_samples import BurnSamples
 from function_apps.health.model.objective import Objective
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.sample import Sample
@@ -16,8 +17,8 @@ from function_apps.health.repository import (
     require_release,
     sample_partition,
 )
-from function_apps.health.use_cases.measure_objective import get_burn_rates, load_samples
-from shared.contracts.health import HealthCheckResult, ServiceHealth, ServiceObjective
+from function_apps.health.use_cases.count_events import load_samples
+from shared.contracts.health import BurnRate, HealthCheckResult, ServiceHealth, ServiceObjective
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.persistence.query_rules import no_continuation
@@ -36,7 +37,9 @@ async def get_health(service_id: str, ctx: Context, app: HealthApp) -> ServiceHe
     )
     latest = next((_sample(row) for row in rows), None)
     objective = await _find_objective(target, ctx, app)
-    burn = await get_burn_rates(objective, ctx.tenant, app) if objective else ()
+    burn: Sequence[BurnRate] = ()
+    if objective is not None:
+        burn = _burn_rates(objective, await load_samples(ctx.tenant, service_id, app), ctx)
     return resources.service_health(target, latest, burn)
 
 
@@ -52,9 +55,13 @@ async def get_objective(
     require_release(view.get(TARGETS, service_id))
     objective = view.get(OBJECTIVES, service_id)
     samples = await load_samples(ctx.tenant, service_id, app)
-    burn = objective.burn_rates(objective.burns(samples, ctx.now()))
-    resource = resources.service_objective(objective, burn, objective.unmeasured(samples))
+    burn = _burn_rates(objective, samples, ctx)
+    resource = resources.service_objective(objective, burn, objective.why_unmeasured(samples))
     return resource, view.etag(ids[0]) or ""
+
+
+def _burn_rates(objective: Objective, samples: BurnSamples, ctx: Context) -> Sequence[BurnRate]:
+    return objective.burn_rates(objective.burns(samples, ctx.now()))
 
 
 async def _find_objective(target: ProbeTarget, ctx: Context, app: HealthApp) -> Objective | None:

@@ -18,7 +18,7 @@ from function_apps.health.model.status_hysteresis import (
 )
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import TARGETS, sample_partition
-from function_apps.health.use_cases.measure_objective import measure_objective
+from function_apps.health.use_cases.count_events import count_events
 from function_apps.health.use_cases.probe_service import ServiceProbe
 from shared.contracts.health import BurnRate, HealthDefaults, HealthSource
 from shared.kernel.clock import isoformat
@@ -63,7 +63,7 @@ async def judge_probe(probed: ProbedTarget, app: HealthApp) -> JudgedTarget:
         restarts = record_restarts(before.restarts, probe.instances, now, rules, before.released_at)
         counted = replace(before, restarts=restarts)
     after = record_outcome(counted, probe.outcome, probe.checks, probe.reason, now, rules)
-    measured = await measure_objective(after, probe, now, app)
+    measured = await count_events(after, probe, now, app)
     if measured is None:
         return JudgedTarget(probed, replace(after, burning_since=None), now)
     objective, samples = measured

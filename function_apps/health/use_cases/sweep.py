@@ -15,7 +15,7 @@ from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.status_hysteresis import ProbeOutcome, is_prober_outage
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import TARGETS, sample_partition
-from function_apps.health.use_cases.measure_objective import delete_counted
+from function_apps.health.use_cases.count_events import delete_counted
 from function_apps.health.use_cases.probe_service import probe_service, unknown_result
 from function_apps.health.use_cases.record_probe import (
     PROBE,

@@ -1,6 +1,5 @@
 """The value of each rule's signal: measured by a provider, read of a clock, or remembered."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,7 @@ from function_apps.scaling.ports import ScalingApp
 from shared.composition.parts import PartNotSupported
 from shared.contracts.metrics import Metric, MetricSource
 from shared.contracts.scaling import RULES_MAX, ScalingPolicyChange, ScalingRule, Signal
-from shared.kernel.concurrency import bounded_map
+from shared.kernel.concurrency import Failure, answered_within, bounded_map
 from shared.kernel.errors import Invalid
 from shared.kernel.observation import Reading, Unknown
 from shared.metrics.port import (
@@ -66,12 +65,9 @@ async def observe(
     surface: Surface, component: SurfaceComponent, app: ScalingApp
 ) -> Reading[LiveComponent]:
     """Return *component* as it is live, or Unknown where its surface takes too long."""
-    within_s = app.rules.read_within.total_seconds()
-    try:
-        async with asyncio.timeout(within_s):
-            return await surface.observe(component)
-    except TimeoutError:
-        return Unknown(f"its surface did not answer within {within_s:g} s")
+    work = surface.observe(component)
+    seen = await answered_within(work, app.rules.read_within, "its surface")
+    return Unknown(seen.reason) if isinstance(seen, Failure) else seen
 
 
 async def measure_signals(
@@ -117,13 +113,11 @@ async def _measured(
     metrics: Metrics, queries: Sequence[MetricsQuery], app: ScalingApp
 ) -> Sequence[Measurement]:
     """Return what *metrics* measures; nothing of it where that takes too long."""
-    within_s = app.rules.read_within.total_seconds()
-    try:
-        async with asyncio.timeout(within_s):
-            return await metrics.measure(queries)
-    except TimeoutError:
-        late = Unmeasurable(f"its provider did not answer within {within_s:g} s")
-        return [late for _ in queries]
+    work = metrics.measure(queries)
+    measured = await answered_within(work, app.rules.read_within, "its provider")
+    if isinstance(measured, Failure):
+        return [Unmeasurable(measured.reason) for _ in queries]
+    return measured
 
 
 def _window(metrics: Metrics, now: datetime, app: ScalingApp) -> tuple[datetime, datetime]:
