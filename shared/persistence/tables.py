@@ -1,12 +1,17 @@
 """The Table port: append-mostly rows by partition and row key (audit records, samples)."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
+from shared.kernel.errors import UNREADABLE
+
+T = TypeVar("T")
 Value = str | int | float | bool
 DELETED_MAX: Final = 1000
 """Rows that one deletion removes: others write meanwhile, and wait for it."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,3 +75,18 @@ async def delete_all_before(table: Table, partition_key: str, row_key: str) -> i
     while count := await table.delete_before(partition_key, row_key):
         deleted += count
     return deleted
+
+
+def readable_rows(rows: Sequence[TableRow], read: Callable[[TableRow], T]) -> list[T]:
+    """Return what *read* makes of each of *rows*; one that nobody can read is left out, and logged.
+
+    For lists that people read, of which one damaged row is not to take the others. What is decided
+    on needs all.
+    """
+    found = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except UNREADABLE:
+            _log.exception("%s in %s cannot be read", row.row_key, row.partition_key)
+    return found

@@ -1,10 +1,12 @@
 """Policies as callers see them: applied, changed, paused, deleted, refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from function_apps.scaling.errors import PolicyExists, PolicyInvalid, PolicyNotFound
+from function_apps.scaling.repository import sample_partition
 from shared.kernel.errors import Invalid
 from shared.kernel.transitions import TransitionRefused
 from shared.surfaces.capabilities import Feature
@@ -335,5 +337,20 @@ def test_a_surface_without_rules_of_its_own_refuses_them() -> None:
             await made.apply({"signal": "cpu", "target": 60}, actuator="native")
 
         assert refusal.value.details[0].target == "/actuator"
+
+    run_virtual(main())
+
+
+def test_decisions_are_listed_without_one_that_nobody_can_read() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply()
+        await made.evaluate(3)
+        rows = await made.app.samples.scan(sample_partition("acme", policy_of()))
+        await made.app.samples.upsert([replace(rows[1], values={**rows[1].values, "inputs": "["})])
+
+        assert [each["at"] for each in await made.decisions()] == [
+            rows[2].row_key, rows[0].row_key,
+        ]  # fmt: skip
 
     run_virtual(main())

@@ -23,7 +23,7 @@ from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.persistence.query_rules import no_continuation
 from shared.persistence.store import partition_of
-from shared.persistence.tables import TableRow
+from shared.persistence.tables import TableRow, readable_rows
 
 _AT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 """The key of a sample's row: its instant."""
@@ -91,7 +91,7 @@ async def get_history(
         newest_first=True,
     )
     page = rows[:limit]
-    value = [resources.history_row(target, _sample(row)) for row in page]
+    value = readable_rows(page, lambda row: resources.history_row(target, _sample(row)))
     return value, page[-1].row_key if len(rows) > limit else None
 
 

@@ -32,7 +32,7 @@ from shared.kernel.concurrency import thread_to_its_end
 from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
 from shared.persistence.query_rules import no_continuation
-from shared.persistence.tables import TableRow
+from shared.persistence.tables import TableRow, readable_rows
 
 _AT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 """The key of a sample's row: its instant."""
@@ -67,7 +67,7 @@ async def get_decisions(
         newest_first=True,
     )
     following = rows[-1].row_key if len(rows) == limit else None
-    return [decision_resource(sample_of(row)) for row in rows], following
+    return readable_rows(rows, lambda row: decision_resource(sample_of(row))), following
 
 
 async def answer_what_if(
@@ -94,7 +94,7 @@ async def answer_what_if(
         def played() -> WhatIfResult:
             return replay.replay(
                 asked.policy,
-                replay.recorded([sample_of(row) for row in rows[:WHAT_IF_STEPS_MAX]]),
+                replay.recorded(readable_rows(rows[:WHAT_IF_STEPS_MAX], sample_of)),
                 resources,
                 app.rules.scaling,
                 may_be_none=can_be_none,
