@@ -1,6 +1,7 @@
 """Starts the host of a state folder, and waits until it answers."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ READY_WITHIN_S: Final = 30.0
 """It takes 2 s; a starved machine may need longer."""
 APPS_READY_WITHIN_S: Final = 90.0
 """Each process of an app takes 3 s of a core."""
+_REFUSED: Final = re.compile(r"\bInvalidSetting: (.+)")
+"""A line of the log of a host whose settings are refused; what stands around it is of its code."""
 _NO_SERVICES: Final = "its services do not run"
 _POLL_INTERVAL_S: Final = 0.05
 INSTANCES: Final = "/admin/instances"
@@ -141,6 +144,12 @@ class _Start:
         A host that answers and has no services refused its settings: the next start does so too.
         """
         lines = log_tail(self.folder.host_log, self.logged)
+        if refused := dict.fromkeys(found[1] for found in map(_REFUSED.search, lines) if found):
+            return Failure(
+                f"the host did not start: {'; '.join(refused)}",
+                ExitCode.REFUSED,
+                code="InvalidSetting",
+            )
         output = "\n".join(f"  | {line}" for line in lines)
         return Failure(
             f"the host did not start: {reason}\n{output}",

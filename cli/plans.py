@@ -1,7 +1,8 @@
 """What a plan refuses: printed, and the exit code of a plan that cannot be carried out."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure
@@ -10,13 +11,16 @@ from cli.output import say
 from cli.remedies import REMEDIES
 from cli.remedy_lookup import remedy_for
 
+_PLACE: Final = re.compile(r"^((?:/[A-Za-z0-9~_-]+)+): ")
+"""A JSON pointer."""
+
 
 def print_refusals(refusals: Sequence[Mapping[str, Any]]) -> None:
     """Print each refusal of a plan as a line."""
     for refusal in refusals:
         target = refusal.get("target") or ""
         place = f"{field_name(target) or target}: " if target else ""
-        say(f"refused: {place}{refusal['message']} [{refusal['code']}]")
+        say(f"refused: {place}{_in_words(refusal['message'])} [{refusal['code']}]")
 
 
 def require_plannable(refusals: Sequence[Mapping[str, Any]], *, are_shown: bool = True) -> None:
@@ -37,6 +41,11 @@ def require_plannable(refusals: Sequence[Mapping[str, Any]], *, are_shown: bool 
     )
 
 
+def _in_words(message: str) -> str:
+    """Return *message*, which may begin with the place that it is about, with that as typed."""
+    return _PLACE.sub(lambda place: f"{field_name(place[1])}: ", message)
+
+
 def _detail(refusal: Mapping[str, Any]) -> Detail:
-    message = f"{refusal['message']} [{refusal['code']}]"
+    message = f"{_in_words(refusal['message'])} [{refusal['code']}]"
     return Detail(refusal.get("target", ""), message, code=refusal["code"])

@@ -108,7 +108,10 @@ def test_a_dry_run_shows_components_refusals_and_what_would_be_waited_for(
             {"moduleId": "module-shop", "version": "1.0", "releaseRevision": 4, "replicas": 2,
              "digest": DIGEST, "dependsOn": []},
         ],
-        "refusals": [{"message": "cpu is not limited here", "code": "NotSupported"}],
+        "refusals": [
+            {"message": "cpu is not limited here", "code": "NotSupported"},
+            {"message": "/components/0/dependsOn/1: no such module", "code": "ModuleMissing"},
+        ],
         "warnings": ["module-shop has no port"],
         "waitingFor": "queue",
     }  # fmt: skip
@@ -117,6 +120,7 @@ def test_a_dry_run_shows_components_refusals_and_what_would_be_waited_for(
 
     assert "module-shop" in ran.out
     assert "refused: cpu is not limited here [NotSupported]" in ran.out
+    assert "refused: components[0].dependsOn[1]: no such module [ModuleMissing]" in ran.out
     assert "would wait for queue" in ran.out
     assert ran.err.count("warning: ") == 1
 
