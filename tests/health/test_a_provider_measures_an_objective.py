@@ -296,7 +296,7 @@ def test_what_says_nothing_of_an_objective_is_refused(
 def test_the_surface_as_source_is_the_proxy() -> None:
     objective = SetObjective.model_validate({**AVAILABLE, "metrics": {"source": "surface"}})
 
-    assert objective.measured_by is None
+    assert objective.provider_metrics is None
 
 
 def test_an_objective_without_a_provider_is_written_as_before() -> None:
