@@ -327,7 +327,8 @@ class MemoryCluster:
             ):
                 del state.revisions[number]
                 continue
-            revision.instances = [
+            # In place: who holds the list of a revision holds what it has.
+            revision.instances[:] = [
                 self._start_in_quota(each.id, revision.spec) if _is_refused(each) else each
                 for each in revision.instances
             ]
