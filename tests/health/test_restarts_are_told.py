@@ -1,5 +1,6 @@
 """An instance that restarts is told, with how it ended; again and again it is a crash loop."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -26,6 +27,18 @@ def crash(made: Health, instance: str = FIRST, code: int = -9, reason: str = "Ex
 
 def events(made: Health) -> list[dict[str, object]]:
     return [each["payload"] for each in made.bench.sent.bodies("RuntimeInstancesRestarted")]
+
+
+def test_the_reason_counts_all_instances_where_scaling_has_more_run_than_were_released() -> None:
+    async def main() -> tuple[str, str]:
+        made = await watched(WEB)
+        (revision,) = made.world.component(component_of()).revisions.values()
+        revision.instances.append(replace(revision.instances[0], id=f"{WEB}-1-2"))
+        await made.sweep()
+        health = await made.health()
+        return health.status, health.reason
+
+    assert run_virtual(main()) == ("Healthy", "3 of 3 instances pass")
 
 
 def test_why_an_instance_cannot_start_stands_in_the_reason() -> None:

@@ -85,7 +85,9 @@ def _judge(
     statuses = [check["status"] for check in checks]
     passing = len(statuses) - statuses.count(HealthStatus.UNHEALTHY)
     wanted = max(1, target.replicas)
-    reason = "; ".join((f"{passing} of {wanted} instances pass", *_reports(checks)))
+    # Of those that there are, where scaling has more run than the release asks for.
+    there_are = max(wanted, len(statuses))
+    reason = "; ".join((f"{passing} of {there_are} instances pass", *_reports(checks)))
     if passing >= wanted:
         is_degraded = HealthStatus.DEGRADED in statuses
         return ProbeOutcome.PARTLY if is_degraded else ProbeOutcome.PASS, reason
