@@ -277,7 +277,7 @@ async def test_a_finding_of_the_environment_is_repaired_by_environments_and_not_
     await believed(made)
     finding = await made.only()
 
-    with pytest.raises(NotRepairable, match="as its owner recorded it"):
+    with pytest.raises(NotRepairable, match="as environments recorded it"):
         await made.decide(finding, "adopt")
     assert (await made.decide(finding, "remediate"))["status"] == "Remediating"
     (command,) = made.bench.sent.bodies("RepairEnvironment")

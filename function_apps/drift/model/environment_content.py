@@ -1,4 +1,4 @@
-"""The content of an environment itself, beside its services, as its owners told last. Pure.
+"""The content of an environment itself, as environments and tenants told last. Pure.
 
 An older event changes nothing newer.
 """

@@ -216,12 +216,12 @@ def see_again(known: Finding, seen: Finding, now: datetime, rules: DriftDefaults
             return None if updated == known else _after(updated, ValueChanged)
 
 
-def clear(known: Finding, reason: str, now: datetime, *, is_new_release: bool) -> Finding | None:
+def clear(known: Finding, reason: str, now: datetime, *, ends_adoption: bool) -> Finding | None:
     """Return *known* when its property is as desired; None when that is no news.
 
-    What was adopted is as desired by that, until a new release says what is.
+    What was adopted is as desired by that, unless this *ends_adoption*, as a new release does.
     """
-    if known.status is State.RESOLVED or (known.status is State.ADOPTED and not is_new_release):
+    if known.status is State.RESOLVED or (known.status is State.ADOPTED and not ends_adoption):
         return None
     cleared = replace(
         known,

@@ -172,4 +172,5 @@ def judge_of_plane(
     if known is None or found.leaves(known):
         return None
     reason = found.reading.reason.message if found.reading.reason else "as desired again"
-    return clear(known, reason, now, is_new_release=True)
+    # Nothing of an environment itself is adopted.
+    return clear(known, reason, now, ends_adoption=True)

@@ -220,4 +220,4 @@ def judge(
         return None
     is_new_release = known.baseline_revision < baseline.release_revision
     reason = "its service was retired" if baseline.is_retired else "as desired again"
-    return clear(known, reason, now, is_new_release=is_new_release or baseline.is_retired)
+    return clear(known, reason, now, ends_adoption=is_new_release or baseline.is_retired)

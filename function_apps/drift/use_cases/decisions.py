@@ -92,7 +92,9 @@ async def adopt(
         known = view.get(FINDINGS, finding_id)
         if service_id is None:
             raise NotRepairable(
-                finding_id, f"{known.plane} is as its owner recorded it: change that"
+                finding_id,
+                f"{known.plane} is as environments recorded it: change the environment, or the"
+                " binding of the tenant",
             )
         baseline = view.find(BASELINES, service_id)
         if known.status is FindingStatus.ADOPTED:

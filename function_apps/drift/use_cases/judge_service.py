@@ -34,6 +34,7 @@ from function_apps.drift.repository import (
     put_finding,
     snapshot_partition,
 )
+from function_apps.drift.use_cases.alert_findings import alarming_ids, as_stored
 from function_apps.drift.use_cases.read_service import ServiceReading, read_authors
 from function_apps.drift.use_cases.repair import repair_command
 from shared.contracts.values import Reason
@@ -220,7 +221,7 @@ async def _judge_alert(
         stored = view.find(BASELINES, baseline.service_id)
         if stored is None or not _is_same_release(stored, baseline):
             return NOTHING
-        change = judge_alert(stored.alert, findings, ctx.now())
+        change = judge_alert(stored.alert, as_stored(findings, view), ctx.now())
         if change is None:
             return NOTHING
         told = alert_event(
@@ -234,8 +235,8 @@ async def _judge_alert(
         audited = Audited("JudgeAlert", baseline.service_id)
         return Decision({}, writes=[alerted], outbox=[told], audited=audited)
 
-    service_id = baseline.service_id
-    await app.service.work.change(ctx.without_marker(), BASELINES, service_id, decide)
+    work, also = app.service.work, alarming_ids(findings)
+    await work.change(ctx.without_marker(), BASELINES, baseline.service_id, decide, also=also)
 
 
 async def _commit(

@@ -29,6 +29,7 @@ from function_apps.drift.repository import (
     compared_services,
     desired_by_git,
 )
+from function_apps.drift.use_cases.alert_findings import alarming_ids, as_stored
 from function_apps.drift.use_cases.scan_planes import scan_planes
 from function_apps.drift.use_cases.scan_services import scan_service
 from shared.contracts.values import EnvironmentId, ModuleId, Reason, TenantId
@@ -82,7 +83,7 @@ async def scan_environment(
         if stored is None:
             return NOTHING
         after = record_scan(stored, scan, result, ctx.now(), app.rules.detection.scan)
-        change = judge_alert(stored.alert, planes.findings, ctx.now())
+        change = judge_alert(stored.alert, as_stored(planes.findings, view), ctx.now())
         if change is None:
             return Decision({}, writes=[SCANS.put(after)])
         told = alert_event(
@@ -96,7 +97,8 @@ async def scan_environment(
         alerted = SCANS.put(replace(after, alert=change.state))
         return Decision({}, writes=[alerted], outbox=[told], audited=audited)
 
-    await app.service.work.change(ctx.without_marker(), SCANS, scan.environment_id, decide)
+    work, also = app.service.work, alarming_ids(planes.findings)
+    await work.change(ctx.without_marker(), SCANS, scan.environment_id, decide, also=also)
 
 
 @dataclass(frozen=True)
