@@ -18,6 +18,8 @@ REPLICAS_MAX: Final = 16
 """Per component: the limit of a developer's machine."""
 
 
+OF_TENANTS: Final = (Feature.TENANT_DATA, Feature.TENANT_SECRETS, Feature.TENANT_IDENTITY)
+"""What the sandbox of each instance does for its tenant too."""
 NEVER: Final[Mapping[Feature, str]] = {
     Feature.IMAGES: "a process runs from an archive: upload one and name its artifactDigest",
     Feature.NETWORK_POLICY: "the machine's loopback is one network for all",
@@ -43,6 +45,8 @@ BY_MACHINE: Final[Mapping[Feature, str]] = {
     Feature.PRIVATE_FILES: "mount and PID namespaces",
     Feature.SECRET_REFERENCES: "Linux; files: mount namespaces, or a tmpfs of the platform's user",
     Feature.READ_ONLY_PROGRAM: "mount and PID namespaces",
+    **dict.fromkeys(OF_TENANTS, "mount and PID namespaces"),
+    Feature.ISOLATION_ATTEMPTS: "Linux",
     Feature.OWN_PORTS: "Landlock 4 (Linux 6.7) and seccomp",
     Feature.POSTGRES_SERVERS: "`make data-servers`",
     Feature.VALKEY_SERVERS: "`make data-servers`",
@@ -69,6 +73,7 @@ def capabilities() -> Capabilities:
         except ServerMissing as missing:
             lacks[feature] = missing.message
     if sys.platform != "linux":
+        lacks[Feature.ISOLATION_ATTEMPTS] = f"{sys.platform} has no sandbox for an instance"
         lacks[Feature.SECRET_REFERENCES] = f"{sys.platform} has no nameless files in memory"
         lacks[Feature.MEMORY_LIMIT] = f"{sys.platform} does not enforce a memory limit"
     if not hasattr(resource, "RLIMIT_NOFILE"):
@@ -94,6 +99,8 @@ def _lacking(in_force: Means) -> Mapping[Feature, str]:
             if in_force.landlock
             else "an instance reads what the user of the platform reads"
         )
+        others = f"{no_namespaces}: an instance is not apart from those of other tenants"
+        lacking |= dict.fromkeys(OF_TENANTS, others)
         lacking[Feature.READ_ONLY_PROGRAM] = f"{no_namespaces}: an instance can change its files"
     if in_force.landlock < landlock.PORTS_ABI:
         lacking[Feature.OWN_PORTS] = (

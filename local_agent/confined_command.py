@@ -69,13 +69,13 @@ def run_confined(
         _make_ours(target)
 
 
-def end_commands(parent: Path) -> None:
-    """End the commands that fill folders in *parent*, and remove their own; the targets stay.
+def end_commands(parent: Path, prefix: str = _PREFIX) -> None:
+    """End the commands whose own folders are in *parent*, and remove these; the targets stay.
 
     For those of an agent that was killed: who waits for one here sees it fail.
     """
-    for folder in parent.glob(f"{_PREFIX}*/"):
-        _end(folder)
+    for folder in parent.glob(f"{prefix}*/"):
+        end_command(folder)
         remove_tree(folder)
 
 
@@ -115,7 +115,7 @@ def _run(
         try:
             code = _wait(pid, [target, folder], names_max)
         finally:
-            _end(folder)
+            end_command(folder)
             reap(pid)
         if code:
             written = read_plain(folder / "output", at_most=OUTPUT_MAX).decode(errors="replace")
@@ -140,8 +140,11 @@ def _wait(pid: int, written: Sequence[Path], names_max: int) -> int:
     raise CommandFailed(f"it did not end within {WITHIN_S:.0f} s")
 
 
-def _end(folder: Path) -> None:
-    """End the command whose own folder is *folder*, and wait until nothing of it runs."""
+def end_command(folder: Path) -> None:
+    """End the command whose own folder is *folder*, and wait until nothing of it runs.
+
+    The name of the folder is the token of its start.
+    """
     claim = starts.claim_file(folder, folder.name)
     identity = None if starts.void_claim(claim) else starts.read_claim(claim)
     if identity is None:

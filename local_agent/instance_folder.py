@@ -90,10 +90,13 @@ class InstanceFolder:
         secrets: SecretValues,
         python_links: Path,
         api_url: str | None = None,
+        *,
+        parent: int | None = None,
     ) -> int:
         """Start the process that *record* describes, with its data and secrets; return its pid.
 
-        With *api_url*, where the API answers, its folder has a token for that.
+        With *api_url*, where the API answers, its folder has a token for that. With *parent* it
+        ends with that process, see `sandbox_order`.
         """
         in_force = tried_means()
         secrets_at = self._place_of_secrets(record.token) if secrets.files else None
@@ -112,6 +115,7 @@ class InstanceFolder:
             data=list(data.values()),
             secrets=secrets_at,
             port=record.port,
+            parent=parent,
         )
         return starts.spawn(
             self.path,

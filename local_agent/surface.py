@@ -19,6 +19,7 @@ from local_agent.data_server import live_servers, settled_servers
 from local_agent.desired_state import DesiredState
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
 from local_agent.instance_folder import InstanceFolder, outputs_of
+from local_agent.isolation_trial import IsolationTrials
 from local_agent.memory_place import NO_MEMORY, memory_place
 from local_agent.observation import (
     Unreadable,
@@ -42,15 +43,16 @@ from local_agent.state_files import (
     SurfaceFolder,
 )
 from local_agent.supervisor import Notifier, supervise
-from local_agent.tenant_quota import used_by
+from local_agent.tenant_boundaries import live_boundary, require_kept
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, ServiceId, TenantId
-from shared.surfaces.boundaries import Boundary, BoundarySpec, boundary_properties
+from shared.surfaces.boundaries import Boundary, BoundarySpec
 from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.errors import RevisionMissing, TrafficUnavailable
+from shared.surfaces.isolation_attempts import Attempt
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site, Unread
 from shared.surfaces.properties import Properties, revision_properties
 from shared.surfaces.rules import check_removal, check_revision, check_weights
@@ -64,7 +66,7 @@ T = TypeVar("T")
 
 
 class LocalProcessSurface:
-    """Surface, SurfaceReader, Sites and Boundaries below the folder *root*.
+    """Surface, Sites, Boundaries and IsolationAttempts below the folder *root*.
 
     Artifacts come from *archives*, and the secrets of instances from *secrets*.
     """
@@ -88,6 +90,7 @@ class LocalProcessSurface:
         self._notifier = Notifier()
         self._has_seen_all = asyncio.Event()
         self._capabilities = capabilities()
+        self._trials = IsolationTrials(root, self._artifacts, self._capabilities, clock, entropy)
 
     async def supervise(self) -> None:
         """Reconcile all sites until canceled; the processes continue to run."""
@@ -207,10 +210,7 @@ class LocalProcessSurface:
         await self._update(component, fence, request_removal)
 
     async def ensure_boundary(self, spec: BoundarySpec, fence: Fence) -> None:
-        if spec.identity is not None or spec.may_reach:
-            lacks = self._capabilities.lacks
-            feature = Feature.NETWORK_POLICY if spec.may_reach else Feature.WORKLOAD_IDENTITY
-            raise Invalid(f"LocalProcess cannot honour {feature}: {lacks[feature]}")
+        require_kept(spec, self._capabilities)
         await self._write(self._desired.write_boundary, spec, fence)
 
     async def delete_boundary(
@@ -221,21 +221,15 @@ class LocalProcessSurface:
 
     @reading
     async def read_boundary(self, environment: EnvironmentId, tenant: TenantId) -> Boundary | None:
-        folder = self._folder.site(environment)
-        site = wanted_site(folder)
-        known = folder.boundary(tenant) if site else None
-        is_there = known is not None and known.is_wanted
-        if site is None or not (is_there or tenant == site.spec.tenant):
-            return None
-        return Boundary(
-            environment,
-            tenant,
-            f"{environment}/{tenant}",
-            True,
-            await asyncio.to_thread(used_by, folder, tenant),
-            boundary_properties(known.spec) if known and is_there else {},
-            known.fence if known else 0,
-        )
+        site = self._folder.site(environment)
+        return await asyncio.to_thread(live_boundary, site, environment, tenant)
+
+    @reading
+    async def attempt_isolation(
+        self, environment: EnvironmentId, tenant: TenantId
+    ) -> tuple[Attempt, ...] | None:
+        site = self._folder.site(environment)
+        return None if wanted_site(site) is None else await self._trials.attempt(site, tenant)
 
     def capabilities(self) -> Capabilities:
         return self._capabilities

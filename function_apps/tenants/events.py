@@ -1,9 +1,16 @@
 """The events that tenants publishes, as rows of the outbox."""
 
+from typing import Final
+
 from function_apps.tenants.model.binding import TenantBinding
 from function_apps.tenants.model.proofs import LayerProof
+from shared.contracts.health import RUNBOOKS, RuntimeAlertCleared, RuntimeAlertRaised
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
+from shared.contracts.values import Severity
 from shared.messaging.outbox import Publish
+
+ISOLATION_BREACHED: Final = "IsolationBreached"
+"""The alert of one layer of a binding, from its first Breach until it passes again."""
 
 
 def tenant_bound(binding: TenantBinding) -> Publish:
@@ -47,3 +54,23 @@ def isolation_proved(binding: TenantBinding, proof: LayerProof) -> Publish:
             }
         )
     )
+
+
+def alert_event(binding: TenantBinding, raised_at: str, proof: LayerProof) -> Publish:
+    """Return the event that the alert of a layer was raised at *raised_at*, or ends with *proof*.
+
+    It is raised as long as the proof has it so.
+    """
+    facts = {
+        "aggregateId": f"{binding.binding_id}/{proof.layer}/{ISOLATION_BREACHED}",
+        "revision": proof.revision,
+        "alert": ISOLATION_BREACHED,
+        "severity": Severity.CRITICAL,
+        "environmentId": binding.environment_id,
+        "evidence": [f"{proof.layer}: {each}" for each in proof.evidence],
+        "runbook": f"{RUNBOOKS}{ISOLATION_BREACHED}",
+        "raisedAt": raised_at,
+    }
+    if proof.raised_at is not None:
+        return Publish(RuntimeAlertRaised.model_validate(facts))
+    return Publish(RuntimeAlertCleared.model_validate({**facts, "clearedAt": proof.checked_at}))

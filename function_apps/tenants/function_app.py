@@ -14,7 +14,7 @@ from function_apps.tenants.triggers import blueprint
 from shared.composition.parts import Parts
 from shared.composition.service import build_service, composition
 from shared.composition.settings import EVERY_APP, Need, Settings
-from shared.surfaces.reader_ports import boundary_readers
+from shared.surfaces.reader_ports import attempt_readers, boundary_readers
 from shared.vault.signing_keys import SigningKeys
 
 
@@ -29,6 +29,7 @@ def build(settings: Settings, parts: Parts) -> TenantsApp:
         SigningKeys(parts.vault(), SIGNING_KEY),
         rules,
         settings.retention,
+        attempt_readers(surfaces),
     )
 
 

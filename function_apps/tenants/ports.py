@@ -11,7 +11,7 @@ from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Reading
 from shared.surfaces.observed_state import Inventory
-from shared.surfaces.reader_ports import BoundaryReader
+from shared.surfaces.reader_ports import AttemptReader, BoundaryReader
 from shared.vault.signing_keys import SigningKeys
 
 SIGNING_KEY: Final = "erasure-signing-key"
@@ -47,3 +47,5 @@ class TenantsApp:
     signing_keys: SigningKeys
     rules: TenantsRules = field(default_factory=TenantsRules)
     retention: Retention = field(default_factory=Retention)
+    attempts: Mapping[ComputeTargetKind, AttemptReader] = field(default_factory=dict)
+    """Those that try isolation from inside; without one it is only looked at."""

@@ -123,12 +123,12 @@ _ROWS: Final = (
     # Sinks are signed webhooks, and catalog keeps their subscriptions.
     _row(
         health.RuntimeAlertRaised,
-        {_S.DEPLOYMENTS, _S.HEALTH, _S.SECRET_BINDINGS, _S.DRIFT, _S.SCALING},
+        {_S.DEPLOYMENTS, _S.HEALTH, _S.SECRET_BINDINGS, _S.TENANTS, _S.DRIFT, _S.SCALING},
         {_S.CATALOG},
     ),
     _row(
         health.RuntimeAlertCleared,
-        {_S.DEPLOYMENTS, _S.HEALTH, _S.SECRET_BINDINGS, _S.DRIFT, _S.SCALING},
+        {_S.DEPLOYMENTS, _S.HEALTH, _S.SECRET_BINDINGS, _S.TENANTS, _S.DRIFT, _S.SCALING},
         {_S.CATALOG},
     ),
     _row(scaling.ScalingPolicyApplied, {_S.SCALING}, {_S.DRIFT, _S.CATALOG, _S.DEPLOYMENTS}),

@@ -1,4 +1,4 @@
-"""The HTTP API of the local agent: `Surface` but `capabilities`, `Sites` and `Boundaries`.
+"""The HTTP API of the local agent: every port of it, and all of each but `capabilities`.
 
 Those are in the agent's record.
 """
@@ -7,6 +7,6 @@ from typing import Final
 
 from shared.rpc.api import Api
 from shared.surfaces import errors
-from shared.surfaces.port import Boundaries, Sites, Surface
+from shared.surfaces.port import Boundaries, IsolationAttempts, Sites, Surface
 
-AGENT_API: Final = Api((Surface, Sites, Boundaries), vars(errors).values())
+AGENT_API: Final = Api((Surface, Sites, Boundaries, IsolationAttempts), vars(errors).values())

@@ -32,6 +32,10 @@ class Feature(StrEnum):
     QUOTAS = "quotas"
     NETWORK_POLICY = "networkPolicy"
     WORKLOAD_IDENTITY = "workloadIdentity"
+    TENANT_DATA = "tenantData"
+    TENANT_SECRETS = "tenantSecrets"
+    TENANT_IDENTITY = "tenantIdentity"
+    ISOLATION_ATTEMPTS = "isolationAttempts"
     NATIVE_SCALING = "nativeScaling"
     EVENT_SCALING = "eventScaling"
     RESTART = "restart"
@@ -78,6 +82,10 @@ _MEANINGS: Final[Mapping[Feature, str]] = {
     Feature.QUOTAS: "what a tenant runs in an environment shares a total",
     Feature.NETWORK_POLICY: "a tenant's instances are reached only from where its policy allows",
     Feature.WORKLOAD_IDENTITY: "a tenant's instances act in Azure as an identity of its own",
+    Feature.TENANT_DATA: "an instance reaches no folder of another tenant's",
+    Feature.TENANT_SECRETS: "an instance reaches no secret that another tenant's was given",
+    Feature.TENANT_IDENTITY: "an instance cannot act as another tenant's",
+    Feature.ISOLATION_ATTEMPTS: "a process, confined as an instance, tries to reach others'",
     Feature.NATIVE_SCALING: "the surface changes the number of instances by their load",
     Feature.EVENT_SCALING: "the surface changes the number of instances by the length of a queue",
     Feature.RESTART: "the instances of a release are replaced one by one",

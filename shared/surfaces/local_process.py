@@ -25,6 +25,7 @@ from shared.rpc.api import Api
 from shared.rpc.client import SocketClient
 from shared.surfaces.boundaries import Boundary, BoundarySpec
 from shared.surfaces.capabilities import Capabilities, Feature
+from shared.surfaces.isolation_attempts import Attempt
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site
 from shared.surfaces.properties import Properties
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
@@ -203,6 +204,11 @@ class AgentSurface:
         self, environment: EnvironmentId, tenant: TenantId, fence: Fence
     ) -> None:
         await self._write("delete_boundary", environment=environment, tenant=tenant, fence=fence)
+
+    async def attempt_isolation(
+        self, environment: EnvironmentId, tenant: TenantId
+    ) -> Reading[tuple[Attempt, ...]]:
+        return await self._read("attempt_isolation", environment=environment, tenant=tenant)
 
     async def _read(self, method: str, **arguments: object) -> Reading[Any]:
         try:

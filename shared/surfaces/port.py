@@ -1,7 +1,7 @@
 """The ports of a compute surface: Surface (deployments), SurfaceReader (all), Sites (environments).
 
-These every surface has. NativeScaling, Restarts, Schedules and Boundaries have those that declare
-the feature.
+These every surface has. NativeScaling, Restarts, Schedules, Boundaries and IsolationAttempts have
+those that declare the feature.
 
 Every write takes a fence: the surface stores the highest token per component or site durably, and
 refuses a lower one with `StaleFence` before anything changes. Every write is idempotent: it may be
@@ -18,6 +18,7 @@ from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Reading
 from shared.surfaces.boundaries import Boundary, BoundarySpec
 from shared.surfaces.capabilities import Capabilities
+from shared.surfaces.isolation_attempts import Attempt
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site
 from shared.surfaces.properties import Properties
 from shared.surfaces.scaling import ScalingRules
@@ -217,6 +218,19 @@ class Boundaries(Protocol):
 
         Raises:
             StaleFence.
+        """
+        ...
+
+
+class IsolationAttempts(Protocol):
+    """Of a surface with `Feature.ISOLATION_ATTEMPTS`."""
+
+    async def attempt_isolation(
+        self, environment: EnvironmentId, tenant: TenantId
+    ) -> Reading[tuple[Attempt, ...]]:
+        """Have a process, confined as an instance of the tenant, try to reach what is others'.
+
+        It ends with the call, and leaves nothing.
         """
         ...
 

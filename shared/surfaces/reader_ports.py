@@ -7,6 +7,7 @@ from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Reading
 from shared.surfaces.boundaries import Boundary
+from shared.surfaces.isolation_attempts import Attempt
 from shared.surfaces.observed_state import Site
 from shared.surfaces.spec import SurfaceComponent
 
@@ -18,6 +19,15 @@ class BoundaryReader(Protocol):
     async def read_boundary(
         self, environment: EnvironmentId, tenant: TenantId
     ) -> Reading[Boundary]: ...
+
+
+@runtime_checkable
+class AttemptReader(Protocol):
+    """All that they are given of a surface with `Feature.ISOLATION_ATTEMPTS`."""
+
+    async def attempt_isolation(
+        self, environment: EnvironmentId, tenant: TenantId
+    ) -> Reading[tuple[Attempt, ...]]: ...
 
 
 @runtime_checkable
@@ -49,6 +59,13 @@ def author_readers(
 ) -> Mapping[ComputeTargetKind, AuthorReader]:
     """Return those of *surfaces* that know who set which property."""
     return {kind: each for kind, each in surfaces.items() if isinstance(each, AuthorReader)}
+
+
+def attempt_readers(
+    surfaces: Mapping[ComputeTargetKind, object],
+) -> Mapping[ComputeTargetKind, AttemptReader]:
+    """Return those of *surfaces* on which isolation is tried from inside."""
+    return {kind: each for kind, each in surfaces.items() if isinstance(each, AttemptReader)}
 
 
 def site_readers(

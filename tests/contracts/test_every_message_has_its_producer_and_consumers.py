@@ -10,7 +10,7 @@ from shared.kernel.ids import APPS
 REST = "deployments catalog configurations secret_bindings tenants health scaling drift"
 RELEASES = "catalog health drift scaling configurations secret_bindings"
 OWNERS = "environments deployments configurations secret_bindings tenants scaling"
-ALERTING = "deployments health secret_bindings drift scaling"
+ALERTING = "deployments health secret_bindings tenants drift scaling"
 
 EVENT_TABLE = {
     "RuntimeEnvironmentProvisioned": (

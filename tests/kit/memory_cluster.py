@@ -11,6 +11,7 @@ from math import exp
 from statistics import NormalDist
 from typing import Final
 
+from shared.contracts.tenants import IsolationLayer
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.ids import EnvironmentId, TenantId
@@ -111,6 +112,7 @@ class MemoryCluster:
     it are; put an instance id into `tampered` and
     its proof departs, into `lost` and it is never ready again; clients send `requests_per_s` to
     each component that has weights. With `has_defect` every change of a boundary is a defect.
+    With `reached`, by layer, isolation is tried from inside, and that is what is reached.
     """
 
     def __init__(self, clock: Clock, entropy: Entropy, *, requests_per_s: float = 0.0) -> None:
@@ -125,6 +127,7 @@ class MemoryCluster:
         """Module and revision of each job that began to run."""
         self.unreadable = ""
         self.has_defect = False
+        self.reached: dict[IsolationLayer, tuple[str, ...]] | None = None
         self.torn: set[SurfaceComponent] = set()
         self.sites: dict[EnvironmentId, MemorySite] = {}
         self._last_pid = 1000

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+from shared.contracts.tenants import IsolationLayer
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
@@ -13,6 +14,7 @@ from shared.surfaces.boundaries import Boundary, BoundarySpec, boundary_properti
 from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.data_servers import LiveServer
 from shared.surfaces.errors import NotOwner, RevisionMissing, SiteMissing
+from shared.surfaces.isolation_attempts import Attempt
 from shared.surfaces.observed_state import (
     Instance,
     Inventory,
@@ -50,6 +52,10 @@ CAPABILITIES: Final = Capabilities(
     lacks={
         Feature.NETWORK_POLICY: "it has no network",
         Feature.WORKLOAD_IDENTITY: "it has no identities",
+        Feature.TENANT_DATA: "its instances have no files",
+        Feature.TENANT_SECRETS: "it has no vault",
+        Feature.TENANT_IDENTITY: "it has no identities",
+        Feature.ISOLATION_ATTEMPTS: "its instances are no processes",
         Feature.IMAGES: "it runs nothing, and artifacts stand for what it would run",
         Feature.COMMAND_PROBES: "its instances are no processes",
         Feature.STARTUP_PROBES: "its instances start when they are told to",
@@ -105,7 +111,9 @@ class MemorySurface:
         } | dict.fromkeys(without, "it is taken away")
 
     def capabilities(self) -> Capabilities:
-        return replace(CAPABILITIES, lacks=self._lacks)
+        tries = set() if self._cluster.reached is None else {Feature.ISOLATION_ATTEMPTS}
+        lacks = {each: why for each, why in self._lacks.items() if each not in tries}
+        return replace(CAPABILITIES, lacks=lacks)
 
     async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:
         site = self._cluster.sites.setdefault(spec.environment, MemorySite())
@@ -216,6 +224,16 @@ class MemorySurface:
             boundary_properties(boundary.spec),
             boundary.fence,
         )
+
+    @_reading
+    def attempt_isolation(
+        self, environment: EnvironmentId, _tenant: TenantId
+    ) -> tuple[Attempt, ...] | None:
+        reached = self._cluster.reached
+        if reached is None or self._cluster.site(environment) is None:
+            return None
+        layers = (IsolationLayer.COMPUTE, IsolationLayer.DATA)
+        return tuple(Attempt(each, reached=reached.get(each, ())) for each in layers)
 
     async def set_weights(
         self, component: SurfaceComponent, weights: Mapping[int, int], fence: Fence

@@ -80,7 +80,12 @@ from shared.persistence.store import Document, Store
 from shared.policies.prod_policy import ProdPolicy
 from shared.probing.result import ProbeResult
 from shared.surfaces.joined_readers import joined
-from shared.surfaces.reader_ports import author_readers, boundary_readers, site_readers
+from shared.surfaces.reader_ports import (
+    attempt_readers,
+    author_readers,
+    boundary_readers,
+    site_readers,
+)
 from shared.vault.signing_keys import SigningKeys
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from shared.web.long_polls import Followers
@@ -330,6 +335,7 @@ class World:
                     sites,
                     SigningKeys(platform_vault(self.vaults), SIGNING_KEY),
                     TenantsRules(prove_every=SELDOM),
+                    attempts=attempt_readers(sites),
                 )
             ),
             scaling_blueprint(

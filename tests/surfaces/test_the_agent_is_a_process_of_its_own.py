@@ -38,7 +38,7 @@ from shared.surfaces.local_process import (
     write_record,
 )
 from shared.surfaces.observed_state import LiveComponent
-from shared.surfaces.port import Boundaries, Sites, Surface
+from shared.surfaces.port import Boundaries, IsolationAttempts, Sites, Surface
 from tests.kit.patience import PATIENCE_S
 from tests.surfaces.harness import SHOP, fence
 from tests.surfaces.local_process_harness import agent_harness
@@ -253,7 +253,7 @@ async def test_the_agent_says_what_this_machine_can_hold_workloads_to(tmp_path: 
 def test_every_method_of_the_ports_can_be_called() -> None:
     methods = {
         name
-        for port in (Surface, Sites, Boundaries)
+        for port in (Surface, Sites, Boundaries, IsolationAttempts)
         for name, value in vars(port).items()
         if callable(value) and not name.startswith("_")
     }

@@ -64,6 +64,7 @@ class Tenants:
     app: TenantsApp
     dispatcher: Dispatcher
     cluster: MemoryCluster
+    surface: MemorySurface
     heard: int = 0
 
     async def call(
@@ -138,14 +139,18 @@ async def tenants(*, reads_boundaries: bool = False, **environment_changes: Any)
     cluster = MemoryCluster(clock, entropy)
     boundaries: dict[ComputeTargetKind, BoundaryReader] = {}
     inventories: dict[ComputeTargetKind, InventoryReader] = {}
+    surface = MemorySurface(cluster)
     if reads_boundaries:
-        boundaries[ComputeTargetKind.LOCAL_PROCESS] = MemorySurface(cluster)
-        inventories[ComputeTargetKind.LOCAL_PROCESS] = MemorySurface(cluster)
+        boundaries[ComputeTargetKind.LOCAL_PROCESS] = surface
+        inventories[ComputeTargetKind.LOCAL_PROCESS] = surface
     keys = SigningKeys(platform_vault(MemoryVaults(clock, entropy)), SIGNING_KEY)
-    app = TenantsApp(on.service, boundaries, inventories, keys, LOCAL_RULES)
+    app = TenantsApp(
+        on.service, boundaries, inventories, keys, LOCAL_RULES,
+        attempts={ComputeTargetKind.LOCAL_PROCESS: surface},
+    )  # fmt: skip
     dispatcher = Dispatcher(
         {**EVENTS, **COMMANDS}, app, app.service.work, app.service.clock, app.service.entropy
     )
-    made = Tenants(on, app, dispatcher, cluster)
+    made = Tenants(on, app, dispatcher, cluster, surface)
     await made.hear(told(1, **environment_changes))
     return made

@@ -1,11 +1,11 @@
 """What isolates a tenant is looked at again and again; what somebody opened holds deployments."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from function_apps.tenants.model.proofs import Look, findings, judge
+from function_apps.tenants.model.proofs import ATTEMPTED, Look, Tried, findings, judge
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.contracts.values import ComputeTargetKind
@@ -14,6 +14,7 @@ from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.boundaries import Boundary
 from shared.surfaces.boundaries import Quota as LiveQuota
 from shared.surfaces.capabilities import Feature
+from shared.surfaces.isolation_attempts import Attempt
 from tests.kit.releases import a_component, deploy, ended, provisioned, uploaded
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT
@@ -89,6 +90,94 @@ def test_a_layer_that_the_surface_does_not_isolate_is_not_proved() -> None:
     found = findings([_look(_live(), able=(Feature.NAMESPACES,))], QUOTA)
 
     assert [finding.layer for finding in found] == [IsolationLayer.COMPUTE]
+
+
+def _tried(reading: Any) -> list[Tried]:
+    return [(ComputeTarget(kind=ComputeTargetKind.LOCAL_PROCESS), reading)]
+
+
+def _after(*readings: Any) -> dict[str, ProofVerdict]:
+    """Return the verdict of each layer after these attempts, one after the other."""
+    proofs: Any = ()
+    for reading in readings:
+        proofs, _ = judge(proofs, findings([], Quota(), _tried(reading)), EPOCH)
+    return {proof.layer: proof.verdict for proof in proofs}
+
+
+CLOSED: Final = Present((Attempt(IsolationLayer.DATA),))
+OPEN: Final = Present((Attempt(IsolationLayer.DATA, reached=("/other can be read",)),))
+MUTE: Final = Present((Attempt(IsolationLayer.DATA, "its own file cannot be read"),))
+
+
+@pytest.mark.parametrize(
+    ("readings", "verdict"),
+    [
+        pytest.param([CLOSED], ProofVerdict.PASS, id="nothing-of-others-was-reached"),
+        pytest.param([MUTE], ProofVerdict.INDETERMINATE, id="its-own-was-not-reached-either"),
+        pytest.param([CLOSED, MUTE], ProofVerdict.INDETERMINATE, id="any-more"),
+        pytest.param([CLOSED, OPEN], ProofVerdict.INDETERMINATE, id="reached-once"),
+        pytest.param([OPEN, MUTE, OPEN], ProofVerdict.INDETERMINATE, id="not-twice-in-a-row"),
+        pytest.param([CLOSED, OPEN, OPEN], ProofVerdict.BREACH, id="twice"),
+        pytest.param([OPEN, OPEN, CLOSED], ProofVerdict.PASS, id="and-closed-again"),
+    ],
+)
+def test_what_was_reached_from_inside_twice_in_a_row_is_a_breach(
+    readings: list[Any], verdict: ProofVerdict
+) -> None:
+    assert _after(*readings) == {IsolationLayer.DATA: verdict}
+
+
+def test_where_nothing_answers_no_layer_passes_that_is_tried_from_inside() -> None:
+    assert _after(Unknown("it is away")) == dict.fromkeys(ATTEMPTED, ProofVerdict.INDETERMINATE)
+    assert _after(Absent()) == dict.fromkeys(ATTEMPTED, ProofVerdict.INDETERMINATE)
+
+
+def test_a_layer_that_is_closed_by_its_look_and_open_from_inside_is_open() -> None:
+    inside = _tried(Present((Attempt(IsolationLayer.QUOTA, reached=("it can take more",)),)))
+
+    (found,) = findings([_look(_live(), able=(Feature.QUOTAS,))], QUOTA, inside)
+
+    assert found.is_kept is False
+    assert found.evidence == (
+        "acme-shop: as it is bound", "LocalProcess, from inside: it can take more",
+    )  # fmt: skip
+
+
+def test_what_is_reached_from_inside_holds_deployments_until_it_is_not() -> None:
+    async def main() -> Any:
+        world = World(requests_per_s=30)
+        world.surface.reached = {}
+        await world.boot()
+        environment = await provisioned(world)
+        binding = await bound(world, environment)
+        path = f"{ROOT}/{binding['bindingId']}/proofs"
+
+        async def data_is(verdict: str) -> bool:
+            _, shown = await world.call("GET", path)
+            return ("data", verdict) in {
+                (each["layer"], each["verdict"]) for each in shown["value"]
+            }
+
+        await world.until(lambda: data_is("Pass"), within_s=300, every_s=10)
+        world.surface.reached = {IsolationLayer.DATA: ("another's folder can be read",)}
+        await world.until(lambda: data_is("Breach"), within_s=300, every_s=10)
+        digest = await uploaded(world, "1")
+        body = {
+            "environmentId": environment,
+            "releaseRef": "v1",
+            "components": [a_component(digest, "1")],
+        }
+        refused = await world.call("POST", "/runtime/deployments", body)
+        world.surface.reached = {}
+        await world.until(lambda: data_is("Pass"), within_s=300, every_s=10)
+        deployment = await ended(world, await deploy(world, environment, "1"))
+        await world.stop()
+        return refused, deployment
+
+    (status, refused), deployment = run_virtual(main())
+
+    assert (status, refused["error"]["code"]) == (409, "IsolationBreached")
+    assert deployment["status"] == "Completed"
 
 
 def test_of_a_surface_that_keeps_a_quota_only_nothing_else_is_proved() -> None:

@@ -13,12 +13,12 @@ from shared.surfaces.capabilities import Feature
 LAYERS: Final[Mapping[IsolationLayer, tuple[Feature, ...]]] = {
     IsolationLayer.COMPUTE: (Feature.NAMESPACES, Feature.OWN_PROCESSES),
     IsolationLayer.NETWORK: (Feature.NETWORK_POLICY,),
-    IsolationLayer.DATA: (),
-    IsolationLayer.SECRETS: (),
+    IsolationLayer.DATA: (Feature.TENANT_DATA,),
+    IsolationLayer.SECRETS: (Feature.TENANT_SECRETS,),
     IsolationLayer.QUOTA: (Feature.QUOTAS,),
-    IsolationLayer.IDENTITY: (),
+    IsolationLayer.IDENTITY: (Feature.TENANT_IDENTITY,),
 }
-"""A surface isolates a layer by any one of its features; nothing makes what has none yet."""
+"""A surface isolates a layer by any one of its features."""
 MODELS: Final[Mapping[IsolationModel, tuple[IsolationLayer, ...]]] = {
     IsolationModel.SHARED: (),
     IsolationModel.POOL: (IsolationLayer.COMPUTE,),
@@ -93,15 +93,6 @@ def isolates(target: ComputeTarget, layer: IsolationLayer) -> bool:
 
 def _violation(pointer: str, layer: IsolationLayer, target: ComputeTarget, why: str) -> Violation:
     needed = " or ".join(LAYERS[layer])
-    if not needed:
-        made = ", ".join(name for name, features in LAYERS.items() if features)
-        return Violation(
-            "NotSupported",
-            pointer,
-            f"nothing isolates the {layer} of tenants yet, on {target.kind} or elsewhere",
-            f"none but {made}",
-            layer,
-        )
     return Violation(
         "NotSupported",
         pointer,

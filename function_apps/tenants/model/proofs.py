@@ -1,10 +1,11 @@
-"""Proofs of isolation: what a look at a tenant's boundaries shows of each layer. Pure.
+"""Proofs of isolation: what looks at a tenant's boundaries, and attempts from inside, show. Pure.
 
-A look that the surface did not answer shows nothing: without that positive control a proof could
-not have failed, and is Indeterminate.
+A look that the surface did not answer shows nothing, and neither does an attempt of a process that
+could not do what it must: without that positive control a proof could not have failed, and is
+Indeterminate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -15,6 +16,7 @@ from shared.kernel.clock import isoformat
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.boundaries import Boundary, bound_quota, quota_properties
 from shared.surfaces.capabilities import Feature
+from shared.surfaces.isolation_attempts import Attempt
 
 SHOWN_BY: Final[Mapping[IsolationLayer, Feature]] = {
     IsolationLayer.COMPUTE: Feature.NAMESPACES,
@@ -24,14 +26,25 @@ SHOWN_BY: Final[Mapping[IsolationLayer, Feature]] = {
 """The layers that a boundary shows, and of which surfaces."""
 Look = tuple[ComputeTarget, Reading[Boundary]]
 """A surface of the environment, and the tenant's boundary as it is live there."""
+Tried = tuple[ComputeTarget, Reading[tuple[Attempt, ...]]]
+"""A surface of the environment, and what was tried from inside there."""
+ATTEMPTED: Final = (
+    IsolationLayer.COMPUTE, IsolationLayer.DATA, IsolationLayer.SECRETS, IsolationLayer.IDENTITY,
+)  # fmt: skip
+"""The layers that are tried from inside, whatever the tenant asked for."""
 BREACHED_AFTER: Final = 2
 """Looks in a row that find a boundary opened: one that is being written is not in force either."""
+_EVIDENCE_MAX: Final = 500
+_ENDED: Final = ("the tenant is not bound any more",)
 _NOT_ISOLATED: Final = ("no surface of the environment isolates this layer any more",)
 
 
 @dataclass(frozen=True)
 class LayerProof:
-    """The last proof of one layer. `revision` counts those that were told, `opened` the looks."""
+    """The last proof of one layer. `revision` counts those that were told, `opened` the looks.
+
+    `raised_at` is since when its alert is raised: from a Breach until it passes again.
+    """
 
     layer: IsolationLayer
     verdict: ProofVerdict
@@ -40,6 +53,7 @@ class LayerProof:
     evidence: tuple[str, ...] = ()
     revision: int = 0
     opened: int = 0
+    raised_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,21 +65,42 @@ class Finding:
     evidence: tuple[str, ...]
 
 
-def findings(looks: Sequence[Look], quota: Quota) -> Sequence[Finding]:
-    """Return what *looks* show of each layer that a boundary of one of the surfaces shows."""
+def findings(looks: Sequence[Look], quota: Quota, tried: Sequence[Tried] = ()) -> Sequence[Finding]:
+    """Return what *looks* show of each layer that a boundary shows, and what was *tried* of it."""
     wanted = _wanted(quota)
-    found = []
+    shown: dict[IsolationLayer, list[tuple[bool | None, str]]] = {}
     for layer, feature in SHOWN_BY.items():
         if layer is IsolationLayer.QUOTA and not wanted:
             continue
-        each = [
-            _of_surface(layer, target.kind, look, wanted)
-            for target, look in looks
-            if feature in target.capabilities
-        ]
-        if each:
-            found.append(_finding(layer, each))
-    return found
+        for target, look in looks:
+            if feature in target.capabilities:
+                seen = _of_surface(layer, target.kind, look, wanted)
+                shown.setdefault(layer, []).append(seen)
+    for target, reading in tried:
+        for layer, is_kept, evidence in _of_attempts(target.kind, reading):
+            shown.setdefault(layer, []).append((is_kept, evidence[:_EVIDENCE_MAX]))
+    return [_finding(layer, each) for layer, each in shown.items()]
+
+
+def _of_attempts(
+    name: str, reading: Reading[tuple[Attempt, ...]]
+) -> Iterator[tuple[IsolationLayer, bool | None, str]]:
+    """Yield of each layer whether nothing was reached, and the evidence."""
+    match reading:
+        case Present(attempts):
+            for each in attempts:
+                if each.control:
+                    yield each.layer, None, f"{name} could not try from inside: {each.control}"
+                elif each.reached:
+                    yield each.layer, False, f"{name}, from inside: {'; '.join(each.reached)}"
+                else:
+                    yield each.layer, True, f"{name}, from inside: nothing of others was reached"
+        case Unknown(reason):
+            for layer in ATTEMPTED:
+                yield layer, None, f"{name} did not answer: {reason}"
+        case Absent():
+            for layer in ATTEMPTED:
+                yield layer, None, f"{name} has nothing of the environment"
 
 
 def _finding(layer: IsolationLayer, each: Sequence[tuple[bool | None, str]]) -> Finding:
@@ -81,7 +116,7 @@ def _of_surface(
 ) -> tuple[bool | None, str]:
     match look:
         case Unknown(reason):
-            return None, f"{name} did not answer: {reason}"[:500]
+            return None, f"{name} did not answer: {reason}"[:_EVIDENCE_MAX]
         case Absent():
             return False, f"{name} has no boundary of the tenant"
         case Present(boundary) if layer is IsolationLayer.QUOTA:
@@ -132,6 +167,19 @@ def judge(
     return tuple(after.values()), tuple(news)
 
 
+def without_alerts(known: Sequence[LayerProof], now: datetime) -> tuple[LayerProof, ...]:
+    """Return the proofs of a binding that has ended: nothing of them alarms anybody any more."""
+    return tuple(
+        replace(
+            each, verdict=ProofVerdict.INDETERMINATE, positive_control=False, evidence=_ENDED,
+            checked_at=isoformat(now), revision=each.revision + 1, opened=0, raised_at=None,
+        )
+        if each.raised_at
+        else each
+        for each in known
+    )  # fmt: skip
+
+
 def _proof(last: LayerProof | None, finding: Finding, now: datetime) -> LayerProof:
     opened = (last.opened if last else 0) + 1 if finding.is_kept is False else 0
     if finding.is_kept:
@@ -148,4 +196,12 @@ def _proof(last: LayerProof | None, finding: Finding, now: datetime) -> LayerPro
         finding.evidence,
         last.revision if last else 0,
         opened,
+        _raised_at(last, verdict, now),
     )
+
+
+def _raised_at(last: LayerProof | None, verdict: ProofVerdict, now: datetime) -> str | None:
+    raised_at = last.raised_at if last else None
+    if verdict is ProofVerdict.BREACH:
+        return raised_at or isoformat(now)
+    return raised_at if verdict is ProofVerdict.INDETERMINATE else None

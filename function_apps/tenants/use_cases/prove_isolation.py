@@ -1,25 +1,27 @@
 """The timer over bindings: look at what isolates each tenant, or at what is left of one.
 
-What a look shows is told, and of a tenant that was unbound it is reported. A move that stands goes
-on with it.
+Where a surface can, a process that is confined as the tenant's tries what it must not reach. What
+that and a look show is told, and of a tenant that was unbound it is reported. A move that stands
+goes on with it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from function_apps.tenants.events import isolation_proved
+from function_apps.tenants.events import alert_event, isolation_proved
 from function_apps.tenants.model.binding import PROVED, TenantBinding
-from function_apps.tenants.model.proofs import findings, judge
+from function_apps.tenants.model.proofs import LayerProof, findings, judge, without_alerts
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS
 from function_apps.tenants.use_cases.advance_move import advance_move
-from function_apps.tenants.use_cases.live_boundary import live_boundaries
+from function_apps.tenants.use_cases.live_boundary import isolation_attempts, live_boundaries
 from function_apps.tenants.use_cases.report_erasure import report_erasure
 from shared.contracts.tenants import AdvanceMove, TenantBindingStatus
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import TenantId
-from shared.messaging.outbox import Audited
+from shared.messaging.outbox import Audited, Publish
 from shared.messaging.sweep import Sweep
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Document
@@ -41,6 +43,7 @@ async def prove_isolation(app: TenantsApp) -> int:
         ctx = timer_context(f"tenants_{PROVE}", tenant, service.clock, service.entropy)
         binding = BINDINGS.decode(document.body)
         if binding.status is TenantBindingStatus.UNBOUND:
+            await _end_alerts(binding, ctx, app)
             await report_erasure(binding, ctx, app)
             return
         await prove_binding(binding, ctx, app)
@@ -56,6 +59,7 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
     Nothing is proved of an environment that is being taken down: its boundaries go with it.
     """
     looks = await live_boundaries(binding, app)
+    tried = await isolation_attempts(binding, app)
     identity = binding.environment_id
 
     def decide(view: View) -> Decision[Json]:
@@ -63,7 +67,7 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
         if known is None or known.due_at != binding.due_at or known.status not in PROVED:
             return NOTHING
         now = ctx.now()
-        proofs, news = judge(known.proofs, findings(looks, known.quota), now)
+        proofs, news = judge(known.proofs, findings(looks, known.quota, tried), now)
         environment = view.find(ENVIRONMENTS, identity)
         if environment is not None and environment.is_leaving:
             proofs, news = known.proofs, ()
@@ -72,10 +76,45 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
         return Decision(
             {},
             writes=[BINDINGS.put(after)],
-            outbox=[isolation_proved(after, proof) for proof in news],
+            outbox=[isolation_proved(after, proof) for proof in news] + _alerts(known, after, news),
             audited=Audited("ProveIsolation", binding.binding_id, told) if news else None,
         )
 
     await app.service.work.change(
         ctx, BINDINGS, binding.binding_id, decide, also=[ENVIRONMENTS.document_id(identity)]
     )
+
+
+async def _end_alerts(binding: TenantBinding, ctx: Context, app: TenantsApp) -> None:
+    """End the alerts of a binding that was unbound: no look finds any of its layers any more."""
+    if not any(each.raised_at for each in binding.proofs):
+        return
+
+    def decide(view: View) -> Decision[Json]:
+        known = view.find(BINDINGS, binding.binding_id)
+        if known is None or known.status is not TenantBindingStatus.UNBOUND:
+            return NOTHING
+        after = replace(known, proofs=without_alerts(known.proofs, ctx.now()))
+        changed = [each for each in after.proofs if each not in known.proofs]
+        if not changed:
+            return NOTHING
+        return Decision(
+            {},
+            writes=[BINDINGS.put(after)],
+            outbox=_alerts(known, after, changed),
+            audited=Audited("EndAlerts", binding.binding_id),
+        )
+
+    await app.service.work.change(ctx, BINDINGS, binding.binding_id, decide)
+
+
+def _alerts(
+    known: TenantBinding, after: TenantBinding, news: Sequence[LayerProof]
+) -> list[Publish]:
+    """Return the event of each alert that *news* raise or end."""
+    before = {each.layer: each.raised_at for each in known.proofs}
+    changed = [each for each in news if bool(before.get(each.layer)) != bool(each.raised_at)]
+    return [
+        alert_event(after, each.raised_at or before[each.layer] or each.checked_at, each)
+        for each in changed
+    ]

@@ -1,0 +1,210 @@
+"""A process that is confined as an instance of a tenant reaches nothing of others, and says so."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from function_apps.tenants.model.proofs import findings, judge
+from local_agent import instance_folder
+from local_agent.process_identity import is_alive
+from local_agent.sandbox_order import Means, sandbox_order
+from local_agent.starts import read_claim
+from shared.contracts.environments import ComputeTarget
+from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
+from shared.contracts.values import ComputeTargetKind
+from shared.kernel.ids import TenantId
+from shared.kernel.observation import Absent, Present, Reading
+from shared.surfaces.boundaries import BoundarySpec
+from shared.surfaces.boundaries import Quota as BoundQuota
+from shared.surfaces.capabilities import Capabilities, Feature
+from shared.surfaces.isolation_attempts import Attempt
+from shared.surfaces.port import Boundaries, IsolationAttempts
+from shared.surfaces.spec import Resources
+from tests.kit.patience import PATIENCE_S
+from tests.kit.virtual_time import EPOCH
+from tests.surfaces.harness import ACME, ENVIRONMENT, SurfaceHarness, fence
+from tests.surfaces.local_process_harness import agent_harness, local_process_harness
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.shows(
+        Feature.ISOLATION_ATTEMPTS, Feature.TENANT_DATA, Feature.TENANT_SECRETS,
+        Feature.TENANT_IDENTITY, on="local-process",
+    ),
+]  # fmt: skip
+GLOBEX = TenantId("globex")
+CONFINED = (
+    IsolationLayer.COMPUTE, IsolationLayer.DATA, IsolationLayer.SECRETS, IsolationLayer.IDENTITY,
+)  # fmt: skip
+
+
+@pytest.fixture
+async def harness(tmp_path: Path) -> AsyncIterator[SurfaceHarness]:
+    async with local_process_harness(tmp_path) as opened:
+        if opened.surface.capabilities().lacks.keys() & {Feature.TENANT_DATA}:
+            pytest.skip("this machine confines nothing")
+        yield opened
+
+
+async def tried(harness: SurfaceHarness, tenant: TenantId = GLOBEX) -> Reading[tuple[Attempt, ...]]:
+    surface = cast("IsolationAttempts", harness.surface)
+    return await surface.attempt_isolation(ENVIRONMENT, tenant)
+
+
+async def reached(harness: SurfaceHarness) -> Mapping[IsolationLayer, tuple[str, ...]]:
+    """Return what was reached in each layer; in each the control held."""
+    reading = await tried(harness)
+    assert isinstance(reading, Present), reading
+    assert {each.control for each in reading.value} == {""}
+    return {each.layer: each.reached for each in reading.value}
+
+
+def claims_below(state: Path) -> list[Path]:
+    return list(state.glob("surface/sites/*/trials/*/claim-*"))
+
+
+def left_behind(state: Path) -> list[Path]:
+    return list(state.glob("surface/sites/*/trials/*"))
+
+
+async def test_a_tenant_reaches_nothing_of_others_and_nothing_is_left(
+    harness: SurfaceHarness, tmp_path: Path
+) -> None:
+    secrets = tmp_path / "vaults"
+    secrets.mkdir(exist_ok=True)
+    (secrets / "theirs.db").write_text("a secret")
+
+    assert await reached(harness) == dict.fromkeys(CONFINED, ())
+    assert left_behind(tmp_path) == []
+
+
+async def test_a_quota_of_memory_is_in_force_inside(
+    harness: SurfaceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = BoundarySpec(ENVIRONMENT, GLOBEX, BoundQuota(memory_mb=512), Resources(memory_mb=128))
+    await cast("Boundaries", harness.surface).ensure_boundary(spec, fence(1))
+    kept = await reached(harness)
+    monkeypatch.setattr(instance_folder, "rlimits", lambda *_: {})
+
+    opened = await reached(harness)
+
+    assert kept[IsolationLayer.QUOTA] == ()
+    assert "it can take more than 128 MiB" in opened[IsolationLayer.QUOTA]
+
+
+async def test_a_sandbox_that_shows_anothers_folder_is_a_breach_until_it_is_closed_again(
+    harness: SurfaceHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def opened(in_force: Any, folder: Path, *args: Any, **named: Any) -> Any:
+        order = sandbox_order(in_force, folder, *args, **named)
+        assert order is not None
+        order.readable += [each for each in made if each in now()]
+        made.append(str(folder))
+        return order
+
+    def now() -> set[str]:
+        return {str(path) for path in left_behind(tmp_path)}
+
+    readings = []
+    with monkeypatch.context() as planted:
+        planted.setattr(instance_folder, "sandbox_order", opened)
+        readings += [await tried(harness), await tried(harness)]
+    readings.append(await tried(harness))
+
+    target = ComputeTarget(kind=ComputeTargetKind.LOCAL_PROCESS)
+    proofs: Any = ()
+    verdicts = []
+    for reading in readings:
+        proofs, _ = judge(proofs, findings([], Quota(), [(target, reading)]), EPOCH)
+        data = next(each for each in proofs if each.layer is IsolationLayer.DATA)
+        verdicts.append(data.verdict)
+    assert verdicts == [ProofVerdict.INDETERMINATE, ProofVerdict.BREACH, ProofVerdict.PASS]
+
+
+async def test_without_a_sandbox_what_is_others_is_reached_in_every_layer(
+    harness: SurfaceHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("vaults", "issuer"):
+        (tmp_path / place).mkdir(exist_ok=True)
+
+    def none(in_force: Means, *args: Any, **named: Any) -> Any:
+        weak = replace(in_force, is_namespaced=False, landlock=0, filters_calls=False)
+        return sandbox_order(weak, *args, **named)
+
+    monkeypatch.setattr(instance_folder, "sandbox_order", none)
+
+    opened = await reached(harness)
+
+    assert [layer for layer in CONFINED if not opened[layer]] == []
+    assert any("environ of another" in each for each in opened[IsolationLayer.COMPUTE])
+    assert any("can be listened on" in each for each in opened[IsolationLayer.COMPUTE])
+
+
+async def test_a_program_that_does_not_come_to_try_shows_nothing(
+    harness: SurfaceHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blind(*args: Any, **named: Any) -> Any:
+        return sandbox_order(*args, **{**named, "owned": []})
+
+    monkeypatch.setattr(instance_folder, "sandbox_order", blind)
+
+    reading = await tried(harness)
+
+    assert not isinstance(reading, Present) or all(each.control for each in reading.value)
+    assert left_behind(tmp_path) == []
+
+
+async def test_where_a_machine_does_not_confine_nothing_is_tried_and_the_reason_is_said(
+    harness: SurfaceHarness,
+) -> None:
+    surface: Any = harness.surface
+    whole: Capabilities = surface.capabilities()
+    lacking = dict.fromkeys((Feature.TENANT_DATA, Feature.OWN_PROCESSES), "it has no namespaces")
+    surface._trials._capabilities = replace(whole, lacks={**whole.lacks, **lacking})
+
+    reading = await tried(harness)
+
+    assert reading == Present(
+        (
+            Attempt(IsolationLayer.COMPUTE, "it has no namespaces"),
+            Attempt(IsolationLayer.DATA, "it has no namespaces"),
+        )
+    )
+
+
+async def test_tenants_are_tried_one_after_the_other_and_a_site_that_is_gone_not_at_all(
+    harness: SurfaceHarness,
+) -> None:
+    both = await asyncio.gather(tried(harness, ACME), tried(harness, GLOBEX))
+    await harness.surface.delete_site(ENVIRONMENT, fence(1, "site"))
+
+    assert all(isinstance(each, Present) for each in both)
+    assert isinstance(await tried(harness), Absent)
+
+
+@pytest.mark.long
+async def test_an_agent_that_dies_on_the_way_leaves_no_process_and_the_next_no_folder(
+    tmp_path: Path,
+) -> None:
+    async with agent_harness(tmp_path) as harness:
+        asked = asyncio.ensure_future(tried(harness))
+        give_up_at_s = harness.clock.monotonic_s() + PATIENCE_S
+        while not (claims := await asyncio.to_thread(claims_below, tmp_path)):
+            assert harness.clock.monotonic_s() < give_up_at_s
+            await harness.clock.sleep(0.005)
+        started = [identity for claim in claims if (identity := read_claim(claim))]
+        harness.kill_host()
+        await asked
+        while any(is_alive(identity) for identity in started):
+            assert harness.clock.monotonic_s() < give_up_at_s, started
+            await harness.clock.sleep(0.05)
+        await harness.restart()
+
+        assert isinstance(await tried(harness), Present)
+        assert left_behind(tmp_path) == []
