@@ -1,9 +1,12 @@
 """The events that drift publishes, as rows of the outbox."""
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from function_apps.drift.model.alert import SEVERE_DRIFT, AlertChange
+from function_apps.drift.model.baseline import ServiceBaseline
+from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
 from shared.contracts.drift import FindingStatus, RuntimeDriftDetected, RuntimeDriftResolved
 from shared.contracts.health import RUNBOOKS, RuntimeAlertCleared, RuntimeAlertRaised
@@ -11,6 +14,8 @@ from shared.contracts.values import Reason, Severity
 from shared.kernel.clock import isoformat
 from shared.messaging.outbox import Publish
 
+Holder = TypeVar("Holder", EnvironmentScan, ServiceBaseline)
+"""The document that has the alert of what a finding is of."""
 EVIDENCE_MAX: Final = 20
 TEXT_MAX: Final = 500
 
@@ -30,18 +35,21 @@ def finding_event(finding: Finding) -> Publish:
     return Publish(event, project=finding.project_id, module=finding.module_id)
 
 
-def alert_event(
-    change: AlertChange,
-    now: datetime,
-    *,
-    environment_id: str,
-    service_id: str | None,
-    module_id: str | None,
-) -> Publish:
-    """Return the event that an alert was raised, or has ended.
+def alerted(holder: Holder, change: AlertChange, now: datetime) -> tuple[Holder, Publish]:
+    """Return *holder* with its alert after *change*, and the event that it was raised or has ended.
 
-    It is of a service, or without one of the environment itself.
+    It is the alert of a service, or without one of the environment itself.
     """
+    service_id = module_id = None
+    if isinstance(holder, ServiceBaseline):
+        service_id, module_id = holder.service_id, holder.module_id
+    event = _alert_event(change, now, holder.environment_id, service_id)
+    return replace(holder, alert=change.state), Publish(event, module=module_id)
+
+
+def _alert_event(
+    change: AlertChange, now: datetime, environment_id: str, service_id: str | None
+) -> RuntimeAlertRaised | RuntimeAlertCleared:
     evidence = [
         f"{each.plane}/{each.path} is {each.severity} and {each.status} since {each.detected_at}"
         for each in change.findings[:EVIDENCE_MAX]
@@ -58,9 +66,8 @@ def alert_event(
         "raisedAt": change.raised_at,
     }
     if change.findings:
-        return Publish(RuntimeAlertRaised.model_validate(facts), module=module_id)
-    cleared = {**facts, "clearedAt": isoformat(now)}
-    return Publish(RuntimeAlertCleared.model_validate(cleared), module=module_id)
+        return RuntimeAlertRaised.model_validate(facts)
+    return RuntimeAlertCleared.model_validate({**facts, "clearedAt": isoformat(now)})
 
 
 def _facts(finding: Finding) -> dict[str, Any]:

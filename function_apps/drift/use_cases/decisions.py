@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 from function_apps.drift import repository
 from function_apps.drift.errors import NotRepairable, RepairHeld, SuppressionTooLong
-from function_apps.drift.events import alert_event, finding_event
+from function_apps.drift.events import Holder, alerted, finding_event
 from function_apps.drift.model import finding as findings
 from function_apps.drift.model.alert import judge_alert_after
 from function_apps.drift.model.baseline import ServiceBaseline
@@ -18,7 +18,6 @@ from function_apps.drift.model.classification import (
     SERVICE,
     is_of_git,
 )
-from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
 from function_apps.drift.model.service_scan import is_cut
 from function_apps.drift.ports import DriftApp
@@ -36,8 +35,6 @@ from shared.persistence.store import partition_of
 Change = Callable[[Finding], Finding]
 _WITHOUT_VALUE: Final = frozenset({SERVICE, REVISION, INSTANCES, GIT})
 """The beginnings of paths that are not one property of the release."""
-Holder = TypeVar("Holder", EnvironmentScan, ServiceBaseline)
-"""The document that has the alert of what a finding is of."""
 
 
 async def acknowledge(
@@ -212,8 +209,8 @@ def _alert(
         scan = view.find(SCANS, after.environment_id)
         if scan is None:
             return [], []
-        alerted, rows = _with_alert(scan, after, active, ctx)
-        return [SCANS.put(alerted)] if rows else [], rows
+        of_environment, rows = _with_alert(scan, after, active, ctx)
+        return [SCANS.put(of_environment)] if rows else [], rows
     baseline = view.find(BASELINES, after.service_id)
     if baseline is None:
         return [], []
@@ -231,11 +228,5 @@ def _with_alert(
     change = judge_alert_after(holder.alert, after, active, ctx.now())
     if change is None:
         return holder, []
-    told = alert_event(
-        change,
-        ctx.now(),
-        environment_id=after.environment_id,
-        service_id=after.service_id,
-        module_id=after.module_id,
-    )
-    return replace(holder, alert=change.state), [told]
+    known, told = alerted(holder, change, ctx.now())
+    return known, [told]

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from function_apps.drift.events import alert_event, finding_event
+from function_apps.drift.events import alerted, finding_event
 from function_apps.drift.model.alert import judge_alert
 from function_apps.drift.model.baseline import ServiceBaseline, observe
 from function_apps.drift.model.classification import Circumstances
@@ -224,16 +224,9 @@ async def _judge_alert(
         change = judge_alert(stored.alert, as_stored(findings, view), ctx.now())
         if change is None:
             return NOTHING
-        told = alert_event(
-            change,
-            ctx.now(),
-            environment_id=stored.environment_id,
-            service_id=stored.service_id,
-            module_id=stored.module_id,
-        )
-        alerted = BASELINES.put(replace(stored, alert=change.state))
+        known, told = alerted(stored, change, ctx.now())
         audited = Audited("JudgeAlert", baseline.service_id)
-        return Decision({}, writes=[alerted], outbox=[told], audited=audited)
+        return Decision({}, writes=[BASELINES.put(known)], outbox=[told], audited=audited)
 
     work, also = app.service.work, alarming_ids(findings)
     await work.change(ctx.without_marker(), BASELINES, baseline.service_id, decide, also=also)
