@@ -7,11 +7,10 @@ from function_apps.tenants.errors import TenantBindingNotFound
 from function_apps.tenants.events import tenant_bound
 from function_apps.tenants.model.binding import TenantBinding
 from function_apps.tenants.model.environment import EnvironmentProjection
-from function_apps.tenants.model.move import is_to_advance
+from function_apps.tenants.model.move import next_command
 from function_apps.tenants.model.tenant import ProvisionedTenant
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.resources import answer
-from shared.contracts.tenants import AdvanceMove
 from shared.contracts.values import IsolationModel
 from shared.kernel.context import Context
 from shared.kernel.ids import TENANT, TenantId, parse_id, tenant_key
@@ -79,11 +78,11 @@ async def load_binding(
 def changed(binding: TenantBinding, action: str, reason: str = "") -> Decision[Json]:
     """Return the batch that stores *binding* and tells the others of it.
 
-    One that is moved and waits for nobody is told to itself: the next step takes a look.
+    One whose move waits for a look gets the command for it, to this service.
     """
     rows: list[Row] = [tenant_bound(binding)]
-    if is_to_advance(binding):
-        rows.append(Send("tenants", AdvanceMove(binding_id=binding.binding_id)))
+    if (command := next_command(binding)) is not None:
+        rows.append(Send("tenants", command))
     return Decision(
         answer(binding),
         writes=[BINDINGS.put(binding)],

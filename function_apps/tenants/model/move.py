@@ -5,6 +5,9 @@ module again, by the moved binding. Verifying looks whether all that runs was, a
 tenant is kept apart. Cleaning has environments let go of the old model. Until then a move goes
 back, to the model that it came from. Copying and CatchingUp are of data: no model keeps it
 elsewhere, so that no move comes to them.
+
+Each change that leaves a step to a look has `AdvanceMove` sent with it (`next_command`). Where that
+message was lost, the timer of proofs goes on with the move.
 """
 
 from collections.abc import Collection, Sequence
@@ -25,7 +28,7 @@ from function_apps.tenants.model.binding import (
 )
 from shared.contracts.environments import BindingIsolation, IsolationState
 from shared.contracts.roll_outs import RelocateWorkload
-from shared.contracts.tenants import BindingMove, MovePhase
+from shared.contracts.tenants import AdvanceMove, BindingMove, MovePhase
 from shared.contracts.values import ModuleId, Reason
 
 _MESSAGE_MAX: Final = 2000
@@ -172,6 +175,11 @@ def is_to_advance(known: TenantBinding) -> bool:
     """Return whether the next step of *known* waits for a look, and for no relocation."""
     move = known.move
     return move is not None and move.phase in _CUTTING_OVER and not move.asked
+
+
+def next_command(known: TenantBinding) -> AdvanceMove | None:
+    """Return the command to this service that goes on with the move of *known*; None without."""
+    return AdvanceMove(binding_id=known.binding_id) if is_to_advance(known) else None
 
 
 def _in_phase(
