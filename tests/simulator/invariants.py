@@ -183,6 +183,8 @@ def _deployments_knows_the_environments(history: History, documents: Any) -> Non
 
 
 def _release_of(body: Any) -> Any:
+    if body["type"] == "baseline" and body["component"] is None:
+        return None  # it is known from the inventory only
     return (body["rows"]["release"] or {} if "rows" in body else body).get("release_revision")
 
 

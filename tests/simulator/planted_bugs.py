@@ -23,7 +23,7 @@ from tests.simulator.simulation import Outcome, simulate
 
 SEEDS_MAX: Final = 40
 _ACTIONS: Final = 40
-_HOURS: Final = 0.75
+_HOURS: Final = 1.5
 _SHOWN_MAX: Final = 137
 """Characters of how it showed."""
 

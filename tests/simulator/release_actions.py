@@ -20,7 +20,7 @@ async def provision(operator: Operator) -> None:
     body = {
         "name": operator.drawn.choice(ENVIRONMENTS),
         "projectId": "proj-web",
-        "stage": operator.drawn.choice(("dev", "dev", "test", "test", "prod")),
+        "stage": operator.drawn.choice(("dev", "test", "prod")),
         "region": "local",
         "computeTargets": [{"kind": "LocalProcess"}],
         "admits": [operator.other] if operator.drawn.random() < 0.5 else [],
@@ -46,9 +46,11 @@ async def decommission(operator: Operator) -> None:
 
 
 async def deploy(operator: Operator) -> None:
-    environment = await _where_to_deploy(operator)
-    if environment is None:
-        return
+    if environment := await _where_to_deploy(operator):
+        await deploy_to(environment, operator)
+
+
+async def deploy_to(environment: str, operator: Operator) -> None:
     operator.versions += 1
     components = []
     for module in operator.drawn.sample(MODULES, operator.drawn.choice((1, 1, 2))):

@@ -44,7 +44,6 @@ _KILLED: Final[Mapping[str, str]] = {
 }
 """The marks of a host's end, by the point at which it came."""
 _PROD_POLICY: Final = {PROD_POLICY: json.dumps({"sizes": {"replicas": PROD_REPLICAS_MAX}})}
-"""Of every second seed."""
 _VAULT_WRITES: Final = frozenset({"set", "set_enabled", "delete", "recover", "purge"})
 
 
@@ -52,15 +51,11 @@ class SimulatedWorld(World):
     """A world whose ports fail as its seed says, and which records what it commits and answers."""
 
     def __init__(self, seed: int) -> None:
-        has_policy = bool(seed % 2)
-        super().__init__(
-            seed=seed, requests_per_s=1.0, app_settings=_PROD_POLICY if has_policy else {}
-        )
+        super().__init__(seed=seed, requests_per_s=1.0, app_settings=_PROD_POLICY)
         self.configurations_rules = replace(self.configurations_rules, judge_every=_SELDOM)
         self.catalog_rules = CatalogRules(CatalogDefaults(5 * _SELDOM, 15 * _SELDOM))
         self.faults = faults_of(seed, self.clock)
         self.history = History(self.clock, self.surface)
-        self.history.tenants.has_prod_policy = has_policy
         self.provider = SimulatedProvider(self)
         self.metrics[MetricSource.PROMETHEUS] = self.provider
         self.vaults: Any = FaultyVaults(self.vaults, self.faults, self)

@@ -3,11 +3,14 @@
 from typing import Any, Final
 
 from tests.simulator.operators import Operator
+from tests.simulator.release_actions import deploy_to
 
 BINDINGS: Final = "/runtime/tenant-bindings"
 MODELS: Final = ("shared", "pool", "silo")
 _MEANWHILE_S: Final = 60.0
 """After which something else is wanted of a move, in the mean: it takes minutes."""
+_HEARD_S: Final = 30.0
+"""After which deployments has heard of most suspensions."""
 _SEEN: Final = {"reason": "asked for"}
 
 
@@ -37,7 +40,7 @@ async def _admitting(operator: Operator) -> str | None:
 
 
 async def act_on_binding(operator: Operator) -> None:
-    """Suspend, resume or unbind the tenant itself."""
+    """Suspend, resume or unbind the tenant itself; a suspended one deploys nonetheless."""
     if found := await operator.one_of(BINDINGS):
         await _act(operator, found)
 
@@ -57,11 +60,17 @@ async def _act(operator: Operator, found: Any) -> None:
         await operator.ask("DELETE", f"{where}?confirm={tenant}&tenantId={tenant}")
     else:
         await operator.ask("POST", f"{where}/{action}", {**_SEEN, "tenantId": tenant})
+        if action == "suspend" and tenant == operator.tenant:
+            await operator.world.clock.sleep(_HEARD_S)
+            await deploy_to(found["environmentId"], operator)
 
 
 async def move_tenant(operator: Operator) -> None:
     """Move the tenant to another model; some moves are wanted back, or ended, on the way."""
-    found = await operator.one_of(BINDINGS, status=("Enforced",))
+    service = await operator.one_of("/runtime/services")
+    inside = f"?environmentId={service['environmentId']}" if service else ""
+    fits = {"status": ("Enforced",), "tenantId": (operator.tenant,)}
+    found = await operator.one_of(f"{BINDINGS}{inside}", **fits)
     if found is None:
         return
     where, origin = f"{BINDINGS}/{found['bindingId']}", found["isolationModel"]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 BEFORE_ROLLOUT: Final = frozenset({"Requested", "Provisioning", "Configuring"})
 PROD_REPLICAS_MAX: Final = 2
-"""Of the policy for prod, in the runs that have one."""
+"""Of the policy for prod."""
 _ASKED_FOR: Final = frozenset({"release", "promotion"})
 _NO_MOVE: Final[Mapping[str, Any]] = {}
 Place = tuple[str, str]
@@ -24,7 +24,6 @@ class TenantChecks:
     """What is known of each binding, and what each further commit is held to."""
 
     history: "History"
-    has_prod_policy: bool = False
     bindings: dict[Place, Body] = field(default_factory=dict)
     moved_at: dict[Place, int] = field(default_factory=dict)
     """The revision of the binding by which the last move that ended had all started again."""
@@ -73,7 +72,7 @@ class TenantChecks:
                 self._check_size(each.get("replicas") or 1, what)
 
     def _check_size(self, number: int, what: str) -> None:
-        if self.has_prod_policy and number > PROD_REPLICAS_MAX:
+        if number > PROD_REPLICAS_MAX:
             why = f"{what} has {number} instances, and prod {PROD_REPLICAS_MAX} at most"
             self.history.broke("15", why)
 
