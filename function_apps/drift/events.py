@@ -1,8 +1,7 @@
 """The events that drift publishes, as rows of the outbox."""
 
-from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from function_apps.drift.model.alert import SEVERE_DRIFT, AlertChange
 from function_apps.drift.model.baseline import ServiceBaseline
@@ -14,8 +13,6 @@ from shared.contracts.values import Reason, Severity
 from shared.kernel.clock import isoformat
 from shared.messaging.outbox import Publish
 
-Holder = TypeVar("Holder", EnvironmentScan, ServiceBaseline)
-"""The document that has the alert of what a finding is of."""
 EVIDENCE_MAX: Final = 20
 TEXT_MAX: Final = 500
 
@@ -35,39 +32,35 @@ def finding_event(finding: Finding) -> Publish:
     return Publish(event, project=finding.project_id, module=finding.module_id)
 
 
-def alerted(holder: Holder, change: AlertChange, now: datetime) -> tuple[Holder, Publish]:
-    """Return *holder* with its alert after *change*, and the event that it was raised or has ended.
+def alert_event(
+    holder: EnvironmentScan | ServiceBaseline, change: AlertChange, now: datetime
+) -> Publish:
+    """Return the event that the alert of *holder* was raised, or has ended.
 
-    It is the alert of a service, or without one of the environment itself.
+    It is of a service, or without one of the environment itself.
     """
     service_id = module_id = None
     if isinstance(holder, ServiceBaseline):
         service_id, module_id = holder.service_id, holder.module_id
-    event = _alert_event(change, now, holder.environment_id, service_id)
-    return replace(holder, alert=change.state), Publish(event, module=module_id)
-
-
-def _alert_event(
-    change: AlertChange, now: datetime, environment_id: str, service_id: str | None
-) -> RuntimeAlertRaised | RuntimeAlertCleared:
     evidence = [
         f"{each.plane}/{each.path} is {each.severity} and {each.status} since {each.detected_at}"
         for each in change.findings[:EVIDENCE_MAX]
     ]
     facts = {
-        "aggregateId": f"{service_id or environment_id}/{SEVERE_DRIFT}",
+        "aggregateId": f"{service_id or holder.environment_id}/{SEVERE_DRIFT}",
         "revision": change.state.revision,
         "alert": SEVERE_DRIFT,
         "severity": Severity.WARNING,
-        "environmentId": environment_id,
+        "environmentId": holder.environment_id,
         "serviceId": service_id,
         "evidence": [each[:TEXT_MAX] for each in evidence],
         "runbook": f"{RUNBOOKS}{SEVERE_DRIFT}",
         "raisedAt": change.raised_at,
     }
     if change.findings:
-        return RuntimeAlertRaised.model_validate(facts)
-    return RuntimeAlertCleared.model_validate({**facts, "clearedAt": isoformat(now)})
+        return Publish(RuntimeAlertRaised.model_validate(facts), module=module_id)
+    cleared = {**facts, "clearedAt": isoformat(now)}
+    return Publish(RuntimeAlertCleared.model_validate(cleared), module=module_id)
 
 
 def _facts(finding: Finding) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from function_apps.drift import repository
 from function_apps.drift.errors import NotRepairable, RepairHeld, SuppressionTooLong
-from function_apps.drift.events import Holder, alerted, finding_event
+from function_apps.drift.events import alert_event, finding_event
 from function_apps.drift.model import finding as findings
 from function_apps.drift.model.alert import judge_alert_after
 from function_apps.drift.model.baseline import ServiceBaseline
@@ -18,6 +18,7 @@ from function_apps.drift.model.classification import (
     SERVICE,
     is_of_git,
 )
+from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
 from function_apps.drift.model.service_scan import is_cut
 from function_apps.drift.ports import DriftApp
@@ -33,6 +34,8 @@ from shared.persistence.codec import Put
 from shared.persistence.store import partition_of
 
 Change = Callable[[Finding], Finding]
+Holder = TypeVar("Holder", EnvironmentScan, ServiceBaseline)
+"""The document that has the alert of what a finding is of."""
 _WITHOUT_VALUE: Final = frozenset({SERVICE, REVISION, INSTANCES, GIT})
 """The beginnings of paths that are not one property of the release."""
 
@@ -228,5 +231,5 @@ def _with_alert(
     change = judge_alert_after(holder.alert, after, active, ctx.now())
     if change is None:
         return holder, []
-    known, told = alerted(holder, change, ctx.now())
-    return known, [told]
+    told = alert_event(holder, change, ctx.now())
+    return replace(holder, alert=change.state), [told]

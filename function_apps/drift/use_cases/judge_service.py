@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from function_apps.drift.events import alerted, finding_event
+from function_apps.drift.events import alert_event, finding_event
 from function_apps.drift.model.alert import judge_alert
 from function_apps.drift.model.baseline import ServiceBaseline, observe
 from function_apps.drift.model.classification import Circumstances
@@ -224,7 +224,8 @@ async def _judge_alert(
         change = judge_alert(stored.alert, as_stored(findings, view), ctx.now())
         if change is None:
             return NOTHING
-        known, told = alerted(stored, change, ctx.now())
+        told = alert_event(stored, change, ctx.now())
+        known = replace(stored, alert=change.state)
         audited = Audited("JudgeAlert", baseline.service_id)
         return Decision({}, writes=[BASELINES.put(known)], outbox=[told], audited=audited)
 

@@ -6,10 +6,10 @@ others: it is postponed and shown in the app's health.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from function_apps.drift.events import alerted
+from function_apps.drift.events import alert_event
 from function_apps.drift.model.alert import judge_alert
 from function_apps.drift.model.baseline import ServiceBaseline, new_baseline
 from function_apps.drift.model.coverage import coverage_of
@@ -86,9 +86,10 @@ async def scan_environment(
         change = judge_alert(stored.alert, as_stored(planes.findings, view), ctx.now())
         if change is None:
             return Decision({}, writes=[SCANS.put(after)])
-        with_alert, told = alerted(after, change, ctx.now())
+        told = alert_event(after, change, ctx.now())
         audited = Audited("JudgeAlert", scan.environment_id)
-        return Decision({}, writes=[SCANS.put(with_alert)], outbox=[told], audited=audited)
+        known = replace(after, alert=change.state)
+        return Decision({}, writes=[SCANS.put(known)], outbox=[told], audited=audited)
 
     work, also = app.service.work, alarming_ids(planes.findings)
     await work.change(ctx.without_marker(), SCANS, scan.environment_id, decide, also=also)
