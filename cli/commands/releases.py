@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cli.client import Response
+from cli.client import Client, Response
 from cli.deploy_request import DeployOptions, deploy_request
 from cli.deployment_selector import RUNNING, DeploymentSelector
 from cli.lookup import environment_id
@@ -67,7 +67,7 @@ def deploy(
         done = prepare_release(sections, request, invocation)
     with naming(done):
         response = client.write("POST", ROOT, request)
-    _say_repeat(response, "; `--restart` starts it anew")
+    _say_repeat(response, client, "; `--restart` starts it anew")
     _finish(invocation, response.body, waiting, is_plan=rollout.dry_run)
 
 
@@ -84,7 +84,7 @@ def promote(
     target = environment_id(client, to)
     request = {"toEnvironmentId": target, **rollout.body()}
     response = client.write("POST", f"{ROOT}/{source}/promote", request)
-    _say_repeat(response)
+    _say_repeat(response, client)
     _finish(invocation, response.body, waiting, is_plan=rollout.dry_run)
 
 
@@ -143,10 +143,10 @@ def _send(
     return body
 
 
-def _say_repeat(response: Response, hint: str = "") -> None:
+def _say_repeat(response: Response, client: Client, hint: str = "") -> None:
     """Say of a release that is there already which deployment answers, as nothing was begun."""
     if response.is_repeat:
-        known = response.body
+        known = client.get(f"{ROOT}/{response.body['deploymentId']}").body
         note(
             f"nothing differs: this is deployment {known['deploymentId']} of"
             f" {format_time(known['createdAt'])}, which is {known['status']}{hint}"

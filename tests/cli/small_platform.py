@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 
 from cli.main import main
+from shared.contracts.deployments import DeploymentAccepted
 from tests.cli.small_server import Asked, Server, serving
 
 ENVIRONMENT = "env-w5ekllr23tyb"
@@ -34,6 +35,11 @@ THE_DEPLOYMENT: Mapping[str, Any] = {
     "operationId": OPERATION, "components": [{"moduleId": "module-shop"}], "steps": [],
     "unit": None, "reason": None, "proof": None,
 }  # fmt: skip
+THE_ACCEPTED: Mapping[str, Any] = {
+    name: THE_DEPLOYMENT[name]
+    for name in (each.alias or "" for each in DeploymentAccepted.model_fields.values())
+}
+"""What a command of a deployment answers: less than the deployment."""
 THE_SERVICE: Mapping[str, Any] = {
     "serviceId": SERVICE, "environmentId": ENVIRONMENT, "moduleId": "module-shop",
     "version": "1.0", "releaseRevision": 3, "status": "Running", "replicas": 2,

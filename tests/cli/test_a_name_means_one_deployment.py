@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 
 from cli.exit_codes import ExitCode
-from tests.cli.small_platform import DEPLOYMENT, RUNTIME, THE_DEPLOYMENT, Ran, RuntimeCtl
+from tests.cli.small_platform import (
+    DEPLOYMENT,
+    RUNTIME,
+    THE_ACCEPTED,
+    THE_DEPLOYMENT,
+    Ran,
+    RuntimeCtl,
+)
 
 pytestmark = pytest.mark.real
 OLDER, NEWER = DEPLOYMENT, "dep-w5ekllr23tyb-0123456789abcdeg"
@@ -24,7 +31,7 @@ def run(runtimectl: RuntimeCtl, line: str, *statuses: str, **more: Any) -> Ran:
         for identity, status, at in zip((OLDER, NEWER), statuses, ("1", "2"), strict=False)
     ]  # fmt: skip
     answers = {
-        f"POST {RUNTIME}/deployments/{identity}/{action}": THE_DEPLOYMENT
+        f"POST {RUNTIME}/deployments/{identity}/{action}": THE_ACCEPTED
         for identity in (OLDER, NEWER)
         for action in ("rollback", "release-hold", "retry")
     }

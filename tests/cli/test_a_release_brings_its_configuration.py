@@ -15,7 +15,7 @@ from tests.cli.small_platform import (
     DIGEST,
     OPERATION,
     RUNTIME,
-    THE_DEPLOYMENT,
+    THE_ACCEPTED,
     Ran,
     RuntimeCtl,
 )
@@ -65,7 +65,7 @@ class Deployments:
         self.refusals: list[Mapping[str, Any]] = []
         self.planned: tuple[int, Any] = 200, _planned("Bind", None)
         self.binding = BOUND
-        self.taken: tuple[int, Any] = 202, THE_DEPLOYMENT
+        self.taken: tuple[int, Any] = 202, THE_ACCEPTED
 
     def answer(self, asked: Asked) -> tuple[int, Any]:
         body = json.loads(asked.body) if asked.body else None

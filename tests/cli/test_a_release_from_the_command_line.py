@@ -11,6 +11,7 @@ from tests.cli.small_platform import (
     DIGEST,
     ENVIRONMENT,
     RUNTIME,
+    THE_ACCEPTED,
     THE_DEPLOYMENT,
     RuntimeCtl,
     answer_of,
@@ -35,7 +36,7 @@ def _ended(status: str, **more: Any) -> dict[str, Any]:
 def test_a_release_of_one_module_is_sent_as_the_options_say(runtimectl: RuntimeCtl) -> None:
     ran = runtimectl.run(
         f"{RELEASE} --port 8080 --readiness /health --environ LOG=info --weights 10,100 --restart",
-        {POST: THE_DEPLOYMENT},
+        {POST: THE_ACCEPTED},
     )
 
     assert ran.code == ExitCode.OK, ran.err
@@ -70,7 +71,7 @@ def test_a_release_of_one_module_is_sent_as_the_options_say(runtimectl: RuntimeC
 def test_a_release_that_is_there_already_is_not_shown_as_a_new_one(
     runtimectl: RuntimeCtl, line: str, said: str
 ) -> None:
-    more = {POST: THE_DEPLOYMENT, f"{POST}/{DEPLOYMENT}/promote": THE_DEPLOYMENT}
+    more = {POST: THE_DEPLOYMENT, f"{POST}/{DEPLOYMENT}/promote": THE_ACCEPTED}
     for headers in ({}, {"Repeatability-Result": "accepted"}):
         with serving(
             lambda asked: answer_of(asked, more), keeps_connections=False, headers=headers
@@ -155,7 +156,7 @@ def test_a_file_that_only_removes_modules_is_sent(runtimectl: RuntimeCtl, tmp_pa
     file = tmp_path / "rm.yaml"
     file.write_text("releaseRef: gone\nremove: [module-shop]\n")
 
-    ran = runtimectl.run(f"deploy -f {file} --env test", {POST: THE_DEPLOYMENT})
+    ran = runtimectl.run(f"deploy -f {file} --env test", {POST: THE_ACCEPTED})
 
     assert ran.code == ExitCode.OK, ran.err
     assert ran.written[1] == {
@@ -172,7 +173,7 @@ def test_a_removal_without_a_name_is_called_after_what_goes(
     file = tmp_path / "rm.yaml"
     file.write_text("remove: [module-shop]\n")
 
-    ran = runtimectl.run(f"deploy -f {file} --env test", {POST: THE_DEPLOYMENT})
+    ran = runtimectl.run(f"deploy -f {file} --env test", {POST: THE_ACCEPTED})
 
     assert ran.written[1]["releaseRef"] == "without-module-shop"
 
@@ -205,7 +206,7 @@ def test_waiting_ends_well_with_the_proof_of_each_instance(runtimectl: RuntimeCt
     }
 
     ran = runtimectl.run(
-        f"{RELEASE} --wait", {POST: THE_DEPLOYMENT, GET: _ended("Completed", proof=proof)}
+        f"{RELEASE} --wait", {POST: THE_ACCEPTED, GET: _ended("Completed", proof=proof)}
     )
 
     assert ran.code == ExitCode.OK, ran.err
@@ -267,7 +268,7 @@ def test_a_release_that_was_not_ready_in_time_leads_to_the_output_of_its_instanc
 
     ran = runtimectl.run(
         f"{RELEASE} --wait",
-        {POST: THE_DEPLOYMENT, GET: _ended("RolledBack", reason=reason)},
+        {POST: THE_ACCEPTED, GET: _ended("RolledBack", reason=reason)},
     )
 
     assert ran.code == ExitCode.ENDED_OTHERWISE
@@ -285,7 +286,7 @@ def test_a_release_that_the_machine_cannot_start_leads_to_its_cause_and_to_no_ne
 
     ran = runtimectl.run(
         f"{RELEASE} --wait",
-        {POST: THE_DEPLOYMENT, GET: _ended("RolledBack", reason=reason)},
+        {POST: THE_ACCEPTED, GET: _ended("RolledBack", reason=reason)},
     )
 
     assert next_step in ran.err
@@ -298,7 +299,7 @@ def test_a_gate_that_an_instance_failed_leads_to_its_output(runtimectl: RuntimeC
 
     ran = runtimectl.run(
         f"{RELEASE} --wait",
-        {POST: THE_DEPLOYMENT, GET: _ended("RolledBack", reason=reason)},
+        {POST: THE_ACCEPTED, GET: _ended("RolledBack", reason=reason)},
     )
 
     assert "`runtimectl logs module-shop --env test`" in ran.err
@@ -313,7 +314,7 @@ def test_a_cancellation_is_waited_for_and_both_its_ends_are_good(
 
     ran = runtimectl.run(
         f"cancel {DEPLOYMENT} --wait",
-        {cancel: THE_DEPLOYMENT, GET: _ended(status, reason=reason)},
+        {cancel: THE_ACCEPTED, GET: _ended(status, reason=reason)},
     )
 
     assert ran.code == ExitCode.OK, ran.err

@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from cli.exit_codes import ExitCode
-from tests.cli.small_platform import DEPLOYMENT, ENVIRONMENT, RUNTIME, THE_DEPLOYMENT, RuntimeCtl
+from tests.cli.small_platform import DEPLOYMENT, ENVIRONMENT, RUNTIME, THE_ACCEPTED, RuntimeCtl
 from tests.cli.small_server import serving
 
 pytestmark = pytest.mark.real
@@ -17,9 +17,9 @@ _FOREIGN: Final[dict[str, Any]] = {
     f"GET {RUNTIME}/secret-bindings": [],
     f"GET {RUNTIME}/configurations": [],
     f"GET {RUNTIME}/scaling-policies": [],
-    f"POST {RUNTIME}/deployments": THE_DEPLOYMENT,
-    f"POST {RUNTIME}/deployments/{DEPLOYMENT}/promote": THE_DEPLOYMENT,
-    f"POST {RUNTIME}/deployments/{DEPLOYMENT}/rollback": THE_DEPLOYMENT,
+    f"POST {RUNTIME}/deployments": THE_ACCEPTED,
+    f"POST {RUNTIME}/deployments/{DEPLOYMENT}/promote": THE_ACCEPTED,
+    f"POST {RUNTIME}/deployments/{DEPLOYMENT}/rollback": THE_ACCEPTED,
 }
 
 

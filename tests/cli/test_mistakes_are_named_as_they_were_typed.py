@@ -8,7 +8,7 @@ import pytest
 from cli.exit_codes import ExitCode
 from cli.main import main
 from cli.state_folder import REPOSITORY
-from tests.cli.small_platform import DIGEST, RUNTIME, THE_DEPLOYMENT, Ran, RuntimeCtl
+from tests.cli.small_platform import DIGEST, RUNTIME, THE_ACCEPTED, Ran, RuntimeCtl
 from tests.cli.small_server import serving
 
 pytestmark = pytest.mark.real
@@ -188,7 +188,7 @@ def test_a_microservice_without_a_port_is_warned_about(
     file = tmp_path / "release.yaml"
     file.write_text(RELEASE.replace("    port: 8080\n", ""))
 
-    ran = runtimectl.run(f"{command} -f {file}", {f"POST {RUNTIME}/deployments": THE_DEPLOYMENT})
+    ran = runtimectl.run(f"{command} -f {file}", {f"POST {RUNTIME}/deployments": THE_ACCEPTED})
 
     assert ran.code == ExitCode.OK, ran.err
     assert "warning: module-shop has no port: it gets no traffic" in ran.err

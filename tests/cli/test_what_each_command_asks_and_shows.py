@@ -18,6 +18,7 @@ from tests.cli.small_platform import (
     OPERATION,
     RUNTIME,
     SERVICE,
+    THE_ACCEPTED,
     THE_DEPLOYMENT,
     THE_ENVIRONMENT,
     THE_SERVICE,
@@ -135,7 +136,7 @@ def test_a_deployment_is_acted_on_by_its_id_or_its_environment(
 ) -> None:
     path = f"{RUNTIME}/deployments/{DEPLOYMENT}/{action}"
 
-    ran = runtimectl.run(line, {f"POST {path}": THE_DEPLOYMENT})
+    ran = runtimectl.run(line, {f"POST {path}": THE_ACCEPTED})
 
     assert ran.code == ExitCode.OK, ran.err
     assert ran.written == (f"POST {path}", body)
@@ -169,7 +170,7 @@ def test_the_only_deployment_on_its_way_is_cancelled(runtimectl: RuntimeCtl) -> 
     path = f"{RUNTIME}/deployments/{DEPLOYMENT}/cancel"
 
     ran = runtimectl.run(
-        "cancel test", {f"GET {RUNTIME}/deployments": [rolls], f"POST {path}": THE_DEPLOYMENT}
+        "cancel test", {f"GET {RUNTIME}/deployments": [rolls], f"POST {path}": THE_ACCEPTED}
     )
 
     assert ran.written == (f"POST {path}", {"reason": ""})
@@ -184,7 +185,7 @@ def test_the_hold_of_a_rollback_that_completed_is_released_by_its_environment(
 
     ran = runtimectl.run(
         "release-hold test",
-        {f"GET {RUNTIME}/deployments": [newer, holder], f"POST {path}": THE_DEPLOYMENT},
+        {f"GET {RUNTIME}/deployments": [newer, holder], f"POST {path}": THE_ACCEPTED},
     )
 
     assert ran.written == (f"POST {path}", {"reason": ""})
