@@ -85,15 +85,19 @@ class DesiredState:
         return True
 
     def require_boundary(self, component: SurfaceComponent) -> None:
-        """Refuse a tenant whose boundary was deleted.
+        """Refuse a guest whose boundary was deleted.
 
-        One that never had any is taken: quotas came later than guests.
+        One that never had any is taken: quotas came later than guests. The owner has one with the
+        site, also where its quota went with the site before.
 
         Raises:
             SiteMissing.
         """
-        boundary = self._folder.site(component.environment).boundary(component.tenant)
-        if boundary is not None and not boundary.is_wanted:
+        folder = self._folder.site(component.environment)
+        boundary = folder.boundary(component.tenant)
+        if boundary is None or boundary.is_wanted:
+            return
+        if component.tenant != _wanted(folder.site(), component.environment).spec.tenant:
             raise SiteMissing(
                 f"{component.tenant} has no boundary in {component.environment} any more:"
                 " bind it first"

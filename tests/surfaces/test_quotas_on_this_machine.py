@@ -174,6 +174,19 @@ async def test_the_owner_has_a_boundary_with_the_site_and_a_new_site_knows_no_qu
     assert not isinstance(left, Present)
 
 
+async def test_the_owner_deploys_to_its_site_that_was_bound_and_made_again_and_its_quota_is_gone(
+    harness: SurfaceHarness,
+) -> None:
+    surface = cast("Boundaries", harness.surface)
+    await surface.ensure_boundary(BoundarySpec(ENVIRONMENT, ACME, Quota(instances=1)), fence(1))
+    await harness.surface.delete_site(ENVIRONMENT, fence(1, "site"))
+    await harness.surface.ensure_site(SITE, fence(1, "site"))
+
+    await harness.serve(harness.worker(replicas=2))
+
+    assert (await boundary(harness, ACME)).properties == {}
+
+
 @pytest.mark.parametrize("changes", [{"identity": "id"}, {"may_reach": ("10.0.0.0/8",)}])
 async def test_what_a_machine_cannot_give_to_a_tenant_is_refused(
     harness: SurfaceHarness, changes: dict[str, Any]
