@@ -45,7 +45,7 @@ def moves_never_end() -> Sequence[Change]:
 
 
 def boundaries_are_left() -> Sequence[Change]:
-    return [(remove_tenant, "boundaries_on", lambda *_arguments: ())]
+    return [(remove_tenant, "boundaries_on", lambda *_arguments: {})]
 
 
 def policy_is_not_obeyed() -> Sequence[Change]:

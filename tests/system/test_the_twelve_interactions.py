@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import pytest
 
+from function_apps.drift.repository import BASELINES
+from shared.persistence.store import Delete
 from tests.kit.memory_cluster import Behaviour
 from tests.kit.parameters import long_but
 from tests.kit.releases import (
@@ -242,14 +244,25 @@ async def scaling_tells_drift(world: World) -> None:
 
 
 async def catalog_tells_drift(world: World) -> None:
+    """Of a service whose release drift has lost the inventory says what is to run."""
     environment = await released(world)
-    await world.clock.sleep(600)
+    await settled(world)
+    await lose_baselines(world)
+    await scaled(world, min=3, max=6)
     tamper(world, version="9")
 
     finding = await only_finding(world, environment)
 
     assert finding["serviceId"] == (await service(world))["serviceId"]
     assert (finding["path"], finding["desired"], finding["actual"]) == ("version", "1", "9")
+
+
+async def lose_baselines(world: World) -> None:
+    """Take from drift what it knows of releases, as a store does that is put back from a copy."""
+    store = world.storage.store("runtime", "drift")
+    for each in await world.documents("drift"):
+        if each.body["type"] == BASELINES.type_name:
+            await store.batch(each.partition, [Delete(each.id)])
 
 
 async def drift_tells_deployments(world: World) -> None:

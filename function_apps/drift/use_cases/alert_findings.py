@@ -9,7 +9,7 @@ from function_apps.drift.repository import FINDINGS
 from shared.messaging.unit_of_work import View
 
 READ_MAX: Final = 5
-"""One of them is enough for an alert."""
+"""Of those beyond it the alert goes by what the scan read."""
 
 
 def alarming_ids(findings: Sequence[Finding]) -> list[str]:
@@ -18,9 +18,10 @@ def alarming_ids(findings: Sequence[Finding]) -> list[str]:
 
 
 def as_stored(findings: Sequence[Finding], view: View) -> Sequence[Finding]:
-    """Return *findings*; none where those that were read with *view* alarm nobody any more.
+    """Return *findings*, those that were read with *view* as they are stored now.
 
     Somebody may have decided since a scan read them.
     """
-    stored = [view.find(FINDINGS, each) for each in alarming_ids(findings)]
-    return findings if any(each is not None and is_alarming(each) for each in stored) else ()
+    stored = {each: view.find(FINDINGS, each) for each in alarming_ids(findings)}
+    now = (stored.get(each.finding_id, each) for each in findings)
+    return [each for each in now if each is not None]

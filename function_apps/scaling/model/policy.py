@@ -144,7 +144,6 @@ class ScalingPolicy:
     reason: ScalingReason = ScalingReason.POLICY
     why: str = ""
     """The words of who paused it, while it is; else why it cannot be followed."""
-    """Of a rejected one: what the surface cannot follow."""
     paused: Direction | None = None
     paused_until: str | None = None
     changes: tuple[ReplicaChange, ...] = ()

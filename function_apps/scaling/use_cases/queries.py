@@ -90,15 +90,16 @@ async def answer_what_if(
     resources = service.resources if service else Resources()
     async with _turn(ctx, app):
         rows = await _rows(sample_partition(ctx.tenant, ids.policy_id), asked, app)
+        samples = readable_rows(rows[:WHAT_IF_STEPS_MAX], sample_of)
 
         def played() -> WhatIfResult:
             return replay.replay(
                 asked.policy,
-                replay.recorded(readable_rows(rows[:WHAT_IF_STEPS_MAX], sample_of)),
+                replay.recorded(samples),
                 resources,
                 app.rules.scaling,
                 may_be_none=can_be_none,
-                is_whole=len(rows) <= WHAT_IF_STEPS_MAX,
+                is_whole=len(samples) == len(rows),
             )
 
         return await thread_to_its_end(played)
