@@ -79,7 +79,8 @@ class DeploymentSelector:
         or the release to go back to, goes behind what serves now.
 
         Raises:
-            Failure: the newest has ended otherwise, or several are on their way.
+            Failure: the newest has ended otherwise, is a rollback itself, or several are on their
+                way.
         """
         if self._is_id:
             return self.deployment
@@ -90,6 +91,8 @@ class DeploymentSelector:
         newest_completed = self._required(completed, "Completed")[0]
         if known[0] is not newest_completed and not is_goal_named:
             raise _ended_otherwise(known[0], completed)
+        if newest_completed["kind"] == "rollback" and not is_goal_named:
+            raise _went_back_already(newest_completed)
         return _id_of(newest_completed)
 
     def find_retryable_id(self, client: Client) -> str:
@@ -172,6 +175,16 @@ def _ended_otherwise(newest: Deployment, completed: Sequence[Deployment]) -> Fai
         remedy=f"if {refs} is bad too, name it: {lines}"
         if serving
         else "deploy a fix: `runtimectl deploy`",
+    )
+
+
+def _went_back_already(newest: Deployment) -> Failure:
+    return Failure(
+        f"the newest deployment, {_id_of(newest)}, is a rollback already: {newest['releaseRef']}"
+        " is in force",
+        ExitCode.CONFLICT,
+        code="NotRollbackable",
+        remedy=f"if that is bad too, name it: `runtimectl rollback {_id_of(newest)}`",
     )
 
 

@@ -53,6 +53,18 @@ def test_what_was_rolled_back_already_is_not_rolled_back_by_name_again(
     assert f"`runtimectl rollback {OLDER}`" in ran.err
 
 
+def test_a_rollback_by_name_that_is_typed_twice_goes_back_once(runtimectl: RuntimeCtl) -> None:
+    back = {**THE_DEPLOYMENT, "deploymentId": NEWER, "kind": "rollback", "releaseRef": "shop-1"}
+
+    ran = runtimectl.run(
+        "rollback test", {f"GET {RUNTIME}/deployments": [back, {**THE_DEPLOYMENT}]}
+    )
+
+    assert (ran.code, writes(ran)) == (ExitCode.CONFLICT, [])
+    assert f"{NEWER}, is a rollback already: shop-1 is in force" in ran.err
+    assert f"`runtimectl rollback {NEWER}`" in ran.err
+
+
 def deployed(identity: str, status: str, *modules: str, **more: Any) -> dict[str, Any]:
     components = [{"moduleId": module} for module in modules]
     ref = f"{modules[0]}-{status}" if modules else status
