@@ -227,12 +227,19 @@ class MemorySurface:
 
     @_reading
     def attempt_isolation(
-        self, environment: EnvironmentId, _tenant: TenantId
+        self, environment: EnvironmentId, tenant: TenantId
     ) -> tuple[Attempt, ...] | None:
         reached = self._cluster.reached
-        if reached is None or self._cluster.site(environment) is None:
+        site = self._cluster.site(environment)
+        if reached is None or site is None:
             return None
-        layers = (IsolationLayer.COMPUTE, IsolationLayer.DATA)
+        boundary = site.boundaries.get(tenant)
+        layers = [
+            IsolationLayer.COMPUTE, IsolationLayer.DATA, IsolationLayer.SECRETS,
+            IsolationLayer.IDENTITY,
+        ]  # fmt: skip
+        if boundary and boundary.spec and boundary.spec.limits.memory_mb is not None:
+            layers.append(IsolationLayer.QUOTA)
         return tuple(Attempt(each, reached=reached.get(each, ())) for each in layers)
 
     async def set_weights(

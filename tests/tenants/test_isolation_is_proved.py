@@ -124,7 +124,7 @@ MUTE: Final = Present((Attempt(IsolationLayer.DATA, "its own file cannot be read
 def test_what_was_reached_from_inside_twice_in_a_row_is_a_breach(
     readings: list[Any], verdict: ProofVerdict
 ) -> None:
-    assert _after(*readings) == {IsolationLayer.DATA: verdict}
+    assert _after(*readings)[IsolationLayer.DATA] is verdict
 
 
 def test_where_nothing_answers_no_layer_passes_that_is_tried_from_inside() -> None:
@@ -132,11 +132,51 @@ def test_where_nothing_answers_no_layer_passes_that_is_tried_from_inside() -> No
     assert _after(Absent()) == dict.fromkeys(ATTEMPTED, ProofVerdict.INDETERMINATE)
 
 
+def test_an_attempt_that_leaves_a_layer_out_shows_nothing_of_it() -> None:
+    opened = Present(tuple(Attempt(each, reached=("it is open",)) for each in ATTEMPTED))
+
+    after = _after(opened, opened, CLOSED)
+
+    assert after == {
+        layer: ProofVerdict.PASS if layer is IsolationLayer.DATA else ProofVerdict.INDETERMINATE
+        for layer in ATTEMPTED
+    }
+
+
+@pytest.mark.parametrize(
+    "silent", [pytest.param(Unknown("it is away"), id="no-answer"), Absent(), CLOSED]
+)
+def test_a_quota_that_is_open_inside_stays_alarmed_until_an_attempt_finds_it_closed(
+    silent: Any,
+) -> None:
+    quota = Quota(memory_mib=512)
+    target = ComputeTarget(kind=ComputeTargetKind.LOCAL_PROCESS, capabilities=(Feature.QUOTAS,))
+    bound = Boundary(ENVIRONMENT, TENANT, "acme", True, properties={"quota/memoryMib": "512"})
+    opened, closed = (
+        Present((Attempt(IsolationLayer.QUOTA, reached=each),)) for each in (("it takes more",), ())
+    )
+    proofs: Any = ()
+    shown = []
+    for reading in (opened, opened, silent, closed):
+        found = findings([(target, Present(bound))], quota, [(target, reading)])
+        proofs, _ = judge(proofs, found, EPOCH)
+        (proof,) = (each for each in proofs if each.layer is IsolationLayer.QUOTA)
+        shown.append((proof.verdict, proof.raised_at is not None))
+
+    assert shown == [
+        (ProofVerdict.INDETERMINATE, False),
+        (ProofVerdict.BREACH, True),
+        (ProofVerdict.INDETERMINATE, True),
+        (ProofVerdict.PASS, False),
+    ]
+
+
 def test_a_layer_that_is_closed_by_its_look_and_open_from_inside_is_open() -> None:
     inside = _tried(Present((Attempt(IsolationLayer.QUOTA, reached=("it can take more",)),)))
 
-    (found,) = findings([_look(_live(), able=(Feature.QUOTAS,))], QUOTA, inside)
+    found, *_ = findings([_look(_live(), able=(Feature.QUOTAS,))], QUOTA, inside)
 
+    assert found.layer is IsolationLayer.QUOTA
     assert found.is_kept is False
     assert found.evidence == (
         "acme-shop: as it is bound", "LocalProcess, from inside: it can take more",

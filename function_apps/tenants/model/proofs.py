@@ -77,17 +77,30 @@ def findings(looks: Sequence[Look], quota: Quota, tried: Sequence[Tried] = ()) -
                 seen = _of_surface(layer, target.kind, look, wanted)
                 shown.setdefault(layer, []).append(seen)
     for target, reading in tried:
-        for layer, is_kept, evidence in _of_attempts(target.kind, reading):
+        for layer, is_kept, evidence in _of_attempts(target.kind, reading, _to_try(target, quota)):
             shown.setdefault(layer, []).append((is_kept, evidence[:_EVIDENCE_MAX]))
     return [_finding(layer, each) for layer, each in shown.items()]
 
 
+def _to_try(target: ComputeTarget, quota: Quota) -> Sequence[IsolationLayer]:
+    """Return the layers that are to be tried from inside on *target*: a quota of memory, too."""
+    has_limit = quota.memory_mib is not None and Feature.QUOTAS in target.capabilities
+    return (*ATTEMPTED, IsolationLayer.QUOTA) if has_limit else ATTEMPTED
+
+
 def _of_attempts(
-    name: str, reading: Reading[tuple[Attempt, ...]]
+    name: str, reading: Reading[tuple[Attempt, ...]], layers: Sequence[IsolationLayer]
 ) -> Iterator[tuple[IsolationLayer, bool | None, str]]:
-    """Yield of each layer whether nothing was reached, and the evidence."""
+    """Yield of each layer whether nothing was reached, and the evidence.
+
+    Of each of *layers*, also where the reading has nothing of it: a layer that is left out would
+    pass by a look alone, or as one that nothing isolates any more.
+    """
+    named: set[IsolationLayer] = set()
+    why = f"{name} did not try it from inside"
     match reading:
         case Present(attempts):
+            named = {each.layer for each in attempts}
             for each in attempts:
                 if each.control:
                     yield each.layer, None, f"{name} could not try from inside: {each.control}"
@@ -96,11 +109,12 @@ def _of_attempts(
                 else:
                     yield each.layer, True, f"{name}, from inside: nothing of others was reached"
         case Unknown(reason):
-            for layer in ATTEMPTED:
-                yield layer, None, f"{name} did not answer: {reason}"
+            why = f"{name} did not answer: {reason}"
         case Absent():
-            for layer in ATTEMPTED:
-                yield layer, None, f"{name} has nothing of the environment"
+            why = f"{name} has nothing of the environment"
+    for layer in layers:
+        if layer not in named:
+            yield layer, None, why
 
 
 def _finding(layer: IsolationLayer, each: Sequence[tuple[bool | None, str]]) -> Finding:
