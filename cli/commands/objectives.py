@@ -111,7 +111,10 @@ def burn(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     empty = "nothing is measured: `runtimectl slo set --help`"
     if not rows and (waiting := [each for each, _ in healths if _has_objective(client, each)]):
         names = ", ".join(f"{each['moduleId']} in {each['environment']}" for each in waiting)
-        empty = f"set, and nothing is measured yet: the objective of {names}; look in a minute"
+        empty = (
+            f"set, and nothing is measured yet: the objective of {names}; its requests are counted"
+            " each minute, and without any there is nothing to see"
+        )
     invocation.show(rows, _BURN_COLUMNS, empty=empty)
 
 
