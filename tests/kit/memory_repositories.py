@@ -18,12 +18,17 @@ REPOSITORY = "https://git.example.org/environments.git"
 
 @dataclass
 class MemoryRepositories:
-    """One repository: `files` by path, as they were pushed last; a fetch takes `takes_s`."""
+    """One repository: `files` by path, as they were pushed last; a fetch takes `takes_s`.
+
+    `asked_at_s` is when each URL was asked last, and `slow_s` how long those take that differ.
+    """
 
     clock: Clock
     files: dict[str, bytes] = field(default_factory=dict)
     problem: FetchFailed | None = None
     takes_s: float = 0.0
+    slow_s: dict[str, float] = field(default_factory=dict)
+    asked_at_s: dict[str, float] = field(default_factory=dict)
     fetches: int = 0
     at_once: int = 0
     most_at_once: int = 0
@@ -55,12 +60,13 @@ class MemoryRepositories:
         known: str | None = None,
     ) -> Snapshot | None:
         self.fetches += 1
+        self.asked_at_s[branch.url] = self.clock.monotonic_s()
         self.credentials.append(credential.reveal() if credential else None)
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
         commit, files = self.commit, dict(self.files)
         try:
-            await self.clock.sleep(self.takes_s)
+            await self.clock.sleep(self.slow_s.get(branch.url, self.takes_s))
         finally:
             self.at_once -= 1
         if self.problem is not None:

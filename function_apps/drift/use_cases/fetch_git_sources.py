@@ -4,7 +4,8 @@ A fetch that is killed leaves its source as it was, and due again when its time 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from function_apps.drift.model.environment_scan import make_due
@@ -20,26 +21,70 @@ from function_apps.drift.repository import SCANS, SOURCES
 from function_apps.drift.use_cases.git_secrets import secret_of
 from shared.contracts.values import Reason, TenantId
 from shared.git.port import Branch, FetchFailed
+from shared.kernel.concurrency import FairTurns
 from shared.kernel.context import Context, timer_context
 from shared.kernel.errors import Unavailable
-from shared.messaging.sweep import Sweep
+from shared.messaging.sweep import Key, Sweep, every_due
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Document
 
 FETCH: Final = "fetch_due"
+FETCHES_AT_ONCE: Final = 16
+"""A tenant alone has half of them."""
+RUN: Final = timedelta(minutes=2)
+"""In which a run of the timer begins fetches; what waits for its turn then is next."""
 
 
 async def fetch_due_sources(app: DriftApp) -> int:
-    """Fetch every source that is due; return how many there were."""
-    service = app.service
+    """Fetch every source that is due, or is so while others are fetched; return how many fetches.
+
+    Tenants take turns, and nothing waits for the end of the slowest fetch: a tenant whose servers
+    are slow delays its own sources. After RUN none begins; the next run of the timer has the rest.
+    """
+    service, count = app.service, 0
+    sweep = Sweep(FETCH, SOURCES.type_name, service.store, service.clock, service.sweeps)
+    turns, until = FairTurns(FETCHES_AT_ONCE), service.clock.now() + RUN
+    running: dict[Key, asyncio.Task[object]] = {}
 
     async def fetch(document: Document) -> None:
         tenant = TenantId(document.partition.tenant)
-        ctx = timer_context(f"drift_{FETCH}", tenant, service.clock, service.entropy)
-        await _fetch(SOURCES.decode(document.body).source_id, ctx, app)
+        async with turns.turn(tenant):
+            if service.clock.now() < until:
+                ctx = timer_context(f"drift_{FETCH}", tenant, service.clock, service.entropy)
+                await _fetch(SOURCES.decode(document.body).source_id, ctx, app)
 
-    sweep = Sweep(FETCH, SOURCES.type_name, service.store, service.clock, service.sweeps)
-    return await sweep.run(fetch)
+    try:
+        while service.clock.now() < until:
+            for document in await _due(app):
+                key = (document.partition, document.id)
+                if key not in running:
+                    running[key] = asyncio.create_task(
+                        sweep.attempt(document, fetch(document)), name=FETCH
+                    )
+                    count += 1
+            if not await _still(running, app.rules.check_due_every):
+                return count
+        await asyncio.gather(*running.values())
+    finally:
+        for task in running.values():
+            task.cancel()
+    return count
+
+
+async def _due(app: DriftApp) -> Sequence[Document]:
+    """Return the sources that are due, those first that are so for longest."""
+    service = app.service
+    documents = await every_due(SOURCES.type_name, SOURCES.key, service.store, service.clock)
+    return sorted(documents, key=lambda each: str(each.body["dueAt"]))
+
+
+async def _still(running: dict[Key, asyncio.Task[object]], within: timedelta) -> bool:
+    """Wait for what is *running*, and take out what has ended; return whether anything is left."""
+    if running:
+        await asyncio.wait(running.values(), timeout=within.total_seconds())
+    for key in [key for key, task in running.items() if task.done()]:
+        del running[key]
+    return bool(running)
 
 
 async def _fetch(source_id: str, ctx: Context, app: DriftApp) -> None:
