@@ -19,7 +19,7 @@ from local_agent.state_files import (
     InstanceRecord,
     SiteFolder,
 )
-from local_agent.tenant_quota import QuotaExceeded, limits_in_quota
+from local_agent.tenant_quota import QuotaExceeded, limits_in_quota, limits_of_admitted
 from shared.kernel.ids import TenantId
 from shared.surfaces.boundaries import limited
 from shared.surfaces.errors import BadArtifact, DataMissing
@@ -162,6 +162,10 @@ class ComponentController:
                 return self._instances.wait_for_place(before, str(exceeded))
             before = replace(before, is_admitted=True, limits=limits)
             self._count(before)
+        else:
+            tenant, own = spec.component.tenant, before.limits
+            limits = await asyncio.to_thread(limits_of_admitted, self._site, tenant, own)
+            before = replace(before, limits=limits)
         try:
             return await self._spawn(limited(spec, before.limits), before)
         except (BadArtifact, DataMissing) as missing:

@@ -26,6 +26,7 @@ from local_agent.observation import Unreadable
 from local_agent.sandbox import attempts
 from local_agent.secret_values import SecretValues
 from local_agent.state_files import InstanceRecord, SiteFolder
+from local_agent.tenant_quota import limits_in_boundary
 from shared.connections.loopback_ports import free_port
 from shared.contracts.tenants import IsolationLayer
 from shared.kernel.clock import Clock
@@ -123,8 +124,7 @@ class IsolationTrials:
                 raise Unreadable(f"nothing could be tried: {failed}") from failed
 
     def _run(self, site: SiteFolder, tenant: TenantId) -> tuple[Attempt, ...]:
-        boundary = site.boundary(tenant)
-        limits = boundary.spec.limits if boundary and boundary.is_wanted else Resources()
+        limits = limits_in_boundary(site, tenant)
         trials, marker = site.path / _FOLDER, self._entropy.uuid().hex
         end_commands(trials, _PREFIX)
         with self._folder(trials) as theirs, self._folder(trials) as own:

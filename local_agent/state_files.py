@@ -111,7 +111,10 @@ class InstanceRecord:
     is_admitted: bool = True
     """The quota of its tenant took it; from then on it has its place until it is stopped."""
     limits: Resources = _NO_LIMITS
-    """What the boundary of its tenant gave it then, where its component names no limit."""
+    """What the boundary of its tenant gave it then, where its component names no limit.
+
+    Where the boundary had none then, what it has at a later start.
+    """
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,29 @@ however small the quota becomes: a cluster counts pods the same way.
 
 from local_agent.state_files import ComponentRecord, CorruptStateFile, SiteFolder
 from shared.kernel.ids import ServiceId, TenantId
-from shared.surfaces.boundaries import Quota, limited, refusal, taken
+from shared.surfaces.boundaries import Quota, completed, limited, refusal, taken
 from shared.surfaces.spec import Resources, RevisionSpec
+
+
+def limits_in_boundary(site: SiteFolder, tenant: TenantId) -> Resources:
+    """Return the limits of an instance of *tenant* in *site* that names none.
+
+    Raises:
+        CorruptStateFile.
+    """
+    boundary = site.boundary(tenant)
+    return boundary.spec.limits if boundary and boundary.is_wanted else Resources()
+
+
+def limits_of_admitted(site: SiteFolder, tenant: TenantId, own: Resources) -> Resources:
+    """Return the limits with which an instance that was admitted with *own* starts again.
+
+    It may be older than the quota. It comes back also where the boundary cannot be read.
+    """
+    try:
+        return completed(own, limits_in_boundary(site, tenant))
+    except CorruptStateFile:
+        return own
 
 
 class QuotaExceeded(Exception):
@@ -43,10 +64,15 @@ def limits_in_quota(site: SiteFolder, spec: RevisionSpec, own: ComponentRecord) 
 def used_by(site: SiteFolder, tenant: TenantId, own: ComponentRecord | None = None) -> Quota:
     """Return what all instances of *tenant* in *site* take; of one component those of *own*.
 
+    One that started without a limit, before there was a quota, takes as much as the boundary gives
+    to an instance: it has that from its next start on.
+
     Raises:
         CorruptStateFile: what one of its components takes is not known.
     """
-    return taken([spec for service in site.services() for spec in _of(site, service, tenant, own)])
+    limits = limits_in_boundary(site, tenant)
+    specs = (spec for service in site.services() for spec in _of(site, service, tenant, own))
+    return taken([limited(spec, limits) for spec in specs])
 
 
 def _of(

@@ -69,22 +69,31 @@ class Boundary:
 
 def limited(spec: RevisionSpec, limits: Resources) -> RevisionSpec:
     """Return *spec* with the *limits* of its tenant's boundary, where it names none itself."""
-    own = spec.resources
-    given = replace(
+    given = completed(spec.resources, limits)
+    return spec if given == spec.resources else replace(spec, resources=given)
+
+
+def completed(own: Resources, limits: Resources) -> Resources:
+    """Return *own* with the *limits* of a boundary where it has none."""
+    return replace(
         own,
         cpu=limits.cpu if own.cpu is None else own.cpu,
         memory_mb=limits.memory_mb if own.memory_mb is None else own.memory_mb,
     )
-    return spec if given == own else replace(spec, resources=given)
 
 
 def taken(specs: Collection[RevisionSpec]) -> Quota:
     """Return what one instance of each of *specs* takes together; without a limit nothing."""
     return Quota(
-        round(sum(each.resources.cpu or 0.0 for each in specs), 3),
+        round(sum(_counted_cores(each.resources.cpu) for each in specs), 3),
         sum(each.resources.memory_mb or 0 for each in specs),
         len(specs),
     )
+
+
+def _counted_cores(cpu: float | None) -> float:
+    """Return *cpu* in thousandths, at least one: a cluster counts no smaller part."""
+    return 0.0 if cpu is None else max(1, round(cpu * 1000)) / 1000
 
 
 def refusal(quota: Quota, used: Quota, spec: RevisionSpec) -> str:

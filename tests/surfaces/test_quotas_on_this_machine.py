@@ -50,6 +50,15 @@ def is_refused(live: LiveComponent) -> bool:
     return any(each.reason == "CannotStart" for each in live.revisions[0].instances)
 
 
+async def memory_held(pid: int | None) -> int:
+    """Return how many MiB the kernel gives the workload of the instance *pid* at most."""
+    workload = psutil.Process(pid).children(recursive=True)[-1]
+    limits = await asyncio.to_thread(Path(f"/proc/{workload.pid}/limits").read_text)
+    (held,) = [line.split() for line in limits.splitlines() if line.startswith("Max data size")]
+    assert held[3] == held[4]
+    return int(held[3]) // 2**20
+
+
 async def test_what_was_refused_starts_once_another_component_left_room(
     harness: SurfaceHarness,
 ) -> None:
@@ -107,12 +116,37 @@ async def test_an_instance_without_a_limit_is_held_to_that_of_its_boundary(
     live = await harness.until(lambda live: live.revisions[0].ready == 1, THEIRS)
 
     assert (await boundary(harness)).used.memory_mb == 300
-    shim = psutil.Process(live.revisions[0].instances[0].pid)
-    workload = shim.children(recursive=True)[-1]
-    proc = Path(f"/proc/{workload.pid}/limits")
-    limits = (await asyncio.to_thread(proc.read_text)).splitlines()
-    (held,) = [line.split() for line in limits if line.startswith("Max data size")]
-    assert held[3:5] == [str(200 * 2**20)] * 2
+    assert await memory_held(live.revisions[0].instances[0].pid) == 200
+
+
+async def test_an_instance_from_before_the_quota_counts_and_is_held_once_it_starts_again(
+    harness: SurfaceHarness,
+) -> None:
+    await harness.serve(harness.worker(component=THEIRS))
+    live = await harness.until(lambda live: live.revisions[0].ready == 1, THEIRS)
+    await bind(harness, Quota(memory_mb=256), limits=Resources(memory_mb=200, cpu=0.5))
+    assert (await boundary(harness)).used == Quota(0.5, 200, 1)
+    await harness.surface.apply(harness.worker(component=OTHER), fence(1))
+    await harness.until(is_refused, OTHER)
+
+    os.kill(live.revisions[0].instances[0].pid or 0, signal.SIGKILL)
+
+    live = await harness.until(
+        lambda live: live.revisions[0].ready == 1 and live.revisions[0].instances[0].restarts == 1,
+        THEIRS,
+    )
+    assert await memory_held(live.revisions[0].instances[0].pid) == 200
+
+
+async def test_a_thousandth_of_a_core_is_the_least_that_is_counted(
+    harness: SurfaceHarness,
+) -> None:
+    await bind(harness, Quota(cpu=1.0))
+    tiny = Resources(cpu=0.0004)
+
+    await harness.serve(harness.worker(component=THEIRS, replicas=2, resources=tiny))
+
+    assert (await boundary(harness)).used == Quota(0.002, 0, 2)
 
 
 async def test_cores_are_counted_by_the_share_of_the_boundary_and_cannot_be_left_out(
