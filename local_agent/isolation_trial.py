@@ -24,7 +24,7 @@ from local_agent.confined_command import end_command, end_commands
 from local_agent.instance_folder import SECRETS, InstanceFolder, link_python
 from local_agent.observation import Unreadable
 from local_agent.sandbox import attempts
-from local_agent.secret_values import SecretValues
+from local_agent.secret_values import SecretSource, SecretValues
 from local_agent.state_files import InstanceRecord, SiteFolder
 from local_agent.tenant_quota import limits_in_boundary
 from shared.connections.loopback_ports import free_port
@@ -88,12 +88,14 @@ class IsolationTrials:
         self,
         root: Path,
         artifacts: Artifacts,
+        secrets: SecretSource,
         capabilities: Capabilities,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
         self._root = root
         self._artifacts = artifacts
+        self._secrets = secrets
         self._capabilities = capabilities
         self._clock = clock
         self._entropy = entropy
@@ -135,7 +137,7 @@ class IsolationTrials:
             )  # fmt: skip
             _await_kept(other)
             secret = marker + own.name
-            asked = _asked(site, tenant, other, limits) | {
+            asked = _asked(site, tenant, other, limits, self._secrets.paths()) | {
                 "secret": _digest(secret),
                 # Backwards, so that its own environ has not what it knows that of the other by.
                 "marker": marker[::-1],
@@ -201,27 +203,46 @@ def _process(site: SiteFolder, tenant: TenantId, asked: str, marker: str = "") -
 
 
 def _asked(
-    site: SiteFolder, tenant: TenantId, other: _ConfinedProcess, limits: Resources
+    site: SiteFolder,
+    tenant: TenantId,
+    other: _ConfinedProcess,
+    limits: Resources,
+    vaults: Sequence[Path],
 ) -> dict[str, Any]:
     """Return what is to be tried: of the neighbour, and of the platform's what is there."""
     state, theirs = site.path.parents[2], other.folder
-    vaults = [state / "vaults", *sorted((state / "vaults").glob("*"))[:_PATHS_MAX]]
     keys = [state / ISSUER, *sorted((state / ISSUER).glob("*"))[:_PATHS_MAX]]
     data = [
         theirs / "home" / attempts.KEPT, theirs / "home", theirs / "work",
         site.path / "site.json", state / RECORD, *sorted(site.volumes.glob("*"))[:_PATHS_MAX],
     ]  # fmt: skip
-    # Only its own process sees the folder in memory, and it read what is there.
-    unseen = [str(theirs / SECRETS / attempts.SECRET)]
+    secrets = [*vaults[: _PATHS_MAX + 1], *_secrets_of(other)]
     return {
         "data": [str(path) for path in data if path.exists()],
-        "secrets": [*unseen, *(str(path) for path in vaults if path.exists())],
+        "secrets": [str(path) for path in secrets if _is_there(path)],
         "identity": [str(path) for path in keys if path.exists()],
         "tenant": tenant,
         "pid": other.pid,
         "user": other.user,
         "memoryMib": limits.memory_mb,
     }
+
+
+def _secrets_of(other: _ConfinedProcess) -> Iterator[Path]:
+    """Yield the paths of the secret of *other*, which is in memory that only its processes see."""
+    own = other.folder / SECRETS / attempts.SECRET
+    process = psutil.Process(other.pid)
+    yield own
+    for each in (process, *process.children(recursive=True)):
+        yield Path(f"/proc/{each.pid}/root{own}")
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether *path* exists; not where this process may not know it."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _digest(text: str) -> str:
@@ -265,11 +286,15 @@ def _read(
         ended = "did not end in time" if code is None else f"ended with {code}"
         why = f"the process that was to try {ended}: {output[-_TEXT_MAX:].strip()}"
         return tuple(Attempt(layer, why) for layer in layers)
+    controls: dict[IsolationLayer, str] = {}
+    if not asked["secrets"]:
+        controls[IsolationLayer.SECRETS] = "there is no secret of others that could be read"
     if tried.user not in {None, user}:
-        found[IsolationLayer.IDENTITY][0] = f"it runs as the user {user}, and not as its own"
-    if asked["user"] is None and not asked["identity"]:
-        none = "there is no identity of another that could be taken"
-        found[IsolationLayer.IDENTITY][0] = found[IsolationLayer.IDENTITY][0] or none
+        controls[IsolationLayer.IDENTITY] = f"it runs as the user {user}, and not as its own"
+    elif asked["user"] is None and not asked["identity"]:
+        controls[IsolationLayer.IDENTITY] = "there is no identity of another that could be taken"
+    for layer, control in controls.items():
+        found[layer][0] = found[layer][0] or control
     return tuple(_attempt(layer, *found[layer]) for layer in layers)
 
 

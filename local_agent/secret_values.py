@@ -4,10 +4,11 @@ They are in the memory of this process while the start is made, and in no file o
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 from typing import Final, Protocol
 
 from shared.kernel.errors import Refused, Unavailable
@@ -31,6 +32,10 @@ class SecretSource(Protocol):
             VaultNotAllowed: it is none that *component* may be given secrets of.
             Unavailable: it is away.
         """
+        ...
+
+    def paths(self) -> Sequence[Path]:
+        """Return what of it is on this machine: no workload may read or write that."""
         ...
 
 

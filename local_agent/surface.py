@@ -90,7 +90,9 @@ class LocalProcessSurface:
         self._notifier = Notifier()
         self._has_seen_all = asyncio.Event()
         self._capabilities = capabilities()
-        self._trials = IsolationTrials(root, self._artifacts, self._capabilities, clock, entropy)
+        self._trials = IsolationTrials(
+            root, self._artifacts, secrets, self._capabilities, clock, entropy
+        )
 
     async def supervise(self) -> None:
         """Reconcile all sites until canceled; the processes continue to run."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,9 @@ class VaultFolder:
     def __init__(self, folder: Path, clock: Clock, entropy: Entropy) -> None:
         self._folder = folder
         self._vaults = Vaults(folder, clock, entropy)
+
+    def paths(self) -> Sequence[Path]:
+        return [self._folder, *sorted(self._folder.glob("*.db"))] if self._folder.exists() else []
 
     @asynccontextmanager
     async def opened(self, uri: str, component: SurfaceComponent) -> AsyncIterator[SecretVault]:

@@ -148,15 +148,16 @@ def this_process() -> ProcessIdentity:
 class Host:
     """A host process, as far as the surface is concerned: it supervises until it is killed."""
 
-    def __init__(self, root: Path, blobs: FolderBlobs, clock: Clock) -> None:
+    def __init__(self, root: Path, blobs: FolderBlobs, clock: Clock, vaults: Path) -> None:
         self.root = root
+        self.vaults = vaults
         self.clock = clock
         self.blobs = blobs
         self.task: asyncio.Task[None] | None = None
 
     async def start(self) -> LocalProcessSurface:
         entropy = SystemEntropy()
-        secrets = VaultFolder(self.root.parent / "vaults", self.clock, entropy)
+        secrets = VaultFolder(self.vaults, self.clock, entropy)
         surface = LocalProcessSurface(self.root, self.blobs, secrets, self.clock, entropy)
         self.task = asyncio.create_task(surface.supervise())
         return surface
@@ -230,10 +231,11 @@ def _break_reads(root: Path) -> None:
 
 @asynccontextmanager
 async def local_process_harness(
-    folder: Path, clock: Clock | None = None
+    folder: Path, clock: Clock | None = None, vaults: Path | None = None
 ) -> AsyncIterator[SurfaceHarness]:
+    """Yield a surface below *folder*; its *vaults* are there, too, unless they are elsewhere."""
     blobs = FolderBlobs(folder / "blobs")
-    host = Host(folder / "surface", blobs, clock or SystemClock())
+    host = Host(folder / "surface", blobs, clock or SystemClock(), vaults or folder / "vaults")
     surface = await host.start()
     artifact = upload(blobs, zipped({"server.py": SERVER}))
     harness = SurfaceHarness(

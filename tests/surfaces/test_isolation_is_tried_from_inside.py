@@ -1,6 +1,7 @@
 """A process that is confined as an instance of a tenant reaches nothing of others, and says so."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from function_apps.tenants.model.proofs import findings, judge
-from local_agent import instance_folder
+from local_agent import instance_folder, isolation_trial
 from local_agent.process_identity import is_alive
 from local_agent.sandbox_order import Means, sandbox_order
 from local_agent.starts import read_claim
@@ -45,9 +46,18 @@ CONFINED = (
 @pytest.fixture
 async def harness(tmp_path: Path) -> AsyncIterator[SurfaceHarness]:
     async with local_process_harness(tmp_path) as opened:
-        if opened.surface.capabilities().lacks.keys() & {Feature.TENANT_DATA}:
-            pytest.skip("this machine confines nothing")
+        skip_unless_confined(opened)
         yield opened
+
+
+def skip_unless_confined(harness: SurfaceHarness) -> None:
+    if Feature.TENANT_DATA in harness.surface.capabilities().lacks:
+        pytest.skip("this machine confines nothing")
+
+
+def without_sandbox(in_force: Means, *args: Any, **named: Any) -> Any:
+    weak = replace(in_force, is_namespaced=False, landlock=0, filters_calls=False)
+    return sandbox_order(weak, *args, **named)
 
 
 async def tried(harness: SurfaceHarness, tenant: TenantId = GLOBEX) -> Reading[tuple[Attempt, ...]]:
@@ -133,17 +143,61 @@ async def test_without_a_sandbox_what_is_others_is_reached_in_every_layer(
     for place in ("vaults", "issuer"):
         (tmp_path / place).mkdir(exist_ok=True)
 
-    def none(in_force: Means, *args: Any, **named: Any) -> Any:
-        weak = replace(in_force, is_namespaced=False, landlock=0, filters_calls=False)
-        return sandbox_order(weak, *args, **named)
-
-    monkeypatch.setattr(instance_folder, "sandbox_order", none)
+    monkeypatch.setattr(instance_folder, "sandbox_order", without_sandbox)
 
     opened = await reached(harness)
 
     assert [layer for layer in CONFINED if not opened[layer]] == []
     assert any("environ of another" in each for each in opened[IsolationLayer.COMPUTE])
     assert any("can be listened on" in each for each in opened[IsolationLayer.COMPUTE])
+
+
+async def test_where_the_vaults_are_elsewhere_they_are_what_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vaults = tmp_path / "cloud" / "vaults"
+    vaults.mkdir(parents=True)
+    vault = vaults / "theirs.db"
+    vault.write_text("a secret")
+    async with local_process_harness(tmp_path / "state", vaults=vaults) as harness:
+        skip_unless_confined(harness)
+        closed = await reached(harness)
+        monkeypatch.setattr(instance_folder, "sandbox_order", without_sandbox)
+
+        opened = await tried(harness)
+
+    assert closed[IsolationLayer.SECRETS] == ()
+    assert isinstance(opened, Present)
+    (secrets,) = (each for each in opened.value if each.layer is IsolationLayer.SECRETS)
+    assert f"{vault} can be read" in secrets.reached
+
+
+async def test_who_is_not_confined_reads_the_secret_of_a_neighbour_that_is(
+    harness: SurfaceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = itertools.count()
+
+    def second_open(*args: Any, **named: Any) -> Any:
+        return (without_sandbox if next(starts) else sandbox_order)(*args, **named)
+
+    monkeypatch.setattr(instance_folder, "sandbox_order", second_open)
+
+    opened = await reached(harness)
+
+    assert any(each.endswith("/proof can be read") for each in opened[IsolationLayer.SECRETS])
+
+
+async def test_where_there_is_no_secret_of_others_that_layer_shows_nothing(
+    harness: SurfaceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation_trial, "_secrets_of", lambda _: iter(()))
+
+    reading = await tried(harness)
+
+    assert isinstance(reading, Present)
+    assert {each.layer: each.control for each in reading.value if each.control} == {
+        IsolationLayer.SECRETS: "there is no secret of others that could be read"
+    }
 
 
 async def test_a_program_that_does_not_come_to_try_shows_nothing(
