@@ -19,6 +19,8 @@ UNPACKED_MAX: Final = 64 * 2**20
 """Bytes of all objects together, as they are in memory."""
 FILES_MAX: Final = 4 * 2**20
 """Bytes of the files in all folders that are read."""
+ENTRIES_MAX: Final = 100_000
+"""Of all folders that are read, and of those on the way to them."""
 _HEADER: Final = 12
 _TRAILER: Final = 20
 _COMMIT, _TREE, _BLOB = 1, 2, 3
@@ -57,12 +59,11 @@ def files_of(
     """
     from dulwich.errors import ObjectFormatException  # noqa: PLC0415  heavy: where used
 
+    trees = _Trees(objects)
     try:
         root = _tree_of(objects, commit)
-        found = {each: _folder(objects, root, each) for each in folders}
-        files = {
-            path: dict(_files(objects, tree)) for path, tree in found.items() if tree is not None
-        }
+        found = {each: trees.folder(root, each) for each in folders}
+        files = {path: trees.files(tree) for path, tree in found.items() if tree is not None}
     except (ObjectFormatException, ValueError, AssertionError) as problem:
         raise _damaged(str(problem)) from problem
     if sum(len(each or b"") for folder in files.values() for each in folder.values()) > FILES_MAX:
@@ -79,32 +80,53 @@ def _tree_of(objects: Objects, commit: bytes) -> bytes:
     return bytes.fromhex(tree.decode("ascii"))
 
 
-def _folder(objects: Objects, root: bytes, path: str) -> bytes | None:
-    tree: bytes | None = root
-    for part in filter(None, path.split("/")):
-        entries = _entries(objects, tree) if tree is not None else {}
-        mode, child = entries.get(part.encode(), (0, b""))
-        tree = child if mode & _KIND_OF_FILE == _FOLDER else None
-    return tree
+class _Trees:
+    """The trees of a pack, each read once: all folders may lead through the same."""
 
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._left = ENTRIES_MAX
+        self._read: dict[bytes, Mapping[bytes, tuple[int, bytes]]] = {}
+        self._files: dict[bytes, Mapping[str, bytes | None]] = {}
 
-def _files(objects: Objects, tree: bytes) -> Iterator[tuple[str, bytes | None]]:
-    for name, (mode, child) in _entries(objects, tree).items():
-        if mode & _KIND_OF_FILE != _FILE:
-            continue
-        # A server that was asked to leave long files out has sent none.
-        _, content = objects.get(child, (_BLOB, None))
-        is_long = content is None or len(content) > FILE_MAX
-        yield name.decode("utf-8", "replace"), None if is_long else content
+    def folder(self, root: bytes, path: str) -> bytes | None:
+        """Return the hash of the folder *path* below *root*; None where there is none."""
+        tree: bytes | None = root
+        for part in filter(None, path.split("/")):
+            entries = self._entries(tree) if tree is not None else {}
+            mode, child = entries.get(part.encode(), (0, b""))
+            tree = child if mode & _KIND_OF_FILE == _FOLDER else None
+        return tree
 
+    def files(self, tree: bytes) -> Mapping[str, bytes | None]:
+        """Return the files of *tree* by their names."""
+        if tree not in self._files:
+            self._files[tree] = dict(self._files_of(tree))
+        return self._files[tree]
 
-def _entries(objects: Objects, tree: bytes) -> Mapping[bytes, tuple[int, bytes]]:
-    from dulwich.objects import parse_tree  # noqa: PLC0415  heavy: where used
+    def _files_of(self, tree: bytes) -> Iterator[tuple[str, bytes | None]]:
+        for name, (mode, child) in self._entries(tree).items():
+            if mode & _KIND_OF_FILE != _FILE:
+                continue
+            # A server that was asked to leave long files out has sent none.
+            _, content = self._objects.get(child, (_BLOB, None))
+            is_long = content is None or len(content) > FILE_MAX
+            yield name.decode("utf-8", "replace"), None if is_long else content
 
-    content = _object(objects, tree, _TREE)
-    return {
-        name: (mode, bytes.fromhex(sha.decode())) for name, mode, sha in parse_tree(content, 20)
-    }
+    def _entries(self, tree: bytes) -> Mapping[bytes, tuple[int, bytes]]:
+        from dulwich.objects import parse_tree  # noqa: PLC0415  heavy: where used
+
+        if tree not in self._read:
+            content = _object(self._objects, tree, _TREE)
+            # Before it is read: each entry ends with a null and the bytes of a hash.
+            self._left -= content.count(b"\0")
+            if self._left < 0:
+                raise _too_large(f"at most {ENTRIES_MAX} entries of folders are read")
+            self._read[tree] = {
+                name: (mode, bytes.fromhex(sha.decode()))
+                for name, mode, sha in parse_tree(content, 20)
+            }
+        return self._read[tree]
 
 
 def _object(objects: Objects, name: bytes, kind: int) -> bytes:

@@ -18,6 +18,7 @@ from typing import Final
 from shared.connections.bounded_body import BodyTooLong, read_bounded
 from shared.git.pack import files_of, unpack
 from shared.git.port import FILE_MAX, Branch, FetchFailed, Snapshot
+from shared.git.threads import in_git_thread
 from shared.kernel.errors import Invalid, Violation
 from shared.kernel.trust import trusting
 from shared.probing.guard import (
@@ -36,6 +37,11 @@ WITHIN_S: Final = 60.0
 REFS_MAX: Final = 4 * 2**20
 PACK_MAX: Final = 16 * 2**20
 """Bytes that are sent of one commit."""
+LINES_MAX: Final = 100_000
+"""Of one answer: a branch each, or up to 64 KB of a pack."""
+_LENGTH: Final = 4
+"""Digits of the length of a line, which counts them too."""
+_HEX: Final = re.compile(rb"[0-9a-fA-F]{4}")
 _SERVICE: Final = "git-upload-pack"
 _USER: Final = "x-access-token"
 """For a credential that is a token only; hosts of repositories look at the token."""
@@ -114,7 +120,7 @@ class SmartHttpRepositories:
             "GET", f"{root}/info/refs?service={_SERVICE}", headers,
             kind=f"application/x-{_SERVICE}-advertisement", at_most=REFS_MAX,
         )  # fmt: skip
-        commit, capabilities = await asyncio.to_thread(_newest, refs, branch.name)
+        commit, capabilities = await in_git_thread(_newest, refs, branch.name)
         if commit.decode() == known:
             return None
         answer = await self._ask(
@@ -123,7 +129,7 @@ class SmartHttpRepositories:
             kind=f"application/x-{_SERVICE}-result", at_most=PACK_MAX,
             body=_request(commit, capabilities),
         )  # fmt: skip
-        files = await asyncio.to_thread(_files, answer, commit, folders)
+        files = await in_git_thread(_files, answer, commit, folders)
         return Snapshot(commit.decode(), files)
 
     async def _ask(
@@ -228,17 +234,20 @@ def _pack_parts(answer: bytes) -> Iterator[bytes]:
 
 def _lines(content: bytes) -> Iterator[bytes]:
     """Yield the lines of *content*; an empty one stands between two parts. Raises FetchFailed."""
-    from dulwich.errors import GitProtocolError  # noqa: PLC0415  heavy: where used
-    from dulwich.protocol import PktLineParser  # noqa: PLC0415
-
-    lines: list[bytes] = []
-    parser = PktLineParser(lambda line: lines.append(line or b""))
-    try:
-        parser.parse(content)
-    except (GitProtocolError, ValueError) as problem:
-        raise FetchFailed(
-            f"what the repository sent is damaged: {problem}", code="Damaged"
-        ) from problem
-    if parser.get_tail():
-        raise FetchFailed("what the repository sent breaks off", code="Damaged")
-    yield from lines
+    place = 0
+    for _ in range(LINES_MAX):
+        if place == len(content):
+            return
+        head = content[place : place + _LENGTH]
+        # `int` takes more than the four digits that are allowed, such as signs.
+        size = int(head, 16) if _HEX.fullmatch(head) else 1
+        if 0 < size < _LENGTH:
+            raise FetchFailed("what the repository sent is damaged: no length", code="Damaged")
+        if place + max(size, _LENGTH) > len(content):
+            raise FetchFailed("what the repository sent breaks off", code="Damaged")
+        yield content[place + _LENGTH : place + size]
+        place += max(size, _LENGTH)
+    raise FetchFailed(
+        f"the repository is too large: it sent more than {LINES_MAX} lines",
+        code="RepositoryTooLarge",
+    )

@@ -1,6 +1,7 @@
 """What a repository says of an environment is compared with the release in force."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ from function_apps.drift.errors import (
     SignatureRefused,
     TooManyGitSources,
 )
+from function_apps.drift.model import git_source
 from function_apps.drift.use_cases import follow_git_source
 from function_apps.drift.use_cases.fetch_git_sources import fetch_due_sources
-from shared.contracts.drift import FindingStatus
-from shared.git.port import FetchFailed
+from shared.contracts.drift import FindingStatus, FollowGitSource
+from shared.git.port import FetchFailed, Snapshot
 from shared.git.smart_http import RepositoryNotAllowed
 from shared.kernel.errors import Invalid
 from shared.web.rate_limit import TooManyRequests
@@ -145,6 +147,12 @@ async def test_a_module_that_git_does_not_name_is_not_compared_with_it() -> None
         pytest.param("[" * 5000, "not YAML", id="open"),
         pytest.param(f"a: {'[' * 40}{']' * 40}\n", "levels", id="deep"),
         pytest.param(f"a: [{'1,' * 50_000}]\n", "values", id="many-values"),
+        pytest.param("releaseRef: !!bool foo\n", "no value that JSON has", id="no-truth-value"),
+        pytest.param("releaseRef: !!int ''\n", "line 1, column 13", id="no-number"),
+        pytest.param("releaseRef: !!timestamp x\n", "no value that JSON has", id="no-time"),
+        pytest.param(f"a: 1{':1' * 120_000}\n", "no value that JSON has", id="to-the-base-of-60"),
+        pytest.param(f"a: 1{':1' * 120_000}.5\n", "no value", id="to-the-base-of-60-with-a-point"),
+        pytest.param(f"a: {'9' * 200_000}\n", "no value that JSON has", id="a-long-number"),
     ],
 )
 @virtual
@@ -165,6 +173,102 @@ async def test_a_manifest_that_does_not_parse_is_named_and_changes_nothing_else(
     assert reason["code"] == "ManifestInvalid"
     assert said in reason["message"]
     assert "web.json" in reason["message"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("environment: hunter2\nreleaseRef: r\n", id="of-another-environment"),
+        pytest.param("connection: Server=db;Pwd=hunter2\n", id="no-such-field"),
+        pytest.param("components: postgres://u:hunter2@db\n", id="another-type"),
+        pytest.param(manifest(command="serve --key hunter2"), id="a-command-line"),
+        pytest.param(manifest(componentType="hunter2"), id="another-word"),
+        pytest.param("a: !hunter2 b\n", id="a-tag"),
+        pytest.param('a: "hunter2\n', id="a-text-that-does-not-end"),
+        pytest.param("a: *hunter2\n", id="an-alias"),
+    ],
+)
+@virtual
+async def test_no_value_of_a_file_is_in_the_reason_that_names_it(text: str) -> None:
+    made = await followed()
+
+    await made.push({"values.yaml": text})
+    await made.look()
+
+    (reason,) = (await made.drift.report())["git"]["reasons"]
+    assert reason["code"] == "ManifestInvalid"
+    assert "hunter2" not in str(reason)
+
+
+@virtual
+async def test_a_name_that_acts_on_a_terminal_is_escaped_in_its_reason() -> None:
+    made = await followed()
+
+    await made.push({"\x1b[2J\nerror: type it.yaml": "a: ["})
+    await made.look()
+
+    (reason,) = (await made.drift.report())["git"]["reasons"]
+    assert reason["message"].startswith("\\x1b[2J\\nerror: type it.yaml: ")
+
+
+@virtual
+async def test_files_with_names_that_no_file_system_takes_are_left_out_with_a_reason() -> None:
+    made = await followed()
+    long = {
+        f"{'n' * 80_000}{number}.json": manifest(moduleId=f"module-m{number}")
+        for number in range(190)
+    }
+
+    commit = await made.push({**long, "web.json": manifest("2.0")})
+    await made.look()
+
+    git = (await made.drift.report())["git"]
+    assert (git["commit"], git["modules"]) == (commit, 1)
+    (reason,) = git["reasons"]
+    assert reason["message"] == "190 left out: a name has at most 255 bytes"
+
+
+@virtual
+async def test_manifests_that_say_too_much_to_be_stored_are_a_failed_fetch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = await followed()
+    commit = made.repository.commit
+    monkeypatch.setattr(git_source, "STATE_MAX", 100)
+
+    await made.push({"web.json": manifest("2.0")})
+    await made.look()
+
+    git = (await made.drift.report())["git"]
+    assert git["commit"] == commit
+    assert git["reasons"][0]["code"] == "RepositoryTooLarge"
+
+
+@virtual
+async def test_whatever_a_fetch_ends_with_it_is_told_and_the_next_one_comes() -> None:
+    made = await followed()
+    made.repository.problem = ZeroDivisionError("a defect of ours")  # of any kind
+
+    await made.push({"web.json": manifest("2.0")})
+    await made.look()
+    assert (await made.source())["reason"]["code"] == "Failed"
+
+    made.repository.problem = None
+    await made.look(601)
+    assert await open_findings(made) == {"workload/git/version": ("2.0", "1.0")}
+
+
+def test_manifests_are_read_no_further_when_their_time_is_over() -> None:
+    command = FollowGitSource.model_validate(FOLLOW)
+    source = git_source.new_source(command, "gs", "acme", datetime(2026, 1, 1, tzinfo=UTC))
+    files = {source.folder(ENVIRONMENT, "shop"): {"web.json": manifest().encode()}}
+
+    with pytest.raises(FetchFailed) as failed:
+        git_source.read_state(
+            source, Snapshot("c" * 40, files), {ENVIRONMENT: "shop"}, lambda: True
+        )
+
+    assert failed.value.reason.code == "TimedOut"
 
 
 @virtual

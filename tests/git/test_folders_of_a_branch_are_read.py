@@ -233,3 +233,54 @@ def test_a_name_that_leads_inside_is_asked_nothing() -> None:
         asyncio.run(repositories.fetch(Branch("https://example.org/x.git", "main"), ["prod"]))
 
     assert failed.value.reason.code == "Forbidden"
+
+
+COMMIT = b"0123456789abcdef0123456789abcdef01234567"
+BRANCH = COMMIT + b" refs/heads/main\0shallow side-band-64k\n"
+
+
+def a_line(content: bytes) -> bytes:
+    return b"%04x%s" % (len(content) + 4, content)
+
+
+@pytest.mark.parametrize(
+    ("refs", "code"),
+    [
+        pytest.param(b"0004" * 200_000, "RepositoryTooLarge", id="empty-lines"),
+        pytest.param(b"0000" * 200_000, "RepositoryTooLarge", id="parts"),
+        pytest.param(b"zzzz", "Damaged", id="no-length"),
+        pytest.param(b"+010" + b"a" * 12, "Damaged", id="a-length-with-a-sign"),
+        pytest.param(b"0003", "Damaged", id="shorter-than-its-length"),
+        pytest.param(a_line(BRANCH)[:-1], "Damaged", id="it-breaks-off"),
+    ],
+)
+def test_lines_that_are_too_many_or_damaged_are_refused(refs: bytes, code: str) -> None:
+    with pytest.raises(FetchFailed) as failed:
+        smart_http._newest(refs, "main")
+
+    assert failed.value.reason.code == code
+
+
+def test_ten_thousand_branches_are_read() -> None:
+    others = b"".join(a_line(COMMIT + b" refs/heads/%d\n" % number) for number in range(10_000))
+
+    commit, _ = smart_http._newest(a_line(BRANCH) + others + b"0000", "9999")
+
+    assert commit == COMMIT
+
+
+def test_a_tree_that_all_folders_lead_through_is_read_once_and_bounded() -> None:
+    def hashed(kind: bytes, content: bytes) -> bytes:
+        return hashlib.sha1(b"%s %d\0%s" % (kind, len(content), content)).digest()
+
+    def fetched(entries: int) -> None:
+        file = bytes(20)
+        root = b"".join(b"100644 %06x\0%s" % (number, file) for number in range(entries))
+        commit = b"tree " + hashed(b"tree", root).hex().encode() + b"\n"
+        objects = unpack(a_pack((2, len(root), root), (1, len(commit), commit)))
+        folders = [f"e{number}" for number in range(50)]
+        assert pack.files_of(objects, hashed(b"commit", commit), folders) == {}
+
+    fetched(3000)  # 50 times as many would be too many
+    with pytest.raises(FetchFailed, match="entries"):
+        fetched(100_001)

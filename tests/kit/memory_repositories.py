@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from function_apps.drift.ports import webhook_rate
 from shared.composition.service import Service
-from shared.git.port import FILE_MAX, Branch, FetchFailed, Snapshot
+from shared.git.port import FILE_MAX, Branch, Snapshot
 from shared.git.smart_http import SmartHttpRepositories
 from shared.kernel.clock import Clock
 from shared.vault.port import SecretValue
@@ -25,7 +25,7 @@ class MemoryRepositories:
 
     clock: Clock
     files: dict[str, bytes] = field(default_factory=dict)
-    problem: FetchFailed | None = None
+    problem: Exception | None = None
     takes_s: float = 0.0
     slow_s: dict[str, float] = field(default_factory=dict)
     asked_at_s: dict[str, float] = field(default_factory=dict)

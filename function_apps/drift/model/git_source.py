@@ -4,15 +4,17 @@ One fetch of a source runs at a time. Who asks for one meanwhile gets exactly on
 however often it was asked for. What was read stays until something newer could be read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from pydantic_core import to_json
+
 from function_apps.drift.model.manifest import Words, read_manifest
 from shared.contracts.drift import FollowGitSource
 from shared.contracts.values import Reason
-from shared.git.port import FILE_MAX, Snapshot
+from shared.git.port import FILE_MAX, FetchFailed, Snapshot
 from shared.kernel.clock import isoformat, parse_instant
 from shared.kernel.errors import Invalid
 
@@ -25,6 +27,10 @@ FILES_MAX: Final = 200
 MODULES_MAX: Final = 500
 """Of a source, in all its environments."""
 REASONS_MAX: Final = 10
+NAME_MAX: Final = 255
+"""Bytes of the name of a file, as file systems have it; in Git there is no bound."""
+STATE_MAX: Final = 2**20
+"""Bytes of all that is stored of a commit; a document has 2 MiB."""
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _BACKOFF_MAX: Final = timedelta(hours=1)
 
@@ -185,12 +191,25 @@ def end_fetch(
     return replace(heard, commit=result.commit, environments=result.environments)
 
 
-def read_state(source: GitSource, snapshot: Snapshot, names: Mapping[str, str]) -> DesiredState:
+def read_state(
+    source: GitSource,
+    snapshot: Snapshot,
+    names: Mapping[str, str],
+    is_late: Callable[[], bool] = lambda: False,
+) -> DesiredState:
     """Return what *source* says, as its files were read; *names* are those of the environments.
 
-    It may take seconds.
+    It may take seconds; before each file it is asked whether it *is_late*.
+
+    Raises:
+        FetchFailed: it took too long, or is too much to be stored.
     """
-    return DesiredState(snapshot.commit, tuple(_environments(source, snapshot, names)))
+    read = DesiredState(snapshot.commit, tuple(_environments(source, snapshot, names, is_late)))
+    if len(to_json(read)) > STATE_MAX:
+        raise FetchFailed(
+            f"its manifests say more than {STATE_MAX >> 10} KiB", code="RepositoryTooLarge"
+        )
+    return read
 
 
 def _is_fetching(source: GitSource, now: datetime) -> bool:
@@ -209,13 +228,16 @@ def _plus(at: str, span: timedelta) -> str:
 
 
 def _environments(
-    source: GitSource, snapshot: Snapshot, names: Mapping[str, str]
+    source: GitSource,
+    snapshot: Snapshot,
+    names: Mapping[str, str],
+    is_late: Callable[[], bool],
 ) -> Iterator[DesiredEnvironment]:
     left = MODULES_MAX
     for each in source.environment_ids:
         folder = source.folder(each, names.get(each, ""))
         before, files = source.environment(each), snapshot.files.get(folder)
-        reading = _Reading(before, names.get(each, ""), snapshot.commit, left)
+        reading = _Reading(before, names.get(each, ""), snapshot.commit, left, is_late)
         read = reading.run(folder, files)
         left -= len(read.modules)
         yield read
@@ -224,13 +246,27 @@ def _environments(
 class _Reading:
     """The manifests of one environment, read one after another."""
 
-    def __init__(self, before: DesiredEnvironment, name: str, commit: str, left: int) -> None:
+    def __init__(
+        self,
+        before: DesiredEnvironment,
+        name: str,
+        commit: str,
+        left: int,
+        is_late: Callable[[], bool],
+    ) -> None:
         self._before, self._name, self._commit, self._left = before, name, commit, left
+        self._is_late = is_late
         self._modules: dict[str, DesiredModule] = {}
         self._reasons: list[Reason] = []
 
     def run(self, folder: str, files: Mapping[str, bytes | None] | None) -> DesiredEnvironment:
-        manifests = sorted(name for name in files or {} if name.endswith(_SUFFIXES))
+        found = [name for name in files or {} if name.endswith(_SUFFIXES)]
+        manifests = sorted(name for name in found if len(name.encode()) <= NAME_MAX)
+        if left_out := len(found) - len(manifests):
+            self._say(
+                code="ManifestInvalid",
+                message=f"{left_out} left out: a name has at most {NAME_MAX} bytes",
+            )
         if not manifests:
             self._say(
                 code="NoManifests", message=f"{folder} has no manifest at {self._commit[:12]}"
@@ -240,7 +276,9 @@ class _Reading:
                 code="TooManyManifests", message=f"{folder} has more than {FILES_MAX} manifests"
             )
         for name in manifests[:FILES_MAX]:
-            self._read(name, (files or {})[name])
+            if self._is_late():
+                raise FetchFailed("its manifests take too long to read", code="TimedOut")
+            self._read(_plain(name), (files or {})[name])
         return DesiredEnvironment(
             self._before.environment_id,
             folder,
@@ -289,7 +327,16 @@ class _Reading:
         self._reasons.append(Reason(code=code, message=message[:500]))
 
 
+def _plain(name: str) -> str:
+    """Return *name*, which somebody else chose, without what acts on a terminal or a line."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode()
+
+
 def _first(problem: Invalid) -> str:
-    """Return the first thing that is wrong, with its place."""
-    details: Sequence[object] = problem.details
-    return str(details[0]) if details else problem.message
+    """Return the first thing that is wrong, with its place; what stands there may be a secret."""
+    if not problem.details:
+        return problem.message
+    first = problem.details[0]
+    is_told = "received" not in first.message or not first.expected
+    what = first.message if is_told else f"expected {first.expected}"
+    return _plain(f"{first.target}: {what} [{first.code}]")

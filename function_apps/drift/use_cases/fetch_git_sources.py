@@ -4,8 +4,10 @@ A fetch that is killed leaves its source as it was, and due again when its time 
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from threading import Event
 from typing import Final
 
 from function_apps.drift.model.environment_scan import make_due
@@ -21,6 +23,7 @@ from function_apps.drift.repository import SCANS, SOURCES
 from function_apps.drift.use_cases.git_secrets import secret_of
 from shared.contracts.values import Reason, TenantId
 from shared.git.port import Branch, FetchFailed
+from shared.git.threads import in_git_thread
 from shared.kernel.concurrency import FairTurns
 from shared.kernel.context import Context, timer_context
 from shared.kernel.errors import Unavailable
@@ -33,6 +36,9 @@ FETCHES_AT_ONCE: Final = 16
 """A tenant alone has half of them."""
 RUN: Final = timedelta(minutes=2)
 """In which a run of the timer begins fetches; what waits for its turn then is next."""
+READ_WITHIN_S: Final = 60.0
+"""The manifests of one source; those of 4 MiB take some seconds."""
+_log = logging.getLogger(__name__)
 
 
 async def fetch_due_sources(app: DriftApp) -> int:
@@ -92,8 +98,7 @@ async def _fetch(source_id: str, ctx: Context, app: DriftApp) -> None:
     begun = await _begin(source_id, ctx, app)
     if begun is None:
         return
-    names = await _names(begun, ctx, app)
-    result = await _read(begun, names, ctx, app)
+    result = await _read(begun, ctx, app)
 
     def end(view: View) -> Decision[GitSource | None]:
         stored = view.find(SOURCES, source_id)
@@ -127,32 +132,55 @@ async def _names(source: GitSource, ctx: Context, app: DriftApp) -> Mapping[str,
     return names
 
 
-async def _read(
-    source: GitSource, names: Mapping[str, str], ctx: Context, app: DriftApp
-) -> DesiredState | Reason | None:
-    """Return what the repository says, None where nothing is new, or why nothing could be read."""
-    folders = {each: source.folder(each, names.get(each, "")) for each in source.environment_ids}
-    is_same = all(source.environment(each).folder == folders[each] for each in folders)
+async def _read(source: GitSource, ctx: Context, app: DriftApp) -> DesiredState | Reason | None:
+    """Return what the repository says, None where nothing is new, or why nothing could be read.
+
+    It raises nothing: a fetch that is not ended is begun again, and nobody is told why.
+    """
     try:
-        credential = (
-            await secret_of(source, source.credential_ref, ctx, app)
-            if source.credential_ref
-            else None
-        )
-        snapshot = await app.repositories.fetch(
-            Branch(source.repository, source.branch),
-            [*folders.values()],
-            credential=credential,
-            known=source.commit if is_same else None,
-        )
-        if snapshot is None:
-            return None
-        # Beside the loop, which all others wait for.
-        return await asyncio.to_thread(read_state, source, snapshot, names)
+        return await _what_it_says(source, ctx, app)
     except FetchFailed as failed:
         return failed.reason
     except Unavailable as problem:
-        return Reason(code="Unavailable", message=f"the vault does not answer: {problem}"[:500])
+        return Reason(
+            code="Unavailable",
+            message=f"its secret or its state cannot be read now: {problem}"[:500],
+        )
+    except Exception:  # noqa: BLE001  the fetch is to end, whatever it was
+        _log.exception("the source %s cannot be read", source.source_id)
+        return Reason(code="Failed", message="it cannot be read: see the app's log")
+
+
+async def _what_it_says(source: GitSource, ctx: Context, app: DriftApp) -> DesiredState | None:
+    """Return what the repository says, None where nothing is new.
+
+    Raises:
+        FetchFailed: the repository or its secret cannot be read.
+        Unavailable: the vault or the store does not answer.
+    """
+    names = await _names(source, ctx, app)
+    folders = {each: source.folder(each, names.get(each, "")) for each in source.environment_ids}
+    is_same = all(source.environment(each).folder == folders[each] for each in folders)
+    credential = (
+        await secret_of(source, source.credential_ref, ctx, app) if source.credential_ref else None
+    )
+    snapshot = await app.repositories.fetch(
+        Branch(source.repository, source.branch),
+        [*folders.values()],
+        credential=credential,
+        known=source.commit if is_same else None,
+    )
+    if snapshot is None:
+        return None
+    late = Event()
+    try:
+        async with asyncio.timeout(READ_WITHIN_S):
+            return await in_git_thread(read_state, source, snapshot, names, late.is_set)
+    except TimeoutError as problem:
+        message = f"its manifests take longer than {READ_WITHIN_S:g} s to read"
+        raise FetchFailed(message, code="TimedOut") from problem
+    finally:
+        late.set()  # for the thread, which nobody else can end
 
 
 async def _scan(environment_id: str, ctx: Context, app: DriftApp) -> None:
