@@ -179,7 +179,7 @@ class SmartHttpRepositories:
 def _authorization(credential: SecretValue | None) -> Mapping[str, str]:
     if credential is None:
         return {}
-    text = credential.reveal().strip()
+    text = credential.reveal()
     pair = text if ":" in text else f"{_USER}:{text}"
     return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 

@@ -22,17 +22,19 @@ from shared.contracts.drift import FindingStatus, FollowGitSource
 from shared.git.port import FetchFailed, Snapshot
 from shared.git.smart_http import RepositoryNotAllowed
 from shared.kernel.errors import Invalid
+from shared.vault.port import SecretValue
 from shared.web.rate_limit import TooManyRequests
 from tests.drift.compared import component_with, drift, released_and_settled, step, virtual
 from tests.drift.followed import (
     FOLLOW,
+    SIGNING_KEY,
     SOURCES,
     Followed,
     followed,
     manifest,
     signed,
 )
-from tests.kit.told import DIGEST, ENVIRONMENT, WEB, ended, environment
+from tests.kit.told import DIGEST, ENVIRONMENT, KEY, WEB, ended, environment
 
 OTHER = "sha256:" + "2" * 64
 
@@ -573,3 +575,44 @@ async def test_a_tenant_has_so_many_sources_at_most(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(TooManyGitSources):
         await made.drift.post(SOURCES, {**FOLLOW, "path": "b", "environmentIds": [other]})
+
+
+@virtual
+async def test_an_environment_that_is_gone_ends_the_findings_of_what_was_removed_before() -> None:
+    made = await followed()
+    made.drift.vanish(WEB)
+    await made.drift.hear(ended(2, [], removed=[WEB], at=made.drift.app.service.clock.now()))
+    await made.drift.scan(15)
+    await made.drift.scan(300)
+    assert "workload/git/version" in await open_findings(made)
+
+    await made.drift.hear(environment(2, gone=True))
+    await made.drift.scan(300)
+
+    assert await open_findings(made) == {}
+
+
+def test_a_fetch_that_began_by_a_clock_that_was_wrong_holds_up_no_other() -> None:
+    now, wrong = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 10, tzinfo=UTC)
+    command = FollowGitSource.model_validate(FOLLOW)
+    source = git_source.new_source(command, "gs", "acme", now)
+
+    killed = git_source.begin_fetch(source, wrong)
+    assert killed is not None
+    ordered = git_source.order_fetch(killed, now)
+
+    assert ordered is not None
+    assert git_source.begin_fetch(ordered, now) is not None
+
+
+@virtual
+async def test_a_line_end_after_a_secret_of_the_vault_is_no_part_of_it() -> None:
+    made = await followed(credentialRef="git-token")
+    vault = made.drift.app.vaults.at(made.drift.app.vaults.of_environment(KEY, {}))
+    await vault.set("git-webhook", SecretValue(f"{SIGNING_KEY}\n"))
+    await vault.set("git-token", SecretValue("ann:secret\n"))
+
+    await made.push({"web.json": manifest("2.0")})  # its webhook is signed
+    await made.look()
+
+    assert made.repository.credentials[-1] == "ann:secret"

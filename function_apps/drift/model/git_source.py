@@ -213,12 +213,14 @@ def read_state(
 
 
 def _is_fetching(source: GitSource, now: datetime) -> bool:
-    return source.fetching_until is not None and source.fetching_until > isoformat(now)
+    """Return whether a fetch runs: one that began in the future did so by a wrong clock."""
+    until = source.fetching_until
+    return until is not None and isoformat(now) < until <= isoformat(now + FETCH_AT_MOST)
 
 
 def _not_before(source: GitSource, now: datetime) -> str:
     """Return when it may be fetched again: now, or a pause after the last fetch began."""
-    if source.began_at is None:
+    if source.began_at is None or source.began_at > isoformat(now):
         return isoformat(now)
     return max(isoformat(now), _plus(source.began_at, PAUSE))
 

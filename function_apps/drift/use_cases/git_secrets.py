@@ -11,7 +11,7 @@ from shared.vault.port import SecretValue
 
 
 async def secret_of(source: GitSource, name: str, ctx: Context, app: DriftApp) -> SecretValue:
-    """Return the secret *name* of *source*.
+    """Return the secret *name* of *source*, without space around it.
 
     Raises:
         FetchFailed: there is no such vault or secret, or it may not be used.
@@ -27,4 +27,5 @@ async def secret_of(source: GitSource, name: str, ctx: Context, app: DriftApp) -
         secret = await app.vaults.at(uri).get(name)
     except Refused as problem:
         raise FetchFailed(f"{name} cannot be read: {problem.message}", code="NoSecret") from problem
-    return secret.value
+    # Whoever sets it with a shell has a line end after it.
+    return SecretValue(secret.value.reveal().strip())

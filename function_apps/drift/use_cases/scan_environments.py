@@ -65,8 +65,8 @@ async def scan_environment(
 ) -> None:
     """Compare an environment and its services; what cannot be read changes nothing.
 
-    Of one that has ended only its own findings end, and those of services that were never there:
-    its others are retired by the inventory.
+    Of one that has ended only its own findings end, and those of services that were never there
+    or not any more: its others are retired by the inventory.
     """
     findings = await _by_service(partition, app)
     services = _ServicesResult()
@@ -230,8 +230,11 @@ async def _end_unknown_services(
     ctx: Context,
     app: DriftApp,
 ) -> None:
-    """End the findings of services that nobody released: no inventory retires them."""
+    """End the findings of services that no inventory retires now.
+
+    Nobody released them, or they were retired before, and something was found of them since.
+    """
     for baseline in await _baselines(_with_findings(findings), scan, ctx, app):
-        if not baseline.is_known:
+        if not baseline.is_known or baseline.is_retired:
             of_service = findings[baseline.service_id]
             await scan_service(baseline, scan, of_service, ctx, app, git=None, is_held=False)
