@@ -67,6 +67,14 @@ def test_what_is_open_in_two_looks_is_a_breach_and_what_is_closed_again_is_none(
     assert _verdicts(_live(), opened, opened, _live())[layer] is ProofVerdict.PASS
 
 
+def test_a_look_without_an_answer_between_two_that_are_open_hides_no_breach() -> None:
+    away = Unknown("it is away")
+
+    verdicts = _verdicts(_live(is_ready=False), away, _live(is_ready=False))
+
+    assert verdicts[IsolationLayer.NETWORK] is ProofVerdict.BREACH
+
+
 def test_without_an_answer_a_proof_could_not_have_failed() -> None:
     found = findings([_look(Unknown("it is away"))], QUOTA)
 

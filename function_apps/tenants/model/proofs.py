@@ -195,13 +195,15 @@ def without_alerts(known: Sequence[LayerProof], now: datetime) -> tuple[LayerPro
 
 
 def _proof(last: LayerProof | None, finding: Finding, now: datetime) -> LayerProof:
-    opened = (last.opened if last else 0) + 1 if finding.is_kept is False else 0
-    if finding.is_kept:
-        verdict = ProofVerdict.PASS
-    elif opened >= BREACHED_AFTER:
-        verdict = ProofVerdict.BREACH
-    else:
-        verdict = ProofVerdict.INDETERMINATE
+    before = last.opened if last else 0
+    match finding.is_kept:
+        case True:
+            opened, verdict = 0, ProofVerdict.PASS
+        case False:
+            opened, is_breach = before + 1, before + 1 >= BREACHED_AFTER
+            verdict = ProofVerdict.BREACH if is_breach else ProofVerdict.INDETERMINATE
+        case None:  # else every second look that is not answered would hide a breach
+            opened, verdict = before, ProofVerdict.INDETERMINATE
     return LayerProof(
         finding.layer,
         verdict,
