@@ -66,7 +66,7 @@ def say_sections(sections: Sections, request: Mapping[str, Any], client: Client)
         body = {"environmentId": request["environmentId"], **secret, "dryRun": True}
         try:
             plan = client.write("POST", BINDINGS, body).body
-            state = plan_words(plan)
+            state = plan_words(plan, body)
             for each in plan["refusals"]:
                 state += f"; that would fail: {each['message']}"
                 refused.append(_would_fail(each, secret))

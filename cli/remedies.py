@@ -197,8 +197,8 @@ REMEDIES: Final[Mapping[str, str]] = {
         "`runtimectl tenant list --env {name}`, and `--tenant` names one"
     ),
     "TenantBindingExists": (
-        "unbind it, then bind it again: "
-        "`runtimectl tenant unbind {binding} --confirm {tenant} --wait`"
+        "unbind it, which takes what a guest has there, then bind it again: "
+        "`runtimectl tenant unbind {binding}{guest} --confirm {tenant} --wait`"
     ),
     "EnvironmentNotAdmitting": (
         "see whether it is Provisioned: `runtimectl env list`; its owner admits the tenant: "

@@ -101,13 +101,14 @@ _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "finding": _NEVER,
     "layer": _NEVER,
     "tenant": _NEVER,
+    "guest": _NEVER,
     "user": _NEVER,
     "state": _NEVER,
 }
 
 
-_ABSENT: Final[Mapping[str, str]] = {"layer": "--env <name> --module <module>"}
-"""What stands for what nobody named, where that is more than one word."""
+_ABSENT: Final[Mapping[str, str]] = {"layer": "--env <name> --module <module>", "guest": ""}
+"""What stands for what nobody named, where that is no placeholder of one word."""
 
 
 def remedy_for(code: str, message: str, exit_code: ExitCode) -> str:

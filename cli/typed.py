@@ -87,6 +87,8 @@ def typed_values() -> Mapping[str, str]:
     tenant, user = _caller.get() or (None, None)
     values["tenant"] = given.get("tenant") or tenant
     values["user"] = given.get("user") or user
+    if given.get("tenant") not in {None, tenant}:
+        values["guest"] = f" --tenant {given['tenant']}"
     values["layer"] = _layer(given)
     values["name"] = next((given[name] for name in _NAMES if given.get(name)), None)
     return {name: str(value) for name, value in values.items() if value}

@@ -202,8 +202,10 @@ def _note_git(git: Mapping[str, Any] | None) -> None:
     """Say with which commit an environment is compared, and what of it could not be read."""
     if git is None:
         return
-    commit, read_at = (git["commit"] or "no commit yet")[:12], git["syncedAt"] or "never"
+    commit = git["commit"][:12] if git["commit"] else "no commit yet"
+    modules = "1 module" if git["modules"] == 1 else f"{git['modules']} modules"
+    read_at = git["syncedAt"] or "never"
     stale = f", stale since {git['staleSince']}" if git["staleSince"] else ""
-    note(f"git: {commit}, {git['modules']} modules, read {read_at}{stale}")
+    note(f"git: {commit}, {modules}, read {read_at}{stale}")
     for reason in git["reasons"]:
         note(f"git: {reason['message']} ({reason['code']})")

@@ -1,5 +1,6 @@
 """`drift source`: the repositories that say what environments are to run."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -8,6 +9,7 @@ import typer
 from cli.lookup import environment_id
 from cli.options import Commands, Invocation
 from cli.output import Column, note
+from shared.kernel.ids import id_shape
 
 app = Commands(help="Git repositories that say what environments are to run.")
 _SOURCES: Final = "/v1/runtime/git-sources"
@@ -29,7 +31,22 @@ _COLUMNS: Final = (
     Column("STATE", _state),
     Column("ID", "sourceId"),
 )
-SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", show_default=False)]
+_SOURCE_ID: Final = re.compile(id_shape("gs"))
+
+
+def _source_id(text: str) -> str:
+    """Return the id of a source, which has no other name here."""
+    if _SOURCE_ID.fullmatch(text):
+        return text
+    raise typer.BadParameter(
+        f"expected the id of a source, such as gs-w5ekllr23tyb-abcdefghijkl, got {text!r}; see the"
+        " ids: `runtimectl drift source list`"
+    )
+
+
+SourceArgument = Annotated[
+    str, typer.Argument(metavar="SOURCE", show_default=False, parser=_source_id)
+]
 
 
 @app.command()

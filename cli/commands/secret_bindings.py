@@ -85,7 +85,7 @@ def bind(
     if dry_run:
         plan = client.write("POST", BINDINGS, body | {"dryRun": True}).body
         if invocation.is_table:
-            say(f"{secret} of {module} {plan_words(plan)}")
+            say(f"{secret} of {module} {plan_words(plan, body)}")
             print_refusals(plan["refusals"])
         else:
             invocation.show(plan)

@@ -169,9 +169,14 @@ def move(
 ) -> None:
     """Isolate a tenant by another model, where it is: each module is started again for that."""
     client = invocation.client
-    identity = find_binding(client, binding)["bindingId"]
+    known = find_binding(client, binding)
     body = {"isolationModel": model, "reason": reason, "allowDowntime": allow_downtime}
-    moved = client.write("POST", f"{BINDINGS}/{identity}/move", body).body
+    try:
+        moved = client.write("POST", f"{BINDINGS}/{known['bindingId']}/move", body).body
+    except Failure as refused:
+        if refused.code != "TenantBindingNotFound":
+            raise
+        raise _not_own(known, refused) from refused
     _finish(invocation, moved, waiting)
 
 
@@ -256,6 +261,17 @@ def erasure(
 def erasure_keys(invocation: Invocation) -> None:
     """Show the public keys of erasure reports, as a JWKS: save them with -o json."""
     invocation.show(invocation.client.get(KEYS).body)
+
+
+def _not_own(binding: Binding, refused: Failure) -> Failure:
+    """Return why nobody but the tenant of *binding* moves it."""
+    tenant = binding["tenantId"]
+    return Failure(
+        f"{binding['bindingId']} is of {tenant}, and a tenant is moved by itself only",
+        refused.exit_code,
+        code=refused.code,
+        remedy=f"have {tenant} type the command",
+    )
 
 
 def _unconfirmed(binding: Binding) -> Failure:

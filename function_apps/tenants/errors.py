@@ -23,7 +23,7 @@ class TenantBindingExists(Conflict):
     """The tenant is bound to the environment already, with other content."""
 
     def __init__(self, binding_id: str, differing: Sequence[Violation]) -> None:
-        names = ", ".join(each.target.removeprefix("/") for each in differing)
+        names = ", ".join(each.target.removeprefix("/").replace("/", ".") for each in differing)
         super().__init__(
             f"the tenant is bound already, by {binding_id}, with another {names}: unbind it, and"
             " bind it again",

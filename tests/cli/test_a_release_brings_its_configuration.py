@@ -439,7 +439,7 @@ DIFFERS = {
         ),
         pytest.param(
             (200, _planned("Bind", None, refusals=[NO_VERSION])),
-            "would be bound, if its vault or a generator gives it a version; that would fail: none",
+            "would be bound; that would fail: none",
             ExitCode.REFUSED,
             id="without-a-version",
         ),

@@ -279,6 +279,28 @@ def test_no_command_takes_a_value(runtimectl: RuntimeCtl) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("", "would be bound, if its vault gives it a version"),
+        (
+            "--generator random",
+            "would be bound, with the version of its vault, or one that its generator makes",
+        ),
+    ],
+)
+def test_a_dry_run_says_where_the_first_version_comes_from(
+    runtimectl: RuntimeCtl, options: str, words: str
+) -> None:
+    plan = {"bindingId": SHOP, "change": "Bind", "status": None, "version": None, "refusals": []}
+    line = f"secret bind pw -e test -m module-shop --target PW --dry-run {options}"
+
+    ran = runtimectl.run(line, {f"POST {ROOT}": plan, f"GET {RUNTIME}/services": [RUNNING]})
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert words in ran.out
+
+
+@pytest.mark.parametrize(
     ("refusals", "services", "code"),
     [
         pytest.param([], [RUNNING], ExitCode.OK, id="it-would-be-given"),

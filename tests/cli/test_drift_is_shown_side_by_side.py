@@ -59,6 +59,17 @@ def test_a_list_names_what_differs_and_what_was_not_looked_at(runtimectl: Runtim
     assert "git: no answer (Unreachable)" in ran.err
 
 
+def test_git_that_was_never_read_and_one_module_are_told_in_whole_words(
+    runtimectl: RuntimeCtl,
+) -> None:
+    git = {**THE_REPORT["git"], "commit": None, "syncedAt": None, "staleSince": None, "modules": 1}
+    path = f"GET {RUNTIME}/drift/{ENVIRONMENT}"
+
+    ran = runtimectl.run("drift list --env test", {**ANSWERS, path: {**THE_REPORT, "git": git}})
+
+    assert "git: no commit yet, 1 module, read never" in ran.err
+
+
 def test_a_finding_shows_both_values_beside_each_other(runtimectl: RuntimeCtl) -> None:
     ran = runtimectl.run(f"drift show {FINDING}", ANSWERS)
 

@@ -145,7 +145,7 @@ def test_a_state_of_an_environment_leads_to_that_environment() -> None:
         (
             "TenantBindingExists",
             "the tenant is bound already, by tb-w5ekllr23tyb-aaaaaaaaaaaa, with another quota",
-            "runtimectl tenant unbind tb-w5ekllr23tyb-aaaaaaaaaaaa --confirm acme --wait",
+            "unbind tb-w5ekllr23tyb-aaaaaaaaaaaa --tenant acme --confirm acme --wait",
         ),
         (
             "EnvironmentNotAdmitting",
@@ -187,7 +187,8 @@ def test_who_is_logged_in_is_the_tenant_where_none_is_typed() -> None:
     remember({})
     remember_caller("acme", "ann")
 
-    assert "--confirm acme" in remedy_for("TenantBindingExists", "bound", ExitCode.CONFLICT)
+    remedy = remedy_for("TenantBindingExists", "bound", ExitCode.CONFLICT)
+    assert "unbind <binding> --confirm acme" in remedy
 
 
 def test_who_lacks_a_role_keeps_tenant_and_name_in_the_login_that_is_proposed() -> None:

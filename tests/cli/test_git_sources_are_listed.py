@@ -59,3 +59,15 @@ def test_one_is_shown_and_removed(runtimectl: RuntimeCtl, line: str) -> None:
 
     assert ran.code == ExitCode.OK, ran.err
     assert "https://git.example.org/x.git" in ran.out
+
+
+@pytest.mark.parametrize("verb", ["show", "remove"])
+@pytest.mark.parametrize("typed", ["https://git.example.org/x.git", "web"])
+def test_what_is_no_id_of_a_source_leads_to_the_list_of_ids(
+    runtimectl: RuntimeCtl, verb: str, typed: str
+) -> None:
+    ran = runtimectl.run(f"drift source {verb} {typed}", ANSWERS)
+
+    assert ran.code == ExitCode.USAGE
+    assert f"got '{typed}'" in ran.err
+    assert "`runtimectl drift source list`" in ran.err

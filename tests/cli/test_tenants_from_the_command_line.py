@@ -23,7 +23,8 @@ from shared.contracts.values import IsolationModel
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.vault.signing_keys import SigningKeys
-from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, RuntimeCtl, platform
+from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, RuntimeCtl, answer_of, platform
+from tests.cli.small_server import Asked, serving
 from tests.kit.memory_vaults import MemoryVaults, platform_vault
 
 pytestmark = pytest.mark.real
@@ -220,6 +221,24 @@ def test_a_tenant_is_moved_to_another_model_and_shown_with_its_step(runtimectl: 
     assert ran.written == (f"POST {ONE}/move", body)
     read(BindingMove, body)
     assert "Moving (CutOver)" in ran.out
+
+
+def test_the_owner_of_an_environment_is_told_that_a_guest_moves_itself(
+    runtimectl: RuntimeCtl,
+) -> None:
+    error = {"code": "TenantBindingNotFound", "message": f"no tenant binding '{GUEST}'"}
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if asked.path.endswith("/move"):
+            return 404, {"error": error}
+        return answer_of(asked, {f"GET {ROOT}": [guest()]})
+
+    with serving(answer, keeps_connections=False) as server:
+        ran = runtimectl.run_at(server, "tenant move test --model pool")
+
+    assert ran.code == ExitCode.NOT_FOUND
+    assert f"{GUEST} is of globex, and a tenant is moved by itself only" in ran.err
+    assert "next:  have globex type the command" in ran.err
 
 
 def test_a_move_that_was_taken_back_is_no_success(runtimectl: RuntimeCtl) -> None:

@@ -72,6 +72,21 @@ def test_a_repeat_gets_the_first_answer_and_other_content_is_a_conflict() -> Non
     assert len(events) == 1
 
 
+def test_of_a_quota_each_limit_that_differs_is_named() -> None:
+    async def main() -> Any:
+        on = await tenants()
+        await on.bind(quota={"memoryMib": 512, "instances": 2})
+        return await _refusal(on, quota={"memoryMib": 512, "instances": 3, "cpu": 1.0})
+
+    refused = run_virtual(main())
+
+    assert "with another quota.cpu, quota.instances: unbind it" in str(refused)
+    assert [(each.target, each.expected, each.received) for each in refused.details] == [
+        ("/quota/cpu", "null", "1.0"),
+        ("/quota/instances", "2", "3"),
+    ]
+
+
 def test_isolation_that_failed_says_why_and_is_tried_again_when_it_is_asked_for_again() -> None:
     async def main() -> Any:
         on = await tenants()

@@ -275,10 +275,11 @@ def request(known: TenantBinding | None, fresh: TenantBinding) -> TenantBinding:
 
 def differences(known: TenantBinding, fresh: TenantBinding) -> Sequence[Violation]:
     """Return one violation for each field in which *fresh* differs from what is active."""
+    now_of, asked_of = (each.quota.model_dump(by_alias=True) for each in (known, fresh))
     pairs = {
         "/isolationModel": (known.isolation_model, fresh.isolation_model),
         "/requires": (set(known.requires), set(fresh.requires)),
-        "/quota": (known.quota, fresh.quota),
+        **{f"/quota/{name}": (now_of[name], asked_of[name]) for name in now_of},
     }
     return [
         Violation("Differs", target, "differs from what is active", shown(now), shown(asked))
