@@ -124,12 +124,13 @@ MUTE: Final = Present((Attempt(IsolationLayer.DATA, "its own file cannot be read
         pytest.param([MUTE], ProofVerdict.INDETERMINATE, id="its-own-was-not-reached-either"),
         pytest.param([CLOSED, MUTE], ProofVerdict.INDETERMINATE, id="any-more"),
         pytest.param([CLOSED, OPEN], ProofVerdict.INDETERMINATE, id="reached-once"),
-        pytest.param([OPEN, MUTE, OPEN], ProofVerdict.INDETERMINATE, id="not-twice-in-a-row"),
+        pytest.param([OPEN, MUTE, OPEN], ProofVerdict.BREACH, id="twice-with-nothing-in-between"),
+        pytest.param([OPEN, CLOSED, OPEN], ProofVerdict.INDETERMINATE, id="closed-in-between"),
         pytest.param([CLOSED, OPEN, OPEN], ProofVerdict.BREACH, id="twice"),
         pytest.param([OPEN, OPEN, CLOSED], ProofVerdict.PASS, id="and-closed-again"),
     ],
 )
-def test_what_was_reached_from_inside_twice_in_a_row_is_a_breach(
+def test_what_was_reached_from_inside_twice_is_a_breach(
     readings: list[Any], verdict: ProofVerdict
 ) -> None:
     assert _after(*readings)[IsolationLayer.DATA] is verdict

@@ -195,15 +195,13 @@ def without_alerts(known: Sequence[LayerProof], now: datetime) -> tuple[LayerPro
 
 
 def _proof(last: LayerProof | None, finding: Finding, now: datetime) -> LayerProof:
-    before = last.opened if last else 0
-    match finding.is_kept:
-        case True:
-            opened, verdict = 0, ProofVerdict.PASS
-        case False:
-            opened, is_breach = before + 1, before + 1 >= BREACHED_AFTER
-            verdict = ProofVerdict.BREACH if is_breach else ProofVerdict.INDETERMINATE
-        case None:  # else every second look that is not answered would hide a breach
-            opened, verdict = before, ProofVerdict.INDETERMINATE
+    opened, verdict = last.opened if last else 0, ProofVerdict.INDETERMINATE
+    if finding.is_kept:
+        opened, verdict = 0, ProofVerdict.PASS
+    # Not by one that shows nothing, else every second of those would hide a breach.
+    elif finding.is_kept is False:
+        opened += 1
+        verdict = ProofVerdict.BREACH if opened >= BREACHED_AFTER else verdict
     return LayerProof(
         finding.layer,
         verdict,
