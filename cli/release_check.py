@@ -121,7 +121,10 @@ def _resolved(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _with_digest(component: Any) -> Any:
-    if not isinstance(component, dict) or component.get("image") or component.get("artifactDigest"):
+    """Return *component* with a digest where it has an archive, or nothing to run."""
+    if not isinstance(component, dict):
         return component
-    rest = {name: value for name, value in component.items() if name not in _SOURCES}
-    return {**rest, "artifactDigest": _DIGEST}
+    rest = {name: value for name, value in component.items() if name != "artifact"}
+    if component.get("artifact") or not any(map(component.get, _SOURCES)):
+        rest["artifactDigest"] = _DIGEST
+    return rest

@@ -1,6 +1,5 @@
 """Reads YAML files that people write, safely: one mapping per file."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Final
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure, mistakes
 from cli.field_names import pointer_parts
+from shared.kernel.yaml_values import loader_of_json
 
 BYTES_MAX: Final = 1024 * 1024
 VALUES_MAX: Final = 100_000
@@ -33,7 +33,7 @@ def load_yaml(
         if path.stat().st_size > BYTES_MAX:
             raise Failure(f"{path} is larger than {BYTES_MAX} bytes", ExitCode.USAGE)
         text = path.read_text(encoding="utf-8")
-        loader = yaml.SafeLoader(text)
+        loader = loader_of_json(yaml.SafeLoader)(text)
         node = loader.get_single_node()
         if _count_values(path, node, {}) > VALUES_MAX:
             raise Failure(f"{path} has more than {VALUES_MAX} values", ExitCode.USAGE)
@@ -52,7 +52,6 @@ def load_yaml(
             ExitCode.USAGE,
             remedy=begins,
         )
-    _require_json(path, content)
     return content
 
 
@@ -144,15 +143,3 @@ def _entry(node: Any, segment: str) -> tuple[Any, Any] | None:
         value = node.value[int(segment)]
         return value.start_mark, value
     return None
-
-
-def _require_json(path: Path, content: dict[str, Any]) -> None:
-    """Refuse what YAML has and JSON has not: dates, infinities."""
-    try:
-        json.dumps(content, allow_nan=False)
-    except (TypeError, ValueError) as foreign:
-        raise Failure(
-            f"{path} has a value that JSON does not have: {foreign}",
-            ExitCode.USAGE,
-            remedy="put dates and the like in quotes: version: '2026-11-28'",
-        ) from foreign

@@ -39,7 +39,7 @@ SECRET_NAMES: Final = re.compile(
 
 The kind of a generator is: it is one of a few words, and a slip in it is to be seen.
 """
-FREE_FORM: Final = frozenset({"values", "settings", "value", "generator"})
+FREE_FORM: Final = frozenset({"values", "settings", "value", "generator", "command"})
 """Fields whose content is the caller's own and may be a secret under any name."""
 
 _NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'"[]{}'))
@@ -271,7 +271,7 @@ def _received(detail: ErrorDetails) -> str:
         return str(_context(detail)["error"])
     names = [str(part) for part in detail["loc"]]
     value = detail["input"]
-    if _is_hidden(names):
+    if _is_hidden(names) or (isinstance(value, str) and _may_name_a_user(value)):
         return f"{_kind(value)} (not shown)"
     if isinstance(value, dict | list | tuple | BaseModel):
         return _kind(value)
@@ -282,6 +282,12 @@ def _is_hidden(names: Sequence[str]) -> bool:
     if names[-2:] == ["generator", "kind"]:
         return False
     return any(SECRET_NAMES.search(name) or name in FREE_FORM for name in names)
+
+
+def _may_name_a_user(text: str) -> bool:
+    """Return whether *text* may have a URL with a user in it, and so a password."""
+    _, is_url, rest = text.partition("://")
+    return bool(is_url) and "@" in rest
 
 
 def shown(value: object) -> str:

@@ -69,6 +69,9 @@ def test_a_file_is_valid_or_its_mistakes_are_named(
         "1: 2", "? [a]\n: b", "a: &x [*x]", "- a", "null", "", "--- a\n--- b",
         "a: !!python/object x",
         "\x00", "components: &c [{version: 1}, *c]", "components: [{? {a: b} : c}]",
+        "releaseRef: !!bool foo", "releaseRef: !!int ''", "releaseRef: !!float ''",
+        "releaseRef: !!timestamp x", "releaseRef: 1:1:1.5", '"\\ud800": x',
+        'a: "\\ud800"', "a: .inf",
         "components: [{version: 2026-11-28}]", "a: 1\na: 2", "<<: {releaseRef: x}",
     ],
 )  # fmt: skip
@@ -80,6 +83,52 @@ def test_odd_yaml_is_a_usage_error(
 
     assert main(["validate", "-f", str(file)]) == ExitCode.USAGE
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("value", ["2026-11-28", "0x1F", "1:30", "!!bool foo", '"\\ud800"'])
+def test_a_value_that_json_does_not_have_is_named_with_its_line(
+    value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(f"remove: [module-a]\nreleaseRef: {value}\n")
+
+    assert main(["validate", "-f", str(file)]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "no value that JSON has: a text such as a date is put in quotes" in said
+    assert "line 2" in said
+
+
+def test_a_component_with_an_image_and_an_archive_is_told_to_have_one_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(
+        "releaseRef: a\ncomponents:\n- moduleId: module-web\n  componentType: gateway\n"
+        "  version: '1'\n  image: registry.example.org/web@sha256:" + "a" * 64 + "\n"
+        "  artifact: web.zip\n"
+    )
+
+    assert main(["validate", "-f", str(file)]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "exactly one of image and artifact" in said
+    assert "no such field" not in said
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "components: [{moduleId: module-web, command: serve --password hunter2}]",
+        "secrets: [{name: a, vaultUri: 'https://user:hunter2@vault.example.org'}]",
+    ],
+)
+def test_a_password_in_a_url_or_an_argument_is_not_repeated(
+    given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(f"releaseRef: a\n{given}\n")
+
+    assert main(["validate", "-f", str(file)]) == ExitCode.USAGE
+    assert "hunter2" not in capsys.readouterr().err
 
 
 def test_a_field_that_stands_twice_is_named_with_its_line(
