@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ from local_agent.tenant_quota import limits_in_boundary
 from shared.connections.loopback_ports import free_port
 from shared.contracts.tenants import IsolationLayer
 from shared.kernel.clock import Clock
-from shared.kernel.concurrency import FairTurns
+from shared.kernel.concurrency import FairTurns, thread_to_its_end
 from shared.kernel.entropy import Entropy
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.persistence.file_trees import remove_tree
@@ -108,22 +109,25 @@ class IsolationTrials:
             CorruptStateFile.
             Unreadable: nothing could be tried.
         """
-        lacking = [
-            Attempt(layer, self._capabilities.lacks[feature])
-            for layer, feature in _CONFINED_BY.items()
-            if not self._capabilities.supports(feature)
-        ]
+        lacking = self._lacking()
         if lacking:
-            return tuple(lacking)
+            first = next(iter(lacking.values()))
+            return tuple(Attempt(layer, lacking.get(layer, first)) for layer in _CONFINED_BY)
         async with AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(_TURN_WITHIN_S):
                     await held.enter_async_context(self._turns.turn(tenant))
-                return await asyncio.to_thread(self._run, site, tenant)
+                # To its end: the next one ends all processes that it finds.
+                return await thread_to_its_end(partial(self._run, site, tenant))
             except TimeoutError:
                 raise Unreadable("the attempts of other tenants take all the time") from None
             except (OSError, psutil.Error) as failed:
                 raise Unreadable(f"nothing could be tried: {failed}") from failed
+
+    def _lacking(self) -> Mapping[IsolationLayer, str]:
+        """Return the layers that this machine does not confine, and why."""
+        lacks = self._capabilities.lacks
+        return {layer: lacks[each] for layer, each in _CONFINED_BY.items() if each in lacks}
 
     def _run(self, site: SiteFolder, tenant: TenantId) -> tuple[Attempt, ...]:
         limits = limits_in_boundary(site, tenant)
@@ -286,16 +290,27 @@ def _read(
         ended = "did not end in time" if code is None else f"ended with {code}"
         why = f"the process that was to try {ended}: {output[-_TEXT_MAX:].strip()}"
         return tuple(Attempt(layer, why) for layer in layers)
-    controls: dict[IsolationLayer, str] = {}
-    if not asked["secrets"]:
-        controls[IsolationLayer.SECRETS] = "there is no secret of others that could be read"
-    if tried.user not in {None, user}:
-        controls[IsolationLayer.IDENTITY] = f"it runs as the user {user}, and not as its own"
-    elif asked["user"] is None and not asked["identity"]:
-        controls[IsolationLayer.IDENTITY] = "there is no identity of another that could be taken"
-    for layer, control in controls.items():
-        found[layer][0] = found[layer][0] or control
-    return tuple(_attempt(layer, *found[layer]) for layer in layers)
+    controls = {
+        IsolationLayer.SECRETS: _control_of_secrets(asked),
+        IsolationLayer.IDENTITY: _control_of_identity(asked, tried.user, user),
+    }
+    return tuple(
+        _attempt(layer, found[layer][0] or controls.get(layer, ""), found[layer][1])
+        for layer in layers
+    )
+
+
+def _control_of_secrets(asked: Mapping[str, Any]) -> str:
+    return "" if asked["secrets"] else "there is no secret of others that could be read"
+
+
+def _control_of_identity(asked: Mapping[str, Any], own: int | None, user: int) -> str:
+    """Return why it shows nothing that it ran as *user*; *own*: that of its sandbox, if any."""
+    if own not in {None, user}:
+        return f"it runs as the user {user}, and not as its own"
+    if asked["user"] is None and not asked["identity"]:
+        return "there is no identity of another that could be taken"
+    return ""
 
 
 def _attempt(layer: IsolationLayer, control: str, reached: Sequence[str]) -> Attempt:

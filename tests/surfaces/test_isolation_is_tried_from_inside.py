@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from function_apps.tenants.model.proofs import findings, judge
 from local_agent import instance_folder, isolation_trial
 from local_agent.process_identity import is_alive
+from local_agent.sandbox import attempts
 from local_agent.sandbox_order import Means, sandbox_order
 from local_agent.starts import read_claim
 from shared.contracts.environments import ComputeTarget
@@ -79,6 +81,18 @@ def claims_below(state: Path) -> list[Path]:
 
 def left_behind(state: Path) -> list[Path]:
     return list(state.glob("surface/sites/*/trials/*"))
+
+
+def program_with(instead: str, planted: Path) -> Path:
+    """Write the program to *planted*, which does *instead* what it is to try; return the path."""
+    begin = 'if __name__ == "__main__":\n'
+    before, found, after = Path(attempts.__file__).read_text(encoding="utf-8").partition(begin)
+    assert found
+    planted.write_text(
+        f"{before}{begin}    if sys.argv[1:] != ['wait']:\n        {instead}\n{after}",
+        encoding="utf-8",
+    )
+    return planted
 
 
 async def test_a_tenant_reaches_nothing_of_others_and_nothing_is_left(
@@ -200,36 +214,73 @@ async def test_where_there_is_no_secret_of_others_that_layer_shows_nothing(
     }
 
 
+@pytest.mark.parametrize(
+    ("instead", "why"),
+    [
+        pytest.param("sys.exit(3)", "ended with 3", id="it-ends"),
+        pytest.param("signal.pause()", "did not end in time", id="it-hangs"),
+    ],
+)
 async def test_a_program_that_does_not_come_to_try_shows_nothing(
-    harness: SurfaceHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    instead: str, why: str, harness: SurfaceHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def blind(*args: Any, **named: Any) -> Any:
-        return sandbox_order(*args, **{**named, "owned": []})
-
-    monkeypatch.setattr(instance_folder, "sandbox_order", blind)
+    planted = program_with(instead, tmp_path / "planted.py")
+    monkeypatch.setattr(attempts, "__file__", str(planted))
 
     reading = await tried(harness)
 
-    assert not isinstance(reading, Present) or all(each.control for each in reading.value)
+    assert isinstance(reading, Present)
+    assert [each.layer for each in reading.value] == list(CONFINED)
+    for each in reading.value:
+        assert each.control.startswith(f"the process that was to try {why}")
     assert left_behind(tmp_path) == []
 
 
-async def test_where_a_machine_does_not_confine_nothing_is_tried_and_the_reason_is_said(
+async def test_a_caller_that_gives_up_does_not_let_the_next_end_what_still_runs(
+    harness: SurfaceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = Event(), Event()
+    running: list[int] = []
+    most: list[int] = []
+
+    def run(*_: Any) -> tuple[Attempt, ...]:
+        running.append(1)
+        most.append(len(running))
+        begun.set()
+        may_end.wait(PATIENCE_S)
+        running.pop()
+        return ()
+
+    monkeypatch.setattr(isolation_trial.IsolationTrials, "_run", run)
+    first = asyncio.ensure_future(tried(harness, ACME))
+    await asyncio.to_thread(begun.wait, PATIENCE_S)
+    first.cancel()
+    second = asyncio.ensure_future(tried(harness, GLOBEX))
+    asyncio.get_running_loop().call_later(0.1, may_end.set)
+
+    assert await second == Present(())
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert most == [1, 1]
+
+
+async def test_where_a_machine_does_not_confine_nothing_is_tried_and_no_layer_passes(
     harness: SurfaceHarness,
 ) -> None:
     surface: Any = harness.surface
     whole: Capabilities = surface.capabilities()
-    lacking = dict.fromkeys((Feature.TENANT_DATA, Feature.OWN_PROCESSES), "it has no namespaces")
-    surface._trials._capabilities = replace(whole, lacks={**whole.lacks, **lacking})
+    lacks = {**whole.lacks, Feature.TENANT_DATA: "it has no namespaces"}
+    surface._trials._capabilities = replace(whole, lacks=lacks)
 
     reading = await tried(harness)
 
-    assert reading == Present(
-        (
-            Attempt(IsolationLayer.COMPUTE, "it has no namespaces"),
-            Attempt(IsolationLayer.DATA, "it has no namespaces"),
-        )
-    )
+    assert reading == Present(tuple(Attempt(each, "it has no namespaces") for each in CONFINED))
+    target = ComputeTarget(kind=ComputeTargetKind.LOCAL_PROCESS)
+    opened = Present(tuple(Attempt(each, reached=("it is open",)) for each in CONFINED))
+    proofs: Any = ()
+    for each in (opened, opened, reading):
+        proofs, _ = judge(proofs, findings([], Quota(), [(target, each)]), EPOCH)
+    assert {proof.verdict for proof in proofs} == {ProofVerdict.INDETERMINATE}
 
 
 async def test_tenants_are_tried_one_after_the_other_and_a_site_that_is_gone_not_at_all(
