@@ -16,6 +16,7 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 from typing import Any
 
 ASKED = "RUNTIME_ATTEMPTS"
@@ -42,7 +43,7 @@ def _write_own(places: list[str]) -> str:
     return ""
 
 
-def _reached(path: str) -> str:
+def reached(path: str) -> str:
     """Return how *path* can be used, which is not its own; empty where it cannot."""
     try:
         if not os.path.isdir(path):
@@ -54,10 +55,13 @@ def _reached(path: str) -> str:
     except OSError:
         pass
     try:
-        with open(os.path.join(path, "attempt") if os.path.isdir(path) else path, "ab"):
-            return f"{path} can be written"
+        if os.path.isdir(path):
+            tempfile.TemporaryFile(dir=path).close()  # without a name, so nothing is left
+        else:
+            os.close(os.open(path, os.O_WRONLY))
     except OSError:
         return ""
+    return f"{path} can be written"
 
 
 def _secret(expected: str) -> str:
@@ -128,7 +132,7 @@ def _identity(asked: dict[str, Any]) -> tuple[str, list[str]]:
         own = "it has not the identity of its tenant"
     if not os.environ.get("RUNTIME_INSTANCE_TOKEN"):
         own = "it has no token of its own"
-    crossed = [found for path in asked["identity"] if (found := _reached(path))]
+    crossed = [found for path in asked["identity"] if (found := reached(path))]
     if asked["user"] is not None:
         for user in (asked["user"], 0):
             try:
@@ -160,11 +164,11 @@ def attempt(asked: dict[str, Any]) -> dict[str, Any]:
     results = {
         "data": (
             _write_own([os.environ["HOME"], os.environ["TMPDIR"]]),
-            [found for path in asked["data"] if (found := _reached(path))],
+            [found for path in asked["data"] if (found := reached(path))],
         ),
         "secrets": (
             _secret(asked["secret"]),
-            [found for path in asked["secrets"] if (found := _reached(path))],
+            [found for path in asked["secrets"] if (found := reached(path))],
         ),
         "compute": _compute(asked),
         "identity": _identity(asked),

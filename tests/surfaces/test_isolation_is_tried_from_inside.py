@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -262,6 +263,21 @@ async def test_a_caller_that_gives_up_does_not_let_the_next_end_what_still_runs(
     with pytest.raises(asyncio.CancelledError):
         await first
     assert most == [1, 1]
+
+
+def test_a_folder_that_can_be_written_is_told_and_nothing_is_left_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = os.listdir
+
+    def not_listed(path: str) -> list[str]:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(os, "listdir", not_listed)
+
+    assert attempts.reached(str(tmp_path)) == f"{tmp_path} can be written"
+    assert attempts.reached(str(tmp_path / "missing")) == ""
+    assert names(tmp_path) == []
 
 
 async def test_where_a_machine_does_not_confine_nothing_is_tried_and_no_layer_passes(
