@@ -354,6 +354,16 @@ def test_what_is_still_there_is_said_to_be(look: TargetReading, ending: Ending) 
     assert False in _is_gone(look, ending=ending)
 
 
+def test_of_a_boundary_that_is_still_there_the_report_says_that_it_is_one() -> None:
+    for target in (AKS, COUNTS):
+        boundary = Present(Boundary(ENVIRONMENT, TENANT, "acme-shop", True))
+        look = TargetReading(target, Absent(), boundary)
+
+        told = [each.evidence for each in findings(TENANT, GUEST, [look])]
+
+        assert "its boundary acme-shop is still there" in told
+
+
 @pytest.mark.parametrize("ending", Ending)
 @pytest.mark.parametrize(
     "on_a_machine",

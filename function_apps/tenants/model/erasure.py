@@ -149,7 +149,7 @@ def _of_boundary(look: Reading[Boundary]) -> tuple[bool | None, str]:
         case Absent():
             return True, "the surface has no boundary of the tenant, nor anything in one"
         case Present(boundary):
-            return False, f"{boundary.name} is still there"
+            return False, f"its boundary {boundary.name} is still there"
 
 
 def _of_quota(look: Reading[Boundary]) -> tuple[bool | None, str]:

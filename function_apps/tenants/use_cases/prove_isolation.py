@@ -1,8 +1,8 @@
 """The timer over bindings: look at what isolates each tenant, or at what is left of one.
 
-Where a surface can, a process that is confined as the tenant's tries what it must not reach. What
-that and a look show is told, and of a tenant that was unbound it is reported. A move that stands
-goes on with it.
+Where a surface can, a process that is confined as the tenant's tries what it must not reach. The
+timer publishes what looks and attempts show. Of a tenant that was unbound it reports what is left.
+It also takes the next step of a move that waits.
 """
 
 from collections.abc import Sequence
