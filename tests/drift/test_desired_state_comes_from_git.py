@@ -142,7 +142,7 @@ async def test_a_module_that_git_does_not_name_is_not_compared_with_it() -> None
         pytest.param("components: [", "not YAML", id="no-yaml"),
         pytest.param("- a\n", "expected a mapping", id="a-list"),
         pytest.param("a: &x 1\nb: *x\n", "aliases", id="aliases"),
-        pytest.param("releaseRef: r\n", "names at least one module", id="no-module"),
+        pytest.param("releaseRef: r\n", ".json: components or remove names", id="no-module"),
         pytest.param("environment: prod\nreleaseRef: r\n", "expected shop", id="of-another"),
         pytest.param("releaseRef: 2026-01-01\n", "not YAML", id="a-date"),
         pytest.param(manifest(colour="red"), "colour", id="an-unknown-field"),

@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from shared.git import pack, smart_http
 from shared.git.pack import unpack
 from shared.git.port import FILE_MAX, Branch, FetchFailed, Snapshot
 from shared.git.smart_http import RepositoryNotAllowed, SmartHttpRepositories
+from shared.git.threads import in_git_thread
 from shared.vault.port import SecretValue
 from tests.kit.git_server import GitServer, git_server
 
@@ -284,3 +287,18 @@ def test_a_tree_that_all_folders_lead_through_is_read_once_and_bounded() -> None
     fetched(3000)  # 50 times as many would be too many
     with pytest.raises(FetchFailed, match="entries"):
         fetched(100_001)
+
+
+def test_what_repositories_send_takes_no_thread_that_others_wait_for() -> None:
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        end = Event()
+        reading = [asyncio.create_task(in_git_thread(end.wait, 20)) for _ in range(4)]
+        try:
+            for _ in range(2):  # before the second, all of them have been handed over
+                assert await asyncio.wait_for(asyncio.to_thread(str, 1), 10) == "1"
+        finally:
+            end.set()
+        assert await asyncio.gather(*reading) == [True] * 4
+
+    asyncio.run(scenario())

@@ -341,4 +341,5 @@ def _first(problem: Invalid) -> str:
     first = problem.details[0]
     is_told = "received" not in first.message or not first.expected
     what = first.message if is_told else f"expected {first.expected}"
-    return _plain(f"{first.target}: {what} [{first.code}]")
+    place = f"{first.target}: " if first.target else ""
+    return _plain(f"{place}{what} [{first.code}]")
