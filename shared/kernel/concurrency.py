@@ -49,6 +49,7 @@ async def thread_to_its_end(work: Callable[[], T]) -> T:
         while not running.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([running])
+        running.exception()  # taken, or the loop would log it as one that nobody did
         raise
 
 

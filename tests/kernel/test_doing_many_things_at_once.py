@@ -1,6 +1,7 @@
 """Many things at once, but not all: in order, bounded, and none left running."""
 
 import asyncio
+import gc
 from datetime import timedelta
 from threading import Event
 
@@ -100,6 +101,31 @@ def test_a_canceled_caller_waits_for_the_end_of_its_thread() -> None:
         return ended.is_set()
 
     assert asyncio.run(main())
+
+
+def test_what_a_thread_of_a_canceled_caller_raises_is_no_error_that_nobody_takes() -> None:
+    begun, may_end = Event(), Event()
+    logged: list[str] = []
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(10)
+        raise LookupError("nothing there")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: logged.append(context["message"]))
+        caller = asyncio.create_task(thread_to_its_end(work))
+        await asyncio.to_thread(begun.wait, 10)
+        caller.cancel()
+        loop.call_later(0.05, may_end.set)
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        del caller
+        gc.collect()
+
+    asyncio.run(main())
+    assert logged == []
 
 
 def test_what_a_thread_raises_is_raised() -> None:
