@@ -1,8 +1,9 @@
 """The dependencies of drift, and its numbers."""
 
+from asyncio import Future
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.composition.service import Service
@@ -13,7 +14,7 @@ from shared.kernel.clock import Clock
 from shared.persistence.tables import Table
 from shared.surfaces.port import ComponentReader
 from shared.surfaces.reader_ports import AuthorReader, BoundaryReader, SiteReader
-from shared.vault.port import Vaults
+from shared.vault.port import SecretValue, Vaults
 from shared.web.rate_limit import RateLimit
 
 
@@ -35,8 +36,16 @@ LOCAL_RULES: Final = DriftRules(
 
 
 def webhook_rate(clock: Clock) -> RateLimit:
-    """Return how many webhooks of a source are looked at: one a second, twenty at once."""
+    """Return how many signed webhooks of a source are taken: one a second, twenty at once."""
     return RateLimit(1.0, 20, clock, "webhooks")
+
+
+@dataclass(frozen=True)
+class WebhookKey:
+    """The key of a source's webhooks, as it was read, or why it was not; it is so *until* then."""
+
+    read: Future[SecretValue]
+    until: datetime
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,9 @@ class DriftApp:
     vaults: Vaults
     """Those of environments, with the secrets of sources."""
     webhooks: RateLimit
-    """Of each source; who sends one is nobody until its signature was checked."""
+    """Of each source, once their signature was checked: before that anybody may have sent them."""
     rules: DriftRules = field(default_factory=DriftRules)
     remediation: RemediationPolicy = RemediationPolicy.ASK
     """The policy for findings whose repair destroys nothing."""
+    webhook_keys: dict[tuple[str, str], WebhookKey] = field(default_factory=dict)
+    """By the id of the source and the name of its secret."""

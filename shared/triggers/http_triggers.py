@@ -139,7 +139,8 @@ async def refusal_of_head(
         scope = await _scope(route, headers, service, is_counted=False)
         size = int(headers.get("content-length", route.body_max_bytes))
         _require_size(size, route)
-        service.rates.take_body(scope.tenant, size)
+        # What anybody may send counts for what it is sent to, not for all who send there.
+        service.rates.take_body(scope.tenant or urlsplit(req.url).path, size)
     except Exception as problem:  # noqa: BLE001  rendered once, for every family
         answer = render(problem, trace, headers.get("accept", ""))
         return _response(answer, req.url, trace, correlation_id(service.entropy))

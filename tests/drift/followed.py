@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from function_apps.drift.use_cases.fetch_git_sources import fetch_due_sources
-from shared.vault.port import SecretValue
+from shared.vault.port import SecretValue, SecretVault
 from tests.drift.compared import Drift, released_and_settled
 from tests.kit.memory_repositories import REPOSITORY, MemoryRepositories
 from tests.kit.service import TENANT
@@ -79,6 +79,11 @@ class Followed:
         return await self.drift.get(f"{SOURCES}/{{sourceId}}", sourceId=self.source_id)
 
 
+def vault_of(made: Drift) -> SecretVault:
+    """Return the vault of the environment, which has the secrets of its source."""
+    return made.app.vaults.at(made.app.vaults.of_environment(KEY, {}))
+
+
 async def followed(files: Mapping[str, str] | None = None, **changes: Any) -> Followed:
     """Return drift after one release of WEB, with a source that says what *files* have."""
     made = await released_and_settled()
@@ -86,7 +91,7 @@ async def followed(files: Mapping[str, str] | None = None, **changes: Any) -> Fo
     assert isinstance(repository, MemoryRepositories)
     given = {"web.json": manifest()} if files is None else files
     repository.push({f"environments/{NAME}/{name}": text for name, text in given.items()})
-    vault = made.app.vaults.at(made.app.vaults.of_environment(KEY, {}))
+    vault = vault_of(made)
     await vault.set("git-webhook", SecretValue(SIGNING_KEY))
     await vault.set("git-token", SecretValue("ann:secret"))
     answered = await made.post(SOURCES, {**FOLLOW, **changes})

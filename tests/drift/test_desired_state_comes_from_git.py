@@ -18,6 +18,7 @@ from function_apps.drift.errors import (
 from function_apps.drift.model import git_source
 from function_apps.drift.use_cases import follow_git_source
 from function_apps.drift.use_cases.fetch_git_sources import fetch_due_sources
+from function_apps.drift.use_cases.receive_webhook import KEY_KEPT
 from shared.contracts.drift import FindingStatus, FollowGitSource
 from shared.git.port import FetchFailed, Snapshot
 from shared.git.smart_http import RepositoryNotAllowed
@@ -33,6 +34,7 @@ from tests.drift.followed import (
     followed,
     manifest,
     signed,
+    vault_of,
 )
 from tests.kit.told import DIGEST, ENVIRONMENT, KEY, WEB, ended, environment
 
@@ -365,6 +367,32 @@ async def test_more_webhooks_than_one_a_second_are_refused() -> None:
 
 
 @virtual
+async def test_webhooks_without_a_proof_take_none_of_the_sources_own_away() -> None:
+    made = await followed()
+
+    for _ in range(40):
+        with pytest.raises(SignatureRefused):
+            await made.webhook(signature=signed(b"{}", "another"))
+
+    await made.webhook()
+
+
+@virtual
+async def test_the_vault_is_not_asked_for_each_webhook_without_a_proof() -> None:
+    made = await followed()
+    clock, vault = made.drift.app.service.clock, vault_of(made.drift)
+    with pytest.raises(SignatureRefused):
+        await made.webhook(signature=signed(b"{}", "another"))
+    await vault.set("git-webhook", SecretValue("another"))
+
+    with pytest.raises(SignatureRefused):
+        await made.webhook(signature=signed(b"{}", "another"))
+    await clock.sleep(KEY_KEPT.total_seconds())
+
+    await made.webhook(signature=signed(b"{}", "another"))
+
+
+@virtual
 async def test_a_fetch_that_was_killed_is_begun_again_and_its_late_end_changes_nothing() -> None:
     made = await followed()
     await made.push({"web.json": manifest("1.1")})
@@ -528,6 +556,53 @@ async def test_an_environment_that_is_gone_ends_the_findings_of_what_was_never_d
     await made.drift.scan(300)
 
     assert await open_findings(made) == {}
+
+
+@virtual
+async def test_a_source_whose_environments_have_ended_is_fetched_no_more_and_says_so() -> None:
+    made = await followed()
+    fetches = made.repository.fetches
+    await made.drift.hear(environment(2, gone=True))
+
+    for _ in range(5):
+        await made.look(3601)
+
+    assert made.repository.fetches == fetches
+    assert (await made.source())["reason"]["code"] == "EnvironmentsEnded"
+
+
+@virtual
+async def test_an_environment_that_is_made_again_is_compared_again() -> None:
+    made = await followed()
+    await made.drift.hear(environment(2, gone=True))
+    await made.look(301)
+    await made.drift.hear(environment(3))
+
+    await made.look(3601)
+
+    assert (await made.source())["reason"] is None
+
+
+@virtual
+async def test_a_source_that_was_removed_and_added_again_takes_nothing_of_the_old_fetch() -> None:
+    made = await followed({"web.json": manifest("1.1")})
+    fetches = made.repository.fetches
+    await made.drift.call("DELETE", f"{SOURCES}/{{sourceId}}", sourceId=made.source_id)
+    await made.drift.post(SOURCES, FOLLOW)
+    made.repository.takes_s = 60.0
+    old = asyncio.create_task(fetch_due_sources(made.drift.app))
+    await made.drift.app.service.clock.sleep(1)
+    await made.drift.call("DELETE", f"{SOURCES}/{{sourceId}}", sourceId=made.source_id)
+    await made.drift.post(SOURCES, FOLLOW)
+    made.repository.takes_s = 90.0
+    new = asyncio.create_task(fetch_due_sources(made.drift.app))
+
+    await old
+
+    assert made.repository.fetches == fetches + 2
+    assert (await made.source())["commit"] is None
+    await new
+    assert (await made.source())["commit"] is not None
 
 
 @virtual

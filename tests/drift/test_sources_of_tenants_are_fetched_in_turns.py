@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
+from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.git_source import new_source
-from function_apps.drift.repository import SOURCES
+from function_apps.drift.repository import SCANS, SOURCES
 from function_apps.drift.use_cases.fetch_git_sources import RUN, fetch_due_sources
 from shared.contracts.drift import FollowGitSource
-from shared.kernel.context import timer_context
+from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import TenantId, git_source_id
 from shared.messaging.unit_of_work import Decision, Json, View
+from shared.persistence.codec import DocumentCodec, Put
 from tests.drift.compared import virtual
 from tests.drift.followed import Followed, followed
 from tests.kit.told import ENVIRONMENT
@@ -21,18 +24,25 @@ async def follow(made: Followed, tenant: str, urls: Sequence[str], takes_s: floa
     """Store due sources of *tenant*, one for each of *urls*, which take *takes_s* to answer."""
     service, owner = made.drift.app.service, TenantId(tenant)
     ctx = timer_context("test", owner, service.clock, service.entropy).without_marker()
+    known = SCANS.put(EnvironmentScan(ENVIRONMENT, revision=1))
+    await store(made, ctx, SCANS, ENVIRONMENT, known)
     for url in urls:
         command = FollowGitSource.model_validate(
             {"repository": url, "environmentIds": [ENVIRONMENT]}
         )
         identity = git_source_id(owner, url, "main", "")
         source = new_source(command, identity, tenant, ctx.now())
-
-        def decide(_: View, source: object = source) -> Decision[Json]:
-            return Decision({}, writes=[SOURCES.put(source)])
-
-        await service.work.change(ctx, SOURCES, identity, decide)
+        await store(made, ctx, SOURCES, identity, SOURCES.put(source))
         made.repository.slow_s[url] = takes_s
+
+
+async def store(
+    made: Followed, ctx: Context, codec: DocumentCodec[Any], identity: str, document: Put
+) -> None:
+    def decide(_: View) -> Decision[Json]:
+        return Decision({}, writes=[document])
+
+    await made.drift.app.service.work.change(ctx, codec, identity, decide)
 
 
 def urls(tenant: str, count: int) -> list[str]:

@@ -136,7 +136,7 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ),
     ("drift", "DELETE v1/runtime/git-sources/{sourceId}"): ONE,
     ("drift", "POST v1/runtime/git-sources/{sourceId}/webhook"): Cost(
-        reads=3, reason="reads the source, and the environment whose vault has its key, before"
+        reads=2, reason="reads the source before; its key is read beside, once in ten seconds"
     ),
     ("drift", "RuntimeEnvironmentProvisioned"): ONE,
     ("drift", "RuntimeEnvironmentDecommissioned"): ONE,

@@ -103,6 +103,9 @@ ROUTES = (
         "v1/bytes", put_bytes, "runtime.environments.write", takes_bytes=True, status=200,
         body_max_bytes=2_000_000,
     ),
+    put(
+        "v1/told/{thingId}", put_bytes, None, name="put_told", takes_bytes=True, status=200,
+    ),
     post("v1/slow", post_slow, "runtime.environments.write", status=200, query=("for",)),
     post("v1/broken", post_broken, "runtime.environments.write", query=("how",)),
 )  # fmt: skip
@@ -145,6 +148,8 @@ class Caller:
         path, _, query = url.partition("?")
         sent = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if not sent["authorization"]:
+            del sent["authorization"]
         return HttpCall(method, path, query, tuple(sent.items()), body)
 
 
@@ -601,6 +606,18 @@ def test_a_long_body_is_counted_by_its_size_before_it_is_read(tmp_path: Any) -> 
         asked = [await call.check("PUT", "/v1/bytes", content_length="2000000") for _ in range(8)]
 
         assert [each and each.status for each in asked] == [None] * 6 + [429] * 2
+
+    served(act, tmp_path, RUNTIME_WRITES_PER_S="1", RUNTIME_WRITES_BURST="3")
+
+
+def test_long_bodies_of_strangers_count_for_what_they_are_sent_to(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        stranger = {"authorization": "", "content_length": "1000000"}
+        asked = [await call.check("PUT", "/v1/told/a", **stranger) for _ in range(14)]
+        other = await call.check("PUT", "/v1/told/b", **stranger)
+
+        assert [each and each.status for each in asked] == [None] * 12 + [429] * 2
+        assert other is None
 
     served(act, tmp_path, RUNTIME_WRITES_PER_S="1", RUNTIME_WRITES_BURST="3")
 

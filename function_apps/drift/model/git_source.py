@@ -169,8 +169,8 @@ def end_fetch(
 
     *result* is what was read, None where nothing is new, or why nothing was.
     """
-    if source.fetches != begun.fetches:
-        return None
+    if (source.fetches, source.began_at) != (begun.fetches, begun.began_at):
+        return None  # Or it was removed meanwhile, and added again.
     is_failure = isinstance(result, Reason)
     failures = source.failures + 1 if is_failure else 0
     every = timedelta(seconds=source.every_s)

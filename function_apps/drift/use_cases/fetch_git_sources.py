@@ -10,7 +10,7 @@ from datetime import timedelta
 from threading import Event
 from typing import Final
 
-from function_apps.drift.model.environment_scan import make_due
+from function_apps.drift.model.environment_scan import EnvironmentScan, make_due
 from function_apps.drift.model.git_source import (
     DesiredState,
     GitSource,
@@ -122,14 +122,14 @@ async def _begin(source_id: str, ctx: Context, app: DriftApp) -> GitSource | Non
     return outcome.value
 
 
-async def _names(source: GitSource, ctx: Context, app: DriftApp) -> Mapping[str, str]:
-    """Return the names of its environments, as far as they are known."""
-    names = {}
+async def _scans(source: GitSource, ctx: Context, app: DriftApp) -> Mapping[str, EnvironmentScan]:
+    """Return the scans of its environments, of those that are known."""
+    scans = {}
     for each in source.environment_ids:
         scan = await app.service.work.find(SCANS, each, ctx.tenant)
         if scan is not None:
-            names[each] = scan.content.name
-    return names
+            scans[each] = scan
+    return scans
 
 
 async def _read(source: GitSource, ctx: Context, app: DriftApp) -> DesiredState | Reason | None:
@@ -155,10 +155,14 @@ async def _what_it_says(source: GitSource, ctx: Context, app: DriftApp) -> Desir
     """Return what the repository says, None where nothing is new.
 
     Raises:
-        FetchFailed: the repository or its secret cannot be read.
+        FetchFailed: the repository or its secret cannot be read, or nothing needs it any more.
         Unavailable: the vault or the store does not answer.
     """
-    names = await _names(source, ctx, app)
+    scans = await _scans(source, ctx, app)
+    if all(scan.ended_at is not None for scan in scans.values()):
+        message = "all its environments have ended, so it is fetched no more: remove it"
+        raise FetchFailed(message, code="EnvironmentsEnded")
+    names = {each: scan.content.name for each, scan in scans.items()}
     folders = {each: source.folder(each, names.get(each, "")) for each in source.environment_ids}
     is_same = all(source.environment(each).folder == folders[each] for each in folders)
     credential = (
