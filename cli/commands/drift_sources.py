@@ -63,7 +63,7 @@ def add(
     ] = "",
     credential: Annotated[
         str | None,
-        typer.Option(help="The secret `git-…` in the vault of the first environment: a token."),
+        typer.Option(help="The secret `git-…` in its first environment: `https://token@host`."),
     ] = None,
     webhook_secret: Annotated[
         str | None,

@@ -228,7 +228,8 @@ class FollowGitSource(Command):
     ] = ""
     environment_ids: Annotated[tuple[EnvironmentId, ...], Field(min_length=1, max_length=50)]
     credential_ref: GitSecret | None = None
-    """Names the credential in the vault: `user:password`, or a token."""
+    """Names the credential in the vault: `https://user:password@host`, or `https://token@host`, of
+    the repository's host."""
     webhook_secret_ref: GitSecret | None = None
     """Names the key in the vault that signs webhooks; without it none is taken."""
     every: Annotated[timedelta, Field(ge=timedelta(seconds=10), le=timedelta(days=1))] = timedelta(

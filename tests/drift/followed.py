@@ -17,6 +17,7 @@ from tests.kit.told import DIGEST, ENVIRONMENT, KEY, WEB
 SOURCES: Final = "v1/runtime/git-sources"
 WEBHOOK: Final = f"{SOURCES}/{{sourceId}}/webhook"
 SIGNING_KEY: Final = "k" * 40
+CREDENTIAL: Final = "https://ann:secret@git.example.org"
 FOLLOW: Final[Mapping[str, Any]] = {
     "repository": REPOSITORY,
     "path": "environments",
@@ -93,7 +94,7 @@ async def followed(files: Mapping[str, str] | None = None, **changes: Any) -> Fo
     repository.push({f"environments/{NAME}/{name}": text for name, text in given.items()})
     vault = vault_of(made)
     await vault.set("git-webhook", SecretValue(SIGNING_KEY))
-    await vault.set("git-token", SecretValue("ann:secret"))
+    await vault.set("git-token", SecretValue(CREDENTIAL))
     answered = await made.post(SOURCES, {**FOLLOW, **changes})
     found = Followed(made, repository, answered["sourceId"])
     await found.look(0)

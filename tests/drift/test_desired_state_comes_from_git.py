@@ -27,6 +27,7 @@ from shared.vault.port import SecretValue
 from shared.web.rate_limit import TooManyRequests
 from tests.drift.compared import component_with, drift, released_and_settled, step, virtual
 from tests.drift.followed import (
+    CREDENTIAL,
     FOLLOW,
     SIGNING_KEY,
     SOURCES,
@@ -464,6 +465,63 @@ async def test_a_credential_that_is_not_there_is_a_failed_fetch() -> None:
     assert made.repository.fetches == 0
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://git.example.com/environments.git",
+        "https://git.example.org.example.com/environments.git",
+        "https://git.example.org:8443/environments.git",
+        "https://example.com/git.example.org",
+        "https://git.example.org\\.example.com/environments.git",
+    ],
+)
+@virtual
+async def test_a_credential_is_sent_to_its_own_host_only(url: str) -> None:
+    made = await followed(repository=url, credentialRef="git-token")
+
+    assert made.repository.fetches == 0
+    reason = (await made.source())["reason"]
+    assert reason["code"] == "CredentialOfAnotherHost"
+    assert "ann" not in str(reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("https://token@git.example.org", "token"),
+        ("https://ann:p%40ss@GIT.example.org:443/shop", "ann:p@ss"),
+        ("token", None),
+        ("ann:secret", None),
+        ("http://token@git.example.org", None),
+        ("https://token@git.example.org:x", None),
+        ("https://[token@git.example.org", None),
+        ("https://git.example.org", None),
+    ],
+)
+@virtual
+async def test_a_credential_names_its_host(text: str, sent: str | None) -> None:
+    made = await followed(credentialRef="git-token")
+    await vault_of(made.drift).set("git-token", SecretValue(text))
+
+    await made.look(301)
+
+    code = ((await made.source())["reason"] or {"code": None})["code"]
+    if sent is None:
+        assert code == "CredentialOfAnotherHost"
+    else:
+        assert (made.repository.credentials[-1], code) == (sent, None)
+
+
+@virtual
+async def test_a_key_of_webhooks_is_no_credential_and_a_credential_no_key() -> None:
+    made = await followed(credentialRef="git-webhook", webhookSecretRef="git-token")
+
+    assert made.repository.fetches == 0
+    assert (await made.source())["reason"]["code"] == "CredentialOfAnotherHost"
+    with pytest.raises(SignatureRefused):
+        await made.webhook(signature=signed(b"{}", CREDENTIAL))
+
+
 @virtual
 async def test_only_secrets_that_are_named_for_git_are_sent_to_a_repository() -> None:
     made = await released_and_settled()
@@ -685,7 +743,7 @@ async def test_a_line_end_after_a_secret_of_the_vault_is_no_part_of_it() -> None
     made = await followed(credentialRef="git-token")
     vault = made.drift.app.vaults.at(made.drift.app.vaults.of_environment(KEY, {}))
     await vault.set("git-webhook", SecretValue(f"{SIGNING_KEY}\n"))
-    await vault.set("git-token", SecretValue("ann:secret\n"))
+    await vault.set("git-token", SecretValue("https://ann:secret@git.example.org\n"))
 
     await made.push({"web.json": manifest("2.0")})  # its webhook is signed
     await made.look()

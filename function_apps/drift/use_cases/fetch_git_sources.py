@@ -20,7 +20,7 @@ from function_apps.drift.model.git_source import (
 )
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import SCANS, SOURCES
-from function_apps.drift.use_cases.git_secrets import secret_of
+from function_apps.drift.use_cases.git_secrets import credential_of
 from shared.contracts.values import Reason, TenantId
 from shared.git.port import Branch, FetchFailed
 from shared.git.threads import in_git_thread
@@ -165,9 +165,7 @@ async def _what_it_says(source: GitSource, ctx: Context, app: DriftApp) -> Desir
     names = {each: scan.content.name for each, scan in scans.items()}
     folders = {each: source.folder(each, names.get(each, "")) for each in source.environment_ids}
     is_same = all(source.environment(each).folder == folders[each] for each in folders)
-    credential = (
-        await secret_of(source, source.credential_ref, ctx, app) if source.credential_ref else None
-    )
+    credential = await credential_of(source, ctx, app)
     snapshot = await app.repositories.fetch(
         Branch(source.repository, source.branch),
         [*folders.values()],

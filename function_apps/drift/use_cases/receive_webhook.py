@@ -18,7 +18,7 @@ from function_apps.drift.errors import SignatureRefused
 from function_apps.drift.model.git_source import GitSource, order_fetch
 from function_apps.drift.ports import DriftApp, WebhookKey
 from function_apps.drift.repository import SOURCES
-from function_apps.drift.use_cases.git_secrets import secret_of
+from function_apps.drift.use_cases.git_secrets import webhook_key_of
 from shared.git.port import FetchFailed
 from shared.kernel.context import Context, Scope
 from shared.kernel.errors import NotFound
@@ -86,13 +86,13 @@ async def _proved(
 async def _key(source: GitSource, name: str, ctx: Context, app: DriftApp) -> SecretValue:
     """Return the key of the webhooks of *source*, read once in KEY_KEPT, as is why there is none.
 
-    Raises what `secret_of` does.
+    Raises what `webhook_key_of` does.
     """
     now, keys = ctx.now(), app.webhook_keys
     kept = keys.get((source.source_id, name))
     if kept is None or not now < kept.until <= now + KEY_KEPT:
         for old in [old for old, each in keys.items() if each.until <= now]:
             del keys[old]
-        read = asyncio.ensure_future(secret_of(source, name, ctx, app))
+        read = asyncio.ensure_future(webhook_key_of(source, name, ctx, app))
         kept = keys[source.source_id, name] = WebhookKey(read, now + KEY_KEPT)
     return await asyncio.shield(kept.read)
