@@ -14,7 +14,8 @@ from tests.surfaces.harness import SurfaceHarness
 from tests.surfaces.local_process_harness import local_process_harness
 
 pytestmark = pytest.mark.real
-LATE = HttpProbe("/", period_s=0.1, initial_delay_s=1.0)
+LATE = HttpProbe("/", period_s=0.1, initial_delay_s=5.0)
+"""After the first look, also where a start takes seconds because the machine is busy."""
 
 
 def only(live: LiveComponent) -> Instance:
