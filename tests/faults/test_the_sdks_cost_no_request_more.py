@@ -35,5 +35,5 @@ def test_every_input_costs_at_the_endpoint_what_it_asks(service: str, tmp_path: 
         assert cost.at_the_endpoint == cost.asked, row
         if row in TABLE and row in routes():
             allowed = TABLE[row]
-            assert cost.reads == allowed.reads + allowed.queries, row
+            assert cost.reads - allowed.reads - allowed.queries in {0, allowed.at_first}, row
             assert cost.batches == allowed.batches, row
