@@ -80,5 +80,5 @@ def test_a_killed_cluster_with_real_nodes_is_removed_by_down(tmp_path: Path) -> 
         until(lambda: not list(programs_of(folder.cluster)), 10)
         runtimectl("down", "--state", str(tmp_path))
 
-        assert left_by(network, before) == set()
+        until(lambda: not left_by(network, before))  # the kernel takes links away by itself
         assert list(claimed(folder.cluster)) == []
