@@ -93,15 +93,8 @@ class InstanceController:
         """
         if (record.reason, record.message) != ("CannotStart", problem):
             self.folder(record.id).note(f"cannot start: {problem}")
-        return replace(
-            record,
-            is_ready=False,
-            is_live=False,
-            reason="CannotStart",
-            message=problem,
-            retry_at=self._context.clock.now() + timedelta(seconds=PLACE_AFTER_S),
-            failed_starts=1,
-        )
+        at = self._context.clock.now() + timedelta(seconds=PLACE_AFTER_S)
+        return _cannot_start(record, problem, at, failed_starts=1)
 
     def postpone(self, record: InstanceRecord, problem: str) -> InstanceRecord:
         """Return *record*, whose process could not be started, with the time of the next start.
@@ -109,15 +102,8 @@ class InstanceController:
         Its output says why, as that of a program that cannot be executed.
         """
         self.folder(record.id).note(f"cannot start: {problem}")
-        return replace(
-            record,
-            is_ready=False,
-            is_live=False,
-            reason="CannotStart",
-            message=problem,
-            retry_at=self._next_start(record.id),
-            failed_starts=record.failed_starts + 1,
-        )
+        at = self._next_start(record.id)
+        return _cannot_start(record, problem, at, failed_starts=record.failed_starts + 1)
 
     async def keep_running(
         self, record: InstanceRecord, spec: RevisionSpec, hosts: UpstreamHosts
@@ -323,3 +309,17 @@ class InstanceController:
         host = hosts.get(cluster_name(self._service, record.revision), {}).get(record.port)
         is_idle = host is not None and not host.takes_requests and host.active == 0
         return is_idle and waited_s >= DRAIN_MIN_S
+
+
+def _cannot_start(
+    record: InstanceRecord, problem: str, retry_at: datetime, *, failed_starts: int
+) -> InstanceRecord:
+    return replace(
+        record,
+        is_ready=False,
+        is_live=False,
+        reason="CannotStart",
+        message=problem,
+        retry_at=retry_at,
+        failed_starts=failed_starts,
+    )

@@ -20,7 +20,7 @@ from shared.git.pack import files_of, unpack
 from shared.git.port import FILE_MAX, Branch, FetchFailed, Snapshot
 from shared.git.threads import in_git_thread
 from shared.kernel.errors import Invalid, Violation
-from shared.kernel.trust import trusting
+from shared.kernel.trust import trusted_once
 from shared.probing.guard import (
     LOOPBACK,
     Forbidden,
@@ -150,7 +150,11 @@ class SmartHttpRepositories:
             resolve=self.resolve,
         )
         async with answer_of(
-            method, destination, headers=headers, body=body, trust=await self._context()
+            method,
+            destination,
+            headers=headers,
+            body=body,
+            trust=await trusted_once(self.ca_file, self._trust),
         ) as response:
             if response.status != HTTPStatus.OK:
                 answered = (
@@ -166,14 +170,6 @@ class SmartHttpRepositories:
 
     def _allowed(self, url: str) -> Sequence[Network]:
         return (*self.networks, *(LOOPBACK if self.plain_loopback and _LOCAL.match(url) else ()))
-
-    async def _context(self) -> ssl.SSLContext | None:
-        if self.ca_file is None:
-            return None
-        if not self._trust:
-            # Reads files: beside the loop.
-            self._trust.append(await asyncio.to_thread(trusting, self.ca_file))
-        return self._trust[0]
 
 
 def _authorization(credential: SecretValue | None) -> Mapping[str, str]:

@@ -20,7 +20,7 @@ from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.images.port import Descriptor, ImageUnreadable
 from shared.images.reference import is_loopback
 from shared.kernel.errors import Unavailable
-from shared.kernel.trust import trusting, untrusted_in
+from shared.kernel.trust import trusted_once, untrusted_in
 from shared.probing.guard import (
     LOOPBACK,
     Forbidden,
@@ -127,7 +127,7 @@ class RegistryConnection:
             async with (
                 aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(
-                        force_close=True, ssl=await self._context() or True
+                        force_close=True, ssl=await trusted_once(self.ca_file, self._trust) or True
                     ),
                     trust_env=False,
                     auto_decompress=False,
@@ -145,14 +145,6 @@ class RegistryConnection:
                 yield answer
         except (OSError, Forbidden, ValueError, aiohttp.ClientError) as problem:
             raise away(host, problem) from problem
-
-    async def _context(self) -> ssl.SSLContext | None:
-        if self.ca_file is None:
-            return None
-        if not self._trust:
-            # Reads files: beside the loop.
-            self._trust.append(await asyncio.to_thread(trusting, self.ca_file))
-        return self._trust[0]
 
 
 def origin_of(registry: str) -> str:

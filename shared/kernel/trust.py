@@ -1,5 +1,6 @@
 """Whom a client believes that it talks to the right server."""
 
+import asyncio
 import logging
 import ssl
 from pathlib import Path
@@ -32,6 +33,15 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
             message = f"the certificate authorities cannot be read: {type(problem).__name__}"
             raise Unavailable(message) from problem
     return context
+
+
+async def trusted_once(ca_file: Path | None, kept: list[ssl.SSLContext]) -> ssl.SSLContext | None:
+    """Return `trusting` of *ca_file*, read beside the loop and *kept*; None where there is none."""
+    if ca_file is None:
+        return None
+    if not kept:
+        kept.append(await asyncio.to_thread(trusting, ca_file))
+    return kept[0]
 
 
 def untrusted_in(problem: BaseException) -> str:

@@ -3,7 +3,6 @@
 Only an answer that says so allows a change: whatever else comes, or does not come, is no decision.
 """
 
-import asyncio
 import logging
 import ssl
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from shared.contracts.validation import parse
 from shared.contracts.values import Label
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid, Unavailable, Violation
-from shared.kernel.trust import trusting
+from shared.kernel.trust import trusted_once
 from shared.probing.guard import Forbidden, Network, Resolve, resolve_by_system
 from shared.probing.signed_request import post_signed
 
@@ -115,7 +114,7 @@ class SignedPolicyEngine:
                 resolve=self.resolve,
                 owned=self.networks,
                 named=self.networks,
-                trust=await self._context(),
+                trust=await trusted_once(self.ca_file, self._trust),
             )
         except (Forbidden, OSError, TimeoutError) as problem:
             # The address is the operator's to know, not the caller's.
@@ -129,14 +128,6 @@ class SignedPolicyEngine:
         except Invalid as problem:
             _log.warning("the policy engine answers otherwise: %s", problem.code)
             raise _no_decision('answered otherwise than {"allowed": true}') from problem
-
-    async def _context(self) -> ssl.SSLContext | None:
-        if self.ca_file is None:
-            return None
-        if not self._trust:
-            # Reads files: beside the loop.
-            self._trust.append(await asyncio.to_thread(trusting, self.ca_file))
-        return self._trust[0]
 
 
 def _no_decision(why: str) -> Unavailable:

@@ -21,7 +21,7 @@ from pydantic_core import from_json
 
 from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.kernel.errors import Invalid, Unavailable
-from shared.kernel.trust import trusting
+from shared.kernel.trust import trusted_once
 from shared.probing.guard import (
     LOOPBACK,
     Destination,
@@ -151,20 +151,12 @@ class DiscoveredKeys:
         destination = await resolve_destination(
             url, owned=allowed, named=allowed, resolve=self.resolve
         )
-        body, caching = await _get(destination, await self._context())
+        body, caching = await _get(destination, await trusted_once(self.ca_file, self._trust))
         document = from_json(body)
         if not isinstance(document, dict):
             raise Unavailable("its answer is not a JSON object")
         stated = _MAX_AGE.search(caching)
         return document, float(stated[1]) if stated else KEYS_MAX_AGE_S
-
-    async def _context(self) -> ssl.SSLContext | None:
-        if self.ca_file is None:
-            return None
-        if not self._trust:
-            # Reads files: beside the loop.
-            self._trust.append(await asyncio.to_thread(trusting, self.ca_file))
-        return self._trust[0]
 
 
 async def _get(destination: Destination, trust: ssl.SSLContext | None) -> tuple[bytes, str]:

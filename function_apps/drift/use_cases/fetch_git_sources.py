@@ -33,7 +33,7 @@ from shared.persistence.store import Document
 
 FETCH: Final = "fetch_due"
 FETCHES_AT_ONCE: Final = 16
-"""A tenant alone has half of them."""
+"""A tenant alone has half of them. Each may hold an answer of 16 MiB; two at once are unpacked."""
 RUN: Final = timedelta(minutes=2)
 """In which a run of the timer begins fetches; what waits for its turn then is next."""
 READ_WITHIN_S: Final = 60.0
@@ -159,7 +159,7 @@ async def _what_it_says(source: GitSource, ctx: Context, app: DriftApp) -> Desir
         Unavailable: the vault or the store does not answer.
     """
     scans = await _scans(source, ctx, app)
-    if all(scan.ended_at is not None for scan in scans.values()):
+    if scans and all(scan.ended_at is not None for scan in scans.values()):
         message = "all its environments have ended, so it is fetched no more: remove it"
         raise FetchFailed(message, code="EnvironmentsEnded")
     names = {each: scan.content.name for each, scan in scans.items()}
