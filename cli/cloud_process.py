@@ -13,7 +13,8 @@ from local_agent.process_identity import ProcessIdentity
 from local_cloud.process import ADDRESSES, APP_SETTINGS, IDENTITY_SETTINGS, LOCK, LOG, PORTS
 from shared.kernel.clock import Clock
 
-READY_WITHIN_S: Final = 30.0
+READY_WITHIN_S: Final = 60.0
+"""Beside others it takes 10 s; one that ends meanwhile is told at once."""
 STOPPED_WITHIN_S: Final = 15.0
 _BUS: Final = frozenset({"service-bus", "service-bus-tls"})
 

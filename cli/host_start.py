@@ -21,7 +21,7 @@ from shared.connections.loopback_ports import free_port, taken_because
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy, SystemEntropy
 
-READY_WITHIN_S: Final = 30.0
+READY_WITHIN_S: Final = 60.0
 """It takes 2 s; a starved machine may need longer."""
 APPS_READY_WITHIN_S: Final = 90.0
 """Each process of an app takes 3 s of a core."""

@@ -55,6 +55,8 @@ ENGINE_FOLDER: Final = "RUNTIME_ENGINE_FOLDER"
 EXIT_USAGE: Final = 2
 EXIT_STATE_IN_USE: Final = 4
 EXIT_STATE_REMOVED: Final = 5
+_CHOICES: Final = 5
+"""How often a first start chooses ports: each may be taken before its listener starts."""
 _log = logging.getLogger(__name__)
 
 
@@ -82,7 +84,16 @@ def _run(asked: argparse.Namespace, state: Path) -> int:
         return EXIT_STATE_IN_USE
     write_owner(lock, os.getpid())
     agent_folder = None if asked.agent_folder is None else asked.agent_folder.resolve()
-    return asyncio.run(_serve(state, _settings(asked, state), agent_folder))
+    choices = 0
+    while True:
+        choices += 1
+        try:
+            return asyncio.run(_serve(state, _settings(asked, state), agent_folder))
+        except PortTaken as taken:
+            apps_know_it = taken.port in vars(asked).values() or (state / ADDRESSES).exists()
+            if apps_know_it or choices == _CHOICES:
+                raise
+            _log.info("%s; here, ports are chosen again", taken)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,7 +21,11 @@ STORAGE_ACCOUNT: Final = "devstoreaccount1"
 
 
 class PortTaken(Exception):
-    """A listener cannot listen on its port; another program does."""
+    """A listener cannot listen on its *port*; another program does."""
+
+    def __init__(self, message: str, port: int) -> None:
+        super().__init__(message)
+        self.port = port
 
 
 class NotInstalled(Exception):
@@ -41,7 +45,8 @@ async def listen(endpoint: _Endpoint, service: str, port: int, option: str) -> N
     except OSError as problem:
         raise PortTaken(
             f"cannot serve {service} on port {port}: {reason_of(problem)};"
-            f" choose another with {option}, and start apps that use it anew"
+            f" choose another with {option}, and start apps that use it anew",
+            port,
         ) from problem
 
 

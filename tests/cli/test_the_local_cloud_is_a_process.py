@@ -193,7 +193,8 @@ def test_a_system_that_does_not_start_leaves_no_cloud_and_its_folder_of_one_kind
 
 
 def test_a_cloud_ends_when_its_folder_is_removed(folder: StateFolder) -> None:
-    _, shown = run(folder, "cloud up")
+    code, shown = run(folder, "cloud up")
+    assert code == 0, shown
     process = psutil.Process(shown["pid"])
 
     remove_in_use(folder.cloud)
