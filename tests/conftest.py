@@ -1,4 +1,5 @@
-"""Nothing is hidden: in CI a skipped test fails, and every run says how many passed by marker.
+"""Nothing is hidden: in CI a skipped test fails, and every run says how many passed by marker, and
+which failed at first.
 
 Only what no run can install may be lacking, a part of the kernel or a right of the user: its reason
 says "this machine", and every run lists it.
@@ -26,6 +27,8 @@ _BESIDE_WAITS = 0.85
 """The part of the tests that compute which is mixed with those that wait."""
 _THIS_MACHINE = "this machine"
 _REPEAT_OTHERS = ("tests/architecture/", "tests/faults/", "tests/simulator/")
+_SECOND_RUNS = 1
+"""What starts processes is up to what else the machine does: it fails where it fails twice."""
 _IS_NOT_MEASURED = pytest.StashKey[bool]()
 _PROGRAMS = "COVERAGE_PROCESS_CONFIG"
 """Where coverage.py tells the programs that a test starts to be measured."""
@@ -66,6 +69,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
     if config.getoption("cov_source", None):
         _measure_first_of_each_function(items)
+    for item in items:
+        if item.get_closest_marker("real"):
+            item.add_marker(pytest.mark.flaky(reruns=_SECOND_RUNS))
     if getattr(config.option, "loadgroup", False):
         items[:] = _in_turn(items)
         for item in items:
@@ -183,6 +189,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.stats.get("passed", ()):
         for lines in (value for name, value in report.user_properties if name == TABLE):
             terminalreporter.write_line(f"\n{report.nodeid}\n{lines}")
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.write_line(f"failed once and was run again: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
     skipped = Counter(str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
     for reason, times in skipped.items():
         terminalreporter.write_line(f"skipped {times}: {reason}")
