@@ -141,7 +141,7 @@ rotations: .venv/.all ## a hundred rotations of a PostgreSQL password under load
 crossings: .venv/.all ## every order of release, roll-out, rotation and rollback on both real surfaces, and through all services; part of `make test` (1) and `make long` (15)
 	@SWEEP=all .venv/bin/pytest -q -m "long or not long" tests/system/test_changes_cross_on_real_surfaces.py tests/system/test_changes_cross_through_all_services.py $(PYTEST)
 
-sim: .venv/.all ## simulated days under faults: SEED=7 replays one exactly, SEEDS=500 runs the first 500; part of `make test` (1) and `make long` (8)
+sim: .venv/.all ## simulated days under faults: SEED=7 replays one exactly, SEEDS=500 runs the first 500; part of `make test` (1) and `make long` (4)
 	@$(RUN) -m tests.simulator $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
 
 planted-bugs: .venv/.all ## seeds needed to find each bug that is planted in the platform, and the promise that found it; ONLY=fence; part of `make test` (1) and `make long` (8)
@@ -150,10 +150,10 @@ planted-bugs: .venv/.all ## seeds needed to find each bug that is planted in the
 root-causes: .venv/.all ## the table of docs/root-causes.md: a thousand incidents of 220 services; part of `make test` (8) and `make long`
 	@$(RUN) -m tests.health.root_cause_corpus 1000
 
-drift-corpus: .venv/.all ## the tables of docs/drift-corpus.md: 1,080 environments that somebody changed, in 10 minutes; part of `make test` (12) and `make long` (135)
+drift-corpus: .venv/.all ## the tables of docs/drift-corpus.md: 1,080 environments that somebody changed, in 10 minutes; part of `make test` (12) and `make long` (68)
 	@$(RUN) -m tests.drift.drift_corpus 1080
 
-fuzz: .venv/.all ## 22,000 odd requests as bytes, to every route; part of `make test` (1,200) and `make long`
+fuzz: .venv/.all ## 21,400 odd requests as bytes, to every route; part of `make test` (400) and `make long` (3,000)
 	@.venv/bin/pytest -q -n 2 tests/system/test_no_bytes_break_the_host.py $(PYTEST)
 
 mutate: .venv/.mutation ## change the code that decides, piece by piece, and see that a test fails; or PARTS="scaling relay"

@@ -124,7 +124,9 @@ def test_without_root_it_is_the_same_but_for_limits(home: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "at", ["cluster up", "env create", "http://10"], ids=lambda at: at.split()[0]
+    "at",
+    ["cluster up", "env create", pytest.param("http://10", marks=pytest.mark.sweep)],
+    ids=lambda at: at.split()[0],
 )
 def test_an_interruption_leaves_nothing(tmp_path: Path, at: str) -> None:
     state, output = tmp_path / "demo", tmp_path / "output.txt"

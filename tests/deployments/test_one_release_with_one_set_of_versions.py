@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.deployments.crossings import LOST_S, Crossing
 from tests.deployments.places import SECRETS, MemoryPlace
+from tests.kit.parameters import unless_whole
 from tests.kit.properties import try_with
 from tests.kit.virtual_time import run_virtual
 
@@ -91,7 +92,11 @@ def _whole_at_quiet(steps: Sequence[tuple[str, str, float]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "examples", [pytest.param(15, id="few"), pytest.param(150, marks=pytest.mark.long, id="many")]
+    "examples",
+    [
+        pytest.param(15, id="few"),
+        pytest.param(unless_whole(60) or 150, marks=pytest.mark.long, id="many"),
+    ],
 )
 def test_in_the_end_all_instances_run_one_release_with_one_set_of_versions(examples: int) -> None:
     try_with(examples, _whole_at_quiet, CROSSINGS)

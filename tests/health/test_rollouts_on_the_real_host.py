@@ -34,7 +34,7 @@ def test_rollouts_of_equal_releases_all_complete() -> None:
 
 @pytest.mark.long(minutes=1)
 def test_many_rollouts_of_equal_releases_all_complete() -> None:
-    assert set(run_virtual(rollouts(unless_whole(10) or 50))) == {"Completed"}
+    assert set(run_virtual(rollouts(unless_whole(5) or 50))) == {"Completed"}
 
 
 @pytest.mark.long

@@ -30,7 +30,7 @@ Begin = Callable[[SecretBindings], Awaitable[Writers]]
 OTHER: Final = "module-other"
 CHANGES: Final = pytest.mark.parametrize(
     ("changes_max", "at_most"),
-    [(1, None), pytest.param(2, unless_whole(200), marks=pytest.mark.long(minutes=1))],
+    [(1, None), pytest.param(2, unless_whole(120), marks=pytest.mark.long(minutes=1))],
     ids=["once", "twice"],
 )
 """How often one of several long writers is left for another, and in how many orders."""

@@ -4,7 +4,7 @@ A test of a feature (`@pytest.mark.shows`) runs on the surfaces that declare it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -74,7 +74,6 @@ DECLARED: Final[Mapping[str, Capabilities]] = {
     ),
 }
 """The surfaces, and what each can do here."""
-_MARKS: Final = {"local-process": pytest.mark.real, "aks": pytest.mark.real}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -89,8 +88,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if not needed & offered.lacks.keys() and (not only or name in only)
     ]
     assert able, f"no surface declares {sorted(needed)}"
-    params = [pytest.param(name, marks=_MARKS.get(name, ())) for name in able]
+    is_sample = metafunc.definition.get_closest_marker("sample") is not None
+    params = [pytest.param(name, marks=_marks(name, is_sample=is_sample)) for name in able]
     metafunc.parametrize("run_scenario", params, indirect=True)
+
+
+def _marks(name: str, *, is_sample: bool) -> Sequence[pytest.MarkDecorator]:
+    """Return the marks of a test on the surface *name*.
+
+    On a cluster each takes seconds of both processors, most of them to start pods.
+    """
+    if name == "memory":
+        return ()
+    is_long = name == "aks" and not is_sample
+    return (pytest.mark.real, pytest.mark.long) if is_long else (pytest.mark.real,)
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ async def edit(
     )  # fmt: skip
 
 
+@pytest.mark.sample
 def test_the_owner_of_a_site_has_a_closed_boundary_with_it(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         cluster = cast("AksHarness", harness)

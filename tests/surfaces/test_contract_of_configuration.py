@@ -61,6 +61,7 @@ def test_each_release_proves_the_configuration_that_it_was_started_with(
     run_scenario(scenario)
 
 
+@pytest.mark.sample
 @given
 def test_a_revision_has_one_configuration(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:

@@ -53,6 +53,7 @@ async def active(harness: SurfaceHarness) -> set[int]:
     return {each.revision for each in live.revisions if each.is_active}
 
 
+@pytest.mark.sample
 @pytest.mark.shows(Feature.JOBS)
 def test_a_job_runs_to_its_end_once_and_is_proved_by_what_ran(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:

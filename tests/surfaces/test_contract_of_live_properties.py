@@ -41,6 +41,7 @@ def test_what_nobody_touched_is_as_it_was_applied(run_scenario: RunScenario) -> 
     run_scenario(scenario)
 
 
+@pytest.mark.sample
 def test_properties_follow_every_write(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         await harness.serve(harness.spec(1), weights={1: 100})

@@ -62,6 +62,7 @@ def started(live: LiveComponent) -> set[Any]:
     return {(each.id, each.started_at) for each in live.revisions[0].instances}
 
 
+@pytest.mark.sample
 @pytest.mark.shows(Feature.NATIVE_SCALING)
 def test_rules_take_the_number_of_instances_over(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
@@ -236,6 +237,7 @@ def test_a_tenant_that_is_admitted_has_its_own_components(run_scenario: RunScena
     run_scenario(scenario)
 
 
+@pytest.mark.sample
 @pytest.mark.shows(Feature.QUOTAS)
 def test_a_boundary_shows_what_its_instances_take(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:

@@ -32,6 +32,7 @@ def _identities(live: LiveComponent) -> set[tuple[Any, ...]]:
     return {(i.id, i.pid, i.started_at) for r in live.revisions for i in r.instances}
 
 
+@pytest.mark.sample
 @pytest.mark.shows(Feature.HTTP_PROBES)
 def test_an_applied_revision_becomes_ready_and_has_no_traffic(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
@@ -78,6 +79,7 @@ def test_a_write_repeated_changes_nothing(run_scenario: RunScenario) -> None:
     run_scenario(scenario)
 
 
+@pytest.mark.sample
 def test_a_lower_fence_is_refused_and_changes_nothing(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         surface = harness.surface
@@ -125,6 +127,7 @@ def test_a_killed_host_finds_the_same_instances_and_weights(run_scenario: RunSce
     run_scenario(scenario)
 
 
+@pytest.mark.sample
 @pytest.mark.shows(Feature.TRAFFIC_SPLIT)
 def test_weight_goes_to_ready_capacity_only(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
@@ -279,6 +282,7 @@ def test_scaling_keeps_the_oldest_instances(run_scenario: RunScenario) -> None:
     run_scenario(scenario)
 
 
+@pytest.mark.sample
 @pytest.mark.shows(Feature.SELF_PROOF)
 def test_each_live_instance_proves_what_it_runs(run_scenario: RunScenario) -> None:
     async def scenario(harness: SurfaceHarness) -> None:

@@ -98,7 +98,13 @@ def until_ended(system: RealSystem, client: Client, path: str) -> Any:
     ("again_s", "status", "verdicts"),
     [
         pytest.param(4.0, "Completed", ["Pass", "Pass"], id="instances-that-start-slowly"),
-        pytest.param(3600.0, "RolledBack", ["Fail", None], id="a-candidate-that-never-comes-back"),
+        pytest.param(
+            3600.0,
+            "RolledBack",
+            ["Fail", None],
+            marks=pytest.mark.sweep,
+            id="a-candidate-that-never-comes-back",
+        ),
     ],
 )
 def test_a_rollout_goes_on_after_a_planned_stop(

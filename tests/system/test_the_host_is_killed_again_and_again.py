@@ -16,12 +16,13 @@ from local_cloud.storage import LocalStorage
 from shared.contracts.events import BUILT
 from shared.kernel.clock import SystemClock
 from shared.messaging.outbox import OUTBOX_TYPE
+from tests.kit.parameters import unless_whole
 from tests.kit.real_system import RealSystem, SteadyClient, real_system
 from tests.kit.seeded_entropy import SeededEntropy
 
 pytestmark = [pytest.mark.real, pytest.mark.long(minutes=1)]
 SEED = 2026
-KILLS = 20
+KILLS = unless_whole(10) or 20
 REPLICAS, PROXIES, AGENTS = 2, 1, 1
 ENDED = {"Completed", "RolledBack", "Failed", "Cancelled"}
 SERVICES = sorted(BUILT)
