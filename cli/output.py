@@ -67,6 +67,12 @@ def format_time(instant: str | None) -> str:
     return instant[11:21] if instant else "-"
 
 
+def shown_actor(row: Item) -> str:
+    """Return who did it, with the tenant where that is another one than the reader's."""
+    tenant = row.get("actorTenant")
+    return f"{row['actor']} of {tenant}" if tenant else str(row["actor"])
+
+
 def format_digest(digest: str | None) -> str | None:
     """Return the first digits of a digest, as people compare them."""
     return f"{digest[:19]}…" if digest else None

@@ -21,7 +21,7 @@ from cli.failure import Failure
 from cli.fan_out import ask_apps, newest_of_apps
 from cli.lookup import id_labels, replace_ids
 from cli.options import Commands, Invocation
-from cli.output import Column, Item, format_time, note
+from cli.output import Column, Item, format_time, note, shown_actor
 from cli.parameter_types import any_id, instant
 
 app = Commands(help="Audit records of all apps: list (without a word after it), verify.")
@@ -30,7 +30,7 @@ _NOT_ASKED: Final = {"status": "NotAsked", "brokenAt": None, "anchored": None}
 """Of an app that does not run: nobody can say whether its records are whole."""
 _COLUMNS: Final = (
     Column("WHEN", lambda record: format_time(record["at"])),
-    Column("WHO", "actor"),
+    Column("WHO", shown_actor),
     Column("DID", "action"),
     Column("TO", "about"),
     Column("OUTCOME", "outcome"),
@@ -38,7 +38,7 @@ _COLUMNS: Final = (
 )
 _DECISION_COLUMNS: Final = (
     Column("WHEN", lambda record: format_time(record["at"])),
-    Column("WHO", "actor"),
+    Column("WHO", shown_actor),
     Column("DID", "action"),
     Column("TO", "about"),
     Column("POLICY", lambda record: _decision(record["policy"])),
@@ -87,7 +87,9 @@ def audit(
     if invocation.is_table:
         labels = id_labels(invocation.client)
         for record in records:
-            record["about"] = replace_ids(record["target"], labels)
+            target = replace_ids(record["target"], labels)
+            guest = record.get("targetTenant")
+            record["about"] = f"{target} of {guest}" if guest else target
             record["why"] = replace_ids(record["reason"], labels)
     columns = _DECISION_COLUMNS if policy else _COLUMNS
     invocation.show(records, columns, empty="nothing was recorded yet")

@@ -10,12 +10,12 @@ from cli.client import Client
 from cli.fan_out import newest_of_apps
 from cli.lookup import environment_id, id_labels, replace_ids
 from cli.options import EnvironmentFilter, Invocation
-from cli.output import Column, Item, format_time
+from cli.output import Column, Item, format_time, shown_actor
 from cli.parameter_types import any_id, instant, one_of
 
 _COLUMNS: Final = (
     Column("WHEN", lambda event: format_time(event["occurredAt"])),
-    Column("WHO", "actor"),
+    Column("WHO", shown_actor),
     Column("WHAT", "eventType"),
     Column("BY", "action"),
     Column("ABOUT", "about"),

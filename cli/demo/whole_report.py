@@ -12,7 +12,7 @@ from cli.demo.scenario import NEW, OLD, release_path
 from cli.demo.whole_scenario import RATE
 from cli.fan_out import newest_of_apps
 from cli.lookup import id_labels, replace_ids
-from cli.output import Column, format_table, format_time
+from cli.output import Column, format_table, format_time, shown_actor
 
 _PARTS: Final = (
     ("boot", "start the system, log in", 15),
@@ -70,7 +70,7 @@ def print_timeline(sandbox: Sandbox) -> None:
     labels = {**id_labels(client), **types}
     columns = (
         Column("WHEN", lambda event: format_time(event["occurredAt"])),
-        Column("WHO", "actor"),
+        Column("WHO", shown_actor),
         Column("WHAT", "eventType"),
         Column("ABOUT", lambda event: _about(event, labels)),
         Column("CAUSE", lambda event: replace_ids(event["cause"], labels)),

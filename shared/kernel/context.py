@@ -78,6 +78,8 @@ class Cause:
     project: str | None = None
     """The envelope's project, where a message is the cause and names one."""
     marker_ttl: timedelta = MARKER_TTL
+    actor_tenant: TenantId | None = None
+    """The actor's, where the data is another tenant's: both have it in their audit trails."""
     fingerprint: str | None = None
     """Of the request's content: the same key with other content is refused."""
     if_match: tuple[str, ...] | None = None

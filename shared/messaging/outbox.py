@@ -101,7 +101,14 @@ class Record:
     """The words of the caller who gave one."""
     policy: Mapping[str, Any] | None = None
     """The decision of the policy for prod, with its inputs, where one was made."""
+    actor_tenant: str = ""
+    """The actor's, where that is not the one whose trail this is."""
+    target_tenant: str = ""
+    """Whose the target is, where the trail is that of the actor's tenant, which is another one."""
 
+
+NOT_ALWAYS: Final = ("reason", "policy", "actor_tenant", "target_tenant")
+"""What no record has that says nothing of it: one of an earlier version is sealed without."""
 
 Row = Publish | Send | Start | Raise
 """A row as a decision names it."""
@@ -177,7 +184,7 @@ def _body(row: StoredRow) -> dict[str, Any]:
             return {"kind": "raise", "instanceId": instance_id, "name": name}
         case Record():
             record = vars(row) | {"events": [dict(event) for event in row.events]}
-            for name in ("reason", "policy"):
+            for name in NOT_ALWAYS:
                 if not record[name]:
                     del record[name]  # 0.2.0 reads it, too
             return {"kind": RECORD, "record": record}

@@ -1,7 +1,8 @@
-"""Makes the rows of the outbox of what a decision says: messages in envelopes, one audit record."""
+"""Makes the rows of the outbox of what a decision says: messages in envelopes, audit records."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,9 +21,25 @@ from shared.persistence.store import Partition
 def stored_rows(
     rows: Sequence[Row], audited: Audited | None, partition: Partition, ctx: Context
 ) -> Sequence[StoredRow]:
-    """Return *rows* as they are stored, each message in its envelope, and the audit record last."""
+    """Return *rows* as they are stored, each message in its envelope, and the audit record last.
+
+    Where the actor is of another tenant than the data, that one's trail has a second record. It
+    names no event: those are told to the tenant whose data it is.
+    """
     stored = [_in_envelope(row, ctx) for row in rows]
-    return [*stored, _record(partition, audited, stored, ctx)] if audited else stored
+    if audited is None:
+        return stored
+    record, actors = _record(partition, audited, stored, ctx), ctx.cause.actor_tenant
+    if actors is None:
+        return [*stored, record]
+    of_actor = replace(
+        record,
+        record_id=event_id(ctx.entropy),
+        tenant=actors,
+        target_tenant=record.tenant,
+        events=(),
+    )
+    return [*stored, replace(record, actor_tenant=actors), of_actor]
 
 
 def _in_envelope(row: Row, ctx: Context) -> StoredRow:

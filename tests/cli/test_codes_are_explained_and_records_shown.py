@@ -66,6 +66,22 @@ def test_records_of_all_apps_stand_in_order_of_time(runtimectl: RuntimeCtl) -> N
     assert "a fix" in lines[1]
 
 
+def test_records_about_a_guest_say_whose_the_actor_and_the_target_are(
+    runtimectl: RuntimeCtl,
+) -> None:
+    records = {
+        "GET /v1/platform/tenants/audit": [
+            {**RECORD, "actorTenant": "acme", "target": "tb-1"},
+            {**LATER, "targetTenant": "globex", "target": "tb-2"},
+        ]
+    }
+
+    lines = runtimectl.run("audit", records).out.splitlines()
+
+    assert "user:ann of acme" in lines[1]
+    assert "tb-2 of globex" in lines[2]
+
+
 @pytest.mark.parametrize(
     ("words", "shown"),
     [

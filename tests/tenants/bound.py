@@ -1,6 +1,6 @@
 """Tenants over in-memory parts: what it is told, what it answers, and what it tells."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from shared.contracts.values import ComputeTargetKind
 from shared.kernel.context import ADMIN, Scope, idempotency_marker
 from shared.kernel.ids import TenantId, tenant_binding_id
 from shared.messaging.dispatcher import Dispatcher
+from shared.messaging.outbox import Record
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.reader_ports import BoundaryReader
 from shared.vault.signing_keys import SigningKeys
@@ -28,6 +29,7 @@ from tests.kit.memory_surface import MemorySurface
 from tests.kit.memory_vaults import MemoryVaults, platform_vault
 from tests.kit.messages import envelope_of
 from tests.kit.service import TENANT, Bench, bench
+from tests.kit.stores import all_changes
 from tests.kit.told import ENVIRONMENT, KEY, environment
 from tests.secret_bindings.bound import shown
 
@@ -125,6 +127,12 @@ class Tenants:
         at = self.app.service.clock.now()
         envelope = envelope_of(payload, number or self.heard, at)
         await self.dispatcher.dispatch(envelope.model_copy(update={"tenant_id": tenant}))
+
+    async def trail(self, tenant: TenantId) -> Sequence[Record]:
+        """Return what the audit trail of *tenant* has of what its callers did, and to it."""
+        await self.app.service.work.relay.relay_changes(await all_changes(self.app.service.store))
+        entries = await self.app.service.audit.entries(tenant)
+        return [each.record for each in entries if each.record.actor.startswith("user:")]
 
     def told(self) -> list[tuple[str, int]]:
         """Return status and revision of each event of a binding so far."""

@@ -525,6 +525,31 @@ def test_audit_and_events_tell_who_did_what_and_what_left(tmp_path: Any) -> None
     desk(act, tmp_path)
 
 
+def test_an_actor_of_another_tenant_is_in_both_trails_each_with_the_other(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        decision: Decision[Json] = Decision(
+            {}, outbox=[Publish(counted(7))], audited=Audited("MakeThing", "thing-1")
+        )
+        ctx = at.at.ctx(actor_tenant=TenantId("globex"))
+        await at.at.service.work.commit(ctx, HOME, [], lambda _: decision)
+        await at.relay_left_behind()
+        _, own, _ = await at.call("GET", "/audit")
+        _, events, _ = await at.call("GET", "/events")
+        _, actors, _ = await at.call("GET", "/audit", tenant="globex")
+        _, none, _ = await at.call("GET", "/events", tenant="globex")
+
+        (entry,), (other,) = own["value"], actors["value"]
+        assert [(each["actor"], each["action"]) for each in (entry, other)] == [
+            ("user:ann", "MakeThing")
+        ] * 2
+        assert (entry["actorTenant"], entry["targetTenant"]) == ("globex", None)
+        assert (other["actorTenant"], other["targetTenant"]) == (None, "acme")
+        assert [each["actorTenant"] for each in events["value"]] == ["globex"]
+        assert none["value"] == other["events"] == []
+
+    desk(act, tmp_path)
+
+
 async def targets(at: Desk, path: str) -> list[str]:
     """Return the targets of all pages from *path* on."""
     found = []

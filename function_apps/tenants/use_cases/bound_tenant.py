@@ -20,7 +20,7 @@ def of_bound_tenant(named: str | None, ctx: Context) -> Context:
     """Return *ctx* for the data of the tenant that is *named*, by default the caller's.
 
     A key that answered one tenant there answers no other: what it is told, and whether anything is
-    done, is never decided by another's request.
+    done, is never decided by another's request. The audit trails of both say what comes of it.
 
     Raises:
         ForeignTenant: another tenant is named without `runtime.admin`.
@@ -33,7 +33,7 @@ def of_bound_tenant(named: str | None, ctx: Context) -> Context:
     return replace(
         ctx,
         scope=replace(ctx.scope, tenant=TenantId(named)),
-        cause=replace(ctx.cause, marker=marker),
+        cause=replace(ctx.cause, marker=marker, actor_tenant=ctx.tenant),
     )
 
 
