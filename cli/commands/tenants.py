@@ -1,5 +1,7 @@
 """`tenant`: bind tenants to environments, suspend, resume and move them, and take them away."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -158,6 +160,7 @@ def move(
     waiting: WaitOptions,
     invocation: Invocation,
     reason: Annotated[str, typer.Option("--reason", help=_WHY)] = "",
+    tenant: GuestOption = None,
     *,
     allow_downtime: Annotated[
         bool,
@@ -169,14 +172,11 @@ def move(
 ) -> None:
     """Isolate a tenant by another model, where it is: each module is started again for that."""
     client = invocation.client
-    known = find_binding(client, binding)
+    known = find_binding(client, binding, tenant)
     body = {"isolationModel": model, "reason": reason, "allowDowntime": allow_downtime}
-    try:
-        moved = client.write("POST", f"{BINDINGS}/{known['bindingId']}/move", body).body
-    except Failure as refused:
-        if refused.code != "TenantBindingNotFound":
-            raise
-        raise _not_own(known, refused) from refused
+    with _whose(known, tenant):
+        path = f"{BINDINGS}/{known['bindingId']}/move"
+        moved = client.write("POST", path, body | _named(tenant)).body
     _finish(invocation, moved, waiting)
 
 
@@ -197,7 +197,8 @@ def unbind(
     if confirm is None:
         raise _unconfirmed(known)
     query = {"confirm": confirm, "reason": reason or None, "tenantId": tenant}
-    unbound = client.write("DELETE", f"{BINDINGS}/{known['bindingId']}", query=query).body
+    with _whose(known, tenant):
+        unbound = client.write("DELETE", f"{BINDINGS}/{known['bindingId']}", query=query).body
     _finish(invocation, unbound, waiting)
 
 
@@ -263,15 +264,29 @@ def erasure_keys(invocation: Invocation) -> None:
     invocation.show(invocation.client.get(KEYS).body)
 
 
-def _not_own(binding: Binding, refused: Failure) -> Failure:
-    """Return why nobody but the tenant of *binding* moves it."""
-    tenant = binding["tenantId"]
-    return Failure(
-        f"{binding['bindingId']} is of {tenant}, and a tenant is moved by itself only",
-        refused.exit_code,
-        code=refused.code,
-        remedy=f"have {tenant} type the command",
-    )
+@contextmanager
+def _whose(binding: Binding, named: str | None) -> Iterator[None]:
+    """Say of a guest's *binding* that was found, and is not changed without its name, whose it is.
+
+    Raises:
+        Failure: the caller is its environment's owner, and has *named* no tenant.
+    """
+    try:
+        yield
+    except Failure as refused:
+        if refused.code != "TenantBindingNotFound" or named is not None:
+            raise
+        tenant = binding["tenantId"]
+        raise Failure(
+            f"{binding['bindingId']} is of {tenant}, and is changed as such by its name only",
+            refused.exit_code,
+            code=refused.code,
+            remedy=f"type the command again with `--tenant {tenant}`",
+        ) from refused
+
+
+def _named(tenant: str | None) -> dict[str, str]:
+    return {} if tenant is None else {"tenantId": tenant}
 
 
 def _unconfirmed(binding: Binding) -> Failure:
@@ -296,8 +311,8 @@ def _change(
     client = invocation.client
     known = find_binding(client, name, tenant)
     path = f"{BINDINGS}/{known['bindingId']}/{verb}"
-    body = {"reason": reason} | ({} if tenant is None else {"tenantId": tenant})
-    after = client.write("POST", path, body).body
+    with _whose(known, tenant):
+        after = client.write("POST", path, {"reason": reason} | _named(tenant)).body
     _show(invocation, after)
     if known["status"] == status and after["revision"] == known["revision"]:
         note(f"it was {status} already: nothing changed, and the reason is not kept")

@@ -57,7 +57,7 @@ class EnvironmentNotAdmitting(NotFound):
 
 
 class ForeignTenant(Denied):
-    """Another tenant is bound, suspended or unbound by the environment's owner, as its admin."""
+    """Another tenant is bound or changed by the environment's owner, as its administrator."""
 
     def __init__(self, tenant: str) -> None:
         super().__init__(

@@ -103,6 +103,8 @@ class BindingMove(Command):
     reason: Text = ""
     allow_downtime: bool = False
     """Also where a module that takes requests is stopped before it is started again."""
+    tenant_id: TenantId | None = None
+    """The caller's own when not given; `runtime.admin` of the environment's owner names another."""
 
 
 class MoveTenant(BindingMove):

@@ -223,22 +223,42 @@ def test_a_tenant_is_moved_to_another_model_and_shown_with_its_step(runtimectl: 
     assert "Moving (CutOver)" in ran.out
 
 
-def test_the_owner_of_an_environment_is_told_that_a_guest_moves_itself(
-    runtimectl: RuntimeCtl,
+def test_the_owner_of_an_environment_moves_a_guest_that_it_names(runtimectl: RuntimeCtl) -> None:
+    moving = guest(status="Moving", phase="Preparing", isolationModel="pool")
+    answers = {f"GET {ROOT}": [guest()], f"POST {ROOT}/{GUEST}/move": moving}
+
+    ran = runtimectl.run("tenant move test --tenant globex --model pool", answers)
+
+    assert ran.code == ExitCode.OK, ran.err
+    path, body = ran.written
+    assert (path, body["tenantId"]) == (f"POST {ROOT}/{GUEST}/move", "globex")
+    read(BindingMove, body)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "tenant move test --model pool",
+        "tenant suspend test --reason because",
+        "tenant unbind test --confirm globex",
+    ],
+)
+def test_the_owner_of_an_environment_is_told_to_name_the_guest_that_it_changes(
+    line: str, runtimectl: RuntimeCtl
 ) -> None:
     error = {"code": "TenantBindingNotFound", "message": f"no tenant binding '{GUEST}'"}
 
     def answer(asked: Asked) -> tuple[int, Any]:
-        if asked.path.endswith("/move"):
+        if asked.method != "GET":
             return 404, {"error": error}
         return answer_of(asked, {f"GET {ROOT}": [guest()]})
 
     with serving(answer, keeps_connections=False) as server:
-        ran = runtimectl.run_at(server, "tenant move test --model pool")
+        ran = runtimectl.run_at(server, line)
 
     assert ran.code == ExitCode.NOT_FOUND
-    assert f"{GUEST} is of globex, and a tenant is moved by itself only" in ran.err
-    assert "next:  have globex type the command" in ran.err
+    assert f"{GUEST} is of globex" in ran.err
+    assert "next:  type the command again with `--tenant globex`" in ran.err
 
 
 def test_a_move_that_was_taken_back_is_no_success(runtimectl: RuntimeCtl) -> None:

@@ -10,7 +10,8 @@ from shared.kernel.ids import tenant_binding_id
 from tests.kit.service import TENANT
 from tests.kit.told import KEY
 from tests.kit.virtual_time import run_virtual
-from tests.tenants.bound import GLOBEX, Tenants, tenants, told
+from tests.secret_bindings.bound import shown
+from tests.tenants.bound import GLOBEX, ONE, Tenants, tenants, told
 
 GUEST = tenant_binding_id(KEY, GLOBEX)
 AS_GUEST = {"binding": GUEST, "tenant": GLOBEX}
@@ -33,6 +34,21 @@ async def refusal(work: Any) -> Refused:
     return refused.value
 
 
+async def moved(on: Tenants, **asked: Any) -> Any:
+    """Ask for another model of the guest."""
+    as_who = {name: asked.pop(name) for name in ("tenant", "permissions") if name in asked}
+    path = {"tenantBindingId": asked.pop("binding")}
+    body = {"isolationModel": "pool", "reason": "grown", **asked}
+    return shown(await on.call("POST", f"{ONE}/move", body, **as_who, **path))
+
+
+async def changed(on: Tenants, what: str, **asked: Any) -> Any:
+    """Suspend, resume, move or unbind the guest."""
+    if what == "unbind":
+        return await on.unbind(GLOBEX, **asked)
+    return await (moved(on, **asked) if what == "move" else on.change(what, **asked))
+
+
 def test_the_owner_suspends_resumes_and_unbinds_a_guest() -> None:
     async def main() -> Any:
         on = await with_guest()
@@ -47,24 +63,63 @@ def test_the_owner_suspends_resumes_and_unbinds_a_guest() -> None:
     assert leaving["status"] == "Unbinding"
 
 
-@pytest.mark.parametrize("what", ["suspend", "resume", "unbind"])
+def test_the_owner_moves_a_guest_and_the_guest_takes_that_back_or_the_owner_does() -> None:
+    async def main() -> Any:
+        on = await with_guest()
+        moving = await moved(on, **BY_OWNER)
+        repeated = await moved(on, **BY_OWNER)
+        by_guest = await moved(on, isolationModel="shared", **AS_GUEST)
+        await moved(on, **AS_GUEST)
+        by_owner = await moved(on, isolationModel="shared", **BY_OWNER)
+        return moving, repeated, by_guest, by_owner, await on.trail(TENANT)
+
+    moving, repeated, by_guest, by_owner, trail = run_virtual(main())
+
+    assert moving == repeated
+    assert (moving["status"], moving["isolationModel"]) == ("Moving", "pool")
+    assert (moving["tenantId"], moving["reason"]["message"]) == (GLOBEX, "grown")
+    for back in (by_guest, by_owner):
+        assert (back["status"], back["reason"]["code"]) == ("Enforced", "MoveTakenBack")
+    assert [each.action for each in trail] == ["BindTenant", "MoveTenant", "MoveTenant"]
+
+
+def test_the_step_of_a_move_that_the_owner_began_is_the_guests() -> None:
+    async def main() -> Any:
+        on = await with_guest()
+        moving = await moved(on, **BY_OWNER)
+        entry = {"bindingId": GUEST, "revision": moving["revision"], "state": "Applied"}
+        await on.hear(told(3, isolation=entry), tenant=GLOBEX)
+        return on.bench.sent.bodies("AdvanceMove")
+
+    (sent,) = run_virtual(main())
+
+    assert sent["tenantId"] == GLOBEX
+
+
+def test_an_owner_moves_no_guest_to_a_silo() -> None:
+    async def main() -> Refused:
+        on = await with_guest()
+        return await refusal(moved(on, isolationModel="silo", **BY_OWNER))
+
+    assert run_virtual(main()).code == "IsolationNotSupported"
+
+
+@pytest.mark.parametrize("what", ["suspend", "resume", "move", "unbind"])
 def test_without_admin_the_owner_changes_no_guest(what: str) -> None:
     async def main() -> Refused:
         on = await with_guest()
         asked = {**BY_OWNER, "permissions": WRITER}
-        work = on.unbind(GLOBEX, **asked) if what == "unbind" else on.change(what, **asked)
-        return await refusal(work)
+        return await refusal(changed(on, what, **asked))
 
     assert isinstance(run_virtual(main()), Denied)
 
 
-@pytest.mark.parametrize("what", ["suspend", "resume", "unbind"])
+@pytest.mark.parametrize("what", ["suspend", "resume", "move", "unbind"])
 def test_a_third_tenants_administrator_finds_no_guest(what: str) -> None:
     async def main() -> Refused:
         on = await with_guest()
         asked = {**BY_OWNER, "tenant": "initech"}
-        work = on.unbind(GLOBEX, **asked) if what == "unbind" else on.change(what, **asked)
-        return await refusal(work)
+        return await refusal(changed(on, what, **asked))
 
     refused = run_virtual(main())
 
@@ -139,6 +194,43 @@ def test_nor_does_it_by_suspending_itself_first() -> None:
     assert suspended["reason"]["message"] == "the owner's"
     assert refused.code == "SuspendedByAnother"
     assert repeated == by_guest == suspended
+
+
+def test_what_the_owner_does_to_a_guest_is_in_both_audit_trails() -> None:
+    async def main() -> Any:
+        on = await with_guest()
+        await on.change("suspend", **BY_OWNER)
+        await on.change("resume", **BY_OWNER)
+        await on.unbind(GLOBEX, **BY_OWNER)
+        return await on.trail(TENANT), await on.trail(GLOBEX)
+
+    owners, guests = run_virtual(main())
+
+    actions = ["BindTenant", "SuspendTenant", "ResumeTenant", "UnbindTenant"]
+    assert [each.action for each in owners] == [each.action for each in guests] == actions
+    assert {(each.actor, each.actor_tenant, each.target_tenant) for each in guests} == {
+        ("user:ann", TENANT, "")
+    }
+    assert {(each.actor, each.actor_tenant, each.target_tenant) for each in owners} == {
+        ("user:ann", "", GLOBEX)
+    }
+    assert {each.target for each in owners} == {each.target for each in guests} == {GUEST}
+    assert [each.reason for each in owners] == [each.reason for each in guests]
+    assert all(each.events for each in guests)
+    assert not any(each.events for each in owners), "the guest's events are told to the guest"
+
+
+def test_what_a_tenant_does_itself_is_in_its_own_trail_only() -> None:
+    async def main() -> Any:
+        on = await with_guest()
+        before = await on.trail(TENANT)
+        await on.change("suspend", **AS_GUEST)
+        return before, await on.trail(TENANT), (await on.trail(GLOBEX))[-1]
+
+    before, after, own = run_virtual(main())
+
+    assert before == after
+    assert (own.action, own.actor_tenant, own.target_tenant) == ("SuspendTenant", "", "")
 
 
 def test_a_key_of_one_tenant_answers_no_other() -> None:

@@ -6,7 +6,11 @@ from function_apps.tenants.model.move import begin
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, changed
 from function_apps.tenants.resources import answer
-from function_apps.tenants.use_cases.bound_tenant import admitting_environment, own_binding
+from function_apps.tenants.use_cases.bound_tenant import (
+    admitting_environment,
+    of_bound_tenant,
+    own_binding,
+)
 from shared.contracts.tenants import BindTenant, MoveTenant
 from shared.kernel.context import Context
 from shared.kernel.ids import TenantId, parse_id
@@ -19,10 +23,11 @@ async def move_tenant(command: MoveTenant, ctx: Context, app: TenantsApp) -> Out
     What the environment cannot isolate so is refused before anything is begun.
 
     Raises:
-        TenantBindingNotFound, MoveUnderWay, TransitionRefused: see there.
+        ForeignTenant, TenantBindingNotFound, MoveUnderWay, TransitionRefused: see there.
         EnvironmentNotAdmitting, IsolationNotSupported: as for a tenant that is bound anew.
     """
     binding_id = command.binding_id
+    bound = of_bound_tenant(command.tenant_id, ctx)
 
     async def decide(view: View) -> Decision[Json]:
         known = own_binding(view, binding_id, ctx)
@@ -34,7 +39,7 @@ async def move_tenant(command: MoveTenant, ctx: Context, app: TenantsApp) -> Out
         return changed(after, "MoveTenant", command.reason)
 
     parse_id(binding_id, "tb")
-    return await app.service.work.change(ctx, BINDINGS, binding_id, decide)
+    return await app.service.work.change(bound, BINDINGS, binding_id, decide)
 
 
 async def _require_isolated(moving: TenantBinding, app: TenantsApp) -> None:
