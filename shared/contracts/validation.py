@@ -124,13 +124,18 @@ def read(model: type[_Model], value: object, *, at: str = "") -> _Model:
         raise invalid(error, at=at) from error
 
 
+def is_small(data: bytes) -> bool:
+    """Return whether *data* is within all bounds, however its brackets and commas stand."""
+    return data.count(b"{") + data.count(b"[") <= DEPTH_MAX and data.count(b",") < ITEMS_MAX
+
+
 def _require_bounds(data: bytes) -> None:
     """Refuse a body that is too deep, or has too much in it, or a name twice in one object."""
     _require_few_brackets(data)
     if data.count(b",") > VALUES_MAX and b"".join(data.split(b'"')[::2]).count(b",") > VALUES_MAX:
         raise _too_many_values()
     try:
-        whole = json.loads(data, object_pairs_hook=_checked, parse_int=str, parse_float=str)
+        whole = _DECODER.decode(data.decode())
     except (ValueError, RecursionError):
         return  # it is no JSON, which the parser of the types says with its place
     if isinstance(whole, list):
@@ -149,6 +154,9 @@ def _checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if isinstance(value, list):
             _require_few(value)
     return named
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_checked, parse_int=str, parse_float=str)
 
 
 def _require_few(items: Sequence[object]) -> None:
