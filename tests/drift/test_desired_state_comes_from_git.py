@@ -19,6 +19,7 @@ from function_apps.drift.model import git_source
 from function_apps.drift.use_cases import follow_git_source
 from function_apps.drift.use_cases.fetch_git_sources import fetch_due_sources
 from function_apps.drift.use_cases.receive_webhook import KEY_KEPT
+from shared.contracts.deployments import DeploymentEnded
 from shared.contracts.drift import FindingStatus, FollowGitSource
 from shared.git.port import FetchFailed, Snapshot
 from shared.git.smart_http import RepositoryNotAllowed
@@ -541,20 +542,64 @@ async def test_what_a_deployment_is_changing_is_not_found_in_git_either() -> Non
     assert await open_findings(made) == {}
 
 
+def held(number: int, version: str) -> DeploymentEnded:
+    """Return that the deployment *number* of WEB in *version* was rolled back, and is held."""
+    rolled_back = ended(number, [component_with(revision=1)], rolled_back=True)
+    facts = rolled_back.model_dump(mode="json", by_alias=True)
+    hold = {
+        "environmentId": ENVIRONMENT, "moduleId": WEB, "digest": DIGEST, "version": version,
+        "releaseRef": f"v{number}", "deploymentId": facts["deploymentId"],
+        "reason": {"code": "GateFailed", "message": "it failed"}, "heldAt": facts["endedAt"],
+    }  # fmt: skip
+    return type(rolled_back).model_validate({**facts, "holds": [hold]})
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+@virtual
+async def test_a_hold_ends_with_a_later_deployment_of_it_also_where_it_is_heard_after_that(
+    is_late: bool,
+) -> None:
+    made = await followed({"web.json": manifest("2.0")})
+    events = [held(2, "2.0"), ended(3, [component_with(revision=3, version="2.0")])]
+    await made.drift.hear(*(reversed(events) if is_late else events))
+
+    await made.drift.release(4, version="2.1")
+    await made.drift.scan()
+    await made.drift.settled()
+
+    assert await open_findings(made) == {"workload/git/version": ("2.0", "2.1")}
+    assert (await made.drift.report())["git"]["reasons"] == []
+
+
+@virtual
+async def test_an_older_hold_that_is_heard_late_takes_the_place_of_no_newer_one() -> None:
+    made = await followed({"web.json": manifest("2.1")})
+    await made.drift.hear(held(4, "2.1"), held(2, "2.0"))
+
+    await made.drift.settled()
+
+    (reason,) = (await made.drift.report())["git"]["reasons"]
+    assert "2.1" in reason["message"]
+
+
+@virtual
+async def test_a_deployment_from_before_a_hold_that_is_heard_late_does_not_end_it() -> None:
+    made = await followed()
+    await made.drift.hear(held(4, "2.0"))
+    await made.drift.hear(ended(3, [component_with(revision=3, version="2.0")]))
+
+    await made.push({"web.json": manifest("2.0")})
+    await made.drift.settled()
+    await made.look()
+
+    (reason,) = (await made.drift.report())["git"]["reasons"]
+    assert reason["code"] == "Held"
+
+
 @virtual
 async def test_a_release_that_is_held_is_skipped_and_named() -> None:
     made = await followed()
-    held = {
-        "environmentId": ENVIRONMENT, "moduleId": WEB, "digest": DIGEST, "version": "2.0",
-        "releaseRef": "v2", "deploymentId": f"dep-{'a' * 12}-{2:016d}",
-        "reason": {"code": "GateFailed", "message": "it failed"},
-        "heldAt": "2026-01-01T00:00:00Z",
-    }  # fmt: skip
-    rolled_back = ended(2, [component_with(revision=1)], rolled_back=True)
-    event = type(rolled_back).model_validate(
-        {**rolled_back.model_dump(mode="json", by_alias=True), "holds": [held]}
-    )
-    await made.drift.hear(event)
+    await made.drift.hear(held(2, "2.0"))
 
     await made.push({"web.json": manifest("2.0")})
     await made.drift.settled()

@@ -59,6 +59,21 @@ class HeldRelease:
 
     version: str
     digest: str
+    held_at: str = ""
+
+
+@dataclass(frozen=True)
+class CompletedRelease:
+    """A release of a module whose deployment was completed."""
+
+    version: str
+    digest: str
+    ended_at: str
+
+    def ends(self, held: HeldRelease) -> bool:
+        """Return whether it was deployed after it was *held*, so that it is so no more."""
+        is_same = (self.version, self.digest) == (held.version, held.digest)
+        return is_same and self.ended_at > held.held_at
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,8 @@ class EnvironmentScan:
     """Of the findings of the environment itself."""
     held: Mapping[str, HeldRelease] = field(default_factory=dict)
     """The release of each module that was rolled back last, until it is deployed all the same."""
+    completed: Mapping[str, CompletedRelease] = field(default_factory=dict)
+    """The release of each module that was completed last."""
 
     def work_on(self, module: str, since: datetime) -> str | None:
         """Return the deployment that is changing *module*; None when none is.
@@ -193,23 +210,40 @@ def on_deployment_event(
     )
     for name in ended[:-DEPLOYMENTS_KEPT]:
         del deployments[name]
-    return replace(before, deployments=deployments, held=_held_after(before, event))
-
-
-def _held_after(scan: EnvironmentScan, event: DeploymentFacts) -> Mapping[str, HeldRelease]:
-    """Return the held releases after *event*: nobody tells when a hold is released."""
-    held = dict(scan.held)
+    after = replace(before, deployments=deployments)
     if isinstance(event, RuntimeDeploymentRolledBack):
-        held |= {
-            each.module_id: HeldRelease(each.version, each.digest)
-            for each in event.holds
-            if each.version is not None
-        }
-    elif isinstance(event, RuntimeDeploymentCompleted):
-        for each in event.release_unit.components:
-            if held.get(each.module_id) == HeldRelease(each.version, each.digest):
-                del held[each.module_id]
-    return held
+        return _with_holds(after, event)
+    return _with_completed(after, event) if isinstance(event, RuntimeDeploymentCompleted) else after
+
+
+def _with_holds(scan: EnvironmentScan, event: RuntimeDeploymentRolledBack) -> EnvironmentScan:
+    """Return *scan* with the holds of *event* that are the newest, and have not ended since."""
+    held = dict(scan.held)
+    for each in event.holds:
+        if each.version is None:
+            continue
+        new = HeldRelease(each.version, each.digest, isoformat(each.held_at))
+        known, completed = held.get(each.module_id), scan.completed.get(each.module_id)
+        is_older = known is not None and known.held_at > new.held_at
+        if not is_older and not (completed and completed.ends(new)):
+            held[each.module_id] = new
+    return replace(scan, held=held)
+
+
+def _with_completed(scan: EnvironmentScan, event: RuntimeDeploymentCompleted) -> EnvironmentScan:
+    """Return *scan* after *event*: what was deployed is held no more, as nobody else tells so."""
+    held, completed = dict(scan.held), dict(scan.completed)
+    for each in event.release_unit.components:
+        new = CompletedRelease(each.version, each.digest, isoformat(event.ended_at))
+        known = completed.get(each.module_id)
+        if known is None or known.ended_at <= new.ended_at:
+            completed[each.module_id] = new
+        if each.module_id in held and new.ends(held[each.module_id]):
+            del held[each.module_id]
+    kept = {
+        name: each for name, each in completed.items() if name not in event.release_unit.removed
+    }
+    return replace(scan, held=held, completed=kept)
 
 
 def make_due(scan: EnvironmentScan, now: datetime) -> EnvironmentScan | None:
