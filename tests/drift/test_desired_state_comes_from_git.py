@@ -24,6 +24,10 @@ from shared.contracts.drift import FindingStatus, FollowGitSource
 from shared.git.port import FetchFailed, Snapshot
 from shared.git.smart_http import RepositoryNotAllowed
 from shared.kernel.errors import Invalid
+from shared.kernel.ids import ModuleId
+from shared.kernel.observation import Reading
+from shared.surfaces.observed_state import LiveComponent
+from shared.surfaces.spec import SurfaceComponent
 from shared.vault.port import SecretValue
 from shared.web.rate_limit import TooManyRequests
 from tests.drift.compared import component_with, drift, released_and_settled, step, virtual
@@ -38,6 +42,7 @@ from tests.drift.followed import (
     signed,
     vault_of,
 )
+from tests.kit.service import TENANT
 from tests.kit.told import DIGEST, ENVIRONMENT, KEY, WEB, ended, environment
 
 OTHER = "sha256:" + "2" * 64
@@ -127,6 +132,41 @@ async def test_a_module_that_was_never_deployed_is_missing_until_its_manifest_is
     assert (finding["moduleId"], finding["kind"]) == ("module-new", "Missing")
 
     await made.push({"new.json": None})
+    await made.look()
+
+    assert await open_findings(made) == {}
+
+
+@virtual
+async def test_a_module_that_only_git_names_is_looked_for_in_the_inventory_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = await followed()
+    read: list[str] = []
+    observe = made.drift.surface.observe
+
+    async def counted(component: SurfaceComponent) -> Reading[LiveComponent]:
+        read.append(component.module)
+        return await observe(component)
+
+    monkeypatch.setattr(made.drift.surface, "observe", counted)
+    named = [f"module-m{number}" for number in range(20)]
+
+    await made.push({f"{each}.json": manifest(moduleId=each) for each in named})
+    await made.look()
+
+    assert len(await made.drift.findings(status="Open")) == len(named)
+    assert {*read} == {WEB}
+
+
+@virtual
+async def test_a_module_that_git_names_is_not_missing_where_the_inventory_may_have_it() -> None:
+    made = await followed()
+    component = SurfaceComponent(ENVIRONMENT, TENANT, ModuleId("module-new"))
+    await made.drift.apply(component_with(component.module))
+    made.drift.world.torn.add(component)
+
+    await made.push({"new.json": manifest("3.0", moduleId=component.module)})
     await made.look()
 
     assert await open_findings(made) == {}
@@ -395,7 +435,7 @@ async def test_the_vault_is_not_asked_for_each_webhook_without_a_proof() -> None
 
 
 @virtual
-async def test_a_fetch_that_was_killed_is_begun_again_and_its_late_end_changes_nothing() -> None:
+async def test_a_fetch_that_was_killed_is_begun_again() -> None:
     made = await followed()
     await made.push({"web.json": manifest("1.1")})
     await made.drift.app.service.clock.sleep(30)
@@ -410,6 +450,25 @@ async def test_a_fetch_that_was_killed_is_begun_again_and_its_late_end_changes_n
     await made.look(301)
 
     assert await open_findings(made) == {"workload/git/version": ("1.1", "1.0")}
+
+
+@virtual
+async def test_the_late_end_of_a_fetch_changes_nothing_after_a_newer_one() -> None:
+    made = await followed()
+    await made.push({"web.json": manifest("1.1")})
+    await made.drift.app.service.clock.sleep(30)
+    made.repository.takes_s = 400.0
+    late = asyncio.create_task(fetch_due_sources(made.drift.app))
+    await made.drift.app.service.clock.sleep(10)
+    made.repository.takes_s = 0.0
+    commit = await made.push({"web.json": manifest("1.2")})
+    await made.look(301)
+
+    assert await late == 1
+    await made.drift.scan(300)
+
+    assert (await made.source())["commit"] == commit
+    assert await open_findings(made) == {"workload/git/version": ("1.2", "1.0")}
 
 
 @pytest.mark.parametrize(
@@ -554,14 +613,14 @@ def held(number: int, version: str) -> DeploymentEnded:
     return type(rolled_back).model_validate({**facts, "holds": [hold]})
 
 
-@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize("heard", [[0, 1], [1, 0]])
 @virtual
 async def test_a_hold_ends_with_a_later_deployment_of_it_also_where_it_is_heard_after_that(
-    is_late: bool,
+    heard: list[int],
 ) -> None:
     made = await followed({"web.json": manifest("2.0")})
     events = [held(2, "2.0"), ended(3, [component_with(revision=3, version="2.0")])]
-    await made.drift.hear(*(reversed(events) if is_late else events))
+    await made.drift.hear(*(events[each] for each in heard))
 
     await made.drift.release(4, version="2.1")
     await made.drift.scan()

@@ -146,10 +146,19 @@ async def _scan_services(
     baselines = [*known, *await _baselines(others, scan, ctx, app)]
 
     async def judge(baseline: ServiceBaseline) -> Reason | None:
-        held = is_held and baseline.service_id in absent
-        of_service = findings[baseline.service_id]
-        work = scan_service(baseline, scan, of_service, ctx, app, git=git, is_held=held)
-        key = (partition_of(ctx.tenant, baseline.service_id), BASELINES.type_name)
+        service_id = baseline.service_id
+        may_be_there = service_id in live or inventory.may_have(ServiceId(service_id))
+        work = scan_service(
+            baseline,
+            scan,
+            findings[service_id],
+            ctx,
+            app,
+            git=git,
+            is_held=is_held and service_id in absent,
+            is_read=baseline.is_known or may_be_there,
+        )
+        key = (partition_of(ctx.tenant, service_id), BASELINES.type_name)
         until = ctx.now() + app.rules.detection.scan + LATE
         result = await app.service.sweeps.attempt(SCAN, key, work, until)
         if isinstance(result, Failure):
@@ -217,11 +226,13 @@ async def _baselines(
 ) -> Sequence[ServiceBaseline]:
     """Return the baselines of services by their ids; new ones of those that have none."""
     environment = EnvironmentId(scan.environment_id)
-    return [
-        await app.service.work.find(BASELINES, service, ctx.tenant)
-        or new_baseline(service, ctx.tenant, environment, ModuleId(module), scan.stage)
-        for service, module in modules.items()
-    ]
+
+    async def find(service: str) -> ServiceBaseline:
+        stored = await app.service.work.find(BASELINES, service, ctx.tenant)
+        module = ModuleId(modules[service])
+        return stored or new_baseline(service, ctx.tenant, environment, module, scan.stage)
+
+    return await bounded_map([*modules], find, at_once=SERVICES_AT_ONCE)
 
 
 async def _end_unknown_services(
