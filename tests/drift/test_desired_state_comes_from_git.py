@@ -221,6 +221,47 @@ async def test_a_manifest_that_does_not_parse_is_named_and_changes_nothing_else(
     assert "web.json" in reason["message"]
 
 
+@virtual
+async def test_a_module_that_moved_out_of_a_file_now_damaged_has_its_new_words() -> None:
+    made = await followed({"a.json": manifest("1.1")})
+
+    await made.push({"a.json": "components: [", "b.json": manifest("1.2")})
+    await made.look()
+
+    assert await open_findings(made) == {"workload/git/version": ("1.2", "1.0")}
+    reasons = (await made.drift.report())["git"]["reasons"]
+    assert [each["code"] for each in reasons] == ["ManifestInvalid"]
+
+
+@virtual
+async def test_a_file_that_is_renamed_and_damaged_in_one_commit_changes_nothing() -> None:
+    made = await followed({"a.json": manifest("1.1")})
+    before = await open_findings(made)
+
+    await made.push({"a.json": None, "b.json": "components: ["})
+    await made.look()
+    assert await open_findings(made) == before
+
+    await made.push({"b.json": "releaseRef: r\nremove: [module-gone]\n"})
+    await made.look()
+    assert await open_findings(made) == {}
+
+
+@virtual
+async def test_what_is_kept_of_damaged_files_counts_as_modules_of_the_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(git_source, "MODULES_MAX", 1)
+    made = await followed({"web.json": manifest("1.1")})
+
+    await made.push({"web.json": "components: [", "new.json": manifest(moduleId="module-new")})
+    await made.look()
+
+    git = (await made.drift.report())["git"]
+    assert git["modules"] == 1
+    assert [each["code"] for each in git["reasons"]] == ["ManifestInvalid", "TooManyManifests"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

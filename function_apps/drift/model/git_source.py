@@ -260,6 +260,7 @@ class _Reading:
         self._is_late = is_late
         self._modules: dict[str, DesiredModule] = {}
         self._reasons: list[Reason] = []
+        self._has_damaged = False
 
     def run(self, folder: str, files: Mapping[str, bytes | None] | None) -> DesiredEnvironment:
         found = [name for name in files or {} if name.endswith(_SUFFIXES)]
@@ -281,6 +282,8 @@ class _Reading:
             if self._is_late():
                 raise FetchFailed("its manifests take too long to read", code="TimedOut")
             self._read(_plain(name), (files or {})[name])
+        if self._has_damaged:
+            self._keep_others()
         return DesiredEnvironment(
             self._before.environment_id,
             folder,
@@ -290,22 +293,25 @@ class _Reading:
 
     def _read(self, file: str, content: bytes | None) -> None:
         if content is None:
-            self._keep(file, f"{file} has more than {FILE_MAX >> 10} KiB")
+            self._say_damaged(f"{file} has more than {FILE_MAX >> 10} KiB")
             return
         try:
             read = read_manifest(content, self._before.environment_id, self._name)
         except Invalid as problem:
-            self._keep(file, f"{file}: {_first(problem)}")
+            self._say_damaged(f"{file}: {_first(problem)}")
             return
         for module, words in read.items():
             self._add(module, file, words)
 
-    def _keep(self, file: str, why: str) -> None:
-        """Keep what was read of *file* before, as now it says nothing."""
+    def _say_damaged(self, why: str) -> None:
+        self._has_damaged = True
         self._say(code="ManifestInvalid", message=why)
+
+    def _keep_others(self) -> None:
+        """Keep what was read before of modules that nothing else states: a damaged file may."""
         for each in self._before.modules:
-            if each.file == file:
-                self._modules.setdefault(each.module_id, each)
+            if each.module_id not in self._modules and self._has_room(each.module_id):
+                self._modules[each.module_id] = each
 
     def _add(self, module: str, file: str, words: Words) -> None:
         if module in self._modules:
@@ -314,16 +320,22 @@ class _Reading:
                 message=f"{module} is in {self._modules[module].file} and in {file}",
             )
             return
-        if len(self._modules) >= self._left:
-            self._say(
-                code="TooManyManifests",
-                message=f"more than {MODULES_MAX} modules: {module} is left out",
-            )
+        if not self._has_room(module):
             return
         known = self._before.module(module)
         is_same = known is not None and dict(known.words) == dict(words)
         commit = known.commit if known is not None and is_same else self._commit
         self._modules[module] = DesiredModule(module, file, commit, words)
+
+    def _has_room(self, module: str) -> bool:
+        """Return whether *module* is one more that there may be; say so where it is not."""
+        if len(self._modules) < self._left:
+            return True
+        self._say(
+            code="TooManyManifests",
+            message=f"more than {MODULES_MAX} modules: {module} is left out",
+        )
+        return False
 
     def _say(self, *, code: str, message: str) -> None:
         self._reasons.append(Reason(code=code, message=message[:500]))
