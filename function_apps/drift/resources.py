@@ -7,17 +7,17 @@ from typing import Final
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
 from function_apps.drift.model.git_comparison import DesiredByGit, held_reasons
-from function_apps.drift.model.git_source import GitSource as FollowedSource
+from function_apps.drift.model.git_source import GitSource
 from function_apps.drift.model.snapshot import Snapshot
 from shared.contracts.drift import (
     DesiredFromGit,
     DriftFinding,
     DriftReport,
     DriftSnapshot,
-    GitSource,
     SnapshotChange,
     SnapshotContent,
 )
+from shared.contracts.drift import GitSource as GitSourceResource
 from shared.messaging.unit_of_work import Json
 
 SNAPSHOT_CHANGES_MAX: Final = 1000
@@ -100,9 +100,9 @@ def desired_from_git(git: DesiredByGit, scan: EnvironmentScan) -> DesiredFromGit
     )
 
 
-def source_resource(source: FollowedSource) -> GitSource:
+def source_resource(source: GitSource) -> GitSourceResource:
     """Return *source* as clients see it, without the names of its secrets."""
-    return GitSource.model_validate(
+    return GitSourceResource.model_validate(
         {
             "sourceId": source.source_id,
             "tenantId": source.tenant_id,
@@ -121,7 +121,7 @@ def source_resource(source: FollowedSource) -> GitSource:
     )
 
 
-def source_answer(source: FollowedSource) -> Json:
+def source_answer(source: GitSource) -> Json:
     """Return the immediate answer of a command, as JSON."""
     return source_resource(source).model_dump(mode="json", by_alias=True)
 

@@ -15,7 +15,7 @@ from function_apps.drift.errors import (
     SignatureRefused,
     TooManyGitSources,
 )
-from function_apps.drift.model import git_source
+from function_apps.drift.model import git_source, git_state
 from function_apps.drift.use_cases import follow_git_source
 from function_apps.drift.use_cases.fetch_git_sources import fetch_due_sources
 from function_apps.drift.use_cases.receive_webhook import KEY_KEPT
@@ -251,7 +251,7 @@ async def test_a_file_that_is_renamed_and_damaged_in_one_commit_changes_nothing(
 async def test_what_is_kept_of_damaged_files_counts_as_modules_of_the_source(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(git_source, "MODULES_MAX", 1)
+    monkeypatch.setattr(git_state, "MODULES_MAX", 1)
     made = await followed({"web.json": manifest("1.1")})
 
     await made.push({"web.json": "components: [", "new.json": manifest(moduleId="module-new")})
@@ -321,7 +321,7 @@ async def test_manifests_that_say_too_much_to_be_stored_are_a_failed_fetch(
 ) -> None:
     made = await followed()
     commit = made.repository.commit
-    monkeypatch.setattr(git_source, "STATE_MAX", 100)
+    monkeypatch.setattr(git_state, "STATE_MAX", 100)
 
     await made.push({"web.json": manifest("2.0")})
     await made.look()
@@ -346,14 +346,12 @@ async def test_whatever_a_fetch_ends_with_it_is_told_and_the_next_one_comes() ->
 
 
 def test_manifests_are_read_no_further_when_their_time_is_over() -> None:
-    command = FollowGitSource.model_validate(FOLLOW)
-    source = git_source.new_source(command, "gs", "acme", datetime(2026, 1, 1, tzinfo=UTC))
-    files = {source.folder(ENVIRONMENT, "shop"): {"web.json": manifest().encode()}}
+    snapshot = Snapshot("c" * 40, {"shop": {"web.json": manifest().encode()}})
+    before = git_state.DesiredEnvironment(ENVIRONMENT)
+    environment = git_state.EnvironmentFolder("shop", "shop", before)
 
     with pytest.raises(FetchFailed) as failed:
-        git_source.read_state(
-            source, Snapshot("c" * 40, files), {ENVIRONMENT: "shop"}, lambda: True
-        )
+        git_state.read_state(snapshot, [environment], lambda: True)
 
     assert failed.value.reason.code == "TimedOut"
 

@@ -12,7 +12,8 @@ from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.classification import GIT
 from function_apps.drift.model.comparison import Change
 from function_apps.drift.model.environment_scan import EnvironmentScan, HeldRelease
-from function_apps.drift.model.git_source import DesiredEnvironment, DesiredModule, GitSource
+from function_apps.drift.model.git_source import GitSource
+from function_apps.drift.model.git_state import DesiredEnvironment, DesiredModule
 from function_apps.drift.model.service_scan import Difference
 from shared.contracts.drift import DriftKind, Plane
 from shared.contracts.values import Reason

@@ -5,19 +5,14 @@ A fetch that is killed leaves its source as it was, and due again when its time 
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from threading import Event
 from typing import Final
 
 from function_apps.drift.model.environment_scan import EnvironmentScan, make_due
-from function_apps.drift.model.git_source import (
-    DesiredState,
-    GitSource,
-    begin_fetch,
-    end_fetch,
-    read_state,
-)
+from function_apps.drift.model.git_source import GitSource, begin_fetch, end_fetch
+from function_apps.drift.model.git_state import DesiredState, EnvironmentFolder, read_state
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import SCANS, SOURCES
 from function_apps.drift.use_cases.git_secrets import credential_of
@@ -162,13 +157,12 @@ async def _what_it_says(source: GitSource, ctx: Context, app: DriftApp) -> Desir
     if scans and all(scan.ended_at is not None for scan in scans.values()):
         message = "all its environments have ended, so it is fetched no more: remove it"
         raise FetchFailed(message, code="EnvironmentsEnded")
-    names = {each: scan.content.name for each, scan in scans.items()}
-    folders = {each: source.folder(each, names.get(each, "")) for each in source.environment_ids}
-    is_same = all(source.environment(each).folder == folders[each] for each in folders)
+    folders = [*_folders(source, scans)]
+    is_same = all(each.before.folder == each.folder for each in folders)
     credential = await credential_of(source, ctx, app)
     snapshot = await app.repositories.fetch(
         Branch(source.repository, source.branch),
-        [*folders.values()],
+        [each.folder for each in folders],
         credential=credential,
         known=source.commit if is_same else None,
     )
@@ -177,12 +171,20 @@ async def _what_it_says(source: GitSource, ctx: Context, app: DriftApp) -> Desir
     late = Event()
     try:
         async with asyncio.timeout(READ_WITHIN_S):
-            return await in_git_thread(read_state, source, snapshot, names, late.is_set)
+            return await in_git_thread(read_state, snapshot, folders, late.is_set)
     except TimeoutError as problem:
         message = f"its manifests take longer than {READ_WITHIN_S:g} s to read"
         raise FetchFailed(message, code="TimedOut") from problem
     finally:
         late.set()  # for the thread, which nobody else can end
+
+
+def _folders(
+    source: GitSource, scans: Mapping[str, EnvironmentScan]
+) -> Iterator[EnvironmentFolder]:
+    for each in source.environment_ids:
+        name = scans[each].content.name if each in scans else ""
+        yield EnvironmentFolder(source.folder(each, name), name, source.environment(each))
 
 
 async def _scan(environment_id: str, ctx: Context, app: DriftApp) -> None:

@@ -14,7 +14,8 @@ from function_apps.drift.repository import (
     load_source,
     snapshot_partition,
 )
-from shared.contracts.drift import DriftFinding, DriftSnapshot, GitSource, SnapshotContent
+from shared.contracts.drift import DriftFinding, DriftSnapshot, SnapshotContent
+from shared.contracts.drift import GitSource as GitSourceResource
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.persistence.query_rules import no_continuation
@@ -31,7 +32,7 @@ async def get_finding(finding_id: str, ctx: Context, app: DriftApp) -> tuple[Dri
     return resources.finding_resource(finding), etag
 
 
-async def get_source(source_id: str, ctx: Context, app: DriftApp) -> tuple[GitSource, str]:
+async def get_source(source_id: str, ctx: Context, app: DriftApp) -> tuple[GitSourceResource, str]:
     """Return a source with its etag. Raises GitSourceNotFound."""
     source, etag = await load_source(source_id, ctx, app)
     return resources.source_resource(source), etag
