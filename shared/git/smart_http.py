@@ -194,7 +194,7 @@ def _newest(refs: bytes, branch: str) -> tuple[bytes, frozenset[str]]:
         raise FetchFailed(f"the repository has no branch {branch[:80]!r}", code="NoBranch")
     if missing := sorted(_NEEDED - capabilities):
         message = f"its server cannot send one commit alone: it lacks {', '.join(missing)}"
-        raise FetchFailed(message, code="NoRepository")
+        raise FetchFailed(message, code="ServerTooOld")
     return commit, capabilities
 
 
@@ -223,9 +223,15 @@ def _pack_parts(answer: bytes) -> Iterator[bytes]:
     for line in _lines(answer):
         if line[:1] == b"\x01":
             yield line[1:]
-        elif line[:1] == b"\x03" or line.startswith(b"ERR "):
-            said = line[1:].removeprefix(b"RR ").decode("utf-8", "replace").strip()[:200]
-            raise FetchFailed(f"the repository says: {said}", code="Refused")
+        elif line[:1] == b"\x03":
+            raise _refused(line[1:])
+        elif line.startswith(b"ERR "):
+            raise _refused(line[4:])
+
+
+def _refused(said: bytes) -> FetchFailed:
+    text = said.decode("utf-8", "replace").strip()[:200]
+    return FetchFailed(f"the repository says: {text}", code="Refused")
 
 
 def _lines(content: bytes) -> Iterator[bytes]:

@@ -716,7 +716,7 @@ async def test_a_release_that_is_held_is_skipped_and_named() -> None:
 async def test_what_git_says_is_deployed_and_neither_repaired_nor_adopted(verb: str) -> None:
     made = await followed({"web.json": manifest("1.1")})
 
-    with pytest.raises(NotRepairable):
+    with pytest.raises(NotRepairable, match="deploy what Git says, or change Git"):
         await made.drift.decide(await made.drift.only(), verb)
 
 

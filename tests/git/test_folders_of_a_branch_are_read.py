@@ -264,6 +264,23 @@ def test_lines_that_are_too_many_or_damaged_are_refused(refs: bytes, code: str) 
     assert failed.value.reason.code == code
 
 
+def test_a_server_that_cannot_send_one_commit_alone_is_named() -> None:
+    refs = a_line(COMMIT + b" refs/heads/main\0side-band-64k\n")
+
+    with pytest.raises(FetchFailed, match="lacks shallow") as failed:
+        smart_http._newest(refs, "main")
+
+    assert failed.value.reason.code == "ServerTooOld"
+
+
+@pytest.mark.parametrize("line", [b"\x03RR is full\n", b"ERR RR is full\n"])
+def test_what_a_server_says_instead_of_a_pack_is_the_reason(line: bytes) -> None:
+    with pytest.raises(FetchFailed, match="the repository says: RR is full") as failed:
+        smart_http._files(a_line(line), COMMIT, ["prod"])
+
+    assert failed.value.reason.code == "Refused"
+
+
 def test_ten_thousand_branches_are_read() -> None:
     others = b"".join(a_line(COMMIT + b" refs/heads/%d\n" % number) for number in range(10_000))
 

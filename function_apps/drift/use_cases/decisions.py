@@ -12,7 +12,6 @@ from function_apps.drift.model import finding as findings
 from function_apps.drift.model.alert import judge_alert_after
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.classification import (
-    GIT,
     INSTANCES,
     REVISION,
     SERVICE,
@@ -36,8 +35,9 @@ from shared.persistence.store import partition_of
 Change = Callable[[Finding], Finding]
 Holder = TypeVar("Holder", EnvironmentScan, ServiceBaseline)
 """The document that has the alert of what a finding is of."""
-_WITHOUT_VALUE: Final = frozenset({SERVICE, REVISION, INSTANCES, GIT})
+_WITHOUT_VALUE: Final = frozenset({SERVICE, REVISION, INSTANCES})
 """The beginnings of paths that are not one property of the release."""
+_OF_GIT: Final = "what runs is as it was released: deploy what Git says, or change Git"
 
 
 async def acknowledge(
@@ -99,6 +99,8 @@ async def adopt(
         baseline = view.find(BASELINES, service_id)
         if known.status is FindingStatus.ADOPTED:
             return Decision(answer(known), is_repeat=True)
+        if is_of_git(known.path):
+            raise NotRepairable(finding_id, _OF_GIT)
         if baseline is None or known.path.partition("/")[0] in _WITHOUT_VALUE:
             raise NotRepairable(finding_id, f"{known.path} has no value that could be desired")
         _require_value(known, baseline)
@@ -166,7 +168,7 @@ async def remediate(
 
 def _why_never(finding: Finding) -> str:
     if is_of_git(finding.path):
-        return "what runs is as it was released: deploy what Git says, or change Git"
+        return _OF_GIT
     if finding.path == SERVICE:
         return "nobody released it; take it away, or deploy it"
     return "the setting says never"
