@@ -80,7 +80,7 @@ def replay_remarks(replay: Mapping[str, Any]) -> Iterator[str]:
     if lost := sum(step["reason"] == _LOST for step in replay["steps"]):
         yield (
             f"a signal of its rules was not recorded in {lost} of {len(replay['steps'])} steps: it "
-            "counts as lost there, as onSignalLoss says"
+            "counts as lost there, and `onSignalLoss` of the policy says what follows"
         )
     if not replay["isWhole"]:
         yield (

@@ -49,13 +49,15 @@ _OPTIONS: Final[Mapping[str, Sequence[str]]] = {
     "/fromAt": ("since",),
     "/untilAt": ("until",),
 }
-"""The parameters that set a field of a body, where they are not called as it is.
-
-The longest pointer wins.
-"""
+"""The parameters that set a field of a body, where they are not called as it is."""
 _PARTS: Final = ("", "/components/0", "/policy", "/quota")
 """What parameters set one by one; the rest of a pointer is named as the field of a body is."""
-_FIELD: Final = re.compile(r"\b[a-z]+(?:[A-Z][a-z]*)+\b")
+_FIELD: Final = re.compile(
+    r"""\b(?:got|received)\ \S+ | "[^"]*" | (?<!\w)'[^'\s]*'
+    | (?P<field>\b[a-z]+(?:[A-Z][a-z]*)+\b)""",
+    re.VERBOSE,
+)
+"""A field in a message; what was received, or stands in quotes, is a value and no field."""
 
 
 _typed: ContextVar[Mapping[str, Any]] = ContextVar("typed", default={})  # noqa: B039  never changed
@@ -132,9 +134,11 @@ def typed_for(pointer: str) -> str | None:
 def in_options(text: str) -> str:
     """Return *text* with options in place of the names of fields that the command sets by them."""
 
-    def option(field: re.Match[str]) -> str:
-        options = (option_for(f"{part}/{field[0]}", is_missing=True) for part in _PARTS)
-        return next(filter(None, options), field[0])
+    def option(word: re.Match[str]) -> str:
+        if word["field"] is None:
+            return word[0]
+        options = (option_for(f"{part}/{word[0]}", is_missing=True) for part in _PARTS)
+        return next(filter(None, options), word[0])
 
     return _FIELD.sub(option, text)
 
@@ -150,14 +154,13 @@ def _parameter_for(pointer: str, *, is_missing: bool) -> str | None:
 
 def _parameters_of(pointer: str) -> Iterator[str]:
     """Yield the parameters that may set the field at *pointer*, or what it is in, nearest first."""
-    for part in _PARTS:
-        if part and not pointer.startswith(f"{part}/"):
-            continue
-        within = pointer.removeprefix(part)
-        while within:
-            whole = f"{part}{within}"
-            name = re.sub("([A-Z])", r"_\1", within.rpartition("/")[2]).lower()
+    whole = pointer
+    while whole:
+        for part in _PARTS:
+            if part and not whole.startswith(f"{part}/"):
+                continue
+            within = whole.removeprefix(part)
             yield from _OPTIONS.get(whole, _OPTIONS.get(within, ()))
             if within.count("/") == 1:
-                yield name
-            within = within.rpartition("/")[0]
+                yield re.sub("([A-Z])", r"_\1", within[1:]).lower()
+        whole = whole.rpartition("/")[0]

@@ -118,6 +118,8 @@ _HISTORY_COLUMNS: Final = (
 )
 
 
+_DIFFERS: Final = "(differs, not shown)"
+"""Of what the release does not say so: it may be a secret."""
 _LIVE_COLUMNS: Final = (
     Column("REVISION", "releaseRevision"),
     Column("PLANE", "plane"),
@@ -226,15 +228,13 @@ def live(
             "releaseRevision": revision["releaseRevision"],
             "plane": plane,
             "property": path,
-            "value": value,
+            "value": _DIFFERS if value == "another" else value,
         }
         for revision in found["revisions"]
         for plane, values in revision["properties"].items()
         for path, value in values.items()
     ]
     invocation.show(rows, _LIVE_COLUMNS, empty="its surface has nothing of it")
-    if any(row["value"] == "another" for row in rows):
-        note("another: not what the release says; it may be a secret, so it is not shown")
     if not all(revision["isWhole"] for revision in found["revisions"]):
         note("some of it is longer than an answer has, and was cut")
 

@@ -267,6 +267,19 @@ def test_a_sentence_is_said_once() -> None:
     assert "\n".join(refused.lines()).count("65535") == 1
 
 
+def test_a_value_that_is_called_as_a_field_stays_as_it_came() -> None:
+    remember({}, {"since": "--since", "until": "--until", "module": "--module"})
+    said = (
+        "fromAt is before untilAt and has no tag \"moduleId\" or 'moduleId', received moduleId;"
+        " the caller's moduleId is"
+    )
+
+    assert Detail("", said).text() == (
+        "--since is before --until and has no tag \"moduleId\" or 'moduleId', got moduleId;"
+        " the caller's --module is"
+    )
+
+
 def test_a_field_is_named_by_the_option_that_was_typed() -> None:
     remember({"path_prefix": "/slow/", "state": Path()})
     details = [

@@ -378,6 +378,24 @@ def test_logs_of_a_release_that_was_rolled_back_come_before_those_of_what_runs(
     assert ran.out.splitlines() == ["== i-2 (r4, stopped)", "no port", "== i-1 (r3)", "started"]
 
 
+def test_a_live_value_that_differs_and_may_be_a_secret_is_said_to_differ(
+    runtimectl: RuntimeCtl,
+) -> None:
+    workload = {"environ/URL": "another", "version": "1.0"}
+    revision = {"releaseRevision": 3, "properties": {"workload": workload}, "isWhole": True}
+
+    ran = runtimectl.run(
+        f"live {SERVICE}",
+        {f"GET {RUNTIME}/services/{SERVICE}/live": {"revisions": [revision]}},
+    )
+
+    lines = [line.split(maxsplit=3) for line in ran.out.splitlines()[1:]]
+    assert lines == [
+        ["3", "workload", "environ/URL", "(differs, not shown)"],
+        ["3", "workload", "version", "1.0"],
+    ]
+
+
 @pytest.mark.parametrize("message", [EVENT, DEAD_LETTER], ids=["parked", "dead-lettered"])
 def test_a_message_is_replayed_at_the_app_that_did_not_handle_it(
     message: str, runtimectl: RuntimeCtl

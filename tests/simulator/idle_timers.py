@@ -67,7 +67,7 @@ class IdleTimers:
         self._idle.clear()
 
     def asked(self, service: str, arguments: Sequence[Any]) -> None:
-        """Note the first question of a timer; of what it asks by other means it is not known."""
+        """Note what a timer asks for by type; of what it asks by other means it is not known."""
         look = _LOOK.get()
         query = next((each for each in arguments if isinstance(each, Query)), None)
         conditions = [each for each in query.where if isinstance(each, Where)] if query else []
