@@ -83,12 +83,14 @@ def find_nft(runtime: Path) -> str | None:
 
 
 def kubebox_folder(cache: Path) -> Path:
-    return cache / f"kubebox-{_pins('kubebox')}"
+    return pinned_folder(cache, "kubebox")
 
 
 def runtime_folder(cache: Path) -> Path:
-    return cache / f"noderuntime-{_pins('noderuntime')}"
+    return pinned_folder(cache, "noderuntime")
 
 
-def _pins(module: str) -> str:
-    return hashlib.sha256((_TOOLS / module / "go.sum").read_bytes()).hexdigest()[:16]
+def pinned_folder(cache: Path, module: str) -> Path:
+    """Return where the programs lie that are built from what `tools/<module>/go.sum` pins."""
+    pins = hashlib.sha256((_TOOLS / module / "go.sum").read_bytes()).hexdigest()[:16]
+    return cache / f"{module}-{pins}"

@@ -1,6 +1,6 @@
-"""Fills the cache with the programs of a cluster: `make kubebox`.
+"""Fills the cache with the programs of a cluster: `make kubebox`, and `make keda`.
 
-    python -m tools.cluster_programs
+    python -m tools.cluster_programs [--keda]
 
 Each is built by Go from the modules that `tools/kubebox` and `tools/noderuntime` pin. Who has built
 them already names the folder of the archives in `RUNTIMECTL_PROGRAM_ARCHIVES`: then they are
@@ -8,6 +8,7 @@ unpacked, and only what is not in them is built. `nft`, which sets the addresses
 from Debian's packages, unpacked and not installed, where the machine has none.
 """
 
+import argparse
 import lzma
 import os
 import shutil
@@ -27,6 +28,7 @@ from local_cluster.binaries import (
     RUNTIME_PROGRAMS,
     find_nft,
     kubebox_folder,
+    pinned_folder,
     runtime_folder,
 )
 
@@ -51,6 +53,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "registry": "github.com/distribution/distribution/v3/cmd/registry",
     CRANE: "github.com/google/go-containerregistry/cmd/crane",
 }
+KEDA_PROGRAMS: Final = ("keda-operator", "keda-adapter")
 _DEBIAN: Final = (
     "nftables", "libnftables1", "libnftnl11", "libjansson4", "libmnl0", "libedit2", "libxtables12",
     "libbsd0", "libmd0",
@@ -64,19 +67,24 @@ LD_LIBRARY_PATH=$(echo "$here"/usr/lib/*-linux-gnu) exec "$here/usr/sbin/nft" "$
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.cluster_programs")
+    parser.add_argument("--keda", action="store_true", help="KEDA's, and not those of a cluster")
+    asked = parser.parse_args()
     cache = StateFolder(REPOSITORY / ".factory").cache
     archives = Path(os.environ[ARCHIVES]) if os.environ.get(ARCHIVES) else None
     if archives is not None and not archives.is_dir():
         raise SystemExit(f"{ARCHIVES} names {archives}, which is no folder")
-    for folder, fill in (
-        (kubebox_folder(cache), fill_kubebox),
-        (runtime_folder(cache), fill_runtime),
-    ):
+    of_cluster = [(kubebox_folder(cache), fill_kubebox), (runtime_folder(cache), fill_runtime)]
+    for folder, fill in [(keda_folder(cache), fill_keda)] if asked.keda else of_cluster:
         if not folder.exists():
             with new_folder(folder) as part:
                 fill(part, archives)
         print(folder)
     return 0
+
+
+def keda_folder(cache: Path) -> Path:
+    return pinned_folder(cache, "keda")
 
 
 @contextmanager
@@ -129,6 +137,18 @@ def fill_runtime(folder: Path, archives: Path | None) -> None:
         )  # fmt: skip
     if find_nft(folder) is None:
         add_nft(folder)
+
+
+def fill_keda(folder: Path, archives: Path | None) -> None:
+    archive = _archive(archives, "keda.tar.xz")
+    if archive is not None:
+        with _read(archive):
+            unpack_programs(archive, folder, KEDA_PROGRAMS)
+    for name in KEDA_PROGRAMS:
+        if not (folder / name).exists():
+            print(f"building {name}: 6 minutes of two cores, 3 GB of memory")
+            package = f"github.com/kedacore/keda/v2/cmd/{name.removeprefix('keda-')}"
+            _go_build("keda", folder / name, [package], [])
 
 
 def add_nft(folder: Path) -> None:

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.kernel.clock import SystemClock, isoformat
-from shared.surfaces.aks.answer_shapes import mapping
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
-from shared.surfaces.aks.kinds import SERVICES, Kind
-from tests.kit.provider_stand_in import Reply, StandIn, stand_in
+from tests.kit.aggregated_api import aggregated
+from tests.kit.provider_stand_in import Reply, stand_in
 
 _GROUP: Final = "metrics.k8s.io"
-_APIS: Final = Kind("apiregistration.k8s.io/v1", "APIService", "apiservices", is_namespaced=False)
 _DISCOVERY: Final = {
     "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{_GROUP}/v1beta1",
     "resources": [
@@ -51,31 +49,5 @@ async def measured(
     async with stand_in(folder) as server:
         server.replies[f"/apis/{_GROUP}/v1beta1/namespaces/{namespace}"] = Reply(usage)
         server.replies[f"/apis/{_GROUP}"] = Reply(_DISCOVERY)
-        service, served = _registration(server)
-        await api.apply(SERVICES, service)
-        await api.apply(_APIS, served)
-        try:
+        async with aggregated(api, _GROUP, server.port):
             yield
-        finally:
-            for kind, made in ((_APIS, served), (SERVICES, service)):
-                metadata = made["metadata"]
-                path = kind.path(metadata.get("namespace"), metadata["name"])
-                await api._json("DELETE", path, shape=mapping)
-
-
-def _registration(server: StandIn) -> tuple[Any, Any]:
-    metadata = {"name": "test-measures", "namespace": "kube-system"}
-    service = {
-        "apiVersion": "v1", "kind": "Service", "metadata": metadata,
-        "spec": {"type": "ExternalName", "externalName": "localhost"},
-    }  # fmt: skip
-    served = {
-        "apiVersion": _APIS.version, "kind": _APIS.name,
-        "metadata": {"name": f"v1beta1.{_GROUP}"},
-        "spec": {
-            "group": _GROUP, "version": "v1beta1", "insecureSkipTLSVerify": True,
-            "groupPriorityMinimum": 100, "versionPriority": 100,
-            "service": {**metadata, "port": server.port},
-        },
-    }  # fmt: skip
-    return service, served

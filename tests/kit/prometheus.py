@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -49,7 +50,6 @@ class History:
 
 @pytest.fixture(scope="session")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    program = _program("prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
     now = SystemClock().now().replace(microsecond=0)
     history = History(f"http://127.0.0.1:{free_port(SystemEntropy())}", now - LENGTH - SCRAPE * 8)
@@ -59,19 +59,34 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
         cwd=folder, check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     address = history.url.removeprefix("http://")
+    with _serving(folder, address, scraped=address):
+        yield history
+
+
+@contextmanager
+def scraping(folder: Path, scraped: str) -> Iterator[str]:
+    """Yield the URL of a Prometheus that asks *scraped*, `host:port`, every second."""
+    address = f"127.0.0.1:{free_port(SystemEntropy())}"
+    with _serving(folder, address, scraped):
+        yield f"http://{address}"
+
+
+@contextmanager
+def _serving(folder: Path, address: str, scraped: str) -> Iterator[None]:
+    """Have one at *address* with what *folder* has in `data`."""
     (folder / "prometheus.yml").write_text(
-        "scrape_configs: [{job_name: itself, scrape_interval: 1s,"
-        f' static_configs: [{{targets: ["{address}"]}}]}}]\n'
+        "scrape_configs: [{job_name: test, scrape_interval: 1s,"
+        f' static_configs: [{{targets: ["{scraped}"]}}]}}]\n'
     )
     log = (folder / "log").open("wb")
     process = subprocess.Popen(
-        [program, "--config.file=prometheus.yml", "--storage.tsdb.path=data",
+        [_program("prometheus"), "--config.file=prometheus.yml", "--storage.tsdb.path=data",
          "--storage.tsdb.retention.time=10d", f"--web.listen-address={address}"],
         cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
-        _await_ready(process, history.url, folder / "log")
-        yield history
+        _await_ready(process, f"http://{address}", folder / "log")
+        yield
     finally:
         process.terminate()
         process.wait(30)
