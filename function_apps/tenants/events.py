@@ -30,6 +30,7 @@ def tenant_bound(binding: TenantBinding) -> Publish:
                 "status": binding.status,
                 "askedRevision": binding.asked_revision,
                 "phase": binding.move and binding.move.phase,
+                "suspendedBy": binding.suspended_by and binding.suspended_by.shown,
                 "stage": binding.stage,
                 "computeTargets": binding.compute_targets,
             }

@@ -28,6 +28,7 @@ def binding_resource(binding: TenantBinding) -> RuntimeTenantBinding:
             "identity": binding.identity,
             "quota": binding.quota,
             "status": binding.status,
+            "suspendedBy": binding.suspended_by and binding.suspended_by.shown,
             "phase": binding.move and binding.move.phase,
             "moved": binding.move.moved[:_MOVED_MAX] if binding.move else (),
             "proofs": [proof_shown(each) for each in binding.proofs],

@@ -139,6 +139,14 @@ class Suspension(Command):
     """The caller's own when not given; `runtime.admin` of the environment's owner names another."""
 
 
+class SuspendedBy(Value):
+    """Who suspended a tenant; kept when it is unbound, as to bind it again is to resume it."""
+
+    tenant_id: TenantId
+    """The bound tenant, or the owner of the environment."""
+    actor: Text
+
+
 class RuntimeTenantBound(Event):
     """On every change of a binding; `status` says which, `aggregate_id` is its id."""
 
@@ -153,6 +161,7 @@ class RuntimeTenantBound(Event):
     asked_revision: Revision
     """The last one at which its isolation was to be made or taken away: only a newer one begins."""
     phase: MovePhase | None = None
+    suspended_by: SuspendedBy | None = None
     stage: Stage
     compute_targets: Annotated[tuple[ComputeTarget, ...], Field(max_length=5)] = ()
 
@@ -231,6 +240,7 @@ class RuntimeTenantBinding(Resource):
     identity: Label | None
     quota: Quota
     status: TenantBindingStatus
+    suspended_by: SuspendedBy | None
     phase: MovePhase | None
     moved: Annotated[tuple[ModuleId, ...], Field(max_length=500)]
     proofs: Annotated[tuple[IsolationProof, ...], Field(max_length=6)]

@@ -44,7 +44,8 @@ def binding(**changes: Any) -> dict[str, Any]:
         "bindingId": BINDING, "tenantId": "acme", "environmentId": ENVIRONMENT,
         "ownerTenantId": "acme", "stage": "prod", "isolationModel": "pool", "requires": [],
         "namespace": "acme-shop", "identity": None, "quota": {}, "status": "Enforced",
-        "phase": None, "moved": [], "proofs": [], "reason": None, "revision": 2,
+        "suspendedBy": None, "phase": None, "moved": [], "proofs": [], "reason": None,
+        "revision": 2,
         "createdAt": NOON, "updatedAt": NOON, "lastOperationId": None, **changes,
     }  # fmt: skip
     return RuntimeTenantBinding.model_validate(body).model_dump(mode="json", by_alias=True)

@@ -96,6 +96,31 @@ def test_prod_takes_a_deployment_once_the_tenant_is_bound(*, is_unruly: bool) ->
     assert environment["status"] == "Provisioned"
 
 
+@UNRULY
+def test_a_suspended_guest_that_leaves_comes_back_by_its_owner_only(*, is_unruly: bool) -> None:
+    async def main() -> Any:
+        world = World(requests_per_s=30, is_unruly=is_unruly)
+        await world.boot()
+        environment = await provisioned(world, admits=[GLOBEX])
+        guest = await bound(world, environment, tenant=GLOBEX, ownerTenantId="acme")
+        path = f"{ROOT}/{guest['bindingId']}"
+        why = {"reason": "not paid", "tenantId": GLOBEX}
+        await world.call("POST", f"{path}/suspend", why)
+        await world.call("DELETE", f"{path}?confirm={GLOBEX}", tenant=GLOBEX)
+        left = await _until(world, guest["bindingId"], "Unbound", tenant=GLOBEX)
+        again = {"environmentId": environment}
+        by_guest = await world.call("POST", ROOT, {**again, "ownerTenantId": "acme"}, tenant=GLOBEX)
+        by_owner = await world.call("POST", ROOT, {**again, "tenantId": GLOBEX})
+        await world.stop()
+        return left, by_guest, by_owner
+
+    left, (refused, answer), (taken, _) = run_virtual(main())
+
+    assert left["suspendedBy"]["tenantId"] == "acme"
+    assert (refused, answer["error"]["code"]) == (403, "SuspendedByAnother")
+    assert taken == 201
+
+
 def test_a_suspended_tenant_deploys_nothing_until_it_is_resumed() -> None:
     async def main() -> Any:
         world = World(requests_per_s=30)

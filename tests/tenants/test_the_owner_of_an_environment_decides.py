@@ -162,13 +162,19 @@ def test_a_guest_that_its_owner_suspended_does_not_resume_itself() -> None:
     assert resumed["status"] == "Enforced"
 
 
+async def left_while_suspended() -> Tenants:
+    """Return the service with a guest that its owner suspended, and that was unbound then."""
+    on = await with_guest()
+    await on.change("suspend", **BY_OWNER)
+    await on.unbind(GLOBEX, **AS_GUEST)
+    # Once nothing of it is left, the environment is told to be gone to the guest.
+    await on.hear(told(3, gone=True), tenant=GLOBEX)
+    return on
+
+
 def test_nor_does_it_by_leaving_and_coming_back() -> None:
     async def main() -> Any:
-        on = await with_guest()
-        await on.change("suspend", **BY_OWNER)
-        left = await on.unbind(GLOBEX, **AS_GUEST)
-        gone = {"bindingId": GUEST, "revision": left["revision"], "state": "Removed"}
-        await on.hear(told(3, isolation=gone), tenant=GLOBEX)
+        on = await left_while_suspended()
         refused = await refusal(on.bind(tenant=GLOBEX, ownerTenantId=TENANT))
         return refused, await on.bind(tenantId=GLOBEX)
 
@@ -176,6 +182,44 @@ def test_nor_does_it_by_leaving_and_coming_back() -> None:
 
     assert refused.code == "SuspendedByAnother"
     assert again["status"] == "Bound"
+
+
+@pytest.mark.parametrize(("generation", "is_bound"), [(1, False), (2, True)])
+def test_a_suspension_ends_with_its_environment_also_of_a_guest_that_has_left(
+    generation: int, *, is_bound: bool
+) -> None:
+    async def main() -> Any:
+        on = await left_while_suspended()
+        if generation > 1:
+            await on.hear(told(4, gone=True))
+        await on.hear(told(5, admits=[GLOBEX], generation=generation))
+        asked = on.bind(tenant=GLOBEX, ownerTenantId=TENANT)
+        if not is_bound:
+            return (await refusal(asked)).code, None
+        bound = await asked
+        return bound["status"], bound["suspendedBy"]
+
+    expected = ("Bound", None) if is_bound else ("SuspendedByAnother", None)
+    assert run_virtual(main()) == expected
+
+
+def test_who_suspended_it_is_shown_and_told_until_it_is_resumed() -> None:
+    async def main() -> Any:
+        on = await with_guest()
+        answers = [
+            await on.change("suspend", **BY_OWNER),
+            await on.change("resume", **BY_OWNER),
+            await on.change("suspend", **AS_GUEST),
+            await on.unbind(GLOBEX, **AS_GUEST),
+        ]
+        events = on.bench.sent.bodies("RuntimeTenantBound")[-len(answers) :]
+        shown_by = [each["suspendedBy"] for each in answers]
+        return shown_by, [each["payload"]["suspendedBy"] for each in events]
+
+    shown_by, told_by = run_virtual(main())
+
+    by_owner, itself = ({"tenantId": each, "actor": "user:ann"} for each in (TENANT, GLOBEX))
+    assert shown_by == told_by == [by_owner, None, itself, itself]
 
 
 def test_nor_does_it_by_suspending_itself_first() -> None:

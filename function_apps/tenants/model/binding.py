@@ -19,12 +19,14 @@ from shared.contracts.tenants import (
     IsolationLayer,
     MovePhase,
     Quota,
+    SuspendedBy,
     TenantBindingStatus,
 )
 from shared.contracts.validation import shown
 from shared.contracts.values import IsolationModel, ModuleId, Reason, Stage
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Violation
+from shared.kernel.ids import TenantId
 from shared.kernel.transitions import Transitions
 
 State = TenantBindingStatus
@@ -147,6 +149,11 @@ class Suspender:
     tenant_id: str
     actor: str
 
+    @property
+    def shown(self) -> SuspendedBy:
+        """Return it as those see it who read the binding, or hear of it."""
+        return SuspendedBy(tenant_id=TenantId(self.tenant_id), actor=self.actor)
+
 
 @dataclass(frozen=True)
 class Move:
@@ -191,7 +198,10 @@ class TenantBinding:
     reason: Reason | None = None
     proofs: tuple[LayerProof, ...] = ()
     suspended_by: Suspender | None = None
-    """Kept when it is unbound: to bind the tenant again is to resume it."""
+    """Kept when it is unbound: to bind the tenant again is to resume it, until the environment
+    ends."""
+    generation: int = 0
+    """Of the environment that it was bound to; 0 where that was not heard of yet."""
     due_at: str | None = None
     """The next look: at its isolation while that is in force, or at what is left of it."""
     erasure: Erasure | None = None
@@ -202,6 +212,10 @@ class TenantBinding:
     @property
     def is_owner(self) -> bool:
         return self.tenant_id == self.owner_tenant_id
+
+    def has_outlived(self, environment: EnvironmentProjection) -> bool:
+        """Return whether the environment that it was bound to ended, and *environment* is anew."""
+        return 0 < self.generation < environment.generation
 
     def is_known_to(self, tenant: str) -> bool:
         """Return whether *tenant* is bound by it, or owns the environment."""
@@ -241,6 +255,7 @@ def new_binding(
         isoformat(now),
         isoformat(now),
         targets if tenant_id == environment.owner else for_bound_tenants(targets),
+        generation=environment.generation,
     )
 
 

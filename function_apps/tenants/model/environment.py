@@ -32,6 +32,8 @@ class EnvironmentProjection:
     """It is being taken down, and with it what isolates its tenants."""
     retained: tuple[str, ...] = ()
     """URNs of the resources that its decommissioning left; told to the owner only."""
+    generation: int = 0
+    """Grows when it is requested again after its end; a guest's own is counted for it alone."""
     admitted_before: tuple[str, ...] = ()
     """Whom `admits` listed once and does no longer, the last first: some may be bound still."""
 

@@ -31,7 +31,9 @@ def on_environment(
         # Why it was suspended, or not isolated, says nothing of its end.
         why = known.reason if known.status is State.UNBINDING else None
         ended = evolve(known, EnvironmentEnded, now, why)
-        ended = replace(ended, suspended_by=None, move=None)
+        # A guest whose isolation was removed hears the same, and its environment may be there.
+        by = None if known.is_owner else known.suspended_by
+        ended = replace(ended, suspended_by=by, move=None)
         ending = Ending.ENVIRONMENT_ENDED if known.is_owner else Ending.GUEST_LEFT
         return _to_be_looked_at(ended, ending, environment.retained)
     isolation = environment.isolation_of(known.binding_id)

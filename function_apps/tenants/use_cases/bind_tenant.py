@@ -35,7 +35,7 @@ async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Out
         ForeignTenant: the caller may bind its own tenant only.
         EnvironmentNotAdmitting, IsolationNotSupported, TenantBindingExists: see there.
         TransitionRefused: it is being unbound.
-        SuspendedByAnother: it was suspended when it was unbound.
+        SuspendedByAnother: it was suspended when it was unbound, and the environment goes on.
     """
     bound = of_bound_tenant(command.tenant_id, ctx)
     if bound is not ctx and command.owner_tenant_id not in {None, ctx.tenant}:
@@ -62,7 +62,8 @@ async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Out
             command, model, binding_id,
             tenant_id=bound.tenant, environment=environment, now=ctx.now(),
         )  # fmt: skip
-        if known is not None and known.status is TenantBindingStatus.UNBOUND:
+        is_unbound = known is not None and known.status is TenantBindingStatus.UNBOUND
+        if known is not None and is_unbound and not known.has_outlived(environment):
             require_resumable(known, caller_of(ctx), is_admin=ctx.scope.allows(ADMIN))
         after = request(known, fresh)
         if after is known:

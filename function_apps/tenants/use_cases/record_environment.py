@@ -79,6 +79,7 @@ def _projection(event: Provisioned | RuntimeEnvironmentDecommissioned) -> Enviro
         event.stage,
         event.region,
         event.isolation_model,
+        generation=event.generation,
     )
     if not isinstance(event, Provisioned):
         return replace(known, retained=event.remaining)
