@@ -7,7 +7,7 @@ from typing import Final
 from cli.background_process import BackgroundProcess
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.host_process import find_holder
+from cli.host_process import find_holder, pause
 from cli.state_folder import StateFolder
 from local_agent.process_identity import ProcessIdentity
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
@@ -17,6 +17,9 @@ from shared.kernel.clock import Clock
 READY_WITHIN_S: Final = 180.0
 """It takes 4 s with KWOK, 8 s with real nodes; a starved machine needs longer."""
 STOPPED_WITHIN_S: Final = 30.0
+GATEWAYS_WITHIN_S: Final = 60.0
+"""The first pass over its Gateways comes about a second after the record; it may fail."""
+_GATEWAYS_EVERY_S: Final = 0.1
 
 
 def cluster_folder(folder: StateFolder) -> ClusterFolder:
@@ -36,13 +39,27 @@ def record_of(folder: StateFolder) -> ClusterRecord | None:
 def start_cluster(folder: StateFolder, form: Form | None, nodes: int, clock: Clock) -> int:
     """Start a cluster in a session of its own; return its process id when it is ready.
 
+    Its Gateways are served then, or it shows that they are not.
+
     Raises:
         Failure: it did not start; the message has its last output.
     """
     options = ["--cache", str(folder.cache), "--nodes", str(nodes)]
     if form is not None:
         options += ["--form", form]
-    return _process(folder).start(options, lambda: record_of(folder) is not None, clock)
+    pid = _process(folder).start(options, lambda: record_of(folder) is not None, clock)
+    wait_for_gateways(folder, clock)
+    return pid
+
+
+def wait_for_gateways(folder: StateFolder, clock: Clock) -> None:
+    """Return when the Gateways are served; or without that, when it takes too long."""
+    deadline_s = clock.monotonic_s() + GATEWAYS_WITHIN_S
+    while (record := record_of(folder)) is not None and find_cluster(folder) is not None:
+        is_served = cluster_folder(folder).gateways_served.exists()
+        if record.gateway_class is None or is_served or clock.monotonic_s() > deadline_s:
+            return
+        pause(clock, _GATEWAYS_EVERY_S)
 
 
 def stop_cluster(folder: StateFolder, clock: Clock) -> int | None:

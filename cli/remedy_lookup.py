@@ -28,7 +28,19 @@ _BY_EXIT_CODE: Final[Mapping[ExitCode, str]] = {
     ExitCode.STILL_RUNNING: "watch it: `runtimectl operations`",
     ExitCode.INTERRUPTED: "accepted work continues; watch it: `runtimectl operations`",
 }
+_ROOM: Final = (
+    "have room for the new instances beside the old ones: `runtimectl tenant show {name}` has the "
+    "quota; or deploy with `--strategy recreate`, which stops the old ones first"
+)
 BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
+    ("NotReadyInTime", "exceeded quota", _ROOM),
+    ("CannotStart", "exceeded quota", _ROOM),
+    (
+        "MoveTakenBack",
+        "exceeded quota",
+        "have room for the new instances beside the old ones, or stop the old ones first: "
+        "`runtimectl tenant move --allow-downtime --help`",
+    ),
     ("TenantBindingSuspended", "another tenant's", _RESUME_AS_A_GUEST),
     ("TenantSuspended", "another tenant's", _RESUME_AS_A_GUEST),
     ("TransitionRefused", "a deployment in", "see its state: `runtimectl deployment {deployment}`"),

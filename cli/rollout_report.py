@@ -32,11 +32,12 @@ _PERCENTILE: Final = re.compile(r"p\d+")
 def rollout_lines(
     deployment: Deployment,
     traffic: Mapping[str, tuple[int, Mapping[int, RevisionTraffic]]] | None = None,
+    not_ready: Sequence[str] = (),
 ) -> list[Line]:
     """Return the lines of *deployment*.
 
     *traffic* is by module: its new release revision, and the traffic of each revision since the
-    current step began.
+    current step began. *not_ready* says why new instances do not come.
     """
     has_ended = deployment["status"] in ENDED
     lines = [_step_line(step, has_ended=has_ended) for step in deployment["steps"]]
@@ -50,7 +51,11 @@ def rollout_lines(
         lines.append(Line("waiting", text, "yellow", is_final=False))
     if has_ended:
         return [*lines, *_end_lines(deployment)]
-    return [*lines, _status_line(deployment), *_traffic_lines(traffic or {})]
+    unready = [
+        Line(f"unready-{index}", f"    {reason}", "yellow", is_final=False)
+        for index, reason in enumerate(not_ready)
+    ]
+    return [*lines, _status_line(deployment), *unready, *_traffic_lines(traffic or {})]
 
 
 def format_samples(evidence: Mapping[str, Any]) -> str:

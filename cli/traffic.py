@@ -41,6 +41,11 @@ def parse_traffic(body: Mapping[str, Any]) -> list[ModuleTraffic]:
     ]
 
 
+def not_ready_of(body: Mapping[str, Any]) -> list[str]:
+    """Return why new instances do not come, in a response of `/deployments/{id}/traffic`."""
+    return [" ".join(reason.split()) for module in body["value"] for reason in module["notReady"]]
+
+
 def format_traffic(counters: RevisionTraffic) -> str:
     """Return requests, errors, median and 95th percentile."""
     return (

@@ -8,6 +8,7 @@ from cli.failure import Failure
 from cli.host_process import pause
 from cli.options import Invocation
 from cli.progress_display import Line, open_display
+from cli.remedy_lookup import remedy_for
 from cli.tenant_bindings import BINDINGS, Binding, show_line
 
 _POLL_INTERVAL_S: Final = 0.5
@@ -86,11 +87,15 @@ def _require_no_failure(binding: Binding) -> None:
     reason = binding["reason"] or {}
     if reason.get("code") in (None, *_ASKED_FOR):
         return
+    code, message = str(reason["code"]), str(reason["message"])
+    remedy = "mend what the message names, then type the command again"
+    if "exceeded quota" in message:
+        remedy = remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
     raise Failure(
-        f"{binding['bindingId']} stays {binding['status']}: {reason['message']}",
+        f"{binding['bindingId']} stays {binding['status']}: {message}",
         ExitCode.ENDED_OTHERWISE,
-        code=str(reason["code"]),
-        remedy="mend what the message names, then type the command again",
+        code=code,
+        remedy=remedy,
     )
 
 

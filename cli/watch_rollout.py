@@ -15,7 +15,7 @@ from cli.remedies import REMEDIES
 from cli.remedy_lookup import remedy_for
 from cli.rollout_report import ENDED, Deployment, rollout_lines
 from cli.session import Session
-from cli.traffic import ModuleTraffic, parse_traffic
+from cli.traffic import ModuleTraffic, not_ready_of, parse_traffic
 from cli.typed import typed_values
 from shared.surfaces.traffic import RevisionTraffic
 
@@ -36,6 +36,7 @@ class RolloutWatch:
         self._traffic_at_step: dict[str, ModuleTraffic] = {}
         self.deployment: Deployment = {}
         self.traffic: Mapping[str, tuple[int, Mapping[int, RevisionTraffic]]] = {}
+        self.not_ready: Sequence[str] = ()
 
     @property
     def has_ended(self) -> bool:
@@ -43,7 +44,9 @@ class RolloutWatch:
 
     @property
     def lines(self) -> list[Line]:
-        return rollout_lines(self.deployment, self.traffic) if self.deployment else []
+        if not self.deployment:
+            return []
+        return rollout_lines(self.deployment, self.traffic, self.not_ready)
 
     def poll(self) -> None:
         """Read the deployment and, while it runs, its traffic. Raises as `Client.get`."""
@@ -60,8 +63,9 @@ class RolloutWatch:
             raise
         except Failure:
             # It serves no traffic yet, or the counters cannot be read at the moment.
-            self.traffic = {}
+            self.traffic, self.not_ready = {}, ()
             return
+        self.not_ready = not_ready_of(body)
         modules = {module.module: module for module in parse_traffic(body)}
         started = [step for step in self.deployment["steps"] if step["startedAt"] is not None]
         step = tuple(step["index"] for step in started)
@@ -138,6 +142,8 @@ def _remedy_of(deployment: Deployment, code: str, message: str) -> str:
     if code in {"CannotStart", "DataMissing", "JobFailed"}:
         return remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
     modules = [component["moduleId"] for component in deployment["components"]]
+    if code == "NotReadyInTime" and "exceeded quota" in message:
+        return remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
     names_instance = any(re.search(rf"{re.escape(each)}-\d+-\d+: ", message) for each in modules)
     if code not in {"NotReadyInTime", "NotReady", "StartFailed"} and not names_instance:
         return (

@@ -109,4 +109,8 @@ def _gateways(folder: ClusterFolder, record: ClusterRecord) -> str | None:
     """Return whether the Gateways are served; None of a cluster without traffic."""
     if record.gateway_class is None:
         return None
-    return "served" if folder.gateways_served.exists() else f"not served: see {folder.log}"
+    return (
+        "served"
+        if folder.gateways_served.exists()
+        else f"not served at the moment: see {folder.log}"
+    )

@@ -10,8 +10,7 @@ from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import EnvironmentFilter, Invocation, Module, WaitOptions
 from cli.output import Column, format_time, say
 from cli.parameter_types import one_of
-from cli.rollout_report import rollout_lines
-from cli.watch_rollout import ROOT, require_ended_as, watch_rollout
+from cli.watch_rollout import ROOT, RolloutWatch, require_ended_as, watch_rollout
 
 _CONTRACT: Final = "shared.contracts.deployments"
 _COLUMNS: Final = (
@@ -65,9 +64,10 @@ def deployment(selector: DeploymentSelector, waiting: WaitOptions, invocation: I
         )
         require_ended_as(watch.deployment, ("Completed",))
         return
-    body = invocation.client.get(f"{ROOT}/{deployment_id}").body
     if not invocation.is_table:
-        invocation.show(body)
+        invocation.show(invocation.client.get(f"{ROOT}/{deployment_id}").body)
         return
-    invocation.show({name: body[name] for name in _FIELDS})
-    say("\n".join(f"  {line.text}" for line in rollout_lines(body)))
+    watch = RolloutWatch(invocation.session, deployment_id)
+    watch.poll()
+    invocation.show({name: watch.deployment[name] for name in _FIELDS})
+    say("\n".join(f"  {line.text}" for line in watch.lines))

@@ -18,6 +18,7 @@ from cli.output import Column, format_digest, format_time, note
 from cli.parameter_types import instant
 from cli.public_ports import taken_ports
 from cli.session import only_match
+from cli.traffic import not_ready_of
 from cli.watch_rollout import ROOT
 from shared.kernel.clock import isoformat
 
@@ -136,20 +137,34 @@ def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
         with_environment(service, names) | {"health": health_of(client, service["serviceId"])}
         for service in client.list_all(_ROOT, {"environmentId": environment})
     ]
+    newest: list[Mapping[str, Any]] = []
     if invocation.is_table:
+        newest = list(islice(client.list_all(ROOT, {"environmentId": environment}), PAGE_SIZE))
         just_now = isoformat(invocation.session.clock.now() - _HEARD_WITHIN)
-        services += _first_releases(client, services, names, environment, just_now)
+        services += _first_releases(newest, services, names, just_now)
     invocation.show(services, _COLUMNS, empty="nothing runs yet: `runtimectl deploy --help`")
+    for deployment in newest:
+        if deployment["status"] in RUNNING:
+            _say_not_ready(client, deployment)
     for taken in taken_ports(invocation.session):
         if environment is None or environment in taken:
             note(taken)
 
 
+def _say_not_ready(client: Client, deployment: Mapping[str, Any]) -> None:
+    """Say why the new instances of *deployment*, which is on its way, do not come."""
+    try:
+        said = not_ready_of(client.get(f"{ROOT}/{deployment['deploymentId']}/traffic").body)
+    except Failure:
+        return  # it has ended, or cannot be read at the moment
+    for reason in said:
+        note(f"{deployment['releaseRef']} is on its way, and waits: {reason}")
+
+
 def _first_releases(
-    client: Client,
+    newest: Sequence[Mapping[str, Any]],
     services: Sequence[Mapping[str, Any]],
     names: Mapping[str, str],
-    environment: str | None,
     just_now: str,
 ) -> list[dict[str, Any]]:
     """Return a row for each module whose first release is on its way: it is no service yet.
@@ -161,7 +176,6 @@ def _first_releases(
     def is_unheard(deployment: Mapping[str, Any]) -> bool:
         return deployment["status"] == "Completed" and (deployment["endedAt"] or "") > just_now
 
-    newest = list(islice(client.list_all(ROOT, {"environmentId": environment}), PAGE_SIZE))
     known |= {(each["environmentId"], name) for each in newest for name in each.get("remove", ())}
     return [
         {

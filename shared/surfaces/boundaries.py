@@ -96,17 +96,17 @@ def _counted_cores(cpu: float | None) -> float:
     return 0.0 if cpu is None else max(1, round(cpu * 1000)) / 1000
 
 
-def refusal(quota: Quota, used: Quota, spec: RevisionSpec) -> str:
-    """Return why *quota*, of which is *used*, takes no instance of *spec*; empty where it does.
+def refusal(quota: Quota, used: Quota, *specs: RevisionSpec) -> str:
+    """Return why *quota*, of which is *used*, takes no instance of each of *specs*; empty if it does.
 
     In the words of a cluster: who reads it there reads it here.
     """
-    asked, over = taken([spec]), []
+    asked, over = taken(specs), []
     for name, shown in _MEASURES:
         limit, wanted, has = (getattr(each, name) for each in (quota, asked, used))
         if limit is None:
             continue
-        if not wanted:
+        if not all(getattr(taken([each]), name) for each in specs):
             return f"failed quota: tenant: must specify {shown}"
         if round(has + wanted, 3) > limit:
             over.append((f"{shown}={wanted:g}", f"{shown}={has:g}", f"{shown}={limit:g}"))
@@ -114,6 +114,25 @@ def refusal(quota: Quota, used: Quota, spec: RevisionSpec) -> str:
         return ""
     requested, holds, limits = (",".join(each) for each in zip(*over, strict=True))
     return f"exceeded quota: tenant, requested: {requested}, used: {holds}, limited: {limits}"
+
+
+def quota_of(boundary: Boundary) -> Quota:
+    """Return the quota of *boundary*, of its live properties."""
+    cpu, memory, instances = (boundary.properties.get(f"quota/{shown}") for _, shown in _MEASURES)
+    return Quota(
+        None if cpu is None else float(cpu),
+        None if memory is None else int(memory),
+        None if instances is None else int(instances),
+    )
+
+
+def limits_of(boundary: Boundary) -> Resources:
+    """Return the limits of an instance that names none, of the live properties of *boundary*."""
+    cpu, memory = (boundary.properties.get(f"limits/{shown}") for _, shown in _MEASURES[:2])
+    return Resources(
+        memory_mb=None if memory is None else int(memory),
+        cpu=None if cpu is None else float(cpu),
+    )
 
 
 def boundary_properties(spec: BoundarySpec) -> Mapping[str, str]:

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from cli import host_program
+from cli.cluster_process import wait_for_gateways
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.main import main
+from cli.state_folder import StateFolder
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.image_registry import kept_port
 from shared.persistence.lock_files import take_lock, write_owner
 from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.stores import HandClock
 
 
 @pytest.fixture
@@ -134,3 +137,35 @@ def test_a_settings_file_that_is_none_is_the_hosts_to_refuse(tmp_path: Path, con
     (tmp_path / "local.settings.json").write_text(content)
 
     host_program.check_cluster_packages(tmp_path)
+
+
+class ServingClock(HandClock):
+    """Lets the gateway of *folder* be served at its second sleep, where it is to be."""
+
+    def __init__(self, folder: ClusterFolder, *, serves: bool) -> None:
+        super().__init__()
+        self._folder, self._serves, self.sleeps = folder, serves, 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps += 1
+        await super().sleep(seconds)
+        if self._serves and self.sleeps == 2:
+            self._folder.gateway.mkdir()
+            self._folder.gateways_served.touch()
+
+
+@pytest.mark.parametrize(("serves", "shown"), [(True, "served"), (False, "not served at")])
+def test_up_ends_when_gateways_are_served_or_it_takes_too_long(
+    running: Path, capsys: pytest.CaptureFixture[str], *, serves: bool, shown: str
+) -> None:
+    cluster = ClusterFolder(running / "cluster")
+    cluster.write_record(
+        ClusterRecord(Form.ROOT, (), "https://127.0.0.1:1", "/k", ("a",), gateway_class="ours")
+    )
+    clock = ServingClock(cluster, serves=serves)
+
+    wait_for_gateways(StateFolder(running), clock)
+
+    assert (clock.sleeps == 2) is serves
+    assert main(["cluster", "status", "--state", str(running), "-o", "json"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["gateways"].startswith(shown)

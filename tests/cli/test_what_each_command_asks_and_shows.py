@@ -142,6 +142,34 @@ def test_a_deployment_is_acted_on_by_its_id_or_its_environment(
     assert ran.written == (f"POST {path}", body)
 
 
+@pytest.mark.parametrize("line", ["status", f"deployment {DEPLOYMENT}"])
+def test_why_new_instances_do_not_come_is_said_while_they_are_waited_for(
+    line: str, runtimectl: RuntimeCtl
+) -> None:
+    rolls = {**THE_DEPLOYMENT, "status": "RollingOut"}
+    traffic = {
+        "moduleId": "module-shop",
+        "releaseRevision": 4,
+        "takenAt": None,
+        "epoch": None,
+        "revisions": [],
+        "reason": None,
+        "notReady": ["module-shop-4-0: CannotStart: exceeded quota: tenant"],
+    }
+
+    ran = runtimectl.run(
+        line,
+        {
+            f"GET {RUNTIME}/deployments": [rolls],
+            f"GET {RUNTIME}/deployments/{DEPLOYMENT}": rolls,
+            f"GET {RUNTIME}/deployments/{DEPLOYMENT}/traffic": [traffic],
+        },
+    )
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "module-shop-4-0: CannotStart: exceeded quota: tenant" in ran.out + ran.err
+
+
 def test_a_deployment_that_no_one_in_the_environment_fits_is_not_found(
     runtimectl: RuntimeCtl,
 ) -> None:

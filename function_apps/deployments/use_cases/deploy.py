@@ -28,6 +28,7 @@ from function_apps.deployments.repository import (
 from function_apps.deployments.resources import answer
 from function_apps.deployments.use_cases.pin_configuration import configure, keep_merges
 from function_apps.deployments.use_cases.pin_images import pin_images
+from function_apps.deployments.use_cases.room_in_quotas import quota_warnings
 from function_apps.deployments.use_cases.upload_artifact import uploaded
 from shared.contracts.components import Component
 from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentPlan, EndReason
@@ -178,6 +179,9 @@ async def plan_deployment(
     if is_new and not kept_out:
         with _listed(refusals):
             waits_for = _release(command, plan, keys, given, ids, target, ctx).value["waitingFor"]
+    warnings = [*command.warnings]
+    if is_new and not refusals:
+        warnings += await quota_warnings(command, plan.components, ctx.tenant, context, app)
     return DeploymentPlan(
         environment_id=environment_id,
         release_ref=command.release_ref,
@@ -185,7 +189,7 @@ async def plan_deployment(
         components=plan.components,
         order=plan.order,
         refusals=tuple(refusals[:LISTED_MAX]),
-        warnings=command.warnings[:LISTED_MAX],
+        warnings=tuple(warnings[:LISTED_MAX]),
         waiting_for=waits_for,
     )
 

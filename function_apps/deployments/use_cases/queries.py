@@ -13,6 +13,7 @@ from function_apps.deployments.resources import deployment_resource
 from shared.contracts.audit import AuditHead, AuditHeads
 from shared.contracts.deployments import Deployment as DeploymentResource
 from shared.contracts.deployments import DeploymentStatus
+from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import EnvironmentId
 from shared.durable.operations import OPERATIONS
 from shared.kernel.clock import isoformat
@@ -25,6 +26,7 @@ from shared.surfaces.traffic import RevisionTraffic
 
 TAIL_MAX: Final = 1000
 _TARGETS_AT_ONCE: Final = 8
+_NOT_READY_MAX: Final = 10
 _log = logging.getLogger(__name__)
 
 
@@ -135,7 +137,8 @@ async def read_traffic(deployment_id: str, ctx: Context, app: DeploymentsApp) ->
     """Return the counters of the traffic layer for each module that the deployment released.
 
     They count since `epoch`: a reader takes the difference of two answers. A module without
-    traffic, or whose counters cannot be read just now, says why instead.
+    traffic, or whose counters cannot be read just now, says why instead. `notReady` says why new
+    instances do not come, as long as the deployment is on its way.
     """
     known = await app.service.work.load(DEPLOYMENTS, deployment_id, ctx.tenant)
     value: list[Mapping[str, Any]] = []
@@ -152,9 +155,25 @@ async def read_traffic(deployment_id: str, ctx: Context, app: DeploymentsApp) ->
                 "epoch": sample.epoch if sample else None,
                 "revisions": [_counters(number, counters) for number, counters in revisions],
                 "reason": reading.reason if isinstance(reading, Unknown) else None,
+                "notReady": [] if known.ended_at else await _not_ready(component, workload, app),
             }
         )
     return {"value": value, "nextLink": None}
+
+
+async def _not_ready(
+    component: ReleasedComponent, workload: SurfaceComponent, app: DeploymentsApp
+) -> Sequence[str]:
+    """Return why instances of the release could not be started, or ended, and are not ready."""
+    live = await app.surfaces[component.compute_target].observe(workload)
+    revision = (
+        live.value.revision(component.release_revision) if isinstance(live, Present) else None
+    )
+    return [
+        f"{instance.id}: {instance.unready_because}"
+        for instance in (revision.instances if revision else ())
+        if not instance.is_ready and (instance.failed_starts or instance.restarts)
+    ][:_NOT_READY_MAX]
 
 
 def _counters(revision: int, counters: RevisionTraffic) -> Mapping[str, Any]:

@@ -1,0 +1,86 @@
+"""Says in a plan that the quota of the tenant has no room for what the plan starts."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from function_apps.deployments.model import release_unit
+from function_apps.deployments.model.plan_checks import PlanContext
+from function_apps.deployments.ports import DeploymentsApp
+from shared.contracts.deployments import Deploy
+from shared.contracts.releases import ReleasedComponent
+from shared.contracts.strategies import StrategyKind
+from shared.contracts.values import ComputeTargetKind, TenantId
+from shared.kernel.observation import Present
+from shared.surfaces.boundaries import (
+    Boundary,
+    Quota,
+    has_boundaries,
+    limited,
+    limits_of,
+    quota_of,
+    refusal,
+)
+from shared.surfaces.capabilities import Feature
+from shared.surfaces.port import Boundaries
+from shared.surfaces.spec import RevisionSpec
+
+
+async def quota_warnings(
+    command: Deploy,
+    components: Sequence[ReleasedComponent],
+    tenant: TenantId,
+    context: PlanContext,
+    app: DeploymentsApp,
+) -> Sequence[str]:
+    """Return a sentence for each surface whose quota has no room for *components* at the moment.
+
+    It is no refusal: room may come until it is their turn. Where a boundary cannot be read nothing
+    is said. What runs as many instances as its policy gives it is counted with those of the plan.
+    """
+    found: dict[ComputeTargetKind, list[RevisionSpec]] = {}
+    for component in components:
+        values = context.configurations.values.get(component.module_id, {})
+        spec = release_unit.to_revision_spec(
+            component, command.environment_id, tenant, context.rollout, values
+        )
+        found.setdefault(component.compute_target, []).extend([spec] * spec.replicas)
+    boundaries = await _boundaries(command, tenant, list(found), context, app)
+    is_recreate = command.strategy.kind is StrategyKind.RECREATE
+    said = ((kind, _shortage(each, found[kind], is_recreate)) for kind, each in boundaries.items())
+    return [f"{kind}: {text}" for kind, text in said if text]
+
+
+async def _boundaries(
+    command: Deploy,
+    tenant: TenantId,
+    kinds: Sequence[ComputeTargetKind],
+    context: PlanContext,
+    app: DeploymentsApp,
+) -> Mapping[ComputeTargetKind, Boundary]:
+    found: dict[ComputeTargetKind, Boundary] = {}
+    for kind in kinds:
+        can = context.capabilities[kind]
+        if has_boundaries([each for each in Feature if can.supports(each)]):
+            surface = cast("Boundaries", app.surfaces[kind])  # as its features say
+            reading = await surface.read_boundary(command.environment_id, tenant)
+            if isinstance(reading, Present):
+                found[kind] = reading.value
+    return found
+
+
+def _shortage(boundary: Boundary, specs: Sequence[RevisionSpec], is_recreate: bool) -> str:
+    """Return what the quota of *boundary* lacks for *specs*; empty where it has room.
+
+    What `recreate` stops first is not known here, so only the whole quota is compared then.
+    """
+    quota = quota_of(boundary)
+    asked = [limited(each, limits_of(boundary)) for each in specs]
+    if too_much := refusal(quota, Quota(0.0, 0, 0), *asked):
+        return f"it never fits: {too_much}"
+    if not is_recreate and (too_much := refusal(quota, boundary.used, *asked)):
+        return (
+            f"no room beside what runs: {too_much}. New instances wait for room, and the release is"
+            " rolled back where none comes in time: stop old ones first with the strategy"
+            " `recreate`, or have the quota hold more"
+        )
+    return ""
