@@ -53,8 +53,15 @@ app = Commands(
     epilog=_EPILOG,
     pretty_exceptions_enable=False,
 )
-_OF_THE_PARSER: Final = re.compile(r"Input should be a valid (integer|number)(?:, .*)?$")
-_WORDS: Final = {"integer": "a whole number", "number": "a number"}
+_OF_THE_PARSER: Final = re.compile(
+    r"Input should be (a valid integer|a valid number|(?:less|greater) than or equal to)(?:, .*)?"
+)
+_WORDS: Final = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "less than or equal to": "at most",
+    "greater than or equal to": "at least",
+}
 _PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
     "The system": (system.up, system.down, system.login, doctor.doctor, system.completion),
     "Releases": (

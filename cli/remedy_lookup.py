@@ -32,15 +32,14 @@ _ROOM: Final = (
     "have room for the new instances beside the old ones: `runtimectl tenant show {name}` has the "
     "quota; or deploy with `--strategy recreate`, which stops the old ones first"
 )
+_ROOM_TO_MOVE: Final = (
+    "have room for the new instances beside the old ones, or stop the old ones first: "
+    "`runtimectl tenant move --allow-downtime --help`"
+)
 BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
     ("NotReadyInTime", "exceeded quota", _ROOM),
     ("CannotStart", "exceeded quota", _ROOM),
-    (
-        "MoveTakenBack",
-        "exceeded quota",
-        "have room for the new instances beside the old ones, or stop the old ones first: "
-        "`runtimectl tenant move --allow-downtime --help`",
-    ),
+    ("MoveTakenBack", "exceeded quota", _ROOM_TO_MOVE),
     ("TenantBindingSuspended", "another tenant's", _RESUME_AS_A_GUEST),
     ("TenantSuspended", "another tenant's", _RESUME_AS_A_GUEST),
     ("TransitionRefused", "a deployment in", "see its state: `runtimectl deployment {deployment}`"),
@@ -88,6 +87,11 @@ BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
         "ScopeMissing",
         r"runtime\.(?:admin|tenants\.write)",
         f"log in with a role that has this scope: `{AS_WHO} --role Runtime.Admin`",
+    ),
+    (
+        "NotRepairable",
+        "Git says",
+        "see what Git says: `runtimectl drift list --env {name}`; deploy that, or change it there",
     ),
     (
         "EnvironmentNotAdmitting",

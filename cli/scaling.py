@@ -43,9 +43,12 @@ class PolicySelector:
         return [each for each in found if each["status"] != "Superseded"]
 
     def find(self, client: Client) -> Policy:
-        """Return the policy of the service. Raises Failure: it has none."""
+        """Return the policy of the service. Raises Failure: it has none, or is not there."""
         remedy = f"give it one: `runtimectl scale set --env {self.env} --module {self.module}`"
-        return only_match(self.find_all(client), "policy", self.module, remedy)
+        found = self.find_all(client)
+        if not found:
+            self.find_service(client)
+        return only_match(found, "policy", self.module, remedy)
 
     def _query(self, client: Client) -> Mapping[str, Any]:
         return {"environmentId": environment_id(client, self.env), "moduleId": self.module}

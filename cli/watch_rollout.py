@@ -139,11 +139,10 @@ def _remedy_of(deployment: Deployment, code: str, message: str) -> str:
         return "correct path and field of `release:`, or leave it out, and deploy again"
     if code == "GateInconclusive":
         return REMEDIES[code].replace("{deployment}", str(deployment["deploymentId"]))
-    if code in {"CannotStart", "DataMissing", "JobFailed"}:
+    is_quota = code == "NotReadyInTime" and "exceeded quota" in message
+    if is_quota or code in {"CannotStart", "DataMissing", "JobFailed"}:
         return remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
     modules = [component["moduleId"] for component in deployment["components"]]
-    if code == "NotReadyInTime" and "exceeded quota" in message:
-        return remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
     names_instance = any(re.search(rf"{re.escape(each)}-\d+-\d+: ", message) for each in modules)
     if code not in {"NotReadyInTime", "NotReady", "StartFailed"} and not names_instance:
         return (

@@ -161,6 +161,8 @@ def verify(
         write_heads(heads, tenant, kept | newest)
         if make_heads:
             note(f"{heads} was made with the heads of now; nothing of yours was compared")
+        else:
+            note(f"compared with the heads in {heads}, which has those of now from here on")
     if missing:
         raise Failure(
             f"the audit records of {', '.join(missing)} were not looked at: they do not run",

@@ -1,12 +1,13 @@
 """`drift source`: the repositories that say what environments are to run."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
 
-from cli.lookup import environment_id
+from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import Commands, Invocation
 from cli.output import Column, note
 from shared.kernel.ids import id_shape
@@ -20,7 +21,19 @@ def _state(source: Mapping[str, Any]) -> str:
     reason = source["reason"]
     if reason is not None:
         return f"{reason['code']} since {source['staleSince']}"
-    return "read" if source["syncedAt"] else "not fetched yet"
+    if not source["syncedAt"]:
+        return "not fetched yet"
+    unread = [each for each in source["environments"] if each["reasons"]]
+    return "; ".join(["read", *map(_unread, unread)])
+
+
+def _unread(environment: Mapping[str, Any]) -> str:
+    """Return that an environment has nothing there, or how much of it could not be read."""
+    counts = Counter(reason["code"] for reason in environment["reasons"])
+    if "NoManifests" in counts:
+        return f"nothing for {environment['environment']}"
+    said = ", ".join(f"{count} {code}" for code, count in counts.items())
+    return f"{said} of {environment['environment']}"
 
 
 _COLUMNS: Final = (
@@ -45,7 +58,10 @@ def _source_id(text: str) -> str:
 
 
 SourceArgument = Annotated[
-    str, typer.Argument(metavar="SOURCE", show_default=False, parser=_source_id)
+    str,
+    typer.Argument(
+        metavar="SOURCE", show_default=False, parser=_source_id, help="Its id, of `source list`."
+    ),
 ]
 
 
@@ -95,7 +111,7 @@ def add(
 def list_(invocation: Invocation) -> None:
     """List the repositories, with the commit of each that is compared."""
     sources = list(invocation.client.list_all(_SOURCES))
-    invocation.show(sources, _COLUMNS, empty="no environment is compared with Git")
+    _show_all(sources, invocation)
 
 
 @app.command("show")
@@ -111,4 +127,19 @@ def remove(source: SourceArgument, invocation: Invocation) -> None:
 
 
 def _show(source: Mapping[str, Any], invocation: Invocation) -> None:
-    invocation.show([source] if invocation.is_table else source, _COLUMNS)
+    if invocation.is_table:
+        _show_all([source], invocation)
+    else:
+        invocation.show(source)
+
+
+def _show_all(sources: Sequence[Mapping[str, Any]], invocation: Invocation) -> None:
+    """Show *sources*, in a table with the names of their environments."""
+    if invocation.is_table and sources:
+        names = environment_names(invocation.client)
+        sources = [
+            source
+            | {"environments": [with_environment(each, names) for each in source["environments"]]}
+            for source in map(dict, sources)
+        ]
+    invocation.show(sources, _COLUMNS, empty="no environment is compared with Git")

@@ -64,6 +64,8 @@ def create(
     say_where(body)
     say_deleted(body)
     response = invocation.client.write("POST", _ROOT, body)
+    if response.is_repeat:
+        note(f"nothing differs: {new.name} is there already, and is {response.body['status']}")
     _finish(invocation, response, f"provisioning {new.name}", waiting)
 
 

@@ -51,6 +51,12 @@ def init(
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
+    except FileExistsError as refused:
+        raise Failure(
+            f"{file} is there already, and stays as it is",
+            ExitCode.USAGE,
+            remedy="name another file: `runtimectl init other.yaml`",
+        ) from refused
     except OSError as refused:
         raise Failure(
             f"{file} cannot be written: {refused.strerror}",

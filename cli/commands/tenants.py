@@ -46,7 +46,9 @@ _COLUMNS: Final = (
     Column("MODEL", "isolationModel"),
     Column("STATUS", shown_status),
     Column("NAMESPACE", "namespace"),
-    Column("REASON", lambda binding: (binding["reason"] or {}).get("message", "")),
+    Column(
+        "REASON", lambda binding: " ".join((binding["reason"] or {}).get("message", "").split())
+    ),
     Column("ID", "bindingId"),
 )
 _PROOF_COLUMNS: Final = (
@@ -177,6 +179,10 @@ def move(
     with _whose(known, tenant):
         path = f"{BINDINGS}/{known['bindingId']}/move"
         moved = client.write("POST", path, body | _named(tenant)).body
+    if moved["revision"] == known["revision"]:
+        note(
+            f"it is isolated by {model} already: nothing changed; its reason is of an earlier move"
+        )
     _finish(invocation, moved, waiting)
 
 

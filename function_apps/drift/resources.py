@@ -22,6 +22,8 @@ from shared.messaging.unit_of_work import Json
 
 SNAPSHOT_CHANGES_MAX: Final = 1000
 REASONS_MAX: Final = 20
+SOURCE_REASONS_MAX: Final = 3
+"""Of each environment of a source; its own report has all."""
 SOURCES_ROOT: Final = "v1/runtime/git-sources"
 
 
@@ -110,6 +112,14 @@ def source_resource(source: GitSource) -> GitSourceResource:
             "branch": source.branch,
             "path": source.path,
             "environmentIds": source.environment_ids,
+            "environments": [
+                {
+                    "environmentId": each.environment_id,
+                    "modules": len(each.modules),
+                    "reasons": each.reasons[:SOURCE_REASONS_MAX],
+                }
+                for each in source.environments
+            ],
             "every": timedelta(seconds=source.every_s),
             "commit": source.commit,
             "syncedAt": source.synced_at,

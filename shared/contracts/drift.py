@@ -209,7 +209,10 @@ class FollowGitSource(Command):
     repository: Annotated[
         str,
         StringConstraints(
-            pattern=pattern(r"^(?:https?|ssh)://[^\s@?#]+$", "an https URL without a user"),
+            pattern=pattern(
+                r"^(?:https?|ssh)://[^\s@?#]+$",
+                "a URL such as https://host/name.git, without a user",
+            ),
             max_length=1024,
         ),
     ]
@@ -237,6 +240,15 @@ class FollowGitSource(Command):
     )
 
 
+class GitSourceEnvironment(Value):
+    """What a source says of one of its environments, as it was read last."""
+
+    environment_id: EnvironmentId
+    modules: Count
+    reasons: Annotated[tuple[Reason, ...], Field(max_length=3)] = ()
+    """The first that could not be read of it; the report of the environment has all."""
+
+
 class GitSource(Resource):
     """GET /git-sources/{sourceId}."""
 
@@ -246,6 +258,8 @@ class GitSource(Resource):
     branch: Label
     path: Text
     environment_ids: Annotated[tuple[EnvironmentId, ...], Field(max_length=50)]
+    environments: Annotated[tuple[GitSourceEnvironment, ...], Field(max_length=50)] = ()
+    """Those that were read."""
     every: Duration
     commit: Label | None
     """The commit whose manifests are compared: the last that could be read."""

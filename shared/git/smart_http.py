@@ -157,19 +157,25 @@ class SmartHttpRepositories:
             trust=await trusted_once(self.ca_file, self._trust),
         ) as response:
             if response.status != HTTPStatus.OK:
-                answered = (
-                    "Refused",
-                    f"it answered {response.status}, and no redirect is followed",
-                )
-                code, why = _WHY.get(response.status, answered)
+                code, why = _WHY.get(response.status, _answered(response.status))
                 raise FetchFailed(f"the repository cannot be read: {why}", code=code)
             if response.content_type != kind:
-                message = "at its URL answers something that is no repository over smart HTTP"
+                message = (
+                    "the repository cannot be read: its URL is not served by smart HTTP;"
+                    " plain files of a repository are not read"
+                )
                 raise FetchFailed(message, code="NoRepository")
             return await read_bounded(response, at_most=at_most)
 
     def _allowed(self, url: str) -> Sequence[Network]:
         return (*self.networks, *(LOOPBACK if self.plain_loopback and _LOCAL.match(url) else ()))
+
+
+def _answered(status: int) -> tuple[str, str]:
+    """Return the code of a status that says nothing by itself, and what it means."""
+    is_redirect = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
+    hint = ": no redirect is followed, so name the URL that it leads to" if is_redirect else ""
+    return "RepositoryRefused", f"its server answered {status}{hint}"
 
 
 def _authorization(credential: SecretValue | None) -> Mapping[str, str]:
@@ -231,7 +237,7 @@ def _pack_parts(answer: bytes) -> Iterator[bytes]:
 
 def _refused(said: bytes) -> FetchFailed:
     text = said.decode("utf-8", "replace").strip()[:200]
-    return FetchFailed(f"the repository says: {text}", code="Refused")
+    return FetchFailed(f"the repository says: {text}", code="RepositoryRefused")
 
 
 def _lines(content: bytes) -> Iterator[bytes]:

@@ -97,7 +97,7 @@ def _counted_cores(cpu: float | None) -> float:
 
 
 def refusal(quota: Quota, used: Quota, *specs: RevisionSpec) -> str:
-    """Return why *quota*, of which is *used*, takes no instance of each of *specs*; empty if it does.
+    """Return why *quota*, of which is *used*, takes no instance of *specs*; empty where it does.
 
     In the words of a cluster: who reads it there reads it here.
     """

@@ -54,4 +54,4 @@ def test_a_file_that_is_there_is_not_written_over(
 
     assert main(["init", str(file)]) == ExitCode.USAGE
     assert file.read_text() == "mine"
-    assert "File exists" in capsys.readouterr().err
+    assert "is there already, and stays as it is" in capsys.readouterr().err

@@ -108,6 +108,16 @@ def test_a_first_policy_is_applied_and_a_second_changes_it(runtimectl: RuntimeCt
 
 
 @pytest.mark.real
+def test_a_service_that_is_not_there_is_named_before_its_policy(runtimectl: RuntimeCtl) -> None:
+    nothing = {f"GET {ROOT}": [], f"GET {RUNTIME}/services": []}
+
+    ran = runtimectl.run("scale show --env test --module module-shpo", answers(**nothing))
+
+    assert ran.code == ExitCode.NOT_FOUND
+    assert "no service is called 'module-shpo'" in ran.err
+
+
+@pytest.mark.real
 def test_decisions_are_asked_by_their_number_and_shown_with_their_reason(
     runtimectl: RuntimeCtl,
 ) -> None:

@@ -182,6 +182,7 @@ def test_the_heads_of_now_are_kept_and_compared_next_time(
     grown = runtimectl.run(f"audit verify --heads {file}", chain(6, n4="b", n6="d"))
 
     assert (first.code, grown.code) == (ExitCode.OK, ExitCode.OK)
+    assert f"compared with the heads in {file}" in grown.err
     assert kept == {"tenant": "acme", "heads": {"deployments": {"number": 4, "hash": "b"}}}
     assert json.loads(file.read_text())["heads"]["deployments"] == {"number": 6, "hash": "d"}
 

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.real
 SOURCE = "gs-w5ekllr23tyb-abcdefghijkl"
 THE_SOURCE: Mapping[str, Any] = {
     "sourceId": SOURCE, "tenantId": "acme", "repository": "https://git.example.org/x.git",
-    "branch": "main", "path": "", "environmentIds": [ENVIRONMENT], "every": "PT5M",
+    "branch": "main", "path": "", "environmentIds": [ENVIRONMENT],
+    "environments": [{"environmentId": ENVIRONMENT, "modules": 1, "reasons": []}], "every": "PT5M",
     "commit": "0123456789abcdef", "syncedAt": NOON, "staleSince": None, "reason": None,
     "webhook": f"/v1/runtime/git-sources/{SOURCE}/webhook?tenant=acme", "revision": 2,
 }  # fmt: skip
@@ -42,6 +43,26 @@ def test_a_list_has_the_commit_that_is_compared_and_what_cannot_be_read(
     assert ran.code == ExitCode.OK, ran.err
     assert "0123456789ab " in ran.out
     assert f"Unreachable since {NOON}" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("codes", "state"),
+    [
+        (["NoManifests"], "read; nothing for test"),
+        (["ManifestInvalid", "ManifestInvalid"], "read; 2 ManifestInvalid of test"),
+    ],
+)
+def test_the_state_says_what_of_an_environment_was_not_read(
+    runtimectl: RuntimeCtl, codes: list[str], state: str
+) -> None:
+    reasons = [{"code": code, "message": "it is so"} for code in codes]
+    unread = {"environmentId": ENVIRONMENT, "modules": 0, "reasons": reasons}
+    source = {**THE_SOURCE, "environments": [unread]}
+
+    ran = runtimectl.run("drift source list", {f"GET {RUNTIME}/git-sources": [source]})
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert state in ran.out
 
 
 def test_who_adds_one_is_told_where_webhooks_go(runtimectl: RuntimeCtl) -> None:

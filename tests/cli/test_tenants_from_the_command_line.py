@@ -224,6 +224,21 @@ def test_a_tenant_is_moved_to_another_model_and_shown_with_its_step(runtimectl: 
     assert "Moving (CutOver)" in ran.out
 
 
+def test_a_move_to_the_model_that_is_there_says_that_nothing_changed(
+    runtimectl: RuntimeCtl,
+) -> None:
+    reason = {"code": "MoveTakenBack", "message": "no room:\nexceeded quota"}
+    known = binding(isolationModel="pool", reason=reason)
+
+    ran = runtimectl.run(
+        "tenant move test --model pool", {f"GET {ROOT}": [known], f"POST {ONE}/move": known}
+    )
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "it is isolated by pool already: nothing changed" in ran.err
+    assert "no room: exceeded quota" in ran.out
+
+
 def test_the_owner_of_an_environment_moves_a_guest_that_it_names(runtimectl: RuntimeCtl) -> None:
     moving = guest(status="Moving", phase="Preparing", isolationModel="pool")
     answers = {f"GET {ROOT}": [guest()], f"POST {ROOT}/{GUEST}/move": moving}

@@ -141,6 +141,8 @@ def test_what_the_parser_refuses_looks_like_every_other_error(
         ("up --port many", "expected a whole number"),
         ("tenant bind test --memory-mib lots", "expected a whole number"),
         ("tenant bind test --cpu lots", "expected a number"),
+        ("slo set shop --sli latency --objective 99.9", "'--objective': expected at most 1"),
+        ("deployments --last 0", "'--last': expected at least 1"),
     ],
 )
 def test_what_is_no_number_is_told_what_is_expected(

@@ -60,9 +60,9 @@ def test_a_release_that_goes_back_tells_of_another_policy_and_binding_with_the_w
             ("tenantBinding", "revision 2", "revision 5", "TenantBindingNotRestored"),
         ]
         policy, binding = departures(back)
-        assert "at least 2 was recorded" in policy.reason.message
+        assert "the earlier release had revision 3 with at least 2" in policy.reason.message
         assert f"PUT /scaling-policies/{POLICY}" in policy.reason.message
-        assert "never goes back" in binding.reason.message
+        assert "leaves the tenant's binding as it is" in binding.reason.message
 
     run_virtual(main())
 

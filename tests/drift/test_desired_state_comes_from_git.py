@@ -30,7 +30,14 @@ from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.spec import SurfaceComponent
 from shared.vault.port import SecretValue
 from shared.web.rate_limit import TooManyRequests
-from tests.drift.compared import component_with, drift, released_and_settled, step, virtual
+from tests.drift.compared import (
+    component_with,
+    drift,
+    released_and_settled,
+    scaled,
+    step,
+    virtual,
+)
 from tests.drift.followed import (
     CREDENTIAL,
     FOLLOW,
@@ -116,6 +123,19 @@ async def test_replicas_images_and_pinned_configuration_are_compared() -> None:
 
 
 @virtual
+async def test_replicas_are_not_compared_while_a_policy_has_the_number() -> None:
+    made = await followed({"web.json": manifest("1.0", replicas=3)})
+    assert [*await open_findings(made)] == ["replicas/git/replicas"]
+
+    await made.drift.hear(scaled(1))
+    await made.drift.release(2, version="1.0", askedReplicas=2)
+    await made.drift.scan()
+    await made.drift.settled()
+
+    assert await open_findings(made) == {}
+
+
+@virtual
 async def test_a_path_of_an_archive_says_nothing_of_its_digest() -> None:
     made = await followed({"web.json": manifest("1.0", artifact="build/shop.zip")})
 
@@ -178,6 +198,16 @@ async def test_a_module_that_git_does_not_name_is_not_compared_with_it() -> None
 
     assert await open_findings(made) == {}
     assert (await made.drift.report())["git"]["modules"] == 0
+
+
+@virtual
+async def test_a_source_says_which_environment_it_has_nothing_for() -> None:
+    made = await followed(path="elsewhere")
+
+    (said,) = (await made.source())["environments"]
+
+    assert (said["environmentId"], said["modules"]) == (ENVIRONMENT, 0)
+    assert [each["code"] for each in said["reasons"]] == ["NoManifests"]
 
 
 @pytest.mark.parametrize(
@@ -560,7 +590,9 @@ async def test_a_credential_comes_from_the_vault_and_is_shown_nowhere() -> None:
 async def test_a_credential_that_is_not_there_is_a_failed_fetch() -> None:
     made = await followed(credentialRef="git-none")
 
-    assert (await made.source())["reason"]["code"] == "NoSecret"
+    assert (await made.source())["reason"] == {
+        "code": "NoSecret", "message": "the vault of shop has no secret git-none",
+    }  # fmt: skip
     assert made.repository.fetches == 0
 
 

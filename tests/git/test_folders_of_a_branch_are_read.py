@@ -5,9 +5,12 @@ import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.types import StartResponse, WSGIApplication
 
 import pytest
 
@@ -195,6 +198,47 @@ def test_a_branch_or_a_repository_that_is_not_there_is_named(server: GitServer) 
     assert refused(server, url=server.url.replace("environments", "none"))[0] == "NoRepository"
 
 
+@contextmanager
+def served(application: WSGIApplication) -> Iterator[str]:
+    """Give the address at which *application* answers."""
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with make_server("127.0.0.1", 0, application, handler_class=Quiet) as listener:
+        thread = Thread(target=listener.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.server_port}"
+        finally:
+            listener.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        ("200 OK", "NoRepository", "not served by smart HTTP"),
+        ("301 Moved Permanently", "RepositoryRefused", "301: no redirect is followed"),
+        ("500 Internal Server Error", "RepositoryRefused", "answered 500"),
+    ],
+)
+def test_a_server_that_answers_no_repository_is_named(
+    server: GitServer, status: str, code: str, words: str
+) -> None:
+    def answer(_: object, start: StartResponse) -> list[bytes]:
+        start(status, [("Content-Type", "text/plain")])
+        return [b"0123 refs/heads/main"]
+
+    with served(answer) as root:
+        found = refused(server, url=f"{root}/x.git")
+
+    assert found[0] == code
+    assert words in found[1]
+    assert ("redirect" in found[1]) is status.startswith("3")
+
+
 def test_a_server_that_is_away_or_slow_is_named(server: GitServer) -> None:
     server.push({"prod/web.yaml": "a: 1"})
     server.before_pack = lambda: __import__("time").sleep(0.5)
@@ -278,7 +322,7 @@ def test_what_a_server_says_instead_of_a_pack_is_the_reason(line: bytes) -> None
     with pytest.raises(FetchFailed, match="the repository says: RR is full") as failed:
         smart_http._files(a_line(line), COMMIT, ["prod"])
 
-    assert failed.value.reason.code == "Refused"
+    assert failed.value.reason.code == "RepositoryRefused"
 
 
 def test_ten_thousand_branches_are_read() -> None:

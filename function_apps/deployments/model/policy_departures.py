@@ -38,7 +38,8 @@ def departures(
     binding = target.binding_revision
     if recorded.binding is not None and recorded.binding != binding:
         then, now = _revision(recorded.binding), _revision(binding)
-        why = f"a tenant binding never goes back: {_pair(recorded.binding, binding, then, now)}"
+        both = _pair(recorded.binding, binding, then, now)
+        why = f"a rollback leaves the tenant's binding as it is: {both}"
         yield Departure(
             path="tenantBinding",
             recorded=then,
@@ -58,7 +59,7 @@ def _policy(target: DeploymentTarget, module: ModuleId) -> tuple[str, int, int]:
 
 
 def _pair(recorded: int, live: int, then: str, now: str) -> str:
-    first = f"{then} was recorded" if recorded else "none was recorded"
+    first = f"the earlier release had {then if recorded else 'none'}"
     return f"{first}, {f'{now} is in force' if live else 'none is in force now'}"
 
 

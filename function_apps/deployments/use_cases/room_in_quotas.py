@@ -46,8 +46,11 @@ async def quota_warnings(
         found.setdefault(component.compute_target, []).extend([spec] * spec.replicas)
     boundaries = await _boundaries(command, tenant, list(found), context, app)
     is_recreate = command.strategy.kind is StrategyKind.RECREATE
-    said = ((kind, _shortage(each, found[kind], is_recreate)) for kind, each in boundaries.items())
-    return [f"{kind}: {text}" for kind, text in said if text]
+    said = {
+        kind: _shortage(boundary, found[kind], is_recreate=is_recreate)
+        for kind, boundary in boundaries.items()
+    }
+    return [f"{kind}: {text}" for kind, text in said.items() if text]
 
 
 async def _boundaries(
@@ -68,7 +71,7 @@ async def _boundaries(
     return found
 
 
-def _shortage(boundary: Boundary, specs: Sequence[RevisionSpec], is_recreate: bool) -> str:
+def _shortage(boundary: Boundary, specs: Sequence[RevisionSpec], *, is_recreate: bool) -> str:
     """Return what the quota of *boundary* lacks for *specs*; empty where it has room.
 
     What `recreate` stops first is not known here, so only the whole quota is compared then.

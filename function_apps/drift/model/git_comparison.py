@@ -82,7 +82,8 @@ def _differences(desired: Mapping[str, str], baseline: ServiceBaseline) -> Itera
 def _recorded(baseline: ServiceBaseline) -> Mapping[str, str | None]:
     """Return what is in force, as far as it is known.
 
-    A scaling policy has the number of instances; then what the release asked for is compared.
+    Nothing of the number of instances where a scaling policy has it, whatever the release asked
+    for.
     """
     component = baseline.component
     if component is None:
@@ -96,5 +97,7 @@ def _recorded(baseline: ServiceBaseline) -> Mapping[str, str | None]:
         f"{Plane.CONFIGURATION}/environment": str(pin.environment),
         f"{Plane.CONFIGURATION}/module": str(pin.module),
     }
-    asked = component.asked_replicas or (None if baseline.is_scaled else component.replicas)
-    return words if asked is None else {**words, f"{Plane.REPLICAS}/replicas": str(asked)}
+    if baseline.is_scaled:
+        return words
+    asked = component.asked_replicas or component.replicas
+    return {**words, f"{Plane.REPLICAS}/replicas": str(asked)}

@@ -43,7 +43,7 @@ def why_not_judged(content: EnvironmentContent) -> PlaneReading | None:
     if (not_compared := why_not_compared(content)) is not None:
         return PlaneReading(Plane.TENANCY, reason=not_compared[0], is_held=not_compared[1])
     if content.binding.status in _NOT_BOUND:
-        message = "the tenant is not bound: no isolation was asked for"
+        message = "the tenant itself is not bound, so no isolation of it was asked for"
         return PlaneReading(Plane.TENANCY, reason=Reason(code="NotBound", message=message))
     if (at_work := _work(content)) is not None:
         reason = Reason(code="OwnWork", message=at_work)

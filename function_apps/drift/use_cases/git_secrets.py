@@ -13,7 +13,7 @@ from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import SCANS
 from shared.git.port import FetchFailed
 from shared.kernel.context import Context
-from shared.kernel.errors import Refused
+from shared.kernel.errors import NotFound, Refused
 from shared.kernel.ids import parse_id
 from shared.vault.port import SecretValue
 
@@ -80,6 +80,9 @@ async def _secret(source: GitSource, name: str, ctx: Context, app: DriftApp) -> 
         key = parse_id(identity, "env").environment
         uri = app.vaults.of_environment(key, scan.content.outputs)
         secret = await app.vaults.at(uri).get(name)
+    except NotFound as problem:
+        message = f"the vault of {scan.content.name or identity} has no secret {name}"
+        raise FetchFailed(message, code="NoSecret") from problem
     except Refused as problem:
         raise FetchFailed(f"{name} cannot be read: {problem.message}", code="NoSecret") from problem
     # Whoever sets it with a shell has a line end after it.
