@@ -90,7 +90,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "ServiceNotFound": "see what runs: `runtimectl status`; a new one takes a few seconds",
     "HealthNotFound": "see what runs: `runtimectl status`; a new one takes a few seconds",
-    "LogNotFound": "see what runs: `runtimectl status`",
+    "LogNotFound": "see what runs: `runtimectl status`; of what is gone: "
+    "`runtimectl logs MODULE --env NAME`",
     "RevisionMissing": "see what runs: `runtimectl status`, and deploy again",
     "UnknownRelease": "replace what runs: `runtimectl deploy -f …`",
     "SiteMissing": "provision the environment again: `runtimectl env create {name} --wait`",

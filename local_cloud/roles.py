@@ -22,6 +22,7 @@ from shared.contracts.storage import (
     DATABASE,
     DRIFT_SNAPSHOTS,
     HEALTH_SAMPLES,
+    LOGS,
     SCALING_SAMPLES,
 )
 from shared.contracts.values import Service
@@ -111,7 +112,7 @@ def _of_app(service: Service) -> Iterator[Assignment]:
     if service in _TABLES:
         yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{_TABLES[service]}")
     if service is Service.DEPLOYMENTS:
-        for container in (ARTIFACTS, AUDIT_HEADS):
+        for container in (ARTIFACTS, AUDIT_HEADS, LOGS):
             yield Assignment(name, Role.BLOB_CONTRIBUTOR, f"{BLOBS}/{container}")
     if service in _VAULTS:
         yield Assignment(name, *_VAULTS[service])

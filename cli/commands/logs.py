@@ -64,11 +64,18 @@ def logs(
         invocation.show(instances)
         return
     for instance in instances:
-        gone = "" if instance.get("live", True) else ", stopped"
-        say(f"== {instance['instance']} (r{instance['releaseRevision']}{gone})")
+        say(f"== {instance['instance']} (r{instance['releaseRevision']}{_gone(instance)})")
         say("\n".join(instance["lines"]) or instance["reason"] or "nothing yet")
     if not instances:
         note(_nothing_of(invocation.client, which, env))
+
+
+def _gone(instance: Mapping[str, Any]) -> str:
+    """Return whether *instance* has stopped, and since when its output is of no surface."""
+    if instance.get("live", True):
+        return ""
+    stored_at = instance.get("storedAt")
+    return f", stopped, stored {stored_at}" if stored_at else ", stopped"
 
 
 def _new_lines(

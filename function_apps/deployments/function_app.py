@@ -12,7 +12,7 @@ from shared.composition.prod_policy import prod_policy
 from shared.composition.service import build_service, composition
 from shared.composition.settings import EVERY_APP, Need, Settings
 from shared.contracts.health import ServiceHealth
-from shared.contracts.storage import ARTIFACTS, AUDIT, AUDIT_HEADS
+from shared.contracts.storage import ARTIFACTS, AUDIT, AUDIT_HEADS, LOGS
 from shared.contracts.values import ServiceId
 from shared.images.image_rules import read_image_rules
 from shared.messaging.audit_heads import HeadAnchors
@@ -41,6 +41,7 @@ def build(settings: Settings, parts: Parts) -> DeploymentsApp:
         service,
         parts.surfaces(),
         parts.blobs(ARTIFACTS),
+        parts.blobs(LOGS),
         HeadAnchors(parts.table(AUDIT), parts.blobs(AUDIT_HEADS)),
         parts.images(),
         HealthOverHttp(HttpReader(parts.gateway(), settings.ca_file)),

@@ -83,6 +83,7 @@ class DeploymentsApp:
     service: Service
     surfaces: Mapping[ComputeTargetKind, Surface]
     blobs: Blobs
+    logs: Blobs
     head_anchors: HeadAnchors
     images: Images
     verdicts: SoakVerdicts

@@ -24,6 +24,7 @@ from function_apps.deployments.use_cases import (
     anchor_audit_heads,
     queries,
     remove_artifacts,
+    remove_logs,
     report_unknown_releases,
 )
 from function_apps.deployments.use_cases.abandon_operation import abandon_drain, abandon_rollout
@@ -128,7 +129,7 @@ async def get_deployment(request: Request[None], app: DeploymentsApp) -> Answer:
 
 
 async def get_deployment_logs(request: Request[None], app: DeploymentsApp) -> Answer:
-    """Answer the last lines of each live instance of the deployment."""
+    """Answer the last lines of each instance of the deployment, also of those that are gone."""
     tail = request.number("tail", 100, least=1, most=queries.TAIL_MAX)
     module = request.query.get("moduleId")
     deployment_id = request.path["deploymentId"]
@@ -294,6 +295,7 @@ def blueprint(app: DeploymentsApp) -> df.Blueprint:
             remove_artifacts.EVERY,
             remove_artifacts.remove_unneeded_artifacts,
         ),
+        Timer(remove_logs.REMOVE, remove_logs.EVERY, remove_logs.remove_old_logs),
         Timer(
             report_unknown_releases.REPORT,
             report_unknown_releases.EVERY,

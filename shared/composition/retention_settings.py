@@ -26,7 +26,7 @@ class RetentionSettings(BaseModel):
     results_kept_days: ResultDays = Field(
         Retention().results.days, alias="RUNTIME_RESULTS_KEPT_DAYS"
     )
-    """health: the same for gates and samples."""
+    """health: the same for gates and samples. deployments: for the output of removed releases."""
 
     @property
     def retention(self) -> Retention:

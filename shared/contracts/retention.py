@@ -14,7 +14,7 @@ class Kept(StrEnum):
     RETIRED = "retired"
     """What a service knows of a module that was removed from its environment."""
     RESULT = "result"
-    """A result of health: the answer to a gate, a sample."""
+    """A result of health: the answer to a gate, a sample; the output of a removed release."""
     MESSAGE = "message"
     """A message that nobody could handle, and the memory of what ended elsewhere."""
 

@@ -20,4 +20,6 @@ ARTIFACTS: Final = "artifacts"
 """The container that surfaces read archives from."""
 AUDIT_HEADS: Final = "auditheads"
 """The heads of audit chains, apart from the chains; one service writes it."""
-CONTAINERS: Final = (ARTIFACTS, AUDIT_HEADS)
+LOGS: Final = "logs"
+"""The last lines of what was removed; one service reaches it."""
+CONTAINERS: Final = (ARTIFACTS, AUDIT_HEADS, LOGS)

@@ -424,6 +424,21 @@ def test_a_live_value_that_differs_and_may_be_a_secret_is_said_to_differ(
     ]
 
 
+def test_logs_of_a_release_that_was_removed_say_when_they_were_stored(
+    runtimectl: RuntimeCtl,
+) -> None:
+    stored_at = "2026-11-29T10:00:00Z"
+    stored = {"source": "stored", "storedAt": stored_at, "live": False, "releaseRevision": 3}
+    instances = [{**stored, "instance": "i-1", "lines": ["started"], "reason": None}]
+
+    ran = runtimectl.run(
+        "logs module-shop --env test",
+        {f"GET {RUNTIME}/deployments/{DEPLOYMENT}/logs": instances},
+    )
+
+    assert ran.out.splitlines() == [f"== i-1 (r3, stopped, stored {stored_at})", "started"]
+
+
 @pytest.mark.parametrize("message", [EVENT, DEAD_LETTER], ids=["parked", "dead-lettered"])
 def test_a_message_is_replayed_at_the_app_that_did_not_handle_it(
     message: str, runtimectl: RuntimeCtl

@@ -43,7 +43,7 @@ from shared.contracts.health import (
     HealthStatus,
     ServiceHealth,
 )
-from shared.contracts.storage import ARTIFACTS, AUDIT, AUDIT_HEADS
+from shared.contracts.storage import ARTIFACTS, AUDIT, AUDIT_HEADS, LOGS
 from shared.contracts.values import (
     ComponentType,
     ComputeTargetKind,
@@ -479,6 +479,7 @@ def driven(
         parts.service,
         {ComputeTargetKind.LOCAL_PROCESS: surface},
         parts.storage.blobs(ARTIFACTS),
+        parts.storage.blobs(LOGS),
         HeadAnchors(parts.storage.table(AUDIT), parts.storage.blobs(AUDIT_HEADS)),
         images or MemoryImages(),
         soaked,

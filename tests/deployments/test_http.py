@@ -204,6 +204,20 @@ def test_logs_are_those_of_its_live_instances() -> None:
     played(scenario)
 
 
+def test_logs_of_a_release_that_was_replaced_are_those_that_were_stored() -> None:
+    async def scenario(world: World, environment: str) -> None:
+        identity = await deploy(world, environment, "1")
+        await ended(world, identity)
+        await ended(world, await deploy(world, environment, "2"))
+
+        _, logs = await world.call("GET", f"/v1/runtime/deployments/{identity}/logs?tail=1")
+
+        assert [each["instance"] for each in logs["value"]] == ["module-web-1-0", "module-web-1-1"]
+        assert {(each["source"], len(each["lines"])) for each in logs["value"]} == {("stored", 1)}
+
+    played(scenario)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

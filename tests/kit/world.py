@@ -65,6 +65,7 @@ from shared.contracts.storage import (
     CONFIGURATION_REPORTS,
     DRIFT_SNAPSHOTS,
     HEALTH_SAMPLES,
+    LOGS,
     SCALING_SAMPLES,
 )
 from shared.contracts.values import ComputeTargetKind, ServiceId
@@ -294,6 +295,7 @@ class World:
                     self.services["deployments"],
                     {**sites, ComputeTargetKind.LOCAL_PROCESS: deployed},
                     self.storage.blobs(ARTIFACTS),
+                    self.storage.blobs(LOGS),
                     HeadAnchors(self.storage.table(AUDIT), self.storage.blobs(AUDIT_HEADS)),
                     NO_IMAGES,
                     AskedHealth(self),

@@ -1,7 +1,7 @@
 """An environment that is being decommissioned: rollouts are canceled, workloads are removed."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -15,6 +15,7 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget, 
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TARGETS
 from function_apps.deployments.use_cases.cancel import cancel
+from function_apps.deployments.use_cases.stored_output import keep_output
 from shared.contracts.deployments import DeploymentReason, RuntimeEnvironmentDrained
 from shared.durable.activity import (
     ActivityContext,
@@ -23,6 +24,7 @@ from shared.durable.activity import (
     commit_documents,
     require_ownership,
 )
+from shared.kernel.concurrency import bounded_map
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent, Present, Unknown
@@ -35,6 +37,7 @@ from shared.surfaces.spec import SurfaceComponent
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+OUTPUTS_AT_ONCE: Final = 8
 PAGE_SIZE: Final = 25
 """Deployments that one activity cancels, and workloads of one surface that it removes."""
 
@@ -109,6 +112,7 @@ async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> b
     target = await _target(ctx, app)
     for surface in surfaces_of(target, app):
         workloads = await _workloads(surface, target, ctx)
+        await _keep_outputs(surface, workloads[:PAGE_SIZE], ctx, app)
         for live in workloads[:PAGE_SIZE]:
             await _owned(ctx, app)
             if live.weights:
@@ -120,6 +124,16 @@ async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> b
         if len(workloads) > PAGE_SIZE:
             return False
     return True
+
+
+async def _keep_outputs(
+    surface: Surface, workloads: Sequence[LiveComponent], ctx: ActivityContext, app: DeploymentsApp
+) -> None:
+    async def keep(live: LiveComponent) -> None:
+        for revision in live.revisions:
+            await keep_output(live.component, revision, surface, ctx, app)
+
+    await bounded_map(workloads, keep, at_once=OUTPUTS_AT_ONCE)
 
 
 async def _target(ctx: ActivityContext, app: DeploymentsApp) -> DeploymentTarget:

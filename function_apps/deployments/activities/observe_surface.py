@@ -6,6 +6,7 @@ from typing import TypeVar, cast
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.use_cases.stored_output import keep_output
 from shared.contracts.releases import ReleasedComponent
 from shared.durable.activity import ActivityContext
 from shared.kernel.errors import Unavailable
@@ -106,7 +107,10 @@ async def remove_all_but(
     ctx: ActivityContext,
     app: DeploymentsApp,
 ) -> None:
-    """Remove every live revision but those in *kept*; with none kept, the traffic first."""
+    """Remove every live revision but those in *kept*; with none kept, the traffic first.
+
+    What they wrote is kept before.
+    """
     surface, workload = surface_of(component, app), surface_component(component, deployment)
     live = await observe_or_raise(surface, workload)
     if live is None:
@@ -116,6 +120,7 @@ async def remove_all_but(
         await surface.set_weights(workload, {}, fence)
     for revision in live.revisions:
         if revision.revision not in kept:
+            await keep_output(workload, revision, surface, ctx, app)
             await surface.remove(workload, revision.revision, fence)
 
 

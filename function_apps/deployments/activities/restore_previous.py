@@ -55,6 +55,7 @@ from function_apps.deployments.repository import (
     step,
 )
 from function_apps.deployments.use_cases.configuration_content import read_merge
+from function_apps.deployments.use_cases.stored_output import keep_output
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.gates import Verdict
 from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
@@ -289,6 +290,8 @@ async def remove_candidate(given: RemovalInput, ctx: ActivityContext, app: Deplo
             with suppress(NotOwner):  # the token is there, and the number is of its rules
                 await surface.scale(workload, number, revision.replicas, fence)
         else:
+            if revision is not None:
+                await keep_output(workload, revision, surface, ctx, app)
             await surface.remove(workload, number, fence)
     await remove_all_but(kept, component, deployment, ctx, app)
 

@@ -10,6 +10,7 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS
 from function_apps.deployments.resources import deployment_resource
+from function_apps.deployments.use_cases.stored_output import find_output, read_output
 from shared.contracts.audit import AuditHead, AuditHeads
 from shared.contracts.deployments import Deployment as DeploymentResource
 from shared.contracts.deployments import DeploymentStatus
@@ -99,38 +100,47 @@ async def read_logs(
 ) -> Mapping[str, Any]:
     """Return the last lines of each instance that the deployment released.
 
-    When none of its revision is there any more, of those whose output the surface still has. An
-    instance that cannot be read says why instead.
+    When none of its revision is there any more, of those whose output the surface still has; else
+    what was kept when the revision was removed. An instance that cannot be read says why instead.
+
+    Raises:
+        Unavailable: what was kept cannot be read.
     """
     known = await app.service.work.load(DEPLOYMENTS, deployment_id, ctx.tenant)
     value: list[Mapping[str, Any]] = []
     for component in known.released_components:
-        if module not in {None, component.module_id}:
-            continue
-        surface = app.surfaces[component.compute_target]
-        workload = SurfaceComponent(known.environment_id, ctx.tenant, component.module_id)
-        live = await surface.observe(workload)
-        revision = (
-            live.value.revision(component.release_revision) if isinstance(live, Present) else None
-        )
-        names = [instance.id for instance in revision.instances] if revision else []
-        is_live = bool(names)
-        if not is_live:
-            kept = await surface.kept_outputs(workload, component.release_revision)
-            names = [*kept.value] if isinstance(kept, Present) else []
-        for name in names:
-            lines = await surface.logs(workload, name, tail)
-            value.append(
-                {
-                    "moduleId": component.module_id,
-                    "instance": name,
-                    "live": is_live,
-                    "releaseRevision": component.release_revision,
-                    "lines": list(lines.value) if isinstance(lines, Present) else [],
-                    "reason": lines.reason if isinstance(lines, Unknown) else None,
-                }
-            )
+        if module in {None, component.module_id}:
+            value += await _logs_of(component, known, app, tail)
     return {"value": value, "nextLink": None}
+
+
+async def _logs_of(
+    component: ReleasedComponent, known: Deployment, app: DeploymentsApp, tail: int
+) -> Sequence[Mapping[str, Any]]:
+    surface, number = app.surfaces[component.compute_target], component.release_revision
+    workload = SurfaceComponent(known.environment_id, known.tenant_id, component.module_id)
+    live = await surface.observe(workload)
+    revision = live.value.revision(number) if isinstance(live, Present) else None
+    names = [instance.id for instance in revision.instances] if revision else []
+    is_live = bool(names)
+    if not is_live:
+        kept = await surface.kept_outputs(workload, number)
+        names = [*kept.value] if isinstance(kept, Present) else []
+    outputs = await read_output(surface, workload, names, tail)
+    stored = None if names else await find_output(workload, number, app)
+    return [
+        {
+            "moduleId": component.module_id,
+            "instance": output.instance,
+            "live": is_live,
+            "releaseRevision": number,
+            "source": "stored" if stored else "surface",
+            "storedAt": isoformat(stored.stored_at) if stored else None,
+            "lines": list(output.lines[-tail:]),
+            "reason": output.reason,
+        }
+        for output in (stored.instances if stored else outputs)
+    ]
 
 
 async def read_traffic(deployment_id: str, ctx: Context, app: DeploymentsApp) -> Mapping[str, Any]:

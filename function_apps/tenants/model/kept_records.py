@@ -15,6 +15,7 @@ from shared.contracts.storage import (
     CONFIGURATION_REPORTS,
     DRIFT_SNAPSHOTS,
     HEALTH_SAMPLES,
+    LOGS,
     SCALING_SAMPLES,
 )
 from shared.contracts.tenants import KeptRecord
@@ -87,6 +88,8 @@ OTHERS: Final = (
     Record("deployments", (ARTIFACTS,), Kept.ENDED,
            "programs and configurations of releases, as long as a deployment that is kept needs"
            " them, and 7 days at least"),
+    Record("deployments", (LOGS,), Kept.RESULT,
+           "what its workloads wrote last, before their releases were removed"),
 )  # fmt: skip
 
 

@@ -1,0 +1,416 @@
+"""What the instances of a release wrote last is kept when it is removed, for 30 days."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.stored_output import (
+    BYTES_MAX,
+    INSTANCES_MAX,
+    LINES_MAX,
+    InstanceOutput,
+    Share,
+    StoredOutput,
+    newest_lines,
+)
+from function_apps.deployments.ports import DeploymentsRules
+from function_apps.deployments.use_cases.queries import read_logs
+from function_apps.deployments.use_cases.remove_logs import remove_old_logs
+from shared.contracts.deployments import DeploymentStatus
+from shared.contracts.environments import EnvironmentStatus
+from shared.contracts.storage import LOGS
+from shared.contracts.values import ComputeTargetKind
+from shared.kernel.clock import isoformat
+from shared.kernel.errors import Unavailable
+from shared.kernel.observation import Present, Reading, Unknown
+from shared.persistence.blobs import StoredBlob
+from shared.surfaces.spec import SurfaceComponent
+from tests.deployments.driven import SHOP, TEST, Driven, driven
+from tests.kit.memory_cluster import Behaviour
+from tests.kit.memory_surface import MemorySurface
+from tests.kit.service import TENANT
+from tests.kit.virtual_time import EPOCH, run_virtual
+
+LINES = ("listening", "GET / 500", "it broke")
+
+
+async def shown(world: Driven, deployment: Deployment, tail: int = 100) -> Sequence[Mapping]:
+    found = await read_logs(deployment.deployment_id, world.ctx, world.app, module=None, tail=tail)
+    value: Sequence[Mapping[str, Any]] = found["value"]
+    return value
+
+
+async def released(world: Driven, content: str = "one", *lines: str, **more: Any) -> Deployment:
+    """Release *content*, the instances of which write *lines*."""
+    digest = await world.upload(content)
+    behaviour = world.world.behaviours.get(digest, Behaviour())
+    world.world.behaviours[digest] = replace(behaviour, output=lines or LINES)
+    answer = await world.deploy(await world.component(content, **more))
+    await world.settle()
+    return await world.deployment(answer["deploymentId"])
+
+
+async def names(world: Driven) -> Sequence[str]:
+    return sorted(blob.name for blob in await world.app.logs.list_stored(""))
+
+
+def test_output_of_a_release_that_was_replaced_is_answered_from_what_is_kept() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        first = await released(world)
+        live = await shown(world, first)
+        before = world.ctx.now()
+
+        second = await released(world, "two", "second")
+
+        (kept,) = await shown(world, first)
+        (instance,) = live
+        assert (instance["source"], instance["live"], instance["storedAt"]) == (
+            "surface",
+            True,
+            None,
+        )
+        assert kept == {
+            **instance,
+            "live": False,
+            "source": "stored",
+            "storedAt": kept["storedAt"],
+        }
+        assert isoformat(before) <= kept["storedAt"] <= isoformat(world.ctx.now())
+        (serves,) = await shown(world, second)
+        assert (serves["source"], serves["lines"]) == ("surface", ["second"])
+        assert await names(world) == [f"{TENANT}/{TEST}/{SHOP}/1.json"]
+
+    run_virtual(main())
+
+
+def test_a_release_that_was_rolled_back_says_what_it_wrote() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await released(world)
+        world.health.bad.add(await world.upload("two"))
+
+        failed = await released(world, "two", "no database")
+
+        assert failed.status is DeploymentStatus.ROLLED_BACK
+        (kept,) = await shown(world, failed)
+        assert (kept["source"], kept["releaseRevision"]) == ("stored", 2)
+        assert kept["lines"] == ["no database"]
+
+    run_virtual(main())
+
+
+def test_a_first_release_that_never_started_says_what_it_wrote() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        world.world.behaviours[await world.upload("one")] = Behaviour(exit_code=2)
+
+        failed = await released(world, "one", "Traceback", "ImportError: shop")
+
+        assert failed.status is DeploymentStatus.ROLLED_BACK
+        assert world.live() == ({}, {})
+        (kept,) = await shown(world, failed)
+        assert kept["lines"] == ["Traceback", "ImportError: shop"]
+
+    run_virtual(main())
+
+
+def test_output_stays_when_its_environment_has_ended() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        release = await released(world)
+
+        await world.tell(EnvironmentStatus.DECOMMISSIONING)
+        await world.settle()
+        await world.tell(EnvironmentStatus.DECOMMISSIONED)
+
+        assert world.live() == ({}, {})
+        (kept,) = await shown(world, release)
+        assert (kept["source"], kept["lines"]) == ("stored", [*LINES])
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("tail", [1, 2])
+def test_a_caller_gets_as_many_lines_as_it_asks_for(tail: int) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        first = await released(world)
+        await released(world, "two")
+
+        (kept,) = await shown(world, first, tail)
+
+        assert kept["lines"] == [*LINES[-tail:]]
+
+    run_virtual(main())
+
+
+class _Told(MemorySurface):
+    """A surface that says of what an instance wrote what it is told to."""
+
+    answer: Callable[[], Awaitable[Reading[tuple[str, ...]]]]
+
+    async def logs(
+        self, component: SurfaceComponent, instance: str, tail: int
+    ) -> Reading[tuple[str, ...]]:
+        return await self.answer()
+
+
+async def _silence() -> Reading[tuple[str, ...]]:
+    await asyncio.Event().wait()
+    raise AssertionError("it never answers")
+
+
+async def _unknown() -> Reading[tuple[str, ...]]:
+    return Unknown("the node is gone")
+
+
+async def _defect() -> Reading[tuple[str, ...]]:
+    raise OSError("defect")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reasons"),
+    [
+        (_silence, ["its surface did not answer within 10 s"]),
+        (_unknown, ["the node is gone"]),
+        (_defect, []),
+    ],
+)
+def test_a_surface_that_does_not_say_what_was_written_holds_up_no_release(
+    answer: Callable[[], Awaitable[Reading[tuple[str, ...]]]], reasons: Sequence[str]
+) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        first = await released(world)
+        mute = _Told(world.world)
+        mute.answer = answer
+        world.app = replace(world.app, surfaces={ComputeTargetKind.LOCAL_PROCESS: mute})
+
+        second = await released(world, "two")
+
+        assert second.status is DeploymentStatus.COMPLETED
+        assert world.live() == ({2: 1}, {2: 100})
+        kept = await shown(world, first)
+        assert [each["reason"] for each in kept] == reasons
+        assert all((each["source"], each["lines"]) == ("stored", []) for each in kept)
+
+    run_virtual(main())
+
+
+def test_steps_that_run_twice_keep_what_the_first_run_kept() -> None:
+    async def main() -> None:
+        # Longer than a drain, so that a look that is taken twice answers the same.
+        world = driven(rules=replace(DeploymentsRules(), observe_for_s=60.0))
+        world.twice = True
+        await world.tell()
+        first = await released(world)
+        answers = [("last words",), ("of those that are not gone yet",)]
+        surface = _Told(world.world)
+
+        async def answer() -> Reading[tuple[str, ...]]:
+            return Present(answers.pop(0))
+
+        surface.answer = answer
+        world.app = replace(world.app, surfaces={ComputeTargetKind.LOCAL_PROCESS: surface})
+
+        await released(world, "two")
+
+        (kept,) = await shown(world, first)
+        assert kept["lines"] == ["last words"]
+        assert await names(world) == [f"{TENANT}/{TEST}/{SHOP}/1.json"]
+
+    run_virtual(main())
+
+
+class _Away:
+    """Blobs that are away."""
+
+    async def put(self, name: str, content: AsyncIterator[bytes]) -> int:
+        raise Unavailable("the blobs are away")
+
+    async def open(self, name: str) -> AsyncIterator[bytes]:
+        raise Unavailable("the blobs are away")
+
+    async def size(self, name: str) -> int | None:
+        raise Unavailable("the blobs are away")
+
+    async def list_stored(self, prefix: str) -> Sequence[StoredBlob]:
+        raise Unavailable("the blobs are away")
+
+    async def delete(self, name: str) -> None:
+        raise Unavailable("the blobs are away")
+
+
+def test_blobs_that_are_away_hold_up_no_release_and_are_no_empty_answer() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        first = await released(world)
+        world.app = replace(world.app, logs=_Away())
+
+        second = await released(world, "two")
+
+        assert second.status is DeploymentStatus.COMPLETED
+        (serves,) = await shown(world, second)
+        assert serves["lines"] == [*LINES]
+        with pytest.raises(Unavailable, match="the blobs are away"):
+            await shown(world, first)
+        await remove_old_logs(world.app)
+
+    run_virtual(main())
+
+
+async def _chunk(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 4096, b" " * (5 * 2**20)])
+def test_a_damaged_blob_is_said_and_holds_up_nothing(content: bytes) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        first = await released(world)
+        await world.app.logs.put(f"{TENANT}/{TEST}/{SHOP}/1.json", _chunk(content))
+
+        second = await released(world, "two")
+
+        assert second.status is DeploymentStatus.COMPLETED
+        with pytest.raises(Unavailable, match=f"the blob {TENANT}/{TEST}/{SHOP}/1.json of logs is"):
+            await shown(world, first)
+
+    run_virtual(main())
+
+
+def test_what_no_blob_is_kept_of_has_no_output() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        first = await released(world)
+        await released(world, "two")
+        await world.app.logs.delete(f"{TENANT}/{TEST}/{SHOP}/1.json")
+
+        assert await shown(world, first) == []
+
+    run_virtual(main())
+
+
+def test_output_is_removed_after_thirty_days_that_of_all_tenants() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        first = await released(world)
+        await released(world, "two")
+        await world.app.logs.put("globex/env/module-shop/1.json", _chunk(b"{}"))
+        clock = world.app.service.clock
+
+        await clock.sleep(timedelta(days=29).total_seconds())
+        await remove_old_logs(world.app)
+        assert len(await shown(world, first)) == 1
+        await world.app.logs.put("globex/env/module-shop/2.json", _chunk(b"{}"))
+        await clock.sleep(timedelta(days=1).total_seconds())
+        await remove_old_logs(world.app)
+
+        assert await names(world) == ["globex/env/module-shop/2.json"]
+        assert await shown(world, first) == []
+
+    run_virtual(main())
+
+
+def test_another_container_has_nothing_of_it() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await released(world)
+        await released(world, "two")
+
+        assert world.app.logs is world.bench.storage.blobs(LOGS)
+        assert not [
+            blob for blob in await world.app.blobs.list_stored("") if blob.name.startswith(TENANT)
+        ]
+
+    run_virtual(main())
+
+
+def test_a_revision_with_many_instances_keeps_the_first_ones_and_those_that_fail() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        lines = [f"line {number}" for number in range(LINES_MAX)]
+        first = await released(world, "one", *lines, replicas=INSTANCES_MAX + 2)
+        await released(world, "two")
+
+        kept = await shown(world, first, 1000)
+
+        share = LINES_MAX // INSTANCES_MAX
+        assert len(kept) == INSTANCES_MAX + 2
+        assert all(each["lines"] == lines[-share:] for each in kept[:INSTANCES_MAX])
+        assert [each["reason"] for each in kept[INSTANCES_MAX:]] == [
+            f"the output of {INSTANCES_MAX} instances is kept"
+        ] * 2
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("lines", "share", "kept"),
+    [
+        (["a", "b", "c"], Share(2, 100), ("b", "c")),
+        (["aaaa", "bb", "cc"], Share(9, 6), ("bb", "cc")),
+        (["aaaa", "bb", "cc"], Share(9, 5), ("bb", "cc")),
+        (["aaaa", "bb", "cc"], Share(9, 4), ("cc",)),
+        (["a" * 9], Share(9, 4), ("aaaa",)),
+        (["äöü"], Share(9, 3), ("ü",)),
+        (["\udc80x"], Share(9, 9), ("?x",)),
+        ([], Share(9, 9), ()),
+    ],
+)
+def test_the_newest_lines_that_fit_are_kept(
+    lines: Sequence[str], share: Share, kept: Sequence[str]
+) -> None:
+    assert newest_lines(lines, share) == kept
+
+
+@pytest.mark.parametrize("instances", [0, 1, 3, INSTANCES_MAX, 1000])
+def test_the_bounds_are_of_all_instances_together(instances: int) -> None:
+    share = Share.of(instances)
+
+    read = min(max(instances, 1), INSTANCES_MAX)
+    assert 1 <= share.lines * read <= LINES_MAX
+    assert 1 <= share.size_bytes * read <= BYTES_MAX
+
+
+def _stored(operation: str, *lines: str) -> StoredOutput:
+    return StoredOutput(operation, EPOCH, (InstanceOutput("i", lines),))
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "is_replaced"),
+    [
+        (None, _stored("a"), True),
+        (_stored("a"), _stored("a", "x"), True),
+        (_stored("a", "x"), _stored("b"), False),
+        (_stored("a", "x"), _stored("b", "y"), True),
+    ],
+)
+def test_a_later_removal_replaces_what_is_kept_unless_it_has_nothing(
+    known: StoredOutput | None, new: StoredOutput, *, is_replaced: bool
+) -> None:
+    assert new.replaces(known) == is_replaced
+
+
+def test_the_same_operation_does_not_read_again_what_it_has_lines_of() -> None:
+    assert _stored("a", "x").is_final("a")
+    assert not _stored("a", "x").is_final("b")
+    assert not _stored("a").is_final("a")
