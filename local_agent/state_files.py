@@ -7,7 +7,7 @@
         texts/<service>/<revision>    the texts of its configuration; written with what is desired
         boundaries/<tenant>.json      desired: what a tenant may take, its fence; written by calls
         instances/<service>/<n>/      an instance's folder, output and claims
-        trials/trial-<random>/        attempts from inside, see isolation_trial.py
+        attempts/attempt-<random>/    attempts from inside, see attempt_processes.py
         servers/<name>/               the own folder of a server, see data_server.py
         edge/                         Envoy's files
 

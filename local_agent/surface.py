@@ -19,7 +19,7 @@ from local_agent.data_server import live_servers, settled_servers
 from local_agent.desired_state import DesiredState
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
 from local_agent.instance_folder import InstanceFolder, outputs_of
-from local_agent.isolation_trial import IsolationTrials
+from local_agent.isolation_attempts import AttemptsFromInside
 from local_agent.memory_place import NO_MEMORY, memory_place
 from local_agent.observation import (
     Unreadable,
@@ -52,7 +52,7 @@ from shared.kernel.ids import EnvironmentId, ServiceId, TenantId
 from shared.surfaces.boundaries import Boundary, BoundarySpec
 from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.errors import RevisionMissing, TrafficUnavailable
-from shared.surfaces.isolation_attempts import Attempt
+from shared.surfaces.isolation_attempts import LayerAttempts
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site, Unread
 from shared.surfaces.properties import Properties, revision_properties
 from shared.surfaces.rules import check_removal, check_revision, check_weights
@@ -90,7 +90,7 @@ class LocalProcessSurface:
         self._notifier = Notifier()
         self._has_seen_all = asyncio.Event()
         self._capabilities = capabilities()
-        self._trials = IsolationTrials(
+        self._attempts = AttemptsFromInside(
             root, self._artifacts, secrets, self._capabilities, clock, entropy
         )
 
@@ -229,9 +229,9 @@ class LocalProcessSurface:
     @reading
     async def attempt_isolation(
         self, environment: EnvironmentId, tenant: TenantId
-    ) -> tuple[Attempt, ...] | None:
+    ) -> tuple[LayerAttempts, ...] | None:
         site = self._folder.site(environment)
-        return None if wanted_site(site) is None else await self._trials.attempt(site, tenant)
+        return None if wanted_site(site) is None else await self._attempts.run(site, tenant)
 
     def capabilities(self) -> Capabilities:
         return self._capabilities

@@ -1,8 +1,8 @@
 """Program that tries, as a workload of a tenant would, to reach what is not its own.
 
 It runs by its file in the sandbox of an instance, and imports the standard library only. What it is
-to try is in `RUNTIME_ATTEMPTS`, as `isolation_trial` writes it; what came of it is its last line of
-output: of each layer why its control failed, empty where it held, and what was reached.
+to try is in `RUNTIME_ATTEMPTS`, as `isolation_attempts` writes it. What came of it is its last line
+of output: of each layer why its control failed, empty where it held, and what was reached.
 
 With the argument `wait` it is the neighbour: it makes what is its own, says so, and stays.
 """

@@ -6,14 +6,14 @@ from shared.contracts.tenants import IsolationLayer
 
 
 @dataclass(frozen=True)
-class Attempt:
+class LayerAttempts:
     """The attempts of one layer.
 
-    `control` is why they show nothing: what the process must be able to do it could not, or this
-    surface does not confine it. Empty: they could have succeeded, and did not where nothing was
-    `reached`.
+    `shows_nothing` is why they show nothing: what the process must be able to do it could not, or
+    this surface does not confine it. Empty: its positive control held, so they could have
+    succeeded, and did not where nothing was `reached`.
     """
 
     layer: IsolationLayer
-    control: str = ""
+    shows_nothing: str = ""
     reached: tuple[str, ...] = ()

@@ -25,7 +25,7 @@ from shared.rpc.api import Api
 from shared.rpc.client import SocketClient
 from shared.surfaces.boundaries import Boundary, BoundarySpec
 from shared.surfaces.capabilities import Capabilities, Feature
-from shared.surfaces.isolation_attempts import Attempt
+from shared.surfaces.isolation_attempts import LayerAttempts
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site
 from shared.surfaces.properties import Properties
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
@@ -207,7 +207,7 @@ class AgentSurface:
 
     async def attempt_isolation(
         self, environment: EnvironmentId, tenant: TenantId
-    ) -> Reading[tuple[Attempt, ...]]:
+    ) -> Reading[tuple[LayerAttempts, ...]]:
         return await self._read("attempt_isolation", environment=environment, tenant=tenant)
 
     async def _read(self, method: str, **arguments: object) -> Reading[Any]:

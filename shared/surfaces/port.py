@@ -18,7 +18,7 @@ from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Reading
 from shared.surfaces.boundaries import Boundary, BoundarySpec
 from shared.surfaces.capabilities import Capabilities
-from shared.surfaces.isolation_attempts import Attempt
+from shared.surfaces.isolation_attempts import LayerAttempts
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site
 from shared.surfaces.properties import Properties
 from shared.surfaces.scaling import ScalingRules
@@ -227,7 +227,7 @@ class IsolationAttempts(Protocol):
 
     async def attempt_isolation(
         self, environment: EnvironmentId, tenant: TenantId
-    ) -> Reading[tuple[Attempt, ...]]:
+    ) -> Reading[tuple[LayerAttempts, ...]]:
         """Have a process, confined as an instance of the tenant, try to reach what is others'.
 
         It ends with the call, and leaves nothing.

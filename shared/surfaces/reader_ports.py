@@ -7,7 +7,7 @@ from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Reading
 from shared.surfaces.boundaries import Boundary
-from shared.surfaces.isolation_attempts import Attempt
+from shared.surfaces.isolation_attempts import LayerAttempts
 from shared.surfaces.observed_state import Site
 from shared.surfaces.spec import SurfaceComponent
 
@@ -27,7 +27,7 @@ class AttemptReader(Protocol):
 
     async def attempt_isolation(
         self, environment: EnvironmentId, tenant: TenantId
-    ) -> Reading[tuple[Attempt, ...]]: ...
+    ) -> Reading[tuple[LayerAttempts, ...]]: ...
 
 
 @runtime_checkable

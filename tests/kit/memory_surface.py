@@ -14,7 +14,7 @@ from shared.surfaces.boundaries import Boundary, BoundarySpec, boundary_properti
 from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.data_servers import LiveServer
 from shared.surfaces.errors import NotOwner, RevisionMissing, SiteMissing
-from shared.surfaces.isolation_attempts import Attempt
+from shared.surfaces.isolation_attempts import LayerAttempts
 from shared.surfaces.observed_state import (
     Instance,
     Inventory,
@@ -228,7 +228,7 @@ class MemorySurface:
     @_reading
     def attempt_isolation(
         self, environment: EnvironmentId, tenant: TenantId
-    ) -> tuple[Attempt, ...] | None:
+    ) -> tuple[LayerAttempts, ...] | None:
         reached = self._cluster.reached
         site = self._cluster.site(environment)
         if reached is None or site is None:
@@ -240,7 +240,7 @@ class MemorySurface:
         ]  # fmt: skip
         if boundary and boundary.spec and boundary.spec.limits.memory_mb is not None:
             layers.append(IsolationLayer.QUOTA)
-        return tuple(Attempt(each, reached=reached.get(each, ())) for each in layers)
+        return tuple(LayerAttempts(each, reached=reached.get(each, ())) for each in layers)
 
     async def set_weights(
         self, component: SurfaceComponent, weights: Mapping[int, int], fence: Fence

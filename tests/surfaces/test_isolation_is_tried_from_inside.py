@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from function_apps.tenants.model.proofs import findings, judge
-from local_agent import instance_folder, isolation_trial
+from local_agent import instance_folder, isolation_attempts
 from local_agent.process_identity import is_alive
 from local_agent.sandbox import attempts
 from local_agent.sandbox_order import Means, sandbox_order
@@ -25,7 +25,7 @@ from shared.kernel.observation import Absent, Present, Reading
 from shared.surfaces.boundaries import BoundarySpec
 from shared.surfaces.boundaries import Quota as BoundQuota
 from shared.surfaces.capabilities import Capabilities, Feature
-from shared.surfaces.isolation_attempts import Attempt
+from shared.surfaces.isolation_attempts import LayerAttempts
 from shared.surfaces.port import Boundaries, IsolationAttempts
 from shared.surfaces.spec import Resources
 from tests.kit.patience import PATIENCE_S
@@ -63,7 +63,9 @@ def without_sandbox(in_force: Means, *args: Any, **named: Any) -> Any:
     return sandbox_order(weak, *args, **named)
 
 
-async def tried(harness: SurfaceHarness, tenant: TenantId = GLOBEX) -> Reading[tuple[Attempt, ...]]:
+async def tried(
+    harness: SurfaceHarness, tenant: TenantId = GLOBEX
+) -> Reading[tuple[LayerAttempts, ...]]:
     surface = cast("IsolationAttempts", harness.surface)
     return await surface.attempt_isolation(ENVIRONMENT, tenant)
 
@@ -72,16 +74,16 @@ async def reached(harness: SurfaceHarness) -> Mapping[IsolationLayer, tuple[str,
     """Return what was reached in each layer; in each the control held."""
     reading = await tried(harness)
     assert isinstance(reading, Present), reading
-    assert {each.control for each in reading.value} == {""}
+    assert {each.shows_nothing for each in reading.value} == {""}
     return {each.layer: each.reached for each in reading.value}
 
 
 def claims_below(state: Path) -> list[Path]:
-    return list(state.glob("surface/sites/*/trials/*/claim-*"))
+    return list(state.glob("surface/sites/*/attempts/*/claim-*"))
 
 
 def left_behind(state: Path) -> list[Path]:
-    return list(state.glob("surface/sites/*/trials/*"))
+    return list(state.glob("surface/sites/*/attempts/*"))
 
 
 def program_with(instead: str, planted: Path) -> Path:
@@ -205,12 +207,12 @@ async def test_who_is_not_confined_reads_the_secret_of_a_neighbour_that_is(
 async def test_where_there_is_no_secret_of_others_that_layer_shows_nothing(
     harness: SurfaceHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolation_trial, "_secrets_of", lambda _: iter(()))
+    monkeypatch.setattr(isolation_attempts, "_secrets_of", lambda _: iter(()))
 
     reading = await tried(harness)
 
     assert isinstance(reading, Present)
-    assert {each.layer: each.control for each in reading.value if each.control} == {
+    assert {each.layer: each.shows_nothing for each in reading.value if each.shows_nothing} == {
         IsolationLayer.SECRETS: "there is no secret of others that could be read"
     }
 
@@ -233,7 +235,7 @@ async def test_a_program_that_does_not_come_to_try_shows_nothing(
     assert isinstance(reading, Present)
     assert [each.layer for each in reading.value] == list(CONFINED)
     for each in reading.value:
-        assert each.control.startswith(f"the process that was to try {why}")
+        assert each.shows_nothing.startswith(f"the process that was to try {why}")
     assert left_behind(tmp_path) == []
 
 
@@ -244,7 +246,7 @@ async def test_a_caller_that_gives_up_does_not_let_the_next_end_what_still_runs(
     running: list[int] = []
     most: list[int] = []
 
-    def run(*_: Any) -> tuple[Attempt, ...]:
+    def run(*_: Any) -> tuple[LayerAttempts, ...]:
         running.append(1)
         most.append(len(running))
         begun.set()
@@ -252,7 +254,7 @@ async def test_a_caller_that_gives_up_does_not_let_the_next_end_what_still_runs(
         running.pop()
         return ()
 
-    monkeypatch.setattr(isolation_trial.IsolationTrials, "_run", run)
+    monkeypatch.setattr(isolation_attempts.AttemptsFromInside, "_run", run)
     first = asyncio.ensure_future(tried(harness, ACME))
     await asyncio.to_thread(begun.wait, PATIENCE_S)
     first.cancel()
@@ -286,13 +288,15 @@ async def test_where_a_machine_does_not_confine_nothing_is_tried_and_no_layer_pa
     surface: Any = harness.surface
     whole: Capabilities = surface.capabilities()
     lacks = {**whole.lacks, Feature.TENANT_DATA: "it has no namespaces"}
-    surface._trials._capabilities = replace(whole, lacks=lacks)
+    surface._attempts._capabilities = replace(whole, lacks=lacks)
 
     reading = await tried(harness)
 
-    assert reading == Present(tuple(Attempt(each, "it has no namespaces") for each in CONFINED))
+    assert reading == Present(
+        tuple(LayerAttempts(each, "it has no namespaces") for each in CONFINED)
+    )
     target = ComputeTarget(kind=ComputeTargetKind.LOCAL_PROCESS)
-    opened = Present(tuple(Attempt(each, reached=("it is open",)) for each in CONFINED))
+    opened = Present(tuple(LayerAttempts(each, reached=("it is open",)) for each in CONFINED))
     proofs: Any = ()
     for each in (opened, opened, reading):
         proofs, _ = judge(proofs, findings([], Quota(), [(target, each)]), EPOCH)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from function_apps.tenants.model.proofs import ATTEMPTED, Look, Tried, findings, judge
+from function_apps.tenants.model.proofs import ATTEMPTED, Look, TargetAttempts, findings, judge
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.contracts.values import ComputeTargetKind
@@ -14,7 +14,7 @@ from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.boundaries import Boundary
 from shared.surfaces.boundaries import Quota as LiveQuota
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.isolation_attempts import Attempt
+from shared.surfaces.isolation_attempts import LayerAttempts
 from tests.kit.releases import a_component, deploy, ended, provisioned, uploaded
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT
@@ -100,7 +100,7 @@ def test_a_layer_that_the_surface_does_not_isolate_is_not_proved() -> None:
     assert [finding.layer for finding in found] == [IsolationLayer.COMPUTE]
 
 
-def _tried(reading: Any) -> list[Tried]:
+def _attempts(reading: Any) -> list[TargetAttempts]:
     return [(ComputeTarget(kind=ComputeTargetKind.LOCAL_PROCESS), reading)]
 
 
@@ -108,13 +108,13 @@ def _after(*readings: Any) -> dict[str, ProofVerdict]:
     """Return the verdict of each layer after these attempts, one after the other."""
     proofs: Any = ()
     for reading in readings:
-        proofs, _ = judge(proofs, findings([], Quota(), _tried(reading)), EPOCH)
+        proofs, _ = judge(proofs, findings([], Quota(), _attempts(reading)), EPOCH)
     return {proof.layer: proof.verdict for proof in proofs}
 
 
-CLOSED: Final = Present((Attempt(IsolationLayer.DATA),))
-OPEN: Final = Present((Attempt(IsolationLayer.DATA, reached=("/other can be read",)),))
-MUTE: Final = Present((Attempt(IsolationLayer.DATA, "its own file cannot be read"),))
+CLOSED: Final = Present((LayerAttempts(IsolationLayer.DATA),))
+OPEN: Final = Present((LayerAttempts(IsolationLayer.DATA, reached=("/other can be read",)),))
+MUTE: Final = Present((LayerAttempts(IsolationLayer.DATA, "its own file cannot be read"),))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_where_nothing_answers_no_layer_passes_that_is_tried_from_inside() -> No
 
 
 def test_an_attempt_that_leaves_a_layer_out_shows_nothing_of_it() -> None:
-    opened = Present(tuple(Attempt(each, reached=("it is open",)) for each in ATTEMPTED))
+    opened = Present(tuple(LayerAttempts(each, reached=("it is open",)) for each in ATTEMPTED))
 
     after = _after(opened, opened, CLOSED)
 
@@ -162,7 +162,8 @@ def test_a_quota_that_is_open_inside_stays_alarmed_until_an_attempt_finds_it_clo
     target = ComputeTarget(kind=ComputeTargetKind.LOCAL_PROCESS, capabilities=(Feature.QUOTAS,))
     bound = Boundary(ENVIRONMENT, TENANT, "acme", True, properties={"quota/memoryMib": "512"})
     opened, closed = (
-        Present((Attempt(IsolationLayer.QUOTA, reached=each),)) for each in (("it takes more",), ())
+        Present((LayerAttempts(IsolationLayer.QUOTA, reached=each),))
+        for each in (("it takes more",), ())
     )
     proofs: Any = ()
     shown = []
@@ -181,7 +182,9 @@ def test_a_quota_that_is_open_inside_stays_alarmed_until_an_attempt_finds_it_clo
 
 
 def test_a_layer_that_is_closed_by_its_look_and_open_from_inside_is_open() -> None:
-    inside = _tried(Present((Attempt(IsolationLayer.QUOTA, reached=("it can take more",)),)))
+    inside = _attempts(
+        Present((LayerAttempts(IsolationLayer.QUOTA, reached=("it can take more",)),))
+    )
 
     found, *_ = findings([_look(_live(), able=(Feature.QUOTAS,))], QUOTA, inside)
 

@@ -16,7 +16,7 @@ from shared.kernel.clock import isoformat
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.boundaries import Boundary, bound_quota, quota_properties
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.isolation_attempts import Attempt
+from shared.surfaces.isolation_attempts import LayerAttempts
 
 SHOWN_BY: Final[Mapping[IsolationLayer, Feature]] = {
     IsolationLayer.COMPUTE: Feature.NAMESPACES,
@@ -26,7 +26,7 @@ SHOWN_BY: Final[Mapping[IsolationLayer, Feature]] = {
 """The layers that a boundary shows, and of which surfaces."""
 Look = tuple[ComputeTarget, Reading[Boundary]]
 """A surface of the environment, and the tenant's boundary as it is live there."""
-Tried = tuple[ComputeTarget, Reading[tuple[Attempt, ...]]]
+TargetAttempts = tuple[ComputeTarget, Reading[tuple[LayerAttempts, ...]]]
 """A surface of the environment, and what was tried from inside there."""
 ATTEMPTED: Final = (
     IsolationLayer.COMPUTE, IsolationLayer.DATA, IsolationLayer.SECRETS, IsolationLayer.IDENTITY,
@@ -65,8 +65,10 @@ class Finding:
     evidence: tuple[str, ...]
 
 
-def findings(looks: Sequence[Look], quota: Quota, tried: Sequence[Tried] = ()) -> Sequence[Finding]:
-    """Return what *looks* show of each layer that a boundary shows, and what was *tried* of it."""
+def findings(
+    looks: Sequence[Look], quota: Quota, attempts: Sequence[TargetAttempts] = ()
+) -> Sequence[Finding]:
+    """Return what *looks* show of each layer that a boundary shows, and *attempts* from inside."""
     wanted = _wanted(quota)
     shown: dict[IsolationLayer, list[tuple[bool | None, str]]] = {}
     for layer, feature in SHOWN_BY.items():
@@ -76,7 +78,7 @@ def findings(looks: Sequence[Look], quota: Quota, tried: Sequence[Tried] = ()) -
             if feature in target.capabilities:
                 seen = _of_surface(layer, target.kind, look, wanted)
                 shown.setdefault(layer, []).append(seen)
-    for target, reading in tried:
+    for target, reading in attempts:
         for layer, is_kept, evidence in _of_attempts(target.kind, reading, _to_try(target, quota)):
             shown.setdefault(layer, []).append((is_kept, evidence[:_EVIDENCE_MAX]))
     return [_finding(layer, each) for layer, each in shown.items()]
@@ -89,7 +91,7 @@ def _to_try(target: ComputeTarget, quota: Quota) -> Sequence[IsolationLayer]:
 
 
 def _of_attempts(
-    name: str, reading: Reading[tuple[Attempt, ...]], layers: Sequence[IsolationLayer]
+    name: str, reading: Reading[tuple[LayerAttempts, ...]], layers: Sequence[IsolationLayer]
 ) -> Iterator[tuple[IsolationLayer, bool | None, str]]:
     """Yield of each layer whether nothing was reached, and the evidence.
 
@@ -102,8 +104,9 @@ def _of_attempts(
         case Present(attempts):
             named = {each.layer for each in attempts}
             for each in attempts:
-                if each.control:
-                    yield each.layer, None, f"{name} could not try from inside: {each.control}"
+                if each.shows_nothing:
+                    said = f"{name} could not try from inside: {each.shows_nothing}"
+                    yield each.layer, None, said
                 elif each.reached:
                     yield each.layer, False, f"{name}, from inside: {'; '.join(each.reached)}"
                 else:

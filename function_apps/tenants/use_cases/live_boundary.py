@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from function_apps.tenants.model.binding import TenantBinding
-from function_apps.tenants.model.proofs import Look, Tried
+from function_apps.tenants.model.proofs import Look, TargetAttempts
 from function_apps.tenants.ports import TenantsApp
 from shared.contracts.environments import ComputeTarget
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Reading, Unknown
 from shared.surfaces.boundaries import Boundary, has_boundaries
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.isolation_attempts import Attempt
+from shared.surfaces.isolation_attempts import LayerAttempts
 
 
 async def live_boundary(
@@ -39,17 +39,17 @@ async def live_boundaries(binding: TenantBinding, app: TenantsApp) -> Sequence[L
     return looks
 
 
-async def isolation_attempts(binding: TenantBinding, app: TenantsApp) -> Sequence[Tried]:
+async def isolation_attempts(binding: TenantBinding, app: TenantsApp) -> Sequence[TargetAttempts]:
     """Return what was tried from inside on each target of the environment where that can be."""
     environment, tenant = EnvironmentId(binding.environment_id), TenantId(binding.tenant_id)
-    tried = []
+    attempts = []
     for target in binding.compute_targets:
         if Feature.ISOLATION_ATTEMPTS in target.capabilities:
             reader = app.attempts.get(target.kind)
-            reading: Reading[tuple[Attempt, ...]] = (
+            reading: Reading[tuple[LayerAttempts, ...]] = (
                 Unknown(f"no {target.kind} is configured")
                 if reader is None
                 else await reader.attempt_isolation(environment, tenant)
             )
-            tried.append((target, reading))
-    return tried
+            attempts.append((target, reading))
+    return attempts

@@ -59,7 +59,7 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
     Nothing is proved of an environment that is being taken down: its boundaries go with it.
     """
     looks = await live_boundaries(binding, app)
-    tried = await isolation_attempts(binding, app)
+    attempts = await isolation_attempts(binding, app)
     identity = binding.environment_id
 
     def decide(view: View) -> Decision[Json]:
@@ -67,7 +67,7 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
         if known is None or known.due_at != binding.due_at or known.status not in PROVED:
             return NOTHING
         now = ctx.now()
-        proofs, news = judge(known.proofs, findings(looks, known.quota, tried), now)
+        proofs, news = judge(known.proofs, findings(looks, known.quota, attempts), now)
         environment = view.find(ENVIRONMENTS, identity)
         if environment is not None and environment.is_leaving:
             proofs, news = known.proofs, ()
