@@ -1,7 +1,7 @@
 """The stored documents of drift: scans of environments, baselines of services, findings."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from function_apps.drift.errors import DriftNotFound, FindingNotFound, GitSourceNotFound
 from function_apps.drift.model.baseline import ServiceBaseline
@@ -27,6 +27,7 @@ from shared.persistence.store import (
     partition_of,
 )
 
+T = TypeVar("T")
 FINDINGS_A_BATCH: Final = 7
 """With the baseline they are the eight documents of one read."""
 _PAGE: Final = 200
@@ -98,10 +99,7 @@ FOLLOWED: Final = DocumentCodec(
 async def load_source(source_id: str, ctx: Context, app: DriftApp) -> tuple[GitSource, str]:
     """Return a source and its etag. Raises GitSourceNotFound."""
     parse_id(source_id, "gs")
-    document = await app.service.store.read(partition_of(ctx.tenant, source_id), source_id)
-    if document is None:
-        raise GitSourceNotFound(source_id)
-    return SOURCES.decode(document.body), document.etag
+    return await _load(SOURCES, source_id, ctx, app)
 
 
 async def desired_by_git(scan: EnvironmentScan, ctx: Context, app: DriftApp) -> DesiredByGit | None:
@@ -124,21 +122,27 @@ async def load_scan(
 ) -> tuple[EnvironmentScan, str]:
     """Return the scans of an environment, and the etag. Raises DriftNotFound."""
     parse_id(environment_id, "env")
-    partition = partition_of(ctx.tenant, environment_id)
-    document = await app.service.store.read(partition, SCANS.document_id(environment_id))
-    scan = None if document is None else SCANS.decode(document.body)
-    if document is None or scan is None or not scan.revision:
+    scan, etag = await _load(SCANS, environment_id, ctx, app)
+    if not scan.revision:
         raise DriftNotFound(environment_id)
-    return scan, document.etag
+    return scan, etag
 
 
 async def load_finding(finding_id: str, ctx: Context, app: DriftApp) -> tuple[Finding, str]:
     """Return a finding and its etag. Raises FindingNotFound."""
     parse_id(finding_id, "df")
-    document = await app.service.store.read(partition_of(ctx.tenant, finding_id), finding_id)
+    return await _load(FINDINGS, finding_id, ctx, app)
+
+
+async def _load(
+    codec: DocumentCodec[T], identity: str, ctx: Context, app: DriftApp
+) -> tuple[T, str]:
+    """Return what is stored under an id, and its etag. Raises the NotFound of *codec*."""
+    partition = partition_of(ctx.tenant, identity)
+    document = await app.service.store.read(partition, codec.document_id(identity))
     if document is None:
-        raise FindingNotFound(finding_id)
-    return FINDINGS.decode(document.body), document.etag
+        return codec.absent(identity), ""
+    return codec.decode(document.body), document.etag
 
 
 async def compared_services(
