@@ -263,12 +263,7 @@ class UnitOfWork:
                     is_unsure |= isinstance(problem, AnswerLost)
                     continue
                 await turn.aclose()
-                if self.relay.telemetry.is_on:
-                    await isolate(self._measure(decision, view, ctx), "figures of a commit")
-                await self.relay.relay_new(committed)
-                if decision.refusal is not None:
-                    raise decision.refusal
-                return Outcome(decision.value, decision.is_repeat)
+                return await self._tell(decision, view, committed, ctx)
         raise WriteContention(
             f"{ATTEMPTS_MAX} attempts met other writers of the same resource; send it again"
         )
@@ -279,6 +274,17 @@ class UnitOfWork:
             return view
         more = await self.read(partition, *ids)
         return View({**view.documents, **more.documents})
+
+    async def _tell(
+        self, decision: Decision[T], before: View, committed: Committed, ctx: Context
+    ) -> Outcome[T]:
+        """Measure and send on what was committed; raise the refusal that *decision* may be."""
+        if self.relay.telemetry.is_on:
+            await isolate(self._measure(decision, before, ctx), "figures of a commit")
+        await self.relay.relay_new(committed)
+        if decision.refusal is not None:
+            raise decision.refusal
+        return Outcome(decision.value, decision.is_repeat)
 
     async def _measure(self, decision: Decision[Any], before: View, ctx: Context) -> None:
         self._figures.committed(decision.writes, decision.outbox, before.body, ctx.now())

@@ -148,13 +148,7 @@ async def plan_deployment(
     given = await configure(command, target, ctx, app)
     context = await plan_context(command.components, environment_id, ctx, app)
     context = replace(context, configurations=given)
-    plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
-    if not plan.refusals and any(component.image for component in command.components):
-        try:
-            command = await pin_images(command, target, app)
-            plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
-        except CannotBePlanned as refused:
-            plan = replace(plan, refusals=refused.details)
+    command, plan = await _plan_with_images(command, target, context, ctx, app)
     bound = [(f.module, f.name, f.value) for f in target.facts.values() if f.kind == SECRET]
     keys = module_queue.keys_of(command, given.pins, bound)
     waits_for: str | None = None
@@ -192,6 +186,28 @@ async def plan_deployment(
         warnings=tuple(warnings[:LISTED_MAX]),
         waiting_for=waits_for,
     )
+
+
+async def _plan_with_images(
+    command: Deploy,
+    target: DeploymentTarget,
+    context: PlanContext,
+    ctx: Context,
+    app: DeploymentsApp,
+) -> tuple[Deploy, Plan]:
+    """Return *command* with its images pinned, and its plan; images are not asked for in vain.
+
+    Raises:
+        Unavailable: a registry is away.
+    """
+    plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
+    if plan.refusals or not any(component.image for component in command.components):
+        return command, plan
+    try:
+        pinned = await pin_images(command, target, app)
+        return pinned, plan_checks.plan(pinned, ctx.tenant, target, target.queue, context)
+    except CannotBePlanned as refused:
+        return command, replace(plan, refusals=refused.details)
 
 
 def _admission_refusals(plan: Plan, target: DeploymentTarget, ctx: Context) -> Sequence[Reason]:
