@@ -6,7 +6,7 @@ gets the response of the first one.
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -21,6 +21,8 @@ TIMEOUT_S: Final = 75.0
 _OK_BELOW: Final = 400
 _NOT_MODIFIED: Final = 304
 PAGE_SIZE: Final = 200
+_NOT_READABLE: Final = frozenset({ExitCode.NOT_FOUND, ExitCode.REFUSED})
+"""There is no such service, or not for this caller."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,20 @@ class Client:
             if next_link is None:
                 return
             page_query = query_of(next_link)
+
+    def list_readable(
+        self, path: str, query: Mapping[str, str | None] | None = None
+    ) -> Sequence[Mapping[str, Any]] | None:
+        """Return every item of a collection; None where the caller may not read it.
+
+        Raises as `get` what is otherwise wrong.
+        """
+        try:
+            return [*self.list_all(path, query)]
+        except Failure as failure:
+            if failure.exit_code in _NOT_READABLE:
+                return None
+            raise
 
     def close(self) -> None:
         if self._connection is not None:

@@ -157,13 +157,7 @@ def _in_force(request: Mapping[str, Any], client: Client) -> Iterator[_Published
     where = str(request["environmentId"])
     modules = {component.get("moduleId") for component in request.get("components", ())}
     for query in ({"environmentId": where}, {"layer": TENANT}):
-        try:
-            heads = [*client.list_all(CONFIGURATIONS, query)]
-        except Failure as failure:
-            if failure.exit_code in {ExitCode.NOT_FOUND, ExitCode.REFUSED}:
-                return  # there is no such service, or not for this caller
-            raise
-        for head in heads:
+        for head in client.list_readable(CONFIGURATIONS, query) or ():
             scope = head["scope"]
             if head["version"] and scope.get("moduleId") in {None, *modules}:
                 layer = Layer(scope["layer"], where, where, scope.get("moduleId"))

@@ -5,11 +5,8 @@ from difflib import get_close_matches
 from typing import Final
 
 from cli.client import Client
-from cli.exit_codes import ExitCode
-from cli.failure import Failure
 
 _SERVICES: Final = "/v1/runtime/services"
-_UNKNOWN: Final = {ExitCode.NOT_FOUND, ExitCode.REFUSED}
 _LIKENESS: Final = 0.6
 """Of two names of which one is probably a slip: two letters of three that changed places."""
 
@@ -27,12 +24,9 @@ def unreleased(client: Client, environment: str, module: str) -> str | None:
 
     Also where the caller may not read what is there.
     """
-    try:
-        services = [*client.list_all(_SERVICES, {"environmentId": environment})]
-    except Failure as failure:
-        if failure.exit_code in _UNKNOWN:
-            return None
-        raise
+    services = client.list_readable(_SERVICES, {"environmentId": environment})
+    if services is None:
+        return None
     modules = {str(each["moduleId"]) for each in services if each["status"] != "Retired"}
     if module in modules:
         return None

@@ -140,13 +140,8 @@ def _still_bound(
 ) -> Iterator[str]:
     """Yield those of *tenants* that are bound to *environment*, as far as the caller may know."""
     query = {"environmentId": environment["environmentId"]}
-    try:
-        bindings = [*client.list_all(BINDINGS, query)] if tenants else []
-    except Failure as failure:
-        if failure.exit_code not in {ExitCode.NOT_FOUND, ExitCode.REFUSED}:
-            raise
-        return
-    for binding in bindings:
+    bindings = client.list_readable(BINDINGS, query) if tenants else None
+    for binding in bindings or ():
         if binding["tenantId"] in tenants and binding["status"] != "Unbound":
             yield binding["tenantId"]
 

@@ -100,6 +100,24 @@ def test_a_collection_is_read_to_its_last_page_by_absolute_links() -> None:
     assert all("status=Running" in asked.path for asked in server.asked)
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_collection_that_the_caller_may_not_read_is_no_empty_one(status: int) -> None:
+    error = {"code": "ScopeMissing", "message": "no", "traceId": "t", "details": []}
+    with _connected(lambda _: (status, {"error": error})) as (client, _):
+        assert client.list_readable("/v1/runtime/services") is None
+    with _connected(lambda _: (200, _NOTHING)) as (client, _):
+        assert client.list_readable("/v1/runtime/services") == []
+
+
+def test_a_collection_whose_service_is_away_is_not_taken_for_one_that_may_not_be_read() -> None:
+    error = {"code": "Unavailable", "message": "no", "traceId": "t", "details": []}
+    with (
+        _connected(lambda _: (503, {"error": error})) as (client, _),
+        pytest.raises(Failure),
+    ):
+        client.list_readable("/v1/runtime/services")
+
+
 def _environments(_: Asked) -> tuple[int, Any]:
     return 200, {"value": [{"environmentId": ENVIRONMENT, "name": "test"}], "nextLink": None}
 
