@@ -1,8 +1,5 @@
 """Drift with a Git source: what is pushed, who says so, and when it is fetched."""
 
-import hashlib
-import hmac
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,13 +7,14 @@ from typing import Any, Final
 from function_apps.drift.use_cases.fetch_git_sources import fetch_due_sources
 from shared.vault.port import SecretValue, SecretVault
 from tests.drift.compared import Drift, released_and_settled
+from tests.kit import pushed
 from tests.kit.memory_repositories import REPOSITORY, MemoryRepositories
+from tests.kit.pushed import SIGNING_KEY, signature
 from tests.kit.service import TENANT
 from tests.kit.told import DIGEST, ENVIRONMENT, KEY, WEB
 
 SOURCES: Final = "v1/runtime/git-sources"
 WEBHOOK: Final = f"{SOURCES}/{{sourceId}}/webhook"
-SIGNING_KEY: Final = "k" * 40
 CREDENTIAL: Final = "https://ann:secret@git.example.org"
 FOLLOW: Final[Mapping[str, Any]] = {
     "repository": REPOSITORY,
@@ -30,18 +28,7 @@ NAME: Final = "shop"
 
 def manifest(version: str = "1.0", **changes: Any) -> str:
     """Return a release file of WEB, as JSON."""
-    component = {
-        "moduleId": WEB,
-        "componentType": "gateway",
-        "version": version,
-        "artifact": DIGEST,
-        **changes,
-    }
-    return json.dumps({"releaseRef": "r", "components": [component]})
-
-
-def signed(content: bytes, key: str = SIGNING_KEY) -> str:
-    return f"sha256={hmac.new(key.encode(), content, hashlib.sha256).hexdigest()}"
+    return pushed.manifest(WEB, version, **{"artifact": DIGEST, **changes})
 
 
 @dataclass
@@ -67,7 +54,7 @@ class Followed:
             None,
             {"tenant": TENANT, **changes.pop("query", {})},
             content=content,
-            **{"signature": signed(content), "sourceId": self.source_id, **changes},
+            **{"signature": signature(content), "sourceId": self.source_id, **changes},
         )
 
     async def look(self, after_s: float = 30.0) -> None:

@@ -41,14 +41,13 @@ from tests.drift.compared import (
 from tests.drift.followed import (
     CREDENTIAL,
     FOLLOW,
-    SIGNING_KEY,
     SOURCES,
     Followed,
     followed,
     manifest,
-    signed,
     vault_of,
 )
+from tests.kit.pushed import SIGNING_KEY, signature
 from tests.kit.service import TENANT
 from tests.kit.told import DIGEST, ENVIRONMENT, KEY, WEB, ended, environment
 
@@ -483,7 +482,7 @@ async def test_webhooks_without_a_proof_take_none_of_the_sources_own_away() -> N
 
     for _ in range(40):
         with pytest.raises(SignatureRefused):
-            await made.webhook(signature=signed(b"{}", "another"))
+            await made.webhook(signature=signature(b"{}", "another"))
 
     await made.webhook()
 
@@ -493,14 +492,14 @@ async def test_the_vault_is_not_asked_for_each_webhook_without_a_proof() -> None
     made = await followed()
     clock, vault = made.drift.app.service.clock, vault_of(made.drift)
     with pytest.raises(SignatureRefused):
-        await made.webhook(signature=signed(b"{}", "another"))
+        await made.webhook(signature=signature(b"{}", "another"))
     await vault.set("git-webhook", SecretValue("another"))
 
     with pytest.raises(SignatureRefused):
-        await made.webhook(signature=signed(b"{}", "another"))
+        await made.webhook(signature=signature(b"{}", "another"))
     await clock.sleep(KEY_KEPT.total_seconds())
 
-    await made.webhook(signature=signed(b"{}", "another"))
+    await made.webhook(signature=signature(b"{}", "another"))
 
 
 @virtual
@@ -543,8 +542,8 @@ async def test_the_late_end_of_a_fetch_changes_nothing_after_a_newer_one() -> No
 @pytest.mark.parametrize(
     "changed",
     [
-        pytest.param({"signature": signed(b"{}", "another")}, id="another-key"),
-        pytest.param({"signature": signed(b"other")}, id="another-body"),
+        pytest.param({"signature": signature(b"{}", "another")}, id="another-key"),
+        pytest.param({"signature": signature(b"other")}, id="another-body"),
         pytest.param({"signature": ""}, id="none"),
         pytest.param({"signature": "sha1=" + "0" * 40}, id="another-kind"),
         pytest.param({"signature": "\udce4"}, id="no-text"),
@@ -650,7 +649,7 @@ async def test_a_key_of_webhooks_is_no_credential_and_a_credential_no_key() -> N
     assert made.repository.fetches == 0
     assert (await made.source())["reason"]["code"] == "CredentialOfAnotherHost"
     with pytest.raises(SignatureRefused):
-        await made.webhook(signature=signed(b"{}", CREDENTIAL))
+        await made.webhook(signature=signature(b"{}", CREDENTIAL))
 
 
 @virtual

@@ -23,10 +23,11 @@ from tests.drift.compared import (
     scaled,
     step,
 )
-from tests.drift.followed import FOLLOW, SOURCES, WEBHOOK, followed, signed
+from tests.drift.followed import FOLLOW, SOURCES, WEBHOOK, followed
 from tests.drift.isolated import proof, status
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 from tests.kit.memory_vaults import MemoryVaults
+from tests.kit.pushed import signature
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT, WEB, bound_tenant, ended, environment, service_of
 
@@ -92,7 +93,7 @@ async def is_sent_a_webhook() -> Prepared:
     assert isinstance(vaults, MemoryVaults)
     call = Call(
         {"sourceId": made.source_id}, b"{}", {"tenant": TENANT},
-        {"x-hub-signature-256": signed(b"{}")},
+        {"x-hub-signature-256": signature(b"{}")},
     )  # fmt: skip
     return await left_by(made.drift.bench, call, world=made.drift.world, vaults=vaults)
 

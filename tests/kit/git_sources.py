@@ -1,29 +1,13 @@
 """An environment of a world whose desired state is in a Git repository."""
 
-import hashlib
-import hmac
-import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from shared.kernel.ids import parse_id
 from shared.vault.port import SecretValue
 from tests.kit.memory_repositories import REPOSITORY, MemoryRepositories
+from tests.kit.pushed import SIGNING_KEY, manifest, signature
 from tests.kit.world import World
-
-SIGNING_KEY: Final = "k" * 40
-
-
-def manifest(module: str, version: str, **changes: Any) -> str:
-    """Return a release file of one module, as JSON."""
-    component = {
-        "moduleId": module,
-        "componentType": "gateway",
-        "version": version,
-        "artifact": "build/web.zip",
-        **changes,
-    }
-    return json.dumps({"releaseRef": "r", "components": [component]})
 
 
 def source(environment: str) -> Mapping[str, Any]:
@@ -33,10 +17,6 @@ def source(environment: str) -> Mapping[str, Any]:
         "environmentIds": [environment],
         "webhookSecretRef": "git-webhook",
     }
-
-
-def signature(content: bytes) -> str:
-    return f"sha256={hmac.new(SIGNING_KEY.encode(), content, hashlib.sha256).hexdigest()}"
 
 
 async def follow(world: World, environment: str, version: str = "9") -> Mapping[str, Any]:
