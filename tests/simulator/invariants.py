@@ -168,10 +168,10 @@ def _all_know_the_release(history: History, documents: Any) -> None:
 def _deployments_knows_the_environments(history: History, documents: Any) -> None:
     """Check that each environment that is there takes deployments."""
     known = {
-        each.body["environment_id"]: (each.body["environment"] or {}).get("status")
+        each.body["environment_id"]: (each.body.get("environment") or {}).get("status")
         for each in documents["deployments"]
         if each.body.get("type") == "deploymentTarget"
-        and (each.body["environment"] or {}).get("owner") in {None, each.partition.tenant}
+        and (each.body.get("environment") or {}).get("owner") in {None, each.partition.tenant}
     }
     for each in documents["environments"]:
         body = each.body
