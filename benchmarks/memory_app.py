@@ -49,16 +49,15 @@ class MemoryParts(EmbeddedParts):
 
     def __init__(self, host: EmbeddedHost) -> None:
         super().__init__(host, read_settings(os.environ))
-        self._surface = MemorySurface(
-            MemoryCluster(host.clock, host.entropy, requests_per_s=REQUESTS_PER_S), has_vault=True
-        )
+        self.cluster = MemoryCluster(host.clock, host.entropy, requests_per_s=REQUESTS_PER_S)
+        self.surface = MemorySurface(self.cluster, has_vault=True)
 
     def surfaces(self) -> Mapping[ComputeTargetKind, Surface]:
-        return {ComputeTargetKind.LOCAL_PROCESS: self._surface}
+        return {ComputeTargetKind.LOCAL_PROCESS: self.surface}
 
     def engine(self) -> InfrastructureEngine:
         return memory_engine(
-            MemoryCloud(), {ComputeTargetKind.LOCAL_PROCESS: self._surface}, self.clock
+            MemoryCloud(), {ComputeTargetKind.LOCAL_PROCESS: self.surface}, self.clock
         )
 
 

@@ -39,9 +39,11 @@ from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import parse_instant
 from shared.kernel.errors import Invalid, Violation
+from shared.kernel.ids import ModuleId, module_key
+from shared.kernel.ids import service_id as service_id_of
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.removal import REMOVE_EVERY
-from shared.persistence.store import Prefix
+from shared.persistence.store import Partition, Prefix, partition_of
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.collection import PAGED, Collection, answer_page, asked_top
 from shared.web.request import Answer, Request, ok
@@ -60,16 +62,23 @@ LIST: Final = Collection(
         "owner": "owner",
     },
     choices={"status": ServiceStatus, "computeTarget": ComputeTargetKind},
-    order_by="service_id",
 )
 
 
 async def get_services(request: Request[None], app: CatalogApp) -> Answer:
     """Answer a page of the tenant's services, filtered by the query."""
-    within = Prefix(request.ctx.tenant, request.environment())
-    page = await LIST.page(request, app.service.store, within)
+    page = await LIST.page(request, app.service.store, _within(request))
     resources = await queries.to_resources(page.documents, request.ctx, app)
     return answer_page(request, list(resources.values()), page.continuation)
+
+
+def _within(request: Request[None]) -> Partition | Prefix:
+    """Return where to look: of a module in an environment there is one service at most."""
+    tenant, key = request.ctx.tenant, request.environment()
+    module = request.query.get("moduleId")
+    if key is None or module is None:
+        return Prefix(tenant, key)
+    return partition_of(tenant, service_id_of(key, module_key(tenant, ModuleId(module))))
 
 
 async def get_service(request: Request[None], app: CatalogApp) -> Answer:

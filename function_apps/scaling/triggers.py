@@ -60,7 +60,6 @@ LIST: Final = Collection(
         "status": "status",
     },
     choices={"status": ScalingStatus},
-    order_by="service_id",
 )
 
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.contracts.retention import Kept
 from shared.kernel.errors import NotFound
-from shared.persistence.store import Body, Document, UnreadableDocument
+from shared.persistence.store import Body, Comparison, Document, UnreadableDocument, Where
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -84,6 +84,17 @@ class DocumentCodec(Generic[T]):
     def document_id(self, identity: str) -> str:
         """Return the id of the document of the aggregate *identity*."""
         return self.document.format(identity)
+
+    @property
+    def in_query(self) -> Sequence[Where]:
+        """Return the conditions of a query for these documents.
+
+        Where all of them have one id, what is in the order of ids comes in that of partitions, and
+        a page is read without the rest.
+        """
+        of_type = Where("type", Comparison.EQ, self.type_name)
+        has_one_id = "{}" not in self.document
+        return [Where("id", Comparison.EQ, self.document), of_type] if has_one_id else [of_type]
 
     def absent(self, identity: str) -> T:
         """Return the aggregate *identity* of which there is no document. Raises NotFound."""

@@ -65,7 +65,7 @@ class Collection(Generic[T]):
             store,
             within or Prefix(request.ctx.tenant),
             [
-                Where("type", Comparison.EQ, self.codec.type_name),
+                *self.codec.in_query,
                 *(self._condition(stored, value) for stored, value in asked.items()),
             ],
             order_by=self.order_by,

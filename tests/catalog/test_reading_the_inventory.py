@@ -99,6 +99,13 @@ def asked() -> Iterator[Asked]:
     [
         pytest.param("", {WEB, API}, id="all"),
         pytest.param(f"?moduleId={WEB}", {WEB}, id="by-module"),
+        pytest.param(f"?environmentId={ENVIRONMENT}&moduleId={WEB}", {WEB}, id="by-its-place"),
+        pytest.param(f"?environmentId={ENVIRONMENT}&moduleId=none", set(), id="by-no-place"),
+        pytest.param(
+            f"?environmentId={ENVIRONMENT}&moduleId={WEB}&version=1.0",
+            set(),
+            id="by-both",
+        ),
         pytest.param("?version=2.0", {WEB}, id="by-version"),
         pytest.param("?owner=team-api", {API}, id="by-owner"),
         pytest.param("?status=Running", {WEB, API}, id="by-status"),

@@ -19,12 +19,10 @@ from shared.kernel.ids import EnvironmentId, EnvironmentKey, ModuleId, TenantId,
 from shared.kernel.ids import service_id as service_id_of
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.persistence.store import (
-    Comparison,
     Document,
     Partition,
     Prefix,
     Query,
-    Where,
     partition_of,
 )
 from shared.surfaces.properties import Properties
@@ -106,7 +104,7 @@ async def _needed_by(
         return resources.dependency(other.module_id, other) if is_needed else None
 
     dependencies: list[published.Dependency] = []
-    query = Query(where=[Where("type", Comparison.EQ, SERVICES.type_name)], limit=200)
+    query = Query(where=SERVICES.in_query, limit=200)
     for _ in range(PAGES_MAX):
         page = await app.service.store.query(Prefix(ctx.tenant, key), query)
         dependencies += filter(None, SERVICES.shown(page.documents, show))

@@ -112,7 +112,7 @@ async def _attempt(
 async def _services(scan: Document, ctx: Context, app: CatalogApp) -> list[KnownService]:
     query = Query(
         where=[
-            Where("type", Comparison.EQ, SERVICES.type_name),
+            *SERVICES.in_query,
             Where("status", Comparison.NE, ServiceStatus.RETIRED.value),
         ],
         limit=200,

@@ -51,21 +51,20 @@ def desired_planes(baseline: ServiceBaseline) -> Planes:
     return planes
 
 
-def live_planes(properties: Properties, baseline: ServiceBaseline) -> Planes:
+def live_planes(properties: Properties, desired: Planes, baseline: ServiceBaseline) -> Planes:
     """Return *properties* of its revision, as far as *baseline* has something to compare."""
-    planes = without_secrets(as_planes(properties), baseline)
+    planes = without_secrets(as_planes(properties), desired, baseline)
     if baseline.component is not None:
         return planes
     live = planes.get(Plane.WORKLOAD, {})
     return {Plane.WORKLOAD: {path: live[path] for path in baseline.inventory if path in live}}
 
 
-def without_secrets(live: Planes, baseline: ServiceBaseline) -> Planes:
-    """Return *live* with a digest for what may be secret and is not what *baseline* has.
+def without_secrets(live: Planes, desired: Planes, baseline: ServiceBaseline) -> Planes:
+    """Return *live* with a digest for what may be secret and is not *desired* of *baseline*.
 
     Of secrets themselves there is only the version.
     """
-    desired = desired_planes(baseline)
     return {
         plane: words
         if plane is Plane.SECRETS

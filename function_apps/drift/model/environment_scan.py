@@ -4,9 +4,11 @@ A deployment's step is recorded here before it acts, as its event was committed 
 event changes nothing newer.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 from function_apps.drift.model.alert import AlertState
@@ -119,6 +121,15 @@ class EnvironmentScan:
     completed: Mapping[str, CompletedRelease] = field(default_factory=dict)
     """The release of each module that was completed last."""
 
+    @cached_property
+    def _by_module(self) -> Mapping[str, Mapping[str, DeploymentWork]]:
+        """Return the deployments of each module: a scan asks for every service."""
+        found: dict[str, dict[str, DeploymentWork]] = defaultdict(dict)
+        for name, work in self.deployments.items():
+            for module in work.modules:
+                found[module][name] = work
+        return found
+
     def work_on(self, module: str, since: datetime) -> str | None:
         """Return the deployment that is changing *module*; None when none is.
 
@@ -128,7 +139,7 @@ class EnvironmentScan:
         one at a time: its end was lost.
         """
         at_least = isoformat(since)
-        there = {name: work for name, work in self.deployments.items() if module in work.modules}
+        there = self._by_module.get(module, {})
         newest = max((work.stepped_at for work in there.values()), default="")
         return next(
             (
@@ -143,8 +154,8 @@ class EnvironmentScan:
         """Return the newest deployment of *module* that failed after *at*; None without one."""
         failed = [
             (work.at, name)
-            for name, work in self.deployments.items()
-            if work.has_failed and work.at > at and module in work.modules
+            for name, work in self._by_module.get(module, {}).items()
+            if work.has_failed and work.at > at
         ]
         return max(failed)[1] if failed else None
 

@@ -87,7 +87,8 @@ def has_other_replicas(baseline: ServiceBaseline, live: LiveService) -> bool:
     properties = live.revisions.get(baseline.release_revision)
     if properties is None or Plane.REPLICAS not in _compared(baseline):
         return False
-    desired, actual = desired_planes(baseline), live_planes(properties, baseline)
+    desired = desired_planes(baseline)
+    actual = live_planes(properties, desired, baseline)
     changes = compare(desired.get(Plane.REPLICAS, {}), actual.get(Plane.REPLICAS, {}))
     return any(why_harmless(Plane.REPLICAS, each) is None for each in changes)
 
@@ -107,7 +108,8 @@ def _all(
         return
     properties = live.revisions.get(baseline.release_revision)
     if properties is not None:
-        desired, actual = desired_planes(baseline), live_planes(properties, baseline)
+        desired = desired_planes(baseline)
+        actual = live_planes(properties, desired, baseline)
         for plane in _compared(baseline):
             for change in compare(desired.get(plane, {}), actual.get(plane, {})):
                 yield Difference(plane, _bounded(change))

@@ -4,12 +4,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.comparison import Change, compare_texts
-from function_apps.drift.model.desired import as_planes, without_secrets
-from function_apps.drift.model.service_scan import LiveService
+from function_apps.drift.model.desired import as_planes, desired_planes, without_secrets
+from function_apps.drift.model.service_scan import LiveService, differences
+from shared.contracts.drift import DriftDefaults
+from shared.kernel.clock import isoformat
 
 TEXT_MAX: Final = 600_000
 """Characters; a row of a table takes a megabyte. Of a larger service no snapshot is kept."""
@@ -34,7 +37,7 @@ class Snapshot:
 
     @property
     def digest(self) -> str:
-        return f"sha256:{hashlib.sha256(self.text.encode()).hexdigest()}"
+        return _digest(self.text)
 
     @property
     def content(self) -> Mapping[str, Any]:
@@ -54,21 +57,26 @@ class Snapshot:
         return compare_texts(*texts).get("", [])
 
 
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
 def take_snapshot(
-    baseline: ServiceBaseline, live: LiveService, differences: int, at: str
+    baseline: ServiceBaseline, live: LiveService, now: datetime, rules: DriftDefaults
 ) -> Snapshot | None:
     """Return what *live* is; None where the last snapshot has it, or it is too much to be kept."""
     properties = live.revisions.get(baseline.release_revision, {})
     content = {
         "releaseRevision": baseline.release_revision,
-        "planes": without_secrets(as_planes(properties), baseline),
+        "planes": without_secrets(as_planes(properties), desired_planes(baseline), baseline),
         "others": sorted({*live.revisions} - {baseline.release_revision}),
         "departures": list(live.departures or ()),
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    snapshot = Snapshot(baseline.service_id, at, text, differences)
-    is_news = snapshot.digest != baseline.snapshot
-    return snapshot if is_news and len(text) <= TEXT_MAX else None
+    if len(text) > TEXT_MAX or _digest(text) == baseline.snapshot:
+        return None
+    found = differences(baseline, live, now, rules)
+    return Snapshot(baseline.service_id, isoformat(now), text, len(found))
 
 
 def read_snapshot(snapshot_id: str, values: Mapping[str, Any]) -> Snapshot:

@@ -157,8 +157,7 @@ async def _keep_snapshot(
     live = scan.reading.live
     if after.release_revision not in live.revisions:
         return after.snapshot
-    found = differences(after, live, ctx.now(), app.rules.detection)
-    snapshot = take_snapshot(after, live, len(found), isoformat(ctx.now()))
+    snapshot = take_snapshot(after, live, ctx.now(), app.rules.detection)
     if snapshot is None:
         return after.snapshot
     key = snapshot_partition(ctx.tenant, after.environment_id)
