@@ -1,6 +1,6 @@
 """The options of `env create`, `plan` and `update`, as fields of their requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -8,10 +8,11 @@ from typing import Annotated, Any, Final
 import typer
 
 from cli.exit_codes import ExitCode
-from cli.failure import Failure
+from cli.failure import Detail, Failure
 from cli.output import note
-from cli.parameter_types import named_values, one_of, project_id
-from cli.yaml_files import load_yaml
+from cli.parameter_types import one_of_checked_later
+from cli.refused_fields import refused_fields
+from cli.yaml_files import load_yaml, refuse_mistakes
 
 VALUES: Final = "shared.contracts.values"
 _HERE: Final = "local"
@@ -22,7 +23,10 @@ class ContentOptions:
     """The fields of an environment that may change later."""
 
     isolation: Annotated[
-        str | None, typer.Option(help="silo, pool or shared.", **one_of(VALUES, "IsolationModel"))
+        str | None,
+        typer.Option(
+            help="silo, pool or shared.", **one_of_checked_later(VALUES, "IsolationModel")
+        ),
     ] = None
     data: Annotated[
         list[str] | None,
@@ -56,7 +60,7 @@ class ContentOptions:
             "isolationModel": self.isolation,
             "dataResources": self._data(),
             "deleteData": self.remove_data,
-            "tags": dict(named_values(self.tag, "tag", "team=payments")),
+            "tags": dict(_pairs(self.tag)),
             "protected": self.protected,
             "admits": self.admit,
         }
@@ -107,10 +111,36 @@ class ContentOptions:
         return load_yaml(self.file, begins="begin with `stage: test`, `tags:` or another field")
 
     def _data(self) -> list[dict[str, str]]:
-        return [
-            {"name": name, "kind": kind}
-            for name, kind in named_values(self.data, "data", "files=LocalFolder")
-        ]
+        return [{"name": name, "kind": kind} for name, kind in _pairs(self.data)]
+
+    def mistakes(self) -> Iterator[Detail]:
+        """Yield what the options say that is no part of a request."""
+        for target, example, texts in (
+            ("/dataResources", "--data files=LocalFolder", self.data),
+            ("/tags", "--tag team=payments", self.tag),
+        ):
+            for text in texts or ():
+                if "=" not in text:
+                    message = f"expected name=value, such as {example}, got {text!r}"
+                    yield Detail(target, message)
+
+
+def require_environment(contract: str, body: Mapping[str, Any], content: ContentOptions) -> None:
+    """Refuse *body* where it is no request of *contract*, before it is sent.
+
+    Raises:
+        Failure: each mistake is named, by its option or by its line in the file of *content*.
+    """
+    from shared.contracts import environments  # noqa: PLC0415  slow to import
+
+    found = refused_fields(getattr(environments, contract), body)
+    refuse_mistakes([*content.mistakes(), *found], content.file)
+
+
+def _pairs(texts: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Return name and value of each of *texts* that has both."""
+    parts = (text.partition("=") for text in texts or ())
+    return [(name, value) for name, separator, value in parts if separator]
 
 
 @dataclass(frozen=True)
@@ -121,37 +151,53 @@ class NewEnvironment:
         str, typer.Argument(help="A slug that begins with a letter.", show_default=False)
     ]
     stage: Annotated[
-        str, typer.Option(help="dev, test, staging or prod.", **one_of(VALUES, "Stage"))
-    ] = "test"
-    project: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="proj-<slug>; with the name it is the key.", parser=project_id, metavar="PROJECT"
+            help="dev, test (without it), staging or prod.", **one_of_checked_later(VALUES, "Stage")
         ),
-    ] = "proj-default"
+    ] = None
+    project: Annotated[
+        str | None,
+        typer.Option(
+            help="proj-<slug>, proj-default without it; with the name it is the key.",
+            metavar="PROJECT",
+        ),
+    ] = None
     target: Annotated[
         list[str] | None,
         typer.Option(
             help="Where releases run: LocalProcess, which is without it, AKS, …; may be repeated.",
-            **one_of(VALUES, "ComputeTargetKind"),
+            **one_of_checked_later(VALUES, "ComputeTargetKind"),
         ),
     ] = None
-    region: Annotated[str, typer.Option(help="Recorded; what is on this machine stays here.")] = (
-        _HERE
-    )
+    region: Annotated[
+        str | None,
+        typer.Option(help="Recorded, local without it; what is on this machine stays here."),
+    ] = None
 
     def body(self, content: ContentOptions) -> dict[str, Any]:
-        """Return the body of POST /environments."""
-        targets = {"computeTargets": [{"kind": kind} for kind in self.target or ()]}
-        return {
-            "computeTargets": [{"kind": "LocalProcess"}],
+        """Return the body of POST /environments.
+
+        Raises:
+            Failure: it is none; each mistake is named.
+        """
+        options = {
             "stage": self.stage,
             "projectId": self.project,
             "region": self.region,
+            "computeTargets": [{"kind": kind} for kind in self.target or ()],
+        }
+        body = {
+            "computeTargets": [{"kind": "LocalProcess"}],
+            "stage": "test",
+            "projectId": "proj-default",
+            "region": _HERE,
             **content.body(),
-            **(targets if self.target else {}),
+            **{name: value for name, value in options.items() if value},
             "name": self.name,
         }
+        require_environment("ProvisionEnvironment", body, content)
+        return body
 
 
 def say_deleted(body: Mapping[str, Any]) -> None:

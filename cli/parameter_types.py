@@ -24,17 +24,37 @@ def one_of(module: str, name: str) -> dict[str, Any]:
 
     The contract is imported when a value is there, because contracts are slow to import.
     """
-
-    def words() -> Sequence[str]:
-        return [str(word) for word in getattr(import_module(module), name)]
+    words = _words_of(module, name)
 
     def parse(text: str) -> str:
-        for word in words():
-            if word.casefold() == text.casefold():
-                return word
-        raise typer.BadParameter(f"expected one of {', '.join(words())}, got {text!r}")
+        word = _same_word(text, words())
+        if word is None:
+            raise typer.BadParameter(f"expected one of {', '.join(words())}, got {text!r}")
+        return word
 
     return {"parser": parse, "autocompletion": _completion(words), "metavar": "WORD"}
+
+
+def one_of_checked_later(module: str, name: str) -> dict[str, Any]:
+    """Return settings as `one_of`, of an option of a command that names all mistakes at once.
+
+    A text that is none of the words is kept: the contract refuses it with all else.
+    """
+    words = _words_of(module, name)
+
+    def parse(text: str) -> str:
+        return _same_word(text, words()) or text
+
+    return {"parser": parse, "autocompletion": _completion(words), "metavar": "WORD"}
+
+
+def _words_of(module: str, name: str) -> Callable[[], Sequence[str]]:
+    return lambda: [str(word) for word in getattr(import_module(module), name)]
+
+
+def _same_word(text: str, words: Sequence[str]) -> str | None:
+    """Return the word that *text* is, whatever its case; None where it is none."""
+    return next((word for word in words if word.casefold() == text.casefold()), None)
 
 
 def instant(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure, mistakes
 from cli.field_names import pointer_parts
+from cli.typed import option_for
 from shared.kernel.yaml_values import loader_of_json
 
 BYTES_MAX: Final = 1024 * 1024
@@ -96,13 +97,16 @@ def _require_names(path: Path, keys: Sequence[Any]) -> None:
 def refuse_mistakes(details: Sequence[Detail], file: Path | None, remedy: str = "") -> None:
     """Raise a Failure that names each of *details* by its line in *file*; without any do nothing.
 
-    Their targets are pointers into the file.
+    Their targets are pointers into the file; one that an option sets has no line there.
     """
     if not details:
         return
     if file is not None:
         lines = lines_of(file, [pointer_parts(each.target) for each in details])
-        details = [replace(each, line=line) for each, line in zip(details, lines, strict=True)]
+        details = [
+            each if option_for(each.target) else replace(each, line=line)
+            for each, line in zip(details, lines, strict=True)
+        ]
     raise Failure(
         mistakes(details, str(file or "")),
         ExitCode.USAGE,

@@ -6,7 +6,14 @@ from typing import Annotated, Any, Final
 import typer
 
 from cli.client import Client, Response
-from cli.environment_options import VALUES, ContentOptions, NewEnvironment, say_deleted, say_where
+from cli.environment_options import (
+    VALUES,
+    ContentOptions,
+    NewEnvironment,
+    require_environment,
+    say_deleted,
+    say_where,
+)
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import endpoint_of, find_environment
@@ -121,6 +128,7 @@ def update(
     current = find_environment(invocation.client, environment)
     body = {name: current[name] for name in _UPDATABLE if current.get(name) is not None}
     body |= _changes(content.body_over(current, remove_admit or ()), current)
+    require_environment("EnvironmentChange", body, content)
     path = f"{_ROOT}/{current['environmentId']}"
     if not dry_run:
         say_deleted(body)

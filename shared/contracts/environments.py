@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from shared.contracts.operations import OperationSummary
 from shared.contracts.patterns import pattern
@@ -110,15 +110,20 @@ class EnvironmentChange(Command):
     dry_run: bool = False
     """Plan only; nothing is changed."""
 
-    @model_validator(mode="after")
-    def _kinds_and_names_differ(self) -> Self:
-        kinds = [target.kind for target in self.compute_targets]
-        if len(set(kinds)) != len(kinds):
-            raise ValueError("computeTargets has each kind at most once")
-        names = [resource.name for resource in self.data_resources]
-        if len(set(names)) != len(names):
-            raise ValueError("dataResources has each name at most once")
-        return self
+    # Of the fields, not of the whole: they are said with all else that is wrong.
+    @field_validator("compute_targets")
+    @classmethod
+    def _kinds_differ(cls, targets: ComputeTargets) -> ComputeTargets:
+        if len({each.kind for each in targets}) != len(targets):
+            raise ValueError("each kind stands there at most once")
+        return targets
+
+    @field_validator("data_resources")
+    @classmethod
+    def _names_differ(cls, resources: DataResources) -> DataResources:
+        if len({each.name for each in resources}) != len(resources):
+            raise ValueError("each name stands there at most once")
+        return resources
 
 
 class ProvisionEnvironment(EnvironmentChange):

@@ -138,20 +138,86 @@ def test_several_mistakes_are_counted_and_each_is_named_once(
     assert ran.err.count("expected at least 1") == 1
 
 
+@pytest.mark.parametrize("command", ["plan", "create"])
+def test_all_that_is_wrong_with_an_environment_is_said_at_once(
+    command: str, runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run(
+        f"env {command} Mars --stage tset --isolation silos --target AKZ --project shop"
+        " --region West --data files --data db=LocalPostgre --tag team --admit Acme"
+    )
+
+    require_readable(ran)
+    assert "the request has 10 mistakes" in ran.err
+    for said in (
+        "NAME: expected a lower case letter, then letters, digits and inner dashes",
+        "--stage: expected one of 'dev', 'test', 'staging' or 'prod', got \"tset\"; did you mean",
+        "--isolation: expected one of 'silo', 'pool' or 'shared'",
+        "--target: expected one of",
+        "--project: expected proj- and lower case letters",
+        "--region: expected a region in lower case",
+        "--data: expected name=value, such as --data files=LocalFolder, got 'files'",
+        "did you mean LocalPostgres?",
+        "--tag: expected name=value, such as --tag team=payments, got 'team'",
+        "--admit: expected",
+    ):
+        assert ran.err.count(said) == 1, (said, ran.err)
+
+
+def test_what_is_wrong_in_a_file_of_an_environment_is_said_with_what_is_wrong_in_the_line(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "test.yaml"
+    file.write_text(
+        "computeTargets: [{kind: AKS}, {kind: AKS}]\nprotectd: true\nisolationModel: pool\n"
+        "stage: tset\n"
+    )
+
+    ran = runtimectl.run(f"env create test -f {file} --isolation none")
+
+    require_readable(ran)
+    assert f"{file} has 4 mistakes" in ran.err
+    assert "line 4: stage: expected one of" in ran.err
+    assert "line 1: computeTargets: each kind stands there at most once" in ran.err
+    assert "line 2: protectd: there is no such field; did you mean protected?" in ran.err
+    assert "- --isolation: expected one of" in ran.err, "the line of the file says pool"
+
+
+def test_options_of_a_new_environment_override_its_file(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "test.yaml"
+    file.write_text("stage: dev\nregion: west\nprojectId: proj-a\n")
+
+    _, body = runtimectl.run(f"env create test -f {file} --stage prod --region east").written
+
+    assert (body["stage"], body["region"], body["projectId"]) == ("prod", "east", "proj-a")
+
+
+def test_what_is_wrong_with_a_change_of_an_environment_is_said_before_it_is_sent(
+    runtimectl: RuntimeCtl,
+) -> None:
+    ran = runtimectl.run("env update test --isolation none --data files --admit Acme")
+
+    assert ran.code == ExitCode.USAGE
+    assert "the request has 3 mistakes" in ran.err
+    assert [each.method for each in ran.asked if each.method != "GET"] == []
+
+
 def test_a_refusal_of_the_platform_is_said_once_in_the_same_words(runtimectl: RuntimeCtl) -> None:
     expected = "a lower case letter, then letters, digits and inner dashes, at most 40"
-    message = f'expected {expected}, received "Mars"'
+    message = f'expected {expected}, received "mars"'
     detail = {
         "code": "PatternMismatch", "target": "/name", "message": message,
-        "expected": expected, "received": '"Mars"',
+        "expected": expected, "received": '"mars"',
     }  # fmt: skip
     error = {"code": "Invalid", "message": f"/name: {message}", "details": [detail]}
     with serving(lambda _: (400, {"error": error}), keeps_connections=False) as server:
-        ran = runtimectl.run_at(server, "env create Mars")
+        ran = runtimectl.run_at(server, "env create mars")
 
     assert ran.code == ExitCode.REFUSED
     assert ran.err.splitlines()[0].startswith("error: NAME: expected a lower case letter")
-    assert ran.err.count("Mars") == 1
+    assert ran.err.count("mars") == 1
 
 
 def test_a_file_without_a_mistake_is_valid_and_needs_no_system(

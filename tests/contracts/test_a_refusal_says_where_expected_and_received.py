@@ -69,9 +69,9 @@ WRONG = [
     pytest.param(ENVIRONMENT | {"project_id": 1}, "/project_id", "UnknownField", id="snake-case"),
     pytest.param(
         ENVIRONMENT | {"computeTargets": [{"kind": "AKS"}, {"kind": "AKS"}]},
-        "",
+        "/computeTargets",
         "RuleBroken",
-        id="a-rule-across-fields",
+        id="a-rule-of-a-list",
     ),
     pytest.param(
         {key: value for key, value in ENVIRONMENT.items() if key != "region"},
@@ -139,9 +139,16 @@ def test_a_refusal_names_the_place_and_what_was_expected(
         pytest.param(
             ProvisionEnvironment,
             ENVIRONMENT | {"dataResources": [{"kind": "Redis", "name": "a"}] * 2},
-            "",
-            "dataResources has each name at most once",
+            "/dataResources",
+            "each name stands there at most once",
             id="a-name-twice",
+        ),
+        pytest.param(
+            ProvisionEnvironment,
+            ENVIRONMENT | {"computeTargets": [{"kind": "AKS"}] * 2},
+            "/computeTargets",
+            "each kind stands there at most once",
+            id="a-kind-twice",
         ),
         pytest.param(
             BindSecret,
