@@ -45,6 +45,7 @@ _COLUMNS: Final = (
     Column("STAGE", "stage"),
     Column("MODEL", "isolationModel"),
     Column("STATUS", shown_status),
+    Column("QUOTA FULL", lambda binding: binding.get("quotaFull", ())),
     Column("NAMESPACE", "namespace"),
     Column(
         "REASON", lambda binding: " ".join((binding["reason"] or {}).get("message", "").split())

@@ -4,7 +4,7 @@ import json
 from base64 import urlsafe_b64decode
 from typing import Final
 
-from function_apps.tenants.model.binding import TenantBinding
+from function_apps.tenants.model.binding import PROVED, TenantBinding
 from function_apps.tenants.model.proofs import LayerProof
 from shared.contracts.tenants import ErasureReport, IsolationProof, RuntimeTenantBinding
 from shared.messaging.unit_of_work import Json
@@ -27,6 +27,7 @@ def binding_resource(binding: TenantBinding) -> RuntimeTenantBinding:
             "namespace": binding.namespace,
             "identity": binding.identity,
             "quota": binding.quota,
+            "quotaFull": binding.quota_full if binding.status in PROVED else (),
             "status": binding.status,
             "suspendedBy": binding.suspended_by and binding.suspended_by.shown,
             "phase": binding.move and binding.move.phase,

@@ -239,6 +239,8 @@ class RuntimeTenantBinding(Resource):
     namespace: Slug | None
     identity: Label | None
     quota: Quota
+    quota_full: Annotated[tuple[Label, ...], Field(max_length=4)]
+    """The measures of it of which the last look at the surfaces found nothing left."""
     status: TenantBindingStatus
     suspended_by: SuspendedBy | None
     phase: MovePhase | None

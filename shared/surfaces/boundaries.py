@@ -135,6 +135,12 @@ def limits_of(boundary: Boundary) -> Resources:
     )
 
 
+def full_measures(quota: Quota, used: Quota) -> tuple[str, ...]:
+    """Return the measures of *quota*, as a binding names them, of which *used* leaves nothing."""
+    pairs = [(shown, getattr(quota, name), getattr(used, name)) for name, shown in _MEASURES]
+    return tuple(shown for shown, limit, has in pairs if limit is not None and (has or 0) >= limit)
+
+
 def boundary_properties(spec: BoundarySpec) -> Mapping[str, str]:
     """Return what *spec* asks for, as `Boundary.properties` shows it."""
     limits = {

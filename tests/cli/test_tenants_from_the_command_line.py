@@ -43,9 +43,9 @@ def binding(**changes: Any) -> dict[str, Any]:
     body = {
         "bindingId": BINDING, "tenantId": "acme", "environmentId": ENVIRONMENT,
         "ownerTenantId": "acme", "stage": "prod", "isolationModel": "pool", "requires": [],
-        "namespace": "acme-shop", "identity": None, "quota": {}, "status": "Enforced",
-        "suspendedBy": None, "phase": None, "moved": [], "proofs": [], "reason": None,
-        "revision": 2,
+        "namespace": "acme-shop", "identity": None, "quota": {}, "quotaFull": [],
+        "status": "Enforced", "suspendedBy": None, "phase": None, "moved": [], "proofs": [],
+        "reason": None, "revision": 2,
         "createdAt": NOON, "updatedAt": NOON, "lastOperationId": None, **changes,
     }  # fmt: skip
     return RuntimeTenantBinding.model_validate(body).model_dump(mode="json", by_alias=True)
@@ -202,6 +202,16 @@ def test_what_is_no_id_of_a_binding_is_told_how_one_looks(runtimectl: RuntimeCtl
 
     assert ran.code == ExitCode.USAGE
     assert "such as tb-" in ran.err
+
+
+def test_a_list_says_of_which_quota_nothing_is_left(runtimectl: RuntimeCtl) -> None:
+    full = guest(quota={"instances": 2, "memoryMib": 512}, quotaFull=["instances", "memoryMib"])
+
+    ran = runtimectl.run("tenant list --env test", {f"GET {ROOT}": [binding(), full]})
+
+    own, guests = ran.out.splitlines()[1:3]
+    assert "instances" not in own
+    assert "instances, memoryMib" in guests
 
 
 def test_a_list_is_of_one_tenant(runtimectl: RuntimeCtl) -> None:

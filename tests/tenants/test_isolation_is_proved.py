@@ -5,7 +5,14 @@ from typing import Any, Final
 
 import pytest
 
-from function_apps.tenants.model.proofs import ATTEMPTED, Look, TargetAttempts, findings, judge
+from function_apps.tenants.model.proofs import (
+    ATTEMPTED,
+    Look,
+    TargetAttempts,
+    findings,
+    judge,
+    quota_full,
+)
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.contracts.values import ComputeTargetKind
@@ -65,6 +72,31 @@ def test_what_is_open_in_two_looks_is_a_breach_and_what_is_closed_again_is_none(
     assert _verdicts(_live(), opened)[layer] is ProofVerdict.INDETERMINATE
     assert _verdicts(_live(), opened, opened)[layer] is ProofVerdict.BREACH
     assert _verdicts(_live(), opened, opened, _live())[layer] is ProofVerdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("used", "full"),
+    [
+        (LiveQuota(cpu=1.0, memory_mb=511, instances=2), ()),
+        (LiveQuota(cpu=1.0, memory_mb=512, instances=2), ("memoryMib",)),
+        (LiveQuota(cpu=9.0, memory_mb=600, instances=3), ("instances", "memoryMib")),
+    ],
+)
+def test_a_quota_is_full_where_a_surface_has_nothing_of_it_left(
+    used: LiveQuota, full: tuple[str, ...]
+) -> None:
+    quota = Quota(memory_mib=512, instances=3)
+    looks = [_look(Present(Boundary(ENVIRONMENT, TENANT, "acme", True, used=used)))]
+
+    assert quota_full(looks, quota, ()) == full
+
+
+def test_what_was_full_stays_so_until_each_surface_has_answered() -> None:
+    free = _look(Present(Boundary(ENVIRONMENT, TENANT, "acme", True, used=LiveQuota(instances=1))))
+    away = _look(Unknown("it is away"))
+
+    assert quota_full([free, away], QUOTA, ("instances",)) == ("instances",)
+    assert quota_full([free], QUOTA, ("instances",)) == ()
 
 
 def test_a_look_without_an_answer_between_two_that_are_open_hides_no_breach() -> None:

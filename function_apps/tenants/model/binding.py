@@ -197,9 +197,10 @@ class TenantBinding:
     identity: str | None = None
     reason: Reason | None = None
     proofs: tuple[LayerProof, ...] = ()
+    quota_full: tuple[str, ...] = ()
+    """The measures of the quota of which the last look found nothing left."""
     suspended_by: Suspender | None = None
-    """Kept when it is unbound: to bind the tenant again is to resume it, until the environment
-    ends."""
+    """Kept when it is unbound, until its environment ends: to bind it again is to resume it."""
     generation: int = 0
     """Of the environment that it was bound to; 0 where that was not heard of yet."""
     due_at: str | None = None

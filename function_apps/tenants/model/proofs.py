@@ -14,7 +14,12 @@ from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.kernel.clock import isoformat
 from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.surfaces.boundaries import Boundary, bound_quota, quota_properties
+from shared.surfaces.boundaries import (
+    Boundary,
+    bound_quota,
+    full_measures,
+    quota_properties,
+)
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.isolation_attempts import LayerAttempts
 
@@ -82,6 +87,22 @@ def findings(
         for layer, is_kept, evidence in _of_attempts(target.kind, reading, _to_try(target, quota)):
             shown.setdefault(layer, []).append((is_kept, evidence[:_EVIDENCE_MAX]))
     return [_finding(layer, each) for layer, each in shown.items()]
+
+
+def quota_full(looks: Sequence[Look], quota: Quota, before: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the measures of *quota* of which a surface in *looks* has nothing left.
+
+    Those of *before* where a surface did not answer.
+    """
+    if any(isinstance(look, Unknown) for _, look in looks):
+        return before
+    found = {
+        measure
+        for _, look in looks
+        if isinstance(look, Present)
+        for measure in full_measures(bound_quota(quota), look.value.used)
+    }
+    return tuple(sorted(found))
 
 
 def _to_try(target: ComputeTarget, quota: Quota) -> Sequence[IsolationLayer]:

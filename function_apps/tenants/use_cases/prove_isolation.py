@@ -11,7 +11,13 @@ from typing import Final
 
 from function_apps.tenants.events import alert_event, isolation_proved
 from function_apps.tenants.model.binding import PROVED, TenantBinding
-from function_apps.tenants.model.proofs import LayerProof, findings, judge, without_alerts
+from function_apps.tenants.model.proofs import (
+    LayerProof,
+    findings,
+    judge,
+    quota_full,
+    without_alerts,
+)
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS
 from function_apps.tenants.use_cases.advance_move import advance_move
@@ -71,7 +77,12 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
         environment = view.find(ENVIRONMENTS, identity)
         if environment is not None and environment.is_leaving:
             proofs, news = known.proofs, ()
-        after = replace(known, proofs=proofs, due_at=isoformat(now + app.rules.prove_every))
+        after = replace(
+            known,
+            proofs=proofs,
+            quota_full=quota_full(looks, known.quota, known.quota_full),
+            due_at=isoformat(now + app.rules.prove_every),
+        )
         told = ", ".join(f"{each.layer} {each.verdict}" for each in news)
         return Decision(
             {},
