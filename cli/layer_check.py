@@ -15,18 +15,21 @@ from cli.refused_fields import detail_of, refused_fields
 
 def content_mistakes(layers: Sequence[LayerFile]) -> Iterator[Detail]:
     """Yield what is refused of *layers* whatever else is published."""
-    wrong = [each for layer in layers for each in _of_one(layer)]
-    yield from wrong
-    if not wrong:
-        yield from (each for layer, each in _misfits(layers) if layer.kind == "module")
+    for layer in layers:
+        yield from _of_one(layer)
+    yield from (each for layer, each in _misfits(_right(layers)) if layer.kind == "module")
 
 
 def doubts(layers: Sequence[LayerFile]) -> Iterator[str]:
     """Yield a warning for each value that fits no schema unless a later layer has another."""
-    if not any(each for layer in layers for each in _of_one(layer)):
-        for layer, each in _misfits(layers):
-            if layer.kind != "module":
-                yield f"{each.text()}; it is refused unless each module has another"
+    for layer, each in _misfits(_right(layers)):
+        if layer.kind != "module":
+            yield f"{each.text()}; it is refused unless each module has another"
+
+
+def _right(layers: Sequence[LayerFile]) -> Sequence[LayerFile]:
+    """Return those of *layers* that have no mistake by themselves: others cannot be merged."""
+    return [layer for layer in layers if not any(_of_one(layer))]
 
 
 def _of_one(layer: LayerFile) -> Iterator[Detail]:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,29 +48,79 @@ def check_release(
     details = [*sections.mistakes, *(sources if is_whole else ())]
     warnings = [] if is_whole else [f"{each.text()}: give it with --artifact" for each in sources]
     warnings += sections.warnings
+    absent = [] if is_whole else [*_missing_archives(body, file)]
     try:
         release = parse(Deploy, json.dumps(_resolved(body)).encode())
         warnings += release.warnings
         if not is_whole:
-            warnings += [*_missing_archives(body, file), *_beyond_this_machine(release)]
+            warnings += [*(each.text() for each in absent), *_beyond_this_machine(release)]
     except Invalid as wrong:
         details += map(detail_of, wrong.details)
-    refuse_mistakes(details, file)
+        if any(each.target.startswith("/strategy/") for each in details):
+            details += _falling_weights(body)
+    details += _circles(body)
+    # Whoever has to mend the file is told of its archives too; for one that is whole it may wait.
+    refuse_mistakes([*details, *absent] if details else [], file)
     return warnings
 
 
-def _missing_archives(body: Mapping[str, Any], file: Path | None) -> Iterator[str]:
-    """Yield a warning for each archive that is not there (yet)."""
+def _components_of(body: Mapping[str, Any]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield each component of *body* that is a mapping, with its index."""
+    components = body.get("components")
+    for index, component in enumerate(components if isinstance(components, list) else ()):
+        if isinstance(component, dict):
+            yield index, component
+
+
+def _missing_archives(body: Mapping[str, Any], file: Path | None) -> Iterator[Detail]:
+    """Yield each archive that is not there (yet)."""
     folder = file.parent if file is not None else Path()
-    for index, component in enumerate(body.get("components", ())):
+    for index, component in _components_of(body):
         written = component.get("artifact")
-        archive = archive_of(written, folder)
+        archive = archive_of(written, folder) if isinstance(written, str) else None
         if archive is not None and not os.path.isfile(archive):  # noqa: PTH113  no error for a long name
             beside = "" if str(archive) == str(written) else f", and no {archive}"
-            yield (
-                f"components[{index}].artifact: there is no file {written}{beside}: build it"
-                " before you deploy, or give another with --artifact"
+            yield Detail(
+                f"/components/{index}/artifact",
+                f"there is no file {written}{beside}: build it before you deploy, or give another"
+                " with --artifact",
             )
+
+
+def _falling_weights(body: Mapping[str, Any]) -> Iterator[Detail]:
+    """Yield what is wrong with the weights of steps that have another mistake too.
+
+    The contract looks at them only once each step is right by itself.
+    """
+    from shared.contracts.strategies import Strategy  # noqa: PLC0415  slow to import
+
+    strategy = body.get("strategy")
+    steps = strategy.get("steps") if isinstance(strategy, dict) else None
+    given = [each for each in steps if isinstance(each, dict)] if isinstance(steps, list) else []
+    weights = [each.get("weight") for each in given]
+    if all(type(weight) is int and 1 <= weight <= 100 for weight in weights):  # noqa: PLR2004  percent
+        try:
+            Strategy.model_validate({"steps": [{"weight": weight} for weight in weights]})
+        except ValueError as wrong:
+            yield Detail("/strategy/steps", str(wrong.errors()[0]["ctx"]["error"]))
+
+
+def _circles(body: Mapping[str, Any]) -> Iterator[Detail]:
+    """Yield a circle of modules that depend on each other, or a module that does on itself."""
+    needs = {
+        str(component.get("moduleId")): (index, [str(each) for each in component["dependsOn"]])
+        for index, component in _components_of(body)
+        if isinstance(component.get("dependsOn"), list)
+    }
+    try:
+        TopologicalSorter({module: needed for module, (_, needed) in needs.items()}).prepare()
+    except CycleError as found:
+        circle: Sequence[str] = found.args[1]
+        index, _ = needs[circle[-1]]
+        named = " → ".join(reversed(circle))
+        yield Detail(
+            f"/components/{index}/dependsOn", f"modules depend on each other in a circle: {named}"
+        )
 
 
 def archive_of(source: object, folder: Path) -> Path | None:

@@ -7,7 +7,7 @@ bound where they are not. `configuration` as a mapping is the release's own fiel
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cli.configuration_files import FIELDS, LayerFile, layers_in
 from cli.failure import Detail
@@ -15,6 +15,9 @@ from cli.field_names import pointer_parts
 from cli.layer_check import content_mistakes, doubts
 from cli.refused_fields import refused_fields
 from cli.unreleased import similar_module
+
+if TYPE_CHECKING:
+    from shared.contracts.secret_bindings import BindSecret
 
 _ENVIRONMENT_ID: Final = "env-" + "a" * 12
 _SECRET_NAMES: Final[Mapping[str, str]] = {"module": "moduleId", "name": "secretName"}
@@ -101,6 +104,17 @@ def _modules_misnamed(layers: Sequence[LayerFile]) -> Iterator[Detail]:
             yield Detail(layer.pointer("module"), f"expected {FIELDS['module'][1]}, got {module}")
 
 
+def _unplaced(index: int, command: "BindSecret") -> Iterator[Detail]:
+    """Yield that no instance can be given the secret of *command* as it says."""
+    from shared.kernel.errors import Invalid  # noqa: PLC0415  slow to import
+    from shared.surfaces.secret_references import check_target  # noqa: PLC0415
+
+    try:
+        check_target(command.secret_name, command.target, command.delivery, "https://vault")
+    except Invalid as refused:
+        yield Detail(f"/secrets/{index}/target", refused.message)
+
+
 def _secret_mistakes(
     entries: Sequence[Mapping[str, Any]], requests: Sequence[Mapping[str, Any]]
 ) -> Iterator[Detail]:
@@ -116,7 +130,11 @@ def _secret_mistakes(
             if name not in SECRET_FIELDS:
                 known = ", ".join(SECRET_FIELDS)
                 yield Detail(f"/secrets/{index}/{name}", f"no such field; there are {known}")
-        for each in refused_fields(BindSecret, {"environmentId": _ENVIRONMENT_ID, **request}):
+        whole = {"environmentId": _ENVIRONMENT_ID, **request}
+        refused = [*refused_fields(BindSecret, whole)]
+        if not refused:
+            yield from _unplaced(index, BindSecret.model_validate(whole))
+        for each in refused:
             field, *rest = pointer_parts(each.target) or [""]
             if field == "moduleId" and "module" not in entry:
                 continue  # it is the component's, which is named itself

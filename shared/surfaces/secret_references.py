@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from shared.contracts.values import SecretDelivery
 from shared.kernel.errors import Invalid
 from shared.surfaces.configuration import check_variable
 
@@ -61,6 +62,20 @@ class SecretReference:
     @property
     def source(self) -> str:
         return f"{self.name} {self.version} of {self.vault.removesuffix('/')}"
+
+
+def check_target(name: str, target: str, delivery: SecretDelivery, vault: str) -> None:
+    """Refuse a target of the secret *name* that no instance can be given. Raises Invalid."""
+    if delivery is SecretDelivery.REFERENCE:
+        return
+    is_variable = delivery is SecretDelivery.ENVIRONMENT_VARIABLE
+    SecretReference(
+        name,
+        "any",
+        vault,
+        variable=target if is_variable else None,
+        file=None if is_variable else target,
+    )
 
 
 def variables_of(secrets: Iterable[SecretReference]) -> frozenset[str]:

@@ -323,6 +323,15 @@ def test_a_refused_deployment_names_what_was_published_and_bound_and_stays(
             id="one-place-for-two-secrets",
         ),
         pytest.param("secrets: {pw: PW}", "secrets: expected a list", id="no-list"),
+        pytest.param(
+            "secrets: [{name: pw, target: LEDGER-KEY}]", "secrets[0].target: ", id="no-variable"
+        ),
+        pytest.param(
+            "configuration: [{valeus: {}}, {module: module-web, values: {items: many},"
+            " schema: {properties: {items: {type: integer}}}}]",
+            'configuration[1].values.items: "many" is not of type "integer"',
+            id="a-value-that-does-not-fit-beside-a-layer-with-a-slip",
+        ),
     ],
 )
 def test_a_mistake_in_a_section_is_named_with_its_line_before_anything_is_sent(

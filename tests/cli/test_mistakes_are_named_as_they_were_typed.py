@@ -124,6 +124,41 @@ def test_a_mistake_in_a_file_is_named_by_its_line_and_field(
     assert ran.err.count(said) == 1
 
 
+@pytest.mark.parametrize(
+    ("needs", "circle"),
+    [
+        pytest.param(["module-shop"], "module-shop → module-shop", id="on-itself"),
+        pytest.param(["module-web"], "module-shop → module-web → module-shop", id="on-another"),
+    ],
+)
+def test_modules_that_depend_on_each_other_in_a_circle_are_no_release(
+    needs: list[str], circle: str, runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "release.yaml"
+    other = RELEASE.partition("components:\n")[2].replace("module-shop", "module-web")
+    file.write_text(f"{RELEASE}    dependsOn: [{needs[0]}]\n{other}    dependsOn: [module-shop]\n")
+
+    ran = runtimectl.run(f"validate -f {file}")
+
+    require_readable(ran)
+    assert "dependsOn: modules depend on each other in a circle: " in ran.err
+    assert set(circle.split(" → ")) <= set(re.findall(r"module-\w+", ran.err))
+
+
+def test_what_is_wrong_beside_other_mistakes_is_told_with_them(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "release.yaml"
+    steps = "strategy: {steps: [{weight: 50, pasue: PT1M}, {weight: 20}]}\n"
+    file.write_text(RELEASE.replace(DIGEST, "nope.zip") + steps)
+
+    ran = runtimectl.run(f"validate -f {file}")
+
+    require_readable(ran)
+    for said in ("did you mean pause?", "weights rise from step to step", "no file nope.zip"):
+        assert said in ran.err
+
+
 def test_several_mistakes_are_counted_and_each_is_named_once(
     runtimectl: RuntimeCtl, tmp_path: Path
 ) -> None:

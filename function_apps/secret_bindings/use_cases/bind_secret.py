@@ -29,7 +29,7 @@ from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BIND, BINDINGS, ENVIRONMENTS, HEADS, TENANTS
 from function_apps.secret_bindings.resources import answer
 from shared.contracts.secret_bindings import BindingChange, BindSecret, SecretBindingPlan
-from shared.contracts.values import Reason, SecretDelivery
+from shared.contracts.values import Reason
 from shared.durable.operations import OPERATIONS, begin_operation, close_superseded
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Refused
@@ -38,7 +38,7 @@ from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.passwords.servers import administrator_secret
 from shared.persistence.store import partition_of
-from shared.surfaces.secret_references import SecretReference
+from shared.surfaces.secret_references import check_target
 from shared.vault.vault_uris import LOCAL_SUFFIX, VaultMissing
 
 _ENVIRONMENT_VAULT: Final = re.compile(
@@ -194,7 +194,7 @@ async def _asked(command: BindSecret, ctx: Context, app: SecretBindingsApp) -> _
     require_own_server(environment, command.generator)
     vault_uri = _vault_uri(command, environment)
     app.vaults.at(vault_uri)
-    _require_target(command, vault_uri)
+    check_target(command.secret_name, command.target, command.delivery, vault_uri)
     fresh = new_binding(
         command,
         binding_id,
@@ -254,17 +254,3 @@ def _vault_uri(command: BindSecret, environment: EnvironmentProjection) -> str:
 
 def _bare(uri: str) -> str:
     return uri.lower().removesuffix("/")
-
-
-def _require_target(command: BindSecret, vault_uri: str) -> None:
-    """Refuse a target that no instance can be given. Raises Invalid."""
-    is_variable = command.delivery is SecretDelivery.ENVIRONMENT_VARIABLE
-    if command.delivery is SecretDelivery.REFERENCE:
-        return
-    SecretReference(
-        command.secret_name,
-        "any",
-        vault_uri,
-        variable=command.target if is_variable else None,
-        file=None if is_variable else command.target,
-    )
