@@ -92,7 +92,9 @@ def _falling_weights(body: Mapping[str, Any]) -> Iterator[Detail]:
 
     The contract looks at them only once each step is right by itself.
     """
-    from shared.contracts.strategies import Strategy  # noqa: PLC0415  slow to import
+    from pydantic import ValidationError  # noqa: PLC0415  slow to import
+
+    from shared.contracts.strategies import Strategy  # noqa: PLC0415
 
     strategy = body.get("strategy")
     steps = strategy.get("steps") if isinstance(strategy, dict) else None
@@ -101,7 +103,7 @@ def _falling_weights(body: Mapping[str, Any]) -> Iterator[Detail]:
     if all(type(weight) is int and 1 <= weight <= 100 for weight in weights):  # noqa: PLR2004  percent
         try:
             Strategy.model_validate({"steps": [{"weight": weight} for weight in weights]})
-        except ValueError as wrong:
+        except ValidationError as wrong:
             yield Detail("/strategy/steps", str(wrong.errors()[0]["ctx"]["error"]))
 
 

@@ -12,6 +12,7 @@ import pytest
 from cli.main import main
 from shared.contracts.deployments import DeploymentAccepted
 from tests.cli.small_server import Asked, Server, serving
+from tests.kit.route_answers import require_answer
 
 ENVIRONMENT = "env-w5ekllr23tyb"
 DEPLOYMENT = "dep-w5ekllr23tyb-0123456789abcdef"
@@ -30,10 +31,10 @@ THE_ENVIRONMENT: Mapping[str, Any] = {
 }  # fmt: skip
 THE_DEPLOYMENT: Mapping[str, Any] = {
     "deploymentId": DEPLOYMENT, "environmentId": ENVIRONMENT, "releaseRef": "shop-1",
-    "kind": "deploy", "status": "Completed", "weight": 100, "waitingFor": None, "holder": None,
+    "kind": "release", "status": "Completed", "weight": 100, "waitingFor": None, "holder": None,
     "requestedBy": "user:ann", "createdAt": NOON, "endedAt": NOON, "previousDeploymentId": None,
     "operationId": OPERATION, "components": [{"moduleId": "module-shop"}], "steps": [],
-    "unit": None, "reason": None, "proof": None,
+    "reason": None, "proof": None,
 }  # fmt: skip
 THE_ACCEPTED: Mapping[str, Any] = {
     name: THE_DEPLOYMENT[name]
@@ -143,6 +144,9 @@ class RuntimeCtl:
         self._monkeypatch, self._capsys = monkeypatch, capsys
 
     def run(self, line: str, more: Mapping[str, Any] | None = None) -> Ran:
+        """Run *line* where *more* is answered too; each is as its route answers."""
+        for request, body in (more or {}).items():
+            require_answer(request, body)
         with platform(more or {}) as server:
             return self.run_at(server, line)
 

@@ -136,7 +136,7 @@ def test_a_rollback_by_name_is_of_what_anyone_would_mean(
     ("line", "statuses", "more"),
     [
         pytest.param("rollback", ("RollingOut", "Requested"), {}, id="two-on-their-way"),
-        pytest.param("release-hold", ("RolledBack", "RolledBack"), {"holds": [1]}, id="two-holds"),
+        pytest.param("release-hold", ("RolledBack", "RolledBack"), {"holds": [{}]}, id="two-holds"),
     ],
 )
 def test_where_two_fit_both_are_named_and_nothing_is_sent(

@@ -208,18 +208,19 @@ def test_a_chain_that_was_made_anew_is_named_and_the_heads_stay(
     assert (ran.code, file.read_text()) == (ExitCode.ENDED_OTHERWISE, kept)
 
 
+HASH: Final = "b" * 64
 ANCHORED: Final = {
     "GET /v1/runtime/audit-heads": {
         "tenantId": "acme",
         "sequence": 3,
         "anchoredAt": "2026-01-01T00:00:00.000000Z",
-        "heads": {"deployments": {"number": 4, "hash": "b"}},
+        "heads": {"deployments": {"number": 4, "hash": HASH}},
     }
 }
 
 
 def test_a_chain_leads_to_the_head_that_the_platform_anchored(runtimectl: RuntimeCtl) -> None:
-    ran = runtimectl.run("audit verify -o json", chain(4, n4="b") | ANCHORED)
+    ran = runtimectl.run("audit verify -o json", chain(4, n4=HASH) | ANCHORED)
 
     found = {each["app"]: (each["status"], each["anchored"]) for each in json.loads(ran.out)}
     assert found == {app: ("Sound", 4 if app == "deployments" else None) for app in APPS}
@@ -250,7 +251,7 @@ def test_a_head_in_a_file_counts_beside_the_one_that_was_anchored(
     file = tmp_path / "heads.json"
     runtimectl.run(f"audit verify --heads {file} --make-heads", chain(3, n3="c"))
 
-    now = chain(4, n3="other", n4="b") | ANCHORED
+    now = chain(4, n3="other", n4=HASH) | ANCHORED
     ran = runtimectl.run(f"audit verify --heads {file} -o json", now)
 
     (found,) = [each for each in json.loads(ran.out) if each["app"] == "deployments"]

@@ -20,7 +20,9 @@ from tests.cli.small_platform import (
 from tests.cli.small_server import Asked, serving
 
 pytestmark = pytest.mark.real
-POLICY = {"policyId": "pol-1", "environmentId": ENVIRONMENT, "status": "Active"}
+POLICY = {
+    "policyId": "sp-w5ekllr23tyb-abcdefghij", "environmentId": ENVIRONMENT, "status": "Enforced",
+}  # fmt: skip
 ANSWERS = {f"GET {RUNTIME}/scaling-policies": [POLICY], f"GET {RUNTIME}/configurations": []}
 MODULE = "--env test --module module-shop"
 UNTYPED = re.compile(r"(?:scope\.layer|values\..+|expectedVersion|stage|region|projectId|releaseRef"

@@ -102,7 +102,7 @@ def test_an_empty_list_says_so(line: str, said: str, runtimectl: RuntimeCtl) -> 
 
 
 def test_an_objective_that_was_just_set_is_not_called_missing(runtimectl: RuntimeCtl) -> None:
-    objective = {"serviceId": SERVICE, "sli": "availability", "objective": 0.99, "burnRates": []}
+    objective = {"serviceId": SERVICE, "sli": "availability", "objective": 0.99, "burn": []}
 
     ran = runtimectl.run("slo burn", {f"GET {RUNTIME}/services/{SERVICE}/slo": objective})
 

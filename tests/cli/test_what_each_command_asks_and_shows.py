@@ -208,7 +208,12 @@ def test_the_hold_of_a_rollback_that_completed_is_released_by_its_environment(
     runtimectl: RuntimeCtl,
 ) -> None:
     holder = {**THE_DEPLOYMENT, "kind": "rollback", "holds": [{"moduleId": "module-shop"}]}
-    newer = {**THE_DEPLOYMENT, "deploymentId": ANOTHER, "createdAt": "2026-11-29", "holds": []}
+    newer = {
+        **THE_DEPLOYMENT,
+        "deploymentId": ANOTHER,
+        "createdAt": "2026-11-29T12:00:00Z",
+        "holds": [],
+    }
     path = f"{RUNTIME}/deployments/{DEPLOYMENT}/release-hold"
 
     ran = runtimectl.run(
