@@ -5,11 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from function_apps.tenants.errors import (
-    ConfirmationMissing,
-    SuspendedByAnother,
-    TenantBindingExists,
-)
+from function_apps.tenants.errors import ConfirmationMissing, TenantBindingExists
 from function_apps.tenants.model.environment import EnvironmentProjection
 from function_apps.tenants.model.erasure import Erasure
 from function_apps.tenants.model.proofs import LayerProof
@@ -304,59 +300,6 @@ def differences(known: TenantBinding, fresh: TenantBinding) -> Sequence[Violatio
     ]
 
 
-def suspend(
-    known: TenantBinding, reason: Reason, suspender: Suspender, now: datetime, *, is_admin: bool
-) -> TenantBinding:
-    """Return *known* Suspended by *suspender*; itself where that one, or a higher one, has done so.
-
-    Whoever could resume it takes it over: or a guest that suspended itself first would resume
-    itself after the environment's owner has suspended it.
-
-    Raises:
-        TransitionRefused: it is neither Enforced nor Suspended.
-    """
-    by = known.suspended_by
-    if known.status is State.SUSPENDED and (
-        by == suspender or not _may_resume(known, suspender, is_admin=is_admin)
-    ):
-        return known
-    return replace(evolve(known, TenantSuspended, now, reason), suspended_by=suspender)
-
-
-def resume(
-    known: TenantBinding, caller: Suspender, now: datetime, *, is_admin: bool
-) -> TenantBinding:
-    """Return *known* Enforced again; itself where it is.
-
-    Raises:
-        SuspendedByAnother: *caller* may not resume it.
-        TransitionRefused: it is not Suspended.
-    """
-    if known.status is State.ENFORCED:
-        return known
-    require_resumable(known, caller, is_admin=is_admin)
-    return replace(evolve(known, TenantResumed, now, None), suspended_by=None)
-
-
-def require_resumable(known: TenantBinding, caller: Suspender, *, is_admin: bool) -> None:
-    """Refuse to let a suspended tenant change the environment again.
-
-    Raises:
-        SuspendedByAnother: *caller* neither suspended it, nor is an administrator of the tenant
-            that did, or of the environment's owner.
-    """
-    by = known.suspended_by
-    if by is not None and not _may_resume(known, caller, is_admin=is_admin):
-        raise SuspendedByAnother(known.binding_id, by.tenant_id, known.owner_tenant_id)
-
-
-def _may_resume(known: TenantBinding, caller: Suspender, *, is_admin: bool) -> bool:
-    by = known.suspended_by
-    if by is None or by == caller:
-        return True
-    return is_admin and caller.tenant_id in {by.tenant_id, known.owner_tenant_id}
-
-
 def unbind(
     known: TenantBinding, confirm: str | None, reason: Reason, now: datetime
 ) -> TenantBinding:
@@ -381,8 +324,7 @@ def _has_failed(known: TenantBinding) -> bool:
 
 
 UNBIND: Final = "UnboundByCaller"
-SUSPEND: Final = "SuspendedByCaller"
-"""The codes of reasons that a caller gave."""
+"""The code of the reason that a caller gave."""
 
 
 def evolve(

@@ -5,9 +5,9 @@ from function_apps.tenants.model.binding import (
     asked_model,
     new_binding,
     request,
-    require_resumable,
 )
 from function_apps.tenants.model.isolation import require_isolated
+from function_apps.tenants.model.suspension import require_resumable
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import (
     BINDINGS,

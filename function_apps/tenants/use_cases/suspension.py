@@ -1,7 +1,8 @@
 """Suspension: the tenant deploys nothing and binds no secret until it is resumed."""
 
-from function_apps.tenants.model.binding import SUSPEND, TenantBinding, resume, suspend
+from function_apps.tenants.model.binding import TenantBinding
 from function_apps.tenants.model.move import end_early
+from function_apps.tenants.model.suspension import SUSPEND, resume, suspend
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, changed
 from function_apps.tenants.resources import answer
