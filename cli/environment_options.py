@@ -64,8 +64,7 @@ class ContentOptions:
             "protected": self.protected,
             "admits": self.admit,
         }
-        in_file = self._in_file()
-        return in_file | {name: v for name, v in options.items() if v not in (None, [], {})}
+        return self._in_file() | _given(options)
 
     def body_over(
         self, current: Mapping[str, Any], remove_admit: Sequence[str] = ()
@@ -137,6 +136,11 @@ def require_environment(contract: str, body: Mapping[str, Any], content: Content
     refuse_mistakes([*content.mistakes(), *found], content.file)
 
 
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of *options* that were given: an empty text was, as of a variable not set."""
+    return {name: value for name, value in options.items() if value not in (None, [], {})}
+
+
 def _pairs(texts: Sequence[str] | None) -> list[tuple[str, str]]:
     """Return name and value of each of *texts* that has both."""
     parts = (text.partition("=") for text in texts or ())
@@ -193,7 +197,7 @@ class NewEnvironment:
             "projectId": "proj-default",
             "region": _HERE,
             **content.body(),
-            **{name: value for name, value in options.items() if value},
+            **_given(options),
             "name": self.name,
         }
         require_environment("ProvisionEnvironment", body, content)

@@ -101,7 +101,7 @@ def rollback(
 
     Of an environment, the one on its way, else the newest that Completed if nothing came after it.
     """
-    request = {"reason": reason, **({"toDeploymentId": to} if to else {})}
+    request = {"reason": reason, **({} if to is None else {"toDeploymentId": to})}
     deployment_id = selector.find_undoable_id(invocation.client, is_goal_named=to is not None)
     _finish(invocation, _send(invocation, deployment_id, "rollback", request), waiting)
 

@@ -132,6 +132,14 @@ def test_a_rollback_by_name_is_of_what_anyone_would_mean(
     assert writes(run(runtimectl, line, *statuses)) == [f"deployments/{undone}/rollback"]
 
 
+def test_a_rollback_to_an_empty_name_is_not_one_to_the_last_good_one(
+    runtimectl: RuntimeCtl,
+) -> None:
+    _, body = run(runtimectl, "rollback test --to=", "Completed", "Completed").written
+
+    assert body["toDeploymentId"] == "", "which the platform refuses"
+
+
 @pytest.mark.parametrize(
     ("line", "statuses", "more"),
     [

@@ -229,6 +229,21 @@ def test_options_of_a_new_environment_override_its_file(
     assert (body["stage"], body["region"], body["projectId"]) == ("prod", "east", "proj-a")
 
 
+def test_an_empty_option_of_a_new_environment_is_a_mistake_and_not_left_out(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "test.yaml"
+    file.write_text("stage: dev\nregion: west\nprojectId: proj-a\n")
+    empty = "--project= --stage= --region= --target="
+
+    for options in (empty, f"{empty} -f {file}"):
+        ran = runtimectl.run(f"env create test {options}")
+
+        assert (ran.code, ran.asked) == (ExitCode.USAGE, [])
+        for option in ("--project", "--stage", "--region", "--target"):
+            assert f"- {option}: expected" in ran.err, ran.err
+
+
 def test_what_is_wrong_with_a_change_of_an_environment_is_said_before_it_is_sent(
     runtimectl: RuntimeCtl,
 ) -> None:
