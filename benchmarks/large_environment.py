@@ -5,7 +5,6 @@ they do in life: by the ends of deployments, which each service splits into comm
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,7 +26,6 @@ from function_apps.drift.use_cases import scan_environments as drift_scan
 from local_cloud.storage import LocalStorage
 from local_host.embedded_parts import EmbeddedHost
 from shared.composition.service import Service
-from shared.composition.settings import LOCAL, PROFILE
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import RolloutDefaults
 from shared.kernel.clock import SystemClock
@@ -93,7 +91,6 @@ class LargeEnvironment:
         self.count = count
         self._clock, sent = LaterClock(), Sent()
         storage = LocalStorage(base / "storage", self._clock, in_memory=False)
-        os.environ[PROFILE] = LOCAL
         parts = MemoryParts(EmbeddedHost(self._clock, SystemEntropy(), sent, storage, base))
         parts.cluster.requests_per_s = 0.0
         self._parts = parts

@@ -31,7 +31,7 @@ from function_apps.tenants import function_app as tenants
 from function_apps.tenants.triggers import blueprint as tenants_blueprint
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from shared.composition.embedded import installed_host
-from shared.composition.settings import read_settings
+from shared.composition.settings import LOCAL, PROFILE, read_settings
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
 from shared.probing.result import ProbeResult
@@ -48,7 +48,7 @@ class MemoryParts(EmbeddedParts):
     """The parts of *host*, except that workloads and environments are in memory."""
 
     def __init__(self, host: EmbeddedHost) -> None:
-        super().__init__(host, read_settings(os.environ))
+        super().__init__(host, read_settings({PROFILE: LOCAL, **os.environ}))
         self.cluster = MemoryCluster(host.clock, host.entropy, requests_per_s=REQUESTS_PER_S)
         self.surface = MemorySurface(self.cluster, has_vault=True)
 

@@ -29,6 +29,10 @@ _THIS_MACHINE = "this machine"
 _REPEAT_OTHERS = ("tests/architecture/", "tests/faults/", "tests/simulator/")
 _SECOND_RUNS = 1
 """What starts processes is up to what else the machine does: it fails where it fails twice."""
+_SECOND_RUNS_MAX = 10
+"""In one run of all; of more the machine is not the cause."""
+_AGAIN: list[str] = []
+"""The tests that were run again."""
 _IS_NOT_MEASURED = pytest.StashKey[bool]()
 _PROGRAMS = "COVERAGE_PROCESS_CONFIG"
 """Where coverage.py tells the programs that a test starts to be measured."""
@@ -70,7 +74,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("cov_source", None):
         _measure_first_of_each_function(items)
     for item in items:
-        if item.get_closest_marker("real"):
+        if item.get_closest_marker("real") and not item.get_closest_marker("once"):
             item.add_marker(pytest.mark.flaky(reruns=_SECOND_RUNS))
     if getattr(config.option, "loadgroup", False):
         items[:] = _in_turn(items)
@@ -178,6 +182,16 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.outcome == "rerun":
+        _AGAIN.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if len(_AGAIN) > _SECOND_RUNS_MAX and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests passed; one that is both `long` and `real` counts as long.
 
@@ -192,6 +206,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.stats.get("rerun", ()):
         terminalreporter.write_line(f"failed once and was run again: {report.nodeid}")
         terminalreporter.write_line(report.longreprtext)
+    if len(_AGAIN) > _SECOND_RUNS_MAX:
+        terminalreporter.write_line(f"failed: more than {_SECOND_RUNS_MAX} tests were run again")
     skipped = Counter(str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
     for reason, times in skipped.items():
         terminalreporter.write_line(f"skipped {times}: {reason}")

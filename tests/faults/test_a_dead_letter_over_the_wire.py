@@ -19,7 +19,7 @@ from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 from tests.kit.wire_app import BUS, Wires, wired
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.once, pytest.mark.real]
 EVERY: Final = 9
 """So many times fewer cuts than there are places: a replay opens two connections."""
 GIVEN_UP: Final = pytest.mark.parametrize(

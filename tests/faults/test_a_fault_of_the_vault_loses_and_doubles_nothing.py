@@ -26,7 +26,7 @@ from tests.kit.told import ENVIRONMENT, WEB
 from tests.kit.wire_vaults import wire_vaults
 from tests.secret_bindings.bound import NAME, PASSWORD
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.once, pytest.mark.real]
 TIMEOUT_S: Final = 2.0
 EVERY: Final = 1 if os.environ.get("SWEEP") == "all" else 13
 """Of a long run: so many times fewer places, unless SWEEP=all; coprime to the kinds of faults."""

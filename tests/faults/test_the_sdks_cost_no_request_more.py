@@ -13,7 +13,7 @@ from tests.kit.costs import SERVICES
 from tests.kit.virtual_time import run_virtual
 from tests.kit.wire_app import wired
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.once, pytest.mark.real]
 
 
 @pytest.mark.parametrize("service", sampled(SERVICES))

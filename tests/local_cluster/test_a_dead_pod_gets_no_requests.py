@@ -129,7 +129,9 @@ async def send_while_excluded(gateway: Gateway) -> tuple[Sequence[int], Sequence
     Envoy takes a pod back after a while, and excludes it again once it took no connection: where
     that comes in between, they are sent again.
     """
+    give_up_at_s = SystemClock().monotonic_s() + PATIENCE_S
     while True:
+        assert SystemClock().monotonic_s() < give_up_at_s, "pods come back again and again"
         excluded, before = await gateway.exclusions(), await gateway.hosts()
         statuses = await gateway.send(60)
         after = await gateway.hosts()

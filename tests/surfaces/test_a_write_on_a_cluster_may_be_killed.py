@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from httpx2 import Request, Response
 
 RunScenario = Callable[[Callable[[SurfaceHarness], Coroutine[Any, Any, None]]], None]
-pytestmark = pytest.mark.shows(Feature.IMAGES, on="aks")
+pytestmark = [pytest.mark.once, pytest.mark.shows(Feature.IMAGES, on="aks")]
 REQUESTS_MAX = 20
 
 

@@ -42,7 +42,7 @@ from tests.surfaces.aks_harness import AksHarness, aks_harness
 if TYPE_CHECKING:
     from httpx2 import Request, Response
 
-pytestmark = [pytest.mark.real, pytest.mark.long]
+pytestmark = [pytest.mark.once, pytest.mark.real, pytest.mark.long]
 WRITES: Final = frozenset(
     name
     for name, method in inspect.getmembers(AksSurface, inspect.isfunction)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from shared.surfaces.aks.surface import AksSurface
 
-pytestmark = [pytest.mark.real, pytest.mark.long]
+pytestmark = [pytest.mark.once, pytest.mark.real, pytest.mark.long]
 SPLIT: Final = {1: 100}
 """Nobody splits requests among pods that are played."""
 

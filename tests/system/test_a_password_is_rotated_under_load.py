@@ -39,6 +39,7 @@ from tests.kit.real_system import (
 from tests.system.test_data_outlives_what_runs import ENDED, until
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.real,
     pytest.mark.long(minutes=4),
     pytest.mark.skipif(

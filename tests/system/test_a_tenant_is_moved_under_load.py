@@ -16,7 +16,7 @@ from tests.kit.real_system import RealSystem, SteadyClient, real_system
 from tests.system.test_a_password_is_rotated_under_load import kill_agent, kill_host
 from tests.system.test_data_outlives_what_runs import ENDED, ask, environment, until
 
-pytestmark = [pytest.mark.real, pytest.mark.long(minutes=3)]
+pytestmark = [pytest.mark.once, pytest.mark.real, pytest.mark.long(minutes=3)]
 LONGEST_S: Final = 10.0
 """A move of one module takes about so long on a quiet machine."""
 SERVER: Final = """

@@ -20,7 +20,7 @@ from tests.kit.parameters import unless_whole
 from tests.kit.real_system import RealSystem, SteadyClient, real_system
 from tests.kit.seeded_entropy import SeededEntropy
 
-pytestmark = [pytest.mark.real, pytest.mark.long(minutes=1)]
+pytestmark = [pytest.mark.once, pytest.mark.real, pytest.mark.long(minutes=1)]
 SEED = 2026
 KILLS = unless_whole(10) or 20
 REPLICAS, PROXIES, AGENTS = 2, 1, 1

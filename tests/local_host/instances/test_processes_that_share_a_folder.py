@@ -19,7 +19,7 @@ from tests.kit.host_processes import Process, started
 from tests.kit.patience import PATIENCE_S
 from tests.kit.seeded_entropy import SeededEntropy
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.once, pytest.mark.real]
 BASE: Final = "/runtime/webhooks/durabletask"
 STEPS: Final = 6
 ROUNDS: Final = 20
