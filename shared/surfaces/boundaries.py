@@ -103,7 +103,8 @@ def refusal(quota: Quota, used: Quota, *specs: RevisionSpec) -> str:
     """
     asked, over = taken(specs), []
     for name, shown in _MEASURES:
-        limit, wanted, has = (getattr(each, name) for each in (quota, asked, used))
+        limit, wanted = getattr(quota, name), getattr(asked, name)
+        has = getattr(used, name) or 0  # a cluster that has not counted yet
         if limit is None:
             continue
         if not all(getattr(taken([each]), name) for each in specs):

@@ -1,7 +1,9 @@
 """Says in a plan that the quota of the tenant has no room for what the plan starts."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from typing import cast
+from datetime import timedelta
+from typing import Final, cast
 
 from function_apps.deployments.model import release_unit
 from function_apps.deployments.model.plan_checks import PlanContext
@@ -10,6 +12,7 @@ from shared.contracts.deployments import Deploy
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import StrategyKind
 from shared.contracts.values import ComputeTargetKind, TenantId
+from shared.kernel.concurrency import answered_within, isolate
 from shared.kernel.observation import Present
 from shared.surfaces.boundaries import (
     Boundary,
@@ -20,9 +23,12 @@ from shared.surfaces.boundaries import (
     quota_of,
     refusal,
 )
-from shared.surfaces.capabilities import Feature
+from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.port import Boundaries
 from shared.surfaces.spec import RevisionSpec
+
+_READ_WITHIN: Final = timedelta(seconds=10)
+"""For a surface to answer: a plan waits for it, and is a plan without its warning too."""
 
 
 async def quota_warnings(
@@ -35,22 +41,22 @@ async def quota_warnings(
     """Return a sentence for each surface whose quota has no room for *components* at the moment.
 
     It is no refusal: room may come until it is their turn. Where a boundary cannot be read nothing
-    is said. What runs as many instances as its policy gives it is counted with those of the plan.
+    is said. A module with a scaling policy is counted with the instances that the plan gives it.
     """
-    found: dict[ComputeTargetKind, list[RevisionSpec]] = {}
+    specs: dict[ComputeTargetKind, list[RevisionSpec]] = {}
     for component in components:
         values = context.configurations.values.get(component.module_id, {})
         spec = release_unit.to_revision_spec(
             component, command.environment_id, tenant, context.rollout, values
         )
-        found.setdefault(component.compute_target, []).extend([spec] * spec.replicas)
-    boundaries = await _boundaries(command, tenant, list(found), context, app)
+        specs.setdefault(component.compute_target, []).extend([spec] * spec.replicas)
+    boundaries = await _boundaries(command, tenant, list(specs), context, app)
     is_recreate = command.strategy.kind is StrategyKind.RECREATE
-    said = {
-        kind: _shortage(boundary, found[kind], is_recreate=is_recreate)
+    shortages = {
+        kind: _shortage(boundary, specs[kind], is_recreate=is_recreate)
         for kind, boundary in boundaries.items()
     }
-    return [f"{kind}: {text}" for kind, text in said.items() if text]
+    return [f"{kind}: {text}" for kind, text in shortages.items() if text]
 
 
 async def _boundaries(
@@ -60,15 +66,21 @@ async def _boundaries(
     context: PlanContext,
     app: DeploymentsApp,
 ) -> Mapping[ComputeTargetKind, Boundary]:
-    found: dict[ComputeTargetKind, Boundary] = {}
-    for kind in kinds:
-        can = context.capabilities[kind]
-        if has_boundaries([each for each in Feature if can.supports(each)]):
-            surface = cast("Boundaries", app.surfaces[kind])  # as its features say
-            reading = await surface.read_boundary(command.environment_id, tenant)
-            if isinstance(reading, Present):
-                found[kind] = reading.value
-    return found
+    async def read(kind: ComputeTargetKind) -> Boundary | None:
+        surface = cast("Boundaries", app.surfaces[kind])  # as its features say
+        answer = answered_within(
+            surface.read_boundary(command.environment_id, tenant), _READ_WITHIN, "its surface"
+        )
+        reading = await isolate(answer, f"the quota of {tenant} on {kind} is in no plan")
+        return reading.value if isinstance(reading, Present) else None
+
+    bounded = [kind for kind in kinds if _has_boundaries(context.capabilities[kind])]
+    boundaries = await asyncio.gather(*map(read, bounded))
+    return {kind: each for kind, each in zip(bounded, boundaries, strict=True) if each}
+
+
+def _has_boundaries(can: Capabilities) -> bool:
+    return has_boundaries([each for each in Feature if can.supports(each)])
 
 
 def _shortage(boundary: Boundary, specs: Sequence[RevisionSpec], *, is_recreate: bool) -> str:
@@ -79,7 +91,7 @@ def _shortage(boundary: Boundary, specs: Sequence[RevisionSpec], *, is_recreate:
     quota = quota_of(boundary)
     asked = [limited(each, limits_of(boundary)) for each in specs]
     if too_much := refusal(quota, Quota(0.0, 0, 0), *asked):
-        return f"it never fits: {too_much}"
+        return f"it never starts: {too_much}"
     if not is_recreate and (too_much := refusal(quota, boundary.used, *asked)):
         return (
             f"no room beside what runs: {too_much}. New instances wait for room, and the release is"
