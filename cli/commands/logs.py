@@ -64,7 +64,8 @@ def logs(
         invocation.show(instances)
         return
     for instance in instances:
-        say(f"== {instance['instance']} (r{instance['releaseRevision']}{_gone(instance)})")
+        name = instance["instance"] or instance["moduleId"]
+        say(f"== {name} (r{instance['releaseRevision']}{_gone(instance)})")
         say("\n".join(instance["lines"]) or instance["reason"] or "nothing yet")
     if not instances:
         note(_nothing_of(invocation.client, which, env))
@@ -72,6 +73,8 @@ def logs(
 
 def _gone(instance: Mapping[str, Any]) -> str:
     """Return whether *instance* has stopped, and since when its output is of no surface."""
+    if instance.get("live", True) is None:
+        return ", not known whether it runs"
     if instance.get("live", True):
         return ""
     stored_at = instance.get("storedAt")
@@ -155,7 +158,7 @@ def _newest_logs(client: Client, environment: str, which: _InstanceFilter, tail:
     for deployment in deployments:
         is_in_force = deployment["status"] == "Completed"
         instances = output_of(deployment) if is_in_force or not stopped else []
-        if is_in_force or any(instance.get("live", True) for instance in instances):
+        if is_in_force or any(instance.get("live", True) is not False for instance in instances):
             return [*stopped, *instances]
         stopped = stopped or instances
     return stopped

@@ -444,6 +444,23 @@ def test_logs_of_a_release_that_was_removed_say_when_they_were_stored(
     assert ran.out.splitlines() == [f"== i-1 (r3, stopped, stored {stored_at})", "started"]
 
 
+def test_logs_of_a_module_that_its_surface_says_nothing_of_call_no_instance_stopped(
+    runtimectl: RuntimeCtl,
+) -> None:
+    unknown = {"instance": None, "moduleId": "module-shop", "live": None, "releaseRevision": 3}
+    instances = [{**unknown, "lines": [], "reason": "the cluster is away"}]
+
+    ran = runtimectl.run(
+        "logs module-shop --env test",
+        {f"GET {RUNTIME}/deployments/{DEPLOYMENT}/logs": instances},
+    )
+
+    assert ran.out.splitlines() == [
+        "== module-shop (r3, not known whether it runs)",
+        "the cluster is away",
+    ]
+
+
 @pytest.mark.parametrize("message", [EVENT, DEAD_LETTER], ids=["parked", "dead-lettered"])
 def test_a_message_is_replayed_at_the_app_that_did_not_handle_it(
     message: str, runtimectl: RuntimeCtl

@@ -29,6 +29,7 @@ from shared.kernel.clock import isoformat
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Present, Reading, Unknown
 from shared.persistence.blobs import StoredBlob
+from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.spec import SurfaceComponent
 from tests.deployments.driven import SHOP, TEST, Driven, driven
 from tests.kit.memory_cluster import Behaviour
@@ -230,6 +231,43 @@ def test_steps_that_run_twice_keep_what_the_first_run_kept() -> None:
         (kept,) = await shown(world, first)
         assert kept["lines"] == ["last words"]
         assert await names(world) == [f"{TENANT}/{TEST}/{SHOP}/1.json"]
+
+    run_virtual(main())
+
+
+class _Unread(MemorySurface):
+    """A surface that does not answer *unread*."""
+
+    unread = ""
+
+    async def observe(self, component: SurfaceComponent) -> Reading[LiveComponent]:
+        return Unknown("away") if self.unread == "observe" else await super().observe(component)
+
+    async def kept_outputs(
+        self, component: SurfaceComponent, revision: int
+    ) -> Reading[tuple[str, ...]]:
+        if self.unread == "kept_outputs":
+            return Unknown("away")
+        return await super().kept_outputs(component, revision)
+
+
+@pytest.mark.parametrize(("unread", "live"), [("observe", None), ("kept_outputs", False)])
+def test_what_is_stored_of_a_release_is_answered_only_where_its_surface_has_nothing(
+    unread: str, *, live: bool | None
+) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        first = await released(world)
+        await released(world, "two")
+        surface = _Unread(world.world)
+        surface.unread = unread
+        world.app = replace(world.app, surfaces={ComputeTargetKind.LOCAL_PROCESS: surface})
+
+        (entry,) = await shown(world, first)
+
+        assert (entry["instance"], entry["live"], entry["reason"]) == (None, live, "away")
+        assert (entry["source"], entry["storedAt"], entry["lines"]) == ("surface", None, [])
 
     run_virtual(main())
 

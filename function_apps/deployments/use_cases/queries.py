@@ -7,6 +7,7 @@ from typing import Any, Final
 from function_apps.deployments import repository
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.stored_output import InstanceOutput
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS
 from function_apps.deployments.resources import deployment_resource
@@ -101,7 +102,8 @@ async def read_logs(
     """Return the last lines of each instance that the deployment released.
 
     When none of its revision is there any more, of those whose output the surface still has; else
-    what was kept when the revision was removed. An instance that cannot be read says why instead.
+    what was kept when the revision was removed. An instance that cannot be read says why instead;
+    where the surface says nothing of a module, one entry without an instance says why.
 
     Raises:
         Unavailable: what was kept cannot be read.
@@ -119,28 +121,38 @@ async def _logs_of(
 ) -> Sequence[Mapping[str, Any]]:
     surface, number = app.surfaces[component.compute_target], component.release_revision
     workload = SurfaceComponent(known.environment_id, known.tenant_id, component.module_id)
-    live = await surface.observe(workload)
-    revision = live.value.revision(number) if isinstance(live, Present) else None
-    names = [instance.id for instance in revision.instances] if revision else []
-    is_live = bool(names)
-    if not is_live:
-        kept = await surface.kept_outputs(workload, number)
-        names = [*kept.value] if isinstance(kept, Present) else []
-    outputs = await read_output(surface, workload, names, tail)
-    stored = None if names else await find_output(workload, number, app)
-    return [
-        {
+
+    def entry(output: InstanceOutput, **more: Any) -> Mapping[str, Any]:
+        return {
             "moduleId": component.module_id,
-            "instance": output.instance,
-            "live": is_live,
+            "instance": output.instance or None,
+            "live": False,
             "releaseRevision": number,
-            "source": "stored" if stored else "surface",
-            "storedAt": isoformat(stored.stored_at) if stored else None,
+            "source": "surface",
+            "storedAt": None,
             "lines": list(output.lines[-tail:]),
             "reason": output.reason,
+            **more,
         }
-        for output in (stored.instances if stored else outputs)
-    ]
+
+    live = await surface.observe(workload)
+    if isinstance(live, Unknown):
+        return [entry(InstanceOutput("", reason=live.reason), live=None)]
+    revision = live.value.revision(number) if isinstance(live, Present) else None
+    if revision and revision.instances:
+        names = [instance.id for instance in revision.instances]
+        outputs = await read_output(surface, workload, names, tail)
+        return [entry(output, live=True) for output in outputs]
+    match await surface.kept_outputs(workload, number):
+        case Unknown(reason):
+            return [entry(InstanceOutput("", reason=reason))]
+        case Present(stopped) if stopped:
+            return [entry(each) for each in await read_output(surface, workload, stopped, tail)]
+    stored = await find_output(workload, number, app)
+    if stored is None:
+        return []
+    more = {"source": "stored", "storedAt": isoformat(stored.stored_at)}
+    return [entry(each, **more) for each in stored.instances]
 
 
 async def read_traffic(deployment_id: str, ctx: Context, app: DeploymentsApp) -> Mapping[str, Any]:
