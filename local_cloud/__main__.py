@@ -190,8 +190,8 @@ async def _serve(state: Path, settings: CloudSettings, agent_folder: Path | None
                     " to have them, stop it and restore the folder `databases`", state,
                 )  # fmt: skip
             await declare(storage)
+            opened.push_async_callback(cloud.stop)  # also what a start that fails has opened
             await cloud.start()
-            opened.push_async_callback(cloud.stop)
             _write_settings(state, cloud, folders)
             _log.info("local cloud ready; its settings for an app: %s", state / APP_SETTINGS)
             return await _wait_for_end(state, stopping, clock)

@@ -4,8 +4,13 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 import local_cloud.__main__ as program
@@ -17,37 +22,56 @@ from shared.connections.loopback_ports import free_port
 pytestmark = pytest.mark.real
 
 
+FOURTH = 3
+
+
+@dataclass
+class Taken:
+    """`port` has a listener of another program; `listening` are those of this one at its end."""
+
+    port: int
+    listening: set[int] = field(default_factory=set)
+
+
+def listening() -> set[int]:
+    connections = psutil.Process().net_connections("tcp")
+    return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+
+
 @pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A port with a listener, which is chosen first; the cloud ends once it is ready."""
+def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Taken]:
+    """A port that is taken, which is chosen fourth; the cloud ends once it is ready."""
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
-        port = int(other.getsockname()[1])
-        chosen = iter([port])
-        monkeypatch.setattr(
-            kept_ports, "free_port", lambda *given: next(chosen, None) or free_port(*given)
-        )
+        taken, chosen = Taken(int(other.getsockname()[1])), count()
+        before = listening()
+
+        def choose(*given: Any) -> int:
+            return taken.port if next(chosen) == FOURTH else free_port(*given)
 
         async def ends(*_: object) -> int:
+            taken.listening = listening() - before
             return 0
 
+        monkeypatch.setattr(kept_ports, "free_port", choose)
         monkeypatch.setattr(program, "_wait_for_end", ends)
-        yield port
+        yield taken
 
 
 def start(state: Path) -> int:
     return program._run(program._parser().parse_args([]), state)
 
 
-def test_a_first_start_chooses_another(taken: int, tmp_path: Path) -> None:
+def test_a_first_start_chooses_others_and_leaves_none_of_the_first(
+    taken: Taken, tmp_path: Path
+) -> None:
     assert start(tmp_path) == 0
 
-    listened = json.loads((tmp_path / ADDRESSES).read_text()).values()
-    assert listened
-    assert not any(f":{taken}" in address for address in listened)
+    named = json.loads((tmp_path / ADDRESSES).read_text()).values()
+    assert taken.listening == {urlsplit(address).port for address in named}
 
 
-def test_where_apps_look_for_it_the_start_ends(taken: int, tmp_path: Path) -> None:
+def test_where_apps_look_for_it_the_start_ends(taken: Taken, tmp_path: Path) -> None:
     (tmp_path / ADDRESSES).write_text("{}")
 
-    with pytest.raises(PortTaken, match=f"on port {taken}: Address already in use"):
+    with pytest.raises(PortTaken, match=f"on port {taken.port}: Address already in use"):
         start(tmp_path)
