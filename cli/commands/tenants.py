@@ -181,10 +181,17 @@ def move(
         path = f"{BINDINGS}/{known['bindingId']}/move"
         moved = client.write("POST", path, body | _named(tenant)).body
     if moved["revision"] == known["revision"]:
-        note(
-            f"it is isolated by {model} already: nothing changed; its reason is of an earlier move"
-        )
+        note(_not_moved(moved))
     _finish(invocation, moved, waiting)
+
+
+def _not_moved(binding: Binding) -> str:
+    """Return why a move of *binding*, to the model that it has already, changed nothing."""
+    model = binding["isolationModel"]
+    if is_on_its_way(binding):
+        return f"it is being moved to {model} already: nothing changed"
+    earlier = "; its reason is of an earlier move" if binding["reason"] else ""
+    return f"it is isolated by {model} already: nothing changed{earlier}"
 
 
 @app.command()
@@ -285,7 +292,7 @@ def _whose(binding: Binding, named: str | None) -> Iterator[None]:
             raise
         tenant = binding["tenantId"]
         raise Failure(
-            f"{binding['bindingId']} is of {tenant}, and is changed as such by its name only",
+            f"{binding['bindingId']} is of {tenant}: who changes it names that tenant",
             refused.exit_code,
             code=refused.code,
             remedy=f"type the command again with `--tenant {tenant}`",

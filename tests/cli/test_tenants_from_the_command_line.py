@@ -234,18 +234,43 @@ def test_a_tenant_is_moved_to_another_model_and_shown_with_its_step(runtimectl: 
     assert "Moving (CutOver)" in ran.out
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({}, "it is isolated by pool already: nothing changed\n", id="it-has-it"),
+        pytest.param(
+            {"reason": {"code": "MoveTakenBack", "message": "no room:\nexceeded quota"}},
+            "it is isolated by pool already: nothing changed; its reason is of an earlier move\n",
+            id="it-has-it-since-a-move-was-taken-back",
+        ),
+        pytest.param(
+            {
+                "status": "Moving", "phase": "Preparing",
+                "reason": {"code": "MovedByCaller", "message": "grown"},
+            },
+            "it is being moved to pool already: nothing changed\n",
+            id="it-is-on-its-way",
+        ),
+    ],
+)  # fmt: skip
 def test_a_move_to_the_model_that_is_there_says_that_nothing_changed(
-    runtimectl: RuntimeCtl,
+    changes: dict[str, Any], said: str, runtimectl: RuntimeCtl
 ) -> None:
-    reason = {"code": "MoveTakenBack", "message": "no room:\nexceeded quota"}
-    known = binding(isolationModel="pool", reason=reason)
+    known = binding(isolationModel="pool", **changes)
 
     ran = runtimectl.run(
         "tenant move test --model pool", {f"GET {ROOT}": [known], f"POST {ONE}/move": known}
     )
 
     assert ran.code == ExitCode.OK, ran.err
-    assert "it is isolated by pool already: nothing changed" in ran.err
+    assert said in ran.err
+
+
+def test_the_reason_of_a_binding_is_on_one_line_of_the_table(runtimectl: RuntimeCtl) -> None:
+    reason = {"code": "MoveTakenBack", "message": "no room:\nexceeded quota"}
+
+    ran = runtimectl.run("tenant list", {f"GET {ROOT}": [binding(reason=reason)]})
+
     assert "no room: exceeded quota" in ran.out
 
 
