@@ -23,17 +23,26 @@ def _state(source: Mapping[str, Any]) -> str:
         return f"{reason['code']} since {source['staleSince']}"
     if not source["syncedAt"]:
         return "not fetched yet"
-    unread = [each for each in source["environments"] if each["reasons"]]
-    return "; ".join(["read", *map(_unread, unread)])
+    unread = [each for each in _environments(source) if each["reasons"]]
+    return "; ".join(["read", *map(_not_read, unread)])
 
 
-def _unread(environment: Mapping[str, Any]) -> str:
+def _environments(source: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return what *source* says of each environment; an older system says nothing."""
+    environments: Sequence[Mapping[str, Any]] = source.get("environments", ())
+    return environments
+
+
+def _not_read(environment: Mapping[str, Any]) -> str:
     """Return that an environment has nothing there, or how much of it could not be read."""
+    from shared.contracts.drift import SOURCE_REASONS_MAX  # noqa: PLC0415  slow to import
+
     counts = Counter(reason["code"] for reason in environment["reasons"])
     if "NoManifests" in counts:
         return f"nothing for {environment['environment']}"
-    said = ", ".join(f"{count} {code}" for code, count in counts.items())
-    return f"{said} of {environment['environment']}"
+    texts = ", ".join(f"{count} {code}" for code, count in counts.items())
+    least = "at least " if counts.total() >= SOURCE_REASONS_MAX else ""
+    return f"{least}{texts} of {environment['environment']}"
 
 
 _COLUMNS: Final = (
@@ -139,7 +148,7 @@ def _show_all(sources: Sequence[Mapping[str, Any]], invocation: Invocation) -> N
         names = environment_names(invocation.client)
         sources = [
             source
-            | {"environments": [with_environment(each, names) for each in source["environments"]]}
+            | {"environments": [with_environment(each, names) for each in _environments(source)]}
             for source in map(dict, sources)
         ]
     invocation.show(sources, _COLUMNS, empty="no environment is compared with Git")

@@ -10,6 +10,7 @@ from function_apps.drift.model.git_comparison import DesiredByGit, held_reasons
 from function_apps.drift.model.git_source import GitSource
 from function_apps.drift.model.snapshot import Snapshot
 from shared.contracts.drift import (
+    SOURCE_REASONS_MAX,
     DesiredFromGit,
     DriftFinding,
     DriftReport,
@@ -22,8 +23,6 @@ from shared.messaging.unit_of_work import Json
 
 SNAPSHOT_CHANGES_MAX: Final = 1000
 REASONS_MAX: Final = 20
-SOURCE_REASONS_MAX: Final = 3
-"""Of each environment of a source; its own report has all."""
 SOURCES_ROOT: Final = "v1/runtime/git-sources"
 
 

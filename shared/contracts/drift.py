@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
@@ -28,6 +28,9 @@ from shared.contracts.values import (
     TenantId,
     Text,
 )
+
+SOURCE_REASONS_MAX: Final = 3
+"""Of each environment of a Git source; the report of the environment has more."""
 
 
 class Plane(StrEnum):
@@ -245,8 +248,8 @@ class GitSourceEnvironment(Value):
 
     environment_id: EnvironmentId
     modules: Count
-    reasons: Annotated[tuple[Reason, ...], Field(max_length=3)] = ()
-    """The first that could not be read of it; the report of the environment has all."""
+    reasons: Annotated[tuple[Reason, ...], Field(max_length=SOURCE_REASONS_MAX)] = ()
+    """The first of what could not be read of it; the report of the environment has more."""
 
 
 class GitSource(Resource):

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from cli.exit_codes import ExitCode
-from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, RuntimeCtl
+from shared.contracts.drift import SOURCE_REASONS_MAX
+from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, RuntimeCtl, platform
 
 pytestmark = pytest.mark.real
 SOURCE = "gs-w5ekllr23tyb-abcdefghijkl"
@@ -48,8 +49,15 @@ def test_a_list_has_the_commit_that_is_compared_and_what_cannot_be_read(
 @pytest.mark.parametrize(
     ("codes", "state"),
     [
-        (["NoManifests"], "read; nothing for test"),
-        (["ManifestInvalid", "ManifestInvalid"], "read; 2 ManifestInvalid of test"),
+        pytest.param(["NoManifests"], "read; nothing for test", id="no-folder"),
+        pytest.param(
+            ["ManifestInvalid"] * 2, "read; 2 ManifestInvalid of test", id="all-that-there-are"
+        ),
+        pytest.param(
+            ["ManifestInvalid"] * SOURCE_REASONS_MAX,
+            "read; at least 3 ManifestInvalid of test",
+            id="as-many-as-an-answer-has",
+        ),
     ],
 )
 def test_the_state_says_what_of_an_environment_was_not_read(
@@ -63,6 +71,19 @@ def test_the_state_says_what_of_an_environment_was_not_read(
 
     assert ran.code == ExitCode.OK, ran.err
     assert state in ran.out
+
+
+def test_sources_of_a_system_that_says_nothing_of_environments_are_listed(
+    runtimectl: RuntimeCtl,
+) -> None:
+    older = {name: value for name, value in THE_SOURCE.items() if name != "environments"}
+    answers = {f"GET {RUNTIME}/git-sources": {"value": [older], "nextLink": None}}
+
+    with platform(answers) as server:
+        ran = runtimectl.run_at(server, "drift source list")
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "0123456789ab " in ran.out
 
 
 def test_who_adds_one_is_told_where_webhooks_go(runtimectl: RuntimeCtl) -> None:
