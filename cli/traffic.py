@@ -43,7 +43,11 @@ def parse_traffic(body: Mapping[str, Any]) -> list[ModuleTraffic]:
 
 def not_ready_of(body: Mapping[str, Any]) -> list[str]:
     """Return why new instances do not come, in a response of `/deployments/{id}/traffic`."""
-    return [" ".join(reason.split()) for module in body["value"] for reason in module["notReady"]]
+    return [
+        " ".join(reason.split())
+        for module in body["value"]
+        for reason in module.get("notReady", ())  # an older system does not say it
+    ]
 
 
 def format_traffic(counters: RevisionTraffic) -> str:

@@ -25,6 +25,8 @@ from shared.kernel.clock import isoformat
 _ROOT: Final = "/v1/runtime/services"
 _UNKNOWN: Final = "Unknown"
 _HEARD_WITHIN: Final = timedelta(minutes=1)
+_ASKED_MAX: Final = 10
+"""Deployments on their way that are asked why they are not ready: each reads its surfaces."""
 _SERVICE_ID: Final = re.compile(r"svc-[a-z2-7]{12}-[a-z2-7]{10}")
 
 
@@ -143,22 +145,28 @@ def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
         just_now = isoformat(invocation.session.clock.now() - _HEARD_WITHIN)
         services += _first_releases(newest, services, names, just_now)
     invocation.show(services, _COLUMNS, empty="nothing runs yet: `runtimectl deploy --help`")
-    for deployment in newest:
-        if deployment["status"] in RUNNING:
-            _say_not_ready(client, deployment)
+    _say_not_ready(client, [each for each in newest if each["status"] in RUNNING])
     for taken in taken_ports(invocation.session):
         if environment is None or environment in taken:
             note(taken)
 
 
-def _say_not_ready(client: Client, deployment: Mapping[str, Any]) -> None:
-    """Say why the new instances of *deployment*, which is on its way, do not come."""
-    try:
-        said = not_ready_of(client.get(f"{ROOT}/{deployment['deploymentId']}/traffic").body)
-    except Failure:
-        return  # it has ended, or cannot be read at the moment
-    for reason in said:
-        note(f"{deployment['releaseRef']} is on its way, and waits: {reason}")
+def _say_not_ready(client: Client, running: Sequence[Mapping[str, Any]]) -> None:
+    """Say why new instances of *running*, deployments on their way, are not ready."""
+    for deployment in running[:_ASKED_MAX]:
+        try:
+            body = client.get(f"{ROOT}/{deployment['deploymentId']}/traffic").body
+        except Failure as failure:
+            if failure.exit_code not in {ExitCode.NOT_FOUND, ExitCode.UNAVAILABLE}:
+                raise
+            continue  # the table of services was shown, and is right without it
+        for reason in not_ready_of(body):
+            note(f"{deployment['releaseRef']} is not ready: {reason}")
+    if rest := running[_ASKED_MAX:]:
+        note(
+            f"{len(rest)} more are on their way; see one:"
+            f" `runtimectl deployment {rest[0]['deploymentId']}`"
+        )
 
 
 def _first_releases(

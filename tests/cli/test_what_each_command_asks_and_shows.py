@@ -24,6 +24,7 @@ from tests.cli.small_platform import (
     THE_SERVICE,
     RuntimeCtl,
     answer_of,
+    platform,
 )
 from tests.cli.small_server import Asked, serving
 
@@ -32,6 +33,12 @@ ANOTHER = "dep-w5ekllr23tyb-0123456789abcdeg"
 PLAN: dict[str, Any] = {
     "planId": DIGEST, "currency": "EUR", "monthlyCost": None, "refusals": [],
     "resources": [{"action": "create", "type": "folder", "urn": "a::files", "dependsOn": []}],
+}  # fmt: skip
+ROLLING_OUT = {**THE_DEPLOYMENT, "status": "RollingOut"}
+NO_TRAFFIC: dict[str, Any] = {
+    "moduleId": "module-shop", "releaseRevision": 4, "takenAt": None, "epoch": None,
+    "revisions": [], "reason": None,
+    "notReady": ["module-shop-4-0: CannotStart: exceeded quota: tenant"],
 }  # fmt: skip
 
 
@@ -146,28 +153,68 @@ def test_a_deployment_is_acted_on_by_its_id_or_its_environment(
 def test_why_new_instances_do_not_come_is_said_while_they_are_waited_for(
     line: str, runtimectl: RuntimeCtl
 ) -> None:
-    rolls = {**THE_DEPLOYMENT, "status": "RollingOut"}
-    traffic = {
-        "moduleId": "module-shop",
-        "releaseRevision": 4,
-        "takenAt": None,
-        "epoch": None,
-        "revisions": [],
-        "reason": None,
-        "notReady": ["module-shop-4-0: CannotStart: exceeded quota: tenant"],
-    }
-
     ran = runtimectl.run(
         line,
         {
-            f"GET {RUNTIME}/deployments": [rolls],
-            f"GET {RUNTIME}/deployments/{DEPLOYMENT}": rolls,
-            f"GET {RUNTIME}/deployments/{DEPLOYMENT}/traffic": [traffic],
+            f"GET {RUNTIME}/deployments": [ROLLING_OUT],
+            f"GET {RUNTIME}/deployments/{DEPLOYMENT}": ROLLING_OUT,
+            f"GET {RUNTIME}/deployments/{DEPLOYMENT}/traffic": [NO_TRAFFIC],
         },
     )
 
     assert ran.code == ExitCode.OK, ran.err
     assert "module-shop-4-0: CannotStart: exceeded quota: tenant" in ran.out + ran.err
+
+
+def test_an_older_system_does_not_say_why_new_instances_do_not_come(
+    runtimectl: RuntimeCtl,
+) -> None:
+    older = {name: value for name, value in NO_TRAFFIC.items() if name != "notReady"}
+    answers = {
+        f"GET {RUNTIME}/deployments": [ROLLING_OUT],
+        f"GET {RUNTIME}/deployments/{DEPLOYMENT}/traffic": [older],
+    }
+
+    with platform(answers) as server:
+        ran = runtimectl.run_at(server, "status")
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "module-shop" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        pytest.param(404, ExitCode.OK, id="it-has-ended"),
+        pytest.param(503, ExitCode.OK, id="its-surface-is-away"),
+        pytest.param(401, ExitCode.NOT_LOGGED_IN, id="the-login-has-expired"),
+        pytest.param(500, ExitCode.DEFECT, id="a-defect"),
+    ],
+)
+def test_the_table_of_services_needs_no_word_of_a_rollout_but_no_defect_is_hidden(
+    status: int, code: ExitCode, runtimectl: RuntimeCtl
+) -> None:
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if asked.path.endswith("/traffic"):
+            return status, {"error": {"code": "Refused", "message": "it is so"}}
+        return answer_of(asked, {f"GET {RUNTIME}/deployments": [ROLLING_OUT]})
+
+    with serving(answer, keeps_connections=False) as server:
+        ran = runtimectl.run_at(server, "status")
+
+    assert ran.code == code, ran.err
+    assert "module-shop" in ran.out
+
+
+def test_of_many_deployments_on_their_way_a_few_are_asked_why(runtimectl: RuntimeCtl) -> None:
+    ids = [f"dep-w5ekllr23tyb-{number:016x}" for number in range(12)]
+    many = [{**ROLLING_OUT, "deploymentId": each} for each in ids]
+
+    ran = runtimectl.run("status", {f"GET {RUNTIME}/deployments": many})
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert len([each for each in ran.asked if each.path.endswith("/traffic")]) == 10
+    assert f"2 more are on their way; see one: `runtimectl deployment {ids[10]}`" in ran.err
 
 
 def test_a_deployment_that_no_one_in_the_environment_fits_is_not_found(
