@@ -170,7 +170,7 @@ async def adoptions_below(
     layer: Layer, ctx: Context, app: ConfigurationsApp
 ) -> Sequence[ModuleAdoption]:
     """Return what the modules were given that *layer* reaches, in all its environments."""
-    documents = await _all(ADOPTIONS.type_name, layer, ctx, app)
+    documents = await _all(ADOPTIONS, layer, ctx, app)
     found = (value for _, value in ADOPTIONS.readable(documents))
     return [each for each in found if each.released and layer.module_id in {None, each.module_id}]
 
@@ -180,7 +180,7 @@ async def heads_of(
 ) -> Sequence[tuple[Document, Configuration]]:
     """Return the heads of the layers of an environment, that of all modules and theirs."""
     of_all = Layer(ConfigurationLayer.ENVIRONMENT, environment_id)
-    documents = await _all(HEADS.type_name, of_all, ctx, app)
+    documents = await _all(HEADS, of_all, ctx, app)
     return [*HEADS.readable(documents)]
 
 
@@ -190,7 +190,7 @@ async def versions_of(
     """Return the versions of a configuration, also those that cannot be read."""
     query = Query(
         where=[
-            Where("type", Comparison.EQ, VERSIONS.type_name),
+            *VERSIONS.conditions,
             Where("configuration_id", Comparison.EQ, identity),
         ],
         limit=PAGE_MAX,
@@ -203,7 +203,7 @@ async def modules_below(layer: Layer, ctx: Context, app: ConfigurationsApp) -> I
 
     An environment that has ended has none.
     """
-    documents = await _all(HEADS.type_name, layer, ctx, app)
+    documents = await _all(HEADS, layer, ctx, app)
     is_open = await open_environments(layer, ctx, app)
     with_layer = [
         value.layer
@@ -223,13 +223,13 @@ async def modules_below(layer: Layer, ctx: Context, app: ConfigurationsApp) -> I
 
 async def open_environments(layer: Layer, ctx: Context, app: ConfigurationsApp) -> frozenset[str]:
     """Return the environments that *layer* reaches and that have not ended."""
-    documents = await _all(ENVIRONMENTS.type_name, layer, ctx, app)
+    documents = await _all(ENVIRONMENTS, layer, ctx, app)
     environments = [value for _, value in ENVIRONMENTS.readable(documents)]
     return frozenset(each.environment_id for each in environments if each.is_open)
 
 
 async def _all(
-    type_name: str, layer: Layer, ctx: Context, app: ConfigurationsApp
+    codec: DocumentCodec[Any], layer: Layer, ctx: Context, app: ConfigurationsApp
 ) -> Sequence[Document]:
     """Return all documents of a type in the environment of *layer*, or in the whole tenant."""
     key: EnvironmentKey | None = None
@@ -241,7 +241,7 @@ async def _all(
         page = await app.service.store.query(
             Prefix(ctx.tenant, key),
             Query(
-                where=[Where("type", Comparison.EQ, type_name)],
+                where=codec.conditions,
                 limit=PAGE_MAX,
                 continuation=continuation,
             ),

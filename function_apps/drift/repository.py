@@ -150,7 +150,7 @@ async def compared_services(
 ) -> Sequence[tuple[Document, ServiceBaseline]]:
     """Return the baselines of an environment that are to be compared."""
     where = [
-        *BASELINES.in_query,
+        *BASELINES.conditions,
         Where("is_compared", Comparison.EQ, value=True),
     ]
     return BASELINES.readable(await _all(_prefix(partition), where, app))
@@ -159,7 +159,7 @@ async def compared_services(
 async def active_findings(within: Partition | Prefix, app: DriftApp) -> Sequence[Finding]:
     """Return the findings of a service, or an environment, that a scan has to judge."""
     where = [
-        *FINDINGS.in_query,
+        *FINDINGS.conditions,
         Where("is_active", Comparison.EQ, value=True),
     ]
     return [finding for _, finding in FINDINGS.readable(await _all(within, where, app))]

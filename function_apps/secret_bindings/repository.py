@@ -121,7 +121,7 @@ async def heads_of(
 ) -> Sequence[tuple[Document, SecretHead]]:
     """Return the heads of the secrets of an environment."""
     within = Partition(ctx.tenant, parse_id(environment_id, "env").environment)
-    query = Query(where=[Where("type", Comparison.EQ, HEADS.type_name)], limit=PAGE_MAX)
+    query = Query(where=HEADS.conditions, limit=PAGE_MAX)
     found = [each async for each in pages(app.service.store, within, query)]
     return [*HEADS.readable(found)]
 
@@ -132,8 +132,9 @@ def _active(
     """Return the query for bindings that are not revoked, *limit* a page."""
     key = parse_id(environment_id, "env").environment
     is_active = Where("status", Comparison.IS_NOT, "Revoked")
-    is_binding = Where("type", Comparison.EQ, BINDINGS.type_name)
-    return Partition(ctx.tenant, key), Query(where=[is_binding, is_active, *where], limit=limit)
+    return Partition(ctx.tenant, key), Query(
+        where=[*BINDINGS.conditions, is_active, *where], limit=limit
+    )
 
 
 @dataclass(frozen=True)

@@ -86,11 +86,11 @@ class DocumentCodec(Generic[T]):
         return self.document.format(identity)
 
     @property
-    def in_query(self) -> Sequence[Where]:
+    def conditions(self) -> Sequence[Where]:
         """Return the conditions of a query for these documents.
 
-        Where all of them have one id, what is in the order of ids comes in that of partitions, and
-        a page is read without the rest.
+        Where all of them have the same id, one condition is that id: the documents then come in the
+        order of their partitions, without a sort, and a store reads no more than the page.
         """
         of_type = Where("type", Comparison.EQ, self.type_name)
         has_one_id = "{}" not in self.document

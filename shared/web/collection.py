@@ -65,7 +65,7 @@ class Collection(Generic[T]):
             store,
             within or Prefix(request.ctx.tenant),
             [
-                *self.codec.in_query,
+                *self.codec.conditions,
                 *(self._condition(stored, value) for stored, value in asked.items()),
             ],
             order_by=self.order_by,

@@ -35,7 +35,7 @@ def test_a_query_asks_for_the_id_where_all_have_the_same(
 ) -> None:
     of_type = Where("type", Comparison.EQ, codec.type_name)
 
-    assert [*codec.in_query] == [*([Where("id", Comparison.EQ, "thing")] * is_asked), of_type]
+    assert [*codec.conditions] == [*([Where("id", Comparison.EQ, "thing")] * is_asked), of_type]
 
 
 async def test_pages_come_in_the_order_of_partitions_without_a_sort() -> None:
@@ -47,17 +47,19 @@ async def test_pages_come_in_the_order_of_partitions_without_a_sort() -> None:
         await store.batch(Partition("acme", "env", unit), rows)
     asked: list[str] = []
     database.read(lambda connection: connection.set_trace_callback(asked.append))
-    query, found = Query(where=THINGS.in_query, limit=2), []
+    query, units = Query(where=THINGS.conditions, limit=2), []
     while True:
         page = await store.query(Prefix("acme", "env"), query)
-        found += [document.partition.unit for document in page.documents]
+        units += [document.partition.unit for document in page.documents]
         if page.continuation is None:
             break
         query = replace(query, continuation=page.continuation)
     database.read(lambda connection: connection.set_trace_callback(None))
 
-    assert found == UNITS
-    for select in [text for text in asked if "ORDER BY" in text]:
+    assert units == UNITS
+    selects = [text for text in asked if "ORDER BY" in text]
+    assert selects, asked
+    for select in selects:
         plan = database.read(
             lambda c, sql=select: c.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()
         )

@@ -104,7 +104,7 @@ async def _needed_by(
         return resources.dependency(other.module_id, other) if is_needed else None
 
     dependencies: list[published.Dependency] = []
-    query = Query(where=SERVICES.in_query, limit=200)
+    query = Query(where=SERVICES.conditions, limit=200)
     for _ in range(PAGES_MAX):
         page = await app.service.store.query(Prefix(ctx.tenant, key), query)
         dependencies += filter(None, SERVICES.shown(page.documents, show))

@@ -60,7 +60,7 @@ async def get_history(
     await repository.load_document(service_id, ctx, app)
     partition = partition_of(ctx.tenant, service_id)
     query = Query(
-        where=[Where("type", Comparison.EQ, HISTORY.type_name)],
+        where=HISTORY.conditions,
         limit=limit,
         continuation=continuation,
     )
@@ -101,7 +101,7 @@ async def _deciding_rows(
     async def latest(kind: RowKind, order_by: str, limit: int) -> list[HistoryRow]:
         query = Query(
             where=[
-                Where("type", Comparison.EQ, HISTORY.type_name),
+                *HISTORY.conditions,
                 Where("kind", Comparison.EQ, kind.value),
                 Where("valid_from", Comparison.LE, as_of),
                 Where("known_from", Comparison.LE, known_at),

@@ -74,7 +74,7 @@ async def _retire_page(
         Prefix(ctx.tenant, document.partition.environment),
         Query(
             where=[
-                *SERVICES.in_query,
+                *SERVICES.conditions,
                 Where("status", Comparison.NE, ServiceStatus.RETIRED.value),
                 Where("service_id", Comparison.GT, scan.retire_after),
             ],

@@ -41,10 +41,7 @@ async def _remove(document: Document, known: RuntimeService, app: CatalogApp) ->
     One that is released meanwhile stays, with its history from then on.
     """
     history = Query(
-        where=[
-            Where("type", Comparison.EQ, HISTORY.type_name),
-            Where("valid_from", Comparison.LE, known.retired_at),
-        ]
+        where=[*HISTORY.conditions, Where("valid_from", Comparison.LE, known.retired_at)]
     )
     rows: list[Document] = []
     async for row in pages(app.service.store, document.partition, history):

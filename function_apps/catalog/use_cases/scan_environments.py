@@ -112,7 +112,7 @@ async def _attempt(
 async def _services(scan: Document, ctx: Context, app: CatalogApp) -> list[KnownService]:
     query = Query(
         where=[
-            *SERVICES.in_query,
+            *SERVICES.conditions,
             Where("status", Comparison.NE, ServiceStatus.RETIRED.value),
         ],
         limit=200,

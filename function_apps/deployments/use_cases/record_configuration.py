@@ -20,7 +20,7 @@ from shared.kernel.context import Context
 from shared.kernel.errors import Invalid
 from shared.messaging.outbox import Audited, Row, Send
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
-from shared.persistence.store import Comparison, Partition, Prefix, Query, Where
+from shared.persistence.store import Partition, Prefix, Query
 
 PAGE_MAX: Final = 25
 """Environments of a tenant that are read at once."""
@@ -147,11 +147,7 @@ async def _environments(ctx: Context, app: DeploymentsApp) -> AsyncIterator[Envi
     """Yield the environments that the tenant has a target in."""
     continuation: str | None = None
     while True:
-        query = Query(
-            where=[Where("type", Comparison.EQ, TARGETS.type_name)],
-            limit=PAGE_MAX,
-            continuation=continuation,
-        )
+        query = Query(where=TARGETS.conditions, limit=PAGE_MAX, continuation=continuation)
         page = await app.service.store.query(Prefix(ctx.tenant), query)
         for _, target in TARGETS.readable(page.documents):
             yield target.environment_id

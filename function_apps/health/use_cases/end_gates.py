@@ -34,7 +34,7 @@ async def end_gates(event: DeploymentEnded, ctx: Context, app: HealthApp) -> Non
     """
     query = Query(
         where=[
-            Where("type", Comparison.EQ, GATES.type_name),
+            *GATES.conditions,
             Where("gate.deploymentId", Comparison.EQ, event.deployment_id),
         ],
         limit=100,
