@@ -204,6 +204,6 @@ def _why_no_identity(asked: Mapping[str, Any], own: int | None, user: int) -> st
     return ""
 
 
-def _attempts(layer: IsolationLayer, shows_nothing: str, reached: Sequence[str]) -> LayerAttempts:
+def _attempts(layer: IsolationLayer, why: str, reached: Sequence[str]) -> LayerAttempts:
     shown = tuple(each[:TEXT_MAX] for each in reached[:_REACHED_MAX])
-    return LayerAttempts(layer, shows_nothing[:TEXT_MAX], shown)
+    return LayerAttempts(layer, why[:TEXT_MAX], shown)

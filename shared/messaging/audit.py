@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from shared.kernel.errors import UNREADABLE, Unavailable
-from shared.messaging.outbox import NOT_ALWAYS, Record
+from shared.messaging.outbox import OPTIONAL_FIELDS, Record
 from shared.persistence.table_rules import TEXT_MAX
 from shared.persistence.tables import RowExists, Table, TableRow
 
@@ -75,7 +75,7 @@ def _seal(number: int, previous: str, record: Record) -> str:
 def _content(record: Record) -> dict[str, Any]:
     """Return what is stored and hashed of *record*; without what it does not say as in 0.2.0."""
     content = asdict(record)
-    return {name: value for name, value in content.items() if value or name not in NOT_ALWAYS}
+    return {name: value for name, value in content.items() if value or name not in OPTIONAL_FIELDS}
 
 
 class AuditTrail:

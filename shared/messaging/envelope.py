@@ -113,10 +113,11 @@ def parse_envelope(body: bytes) -> Envelope:
 
 
 def _canonical(body: bytes) -> Envelope | None:
-    """Return the envelope in *body* if it is small and its payload is as we write one, and last.
+    """Return the envelope in a small *body* that ends as we would write its payload.
 
-    Then no name stands twice and no number is infinite, as neither would be written so again, and
-    `parse` needs no second reading to see that. A comma more than fields is a field twice.
+    This is the fast path. Writing a payload again drops duplicate names and numbers that are not
+    finite, so such a body has neither, and `parse` need not read it a second time to see that. Of
+    the other fields one stands twice if there are more commas than fields.
     """
     if not is_small(body):
         return None

@@ -107,8 +107,8 @@ class Record:
     """Whose the target is, where the trail is that of the actor's tenant, which is another one."""
 
 
-NOT_ALWAYS: Final = ("reason", "policy", "actor_tenant", "target_tenant")
-"""What no record has that says nothing of it: one of an earlier version is sealed without."""
+OPTIONAL_FIELDS: Final = ("reason", "policy", "actor_tenant", "target_tenant")
+"""Left out of a record where they are empty: records of earlier versions were sealed without."""
 
 Row = Publish | Send | Start | Raise
 """A row as a decision names it."""
@@ -184,7 +184,7 @@ def _body(row: StoredRow) -> dict[str, Any]:
             return {"kind": "raise", "instanceId": instance_id, "name": name}
         case Record():
             record = vars(row) | {"events": [dict(event) for event in row.events]}
-            for name in NOT_ALWAYS:
+            for name in OPTIONAL_FIELDS:
                 if not record[name]:
                     del record[name]  # 0.2.0 reads it, too
             return {"kind": RECORD, "record": record}

@@ -29,17 +29,17 @@ def stored_rows(
     stored = [_in_envelope(row, ctx) for row in rows]
     if audited is None:
         return stored
-    record, actors = _record(partition, audited, stored, ctx), ctx.cause.actor_tenant
-    if actors is None:
+    record, actor_tenant = _record(partition, audited, stored, ctx), ctx.cause.actor_tenant
+    if actor_tenant is None:
         return [*stored, record]
     of_actor = replace(
         record,
         record_id=event_id(ctx.entropy),
-        tenant=actors,
+        tenant=actor_tenant,
         target_tenant=record.tenant,
         events=(),
     )
-    return [*stored, replace(record, actor_tenant=actors), of_actor]
+    return [*stored, replace(record, actor_tenant=actor_tenant), of_actor]
 
 
 def _in_envelope(row: Row, ctx: Context) -> StoredRow:

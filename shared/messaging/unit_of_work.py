@@ -263,7 +263,7 @@ class UnitOfWork:
                     is_unsure |= isinstance(problem, AnswerLost)
                     continue
                 await turn.aclose()
-                return await self._tell(decision, view, committed, ctx)
+                return await self._after_commit(decision, view, committed, ctx)
         raise WriteContention(
             f"{ATTEMPTS_MAX} attempts met other writers of the same resource; send it again"
         )
@@ -275,7 +275,7 @@ class UnitOfWork:
         more = await self.read(partition, *ids)
         return View({**view.documents, **more.documents})
 
-    async def _tell(
+    async def _after_commit(
         self, decision: Decision[T], before: View, committed: Committed, ctx: Context
     ) -> Outcome[T]:
         """Measure and send on what was committed; raise the refusal that *decision* may be."""

@@ -9,11 +9,11 @@ from shared.contracts.tenants import IsolationLayer
 class LayerAttempts:
     """The attempts of one layer.
 
-    `shows_nothing` is why they show nothing: what the process must be able to do it could not, or
-    this surface does not confine it. Empty: its positive control held, so they could have
-    succeeded, and did not where nothing was `reached`.
+    `inconclusive_because` is why they show nothing: the process could not do what it must be able
+    to do, or this surface does not confine it. Empty: the positive control held, so the attempts
+    could have succeeded, and failed where nothing was `reached`.
     """
 
     layer: IsolationLayer
-    shows_nothing: str = ""
+    inconclusive_because: str = ""
     reached: tuple[str, ...] = ()

@@ -7,9 +7,9 @@ from typing import Any, Final
 from function_apps.drift.use_cases.fetch_git_sources import fetch_due_sources
 from shared.vault.port import SecretValue, SecretVault
 from tests.drift.compared import Drift, released_and_settled
-from tests.kit import pushed
+from tests.kit import push
 from tests.kit.memory_repositories import REPOSITORY, MemoryRepositories
-from tests.kit.pushed import SIGNING_KEY, signature
+from tests.kit.push import SIGNING_KEY, signature
 from tests.kit.service import TENANT
 from tests.kit.told import DIGEST, ENVIRONMENT, KEY, WEB
 
@@ -28,7 +28,7 @@ NAME: Final = "shop"
 
 def manifest(version: str = "1.0", **changes: Any) -> str:
     """Return a release file of WEB, as JSON."""
-    return pushed.manifest(WEB, version, **{"artifact": DIGEST, **changes})
+    return push.manifest(WEB, version, **{"artifact": DIGEST, **changes})
 
 
 @dataclass

@@ -47,7 +47,7 @@ from tests.drift.followed import (
     manifest,
     vault_of,
 )
-from tests.kit.pushed import SIGNING_KEY, signature
+from tests.kit.push import SIGNING_KEY, signature
 from tests.kit.service import TENANT
 from tests.kit.told import DIGEST, ENVIRONMENT, KEY, WEB, ended, environment
 

@@ -27,7 +27,7 @@ from tests.drift.followed import FOLLOW, SOURCES, WEBHOOK, followed
 from tests.drift.isolated import proof, status
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 from tests.kit.memory_vaults import MemoryVaults
-from tests.kit.pushed import signature
+from tests.kit.push import signature
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT, WEB, bound_tenant, ended, environment, service_of
 

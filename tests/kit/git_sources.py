@@ -6,7 +6,7 @@ from typing import Any
 from shared.kernel.ids import parse_id
 from shared.vault.port import SecretValue
 from tests.kit.memory_repositories import REPOSITORY, MemoryRepositories
-from tests.kit.pushed import SIGNING_KEY, manifest, signature
+from tests.kit.push import SIGNING_KEY, manifest, signature
 from tests.kit.world import World
 
 

@@ -74,7 +74,7 @@ async def reached(harness: SurfaceHarness) -> Mapping[IsolationLayer, tuple[str,
     """Return what was reached in each layer; in each the control held."""
     reading = await tried(harness)
     assert isinstance(reading, Present), reading
-    assert {each.shows_nothing for each in reading.value} == {""}
+    assert {each.inconclusive_because for each in reading.value} == {""}
     return {each.layer: each.reached for each in reading.value}
 
 
@@ -212,9 +212,9 @@ async def test_where_there_is_no_secret_of_others_that_layer_shows_nothing(
     reading = await tried(harness)
 
     assert isinstance(reading, Present)
-    assert {each.layer: each.shows_nothing for each in reading.value if each.shows_nothing} == {
-        IsolationLayer.SECRETS: "there is no secret of others that could be read"
-    }
+    assert {
+        each.layer: each.inconclusive_because for each in reading.value if each.inconclusive_because
+    } == {IsolationLayer.SECRETS: "there is no secret of others that could be read"}
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ async def test_a_program_that_does_not_come_to_try_shows_nothing(
     assert isinstance(reading, Present)
     assert [each.layer for each in reading.value] == list(CONFINED)
     for each in reading.value:
-        assert each.shows_nothing.startswith(f"the process that was to try {why}")
+        assert each.inconclusive_because.startswith(f"the process that was to try {why}")
     assert left_behind(tmp_path) == []
 
 

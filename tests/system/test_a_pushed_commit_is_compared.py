@@ -16,7 +16,7 @@ from shared.kernel.ids import parse_id
 from shared.vault.port import SecretValue
 from tests.kit.git_server import GitServer, git_server
 from tests.kit.git_sources import source
-from tests.kit.pushed import SIGNING_KEY, manifest, signature
+from tests.kit.push import SIGNING_KEY, manifest, signature
 from tests.kit.releases import deploy, ended, provisioned
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World

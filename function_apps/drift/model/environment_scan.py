@@ -73,7 +73,7 @@ class CompletedRelease:
     ended_at: str
 
     def ends(self, held: HeldRelease) -> bool:
-        """Return whether it was deployed after it was *held*, so that it is so no more."""
+        """Return whether it was deployed after it was *held*, which ends the hold."""
         is_same = (self.version, self.digest) == (held.version, held.digest)
         return is_same and self.ended_at > held.held_at
 

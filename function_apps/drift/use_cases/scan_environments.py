@@ -156,7 +156,7 @@ async def _scan_services(
             app,
             git=git,
             is_held=is_held and service_id in absent,
-            is_read=baseline.is_known or may_be_there,
+            may_be_there=baseline.is_known or may_be_there,
         )
         key = (partition_of(ctx.tenant, service_id), BASELINES.type_name)
         until = ctx.now() + app.rules.detection.scan + LATE

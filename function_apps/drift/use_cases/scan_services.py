@@ -64,15 +64,14 @@ async def scan_service(
     *,
     git: DesiredByGit | None,
     is_held: bool,
-    is_read: bool = True,
+    may_be_there: bool = True,
 ) -> Reason | None:
     """Read and judge one service; return why it could not be judged, if so.
 
-    One that is not to be read is there no more, or never was; so are those of an environment that
-    has ended.
+    No surface is asked about one that cannot be there, nor where the environment has ended.
     """
     reading: Present[ServiceReading] | Unknown = Present(ServiceReading())
-    if is_read and scan.ended_at is None:
+    if may_be_there and scan.ended_at is None:
         reading = await read_service(baseline, app)
     if isinstance(reading, Unknown):
         return Reason(code=UNREAD, message=reading.reason[:500])

@@ -125,8 +125,8 @@ def _of_attempts(
         case Present(attempts):
             named = {each.layer for each in attempts}
             for each in attempts:
-                if each.shows_nothing:
-                    said = f"{name} could not try from inside: {each.shows_nothing}"
+                if each.inconclusive_because:
+                    said = f"{name} could not try from inside: {each.inconclusive_because}"
                     yield each.layer, None, said
                 elif each.reached:
                     yield each.layer, False, f"{name}, from inside: {'; '.join(each.reached)}"
