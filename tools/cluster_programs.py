@@ -2,10 +2,10 @@
 
     python -m tools.cluster_programs [--keda]
 
-Each is built by Go from the modules that `tools/kubebox` and `tools/noderuntime` pin. Who has built
-them already names the folder of the archives in `RUNTIMECTL_PROGRAM_ARCHIVES`: then they are
-unpacked, and only what is not in them is built. `nft`, which sets the addresses of Services, comes
-from Debian's packages, unpacked and not installed, where the machine has none.
+Each is built by Go from the modules that `tools/kubebox`, `tools/noderuntime` and `tools/keda` pin.
+Who has built them already names the folder of the archives in `RUNTIMECTL_PROGRAM_ARCHIVES`: then
+they are unpacked, and only what is not in them is built. `nft`, which sets the addresses of
+Services, comes from Debian's packages, unpacked and not installed, where the machine has none.
 """
 
 import argparse
