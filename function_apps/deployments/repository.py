@@ -1,8 +1,11 @@
 """The stored documents of deployments, and the commit of a changed set of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from function_apps.deployments import events
 from function_apps.deployments.errors import DeploymentMissing
@@ -11,19 +14,25 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import TenantLayer
 from function_apps.deployments.model.lifecycle import ENDINGS
+from function_apps.deployments.model.stored_output import StoredOutput
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.deployments import DeploymentStatus
 from shared.durable.activity import ActivityContext, Step, commit_documents, require_ownership
 from shared.durable.operations import OPERATIONS, OperationInput, OperationKind
 from shared.kernel.context import Context
+from shared.kernel.errors import NotFound, Unavailable
 from shared.kernel.ids import EnvironmentId, ModuleId, parse_id
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited, Row
 from shared.messaging.unit_of_work import Decide, Json, Outcome, View
 from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import partition_of
+from shared.surfaces.spec import SurfaceComponent
 
 T = TypeVar("T")
+_OUTPUT: Final = TypeAdapter(StoredOutput)
+_OUTPUT_BYTES_MAX: Final = 4 * 2**20
+"""An output in which each character is escaped has less."""
 ROLL_OUT: Final = "deployments_roll_out_release"
 DEPLOY: Final = OperationKind("Deploy", ROLL_OUT)
 ROLL_OUT_SECRET: Final = OperationKind("RollOutSecretVersion", ROLL_OUT)
@@ -266,3 +275,38 @@ def close_operation(view: View, deployment: Deployment, ctx: Context) -> list[Pu
 
 def _summary(deployment: Deployment) -> Mapping[str, Any]:
     return {"deploymentId": deployment.deployment_id, "status": deployment.status.value}
+
+
+async def find_output(
+    workload: SurfaceComponent, revision: int, app: DeploymentsApp
+) -> StoredOutput | None:
+    """Return what was kept of the output of *revision*; None: nothing.
+
+    Raises:
+        Unavailable: the blobs are away, or what is stored is no output.
+    """
+    name, text = _output_blob(workload, revision), bytearray()
+    try:
+        async for chunk in await app.logs.open(name):
+            text += chunk
+            if len(text) > _OUTPUT_BYTES_MAX:
+                raise Unavailable(f"the blob {name} of logs is too large")
+        return await asyncio.to_thread(_OUTPUT.validate_json, bytes(text))
+    except NotFound:
+        return None
+    except ValidationError as damaged:
+        raise Unavailable(f"the blob {name} of logs is damaged") from damaged
+
+
+async def put_output(
+    workload: SurfaceComponent, revision: int, output: StoredOutput, app: DeploymentsApp
+) -> None:
+    async def content() -> AsyncIterator[bytes]:
+        yield _OUTPUT.dump_json(output)
+
+    await app.logs.put(_output_blob(workload, revision), content())
+
+
+def _output_blob(workload: SurfaceComponent, revision: int) -> str:
+    """Return the name of the blob: a revision is of one deployment and component, for ever."""
+    return f"{workload.tenant}/{workload.environment}/{workload.module}/{revision}.json"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from function_apps.deployments.activities.keep_output import Removed, keep_output
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.stored_output import (
     BYTES_MAX,
@@ -19,11 +20,11 @@ from function_apps.deployments.model.stored_output import (
     newest_lines,
 )
 from function_apps.deployments.ports import DeploymentsRules
+from function_apps.deployments.repository import find_output, put_output
 from function_apps.deployments.use_cases.queries import read_logs
 from function_apps.deployments.use_cases.remove_logs import remove_old_logs
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
-from shared.contracts.storage import LOGS
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Unavailable
@@ -36,6 +37,7 @@ from tests.kit.memory_cluster import Behaviour
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import EPOCH, run_virtual
+from tests.surfaces.harness import fence
 
 LINES = ("listening", "GET / 500", "it broke")
 
@@ -181,15 +183,15 @@ async def _defect() -> Reading[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "reasons"),
+    ("answer", "reason"),
     [
-        (_silence, ["its surface did not answer within 10 s"]),
-        (_unknown, ["the node is gone"]),
-        (_defect, []),
+        pytest.param(_silence, "its surface did not answer within 10 s", id="silence"),
+        pytest.param(_unknown, "the node is gone", id="unknown"),
+        pytest.param(_defect, "OSError: defect", id="defect"),
     ],
 )
 def test_a_surface_that_does_not_say_what_was_written_holds_up_no_release(
-    answer: Callable[[], Awaitable[Reading[tuple[str, ...]]]], reasons: Sequence[str]
+    answer: Callable[[], Awaitable[Reading[tuple[str, ...]]]], reason: str
 ) -> None:
     async def main() -> None:
         world = driven()
@@ -203,9 +205,8 @@ def test_a_surface_that_does_not_say_what_was_written_holds_up_no_release(
 
         assert second.status is DeploymentStatus.COMPLETED
         assert world.live() == ({2: 1}, {2: 100})
-        kept = await shown(world, first)
-        assert [each["reason"] for each in kept] == reasons
-        assert all((each["source"], each["lines"]) == ("stored", []) for each in kept)
+        (kept,) = await shown(world, first)
+        assert (kept["source"], kept["reason"], kept["lines"]) == ("stored", reason, [])
 
     run_virtual(main())
 
@@ -217,11 +218,12 @@ def test_steps_that_run_twice_keep_what_the_first_run_kept() -> None:
         world.twice = True
         await world.tell()
         first = await released(world)
-        answers = [("last words",), ("of those that are not gone yet",)]
         surface = _Told(world.world)
+        asked: list[str] = []
 
         async def answer() -> Reading[tuple[str, ...]]:
-            return Present(answers.pop(0))
+            asked.append("last words" if not asked else "of those that are not gone yet")
+            return Present((asked[-1],))
 
         surface.answer = answer
         world.app = replace(world.app, surfaces={ComputeTargetKind.LOCAL_PROCESS: surface})
@@ -230,7 +232,68 @@ def test_steps_that_run_twice_keep_what_the_first_run_kept() -> None:
 
         (kept,) = await shown(world, first)
         assert kept["lines"] == ["last words"]
+        assert asked == ["last words"]
         assert await names(world) == [f"{TENANT}/{TEST}/{SHOP}/1.json"]
+
+    run_virtual(main())
+
+
+async def _removed(world: Driven, count: int) -> Sequence[Removed]:
+    """Return the live revisions of *count* modules, which were released."""
+    modules = [f"{SHOP}-{number}" for number in range(count)]
+    await world.deploy(*[await world.component("one", module) for module in modules])
+    await world.settle()
+    surface = world.app.surfaces[ComputeTargetKind.LOCAL_PROCESS]
+    readings = [await surface.observe(world.surface_component(module)) for module in modules]
+    live = [reading.value for reading in readings if isinstance(reading, Present)]
+    return [Removed(each.component, revision) for each in live for revision in each.revisions]
+
+
+def test_a_surface_that_is_silent_holds_up_the_removal_of_many_revisions_once() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        removed = await _removed(world, 20)
+        silent = _Told(world.world)
+        asked: list[int] = []
+
+        async def answer() -> Reading[tuple[str, ...]]:
+            asked.append(len(asked))
+            return Present(LINES) if len(asked) == 1 else await _silence()
+
+        silent.answer = answer
+        clock = world.app.service.clock
+        began_s = clock.monotonic_s()
+
+        await keep_output(removed, silent, fence(1), world.ctx, world.app)
+
+        assert clock.monotonic_s() - began_s == pytest.approx(10, abs=1)
+        assert len(asked) < len(removed)
+        stored = [await find_output(each.workload, 1, world.app) for each in removed]
+        outputs = [output for each in stored if each for output in each.instances]
+        assert [each.lines for each in outputs] == [LINES, *[()] * 19]
+        assert {each.reason for each in outputs[1:]} == {"its surface did not answer within 10 s"}
+
+    run_virtual(main())
+
+
+def test_an_operation_that_was_overtaken_while_it_read_replaces_nothing_of_its_successor() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        (removed,) = await _removed(world, 1)
+        later = StoredOutput("op-later", EPOCH, (InstanceOutput("i", ("of the later",)),), 9)
+        slow = _Told(world.world)
+
+        async def answer() -> Reading[tuple[str, ...]]:
+            await put_output(removed.workload, 1, later, world.app)
+            return Present(LINES)
+
+        slow.answer = answer
+
+        await keep_output([removed], slow, fence(8), world.ctx, world.app)
+
+        assert await find_output(removed.workload, 1, world.app) == later
 
     run_virtual(main())
 
@@ -314,7 +377,15 @@ async def _chunk(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 4096, b" " * (5 * 2**20)])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"{}", id="no fields"),
+        pytest.param(b"[" * 4096, id="nested"),
+        pytest.param(b" " * (5 * 2**20), id="too large"),
+    ],
+)
 def test_a_damaged_blob_is_said_and_holds_up_nothing(content: bytes) -> None:
     async def main() -> None:
         world = driven()
@@ -366,22 +437,7 @@ def test_output_is_removed_after_thirty_days_that_of_all_tenants() -> None:
     run_virtual(main())
 
 
-def test_another_container_has_nothing_of_it() -> None:
-    async def main() -> None:
-        world = driven()
-        await world.tell()
-        await released(world)
-        await released(world, "two")
-
-        assert world.app.logs is world.bench.storage.blobs(LOGS)
-        assert not [
-            blob for blob in await world.app.blobs.list_stored("") if blob.name.startswith(TENANT)
-        ]
-
-    run_virtual(main())
-
-
-def test_a_revision_with_many_instances_keeps_the_first_ones_and_those_that_fail() -> None:
+def test_a_revision_with_many_instances_keeps_as_many_lines_of_all_together() -> None:
     async def main() -> None:
         world = driven()
         await world.tell()
@@ -401,17 +457,38 @@ def test_a_revision_with_many_instances_keeps_the_first_ones_and_those_that_fail
     run_virtual(main())
 
 
+def test_instances_that_are_not_ready_are_kept_first() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await released(world, "one", replicas=INSTANCES_MAX + 2)
+        live = await world.app.surfaces[ComputeTargetKind.LOCAL_PROCESS].observe(
+            world.surface_component(SHOP)
+        )
+        assert isinstance(live, Present)
+        (revision,) = live.value.revisions
+        *_, one, another = revision.instances
+        failing = [replace(each, is_ready=False) for each in (one, another)]
+        instances = (*revision.instances[:-2], *failing)
+        removed = Removed(live.value.component, replace(revision, instances=instances))
+
+        assert removed.instances[:2] == [one.id, another.id]
+        assert len(removed.instances) == INSTANCES_MAX + 2
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize(
     ("lines", "share", "kept"),
     [
-        (["a", "b", "c"], Share(2, 100), ("b", "c")),
-        (["aaaa", "bb", "cc"], Share(9, 6), ("bb", "cc")),
-        (["aaaa", "bb", "cc"], Share(9, 5), ("bb", "cc")),
-        (["aaaa", "bb", "cc"], Share(9, 4), ("cc",)),
-        (["a" * 9], Share(9, 4), ("aaaa",)),
-        (["äöü"], Share(9, 3), ("ü",)),
-        (["\udc80x"], Share(9, 9), ("?x",)),
-        ([], Share(9, 9), ()),
+        pytest.param(["a", "b", "c"], Share(2, 100), ("b", "c"), id="too many lines"),
+        pytest.param(["aaaa", "bb", "cc"], Share(9, 6), ("bb", "cc"), id="one byte to spare"),
+        pytest.param(["aaaa", "bb", "cc"], Share(9, 5), ("bb", "cc"), id="as many bytes as fit"),
+        pytest.param(["aaaa", "bb", "cc"], Share(9, 4), ("cc",), id="one byte too many"),
+        pytest.param(["a" * 9], Share(9, 4), ("aaaa",), id="a long line"),
+        pytest.param(["äöü"], Share(9, 3), ("ü",), id="a letter that is cut"),
+        pytest.param(["\udc80x"], Share(9, 9), ("?x",), id="no text"),
+        pytest.param([], Share(9, 9), (), id="nothing"),
     ],
 )
 def test_the_newest_lines_that_fit_are_kept(
@@ -429,17 +506,24 @@ def test_the_bounds_are_of_all_instances_together(instances: int) -> None:
     assert 1 <= share.size_bytes * read <= BYTES_MAX
 
 
-def _stored(operation: str, *lines: str) -> StoredOutput:
-    return StoredOutput(operation, EPOCH, (InstanceOutput("i", lines),))
+def _stored(operation: str, *lines: str, token: int = 1) -> StoredOutput:
+    return StoredOutput(operation, EPOCH, (InstanceOutput("i", lines),), token)
 
 
 @pytest.mark.parametrize(
     ("known", "new", "is_replaced"),
     [
-        (None, _stored("a"), True),
-        (_stored("a"), _stored("a", "x"), True),
-        (_stored("a", "x"), _stored("b"), False),
-        (_stored("a", "x"), _stored("b", "y"), True),
+        pytest.param(None, _stored("a"), True, id="nothing"),
+        pytest.param(_stored("a"), _stored("a", "x"), True, id="reasons by lines"),
+        pytest.param(_stored("a", "x"), _stored("a", "y"), False, id="lines by a repeated step"),
+        pytest.param(_stored("a", "x"), _stored("b"), False, id="lines by reasons"),
+        pytest.param(_stored("a", "x"), _stored("b", "y"), True, id="lines by later ones"),
+        pytest.param(
+            _stored("b", "x", token=2), _stored("a", "y"), False, id="lines by an earlier operation"
+        ),
+        pytest.param(
+            _stored("b", token=2), _stored("a", "y"), False, id="reasons by an earlier operation"
+        ),
     ],
 )
 def test_a_later_removal_replaces_what_is_kept_unless_it_has_nothing(

@@ -1,10 +1,11 @@
 """An environment that is being decommissioned: rollouts are canceled, workloads are removed."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from function_apps.deployments.activities.keep_output import Removed, keep_output
 from function_apps.deployments.activities.observe_surface import (
     observe_or_raise,
     poll_until,
@@ -15,7 +16,6 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget, 
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TARGETS
 from function_apps.deployments.use_cases.cancel import cancel
-from function_apps.deployments.use_cases.stored_output import keep_output
 from shared.contracts.deployments import DeploymentReason, RuntimeEnvironmentDrained
 from shared.durable.activity import (
     ActivityContext,
@@ -24,7 +24,6 @@ from shared.durable.activity import (
     commit_documents,
     require_ownership,
 )
-from shared.kernel.concurrency import bounded_map
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent, Present, Unknown
@@ -37,7 +36,6 @@ from shared.surfaces.spec import SurfaceComponent
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-OUTPUTS_AT_ONCE: Final = 8
 PAGE_SIZE: Final = 25
 """Deployments that one activity cancels, and workloads of one surface that it removes."""
 
@@ -106,34 +104,30 @@ async def acquire_drain_fence(ctx: ActivityContext, app: DeploymentsApp) -> int:
 async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> bool:
     """Remove up to 25 workloads of the tenant; return whether none is left.
 
-    Whether the drain still has the environment is asked before each: a list may take its time.
+    Whether the drain still has the environment is asked before their output is kept, and before
+    each is removed: all that may take its time.
     """
     fence = ctx.fence_of(token)
     target = await _target(ctx, app)
     for surface in surfaces_of(target, app):
         workloads = await _workloads(surface, target, ctx)
-        await _keep_outputs(surface, workloads[:PAGE_SIZE], ctx, app)
-        for live in workloads[:PAGE_SIZE]:
+        await _owned(ctx, app)
+        page = workloads[:PAGE_SIZE]
+        removed = [
+            Removed(each.component, revision) for each in page for revision in each.revisions
+        ]
+        await keep_output(removed, surface, fence, ctx, app)
+        for live in page:
             await _owned(ctx, app)
             if live.weights:
                 await surface.set_weights(live.component, {}, fence)
             for revision in live.revisions:
                 await surface.remove(live.component, revision.revision, fence)
-        for live in workloads[:PAGE_SIZE]:
+        for live in page:
             await _wait_until_gone(surface, live, app)
         if len(workloads) > PAGE_SIZE:
             return False
     return True
-
-
-async def _keep_outputs(
-    surface: Surface, workloads: Sequence[LiveComponent], ctx: ActivityContext, app: DeploymentsApp
-) -> None:
-    async def keep(live: LiveComponent) -> None:
-        for revision in live.revisions:
-            await keep_output(live.component, revision, surface, ctx, app)
-
-    await bounded_map(workloads, keep, at_once=OUTPUTS_AT_ONCE)
 
 
 async def _target(ctx: ActivityContext, app: DeploymentsApp) -> DeploymentTarget:

@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar, cast
 
+from function_apps.deployments.activities.keep_output import Removed, keep_output
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases.stored_output import keep_output
 from shared.contracts.releases import ReleasedComponent
 from shared.durable.activity import ActivityContext
 from shared.kernel.errors import Unavailable
@@ -118,10 +118,10 @@ async def remove_all_but(
     fence = ctx.fence(deployment)
     if not kept and live.weights:
         await surface.set_weights(workload, {}, fence)
-    for revision in live.revisions:
-        if revision.revision not in kept:
-            await keep_output(workload, revision, surface, ctx, app)
-            await surface.remove(workload, revision.revision, fence)
+    removed = [Removed(workload, each) for each in live.revisions if each.revision not in kept]
+    await keep_output(removed, surface, fence, ctx, app)
+    for each in removed:
+        await surface.remove(workload, each.revision.revision, fence)
 
 
 async def activate_schedule(

@@ -14,6 +14,7 @@ from function_apps.deployments.activities.inputs import (
     RollbackPlan,
     WaitState,
 )
+from function_apps.deployments.activities.keep_output import Removed, keep_output
 from function_apps.deployments.activities.observe_surface import (
     activate_schedule,
     live_components,
@@ -55,7 +56,6 @@ from function_apps.deployments.repository import (
     step,
 )
 from function_apps.deployments.use_cases.configuration_content import read_merge
-from function_apps.deployments.use_cases.stored_output import keep_output
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.gates import Verdict
 from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
@@ -291,7 +291,7 @@ async def remove_candidate(given: RemovalInput, ctx: ActivityContext, app: Deplo
                 await surface.scale(workload, number, revision.replicas, fence)
         else:
             if revision is not None:
-                await keep_output(workload, revision, surface, ctx, app)
+                await keep_output([Removed(workload, revision)], surface, fence, ctx, app)
             await surface.remove(workload, number, fence)
     await remove_all_but(kept, component, deployment, ctx, app)
 

@@ -28,6 +28,8 @@ class StoredOutput:
     operation_id: str
     stored_at: datetime
     instances: tuple[InstanceOutput, ...]
+    token: int = 0
+    """The operation's, as its writes to the surface have it."""
 
     @property
     def has_lines(self) -> bool:
@@ -38,8 +40,15 @@ class StoredOutput:
         return self.has_lines and self.operation_id == operation_id
 
     def replaces(self, known: "StoredOutput | None") -> bool:
-        """Return whether this is to be kept instead of *known*, which an earlier removal left."""
-        return known is None or self.has_lines or not known.has_lines
+        """Return whether this is to be kept instead of *known*, which another removal left.
+
+        That of a later operation stays, and so does what the same one kept first.
+        """
+        if known is None:
+            return True
+        if known.token > self.token or known.is_final(self.operation_id):
+            return False
+        return self.has_lines or not known.has_lines
 
 
 @dataclass(frozen=True)

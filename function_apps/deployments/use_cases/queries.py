@@ -9,9 +9,9 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.stored_output import InstanceOutput
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DEPLOYMENTS, TARGETS
+from function_apps.deployments.repository import DEPLOYMENTS, TARGETS, find_output
 from function_apps.deployments.resources import deployment_resource
-from function_apps.deployments.use_cases.stored_output import find_output, read_output
+from function_apps.deployments.use_cases.read_output import read_output
 from shared.contracts.audit import AuditHead, AuditHeads
 from shared.contracts.deployments import Deployment as DeploymentResource
 from shared.contracts.deployments import DeploymentStatus
@@ -29,6 +29,7 @@ from shared.surfaces.traffic import RevisionTraffic
 TAIL_MAX: Final = 1000
 _TARGETS_AT_ONCE: Final = 8
 _NOT_READY_MAX: Final = 10
+_INSTANCES_AT_ONCE: Final = 4
 _log = logging.getLogger(__name__)
 
 
@@ -135,19 +136,25 @@ async def _logs_of(
             **more,
         }
 
+    async def read(instances: Sequence[str]) -> Sequence[InstanceOutput]:
+        return await bounded_map(
+            instances,
+            lambda each: read_output(surface, workload, each, tail),
+            at_once=_INSTANCES_AT_ONCE,
+        )
+
     live = await surface.observe(workload)
     if isinstance(live, Unknown):
         return [entry(InstanceOutput("", reason=live.reason), live=None)]
     revision = live.value.revision(number) if isinstance(live, Present) else None
     if revision and revision.instances:
         names = [instance.id for instance in revision.instances]
-        outputs = await read_output(surface, workload, names, tail)
-        return [entry(output, live=True) for output in outputs]
+        return [entry(each, live=True) for each in await read(names)]
     match await surface.kept_outputs(workload, number):
         case Unknown(reason):
             return [entry(InstanceOutput("", reason=reason))]
         case Present(stopped) if stopped:
-            return [entry(each) for each in await read_output(surface, workload, stopped, tail)]
+            return [entry(each) for each in await read(stopped)]
     stored = await find_output(workload, number, app)
     if stored is None:
         return []
