@@ -90,13 +90,17 @@ class BackgroundProcess:
         while not is_ready():
             if process.poll() is not None or clock.monotonic_s() > deadline_s:
                 process.send_signal(self.ends_by)
-                output = "\n".join(f"  | {line}" for line in log_tail(self.log, logged))
-                raise Failure(
-                    f"the {self.name} did not start\n{output}",
-                    ExitCode.UNAVAILABLE,
-                    remedy=f"correct what it names; `{self.started_by}`",
-                )
+                raise self.failed_start(logged)
             pause(clock, _POLL_INTERVAL_S)
+
+    def failed_start(self, logged: int) -> Failure:
+        """Return the refusal of a start before which the log had *logged* bytes."""
+        output = "\n".join(f"  | {line}" for line in log_tail(self.log, logged))
+        return Failure(
+            f"the {self.name} did not start\n{output}",
+            ExitCode.UNAVAILABLE,
+            remedy=f"correct what it names; `{self.started_by}`",
+        )
 
     def end(
         self, find: Callable[[], ProcessIdentity | None], clock: Clock

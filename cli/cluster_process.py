@@ -7,7 +7,7 @@ from typing import Final
 from cli.background_process import BackgroundProcess
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.host_process import find_holder, pause
+from cli.host_process import find_holder, log_size, pause
 from cli.state_folder import StateFolder
 from local_agent.process_identity import ProcessIdentity
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
@@ -39,27 +39,33 @@ def record_of(folder: StateFolder) -> ClusterRecord | None:
 def start_cluster(folder: StateFolder, form: Form | None, nodes: int, clock: Clock) -> int:
     """Start a cluster in a session of its own; return its process id when it is ready.
 
-    Its Gateways are served then, or it shows that they are not.
+    Its Gateways are served by then, or could not be within GATEWAYS_WITHIN_S.
 
     Raises:
-        Failure: it did not start; the message has its last output.
+        Failure: it did not start, or has ended; the message has its last output.
     """
     options = ["--cache", str(folder.cache), "--nodes", str(nodes)]
     if form is not None:
         options += ["--form", form]
+    logged = log_size(cluster_folder(folder).log)
     pid = _process(folder).start(options, lambda: record_of(folder) is not None, clock)
-    wait_for_gateways(folder, clock)
+    wait_for_gateways(folder, clock, logged)
     return pid
 
 
-def wait_for_gateways(folder: StateFolder, clock: Clock) -> None:
-    """Return when the Gateways are served; or without that, when it takes too long."""
+def wait_for_gateways(folder: StateFolder, clock: Clock, logged: int) -> None:
+    """Return when the Gateways are served; or without that, when it takes too long.
+
+    Raises:
+        Failure: the cluster has ended; the message has its output after *logged* bytes.
+    """
     deadline_s = clock.monotonic_s() + GATEWAYS_WITHIN_S
     while (record := record_of(folder)) is not None and find_cluster(folder) is not None:
         is_served = cluster_folder(folder).gateways_served.exists()
         if record.gateway_class is None or is_served or clock.monotonic_s() > deadline_s:
             return
         pause(clock, _GATEWAYS_EVERY_S)
+    raise _process(folder).failed_start(logged)
 
 
 def stop_cluster(folder: StateFolder, clock: Clock) -> int | None:

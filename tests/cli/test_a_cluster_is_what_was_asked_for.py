@@ -164,8 +164,20 @@ def test_up_ends_when_gateways_are_served_or_it_takes_too_long(
     )
     clock = ServingClock(cluster, serves=serves)
 
-    wait_for_gateways(StateFolder(running), clock)
+    wait_for_gateways(StateFolder(running), clock, 0)
 
     assert (clock.sleeps == 2) is serves
     assert main(["cluster", "status", "--state", str(running), "-o", "json"]) == ExitCode.OK
     assert json.loads(capsys.readouterr().out)["gateways"].startswith(shown)
+
+
+def test_up_fails_where_the_cluster_ends_before_its_gateways_are_served(tmp_path: Path) -> None:
+    ended = ClusterFolder(tmp_path / "cluster")
+    ended.path.mkdir()
+    ended.log.write_text("of the last start\nno space left\n")
+    ended.write_record(
+        ClusterRecord(Form.ROOT, (), "https://127.0.0.1:1", "/k", ("a",), gateway_class="ours")
+    )
+
+    with pytest.raises(Failure, match=r"^the local cluster did not start\n  \| no space left$"):
+        wait_for_gateways(StateFolder(tmp_path), HandClock(), len("of the last start\n"))
