@@ -84,16 +84,18 @@ def _run(asked: argparse.Namespace, state: Path) -> int:
         return EXIT_STATE_IN_USE
     write_owner(lock, os.getpid())
     agent_folder = None if asked.agent_folder is None else asked.agent_folder.resolve()
-    choices = 0
-    while True:
-        choices += 1
+    given = {getattr(asked, name) for name in PORTS}
+    for _ in range(_CHOICES - 1):
         try:
             return asyncio.run(_serve(state, _settings(asked, state), agent_folder))
         except PortTaken as taken:
-            apps_know_it = taken.port in vars(asked).values() or (state / ADDRESSES).exists()
-            if apps_know_it or choices == _CHOICES:
+            if taken.port in given or (state / ADDRESSES).exists():
                 raise
-            _log.info("%s; here, ports are chosen again", taken)
+            _log.info(
+                "port %s of %s was taken meanwhile: ports are chosen again",
+                taken.port, taken.service,
+            )  # fmt: skip
+    return asyncio.run(_serve(state, _settings(asked, state), agent_folder))
 
 
 def _parser() -> argparse.ArgumentParser:

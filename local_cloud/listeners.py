@@ -21,11 +21,11 @@ STORAGE_ACCOUNT: Final = "devstoreaccount1"
 
 
 class PortTaken(Exception):
-    """A listener cannot listen on its *port*; another program does."""
+    """The listener of *service* cannot listen on its *port*; another program does."""
 
-    def __init__(self, message: str, port: int) -> None:
+    def __init__(self, message: str, service: str, port: int) -> None:
         super().__init__(message)
-        self.port = port
+        self.service, self.port = service, port
 
 
 class NotInstalled(Exception):
@@ -46,6 +46,7 @@ async def listen(endpoint: _Endpoint, service: str, port: int, option: str) -> N
         raise PortTaken(
             f"cannot serve {service} on port {port}: {reason_of(problem)};"
             f" choose another with {option}, and start apps that use it anew",
+            service,
             port,
         ) from problem
 

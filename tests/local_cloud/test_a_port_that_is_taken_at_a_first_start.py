@@ -1,6 +1,8 @@
 """Between the choice of a port and its listener another program may take it."""
 
 import json
+import logging
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -57,17 +59,26 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Taken]:
         yield taken
 
 
-def start(state: Path) -> int:
-    return program._run(program._parser().parse_args([]), state)
+def start(state: Path, *options: str) -> int:
+    return program._run(program._parser().parse_args(options), state)
 
 
 def test_a_first_start_chooses_others_and_leaves_none_of_the_first(
-    taken: Taken, tmp_path: Path
+    taken: Taken, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert start(tmp_path) == 0
+    with caplog.at_level(logging.INFO):
+        assert start(tmp_path) == 0
 
+    assert re.search(f"port {taken.port} of .* was taken meanwhile", caplog.text)
+    assert "choose another" not in caplog.text
     named = json.loads((tmp_path / ADDRESSES).read_text()).values()
     assert taken.listening == {urlsplit(address).port for address in named}
+
+
+def test_a_port_that_was_given_is_not_exchanged(taken: Taken, tmp_path: Path) -> None:
+    refused = f"on port {taken.port}: .*choose another with --cosmos-port"
+    with pytest.raises(PortTaken, match=refused):
+        start(tmp_path, "--cosmos-port", str(taken.port))
 
 
 def test_where_apps_look_for_it_the_start_ends(taken: Taken, tmp_path: Path) -> None:
