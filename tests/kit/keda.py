@@ -91,16 +91,14 @@ def _write_certificates(folder: Path) -> None:
 @contextmanager
 def _kinds(cluster: KubernetesCluster) -> Iterator[None]:
     """Make the kinds that KEDA cannot start without, each with any content."""
-    made = [_kind(group, kind) for group, kinds in _WATCHED.items() for kind in kinds]
-    cluster.kubectl("create", "namespace", _NAMESPACE)
-    for each in made:
-        cluster.kubectl("apply", "--filename", "-", input_text=json.dumps(each))
-    try:
+    kinds = [_kind(group, kind) for group, kinds in _WATCHED.items() for kind in kinds]
+    with ExitStack() as made:
+        cluster.kubectl("create", "namespace", _NAMESPACE)
+        made.callback(cluster.kubectl, "delete", "namespace", _NAMESPACE, "--wait=false")
+        for each in kinds:
+            cluster.kubectl("apply", "--filename", "-", input_text=json.dumps(each))
+            made.callback(cluster.kubectl, "delete", "crd", each["metadata"]["name"])
         yield
-    finally:
-        for each in made:
-            cluster.kubectl("delete", "crd", each["metadata"]["name"])
-        cluster.kubectl("delete", "namespace", _NAMESPACE, "--wait=false")
 
 
 def _kind(group: str, kind: str) -> Mapping[str, Any]:
