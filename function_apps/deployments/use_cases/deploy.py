@@ -77,8 +77,7 @@ async def deploy(
     answers: Answers = []
     evidence: SoakEvidence | None = None
     context: PlanContext | None = None
-    has_images = any(component.image is not None for component in command.components)
-    pinned = None if has_images else command
+    pinned: Deploy | None = None
 
     async def decide(view: View) -> Decision[Json]:
         nonlocal evidence, context, pinned
@@ -112,16 +111,22 @@ async def deploy(
 
 
 async def _with_digests(
-    command: Deploy, target: DeploymentTarget, ctx: Context, app: DeploymentsApp
+    command: Deploy,
+    target: DeploymentTarget,
+    ctx: Context,
+    app: DeploymentsApp,
+    context: PlanContext | None = None,
 ) -> Deploy:
-    """Return *command*, which has images, with their digests.
+    """Return *command* with the digests of its images, if it has any.
 
     No registry is asked about what cannot be.
 
     Raises:
         CannotBePlanned, Unavailable: as `deploy`.
     """
-    context = await plan_context(command.components, command.environment_id, ctx, app)
+    if not any(component.image for component in command.components):
+        return command
+    context = context or await plan_context(command.components, command.environment_id, ctx, app)
     plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
     return await pin_images(command, target, app)
 
@@ -148,7 +153,7 @@ async def plan_deployment(
     given = await configure(command, target, ctx, app)
     context = await plan_context(command.components, environment_id, ctx, app)
     context = replace(context, configurations=given)
-    command, plan = await _plan_with_images(command, target, context, ctx, app)
+    command, plan = await _plan_with_digests(command, target, context, ctx, app)
     bound = [(f.module, f.name, f.value) for f in target.facts.values() if f.kind == SECRET]
     keys = module_queue.keys_of(command, given.pins, bound)
     waits_for: str | None = None
@@ -159,15 +164,9 @@ async def plan_deployment(
     if is_new and ask_evidence:
         with _listed(refusals):
             await ask_evidence()
-    denied: Sequence[Violation] = ()
-    if app.prod_policy is not None and is_new and not plan.refusals:
-        with _listed(refusals):
-            change = prod_change(command, target, promoted_from)
-            denied = await app.prod_policy.refusals(change, ctx)
-    refusals += [
-        Reason(code=refusal.code, message=f"{refusal.target}: {refusal.message}"[:2048])
-        for refusal in (*plan.refusals, *denied)
-    ]
+    refusals += map(_reason, plan.refusals)
+    if is_new and not plan.refusals:
+        refusals += await _policy_refusals(command, target, promoted_from, ctx, app)
     kept_out = _admission_refusals(plan, target, ctx) if is_new else ()
     refusals += kept_out
     if is_new and not kept_out:
@@ -188,26 +187,45 @@ async def plan_deployment(
     )
 
 
-async def _plan_with_images(
+async def _plan_with_digests(
     command: Deploy,
     target: DeploymentTarget,
     context: PlanContext,
     ctx: Context,
     app: DeploymentsApp,
 ) -> tuple[Deploy, Plan]:
-    """Return *command* with its images pinned, and its plan; images are not asked for in vain.
+    """Return *command* with the digests of its images, if they can be had, and its plan.
 
     Raises:
         Unavailable: a registry is away.
     """
-    plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
-    if plan.refusals or not any(component.image for component in command.components):
-        return command, plan
+    refusals: tuple[Violation, ...] = ()
     try:
-        pinned = await pin_images(command, target, app)
-        return pinned, plan_checks.plan(pinned, ctx.tenant, target, target.queue, context)
-    except CannotBePlanned as refused:
-        return command, replace(plan, refusals=refused.details)
+        command = await _with_digests(command, target, ctx, app, context)
+    except CannotBePlanned as problem:
+        refusals = problem.details
+    plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
+    return command, replace(plan, refusals=plan.refusals or refusals)
+
+
+async def _policy_refusals(
+    command: Deploy,
+    target: DeploymentTarget,
+    promoted_from: Stage | None,
+    ctx: Context,
+    app: DeploymentsApp,
+) -> Sequence[Reason]:
+    """Return why the policy for prod does not allow *command*."""
+    refusals: list[Reason] = []
+    if app.prod_policy is not None:
+        with _listed(refusals):
+            change = prod_change(command, target, promoted_from)
+            refusals += map(_reason, await app.prod_policy.refusals(change, ctx))
+    return refusals
+
+
+def _reason(refusal: Violation) -> Reason:
+    return Reason(code=refusal.code, message=f"{refusal.target}: {refusal.message}"[:2048])
 
 
 def _admission_refusals(plan: Plan, target: DeploymentTarget, ctx: Context) -> Sequence[Reason]:
