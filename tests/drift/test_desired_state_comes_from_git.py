@@ -288,7 +288,86 @@ async def test_what_is_kept_of_damaged_files_counts_as_modules_of_the_source(
 
     git = (await made.drift.report())["git"]
     assert git["modules"] == 1
-    assert [each["code"] for each in git["reasons"]] == ["ManifestInvalid", "TooManyManifests"]
+    assert [each["code"] for each in git["reasons"]] == ["TooManyManifests", "ManifestInvalid"]
+
+
+@pytest.mark.parametrize(
+    "pushed",
+    [
+        pytest.param(
+            {"a.json": manifest(moduleId="module-a"), "web.json": manifest("1.1")}, id="of-too-many"
+        ),
+        pytest.param(
+            {"a.json": manifest(moduleId="module-a"), "web.json": None, "z.json": manifest("1.1")},
+            id="moved-to-one-too-many",
+        ),
+        pytest.param(
+            {"web.json": None, f"{'n' * 251}.json": manifest("1.1")}, id="moved-to-a-long-name"
+        ),
+    ],
+)
+@virtual
+async def test_a_manifest_that_is_not_read_changes_nothing(
+    pushed: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await followed({"web.json": manifest("1.1")})
+    before = await made.drift.findings()
+    assert before
+    monkeypatch.setattr(git_state, "FILES_MAX", 1)
+
+    await made.push(pushed)
+    await made.look()
+
+    after = await made.drift.findings()
+    assert [each for each in after if each["moduleId"] == WEB] == before
+
+
+def read_of(
+    files: dict[str, dict[str, str]], before: git_state.DesiredState | None = None
+) -> git_state.DesiredState:
+    """Return what *files* say, by folder; each is that of an environment."""
+    known = {each.folder: each for each in before.environments} if before else {}
+    return git_state.read_state(
+        Snapshot(
+            "c" * 40,
+            {
+                folder: {name: text.encode() for name, text in each.items()}
+                for folder, each in files.items()
+            },
+        ),
+        [
+            git_state.EnvironmentFolder(
+                each, "shop", known.get(each, git_state.DesiredEnvironment(ENVIRONMENT))
+            )
+            for each in files
+        ],
+    )
+
+
+def test_modules_that_are_known_have_room_before_new_ones_of_every_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(git_state, "MODULES_MAX", 2)
+    web, new = manifest("1.1"), manifest(moduleId="module-new")
+    before = read_of({"a": {"web.json": web}, "b": {"web.json": web}})
+
+    after = read_of(
+        {"a": {"a.json": new, "web.json": web}, "b": {"a.json": new, "web.json": web}}, before
+    )
+
+    assert [[each.module_id for each in one.modules] for one in after.environments] == [
+        [WEB],
+        [WEB],
+    ]
+    assert {each.code for one in after.environments for each in one.reasons} == {"TooManyManifests"}
+
+
+def test_a_damaged_manifest_is_told_before_modules_that_are_stated_twice() -> None:
+    twice = {f"a{number:02}.json": manifest() for number in range(12)}
+
+    (read,) = read_of({"a": {**twice, "web.json": "components: ["}}).environments
+
+    assert [each.code for each in read.reasons][:2] == ["ManifestInvalid", "StatedTwice"]
 
 
 @pytest.mark.parametrize(

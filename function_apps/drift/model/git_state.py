@@ -1,7 +1,8 @@
 """The desired state of environments, as the manifests of a source have it at one commit. Pure.
 
-A manifest that is damaged says nothing new: what was read before of the modules that no other one
-states is kept.
+A manifest that is damaged, or is not read as there are too many or its name is too long, says
+nothing new: what was read before of the modules that no other one states is kept. Modules that were
+read before have room before new ones.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ FILES_MAX: Final = 200
 MODULES_MAX: Final = 500
 """Of a source, in all its environments."""
 REASONS_MAX: Final = 10
+_TOLD_FIRST: Final = ("NoManifests", "TooManyManifests", "ManifestInvalid", "StatedTwice")
+"""Reasons by their weight: those for which old words are kept are told before StatedTwice."""
 NAME_MAX: Final = 255
 """Bytes of the name of a file, as file systems have it; in Git there is no bound."""
 STATE_MAX: Final = 2**20
@@ -92,10 +95,13 @@ def _environments(
     environments: Sequence[EnvironmentFolder],
     is_late: Callable[[], bool],
 ) -> Iterator[DesiredEnvironment]:
-    left = MODULES_MAX
-    for each in environments:
-        read = _Reading(each, snapshot.commit, left, is_late).run(snapshot.files.get(each.folder))
-        left -= len(read.modules)
+    readings = [_Reading(each, snapshot.commit, is_late) for each in environments]
+    for each, reading in zip(environments, readings, strict=True):
+        reading.run(snapshot.files.get(each.folder))
+    left = MODULES_MAX - sum(len(each.known) for each in readings)
+    for reading in readings:
+        read = reading.state(left)
+        left -= len(read.modules) - len(reading.known)
         yield read
 
 
@@ -106,21 +112,27 @@ class _Reading:
         self,
         environment: EnvironmentFolder,
         commit: str,
-        left: int,
         is_late: Callable[[], bool],
     ) -> None:
         self._folder, self._name = environment.folder, environment.name
-        self._before, self._commit, self._left = environment.before, commit, left
-        self._is_late = is_late
+        self._environment_id = environment.before.environment_id
+        self._before = {each.module_id: each for each in environment.before.modules}
+        self._commit, self._is_late = commit, is_late
         self._modules: dict[str, DesiredModule] = {}
         self._reasons: list[Reason] = []
-        self._has_damaged = False
+        self._has_unread = False
 
-    def run(self, files: Mapping[str, bytes | None] | None) -> DesiredEnvironment:
+    @property
+    def known(self) -> Sequence[DesiredModule]:
+        """Return the modules that were there before, too."""
+        return [each for name, each in self._modules.items() if name in self._before]
+
+    def run(self, files: Mapping[str, bytes | None] | None) -> None:
+        """Read *files*, and keep what those that cannot be read may say."""
         found = [name for name in files or {} if name.endswith(_SUFFIXES)]
         manifests = sorted(name for name in found if len(name.encode()) <= NAME_MAX)
         if left_out := len(found) - len(manifests):
-            self._say(
+            self._say_unread(
                 code="ManifestInvalid",
                 message=f"{left_out} left out: a name has at most {NAME_MAX} bytes",
             )
@@ -129,7 +141,7 @@ class _Reading:
                 code="NoManifests", message=f"{self._folder} has no manifest at {self._commit[:12]}"
             )
         if len(manifests) > FILES_MAX:
-            self._say(
+            self._say_unread(
                 code="TooManyManifests",
                 message=f"{self._folder} has more than {FILES_MAX} manifests",
             )
@@ -137,36 +149,43 @@ class _Reading:
             if self._is_late():
                 raise FetchFailed("its manifests take too long to read", code="TimedOut")
             self._read(_plain(name), (files or {})[name])
-        if self._has_damaged:
-            self._keep_others()
+        if self._has_unread:
+            self._modules = {**self._before, **self._modules}
+
+    def state(self, new_max: int) -> DesiredEnvironment:
+        """Return what was read, with at most *new_max* modules that were not there before."""
+        new = [each for name, each in self._modules.items() if name not in self._before]
+        if left_out := new[max(new_max, 0) :]:
+            names = left_out[0].module_id + (" and others" if len(left_out) > 1 else "")
+            self._say(
+                code="TooManyManifests",
+                message=f"more than {MODULES_MAX} modules: {len(left_out)} left out, {names}",
+            )
+        reasons = sorted(self._reasons, key=lambda each: _TOLD_FIRST.index(each.code))
         return DesiredEnvironment(
-            self._before.environment_id,
+            self._environment_id,
             self._folder,
-            tuple(self._modules.values()),
-            tuple(self._reasons[:REASONS_MAX]),
+            (*self.known, *new[: max(new_max, 0)]),
+            tuple(reasons[:REASONS_MAX]),
         )
 
     def _read(self, file: str, content: bytes | None) -> None:
         if content is None:
-            self._say_damaged(f"{file} has more than {FILE_MAX >> 10} KiB")
+            self._say_unread(
+                code="ManifestInvalid", message=f"{file} has more than {FILE_MAX >> 10} KiB"
+            )
             return
         try:
-            read = read_manifest(content, self._before.environment_id, self._name)
+            read = read_manifest(content, self._environment_id, self._name)
         except Invalid as problem:
-            self._say_damaged(f"{file}: {_first(problem)}")
+            self._say_unread(code="ManifestInvalid", message=f"{file}: {_first(problem)}")
             return
         for module, words in read.items():
             self._add(module, file, words)
 
-    def _say_damaged(self, why: str) -> None:
-        self._has_damaged = True
-        self._say(code="ManifestInvalid", message=why)
-
-    def _keep_others(self) -> None:
-        """Keep what was read before of modules that nothing else states: a damaged file may."""
-        for each in self._before.modules:
-            if each.module_id not in self._modules and self._has_room(each.module_id):
-                self._modules[each.module_id] = each
+    def _say_unread(self, *, code: str, message: str) -> None:
+        self._has_unread = True
+        self._say(code=code, message=message)
 
     def _add(self, module: str, file: str, words: Words) -> None:
         if module in self._modules:
@@ -175,22 +194,10 @@ class _Reading:
                 message=f"{module} is in {self._modules[module].file} and in {file}",
             )
             return
-        if not self._has_room(module):
-            return
-        known = self._before.module(module)
+        known = self._before.get(module)
         is_same = known is not None and dict(known.words) == dict(words)
         commit = known.commit if known is not None and is_same else self._commit
         self._modules[module] = DesiredModule(module, file, commit, words)
-
-    def _has_room(self, module: str) -> bool:
-        """Return whether *module* is one more that there may be; say so where it is not."""
-        if len(self._modules) < self._left:
-            return True
-        self._say(
-            code="TooManyManifests",
-            message=f"more than {MODULES_MAX} modules: {module} is left out",
-        )
-        return False
 
     def _say(self, *, code: str, message: str) -> None:
         self._reasons.append(Reason(code=code, message=message[:500]))
