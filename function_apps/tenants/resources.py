@@ -27,7 +27,7 @@ def binding_resource(binding: TenantBinding) -> RuntimeTenantBinding:
             "namespace": binding.namespace,
             "identity": binding.identity,
             "quota": binding.quota,
-            "quotaFull": binding.quota_full if binding.status in PROVED else (),
+            "quotaFull": _quota_full(binding) if binding.status in PROVED else (),
             "status": binding.status,
             "suspendedBy": binding.suspended_by and binding.suspended_by.shown,
             "phase": binding.move and binding.move.phase,
@@ -40,6 +40,11 @@ def binding_resource(binding: TenantBinding) -> RuntimeTenantBinding:
             "lastOperationId": None,
         }
     )
+
+
+def _quota_full(binding: TenantBinding) -> list[str]:
+    """Return the measures of the quota of which a surface has nothing left."""
+    return sorted({measure for each in binding.full_quotas for measure in each.measures})
 
 
 def proof_shown(proof: LayerProof) -> IsolationProof:

@@ -7,11 +7,12 @@ import pytest
 
 from function_apps.tenants.model.proofs import (
     ATTEMPTED,
+    FullQuota,
     Look,
     TargetAttempts,
     findings,
+    full_quotas,
     judge,
-    quota_full,
 )
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
@@ -86,17 +87,35 @@ def test_a_quota_is_full_where_a_surface_has_nothing_of_it_left(
     used: LiveQuota, full: tuple[str, ...]
 ) -> None:
     quota = Quota(memory_mib=512, instances=3)
-    looks = [_look(Present(Boundary(ENVIRONMENT, TENANT, "acme", True, used=used)))]
 
-    assert quota_full(looks, quota, ()) == full
+    shown = full_quotas([_used(used)], quota, ())
+
+    assert [set(each.measures) for each in shown] == ([set(full)] if full else [])
 
 
-def test_what_was_full_stays_so_until_each_surface_has_answered() -> None:
-    free = _look(Present(Boundary(ENVIRONMENT, TENANT, "acme", True, used=LiveQuota(instances=1))))
-    away = _look(Unknown("it is away"))
+def _used(used: LiveQuota) -> Look:
+    return _look(Present(Boundary(ENVIRONMENT, TENANT, "acme", True, used=used)))
 
-    assert quota_full([free, away], QUOTA, ("instances",)) == ("instances",)
-    assert quota_full([free], QUOTA, ("instances",)) == ()
+
+def test_what_was_full_on_a_surface_stays_so_until_that_surface_answers() -> None:
+    was = [FullQuota(ComputeTargetKind.AKS, ("instances",))]
+
+    assert full_quotas([_look(Unknown("it is away"))], QUOTA, was) == tuple(was)
+    assert full_quotas([_used(LiveQuota(instances=1))], QUOTA, was) == ()
+    assert full_quotas([_look(Absent())], QUOTA, was) == ()
+
+
+def test_a_surface_that_never_answers_hides_nothing_of_another_one() -> None:
+    here = ComputeTarget(kind=ComputeTargetKind.LOCAL_PROCESS, capabilities=ABLE)
+    away = _look(Unknown("no AKS is configured"))
+
+    def seen(instances: int, was: tuple[FullQuota, ...]) -> tuple[FullQuota, ...]:
+        _, look = _used(LiveQuota(instances=instances))
+        return full_quotas([(here, look), away], QUOTA, was)
+
+    full = (FullQuota(ComputeTargetKind.LOCAL_PROCESS, ("instances",)),)
+    assert seen(5, ()) == full
+    assert seen(4, full) == ()
 
 
 def test_a_look_without_an_answer_between_two_that_are_open_hides_no_breach() -> None:

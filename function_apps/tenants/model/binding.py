@@ -8,7 +8,7 @@ from typing import Final
 from function_apps.tenants.errors import ConfirmationMissing, TenantBindingExists
 from function_apps.tenants.model.environment import EnvironmentProjection
 from function_apps.tenants.model.erasure import Erasure
-from function_apps.tenants.model.proofs import LayerProof
+from function_apps.tenants.model.proofs import FullQuota, LayerProof
 from shared.contracts.environments import ComputeTarget, for_bound_tenants
 from shared.contracts.tenants import (
     BindTenant,
@@ -193,8 +193,8 @@ class TenantBinding:
     identity: str | None = None
     reason: Reason | None = None
     proofs: tuple[LayerProof, ...] = ()
-    quota_full: tuple[str, ...] = ()
-    """The measures of the quota of which the last look found nothing left."""
+    full_quotas: tuple[FullQuota, ...] = ()
+    """The surfaces on which the last look found nothing left of a measure of the quota."""
     suspended_by: Suspender | None = None
     """Kept when it is unbound, until its environment ends: to bind it again is to resume it."""
     generation: int = 0

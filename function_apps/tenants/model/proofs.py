@@ -12,6 +12,7 @@ from typing import Final
 
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
+from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import isoformat
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.boundaries import (
@@ -70,6 +71,14 @@ class Finding:
     evidence: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class FullQuota:
+    """A surface that has nothing left of these measures of a tenant's quota."""
+
+    target: ComputeTargetKind
+    measures: tuple[str, ...]
+
+
 def findings(
     looks: Sequence[Look], quota: Quota, attempts: Sequence[TargetAttempts] = ()
 ) -> Sequence[Finding]:
@@ -89,20 +98,27 @@ def findings(
     return [_finding(layer, each) for layer, each in shown.items()]
 
 
-def quota_full(looks: Sequence[Look], quota: Quota, before: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the measures of *quota* of which a surface in *looks* has nothing left.
+def full_quotas(
+    looks: Sequence[Look], quota: Quota, before: Sequence[FullQuota]
+) -> tuple[FullQuota, ...]:
+    """Return each surface in *looks* that has nothing left of a measure of *quota*.
 
-    Those of *before* where a surface did not answer.
+    Of one that did not answer what *before* says of it: that may be so for good, where this
+    installation has no setting for it, and keeps nothing from being shown of the others.
     """
-    if any(isinstance(look, Unknown) for _, look in looks):
-        return before
-    found = {
-        measure
-        for _, look in looks
-        if isinstance(look, Present)
-        for measure in full_measures(bound_quota(quota), look.value.used)
-    }
-    return tuple(sorted(found))
+    known = {each.target: each.measures for each in before}
+
+    def measures(target: ComputeTarget, look: Reading[Boundary]) -> tuple[str, ...]:
+        match look:
+            case Present(boundary):
+                return full_measures(bound_quota(quota), boundary.used)
+            case Unknown():
+                return known.get(target.kind, ())
+            case Absent():
+                return ()
+
+    full = [FullQuota(target.kind, measures(target, look)) for target, look in looks]
+    return tuple(each for each in full if each.measures)
 
 
 def _to_try(target: ComputeTarget, quota: Quota) -> Sequence[IsolationLayer]:

@@ -14,8 +14,8 @@ from function_apps.tenants.model.binding import PROVED, TenantBinding
 from function_apps.tenants.model.proofs import (
     LayerProof,
     findings,
+    full_quotas,
     judge,
-    quota_full,
     without_alerts,
 )
 from function_apps.tenants.ports import TenantsApp
@@ -80,7 +80,7 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
         after = replace(
             known,
             proofs=proofs,
-            quota_full=quota_full(looks, known.quota, known.quota_full),
+            full_quotas=full_quotas(looks, known.quota, known.full_quotas),
             due_at=isoformat(now + app.rules.prove_every),
         )
         told = ", ".join(f"{each.layer} {each.verdict}" for each in news)
