@@ -11,10 +11,11 @@ from typing import Any, Final
 from cli.client import Client
 from cli.configuration_layers import Content, Layer, layer_of
 from cli.exit_codes import ExitCode
-from cli.failure import Detail, Failure, mistakes
+from cli.failure import Detail, Failure, mistakes, refuse_mistakes
 from cli.field_names import pointer_parts
 from cli.output import note
-from cli.yaml_files import lines_of, load_yaml, refuse_mistakes
+from cli.yaml_files import load_yaml
+from cli.yaml_lines import lines_of
 
 FIELDS: Final[Mapping[str, tuple[type, str, str]]] = {
     "layer": (

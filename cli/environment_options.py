@@ -8,11 +8,11 @@ from typing import Annotated, Any, Final
 import typer
 
 from cli.exit_codes import ExitCode
-from cli.failure import Detail, Failure
+from cli.failure import Detail, Failure, refuse_mistakes
 from cli.output import note
-from cli.parameter_types import one_of_checked_later
+from cli.parameter_types import one_of_checked_later, split_pairs
 from cli.refused_fields import refused_fields
-from cli.yaml_files import load_yaml, refuse_mistakes
+from cli.yaml_files import load_yaml
 
 VALUES: Final = "shared.contracts.values"
 _HERE: Final = "local"
@@ -60,7 +60,7 @@ class ContentOptions:
             "isolationModel": self.isolation,
             "dataResources": self._data(),
             "deleteData": self.remove_data,
-            "tags": dict(_pairs(self.tag)),
+            "tags": dict(split_pairs(self.tag)[0]),
             "protected": self.protected,
             "admits": self.admit,
         }
@@ -110,7 +110,7 @@ class ContentOptions:
         return load_yaml(self.file, begins="begin with `stage: test`, `tags:` or another field")
 
     def _data(self) -> list[dict[str, str]]:
-        return [{"name": name, "kind": kind} for name, kind in _pairs(self.data)]
+        return [{"name": name, "kind": kind} for name, kind in split_pairs(self.data)[0]]
 
     def mistakes(self) -> Iterator[Detail]:
         """Yield what the options say that is no part of a request."""
@@ -118,10 +118,9 @@ class ContentOptions:
             ("/dataResources", "--data files=LocalFolder", self.data),
             ("/tags", "--tag team=payments", self.tag),
         ):
-            for text in texts or ():
-                if "=" not in text:
-                    message = f"expected name=value, such as {example}, got {text!r}"
-                    yield Detail(target, message)
+            _, others = split_pairs(texts)
+            for text in others:
+                yield Detail(target, f"expected name=value, such as {example}, got {text!r}")
 
 
 def require_environment(contract: str, body: Mapping[str, Any], content: ContentOptions) -> None:
@@ -139,12 +138,6 @@ def require_environment(contract: str, body: Mapping[str, Any], content: Content
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of *options* that were given: an empty text was, as of a variable not set."""
     return {name: value for name, value in options.items() if value not in (None, [], {})}
-
-
-def _pairs(texts: Sequence[str] | None) -> list[tuple[str, str]]:
-    """Return name and value of each of *texts* that has both."""
-    parts = (text.partition("=") for text in texts or ())
-    return [(name, value) for name, separator, value in parts if separator]
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,16 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final
 
 from cli.exit_codes import ExitCode
 from cli.field_names import field_name, pointer_parts, similar_field
 from cli.remedy_lookup import remedy_for
-from cli.typed import in_options, typeable, typed_for
+from cli.typed import in_options, option_for, typeable, typed_for
+from cli.yaml_lines import lines_of
 
 _HIDDEN: Final = "(not shown)"
 _WORDS_OF_YAML: Final = {"an array": "a list", "an object": "a mapping"}
@@ -134,6 +136,28 @@ def mistakes(details: Sequence[Detail], subject: str) -> str:
     if len(details) == 1:
         return f"{subject}: {details[0].text()}" if subject else details[0].text()
     return f"{subject or 'the request'} has {len(details)} mistakes"
+
+
+def refuse_mistakes(details: Sequence[Detail], file: Path | None, remedy: str = "") -> None:
+    """Raise a Failure that names each of *details* by its line in *file*; without any do nothing.
+
+    Their targets are pointers into the file; one that an option sets has no line there.
+    """
+    if not details:
+        return
+    if file is not None:
+        lines = lines_of(file, [pointer_parts(each.target) for each in details])
+        details = [
+            each if option_for(each.target) else replace(each, line=line)
+            for each, line in zip(details, lines, strict=True)
+        ]
+    raise Failure(
+        mistakes(details, str(file or "")),
+        ExitCode.USAGE,
+        code="Invalid",
+        details=details,
+        remedy=remedy,
+    )
 
 
 def _in_terms_of_what_was_typed(message: str, details: Sequence[Detail]) -> str:

@@ -129,17 +129,21 @@ def command_words(text: str) -> list[str]:
 
 def named_values(texts: Sequence[str] | None, option: str, example: str) -> list[tuple[str, str]]:
     """Return name and value of each of *texts*, the values of *option*: `name=value`."""
-    values = []
-    for text in texts or ():
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise Failure(
-                f"--{option}: expected name=value, got {text!r}",
-                ExitCode.USAGE,
-                remedy=f"write it like this: --{option} {example}",
-            )
-        values.append((name, value))
-    return values
+    pairs, others = split_pairs(texts)
+    if others:
+        raise Failure(
+            f"--{option}: expected name=value, got {others[0]!r}",
+            ExitCode.USAGE,
+            remedy=f"write it like this: --{option} {example}",
+        )
+    return pairs
+
+
+def split_pairs(texts: Sequence[str] | None) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return name and value of each of *texts* that is `name=value`, and the others as they are."""
+    parts = [text.partition("=") for text in texts or ()]
+    pairs = [(name, value) for name, separator, value in parts if separator]
+    return pairs, [name for name, separator, _ in parts if not separator]
 
 
 def _completion(words: Callable[[], Sequence[str]]) -> Callable[[str], list[str]]:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.exit_codes import ExitCode
-from cli.failure import Detail, Failure
+from cli.failure import Detail, Failure, refuse_mistakes
 from cli.refused_fields import detail_of
 from cli.release_sections import Sections
 from cli.typed import is_elsewhere
-from cli.yaml_files import refuse_mistakes
 
 if TYPE_CHECKING:
     from shared.contracts.deployments import Deploy

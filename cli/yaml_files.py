@@ -1,14 +1,11 @@
 """Reads YAML files that people write, safely: one mapping per file."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from cli.exit_codes import ExitCode
-from cli.failure import Detail, Failure, mistakes
-from cli.field_names import pointer_parts
-from cli.typed import option_for
+from cli.failure import Failure
 from shared.kernel.yaml_values import loader_of_json
 
 BYTES_MAX: Final = 1024 * 1024
@@ -92,58 +89,3 @@ def _require_names(path: Path, keys: Sequence[Any]) -> None:
                 remedy="keep one of them",
             )
         known.add(str(key.value))
-
-
-def refuse_mistakes(details: Sequence[Detail], file: Path | None, remedy: str = "") -> None:
-    """Raise a Failure that names each of *details* by its line in *file*; without any do nothing.
-
-    Their targets are pointers into the file; one that an option sets has no line there.
-    """
-    if not details:
-        return
-    if file is not None:
-        lines = lines_of(file, [pointer_parts(each.target) for each in details])
-        details = [
-            each if option_for(each.target) else replace(each, line=line)
-            for each, line in zip(details, lines, strict=True)
-        ]
-    raise Failure(
-        mistakes(details, str(file or "")),
-        ExitCode.USAGE,
-        code="Invalid",
-        details=details,
-        remedy=remedy,
-    )
-
-
-def lines_of(path: Path, fields: Sequence[Sequence[str]]) -> Sequence[int | None]:
-    """Return the line of *path* where each of *fields* stands, or else what holds it.
-
-    A field is the names and indices on the way to it.
-    """
-    import yaml  # noqa: PLC0415  slow to import
-
-    node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
-    return [_line_of(node, segments) for segments in fields]
-
-
-def _line_of(node: Any, segments: Sequence[str]) -> int | None:
-    line: int | None = None
-    for segment in segments:
-        entry = _entry(node, segment)
-        if entry is None:
-            break
-        mark, node = entry
-        line = mark.line + 1
-    return line
-
-
-def _entry(node: Any, segment: str) -> tuple[Any, Any] | None:
-    """Return where the part of *node* called *segment* begins, and its value."""
-    if isinstance(node.value, list) and node.id == "mapping":
-        pairs = ((key.start_mark, value) for key, value in node.value if key.value == segment)
-        return next(pairs, None)
-    if node.id == "sequence" and segment.isdecimal() and int(segment) < len(node.value):
-        value = node.value[int(segment)]
-        return value.start_mark, value
-    return None
