@@ -13,6 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from io import FileIO
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,8 @@ from shared.persistence.durable_files import sync_folder
 
 CHUNK_BYTES: Final = 256 * 1024
 _PARTS: Final = ".parts"
+_PAGE_SIZE: Final = 5000
+"""As large as a page of the service is."""
 
 
 class FolderBlobs:
@@ -85,8 +88,16 @@ class FolderBlobs:
         return path.stat().st_size if path.is_file() else None
 
     async def list_stored(self, prefix: str) -> Sequence[StoredBlob]:
-        with translated_errors(f"blobs of {self.folder.name}"):
-            return await asyncio.to_thread(lambda: [*_stored(self.folder, prefix)])
+        return [blob async for page in self.pages(prefix) for blob in page]
+
+    async def pages(self, prefix: str) -> AsyncIterator[Sequence[StoredBlob]]:
+        stored = _stored(self.folder, prefix)
+        while True:
+            with translated_errors(f"blobs of {self.folder.name}"):
+                page = await asyncio.to_thread(lambda: [*islice(stored, _PAGE_SIZE)])
+            if not page:
+                return
+            yield page
 
     async def delete(self, name: str) -> None:
         path = self.path(name)
@@ -158,7 +169,12 @@ class MemoryBlobs:
         return None if content is None else len(content)
 
     async def list_stored(self, prefix: str) -> Sequence[StoredBlob]:
-        return [blob for name, blob in self._stored.items() if name.startswith(prefix)]
+        return [blob async for page in self.pages(prefix) for blob in page]
+
+    async def pages(self, prefix: str) -> AsyncIterator[Sequence[StoredBlob]]:
+        stored = [blob for name, blob in self._stored.items() if name.startswith(prefix)]
+        for first in range(0, len(stored), _PAGE_SIZE):
+            yield stored[first : first + _PAGE_SIZE]
 
     async def delete(self, name: str) -> None:
         self._contents.pop(checked_name(name), None)

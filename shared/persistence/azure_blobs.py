@@ -104,17 +104,20 @@ class AzureBlobs:
                 return None
 
     async def list_stored(self, prefix: str) -> Sequence[StoredBlob]:
-        stored: list[StoredBlob] = []
+        return [blob async for page in self.pages(prefix) for blob in page]
+
+    async def pages(self, prefix: str) -> AsyncIterator[Sequence[StoredBlob]]:
         async with self._container() as container:
             pages = container.list_blobs(name_starts_with=prefix).by_page()
         while True:
             async with translated_errors(f"blobs of {self._name}"):
                 page = await anext(pages, None)
                 if page is None:
-                    return stored
-                stored += [
+                    return
+                stored = [
                     StoredBlob(blob.name, blob.size, blob.last_modified) async for blob in page
                 ]
+            yield stored
 
     async def delete(self, name: str) -> None:
         from azure.core.exceptions import ResourceNotFoundError  # noqa: PLC0415  heavy: where used

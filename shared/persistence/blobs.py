@@ -38,6 +38,16 @@ class Blobs(Protocol):
         """
         ...
 
+    def pages(self, prefix: str) -> AsyncIterator[Sequence[StoredBlob]]:
+        """Yield what `list_stored` returns, page by page: of many, one page is in memory at a time.
+
+        Blobs may be deleted meanwhile.
+
+        Raises:
+            Unavailable: a page cannot be read.
+        """
+        ...
+
     async def delete(self, name: str) -> None:
         """Delete the blob *name*; an absent one is success. Raises Unavailable."""
         ...

@@ -350,6 +350,10 @@ class _Away:
     async def list_stored(self, prefix: str) -> Sequence[StoredBlob]:
         raise Unavailable("the blobs are away")
 
+    async def pages(self, prefix: str) -> AsyncIterator[Sequence[StoredBlob]]:
+        raise Unavailable("the blobs are away")
+        yield ()
+
     async def delete(self, name: str) -> None:
         raise Unavailable("the blobs are away")
 
@@ -474,6 +478,22 @@ def test_instances_that_are_not_ready_are_kept_first() -> None:
 
         assert removed.instances[:2] == [one.id, another.id]
         assert len(removed.instances) == INSTANCES_MAX + 2
+
+    run_virtual(main())
+
+
+def test_one_run_removes_so_much_and_the_next_one_goes_on() -> None:
+    async def main() -> None:
+        world = driven()
+        for number in range(5):
+            await world.app.logs.put(f"globex/env/module-shop/{number}.json", _chunk(b"{}"))
+        await world.app.service.clock.sleep(timedelta(days=30).total_seconds())
+
+        await remove_old_logs(world.app, at_most=3)
+        assert len(await names(world)) == 2
+        await remove_old_logs(world.app, at_most=3)
+
+        assert await names(world) == []
 
     run_virtual(main())
 

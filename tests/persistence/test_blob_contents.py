@@ -115,6 +115,32 @@ async def test_blobs_are_listed_by_the_beginning_of_their_names_with_their_age(
     assert await blobs.list_stored("none") == []
 
 
+async def test_blobs_are_listed_page_by_page_while_they_are_deleted(blobs: Blobs) -> None:
+    for name in ("a/one", "a/two", "b"):
+        await blobs.put(name, chunks(b"12"))
+
+    listed: list[str] = []
+    async for page in blobs.pages("a/"):
+        listed += [blob.name for blob in page]
+        for blob in page:
+            await blobs.delete(blob.name)
+
+    assert sorted(listed) == ["a/one", "a/two"]
+    assert [blob.name for blob in await blobs.list_stored("")] == ["b"]
+
+
+async def test_many_blobs_of_a_folder_are_in_several_pages(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path)
+    names = {f"blob-{number}" for number in range(5001)}
+    for name in names:
+        tmp_path.joinpath(name).touch()
+
+    pages = [[blob.name for blob in page] async for page in blobs.pages("")]
+
+    assert [len(page) for page in pages] == [5000, 1]
+    assert {name for page in pages for name in page} == names
+
+
 async def test_a_deleted_blob_is_gone_and_deleting_it_again_is_success(blobs: Blobs) -> None:
     await blobs.put("a/one", chunks(b"12"))
     await blobs.put("a/two", chunks(b"12"))
