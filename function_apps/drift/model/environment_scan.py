@@ -124,11 +124,11 @@ class EnvironmentScan:
     @cached_property
     def _by_module(self) -> Mapping[str, Mapping[str, DeploymentWork]]:
         """Return the deployments of each module: a scan asks for every service."""
-        found: dict[str, dict[str, DeploymentWork]] = defaultdict(dict)
+        by_module: dict[str, dict[str, DeploymentWork]] = defaultdict(dict)
         for name, work in self.deployments.items():
             for module in work.modules:
-                found[module][name] = work
-        return found
+                by_module[module][name] = work
+        return by_module
 
     def work_on(self, module: str, since: datetime) -> str | None:
         """Return the deployment that is changing *module*; None when none is.
