@@ -25,8 +25,6 @@ from shared.git.port import FetchFailed, Snapshot
 from shared.git.smart_http import RepositoryNotAllowed
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import ModuleId
-from shared.kernel.observation import Reading
-from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.spec import SurfaceComponent
 from shared.vault.port import SecretValue
 from shared.web.rate_limit import TooManyRequests
@@ -157,25 +155,15 @@ async def test_a_module_that_was_never_deployed_is_missing_until_its_manifest_is
 
 
 @virtual
-async def test_a_module_that_only_git_names_is_looked_for_in_the_inventory_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_module_that_only_git_names_is_looked_for_in_the_inventory_alone() -> None:
     made = await followed()
-    read: list[str] = []
-    observe = made.drift.surface.observe
-
-    async def counted(component: SurfaceComponent) -> Reading[LiveComponent]:
-        read.append(component.module)
-        return await observe(component)
-
-    monkeypatch.setattr(made.drift.surface, "observe", counted)
     named = [f"module-m{number}" for number in range(20)]
 
     await made.push({f"{each}.json": manifest(moduleId=each) for each in named})
     await made.look()
 
     assert len(await made.drift.findings(status="Open")) == len(named)
-    assert {*read} == {WEB}
+    assert {*made.drift.world.observed} == {WEB}
 
 
 @virtual

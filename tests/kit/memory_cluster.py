@@ -125,6 +125,8 @@ class MemoryCluster:
         self.lost: set[str] = set()
         self.started: list[tuple[str, int]] = []
         """Module and revision of each job that began to run."""
+        self.observed: list[str] = []
+        """The module of each observation."""
         self.unreadable = ""
         self.has_defect = False
         self.reached: dict[IsolationLayer, tuple[str, ...]] | None = None

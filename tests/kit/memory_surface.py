@@ -261,6 +261,7 @@ class MemorySurface:
 
     @_reading
     def observe(self, component: SurfaceComponent) -> LiveComponent | None:
+        self._cluster.observed.append(component.module)
         return self._live(component)
 
     @_reading
