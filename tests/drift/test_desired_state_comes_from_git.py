@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -764,6 +765,22 @@ async def test_a_hold_ends_with_a_later_deployment_of_it_also_where_it_is_heard_
     await made.drift.settled()
 
     assert await open_findings(made) == {"workload/git/version": ("2.0", "2.1")}
+    assert (await made.drift.report())["git"]["reasons"] == []
+
+
+@pytest.mark.parametrize("heard", [*permutations(range(3))])
+@virtual
+async def test_a_hold_whose_place_another_took_does_not_come_back_when_that_ends(
+    heard: tuple[int, ...],
+) -> None:
+    made = await followed({"web.json": manifest("2.0")})
+    last = ended(4, [component_with(revision=4, version="2.1")])
+    events = [held(2, "2.0"), held(3, "2.1"), last]
+
+    await made.drift.hear(*(events[each] for each in heard))
+    await made.drift.scan()
+    await made.drift.settled()
+
     assert (await made.drift.report())["git"]["reasons"] == []
 
 

@@ -62,6 +62,8 @@ class HeldRelease:
     version: str
     digest: str
     held_at: str = ""
+    has_ended: bool = False
+    """It was deployed later; it stays known, so that no older one that is heard then is held."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class EnvironmentScan:
     alert: AlertState = field(default_factory=AlertState)
     """Of the findings of the environment itself."""
     held: Mapping[str, HeldRelease] = field(default_factory=dict)
-    """The release of each module that was rolled back last, until it is deployed all the same."""
+    """The release of each module that was rolled back last."""
     completed: Mapping[str, CompletedRelease] = field(default_factory=dict)
     """The release of each module that was completed last."""
 
@@ -228,16 +230,16 @@ def on_deployment_event(
 
 
 def _with_holds(scan: EnvironmentScan, event: RuntimeDeploymentRolledBack) -> EnvironmentScan:
-    """Return *scan* with the holds of *event* that are the newest, and have not ended since."""
+    """Return *scan* with the holds of *event* that are the newest."""
     held = dict(scan.held)
     for each in event.holds:
         if each.version is None:
             continue
         new = HeldRelease(each.version, each.digest, isoformat(each.held_at))
         known, completed = held.get(each.module_id), scan.completed.get(each.module_id)
-        is_older = known is not None and known.held_at > new.held_at
-        if not is_older and not (completed and completed.ends(new)):
-            held[each.module_id] = new
+        if known is None or known.held_at <= new.held_at:
+            has_ended = completed is not None and completed.ends(new)
+            held[each.module_id] = replace(new, has_ended=has_ended)
     return replace(scan, held=held)
 
 
@@ -249,8 +251,9 @@ def _with_completed(scan: EnvironmentScan, event: RuntimeDeploymentCompleted) ->
         known = completed.get(each.module_id)
         if known is None or known.ended_at <= new.ended_at:
             completed[each.module_id] = new
-        if each.module_id in held and new.ends(held[each.module_id]):
-            del held[each.module_id]
+        last = held.get(each.module_id)
+        if last is not None and new.ends(last):
+            held[each.module_id] = replace(last, has_ended=True)
     kept = {
         name: each for name, each in completed.items() if name not in event.release_unit.removed
     }

@@ -60,7 +60,7 @@ def held_reasons(environment: DesiredEnvironment, scan: EnvironmentScan) -> list
 
 
 def _is_held(desired: DesiredModule, held: HeldRelease | None) -> bool:
-    if held is None or desired.words.get(_VERSION) != held.version:
+    if held is None or held.has_ended or desired.words.get(_VERSION) != held.version:
         return False
     return desired.words.get(_DIGEST, held.digest) == held.digest
 
