@@ -1,6 +1,8 @@
 """One drain at a time empties an environment, and only the generation that goes."""
 
 import copy
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -9,8 +11,14 @@ from function_apps.deployments.triggers import CONTROLS
 from function_apps.environments.ports import LOCAL_RULES as LOCAL_ENVIRONMENTS_RULES
 from function_apps.environments.ports import EnvironmentsRules
 from shared.contracts.environments import EnvironmentStatus
+from shared.contracts.values import ComputeTargetKind
+from shared.kernel.ids import EnvironmentId
+from shared.kernel.observation import Reading
 from shared.kernel.operation import SUPERSEDED, Operation, OperationStatus
+from shared.surfaces.observed_state import Inventory
+from shared.surfaces.spec import SurfaceComponent
 from tests.deployments.driven import SHOP, Driven, driven
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.virtual_time import run_virtual
 
 STEPS = ["begin_drain", "cancel_page", "acquire_drain_fence", "drain_page", "publish_drained"]
@@ -67,6 +75,47 @@ def test_a_second_decommissioning_takes_over_from_the_drain_at_work(step: str) -
         assert len(world.bench.sent.bodies("RuntimeEnvironmentDrained")) == 1
         assert world.live() == ({}, {})
         await assert_superseded(world, first)
+
+    run_virtual(main())
+
+
+class _Slow(MemorySurface):
+    """A surface that lists an environment while the next drain takes over, and counts reads."""
+
+    meanwhile: Callable[[], Awaitable[None]]
+    reads = 0
+
+    async def inventory(self, environment: EnvironmentId) -> Reading[Inventory]:
+        reading = await super().inventory(environment)
+        await self.meanwhile()
+        return reading
+
+    async def logs(
+        self, component: SurfaceComponent, instance: str, tail: int
+    ) -> Reading[tuple[str, ...]]:
+        self.reads += 1
+        return await super().logs(component, instance, tail)
+
+
+def test_a_drain_that_was_taken_over_while_it_listed_keeps_no_output() -> None:
+    async def main() -> None:
+        world = driven()
+        surface = _Slow(world.world)
+        world.app = replace(world.app, surfaces={ComputeTargetKind.LOCAL_PROCESS: surface})
+        first = await draining_at(world, "drain_page")
+
+        async def take_over() -> None:
+            drain = (await world.target()).drain
+            if drain is not None and drain.operation == first.operation_id:
+                await world.tell(EnvironmentStatus.DECOMMISSIONING)
+
+        surface.meanwhile = take_over
+        world.go_on()
+        await world.settle()
+
+        await assert_superseded(world, first)
+        assert world.live() == ({}, {})
+        assert surface.reads == 1
 
     run_virtual(main())
 
