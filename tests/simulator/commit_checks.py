@@ -1,5 +1,6 @@
 """What must hold at each commit of a service, and at each message that leaves it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -78,11 +79,21 @@ class CommitChecks:
         own = [each for each in records if each["tenant"] == partition.tenant]
         if changed and len(own) != 1:
             self.history.broke("12", f"{changed} changed with {len(own)} audit records")
+        self._check_trails_of_actors(partition.tenant, records)
         for record in records:
             self._record(service, partition, record)
         for each in operations:
             if isinstance(each, Create):
                 self._created(service, each.id, each.body)
+
+    def _check_trails_of_actors(self, tenant: str, records: Sequence[Body]) -> None:
+        """Hold *records* of a batch to one for each actor of another tenant, in its own trail."""
+        own = [each for each in records if each["tenant"] == tenant]
+        actors = Counter(each["actor_tenant"] for each in own if each.get("actor_tenant"))
+        trails = Counter(each["tenant"] for each in records if each["tenant"] != tenant)
+        targets = {each.get("target_tenant") for each in records if each["tenant"] != tenant}
+        if trails != actors or not targets <= {tenant}:
+            self.history.broke("12", f"actors {actors} of {tenant}'s data have {trails}, {targets}")
 
     def _is_changed(self, key: Key, body: Body) -> bool:
         """Check one document of a batch; return whether its state is new or has changed."""

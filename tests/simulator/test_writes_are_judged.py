@@ -82,3 +82,38 @@ def test_an_aggregate_that_begins_without_an_entry_of_the_audit_trail_breaks_a_p
         assert [each.number for each in history.broken] == ["12"]
 
     run_virtual(main())
+
+
+OF_DATA: Final = {"tenant": TENANT, "actor_tenant": "globex"}
+OF_ACTOR: Final = {"tenant": "globex", "target_tenant": TENANT}
+
+
+@pytest.mark.parametrize(
+    ("records", "broken"),
+    [
+        pytest.param([{"tenant": TENANT}], [], id="an-actor-of-its-own"),
+        pytest.param([OF_DATA, OF_ACTOR], [], id="one-in-each-trail"),
+        pytest.param([OF_DATA], ["12"], id="none-in-the-actors-trail"),
+        pytest.param([OF_DATA, OF_ACTOR, OF_ACTOR], ["12"], id="two-in-the-actors-trail"),
+        pytest.param([{"tenant": TENANT}, OF_ACTOR], ["12"], id="one-of-no-actor"),
+        pytest.param([OF_DATA, {"tenant": "globex"}], ["12"], id="one-that-names-no-target"),
+    ],
+)
+def test_an_actor_of_another_tenant_has_one_entry_in_the_trail_of_its_own(
+    records: list[dict[str, str]], broken: list[str]
+) -> None:
+    async def main() -> None:
+        clock = LoopClock()
+        history = History(clock, MemoryCluster(clock, SeededEntropy(1)))
+        rows = [
+            Create(f"outbox/{index}", {"kind": "record", "record": {
+                "record_id": f"r-{index}", "events": [], "cause_kind": "http", **record,
+            }})
+            for index, record in enumerate(records)
+        ]  # fmt: skip
+
+        history.committed("tenants", partition_of(TENANT, ENVIRONMENT), rows)
+
+        assert [each.number for each in history.broken] == broken
+
+    run_virtual(main())
