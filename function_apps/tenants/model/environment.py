@@ -33,7 +33,11 @@ class EnvironmentProjection:
     retained: tuple[str, ...] = ()
     """URNs of the resources that its decommissioning left; told to the owner only."""
     generation: int = 0
-    """Grows when it is requested again after its end; a guest's own is counted for it alone."""
+    """Grows when the environment is requested again after its end.
+
+    That is so in the projection of its owner. In that of a guest it counts how often the guest was
+    bound to the environment again after it had been unbound.
+    """
     admitted_before: tuple[str, ...] = ()
     """Whom `admits` listed once and does no longer, the last first: some may be bound still."""
 
