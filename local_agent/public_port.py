@@ -29,7 +29,7 @@ def taken_by_another(site: DesiredSite, edge: Path) -> str:
         if pid is None or not own or environ_of(pid).get(TOKEN_VARIABLE) != own:
             return (
                 f"port {site.public_port}, the public port of {site.spec.environment}, is taken by"
-                f" {_named(pid)}: end that, and the environment has its port again in a second"
+                f" {_program(pid)}: end that, and the environment has its port again in a second"
             )
     return ""
 
@@ -47,7 +47,7 @@ def _listeners(port: int) -> Iterator[int | None]:
                 yield each.pid
 
 
-def _named(pid: int | None) -> str:
+def _program(pid: int | None) -> str:
     if pid is None:
         return "a program of another user"
     with suppress(psutil.Error):

@@ -37,7 +37,7 @@ def published(
             "previousVersion": previous,
             "values": content.values,
             "schema": content.schema,
-            "keysChanged": _named([change.key for change in changed[:KEYS_MAX]]),
+            "keysChanged": _keys_that_fit([change.key for change in changed[:KEYS_MAX]]),
             "keysChangedTotal": len(changed),
             "floating": sorted(floating)[:FLOATING_MAX],
         }
@@ -45,7 +45,7 @@ def published(
     return Publish(event, module=head.layer.module_id)
 
 
-def _named(keys: Sequence[str]) -> Sequence[str]:
+def _keys_that_fit(keys: Sequence[str]) -> Sequence[str]:
     """Return as many of *keys*, from the first on, as an event has room for."""
     lengths = accumulate(len(key) for key in keys)
     return [key for key, length in zip(keys, lengths, strict=True) if length <= KEYS_LENGTH_MAX]

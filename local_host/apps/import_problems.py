@@ -19,13 +19,13 @@ def explained(problem: BaseException, folder: Path) -> str:
 
 def _location(problem: BaseException, folder: Path) -> str:
     if isinstance(problem, SyntaxError) and problem.filename:
-        return _named(problem.filename, problem.lineno, folder)
+        return _place(problem.filename, problem.lineno, folder)
     frames = traceback.extract_tb(problem.__traceback__)
     own = [each for each in frames if Path(each.filename).is_relative_to(folder)]
-    return _named(own[-1].filename, own[-1].lineno, folder) if own else str(folder)
+    return _place(own[-1].filename, own[-1].lineno, folder) if own else str(folder)
 
 
-def _named(file: str, line: int | None, folder: Path) -> str:
+def _place(file: str, line: int | None, folder: Path) -> str:
     path = Path(file)
     shown = path.relative_to(folder) if path.is_relative_to(folder) else path
     return f"importing {shown} failed in line {line}"

@@ -287,7 +287,7 @@ def read_settings(environ: Mapping[str, str], needs: Collection[Need] = ()) -> S
     try:
         settings = Settings.model_validate(given, by_alias=True, by_name=False)
     except ValidationError as error:
-        wrong = [*(_named(each, given) for each in invalid(error).details), *wrong]
+        wrong = [*(_of_setting(each, given) for each in invalid(error).details), *wrong]
         raise _refusal(wrong) from None  # the error has the values, which may be secrets
     if settings.is_local and not settings.issuers:
         own = {"issuers": (DEV_ISSUER,), "tenant_issuers": (DEV_ISSUER,)}
@@ -331,7 +331,7 @@ def _plain_gateway(settings: Settings) -> Sequence[Violation]:
     return [Violation("RuleBroken", GATEWAY, message, "https://…", "http")]
 
 
-def _named(detail: Violation, given: Mapping[str, str]) -> Violation:
+def _of_setting(detail: Violation, given: Mapping[str, str]) -> Violation:
     """Return what is wrong with one of the settings *given*, by its name."""
     name = detail.target.strip("/").partition("/")[0]
     if detail.code == "UnknownField":

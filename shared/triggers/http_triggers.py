@@ -106,7 +106,7 @@ async def serve(
     """Answer one request; nothing is raised."""
     headers = req.headers
     trace = _trace(headers, service.entropy)
-    correlation = _named(headers.get("x-correlation-id"), "corr-") or correlation_id(
+    correlation = _forwarded_id(headers.get("x-correlation-id"), "corr-") or correlation_id(
         service.entropy
     )
     attributes: dict[str, Value] = {
@@ -303,14 +303,14 @@ def _committing(cause: Cause, route: Route, req: func.HttpRequest, entropy: Entr
     )
 
 
-def _named(value: str | None, prefix: str) -> str | None:
+def _forwarded_id(value: str | None, prefix: str) -> str | None:
     """Return a forwarded id if it is one of ours and harmless, else None."""
     is_ours = value is not None and value.startswith(prefix) and _FORWARDED.fullmatch(value)
     return value if is_ours else None
 
 
 def _trace(headers: Mapping[str, str], entropy: Entropy) -> str:
-    named = _named(headers.get("x-traceid"), "trace-")
+    named = _forwarded_id(headers.get("x-traceid"), "trace-")
     if named:
         return named
     parent = read_traceparent(headers.get("traceparent")) or read_traceparent(host_parent.get())

@@ -37,7 +37,7 @@ def predecessors_of(undone: Deployment, wanted: Deployment | None) -> Predecesso
             is known.
     """
     if wanted is not None:
-        return _named(undone, wanted)
+        return _released_by(undone, wanted)
     if undone.kind is DeploymentKind.ROLLBACK and undone.components and not undone.restores:
         raise NotRollbackable(
             f"{undone.deployment_id} does not say which release it restored: name the deployment "
@@ -48,7 +48,7 @@ def predecessors_of(undone: Deployment, wanted: Deployment | None) -> Predecesso
     return Predecessors(components, undone.earlier_releases)
 
 
-def _named(undone: Deployment, wanted: Deployment) -> Predecessors:
+def _released_by(undone: Deployment, wanted: Deployment) -> Predecessors:
     if wanted.deployment_id == undone.deployment_id:
         raise NotRollbackable(
             f"{undone.deployment_id} is what would be undone: name an earlier deployment to go back"

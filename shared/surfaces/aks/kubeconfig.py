@@ -178,14 +178,14 @@ def parsed_context(
     context = name or config.get("current-context")
     if not isinstance(context, str) or not context:
         raise ClusterRefused(f"{source}: it has no current-context: name one")
-    entry = _named(config, "context", context, source)
+    entry = _entry(config, "context", context, source)
     namespace, user = entry.get("namespace") or "default", entry.get("user")
     if not isinstance(namespace, str):
         raise ClusterRefused(f"{source}: namespace: expected a text")
     return Context(
         f"{source}, context {context}",
-        _named(config, "cluster", entry.get("cluster"), source),
-        {} if not user else _named(config, "user", user, source),
+        _entry(config, "cluster", entry.get("cluster"), source),
+        {} if not user else _entry(config, "user", user, source),
         namespace,
         folder,
     )
@@ -239,7 +239,7 @@ def _plain_yaml(content: bytes) -> Any:
     return yaml.load(content, PlainLoader)  # noqa: S506  a SafeLoader with fewer kinds
 
 
-def _named(config: Mapping[str, Any], kind: str, name: Any, source: str) -> Mapping[str, Any]:
+def _entry(config: Mapping[str, Any], kind: str, name: Any, source: str) -> Mapping[str, Any]:
     """Return the first entry called *name* of the list of *kind*s, as kubectl does."""
     if not isinstance(name, str):  # nor is it written out: with aliases that could be gigabytes
         raise ClusterRefused(f"{source}: {kind}: expected the name of one")
