@@ -18,6 +18,7 @@ ACTIVITIES: Final = (
     prepare_release.pin_release_unit,
     prepare_release.begin_rollout,
     apply_revision.stop_previous,
+    apply_revision.stop_candidate,
     apply_revision.apply_candidate,
     apply_revision.check_ready,
     analyze_step.begin_step,

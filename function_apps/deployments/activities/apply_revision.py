@@ -1,4 +1,4 @@
-"""The instances of a revision on the way forward; each write is under the deployment's token."""
+"""Instances that start, and those that stop before; each write is under the deployment's token."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ from function_apps.deployments.activities.observe_surface import (
     observe,
     poll_until,
     remove_all_but,
+    set_weights,
     surface_of,
 )
 from function_apps.deployments.activities.prove_release import departures_of
@@ -31,6 +32,23 @@ async def stop_previous(given: ModuleInput, ctx: ActivityContext, app: Deploymen
     before = deployment.before(given.module)
     if before is not None:
         await remove_all_but((), before, deployment, ctx, app)
+
+
+async def stop_candidate(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
+    """Recreate, on the way back: remove the rejected version before the previous one comes back.
+
+    They may need the same room, or not run beside each other. What else is live stays.
+    """
+    deployment = await load_owned_deployment(ctx, app)
+    candidate = deployment.candidate(given.module)
+    live = await observe(candidate, deployment, app) if candidate else None
+    if candidate is None or live is None:
+        return
+    rejected = candidate.release_revision
+    if live.weights.get(rejected):
+        await set_weights(candidate, {}, deployment, ctx, app)
+    kept = {each.revision for each in live.revisions} - {rejected}
+    await remove_all_but(kept, candidate, deployment, ctx, app)
 
 
 async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:

@@ -109,6 +109,7 @@ class RollbackPlan:
     ready_s: float = 0.0
     gone_s: float = 0.0
     prove_s: float = 0.0
+    is_recreate: bool = False
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ from function_apps.deployments.use_cases.configuration_content import read_merge
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.gates import Verdict
 from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
+from shared.contracts.strategies import StrategyKind
 from shared.contracts.values import Reason
 from shared.durable.activity import ActivityContext, FailureReason, Step
 from shared.kernel.errors import Unavailable
@@ -182,6 +183,7 @@ def _rollback_plan(deployment: Deployment, app: DeploymentsApp) -> RollbackPlan:
         app.rules.ready_within.total_seconds(),
         (app.rules.gone_within + app.rules.rollout.drain).total_seconds(),
         app.rules.prove_within.total_seconds(),
+        is_recreate=deployment.strategy.kind is StrategyKind.RECREATE,
     )
 
 

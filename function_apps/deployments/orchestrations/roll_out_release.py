@@ -20,6 +20,7 @@ from function_apps.deployments.activities.apply_revision import (
     apply_candidate,
     check_drained,
     check_ready,
+    stop_candidate,
     stop_previous,
 )
 from function_apps.deployments.activities.complete_release import (
@@ -88,6 +89,7 @@ UNDO: Final[UndoTable] = {
     check_drained: "changes nothing outside",
     complete_release: "not undone: a Completed deployment is undone by a new one",
     begin_rollback: "changes nothing outside",
+    stop_candidate: "belongs to the rollback",
     restore_previous: "belongs to the rollback",
     remove_candidate: "belongs to the rollback",
     finish_rollback: "not undone: it ends the deployment",
@@ -311,7 +313,12 @@ class _Remains:
 def _roll_back(
     context: OrchestrationContext, plan: RollbackPlan
 ) -> Orchestration[DeploymentStatus]:
-    """Traffic first, for all components in reverse order; then the rejected instances."""
+    """Traffic first, for all components in reverse order; then the rejected instances.
+
+    After a recreate they go first, of all components: what comes back may need all their room.
+    """
+    if plan.is_recreate:
+        yield from _stop_candidates(context, plan)
     remains = _Remains()
     for module in plan.modules:
         steps = _restore(context, ModuleInput(module), plan.ready_s, remains)
@@ -325,6 +332,17 @@ def _roll_back(
         yield from remains.collect(steps, module)
     left = RemainingInput(tuple(remains.remaining), tuple(remains.dead))
     return (yield from _finish(context, left, plan.prove_s))
+
+
+def _stop_candidates(context: OrchestrationContext, plan: RollbackPlan) -> Orchestration[None]:
+    """Take the rejected instances away; what fails here is tried again behind the traffic."""
+    ignored = _Remains()
+    modules = [ModuleInput(module) for module in plan.modules]
+    for given in modules:
+        yield from ignored.collect(call(context, stop_candidate, given), given.module)
+    for given in modules:
+        steps = _wait_until(context, check_drained, given, plan.gone_s, "did not stop")
+        yield from ignored.collect(steps, given.module)
 
 
 def _restore(
