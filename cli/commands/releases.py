@@ -177,11 +177,22 @@ def _finish(
     require_ended_as(watch.deployment, wanted)
 
 
+def _removed(removal: Mapping[str, Any]) -> str:
+    """Return the module of *removal*, with its version and revision where they are known."""
+    revision = removal["releaseRevision"]
+    parts = (removal["moduleId"], removal["version"], f"r{revision}" if revision else "")
+    return " ".join(filter(None, parts))
+
+
 def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:
     for warning in plan.get("warnings", ()):
         note(f"warning: {warning}")
     if invocation.is_table:
-        invocation.show(plan["components"], _PLAN_COLUMNS, empty="nothing would change")
+        removals = plan.get("removals", ())
+        if plan["components"] or not removals:
+            invocation.show(plan["components"], _PLAN_COLUMNS, empty="nothing would change")
+        for each in removals:
+            say(f"would remove {_removed(each)}")
         print_refusals(plan["refusals"])
         if plan["waitingFor"]:
             say(f"would wait for {plan['waitingFor']}")

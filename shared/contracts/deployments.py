@@ -40,6 +40,7 @@ from shared.contracts.values import (
     Stage,
     TenantId,
     Text,
+    Version,
 )
 
 
@@ -350,6 +351,16 @@ class DeploymentAccepted(Resource):
     operation_id: OperationId
 
 
+class PlannedRemoval(Value):
+    """A module that a deployment would take away, as it is in force now."""
+
+    module_id: ModuleId
+    release_revision: Annotated[int, Field(ge=1)] | None
+    """None of one that is only on its way."""
+    version: Version | None
+    """None where the deployment that released it is not known any more."""
+
+
 class DeploymentPlan(Resource):
     """What a deployment would do (`dryRun`); nothing was changed."""
 
@@ -359,6 +370,7 @@ class DeploymentPlan(Resource):
     components: Annotated[tuple[ReleasedComponent, ...], Field(max_length=COMPONENTS_MAX)]
     order: ModuleIds
     """Dependencies first."""
+    removals: Annotated[tuple[PlannedRemoval, ...], Field(max_length=COMPONENTS_MAX)] = ()
     refusals: Annotated[tuple[Reason, ...], Field(max_length=100)]
     warnings: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     """What is allowed and probably not meant."""

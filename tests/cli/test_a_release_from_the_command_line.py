@@ -126,6 +126,21 @@ def test_a_dry_run_shows_components_refusals_and_what_would_be_waited_for(
     assert ran.err.count("warning: ") == 1
 
 
+def test_a_dry_run_shows_what_would_be_removed(runtimectl: RuntimeCtl, tmp_path: Path) -> None:
+    file = tmp_path / "rm.yaml"
+    file.write_text("releaseRef: gone\nremove: [module-shop, module-cart]\n")
+    removals = [
+        {"moduleId": "module-shop", "version": "1.0", "releaseRevision": 4},
+        {"moduleId": "module-cart", "version": None, "releaseRevision": None},
+    ]
+    plan = {"components": [], "removals": removals, "refusals": [], "waitingFor": None}
+
+    ran = runtimectl.run(f"deploy -f {file} --env test --dry-run", {POST: plan})
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.out.splitlines() == ["would remove module-shop 1.0 r4", "would remove module-cart"]
+
+
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_a_dry_run_that_is_refused_exits_as_refused_with_the_remedy(
     form: str, runtimectl: RuntimeCtl

@@ -260,6 +260,24 @@ def test_a_module_is_removed_with_its_dependents_or_after_their_dependency() -> 
     run_virtual(main())
 
 
+def test_a_dry_run_names_what_would_be_removed_and_nothing_that_is_not_there() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await completed(world, await world.component("cart", CART, version="1.4"))
+        await world.deploy(await world.component("shop"))
+        web = await world.component("web", WEB)
+
+        command = await world.command(web, remove=[CART, SHOP, ModuleId("module-none")])
+        plan = await plan_deployment(command, world.bench.ctx(), world.app)
+
+        removals = [(each.module_id, each.version, each.release_revision) for each in plan.removals]
+        assert removals == [(CART, "1.4", 1), (SHOP, None, None)]
+        assert [each.module_id for each in plan.components] == [WEB]
+
+    run_virtual(main())
+
+
 def test_a_module_that_is_not_there_is_not_removed() -> None:
     async def main() -> None:
         world = driven()

@@ -110,6 +110,11 @@ def _names(prefix: str) -> Sequence[str]:
     return [name for name in prefix.split("/") if name]
 
 
+def is_there(module: ModuleId, target: DeploymentTarget, ahead: Sequence[QueueEntry]) -> bool:
+    """Return whether *module* is in force, or in a deployment *ahead*."""
+    return bool(target.module(module).revision) or any(module in each.modules for each in ahead)
+
+
 def _bad_removals(
     command: Deploy, target: DeploymentTarget, ahead: Sequence[QueueEntry]
 ) -> Iterator[Violation]:
@@ -117,7 +122,6 @@ def _bad_removals(
     for index, module in enumerate(command.remove):
         dependents = _dependents(module, command, target)
         dependents += [entry.deployment for entry in ahead if module in entry.depends_on]
-        is_there = target.module(module).revision or any(module in c.modules for c in ahead)
         if dependents:
             named = ", ".join(dependents[:5])
             yield Violation(
@@ -128,7 +132,7 @@ def _bad_removals(
                 "a module that nothing in force depends on",
                 module,
             )
-        elif not is_there:
+        elif not is_there(module, target, ahead):
             yield Violation(
                 "NotDeployed",
                 f"/remove/{index}",

@@ -7,7 +7,11 @@ from typing import Final
 
 from function_apps.deployments import events
 from function_apps.deployments.errors import CannotBePlanned
-from function_apps.deployments.model import module_queue, plan_checks, preconditions
+from function_apps.deployments.model import (
+    module_queue,
+    plan_checks,
+    preconditions,
+)
 from function_apps.deployments.model.configuration import Configurations
 from function_apps.deployments.model.deployment import Deployment, evolve, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
@@ -28,10 +32,16 @@ from function_apps.deployments.repository import (
 from function_apps.deployments.resources import answer
 from function_apps.deployments.use_cases.pin_configuration import configure, keep_merges
 from function_apps.deployments.use_cases.pin_images import pin_images
+from function_apps.deployments.use_cases.planned_removals import planned_removals
 from function_apps.deployments.use_cases.room_in_quotas import quota_warnings
 from function_apps.deployments.use_cases.upload_artifact import uploaded
 from shared.contracts.components import Component
-from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentPlan, EndReason
+from shared.contracts.deployments import (
+    Deploy,
+    DeploymentKind,
+    DeploymentPlan,
+    EndReason,
+)
 from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ComputeTargetKind, EnvironmentId, Reason, Stage
@@ -181,6 +191,7 @@ async def plan_deployment(
         strategy=command.strategy,
         components=plan.components,
         order=plan.order,
+        removals=await planned_removals(command, target, ctx, app),
         refusals=tuple(refusals[:LISTED_MAX]),
         warnings=tuple(warnings[:LISTED_MAX]),
         waiting_for=waits_for,
