@@ -14,7 +14,8 @@ from function_apps.deployments.use_cases.promote import load_source, plan_promot
 from shared.contracts.health import HealthStatus, ServiceHealth
 from shared.contracts.promotions import PromoteDeployment, SoakDefaults, SoakEvidence
 from shared.contracts.values import ComputeTargetKind, ServiceId, Stage
-from tests.deployments.driven import Driven, driven, environment
+from tests.deployments import configured, told_secrets
+from tests.deployments.driven import SHOP, Driven, driven, environment
 from tests.deployments.told_policies import scaled
 from tests.kit.virtual_time import run_virtual
 
@@ -315,5 +316,23 @@ def test_the_policy_of_the_next_environment_decides_there_and_nothing_is_said() 
         assert (component.replicas, component.scaling_policy_revision) == (3, 7)
         assert "ScalingPolicyNotPromoted" not in {each.code for each in done.absent}
         assert plan.warnings == ()
+
+    run_virtual(main())
+
+
+def test_a_dry_run_says_which_configuration_and_secrets_stay_behind() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await told_secrets.bind(world, "1")
+        await configured.publish(world, "module", 1, {"colour": "red"})
+        answer = await world.deploy(await world.component("one"))
+        await world.settle()
+        await world.tell(stage=Stage.STAGING, name="staging")
+        command = PromoteDeployment(deployment_id=answer["deploymentId"], to_environment_id=STAGING)
+
+        (warning,) = (await plan_promotion(command, world.ctx, world.app, token="t")).warnings
+
+        assert warning.startswith(f"{SHOP} has no configuration, no secret password in this")
 
     run_virtual(main())

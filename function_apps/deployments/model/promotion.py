@@ -179,6 +179,30 @@ def left_policies(
     return (Reason(code="ScalingPolicyNotPromoted", message=message[:2048]),)
 
 
+def left_settings(source: Source, components: Iterable[ReleasedComponent]) -> tuple[str, ...]:
+    """Return which configuration and secrets the modules of *source* have, and *components* lack.
+
+    Both are of one environment: a promotion takes neither along.
+    """
+    before = {each.module_id: each for each in source.unit.components}
+    warnings = []
+    for each in components:
+        had = before.get(each.module_id)
+        if had is None:
+            continue
+        bound = {secret.name for secret in each.secrets}
+        lacks = [
+            *(["configuration"] if had.configuration.hash and not each.configuration.hash else []),
+            *sorted(f"secret {secret.name}" for secret in had.secrets if secret.name not in bound),
+        ]
+        if lacks:
+            warnings.append(
+                f"{each.module_id} has no {', no '.join(lacks)} in this environment, as it has in"
+                f" {source.environment_id}: a promotion takes none along; publish and bind first"
+            )
+    return tuple(warnings)
+
+
 def promotion_command(
     source: Source, promotion: PromoteDeployment, offered: Collection[ComputeTargetKind]
 ) -> Deploy:

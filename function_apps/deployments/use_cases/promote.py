@@ -47,7 +47,11 @@ async def plan_promotion(
         release, ctx, app, ask_evidence=ask_evidence, promoted_from=source.stage
     )
     left = promotion.left_policies(promotion.scaled_modules(source), plan.components)
-    warnings = (*(reason.message for reason in left), *plan.warnings)
+    warnings = (
+        *(reason.message for reason in left),
+        *promotion.left_settings(source, plan.components),
+        *plan.warnings,
+    )
     return plan.model_copy(update={"warnings": warnings[:LISTED_MAX]})
 
 
