@@ -10,7 +10,7 @@ import typer
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure, refuse_mistakes
 from cli.output import note
-from cli.parameter_types import one_of_checked_later, split_pairs
+from cli.parameter_types import one_of_checked_later, split_pairs, typed_text
 from cli.refused_fields import refused_fields
 from cli.yaml_files import load_yaml
 
@@ -58,11 +58,11 @@ class ContentOptions:
         """Return the fields of the file, overridden by the options."""
         options = {
             "isolationModel": self.isolation,
-            "dataResources": self._data(),
-            "deleteData": self.remove_data,
-            "tags": dict(split_pairs(self.tag)[0]),
+            "dataResources": self._data() if self.data else None,
+            "deleteData": self.remove_data or None,
+            "tags": dict(split_pairs(self.tag)[0]) if self.tag else None,
             "protected": self.protected,
-            "admits": self.admit,
+            "admits": self.admit or None,
         }
         return self._in_file() | _given(options)
 
@@ -120,7 +120,8 @@ class ContentOptions:
         ):
             _, others = split_pairs(texts)
             for text in others:
-                yield Detail(target, f"expected name=value, such as {example}, got {text!r}")
+                got = typed_text(text)
+                yield Detail(target, f"expected name=value, such as {example}, got {got}")
 
 
 def require_environment(contract: str, body: Mapping[str, Any], content: ContentOptions) -> None:
@@ -136,8 +137,11 @@ def require_environment(contract: str, body: Mapping[str, Any], content: Content
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of *options* that were given: an empty text was, as of a variable not set."""
-    return {name: value for name, value in options.items() if value not in (None, [], {})}
+    """Return those of *options* that were given, also where nothing of them is of use.
+
+    An empty text was given, as of a variable not set; so were tags of which none is name=value.
+    """
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,7 @@ class NewEnvironment:
             "stage": self.stage,
             "projectId": self.project,
             "region": self.region,
-            "computeTargets": [{"kind": kind} for kind in self.target or ()],
+            "computeTargets": [{"kind": kind} for kind in self.target or ()] or None,
         }
         body = {
             "computeTargets": [{"kind": "LocalProcess"}],

@@ -15,6 +15,7 @@ from cli.typed import in_options, option_for, typeable, typed_for
 from cli.yaml_lines import lines_of
 
 _HIDDEN: Final = "(not shown)"
+_NAMED_MAX: Final = 50
 _WORDS_OF_YAML: Final = {"an array": "a list", "an object": "a mapping"}
 """What people write in a file has other names than what is sent."""
 
@@ -131,20 +132,26 @@ class Failure(Exception):
         return lines
 
 
-def mistakes(details: Sequence[Detail], subject: str) -> str:
-    """Return what is wrong in *subject*: the only detail, or how many there are."""
+def mistakes(details: Sequence[Detail], subject: str, count: int = 0) -> str:
+    """Return what is wrong in *subject*: the only detail, or how many there are.
+
+    *count* is how many there are where *details* are only the first of them.
+    """
     if len(details) == 1:
         return f"{subject}: {details[0].text()}" if subject else details[0].text()
-    return f"{subject or 'the request'} has {len(details)} mistakes"
+    only = f", of which the first {len(details)} are named" if count > len(details) else ""
+    return f"{subject or 'the request'} has {max(count, len(details))} mistakes{only}"
 
 
 def refuse_mistakes(details: Sequence[Detail], file: Path | None, remedy: str = "") -> None:
     """Raise a Failure that names each of *details* by its line in *file*; without any do nothing.
 
-    Their targets are pointers into the file; one that an option sets has no line there.
+    Their targets are pointers into the file; one that an option sets has no line there. As many are
+    named as the platform names of a request.
     """
     if not details:
         return
+    count, details = len(details), details[:_NAMED_MAX]
     if file is not None:
         lines = lines_of(file, [pointer_parts(each.target) for each in details])
         details = [
@@ -152,7 +159,7 @@ def refuse_mistakes(details: Sequence[Detail], file: Path | None, remedy: str = 
             for each, line in zip(details, lines, strict=True)
         ]
     raise Failure(
-        mistakes(details, str(file or "")),
+        mistakes(details, str(file or ""), count),
         ExitCode.USAGE,
         code="Invalid",
         details=details,

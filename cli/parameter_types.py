@@ -121,7 +121,7 @@ def command_words(text: str) -> list[str]:
         return shlex.split(text)
     except ValueError as unfinished:
         raise Failure(
-            f"--command: expected words as in a shell, got {text!r}: {unfinished}",
+            f"--command: expected words as in a shell: {unfinished}",
             ExitCode.USAGE,
             remedy="close each quote: --command 'python serve.py \"$PORT\"'",
         ) from unfinished
@@ -132,7 +132,7 @@ def named_values(texts: Sequence[str] | None, option: str, example: str) -> list
     pairs, others = split_pairs(texts)
     if others:
         raise Failure(
-            f"--{option}: expected name=value, got {others[0]!r}",
+            f"--{option}: expected name=value, got {typed_text(others[0])}",
             ExitCode.USAGE,
             remedy=f"write it like this: --{option} {example}",
         )
@@ -144,6 +144,13 @@ def split_pairs(texts: Sequence[str] | None) -> tuple[list[tuple[str, str]], lis
     parts = [text.partition("=") for text in texts or ()]
     pairs = [(name, value) for name, separator, value in parts if separator]
     return pairs, [name for name, separator, _ in parts if not separator]
+
+
+def typed_text(text: str) -> str:
+    """Return *text*, typed for `name=value`, as a message shows it, which a log may keep."""
+    from shared.contracts.validation import shown_text  # noqa: PLC0415  slow to import
+
+    return shown_text(text)
 
 
 def _completion(words: Callable[[], Sequence[str]]) -> Callable[[str], list[str]]:

@@ -305,6 +305,12 @@ def shown(value: object) -> str:
     return text if len(text) <= RECEIVED_MAX else f"{text[:RECEIVED_MAX]}… ({len(text)} characters)"
 
 
+def shown_text(text: str) -> str:
+    """Return *text*, which is of no field, as a refusal shows it, unless it names a secret."""
+    is_hidden = SECRET_NAMES.search(text) or _may_name_a_user(text)
+    return f"{_kind(text)} (not shown)" if is_hidden else shown(text)
+
+
 def _kind(value: object) -> str:
     match value:
         case str():

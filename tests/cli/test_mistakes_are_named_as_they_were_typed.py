@@ -191,9 +191,9 @@ def test_all_that_is_wrong_with_an_environment_is_said_at_once(
         "--target: expected one of",
         "--project: expected proj- and lower case letters",
         "--region: expected a region in lower case",
-        "--data: expected name=value, such as --data files=LocalFolder, got 'files'",
+        '--data: expected name=value, such as --data files=LocalFolder, got "files"',
         "did you mean LocalPostgres?",
-        "--tag: expected name=value, such as --tag team=payments, got 'team'",
+        '--tag: expected name=value, such as --tag team=payments, got "team"',
         "--admit: expected",
     ):
         assert ran.err.count(said) == 1, (said, ran.err)
@@ -216,6 +216,51 @@ def test_what_is_wrong_in_a_file_of_an_environment_is_said_with_what_is_wrong_in
     assert "line 1: computeTargets: each kind stands there at most once" in ran.err
     assert "line 2: protectd: there is no such field; did you mean protected?" in ran.err
     assert "- --isolation: expected one of" in ran.err, "the line of the file says pool"
+
+
+def test_a_text_that_is_no_pair_overrides_the_file_and_is_blamed_alone(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "test.yaml"
+    file.write_text("stage: test\ntags: {team: [1]}\ndataResources: [{name: 1}]\n")
+
+    ran = runtimectl.run(f"env plan test -f {file} --tag foo --data files")
+
+    assert f"{file} has 2 mistakes" in ran.err
+    assert "--tag: expected name=value, such as --tag team=payments, got" in ran.err
+    assert "--data: expected name=value, such as --data files=LocalFolder, got" in ran.err
+
+
+def test_as_many_mistakes_of_options_are_named_as_of_a_request_and_none_at_length(
+    runtimectl: RuntimeCtl,
+) -> None:
+    ran = runtimectl.run("env plan Mars" + " --data files" * 1100 + f" --tag {'x' * 20_000}")
+
+    assert "has 1102 mistakes, of which the first 50 are named" in ran.err
+    assert ran.err.count("  - ") == 50
+    assert len(ran.err) < 10_000
+
+    ran = runtimectl.run(f"env plan test --tag {'x' * 20_000}")
+
+    assert "… (20002 characters)" in ran.err
+    assert len(ran.err) < 1000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "env plan test --tag password:hunter2",
+        "env plan test --data https://ann:hunter2@db",
+        "deploy --env test --module module-web --environ https://ann:hunter2@db",
+        "init --command 'hunter2",
+    ],
+)
+def test_what_may_be_a_secret_is_not_repeated(line: str, runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(line)
+
+    assert ran.code == ExitCode.USAGE
+    assert "expected" in ran.err
+    assert "hunter2" not in ran.err
 
 
 def test_options_of_a_new_environment_override_its_file(
