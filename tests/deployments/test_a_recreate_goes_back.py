@@ -101,3 +101,19 @@ def test_what_cannot_be_stopped_holds_no_rollback_up() -> None:
         assert world.live() == ({1: 1}, {1: 100})
 
     run_virtual(main())
+
+
+def test_what_the_whole_quota_never_takes_stops_nothing() -> None:
+    async def main() -> None:
+        world = await with_quota(3)
+        await released(world, {SHOP: 1})
+
+        done = await released(world, {SHOP: 4}, strategy=RECREATE)
+
+        assert done.reason is not None
+        assert (done.status, done.reason.code) == (DeploymentStatus.FAILED, "CannotStart")
+        assert "it never starts: exceeded quota" in done.reason.message
+        assert (world.live(), done.holds) == (({1: 1}, {1: 100}), ())
+        assert "stop_previous" not in world.contexts[-1].asked
+
+    run_virtual(main())

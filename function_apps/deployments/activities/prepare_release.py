@@ -57,6 +57,7 @@ from function_apps.deployments.use_cases.configuration_content import read_pinne
 from function_apps.deployments.use_cases.deploy import plan_context
 from function_apps.deployments.use_cases.promote import load_source
 from function_apps.deployments.use_cases.roll_out_configuration import renew
+from function_apps.deployments.use_cases.room_in_quotas import require_quota
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.strategies import StrategyKind
 from shared.durable.activity import ActivityContext, Step
@@ -361,7 +362,13 @@ async def begin_rollout(ctx: ActivityContext, app: DeploymentsApp) -> None:
 
     Raises:
         EnvironmentNotUsable, BindingSuspended, IsolationBreached, Held, NotInForce.
+        CannotStart: of a recreate, the whole quota has no room for it.
     """
+    deployment = await load_owned_deployment(ctx, app)
+    is_recreate = deployment.strategy.kind is StrategyKind.RECREATE
+    if is_recreate and deployment.status in BEFORE_APPLIED:
+        context = await plan_context((), deployment.environment_id, ctx, app)
+        await require_quota(deployment, context.capabilities, app)
 
     def decide(known: DeploymentSet, operation: Operation) -> Step[None]:
         if known.deployment.status not in BEFORE_APPLIED:

@@ -1,17 +1,19 @@
-"""Says in a plan that the quota of the tenant has no room for what the plan starts."""
+"""Compares the quota of a tenant with what a plan, or a release of strategy recreate, starts."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final, cast
 
+from function_apps.deployments.errors import CannotStart
 from function_apps.deployments.model import release_unit
+from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.plan_checks import PlanContext
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.deployments import Deploy
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import StrategyKind
-from shared.contracts.values import ComputeTargetKind, TenantId
+from shared.contracts.values import ComputeTargetKind, EnvironmentId, TenantId
 from shared.kernel.concurrency import answered_within, isolate
 from shared.kernel.observation import Present
 from shared.surfaces.boundaries import (
@@ -43,14 +45,10 @@ async def quota_warnings(
     It is no refusal: room may come until it is their turn. Where a boundary cannot be read nothing
     is said. A module with a scaling policy is counted with the instances that the plan gives it.
     """
-    specs: dict[ComputeTargetKind, list[RevisionSpec]] = {}
-    for component in components:
-        values = context.configurations.values.get(component.module_id, {})
-        spec = release_unit.to_revision_spec(
-            component, command.environment_id, tenant, context.rollout, values
-        )
-        specs.setdefault(component.compute_target, []).extend([spec] * spec.replicas)
-    boundaries = await _boundaries(command, tenant, list(specs), context, app)
+    specs = _instances(components, command.environment_id, tenant, app)
+    boundaries = await _boundaries(
+        command.environment_id, tenant, list(specs), context.capabilities, app
+    )
     is_recreate = command.strategy.kind is StrategyKind.RECREATE
     shortages = {
         kind: _shortage(boundary, specs[kind], is_recreate=is_recreate)
@@ -59,22 +57,54 @@ async def quota_warnings(
     return [f"{kind}: {text}" for kind, text in shortages.items() if text]
 
 
+async def require_quota(
+    deployment: Deployment,
+    capabilities: Mapping[ComputeTargetKind, Capabilities],
+    app: DeploymentsApp,
+) -> None:
+    """Refuse a recreate that its quota never takes, before it stops what serves.
+
+    Raises:
+        CannotStart: the whole quota has no room for it.
+    """
+    environment, tenant = deployment.environment_id, deployment.tenant_id
+    specs = _instances(deployment.released_components, environment, tenant, app)
+    boundaries = await _boundaries(environment, tenant, list(specs), capabilities, app)
+    for kind, boundary in boundaries.items():
+        if shortage := _shortage(boundary, specs[kind], is_recreate=True):
+            raise CannotStart(f"{kind}: {shortage}; nothing was stopped for it")
+
+
+def _instances(
+    components: Sequence[ReleasedComponent],
+    environment: EnvironmentId,
+    tenant: TenantId,
+    app: DeploymentsApp,
+) -> Mapping[ComputeTargetKind, Sequence[RevisionSpec]]:
+    """Return each instance of *components* by its surface; a quota counts no configuration."""
+    specs: dict[ComputeTargetKind, list[RevisionSpec]] = {}
+    for component in components:
+        spec = release_unit.to_revision_spec(component, environment, tenant, app.rules.rollout)
+        specs.setdefault(component.compute_target, []).extend([spec] * spec.replicas)
+    return specs
+
+
 async def _boundaries(
-    command: Deploy,
+    environment: EnvironmentId,
     tenant: TenantId,
     kinds: Sequence[ComputeTargetKind],
-    context: PlanContext,
+    capabilities: Mapping[ComputeTargetKind, Capabilities],
     app: DeploymentsApp,
 ) -> Mapping[ComputeTargetKind, Boundary]:
     async def read(kind: ComputeTargetKind) -> Boundary | None:
         surface = cast("Boundaries", app.surfaces[kind])  # as its features say
         answer = answered_within(
-            surface.read_boundary(command.environment_id, tenant), _READ_WITHIN, "its surface"
+            surface.read_boundary(environment, tenant), _READ_WITHIN, "its surface"
         )
         reading = await isolate(answer, f"the quota of {tenant} on {kind} is in no plan")
         return reading.value if isinstance(reading, Present) else None
 
-    bounded = [kind for kind in kinds if _has_boundaries(context.capabilities[kind])]
+    bounded = [k for k in kinds if k in capabilities and _has_boundaries(capabilities[k])]
     boundaries = await asyncio.gather(*map(read, bounded))
     return {kind: each for kind, each in zip(bounded, boundaries, strict=True) if each}
 
