@@ -13,6 +13,7 @@ from cli.deployment_selector import modules_of, newest_first
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import pause
+from cli.lookup import find_environment
 from cli.options import EnvironmentOption, Invocation
 from cli.output import note, say, show_line
 from cli.rollout_report import Deployment
@@ -90,17 +91,33 @@ def _new_lines(
     while True:
         try:
             instances = _newest_logs(invocation.client, env, which, _TAIL_MAX)
-            is_away = False
+            is_away, end = False, _end_of(invocation.client, env, which, instances)
         except HostUnreachable:
             if not is_away:
                 note("the host does not answer; waiting for it")
-            is_away, instances = True, []
+            is_away, instances, end = True, [], ""
         for instance in instances:
             name, lines = instance["instance"], instance["lines"]
             fresh = lines_after(seen[name], lines) if name in seen else lines[-tail:]
             seen[name] = lines
             yield from ((name, line) for line in fresh)
+        if end:
+            note(f"{end}: this is what was stored of it, and nothing more comes")
+            return
         pause(invocation.session.clock, _POLL_INTERVAL_S)
+
+
+def _end_of(client: Client, env: str, which: _InstanceFilter, instances: Instances) -> str:
+    """Return why nothing can be written after what *instances* have; empty where something can."""
+    if any(instance.get("live", True) is not False for instance in instances):
+        return ""
+    is_stored = all(instance.get("source") == "stored" for instance in instances)
+    if instances and is_stored and which.revision is not None:
+        return f"r{which.revision} of {which.module} was removed"
+    with suppress(Failure):  # a guest cannot read it, and follows on
+        if find_environment(client, env)["status"] == "Decommissioned":
+            return f"the environment {env} has ended"
+    return ""
 
 
 def lines_after(earlier: Sequence[str], lines: Sequence[str]) -> Sequence[str]:

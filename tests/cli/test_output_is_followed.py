@@ -14,8 +14,10 @@ from cli.exit_codes import ExitCode
 from cli.state_folder import REPOSITORY
 from tests.cli.small_platform import (
     DEPLOYMENT,
+    NOON,
     RUNTIME,
     THE_DEPLOYMENT,
+    THE_ENVIRONMENT,
     Ran,
     RuntimeCtl,
     answer_of,
@@ -77,6 +79,33 @@ def test_each_line_is_shown_once_until_it_is_interrupted(form: str) -> None:
         shown = [f"{line['instance']} | {line['line']}" for line in map(json.loads, shown)]
     assert shown == ["i-1 | one", "i-1 | two", "i-1 | three"]
     assert (following.returncode, rest) == (ExitCode.OK, "")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("option", "status", "why"),
+    [
+        pytest.param("", "Decommissioned", "the environment test has ended", id="environment"),
+        pytest.param("--revision 3", "Provisioned", "r3 of module-shop was removed", id="revision"),
+    ],
+)
+def test_following_ends_where_nothing_more_can_come(
+    option: str, status: str, why: str, runtimectl: RuntimeCtl
+) -> None:
+    stored = {
+        "instance": "i-1", "releaseRevision": 3, "live": False, "source": "stored",
+        "storedAt": NOON, "lines": ["one", "two", "three"],
+    }  # fmt: skip
+    answers = {
+        f"GET {RUNTIME}/environments": [{**THE_ENVIRONMENT, "status": status}],
+        f"GET {RUNTIME}/deployments/{DEPLOYMENT}/logs": [stored],
+    }
+
+    ran = runtimectl.run(f"logs module-shop --env test --tail 2 -f {option}", answers)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.out.splitlines() == ["i-1 | two", "i-1 | three"]
+    assert f"{why}: this is what was stored of it, and nothing more comes" in ran.err
 
 
 @pytest.mark.real
