@@ -141,7 +141,10 @@ def _remedy_of(deployment: Deployment, code: str, message: str) -> str:
         return REMEDIES[code].replace("{deployment}", str(deployment["deploymentId"]))
     is_quota = code == "NotReadyInTime" and "exceeded quota" in message
     if is_quota or code in {"CannotStart", "DataMissing", "JobFailed"}:
-        return remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
+        remedy = remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
+        is_held = is_quota and deployment.get("holds")
+        first = f"`runtimectl release-hold {deployment['deploymentId']}`, as it is held; then "
+        return first + remedy if is_held else remedy
     modules = [component["moduleId"] for component in deployment["components"]]
     names_instance = any(re.search(rf"{re.escape(each)}-\d+-\d+: ", message) for each in modules)
     if code not in {"NotReadyInTime", "NotReady", "StartFailed"} and not names_instance:

@@ -291,6 +291,30 @@ def test_a_release_that_was_not_ready_in_time_leads_to_the_output_of_its_instanc
 
 
 @pytest.mark.parametrize(
+    ("holds", "first"),
+    [
+        ([], "next:  have room for the new"),
+        (
+            [{"moduleId": "module-shop", "digest": DIGEST}],
+            f"next:  `runtimectl release-hold {DEPLOYMENT}`",
+        ),
+    ],
+    ids=["free", "held"],
+)
+def test_what_a_quota_refused_and_is_held_leads_to_the_release_of_its_hold_first(
+    holds: list[dict[str, str]], first: str, runtimectl: RuntimeCtl
+) -> None:
+    reason = {"code": "NotReadyInTime", "message": "module-shop-4-0: exceeded quota: tenant"}
+    ended = {**_ended("RolledBack", reason=reason), "holds": holds}
+
+    ran = runtimectl.run(f"{RELEASE} --wait", {POST: THE_ACCEPTED, GET: ended})
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert first in ran.err
+    assert "`--strategy recreate`" in ran.err
+
+
+@pytest.mark.parametrize(
     ("code", "next_step"),
     [("CannotStart", "then deploy again"), ("DataMissing", "put the folder back")],
 )
