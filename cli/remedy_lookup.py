@@ -33,8 +33,9 @@ _ROOM: Final = (
     "quota; or deploy with `--strategy recreate`, which stops the old ones first"
 )
 _ROOM_TO_MOVE: Final = (
-    "have room for the new instances beside the old ones, or stop the old ones first: "
-    "`runtimectl tenant move --allow-downtime --help`"
+    "have room for the new instances beside the old ones; or have what runs there deployed with "
+    "`--restart --strategy recreate`, which stops the old ones first, then move with "
+    "`--allow-downtime`"
 )
 BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
     ("NotReadyInTime", "exceeded quota", _ROOM),

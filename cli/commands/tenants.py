@@ -169,7 +169,8 @@ def move(
         bool,
         typer.Option(
             "--allow-downtime",
-            help="Also where a module that takes requests is stopped before it is started again.",
+            help="Also where a module that takes requests stops before it is started again, as its "
+            "release is of strategy recreate. Others stop nothing first.",
         ),
     ] = False,
 ) -> None:

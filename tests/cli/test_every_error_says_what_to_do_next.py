@@ -205,6 +205,12 @@ def test_a_state_leads_to_the_command_that_shows_it(noun: str) -> None:
     assert "`runtimectl " in remedy_for("TransitionRefused", message, ExitCode.CONFLICT)
 
 
+def test_a_move_without_room_leads_to_a_release_that_stops_first() -> None:
+    remedy = remedy_for("MoveTakenBack", "exceeded quota: tenant", ExitCode.ENDED_OTHERWISE)
+
+    assert remedy.index("`--restart --strategy recreate`") < remedy.index("`--allow-downtime`")
+
+
 def test_a_remedy_has_the_words_that_were_typed_in_place_of_placeholders() -> None:
     remember({"env": "test", "module": "module-shop", "state": Path("there")})
 
