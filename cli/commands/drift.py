@@ -84,9 +84,14 @@ def _show_findings(
     path: str, query: Mapping[str, str | None], env: str, invocation: Invocation
 ) -> None:
     client = invocation.client
+    report = client.get(path, {"top": "1"}).body
     findings = list(client.list_all(path, query))
-    invocation.show(findings, _COLUMNS, empty="nothing differs")
-    _note_coverage(client.get(path, {"top": "1"}).body, env)
+    is_compared = not _is_git_newer(report)
+    empty = "nothing differs" if is_compared else "nothing differs in what was compared"
+    invocation.show(findings, _COLUMNS, empty=empty)
+    _note_coverage(report, env)
+    if not is_compared:
+        note("git: it was read after the last scan; the next one compares it")
 
 
 @app.command()
@@ -181,6 +186,12 @@ def _sides(finding: Mapping[str, Any]) -> list[tuple[str, str]]:
         (desired[at] if at < len(desired) else "", actual[at] if at < len(actual) else "")
         for at in range(length)
     ]
+
+
+def _is_git_newer(report: Mapping[str, Any]) -> bool:
+    """Return whether Git was read after the last scan, so that no scan has compared it."""
+    read_at = report["git"] and report["git"]["syncedAt"]
+    return bool(read_at) and str(read_at) > str(report["scannedAt"] or "")
 
 
 def _note_coverage(report: Mapping[str, Any], env: str) -> None:

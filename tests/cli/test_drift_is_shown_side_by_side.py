@@ -70,6 +70,18 @@ def test_git_that_was_never_read_and_one_module_are_told_in_whole_words(
     assert "git: no commit yet, 1 module, read never" in ran.err
 
 
+def test_git_that_was_read_after_the_last_scan_is_not_compared_yet(runtimectl: RuntimeCtl) -> None:
+    later = NOON.replace("T12", "T13")
+    report = {**THE_REPORT, "git": {**THE_REPORT["git"], "syncedAt": later}, "value": []}
+
+    ran = runtimectl.run(
+        "drift list --env test", {**ANSWERS, f"GET {RUNTIME}/drift/{ENVIRONMENT}": report}
+    )
+
+    assert "nothing differs in what was compared" in ran.out + ran.err
+    assert "git: it was read after the last scan; the next one compares it" in ran.err
+
+
 def test_a_finding_shows_both_values_beside_each_other(runtimectl: RuntimeCtl) -> None:
     ran = runtimectl.run(f"drift show {FINDING}", ANSWERS)
 
