@@ -15,6 +15,7 @@ from cli.typed import in_options, option_for, typeable, typed_for
 from cli.yaml_lines import lines_of
 
 _HIDDEN: Final = "(not shown)"
+_USER_IN_URL: Final = re.compile("://.*@", re.DOTALL)
 _NAMED_MAX: Final = 50
 _WORDS_OF_YAML: Final = {"an array": "a list", "an object": "a mapping"}
 """What people write in a file has other names than what is sent."""
@@ -61,8 +62,9 @@ class Detail:
             text += f"; expected {expected}"
         if self.received and self.received not in text and self.code != "RuleBroken":
             text += f", got {self.received}"
-        if self.received.endswith(_HIDDEN) and (own := typed_for(self.target)) is not None:
-            # Whoever typed it sees it anyway.
+        own = typed_for(self.target) if self.received.endswith(_HIDDEN) else None
+        if own is not None and not _USER_IN_URL.search(own):
+            # Whoever typed it sees it anyway; a password in a URL would stand in the logs of CI.
             text = text.replace(self.received, json.dumps(own, ensure_ascii=False))
         return re.sub("an array|an object", lambda word: _WORDS_OF_YAML[word[0]], text)
 

@@ -38,6 +38,8 @@ _OPTIONS: Final[Mapping[str, Sequence[str]]] = {
     "/moduleId": ("module",),
     "/secretName": ("secret",),
     "/vaultUri": ("vault",),
+    "/credentialRef": ("credential",),
+    "/webhookSecretRef": ("webhook_secret",),
     "/generator/settings": ("resource",),
     "/rotation/every": ("rotate_every",),
     "/tenantId": ("tenant",),

@@ -155,3 +155,36 @@ def test_what_was_typed_is_shown_where_the_platform_does_not_show_it(
 
     said = 'error: SECRET: expected letters and dashes, got "db_pw" [Invalid]'
     assert ran.err.splitlines()[0] == said
+
+
+@pytest.mark.parametrize(
+    ("line", "target", "said"),
+    [
+        pytest.param(
+            "http://user:pw@host/envs.git --env test", "/repository",
+            "a string of 9 characters (not shown)", id="a-password",
+        ),
+        pytest.param(
+            "http://host/envs.git --env test --credential nosuch", "/credentialRef",
+            'error: --credential: expected another, got "nosuch"', id="the-name-of-a-secret",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_typed_of_a_git_source_is_shown_without_a_password(
+    line: str, target: str, said: str, runtimectl: RuntimeCtl
+) -> None:
+    received = "a string of 9 characters (not shown)"
+    detail = {"target": target, "code": "PatternMismatch", "expected": "another",
+              "message": f"expected another, received {received}",
+              "received": received}  # fmt: skip
+    refused = {"code": "Invalid", "message": f"{target}: {detail['message']}",
+               "details": [detail]}  # fmt: skip
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        return (400, {"error": refused}) if asked.body else answer_of(asked, ANSWERS)
+
+    with serving(answer, keeps_connections=False) as server:
+        ran = runtimectl.run_at(server, f"drift source add {line}")
+
+    assert said in ran.err
+    assert "user:pw" not in ran.err
