@@ -42,7 +42,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "UnknownParameter": "use one of the known parameters that the message lists",
     "TooLarge": "send less: 1 MiB for a request, 100 MiB for an artifact",
     "UnsupportedMediaType": "send JSON; an artifact is a zip",
-    "PlanRefused": "change what the plan refuses; `deploy --dry-run` plans without acting",
+    "PlanRefused": "change what the plan refuses; `--dry-run`, or `env plan`, plans without acting",
     "PreconditionRequired": "confirm it: `--confirm {name}` for a protected environment",
     "Refused": "correct what the message names and type the command again",
     "RepeatedParameter": "give each query parameter once",

@@ -57,6 +57,11 @@ BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
     ),
     (
         "TransitionRefused",
+        "a tenant binding in state Suspended",
+        "resume it first: `runtimectl tenant resume {name}{guest} --reason settled`",
+    ),
+    (
+        "TransitionRefused",
         "a tenant binding in",
         "see its state: `runtimectl tenant show {name}`",
     ),

@@ -38,6 +38,10 @@ from cli.watch_isolation import is_on_its_way, shown_status, wait_for_binding
 app = Commands(
     help="Tenants and the environments that they may deploy to, each apart from the others."
 )
+_NONE_HERE: Final = "there is no such binding in that environment"
+_NONE_OF_YOURS: Final = (
+    "there is no such binding of your tenant; `--env` lists who is bound to an environment of yours"
+)
 _COLUMNS: Final = (
     Column("ENVIRONMENT", "environment"),
     Column("TENANT", "tenantId"),
@@ -104,7 +108,7 @@ def list_(
         if tenant in {None, each["tenantId"]}
     ]
     empty = (
-        "no tenant is bound yet: `runtimectl tenant bind --help`"
+        f"{_NONE_HERE if env else _NONE_OF_YOURS}: `runtimectl tenant bind --help`"
         if tenant is None
         else f"none of {tenant}: name an environment of yours with --env, or ask {tenant}, which"
         " lists its own"

@@ -162,6 +162,11 @@ def test_a_state_of_an_environment_leads_to_that_environment() -> None:
             "not possible for a tenant binding in state Unbound (TenantResumed); allowed in: x",
             "runtimectl tenant bind",
         ),
+        (
+            "TransitionRefused",
+            "not possible for a tenant binding in state Suspended (MoveRequested); allowed in: x",
+            "resume it first: `runtimectl tenant resume live",
+        ),
         ("TenantsBound", "1 other tenant", "runtimectl tenant list --env live"),
         ("ScopeMissing", "needs the scope runtime.tenants.write", "--role Runtime.Admin"),
         ("ScopeMissing", "needs the scope runtime.deployments.write", "--role Runtime.Operate"),

@@ -266,6 +266,18 @@ def test_a_move_to_the_model_that_is_there_says_that_nothing_changed(
     assert said in ran.err
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("", "no such binding of your tenant; `--env`"), ("--env test", "no such binding in that")],
+)
+def test_a_list_without_a_binding_says_of_whom_there_is_none(
+    option: str, said: str, runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run(f"tenant list {option}", {f"GET {ROOT}": []})
+
+    assert said in ran.out + ran.err
+
+
 def test_the_reason_of_a_binding_is_on_one_line_of_the_table(runtimectl: RuntimeCtl) -> None:
     reason = {"code": "MoveTakenBack", "message": "no room:\nexceeded quota"}
 
