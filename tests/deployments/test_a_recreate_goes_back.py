@@ -1,4 +1,4 @@
-"""A recreate goes back as it goes forward: the rejected version stops first."""
+"""A recreate goes back in a full quota too: there the rejected version stops first."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -67,9 +67,18 @@ def test_a_full_quota_has_room_for_the_way_back(
     run_virtual(main())
 
 
-def test_the_rejected_version_has_stopped_before_the_previous_one_starts() -> None:
+@pytest.mark.parametrize(
+    ("quota", "beside"),
+    [
+        pytest.param(1, {}, id="there is no room"),
+        pytest.param(2, {2: 1}, id="there is room"),
+    ],
+)
+def test_the_rejected_version_stops_before_the_previous_one_starts_where_that_needs_its_room(
+    quota: int, beside: Mapping[int, int]
+) -> None:
     async def main() -> None:
-        world = await with_quota(9)
+        world = await with_quota(quota)
         await released(world, {SHOP: 1})
         world.health.bad.add(await world.upload(f"{SHOP} two"))
         seen: list[Mapping[int, int]] = []
@@ -79,14 +88,34 @@ def test_the_rejected_version_has_stopped_before_the_previous_one_starts() -> No
 
         await released(world, {SHOP: 1}, strategy=RECREATE)
 
-        assert seen[0] == {}
+        assert seen[0] == beside
+
+    run_virtual(main())
+
+
+def test_a_boundary_that_cannot_be_read_takes_nothing_away() -> None:
+    async def main() -> None:
+        world = await with_quota(1)
+        await released(world, {SHOP: 1})
+        world.health.bad.add(await world.upload(f"{SHOP} two"))
+        seen: list[Mapping[int, int]] = []
+
+        def interfere(name: str) -> None:
+            world.world.unreadable = "it is away" if name == "stop_candidate" else ""
+            if name == "restore_previous":
+                seen.append(world.live()[0])
+
+        world.interfere = interfere
+        await released(world, {SHOP: 1}, strategy=RECREATE)
+
+        assert seen[0] == {2: 1}
 
     run_virtual(main())
 
 
 def test_what_cannot_be_stopped_holds_no_rollback_up() -> None:
     async def main() -> None:
-        world = await with_quota(9)
+        world = await with_quota(2)
         await released(world, {SHOP: 1})
         world.health.bad.add(await world.upload(f"{SHOP} two"))
 

@@ -21,6 +21,8 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import load_owned_deployment
 from function_apps.deployments.use_cases.configuration_content import read_merge
+from function_apps.deployments.use_cases.deploy import plan_context
+from function_apps.deployments.use_cases.room_in_quotas import has_room_to_go_back
 from shared.contracts.releases import ReleasedComponent
 from shared.durable.activity import ActivityContext
 from shared.surfaces.observed_state import Phase
@@ -35,11 +37,14 @@ async def stop_previous(given: ModuleInput, ctx: ActivityContext, app: Deploymen
 
 
 async def stop_candidate(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
-    """Recreate, on the way back: remove the rejected version before the previous one comes back.
+    """Recreate, on the way back: remove the rejected version where the previous one needs its room.
 
-    They may need the same room, or not run beside each other. What else is live stays.
+    Else it serves until that one is ready, which may never come. What else is live stays.
     """
     deployment = await load_owned_deployment(ctx, app)
+    context = await plan_context((), deployment.environment_id, ctx, app)
+    if await has_room_to_go_back(deployment, context.capabilities, app):
+        return
     candidate = deployment.candidate(given.module)
     live = await observe(candidate, deployment, app) if candidate else None
     if candidate is None or live is None:

@@ -315,7 +315,7 @@ def _roll_back(
 ) -> Orchestration[DeploymentStatus]:
     """Traffic first, for all components in reverse order; then the rejected instances.
 
-    After a recreate they go first, of all components: what comes back may need all their room.
+    After a recreate they go first where what comes back needs their room.
     """
     if plan.is_recreate:
         yield from _stop_candidates(context, plan)
@@ -335,7 +335,7 @@ def _roll_back(
 
 
 def _stop_candidates(context: OrchestrationContext, plan: RollbackPlan) -> Orchestration[None]:
-    """Take the rejected instances away; what fails here is tried again behind the traffic."""
+    """Make room for what comes back; what fails here is tried again behind the traffic."""
     ignored = _Remains()
     modules = [ModuleInput(module) for module in plan.modules]
     for given in modules:

@@ -75,6 +75,23 @@ async def require_quota(
             raise CannotStart(f"{kind}: {shortage}; nothing was stopped for it")
 
 
+async def has_room_to_go_back(
+    deployment: Deployment,
+    capabilities: Mapping[ComputeTargetKind, Capabilities],
+    app: DeploymentsApp,
+) -> bool:
+    """Return whether what *deployment* replaced has room beside all that runs now.
+
+    True also where the boundary cannot be read: nothing that serves is taken away on a guess.
+    """
+    environment, tenant = deployment.environment_id, deployment.tenant_id
+    specs = _instances(deployment.previous, environment, tenant, app)
+    boundaries = await _boundaries(environment, tenant, list(specs), capabilities, app)
+    return not any(
+        _shortage(boundary, specs[kind], is_recreate=False) for kind, boundary in boundaries.items()
+    )
+
+
 def _instances(
     components: Sequence[ReleasedComponent],
     environment: EnvironmentId,
