@@ -63,7 +63,7 @@ async def served(**how: Any) -> AsyncIterator[Served]:
     server = Served(**how)
     app = web.Application()
     app.router.add_post("/decide", server.handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, handler_cancellation=True)  # who hung up waits for nothing
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/decide"
@@ -158,13 +158,21 @@ def test_whatever_else_is_answered_is_no_decision(status: int, answer: bytes) ->
     assert asyncio.run(main()) == 1, "a redirect is not followed, and nothing is asked twice"
 
 
-def test_an_engine_that_is_late_or_not_there_is_no_decision() -> None:
+def test_an_engine_that_is_late_has_made_no_decision() -> None:
     async def main() -> None:
         async with served(delay_s=30.0) as server:
             with pytest.raises(Unavailable, match="TimeoutError"):
                 await engine(server.url, within_s=0.2).ask(QUESTION)
+
+    asyncio.run(main())
+
+
+def test_an_engine_that_is_not_there_has_made_no_decision() -> None:
+    async def main() -> None:
+        async with served() as server:
+            url = server.url
         with pytest.raises(Unavailable, match="is not reached"):
-            await engine(server.url).ask(QUESTION)
+            await engine(url).ask(QUESTION)
 
     asyncio.run(main())
 
