@@ -141,7 +141,7 @@ rotations: .venv/.all ## a hundred rotations of a PostgreSQL password under load
 crossings: .venv/.all ## every order of release, roll-out, rotation and rollback on both real surfaces, and through all services; part of `make test` (1) and `make long` (15)
 	@SWEEP=all .venv/bin/pytest -q -m "long or not long" tests/system/test_changes_cross_on_real_surfaces.py tests/system/test_changes_cross_through_all_services.py $(PYTEST)
 
-sim: .venv/.all ## simulated days under faults: SEED=7 replays one exactly, SEEDS=500 runs the first 500; part of `make test` (1) and `make long` (4)
+sim: .venv/.all ## simulated days under faults: SEED=7 replays one exactly, SEEDS=500 runs the first 500; part of `make test` (1) and `make long` (5)
 	@$(RUN) -m tests.simulator $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
 
 planted-bugs: .venv/.all ## seeds needed to find each bug that is planted in the platform, and the promise that found it; ONLY=fence; part of `make test` (1) and `make long` (8)

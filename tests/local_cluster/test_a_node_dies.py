@@ -1,11 +1,20 @@
 """A node that loses its power takes its pods with it: others run elsewhere, and it comes back."""
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.kit.kubernetes_cluster import KubernetesCluster, until
+from tests.kit.kubernetes_cluster import KubernetesCluster, own_cluster, until
 from tests.kit.web_deployments import web_server
 
 pytestmark = [pytest.mark.real, pytest.mark.long(minutes=1)]
+
+
+@pytest.fixture(scope="module")
+def kubernetes_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesCluster]:
+    """A cluster of its own: on that of the session others would lose their pods."""
+    with own_cluster(tmp_path_factory.mktemp("mortal")) as cluster:
+        yield cluster
 
 
 def addresses(cluster: KubernetesCluster, namespace: str, node: str) -> set[str]:

@@ -9,7 +9,7 @@ from tests.simulator.marks import COUNTED, MARKS
 from tests.simulator.simulation import simulate
 
 SAMPLE = 9
-LONG = (1, 2, 4, 5, 6, 7)
+LONG = (1, 2, 4, 6, 7, 5)
 """Days that reach more than half of the rare paths together."""
 
 
@@ -24,7 +24,7 @@ def test_a_day_keeps_every_promise_and_replays_exactly() -> None:
 @pytest.mark.long
 def test_more_days_keep_every_promise_and_reach_rare_paths() -> None:
     marks: Counter[str] = Counter()
-    for seed in LONG[: unless_whole(4)]:
+    for seed in LONG[: unless_whole(5)]:
         outcome = simulate(seed)
         assert outcome.broken == (), seed
         marks += outcome.marks
