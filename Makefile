@@ -156,8 +156,8 @@ drift-corpus: .venv/.all ## the tables of docs/drift-corpus.md: 1,080 environmen
 fuzz: .venv/.all ## 21,400 odd requests as bytes, to every route; part of `make test` (400) and `make long` (3,000)
 	@.venv/bin/pytest -q -n 2 tests/system/test_no_bytes_break_the_host.py $(PYTEST)
 
-mutate: .venv/.mutation ## change the code that decides, piece by piece, and see that a test fails; or PARTS="scaling relay"
-	@$(RUN) -m tools.mutation $(PARTS)
+mutate: .venv/.mutation ## change the code that decides, piece by piece, and see that a test fails; or PARTS="scaling health/gates", SAMPLE=30 of each module
+	@$(RUN) -m tools.mutation $(PARTS) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 bench: .venv/.all ## every benchmark beside its peer, or ONLY="g15 g16"; ratios, not times; 3 = a peer was not measured
 	@$(RUN) -m benchmarks $(ONLY)

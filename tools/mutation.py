@@ -1,27 +1,28 @@
 """`make mutate`: change one thing at a time in the code that decides, and run the tests of it.
 
-A mutant that no test notices has survived: the rule it changes is in no test. mutmut makes and runs
-them, in a copy of the tree below `build/mutation`, where the survivors are left as differences.
+A mutant that no test notices has survived: the rule it changes is in no test. The survivors stand
+in `build/mutation`, those that may live in docs/mutation.md.
 """
 
 import argparse
-import configparser
+import dataclasses
+import hashlib
 import json
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = REPOSITORY / "build" / "mutation"
 KILLED_LEAST: Final = 0.85
 """The part of the mutants that tests have to notice."""
-_SOURCES: Final = ("function_apps", "shared")
-_NOTICED: Final = ("killed", "timeout", "segfault", "suspicious")
+_NOTICED: Final = ("killed", "timeout")
+_SECONDS: Final = 2.0
+"""Of a processor, for the tests of one mutant: what they have not noticed then has survived."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Result:
     noticed: int
     survived: int
     untested: int
+    not_run: int
 
     @property
     def total(self) -> int:
@@ -53,19 +55,20 @@ class Result:
         """Return it as a row of the printed table."""
         return (
             f"| {self.part} | {self.total} | {self.noticed} | {self.survived} | {self.untested} "
-            f"| {self.killed:.0%} |"
+            f"| {self.killed:.0%} | {self.not_run} |"
         )
 
 
 def parts() -> Mapping[str, Part]:
-    """Return the models of all services, and what every service stands on."""
-    models = sorted(path.parent for path in (REPOSITORY / "function_apps").glob("*/model"))
+    """Return each module of the models of all services, and what every service stands on."""
+    models = sorted((REPOSITORY / "function_apps").glob("*/model/*.py"))
     return {
         **{
-            folder.name: Part(
-                (f"function_apps/{folder.name}/model/*.py",), (f"tests/{folder.name}",)
+            f"{path.parts[-3]}/{path.stem}": Part(
+                (str(path.relative_to(REPOSITORY)),), (f"tests/{path.parts[-3]}",)
             )
-            for folder in models
+            for path in models
+            if path.stem != "__init__"
         },
         "unit_of_work": Part(("shared/messaging/unit_of_work.py",), ("tests/messaging",)),
         "relay": Part(("shared/messaging/relay.py",), ("tests/messaging",)),
@@ -75,86 +78,105 @@ def parts() -> Mapping[str, Part]:
     }
 
 
+def chosen(words: Sequence[str], known: Mapping[str, Part]) -> Mapping[tuple[str, ...], list[str]]:
+    """Return the parts that *words* name, a service or one of its modules, by their tests."""
+    by_tests: dict[tuple[str, ...], list[str]] = {}
+    for name, part in known.items():
+        if not words or name in words or name.partition("/")[0] in words:
+            by_tests.setdefault(tuple(part.tests), []).append(name)
+    return by_tests
+
+
 def main() -> int:
     """Run the parts that are named, or all; 1 where too many mutants of one survived."""
     known = parts()
     parser = argparse.ArgumentParser(prog="make mutate", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(known)}")
-    chosen = parser.parse_args().parts or list(known)
-    for name in chosen:
-        if name not in known:
-            parser.error(f"there is no part {name!r}; expected {', '.join(known)}")
-    print("| part | mutants | killed | survived | untested | killed of all |")
-    print("|---|---|---|---|---|---|", flush=True)
+    parser.add_argument("--sample", type=int, help="mutants of each part at most; all by default")
+    parser.add_argument("--seed", type=int, default=0, help="which ones are drawn")
+    asked = parser.parse_args()
+    for each in asked.parts:
+        if not chosen([each], known):
+            parser.error(f"there is no part {each!r}; expected {', '.join(known)}")
+    print("| part | mutants | killed | survived | untested | killed of all | not run |")
+    print("|---|---|---|---|---|---|---|", flush=True)
     results = []
-    for name in chosen:
-        results.append(_run(name, known[name]))
-        print(results[-1].row(), flush=True)
+    for tests, names in chosen(asked.parts, known).items():
+        for result in _run(tests, {each: known[each] for each in names}, asked.sample, asked.seed):
+            print(result.row(), flush=True)
+            results.append(result)
     return int(any(each.killed < KILLED_LEAST for each in results))
 
 
-def _run(name: str, part: Part) -> Result:
-    folder = FOLDER / name
-    _copy_tree(folder)
-    write_settings(folder / "setup.cfg", part)
-    mutmut = [sys.executable, "-m", "mutmut"]
-    processors = os.cpu_count() or 1
-    with (FOLDER / f"{name}.log").open("w", encoding="utf-8") as log:
-        subprocess.run(
-            [*mutmut, "run", "--max-children", f"{processors}"],
-            cwd=folder, stdout=log, stderr=subprocess.STDOUT, check=True,
+def _run(
+    tests: Sequence[str], group: Mapping[str, Part], most: int | None, seed: int
+) -> Iterable[Result]:
+    # Of the group mutation, which the tests of this module do without.
+    from tools.mutants import mutants_of
+
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    name = tests[0].replace("/", "-")
+    mutants, left_out = [], Counter[str]()
+    for part, files in group.items():
+        made = [each for file in files.files for each in mutants_of(REPOSITORY, file)]
+        drawn = sample(made, len(made) if most is None else most, seed)
+        left_out[part] = len(made) - len(drawn)
+        mutants += [{"part": part, **dataclasses.asdict(each)} for each in drawn]
+    given, results = FOLDER / f"{name}.mutants.json", FOLDER / f"{name}.json"
+    given.write_text(json.dumps(mutants), encoding="utf-8")
+    run_tests(tests, given, results, FOLDER / f"{name}.log")
+    done = json.loads(results.read_text("utf-8"))
+    (FOLDER / f"{name}.survivors").write_text(
+        "\n".join(map(_shown, _alive(done))), encoding="utf-8"
+    )
+    for part in group:
+        counts = Counter(each["verdict"] for each in done if each["part"] == part)
+        yield Result(
+            part, sum(counts[each] for each in _NOTICED), counts["survived"], counts["untested"],
+            counts["not run"] + left_out[part],
         )  # fmt: skip
-        subprocess.run([*mutmut, "export-cicd-stats"], cwd=folder, stdout=log, check=True)
-    counted = json.loads((folder / "mutants" / "mutmut-cicd-stats.json").read_text("utf-8"))
-    (FOLDER / f"{name}.diff").write_text(_survivors(mutmut, folder), encoding="utf-8")
-    noticed = sum(counted[each] for each in _NOTICED)
-    return Result(name, noticed, counted["survived"], counted["no_tests"])
 
 
-def _copy_tree(folder: Path) -> None:
-    """Copy what git knows, but for its own settings of tools."""
-    shutil.rmtree(folder, ignore_errors=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True, text=True
-    ).stdout
-    for path in filter(None, listed.split("\0")):
-        if (REPOSITORY / path).is_file():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / path, folder / path)
-
-
-def write_settings(file: Path, part: Part) -> None:
-    """Write to *file*, at the root of a copied tree, what mutmut has to do with *part*."""
-    of_tree = sorted(each.name for each in file.parent.iterdir())
-    settings = configparser.ConfigParser()
-    settings["mutmut"] = {
-        "source_paths": _lines(_SOURCES),
-        "only_mutate": _lines(part.files),
-        "also_copy": _lines([each for each in of_tree if each not in _SOURCES]),
-        "pytest_add_cli_args": _lines(["-p", "no:cacheprovider", "-m", "not long and not real"]),
-        "pytest_add_cli_args_test_selection": _lines(part.tests),
-    }
-    with file.open("w", encoding="utf-8") as written:
-        settings.write(written)
-
-
-def _lines(words: Sequence[str]) -> str:
-    return "\n" + "\n".join(words)
-
-
-def _survivors(mutmut: Sequence[str], folder: Path) -> str:
-    """Return each change that no test noticed."""
-    listed = subprocess.run(
-        [*mutmut, "results"], cwd=folder, check=True, capture_output=True, text=True
-    ).stdout
-    names = [line.partition(":")[0].strip() for line in listed.splitlines() if ": " in line]
-    shown = [
+def run_tests(
+    tests: Sequence[str], given: Path, results: Path, log: Path, seconds: float = _SECONDS
+) -> None:
+    """Run *tests* with each mutant of *given*."""
+    told = ["--mutants", str(given), "--mutation-results", str(results)]
+    told += ["--mutant-seconds", str(seconds), "--basetemp", str(results.with_suffix(".tmp"))]
+    quick = ["-q", "--assert=plain", "--tb=native", "-p", "no:cacheprovider"]
+    which = ["-m", "not long and not real", *tests]
+    with log.open("w", encoding="utf-8") as written:
         subprocess.run(
-            [*mutmut, "show", each], cwd=folder, check=True, capture_output=True, text=True
-        ).stdout
-        for each in names
-    ]
-    return "\n".join(shown)
+            [sys.executable, "-m", "pytest", "-p", "tools.mutation_runner", *told, *quick, *which],
+            cwd=REPOSITORY, stdout=written, stderr=subprocess.STDOUT, check=True,
+        )  # fmt: skip
+
+
+def sample(mutants: Sequence[Any], most: int, seed: int) -> Sequence[Any]:
+    """Return *most* of *mutants*, drawn with *seed*, in their order."""
+    if len(mutants) <= most:
+        return mutants
+    by_seed = sorted(range(len(mutants)), key=lambda each: _digest(f"{seed} {each}"))
+    return [mutants[each] for each in sorted(by_seed[:most])]
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _alive(done: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [each for each in done if each["verdict"] in {"survived", "untested"}]
+
+
+def _shown(mutant: Mapping[str, Any]) -> str:
+    """Return a mutant that no test noticed as the lines it takes and gives."""
+    lines = (REPOSITORY / mutant["file"]).read_text("utf-8").splitlines()
+    taken = lines[mutant["first"] - 1 : mutant["end"] - 1]
+    return "\n".join([
+        f"{mutant['file']}:{mutant['first']} {mutant['function']} {mutant['verdict']}",
+        *(f"- {each.strip()}" for each in taken),
+        *(f"+ {each.strip()}" for each in mutant["lines"]),
+    ])  # fmt: skip
 
 
 if __name__ == "__main__":
