@@ -5,6 +5,7 @@ from typing import Any, Final, TypeVar
 
 from function_apps.drift.errors import DriftNotFound, FindingNotFound, GitSourceNotFound
 from function_apps.drift.model.baseline import ServiceBaseline
+from function_apps.drift.model.configuration_layers import PublishedLayer
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
 from function_apps.drift.model.git_comparison import DesiredByGit
@@ -80,8 +81,15 @@ FINDINGS: Final = DocumentCodec(
     kept=Kept.ENDED,
     has_ended=lambda finding: not finding.is_active,
 )
-
-
+LAYERS: Final = DocumentCodec(
+    PublishedLayer,
+    "publishedLayer",
+    key="configuration_id",
+    document="layer/{}",
+    kept=Kept.MESSAGE,
+    has_ended=lambda layer: not layer.words,
+)
+"""Layers of configuration as they are in force, of the environment and of its modules."""
 SOURCES: Final = DocumentCodec(
     GitSource,
     "gitSource",
@@ -154,6 +162,12 @@ async def compared_services(
         Where("is_compared", Comparison.EQ, value=True),
     ]
     return BASELINES.readable(await _all(_prefix(partition), where, app))
+
+
+async def published_layers(partition: Partition, app: DriftApp) -> Mapping[str, PublishedLayer]:
+    """Return the layers of an environment and its modules that were heard of, by id."""
+    documents = await _all(partition, LAYERS.conditions, app)
+    return {each.configuration_id: each for _, each in LAYERS.readable(documents)}
 
 
 async def active_findings(within: Partition | Prefix, app: DriftApp) -> Sequence[Finding]:

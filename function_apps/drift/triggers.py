@@ -29,6 +29,7 @@ from function_apps.drift.use_cases.follow_git_source import (
 )
 from function_apps.drift.use_cases.order_scan import scan_now
 from function_apps.drift.use_cases.receive_webhook import receive_webhook
+from function_apps.drift.use_cases.record_configuration import record_configuration
 from function_apps.drift.use_cases.record_deployment import record_deployment, record_step
 from function_apps.drift.use_cases.record_environment import record_environment
 from function_apps.drift.use_cases.record_isolation import record_binding, record_proof
@@ -38,6 +39,7 @@ from function_apps.drift.use_cases.record_service import (
     record_scaling_policy,
 )
 from shared.contracts.catalog import RuntimeInventoryUpdated
+from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.deployments import (
     RuntimeDeploymentCancelled,
     RuntimeDeploymentCompleted,
@@ -257,6 +259,7 @@ EVENTS: Final[HandlerTable] = {
     RuntimeInventoryUpdated: record_inventory_update,
     HealthCheckCompleted: record_health_check,
     ScalingPolicyApplied: record_scaling_policy,
+    ConfigurationPublished: record_configuration,
 }
 COMMANDS: Final[HandlerTable] = {CompareRelease: compare_release}
 

@@ -202,7 +202,6 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
         ),
         _S.DRIFT: frozenset(
             {
-                "ConfigurationPublished",
                 "ConfigurationSynced",
                 "ConfigurationSyncFailed",
                 "SecretBound",

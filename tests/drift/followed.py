@@ -1,10 +1,14 @@
 """Drift with a Git source: what is pushed, who says so, and when it is fetched."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from function_apps.drift.model.configuration_layers import layer_id, layer_name
 from function_apps.drift.use_cases.fetch_git_sources import fetch_due_sources
+from shared.contracts.configuration_merge import hash_of
+from shared.contracts.configurations import ConfigurationPublished
 from shared.vault.port import SecretValue, SecretVault
 from tests.drift.compared import Drift, released_and_settled
 from tests.kit import push
@@ -86,3 +90,32 @@ async def followed(files: Mapping[str, str] | None = None, **changes: Any) -> Fo
     found = Followed(made, repository, answered["sourceId"])
     await found.look(0)
     return found
+
+
+def published(
+    layer: str, version: int, values: Mapping[str, Any], module: str = WEB
+) -> ConfigurationPublished:
+    """Return that *version* of a layer has *values*; its revision is the version."""
+    is_tenant, of_module = layer == "tenant", module if layer == "module" else None
+    name = layer_name(layer, of_module)
+    identity = layer_id(name, KEY, TENANT)
+    return ConfigurationPublished.model_validate(
+        {
+            "aggregateId": identity,
+            "revision": version,
+            "configurationId": identity,
+            "environmentId": None if is_tenant else ENVIRONMENT,
+            "moduleId": of_module,
+            "layer": layer,
+            "scope": "it",
+            "version": version,
+            "contentHash": hash_of(values),
+            "status": "Published",
+            "values": values,
+        }
+    )
+
+
+def layers(*entries: Mapping[str, Any]) -> str:
+    """Return a file of layers, as JSON."""
+    return json.dumps({"configuration": list(entries)})

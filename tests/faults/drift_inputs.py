@@ -23,7 +23,7 @@ from tests.drift.compared import (
     scaled,
     step,
 )
-from tests.drift.followed import FOLLOW, SOURCES, WEBHOOK, followed
+from tests.drift.followed import FOLLOW, SOURCES, WEBHOOK, followed, published
 from tests.drift.isolated import proof, status
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 from tests.kit.memory_vaults import MemoryVaults
@@ -213,6 +213,11 @@ async def hears_of_health() -> Prepared:
 @_comes("ScalingPolicyApplied")
 async def hears_of_a_policy() -> Prepared:
     return await _hears(scaled(1))
+
+
+@_comes("ConfigurationPublished")
+async def hears_of_a_configuration() -> Prepared:
+    return await _hears(published("environment", 1, {"limit": 20}))
 
 
 @_comes("POST v1/platform/drift/parked/{eventId}/replay")

@@ -158,6 +158,7 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("drift", "CompareRelease"): ONE,
     ("deployments", "TenantIsolationProofCompleted"): ONE,
     ("drift", "ScalingPolicyApplied"): ONE,
+    ("drift", "ConfigurationPublished"): ONE,
     ("secret_bindings", "ProveRelease"): Cost(
         queries=1, reason="lists the bindings of the module; a batch for the secret of each"
     ),

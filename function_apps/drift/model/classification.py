@@ -26,6 +26,9 @@ SERVICE: Final = "service"
 """The path of a service that nobody released."""
 GIT: Final = "git"
 """Before the path of what the release in force has otherwise than Git says."""
+VALUES: Final = "values"
+"""After GIT, before the path of a value of configuration that is in force otherwise than it says.
+"""
 ENVIRONMENT_PLANES: Final = (Plane.INFRASTRUCTURE, Plane.TENANCY)
 """The planes of the environment itself, which environments owns."""
 _WHAT_RUNS: Final = frozenset({"version", "artifact", "image", "command", REVISION, INSTANCES})
@@ -51,6 +54,11 @@ class Circumstances:
 def is_of_git(path: str) -> bool:
     """Return whether *path* is compared with Git, and not with what was released."""
     return path.startswith(f"{GIT}/")
+
+
+def is_value_of_git(path: str) -> bool:
+    """Return whether *path* is a value of configuration, or a layer of it, that Git states."""
+    return path.startswith(f"{GIT}/{VALUES}/")
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,13 @@ def _remediation(
 ) -> Remediation:
     """Return the owner's command; what would destroy something is never done unasked."""
     policy = known.policy
+    if is_value_of_git(change.path):
+        # Drift keeps no values that could be published, and Git is its author's.
+        return Remediation(
+            policy=RemediationPolicy.NEVER,
+            command="PublishConfiguration",
+            owner=Service.CONFIGURATIONS,
+        )
     if is_of_git(change.path):
         return Remediation(
             policy=RemediationPolicy.NEVER, command="Deploy", owner=Service.DEPLOYMENTS

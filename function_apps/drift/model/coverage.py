@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from function_apps.drift.model.classification import ENVIRONMENT_PLANES
 from shared.contracts.drift import Plane, PlaneCoverage
 from shared.contracts.values import Reason
 
@@ -18,10 +19,25 @@ def coverage_of(
     """Return the coverage of a scan that judged *seen* services, and could not judge *unread*.
 
     *planes* are those that it was ordered for; all when empty. The planes of the environment itself
-    have their own coverage.
+    have their own coverage; a plane that services have too has that of both.
     """
     return tuple(
-        of_environment.get(plane) or _of_plane(plane, seen, unread, planes) for plane in Plane
+        of_environment[plane]
+        if plane in ENVIRONMENT_PLANES and plane in of_environment
+        else _with(_of_plane(plane, seen, unread, planes), of_environment.get(plane))
+        for plane in Plane
+    )
+
+
+def _with(one: PlaneCoverage, other: PlaneCoverage | None) -> PlaneCoverage:
+    if other is None:
+        return one
+    return PlaneCoverage(
+        plane=one.plane,
+        complete=one.complete and other.complete,
+        seen=one.seen + other.seen,
+        unknown=one.unknown + other.unknown,
+        reason=one.reason or other.reason,
     )
 
 

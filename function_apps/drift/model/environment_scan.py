@@ -92,6 +92,14 @@ class PartRecord:
 
 
 @dataclass(frozen=True)
+class AdoptedValue:
+    """Somebody let *live* be in force, though Git says *desired*; it holds while both are so."""
+
+    desired: str | None
+    live: str | None
+
+
+@dataclass(frozen=True)
 class EnvironmentScan:
     """The scans of one environment. `revision` is that of the newest event of it."""
 
@@ -122,6 +130,8 @@ class EnvironmentScan:
     """The release of each module that was rolled back last."""
     completed: Mapping[str, CompletedRelease] = field(default_factory=dict)
     """The release of each module that was completed last."""
+    adopted: Mapping[str, AdoptedValue] = field(default_factory=dict)
+    """Values of configuration that somebody let be in force otherwise than Git says, by path."""
 
     @cached_property
     def _by_module(self) -> Mapping[str, Mapping[str, DeploymentWork]]:
@@ -287,6 +297,8 @@ class ScanResult:
     is_held: bool = False
     parts: Mapping[Plane, Mapping[str, PartRecord]] = field(default_factory=dict)
     """Of the planes of the environment that were looked at."""
+    ended_adoptions: Collection[str] = ()
+    """Paths of what was adopted, of which Git or what is in force says something else now."""
 
 
 def record_scan(
@@ -303,7 +315,17 @@ def record_scan(
     is_ordered = (scan.due_at, scan.planes, scan.confirmed) != (
         made.due_at, made.planes, made.confirmed,
     )  # fmt: skip
-    after = replace(scan, coverage=result.coverage, parts={**scan.parts, **result.parts})
+    adopted = {
+        path: each
+        for path, each in scan.adopted.items()
+        if path not in result.ended_adoptions or each != made.adopted.get(path)
+    }
+    after = replace(
+        scan,
+        coverage=result.coverage,
+        parts={**scan.parts, **result.parts},
+        adopted=adopted,
+    )
     if not is_ordered:
         after = replace(after, due_at=isoformat(now + every))
     if result.absent is None:

@@ -16,6 +16,8 @@ from shared.kernel.clock import isoformat, parse_instant
 
 FETCH_AT_MOST: Final = timedelta(minutes=5)
 """A fetch that has not ended by then was cut off; another one begins."""
+READ_BY: Final = 1
+"""Grows with what is read of manifests: what an earlier version has read is read anew."""
 PAUSE: Final = timedelta(seconds=10)
 """Between two fetches of a source, whoever asks: a webhook may be sent again and again."""
 _BACKOFF_MAX: Final = timedelta(hours=1)
@@ -49,6 +51,13 @@ class GitSource:
     is_wanted: bool = False
     """Somebody asked for a fetch while one was running."""
     environments: tuple[DesiredEnvironment, ...] = ()
+    read_by: int = 0
+    """READ_BY of the version that read `environments`."""
+
+    @property
+    def known_commit(self) -> str | None:
+        """Return the commit of which everything was read; None where there is none."""
+        return self.commit if self.read_by == READ_BY else None
 
     @property
     def asked(self) -> tuple[object, ...]:
@@ -143,7 +152,7 @@ def end_fetch(
     heard = replace(after, reason=None, stale_since=None, synced_at=isoformat(now))
     if result is None:
         return heard
-    return replace(heard, commit=result.commit, environments=result.environments)
+    return replace(heard, commit=result.commit, environments=result.environments, read_by=READ_BY)
 
 
 def _is_fetching(source: GitSource, now: datetime) -> bool:

@@ -7,11 +7,12 @@ read before have room before new ones.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from pydantic_core import to_json
 
 from function_apps.drift.model.manifest import Words, read_manifest
+from shared.contracts.configurations import ConfigurationLayer
 from shared.contracts.values import Reason
 from shared.git.port import FILE_MAX, FetchFailed, Snapshot
 from shared.kernel.errors import Invalid
@@ -19,7 +20,7 @@ from shared.kernel.errors import Invalid
 FILES_MAX: Final = 200
 """Manifests of an environment."""
 MODULES_MAX: Final = 500
-"""Of a source, in all its environments."""
+"""Of a source, in all its environments; as many layers of configuration."""
 REASONS_MAX: Final = 10
 _TOLD_FIRST: Final = ("NoManifests", "TooManyManifests", "ManifestInvalid", "StatedTwice")
 """Reasons by their weight: those for which old words are kept are told before StatedTwice."""
@@ -27,6 +28,7 @@ NAME_MAX: Final = 255
 """Bytes of the name of a file, as file systems have it; in Git there is no bound."""
 STATE_MAX: Final = 2**20
 """Bytes of all that is stored of a commit; a document has 2 MiB."""
+T = TypeVar("T")
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 
 
@@ -41,6 +43,21 @@ class DesiredModule:
 
 
 @dataclass(frozen=True)
+class DesiredLayer:
+    """A layer of configuration as the manifest *file* has it: a word for each key."""
+
+    name: str
+    file: str
+    commit: str
+    words: Mapping[str, str]
+
+    @property
+    def is_of_tenant(self) -> bool:
+        """Return whether it reaches all environments of the tenant."""
+        return self.name == ConfigurationLayer.TENANT
+
+
+@dataclass(frozen=True)
 class DesiredEnvironment:
     """`folder` is where its manifests are, as it was read; `reasons` are what could not be."""
 
@@ -48,6 +65,7 @@ class DesiredEnvironment:
     folder: str = ""
     modules: tuple[DesiredModule, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    layers: tuple[DesiredLayer, ...] = ()
 
     def module(self, module_id: str) -> DesiredModule | None:
         return next((each for each in self.modules if each.module_id == module_id), None)
@@ -98,11 +116,42 @@ def _environments(
     readings = [_Reading(each, snapshot.commit, is_late) for each in environments]
     for each, reading in zip(environments, readings, strict=True):
         reading.run(snapshot.files.get(each.folder))
-    left = MODULES_MAX - sum(len(each.known) for each in readings)
+    modules = _Room(MODULES_MAX - sum(len(each.modules.known) for each in readings))
+    layers = _Room(MODULES_MAX - sum(len(each.layers.known) for each in readings))
     for reading in readings:
-        read = reading.state(left)
-        left -= len(read.modules) - len(reading.known)
-        yield read
+        yield reading.state(modules, layers)
+
+
+@dataclass
+class _Room:
+    """The number of those that were not there before and may be added to a source."""
+
+    left: int
+
+
+class _Stated(Generic[T]):
+    """The modules, or the layers, that the manifests of an environment state, by name."""
+
+    def __init__(self, before: Mapping[str, T]) -> None:
+        self.before = before
+        self.now: dict[str, T] = {}
+
+    @property
+    def known(self) -> Sequence[T]:
+        """Return those that were there before, too."""
+        return [each for name, each in self.now.items() if name in self.before]
+
+    def keep_unread(self) -> None:
+        """Keep what no manifest that could be read states."""
+        self.now = {**self.before, **self.now}
+
+    def within(self, room: _Room) -> tuple[tuple[T, ...], Sequence[str]]:
+        """Return those that have *room*, and the names of those that are left out."""
+        new = [name for name in self.now if name not in self.before]
+        at_most = max(room.left, 0)
+        taken = new[:at_most]
+        room.left -= len(taken)
+        return (*self.known, *(self.now[name] for name in taken)), new[at_most:]
 
 
 class _Reading:
@@ -116,16 +165,12 @@ class _Reading:
     ) -> None:
         self._folder, self._name = environment.folder, environment.name
         self._environment_id = environment.before.environment_id
-        self._before = {each.module_id: each for each in environment.before.modules}
+        before = environment.before
+        self.modules = _Stated({each.module_id: each for each in before.modules})
+        self.layers = _Stated({each.name: each for each in before.layers})
         self._commit, self._is_late = commit, is_late
-        self._modules: dict[str, DesiredModule] = {}
         self._reasons: list[Reason] = []
         self._has_unread = False
-
-    @property
-    def known(self) -> Sequence[DesiredModule]:
-        """Return the modules that were there before, too."""
-        return [each for name, each in self._modules.items() if name in self._before]
 
     def run(self, files: Mapping[str, bytes | None] | None) -> None:
         """Read *files*, and keep what those that cannot be read may say."""
@@ -150,24 +195,27 @@ class _Reading:
                 raise FetchFailed("its manifests take too long to read", code="TimedOut")
             self._read(_plain(name), (files or {})[name])
         if self._has_unread:
-            self._modules = {**self._before, **self._modules}
+            self.modules.keep_unread()
+            self.layers.keep_unread()
 
-    def state(self, new_max: int) -> DesiredEnvironment:
-        """Return what was read, with at most *new_max* modules that were not there before."""
-        new = [each for name, each in self._modules.items() if name not in self._before]
-        if left_out := new[max(new_max, 0) :]:
-            names = left_out[0].module_id + (" and others" if len(left_out) > 1 else "")
-            self._say(
-                code="TooManyManifests",
-                message=f"more than {MODULES_MAX} modules: {len(left_out)} left out, {names}",
-            )
+    def state(self, room: _Room, room_of_layers: _Room) -> DesiredEnvironment:
+        """Return what was read, as far as there is *room* for what was not there before."""
+        modules, left_out = self.modules.within(room)
+        self._say_left_out("modules", left_out)
+        layers, left_out = self.layers.within(room_of_layers)
+        self._say_left_out("layers", left_out)
         reasons = sorted(self._reasons, key=lambda each: _TOLD_FIRST.index(each.code))
         return DesiredEnvironment(
-            self._environment_id,
-            self._folder,
-            (*self.known, *new[: max(new_max, 0)]),
-            tuple(reasons[:REASONS_MAX]),
+            self._environment_id, self._folder, modules, tuple(reasons[:REASONS_MAX]), layers
         )
+
+    def _say_left_out(self, what: str, names: Sequence[str]) -> None:
+        if names:
+            shown = names[0] + (" and others" if len(names) > 1 else "")
+            self._say(
+                code="TooManyManifests",
+                message=f"more than {MODULES_MAX} {what}: {len(names)} left out, {shown}",
+            )
 
     def _read(self, file: str, content: bytes | None) -> None:
         if content is None:
@@ -180,24 +228,33 @@ class _Reading:
         except Invalid as problem:
             self._say_unread(code="ManifestInvalid", message=f"{file}: {_first(problem)}")
             return
-        for module, words in read.items():
-            self._add(module, file, words)
+        for module, words in read.modules.items():
+            if self._is_new(self.modules.now, module, file):
+                commit = self._since(self.modules.before.get(module), words)
+                self.modules.now[module] = DesiredModule(module, file, commit, words)
+        for name, words in read.layers.items():
+            if self._is_new(self.layers.now, name, file):
+                commit = self._since(self.layers.before.get(name), words)
+                self.layers.now[name] = DesiredLayer(name, file, commit, words)
 
     def _say_unread(self, *, code: str, message: str) -> None:
         self._has_unread = True
         self._say(code=code, message=message)
 
-    def _add(self, module: str, file: str, words: Words) -> None:
-        if module in self._modules:
-            self._say(
-                code="StatedTwice",
-                message=f"{module} is in {self._modules[module].file} and in {file}",
-            )
-            return
-        known = self._before.get(module)
+    def _is_new(
+        self, stated: Mapping[str, DesiredModule | DesiredLayer], name: str, file: str
+    ) -> bool:
+        """Return whether *name* is stated for the first time; say so where it is not."""
+        if name not in stated:
+            return True
+        message = f"{name} is in {stated[name].file} and in {file}"
+        self._say(code="StatedTwice", message=message)
+        return False
+
+    def _since(self, known: DesiredModule | DesiredLayer | None, words: Words) -> str:
+        """Return the first commit at which it was read with *words*."""
         is_same = known is not None and dict(known.words) == dict(words)
-        commit = known.commit if known is not None and is_same else self._commit
-        self._modules[module] = DesiredModule(module, file, commit, words)
+        return known.commit if known is not None and is_same else self._commit
 
     def _say(self, *, code: str, message: str) -> None:
         self._reasons.append(Reason(code=code, message=message[:500]))

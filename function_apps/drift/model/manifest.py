@@ -1,14 +1,16 @@
 """A manifest: a release file in a Git repository, and what of it is compared. Pure.
 
-It is read as somebody else's bytes: bounded, without aliases, and by the same rules as the body of
-a deployment. Values of configuration, secrets and how traffic moves are no state to compare.
+It is read as somebody else's bytes: bounded, without aliases, and by the same rules as the bodies
+of a deployment and a publication. Secrets and how traffic moves are no state to compare.
 """
 
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+from function_apps.drift.model.manifest_configuration import is_of_layers_only, read_layers
 from shared.contracts.components import Component, ConfigurationChoice
 from shared.contracts.deployments import Deploy
 from shared.contracts.drift import Plane
@@ -26,28 +28,40 @@ _NOT_NAMED: Final = "sha256:" + "0" * 64
 """Stands for the digest of an archive that the manifest names by its path."""
 
 
-def read_manifest(content: bytes, environment_id: str, name: str) -> Mapping[str, Words]:
-    """Return the desired properties of each module of a manifest of the environment *name*.
+@dataclass(frozen=True)
+class Manifest:
+    """The desired properties of each module, and the words of each layer of configuration."""
+
+    modules: Mapping[str, Words]
+    layers: Mapping[str, Words]
+
+
+def read_manifest(content: bytes, environment_id: str, name: str) -> Manifest:
+    """Return what a manifest of the environment *name* states.
 
     Raises:
-        Invalid: it is no release file, or one of another environment.
+        Invalid: it is no release file and has no layers, or is of another environment.
     """
     body = _mapping(content)
     for field, expected in (("environment", name), ("environmentId", environment_id)):
         if expected and body.get(field, expected) != expected:
             raise Invalid(f"{field}: expected {expected}")
+    layers = read_layers(body, environment_id, name)
+    if is_of_layers_only(body):
+        return Manifest({}, layers)
     release = {field: value for field, value in body.items() if field not in _COMMAND_LINE}
     if isinstance(release.get("configuration"), list):
         del release["configuration"]
     release["components"], unnamed = _components(release.get("components"))
     release = {"releaseRef": "manifest", **release, "environmentId": environment_id}
     deploy = parse(Deploy, json.dumps(release, allow_nan=False).encode())
-    return {
+    modules: dict[str, Words] = {
         component.module_id: _words(
             component, deploy.configuration, has_digest=component.module_id not in unnamed
         )
         for component in deploy.components
     }
+    return Manifest(modules, layers)
 
 
 def _mapping(content: bytes) -> dict[str, Any]:

@@ -20,8 +20,12 @@ from shared.kernel.ids import drift_finding_id, parse_id
 
 CHANGES_MAX: Final = 200
 """Of one plane are new; so many at once are one thing that happened, and the first say which."""
-_SINCE: Final = {Plane.TENANCY: "its isolation", Plane.INFRASTRUCTURE: "its last update"}
-"""By plane, the work that made it as it is to be."""
+_SINCE: Final = {
+    Plane.TENANCY: "its isolation",
+    Plane.INFRASTRUCTURE: "its last update",
+    Plane.CONFIGURATION: "",
+}
+"""By plane, the work that made it as it is to be; what Git says is no work."""
 _WROTE: Final = Reason(code="OwnWork", message="the platform wrote there a moment ago")
 
 
@@ -47,6 +51,10 @@ class PlaneReading:
     unread: Mapping[str, Reason] = field(default_factory=dict)
     reason: Reason | None = None
     is_held: bool = False
+    said_by: Mapping[str, str] = field(default_factory=dict)
+    """The commit that says what is desired, by path; of what Git says."""
+    adopted: frozenset[str] = frozenset()
+    """Paths of which somebody took the live value for the desired one, which holds still."""
 
 
 def unread_surface(name: str, reason: str) -> Reason:
@@ -136,11 +144,14 @@ def seen_of_plane(
     now: datetime,
 ) -> Iterator[tuple[str, Finding]]:
     """Yield the findings of what differs, by id, as if each were seen for the first time."""
-    known = Circumstances(stage=scan.stage, since=_SINCE[found.reading.plane], policy=policy)
+    since, said_by = _SINCE[found.reading.plane], found.reading.said_by
     key = parse_id(scan.environment_id, "env").environment
     plane = found.reading.plane
     for path, change in [*found.changes.items()][:CHANGES_MAX]:
         finding_id = drift_finding_id(key, None, plane, path)
+        known = Circumstances(
+            stage=scan.stage, since=since, policy=policy, desired_by=said_by.get(path, "")
+        )
         yield (
             finding_id,
             new_finding(
@@ -172,5 +183,4 @@ def judge_of_plane(
     if known is None or found.leaves(known):
         return None
     reason = found.reading.reason.message if found.reading.reason else "as desired again"
-    # Nothing of an environment itself is adopted.
-    return clear(known, reason, now, ends_adoption=True)
+    return clear(known, reason, now, ends_adoption=known.path not in found.reading.adopted)

@@ -16,8 +16,9 @@ from function_apps.drift.model.classification import (
     REVISION,
     SERVICE,
     is_of_git,
+    is_value_of_git,
 )
-from function_apps.drift.model.environment_scan import EnvironmentScan
+from function_apps.drift.model.environment_scan import AdoptedValue, EnvironmentScan
 from function_apps.drift.model.finding import Finding
 from function_apps.drift.model.service_scan import is_cut
 from function_apps.drift.ports import DriftApp
@@ -38,6 +39,9 @@ Holder = TypeVar("Holder", EnvironmentScan, ServiceBaseline)
 _WITHOUT_VALUE: Final = frozenset({SERVICE, REVISION, INSTANCES})
 """The beginnings of paths that are not one property of the release."""
 _OF_GIT: Final = "what runs is as it was released: deploy what Git says, or change Git"
+_VALUE_OF_GIT: Final = (
+    "it is as it was published: `runtimectl config publish -f` the file that Git has, or change Git"
+)
 
 
 async def acknowledge(
@@ -80,6 +84,9 @@ async def adopt(
 ) -> Outcome[Json]:
     """Take what is live for what is desired, until the next release of its service.
 
+    Of a value of configuration that Git states: until Git says something else, or another is
+    published.
+
     Raises:
         FindingNotFound, TransitionRefused.
         NotRepairable: it is about more than one property, of another release than the one in
@@ -90,6 +97,8 @@ async def adopt(
 
     def decide(view: View) -> Decision[Json]:
         known = view.get(FINDINGS, finding_id)
+        if service_id is None and is_value_of_git(known.path):
+            return _adopt_value(known, asked.reason, active, view, ctx)
         if service_id is None:
             raise NotRepairable(
                 finding_id,
@@ -115,6 +124,26 @@ async def adopt(
 
     also = [repository.holder_of(finding_id)]
     return await app.service.work.change(ctx, FINDINGS, finding_id, decide, also=also)
+
+
+def _adopt_value(
+    known: Finding, reason: str, active: Sequence[Finding], view: View, ctx: Context
+) -> Decision[Json]:
+    """Return the adoption of a value that is in force otherwise than Git says."""
+    if known.status is FindingStatus.ADOPTED:
+        return Decision(answer(known), is_repeat=True)
+    scan = view.get(SCANS, known.environment_id)
+    after = findings.adopt(known, reason)
+    value = AdoptedValue(known.desired, known.actual)
+    adopted, rows = _with_alert(
+        replace(scan, adopted={**scan.adopted, known.path: value}), after, active, ctx
+    )
+    return Decision(
+        answer(after),
+        writes=[put_finding(after), SCANS.put(adopted)],
+        outbox=[finding_event(after), *rows],
+        audited=Audited("AdoptDrift", known.finding_id, after.status, reason=reason),
+    )
 
 
 def _require_value(finding: Finding, baseline: ServiceBaseline) -> None:
@@ -167,6 +196,8 @@ async def remediate(
 
 
 def _why_never(finding: Finding) -> str:
+    if is_value_of_git(finding.path):
+        return _VALUE_OF_GIT
     if is_of_git(finding.path):
         return _OF_GIT
     if finding.path == SERVICE:

@@ -164,7 +164,7 @@ async def _what_it_says(source: GitSource, ctx: Context, app: DriftApp) -> Desir
         Branch(source.repository, source.branch),
         [each.folder for each in folders],
         credential=credential,
-        known=source.commit if is_same else None,
+        known=source.known_commit if is_same else None,
     )
     if snapshot is None:
         return None

@@ -76,7 +76,9 @@ async def scan_environment(
         await _end_unknown_services(scan, findings, ctx, app)
     planes = await scan_planes(scan, findings[None], partition, ctx, app)
     coverage = coverage_of(services.seen, services.unread, scan.planes, planes.coverage)
-    result = ScanResult(coverage, services.absent, services.is_held, planes.parts)
+    result = ScanResult(
+        coverage, services.absent, services.is_held, planes.parts, planes.ended_adoptions
+    )
 
     def decide(view: View) -> Decision[Json]:
         stored = view.find(SCANS, scan.environment_id)

@@ -1,6 +1,6 @@
 """Scan the planes of an environment itself, beside its services."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -17,6 +17,7 @@ from function_apps.drift.model.plane_scan import (
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import FINDINGS, FINDINGS_A_BATCH, SCANS
 from function_apps.drift.use_cases.judge_service import findings_decision
+from function_apps.drift.use_cases.read_configuration import read_configuration
 from shared.contracts.drift import Plane, PlaneCoverage
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.values import ComputeTargetKind
@@ -43,6 +44,7 @@ class PlanesResult:
     coverage: Mapping[Plane, PlaneCoverage]
     parts: Mapping[Plane, Mapping[str, PartRecord]]
     findings: Sequence[Finding]
+    ended_adoptions: Collection[str] = ()
 
 
 async def scan_planes(
@@ -54,18 +56,25 @@ async def scan_planes(
 ) -> PlanesResult:
     """Compare the environment itself, and commit its *findings*; what cannot be read is left."""
     coverage, parts, after = {}, {}, dict(findings)
+    ended: Collection[str] = ()
     for reading in await _readings(scan, ctx, app):
         plane, now = reading.plane, ctx.now()
         found = scan_plane(reading, scan.parts.get(plane, {}), now, app.rules.detection)
         known = {name: each for name, each in findings.items() if each.plane is plane}
         after |= await _judge(found, scan, known, partition, ctx, app)
         coverage[plane], parts[plane] = found.coverage, found.records
-    return PlanesResult(coverage, parts, tuple(after.values()))
+        if plane is Plane.CONFIGURATION:
+            ended = scan.adopted.keys() - reading.adopted
+    return PlanesResult(coverage, parts, tuple(after.values()), ended)
 
 
 async def _readings(scan: EnvironmentScan, ctx: Context, app: DriftApp) -> list[PlaneReading]:
     """Return the planes that the scan was ordered for, as they are; all of one that has ended."""
-    read = {Plane.INFRASTRUCTURE: _infrastructure, Plane.TENANCY: _tenancy}
+    read = {
+        Plane.INFRASTRUCTURE: _infrastructure,
+        Plane.TENANCY: _tenancy,
+        Plane.CONFIGURATION: read_configuration,
+    }
     asked = scan.planes if scan.ended_at is None else ()
     return [
         await reading(scan, ctx, app)
@@ -146,7 +155,10 @@ async def _commit(
 
     def decide(view: View) -> Decision[Json]:
         stored = view.find(SCANS, scan.environment_id)
-        if stored is None or stored.content != scan.content:
+        is_as_read = stored is not None and (
+            (stored.content, stored.adopted) == (scan.content, scan.adopted)
+        )
+        if not is_as_read:
             return NOTHING
         findings = {each: view.find(FINDINGS, each) for each in page}
         changed = {each: judged(findings[each], each) for each in page}

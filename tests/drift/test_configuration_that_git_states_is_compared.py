@@ -1,0 +1,304 @@
+"""The layers of configuration that a repository states are compared with those in force."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from function_apps.drift.errors import NotRepairable
+from function_apps.drift.repository import SOURCES
+from shared.contracts.configurations import ConfigurationPublished
+from shared.contracts.drift import FindingStatus
+from shared.messaging.unit_of_work import Decision, Json, View
+from tests.drift.compared import virtual
+from tests.drift.followed import Followed, followed, layers, manifest, published
+from tests.drift.isolated import believed, coverage
+from tests.kit.told import WEB, environment
+
+PLACE = "git/values/environment"
+LIMITS = {"values": {"limit": 20, "mode": "fast", "apiKey": {"secret": "api"}}}
+IN_FORCE = {"limit": 20, "mode": "fast", "apiKey": {"secret": "api"}}
+
+
+async def compared(
+    *events: ConfigurationPublished, files: Mapping[str, str] | None = None
+) -> Followed:
+    """Return drift that has heard *events*, and has believed what it found."""
+    made = await followed(files or {"limits.json": layers(LIMITS)})
+    await made.drift.hear(*events)
+    await believed(made.drift)
+    return made
+
+
+async def changed(made: Followed, files: Mapping[str, str | None]) -> None:
+    await made.push(files)
+    await made.look()
+    await believed(made.drift)
+
+
+async def open_values(made: Followed) -> dict[str, tuple[Any, Any]]:
+    found = await made.drift.findings(status=FindingStatus.OPEN.value, plane="configuration")
+    return {each["path"]: (each["desired"], each["actual"]) for each in found}
+
+
+@virtual
+async def test_what_is_in_force_as_git_says_is_no_finding_and_was_looked_at() -> None:
+    made = await compared(published("environment", 1, IN_FORCE))
+
+    assert await made.drift.findings() == []
+    seen = await coverage(made.drift, "configuration")
+    assert (seen["complete"], seen["seen"], seen["unknown"]) == (True, 2, 0)
+
+
+@virtual
+async def test_each_key_that_differs_is_a_finding_with_what_both_say_and_whose_word_it_is() -> None:
+    made = await compared(
+        published("environment", 1, {"limit": 30, "mode": "fast", "more": True}),
+    )
+
+    assert await open_values(made) == {
+        f"{PLACE}/apiKey": ('{"secret":"api"}', None),
+        f"{PLACE}/limit": ("20", "30"),
+        f"{PLACE}/more": (None, "true"),
+    }
+    kinds = {each["path"]: each for each in await made.drift.findings()}
+    assert [each["kind"] for each in kinds.values()] == ["Missing", "Changed", "Unmanaged"]
+    finding = kinds[f"{PLACE}/limit"]
+    commit = (await made.drift.report())["git"]["commit"]
+    assert commit[:12] in finding["cause"]
+    assert "version 1 is in force" in finding["cause"]
+    assert (finding["severity"], finding["serviceId"]) == ("Low", None)
+    assert finding["remediation"] == {
+        "policy": "never", "command": "PublishConfiguration", "owner": "configurations",
+    }  # fmt: skip
+
+
+@virtual
+async def test_a_text_is_shown_by_its_digest_and_a_reference_to_a_secret_as_one() -> None:
+    made = await compared(
+        published("environment", 1, {**IN_FORCE, "mode": "a-word", "apiKey": {"secret": "other"}})
+    )
+
+    found = await open_values(made)
+
+    assert found[f"{PLACE}/apiKey"] == ('{"secret":"api"}', '{"secret":"other"}')
+    assert all(each.startswith("sha256:") for each in found[f"{PLACE}/mode"])
+    assert "a-word" not in str(await made.drift.report())
+
+
+@pytest.mark.parametrize(
+    ("stated", "given"),
+    [
+        pytest.param({"a": {"x": 1, "y": 2}}, {"a": {"y": 2, "x": 1}}, id="another-order"),
+        pytest.param({"a": 1.0, "b": [2.0]}, {"a": 1, "b": [2]}, id="numbers-in-other-words"),
+        pytest.param({}, None, id="a-layer-without-values-that-nobody-published"),
+    ],
+)
+@virtual
+async def test_the_same_in_other_words_is_harmless(stated: Any, given: Any) -> None:
+    events = [] if given is None else [published("environment", 1, given)]
+    made = await compared(*events, files={"a.json": layers({"values": stated})})
+
+    assert await made.drift.findings() == []
+
+
+@virtual
+async def test_layers_of_the_tenant_and_of_modules_are_compared_with_their_own() -> None:
+    stated = layers(
+        {"layer": "tenant", "values": {"region": 1}}, {"module": WEB, "values": {"threads": 4}}
+    )
+    made = await compared(
+        published("tenant", 1, {"region": 2}),
+        published("module", 1, {"threads": 8}),
+        published("environment", 1, {"nobody": 1}),
+        files={"all.json": stated},
+    )
+
+    assert await open_values(made) == {
+        "git/values/tenant/region": ("1", "2"),
+        f"git/values/module/{WEB}/threads": ("4", "8"),
+    }
+
+
+@virtual
+async def test_the_list_in_a_release_file_and_a_file_of_one_layer_are_read_alike() -> None:
+    release = manifest().replace(
+        '"releaseRef"', '"configuration": [{"values": {"limit": 1}}], "releaseRef"'
+    )
+    one = f"environment: shop\nmodule: {WEB}\nvalues: {{threads: 4}}\n"
+    made = await compared(
+        published("environment", 1, {"limit": 2}),
+        published("module", 1, {"threads": 8}),
+        files={"web.json": release, "threads.yaml": one},
+    )
+
+    assert [*await open_values(made)] == [
+        f"{PLACE}/limit", f"git/values/module/{WEB}/threads",
+    ]  # fmt: skip
+
+
+@virtual
+async def test_a_publication_or_a_commit_ends_the_finding() -> None:
+    made = await compared(published("environment", 1, {**IN_FORCE, "limit": 30}))
+    assert [*await open_values(made)] == [f"{PLACE}/limit"]
+
+    await made.drift.hear(published("environment", 2, IN_FORCE))
+    await believed(made.drift)
+    assert (await made.drift.only())["status"] == "Resolved"
+
+    await made.drift.hear(published("environment", 3, {**IN_FORCE, "limit": 40}))
+    await believed(made.drift)
+    assert await open_values(made) == {f"{PLACE}/limit": ("20", "40")}
+    await changed(made, {"limits.json": layers({"values": {**IN_FORCE, "limit": 40}})})
+    assert await open_values(made) == {}
+
+
+@virtual
+async def test_an_older_publication_that_is_heard_late_changes_nothing() -> None:
+    made = await compared(
+        published("environment", 2, IN_FORCE), published("environment", 1, {"limit": 1})
+    )
+
+    assert await made.drift.findings() == []
+
+
+@virtual
+async def test_a_layer_that_nobody_published_is_one_finding() -> None:
+    made = await compared()
+
+    assert await open_values(made) == {PLACE: ("published", None)}
+
+
+@virtual
+async def test_a_layer_that_was_published_before_drift_kept_them_is_named_and_not_judged() -> None:
+    made = await followed({"limits.json": layers({"module": WEB, "values": {"threads": 4}})})
+    await made.drift.release(2, configuration={"module": 3, "hash": "sha256:" + "3" * 64})
+    await believed(made.drift)
+
+    assert await open_values(made) == {}
+    seen = await coverage(made.drift, "configuration")
+    assert seen["reason"]["code"] == "NotHeard"
+    assert seen["reason"]["message"].startswith(f"module/{WEB}")
+
+
+@virtual
+async def test_what_was_published_and_not_merged_a_moment_ago_is_not_found_yet() -> None:
+    made = await compared(published("environment", 1, IN_FORCE))
+
+    await made.drift.hear(published("environment", 2, {**IN_FORCE, "limit": 30}))
+    await made.drift.scan_anew()
+
+    assert await made.drift.findings() == []
+
+
+@virtual
+async def test_a_value_in_force_that_is_adopted_is_let_be_until_either_side_says_otherwise() -> (
+    None
+):
+    made = await compared(published("environment", 1, {**IN_FORCE, "limit": 30}))
+    finding = await made.drift.only()
+
+    assert (await made.drift.decide(finding, "adopt"))["status"] == "Adopted"
+    assert (await made.drift.decide(finding, "adopt"))["status"] == "Adopted"
+    await believed(made.drift)
+    assert (await made.drift.only())["status"] == "Adopted"
+
+    await made.drift.hear(published("environment", 2, {**IN_FORCE, "limit": 40}))
+    await believed(made.drift)
+    assert await open_values(made) == {f"{PLACE}/limit": ("20", "40")}
+
+    await made.drift.hear(published("environment", 3, {**IN_FORCE, "limit": 30}))
+    await believed(made.drift)
+    assert await open_values(made) == {f"{PLACE}/limit": ("20", "30")}
+
+
+@virtual
+async def test_an_adopted_value_that_git_says_too_now_is_resolved() -> None:
+    made = await compared(published("environment", 1, {**IN_FORCE, "limit": 30}))
+    await made.drift.decide(await made.drift.only(), "adopt")
+
+    await changed(made, {"limits.json": layers({"values": {**IN_FORCE, "limit": 30}})})
+
+    assert (await made.drift.only())["status"] == "Resolved"
+
+
+@virtual
+async def test_a_value_is_acknowledged_suppressed_and_not_repaired_by_drift() -> None:
+    made = await compared(published("environment", 1, {**IN_FORCE, "limit": 30}))
+    finding = await made.drift.only()
+
+    with pytest.raises(NotRepairable, match="config publish"):
+        await made.drift.decide(finding, "remediate")
+    assert (await made.drift.decide(finding, "acknowledge"))["status"] == "Acknowledged"
+    body = {"length": "PT1H", "reason": "later"}
+    assert (await made.drift.decide(finding, "suppress", body))["status"] == "Suppressed"
+    await believed(made.drift)
+    assert await open_values(made) == {}
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        pytest.param({"values": {"apiKey": "hunter2"}}, "apiKey is a secret", id="a-secret"),
+        pytest.param({"module": WEB}, "values", id="no-values"),
+        pytest.param({"values": {}, "value": 1}, "value", id="an-unknown-field"),
+        pytest.param({"layer": "site", "values": {}}, "layer", id="no-layer"),
+        pytest.param({"environment": "prod", "values": {}}, "expected shop", id="another"),
+    ],
+)
+@virtual
+async def test_a_layer_that_could_not_be_published_is_named_and_changes_nothing(
+    entry: Mapping[str, Any], reason: str
+) -> None:
+    made = await compared(published("environment", 1, {**IN_FORCE, "limit": 30}))
+
+    await changed(made, {"limits.json": layers(entry)})
+
+    assert await open_values(made) == {f"{PLACE}/limit": ("20", "30")}
+    (told,) = (await made.drift.report())["git"]["reasons"]
+    assert told["code"] == "ManifestInvalid"
+    assert reason in told["message"]
+    assert "hunter2" not in told["message"]
+
+
+@virtual
+async def test_a_layer_in_two_files_is_told_and_the_first_holds() -> None:
+    made = await compared(
+        published("environment", 1, {"limit": 1}),
+        files={"a.json": layers({"values": {"limit": 1}}), "b.json": layers({"values": {}})},
+    )
+
+    assert await open_values(made) == {}
+    (told,) = (await made.drift.report())["git"]["reasons"]
+    assert told["code"] == "StatedTwice"
+
+
+@virtual
+async def test_a_source_that_was_read_by_an_earlier_version_is_read_anew() -> None:
+    made = await compared(published("environment", 1, {"limit": 30}))
+
+    def of_earlier(view: View) -> Decision[Json]:
+        stored = SOURCES.encode(view.get(SOURCES, made.source_id))
+        environments = [{**each, "layers": []} for each in stored["environments"]]
+        earlier = SOURCES.decode({**stored, "environments": environments, "read_by": 0})
+        return Decision({}, writes=[SOURCES.put(earlier)])
+
+    work = made.drift.app.service.work
+    await work.change(made.drift.ctx.without_marker(), SOURCES, made.source_id, of_earlier)
+    await made.drift.scan_anew()
+    assert await open_values(made) == {}
+
+    await made.look(301)
+    await believed(made.drift)
+
+    assert f"{PLACE}/limit" in await open_values(made)
+
+
+@virtual
+async def test_an_environment_that_is_gone_ends_its_findings() -> None:
+    made = await compared(published("environment", 1, {**IN_FORCE, "limit": 30}))
+
+    await made.drift.hear(environment(2, gone=True))
+    await made.drift.scan()
+
+    assert (await made.drift.only())["status"] == "Resolved"
