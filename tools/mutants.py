@@ -100,10 +100,10 @@ def _arguments_changed(mutation: Mutation) -> Iterator[libcst.CSTNode]:
 
 
 def _is_sentence(node: libcst.CSTNode) -> bool:
-    """Return whether *node* is a text of several words."""
+    """Return whether *node* is a text of several words, or what stands between words."""
     match node:
         case libcst.SimpleString():
-            return re.search(r"\w \w|\w, \w", str(node.evaluated_value)) is not None
+            return re.search(r"\w,? \w|^\W+$", str(node.evaluated_value)) is not None
         case libcst.FormattedString():
             return any(
                 isinstance(part, libcst.FormattedStringText) and " " in part.value.strip()

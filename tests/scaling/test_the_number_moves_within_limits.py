@@ -56,6 +56,12 @@ def test_no_rate_limits_nothing() -> None:
     assert lowest(50, (), (), NOW) == 0
 
 
+def test_a_share_of_the_number_is_rounded_up_on_the_way_up() -> None:
+    tenth = (RateLimit(unit=RateUnit.PERCENT, value=10, period=MINUTE),)
+
+    assert highest(15, tenth, (), NOW) == 17
+
+
 def test_down_only_to_the_highest_number_that_was_wanted_in_the_window() -> None:
     assert stabilised(2, 10, [7, 4]) == 7
     assert stabilised(2, 10, []) == 2

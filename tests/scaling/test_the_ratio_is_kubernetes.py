@@ -94,3 +94,23 @@ def test_a_latency_that_all_have_in_common_scales_the_ready_ones(
     value: float, ready: int, wanted: int
 ) -> None:
     assert for_level(value, 200, 4, ready, TOLERANCE) == wanted
+
+
+@pytest.mark.parametrize(
+    ("seen", "target", "current", "wanted"),
+    [
+        pytest.param(uses(40, None), 50, 2, 2, id="fewer-never-become-more"),
+        pytest.param(uses(120, None, None), 100, 3, 3, id="more-never-become-fewer"),
+        pytest.param(uses(*[120] * 10, None), 100, 11, 11, id="within-the-tolerance"),
+        pytest.param(uses(40, 40, 40, None), 100, 2, 2, id="fewer-of-more-than-are-asked-for"),
+        pytest.param(uses(300, None), 100, 4, 4, id="more-of-fewer-than-are-asked-for"),
+    ],
+)
+def test_what_is_not_known_never_turns_or_reverses_a_change(
+    seen: list[InstanceUse], target: float, current: int, wanted: int
+) -> None:
+    assert for_use(seen, target, current, TOLERANCE) == wanted
+
+
+def test_where_all_are_known_each_counts_though_another_number_is_asked_for() -> None:
+    assert for_use(uses(*[50] * 6), 100, 2, TOLERANCE) == 3
