@@ -1,0 +1,221 @@
+"""Whom a rotation tells to follow next, how long it waits, and what it gives up for."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from function_apps.secret_bindings.errors import ConsumerRolledBack, ProofMissing, VersionsFull
+from function_apps.secret_bindings.model.binding import FoundVersion
+from function_apps.secret_bindings.model.rotation import (
+    OLDER_MAX,
+    ORDERS_MAX,
+    TOLD_MAX,
+    Order,
+    Rotation,
+    Round,
+    State,
+    come_to,
+    end,
+    fail,
+    failed_head,
+    next_round,
+    pending,
+    require_older,
+    verify,
+)
+from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
+from shared.contracts.values import Reason, SecretDelivery
+from shared.kernel.clock import isoformat
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+WITHIN = timedelta(minutes=10)
+REASON = Reason(code="ProofMissing", message="no proof")
+
+
+def consumer(name: str, version: str | None = "1", **changes: object) -> Consumer:
+    return replace(Consumer(name, f"module-{name}", is_running=True, version=version), **changes)  # type: ignore[arg-type]
+
+
+def head(*consumers: Consumer) -> SecretHead:
+    return SecretHead("s", "tenant", "env", "vault", "db", False, "1", consumers, rotation_id="r-7")
+
+
+def rotation(status: State = State.TESTED, *, canary: bool = False, **changes: object) -> Rotation:
+    made = Rotation(
+        "r-7", "tenant", "env", "s", "vault", "db", False, "b", "module", SecretDelivery.REFERENCE,
+        "DB", "1", None, 60.0, canary, "op", isoformat(NOW), status=status, to_version="2",
+    )  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def ordered(at: timedelta = timedelta(0), count: int = 1) -> Order:
+    return Order(isoformat(NOW + at), count)
+
+
+def round_of(rotation: Rotation, *consumers: Consumer, at_once: float = 0.5) -> Round:
+    return next_round(
+        rotation, head(*consumers), NOW, proof_within=WITHIN, reloading_ratio_max=at_once
+    )
+
+
+def told(found: Round) -> list[str]:
+    return [each.binding_id for each in found.ordered]
+
+
+def test_those_that_run_an_old_version_are_behind_in_the_order_of_their_bindings() -> None:
+    stopped = consumer("d", is_running=False)
+    consumers = [consumer("c"), consumer("a", None), consumer("b", "2"), stopped]
+
+    assert [each.binding_id for each in pending(rotation(), head(*consumers))] == ["a", "c"]
+
+
+def test_a_canary_follows_alone() -> None:
+    first = round_of(rotation(canary=True), *map(consumer, "abcd"))
+
+    assert told(first) == ["a"]
+    assert first.rotation.status is State.CANARY
+    assert first.rotation.orders == {"a": Order(isoformat(NOW), 1)}
+    assert first.until == NOW + WITHIN
+
+
+def test_while_the_canary_is_on_its_way_nobody_else_is_told() -> None:
+    waits = rotation(State.CANARY, canary=True, orders={"a": ordered(-WITHIN / 2)})
+
+    found = round_of(waits, *map(consumer, "abcd"))
+
+    assert (told(found), found.rotation.status) == ([], State.CANARY)
+    assert found.until == NOW + WITHIN / 2
+
+
+def test_once_the_canary_has_proved_it_the_others_follow() -> None:
+    proved = rotation(State.CANARY, canary=True, orders={"a": ordered()})
+
+    found = round_of(proved, consumer("a", "2"), *map(consumer, "bcd"))
+
+    assert (told(found), found.rotation.status) == (["b", "c"], State.ROLLING)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "first"),
+    [
+        pytest.param(0.5, ["a", "b"], id="a-part-of-all"),
+        pytest.param(0.01, ["a"], id="at-least-one"),
+        pytest.param(1.0, ["a", "b", "c", "d"], id="all"),
+    ],
+)
+def test_without_a_canary_as_many_follow_as_may_reload(at_once: float, first: list[str]) -> None:
+    found = round_of(rotation(), *map(consumer, "abcd"), at_once=at_once)
+
+    assert (told(found), found.rotation.status) == (first, State.ROLLING)
+
+
+def test_those_on_their_way_count_towards_the_part() -> None:
+    rolling = rotation(State.ROLLING, orders={"a": ordered(-WITHIN / 2)})
+
+    found = round_of(rolling, *map(consumer, "abcd"))
+
+    assert told(found) == ["b"]
+    assert found.until == NOW + WITHIN / 2
+
+
+def test_one_that_another_release_took_back_is_told_again() -> None:
+    after = consumer("a", ended_at=isoformat(NOW + timedelta(seconds=1)))
+    rolling = rotation(State.ROLLING, orders={"a": ordered(count=ORDERS_MAX - 1)})
+
+    found = round_of(rolling, after)
+
+    assert found.rotation.orders["a"] == Order(isoformat(NOW), ORDERS_MAX)
+
+
+def test_one_that_is_taken_back_again_and_again_fails_it() -> None:
+    after = consumer("a", ended_at=isoformat(NOW + timedelta(seconds=1)))
+
+    with pytest.raises(ProofMissing) as failed:
+        round_of(rotation(State.ROLLING, orders={"a": ordered(count=ORDERS_MAX)}), after)
+    assert all(
+        word in failed.value.message for word in ("module-a", "2", f"{ORDERS_MAX} roll-outs")
+    )
+
+
+def test_one_that_did_not_come_up_fails_it() -> None:
+    after = consumer("a", ended_at=isoformat(NOW + timedelta(seconds=1)), is_rolled_back=True)
+
+    with pytest.raises(ConsumerRolledBack):
+        round_of(rotation(State.ROLLING, orders={"a": ordered()}), after)
+
+
+def test_a_proof_that_does_not_come_in_time_fails_it() -> None:
+    late = rotation(State.ROLLING, orders={"a": ordered(-WITHIN)})
+    in_time = rotation(State.ROLLING, orders={"a": ordered(-WITHIN + timedelta(seconds=1))})
+
+    assert told(round_of(in_time, consumer("a"))) == []
+    with pytest.raises(ProofMissing) as failed:
+        round_of(late, consumer("a"))
+    assert all(word in failed.value.message for word in ("module-a", "2", str(WITHIN)))
+
+
+def test_once_all_have_proved_it_there_is_no_round() -> None:
+    found = round_of(rotation(canary=True), consumer("a", "2"))
+
+    assert found == Round(found.rotation)
+    assert found.rotation.status is State.ROLLING
+
+
+def test_the_overlap_begins_with_the_last_proof_and_only_once() -> None:
+    verified = verify(rotation(State.ROLLING), NOW)
+
+    assert verified.status is State.VERIFIED
+    assert verified.overlap_until == isoformat(NOW + timedelta(seconds=60))
+    assert verify(verified, NOW + WITHIN) is verified
+
+
+def test_what_ran_at_its_end_is_kept() -> None:
+    runs = consumer("a", "2")
+    ended = end(rotation(State.VERIFIED), head(runs), NOW)
+    failed = fail(rotation(State.ROLLING), REASON, head(runs), NOW)
+
+    assert (ended.status, ended.consumers, ended.ended_at) == (
+        State.REVOKED, (runs,), isoformat(NOW),
+    )  # fmt: skip
+    assert (failed.status, failed.consumers, failed.ended_at, failed.reason) == (
+        State.FAILED, (runs,), isoformat(NOW), REASON,
+    )  # fmt: skip
+    assert ended.is_ended
+    assert failed.is_ended
+    assert not rotation().is_ended
+
+
+def test_a_failure_alerts_since_the_first_one_and_frees_the_secret() -> None:
+    failed = fail(rotation(), REASON, head(), NOW)
+
+    after = failed_head(failed, head(), "now")
+
+    assert (after.rotation_id, after.failed_version, after.alerted_at) == (None, "2", "now")
+    assert failed_head(failed, after, "later").alerted_at == "now"
+    assert failed_head(failed, head(), "now", is_canceled=True).alerted_at is None
+
+
+def test_it_disables_what_was_in_force_and_before_unless_the_secret_is_external() -> None:
+    found = FoundVersion("3", "soon")
+    mine = come_to(rotation(), found, ["1", "0"])
+
+    assert (mine.to_version, mine.expires_at, mine.older) == ("3", "soon", ("1", "0"))
+    assert mine.revision == rotation().revision + 1
+    assert (mine.disabled, mine.version, mine.number) == (["1", "0"], "3", 7)
+    external = come_to(rotation(external=True), found, ["1", "0"])
+    assert (external.older, external.disabled) == ((), ())
+    many = come_to(rotation(from_version=""), found, [f"v{each}" for each in range(60)])
+    assert many.disabled == [f"v{each}" for each in range(TOLD_MAX)]
+    assert rotation(to_version=None).version == "1"
+
+
+def test_no_version_stays_enabled_without_a_word() -> None:
+    require_older(rotation(), OLDER_MAX)
+    require_older(rotation(external=True), OLDER_MAX + 1)
+    with pytest.raises(VersionsFull):
+        require_older(rotation(), OLDER_MAX + 1)
+
+
+def test_each_wait_for_a_proof_has_its_own_name() -> None:
+    assert rotation(heard=3).wait_name == "proof-op-3"
