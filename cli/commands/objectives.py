@@ -8,8 +8,6 @@ import typer
 
 from cli.client import Client
 from cli.commands.services import health_of, service_id
-from cli.exit_codes import ExitCode
-from cli.failure import Failure
 from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import Commands, EnvironmentFilter, Invocation
 from cli.output import Column, format_time
@@ -27,9 +25,9 @@ _BURN_COLUMNS: Final = (
     Column("ENVIRONMENT", "environment"),
     Column("SLI", "sli"),
     Column("OVER", "longWindow"),
-    Column("BURNS", lambda burn: f"{burn['long']:.2f}"),
+    Column("BURNS", lambda burn: _rate(burn.get("long"))),
     Column("AND OVER", "shortWindow"),
-    Column("BURNS NOW", lambda burn: f"{burn['short']:.2f}"),
+    Column("BURNS NOW", lambda burn: _rate(burn.get("short"))),
 )
 _ALERT_COLUMNS: Final = (
     Column("MODULE", "moduleId"),
@@ -102,19 +100,16 @@ def delete(service: ServiceArgument, invocation: Invocation, env: EnvironmentFil
 
 @app.command()
 def burn(invocation: Invocation, env: EnvironmentFilter = None) -> None:
-    """List how fast each service burns its error budget: 1 uses it up at the end of its period."""
-    client = invocation.client
-    healths = _healths(client, env)
+    """List how fast each service burns its error budget: 1 uses it up at the end of its period.
+
+    Where windows had too few events there is no rate, and no alert looks at them.
+    """
     rows = [
-        {**service, **each} for service, health in healths for each in health.get("sloBurn", ())
+        {**service, **each}
+        for service, health in _healths(invocation.client, env)
+        for each in (*health.get("sloBurn", ()), *health.get("sloUnmeasured", ()))
     ]
-    empty = "nothing is measured: `runtimectl slo set --help`"
-    if not rows and (waiting := [each for each, _ in healths if _has_objective(client, each)]):
-        names = ", ".join(f"{each['moduleId']} in {each['environment']}" for each in waiting)
-        empty = (
-            f"set, and nothing is measured yet: the objective of {names}; its requests are counted"
-            " each minute, and without any there is nothing to see"
-        )
+    empty = "no service has an objective: `runtimectl slo set --help`"
     invocation.show(rows, _BURN_COLUMNS, empty=empty)
 
 
@@ -134,14 +129,8 @@ def alerts(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     invocation.show(rows, _ALERT_COLUMNS, empty="no alert is raised")
 
 
-def _has_objective(client: Client, service: Mapping[str, Any]) -> bool:
-    try:
-        client.get(f"{_SERVICES}/{service['serviceId']}/slo")
-    except Failure as failure:
-        if failure.exit_code is not ExitCode.NOT_FOUND:
-            raise
-        return False
-    return True
+def _rate(burn: float | None) -> str:
+    return "too few events" if burn is None else f"{burn:.2f}"
 
 
 def _healths(client: Client, env: str | None) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:

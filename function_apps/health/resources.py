@@ -13,11 +13,15 @@ from shared.contracts.health import (
     HealthStatus,
     ServiceHealth,
     ServiceObjective,
+    UnmeasuredBurn,
 )
 
 
 def service_health(
-    target: ProbeTarget, latest: Sample | None, burn: Sequence[BurnRate]
+    target: ProbeTarget,
+    latest: Sample | None,
+    burn: Sequence[BurnRate],
+    unmeasured: Sequence[UnmeasuredBurn],
 ) -> ServiceHealth:
     """Return the resource of *target*; *latest* is its newest sample since its last change."""
     is_retired = target.is_retired
@@ -43,6 +47,7 @@ def service_health(
             "checks": () if is_retired else latest.checks if latest else target.checks[:CHECKS_MAX],
             "window": None,
             "sloBurn": burn,
+            "sloUnmeasured": unmeasured,
             "rootCause": None if is_retired else target.root_cause,
             "alerts": [
                 {

@@ -87,6 +87,14 @@ class BurnRate(Value):
     short: Annotated[float, Field(ge=0)]
 
 
+class UnmeasuredBurn(Value):
+    """Two windows with fewer events than the objective asks for: no alert looks at them."""
+
+    sli: Sli
+    long_window: Duration
+    short_window: Duration
+
+
 class RootCause(Value):
     """The dependency that explains it."""
 
@@ -285,6 +293,7 @@ class ServiceHealth(Resource):
     checks: Checks
     window: HealthWindow | None
     slo_burn: Annotated[tuple[BurnRate, ...], Field(max_length=10)]
+    slo_unmeasured: Annotated[tuple[UnmeasuredBurn, ...], Field(max_length=10)] = ()
     root_cause: RootCause | None
     alerts: Annotated[tuple[RaisedAlert, ...], Field(max_length=10)] = ()
     revision: Revision

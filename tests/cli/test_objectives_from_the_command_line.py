@@ -101,11 +101,12 @@ def test_an_empty_list_says_so(line: str, said: str, runtimectl: RuntimeCtl) -> 
     assert said in ran.out + ran.err
 
 
-def test_an_objective_that_was_just_set_is_not_called_missing(runtimectl: RuntimeCtl) -> None:
-    objective = {"serviceId": SERVICE, "sli": "availability", "objective": 0.99, "burn": []}
+def test_windows_with_too_few_events_have_a_row_that_says_so(runtimectl: RuntimeCtl) -> None:
+    windows = {"sli": "availability", "longWindow": "P1D", "shortWindow": "PT2H"}
+    health = {**HEALTH, "sloUnmeasured": [windows]}
 
-    ran = runtimectl.run("slo burn", {f"GET {RUNTIME}/services/{SERVICE}/slo": objective})
+    ran = runtimectl.run("slo burn", {**TWO, f"GET {RUNTIME}/services/{SERVICE}/health": health})
 
-    assert ran.code == ExitCode.OK
-    assert "nothing is measured yet: the objective of module-shop in test" in ran.out
-    assert "slo set" not in ran.out
+    measured, unmeasured = (line for line in ran.out.splitlines() if "module-" in line)
+    assert "20.50" in measured
+    assert [each in unmeasured for each in ("P1D", "PT2H", "too few events")] == [True] * 3

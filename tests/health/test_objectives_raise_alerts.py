@@ -9,7 +9,7 @@ from function_apps.health.errors import HealthNotFound, ObjectiveNotFound
 from function_apps.health.use_cases import queries
 from function_apps.health.use_cases.delete_objective import delete_objective
 from function_apps.health.use_cases.set_objective import set_objective
-from shared.contracts.health import BurnRate, SetObjective
+from shared.contracts.health import BurnRate, SetObjective, UnmeasuredBurn
 from shared.kernel.context import Scope
 from shared.kernel.fence import Fence
 from shared.kernel.ids import TenantId
@@ -165,6 +165,22 @@ def test_requests_are_counted_by_the_proxy_since_the_objective_was_set() -> None
     assert good == [0.0, 0.0, 0.0, 0.0]
     assert ("Raised", "ErrorBudgetBurnsFast", 1) in published
     assert bad[0] == pytest.approx(50, rel=0.15)
+
+
+def test_windows_with_too_few_events_are_told_as_not_measured() -> None:
+    async def main() -> tuple[Sequence[UnmeasuredBurn], Sequence[UnmeasuredBurn]]:
+        made = await watched(REQUESTS)
+        before = (await made.health()).slo_unmeasured
+        made.world.requests_per_s = 10.0
+        for _ in range(40):
+            await made.sweep()
+        return before, (await made.health()).slo_unmeasured
+
+    before, after = run_virtual(main())
+
+    minutes = [each.long_window.total_seconds() / 60 for each in before]
+    assert minutes == [60, 6 * 60, 24 * 60, 3 * 24 * 60]
+    assert not after
 
 
 def test_slow_requests_are_bad_for_latency_alone() -> None:

@@ -10,7 +10,7 @@ from function_apps.health.model.baseline_comparison import slower_than
 from function_apps.health.model.burn_rates import Burn, burn_rules, measure_burn
 from function_apps.health.model.burn_samples import BurnSamples, CountedEvents, Events
 from function_apps.health.model.gate_samples import Counts
-from shared.contracts.health import BurnRate, HealthStatus, SetObjective, Sli
+from shared.contracts.health import BurnRate, HealthStatus, SetObjective, Sli, UnmeasuredBurn
 from shared.surfaces.traffic import RevisionTraffic, TrafficSample
 
 
@@ -55,6 +55,16 @@ class Objective:
             )
             for burn in burns
             if burn.long is not None and burn.short is not None
+        ]
+
+    def unmeasured(self, burns: Sequence[Burn]) -> Sequence[UnmeasuredBurn]:
+        """Return the windows of *burns* that have too few events."""
+        return [
+            UnmeasuredBurn(
+                sli=self.content.sli, long_window=burn.rule.long, short_window=burn.rule.short
+            )
+            for burn in burns
+            if not burn.is_measured
         ]
 
 

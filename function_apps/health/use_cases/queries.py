@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from function_apps.health import resources
-from function_apps.health.model.burn_samples import BurnSamples
 from function_apps.health.model.objective import Objective
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.sample import Sample
@@ -18,7 +17,7 @@ from function_apps.health.repository import (
     sample_partition,
 )
 from function_apps.health.use_cases.count_events import load_samples
-from shared.contracts.health import BurnRate, HealthCheckResult, ServiceHealth, ServiceObjective
+from shared.contracts.health import HealthCheckResult, ServiceHealth, ServiceObjective
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.persistence.query_rules import no_continuation
@@ -37,10 +36,12 @@ async def get_health(service_id: str, ctx: Context, app: HealthApp) -> ServiceHe
     )
     latest = next((_sample(row) for row in rows), None)
     objective = await _find_objective(target, ctx, app)
-    burn: Sequence[BurnRate] = ()
-    if objective is not None:
-        burn = _burn_rates(objective, await load_samples(ctx.tenant, service_id, app), ctx)
-    return resources.service_health(target, latest, burn)
+    if objective is None:
+        return resources.service_health(target, latest, (), ())
+    burns = objective.burns(await load_samples(ctx.tenant, service_id, app), ctx.now())
+    return resources.service_health(
+        target, latest, objective.burn_rates(burns), objective.unmeasured(burns)
+    )
 
 
 async def get_objective(
@@ -55,13 +56,9 @@ async def get_objective(
     require_release(view.get(TARGETS, service_id))
     objective = view.get(OBJECTIVES, service_id)
     samples = await load_samples(ctx.tenant, service_id, app)
-    burn = _burn_rates(objective, samples, ctx)
+    burn = objective.burn_rates(objective.burns(samples, ctx.now()))
     resource = resources.service_objective(objective, burn, objective.why_unmeasured(samples))
     return resource, view.etag(ids[0]) or ""
-
-
-def _burn_rates(objective: Objective, samples: BurnSamples, ctx: Context) -> Sequence[BurnRate]:
-    return objective.burn_rates(objective.burns(samples, ctx.now()))
 
 
 async def _find_objective(target: ProbeTarget, ctx: Context, app: HealthApp) -> Objective | None:
