@@ -6,9 +6,12 @@ says "this machine", and every run lists it.
 """
 
 import gc
+import math
 import os
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from zlib import crc32
 
 import pytest
 from coverage import Coverage
@@ -25,6 +28,8 @@ settings.load_profile("patient")  # how long an example takes is up to what else
 MARKERS = ("long", "real")
 _BESIDE_WAITS = 0.85
 """The part of the tests that compute which is mixed with those that wait."""
+_CASES_IN_EVERY_RUN = 3
+"""Of a test with more cases on real parts `make test` runs a third, and `make long` the others."""
 _THIS_MACHINE = "this machine"
 _REPEAT_OTHERS = ("tests/architecture/", "tests/faults/", "tests/simulator/")
 _SECOND_RUNS = 1
@@ -60,8 +65,38 @@ def pytest_collection() -> object:
         gc.enable()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> object:
+    """Say which cases are long before `-m` chooses, and who runs what once it has chosen."""
+    for item in _cases_for_long_runs(items):
+        item.add_marker(pytest.mark.long)
+    result = yield
+    _give_to_workers(config, items)
+    return result
+
+
+def _cases_for_long_runs(items: Sequence[pytest.Item]) -> Sequence[pytest.Item]:
+    """Return two thirds of the cases of each test that has many on real parts.
+
+    They are drawn by their names: each third place would have one adapter, or one user, only.
+    """
+    cases: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("real") and not item.get_closest_marker("long"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    return [
+        case
+        for each in cases.values()
+        if len(each) > _CASES_IN_EVERY_RUN
+        for case in sorted(each, key=_drawn)[math.ceil(len(each) / 3) :]
+    ]
+
+
+def _drawn(item: pytest.Item) -> int:
+    return crc32(item.nodeid.encode())
+
+
+def _give_to_workers(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give one worker the tests that share what takes long to start, and mix those that wait.
 
     pytest-xdist says so in a field of the tests that pytest 9.2 reads no more, see its issue 1386:

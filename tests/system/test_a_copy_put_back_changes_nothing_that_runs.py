@@ -11,7 +11,6 @@ import pytest
 
 from tests.kit.copied_stores import copied, put_back
 from tests.kit.mortal import Fate
-from tests.kit.parameters import long_but
 from tests.kit.quiet_hours import quiet_hours
 from tests.kit.releases import deploy, ended, provisioned, until_status
 from tests.kit.virtual_time import run_virtual
@@ -93,7 +92,8 @@ class Restored:
         return self.world.infrastructure.writes[len(self.built) :]
 
 
-@pytest.mark.parametrize("later", long_but([1], [1, 2]))
+@pytest.mark.long
+@pytest.mark.parametrize("later", [1, 2])
 def test_what_runs_stays_as_it_is_and_the_next_deployment_says_so(later: int) -> None:
     async def main() -> None:
         async with Restored(is_mid=False, later=later) as restored:

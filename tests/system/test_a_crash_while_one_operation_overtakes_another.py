@@ -154,6 +154,7 @@ def test_only_what_was_overtaken_ends_early_and_says_why(name: str) -> None:
     assert {each["kind"]: each["error"]["code"] for each in early} == ENDED_EARLY[name]
 
 
+@pytest.mark.long
 def test_a_drain_is_held_until_the_next_generation_runs() -> None:
     points, _ = reference(a_drain_is_late_by_a_generation)
 
@@ -164,7 +165,8 @@ def test_killed_at_some_points_a_rollback_owns_what_it_took_over() -> None:
     assert wrong_ends(SCENARIOS["release-by-rollback"], POINTS_IN_EVERY_RUN) == {}
 
 
-@pytest.mark.parametrize("name", long_but(["release-by-rollback"], SCENARIOS))
+@pytest.mark.long
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_messages_that_come_twice_late_and_out_of_order_bring_nothing_old_back(name: str) -> None:
     _, expected = reference(SCENARIOS[name])
     _, found = undisturbed(SCENARIOS[name], is_unruly=True)

@@ -22,7 +22,7 @@ from tests.kit.odd_requests import ANY_TEXT, Known, Sent, requests, right_reques
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
-CASES_IN_EVERY_RUN: Final = 400
+CASES_IN_EVERY_RUN: Final = 200
 CASES: Final = 3000
 ROUNDS: Final = 8
 """The first is small; the others have 21,000 requests together."""
