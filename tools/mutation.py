@@ -24,6 +24,17 @@ _NOTICED: Final = ("killed", "timeout")
 _SECONDS: Final = 2.0
 """Of a processor, for the tests of one mutant: what they have not noticed then has survived."""
 
+_OF_MESSAGES: Final = (
+    "tests/messaging",
+    "tests/durable",
+    "tests/catalog/test_one_bad_document_stops_nobody.py",
+)
+_OF_TOKENS: Final = (
+    "tests/web/test_bad_tokens_are_refused.py",
+    "tests/web/test_keys_come_from_the_issuer.py",
+    "tests/web/test_tokens_are_mapped_to_tenants.py",
+)
+
 
 @dataclass(frozen=True)
 class Part:
@@ -70,11 +81,11 @@ def parts() -> Mapping[str, Part]:
             for path in models
             if path.stem != "__init__"
         },
-        "unit_of_work": Part(("shared/messaging/unit_of_work.py",), ("tests/messaging",)),
-        "relay": Part(("shared/messaging/relay.py",), ("tests/messaging",)),
-        "dispatcher": Part(("shared/messaging/dispatcher.py",), ("tests/messaging",)),
-        "sweep": Part(("shared/messaging/sweep.py",), ("tests/messaging", "tests/health")),
-        "authentication": Part(("shared/web/authentication.py",), ("tests/web",)),
+        **{
+            name: Part((f"shared/messaging/{name}.py",), _OF_MESSAGES)
+            for name in ("unit_of_work", "relay", "dispatcher", "sweep")
+        },
+        "authentication": Part(("shared/web/authentication.py",), _OF_TOKENS),
     }
 
 
