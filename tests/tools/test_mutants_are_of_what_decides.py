@@ -64,9 +64,10 @@ def test_each_service_has_parts() -> None:
 def test_a_service_is_named_or_one_of_its_modules() -> None:
     known = parts()
 
-    assert chosen(["scaling/limits", "relay"], known) == {
-        ("tests/scaling",): ["scaling/limits"], ("tests/messaging",): ["relay"],
-    }  # fmt: skip
+    assert list(chosen(["scaling/limits", "relay"], known).values()) == [
+        ["scaling/limits"],
+        ["relay"],
+    ]
     [names] = chosen(["scaling"], known).values()
     assert names == [each for each in known if each.startswith("scaling/")]
     assert not chosen(["scalin"], known)
