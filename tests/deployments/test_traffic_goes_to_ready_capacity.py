@@ -8,10 +8,12 @@ from itertools import product
 import pytest
 
 from function_apps.deployments.model import traffic_split
+from shared.contracts.releases import ReleasedComponent
 from shared.surfaces.observed_state import Instance, LiveComponent, LiveRevision, Phase
 from shared.surfaces.port import needed_ready
 from shared.surfaces.spec import SurfaceComponent
 from tests.deployments.driven import SHOP, TEST
+from tests.kit import told
 from tests.kit.service import TENANT
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,6 +33,10 @@ def revision(number: int, ready: int, replicas: int, phase: Phase = Phase.STARTI
 def live(weights: Mapping[int, int], *revisions: LiveRevision) -> LiveComponent:
     component = SurfaceComponent(TEST, TENANT, SHOP)  # type: ignore[arg-type]
     return LiveComponent(component, revisions, weights, None)
+
+
+def released(revision: int, replicas: int) -> ReleasedComponent:
+    return ReleasedComponent.model_validate(told.released(SHOP, revision, replicas=replicas))
 
 
 @pytest.mark.parametrize(
@@ -166,3 +172,93 @@ def test_what_a_policy_has_grown_by_is_no_loss_before_it_is_there() -> None:
     )
 
     assert split == traffic_split.Split({OLD: 90, NEW: 10})
+
+
+def test_a_first_release_has_all_or_waits() -> None:
+    ready, unready = revision(NEW, 1, 1), revision(NEW, 1, 2)
+
+    assert traffic_split.forward(10, NEW, None, live({}, ready)) == traffic_split.Split({NEW: 100})
+    assert traffic_split.forward(10, NEW, None, live({}, unready)) is None
+
+
+def test_a_share_above_the_asked_one_says_why_it_is() -> None:
+    old, new = revision(OLD, 3, 3), revision(NEW, 3, 3)
+
+    kept = traffic_split.forward(10, NEW, OLD, live({OLD: 50, NEW: 50}, old, new))
+    lost = traffic_split.forward(10, NEW, OLD, live({OLD: 100}, revision(OLD, 1, 3), new))
+    gone = traffic_split.forward(10, NEW, OLD, live({OLD: 100}, new))
+
+    assert kept == traffic_split.Split(
+        {OLD: 50, NEW: 50}, "revision 2 takes 50 % instead of 10 %: it has that much already"
+    )
+    assert lost is not None
+    assert lost.is_short
+    assert lost.reason == (
+        "revision 2 takes 67 % instead of 10 %: 1 of 3 instances of revision 1, which is in"
+        " force, are ready"
+    )
+    assert gone is not None
+    assert "0 of 0 instances" in gone.reason
+
+
+def test_a_rollback_gives_what_is_rolled_back_last() -> None:
+    parts = revision(OLD, 1, 2), revision(NEW, 1, 1), revision(OTHER, 1, 4)
+    split = traffic_split.back(NEW, OLD, live({NEW: 90, OTHER: 10}, *parts))
+
+    assert split == traffic_split.Split({OLD: 50, OTHER: 25, NEW: 25})
+    assert traffic_split.back(None, OLD, live({NEW: 100}, *parts)) == traffic_split.Split(
+        {OLD: 50, NEW: 50}
+    )
+    assert traffic_split.back(None, OLD, live({}, *parts)) is None
+
+
+def test_what_is_being_removed_or_has_no_instance_carries_nothing() -> None:
+    parts = revision(OLD, 2, 2, Phase.DRAINING), revision(NEW, 0, 0), revision(OTHER, 3, 4)
+
+    assert traffic_split.carried_percents(live({}, *parts)) == {OTHER: 75}
+    assert traffic_split.carried_percents(live({}, revision(OLD, 4, 4)), {OLD: 2}) == {OLD: 100}
+
+
+def test_the_instances_of_a_release_are_those_that_stay() -> None:
+    asked = released(1, 2)
+
+    assert traffic_split.is_whole(live({}, revision(1, 2, 2, Phase.READY)), asked)
+    assert traffic_split.is_whole(live({}, revision(1, 0, 0, Phase.COMPLETE)), asked)
+    assert not traffic_split.is_whole(live({}, revision(1, 2, 2)), asked)
+    assert not traffic_split.is_whole(live({}, revision(2, 2, 2, Phase.READY)), asked)
+    assert not traffic_split.is_whole(None, asked)
+    assert traffic_split.live_replicas(live({}, revision(1, 0, 3)), asked) == 3
+    assert traffic_split.live_replicas(live({}, revision(1, 3, 3, Phase.DRAINING)), asked) is None
+    assert traffic_split.live_replicas(None, asked) is None
+    assert traffic_split.replicas_of([asked], {asked.module_id: live({}, revision(1, 0, 3))}) == {
+        SHOP: 3
+    }
+    assert traffic_split.replicas_of([asked], {}) == {}
+
+
+def test_what_lacks_instances_has_to_be_applied() -> None:
+    asked = released(1, 2)
+
+    assert traffic_split.needs_apply(None, asked)
+    assert traffic_split.needs_apply(revision(1, 2, 2, Phase.DRAINING), asked)
+    assert traffic_split.needs_apply(revision(1, 1, 1), asked)
+    assert not traffic_split.needs_apply(revision(1, 0, 2), asked)
+
+
+def test_what_serves_is_not_removed_at_the_end_of_a_rollback() -> None:
+    both = revision(OLD, 1, 1), revision(NEW, 1, 1)
+
+    def kept(weights: Mapping[int, int], *, is_dead: bool, previous: int | None = OLD) -> set[int]:
+        return {
+            *traffic_split.kept_revisions(
+                live(weights, *both), NEW, previous, is_previous_dead=is_dead
+            )
+        }
+
+    assert kept({OLD: 100, NEW: 0}, is_dead=False) == {OLD}
+    assert kept({NEW: 100}, is_dead=False) == {OLD, NEW}
+    assert kept({}, is_dead=False) == {OLD}
+    assert kept({}, is_dead=True) == {OLD}
+    assert kept({}, is_dead=True, previous=None) == {OLD}
+    alone = live({}, revision(OLD, 0, 1), revision(NEW, 1, 1))
+    assert traffic_split.kept_revisions(alone, NEW, None, is_previous_dead=True) == {NEW}

@@ -13,6 +13,7 @@ from function_apps.tenants.model.proofs import (
     findings,
     full_quotas,
     judge,
+    without_alerts,
 )
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
@@ -331,3 +332,29 @@ def test_a_quota_that_somebody_raised_holds_deployments_until_it_is_put_back() -
 
     assert (status, refused["error"]["code"]) == (409, "IsolationBreached")
     assert deployment["status"] == "Completed"
+
+
+def test_the_evidence_says_how_a_boundary_was_found() -> None:
+    closed, opened = (
+        {each.layer: each.evidence for each in findings([_look(_live(is_ready=ready))], QUOTA)}
+        for ready in (True, False)
+    )
+
+    assert closed[IsolationLayer.NETWORK] == ("acme-shop is closed",)
+    assert opened[IsolationLayer.NETWORK] == ("acme-shop is opened, or a part of it is missing",)
+
+
+def test_proofs_of_a_binding_that_ended_alarm_nobody() -> None:
+    proofs: Any = ()
+    for _ in range(2):
+        proofs, _news = judge(proofs, findings([_look(_live(is_ready=False))], QUOTA), EPOCH)
+    ended = {each.layer: each for each in without_alerts(proofs, EPOCH)}
+    breached = next(each for each in proofs if each.layer is IsolationLayer.NETWORK)
+
+    assert breached.raised_at
+    quiet = ended[IsolationLayer.NETWORK]
+    assert (quiet.verdict, quiet.positive_control) == (ProofVerdict.INDETERMINATE, False)
+    assert (quiet.opened, quiet.raised_at) == (0, None)
+    assert quiet.revision == breached.revision + 1
+    others = [each for each in proofs if each is not breached]
+    assert [ended[each.layer] for each in others] == others
