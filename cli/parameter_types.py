@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final
 
@@ -29,7 +30,11 @@ def one_of(module: str, name: str) -> dict[str, Any]:
     def parse(text: str) -> str:
         word = _same_word(text, words())
         if word is None:
-            raise typer.BadParameter(f"expected one of {', '.join(words())}, got {text!r}")
+            allowed = {each.casefold(): each for each in words()}
+            likely = get_close_matches(text.casefold(), allowed, n=1)
+            hint = f"; did you mean {allowed[likely[0]]}?" if likely else ""
+            wanted = ", ".join(allowed.values())
+            raise typer.BadParameter(f"expected one of {wanted}, got {text!r}{hint}")
         return word
 
     return {"parser": parse, "autocompletion": _completion(words), "metavar": "WORD"}

@@ -202,7 +202,7 @@ REMEDIES: Final[Mapping[str, str]] = {
         "`runtimectl tenant unbind {binding}{guest} --confirm {tenant} --wait`"
     ),
     "EnvironmentNotAdmitting": (
-        "see whether it is Provisioned: `runtimectl env list`; its owner admits the tenant: "
+        "its owner sees whether it is Provisioned (`runtimectl env list`) and admits the tenant: "
         "`runtimectl env update {name} --admit {tenant} --wait`"
     ),
     "TenantsBound": (

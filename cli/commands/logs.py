@@ -138,12 +138,16 @@ def _print_line(invocation: Invocation, instance: str, line: str) -> None:
 def _nothing_of(client: Client, which: _InstanceFilter, environment: str) -> str:
     wanted = "there is no such output"
     newest = next(_deployments_of(client, environment, which.module))
-    if which.revision is None and not which.previous and newest.get("reason"):
+    if not which.previous and newest.get("reason"):
         ended = f"{newest['deploymentId']} ended as {newest['status']} before it wrote anything"
         wanted = f"{ended} ({newest['reason']['message']})"
     if which.previous:
         wanted = f"no release of {which.module} was in force before this one, or its output is gone"
-    return f"{wanted}: `runtimectl deployments --env {environment} --module {which.module}`"
+    return f"{wanted}: `{_deployments_command(environment, which)}`"
+
+
+def _deployments_command(environment: str, which: _InstanceFilter) -> str:
+    return f"runtimectl deployments --env {environment} --module {which.module}"
 
 
 def _newest_logs(client: Client, environment: str, which: _InstanceFilter, tail: int) -> Instances:
@@ -153,7 +157,7 @@ def _newest_logs(client: Client, environment: str, which: _InstanceFilter, tail:
     stopped, also of the release in force, which is that of the newest Completed deployment.
 
     Raises:
-        Failure: the module was never deployed there.
+        Failure: the module was never deployed there, or there is no output of that revision.
     """
     deployments = _deployments_of(client, environment, which.module)
 
@@ -165,8 +169,14 @@ def _newest_logs(client: Client, environment: str, which: _InstanceFilter, tail:
 
     if which.revision is not None:
         outputs = filter(None, map(output_of, deployments))
-        revision = which.revision
-        return next((each for each in outputs if each[0]["releaseRevision"] == revision), [])
+        for each in outputs:
+            if each[0]["releaseRevision"] == which.revision:
+                return each
+        raise Failure(
+            f"there is no output of r{which.revision} of {which.module}",
+            ExitCode.NOT_FOUND,
+            remedy=f"see which were released, and when: {_deployments_command(environment, which)}",
+        )
     if which.previous:
         completed = (each for each in deployments if each["status"] == "Completed")
         before = next(islice(completed, 1, None), None)

@@ -47,6 +47,13 @@ def test_an_objective_is_set_as_the_options_say(runtimectl: RuntimeCtl) -> None:
     )
 
 
+def test_a_word_that_is_none_is_refused_with_the_one_that_was_meant(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(f"slo set {SERVICE} --sli availabilty --objective 0.99")
+
+    assert ran.code == ExitCode.USAGE
+    assert "got 'availabilty'; did you mean availability?" in " ".join(ran.err.split())
+
+
 def test_an_objective_that_a_provider_measures_has_its_queries_in_a_file(
     runtimectl: RuntimeCtl, tmp_path: Path
 ) -> None:

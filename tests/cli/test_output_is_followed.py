@@ -124,7 +124,6 @@ def test_a_module_that_was_never_deployed_is_not_found(module: str, runtimectl: 
         pytest.param("", ["i-4", "i-3"], id="a-rejected-one-and-what-is-in-force"),
         pytest.param("--previous", ["i-1"], id="what-was-in-force-before-not-what-was-rejected"),
         pytest.param("--revision 2", ["i-2"], id="a-revision"),
-        pytest.param("--revision 7", [], id="a-revision-that-never-was"),
     ],
 )
 def test_former_and_failed_instances_have_output_too(
@@ -135,6 +134,17 @@ def test_former_and_failed_instances_have_output_too(
     ran = runtimectl.run(f"logs module-shop --env test {option}", with_output(*statuses))
 
     assert instances_in(ran) == shown
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("follow", ["", "-f"])
+def test_a_revision_that_never_was_is_not_found(follow: str, runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(
+        f"logs module-shop --env test --revision 7 {follow}", with_output("Completed")
+    )
+
+    assert ran.code == ExitCode.NOT_FOUND
+    assert "there is no output of r7 of module-shop" in ran.err
 
 
 @pytest.mark.real
