@@ -16,6 +16,7 @@ from local_cluster.forms import Choice
 from local_cluster.gateway import GatewayDataPlane, make_class
 from local_cluster.gateway_routes import GATEWAY_CLASS
 from local_cluster.image_registry import LOOPBACK, ImageRegistry, kept_port
+from local_cluster.issuer_keys import publish_keys
 from local_cluster.kubernetes_api import KubernetesApi, administrator
 from local_cluster.leftovers import remove_leftovers
 from local_cluster.network import ClusterNetwork, claim
@@ -88,6 +89,7 @@ class Cluster:
                 await fake_nodes.make_nodes(api, self._settings.nodes)
             await asyncio.gather(
                 self._make_kinds(api),
+                publish_keys(api),
                 self._until(lambda: self._are_ready(api), "nodes", self._nodes_log()),
             )
             if network is not None:
@@ -191,8 +193,9 @@ class Cluster:
     async def _start_control_plane(self, addresses: Addresses, api: KubernetesApi) -> None:
         has_nodes = self._settings.choice.form is not Form.KWOK
         plane = ControlPlane(
-            self._settings.binaries.kubebox, self._folder, addresses, has_nodes=has_nodes
-        )
+            self._settings.binaries.kubebox, self._folder, addresses, has_nodes=has_nodes,
+            issuer=self._server(addresses),
+        )  # fmt: skip
         self._start("etcd", plane.etcd())
         # It waits for etcd by itself, and so starts sooner than one that is started after it.
         api_server = self._start("kube-apiserver", plane.api_server())

@@ -60,6 +60,8 @@ class ControlPlane:
     folder: ClusterFolder
     addresses: Addresses
     has_nodes: bool
+    issuer: str
+    """Of the tokens of ServiceAccounts: where this machine finds the keys."""
 
     def etcd(self) -> Sequence[str]:
         peer = f"https://127.0.0.1:{self.addresses.etcd_peer_port}"
@@ -98,7 +100,8 @@ class ControlPlane:
             f"--client-ca-file={self._certificate('ca')}",
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
-            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-issuer={self.issuer}",
+            f"--service-account-jwks-uri={self.issuer}/openid/v1/jwks",
             f"--service-account-key-file={self._certificate('service-accounts')}",
             f"--service-account-signing-key-file={self._key('service-accounts')}",
             f"--service-cluster-ip-range={SERVICES}",

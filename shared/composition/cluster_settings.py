@@ -18,6 +18,7 @@ GATEWAY_CLASS: Final = "RUNTIME_GATEWAY_CLASS"
 INSTALLATION: Final = "RUNTIME_CLUSTER_INSTALLATION"
 _GATEWAYS: Final = "RUNTIME_GATEWAY_NETWORKS"
 VAULT_DIRECTORY: Final = "RUNTIME_VAULT_DIRECTORY_ID"
+CLUSTER_ISSUER: Final = "RUNTIME_CLUSTER_ISSUER"
 
 GatewayClass = Annotated[str, Field(pattern=patterns.GATEWAY_CLASS)]
 InstallationName = Annotated[str, Field(pattern=patterns.INSTALLATION_NAME)]
@@ -55,23 +56,40 @@ class ClusterSettings(BaseModel):
     """deployments: the directory of Entra (tenant id) of the vaults whose secrets pods are given;
     without it releases with secrets are refused on the cluster."""
 
+    cluster_issuer: str | None = Field(None, alias=CLUSTER_ISSUER, min_length=1)
+    """The issuer of the cluster's ServiceAccounts, of AKS `oidcIssuerProfile.issuerUrl`: pods of
+    `live` modules get its tokens, and ask `RUNTIME_GATEWAY_URL`. The same in all apps."""
+
+    api_networks: Networks = Field((), alias="RUNTIME_API_NETWORKS")
+    """The networks of `RUNTIME_GATEWAY_URL`, such as `203.0.113.7/32`, to which pods get a way out
+    of their closed namespaces, where `RUNTIME_CLUSTER_ISSUER` is set. The same in all apps."""
+
     @property
     def has_cluster(self) -> bool:
         """Whether workloads run on a cluster."""
         return self.aks_cluster is not None or self.kubeconfig is not None
 
+    def without_cluster(self, issuers: Sequence[str]) -> tuple[str, ...]:
+        return tuple(each for each in issuers if each != self.cluster_issuer)
+
+    def with_cluster(self, issuers: Sequence[str]) -> tuple[str, ...]:
+        own = () if self.cluster_issuer is None else (self.cluster_issuer,)
+        return (*self.without_cluster(issuers), *own)
+
 
 def cluster_of(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the settings of *environ* that name the cluster, with its file by its whole path."""
-    names = (AKS_CLUSTER, _CONTEXT, GATEWAY_CLASS, _GATEWAYS, INSTALLATION, VAULT_DIRECTORY)
+    names = (
+        AKS_CLUSTER, _CONTEXT, GATEWAY_CLASS, _GATEWAYS, INSTALLATION, VAULT_DIRECTORY,
+    )  # fmt: skip
     given = {name: environ[name] for name in names if name in environ}
     if KUBECONFIG in environ:
         given[KUBECONFIG] = str(Path(environ[KUBECONFIG]).resolve())
     return given
 
 
-def contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
-    """Return what contradicts in the settings *given*."""
+def contradictions(given: Mapping[str, str], *, api: str) -> Sequence[Violation]:
+    """Return what contradicts in the settings *given*; *api* names where all apps answer."""
     wrong = []
     if AKS_CLUSTER in given and KUBECONFIG in given:
         message = f"{AKS_CLUSTER} and {KUBECONFIG} are both set: remove one, {KUBECONFIG} in Azure"
@@ -79,6 +97,9 @@ def contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
     if _CONTEXT in given and KUBECONFIG not in given:
         message = f"{_CONTEXT} is of a file that {KUBECONFIG} names: set it, or remove it"
         wrong.append(Violation("Contradiction", _CONTEXT, message))
+    if CLUSTER_ISSUER in given and api not in given:
+        message = f"{CLUSTER_ISSUER} needs {api}: where pods ask for their configuration"
+        wrong.append(Violation("Required", api, message))
     if GATEWAY_COUNTERS in given and not {AKS_CLUSTER, KUBECONFIG} & given.keys():
         message = f"{GATEWAY_COUNTERS} is of a cluster that {AKS_CLUSTER} or {KUBECONFIG} names"
         wrong.append(Violation("Contradiction", GATEWAY_COUNTERS, message))

@@ -30,7 +30,7 @@ from shared.composition import (
     policy_settings,
     telemetry_settings,
 )
-from shared.composition.cluster_settings import ClusterSettings
+from shared.composition.cluster_settings import CLUSTER_ISSUER, ClusterSettings
 from shared.composition.connection_strings import expected_instead
 from shared.composition.image_settings import ImageSettings, Networks
 from shared.composition.metrics_settings import PROMETHEUS_BASIC, MetricsSettings
@@ -292,6 +292,8 @@ def read_settings(environ: Mapping[str, str], needs: Collection[Need] = ()) -> S
     if settings.is_local and not settings.issuers:
         own = {"issuers": (DEV_ISSUER,), "tenant_issuers": (DEV_ISSUER,)}
         settings = settings.model_copy(update=own)
+    issuers = settings.with_cluster(settings.issuers)
+    settings = settings.model_copy(update={"issuers": issuers})
     if wrong := [*wrong, *_wrong_issuers(settings), *_plain_gateway(settings)]:
         raise _refusal(wrong)
     return settings
@@ -299,7 +301,13 @@ def read_settings(environ: Mapping[str, str], needs: Collection[Need] = ()) -> S
 
 def tenancy(settings: Settings) -> Tenancy:
     """Return which tenant a token is for. Raises Invalid, as `read_settings` does before."""
-    return read_tenancy(settings.issuers, naming=settings.tenant_issuers, mappings=settings.tenants)
+    cluster, installation = settings.cluster_issuer, settings.cluster_installation
+    return read_tenancy(
+        settings.issuers,
+        naming=settings.tenant_issuers,
+        mappings=settings.tenants,
+        clusters={} if cluster is None else {cluster: installation},
+    )
 
 
 def _wrong_issuers(settings: Settings) -> Sequence[Violation]:
@@ -309,10 +317,12 @@ def _wrong_issuers(settings: Settings) -> Sequence[Violation]:
         try:
             check_issuer(issuer, plain_loopback=settings.is_local)
         except Invalid as problem:
-            wrong.append(Violation("WrongIssuer", ISSUERS, f"{ISSUERS}: {problem.message}"))
-    if settings.issuer_keys is not None and len(settings.issuers) > 1:
+            name = CLUSTER_ISSUER if issuer == settings.cluster_issuer else ISSUERS
+            wrong.append(Violation("WrongIssuer", name, f"{name}: {problem.message}"))
+    others = settings.without_cluster(settings.issuers)
+    if settings.issuer_keys is not None and len(others) > 1:
         message = (
-            f"{ISSUER_KEYS} is one key set, by which each of {len(settings.issuers)} issuers could"
+            f"{ISSUER_KEYS} is one key set, by which each of {len(others)} issuers could"
             " sign for the others: remove it, so that each is asked for its own"
         )
         wrong.append(Violation("Contradiction", ISSUER_KEYS, message))
@@ -367,7 +377,7 @@ def _missing(
 def _contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
     found = [
         *metrics_settings.contradictions(given, is_local=given.get(PROFILE) == LOCAL),
-        *cluster_settings.contradictions(given),
+        *cluster_settings.contradictions(given, api=GATEWAY),
         *image_settings.mistakes(given, is_local=given.get(PROFILE) == LOCAL),
         *policy_settings.mistakes(given, is_local=given.get(PROFILE) == LOCAL),
     ]

@@ -48,6 +48,8 @@ ENTRA_KEY_HOSTS: Final[Mapping[str, frozenset[str]]] = {
 """Where Entra keeps the keys of its v1 issuers, of the public cloud (also for US Government) and of
 China's; those of v2 are at the issuer's own host."""
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})", re.ASCII | re.IGNORECASE)
+_ACCEPTED: Final = "application/json, application/jwk-set+json"
+"""An API server of Kubernetes answers 406 where the second, of RFC 7517, is not named."""
 _OK: Final = 200
 _WHY: Final[Mapping[type[Exception], str]] = {
     BodyTooLong: f"its answer is longer than {DOCUMENT_MAX} bytes",
@@ -179,7 +181,7 @@ async def _get(destination: Destination, trust: ssl.SSLContext | None) -> tuple[
             ) as session,
             session.get(
                 URL(destination.url, encoded=True),
-                headers={"Host": destination.host_header, "Accept": "application/json", **PLAIN},
+                headers={"Host": destination.host_header, "Accept": _ACCEPTED, **PLAIN},
                 server_hostname=destination.server_name,
                 allow_redirects=False,
             ) as answer,

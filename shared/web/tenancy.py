@@ -1,8 +1,9 @@
 """Which tenant a verified token is for, and what its bearer may do there.
 
 An issuer either names tenants itself, by the claim `tenantId`, as the one of this machine does; or
-its tokens are mapped. A mapping says which client (`azp`, in tokens of Entra's v1 `appid`) of which
-directory (`tid`) acts for which tenant. A directory is never a tenant.
+its tokens are mapped, or it is a cluster, whose accounts the platform made. A mapping says which
+client (`azp`, in tokens of Entra's v1 `appid`) of which directory (`tid`) acts for which tenant. A
+directory is never a tenant.
 https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 """
 
@@ -99,10 +100,14 @@ class Grant:
 
 @dataclass(frozen=True)
 class Tenancy:
-    """Finds the tenant of tokens; *naming* are the issuers that may name it themselves."""
+    """Finds the tenant of tokens; *naming* are the issuers that may name it themselves.
+
+    *clusters* are issuers of ServiceAccounts, with the name of the platform's installation there.
+    """
 
     naming: Collection[str] = frozenset({DEV_ISSUER})
     mappings: Sequence[TenantMapping] = ()
+    clusters: Mapping[str, str] = field(default_factory=dict)
     _by_client: dict[tuple[str, object, object], TenantMapping] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -122,6 +127,13 @@ class Tenancy:
             tenant, workload = _named_tenant(claims), _workload(claims)
             permissions = _claimed(claims) if workload is None else OF_WORKLOADS
             return Grant(tenant, permissions, workload)
+        cluster = self.clusters.get(claims["iss"])
+        if cluster is not None and self._of_subject(claims) is None:
+            # The names of a cluster's objects are imported by apps that serve one.
+            from shared.web.cluster_accounts import workload_of_account  # noqa: PLC0415
+
+            tenant, workload = workload_of_account(claims, cluster)
+            return Grant(tenant, OF_WORKLOADS, workload)
         mapping = self._mapping(claims)
         if (own_of := mapping.workload) is not None:
             workload = Workload(own_of.environment_id, own_of.module_id)
@@ -130,14 +142,18 @@ class Tenancy:
         own = frozenset[str]() if is_delegated(claims) else permissions_of(mapping.roles)
         return Grant(mapping.tenant, allowed | own)
 
+    def _of_subject(self, claims: Mapping[str, Any]) -> TenantMapping | None:
+        tid, subject = claims.get("tid"), claims.get("sub")
+        if not isinstance(tid, str | None) or not isinstance(subject, str):
+            return None
+        return self._by_client.get((claims["iss"], tid, ("sub", subject)))
+
     def _mapping(self, claims: Mapping[str, Any]) -> TenantMapping:
         issuer, tid = claims["iss"], claims.get("tid")
         name = "appid" if "appid" in claims and "azp" not in claims else "azp"
-        client, subject = claims.get(name), claims.get("sub")
-        if isinstance(tid, str | None) and isinstance(subject, str):
-            of_subject = self._by_client.get((issuer, tid, ("sub", subject)))
-            if of_subject is not None:
-                return of_subject
+        client, of_subject = claims.get(name), self._of_subject(claims)
+        if of_subject is not None:
+            return of_subject
         if not isinstance(client, str) or claims.get("appid", client) != client:
             raise _unmapped("azp", "the token does not name one client: azp, or appid")
         if "tid" in claims and not isinstance(tid, str):
@@ -151,20 +167,29 @@ class Tenancy:
 
 
 def read_tenancy(
-    issuers: Sequence[str], *, naming: Collection[str] = (), mappings: str = ""
+    issuers: Sequence[str],
+    *,
+    naming: Collection[str] = (),
+    mappings: str = "",
+    clusters: Mapping[str, str] | None = None,
 ) -> Tenancy:
     """Return the tenancy of tokens of *issuers*.
 
     *naming* are those that name tenants themselves, *mappings* is a JSON array of `TenantMapping`:
-    the settings `RUNTIME_TENANT_ISSUERS` and `RUNTIME_TENANTS`.
+    the settings `RUNTIME_TENANT_ISSUERS` and `RUNTIME_TENANTS`; *clusters* are as in `Tenancy`.
 
     Raises:
         Invalid: the JSON is none, or does not fit the issuers; with a violation for each mistake,
             whose message begins with its place, such as `RUNTIME_TENANTS/1/tid`.
     """
-    rows = _rows(mappings)
+    rows, clusters = _rows(mappings), clusters or {}
     mapped = {row.issuer for row in rows}
     mistakes = [_not_trusted(TENANT_ISSUERS, each) for each in naming if each not in issuers]
+    mistakes += [
+        _violation("Contradiction", TENANT_ISSUERS, f"{each[:200]} is a cluster, and names nobody")
+        for each in naming
+        if each in clusters
+    ]
     mistakes += [
         mistake
         for number, row in enumerate(rows)
@@ -178,11 +203,11 @@ def read_tenancy(
             f" {TENANT_ISSUERS} if it may say the tenant itself",
         )
         for issuer in issuers
-        if issuer not in mapped and issuer not in naming
+        if issuer not in mapped and issuer not in naming and issuer not in clusters
     ]
     if mistakes:
         raise _refusal(mistakes)
-    return Tenancy(frozenset(naming), rows)
+    return Tenancy(frozenset(naming), rows, clusters)
 
 
 def _rows(mappings: str) -> Sequence[TenantMapping]:

@@ -1,8 +1,12 @@
 """The objects of a boundary open it to what is named, and to nothing else."""
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from shared.kernel.ids import EnvironmentId, TenantId
+from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.boundary_objects import (
     ACCOUNTS,
     LIMITS,
@@ -57,6 +61,32 @@ def test_a_gateway_outside_of_the_cluster_comes_in_from_its_network() -> None:
     assert [rule for rule in opened if rule not in closed] == [
         {"from": [{"ipBlock": {"cidr": "10.9.0.0/24"}}]}
     ]
+
+
+def test_pods_that_follow_reach_the_api_at_its_port_and_the_boundary_says_nothing_of_it() -> None:
+    access = ApiAccess("https://runtime.example", "api://factory-runtime", ("203.0.113.7/32",))
+    closed = objects(SPEC)
+    made = wanted(SPEC, Installation(), (), access)
+    opened = replace(closed, policy=made[POLICIES])
+
+    assert [rule for rule in rules(opened, "egress") if rule not in rules(closed, "egress")] == [
+        {
+            "to": [{"ipBlock": {"cidr": "203.0.113.7/32"}}],
+            "ports": [{"protocol": "TCP", "port": 443}],
+        }
+    ]
+    assert opened.properties() == boundary_properties(SPEC)
+    assert replace(opened, quota=None).is_in_force((), access)
+    assert not replace(opened, quota=None).is_in_force(())
+    assert not replace(closed, quota=None).is_in_force((), access)
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("https://a.example/x", 443), ("https://a.example:8443", 8443), ("http://10.0.0.1", 80)],
+)
+def test_the_port_of_the_api_is_that_of_its_address(url: str, port: int) -> None:
+    assert ApiAccess(url, "audience").port == port
 
 
 def test_a_boundary_that_was_made_for_another_gateway_is_not_in_force() -> None:

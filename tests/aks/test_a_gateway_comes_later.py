@@ -10,6 +10,7 @@ from shared.surfaces.aks.kinds import GATEWAY_CLASSES, GATEWAYS, ROUTES
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.surface import AksSurface
 from shared.surfaces.aks.traffic_layer import REFRESHED_EVERY_S
+from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import StillWeighted
 from tests.aks.test_an_overtaken_writer_changes_nothing import add_ready_pod, nobody, revision
 from tests.kit.memory_api_server import MemoryApiServer
@@ -49,5 +50,22 @@ def test_weights_count_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None
 
         del server.objects[ROUTES, NAMESPACE, "module-shop"]
         assert await weights(opened) == {}
+
+    run_virtual(main())
+
+
+def test_what_a_cluster_offers_is_read_also_where_a_write_came_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(surface, "ClusterApi", lambda _: MemoryApiServer())
+        opened = AksSurface(nobody, LoopClock())
+        await opened.ensure_site(SITE, fence(1))  # it reads the traffic layer, and no more
+
+        with pytest.raises(Unavailable, match="has not answered yet"):
+            opened.capabilities()
+        await LoopClock().sleep(1)
+
+        assert not opened.capabilities().supports(Feature.TRAFFIC_SPLIT)
 
     run_virtual(main())

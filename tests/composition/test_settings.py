@@ -7,9 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.composition.settings import COSMOS_ENDPOINT, EVERY_APP, Need, Settings, read_settings
+from shared.composition.keys import key_source
+from shared.composition.settings import (
+    COSMOS_ENDPOINT,
+    EVERY_APP,
+    Need,
+    Settings,
+    read_settings,
+    tenancy,
+)
 from shared.composition.settings import InvalidSetting as Wrong
 from shared.contracts.patterns import GIVEN_VARIABLES
+from shared.web.authentication import KeysByIssuer
 
 REPOSITORY = Path(__file__).parents[2]
 AZURE = {
@@ -208,6 +217,42 @@ def test_counters_of_a_gateway_are_those_of_a_named_cluster() -> None:
     assert read_settings(named).gateway_counters == counters["RUNTIME_GATEWAY_COUNTERS_URL"]
     elsewhere = {**named, "RUNTIME_GATEWAY_COUNTERS_URL": "http://127.0.0.1:25000/quitquitquit"}
     assert [target for _, target in refused(elsewhere)] == ["RUNTIME_GATEWAY_COUNTERS_URL"]
+
+
+ISSUER = "https://eastus.oic.prod-aks.azure.com/directory/cluster/"
+OF_CLUSTER = {"RUNTIME_CLUSTER_ISSUER": ISSUER, "RUNTIME_GATEWAY_URL": "https://api.test"}
+
+
+def test_the_issuer_of_a_cluster_is_trusted_and_names_nobody() -> None:
+    settings = read_settings({**AZURE, **OF_CLUSTER})
+
+    assert settings.issuers[-1] == ISSUER
+    assert tenancy(settings).clusters == {ISSUER: "factory-runtime"}
+    assert ISSUER not in tenancy(settings).naming
+
+
+def test_pods_with_tokens_need_an_address_to_ask() -> None:
+    named = {**AZURE, "RUNTIME_CLUSTER_ISSUER": ISSUER}
+
+    assert refused(named) == [("Required", "RUNTIME_GATEWAY_URL")]
+
+
+def test_a_file_of_keys_is_of_the_other_issuer() -> None:
+    one, two = "https://one.test", "https://two.test"
+    named = {**EMULATORS, **OF_CLUSTER, "RUNTIME_ISSUERS": one, "RUNTIME_TENANT_ISSUERS": one}
+
+    keys = key_source(read_settings(named))
+
+    assert isinstance(keys, KeysByIssuer)
+    assert keys.own.keys() == {one}
+    both = {**named, "RUNTIME_ISSUERS": f"{one} {two}", "RUNTIME_TENANT_ISSUERS": f"{one} {two}"}
+    assert refused(both) == [("Contradiction", "RUNTIME_ISSUER_KEYS")]
+
+
+def test_an_issuer_of_a_cluster_has_the_form_of_one() -> None:
+    named = {**AZURE, **OF_CLUSTER, "RUNTIME_CLUSTER_ISSUER": "kubernetes/serviceaccount"}
+
+    assert refused(named) == [("WrongIssuer", "RUNTIME_CLUSTER_ISSUER")]
 
 
 def test_a_vault_alone_is_a_connection() -> None:

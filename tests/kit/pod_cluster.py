@@ -33,10 +33,13 @@ class PodCluster:
     """The kubeconfig of the platform's ServiceAccount, which has the rights that ship, no others.
     """
 
-    def push(self, script: str, layout: Path) -> str:
-        """Make an image of *script* in the new folder *layout*, and return its digest."""
+    def push(self, script: str, layout: Path, *imports: str) -> str:
+        """Make an image of *script* in the new folder *layout*, and return its digest.
+
+        *imports* are what it imports besides what each has.
+        """
         assert self.cluster.runtime is not None, "a cluster with pods has crane"
-        digest = python_image.write_image(layout, script, _IMPORTS)
+        digest = python_image.write_image(layout, script, (*_IMPORTS, *imports))
         _push(self.cluster.runtime, layout, f"{self.image}:{layout.name}")
         return digest
 

@@ -76,6 +76,18 @@ class RealSystem:
                 },
             )  # fmt: skip
 
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run it meanwhile; afterwards nothing of it does."""
+        self.start()
+        try:
+            self.until_ready()
+            yield
+        finally:
+            if self.is_running:
+                self.kill()
+            _stop_workloads(self.state)
+
     def kill(self) -> set[ProcessIdentity]:
         """End the host as a crash does; return the workload processes it had in that instant."""
         assert self._host is not None
@@ -162,14 +174,8 @@ def _stop_workloads(state: Path) -> None:
 def real_system(state: Path, *apps: Path) -> Iterator[RealSystem]:
     """Have a system that runs; afterwards nothing of it does."""
     system = RealSystem(state, *apps)
-    system.start()
-    try:
-        system.until_ready()
+    with system.running():
         yield system
-    finally:
-        if system.is_running:
-            system.kill()
-        _stop_workloads(state)
 
 
 class SteadyClient:

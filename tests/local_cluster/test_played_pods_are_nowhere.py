@@ -12,7 +12,8 @@ BENCHMARKS = ip_network("198.18.0.0/15")
 
 def test_played_pods_and_nodes_have_addresses_of_no_network(tmp_path: Path) -> None:
     addresses = Addresses("127.0.0.1", 1, 2, 3)
-    plane = ControlPlane(tmp_path, ClusterFolder(tmp_path), addresses, has_nodes=False)
+    folder = ClusterFolder(tmp_path)
+    plane = ControlPlane(tmp_path, folder, addresses, has_nodes=False, issuer=addresses.server)
 
     words = dict(word.partition("=")[::2] for word in plane.kwok(tmp_path))
 

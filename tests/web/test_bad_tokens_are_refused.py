@@ -192,7 +192,13 @@ CLAIMED_WRONG: dict[str, tuple[Callable[[Gate], str], str]] = {
     "iat-is-a-list": (lambda gate: gate.token(iat=[0]), "MalformedToken"),
     "aud-missing": (lambda gate: gate.token(aud=None), "MissingClaim"),
     "aud-of-another": (lambda gate: gate.token(aud="api://other"), "WrongAudience"),
-    "aud-is-a-list": (lambda gate: gate.token(aud=["api://factory-runtime"]), "WrongAudience"),
+    "aud-has-another-too": (
+        lambda gate: gate.token(aud=[AUDIENCE, "api://other"]),
+        "WrongAudience",
+    ),
+    "aud-is-it-twice": (lambda gate: gate.token(aud=[AUDIENCE, AUDIENCE]), "WrongAudience"),
+    "aud-is-an-empty-list": (lambda gate: gate.token(aud=[]), "MissingClaim"),
+    "aud-is-a-list-of-a-list": (lambda gate: gate.token(aud=[[AUDIENCE]]), "WrongAudience"),
     "aud-is-a-prefix": (lambda gate: gate.token(aud="api://factory"), "WrongAudience"),
     "aud-is-a-number": (lambda gate: gate.token(aud=1), "WrongAudience"),
     "iss-missing": (lambda gate: gate.token(iss=None), "MissingClaim"),
@@ -253,6 +259,14 @@ async def test_a_good_token_gives_the_scope_it_proves(kid: str) -> None:
     assert (scope.tenant, scope.caller) == ("acme", "user:ann@acme.example")
     assert scope.allows("runtime.environments.read")
     assert not scope.allows("runtime.environments.write")
+
+
+async def test_an_audience_may_be_a_list_of_that_one() -> None:
+    gate = Gate()
+
+    scope = await gate.authenticator.authenticate(f"Bearer {gate.token(aud=[AUDIENCE])}", None)
+
+    assert scope.tenant == "acme"
 
 
 async def test_delegated_scopes_grant_what_they_name_and_nothing_unknown() -> None:

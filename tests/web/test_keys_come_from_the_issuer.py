@@ -97,6 +97,24 @@ async def test_keys_without_an_algorithm_at_another_host_of_entra_are_taken(
     assert await gate.code(gate.token(v1, RSA_KEY, "rsa")) == ""
 
 
+async def test_a_key_set_is_taken_of_a_server_that_has_it_under_its_own_type_only(
+    served: Issuers,
+) -> None:
+    issuer = served.url("/cluster")
+    served.add(issuer, [jwk(EC_KEY, "ec", "ES256")])
+    given = served.answers["/cluster/keys"]
+
+    async def negotiated(request: web.Request) -> web.StreamResponse:
+        """Answer as Kubernetes does."""
+        is_asked = "application/jwk-set+json" in request.headers["Accept"].split(", ")
+        return await given(request) if is_asked else web.Response(status=406)
+
+    served.answers["/cluster/keys"] = negotiated
+    gate = Gate(served, issuer)
+
+    assert await gate.code(gate.token(issuer)) == ""
+
+
 async def test_the_name_of_an_issuer_counts_to_its_last_slash(served: Issuers) -> None:
     issuer = served.url(f"/{DIRECTORY}/")
     served.add(issuer, [jwk(EC_KEY, "ec", "ES256")])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.kernel.ids import EnvironmentId, TenantId
+from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import NAMESPACES, Kind
 from shared.surfaces.aks.names import ENVIRONMENT_ID, MANAGER, TENANT, Installation
@@ -76,14 +77,16 @@ class BoundaryObjects:
             if "ipBlock" in place
         )
 
-    def is_in_force(self, gateway_networks: tuple[str, ...]) -> bool:
+    def is_in_force(
+        self, gateway_networks: tuple[str, ...], access: ApiAccess | None = None
+    ) -> bool:
         """Return whether nothing of it is missing, opened, or not taken in yet."""
         metadata = self.namespace["metadata"]
         if "deletionTimestamp" in metadata or self.account is None or self.policy is None:
             return False
         if (metadata.get("labels") or {}).get(SECURITY) != "restricted":
             return False
-        closed = _policy_spec(self.may_reach(), gateway_networks)
+        closed = _policy_spec(self.may_reach(), gateway_networks, access)
         if self.policy["spec"] != closed:
             return False
         if self.quota is None:
@@ -92,11 +95,14 @@ class BoundaryObjects:
 
 
 def wanted(
-    spec: BoundarySpec, installation: Installation, gateway_networks: tuple[str, ...]
+    spec: BoundarySpec,
+    installation: Installation,
+    gateway_networks: tuple[str, ...],
+    access: ApiAccess | None = None,
 ) -> Mapping[Kind, Object | None]:
     """Return the objects of *spec* by kind, in their order; None for one that is not to be."""
     identity = {} if spec.identity is None else {CLIENT_ID: spec.identity}
-    policy = _policy_spec(spec.may_reach, gateway_networks)
+    policy = _policy_spec(spec.may_reach, gateway_networks, access)
     bodies: dict[Kind, Object | None] = {
         NAMESPACES: {},
         POLICIES: {"spec": policy},
@@ -185,11 +191,15 @@ def _head(kind: Kind, spec: BoundarySpec, installation: Installation, name: str 
     return {"apiVersion": kind.version, "kind": kind.name, "metadata": metadata}
 
 
-def _policy_spec(may_reach: tuple[str, ...], gateway_networks: tuple[str, ...]) -> Object:
+def _policy_spec(
+    may_reach: tuple[str, ...], gateway_networks: tuple[str, ...], access: ApiAccess | None
+) -> Object:
     own: Object = {"podSelector": {}}
     tunnel = {"podSelector": {"matchLabels": {"app": "konnectivity-agent"}}}
     outside = [_network(each) for each in may_reach]
     gateways = [_network(each) for each in gateway_networks]
+    api = [] if access is None else [_network(each) for each in access.networks]
+    of_api = [{"protocol": "TCP", "port": access.port}] if access is not None else []
     return {
         "podSelector": {},
         "policyTypes": ["Ingress", "Egress"],
@@ -205,6 +215,8 @@ def _policy_spec(may_reach: tuple[str, ...], gateway_networks: tuple[str, ...]) 
                 "to": [{"namespaceSelector": _SYSTEM}, _network(_RESOLVERS_OF_NODES)],
                 "ports": _DNS,
             },
+            # With a port, by which it is told from what the boundary may reach.
+            *([{"to": api, "ports": of_api}] if api else []),
             *([{"to": outside}] if outside else []),
         ],
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from shared.kernel.clock import Clock
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
+from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import (
     ACCOUNTS,
@@ -44,6 +45,8 @@ class ClusterBoundaries:
     namespaces: Namespaces
     clock: Clock
     gateway_networks: tuple[str, ...] = ()
+    access: ApiAccess | None = None
+    """Of pods that follow their configuration; with it, where they may go for that."""
 
     async def ensure(self, spec: BoundarySpec, fence: Fence) -> None:
         """As `Boundaries.ensure_boundary`; returns when the cluster counts by its quota.
@@ -71,7 +74,7 @@ class ClusterBoundaries:
         """
         objects = await self._objects(environment, tenant)
         spec = BoundarySpec(environment, tenant)
-        manifests = wanted(spec, self.installation, self.gateway_networks)
+        manifests = wanted(spec, self.installation, self.gateway_networks, self.access)
         there = {
             NAMESPACES: objects is not None,
             POLICIES: objects is not None and objects.policy is not None,
@@ -125,7 +128,7 @@ class ClusterBoundaries:
             environment,
             tenant,
             objects.namespace["metadata"]["name"],
-            objects.is_in_force(self.gateway_networks),
+            objects.is_in_force(self.gateway_networks, self.access),
             objects.used(),
             objects.properties(),
             token,
@@ -152,7 +155,7 @@ class ClusterBoundaries:
 
     async def _apply(self, spec: BoundarySpec, fence: Fence) -> None:
         namespace = self.installation.namespace(spec.environment, spec.tenant)
-        manifests = wanted(spec, self.installation, self.gateway_networks)
+        manifests = wanted(spec, self.installation, self.gateway_networks, self.access)
         found = {
             kind: await self.namespaces.find(spec.environment, spec.tenant)
             if kind is NAMESPACES

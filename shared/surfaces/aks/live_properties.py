@@ -12,6 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
+from shared.surfaces.aks.api_access import access_in
 from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.config_maps import digests_in
@@ -113,7 +114,7 @@ def _corrections(workload: Object, spec: RevisionSpec) -> Corrections:
     And of what runs to its end, how it does.
     """
     template = template_of(workload)
-    expected = pod_spec(spec, {})
+    expected = pod_spec(spec, {}, access_in(template["metadata"]))
     if (template["metadata"].get("labels") or {}).get(USES_IDENTITY) == "true":
         expected["serviceAccountName"] = ACCOUNT
     try:

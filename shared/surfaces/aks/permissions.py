@@ -44,7 +44,7 @@ PERMISSIONS: Final = (
     ),
     Permission("", ("nodes",), ("get",), "under which digests it has the image of a pod"),
     Permission("", ("resourcequotas", "limitranges"), ("get", *_KEPT), "what a tenant may use"),
-    Permission("", ("serviceaccounts",), ("get", *_APPLIED), "the workload identity of a tenant"),
+    Permission("", ("serviceaccounts",), ("get", *_APPLIED), "whom pods act as"),
     Permission("", ("configmaps",), (*READ, *_APPLIED, "update"), "configuration, and our records"),
     Permission("", ("services",), ("get", *_KEPT), "one of each component and each revision"),
     Permission("", ("pods",), ("list", "watch"), "proof of what runs, and why it does not"),

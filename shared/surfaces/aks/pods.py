@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from shared.surfaces.aks.api_access import FOLDER as API_FOLDER
+from shared.surfaces.aks.api_access import ApiAccess, account_of
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.names import revision_name
 from shared.surfaces.aks.secret_classes import DRIVER
@@ -36,12 +38,13 @@ def variables(spec: RevisionSpec) -> dict[str, str]:
     return {**port, **files, "HOME": HOME, "TMPDIR": SCRATCH}
 
 
-def environ_of(spec: RevisionSpec) -> dict[str, str]:
+def environ_of(spec: RevisionSpec, access: ApiAccess | None = None) -> dict[str, str]:
     """Return the environ of each instance, without its own name."""
     ours = variables(spec)
     return {
         **{name: expand(value, ours) for name, value in spec.environ.items()},
         **ours,
+        **({} if access is None else access.environ),
         "RUNTIME_ENVIRONMENT_ID": spec.component.environment,
         "RUNTIME_TENANT_ID": spec.component.tenant,
         "RUNTIME_MODULE_ID": spec.component.module,
@@ -56,12 +59,18 @@ def image_of(spec: RevisionSpec) -> str:
     return f"{spec.image}@{spec.artifact}"
 
 
-def pod_spec(spec: RevisionSpec, labels: Mapping[str, str]) -> Object:
-    """Return the `spec` of the pods of a revision, which have *labels*."""
+def pod_spec(
+    spec: RevisionSpec, labels: Mapping[str, str], access: ApiAccess | None = None
+) -> Object:
+    """Return the `spec` of the pods of a revision, which have *labels*.
+
+    With *access* they act as the account of their revision, and follow their configuration.
+    """
     drain_s, grace_s = 0 if spec.ends else math.ceil(spec.drain_s), math.ceil(spec.grace_s)
     return {
         **_end(spec),
-        "containers": [_container(spec, drain_s)],
+        **({} if access is None else {"serviceAccountName": account_of(spec)}),
+        "containers": [_container(spec, drain_s, access)],
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,  # the environ is the spec's
         "terminationGracePeriodSeconds": drain_s + grace_s,
@@ -79,7 +88,7 @@ def pod_spec(spec: RevisionSpec, labels: Mapping[str, str]) -> Object:
                 {"name": name, "emptyDir": {"sizeLimit": SCRATCH_LIMIT}}
                 for name in ("home", "scratch")
             ),
-            *(volume for _, volume in _given_volumes(spec)),
+            *(volume for _, volume in _given_volumes(spec, access)),
         ],
     }
 
@@ -101,8 +110,8 @@ def _configured_files(spec: RevisionSpec) -> list[str]:
     return sorted(spec.configuration.files) if spec.configuration else []
 
 
-def _given_volumes(spec: RevisionSpec) -> list[tuple[str, Object]]:
-    """Return the volumes of its configuration and of its secrets, each with its place."""
+def _given_volumes(spec: RevisionSpec, access: ApiAccess | None) -> list[tuple[str, Object]]:
+    """Return the volumes of its configuration, secrets and token, each with its place."""
     name, volumes = revision_name(spec.component, spec.revision), []
     if files := [{"key": each, "path": each} for each in _configured_files(spec)]:
         source = {"name": name, "items": files, "defaultMode": _READ_ONLY}
@@ -111,6 +120,8 @@ def _given_volumes(spec: RevisionSpec) -> list[tuple[str, Object]]:
         attributes = {"secretProviderClass": name}
         csi = {"driver": DRIVER, "readOnly": True, "volumeAttributes": attributes}
         volumes.append((SECRETS, {"name": "secrets", "csi": csi}))
+    if access is not None:
+        volumes.append((API_FOLDER, access.volume(_READ_ONLY)))
     return volumes
 
 
@@ -126,9 +137,10 @@ def _given_environ(spec: RevisionSpec) -> list[Object]:
     ]
 
 
-def _container(spec: RevisionSpec, drain_s: int) -> Object:
+def _container(spec: RevisionSpec, drain_s: int, access: ApiAccess | None) -> Object:
     environ = [
-        {"name": name, "value": _literal(value)} for name, value in sorted(environ_of(spec).items())
+        {"name": name, "value": _literal(value)}
+        for name, value in sorted(environ_of(spec, access).items())
     ]
     own_name = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}
     container: Object = {
@@ -152,7 +164,7 @@ def _container(spec: RevisionSpec, drain_s: int) -> Object:
             {"name": "scratch", "mountPath": SCRATCH},
             *(
                 {"name": volume["name"], "mountPath": place, "readOnly": True}
-                for place, volume in _given_volumes(spec)
+                for place, volume in _given_volumes(spec, access)
             ),
         ],
     }

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote
 
 from shared.surfaces.aks import revisions
+from shared.surfaces.aks.api_access import access_in
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
@@ -220,7 +221,8 @@ def _differences(
     A LimitRange of its namespace gives a pod limits where its spec has none.
     """
     try:
-        found = without_admission(differences(pod["spec"], pod_spec(spec, {})), others)
+        expected = pod_spec(spec, {}, access_in(pod["metadata"]))
+        found = without_admission(differences(pod["spec"], expected), others)
     except ValueError as strange:
         raise Unreadable(
             f"a pod of {spec.component.module} cannot be compared: {strange}"

@@ -1,9 +1,10 @@
 """The objects of a revision: a Deployment, and what it owns.
 
-That is a Service, a disruption budget, and what its pods are given: a ConfigMap and a
-SecretProviderClass. What runs to its end is a Job or a CronJob instead, and owns what its pods are
-given. Each of these is the revision: while it is there the revision is wanted, and with it the
-cluster removes the others. Its pods carry the spec too, so a revision that drains is still known.
+That is a Service, a disruption budget, and what its pods are given: a ConfigMap, a
+SecretProviderClass, and an account to follow their configuration with. What runs to its end is a
+Job or a CronJob instead, and owns what its pods are given. Each of these is the revision: while it
+is there the revision is wanted, and with it the cluster removes the others. Its pods carry the spec
+too, so a revision that drains is still known.
 """
 
 import json
@@ -15,6 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.kernel.errors import Invalid, TooLarge
 from shared.surfaces.aks import jobs
+from shared.surfaces.aks.api_access import ApiAccess, account_of
+from shared.surfaces.aks.boundary_objects import ACCOUNTS
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.config_maps import data_of
 from shared.surfaces.aks.kinds import (
@@ -101,20 +104,31 @@ def template_of(workload: Object) -> Object:
     return template
 
 
-def workload(spec: RevisionSpec, installation: Installation, account: str | None = None) -> Object:
-    """Return the Deployment, Job or CronJob, whose pods act as the ServiceAccount *account*."""
-    if spec.runs_once is not None:
-        head, template = head_of(JOBS, spec, installation), _template(spec, installation, account)
+def workload(
+    spec: RevisionSpec,
+    installation: Installation,
+    account: str | None = None,
+    access: ApiAccess | None = None,
+) -> Object:
+    """Return the Deployment, Job or CronJob, whose pods act as the ServiceAccount *account*.
+
+    Or, with *access*, as that of their revision.
+    """
+    if spec.runs_once is None and spec.schedule is None:
+        return deployment(spec, installation, account, access)
+    template = _template(spec, installation, account, access)
+    if spec.schedule is None:
+        head = head_of(JOBS, spec, installation)
         return {**head, "spec": jobs.job_spec(spec, template)}
-    if spec.schedule is not None:
-        head = head_of(CRON_JOBS, spec, installation)
-        template = _template(spec, installation, account)
-        return {**head, "spec": jobs.cron_job_spec(spec, spec.schedule.cron, template)}
-    return deployment(spec, installation, account)
+    head = head_of(CRON_JOBS, spec, installation)
+    return {**head, "spec": jobs.cron_job_spec(spec, spec.schedule.cron, template)}
 
 
 def deployment(
-    spec: RevisionSpec, installation: Installation, account: str | None = None
+    spec: RevisionSpec,
+    installation: Installation,
+    account: str | None = None,
+    access: ApiAccess | None = None,
 ) -> Object:
     """Return the Deployment; its pods act as the identity of the ServiceAccount *account*."""
     return {
@@ -129,33 +143,43 @@ def deployment(
                 "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
             },
             "selector": {"matchLabels": installation.of_revision(spec.component, spec.revision)},
-            "template": _template(spec, installation, account),
+            "template": _template(spec, installation, account, access),
         },
     }
 
 
-def _template(spec: RevisionSpec, installation: Installation, account: str | None) -> Object:
+def _template(
+    spec: RevisionSpec, installation: Installation, account: str | None, access: ApiAccess | None
+) -> Object:
     labels = installation.of_revision(spec.component, spec.revision)
     identity = {ENVIRONMENT_ID: spec.component.environment, SPEC: written(spec)}
+    follows = {} if access is None else access.annotation
     prefix = {} if spec.path_prefix is None else {PREFIX: digest_of(spec.path_prefix)}
     acts = {} if account is None else {USES_IDENTITY: "true"}
-    pods = pod_spec(spec, labels)
+    pods = pod_spec(spec, labels, access)
     if account is not None:
         pods["serviceAccountName"] = account
     return {
-        "metadata": {"labels": labels | prefix | acts, "annotations": identity},
+        "metadata": {"labels": labels | prefix | acts, "annotations": {**identity, **follows}},
         "spec": pods,
     }
 
 
-def dependent_kinds(spec: RevisionSpec) -> tuple[Kind, ...]:
-    """Return the kinds of what the workload of *spec* owns, under its name, as they are made."""
-    # Pods wait for their configuration and their secrets.
+def dependent_kinds(spec: RevisionSpec, access: ApiAccess | None = None) -> tuple[Kind, ...]:
+    """Return the kinds of what the workload of *spec* owns, as they are made."""
+    # Pods wait for their account, their configuration and their secrets.
+    followed = (ACCOUNTS,) if access is not None else ()
     configured = (CONFIG_MAPS,) if spec.configuration is not None else ()
-    given = (*configured, *((CLASSES,) if spec.secrets else ()))
+    given = (*followed, *configured, *((CLASSES,) if spec.secrets else ()))
     if spec.ends:
         return given
     return (*given, BUDGETS, *((SERVICES,) if spec.port is not None else ()))
+
+
+def dependent_name(kind: Kind, spec: RevisionSpec) -> str:
+    """Return the name of what the workload of *spec* owns of a *kind*."""
+    name = revision_name(spec.component, spec.revision)
+    return account_of(spec) if kind is ACCOUNTS else name
 
 
 def dependents(
@@ -163,17 +187,20 @@ def dependents(
     installation: Installation,
     owner: Object,
     secret_class: Object | None = None,
+    access: ApiAccess | None = None,
 ) -> list[tuple[Kind, Object]]:
     """Return the objects that go with *owner*, the workload of *spec*.
 
     *secret_class* is the spec of a SecretProviderClass.
     """
     labels = installation.of_revision(spec.component, spec.revision)
-    heads = {kind: head_of(kind, spec, installation) for kind in dependent_kinds(spec)}
-    for head in heads.values():
+    heads = {kind: head_of(kind, spec, installation) for kind in dependent_kinds(spec, access)}
+    for kind, head in heads.items():
+        head["metadata"]["name"] = dependent_name(kind, spec)
         head["metadata"]["ownerReferences"] = [reference_to(owner, kind_of(spec))]
     port = {"port": SERVICE_PORT, "targetPort": spec.port, "protocol": "TCP"}
     bodies: dict[Kind, Object] = {
+        ACCOUNTS: {"automountServiceAccountToken": False},
         CONFIG_MAPS: {"immutable": True, "data": dict(data_of(spec))},
         CLASSES: {"spec": secret_class},
         BUDGETS: {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}}},

@@ -18,6 +18,7 @@ from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.aks import logs, routes
+from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.capabilities import capabilities
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
@@ -120,10 +121,12 @@ class AksSurface:
         counters: GatewayCounters | None = None,
         gateway_networks: tuple[str, ...] = (),
         directory: str | None = None,
+        access: ApiAccess | None = None,
     ) -> None:
         """*gateway_networks* are those of a gateway that does not run in the cluster.
 
-        *directory* is that of Entra (tenant id) in which the vaults of tenants are.
+        *directory* is that of Entra (tenant id) in which the vaults of tenants are, *access* what
+        pods follow their configuration with.
         """
         self.clock = clock
         self._installation = installation or Installation()
@@ -136,18 +139,12 @@ class AksSurface:
         self._written_at_s: dict[EnvironmentId, float] = {}
         self._traffic = TrafficLayers(self._api, clock, gateway_class)
         self._offers = OffersReader(self._api, clock, directory)
-        namespaces = Namespaces(self._api, self._installation, self._records)
-        self._boundaries = ClusterBoundaries(
-            self._api, self._installation, self._records, namespaces, clock, gateway_networks
-        )
-        self._sites = ClusterSites(
-            self._api, self._installation, self._records, self._boundaries, namespaces, clock,
-            gateway_port,
-        )  # fmt: skip
-        self._scaling = ClusterScaling(self._api, self._installation, self._records, clock)
-        self._workloads = Workloads(
-            self._api, self._installation, self._records, self._live, namespaces, clock, directory
-        )
+        own = self._api, self._installation, self._records
+        namespaces = Namespaces(*own)
+        self._boundaries = ClusterBoundaries(*own, namespaces, clock, gateway_networks, access)
+        self._sites = ClusterSites(*own, self._boundaries, namespaces, clock, gateway_port)
+        self._scaling = ClusterScaling(*own, clock)
+        self._workloads = Workloads(*own, self._live, namespaces, clock, directory, access)
 
     def capabilities(self) -> Capabilities:
         """Return what the cluster offers, as it was read last.
@@ -155,13 +152,13 @@ class AksSurface:
         Raises:
             Unavailable: it was not read yet; that has begun.
         """
-        if self._traffic.is_due and (self._refresh is None or self._refresh.done()):
+        is_due = self._traffic.is_due or self._offers.last is None
+        if is_due and (self._refresh is None or self._refresh.done()):
             self._refresh = asyncio.get_running_loop().create_task(self._read_offers())
         if self._traffic.last is None or self._offers.last is None:
             raise Unavailable("the cluster has not answered yet, so what it offers is not known")
-        return capabilities(
-            self._traffic.last, self._offers.last, counts=self._counters is not None
-        )
+        counts = self._counters is not None
+        return capabilities(self._traffic.last, self._offers.last, counts=counts)
 
     async def close(self) -> None:
         """End the watches; the connection is its owner's to close."""

@@ -15,6 +15,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.surfaces.aks import revisions, routes
+from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import ACCOUNTS, NAME, acts_as
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
@@ -76,6 +77,8 @@ class Workloads:
     clock: Clock
     directory: str | None = None
     """Of Entra (tenant id), in which the vaults of tenants are."""
+    access: ApiAccess | None = None
+    """What pods follow their configuration with; None: they are given nothing."""
 
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
         """As `Surface.apply`. Raises also WriteConflict, FieldTaken, ObjectRefused, ApiAway."""
@@ -87,18 +90,21 @@ class Workloads:
         namespace = self.installation.namespace(component.environment, component.tenant)
         place = await self.namespaces.find(component.environment, component.tenant)
         present = await self._workload(component, spec.revision)
-        name = revision_name(component, spec.revision)
-        kinds = revisions.dependent_kinds(spec)
-        found = {kind: await self.api.get(kind, name, namespace) for kind in kinds}
+        identity = await self.identity(component)
+        # A pod acts as one account, and an identity of Azure is that of the tenant's.
+        access = self.access if spec.follows_configuration and identity is None else None
+        found = {
+            kind: await self.api.get(kind, revisions.dependent_name(kind, spec), namespace)
+            for kind in revisions.dependent_kinds(spec, access)
+        }
         others = await self._with_prefix_of(spec)
         tenant = await self.records.owner(component.environment)
         check_revision(spec, None if present is None else applied_spec(present), others, tenant)
         if present is None and place is None:
             raise SiteMissing(f"{component.tenant} has no boundary here: ensure it first")
-        identity = await self.identity(component)
         secret_class = self._secret_class(spec, identity)
         account = None if identity is None else NAME
-        manifest = revisions.workload(spec, self.installation, account)
+        manifest = revisions.workload(spec, self.installation, account, access)
         if present is not None and owner_of(present) is ReplicasOwner.SURFACE:
             del manifest["spec"]["replicas"]
         if present is not None and spec.schedule is not None:
@@ -107,7 +113,7 @@ class Workloads:
         owner = present
         if owner is None or spec.runs_once is None:
             owner = await put(self.api, revisions.kind_of(spec), manifest, present)
-        owned = revisions.dependents(spec, self.installation, owner, secret_class)
+        owned = revisions.dependents(spec, self.installation, owner, secret_class, access)
         for kind, dependent in owned:
             await self.records.fenced(component, fence)
             await put(self.api, kind, dependent, found[kind])
