@@ -30,6 +30,13 @@ def require_data_folders(site: SiteFolder, spec: RevisionSpec) -> Mapping[str, P
     return folders
 
 
+def live_data_folders(site: SiteFolder) -> tuple[str, ...]:
+    """Return the names of the folders of data that are there, those of servers among them."""
+    if not _is_folder(site.volumes):
+        return ()
+    return tuple(sorted(each.name for each in site.volumes.iterdir() if _is_folder(each)))
+
+
 def with_servers(site: SiteFolder, spec: RevisionSpec) -> RevisionSpec:
     """Return *spec* with the addresses of its environment's servers among its variables.
 

@@ -14,7 +14,7 @@ from typing import Final, ParamSpec, TypeVar
 from local_agent.artifacts import ArchiveSource, Artifacts
 from local_agent.capabilities import capabilities
 from local_agent.configuration_files import keep_texts
-from local_agent.data_folders import require_data_folders
+from local_agent.data_folders import live_data_folders, require_data_folders
 from local_agent.data_server import live_servers, settled_servers
 from local_agent.desired_state import DesiredState
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
@@ -246,7 +246,9 @@ class LocalProcessSurface:
         is_ready = site.is_wanted and await EnvoyAdmin(folder.edge).is_ready()
         is_ready = is_ready and all(server.is_ready for server in servers)
         url = f"http://127.0.0.1:{site.public_port}/"
-        return Site(environment, url, is_ready, site.spec.facts, site.fence, servers)
+        volumes = await asyncio.to_thread(live_data_folders, folder)
+        facts = site.spec.facts
+        return Site(environment, url, is_ready, facts, site.fence, servers, volumes=volumes)
 
     @reading
     async def observe(self, component: SurfaceComponent) -> LiveComponent | None:

@@ -79,6 +79,11 @@ def _event(environment: RuntimeEnvironment) -> EnvironmentFacts:
                 **facts,
                 compute_targets=environment.targets,
                 data_resources=environment.in_force.data_resources,
+                capacities={
+                    each.kind: each.capacity
+                    for each in environment.in_force.compute_targets
+                    if each.capacity is not None
+                },
                 outputs=environment.outputs,
                 isolation=environment.isolation,
                 admits=environment.in_force.admits,

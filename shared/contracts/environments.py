@@ -234,6 +234,9 @@ class RuntimeEnvironmentProvisioned(EnvironmentFacts):
 
     compute_targets: Annotated[tuple[ComputeTarget, ...], Field(max_length=5)]
     data_resources: DataResources = ()
+    capacities: Annotated[Mapping[ComputeTargetKind, Resources] | None, Field(max_length=5)] = None
+    """The total of all workloads on each target that has one. Absent for another tenant than the
+    owner, and from versions that did not tell it."""
     outputs: Annotated[Mapping[Label, Text], Field(max_length=50)] = Field(default_factory=dict)
     isolation: Annotated[tuple[BindingIsolation, ...], Field(max_length=200)] = ()
     """Of the binding of the tenant that the event is published to, and of no other."""

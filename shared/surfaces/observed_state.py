@@ -247,3 +247,6 @@ class Site:
     servers: tuple[LiveServer, ...] = ()
     capacity: Resources = _UNLIMITED
     """What all workloads of its owner are held to together."""
+    volumes: tuple[str, ...] | None = None
+    """The names of its folders of data that are there; None of a surface that has none, or from a
+    version that did not look."""

@@ -44,7 +44,8 @@ def told(revision: int, *, able: tuple[Feature, ...] = ABLE, **changes: Any) -> 
     entry = {"bindingId": BINDING, "revision": 1, "state": "Applied"}
     content = environment(revision).model_dump(mode="json", by_alias=True)
     endpoint = changes.pop("endpoint", None)
-    target = {"kind": "LocalProcess", "capabilities": able, "endpoint": endpoint}
+    kind = changes.pop("kind", "LocalProcess")
+    target = {"kind": kind, "capabilities": able, "endpoint": endpoint}
     whole = {**content, "computeTargets": [target], "isolation": [entry], **changes}
     return type(environment(revision)).model_validate(whole)
 

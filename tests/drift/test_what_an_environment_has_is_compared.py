@@ -5,11 +5,12 @@ from typing import Any, Final
 
 import pytest
 
+from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Present, Reading
 from shared.surfaces.data_servers import LiveServer
 from shared.surfaces.observed_state import Site
-from shared.surfaces.spec import SiteSpec
+from shared.surfaces.spec import Resources, SiteSpec
 from tests.drift.compared import OWN_WORK_S, Drift, drift, virtual
 from tests.drift.isolated import believed, coverage, status, told
 from tests.kit.service import TENANT
@@ -41,7 +42,7 @@ async def provisioned(**changes: Any) -> tuple[Drift, ServedSites]:
     """Return the service, which has scanned an environment with a server, and what it reads."""
     made = await drift()
     sites = ServedSites(made)
-    made.app = replace(made.app, sites=dict.fromkeys(made.app.sites, sites))
+    made.app = replace(made.app, sites=dict.fromkeys(ComputeTargetKind, sites))
     content = {"dataResources": [DATA], "outputs": PORT, "endpoint": ENDPOINT, **changes}
     await made.hear(told(2, **content))
     await made.scan()
@@ -185,6 +186,80 @@ async def test_coverage_names_what_no_surface_shows() -> None:
     assert seen["reason"] == {
         "code": "NotShown", "message": "files (LocalFolder): no surface shows it",
     }  # fmt: skip
+
+
+@virtual
+async def test_a_folder_of_data_that_is_gone_is_found_and_its_repair_destroys() -> None:
+    made, sites = await provisioned(dataResources=[{"kind": "LocalFolder", "name": "files"}])
+    sites.changes = {"volumes": ("files", "of-an-earlier-generation")}
+    await believed(made)
+    assert await made.findings() == []
+    assert (await coverage(made, "infrastructure"))["complete"]
+
+    sites.changes = {"volumes": ("of-an-earlier-generation",)}
+    await believed(made)
+
+    finding = await made.only()
+    assert (finding["path"], finding["kind"]) == ("LocalProcess/data/files/folder", "Missing")
+    assert (finding["risk"], finding["remediation"]["policy"]) == ("Destructive", "ask")
+
+
+def on_cluster(**limits: Any) -> dict[str, Any]:
+    """Return an environment on a cluster, which holds all its workloads to *limits*."""
+    return {"kind": "AKS", "dataResources": [], "capacities": {"AKS": limits} if limits else {}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "live"),
+    [
+        pytest.param({"cpu": 2, "memoryMib": 1024}, Resources(1024, 2.0), id="the-same"),
+        pytest.param({"cpu": 0.5}, Resources(None, 0.50), id="in-other-words"),
+        pytest.param({}, Resources(), id="without-limits"),
+    ],
+)
+@virtual
+async def test_a_capacity_as_it_was_asked_for_is_no_finding(
+    asked: dict[str, Any], live: Resources
+) -> None:
+    made, sites = await provisioned(**on_cluster(**asked))
+
+    sites.changes = {"capacity": live}
+    await believed(made)
+
+    assert await made.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "live", "found"),
+    [
+        pytest.param({"cpu": 2}, Resources(None, 4.0), ("cpu", "2", "4"), id="raised"),
+        pytest.param({"memoryMib": 512}, Resources(), ("memoryMib", "512", "unlimited"), id="gone"),
+        pytest.param({}, Resources(None, 1.0), ("cpu", "unlimited", "1"), id="given"),
+    ],
+)
+@virtual
+async def test_a_capacity_that_somebody_changed_is_found_by_its_measure(
+    asked: dict[str, Any], live: Resources, found: tuple[str, str, str]
+) -> None:
+    made, sites = await provisioned(**on_cluster(**asked))
+
+    sites.changes = {"capacity": live}
+    await believed(made)
+
+    finding = await made.only()
+    name, desired, actual = found
+    assert (finding["path"], finding["kind"]) == (f"AKS/capacity/{name}", "Changed")
+    assert (finding["desired"], finding["actual"]) == (desired, actual)
+
+
+@virtual
+async def test_a_capacity_that_an_earlier_version_did_not_tell_is_not_compared() -> None:
+    made, sites = await provisioned(kind="AKS", dataResources=[])
+
+    sites.changes = {"capacity": Resources(1024, 2.0)}
+    await believed(made)
+
+    assert await made.findings() == []
 
 
 @virtual

@@ -93,6 +93,20 @@ def test_an_update_leaves_the_quota_of_the_binding(content: dict[str, Any]) -> N
     run_virtual(main())
 
 
+def test_the_owner_is_told_the_capacity_that_is_in_force() -> None:
+    async def main() -> None:
+        on = await owner(cpu=8)
+        await on.updates(**of(cpu=9, memoryMib=2048))
+
+        told = on.world.bench.sent.bodies("RuntimeEnvironmentProvisioned")
+
+        capacities = [each["payload"]["capacities"]["AKS"] for each in told]
+        assert [each["cpu"] for each in capacities] == [8, 9]
+        assert capacities[-1]["memoryMib"] == 2048
+
+    run_virtual(main())
+
+
 def test_a_binding_leaves_the_capacity_of_the_environment() -> None:
     async def main() -> None:
         on = await owner(cpu=8)

@@ -83,6 +83,21 @@ async def test_what_is_stored_there_is_there_after_a_kill_a_release_and_a_restar
     assert (await environ(harness))["RUNTIME_DATA_UP_LOADS"] == str(folder)
 
 
+async def test_a_site_says_which_folders_are_there_and_takes_no_link_for_one(
+    harness: SurfaceHarness, folder: Path
+) -> None:
+    await asyncio.to_thread((folder.parent / "elsewhere").symlink_to, folder)
+    read = await harness.surface.read_site(ENVIRONMENT)
+    assert isinstance(read, Present)
+    assert read.value.volumes == ("up-loads",)
+
+    await asyncio.to_thread(folder.rmdir)
+
+    read = await harness.surface.read_site(ENVIRONMENT)
+    assert isinstance(read, Present)
+    assert read.value.volumes == ()
+
+
 async def test_environ_may_name_the_folder_and_not_replace_it(
     harness: SurfaceHarness, folder: Path
 ) -> None:

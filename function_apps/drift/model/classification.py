@@ -29,6 +29,8 @@ GIT: Final = "git"
 VALUES: Final = "values"
 """After GIT, before the path of a value of configuration that is in force otherwise than it says.
 """
+FOLDER: Final = "folder"
+"""The end of the path of a folder of data."""
 ENVIRONMENT_PLANES: Final = (Plane.INFRASTRUCTURE, Plane.TENANCY)
 """The planes of the environment itself, which environments owns."""
 _WHAT_RUNS: Final = frozenset({"version", "artifact", "image", "command", REVISION, INSTANCES})
@@ -124,8 +126,11 @@ def classify(plane: Plane, change: Change, known: Circumstances) -> Classificati
 def _risk(plane: Plane, change: Change) -> RepairRisk:
     """Return what a repair may cost: what nobody released would be taken away, for good.
 
-    What is around workloads is put right without touching them.
+    What is around workloads is put right without touching them; a folder of data that is gone would
+    be made anew, and empty.
     """
+    if plane is Plane.INFRASTRUCTURE and change.path.endswith(f"/{FOLDER}"):
+        return RepairRisk.DESTRUCTIVE
     if plane in ENVIRONMENT_PLANES:
         return RepairRisk.SAFE
     is_foreign = change.path in {REVISION, SERVICE} and change.kind is DriftKind.UNMANAGED

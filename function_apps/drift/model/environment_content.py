@@ -20,7 +20,7 @@ from shared.contracts.tenants import (
     TenantBindingStatus,
     TenantIsolationProofCompleted,
 )
-from shared.contracts.values import Reason
+from shared.contracts.values import ComputeTargetKind, Reason, Resources
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class EnvironmentContent:
     """The tenant that has the environment; another one is told less of it."""
     targets: tuple[ComputeTarget, ...] = ()
     data: tuple[DataResourceSpec, ...] = ()
+    capacities: Mapping[ComputeTargetKind, Resources] | None = None
+    """The total of all workloads on a surface; None while nobody told."""
     outputs: Mapping[str, str] = field(default_factory=dict)
     isolation: BindingIsolation | None = None
     binding: BoundTenant = field(default_factory=BoundTenant)
@@ -61,6 +63,7 @@ def after_environment_event(
         told,
         targets=event.compute_targets,
         data=event.data_resources,
+        capacities=event.capacities,
         outputs=event.outputs,
         isolation=isolation,
     )
