@@ -94,6 +94,21 @@ def test_a_boundary_that_was_made_for_another_gateway_is_not_in_force() -> None:
     assert not objects(BARE, "10.9.0.0/24").is_in_force(())
 
 
+@pytest.mark.parametrize("path", [("ingress",), ("egress",), ("policyTypes",), ("egress", 1, "to")])
+def test_lists_of_a_policy_have_no_order(path: tuple[Any, ...]) -> None:
+    found = objects(BARE)
+    assert found.policy is not None
+    listed: Any = found.policy["spec"]
+    for part in path:
+        listed = listed[part]
+
+    listed.reverse()
+    assert found.is_in_force(())
+
+    listed.pop()
+    assert not found.is_in_force(())
+
+
 def test_a_boundary_is_in_force_when_the_cluster_counts_by_its_quota() -> None:
     found = objects(SPEC)
     assert not found.is_in_force(())

@@ -5,9 +5,11 @@ for its own pods, the gateway and the API server's way to it; it reaches itself,
 that are allowed. A quota and limits are there where the boundary has some.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from shared.kernel.ids import EnvironmentId, TenantId
@@ -87,7 +89,7 @@ class BoundaryObjects:
         if (metadata.get("labels") or {}).get(SECURITY) != "restricted":
             return False
         closed = _policy_spec(self.may_reach(), gateway_networks, access)
-        if self.policy["spec"] != closed:
+        if _in_order(self.policy["spec"]) != _in_order(closed):
             return False
         if self.quota is None:
             return True
@@ -220,6 +222,17 @@ def _policy_spec(
             *([{"to": outside}] if outside else []),
         ],
     }
+
+
+def _in_order(value: Any) -> Any:
+    """Return *value* of a network policy with its lists in one order, which means nothing there."""
+    match value:
+        case dict():
+            return {name: _in_order(part) for name, part in value.items()}
+        case list():
+            return sorted(map(_in_order, value), key=partial(json.dumps, sort_keys=True))
+        case _:
+            return value
 
 
 def _network(cidr: str) -> Object:
