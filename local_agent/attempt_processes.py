@@ -30,10 +30,9 @@ from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.persistence.file_trees import remove_tree
 from shared.persistence.plain_files import read_plain
 from shared.surfaces.capabilities import Capabilities, Feature
+from shared.surfaces.isolation_attempts import TEXT_MAX
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
-TEXT_MAX: Final = 300
-"""Of what a process says, in the reason or evidence of an attempt."""
 _FOLDER: Final = "attempts"
 _PREFIX: Final = "attempt-"
 _PROGRAM: Final = "attempts.py"

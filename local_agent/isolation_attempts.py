@@ -17,7 +17,6 @@ import psutil
 
 from local_agent.artifacts import Artifacts
 from local_agent.attempt_processes import (
-    TEXT_MAX,
     ConfinedProcess,
     ConfinedProcesses,
     end_processes,
@@ -36,7 +35,7 @@ from shared.kernel.entropy import Entropy
 from shared.kernel.ids import TenantId
 from shared.surfaces.boundaries import limited
 from shared.surfaces.capabilities import Capabilities, Feature
-from shared.surfaces.isolation_attempts import LayerAttempts
+from shared.surfaces.isolation_attempts import TEXT_MAX, LayerAttempts
 from shared.surfaces.local_process import ISSUER, RECORD
 from shared.surfaces.spec import Resources
 

@@ -1,17 +1,18 @@
 """Writes the manifests of the platform's rights in a cluster, from the table of what it does there.
 
     python -m tools.kubernetes_rbac   # writes deploy/kubernetes, for a ServiceAccount
-    python -m tools.kubernetes_rbac --identity OBJECT_ID --reader OBJECT_ID OBJECT_ID
+    python -m tools.kubernetes_rbac --identity OBJECT_ID --reader OBJECT_ID --prover OBJECT_ID
     python -m tools.kubernetes_rbac --group OBJECT_ID
 
-The others print them for identities or a group of Entra ID: of deployments, which writes, and of
-apps that only read. A ClusterRole says what it may do, an admission policy that it writes in its
-own namespaces only, another that nobody else makes or labels a namespace as its own.
+The others print them for identities or a group of Entra ID: of deployments, which writes, of apps
+that only read, and of tenants, which tries isolation from inside. A ClusterRole says what it may
+do, an admission policy that it writes in its own namespaces only, another that nobody else makes or
+labels a namespace as its own.
 """
 
 import argparse
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +20,14 @@ from typing import Any, Final
 import yaml
 
 from cli.state_folder import REPOSITORY
-from shared.surfaces.aks.permissions import LABEL, PERMISSIONS, POD_SECURITY, READ
+from shared.surfaces.aks.permissions import LABEL, PERMISSIONS, POD_SECURITY, PROVES, READ
 
 FOLDER: Final = REPOSITORY / "deploy" / "kubernetes"
 NAME: Final = "factory-runtime"
 _LEVELS: Final = " or ".join(POD_SECURITY[1])
 _LABELS: Final = {"app.kubernetes.io/name": NAME}
 Manifest = Mapping[str, Any]
+Right = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,23 @@ def of_entra(kind: str, object_id: str) -> Subject:
     return Subject(entry, condition if kind == "User" else f"{condition})")
 
 
-def manifests(subject: Subject, readers: Sequence[str] = ()) -> Iterator[Manifest]:
+def manifests(
+    subject: Subject, readers: Sequence[str] = (), provers: Sequence[str] = ()
+) -> Iterator[Manifest]:
     """Yield what to apply, in the order in which it can be.
 
-    *readers* are the object ids of identities that read what *subject* may write.
+    *readers* are the object ids of identities that read what *subject* may write, *provers* of
+    those that have Jobs beside, which is held to the places of *subject*, too.
     """
     yield _namespace()
     if subject == SERVICE_ACCOUNT:
         yield _object("v1", "ServiceAccount", namespace=NAME)
-    yield from _role(NAME, _rules(), [subject])
-    if readers:
-        subjects = [of_entra("User", each) for each in readers]
-        yield from _role(f"{NAME}-reader", _rules(READ), subjects)
-    yield from _confinement(subject)
+    yield from _role(NAME, _rules(_any), [subject])
+    for name, ids, is_given in (("reader", readers, _reads), ("prover", provers, _proves)):
+        if ids:
+            subjects = [of_entra("User", each) for each in ids]
+            yield from _role(f"{NAME}-{name}", _rules(is_given), subjects)
+    yield from _confinement([subject, *(of_entra("User", each) for each in provers)])
     yield from _ownership(subject)
 
 
@@ -86,15 +92,31 @@ def _namespace() -> Manifest:
     return {**namespace, "metadata": {**namespace["metadata"], "labels": labels}}
 
 
-def _rules(verbs: Collection[str] | None = None) -> Iterator[Mapping[str, Any]]:
-    """Yield the rules of the table, of *verbs* only where they are given."""
+def _any(_: Right) -> bool:
+    return True
+
+
+def _reads(right: Right) -> bool:
+    return right[2] in READ
+
+
+def _proves(right: Right) -> bool:
+    return _reads(right) or right in PROVES
+
+
+def _rules(is_given: Callable[[Right], bool]) -> Iterator[Mapping[str, Any]]:
+    """Yield the rules of the table, with those verbs that are given on each of the resources."""
     for each in PERMISSIONS:
-        kept = [verb for verb in each.verbs if verbs is None or verb in verbs]
+        kept = [
+            verb
+            for verb in each.verbs
+            if all(is_given((each.group, resource, verb)) for resource in each.resources)
+        ]
         if kept:
             yield {"apiGroups": [each.group], "resources": [*each.resources], "verbs": kept}
 
 
-def _confinement(subject: Subject) -> Iterator[Manifest]:
+def _confinement(subjects: Sequence[Subject]) -> Iterator[Manifest]:
     """Yield the policy that the platform writes only where the label says that it may."""
     everything = {
         "apiGroups": ["*"],
@@ -117,7 +139,7 @@ def _confinement(subject: Subject) -> Iterator[Manifest]:
             " : request.operation == 'DELETE' ? [oldObject] : [object, oldObject]",
         },
     ]
-    conditions = {"by-the-platform": subject.condition}
+    conditions = {"by-the-platform": " || ".join(each.condition for each in subjects)}
     yield from _policy(NAME, everything, conditions, variables, validations)
 
 
@@ -217,9 +239,9 @@ def _object(version: str, kind: str, *, name: str = NAME, **place: str) -> Manif
     return {"apiVersion": version, "kind": kind, "metadata": metadata}
 
 
-def text_of(subject: Subject, readers: Sequence[str] = ()) -> str:
+def text_of(subject: Subject, readers: Sequence[str] = (), provers: Sequence[str] = ()) -> str:
     """Return the manifests as one YAML text."""
-    return yaml.safe_dump_all(manifests(subject, readers), sort_keys=False, width=100)
+    return yaml.safe_dump_all(manifests(subject, readers, provers), sort_keys=False, width=100)
 
 
 def _object_id(text: str) -> str:
@@ -235,16 +257,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     subjects = parser.add_mutually_exclusive_group()
     for name, of in (("--identity", "a managed identity"), ("--group", "a group")):
         subjects.add_argument(name, type=_object_id, metavar="OBJECT_ID", help=f"{of} of Entra ID")
-    parser.add_argument(
-        "--reader", type=_object_id, metavar="OBJECT_ID", nargs="+", default=(),
-        help="managed identities of Entra ID that only read",
-    )  # fmt: skip
+    for name, does in (("--reader", "only read"), ("--prover", "try isolation from inside")):
+        parser.add_argument(
+            name, type=_object_id, metavar="OBJECT_ID", nargs="+", default=(),
+            help=f"managed identities of Entra ID that {does}",
+        )  # fmt: skip
     given = parser.parse_args(arguments)
     if given.identity or given.group:
         kind = "User" if given.identity else "Group"
-        print(text_of(of_entra(kind, given.identity or given.group), given.reader), end="")
-    elif given.reader:
-        parser.error("--reader is beside --identity or --group")
+        subject = of_entra(kind, given.identity or given.group)
+        print(text_of(subject, given.reader, given.prover), end="")
+    elif given.reader or given.prover:
+        parser.error("--reader and --prover are beside --identity or --group")
     else:
         path: Path = FOLDER / "rbac.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)

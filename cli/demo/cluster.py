@@ -26,7 +26,7 @@ _POLL_INTERVAL_S: Final = 0.2
 _OTHER_CLUSTERS: Final = (
     "RUNTIME_AKS_CLUSTER_ID", "RUNTIME_KUBECONFIG_CONTEXT", "RUNTIME_CLUSTER_INSTALLATION",
     "RUNTIME_INSTANCE_NETWORKS", "RUNTIME_GATEWAY_NETWORKS", "RUNTIME_VAULT_DIRECTORY_ID",
-    "RUNTIME_CLUSTER_ISSUER",
+    "RUNTIME_CLUSTER_ISSUER", "RUNTIME_ISOLATION_IMAGE",
 )  # fmt: skip
 """Settings of the caller's shell that would lead to another cluster than this one."""
 MODULE_LABEL: Final = "factory-runtime/module"

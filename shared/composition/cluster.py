@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NAMING: Final = (
     "aks_cluster", "kubeconfig", "kubeconfig_context", "gateway_class", "cluster_installation",
     "gateway_networks", "gateway_counters", "vault_directory", "client_id", "ca_file",
-    "cluster_issuer", "gateway_url", "audience", "api_networks",
+    "cluster_issuer", "gateway_url", "audience", "api_networks", "isolation_image",
 )  # fmt: skip
 """The settings of which a surface is made: who has the same gets the same one."""
 
@@ -79,6 +79,7 @@ class Clusters:
             gateway_networks=tuple(map(str, settings.gateway_networks)),
             directory=settings.vault_directory,
             access=api,
+            isolation_image=settings.isolation_image,
         )
         return surface, access
 

@@ -17,6 +17,7 @@ _CONTEXT: Final = "RUNTIME_KUBECONFIG_CONTEXT"
 GATEWAY_CLASS: Final = "RUNTIME_GATEWAY_CLASS"
 INSTALLATION: Final = "RUNTIME_CLUSTER_INSTALLATION"
 _GATEWAYS: Final = "RUNTIME_GATEWAY_NETWORKS"
+ISOLATION_IMAGE: Final = "RUNTIME_ISOLATION_IMAGE"
 VAULT_DIRECTORY: Final = "RUNTIME_VAULT_DIRECTORY_ID"
 CLUSTER_ISSUER: Final = "RUNTIME_CLUSTER_ISSUER"
 
@@ -24,6 +25,7 @@ GatewayClass = Annotated[str, Field(pattern=patterns.GATEWAY_CLASS)]
 InstallationName = Annotated[str, Field(pattern=patterns.INSTALLATION_NAME)]
 ClusterId = Annotated[str, Field(pattern=patterns.AKS_CLUSTER_ID)]
 DirectoryId = Annotated[str, Field(pattern=patterns.DIRECTORY_ID)]
+PinnedImage = Annotated[str, Field(pattern=r"^[^\s@/]+(/[^\s@/]+)+@sha256:[0-9a-f]{64}$")]
 CountersUrl = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+/stats/prometheus$")]
 
 
@@ -55,6 +57,9 @@ class ClusterSettings(BaseModel):
     vault_directory: DirectoryId | None = Field(None, alias=VAULT_DIRECTORY)
     """deployments: the directory of Entra (tenant id) of the vaults whose secrets pods are given;
     without it releases with secrets are refused on the cluster."""
+    isolation_image: PinnedImage | None = Field(None, alias=ISOLATION_IMAGE)
+    """environments, tenants: an image with `python3`, by its digest, which nodes can pull: by it
+    the isolation of each tenant is tried from inside; without it that is read only."""
 
     cluster_issuer: str | None = Field(None, alias=CLUSTER_ISSUER, min_length=1)
     """The issuer of the cluster's ServiceAccounts, of AKS `oidcIssuerProfile.issuerUrl`: pods of
@@ -81,6 +86,7 @@ def cluster_of(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the settings of *environ* that name the cluster, with its file by its whole path."""
     names = (
         AKS_CLUSTER, _CONTEXT, GATEWAY_CLASS, _GATEWAYS, INSTALLATION, VAULT_DIRECTORY,
+        ISOLATION_IMAGE,
     )  # fmt: skip
     given = {name: environ[name] for name in names if name in environ}
     if KUBECONFIG in environ:

@@ -30,6 +30,7 @@ def has_boundaries(features: Collection[str]) -> bool:
 
 
 _NO_LIMITS: Final = Resources()
+_MAY_REACH: Final = "mayReach/"
 _MEASURES: Final = (("cpu", "cpu"), ("memory_mb", "memoryMib"), ("instances", "instances"))
 """Of a quota: its attribute, and its name in a binding."""
 
@@ -136,6 +137,12 @@ def limits_of(boundary: Boundary) -> Resources:
     )
 
 
+def networks_of(boundary: Boundary) -> tuple[str, ...]:
+    """Return the networks outside that it may reach, of the live properties of *boundary*."""
+    paths = filter(lambda path: path.startswith(_MAY_REACH), boundary.properties)
+    return tuple(path.removeprefix(_MAY_REACH) for path in paths)
+
+
 def full_measures(quota: Quota, used: Quota) -> tuple[str, ...]:
     """Return the measures of *quota*, as a binding names them, of which *used* leaves nothing."""
     pairs = [(shown, getattr(quota, name), getattr(used, name)) for name, shown in _MEASURES]
@@ -149,7 +156,7 @@ def boundary_properties(spec: BoundarySpec) -> Mapping[str, str]:
         "limits/memoryMib": spec.limits.memory_mb,
         "identity": spec.identity,
     }
-    networks = {f"mayReach/{network}": "allowed" for network in spec.may_reach}
+    networks = {f"{_MAY_REACH}{network}": "allowed" for network in spec.may_reach}
     return {**quota_properties(spec.quota), **_given(limits), **networks}
 
 

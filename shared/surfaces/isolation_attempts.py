@@ -1,8 +1,22 @@
 """What a process of a tenant, confined as its instances are, could reach when it tried."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from shared.contracts.tenants import IsolationLayer
+from shared.contracts.values import ComputeTargetKind
+
+TEXT_MAX: Final = 300
+"""Of what a process says, in the reason or evidence of an attempt."""
+TRIED: Final[Mapping[ComputeTargetKind, tuple[IsolationLayer, ...]]] = {
+    ComputeTargetKind.LOCAL_PROCESS: (
+        IsolationLayer.COMPUTE, IsolationLayer.DATA, IsolationLayer.SECRETS,
+        IsolationLayer.IDENTITY, IsolationLayer.QUOTA,
+    ),
+    ComputeTargetKind.AKS: (IsolationLayer.NETWORK, IsolationLayer.IDENTITY),
+}  # fmt: skip
+"""The layers that are tried from inside, whatever a tenant asked for; a quota where it has one."""
 
 
 @dataclass(frozen=True)

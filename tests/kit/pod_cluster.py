@@ -14,8 +14,8 @@ from tests.kit.kubernetes_cluster import KubernetesCluster
 
 PROGRAM: Final = Path(pod_server.__file__).read_text()
 _IMPORTS: Final = (
-    "encodings.idna", "hashlib", "http.server", "json", "pathlib", "signal", "socketserver",
-    "threading",
+    "__future__", "encodings.idna", "hashlib", "http.client", "http.server", "json", "pathlib",
+    "signal", "socketserver", "ssl", "threading", "typing",
 )  # fmt: skip
 
 
@@ -32,6 +32,11 @@ class PodCluster:
     platform: Path
     """The kubeconfig of the platform's ServiceAccount, which has the rights that ship, no others.
     """
+
+    @property
+    def isolation_image(self) -> str:
+        """By which isolation is tried from inside: any with a Python does."""
+        return f"{self.image}@{self.digest}"
 
     def push(self, script: str, layout: Path, *imports: str) -> str:
         """Make an image of *script* in the new folder *layout*, and return its digest.

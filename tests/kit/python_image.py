@@ -18,6 +18,8 @@ from typing import Any, Final
 USER: Final = "65532:65532"
 SCRIPT: Final = "/app/server.py"
 COMMAND: Final = (str(Path(sys.executable).resolve()), "-I", SCRIPT)
+BY_NAME: Final = "/usr/bin/python3"
+"""Where a program finds the Python that knows it by its name only."""
 _OCI: Final = "application/vnd.oci.image"
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -93,7 +95,7 @@ def _digest(content: bytes) -> str:
 
 def _tar(files: Mapping[str, bytes]) -> bytes:
     written = io.BytesIO()
-    folders = {str(parent) for path in files for parent in Path(path).parents}
+    folders = {str(parent) for path in (*files, BY_NAME) for parent in Path(path).parents}
     with tarfile.open(fileobj=written, mode="w") as archive:
         for path in sorted({*folders, *files}):
             member = tarfile.TarInfo(path.removeprefix("/") or "./")
@@ -104,4 +106,7 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
             else:
                 member.type = tarfile.DIRTYPE
                 archive.addfile(member)
+        link = tarfile.TarInfo(BY_NAME.removeprefix("/"))
+        link.type, link.linkname, link.mode = tarfile.SYMTYPE, COMMAND[0], 0o777
+        archive.addfile(link)
     return written.getvalue()

@@ -64,6 +64,7 @@ class Host:
             gateway_class=GATEWAY_CLASS,
             counters=self._counters(),
             directory=DIRECTORY,
+            isolation_image=self.cluster.isolation_image,
         )
         return self._surface
 

@@ -71,6 +71,7 @@ DECLARED: Final[Mapping[str, Capabilities]] = {
         TrafficLayer(GATEWAY_CLASS),
         ClusterOffers(has_measures=True, has_events=True, lacks_secrets=""),
         counts=True,
+        tries=True,
     ),
 }
 """The surfaces, and what each can do here."""

@@ -18,7 +18,7 @@ from shared.surfaces.aks.permissions import PERMISSIONS
 from shared.surfaces.aks.proof import is_running, prove_pod
 from shared.surfaces.aks.records import Unreadable
 from shared.surfaces.aks.secret_classes import mounted_versions
-from shared.surfaces.port import Boundaries
+from shared.surfaces.port import Boundaries, IsolationAttempts
 from tests.kit.kubernetes_rights import Right, record_rights
 from tests.kit.patience import PATIENCE_S
 from tests.surfaces import cluster_life
@@ -58,6 +58,9 @@ async def are_read(cluster: AksHarness) -> None:
         await surface.properties(SHOP),
         await surface.logs(SHOP, pod, 10),
         await boundaries.read_boundary(ENVIRONMENT, cluster_life.GLOBEX),
+        await cast("IsolationAttempts", surface).attempt_isolation(
+            ENVIRONMENT, cluster_life.GLOBEX
+        ),
     ):
         assert isinstance(reading, Present), reading
     # No driver mounts secrets here, so no pod that runs has any to be proved.

@@ -46,7 +46,9 @@ def test_a_surface_has_the_required_minimum(surface: str) -> None:
 def test_a_cluster_without_a_gateway_lacks_of_the_minimum_what_a_gateway_does() -> None:
     offers = ClusterOffers(has_measures=True, has_events=True, lacks_secrets="")
 
-    lacking = capabilities(TrafficLayer(None, "no controller"), offers, counts=True).lacks
+    lacking = capabilities(
+        TrafficLayer(None, "no controller"), offers, counts=True, tries=True
+    ).lacks
 
     assert MINIMUM & lacking.keys() == OF_A_GATEWAY
 

@@ -6,7 +6,6 @@ from typing import Any, Final
 import pytest
 
 from function_apps.tenants.model.proofs import (
-    ATTEMPTED,
     FullQuota,
     Look,
     TargetAttempts,
@@ -23,7 +22,7 @@ from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.boundaries import Boundary
 from shared.surfaces.boundaries import Quota as LiveQuota
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.isolation_attempts import LayerAttempts
+from shared.surfaces.isolation_attempts import TRIED, LayerAttempts
 from tests.kit.releases import a_component, deploy, ended, provisioned, uploaded
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT
@@ -33,6 +32,11 @@ from tests.tenants.test_bound_tenants_in_the_whole_world import ROOT, bound
 
 ABLE = (Feature.NAMESPACES, Feature.NETWORK_POLICY, Feature.QUOTAS)
 QUOTA = Quota(instances=5)
+ATTEMPTED: Final = tuple(
+    each
+    for each in TRIED[ComputeTargetKind.LOCAL_PROCESS]
+    if each is not IsolationLayer.QUOTA  # none of these tenants has one of memory
+)
 
 
 def _look(reading: Any, able: tuple[str, ...] = ABLE) -> Look:
@@ -193,6 +197,35 @@ def test_where_nothing_answers_no_layer_passes_that_is_tried_from_inside() -> No
     assert _after(Absent()) == dict.fromkeys(ATTEMPTED, ProofVerdict.INDETERMINATE)
 
 
+def test_on_a_cluster_its_network_and_identity_are_tried_and_pass_by_a_look_alone_no_more() -> None:
+    able = (*ABLE, Feature.ISOLATION_ATTEMPTS)
+    target, look = _look(_live(), able)
+
+    def verdict(reading: Any) -> dict[str, ProofVerdict]:
+        proofs, _ = judge((), findings([(target, look)], QUOTA, [(target, reading)]), EPOCH)
+        return {proof.layer: proof.verdict for proof in proofs}
+
+    kept = Present(tuple(LayerAttempts(each) for each in TRIED[ComputeTargetKind.AKS]))
+    by_look = {IsolationLayer.COMPUTE, IsolationLayer.QUOTA}
+    tried = {IsolationLayer.NETWORK, IsolationLayer.IDENTITY}
+    assert verdict(kept) == dict.fromkeys(by_look | tried, ProofVerdict.PASS)
+    assert verdict(Unknown("it is away")) == {
+        **dict.fromkeys(by_look, ProofVerdict.PASS),
+        **dict.fromkeys(tried, ProofVerdict.INDETERMINATE),
+    }
+
+
+@pytest.mark.parametrize("tries", [True, False])
+def test_evidence_says_where_a_network_was_read_only(*, tries: bool) -> None:
+    able = (Feature.NETWORK_POLICY, *([Feature.ISOLATION_ATTEMPTS] if tries else []))
+
+    (found,) = findings([_look(_live(), able)], Quota())
+
+    (evidence,) = found.evidence
+    assert evidence.startswith("acme-shop is closed")
+    assert ("read only" in evidence) is not tries
+
+
 def test_an_attempt_that_leaves_a_layer_out_shows_nothing_of_it() -> None:
     opened = Present(tuple(LayerAttempts(each, reached=("it is open",)) for each in ATTEMPTED))
 
@@ -335,8 +368,12 @@ def test_a_quota_that_somebody_raised_holds_deployments_until_it_is_put_back() -
 
 
 def test_the_evidence_says_how_a_boundary_was_found() -> None:
+    able = (*ABLE, Feature.ISOLATION_ATTEMPTS)
     closed, opened = (
-        {each.layer: each.evidence for each in findings([_look(_live(is_ready=ready))], QUOTA)}
+        {
+            each.layer: each.evidence
+            for each in findings([_look(_live(is_ready=ready), able)], QUOTA)
+        }
         for ready in (True, False)
     )
 

@@ -104,6 +104,28 @@ def test_who_reads_gets_no_other_verb(capsys: pytest.CaptureFixture[str]) -> Non
         main(["--reader", other])
 
 
+def test_who_tries_isolation_has_jobs_beside_and_is_held_to_the_same_places(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = OBJECT_ID.replace("7", "8")
+    main(["--identity", OBJECT_ID, "--prover", other])
+
+    text = capsys.readouterr().out
+    roles = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(text)}
+    writes = {
+        (resource, verb)
+        for rule in roles["ClusterRole", "factory-runtime-prover"]["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        if verb not in {"get", "list", "watch"}
+    }
+    assert writes == {("jobs", "create"), ("jobs", "delete")}
+    (match,) = by_kind(text)["ValidatingAdmissionPolicy"]["spec"]["matchConditions"]
+    assert match["expression"] == " || ".join(
+        f"request.userInfo.username == '{each}'" for each in (OBJECT_ID, other)
+    )
+
+
 @pytest.mark.parametrize("text", ["", "x", "' || true", OBJECT_ID + "\n"])
 def test_what_is_no_object_id_gets_no_rights(text: str) -> None:
     with pytest.raises(SystemExit):

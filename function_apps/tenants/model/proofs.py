@@ -22,7 +22,7 @@ from shared.surfaces.boundaries import (
     quota_properties,
 )
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.isolation_attempts import LayerAttempts
+from shared.surfaces.isolation_attempts import TRIED, LayerAttempts
 
 SHOWN_BY: Final[Mapping[IsolationLayer, Feature]] = {
     IsolationLayer.COMPUTE: Feature.NAMESPACES,
@@ -34,10 +34,6 @@ Look = tuple[ComputeTarget, Reading[Boundary]]
 """A surface of the environment, and the tenant's boundary as it is live there."""
 TargetAttempts = tuple[ComputeTarget, Reading[tuple[LayerAttempts, ...]]]
 """A surface of the environment, and what was tried from inside there."""
-ATTEMPTED: Final = (
-    IsolationLayer.COMPUTE, IsolationLayer.DATA, IsolationLayer.SECRETS, IsolationLayer.IDENTITY,
-)  # fmt: skip
-"""The layers that are tried from inside, whatever the tenant asked for."""
 BREACHED_AFTER: Final = 2
 """Looks in a row that find a boundary opened: one that is being written is not in force either."""
 _EVIDENCE_MAX: Final = 500
@@ -90,7 +86,7 @@ def findings(
             continue
         for target, look in looks:
             if feature in target.capabilities:
-                seen = _of_surface(layer, target.kind, look, wanted)
+                seen = _of_surface(layer, target, look, wanted)
                 shown.setdefault(layer, []).append(seen)
     for target, reading in attempts:
         for layer, is_kept, evidence in _of_attempts(target.kind, reading, _to_try(target, quota)):
@@ -124,7 +120,8 @@ def full_quotas(
 def _to_try(target: ComputeTarget, quota: Quota) -> Sequence[IsolationLayer]:
     """Return the layers that are to be tried from inside on *target*: a quota of memory, too."""
     has_limit = quota.memory_mib is not None and Feature.QUOTAS in target.capabilities
-    return (*ATTEMPTED, IsolationLayer.QUOTA) if has_limit else ATTEMPTED
+    layers = TRIED.get(target.kind, ())
+    return [each for each in layers if has_limit or each is not IsolationLayer.QUOTA]
 
 
 def _of_attempts(
@@ -166,13 +163,13 @@ def _finding(layer: IsolationLayer, each: Sequence[tuple[bool | None, str]]) -> 
 
 
 def _of_surface(
-    layer: IsolationLayer, name: str, look: Reading[Boundary], wanted: Mapping[str, str]
+    layer: IsolationLayer, target: ComputeTarget, look: Reading[Boundary], wanted: Mapping[str, str]
 ) -> tuple[bool | None, str]:
     match look:
         case Unknown(reason):
-            return None, f"{name} did not answer: {reason}"[:_EVIDENCE_MAX]
+            return None, f"{target.kind} did not answer: {reason}"[:_EVIDENCE_MAX]
         case Absent():
-            return False, f"{name} has no boundary of the tenant"
+            return False, f"{target.kind} has no boundary of the tenant"
         case Present(boundary) if layer is IsolationLayer.QUOTA:
             live = {path: boundary.properties.get(path, "none") for path in wanted}
             differing = [f"{path} is {live[path]}, not {wanted[path]}" for path in wanted
@@ -180,6 +177,8 @@ def _of_surface(
             return not differing, f"{boundary.name}: " + ("; ".join(differing) or "as it is bound")
         case Present(boundary) if layer is IsolationLayer.NETWORK:
             state = "closed" if boundary.is_ready else "opened, or a part of it is missing"
+            if Feature.ISOLATION_ATTEMPTS not in target.capabilities:
+                state += " (read only: nothing tries it from inside)"
             return boundary.is_ready, f"{boundary.name} is {state}"
         case Present(boundary):
             return True, f"{boundary.name} is there"

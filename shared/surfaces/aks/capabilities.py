@@ -19,8 +19,7 @@ NEVER: Final[Mapping[Feature, str]] = {
     Feature.VALKEY_SERVERS: "a cache of pods is nobody's to back up: take one of Azure",
     Feature.TENANT_DATA: "its data is in Azure: give each tenant a database of its own",
     Feature.TENANT_SECRETS: "nothing tries it from inside: give each tenant a vault of its own",
-    Feature.TENANT_IDENTITY: "nothing tries it from inside: see workloadIdentity",
-    Feature.ISOLATION_ATTEMPTS: "nothing starts in a namespace but what was deployed there",
+    Feature.TENANT_IDENTITY: "nobody is tried to be taken for another tenant: see workloadIdentity",
     Feature.CONFIGURATION_IN_PLACE: "a pod gets its environ once, at its start",
     Feature.OPEN_FILES_LIMIT: "the limit is that of the node's container runtime",
     Feature.PROCESSES_LIMIT: "the kubelet has one limit for all pods of a node",
@@ -31,6 +30,7 @@ BY_CLUSTER: Final[Mapping[Feature, str]] = {
     Feature.TRAFFIC_SPLIT: "a GatewayClass that a controller accepts",
     Feature.PATH_ROUTING: "a GatewayClass that a controller accepts",
     Feature.REQUEST_COUNTERS: "the counters of its gateway",
+    Feature.ISOLATION_ATTEMPTS: "`RUNTIME_ISOLATION_IMAGE`",
     Feature.NATIVE_SCALING: "the metrics API of pods (metrics-server)",
     Feature.EVENT_SCALING: "KEDA",
     Feature.SECRET_REFERENCES: "the Secrets Store CSI driver and Azure's provider",
@@ -38,15 +38,22 @@ BY_CLUSTER: Final[Mapping[Feature, str]] = {
 """What a cluster does if it has what is named."""
 
 
-def capabilities(traffic: TrafficLayer, offers: ClusterOffers, *, counts: bool) -> Capabilities:
+def capabilities(
+    traffic: TrafficLayer, offers: ClusterOffers, *, counts: bool, tries: bool
+) -> Capabilities:
     """Return what the cluster can do with the *traffic* layer and the *offers* that it has.
 
-    *counts*: it was said where the counters of its gateway are.
+    *counts*: it was said where the counters of its gateway are; *tries*: by which image isolation
+    is tried from inside.
     """
     lacks = dict(NEVER)
     if not counts:
         lacks[Feature.REQUEST_COUNTERS] = (
             "no RUNTIME_GATEWAY_COUNTERS_URL names the counters of its gateway"
+        )
+    if not tries:
+        lacks[Feature.ISOLATION_ATTEMPTS] = (
+            "isolation is read only: no RUNTIME_ISOLATION_IMAGE names the image of what tries it"
         )
     if not traffic.is_there:
         lacks |= dict.fromkeys((Feature.REQUEST_COUNTERS, *OF_A_GATEWAY), traffic.lacks)

@@ -74,6 +74,20 @@ def live_component(objects: ComponentObjects, site_url: str, now: datetime) -> L
     )
 
 
+def pods_of_instance(objects: ComponentObjects, name: str) -> list[Object]:
+    """Return the pod *name*, or those of the Job or CronJob *name*, oldest first.
+
+    Raises:
+        Unreadable.
+    """
+    pods = [pod for pod in objects.pods if pod["metadata"]["name"] == name]
+    if not pods:
+        named = [each for each in objects.workloads if each["metadata"]["name"] == name]
+        of = {applied_spec(each).revision for each in named}
+        pods = [pod for pod in objects.pods if _revision_of(pod) in of]
+    return oldest_first(pods)
+
+
 def weights_in_force(objects: ComponentObjects, *, has_port: bool) -> dict[int, int]:
     """Return the percents by revision: where there is no route, those that were set.
 

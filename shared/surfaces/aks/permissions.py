@@ -17,6 +17,8 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
 
 READ: Final = ("get", "list", "watch")
 """What apps do that only look: catalog and health."""
+PROVES: Final = frozenset({("batch", "jobs", "create"), ("batch", "jobs", "delete")})
+"""What tenants does beside that: it tries isolation from inside."""
 _APPLIED: Final = ("create", "patch")
 """Server-side apply is a PATCH, and needs `create` where it makes the object."""
 _KEPT: Final = (*_APPLIED, "delete")
@@ -57,6 +59,9 @@ PERMISSIONS: Final = (
         "batch", ("jobs",), (*READ, "create", "delete"), "release revisions that run once, and runs"
     ),
     Permission("batch", ("cronjobs",), (*READ, *_KEPT), "release revisions with a schedule"),
+    Permission(
+        "discovery.k8s.io", ("endpointslices",), ("get",), "where the API server is, to be tried"
+    ),
     Permission(
         "autoscaling",
         ("horizontalpodautoscalers",),

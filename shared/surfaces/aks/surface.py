@@ -22,18 +22,18 @@ from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.capabilities import capabilities
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.cluster_attempts import ClusterAttempts
 from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
 from shared.surfaces.aks.cluster_offers import OffersReader
 from shared.surfaces.aks.config_maps import live_config_maps
 from shared.surfaces.aks.field_managers import authors, set_by_others
 from shared.surfaces.aks.gateway_counters import GatewayCounters
-from shared.surfaces.aks.instances import oldest_first
 from shared.surfaces.aks.jobs import is_true
 from shared.surfaces.aks.live_objects import LiveObjects
 from shared.surfaces.aks.live_properties import live_properties
 from shared.surfaces.aks.names import REVISION, Installation
 from shared.surfaces.aks.namespaces import Namespaces
-from shared.surfaces.aks.observation import applied_spec, live_component
+from shared.surfaces.aks.observation import applied_spec, live_component, pods_of_instance
 from shared.surfaces.aks.pod_places import NAMESPACE_AT_ONCE
 from shared.surfaces.aks.proof import pods_to_prove, prove_pod, prove_template
 from shared.surfaces.aks.records import Records, Unreadable
@@ -45,6 +45,7 @@ from shared.surfaces.aks.watches import WatchedObjects
 from shared.surfaces.aks.workloads import Workloads
 from shared.surfaces.boundaries import Boundary, BoundarySpec
 from shared.surfaces.capabilities import Capabilities
+from shared.surfaces.isolation_attempts import LayerAttempts
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site, Unread
 from shared.surfaces.properties import Properties
 from shared.surfaces.scaling import ScalingRules
@@ -122,11 +123,12 @@ class AksSurface:
         gateway_networks: tuple[str, ...] = (),
         directory: str | None = None,
         access: ApiAccess | None = None,
+        isolation_image: str | None = None,
     ) -> None:
         """*gateway_networks* are those of a gateway that does not run in the cluster.
 
         *directory* is that of Entra (tenant id) in which the vaults of tenants are, *access* what
-        pods follow their configuration with.
+        pods follow their configuration with, *isolation_image* by which isolation is tried.
         """
         self.clock = clock
         self._installation = installation or Installation()
@@ -145,6 +147,9 @@ class AksSurface:
         self._sites = ClusterSites(*own, self._boundaries, namespaces, clock, gateway_port)
         self._scaling = ClusterScaling(*own, clock)
         self._workloads = Workloads(*own, self._live, namespaces, clock, directory, access)
+        self._attempts = ClusterAttempts(
+            self._api, self._installation, clock, isolation_image, access
+        )
 
     def capabilities(self) -> Capabilities:
         """Return what the cluster offers, as it was read last.
@@ -157,8 +162,8 @@ class AksSurface:
             self._refresh = asyncio.get_running_loop().create_task(self._read_offers())
         if self._traffic.last is None or self._offers.last is None:
             raise Unavailable("the cluster has not answered yet, so what it offers is not known")
-        counts = self._counters is not None
-        return capabilities(self._traffic.last, self._offers.last, counts=counts)
+        counts, tries = self._counters is not None, self._attempts.image is not None
+        return capabilities(self._traffic.last, self._offers.last, counts=counts, tries=tries)
 
     async def close(self) -> None:
         """End the watches; the connection is its owner's to close."""
@@ -263,6 +268,13 @@ class AksSurface:
     @_reading
     async def read_boundary(self, environment: EnvironmentId, tenant: TenantId) -> Boundary | None:
         return await self._boundaries.read(environment, tenant)
+
+    @_reading
+    async def attempt_isolation(
+        self, environment: EnvironmentId, tenant: TenantId
+    ) -> tuple[LayerAttempts, ...] | None:
+        boundary = await self._boundaries.read(environment, tenant)
+        return None if boundary is None else await self._attempts.run(boundary)
 
     @_reading
     async def properties(self, component: SurfaceComponent) -> Mapping[int, Properties] | None:
@@ -370,24 +382,14 @@ class AksSurface:
         self, component: SurfaceComponent, instance: str, tail: int
     ) -> tuple[str, ...] | None:
         objects = await self._live.component(component, is_routed=False)
-        pods = [pod for pod in objects.pods if pod["metadata"]["name"] == instance]
-        if not pods:  # a Job or a CronJob stands for its last pod
-            of = {
-                applied_spec(each).revision
-                for each in objects.workloads
-                if each["metadata"]["name"] == instance
-            }
-            pods = [pod for pod in objects.pods if int(pod["metadata"]["labels"][REVISION]) in of]
-        return await logs.tail(self._api, oldest_first(pods)[-1], tail) if pods else None
+        pods = pods_of_instance(objects, instance)
+        return await logs.tail(self._api, pods[-1], tail) if pods else None
 
     @_reading
     async def kept_outputs(
         self, component: SurfaceComponent, revision: int
     ) -> tuple[str, ...] | None:
         pods = (await self._live.component(component, is_routed=False)).pods
-        names = [
-            pod["metadata"]["name"]
-            for pod in pods
-            if pod["metadata"]["labels"][REVISION] == str(revision)
-        ]
+        of = [each["metadata"] for each in pods]
+        names = [each["name"] for each in of if each["labels"][REVISION] == str(revision)]
         return tuple(sorted(names)) or None

@@ -1,0 +1,375 @@
+"""The attempts of a pod: what it must not reach, what it may take for it, and what it says."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import timedelta
+from typing import Any, Final, cast
+
+import pytest
+
+from shared.contracts.tenants import IsolationLayer
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import TenantId
+from shared.surfaces.aks import attempt_program, cluster_attempts
+from shared.surfaces.aks.api_access import ApiAccess
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.attempt_jobs import (
+    ATTEMPTS,
+    LISTENER,
+    OF_JOB,
+    SLICES,
+    OtherPod,
+    Target,
+    read,
+    targets,
+)
+from shared.surfaces.aks.boundary_objects import CAPACITY, NAME, QUOTAS
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
+from shared.surfaces.aks.cluster_attempts import ClusterAttempts
+from shared.surfaces.aks.kinds import JOBS, PODS, Kind
+from shared.surfaces.aks.names import MODULE, TENANT, Installation
+from shared.surfaces.boundaries import Boundary
+from shared.surfaces.isolation_attempts import LayerAttempts
+from tests.kit.memory_api_server import MemoryApiServer
+from tests.kit.virtual_time import LoopClock, run_virtual
+from tests.surfaces.harness import ENVIRONMENT
+
+GLOBEX: Final = TenantId("globex")
+OURS: Final = Installation().namespace(ENVIRONMENT, GLOBEX)
+THEIRS: Final = Installation().namespace(ENVIRONMENT, TenantId("acme"))
+IMAGE: Final = f"registry.test/python@sha256:{'a' * 64}"
+METADATA: Final = Target("the metadata of its node", "169.254.169.254", 80)
+API: Final[Object] = {
+    "metadata": {"name": "kubernetes", "namespace": "default", "labels": {}},
+    "endpoints": [{"addresses": ["20.1.1.1"]}],
+    "ports": [{"port": 443}],
+}
+CLOSED: Final = {"network": ["", []], "identity": ["", []]}
+
+
+class Cluster(MemoryApiServer):
+    """Makes a pod of each Job, as a cluster does; its container ends with *message*."""
+
+    def __init__(self, message: str = json.dumps(CLOSED)) -> None:
+        super().__init__()
+        self.message = message
+        self.made: list[Object] = []
+        self.status: Callable[[Object], Object | None] = self.runs
+
+    def runs(self, made: Object) -> Object | None:
+        if made["metadata"]["name"] == LISTENER:
+            ready = {"type": "Ready", "status": "True"}
+            return {"podIP": "10.0.0.9", "conditions": [ready]}
+        end = {"exitCode": 0, "message": self.message}
+        return {"containerStatuses": [{"name": "main", "state": {"terminated": end}}]}
+
+    async def create(self, kind: Kind, manifest: Object, *, dry_run: bool = False) -> Object:
+        made = await super().create(kind, manifest, dry_run=dry_run)
+        if kind is JOBS:
+            self.made.append(made)
+            status = self.status(made)
+            if status is not None:
+                labels = {OF_JOB: made["metadata"]["uid"]}
+                pod = {"name": made["metadata"]["name"], "namespace": OURS, "labels": labels}
+                await super().create(PODS, {"metadata": pod, "spec": {}, "status": status})
+        return made
+
+    def jobs(self) -> list[str]:
+        return [name for kind, _, name in self.objects if kind is JOBS]
+
+
+def tried(
+    cluster: Cluster, image: str | None = IMAGE, *, may_reach: str = ""
+) -> tuple[LayerAttempts, ...]:
+    properties = {f"mayReach/{may_reach}": "allowed"} if may_reach else {}
+    boundary = Boundary(ENVIRONMENT, GLOBEX, OURS, True, properties=properties)
+    api = cast("ClusterApi", cluster)
+    return run_virtual(ClusterAttempts(api, Installation(), LoopClock(), image).run(boundary))
+
+
+def why(attempts: tuple[LayerAttempts, ...]) -> str:
+    """Return why nothing is shown, which is the same of both layers."""
+    assert [each.layer for each in attempts] == [IsolationLayer.NETWORK, IsolationLayer.IDENTITY]
+    (said,) = {each.inconclusive_because for each in attempts}
+    assert not any(each.reached for each in attempts)
+    return said
+
+
+async def add_pod(cluster: Cluster, name: str, tenant: str, place: str = THEIRS) -> None:
+    labels = {
+        **Installation().of_environment(ENVIRONMENT), TENANT: tenant, MODULE: "module-shop",
+    }  # fmt: skip
+    container = {"ports": [{"containerPort": 8080}]}
+    ready = {"type": "Ready", "status": "True"}
+    status = {"podIP": "10.0.1.5", "hostIP": "10.9.0.4", "conditions": [ready]}
+    metadata = {"name": name, "namespace": place, "labels": labels}
+    await cluster.create(
+        PODS, {"metadata": metadata, "spec": {"containers": [container]}, "status": status}
+    )
+
+
+def test_pods_of_others_and_what_runs_the_cluster_are_tried() -> None:
+    cluster = Cluster()
+    run_virtual(add_pod(cluster, "web", "acme"))
+    run_virtual(add_pod(cluster, "forged", "acme", "elsewhere"))
+    run_virtual(cluster.create(SLICES, API))
+
+    assert {each.inconclusive_because for each in tried(cluster)} == {""}
+
+    _, attempts = cluster.made
+    pods = attempts["spec"]["template"]["spec"]
+    asked = json.loads(pods["containers"][0]["env"][0]["value"])
+    assert asked["control"] == ["10.0.0.9", 9000]
+    assert [(each["host"], each["port"]) for each in asked["targets"]] == [
+        ("10.0.1.5", 8080), ("10.9.0.4", 10250), ("20.1.1.1", 443), ("169.254.169.254", 80),
+    ]  # fmt: skip
+    assert (pods["serviceAccountName"], pods["automountServiceAccountToken"]) == (NAME, False)
+    assert [each["metadata"]["name"] for each in cluster.made] == [LISTENER, ATTEMPTS]
+    assert cluster.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("may_reach", "left"),
+    [
+        ((), ["10.0.1.5", "10.9.0.4", "20.1.1.1", "169.254.169.254"]),
+        (("10.0.0.0/8",), ["20.1.1.1", "169.254.169.254"]),
+        (("fd00::/8", "20.0.0.0/8"), ["10.0.1.5", "10.9.0.4", "169.254.169.254"]),
+        (("0.0.0.0/0",), []),
+    ],
+)
+def test_what_the_tenant_may_reach_is_not_tried(
+    may_reach: tuple[str, ...], left: list[str]
+) -> None:
+    pods = [OtherPod(THEIRS, "10.0.1.5", "10.9.0.4", 8080, True)]
+
+    assert [each.host for each in targets(pods, API, OURS, may_reach)] == left
+
+
+@pytest.mark.parametrize(("port", "is_tried"), [(443, False), (444, True)])
+def test_the_way_to_the_platform_is_not_tried(port: int, *, is_tried: bool) -> None:
+    access = ApiAccess(f"https://api.test:{port}", "audience", ("20.0.0.0/8",))
+
+    hosts = [each.host for each in targets([], API, OURS, (), access)]
+
+    assert ("20.1.1.1" in hosts) is is_tried
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param(OtherPod(OURS, "10.0.1.5", "", 8080, True), id="its-own"),
+        pytest.param(OtherPod(THEIRS, "10.0.1.5", "", None, True), id="without-a-port"),
+        pytest.param(OtherPod(THEIRS, "", "", 8080, False), id="that-does-not-run"),
+    ],
+)
+def test_a_pod_that_shows_nothing_is_not_tried(pod: OtherPod) -> None:
+    assert targets([pod], None, OURS, ()) == [METADATA]
+
+
+def test_without_an_image_nothing_is_tried() -> None:
+    with pytest.raises(Unavailable, match="no RUNTIME_ISOLATION_IMAGE"):
+        tried(Cluster(), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "hard", "used", "room"),
+    [
+        (NAME, {"pods": "5"}, {"pods": "3"}, True),
+        (NAME, {"pods": "5"}, {"pods": "4"}, False),
+        (NAME, {"limits.memory": "1Gi"}, {"limits.memory": "896Mi"}, True),
+        (NAME, {"limits.memory": "1Gi"}, {"limits.memory": "897Mi"}, False),
+        (CAPACITY, {"limits.cpu": "2"}, {"limits.cpu": "1900m"}, False),
+    ],
+)
+def test_a_full_quota_shows_nothing_and_nothing_is_made(
+    name: str, hard: Object, used: Object, *, room: bool
+) -> None:
+    cluster = Cluster()
+    metadata = {"name": name, "namespace": OURS, "labels": {}}
+    quota = {"metadata": metadata, "spec": {"hard": hard}, "status": {"used": used}}
+    run_virtual(cluster.create(QUOTAS, quota))
+
+    said = why(tried(cluster))
+
+    assert (said == "") is room
+    assert bool(cluster.made) is room
+    if not room:
+        assert said.startswith(f"its quota {name} has no room to try: ")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        pytest.param(
+            None, "no pod is made of it: a quota or a policy of the namespace refuses it",
+            id="no-pod",
+        ),
+        pytest.param({}, "its pod does not say why", id="nothing"),
+        pytest.param(
+            {"containerStatuses": [
+                {"name": "main", "state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}}
+            ]},
+            "ErrImagePull: no", id="no-image",
+        ),
+        pytest.param(
+            {"conditions": [
+                {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                 "message": "0/3 nodes"}
+            ]},
+            "Unschedulable: 0/3 nodes", id="no-node",
+        ),
+    ],
+)  # fmt: skip
+def test_a_pod_that_does_not_come_to_try_shows_nothing_and_says_why(
+    status: Object | None, words: str
+) -> None:
+    cluster = Cluster()
+    cluster.status = lambda _: status
+
+    said = why(tried(cluster))
+
+    assert said == f"the Job {LISTENER} did not come to try: {words}"
+    assert cluster.jobs() == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["", "Traceback", "[]", '{"network": ["", []]}', '{"network": 1, "identity": 1}', "9" * 5000],
+)
+def test_what_is_no_answer_of_the_program_shows_nothing(message: str) -> None:
+    said = why(tried(Cluster(message)))
+
+    assert said.startswith("the process that was to try ended with 0: ")
+    assert len(said) <= 300
+
+
+def test_what_was_reached_is_told_and_bounded() -> None:
+    many = [f"{at}{'x' * 400}" for at in range(9)]
+
+    found = read({"message": json.dumps({"network": ["", many], "identity": ["why", []]})})
+
+    network, identity = found
+    assert [len(each) for each in network.reached] == [300] * 5
+    assert identity == LayerAttempts(IsolationLayer.IDENTITY, "why")
+
+
+def test_what_an_attempt_that_was_killed_left_is_removed_and_not_believed() -> None:
+    cluster = Cluster()
+
+    async def killed() -> None:
+        for name in (ATTEMPTS, LISTENER):
+            await MemoryApiServer.create(
+                cluster, JOBS, {"metadata": {"name": name, "namespace": OURS, "labels": {}}}
+            )
+
+    run_virtual(killed())
+
+    assert {each.inconclusive_because for each in tried(cluster)} == {""}
+    assert len(cluster.made) == 2
+    assert cluster.jobs() == []
+
+
+def test_a_job_that_changes_while_it_is_removed_is_read_again() -> None:
+    cluster = Cluster()
+
+    async def others_write() -> None:
+        key = (JOBS, OURS, ATTEMPTS)
+        cluster.objects[key]["metadata"]["resourceVersion"] = "changed"
+
+    cluster.before("delete", JOBS, others_write)
+    tried(cluster)
+
+    assert cluster.jobs() == []
+
+
+def test_a_cluster_that_refuses_leaves_what_it_said() -> None:
+    cluster = Cluster()
+    cluster.refusals[JOBS] = ApiRefusal(403, "Forbidden", "it is being terminated", ())
+
+    with pytest.raises(ApiRefusal, match="terminated"):
+        tried(cluster)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the program wait for nothing: what it connects to is this machine's."""
+    monkeypatch.setattr(attempt_program, "_CONTROLS", 1)
+    monkeypatch.setattr(attempt_program, "_AGAIN_AFTER_S", 0.0)
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    with closing(socket.create_server(("127.0.0.1", 0))) as opened:
+        yield opened.getsockname()[1]
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as closed:
+        return int(closed.getsockname()[1])
+
+
+def asked(control: int, *ports: int, **of_each: Any) -> dict[str, Any]:
+    one = {"name": "a pod", "host": "127.0.0.1", "isNode": False, "isApi": False, **of_each}
+    return {
+        "control": ["127.0.0.1", control],
+        "account": NAME,
+        "targets": [{**one, "port": port} for port in ports],
+    }
+
+
+@pytest.mark.usefixtures("patient")
+def test_the_program_tells_what_takes_its_connection(listening: int) -> None:
+    closed = free_port()
+
+    assert attempt_program.network(asked(listening, closed)) == ("", [])
+    assert attempt_program.network(asked(listening, closed, listening)) == (
+        "", [f"a pod at 127.0.0.1:{listening}"],
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("patient")
+def test_who_does_not_reach_its_own_shows_nothing_of_others(listening: int) -> None:
+    said, reached = attempt_program.network(asked(free_port(), listening))
+
+    assert "cannot connect to a pod of its own namespace" in said
+    assert reached == []
+
+
+@pytest.mark.usefixtures("patient")
+def test_its_own_node_is_not_tried_as_no_policy_keeps_it_away(
+    listening: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(attempt_program.NODE, "127.0.0.1")
+
+    said, reached = attempt_program.network(asked(listening, listening, isNode=True))
+
+    assert (said, reached) == ("there is nothing that it may not reach", [])
+
+
+def test_who_it_is_and_whom_else_it_could_be(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setenv(attempt_program.ACCOUNT, "default")
+    other = attempt_program.identity(asked(1))
+    monkeypatch.setenv(attempt_program.ACCOUNT, NAME)
+    monkeypatch.setattr(attempt_program, "TOKEN", str(tmp_path / "token"))
+    none = attempt_program.identity(asked(1, free_port(), isApi=True))
+    (tmp_path / "token").write_text("a token")
+    given = attempt_program.identity(asked(1))
+
+    assert other == (f"it runs as the account default, and not as {NAME}", [])
+    assert none == ("", [])
+    assert given == ("", ["a token of the cluster is in it"])
+
+
+def test_a_pod_of_an_attempt_goes_before_the_next_proof() -> None:
+    cluster = Cluster()
+    tried(cluster)
+
+    for made in cluster.made:
+        spec = made["spec"]
+        goes_after_s = spec["activeDeadlineSeconds"] + spec["ttlSecondsAfterFinished"]
+        assert timedelta(seconds=goes_after_s) < timedelta(minutes=5)
+    assert cluster.made[0]["spec"]["activeDeadlineSeconds"] > cluster_attempts._WITHIN_S * 2
