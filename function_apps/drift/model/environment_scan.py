@@ -36,6 +36,10 @@ from shared.kernel.clock import isoformat
 
 DEPLOYMENTS_KEPT: Final = 100
 """Of those that have ended, the newest: a late event of an older one is taken for a new step."""
+RELEASES_KEPT: Final = 1_000
+"""Of those that were completed, and of holds that have ended: an environment has one document, of a
+megabyte, and any number of modules. Another is old enough for its late event to be heard as new.
+"""
 _FAILED: Final = frozenset({DeploymentStatus.FAILED})
 
 
@@ -127,9 +131,9 @@ class EnvironmentScan:
     alert: AlertState = field(default_factory=AlertState)
     """Of the findings of the environment itself."""
     held: Mapping[str, HeldRelease] = field(default_factory=dict)
-    """The release of each module that was rolled back last."""
+    """The release of each module that was rolled back last; of those that have ended the newest."""
     completed: Mapping[str, CompletedRelease] = field(default_factory=dict)
-    """The release of each module that was completed last."""
+    """The release of each module that was completed last, of the newest."""
     adopted: Mapping[str, AdoptedValue] = field(default_factory=dict)
     """Values of configuration that somebody let be in force otherwise than Git says, by path."""
 
@@ -227,11 +231,8 @@ def on_deployment_event(
         stepped_at=stepped_at if has_ended or is_request else at,
     )
     deployments = {**before.deployments, event.deployment_id: heard}
-    ended = sorted(
-        (name for name, each in deployments.items() if not each.is_on),
-        key=lambda name: deployments[name].at,
-    )
-    for name in ended[:-DEPLOYMENTS_KEPT]:
+    ended = {name: each.at for name, each in deployments.items() if not each.is_on}
+    for name in _all_but_newest(ended, DEPLOYMENTS_KEPT):
         del deployments[name]
     after = replace(before, deployments=deployments)
     if isinstance(event, RuntimeDeploymentRolledBack):
@@ -250,7 +251,19 @@ def _with_holds(scan: EnvironmentScan, event: RuntimeDeploymentRolledBack) -> En
         if known is None or known.held_at <= new.held_at:
             has_ended = completed is not None and completed.ends(new)
             held[each.module_id] = replace(new, has_ended=has_ended)
-    return replace(scan, held=held)
+    return replace(scan, held=_without_old_ends(held))
+
+
+def _without_old_ends(held: Mapping[str, HeldRelease]) -> Mapping[str, HeldRelease]:
+    """Return *held* without the oldest of many that have ended."""
+    ended = {name: each.held_at for name, each in held.items() if each.has_ended}
+    old = _all_but_newest(ended, RELEASES_KEPT)
+    return {name: each for name, each in held.items() if name not in old}
+
+
+def _all_but_newest(times: Mapping[str, str], kept: int) -> set[str]:
+    """Return the names in *times* without the *kept* of the latest times."""
+    return {*sorted(times, key=times.__getitem__)[:-kept]}
 
 
 def _with_completed(scan: EnvironmentScan, event: RuntimeDeploymentCompleted) -> EnvironmentScan:
@@ -264,10 +277,10 @@ def _with_completed(scan: EnvironmentScan, event: RuntimeDeploymentCompleted) ->
         last = held.get(each.module_id)
         if last is not None and new.ends(last):
             held[each.module_id] = replace(last, has_ended=True)
-    kept = {
-        name: each for name, each in completed.items() if name not in event.release_unit.removed
-    }
-    return replace(scan, held=held, completed=kept)
+    old = _all_but_newest({name: each.ended_at for name, each in completed.items()}, RELEASES_KEPT)
+    forgotten = {*event.release_unit.removed, *old}
+    kept = {name: each for name, each in completed.items() if name not in forgotten}
+    return replace(scan, held=_without_old_ends(held), completed=kept)
 
 
 def make_due(scan: EnvironmentScan, now: datetime) -> EnvironmentScan | None:
