@@ -13,7 +13,7 @@ from local_cloud.cosmos_endpoint.partition_keys import own_partition
 from local_cloud.cosmos_endpoint.patch import Patch, patched
 from local_cloud.cosmos_endpoint.queries import holds_for
 from local_cloud.cosmos_endpoint.unique_keys import Values
-from local_cloud.sqlite.rows import LIVE, RowContext, Verb, Write, due_at_of, lsn_of
+from local_cloud.sqlite.rows import LIVE, RowContext, Verb, Write, columns_of, lsn_of
 from shared.persistence.effective_key import SEPARATOR, feed_range_of
 
 _STATUS_CODES: Final = {
@@ -225,8 +225,8 @@ class Documents:
         self._check_partition(partition, document)
         text = self._form.text(document)
         body = document.get("body")
-        due_at = due_at_of(body) if isinstance(body, dict) else None
-        write = Write(verb, document_id, text, if_lsn, self._form.ttl_s(document), due_at)
+        columns = columns_of(body if isinstance(body, dict) else {})
+        write = Write(verb, document_id, text, if_lsn, self._form.ttl_s(document), *columns)
         return PreparedWrite(write, self._unique.values(document))
 
     def _check_partition(self, partition: str, document: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ Queries are those that `query_rules` let pass.
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from shared.persistence.store import AnyOf, Comparison, Condition, Query, Where
 _DUE_COMPARED: Final = frozenset(
     {Comparison.EQ, Comparison.LT, Comparison.LE, Comparison.GT, Comparison.GE}
 )
+_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,60}")
 _AFTER_ALL: Final = "\U0010ffff"
 _RANK: Final = (
     "CASE json_type(body, {path}) WHEN 'null' THEN 1 WHEN 'false' THEN 2 WHEN 'true' THEN 3"
@@ -36,7 +38,21 @@ Sql = tuple[str, list[Any]]
 
 def is_of_columns(where: Condition) -> bool:
     """Return whether *where* is answered without a look into the body."""
-    return isinstance(where, Where) and (where.path == "id" or _is_due(where))
+    return isinstance(where, Where) and (where.path == "id" or _is_due(where) or _is_of_type(where))
+
+
+def _is_of_type(where: Where) -> bool:
+    """Return whether *where* asks for a type, which is stored as a column."""
+    is_equal = where.comparison is Comparison.EQ and isinstance(where.value, str)
+    return where.path == "type" and is_equal
+
+
+def plain_type(conditions: Iterable[Condition]) -> str | None:
+    """Return the type that all documents have which meet *conditions*, where it is a plain name."""
+    for where in conditions:
+        if isinstance(where, Where) and _is_of_type(where) and _PLAIN.fullmatch(str(where.value)):
+            return str(where.value)
+    return None
 
 
 def _is_due(where: Condition) -> bool:
@@ -61,6 +77,10 @@ def condition(where: Condition) -> Sql:
         return _id_condition(where)
     if _is_due(where):
         return f"due_at {where.comparison.value} ?", [where.value]
+    if _is_of_type(where):
+        # As text, not as a parameter: so SQLite sees which partial indexes hold all that is asked.
+        plain = plain_type([where])
+        return ("type = ?", [where.value]) if plain is None else (f"type = '{plain}'", [])
     return _of_body(where)
 
 
@@ -90,9 +110,19 @@ def _of_body(where: Where) -> Sql:
             values = texts_of(where)
             marks = ", ".join("?" * len(values))
             return f"({named} AND {kind} = 'text' AND {extract} IN ({marks}))", list(values)
+        case Comparison.EQ if isinstance(value, str):
+            return f"({named} AND {kind} = 'text' AND {field_value(where.path)} = ?)", [value]
         case comparison:
             compared, parameters = _typed(extract, kind, comparison.value, value)
             return f"({named} AND {compared})", parameters
+
+
+def field_value(path: str) -> str:
+    """Return the SQL expression that indexes of *path* are over; NULL in a body that is not JSON.
+
+    It is the same text wherever it stands, else SQLite would not find the index.
+    """
+    return f"CASE WHEN json_valid(body) THEN json_extract(body, {_json_path(path)}) END"
 
 
 def _named(path: str) -> str:

@@ -4,7 +4,8 @@ A row's number is its `lsn`: every write moves the document to the end of the ta
 order is the change feed and a change costs no second index. The lsn is also the etag, so no number
 is given out twice: the next one follows the last row, or the last delete where that is later.
 Expired rows are invisible at once and removed later, by a walk over the table that needs no index.
-Timers ask across partitions for what is due, so `dueAt` of a body is also a column with an index.
+Timers ask across partitions for what is due, so `dueAt` of a body is also a column with an index,
+and every list asks for one type, so `type` is a column, before the body that need not be read then.
 """
 
 import re
@@ -20,20 +21,24 @@ from shared.persistence.store import BatchRefused, Etag
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS "{name}" (
   lsn INTEGER PRIMARY KEY, partition TEXT NOT NULL, id TEXT NOT NULL, feed INTEGER NOT NULL,
-  changed_at_s INTEGER NOT NULL, expires_at_s INTEGER, ttl_s INTEGER, body TEXT NOT NULL,
-  due_at TEXT);
+  changed_at_s INTEGER NOT NULL, expires_at_s INTEGER, ttl_s INTEGER, type TEXT,
+  body TEXT NOT NULL, due_at TEXT);
 CREATE UNIQUE INDEX IF NOT EXISTS "{name} by key" ON "{name}" (partition, id);
 CREATE INDEX IF NOT EXISTS "{name} by due_at" ON "{name}" (due_at) WHERE due_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS "{name} lsn" (last INTEGER NOT NULL);
 INSERT INTO "{name} lsn" SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM "{name} lsn");
 """
 # Until 0.1 `dueAt` was indexed inside the body, which each write of any row paid for.
-_ADD_DUE_AT: Final = """
+_DROP_BY_DUE: Final = """
 DROP INDEX IF EXISTS "{name} by due";
-ALTER TABLE "{name}" ADD COLUMN due_at TEXT;
-UPDATE "{name}" SET due_at = json_extract(body, '$.body.dueAt') WHERE
-  CASE WHEN json_valid(body) THEN json_type(body, '$.body.dueAt') = 'text' END;
 """
+_ADD_COLUMN: Final = """
+ALTER TABLE "{name}" ADD COLUMN {column} TEXT;
+UPDATE "{name}" SET {column} = json_extract(body, '$.body.{field}') WHERE
+  CASE WHEN json_valid(body) THEN json_type(body, '$.body.{field}') = 'text' END;
+"""
+_COLUMNS: Final = {"due_at": "dueAt", "type": "type"}
+"""Fields of bodies that are columns too, and came after the first version."""
 PURGE_WALK: Final = 5_000
 """Rows that one purge reads, in about 2 ms: a writer waits no longer for it."""
 _ETAG: Final = re.compile(r'"?([0-9a-f]{1,15})"?')
@@ -56,6 +61,7 @@ class Write(NamedTuple):
     if_lsn: int | None = None
     ttl_s: int | None = None
     due_at: str | None = None
+    type: str | None = None
 
 
 class RowContext(NamedTuple):
@@ -77,9 +83,12 @@ def lsn_of(etag: str) -> int:
     return int(match[1], 16) if match else 0
 
 
-def due_at_of(body: Mapping[str, Any]) -> str | None:
-    """Return the text that *body* has in `dueAt`, as it is stored beside the body."""
-    value = body.get("dueAt")
+def columns_of(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the texts that *body* has in `dueAt` and `type`, as they are stored beside it."""
+    return _column(body.get("dueAt")), _column(body.get("type"))
+
+
+def _column(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     return value if value.isascii() else value.encode(errors="replace").decode()
@@ -97,18 +106,18 @@ class Rows:
         self._remember = f"UPDATE {numbers} SET last = ?"  # noqa: S608
         self._insert = (
             f"INSERT INTO {table} (lsn, partition, id, feed, changed_at_s, expires_at_s, ttl_s,"  # noqa: S608
-            " body, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " body, due_at, type) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
         self._upsert = (
             f"{self._insert} ON CONFLICT (partition, id) DO UPDATE SET"
             " lsn = excluded.lsn, changed_at_s = excluded.changed_at_s,"
             " expires_at_s = excluded.expires_at_s, ttl_s = excluded.ttl_s, body = excluded.body,"
-            " due_at = excluded.due_at"
+            " due_at = excluded.due_at, type = excluded.type"
         )
         self._create = f"{self._upsert} WHERE expires_at_s <= excluded.changed_at_s"
         self._replace = (
             f"UPDATE {table} SET lsn = ?, changed_at_s = ?, expires_at_s = ?, ttl_s = ?, body = ?,"  # noqa: S608
-            f" due_at = ? WHERE lsn = ? AND partition = ? AND id = ? AND {LIVE}"
+            f" due_at = ?, type = ? WHERE lsn = ? AND partition = ? AND id = ? AND {LIVE}"
         )
         self._delete = f"DELETE FROM {table} WHERE lsn = ? AND partition = ? AND id = ? AND {LIVE}"  # noqa: S608
         self._take_back = f"DELETE FROM {table} WHERE lsn BETWEEN ? AND ?"  # noqa: S608
@@ -161,13 +170,15 @@ class Rows:
         partition, feed, now_s = context
         rows, replace = [], None
         for lsn, write in enumerate(writes, first):
-            verb, stored, text, if_lsn, ttl_s, due_at = write
+            verb, stored, text, if_lsn, ttl_s, due_at, kind = write
             ends_s = None if ttl_s is None else now_s + ttl_s
             if verb is Verb.CREATE:
-                rows.append((lsn, partition, stored, feed, now_s, ends_s, ttl_s, text, due_at))
+                rows.append(
+                    (lsn, partition, stored, feed, now_s, ends_s, ttl_s, text, due_at, kind)
+                )
             elif verb is Verb.REPLACE and if_lsn is not None and replace is None:
                 replace = (
-                    lsn, now_s, ends_s, ttl_s, text, due_at, if_lsn, partition, stored, now_s,
+                    lsn, now_s, ends_s, ttl_s, text, due_at, kind, if_lsn, partition, stored, now_s,
                 )  # fmt: skip
             else:
                 return False
@@ -190,11 +201,11 @@ class Rows:
         Returns the status of the failure (404, 409, 412) with nothing changed, or 0.
         """
         partition, feed, now_s = context
-        verb, stored, text, if_lsn, ttl_s, due_at = write
+        verb, stored, text, if_lsn, ttl_s, due_at, kind = write
         ends_s = None if ttl_s is None else now_s + ttl_s
         if verb is Verb.CREATE or (verb is Verb.UPSERT and if_lsn is None):
             sql = self._create if verb is Verb.CREATE else self._upsert
-            row = (lsn, partition, stored, feed, now_s, ends_s, ttl_s, text, due_at)
+            row = (lsn, partition, stored, feed, now_s, ends_s, ttl_s, text, due_at, kind)
             return 0 if connection.execute(sql, row).rowcount else 409
         if if_lsn is None:
             if_lsn = self.find(connection, partition, stored, now_s) or 0
@@ -204,7 +215,7 @@ class Rows:
                 # No row shows any longer how far the numbers went.
                 connection.execute(self._remember, (lsn,))
         else:
-            version = (lsn, now_s, ends_s, ttl_s, text, due_at)
+            version = (lsn, now_s, ends_s, ttl_s, text, due_at, kind)
             which = (if_lsn, partition, stored, now_s)
             done = connection.execute(self._replace, version + which).rowcount
         if done:
@@ -238,6 +249,10 @@ def quoted(name: str) -> str:
 def schema_script(connection: sqlite3.Connection, container: str) -> str:
     """Return the script, which may run again, that makes the tables of *container*."""
     columns = {row[1] for row in connection.execute(f"PRAGMA table_info({quoted(container)})")}
-    is_older = bool(columns) and "due_at" not in columns
     name = quoted(container)[1:-1]
-    return (_ADD_DUE_AT if is_older else "").format(name=name) + _SCHEMA.format(name=name)
+    added = [
+        _ADD_COLUMN.format(name=name, column=column, field=field)
+        for column, field in _COLUMNS.items()
+        if columns and column not in columns
+    ]
+    return "".join([_DROP_BY_DUE.format(name=name), *added, _SCHEMA.format(name=name)])

@@ -7,12 +7,13 @@ wire endpoint serves the same rows. `rows` writes them, `pages` reads pages of t
 import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from local_cloud.sqlite.database import Database
+from local_cloud.sqlite.field_indexes import FieldIndexes
 from local_cloud.sqlite.pages import (
     COLUMNS,
     Row,
@@ -28,13 +29,13 @@ from local_cloud.sqlite.rows import (
     Rows,
     Verb,
     Write,
-    due_at_of,
+    columns_of,
     etag_of,
     lsn_of,
     schema_script,
 )
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Invalid
+from shared.kernel.errors import Invalid, Unavailable
 from shared.persistence.cosmos_form import checked_ids, encoded_batch, stored_id
 from shared.persistence.effective_key import SEPARATOR, feed_range_of, partition_text
 from shared.persistence.query_rules import (
@@ -72,6 +73,7 @@ class SqliteStore:
         """Create the container's tables if need be. Raises Invalid for a bad name."""
         self.database = database
         self.rows = Rows(container)
+        self._indexes = FieldIndexes(container)
         self._clock = clock
         self._listeners: list[Callable[[], None]] = []
         self._purge_at_s = 0
@@ -111,9 +113,19 @@ class SqliteStore:
         text = partition_text(within.values)
         scope: Sql = ("partition = ?", [text])
         if isinstance(within, Prefix):
+            await self._have_indexes(checked_query(query))
             bounds = [text + SEPARATOR, text + chr(ord(SEPARATOR) + 1)]
             scope = ("partition >= ? AND partition < ?", bounds)
         return self._page([scope], query, query.limit)
+
+    async def _have_indexes(self, query: Query) -> None:
+        """Have indexes of the fields that *query* filters by; without, it is right and slow."""
+        missing = self._indexes.missing(query)
+        if not missing:
+            return
+        with suppress(Unavailable):
+            await self.database.write(lambda db: self._indexes.make(db, missing))
+            self._indexes.remember(missing)
 
     async def query_due(self, query: Query) -> Page:
         # The next tick finds what is due beyond one page, so there is no continuation.
@@ -122,10 +134,13 @@ class SqliteStore:
 
     def _page(self, scope: Sequence[Sql], query: Query, limit: int) -> Page:
         checked_query(query)
-        live: Sql = (LIVE, [self.now_s()])
-        return self.database.read(
-            lambda db: page_of(db, self.rows.table, [*scope, live], query, limit)
-        )
+        within: Sequence[Sql] = [*scope, (LIVE, [self.now_s()])]
+
+        def work(connection: sqlite3.Connection) -> Page:
+            narrowed = self._indexes.narrowed(connection, within, query)
+            return page_of(connection, self.rows.table, within, narrowed, limit)
+
+        return self.database.read(work)
 
     async def batch(
         self, partition: Partition, operations: Sequence[BatchOperation]
@@ -206,7 +221,7 @@ def _write_of(operation: BatchOperation, text: bytes) -> Write:
         f'{{"body":{text.decode()}}}',
         if_lsn,
         operation.ttl_s,
-        due_at_of(operation.body),
+        *columns_of(operation.body),
     )
 
 

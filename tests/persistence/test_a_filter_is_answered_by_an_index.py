@@ -1,0 +1,178 @@
+"""A list that few documents meet reads these few, and not every body of the environment."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from local_cloud.sqlite.database import MEMORY, Database
+from local_cloud.sqlite.store import SqliteStore
+from shared.persistence.store import (
+    AnyOf,
+    Comparison,
+    Condition,
+    Create,
+    Document,
+    Partition,
+    Prefix,
+    Query,
+    Replace,
+    Where,
+)
+from tests.kit.stores import HandClock
+
+HERE = Prefix("acme", "env")
+OF_TYPE = Where("type", Comparison.EQ, "thing")
+OLDER = Where("schema", Comparison.IS_NOT, 2)
+BODY = {"type": "thing", "schema": 2, "owner": "team-1", "status": "Running"}
+THINGS = [
+    ("svc-3", BODY | {"owner": "team-2"}),
+    ("svc-1", BODY | {"owner": "team-2"}),
+    ("svc-2", BODY),
+    ("svc-4", BODY | {"type": "other", "owner": "team-2"}),
+    ("svc-5", BODY | {"owner": ["team-2"]}),
+]
+
+
+def partition(unit: str) -> Partition:
+    return Partition("acme", "env", unit)
+
+
+async def filled(database: Database) -> SqliteStore:
+    store = SqliteStore(database, "things", HandClock())
+    for unit, body in THINGS:
+        await store.batch(partition(unit), [Create("thing", body)])
+    return store
+
+
+@pytest.fixture(params=["sqlite-file", "sqlite-memory"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    database = Database(MEMORY if request.param == "sqlite-memory" else tmp_path / "c.db")
+    yield database
+    database.close()
+
+
+def owned_by(owner: str) -> Condition:
+    """Return what a list asks of one owner where documents may be of an earlier schema."""
+    return AnyOf([Where("owner", Comparison.EQ, owner), OLDER])
+
+
+def asking(*where: Condition) -> Query:
+    return Query(where=[Where("id", Comparison.EQ, "thing"), OF_TYPE, *where])
+
+
+async def units(store: SqliteStore, query: Query) -> list[str]:
+    return [found.partition.unit for found in (await store.query(HERE, query)).documents]
+
+
+def plans(database: Database, statements: Sequence[str]) -> list[str]:
+    def of(statement: str) -> str:
+        steps = database.read(lambda c: c.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall())
+        return " ".join(str(step[-1]) for step in steps)
+
+    return [of(each) for each in statements if each.startswith("SELECT partition")]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param(Where("owner", Comparison.EQ, "team-2"), id="of-one-schema"),
+        pytest.param(owned_by("team-2"), id="or-of-an-earlier-schema"),
+    ],
+)
+async def test_a_value_is_searched_in_an_index_without_a_sort(
+    database: Database, where: Condition
+) -> None:
+    store, asked = await filled(database), list[str]()
+    database.read(lambda connection: connection.set_trace_callback(asked.append))
+    found = await units(store, asking(where))
+    database.read(lambda connection: connection.set_trace_callback(None))
+
+    assert found == ["svc-1", "svc-3"]
+    (plan,) = plans(database, asked)
+    assert "things by thing owner" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+async def test_documents_of_an_earlier_schema_are_among_what_is_found(database: Database) -> None:
+    store = await filled(database)
+    assert await units(store, asking(owned_by("team-9"))) == []
+
+    for unit, body in (("svc-0", {"type": "thing"}), ("svc-6", BODY | {"schema": 1})):
+        await store.batch(partition(unit), [Create("thing", body)])
+
+    assert await units(store, asking(owned_by("team-9"))) == ["svc-0", "svc-6"]
+    assert await units(store, asking(owned_by("team-1"))) == ["svc-0", "svc-2", "svc-6"]
+
+
+async def test_those_of_other_tenants_and_environments_are_none_of_it(database: Database) -> None:
+    store = await filled(database)
+    assert await units(store, asking(owned_by("team-2"))) == ["svc-1", "svc-3"]
+    for elsewhere in (Partition("acme", "other", "svc-1"), Partition("umbrella", "env", "svc-1")):
+        body = {"type": "thing", "owner": "team-2"}
+        await store.batch(elsewhere, [Create("thing", body), Create("more", body)])
+
+    assert await units(store, asking(owned_by("team-2"))) == ["svc-1", "svc-3"]
+
+
+async def test_what_was_written_since_is_found_by_its_new_value(database: Database) -> None:
+    store = await filled(database)
+    assert await units(store, asking(owned_by("team-1"))) == ["svc-2"]
+    read = await store.read(partition("svc-2"), "thing")
+    assert isinstance(read, Document)
+
+    moved = Replace("thing", BODY | {"owner": "team-2"}, read.etag)
+    await store.batch(partition("svc-2"), [moved])
+
+    assert await units(store, asking(owned_by("team-1"))) == []
+    assert await units(store, asking(owned_by("team-2"))) == ["svc-1", "svc-2", "svc-3"]
+
+
+async def test_a_body_that_is_not_json_hinders_no_index(database: Database) -> None:
+    store = await filled(database)
+    await store.database.write(
+        lambda c: c.execute("UPDATE things SET body = '{' WHERE partition LIKE '%svc-1'")
+    )
+
+    assert await units(store, asking(owned_by("team-2"))) == ["svc-3"]
+
+    await store.database.write(
+        lambda c: c.execute("UPDATE things SET body = '{' WHERE partition LIKE '%svc-3'")
+    )
+
+    assert await units(store, asking(owned_by("team-2"))) == []
+
+
+def indexes(database: Database) -> list[str]:
+    named = "SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE '% by thing %'"
+    return sorted(name for (name,) in database.read(lambda c: c.execute(named).fetchall()))
+
+
+async def test_there_is_none_that_nobody_asked_for(database: Database) -> None:
+    store = await filled(database)
+    in_one = await store.query(partition("svc-1"), asking(owned_by("team-2")))
+    await units(store, asking(Where("status", Comparison.NE, "Retired")))
+    await units(store, Query(where=[owned_by("team-2")]))
+
+    assert len(in_one.documents) == 1
+    assert indexes(database) == []
+
+    await units(store, asking(owned_by("team-2")))
+    await units(SqliteStore(database, "things", HandClock()), asking(owned_by("team-2")))
+
+    assert indexes(database) == ["things by thing owner", "things by thing schema"]
+
+
+async def test_a_disk_without_room_for_an_index_is_searched_without(tmp_path: Path) -> None:
+    database = Database(tmp_path / "c.db")
+    store = await filled(database)
+    await database.write(lambda c: c.execute("PRAGMA max_page_count = 1").fetchone())
+
+    assert await units(store, asking(owned_by("team-2"))) == ["svc-1", "svc-3"]
+    assert indexes(database) == []
+
+    await database.write(lambda c: c.execute("PRAGMA max_page_count = 10000").fetchone())
+
+    assert await units(store, asking(owned_by("team-2"))) == ["svc-1", "svc-3"]
+    assert len(indexes(database)) == 2
+    database.close()
