@@ -69,6 +69,8 @@ DOCUMENTS: Final = (
     Record("drift", ("scan",), None, _REVISION),
     Record("drift", ("baseline",), Kept.RETIRED, "what was released"),
     Record("drift", ("finding",), Kept.ENDED, "what was found, and what was decided about it"),
+    Record("drift", ("publishedLayer",), Kept.MESSAGE,
+           "which layers of configuration are in force"),
     Record("drift", ("gitSource", "followedEnvironments"), None,
            "which repository says what to run, until the tenant removes it"),
 )  # fmt: skip
