@@ -150,8 +150,9 @@ planted-bugs: .venv/.all ## seeds needed to find each bug that is planted in the
 root-causes: .venv/.all ## the table of docs/root-causes.md: a thousand incidents of 220 services; part of `make test` (8) and `make long` (150)
 	@$(RUN) -m tests.health.root_cause_corpus 1000
 
-drift-corpus: .venv/.all ## the tables of docs/drift-corpus.md: 1,080 environments that somebody changed, in 10 minutes; part of `make test` (12) and `make long` (68)
+drift-corpus: .venv/.all ## the tables of docs/drift-corpus.md: 1,080 environments of which somebody changed a service, 400 of a plane, in 13 minutes; part of `make test` (12) and `make long` (77)
 	@$(RUN) -m tests.drift.drift_corpus 1080
+	@$(RUN) -m tests.drift.planes_corpus 400
 
 fuzz: .venv/.all ## 21,400 odd requests as bytes, to every route; part of `make test` (400) and `make long` (3,000)
 	@.venv/bin/pytest -q -n 2 tests/system/test_no_bytes_break_the_host.py $(PYTEST)

@@ -5,12 +5,13 @@
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, Protocol
 
 from shared.kernel.ids import ModuleId
+from tests.drift.compared import DriftService
 from tests.drift.generated_environments import API, NIGHT, WEB, WORKER, Environment, generated
 from tests.drift.mutations import Mutation, Target
 from tests.drift.mutations_of_pods import OF_PODS
@@ -23,7 +24,30 @@ from tests.kit.virtual_time import run_virtual
 ON_CLUSTERS: Final = (*OF_PODS, *OF_OBJECTS)
 KINDS: Final = (*ON_CLUSTERS, *ON_MACHINES)
 Place = tuple[str, str, str]
-"""Service, plane and path of a finding."""
+"""Service, plane and path of a finding; the service is empty where it is the environment's own."""
+
+
+class Kind(Protocol):
+    """A kind of change."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_from_documents(self) -> bool: ...
+
+
+class AnyCase(Protocol):
+    """The environment of one seed."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def mutation(self) -> Kind: ...
+
+    @property
+    def surface(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -51,8 +75,8 @@ class Case:
 class Judged:
     """What a case has to be told, what was ever told of it, and what was open in the end."""
 
-    case: Case
-    work: Work | None
+    case: AnyCase
+    work: str | None
     truth: frozenset[Place]
     told: frozenset[Place]
     left: frozenset[Place]
@@ -118,19 +142,21 @@ def _work_beside(environment: Environment, target: Target, mutation: Mutation) -
     return OwnWork(environment, module, work, is_late=random.randrange(2) == 0)
 
 
-def told(environment: Environment) -> frozenset[Place]:
-    events = environment.told("RuntimeDriftDetected")
-    return frozenset((each["serviceId"], each["plane"], each["path"]) for each in events)
+def told(environment: DriftService) -> frozenset[Place]:
+    return frozenset(map(_place, environment.told("RuntimeDriftDetected")))
 
 
-def left(environment: Environment) -> frozenset[Place]:
+def _place(finding: Mapping[str, Any]) -> Place:
+    return finding["serviceId"] or "", finding["plane"], finding["path"]
+
+
+def left(environment: DriftService) -> frozenset[Place]:
     """Return what was told last as there."""
     last = {}
     for envelope in environment.bench.sent.bodies():
         each = envelope["payload"]
         if envelope["eventType"] in {"RuntimeDriftDetected", "RuntimeDriftResolved"}:
-            place = (each["serviceId"], each["plane"], each["path"])
-            last[place] = envelope["eventType"]
+            last[_place(each)] = envelope["eventType"]
     return frozenset(place for place, event in last.items() if event == "RuntimeDriftDetected")
 
 
@@ -161,6 +187,7 @@ class Tables:
     """What `judged` counts to: by plane, by kind, and case by case where drift was wrong."""
 
     judged: Sequence[Judged]
+    of: str = "of four services"
     by_plane: dict[str, Counts] = field(default_factory=lambda: defaultdict(Counts))
     by_kind: dict[str, Counts] = field(default_factory=lambda: defaultdict(Counts))
     wrong: list[str] = field(default_factory=list)
@@ -196,11 +223,11 @@ class Tables:
         harmless = sum(not each.truth for each in self.judged)
         beside = sum(each.work is not None for each in self.judged)
         surfaces = Counter(each.case.surface for each in self.judged)
-        kinds = {each.name: each for each in KINDS}
+        kinds = {each.case.mutation.name: each.case.mutation for each in self.judged}
         from_documents = sum(each.is_from_documents for each in kinds.values())
         size = len(self.judged)
         title = (
-            f"{size:,} environments of four services"
+            f"{size:,} environments {self.of}"
             f" ({', '.join(f'{count} on {name}' for name, count in sorted(surfaces.items()))}),"
             f" {len(kinds)} kinds of change of which {from_documents} are from documents only,"
             f" {harmless / size:.0%} of the environments changed without harm, {beside / size:.0%}"

@@ -6,7 +6,7 @@ from tests.drift.drift_corpus import KINDS, ON_MACHINES, Judged, judge
 from tests.drift.kinds_from_documents import HARMFUL, HARMLESS, NOT_COMPARED
 from tests.kit.parameters import unless_whole
 
-SAMPLE = (*range(0, len(KINDS), 29), *range(len(KINDS) - len(ON_MACHINES), len(KINDS), 7))
+SAMPLE = (*range(0, len(KINDS), 35), *range(len(KINDS) - len(ON_MACHINES), len(KINDS), 8))
 """`make drift-corpus` takes over a thousand; this shows that they are still judged."""
 
 
