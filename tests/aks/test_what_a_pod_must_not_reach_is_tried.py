@@ -1,5 +1,6 @@
 """The attempts of a pod: what it must not reach, what it may take for it, and what it says."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -268,6 +269,25 @@ def test_what_an_attempt_that_was_killed_left_is_removed_and_not_believed() -> N
 
     assert {each.inconclusive_because for each in tried(cluster)} == {""}
     assert len(cluster.made) == 2
+    assert cluster.jobs() == []
+
+
+def test_a_caller_that_gives_up_leaves_no_job() -> None:
+    cluster = Cluster()
+    cluster.status = lambda _: {}
+    boundary = Boundary(ENVIRONMENT, GLOBEX, OURS, True)
+
+    async def main() -> list[str]:
+        clock = LoopClock()
+        attempts = ClusterAttempts(cast("ClusterApi", cluster), Installation(), clock, IMAGE)
+        asking = asyncio.ensure_future(attempts.run(boundary))
+        await clock.sleep(1)
+        begun = cluster.jobs()
+        asking.cancel()
+        await asyncio.wait([asking])
+        return begun
+
+    assert run_virtual(main()) == [LISTENER]
     assert cluster.jobs() == []
 
 

@@ -63,6 +63,7 @@ class ClusterAttempts:
         if self.image is None:
             raise Unavailable("no RUNTIME_ISOLATION_IMAGE names the image of what tries")
         namespace = boundary.name
+        await self._remove(namespace)  # of one that was killed: it takes room
         quotas = [await self.api.get(QUOTAS, each, namespace) for each in (NAME, CAPACITY)]
         if full := no_room(quotas):
             return inconclusive(full)
@@ -73,7 +74,6 @@ class ClusterAttempts:
         api = await self.api.get(SLICES, "kubernetes", "default")
         others = [each for each in pods if each is not None]
         tried = targets(others, api, namespace, networks_of(boundary), self.access)
-        await self._remove(namespace)
         try:
             listener = await self._pod(LISTENER, environment, tenant, LISTEN, _is_ready)
             asked = asked_of(listener, tried)
