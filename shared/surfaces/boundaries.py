@@ -55,6 +55,16 @@ class BoundarySpec:
 
 
 @dataclass(frozen=True)
+class CountedCapacity:
+    """What the owner of an environment is held to besides its boundary, and what it takes of it."""
+
+    quota: Quota
+    used: Quota
+    limits: Resources
+    """Of an instance that has none by its component nor its boundary."""
+
+
+@dataclass(frozen=True)
 class Boundary:
     """A boundary as it is. `properties` are its live values, by the paths of its spec."""
 
@@ -66,6 +76,7 @@ class Boundary:
     used: Quota = Quota()
     properties: Mapping[str, str] = field(default_factory=dict)
     fence: int = 0
+    capacity: CountedCapacity | None = None
 
 
 def limited(spec: RevisionSpec, limits: Resources) -> RevisionSpec:
@@ -97,7 +108,7 @@ def _counted_cores(cpu: float | None) -> float:
     return 0.0 if cpu is None else max(1, round(cpu * 1000)) / 1000
 
 
-def refusal(quota: Quota, used: Quota, *specs: RevisionSpec) -> str:
+def refusal(quota: Quota, used: Quota, *specs: RevisionSpec, named: str = "tenant") -> str:
     """Return why *quota*, of which is *used*, takes no instance of *specs*; empty where it does.
 
     In the words of a cluster: who reads it there reads it here.
@@ -109,13 +120,13 @@ def refusal(quota: Quota, used: Quota, *specs: RevisionSpec) -> str:
         if limit is None:
             continue
         if not all(getattr(taken([each]), name) for each in specs):
-            return f"failed quota: tenant: must specify {shown}"
+            return f"failed quota: {named}: must specify {shown}"
         if round(has + wanted, 3) > limit:
             over.append((f"{shown}={wanted:g}", f"{shown}={has:g}", f"{shown}={limit:g}"))
     if not over:
         return ""
     requested, holds, limits = (",".join(each) for each in zip(*over, strict=True))
-    return f"exceeded quota: tenant, requested: {requested}, used: {holds}, limited: {limits}"
+    return f"exceeded quota: {named}, requested: {requested}, used: {holds}, limited: {limits}"
 
 
 def quota_of(boundary: Boundary) -> Quota:

@@ -9,17 +9,20 @@ from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.boundary_objects import (
     ACCOUNTS,
+    INSTANCE,
     LIMITS,
     POLICIES,
     QUOTAS,
     BoundaryObjects,
+    counted_capacity,
     wanted,
+    wanted_capacity,
 )
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import NAMESPACES
 from shared.surfaces.aks.names import Installation
-from shared.surfaces.boundaries import BoundarySpec, Quota, boundary_properties
-from shared.surfaces.spec import Resources
+from shared.surfaces.boundaries import BoundarySpec, CountedCapacity, Quota, boundary_properties
+from shared.surfaces.spec import Resources, SiteSpec
 
 SPEC = BoundarySpec(
     EnvironmentId("env-1"), TenantId("acme"), Quota(1.5, 1 << 20, 7), Resources(64, 0.25),
@@ -118,3 +121,22 @@ def test_a_boundary_is_in_force_when_the_cluster_counts_by_its_quota() -> None:
 
     assert found.is_in_force(())
     assert found.used() == Quota(instances=2)
+
+
+def test_a_capacity_is_read_with_what_the_cluster_has_counted() -> None:
+    site = SiteSpec(
+        SPEC.environment, SPEC.tenant, "test", "test", capacity=Resources(cpu=4, memory_mb=8192)
+    )
+    made = wanted_capacity(site, Installation())
+    quota = made[QUOTAS]
+    assert quota is not None
+    hard = quota["spec"]["hard"]
+    counted = {**quota, "status": {"hard": hard, "used": {"limits.cpu": "1500m"}}}
+
+    assert counted_capacity(counted, made[LIMITS]) == CountedCapacity(
+        Quota(cpu=4, memory_mb=8192), Quota(cpu=1.5), INSTANCE
+    )
+    assert counted_capacity(quota, None) == CountedCapacity(
+        Quota(cpu=4, memory_mb=8192), Quota(), Resources()
+    )
+    assert counted_capacity(None, None) is None

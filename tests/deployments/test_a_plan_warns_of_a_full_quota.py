@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
 import pytest
 
@@ -10,7 +11,8 @@ from function_apps.deployments.use_cases.deploy import plan_deployment
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.surfaces.boundaries import Boundary, BoundarySpec, Quota
+from shared.surfaces.boundaries import Boundary, BoundarySpec, CountedCapacity, Quota
+from shared.surfaces.spec import Resources
 from tests.deployments.driven import TEST, Driven, driven
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.service import TENANT
@@ -97,7 +99,7 @@ class _Answering(MemorySurface):
 
 
 async def planned(
-    answer: Callable[[Boundary], Awaitable[Reading[Boundary]]], replicas: int
+    answer: Callable[[Boundary], Awaitable[Reading[Boundary]]], replicas: int, kind: str = "canary"
 ) -> tuple[Sequence[str], float]:
     """Return the warnings of a plan, and the seconds that it took."""
     world = driven()
@@ -107,7 +109,7 @@ async def planned(
     surface.answer = answer
     world.app = replace(world.app, surfaces={ComputeTargetKind.LOCAL_PROCESS: surface})
     began_s = world.app.service.clock.monotonic_s()
-    found = await warnings(world, replicas)
+    found = await warnings(world, replicas, kind)
     return found, world.app.service.clock.monotonic_s() - began_s
 
 
@@ -123,6 +125,40 @@ def test_what_a_cluster_has_not_counted_yet_takes_no_room(used: Quota) -> None:
         return Present(replace(boundary, used=used))
 
     assert run_virtual(planned(uncounted, 3))[0] == ()
+
+
+def held_to(capacity: CountedCapacity, kind: str = "canary") -> Sequence[str]:
+    """Return the warnings of a plan of three instances in an environment of that *capacity*."""
+
+    async def with_capacity(boundary: Boundary) -> Reading[Boundary]:
+        return Present(replace(boundary, capacity=capacity))
+
+    return run_virtual(planned(with_capacity, 3, kind))[0]
+
+
+TWO_CORES: Final = CountedCapacity(Quota(cpu=2.0), Quota(cpu=1.0), Resources(cpu=0.5))
+"""One instance without limits of its own is counted with half a core."""
+
+
+def test_a_full_capacity_is_told_by_its_name() -> None:
+    (warning,) = held_to(TWO_CORES)
+
+    assert warning.startswith(
+        "LocalProcess: no room beside what runs: exceeded quota: capacity, requested: cpu=1.5,"
+        " used: cpu=1, limited: cpu=2."
+    )
+
+
+@pytest.mark.parametrize("kind", ["canary", "recreate"])
+def test_a_plan_that_is_larger_than_the_capacity_never_starts(kind: str) -> None:
+    (warning,) = held_to(replace(TWO_CORES, quota=Quota(cpu=1.0)), kind)
+
+    assert "it never starts: exceeded quota: capacity, requested: cpu=1.5" in warning
+
+
+def test_a_capacity_with_room_is_no_warning() -> None:
+    assert held_to(replace(TWO_CORES, used=Quota(cpu=0.5))) == ()
+    assert held_to(TWO_CORES, "recreate") == ()
 
 
 async def _unknown(_boundary: Boundary) -> Reading[Boundary]:

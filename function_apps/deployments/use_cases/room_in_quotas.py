@@ -1,4 +1,4 @@
-"""Compares the quota of a tenant with what a plan, or a release of strategy recreate, starts."""
+"""Compares quota and capacity of a tenant with what a plan, or a recreate, starts."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -131,18 +131,23 @@ def _has_boundaries(can: Capabilities) -> bool:
 
 
 def _shortage(boundary: Boundary, specs: Sequence[RevisionSpec], *, is_recreate: bool) -> str:
-    """Return what the quota of *boundary* lacks for *specs*; empty where it has room.
+    """Return what the quota of *boundary*, or its capacity, lacks for *specs*; empty: nothing.
 
     What `recreate` stops first is not known here, so only the whole quota is compared then.
     """
-    quota = quota_of(boundary)
     asked = [limited(each, limits_of(boundary)) for each in specs]
-    if too_much := refusal(quota, Quota(0.0, 0, 0), *asked):
-        return f"it never starts: {too_much}"
-    if not is_recreate and (too_much := refusal(quota, boundary.used, *asked)):
-        return (
-            f"no room beside what runs: {too_much}. New instances wait for room, and the release is"
-            " rolled back where none comes in time: stop old ones first with the strategy"
-            " `recreate`, or have the quota hold more"
-        )
+    held = [("tenant", quota_of(boundary), boundary.used)]
+    if (capacity := boundary.capacity) is not None:
+        asked = [limited(each, capacity.limits) for each in asked]
+        held.append(("capacity", capacity.quota, capacity.used))
+    for name, quota, _ in held:
+        if too_much := refusal(quota, Quota(0.0, 0, 0), *asked, named=name):
+            return f"it never starts: {too_much}"
+    for name, quota, used in held:
+        if not is_recreate and (too_much := refusal(quota, used, *asked, named=name)):
+            return (
+                f"no room beside what runs: {too_much}. New instances wait for room, and the"
+                " release is rolled back where none comes in time: stop old ones first with the"
+                " strategy `recreate`, or have the quota hold more"
+            )
     return ""

@@ -18,7 +18,12 @@ from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import NAMESPACES, Kind
 from shared.surfaces.aks.names import ENVIRONMENT_ID, MANAGER, TENANT, Installation
 from shared.surfaces.aks.quantities import MIB, amount
-from shared.surfaces.boundaries import BoundarySpec, Quota, boundary_properties
+from shared.surfaces.boundaries import (
+    BoundarySpec,
+    CountedCapacity,
+    Quota,
+    boundary_properties,
+)
 from shared.surfaces.spec import Resources, SiteSpec
 
 QUOTAS: Final = Kind("v1", "ResourceQuota", "resourcequotas")
@@ -57,11 +62,9 @@ class BoundaryObjects:
     def properties(self) -> Mapping[str, str]:
         """Return its live values, by the paths of `boundary_properties`."""
         hard = ((self.quota or {}).get("spec") or {}).get("hard") or {}
-        ranges = ((self.limits or {}).get("spec") or {}).get("limits") or []
-        default = next((each.get("default") or {} for each in ranges), {})
         read = BoundarySpec(
             EnvironmentId(""), TenantId(""), _quota(hard),
-            Resources(memory_mb=_mib(default.get("memory")), cpu=_number(default.get("cpu"))),
+            _default(self.limits),
             acts_as(self.account), self.may_reach(),
         )  # fmt: skip
         return boundary_properties(read)
@@ -140,6 +143,21 @@ def capacity_of(quota: Object | None) -> Resources:
     hard = ((quota or {}).get("spec") or {}).get("hard") or {}
     read = _quota(hard)
     return Resources(memory_mb=read.memory_mb, cpu=read.cpu)
+
+
+def counted_capacity(quota: Object | None, limits: Object | None) -> CountedCapacity | None:
+    """Return the capacity of a namespace by its ResourceQuota and LimitRange; None without one."""
+    if quota is None:
+        return None
+    used = _quota((quota.get("status") or {}).get("used") or {})
+    return CountedCapacity(_quota(quota["spec"].get("hard") or {}), used, _default(limits))
+
+
+def _default(limits: Object | None) -> Resources:
+    """Return what the LimitRange *limits* gives an instance that has no limits."""
+    ranges = ((limits or {}).get("spec") or {}).get("limits") or []
+    default = next((each.get("default") or {} for each in ranges), {})
+    return Resources(memory_mb=_mib(default.get("memory")), cpu=_number(default.get("cpu")))
 
 
 def is_counted(quota: Object) -> bool:

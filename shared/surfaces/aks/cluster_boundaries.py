@@ -16,6 +16,7 @@ from shared.surfaces.aks.boundary_objects import (
     QUOTAS,
     BoundaryObjects,
     capacity_of,
+    counted_capacity,
     is_counted,
     wanted,
     wanted_capacity,
@@ -124,14 +125,19 @@ class ClusterBoundaries:
         if objects is None:
             return None
         token = await self.records.boundary_token(environment, tenant)
+        place = objects.namespace["metadata"]["name"]
+        capacity = counted_capacity(
+            await self.api.get(QUOTAS, CAPACITY, place), await self.api.get(LIMITS, CAPACITY, place)
+        )
         return Boundary(
             environment,
             tenant,
-            objects.namespace["metadata"]["name"],
+            place,
             objects.is_in_force(self.gateway_networks, self.access),
             objects.used(),
             objects.properties(),
             token,
+            capacity,
         )
 
     async def delete(self, environment: EnvironmentId, tenant: TenantId, fence: Fence) -> None:
