@@ -9,7 +9,7 @@ import pytest
 
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Conflict, Unavailable
-from shared.messaging.sweep import EVERY_PAGE, PAGES_MAX, Sweep, SweepLog, every
+from shared.messaging.sweep import EVERY_PAGE, PAGES_MAX, Sweep, SweepLog, every, every_due
 from shared.persistence.store import Create, Document, Partition, Query, UnreadableDocument
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.parts import Parts
@@ -221,5 +221,37 @@ def test_every_document_is_returned_where_tenants_have_documents_of_one_key() ->
 
         assert len(found) == len(keys) + 1
         assert {document.partition for document in found} == {*TENANTS[:2]}
+
+    run_virtual(main())
+
+
+def test_what_is_due_is_returned_and_nothing_else() -> None:
+    async def main() -> None:
+        parts = Parts()
+        now, store = parts.clock.now(), parts.store.inner
+        due = {"type": "thing", "name": "a", "dueAt": isoformat(now)}
+        others = {
+            "later": {**due, "dueAt": isoformat(now + timedelta(seconds=1))},
+            "another": {**due, "type": "other"},
+        }
+        for name, body in {"due": due, **others}.items():
+            await store.batch(BAD, [Create(name, body)])
+
+        found = await every_due("thing", "name", store, parts.clock)
+
+        assert [each.id for each in found] == ["due"]
+
+    run_virtual(main())
+
+
+def test_a_damaged_count_of_failures_begins_again() -> None:
+    async def main() -> None:
+        timer = Timer(PROBLEMS["unreadable"])
+        await timer.keep(attempts="many")
+        await timer.run()
+        stored = await timer.parts.store.inner.read_many(BAD, ["thing"])
+
+        assert stored["thing"].body["attempts"] == 1
+        assert stored["thing"].body["dueAt"] == isoformat(timer.now() + timedelta(seconds=30))
 
     run_virtual(main())

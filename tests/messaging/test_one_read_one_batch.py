@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.contracts.retention import Kept
 from shared.contracts.shape import Event
 from shared.kernel.context import UNKEYED_TTL, Cause
 from shared.kernel.errors import Conflict, NotFound, Refused, Stale, TooLarge, Unavailable
@@ -497,5 +498,19 @@ def test_a_command_for_a_service_that_does_not_exist_is_found_before_the_commit(
             await parts.work.commit(parts.ctx(), PARTITION, [], lambda _: decision)
 
         assert parts.store.batches == []
+
+    run_virtual(main())
+
+
+def test_what_is_kept_for_a_time_is_written_with_it_also_the_first_time() -> None:
+    async def main() -> None:
+        parts = Parts()
+        span = int(parts.work.retention.span(Kept.ENDED).total_seconds())
+        for kept in (Kept.ENDED, Kept.ENDED, None):
+            decision: Decision[Json] = Decision({}, [Put("thing", {"type": "t"}, kept)])
+            await parts.work.commit(parts.ctx(), PARTITION, ["thing"], lambda _, it=decision: it)
+
+        lives = [getattr(batch[0], "ttl_s") for batch in parts.store.batches]  # noqa: B009
+        assert lives == [span, span, None]
 
     run_virtual(main())

@@ -297,3 +297,16 @@ def test_a_stored_row_that_its_destination_refuses_says_so_to_the_sweep() -> Non
         assert parts.relay.sweeps.failures(parts.clock.now()) == {"sweep_outbox": 1}
 
     run_virtual(main())
+
+
+def test_a_message_names_its_type_and_its_cause() -> None:
+    async def main() -> None:
+        parts = Parts()
+        await _commit(parts)
+        event, command = (message for _, message in parts.sender.sent.messages)
+
+        assert (event.subject, command.subject) == (counted(1).__class__.__name__, "BindThing")
+        assert event.message_id != command.message_id
+        assert event.correlation_id == command.correlation_id
+
+    run_virtual(main())
