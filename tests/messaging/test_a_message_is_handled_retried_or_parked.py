@@ -304,6 +304,22 @@ def test_a_replay_finds_only_its_own_tenant_s_messages(scope_of: Callable[[World
     run_virtual(main())
 
 
+def test_what_is_no_envelope_cannot_be_replayed() -> None:
+    async def main() -> None:
+        world = World()
+        body = b"no envelope"
+        await world.dispatch(Received(body, "application/json", {}))
+        digest = hashlib.sha256(body).hexdigest()
+
+        with pytest.raises(Invalid) as refused:
+            await world.dispatch.replay(digest, world.parts.ctx(scope=PLATFORM))
+
+        assert refused.value.target == "eventId"
+        assert await world.parked(digest, PLATFORM) is not None
+
+    run_virtual(main())
+
+
 def test_a_message_without_a_handler_any_more_stays_parked() -> None:
     async def main() -> None:
         world = await _parked_world()

@@ -235,6 +235,7 @@ def test_the_same_key_with_other_content_is_refused() -> None:
             await parts.work.commit(parts.ctx(other), PARTITION, ["thing"], _count(parts, []))
 
         assert (refused.value.http_status, await _number(parts)) == (409, 1)
+        assert refused.value.target == "Idempotency-Key"
 
     run_virtual(main())
 
