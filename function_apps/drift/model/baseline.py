@@ -7,9 +7,11 @@ change nothing. Until the first release is heard of, what the inventory says sta
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 from function_apps.drift.model.alert import AlertState
+from function_apps.drift.model.planes import Planes, released_planes
 from shared.contracts.catalog import RuntimeInventoryUpdated, ServiceStatus
 from shared.contracts.drift import CompareRelease
 from shared.contracts.health import HealthStatus
@@ -86,6 +88,13 @@ class ServiceBaseline:
         """Return whether its absence would be news; a job has run, also where nothing is left."""
         is_job = self.component is not None and self.component.runs_once is not None
         return self.is_known and not self.is_retired and not is_job
+
+    @cached_property
+    def release_planes(self) -> Planes:
+        """Return what its release asks for, before what was learned and adopted; asked thrice."""
+        if self.component is None:
+            return {}
+        return released_planes(self.component, self.environment_id, self.tenant_id)
 
     @property
     def is_healthy(self) -> bool:

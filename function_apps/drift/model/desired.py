@@ -11,16 +11,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from function_apps.drift.model.baseline import ServiceBaseline
+from function_apps.drift.model.planes import Planes, as_planes
 from shared.contracts.drift import Plane
-from shared.contracts.strategies import RolloutDefaults
-from shared.surfaces.properties import Properties, revision_properties
-from shared.surfaces.released_component import revision_spec
+from shared.surfaces.properties import Properties
 from shared.surfaces.shown_words import may_be_secret
 
-Planes = Mapping[Plane, Mapping[str, str]]
-_NUMBERS_OF_THE_PLATFORM: Final = ("drainS", "graceS")
-"""They follow the platform's rules, which another version may have changed; no unit records them.
-"""
 COMPARED: Final = (
     Plane.WORKLOAD, Plane.REPLICAS, Plane.CONFIGURATION, Plane.SECRETS, Plane.ROUTING,
 )  # fmt: skip
@@ -29,15 +24,9 @@ COMPARED: Final = (
 
 def desired_planes(baseline: ServiceBaseline) -> Planes:
     """Return what the service is to be: its release, what was learned of it, what was adopted."""
-    component = baseline.component
-    if component is None:
+    if baseline.component is None:
         return {Plane.WORKLOAD: dict(baseline.inventory)}
-    # Who pauses traffic on purpose writes it down as a release, so the recorded weight holds.
-    weight = component.routing.weights.get(str(component.release_revision), 0)
-    spec = revision_spec(component, baseline.environment_id, baseline.tenant_id, RolloutDefaults())
-    planes = {plane: dict(words) for plane, words in as_planes(
-        revision_properties(spec, weight=weight)
-    ).items()}  # fmt: skip
+    planes = {plane: dict(words) for plane, words in baseline.release_planes.items()}
     planes.setdefault(Plane.CONFIGURATION, {}).update(baseline.configuration or {})
     if baseline.scaling:
         planes[Plane.REPLICAS] = dict(baseline.scaling)
@@ -97,13 +86,3 @@ def learned(baseline: ServiceBaseline, properties: Properties) -> Mapping[str, s
     words = as_planes(properties).get(Plane.CONFIGURATION, {})
     is_recorded = words.get("hash") == component.configuration.hash
     return {path: word for path, word in words.items() if path != "hash"} if is_recorded else None
-
-
-def as_planes(properties: Properties) -> dict[Plane, Mapping[str, str]]:
-    """Return *properties* by the planes of the contract, without numbers of the platform."""
-    return {
-        Plane(plane.value): {
-            path: word for path, word in words.items() if path not in _NUMBERS_OF_THE_PLATFORM
-        }
-        for plane, words in properties.items()
-    }

@@ -154,8 +154,10 @@ class EnvironmentScan:
         said last may have come after its end; and where another began there later, as a module has
         one at a time: its end was lost.
         """
+        there = self._by_module.get(module)
+        if there is None:
+            return None
         at_least = isoformat(since)
-        there = self._by_module.get(module, {})
         newest = max((work.stepped_at for work in there.values()), default="")
         return next(
             (

@@ -24,6 +24,7 @@ from function_apps.drift.model.harmless import why_harmless
 from shared.contracts.drift import DriftDefaults, DriftKind, Plane
 from shared.kernel.clock import isoformat, parse_instant
 from shared.kernel.ids import drift_finding_id, module_key, parse_id
+from shared.surfaces.properties import Plane as SurfacePlane
 from shared.surfaces.properties import Properties
 
 VALUE_MAX: Final = 2000
@@ -88,7 +89,8 @@ def has_other_replicas(baseline: ServiceBaseline, live: LiveService) -> bool:
     if properties is None or Plane.REPLICAS not in _compared(baseline):
         return False
     desired = desired_planes(baseline)
-    actual = live_planes(properties, desired, baseline)
+    replicas = {SurfacePlane.REPLICAS: properties.get(SurfacePlane.REPLICAS, {})}
+    actual = live_planes(replicas, desired, baseline)
     changes = compare(desired.get(Plane.REPLICAS, {}), actual.get(Plane.REPLICAS, {}))
     return any(why_harmless(Plane.REPLICAS, each) is None for each in changes)
 
@@ -177,6 +179,8 @@ def seen_findings(
     Of more than can be kept the first, and those that are *active*: what is there still is not
     resolved by what came beside it.
     """
+    if not found:
+        return {}
     key = parse_id(baseline.service_id, "svc").environment
     module = module_key(baseline.tenant_id, baseline.module_id)
     seen = {}

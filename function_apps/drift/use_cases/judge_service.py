@@ -99,17 +99,20 @@ async def _record_reading(scan: ServiceScan, ctx: Context, app: DriftApp) -> Ser
 
     A service that is as the last scan left it costs the store nothing.
     """
-    service_id, now = scan.baseline.service_id, ctx.now()
-    key = scan.baseline.digest_key or f"{app.service.entropy.bits(_KEY_BITS):x}"
-    expected = _after_reading(_with_key(scan.baseline, key), scan, now, app)
-    digest = await _keep_snapshot(scan, expected, ctx, app)
-    if replace(expected, snapshot=digest) == scan.baseline and scan.baseline.is_known:
-        return scan.baseline
+    before, now = scan.baseline, ctx.now()
+    service_id = before.service_id
+    key = before.digest_key or f"{app.service.entropy.bits(_KEY_BITS):x}"
+    expected = _after_reading(_with_key(before, key), scan, now, app)
+    # Where nothing is new, it goes on with the one of which what was released is made already.
+    is_as_before = expected == before
+    digest = await _keep_snapshot(scan, before if is_as_before else expected, ctx, app)
+    if is_as_before and digest == before.snapshot and before.is_known:
+        return before
 
     def decide(view: View) -> Decision[ServiceBaseline | None]:
         stored = view.find(BASELINES, service_id)
-        known = stored or scan.baseline
-        if not _is_same_release(known, scan.baseline):
+        known = stored or before
+        if not _is_same_release(known, before):
             return Decision(None)
         after = _after_reading(_with_key(known, key), scan, now, app)
         after = replace(after, snapshot=digest)
