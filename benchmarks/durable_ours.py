@@ -1,4 +1,4 @@
-"""Our side of G1 and G3: the host's engine and worker over a file at synchronous=FULL.
+"""Our side of G1, G2 and G3: the host's engine and worker over a file at synchronous=FULL.
 
 Functions are indexed from a real app object, orchestrations go through the official library.
 """
@@ -7,9 +7,9 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import azure.durable_functions as df
 
@@ -42,16 +42,28 @@ def sequence(context: df.DurableOrchestrationContext) -> Generator[Any, Any, int
     return value
 
 
+@app.orchestration_trigger(context_name="context")
+def fan_out(context: df.DurableOrchestrationContext) -> Generator[Any, Any, int]:
+    value = context.get_input()
+    values = yield context.task_all([context.call_activity("step", value) for _ in range(20)])
+    return sum(values)
+
+
+RESULTS: Final[Mapping[str, Callable[[int], int]]] = {
+    "sequence": lambda number: number + 5,
+    "fan_out": lambda number: 20 * (number + 1),
+}
+"""What each workflow makes of a number."""
 found = index(App("bench", register=app, host_json={"version": "2.0"}), {})
 
 
-def measure(in_flight: int, count: int) -> dict[str, Any]:
-    """Run *count* workflows over a new file; return rate and sorted latencies."""
+def measure(in_flight: int, count: int, workflow: str = "sequence") -> dict[str, Any]:
+    """Run *count* of *workflow* over a new file; return rate and sorted latencies."""
     with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_measure(Path(folder), in_flight, count))
+        return asyncio.run(_measure(Path(folder), in_flight, count, workflow))
 
 
-async def _measure(folder: Path, in_flight: int, count: int) -> dict[str, Any]:
+async def _measure(folder: Path, in_flight: int, count: int, workflow: str) -> dict[str, Any]:
     database, entropy = Database(folder / "host.db", SCHEMA), SystemEntropy()
     worker = Worker(entropy)
     for function in found.functions:
@@ -66,9 +78,9 @@ async def _measure(folder: Path, in_flight: int, count: int) -> dict[str, Any]:
     )
     await engine.start()
     client = DurableClient(engine)
-    await _run(engine, client, in_flight, min(count, 100))
+    await _run(engine, client, in_flight, min(count, 100), workflow)
     began = time.perf_counter()
-    latencies = await _run(engine, client, in_flight, count)
+    latencies = await _run(engine, client, in_flight, count, workflow)
     rate = count / (time.perf_counter() - began)
     await engine.stop(1.0)
     worker.close()
@@ -76,17 +88,19 @@ async def _measure(folder: Path, in_flight: int, count: int) -> dict[str, Any]:
     return {"rate": rate, "latencies_s": latencies}
 
 
-async def _run(engine: Engine, client: DurableClient, in_flight: int, count: int) -> list[float]:
+async def _run(
+    engine: Engine, client: DurableClient, in_flight: int, count: int, workflow: str
+) -> list[float]:
     left, latencies = iter(range(count)), []
 
     async def one_by_one() -> None:
         for number in left:
             began = time.perf_counter()
-            instance_id = await client.start("sequence", given=input_text(number))
+            instance_id = await client.start(workflow, given=input_text(number))
             await engine.wait_for_completion(instance_id)
             instance = client.status(instance_id)
             assert instance is not None
-            assert instance.output == str(number + 5)
+            assert instance.output == str(RESULTS[workflow](number))
             latencies.append(time.perf_counter() - began)
 
     await asyncio.gather(*(one_by_one() for _ in range(in_flight)))

@@ -1,4 +1,4 @@
-"""Restate and DBOS for G1 and G3: set up in `.benchmarks/`, run as processes of their own."""
+"""Restate and DBOS for G1 to G3: set up in `.benchmarks/`, run as processes of their own."""
 
 import json
 import socket
@@ -21,9 +21,9 @@ class Peer:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
-    def measure(self, in_flight: int, count: int) -> dict[str, Any]:
+    def measure(self, in_flight: int, count: int, workflow: str = "sequence") -> dict[str, Any]:
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{in_flight} {count}\n")
+        self._process.stdin.write(f"{workflow} {in_flight} {count}\n")
         self._process.stdin.flush()
         return json.loads(self._line())
 

@@ -38,7 +38,7 @@ from shared.surfaces.released_component import revision_spec
 from shared.surfaces.spec import SiteSpec
 from shared.web.collection import TOP_MAX
 from shared.web.request import Request
-from tests.kit.memory_cluster import MemoryRevision
+from tests.kit.memory_cluster import MemoryCluster, MemoryRevision
 from tests.kit.messages import envelope_of, taken
 from tests.kit.service import CAUSE, SCOPE, TENANT, Sent
 from tests.kit.told import ENVIRONMENT, ended, environment, released
@@ -108,9 +108,9 @@ class LargeEnvironment:
         await self._hear(environment(1))
         for first in range(0, self.count, A_DEPLOYMENT):
             numbers = range(first, min(first + A_DEPLOYMENT, self.count))
-            units = [_component(number) for number in numbers]
+            units = [component_of(number) for number in numbers]
             for unit in units:
-                self._run(unit)
+                run_component(self._parts.cluster, unit)
             await self._hear(ended(1 + first // A_DEPLOYMENT, units, at=self._clock.now()))
         await catalog_scan.scan_due_environments(self.catalog)
         for _ in range(3):  # the fence is news, then its end, then nothing
@@ -120,14 +120,6 @@ class LargeEnvironment:
     async def _hear(self, payload: BaseModel) -> None:
         for consumer in self._consumers:
             await consumer.hear(payload)
-
-    def _run(self, unit: Mapping[str, Any]) -> None:
-        component = ReleasedComponent.model_validate(unit)
-        spec = revision_spec(component, ENVIRONMENT, TENANT, RolloutDefaults(), None)
-        state = self._parts.cluster.component(spec.component)
-        state.revisions[1], state.fence = MemoryRevision(spec), 1
-        state.weights = {1: 100}
-        self._parts.cluster.resize(state.revisions[1])
 
     def tamper(self, one_of: int) -> int:
         """Change a hundredth of the services behind drift's back; return how many."""
@@ -162,7 +154,18 @@ class LargeEnvironment:
             query = dict(parse_qsl(urlsplit(page["nextLink"]).query))
 
 
-def _component(number: int) -> dict[str, Any]:
+def run_component(cluster: MemoryCluster, unit: Mapping[str, Any]) -> None:
+    """Have *unit* run in *cluster*, as if a deployment had brought it."""
+    component = ReleasedComponent.model_validate(unit)
+    spec = revision_spec(component, ENVIRONMENT, TENANT, RolloutDefaults(), None)
+    state = cluster.component(spec.component)
+    state.revisions[1], state.fence = MemoryRevision(spec), 1
+    state.weights = {1: 100}
+    cluster.resize(state.revisions[1])
+
+
+def component_of(number: int) -> dict[str, Any]:
+    """Return the unit of the service *number*."""
     return released(
         f"module-{number:05d}", 1, owner=f"team-{number % TEAMS}", replicas=1,
         command=["serve", str(number)], routing={"weights": {"1": 100}},

@@ -1,8 +1,9 @@
-"""DBOS's side of G1: workflows of five steps on SQLite, WAL, synchronous=FULL.
+"""DBOS's side of G1 and G2: five steps in a row, twenty at once; SQLite, WAL, synchronous=FULL.
 
 Run by `durable_peers.py` in the peer's own environment, as `peer_restate.py` is.
 """
 
+import asyncio
 import json
 import sys
 import time
@@ -44,24 +45,42 @@ def sequence(value: int) -> int:
     return value
 
 
+@DBOS.step()
+async def step_of_many(value: int) -> int:
+    return value + 1
+
+
+@DBOS.workflow()
+async def fan_out(value: int) -> int:
+    return sum(await asyncio.gather(*(step_of_many(value) for _ in range(20))))
+
+
 DBOS.launch()
 
 
-def one(number: int) -> float:
+def one_sequence(number: int) -> float:
     began = time.perf_counter()
     assert sequence(number) == number + 5
     return time.perf_counter() - began
 
 
-def measure(in_flight: int, count: int) -> dict[str, Any]:
+def one_fan_out(number: int) -> float:
+    began = time.perf_counter()
+    assert asyncio.run(fan_out(number)) == 20 * (number + 1)
+    return time.perf_counter() - began
+
+
+def measure(workflow: str, in_flight: int, count: int) -> dict[str, Any]:
+    one = {"sequence": one_sequence, "fan_out": one_fan_out}[workflow]
     with ThreadPoolExecutor(in_flight) as pool:
         began = time.perf_counter()
         latencies = sorted(pool.map(one, range(count)))
         return {"rate": count / (time.perf_counter() - began), "latencies_s": latencies}
 
 
-measure(16, 20)
+measure("sequence", 16, 20)
 print("ready", flush=True)
 for line in sys.stdin:
-    print(json.dumps(measure(*map(int, line.split()))), flush=True)
+    workflow, *numbers = line.split()
+    print(json.dumps(measure(workflow, *map(int, numbers))), flush=True)
 DBOS.destroy()

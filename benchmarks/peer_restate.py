@@ -1,7 +1,7 @@
-"""Restate's side of G1 and G3: the real server, its Python SDK, and a client over HTTP.
+"""Restate's side of G1 to G3: the real server, its Python SDK, and a client over HTTP.
 
-Run by `durable_peers.py` in the peer's own environment. Reads `<in flight> <count>` per line and
-answers with the rate and the latencies of five-step workflows.
+Run by `durable_peers.py` in the peer's own environment. Reads `<workflow> <in flight> <count>` per
+line and answers with the rate and the latencies.
 """
 
 import asyncio
@@ -33,6 +33,15 @@ async def sequence(ctx: restate.Context, value: int) -> int:
     return value
 
 
+@service.handler()
+async def fan_out(ctx: restate.Context, value: int) -> int:
+    steps = [ctx.run_typed("step", step, value=value) for _ in range(20)]
+    return sum([await each for each in await restate.gather(*steps)])
+
+
+RESULTS = {"sequence": lambda number: number + 5, "fan_out": lambda number: 20 * (number + 1)}
+
+
 async def until_registered(session: aiohttp.ClientSession) -> None:
     body = {"uri": f"http://127.0.0.1:{SDK}", "use_http_11": False}
     for _ in range(300):
@@ -46,15 +55,17 @@ async def until_registered(session: aiohttp.ClientSession) -> None:
     raise SystemExit("Restate did not take the deployment")
 
 
-async def measure(session: aiohttp.ClientSession, in_flight: int, count: int) -> dict[str, Any]:
+async def measure(
+    session: aiohttp.ClientSession, workflow: str, in_flight: int, count: int
+) -> dict[str, Any]:
     left, latencies = iter(range(count)), []
 
     async def one_by_one() -> None:
         for number in left:
             began = time.perf_counter()
-            url = f"http://127.0.0.1:{INGRESS}/bench/sequence"
+            url = f"http://127.0.0.1:{INGRESS}/bench/{workflow}"
             async with session.post(url, json=number) as answer:
-                assert await answer.json() == number + 5
+                assert await answer.json() == RESULTS[workflow](number)
             latencies.append(time.perf_counter() - began)
 
     began = time.perf_counter()
@@ -96,12 +107,13 @@ async def answer_lines() -> None:
     try:
         async with aiohttp.ClientSession() as session:
             await until_registered(session)
-            await measure(session, 16, 100)
+            await measure(session, "sequence", 16, 100)
             print("ready", flush=True)
             loop = asyncio.get_running_loop()
             while line := await loop.run_in_executor(None, sys.stdin.readline):
-                in_flight, count = map(int, line.split())
-                print(json.dumps(await measure(session, in_flight, count)), flush=True)
+                workflow, *numbers = line.split()
+                figures = await measure(session, workflow, *map(int, numbers))
+                print(json.dumps(figures), flush=True)
     finally:
         ended.set()
         await sdk
