@@ -11,11 +11,15 @@ from function_apps.deployments.model.lifecycle import (
     TRANSITIONS,
     Cancelled,
     DeploymentEvent,
+    PolicyAndBinding,
     Rejected,
     RollbackBegan,
+    refused,
 )
-from shared.contracts.deployments import DeploymentStatus
+from shared.contracts.deployments import DeploymentStatus, EndReason
+from shared.contracts.releases import ReleasedComponent
 from shared.kernel.transitions import TransitionRefused
+from tests.kit import told
 
 EVENTS = {event for row in TRANSITIONS.rows.values() for event in row}
 OUTSIDE = [
@@ -56,3 +60,21 @@ def test_from_every_active_state_there_is_a_way_back() -> None:
 
 def test_the_diagram_in_the_readme_is_drawn_from_the_table() -> None:
     assert TRANSITIONS.diagram() in README.read_text(encoding="utf-8")
+
+
+def test_what_was_refused_has_failed_unless_there_was_nothing_to_do() -> None:
+    nothing, held = (
+        EndReason.model_validate({"code": code, "message": "why"})
+        for code in ("NothingToRollOut", "Held")
+    )
+
+    assert refused(nothing) == Cancelled(nothing)
+    assert refused(held) == Rejected(held)
+
+
+def test_of_policy_and_binding_a_release_keeps_revisions_and_the_minimum() -> None:
+    component = ReleasedComponent.model_validate(
+        told.released(scalingPolicyRevision=3, replicas=5, tenantBindingRevision=6)
+    )
+
+    assert PolicyAndBinding.of(component) == PolicyAndBinding(policy=3, minimum=5, binding=6)

@@ -262,3 +262,23 @@ def test_what_serves_is_not_removed_at_the_end_of_a_rollback() -> None:
     assert kept({}, is_dead=True, previous=None) == {OLD}
     alone = live({}, revision(OLD, 0, 1), revision(NEW, 1, 1))
     assert traffic_split.kept_revisions(alone, NEW, None, is_previous_dead=True) == {NEW}
+
+
+def test_what_has_most_of_the_traffic_takes_the_rest_first() -> None:
+    fourth = 4
+    parts = revision(OTHER, 1, 1), revision(fourth, 1, 1), revision(OLD, 0, 1), revision(NEW, 1, 1)
+    seen = live({OTHER: 30, fourth: 70}, *parts)
+
+    back = traffic_split.back(None, OLD, seen)
+    forward = traffic_split.forward(10, NEW, OLD, seen)
+
+    assert back == traffic_split.Split({fourth: 100})
+    assert forward is not None
+    assert forward.weights == {NEW: 10, fourth: 90}
+
+
+def test_what_is_gone_or_going_gets_nothing_of_what_it_has() -> None:
+    going = revision(OTHER, 2, 2, Phase.DRAINING)
+    seen = live({OTHER: 50, 4: 50}, going, revision(OLD, 1, 2), revision(NEW, 1, 2))
+
+    assert traffic_split.back(NEW, OLD, seen) == traffic_split.Split({OLD: 50, NEW: 50})

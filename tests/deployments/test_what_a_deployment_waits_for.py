@@ -11,21 +11,48 @@ from function_apps.deployments.errors import (
     BindingSuspended,
     EnvironmentNotUsable,
     EnvironmentUnknown,
+    Held,
     IsolationBreached,
+    NotInForce,
 )
+from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
     EnvironmentProjection,
 )
 from function_apps.deployments.model.facts import BindingProjection, RecordedProof
-from function_apps.deployments.model.preconditions import WaitReason, blocking_reason, wait_limit
+from function_apps.deployments.model.holds import add_holds
+from function_apps.deployments.model.preconditions import (
+    WaitReason,
+    blocking_reason,
+    require_admission,
+    require_place,
+    wait_limit,
+    waiting_for,
+)
+from function_apps.deployments.model.rollout_steps import steps_of
+from shared.contracts.components import Component
+from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
-from shared.contracts.strategies import RolloutDefaults
+from shared.contracts.gates import Verdict
+from shared.contracts.releases import ReleasedComponent
+from shared.contracts.strategies import RolloutDefaults, Strategy
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, TenantBindingStatus
-from shared.contracts.values import ComputeTargetKind, ProjectId, Stage
+from shared.contracts.values import (
+    ComputeTargetKind,
+    DeploymentId,
+    ModuleId,
+    OperationId,
+    ProjectId,
+    Stage,
+)
+from shared.kernel.context import NewIds
 from shared.kernel.ids import TenantId
-from tests.deployments.driven import TEST
-from tests.kit.service import TENANT
+from tests.deployments.driven import SHOP, TEST
+from tests.deployments.test_one_change_per_module import claim
+from tests.kit import told
+from tests.kit.releases import a_component
+from tests.kit.service import TENANT, bench
 
 E, B = EnvironmentStatus, TenantBindingStatus
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -129,3 +156,99 @@ def test_an_environment_that_nobody_heard_of_is_waited_for_shortly() -> None:
     assert unknown.until == NOW + rules.unknown_environment_wait
     assert isinstance(unknown.refusal, EnvironmentUnknown)
     assert f"{TEST} came within 0:02:00" in unknown.refusal.message
+
+
+def asked_for(status: DeploymentStatus = DeploymentStatus.REQUESTED, **changes: Any) -> Deployment:
+    command = Deploy(
+        environment_id=TEST,
+        release_ref="one",
+        components=(Component.model_validate(a_component(told.DIGEST, "1.0", SHOP)),),
+    )
+    made = new_deployment(
+        command,
+        NewIds(NOW, OperationId("op")),
+        bench("deployments").ctx(),
+        kind=DeploymentKind.RELEASE,
+        key="one",
+        order=(ModuleId(SHOP),),
+    )
+    return replace(made, status=status, **changes)
+
+
+def in_queue(of: DeploymentTarget, *before: str, deployment: Deployment) -> DeploymentTarget:
+    own = claim(deployment.deployment_id, SHOP)
+    first = [replace(claim(each, SHOP), token=1) for each in before]
+    return replace(of, queue=(*first, own if before else replace(own, token=1)))
+
+
+def test_in_its_queue_a_deployment_waits_for_who_is_before_it() -> None:
+    deployment = asked_for()
+
+    assert waiting_for(deployment, in_queue(target(), "dep-a", deployment=deployment)) == (
+        WaitReason.QUEUE,
+        "dep-a",
+    )
+    assert waiting_for(deployment, in_queue(target(), deployment=deployment)) == (None, None)
+
+
+def test_at_its_start_a_deployment_waits_for_its_environment_and_not_for_a_refusal() -> None:
+    deployment = asked_for()
+
+    def waits_in(of: DeploymentTarget) -> WaitReason | None:
+        reason, holder = waiting_for(deployment, in_queue(of, deployment=deployment))
+        assert holder is None
+        return reason
+
+    assert waits_in(target(E.PLANNING)) is WaitReason.ENVIRONMENT
+    assert waits_in(target(binding=bound(B.BOUND))) is WaitReason.BINDING
+    assert waits_in(target(E.FAILED)) is None
+
+
+def test_at_a_gate_it_waits_for_the_verdict_or_for_a_person() -> None:
+    (step, *_) = steps_of(Strategy(), RolloutDefaults(), has_baseline=True, has_components=True)
+    asked = replace(step, gates=("gate-1",))
+    judged = replace(asked, verdict=Verdict.PASS)
+
+    def waits_with(*steps: Any, **changes: Any) -> Any:
+        at_gate = asked_for(DeploymentStatus.HEALTH_GATING, steps=steps, **changes)
+        return waiting_for(at_gate, target())
+
+    assert waits_with(asked) == (WaitReason.GATE, None)
+    assert waits_with(judged, asked) == (WaitReason.GATE, None)
+    assert waits_with(judged) == (None, None)
+    assert waits_with(step) == (None, None)
+    assert waits_with(judged, paused_at=NOW) == (WaitReason.APPROVAL, None)
+
+
+@pytest.mark.parametrize(
+    "status", [DeploymentStatus.ROLLING_OUT, DeploymentStatus.PROMOTING, DeploymentStatus.COMPLETED]
+)
+def test_while_it_works_and_afterwards_it_waits_for_nothing(status: DeploymentStatus) -> None:
+    assert waiting_for(asked_for(status), target(E.PLANNING)) == (None, None)
+
+
+def test_a_deployment_is_admitted_by_its_environment_holds_and_what_it_undoes() -> None:
+    unit = ReleasedComponent.model_validate(told.released(SHOP))
+    holding = DeploymentId("dep-holder")
+    release = asked_for()
+    rollback = replace(release, kind=DeploymentKind.ROLLBACK, replaces={ModuleId(SHOP): 3})
+    held = replace(target(), holds=add_holds({}, [unit], holding))
+
+    require_admission(release, [unit], target())
+    require_admission(replace(release, replaces=rollback.replaces), [unit], target())
+    with pytest.raises(EnvironmentNotUsable):
+        require_admission(release, [unit], target(E.FAILED))
+    with pytest.raises(Held) as refused:
+        require_admission(release, [unit], held)
+    assert refused.value.holder == holding
+    with pytest.raises(NotInForce):
+        require_admission(rollback, [unit], target())
+
+
+def test_a_deployment_on_its_way_that_is_in_no_queue_goes_not_on() -> None:
+    working = asked_for(DeploymentStatus.ROLLING_OUT)
+
+    require_place(working, in_queue(target(), deployment=working))
+    require_place(replace(working, status=DeploymentStatus.FAILED), target())
+    with pytest.raises(EnvironmentNotUsable, match=f"{working.deployment_id} was asked for"):
+        require_place(working, target())
