@@ -31,6 +31,9 @@ def has_boundaries(features: Collection[str]) -> bool:
 
 _NO_LIMITS: Final = Resources()
 _MAY_REACH: Final = "mayReach/"
+WAY_TO_PLATFORM: Final = "wayToPlatform"
+"""Of a live boundary that pods cannot leave to the platform, though the settings say where it is:
+it is closed all the same."""
 _MEASURES: Final = (("cpu", "cpu"), ("memory_mb", "memoryMib"), ("instances", "instances"))
 """Of a quota: its attribute, and its name in a binding."""
 

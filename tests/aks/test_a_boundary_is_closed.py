@@ -81,7 +81,6 @@ def test_pods_that_follow_reach_the_api_at_its_port_and_the_boundary_says_nothin
     assert opened.properties() == boundary_properties(SPEC)
     assert replace(opened, quota=None).is_in_force((), access)
     assert not replace(opened, quota=None).is_in_force(())
-    assert not replace(closed, quota=None).is_in_force((), access)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from function_apps.drift.errors import NotRepairable
 from shared.contracts.drift import RemediationPolicy
 from shared.surfaces.aks.boundary_objects import BoundaryObjects
-from shared.surfaces.boundaries import Quota
+from shared.surfaces.boundaries import WAY_TO_PLATFORM, Quota, quota_properties
 from shared.surfaces.capabilities import Feature
 from tests.drift.compared import OWN_WORK_S, virtual
 from tests.drift.isolated import (
@@ -116,6 +116,22 @@ async def test_a_boundary_that_was_opened_is_found() -> None:
     await believed(made)
 
     assert (await made.only())["path"] == "LocalProcess/closed"
+
+
+@virtual
+async def test_a_boundary_that_lacks_the_way_to_the_platform_is_closed_and_to_be_repaired() -> None:
+    made = await bound()
+    lacking = OtherBoundaries(
+        made, properties={**quota_properties(SPEC.quota), WAY_TO_PLATFORM: "missing"}
+    )
+    made.app = replace(made.app, boundaries=dict.fromkeys(made.app.boundaries, lacking))
+
+    await believed(made)
+
+    finding = await made.only()
+    assert (finding["path"], finding["severity"]) == ("LocalProcess/wayToPlatform", "Medium")
+    assert (finding["desired"], finding["actual"]) == ("open", "missing")
+    assert finding["remediation"]["command"] == "RepairEnvironment"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,14 @@ _SUBJECT: Final = re.compile(
 
 
 @dataclass(frozen=True)
+class PlatformWay:
+    """The way out of a closed namespace to the platform: to *networks*, at one port."""
+
+    networks: tuple[str, ...]
+    port: int
+
+
+@dataclass(frozen=True)
 class ApiAccess:
     """Where pods ask the API, and the audience of their tokens.
 
@@ -45,6 +53,10 @@ class ApiAccess:
         """What pods that were given it are known by, with what it was then."""
         given = {"url": self.url, "audience": self.audience}
         return {API: json.dumps(given, sort_keys=True)}
+
+    @property
+    def way(self) -> PlatformWay | None:
+        return PlatformWay(self.networks, self.port) if self.networks else None
 
     @property
     def port(self) -> int:

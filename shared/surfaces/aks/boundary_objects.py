@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.api_access import ApiAccess
+from shared.surfaces.aks.api_access import ApiAccess, PlatformWay
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import NAMESPACES, Kind
 from shared.surfaces.aks.names import ENVIRONMENT_ID, MANAGER, TENANT, Installation
@@ -83,20 +83,35 @@ class BoundaryObjects:
         )
 
     def is_in_force(
-        self, gateway_networks: tuple[str, ...], access: ApiAccess | None = None
+        self,
+        gateway_networks: tuple[str, ...],
+        access: ApiAccess | None = None,
+        written: PlatformWay | None = None,
     ) -> bool:
-        """Return whether nothing of it is missing, opened, or not taken in yet."""
+        """Return whether nothing of it is missing, opened, or not taken in yet.
+
+        The way to the platform is that of *access*, the one that was *written* last, or none: who
+        names another one has opened nothing, and a boundary without it is closed.
+        """
         metadata = self.namespace["metadata"]
         if "deletionTimestamp" in metadata or self.account is None or self.policy is None:
             return False
         if (metadata.get("labels") or {}).get(SECURITY) != "restricted":
             return False
-        closed = _policy_spec(self.may_reach(), gateway_networks, access)
-        if _in_order(self.policy["spec"]) != _in_order(closed):
+        ways = (None, written, access.way if access else None)
+        closed = [_policy_spec(self.may_reach(), gateway_networks, way) for way in ways]
+        if _in_order(self.policy["spec"]) not in map(_in_order, closed):
             return False
         if self.quota is None:
             return True
         return is_counted(self.quota)
+
+    def lacks_way(self, access: ApiAccess | None) -> bool:
+        """Return whether pods do not get out to the platform, as *access* says where it is."""
+        if access is None or access.way is None:
+            return False
+        rules = ((self.policy or {}).get("spec") or {}).get("egress") or []
+        return _in_order(_out_to(access.way)) not in map(_in_order, rules)
 
 
 def wanted(
@@ -107,7 +122,7 @@ def wanted(
 ) -> Mapping[Kind, Object | None]:
     """Return the objects of *spec* by kind, in their order; None for one that is not to be."""
     identity = {} if spec.identity is None else {CLIENT_ID: spec.identity}
-    policy = _policy_spec(spec.may_reach, gateway_networks, access)
+    policy = _policy_spec(spec.may_reach, gateway_networks, access.way if access else None)
     bodies: dict[Kind, Object | None] = {
         NAMESPACES: {},
         POLICIES: {"spec": policy},
@@ -212,14 +227,12 @@ def _head(kind: Kind, spec: BoundarySpec, installation: Installation, name: str 
 
 
 def _policy_spec(
-    may_reach: tuple[str, ...], gateway_networks: tuple[str, ...], access: ApiAccess | None
+    may_reach: tuple[str, ...], gateway_networks: tuple[str, ...], way: PlatformWay | None
 ) -> Object:
     own: Object = {"podSelector": {}}
     tunnel = {"podSelector": {"matchLabels": {"app": "konnectivity-agent"}}}
     outside = [_network(each) for each in may_reach]
     gateways = [_network(each) for each in gateway_networks]
-    api = [] if access is None else [_network(each) for each in access.networks]
-    of_api = [{"protocol": "TCP", "port": access.port}] if access is not None else []
     return {
         "podSelector": {},
         "policyTypes": ["Ingress", "Egress"],
@@ -235,11 +248,16 @@ def _policy_spec(
                 "to": [{"namespaceSelector": _SYSTEM}, _network(_RESOLVERS_OF_NODES)],
                 "ports": _DNS,
             },
-            # With a port, by which it is told from what the boundary may reach.
-            *([{"to": api, "ports": of_api}] if api else []),
+            *([] if way is None else [_out_to(way)]),
             *([{"to": outside}] if outside else []),
         ],
     }
+
+
+def _out_to(way: PlatformWay) -> Object:
+    """Return the rule of *way*; its port tells it from what the boundary may reach."""
+    ports = [{"protocol": "TCP", "port": way.port}]
+    return {"to": [_network(each) for each in way.networks], "ports": ports}
 
 
 def _in_order(value: Any) -> Any:

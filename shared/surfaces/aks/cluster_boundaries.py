@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from shared.kernel.clock import Clock
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.api_access import ApiAccess
+from shared.surfaces.aks.api_access import ApiAccess, PlatformWay
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import (
     ACCOUNTS,
@@ -28,7 +28,7 @@ from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.records import Records
 from shared.surfaces.aks.server_side_apply import delete, put, refused
 from shared.surfaces.aks.waits import ENDS_WITHIN_S, wait_until
-from shared.surfaces.boundaries import Boundary, BoundarySpec
+from shared.surfaces.boundaries import WAY_TO_PLATFORM, Boundary, BoundarySpec
 from shared.surfaces.errors import SiteMissing
 from shared.surfaces.spec import Resources, SiteSpec
 
@@ -49,6 +49,10 @@ class ClusterBoundaries:
     access: ApiAccess | None = None
     """Of pods that follow their configuration; with it, where they may go for that."""
 
+    @property
+    def _way(self) -> PlatformWay | None:
+        return None if self.access is None else self.access.way
+
     async def ensure(self, spec: BoundarySpec, fence: Fence) -> None:
         """As `Boundaries.ensure_boundary`; returns when the cluster counts by its quota.
 
@@ -57,7 +61,7 @@ class ClusterBoundaries:
         site = await self.records.site(spec.environment)
         if site is None or not site.is_wanted:
             raise SiteMissing(f"{spec.environment} has no site here: provision it first")
-        await self.records.fenced_boundary(spec.environment, spec.tenant, fence)
+        await self.records.fenced_boundary(spec.environment, spec.tenant, fence, self._way)
         await self._apply(spec, fence)
 
         async def is_ready() -> bool:
@@ -124,8 +128,9 @@ class ClusterBoundaries:
         objects = await self._objects(environment, tenant)
         if objects is None:
             return None
-        token = await self.records.boundary_token(environment, tenant)
+        record = await self.records.boundary(environment, tenant)
         place = objects.namespace["metadata"]["name"]
+        lacks = {WAY_TO_PLATFORM: "missing"} if objects.lacks_way(self.access) else {}
         capacity = counted_capacity(
             await self.api.get(QUOTAS, CAPACITY, place), await self.api.get(LIMITS, CAPACITY, place)
         )
@@ -133,10 +138,10 @@ class ClusterBoundaries:
             environment,
             tenant,
             place,
-            objects.is_in_force(self.gateway_networks, self.access),
+            objects.is_in_force(self.gateway_networks, self.access, record.way),
             objects.used(),
-            objects.properties(),
-            token,
+            {**objects.properties(), **lacks},
+            record.token,
             capacity,
         )
 
@@ -145,7 +150,7 @@ class ClusterBoundaries:
 
         Raises also WriteConflict, ObjectRefused, Unavailable.
         """
-        await self.records.fenced_boundary(environment, tenant, fence)
+        await self.records.fenced_boundary(environment, tenant, fence, None)
         name = self.installation.namespace(environment, tenant)
         found = await self.api.get(NAMESPACES, name)
         if found is None or not await self.namespaces.is_ours(environment, found):
@@ -169,7 +174,7 @@ class ClusterBoundaries:
             for kind in manifests
         }
         for kind, manifest in manifests.items():
-            await self.records.fenced_boundary(spec.environment, spec.tenant, fence)
+            await self.records.fenced_boundary(spec.environment, spec.tenant, fence, self._way)
             if manifest is not None:
                 await self._put(kind, spec.environment, manifest, found[kind])
             elif (unwanted := found[kind]) is not None:

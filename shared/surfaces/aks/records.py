@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
+from shared.surfaces.aks.api_access import PlatformWay
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.kinds import CONFIG_MAPS
@@ -57,11 +58,15 @@ class ComponentRecord:
 
 @dataclass(frozen=True)
 class BoundaryRecord:
-    """That a tenant has, or had, a boundary in the environment."""
+    """That a tenant has, or had, a boundary in the environment.
+
+    *way* is the one to the platform that was written last.
+    """
 
     environment: EnvironmentId
     tenant: TenantId
     token: int = 0
+    way: PlatformWay | None = None
 
 
 _SITES: TypeAdapter[SiteRecord] = TypeAdapter(SiteRecord)
@@ -162,15 +167,15 @@ class Records:
         if after != before:
             await self._write(name, "site", environment, _SITES.dump_python(after), found)
 
-    async def boundary_token(self, environment: EnvironmentId, tenant: TenantId) -> int:
-        """Return the highest token that wrote the boundary; 0 where none did."""
+    async def boundary(self, environment: EnvironmentId, tenant: TenantId) -> BoundaryRecord:
+        """Return what is remembered of the boundary: the token 0 where nobody wrote it."""
         found = await self._get(self._installation.boundary_record(environment, tenant))
-        return 0 if found is None else _boundary_of(found).token
+        return BoundaryRecord(environment, tenant) if found is None else _boundary_of(found)
 
     async def fenced_boundary(
-        self, environment: EnvironmentId, tenant: TenantId, fence: Fence
+        self, environment: EnvironmentId, tenant: TenantId, fence: Fence, way: PlatformWay | None
     ) -> None:
-        """Record *fence* as that of the boundary.
+        """Record *fence* as that of the boundary, and the *way* to the platform that it gets.
 
         Raises:
             StaleFence, WriteConflict, Unavailable.
@@ -178,7 +183,8 @@ class Records:
         name = self._installation.boundary_record(environment, tenant)
         found = await self._get(name)
         before = BoundaryRecord(environment, tenant) if found is None else _boundary_of(found)
-        after = replace(before, token=check_fence(f"{environment}/{tenant}", fence, before.token))
+        token = check_fence(f"{environment}/{tenant}", fence, before.token)
+        after = replace(before, token=token, way=way)
         if after != before or found is None:
             value = _BOUNDARIES.dump_python(after)
             await self._write(name, "boundary", environment, value, found)
