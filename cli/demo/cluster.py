@@ -18,17 +18,12 @@ from local_cluster.forms import choose
 from local_cluster.kubernetes_api import Document, KubernetesApi, administrator
 from local_cluster.nodes import STOPPED
 from local_cluster.programs import programs_of
+from shared.composition.cluster_settings import CLUSTER_NAMES
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 
 SEEN_WITHIN_S: Final = 120.0
 _POLL_INTERVAL_S: Final = 0.2
-_OTHER_CLUSTERS: Final = (
-    "RUNTIME_AKS_CLUSTER_ID", "RUNTIME_KUBECONFIG_CONTEXT", "RUNTIME_CLUSTER_INSTALLATION",
-    "RUNTIME_INSTANCE_NETWORKS", "RUNTIME_GATEWAY_NETWORKS", "RUNTIME_VAULT_DIRECTORY_ID",
-    "RUNTIME_CLUSTER_ISSUER", "RUNTIME_ISOLATION_IMAGE",
-)  # fmt: skip
-"""Settings of the caller's shell that would lead to another cluster than this one."""
 MODULE_LABEL: Final = "factory-runtime/module"
 REVISION_LABEL: Final = "factory-runtime/revision"
 T = TypeVar("T")
@@ -80,7 +75,7 @@ class DemoCluster:
         }
         if self.record.form is Form.ROOT:  # else no address of a pod is reached from here
             settings["RUNTIME_INSTANCE_NETWORKS"] = self.record.network or ""
-        for name in _OTHER_CLUSTERS:
+        for name in CLUSTER_NAMES:  # of the caller's shell
             os.environ.pop(name, None)
         os.environ.update(settings)
         self._sandbox.print(f"kubectl is {os.path.relpath(self._kubebox)} kubectl")

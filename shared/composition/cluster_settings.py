@@ -82,13 +82,19 @@ class ClusterSettings(BaseModel):
         return (*self.without_cluster(issuers), *own)
 
 
+CLUSTER_NAMES: Final = tuple(str(field.alias) for field in ClusterSettings.model_fields.values())
+
+
+_OF_PODS: Final = ("RUNTIME_GATEWAY_URL", "RUNTIME_AUDIENCE")
+"""What pods that follow their configuration are given of the settings of all apps."""
+
+
 def cluster_of(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the settings of *environ* that name the cluster, with its file by its whole path."""
-    names = (
-        AKS_CLUSTER, _CONTEXT, GATEWAY_CLASS, _GATEWAYS, INSTALLATION, VAULT_DIRECTORY,
-        ISOLATION_IMAGE,
-    )  # fmt: skip
-    given = {name: environ[name] for name in names if name in environ}
+    """Return the settings of *environ* of which the surface on the cluster is made.
+
+    Its file is named by its whole path.
+    """
+    given = {name: environ[name] for name in (*CLUSTER_NAMES, *_OF_PODS) if name in environ}
     if KUBECONFIG in environ:
         given[KUBECONFIG] = str(Path(environ[KUBECONFIG]).resolve())
     return given

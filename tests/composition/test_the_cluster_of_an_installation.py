@@ -8,6 +8,7 @@ import pytest
 
 from shared.composition import cluster
 from shared.composition.cluster import Clusters
+from shared.composition.cluster_settings import cluster_of
 from shared.composition.settings import InvalidSetting, Settings, read_settings
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import SystemClock
@@ -69,6 +70,13 @@ def test_it_is_closed_with_its_connection(
     asyncio.run(clusters.close())
 
     assert closed == ["AksSurface", "ClusterAccess"]
+
+
+def test_an_engine_of_another_process_is_told_all_of_which_a_surface_is_made() -> None:
+    of_calls = {"client_id", "ca_file"}  # by which that process calls others
+    names = {str(Settings.model_fields[each].alias) for each in {*cluster._NAMING} - of_calls}
+
+    assert cluster_of(dict.fromkeys(names, "/x")).keys() == names
 
 
 def test_without_a_cluster_there_is_none() -> None:
