@@ -109,12 +109,15 @@ class Database:
         with self._translated:
             return work(self._reader)
 
-    async def write(self, work: Work[T], *, undoes_itself: bool = False) -> T:
+    async def write(
+        self, work: Work[T], *, undoes_itself: bool = False, takes_long: bool = False
+    ) -> T:
         """Run *work* in a transaction of its own; return its result once that is durable.
 
-        *work* must be quick, must not await, and may be called on another thread. It is undone
-        when it raises, at the cost of a savepoint; with *undoes_itself* it has changed nothing
-        then, unless it raises sqlite3.Error.
+        *work* must not await, and may be called on another thread; unless it *takes_long* it must
+        be quick, else reads and other code of the event loop wait for it too, not only writes.
+        It is undone when it raises, at the cost of a savepoint; with *undoes_itself* it has changed
+        nothing then, unless it raises sqlite3.Error.
 
         Raises:
             Unavailable: the file cannot be written.
@@ -127,7 +130,7 @@ class Database:
                 self._writer.execute("BEGIN IMMEDIATE")
                 return work(self._writer)
         with self._translated:
-            return await self._groups.join(work, undoes_itself)
+            return await self._groups.join(work, undoes_itself=undoes_itself, takes_long=takes_long)
 
     def close(self) -> None:
         """Finish the queued writes, checkpoint and close. A closed database refuses writes."""

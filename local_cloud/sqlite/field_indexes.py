@@ -28,7 +28,7 @@ class FieldIndexes:
         return [field for field in _fields(query) if field not in self._made]
 
     def make(self, connection: sqlite3.Connection, fields: Iterable[Field]) -> None:
-        """Have an index of each of *fields*; a body that is not JSON has no value in it."""
+        """Create those indexes of *fields* that are not there; a body that is not JSON is NULL."""
         for field in fields:
             kind, path = field
             connection.execute(
@@ -37,7 +37,7 @@ class FieldIndexes:
             )
 
     def remember(self, fields: Iterable[Field]) -> None:
-        """Take it that *fields* have their indexes, durably."""
+        """Remember that the indexes of *fields* were committed."""
         self._made.update(fields)
 
     def narrowed(self, connection: sqlite3.Connection, scope: Sequence[Sql], query: Query) -> Query:

@@ -4,7 +4,8 @@ The writes of one turn of the event loop are a group. Each runs on the loop's th
 savepoint of its own unless it undoes itself, so a failing write undoes only itself. One commit
 makes the group durable, then its callers are answered.
 A commit on a quick disk takes less time than two thread switches, so it is done on the loop; slow
-commits move to a thread, and the loop goes on while the next group gathers.
+commits move to a thread, and the loop goes on while the next group gathers. A write that takes long
+is a group of its own on such a thread.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ class _Pending:
     loop: asyncio.AbstractEventLoop
     answer: "asyncio.Future[Any]"
     undoes_itself: bool
+    takes_long: bool
     result: Any = None
     problem: BaseException | None = None
 
@@ -72,12 +74,12 @@ class GroupCommit:
         """The loop that will run the next group; None while nothing waits or is under way."""
         self._closed = False
 
-    def join(self, work: Work[T], undoes_itself: bool) -> "asyncio.Future[T]":  # noqa: FBT001
+    def join(self, work: Work[T], *, undoes_itself: bool, takes_long: bool) -> "asyncio.Future[T]":
         """Add *work* to the next group; the future has its result once that is durable."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         with self._lock:
-            self._waiting.append(_Pending(work, loop, answer, undoes_itself))
+            self._waiting.append(_Pending(work, loop, answer, undoes_itself, takes_long))
             is_owned = self._owner is not None and not self._owner.is_closed()
             if not is_owned:
                 self._owner = loop
@@ -90,20 +92,28 @@ class GroupCommit:
         group = self._take()
         if not group:
             self._log.writing.release()
-            return
-        self._work(group)
+        elif group[0].takes_long and not self._closed:
+            self._log.threads.submit(self._work_and_finish, group)
+        else:
+            self._work(group)
+            self._commit(group)
+
+    def _commit(self, group: list[_Pending]) -> None:
         if self._closed or (self._commit_s < self._quick_commit_s and not self._log.is_long):
             self._finish(group)
         else:
             self._log.threads.submit(self._finish, group)
 
     def _take(self) -> list[_Pending]:
+        group: list[_Pending] = []
         with self._lock:
-            waiting = self._waiting
-            group = [waiting.popleft() for _ in range(min(len(waiting), _GROUP_MAX))]
+            while self._waiting and len(group) < _GROUP_MAX:
+                if group and (group[0].takes_long or self._waiting[0].takes_long):
+                    break
+                group.append(self._waiting.popleft())
             if not group:
                 self._owner = None
-            return group
+        return group
 
     def _work(self, group: list[_Pending]) -> None:
         """Run the writes of *group* in one transaction, which is left open."""
@@ -128,6 +138,10 @@ class GroupCommit:
                 connection.execute("RELEASE work")
         except sqlite3.Error as problem:
             self._fail(group, problem)
+
+    def _work_and_finish(self, group: list[_Pending]) -> None:
+        self._work(group)
+        self._finish(group)
 
     def _finish(self, group: list[_Pending]) -> None:
         """Commit *group*, answer its callers and let the next one begin."""

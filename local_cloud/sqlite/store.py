@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from local_cloud.sqlite.database import Database
@@ -124,7 +125,9 @@ class SqliteStore:
         if not missing:
             return
         with suppress(Unavailable):
-            await self.database.write(lambda db: self._indexes.make(db, missing))
+            # That reads all documents of the type, also those of other tenants.
+            make = partial(self._indexes.make, fields=missing)
+            await self.database.write(make, takes_long=True)
             self._indexes.remember(missing)
 
     async def query_due(self, query: Query) -> Page:

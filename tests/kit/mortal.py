@@ -153,8 +153,10 @@ class MortalDatabase(Database):
 
     fate: Fate
 
-    async def write(self, work: Callable[[Any], T], *, undoes_itself: bool = False) -> T:
+    async def write(
+        self, work: Callable[[Any], T], *, undoes_itself: bool = False, takes_long: bool = False
+    ) -> T:
         await self.fate.pass_by("before host commit")
-        result = await super().write(work, undoes_itself=undoes_itself)
+        result = await super().write(work, undoes_itself=undoes_itself, takes_long=takes_long)
         await self.fate.pass_by("after host commit")
         return result

@@ -1,5 +1,7 @@
 """A list that few documents meet reads these few, and not every body of the environment."""
 
+import asyncio
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -175,4 +177,31 @@ async def test_a_disk_without_room_for_an_index_is_searched_without(tmp_path: Pa
 
     assert await units(store, asking(owned_by("team-2"))) == ["svc-1", "svc-3"]
     assert len(indexes(database)) == 2
+    database.close()
+
+
+async def test_the_event_loop_goes_on_while_an_index_is_made(tmp_path: Path) -> None:
+    database = Database(tmp_path / "c.db")
+    store, loop = await filled(database), asyncio.get_running_loop()
+    began, may_end, waited = asyncio.Event(), threading.Event(), list[bool]()
+
+    def while_it_works() -> int:
+        loop.call_soon_threadsafe(began.set)
+        if all(waited):
+            waited.append(may_end.wait(5))
+        return 0
+
+    listed = asyncio.create_task(units(store, asking(owned_by("team-2"))))
+    await database.write(lambda c: c.set_progress_handler(while_it_works, 20))
+    await began.wait()
+    new = [Create("thing", BODY | {"owner": "team-2"})]
+    written = asyncio.create_task(store.batch(partition("svc-0"), new))
+
+    assert await store.read(partition("svc-2"), "thing") is not None
+    may_end.set()
+
+    assert await listed == ["svc-1", "svc-3"]
+    await written
+    assert await units(store, asking(owned_by("team-2"))) == ["svc-0", "svc-1", "svc-3"]
+    assert all(waited)
     database.close()

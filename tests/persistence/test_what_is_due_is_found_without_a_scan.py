@@ -1,11 +1,14 @@
 """Timers ask across all tenants: the cost follows what is due, not what is there."""
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
 
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.sqlite.store import SqliteStore
-from shared.persistence.store import Comparison, Create, Partition, Query, Where
+from shared.persistence.store import Comparison, Create, Partition, Prefix, Query, Where
 from tests.kit.stores import HandClock
 
 DUE = Query(
@@ -36,7 +39,8 @@ async def test_a_query_for_what_is_due_searches_the_index_of_due_rows() -> None:
     assert not any("TEMP B-TREE FOR ORDER BY" in str(row) for row in plan), plan
 
 
-OLDER_SCHEMA = """
+# Of the first version, and of the one before `type` was a column.
+FIRST_SCHEMA = """
 CREATE TABLE "things" (
   lsn INTEGER PRIMARY KEY, partition TEXT NOT NULL, id TEXT NOT NULL, feed INTEGER NOT NULL,
   changed_at_s INTEGER NOT NULL, expires_at_s INTEGER, ttl_s INTEGER, body TEXT NOT NULL);
@@ -46,25 +50,50 @@ CREATE INDEX "things by due" ON "things" (json_extract(body, '$.body.dueAt'))
 CREATE TABLE "things lsn" (last INTEGER NOT NULL);
 INSERT INTO "things lsn" VALUES (0);
 """
+SCHEMA_WITH_DUE_AT = """
+CREATE TABLE "things" (
+  lsn INTEGER PRIMARY KEY, partition TEXT NOT NULL, id TEXT NOT NULL, feed INTEGER NOT NULL,
+  changed_at_s INTEGER NOT NULL, expires_at_s INTEGER, ttl_s INTEGER, body TEXT NOT NULL,
+  due_at TEXT);
+CREATE UNIQUE INDEX "things by key" ON "things" (partition, id);
+CREATE INDEX "things by due_at" ON "things" (due_at) WHERE due_at IS NOT NULL;
+CREATE TABLE "things lsn" (last INTEGER NOT NULL);
+INSERT INTO "things lsn" VALUES (0);
+"""
+DUE_AT = "2025-12-31T00:00:00.000000Z"
 
 
-async def test_what_is_due_in_a_file_of_an_older_version_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("schema", "due_at"),
+    [
+        pytest.param(FIRST_SCHEMA, {}, id="of-the-first-version"),
+        pytest.param(SCHEMA_WITH_DUE_AT, {"due_at": DUE_AT}, id="with-due-at"),
+    ],
+)
+async def test_what_is_in_a_file_of_an_older_version_is_listed_and_found_when_it_is_due(
+    tmp_path: Path, schema: str, due_at: Mapping[str, str]
+) -> None:
+    row = {"lsn": 1, "partition": "acme\x1fenv\x1f-", "id": "row-1", "feed": 0, "changed_at_s": 1}
+    rows = [
+        row | {"body": '{"body":{"type":"row","note":"\\"dueAt\\""}}'},
+        row | {"lsn": 2, "id": "outbox-1"} | due_at
+        | {"body": f'{{"body":{{"type":"outbox","dueAt":"{DUE_AT}"}}}}'},
+    ]  # fmt: skip
     older = sqlite3.connect(tmp_path / "d.db")
-    older.executescript(OLDER_SCHEMA)
-    older.executemany(
-        'INSERT INTO "things" VALUES (?, ?, ?, 0, 1, NULL, NULL, ?)',
-        [
-            (1, "acme\x1fenv\x1f-", "row-1", '{"body":{"type":"row","note":"\\"dueAt\\""}}'),
-            (2, "acme\x1fenv\x1f-", "outbox-1",
-             '{"body":{"type":"outbox","dueAt":"2025-12-31T00:00:00.000000Z"}}'),
-        ],
-    )  # fmt: skip
+    older.executescript(schema)
+    for each in rows:
+        marks = ", ".join(f":{name}" for name in each)
+        older.execute(f'INSERT INTO "things" ({", ".join(each)}) VALUES ({marks})', each)
     older.commit()
     older.close()
 
     for _ in range(2):  # opening it again changes nothing
         database = Database(tmp_path / "d.db")
-        found = await SqliteStore(database, "things", HandClock()).query_due(DUE)
+        store = SqliteStore(database, "things", HandClock())
+        due = await store.query_due(DUE)
+        rows_only = Query(where=[Where("type", Comparison.EQ, "row")])
+        listed = await store.query(Prefix("acme", "env"), rows_only)
         database.close()
 
-        assert [document.id for document in found.documents] == ["outbox-1"]
+        assert [document.id for document in due.documents] == ["outbox-1"]
+        assert [document.id for document in listed.documents] == ["row-1"]
