@@ -154,7 +154,7 @@ drift-corpus: .venv/.all ## the tables of docs/drift-corpus.md: 1,080 environmen
 	@$(RUN) -m tests.drift.drift_corpus 1080
 	@$(RUN) -m tests.drift.planes_corpus 400
 
-fuzz: .venv/.all ## 21,400 odd requests as bytes, to every route; part of `make test` (400) and `make long` (3,000)
+fuzz: .venv/.all ## 21,200 odd requests as bytes, to every route; part of `make test` (200) and `make long` (3,000)
 	@.venv/bin/pytest -q -n 2 tests/system/test_no_bytes_break_the_host.py $(PYTEST)
 
 mutate: .venv/.mutation ## change the code that decides, piece by piece, and see that a test fails; or PARTS="scaling health/gates", SAMPLE=30 of each module
