@@ -76,10 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _cases_for_long_runs(items: Sequence[pytest.Item]) -> Sequence[pytest.Item]:
-    """Return two thirds of the cases of each test that has many on real parts.
-
-    They are drawn by their names: each third place would have one adapter, or one user, only.
-    """
+    """Return about two thirds of the cases of each test that has many on real parts."""
     cases: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         if item.get_closest_marker("real") and not item.get_closest_marker("long"):
@@ -88,12 +85,41 @@ def _cases_for_long_runs(items: Sequence[pytest.Item]) -> Sequence[pytest.Item]:
         case
         for each in cases.values()
         if len(each) > _CASES_IN_EVERY_RUN
-        for case in sorted(each, key=_drawn)[math.ceil(len(each) / 3) :]
+        for case in _third_and_others(each)[1]
     ]
 
 
-def _drawn(item: pytest.Item) -> int:
-    return crc32(item.nodeid.encode())
+def _third_and_others(
+    cases: Sequence[pytest.Item],
+) -> tuple[Sequence[pytest.Item], Sequence[pytest.Item]]:
+    """Return about a third of *cases* that has each value of each parameter, and the others.
+
+    Values of a parameter that has many, such as keys of a row, are left out as well. Besides, cases
+    are drawn by their names: each third place would have one adapter, or one user, only.
+    """
+    drawn = sorted(cases, key=lambda case: crc32(case.nodeid.encode()))
+    values = {case: _values(case) for case in drawn}
+    numbers = Counter(name for name, _ in set().union(*values.values()))
+    missing = {
+        (name, value)
+        for each in values.values()
+        for name, value in each
+        if numbers[name] <= _CASES_IN_EVERY_RUN
+    }
+    third = []
+    for case in drawn:
+        if values[case] & missing:
+            third.append(case)
+            missing -= values[case]
+    others = [case for case in drawn if case not in third]
+    more = max(0, math.ceil(len(drawn) / 3) - len(third))
+    return [*third, *others[:more]], others[more:]
+
+
+def _values(case: pytest.Item) -> set[tuple[str, int]]:
+    """Return the values of the parameters of *case*, each by its identity."""
+    named: dict[str, object] = case.callspec.params  # type: ignore[attr-defined]
+    return {(name, id(value)) for name, value in named.items()}
 
 
 def _give_to_workers(config: pytest.Config, items: list[pytest.Item]) -> None:
