@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 
 from function_apps.drift.errors import NotRepairable
-from function_apps.drift.repository import SOURCES
+from function_apps.drift.model.configuration_layers import layer_id
+from function_apps.drift.repository import LAYERS, SOURCES
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.drift import FindingStatus
 from shared.messaging.unit_of_work import Decision, Json, View
+from shared.persistence.store import Delete, partition_of
 from tests.drift.compared import virtual
 from tests.drift.followed import Followed, followed, layers, manifest, published
 from tests.drift.isolated import believed, coverage
-from tests.kit.told import WEB, environment
+from tests.kit.service import TENANT
+from tests.kit.told import ENVIRONMENT, KEY, WEB, environment
 
 PLACE = "git/values/environment"
 LIMITS = {"values": {"limit": 20, "mode": "fast", "apiKey": {"secret": "api"}}}
@@ -302,3 +305,23 @@ async def test_an_environment_that_is_gone_ends_its_findings() -> None:
     await made.drift.scan()
 
     assert (await made.drift.only())["status"] == "Resolved"
+
+
+@virtual
+async def test_a_layer_that_is_not_heard_of_any_more_keeps_its_findings() -> None:
+    made = await compared(
+        published("module", 1, {"threads": 8}),
+        files={"web.json": layers({"module": WEB, "values": {"threads": 4}})},
+    )
+    found = await open_values(made)
+    await made.drift.release(2, configuration={"module": 1, "hash": "sha256:" + "3" * 64})
+
+    store, identity = made.drift.app.service.store, layer_id(f"module/{WEB}", KEY, TENANT)
+    partition = partition_of(TENANT, ENVIRONMENT)
+    stored = await store.read(partition, LAYERS.document_id(identity))
+    assert stored is not None
+    await store.batch(partition, [Delete(stored.id, stored.etag)])
+    await believed(made.drift)
+
+    assert (await coverage(made.drift, "configuration"))["reason"]["code"] == "NotHeard"
+    assert await open_values(made) == found

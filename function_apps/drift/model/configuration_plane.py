@@ -54,7 +54,7 @@ def configuration_reading(
         place = f"{VALUES}/{layer.name}"
         if published is None and layer.name in unheard:
             message = f"{layer.name}: it is compared once it is published again"
-            unread[place] = Reason(code="NotHeard", message=message)
+            unread[f"{GIT}/{place}"] = Reason(code="NotHeard", message=message)
             continue
         stated = dict(_desired(layer, place, published))
         there = {

@@ -92,7 +92,8 @@ class PartRecord:
     """The highest fencing token that was seen there."""
     fence_moved_at: str | None = None
     differs_since: Mapping[str, str] = field(default_factory=dict)
-    """The first scan of those in a row that found a property otherwise, by path."""
+    """The first scan of those in a row that found a property otherwise, by path; of what has no
+    finding yet and is to get one."""
 
 
 @dataclass(frozen=True)

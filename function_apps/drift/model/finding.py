@@ -4,6 +4,7 @@ The same property is always the same finding: it opens again when the difference
 scan saw and what people ask for lead it through the table; what is not in it cannot happen.
 """
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,11 +21,16 @@ from shared.contracts.drift import (
     RemediationPolicy,
     RepairRisk,
 )
+from shared.contracts.values import Reason
 from shared.kernel.clock import isoformat, parse_instant
 from shared.kernel.transitions import Transitions
 
 State = FindingStatus
 BACKOFF_MAX: Final = timedelta(hours=1)
+OPEN_MAX: Final = 200
+"""Findings of one service, or of one plane of an environment, about which nobody has decided. More
+at once are one thing that happened, and the first say which."""
+_DECIDED: Final = frozenset({State.ACKNOWLEDGED, State.SUPPRESSED, State.ADOPTED})
 
 
 class FindingEvent:
@@ -199,6 +205,22 @@ def new_finding(
         isoformat(now),
         actor=actor,
     )
+
+
+def with_findings(found: Sequence[str], known: Mapping[str, Finding]) -> Collection[str]:
+    """Return the differences of *found* that have, or get, a finding: *known* ones have theirs.
+
+    Of the others the first get one, as far as fewer than OPEN_MAX are open.
+    """
+    room = OPEN_MAX - sum(each.status not in _DECIDED for each in known.values())
+    others = [each for each in found if each not in known]
+    return {*known.keys() & {*found}, *others[: max(room, 0)]}
+
+
+def too_many(left_out: int) -> Reason:
+    """Return that *left_out* differences have no finding, though they are there."""
+    message = f"{left_out} more differences are not told: {OPEN_MAX} findings are open"
+    return Reason(code="TooManyDifferences", message=message)
 
 
 def see_again(known: Finding, seen: Finding, now: datetime, rules: DriftDefaults) -> Finding | None:

@@ -4,22 +4,33 @@ A part is what one surface has of the plane. Nobody tells of every write to it, 
 believed when it has been there for a while, and nothing is judged soon after its fence has moved.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from function_apps.drift.model.classification import Circumstances, classify
 from function_apps.drift.model.comparison import Change, compare
 from function_apps.drift.model.environment_scan import EnvironmentScan, PartRecord, is_own_fence
-from function_apps.drift.model.finding import Finding, clear, new_finding, see_again
-from shared.contracts.drift import DriftDefaults, Plane, PlaneCoverage, RemediationPolicy
+from function_apps.drift.model.finding import (
+    Finding,
+    clear,
+    new_finding,
+    see_again,
+    too_many,
+    with_findings,
+)
+from shared.contracts.drift import (
+    DriftDefaults,
+    FindingStatus,
+    Plane,
+    PlaneCoverage,
+    RemediationPolicy,
+)
 from shared.contracts.values import Reason, TenantId
 from shared.kernel.clock import isoformat
 from shared.kernel.ids import drift_finding_id, parse_id
 
-CHANGES_MAX: Final = 200
-"""Of one plane are new; so many at once are one thing that happened, and the first say which."""
 _SINCE: Final = {
     Plane.TENANCY: "its isolation",
     Plane.INFRASTRUCTURE: "its last update",
@@ -41,8 +52,9 @@ class Part:
 
 @dataclass(frozen=True)
 class PlaneReading:
-    """A plane as it was read: its *parts*, and why others could not be, by name.
+    """A plane as it was read: its *parts*, and why others could not be, by path.
 
+    The path of what could not be read is a surface, or leads to all that is below it.
     With `reason` nothing of it is compared: there is nothing, or `is_held` as its owner is at work.
     """
 
@@ -74,11 +86,16 @@ class PlaneScan:
     changes: Mapping[str, Change]
     """Those that are believed, by path."""
     held: Mapping[str, Reason]
+    differing: frozenset[str] = frozenset()
+    """All that differs, by path: also what is not believed yet, or has no finding."""
+    left_out: int = 0
+    """Differences that have no finding, as so many are open."""
 
     @property
     def coverage(self) -> PlaneCoverage:
         reading, unknown = self.reading, [*self.held.values()]
-        reason = reading.reason or (unknown[0] if unknown else None)
+        reasons = [*unknown, *([too_many(self.left_out)] if self.left_out else [])]
+        reason = reading.reason or (reasons[0] if reasons else None)
         seen = sum(each.surface not in self.held for each in reading.parts)
         return PlaneCoverage(
             plane=reading.plane,
@@ -90,50 +107,75 @@ class PlaneScan:
 
     def leaves(self, finding: Finding) -> bool:
         """Return whether *finding* stays as it is: nobody could look, or it differs still."""
-        surface, _, path = finding.path.partition("/")
-        if self.reading.is_held or surface in self.held:
-            return True
-        record = self.records.get(surface)
-        return record is not None and path in record.differs_since
+        is_unread = any(f"{finding.path}/".startswith(f"{each}/") for each in self.held)
+        return self.reading.is_held or is_unread or finding.path in self.differing
 
 
 def scan_plane(
     reading: PlaneReading,
     recorded: Mapping[str, PartRecord],
+    known: Collection[Finding],
     now: datetime,
     rules: DriftDefaults,
 ) -> PlaneScan:
-    """Return what *reading* means; what could not be read stays as it was *recorded*."""
+    """Return what *reading* means, where *known* findings are active.
+
+    What could not be read stays as it was *recorded*. Of what differs only that is recorded which
+    has no finding yet and is to get one: the environment is one document.
+    """
     if reading.is_held:
         kept = {surface: PartRecord(each.fence) for surface, each in recorded.items()}
         return PlaneScan(reading, kept, {}, {})
     records = {name: recorded[name] for name in reading.unread if name in recorded}
-    held, changes = dict(reading.unread), {}
-    believed_at = isoformat(now - rules.own_work)
+    held, found = dict(reading.unread), dict[str, Change]()
     for part in reading.parts:
-        known = recorded.get(part.surface, PartRecord())
-        record, found = _observe(known, part, now, rules)
+        record = _with_fence(recorded.get(part.surface, PartRecord()), part, now)
         records[part.surface] = record
         if is_own_fence(record.fence_moved_at, now, rules.own_work):
             held[part.surface] = _WROTE
-        for change in found:
-            if record.differs_since[change.path] <= believed_at:
-                path = f"{part.surface}/{change.path}"
-                changes[path] = Change(path, change.kind, change.desired, change.actual)
-    return PlaneScan(reading, records, changes, held)
+            continue
+        for change in compare(part.desired, part.live):
+            path = f"{part.surface}/{change.path}"
+            found[path] = replace(change, path=path)
+    by_path = {each.path: each for each in known}
+    told = with_findings([*found], by_path)
+    is_let_be = {path for path, each in by_path.items() if each.status is FindingStatus.ADOPTED}
+    since = {
+        path: _differs_since(path, recorded) or isoformat(now)
+        for path in found
+        if path in told and (path not in by_path or path in is_let_be)
+    }
+    believed_at = isoformat(now - rules.own_work)
+    changes = {
+        path: change
+        for path, change in found.items()
+        if path in told and since.get(path, believed_at) <= believed_at
+    }
+    records |= {
+        each.surface: replace(records[each.surface], differs_since=_below(each.surface, since))
+        for each in reading.parts
+    }
+    return PlaneScan(
+        reading, records, changes, held, frozenset(found), left_out=len(found) - len(told)
+    )
 
 
-def _observe(
-    known: PartRecord, part: Part, now: datetime, rules: DriftDefaults
-) -> tuple[PartRecord, list[Change]]:
-    """Return the record of *part* after a look at it, and what differs in it."""
+def _with_fence(known: PartRecord, part: Part, now: datetime) -> PartRecord:
+    """Return the record of *part* by its fence, without what differs in it."""
     moved_at = isoformat(now) if part.fence > known.fence else known.fence_moved_at
-    fence = max(part.fence, known.fence)
-    if is_own_fence(moved_at, now, rules.own_work):
-        return PartRecord(fence, moved_at), []
-    found = compare(part.desired, part.live)
-    since = {each.path: known.differs_since.get(each.path, isoformat(now)) for each in found}
-    return PartRecord(fence, moved_at, since), found
+    return PartRecord(max(part.fence, known.fence), moved_at)
+
+
+def _differs_since(path: str, recorded: Mapping[str, PartRecord]) -> str | None:
+    surface, _, below = path.partition("/")
+    known = recorded.get(surface)
+    return known.differs_since.get(below) if known else None
+
+
+def _below(surface: str, since: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the part of *since* whose paths are of *surface*, by the path below it."""
+    place = f"{surface}/"
+    return {path.removeprefix(place): at for path, at in since.items() if path.startswith(place)}
 
 
 def seen_of_plane(
@@ -147,7 +189,7 @@ def seen_of_plane(
     since, said_by = _SINCE[found.reading.plane], found.reading.said_by
     key = parse_id(scan.environment_id, "env").environment
     plane = found.reading.plane
-    for path, change in [*found.changes.items()][:CHANGES_MAX]:
+    for path, change in found.changes.items():
         finding_id = drift_finding_id(key, None, plane, path)
         known = Circumstances(
             stage=scan.stage, since=since, policy=policy, desired_by=said_by.get(path, "")

@@ -19,7 +19,13 @@ from function_apps.drift.model.desired import (
     desired_planes,
     live_planes,
 )
-from function_apps.drift.model.finding import Finding, clear, new_finding, see_again
+from function_apps.drift.model.finding import (
+    Finding,
+    clear,
+    new_finding,
+    see_again,
+    with_findings,
+)
 from function_apps.drift.model.harmless import why_harmless
 from shared.contracts.drift import DriftDefaults, DriftKind, Plane
 from shared.kernel.clock import isoformat, parse_instant
@@ -30,8 +36,6 @@ from shared.surfaces.properties import Properties
 VALUE_MAX: Final = 2000
 """Characters of a value that are kept; what is longer is cut."""
 PATH_MAX: Final = 1024
-CHANGES_MAX: Final = 200
-"""Of one service are new; so many at once are one thing that happened, and the first say which."""
 SHOWN_MAX: Final = 5
 
 
@@ -168,7 +172,7 @@ def is_cut(finding: Finding) -> bool:
 def seen_findings(
     baseline: ServiceBaseline,
     found: Collection[Difference],
-    active: Collection[str],
+    active: Mapping[str, Finding],
     known: Circumstances,
     now: datetime,
     authors: Mapping[str, str],
@@ -176,7 +180,7 @@ def seen_findings(
     """Return the findings that *found* are, by id, as if each were seen for the first time.
 
     *authors* are who set a property, by plane and path, as far as that is known.
-    Of more than can be kept the first, and those that are *active*: what is there still is not
+    Of more than can be open the first, and those that are *active*: what is there still is not
     resolved by what came beside it.
     """
     if not found:
@@ -200,8 +204,8 @@ def seen_findings(
             now=now,
             actor=authors.get(f"{each.plane}/{each.change.path}"),
         )
-    kept = {*list(seen)[:CHANGES_MAX], *active}
-    return {finding_id: finding for finding_id, finding in seen.items() if finding_id in kept}
+    told = with_findings([*seen], active)
+    return {finding_id: finding for finding_id, finding in seen.items() if finding_id in told}
 
 
 def judge(

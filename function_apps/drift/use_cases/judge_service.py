@@ -16,7 +16,7 @@ from function_apps.drift.model.baseline import ServiceBaseline, observe
 from function_apps.drift.model.classification import Circumstances
 from function_apps.drift.model.desired import learned
 from function_apps.drift.model.environment_scan import EnvironmentScan, is_own_fence
-from function_apps.drift.model.finding import Finding, begin_repair, holds_repairs
+from function_apps.drift.model.finding import Finding, begin_repair, holds_repairs, too_many
 from function_apps.drift.model.git_comparison import DesiredByGit, git_differences
 from function_apps.drift.model.service_scan import (
     differences,
@@ -75,8 +75,8 @@ async def judge_service(scan: ServiceScan, ctx: Context, app: DriftApp) -> Reaso
         return Reason(code="MassAbsence", message="many services were absent at once")
     if own_work := _own_work(baseline, scan.environment, ctx.now(), app):
         return Reason(code="OwnWork", message=own_work)
-    await _judge_findings(replace(scan, baseline=baseline), ctx, app)
-    return None
+    left_out = await _judge_findings(replace(scan, baseline=baseline), ctx, app)
+    return too_many(left_out) if left_out else None
 
 
 def _own_work(
@@ -174,7 +174,8 @@ def _is_same_release(one: ServiceBaseline, other: ServiceBaseline) -> bool:
     )  # fmt: skip
 
 
-async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> None:
+async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> int:
+    """Commit what becomes of the findings of a service; return how many differences have none."""
     baseline, now, rules = scan.baseline, ctx.now(), app.rules.detection
     environment = scan.environment
     known = Circumstances(
@@ -210,6 +211,7 @@ async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> Non
         await _commit(page, judged, due, baseline, ctx, app)
     current = [after.get(each) or scan.findings.get(each) for each in {*after, *scan.findings}]
     await _judge_alert(baseline, [each for each in current if each is not None], ctx, app)
+    return len({(each.plane, each.change.path) for each in found}) - len(seen)
 
 
 async def _judge_alert(

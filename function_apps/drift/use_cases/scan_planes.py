@@ -59,8 +59,9 @@ async def scan_planes(
     ended: Collection[str] = ()
     for reading in await _readings(scan, ctx, app):
         plane, now = reading.plane, ctx.now()
-        found = scan_plane(reading, scan.parts.get(plane, {}), now, app.rules.detection)
         known = {name: each for name, each in findings.items() if each.plane is plane}
+        recorded, rules = scan.parts.get(plane, {}), app.rules.detection
+        found = scan_plane(reading, recorded, known.values(), now, rules)
         after |= await _judge(found, scan, known, partition, ctx, app)
         coverage[plane], parts[plane] = found.coverage, found.records
         if plane is Plane.CONFIGURATION:
