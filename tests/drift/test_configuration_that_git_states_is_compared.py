@@ -247,6 +247,12 @@ async def test_a_value_is_acknowledged_suppressed_and_not_repaired_by_drift() ->
         pytest.param({"values": {}, "value": 1}, "value", id="an-unknown-field"),
         pytest.param({"layer": "site", "values": {}}, "layer", id="no-layer"),
         pytest.param({"environment": "prod", "values": {}}, "expected shop", id="another"),
+        pytest.param({"environment": ["shop"], "values": {}}, "expected shop", id="a-list"),
+        pytest.param({"environment": {}, "values": {}}, "expected shop", id="a-mapping"),
+        pytest.param({"layer": ["tenant"], "values": {}}, "layer", id="a-list-of-layers"),
+        pytest.param({"layer": {"a": 1}, "values": {}}, "layer", id="a-mapping-as-layer"),
+        pytest.param({"module": [], "values": {}}, "moduleId", id="a-list-as-module"),
+        pytest.param({"module": {"a": 1}, "values": {}}, "moduleId", id="a-mapping-as-module"),
     ],
 )
 @virtual
