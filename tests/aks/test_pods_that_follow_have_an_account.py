@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from shared.kernel.observation import Present
 from shared.surfaces.aks import surface
 from shared.surfaces.aks.api_access import ApiAccess, account_of, component_of_subject
 from shared.surfaces.aks.boundary_objects import ACCOUNTS
@@ -19,6 +20,7 @@ from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.observation import ComponentObjects
 from shared.surfaces.aks.pods import pod_spec
 from shared.surfaces.aks.proof import prove_pod
+from shared.surfaces.aks.records import Records
 from shared.surfaces.aks.revisions import deployment
 from shared.surfaces.aks.surface import AksSurface
 from shared.surfaces.boundaries import BoundarySpec
@@ -142,10 +144,10 @@ def pod(access: ApiAccess | None = ACCESS) -> dict[str, Any]:
     }
 
 
-def departs(found: Object) -> set[str]:
+def departs(found: Object, access: ApiAccess | None = ACCESS) -> set[str]:
     now = datetime(2026, 11, 28, 23, tzinfo=UTC)
     api = cast("ClusterApi", None)  # it is not asked
-    said = asyncio.run(prove_pod(api, found, SPEC, None, now))
+    said = asyncio.run(prove_pod(api, found, SPEC, None, now, None, access))
     return {each.partition(" is ")[0] for each in said.departs}
 
 
@@ -164,12 +166,15 @@ def another_address(found: dict[str, Any]) -> None:
             each["value"] = "https://another"
 
 
-def no_annotation(found: dict[str, Any]) -> None:
-    del found["metadata"]["annotations"]["factory-runtime/api"]
+def given_another(access: ApiAccess | None) -> Callable[[dict[str, Any]], None]:
+    """Return an edit by which a pod, or a template, is as if *access* had been given to it."""
 
+    def change(found: dict[str, Any]) -> None:
+        made = deployment(SPEC, Installation(), None, access)["spec"]["template"]
+        found["metadata"]["annotations"] = made["metadata"]["annotations"]
+        found["spec"] = {**made["spec"], "nodeName": "node-1"}
 
-def a_damaged_annotation(found: dict[str, Any]) -> None:
-    found["metadata"]["annotations"]["factory-runtime/api"] = '{"url": 7, "more": 1}'
+    return change
 
 
 GIVEN = {
@@ -181,8 +186,12 @@ CHANGES = [
     pytest.param(another_audience, {"mounts/runtime/api"}, id="another-audience"),
     pytest.param(another_account, {"serviceAccountName"}, id="another-account"),
     pytest.param(another_address, {"environ/RUNTIME_API_URL"}, id="another-address"),
-    pytest.param(no_annotation, GIVEN, id="nothing-says-that-it-was-given"),
-    pytest.param(a_damaged_annotation, GIVEN, id="a-damaged-annotation"),
+    pytest.param(
+        given_another(ApiAccess("https://evil.example", "api://another")),
+        {"mounts/runtime/api", "environ/RUNTIME_API_URL"},
+        id="all-of-another-address",
+    ),
+    pytest.param(given_another(None), GIVEN, id="taken-away"),
 ]
 
 
@@ -206,11 +215,48 @@ def test_live_properties_differ_where_the_template_has_another(
     change(found["spec"]["template"])
 
     objects = ComponentObjects(SHOP, (found,), (), None, None, False)
-    (live,) = live_properties(objects, {}).values()
+    (live,) = live_properties(objects, {}, given={SPEC.revision: ACCESS}).values()
     seen = differences(revision_properties(SPEC, weight=100), live)
 
     assert {each.path for each in seen if each.plane is Plane.WORKLOAD} == paths
 
 
 def test_pods_of_before_the_issuer_was_named_are_as_they_were_made() -> None:
-    assert departs(pod(access=None)) == set()
+    assert departs(pod(access=None), None) == set()
+
+
+def test_a_pod_that_was_given_nothing_and_has_a_token_departs() -> None:
+    assert departs(pod(), None) == GIVEN
+
+
+def test_what_a_revision_was_given_is_remembered_until_it_is_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    second, third = replace(SPEC, revision=2), replace(SPEC, revision=3)
+
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        await opened.apply(SPEC, fence(2))
+        await opened.apply(replace(second, follows_configuration=False), fence(3))
+        await opened.apply(third, fence(4))
+        await opened.remove(SHOP, 1, fence(5))
+
+    server = on_cluster(scenario, monkeypatch)
+    records = Records(cast("ClusterApi", server), Installation())
+
+    assert run_virtual(records.given(SHOP)) == {3: ACCESS}
+
+
+def test_a_workload_that_was_edited_differs_from_what_the_platform_remembers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        await opened.apply(SPEC, fence(2))
+        edited = server.objects[DEPLOYMENTS, NAMESPACE, "module-shop-r1"]["spec"]["template"]
+        given_another(ApiAccess("https://evil.example", "api://another"))(edited)
+        read = await opened.properties(SHOP)
+        assert isinstance(read, Present)
+        seen = differences(revision_properties(SPEC, weight=100), read.value[1])
+        paths = {each.path for each in seen if each.plane is Plane.WORKLOAD}
+        assert paths >= {"mounts/runtime/api", "environ/RUNTIME_API_URL"}
+
+    on_cluster(scenario, monkeypatch)

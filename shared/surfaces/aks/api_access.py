@@ -7,16 +7,15 @@ namespace of the platform nobody else does. It has no right in the cluster.
 https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttoken
 """
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
-from shared.surfaces.aks.names import API, Installation
+from shared.surfaces.aks.names import Installation
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 FOLDER: Final = "/runtime/api"
@@ -49,10 +48,9 @@ class ApiAccess:
     networks: tuple[str, ...] = ()
 
     @property
-    def annotation(self) -> Mapping[str, str]:
-        """What pods that were given it are known by, with what it was then."""
-        given = {"url": self.url, "audience": self.audience}
-        return {API: json.dumps(given, sort_keys=True)}
+    def given(self) -> "ApiAccess":
+        """What pods have of it, by which they are compared later."""
+        return replace(self, networks=())
 
     @property
     def way(self) -> PlatformWay | None:
@@ -71,17 +69,6 @@ class ApiAccess:
         token = {"audience": self.audience, "expirationSeconds": TOKEN_LIFE_S, "path": TOKEN}
         projected = {"defaultMode": mode, "sources": [{"serviceAccountToken": token}]}
         return {"name": "api", "projected": projected}
-
-
-def access_in(metadata: Mapping[str, Any]) -> ApiAccess | None:
-    """Return what the pods of *metadata* were given; None where they were given nothing.
-
-    An annotation that the platform did not write is nothing: what the pod has then is a difference.
-    """
-    try:
-        return ApiAccess(**json.loads((metadata.get("annotations") or {}).get(API, "null")))
-    except (TypeError, ValueError, RecursionError):
-        return None
 
 
 def account_of(spec: RevisionSpec) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from shared.surfaces.aks.api_access import access_in
+from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.config_maps import digests_in
@@ -44,12 +44,13 @@ def live_properties(
     secrets: Mapping[int, Mapping[str, str]] = MappingProxyType({}),
     services: Collection[Object] | None = None,
     parent: Object | None = None,
+    given: Mapping[int, ApiAccess] = MappingProxyType({}),
 ) -> dict[int, Properties]:
     """Return the properties of each revision that is wanted; *bounds* are by Deployment.
 
-    *config_maps* and the words about *secrets* are by revision. Of a configuration digests are
-    shown, and no value. Of *services*, all of the component, nothing is said where they are None,
-    nor of the route where its *parent* is: the reference to the site's Gateway.
+    *config_maps*, the words about *secrets*, and what pods were *given* are by revision. Of a
+    configuration digests are shown, and no value. Of *services*, all of the component, nothing is
+    said where they are None, nor of the route where its *parent* is: the site's Gateway.
 
     Raises:
         Unreadable: an object is not what the platform wrote.
@@ -74,7 +75,7 @@ def live_properties(
             planes[Plane.SECRETS] = {
                 **planes.get(Plane.SECRETS, {}), **secrets.get(spec.revision, {}),
             }  # fmt: skip
-        for path, word in _corrections(workload, spec):
+        for path, word in _corrections(workload, spec, given.get(spec.revision)):
             _correct(planes[Plane.WORKLOAD], path, word)
         if weight and objects.route is not None:
             prefixes = _prefixes(objects.route, host_name(spec.component))
@@ -83,10 +84,9 @@ def live_properties(
             if parent is not None:
                 planes[Plane.ROUTING].update(route_words(objects.route, spec, parent))
         if weight and services is not None and spec.port is not None:
-            # As `routes.service` chooses it.
+            # As `routes.service` does.
             is_first = spec.revision == max(sorted(weights), key=lambda each: weights[each])
-            words = service_words(services, workload, spec, is_first=is_first)
-            planes[Plane.ROUTING].update(words)
+            planes[Plane.ROUTING] |= service_words(services, workload, spec, is_first=is_first)
         scaled = bounds.get(workload["metadata"]["name"])
         if scaled is not None:
             planes[Plane.REPLICAS] = {
@@ -108,13 +108,13 @@ def _correct(words: dict[str, str], path: str, word: str | None) -> None:
         words[path] = ""  # it has no word where it is as it should be
 
 
-def _corrections(workload: Object, spec: RevisionSpec) -> Corrections:
+def _corrections(workload: Object, spec: RevisionSpec, access: ApiAccess | None) -> Corrections:
     """Yield each part of the pods that is not as *spec* makes it, as proofs find it.
 
     And of what runs to its end, how it does.
     """
     template = template_of(workload)
-    expected = pod_spec(spec, {}, access_in(template["metadata"]))
+    expected = pod_spec(spec, {}, access)
     if (template["metadata"].get("labels") or {}).get(USES_IDENTITY) == "true":
         expected["serviceAccountName"] = ACCOUNT
     try:

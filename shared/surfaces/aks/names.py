@@ -31,8 +31,6 @@ MARK: Final = f"{MANAGER}/mark"
 """The annotation by which a namespace is known until its uid is recorded."""
 SPEC: Final = f"{MANAGER}/spec"
 """The annotation with the applied RevisionSpec, without its number of replicas."""
-API: Final = f"{MANAGER}/api"
-"""The annotation of pods that follow their configuration: where, and with tokens for whom."""
 USES_IDENTITY: Final = "azure.workload.identity/use"
 """The label of pods that get a token of their ServiceAccount's identity."""
 _NAME_MAX: Final = 63

@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote
 
 from shared.surfaces.aks import revisions
-from shared.surfaces.aks.api_access import access_in
+from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
@@ -48,11 +48,12 @@ async def prove_pod(
     config_map: Object | None,
     checked_at: datetime,
     others: frozenset[str] | None = None,
+    access: ApiAccess | None = None,
 ) -> LiveProof:
     """Return the release that *pod* runs, and its differences from *spec*.
 
     *config_map* is that of its revision, as it is now; *others* is what others set in its
-    workload, see `field_managers`.
+    workload, see `field_managers`; with *access* pods of its revision follow their configuration.
 
     Raises:
         Unreadable: it has no image yet, or does not answer.
@@ -96,7 +97,7 @@ async def prove_pod(
                 (f"secret {each.name}", versions.get(each.name, "not mounted"), each.version)
                 for each in spec.secrets
             ),
-            *_differences(pod, spec, others),
+            *_differences(pod, spec, others, access),
         ),
     )
 
@@ -124,7 +125,11 @@ def pods_to_prove(workload: Object, spec: RevisionSpec, pods: Iterable[Object]) 
 
 
 def prove_template(
-    workload: Object, spec: RevisionSpec, config_map: Object | None, checked_at: datetime
+    workload: Object,
+    spec: RevisionSpec,
+    config_map: Object | None,
+    checked_at: datetime,
+    access: ApiAccess | None = None,
 ) -> LiveProof:
     """Return the release that the pods of a Job or CronJob are made of.
 
@@ -155,7 +160,7 @@ def prove_template(
         departs=departures(
             ("content", content, spec.artifact),
             ("configuration", configured, asked),
-            *_differences(template, spec, set_by_others(workload)),
+            *_differences(template, spec, set_by_others(workload), access),
         ),
     )
 
@@ -214,14 +219,14 @@ def _digest(reference: str) -> str:
 
 
 def _differences(
-    pod: Object, spec: RevisionSpec, others: frozenset[str] | None
+    pod: Object, spec: RevisionSpec, others: frozenset[str] | None, access: ApiAccess | None
 ) -> tuple[Difference, ...]:
     """Return each part of *pod* that is not as *spec* makes it; a bound that was added is none.
 
     A LimitRange of its namespace gives a pod limits where its spec has none.
     """
     try:
-        expected = pod_spec(spec, {}, access_in(pod["metadata"]))
+        expected = pod_spec(spec, {}, access)
         found = without_admission(differences(pod["spec"], expected), others)
     except ValueError as strange:
         raise Unreadable(

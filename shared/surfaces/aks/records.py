@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.api_access import PlatformWay
+from shared.surfaces.aks.api_access import ApiAccess, PlatformWay
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.kinds import CONFIG_MAPS
@@ -47,13 +48,15 @@ class SiteRecord:
 class ComponentRecord:
     """`weights` are those that were set last: of a worker, which has no route, those in force.
 
-    `is_routed` says that a route was to have them: else the Service has.
+    `is_routed` says that a route was to have them: else the Service has. `given` is with what the
+    pods of each revision follow their configuration: who edits a pod cannot edit it here.
     """
 
     component: SurfaceComponent
     token: int = 0
     weights: Mapping[int, int] = field(default_factory=dict)
     is_routed: bool = False
+    given: Mapping[int, ApiAccess] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,11 @@ class Records:
         found = await self._get(self._installation.component_record(component))
         return None if found is None else component_of(found)
 
+    async def given(self, component: SurfaceComponent) -> Mapping[int, ApiAccess]:
+        """Return what the pods of each revision of *component* follow with."""
+        record = await self.component(component)
+        return {} if record is None else record.given
+
     async def fenced(
         self,
         component: SurfaceComponent,
@@ -200,10 +208,11 @@ class Records:
         weights: Mapping[int, int] | None = None,
         *,
         is_routed: bool = False,
+        given: Mapping[int, ApiAccess | None] = MappingProxyType({}),
     ) -> ComponentRecord:
         """Record *fence*, with the *weights* that are to be in force if they change.
 
-        *is_routed*: by a route.
+        *is_routed*: by a route. *given* is that of the revisions of which it changes.
 
         Raises:
             SiteMissing, StaleFence, WriteConflict, Unavailable.
@@ -217,6 +226,11 @@ class Records:
             token=check_fence(component.module, fence, before.token),
             weights=before.weights if weights is None else weights,
             is_routed=before.is_routed if weights is None else is_routed,
+            given={
+                revision: each
+                for revision, each in {**before.given, **given}.items()
+                if each is not None
+            },
         )
         if after != before or found is None:
             value = _COMPONENTS.dump_python(after)

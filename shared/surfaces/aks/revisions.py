@@ -153,14 +153,13 @@ def _template(
 ) -> Object:
     labels = installation.of_revision(spec.component, spec.revision)
     identity = {ENVIRONMENT_ID: spec.component.environment, SPEC: written(spec)}
-    follows = {} if access is None else access.annotation
     prefix = {} if spec.path_prefix is None else {PREFIX: digest_of(spec.path_prefix)}
     acts = {} if account is None else {USES_IDENTITY: "true"}
     pods = pod_spec(spec, labels, access)
     if account is not None:
         pods["serviceAccountName"] = account
     return {
-        "metadata": {"labels": labels | prefix | acts, "annotations": {**identity, **follows}},
+        "metadata": {"labels": labels | prefix | acts, "annotations": identity},
         "spec": pods,
     }
 

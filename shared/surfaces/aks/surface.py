@@ -283,7 +283,7 @@ class AksSurface:
         objects = await self._live.component(component, is_routed=traffic.is_there)
         bounds = await self._scaling.bounds(namespace, has_events=offers.has_events)
         specs = [applied_spec(each) for each in objects.workloads]
-        config_maps = await live_config_maps(self._api, self._installation, specs)
+        maps = await live_config_maps(self._api, self._installation, specs)
         secrets = await self._workloads.secret_words(specs)
         services = await self._workloads.services(component, specs)
         site = await self._records.site(component.environment)
@@ -291,7 +291,8 @@ class AksSurface:
         if site is not None:
             owner = site.spec.tenant
             parent = routes.parent(self._installation, component.environment, owner)
-        return live_properties(objects, bounds, config_maps, secrets, services, parent) or None
+        given = await self._records.given(component)
+        return live_properties(objects, bounds, maps, secrets, services, parent, given) or None
 
     @_reading
     async def authors(self, component: SurfaceComponent, revision: int) -> Mapping[str, str] | None:
@@ -346,6 +347,7 @@ class AksSurface:
         config_maps = await live_config_maps(
             self._api, self._installation, [spec for spec, _ in specs]
         )
+        given = await self._records.given(component)
         asked, proofs = [], []
         for spec, workload in specs:
             if revision in {None, spec.revision}:
@@ -353,13 +355,15 @@ class AksSurface:
                 asked += [(pod, spec, workload) for pod in pods]
                 if not pods and (spec.schedule is not None or is_true(workload, "Complete")):
                     config_map = config_maps.get(spec.revision)
-                    proofs.append(prove_template(workload, spec, config_map, self.clock.now()))
+                    access, now = given.get(spec.revision), self.clock.now()
+                    proofs.append(prove_template(workload, spec, config_map, now, access))
 
         async def prove_one(one: tuple[Object, RevisionSpec, Object]) -> LiveProof:
             pod, spec, workload = one
             config_map, now = config_maps.get(spec.revision), self.clock.now()
             others = set_by_others(workload)
-            return await prove_pod(self._api, pod, spec, config_map, now, others)
+            access = given.get(spec.revision)
+            return await prove_pod(self._api, pod, spec, config_map, now, others, access)
 
         proofs += await bounded_map(asked, prove_one, at_once=NAMESPACE_AT_ONCE)
         return tuple(sorted(proofs, key=lambda proof: (proof.revision, proof.instance)))

@@ -109,9 +109,10 @@ class Workloads:
             del manifest["spec"]["replicas"]
         if present is not None and spec.schedule is not None:
             manifest["spec"]["suspend"] = present["spec"].get("suspend", False)
-        await self.records.fenced(component, fence)
         owner = present
+        given = {} if access is None else {spec.revision: access.given}
         if owner is None or spec.runs_once is None:
+            await self.records.fenced(component, fence, given={spec.revision: None, **given})
             owner = await put(self.api, revisions.kind_of(spec), manifest, present)
         owned = revisions.dependents(spec, self.installation, owner, secret_class, access)
         for kind, dependent in owned:
@@ -197,7 +198,7 @@ class Workloads:
         kind_of_it = DEPLOYMENTS if present is None else revisions.kind_of(applied_spec(present))
         for kind, each in [*([] if left else found), (kind_of_it, present)]:
             if each is not None and not is_stopping(each):
-                await self.records.fenced(component, fence)
+                await self.records.fenced(component, fence, given={revision: None})
                 await delete(self.api, kind, each)
 
     async def _required(self, component: SurfaceComponent, revision: int, fence: Fence) -> Object:
