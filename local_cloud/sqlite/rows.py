@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS "{name}" (
   body TEXT NOT NULL, due_at TEXT);
 CREATE UNIQUE INDEX IF NOT EXISTS "{name} by key" ON "{name}" (partition, id);
 CREATE INDEX IF NOT EXISTS "{name} by due_at" ON "{name}" (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS "{name} without type" ON "{name}" (type) WHERE type IS NULL;
 CREATE TABLE IF NOT EXISTS "{name} lsn" (last INTEGER NOT NULL);
 INSERT INTO "{name} lsn" SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM "{name} lsn");
 """
@@ -34,9 +35,13 @@ DROP INDEX IF EXISTS "{name} by due";
 """
 _ADD_COLUMN: Final = """
 ALTER TABLE "{name}" ADD COLUMN {column} TEXT;
-UPDATE "{name}" SET {column} = json_extract(body, '$.body.{field}') WHERE
+"""
+_FILL: Final = """
+UPDATE "{name}" SET {column} = json_extract(body, '$.body.{field}') WHERE {which}
   CASE WHEN json_valid(body) THEN json_type(body, '$.body.{field}') = 'text' END;
 """
+_OF_AN_EARLIER_VERSION: Final = "type IS NULL AND"
+"""A version without the columns leaves them empty in what it adds to a file that has them."""
 _COLUMNS: Final = {"due_at": "dueAt", "type": "type"}
 """Fields of bodies that are columns too, and came after the first version."""
 PURGE_WALK: Final = 5_000
@@ -250,9 +255,14 @@ def schema_script(connection: sqlite3.Connection, container: str) -> str:
     """Return the script, which may run again, that makes the tables of *container*."""
     columns = {row[1] for row in connection.execute(f"PRAGMA table_info({quoted(container)})")}
     name = quoted(container)[1:-1]
-    added = [
-        _ADD_COLUMN.format(name=name, column=column, field=field)
+    script = [_DROP_BY_DUE.format(name=name)]
+    for column, field in _COLUMNS.items():
+        if columns and column not in columns:
+            script.append(_ADD_COLUMN.format(name=name, column=column))
+            script.append(_FILL.format(name=name, column=column, field=field, which=""))
+    script.append(_SCHEMA.format(name=name))
+    script += [
+        _FILL.format(name=name, column=column, field=field, which=_OF_AN_EARLIER_VERSION)
         for column, field in _COLUMNS.items()
-        if columns and column not in columns
     ]
-    return "".join([_DROP_BY_DUE.format(name=name), *added, _SCHEMA.format(name=name)])
+    return "".join(script)

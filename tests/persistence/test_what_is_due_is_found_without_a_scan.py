@@ -1,8 +1,10 @@
 """Timers ask across all tenants: the cost follows what is due, not what is there."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,27 +75,48 @@ DUE_AT = "2025-12-31T00:00:00.000000Z"
 async def test_what_is_in_a_file_of_an_older_version_is_listed_and_found_when_it_is_due(
     tmp_path: Path, schema: str, due_at: Mapping[str, str]
 ) -> None:
-    row = {"lsn": 1, "partition": "acme\x1fenv\x1f-", "id": "row-1", "feed": 0, "changed_at_s": 1}
+    row: dict[str, Any] = {
+        "lsn": 1,
+        "partition": "acme\x1fenv\x1f-",
+        "id": "row-1",
+        "feed": 0,
+        "changed_at_s": 1,
+    }
     rows = [
         row | {"body": '{"body":{"type":"row","note":"\\"dueAt\\""}}'},
         row | {"lsn": 2, "id": "outbox-1"} | due_at
         | {"body": f'{{"body":{{"type":"outbox","dueAt":"{DUE_AT}"}}}}'},
     ]  # fmt: skip
-    older = sqlite3.connect(tmp_path / "d.db")
-    older.executescript(schema)
-    for each in rows:
-        marks = ", ".join(f":{name}" for name in each)
-        older.execute(f'INSERT INTO "things" ({", ".join(each)}) VALUES ({marks})', each)
-    older.commit()
-    older.close()
+    with closing(sqlite3.connect(tmp_path / "d.db")) as older:
+        older.executescript(schema)
+    write_as_before(tmp_path / "d.db", rows)
 
     for _ in range(2):  # opening it again changes nothing
-        database = Database(tmp_path / "d.db")
-        store = SqliteStore(database, "things", HandClock())
-        due = await store.query_due(DUE)
-        rows_only = Query(where=[Where("type", Comparison.EQ, "row")])
-        listed = await store.query(Prefix("acme", "env"), rows_only)
-        database.close()
+        assert await listed_and_due(tmp_path / "d.db") == (["row-1"], ["outbox-1"])
 
-        assert [document.id for document in due.documents] == ["outbox-1"]
-        assert [document.id for document in listed.documents] == ["row-1"]
+    # An earlier version is run again over the file, and then this one.
+    later = [each | {"lsn": each["lsn"] + 2, "id": f"{each['id']}-later"} for each in rows]
+    write_as_before(tmp_path / "d.db", later)
+
+    assert await listed_and_due(tmp_path / "d.db") == (
+        ["row-1", "row-1-later"],
+        ["outbox-1", "outbox-1-later"],
+    )
+
+
+def write_as_before(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add *rows* as a version does that knows no other columns."""
+    with closing(sqlite3.connect(file)) as older, older:
+        for each in rows:
+            marks = ", ".join(f":{name}" for name in each)
+            older.execute(f'INSERT INTO "things" ({", ".join(each)}) VALUES ({marks})', each)
+
+
+async def listed_and_due(file: Path) -> tuple[list[str], list[str]]:
+    database = Database(file)
+    store = SqliteStore(database, "things", HandClock())
+    rows = Query(where=[Where("type", Comparison.EQ, "row")])
+    listed = await store.query(Prefix("acme", "env"), rows)
+    due = await store.query_due(DUE)
+    database.close()
+    return [each.id for each in listed.documents], [each.id for each in due.documents]
