@@ -18,6 +18,7 @@ from cli.parameter_types import seconds
 from cli.progress_display import Line, open_display
 
 _POLL_INTERVAL_S: Final = 0.5
+_SERVICES: Final = "/v1/runtime/services"
 COLUMNS: Final = (
     Column("MODULE", "moduleId"),
     Column("INSTANCE", "instance"),
@@ -83,6 +84,8 @@ def watch_adoption(invocation: Invocation, layer: Layer, head: Head, timeout_s: 
                         remedy=f"watch that one: {again}",
                     )
                 if current.get("status") == "Synced":
+                    if not adoption["expected"]:
+                        _require_available(invocation.client, layer, number)
                     return
                 if current.get("status") == "SyncFailed":
                     raise _not_adopted(layer, adoption)
@@ -109,6 +112,25 @@ def _read(invocation: Invocation, head: Head) -> tuple[Head, Mapping[str, Any]]:
         if failure.exit_code is not ExitCode.UNAVAILABLE:
             raise
         return {}, {}
+
+
+def _require_available(client: Client, layer: Layer, version: int) -> None:
+    """Refuse to call a version adopted of whose module nothing is ready that could ask for it.
+
+    Instances that do not ask are not expected to run it, so one in a crash loop is not.
+
+    Raises:
+        Failure: the module of *layer* is Unavailable.
+    """
+    query = {"environmentId": layer.environment_id, "moduleId": layer.module}
+    services = client.list_readable(_SERVICES, query) if layer.module else None
+    if any(service["status"] == "Unavailable" for service in services or ()):
+        raise Failure(
+            f"version {version} is in force, and no instance of {layer.module} is ready to run it",
+            ExitCode.ENDED_OTHERWISE,
+            code="NotAdopted",
+            remedy=f"see why: `runtimectl logs {layer.module} --env {layer.environment}`",
+        )
 
 
 def _lines(current: Head, adoption: Mapping[str, Any]) -> list[Line]:

@@ -88,11 +88,16 @@ class BurnRate(Value):
 
 
 class UnmeasuredBurn(Value):
-    """Two windows with fewer events than the objective asks for: no alert looks at them."""
+    """Two windows, at least one with fewer events than asked for: no alert is raised by them.
+
+    The one with enough has its rate.
+    """
 
     sli: Sli
     long_window: Duration
+    long: Annotated[float, Field(ge=0)] | None
     short_window: Duration
+    short: Annotated[float, Field(ge=0)] | None
 
 
 class RootCause(Value):

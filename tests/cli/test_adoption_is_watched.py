@@ -99,6 +99,20 @@ def test_a_version_that_nobody_is_to_run_is_not_shown_as_adopted(
     assert "✓" not in ran.out
 
 
+def test_a_version_is_not_adopted_while_nothing_of_its_module_is_ready(
+    platform: ConfiguredPlatform,
+) -> None:
+    platform.publish(MODULE_LAYER, {"a": 1}, 0)
+    platform.judge(61)
+    unavailable = {"moduleId": "module-web", "status": "Unavailable"}
+    platform.elsewhere = lambda _: (200, {"value": [unavailable], "nextLink": None})
+
+    ran = platform.run("config", "adoption", "--watch", "--timeout", "5", *WEB)
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert "no instance of module-web is ready to run it" in ran.err
+
+
 def test_a_watch_ends_when_another_version_takes_its_place(platform: ConfiguredPlatform) -> None:
     published(platform)
     before_reads(platform, 1, lambda: platform.publish(MODULE_LAYER, {"a": 2}, 1))

@@ -109,11 +109,14 @@ def test_an_empty_list_says_so(line: str, said: str, runtimectl: RuntimeCtl) -> 
 
 
 def test_windows_with_too_few_events_have_a_row_that_says_so(runtimectl: RuntimeCtl) -> None:
-    windows = {"sli": "availability", "longWindow": "P1D", "shortWindow": "PT2H"}
+    windows = {
+        "sli": "availability", "longWindow": "P1D", "long": 7.5,
+        "shortWindow": "PT2H", "short": None,
+    }  # fmt: skip
     health = {**HEALTH, "sloUnmeasured": [windows]}
 
     ran = runtimectl.run("slo burn", {**TWO, f"GET {RUNTIME}/services/{SERVICE}/health": health})
 
     measured, unmeasured = (line for line in ran.out.splitlines() if "module-" in line)
     assert "20.50" in measured
-    assert [each in unmeasured for each in ("P1D", "PT2H", "too few events")] == [True] * 3
+    assert [each in unmeasured for each in ("P1D", "7.50", "PT2H", "too few events")] == [True] * 4

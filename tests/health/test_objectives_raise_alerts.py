@@ -178,9 +178,26 @@ def test_windows_with_too_few_events_are_told_as_not_measured() -> None:
 
     before, after = run_virtual(main())
 
+    assert {(each.long, each.short) for each in before} == {(None, None)}
     minutes = [each.long_window.total_seconds() / 60 for each in before]
     assert minutes == [60, 6 * 60, 24 * 60, 3 * 24 * 60]
     assert not after
+
+
+def test_a_long_window_keeps_its_rate_while_the_short_one_has_too_few_events() -> None:
+    async def main() -> Sequence[UnmeasuredBurn]:
+        made = await watched(REQUESTS)
+        made.world.requests_per_s = 10.0
+        for _ in range(40):
+            await made.sweep()
+        made.world.requests_per_s = 0.0
+        for _ in range(40):
+            await made.sweep()
+        return (await made.health()).slo_unmeasured
+
+    (fast,) = run_virtual(main())
+
+    assert (fast.long, fast.short) == (0.0, None)
 
 
 def test_slow_requests_are_bad_for_latency_alone() -> None:

@@ -33,6 +33,11 @@ _READ_WITHIN: Final = timedelta(seconds=10)
 """For a surface to answer: a plan waits for it, and is a plan without its warning too."""
 
 
+_TENANT: Final = "tenant"
+_CAPACITY: Final = "capacity"
+_HOLDS: Final = {_TENANT: "quota of the tenant", _CAPACITY: "capacity of the environment"}
+
+
 async def quota_warnings(
     command: Deploy,
     components: Sequence[ReleasedComponent],
@@ -136,10 +141,10 @@ def _shortage(boundary: Boundary, specs: Sequence[RevisionSpec], *, is_recreate:
     What `recreate` stops first is not known here, so only the whole quota is compared then.
     """
     asked = [limited(each, limits_of(boundary)) for each in specs]
-    held = [("tenant", quota_of(boundary), boundary.used)]
+    held = [(_TENANT, quota_of(boundary), boundary.used)]
     if (capacity := boundary.capacity) is not None:
         asked = [limited(each, capacity.limits) for each in asked]
-        held.append(("capacity", capacity.quota, capacity.used))
+        held.append((_CAPACITY, capacity.quota, capacity.used))
     for name, quota, _ in held:
         if too_much := refusal(quota, Quota(0.0, 0, 0), *asked, named=name):
             return f"it never starts: {too_much}"
@@ -148,6 +153,6 @@ def _shortage(boundary: Boundary, specs: Sequence[RevisionSpec], *, is_recreate:
             return (
                 f"no room beside what runs: {too_much}. New instances wait for room, and the"
                 " release is rolled back where none comes in time: stop old ones first with the"
-                " strategy `recreate`, or have the quota hold more"
+                f" strategy `recreate`, or have the {_HOLDS[name]} hold more"
             )
     return ""

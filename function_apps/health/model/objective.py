@@ -58,10 +58,14 @@ class Objective:
         ]
 
     def unmeasured(self, burns: Sequence[Burn]) -> Sequence[UnmeasuredBurn]:
-        """Return the windows of *burns* that have too few events."""
+        """Return those of *burns* with a window that has too few events."""
         return [
             UnmeasuredBurn(
-                sli=self.content.sli, long_window=burn.rule.long, short_window=burn.rule.short
+                sli=self.content.sli,
+                long_window=burn.rule.long,
+                long=None if burn.long is None else round(burn.long, 3),
+                short_window=burn.rule.short,
+                short=None if burn.short is None else round(burn.short, 3),
             )
             for burn in burns
             if not burn.is_measured
