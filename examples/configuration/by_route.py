@@ -5,6 +5,7 @@ Address, token and names are given by the platform.
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from live_configuration import LiveConfiguration
@@ -15,6 +16,8 @@ configuration = LiveConfiguration(
     given["RUNTIME_API_URL"], given["RUNTIME_ENVIRONMENT_ID"], given["RUNTIME_MODULE_ID"],
     given["RUNTIME_INSTANCE_ID"], token_file.read_text, kept,
 )  # fmt: skip
+with suppress(OSError, ValueError):  # else with what is kept: if that ends it, so it would for ever
+    configuration.poll(0)
 with configuration.changed:
     threading.Thread(target=configuration.follow, daemon=True).start()
     configuration.changed.wait_for(lambda: configuration.values)

@@ -40,7 +40,8 @@ _WITHOUT_VALUE: Final = frozenset({SERVICE, REVISION, INSTANCES})
 """The beginnings of paths that are not one property of the release."""
 _OF_GIT: Final = "what runs is as it was released: deploy what Git says, or change Git"
 _VALUE_OF_GIT: Final = (
-    "it is as it was published: `runtimectl config publish -f` the file that Git has, or change Git"
+    "it is as it was published: `runtimectl config publish -f` the file that Git has, or"
+    " `deploy -f` it where that is a release file, or change Git"
 )
 
 
