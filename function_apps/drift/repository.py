@@ -87,7 +87,7 @@ LAYERS: Final = DocumentCodec(
     key="configuration_id",
     document="layer/{}",
     kept=Kept.MESSAGE,
-    has_ended=lambda layer: not layer.words,
+    has_ended=lambda layer: layer.has_ended,
 )
 """Layers of configuration as they are in force, of the environment and of its modules."""
 SOURCES: Final = DocumentCodec(

@@ -29,6 +29,11 @@ def value_violations(values: Values) -> Sequence[Violation]:
     ]
 
 
+def is_secret_by_name(name: str) -> bool:
+    """Return whether *name* is that of a secret, such as `db.password`."""
+    return _SECRET.fullmatch(name) is not None
+
+
 def _violations(name: str, value: Any, at: str) -> Iterator[Violation]:
     match value:
         case dict():
@@ -37,12 +42,12 @@ def _violations(name: str, value: Any, at: str) -> Iterator[Violation]:
                 yield from _malformed(forms[0], value, at)
                 return
             for field, part in value.items():
-                inner = name if _SECRET.fullmatch(name) else field
+                inner = name if is_secret_by_name(name) else field
                 yield from _violations(inner, part, at + pointer(field))
         case list():
             for index, part in enumerate(value):
                 yield from _violations(name, part, at + pointer(index))
-        case str() if value and _SECRET.fullmatch(name):
+        case str() if value and is_secret_by_name(name):
             expected = 'a reference, {"secret": "<name>"}, or another name'
             yield Violation(
                 "SecretAsText", at, f"{name} is a secret by its name: expected {expected}",

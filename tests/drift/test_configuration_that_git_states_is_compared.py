@@ -1,6 +1,7 @@
 """The layers of configuration that a repository states are compared with those in force."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from function_apps.drift.model.configuration_layers import layer_id
 from function_apps.drift.repository import LAYERS, SOURCES
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.drift import FindingStatus
+from shared.contracts.retention import MESSAGES_KEPT
 from shared.messaging.unit_of_work import Decision, Json, View
 from shared.persistence.store import Delete, partition_of
 from tests.drift.compared import virtual
@@ -331,3 +333,40 @@ async def test_a_layer_that_is_not_heard_of_any_more_keeps_its_findings() -> Non
 
     assert (await coverage(made.drift, "configuration"))["reason"]["code"] == "NotHeard"
     assert await open_values(made) == found
+
+
+@virtual
+async def test_a_number_under_the_name_of_a_secret_is_shown_by_its_digest() -> None:
+    made = await compared(
+        published("environment", 1, {"db.password": 1234, "limit": 1}),
+        files={"a.json": layers({"values": {"db.password": 5678, "limit": 2}})},
+    )
+
+    found = await open_values(made)
+
+    assert found[f"{PLACE}/limit"] == ("2", "1")
+    assert all(each.startswith("sha256:") for each in found[f"{PLACE}/db.password"])
+
+
+@virtual
+async def test_a_layer_without_values_is_remembered_while_its_environment_is_there() -> None:
+    made = await compared(published("environment", 1, IN_FORCE), published("environment", 2, {}))
+    found = await open_values(made)
+    assert found[f"{PLACE}/limit"] == ("20", None)
+
+    await made.drift.app.service.clock.sleep(timedelta(days=120).total_seconds())
+    await believed(made.drift)
+
+    assert await open_values(made) == found
+
+
+@virtual
+async def test_a_layer_that_its_environment_took_away_is_kept_for_late_messages_only() -> None:
+    made = await compared(published("environment", 1, IN_FORCE))
+    await made.drift.hear(environment(2, gone=True), published("environment", 2, {}))
+
+    layer = layer_id("environment", KEY, TENANT)
+    assert await made.drift.app.service.work.find(LAYERS, layer, TENANT) is not None
+    await made.drift.app.service.clock.sleep(MESSAGES_KEPT.total_seconds() + 1)
+
+    assert await made.drift.app.service.work.find(LAYERS, layer, TENANT) is None

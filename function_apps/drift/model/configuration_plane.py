@@ -17,7 +17,7 @@ from function_apps.drift.model.plane_scan import Part, PlaneReading
 from shared.contracts.drift import Plane
 from shared.contracts.values import Reason
 
-PUBLISHED: Final = "published"
+_PUBLISHED: Final = "published"
 """The word of a layer as a whole, where Git states it and nobody ever published it."""
 
 
@@ -60,10 +60,8 @@ def configuration_reading(
         there = {
             f"{place}/{key}": word for key, word in (published.words if published else {}).items()
         }
-        said = f"commit {layer.commit[:12]} of {git.source.repository} says so"
-        said_by |= {
-            f"{GIT}/{path}": f"{said}; {_in_force(published)}" for path in {*stated, *there}
-        }
+        basis = f"{git.said_by(layer.commit)}; {_in_force(published)}"
+        said_by |= {f"{GIT}/{path}": basis for path in {*stated, *there}}
         desired |= stated
         live |= there
     kept = {path for path, each in adopted.items() if _holds(path, each, desired, live)}
@@ -84,7 +82,7 @@ def _desired(
             yield f"{place}/{key}", word
     elif layer.words:
         # What it lacks besides follows from that, and is not told.
-        yield place, PUBLISHED
+        yield place, _PUBLISHED
 
 
 def _in_force(published: PublishedLayer | None) -> str:

@@ -32,9 +32,11 @@ class DesiredByGit:
     def basis(self, module_id: str) -> str:
         """Return the words for which commit of which repository says so."""
         desired = self.environment.module(module_id)
-        if desired is None:
-            return ""
-        return f"commit {desired.commit[:12]} of {self.source.repository} says so"
+        return self.said_by(desired.commit) if desired else ""
+
+    def said_by(self, commit: str) -> str:
+        """Return the words for what *commit* of its repository says."""
+        return f"commit {commit[:12]} of {self.source.repository} says so"
 
 
 def git_differences(

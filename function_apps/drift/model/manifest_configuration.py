@@ -6,7 +6,8 @@ Pure. They are held to what a publication is held to, so a secret as text is ref
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from function_apps.drift.model.configuration_layers import layer_name, words_of
+from function_apps.drift.model.configuration_layers import layer_name
+from function_apps.drift.model.configuration_words import words_of
 from shared.contracts.configuration_values import value_violations
 from shared.contracts.configurations import ConfigurationLayer, PublishConfiguration
 from shared.contracts.validation import read

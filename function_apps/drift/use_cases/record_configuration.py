@@ -2,7 +2,7 @@
 
 from function_apps.drift.model.configuration_layers import after_publication
 from function_apps.drift.ports import DriftApp
-from function_apps.drift.repository import LAYERS
+from function_apps.drift.repository import LAYERS, SCANS
 from shared.contracts.configurations import ConfigurationPublished
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
@@ -15,8 +15,10 @@ async def record_configuration(
 
     def decide(view: View) -> Decision[Json]:
         known = view.find(LAYERS, event.configuration_id)
-        layer = after_publication(known, event, ctx.now())
+        scan = view.find(SCANS, event.environment_id) if event.environment_id else None
+        layer = after_publication(known, event, scan)
         return NOTHING if layer is None else Decision({}, writes=[LAYERS.put(layer)])
 
-    work = app.service.work
-    return await work.change(ctx.without_marker(), LAYERS, event.configuration_id, decide)
+    work, layer_id = app.service.work, event.configuration_id
+    also = [SCANS.document_id(event.environment_id)] if event.environment_id else []
+    return await work.change(ctx.without_marker(), LAYERS, layer_id, decide, also=also)
