@@ -3,29 +3,27 @@
 import asyncio
 import json
 import socket
+import ssl
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Final, cast
 
 import pytest
 
+from local_cloud.certificates import LocalCertificates
 from shared.contracts.tenants import IsolationLayer
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import TenantId
 from shared.surfaces.aks import attempt_program, cluster_attempts
-from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.api_errors import ApiRefusal
-from shared.surfaces.aks.attempt_jobs import (
-    ATTEMPTS,
-    LISTENER,
-    OF_JOB,
-    SLICES,
-    OtherPod,
-    Target,
-    read,
-    targets,
-)
+from shared.surfaces.aks.attempt_answer import read
+from shared.surfaces.aks.attempt_jobs import ATTEMPTS, LISTENER, OF_JOB
+from shared.surfaces.aks.attempt_targets import SLICES, OtherPod, Target, targets
 from shared.surfaces.aks.boundary_objects import CAPACITY, NAME, QUOTAS
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.cluster_attempts import ClusterAttempts
@@ -41,7 +39,7 @@ GLOBEX: Final = TenantId("globex")
 OURS: Final = Installation().namespace(ENVIRONMENT, GLOBEX)
 THEIRS: Final = Installation().namespace(ENVIRONMENT, TenantId("acme"))
 IMAGE: Final = f"registry.test/python@sha256:{'a' * 64}"
-METADATA: Final = Target("the metadata of its node", "169.254.169.254", 80)
+METADATA: Final = Target("the metadata of its node", "169.254.169.254", 80, isMetadata=True)
 API: Final[Object] = {
     "metadata": {"name": "kubernetes", "namespace": "default", "labels": {}},
     "endpoints": [{"addresses": ["20.1.1.1"]}],
@@ -148,15 +146,6 @@ def test_what_the_tenant_may_reach_is_not_tried(
     assert [each.host for each in targets(pods, API, OURS, may_reach)] == left
 
 
-@pytest.mark.parametrize(("port", "is_tried"), [(443, False), (444, True)])
-def test_the_way_to_the_platform_is_not_tried(port: int, *, is_tried: bool) -> None:
-    access = ApiAccess(f"https://api.test:{port}", "audience", ("20.0.0.0/8",))
-
-    hosts = [each.host for each in targets([], API, OURS, (), access)]
-
-    assert ("20.1.1.1" in hosts) is is_tried
-
-
 @pytest.mark.parametrize(
     "pod",
     [
@@ -221,6 +210,10 @@ def test_a_full_quota_shows_nothing_and_nothing_is_made(
             ]},
             "Unschedulable: 0/3 nodes", id="no-node",
         ),
+        pytest.param(
+            {"phase": "Failed", "reason": "Evicted", "message": "low on memory"},
+            "Evicted: low on memory", id="evicted-before-it-began",
+        ),
     ],
 )  # fmt: skip
 def test_a_pod_that_does_not_come_to_try_shows_nothing_and_says_why(
@@ -237,7 +230,18 @@ def test_a_pod_that_does_not_come_to_try_shows_nothing_and_says_why(
 
 @pytest.mark.parametrize(
     "message",
-    ["", "Traceback", "[]", '{"network": ["", []]}', '{"network": 1, "identity": 1}', "9" * 5000],
+    [
+        "",
+        "Traceback",
+        "[]",
+        '{"network": ["", []]}',
+        '{"network": 1, "identity": 1}',
+        "9" * 5000,
+        "[" * 4000,
+        '{"network": ["", ""], "identity": ["", []]}',
+        '{"network": ["", {}], "identity": ["", []]}',
+        '{"network": [0, []], "identity": ["", []]}',
+    ],
 )
 def test_what_is_no_answer_of_the_program_shows_nothing(message: str) -> None:
     said = why(tried(Cluster(message)))
@@ -304,7 +308,19 @@ def test_a_job_that_changes_while_it_is_removed_is_read_again() -> None:
     assert cluster.jobs() == []
 
 
-def test_a_cluster_that_refuses_leaves_what_it_said() -> None:
+def test_a_removal_that_is_refused_leaves_the_answer_and_the_other_job_is_removed() -> None:
+    cluster = Cluster()
+
+    async def refuse() -> None:
+        raise ApiRefusal(500, "InternalError", "not now", ())
+
+    cluster.before("delete", JOBS, refuse)
+
+    assert {each.inconclusive_because for each in tried(cluster)} == {""}
+    assert cluster.jobs() == [ATTEMPTS]
+
+
+def test_a_cluster_that_refuses_the_job_is_told_with_its_words() -> None:
     cluster = Cluster()
     cluster.refusals[JOBS] = ApiRefusal(403, "Forbidden", "it is being terminated", ())
 
@@ -331,11 +347,16 @@ def free_port() -> int:
 
 
 def asked(control: int, *ports: int, **of_each: Any) -> dict[str, Any]:
-    one = {"name": "a pod", "host": "127.0.0.1", "isNode": False, "isApi": False, **of_each}
+    one: dict[str, Any] = {
+        "isMetadata": False,
+        "name": "a pod",
+        "host": "127.0.0.1",
+        "isNode": False,
+        "isApi": False,
+    }
     return {
         "control": ["127.0.0.1", control],
-        "account": NAME,
-        "targets": [{**one, "port": port} for port in ports],
+        "targets": [{**one, **of_each, "port": port} for port in ports],
     }
 
 
@@ -368,20 +389,70 @@ def test_its_own_node_is_not_tried_as_no_policy_keeps_it_away(
     assert (said, reached) == ("there is nothing that it may not reach", [])
 
 
-def test_who_it_is_and_whom_else_it_could_be(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    monkeypatch.setenv(attempt_program.ACCOUNT, "default")
-    other = attempt_program.identity(asked(1))
-    monkeypatch.setenv(attempt_program.ACCOUNT, NAME)
-    monkeypatch.setattr(attempt_program, "TOKEN", str(tmp_path / "token"))
-    none = attempt_program.identity(asked(1, free_port(), isApi=True))
-    (tmp_path / "token").write_text("a token")
-    given = attempt_program.identity(asked(1))
+@contextmanager
+def answering(status: int, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve *status* to every request at a port of this machine; by TLS with *context*."""
 
-    assert other == (f"it runs as the account default, and not as {NAME}", [])
-    assert none == ("", [])
-    assert given == ("", ["a token of the cluster is in it"])
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "reached"), [(200, ["it gets a token of its node's identity"]), (403, [])]
+)
+def test_a_token_of_its_node_is_who_else_it_could_be(status: int, reached: list[str]) -> None:
+    with answering(status) as port:
+        said = attempt_program.identity(asked(1, port, isMetadata=True), "")
+
+    assert said == ("", reached)
+
+
+@pytest.mark.parametrize(
+    ("status", "reached"), [(200, ["a pod answers without a token"]), (403, [])]
+)
+def test_an_api_server_that_lets_anybody_in_is_told(
+    status: int, reached: list[str], tmp_path: Path
+) -> None:
+    context = LocalCertificates(tmp_path, SystemClock()).server_context()
+
+    with answering(status, context) as port:
+        said = attempt_program.identity(asked(1, port, isApi=True), "")
+
+    assert said == ("", reached)
+
+
+def test_without_a_network_nothing_is_shown_of_who_it_could_be() -> None:
+    nobody = asked(1, free_port(), isApi=True)
+
+    assert attempt_program.identity(nobody, "no network") == ("no network", [])
+
+
+def test_a_token_of_the_cluster_that_is_in_it_is_told_also_without_a_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("a token")
+    monkeypatch.setattr(attempt_program, "TOKEN", str(token))
+
+    assert attempt_program.identity(asked(1), "no network") == (
+        "", ["a token of the cluster is in it"],
+    )  # fmt: skip
 
 
 def test_a_pod_of_an_attempt_goes_before_the_next_proof() -> None:

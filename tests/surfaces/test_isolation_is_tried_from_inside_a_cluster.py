@@ -14,7 +14,7 @@ from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.observation import Present, Reading
-from shared.surfaces.aks.attempt_jobs import SLICES
+from shared.surfaces.aks.attempt_targets import SLICES
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import JOBS, PODS
 from shared.surfaces.boundaries import BoundarySpec

@@ -22,9 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ASKED = "RUNTIME_ATTEMPTS"
-ACCOUNT = "RUNTIME_ACCOUNT"
 NODE = "RUNTIME_NODE_ADDRESS"
-METADATA = "169.254.169.254"
 MESSAGE = "/dev/termination-log"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105  the name of a file
 _OF_A_NODE = (
@@ -97,11 +95,12 @@ def _answers(
         connection.close()
 
 
-def identity(asked: dict[str, Any]) -> tuple[str, list[str]]:
-    """Return why it is not who it is to be, and as whom else it can act."""
-    account = os.environ.get(ACCOUNT)
-    if account != asked["account"]:
-        return f"it runs as the account {account}, and not as {asked['account']}", []
+def identity(asked: dict[str, Any], no_network: str) -> tuple[str, list[str]]:
+    """Return why nothing is shown, and as whom else it can act.
+
+    It asks over the network: where the control of that failed, which is *no_network*, that nobody
+    answered says nothing.
+    """
     reached = ["a token of the cluster is in it"] if Path(TOKEN).exists() else []
     for target in asked["targets"]:
         if target["isApi"]:
@@ -113,13 +112,13 @@ def identity(asked: dict[str, Any]) -> tuple[str, list[str]]:
             status = _answers(connection, "/api/v1/namespaces", {})
             if status is not None and status < HTTPStatus.BAD_REQUEST:
                 reached.append(f"{target['name']} answers without a token")
-        elif target["host"] == METADATA:
+        elif target["isMetadata"]:
             connection = http.client.HTTPConnection(
-                METADATA, target["port"], timeout=_CONNECTS_WITHIN_S
+                target["host"], target["port"], timeout=_CONNECTS_WITHIN_S
             )
             if _answers(connection, _OF_A_NODE, {"Metadata": "true"}) == HTTPStatus.OK:
                 reached.append("it gets a token of its node's identity")
-    return "", reached
+    return "" if reached else no_network, reached
 
 
 def listen(port: int) -> None:
@@ -138,8 +137,10 @@ def main() -> None:
     asked = json.loads(os.environ[ASKED])
     if "listen" in asked:
         listen(asked["listen"])
+    of_network = network(asked)
+    answer = {"network": of_network, "identity": identity(asked, of_network[0])}
     with Path(MESSAGE).open("w", encoding="ascii") as file:
-        json.dump({"network": network(asked), "identity": identity(asked)}, file)
+        json.dump(answer, file)
 
 
 if __name__ == "__main__":

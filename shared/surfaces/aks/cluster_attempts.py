@@ -1,6 +1,7 @@
-"""Runs the attempts from inside of one tenant, and leaves nothing of them in the cluster."""
+"""Runs the attempts from inside of one tenant, and removes their Jobs, with which their pods go."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -8,24 +9,18 @@ from typing import Any, Final
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.attempt_answer import ended, inconclusive, read, why_not
 from shared.surfaces.aks.attempt_jobs import (
     ATTEMPTS,
     LISTEN,
     LISTENER,
     OF_JOB,
-    SLICES,
     asked_of,
-    ended,
-    inconclusive,
     job,
     no_room,
-    other_pod,
-    read,
-    targets,
-    why_not,
 )
+from shared.surfaces.aks.attempt_targets import SLICES, other_pod, targets
 from shared.surfaces.aks.boundary_objects import CAPACITY, NAME, QUOTAS
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.instances import condition
@@ -52,7 +47,6 @@ class ClusterAttempts:
     installation: Installation
     clock: Clock
     image: str | None
-    access: ApiAccess | None = None
 
     async def run(self, boundary: Boundary) -> tuple[LayerAttempts, ...]:
         """Return what a pod in *boundary* reached, layer by layer.
@@ -73,7 +67,7 @@ class ClusterAttempts:
         )
         api = await self.api.get(SLICES, "kubernetes", "default")
         others = [each for each in pods if each is not None]
-        tried = targets(others, api, namespace, networks_of(boundary), self.access)
+        tried = targets(others, api, namespace, networks_of(boundary))
         try:
             listener = await self._pod(LISTENER, environment, tenant, LISTEN, _is_ready)
             asked = asked_of(listener, tried)
@@ -82,7 +76,9 @@ class ClusterAttempts:
         except _NotInTime as late:
             return inconclusive(str(late))
         finally:
-            await self._remove(namespace)
+            # What stays ends by itself, and the next attempt removes it first: the answer counts.
+            with suppress(ApiRefusal, Unavailable):
+                await self._remove(namespace)
 
     def _of(self, environment: EnvironmentId) -> Callable[[Object], Any]:
         """Return what is kept of a pod: nothing of one whose labels are not its namespace's."""
@@ -114,17 +110,22 @@ class ClusterAttempts:
 
     async def _remove(self, namespace: str) -> None:
         """Remove both Jobs, also those of an earlier attempt; their pods go with them."""
-        for name in (ATTEMPTS, LISTENER):
-            for _ in range(_REMOVALS):  # while its state changes, it is read again
-                found = await self.api.get(JOBS, name, namespace)
-                if found is None:
-                    break
-                try:
+        try:
+            await self._remove_job(ATTEMPTS, namespace)
+        finally:
+            await self._remove_job(LISTENER, namespace)
+
+    async def _remove_job(self, name: str, namespace: str) -> None:
+        for _ in range(_REMOVALS):  # while its state changes, it is read again
+            found = await self.api.get(JOBS, name, namespace)
+            try:
+                if found is not None:
                     await self.api.delete(JOBS, found)
-                    break
-                except ApiRefusal as refusal:
-                    if refusal.status != HTTPStatus.CONFLICT:
-                        raise
+            except ApiRefusal as refusal:
+                if refusal.status != HTTPStatus.CONFLICT:
+                    raise
+            else:
+                return
 
 
 def _is_ready(pod: Object) -> bool:

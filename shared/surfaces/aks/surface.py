@@ -147,9 +147,7 @@ class AksSurface:
         self._sites = ClusterSites(*own, self._boundaries, namespaces, clock, gateway_port)
         self._scaling = ClusterScaling(*own, clock)
         self._workloads = Workloads(*own, self._live, namespaces, clock, directory, access)
-        self._attempts = ClusterAttempts(
-            self._api, self._installation, clock, isolation_image, access
-        )
+        self._attempts = ClusterAttempts(self._api, self._installation, clock, isolation_image)
 
     def capabilities(self) -> Capabilities:
         """Return what the cluster offers, as it was read last.

@@ -1,0 +1,63 @@
+"""What the program of an attempt answers, or why its pod does not come to answer."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from shared.contracts.tenants import IsolationLayer
+from shared.contracts.values import ComputeTargetKind
+from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.instances import condition
+from shared.surfaces.aks.pods import CONTAINER
+from shared.surfaces.isolation_attempts import TEXT_MAX, TRIED, LayerAttempts
+
+_LAYERS: Final = TRIED[ComputeTargetKind.AKS]
+_REACHED_MAX: Final = 5
+
+
+def ended(pod: Object) -> Object | None:
+    """Return how the container of *pod* ended; None where it has not."""
+    found: Object | None = (_main(pod).get("state") or {}).get("terminated")
+    return found
+
+
+def why_not(pods: Sequence[Object]) -> str:
+    """Return why none of *pods*, of one Job, has come to what was waited for."""
+    if not pods:
+        return "no pod is made of it: a quota or a policy of the namespace refuses it"
+    pod = pods[-1]
+    state = _main(pod).get("state") or {}
+    said = state.get("waiting") or state.get("terminated") or condition(pod, "PodScheduled")
+    if not said:  # one that was evicted before it began
+        said = pod.get("status") or {}
+    words = [str(said.get(each) or "") for each in ("reason", "message")]
+    return ": ".join(filter(None, words))[:TEXT_MAX] or "its pod does not say why"
+
+
+def _main(pod: Object) -> Object:
+    statuses: list[Object] = (pod.get("status") or {}).get("containerStatuses") or []
+    return next((each for each in statuses if each.get("name") == CONTAINER), {})
+
+
+def inconclusive(why: str) -> tuple[LayerAttempts, ...]:
+    """Return that nothing is shown of any layer, and *why*."""
+    return tuple(LayerAttempts(layer, why[:TEXT_MAX]) for layer in _LAYERS)
+
+
+def read(terminated: Object) -> tuple[LayerAttempts, ...]:
+    """Return what the program says that it reached; of all layers nothing where it says nothing."""
+    message = str(terminated.get("message") or "")
+    try:
+        answer = json.loads(message)
+        return tuple(_of(layer, answer[layer]) for layer in _LAYERS)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        code, end = terminated.get("exitCode"), message.strip()[-TEXT_MAX:]
+        return inconclusive(f"the process that was to try ended with {code}: {end}")
+
+
+def _of(layer: IsolationLayer, found: Sequence[Any]) -> LayerAttempts:
+    why, reached = found
+    if not (isinstance(why, str) and isinstance(reached, list)):
+        raise TypeError("the program answers a text and a list")
+    shown = tuple(str(each)[:TEXT_MAX] for each in reached[:_REACHED_MAX])
+    return LayerAttempts(layer, why[:TEXT_MAX], shown)
