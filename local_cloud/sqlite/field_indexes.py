@@ -52,7 +52,7 @@ class FieldIndexes:
 
         def is_met(where: Where) -> bool:
             field = (kind, where.path)
-            if where.comparison is not Comparison.IS_NOT or field not in self._made:
+            if not _is_other_number(where) or field not in self._made:
                 return True
             return self._has_other(connection, scope, field, where.value)
 
@@ -83,7 +83,10 @@ class FieldIndexes:
         return bool(connection.execute(f"SELECT {found}", parameters).fetchone()[0])
 
     def _name(self, field: Field) -> str:
-        return quoted(f"{self._container} by {' '.join(field)}")
+        name = f"{self._container} by {' '.join(field)}"
+        # SQLite takes names that differ in case for one.
+        capitals = [at for at, letter in enumerate(name) if letter.isupper()]
+        return quoted(" ".join([name, *map(str, capitals)]))
 
 
 def _fields(query: Query) -> Sequence[Field]:
@@ -109,4 +112,6 @@ def _is_text(where: Where) -> bool:
 
 
 def _is_other_number(where: Where) -> bool:
-    return where.comparison is Comparison.IS_NOT and type(where.value) is int
+    """Return whether *where* asks for another number; 0 and 1 may be booleans in an index."""
+    is_number = type(where.value) is int and where.value not in {0, 1}
+    return where.comparison is Comparison.IS_NOT and is_number

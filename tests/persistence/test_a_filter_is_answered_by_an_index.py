@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -143,6 +143,39 @@ async def test_a_body_that_is_not_json_hinders_no_index(database: Database) -> N
     )
 
     assert await units(store, asking(owned_by("team-2"))) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "other"),
+    [
+        pytest.param({"owner": "team-3"}, Where("owner", Comparison.IS_NOT, None), id="than-null"),
+        pytest.param({"schema": True}, Where("schema", Comparison.IS_NOT, 1), id="than-1"),
+        pytest.param({"schema": False}, Where("schema", Comparison.IS_NOT, 0), id="than-0"),
+        pytest.param({"at": ["x"]}, Where("at", Comparison.IS_NOT, '["x"]'), id="than-a-text"),
+        pytest.param({"schema": 2.5}, Where("schema", Comparison.IS_NOT, 2), id="than-2"),
+    ],
+)
+async def test_what_has_another_value_is_found_by_json_type(
+    database: Database, body: Mapping[str, object], other: Where
+) -> None:
+    store = SqliteStore(database, "things", HandClock())
+    await units(store, asking(Where(other.path, Comparison.EQ, "team-9")))  # makes the index
+    await store.batch(partition("svc-1"), [Create("thing", {"type": "thing", **body})])
+
+    asked = AnyOf([Where("owner", Comparison.EQ, "team-9"), other])
+
+    assert await units(store, asking(asked)) == ["svc-1"]
+
+
+async def test_types_that_differ_in_case_have_an_index_each(database: Database) -> None:
+    store = SqliteStore(database, "things", HandClock())
+    of_schema_2 = {"owner": "team-1", "schema": 2}
+    for kind in ("thing", "Thing"):
+        await store.batch(partition(kind), [Create("thing", of_schema_2 | {"type": kind})])
+
+    for kind in ("thing", "Thing"):
+        of_kind = Where("type", Comparison.EQ, kind)
+        assert await units(store, Query(where=[of_kind, owned_by("team-1")])) == [kind]
 
 
 def indexes(database: Database) -> list[str]:
