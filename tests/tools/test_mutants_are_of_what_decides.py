@@ -79,11 +79,38 @@ def test_a_sample_is_the_same_each_time_and_in_order() -> None:
     assert len(drawn) == 10
     assert drawn == sorted(drawn) == sample(range(100), 10, seed=1)
     assert drawn != sample(range(100), 10, seed=2)
+
+
+def test_a_sample_has_all_where_there_are_no_more() -> None:
     assert sample([1, 2], 10, seed=1) == [1, 2]
 
 
-def test_a_mutant_without_a_test_counts_as_not_killed() -> None:
-    assert Result("relay", noticed=80, survived=10, untested=10, not_run=5).killed == 0.8
+def test_a_mutant_without_a_test_counts_as_not_noticed() -> None:
+    assert Result("relay", noticed=80, survived=10, untested=10).part_noticed == 0.8
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        pytest.param(Result("relay", 17, 2, 1, not_run=9), id="enough-of-a-sample"),
+        pytest.param(Result("errors", 0, 0, 0), id="nothing-decides-there"),
+    ],
+)
+def test_a_part_passes_where_enough_is_noticed(result: Result) -> None:
+    assert result.is_enough
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        pytest.param(Result("relay", 16, 2, 2), id="too-few"),
+        pytest.param(Result("relay", 0, 0, 0, broken=30), id="none-could-run"),
+        pytest.param(Result("relay", 20, 0, 0, broken=1), id="one-could-not-run"),
+        pytest.param(Result("relay", 0, 0, 0, not_run=30), id="none-was-drawn"),
+    ],
+)
+def test_a_part_fails_where_too_few_are_noticed_or_one_cannot_run(result: Result) -> None:
+    assert not result.is_enough
 
 
 @pytest.mark.parametrize(
