@@ -174,11 +174,12 @@ def test_what_a_policy_has_grown_by_is_no_loss_before_it_is_there() -> None:
     assert split == traffic_split.Split({OLD: 90, NEW: 10})
 
 
-def test_a_first_release_has_all_or_waits() -> None:
+def test_a_first_release_has_all_or_waits_and_a_new_one_has_to_be_there() -> None:
     ready, unready = revision(NEW, 1, 1), revision(NEW, 1, 2)
 
     assert traffic_split.forward(10, NEW, None, live({}, ready)) == traffic_split.Split({NEW: 100})
     assert traffic_split.forward(10, NEW, None, live({}, unready)) is None
+    assert traffic_split.forward(1, NEW, OLD, live({OLD: 100}, revision(OLD, 1, 1))) is None
 
 
 def test_a_share_above_the_asked_one_says_why_it_is() -> None:
@@ -258,6 +259,7 @@ def test_what_serves_is_not_removed_at_the_end_of_a_rollback() -> None:
     assert kept({OLD: 100, NEW: 0}, is_dead=False) == {OLD}
     assert kept({NEW: 100}, is_dead=False) == {OLD, NEW}
     assert kept({}, is_dead=False) == {OLD}
+    assert kept({NEW: 100}, is_dead=True) == {OLD, NEW}
     assert kept({}, is_dead=True) == {OLD}
     assert kept({}, is_dead=True, previous=None) == {OLD}
     alone = live({}, revision(OLD, 0, 1), revision(NEW, 1, 1))

@@ -113,6 +113,14 @@ def test_a_rollback_asks_for_what_was_before_and_says_of_which_it_is() -> None:
     assert rollback.restores == {SHOP: FIRST}
 
 
+def test_a_release_whose_name_is_not_known_is_called_by_the_one_that_came_after() -> None:
+    undone = replace(completed(component(), previous=[released()]), earlier_releases={})
+
+    _, command = rolled_back(undone)
+
+    assert command.release_ref == "before two"
+
+
 def test_a_rollback_has_the_configuration_secrets_policy_and_binding_of_before() -> None:
     pin = ConfigurationPin(environment=4, hash="sha256:" + "4" * 64)
     secret = ReleasedSecret(
