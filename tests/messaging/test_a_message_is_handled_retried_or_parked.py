@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -95,6 +96,7 @@ def test_a_message_reaches_its_handler_in_the_scope_of_its_own_tenant() -> None:
         assert payload == ThingHappened.model_validate(happened().payload)
         assert (ctx.tenant, ctx.cause.trace_id) == ("acme", "trace-1")
         assert ctx.cause.causation_id == happened().event_id
+        assert ctx.cause.correlation_id == happened().correlation_id
 
     run_virtual(main())
 
@@ -206,6 +208,74 @@ def test_what_names_no_tenant_that_can_be_believed_is_parked_for_the_platform(
         assert parked.body["code"]
         assert await world.parked(digest) is None
         assert world.handled == []
+
+    run_virtual(main())
+
+
+def test_of_what_cannot_be_read_the_beginning_its_digest_and_its_type_are_kept() -> None:
+    async def main() -> None:
+        world = World()
+        body = b"\xff" + b"x" * 70_000
+        named = {"cs-tenant-id": "acme", "cs-event-type": "ThingHappened" * 10}
+        await world.dispatch(Received(body, "application/json", named))
+
+        digest = hashlib.sha256(body).hexdigest()
+        parked = await world.parked(digest, PLATFORM)
+        assert parked is not None
+        assert parked.body["text"] == "\ufffd" + "x" * 65_535
+        assert parked.body["eventId"] == digest
+        assert parked.body["eventType"] == ("ThingHappened" * 10)[:80]
+
+    run_virtual(main())
+
+
+def test_of_what_was_refused_its_id_type_and_sender_are_kept() -> None:
+    async def main() -> None:
+        world = World(ends=[Conflict("the thing is held")])
+        await world.receive(command(), cs_sender="drift")
+
+        parked = await world.parked(command().event_id)
+        assert parked is not None
+        shown = [parked.body[name] for name in ("eventId", "eventType", "sender")]
+        assert shown == [command().event_id, "DoThing", "service:drift"]
+
+    run_virtual(main())
+
+
+def test_a_wait_doubles_up_to_eight_seconds_and_is_half_of_that_to_the_half_more() -> None:
+    async def main() -> None:
+        world = World(ends=[Unavailable("away", retry_after_s=0) for _ in range(1000)])
+        at = []
+        handle = world.handle
+
+        async def timed(payload: Any, ctx: Context, app: Any) -> None:
+            at.append(world.parts.clock.monotonic_s())
+            await handle(payload, ctx, app)
+
+        parts = world.parts
+        world.dispatch = Dispatcher({DoThing: timed}, world, parts.work, parts.clock, parts.entropy)
+        with pytest.raises(Unavailable):
+            await world.receive(command())
+
+        waits = [later - before for before, later in pairwise(at)]
+        steps = [0.25, 0.5, 1.0, 2.0, 4.0, *[8.0] * 20]
+        parts_of_step = [wait / step for wait, step in zip(waits, steps, strict=False)]
+        assert len(waits) >= 8
+        assert all(0.5 <= part <= 1.5 for part in parts_of_step)
+        assert len({round(part, 6) for part in parts_of_step}) > 1
+
+    run_virtual(main())
+
+
+def test_a_command_that_no_service_has_a_handler_for_is_kept_where_commands_arrive() -> None:
+    async def main() -> None:
+        world = World()
+        world.dispatch = replace(world.dispatch, takes_commands=True)
+        await world.receive(an_envelope(1, "OtherThing", payload={"size": 3}))
+
+        parked = await world.parked(an_envelope(1, "OtherThing").event_id)
+        assert parked is not None
+        assert (parked.body["code"], parked.body["eventType"]) == ("NoHandler", "OtherThing")
 
     run_virtual(main())
 

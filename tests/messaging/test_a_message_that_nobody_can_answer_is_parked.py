@@ -6,6 +6,7 @@ from shared.contracts.shape import Command
 from shared.messaging.dispatcher import Dispatcher, Received
 from shared.messaging.envelope import Envelope
 from shared.messaging.parked_messages import parked_id, parked_partition
+from shared.persistence.store import Document
 from tests.kit.service import SCOPE
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.envelopes import an_envelope
@@ -31,11 +32,15 @@ class Desk:
 
     async def receive(self, envelope: Envelope) -> str | None:
         """Hand *envelope* over and return the code under which it was parked."""
+        parked = await self.parked_after(envelope)
+        return None if parked is None else str(parked.body["code"])
+
+    async def parked_after(self, envelope: Envelope) -> Document | None:
+        """Hand *envelope* over and return what was parked of it."""
         properties = {"cs-tenant-id": envelope.tenant_id}
         await self.dispatch(Received(envelope.to_json(), "application/json", properties))
         store = self.parts.store.inner
-        parked = await store.read(parked_partition(SCOPE), parked_id(envelope.event_id))
-        return None if parked is None else str(parked.body["code"])
+        return await store.read(parked_partition(SCOPE), parked_id(envelope.event_id))
 
 
 def test_a_command_without_a_handler_is_parked_by_name() -> None:
@@ -59,9 +64,11 @@ def test_an_event_that_is_for_others_is_left_out() -> None:
 def test_a_dry_run_as_a_message_is_parked_and_nothing_is_done() -> None:
     async def main() -> None:
         desk = Desk(takes_commands=True)
-        code = await desk.receive(an_envelope(1, "PlanThing", payload={"dryRun": True}))
+        parked = await desk.parked_after(an_envelope(1, "PlanThing", payload={"dryRun": True}))
 
-        assert code == "DryRunByMessage"
+        assert parked is not None
+        assert parked.body["code"] == "DryRunByMessage"
+        assert parked.body["reason"].startswith("PlanThing with dryRun is answered over HTTP")
         assert desk.planned == []
 
     run_virtual(main())
