@@ -111,6 +111,15 @@ def test_lists_of_a_policy_have_no_order(path: tuple[Any, ...]) -> None:
     assert not found.is_in_force(())
 
 
+def test_a_rule_that_is_written_twice_opens_nothing() -> None:
+    found = objects(BARE)
+    egress = rules(found, "egress")
+
+    egress.append(egress[0])
+
+    assert found.is_in_force(())
+
+
 def test_a_boundary_is_in_force_when_the_cluster_counts_by_its_quota() -> None:
     found = objects(SPEC)
     assert not found.is_in_force(())

@@ -9,7 +9,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from shared.kernel.ids import EnvironmentId, TenantId
@@ -261,12 +260,16 @@ def _out_to(way: PlatformWay) -> Object:
 
 
 def _in_order(value: Any) -> Any:
-    """Return *value* of a network policy with its lists in one order, which means nothing there."""
+    """Return *value* of a network policy with its lists in one order, and each part once.
+
+    There neither the order nor a part that is written twice means anything.
+    """
     match value:
         case dict():
             return {name: _in_order(part) for name, part in value.items()}
         case list():
-            return sorted(map(_in_order, value), key=partial(json.dumps, sort_keys=True))
+            parts = {json.dumps(each, sort_keys=True): each for each in map(_in_order, value)}
+            return [parts[words] for words in sorted(parts)]
         case _:
             return value
 
