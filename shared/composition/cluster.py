@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NAMING: Final = (
     "aks_cluster", "kubeconfig", "kubeconfig_context", "gateway_class", "cluster_installation",
     "gateway_networks", "gateway_counters", "vault_directory", "client_id", "ca_file",
-    "cluster_issuer", "gateway_url", "audience", "api_networks", "isolation_image",
+    "cluster_issuer", "gateway_url", "audience", "platform_networks", "isolation_image",
 )  # fmt: skip
 """The settings of which a surface is made: who has the same gets the same one."""
 
@@ -59,17 +59,17 @@ class Clusters:
     def _opened(
         self, settings: Settings, credential: "Callable[[], AsyncTokenCredential]"
     ) -> "tuple[AksSurface, ClusterAccess]":
-        from shared.surfaces.aks.api_access import ApiAccess  # noqa: PLC0415  as the next
         from shared.surfaces.aks.gateway_counters import GatewayCounters  # noqa: PLC0415  as below
         from shared.surfaces.aks.names import Installation  # noqa: PLC0415  as the next
+        from shared.surfaces.aks.platform_access import PlatformAccess  # noqa: PLC0415  as the next
         from shared.surfaces.aks.surface import AksSurface  # noqa: PLC0415  not every app's
 
         access = open_cluster(settings, credential, self._clock)
-        url, api_url = settings.gateway_counters, settings.gateway_url
-        api = None
-        if settings.cluster_issuer is not None and api_url is not None:
-            networks = tuple(map(str, settings.api_networks))
-            api = ApiAccess(api_url, settings.audience, networks)
+        url, platform_url = settings.gateway_counters, settings.gateway_url
+        platform = None
+        if settings.cluster_issuer is not None and platform_url is not None:
+            networks = tuple(map(str, settings.platform_networks))
+            platform = PlatformAccess(platform_url, settings.audience, networks)
         surface = AksSurface(
             access.client,
             self._clock,
@@ -78,7 +78,7 @@ class Clusters:
             counters=None if url is None else GatewayCounters(url, self._clock),
             gateway_networks=tuple(map(str, settings.gateway_networks)),
             directory=settings.vault_directory,
-            access=api,
+            access=platform,
             isolation_image=settings.isolation_image,
         )
         return surface, access

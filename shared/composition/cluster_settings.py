@@ -65,7 +65,7 @@ class ClusterSettings(BaseModel):
     """The issuer of the cluster's ServiceAccounts, of AKS `oidcIssuerProfile.issuerUrl`: pods of
     `live` modules get its tokens, and ask `RUNTIME_GATEWAY_URL`. The same in all apps."""
 
-    api_networks: Networks = Field((), alias="RUNTIME_API_NETWORKS")
+    platform_networks: Networks = Field((), alias="RUNTIME_PLATFORM_NETWORKS")
     """The networks of `RUNTIME_GATEWAY_URL`, such as `203.0.113.7/32`, to which pods get a way out
     of their closed namespaces, where `RUNTIME_CLUSTER_ISSUER` is set. The same in all apps."""
 

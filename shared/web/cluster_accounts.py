@@ -10,8 +10,8 @@ from typing import Any
 from shared.kernel.context import Workload
 from shared.kernel.errors import Unauthenticated
 from shared.kernel.ids import TenantId
-from shared.surfaces.aks.api_access import component_of_subject
 from shared.surfaces.aks.names import Installation
+from shared.surfaces.aks.platform_access import component_of_subject
 
 
 def workload_of_account(claims: Mapping[str, Any], installation: str) -> tuple[TenantId, Workload]:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.boundary_objects import (
     ACCOUNTS,
     INSTANCE,
@@ -21,6 +20,7 @@ from shared.surfaces.aks.boundary_objects import (
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import NAMESPACES
 from shared.surfaces.aks.names import Installation
+from shared.surfaces.aks.platform_access import PlatformAccess
 from shared.surfaces.boundaries import BoundarySpec, CountedCapacity, Quota, boundary_properties
 from shared.surfaces.spec import Resources, SiteSpec
 
@@ -67,7 +67,7 @@ def test_a_gateway_outside_of_the_cluster_comes_in_from_its_network() -> None:
 
 
 def test_pods_that_follow_reach_the_api_at_its_port_and_the_boundary_says_nothing_of_it() -> None:
-    access = ApiAccess("https://runtime.example", "api://factory-runtime", ("203.0.113.7/32",))
+    access = PlatformAccess("https://runtime.example", "api://factory-runtime", ("203.0.113.7/32",))
     closed = objects(SPEC)
     made = wanted(SPEC, Installation(), (), access)
     opened = replace(closed, policy=made[POLICIES])
@@ -88,7 +88,7 @@ def test_pods_that_follow_reach_the_api_at_its_port_and_the_boundary_says_nothin
     [("https://a.example/x", 443), ("https://a.example:8443", 8443), ("http://10.0.0.1", 80)],
 )
 def test_the_port_of_the_api_is_that_of_its_address(url: str, port: int) -> None:
-    assert ApiAccess(url, "audience").port == port
+    assert PlatformAccess(url, "audience").port == port
 
 
 def test_a_boundary_that_was_made_for_another_gateway_is_not_in_force() -> None:

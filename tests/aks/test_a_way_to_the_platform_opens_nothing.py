@@ -4,12 +4,12 @@ from typing import cast
 
 import pytest
 
-from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.boundary_objects import NAME, POLICIES
 from shared.surfaces.aks.cluster_api import ClusterApi
 from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.namespaces import Namespaces
+from shared.surfaces.aks.platform_access import PlatformAccess
 from shared.surfaces.aks.records import Records
 from shared.surfaces.boundaries import WAY_TO_PLATFORM, Boundary, BoundarySpec
 from tests.kit.memory_api_server import MemoryApiServer
@@ -20,8 +20,8 @@ SPEC = BoundarySpec(SHOP.environment, SHOP.tenant)
 NAMESPACE = Installation().namespace(SHOP.environment, SHOP.tenant)
 
 
-def access(network: str, port: int = 443) -> ApiAccess:
-    return ApiAccess(f"https://runtime.example:{port}", "api://factory-runtime", (network,))
+def access(network: str, port: int = 443) -> PlatformAccess:
+    return PlatformAccess(f"https://runtime.example:{port}", "api://factory-runtime", (network,))
 
 
 TODAY = access("203.0.113.7/32")
@@ -32,7 +32,7 @@ WAYS = [
 ]
 
 
-def boundaries(server: MemoryApiServer, told: ApiAccess | None) -> ClusterBoundaries:
+def boundaries(server: MemoryApiServer, told: PlatformAccess | None) -> ClusterBoundaries:
     """Return the boundaries as an app has them whose settings are *told*."""
     api, installation = cast("ClusterApi", server), Installation()
     records = Records(api, installation)
@@ -40,7 +40,7 @@ def boundaries(server: MemoryApiServer, told: ApiAccess | None) -> ClusterBounda
     return ClusterBoundaries(api, installation, records, namespaces, LoopClock(), (), told)
 
 
-def made(told: ApiAccess | None) -> MemoryApiServer:
+def made(told: PlatformAccess | None) -> MemoryApiServer:
     """Return a cluster on which an app whose settings were *told* has made the boundary."""
     server = MemoryApiServer()
 
@@ -53,7 +53,7 @@ def made(told: ApiAccess | None) -> MemoryApiServer:
     return server
 
 
-def seen(server: MemoryApiServer, told: ApiAccess | None) -> Boundary:
+def seen(server: MemoryApiServer, told: PlatformAccess | None) -> Boundary:
     found = run_virtual(boundaries(server, told).read(SHOP.environment, SHOP.tenant))
     assert found is not None
     return found
@@ -61,7 +61,7 @@ def seen(server: MemoryApiServer, told: ApiAccess | None) -> Boundary:
 
 @pytest.mark.parametrize("written", WAYS)
 def test_a_boundary_made_by_earlier_settings_is_closed_and_says_that_it_lacks_the_way(
-    written: ApiAccess | None,
+    written: PlatformAccess | None,
 ) -> None:
     found = seen(made(written), TODAY)
 
@@ -70,12 +70,14 @@ def test_a_boundary_made_by_earlier_settings_is_closed_and_says_that_it_lacks_th
 
 
 @pytest.mark.parametrize("told", WAYS)
-def test_an_app_that_was_not_told_the_settings_yet_finds_it_closed(told: ApiAccess | None) -> None:
+def test_an_app_that_was_not_told_the_settings_yet_finds_it_closed(
+    told: PlatformAccess | None,
+) -> None:
     assert seen(made(TODAY), told).is_ready
 
 
 @pytest.mark.parametrize("written", WAYS)
-def test_to_make_it_again_gives_it_the_way(written: ApiAccess | None) -> None:
+def test_to_make_it_again_gives_it_the_way(written: PlatformAccess | None) -> None:
     server = made(written)
 
     run_virtual(boundaries(server, TODAY).ensure(SPEC, fence(2)))
@@ -85,7 +87,7 @@ def test_to_make_it_again_gives_it_the_way(written: ApiAccess | None) -> None:
 
 
 @pytest.mark.parametrize("told", [None, TODAY])
-def test_a_way_that_the_platform_did_not_write_is_an_opening(told: ApiAccess | None) -> None:
+def test_a_way_that_the_platform_did_not_write_is_an_opening(told: PlatformAccess | None) -> None:
     server = made(told)
 
     rules = server.objects[POLICIES, NAMESPACE, NAME]["spec"]["egress"]

@@ -11,13 +11,13 @@ import pytest
 
 from shared.kernel.observation import Present
 from shared.surfaces.aks import surface
-from shared.surfaces.aks.api_access import ApiAccess, account_of, component_of_subject
 from shared.surfaces.aks.boundary_objects import ACCOUNTS
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.kinds import DEPLOYMENTS
 from shared.surfaces.aks.live_properties import live_properties
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.observation import ComponentObjects
+from shared.surfaces.aks.platform_access import PlatformAccess, account_of, component_of_subject
 from shared.surfaces.aks.pods import pod_spec
 from shared.surfaces.aks.proof import prove_pod
 from shared.surfaces.aks.records import Records
@@ -30,7 +30,7 @@ from tests.kit.memory_api_server import MemoryApiServer
 from tests.kit.virtual_time import LoopClock, run_virtual
 from tests.surfaces.harness import SHOP, SITE, TEMPLATE, fence
 
-ACCESS = ApiAccess("https://runtime.example", "api://factory-runtime")
+ACCESS = PlatformAccess("https://runtime.example", "api://factory-runtime")
 SPEC = replace(
     TEMPLATE, image="registry.example/shop", path_prefix=None, release=None,
     follows_configuration=True,
@@ -41,7 +41,7 @@ Scenario = Callable[[MemoryApiServer, AksSurface], Awaitable[None]]
 
 
 def on_cluster(
-    scenario: Scenario, patch: pytest.MonkeyPatch, access: ApiAccess | None = ACCESS
+    scenario: Scenario, patch: pytest.MonkeyPatch, access: PlatformAccess | None = ACCESS
 ) -> MemoryApiServer:
     server = MemoryApiServer()
     patch.setattr(surface, "ClusterApi", lambda _: server)
@@ -112,7 +112,7 @@ def test_the_account_is_of_one_revision_and_goes_with_it(monkeypatch: pytest.Mon
 )
 def test_others_are_given_nothing(
     spec: RevisionSpec,
-    access: ApiAccess | None,
+    access: PlatformAccess | None,
     identity: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -130,7 +130,7 @@ def test_others_are_given_nothing(
     assert accounts == ["tenant"]
 
 
-def pod(access: ApiAccess | None = ACCESS) -> dict[str, Any]:
+def pod(access: PlatformAccess | None = ACCESS) -> dict[str, Any]:
     template = deepcopy(deployment(SPEC, Installation(), None, access)["spec"]["template"])
     status = {
         "name": "main",
@@ -144,7 +144,7 @@ def pod(access: ApiAccess | None = ACCESS) -> dict[str, Any]:
     }
 
 
-def departs(found: Object, access: ApiAccess | None = ACCESS) -> set[str]:
+def departs(found: Object, access: PlatformAccess | None = ACCESS) -> set[str]:
     now = datetime(2026, 11, 28, 23, tzinfo=UTC)
     api = cast("ClusterApi", None)  # it is not asked
     said = asyncio.run(prove_pod(api, found, SPEC, None, now, None, access))
@@ -166,7 +166,7 @@ def another_address(found: dict[str, Any]) -> None:
             each["value"] = "https://another"
 
 
-def given_another(access: ApiAccess | None) -> Callable[[dict[str, Any]], None]:
+def given_another(access: PlatformAccess | None) -> Callable[[dict[str, Any]], None]:
     """Return an edit by which a pod, or a template, is as if *access* had been given to it."""
 
     def change(found: dict[str, Any]) -> None:
@@ -187,7 +187,7 @@ CHANGES = [
     pytest.param(another_account, {"serviceAccountName"}, id="another-account"),
     pytest.param(another_address, {"environ/RUNTIME_API_URL"}, id="another-address"),
     pytest.param(
-        given_another(ApiAccess("https://evil.example", "api://another")),
+        given_another(PlatformAccess("https://evil.example", "api://another")),
         {"mounts/runtime/api", "environ/RUNTIME_API_URL"},
         id="all-of-another-address",
     ),
@@ -252,7 +252,7 @@ def test_a_workload_that_was_edited_differs_from_what_the_platform_remembers(
     async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
         await opened.apply(SPEC, fence(2))
         edited = server.objects[DEPLOYMENTS, NAMESPACE, "module-shop-r1"]["spec"]["template"]
-        given_another(ApiAccess("https://evil.example", "api://another"))(edited)
+        given_another(PlatformAccess("https://evil.example", "api://another"))(edited)
         read = await opened.properties(SHOP)
         assert isinstance(read, Present)
         seen = differences(revision_properties(SPEC, weight=100), read.value[1])

@@ -352,7 +352,7 @@ def asked(control: int, *ports: int, **of_each: Any) -> dict[str, Any]:
         "name": "a pod",
         "host": "127.0.0.1",
         "isNode": False,
-        "isApi": False,
+        "isApiServer": False,
     }
     return {
         "control": ["127.0.0.1", control],
@@ -432,13 +432,13 @@ def test_an_api_server_that_lets_anybody_in_is_told(
     context = LocalCertificates(tmp_path, SystemClock()).server_context()
 
     with answering(status, context) as port:
-        said = attempt_program.identity(asked(1, port, isApi=True), "")
+        said = attempt_program.identity(asked(1, port, isApiServer=True), "")
 
     assert said == ("", reached)
 
 
 def test_without_a_network_nothing_is_shown_of_who_it_could_be() -> None:
-    nobody = asked(1, free_port(), isApi=True)
+    nobody = asked(1, free_port(), isApiServer=True)
 
     assert attempt_program.identity(nobody, "no network") == ("no network", [])
 

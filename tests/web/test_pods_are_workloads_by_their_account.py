@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from shared.kernel.context import Workload
 from shared.kernel.errors import Invalid, Unauthenticated
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
-from shared.surfaces.aks.api_access import account_of
 from shared.surfaces.aks.names import Installation
+from shared.surfaces.aks.platform_access import account_of
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 from shared.web.roles import OF_WORKLOADS
 from shared.web.tenancy import Grant, Tenancy, read_tenancy

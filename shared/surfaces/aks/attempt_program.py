@@ -103,7 +103,7 @@ def identity(asked: dict[str, Any], no_network: str) -> tuple[str, list[str]]:
     """
     reached = ["a token of the cluster is in it"] if Path(TOKEN).exists() else []
     for target in asked["targets"]:
-        if target["isApi"]:
+        if target["isApiServer"]:
             anybody = ssl.create_default_context()  # no secret is sent
             anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(

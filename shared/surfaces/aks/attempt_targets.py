@@ -23,7 +23,7 @@ class Target:
     host: str
     port: int
     isNode: bool = False  # noqa: N815  as the program reads it
-    isApi: bool = False  # noqa: N815
+    isApiServer: bool = False  # noqa: N815
     isMetadata: bool = False  # noqa: N815
 
 
@@ -39,12 +39,12 @@ class OtherPod:
 
 
 def targets(
-    pods: Sequence[OtherPod], api: Object | None, own: str, may_reach: Sequence[str]
+    pods: Sequence[OtherPod], api_server: Object | None, own: str, may_reach: Sequence[str]
 ) -> list[Target]:
     """Return what the tenant of the namespace *own* must not reach, but what it *may_reach*.
 
-    *api* is the EndpointSlice of the API server. The way to the platform excuses nothing: one that
-    leads to any of these is too wide.
+    *api_server* is the EndpointSlice of the API server. The way to the platform excuses nothing:
+    one that leads to any of these is too wide.
     """
     others = sorted((each for each in pods if each.namespace != own), key=lambda each: each.host)
     tried = [
@@ -54,8 +54,8 @@ def targets(
     ][:_OF_A_KIND_MAX]
     for host in sorted({each.node for each in pods if each.node})[:_OF_A_KIND_MAX]:
         tried.append(Target("the kubelet of a node", host, _KUBELET, isNode=True))
-    for host, port in _addresses(api)[:_OF_A_KIND_MAX]:
-        tried.append(Target("the API server", host, port, isApi=True))
+    for host, port in _addresses(api_server)[:_OF_A_KIND_MAX]:
+        tried.append(Target("the API server", host, port, isApiServer=True))
     tried.append(Target("the metadata of its node", METADATA, 80, isMetadata=True))
     return [each for each in tried if not _is_in(each.host, may_reach)]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.api_access import ApiAccess, PlatformWay
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import NAMESPACES, Kind
 from shared.surfaces.aks.names import ENVIRONMENT_ID, MANAGER, TENANT, Installation
+from shared.surfaces.aks.platform_access import PlatformAccess, PlatformWay
 from shared.surfaces.aks.quantities import MIB, amount
 from shared.surfaces.boundaries import (
     BoundarySpec,
@@ -84,7 +84,7 @@ class BoundaryObjects:
     def is_in_force(
         self,
         gateway_networks: tuple[str, ...],
-        access: ApiAccess | None = None,
+        access: PlatformAccess | None = None,
         written: PlatformWay | None = None,
     ) -> bool:
         """Return whether nothing of it is missing, opened, or not taken in yet.
@@ -105,7 +105,7 @@ class BoundaryObjects:
             return True
         return is_counted(self.quota)
 
-    def lacks_way(self, access: ApiAccess | None) -> bool:
+    def lacks_way(self, access: PlatformAccess | None) -> bool:
         """Return whether pods do not get out to the platform, as *access* says where it is."""
         if access is None or access.way is None:
             return False
@@ -117,7 +117,7 @@ def wanted(
     spec: BoundarySpec,
     installation: Installation,
     gateway_networks: tuple[str, ...],
-    access: ApiAccess | None = None,
+    access: PlatformAccess | None = None,
 ) -> Mapping[Kind, Object | None]:
     """Return the objects of *spec* by kind, in their order; None for one that is not to be."""
     identity = {} if spec.identity is None else {CLIENT_ID: spec.identity}

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from shared.kernel.clock import Clock
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.api_access import ApiAccess, PlatformWay
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import (
     ACCOUNTS,
@@ -25,6 +24,7 @@ from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.kinds import NAMESPACES, Kind
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.namespaces import Namespaces
+from shared.surfaces.aks.platform_access import PlatformAccess, PlatformWay
 from shared.surfaces.aks.records import Records
 from shared.surfaces.aks.server_side_apply import delete, put, refused
 from shared.surfaces.aks.waits import ENDS_WITHIN_S, wait_until
@@ -46,7 +46,7 @@ class ClusterBoundaries:
     namespaces: Namespaces
     clock: Clock
     gateway_networks: tuple[str, ...] = ()
-    access: ApiAccess | None = None
+    access: PlatformAccess | None = None
     """Of pods that follow their configuration; with it, where they may go for that."""
 
     @property

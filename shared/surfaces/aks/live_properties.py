@@ -12,7 +12,6 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.config_maps import digests_in
@@ -21,6 +20,7 @@ from shared.surfaces.aks.jobs import words_of
 from shared.surfaces.aks.live_routes import route_words, service_words
 from shared.surfaces.aks.names import USES_IDENTITY, Installation
 from shared.surfaces.aks.observation import ComponentObjects, applied_spec, weights_in_force
+from shared.surfaces.aks.platform_access import PlatformAccess
 from shared.surfaces.aks.pod_differences import differences, without_admission
 from shared.surfaces.aks.pods import CONTAINER, pod_spec
 from shared.surfaces.aks.records import Unreadable
@@ -44,7 +44,7 @@ def live_properties(
     secrets: Mapping[int, Mapping[str, str]] = MappingProxyType({}),
     services: Collection[Object] | None = None,
     parent: Object | None = None,
-    given: Mapping[int, ApiAccess] = MappingProxyType({}),
+    given: Mapping[int, PlatformAccess] = MappingProxyType({}),
 ) -> dict[int, Properties]:
     """Return the properties of each revision that is wanted; *bounds* are by Deployment.
 
@@ -108,7 +108,9 @@ def _correct(words: dict[str, str], path: str, word: str | None) -> None:
         words[path] = ""  # it has no word where it is as it should be
 
 
-def _corrections(workload: Object, spec: RevisionSpec, access: ApiAccess | None) -> Corrections:
+def _corrections(
+    workload: Object, spec: RevisionSpec, access: PlatformAccess | None
+) -> Corrections:
     """Yield each part of the pods that is not as *spec* makes it, as proofs find it.
 
     And of what runs to its end, how it does.

@@ -5,10 +5,10 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from shared.surfaces.aks.api_access import FOLDER as API_FOLDER
-from shared.surfaces.aks.api_access import ApiAccess, account_of
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.names import revision_name
+from shared.surfaces.aks.platform_access import FOLDER as API_FOLDER
+from shared.surfaces.aks.platform_access import PlatformAccess, account_of
 from shared.surfaces.aks.secret_classes import DRIVER
 from shared.surfaces.configuration import FOLDER as CONFIGURATION_FOLDER
 from shared.surfaces.secret_references import FOLDER as SECRETS_FOLDER
@@ -38,7 +38,7 @@ def variables(spec: RevisionSpec) -> dict[str, str]:
     return {**port, **files, "HOME": HOME, "TMPDIR": SCRATCH}
 
 
-def environ_of(spec: RevisionSpec, access: ApiAccess | None = None) -> dict[str, str]:
+def environ_of(spec: RevisionSpec, access: PlatformAccess | None = None) -> dict[str, str]:
     """Return the environ of each instance, without its own name."""
     ours = variables(spec)
     return {
@@ -60,7 +60,7 @@ def image_of(spec: RevisionSpec) -> str:
 
 
 def pod_spec(
-    spec: RevisionSpec, labels: Mapping[str, str], access: ApiAccess | None = None
+    spec: RevisionSpec, labels: Mapping[str, str], access: PlatformAccess | None = None
 ) -> Object:
     """Return the `spec` of the pods of a revision, which have *labels*.
 
@@ -110,7 +110,7 @@ def _configured_files(spec: RevisionSpec) -> list[str]:
     return sorted(spec.configuration.files) if spec.configuration else []
 
 
-def _given_volumes(spec: RevisionSpec, access: ApiAccess | None) -> list[tuple[str, Object]]:
+def _given_volumes(spec: RevisionSpec, access: PlatformAccess | None) -> list[tuple[str, Object]]:
     """Return the volumes of its configuration, secrets and token, each with its place."""
     name, volumes = revision_name(spec.component, spec.revision), []
     if files := [{"key": each, "path": each} for each in _configured_files(spec)]:
@@ -137,7 +137,7 @@ def _given_environ(spec: RevisionSpec) -> list[Object]:
     ]
 
 
-def _container(spec: RevisionSpec, drain_s: int, access: ApiAccess | None) -> Object:
+def _container(spec: RevisionSpec, drain_s: int, access: PlatformAccess | None) -> Object:
     environ = [
         {"name": name, "value": _literal(value)}
         for name, value in sorted(environ_of(spec, access).items())

@@ -6,7 +6,6 @@ from typing import Final
 from urllib.parse import parse_qsl, quote
 
 from shared.surfaces.aks import revisions
-from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import NAME as ACCOUNT
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
@@ -16,6 +15,7 @@ from shared.surfaces.aks.instances import began_at, has_succeeded, is_stopping, 
 from shared.surfaces.aks.jobs import is_true
 from shared.surfaces.aks.kinds import NODES, PODS
 from shared.surfaces.aks.names import REVISION, SPEC, USES_IDENTITY
+from shared.surfaces.aks.platform_access import PlatformAccess
 from shared.surfaces.aks.pod_differences import Difference, differences, without_admission
 from shared.surfaces.aks.pods import CONTAINER, image_of, pod_spec
 from shared.surfaces.aks.records import Unreadable
@@ -48,7 +48,7 @@ async def prove_pod(
     config_map: Object | None,
     checked_at: datetime,
     others: frozenset[str] | None = None,
-    access: ApiAccess | None = None,
+    access: PlatformAccess | None = None,
 ) -> LiveProof:
     """Return the release that *pod* runs, and its differences from *spec*.
 
@@ -129,7 +129,7 @@ def prove_template(
     spec: RevisionSpec,
     config_map: Object | None,
     checked_at: datetime,
-    access: ApiAccess | None = None,
+    access: PlatformAccess | None = None,
 ) -> LiveProof:
     """Return the release that the pods of a Job or CronJob are made of.
 
@@ -219,7 +219,7 @@ def _digest(reference: str) -> str:
 
 
 def _differences(
-    pod: Object, spec: RevisionSpec, others: frozenset[str] | None, access: ApiAccess | None
+    pod: Object, spec: RevisionSpec, others: frozenset[str] | None, access: PlatformAccess | None
 ) -> tuple[Difference, ...]:
     """Return each part of *pod* that is not as *spec* makes it; a bound that was added is none.
 

@@ -18,11 +18,11 @@ from pydantic import TypeAdapter, ValidationError
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.surfaces.aks.api_access import ApiAccess, PlatformWay
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.kinds import CONFIG_MAPS
 from shared.surfaces.aks.names import ENVIRONMENT_ID, RECORD, Installation
+from shared.surfaces.aks.platform_access import PlatformAccess, PlatformWay
 from shared.surfaces.aks.server_side_apply import WriteConflict, refused
 from shared.surfaces.errors import ClusterNotPrepared, SiteMissing
 from shared.surfaces.rules import check_fence
@@ -56,7 +56,7 @@ class ComponentRecord:
     token: int = 0
     weights: Mapping[int, int] = field(default_factory=dict)
     is_routed: bool = False
-    given: Mapping[int, ApiAccess] = field(default_factory=dict)
+    given: Mapping[int, PlatformAccess] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class Records:
         found = await self._get(self._installation.component_record(component))
         return None if found is None else component_of(found)
 
-    async def given(self, component: SurfaceComponent) -> Mapping[int, ApiAccess]:
+    async def given(self, component: SurfaceComponent) -> Mapping[int, PlatformAccess]:
         """Return what the pods of each revision of *component* follow with."""
         record = await self.component(component)
         return {} if record is None else record.given
@@ -208,7 +208,7 @@ class Records:
         weights: Mapping[int, int] | None = None,
         *,
         is_routed: bool = False,
-        given: Mapping[int, ApiAccess | None] = MappingProxyType({}),
+        given: Mapping[int, PlatformAccess | None] = MappingProxyType({}),
     ) -> ComponentRecord:
         """Record *fence*, with the *weights* that are to be in force if they change.
 

@@ -16,7 +16,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.kernel.errors import Invalid, TooLarge
 from shared.surfaces.aks import jobs
-from shared.surfaces.aks.api_access import ApiAccess, account_of
 from shared.surfaces.aks.boundary_objects import ACCOUNTS
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.config_maps import data_of
@@ -38,6 +37,7 @@ from shared.surfaces.aks.names import (
     digest_of,
     revision_name,
 )
+from shared.surfaces.aks.platform_access import PlatformAccess, account_of
 from shared.surfaces.aks.pods import WORKER_READY_S, pod_spec
 from shared.surfaces.aks.records import Unreadable
 from shared.surfaces.aks.secret_classes import CLASSES
@@ -108,7 +108,7 @@ def workload(
     spec: RevisionSpec,
     installation: Installation,
     account: str | None = None,
-    access: ApiAccess | None = None,
+    access: PlatformAccess | None = None,
 ) -> Object:
     """Return the Deployment, Job or CronJob, whose pods act as the ServiceAccount *account*.
 
@@ -128,7 +128,7 @@ def deployment(
     spec: RevisionSpec,
     installation: Installation,
     account: str | None = None,
-    access: ApiAccess | None = None,
+    access: PlatformAccess | None = None,
 ) -> Object:
     """Return the Deployment; its pods act as the identity of the ServiceAccount *account*."""
     return {
@@ -149,7 +149,10 @@ def deployment(
 
 
 def _template(
-    spec: RevisionSpec, installation: Installation, account: str | None, access: ApiAccess | None
+    spec: RevisionSpec,
+    installation: Installation,
+    account: str | None,
+    access: PlatformAccess | None,
 ) -> Object:
     labels = installation.of_revision(spec.component, spec.revision)
     identity = {ENVIRONMENT_ID: spec.component.environment, SPEC: written(spec)}
@@ -164,7 +167,7 @@ def _template(
     }
 
 
-def dependent_kinds(spec: RevisionSpec, access: ApiAccess | None = None) -> tuple[Kind, ...]:
+def dependent_kinds(spec: RevisionSpec, access: PlatformAccess | None = None) -> tuple[Kind, ...]:
     """Return the kinds of what the workload of *spec* owns, as they are made."""
     # Pods wait for their account, their configuration and their secrets.
     followed = (ACCOUNTS,) if access is not None else ()
@@ -186,7 +189,7 @@ def dependents(
     installation: Installation,
     owner: Object,
     secret_class: Object | None = None,
-    access: ApiAccess | None = None,
+    access: PlatformAccess | None = None,
 ) -> list[tuple[Kind, Object]]:
     """Return the objects that go with *owner*, the workload of *spec*.
 

@@ -18,7 +18,6 @@ from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.aks import logs, routes
-from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.capabilities import capabilities
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
@@ -34,6 +33,7 @@ from shared.surfaces.aks.live_properties import live_properties
 from shared.surfaces.aks.names import REVISION, Installation
 from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.observation import applied_spec, live_component, pods_of_instance
+from shared.surfaces.aks.platform_access import PlatformAccess
 from shared.surfaces.aks.pod_places import NAMESPACE_AT_ONCE
 from shared.surfaces.aks.proof import pods_to_prove, prove_pod, prove_template
 from shared.surfaces.aks.records import Records, Unreadable
@@ -122,7 +122,7 @@ class AksSurface:
         counters: GatewayCounters | None = None,
         gateway_networks: tuple[str, ...] = (),
         directory: str | None = None,
-        access: ApiAccess | None = None,
+        access: PlatformAccess | None = None,
         isolation_image: str | None = None,
     ) -> None:
         """*gateway_networks* are those of a gateway that does not run in the cluster.

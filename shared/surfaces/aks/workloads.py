@@ -15,7 +15,6 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.surfaces.aks import revisions, routes
-from shared.surfaces.aks.api_access import ApiAccess
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import ACCOUNTS, NAME, acts_as
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
@@ -37,6 +36,7 @@ from shared.surfaces.aks.observation import (
     live_revisions,
     weights_in_force,
 )
+from shared.surfaces.aks.platform_access import PlatformAccess
 from shared.surfaces.aks.records import Records
 from shared.surfaces.aks.restarts import restart
 from shared.surfaces.aks.scalers import owner_of
@@ -77,7 +77,7 @@ class Workloads:
     clock: Clock
     directory: str | None = None
     """Of Entra (tenant id), in which the vaults of tenants are."""
-    access: ApiAccess | None = None
+    access: PlatformAccess | None = None
     """What pods follow their configuration with; None: they are given nothing."""
 
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:

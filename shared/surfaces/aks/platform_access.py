@@ -37,7 +37,7 @@ class PlatformWay:
 
 
 @dataclass(frozen=True)
-class ApiAccess:
+class PlatformAccess:
     """Where pods ask the API, and the audience of their tokens.
 
     The way from a closed namespace to *networks* is open, at the port of the API only.
@@ -48,7 +48,7 @@ class ApiAccess:
     networks: tuple[str, ...] = ()
 
     @property
-    def given(self) -> "ApiAccess":
+    def given(self) -> "PlatformAccess":
         """What pods have of it, by which they are compared later."""
         return replace(self, networks=())
 
