@@ -370,3 +370,20 @@ async def test_a_layer_that_its_environment_took_away_is_kept_for_late_messages_
     await made.drift.app.service.clock.sleep(MESSAGES_KEPT.total_seconds() + 1)
 
     assert await made.drift.app.service.work.find(LAYERS, layer, TENANT) is None
+
+
+@virtual
+async def test_new_layers_that_say_too_much_are_left_out_and_versions_are_compared() -> None:
+    made = await compared(published("environment", 1, {**IN_FORCE, "limit": 30}))
+    full = {f"key.of.some.length.{at:04}": f"text-{at}" for at in range(1000)}
+    files = {
+        f"m{at:02}.json": layers({"module": f"module-m{at:02}", "values": full}) for at in range(14)
+    }
+
+    await changed(made, {"web.json": manifest("2.0"), **files})
+
+    open_paths = {each["path"] for each in await made.drift.findings(status="Open")}
+    assert {"git/version", f"{PLACE}/limit"} <= open_paths
+    (told,) = (await made.drift.report())["git"]["reasons"]
+    assert told["code"] == "TooManyManifests"
+    assert told["message"].startswith("14 new layers left out")

@@ -1,11 +1,17 @@
 """Of many differences at once the first are told, and how many more there are."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Final
 
+import pytest
+
+from function_apps.drift.errors import NotRepairable
+from function_apps.drift.model.environment_scan import AdoptedValue
 from function_apps.drift.model.finding import Finding
-from function_apps.drift.repository import active_findings
+from function_apps.drift.repository import SCANS, active_findings
 from shared.contracts.drift import FindingStatus
+from shared.messaging.unit_of_work import Decision, Json, View
 from shared.persistence.store import partition_of
 from tests.drift.compared import virtual
 from tests.drift.followed import Followed, followed, layers, published
@@ -80,3 +86,20 @@ async def test_however_many_keys_differ_the_environment_is_scanned() -> None:
     assert len(await open_findings(made)) == TOLD
     seen = await coverage(made.drift, "configuration")
     assert seen["reason"]["message"].startswith(f"{len(MODULES) * len(KEYS) - TOLD} more")
+
+
+@virtual
+async def test_a_value_beyond_those_that_may_be_adopted_is_refused() -> None:
+    made = await with_keys(1)
+    (finding,) = await open_findings(made)
+
+    def adopt_others(view: View) -> Decision[Json]:
+        others = {f"git/values/tenant/{key}": AdoptedValue(None, "1") for key in [*KEYS][:200]}
+        scan = replace(view.get(SCANS, ENVIRONMENT), adopted=others)
+        return Decision({}, writes=[SCANS.put(scan)])
+
+    work = made.drift.app.service.work
+    await work.change(made.drift.ctx.without_marker(), SCANS, ENVIRONMENT, adopt_others)
+
+    with pytest.raises(NotRepairable, match="200 values"):
+        await made.drift.decide({"findingId": finding.finding_id}, "adopt")

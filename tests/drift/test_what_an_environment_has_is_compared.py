@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import pytest
 
+from function_apps.drift.errors import NotRepairable
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Present, Reading
@@ -214,6 +215,8 @@ def on_cluster(**limits: Any) -> dict[str, Any]:
     [
         pytest.param({"cpu": 2, "memoryMib": 1024}, Resources(1024, 2.0), id="the-same"),
         pytest.param({"cpu": 0.5}, Resources(None, 0.50), id="in-other-words"),
+        pytest.param({"cpu": 0.0025}, Resources(None, 0.002), id="in-thousandths-of-a-core"),
+        pytest.param({"cpu": 0.0001}, Resources(None, 0.001), id="less-than-a-thousandth"),
         pytest.param({}, Resources(), id="without-limits"),
     ],
 )
@@ -286,3 +289,17 @@ async def test_the_planes_of_an_ordered_scan_are_the_only_ones_that_are_judged()
 
     await made.scan_anew(planes=["infrastructure"])
     assert (await made.only())["path"] == "LocalProcess/endpoint"
+
+
+@virtual
+async def test_a_safe_repair_is_refused_while_it_would_make_a_lost_folder_anew() -> None:
+    made, sites = await provisioned(dataResources=[{"kind": "LocalFolder", "name": "files"}])
+    sites.changes = {"volumes": (), "endpoint": "http://other.test/"}
+    await believed(made)
+    found = {each["path"]: each for each in await made.findings()}
+    folder = found["LocalProcess/data/files/folder"]
+
+    with pytest.raises(NotRepairable, match=folder["findingId"]):
+        await made.decide(found["LocalProcess/endpoint"], "remediate")
+
+    assert (await made.decide(folder, "remediate"))["status"] == "Remediating"

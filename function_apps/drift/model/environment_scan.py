@@ -40,6 +40,8 @@ RELEASES_KEPT: Final = 1_000
 """Of those that were completed, and of holds that have ended: an environment has one document, of a
 megabyte, and any number of modules. Another is old enough for its late event to be heard as new.
 """
+ADOPTED_MAX: Final = 200
+"""Values of configuration: they stand in the one document, too."""
 _FAILED: Final = frozenset({DeploymentStatus.FAILED})
 
 

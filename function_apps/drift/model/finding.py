@@ -350,3 +350,15 @@ def holds_repairs(finding: Finding, now: datetime) -> bool:
     if is_of_git(finding.path):
         return False
     return finding.status is State.SUPPRESSED and until is not None and parse_instant(until) > now
+
+
+def would_destroy_unasked(asked: Finding, other: Finding) -> bool:
+    """Return whether the repair of *asked* does to *other* what nobody asked for, for good.
+
+    The owner repairs an environment as a whole.
+    """
+    is_same_repair = asked.service_id is None and asked.remediation.command == (
+        other.remediation.command
+    )
+    is_lost = other.risk is RepairRisk.DESTRUCTIVE and asked.risk is not RepairRisk.DESTRUCTIVE
+    return is_same_repair and is_lost

@@ -6,7 +6,7 @@ read before have room before new ones.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from pydantic_core import to_json
@@ -100,12 +100,34 @@ def read_state(
     Raises:
         FetchFailed: it took too long, or is too much to be stored.
     """
-    read = DesiredState(snapshot.commit, tuple(_environments(snapshot, environments, is_late)))
-    if len(to_json(read)) > STATE_MAX:
+    read = [*_environments(snapshot, environments, is_late)]
+    if len(to_json(DesiredState(snapshot.commit, tuple(read)))) > STATE_MAX:
+        read = _without_new_layers(read, environments)
+    state = DesiredState(snapshot.commit, tuple(read))
+    if len(to_json(state)) > STATE_MAX:
         raise FetchFailed(
             f"its manifests say more than {STATE_MAX >> 10} KiB", code="RepositoryTooLarge"
         )
-    return read
+    return state
+
+
+def _without_new_layers(
+    read: Sequence[DesiredEnvironment], environments: Sequence[EnvironmentFolder]
+) -> list[DesiredEnvironment]:
+    """Return *read* with the layers that were there before only: no version is left out for them.
+
+    What a layer says is most of what is stored.
+    """
+    kept = []
+    for each, folder in zip(read, environments, strict=True):
+        before = {layer.name for layer in folder.before.layers}
+        layers = tuple(layer for layer in each.layers if layer.name in before)
+        reasons = each.reasons
+        if left_out := len(each.layers) - len(layers):
+            message = f"{left_out} new layers left out: all say more than {STATE_MAX >> 10} KiB"
+            reasons = (Reason(code="TooManyManifests", message=message), *reasons)[:REASONS_MAX]
+        kept.append(replace(each, layers=layers, reasons=reasons))
+    return kept
 
 
 def _environments(

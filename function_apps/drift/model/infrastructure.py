@@ -97,8 +97,13 @@ def _data(content: EnvironmentContent, site: Site) -> Iterator[tuple[str, str]]:
 
 
 def _capacity(cpu: float | None, memory_mib: int | None) -> Iterator[tuple[str, str]]:
-    for name, limit in (("cpu", cpu), ("memoryMib", memory_mib)):
+    for name, limit in (("cpu", _in_thousandths(cpu)), ("memoryMib", memory_mib)):
         yield f"{CAPACITY}/{name}", UNLIMITED if limit is None else _figure(limit)
+
+
+def _in_thousandths(cpu: float | None) -> float | None:
+    """Return *cpu* as a cluster counts it: in thousandths of a core, and one at least."""
+    return None if cpu is None else max(1, round(cpu * 1000)) / 1000
 
 
 def _figure(limit: float) -> str:

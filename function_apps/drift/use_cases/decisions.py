@@ -18,7 +18,7 @@ from function_apps.drift.model.classification import (
     is_of_git,
     is_value_of_git,
 )
-from function_apps.drift.model.environment_scan import AdoptedValue, EnvironmentScan
+from function_apps.drift.model.environment_scan import ADOPTED_MAX, AdoptedValue, EnvironmentScan
 from function_apps.drift.model.finding import Finding
 from function_apps.drift.model.service_scan import is_cut
 from function_apps.drift.ports import DriftApp
@@ -134,6 +134,11 @@ def _adopt_value(
     if known.status is FindingStatus.ADOPTED:
         return Decision(answer(known), is_repeat=True)
     scan = view.get(SCANS, known.environment_id)
+    if len(scan.adopted) >= ADOPTED_MAX:
+        raise NotRepairable(
+            known.finding_id,
+            f"{ADOPTED_MAX} values of the environment are adopted: have Git say some of them",
+        )
     after = findings.adopt(known, reason)
     value = AdoptedValue(known.desired, known.actual)
     adopted, rows = _with_alert(
@@ -181,6 +186,9 @@ async def remediate(
     for each in await repository.active_findings(partition, app):
         if findings.holds_repairs(each, ctx.now()):
             raise RepairHeld(finding_id, each.finding_id, each.path)
+        if findings.would_destroy_unasked(known, each):
+            why = f"the environment is repaired as a whole, and so would be {each.path}"
+            raise NotRepairable(finding_id, f"{why}, for good: ask for {each.finding_id}")
     if known.remediation.policy is RemediationPolicy.NEVER:
         raise NotRepairable(finding_id, _why_never(known))
 
