@@ -76,9 +76,10 @@ def check_issuer(url: str, *, plain_loopback: bool = False) -> None:
     if parts.scheme != "https" and not is_plain:
         raise Invalid(f"expected an issuer of the form https://…, got {_shown(url)}")
     # Split leaves out an empty query, so the characters are looked for.
-    if not parts.hostname or len(url) > ISSUER_MAX or re.search(r"[@?#\\\s]", url):
+    if not parts.hostname or len(url) > ISSUER_MAX or re.search(r"[@?#,\\\s]", url):
         raise Invalid(
-            f"an issuer is a URL with a host, without credentials, query or fragment: {_shown(url)}"
+            "an issuer is one URL with a host, without credentials, query or fragment:"
+            f" {_shown(url)}"
         )
 
 

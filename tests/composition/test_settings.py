@@ -249,8 +249,11 @@ def test_a_file_of_keys_is_of_the_other_issuer() -> None:
     assert refused(both) == [("Contradiction", "RUNTIME_ISSUER_KEYS")]
 
 
-def test_an_issuer_of_a_cluster_has_the_form_of_one() -> None:
-    named = {**AZURE, **OF_CLUSTER, "RUNTIME_CLUSTER_ISSUER": "kubernetes/serviceaccount"}
+@pytest.mark.parametrize(
+    "issuer", ["kubernetes/serviceaccount", "https://a.example,https://b.example"]
+)
+def test_an_issuer_of_a_cluster_has_the_form_of_one(issuer: str) -> None:
+    named = {**AZURE, **OF_CLUSTER, "RUNTIME_CLUSTER_ISSUER": issuer}
 
     assert refused(named) == [("WrongIssuer", "RUNTIME_CLUSTER_ISSUER")]
 
