@@ -164,3 +164,6 @@ async def test_what_differs_still_is_not_resolved_by_very_many_other_differences
 
     assert made.told("RuntimeDriftResolved") == []
     assert len({*made.open_paths()}) == 200
+    coverage = {each["plane"]: each for each in (await made.report())["coverage"]}
+    assert coverage["configuration"]["reason"]["code"] == "TooManyDifferences"
+    assert coverage["configuration"]["reason"]["message"].startswith("51 more")
