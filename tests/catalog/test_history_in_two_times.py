@@ -164,3 +164,26 @@ def test_what_was_seen_before_a_removal_says_nothing_after_it() -> None:
 
     assert facts is not None
     assert facts.status is ServiceStatus.RUNNING
+
+
+def test_facts_hold_from_their_row_on_and_are_known_with_the_release_that_they_are_of() -> None:
+    rows = [release(1, 5, known_at=20), observation(ServiceStatus.DEGRADED, 7)]
+
+    facts = facts_at(rows, at(7), at(20))
+
+    assert facts is not None
+    assert (facts.status, facts.valid_from, facts.known_from) == (
+        ServiceStatus.DEGRADED,
+        at(7),
+        at(20),
+    )
+    assert facts_at(rows, at(7), at(19)) is None
+
+
+def test_what_is_seen_at_the_time_of_a_removal_is_of_what_was_removed() -> None:
+    rows = [release(1, 1), removal(5), observation(ServiceStatus.DEGRADED, 5), release(2, 6)]
+
+    facts = effective_rows(rows).facts
+
+    assert facts is not None
+    assert facts.status is ServiceStatus.RUNNING

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from function_apps.configurations.errors import HeadMoved, NothingToReturnTo
+from function_apps.configurations.model.adoption import ModuleAdoption
 from function_apps.configurations.model.configuration import (
     RETURNED_MAX,
     TRANSITIONS,
@@ -34,7 +35,7 @@ from function_apps.configurations.model.environment import (
     EnvironmentProjection,
     on_environment_event,
 )
-from function_apps.configurations.model.version_retention import past_versions
+from function_apps.configurations.model.version_retention import past_versions, pinned_versions
 from shared.contracts.configuration_merge import LayerContent, hash_of
 from shared.contracts.configurations import (
     ConfigurationLayer,
@@ -42,6 +43,8 @@ from shared.contracts.configurations import (
     KeyChange,
     KeyChangeKind,
 )
+from shared.contracts.releases import ConfigurationPin
+from shared.contracts.values import ConfigurationMode
 from shared.kernel.clock import isoformat
 from shared.kernel.transitions import TransitionRefused
 from tests.kit.told import ENVIRONMENT
@@ -98,6 +101,8 @@ def test_a_version_is_the_next_number_written_against_what_is_in_force() -> None
     )  # fmt: skip
     assert version_id(ID, 5) == "version/cfg-one/000000005"
     assert written(head, a=1).content == LayerContent(5, {"a": 1}, None)
+    with_schema = replace(written(head, a=1), json_schema={"type": "object"})
+    assert with_schema.content == LayerContent(5, {"a": 1}, {"type": "object"})
     with pytest.raises(HeadMoved):
         write(head, LayerContent(1, {}, None), by="ann", comment="", now=LATER)
 
@@ -222,12 +227,12 @@ def test_only_to_what_was_in_force_before_one_returns() -> None:
 
 def test_the_difference_of_two_versions_is_told_key_by_key_in_order() -> None:
     before = {"c": 1, "b": {"x": 1, "y": 2}, "a": True, "same": [1]}
-    after = {"d": None, "b": {"y": 2, "x": 1}, "a": 1, "same": [1]}
+    after = {"d": 4, "b": {"y": 2, "x": 1}, "a": 1, "same": [1]}
 
     assert list(changes(before, after)) == [
         KeyChange(key="a", kind=KeyChangeKind.CHANGED, before=True, after=1),
         KeyChange(key="c", kind=KeyChangeKind.REMOVED, before=1),
-        KeyChange(key="d", kind=KeyChangeKind.ADDED, after=None),
+        KeyChange(key="d", kind=KeyChangeKind.ADDED, after=4),
     ]
 
 
@@ -257,4 +262,20 @@ def test_kept_are_versions_that_somebody_can_come_back_to() -> None:
     assert past_versions(head, versions, before=8, pinned=[2]) == {1, 3, 4}
     assert past_versions(head, versions, before=3, pinned=[]) == {1, 2, 4}
     assert past_versions(replace(head, last=4), versions, before=3, pinned=[1, 2]) == frozenset()
+    drafts = [old(1, is_draft=True, against=7)]
+    assert past_versions(head, drafts, before=8, pinned=[]) == {1}
     assert past_versions(head, [], before=0, pinned=[]) == frozenset()
+
+
+def test_pinned_are_the_versions_of_its_layer_that_releases_were_given() -> None:
+    pins = (
+        ConfigurationPin(tenant=1, environment=2, module=3),
+        ConfigurationPin(tenant=1, environment=5, module=6),
+    )
+    adoption = ModuleAdoption(
+        "svc", ENVIRONMENT, "module-web", 1, ConfigurationMode.PINNED, pins, isoformat(EPOCH)
+    )
+
+    assert pinned_versions(a_layer(), [adoption]) == {2, 5}
+    assert pinned_versions(a_layer(layer=Layer(ConfigurationLayer.TENANT)), [adoption]) == {1}
+    assert pinned_versions(a_layer(), []) == frozenset()
