@@ -160,6 +160,11 @@ def another_account(found: dict[str, Any]) -> None:
     found["spec"]["serviceAccountName"] = "admin"
 
 
+def the_identity_of_its_tenant(found: dict[str, Any]) -> None:
+    found["metadata"]["labels"]["azure.workload.identity/use"] = "true"
+    found["spec"]["serviceAccountName"] = "tenant"
+
+
 def another_address(found: dict[str, Any]) -> None:
     for each in found["spec"]["containers"][0]["env"]:
         if each["name"] == "RUNTIME_API_URL":
@@ -185,6 +190,7 @@ CHANGES = [
     pytest.param(lambda _: None, set(), id="as-it-was-made"),
     pytest.param(another_audience, {"mounts/runtime/api"}, id="another-audience"),
     pytest.param(another_account, {"serviceAccountName"}, id="another-account"),
+    pytest.param(the_identity_of_its_tenant, {"serviceAccountName"}, id="its-tenants-account"),
     pytest.param(another_address, {"environ/RUNTIME_API_URL"}, id="another-address"),
     pytest.param(
         given_another(PlatformAccess("https://evil.example", "api://another")),

@@ -117,7 +117,8 @@ def _corrections(
     """
     template = template_of(workload)
     expected = pod_spec(spec, {}, access)
-    if (template["metadata"].get("labels") or {}).get(USES_IDENTITY) == "true":
+    labels = template["metadata"].get("labels") or {}
+    if access is None and labels.get(USES_IDENTITY) == "true":  # else it acts as its revision
         expected["serviceAccountName"] = ACCOUNT
     try:
         found = differences(template["spec"], expected)

@@ -232,7 +232,8 @@ def _differences(
         raise Unreadable(
             f"a pod of {spec.component.module} cannot be compared: {strange}"
         ) from strange
-    acts = (pod["metadata"].get("labels") or {}).get(USES_IDENTITY) == "true"
+    labels = pod["metadata"].get("labels") or {}
+    acts = access is None and labels.get(USES_IDENTITY) == "true"
     return tuple(
         (path, live, asked)
         for path, live, asked in found
