@@ -217,24 +217,48 @@ def test_what_is_being_removed_or_has_no_instance_carries_nothing() -> None:
     parts = revision(OLD, 2, 2, Phase.DRAINING), revision(NEW, 0, 0), revision(OTHER, 3, 4)
 
     assert traffic_split.carried_percents(live({}, *parts)) == {OTHER: 75}
+
+
+def test_more_instances_than_are_needed_carry_no_more_than_all() -> None:
     assert traffic_split.carried_percents(live({}, revision(OLD, 4, 4)), {OLD: 2}) == {OLD: 100}
 
 
-def test_the_instances_of_a_release_are_those_that_stay() -> None:
-    asked = released(1, 2)
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(revision(1, 2, 2, Phase.READY), id="its-revision-is-ready"),
+        pytest.param(revision(1, 0, 0, Phase.COMPLETE), id="its-revision-is-complete"),
+    ],
+)
+def test_a_release_is_whole_where_its_revision_has_all_instances(part: LiveRevision) -> None:
+    assert traffic_split.is_whole(live({}, part), released(1, 2))
 
-    assert traffic_split.is_whole(live({}, revision(1, 2, 2, Phase.READY)), asked)
-    assert traffic_split.is_whole(live({}, revision(1, 0, 0, Phase.COMPLETE)), asked)
-    assert not traffic_split.is_whole(live({}, revision(1, 2, 2)), asked)
-    assert not traffic_split.is_whole(live({}, revision(2, 2, 2, Phase.READY)), asked)
-    assert not traffic_split.is_whole(None, asked)
-    assert traffic_split.live_replicas(live({}, revision(1, 0, 3)), asked) == 3
-    assert traffic_split.live_replicas(live({}, revision(1, 3, 3, Phase.DRAINING)), asked) is None
-    assert traffic_split.live_replicas(None, asked) is None
-    assert traffic_split.replicas_of([asked], {asked.module_id: live({}, revision(1, 0, 3))}) == {
-        SHOP: 3
-    }
-    assert traffic_split.replicas_of([asked], {}) == {}
+
+@pytest.mark.parametrize(
+    "component",
+    [
+        pytest.param(live({}, revision(1, 2, 2)), id="its-revision-is-not-ready"),
+        pytest.param(live({}, revision(2, 2, 2, Phase.READY)), id="another-revision-is-ready"),
+        pytest.param(None, id="nothing-is-there"),
+    ],
+)
+def test_a_release_is_not_whole_without_its_own_revision(component: LiveComponent | None) -> None:
+    assert not traffic_split.is_whole(component, released(1, 2))
+
+
+def test_the_instances_of_a_release_are_those_that_were_asked_for() -> None:
+    component = live({}, revision(1, 0, 3))
+
+    assert traffic_split.live_replicas(component, released(1, 2)) == 3
+    assert traffic_split.replicas_of([released(1, 2)], {SHOP: component}) == {SHOP: 3}
+
+
+def test_what_is_being_removed_or_is_not_there_has_no_number_of_instances() -> None:
+    draining = live({}, revision(1, 3, 3, Phase.DRAINING))
+
+    assert traffic_split.live_replicas(draining, released(1, 2)) is None
+    assert traffic_split.live_replicas(None, released(1, 2)) is None
+    assert traffic_split.replicas_of([released(1, 2)], {}) == {}
 
 
 def test_what_lacks_instances_has_to_be_applied() -> None:

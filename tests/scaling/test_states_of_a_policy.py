@@ -102,17 +102,28 @@ def test_only_the_platform_holds_a_number() -> None:
     assert apply_policy(held(), policy(**NATIVE), IDS, NOW + MINUTE, is_change=True).revision
 
 
-def test_a_pause_holds_its_direction_until_its_end() -> None:
+def test_a_policy_that_is_paused_says_why() -> None:
     down = held(Direction.DOWN)
 
     assert (down.status, down.why) == (State.PAUSED, "an incident")
+
+
+def test_a_pause_holds_its_direction_until_its_end() -> None:
+    down = held(Direction.DOWN)
+
     assert down.holds(Direction.DOWN, NOW + MINUTE / 2)
-    assert not down.holds(Direction.UP, NOW + MINUTE / 2)
-    assert held().holds(Direction.UP, NOW)
     assert not down.holds(Direction.DOWN, NOW + MINUTE)
+
+
+def test_a_pause_holds_no_other_direction_than_its_own() -> None:
+    assert not held(Direction.DOWN).holds(Direction.UP, NOW)
+    assert held().holds(Direction.UP, NOW)
     assert not enforced().holds(Direction.DOWN, NOW)
-    assert not has_pause_ended(down, NOW + MINUTE / 2)
-    assert has_pause_ended(down, NOW + MINUTE)
+
+
+def test_a_pause_has_ended_at_its_end() -> None:
+    assert not has_pause_ended(held(), NOW + MINUTE / 2)
+    assert has_pause_ended(held(), NOW + MINUTE)
     assert not has_pause_ended(enforced(), NOW + MINUTE)
 
 
