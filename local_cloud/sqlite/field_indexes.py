@@ -80,7 +80,14 @@ class FieldIndexes:
             (f"{held} IS NULL)", bounds),
         ]
         found, parameters = joined(" OR ", others)
-        return bool(connection.execute(f"SELECT {found}", parameters).fetchone()[0])
+        try:
+            return bool(connection.execute(f"SELECT {found}", parameters).fetchone()[0])
+        except sqlite3.OperationalError as problem:
+            if "no such index" not in str(problem):
+                raise
+            # Somebody dropped it, or put an older copy of the file back: the next list makes it.
+            self._made.discard(field)
+            return True
 
     def _name(self, field: Field) -> str:
         name = f"{self._container} by {' '.join(field)}"

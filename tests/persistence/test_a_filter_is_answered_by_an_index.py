@@ -213,6 +213,16 @@ async def test_a_disk_without_room_for_an_index_is_searched_without(tmp_path: Pa
     database.close()
 
 
+async def test_an_index_that_was_dropped_is_made_again(database: Database) -> None:
+    store = await filled(database)
+    assert await units(store, asking(owned_by("team-2"))) == ["svc-1", "svc-3"]
+    await database.write(lambda c: c.execute('DROP INDEX "things by thing schema"'))
+
+    assert await units(store, asking(owned_by("team-2"))) == ["svc-1", "svc-3"]
+    assert await units(store, asking(owned_by("team-2"))) == ["svc-1", "svc-3"]
+    assert indexes(database) == ["things by thing owner", "things by thing schema"]
+
+
 async def test_the_event_loop_goes_on_while_an_index_is_made(tmp_path: Path) -> None:
     database = Database(tmp_path / "c.db")
     store, loop = await filled(database), asyncio.get_running_loop()
