@@ -42,6 +42,16 @@ _NONE_HERE: Final = "there is no such binding in that environment"
 _NONE_OF_YOURS: Final = (
     "there is no such binding of your tenant; `--env` lists who is bound to an environment of yours"
 )
+
+
+def _reason(binding: Binding) -> str:
+    """Return why *binding* is as it is; first what holds its deployments."""
+    breached = [each["layer"] for each in binding["proofs"] if each["verdict"] == "Breach"]
+    if breached:
+        return f"isolation is breached ({', '.join(breached)}): see `runtimectl tenant proofs`"
+    return " ".join((binding["reason"] or {}).get("message", "").split())
+
+
 _COLUMNS: Final = (
     Column("ENVIRONMENT", "environment"),
     Column("TENANT", "tenantId"),
@@ -51,9 +61,7 @@ _COLUMNS: Final = (
     Column("STATUS", shown_status),
     Column("QUOTA FULL", lambda binding: binding.get("quotaFull", ())),
     Column("NAMESPACE", "namespace"),
-    Column(
-        "REASON", lambda binding: " ".join((binding["reason"] or {}).get("message", "").split())
-    ),
+    Column("REASON", _reason),
     Column("ID", "bindingId"),
 )
 _PROOF_COLUMNS: Final = (

@@ -286,6 +286,18 @@ def test_the_reason_of_a_binding_is_on_one_line_of_the_table(runtimectl: Runtime
     assert "no room: exceeded quota" in ran.out
 
 
+def test_a_list_says_which_layer_of_a_tenant_is_breached(runtimectl: RuntimeCtl) -> None:
+    proofs = [
+        {"layer": layer, "verdict": verdict, "positiveControl": True, "evidence": [],
+         "checkedAt": NOON}
+        for layer, verdict in (("network", "Breach"), ("identity", "Pass"))
+    ]  # fmt: skip
+
+    ran = runtimectl.run("tenant list", {f"GET {ROOT}": [binding(proofs=proofs)]})
+
+    assert "isolation is breached (network): see `runtimectl tenant proofs`" in ran.out
+
+
 def test_the_owner_of_an_environment_moves_a_guest_that_it_names(runtimectl: RuntimeCtl) -> None:
     moving = guest(status="Moving", phase="Preparing", isolationModel="pool")
     answers = {f"GET {ROOT}": [guest()], f"POST {ROOT}/{GUEST}/move": moving}
