@@ -366,7 +366,7 @@ def test_the_program_tells_what_takes_its_connection(listening: int) -> None:
 
     assert attempt_program.network(asked(listening, closed)) == ("", [])
     assert attempt_program.network(asked(listening, closed, listening)) == (
-        "", [f"a pod at 127.0.0.1:{listening}"],
+        "", [f"it reaches a pod at 127.0.0.1:{listening}"],
     )  # fmt: skip
 
 

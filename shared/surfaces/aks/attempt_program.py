@@ -79,7 +79,7 @@ def network(asked: dict[str, Any]) -> tuple[str, list[str]]:
     if reached:  # what isolates a new pod may come a moment after it
         threading.Event().wait(_AGAIN_AFTER_S)
         reached = _those_reached(reached)
-    return "", [f"{each['name']} at {each['host']}:{each['port']}" for each in reached]
+    return "", [f"it reaches {each['name']} at {each['host']}:{each['port']}" for each in reached]
 
 
 def _answers(
