@@ -147,7 +147,7 @@ sim: .venv/.all ## simulated days under faults: SEED=7 replays one exactly, SEED
 planted-bugs: .venv/.all ## seeds needed to find each bug that is planted in the platform, and the promise that found it; ONLY=fence; part of `make test` (1) and `make long` (8)
 	@$(RUN) -m tests.simulator.planted_bugs $(if $(ONLY),--only "$(ONLY)")
 
-root-causes: .venv/.all ## the table of docs/root-causes.md: a thousand incidents of 220 services; part of `make test` (8) and `make long` (150)
+root-causes: .venv/.all ## the table of docs/root-causes.md: a thousand incidents of 220 services; part of `make test` (8) and `make long` (80)
 	@$(RUN) -m tests.health.root_cause_corpus 1000
 
 drift-corpus: .venv/.all ## the tables of docs/drift-corpus.md: 1,080 environments of which somebody changed a service, 400 of a plane, in 13 minutes; part of `make test` (12) and `make long` (77)

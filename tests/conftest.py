@@ -29,7 +29,7 @@ MARKERS = ("long", "real")
 _BESIDE_WAITS = 0.85
 """The part of the tests that compute which is mixed with those that wait."""
 _CASES_IN_EVERY_RUN = 3
-"""Of a test with more cases on real parts `make test` runs a third, and `make long` the others."""
+"""Of a test with more cases on real parts `make test` runs a third, and `make long` another one."""
 _THIS_MACHINE = "this machine"
 _REPEAT_OTHERS = ("tests/architecture/", "tests/faults/", "tests/simulator/")
 _SECOND_RUNS = 1
@@ -68,25 +68,24 @@ def pytest_collection() -> object:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> object:
     """Say which cases are long before `-m` chooses, and who runs what once it has chosen."""
-    for item in _cases_for_long_runs(items):
-        item.add_marker(pytest.mark.long)
+    for cases in _with_many_cases(items):
+        third, others = _third_and_others(cases)
+        for case in others:
+            case.add_marker(pytest.mark.long)
+        for case in others[len(third) :]:
+            case.add_marker(pytest.mark.sweep)
     result = yield
     _give_to_workers(config, items)
     return result
 
 
-def _cases_for_long_runs(items: Sequence[pytest.Item]) -> Sequence[pytest.Item]:
-    """Return about two thirds of the cases of each test that has many on real parts."""
+def _with_many_cases(items: Sequence[pytest.Item]) -> Sequence[Sequence[pytest.Item]]:
+    """Return the cases of each test that is not long and has many on real parts."""
     cases: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         if item.get_closest_marker("real") and not item.get_closest_marker("long"):
             cases[item.nodeid.partition("[")[0]].append(item)
-    return [
-        case
-        for each in cases.values()
-        if len(each) > _CASES_IN_EVERY_RUN
-        for case in _third_and_others(each)[1]
-    ]
+    return [each for each in cases.values() if len(each) > _CASES_IN_EVERY_RUN]
 
 
 def _third_and_others(

@@ -51,7 +51,7 @@ async def known(world: World, statuses: set[str]) -> None:
 
 SCENARIOS: dict[str, Scenario] = {"release": release, "decommission": release_and_decommission}
 POINTS_IN_EVERY_RUN = 2
-POINTS_IN_A_LONG_RUN = 3
+POINTS_IN_A_LONG_RUN = 2
 
 
 def test_killed_at_some_points_the_inventory_ends_as_undisturbed() -> None:

@@ -125,7 +125,11 @@ def test_without_root_it_is_the_same_but_for_limits(home: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize(
     "at",
-    ["cluster up", "env create", pytest.param("http://10", marks=pytest.mark.sweep)],
+    [
+        "cluster up",
+        pytest.param("env create", marks=pytest.mark.sweep),
+        pytest.param("http://10", marks=pytest.mark.sweep),
+    ],
     ids=lambda at: at.split()[0],
 )
 def test_an_interruption_leaves_nothing(tmp_path: Path, at: str) -> None:

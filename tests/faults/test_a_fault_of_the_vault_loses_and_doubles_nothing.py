@@ -28,7 +28,7 @@ from tests.secret_bindings.bound import NAME, PASSWORD
 
 pytestmark = [pytest.mark.once, pytest.mark.real]
 TIMEOUT_S: Final = 2.0
-EVERY: Final = 1 if os.environ.get("SWEEP") == "all" else 13
+EVERY: Final = 1 if os.environ.get("SWEEP") == "all" else 19
 """Of a long run: so many times fewer places, unless SWEEP=all; coprime to the kinds of faults."""
 OF_A_SAMPLE: Final = 17
 """So many times fewer places than all; coprime to the kinds of faults, so that each is met."""

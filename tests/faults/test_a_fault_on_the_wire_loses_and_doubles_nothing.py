@@ -22,7 +22,7 @@ from tests.kit.virtual_time import run_virtual
 from tests.kit.wire_app import wired
 
 pytestmark = [pytest.mark.once, pytest.mark.real]
-EVERY: Final = 1 if os.environ.get("SWEEP") == "all" else 29
+EVERY: Final = 1 if os.environ.get("SWEEP") == "all" else 47
 """Of a long run: so many times fewer places, unless SWEEP=all; coprime to the kinds of faults."""
 PARTS: Final = {"deployments": 5, "environments": 2}
 """In so many parts of about a minute the inputs of a service are run, beside each other."""

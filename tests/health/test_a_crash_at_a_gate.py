@@ -27,7 +27,7 @@ def asked() -> Any:
 
 
 POINTS_IN_EVERY_RUN = 2
-POINTS_IN_A_LONG_RUN = 3
+POINTS_IN_A_LONG_RUN = 2
 
 
 async def judge(world: World) -> None:

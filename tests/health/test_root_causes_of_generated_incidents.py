@@ -6,7 +6,7 @@ from tests.health.root_cause_corpus import Found, found_in_all
 from tests.kit.parameters import unless_whole
 
 SAMPLE = range(8)
-MANY = range(unless_whole(150) or 1000)
+MANY = range(unless_whole(80) or 1000)
 """`make root-causes` takes 1,000, as `make sweeps` does."""
 
 

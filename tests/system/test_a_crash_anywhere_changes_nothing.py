@@ -236,7 +236,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bind-and-unbind": bind_and_unbind,
 }
 POINTS_IN_EVERY_RUN = 1
-POINTS_IN_A_LONG_RUN = 2
+POINTS_IN_A_LONG_RUN = 1
 """Of up to 1,400: with SWEEP=all in the environment every one of them, which takes an hour."""
 
 

@@ -140,7 +140,7 @@ ENDED_EARLY = {
     "drain-by-generation": {"DrainEnvironment": "OperationSuperseded"},
 }
 POINTS_IN_EVERY_RUN = 1
-POINTS_IN_A_LONG_RUN = 2
+POINTS_IN_A_LONG_RUN = 1
 """Of up to 1,400: with SWEEP=all in the environment every one of them, which takes an hour."""
 
 
