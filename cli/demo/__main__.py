@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -26,6 +27,7 @@ EXIT_NO_PODS: Final = 10
 _BUSY: Final = 2.0
 """Runnable programs to a processor from which on a failure says that the machine is busy."""
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WAS_INTERRUPTED: Final = threading.Event()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sandbox.print(f"there is no demo on a cluster here: {missing}", "1;31")
             return EXIT_NO_PODS
         except (DemoFailed, Failure) as failed:
-            if isinstance(failed, Failure) and failed.exit_code is ExitCode.INTERRUPTED:
+            is_said = isinstance(failed, Failure) and failed.exit_code is ExitCode.INTERRUPTED
+            # Where pydantic builds a model it makes an error of its own of an interruption.
+            if is_said or _WAS_INTERRUPTED.is_set():
                 return _interrupted(sandbox)
             _print_failure(sandbox, failed)
             return int(ExitCode.DEFECT)
@@ -111,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _WAS_INTERRUPTED.set()
     raise KeyboardInterrupt
 
 

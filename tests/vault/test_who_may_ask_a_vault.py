@@ -68,7 +68,7 @@ async def test_without_a_token_the_answer_says_where_to_get_one(wire: VaultWire)
     "changed",
     [
         pytest.param({"aud": "https://storage.azure.com"}, id="for-storage"),
-        pytest.param({"aud": [RESOURCE]}, id="for-several"),
+        pytest.param({"aud": [RESOURCE, "https://storage.azure.com"]}, id="for-several"),
         pytest.param({"iss": "https://evil.example"}, id="of-another-issuer"),
         pytest.param({"tid": "another"}, id="of-another-directory"),
         pytest.param({"exp": 1_700_000_000}, id="expired"),
