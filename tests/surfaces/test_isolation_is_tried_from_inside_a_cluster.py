@@ -119,7 +119,8 @@ def test_what_nothing_enforces_is_a_breach_and_passes_where_nodes_do(
 
         found = reached(opened)
         pod = pods[0]["status"]["podIP"]
-        assert f"a pod of {cluster.namespace} at {pod}:8080" in found[IsolationLayer.NETWORK]
+        of_another = f"it reaches a pod of {cluster.namespace} at {pod}:8080"
+        assert of_another in found[IsolationLayer.NETWORK]
         assert any("the API server at" in each for each in found[IsolationLayer.NETWORK])
         assert found[IsolationLayer.IDENTITY] == ()
         assert reached(kept) == {IsolationLayer.NETWORK: (), IsolationLayer.IDENTITY: ()}
