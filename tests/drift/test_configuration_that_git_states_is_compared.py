@@ -315,24 +315,47 @@ async def test_an_environment_that_is_gone_ends_its_findings() -> None:
     assert (await made.drift.only())["status"] == "Resolved"
 
 
-@virtual
-async def test_a_layer_that_is_not_heard_of_any_more_keeps_its_findings() -> None:
+async def with_a_pinned_layer() -> Followed:
+    """Return drift with a layer of `module-web` that differs from Git and that a release pins."""
     made = await compared(
         published("module", 1, {"threads": 8}),
         files={"web.json": layers({"module": WEB, "values": {"threads": 4}})},
     )
-    found = await open_values(made)
     await made.drift.release(2, configuration={"module": 1, "hash": "sha256:" + "3" * 64})
+    return made
 
+
+async def forget_the_layer(made: Followed) -> None:
+    """Take the layer of `module-web` away, as an older copy of the store does."""
     store, identity = made.drift.app.service.store, layer_id(f"module/{WEB}", KEY, TENANT)
     partition = partition_of(TENANT, ENVIRONMENT)
     stored = await store.read(partition, LAYERS.document_id(identity))
     assert stored is not None
     await store.batch(partition, [Delete(stored.id, stored.etag)])
     await believed(made.drift)
-
     assert (await coverage(made.drift, "configuration"))["reason"]["code"] == "NotHeard"
+
+
+@virtual
+async def test_a_layer_that_is_not_heard_of_any_more_keeps_its_findings() -> None:
+    made = await with_a_pinned_layer()
+    found = await open_values(made)
+
+    await forget_the_layer(made)
+
     assert await open_values(made) == found
+
+
+@virtual
+async def test_a_layer_that_is_not_heard_of_any_more_keeps_what_was_adopted() -> None:
+    made = await with_a_pinned_layer()
+    await made.drift.decide(await made.drift.only(), "adopt")
+
+    await forget_the_layer(made)
+    await made.drift.hear(published("module", 2, {"threads": 8}))
+    await believed(made.drift)
+
+    assert (await made.drift.only())["status"] == "Adopted"
 
 
 @virtual

@@ -64,7 +64,12 @@ def configuration_reading(
         said_by |= {f"{GIT}/{path}": basis for path in {*stated, *there}}
         desired |= stated
         live |= there
-    kept = {path for path, each in adopted.items() if _holds(path, each, desired, live)}
+    not_read = tuple(f"{place}/" for place in unread)
+    kept = {
+        path
+        for path, each in adopted.items()
+        if path.startswith(not_read) or _holds(path, each, desired, live)
+    }
     for path in kept:
         for words in (desired, live):
             words.pop(_below(path), None)
