@@ -4,13 +4,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from cli.exit_codes import ExitCode
 from cli.field_names import field_name, pointer_parts, similar_field
 from cli.remedy_lookup import remedy_for
+from cli.similar_words import did_you_mean
 from cli.typed import in_options, option_for, typeable, typed_for
 from cli.yaml_lines import lines_of
 
@@ -72,9 +72,7 @@ class Detail:
         """Return the word that was probably meant, of those that are allowed."""
         if self.code != "NotAllowed":
             return ""
-        allowed = {word.casefold(): word for word in re.findall(r"'([^']+)'", self.expected)}
-        likely = get_close_matches(self.received.strip('"').casefold(), sorted(allowed), n=1)
-        return f"; did you mean {allowed[likely[0]]}?" if likely else ""
+        return did_you_mean(self.received.strip('"'), re.findall(r"'([^']+)'", self.expected))
 
 
 def _is_scalar(received: str) -> bool:

@@ -5,7 +5,6 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ import typer
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+from cli.similar_words import did_you_mean
 from shared.kernel.clock import isoformat
 
 _PROJECT: Final = re.compile(r"proj-[a-z0-9][a-z0-9-]{0,57}")
@@ -30,11 +30,8 @@ def one_of(module: str, name: str) -> dict[str, Any]:
     def parse(text: str) -> str:
         word = _same_word(text, words())
         if word is None:
-            allowed = {each.casefold(): each for each in words()}
-            likely = get_close_matches(text.casefold(), allowed, n=1)
-            hint = f"; did you mean {allowed[likely[0]]}?" if likely else ""
-            wanted = ", ".join(allowed.values())
-            raise typer.BadParameter(f"expected one of {wanted}, got {text!r}{hint}")
+            hint = did_you_mean(text, words())
+            raise typer.BadParameter(f"expected one of {', '.join(words())}, got {text!r}{hint}")
         return word
 
     return {"parser": parse, "autocompletion": _completion(words), "metavar": "WORD"}

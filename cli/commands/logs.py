@@ -136,13 +136,14 @@ def _print_line(invocation: Invocation, instance: str, line: str) -> None:
 
 
 def _nothing_of(client: Client, which: _InstanceFilter, environment: str) -> str:
-    wanted = "there is no such output"
     newest = next(_deployments_of(client, environment, which.module))
-    if not which.previous and newest.get("reason"):
-        ended = f"{newest['deploymentId']} ended as {newest['status']} before it wrote anything"
-        wanted = f"{ended} ({newest['reason']['message']})"
     if which.previous:
         wanted = f"no release of {which.module} was in force before this one, or its output is gone"
+    elif newest.get("reason"):
+        ended = f"{newest['deploymentId']} ended as {newest['status']} before it wrote anything"
+        wanted = f"{ended} ({newest['reason']['message']})"
+    else:
+        wanted = "there is no such output"
     return f"{wanted}: `{_deployments_command(environment, which)}`"
 
 

@@ -83,8 +83,6 @@ class ClusterSettings(BaseModel):
 
 
 CLUSTER_NAMES: Final = tuple(str(field.alias) for field in ClusterSettings.model_fields.values())
-
-
 _OF_PODS: Final = ("RUNTIME_GATEWAY_URL", "RUNTIME_AUDIENCE")
 """What pods that follow their configuration are given of the settings of all apps."""
 

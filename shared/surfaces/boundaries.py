@@ -99,16 +99,17 @@ def completed(own: Resources, limits: Resources) -> Resources:
 
 def taken(specs: Collection[RevisionSpec]) -> Quota:
     """Return what one instance of each of *specs* takes together; without a limit nothing."""
+    cores = [each.resources.cpu for each in specs]
     return Quota(
-        round(sum(_counted_cores(each.resources.cpu) for each in specs), 3),
+        round(sum(counted_cores(cpu) for cpu in cores if cpu is not None), 3),
         sum(each.resources.memory_mb or 0 for each in specs),
         len(specs),
     )
 
 
-def _counted_cores(cpu: float | None) -> float:
+def counted_cores(cpu: float) -> float:
     """Return *cpu* in thousandths, at least one: a cluster counts no smaller part."""
-    return 0.0 if cpu is None else max(1, round(cpu * 1000)) / 1000
+    return max(1, round(cpu * 1000)) / 1000
 
 
 def refusal(quota: Quota, used: Quota, *specs: RevisionSpec, named: str = "tenant") -> str:

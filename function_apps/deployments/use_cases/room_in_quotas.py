@@ -31,8 +31,6 @@ from shared.surfaces.spec import RevisionSpec
 
 _READ_WITHIN: Final = timedelta(seconds=10)
 """For a surface to answer: a plan waits for it, and is a plan without its warning too."""
-
-
 _TENANT: Final = "tenant"
 _CAPACITY: Final = "capacity"
 _HOLDS: Final = {_TENANT: "quota of the tenant", _CAPACITY: "capacity of the environment"}

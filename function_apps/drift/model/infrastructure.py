@@ -15,6 +15,7 @@ from shared.contracts.drift import Plane
 from shared.contracts.environments import ComputeTarget, DataResourceKind
 from shared.contracts.values import ComputeTargetKind, Reason, Resources, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.surfaces.boundaries import counted_cores
 from shared.surfaces.data_servers import SERVER_KINDS
 from shared.surfaces.observed_state import Site
 
@@ -97,13 +98,9 @@ def _data(content: EnvironmentContent, site: Site) -> Iterator[tuple[str, str]]:
 
 
 def _capacity(cpu: float | None, memory_mib: int | None) -> Iterator[tuple[str, str]]:
-    for name, limit in (("cpu", _in_thousandths(cpu)), ("memoryMib", memory_mib)):
+    cores = None if cpu is None else counted_cores(cpu)
+    for name, limit in (("cpu", cores), ("memoryMib", memory_mib)):
         yield f"{CAPACITY}/{name}", UNLIMITED if limit is None else _figure(limit)
-
-
-def _in_thousandths(cpu: float | None) -> float | None:
-    """Return *cpu* as a cluster counts it: in thousandths of a core, and one at least."""
-    return None if cpu is None else max(1, round(cpu * 1000)) / 1000
 
 
 def _figure(limit: float) -> str:
