@@ -6,40 +6,18 @@ Run as `.venv/bin/python benchmarks/g2_durable_fan_out.py`.
 """
 
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import durable_ours, durable_peers
-from benchmarks.rounds import Goal, NotMeasured, run
+from benchmarks.durable_rates import compare
 
-IN_FLIGHT = 16
-WORKFLOW = "fan_out"
+COUNTS = {"ours": 400, "Restate": 400, "DBOS": 50}
+GOALS = {"Restate": 0.6, "DBOS": 10}
 
 
 def main() -> int:
-    with ExitStack() as stack:
-        peers = {}
-        for name, start in (("Restate", durable_peers.restate), ("DBOS", durable_peers.dbos)):
-            try:
-                peers[name] = stack.enter_context(start())
-            except NotMeasured as why:
-                peers[name] = why
-
-        def rate(name: str, count: int) -> float:
-            peer = peers[name]
-            if isinstance(peer, NotMeasured):
-                raise peer
-            return peer.measure(IN_FLIGHT, count, WORKFLOW)["rate"]
-
-        sides = {
-            "ours": lambda: durable_ours.measure(IN_FLIGHT, 400, WORKFLOW)["rate"],
-            "Restate": lambda: rate("Restate", 400),
-            "DBOS": lambda: rate("DBOS", 50),
-        }
-        goals = [Goal("ours", "Restate", 0.6), Goal("ours", "DBOS", 10)]
-        return run("G2 twenty activities at once, 16 in flight", "workflows/s", sides, goals)
+    return compare("G2 twenty activities at once", "fan_out", COUNTS, GOALS)
 
 
 if __name__ == "__main__":
