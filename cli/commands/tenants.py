@@ -48,7 +48,8 @@ def _reason(binding: Binding) -> str:
     """Return why *binding* is as it is; first what holds its deployments."""
     breached = [each["layer"] for each in binding["proofs"] if each["verdict"] == "Breach"]
     if breached:
-        return f"isolation is breached ({', '.join(breached)}): see `runtimectl tenant proofs`"
+        layers, which = ", ".join(breached), binding["bindingId"]
+        return f"isolation is breached ({layers}): see `runtimectl tenant proofs {which}`"
     return " ".join((binding["reason"] or {}).get("message", "").split())
 
 

@@ -295,7 +295,10 @@ def test_a_list_says_which_layer_of_a_tenant_is_breached(runtimectl: RuntimeCtl)
 
     ran = runtimectl.run("tenant list", {f"GET {ROOT}": [binding(proofs=proofs)]})
 
-    assert "isolation is breached (network): see `runtimectl tenant proofs`" in ran.out
+    assert (
+        f"isolation is breached (network): see `runtimectl tenant proofs {binding()['bindingId']}`"
+        in ran.out
+    )
 
 
 def test_the_owner_of_an_environment_moves_a_guest_that_it_names(runtimectl: RuntimeCtl) -> None:
