@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,9 +84,11 @@ def start_host(
 
 
 def _end(pid: int, token: str) -> None:
+    """Kill our child *pid* and what it started, and wait for its end."""
     kill(pid)
     process_trees.kill_by_token({token})
-    reap(pid)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 @dataclass(frozen=True)
