@@ -93,6 +93,11 @@ def show_line(binding: Binding) -> str:
     return f"runtimectl tenant show {binding['bindingId']}{whose}"
 
 
+def proofs_line(binding: Binding) -> str:
+    """Return the line that shows the proofs of *binding*, to its tenant and to the owner."""
+    return show_line(binding).replace("show", "proofs", 1)
+
+
 @dataclass(frozen=True)
 class TenantBindingOptions:
     """Who is bound to whose environment, how isolated, and with which quota."""

@@ -1,6 +1,6 @@
 """`slo`: the objective of a service, how fast its error budget burns, and raised alerts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,8 +10,9 @@ from cli.client import Client
 from cli.commands.services import health_of, service_id
 from cli.lookup import environment_id, environment_names, with_environment
 from cli.options import Commands, EnvironmentFilter, Invocation
-from cli.output import Column, format_time
+from cli.output import Column, format_time, note
 from cli.parameter_types import one_of
+from cli.tenant_bindings import BINDINGS, proofs_line
 from cli.yaml_files import load_yaml
 
 app = Commands(help="Objectives of services: how many of their events are to be good.")
@@ -29,8 +30,10 @@ _BURN_COLUMNS: Final = (
     Column("AND OVER", "shortWindow"),
     Column("BURNS NOW", lambda burn: _rate(burn.get("short"))),
 )
+_OF_A_BINDING: Final = ("bindingId", "environmentId", "tenantId", "ownerTenantId")
 _ALERT_COLUMNS: Final = (
     Column("MODULE", "moduleId"),
+    Column("TENANT", "tenantId"),
     Column("ENVIRONMENT", "environment"),
     Column("ALERT", "alert"),
     Column("SEVERITY", "severity"),
@@ -115,8 +118,12 @@ def burn(invocation: Invocation, env: EnvironmentFilter = None) -> None:
 
 @app.command()
 def alerts(invocation: Invocation, env: EnvironmentFilter = None) -> None:
-    """List the alerts that are raised, with the services whose failure theirs explains."""
-    healths = _healths(invocation.client, env)
+    """List the raised alerts of services, with those whose failure they explain, and of isolation.
+
+    Those of deployments, drift, secrets and scaling are in `runtimectl events`.
+    """
+    client = invocation.client
+    healths = _healths(client, env)
     explains: dict[str, list[str]] = {}
     for service, health in healths:
         if cause := health.get("rootCause"):
@@ -126,7 +133,23 @@ def alerts(invocation: Invocation, env: EnvironmentFilter = None) -> None:
         for service, health in healths
         for each in health.get("alerts", ())
     ]
-    invocation.show(rows, _ALERT_COLUMNS, empty="no alert is raised")
+    breaches = list(_breaches(client, env))
+    invocation.show(rows + breaches, _ALERT_COLUMNS, empty="no alert is raised")
+    for line in dict.fromkeys(proofs_line(each) for each in breaches):
+        note(f"next:  {line}")
+
+
+def _breaches(client: Client, env: str | None) -> Iterator[dict[str, Any]]:
+    """Yield the alert of each layer of isolation that was breached and has not passed since."""
+    names = environment_names(client)
+    query = {"environmentId": environment_id(client, env)}
+    for binding in client.list_readable(BINDINGS, query) or ():
+        for proof in binding["proofs"]:
+            if proof.get("raisedAt") is not None:
+                alert = {"alert": "IsolationBreached", "severity": "Critical", "explains": []}
+                whose = {name: binding[name] for name in _OF_A_BINDING}
+                shown = {"layer": proof["layer"], "raisedAt": proof["raisedAt"]}
+                yield with_environment({**whose, **alert, **shown}, names)
 
 
 def _rate(burn: float | None) -> str:

@@ -144,6 +144,13 @@ def proofs(
     rows = client.get(f"{BINDINGS}/{known['bindingId']}/proofs", whose).body["value"]
     empty = "nothing is proved yet, or no surface of the environment has what could be read"
     invocation.show(rows, _PROOF_COLUMNS, empty=empty)
+    if any(each["verdict"] == "Breach" for each in rows):
+        name = environment_names(client).get(known["environmentId"], known["environmentId"])
+        note(
+            f"as its owner, isolate it again: `runtimectl env update {name} --wait`, also after"
+            " settings of boundaries changed; where it is breached then too: docs/alerts.md,"
+            " IsolationBreached"
+        )
 
 
 @app.command()

@@ -56,6 +56,7 @@ def proof_shown(proof: LayerProof) -> IsolationProof:
             "positiveControl": proof.positive_control,
             "evidence": proof.evidence,
             "checkedAt": proof.checked_at,
+            "raisedAt": proof.raised_at,
         }
     )
 

@@ -52,7 +52,7 @@ class ClusterSettings(BaseModel):
 
     gateway_networks: Networks = Field((), alias=_GATEWAYS)
     """The networks outside of the cluster from which pods are asked, such as `10.2.0.0/16`: of a
-    gateway that does not run in it, and of health. The same for deployments and environments."""
+    gateway that does not run in it, and of health. The same in all apps."""
 
     vault_directory: DirectoryId | None = Field(None, alias=VAULT_DIRECTORY)
     """deployments: the directory of Entra (tenant id) of the vaults whose secrets pods are given;

@@ -217,6 +217,8 @@ class IsolationProof(Value):
     positive_control: bool
     evidence: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
     checked_at: Instant
+    raised_at: Instant | None = None
+    """Since when its alert `IsolationBreached` is raised."""
 
 
 class IsolationProofs(Resource):

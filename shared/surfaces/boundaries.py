@@ -34,6 +34,9 @@ _MAY_REACH: Final = "mayReach/"
 WAY_TO_PLATFORM: Final = "wayToPlatform"
 """Of a live boundary that pods cannot leave to the platform, though the settings say where it is:
 it is closed all the same."""
+GATEWAYS: Final = "gatewayNetworks"
+"""Of a live boundary that requests enter from other networks of gateways than the settings name:
+the platform wrote them earlier, and it is closed to everybody else."""
 _MEASURES: Final = (("cpu", "cpu"), ("memory_mb", "memoryMib"), ("instances", "instances"))
 """Of a quota: its attribute, and its name in a binding."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.exit_codes import ExitCode
-from tests.cli.small_platform import NOON, RUNTIME, SERVICE, THE_SERVICE, RuntimeCtl
+from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, SERVICE, THE_SERVICE, RuntimeCtl
 
 pytestmark = pytest.mark.real
 WEB = "svc-w5ekllr23tyb-zzzzzzzzzz"
@@ -93,6 +93,25 @@ def test_an_alert_names_the_services_that_it_explains(runtimectl: RuntimeCtl) ->
     (row,) = [line for line in ran.out.splitlines() if "module-shop" in line]
     for shown in ("ErrorBudgetBurnsFast", "Critical", "module-web"):
         assert shown in row
+
+
+def test_a_breach_of_isolation_is_listed_as_long_as_its_alert_is_raised(
+    runtimectl: RuntimeCtl,
+) -> None:
+    proofs = [
+        {"layer": "network", "verdict": "Indeterminate", "raisedAt": NOON},
+        {"layer": "identity", "verdict": "Pass", "raisedAt": None},
+    ]
+    bound = {
+        "bindingId": "tb-w5ekllr23tyb-bbbbbbbbbbbb", "tenantId": "globex",
+        "ownerTenantId": "acme", "environmentId": ENVIRONMENT, "proofs": proofs,
+    }  # fmt: skip
+
+    ran = runtimectl.run("slo alerts", {**TWO, f"GET {RUNTIME}/tenant-bindings": [bound]})
+
+    (row,) = [line for line in ran.out.splitlines() if "IsolationBreached" in line]
+    assert [each for each in ("globex", "test", "Critical") if each not in row] == []
+    assert f"tenant proofs {bound['bindingId']} --tenant globex" in ran.err
 
 
 @pytest.mark.parametrize(

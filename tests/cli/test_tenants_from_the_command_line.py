@@ -425,6 +425,7 @@ def test_what_its_isolation_showed_is_listed_with_the_evidence(runtimectl: Runti
 
     assert ran.code == ExitCode.OK, ran.err
     assert [each for each in ("Breach", "500, not 5") if each not in ran.out] == []
+    assert "isolate it again: `runtimectl env update test --wait`" in ran.err
 
 
 def test_a_tenant_that_is_not_bound_is_not_found(runtimectl: RuntimeCtl) -> None:

@@ -8,7 +8,7 @@ import pytest
 from function_apps.drift.errors import NotRepairable
 from shared.contracts.drift import RemediationPolicy
 from shared.surfaces.aks.boundary_objects import BoundaryObjects
-from shared.surfaces.boundaries import WAY_TO_PLATFORM, Quota, quota_properties
+from shared.surfaces.boundaries import GATEWAYS, WAY_TO_PLATFORM, Quota, quota_properties
 from shared.surfaces.capabilities import Feature
 from tests.drift.compared import OWN_WORK_S, virtual
 from tests.drift.isolated import (
@@ -118,19 +118,26 @@ async def test_a_boundary_that_was_opened_is_found() -> None:
     assert (await made.only())["path"] == "LocalProcess/closed"
 
 
+@pytest.mark.parametrize(
+    ("path", "desired", "live"),
+    [
+        pytest.param(WAY_TO_PLATFORM, "open", "missing", id="the-way-to-the-platform"),
+        pytest.param(GATEWAYS, "those of the settings", "others", id="the-networks-of-gateways"),
+    ],
+)
 @virtual
-async def test_a_boundary_that_lacks_the_way_to_the_platform_is_closed_and_to_be_repaired() -> None:
+async def test_a_boundary_of_earlier_settings_is_closed_and_to_be_repaired(
+    path: str, desired: str, live: str
+) -> None:
     made = await bound()
-    lacking = OtherBoundaries(
-        made, properties={**quota_properties(SPEC.quota), WAY_TO_PLATFORM: "missing"}
-    )
+    lacking = OtherBoundaries(made, properties={**quota_properties(SPEC.quota), path: live})
     made.app = replace(made.app, boundaries=dict.fromkeys(made.app.boundaries, lacking))
 
     await believed(made)
 
     finding = await made.only()
-    assert (finding["path"], finding["severity"]) == ("LocalProcess/wayToPlatform", "Medium")
-    assert (finding["desired"], finding["actual"]) == ("open", "missing")
+    assert (finding["path"], finding["severity"]) == (f"LocalProcess/{path}", "Medium")
+    assert (finding["desired"], finding["actual"]) == (desired, live)
     assert finding["remediation"]["command"] == "RepairEnvironment"
 
 

@@ -67,6 +67,20 @@ def test_a_breach_is_raised_once_with_its_evidence_and_cleared_when_it_passes() 
     assert cleared["raisedAt"] == raised["raisedAt"] < cleared["clearedAt"]
 
 
+def test_its_proofs_say_since_when_it_is_raised() -> None:
+    async def main() -> tuple[Mapping[str, Any], Any]:
+        on = await _proved()
+        on.cluster.reached = REACHED
+        await _prove(on, 2)
+        return _alerts(on)[0], (await on.binding())["proofs"]
+
+    raised, shown = run_virtual(main())
+
+    since = {each["layer"]: each["raisedAt"] for each in shown}
+    assert since.pop("data") == raised["raisedAt"]
+    assert set(since.values()) == {None}
+
+
 def test_what_was_reached_once_alarms_nobody() -> None:
     async def main() -> Tenants:
         on = await _proved()

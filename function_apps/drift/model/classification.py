@@ -17,7 +17,7 @@ from shared.contracts.drift import (
     RepairRisk,
 )
 from shared.contracts.values import Service, Stage
-from shared.surfaces.boundaries import WAY_TO_PLATFORM
+from shared.surfaces.boundaries import GATEWAYS, WAY_TO_PLATFORM
 
 REVISION: Final = "revision"
 """The path of the release revision itself."""
@@ -99,7 +99,7 @@ def _how_many(plane: Plane, _change: Change) -> DriftSeverity | None:
 
 
 def _who_is_kept_apart(plane: Plane, change: Change) -> DriftSeverity | None:
-    is_less = change.path.split("/")[1:2] in (["quota"], [WAY_TO_PLATFORM])
+    is_less = change.path.split("/")[1:2] in (["quota"], [WAY_TO_PLATFORM], [GATEWAYS])
     return DriftSeverity.HIGH if plane is Plane.TENANCY and not is_less else None
 
 

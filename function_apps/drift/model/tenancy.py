@@ -14,7 +14,13 @@ from shared.contracts.environments import ComputeTarget, IsolationState
 from shared.contracts.tenants import TenantBindingStatus
 from shared.contracts.values import ComputeTargetKind, Reason
 from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.surfaces.boundaries import WAY_TO_PLATFORM, Boundary, bound_quota, quota_properties
+from shared.surfaces.boundaries import (
+    GATEWAYS,
+    WAY_TO_PLATFORM,
+    Boundary,
+    bound_quota,
+    quota_properties,
+)
 from shared.surfaces.capabilities import Feature
 
 BOUNDARY: Final = "boundary"
@@ -78,6 +84,8 @@ def tenancy_reading(content: EnvironmentContent, looks: Looks) -> PlaneReading:
             case Present(boundary):
                 if WAY_TO_PLATFORM in boundary.properties:
                     desired[WAY_TO_PLATFORM] = "open"
+                if GATEWAYS in boundary.properties:
+                    desired[GATEWAYS] = "those of the settings"
                 live = dict(_live(boundary, desired))
                 parts.append(Part(target.kind, desired, live, boundary.fence))
     return PlaneReading(Plane.TENANCY, tuple(parts), unread)

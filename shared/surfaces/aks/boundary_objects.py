@@ -86,11 +86,13 @@ class BoundaryObjects:
         gateway_networks: tuple[str, ...],
         access: PlatformAccess | None = None,
         written: PlatformWay | None = None,
+        written_gateways: tuple[str, ...] = (),
     ) -> bool:
         """Return whether nothing of it is missing, opened, or not taken in yet.
 
         The way to the platform is that of *access*, the one that was *written* last, or none: who
-        names another one has opened nothing, and a boundary without it is closed.
+        names another one has opened nothing, and a boundary without it is closed. So it is with
+        *gateway_networks*.
         """
         metadata = self.namespace["metadata"]
         if "deletionTimestamp" in metadata or self.account is None or self.policy is None:
@@ -98,7 +100,11 @@ class BoundaryObjects:
         if (metadata.get("labels") or {}).get(SECURITY) != "restricted":
             return False
         ways = (None, written, access.way if access else None)
-        closed = [_policy_spec(self.may_reach(), gateway_networks, way) for way in ways]
+        closed = [
+            _policy_spec(self.may_reach(), gateways, way)
+            for way in ways
+            for gateways in ((), written_gateways, gateway_networks)
+        ]
         if _in_order(self.policy["spec"]) not in map(_in_order, closed):
             return False
         if self.quota is None:
@@ -111,6 +117,12 @@ class BoundaryObjects:
             return False
         rules = ((self.policy or {}).get("spec") or {}).get("egress") or []
         return _in_order(_out_to(access.way)) not in map(_in_order, rules)
+
+    def has_gateways(self, networks: tuple[str, ...]) -> bool:
+        """Return whether requests come in from *networks* outside of the cluster and no others."""
+        rules = ((self.policy or {}).get("spec") or {}).get("ingress") or []
+        places = [place for rule in rules for place in rule.get("from") or () if "ipBlock" in place]
+        return bool(_in_order(places) == _in_order([_network(each) for each in networks]))
 
 
 def wanted(

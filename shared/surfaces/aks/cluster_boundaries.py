@@ -28,7 +28,7 @@ from shared.surfaces.aks.platform_access import PlatformAccess, PlatformWay
 from shared.surfaces.aks.records import Records
 from shared.surfaces.aks.server_side_apply import delete, put, refused
 from shared.surfaces.aks.waits import ENDS_WITHIN_S, wait_until
-from shared.surfaces.boundaries import WAY_TO_PLATFORM, Boundary, BoundarySpec
+from shared.surfaces.boundaries import GATEWAYS, WAY_TO_PLATFORM, Boundary, BoundarySpec
 from shared.surfaces.errors import SiteMissing
 from shared.surfaces.spec import Resources, SiteSpec
 
@@ -61,7 +61,7 @@ class ClusterBoundaries:
         site = await self.records.site(spec.environment)
         if site is None or not site.is_wanted:
             raise SiteMissing(f"{spec.environment} has no site here: provision it first")
-        await self.records.fenced_boundary(spec.environment, spec.tenant, fence, self._way)
+        await self._record(spec, fence)
         await self._apply(spec, fence)
 
         async def is_ready() -> bool:
@@ -131,6 +131,8 @@ class ClusterBoundaries:
         record = await self.records.boundary(environment, tenant)
         place = objects.namespace["metadata"]["name"]
         lacks = {WAY_TO_PLATFORM: "missing"} if objects.lacks_way(self.access) else {}
+        if objects.policy is not None and not objects.has_gateways(self.gateway_networks):
+            lacks[GATEWAYS] = "others"
         capacity = counted_capacity(
             await self.api.get(QUOTAS, CAPACITY, place), await self.api.get(LIMITS, CAPACITY, place)
         )
@@ -138,7 +140,7 @@ class ClusterBoundaries:
             environment,
             tenant,
             place,
-            objects.is_in_force(self.gateway_networks, self.access, record.way),
+            objects.is_in_force(self.gateway_networks, self.access, record.way, record.gateways),
             objects.used(),
             {**objects.properties(), **lacks},
             record.token,
@@ -150,7 +152,7 @@ class ClusterBoundaries:
 
         Raises also WriteConflict, ObjectRefused, Unavailable.
         """
-        await self.records.fenced_boundary(environment, tenant, fence, None)
+        await self.records.fenced_boundary(environment, tenant, fence, None, ())
         name = self.installation.namespace(environment, tenant)
         found = await self.api.get(NAMESPACES, name)
         if found is None or not await self.namespaces.is_ours(environment, found):
@@ -174,11 +176,16 @@ class ClusterBoundaries:
             for kind in manifests
         }
         for kind, manifest in manifests.items():
-            await self.records.fenced_boundary(spec.environment, spec.tenant, fence, self._way)
+            await self._record(spec, fence)
             if manifest is not None:
                 await self._put(kind, spec.environment, manifest, found[kind])
             elif (unwanted := found[kind]) is not None:
                 await delete(self.api, kind, unwanted)
+
+    async def _record(self, spec: BoundarySpec, fence: Fence) -> None:
+        await self.records.fenced_boundary(
+            spec.environment, spec.tenant, fence, self._way, self.gateway_networks
+        )
 
     async def _objects(
         self, environment: EnvironmentId, tenant: TenantId

@@ -63,13 +63,14 @@ class ComponentRecord:
 class BoundaryRecord:
     """That a tenant has, or had, a boundary in the environment.
 
-    *way* is the one to the platform that was written last.
+    *way* is the one to the platform that was written last, *gateways* the networks of gateways.
     """
 
     environment: EnvironmentId
     tenant: TenantId
     token: int = 0
     way: PlatformWay | None = None
+    gateways: tuple[str, ...] = ()
 
 
 _SITES: TypeAdapter[SiteRecord] = TypeAdapter(SiteRecord)
@@ -176,9 +177,14 @@ class Records:
         return BoundaryRecord(environment, tenant) if found is None else _boundary_of(found)
 
     async def fenced_boundary(
-        self, environment: EnvironmentId, tenant: TenantId, fence: Fence, way: PlatformWay | None
+        self,
+        environment: EnvironmentId,
+        tenant: TenantId,
+        fence: Fence,
+        way: PlatformWay | None,
+        gateways: tuple[str, ...],
     ) -> None:
-        """Record *fence* as that of the boundary, and the *way* to the platform that it gets.
+        """Record *fence* as that of the boundary, and the *way* and *gateways* that it gets.
 
         Raises:
             StaleFence, WriteConflict, Unavailable.
@@ -187,7 +193,7 @@ class Records:
         found = await self._get(name)
         before = BoundaryRecord(environment, tenant) if found is None else _boundary_of(found)
         token = check_fence(f"{environment}/{tenant}", fence, before.token)
-        after = replace(before, token=token, way=way)
+        after = replace(before, token=token, way=way, gateways=gateways)
         if after != before or found is None:
             value = _BOUNDARIES.dump_python(after)
             await self._write(name, "boundary", environment, value, found)
