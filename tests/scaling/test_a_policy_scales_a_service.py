@@ -10,6 +10,7 @@ from tests.kit.messages import envelope_of
 from tests.kit.told import WEB, component_of, ended, released, run, service_of
 from tests.kit.virtual_time import run_virtual
 from tests.scaling.scaled import (
+    ONE,
     QUEUED,
     RULE,
     Scaling,
@@ -122,6 +123,21 @@ def test_without_a_signal_the_number_is_kept_and_a_person_is_told() -> None:
         assert raised["alert"] == cleared["alert"] == "ScalingSignalLost"
         assert raised["raisedAt"] == cleared["raisedAt"]
         assert cleared["revision"] > raised["revision"]
+
+    run_virtual(main())
+
+
+def test_deleting_a_policy_ends_the_alert_of_its_lost_signal() -> None:
+    async def main() -> None:
+        made = await serving(replicas=3)
+        await made.apply(QUEUED)
+        made.gauge.value = None
+        await made.evaluate(7)
+        await made.call("DELETE", ONE, policyId=policy_of())
+        (raised,) = made.told("RuntimeAlertRaised")
+        (cleared,) = made.told("RuntimeAlertCleared")
+
+        assert (cleared["alert"], cleared["raisedAt"]) == (raised["alert"], raised["raisedAt"])
 
     run_virtual(main())
 

@@ -12,6 +12,7 @@ from function_apps.scaling.model.policy import (
     LOST_ALERT,
     REJECTED_ALERT,
     AlertChange,
+    Ended,
     PolicyIds,
     ReplicaChange,
     ScalingPolicy,
@@ -196,6 +197,26 @@ def test_an_alert_ends_with_its_cause_or_gives_way_to_a_rejection() -> None:
     assert ended == AlertChange(None, LOST_ALERT, at)
     _, changed_to = with_alert(reject(raised, "no", 1, NOW), NOW + 2 * MINUTE, MINUTE)
     assert changed_to == AlertChange(REJECTED_ALERT, LOST_ALERT, at)
+
+
+def test_a_policy_that_is_over_alerts_of_no_lost_signal() -> None:
+    lost = replace(enforced(), lost_since=isoformat(NOW))
+    later = NOW + 2 * MINUTE
+    raised, _ = with_alert(lost, later, MINUTE)
+    rejected, _ = with_alert(reject(raised, "no", 1, later), later, MINUTE)
+
+    for over, alert in ((raised, LOST_ALERT), (rejected, REJECTED_ALERT)):
+        after, change = with_alert(happen(over, Ended, later), later, MINUTE)
+        assert (after.alert, after.lost_since) == (None, None)
+        assert change == AlertChange(None, alert, isoformat(later))
+
+
+def test_a_tombstone_that_kept_a_lost_signal_gives_a_new_policy_none() -> None:
+    kept = replace(happen(enforced(), Ended, NOW), lost_since=isoformat(NOW), alert=LOST_ALERT)
+
+    after, change = with_alert(apply_policy(kept, policy(), IDS, NOW), NOW + 2 * MINUTE, MINUTE)
+
+    assert (after.alert, change.cleared) == (None, LOST_ALERT)
 
 
 def test_a_newer_revision_holds_the_number_for_so_long_since_it_was_seen() -> None:

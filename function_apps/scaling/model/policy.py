@@ -20,6 +20,7 @@ from shared.kernel.transitions import Transitions
 State = ScalingStatus
 REJECTED_ALERT: Final = "ScalingPolicyRejected"
 LOST_ALERT: Final = "ScalingSignalLost"
+_IS_EVALUATED: Final = frozenset({State.APPLIED, State.ENFORCED, State.PAUSED})
 CHANGES_KEPT: Final = 60
 """Of the number of instances: more than a period of 30 min has, at two evaluations a minute."""
 
@@ -235,11 +236,19 @@ def take_back(policy: ScalingPolicy, now: datetime) -> ScalingPolicy:
 
 
 def happen(policy: ScalingPolicy, event: type[PolicyEvent], now: datetime) -> ScalingPolicy:
-    """Return *policy* after *event*, one revision later. Raises TransitionRefused."""
+    """Return *policy* after *event*, one revision later. Raises TransitionRefused.
+
+    That a signal is lost is known only as long as it is evaluated.
+    """
     status = TRANSITIONS.after(policy.status, event)
-    at = isoformat(now)
+    at, is_evaluated = isoformat(now), {policy.status, status} <= _IS_EVALUATED
     after = replace(
-        policy, status=status, revision=policy.revision + 1, updated_at=at, is_taken_back=False
+        policy,
+        status=status,
+        revision=policy.revision + 1,
+        updated_at=at,
+        is_taken_back=False,
+        lost_since=policy.lost_since if is_evaluated else None,
     )
     if status is State.PAUSED:
         return after
