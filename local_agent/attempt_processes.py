@@ -30,7 +30,7 @@ from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.persistence.file_trees import remove_tree
 from shared.persistence.plain_files import read_plain
 from shared.surfaces.capabilities import Capabilities, Feature
-from shared.surfaces.isolation_attempts import TEXT_MAX
+from shared.surfaces.isolation_attempts import said_by
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 _FOLDER: Final = "attempts"
@@ -74,8 +74,12 @@ class ConfinedProcess:
                 return
             with suppress(psutil.TimeoutExpired):
                 process.wait(_LOOK_S)
-                raise Unreadable(f"the neighbour ended: {self.output()[-TEXT_MAX:].strip()}")
-        raise Unreadable(f"the neighbour was not ready within {_WITHIN_S:.0f} s")
+                raise Unreadable(
+                    f"the process that stands for another tenant ended: {said_by(self.output())}"
+                )
+        raise Unreadable(
+            f"the process that stands for another tenant was not ready within {_WITHIN_S:.0f} s"
+        )
 
     def wait(self) -> int | None:
         """Return its exit code; None where it does not end."""

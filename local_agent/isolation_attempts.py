@@ -35,7 +35,7 @@ from shared.kernel.entropy import Entropy
 from shared.kernel.ids import TenantId
 from shared.surfaces.boundaries import limited
 from shared.surfaces.capabilities import Capabilities, Feature
-from shared.surfaces.isolation_attempts import TEXT_MAX, LayerAttempts
+from shared.surfaces.isolation_attempts import TEXT_MAX, LayerAttempts, said_by
 from shared.surfaces.local_process import ISSUER, RECORD
 from shared.surfaces.spec import Resources
 
@@ -177,7 +177,7 @@ def _read(
         user = answer["user"]
     except (ValueError, LookupError, TypeError):
         ended = "did not end in time" if code is None else f"ended with {code}"
-        why = f"the process that was to try {ended}: {output[-TEXT_MAX:].strip()}"
+        why = f"the process that was to try {ended}: {said_by(output)}"
         return tuple(LayerAttempts(layer, why) for layer in layers)
     failed = {
         IsolationLayer.SECRETS: _why_no_secrets(asked),

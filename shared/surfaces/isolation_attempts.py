@@ -19,6 +19,11 @@ TRIED: Final[Mapping[ComputeTargetKind, tuple[IsolationLayer, ...]]] = {
 """The layers that are tried from inside, whatever a tenant asked for; a quota where it has one."""
 
 
+def said_by(output: str) -> str:
+    """Return the end of what a process said that ended without an answer."""
+    return output.strip()[-TEXT_MAX:] or "it said nothing"
+
+
 @dataclass(frozen=True)
 class LayerAttempts:
     """The attempts of one layer.

@@ -250,6 +250,13 @@ def test_what_is_no_answer_of_the_program_shows_nothing(message: str) -> None:
     assert len(said) <= 300
 
 
+@pytest.mark.parametrize("message", ["", " \n"])
+def test_a_program_that_ends_without_a_word_is_said_to_say_nothing(message: str) -> None:
+    assert why(tried(Cluster(message))) == (
+        "the process that was to try ended with 0: it said nothing"
+    )
+
+
 def test_what_was_reached_is_told_and_bounded() -> None:
     many = [f"{at}{'x' * 400}" for at in range(9)]
 

@@ -18,7 +18,7 @@ from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import TenantId
-from shared.kernel.observation import Absent, Present, Unknown
+from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.boundaries import Boundary
 from shared.surfaces.boundaries import Quota as LiveQuota
 from shared.surfaces.capabilities import Feature
@@ -32,6 +32,7 @@ from tests.tenants.test_bound_tenants_in_the_whole_world import ROOT, bound
 
 ABLE = (Feature.NAMESPACES, Feature.NETWORK_POLICY, Feature.QUOTAS)
 QUOTA = Quota(instances=5)
+_TRIED = "LocalProcess was tried from inside, by a process confined as the tenant's"
 ATTEMPTED: Final = tuple(
     each
     for each in TRIED[ComputeTargetKind.LOCAL_PROCESS]
@@ -276,8 +277,42 @@ def test_a_layer_that_is_closed_by_its_look_and_open_from_inside_is_open() -> No
     assert found.layer is IsolationLayer.QUOTA
     assert found.is_kept is False
     assert found.evidence == (
-        "acme-shop: as it is bound", "LocalProcess, from inside: it can take more",
-    )  # fmt: skip
+        "acme-shop has the quota of the binding",
+        f"{_TRIED}: it can take more",
+    )
+
+
+@pytest.mark.parametrize(
+    ("reading", "said"),
+    [
+        pytest.param(
+            Present((LayerAttempts(IsolationLayer.DATA),)),
+            f"{_TRIED}: it reached nothing of others",
+            id="nothing-was-reached",
+        ),
+        pytest.param(
+            Present((LayerAttempts(IsolationLayer.DATA, "its own file cannot be read"),)),
+            "LocalProcess could not be tried from inside: its own file cannot be read",
+            id="it-could-not-try",
+        ),
+        pytest.param(
+            Present(()),
+            "LocalProcess was to try it from inside, and said nothing of it",
+            id="the-layer-was-left-out",
+        ),
+        pytest.param(
+            Unknown("it is away"),
+            "LocalProcess was to try it from inside, and did not answer: it is away",
+            id="no-answer",
+        ),
+    ],
+)
+def test_evidence_is_a_sentence_of_what_was_tried_and_what_came(
+    reading: Reading[tuple[LayerAttempts, ...]], said: str
+) -> None:
+    found = findings([], QUOTA, _attempts(reading))
+
+    assert {each.layer: each.evidence for each in found}[IsolationLayer.DATA] == (said,)
 
 
 def test_what_is_reached_from_inside_holds_deployments_until_it_is_not() -> None:
@@ -378,7 +413,7 @@ def test_the_evidence_says_how_a_boundary_was_found() -> None:
     )
 
     assert closed[IsolationLayer.NETWORK] == ("acme-shop is closed",)
-    assert opened[IsolationLayer.NETWORK] == ("acme-shop is opened, or a part of it is missing",)
+    assert opened[IsolationLayer.NETWORK] == ("acme-shop was opened, or a part of it is missing",)
 
 
 def test_proofs_of_a_binding_that_ended_alarm_nobody() -> None:

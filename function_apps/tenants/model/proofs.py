@@ -37,6 +37,8 @@ TargetAttempts = tuple[ComputeTarget, Reading[tuple[LayerAttempts, ...]]]
 BREACHED_AFTER: Final = 2
 """Looks in a row that find a boundary opened: one that is being written is not in force either."""
 _EVIDENCE_MAX: Final = 500
+_TRIED: Final = "was tried from inside, by a process confined as the tenant's"
+_AS_BOUND: Final = "has the quota of the binding"
 _ENDED: Final = ("the tenant is not bound any more",)
 _NOT_ISOLATED: Final = ("no surface of the environment isolates this layer any more",)
 
@@ -133,22 +135,22 @@ def _of_attempts(
     pass by a look alone, or as one that nothing isolates any more.
     """
     named: set[IsolationLayer] = set()
-    why = f"{name} did not try it from inside"
+    why = f"{name} was to try it from inside, and said nothing of it"
     match reading:
         case Present(attempts):
             named = {each.layer for each in attempts}
             for each in attempts:
                 if each.inconclusive_because:
-                    said = f"{name} could not try from inside: {each.inconclusive_because}"
+                    said = f"{name} could not be tried from inside: {each.inconclusive_because}"
                     yield each.layer, None, said
                 elif each.reached:
-                    yield each.layer, False, f"{name}, from inside: {'; '.join(each.reached)}"
+                    yield each.layer, False, f"{name} {_TRIED}: {'; '.join(each.reached)}"
                 else:
-                    yield each.layer, True, f"{name}, from inside: nothing of others was reached"
+                    yield each.layer, True, f"{name} {_TRIED}: it reached nothing of others"
         case Unknown(reason):
-            why = f"{name} did not answer: {reason}"
+            why = f"{name} was to try it from inside, and did not answer: {reason}"
         case Absent():
-            why = f"{name} has nothing of the environment"
+            why = f"{name} was to try it from inside, and has nothing of the environment"
     for layer in layers:
         if layer not in named:
             yield layer, None, why
@@ -167,21 +169,24 @@ def _of_surface(
 ) -> tuple[bool | None, str]:
     match look:
         case Unknown(reason):
-            return None, f"{target.kind} did not answer: {reason}"[:_EVIDENCE_MAX]
+            return None, f"{target.kind} was asked for the boundary, and did not answer: {reason}"[
+                :_EVIDENCE_MAX
+            ]
         case Absent():
-            return False, f"{target.kind} has no boundary of the tenant"
+            return False, f"{target.kind} was asked for the boundary of the tenant, and has none"
         case Present(boundary) if layer is IsolationLayer.QUOTA:
             live = {path: boundary.properties.get(path, "none") for path in wanted}
             differing = [f"{path} is {live[path]}, not {wanted[path]}" for path in wanted
                          if live[path] != wanted[path]]  # fmt: skip
-            return not differing, f"{boundary.name}: " + ("; ".join(differing) or "as it is bound")
+            said = f"differs from the binding: {'; '.join(differing)}" if differing else _AS_BOUND
+            return not differing, f"{boundary.name} {said}"
         case Present(boundary) if layer is IsolationLayer.NETWORK:
-            state = "closed" if boundary.is_ready else "opened, or a part of it is missing"
+            state = "is closed" if boundary.is_ready else "was opened, or a part of it is missing"
             if Feature.ISOLATION_ATTEMPTS not in target.capabilities:
-                state += " (read only: nothing tries it from inside)"
-            return boundary.is_ready, f"{boundary.name} is {state}"
+                state += "; that was read only, and nothing tries it from inside"
+            return boundary.is_ready, f"{boundary.name} {state}"
         case Present(boundary):
-            return True, f"{boundary.name} is there"
+            return True, f"{boundary.name} is there, a namespace of the tenant's own"
 
 
 def _wanted(quota: Quota) -> Mapping[str, str]:

@@ -24,7 +24,7 @@ async def live_boundary(
         return None
     reader = app.boundaries.get(target.kind)
     if reader is None:
-        return Unknown(f"no {target.kind} is configured")
+        return Unknown(f"no setting here leads to {target.kind}")
     environment, tenant = EnvironmentId(binding.environment_id), TenantId(binding.tenant_id)
     return await reader.read_boundary(environment, tenant)
 
@@ -47,7 +47,7 @@ async def isolation_attempts(binding: TenantBinding, app: TenantsApp) -> Sequenc
         if Feature.ISOLATION_ATTEMPTS in target.capabilities:
             reader = app.attempts.get(target.kind)
             reading: Reading[tuple[LayerAttempts, ...]] = (
-                Unknown(f"no {target.kind} is configured")
+                Unknown(f"no setting here leads to {target.kind}")
                 if reader is None
                 else await reader.attempt_isolation(environment, tenant)
             )

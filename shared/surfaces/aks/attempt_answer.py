@@ -9,7 +9,7 @@ from shared.contracts.values import ComputeTargetKind
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.instances import condition
 from shared.surfaces.aks.pods import CONTAINER
-from shared.surfaces.isolation_attempts import TEXT_MAX, TRIED, LayerAttempts
+from shared.surfaces.isolation_attempts import TEXT_MAX, TRIED, LayerAttempts, said_by
 
 _LAYERS: Final = TRIED[ComputeTargetKind.AKS]
 _REACHED_MAX: Final = 5
@@ -51,8 +51,8 @@ def read(terminated: Object) -> tuple[LayerAttempts, ...]:
         answer = json.loads(message)
         return tuple(_of(layer, answer[layer]) for layer in _LAYERS)
     except (ValueError, LookupError, TypeError, RecursionError):
-        code, end = terminated.get("exitCode"), message.strip()[-TEXT_MAX:]
-        return inconclusive(f"the process that was to try ended with {code}: {end}")
+        code, said = terminated.get("exitCode"), said_by(message)
+        return inconclusive(f"the process that was to try ended with {code}: {said}")
 
 
 def _of(layer: IsolationLayer, found: Sequence[Any]) -> LayerAttempts:
