@@ -173,6 +173,10 @@ def remediate(finding: FindingArgument, invocation: Invocation, reason: Reason =
 def _decide(finding: str, verb: str, body: Mapping[str, Any], invocation: Invocation) -> None:
     answered = invocation.client.write("POST", f"{_FINDINGS}/{finding}/{verb}", body).body
     invocation.show([answered] if invocation.is_table else answered, _COLUMNS)
+    asked = str(body["reason"]).strip()
+    if asked and answered["reason"] != asked:
+        kept = f"its reason stays {answered['reason']!r}" if answered["reason"] else "it has none"
+        note(f"it was {answered['status']} already: the reason is not kept, and {kept}")
 
 
 def _sides(finding: Mapping[str, Any]) -> list[tuple[str, str]]:

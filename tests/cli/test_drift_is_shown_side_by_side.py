@@ -127,6 +127,18 @@ def test_a_decision_is_sent_as_it_was_told(
     assert ran.written == (f"POST {RUNTIME}/{path}", body)
 
 
+def test_a_reason_that_was_not_kept_is_named_beside_the_one_that_was(
+    runtimectl: RuntimeCtl,
+) -> None:
+    path = f"POST {RUNTIME}/drift-findings/{FINDING}/remediate"
+    under_way = {**THE_FINDING, "status": "Remediating", "reason": "it is wrong"}
+
+    ran = runtimectl.run(f"drift remediate {FINDING} --reason odd", {**ANSWERS, path: under_way})
+
+    assert "it was Remediating already: the reason is not kept" in ran.err
+    assert "its reason stays 'it is wrong'" in ran.err
+
+
 def test_a_row_has_the_beginning_of_what_is_long_and_the_time(runtimectl: RuntimeCtl) -> None:
     digest = "sha256:" + "ab" * 32
     found = {**THE_FINDING, "actual": f"files {digest}, {digest} and {digest}"}

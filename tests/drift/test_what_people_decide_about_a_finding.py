@@ -45,6 +45,29 @@ async def test_a_repeat_of_a_decision_gets_the_same_answer_and_changes_nothing()
     assert again == first
 
 
+@pytest.mark.parametrize("verb", ["acknowledge", "adopt"])
+@virtual
+async def test_who_decides_the_same_again_with_another_reason_gives_that(verb: str) -> None:
+    made = await found()
+    first = await made.decide(await made.only(), verb, {"reason": "for the sale"})
+
+    again = await made.decide(await made.only(), verb, {"reason": "until the new version"})
+    without = await made.decide(await made.only(), verb)
+
+    assert (again["status"], again["reason"]) == (first["status"], "until the new version")
+    assert without == again == await made.only()
+
+
+@virtual
+async def test_a_repair_under_way_keeps_the_reason_that_it_was_asked_with() -> None:
+    made = await found()
+    first = await made.decide(await made.only(), "remediate", {"reason": "it is wrong"})
+
+    again = await made.decide(await made.only(), "remediate", {"reason": "it is odd"})
+
+    assert again == first
+
+
 @virtual
 async def test_a_suppressed_finding_opens_again_when_its_time_is_over() -> None:
     made = await found()

@@ -273,6 +273,15 @@ def adopt(known: Finding, reason: str) -> Finding:
     return _after(replace(known, reason=reason, suppressed_until=None), AdoptedAsDesired)
 
 
+def reword(known: Finding, reason: str) -> Finding:
+    """Return *known*, about which the same was decided again, with the words of that if any.
+
+    A repair under way keeps the words that its owner was asked with.
+    """
+    is_news = known.status is not State.REMEDIATING and reason not in {"", known.reason}
+    return replace(known, reason=reason, revision=known.revision + 1) if is_news else known
+
+
 def begin_repair(known: Finding, reason: str, now: datetime, rules: DriftDefaults) -> Finding:
     """Return *known* while its owner repairs it. Raises TransitionRefused."""
     effect_due_at = isoformat(now + _backoff(known.attempts, rules))

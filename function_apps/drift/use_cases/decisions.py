@@ -108,7 +108,7 @@ async def adopt(
             )
         baseline = view.find(BASELINES, service_id)
         if known.status is FindingStatus.ADOPTED:
-            return Decision(answer(known), is_repeat=True)
+            return _again(known, "AdoptDrift", asked.reason)
         if is_of_git(known.path):
             raise NotRepairable(finding_id, _OF_GIT)
         if baseline is None or known.path.partition("/")[0] in _WITHOUT_VALUE:
@@ -127,12 +127,25 @@ async def adopt(
     return await app.service.work.change(ctx, FINDINGS, finding_id, decide, also=also)
 
 
+def _again(known: Finding, action: str, reason: str) -> Decision[Json]:
+    """Return a decision that was taken before: it is a repeat, or has another reason."""
+    after = findings.reword(known, reason)
+    if after == known:
+        return Decision(answer(known), is_repeat=True)
+    return Decision(
+        answer(after),
+        writes=[put_finding(after)],
+        outbox=[finding_event(after)],
+        audited=Audited(action, known.finding_id, after.status, reason=reason),
+    )
+
+
 def _adopt_value(
     known: Finding, reason: str, active: Sequence[Finding], view: View, ctx: Context
 ) -> Decision[Json]:
     """Return the adoption of a value that is in force otherwise than Git says."""
     if known.status is FindingStatus.ADOPTED:
-        return Decision(answer(known), is_repeat=True)
+        return _again(known, "AdoptDrift", reason)
     scan = view.get(SCANS, known.environment_id)
     if len(scan.adopted) >= ADOPTED_MAX:
         raise NotRepairable(
@@ -232,7 +245,7 @@ async def _change(
     def decide(view: View) -> Decision[Json]:
         known = view.get(FINDINGS, finding_id)
         if known.status is status:
-            return Decision(answer(known), is_repeat=True)
+            return _again(known, action, reason)
         after = change(known)
         writes, rows = _alert(after, active, view, ctx)
         return Decision(
