@@ -39,6 +39,7 @@ from cli.failure import Failure
 from cli.interruption import begin, interrupted
 from cli.options import Commands, Invocation
 from cli.output import Format, encode, note, say
+from cli.parameter_types import typed_text
 from cli.state_folder import REPOSITORY
 from cli.typed import remember
 from shared.kernel.full_disk import FULL
@@ -185,6 +186,7 @@ def _usage_failure(wrong: typer.TyperException) -> Failure:
     # Of an enum's own refusal: the words of what checks it, which say nothing.
     message = wrong.format_message().rstrip(".").replace("Value error, ", "")
     message = _OF_THE_PARSER.sub(lambda found: f"expected {_WORDS[found[1]]}", message)
+    message += _what_came(wrong)
     context = getattr(wrong, "ctx", None)
     command = context.command_path if context else "runtimectl"
     return Failure(
@@ -192,6 +194,12 @@ def _usage_failure(wrong: typer.TyperException) -> Failure:
         ExitCode.USAGE,
         remedy=f"see `{command} --help`",
     )
+
+
+def _what_came(wrong: typer.TyperException) -> str:
+    """Return the value that the parser took for no number; it says only what it expected."""
+    errors = getattr(wrong.__cause__, "errors", None)  # pydantic's, which is slow to import
+    return "".join(f", got {typed_text(str(each['input']))}" for each in errors()) if errors else ""
 
 
 def _output_format(line: Sequence[str]) -> Format:

@@ -138,14 +138,21 @@ def test_what_the_parser_refuses_looks_like_every_other_error(
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("up --port many", "expected a whole number"),
-        ("tenant bind test --memory-mib lots", "expected a whole number"),
-        ("tenant bind test --cpu lots", "expected a number"),
-        ("slo set shop --sli latency --objective 99.9", "'--objective': expected at most 1"),
-        ("deployments --last 0", "'--last': expected at least 1"),
+        ("up --port many", 'expected a whole number, got "many"'),
+        (
+            "logs shop --env test --revision nine",
+            "'--revision': expected a whole number, got \"nine\"",
+        ),
+        ("tenant bind test --memory-mib lots", 'expected a whole number, got "lots"'),
+        ("tenant bind test --cpu lots", 'expected a number, got "lots"'),
+        (
+            "slo set shop --sli latency --objective 99.9",
+            "'--objective': expected at most 1, got \"99.9\"",
+        ),
+        ("deployments --last 0", "'--last': expected at least 1, got \"0\""),
     ],
 )
-def test_what_is_no_number_is_told_what_is_expected(
+def test_what_is_no_number_is_told_what_is_expected_and_what_came(
     line: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(line.split())
