@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function_apps.drift.model.comparison import Change, compare, compare_all, compare_texts
+from function_apps.drift.model.comparison import (
+    Change,
+    compare,
+    compare_all,
+    compare_texts,
+    text_of,
+)
 from function_apps.drift.model.harmless import why_harmless
 from shared.contracts.drift import DriftKind, Plane
 
@@ -40,6 +46,35 @@ RESOURCES = st.dictionaries(st.text("abc", min_size=1, max_size=2), VALUES, max_
 )  # fmt: skip
 def test_each_difference_is_one_change(desired: Any, live: Any, found: Any) -> None:
     assert [(each.path, each.kind) for each in compare(desired, live)] == found
+
+
+@pytest.mark.parametrize(
+    ("desired", "live", "found"),
+    [
+        pytest.param({"a": 1}, {"a": None}, Change("a", CHANGED, 1, None), id="changed"),
+        pytest.param({"a": 1}, {}, Change("a", MISSING, 1, None), id="missing"),
+        pytest.param({}, {"a": 1}, Change("a", UNMANAGED, None, 1), id="unmanaged"),
+        pytest.param({"a": [1, 2]}, {"a": [2, 1]}, Change("a", CHANGED, [1, 2], [2, 1]),
+                     id="an-order"),
+        pytest.param({"a": [1]}, {"a": {"0": 1}}, Change("a", CHANGED, [1], {"0": 1}),
+                     id="another-kind-of-value"),
+    ],
+)  # fmt: skip
+def test_a_change_has_the_values_of_both_sides(desired: Any, live: Any, found: Change) -> None:
+    assert compare(desired, live) == [found]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param("1", "1", id="a-text-as-it-is"),
+        pytest.param(None, None, id="nothing"),
+        pytest.param(True, "true", id="a-boolean"),
+        pytest.param(["a", 1], '["a", 1]', id="a-list"),
+    ],
+)
+def test_a_value_is_shown_as_text(value: Any, text: str | None) -> None:
+    assert text_of(value) == text
 
 
 @given(RESOURCES)
@@ -83,6 +118,10 @@ def test_texts_are_compared_as_what_they_say() -> None:
         pytest.param(Plane.WORKLOAD, "requires", '["a", "b"]', '["b","a"]', id="order-of-a-set"),
         pytest.param(Plane.REPLICAS, "owner", "Platform", "Surface", id="an-autoscaler"),
         pytest.param(Plane.REPLICAS, "minimum", None, "2", id="its-bounds"),
+        pytest.param(Plane.REPLICAS, "rules", None, "cpu 70", id="its-rules"),
+        pytest.param(Plane.REPLICAS, "replicas", "2", None, id="a-number-that-it-has"),
+        pytest.param(Plane.WORKLOAD, "resources/disk", "1.5k", "1500", id="a-fraction-of-a-unit"),
+        pytest.param(Plane.WORKLOAD, "data", "[]", "[ ]", id="an-empty-set"),
     ],
 )
 def test_the_same_in_other_words_is_harmless(
@@ -99,6 +138,19 @@ def test_the_same_in_other_words_is_harmless(
         pytest.param(Plane.WORKLOAD, "command", '["a", "b"]', '["b", "a"]', id="a-command"),
         pytest.param(Plane.WORKLOAD, "requires", '["a"]', "[" * 100_000, id="no-list"),
         pytest.param(Plane.REPLICAS, "replicas", "2", "3", id="a-number"),
+        pytest.param(Plane.REPLICAS, "owner", "Surface", "Platform", id="no-autoscaler-any-more"),
+        pytest.param(Plane.REPLICAS, "rules", "cpu 70", "Surface", id="other-rules"),
+        pytest.param(Plane.REPLICAS, "minimum", "1", "2", id="other-bounds"),
+        pytest.param(Plane.REPLICAS, "other", None, "2", id="something-else-that-is-new"),
+        pytest.param(Plane.WORKLOAD, "owner", None, "Surface", id="of-another-plane"),
+        pytest.param(Plane.SECRETS, "resources/cpu", "1", "1000m", id="no-quantity-of-secrets"),
+        pytest.param(Plane.SECRETS, "data", "[1]", "[1 ]", id="no-set-of-secrets"),
+        pytest.param(Plane.WORKLOAD, "resources/cpu", "all", "whole", id="no-quantities"),
+        pytest.param(Plane.WORKLOAD, "resources/cpu", None, "1", id="no-quantity-before"),
+        pytest.param(Plane.WORKLOAD, "data", "[1]", "[1 ]", id="no-names"),
+        pytest.param(Plane.WORKLOAD, "data", '{"a": 1}', '{"a":1}', id="no-list-of-names"),
+        pytest.param(Plane.WORKLOAD, "data", None, '["a"]', id="no-set-before"),
+        pytest.param(Plane.WORKLOAD, "data", '["a"]', '["a", "a"]', id="one-name-twice"),
     ],
 )
 def test_anything_else_is_none(plane: Any, path: str, desired: Any, actual: Any) -> None:
