@@ -20,7 +20,7 @@ from function_apps.health.model.status_hysteresis import (
 from function_apps.health.use_cases.probe_service import ServiceProbe
 from shared.contracts.health import HealthDefaults, HealthStatus
 from shared.kernel.clock import isoformat
-from shared.persistence.table_rules import checked_rows
+from shared.persistence.table_rules import TEXT_MAX, checked_rows
 from shared.persistence.tables import TableRow
 from tests.kit.virtual_time import EPOCH
 
@@ -195,3 +195,41 @@ def test_a_sample_has_as_many_checks_as_a_row_of_a_table_holds(description: str,
 
     assert sample.checks == [check] * kept
     checked_rows([TableRow("p", sample.at, sample.values)])
+
+
+@pytest.mark.parametrize(
+    ("deployment", "shown"),
+    [pytest.param("dep-1", "dep-1", id="released"), pytest.param(None, "", id="never-released")],
+)
+def test_a_sample_says_of_which_release_it_is_what_was_found_and_why(
+    deployment: str | None, shown: str
+) -> None:
+    target = replace(
+        a_target(HealthStatus.DEGRADED), deployment_id=deployment, reason="1 of 2 instances pass"
+    )
+
+    sample = Sample.of(target, isoformat(EPOCH))
+
+    assert sample.at == isoformat(EPOCH)
+    assert sample.values == {
+        "status": D, "reason": "1 of 2 instances pass", "checks": "[]", "deploymentId": shown,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("length", "kept"),
+    [
+        pytest.param(TEXT_MAX, 2, id="exactly-as-long-as-a-text-may-be"),
+        pytest.param(TEXT_MAX + 1, 1, id="one-character-more"),
+    ],
+)
+def test_the_checks_of_a_sample_are_cut_where_their_text_is_too_long(
+    length: int, kept: int
+) -> None:
+    quoted = len('[{"of": ""}, {"of": ""}]')
+    checks = ({"of": "x" * 100}, {"of": "x" * (length - quoted - 100)})
+
+    sample = Sample.of(replace(a_target(HealthStatus.DEGRADED), checks=checks), isoformat(EPOCH))
+
+    assert sample.checks == [*checks[:kept]]
+    assert len(sample.values["checks"]) <= TEXT_MAX

@@ -3,7 +3,6 @@
 Ratios are fractions of requests. A tie with a limit passes, as in Argo Rollouts' `failureLimit`.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -124,7 +123,7 @@ def compare_latency(
     if baseline_ms is not None:
         relative = baseline_ms * (1.0 + limits.latency_increase_ratio_max)
         limit = max(relative, baseline_ms + limits.latency_increase_ms_max)
-    if value is None or math.isnan(value) or math.isnan(limit):
+    if value is None:
         return None
     slower = round(slower_than(histogram, limit))
     fails = value > limit and quantile_above(slower, candidate.requests, fraction)
