@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
+from shared.contracts.retention import Kept
 from shared.contracts.shape import Command, Event
 from shared.kernel.context import Context, Scope
 from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable
@@ -19,12 +20,14 @@ from shared.messaging.dispatcher import (
     Dispatcher,
     Received,
 )
-from shared.messaging.envelope import Envelope
+from shared.messaging.envelope import Envelope, attributes_of
 from shared.messaging.outbox import Audited
 from shared.messaging.parked_messages import parked_id, parked_partition
-from shared.messaging.unit_of_work import Decision, Json
+from shared.messaging.unit_of_work import Decision, Json, View
 from shared.persistence.codec import Put
 from shared.persistence.store import Document, Partition
+from shared.telemetry.names import ERROR_CODE, MESSAGE, OUTCOME, Work
+from shared.telemetry.work import Span, Telemetry, Value
 from tests.kit.service import SCOPE
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.envelopes import an_envelope
@@ -242,6 +245,47 @@ def test_of_what_was_refused_its_id_type_and_sender_are_kept() -> None:
     run_virtual(main())
 
 
+@dataclass
+class Recorded(Telemetry):
+    """Remembers what each piece of work was begun with, and how it ended."""
+
+    begun: list[tuple[Any, ...]] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    is_on: bool = True
+
+    def span(
+        self, work: Work, name: str, trace_id: str, attributes: dict[str, Value], **ids: str
+    ) -> Span:
+        self.begun.append((work, name, trace_id, dict(attributes), ids))
+        self.spans.append(Span(trace_id, attributes))
+        return self.spans[-1]
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        pytest.param(None, {OUTCOME: "handled"}, id="handled"),
+        pytest.param(Conflict("held", code="Held"), {OUTCOME: "parked", ERROR_CODE: "Held"},
+                     id="parked"),
+    ],
+)  # fmt: skip
+def test_a_handling_is_told_in_the_trace_of_its_message_with_its_outcome(
+    end: Exception | None, outcome: dict[str, str]
+) -> None:
+    async def main() -> Recorded:
+        world, recorded = World(ends=[end]), Recorded()
+        dispatcher = replace(world.dispatch, telemetry=recorded)
+        await dispatcher.dispatch(command(), parent="00-1-2-01")
+        return recorded
+
+    recorded = run_virtual(main())
+
+    said = attributes_of(command())
+    name, trace_id = "handle DoThing", command().trace_id
+    assert recorded.begun == [(MESSAGE, name, trace_id, said, {"parent": "00-1-2-01"})]
+    assert recorded.spans[0].attributes == {**said, **outcome}
+
+
 def test_a_wait_doubles_up_to_eight_seconds_and_is_half_of_that_to_the_half_more() -> None:
     async def main() -> None:
         world = World(ends=[Unavailable("away", retry_after_s=0) for _ in range(1000)])
@@ -356,6 +400,26 @@ def test_a_replay_that_is_refused_again_keeps_the_message_with_the_new_reason() 
         assert (parked.body["code"], parked.body["attempts"]) == ("StillNot", 2)
 
     run_virtual(main())
+
+
+def test_a_message_that_was_parked_without_its_sender_is_replayed_as_its_type_names_it() -> None:
+    async def main() -> str:
+        world = await _parked_world(None)
+        document_id = parked_id(happened().event_id)
+
+        def forget(view: View) -> Decision[Json]:
+            known = view.body(document_id) or {}
+            body = {name: each for name, each in known.items() if name != "sender"}
+            return Decision({}, writes=[Put(document_id, body, Kept.MESSAGE)])
+
+        ctx = world.parts.ctx()
+        partition = parked_partition(SCOPE)
+        await world.parts.work.commit(ctx.without_marker(), partition, [document_id], forget)
+        await world.dispatch.replay(happened().event_id, ctx)
+        ((_, handled),) = world.handled
+        return handled.cause.actor
+
+    assert run_virtual(main()) == "message:ThingHappened"
 
 
 REPLAYS: dict[str, Callable[[World], Scope]] = {
