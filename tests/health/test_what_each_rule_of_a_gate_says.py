@@ -128,11 +128,12 @@ def test_errors_fail_at_once_only_where_chance_cannot_explain_them(
 
 
 def test_few_errors_fail_nothing_at_once_however_unlikely_they_are() -> None:
-    total = Span(Counts(100_000, 150), Counts(100_000, 0))
+    total = Span(Counts(100_000, 150), Counts(100_000, 3))
 
     (found,) = said(Measure.ERROR_RATIO, total=total, has_baseline=True, error_windows=GOOD)
 
-    assert (found.verdict, found.value, found.baseline) == (PASS, 0.0015, 0.0)
+    assert shown(found) == (PASS, 0.0015, 0.00503, "ratio")
+    assert found.baseline == 0.00003
 
 
 @pytest.mark.parametrize(
