@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -313,6 +313,21 @@ def test_of_what_may_be_secret_only_what_the_release_says_is_shown() -> None:
     assert found[1][Plane.SECRETS] == {"files/db": "db 7"}
     assert found[1][Plane.CONFIGURATION] == {"variables/greeting": "not shown"}
     assert "hunter2" not in str(found)
+
+
+def test_files_of_a_configuration_are_not_said_to_differ_where_nothing_compares_them() -> None:
+    hash_ = f"sha256:{'a' * 64}"
+    service = service_with(
+        command=["serve"], configuration={"hash": hash_}, configurationMode="live"
+    )
+    files = {"files/configuration.json": "0123456789abcdef"}
+
+    def shown(hash_: str) -> Mapping[str, str]:
+        properties = {Plane.CONFIGURATION: {"hash": hash_, **files}}
+        return shown_words(service, {1: properties})[1][Plane.CONFIGURATION]
+
+    assert shown(hash_) == {"hash": hash_, "files/configuration.json": "not shown"}
+    assert shown("sha256:other")["hash"] == "another"
 
 
 def test_of_a_service_whose_release_cannot_be_read_what_may_be_secret_is_not_shown() -> None:

@@ -33,23 +33,32 @@ def shown_words(
         number: {
             plane: words
             if plane is Plane.SECRETS
-            else _shown(words, released.get(plane) if number == in_force else None)
+            else _shown(plane, words, released.get(plane) if number == in_force else None)
             for plane, words in properties.items()
         }
         for number, properties in live.items()
     }
 
 
-def _shown(words: Mapping[str, str], released: Mapping[str, str] | None) -> Mapping[str, str]:
-    known, instead = (released, ANOTHER) if released else ({}, NOT_SHOWN)
-    return {
-        path: instead if word and word != known.get(path) and may_be_secret(path, word) else word
-        for path, word in words.items()
-    }
+def _shown(
+    plane: Plane, words: Mapping[str, str], released: Mapping[str, str] | None
+) -> Mapping[str, str]:
+    known = released or {}
+
+    def shown(path: str, word: str) -> str:
+        if not word or word == known.get(path) or not may_be_secret(path, word):
+            return word
+        is_compared = path in known if plane is Plane.CONFIGURATION else bool(known)
+        return ANOTHER if is_compared else NOT_SHOWN
+
+    return {path: shown(path, word) for path, word in words.items()}
 
 
 def _properties_of_release(service: RuntimeService) -> Properties:
-    """Return what the release in force says of its workload; nothing where that cannot be read."""
+    """Return what the release in force says of its workload; nothing where that cannot be read.
+
+    Of its configuration it has the hash, and not what each surface makes of that.
+    """
     try:
         component = ReleasedComponent.model_validate(service.component, strict=False)
         environment, tenant = EnvironmentId(service.environment_id), TenantId(service.tenant_id)
