@@ -43,9 +43,10 @@ def _restarts(service: Mapping[str, Any]) -> str | None:
     restarted = [each for each in _in_force(service) if each.get("restarts")]
     if not restarted:
         return "0"
-    # An agent of before 2026-11-28 did not record it.
-    last = max(each.get("restartedAt") or each["startedAt"] for each in restarted)
-    return f"{sum(each['restarts'] for each in restarted)} ({format_time(last)})"
+    # Not `startedAt`: of a pod that waits for its next start it is that of the pod.
+    known = [each["restartedAt"] for each in restarted if each.get("restartedAt")]
+    last = f" (last {format_time(max(known))})" if known else ""
+    return f"{sum(each['restarts'] for each in restarted)}{last}"
 
 
 def _reason(service: Mapping[str, Any]) -> str | None:

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from shared.kernel.clock import parse_instant
 from shared.surfaces.aks.instances import instance
 from shared.surfaces.aks.names import REVISION
 from tests.surfaces.harness import TEMPLATE
 
 STARTED = datetime(2026, 11, 28, 22, 48, 6, tzinfo=UTC)
 NOW = STARTED + timedelta(seconds=30)
-RUNNING = {"running": {"startedAt": "2026-11-28T22:48:06Z"}}
+EARLIER, LATER = "2026-11-28T22:47:06Z", "2026-11-28T22:48:06Z"
+RUNNING = {"running": {"startedAt": LATER}}
 POD: dict[str, Any] = {
     "metadata": {
         "name": "shop-r1-x",
@@ -126,6 +128,24 @@ def test_a_signal_is_told_from_an_exit_status() -> None:
     assert instance(killed, TEMPLATE, NOW).exit_code == -9
     assert instance(killed, TEMPLATE, NOW).last_exit == "memory limit exceeded"
     assert instance(failed, TEMPLATE, NOW).last_exit == "exit status 3"
+
+
+@pytest.mark.parametrize(
+    ("state", "last"),
+    [
+        pytest.param(RUNNING, LATER, id="it-runs"),
+        pytest.param(BACK_OFF, EARLIER, id="it-waits-for-its-next-start"),
+        pytest.param({"terminated": {"startedAt": LATER, "exitCode": 1}}, LATER, id="it-has-ended"),
+    ],
+)
+def test_a_restart_was_when_the_process_began_that_was_counted_last(
+    state: dict[str, Any], last: str
+) -> None:
+    before = {"terminated": {**ended("Error", 3)["terminated"], "startedAt": EARLIER}}
+
+    found = instance(pod({"state": state, "restartCount": 2, "lastState": before}), TEMPLATE, NOW)
+
+    assert found.restarted_at == parse_instant(last)
 
 
 def test_a_pod_that_stops_takes_no_more_requests() -> None:

@@ -282,7 +282,7 @@ def test_the_hold_of_a_rollback_that_completed_is_released_by_its_environment(
         pytest.param(f"deployment {DEPLOYMENT}", [OPERATION, "Completed"], id="one-deployment"),
         pytest.param(
             "status",
-            ["module-shop", "Degraded", "1/2", "2 (12:00:00", "GET /health answered 404"],
+            ["module-shop", "Degraded", "1/2", "2 (last 12:00:00", "GET /health answered 404"],
             id="status",
         ),
         pytest.param(f"history {SERVICE}", ["nothing is recorded yet"], id="history-of-nothing"),

@@ -93,7 +93,7 @@ def instance(pod: Object, spec: RevisionSpec, now: datetime) -> Instance:
         address=f"{host}:{spec.port}" if host and spec.port is not None else None,
         reason=reason,
         message=message[:_MESSAGE_MAX],
-        restarted_at=started_at if restarts and running else None,
+        restarted_at=_restarted_at(status, ended) if restarts else None,
         exit_code=_exit_code(ended),
         exit_reason=_OURS.get(ended.get("reason", ""), "Exited") if ended else "",
         failed_starts=int(reason == "CannotStart"),
@@ -113,6 +113,16 @@ def ended_instance(pod: Object, spec: RevisionSpec) -> Instance:
     message = str(ended.get("message") or whole.get("message") or "")[-_MESSAGE_MAX:]
     code = _exit_code(ended)
     return replace(found, reason=reason, message=message, exit_code=code, exit_reason=reason)
+
+
+def _restarted_at(status: Object, ended: Object) -> datetime | None:
+    """Return when the process began that `restartCount` counted last; None where nobody says.
+
+    While none runs, as the kubelet waits before the next start, that is the one that has *ended*.
+    """
+    state = status.get("state") or {}
+    last = state.get("running") or state.get("terminated") or ended
+    return parse_instant(last["startedAt"]) if last.get("startedAt") else None
 
 
 def _started_at(pod: Object, running: Object | None) -> datetime:
