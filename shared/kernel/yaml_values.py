@@ -25,6 +25,7 @@ _WRITTEN: Final[Mapping[str, tuple[re.Pattern[str], Callable[[str], Any]]]] = {
     "str": (re.compile(r"[^\ud800-\udfff]*"), str),
 }
 """How a value of each tag may be written, and what it is then."""
+_OF_NAMES: Final = (_TAG + "str", _TAG + "merge")
 
 
 @cache
@@ -32,18 +33,30 @@ def loader_of_json(base: type[Any]) -> type[Any]:
     """Return the loader *base*, a safe one of PyYAML, for texts, numbers, truth values and null.
 
     What it loads is JSON, and it raises YAMLError only (and RecursionError). It bounds no depth, no
-    number of values and no aliases.
+    number of values and no aliases. Names are texts: `on` would be the name `true` otherwise.
     """
     from yaml.constructor import SafeConstructor  # noqa: PLC0415  slow to import
 
     constructors: dict[str | None, Callable[..., Any]] = {
         _TAG + "seq": SafeConstructor.construct_yaml_seq,
-        _TAG + "map": SafeConstructor.construct_yaml_map,
+        _TAG + "map": _construct_mapping,
         **{_TAG + kind: _constructor(*how) for kind, how in _WRITTEN.items()},
         None: _refuse,
     }
     members = {"yaml_constructors": constructors, "yaml_multi_constructors": {}}
     return type("LoaderOfJson", (base,), members)
+
+
+def _construct_mapping(loader: Any, node: Any) -> Any:
+    from yaml.constructor import ConstructorError, SafeConstructor  # noqa: PLC0415  slow to import
+
+    for name, _ in node.value if node.id == "mapping" else ():
+        if name.tag not in _OF_NAMES:
+            # Only a truth value is shown: another name may be a secret in the wrong place.
+            shown = f" {name.value}" if name.tag == _TAG + "bool" else ""
+            message = f"the name{shown} is no text in YAML: put it in quotes"
+            raise ConstructorError(None, None, message, name.start_mark)
+    return SafeConstructor.construct_yaml_map(loader, node)
 
 
 def _constructor(written: re.Pattern[str], value: Callable[[str], Any]) -> Callable[..., Any]:

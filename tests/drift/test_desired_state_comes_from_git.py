@@ -216,6 +216,11 @@ async def test_a_source_says_which_environment_it_has_nothing_for() -> None:
         pytest.param("releaseRef: !!timestamp x\n", "no value that JSON has", id="no-time"),
         pytest.param(f"a: 1{':1' * 120_000}\n", "no value that JSON has", id="to-the-base-of-60"),
         pytest.param(f"a: 1{':1' * 120_000}.5\n", "no value", id="to-the-base-of-60-with-a-point"),
+        pytest.param(
+            "values:\n  on: 5\n", "line 2, column 3: the name on is no text", id="a-truth-value"
+        ),
+        pytest.param("values: {limits: {No: 5}}\n", "the name No is no text", id="another-one"),
+        pytest.param("7: x\n", "the name is no text in YAML: put it in", id="a-number-as-name"),
         pytest.param(f"a: {'9' * 200_000}\n", "no value that JSON has", id="a-long-number"),
     ],
 )
@@ -370,6 +375,7 @@ def test_a_damaged_manifest_is_told_before_modules_that_are_stated_twice() -> No
         pytest.param("a: !hunter2 b\n", id="a-tag"),
         pytest.param('a: "hunter2\n', id="a-text-that-does-not-end"),
         pytest.param("a: *hunter2\n", id="an-alias"),
+        pytest.param("? [hunter2]\n: b\n", id="a-list-as-name"),
     ],
 )
 @virtual
