@@ -1,11 +1,13 @@
 """What Ctrl-C interrupted: whether something was sent, and whether it was answered."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final
 
 from cli.exit_codes import ExitCode
@@ -59,6 +61,33 @@ def interrupted() -> Failure:
     return Failure(
         "interrupted; nothing was sent", ExitCode.INTERRUPTED, remedy="type the command again"
     )
+
+
+@contextmanager
+def interruption_noticed() -> Iterator[None]:
+    """Raise KeyboardInterrupt for whatever error a Ctrl-C meanwhile ends as.
+
+    Where pydantic builds a model it makes an error of its own of an interruption.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    came = threading.Event()
+
+    def notice(number: int, frame: FrameType | None) -> None:
+        came.set()
+        handler(number, frame)
+
+    signal.signal(signal.SIGINT, notice)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        problem = sys.exception()
+        is_said = isinstance(problem, Failure) and problem.exit_code is ExitCode.INTERRUPTED
+        if came.is_set() and isinstance(problem, Exception) and not is_said:
+            raise KeyboardInterrupt from problem
 
 
 @contextmanager

@@ -36,7 +36,7 @@ from cli.commands import (
 )
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.interruption import begin, interrupted
+from cli.interruption import begin, interrupted, interruption_noticed
 from cli.options import Commands, Invocation
 from cli.output import Format, encode, note, say
 from cli.parameter_types import typed_text
@@ -144,7 +144,8 @@ def _run(line: Sequence[str]) -> int:
 def _exit_code(line: Sequence[str]) -> int:
     """Return how *line* ended. Raises Failure: Ctrl-C; the parser says nothing of it."""
     try:
-        code = app(args=line, prog_name="runtimectl", standalone_mode=False)
+        with interruption_noticed():
+            code = app(args=line, prog_name="runtimectl", standalone_mode=False)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except SystemExit as ended:

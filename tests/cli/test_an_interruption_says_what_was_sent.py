@@ -43,6 +43,24 @@ def test_before_anything_is_sent(runtimectl: RuntimeCtl, monkeypatch: pytest.Mon
     assert "nothing was sent" in ran.err
 
 
+def test_where_an_error_of_its_own_is_made_of_it(
+    runtimectl: RuntimeCtl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as interrupt:
+            raise RuntimeError("a model cannot be built") from interrupt
+
+    monkeypatch.setattr("cli.client.Client.list_all", build)
+
+    ran = runtimectl.run("env list")
+
+    assert ran.code == ExitCode.INTERRUPTED
+    assert "interrupted; nothing was sent" in ran.err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_while_it_is_sent(runtimectl: RuntimeCtl, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt(monkeypatch, "DELETE")
 
