@@ -284,14 +284,24 @@ async def test_a_layer_in_two_files_is_told_and_the_first_holds() -> None:
     assert told["code"] == "StatedTwice"
 
 
+@pytest.mark.parametrize(
+    "stored_version",
+    [
+        pytest.param({"reader_version": 0}, id="of-an-earlier-version"),
+        pytest.param({"read_by": 1}, id="under-its-earlier-name"),
+    ],
+)
 @virtual
-async def test_a_source_that_was_read_by_an_earlier_version_is_read_anew() -> None:
+async def test_a_source_that_was_read_by_an_earlier_version_is_read_anew(
+    stored_version: Mapping[str, int],
+) -> None:
     made = await compared(published("environment", 1, {"limit": 30}))
 
     def of_earlier(view: View) -> Decision[Json]:
-        stored = SOURCES.encode(view.get(SOURCES, made.source_id))
+        stored = dict(SOURCES.encode(view.get(SOURCES, made.source_id)))
+        del stored["reader_version"]
         environments = [{**each, "layers": []} for each in stored["environments"]]
-        earlier = SOURCES.decode({**stored, "environments": environments, "read_by": 0})
+        earlier = SOURCES.decode({**stored, "environments": environments, **stored_version})
         return Decision({}, writes=[SOURCES.put(earlier)])
 
     work = made.drift.app.service.work

@@ -16,7 +16,7 @@ from shared.kernel.clock import isoformat, parse_instant
 
 FETCH_AT_MOST: Final = timedelta(minutes=5)
 """A fetch that has not ended by then was cut off; another one begins."""
-READ_BY: Final = 1
+READER_VERSION: Final = 1
 """Grows with what is read of manifests: what an earlier version has read is read anew."""
 PAUSE: Final = timedelta(seconds=10)
 """Between two fetches of a source, whoever asks: a webhook may be sent again and again."""
@@ -51,13 +51,14 @@ class GitSource:
     is_wanted: bool = False
     """Somebody asked for a fetch while one was running."""
     environments: tuple[DesiredEnvironment, ...] = ()
-    read_by: int = 0
-    """READ_BY of the version that read `environments`."""
+    reader_version: int = 0
+    """READER_VERSION of the version that read `environments`; 0, so that all is read anew, where it
+    was stored as `read_by`."""
 
     @property
     def known_commit(self) -> str | None:
         """Return the commit of which everything was read; None where there is none."""
-        return self.commit if self.read_by == READ_BY else None
+        return self.commit if self.reader_version == READER_VERSION else None
 
     @property
     def asked(self) -> tuple[object, ...]:
@@ -152,7 +153,9 @@ def end_fetch(
     heard = replace(after, reason=None, stale_since=None, synced_at=isoformat(now))
     if result is None:
         return heard
-    return replace(heard, commit=result.commit, environments=result.environments, read_by=READ_BY)
+    return replace(
+        heard, commit=result.commit, environments=result.environments, reader_version=READER_VERSION
+    )
 
 
 def _is_fetching(source: GitSource, now: datetime) -> bool:
