@@ -8,6 +8,7 @@ from function_apps.drift.errors import (
     RepairHeld,
     SuppressionTooLong,
 )
+from function_apps.drift.model.environment_scan import ADOPTED_MAX
 from shared.contracts.drift import RemediationPolicy
 from shared.kernel.transitions import TransitionRefused
 from tests.drift.compared import Drift, released_and_settled, virtual
@@ -121,6 +122,25 @@ async def test_a_value_that_is_too_long_to_be_kept_is_not_adopted() -> None:
 
     with pytest.raises(NotRepairable, match="too long"):
         await made.decide(await made.only(), "adopt")
+
+
+@virtual
+async def test_no_more_is_adopted_of_a_service_than_its_document_keeps() -> None:
+    made = await found()
+    others = {f"workload/environ/OTHER_{number}": "x" for number in range(ADOPTED_MAX)}
+    await made.store(adopted=others)
+
+    with pytest.raises(NotRepairable, match=f"{ADOPTED_MAX} properties of the service"):
+        await made.decide(await made.only(), "adopt")
+
+
+@virtual
+async def test_what_is_adopted_already_has_room_with_another_value() -> None:
+    made = await found()
+    others = {f"workload/environ/OTHER_{number}": "x" for number in range(ADOPTED_MAX - 1)}
+    await made.store(adopted={**others, "workload/environ/MODE": "odd"})
+
+    assert (await made.decide(await made.only(), "adopt"))["status"] == "Adopted"
 
 
 @pytest.mark.parametrize("length", ["P366D", "PT0S"])

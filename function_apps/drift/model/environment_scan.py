@@ -41,7 +41,7 @@ RELEASES_KEPT: Final = 1_000
 megabyte, and any number of modules. Another is old enough for its late event to be heard as new.
 """
 ADOPTED_MAX: Final = 200
-"""Values of configuration: they stand in the one document, too."""
+"""Values of configuration of an environment, properties of a service: each has one document."""
 _FAILED: Final = frozenset({DeploymentStatus.FAILED})
 
 

@@ -91,7 +91,8 @@ async def adopt(
     Raises:
         FindingNotFound, TransitionRefused.
         NotRepairable: it is about more than one property, of another release than the one in
-            force, or of a value that is too long to be kept: there is no value to take.
+            force, or of a value that is too long to be kept: there is no value to take. Or as many
+            are adopted as a document keeps.
     """
     service_id = repository.service_of(finding_id)
     active = await repository.active_findings(partition_of(ctx.tenant, finding_id), app)
@@ -147,7 +148,7 @@ def _adopt_value(
     if known.status is FindingStatus.ADOPTED:
         return _again(known, "AdoptDrift", reason)
     scan = view.get(SCANS, known.environment_id)
-    if len(scan.adopted) >= ADOPTED_MAX:
+    if len(scan.adopted.keys() - {known.path}) >= ADOPTED_MAX:
         raise NotRepairable(
             known.finding_id,
             f"{ADOPTED_MAX} values of the environment are adopted: have Git say some of them",
@@ -166,7 +167,11 @@ def _adopt_value(
 
 
 def _require_value(finding: Finding, baseline: ServiceBaseline) -> None:
-    """Refuse to adopt what is no value of the release in force. Raises NotRepairable."""
+    """Refuse to adopt what is no value of the release in force, or has no room beside others.
+
+    Raises:
+        NotRepairable.
+    """
     released = baseline.release_revision
     if finding.baseline_revision != released:
         raise NotRepairable(
@@ -176,11 +181,21 @@ def _require_value(finding: Finding, baseline: ServiceBaseline) -> None:
         )
     if is_cut(finding):
         raise NotRepairable(finding.finding_id, "what is live is too long to be kept")
+    if len(baseline.adopted.keys() - {_property(finding)}) >= ADOPTED_MAX:
+        raise NotRepairable(
+            finding.finding_id,
+            f"{ADOPTED_MAX} properties of the service are adopted: release some of them, as the"
+            " next release ends all of that",
+        )
 
 
 def _with(baseline: ServiceBaseline, finding: Finding) -> ServiceBaseline:
-    adopted = {**baseline.adopted, f"{finding.plane}/{finding.path}": finding.actual}
+    adopted = {**baseline.adopted, _property(finding): finding.actual}
     return replace(baseline, adopted=adopted)
+
+
+def _property(finding: Finding) -> str:
+    return f"{finding.plane}/{finding.path}"
 
 
 async def remediate(
