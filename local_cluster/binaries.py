@@ -36,9 +36,9 @@ class Binaries:
     """The folder of a node's programs; None without a whole one."""
 
     @property
-    def has_nft(self) -> bool:
-        """Return whether nodes can have addresses for Services, which kube-proxy sets by `nft`."""
-        return self.runtime is not None and find_nft(self.runtime) is not None
+    def nft(self) -> str | None:
+        """The `nft` by which nodes have addresses for Services, and enforce policies."""
+        return None if self.runtime is None else find_nft(self.runtime)
 
 
 def find_binaries(cache: Path) -> Binaries:

@@ -23,6 +23,7 @@ from local_cluster.network import ClusterNetwork, claim
 from local_cluster.node_plan import NodePlan, node_name, plan_of
 from local_cluster.nodes import Node
 from local_cluster.pause_image import write_pause_archive
+from local_cluster.policy_enforcement import PolicyEnforcement
 from local_cluster.programs import Program, RunningProgram, tail
 from local_cluster.resource_definitions import are_served, make_definitions
 from shared.connections.loopback_ports import free_port
@@ -60,6 +61,7 @@ class Cluster:
         self._nodes: list[Node] = []
         self._registry: ImageRegistry | None = None
         self._gateways: GatewayDataPlane | None = None
+        self._enforcement: PolicyEnforcement | None = None
 
     @property
     def logs(self) -> Sequence[Path]:
@@ -85,6 +87,7 @@ class Cluster:
             await self._start_nodes(network, addresses)
         async with administrator(self._folder, addresses.server) as api:
             await self._start_control_plane(addresses, api)
+            self._start_enforcement(addresses)
             if network is None:
                 await fake_nodes.make_nodes(api, self._settings.nodes)
             await asyncio.gather(
@@ -106,6 +109,8 @@ class Cluster:
                 nodes=self._names(),
                 network=None if network is None else str(network.subnet),
                 gateway_class=None if network is None else GATEWAY_CLASS,
+                policies=self._enforcement is not None,
+                gateway_networks=None if network is None else f"{network.address}/32",
                 counters=None if network is None else _counters_url(counters_port),
                 registry=None if self._registry is None else self._registry.address,
             )
@@ -113,8 +118,9 @@ class Cluster:
 
     async def stop(self) -> tuple[str, ...]:
         """End everything; return what is left on this machine, in words."""
-        if self._gateways is not None:
-            await self._gateways.stop()
+        for each in (self._gateways, self._enforcement):
+            if each is not None:
+                await each.stop()
         await asyncio.gather(
             *(node.stop() for node in self._nodes), *(each.stop() for each in self._programs)
         )
@@ -184,11 +190,20 @@ class Cluster:
             plan_of(
                 self._folder, network, number, addresses.api_port,
                 kubebox=binaries.kubebox, runtime=binaries.runtime, images=[image],
-                has_nft=binaries.has_nft,
+                has_nft=binaries.nft is not None,
+                enforces_policies=self._settings.choice.enforces_policies,
                 has_groups=self._settings.choice.form is Form.ROOT,
             )
             for number in range(1, self._settings.nodes + 1)
         ]  # fmt: skip
+
+    def _start_enforcement(self, addresses: Addresses) -> None:
+        """Before the nodes are ready, as their first pods wait for it."""
+        nft = self._settings.binaries.nft
+        if self._settings.choice.enforces_policies and nft is not None:
+            self._enforcement = PolicyEnforcement(
+                self._folder, self._nodes, addresses.server, nft, self._clock
+            )
 
     async def _start_control_plane(self, addresses: Addresses, api: KubernetesApi) -> None:
         has_nodes = self._settings.choice.form is not Form.KWOK

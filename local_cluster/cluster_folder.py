@@ -41,6 +41,11 @@ class ClusterRecord:
     counters: str | None = None
     """The URL of its gateway's counters of requests, for `RUNTIME_GATEWAY_COUNTERS_URL`; None where
     there is no traffic."""
+    policies: bool = False
+    """Whether its nodes do what NetworkPolicies ask for."""
+    gateway_networks: str | None = None
+    """From where its gateway and its API server ask pods, for `RUNTIME_GATEWAY_NETWORKS`; None
+    where there are no real ones."""
     registry: str | None = None
     """Host and port of the registry of its images, by which they are named; None without one."""
 
@@ -76,6 +81,11 @@ class ClusterFolder:
     @property
     def nodes(self) -> Path:
         return self.path / "nodes"
+
+    @property
+    def policies_socket(self) -> Path:
+        """Where a node says which pod has which address."""
+        return self.nodes / "policies.sock"
 
     @property
     def images(self) -> Path:

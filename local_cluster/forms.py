@@ -10,11 +10,13 @@ from typing import Final
 
 from local_cluster.binaries import NODE_RUNTIME, Binaries
 from local_cluster.cluster_folder import Form
+from local_cluster.packet_filter import shows_bridged_packets
 from local_cluster.user_namespace import problem_of_user_namespaces
 from shared.kernel.errors import Unavailable
 
-_NODES_NEED: Final = ("ip", "mount", "unshare")
+_NODES_NEED: Final = ("ip", "mount", "nsenter", "unshare")
 _COVERED: Final = ("/proc", "/run", "/var/lib", "/var/log")
+_NOT_ENFORCED: Final = "network policies are accepted, and nothing enforces them"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Choice:
 
     form: Form
     lacks: tuple[str, ...]
+    enforces_policies: bool = False
+    """Whether nodes do what NetworkPolicies ask for."""
 
 
 def choose(binaries: Binaries, state: Path, asked: Form | None = None) -> Choice:
@@ -36,7 +40,7 @@ def choose(binaries: Binaries, state: Path, asked: Form | None = None) -> Choice
     form = asked or (Form.ROOT if _is_root() else Form.ROOTLESS)
     obstacles = tuple(_obstacles(form, binaries, state))
     if not obstacles:
-        return Choice(form, tuple(_lacks_of_nodes(form, binaries)))
+        return _with_nodes(form, binaries)
     if asked is not None:
         raise Unavailable(f"this machine cannot run real nodes: {'; '.join(obstacles)}")
     return Choice(Form.KWOK, (*_lacks_of_kwok(), *obstacles))
@@ -44,7 +48,12 @@ def choose(binaries: Binaries, state: Path, asked: Form | None = None) -> Choice
 
 def choice_inside(binaries: Binaries) -> Choice:
     """Return the choice of a cluster that is in its user namespace already."""
-    return Choice(Form.ROOTLESS, tuple(_lacks_of_nodes(Form.ROOTLESS, binaries)))
+    return _with_nodes(Form.ROOTLESS, binaries)
+
+
+def _with_nodes(form: Form, binaries: Binaries) -> Choice:
+    enforces = binaries.nft is not None and shows_bridged_packets()
+    return Choice(form, tuple(_lacks_of_nodes(form, binaries)), enforces)
 
 
 def _is_root() -> bool:
@@ -74,16 +83,19 @@ def _lacks_of_kwok() -> Iterator[str]:
     yield "no container runs: pods only say that they do, and answer no request"
     yield "no traffic: a Gateway has no address, and nothing serves its routes"
     yield "no logs, no probes, no limits, and images are not pulled"
+    yield f"{_NOT_ENFORCED}: pods have no network"
 
 
 def _lacks_of_nodes(form: Form, binaries: Binaries) -> Iterator[str]:
     if form is Form.ROOTLESS:
         yield "no limits of memory and CPU: a user namespace has no control groups here"
         yield "pods and Gateways are reached inside of the user namespace only"
-    if not binaries.has_nft:
+    if binaries.nft is None:
         yield "Services have no address: there is no `nft`, which kube-proxy needs"
+        yield f"{_NOT_ENFORCED}: there is no `nft`"
+    elif not shows_bridged_packets():
+        yield f"{_NOT_ENFORCED}: the kernel has no br_netfilter (`modprobe br_netfilter`)"
     yield "no names: there is no DNS for Services"
-    yield "network policies are accepted, and nothing enforces them"
     yield "no persistent volumes but those of a node's own folders"
     if form is Form.ROOT:
         yield "pods reach this machine and each other, and no other network"

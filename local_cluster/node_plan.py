@@ -5,7 +5,7 @@ The paths of the node are those in its own mount namespace, where `/run` is its 
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -20,6 +20,9 @@ PAUSE_IMAGE: Final = "registry.local/pause:1"
 BRIDGE: Final = "pods"
 UNLIMITED_RUNC: Final = "runc"
 """The file in the folder of a node without control groups that stands for runc."""
+POD_PLUGIN: Final = "network-policies"
+"""The file in the folder of a node that has a new pod wait for the policies of its network."""
+_PLUGINS: Final = "plugins"
 _PROBED_AT: Final = "127.0.0.1"
 
 
@@ -48,6 +51,8 @@ class NodePlan:
     has_nft: bool
     has_groups: bool
     """Whether it may have control groups; without them nothing has a limit."""
+    policies: str | None = None
+    """The socket of what enforces network policies; None where nothing does."""
 
     @property
     def addresses(self) -> str:
@@ -67,6 +72,7 @@ class NodePlan:
 def plan_of(
     folder: ClusterFolder, network: ClusterNetwork, number: int, api_port: int, *,
     kubebox: Path, runtime: Path, images: Sequence[Path], has_nft: bool, has_groups: bool = True,
+    enforces_policies: bool = False,
 ) -> NodePlan:  # fmt: skip
     """Return the plan of the node *number* of a cluster, 1 to 15."""
     name = node_name(number)
@@ -86,6 +92,7 @@ def plan_of(
         images=tuple(map(str, images)),
         has_nft=has_nft,
         has_groups=has_groups,
+        policies=str(folder.policies_socket) if enforces_policies else None,
     )
 
 
@@ -110,14 +117,23 @@ def files(plan: NodePlan) -> Mapping[str, bytes]:
         "kube-proxy.yaml": _document(kube_proxy(plan)),
         "network/10-pods.conflist": _document(pod_network(plan)),
         "node.json": encode(plan),
-        **({} if plan.has_groups else {UNLIMITED_RUNC: unlimited_runc(plan).encode()}),
+        **{name: script.encode() for name, script in programs(plan).items()},
     }
 
 
-def unlimited_runc(plan: NodePlan) -> str:
-    """Return the script by which containers start without control groups."""
-    script = Path(__file__).with_name("unlimited_runc.py").read_text(encoding="utf-8")
-    return f"#!{sys.executable} -I\n{script}\nrun({plan.runtime + '/runc'!r})\n"
+def programs(plan: NodePlan) -> Mapping[str, str]:
+    """Return the scripts that the node runs as programs, by the name of their file."""
+    found = {}
+    if not plan.has_groups:
+        found[UNLIMITED_RUNC] = _script("unlimited_runc.py", f"run({plan.runtime + '/runc'!r})")
+    if plan.policies is not None:
+        found[f"{_PLUGINS}/{POD_PLUGIN}"] = _script("pod_plugin.py", "run()")
+    return found
+
+
+def _script(file: str, call: str) -> str:
+    text = Path(__file__).with_name(file).read_text(encoding="utf-8")
+    return f"#!{sys.executable} -IS\n{text}\n{call}\n"
 
 
 def containerd(plan: NodePlan) -> str:
@@ -161,7 +177,7 @@ BinaryName = "{plan.runc}"
 SystemdCgroup = false
 
 [plugins."io.containerd.cri.v1.runtime".cni]
-bin_dirs = ["{plan.runtime}"]
+bin_dirs = ["{plan.runtime}", "{plan.folder}/{_PLUGINS}"]
 conf_dir = "{plan.folder}/network"
 """
 
@@ -267,9 +283,15 @@ def pod_network(plan: NodePlan) -> Mapping[str, Any]:
                     "ranges": [[addresses]],
                     "routes": [{"dst": "0.0.0.0/0"}],
                 },
-            }
+            },
+            *_policies(plan),
         ],
     }
+
+
+def _policies(plan: NodePlan) -> Iterator[Mapping[str, Any]]:
+    if plan.policies is not None:
+        yield {"type": POD_PLUGIN, "node": plan.name, "socket": plan.policies}
 
 
 def _document(content: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,7 @@ from typing import Final
 from local_cluster import control_groups
 from local_cluster.cluster_folder import ClusterFolder
 from local_cluster.network import ClusterNetwork, connect, ip
-from local_cluster.node_plan import UNLIMITED_RUNC, NodePlan, files
+from local_cluster.node_plan import NodePlan, files, programs
 from local_cluster.programs import RESTARTED_AFTER_S, Program, started
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
@@ -36,6 +36,8 @@ class Node:
     ) -> None:  # fmt: skip
         self.plan = plan
         self.program = Program(plan.name, _command(plan), folder.logs / f"{plan.name}.log")
+        self.init: int | None = None
+        """The first process of its namespaces while it runs, as this machine numbers it."""
         self._number = number
         self._network = network
         self._owner = folder.path
@@ -65,9 +67,13 @@ class Node:
             # The kernel may still be taking down the cable of the last one.
             await asyncio.to_thread(ip, "link", "delete", link, must=False)
             await asyncio.to_thread(connect, self._network, self._number, init)
-            while process.returncode is None and not self._is_off():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(process.wait()), _LOOKED_EVERY_S)
+            self.init = init
+            try:
+                while process.returncode is None and not self._is_off():
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(asyncio.shield(process.wait()), _LOOKED_EVERY_S)
+            finally:
+                self.init = None
         if not self._is_off():
             _log.warning("%s ended (%s)", self.plan.name, process.returncode)
 
@@ -96,8 +102,8 @@ def _child_with_own_network(pid: int) -> int | None:
 def _write_files(plan: NodePlan) -> None:
     for name, content in files(plan).items():
         write_private(Path(plan.folder) / name, content, is_durable=False)
-    if not plan.has_groups:
-        (Path(plan.folder) / UNLIMITED_RUNC).chmod(0o700)
+    for name in programs(plan):
+        (Path(plan.folder) / name).chmod(0o700)
 
 
 def _command(plan: NodePlan) -> Sequence[str]:

@@ -101,6 +101,8 @@ def _shown(folder: StateFolder, status_text: str) -> Mapping[str, Any]:
         "gatewayClass": record.gateway_class,
         "gateways": _gateways(ClusterFolder(folder.cluster), record),
         "counters": record.counters,
+        "gatewayNetworks": record.gateway_networks,
+        "networkPolicies": "enforced" if record.policies else "accepted, not enforced",
         "registry": record.registry,
     }
 

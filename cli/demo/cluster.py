@@ -71,6 +71,7 @@ class DemoCluster:
             "RUNTIME_KUBECONFIG": self.record.kubeconfig,
             "RUNTIME_GATEWAY_CLASS": self.record.gateway_class or "",
             "RUNTIME_GATEWAY_COUNTERS_URL": self.record.counters or "",
+            "RUNTIME_GATEWAY_NETWORKS": self.record.gateway_networks or "",
             "RUNTIME_IMAGE_RULES": '{"*": {"registries": ["127.0.0.1:*"]}}',
         }
         if self.record.form is Form.ROOT:  # else no address of a pod is reached from here

@@ -38,6 +38,13 @@ class PodCluster:
         """By which isolation is tried from inside: any with a Python does."""
         return f"{self.image}@{self.digest}"
 
+    @property
+    def gateway_networks(self) -> str:
+        """From where pods are asked, by its gateway and its API server."""
+        found = self.cluster.record.gateway_networks
+        assert found is not None, "a cluster with pods has a network"
+        return found
+
     def push(self, script: str, layout: Path, *imports: str) -> str:
         """Make an image of *script* in the new folder *layout*, and return its digest.
 

@@ -12,11 +12,13 @@ from local_cluster.binaries import (
     RUNTIME_PROGRAMS,
     Binaries,
     find_binaries,
+    find_nft,
     require_kubebox,
     runtime_folder,
 )
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.forms import choose
+from local_cluster.packet_filter import shows_bridged_packets
 from shared.kernel.errors import Unavailable
 
 NO_RUNTIME = Binaries(Path("/cache/kubebox"), None)
@@ -46,7 +48,10 @@ def test_as_root_nodes_are_real(tmp_path: Path) -> None:
     choice = choose(Binaries(tmp_path, tmp_path), HERE)
 
     assert choice.form is Form.ROOT
-    assert "network policies are accepted, and nothing enforces them" in choice.lacks
+    not_enforced = "network policies are accepted, and nothing enforces them: there is no `nft`"
+    has_nft = find_nft(tmp_path) is not None
+    assert (not_enforced in choice.lacks) is not has_nft
+    assert choice.enforces_policies is (has_nft and shows_bridged_packets())
 
 
 def test_without_root_nodes_need_a_user_namespace(

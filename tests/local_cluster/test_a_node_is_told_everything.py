@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from local_cluster.cluster_folder import ClusterFolder
 from local_cluster.network import ClusterNetwork
 from local_cluster.node import commands, release_addresses
-from local_cluster.node_plan import NodePlan, decode, files, plan_of
+from local_cluster.node_plan import POD_PLUGIN, NodePlan, decode, files, plan_of, programs
 
 
 @pytest.fixture
@@ -52,6 +53,16 @@ def test_pods_of_a_node_get_addresses_of_its_range(plan: NodePlan) -> None:
     assert plugin["isGateway"] is False, "else it sets the machine's ip_forward"
 
 
+def test_a_pod_waits_for_its_policies_where_they_are_enforced(plan: NodePlan) -> None:
+    enforcing = replace(plan, policies="/state/cluster/nodes/policies.sock")
+    plugins = [document(each, "network/10-pods.conflist")["plugins"] for each in (plan, enforcing)]
+
+    assert [each["type"] for each in plugins[0]] == ["bridge"]
+    assert [each["type"] for each in plugins[1]] == ["bridge", POD_PLUGIN]
+    assert programs(plan) == {}
+    assert list(programs(enforcing)) == [f"plugins/{POD_PLUGIN}"]
+
+
 def test_a_node_that_starts_again_gives_no_address_that_it_gave_just_before(
     plan: NodePlan, tmp_path: Path
 ) -> None:
@@ -84,7 +95,8 @@ def test_containerd_runs_the_runc_of_the_cache(plan: NodePlan) -> None:
 
     options = runtime["containerd"]["runtimes"]["runc"]["options"]
     assert options == {"BinaryName": "/cache/runtime/runc", "SystemdCgroup": False}
-    assert runtime["cni"]["bin_dirs"] == ["/cache/runtime"]
+    own = "/state/cluster/nodes/node2/plugins"
+    assert runtime["cni"]["bin_dirs"] == ["/cache/runtime", own]
 
 
 def test_every_file_that_a_component_is_told_of_is_written(plan: NodePlan) -> None:

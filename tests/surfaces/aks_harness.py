@@ -63,6 +63,7 @@ class Host:
             self.installation,
             gateway_class=GATEWAY_CLASS,
             counters=self._counters(),
+            gateway_networks=(self.cluster.gateway_networks,),
             directory=DIRECTORY,
             isolation_image=self.cluster.isolation_image,
         )

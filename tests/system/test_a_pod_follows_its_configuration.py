@@ -197,6 +197,8 @@ def test_it_follows_each_publish_and_its_token_is_good_for_nothing_else(
             CLUSTER_ISSUER: server,
             CA_FILE: str(cluster.folder.certificate("ca")),
             "RUNTIME_ISSUER_NETWORKS": f"{host}/32",
+            "RUNTIME_GATEWAY_NETWORKS": pod_cluster.gateway_networks,
+            "RUNTIME_PLATFORM_NETWORKS": f"{host}/32",
         }.items():
             monkeypatch.setenv(name, value)
         with system.running(), closing(system.client()) as client:

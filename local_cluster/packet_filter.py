@@ -1,0 +1,95 @@
+"""The filter of a node: what NetworkPolicies allow its pods, as a table of nftables.
+
+It looks at what a node passes on. Bridged packets are among them, as the kernel shows them to it
+(br_netfilter), and those to a Service, whose address is that of a pod by then. What the node itself
+sends, the probes of its kubelet say, is not: its pods take that always.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Final
+
+from local_cluster.network_policies import RULES_MAX, Allowed, Direction, Pod, Policies
+from shared.kernel.errors import Unavailable
+
+TABLE: Final = "inet network-policies"
+BRIDGED: Final = Path("/proc/sys/net/bridge")
+"""There where the kernel shows bridged packets to filters."""
+_SIDES: Final = {
+    Direction.EGRESS: ("out", "saddr", "daddr"),
+    Direction.INGRESS: ("in", "daddr", "saddr"),
+}
+"""Of each direction: the name of a pod's chain, where the pod stands in a packet, and the other."""
+
+
+def shows_bridged_packets() -> bool:
+    return BRIDGED.is_dir()
+
+
+def table_of(policies: Policies, node: str) -> str:
+    """Return the script that replaces the table of *node* as a whole.
+
+    Each node looks at its own pods: what one sends where it is sent, what one takes where it comes.
+
+    Raises:
+        Unavailable: there are more rules than a node is given.
+    """
+    chains: list[str] = []
+    ways: list[str] = []
+    rules = 0
+    for direction, (prefix, own, _) in _SIDES.items():
+        jumps = []
+        for pod in sorted(policies.pods, key=lambda each: each.address):
+            if pod.node != node:
+                continue
+            allowed = policies.allowed(pod, direction)
+            if allowed is None:
+                continue
+            lines = list(dict.fromkeys(_lines(pod, allowed, direction)))
+            rules += len(lines)
+            name = f"{prefix}-{pod.address.replace('.', '-')}"
+            jumps.append(f"{pod.address} : jump {name}")
+            chains.append(_chain(name, lines))
+        if jumps:
+            ways.append(f"ip {own} vmap {{ {', '.join(jumps)} }}")
+    if rules > RULES_MAX:
+        raise Unavailable(f"{node} would have {rules} rules of policies; {RULES_MAX} is the limit")
+    first = [
+        "type filter hook forward priority filter; policy accept;",
+        # Pods have no other addresses of IPv6 than those of their links, which no policy names.
+        "meta nfproto ipv6 drop",
+        "ct state established,related accept",
+        *ways,
+    ]
+    body = "".join([*chains, _chain("forward", first)])
+    return f"add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n{body}}}\n"
+
+
+def _lines(pod: Pod, allowed: Iterable[Allowed], direction: Direction) -> Iterator[str]:
+    """Yield the rules of a pod's chain: what is allowed returns, and the rest goes nowhere."""
+    other = _SIDES[direction][2]
+    yield f"ip {other} {pod.address} return"  # by way of a Service it may come to itself
+    for each in allowed:
+        yield " ".join([*_match(each, other), "return"])
+    yield "drop"
+
+
+def _match(allowed: Allowed, other: str) -> Iterator[str]:
+    if allowed.networks is not None:
+        yield f"ip {other} {{ {', '.join(map(_text, allowed.networks))} }}"
+    if allowed.protocol is not None:
+        protocol = allowed.protocol.lower()
+        if allowed.ports is None:
+            yield f"meta l4proto {protocol}"
+        else:
+            first, last = allowed.ports
+            yield f"{protocol} dport {first}" + (f"-{last}" if last > first else "")
+
+
+def _text(network: IPv4Network) -> str:
+    return str(network if network.prefixlen < network.max_prefixlen else network.network_address)
+
+
+def _chain(name: str, lines: Sequence[str]) -> str:
+    return f"  chain {name} {{\n" + "".join(f"    {each}\n" for each in lines) + "  }\n"
