@@ -89,11 +89,16 @@ class Client:
         body: Any = None,
         query: Mapping[str, str | None] | None = None,
     ) -> Response:
-        """Send a command as JSON and return the response. Raises as `get`."""
+        """Send a command as JSON and return the response. Raises as `get`.
+
+        One that only plans (`dryRun`) is nothing that an interruption leaves behind.
+        """
         content = b"" if body is None else json.dumps(body).encode()
         headers = {"Idempotency-Key": self._entropy.uuid().hex}
         if content:
             headers["Content-Type"] = "application/json"
+        if isinstance(body, dict) and body.get("dryRun"):
+            return self._send(method, path, query, headers, content)
         return self._send_once(method, path, query, headers, content)
 
     def upload(self, path: str, content: bytes, media_type: str) -> Response:

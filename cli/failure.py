@@ -11,7 +11,7 @@ from cli.exit_codes import ExitCode
 from cli.field_names import field_name, pointer_parts, similar_field
 from cli.remedy_lookup import remedy_for
 from cli.similar_words import did_you_mean
-from cli.typed import in_options, option_for, typeable, typed_for
+from cli.typed import as_typed, in_options, option_for, typed_for
 from cli.yaml_lines import lines_of
 
 _HIDDEN: Final = "(not shown)"
@@ -36,7 +36,7 @@ class Detail:
     def text(self) -> str:
         """Return it as one line, in terms of what was typed."""
         place = field_name(self.target, is_missing=self.code == "Required")
-        text = self._text(place)
+        text = as_typed(self._text(place))
         return f"line {self.line}: {text}" if self.line else text
 
     def _text(self, place: str) -> str:
@@ -93,12 +93,12 @@ class Failure(Exception):
         trace_id: str = "",
     ) -> None:
         super().__init__(message)
-        self.message = typeable(_in_terms_of_what_was_typed(message, details))
+        self.message = as_typed(_in_terms_of_what_was_typed(message, details))
         self.exit_code = exit_code
         self.code = code
         self.details = tuple(details)
         self.trace_id = trace_id
-        self.remedy = typeable(remedy or remedy_for(code, message, exit_code))
+        self.remedy = as_typed(remedy or remedy_for(code, message, exit_code))
 
     def but(self, *said: str) -> "Failure":
         """Return it with what *said* of what was done before it."""

@@ -9,6 +9,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.fan_out import query_apps
 from cli.session import only_match
+from cli.typed import remember_name
 from shared.kernel.ids import id_shape
 
 _ENVIRONMENT_ID: Final = re.compile(id_shape("env"))
@@ -30,7 +31,9 @@ def find_environment(client: Client, name: str) -> Mapping[str, Any]:
         return environment
     matches = list(client.list_all("/v1/runtime/environments", {"name": name}))
     remedy = "see `runtimectl env list`; if several projects have one of this name, use its id"
-    return only_match(matches, "environment", name, remedy)
+    environment = only_match(matches, "environment", name, remedy)
+    remember_name(name, environment["environmentId"])
+    return environment
 
 
 @overload

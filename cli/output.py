@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TextIO
 
-from cli.typed import typeable
+from cli.typed import as_typed, typeable
 
 Item = Mapping[str, Any]
 """One resource, as the API answers it."""
@@ -139,7 +139,7 @@ def show_line(value: Any) -> None:
 
 def note(text: str) -> None:
     """Print *text* to standard error, so that a pipe gets the result only."""
-    say(typeable(text), to=sys.stderr)
+    say(as_typed(text), to=sys.stderr)
 
 
 def say(text: str, *, to: TextIO | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 _READ_AGAIN: Final = "read it again (`runtimectl env show {name}`) and repeat the command"
 LOGIN: Final = "log in: `runtimectl login --dev`"
-AS_WHO: Final = "runtimectl login --dev --tenant {tenant} --user {user}"
+AS_WHO: Final = "runtimectl login --dev --tenant {caller} --user {user}"
 _RESUME: Final = (
     "see why it is suspended: `runtimectl tenant show {name}`; resume it: "
     "`runtimectl tenant resume {name} --reason settled`"

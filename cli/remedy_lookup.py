@@ -43,6 +43,34 @@ BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
     ("MoveTakenBack", "exceeded quota", _ROOM_TO_MOVE),
     ("TenantBindingSuspended", "another tenant's", _RESUME_AS_A_GUEST),
     ("TenantSuspended", "another tenant's", _RESUME_AS_A_GUEST),
+    (
+        "NotPromotable",
+        r" is in \S+ already",
+        "name another environment: `runtimectl env list`; there, `deploy` brings another release",
+    ),
+    (
+        "NotPromotable",
+        "only removed modules",
+        "remove them there too: `runtimectl deploy -f …` of a file with `remove: […]`",
+    ),
+    (
+        "NotPromotable",
+        "is no longer in force",
+        "promote what is in force: `runtimectl deployments`",
+    ),
+    (
+        "NotPromotable",
+        "only Completed is promoted",
+        "see why: `runtimectl deployment {deployment}`; promote one that Completed",
+    ),
+    (
+        "TenantBindingExists",
+        "with another isolationModel: move it",
+        (
+            "move it, which keeps what a guest has there: "
+            "`runtimectl tenant move {name}{guest} --model {model} --wait`"
+        ),
+    ),
     ("TransitionRefused", "a deployment in", "see its state: `runtimectl deployment {deployment}`"),
     ("TransitionRefused", "an environment in", "see its state: `runtimectl env show {name}`"),
     (
@@ -123,13 +151,19 @@ _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "finding": _NEVER,
     "layer": _NEVER,
     "tenant": _NEVER,
+    "caller": _NEVER,
+    "model": _NEVER,
     "guest": _NEVER,
     "user": _NEVER,
     "state": _NEVER,
 }
 
 
-_ABSENT: Final[Mapping[str, str]] = {"layer": "--env <name> --module <module>", "guest": ""}
+_ABSENT: Final[Mapping[str, str]] = {
+    "layer": "--env <name> --module <module>",
+    "guest": "",
+    "caller": "<tenant>",
+}
 """What stands for what nobody named, where that is no placeholder of one word."""
 
 

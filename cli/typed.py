@@ -8,12 +8,16 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Final
 
+from shared.kernel.ids import id_shape
+
 DEFAULT_STATE: Final = Path(".factory")
 STATE_VARIABLE: Final = "RUNTIMECTL_STATE"
 URL_VARIABLE: Final = "RUNTIMECTL_URL"
 TOKEN_VARIABLE: Final = "RUNTIMECTL_TOKEN"  # noqa: S105  a name
 # One that names a folder, or only shows help, can be typed as it stands.
 _COMMAND: Final = re.compile(r"(?:(?<=`)|(?<=next:  ))runtimectl (?![^`\n]*--(?:state|help)\b)")
+_ENVIRONMENT_ID: Final = re.compile(rf"(?<!/){id_shape('env')}")
+"""In a sentence; what is in a path is the id."""
 _NAMES: Final = ("environment", "env", "name", "binding")
 _OPTIONS: Final[Mapping[str, Sequence[str]]] = {
     "/projectId": ("project",),
@@ -65,6 +69,7 @@ _FIELD: Final = re.compile(
 _typed: ContextVar[Mapping[str, Any]] = ContextVar("typed", default={})  # noqa: B039  never changed
 _known: ContextVar[Mapping[str, str]] = ContextVar("known", default={})  # noqa: B039  never changed
 _caller: ContextVar[tuple[str, str] | None] = ContextVar("caller", default=None)
+_names: ContextVar[Mapping[str, str]] = ContextVar("names", default={})  # noqa: B039  never changed
 
 
 def remember(values: Mapping[str, Any], known: Mapping[str, str] | None = None) -> None:
@@ -72,6 +77,12 @@ def remember(values: Mapping[str, Any], known: Mapping[str, str] | None = None) 
     _typed.set(values)
     _known.set(known or {})
     _caller.set(None)
+    _names.set({})
+
+
+def remember_name(name: str, identity: str) -> None:
+    """Keep the *name* by which the command names the environment with that id."""
+    _names.set({**_names.get(), identity: name})
 
 
 def remember_caller(tenant: str, user: str) -> None:
@@ -87,10 +98,11 @@ def is_elsewhere() -> bool:
 def typed_values() -> Mapping[str, str]:
     """Return what the command names, by the placeholder of a remedy, as far as it is known."""
     given = _typed.get()
-    values = {name: given.get(name) for name in ("module", "state", "secret", "finding")}
+    values = {name: given.get(name) for name in ("module", "state", "secret", "finding", "model")}
     tenant, user = _caller.get() or (None, None)
     values["tenant"] = given.get("tenant") or tenant
-    values["user"] = given.get("user") or user
+    values["caller"] = tenant
+    values["user"] = user
     if given.get("tenant") not in {None, tenant}:
         values["guest"] = f" --tenant {given['tenant']}"
     values["layer"] = _layer(given)
@@ -103,6 +115,12 @@ def _layer(given: Mapping[str, Any]) -> str | None:
     names = {"env": given.get("env"), "module": given.get("module")}
     options = [f"--{name} {quote(str(value))}" for name, value in names.items() if value]
     return " ".join(options) or (f"--layer {given['layer']}" if given.get("layer") else None)
+
+
+def as_typed(text: str) -> str:
+    """Return *text*, a message, with environments called as the command calls them; typeable."""
+    named = _ENVIRONMENT_ID.sub(lambda word: _names.get().get(word[0], word[0]), text)
+    return typeable(named)
 
 
 def typeable(text: str) -> str:

@@ -82,8 +82,11 @@ def promote(
     client = invocation.client
     source = selector.find_id(client, "Completed")
     target = environment_id(client, to)
-    request = {"toEnvironmentId": target, **rollout.body()}
-    response = client.write("POST", f"{ROOT}/{source}/promote", request)
+    path, request = f"{ROOT}/{source}/promote", {"toEnvironmentId": target, **rollout.body()}
+    if not rollout.dry_run:
+        # What the next environment lacks is known before anything is sent there.
+        _say_warnings(client.write("POST", path, {**request, "dryRun": True}).body)
+    response = client.write("POST", path, request)
     _say_repeat(response, client)
     _finish(invocation, response.body, waiting, is_plan=rollout.dry_run)
 
@@ -184,9 +187,13 @@ def _removed(removal: Mapping[str, Any]) -> str:
     return " ".join(filter(None, parts))
 
 
-def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:
+def _say_warnings(plan: Mapping[str, Any]) -> None:
     for warning in plan.get("warnings", ()):
         note(f"warning: {warning}")
+
+
+def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:
+    _say_warnings(plan)
     if invocation.is_table:
         removals = plan.get("removals", ())
         if plan["components"] or not removals:

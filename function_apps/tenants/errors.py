@@ -24,9 +24,9 @@ class TenantBindingExists(Conflict):
 
     def __init__(self, binding_id: str, differing: Sequence[Violation]) -> None:
         names = ", ".join(each.target.removeprefix("/").replace("/", ".") for each in differing)
+        remedy = "move it" if names == "isolationModel" else "unbind it, and bind it again"
         super().__init__(
-            f"the tenant is bound already, by {binding_id}, with another {names}: unbind it, and"
-            " bind it again",
+            f"the tenant is bound already, by {binding_id}, with another {names}: {remedy}",
             details=differing,
         )
 

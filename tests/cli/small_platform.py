@@ -110,8 +110,12 @@ class Ran:
 
     @property
     def written(self) -> tuple[str, Any]:
-        """Return the one write: method, path and query as text, and the body."""
-        (only,) = [asked for asked in self.asked if asked.method != "GET"]
+        """Return the one write: method, path and query as text, and the body.
+
+        It is the last one: what only planned it before is none.
+        """
+        *plans, only = [asked for asked in self.asked if asked.method != "GET"]
+        assert all(json.loads(asked.body)["dryRun"] for asked in plans)
         return f"{only.method} {only.path}", json.loads(only.body) if only.body else None
 
     def query_of(self, path: str) -> Mapping[str, str]:

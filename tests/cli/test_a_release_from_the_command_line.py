@@ -1,5 +1,6 @@
 """`deploy` and `deployment --wait`: what is sent, what is shown while it goes, how it ends."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.cli.small_server import Asked, serving
 pytestmark = pytest.mark.real
 POST = f"POST {RUNTIME}/deployments"
 GET = f"GET {RUNTIME}/deployments/{DEPLOYMENT}"
+PROMOTE = f"{POST}/{DEPLOYMENT}/promote"
 RELEASE = f"deploy --env test --module module-shop --version 1.0 --artifact {DIGEST}"
 
 
@@ -165,6 +167,39 @@ def test_a_promotion_that_is_refused_in_a_dry_run_exits_as_refused(runtimectl: R
 
     assert ran.code == ExitCode.REFUSED
     assert "next:  " in ran.err
+
+
+def test_a_promotion_says_before_it_is_sent_what_stays_behind(runtimectl: RuntimeCtl) -> None:
+    warning = f"module-shop has no configuration in this environment, as it has in {ENVIRONMENT}"
+    plan = {"components": [], "refusals": [], "waitingFor": None, "warnings": [warning]}
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        is_plan = asked.method == "POST" and json.loads(asked.body).get("dryRun")
+        return (200, plan) if is_plan else answer_of(asked, {PROMOTE: THE_ACCEPTED})
+
+    with serving(answer, keeps_connections=False) as server:
+        ran = runtimectl.run_at(server, "promote test --to test")
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "warning: module-shop has no configuration in this environment, as it has in test" in (
+        ran.err
+    )
+    sent = [json.loads(asked.body) for asked in ran.asked if asked.method == "POST"]
+    assert [each.get("dryRun", False) for each in sent] == [True, False]
+
+
+def test_a_refusal_names_an_environment_as_it_was_typed(runtimectl: RuntimeCtl) -> None:
+    refusal = {"code": "NotPromotable", "message": f"{DEPLOYMENT} is in {ENVIRONMENT} already"}
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        return (409, {"error": refusal}) if asked.method == "POST" else answer_of(asked)
+
+    with serving(answer, keeps_connections=False) as server:
+        ran = runtimectl.run_at(server, f"promote {DEPLOYMENT} --to test")
+        by_id = runtimectl.run_at(server, f"promote {DEPLOYMENT} --to {ENVIRONMENT}")
+
+    assert f"{DEPLOYMENT} is in test already" in ran.err
+    assert f"{DEPLOYMENT} is in {ENVIRONMENT} already" in by_id.err
 
 
 def test_a_file_that_only_removes_modules_is_sent(runtimectl: RuntimeCtl, tmp_path: Path) -> None:

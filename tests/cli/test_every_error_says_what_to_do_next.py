@@ -17,7 +17,8 @@ from cli.state_folder import REPOSITORY
 from cli.typed import remember, remember_caller
 from function_apps.deployments.errors import BindingSuspended
 from function_apps.secret_bindings.errors import TenantSuspended
-from shared.kernel.errors import Refused, Unavailable
+from function_apps.tenants.errors import TenantBindingExists
+from shared.kernel.errors import Refused, Unavailable, Violation
 
 DEPLOYMENT = "dep-w5ekllr23tyb-01m86yeaqmyfyf32"
 
@@ -201,6 +202,39 @@ def test_who_lacks_a_role_keeps_tenant_and_name_in_the_login_that_is_proposed() 
     remember_caller("acme", "ann")
 
     assert "--tenant acme --user ann" in remedy_for("ScopeMissing", "x", ExitCode.REFUSED)
+
+
+def test_who_lacks_a_role_logs_in_as_himself_whomever_the_command_is_about() -> None:
+    remember({"name": "test", "tenant": "guest"})
+    remember_caller("acme", "ann")
+
+    remedy = remedy_for("ScopeMissing", "needs the scope runtime.tenants.write", ExitCode.REFUSED)
+
+    assert "login --dev --tenant acme --user ann --role Runtime.Admin" in remedy
+
+
+def test_another_model_of_isolation_leads_to_a_move_which_takes_nothing_away() -> None:
+    remember({"env": "real", "model": "silo"})
+    differs = Violation("Differs", "/isolationModel", "differs from what is active")
+    message = str(TenantBindingExists("tb-w5ekllr23tyb-aaaaaaaaaaaa", [differs]))
+
+    remedy = remedy_for("TenantBindingExists", message, ExitCode.CONFLICT)
+
+    assert "`runtimectl tenant move real --model silo --wait`" in remedy
+    assert "unbind" not in f"{message} {remedy}"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"{DEPLOYMENT} is in env-w5ekllr23tyb already",
+        f"{DEPLOYMENT} only removed modules",
+        f"module-shop of {DEPLOYMENT} is no longer in force: nothing is",
+        f"{DEPLOYMENT} is Failed; only Completed is promoted",
+    ],
+)
+def test_nobody_waits_for_the_soak_time_of_what_is_never_promoted(message: str) -> None:
+    assert "soak time" not in remedy_for("NotPromotable", message, ExitCode.CONFLICT)
 
 
 @pytest.mark.parametrize("noun", _nouns())
