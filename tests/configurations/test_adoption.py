@@ -21,7 +21,7 @@ from tests.configurations.configured import (
     shown,
 )
 from tests.kit.service import TENANT
-from tests.kit.told import ENVIRONMENT, WEB
+from tests.kit.told import ENVIRONMENT, WEB, ended
 from tests.kit.virtual_time import run_virtual
 
 OTHER = "sha256:" + "9" * 64
@@ -236,6 +236,20 @@ def test_the_end_of_an_older_release_says_nothing() -> None:
         return await _adoption(on, head)
 
     assert run_virtual(main())["acknowledged"] == 1
+
+
+def test_a_removal_that_overtakes_its_release_leaves_no_instance_to_wait_for() -> None:
+    async def main() -> Any:
+        on = await configurations()
+        head = await on.publish(MODULE_LAYER, {"a": 1})
+        await on.hear(ended(2, [], removed=[WEB]))
+        await _released(on, 1, [OTHER], module=1, hash=(await on.effective())["hash"])
+        return await _adoption(on, head), await _status(on, head)
+
+    adoption, head = run_virtual(main())
+
+    assert (adoption["expected"], adoption["instances"]) == (0, [])
+    assert head["status"] == "Synced"
 
 
 def test_adoption_is_shown_page_by_page_with_every_instance_once() -> None:

@@ -127,9 +127,26 @@ def test_a_module_that_was_removed_has_no_instances_and_keeps_what_it_was_given(
 
     gone = after(known, removed(minutes))
 
-    assert after(None, removed(minutes)) is None
     expected = replace(known, released=False, instances=(), ended_at=at(minutes))
     assert gone == (expected if is_news else None)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "is_there"),
+    [
+        pytest.param(6, False, id="that-it-ended"),
+        pytest.param(8, True, id="that-came-after-it"),
+    ],
+)
+def test_a_removal_that_is_heard_of_first_ends_the_release_before_it(
+    minutes: float, *, is_there: bool
+) -> None:
+    gone = adopted(removed(7))
+
+    late = after(gone, ended(1, minutes))
+
+    assert (gone.released, gone.pins, gone.instances, gone.ended_at) == (False, (), (), at(7))
+    assert (late is not None and late.released) is is_there
 
 
 @pytest.mark.parametrize(

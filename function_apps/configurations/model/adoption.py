@@ -32,8 +32,8 @@ class InstanceConfiguration:
 class ModuleAdoption:
     """The configuration that a module was given by its last release, and that its instances run.
 
-    `pins` has the merges that it was given, newest first: the first is in force. `released` is
-    False once it was removed.
+    `pins` has the merges that it was given, newest first: the first is in force; none where it was
+    removed before a release of it was heard of. `released` is False once it was removed.
     """
 
     service_id: str
@@ -63,12 +63,16 @@ class ModuleAdoption:
 def adopt_release(
     known: ModuleAdoption | None, command: AdoptRelease, service_id: str
 ) -> ModuleAdoption | None:
-    """Return what *command* says of a module; None where something as new is known."""
+    """Return what *command* says of a module; None where something as new is known.
+
+    A removal that is heard of before the release that it ended is remembered.
+    """
     ended_at, component = isoformat(command.ended_at), command.component
     if component is None:
-        if known is None or known.ended_at >= ended_at:
+        if known is not None and known.ended_at >= ended_at:
             return None
-        return replace(known, released=False, instances=(), ended_at=ended_at)
+        gone = known or _never_released(command, service_id)
+        return replace(gone, released=False, instances=(), ended_at=ended_at)
     if known is not None and not known.released and known.ended_at >= ended_at:
         return None  # it was removed since, alone or with its environment
     if known is not None and (known.release_revision, known.ended_at) >= (
@@ -96,6 +100,12 @@ def adopt_release(
             for proof in command.proofs
             if proof.module_id == command.module_id
         ),
+    )
+
+
+def _never_released(command: AdoptRelease, service_id: str) -> ModuleAdoption:
+    return ModuleAdoption(
+        service_id, command.environment_id, command.module_id, 0, ConfigurationMode.PINNED, (), ""
     )
 
 
