@@ -229,3 +229,17 @@ def test_an_objective_comes_and_goes_with_what_burned_of_it() -> None:
     assert (without.has_objective, without.burning_since) == (False, None)
     assert (again.has_objective, again.burning_since) == (True, None)
     assert [each.revision for each in (target, without, again)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("component", "has_run"),
+    [
+        pytest.param({}, False, id="one-that-goes-on"),
+        pytest.param({"runsOnce": {}, "port": None, "endpoint": None, "probes": {}}, True,
+                     id="a-job"),
+    ],
+)  # fmt: skip
+def test_a_job_whose_release_is_in_force_has_run(
+    component: dict[str, Any], *, has_run: bool
+) -> None:
+    assert watched(**component).has_run is has_run

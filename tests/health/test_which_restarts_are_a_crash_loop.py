@@ -104,11 +104,12 @@ def test_without_a_restart_nothing_begins() -> None:
 
 
 def test_an_instance_that_counts_anew_has_no_news() -> None:
-    known = InstanceRestarts(3, "Exited", (at(0), at(100), at(200)), is_crash_loop=True)
+    known = InstanceRestarts(3, "killed", (at(0), at(100), at(200)), is_crash_loop=True)
 
     found = looked(known, 1, 250)
 
-    assert (found.restarts, found.noticed_at, found.is_crash_loop) == (1, (), False)
+    assert found == InstanceRestarts(1, instance(1).last_exit)
+    assert found.last_exit
 
 
 def test_only_what_restarted_since_is_told() -> None:
