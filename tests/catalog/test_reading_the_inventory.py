@@ -341,6 +341,14 @@ def test_of_a_service_whose_release_cannot_be_read_what_may_be_secret_is_not_sho
     assert found[1][Plane.WORKLOAD] == {"environ/A": "not shown", "version": "1"}
 
 
+def test_of_a_service_whose_release_was_not_heard_of_what_may_be_secret_is_not_shown() -> None:
+    unreleased = replace(service_with(), rows=EffectiveRows())
+
+    found = shown_words(unreleased, {1: {Plane.WORKLOAD: {"environ/A": "x", "version": "1"}}})
+
+    assert found[1][Plane.WORKLOAD] == {"environ/A": "not shown", "version": "1"}
+
+
 def test_what_somebody_made_too_long_on_a_surface_is_cut() -> None:
     many = {f"environ/{number:04}": "x" for number in range(501)}
     long = {"environ/A": "x" * 3000}

@@ -60,7 +60,7 @@ def _properties_of_release(service: RuntimeService) -> Properties:
     Of its configuration it has the hash, and not what each surface makes of that.
     """
     try:
-        component = ReleasedComponent.model_validate(service.component, strict=False)
+        component = ReleasedComponent.model_validate(service.component)
         environment, tenant = EnvironmentId(service.environment_id), TenantId(service.tenant_id)
         spec = revision_spec(component, environment, tenant, RolloutDefaults())
     except (ValidationError, Invalid):
