@@ -57,6 +57,10 @@ class ProbeTarget:
     root_cause: RootCause | None = None
     """The dependency that explains its failure."""
     alerts: Mapping[str, AlertState] = field(default_factory=dict)
+    inventory_revision: int = 0
+    """That of the last news of the inventory, which said the two below."""
+    inventory_release: int = 0
+    inventory_replicas: int = 0
 
     @property
     def is_retired(self) -> bool:
@@ -64,6 +68,21 @@ class ProbeTarget:
 
     @property
     def replicas(self) -> int:
+        """Return how many instances must pass: those of its release, or fewer by a policy.
+
+        What a policy wants beyond its release is growth, and may never fit.
+        """
+        if self.inventory_release != self.release_revision:
+            return self._released
+        return min(self._released, self.inventory_replicas)
+
+    @property
+    def may_be_none(self) -> bool:
+        """Return whether a policy wants no instance of what its release had run."""
+        return self.replicas == 0 < self._released
+
+    @property
+    def _released(self) -> int:
         return int(self.component.get("replicas", 0))
 
     @property
@@ -140,17 +159,25 @@ def watch_release(
     return after
 
 
-def retire_target(
+def record_inventory(
     known: ProbeTarget | None, event: RuntimeInventoryUpdated, *, tenant_id: str, now: datetime
 ) -> ProbeTarget | None:
-    """Return the target as retired if the inventory retired it; None when nothing changes.
+    """Return the target with what the inventory says of it; None when nothing changes.
 
-    Releases come from their deployments, so the rest of the event is not used.
+    That is its end, and how many instances there are to be, which a policy changes. Releases come
+    from their deployments.
     """
-    if event.status is not ServiceStatus.RETIRED:
+    if event.status is ServiceStatus.RETIRED:
+        target = known or _new_target(event, event.service_id, tenant_id, isoformat(now))
+        return _retire(target, isoformat(event.valid_from))
+    if known is None or event.revision <= known.inventory_revision:
         return None
-    target = known or _new_target(event, event.service_id, tenant_id, isoformat(now))
-    return _retire(target, isoformat(event.valid_from))
+    return replace(
+        known,
+        inventory_revision=event.revision,
+        inventory_release=event.release_revision,
+        inventory_replicas=event.replicas,
+    )
 
 
 def _new_target(

@@ -63,6 +63,8 @@ async def probe_service(target: ProbeTarget, app: HealthApp) -> ServiceProbe:
     if not isinstance(reading, Present):
         return unknown_result(reading.reason)
     instances = serving(reading.value)
+    if not instances and target.may_be_none:
+        return ServiceProbe(ProbeOutcome.PASS, (), "its scaling policy wants no instance now", ())
     if not instances:
         return ServiceProbe(ProbeOutcome.FAIL, (), "no instance runs", ())
     probe = target.readiness

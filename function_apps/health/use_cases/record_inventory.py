@@ -1,21 +1,25 @@
-"""RuntimeInventoryUpdated: a service that the inventory retired is no longer probed."""
+"""RuntimeInventoryUpdated: the inventory retired a service, or has another number of instances."""
 
-from function_apps.health.model.probe_target import retire_target
+from function_apps.health.model import probe_target
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import OBJECTIVES, TARGETS, changed
-from shared.contracts.catalog import RuntimeInventoryUpdated
+from shared.contracts.catalog import RuntimeInventoryUpdated, ServiceStatus
 from shared.kernel.context import Context
-from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
 
 async def record_inventory(
     event: RuntimeInventoryUpdated, ctx: Context, app: HealthApp
 ) -> Outcome[Json]:
-    """Stop probing a service that the inventory retired, for example with its environment."""
+    """Stop probing a service that was retired; expect as many instances as its policy wants."""
 
     def decide(view: View) -> Decision[Json]:
         known = view.find(TARGETS, event.service_id)
-        target = retire_target(known, event, tenant_id=ctx.tenant, now=ctx.now())
+        target = probe_target.record_inventory(known, event, tenant_id=ctx.tenant, now=ctx.now())
+        if target is None:
+            return NOTHING
+        if event.status is not ServiceStatus.RETIRED:
+            return Decision({}, writes=[TARGETS.put(target)])
         objective = view.find(OBJECTIVES, event.service_id)
         return changed(target, objective, "RetireTarget", ctx.now())
 
