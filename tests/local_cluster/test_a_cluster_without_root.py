@@ -7,21 +7,29 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from cli.state_folder import REPOSITORY, StateFolder
 from local_cluster.cluster_folder import ClusterFolder, Form
 from local_cluster.programs import programs_of
-from tests.kit.kubernetes_cluster import KubernetesCluster, programs_of_clusters
+from tests.kit.kubernetes_cluster import KubernetesCluster, programs_of_clusters, until
 from tests.kit.machine_state import left_by, machine_state
 from tests.kit.patience import PATIENCE_S
-from tests.kit.program_images import push_server
+from tests.kit.program_images import PORT, push_server
 from tests.kit.unprivileged_user import as_user
 from tests.kit.web_deployments import web_server
 
 pytestmark = [pytest.mark.real, pytest.mark.long(minutes=1)]
+
+
+CLOSED: Final = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "closed"},
+    "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+}
 
 
 @pytest.fixture
@@ -68,9 +76,13 @@ def test_real_pods_run_without_root_and_nothing_is_left(home: Path) -> None:
         assert record is not None
         cluster = KubernetesCluster(folder, record, binaries.kubebox, binaries.runtime)
         image = push_server(cluster, "test/server", home / "layer.tar")
-        cluster.apply("default", *web_server("web", image))
+        cluster.apply("default", CLOSED, *web_server("web", image))
         cluster.kubectl("rollout", "status", "deployment/web", f"--timeout={PATIENCE_S:.0f}s")
         log = cluster.kubectl("logs", "deployment/web")
+        # Closed from the start: a connection that is there would stay.
+        was_closed = not _is_reached(cluster)
+        cluster.kubectl("delete", "networkpolicy", "closed")
+        until(lambda: _is_reached(cluster), PATIENCE_S)
         owners = {_owner(pid) for pid in programs_of(folder.path)}
     finally:
         user.cluster("down")
@@ -78,9 +90,22 @@ def test_real_pods_run_without_root_and_nothing_is_left(home: Path) -> None:
     assert Form(shown["form"]) is Form.ROOTLESS
     assert shown["lacks"][0].startswith("no limits of memory and CPU")
     assert "GET /v2/" in log
+    assert shown["networkPolicies"] == "enforced"
+    assert was_closed
     assert 0 not in owners, "nothing of it is root's"
     assert left_by("no network of this machine", before) == set()
     assert list(programs_of(folder.path)) == []
+
+
+def _is_reached(cluster: KubernetesCluster) -> bool:
+    """Return whether the API server reaches the pods of the web server."""
+    pods = cluster.read("pods", "--selector", "app=web")["items"]
+    way = f"/api/v1/namespaces/default/pods/{pods[0]['metadata']['name']}:{PORT}/proxy/v2/"
+    try:
+        cluster.kubectl("get", "--raw", way, "--request-timeout=3s")
+    except AssertionError:
+        return False
+    return True
 
 
 def _owner(pid: int) -> int:
