@@ -1,11 +1,17 @@
 """Health raises what a finding weighs, and the inventory has services from before drift."""
 
+from itertools import permutations
 from typing import Any
 
+import pytest
+
+from function_apps.drift.model.baseline import new_baseline, record_health
 from shared.contracts.catalog import RuntimeInventoryUpdated
-from shared.contracts.health import HealthCheckCompleted
+from shared.contracts.health import HealthCheckCompleted, HealthStatus
 from tests.drift.compared import drift, released_and_settled, virtual
+from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT, WEB, run, service_of
+from tests.kit.virtual_time import EPOCH
 
 
 def inventory(revision: int, status: str = "Running", **changes: Any) -> RuntimeInventoryUpdated:
@@ -54,6 +60,28 @@ async def test_a_service_that_becomes_worse_is_scanned_at_once() -> None:
     await made.scan()
 
     assert (await made.only())["status"] == "Open"
+
+
+@pytest.mark.parametrize("order", [*permutations((5, 6, 7))])
+def test_the_newest_health_counts_in_whatever_order_it_is_heard(order: tuple[int, ...]) -> None:
+    said = {5: HealthStatus.HEALTHY, 6: HealthStatus.UNHEALTHY, 7: HealthStatus.HEALTHY}
+    known = new_baseline(service_of(WEB), TENANT, ENVIRONMENT, WEB, None)
+
+    for revision in order:
+        known = record_health(known, said[revision], revision, EPOCH) or known
+
+    assert (known.health, known.health_revision) == (HealthStatus.HEALTHY, 7)
+
+
+@virtual
+async def test_a_late_word_of_an_illness_that_is_over_weighs_nothing() -> None:
+    made = await released_and_settled(environ={"MODE": "fast"})
+    await made.hear(health(5, "Healthy"), health(7, "Healthy"), health(6, "Unhealthy"))
+    made.tamper(environ={"MODE": "slow"})
+
+    await made.scan(300)
+
+    assert (await made.only())["severity"] == "Medium"
 
 
 @virtual

@@ -360,6 +360,20 @@ def test_an_error_budget_that_goes_too_fast_adds_instances() -> None:
     run_virtual(main())
 
 
+def test_a_burn_rate_that_comes_later_than_a_newer_word_without_one_is_not_known() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply({"signal": "burnRate", "target": 2, "settings": {}})
+        without = burning(7, long=0.0, short=0.0).model_copy(update={"slo_burn": ()})
+        await made.hear(without, burning(6, long=14.0, short=14.0))
+        await made.evaluate()
+
+        assert made.replicas() == 2
+        assert (await made.decisions())[0]["reason"] == "SignalLost"
+
+    run_virtual(main())
+
+
 def test_a_burn_rate_that_nobody_said_lately_is_not_known() -> None:
     async def main() -> None:
         made = await serving(replicas=3)

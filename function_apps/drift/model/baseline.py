@@ -218,14 +218,16 @@ def _rules_of_surface(event: ScalingPolicyApplied) -> Mapping[str, str]:
 def record_health(
     known: ServiceBaseline | None, status: HealthStatus, revision: int, now: datetime
 ) -> ServiceBaseline | None:
-    """Return the baseline with the health of its service; None when that is no news.
+    """Return the baseline with the health of its service; None when it is not newer.
 
-    A service that has become worse is scanned at once: what is wrong may be drift.
+    What says the same is kept too, so that an older event which comes late changes nothing. A
+    service that has become worse is scanned at once: what is wrong may be drift.
     """
-    if known is None or revision <= known.health_revision or status is known.health:
+    if known is None or revision <= known.health_revision:
         return None
     heard = replace(known, health=status, health_revision=revision)
-    return heard if heard.is_healthy or heard.is_retired else replace(heard, due_at=isoformat(now))
+    is_as_before = status is known.health or heard.is_healthy or heard.is_retired
+    return heard if is_as_before else replace(heard, due_at=isoformat(now))
 
 
 def new_baseline(

@@ -138,8 +138,6 @@ def record_burn(
     rates: dict[str, float] = {}
     for burn in event.slo_burn:
         rates[burn.sli] = max(rates.get(burn.sli, 0.0), min(burn.long, burn.short))
-    if not rates and not service.burn:
-        return service
     return replace(service, burn=rates, burn_at=isoformat(said_at), health_revision=event.revision)
 
 
