@@ -1,7 +1,7 @@
 """Drift over in-memory parts: what others tell it, what the surface has, what it answers."""
 
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, Final, ParamSpec
@@ -27,6 +27,7 @@ from shared.contracts.validation import read
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.context import Context
 from shared.kernel.fence import Fence
+from shared.kernel.ids import EnvironmentId
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.unit_of_work import Decision, Json, View
 from shared.surfaces.configuration import configuration
@@ -160,12 +161,35 @@ class DriftService:
         return await self.post(template, body, findingId=finding["findingId"])
 
 
+@dataclass
+class Meanwhile:
+    """A surface, and something that happens while its services are listed."""
+
+    surface: Any
+    act: Callable[[], Awaitable[object]]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.surface, name)
+
+    async def inventory(self, environment: EnvironmentId) -> Any:
+        await self.act()
+        return await self.surface.inventory(environment)
+
+
 @dataclass(kw_only=True)
 class Drift(DriftService):
     """The service on a surface in memory."""
 
     world: MemoryCluster
     surface: MemorySurface
+
+    async def scan_while(self, act: Callable[[], Awaitable[object]], after_s: float = 300) -> None:
+        """Scan the environments, and *act* when their findings are read and their services not."""
+        app = self.app
+        await app.service.clock.sleep(after_s)
+        self.app = replace(app, surface=Meanwhile(app.surface, act))
+        await self.scan_environments()
+        self.app = app
 
     async def apply(self, component: Mapping[str, Any]) -> None:
         """Have deployments bring *component* to the surface, with all its traffic."""

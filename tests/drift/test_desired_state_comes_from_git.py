@@ -952,6 +952,15 @@ async def test_a_source_is_of_own_environments_and_of_allowed_repositories() -> 
 
 
 @virtual
+async def test_a_repeat_of_following_is_answered_whatever_became_of_the_environment() -> None:
+    made = await followed()
+    facts = environment(2).model_dump(mode="json", by_alias=True)
+    await made.drift.hear(type(environment(2)).model_validate({**facts, "ownerTenantId": "globex"}))
+
+    assert (await made.drift.post(SOURCES, FOLLOW))["sourceId"] == made.source_id
+
+
+@virtual
 async def test_an_environment_of_another_tenant_has_no_vault_for_a_source() -> None:
     made = await drift(knows_environment=False)
     facts = environment(1).model_dump(mode="json", by_alias=True)

@@ -1,6 +1,8 @@
 """A repair without effect is tried again ever later, and one that is undone is given up."""
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 from shared.contracts.drift import RemediationPolicy
 from tests.drift.compared import Drift, released_and_settled, virtual
@@ -32,6 +34,40 @@ async def test_one_command_repairs_all_that_differs_in_a_service() -> None:
 
     assert len(made.told("RemediateDrift")) == 1
     assert {each["status"] for each in await made.findings()} == {"Remediating"}
+
+
+async def two_to_be_repaired() -> tuple[Drift, Mapping[str, Any], Mapping[str, Any]]:
+    """Return two findings of a service that the next scan would repair."""
+    made = await released_and_settled(environ=FAST)
+    made.tamper(environ={**FAST, "A": "1", "B": "1"})
+    await made.scan(300)
+    object.__setattr__(made.app, "remediation", RemediationPolicy.AUTO)
+    first, second = sorted(await made.findings(), key=lambda each: str(each["findingId"]))
+    return made, first, second
+
+
+@virtual
+async def test_a_repair_is_asked_for_where_the_first_finding_was_acknowledged_meanwhile() -> None:
+    made, first, second = await two_to_be_repaired()
+
+    await made.scan_while(lambda: made.decide(first, "acknowledge"))
+
+    statuses = sorted(each["status"] for each in await made.findings())
+    assert statuses == ["Acknowledged", "Remediating"]
+    (command,) = made.told("RemediateDrift")
+    assert command["findingId"] == second["findingId"]
+
+
+@virtual
+async def test_nothing_is_repaired_beside_what_was_suppressed_meanwhile() -> None:
+    made, first, _ = await two_to_be_repaired()
+
+    await made.scan_while(
+        lambda: made.decide(first, "suppress", {"length": "P1D", "reason": "wait"})
+    )
+
+    assert sorted(each["status"] for each in await made.findings()) == ["Open", "Suppressed"]
+    assert made.told("RemediateDrift") == []
 
 
 @virtual

@@ -1,13 +1,10 @@
 """One alert of a service, or of an environment itself, while something severe in it is open."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from shared.contracts.drift import RemediationPolicy
-from shared.kernel.ids import EnvironmentId
 from tests.drift.compared import Drift, released_and_settled, virtual
 from tests.drift.isolated import SPEC, believed, bound, limit
 from tests.kit.service import TENANT
@@ -155,21 +152,6 @@ async def test_a_quota_alone_raises_none_and_acknowledging_ends_that_of_an_envir
     assert len(made.told(CLEARED)) == 1
 
 
-@dataclass
-class Meanwhile:
-    """A surface, and something that happens while its services are listed."""
-
-    surface: Any
-    act: Callable[[], Awaitable[object]]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.surface, name)
-
-    async def inventory(self, environment: EnvironmentId) -> Any:
-        await self.act()
-        return await self.surface.inventory(environment)
-
-
 @virtual
 async def test_a_scan_that_somebody_overtakes_does_not_raise_it_again() -> None:
     made = await tampered()
@@ -179,10 +161,7 @@ async def test_a_scan_that_somebody_overtakes_does_not_raise_it_again() -> None:
     async def acknowledge_the_last() -> None:
         await made.decide(last, "acknowledge")
 
-    app = made.app
-    made.app = replace(app, surface=Meanwhile(app.surface, acknowledge_the_last))
-    await made.app.service.clock.sleep(300)
-    await made.scan_environments()
+    await made.scan_while(acknowledge_the_last)
 
     assert len(made.told(CLEARED)) == 1
     assert len(made.told(RAISED)) == 1

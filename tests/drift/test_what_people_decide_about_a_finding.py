@@ -1,5 +1,7 @@
 """Findings are acknowledged, let be for a time, taken for desired, or repaired by their owner."""
 
+from dataclasses import replace
+
 import pytest
 
 from function_apps.drift.errors import (
@@ -9,9 +11,11 @@ from function_apps.drift.errors import (
     SuppressionTooLong,
 )
 from function_apps.drift.model.environment_scan import ADOPTED_MAX
-from shared.contracts.drift import RemediationPolicy
+from function_apps.drift.use_cases.decisions import remediate
+from shared.contracts.drift import FindingReason, RemediationPolicy
 from shared.kernel.transitions import TransitionRefused
 from tests.drift.compared import Drift, released_and_settled, virtual
+from tests.kit.interleavings import Turns, in_every_order
 from tests.kit.told import WEB, run
 
 FAST, SLOW = {"MODE": "fast"}, {"MODE": "slow"}
@@ -209,6 +213,47 @@ async def test_no_repair_writes_what_is_suppressed() -> None:
 
     with pytest.raises(RepairHeld):
         await made.decide(other, "remediate")
+
+
+@virtual
+async def test_a_repeat_of_a_repair_is_answered_also_when_something_else_was_let_be() -> None:
+    made = await found()
+    made.tamper(environ={**SLOW, "OTHER": "1"})
+    await made.scan(300)
+    mode, other = await made.findings()
+    ctx = made.bench.ctx(marker="idem-1")
+    asked = FindingReason.model_validate({})
+    first = await remediate(other["findingId"], asked, ctx, made.app)
+    await made.decide(mode, "suppress", {"length": "P1D", "reason": "wait"})
+
+    again = await remediate(other["findingId"], asked, ctx, made.app)
+
+    assert (again.value, again.is_repeat) == (first.value, True)
+
+
+async def decided_at_once(turns: Turns) -> list[str]:
+    """Return what was committed, in its order, of a repair and of letting another finding be."""
+    made = await found()
+    made.tamper(environ={**SLOW, "OTHER": "1"})
+    await made.scan(300)
+    mode, other = await made.findings()
+    service, before = made.app.service, len(made.told("RuntimeDriftDetected"))
+    store = turns.held(service.store)
+    held = replace(service, store=store, work=replace(service.work, store=store))
+    made.app = replace(made.app, service=held)
+    await turns.run(
+        {
+            "repair": made.decide(other, "remediate"),
+            "suppress": made.decide(mode, "suppress", {"length": "P1D", "reason": "wait"}),
+        }
+    )
+    return [each["status"] for each in made.told("RuntimeDriftDetected")[before:]]
+
+
+def test_no_repair_begins_after_something_else_was_let_be_whoever_overtakes_whom() -> None:
+    ends = {tuple(end) for _, end in in_every_order(decided_at_once, changes_max=1)}
+
+    assert ends == {("Suppressed",), ("Remediating", "Suppressed")}
 
 
 @virtual

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from function_apps.drift import repository
@@ -33,7 +33,8 @@ from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.persistence.codec import Put
 from shared.persistence.store import partition_of
 
-Change = Callable[[Finding], Finding]
+Change = Callable[[Finding, Sequence[Finding]], Finding]
+"""Returns a finding after a decision, given all that are active with it."""
 Holder = TypeVar("Holder", EnvironmentScan, ServiceBaseline)
 """The document that has the alert of what a finding is of."""
 _WITHOUT_VALUE: Final = frozenset({SERVICE, REVISION, INSTANCES})
@@ -50,7 +51,7 @@ async def acknowledge(
 ) -> Outcome[Json]:
     """Say that somebody knows of it. Raises FindingNotFound, TransitionRefused."""
 
-    def change(known: Finding) -> Finding:
+    def change(known: Finding, _: Sequence[Finding]) -> Finding:
         return findings.acknowledge(known, asked.reason)
 
     return await _change(
@@ -74,7 +75,7 @@ async def suppress(
         raise SuppressionTooLong(most.days)
     until = ctx.now() + asked.length
 
-    def change(known: Finding) -> Finding:
+    def change(known: Finding, _: Sequence[Finding]) -> Finding:
         return findings.suppress(known, until, asked.reason)
 
     return await _change(finding_id, None, change, "SuppressDrift", asked.reason, ctx, app)
@@ -95,10 +96,10 @@ async def adopt(
             are adopted as a document keeps.
     """
     service_id = repository.service_of(finding_id)
-    active = await repository.active_findings(partition_of(ctx.tenant, finding_id), app)
 
-    def decide(view: View) -> Decision[Json]:
+    async def decide(view: View) -> Decision[Json]:
         known = view.get(FINDINGS, finding_id)
+        active = await repository.active_findings(partition_of(ctx.tenant, finding_id), app)
         if service_id is None and is_value_of_git(known.path):
             return _adopt_value(known, asked.reason, active, view, ctx)
         if service_id is None:
@@ -208,19 +209,9 @@ async def remediate(
         NotRepairable: no command of the platform's would.
         RepairHeld: the repair would write a property that is suppressed.
     """
-    parse_id(finding_id, "df")
-    known, _ = await repository.load_finding(finding_id, ctx, app)
-    partition = partition_of(ctx.tenant, finding_id)
-    for each in await repository.active_findings(partition, app):
-        if findings.holds_repairs(each, ctx.now()):
-            raise RepairHeld(finding_id, each.finding_id, each.path)
-        if findings.would_destroy_unasked(known, each):
-            why = f"the environment is repaired as a whole, and so would be {each.path}"
-            raise NotRepairable(finding_id, f"{why}, for good: ask for {each.finding_id}")
-    if known.remediation.policy is RemediationPolicy.NEVER:
-        raise NotRepairable(finding_id, _why_never(known))
 
-    def change(stored: Finding) -> Finding:
+    def change(stored: Finding, active: Sequence[Finding]) -> Finding:
+        _require_repairable(stored, active, ctx.now())
         return findings.begin_repair(stored, asked.reason, ctx.now(), app.rules.detection)
 
     def command(after: Finding) -> Send:
@@ -230,6 +221,22 @@ async def remediate(
         finding_id, FindingStatus.REMEDIATING, change, "RemediateDrift", asked.reason, ctx, app,
         command,
     )  # fmt: skip
+
+
+def _require_repairable(finding: Finding, active: Sequence[Finding], now: datetime) -> None:
+    """Refuse a repair that nobody does, or that would write what is not asked for.
+
+    Raises:
+        RepairHeld, NotRepairable.
+    """
+    for each in active:
+        if findings.holds_repairs(each, now):
+            raise RepairHeld(finding.finding_id, each.finding_id, each.path)
+        if findings.would_destroy_unasked(finding, each):
+            why = f"the environment is repaired as a whole, and so would be {each.path}"
+            raise NotRepairable(finding.finding_id, f"{why}, for good: ask for {each.finding_id}")
+    if finding.remediation.policy is RemediationPolicy.NEVER:
+        raise NotRepairable(finding.finding_id, _why_never(finding))
 
 
 def _why_never(finding: Finding) -> str:
@@ -252,16 +259,19 @@ async def _change(
     app: DriftApp,
     command: Callable[[Finding], Send] | None = None,
 ) -> Outcome[Json]:
-    """Commit what *change* makes of a finding; one in *status* already is a repeat."""
+    """Commit what *change* makes of a finding; one in *status* already is a repeat.
+
+    The document with the alert is written each time: so of two decisions at once, or a decision and
+    a repair that a scan begins, the second knows the first.
+    """
     parse_id(finding_id, "df")
 
-    active = await repository.active_findings(partition_of(ctx.tenant, finding_id), app)
-
-    def decide(view: View) -> Decision[Json]:
+    async def decide(view: View) -> Decision[Json]:
         known = view.get(FINDINGS, finding_id)
         if known.status is status:
             return _again(known, action, reason)
-        after = change(known)
+        active = await repository.active_findings(partition_of(ctx.tenant, finding_id), app)
+        after = change(known, active)
         writes, rows = _alert(after, active, view, ctx)
         return Decision(
             answer(after),
@@ -277,27 +287,24 @@ async def _change(
 def _alert(
     after: Finding, active: Sequence[Finding], view: View, ctx: Context
 ) -> tuple[Sequence[Put], Sequence[Row]]:
-    """Return the write and the event of the alert that *after* changes; nothing without news."""
+    """Return the write of the document with the alert, and the event of a change of that."""
     if after.service_id is None:
         scan = view.find(SCANS, after.environment_id)
         if scan is None:
             return [], []
         of_environment, rows = _with_alert(scan, after, active, ctx)
-        return [SCANS.put(of_environment)] if rows else [], rows
+        return [SCANS.put(of_environment)], rows
     baseline = view.find(BASELINES, after.service_id)
     if baseline is None:
         return [], []
     known, rows = _with_alert(baseline, after, active, ctx)
-    return [BASELINES.put(known)] if rows else [], rows
+    return [BASELINES.put(known)], rows
 
 
 def _with_alert(
     holder: Holder, after: Finding, active: Sequence[Finding], ctx: Context
 ) -> tuple[Holder, list[Row]]:
-    """Return *holder* with the alert as it is after one finding is *after*, and its event.
-
-    What is decided of two findings at once is put right by the next scan.
-    """
+    """Return *holder* with the alert as it is after one finding is *after*, and its event."""
     change = judge_alert_after(holder.alert, after, active, ctx.now())
     if change is None:
         return holder, []

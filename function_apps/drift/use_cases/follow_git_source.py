@@ -31,24 +31,23 @@ async def follow_git_source(command: FollowGitSource, ctx: Context, app: DriftAp
 
     Raises:
         RepositoryNotAllowed: nothing is asked at this URL.
-        DriftNotFound, EnvironmentNotOwned: an environment is none of the tenant's.
+        DriftNotFound: an environment is not known.
+        EnvironmentNotOwned: the first, whose vault has the secrets, is another tenant's.
         GitSourceExists: it is followed otherwise, or one of its environments has another source.
         TooManyGitSources.
     """
-    app.repositories.check(command.repository)
     source_id = git_source_id(ctx.tenant, command.repository, command.branch, command.path)
-    for number, identity in enumerate(command.environment_ids):
-        scan, _ = await load_scan(identity, ctx, app)
-        if number == 0 and scan.content.owner != ctx.tenant:
-            raise EnvironmentNotOwned(identity)
     source = new_source(command, source_id, ctx.tenant, ctx.now())
 
-    def decide(view: View) -> Decision[Json]:
+    async def decide(view: View) -> Decision[Json]:
         known = view.find(SOURCES, source_id)
         if known is not None and known.asked == source.asked:
             return Decision(source_answer(known), is_repeat=True)
         if known is not None:
             raise GitSourceExists(source_id, "is followed already, with other content")
+        # Not before a repeat is known: its answer stands, also where an environment went since.
+        app.repositories.check(command.repository)
+        await _require_own(source, ctx, app)
         followed = view.get(FOLLOWED, ctx.tenant)
         _require_free(source, followed.sources)
         sources = {**followed.sources, **dict.fromkeys(source.environment_ids, source_id)}
@@ -60,6 +59,14 @@ async def follow_git_source(command: FollowGitSource, ctx: Context, app: DriftAp
 
     also = [FOLLOWED.document_id(ctx.tenant)]
     return await app.service.work.change(ctx, SOURCES, source_id, decide, also=also)
+
+
+async def _require_own(source: GitSource, ctx: Context, app: DriftApp) -> None:
+    """Refuse environments that are not known, or a vault that is another tenant's."""
+    for number, identity in enumerate(source.environment_ids):
+        scan, _ = await load_scan(identity, ctx, app)
+        if number == 0 and scan.content.owner != ctx.tenant:
+            raise EnvironmentNotOwned(identity)
 
 
 def _require_free(source: GitSource, sources: Mapping[str, str]) -> None:

@@ -31,12 +31,14 @@ from function_apps.drift.repository import (
     BASELINES,
     FINDINGS,
     FINDINGS_A_BATCH,
+    active_findings,
     put_finding,
     snapshot_partition,
 )
 from function_apps.drift.use_cases.alert_findings import alarming_ids, as_stored
 from function_apps.drift.use_cases.read_service import ServiceReading, read_authors
 from function_apps.drift.use_cases.repair import repair_command
+from shared.contracts.drift import FindingStatus
 from shared.contracts.values import Reason
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
@@ -206,11 +208,13 @@ async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> int
     held = [each for each in scan.findings.values() if holds_repairs(each, now)]
     due = [] if held else _to_repair(after, scan.findings, now)
     news = [each for each in after if after[each] is not None or each in due]
+    current, is_asked = dict(scan.findings), False
     for first in range(0, len(news), FINDINGS_A_BATCH):
         page = news[first : first + FINDINGS_A_BATCH]
-        await _commit(page, judged, due, baseline, ctx, app)
-    current = [after.get(each) or scan.findings.get(each) for each in {*after, *scan.findings}]
-    await _judge_alert(baseline, [each for each in current if each is not None], ctx, app)
+        committed = await _commit(page, judged, due, baseline, ctx, app, is_asked=is_asked)
+        is_asked = is_asked or any(each in due for each in _in_repair(committed))
+        current |= committed
+    await _judge_alert(baseline, list(current.values()), ctx, app)
     return len({(each.plane, each.change.path) for each in found}) - len(seen)
 
 
@@ -244,20 +248,39 @@ async def _commit(
     baseline: ServiceBaseline,
     ctx: Context,
     app: DriftApp,
-) -> None:
-    """Commit what becomes of one page of findings, unless the release has changed."""
+    *,
+    is_asked: bool,
+) -> Mapping[str, Finding]:
+    """Commit what becomes of one page of findings, unless the release has changed; return them.
 
-    def decide(view: View) -> Decision[Json]:
+    Nothing is repaired beside what somebody let be meanwhile: who does so writes the baseline, as
+    this does where it begins a repair.
+    """
+    partition = partition_of(ctx.tenant, baseline.service_id)
+
+    async def decide(view: View) -> Decision[Mapping[str, Finding]]:
         stored = view.find(BASELINES, baseline.service_id)
         if stored is None or not _is_same_release(stored, baseline):
-            return NOTHING
+            return Decision({})
         findings = {each: view.find(FINDINGS, each) for each in page}
         changed = {each: judged(findings[each], each) for each in page}
-        return findings_decision(changed, findings, due, ctx, app)
+        to_begin = [each for each in due if each in changed]
+        if to_begin:
+            active = await active_findings(partition, app)
+            if any(holds_repairs(each, ctx.now()) for each in active):
+                to_begin = []
+        decision = findings_decision(changed, findings, to_begin, ctx, app, is_asked=is_asked)
+        if not (to_begin and decision.writes):
+            return decision
+        return replace(decision, writes=[*decision.writes, BASELINES.put(stored)])
 
     reads = [BASELINES.document_id(baseline.service_id), *page]
-    partition = partition_of(ctx.tenant, baseline.service_id)
-    await app.service.work.commit(ctx.without_marker(), partition, reads, decide)
+    outcome = await app.service.work.commit(ctx.without_marker(), partition, reads, decide)
+    return outcome.value
+
+
+def _in_repair(findings: Mapping[str, Finding]) -> list[str]:
+    return [each for each, of in findings.items() if of.status is FindingStatus.REMEDIATING]
 
 
 def _is_asked(finding: Finding, environment: EnvironmentScan) -> bool:
@@ -282,10 +305,16 @@ def findings_decision(
     due: Sequence[str],
     ctx: Context,
     app: DriftApp,
-) -> Decision[Json]:
-    """Return what to commit of findings that have *changed*; those that are *due* are repaired."""
-    writes: list[Put] = []
+    *,
+    is_asked: bool = False,
+) -> Decision[Mapping[str, Finding]]:
+    """Return what to commit of findings that have *changed*; its value is all of them after that.
+
+    Those that are *due* are repaired, by one command unless one *is_asked* for already.
+    """
+    writes: dict[str, Put] = {}
     rows: list[Row] = []
+    current: dict[str, Finding] = {}
     begin = partial(begin_repair, reason=_AUTOMATIC, now=ctx.now(), rules=app.rules.detection)
     for finding_id, judged in changed.items():
         finding = judged or stored[finding_id]
@@ -293,12 +322,14 @@ def findings_decision(
             continue
         if finding_id in due and finding.may_be_repaired(ctx.now()):
             finding = begin(finding)
-            if finding_id == due[0]:
+            if not is_asked:
                 rows.append(repair_command(finding, _AUTOMATIC))
+                is_asked = True
+        current[finding_id] = finding
         if finding != stored[finding_id]:
-            writes.append(put_finding(finding))
+            writes[finding_id] = put_finding(finding)
             rows.append(finding_event(finding))
     if not writes:
-        return NOTHING
-    first = next(iter(changed))
-    return Decision({}, writes=writes, outbox=rows, audited=Audited("JudgeDrift", first))
+        return Decision(current)
+    audited = Audited("JudgeDrift", next(iter(writes)))
+    return Decision(current, writes=[*writes.values()], outbox=rows, audited=audited)

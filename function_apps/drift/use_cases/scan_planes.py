@@ -25,7 +25,7 @@ from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Reading, Unknown
-from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
+from shared.messaging.unit_of_work import Decision, View
 from shared.persistence.store import Partition
 from shared.surfaces.boundaries import Boundary
 from shared.surfaces.observed_state import Site
@@ -128,7 +128,7 @@ async def _judge(
     ctx: Context,
     app: DriftApp,
 ) -> Mapping[str, Finding]:
-    """Commit what becomes of the findings of a plane; return those that are other than before."""
+    """Commit what becomes of the findings of a plane; return those with news, as stored then."""
     now, rules = ctx.now(), app.rules.detection
     seen = dict(seen_of_plane(found, scan, ctx.tenant, app.remediation, now))
 
@@ -136,12 +136,12 @@ async def _judge(
         return judge_of_plane(stored, seen.get(finding_id), found, now, rules)
 
     judgements = {each: judged(known.get(each), each) for each in sorted({*seen, *known})}
-    changed_now = {each: after for each, after in judgements.items() if after is not None}
-    news = [*changed_now]
+    news = [each for each, after in judgements.items() if after is not None]
+    current: dict[str, Finding] = {}
     for first in range(0, len(news), FINDINGS_A_BATCH):
         page = news[first : first + FINDINGS_A_BATCH]
-        await _commit(page, judged, scan, partition, ctx, app)
-    return changed_now
+        current |= await _commit(page, judged, scan, partition, ctx, app)
+    return current
 
 
 async def _commit(
@@ -151,19 +151,23 @@ async def _commit(
     partition: Partition,
     ctx: Context,
     app: DriftApp,
-) -> None:
-    """Commit what becomes of one page of findings, unless the environment is to be another now."""
+) -> Mapping[str, Finding]:
+    """Commit what becomes of one page of findings, unless the environment is to be another now.
 
-    def decide(view: View) -> Decision[Json]:
+    Return them as they are then; none where it is.
+    """
+
+    def decide(view: View) -> Decision[Mapping[str, Finding]]:
         stored = view.find(SCANS, scan.environment_id)
         is_as_read = stored is not None and (
             (stored.content, stored.adopted) == (scan.content, scan.adopted)
         )
         if not is_as_read:
-            return NOTHING
+            return Decision({})
         findings = {each: view.find(FINDINGS, each) for each in page}
         changed = {each: judged(findings[each], each) for each in page}
         return findings_decision(changed, findings, (), ctx, app)
 
     reads = [SCANS.document_id(scan.environment_id), *page]
-    await app.service.work.commit(ctx.without_marker(), partition, reads, decide)
+    outcome = await app.service.work.commit(ctx.without_marker(), partition, reads, decide)
+    return outcome.value
