@@ -1,5 +1,6 @@
 """What-if: the recorded load under a proposed policy, in replicas, objective and cost."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import process_time
 from typing import Any
@@ -7,8 +8,15 @@ from typing import Any
 import pytest
 
 from function_apps.scaling.model.replay import Recorded, replay
-from function_apps.scaling.model.sample import Load
-from shared.contracts.scaling import WHAT_IF_STEPS_MAX, ScalingDefaults, WhatIfResult
+from function_apps.scaling.model.replay import recorded as replayable
+from function_apps.scaling.model.sample import Load, Sample, loads_of, sample_of
+from function_apps.scaling.model.signal_values import Total
+from shared.contracts.scaling import (
+    WHAT_IF_STEPS_MAX,
+    ScalingDefaults,
+    ScalingReason,
+    WhatIfResult,
+)
 from shared.contracts.values import Resources
 from shared.kernel.clock import isoformat
 from tests.kit.virtual_time import EPOCH, run_virtual
@@ -80,6 +88,40 @@ def test_a_signal_that_was_not_recorded_lowers_nothing() -> None:
 
     assert [step.desired for step in result.steps] == [4, 4]
     assert result.objective_met is None
+
+
+def queue(query: str, target: float = 5) -> dict[str, Any]:
+    return {"signal": "queueLength", "target": target, "settings": {"query": query}}
+
+
+def test_two_rules_of_one_signal_are_replayed_each_with_its_own_load() -> None:
+    jobs, mails = queue("sum(jobs)"), queue("sum(mails)")
+    content = policy(jobs, mails, max=50, **AT_ONCE)
+    loads = loads_of(content, {0: Total(100.0), 1: Total(1.0)}, 1)
+    load = [Recorded(NOON + timedelta(minutes=place), 1, loads) for place in range(3)]
+
+    assert [step.desired for step in played(load, content).steps] == [20, 20, 20]
+    other_target = policy(queue("sum(mails)", 0.5), max=50, **AT_ONCE)
+    assert [step.desired for step in played(load, other_target).steps] == [2, 2, 2]
+
+
+def test_a_rule_by_another_query_than_was_recorded_lowers_nothing() -> None:
+    loads = loads_of(policy(queue("sum(jobs)")), {0: Total(1.0)}, 4)
+    load = [Recorded(NOON + timedelta(minutes=place), 4, loads) for place in range(2)]
+
+    result = played(load, policy(queue("sum(mails)"), **AT_ONCE))
+
+    assert [step.desired for step in result.steps] == [4, 4]
+    assert result.objective_met is None
+
+
+def test_a_load_that_an_earlier_version_recorded_counts_for_a_rule_without_settings() -> None:
+    row = Sample(isoformat(NOON), 1, ScalingReason.RULE, "", 4).row("key")
+    stored = replace(row, values={**row.values, "loads": '{"requests":[80,true]}'})
+
+    result = played([*replayable([sample_of(stored)])], policy(REQUESTS, **AT_ONCE))
+
+    assert [step.desired for step in result.steps] == [8]
 
 
 def test_stabilisation_and_rates_are_those_of_the_proposed_policy() -> None:

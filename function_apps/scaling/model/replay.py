@@ -16,7 +16,7 @@ from function_apps.scaling.model.cron_windows import is_open
 from function_apps.scaling.model.evaluation import Circumstances, Decision, evaluate
 from function_apps.scaling.model.policy import CHANGES_KEPT, ReplicaChange
 from function_apps.scaling.model.replica_ratio import share_of
-from function_apps.scaling.model.sample import Load, Sample
+from function_apps.scaling.model.sample import Load, Sample, measured_by
 from function_apps.scaling.model.signal_values import (
     Instances,
     Level,
@@ -126,7 +126,7 @@ def _seen(rule: ScalingRule, each: Recorded, current: int) -> SignalValue:
     if rule.signal is Signal.SCHEDULE:
         zone = settings.get("timeZone", "UTC")
         return Window(is_open(settings["start"], settings["end"], zone, each.at))
-    load = each.loads.get(rule.signal)
+    load = each.loads.get(measured_by(rule))
     if load is None:
         return Lost("it was not recorded")
     if not load.is_shared:

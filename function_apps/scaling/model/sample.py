@@ -3,6 +3,7 @@
 Load is kept so that it does not depend on the number of instances that carried it.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -11,15 +12,21 @@ from typing import Any, Final
 
 from function_apps.scaling.model.evaluation import Decision
 from function_apps.scaling.model.signal_values import Level, SignalValue, Total, Uses
-from shared.contracts.scaling import ScalingInput, ScalingPolicyChange, ScalingReason
+from shared.contracts.scaling import (
+    ScalingInput,
+    ScalingPolicyChange,
+    ScalingReason,
+    ScalingRule,
+)
 from shared.persistence.tables import TableRow, Value
 
 MESSAGE_MAX: Final = 2048
+_DIGEST: Final = 16
 
 
 @dataclass(frozen=True)
 class Load:
-    """The load of one signal: shared by the instances, or a level that all have in common."""
+    """The load of one rule: shared by the instances, or a level that all have in common."""
 
     value: float
     is_shared: bool
@@ -101,19 +108,28 @@ def decided(
 def loads_of(
     policy: ScalingPolicyChange, signals: Mapping[int, SignalValue], current: int
 ) -> Mapping[str, Load]:
-    """Return the load that *signals* show, by the name of the signal; what is lost is absent."""
+    """Return the load that *signals* show, by what rules measure; what is lost is absent."""
     loads: dict[str, Load] = {}
     for place, rule in enumerate(policy.rules):
+        name = measured_by(rule)
         match signals[place]:
             case Uses() as uses if uses.value is not None:
-                loads[rule.signal] = Load(uses.value * current, is_shared=True)
+                loads[name] = Load(uses.value * current, is_shared=True)
             case Total(value):
-                loads[rule.signal] = Load(value, is_shared=True)
+                loads[name] = Load(value, is_shared=True)
             case Level(value):
-                loads[rule.signal] = Load(value, is_shared=False)
+                loads[name] = Load(value, is_shared=False)
             case _:
                 pass
-    return {signal: load for signal, load in loads.items() if math.isfinite(load.value)}
+    return {name: load for name, load in loads.items() if math.isfinite(load.value)}
+
+
+def measured_by(rule: ScalingRule) -> str:
+    """Return the name of what *rule* measures: its signal, and a digest of settings it has."""
+    if not rule.settings:
+        return rule.signal.value
+    settings = json.dumps(rule.settings, sort_keys=True).encode()
+    return f"{rule.signal.value}:{hashlib.sha256(settings).hexdigest()[:_DIGEST]}"
 
 
 def _number(values: Mapping[str, Value], name: str) -> int | None:
