@@ -7,9 +7,14 @@ import pytest
 
 from function_apps.scaling.errors import PolicyExists, PolicyInvalid, PolicyNotFound
 from function_apps.scaling.repository import sample_partition
+from shared.contracts.values import ComputeTargetKind
 from shared.kernel.errors import Invalid
+from shared.kernel.fence import Fence
 from shared.kernel.transitions import TransitionRefused
 from shared.surfaces.capabilities import Feature
+from shared.surfaces.scaling import ScalingRules
+from shared.surfaces.spec import SurfaceComponent
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.told import component_of, service_of
 from tests.kit.virtual_time import run_virtual
 from tests.scaling.scaled import (
@@ -241,6 +246,37 @@ def test_rules_of_the_surface_own_the_number() -> None:
 
         assert native == (2, 7)
         assert revision.scaling is None
+
+    run_virtual(main())
+
+
+class OvertakenSurface(MemorySurface):
+    """A surface on which a deployment is always first with rules of scaling."""
+
+    async def set_scaling(
+        self,
+        component: SurfaceComponent,
+        revision: int,
+        rules: ScalingRules | None,
+        fence: Fence,
+    ) -> None:
+        overtaken = replace(fence, token=0)
+        await super().set_scaling(component, revision, rules, overtaken)
+
+
+def test_rules_that_the_surface_was_not_given_are_not_in_force() -> None:
+    async def main() -> None:
+        made = await serving(resources={"cpu": 0.5})
+        surface, kind = made.surface, ComputeTargetKind.LOCAL_PROCESS
+        made.app = replace(made.app, surfaces={kind: OvertakenSurface(made.world)})
+        await made.apply(*NATIVE["rules"], actuator="native", min=2, max=7)
+        await made.evaluate()
+        overtaken, decisions = await made.policy(), await made.decisions()
+        made.app = replace(made.app, surfaces={kind: surface})
+        await made.evaluate()
+
+        assert (overtaken["status"], decisions) == ("Applied", [])
+        assert (await made.policy())["status"] == "Enforced"
 
     run_virtual(main())
 

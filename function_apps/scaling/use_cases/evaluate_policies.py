@@ -276,12 +276,17 @@ async def _follow_surface(
     ctx: Context,
     app: ScalingApp,
 ) -> Sample | None:
-    """Give the number to the rules of the surface, and note what it makes of them."""
+    """Give the number to the rules of the surface, and note what it makes of them.
+
+    Where a deployment was first, the policy stays as it is until the next evaluation.
+    """
     now, number = ctx.now(), scaled.revision.replicas
     try:
-        await write_native_rules(policy, scaled, live, surface)
+        has_rules = await write_native_rules(policy, scaled, live, surface)
     except Invalid as refusal:
         await _reject(policy, refusal, scaled.service, ctx, app)
+        return None
+    if not has_rules:
         return None
     decision = Decision(number, ScalingReason.POLICY, "the surface decides by its own rules")
     await _commit(policy, _evaluated(policy, decision, number, now), ctx, app)

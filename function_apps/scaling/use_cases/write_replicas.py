@@ -5,7 +5,6 @@ and the write is refused. So scaling needs no right of its own, and never overta
 """
 
 import logging
-from contextlib import suppress
 from typing import Final, cast
 
 from function_apps.scaling.model.native_rules import native_rules
@@ -57,18 +56,23 @@ async def _take_back(scaled: Scaled, surface: Surface, fence: Fence) -> None:
 
 async def write_native_rules(
     policy: ScalingPolicy, scaled: Scaled, live: LiveComponent, surface: Surface
-) -> None:
+) -> bool:
     """Give the number to the rules of *policy*; a repeat changes nothing.
+
+    Return whether the surface has them: who was overtaken by a deployment gave none.
 
     Raises:
         Invalid: the surface cannot follow them for this revision.
     """
     fence = Fence(live.fence, policy.policy_id, _STEP)
     native = cast("NativeScaling", surface)  # the policy was checked against its capabilities
-    with suppress(StaleFence, RevisionMissing):
-        await native.set_scaling(
-            scaled.component, scaled.revision.revision, native_rules(policy.content), fence
-        )
+    rules = native_rules(policy.content)
+    try:
+        await native.set_scaling(scaled.component, scaled.revision.revision, rules, fence)
+    except (StaleFence, RevisionMissing) as overtaken:
+        _log.info("%s is given again: %s", policy.policy_id, overtaken.message)
+        return False
+    return True
 
 
 async def release_replicas(
