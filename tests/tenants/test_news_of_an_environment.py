@@ -71,6 +71,19 @@ def test_isolation_that_fails_is_said_once_in_each_state_that_waits_for_it() -> 
     assert on_environment(suspended, told, LATER).reason is None
 
 
+def test_what_a_suspended_tenant_is_isolated_by_is_heard_and_it_stays_suspended() -> None:
+    made = isolation(IsolationState.APPLIED, namespace="ns-old-model", identity="id-old-model")
+    told = environment(isolation=(made,))
+    suspended = enforced(status=State.SUSPENDED, namespace="ns-new-model", reason=WHY)
+
+    after = on_environment(suspended, told, LATER)
+
+    assert (after.namespace, after.identity) == ("ns-old-model", "id-old-model")
+    assert (after.status, after.reason) == (State.SUSPENDED, WHY)
+    assert (after.revision, after.updated_at) == (suspended.revision + 1, isoformat(LATER))
+    assert on_environment(after, told, LATER + timedelta(minutes=1)) == after
+
+
 def test_what_is_left_of_an_unbound_tenant_is_looked_at_at_once() -> None:
     told = environment(isolation=(isolation(IsolationState.REMOVED),))
     leaving = enforced(status=State.UNBINDING, reason=WHY, namespace="ns", identity="id")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from function_apps.tenants.model import move
 from function_apps.tenants.model.binding import (
@@ -39,8 +40,7 @@ def on_environment(
     isolation = environment.isolation_of(known.binding_id)
     after = known
     if isolation is not None and isolation.revision >= known.asked_revision:
-        is_moved = known.status is State.MOVING
-        after = (move.on_isolation if is_moved else _on_isolation)(known, isolation, now)
+        after = _ON_ISOLATION.get(known.status, _on_isolation)(known, isolation, now)
     told = replace(after, compute_targets=environment.compute_targets)
     if told == after or after is not known:
         return told
@@ -68,6 +68,19 @@ def _on_isolation(
             return evolve(known, IsolationFailed, now, isolation.reason)
         case _:
             return known
+
+
+def _while_suspended(
+    known: TenantBinding, isolation: BindingIsolation, now: datetime
+) -> TenantBinding:
+    """Return *known*, which stays suspended, to be resumed with what it is isolated by now."""
+    given = replace(known, namespace=isolation.namespace, identity=isolation.identity)
+    if isolation.state is not IsolationState.APPLIED or given == known:
+        return known
+    return replace(given, revision=known.revision + 1, updated_at=isoformat(now))
+
+
+_ON_ISOLATION: Final = {State.MOVING: move.on_isolation, State.SUSPENDED: _while_suspended}
 
 
 def _to_be_looked_at(
