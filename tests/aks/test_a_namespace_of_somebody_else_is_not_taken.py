@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from shared.kernel.errors import Unavailable
 from shared.kernel.ids import TenantId
 from shared.kernel.observation import Absent, Present
 from shared.surfaces.aks import surface
@@ -14,7 +15,7 @@ from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import CONFIG_MAPS, NAMESPACES, PODS
 from shared.surfaces.aks.names import MARK, Installation, digest_of
 from shared.surfaces.aks.surface import AksSurface
-from shared.surfaces.boundaries import BoundarySpec
+from shared.surfaces.boundaries import BoundarySpec, Quota
 from shared.surfaces.errors import NamespaceTaken
 from shared.surfaces.spec import SurfaceComponent
 from tests.aks.test_an_overtaken_writer_changes_nothing import add_ready_pod, nobody, revision
@@ -180,6 +181,23 @@ def test_a_mark_is_for_one_namespace(on_cluster: Callable[[Scenario], None]) -> 
             assert (NAMESPACES, None, OURS) not in server.objects
 
         assert len(marks) == 2
+
+    on_cluster(scenario)
+
+
+def test_a_boundary_that_is_late_is_no_fault_of_the_traffic(
+    on_cluster: Callable[[Scenario], None],
+) -> None:
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        del server
+        await opened.ensure_site(SITE, fence(1))
+
+        with pytest.raises(Unavailable, match="is not in force yet") as late:
+            await opened.ensure_boundary(
+                BoundarySpec(ENVIRONMENT, GLOBEX, quota=Quota(cpu=2)), fence(1)
+            )
+
+        assert late.value.code == "Unavailable"
 
     on_cluster(scenario)
 

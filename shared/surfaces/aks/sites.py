@@ -17,6 +17,7 @@ from shared.surfaces.aks.records import Records, SiteRecord
 from shared.surfaces.aks.server_side_apply import delete, get_undeleted, put
 from shared.surfaces.aks.traffic_layer import TrafficLayer
 from shared.surfaces.aks.waits import ENDS_WITHIN_S, wait_until
+from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.observed_state import Site
 from shared.surfaces.spec import SiteSpec
 
@@ -63,7 +64,7 @@ class ClusterSites:
             return _is_programmed(await self._gateway(spec))
 
         late = f"the Gateway of {spec.environment} has no address yet"
-        await wait_until(is_programmed, self.clock, late)
+        await wait_until(is_programmed, self.clock, late, late=TrafficUnavailable)
 
     async def add_gateway(self, environment: EnvironmentId, traffic: TrafficLayer) -> None:
         """Make the Gateway of a site that is older than the traffic layer of the cluster.

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from shared.kernel.clock import Clock
-from shared.surfaces.errors import TrafficUnavailable
+from shared.kernel.errors import Unavailable
 
 WAIT_S: Final = 15.0
 """For what takes a second on an idle cluster; then the caller gets `Unavailable`."""
@@ -14,15 +14,19 @@ _POLL_S: Final = 0.1
 
 
 async def wait_until(
-    holds: Callable[[], Awaitable[bool]], clock: Clock, otherwise: str, within_s: float = WAIT_S
+    holds: Callable[[], Awaitable[bool]],
+    clock: Clock,
+    otherwise: str,
+    within_s: float = WAIT_S,
+    late: type[Unavailable] = Unavailable,
 ) -> None:
     """Return when *holds* says so.
 
     Raises:
-        TrafficUnavailable: it did not *within_s*; the message is *otherwise*.
+        Unavailable: it did not *within_s*; it is a *late* one with the message *otherwise*.
     """
     ends_at_s = clock.monotonic_s() + within_s
     while not await holds():
         if clock.monotonic_s() >= ends_at_s:
-            raise TrafficUnavailable(otherwise, retry_after_s=2.0)
+            raise late(otherwise, retry_after_s=2.0)
         await clock.sleep(_POLL_S)
