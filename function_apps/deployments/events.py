@@ -1,9 +1,11 @@
 """The events that deployments publishes, as rows of the outbox."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from function_apps.deployments.model.deployment import Deployment
+from shared.contracts.alerts import Alert, alert_event, service_subject
 from shared.contracts.deployments import (
     DeploymentStatus,
     ModuleRevision,
@@ -14,7 +16,7 @@ from shared.contracts.deployments import (
     RuntimeDeploymentRolledBack,
     RuntimeDeploymentStepChanged,
 )
-from shared.contracts.releases import ReleaseUnit
+from shared.contracts.releases import ReleasedComponent, ReleaseUnit
 from shared.messaging.outbox import Publish
 
 Ending = (
@@ -103,3 +105,34 @@ def _ending(deployment: Deployment) -> Ending:
         case _:
             assert deployment.status is DeploymentStatus.CANCELLED, deployment.status
             return RuntimeDeploymentCancelled(**common)
+
+
+def alert_raised(
+    deployment: Deployment, component: ReleasedComponent, reasons: Iterable[str], now: datetime
+) -> Publish:
+    """Return the alert that *component* serves and its previous version is dead.
+
+    Its revision is the release's.
+    """
+    event = alert_event(
+        Alert.NOTHING_TO_GO_BACK_TO,
+        service_subject(component.service_id, deployment.environment_id),
+        component.release_revision,
+        now,
+        evidence=reasons,
+    )
+    return Publish(event, deployment.project_id, component.module_id)
+
+
+def alert_cleared(
+    deployment: Deployment, component: ReleasedComponent, raised_at: datetime, now: datetime
+) -> Publish:
+    """Return the end of that alert, by a later release of the module."""
+    event = alert_event(
+        Alert.NOTHING_TO_GO_BACK_TO,
+        service_subject(component.service_id, deployment.environment_id),
+        component.release_revision,
+        raised_at,
+        cleared_at=now,
+    )
+    return Publish(event, deployment.project_id, component.module_id)

@@ -1,20 +1,18 @@
 """The events that drift publishes, as rows of the outbox."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from function_apps.drift.model.alert import SEVERE_DRIFT, AlertChange
+from function_apps.drift.model.alert import AlertChange
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
+from shared.contracts import alerts as contracts
+from shared.contracts.alerts import Alert, AlertSubject
 from shared.contracts.drift import FindingStatus, RuntimeDriftDetected, RuntimeDriftResolved
-from shared.contracts.health import RUNBOOKS, RuntimeAlertCleared, RuntimeAlertRaised
-from shared.contracts.values import Reason, Severity
+from shared.contracts.values import Reason
 from shared.kernel.clock import isoformat
 from shared.messaging.outbox import Publish
-
-EVIDENCE_MAX: Final = 20
-TEXT_MAX: Final = 500
 
 
 def finding_event(finding: Finding) -> Publish:
@@ -42,25 +40,19 @@ def alert_event(
     service_id = module_id = None
     if isinstance(holder, ServiceBaseline):
         service_id, module_id = holder.service_id, holder.module_id
-    evidence = [
+    evidence = (
         f"{each.plane}/{each.path} is {each.severity} and {each.status} since {each.detected_at}"
-        for each in change.findings[:EVIDENCE_MAX]
-    ]
-    facts = {
-        "aggregateId": f"{service_id or holder.environment_id}/{SEVERE_DRIFT}",
-        "revision": change.state.revision,
-        "alert": SEVERE_DRIFT,
-        "severity": Severity.WARNING,
-        "environmentId": holder.environment_id,
-        "serviceId": service_id,
-        "evidence": [each[:TEXT_MAX] for each in evidence],
-        "runbook": f"{RUNBOOKS}{SEVERE_DRIFT}",
-        "raisedAt": change.raised_at,
-    }
-    if change.findings:
-        return Publish(RuntimeAlertRaised.model_validate(facts), module=module_id)
-    cleared = {**facts, "clearedAt": isoformat(now)}
-    return Publish(RuntimeAlertCleared.model_validate(cleared), module=module_id)
+        for each in change.findings
+    )
+    event = contracts.alert_event(
+        Alert.SEVERE_DRIFT,
+        AlertSubject(service_id or holder.environment_id, holder.environment_id, service_id),
+        change.state.revision,
+        change.raised_at,
+        cleared_at=None if change.findings else isoformat(now),
+        evidence=evidence,
+    )
+    return Publish(event, module=module_id)
 
 
 def _facts(finding: Finding) -> dict[str, Any]:

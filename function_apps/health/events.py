@@ -4,21 +4,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from function_apps.health.model.alert_state import SEVERITIES
 from function_apps.health.model.alerts import AlertChange
 from function_apps.health.model.gate_record import GateRecord
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.restarts import Restarts
 from function_apps.health.model.sample import CHECKS_MAX
+from shared.contracts.alerts import alert_event, service_subject
 from shared.contracts.gates import Verdict
 from shared.contracts.health import (
-    RUNBOOKS,
     BurnRate,
     HealthCheckCompleted,
     HealthSource,
     HealthStatus,
-    RuntimeAlertCleared,
-    RuntimeAlertRaised,
     RuntimeInstancesRestarted,
 )
 from shared.kernel.clock import isoformat
@@ -72,21 +69,15 @@ def instances_restarted(target: ProbeTarget, restarted: Restarts) -> Publish:
 
 def alert_changed(target: ProbeTarget, change: AlertChange, now: datetime) -> Publish:
     """Return the event that an alert of a service was raised, or has ended."""
-    facts = {
-        "aggregateId": f"{target.service_id}/{change.alert}",
-        "revision": change.revision,
-        "alert": change.alert,
-        "severity": SEVERITIES[change.alert],
-        "environmentId": target.environment_id,
-        "serviceId": target.service_id,
-        "evidence": [each[:REASON_MAX] for each in change.evidence],
-        "runbook": f"{RUNBOOKS}{change.alert}",
-        "raisedAt": change.raised_at,
-    }
-    if not change.is_cleared:
-        return Publish(RuntimeAlertRaised.model_validate(facts), module=target.module_id)
-    cleared = {**facts, "clearedAt": isoformat(now)}
-    return Publish(RuntimeAlertCleared.model_validate(cleared), module=target.module_id)
+    event = alert_event(
+        change.alert,
+        service_subject(target.service_id, target.environment_id),
+        change.revision,
+        change.raised_at,
+        cleared_at=isoformat(now) if change.is_cleared else None,
+        evidence=change.evidence,
+    )
+    return Publish(event, module=target.module_id)
 
 
 def _facts(target: ProbeTarget) -> Mapping[str, Any]:

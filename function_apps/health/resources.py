@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from statistics import median
 
-from function_apps.health.model.alert_state import SEVERITIES, Alert
 from function_apps.health.model.objective import Objective
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.sample import CHECKS_MAX, Sample
+from shared.contracts.alerts import SEVERITIES, Alert
 from shared.contracts.health import (
     BurnRate,
     HealthCheckResult,

@@ -1,14 +1,9 @@
 """The events that scaling publishes, as rows of the outbox."""
 
-from typing import Any, Final
-
 from function_apps.scaling.model.policy import ScalingPolicy
-from shared.contracts.health import RuntimeAlertCleared, RuntimeAlertRaised
+from shared.contracts.alerts import Alert, AlertSubject, alert_event, service_subject
 from shared.contracts.scaling import ScalingPolicyApplied
-from shared.contracts.values import Severity
 from shared.messaging.outbox import Publish
-
-EVIDENCE_MAX: Final = 500
 
 
 def policy_applied(policy: ScalingPolicy) -> Publish:
@@ -39,30 +34,21 @@ def policy_applied(policy: ScalingPolicy) -> Publish:
 
 def alert_raised(policy: ScalingPolicy, alert: str, evidence: str) -> Publish:
     """Return the event that *alert* of *policy* was raised."""
-    event = RuntimeAlertRaised.model_validate(
-        {
-            **_alert(policy, alert),
-            "evidence": [evidence[:EVIDENCE_MAX]],
-            "raisedAt": policy.alert_raised_at,
-        }
+    raised_at = policy.alert_raised_at
+    assert raised_at is not None, policy
+    event = alert_event(
+        Alert(alert), _subject(policy), policy.revision, raised_at, evidence=[evidence]
     )
     return Publish(event, module=policy.module_id)
 
 
 def alert_cleared(policy: ScalingPolicy, alert: str, raised_at: str) -> Publish:
     """Return the event that *alert* of *policy* has ended."""
-    event = RuntimeAlertCleared.model_validate(
-        {**_alert(policy, alert), "raisedAt": raised_at, "clearedAt": policy.updated_at}
+    event = alert_event(
+        Alert(alert), _subject(policy), policy.revision, raised_at, cleared_at=policy.updated_at
     )
     return Publish(event, module=policy.module_id)
 
 
-def _alert(policy: ScalingPolicy, alert: str) -> dict[str, Any]:
-    return {
-        "aggregateId": f"{policy.service_id}/{alert}",
-        "revision": policy.revision,
-        "alert": alert,
-        "severity": Severity.WARNING,
-        "environmentId": policy.environment_id,
-        "serviceId": policy.service_id,
-    }
+def _subject(policy: ScalingPolicy) -> AlertSubject:
+    return service_subject(policy.service_id, policy.environment_id)

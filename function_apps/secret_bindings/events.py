@@ -1,29 +1,21 @@
 """The events that secret_bindings publishes, as rows of the outbox; no value is in any."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from function_apps.secret_bindings.model.binding import Binding
 from function_apps.secret_bindings.model.rotation import Rotation, State
 from function_apps.secret_bindings.model.secret_head import SecretHead
-from function_apps.secret_bindings.model.secret_watch import (
-    SEVERITIES,
-    AlertChange,
-    SecretWatch,
-)
-from shared.contracts.health import RuntimeAlertCleared, RuntimeAlertRaised
+from function_apps.secret_bindings.model.secret_watch import AlertChange, SecretWatch
+from shared.contracts.alerts import Alert, AlertSubject, alert_event
 from shared.contracts.secret_bindings import (
     SecretBound,
     SecretExpiring,
     SecretRotated,
     SecretRotationFailed,
 )
-from shared.contracts.values import Severity
 from shared.kernel.clock import isoformat
 from shared.messaging.outbox import Publish
-
-ROTATION_FAILED: Final = "SecretRotationFailed"
-"""The alert."""
 
 
 def secret_bound(binding: Binding) -> Publish:
@@ -74,21 +66,25 @@ def rotation_failed(rotation: Rotation, head: SecretHead) -> Publish:
 def alert_raised(rotation: Rotation, now: datetime) -> Publish:
     """Return the alert that *rotation* failed."""
     assert rotation.reason is not None, rotation
-    evidence = [
-        f"{rotation.rotation_id} of {rotation.secret_name}: {rotation.reason.message}"[:500]
-    ]
-    event = RuntimeAlertRaised.model_validate(
-        {**_alert(rotation), "evidence": evidence, "raisedAt": isoformat(now)}
-    )
+    evidence = [f"{rotation.rotation_id} of {rotation.secret_name}: {rotation.reason.message}"]
+    event = alert_event(
+        Alert.ROTATION_FAILED, _subject(rotation), rotation.number, isoformat(now),
+        evidence=evidence,
+    )  # fmt: skip
     return Publish(event, module=rotation.module_id)
 
 
 def alert_cleared(rotation: Rotation, raised_at: str, now: datetime) -> Publish:
     """Return the end of the alert that an earlier rotation raised."""
-    event = RuntimeAlertCleared.model_validate(
-        {**_alert(rotation), "raisedAt": raised_at, "clearedAt": isoformat(now)}
-    )
+    event = alert_event(
+        Alert.ROTATION_FAILED, _subject(rotation), rotation.number, raised_at,
+        cleared_at=isoformat(now),
+    )  # fmt: skip
     return Publish(event, module=rotation.module_id)
+
+
+def _subject(secret: Rotation | SecretWatch) -> AlertSubject:
+    return AlertSubject(f"{secret.environment_id}/{secret.secret}", secret.environment_id)
 
 
 def secret_expiring(binding: Binding) -> Publish:
@@ -103,29 +99,15 @@ def watch_alert(
     watch: SecretWatch, head: SecretHead, change: AlertChange, revision: int, now: datetime
 ) -> Publish:
     """Return the event that an alert about a secret in its vault was raised, or cleared."""
-    facts = {
-        "aggregateId": f"{watch.environment_id}/{watch.secret}/{change.alert}",
-        "revision": revision,
-        "alert": change.alert,
-        "severity": SEVERITIES[change.alert],
-        "environmentId": watch.environment_id,
-        "evidence": [change.evidence[:500]] if change.evidence else [],
-        "raisedAt": change.raised_at,
-    }
-    if change.evidence:
-        return Publish(RuntimeAlertRaised.model_validate(facts))
-    cleared = {**facts, "clearedAt": isoformat(now), "evidence": [head.secret_name]}
-    return Publish(RuntimeAlertCleared.model_validate(cleared))
-
-
-def _alert(rotation: Rotation) -> dict[str, Any]:
-    return {
-        "aggregateId": f"{rotation.environment_id}/{rotation.secret}/{ROTATION_FAILED}",
-        "revision": rotation.number,
-        "alert": ROTATION_FAILED,
-        "severity": Severity.CRITICAL,
-        "environmentId": rotation.environment_id,
-    }
+    event = alert_event(
+        Alert(change.alert),
+        _subject(watch),
+        revision,
+        change.raised_at,
+        cleared_at=None if change.evidence else isoformat(now),
+        evidence=[change.evidence or head.secret_name],
+    )
+    return Publish(event)
 
 
 def _rotation_facts(rotation: Rotation, head: SecretHead) -> dict[str, Any]:

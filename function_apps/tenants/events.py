@@ -1,16 +1,11 @@
 """The events that tenants publishes, as rows of the outbox."""
 
-from typing import Final
-
 from function_apps.tenants.model.binding import TenantBinding
 from function_apps.tenants.model.proofs import LayerProof
-from shared.contracts.health import RUNBOOKS, RuntimeAlertCleared, RuntimeAlertRaised
+from shared.contracts import alerts as contracts
+from shared.contracts.alerts import Alert, AlertSubject
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
-from shared.contracts.values import Severity
 from shared.messaging.outbox import Publish
-
-ISOLATION_BREACHED: Final = "IsolationBreached"
-"""The alert of one layer of a binding, from its first Breach until it passes again."""
 
 
 def tenant_bound(binding: TenantBinding) -> Publish:
@@ -62,16 +57,12 @@ def alert_event(binding: TenantBinding, raised_at: str, proof: LayerProof) -> Pu
 
     It is raised as long as the proof has it so.
     """
-    facts = {
-        "aggregateId": f"{binding.binding_id}/{proof.layer}/{ISOLATION_BREACHED}",
-        "revision": proof.revision,
-        "alert": ISOLATION_BREACHED,
-        "severity": Severity.CRITICAL,
-        "environmentId": binding.environment_id,
-        "evidence": [f"{proof.layer}: {each}" for each in proof.evidence],
-        "runbook": f"{RUNBOOKS}{ISOLATION_BREACHED}",
-        "raisedAt": raised_at,
-    }
-    if proof.raised_at is not None:
-        return Publish(RuntimeAlertRaised.model_validate(facts))
-    return Publish(RuntimeAlertCleared.model_validate({**facts, "clearedAt": proof.checked_at}))
+    event = contracts.alert_event(
+        Alert.ISOLATION_BREACHED,
+        AlertSubject(f"{binding.binding_id}/{proof.layer}", binding.environment_id),
+        proof.revision,
+        raised_at,
+        cleared_at=None if proof.raised_at is not None else proof.checked_at,
+        evidence=(f"{proof.layer}: {each}" for each in proof.evidence),
+    )
+    return Publish(event)

@@ -181,10 +181,6 @@ class RuntimeInstancesRestarted(Event):
     restarted: Annotated[tuple[InstanceRestarts, ...], Field(max_length=50)]
 
 
-RUNBOOKS: Final = "https://factory-runtime.dev/alerts/"
-"""A name, as that of an error: docs/alerts.md has a section for each alert."""
-
-
 class AlertFacts(Event):
     """The fields of every event of an alert; `aggregate_id` is the alert's own id."""
 

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any, Final
 
-from function_apps.health.model.alert_state import Alert
 from function_apps.health.model.alerts import record_alerts
 from function_apps.health.model.explanations import explain
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.restarts import record_restarts
 from function_apps.health.model.status_hysteresis import ProbeOutcome, record_outcome
+from shared.contracts.alerts import Alert
 from shared.contracts.health import HealthDefaults, HealthStatus
 from shared.kernel.clock import isoformat
 from shared.surfaces.observed_state import Instance

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from function_apps.health.model.alert_state import Alert, AlertState
+from function_apps.health.model.alert_state import AlertState
 from function_apps.health.model.alerts import (
     AlertChange,
     clear_alerts,
@@ -17,6 +17,7 @@ from function_apps.health.model.alerts import (
 from function_apps.health.model.burn_rates import Burn, burn_rules, burning_since, measure_burn
 from function_apps.health.model.burn_samples import BurnSamples, CountedEvents, Events
 from function_apps.health.model.probe_target import ProbeTarget
+from shared.contracts.alerts import Alert
 from shared.contracts.health import HealthStatus, RootCause
 from shared.contracts.values import ModuleId
 from shared.kernel.clock import isoformat

@@ -9,8 +9,6 @@ import pytest
 from function_apps.scaling.errors import PolicyExists, PolicyInvalid
 from function_apps.scaling.model.policy import (
     CHANGES_KEPT,
-    LOST_ALERT,
-    REJECTED_ALERT,
     AlertChange,
     Ended,
     PolicyIds,
@@ -32,6 +30,7 @@ from function_apps.scaling.model.policy import (
     take_back,
     with_alert,
 )
+from shared.contracts.alerts import Alert
 from shared.contracts.scaling import Direction, ScalingPause, ScalingReason
 from shared.kernel.clock import isoformat
 from tests.scaling.policies import LATENCY, NOW, REQUESTS, changed, policy
@@ -183,8 +182,8 @@ def test_a_lost_signal_alerts_once_it_is_lost_for_so_long() -> None:
 
     assert with_alert(lost, NOW + MINUTE / 2, MINUTE) == (lost, AlertChange())
     raised, change = with_alert(lost, NOW + MINUTE, MINUTE)
-    assert (raised.alert, raised.alert_raised_at) == (LOST_ALERT, isoformat(NOW + MINUTE))
-    assert change == AlertChange(LOST_ALERT, None, "")
+    assert (raised.alert, raised.alert_raised_at) == (Alert.SIGNAL_LOST, isoformat(NOW + MINUTE))
+    assert change == AlertChange(Alert.SIGNAL_LOST, None, "")
     assert with_alert(raised, NOW + 2 * MINUTE, MINUTE) == (raised, AlertChange())
 
 
@@ -194,9 +193,9 @@ def test_an_alert_ends_with_its_cause_or_gives_way_to_a_rejection() -> None:
 
     quiet, ended = with_alert(replace(raised, lost_since=None), NOW + 2 * MINUTE, MINUTE)
     assert (quiet.alert, quiet.alert_raised_at) == (None, None)
-    assert ended == AlertChange(None, LOST_ALERT, at)
+    assert ended == AlertChange(None, Alert.SIGNAL_LOST, at)
     _, changed_to = with_alert(reject(raised, "no", 1, NOW), NOW + 2 * MINUTE, MINUTE)
-    assert changed_to == AlertChange(REJECTED_ALERT, LOST_ALERT, at)
+    assert changed_to == AlertChange(Alert.POLICY_REJECTED, Alert.SIGNAL_LOST, at)
 
 
 def test_a_policy_that_is_over_alerts_of_no_lost_signal() -> None:
@@ -205,18 +204,19 @@ def test_a_policy_that_is_over_alerts_of_no_lost_signal() -> None:
     raised, _ = with_alert(lost, later, MINUTE)
     rejected, _ = with_alert(reject(raised, "no", 1, later), later, MINUTE)
 
-    for over, alert in ((raised, LOST_ALERT), (rejected, REJECTED_ALERT)):
+    for over, alert in ((raised, Alert.SIGNAL_LOST), (rejected, Alert.POLICY_REJECTED)):
         after, change = with_alert(happen(over, Ended, later), later, MINUTE)
         assert (after.alert, after.lost_since) == (None, None)
         assert change == AlertChange(None, alert, isoformat(later))
 
 
 def test_a_tombstone_that_kept_a_lost_signal_gives_a_new_policy_none() -> None:
-    kept = replace(happen(enforced(), Ended, NOW), lost_since=isoformat(NOW), alert=LOST_ALERT)
+    ended = happen(enforced(), Ended, NOW)
+    kept = replace(ended, lost_since=isoformat(NOW), alert=Alert.SIGNAL_LOST)
 
     after, change = with_alert(apply_policy(kept, policy(), IDS, NOW), NOW + 2 * MINUTE, MINUTE)
 
-    assert (after.alert, change.cleared) == (None, LOST_ALERT)
+    assert (after.alert, change.cleared) == (None, Alert.SIGNAL_LOST)
 
 
 def test_a_newer_revision_holds_the_number_for_so_long_since_it_was_seen() -> None:

@@ -13,6 +13,7 @@ from function_apps.deployments.activities.observe_surface import (
     set_weights,
 )
 from function_apps.deployments.activities.prove_release import prove_within
+from function_apps.deployments.events import alert_cleared
 from function_apps.deployments.model import alerts, bound_secrets, module_queue
 from function_apps.deployments.model.configuration import pins_of
 from function_apps.deployments.model.configuration_roll_out import missed_by
@@ -33,7 +34,7 @@ from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUni
 from shared.contracts.values import Reason
 from shared.durable.activity import ActivityContext, Step
 from shared.kernel.operation import Operation
-from shared.messaging.outbox import Publish, Send
+from shared.messaging.outbox import Send
 
 
 async def begin_promotion(ctx: ActivityContext, app: DeploymentsApp) -> None:
@@ -117,7 +118,10 @@ def _completed(
         target = replace(target, facts=facts)
     target = replace(target, holds=add_holds(target.holds, undone, done.deployment_id))
     after, rows = repository.leave_queue(done, target, ctx)
-    rows += [Publish(each, done.project_id) for each in alerts.cleared(done, known.target, now)]
+    rows += [
+        alert_cleared(done, component, raised_at, now)
+        for component, raised_at in alerts.landed(done, known.target)
+    ]
     if missed := missed_by(done, unit.components, target):
         rows.append(Send(service, missed, project=done.project_id))
     ended = repository.ended_operation(operation, done, ctx)

@@ -28,6 +28,7 @@ from function_apps.deployments.activities.observe_surface import (
 from function_apps.deployments.activities.prove_release import prove, prove_within
 from function_apps.deployments.activities.start_failure import explained
 from function_apps.deployments.errors import CannotStart, UnknownRelease
+from function_apps.deployments.events import alert_raised
 from function_apps.deployments.model import (
     alerts,
     analysis,
@@ -66,7 +67,6 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.fence import StaleFence
 from shared.kernel.ids import ModuleId
 from shared.kernel.operation import Operation
-from shared.messaging.outbox import Publish
 from shared.surfaces.errors import DataMissing, NotOwner, PathNotOwned, RouteTaken, SiteMissing
 from shared.surfaces.observed_state import LiveComponent
 
@@ -362,8 +362,8 @@ def _finished(
     )
     after, rows = repository.leave_queue(ended, target, ctx)
     raised = [
-        Publish(alert, ended.project_id)
-        for alert in alerts.raised(ended, given.stranded, given.remaining, now)
+        alert_raised(ended, component, given.remaining, now)
+        for component in alerts.stranded(ended, given.stranded)
     ]
     operation = repository.ended_operation(operation, ended, ctx)
     rows += raised

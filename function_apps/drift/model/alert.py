@@ -12,7 +12,6 @@ from function_apps.drift.model.finding import Finding
 from shared.contracts.drift import DriftSeverity, FindingStatus
 from shared.kernel.clock import isoformat
 
-SEVERE_DRIFT: Final = "SevereDrift"
 _SEVERE: Final = frozenset({DriftSeverity.HIGH, DriftSeverity.CRITICAL})
 _UNKNOWN_TO_ANYBODY: Final = frozenset({FindingStatus.OPEN, FindingStatus.REMEDIATING})
 

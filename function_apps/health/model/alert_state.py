@@ -1,28 +1,16 @@
 """The alerts of a service, and what each is about."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
-from shared.contracts.values import Severity
+from shared.contracts.alerts import Alert
+from shared.contracts.health import HealthStatus
 
-
-class Alert(StrEnum):
-    """One of each per service; docs/alerts.md has a section for each."""
-
-    UNHEALTHY = "ServiceUnhealthy"
-    DEGRADED = "ServiceDegraded"
-    FAST_BURN = "ErrorBudgetBurnsFast"
-    SLOW_BURN = "ErrorBudgetBurnsSlowly"
-
-
-SEVERITIES: Final = {
-    Alert.UNHEALTHY: Severity.CRITICAL,
-    Alert.DEGRADED: Severity.WARNING,
-    Alert.FAST_BURN: Severity.CRITICAL,
-    Alert.SLOW_BURN: Severity.WARNING,
+OF_STATUS: Final = {
+    Alert.UNHEALTHY: HealthStatus.UNHEALTHY,
+    Alert.DEGRADED: HealthStatus.DEGRADED,
 }
-"""Critical pages somebody now; Warning is a ticket."""
+OF_BURN: Final = (Alert.FAST_BURN, Alert.SLOW_BURN)
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from function_apps.health.model.alert_state import SEVERITIES, Alert, AlertState
+from function_apps.health.model.alert_state import OF_BURN, OF_STATUS, AlertState
 from function_apps.health.model.burn_rates import Burn, is_raised
 from function_apps.health.model.probe_target import ProbeTarget
+from shared.contracts.alerts import SEVERITIES, Alert
 from shared.contracts.health import HealthStatus
 from shared.kernel.clock import isoformat
 
-_OF_STATUS: Final = {
-    Alert.UNHEALTHY: HealthStatus.UNHEALTHY,
-    Alert.DEGRADED: HealthStatus.DEGRADED,
-}
-_OF_BURN: Final = (Alert.FAST_BURN, Alert.SLOW_BURN)
 _NEW: Final = AlertState()
 
 
@@ -49,19 +45,19 @@ def record_alerts(
 def is_burning(target: ProbeTarget, burns: Sequence[Burn]) -> bool:
     """Return whether *target* uses its error budget up too fast, explained or not."""
     is_over = _limits_over(target, burns)
-    return any(is_over[alert] for alert in _OF_BURN)
+    return any(is_over[alert] for alert in OF_BURN)
 
 
 def clear_alerts(target: ProbeTarget, now: datetime) -> tuple[ProbeTarget, Sequence[AlertChange]]:
     """Return *target* without a raised alert, as a service that is retired has none."""
-    return _with_alerts(target, dict.fromkeys(Alert, False), (), now)
+    return _with_alerts(target, dict.fromkeys((*OF_STATUS, *OF_BURN), False), (), now)
 
 
 def clear_burn_alerts(
     target: ProbeTarget, now: datetime
 ) -> tuple[ProbeTarget, Sequence[AlertChange]]:
     """Return *target* without a raised alert of an objective, which it has no more."""
-    return _with_alerts(target, dict.fromkeys(_OF_BURN, False), (), now)
+    return _with_alerts(target, dict.fromkeys(OF_BURN, False), (), now)
 
 
 def _is_raised(target: ProbeTarget, alert: Alert) -> bool:
@@ -74,11 +70,11 @@ def _limits_over(target: ProbeTarget, burns: Sequence[Burn]) -> Mapping[Alert, b
     return {
         **{
             alert: _is_raised(target, alert) if is_unknown else target.status is status
-            for alert, status in _OF_STATUS.items()
+            for alert, status in OF_STATUS.items()
         },
         **{
             alert: is_raised(burns, SEVERITIES[alert], was_raised=_is_raised(target, alert))
-            for alert in _OF_BURN
+            for alert in OF_BURN
         },
     }
 
@@ -99,7 +95,7 @@ def _with_alerts(
 
 
 def _evidence(alert: Alert, target: ProbeTarget, burns: Sequence[Burn]) -> tuple[str, ...]:
-    if alert in _OF_STATUS:
+    if alert in OF_STATUS:
         return (f"{target.status} since {target.since}: {target.reason}",)
     return tuple(
         f"burns {burn.long:.1f} times its budget over {_hours(burn)} h and {burn.short:.1f} times"

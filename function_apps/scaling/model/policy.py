@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from function_apps.scaling.errors import PolicyExists, PolicyInvalid
+from shared.contracts.alerts import Alert
 from shared.contracts.scaling import (
     Actuator,
     Direction,
@@ -18,8 +19,6 @@ from shared.kernel.errors import Violation
 from shared.kernel.transitions import Transitions
 
 State = ScalingStatus
-REJECTED_ALERT: Final = "ScalingPolicyRejected"
-LOST_ALERT: Final = "ScalingSignalLost"
 _IS_EVALUATED: Final = frozenset({State.APPLIED, State.ENFORCED, State.PAUSED})
 CHANGES_KEPT: Final = 60
 """Of the number of instances: more than a period of 30 min has, at two evaluations a minute."""
@@ -308,7 +307,8 @@ def with_alert(
     A signal that is lost is told when it is for longer than *after*.
     """
     lost = policy.lost_since is not None and parse_instant(policy.lost_since) + after <= now
-    due = REJECTED_ALERT if policy.status is State.REJECTED else LOST_ALERT if lost else None
+    is_rejected = policy.status is State.REJECTED
+    due = Alert.POLICY_REJECTED if is_rejected else Alert.SIGNAL_LOST if lost else None
     if due == policy.alert:
         return policy, AlertChange()
     raised_at = isoformat(now) if due else None

@@ -6,19 +6,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from function_apps.secret_bindings.model.secret_head import SecretHead
-from shared.contracts.values import Severity
+from shared.contracts.alerts import Alert
 from shared.kernel.clock import isoformat
 from shared.vault.port import SecretProperties
 
-DELETED: Final = "SecretDeletedInVault"
-DISABLED: Final = "SecretVersionDisabled"
-EXPIRING: Final = "SecretExpires"
-SEVERITIES: Final[Mapping[str, Severity]] = {
-    DELETED: Severity.CRITICAL,
-    DISABLED: Severity.CRITICAL,
-    EXPIRING: Severity.WARNING,
-}
-"""The alerts that a look into the vault may raise."""
+DELETED: Final = Alert.SECRET_DELETED
+DISABLED: Final = Alert.VERSION_DISABLED
+EXPIRING: Final = Alert.SECRET_EXPIRES
 
 
 @dataclass(frozen=True)

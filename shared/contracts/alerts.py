@@ -1,0 +1,97 @@
+"""The alerts of all services: their names, how severe each is, and the events that tell of one.
+
+A service says of what an alert is, since when and why; the rest follows from the name.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from shared.contracts.health import RuntimeAlertCleared, RuntimeAlertRaised
+from shared.contracts.values import Severity
+
+RUNBOOKS: Final = "https://factory-runtime.dev/alerts/"
+"""A name, as that of an error."""
+EVIDENCE_MAX: Final = 20
+TEXT_MAX: Final = 2048
+
+
+class Alert(StrEnum):
+    """docs/alerts.md has a section for each, which its `runbook` names."""
+
+    UNHEALTHY = "ServiceUnhealthy"
+    DEGRADED = "ServiceDegraded"
+    FAST_BURN = "ErrorBudgetBurnsFast"
+    SLOW_BURN = "ErrorBudgetBurnsSlowly"
+    NOTHING_TO_GO_BACK_TO = "NothingToGoBackTo"
+    ISOLATION_BREACHED = "IsolationBreached"
+    ROTATION_FAILED = "SecretRotationFailed"
+    SECRET_DELETED = "SecretDeletedInVault"  # noqa: S105  a name
+    VERSION_DISABLED = "SecretVersionDisabled"
+    SECRET_EXPIRES = "SecretExpires"  # noqa: S105  a name
+    SEVERE_DRIFT = "SevereDrift"
+    SIGNAL_LOST = "ScalingSignalLost"
+    POLICY_REJECTED = "ScalingPolicyRejected"
+
+
+SEVERITIES: Final[Mapping[Alert, Severity]] = {
+    Alert.UNHEALTHY: Severity.CRITICAL,
+    Alert.DEGRADED: Severity.WARNING,
+    Alert.FAST_BURN: Severity.CRITICAL,
+    Alert.SLOW_BURN: Severity.WARNING,
+    Alert.NOTHING_TO_GO_BACK_TO: Severity.CRITICAL,
+    Alert.ISOLATION_BREACHED: Severity.CRITICAL,
+    Alert.ROTATION_FAILED: Severity.CRITICAL,
+    Alert.SECRET_DELETED: Severity.CRITICAL,
+    Alert.VERSION_DISABLED: Severity.CRITICAL,
+    Alert.SECRET_EXPIRES: Severity.WARNING,
+    Alert.SEVERE_DRIFT: Severity.WARNING,
+    Alert.SIGNAL_LOST: Severity.WARNING,
+    Alert.POLICY_REJECTED: Severity.WARNING,
+}
+"""Critical pages somebody now; Warning is a ticket."""
+
+
+@dataclass(frozen=True)
+class AlertSubject:
+    """What alerts are of: *identity* has one of each name."""
+
+    identity: str
+    environment_id: str
+    service_id: str | None = None
+
+
+def service_subject(service_id: str, environment_id: str) -> AlertSubject:
+    """Return a service as what alerts are of."""
+    return AlertSubject(service_id, environment_id, service_id)
+
+
+def alert_event(
+    alert: Alert,
+    subject: AlertSubject,
+    revision: int,
+    raised_at: str | datetime,
+    *,
+    cleared_at: str | datetime | None = None,
+    evidence: Iterable[str] = (),
+) -> RuntimeAlertRaised | RuntimeAlertCleared:
+    """Return the event that *alert* was raised, or with *cleared_at* has ended.
+
+    *revision* is the alert's own, and counts both ways. Evidence is cut at what an event takes.
+    """
+    facts = {
+        "aggregateId": f"{subject.identity}/{alert}",
+        "revision": revision,
+        "alert": alert,
+        "severity": SEVERITIES[alert],
+        "environmentId": subject.environment_id,
+        "serviceId": subject.service_id,
+        "evidence": [each[:TEXT_MAX] for each in evidence][:EVIDENCE_MAX],
+        "runbook": f"{RUNBOOKS}{alert}",
+        "raisedAt": raised_at,
+    }
+    if cleared_at is None:
+        return RuntimeAlertRaised.model_validate(facts)
+    return RuntimeAlertCleared.model_validate({**facts, "clearedAt": cleared_at})
