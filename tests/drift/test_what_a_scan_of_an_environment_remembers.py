@@ -17,12 +17,13 @@ from function_apps.drift.model.environment_scan import (
     is_mass_absence,
     is_own_fence,
     make_due,
+    on_environment_event,
     order_scan,
     record_scan,
 )
 from shared.contracts.drift import DriftDefaults, Plane
 from shared.kernel.clock import isoformat
-from tests.kit.told import ENVIRONMENT, WEB
+from tests.kit.told import ENVIRONMENT, WEB, environment
 from tests.kit.virtual_time import EPOCH
 
 NOW: Final = EPOCH + timedelta(days=1)
@@ -42,6 +43,23 @@ def work(minutes: float, *, modules: tuple[str, ...] = (WEB,), **changes: Any) -
 
 def scan(**changes: Any) -> EnvironmentScan:
     return EnvironmentScan(ENVIRONMENT, 3, due_at=at(-1), **changes)
+
+
+@pytest.mark.parametrize(
+    ("gone", "ended_at"),
+    [pytest.param(False, None, id="there"), pytest.param(True, at(0), id="gone")],
+)
+def test_news_of_an_environment_make_it_due_and_say_whether_it_has_ended(
+    *, gone: bool, ended_at: str | None
+) -> None:
+    known = scan(absent=("svc-1",), ended_at=at(-9))
+
+    heard = on_environment_event(known, environment(4, gone=gone, generation=2), NOW)
+
+    assert on_environment_event(known, environment(3, gone=gone), NOW) is None
+    assert heard is not None
+    assert (heard.revision, heard.generation, heard.stage) == (4, 2, "test")
+    assert (heard.due_at, heard.ended_at, heard.absent) == (at(0), ended_at, ("svc-1",))
 
 
 STARTED: Final = {"from_start": True}
