@@ -33,7 +33,8 @@ def loader_of_json(base: type[Any]) -> type[Any]:
     """Return the loader *base*, a safe one of PyYAML, for texts, numbers, truth values and null.
 
     What it loads is JSON, and it raises YAMLError only (and RecursionError). It bounds no depth, no
-    number of values and no aliases. Names are texts: `on` would be the name `true` otherwise.
+    number of values and no aliases. Names are texts: `on` would be the name `true` otherwise. None
+    stands twice: the last would count, and nobody would see it.
     """
     from yaml.constructor import SafeConstructor  # noqa: PLC0415  slow to import
 
@@ -50,12 +51,17 @@ def loader_of_json(base: type[Any]) -> type[Any]:
 def _construct_mapping(loader: Any, node: Any) -> Any:
     from yaml.constructor import ConstructorError, SafeConstructor  # noqa: PLC0415  slow to import
 
+    names = set[str]()
     for name, _ in node.value if node.id == "mapping" else ():
-        if name.tag not in _OF_NAMES:
+        if name.tag not in _OF_NAMES or name.id != "scalar":
             # Only a truth value is shown: another name may be a secret in the wrong place.
             shown = f" {name.value}" if name.tag == _TAG + "bool" else ""
             message = f"the name{shown} is no text in YAML: put it in quotes"
             raise ConstructorError(None, None, message, name.start_mark)
+        if name.value in names:
+            message = "a name stands twice in one mapping"
+            raise ConstructorError(None, None, message, name.start_mark)
+        names.add(name.value)
     return SafeConstructor.construct_yaml_map(loader, node)
 
 

@@ -221,6 +221,9 @@ async def test_a_source_says_which_environment_it_has_nothing_for() -> None:
         ),
         pytest.param("values: {limits: {No: 5}}\n", "the name No is no text", id="another-one"),
         pytest.param("7: x\n", "the name is no text in YAML: put it in", id="a-number-as-name"),
+        pytest.param("? !!str [a]\n: b\n", "the name is no text in YAML", id="a-list-as-name"),
+        pytest.param("a: 1\nb: 2\na: 3\n", "line 3, column 1: a name stands twice", id="twice"),
+        pytest.param("values: {b: 1, 'b': 2}\n", "a name stands twice", id="twice-in-quotes"),
         pytest.param(f"a: {'9' * 200_000}\n", "no value that JSON has", id="a-long-number"),
     ],
 )
