@@ -7,9 +7,13 @@ from typing import Any, Final
 import pytest
 
 from function_apps.health.model.alert_state import AlertState
-from function_apps.health.model.probe_target import ProbeTarget, retire_target, watch_release
+from function_apps.health.model.probe_target import (
+    ProbeTarget,
+    record_inventory,
+    watch_release,
+)
 from function_apps.health.model.restarts import InstanceRestarts
-from shared.contracts.catalog import ReleaseOfComponent
+from shared.contracts.catalog import ReleaseOfComponent, RuntimeInventoryUpdated
 from shared.contracts.health import HealthDefaults, HealthStatus, RootCause
 from shared.kernel.clock import isoformat
 from tests.health.test_sweeps import retired
@@ -169,20 +173,59 @@ def test_a_removal_before_its_release_is_kept_as_a_tombstone() -> None:
     assert late.is_retired
 
 
-def test_the_inventory_retires_a_service_and_says_nothing_else() -> None:
+def test_the_inventory_retires_a_service_also_before_its_release_is_heard_of() -> None:
     event = retired()
-    running = event.model_copy(update={"status": "Running"})
 
-    gone = retire_target(watched(2, -5), event, tenant_id=TENANT, now=NOW)
-    tombstone = retire_target(None, event, tenant_id=TENANT, now=NOW)
+    gone = record_inventory(watched(2, -5), event, tenant_id=TENANT, now=NOW)
+    tombstone = record_inventory(None, event, tenant_id=TENANT, now=NOW)
 
-    assert retire_target(watched(2), running, tenant_id=TENANT, now=NOW) is None
     assert gone is not None
     assert gone.is_retired
     assert tombstone is not None
     assert tombstone.retired_at == isoformat(event.valid_from)
     assert (tombstone.service_id, tombstone.tenant_id) == (service_of(WEB), TENANT)
     assert (tombstone.since, tombstone.module_id) == (isoformat(NOW), WEB)
+
+
+def listed(revision: int, release: int, replicas: int) -> RuntimeInventoryUpdated:
+    """Return that the inventory has so many instances of a release that runs."""
+    told = {"status": "Running", "revision": revision, "release_revision": release}
+    return retired().model_copy(update={**told, "replicas": replicas})
+
+
+def test_only_newer_words_of_the_inventory_about_a_known_service_are_news() -> None:
+    first = record_inventory(watched(2), listed(3, 2, 1), tenant_id=TENANT, now=NOW)
+    assert first is not None
+
+    again, older, newer = (
+        record_inventory(first, listed(revision, 2, 0), tenant_id=TENANT, now=NOW)
+        for revision in (3, 2, 4)
+    )
+
+    assert first == replace(
+        watched(2), inventory_revision=3, inventory_release=2, inventory_replicas=1
+    )
+    assert (again, older) == (None, None)
+    assert newer is not None
+    assert newer.inventory_replicas == 0
+    assert record_inventory(None, listed(3, 2, 1), tenant_id=TENANT, now=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("release", "listed_replicas", "replicas", "may_be_none"),
+    [
+        pytest.param(2, 1, 1, False, id="a-policy-wants-fewer"),
+        pytest.param(2, 9, 2, False, id="what-it-wants-beyond-is-growth"),
+        pytest.param(2, 0, 0, True, id="it-wants-none"),
+        pytest.param(1, 0, 2, False, id="of-the-release-before"),
+    ],
+)
+def test_so_many_instances_must_pass_as_its_release_has_or_fewer_by_a_policy(
+    release: int, listed_replicas: int, replicas: int, *, may_be_none: bool
+) -> None:
+    target = replace(watched(2), inventory_release=release, inventory_replicas=listed_replicas)
+
+    assert (target.replicas, target.may_be_none) == (replicas, may_be_none)
 
 
 @pytest.mark.parametrize(

@@ -73,16 +73,16 @@ class ProbeTarget:
         What a policy wants beyond its release is growth, and may never fit.
         """
         if self.inventory_release != self.release_revision:
-            return self._released
-        return min(self._released, self.inventory_replicas)
+            return self._replicas_of_release
+        return min(self._replicas_of_release, self.inventory_replicas)
 
     @property
     def may_be_none(self) -> bool:
         """Return whether a policy wants no instance of what its release had run."""
-        return self.replicas == 0 < self._released
+        return self.replicas == 0 < self._replicas_of_release
 
     @property
-    def _released(self) -> int:
+    def _replicas_of_release(self) -> int:
         return int(self.component.get("replicas", 0))
 
     @property
