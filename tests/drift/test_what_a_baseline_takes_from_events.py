@@ -319,13 +319,20 @@ def test_a_retired_service_is_not_due_because_it_fails() -> None:
     assert (baseline.health, baseline.due_at) == (HealthStatus.UNHEALTHY, None)
 
 
-def test_health_that_is_not_newer_or_the_same_is_no_news() -> None:
+def test_health_that_is_not_newer_is_no_news() -> None:
     known = replace(FRESH, health=HEALTHY, health_revision=3)
 
     assert record_health(None, HealthStatus.UNHEALTHY, 4, NOW) is None
     assert record_health(known, HealthStatus.UNHEALTHY, 3, NOW) is None
-    assert record_health(known, HEALTHY, 4, NOW) is None
+    assert record_health(known, HealthStatus.UNHEALTHY, 2, NOW) is None
     assert record_health(known, HealthStatus.UNHEALTHY, 4, NOW) is not None
+
+
+@pytest.mark.parametrize("status", [HEALTHY, HealthStatus.UNHEALTHY])
+def test_the_same_health_said_again_is_kept_and_makes_nothing_due(status: HealthStatus) -> None:
+    known = replace(FRESH, health=status, health_revision=3)
+
+    assert record_health(known, status, 4, NOW) == replace(known, health_revision=4)
 
 
 @pytest.mark.parametrize(
