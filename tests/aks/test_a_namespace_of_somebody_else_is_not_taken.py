@@ -202,6 +202,22 @@ def test_a_boundary_that_is_late_is_no_fault_of_the_traffic(
     on_cluster(scenario)
 
 
+def test_after_a_long_write_the_cluster_is_read_and_not_a_watch_that_is_behind(
+    on_cluster: Callable[[Scenario], None],
+) -> None:
+    async def scenario(server: MemoryApiServer, opened: AksSurface) -> None:
+        assert not hasattr(server, "watch")
+        await opened.ensure_site(SITE, fence(1))
+        with pytest.raises(Unavailable, match="is not in force yet"):
+            await opened.ensure_boundary(
+                BoundarySpec(ENVIRONMENT, GLOBEX, quota=Quota(cpu=2)), fence(1)
+            )
+
+        assert isinstance(await opened.inventory(ENVIRONMENT), Present)
+
+    on_cluster(scenario)
+
+
 def test_a_deletion_leaves_what_somebody_else_made(
     on_cluster: Callable[[Scenario], None],
 ) -> None:

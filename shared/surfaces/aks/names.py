@@ -13,7 +13,8 @@ from typing import Any, Final
 from shared.contracts.patterns import INSTALLATION_NAME
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
-from shared.surfaces.spec import SurfaceComponent
+from shared.surfaces.boundaries import BoundarySpec
+from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 
 MANAGER: Final = "factory-runtime"
 """The one field manager of all writes, and the prefix of labels and annotations."""
@@ -127,3 +128,16 @@ class Installation:
     def component_record(self, component: SurfaceComponent) -> str:
         key = (component.environment, component.tenant, component.module)
         return f"component-{digest_of(*key, length=20)}"
+
+
+def environment_of(
+    subject: RevisionSpec | SiteSpec | BoundarySpec | SurfaceComponent | EnvironmentId,
+) -> EnvironmentId:
+    """Return the environment that a write of *subject* is in."""
+    match subject:
+        case RevisionSpec():
+            return subject.component.environment
+        case SiteSpec() | BoundarySpec() | SurfaceComponent():
+            return subject.environment
+        case _:
+            return subject

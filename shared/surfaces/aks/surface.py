@@ -30,7 +30,7 @@ from shared.surfaces.aks.gateway_counters import GatewayCounters
 from shared.surfaces.aks.jobs import is_true
 from shared.surfaces.aks.live_objects import LiveObjects
 from shared.surfaces.aks.live_properties import live_properties
-from shared.surfaces.aks.names import REVISION, Installation
+from shared.surfaces.aks.names import REVISION, Installation, environment_of
 from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.observation import applied_spec, live_component, pods_of_instance
 from shared.surfaces.aks.platform_access import PlatformAccess
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 P = ParamSpec("P")
+S = TypeVar("S", RevisionSpec, SiteSpec, BoundarySpec, SurfaceComponent, EnvironmentId)
 T = TypeVar("T")
 _ATTEMPTS: Final = 5
 """A controller of the cluster updates an object a few times a second while it comes up."""
@@ -85,15 +86,27 @@ def _reading(
 
 
 def _write(
-    write: Callable[Concatenate["AksSurface", P], Awaitable[None]],
-) -> Callable[Concatenate["AksSurface", P], Coroutine[None, None, None]]:
-    """Make *write* one of the port: it is repeated from its first read while it is overtaken."""
+    write: Callable[Concatenate["AksSurface", S, P], Awaitable[None]],
+) -> Callable[Concatenate["AksSurface", S, P], Coroutine[None, None, None]]:
+    """Make *write* one of the port: it is repeated from its first read while it is overtaken.
+
+    Its begin and its end are noted, as watches are behind both, and it may take a minute.
+    """
 
     @wraps(write)
-    async def repeated(self: "AksSurface", /, *args: P.args, **kwargs: P.kwargs) -> None:
+    async def noted(self: "AksSurface", subject: S, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        self.written_at_s[environment_of(subject)] = self.clock.monotonic_s()
+        try:
+            await repeated(self, subject, *args, **kwargs)
+        finally:
+            self.written_at_s[environment_of(subject)] = self.clock.monotonic_s()
+
+    async def repeated(
+        self: "AksSurface", subject: S, /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
         for attempt in range(_ATTEMPTS):
             try:
-                await write(self, *args, **kwargs)
+                await write(self, subject, *args, **kwargs)
             except WriteConflict as overtaken:
                 if attempt == _ATTEMPTS - 1:
                     raise Unavailable(f"others write there too: {overtaken}") from overtaken
@@ -105,7 +118,7 @@ def _write(
             else:
                 return
 
-    return repeated
+    return noted
 
 
 class AksSurface:
@@ -138,7 +151,7 @@ class AksSurface:
         self._refresh: asyncio.Task[None] | None = None
         self._live = LiveObjects(self._api, self._installation, self._records)
         self._watched = WatchedObjects(self._api, self._installation, clock)
-        self._written_at_s: dict[EnvironmentId, float] = {}
+        self.written_at_s: dict[EnvironmentId, float] = {}
         self._traffic = TrafficLayers(self._api, clock, gateway_class)
         self._offers = OffersReader(self._api, clock, directory)
         own = self._api, self._installation, self._records
@@ -169,14 +182,11 @@ class AksSurface:
 
     def _reader(self, environment: EnvironmentId) -> LiveObjects | WatchedObjects:
         """Return what a read reads: not the watches just after we wrote, as they are behind."""
-        written_at_s = self._written_at_s.get(environment)
+        written_at_s = self.written_at_s.get(environment)
         if written_at_s is None or self.clock.monotonic_s() - written_at_s > _CATCHES_UP_S:
-            self._written_at_s.pop(environment, None)
+            self.written_at_s.pop(environment, None)
             return self._watched
         return self._live
-
-    def _note_write(self, environment: EnvironmentId) -> None:
-        self._written_at_s[environment] = self.clock.monotonic_s()
 
     async def _read_offers(self) -> None:
         try:
@@ -187,24 +197,20 @@ class AksSurface:
 
     @_write
     async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:
-        self._note_write(spec.environment)
         await self._sites.ensure(spec, fence, await self._traffic.read())
 
     @_write
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
-        self._note_write(environment)
         await self._sites.delete(environment, fence)
 
     @_write
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
-        self._note_write(spec.component.environment)
         await self._workloads.apply(spec, fence)
 
     @_write
     async def scale(
         self, component: SurfaceComponent, revision: int, replicas: int, fence: Fence
     ) -> None:
-        self._note_write(component.environment)
         await self._workloads.scale(component, revision, replicas, fence)
 
     @_write
@@ -216,21 +222,18 @@ class AksSurface:
         fence: Fence,
     ) -> None:
         offers = await self._offers.read()
-        self._note_write(component.environment)
         await self._scaling.set_rules(
             component, revision, rules, fence, has_events=offers.has_events
         )
 
     @_write
     async def restart(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
-        self._note_write(component.environment)
         await self._workloads.restart(component, revision, fence)
 
     @_write
     async def activate_schedule(
         self, component: SurfaceComponent, revision: int, fence: Fence
     ) -> None:
-        self._note_write(component.environment)
         await self._workloads.activate_schedule(component, revision, fence)
 
     @_write
@@ -241,7 +244,6 @@ class AksSurface:
     async def delete_boundary(
         self, environment: EnvironmentId, tenant: TenantId, fence: Fence
     ) -> None:
-        self._note_write(environment)
         await self._boundaries.delete(environment, tenant, fence)
 
     @_write
@@ -249,14 +251,12 @@ class AksSurface:
         self, component: SurfaceComponent, weights: Mapping[int, int], fence: Fence
     ) -> None:
         traffic = await self._traffic.read()
-        self._note_write(component.environment)
         await self._sites.add_gateway(component.environment, traffic)
         await self._workloads.set_weights(component, weights, fence, traffic)
 
     @_write
     async def remove(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
         traffic = await self._traffic.read()
-        self._note_write(component.environment)
         await self._workloads.remove(component, revision, fence, traffic)
 
     @_reading
