@@ -13,6 +13,8 @@ caller. Callers wait by reading.
 from collections.abc import Mapping
 from typing import Protocol
 
+from shared.contracts.values import ComputeTargetKind
+from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Reading
@@ -264,3 +266,17 @@ def needed_ready(replicas: int, percent: int) -> int:
     The share is rounded up, and at least one: only ready capacity gets weight (invariant 10).
     """
     return max(1, -(-replicas * percent // 100))
+
+
+def configured_surface(
+    surfaces: Mapping[ComputeTargetKind, Surface], kind: ComputeTargetKind
+) -> Surface:
+    """Return the surface of *kind*.
+
+    Raises:
+        Unavailable: the installation has none, or none any more.
+    """
+    surface = surfaces.get(kind)
+    if surface is None:
+        raise Unavailable(f"no {kind} is configured in this installation")
+    return surface

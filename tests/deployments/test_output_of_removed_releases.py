@@ -62,6 +62,19 @@ async def names(world: Driven) -> Sequence[str]:
     return sorted(blob.name for blob in await world.app.logs.list_stored(""))
 
 
+def test_output_is_away_where_the_installation_has_its_surface_no_more() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        deployment = await released(world)
+        world.app = replace(world.app, surfaces={})
+
+        with pytest.raises(Unavailable, match="no LocalProcess is configured"):
+            await shown(world, deployment)
+
+    run_virtual(main())
+
+
 def test_output_of_a_release_that_was_replaced_is_answered_from_what_is_kept() -> None:
     async def main() -> None:
         world = driven()

@@ -8,7 +8,7 @@ import pytest
 from function_apps.scaling.errors import PolicyExists, PolicyInvalid, PolicyNotFound
 from function_apps.scaling.repository import sample_partition
 from shared.contracts.values import ComputeTargetKind
-from shared.kernel.errors import Invalid
+from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.transitions import TransitionRefused
 from shared.surfaces.capabilities import Feature
@@ -246,6 +246,17 @@ def test_rules_of_the_surface_own_the_number() -> None:
 
         assert native == (2, 7)
         assert revision.scaling is None
+
+    run_virtual(main())
+
+
+def test_a_policy_is_taken_for_no_surface_that_the_installation_has_not() -> None:
+    async def main() -> None:
+        made = await serving()
+        made.app = replace(made.app, surfaces={})
+
+        with pytest.raises(Unavailable, match="no LocalProcess is configured"):
+            await made.apply()
 
     run_virtual(main())
 

@@ -14,14 +14,15 @@ from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.errors import NotReady
 from shared.surfaces.observed_state import LiveComponent
-from shared.surfaces.port import Schedules, Surface
+from shared.surfaces.port import Schedules, Surface, configured_surface
 from shared.surfaces.spec import SurfaceComponent
 
 T = TypeVar("T")
 
 
 def surface_of(component: ReleasedComponent, app: DeploymentsApp) -> Surface:
-    return app.surfaces[component.compute_target]
+    """Return the surface of *component*. Raises Unavailable: the installation has none."""
+    return configured_surface(app.surfaces, component.compute_target)
 
 
 def surfaces_of(target: DeploymentTarget, app: DeploymentsApp) -> Sequence[Surface]:

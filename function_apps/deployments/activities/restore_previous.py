@@ -69,6 +69,7 @@ from shared.kernel.ids import ModuleId
 from shared.kernel.operation import Operation
 from shared.surfaces.errors import DataMissing, NotOwner, PathNotOwned, RouteTaken, SiteMissing
 from shared.surfaces.observed_state import LiveComponent
+from shared.surfaces.port import configured_surface
 
 _NO_HOLD: Final = frozenset(
     {
@@ -98,7 +99,9 @@ async def begin_rollback(
     why = await explained(reason, deployment, app)
     components = (*deployment.released_components, *deployment.previous)
     kinds = {each.compute_target for each in components} or {*app.surfaces}
-    live = await live_components(deployment, [app.surfaces[kind] for kind in kinds])
+    live = await live_components(
+        deployment, [configured_surface(app.surfaces, kind) for kind in kinds]
+    )
 
     def decide(known: DeploymentSet, operation: Operation) -> Step[RollbackPlan]:
         deployment = known.deployment

@@ -31,6 +31,7 @@ from shared.messaging.outbox import Row
 from shared.messaging.unit_of_work import Json, Outcome, View
 from shared.surfaces.errors import NotOwner
 from shared.surfaces.observed_state import Phase
+from shared.surfaces.port import configured_surface
 from shared.surfaces.spec import SurfaceComponent
 
 _OVERTAKE_AT_ONCE: Final = 8
@@ -144,7 +145,8 @@ async def _write_nothing(
     component: ReleasedComponent, ended: Deployment, fence: Fence, app: DeploymentsApp
 ) -> None:
     """Give the revision of *component* the instances that it has; none where it has none."""
-    surface, number = app.surfaces[component.compute_target], component.release_revision
+    surface = configured_surface(app.surfaces, component.compute_target)
+    number = component.release_revision
     workload = SurfaceComponent(ended.environment_id, ended.tenant_id, component.module_id)
     reading = await surface.observe(workload)
     if isinstance(reading, Unknown):

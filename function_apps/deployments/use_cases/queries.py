@@ -23,6 +23,7 @@ from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
 from shared.kernel.observation import Present, Unknown
 from shared.persistence.store import Document, UnreadableDocument, partition_of
+from shared.surfaces.port import configured_surface
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import RevisionTraffic
 
@@ -120,7 +121,8 @@ async def read_logs(
 async def _logs_of(
     component: ReleasedComponent, known: Deployment, app: DeploymentsApp, tail: int
 ) -> Sequence[Mapping[str, Any]]:
-    surface, number = app.surfaces[component.compute_target], component.release_revision
+    surface = configured_surface(app.surfaces, component.compute_target)
+    number = component.release_revision
     workload = SurfaceComponent(known.environment_id, known.tenant_id, component.module_id)
 
     def entry(output: InstanceOutput, **more: Any) -> Mapping[str, Any]:
@@ -173,7 +175,7 @@ async def read_traffic(deployment_id: str, ctx: Context, app: DeploymentsApp) ->
     value: list[Mapping[str, Any]] = []
     for component in known.released_components:
         workload = SurfaceComponent(known.environment_id, ctx.tenant, component.module_id)
-        reading = await app.surfaces[component.compute_target].traffic(workload)
+        reading = await configured_surface(app.surfaces, component.compute_target).traffic(workload)
         sample = reading.value if isinstance(reading, Present) else None
         revisions = sample.revisions.items() if sample else ()
         value.append(
@@ -194,7 +196,7 @@ async def _not_ready(
     component: ReleasedComponent, workload: SurfaceComponent, app: DeploymentsApp
 ) -> Sequence[str]:
     """Return why instances of the release could not be started, or ended, and are not ready."""
-    live = await app.surfaces[component.compute_target].observe(workload)
+    live = await configured_surface(app.surfaces, component.compute_target).observe(workload)
     revision = (
         live.value.revision(component.release_revision) if isinstance(live, Present) else None
     )

@@ -28,6 +28,7 @@ from shared.contracts.scaling import ApplyScalingPolicy, ScalingPolicyChange
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.policies.prod_policy import Answers
+from shared.surfaces.port import configured_surface
 
 _CONTENT: Final = set(ScalingPolicyChange.model_fields)
 
@@ -88,11 +89,17 @@ async def _write(
 def require_valid(
     content: ScalingPolicyChange, service: ScaledService | None, app: ScalingApp
 ) -> None:
-    """Refuse what cannot be followed, as far as the service is known. Raises PolicyInvalid."""
-    is_known = service is not None and service.is_scaled
-    surface = app.surfaces.get(service.compute_target) if service and is_known else None
-    capabilities = surface.capabilities() if surface else None
-    refused = violations(content, service if is_known else None, capabilities)
+    """Refuse what cannot be followed, as far as the service is known.
+
+    Raises:
+        PolicyInvalid.
+        Unavailable: its surface is not configured, or did not say yet what it can.
+    """
+    known = service if service is not None and service.is_scaled else None
+    capabilities = None
+    if known is not None:
+        capabilities = configured_surface(app.surfaces, known.compute_target).capabilities()
+    refused = violations(content, known, capabilities)
     if refused:
         raise PolicyInvalid(refused)
 

@@ -62,7 +62,7 @@ from shared.messaging.unit_of_work import Decision as Commit
 from shared.persistence.store import Document, partition_of
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.observed_state import LiveComponent, Phase
-from shared.surfaces.port import Surface
+from shared.surfaces.port import Surface, configured_surface
 from shared.surfaces.spec import SurfaceComponent
 
 EVALUATE: Final = "evaluate_due"
@@ -128,7 +128,7 @@ async def _evaluate(
     except Invalid as refusal:
         await _reject(policy, refusal, service, ctx, app)
         return None
-    surface = app.surfaces[service.compute_target]
+    surface = configured_surface(app.surfaces, service.compute_target)
     component = _component_of(service, ctx)
     reading = await observe(surface, component, app)
     live = reading.value if isinstance(reading, Present) else None
@@ -164,7 +164,8 @@ async def _take_back(
     It stays due until that is done; with its service the rules go.
     """
     if not service.is_retired:
-        surface, component = app.surfaces[service.compute_target], _component_of(service, ctx)
+        surface = configured_surface(app.surfaces, service.compute_target)
+        component = _component_of(service, ctx)
         reading = await observe(surface, component, app)
         if isinstance(reading, Unknown):
             return

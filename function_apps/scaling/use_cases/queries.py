@@ -33,6 +33,7 @@ from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
 from shared.persistence.query_rules import no_continuation
 from shared.persistence.tables import TableRow, readable_rows
+from shared.surfaces.port import configured_surface
 
 _AT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 """The key of a sample's row: its instant."""
@@ -85,8 +86,10 @@ async def answer_what_if(
     service = view.find(SERVICES, ids.service_id)
     require_valid(asked.policy, service, app)
     is_known = service is not None and service.is_scaled
-    surface = app.surfaces.get(service.compute_target) if service and is_known else None
-    can_be_none = bool(service and surface and may_be_none(service, surface))
+    can_be_none = False
+    if service and is_known:
+        surface = configured_surface(app.surfaces, service.compute_target)
+        can_be_none = may_be_none(service, surface)
     resources = service.resources if service else Resources()
     async with _turn(ctx, app):
         rows = await _rows(sample_partition(ctx.tenant, ids.policy_id), asked, app)
