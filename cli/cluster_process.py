@@ -13,6 +13,7 @@ from local_agent.process_identity import ProcessIdentity
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.leftovers import remove_leftovers
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
 
 READY_WITHIN_S: Final = 180.0
 """It takes 4 s with KWOK, 8 s with real nodes; a starved machine needs longer."""
@@ -32,8 +33,16 @@ def find_cluster(folder: StateFolder) -> ProcessIdentity | None:
 
 
 def record_of(folder: StateFolder) -> ClusterRecord | None:
-    """Return what the cluster of *folder* has written; None before it is ready."""
-    return cluster_folder(folder).record()
+    """Return what the cluster of *folder* has written; None before it is ready.
+
+    Raises:
+        Failure: another version of the cluster wrote it.
+    """
+    try:
+        return cluster_folder(folder).record()
+    except Unavailable as other:
+        remedy = "stop it: `runtimectl cluster down`, and start it with `runtimectl cluster up`"
+        raise Failure(other.message, ExitCode.UNAVAILABLE, remedy=remedy) from other
 
 
 def start_cluster(folder: StateFolder, form: Form | None, nodes: int, clock: Clock) -> int:

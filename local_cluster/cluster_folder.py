@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from shared.kernel.errors import Unavailable
 from shared.persistence.plain_files import read_plain, write_private
 
 LOCK: Final = "cluster.lock"
@@ -128,15 +129,24 @@ class ClusterFolder:
         return (self.record_file, self.kubeconfig, self.keys, self.etcd, self.nodes, self.gateway)
 
     def record(self) -> ClusterRecord | None:
-        """Return what the running cluster has written; None before it is ready."""
+        """Return what the running cluster has written; None before it is ready.
+
+        Raises:
+            Unavailable: another version of the cluster wrote it.
+        """
         try:
             content: Mapping[str, Any] = json.loads(read_plain(self.record_file))
         except (FileNotFoundError, ValueError):
             return None
-        known = {**content, "form": Form(content["form"])}
-        return ClusterRecord(
-            **{**known, "lacks": tuple(known["lacks"]), "nodes": tuple(known["nodes"])}
-        )
+        try:
+            known = {**content, "form": Form(content["form"])}
+            return ClusterRecord(
+                **{**known, "lacks": tuple(known["lacks"]), "nodes": tuple(known["nodes"])}
+            )
+        except (KeyError, TypeError, ValueError) as other:
+            raise Unavailable(
+                f"{self.record_file} is of another version of the local cluster: end that"
+            ) from other
 
     def write_record(self, record: ClusterRecord) -> None:
         content = json.dumps(asdict(record), indent=2).encode()

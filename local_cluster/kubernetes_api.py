@@ -94,7 +94,10 @@ class KubernetesApi:
         if answer.status >= _ERRORS:
             text = content[:500].decode(errors="replace")
             raise Unavailable(f"the API server answers {answer.status} to {path}: {text}")
-        return json.loads(content) if is_json else {}
+        try:
+            return json.loads(content) if is_json else {}
+        except ValueError as broken:
+            raise Unavailable(f"the API server answers no JSON to {path}: {broken}") from broken
 
 
 @asynccontextmanager

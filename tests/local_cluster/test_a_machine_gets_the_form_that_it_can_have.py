@@ -142,3 +142,22 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert folder.record() is None
     folder.write_record(record)
     assert folder.record() == record
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('{"form": "root"}', id="fields-are-absent"),
+        pytest.param('{"form": "paper"}', id="another-form"),
+        pytest.param(
+            '{"form": "root", "lacks": [], "server": "s", "kubeconfig": "k", "nodes": [], "x": 1}',
+            id="a-field-more",
+        ),
+    ],
+)
+def test_a_record_of_another_version_is_named_as_one(tmp_path: Path, text: str) -> None:
+    folder = ClusterFolder(tmp_path)
+    folder.record_file.write_text(text)
+
+    with pytest.raises(Unavailable, match="of another version of the local cluster"):
+        folder.record()
