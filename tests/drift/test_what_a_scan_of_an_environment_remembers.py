@@ -7,6 +7,8 @@ from typing import Any, Final
 import pytest
 
 from function_apps.drift.model.environment_scan import (
+    DEPLOYMENTS_KEPT,
+    UNENDED_KEPT,
     AdoptedValue,
     CompletedRelease,
     DeploymentWork,
@@ -17,13 +19,15 @@ from function_apps.drift.model.environment_scan import (
     is_mass_absence,
     is_own_fence,
     make_due,
+    on_deployment_event,
     on_environment_event,
     order_scan,
     record_scan,
 )
 from shared.contracts.drift import DriftDefaults, Plane
 from shared.kernel.clock import isoformat
-from tests.kit.told import ENVIRONMENT, WEB, environment
+from tests.drift.compared import step
+from tests.kit.told import ENVIRONMENT, WEB, deployment_of, environment
 from tests.kit.virtual_time import EPOCH
 
 NOW: Final = EPOCH + timedelta(days=1)
@@ -229,3 +233,29 @@ def test_what_was_adopted_ends_as_the_scan_found_it_unless_it_was_adopted_anew()
     after = record_scan(known, made, replace(RESULT, ended_adoptions=("a", "b")), NOW, EVERY)
 
     assert after.adopted == {"b": other, "c": one}
+
+
+def after_a_step(deployments: dict[str, DeploymentWork]) -> EnvironmentScan:
+    """Return the scans after a step of a deployment that is not among *deployments*."""
+    after = on_deployment_event(scan(deployments=deployments), step(0), NOW)
+    assert after is not None
+    return after
+
+
+def test_a_deployment_that_waits_is_known_however_many_end_meanwhile() -> None:
+    ended = {f"dep-{each}": work(-each, is_on=False) for each in range(DEPLOYMENTS_KEPT + 1)}
+    waits = DeploymentWork(1, (WEB,), is_on=False, at=at(-9999), from_start=True)
+
+    after = after_a_step({**ended, "dep-waits": waits})
+
+    assert "dep-waits" in after.deployments
+    assert f"dep-{DEPLOYMENTS_KEPT}" not in after.deployments
+
+
+def test_deployments_whose_ends_were_lost_are_known_within_a_bound() -> None:
+    lost = {f"dep-{each}": work(-each) for each in range(1, UNENDED_KEPT + 2)}
+
+    after = after_a_step(lost)
+
+    assert len(after.deployments) == UNENDED_KEPT
+    assert {"dep-1", deployment_of(0)} <= after.deployments.keys()

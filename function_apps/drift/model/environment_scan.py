@@ -36,6 +36,8 @@ from shared.kernel.clock import isoformat
 
 DEPLOYMENTS_KEPT: Final = 100
 """Of those that have ended, the newest: a late event of an older one is taken for a new step."""
+UNENDED_KEPT: Final = 1_000
+"""Of those that are at work, or wait: more are some whose end was lost."""
 RELEASES_KEPT: Final = 1_000
 """Of those that were completed, and of holds that have ended: an environment has one document, of a
 megabyte, and any number of modules. Another is old enough for its late event to be heard as new.
@@ -59,6 +61,11 @@ class DeploymentWork:
     """Its request was heard, so it is new: what is said of it later is no echo of one forgotten."""
     stepped_at: str = ""
     """The time of its newest step; empty while it waits."""
+
+    @property
+    def waits(self) -> bool:
+        """Return whether it was requested and has not begun; so it is too where it never did."""
+        return self.from_start and not (self.is_on or self.stepped_at or self.has_failed)
 
 
 @dataclass(frozen=True)
@@ -236,13 +243,22 @@ def on_deployment_event(
         stepped_at=stepped_at if has_ended or is_request else at,
     )
     deployments = {**before.deployments, event.deployment_id: heard}
-    ended = {name: each.at for name, each in deployments.items() if not each.is_on}
-    for name in _all_but_newest(ended, DEPLOYMENTS_KEPT):
-        del deployments[name]
-    after = replace(before, deployments=deployments)
+    after = replace(before, deployments=_without_old_work(deployments))
     if isinstance(event, RuntimeDeploymentRolledBack):
         return _with_holds(after, event)
     return _with_completed(after, event) if isinstance(event, RuntimeDeploymentCompleted) else after
+
+
+def _without_old_work(deployments: Mapping[str, DeploymentWork]) -> Mapping[str, DeploymentWork]:
+    """Return *deployments* without old ones that have ended, or whose end was lost long ago.
+
+    One that waits, for days where others are before it, has not ended.
+    """
+    is_open = {name: each.is_on or each.waits for name, each in deployments.items()}
+    ended = {name: each.at for name, each in deployments.items() if not is_open[name]}
+    going_on = {name: each.at for name, each in deployments.items() if is_open[name]}
+    old = _all_but_newest(ended, DEPLOYMENTS_KEPT) | _all_but_newest(going_on, UNENDED_KEPT)
+    return {name: each for name, each in deployments.items() if name not in old}
 
 
 def _with_holds(scan: EnvironmentScan, event: RuntimeDeploymentRolledBack) -> EnvironmentScan:
