@@ -45,6 +45,25 @@ def parse_assignments(texts: Sequence[str], *, as_text: bool) -> dict[str, Any]:
     return values
 
 
+def refuse_inner_keys(values: Mapping[str, Any], known: Mapping[str, Any], layer: str) -> None:
+    """Refuse a key of *values* that reads as a place in a mapping of *known*, those of *layer*.
+
+    A key with dots is a key of its own; one that *known* has already is meant.
+
+    Raises:
+        Failure: there is one.
+    """
+    for key in values:
+        parent, _, inner = key.partition(".")
+        if inner and key not in known and isinstance(known.get(parent), Mapping):
+            raise Failure(
+                f"{key} would be a key of its own beside {parent}, a mapping: dots lead into none",
+                ExitCode.USAGE,
+                remedy=f"give {parent} with its other keys: '{parent}={{\"{inner}\": …}}', or edit "
+                f"it: `runtimectl config edit {layer}`; a file may have both keys",
+            )
+
+
 def unfinished(values: Mapping[str, Any]) -> Sequence[str]:
     """Return the keys whose text begins as JSON does, which it was probably meant to be."""
     return [

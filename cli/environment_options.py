@@ -16,6 +16,7 @@ from cli.yaml_files import load_yaml
 
 VALUES: Final = "shared.contracts.values"
 _HERE: Final = "local"
+_STAGES: Final = ("dev", "test", "staging", "prod")
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,16 @@ def say_deleted(body: Mapping[str, Any]) -> None:
     """Say which data is about to be deleted."""
     if body.get("deleteData"):
         note(f"data to be deleted, with its content: {', '.join(body['deleteData'])}")
+
+
+def say_stage(body: Mapping[str, Any]) -> None:
+    """Say that a name that is a stage gives an environment another one."""
+    name, stage = body.get("name"), body.get("stage")
+    if name in _STAGES and stage != name:
+        note(
+            f"{name} is the name only, and its stage is {stage}: soak time, gates and policies are"
+            f" those of {stage}; `--stage {name}` makes it one of {name}"
+        )
 
 
 def say_where(body: Mapping[str, Any]) -> None:

@@ -153,11 +153,13 @@ def refuse_mistakes(details: Sequence[Detail], file: Path | None, remedy: str = 
         return
     count, details = len(details), details[:_NAMED_MAX]
     if file is not None:
+        # As one reads the file; what an option sets, or is in no line, comes first.
         lines = lines_of(file, [pointer_parts(each.target) for each in details])
         details = [
             each if option_for(each.target) else replace(each, line=line)
             for each, line in zip(details, lines, strict=True)
         ]
+        details = sorted(details, key=lambda each: each.line or 0)
     raise Failure(
         mistakes(details, str(file or ""), count),
         ExitCode.USAGE,

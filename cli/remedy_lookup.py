@@ -122,6 +122,7 @@ BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
         r"runtime\.(?:admin|tenants\.write)",
         f"log in with a role that has this scope: `{AS_WHO} --role Runtime.Admin`",
     ),
+    ("NotFound", r"of kind op$|^no operation", "see which there are: `runtimectl operations`"),
     (
         "NotRepairable",
         "Git says",

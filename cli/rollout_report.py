@@ -21,7 +21,9 @@ _STYLES: Final[Mapping[str | None, str]] = {
     "Cancelled": "yellow",
 }
 _AFTER_APPROVAL: Final = (
-    ": `runtimectl retry {0}` looks at the step again, `runtimectl cancel {0}` takes it back"
+    "; send it requests (`runtimectl env show {1}` has the endpoint), then `runtimectl retry {0}` "
+    "looks at the step again; `runtimectl cancel {0}` takes it back; without requests a release "
+    "passes by `gate: {{onInconclusive: pass}}`"
 )
 _MARKS: Final[Mapping[str | None, str]] = {"Pass": "✓", "Fail": "✗", "Inconclusive": "?"}
 _MINIMUM_MEASURES: Final = frozenset({"readiness", "samples"})
@@ -46,8 +48,9 @@ def rollout_lines(
     lines.sort(key=_position)
     if reason := deployment.get("waitingFor"):
         holder = f" ({deployment['holder']})" if deployment.get("holder") else ""
-        way = _AFTER_APPROVAL.format(deployment["deploymentId"]) if reason == "approval" else ""
-        text = f"… waiting for {reason}{holder}{way}"
+        ids = (deployment["deploymentId"], deployment["environmentId"])
+        way = _AFTER_APPROVAL.format(*ids) if reason == "approval" else ""
+        text = f"… waiting for {waits_for(deployment)}{holder}{way}"
         lines.append(Line("waiting", text, "yellow", is_final=False))
     if has_ended:
         return [*lines, *_end_lines(deployment)]
@@ -56,6 +59,16 @@ def rollout_lines(
         for index, reason in enumerate(not_ready)
     ]
     return [*lines, _status_line(deployment), *unready, *_traffic_lines(traffic or {})]
+
+
+def waits_for(deployment: Deployment) -> str | None:
+    """Return what *deployment* waits for; of an approval, with the verdicts that nobody passed."""
+    reason: str | None = deployment.get("waitingFor")
+    if reason != "approval":
+        return reason
+    judged = [step for step in deployment["steps"] if step.get("verdict")]
+    verdicts = [format_verdict(each) for step in judged[-1:] for each in step.get("evidence", ())]
+    return ": ".join(filter(None, (reason, "; ".join(dict.fromkeys(verdicts)))))
 
 
 def format_samples(evidence: Mapping[str, Any]) -> str:

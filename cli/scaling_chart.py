@@ -30,7 +30,7 @@ def chart(steps: Sequence[Mapping[str, Any]]) -> Sequence[str]:
     first, last = format_time(steps[0]["at"]), format_time(steps[-1]["at"])
     gap = max(1, len(columns) - len(first) - len(last))
     return [*lines, f"{'0':>6} └{_LINE * len(columns)}", f"        {first}{' ' * gap}{last}",
-            f"        {_BAR} proposed   {_LINE} recorded"]  # fmt: skip
+            f"        {_BAR} proposed   {_LINE} recorded   {_BOTH} both"]  # fmt: skip
 
 
 def _columns(steps: Sequence[Mapping[str, Any]]) -> Sequence[tuple[int, int]]:

@@ -18,6 +18,7 @@ from cli.parameter_types import seconds
 from cli.progress_display import Line, open_display
 
 _POLL_INTERVAL_S: Final = 0.5
+_PINNED: Final = "a pinned module takes it with its next deployment"
 _SERVICES: Final = "/v1/runtime/services"
 COLUMNS: Final = (
     Column("MODULE", "moduleId"),
@@ -139,7 +140,7 @@ def _lines(current: Head, adoption: Mapping[str, Any]) -> list[Line]:
     version = adoption["version"]
     is_synced = current["status"] == "Synced"
     if is_synced and not adoption["expected"]:
-        return [Line("count", f"nothing runs that is to be given version {version}")]
+        return [Line("count", f"nothing that runs is to be given version {version}: {_PINNED}")]
     text = f"{adoption['acknowledged']} of {adoption['expected']} run version {version}"
     lines = [Line("count", f"{'✓' if is_synced else '…'} {text}", is_final=is_synced)]
     lines += [

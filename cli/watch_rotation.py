@@ -83,12 +83,16 @@ def rotation_lines(rotation: Rotation) -> list[Line]:
     status = rotation["status"]
     reached = _STEPS.index(status) if status in _STEPS else -1
     lines = [
-        Line(step, f"{'✓' if index < reached else '…'} {step}: {_MEANS[step]}", is_final=False)
+        _step_line(step, is_done=index < reached or status == _STEPS[-1])
         for index, step in enumerate(_STEPS[: reached + 1])
     ]
     if status == "Failed":
         lines.append(Line("Failed", "✗ Failed: every version stays enabled", "red"))
     return lines + [_consumer_line(each, rotation) for each in rotation["consumers"]]
+
+
+def _step_line(step: str, *, is_done: bool) -> Line:
+    return Line(step, f"{'✓' if is_done else '…'} {step}: {_MEANS[step]}", is_final=is_done)
 
 
 def _consumer_line(consumer: Mapping[str, Any], rotation: Rotation) -> Line:

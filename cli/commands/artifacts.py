@@ -1,5 +1,6 @@
 """`artifact`: build an archive from packages or a folder, and upload it."""
 
+import errno
 from pathlib import Path
 from typing import Annotated
 
@@ -47,14 +48,20 @@ def _say_packages(folder: Path) -> None:
 
 
 def _copy(path: Path, to: Path) -> None:
+    was_there = to.exists()
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_bytes(path.read_bytes())
     except OSError as refused:
+        if not was_there:  # what is begun is no archive
+            to.unlink(missing_ok=True)
+        is_full = refused.errno in {errno.ENOSPC, errno.EDQUOT}
         raise Failure(
             f"--to {to} cannot be written: {refused.strerror}",
             ExitCode.USAGE,
-            remedy="name a file in a folder of yours: --to build/shop.zip",
+            remedy=f"make room for {path.stat().st_size:,} bytes there, or name another disk"
+            if is_full
+            else "name a file in a folder of yours: --to build/shop.zip",
         ) from refused
 
 

@@ -29,7 +29,7 @@ from cli.configuration_tables import (
     show_published,
     value_row,
 )
-from cli.configuration_values import parse_assignments, unfinished
+from cli.configuration_values import parse_assignments, refuse_inner_keys, unfinished
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id, environment_names
@@ -144,6 +144,7 @@ def set_(
     client = invocation.client
     layer = which.find(client)
     current = layer.in_force(client)
+    refuse_inner_keys(values, current.values or {}, layer.options)
     changed = {**(current.values or {}), **values}
     _publish(
         invocation, layer, current, changed, comment=comment, draft=draft, dryRun=dry_run

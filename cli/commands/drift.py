@@ -86,8 +86,10 @@ def _show_findings(
     client = invocation.client
     report = client.get(path, {"top": "1"}).body
     findings = list(client.list_all(path, query))
-    is_compared = not _is_git_newer(report)
-    empty = "nothing differs" if is_compared else "nothing differs in what was compared"
+    is_compared, git = not _is_git_newer(report), report["git"]
+    is_all = is_compared and not (git and git["reasons"])
+    is_all = is_all and all(each["complete"] for each in report["coverage"])
+    empty = "nothing differs" if is_all else "nothing differs in what was compared"
     invocation.show(findings, _COLUMNS, empty=empty)
     _note_coverage(report, env)
     if not is_compared:

@@ -12,6 +12,7 @@ from cli.environment_options import (
     NewEnvironment,
     require_environment,
     say_deleted,
+    say_stage,
     say_where,
 )
 from cli.exit_codes import ExitCode
@@ -59,6 +60,7 @@ def plan(new: NewEnvironment, content: ContentOptions, invocation: Invocation) -
     """Show the plan of `create` with the same options; nothing is changed."""
     body = new.body(content) | {"dryRun": True}
     say_where(body)
+    say_stage(body)
     _show_plan(invocation, invocation.client.write("POST", _ROOT, body).body)
 
 
@@ -70,6 +72,7 @@ def create(
     body = new.body(content)
     say_where(body)
     say_deleted(body)
+    say_stage(body)
     response = invocation.client.write("POST", _ROOT, body)
     if response.is_repeat:
         note(f"nothing differs: {new.name} is there already, and is {response.body['status']}")

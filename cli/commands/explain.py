@@ -1,5 +1,6 @@
 """`explain`: what an error code means, who does what about it, and what to type next."""
 
+import re
 from difflib import get_close_matches
 from typing import Annotated, Final
 
@@ -12,6 +13,8 @@ from cli.options import Invocation
 from cli.remedy_lookup import remedy_for
 from cli.state_folder import REPOSITORY
 
+_LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]+\)")
+"""Of a page: a terminal follows none."""
 _OF_A_FIELD: Final = "The code of a single field: what was expected and what came stand beside it."
 
 
@@ -42,7 +45,7 @@ def explain(
     invocation.show(
         {
             "code": name,
-            "meaning": row.meaning,
+            "meaning": _part(row.meaning),
             "caller": _part(row.caller),
             "operator": _part(row.operator),
             "developer": _part(row.developer),
@@ -53,4 +56,4 @@ def explain(
 
 
 def _part(cell: str) -> str | None:
-    return None if cell == NOBODY else cell
+    return None if cell == NOBODY else _LINK.sub(r"\1", cell)

@@ -139,6 +139,7 @@ def _nothing_of(client: Client, which: _InstanceFilter, environment: str) -> str
     newest = next(_deployments_of(client, environment, which.module))
     if which.previous:
         wanted = f"no release of {which.module} was in force before this one, or its output is gone"
+        wanted += "; of one that never was in force, ask by its --revision"
     elif newest.get("reason"):
         ended = f"{newest['deploymentId']} ended as {newest['status']} before it wrote anything"
         wanted = f"{ended} ({newest['reason']['message']})"

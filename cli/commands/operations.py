@@ -6,11 +6,18 @@ import typer
 
 from cli.fan_out import query_apps
 from cli.options import Commands, Invocation, WaitOptions
-from cli.output import Column, format_time
+from cli.output import Column, format_time, note
 from cli.watch_operation import wait_for_success
 
 app = Commands(help="Long work: list (without a word after it), show, cancel.")
 OperationId = Annotated[str, typer.Argument(metavar="OPERATION", show_default=False)]
+_STEP_COLUMNS: Final = (
+    Column("STEP", "name"),
+    Column("STATE", "state"),
+    Column("BEGAN", lambda step: format_time(step.get("startedAt"))),
+    Column("ENDED", lambda step: format_time(step.get("endedAt"))),
+    Column("MESSAGE", "message"),
+)
 _COLUMNS: Final = (
     Column("BEGAN", lambda operation: format_time(operation["createdAt"])),
     Column("KIND", "kind"),
@@ -48,7 +55,13 @@ def show_(operation: OperationId, invocation: Invocation, waiting: WaitOptions) 
     if waiting.wait:
         session, output = invocation.session, invocation.output
         wait_for_success(session, operation, operation, waiting.timeout_s, output)
-    invocation.show(invocation.client.get(f"/v1/runtime/operations/{operation}").body)
+    body = invocation.client.get(f"/v1/runtime/operations/{operation}").body
+    if not invocation.is_table:
+        invocation.show(body)
+        return
+    invocation.show({name: value for name, value in body.items() if name != "steps"})
+    if body["steps"]:
+        invocation.show(body["steps"], _STEP_COLUMNS)
 
 
 @app.command()
@@ -56,3 +69,5 @@ def cancel(operation: OperationId, invocation: Invocation) -> None:
     """Ask an operation to stop at its next step."""
     path = f"/v1/runtime/operations/{operation}/cancel"
     invocation.show(invocation.client.write("POST", path).body)
+    note(f"next:  runtimectl operations show {operation} --wait")
+    note("what it leads to, such as a release that is taken back: runtimectl operations --running")

@@ -17,6 +17,7 @@ from cli.options import EnvironmentFilter, Invocation
 from cli.output import Column, format_digest, format_time, note
 from cli.parameter_types import instant
 from cli.public_ports import taken_ports
+from cli.rollout_report import waits_for
 from cli.session import only_match
 from cli.traffic import not_ready_of
 from cli.watch_rollout import ROOT
@@ -194,10 +195,13 @@ def _first_releases(
             "health": {},
             "instances": [],
             "serviceId": deployment["deploymentId"],
-            "reason": "catalog has not heard of it yet" if is_unheard(deployment) else None,
+            "reason": "catalog has not heard of it yet"
+            if is_unheard(deployment)
+            else waits and f"waits for {waits}",
         }
         for deployment in newest
         if deployment["status"] in RUNNING or is_unheard(deployment)
+        for waits in [waits_for(deployment)]
         for component in deployment["components"]
         if (deployment["environmentId"], component["moduleId"]) not in known
     ]

@@ -252,8 +252,8 @@ class RevisionSpec:
             (
                 bool(twice),
                 "environ",
-                "without the variables of its configuration and secrets",
-                str(sorted(twice)),
+                "of other names than its configuration and its secrets, which share none either",
+                ", ".join(sorted(twice)),
             ),
             (bool(unrecorded), "secrets", "in the versions of its unit", str(unrecorded)),
             (

@@ -247,8 +247,13 @@ def _bearer(authorization: str | None) -> str:
             code="NoToken",
         )
     scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not _JWS.fullmatch(token):
+    if scheme.lower() != "bearer":
         raise Unauthenticated("Authorization is not `Bearer <token>`", code="MalformedToken")
+    if not _JWS.fullmatch(token):
+        raise Unauthenticated(
+            "the token is no JWT: expected three parts of base64url with dots between them",
+            code="MalformedToken",
+        )
     if len(token) > TOKEN_MAX_BYTES:
         raise Unauthenticated(f"the token is over {TOKEN_MAX_BYTES} bytes", code="MalformedToken")
     return token

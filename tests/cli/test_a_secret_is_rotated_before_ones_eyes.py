@@ -216,6 +216,23 @@ def test_each_consumer_is_shown_as_it_gets_there(runtimectl: RuntimeCtl) -> None
     assert f"the old version stays enabled until {NOON}" in ran.err
 
 
+def test_the_steps_of_a_rotation_are_told_in_order_each_done_at_its_end(
+    runtimectl: RuntimeCtl,
+) -> None:
+    states = ["Created", "Set", "Tested", "Canary", "Rolling", "Verified", "Revoked"]
+    both = ["module-shop", "module-jobs"]
+
+    ran = watched(
+        runtimectl,
+        f"secret rotation {ROTATION} --wait --until-revoked",
+        [rotation(status, both) for status in states],
+    )
+
+    assert ran.code == ExitCode.OK, ran.err
+    done = [line.split()[1].rstrip(":") for line in ran.out.splitlines() if "✓" in line]
+    assert [step for step in done if step in states] == states
+
+
 def test_a_watch_until_old_versions_are_disabled_goes_on_after_verified(
     runtimectl: RuntimeCtl,
 ) -> None:

@@ -95,7 +95,7 @@ def test_a_version_that_nobody_is_to_run_is_not_shown_as_adopted(
     ran = platform.run("config", "adoption", "--watch", "--timeout", "5", *WEB)
 
     assert ran.code == ExitCode.OK
-    assert "nothing runs that is to be given version 1" in ran.out
+    assert "nothing that runs is to be given version 1: a pinned module takes it with" in ran.out
     assert "✓" not in ran.out
 
 

@@ -51,6 +51,16 @@ def test_a_code_says_its_remedy_and_who_does_what(capsys: pytest.CaptureFixture[
     assert "developer" not in shown, "who has nothing to do is not named"
 
 
+def test_an_explanation_has_the_words_of_a_link_and_no_address(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["explain", "CannotStart"]) == ExitCode.OK
+
+    shown = capsys.readouterr().out
+    assert "ADR 0745" in shown
+    assert "](" not in shown
+
+
 def test_a_code_that_is_mistyped_is_answered_by_those_like_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

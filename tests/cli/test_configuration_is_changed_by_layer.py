@@ -61,6 +61,21 @@ def test_what_was_probably_json_is_said_to_be_text(platform: ConfiguredPlatform)
     assert values_of(platform) == {"limits": '{"items": 20', "a": [1]}
 
 
+def test_dots_do_not_lead_into_a_mapping_and_make_no_key_beside_it(
+    platform: ConfiguredPlatform,
+) -> None:
+    platform.run("config", "set", 'limits={"daily": 1000}', "port.x=1", *WEB)
+
+    refused = platform.run("config", "set", "limits.daily=5", *WEB)
+    own = platform.run("config", "set", "port.x=2", *WEB)
+
+    assert refused.code == ExitCode.USAGE
+    assert "limits.daily would be a key of its own beside limits" in refused.err
+    assert "'limits={\"daily\": …}'" in refused.err
+    assert own.code == ExitCode.OK, own.err
+    assert values_of(platform) == {"limits": {"daily": 1000}, "port.x": 2}
+
+
 def test_with_text_no_value_is_json(platform: ConfiguredPlatform) -> None:
     platform.run("config", "set", "--text", "items=20", "on=true", *WEB)
 

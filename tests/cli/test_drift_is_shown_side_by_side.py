@@ -82,6 +82,25 @@ def test_git_that_was_read_after_the_last_scan_is_not_compared_yet(runtimectl: R
     assert "git: it was read after the last scan; the next one compares it" in ran.err
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"coverage": []}, id="a-manifest-was-not-read"),
+        pytest.param({"git": None}, id="a-plane-was-not-looked-at"),
+    ],
+)
+def test_what_was_not_compared_is_not_said_to_be_as_it_should(
+    changes: Mapping[str, Any], runtimectl: RuntimeCtl
+) -> None:
+    report = {**THE_REPORT, **changes, "value": []}
+
+    ran = runtimectl.run(
+        "drift list --env test", {**ANSWERS, f"GET {RUNTIME}/drift/{ENVIRONMENT}": report}
+    )
+
+    assert "nothing differs in what was compared" in ran.out
+
+
 def test_a_finding_shows_both_values_beside_each_other(runtimectl: RuntimeCtl) -> None:
     ran = runtimectl.run(f"drift show {FINDING}", ANSWERS)
 

@@ -8,6 +8,7 @@ import pytest
 
 import function_apps
 import shared
+from cli.commands.artifacts import _copy
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure
 from cli.main import main
@@ -227,6 +228,17 @@ def test_another_model_of_isolation_leads_to_a_move_which_takes_nothing_away() -
 @pytest.mark.parametrize(
     "message",
     [
+        "no resource has the id 'nope': expected an id of kind op",
+        "no operation 'op-deployments-w5ekllr23tyb-0123456789abcdef'",
+    ],
+)
+def test_an_operation_that_is_not_there_leads_to_the_list_of_operations(message: str) -> None:
+    assert "`runtimectl operations`" in remedy_for("NotFound", message, ExitCode.NOT_FOUND)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
         f"{DEPLOYMENT} is in env-w5ekllr23tyb already",
         f"{DEPLOYMENT} only removed modules",
         f"module-shop of {DEPLOYMENT} is no longer in force: nothing is",
@@ -235,6 +247,17 @@ def test_another_model_of_isolation_leads_to_a_move_which_takes_nothing_away() -
 )
 def test_nobody_waits_for_the_soak_time_of_what_is_never_promoted(message: str) -> None:
     assert "soak time" not in remedy_for("NotPromotable", message, ExitCode.CONFLICT)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk")
+def test_a_full_disk_is_told_by_the_room_that_is_missing(tmp_path: Path) -> None:
+    archive = tmp_path / "shop.zip"
+    archive.write_bytes(b"x" * 1234)
+
+    with pytest.raises(Failure) as refused:
+        _copy(archive, Path("/dev/full"))
+
+    assert refused.value.remedy == "make room for 1,234 bytes there, or name another disk"
 
 
 @pytest.mark.parametrize("noun", _nouns())

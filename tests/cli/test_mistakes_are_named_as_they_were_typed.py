@@ -159,6 +159,18 @@ def test_what_is_wrong_beside_other_mistakes_is_told_with_them(
         assert said in ran.err
 
 
+def test_mistakes_stand_in_the_order_of_their_lines(runtimectl: RuntimeCtl, tmp_path: Path) -> None:
+    file = tmp_path / "release.yaml"
+    steps = "strategy: {steps: [{weight: 50, pasue: PT1M}, {weight: 20}]}\n"
+    file.write_text(RELEASE.replace(DIGEST, "nope.zip").replace("'1.0'", "2.0") + steps)
+
+    ran = runtimectl.run(f"validate -f {file}")
+
+    lines = [int(number) for number in re.findall(r"- line (\d+):", ran.err)]
+    assert len(set(lines)) > 1
+    assert lines == sorted(lines)
+
+
 def test_several_mistakes_are_counted_and_each_is_named_once(
     runtimectl: RuntimeCtl, tmp_path: Path
 ) -> None:

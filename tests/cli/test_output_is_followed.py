@@ -166,6 +166,7 @@ def test_many_rejected_releases_hide_nothing(
     assert instances_in(ran) == shown
     said = "no release of module-shop was in force before this one" in ran.err
     assert said is (option == "--previous")
+    assert ("ask by its --revision" in ran.err) is said
 
 
 @pytest.mark.real

@@ -41,7 +41,8 @@ def _step(index: int, weight: int, **changes: Any) -> dict[str, Any]:
 def _deployment(**changes: Any) -> dict[str, Any]:
     begun = {"startedAt": "2026-01-01T00:00:00Z"}
     return {
-        "deploymentId": "dep-1", "releaseRef": "shop-2", "status": "HealthGating", "weight": 10,
+        "deploymentId": "dep-1", "environmentId": "env-1",
+        "releaseRef": "shop-2", "status": "HealthGating", "weight": 10,
         "steps": [_step(0, 10, **begun), _step(1, 50)], "waitingFor": None, "holder": None,
         "reason": None, "proof": None, "holds": [], **changes,
     }  # fmt: skip
@@ -124,6 +125,20 @@ def test_who_waits_for_an_approval_is_told_what_goes_on_without_one() -> None:
     (line,) = [text for text in texts if "waiting for approval" in text]
     assert "`runtimectl retry dep-1`" in line
     assert "`runtimectl cancel dep-1`" in line
+
+
+def test_who_waits_for_an_approval_is_told_why_and_how_to_get_on() -> None:
+    samples = _analysis("samples", "Inconclusive", 0, None, 20, "count", "too few")
+    counted = {"requests": 0, "probes": 0, "errors": 0}
+    evidence = {"moduleId": "module-shop", "candidate": counted, "analyses": [samples]}
+    step = _step(0, 10, verdict="Inconclusive", evidence=[evidence])
+
+    texts = _texts(rollout_lines(_deployment(waitingFor="approval", steps=[step])))
+
+    (line,) = [text for text in texts if "waiting for approval" in text]
+    assert "waiting for approval: samples 0, needs 20: Inconclusive; send it requests" in line
+    assert "`runtimectl env show env-1`" in line
+    assert "`gate: {onInconclusive: pass}`" in line
 
 
 def test_an_instance_that_departs_is_shouted() -> None:

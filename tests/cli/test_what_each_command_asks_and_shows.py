@@ -21,6 +21,7 @@ from tests.cli.small_platform import (
     THE_ACCEPTED,
     THE_DEPLOYMENT,
     THE_ENVIRONMENT,
+    THE_OPERATION,
     THE_SERVICE,
     RuntimeCtl,
     answer_of,
@@ -413,6 +414,55 @@ def test_an_update_from_a_file_leaves_the_fixed_fields_alone(
 def test_a_region_of_this_machine_is_said_to_be_recorded_only(runtimectl: RuntimeCtl) -> None:
     assert "region mars is recorded only" in runtimectl.run("env create test --region mars").err
     assert "recorded only" not in runtimectl.run("env create test").err
+
+
+def test_an_environment_that_is_called_as_a_stage_and_is_none_is_named(
+    runtimectl: RuntimeCtl,
+) -> None:
+    said = "prod is the name only, and its stage is test"
+
+    assert said in runtimectl.run("env create prod").err
+    assert said not in runtimectl.run("env create prod --stage prod").err
+
+
+def test_an_operation_has_a_row_for_each_step_and_a_cancellation_what_to_watch(
+    runtimectl: RuntimeCtl,
+) -> None:
+    steps = [
+        {"name": "prepare", "state": "Succeeded", "message": "ready"},
+        {"name": "analyze", "state": "Running", "message": ""},
+    ]
+    more = {
+        f"GET {RUNTIME}/operations/{OPERATION}": {**THE_OPERATION, "steps": steps},
+        f"POST {RUNTIME}/operations/{OPERATION}/cancel": THE_OPERATION,
+    }
+
+    shown = runtimectl.run(f"operations show {OPERATION}", more)
+    canceled = runtimectl.run(f"operations cancel {OPERATION}", more)
+
+    rows = [line.split()[:2] for line in shown.out.splitlines()]
+    assert [row for row in rows if row[0] in {"prepare", "analyze"}] == [
+        ["prepare", "Succeeded"],
+        ["analyze", "Running"],
+    ]
+    assert f"runtimectl operations show {OPERATION} --wait" in canceled.err
+
+
+def test_a_first_release_that_waits_for_an_approval_says_in_status_why(
+    runtimectl: RuntimeCtl,
+) -> None:
+    waits = {**THE_DEPLOYMENT, "status": "HealthGating", "waitingFor": "approval"}
+    more = {
+        f"GET {RUNTIME}/services": [],
+        f"GET {RUNTIME}/deployments": [waits],
+        f"GET {RUNTIME}/deployments/{DEPLOYMENT}/traffic": [NO_TRAFFIC],
+    }
+
+    with platform(more) as server:
+        ran = runtimectl.run_at(server, "status")
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "waits for approval" in ran.out
 
 
 def test_a_tag_without_a_value_is_a_usage_error_that_shows_how(runtimectl: RuntimeCtl) -> None:

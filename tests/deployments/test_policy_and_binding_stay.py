@@ -61,7 +61,7 @@ def test_a_release_that_goes_back_tells_of_another_policy_and_binding_with_the_w
         ]
         policy, binding = departures(back)
         assert "the earlier release had revision 3 with at least 2" in policy.reason.message
-        assert f"PUT /scaling-policies/{POLICY}" in policy.reason.message
+        assert f"; change the policy {POLICY}" in policy.reason.message
         assert "leaves the tenant's binding as it is" in binding.reason.message
 
     run_virtual(main())

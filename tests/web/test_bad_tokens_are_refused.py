@@ -227,6 +227,11 @@ BAD = NOT_BEARER | {
 }
 
 
+async def test_a_bearer_token_of_another_form_is_told_so_and_not_that_it_is_no_bearer() -> None:
+    with pytest.raises(Unauthenticated, match="the token is no JWT"):
+        await Gate().authenticator.authenticate("Bearer abc", None)
+
+
 def test_there_are_at_least_forty_kinds() -> None:
     assert len(BAD) == len(NOT_BEARER) + len(MALFORMED) + len(SIGNED_WRONG) + len(CLAIMED_WRONG)
     assert len(BAD) >= 40

@@ -26,7 +26,7 @@ def departures(
         then = f"{_revision(recorded.policy)} with at least {recorded.minimum}"
         now = f"{_revision(policy)} with at least {minimum}"
         why = f"a rollback puts no scaling policy back: {_pair(recorded.policy, policy, then, now)}"
-        way = f"; change it with PUT /scaling-policies/{policy_id}" if policy else ""
+        way = f"; change the policy {policy_id}" if policy else ""
         yield Departure(
             path="scalingPolicy",
             recorded=_revision(recorded.policy),
