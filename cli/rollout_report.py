@@ -50,7 +50,7 @@ def rollout_lines(
         holder = f" ({deployment['holder']})" if deployment.get("holder") else ""
         ids = (deployment["deploymentId"], deployment["environmentId"])
         way = _AFTER_APPROVAL.format(*ids) if reason == "approval" else ""
-        text = f"… waiting for {waits_for(deployment)}{holder}{way}"
+        text = f"… waiting for {waiting_reason(deployment)}{holder}{way}"
         lines.append(Line("waiting", text, "yellow", is_final=False))
     if has_ended:
         return [*lines, *_end_lines(deployment)]
@@ -61,7 +61,7 @@ def rollout_lines(
     return [*lines, _status_line(deployment), *unready, *_traffic_lines(traffic or {})]
 
 
-def waits_for(deployment: Deployment) -> str | None:
+def waiting_reason(deployment: Deployment) -> str | None:
     """Return what *deployment* waits for; of an approval, with the verdicts that nobody passed."""
     reason: str | None = deployment.get("waitingFor")
     if reason != "approval":

@@ -21,14 +21,17 @@ _CONTRACT: Final = "shared.contracts.health"
 ServiceArgument = Annotated[
     str, typer.Argument(metavar="SERVICE", help="Its id, or a module with --env.")
 ]
-_BURN_COLUMNS: Final = (
-    Column("MODULE", "moduleId"),
-    Column("ENVIRONMENT", "environment"),
-    Column("SLI", "sli"),
+_RATE_COLUMNS: Final = (
     Column("OVER", "longWindow"),
     Column("BURNS", lambda burn: _rate(burn.get("long"))),
     Column("AND OVER", "shortWindow"),
     Column("BURNS NOW", lambda burn: _rate(burn.get("short"))),
+)
+_BURN_COLUMNS: Final = (
+    Column("MODULE", "moduleId"),
+    Column("ENVIRONMENT", "environment"),
+    Column("SLI", "sli"),
+    *_RATE_COLUMNS,
 )
 _OF_A_BINDING: Final = ("bindingId", "environmentId", "tenantId", "ownerTenantId")
 _ALERT_COLUMNS: Final = (
@@ -90,7 +93,13 @@ def set_(
 def get(service: ServiceArgument, invocation: Invocation, env: EnvironmentFilter = None) -> None:
     """Show the objective of a service and its burn rates."""
     client = invocation.client
-    invocation.show(client.get(f"{_SERVICES}/{service_id(client, service, env)}/slo").body)
+    body = client.get(f"{_SERVICES}/{service_id(client, service, env)}/slo").body
+    burns = body.get("burn") if invocation.is_table else None
+    if not burns:
+        invocation.show(body)
+        return
+    invocation.show({name: value for name, value in body.items() if name != "burn"})
+    invocation.show(burns, _RATE_COLUMNS)
 
 
 @app.command()

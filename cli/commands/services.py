@@ -17,7 +17,7 @@ from cli.options import EnvironmentFilter, Invocation
 from cli.output import Column, format_digest, format_time, note
 from cli.parameter_types import instant
 from cli.public_ports import taken_ports
-from cli.rollout_report import waits_for
+from cli.rollout_report import waiting_reason
 from cli.session import only_match
 from cli.traffic import not_ready_of
 from cli.watch_rollout import ROOT
@@ -201,7 +201,7 @@ def _first_releases(
         }
         for deployment in newest
         if deployment["status"] in RUNNING or is_unheard(deployment)
-        for waits in [waits_for(deployment)]
+        for waits in [waiting_reason(deployment)]
         for component in deployment["components"]
         if (deployment["environmentId"], component["moduleId"]) not in known
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from cli.exit_codes import ExitCode
 from tests.cli.configured_platform import ConfiguredPlatform, configured_platform
-from tests.cli.small_platform import RuntimeCtl
+from tests.cli.small_platform import RUNTIME, THE_DEPLOYMENT, RuntimeCtl, answer_of
 from tests.cli.small_server import Asked
 from tests.configurations.configured import ENVIRONMENT_LAYER, MODULE_LAYER, TENANT_LAYER
 
@@ -74,6 +74,24 @@ def test_dots_do_not_lead_into_a_mapping_and_make_no_key_beside_it(
     assert "'limits={\"daily\": …}'" in refused.err
     assert own.code == ExitCode.OK, own.err
     assert values_of(platform) == {"limits": {"daily": 1000}, "port.x": 2}
+
+
+@pytest.mark.parametrize(("mode", "is_told"), [("pinned", True), ("live", False)])
+def test_a_pinned_module_is_said_to_take_a_version_with_its_next_deployment(
+    mode: str, platform: ConfiguredPlatform, *, is_told: bool
+) -> None:
+    release = {
+        **THE_DEPLOYMENT,
+        "components": [{"moduleId": "module-web", "configurationMode": mode}],
+    }
+    deployments = {f"GET {RUNTIME}/deployments": [release]}
+    platform.elsewhere = lambda asked: answer_of(asked, deployments)
+
+    ran = platform.run("config", "set", "a=1", *WEB)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ("module-web is pinned: what runs keeps its version" in ran.err) is is_told
+    assert ("config adoption" in ran.err) is not is_told
 
 
 def test_with_text_no_value_is_json(platform: ConfiguredPlatform) -> None:

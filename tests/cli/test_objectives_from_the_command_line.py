@@ -79,6 +79,16 @@ def test_the_objective_of_one_service_is_shown(runtimectl: RuntimeCtl) -> None:
     assert json.loads(ran.out) == objective
 
 
+def test_an_objective_has_a_row_for_each_of_its_burn_rates(runtimectl: RuntimeCtl) -> None:
+    rate = {"sli": "availability", "longWindow": "PT1H", "long": 2.5, "shortWindow": "PT5M"}
+    objective = {"serviceId": SERVICE, "sli": "availability", "burn": [{**rate, "short": 31.0}]}
+
+    ran = runtimectl.run(f"slo get {SERVICE}", {f"GET {RUNTIME}/services/{SERVICE}/slo": objective})
+
+    assert ["PT1H", "2.50", "PT5M", "31.00"] in [line.split() for line in ran.out.splitlines()]
+    assert "long=" not in ran.out
+
+
 def test_burn_rates_have_a_row_for_each_pair_of_windows(runtimectl: RuntimeCtl) -> None:
     ran = runtimectl.run("slo burn", TWO)
 

@@ -12,7 +12,8 @@ from function_apps.deployments.ports import DeploymentsRules
 from function_apps.deployments.use_cases.record_gate_evidence import record_gate_evidence
 from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus
-from shared.contracts.gates import GateEvidence, Verdict
+from shared.contracts.gates import Analysis, GateEvidence, Measure, Verdict
+from shared.contracts.values import GateId
 from shared.kernel.errors import Invalid
 from shared.surfaces.spec import SurfaceComponent
 from tests.deployments.driven import SHOP, Driven, driven
@@ -50,6 +51,25 @@ def test_a_step_has_one_verdict_over_all_components(
     now = DEADLINE + timedelta(seconds=analysis.ANSWER_GRACE_S) if late else EPOCH
 
     assert analysis.verdict_of(shift(*verdicts), now) is expected
+
+
+def test_the_reason_of_a_rejected_release_names_the_value_and_its_limit() -> None:
+    slow = Analysis(
+        measure=Measure.LATENCY, verdict=FAIL, value=1253.0, threshold=800.0, unit="ms",
+        reason="p95 of 25 requests in one window; 2 bad windows in a row",
+    )  # fmt: skip
+    evidence = GateEvidence(
+        gate_id=GateId("gate-w5ekllr23tyb-abcdefghij-0123456789abcdef-0-0"), module_id=SHOP,
+        step=0, weight=10, verdict=FAIL, candidate_revision=2, analyses=(slow,),
+        from_at=EPOCH, until_at=DEADLINE,
+    )  # fmt: skip
+
+    reason = analysis.reason_of(replace(shift(), evidence=(evidence,)), FAIL)
+
+    assert reason.message.endswith(
+        "said Fail: latency 1253 ms, limit 800 ms: p95 of 25 requests in one window; 2 bad windows"
+        " in a row"
+    )
 
 
 def test_health_is_asked_without_an_observation_of_the_surface() -> None:

@@ -127,6 +127,13 @@ def test_errors_fail_at_once_only_where_chance_cannot_explain_them(
     assert shown(found) == (verdict, round(errors / 300, 5), 0.01, "ratio")
 
 
+def test_errors_that_fail_at_once_say_why_no_second_window_is_awaited() -> None:
+    (found,) = said(Measure.ERROR_RATIO, total=Span(Counts(300, 20)), error_windows=Streak(bad=1))
+
+    assert found.verdict is FAIL
+    assert found.reason.endswith("; too many for chance, so that no second window is awaited")
+
+
 def test_few_errors_fail_nothing_at_once_however_unlikely_they_are() -> None:
     total = Span(Counts(100_000, 150), Counts(100_000, 3))
 

@@ -9,10 +9,12 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.rollout_steps import RolloutStep
 from shared.contracts.deployments import DeploymentKind, EndReason
 from shared.contracts.gates import (
+    Analysis,
     EvaluateGate,
     GateDefaults,
     GateEvidence,
     GateVersion,
+    Measure,
     OnInconclusive,
     Verdict,
     extension_max,
@@ -23,6 +25,7 @@ from shared.kernel.ids import DeploymentId, module_key, parse_id
 from shared.kernel.ids import gate_id as gate_id_of
 from shared.surfaces.rules import WHOLE
 
+_MINIMUM_MEASURES: Final = frozenset({Measure.READINESS, Measure.SAMPLES})
 ANSWER_GRACE_S: Final = 15.0
 """Between a gate's deadline and the arrival of its evidence; then it counts as Inconclusive."""
 ANALYSIS_POLL_EVERY: Final = timedelta(seconds=30)
@@ -193,5 +196,17 @@ def _sentence(step: RolloutStep, verdict: Verdict, deciding: Sequence[GateEviden
         missing = len(step.gates) - len(step.evidence)
         return f"at {step.weight} % {missing} of {len(step.gates)} gates gave no answer in time"
     rules = [analysis for analysis in deciding[0].analyses if analysis.verdict is verdict]
-    why = f": {rules[0].measure} {rules[0].reason}" if rules else ""
+    why = f": {_measured(rules[0])} {rules[0].reason}" if rules else ""
     return f"at {step.weight} % the gate of {deciding[0].module_id} said {verdict}{why}"[:2048]
+
+
+def _measured(analysis: Analysis) -> str:
+    """Return what was measured, with its bound where *analysis* has both."""
+    if analysis.value is None or analysis.threshold is None:
+        return str(analysis.measure)
+    value, threshold = (
+        f"{each:.2%}" if analysis.unit == "ratio" else f"{each:g} {analysis.unit}"
+        for each in (analysis.value, analysis.threshold)
+    )
+    bound = "needs" if analysis.measure in _MINIMUM_MEASURES else "limit"
+    return f"{analysis.measure} {value}, {bound} {threshold}:"

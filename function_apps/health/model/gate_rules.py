@@ -88,9 +88,11 @@ def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None
     worst = min(findings, key=lambda finding: (not finding.is_over, finding.chance))
     is_immediate = worst.is_over and worst.chance < IMMEDIATE_FAIL_P
     verdict, windows = judge_windows(progress.error_windows)
+    if is_immediate and verdict is not Verdict.FAIL:
+        verdict, windows = Verdict.FAIL, "too many for chance, so that no second window is awaited"
     return Analysis(
         measure=Measure.ERROR_RATIO,
-        verdict=Verdict.FAIL if is_immediate else verdict,
+        verdict=verdict,
         value=round(worst.ratio, 5),
         baseline=None if worst.baseline is None else round(worst.baseline, 5),
         threshold=round(worst.limit, 5),
