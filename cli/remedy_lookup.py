@@ -124,6 +124,14 @@ BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
     ),
     ("NotFound", r"of kind op$|^no operation", "see which there are: `runtimectl operations`"),
     (
+        "PlanRefused",
+        r"environ of \S+ must be of other names",
+        (
+            "give the variable, the key of the configuration or the target of the secret another "
+            "name; a refused roll-out is then begun anew: `runtimectl parked`"
+        ),
+    ),
+    (
         "NotRepairable",
         "Git says",
         "see what Git says: `runtimectl drift list --env {name}`; deploy that, or change it there",

@@ -19,6 +19,8 @@ from cli.progress_display import Line, open_display
 
 _POLL_INTERVAL_S: Final = 0.5
 _PINNED: Final = "a pinned module takes it with its next deployment"
+PARKED: Final = "`runtimectl parked`"
+"""Has the roll-outs of floating modules that were refused."""
 _SERVICES: Final = "/v1/runtime/services"
 COLUMNS: Final = (
     Column("MODULE", "moduleId"),
@@ -167,6 +169,6 @@ def _not_adopted(layer: Layer, adoption: Mapping[str, Any]) -> Failure:
         f"version {version} of {layer.label} is SyncFailed: {names or 'nobody'} does not run it",
         ExitCode.ENDED_OTHERWISE,
         code="NotAdopted",
-        remedy=f"see why it does not take it (`{logs}`), or go back: "
-        f"`runtimectl config rollback {layer.options}`",
+        remedy=f"see why it does not take it (`{logs}`; of a refused roll-out {PARKED}), "
+        f"or go back: `runtimectl config rollback {layer.options}`",
     )

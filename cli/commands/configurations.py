@@ -38,7 +38,7 @@ from cli.output import format_digest, note, say
 from cli.parameter_types import module_id
 from cli.session import sign_workload_token, write_token
 from cli.watch_adoption import COLUMNS as ADOPTION_COLUMNS
-from cli.watch_adoption import AdoptionOptions, read_adoption, watch_adoption
+from cli.watch_adoption import PARKED, AdoptionOptions, read_adoption, watch_adoption
 
 app = Commands(help="Configuration: versioned values of the tenant, environments and modules.")
 _EFFECTIVE: Final = "/v1/runtime/effective-configuration"
@@ -327,6 +327,8 @@ def adoption(which: LayerOptions, watching: AdoptionOptions, invocation: Invocat
     empty = "no instance is expected to run it"
     invocation.show(body["instances"], ADOPTION_COLUMNS, empty=empty)
     say(f"{body['acknowledged']} of {body['expected']} run version {body['version']}")
+    if body["acknowledged"] < body["expected"]:
+        note(f"where its roll-out was refused, that says why: {PARKED}")
 
 
 @app.command()

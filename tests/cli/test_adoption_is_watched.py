@@ -60,6 +60,7 @@ def test_each_instance_is_shown_with_what_it_runs(platform: ConfiguredPlatform) 
         ["module-web", "web-0", "1", "observed"], ["module-web", "web-1", "0", "observed"],
     ]  # fmt: skip
     assert ran.out.splitlines()[3] == "1 of 2 run version 1"
+    assert "`runtimectl parked`" in ran.err
 
 
 def test_a_watch_ends_when_every_instance_runs_it(platform: ConfiguredPlatform) -> None:
@@ -84,6 +85,7 @@ def test_a_watch_of_a_version_that_is_not_adopted_names_who_does_not_run_it(
     assert ran.code == ExitCode.ENDED_OTHERWISE
     assert "version 1 of module-web in test is SyncFailed: web-1 does not run it" in ran.err
     assert "`runtimectl config rollback --env test --module module-web`" in ran.err
+    assert "of a refused roll-out `runtimectl parked`" in ran.err
 
 
 def test_a_version_that_nobody_is_to_run_is_not_shown_as_adopted(

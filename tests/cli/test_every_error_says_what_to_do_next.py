@@ -236,6 +236,15 @@ def test_an_operation_that_is_not_there_leads_to_the_list_of_operations(message:
     assert "`runtimectl operations`" in remedy_for("NotFound", message, ExitCode.NOT_FOUND)
 
 
+def test_a_name_that_is_given_twice_to_an_instance_leads_to_another_name() -> None:
+    message = "environ of module-web must be of other names than its configuration, got 'MODE'"
+
+    remedy = remedy_for("PlanRefused", message, ExitCode.REFUSED)
+
+    assert "the target of the secret another name" in remedy
+    assert "`runtimectl parked`" in remedy
+
+
 @pytest.mark.parametrize(
     "message",
     [
