@@ -157,6 +157,28 @@ def test_the_next_rotation_revokes_every_older_version_and_ends_the_alert() -> N
     assert [each["alert"] for each in cleared] == ["SecretRotationFailed"]
 
 
+def test_rotations_that_fail_one_after_the_other_raise_one_alert() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        followers, binding = await consumers(on, MODULES[0], generator=RANDOM)
+        followers.verdict = lambda _: "Failed"
+        for _ in range(2):
+            await on.rotate(binding)
+            await followers.finish()
+        raised = on.told("RuntimeAlertRaised")
+        followers.verdict = lambda _: "follow"
+        await on.rotate(binding)
+        await followers.finish()
+        return raised, on.told("RuntimeAlertCleared"), len(on.told("SecretRotationFailed"))
+
+    (raised,), (cleared,), failed = run_virtual(main())
+
+    assert failed == 2
+    assert (raised["aggregateId"], raised["raisedAt"]) == (
+        cleared["aggregateId"], cleared["raisedAt"],
+    )  # fmt: skip
+
+
 def test_consumers_that_run_nothing_need_no_proof_and_are_given_the_new_version() -> None:
     async def main() -> Any:
         on = await secret_bindings()

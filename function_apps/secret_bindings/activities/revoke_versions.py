@@ -149,7 +149,8 @@ async def record_rotation_failure(
         ended = (
             operation.cancel(now) if is_canceled else operation.fail(shown.code, shown.message, now)
         )
-        alerts = [] if is_canceled else [alert_raised(failed, now)]
+        is_raised = state.head.alerted_at is not None
+        alerts = [] if is_canceled or is_raised else [alert_raised(failed, now)]
         return Step(
             None,
             ended,

@@ -54,6 +54,7 @@ async def abandon_rotation(
         failed = fail(rotation, why, head, now)
         after = failed_head(failed, head, isoformat(now))
         writes = [ROTATIONS.put(failed), HEADS.put(after)]
-        return writes, [rotation_failed(failed, after), alert_raised(failed, now)]
+        alerts = [] if head.alerted_at else [alert_raised(failed, now)]
+        return writes, [rotation_failed(failed, after), *alerts]
 
     return await abandon(operation, ctx, app, reason, reads=documents_of(rotation_id), free=free)
