@@ -74,11 +74,10 @@ class MortalStore:
 
 
 _WRITES: Final = frozenset(
-    {
-        "apply", "scale", "set_weights", "remove", "activate_schedule", "ensure_site",
-        "delete_site",
-    }
+    name for name, method in vars(MemorySurface).items()
+    if not name.startswith("_") and "fence" in getattr(method, "__annotations__", ())
 )  # fmt: skip
+"""Whoever writes shows its fence."""
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -33,17 +34,12 @@ _IDS: Final = (
     (re.compile(r"(trace|corr)-[0-9a-f-]{32,36}"), r"\1"),
 )
 POINTS_MIN: Final = 20
-_MEASURED: Final = frozenset(
-    {
-        "attempts", "latencyMs", "evidence", "first_bad_at", "proof", "due_at", "published_at",
-        "requests", "samples", "pid", "started_at", "startedAt", "reason", "checks",
-    }
-)  # fmt: skip
-"""Times and what was measured at some time: equal runs differ in these."""
+_MEASURED: Final = frozenset({"evidence", "latencyMs", "pid", "requests", "samples"})
+"""What was measured at some time: equal runs differ in these."""
 
 
 def normal(value: Any) -> Any:
-    """Return *value* without times, attempts, and the random part of ids."""
+    """Return *value* without times, measurements, and the random part of ids."""
     match value:
         case dict():
             found = [
@@ -66,6 +62,7 @@ def normal(value: Any) -> Any:
 async def end_state(world: World) -> list[str]:
     """Return every document of every service, and what is live, as comparable text."""
     found = []
+    heard = set()
     for name in sorted(world.services):
         documents = await world.documents(name)
         operations = operations_of(documents)
@@ -76,19 +73,26 @@ async def end_state(world: World) -> list[str]:
             body = comparable(document)
             if "operation_id" in body:
                 body["operation_id"] = operations[body["operation_id"]]
-            found.append(json.dumps([normal(place), normal(body)], sort_keys=True))
+            text = json.dumps([normal(place), normal(body)], sort_keys=True)
+            if document.id.startswith("inbox/"):
+                # How often the inventory told what it saw is of its time.
+                heard.add(text)
+            else:
+                found.append(text)
     resources = world.infrastructure.resources.values()
     found += [json.dumps(["resource", resource.name]) for resource in resources]
     found.append(json.dumps(["began", *sorted(world.surface.started)]))
     sites = [*world.surface.sites.items(), *world.cluster.sites.items()]
     for environment, site in sites:
-        found.append(json.dumps(["site", environment, site.spec is not None]))
+        bounded = sorted(tenant for tenant, each in site.boundaries.items() if each.spec)
+        found.append(json.dumps(["site", environment, site.spec is not None, bounded]))
         for component, live in site.components.items():
             revisions = {number: len(each.instances) for number, each in live.revisions.items()}
             active = sorted(number for number, each in live.revisions.items() if each.is_active)
-            shown = ["live", component.module, revisions, live.weights, active]
+            rules = sorted(number for number, each in live.revisions.items() if each.scaling)
+            shown = ["live", component.module, revisions, live.weights, active, rules]
             found.append(json.dumps(shown, sort_keys=True))
-    return sorted(found)
+    return sorted([*found, *heard])
 
 
 def operations_of(documents: Sequence[Document]) -> Mapping[str, str]:
@@ -218,10 +222,13 @@ def killed_at(scenario: Scenario, point: int) -> tuple[str, list[str]]:
     return run_virtual(main())
 
 
-def differences(expected: list[str], found: list[str]) -> list[str]:
-    missing = [f"- {each}" for each in expected if each not in found]
-    surplus = [f"+ {each}" for each in found if each not in expected]
-    return missing + surplus
+def differences(expected: Sequence[str], found: Sequence[str]) -> list[str]:
+    missing, surplus = Counter(expected), Counter(found)
+    common = missing & surplus
+    return [
+        *(f"- {each}" for each in (missing - common).elements()),
+        *(f"+ {each}" for each in (surplus - common).elements()),
+    ]
 
 
 @cache
