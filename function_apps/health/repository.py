@@ -23,8 +23,8 @@ EVALUATE: Final = OperationKind("EvaluateGate", "health_evaluate_gate")
 
 
 def _due(target: ProbeTarget) -> dict[str, Any]:
-    """Return the time from which every sweep probes *target*; a retired one is not probed."""
-    return {} if target.is_retired else {"dueAt": target.released_at}
+    """Return the time from which every sweep probes *target*; one that runs nothing is not."""
+    return {} if target.is_retired or not target.component else {"dueAt": target.released_at}
 
 
 def _from_schema_1(body: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,12 @@ async def released_with(replicas: int, instances: int, *news: RuntimeInventoryUp
     return made
 
 
+async def wanted(made: Health) -> int:
+    """Return how many must pass once all that were added had time to start."""
+    late = made.app.service.clock.now() + made.app.rules.probing.resumed_within
+    return (await made.target()).instances_due(late, made.app.rules.probing)
+
+
 async def probed(made: Health, sweeps: int = 4) -> ServiceHealth:
     for _ in range(sweeps):
         await made.sweep()
@@ -46,9 +52,9 @@ async def probed(made: Health, sweeps: int = 4) -> ServiceHealth:
         pytest.param(1, [inventory(1, 2)], "Healthy", id="scaled-in"),
         pytest.param(2, [inventory(4, 2)], "Healthy", id="growth-may-never-fit"),
         pytest.param(1, [inventory(4, 2)], "Degraded", id="fewer-than-released"),
-        pytest.param(1, [inventory(1, 2), inventory(2, 3)], "Degraded", id="scaled-out-again"),
+        pytest.param(1, [inventory(1, 2), inventory(2, 3)], "Healthy", id="scaled-out-just-now"),
         pytest.param(1, [inventory(1, 2, release=9)], "Degraded", id="of-another-release"),
-        pytest.param(0, [inventory(0, 2)], "Healthy", id="scaled-to-none"),
+        pytest.param(0, [inventory(0, 2)], "Unknown", id="none-and-never-asked"),
         pytest.param(0, [inventory(1, 2)], "Unhealthy", id="none-where-one-is-wanted"),
     ],
 )
@@ -66,7 +72,7 @@ def test_the_newest_number_counts_in_whatever_order_it_is_told(
     order: tuple[RuntimeInventoryUpdated, ...],
 ) -> None:
     async def main() -> int:
-        return (await (await released_with(2, 1, *order)).target()).replicas
+        return await wanted(await released_with(2, 1, *order))
 
     assert run_virtual(main()) == 1
 
@@ -74,19 +80,67 @@ def test_the_newest_number_counts_in_whatever_order_it_is_told(
 def test_the_next_release_counts_with_its_own_number_until_the_inventory_tells_of_it() -> None:
     async def main() -> list[int]:
         made = await released_with(2, 1, inventory(1, 2))
-        seen = [(await made.target()).replicas]
+        seen = [await wanted(made)]
         await made.hear_all(ended(2, [released(WEB, 2, replicas=3)], at=EPOCH))
-        seen.append((await made.target()).replicas)
+        seen.append(await wanted(made))
         await made.hear(inventory(1, 4, release=2))
-        return [*seen, (await made.target()).replicas]
+        return [*seen, await wanted(made)]
 
     assert run_virtual(main()) == [1, 3, 1]
 
 
-def test_what_is_scaled_in_raises_no_alert() -> None:
+@pytest.mark.parametrize(
+    ("news", "raised"),
+    [
+        pytest.param([], ["ServiceDegraded"], id="lost"),
+        pytest.param([inventory(1, 2)], [], id="scaled-in"),
+    ],
+)
+def test_what_is_scaled_in_raises_no_alert(
+    news: list[RuntimeInventoryUpdated], raised: list[str]
+) -> None:
     async def main() -> list[str]:
-        made = await released_with(2, 1, inventory(1, 2))
+        made = await released_with(2, 1, *news)
         await probed(made)
-        return [each["payload"]["name"] for each in made.bench.sent.bodies("AlertRaised")]
+        return [each["payload"]["alert"] for each in made.bench.sent.bodies("RuntimeAlertRaised")]
 
-    assert run_virtual(main()) == []
+    assert run_virtual(main()) == raised
+
+
+def test_what_failed_is_not_well_because_none_is_wanted() -> None:
+    async def main() -> list[str]:
+        made = await released_with(2, 0)
+        before = await probed(made)
+        await made.hear(inventory(1, 2))
+        await made.hear(inventory(0, 3))
+        return [before.status, (await probed(made)).status]
+
+    assert run_virtual(main()) == ["Unhealthy", "Unknown"]
+
+
+def test_a_worker_that_wakes_from_none_has_time_to_start() -> None:
+    async def main() -> list[str]:
+        made = await released_with(2, 2)
+        seen = [(await probed(made, 1)).status]
+        await made.hear(inventory(0, 2))
+        made.world.sites[ENVIRONMENT].components.clear()
+        await run(made.world, WEB, revision=2, replicas=0)
+        seen.append((await probed(made)).status)
+        await made.hear(inventory(1, 3))
+        seen.append((await probed(made)).status)
+        await made.app.service.clock.sleep(made.app.rules.probing.resumed_within.total_seconds())
+        return [*seen, (await probed(made)).status]
+
+    assert run_virtual(main()) == ["Healthy", "Healthy", "Healthy", "Unhealthy"]
+
+
+def test_what_the_inventory_says_before_the_release_is_heard_of_counts() -> None:
+    async def main() -> list[object]:
+        made = health()
+        await made.hear(inventory(1, 2))
+        seen: list[object] = [await made.sweep()]
+        await made.hear_all(ended(1, [released(WEB)], at=EPOCH))
+        await run(made.world, WEB, replicas=1)
+        return [*seen, (await probed(made)).status]
+
+    assert run_virtual(main()) == [0, "Healthy"]

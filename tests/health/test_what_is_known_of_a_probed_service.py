@@ -83,7 +83,7 @@ def test_a_first_release_is_watched_as_unknown_from_now_on() -> None:
     assert (target.since, target.published_at) == (at(9), at(9))
     assert (target.release_revision, target.released_at) == (2, at(2))
     assert (target.deployment_id, target.revision) == (deployment_of(2), 1)
-    assert (target.replicas, target.is_retired) == (2, False)
+    assert (target.instances_due(NOW, RULES), target.is_retired) == (2, False)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_new_release_leaves_the_health_as_it_was() -> None:
         known, release_revision=3, released_at=at(5), deployment_id=deployment_of(3),
         component=after.component, revision=known.revision + 1,
     )  # fmt: skip
-    assert after.replicas == 4
+    assert after.instances_due(NOW, RULES) == 4
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ def test_a_removal_before_its_release_is_kept_as_a_tombstone() -> None:
 def test_the_inventory_retires_a_service_also_before_its_release_is_heard_of() -> None:
     event = retired()
 
-    gone = record_inventory(watched(2, -5), event, tenant_id=TENANT, now=NOW)
-    tombstone = record_inventory(None, event, tenant_id=TENANT, now=NOW)
+    gone = record_inventory(watched(2, -5), event, tenant_id=TENANT, now=NOW, rules=RULES)
+    tombstone = record_inventory(None, event, tenant_id=TENANT, now=NOW, rules=RULES)
 
     assert gone is not None
     assert gone.is_retired
@@ -194,11 +194,11 @@ def listed(revision: int, release: int, replicas: int) -> RuntimeInventoryUpdate
 
 
 def test_only_newer_words_of_the_inventory_about_a_known_service_are_news() -> None:
-    first = record_inventory(watched(2), listed(3, 2, 1), tenant_id=TENANT, now=NOW)
+    first = record_inventory(watched(2), listed(3, 2, 1), tenant_id=TENANT, now=NOW, rules=RULES)
     assert first is not None
 
     again, older, newer = (
-        record_inventory(first, listed(revision, 2, 0), tenant_id=TENANT, now=NOW)
+        record_inventory(first, listed(revision, 2, 0), tenant_id=TENANT, now=NOW, rules=RULES)
         for revision in (3, 2, 4)
     )
 
@@ -208,7 +208,6 @@ def test_only_newer_words_of_the_inventory_about_a_known_service_are_news() -> N
     assert (again, older) == (None, None)
     assert newer is not None
     assert newer.inventory_replicas == 0
-    assert record_inventory(None, listed(3, 2, 1), tenant_id=TENANT, now=NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -225,7 +224,31 @@ def test_so_many_instances_must_pass_as_its_release_has_or_fewer_by_a_policy(
 ) -> None:
     target = replace(watched(2), inventory_release=release, inventory_replicas=listed_replicas)
 
-    assert (target.replicas, target.may_be_none) == (replicas, may_be_none)
+    assert target.instances_due(NOW, RULES) == replicas
+    assert target.may_be_none(NOW, RULES) is may_be_none
+
+
+@pytest.mark.parametrize(
+    ("numbers", "replicas"),
+    [
+        pytest.param((2, 0), 0, id="fewer-at-once"),
+        pytest.param((0, 2), 0, id="those-that-start-have-time"),
+        pytest.param((2, 0, 2), 0, id="from-what-was-wanted-last"),
+        pytest.param((0, 1, 2), 0, id="one-after-the-other"),
+        pytest.param((1, 1), 1, id="the-same-again"),
+    ],
+)
+def test_what_a_policy_adds_has_time_to_start(numbers: tuple[int, ...], replicas: int) -> None:
+    target = watched(2)
+    for revision, number in enumerate(numbers, 1):
+        event = listed(revision, 2, number)
+        after = record_inventory(target, event, tenant_id=TENANT, now=NOW, rules=RULES)
+        assert after is not None
+        target = after
+
+    late = NOW + RULES.resumed_within
+    assert target.instances_due(NOW, RULES) == replicas
+    assert target.instances_due(late, RULES) == numbers[-1]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +283,11 @@ def test_a_tombstone_has_no_probe_no_instance_and_has_not_run() -> None:
     tombstone = watch(None, removal(6))
 
     assert tombstone is not None
-    assert (tombstone.readiness, tombstone.replicas, tombstone.has_run) == (None, 0, False)
+    assert (tombstone.readiness, tombstone.instances_due(NOW, RULES), tombstone.has_run) == (
+        None,
+        0,
+        False,
+    )
 
 
 def test_an_objective_comes_and_goes_with_what_burned_of_it() -> None:

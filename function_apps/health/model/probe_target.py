@@ -1,7 +1,7 @@
 """The target of probes: a service, its release in force, and its health.
 
-Releases are ordered by their revision and removals by their time, so late and repeated events
-change nothing.
+Releases and news of the inventory are ordered by their revisions and removals by their time, so
+late and repeated events change nothing.
 """
 
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from function_apps.health.model.restarts import Restarts
 from shared.contracts.catalog import ReleaseOfComponent, RuntimeInventoryUpdated, ServiceStatus
 from shared.contracts.health import HealthDefaults, HealthStatus, RootCause
 from shared.contracts.values import Probe, ProbeKind
-from shared.kernel.clock import isoformat
+from shared.kernel.clock import isoformat, parse_instant
 
 
 @dataclass(frozen=True)
 class ProbeTarget:
     """The health of one service. `streak` probes in a row had the outcome `pending`.
 
-    `checks` and `reason` belong to the last probe that was written. A target without a component is
-    a tombstone: its removal came before its release.
+    `checks` and `reason` belong to the last probe that was written. A target without a component
+    has no release yet: its removal, or news of the inventory, came first.
     """
 
     service_id: str
@@ -61,25 +61,30 @@ class ProbeTarget:
     """That of the last news of the inventory, which said the two below."""
     inventory_release: int = 0
     inventory_replicas: int = 0
+    replicas_before: int = 0
+    """As many as had to pass when the inventory said another number, at `scaled_at`."""
+    scaled_at: str | None = None
 
     @property
     def is_retired(self) -> bool:
         return self.retired_at is not None and self.retired_at >= self.released_at
 
-    @property
-    def replicas(self) -> int:
+    def instances_due(self, now: datetime, rules: HealthDefaults) -> int:
         """Return how many instances must pass: those of its release, or fewer by a policy.
 
-        What a policy wants beyond its release is growth, and may never fit.
+        What a policy wants beyond its release is growth, and may never fit; what it wants more than
+        before is given as long to start as after an interruption.
         """
         if self.inventory_release != self.release_revision:
             return self._replicas_of_release
-        return min(self._replicas_of_release, self.inventory_replicas)
+        wanted = min(self._replicas_of_release, self.inventory_replicas)
+        since = None if self.scaled_at is None else parse_instant(self.scaled_at)
+        starts = since is not None and now < since + rules.resumed_within
+        return min(wanted, self.replicas_before) if starts else wanted
 
-    @property
-    def may_be_none(self) -> bool:
+    def may_be_none(self, now: datetime, rules: HealthDefaults) -> bool:
         """Return whether a policy wants no instance of what its release had run."""
-        return self.replicas == 0 < self._replicas_of_release
+        return self.instances_due(now, rules) == 0 < self._replicas_of_release
 
     @property
     def _replicas_of_release(self) -> int:
@@ -160,7 +165,12 @@ def watch_release(
 
 
 def record_inventory(
-    known: ProbeTarget | None, event: RuntimeInventoryUpdated, *, tenant_id: str, now: datetime
+    known: ProbeTarget | None,
+    event: RuntimeInventoryUpdated,
+    *,
+    tenant_id: str,
+    now: datetime,
+    rules: HealthDefaults,
 ) -> ProbeTarget | None:
     """Return the target with what the inventory says of it; None when nothing changes.
 
@@ -170,14 +180,20 @@ def record_inventory(
     if event.status is ServiceStatus.RETIRED:
         target = known or _new_target(event, event.service_id, tenant_id, isoformat(now))
         return _retire(target, isoformat(event.valid_from))
-    if known is None or event.revision <= known.inventory_revision:
+    known = known or _new_target(event, event.service_id, tenant_id, isoformat(now))
+    if event.revision <= known.inventory_revision:
         return None
-    return replace(
+    after = replace(
         known,
         inventory_revision=event.revision,
         inventory_release=event.release_revision,
         inventory_replicas=event.replicas,
     )
+    if event.release_revision != known.inventory_release:
+        return replace(after, scaled_at=None)
+    if event.replicas == known.inventory_replicas:
+        return after
+    return replace(after, replicas_before=known.instances_due(now, rules), scaled_at=isoformat(now))
 
 
 def _new_target(

@@ -74,8 +74,10 @@ async def _counted(
     app: HealthApp,
 ) -> BurnSamples:
     if objective.content.sli is Sli.PROBES:
-        is_known = probe.outcome is not ProbeOutcome.NOTHING
-        return count_probes(objective, samples, probe.checks, now) if is_known else samples
+        nobody_was_due = probe.outcome is ProbeOutcome.PASS and not probe.checks
+        if nobody_was_due or probe.outcome is ProbeOutcome.NOTHING:
+            return samples
+        return count_probes(objective, samples, probe.checks, now)
     traffic = await app.surface.traffic(component_of(target))
     if not isinstance(traffic, Present):
         return samples

@@ -63,8 +63,11 @@ async def probe_service(target: ProbeTarget, app: HealthApp) -> ServiceProbe:
     if not isinstance(reading, Present):
         return unknown_result(reading.reason)
     instances = serving(reading.value)
-    if not instances and target.may_be_none:
-        return ServiceProbe(ProbeOutcome.PASS, (), "its scaling policy wants no instance now", ())
+    if not instances and target.may_be_none(app.service.clock.now(), app.rules.probing):
+        # Nobody is asked: what was well stays so, and what was not is not known to be.
+        was_well = target.status is HealthStatus.HEALTHY
+        outcome = ProbeOutcome.PASS if was_well else ProbeOutcome.NOTHING
+        return ServiceProbe(outcome, (), "its scaling policy wants no instance now", ())
     if not instances:
         return ServiceProbe(ProbeOutcome.FAIL, (), "no instance runs", ())
     probe = target.readiness
@@ -86,14 +89,17 @@ def _judge(
     """Return the outcome of *checks*, one per instance, and the reason in words."""
     statuses = [check["status"] for check in checks]
     passing = len(statuses) - statuses.count(HealthStatus.UNHEALTHY)
-    wanted = max(1, target.replicas)
+    now, rules = app.service.clock.now(), app.rules.probing
+    wanted = target.instances_due(now, rules)
+    if not target.may_be_none(now, rules):
+        wanted = max(1, wanted)
     # Of those that there are, where scaling has more run than the release asks for.
     there_are = max(wanted, len(statuses))
     reason = "; ".join((f"{passing} of {there_are} instances pass", *_reports(checks)))
     if passing >= wanted:
         is_degraded = HealthStatus.DEGRADED in statuses
         return ProbeOutcome.PARTLY if is_degraded else ProbeOutcome.PASS, reason
-    since = app.service.clock.now() - app.rules.probing.resumed_within
+    since = now - rules.resumed_within
     resuming = sum(
         check["status"] is HealthStatus.UNHEALTHY
         and instance.is_resuming

@@ -15,7 +15,9 @@ async def record_inventory(
 
     def decide(view: View) -> Decision[Json]:
         known = view.find(TARGETS, event.service_id)
-        target = probe_target.record_inventory(known, event, tenant_id=ctx.tenant, now=ctx.now())
+        target = probe_target.record_inventory(
+            known, event, tenant_id=ctx.tenant, now=ctx.now(), rules=app.rules.probing
+        )
         if target is None:
             return NOTHING
         if event.status is not ServiceStatus.RETIRED:
