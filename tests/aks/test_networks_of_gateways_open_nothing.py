@@ -4,12 +4,15 @@ from typing import cast
 
 import pytest
 
-from shared.surfaces.aks.boundary_objects import NAME, POLICIES
+from shared.surfaces.aks.api_errors import ApiRefusal
+from shared.surfaces.aks.boundary_objects import ACCOUNTS, NAME, POLICIES
 from shared.surfaces.aks.cluster_api import ClusterApi
 from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
+from shared.surfaces.aks.kinds import NAMESPACES, Kind
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.records import Records
+from shared.surfaces.aks.server_side_apply import WriteConflict
 from shared.surfaces.boundaries import GATEWAYS, Boundary, BoundarySpec
 from tests.kit.memory_api_server import MemoryApiServer
 from tests.kit.virtual_time import LoopClock, run_virtual
@@ -52,6 +55,14 @@ def seen(server: MemoryApiServer, told: tuple[str, ...]) -> Boundary:
     return found
 
 
+def stop_at(server: MemoryApiServer, kind: Kind, told: tuple[str, ...]) -> None:
+    """Let an app whose settings are *told* make the boundary, until *kind* is refused."""
+    server.refusals[kind] = ApiRefusal(409, "Conflict", "it has been modified", ())
+    with pytest.raises(WriteConflict):
+        run_virtual(boundaries(server, told).ensure(SPEC, fence(2)))
+    del server.refusals[kind]
+
+
 @pytest.mark.parametrize("earlier", OTHERS)
 def test_a_boundary_made_by_earlier_settings_is_closed_and_names_what_is_to_be_repaired(
     earlier: tuple[str, ...],
@@ -75,6 +86,34 @@ def test_to_make_it_again_lets_in_the_gateways_of_today(earlier: tuple[str, ...]
 
     assert seen(server, TODAY).is_ready
     assert GATEWAYS not in seen(server, TODAY).properties
+
+
+@pytest.mark.parametrize("stops_at", [NAMESPACES, POLICIES, ACCOUNTS])
+def test_it_is_closed_where_it_was_made_again_in_part(stops_at: Kind) -> None:
+    server = made(("10.3.0.0/16",))
+
+    stop_at(server, stops_at, TODAY)
+
+    assert seen(server, TODAY).is_ready
+
+
+def test_it_is_closed_where_two_settings_after_each_other_were_not_written() -> None:
+    server = made(("10.3.0.0/16",))
+
+    stop_at(server, POLICIES, ("10.4.0.0/16",))
+    stop_at(server, POLICIES, TODAY)
+
+    assert seen(server, TODAY).is_ready
+
+
+def test_networks_that_others_took_the_place_of_are_an_opening() -> None:
+    server = made(("10.3.0.0/16",))
+    before = server.objects[POLICIES, NAMESPACE, NAME]["spec"]
+    run_virtual(boundaries(server, TODAY).ensure(SPEC, fence(2)))
+
+    server.objects[POLICIES, NAMESPACE, NAME]["spec"] = before
+
+    assert not seen(server, TODAY).is_ready
 
 
 @pytest.mark.parametrize("told", [(), TODAY])

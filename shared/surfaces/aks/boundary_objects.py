@@ -7,7 +7,7 @@ that are allowed. A quota and limits are there where the boundary has some.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from shared.surfaces.aks.kinds import NAMESPACES, Kind
 from shared.surfaces.aks.names import ENVIRONMENT_ID, MANAGER, TENANT, Installation
 from shared.surfaces.aks.platform_access import PlatformAccess, PlatformWay
 from shared.surfaces.aks.quantities import MIB, amount
+from shared.surfaces.aks.records import Openings
 from shared.surfaces.boundaries import (
     BoundarySpec,
     CountedCapacity,
@@ -85,25 +86,23 @@ class BoundaryObjects:
         self,
         gateway_networks: tuple[str, ...],
         access: PlatformAccess | None = None,
-        written: PlatformWay | None = None,
-        written_gateways: tuple[str, ...] = (),
+        written: Sequence[Openings] = (),
     ) -> bool:
         """Return whether nothing of it is missing, opened, or not taken in yet.
 
-        The way to the platform is that of *access*, the one that was *written* last, or none: who
-        names another one has opened nothing, and a boundary without it is closed. So it is with
-        *gateway_networks*.
+        The way to the platform is that of *access*, one that the platform has *written*, or none:
+        who names another one has opened nothing, and a boundary without it is closed. So it is
+        with *gateway_networks*.
         """
         metadata = self.namespace["metadata"]
         if "deletionTimestamp" in metadata or self.account is None or self.policy is None:
             return False
         if (metadata.get("labels") or {}).get(SECURITY) != "restricted":
             return False
-        ways = (None, written, access.way if access else None)
+        ways = (None, access.way if access else None, *(each.way for each in written))
+        networks = ((), gateway_networks, *(each.gateways for each in written))
         closed = [
-            _policy_spec(self.may_reach(), gateways, way)
-            for way in ways
-            for gateways in ((), written_gateways, gateway_networks)
+            _policy_spec(self.may_reach(), gateways, way) for way in ways for gateways in networks
         ]
         if _in_order(self.policy["spec"]) not in map(_in_order, closed):
             return False

@@ -24,8 +24,8 @@ from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.kinds import NAMESPACES, Kind
 from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.namespaces import Namespaces
-from shared.surfaces.aks.platform_access import PlatformAccess, PlatformWay
-from shared.surfaces.aks.records import Records
+from shared.surfaces.aks.platform_access import PlatformAccess
+from shared.surfaces.aks.records import Openings, Records
 from shared.surfaces.aks.server_side_apply import delete, put, refused
 from shared.surfaces.aks.waits import ENDS_WITHIN_S, wait_until
 from shared.surfaces.boundaries import GATEWAYS, WAY_TO_PLATFORM, Boundary, BoundarySpec
@@ -50,8 +50,8 @@ class ClusterBoundaries:
     """Of pods that follow their configuration; with it, where they may go for that."""
 
     @property
-    def _way(self) -> PlatformWay | None:
-        return None if self.access is None else self.access.way
+    def _openings(self) -> Openings:
+        return Openings(None if self.access is None else self.access.way, self.gateway_networks)
 
     async def ensure(self, spec: BoundarySpec, fence: Fence) -> None:
         """As `Boundaries.ensure_boundary`; returns when the cluster counts by its quota.
@@ -140,7 +140,7 @@ class ClusterBoundaries:
             environment,
             tenant,
             place,
-            objects.is_in_force(self.gateway_networks, self.access, record.way, record.gateways),
+            objects.is_in_force(self.gateway_networks, self.access, record.written),
             objects.used(),
             {**objects.properties(), **lacks},
             record.token,
@@ -152,7 +152,7 @@ class ClusterBoundaries:
 
         Raises also WriteConflict, ObjectRefused, Unavailable.
         """
-        await self.records.fenced_boundary(environment, tenant, fence, None, ())
+        await self.records.fenced_boundary(environment, tenant, fence, Openings(None, ()))
         name = self.installation.namespace(environment, tenant)
         found = await self.api.get(NAMESPACES, name)
         if found is None or not await self.namespaces.is_ours(environment, found):
@@ -181,10 +181,12 @@ class ClusterBoundaries:
                 await self._put(kind, spec.environment, manifest, found[kind])
             elif (unwanted := found[kind]) is not None:
                 await delete(self.api, kind, unwanted)
+            if kind is POLICIES:
+                await self._record(spec, fence, is_written=True)
 
-    async def _record(self, spec: BoundarySpec, fence: Fence) -> None:
+    async def _record(self, spec: BoundarySpec, fence: Fence, *, is_written: bool = False) -> None:
         await self.records.fenced_boundary(
-            spec.environment, spec.tenant, fence, self._way, self.gateway_networks
+            spec.environment, spec.tenant, fence, self._openings, is_written=is_written
         )
 
     async def _objects(

@@ -60,10 +60,22 @@ class ComponentRecord:
 
 
 @dataclass(frozen=True)
+class Openings:
+    """What the policy of a boundary opens for the platform, beside what its tenant asks for.
+
+    *way* is the one out to the platform, *gateways* the networks that requests come from.
+    """
+
+    way: PlatformWay | None
+    gateways: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BoundaryRecord:
     """That a tenant has, or had, a boundary in the environment.
 
-    *way* is the one to the platform that was written last, *gateways* the networks of gateways.
+    *way* and *gateways* are the openings that its policy has, or is to get. Until that is written
+    for certain, *earlier* are those of which one may still be in force.
     """
 
     environment: EnvironmentId
@@ -71,6 +83,17 @@ class BoundaryRecord:
     token: int = 0
     way: PlatformWay | None = None
     gateways: tuple[str, ...] = ()
+    earlier: tuple[Openings, ...] = ()
+
+    @property
+    def written(self) -> tuple[Openings, ...]:
+        """All that the platform may have written last."""
+        return (Openings(self.way, self.gateways), *self.earlier)
+
+    def to_get(self, openings: Openings) -> "BoundaryRecord":
+        """Return the record before a policy with *openings* is written."""
+        earlier = tuple(each for each in self.written if each != openings)
+        return replace(self, way=openings.way, gateways=openings.gateways, earlier=earlier)
 
 
 _SITES: TypeAdapter[SiteRecord] = TypeAdapter(SiteRecord)
@@ -181,10 +204,13 @@ class Records:
         environment: EnvironmentId,
         tenant: TenantId,
         fence: Fence,
-        way: PlatformWay | None,
-        gateways: tuple[str, ...],
+        openings: Openings,
+        *,
+        is_written: bool = False,
     ) -> None:
-        """Record *fence* as that of the boundary, and the *way* and *gateways* that it gets.
+        """Record *fence* as that of the boundary, and the *openings* that its policy is to get.
+
+        *is_written*: it has them, so no earlier ones are in force.
 
         Raises:
             StaleFence, WriteConflict, Unavailable.
@@ -193,7 +219,9 @@ class Records:
         found = await self._get(name)
         before = BoundaryRecord(environment, tenant) if found is None else _boundary_of(found)
         token = check_fence(f"{environment}/{tenant}", fence, before.token)
-        after = replace(before, token=token, way=way, gateways=gateways)
+        after = replace(before.to_get(openings), token=token)
+        if is_written:
+            after = replace(after, earlier=())
         if after != before or found is None:
             value = _BOUNDARIES.dump_python(after)
             await self._write(name, "boundary", environment, value, found)
