@@ -15,7 +15,7 @@ from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id
-from cli.output import note
+from cli.output import warn
 from cli.release_check import archive_of, check_release
 from cli.release_sections import Sections, take_sections
 from cli.yaml_files import load_yaml
@@ -57,7 +57,7 @@ def deploy_request(options: DeployOptions, client: Client) -> tuple[dict[str, An
     warnings = check_release(body, options.file, sections)
     # A plan says them itself.
     for warning in () if body.get("dryRun") else warnings:
-        note(f"warning: {warning}")
+        warn(warning)
     folder = options.file.parent if options.file is not None else Path()
     _set_environment(body, options.environment, client)
     for component in body["components"]:

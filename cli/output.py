@@ -142,6 +142,11 @@ def note(text: str) -> None:
     say(as_typed(text), to=sys.stderr)
 
 
+def warn(text: str) -> None:
+    """Print what the server warns of to standard error, on one line."""
+    note(f"warning: {' '.join(text.split())}")
+
+
 def say(text: str, *, to: TextIO | None = None) -> None:
     """Print *text*, plain, to standard output or *to* another stream."""
     print(plain(text), file=to, flush=True)

@@ -16,8 +16,8 @@ URL_VARIABLE: Final = "RUNTIMECTL_URL"
 TOKEN_VARIABLE: Final = "RUNTIMECTL_TOKEN"  # noqa: S105  a name
 # One that names a folder, or only shows help, can be typed as it stands.
 _COMMAND: Final = re.compile(r"(?:(?<=`)|(?<=next:  ))runtimectl (?![^`\n]*--(?:state|help)\b)")
-_ENVIRONMENT_ID: Final = re.compile(rf"(?<!/){id_shape('env')}")
-"""In a sentence; what is in a path is the id."""
+_ENVIRONMENT_ID: Final = re.compile(rf"(?<![\w/-]){id_shape('env')}(?![\w-])")
+"""A word of a sentence; what is in a path is the id."""
 _NAMES: Final = ("environment", "env", "name", "binding")
 _OPTIONS: Final[Mapping[str, Sequence[str]]] = {
     "/projectId": ("project",),

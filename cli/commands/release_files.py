@@ -9,7 +9,7 @@ import typer
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.options import Invocation
-from cli.output import Column, note
+from cli.output import Column, note, warn
 from cli.parameter_types import command_words, module_id
 from cli.release_check import check_release
 from cli.release_sections import take_sections
@@ -75,7 +75,7 @@ def validate(
     body = load_yaml(file)
     sections = take_sections(body, file)
     for warning in check_release(body, file, sections, is_whole=False):
-        note(f"warning: {warning}")
+        warn(warning)
     invocation.show(body.get("components", []), _COLUMNS, empty="it only removes modules")
     for layer in sections.layers:
         of = layer.said.get("module") or layer.kind

@@ -11,7 +11,7 @@ from cli.deploy_request import DeployOptions, deploy_request
 from cli.deployment_selector import RUNNING, DeploymentSelector
 from cli.lookup import environment_id
 from cli.options import Invocation, Reason, WaitOptions
-from cli.output import Column, format_digest, format_time, note, say
+from cli.output import Column, format_digest, format_time, note, say, warn
 from cli.plans import print_refusals, require_plannable
 from cli.release_options import ComponentOptions, RolloutOptions
 from cli.release_preparation import naming, prepare_release, say_sections
@@ -189,7 +189,7 @@ def _removed(removal: Mapping[str, Any]) -> str:
 
 def _say_warnings(plan: Mapping[str, Any]) -> None:
     for warning in plan.get("warnings", ()):
-        note(f"warning: {warning}")
+        warn(warning)
 
 
 def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:

@@ -136,6 +136,11 @@ def test_a_signal_is_told_from_an_exit_status() -> None:
         pytest.param(RUNNING, LATER, id="it-runs"),
         pytest.param(BACK_OFF, EARLIER, id="it-waits-for-its-next-start"),
         pytest.param({"terminated": {"startedAt": LATER, "exitCode": 1}}, LATER, id="it-has-ended"),
+        pytest.param(
+            {"terminated": {"startedAt": "1970-01-01T00:00:00Z", "reason": "StartError"}},
+            EARLIER,
+            id="it-could-not-start",
+        ),
     ],
 )
 def test_a_restart_was_when_the_process_began_that_was_counted_last(

@@ -170,7 +170,8 @@ def test_a_promotion_that_is_refused_in_a_dry_run_exits_as_refused(runtimectl: R
 
 
 def test_a_promotion_says_before_it_is_sent_what_stays_behind(runtimectl: RuntimeCtl) -> None:
-    warning = f"module-shop has no configuration in this environment, as it has in {ENVIRONMENT}"
+    lacks = "module-shop has no configuration in this environment"
+    warning = f"{lacks},\r\nas it has in {ENVIRONMENT}"
     plan = {"components": [], "refusals": [], "waitingFor": None, "warnings": [warning]}
 
     def answer(asked: Asked) -> tuple[int, Any]:
@@ -189,7 +190,9 @@ def test_a_promotion_says_before_it_is_sent_what_stays_behind(runtimectl: Runtim
 
 
 def test_a_refusal_names_an_environment_as_it_was_typed(runtimectl: RuntimeCtl) -> None:
-    refusal = {"code": "NotPromotable", "message": f"{DEPLOYMENT} is in {ENVIRONMENT} already"}
+    service = f"svc-{ENVIRONMENT[4:]}-vw6kkn6z3s of {ENVIRONMENT}x"
+    message = f"{DEPLOYMENT} is in {ENVIRONMENT} already, {service}"
+    refusal = {"code": "NotPromotable", "message": message}
 
     def answer(asked: Asked) -> tuple[int, Any]:
         return (409, {"error": refusal}) if asked.method == "POST" else answer_of(asked)
@@ -198,7 +201,7 @@ def test_a_refusal_names_an_environment_as_it_was_typed(runtimectl: RuntimeCtl) 
         ran = runtimectl.run_at(server, f"promote {DEPLOYMENT} --to test")
         by_id = runtimectl.run_at(server, f"promote {DEPLOYMENT} --to {ENVIRONMENT}")
 
-    assert f"{DEPLOYMENT} is in test already" in ran.err
+    assert f"{DEPLOYMENT} is in test already, {service}" in ran.err
     assert f"{DEPLOYMENT} is in {ENVIRONMENT} already" in by_id.err
 
 

@@ -121,7 +121,10 @@ def _restarted_at(status: Object, ended: Object) -> datetime | None:
     While none runs, as the kubelet waits before the next start, that is the one that has *ended*.
     """
     state = status.get("state") or {}
-    last = state.get("running") or state.get("terminated") or ended
+    now = state.get("terminated") or {}
+    if now.get("reason") in _NEVER_STARTED:  # its start is no time
+        now = {}
+    last = state.get("running") or now or ended
     return parse_instant(last["startedAt"]) if last.get("startedAt") else None
 
 
