@@ -1,8 +1,11 @@
 """A repair without effect is tried again ever later, and one that is undone is given up."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
+
+import pytest
 
 from shared.contracts.drift import RemediationPolicy
 from tests.drift.compared import Drift, released_and_settled, virtual
@@ -41,7 +44,7 @@ async def two_to_be_repaired() -> tuple[Drift, Mapping[str, Any], Mapping[str, A
     made = await released_and_settled(environ=FAST)
     made.tamper(environ={**FAST, "A": "1", "B": "1"})
     await made.scan(300)
-    object.__setattr__(made.app, "remediation", RemediationPolicy.AUTO)
+    made.app = replace(made.app, remediation=RemediationPolicy.AUTO)
     first, second = sorted(await made.findings(), key=lambda each: str(each["findingId"]))
     return made, first, second
 
@@ -56,6 +59,20 @@ async def test_a_repair_is_asked_for_where_the_first_finding_was_acknowledged_me
     assert statuses == ["Acknowledged", "Remediating"]
     (command,) = made.told("RemediateDrift")
     assert command["findingId"] == second["findingId"]
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+@virtual
+async def test_one_command_is_sent_where_somebody_asked_for_the_repair_meanwhile(
+    asked: int,
+) -> None:
+    made, *both = await two_to_be_repaired()
+
+    await made.scan_while(lambda: made.decide(both[asked], "remediate"))
+
+    assert {each["status"] for each in await made.findings()} == {"Remediating"}
+    (command,) = made.told("RemediateDrift")
+    assert command["findingId"] == both[asked]["findingId"]
 
 
 @virtual

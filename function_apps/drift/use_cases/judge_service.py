@@ -5,6 +5,7 @@ what the next one completes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -208,12 +209,10 @@ async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> int
     held = [each for each in scan.findings.values() if holds_repairs(each, now)]
     due = [] if held else _to_repair(after, scan.findings, now)
     news = [each for each in after if after[each] is not None or each in due]
-    current, is_asked = dict(scan.findings), False
+    current, in_repair = dict(scan.findings), _in_repair(scan.findings)
     for first in range(0, len(news), FINDINGS_A_BATCH):
         page = news[first : first + FINDINGS_A_BATCH]
-        committed = await _commit(page, judged, due, baseline, ctx, app, is_asked=is_asked)
-        is_asked = is_asked or any(each in due for each in _in_repair(committed))
-        current |= committed
+        current |= await _commit(page, judged, due, in_repair, baseline, ctx, app)
     await _judge_alert(baseline, list(current.values()), ctx, app)
     return len({(each.plane, each.change.path) for each in found}) - len(seen)
 
@@ -245,16 +244,16 @@ async def _commit(
     page: Sequence[str],
     judged: Callable[[Finding | None, str], Finding | None],
     due: Sequence[str],
+    in_repair: AbstractSet[str],
     baseline: ServiceBaseline,
     ctx: Context,
     app: DriftApp,
-    *,
-    is_asked: bool,
 ) -> Mapping[str, Finding]:
     """Commit what becomes of one page of findings, unless the release has changed; return them.
 
-    Nothing is repaired beside what somebody let be meanwhile: who does so writes the baseline, as
-    this does where it begins a repair.
+    Nothing is repaired beside what somebody let be meanwhile, and no repair is asked for again that
+    was since the scan began, when those *in_repair* were under repair. Who decides so writes the
+    baseline, as this does where it begins a repair.
     """
     partition = partition_of(ctx.tenant, baseline.service_id)
 
@@ -264,11 +263,12 @@ async def _commit(
             return Decision({})
         findings = {each: view.find(FINDINGS, each) for each in page}
         changed = {each: judged(findings[each], each) for each in page}
-        to_begin = [each for each in due if each in changed]
+        to_begin, is_asked = [each for each in due if each in changed], False
         if to_begin:
             active = await active_findings(partition, app)
             if any(holds_repairs(each, ctx.now()) for each in active):
                 to_begin = []
+            is_asked = bool(_in_repair({each.finding_id: each for each in active}) - in_repair)
         decision = findings_decision(changed, findings, to_begin, ctx, app, is_asked=is_asked)
         if not (to_begin and decision.writes):
             return decision
@@ -279,8 +279,8 @@ async def _commit(
     return outcome.value
 
 
-def _in_repair(findings: Mapping[str, Finding]) -> list[str]:
-    return [each for each, of in findings.items() if of.status is FindingStatus.REMEDIATING]
+def _in_repair(findings: Mapping[str, Finding]) -> AbstractSet[str]:
+    return {each for each, of in findings.items() if of.status is FindingStatus.REMEDIATING}
 
 
 def _is_asked(finding: Finding, environment: EnvironmentScan) -> bool:
