@@ -1,6 +1,6 @@
 """`slo`: the objective of a service, how fast its error budget burns, and raised alerts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -142,17 +142,22 @@ def alerts(invocation: Invocation, env: EnvironmentFilter = None) -> None:
         for service, health in healths
         for each in health.get("alerts", ())
     ]
-    breaches = list(_breaches(client, env))
-    invocation.show(rows + breaches, _ALERT_COLUMNS, empty="no alert is raised")
+    query = {"environmentId": environment_id(client, env)}
+    bindings = client.list_readable(BINDINGS, query)
+    breaches = list(_breaches(bindings or (), environment_names(client)))
+    of = "a service" if bindings is None else "a service or of isolation"
+    invocation.show(rows + breaches, _ALERT_COLUMNS, empty=f"no alert of {of} is raised")
+    if bindings is None:
+        note("alerts of isolation are not shown: you may not read bindings of tenants")
     for line in dict.fromkeys(proofs_line(each) for each in breaches):
         note(f"next:  {line}")
 
 
-def _breaches(client: Client, env: str | None) -> Iterator[dict[str, Any]]:
+def _breaches(
+    bindings: Sequence[Mapping[str, Any]], names: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
     """Yield the alert of each layer of isolation that was breached and has not passed since."""
-    names = environment_names(client)
-    query = {"environmentId": environment_id(client, env)}
-    for binding in client.list_readable(BINDINGS, query) or ():
+    for binding in bindings:
         for proof in binding["proofs"]:
             if proof.get("raisedAt") is not None:
                 alert = {"alert": "IsolationBreached", "severity": "Critical", "explains": []}

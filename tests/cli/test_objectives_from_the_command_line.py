@@ -128,13 +128,22 @@ def test_a_breach_of_isolation_is_listed_as_long_as_its_alert_is_raised(
     ("line", "said"),
     [
         pytest.param("slo burn", "slo set", id="nothing-is-measured"),
-        pytest.param("slo alerts", "no alert", id="nothing-is-raised"),
+        pytest.param(
+            "slo alerts", "no alert of a service or of isolation is raised", id="nothing-is-raised"
+        ),
     ],
 )
 def test_an_empty_list_says_so(line: str, said: str, runtimectl: RuntimeCtl) -> None:
-    ran = runtimectl.run(line)
+    ran = runtimectl.run(line, {f"GET {RUNTIME}/tenant-bindings": []})
 
     assert said in ran.out + ran.err
+
+
+def test_alerts_that_the_caller_may_not_read_are_not_called_none(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run("slo alerts", {f"GET {RUNTIME}/tenant-bindings": None})
+
+    assert "no alert of a service is raised" in ran.out + ran.err
+    assert "alerts of isolation are not shown: you may not read bindings" in ran.err
 
 
 def test_windows_with_too_few_events_have_a_row_that_says_so(runtimectl: RuntimeCtl) -> None:
