@@ -1,6 +1,5 @@
 """Reads YAML files that people write, safely: one mapping per file."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +10,6 @@ from shared.kernel.yaml_values import loader_of_json
 BYTES_MAX: Final = 1024 * 1024
 VALUES_MAX: Final = 100_000
 """With aliases written out, as they are in JSON."""
-_NAMES: Final = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 _WORDS: Final = {type(None): "nothing", str: "text", list: "a list"}
 
 
@@ -33,7 +31,7 @@ def load_yaml(
         text = path.read_text(encoding="utf-8")
         loader = loader_of_json(yaml.SafeLoader)(text)
         node = loader.get_single_node()
-        if _count_values(path, node, {}) > VALUES_MAX:
+        if _count_values(node, {}) > VALUES_MAX:
             raise Failure(f"{path} has more than {VALUES_MAX} values", ExitCode.USAGE)
         content = loader.construct_document(node) if node else None
     except OSError as unread:
@@ -53,39 +51,11 @@ def load_yaml(
     return content
 
 
-def _count_values(path: Path, node: Any, counted: dict[int, int]) -> int:
-    """Return how many values *node* has, aliases written out.
-
-    Raises:
-        Failure: a field stands twice in one mapping: YAML would take the last; or its name is no
-            text to YAML.
-    """
+def _count_values(node: Any, counted: dict[int, int]) -> int:
+    """Return how many values *node* has, aliases written out."""
     if node is None or isinstance(node.value, str):
         return 1
     if id(node) not in counted:
-        parts = node.value
-        if node.id == "mapping":
-            _require_names(path, [key for key, _ in node.value])
-            parts = [value for _, value in node.value]
-        counted[id(node)] = 1 + sum(_count_values(path, part, counted) for part in parts)
+        parts = [value for _, value in node.value] if node.id == "mapping" else node.value
+        counted[id(node)] = 1 + sum(_count_values(part, counted) for part in parts)
     return counted[id(node)]
-
-
-def _require_names(path: Path, keys: Sequence[Any]) -> None:
-    known = set[str]()
-    for key in keys:
-        if isinstance(key.value, str) and key.tag not in _NAMES:
-            # YAML 1.1: on, off, yes and no are no text, and neither is a number.
-            raise Failure(
-                f"{path}: line {key.start_mark.line + 1}: {key.value or 'nothing'} is no text as a"
-                " name in YAML",
-                ExitCode.USAGE,
-                remedy=f"put it in quotes: '{key.value}':",
-            )
-        if str(key.value) in known:
-            raise Failure(
-                f"{path}: line {key.start_mark.line + 1}: {key.value} stands there twice",
-                ExitCode.USAGE,
-                remedy="keep one of them",
-            )
-        known.add(str(key.value))

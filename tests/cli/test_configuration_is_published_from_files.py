@@ -135,7 +135,7 @@ def test_a_dry_run_of_a_file_publishes_nothing(platform: ConfiguredPlatform, fil
         pytest.param("values: [1]", "line 1: values: expected a mapping", id="values"),
         pytest.param("environment: test", "values is missing", id="no-values"),
         pytest.param(
-            "environment: test\nvalues:\n  on: 1", "line 3: on is no text as", id="yaml-words"
+            "environment: test\nvalues:\n  on: 1", "the name on is no text", id="yaml-words"
         ),
         pytest.param(
             "layer: moon\nvalues: {}", "line 1: layer: expected tenant, environment, module",

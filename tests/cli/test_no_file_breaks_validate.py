@@ -138,7 +138,10 @@ def test_a_field_that_stands_twice_is_named_with_its_line(
     file.write_text("releaseRef: a\nremove: [module-a]\nreleaseRef: b\n")
 
     assert main(["validate", "-f", str(file)]) == ExitCode.USAGE
-    assert "line 3: releaseRef stands there twice" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "a name stands twice in one mapping" in said
+    assert "line 3" in said
+    assert "releaseRef: b" in said
 
 
 def test_aliases_of_aliases_are_counted_before_they_are_written_out(
