@@ -19,6 +19,8 @@ from shared.kernel.errors import Unavailable
 COUNT: Final = 256
 NODES_MAX: Final = 15
 ALL: Final = IPv4Network("10.240.0.0/12")
+UPLINK: Final = "uplink"
+"""A node's end of its cable; on the node's bridge, as the pods are."""
 _PREFIX: Final = 20
 _ALIAS_MAX: Final = 200
 """Of the 255 characters that the kernel keeps."""
@@ -86,7 +88,7 @@ def claimed(state: Path) -> Iterator[ClusterNetwork]:
 def connect(network: ClusterNetwork, node: int, pid: int) -> None:
     """Lay a cable from the bridge into the network namespace of *pid*, where it is `uplink`."""
     link = network.link(node)
-    ip("link", "add", link, "type", "veth", "peer", "name", "uplink", "netns", str(pid))
+    ip("link", "add", link, "type", "veth", "peer", "name", UPLINK, "netns", str(pid))
     ip("link", "set", link, "master", network.name, "up")
 
 

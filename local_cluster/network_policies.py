@@ -5,11 +5,19 @@ of its policies allows. Traffic with its own node is not theirs to refuse.
 https://kubernetes.io/docs/concepts/services-networking/network-policies/
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from ipaddress import IPv4Network, collapse_addresses, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    collapse_addresses,
+    ip_network,
+    summarize_address_range,
+)
 from typing import Any, Final
 
 from local_cluster.kubernetes_api import Document
@@ -18,6 +26,8 @@ from local_cluster.watches import Key, key_of
 PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
 RULES_MAX: Final = 20_000
 """Of all pods of a node; a tenant of the platform has about ten for each of its pods."""
+PARTS_MAX: Final = 500
+"""Of a policy: its peers, with what they except, times its ports."""
 _SPEC: Final = frozenset({"podSelector", "policyTypes", "ingress", "egress"})
 _PEER: Final = frozenset({"podSelector", "namespaceSelector", "ipBlock"})
 _PORT: Final = frozenset({"protocol", "port", "endPort"})
@@ -57,6 +67,8 @@ class Pod:
     namespace: str
     name: str
     node: str
+    link: str
+    """Its port of the node's bridge."""
     address: str
     labels: Labels
     ports: tuple[PodPort, ...] = ()
@@ -83,6 +95,18 @@ class Policies:
     policies: Mapping[Key, Document]
     namespaces: Mapping[str, Labels]
     pods: Collection[Pod]
+    _found: dict[tuple[str, str], Networks] = field(default_factory=dict, init=False, compare=False)
+    """By peers and namespace: many pods and policies ask for the same ones."""
+
+    def how_many(self, pod: Pod, direction: Direction) -> int:
+        """Return about how many rules `allowed` has, without the work of it."""
+        rules, _ = _FIELDS[direction]
+        return sum(
+            max(1, len(rule.get("ports") or ()))
+            for policy in self._closing(pod, direction)
+            if key_of(policy) not in self.refused
+            for rule in policy["spec"].get(rules) or ()
+        )
 
     def allowed(self, pod: Pod, direction: Direction) -> Sequence[Allowed] | None:
         """Return what *pod* may take or send; None where no policy closes it.
@@ -90,14 +114,21 @@ class Policies:
         A policy that is not understood closes what it selects, and allows nothing: `refused` has
         the reason.
         """
-        closing = [
-            each
-            for (namespace, _), each in sorted(self.policies.items())
-            if namespace == pod.namespace and _closes(each, pod, direction)
-        ]
+        closing = self._closing(pod, direction)
         if not closing:
             return None
         return [each for policy in closing for each in self._of(policy, pod, direction)]
+
+    def _closing(self, pod: Pod, direction: Direction) -> Sequence[Document]:
+        of_namespace = self._by_namespace.get(pod.namespace, ())
+        return [each for each in of_namespace if _closes(each, pod, direction)]
+
+    @cached_property
+    def _by_namespace(self) -> Mapping[str, Sequence[Document]]:
+        found: dict[str, list[Document]] = {}
+        for (namespace, _), each in sorted(self.policies.items(), key=lambda pair: pair[0]):
+            found.setdefault(namespace, []).append(each)
+        return found
 
     @cached_property
     def refused(self) -> Mapping[Key, str]:
@@ -133,14 +164,17 @@ class Policies:
                 yield Allowed(networks, protocol, (found, found))
         else:  # the name is of a port of whoever is sent to
             for each in self.pods:
-                if networks is None or any(map(each.network.subnet_of, networks)):
+                if networks is None or _has(networks, each.network):
                     for found in _numbers(each, number, protocol):
                         yield Allowed((each.network,), protocol, (found, found))
 
-    def _networks(self, peers: Iterable[Document], namespace: str) -> Networks:
+    def _networks(self, peers: Sequence[Document], namespace: str) -> Networks:
         """Return the networks of *peers*, none of which is in another."""
-        found = [network for peer in peers for network in self._of_peer(peer, namespace)]
-        return tuple(sorted(collapse_addresses(found)))
+        key = json.dumps(peers), namespace
+        if key not in self._found:
+            found = [network for peer in peers for network in self._of_peer(peer, namespace)]
+            self._found[key] = tuple(sorted(collapse_addresses(found)))
+        return self._found[key]
 
     def _of_peer(self, peer: Document, namespace: str) -> Iterator[IPv4Network]:
         if "ipBlock" in peer:
@@ -201,18 +235,24 @@ def _block(block: Document) -> Iterator[IPv4Network]:
     """Yield the networks of an ipBlock without what it excepts; no pod is in one of IPv6."""
     if ip_network(block["cidr"], strict=False).version != _IPV4:
         return
-    parts = [IPv4Network(block["cidr"], strict=False)]
-    for text in block.get("except") or ():
-        outside = IPv4Network(text, strict=False)
-        parts = [left for part in parts for left in _without(part, outside)]
-    yield from parts
+    whole = IPv4Network(block["cidr"], strict=False)
+    outside = [IPv4Network(text, strict=False) for text in block.get("except") or ()]
+    first, end = int(whole[0]), int(whole[-1]) + 1
+    for each in sorted(collapse_addresses(outside)):
+        yield from _between(first, min(int(each[0]), end))
+        first = max(first, int(each[-1]) + 1)
+    yield from _between(first, end)
 
 
-def _without(network: IPv4Network, outside: IPv4Network) -> Iterator[IPv4Network]:
-    if not network.overlaps(outside):
-        yield network
-    elif outside.prefixlen > network.prefixlen:
-        yield from network.address_exclude(outside)
+def _between(first: int, end: int) -> Iterator[IPv4Network]:
+    if first < end:
+        yield from summarize_address_range(IPv4Address(first), IPv4Address(end - 1))
+
+
+def _has(networks: Networks, one: IPv4Network) -> bool:
+    """Return whether *one* is in one of *networks*, which are in order and apart."""
+    before = bisect_right(networks, one)
+    return before > 0 and one.subnet_of(networks[before - 1])
 
 
 def _problem(policy: Document) -> str:
@@ -228,6 +268,9 @@ def _problem(policy: Document) -> str:
 
 def _check(spec: Document) -> None:
     _only(_SPEC, spec)
+    parts = sum(map(_parts, (*(spec.get("ingress") or ()), *(spec.get("egress") or ()))))
+    if parts > PARTS_MAX:
+        raise PolicyRefused(f"it has {parts} parts; {PARTS_MAX} is the limit")
     _check_selector(spec.get("podSelector") or {})
     for rules, peers in _FIELDS.values():
         for rule in spec.get(rules) or ():
@@ -236,6 +279,13 @@ def _check(spec: Document) -> None:
                 _check_peer(peer)
             for port in rule.get("ports") or ():
                 _check_port(port)
+
+
+def _parts(rule: Document) -> int:
+    others = [*(rule.get("from") or ()), *(rule.get("to") or ())]
+    blocks = [each.get("ipBlock") or {} for each in others]
+    excepted = sum(len(each.get("except") or ()) for each in blocks)
+    return max(1, len(others) + excepted) * max(1, len(rule.get("ports") or ()))
 
 
 def _check_peer(peer: Document) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from local_cluster import control_groups
-from local_cluster.network import ip
+from local_cluster.network import UPLINK, ip
 from local_cluster.node_plan import BRIDGE, RUN, SOCKET, NodePlan, decode
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Unavailable
@@ -74,9 +74,9 @@ def make_mounts() -> None:
 def make_network(plan: NodePlan, clock: Clock) -> None:
     """Put the node's end of its cable on a bridge for its pods; needs a network namespace."""
     ip("link", "set", "lo", "up")
-    _until(lambda: ip("link", "show", "uplink", must=False), clock, "there is no uplink")
+    _until(lambda: ip("link", "show", UPLINK, must=False), clock, "there is no uplink")
     ip("link", "add", BRIDGE, "address", plan.hardware_address, "type", "bridge")
-    ip("link", "set", "uplink", "master", BRIDGE, "up")
+    ip("link", "set", UPLINK, "master", BRIDGE, "up")
     ip("address", "add", f"{plan.address}/{IPv4Network(plan.subnet).prefixlen}", "dev", BRIDGE)
     ip("link", "set", BRIDGE, "up")
     ip("route", "add", "default", "via", plan.gateway)

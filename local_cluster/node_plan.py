@@ -291,7 +291,9 @@ def pod_network(plan: NodePlan) -> Mapping[str, Any]:
 
 def _policies(plan: NodePlan) -> Iterator[Mapping[str, Any]]:
     if plan.policies is not None:
-        yield {"type": POD_PLUGIN, "node": plan.name, "socket": plan.policies}
+        yield {
+            "type": POD_PLUGIN, "node": plan.name, "socket": plan.policies, "bridge": BRIDGE,
+        }  # fmt: skip
 
 
 def _document(content: Mapping[str, Any]) -> bytes:

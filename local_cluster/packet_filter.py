@@ -3,6 +3,9 @@
 It looks at what a node passes on. Bridged packets are among them, as the kernel shows them to it
 (br_netfilter), and those to a Service, whose address is that of a pod by then. What the node itself
 sends, the probes of its kubelet say, is not: its pods take that always.
+
+It goes by addresses, so a second table holds each pod to its own one, by its port of the bridge: a
+pod sends and is told nothing else, and so no broadcast, whatever it may write itself.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,10 +13,12 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
+from local_cluster.network import UPLINK
 from local_cluster.network_policies import RULES_MAX, Allowed, Direction, Pod, Policies
 from shared.kernel.errors import Unavailable
 
 TABLE: Final = "inet network-policies"
+PORTS_TABLE: Final = "bridge network-policies"
 BRIDGED: Final = Path("/proc/sys/net/bridge")
 """There where the kernel shows bridged packets to filters."""
 _SIDES: Final = {
@@ -28,33 +33,34 @@ def shows_bridged_packets() -> bool:
 
 
 def table_of(policies: Policies, node: str) -> str:
-    """Return the script that replaces the table of *node* as a whole.
+    """Return the script that replaces the tables of *node* as a whole.
 
     Each node looks at its own pods: what one sends where it is sent, what one takes where it comes.
 
     Raises:
         Unavailable: there are more rules than a node is given.
     """
+    own_pods = sorted(
+        (each for each in policies.pods if each.node == node), key=lambda each: each.address
+    )
+    _check(node, sum(policies.how_many(pod, side) for pod in own_pods for side in _SIDES))
     chains: list[str] = []
     ways: list[str] = []
     rules = 0
     for direction, (prefix, own, _) in _SIDES.items():
         jumps = []
-        for pod in sorted(policies.pods, key=lambda each: each.address):
-            if pod.node != node:
-                continue
+        for pod in own_pods:
             allowed = policies.allowed(pod, direction)
             if allowed is None:
                 continue
             lines = list(dict.fromkeys(_lines(pod, allowed, direction)))
             rules += len(lines)
+            _check(node, rules)
             name = f"{prefix}-{pod.address.replace('.', '-')}"
             jumps.append(f"{pod.address} : jump {name}")
             chains.append(_chain(name, lines))
         if jumps:
             ways.append(f"ip {own} vmap {{ {', '.join(jumps)} }}")
-    if rules > RULES_MAX:
-        raise Unavailable(f"{node} would have {rules} rules of policies; {RULES_MAX} is the limit")
     first = [
         "type filter hook forward priority filter; policy accept;",
         # Pods have no other addresses of IPv6 than those of their links, which no policy names.
@@ -62,8 +68,36 @@ def table_of(policies: Policies, node: str) -> str:
         "ct state established,related accept",
         *ways,
     ]
-    body = "".join([*chains, _chain("forward", first)])
-    return f"add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n{body}}}\n"
+    return _table(PORTS_TABLE, _ports(own_pods)) + _table(
+        TABLE, [*chains, _chain("forward", first)]
+    )
+
+
+def _check(node: str, rules: int) -> None:
+    if rules > RULES_MAX:
+        raise Unavailable(f"{node} would have {rules} rules of policies; {RULES_MAX} is the limit")
+
+
+def _ports(pods: Sequence[Pod]) -> Iterator[str]:
+    """Yield the chains that hold each of *pods* to its own address."""
+    pairs = ", ".join(f'"{each.link}" . {each.address}' for each in pods)
+    from_pods = [
+        "type filter hook prerouting priority filter; policy drop;",
+        f'iifname "{UPLINK}" accept',
+    ]
+    to_pods = [
+        "type filter hook forward priority filter; policy drop;",
+        f'oifname "{UPLINK}" accept',
+        "ether type arp accept",
+    ]
+    if pods:
+        from_pods += [
+            f"ether type ip iifname . ip saddr {{ {pairs} }} accept",
+            f"ether type arp iifname . arp saddr ip {{ {pairs} }} accept",
+        ]
+        to_pods.append(f"ether type ip oifname . ip daddr {{ {pairs} }} accept")
+    yield _chain("from-pods", from_pods)
+    yield _chain("to-pods", to_pods)
 
 
 def _lines(pod: Pod, allowed: Iterable[Allowed], direction: Direction) -> Iterator[str]:
@@ -89,6 +123,10 @@ def _match(allowed: Allowed, other: str) -> Iterator[str]:
 
 def _text(network: IPv4Network) -> str:
     return str(network if network.prefixlen < network.max_prefixlen else network.network_address)
+
+
+def _table(name: str, chains: Iterable[str]) -> str:
+    return f"add table {name}\ndelete table {name}\ntable {name} {{\n{''.join(chains)}}}\n"
 
 
 def _chain(name: str, lines: Sequence[str]) -> str:

@@ -46,12 +46,16 @@ def request(command: str, asked: dict[str, Any]) -> dict[str, str]:
         return {"removed": container}
     pairs = (each.partition("=") for each in os.environ.get("CNI_ARGS", "").split(";"))
     words = {name: value for name, _, value in pairs}
-    addresses = [each["address"].partition("/")[0] for each in asked["prevResult"]["ips"]]
+    given = asked["prevResult"]
+    addresses = [each["address"].partition("/")[0] for each in given["ips"]]
+    # Those without a sandbox are of the node: the bridge, and the pod's port of it.
+    of_node = [each["name"] for each in given["interfaces"] if not each.get("sandbox")]
     return {
         "container": container,
         "node": asked["node"],
         "uid": words["K8S_POD_UID"],
         "address": addresses[0],
+        "link": next(name for name in of_node if name != asked["bridge"]),
     }
 
 

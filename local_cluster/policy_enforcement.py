@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -31,6 +32,7 @@ _PATHS: Final = {
 _IN_FORCE_WITHIN_S: Final = 10.0
 """The plugin waits a little longer, and hears why."""
 _NFT_WITHIN_S: Final = 10.0
+_LISTED_WITHIN_S: Final = 5.0
 _AGAIN_AFTER_S: Final = 1.0
 _REQUEST_BYTES_MAX: Final = 4096
 _log = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ class Sandbox:
     """The first process of the node then: after its end the sandbox is gone as well."""
     uid: str
     address: str
+    link: str
+    """The pod's port of the bridge of its node."""
 
 
 class PolicyEnforcement:
@@ -68,6 +72,8 @@ class PolicyEnforcement:
         """By uid, as they were seen last: one that was deleted may still run for a moment."""
         self._in_force: dict[str, tuple[int, str]] = {}
         """Of each node: as which process it was given which table."""
+        self._owners: dict[tuple[str, int], frozenset[tuple[str, str]]] = {}
+        """Of each node and process: whose address each is there, or was until an attempt ends."""
         self._given: tuple[Policies, Mapping[str, int]] | None = None
         """What all nodes have: most of what a pod does changes nothing of it."""
         self._refused: Mapping[Key, str] = {}
@@ -96,20 +102,46 @@ class PolicyEnforcement:
                 while True:
                     await self._changes.next()
                     if all(each.is_known for each in watched.values()):
-                        await self._try({kind: dict(w.objects) for kind, w in watched.items()})
+                        await self._try(watched)
         finally:
             listener.close()
 
-    async def _try(self, found: Found) -> None:
+    async def _try(self, watched: Mapping[str, WatchedObjects]) -> None:
         try:
-            await self._bring_into_force(found)
+            await self._pass(watched)
         except Exception as failed:  # noqa: BLE001  whatever it is, the next pass may do it
             is_foreseen = isinstance(failed, Unavailable)
             _log.warning("network policies are tried again: %r", failed, exc_info=not is_foreseen)
             await self._clock.sleep(_AGAIN_AFTER_S)
             self._changes.tell()
 
-    async def _bring_into_force(self, found: Found) -> None:
+    async def _pass(self, watched: Mapping[str, WatchedObjects]) -> None:
+        startable, problem = await self._startable(watched)
+        found = {kind: dict(each.objects) for kind, each in watched.items()}
+        await self._bring_into_force(found, startable)
+        if problem is not None:
+            raise problem
+
+    async def _startable(
+        self, watched: Mapping[str, WatchedObjects]
+    ) -> tuple[AbstractSet[str], Unavailable | None]:
+        """Return who waits and may start by what is known now, and why nobody may.
+
+        A policy that was there before a pod is in force before it starts; a watch may be late.
+        """
+        waiting = set(self._waiting)
+        try:
+            async with asyncio.timeout(_LISTED_WITHIN_S):
+                for kind in ("policies", "namespaces") if waiting else ():
+                    await watched[kind].list_now()
+        except Unavailable as failed:
+            return frozenset(), failed
+        except TimeoutError:
+            return frozenset(), Unavailable("the API server lists no policies in time")
+        return waiting, None
+
+    async def _bring_into_force(self, found: Found, startable: AbstractSet[str]) -> None:
+        """Give each node its table; then *startable* start, if their addresses mean no others."""
         self._forget_ended()
         sandboxes = dict(self._sandboxes)
         self._remember(found["pods"].values())
@@ -122,17 +154,27 @@ class PolicyEnforcement:
         policies = Policies(found["policies"], namespaces, tuple(pods.values()))
         inits = {name: node.init for name, node in self._nodes.items() if node.init is not None}
         if (policies, inits) == self._given:
-            return self._let_start(pods)
+            return self._let_start(startable & pods.keys())
+        self._given = None  # from here on nodes differ, also when this fails
         self._say_refused(policies.refused)
+        self._owners = {key: self._owners.get(key, frozenset()) for key in inits.items()}
+        owners = frozenset((sandboxes[key].address, sandboxes[key].uid) for key in pods)
+        given: set[str] = set()
         failures = []
         for node, init in inits.items():
             try:
                 table = await asyncio.to_thread(table_of, policies, node)
+                self._owners[node, init] |= owners
                 await self._set(node, init, table)
             except Unavailable as failed:  # the other nodes have theirs
                 failures.append(failed)
             else:
-                self._let_start(key for key, pod in pods.items() if pod.node == node)
+                self._owners[node, init] = owners
+                given.add(node)
+                self._let_start(
+                    key for key in startable & pods.keys()
+                    if pods[key].node in given and self._is_free(sandboxes[key])
+                )  # fmt: skip
         if failures:
             raise failures[0]
         self._given = policies, inits
@@ -143,6 +185,14 @@ class PolicyEnforcement:
             waiting = self._waiting.get(container)
             if waiting is not None and not waiting.done():
                 waiting.set_result(None)
+
+    def _is_free(self, sandbox: Sandbox) -> bool:
+        """Return whether no node takes the address of *sandbox* for that of another pod."""
+        return not any(
+            address == sandbox.address and uid != sandbox.uid
+            for owners in self._owners.values()
+            for address, uid in owners
+        )
 
     def _forget_ended(self) -> None:
         """Keep the sandboxes whose node is the same as when they were made."""
@@ -163,6 +213,7 @@ class PolicyEnforcement:
         """Give *node* its table, where it has another. Raises Unavailable."""
         if self._in_force.get(node) == (init, table):
             return
+        self._in_force.pop(node, None)  # one that does not end in time may have done it
         process = await asyncio.create_subprocess_exec(
             "nsenter", f"--net=/proc/{init}/ns/net", self._nft, "-f", "-",
             stdin=asyncio.subprocess.PIPE,
@@ -217,7 +268,9 @@ class PolicyEnforcement:
         self._sandboxes = {
             key: each for key, each in self._sandboxes.items() if each.address != address
         }
-        self._sandboxes[container] = Sandbox(node.plan.name, node.init, request["uid"], address)
+        self._sandboxes[container] = Sandbox(
+            node.plan.name, node.init, request["uid"], address, request["link"]
+        )
         self._waiting[container] = waiting = asyncio.get_running_loop().create_future()
         self._changes.tell()
         try:
@@ -241,8 +294,9 @@ def _pod(pod: Document, sandbox: Sandbox) -> Pod:
         if "name" in port
     )
     return Pod(
-        metadata["namespace"], metadata["name"], sandbox.node, sandbox.address, _labels(pod), ports
-    )
+        metadata["namespace"], metadata["name"], sandbox.node, sandbox.link, sandbox.address,
+        _labels(pod), ports,
+    )  # fmt: skip
 
 
 def _labels(found: Document) -> Mapping[str, str]:

@@ -30,6 +30,8 @@ class WatchedObjects:
         self._path = path
         self._changed = changed
         self._clock = clock
+        self._version = 0
+        """That of the objects; it grows with each change of anything in the cluster."""
 
     async def follow(self) -> None:
         """Keep them current until cancelled; what breaks is begun again with a list."""
@@ -40,18 +42,33 @@ class WatchedObjects:
                 _log.info("%s is listed again: %r", self._path, failed)
             await self._clock.sleep(_AGAIN_AFTER_S)
 
-    async def _follow_once(self) -> None:
+    async def list_now(self) -> None:
+        """Make the objects at least as new as this call; *changed* is not called.
+
+        Raises:
+            Unavailable: there is no list.
+        """
         listed = await self._api.get(self._path)
         if listed is None:
             raise Unavailable(f"there is no {self._path} yet")
-        self.objects = {key_of(each): each for each in listed.get("items") or ()}
+        version = int(listed["metadata"]["resourceVersion"])
+        if version >= self._version:  # else the watch has told of more by now
+            self.objects = {key_of(each): each for each in listed.get("items") or ()}
+            self._version = version
+
+    async def _follow_once(self) -> None:
+        self._version = 0
+        await self.list_now()
         self.is_known = True
         self._changed()
-        version = listed["metadata"]["resourceVersion"]
-        async for line in self._api.watch(self._path, version):
+        async for line in self._api.watch(self._path, str(self._version)):
             event: Mapping[str, Any] = json.loads(line)
             if event["type"] == "ERROR":  # its version is too old, say (410)
                 raise Unavailable(str(event["object"].get("message")))
+            version = int(event["object"]["metadata"]["resourceVersion"])
+            if version <= self._version:  # a list had it already
+                continue
+            self._version = version
             if event["type"] == "DELETED":
                 self.objects.pop(key_of(event["object"]), None)
             elif event["type"] != "BOOKMARK":

@@ -16,7 +16,13 @@ from local_cluster.network import ClusterNetwork
 from local_cluster.node_plan import POD_PLUGIN, plan_of, programs
 from shared.persistence.unix_sockets import short_name
 
-GIVEN: Final = {"cniVersion": "1.0.0", "ips": [{"address": "10.240.114.10/20"}]}
+GIVEN: Final = {
+    "cniVersion": "1.0.0",
+    "interfaces": [
+        {"name": "pods"}, {"name": "veth1"}, {"name": "eth0", "sandbox": "/run/netns/1"}
+    ],
+    "ips": [{"address": "10.240.114.10/20", "interface": 2}],
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -55,7 +61,7 @@ def run(plugin: Path, command: str, path: Path) -> tuple[int, Any]:
     """Return how the plugin ends, and what it prints."""
     asked: Mapping[str, Any] = {
         "cniVersion": "1.0.0", "name": "pods", "type": POD_PLUGIN, "node": "node2",
-        "socket": str(path), "prevResult": GIVEN,
+        "socket": str(path), "bridge": "pods", "prevResult": GIVEN,
     }  # fmt: skip
     environ = {
         "CNI_COMMAND": command,
@@ -79,7 +85,7 @@ def test_it_says_the_address_of_a_pod_and_hands_on_what_it_was_given(
     with cluster(path, "", heard):
         assert run(plugin, "ADD", path) == (0, GIVEN)
 
-    pod = {"container": "sandbox-1", "uid": "uid-1", "address": "10.240.114.10"}
+    pod = {"container": "sandbox-1", "uid": "uid-1", "address": "10.240.114.10", "link": "veth1"}
     assert heard == [{**pod, "node": "node2"}]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any, Final
 
 import pytest
@@ -23,6 +24,33 @@ import http.server
 http.server.HTTPServer(("", {PORT}), http.server.SimpleHTTPRequestHandler).serve_forever()
 """
 SLEEPER: Final = "import threading; threading.Event().wait()"
+HEARS: Final = """
+import socket
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.bind(("", 9999))
+while (heard := s.recv(99)) != b"end":
+    print(heard.decode(), flush=True)
+"""
+WRITES_ADDRESSES: Final = """
+import socket, sys
+hears, other, everybody = sys.argv[1:]
+def datagram(source):
+    text = b"of " + source.encode()
+    udp = (9999).to_bytes(2) * 2 + (8 + len(text)).to_bytes(2) + bytes(2) + text
+    head = bytes([0x45, 0, 0, 20 + len(udp), 0, 1, 0, 0, 64, 17, 0, 0])
+    return head + socket.inet_aton(source) + socket.inet_aton(hears) + udp
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.connect((hears, 9999))
+own = s.getsockname()[0]
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+for target in (everybody, "255.255.255.255"):
+    s.sendto(b"broadcast", (target, 9999))
+raw.sendto(datagram(other), (hears, 0))
+raw.sendto(datagram(own), (hears, 0))
+s.sendto(b"end", (hears, 9999))
+"""
 CONNECTS: Final = """
 import socket, sys
 try:
@@ -80,8 +108,8 @@ class Neighbours:
         }
         self.cluster.apply(namespace, document)
 
-    def address(self, name: str) -> str:
-        found = self.cluster.read("pod", name, "--namespace", self.shop)
+    def address(self, name: str, namespace: str = "") -> str:
+        found = self.cluster.read("pod", name, "--namespace", namespace or self.shop)
         return str(found["status"]["podIP"])
 
     def asks(self, host: str, port: int = PORT) -> str:
@@ -159,3 +187,15 @@ def test_pods_are_reached_as_the_policies_of_the_moment_say(neighbours: Neighbou
     cluster.kubectl("delete", "networkpolicy", "--all", "--namespace", shop)
     cluster.kubectl("delete", "networkpolicy", "--all", "--namespace", bank)
     neighbours.until_all_are("open", [at[0], by_service])
+
+    # A pod is told what is for its address, by whose address it says.
+    neighbours.start(shop, neighbours.pod("hears", HEARS))
+    hears = neighbours.address("hears")
+    subnet = ip_network(f"{hears}/20", strict=False)
+    writer = neighbours.pod("writes", WRITES_ADDRESSES, hears, at[0], str(subnet.broadcast_address))
+    may = {"runAsUser": 0, "capabilities": {"add": ["NET_RAW"]}}
+    writer["spec"]["containers"][0]["securityContext"] = may
+    cluster.apply(bank, writer)
+    cluster.kubectl(*ended, "--namespace", shop, "pod/hears")
+    heard = cluster.kubectl("logs", "hears", "--namespace", shop)
+    assert heard == f"of {neighbours.address('writes', bank)}\n"

@@ -1,7 +1,8 @@
 """What passes between two pods by the NetworkPolicies of a cluster, as Kubernetes describes it."""
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
+from ipaddress import collapse_addresses, ip_address, ip_network
+from time import process_time
 from typing import Any, Final
 
 import pytest
@@ -11,13 +12,14 @@ from local_cluster.packet_filter import table_of
 from shared.kernel.errors import Unavailable
 
 SHOP: Final = Pod(
-    "shop", "web-1", "node1", "10.240.1.10", {"app": "web", "tier": "front"},
+    "shop", "web-1", "node1", "veth10", "10.240.1.10", {"app": "web", "tier": "front"},
     (PodPort("http", "TCP", 8080), PodPort("http", "UDP", 9090)),
 )  # fmt: skip
-CART: Final = Pod("shop", "cart-1", "node2", "10.240.2.10", {"app": "cart"})
+CART: Final = Pod("shop", "cart-1", "node2", "veth12", "10.240.2.10", {"app": "cart"})
 BANK: Final = Pod(
-    "bank", "web-1", "node1", "10.240.1.11", {"app": "web"}, (PodPort("http", "TCP", 7070),)
-)
+    "bank", "web-1", "node1", "veth11", "10.240.1.11", {"app": "web"},
+    (PodPort("http", "TCP", 7070),),
+)  # fmt: skip
 NAMESPACES: Final = {"shop": {"team": "shop"}, "bank": {"team": "bank"}}
 OF_BANK: Final = {"namespaceSelector": {"matchLabels": {"team": "bank"}}}
 
@@ -206,6 +208,16 @@ def test_a_name_of_a_port_is_that_of_who_is_sent_to() -> None:
             "there is no operator Gt",
             id="an-operator",
         ),
+        pytest.param(
+            {
+                "ingress": [
+                    {"from": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["192.0.2.1/32"] * 9}}],
+                     "ports": [{"port": number} for number in range(1, 52)]}
+                ]
+            },
+            "it has 510 parts; 500 is the limit",
+            id="too-much",
+        ),
     ],
 )  # fmt: skip
 def test_a_policy_that_is_not_understood_closes_what_it_selects(
@@ -232,6 +244,22 @@ def test_each_node_has_the_rules_of_its_own_pods() -> None:
     assert (
         table
         == """\
+add table bridge network-policies
+delete table bridge network-policies
+table bridge network-policies {
+  chain from-pods {
+    type filter hook prerouting priority filter; policy drop;
+    iifname "uplink" accept
+    ether type ip iifname . ip saddr { "veth10" . 10.240.1.10, "veth11" . 10.240.1.11 } accept
+    ether type arp iifname . arp saddr ip { "veth10" . 10.240.1.10, "veth11" . 10.240.1.11 } accept
+  }
+  chain to-pods {
+    type filter hook forward priority filter; policy drop;
+    oifname "uplink" accept
+    ether type arp accept
+    ether type ip oifname . ip daddr { "veth10" . 10.240.1.10, "veth11" . 10.240.1.11 } accept
+  }
+}
 add table inet network-policies
 delete table inet network-policies
 table inet network-policies {
@@ -257,8 +285,64 @@ table inet network-policies {
     assert "10-240-1-10" not in table_of(found, "node2")
 
 
-def test_a_node_is_given_no_more_rules_than_it_can_hold() -> None:
-    many = [{"ports": [{"port": number} for number in range(1, 25_000)]}]
+def test_a_node_without_pods_lets_none_send_or_take() -> None:
+    table = table_of(policies(pods=[]), "node1")
 
-    with pytest.raises(Unavailable, match="node1 would have 25001 rules of policies"):
-        table_of(policies(policy("bank", ingress=many)), "node1")
+    assert "{ }" not in table, "no set of nftables"
+    assert table.count("policy drop;") == 2
+
+
+def test_a_node_is_given_no_more_rules_than_it_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = [{"port": number} for number in range(1, 501)]
+    many = policies(*[policy("bank", ingress=[{"ports": ports}]) for _ in range(50)])
+    # It is judged before the work.
+    monkeypatch.setattr(Policies, "allowed", None)
+
+    with pytest.raises(Unavailable, match="node1 would have 25000 rules of policies"):
+        table_of(many, "node1")
+
+
+def test_a_name_of_a_port_is_a_rule_for_each_pod_that_has_it() -> None:
+    named = [{"ports": [{"port": "http"}] * 3}]
+    pods = [
+        Pod("bank", f"p{n}", "node1", f"v{n}", f"10.240.{1 + n // 200}.{10 + n % 200}", {},
+            (PodPort("http", "TCP", n),))
+        for n in range(1, 160)
+    ]  # fmt: skip
+
+    with pytest.raises(Unavailable, match="rules of policies"):
+        table_of(policies(policy("bank", egress=named), pods=pods), "node1")
+
+
+def test_the_pods_of_a_selector_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pods = [
+        Pod("shop", f"p{number}", "node1", f"veth{number}", f"10.240.1.{number}", {"app": "web"})
+        for number in range(10, 110)
+    ]
+    looked = []
+    monkeypatch.setattr(
+        "local_cluster.network_policies.collapse_addresses",
+        lambda found: looked.append(1) or collapse_addresses(found),
+    )
+    peers = [{"podSelector": {"matchLabels": {"app": "web"}}}]
+    same = [policy("shop", ingress=[{"from": peers, "ports": [{"port": n}]}]) for n in (1, 2, 3)]
+
+    table_of(policies(*same, pods=pods), "node1")
+
+    assert len(looked) == 1
+
+
+def test_many_exceptions_of_a_network_are_taken_out_at_once() -> None:
+    excepted = [f"{20 + number % 200}.{number % 7}.{number % 256}.1/32" for number in range(490)]
+    block = {"cidr": "0.0.0.0/0", "except": [*excepted, "20.0.0.0/16"]}
+    found = policies(policy("shop", ingress=[{"from": [{"ipBlock": block}]}]))
+
+    started = process_time()
+    (allowed,) = found.allowed(SHOP, Direction.INGRESS) or ()
+    assert process_time() - started < 1
+
+    out = {*(ip_network(each) for each in excepted), ip_network("20.0.0.0/16")}
+    left = sum(each.num_addresses for each in allowed.networks or ())
+    assert left == 2**32 - sum(each.num_addresses for each in collapse_addresses(out))
+    assert not any(passes(found, each.removesuffix("/32"), SHOP) for each in excepted[:5])
+    assert passes(found, "20.1.0.2", SHOP)
