@@ -9,13 +9,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from shared.contracts.health import RuntimeAlertCleared, RuntimeAlertRaised
-from shared.contracts.values import Severity
+from shared.contracts.health import EVIDENCE_MAX, RuntimeAlertCleared, RuntimeAlertRaised
+from shared.contracts.values import TEXT_MAX, Severity
 
 RUNBOOKS: Final = "https://factory-runtime.dev/alerts/"
 """A name, as that of an error."""
-EVIDENCE_MAX: Final = 20
-TEXT_MAX: Final = 2048
 
 
 class Alert(StrEnum):
@@ -79,7 +77,7 @@ def alert_event(
 ) -> RuntimeAlertRaised | RuntimeAlertCleared:
     """Return the event that *alert* was raised, or with *cleared_at* has ended.
 
-    *revision* is the alert's own, and counts both ways. Evidence is cut at what an event takes.
+    *revision* is above that of the alert's event before. Evidence is cut at what an event takes.
     """
     facts = {
         "aggregateId": f"{subject.identity}/{alert}",

@@ -181,6 +181,9 @@ class RuntimeInstancesRestarted(Event):
     restarted: Annotated[tuple[InstanceRestarts, ...], Field(max_length=50)]
 
 
+EVIDENCE_MAX: Final = 20
+
+
 class AlertFacts(Event):
     """The fields of every event of an alert; `aggregate_id` is the alert's own id."""
 
@@ -188,7 +191,7 @@ class AlertFacts(Event):
     severity: Severity
     environment_id: EnvironmentId
     service_id: ServiceId | None = None
-    evidence: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
+    evidence: Annotated[tuple[Text, ...], Field(max_length=EVIDENCE_MAX)] = ()
     runbook: Url | None = None
 
 

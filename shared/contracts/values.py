@@ -167,7 +167,8 @@ Label = Annotated[
     ),
 ]
 """One line for machines and people: names of steps, owners, codes."""
-Text = Annotated[str, StringConstraints(max_length=2048)]
+TEXT_MAX: Final = 2048
+Text = Annotated[str, StringConstraints(max_length=TEXT_MAX)]
 """A sentence for people."""
 Url = Annotated[
     str,

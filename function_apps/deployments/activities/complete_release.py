@@ -120,7 +120,7 @@ def _completed(
     after, rows = repository.leave_queue(done, target, ctx)
     rows += [
         alert_cleared(done, component, raised_at, now)
-        for component, raised_at in alerts.landed(done, known.target)
+        for component, raised_at in alerts.components_that_end_an_alert(done, known.target)
     ]
     if missed := missed_by(done, unit.components, target):
         rows.append(Send(service, missed, project=done.project_id))

@@ -57,6 +57,7 @@ from function_apps.deployments.repository import (
     step,
 )
 from function_apps.deployments.use_cases.configuration_content import read_merge
+from shared.contracts.alerts import Alert
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.gates import Verdict
 from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
@@ -361,12 +362,12 @@ def _finished(
     target = replace(
         known.target,
         holds=add_holds(known.target.holds, rejected, ended.deployment_id),
-        modules={**alerts.marked(known.target, given.stranded, now), **renewed},
+        modules={**alerts.with_open_alerts(known.target, given.stranded, now), **renewed},
     )
     after, rows = repository.leave_queue(ended, target, ctx)
     raised = [
         alert_raised(ended, component, given.remaining, now)
-        for component in alerts.stranded(ended, given.stranded)
+        for component in alerts.components_without_previous(ended, given.stranded)
     ]
     operation = repository.ended_operation(operation, ended, ctx)
     rows += raised
@@ -385,4 +386,4 @@ def _with_dead_previous(reason: EndReason, given: RemainingInput) -> EndReason:
     if not given.stranded:
         return reason
     message = "; ".join((reason.message, *given.remaining))[:2048]
-    return reason.model_copy(update={"code": alerts.NOTHING_TO_GO_BACK_TO, "message": message})
+    return reason.model_copy(update={"code": Alert.NOTHING_TO_GO_BACK_TO.value, "message": message})

@@ -3,22 +3,21 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, ModuleState
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ModuleId
 
-NOTHING_TO_GO_BACK_TO: Final = "NothingToGoBackTo"
 
-
-def stranded(deployment: Deployment, dead: Iterable[ModuleId]) -> Iterator[ReleasedComponent]:
+def components_without_previous(
+    deployment: Deployment, dead: Iterable[ModuleId]
+) -> Iterator[ReleasedComponent]:
     """Yield what *deployment* brought of *dead*, the modules whose previous version is dead."""
     yield from filter(None, map(deployment.candidate, dead))
 
 
-def marked(
+def with_open_alerts(
     target: DeploymentTarget, dead: Iterable[ModuleId], now: datetime
 ) -> Mapping[ModuleId, ModuleState]:
     """Return the modules of *target*, those of *dead* with an open alert."""
@@ -26,7 +25,7 @@ def marked(
     return {**target.modules, **alerted}
 
 
-def landed(
+def components_that_end_an_alert(
     done: Deployment, before: DeploymentTarget
 ) -> Iterator[tuple[ReleasedComponent, datetime]]:
     """Yield what is in force with *done* and ends an alert, with when that was raised."""

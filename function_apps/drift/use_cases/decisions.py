@@ -261,8 +261,9 @@ async def _change(
 ) -> Outcome[Json]:
     """Commit what *change* makes of a finding; one in *status* already is a repeat.
 
-    The document with the alert is written each time: so of two decisions at once, or a decision and
-    a repair that a scan begins, the second knows the first.
+    With a change the document with the alert is written, where there is one: so of two decisions at
+    once, or a decision and a repair that a scan begins, the second knows the first. A repeat
+    writes none, also with another reason: no status changes.
     """
     parse_id(finding_id, "df")
 

@@ -68,8 +68,8 @@ class ClusterBoundaries:
             boundary = await self.read(spec.environment, spec.tenant)
             return boundary is not None and boundary.is_ready
 
-        late = f"the boundary of {spec.tenant} in {spec.environment} is not in force yet"
-        await wait_until(is_ready, self.clock, late)
+        message = f"the boundary of {spec.tenant} in {spec.environment} is not in force yet"
+        await wait_until(is_ready, self.clock, message)
 
     async def ensure_of_owner(self, environment: EnvironmentId, tenant: TenantId) -> None:
         """Give the owner of a site what it lacks of a boundary without a quota.
@@ -116,8 +116,8 @@ class ClusterBoundaries:
             quota = await self.api.get(QUOTAS, CAPACITY, namespace)
             return quota is not None and is_counted(quota)
 
-        late = f"the capacity of {spec.environment} is not in force yet"
-        await wait_until(is_in_force, self.clock, late)
+        message = f"the capacity of {spec.environment} is not in force yet"
+        await wait_until(is_in_force, self.clock, message)
 
     async def read_capacity(self, spec: SiteSpec) -> Resources:
         """Return what the cluster holds the owner of the site to, beside its binding."""
@@ -163,8 +163,8 @@ class ClusterBoundaries:
             left = await self.api.get(NAMESPACES, name)
             return left is None or left["metadata"]["uid"] != found["metadata"]["uid"]
 
-        late = f"the namespace {name} is still ending: its pods have time to stop"
-        await wait_until(is_gone, self.clock, late, ENDS_WITHIN_S)
+        message = f"the namespace {name} is still ending: its pods have time to stop"
+        await wait_until(is_gone, self.clock, message, ENDS_WITHIN_S)
 
     async def _apply(self, spec: BoundarySpec, fence: Fence) -> None:
         namespace = self.installation.namespace(spec.environment, spec.tenant)

@@ -63,8 +63,8 @@ class ClusterSites:
         async def is_programmed() -> bool:
             return _is_programmed(await self._gateway(spec))
 
-        late = f"the Gateway of {spec.environment} has no address yet"
-        await wait_until(is_programmed, self.clock, late, late=TrafficUnavailable)
+        message = f"the Gateway of {spec.environment} has no address yet"
+        await wait_until(is_programmed, self.clock, message, error=TrafficUnavailable)
 
     async def add_gateway(self, environment: EnvironmentId, traffic: TrafficLayer) -> None:
         """Make the Gateway of a site that is older than the traffic layer of the cluster.
@@ -137,8 +137,8 @@ class ClusterSites:
                     return False
             return True
 
-        late = f"pods of {environment} are still stopping"
-        await wait_until(is_empty, self.clock, late, ENDS_WITHIN_S)
+        message = f"pods of {environment} are still stopping"
+        await wait_until(is_empty, self.clock, message, ENDS_WITHIN_S)
 
     async def _gateway(self, spec: SiteSpec) -> Object | None:
         namespace = self.installation.namespace(spec.environment, spec.tenant)

@@ -16,17 +16,17 @@ _POLL_S: Final = 0.1
 async def wait_until(
     holds: Callable[[], Awaitable[bool]],
     clock: Clock,
-    otherwise: str,
+    message: str,
     within_s: float = WAIT_S,
-    late: type[Unavailable] = Unavailable,
+    error: type[Unavailable] = Unavailable,
 ) -> None:
     """Return when *holds* says so.
 
     Raises:
-        Unavailable: it did not *within_s*; it is a *late* one with the message *otherwise*.
+        Unavailable: it did not *within_s*; it is an *error* with the *message*.
     """
     ends_at_s = clock.monotonic_s() + within_s
     while not await holds():
         if clock.monotonic_s() >= ends_at_s:
-            raise late(otherwise, retry_after_s=2.0)
+            raise error(message, retry_after_s=2.0)
         await clock.sleep(_POLL_S)

@@ -327,8 +327,8 @@ class Workloads:
                 found = await self.api.get(ROUTES, name, namespace)
                 return found is not None and routes.is_in_force(found)
 
-            late = f"the gateway has not taken in the weights of {component.module} yet"
-            await wait_until(is_in_force, self.clock, late, late=TrafficUnavailable)
+            message = f"the gateway has not taken in the weights of {component.module} yet"
+            await wait_until(is_in_force, self.clock, message, error=TrafficUnavailable)
 
     async def _merge(self, kind: Kind, found: Object, patch: Object) -> None:
         """Change a part of *found*, in the state in which it was read."""
