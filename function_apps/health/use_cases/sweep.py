@@ -1,8 +1,8 @@
 """The sweep: probe every target side by side, find root causes, and commit the news.
 
 Each probe is one row of a table, which is cheap; a sweep writes a target only when its health
-changes or a heartbeat is due. So a sweep costs the store one query per hundred targets. A target that
-cannot be read, probed or committed is postponed and does not stop the others.
+changes or a heartbeat is due. So a sweep costs the store one query per hundred targets. A target
+that cannot be read, probed or committed is postponed and does not stop the others.
 """
 
 from collections.abc import Mapping, Sequence
