@@ -8,7 +8,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -83,8 +82,7 @@ class GatewayDataPlane:
 
     async def stop(self) -> None:
         self._running.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._running
+        await asyncio.wait({self._running})
 
     async def _run(self) -> None:
         changes = Changes()

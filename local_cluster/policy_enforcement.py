@@ -78,14 +78,20 @@ class PolicyEnforcement:
         """What all nodes have: most of what a pod does changes nothing of it."""
         self._refused: Mapping[Key, str] = {}
         self._running = asyncio.create_task(self._run())
-        self._running.add_done_callback(_report)
 
     async def stop(self) -> None:
         self._running.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._running
+        await asyncio.wait({self._running})
 
     async def _run(self) -> None:
+        while True:
+            try:
+                await self._follow()
+            except Exception as defect:  # noqa: BLE001  whatever it is, no policy may stay away
+                _log.error("network policies are followed anew", exc_info=defect)
+                await self._clock.sleep(_AGAIN_AFTER_S)
+
+    async def _follow(self) -> None:
         with short_name(self._folder.policies_socket) as path:
             listener = await asyncio.start_unix_server(self._answer, path, limit=_REQUEST_BYTES_MAX)
         try:
@@ -301,8 +307,3 @@ def _pod(pod: Document, sandbox: Sandbox) -> Pod:
 
 def _labels(found: Document) -> Mapping[str, str]:
     return found["metadata"].get("labels") or {}
-
-
-def _report(ended: "asyncio.Task[None]") -> None:
-    if not ended.cancelled() and (defect := ended.exception()) is not None:
-        _log.error("network policies are not enforced any more", exc_info=defect)

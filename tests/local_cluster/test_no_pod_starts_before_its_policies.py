@@ -208,3 +208,12 @@ async def test_no_pod_starts_while_policies_cannot_be_listed(nodes: Nodes) -> No
 
     nodes.api.lists_policies = True
     assert not await starting
+
+
+async def test_what_a_defect_ends_is_begun_anew(nodes: Nodes) -> None:
+    nodes.api.heard["pods"].put_nowait(b"7")  # no event: nobody foresees it
+    nodes.api.put("policies", closed("closed", "web"))
+    nodes.api.heard["pods"].put_nowait(b"7")
+
+    assert not await nodes.starts("a", "node1", "10.240.1.10", "web")
+    assert "in-10-240-1-10" in nodes.table("node1")
