@@ -4,6 +4,7 @@ from typing import cast
 
 import pytest
 
+from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.boundary_objects import NAME, POLICIES
 from shared.surfaces.aks.cluster_api import ClusterApi
 from shared.surfaces.aks.cluster_boundaries import ClusterBoundaries
@@ -11,6 +12,7 @@ from shared.surfaces.aks.names import Installation
 from shared.surfaces.aks.namespaces import Namespaces
 from shared.surfaces.aks.platform_access import PlatformAccess
 from shared.surfaces.aks.records import Records
+from shared.surfaces.aks.server_side_apply import WriteConflict
 from shared.surfaces.boundaries import WAY_TO_PLATFORM, Boundary, BoundarySpec
 from tests.kit.memory_api_server import MemoryApiServer
 from tests.kit.virtual_time import LoopClock, run_virtual
@@ -84,6 +86,17 @@ def test_to_make_it_again_gives_it_the_way(written: PlatformAccess | None) -> No
 
     assert seen(server, TODAY).is_ready
     assert WAY_TO_PLATFORM not in seen(server, TODAY).properties
+
+
+@pytest.mark.parametrize("written", WAYS)
+def test_it_is_closed_where_its_policy_was_not_made_again(written: PlatformAccess | None) -> None:
+    server = made(written)
+
+    server.refusals[POLICIES] = ApiRefusal(409, "Conflict", "it has been modified", ())
+    with pytest.raises(WriteConflict):
+        run_virtual(boundaries(server, TODAY).ensure(SPEC, fence(2)))
+
+    assert seen(server, TODAY).is_ready
 
 
 @pytest.mark.parametrize("told", [None, TODAY])

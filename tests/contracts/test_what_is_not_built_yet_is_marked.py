@@ -13,6 +13,8 @@ from shared.contracts.values import Service
 ROOT: Final = Path(__file__).resolve().parents[2]
 APPS: Final = ROOT / "function_apps"
 SERVICES: Final = sorted(BUILT)
+_ALERTS: Final = {"RuntimeAlertRaised", "RuntimeAlertCleared"}
+"""Built in `shared/contracts/alerts.py` for the services that say of what they are."""
 
 
 def _handled(service: Service) -> set[str]:
@@ -22,7 +24,8 @@ def _handled(service: Service) -> set[str]:
 
 def _published(service: Service) -> set[str]:
     source = "".join(path.read_text() for path in (APPS / service).rglob("*.py"))
-    return {name for name in EVENTS if re.search(rf"\b{name}(\(|\.model_validate\()", source)}
+    built = {name for name in EVENTS if re.search(rf"\b{name}(\(|\.model_validate\()", source)}
+    return built | (_ALERTS if re.search(r"\balert_event\(", source) else set())
 
 
 def test_the_built_services_are_those_in_the_tree() -> None:
