@@ -10,7 +10,7 @@ from typing import Final
 
 from local_cluster.binaries import NODE_RUNTIME, Binaries
 from local_cluster.cluster_folder import Form
-from local_cluster.packet_filter import shows_bridged_packets
+from local_cluster.packet_filter import problem_of_filters
 from local_cluster.user_namespace import problem_of_user_namespaces
 from shared.kernel.errors import Unavailable
 
@@ -52,8 +52,11 @@ def choice_inside(binaries: Binaries) -> Choice:
 
 
 def _with_nodes(form: Form, binaries: Binaries) -> Choice:
-    enforces = binaries.nft is not None and shows_bridged_packets()
-    return Choice(form, tuple(_lacks_of_nodes(form, binaries)), enforces)
+    nft = binaries.nft
+    problem = "there is no `nft`" if nft is None else problem_of_filters(nft)
+    return Choice(
+        form, tuple(_lacks_of_nodes(form, binaries, problem)), enforces_policies=not problem
+    )
 
 
 def _is_root() -> bool:
@@ -86,15 +89,15 @@ def _lacks_of_kwok() -> Iterator[str]:
     yield f"{_NOT_ENFORCED}: pods have no network"
 
 
-def _lacks_of_nodes(form: Form, binaries: Binaries) -> Iterator[str]:
+def _lacks_of_nodes(form: Form, binaries: Binaries, problem: str) -> Iterator[str]:
+    """Yield what nodes lack, network policies because of *problem*."""
     if form is Form.ROOTLESS:
         yield "no limits of memory and CPU: a user namespace has no control groups here"
         yield "pods and Gateways are reached inside of the user namespace only"
     if binaries.nft is None:
         yield "Services have no address: there is no `nft`, which kube-proxy needs"
-        yield f"{_NOT_ENFORCED}: there is no `nft`"
-    elif not shows_bridged_packets():
-        yield f"{_NOT_ENFORCED}: the kernel has no br_netfilter (`modprobe br_netfilter`)"
+    if problem:
+        yield f"{_NOT_ENFORCED}: {problem}"
     yield "no names: there is no DNS for Services"
     yield "no persistent volumes but those of a node's own folders"
     if form is Form.ROOT:

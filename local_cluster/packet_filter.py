@@ -8,6 +8,8 @@ It goes by addresses, so a second table holds each pod to its own one, by its po
 pod sends and is told nothing else, and so no broadcast, whatever it may write itself.
 """
 
+import os
+import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -21,6 +23,7 @@ TABLE: Final = "inet network-policies"
 PORTS_TABLE: Final = "bridge network-policies"
 BRIDGED: Final = Path("/proc/sys/net/bridge")
 """There where the kernel shows bridged packets to filters."""
+_ASKED_WITHIN_S: Final = 10.0
 _SIDES: Final = {
     Direction.EGRESS: ("out", "saddr", "daddr"),
     Direction.INGRESS: ("in", "daddr", "saddr"),
@@ -28,8 +31,20 @@ _SIDES: Final = {
 """Of each direction: the name of a pod's chain, where the pod stands in a packet, and the other."""
 
 
-def shows_bridged_packets() -> bool:
-    return BRIDGED.is_dir()
+def problem_of_filters(nft: str) -> str:
+    """Return why this machine's nodes cannot filter by *nft* what their pods send; else nothing.
+
+    Of a user namespace that is known from inside of it only, where everybody is root.
+    """
+    if not BRIDGED.is_dir():
+        return "the kernel has no br_netfilter (`modprobe br_netfilter`)"
+    if os.geteuid() != 0:
+        return ""
+    answer = subprocess.run(  # noqa: S603  our own words
+        [nft, "--check", f"add table {PORTS_TABLE}"],
+        capture_output=True, timeout=_ASKED_WITHIN_S, check=False,
+    )  # fmt: skip
+    return "" if answer.returncode == 0 else "the kernel has no nftables for bridges"
 
 
 def table_of(policies: Policies, node: str) -> str:

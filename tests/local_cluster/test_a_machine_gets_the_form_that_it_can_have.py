@@ -18,7 +18,7 @@ from local_cluster.binaries import (
 )
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.forms import choose
-from local_cluster.packet_filter import shows_bridged_packets
+from local_cluster.packet_filter import problem_of_filters
 from shared.kernel.errors import Unavailable
 
 NO_RUNTIME = Binaries(Path("/cache/kubebox"), None)
@@ -49,9 +49,26 @@ def test_as_root_nodes_are_real(tmp_path: Path) -> None:
 
     assert choice.form is Form.ROOT
     not_enforced = "network policies are accepted, and nothing enforces them: there is no `nft`"
-    has_nft = find_nft(tmp_path) is not None
-    assert (not_enforced in choice.lacks) is not has_nft
-    assert choice.enforces_policies is (has_nft and shows_bridged_packets())
+    nft = find_nft(tmp_path)
+    assert (not_enforced in choice.lacks) is (nft is None)
+    assert choice.enforces_policies is (nft is not None and not problem_of_filters(nft))
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"), [(0, ""), (1, "the kernel has no nftables for bridges")]
+)
+def test_root_asks_the_kernel_whether_it_filters_bridges(
+    code: int, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local_cluster.packet_filter.BRIDGED", tmp_path)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    nft = tmp_path / "nft"
+    nft.write_text(
+        f'#!/bin/sh\ntest "$*" = "--check add table bridge network-policies" && exit {code}\n'
+    )
+    nft.chmod(0o700)
+
+    assert problem_of_filters(str(nft)) == problem
 
 
 def test_without_root_nodes_need_a_user_namespace(
