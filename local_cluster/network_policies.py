@@ -185,7 +185,9 @@ class Policies:
             if of_namespaces is None:
                 is_there = pod.namespace == namespace
             else:
-                is_there = matches(of_namespaces, self.namespaces.get(pod.namespace, {}))
+                # Of a namespace that is not known nobody can say that it lacks a label.
+                labels = self.namespaces.get(pod.namespace)
+                is_there = labels is not None and matches(of_namespaces, labels)
             if is_there and matches(of_pods or {}, pod.labels):
                 yield pod.network
 

@@ -1,6 +1,7 @@
 """What passes between two pods by the NetworkPolicies of a cluster, as Kubernetes describes it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from ipaddress import collapse_addresses, ip_address, ip_network
 from time import process_time
 from typing import Any, Final
@@ -122,6 +123,14 @@ def test_a_peer_is_a_set_of_pods_or_a_network(peer: Mapping[str, Any], lets_in: 
     )
 
     assert {each.name for each in (CART, BANK) if passes(found, each, SHOP)} == lets_in
+
+
+def test_a_namespace_that_is_not_known_is_no_peer() -> None:
+    lacks = {"matchExpressions": [{"key": "barred", "operator": "DoesNotExist"}]}
+    known = policies(policy("shop", ingress=[{"from": [{"namespaceSelector": lacks}]}]))
+
+    assert passes(known, BANK, SHOP)
+    assert not passes(replace(known, namespaces={"shop": {}}), BANK, SHOP)
 
 
 @pytest.mark.parametrize(
