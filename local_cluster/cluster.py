@@ -1,7 +1,6 @@
 """Starts a cluster and keeps it running: certificates, control plane, nodes, and its record."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,6 @@ from shared.surfaces import envoy_counters
 STARTED_WITHIN_S: Final = 90.0
 """Of one component or of all nodes; it takes 1 to 4 s on a machine with nothing else to do."""
 _POLL_INTERVAL_S: Final = 0.05
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from shared.connections import envoy_documents
 
 GATEWAY_CLASS: Final = "local"
 CONTROLLER: Final = "factory-runtime/local-cluster"
-_GROUP: Final = "gateway.networking.k8s.io"
 _RULE_FIELDS: Final = frozenset({"name", "matches", "backendRefs"})
 _MATCH_FIELDS: Final = frozenset({"path", "headers", "method"})
 _SERVICE: Final = ("", "Service")

@@ -19,7 +19,6 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=60, connect=10)
 _WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=330)
 _LINE_BYTES_MAX: Final = 2**22
 _ANSWER_BYTES_MAX: Final = 64 * 2**20
-_OK: Final = 200
 _NOT_FOUND: Final = 404
 _ERRORS: Final = 400
 

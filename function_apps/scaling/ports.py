@@ -16,7 +16,6 @@ from shared.persistence.tables import Table
 from shared.policies.prod_policy import ProdPolicy
 from shared.surfaces.port import Surface
 
-_DEFAULTS: Final = ScalingDefaults()
 POLICIES_AT_ONCE: Final = 16
 REPLAYS_AT_ONCE: Final = 2
 """Of one tenant half as many."""

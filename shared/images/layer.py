@@ -17,7 +17,6 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, Protocol
 
 COMPRESSION: Final = 6
-_CHUNK: Final = 1 << 20
 _STICKY: Final = 0o1777
 _SKIPPED: Final = frozenset({"__pycache__"})
 

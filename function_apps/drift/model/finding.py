@@ -153,7 +153,7 @@ class Finding:
     suppressed_until: str | None = None
     resolved_at: str | None = None
     reason: str = ""
-    """The words of who acknowledged, suppressed, adopted or repaired it."""
+    """The words of who acknowledged, suppressed, adopted or repaired it, or why it was cleared."""
     actor: str | None = None
     """The name of whoever set the live value, where the surface knows."""
 

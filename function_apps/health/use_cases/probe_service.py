@@ -19,8 +19,8 @@ from shared.surfaces.spec import SurfaceComponent as Component
 
 INSTANCES_AT_ONCE: Final = 8
 REPORTS_SHOWN: Final = 3
-UNREACHED: Final = "is in no network that health may ask: the probe of its surface counts"
 """Instances of one release usually miss the same dependency."""
+UNREACHED: Final = "is in no network that health may ask: the probe of its surface counts"
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,6 @@ class Decision:
     reason: ScalingReason
     message: str
     inputs: tuple[ScalingInput, ...] = ()
-    decisive: ScalingInput | None = None
-    """The input of the rule that asked for the most."""
     recommended: int | None = None
 
     @property
@@ -99,15 +97,15 @@ def _by_rules(
         if most is None or number is None:
             return Decision(current, ScalingReason.POLICY, "it has no rules but its bounds")
         text = _sentence(most)
-        return Decision(number, ScalingReason.RULE, text, decisive=most, recommended=number)
+        return Decision(number, ScalingReason.RULE, text, recommended=number)
     fallback = _without_signal(policy, current)
     if number is not None and most is not None and number > fallback:
         text = _sentence(most)
-        return Decision(number, ScalingReason.RULE, text, decisive=most, recommended=number)
+        return Decision(number, ScalingReason.RULE, text, recommended=number)
     names = ", ".join(f"{each.signal}: {each.reason}" for each in lost)
     return Decision(
         fallback, ScalingReason.SIGNAL_LOST, f"{_NO_DATA} ({names})"[:2048],
-        decisive=most, recommended=fallback,
+        recommended=fallback,
     )  # fmt: skip
 
 
@@ -121,9 +119,9 @@ def _without_signal(policy: ScalingPolicyChange, current: int) -> int:
             return max(current, policy.max)
 
 
-def _sentence(decisive: ScalingInput) -> str:
-    value = "unknown" if decisive.value is None else f"{decisive.value:g}"
-    return f"{decisive.signal} is {value}, its target is {decisive.target:g}"
+def _sentence(asking: ScalingInput) -> str:
+    value = "unknown" if asking.value is None else f"{asking.value:g}"
+    return f"{asking.signal} is {value}, its target is {asking.target:g}"
 
 
 def _stabilise(decision: Decision, policy: ScalingPolicyChange, at: Circumstances) -> Decision:

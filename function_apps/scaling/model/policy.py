@@ -21,7 +21,10 @@ from shared.kernel.transitions import Transitions
 State = ScalingStatus
 _IS_EVALUATED: Final = frozenset({State.APPLIED, State.ENFORCED, State.PAUSED})
 CHANGES_KEPT: Final = 60
-"""Of the number of instances: more than a period of 30 min has, at two evaluations a minute."""
+"""Of the number of instances: more than a period of 30 min has, at two evaluations a minute.
+
+On this machine, with one each five seconds, it may be five minutes of them.
+"""
 
 
 @dataclass(frozen=True)

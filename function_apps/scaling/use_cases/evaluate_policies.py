@@ -8,7 +8,6 @@ who lost the race for the document writes nothing.
 """
 
 import asyncio
-import logging
 from datetime import datetime
 from typing import Final
 
@@ -68,7 +67,6 @@ from shared.surfaces.spec import SurfaceComponent
 EVALUATE: Final = "evaluate_due"
 """The timer."""
 SAMPLES_MAX: Final = 1000
-_log = logging.getLogger(__name__)
 
 
 async def evaluate_policies(app: ScalingApp) -> int:
