@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.error_pages import codes_of_fields, error_rows
+from shared.contracts.alerts import Alert
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.operation import ABANDONED, CANCELED, SUPERSEDED
 
@@ -33,6 +34,8 @@ def _text(node: ast.expr | None) -> Iterator[str]:
             yield text
         case ast.Name(name) | ast.Attribute(_, name) if name in _constants():
             yield _constants()[name]
+        case ast.Attribute(ast.Attribute(ast.Name("Alert"), name), "value"):
+            yield Alert[name]
         case ast.IfExp(_, body, orelse):
             yield from (*_text(body), *_text(orelse))
 
