@@ -21,6 +21,8 @@ Scenario = Callable[[World], Awaitable[None]]
 """What a client does. It may be run again from its start, as a client would that got no answer."""
 
 _TIMES: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+_MEASUREMENTS: Final = re.compile(r"\b\d+(?:\.\d+)?(?= (?:ms|requests)\b)")
+"""In the sentence of a verdict."""
 _IDS: Final = (
     (re.compile(r"evt-[0-9a-f-]{36}"), "evt"),
     (
@@ -51,7 +53,7 @@ def normal(value: Any) -> Any:
         case list() | tuple():
             return [normal(each) for each in value]
         case str():
-            text = _TIMES.sub("T", value)
+            text = _MEASUREMENTS.sub("N", _TIMES.sub("T", value))
             for pattern, replacement in _IDS:
                 text = pattern.sub(replacement, text)
             return text
