@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from function_apps.tenants.model import move
 from function_apps.tenants.model.binding import (
@@ -40,7 +39,13 @@ def on_environment(
     isolation = environment.isolation_of(known.binding_id)
     after = known
     if isolation is not None and isolation.revision >= known.asked_revision:
-        after = _ON_ISOLATION.get(known.status, _on_isolation)(known, isolation, now)
+        match known.status:
+            case State.MOVING:
+                after = move.on_isolation(known, isolation, now)
+            case State.SUSPENDED:
+                after = _while_suspended(known, isolation, now)
+            case _:
+                after = _on_isolation(known, isolation, now)
     told = replace(after, compute_targets=environment.compute_targets)
     if told == after or after is not known:
         return told
@@ -78,9 +83,6 @@ def _while_suspended(
     if isolation.state is not IsolationState.APPLIED or given == known:
         return known
     return replace(given, revision=known.revision + 1, updated_at=isoformat(now))
-
-
-_ON_ISOLATION: Final = {State.MOVING: move.on_isolation, State.SUSPENDED: _while_suspended}
 
 
 def _to_be_looked_at(
