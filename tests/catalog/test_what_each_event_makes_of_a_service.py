@@ -1,6 +1,5 @@
 """A service after a release, a removal, a look and a policy; and an environment's next scan."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -30,7 +29,15 @@ from function_apps.catalog.model.status import ObservationExpired, Observed
 from shared.contracts.catalog import RecordRelease, ServiceStatus
 from shared.contracts.scaling import ScalingPolicyApplied, ScalingStatus
 from shared.kernel.clock import isoformat
-from tests.kit.told import ENVIRONMENT, WEB, deployment_of, environment, released, service_of
+from tests.kit.told import (
+    ENVIRONMENT,
+    WEB,
+    deployment_of,
+    environment,
+    part_of_end,
+    released,
+    service_of,
+)
 from tests.kit.virtual_time import EPOCH
 
 RUNNING, RETIRED = ServiceStatus.RUNNING, ServiceStatus.RETIRED
@@ -44,18 +51,7 @@ def at(minutes: float) -> str:
 
 def end(number: int, minutes: float, **component: Any) -> RecordRelease:
     """Return that release *number* has been in force since then."""
-    return _end(number, minutes, released(WEB, number, **component))
-
-
-def _end(number: int, minutes: float, component: Mapping[str, Any] | None) -> RecordRelease:
-    return RecordRelease.model_validate(
-        {
-            "environmentId": ENVIRONMENT, "projectId": "proj-web", "stage": "test",
-            "deploymentId": deployment_of(number), "outcome": "Completed", "moduleId": WEB,
-            "component": component, "cause": {"kind": "deployment", "id": f"dep-{number}"},
-            "endedAt": at(minutes),
-        }
-    )  # fmt: skip
+    return part_of_end(RecordRelease, number, minutes, released(WEB, number, **component))
 
 
 NEW: Final = new_service(end(1, 1), service_id=service_of(WEB), tenant_id="acme")
@@ -90,7 +86,7 @@ def test_a_service_is_named_by_its_release_before_anything_is_known_of_it() -> N
 
 def test_the_end_of_a_deployment_is_a_row_with_its_release_or_of_a_removal() -> None:
     release = release_row(end(2, 3), NOW)
-    removal = release_row(_end(4, 5, None), NOW)
+    removal = release_row(part_of_end(RecordRelease, 4, 5, None), NOW)
 
     assert (release.kind, release.status) == (RowKind.RELEASE, RUNNING)
     assert (release.valid_from, release.known_from) == (at(3), at(9))

@@ -20,7 +20,7 @@ from shared.contracts.configurations import AdoptionBasis, AdoptRelease, Configu
 from shared.contracts.releases import ConfigurationPin
 from shared.contracts.values import ConfigurationMode
 from shared.kernel.clock import isoformat
-from tests.kit.told import ENVIRONMENT, WEB, deployment_of, released, service_of
+from tests.kit.told import ENVIRONMENT, WEB, part_of_end, released, service_of
 from tests.kit.virtual_time import EPOCH
 
 OBSERVED, REPORTED = AdoptionBasis.OBSERVED, AdoptionBasis.REPORTED
@@ -64,14 +64,7 @@ def _command(number: int, minutes: float, component: Any) -> AdoptRelease:
          "digest": digest(1), "configurationHash": digest(number), "checkedAt": at(minutes)}
         for module in (WEB, OTHER)
     ]  # fmt: skip
-    return AdoptRelease.model_validate(
-        {
-            "environmentId": ENVIRONMENT, "projectId": "proj-web", "stage": "test",
-            "deploymentId": deployment_of(number), "outcome": "Completed", "moduleId": WEB,
-            "component": component, "cause": {"kind": "deployment", "id": "dep-1"},
-            "endedAt": at(minutes), "proofs": proofs if component else [],
-        }
-    )  # fmt: skip
+    return part_of_end(AdoptRelease, number, minutes, component, proofs=proofs if component else [])
 
 
 def after(known: ModuleAdoption | None, command: AdoptRelease) -> ModuleAdoption | None:

@@ -1,6 +1,5 @@
 """The baseline of a service after each event and each look: the newest of each kind holds."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -26,7 +25,7 @@ from shared.kernel.clock import isoformat
 from tests.drift.compared import scaled
 from tests.drift.test_what_others_say_of_a_service import inventory
 from tests.kit.service import TENANT
-from tests.kit.told import ENVIRONMENT, WEB, deployment_of, released, service_of
+from tests.kit.told import ENVIRONMENT, WEB, deployment_of, part_of_end, released, service_of
 from tests.kit.virtual_time import EPOCH
 
 NOW: Final = EPOCH + timedelta(minutes=9)
@@ -39,22 +38,11 @@ def at(minutes: float) -> str:
 
 def release(number: int, minutes: float, **component: Any) -> CompareRelease:
     """Return that release *number* has been in force since then."""
-    return _ended(number, minutes, released(WEB, number, **component))
+    return part_of_end(CompareRelease, number, minutes, released(WEB, number, **component))
 
 
 def removal(minutes: float) -> CompareRelease:
-    return _ended(9, minutes, None)
-
-
-def _ended(number: int, minutes: float, component: Mapping[str, Any] | None) -> CompareRelease:
-    return CompareRelease.model_validate(
-        {
-            "environmentId": ENVIRONMENT, "projectId": "proj-web", "stage": "test",
-            "deploymentId": deployment_of(number), "outcome": "Completed", "moduleId": WEB,
-            "component": component, "cause": {"kind": "deployment", "id": "dep-1"},
-            "endedAt": at(minutes),
-        }
-    )  # fmt: skip
+    return part_of_end(CompareRelease, 9, minutes, None)
 
 
 def after(known: ServiceBaseline | None, ended: CompareRelease) -> ServiceBaseline | None:

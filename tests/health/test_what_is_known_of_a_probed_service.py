@@ -18,7 +18,7 @@ from shared.contracts.health import HealthDefaults, HealthStatus, RootCause
 from shared.kernel.clock import isoformat
 from tests.health.test_sweeps import retired
 from tests.kit.service import TENANT
-from tests.kit.told import ENVIRONMENT, WEB, deployment_of, released, service_of
+from tests.kit.told import ENVIRONMENT, WEB, deployment_of, part_of_end, released, service_of
 from tests.kit.virtual_time import EPOCH
 
 RULES: Final = HealthDefaults(failures_to_worsen=3, passes_to_improve=2)
@@ -31,22 +31,11 @@ def at(minutes: float) -> str:
 
 def release(number: int, minutes: float, **component: Any) -> ReleaseOfComponent:
     """Return that release *number* has been in force since then."""
-    return _ended(number, minutes, released(WEB, number, **component))
+    return part_of_end(ReleaseOfComponent, number, minutes, released(WEB, number, **component))
 
 
 def removal(minutes: float) -> ReleaseOfComponent:
-    return _ended(9, minutes, None)
-
-
-def _ended(number: int, minutes: float, component: dict[str, Any] | None) -> ReleaseOfComponent:
-    return ReleaseOfComponent.model_validate(
-        {
-            "environmentId": ENVIRONMENT, "projectId": "proj-web", "stage": "test",
-            "deploymentId": deployment_of(number), "outcome": "Completed", "moduleId": WEB,
-            "component": component, "cause": {"kind": "deployment", "id": "dep-1"},
-            "endedAt": at(minutes),
-        }
-    )  # fmt: skip
+    return part_of_end(ReleaseOfComponent, 9, minutes, None)
 
 
 def watch(known: ProbeTarget | None, ended: ReleaseOfComponent) -> ProbeTarget | None:

@@ -1,9 +1,10 @@
 """What deployments and environments tell, in short: events about one environment of `acme`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+from shared.contracts.catalog import ReleaseOfComponent
 from shared.contracts.deployments import (
     DeploymentEnded,
     RuntimeDeploymentCompleted,
@@ -38,6 +39,7 @@ KEY = EnvironmentKey("a" * 12)
 ENVIRONMENT = EnvironmentId(f"env-{KEY}")
 WEB = ModuleId("module-web")
 DIGEST = "sha256:" + "1" * 64
+Part = TypeVar("Part", bound=ReleaseOfComponent)
 
 
 def service_of(module: str = WEB) -> ServiceId:
@@ -96,6 +98,23 @@ def ended(
             "endedAt": isoformat(at or EPOCH + timedelta(minutes=number)),
         }
     )
+
+
+def part_of_end(
+    kind: type[Part], number: int, minutes: float, component: Mapping[str, Any] | None, **more: Any
+) -> Part:
+    """Return what a service sends itself about the module web when deployment *number* has ended.
+
+    That is so many *minutes* after the epoch; without a *component* the module is removed.
+    """
+    return kind.model_validate(
+        {
+            "environmentId": ENVIRONMENT, "projectId": "proj-web", "stage": "test",
+            "deploymentId": deployment_of(number), "outcome": "Completed", "moduleId": WEB,
+            "component": component, "cause": {"kind": "deployment", "id": f"dep-{number}"},
+            "endedAt": isoformat(EPOCH + timedelta(minutes=minutes)), **more,
+        }
+    )  # fmt: skip
 
 
 def environment(revision: int, *, gone: bool = False, generation: int = 1) -> EnvironmentFacts:
