@@ -89,13 +89,17 @@ def is_of_guest(binding: Binding) -> bool:
 
 def show_line(binding: Binding) -> str:
     """Return the line that shows *binding*, to its tenant and to the environment's owner."""
-    whose = f" --tenant {binding['tenantId']}" if is_of_guest(binding) else ""
-    return f"runtimectl tenant show {binding['bindingId']}{whose}"
+    return _line("show", binding)
 
 
 def proofs_line(binding: Binding) -> str:
     """Return the line that shows the proofs of *binding*, to its tenant and to the owner."""
-    return show_line(binding).replace("show", "proofs", 1)
+    return _line("proofs", binding)
+
+
+def _line(verb: str, binding: Binding) -> str:
+    whose = f" --tenant {binding['tenantId']}" if is_of_guest(binding) else ""
+    return f"runtimectl tenant {verb} {binding['bindingId']}{whose}"
 
 
 @dataclass(frozen=True)

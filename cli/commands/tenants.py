@@ -31,6 +31,7 @@ from cli.tenant_bindings import (
     TenantBindingOptions,
     find_binding,
     is_of_guest,
+    proofs_line,
     show_line,
 )
 from cli.watch_isolation import is_on_its_way, shown_status, wait_for_binding
@@ -48,8 +49,7 @@ def _reason(binding: Binding) -> str:
     """Return why *binding* is as it is; first what holds its deployments."""
     breached = [each["layer"] for each in binding["proofs"] if each["verdict"] == "Breach"]
     if breached:
-        layers, which = ", ".join(breached), binding["bindingId"]
-        return f"isolation is breached ({layers}): see `runtimectl tenant proofs {which}`"
+        return f"isolation is breached ({', '.join(breached)}): see `{proofs_line(binding)}`"
     return " ".join((binding["reason"] or {}).get("message", "").split())
 
 

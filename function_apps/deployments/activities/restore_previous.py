@@ -62,7 +62,7 @@ from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.gates import Verdict
 from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
 from shared.contracts.strategies import StrategyKind
-from shared.contracts.values import Reason
+from shared.contracts.values import TEXT_MAX, Reason
 from shared.durable.activity import ActivityContext, FailureReason, Step
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import StaleFence
@@ -385,5 +385,5 @@ def _with_dead_previous(reason: EndReason, given: RemainingInput) -> EndReason:
     """Return *reason*, or that there was nothing to go back to, with all its evidence."""
     if not given.stranded:
         return reason
-    message = "; ".join((reason.message, *given.remaining))[:2048]
+    message = "; ".join((reason.message, *given.remaining))[:TEXT_MAX]
     return reason.model_copy(update={"code": Alert.NOTHING_TO_GO_BACK_TO.value, "message": message})
