@@ -27,6 +27,8 @@ from tests.kit.pod_cluster import PodCluster
 
 _NOBODY: Final = "http://127.0.0.1:1/"
 """Where no counters of a gateway are: nothing flows in this cluster."""
+_NOWHERE: Final = "192.0.2.1/32"
+"""From where nobody asks: a cluster without pods has no network of its own."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,8 @@ def played_cluster(path: Path) -> Iterator[PlayedCluster]:
             until(lambda: folder.record() or process.poll() is not None, READY_WITHIN_S)
             record = folder.record()
             assert record is not None, folder.log.read_text()
-            cluster = KubernetesCluster(
-                folder, replace(record, counters=_NOBODY), binaries.kubebox, binaries.runtime
-            )
+            record = replace(record, counters=_NOBODY, gateway_networks=_NOWHERE)
+            cluster = KubernetesCluster(folder, record, binaries.kubebox, binaries.runtime)
             platform = confined_kubeconfig(cluster, path)
             digests = (f"sha256:{each * 64}" for each in "ab")
             pods = PodCluster(cluster, "registry.test/shop", *digests, ("serve",), platform)
