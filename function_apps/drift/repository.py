@@ -61,6 +61,7 @@ SCANS: Final = DocumentCodec(
     document="scan/{}",
     missing=DriftNotFound,
     queried=_scan_queried,
+    stored_as={"is_mass_absence": "is_held", "rolled_back": "held"},
 )
 BASELINES: Final = DocumentCodec(
     ServiceBaseline,

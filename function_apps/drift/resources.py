@@ -6,7 +6,7 @@ from typing import Final
 
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
-from function_apps.drift.model.git_comparison import DesiredByGit, held_reasons
+from function_apps.drift.model.git_comparison import DesiredByGit, rolled_back_reasons
 from function_apps.drift.model.git_source import GitSource
 from function_apps.drift.model.snapshot import Snapshot
 from shared.contracts.drift import (
@@ -77,7 +77,7 @@ def drift_report(
             "coverage": scan.coverage,
             "scannedAt": scan.scanned_at,
             "git": None if git is None else desired_from_git(git, scan),
-            "absentHeld": scan.is_held,
+            "absentHeld": scan.is_mass_absence,
             "value": [finding_resource(finding) for finding in findings],
             "nextLink": next_link,
         }
@@ -88,7 +88,7 @@ def desired_from_git(git: DesiredByGit, scan: EnvironmentScan) -> DesiredFromGit
     """Return which commit an environment is compared with, and what of it could not be read."""
     source = git.source
     own = [source.reason] if source.reason is not None else []
-    reasons = [*own, *git.environment.reasons, *held_reasons(git.environment, scan)]
+    reasons = [*own, *git.environment.reasons, *rolled_back_reasons(git.environment, scan)]
     return DesiredFromGit.model_validate(
         {
             "sourceId": source.source_id,

@@ -72,6 +72,8 @@ class DocumentCodec(Generic[T]):
     has_ended: Callable[[T], bool] = _always
     omits_defaults: bool = False
     """Leave fields with their default value out: for documents that must stay small."""
+    stored_as: Mapping[str, str] = field(default_factory=dict)
+    """The names that fields have in documents, where the code has better ones since."""
 
     @cached_property
     def _adapter(self) -> TypeAdapter[T]:
@@ -115,6 +117,7 @@ class DocumentCodec(Generic[T]):
         fields: dict[str, Any] = self._adapter.dump_python(
             value, mode="json", exclude_defaults=self.omits_defaults
         )
+        fields = {self.stored_as.get(name, name): each for name, each in fields.items()}
         return fields | {"type": self.type_name, _SCHEMA: self.schema, **self.queried(value)}
 
     def decode(self, body: Body) -> T:
@@ -124,7 +127,7 @@ class DocumentCodec(Generic[T]):
             UnreadableDocument: it is damaged, or of a later schema than this version knows.
         """
         try:
-            return self._adapter.validate_python(self._upgraded(body), extra="ignore")
+            return self._adapter.validate_python(self._fields(body), extra="ignore")
         except (ValidationError, KeyError, TypeError, ValueError) as problem:
             reason = f"a document of type {self.type_name} cannot be read: {problem}"
             raise UnreadableDocument(reason) from problem
@@ -148,6 +151,14 @@ class DocumentCodec(Generic[T]):
             except (UnreadableDocument, LookupError, TypeError, ValueError):
                 _log.exception("%s in %s cannot be read", document.id, document.partition.values)
         return resources
+
+    def _fields(self, body: Body) -> Mapping[str, Any]:
+        """Return what *body* says, by the names that fields have in the code."""
+        fields = dict(self._upgraded(body))
+        for name, stored in self.stored_as.items():
+            if stored in fields:
+                fields[name] = fields.pop(stored)
+        return fields
 
     def _upgraded(self, body: Body) -> Mapping[str, Any]:
         schema = body.get(_SCHEMA, 1)

@@ -56,5 +56,5 @@ def test_of_many_holds_those_that_have_not_ended_and_the_newest_are_known() -> N
     for number, module in enumerate(MODULES[1:], 100):
         scan = heard(scan, number, module)
 
-    assert [*scan.held] == [MODULES[0], *MODULES[-KEPT:]]
-    assert [name for name, each in scan.held.items() if not each.has_ended] == [MODULES[0]]
+    assert [*scan.rolled_back] == [MODULES[0], *MODULES[-KEPT:]]
+    assert [name for name, each in scan.rolled_back.items() if not each.has_ended] == [MODULES[0]]

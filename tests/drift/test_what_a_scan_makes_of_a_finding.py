@@ -13,8 +13,8 @@ from function_apps.drift.model.finding import (
     OPEN_MAX,
     Finding,
     begin_repair,
+    blocks_repair,
     clear,
-    holds_repairs,
     new_finding,
     see_again,
     with_findings,
@@ -223,7 +223,7 @@ def test_only_what_is_open_due_and_allowed_is_repaired_unasked(
 
 
 @pytest.mark.parametrize(
-    ("changes", "is_held"),
+    ("changes", "is_blocked"),
     [
         pytest.param({"suppressed_until": at(1)}, True, id="let-be"),
         pytest.param({"suppressed_until": at(0)}, False, id="its-time-is-over"),
@@ -234,9 +234,9 @@ def test_only_what_is_open_due_and_allowed_is_repaired_unasked(
     ],
 )  # fmt: skip
 def test_what_is_let_be_holds_the_repairs_that_would_write_it(
-    changes: dict[str, Any], *, is_held: bool
+    changes: dict[str, Any], *, is_blocked: bool
 ) -> None:
-    assert holds_repairs(finding(**{"status": State.SUPPRESSED, **changes}), NOW) is is_held
+    assert blocks_repair(finding(**{"status": State.SUPPRESSED, **changes}), NOW) is is_blocked
 
 
 SAFE, LOST = RepairRisk.SAFE, RepairRisk.DESTRUCTIVE

@@ -13,10 +13,10 @@ from function_apps.drift.model.environment_scan import (
     CompletedRelease,
     DeploymentWork,
     EnvironmentScan,
-    HeldRelease,
     PartRecord,
+    RolledBackRelease,
     ScanResult,
-    is_mass_absence,
+    are_too_many_absent,
     is_own_fence,
     make_due,
     on_deployment_event,
@@ -24,6 +24,7 @@ from function_apps.drift.model.environment_scan import (
     order_scan,
     record_scan,
 )
+from function_apps.drift.repository import SCANS
 from shared.contracts.drift import DriftDefaults, Plane
 from shared.kernel.clock import isoformat
 from tests.drift.compared import step
@@ -119,7 +120,7 @@ def test_of_those_that_failed_since_the_release_the_newest_is_named() -> None:
 def test_a_hold_ends_with_a_later_deployment_of_the_same(
     completed: CompletedRelease, *, is_over: bool
 ) -> None:
-    assert completed.ends(HeldRelease("1.0", "d", at(0))) is is_over
+    assert completed.ends(RolledBackRelease("1.0", "d", at(0))) is is_over
 
 
 @pytest.mark.parametrize(
@@ -129,15 +130,15 @@ def test_a_hold_ends_with_a_later_deployment_of_the_same(
         pytest.param("abc", 30, {}, False, id="a-tenth"),
         pytest.param("ab", 2, {}, False, id="two-are-never-many"),
         pytest.param("abcd", 10, {"absent": ("a", "b")}, False, id="two-of-them-are-not-new"),
-        pytest.param("abcd", 10, {"absent": ("a", "b"), "is_held": True}, True,
-                     id="once-held-all-of-them-count"),
+        pytest.param("abcd", 10, {"absent": ("a", "b"), "is_mass_absence": True}, True,
+                     id="once-it-is-one-all-of-them-count"),
         pytest.param("abc", 10, {"confirmed": True}, False, id="somebody-says-so"),
     ],
 )  # fmt: skip
 def test_many_that_are_newly_absent_take_somebodys_word(
     absent: str, total: int, known: dict[str, Any], *, is_mass: bool
 ) -> None:
-    assert is_mass_absence(scan(**known), [*absent], total, RULES) is is_mass
+    assert are_too_many_absent(scan(**known), [*absent], total, RULES) is is_mass
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_an_ordered_scan_is_due_at_once_and_forgets_no_word_for_an_absence(
 
 EVERY: Final = timedelta(minutes=5)
 PARTS: Final = {Plane.TENANCY: {"AKS": PartRecord(1)}}
-RESULT: Final = ScanResult((), ("svc-1",), is_held=True, parts=PARTS)
+RESULT: Final = ScanResult((), ("svc-1",), is_mass_absence=True, parts=PARTS)
 
 
 def test_a_scan_leaves_what_it_found_and_ends_its_order() -> None:
@@ -196,7 +197,7 @@ def test_a_scan_leaves_what_it_found_and_ends_its_order() -> None:
 
     after = record_scan(made, made, RESULT, NOW, EVERY)
 
-    left = scan(parts=PARTS, scanned_at=at(0), absent=("svc-1",), is_held=True)
+    left = scan(parts=PARTS, scanned_at=at(0), absent=("svc-1",), is_mass_absence=True)
     assert after == replace(left, due_at=at(5))
 
 
@@ -222,7 +223,9 @@ def test_what_was_ordered_meanwhile_is_due_still(ordered: dict[str, Any]) -> Non
 
     after = record_scan(known, made, RESULT, NOW, EVERY)
 
-    assert after == replace(known, parts=PARTS, scanned_at=at(0), absent=("svc-1",), is_held=True)
+    assert after == replace(
+        known, parts=PARTS, scanned_at=at(0), absent=("svc-1",), is_mass_absence=True
+    )
 
 
 def test_what_was_adopted_ends_as_the_scan_found_it_unless_it_was_adopted_anew() -> None:
@@ -259,3 +262,14 @@ def test_deployments_whose_ends_were_lost_are_known_within_a_bound() -> None:
 
     assert len(after.deployments) == UNENDED_KEPT
     assert {"dep-1", deployment_of(0)} <= after.deployments.keys()
+
+
+def test_documents_of_earlier_versions_say_what_was_rolled_back_and_absent() -> None:
+    release = {"version": "1.0", "digest": "d", "held_at": at(0)}
+    body = {"environment_id": ENVIRONMENT, "is_held": True, "held": {WEB: release}}
+
+    stored = SCANS.decode(body)
+
+    assert stored.is_mass_absence
+    assert stored.rolled_back == {WEB: RolledBackRelease("1.0", "d", at(0))}
+    assert body.keys() <= SCANS.encode(stored).keys()

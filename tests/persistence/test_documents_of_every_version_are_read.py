@@ -1,7 +1,7 @@
 """The document codec: earlier and later versions of a program read each other's documents."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -63,6 +63,16 @@ def test_a_field_that_was_added_later_takes_its_default(name: str) -> None:
 
 def test_a_field_inside_another_takes_its_default_too() -> None:
     assert THINGS.decode({**BODY, "parts": [{"name": "wheel"}]}).parts == (Part("wheel", 1),)
+
+
+def test_a_field_that_has_another_name_since_keeps_that_of_its_documents() -> None:
+    renamed = replace(THINGS, stored_as={"colour": "paint", "parts": "pieces"})
+
+    body = renamed.encode(THING)
+
+    assert {"paint": "Blue", "pieces": BODY["parts"]}.items() <= body.items()
+    assert not {"colour", "parts"} & body.keys()
+    assert renamed.decode(body) == THING
 
 
 def test_unknown_fields_are_left_out_at_every_depth() -> None:

@@ -70,7 +70,7 @@ def after_environment_event(
 
 
 def why_not_compared(content: EnvironmentContent) -> tuple[Reason, bool] | None:
-    """Return why the environment itself is not compared, and whether that is for a while only.
+    """Return why the environment itself is not compared, and whether it is unfinished.
 
     None where it is as it is to be.
     """

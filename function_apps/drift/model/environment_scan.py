@@ -69,14 +69,14 @@ class DeploymentWork:
 
 
 @dataclass(frozen=True)
-class HeldRelease:
+class RolledBackRelease:
     """A release of a module that was rolled back, and is not to be deployed again."""
 
     version: str
     digest: str
     held_at: str = ""
     has_ended: bool = False
-    """It was deployed later; it stays known, so that no older one that is heard then is held."""
+    """It was deployed later; it stays known, so that no older one that is heard then is on hold."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ class CompletedRelease:
     digest: str
     ended_at: str
 
-    def ends(self, held: HeldRelease) -> bool:
-        """Return whether it was deployed after it was *held*, which ends the hold."""
-        is_same = (self.version, self.digest) == (held.version, held.digest)
-        return is_same and self.ended_at > held.held_at
+    def ends(self, rolled_back: RolledBackRelease) -> bool:
+        """Return whether it was deployed after it was *rolled_back*, which ends the hold."""
+        is_same = (self.version, self.digest) == (rolled_back.version, rolled_back.digest)
+        return is_same and self.ended_at > rolled_back.held_at
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class EnvironmentScan:
     deployments: Mapping[str, DeploymentWork] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     """Services that the last scan did not find."""
-    is_held: bool = False
+    is_mass_absence: bool = False
     """So many were newly absent at once that it takes somebody's word to believe it."""
     planes: tuple[Plane, ...] = ()
     """Those of the ordered scan; all when empty."""
@@ -140,7 +140,7 @@ class EnvironmentScan:
     """Of the planes of the environment itself, by surface."""
     alert: AlertState = field(default_factory=AlertState)
     """Of the findings of the environment itself."""
-    held: Mapping[str, HeldRelease] = field(default_factory=dict)
+    rolled_back: Mapping[str, RolledBackRelease] = field(default_factory=dict)
     """The release of each module that was rolled back last; of those that have ended the newest."""
     completed: Mapping[str, CompletedRelease] = field(default_factory=dict)
     """The release of each module that was completed last, of the newest."""
@@ -263,23 +263,25 @@ def _without_old_work(deployments: Mapping[str, DeploymentWork]) -> Mapping[str,
 
 def _with_holds(scan: EnvironmentScan, event: RuntimeDeploymentRolledBack) -> EnvironmentScan:
     """Return *scan* with the holds of *event* that are the newest."""
-    held = dict(scan.held)
+    rolled_back = dict(scan.rolled_back)
     for each in event.holds:
         if each.version is None:
             continue
-        new = HeldRelease(each.version, each.digest, isoformat(each.held_at))
-        known, completed = held.get(each.module_id), scan.completed.get(each.module_id)
+        new = RolledBackRelease(each.version, each.digest, isoformat(each.held_at))
+        known, completed = rolled_back.get(each.module_id), scan.completed.get(each.module_id)
         if known is None or known.held_at <= new.held_at:
             has_ended = completed is not None and completed.ends(new)
-            held[each.module_id] = replace(new, has_ended=has_ended)
-    return replace(scan, held=_without_old_ends(held))
+            rolled_back[each.module_id] = replace(new, has_ended=has_ended)
+    return replace(scan, rolled_back=_without_old_ends(rolled_back))
 
 
-def _without_old_ends(held: Mapping[str, HeldRelease]) -> Mapping[str, HeldRelease]:
-    """Return *held* without the oldest of many that have ended."""
-    ended = {name: each.held_at for name, each in held.items() if each.has_ended}
+def _without_old_ends(
+    rolled_back: Mapping[str, RolledBackRelease],
+) -> Mapping[str, RolledBackRelease]:
+    """Return *rolled_back* without the oldest of many that have ended."""
+    ended = {name: each.held_at for name, each in rolled_back.items() if each.has_ended}
     old = _all_but_newest(ended, RELEASES_KEPT)
-    return {name: each for name, each in held.items() if name not in old}
+    return {name: each for name, each in rolled_back.items() if name not in old}
 
 
 def _all_but_newest(times: Mapping[str, str], kept: int) -> set[str]:
@@ -289,19 +291,19 @@ def _all_but_newest(times: Mapping[str, str], kept: int) -> set[str]:
 
 def _with_completed(scan: EnvironmentScan, event: RuntimeDeploymentCompleted) -> EnvironmentScan:
     """Return *scan* after *event*: what was deployed is held no more, as nobody else tells so."""
-    held, completed = dict(scan.held), dict(scan.completed)
+    rolled_back, completed = dict(scan.rolled_back), dict(scan.completed)
     for each in event.release_unit.components:
         new = CompletedRelease(each.version, each.digest, isoformat(event.ended_at))
         known = completed.get(each.module_id)
         if known is None or known.ended_at <= new.ended_at:
             completed[each.module_id] = new
-        last = held.get(each.module_id)
+        last = rolled_back.get(each.module_id)
         if last is not None and new.ends(last):
-            held[each.module_id] = replace(last, has_ended=True)
+            rolled_back[each.module_id] = replace(last, has_ended=True)
     old = _all_but_newest({name: each.ended_at for name, each in completed.items()}, RELEASES_KEPT)
     forgotten = {*event.release_unit.removed, *old}
     kept = {name: each for name, each in completed.items() if name not in forgotten}
-    return replace(scan, held=_without_old_ends(held), completed=kept)
+    return replace(scan, rolled_back=_without_old_ends(rolled_back), completed=kept)
 
 
 def make_due(scan: EnvironmentScan, now: datetime) -> EnvironmentScan | None:
@@ -328,7 +330,7 @@ class ScanResult:
 
     coverage: tuple[PlaneCoverage, ...]
     absent: tuple[str, ...] | None
-    is_held: bool = False
+    is_mass_absence: bool = False
     parts: Mapping[Plane, Mapping[str, PartRecord]] = field(default_factory=dict)
     """Of the planes of the environment that were looked at."""
     ended_adoptions: Collection[str] = ()
@@ -364,19 +366,24 @@ def record_scan(
         after = replace(after, due_at=isoformat(now + every))
     if result.absent is None:
         return after
-    after = replace(after, scanned_at=isoformat(now), absent=result.absent, is_held=result.is_held)
+    after = replace(
+        after,
+        scanned_at=isoformat(now),
+        absent=result.absent,
+        is_mass_absence=result.is_mass_absence,
+    )
     return after if is_ordered else replace(after, planes=(), confirmed=False)
 
 
-def is_mass_absence(
+def are_too_many_absent(
     scan: EnvironmentScan, absent: Collection[str], total: int, rules: DriftDefaults
 ) -> bool:
     """Return whether *absent* of *total* services are too many at once to be believed.
 
-    That more often is a surface with an incomplete listing than a disaster. Once held, they are
-    until somebody confirms, or they are there again.
+    That more often is a surface with an incomplete listing than a disaster. Once they are, they
+    stay so until somebody confirms, or they are there again.
     """
-    new = set(absent) if scan.is_held else set(absent) - {*scan.absent}
+    new = set(absent) if scan.is_mass_absence else set(absent) - {*scan.absent}
     is_much = len(new) >= rules.absent_min and len(new) > rules.absent_ratio_max * total
     return is_much and not scan.confirmed
 

@@ -350,7 +350,7 @@ def _after(finding: Finding, event: type[FindingEvent]) -> Finding:
     return replace(finding, status=status, revision=finding.revision + 1)
 
 
-def holds_repairs(finding: Finding, now: datetime) -> bool:
+def blocks_repair(finding: Finding, now: datetime) -> bool:
     """Return whether *finding* is let be, and a repair of its service would write its property.
 
     None writes what Git says.

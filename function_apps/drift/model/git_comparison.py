@@ -11,7 +11,7 @@ from typing import Final
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.classification import GIT
 from function_apps.drift.model.comparison import Change
-from function_apps.drift.model.environment_scan import EnvironmentScan, HeldRelease
+from function_apps.drift.model.environment_scan import EnvironmentScan, RolledBackRelease
 from function_apps.drift.model.git_source import GitSource
 from function_apps.drift.model.git_state import DesiredEnvironment, DesiredModule
 from function_apps.drift.model.service_scan import Difference
@@ -44,12 +44,12 @@ def git_differences(
 ) -> list[Difference]:
     """Return what is in force otherwise than Git says; nothing of a release that is held."""
     desired = git.environment.module(baseline.module_id) if git else None
-    if desired is None or _is_held(desired, environment.held.get(baseline.module_id)):
+    if desired is None or _is_on_hold(desired, environment.rolled_back.get(baseline.module_id)):
         return []
     return [*_differences(desired.words, baseline)]
 
 
-def held_reasons(environment: DesiredEnvironment, scan: EnvironmentScan) -> list[Reason]:
+def rolled_back_reasons(environment: DesiredEnvironment, scan: EnvironmentScan) -> list[Reason]:
     """Return the modules that are not compared, as what Git says was rolled back and is held."""
     return [
         Reason(
@@ -57,14 +57,16 @@ def held_reasons(environment: DesiredEnvironment, scan: EnvironmentScan) -> list
             message=f"{each.module_id} {each.words[_VERSION]} was rolled back and is held",
         )
         for each in environment.modules
-        if _is_held(each, scan.held.get(each.module_id))
+        if _is_on_hold(each, scan.rolled_back.get(each.module_id))
     ]
 
 
-def _is_held(desired: DesiredModule, held: HeldRelease | None) -> bool:
-    if held is None or held.has_ended or desired.words.get(_VERSION) != held.version:
+def _is_on_hold(desired: DesiredModule, rolled_back: RolledBackRelease | None) -> bool:
+    if rolled_back is None or rolled_back.has_ended:
         return False
-    return desired.words.get(_DIGEST, held.digest) == held.digest
+    if desired.words.get(_VERSION) != rolled_back.version:
+        return False
+    return desired.words.get(_DIGEST, rolled_back.digest) == rolled_back.digest
 
 
 def _differences(desired: Mapping[str, str], baseline: ServiceBaseline) -> Iterator[Difference]:

@@ -30,7 +30,9 @@ Looks = Mapping[ComputeTargetKind, Reading[Site]]
 def why_not_judged(content: EnvironmentContent, tenant: TenantId) -> PlaneReading | None:
     """Return that nothing of the plane is compared now, and why; None where it is."""
     if (not_compared := why_not_compared(content)) is not None:
-        return PlaneReading(Plane.INFRASTRUCTURE, reason=not_compared[0], is_held=not_compared[1])
+        return PlaneReading(
+            Plane.INFRASTRUCTURE, reason=not_compared[0], is_unfinished=not_compared[1]
+        )
     if content.owner != tenant:
         message = "the environment is another tenant's, who alone is told of it"
         return PlaneReading(

@@ -55,14 +55,15 @@ class PlaneReading:
     """A plane as it was read: its *parts*, and why others could not be, by path.
 
     The path of what could not be read is a surface, or leads to all that is below it.
-    With `reason` nothing of it is compared: there is nothing, or `is_held` as its owner is at work.
+    With `reason` nothing of it is compared: there is nothing, or `is_unfinished`, as its owner is
+    at work on it or stopped half-way.
     """
 
     plane: Plane
     parts: tuple[Part, ...] = ()
     unread: Mapping[str, Reason] = field(default_factory=dict)
     reason: Reason | None = None
-    is_held: bool = False
+    is_unfinished: bool = False
     said_by: Mapping[str, str] = field(default_factory=dict)
     """The commit that says what is desired, by path; of what Git says."""
     adopted: frozenset[str] = frozenset()
@@ -78,14 +79,14 @@ def unread_surface(name: str, reason: str) -> Reason:
 class PlaneScan:
     """The meaning of *reading*, after what was *recorded* of its parts before.
 
-    `records` are those of its parts from now on, `held` why a surface is not judged.
+    `records` are those of its parts from now on, `not_judged` says of a surface why it is not.
     """
 
     reading: PlaneReading
     records: Mapping[str, PartRecord]
     changes: Mapping[str, Change]
     """Those that are believed, by path."""
-    held: Mapping[str, Reason]
+    not_judged: Mapping[str, Reason]
     differing: frozenset[str] = frozenset()
     """All that differs, by path: also what is not believed yet, or has no finding."""
     left_out: int = 0
@@ -93,10 +94,10 @@ class PlaneScan:
 
     @property
     def coverage(self) -> PlaneCoverage:
-        reading, unknown = self.reading, [*self.held.values()]
+        reading, unknown = self.reading, [*self.not_judged.values()]
         reasons = [*unknown, *([too_many(self.left_out)] if self.left_out else [])]
         reason = reading.reason or (reasons[0] if reasons else None)
-        seen = sum(each.surface not in self.held for each in reading.parts)
+        seen = sum(each.surface not in self.not_judged for each in reading.parts)
         return PlaneCoverage(
             plane=reading.plane,
             complete=reason is None,
@@ -107,8 +108,8 @@ class PlaneScan:
 
     def leaves(self, finding: Finding) -> bool:
         """Return whether *finding* stays as it is: nobody could look, or it differs still."""
-        is_unread = any(f"{finding.path}/".startswith(f"{each}/") for each in self.held)
-        return self.reading.is_held or is_unread or finding.path in self.differing
+        is_unread = any(f"{finding.path}/".startswith(f"{each}/") for each in self.not_judged)
+        return self.reading.is_unfinished or is_unread or finding.path in self.differing
 
 
 def scan_plane(
@@ -123,16 +124,16 @@ def scan_plane(
     What could not be read stays as it was *recorded*. Of what differs only that is recorded which
     has no finding yet and is to get one: the environment is one document.
     """
-    if reading.is_held:
+    if reading.is_unfinished:
         kept = {surface: PartRecord(each.fence) for surface, each in recorded.items()}
         return PlaneScan(reading, kept, {}, {})
     records = {name: recorded[name] for name in reading.unread if name in recorded}
-    held, found = dict(reading.unread), dict[str, Change]()
+    not_judged, found = dict(reading.unread), dict[str, Change]()
     for part in reading.parts:
         record = _with_fence(recorded.get(part.surface, PartRecord()), part, now)
         records[part.surface] = record
         if is_own_fence(record.fence_moved_at, now, rules.own_work):
-            held[part.surface] = _WROTE
+            not_judged[part.surface] = _WROTE
             continue
         for change in compare(part.desired, part.live):
             path = f"{part.surface}/{change.path}"
@@ -156,7 +157,12 @@ def scan_plane(
         for each in reading.parts
     }
     return PlaneScan(
-        reading, records, changes, held, frozenset(found), left_out=len(found) - len(told)
+        reading,
+        records,
+        changes,
+        not_judged,
+        frozenset(found),
+        left_out=len(found) - len(told),
     )
 
 

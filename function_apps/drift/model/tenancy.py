@@ -47,13 +47,13 @@ def bounded_targets(content: EnvironmentContent) -> list[ComputeTarget]:
 def why_not_judged(content: EnvironmentContent) -> PlaneReading | None:
     """Return that nothing of the plane is compared now, and why; None where it is."""
     if (not_compared := why_not_compared(content)) is not None:
-        return PlaneReading(Plane.TENANCY, reason=not_compared[0], is_held=not_compared[1])
+        return PlaneReading(Plane.TENANCY, reason=not_compared[0], is_unfinished=not_compared[1])
     if content.binding.status in _NOT_BOUND:
         message = "the tenant itself is not bound, so no isolation of it was asked for"
         return PlaneReading(Plane.TENANCY, reason=Reason(code="NotBound", message=message))
     if (at_work := _work(content)) is not None:
         reason = Reason(code="OwnWork", message=at_work)
-        return PlaneReading(Plane.TENANCY, reason=reason, is_held=True)
+        return PlaneReading(Plane.TENANCY, reason=reason, is_unfinished=True)
     if not bounded_targets(content):
         message = "no surface of the environment has boundaries that could be read"
         return PlaneReading(Plane.TENANCY, reason=Reason(code="NoBoundaries", message=message))

@@ -230,7 +230,7 @@ def _require_repairable(finding: Finding, active: Sequence[Finding], now: dateti
         RepairHeld, NotRepairable.
     """
     for each in active:
-        if findings.holds_repairs(each, now):
+        if findings.blocks_repair(each, now):
             raise RepairHeld(finding.finding_id, each.finding_id, each.path)
         if findings.would_destroy_unasked(finding, each):
             why = f"the environment is repaired as a whole, and so would be {each.path}"

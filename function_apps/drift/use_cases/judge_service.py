@@ -17,7 +17,7 @@ from function_apps.drift.model.baseline import ServiceBaseline, observe
 from function_apps.drift.model.classification import Circumstances
 from function_apps.drift.model.desired import learned
 from function_apps.drift.model.environment_scan import EnvironmentScan, is_own_fence
-from function_apps.drift.model.finding import Finding, begin_repair, holds_repairs, too_many
+from function_apps.drift.model.finding import Finding, begin_repair, blocks_repair, too_many
 from function_apps.drift.model.git_comparison import DesiredByGit, git_differences
 from function_apps.drift.model.service_scan import (
     differences,
@@ -62,7 +62,7 @@ class ServiceScan:
     findings: Mapping[str, Finding]
     reading: ServiceReading
     git: DesiredByGit | None = None
-    is_held: bool = False
+    is_mass_absence: bool = False
     """It is absent together with so many others that its absence is not counted."""
 
 
@@ -74,7 +74,7 @@ async def judge_service(scan: ServiceScan, ctx: Context, app: DriftApp) -> Reaso
     baseline = await _record_reading(scan, ctx, app)
     if baseline is None:
         return Reason(code="ReleaseChanged", message="a newer release came during the scan")
-    if scan.is_held:
+    if scan.is_mass_absence:
         return Reason(code="MassAbsence", message="many services were absent at once")
     if own_work := _own_work(baseline, scan.environment, ctx.now(), app):
         return Reason(code="OwnWork", message=own_work)
@@ -144,7 +144,7 @@ def _after_reading(
         fence=scan.reading.fence,
         configuration=learned(known, properties) if properties and may_learn else None,
         now=now,
-        is_counted=not scan.is_held,
+        is_counted=not scan.is_mass_absence,
         has_other_replicas=has_other_replicas(known, scan.reading.live),
     )
     if _own_work(after, scan.environment, now, app):
@@ -206,8 +206,8 @@ async def _judge_findings(scan: ServiceScan, ctx: Context, app: DriftApp) -> int
         for each in sorted({*seen, *scan.findings})
         if each in seen or _is_asked(scan.findings[each], environment)
     }
-    held = [each for each in scan.findings.values() if holds_repairs(each, now)]
-    due = [] if held else _to_repair(after, scan.findings, now)
+    blocking = [each for each in scan.findings.values() if blocks_repair(each, now)]
+    due = [] if blocking else _to_repair(after, scan.findings, now)
     news = [each for each in after if after[each] is not None or each in due]
     current, in_repair = dict(scan.findings), _in_repair(scan.findings)
     for first in range(0, len(news), FINDINGS_A_BATCH):
@@ -266,7 +266,7 @@ async def _commit(
         to_begin, is_asked = [each for each in due if each in changed], False
         if to_begin:
             active = await active_findings(partition, app)
-            if any(holds_repairs(each, ctx.now()) for each in active):
+            if any(blocks_repair(each, ctx.now()) for each in active):
                 to_begin = []
             is_asked = bool(_in_repair({each.finding_id: each for each in active}) - in_repair)
         decision = findings_decision(changed, findings, to_begin, ctx, app, is_asked=is_asked)

@@ -16,7 +16,7 @@ from function_apps.drift.model.coverage import coverage_of
 from function_apps.drift.model.environment_scan import (
     EnvironmentScan,
     ScanResult,
-    is_mass_absence,
+    are_too_many_absent,
     record_scan,
 )
 from function_apps.drift.model.finding import Finding
@@ -77,7 +77,7 @@ async def scan_environment(
     planes = await scan_planes(scan, findings[None], partition, ctx, app)
     coverage = coverage_of(services.seen, services.unread, scan.planes, planes.coverage)
     result = ScanResult(
-        coverage, services.absent, services.is_held, planes.parts, planes.ended_adoptions
+        coverage, services.absent, services.is_mass_absence, planes.parts, planes.ended_adoptions
     )
 
     def decide(view: View) -> Decision[Json]:
@@ -107,7 +107,7 @@ class _ServicesResult:
     seen: int = 0
     unread: Sequence[Reason] = field(default=())
     absent: tuple[str, ...] | None = None
-    is_held: bool = False
+    is_mass_absence: bool = False
 
 
 async def _read_services(
@@ -143,7 +143,7 @@ async def _scan_services(
         and each.service_id not in live
         and not inventory.may_have(ServiceId(each.service_id))
     ]
-    is_held = is_mass_absence(scan, absent, len(known), app.rules.detection)
+    is_mass_absence = are_too_many_absent(scan, absent, len(known), app.rules.detection)
     others = _other_services(scan, inventory, known, findings, git, ctx)
     baselines = [*known, *await _baselines(others, scan, ctx, app)]
 
@@ -157,7 +157,7 @@ async def _scan_services(
             ctx,
             app,
             git=git,
-            is_held=is_held and service_id in absent,
+            is_mass_absence=is_mass_absence and service_id in absent,
             may_be_there=baseline.is_known or may_be_there,
         )
         key = (partition_of(ctx.tenant, service_id), BASELINES.type_name)
@@ -174,7 +174,7 @@ async def _scan_services(
         Reason(code="Unread", message=each.reason_for(own)[:500]) for each in inventory.unread
     ]
     seen = len(reasons) - len([*filter(None, reasons)])
-    return _ServicesResult(seen, unread, tuple(sorted(absent)), is_held=is_held)
+    return _ServicesResult(seen, unread, tuple(sorted(absent)), is_mass_absence=is_mass_absence)
 
 
 async def _by_service(
@@ -250,4 +250,6 @@ async def _end_unknown_services(
     for baseline in await _baselines(_with_findings(findings), scan, ctx, app):
         if not baseline.is_known or baseline.is_retired:
             of_service = findings[baseline.service_id]
-            await scan_service(baseline, scan, of_service, ctx, app, git=None, is_held=False)
+            await scan_service(
+                baseline, scan, of_service, ctx, app, git=None, is_mass_absence=False
+            )

@@ -48,9 +48,11 @@ async def _scan_due(document: Document, ctx: Context, app: DriftApp) -> None:
     scan = replace(stored or EnvironmentScan(baseline.environment_id), planes=())
     found = await active_findings(document.partition, app)
     findings = {finding.finding_id: finding for finding in found}
-    is_held = scan.is_held and baseline.service_id in scan.absent
+    is_mass_absence = scan.is_mass_absence and baseline.service_id in scan.absent
     git = await desired_by_git(scan, ctx, app)
-    reason = await scan_service(baseline, scan, findings, ctx, app, git=git, is_held=is_held)
+    reason = await scan_service(
+        baseline, scan, findings, ctx, app, git=git, is_mass_absence=is_mass_absence
+    )
     if reason is not None and reason.code == UNREAD:
         raise Unavailable(f"{baseline.module_id} cannot be read: {reason.message}")
 
@@ -63,7 +65,7 @@ async def scan_service(
     app: DriftApp,
     *,
     git: DesiredByGit | None,
-    is_held: bool,
+    is_mass_absence: bool,
     may_be_there: bool = True,
 ) -> Reason | None:
     """Read and judge one service; return why it could not be judged, if so.
@@ -75,5 +77,5 @@ async def scan_service(
         reading = await read_service(baseline, app)
     if isinstance(reading, Unknown):
         return Reason(code=UNREAD, message=reading.reason[:500])
-    judged = ServiceScan(baseline, scan, findings, reading.value, git, is_held)
+    judged = ServiceScan(baseline, scan, findings, reading.value, git, is_mass_absence)
     return await judge_service(judged, ctx, app)
