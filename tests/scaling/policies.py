@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from function_apps.scaling.model.evaluation import Circumstances, Decision, evaluate
+from function_apps.scaling.model.evaluation import Circumstances, ReplicaDecision, evaluate
 from function_apps.scaling.model.policy import ReplicaChange
 from function_apps.scaling.model.signal_values import Instances, SignalValue
 from shared.contracts.scaling import Direction, ScalingPolicyChange
@@ -27,7 +27,7 @@ def decide(
     ready: int | None = None,
     held: Direction | None = None,
     **changes: Any,
-) -> Decision:
+) -> ReplicaDecision:
     """Return what *content* decides where its rules see *seen*."""
 
     def is_held(direction: Direction) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from function_apps.tenants.model.proofs import findings, judge
+from function_apps.tenants.model.proofs import judge, proof_results
 from local_agent import instance_folder, isolation_attempts
 from local_agent.process_identity import is_alive
 from local_agent.sandbox import attempts
@@ -148,7 +148,7 @@ async def test_a_sandbox_that_shows_anothers_folder_is_a_breach_until_it_is_clos
     proofs: Any = ()
     verdicts = []
     for reading in readings:
-        proofs, _ = judge(proofs, findings([], Quota(), [(target, reading)]), EPOCH)
+        proofs, _ = judge(proofs, proof_results([], Quota(), [(target, reading)]), EPOCH)
         data = next(each for each in proofs if each.layer is IsolationLayer.DATA)
         verdicts.append(data.verdict)
     assert verdicts == [ProofVerdict.INDETERMINATE, ProofVerdict.BREACH, ProofVerdict.PASS]
@@ -299,7 +299,7 @@ async def test_where_a_machine_does_not_confine_nothing_is_tried_and_no_layer_pa
     opened = Present(tuple(LayerAttempts(each, reached=("it is open",)) for each in CONFINED))
     proofs: Any = ()
     for each in (opened, opened, reading):
-        proofs, _ = judge(proofs, findings([], Quota(), [(target, each)]), EPOCH)
+        proofs, _ = judge(proofs, proof_results([], Quota(), [(target, each)]), EPOCH)
     assert {proof.verdict for proof in proofs} == {ProofVerdict.INDETERMINATE}
 
 

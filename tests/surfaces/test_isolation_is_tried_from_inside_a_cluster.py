@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from function_apps.tenants.model.proofs import findings, judge
+from function_apps.tenants.model.proofs import judge, proof_results
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.contracts.values import ComputeTargetKind
@@ -46,7 +46,7 @@ def verdicts(*readings: Reading[tuple[LayerAttempts, ...]]) -> list[ProofVerdict
     proofs: Any = ()
     found = []
     for reading in readings:
-        proofs, _ = judge(proofs, findings([], Quota(), [(target, reading)]), EPOCH)
+        proofs, _ = judge(proofs, proof_results([], Quota(), [(target, reading)]), EPOCH)
         (network,) = (each for each in proofs if each.layer is IsolationLayer.NETWORK)
         found.append(network.verdict)
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from function_apps.tenants.errors import ErasureNotReported
-from function_apps.tenants.model.erasure import OUTPUT_KEPT_DAYS, TargetReading, erased, findings
+from function_apps.tenants.model.erasure import OUTPUT_KEPT_DAYS, TargetReading, erased, leftovers
 from function_apps.tenants.model.kept_records import DOCUMENTS, kept_records
 from function_apps.tenants.ports import LOCAL_RULES
 from function_apps.tenants.use_cases.prove_isolation import prove_isolation
@@ -298,13 +298,13 @@ def _component(tenant: str, module: str) -> LiveComponent:
 
 
 def _is_gone(*looks: TargetReading, ending: Ending = GUEST) -> set[bool | None]:
-    return {each.is_gone for each in findings(TENANT, ending, looks)}
+    return {each.is_gone for each in leftovers(TENANT, ending, looks)}
 
 
 def test_components_of_other_tenants_are_none_of_the_guests_and_are_not_named() -> None:
     inventory = Inventory((_component("globex", "module-theirs"),))
 
-    found = findings(TENANT, GUEST, [TargetReading(LOCAL, Present(inventory), None)])
+    found = leftovers(TENANT, GUEST, [TargetReading(LOCAL, Present(inventory), None)])
 
     assert {each.is_gone for each in found} == {True}
     assert not any("module-theirs" in each.evidence for each in found)
@@ -359,7 +359,7 @@ def test_of_a_boundary_that_is_still_there_the_report_says_that_it_is_one() -> N
         boundary = Present(Boundary(ENVIRONMENT, TENANT, "acme-shop", True))
         look = TargetReading(target, Absent(), boundary)
 
-        told = [each.evidence for each in findings(TENANT, GUEST, [look])]
+        told = [each.evidence for each in leftovers(TENANT, GUEST, [look])]
 
         assert "its boundary acme-shop is still there" in told
 
@@ -375,7 +375,7 @@ def test_each_kind_of_thing_is_in_each_report_for_each_target(
 ) -> None:
     looks = [TargetReading(AKS, Absent(), Absent()), on_a_machine]
 
-    things = erased(ending, looks, findings(TENANT, ending, looks), isoformat(EPOCH))
+    things = erased(ending, looks, leftovers(TENANT, ending, looks), isoformat(EPOCH))
 
     everywhere = {each.kind for each in things if each.target is None}
     for look in looks:
@@ -388,7 +388,7 @@ def test_each_kind_of_thing_is_in_each_report_for_each_target(
 def test_a_guest_was_never_given_data_and_its_output_is_kept_for_days_on_a_machine() -> None:
     looks = [TargetReading(COUNTS, Absent(), Absent())]
 
-    things = erased(GUEST, looks, findings(TENANT, GUEST, looks), isoformat(EPOCH))
+    things = erased(GUEST, looks, leftovers(TENANT, GUEST, looks), isoformat(EPOCH))
 
     by_kind = {each.kind: each for each in things}
     assert by_kind["data"].outcome == "NeverGiven"  # type: ignore[index]

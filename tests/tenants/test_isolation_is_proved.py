@@ -9,9 +9,9 @@ from function_apps.tenants.model.proofs import (
     FullQuota,
     Look,
     TargetAttempts,
-    findings,
     full_quotas,
     judge,
+    proof_results,
     without_alerts,
 )
 from shared.contracts.environments import ComputeTarget
@@ -53,7 +53,7 @@ def _verdicts(*looks: Any) -> dict[str, ProofVerdict]:
     """Return the verdict of each layer after these looks, one after the other."""
     proofs: Any = ()
     for reading in looks:
-        proofs, _ = judge(proofs, findings([_look(reading)], QUOTA), EPOCH)
+        proofs, _ = judge(proofs, proof_results([_look(reading)], QUOTA), EPOCH)
     return {proof.layer: proof.verdict for proof in proofs}
 
 
@@ -133,7 +133,7 @@ def test_a_look_without_an_answer_between_two_that_are_open_hides_no_breach() ->
 
 
 def test_without_an_answer_a_proof_could_not_have_failed() -> None:
-    found = findings([_look(Unknown("it is away"))], QUOTA)
+    found = proof_results([_look(Unknown("it is away"))], QUOTA)
 
     proofs, _ = judge((), found, EPOCH)
 
@@ -142,9 +142,9 @@ def test_without_an_answer_a_proof_could_not_have_failed() -> None:
 
 
 def test_only_another_verdict_is_news_and_each_has_the_next_number() -> None:
-    proofs, first = judge((), findings([_look(_live())], QUOTA), EPOCH)
-    proofs, again = judge(proofs, findings([_look(_live())], QUOTA), EPOCH)
-    proofs, last = judge(proofs, findings([_look(_live(instances="9"))], QUOTA), EPOCH)
+    proofs, first = judge((), proof_results([_look(_live())], QUOTA), EPOCH)
+    proofs, again = judge(proofs, proof_results([_look(_live())], QUOTA), EPOCH)
+    proofs, last = judge(proofs, proof_results([_look(_live(instances="9"))], QUOTA), EPOCH)
 
     assert [proof.revision for proof in first] == [1, 1, 1]
     assert again == ()
@@ -152,7 +152,7 @@ def test_only_another_verdict_is_news_and_each_has_the_next_number() -> None:
 
 
 def test_a_layer_that_the_surface_does_not_isolate_is_not_proved() -> None:
-    found = findings([_look(_live(), able=(Feature.NAMESPACES,))], QUOTA)
+    found = proof_results([_look(_live(), able=(Feature.NAMESPACES,))], QUOTA)
 
     assert [finding.layer for finding in found] == [IsolationLayer.COMPUTE]
 
@@ -165,7 +165,7 @@ def _after(*readings: Any) -> dict[str, ProofVerdict]:
     """Return the verdict of each layer after these attempts, one after the other."""
     proofs: Any = ()
     for reading in readings:
-        proofs, _ = judge(proofs, findings([], Quota(), _attempts(reading)), EPOCH)
+        proofs, _ = judge(proofs, proof_results([], Quota(), _attempts(reading)), EPOCH)
     return {proof.layer: proof.verdict for proof in proofs}
 
 
@@ -203,7 +203,7 @@ def test_on_a_cluster_its_network_and_identity_are_tried_and_pass_by_a_look_alon
     target, look = _look(_live(), able)
 
     def verdict(reading: Any) -> dict[str, ProofVerdict]:
-        proofs, _ = judge((), findings([(target, look)], QUOTA, [(target, reading)]), EPOCH)
+        proofs, _ = judge((), proof_results([(target, look)], QUOTA, [(target, reading)]), EPOCH)
         return {proof.layer: proof.verdict for proof in proofs}
 
     kept = Present(tuple(LayerAttempts(each) for each in TRIED[ComputeTargetKind.AKS]))
@@ -220,7 +220,7 @@ def test_on_a_cluster_its_network_and_identity_are_tried_and_pass_by_a_look_alon
 def test_evidence_says_where_a_network_was_read_only(*, tries: bool) -> None:
     able = (Feature.NETWORK_POLICY, *([Feature.ISOLATION_ATTEMPTS] if tries else []))
 
-    (found,) = findings([_look(_live(), able)], Quota())
+    (found,) = proof_results([_look(_live(), able)], Quota())
 
     (evidence,) = found.evidence
     assert evidence.startswith("acme-shop is closed")
@@ -254,7 +254,7 @@ def test_a_quota_that_is_open_inside_stays_alarmed_until_an_attempt_finds_it_clo
     proofs: Any = ()
     shown = []
     for reading in (opened, opened, silent, closed):
-        found = findings([(target, Present(bound))], quota, [(target, reading)])
+        found = proof_results([(target, Present(bound))], quota, [(target, reading)])
         proofs, _ = judge(proofs, found, EPOCH)
         (proof,) = (each for each in proofs if each.layer is IsolationLayer.QUOTA)
         shown.append((proof.verdict, proof.raised_at is not None))
@@ -272,7 +272,7 @@ def test_a_layer_that_is_closed_by_its_look_and_open_from_inside_is_open() -> No
         Present((LayerAttempts(IsolationLayer.QUOTA, reached=("it can take more",)),))
     )
 
-    found, *_ = findings([_look(_live(), able=(Feature.QUOTAS,))], QUOTA, inside)
+    found, *_ = proof_results([_look(_live(), able=(Feature.QUOTAS,))], QUOTA, inside)
 
     assert found.layer is IsolationLayer.QUOTA
     assert found.is_kept is False
@@ -310,7 +310,7 @@ def test_a_layer_that_is_closed_by_its_look_and_open_from_inside_is_open() -> No
 def test_evidence_is_a_sentence_of_what_was_tried_and_what_came(
     reading: Reading[tuple[LayerAttempts, ...]], said: str
 ) -> None:
-    found = findings([], QUOTA, _attempts(reading))
+    found = proof_results([], QUOTA, _attempts(reading))
 
     assert {each.layer: each.evidence for each in found}[IsolationLayer.DATA] == (said,)
 
@@ -355,11 +355,11 @@ def test_what_is_reached_from_inside_holds_deployments_until_it_is_not() -> None
 def test_of_a_surface_that_keeps_a_quota_only_nothing_else_is_proved() -> None:
     def found(reading: Any) -> dict[str, bool | None]:
         looks = [_look(reading, able=(Feature.QUOTAS, Feature.OWN_PROCESSES))]
-        return {each.layer: each.is_kept for each in findings(looks, QUOTA)}
+        return {each.layer: each.is_kept for each in proof_results(looks, QUOTA)}
 
     assert found(_live()) == {IsolationLayer.QUOTA: True}
     assert found(Absent()) == {IsolationLayer.QUOTA: False}
-    assert findings([_look(Absent(), able=(Feature.QUOTAS,))], Quota()) == []
+    assert proof_results([_look(Absent(), able=(Feature.QUOTAS,))], Quota()) == []
 
 
 def test_a_quota_that_somebody_raised_holds_deployments_until_it_is_put_back() -> None:
@@ -407,7 +407,7 @@ def test_the_evidence_says_how_a_boundary_was_found() -> None:
     closed, opened = (
         {
             each.layer: each.evidence
-            for each in findings([_look(_live(is_ready=ready), able)], QUOTA)
+            for each in proof_results([_look(_live(is_ready=ready), able)], QUOTA)
         }
         for ready in (True, False)
     )
@@ -419,7 +419,7 @@ def test_the_evidence_says_how_a_boundary_was_found() -> None:
 def test_proofs_of_a_binding_that_ended_alarm_nobody() -> None:
     proofs: Any = ()
     for _ in range(2):
-        proofs, _news = judge(proofs, findings([_look(_live(is_ready=False))], QUOTA), EPOCH)
+        proofs, _news = judge(proofs, proof_results([_look(_live(is_ready=False))], QUOTA), EPOCH)
     ended = {each.layer: each for each in without_alerts(proofs, EPOCH)}
     breached = next(each for each in proofs if each.layer is IsolationLayer.NETWORK)
 

@@ -12,7 +12,7 @@ from function_apps.deployments.use_cases.record_environment import record_isolat
 from function_apps.tenants.events import isolation_proved
 from function_apps.tenants.model.binding import TenantBinding, new_binding, request
 from function_apps.tenants.model.environment import EnvironmentProjection
-from function_apps.tenants.model.proofs import LayerProof, Look, findings, judge
+from function_apps.tenants.model.proofs import LayerProof, Look, judge, proof_results
 from function_apps.tenants.repository import BINDINGS
 from function_apps.tenants.use_cases.prove_isolation import prove_isolation
 from shared.contracts.environments import (
@@ -52,7 +52,7 @@ def _proofs(*readings: Reading[Boundary], known: Sequence[LayerProof] = ()) -> t
     """Return the proofs after these readings of a cluster, and all that was told of them."""
     proofs, told_of = tuple(known), []
     for reading in readings:
-        proofs, news = judge(proofs, findings([(CLUSTER, reading)], Quota()), EPOCH)
+        proofs, news = judge(proofs, proof_results([(CLUSTER, reading)], Quota()), EPOCH)
         told_of += news
     return proofs, told_of
 
@@ -97,8 +97,8 @@ def test_a_breach_after_a_tenant_was_bound_again_is_heard() -> None:
 
 def test_a_layer_that_no_surface_isolates_any_more_passes_once_and_counts_on() -> None:
     proofs, before = _proofs(OPENED, OPENED)
-    alone, told_of = judge(proofs, findings([], Quota()), EPOCH)
-    same, again = judge(alone, findings([], Quota()), EPOCH)
+    alone, told_of = judge(proofs, proof_results([], Quota()), EPOCH)
+    same, again = judge(alone, proof_results([], Quota()), EPOCH)
     _, later = _proofs(OPENED, OPENED, known=same)
 
     assert _heard([*before, *told_of]).breach is None
@@ -122,7 +122,7 @@ def test_a_quota_is_not_differing_by_how_it_is_written(quota: Quota) -> None:
     properties = boundary_properties(BoundarySpec(ENVIRONMENT, TENANT, made))
     live = Present(Boundary(ENVIRONMENT, TENANT, "acme-shop", True, properties=properties))
 
-    found = findings([(CLUSTER, live)], quota)
+    found = proof_results([(CLUSTER, live)], quota)
 
     assert {finding.layer: finding.is_kept for finding in found}[IsolationLayer.QUOTA] is True
 
@@ -193,7 +193,7 @@ def test_what_is_absent_in_two_readings_is_a_breach() -> None:
     look: Look = (CLUSTER, Absent())
     proofs: Any = ()
     for _ in range(2):
-        proofs, _news = judge(proofs, findings([look], Quota()), EPOCH)
+        proofs, _news = judge(proofs, proof_results([look], Quota()), EPOCH)
 
     assert {proof.verdict for proof in proofs} == {ProofVerdict.BREACH}
 
@@ -206,7 +206,7 @@ def test_a_layer_that_no_surface_isolates_any_more_holds_no_deployment() -> None
         await world.tell(stage=Stage.PROD)
         await bound_to(world, "Enforced")
         proofs, opened = _proofs(OPENED, OPENED)
-        _, ended = judge(proofs, findings([], Quota()), EPOCH)
+        _, ended = judge(proofs, proof_results([], Quota()), EPOCH)
         binding = replace(_bound_again(proofs), binding_id=OF_TEST, environment_id=TEST)
 
         for proof in (*opened, *ended):

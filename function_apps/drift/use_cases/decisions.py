@@ -33,7 +33,7 @@ from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.persistence.codec import Put
 from shared.persistence.store import partition_of
 
-Change = Callable[[Finding, Sequence[Finding]], Finding]
+NextFinding = Callable[[Finding, Sequence[Finding]], Finding]
 """Returns a finding after a decision, given all that are active with it."""
 Holder = TypeVar("Holder", EnvironmentScan, ServiceBaseline)
 """The document that has the alert of what a finding is of."""
@@ -252,7 +252,7 @@ def _why_never(finding: Finding) -> str:
 async def _change(
     finding_id: str,
     status: FindingStatus | None,
-    change: Change,
+    change: NextFinding,
     action: str,
     reason: str,
     ctx: Context,

@@ -20,7 +20,7 @@ from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
-Change = Callable[[EnvironmentContent], EnvironmentContent | None]
+NextContent = Callable[[EnvironmentContent], EnvironmentContent | None]
 
 
 async def record_binding(event: RuntimeTenantBound, ctx: Context, app: DriftApp) -> Outcome[Json]:
@@ -41,7 +41,7 @@ async def record_proof(
 
 
 async def _change(
-    environment_id: str, change: Change, ctx: Context, app: DriftApp
+    environment_id: str, change: NextContent, ctx: Context, app: DriftApp
 ) -> Outcome[Json]:
     def decide(view: View) -> Decision[Json]:
         at = isoformat(ctx.now())

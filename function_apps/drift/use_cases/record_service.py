@@ -17,7 +17,7 @@ from shared.contracts.values import ProjectId
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
-Change = Callable[[ServiceBaseline | None], ServiceBaseline | None]
+NextBaseline = Callable[[ServiceBaseline | None], ServiceBaseline | None]
 
 
 async def record_inventory_update(
@@ -52,7 +52,9 @@ async def record_scaling_policy(
     return await _change(event.service_id, lambda known: record_scaling(known, event), ctx, app)
 
 
-async def _change(service_id: str, change: Change, ctx: Context, app: DriftApp) -> Outcome[Json]:
+async def _change(
+    service_id: str, change: NextBaseline, ctx: Context, app: DriftApp
+) -> Outcome[Json]:
     def decide(view: View) -> Decision[Json]:
         after = change(view.find(BASELINES, service_id))
         return NOTHING if after is None else Decision({}, writes=[BASELINES.put(after)])

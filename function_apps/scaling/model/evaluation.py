@@ -46,7 +46,7 @@ class Circumstances:
 
 
 @dataclass(frozen=True)
-class Decision:
+class ReplicaDecision:
     """`recommended` is what the rules want, for the stabilisation of later evaluations."""
 
     desired: int
@@ -63,7 +63,7 @@ class Decision:
 
 def evaluate(
     policy: ScalingPolicyChange, at: Circumstances, held: Callable[[Direction], bool]
-) -> Decision:
+) -> ReplicaDecision:
     """Return how many instances *policy* wants; *held* says which direction a pause holds."""
     inputs = tuple(
         apply_rule(rule, at.signals[place], at.instances, at.tolerance)
@@ -76,7 +76,7 @@ def evaluate(
     return _as_paused(decision, at, held)
 
 
-def evaluate_policy(policy: ScalingPolicy, at: Circumstances) -> Decision:
+def evaluate_policy(policy: ScalingPolicy, at: Circumstances) -> ReplicaDecision:
     """Return how many instances the policy wants now."""
 
     def held(direction: Direction) -> bool:
@@ -87,7 +87,7 @@ def evaluate_policy(policy: ScalingPolicy, at: Circumstances) -> Decision:
 
 def _by_rules(
     policy: ScalingPolicyChange, inputs: Sequence[ScalingInput], current: int
-) -> Decision:
+) -> ReplicaDecision:
     """Return the number of the most demanding rule; with signals lost, never a lower one."""
     wanted = [each for each in inputs if each.wanted is not None]
     lost = [each for each in inputs if each.wanted is None]
@@ -95,15 +95,15 @@ def _by_rules(
     number = (most.wanted or 0) if most else None
     if not lost:
         if most is None or number is None:
-            return Decision(current, ScalingReason.POLICY, "it has no rules but its bounds")
+            return ReplicaDecision(current, ScalingReason.POLICY, "it has no rules but its bounds")
         text = _sentence(most)
-        return Decision(number, ScalingReason.RULE, text, recommended=number)
+        return ReplicaDecision(number, ScalingReason.RULE, text, recommended=number)
     fallback = _without_signal(policy, current)
     if number is not None and most is not None and number > fallback:
         text = _sentence(most)
-        return Decision(number, ScalingReason.RULE, text, recommended=number)
+        return ReplicaDecision(number, ScalingReason.RULE, text, recommended=number)
     names = ", ".join(f"{each.signal}: {each.reason}" for each in lost)
-    return Decision(
+    return ReplicaDecision(
         fallback, ScalingReason.SIGNAL_LOST, f"{_NO_DATA} ({names})"[:2048],
         recommended=fallback,
     )  # fmt: skip
@@ -124,7 +124,9 @@ def _sentence(asking: ScalingInput) -> str:
     return f"{asking.signal} is {value}, its target is {asking.target:g}"
 
 
-def _stabilise(decision: Decision, policy: ScalingPolicyChange, at: Circumstances) -> Decision:
+def _stabilise(
+    decision: ReplicaDecision, policy: ScalingPolicyChange, at: Circumstances
+) -> ReplicaDecision:
     current = at.instances.current
     number = stabilised(decision.desired, current, at.recommended)
     if number == decision.desired:
@@ -134,7 +136,9 @@ def _stabilise(decision: Decision, policy: ScalingPolicyChange, at: Circumstance
     return replace(decision, desired=number, message=text)
 
 
-def _limit_rate(decision: Decision, policy: ScalingPolicyChange, at: Circumstances) -> Decision:
+def _limit_rate(
+    decision: ReplicaDecision, policy: ScalingPolicyChange, at: Circumstances
+) -> ReplicaDecision:
     current, number = at.instances.current, decision.desired
     most = highest(current, policy.rate_limits.up, at.changes, at.now)
     least = lowest(current, policy.rate_limits.down, at.changes, at.now)
@@ -145,7 +149,9 @@ def _limit_rate(decision: Decision, policy: ScalingPolicyChange, at: Circumstanc
     return decision
 
 
-def _bound(decision: Decision, policy: ScalingPolicyChange, at: Circumstances) -> Decision:
+def _bound(
+    decision: ReplicaDecision, policy: ScalingPolicyChange, at: Circumstances
+) -> ReplicaDecision:
     """Bring the number within the bounds; those of a person come before those of money.
 
     While a signal is missing they only keep it from being raised.
@@ -164,7 +170,9 @@ def _bound(decision: Decision, policy: ScalingPolicyChange, at: Circumstances) -
     return decision
 
 
-def _cool_down(decision: Decision, policy: ScalingPolicyChange, at: Circumstances) -> Decision:
+def _cool_down(
+    decision: ReplicaDecision, policy: ScalingPolicyChange, at: Circumstances
+) -> ReplicaDecision:
     current = at.instances.current
     if decision.desired >= current or not recent(at.changes, at.now - policy.cooldown):
         return decision
@@ -174,8 +182,8 @@ def _cool_down(decision: Decision, policy: ScalingPolicyChange, at: Circumstance
 
 
 def _hold_for_rollout(
-    decision: Decision, policy: ScalingPolicyChange, at: Circumstances
-) -> Decision:
+    decision: ReplicaDecision, policy: ScalingPolicyChange, at: Circumstances
+) -> ReplicaDecision:
     del policy
     current = at.instances.current
     if decision.desired >= current or not at.is_rolling_out:
@@ -188,8 +196,8 @@ _LIMITS: Final = (_stabilise, _limit_rate, _bound, _cool_down, _hold_for_rollout
 
 
 def _as_paused(
-    decision: Decision, at: Circumstances, held: Callable[[Direction], bool]
-) -> Decision:
+    decision: ReplicaDecision, at: Circumstances, held: Callable[[Direction], bool]
+) -> ReplicaDecision:
     current, number = at.instances.current, decision.desired
     direction = Direction.UP if number > current else Direction.DOWN
     if number == current or not held(direction):
@@ -198,5 +206,5 @@ def _as_paused(
     return replace(decision, desired=current, reason=ScalingReason.PAUSED, message=text)
 
 
-def _limited(decision: Decision, number: int, text: str) -> Decision:
+def _limited(decision: ReplicaDecision, number: int, text: str) -> ReplicaDecision:
     return replace(decision, desired=number, reason=ScalingReason.LIMITED, message=text)

@@ -13,7 +13,7 @@ from typing import Final
 
 from function_apps.scaling.model.cost import affordable, hourly_cost
 from function_apps.scaling.model.cron_windows import is_open
-from function_apps.scaling.model.evaluation import Circumstances, Decision, evaluate
+from function_apps.scaling.model.evaluation import Circumstances, ReplicaDecision, evaluate
 from function_apps.scaling.model.policy import CHANGES_KEPT, ReplicaChange
 from function_apps.scaling.model.replica_ratio import share_of
 from function_apps.scaling.model.sample import Load, Sample, measured_by
@@ -137,7 +137,9 @@ def _seen(rule: ScalingRule, each: Recorded, current: int) -> SignalValue:
     return Total(load.value)
 
 
-def _step(each: Recorded, decision: Decision, hours: float, price: float | None) -> WhatIfStep:
+def _step(
+    each: Recorded, decision: ReplicaDecision, hours: float, price: float | None
+) -> WhatIfStep:
     shares = [
         share_of(given.value, given.target)
         for given in decision.inputs

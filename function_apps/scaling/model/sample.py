@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from function_apps.scaling.model.evaluation import Decision
+from function_apps.scaling.model.evaluation import ReplicaDecision
 from function_apps.scaling.model.signal_values import Level, SignalValue, Total, Uses
 from shared.contracts.scaling import (
     ScalingInput,
@@ -93,7 +93,7 @@ def sample_of(row: TableRow) -> Sample:
 def decided(
     at: str,
     policy_revision: int,
-    decision: Decision,
+    decision: ReplicaDecision,
     counted: tuple[int, int],
     loads: Mapping[str, Load],
 ) -> Sample:

@@ -14,7 +14,7 @@ from typing import Final
 from function_apps.scaling.errors import PolicyChanged
 from function_apps.scaling.model import sample
 from function_apps.scaling.model.cost import affordable
-from function_apps.scaling.model.evaluation import Circumstances, Decision, evaluate_policy
+from function_apps.scaling.model.evaluation import Circumstances, ReplicaDecision, evaluate_policy
 from function_apps.scaling.model.policy import (
     Ended,
     ReleaseFollowed,
@@ -56,8 +56,7 @@ from shared.kernel.errors import Invalid
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Present, Unknown
 from shared.messaging.sweep import Sweep, every_due
-from shared.messaging.unit_of_work import NOTHING, Json, View
-from shared.messaging.unit_of_work import Decision as Commit
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Document, partition_of
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.observed_state import LiveComponent, Phase
@@ -247,7 +246,7 @@ def may_be_none(service: ScaledService, surface: Surface) -> bool:
 
 
 def _evaluated(
-    policy: ScalingPolicy, decision: Decision, current: int, now: datetime
+    policy: ScalingPolicy, decision: ReplicaDecision, current: int, now: datetime
 ) -> ScalingPolicy:
     wanted = Wanted(decision.desired, current, decision.reason, decision.is_lost)
     return record_evaluation(policy, wanted, now)
@@ -287,7 +286,7 @@ async def _follow_surface(
         return None
     if not has_rules:
         return None
-    decision = Decision(number, ScalingReason.POLICY, "the surface decides by its own rules")
+    decision = ReplicaDecision(number, ScalingReason.POLICY, "the surface decides by its own rules")
     await _commit(policy, _evaluated(policy, decision, number, now), ctx, app)
     counted = (number, scaled.revision.ready)
     seen = sample.decided(isoformat(now), policy.policy_revision, decision, counted, {})
@@ -307,7 +306,7 @@ async def _commit(
         return before
     is_taken = False
 
-    def decide(view: View) -> Commit[Json]:
+    def decide(view: View) -> Decision[Json]:
         nonlocal is_taken
         current = view.find(POLICIES, before.service_id)
         is_taken = current is not None and current.revision == before.revision

@@ -89,8 +89,8 @@ class TargetReading:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A kind of thing on one target: gone, still there, or None where the look shows nothing."""
+class Leftover:
+    """One kind of thing on one target: gone, still there, or None where the look shows nothing."""
 
     kind: ErasedKind
     target: ComputeTargetKind
@@ -103,26 +103,26 @@ class Finding:
         return f"{self.kind} on {self.target}: {self.evidence}"
 
 
-def findings(tenant: str, ending: Ending, looks: Sequence[TargetReading]) -> Sequence[Finding]:
+def leftovers(tenant: str, ending: Ending, looks: Sequence[TargetReading]) -> Sequence[Leftover]:
     """Return what *looks* show of all that *tenant* is to have no longer."""
-    found: list[Finding] = []
+    found: list[Leftover] = []
     for look in looks:
         target = look.target.kind
         if ending is not Ending.OWNER_UNBOUND:
             instances = _of_inventory(tenant, look.inventory)
-            found.append(Finding(ErasedKind.INSTANCES, target, *instances))
+            found.append(Leftover(ErasedKind.INSTANCES, target, *instances))
             if not look.has_namespace:
-                found.append(Finding(ErasedKind.ROUTES, target, *instances))
+                found.append(Leftover(ErasedKind.ROUTES, target, *instances))
         if look.boundary is None:
             continue
         if ending is Ending.OWNER_UNBOUND:
-            found.append(Finding(ErasedKind.QUOTA, target, *_of_quota(look.boundary)))
+            found.append(Leftover(ErasedKind.QUOTA, target, *_of_quota(look.boundary)))
             continue
         kinds = list(_IN_A_NAMESPACE) if look.has_namespace else [ErasedKind.QUOTA]
         if Feature.NETWORK_POLICY in look.target.capabilities:
             kinds.append(ErasedKind.NETWORK_POLICY)
         boundary = _of_boundary(look.boundary)
-        found += [Finding(kind, target, *boundary) for kind in kinds]
+        found += [Leftover(kind, target, *boundary) for kind in kinds]
     return found
 
 
@@ -170,7 +170,7 @@ def _bounded(text: str) -> str:
 
 
 def erased(
-    ending: Ending, looks: Sequence[TargetReading], found: Sequence[Finding], looked_at: str
+    ending: Ending, looks: Sequence[TargetReading], found: Sequence[Leftover], looked_at: str
 ) -> Sequence[Erased]:
     """Return each kind of thing with what became of it: what *found* has, and what nobody saw."""
     seen = [

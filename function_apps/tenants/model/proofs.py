@@ -61,7 +61,7 @@ class LayerProof:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ProofResult:
     """A layer as one look shows it: kept, opened, or None where the look shows nothing of it."""
 
     layer: IsolationLayer
@@ -77,9 +77,9 @@ class FullQuota:
     measures: tuple[str, ...]
 
 
-def findings(
+def proof_results(
     looks: Sequence[Look], quota: Quota, attempts: Sequence[TargetAttempts] = ()
-) -> Sequence[Finding]:
+) -> Sequence[ProofResult]:
     """Return what *looks* show of each layer that a boundary shows, and *attempts* from inside."""
     wanted = _wanted(quota)
     shown: dict[IsolationLayer, list[tuple[bool | None, str]]] = {}
@@ -93,7 +93,7 @@ def findings(
     for target, reading in attempts:
         for layer, is_kept, evidence in _of_attempts(target.kind, reading, _to_try(target, quota)):
             shown.setdefault(layer, []).append((is_kept, evidence[:_EVIDENCE_MAX]))
-    return [_finding(layer, each) for layer, each in shown.items()]
+    return [_result(layer, each) for layer, each in shown.items()]
 
 
 def full_quotas(
@@ -156,12 +156,12 @@ def _of_attempts(
             yield layer, None, why
 
 
-def _finding(layer: IsolationLayer, each: Sequence[tuple[bool | None, str]]) -> Finding:
+def _result(layer: IsolationLayer, each: Sequence[tuple[bool | None, str]]) -> ProofResult:
     evidence = tuple(text for _, text in each)
     kept = {is_kept for is_kept, _ in each}
     if False in kept:
-        return Finding(layer, False, evidence)
-    return Finding(layer, None if None in kept else True, evidence)
+        return ProofResult(layer, False, evidence)
+    return ProofResult(layer, None if None in kept else True, evidence)
 
 
 def _of_surface(
@@ -195,7 +195,7 @@ def _wanted(quota: Quota) -> Mapping[str, str]:
 
 
 def judge(
-    known: Sequence[LayerProof], found: Sequence[Finding], now: datetime
+    known: Sequence[LayerProof], found: Sequence[ProofResult], now: datetime
 ) -> tuple[tuple[LayerProof, ...], tuple[LayerProof, ...]]:
     """Return the proofs after *found*, and those of them that are news.
 
@@ -204,7 +204,7 @@ def judge(
     surface to look at.
     """
     before = {proof.layer: proof for proof in known}
-    layers = {finding.layer for finding in found}
+    layers = {result.layer for result in found}
     after, news = dict(before), []
     for proof in known:
         has_passed = proof.verdict is ProofVerdict.PASS and proof.positive_control
@@ -215,13 +215,13 @@ def judge(
             )  # fmt: skip
             after[proof.layer] = passed
             news.append(passed)
-    for finding in found:
-        last = before.get(finding.layer)
-        proof = _proof(last, finding, now)
+    for result in found:
+        last = before.get(result.layer)
+        proof = _proof(last, result, now)
         if last is None or proof.verdict is not last.verdict:
             proof = replace(proof, revision=proof.revision + 1)
             news.append(proof)
-        after[finding.layer] = proof
+        after[result.layer] = proof
     return tuple(after.values()), tuple(news)
 
 
@@ -238,20 +238,20 @@ def without_alerts(known: Sequence[LayerProof], now: datetime) -> tuple[LayerPro
     )  # fmt: skip
 
 
-def _proof(last: LayerProof | None, finding: Finding, now: datetime) -> LayerProof:
+def _proof(last: LayerProof | None, result: ProofResult, now: datetime) -> LayerProof:
     opened, verdict = last.opened if last else 0, ProofVerdict.INDETERMINATE
-    if finding.is_kept:
+    if result.is_kept:
         opened, verdict = 0, ProofVerdict.PASS
     # Not by one that shows nothing, else every second of those would hide a breach.
-    elif finding.is_kept is False:
+    elif result.is_kept is False:
         opened += 1
         verdict = ProofVerdict.BREACH if opened >= BREACHED_AFTER else verdict
     return LayerProof(
-        finding.layer,
+        result.layer,
         verdict,
-        finding.is_kept is not None,
+        result.is_kept is not None,
         isoformat(now),
-        finding.evidence,
+        result.evidence,
         last.revision if last else 0,
         opened,
         _raised_at(last, verdict, now),

@@ -13,9 +13,9 @@ from function_apps.tenants.events import alert_event, isolation_proved
 from function_apps.tenants.model.binding import PROVED, TenantBinding
 from function_apps.tenants.model.proofs import (
     LayerProof,
-    findings,
     full_quotas,
     judge,
+    proof_results,
     without_alerts,
 )
 from function_apps.tenants.ports import TenantsApp
@@ -73,7 +73,7 @@ async def prove_binding(binding: TenantBinding, ctx: Context, app: TenantsApp) -
         if known is None or known.due_at != binding.due_at or known.status not in PROVED:
             return NOTHING
         now = ctx.now()
-        proofs, news = judge(known.proofs, findings(looks, known.quota, attempts), now)
+        proofs, news = judge(known.proofs, proof_results(looks, known.quota, attempts), now)
         environment = view.find(ENVIRONMENTS, identity)
         if environment is not None and environment.is_leaving:
             proofs, news = known.proofs, ()

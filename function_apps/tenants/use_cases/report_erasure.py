@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from function_apps.tenants.model.binding import TenantBinding
-from function_apps.tenants.model.erasure import Erasure, Finding, TargetReading, erased, findings
+from function_apps.tenants.model.erasure import Erasure, Leftover, TargetReading, erased, leftovers
 from function_apps.tenants.model.kept_records import kept_records
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS
@@ -37,7 +37,7 @@ async def report_erasure(binding: TenantBinding, ctx: Context, app: TenantsApp) 
         return
     now = ctx.now()
     looks = await _looks(binding, app)
-    found = findings(binding.tenant_id, erasure.ending, looks)
+    found = leftovers(binding.tenant_id, erasure.ending, looks)
     problems = tuple(each.shown for each in found if not each.is_gone)
     is_left = any(each.is_gone is False for each in found)
     signed = None
@@ -86,7 +86,7 @@ def _statement(
     binding: TenantBinding,
     erasure: Erasure,
     looks: Sequence[TargetReading],
-    found: Sequence[Finding],
+    found: Sequence[Leftover],
     now: datetime,
     app: TenantsApp,
 ) -> bytes:
