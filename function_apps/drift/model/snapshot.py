@@ -10,8 +10,9 @@ from typing import Any, Final
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.comparison import Change, compare_texts
 from function_apps.drift.model.desired import desired_planes, without_secrets
+from function_apps.drift.model.live_service import LiveService
 from function_apps.drift.model.planes import as_planes
-from function_apps.drift.model.service_scan import LiveService, differences
+from function_apps.drift.model.service_differences import differences
 from shared.contracts.drift import DriftDefaults
 from shared.kernel.clock import isoformat
 

@@ -20,7 +20,7 @@ from function_apps.drift.model.classification import (
 )
 from function_apps.drift.model.environment_scan import ADOPTED_MAX, AdoptedValue, EnvironmentScan
 from function_apps.drift.model.finding import Finding
-from function_apps.drift.model.service_scan import is_cut
+from function_apps.drift.model.service_differences import is_cut
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import BASELINES, FINDINGS, SCANS, put_finding
 from function_apps.drift.resources import answer

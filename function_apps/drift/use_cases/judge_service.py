@@ -6,26 +6,24 @@ what the next one completes.
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import Final
 
-from function_apps.drift.events import alert_event, finding_event
+from function_apps.drift.events import alert_event
 from function_apps.drift.model.alert import judge_alert
 from function_apps.drift.model.baseline import ServiceBaseline, observe
 from function_apps.drift.model.classification import Circumstances
 from function_apps.drift.model.desired import learned
 from function_apps.drift.model.environment_scan import EnvironmentScan, is_own_fence
-from function_apps.drift.model.finding import Finding, begin_repair, blocks_repair, too_many
-from function_apps.drift.model.git_comparison import DesiredByGit, git_differences
-from function_apps.drift.model.service_scan import (
+from function_apps.drift.model.finding import Finding, blocks_repair, too_many
+from function_apps.drift.model.git_comparison import git_differences
+from function_apps.drift.model.service_differences import (
     differences,
     has_other_replicas,
-    judge,
     replicas_confirmed_at,
-    seen_findings,
 )
+from function_apps.drift.model.service_scan import ServiceScan, judge, seen_findings
 from function_apps.drift.model.snapshot import take_snapshot
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import (
@@ -33,37 +31,21 @@ from function_apps.drift.repository import (
     FINDINGS,
     FINDINGS_A_BATCH,
     active_findings,
-    put_finding,
     snapshot_partition,
 )
 from function_apps.drift.use_cases.alert_findings import alarming_ids, as_stored
-from function_apps.drift.use_cases.read_service import ServiceReading, read_authors
-from function_apps.drift.use_cases.repair import repair_command
+from function_apps.drift.use_cases.commit_findings import findings_decision
+from function_apps.drift.use_cases.read_service import read_authors
 from shared.contracts.drift import FindingStatus
 from shared.contracts.values import Reason
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
-from shared.messaging.outbox import Audited, Row
+from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
-from shared.persistence.codec import Put
 from shared.persistence.store import partition_of
 from shared.persistence.tables import TableRow
 
-_AUTOMATIC: Final = "its policy is auto"
 _KEY_BITS: Final = 256
-
-
-@dataclass(frozen=True)
-class ServiceScan:
-    """One service in a scan: as it was stored when that began, and as it was read."""
-
-    baseline: ServiceBaseline
-    environment: EnvironmentScan
-    findings: Mapping[str, Finding]
-    reading: ServiceReading
-    git: DesiredByGit | None = None
-    is_mass_absence: bool = False
-    """It is absent together with so many others that its absence is not counted."""
 
 
 async def judge_service(scan: ServiceScan, ctx: Context, app: DriftApp) -> Reason | None:
@@ -297,39 +279,3 @@ def _to_repair(
         for each, finding in current.items()
         if finding is not None and finding.may_be_repaired(now)
     ]
-
-
-def findings_decision(
-    changed: Mapping[str, Finding | None],
-    stored: Mapping[str, Finding | None],
-    due: Sequence[str],
-    ctx: Context,
-    app: DriftApp,
-    *,
-    is_asked: bool = False,
-) -> Decision[Mapping[str, Finding]]:
-    """Return what to commit of findings that have *changed*; its value is all of them after that.
-
-    Those that are *due* are repaired, by one command unless one *is_asked* for already.
-    """
-    writes: dict[str, Put] = {}
-    rows: list[Row] = []
-    current: dict[str, Finding] = {}
-    begin = partial(begin_repair, reason=_AUTOMATIC, now=ctx.now(), rules=app.rules.detection)
-    for finding_id, judged in changed.items():
-        finding = judged or stored[finding_id]
-        if finding is None:
-            continue
-        if finding_id in due and finding.may_be_repaired(ctx.now()):
-            finding = begin(finding)
-            if not is_asked:
-                rows.append(repair_command(finding, _AUTOMATIC))
-                is_asked = True
-        current[finding_id] = finding
-        if finding != stored[finding_id]:
-            writes[finding_id] = put_finding(finding)
-            rows.append(finding_event(finding))
-    if not writes:
-        return Decision(current)
-    audited = Audited("JudgeDrift", next(iter(writes)))
-    return Decision(current, writes=[*writes.values()], outbox=rows, audited=audited)

@@ -1,23 +1,14 @@
 """Read one service from its surface: Present with all that is compared, or Unknown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from function_apps.drift.model.baseline import ServiceBaseline
-from function_apps.drift.model.service_scan import LiveService
+from function_apps.drift.model.live_service import LiveService, ServiceReading
 from function_apps.drift.ports import DriftApp
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.observed_state import LiveComponent, LiveProof, Phase
 from shared.surfaces.properties import Properties
 from shared.surfaces.spec import SurfaceComponent
-
-
-@dataclass(frozen=True)
-class ServiceReading:
-    """A service as it was read, and the fence that was there after it."""
-
-    live: LiveService = field(default_factory=LiveService)
-    fence: int = 0
 
 
 async def read_service(

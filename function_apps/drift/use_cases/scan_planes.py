@@ -16,7 +16,7 @@ from function_apps.drift.model.plane_scan import (
 )
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import FINDINGS, FINDINGS_A_BATCH, SCANS
-from function_apps.drift.use_cases.judge_service import findings_decision
+from function_apps.drift.use_cases.commit_findings import findings_decision
 from function_apps.drift.use_cases.read_configuration import read_configuration
 from shared.contracts.drift import Plane, PlaneCoverage
 from shared.contracts.environments import ComputeTarget

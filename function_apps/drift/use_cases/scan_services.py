@@ -8,10 +8,12 @@ from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
 from function_apps.drift.model.git_comparison import DesiredByGit
+from function_apps.drift.model.live_service import ServiceReading
+from function_apps.drift.model.service_scan import ServiceScan
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import BASELINES, SCANS, active_findings, desired_by_git
-from function_apps.drift.use_cases.judge_service import ServiceScan, judge_service
-from function_apps.drift.use_cases.read_service import ServiceReading, read_service
+from function_apps.drift.use_cases.judge_service import judge_service
+from function_apps.drift.use_cases.read_service import read_service
 from shared.contracts.values import Reason, TenantId
 from shared.kernel.context import Context, timer_context
 from shared.kernel.errors import Unavailable

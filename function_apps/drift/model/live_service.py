@@ -1,0 +1,24 @@
+"""A service as its surface shows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.surfaces.properties import Properties
+
+
+@dataclass(frozen=True)
+class LiveService:
+    """A complete read of a service; a revision that is on its way out is not in it."""
+
+    revisions: Mapping[int, Properties] = field(default_factory=dict)
+    versions: Mapping[int, str] = field(default_factory=dict)
+    departures: tuple[str, ...] | None = ()
+    """Instances that are not what their release says; None when not all could be asked."""
+
+
+@dataclass(frozen=True)
+class ServiceReading:
+    """A service as it was read, and the fence that was there after it."""
+
+    live: LiveService = field(default_factory=LiveService)
+    fence: int = 0
