@@ -19,7 +19,7 @@ from function_apps.configurations.model.configuration import (
     Replaced,
     Returned,
     Version,
-    happen,
+    evolve,
     keep_draft,
     new_configuration,
     publish,
@@ -182,9 +182,9 @@ def test_a_layer_says_nothing_without_values_and_schema() -> None:
 def test_a_version_is_judged_again_until_every_instance_runs_it() -> None:
     head, again = published(1), LATER + timedelta(minutes=5)
 
-    synced = happen(head, Adopted, LATER, again)
-    more = happen(synced, Expected, LATER, again)
-    missed = happen(head, AdoptionFailed, LATER, again)
+    synced = evolve(head, Adopted, LATER, again)
+    more = evolve(synced, Expected, LATER, again)
+    missed = evolve(head, AdoptionFailed, LATER, again)
 
     assert (synced.status, synced.due_at, synced.awaited_since) == (
         State.SYNCED,

@@ -18,7 +18,7 @@ from function_apps.scaling.model.policy import (
     State,
     Wanted,
     apply_policy,
-    happen,
+    evolve,
     has_pause_ended,
     is_held_by_newer,
     is_news,
@@ -42,7 +42,7 @@ NATIVE: dict[str, Any] = {"actuator": "native"}
 
 def enforced(**changes: Any) -> ScalingPolicy:
     """Return a policy that was evaluated once."""
-    found = happen(apply_policy(None, policy(**changes), IDS, NOW), ServiceFound, NOW)
+    found = evolve(apply_policy(None, policy(**changes), IDS, NOW), ServiceFound, NOW)
     return record_evaluation(found, Wanted(4, 4, ScalingReason.RULE), NOW)
 
 
@@ -205,13 +205,13 @@ def test_a_policy_that_is_over_alerts_of_no_lost_signal() -> None:
     rejected, _ = with_alert(reject(raised, "no", 1, later), later, MINUTE)
 
     for over, alert in ((raised, Alert.SIGNAL_LOST), (rejected, Alert.POLICY_REJECTED)):
-        after, change = with_alert(happen(over, Ended, later), later, MINUTE)
+        after, change = with_alert(evolve(over, Ended, later), later, MINUTE)
         assert (after.alert, after.lost_since) == (None, None)
         assert change == AlertChange(None, alert, isoformat(later))
 
 
 def test_a_tombstone_that_kept_a_lost_signal_gives_a_new_policy_none() -> None:
-    ended = happen(enforced(), Ended, NOW)
+    ended = evolve(enforced(), Ended, NOW)
     kept = replace(ended, lost_since=isoformat(NOW), alert=Alert.SIGNAL_LOST)
 
     after, change = with_alert(apply_policy(kept, policy(), IDS, NOW), NOW + 2 * MINUTE, MINUTE)

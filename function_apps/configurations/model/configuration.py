@@ -240,7 +240,7 @@ def keep_draft(head: Configuration, version: Version, now: datetime) -> Configur
     return replace(_changed(head, now), last=version.number, drafted_against=version.against)
 
 
-def happen(
+def evolve(
     head: Configuration, event: type[VersionEvent], now: datetime, again_at: datetime
 ) -> Configuration:
     """Return *head* after *event* happened to the version that is in force.

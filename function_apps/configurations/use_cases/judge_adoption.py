@@ -18,7 +18,7 @@ from function_apps.configurations.model.configuration import (
     Configuration,
     Expected,
     State,
-    happen,
+    evolve,
     wait,
 )
 from function_apps.configurations.ports import ConfigurationsApp
@@ -81,13 +81,13 @@ def _decision(
     if not counted.missing:
         if head.status is State.SYNCED:
             return NOTHING
-        return _said(happen(head, Adopted, now, again_at), synced, counted)
+        return _said(evolve(head, Adopted, now, again_at), synced, counted)
     if head.status is State.SYNCED:
-        return Decision({}, writes=[HEADS.put(happen(head, Expected, now, again_at))])
+        return Decision({}, writes=[HEADS.put(evolve(head, Expected, now, again_at))])
     awaited_since = parse_instant(head.awaited_since or head.published_at or head.updated_at)
     if head.status is State.SYNC_FAILED or now < awaited_since + app.rules.adopted_within:
         return Decision({}, writes=[HEADS.put(wait(head, again_at))])
-    return _said(happen(head, AdoptionFailed, now, again_at), sync_failed, counted)
+    return _said(evolve(head, AdoptionFailed, now, again_at), sync_failed, counted)
 
 
 def _said(

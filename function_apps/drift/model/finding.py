@@ -235,7 +235,7 @@ def see_again(known: Finding, seen: Finding, now: datetime, rules: DriftDefaults
             return _again(known, seen, now, rules)
         case _:
             updated = _values_of(known, seen)
-            return None if updated == known else _after(updated, ValueChanged)
+            return None if updated == known else evolve(updated, ValueChanged)
 
 
 def clear(known: Finding, reason: str, now: datetime, *, ends_adoption: bool) -> Finding | None:
@@ -254,23 +254,23 @@ def clear(known: Finding, reason: str, now: datetime, *, ends_adoption: bool) ->
         suppressed_until=None,
         reason=reason,
     )
-    return _after(cleared, Cleared)
+    return evolve(cleared, Cleared)
 
 
 def acknowledge(known: Finding, reason: str) -> Finding:
     """Return *known* acknowledged. Raises TransitionRefused."""
-    return _after(replace(known, reason=reason), Acknowledged)
+    return evolve(replace(known, reason=reason), Acknowledged)
 
 
 def suppress(known: Finding, until: datetime, reason: str) -> Finding:
     """Return *known* let be until then. Raises TransitionRefused."""
     suppressed = replace(known, suppressed_until=isoformat(until), reason=reason)
-    return _after(suppressed, Suppressed)
+    return evolve(suppressed, Suppressed)
 
 
 def adopt(known: Finding, reason: str) -> Finding:
     """Return *known* with its live value taken for the desired one. Raises TransitionRefused."""
-    return _after(replace(known, reason=reason, suppressed_until=None), AdoptedAsDesired)
+    return evolve(replace(known, reason=reason, suppressed_until=None), AdoptedAsDesired)
 
 
 def reword(known: Finding, reason: str) -> Finding:
@@ -285,7 +285,7 @@ def reword(known: Finding, reason: str) -> Finding:
 def begin_repair(known: Finding, reason: str, now: datetime, rules: DriftDefaults) -> Finding:
     """Return *known* while its owner repairs it. Raises TransitionRefused."""
     effect_due_at = isoformat(now + _backoff(known.attempts, rules))
-    return _after(replace(known, effect_due_at=effect_due_at, reason=reason), RepairBegan)
+    return evolve(replace(known, effect_due_at=effect_due_at, reason=reason), RepairBegan)
 
 
 def _without_effect(
@@ -297,9 +297,9 @@ def _without_effect(
     attempts = known.attempts + 1
     tried = replace(_values_of(known, seen), attempts=attempts, effect_due_at=None)
     if attempts >= rules.attempts_max:
-        return _after(tried, GivenUp)
+        return evolve(tried, GivenUp)
     next_attempt_at = isoformat(now + _backoff(attempts, rules))
-    return _after(replace(tried, next_attempt_at=next_attempt_at), RepairHadNoEffect)
+    return evolve(replace(tried, next_attempt_at=next_attempt_at), RepairHadNoEffect)
 
 
 def _again(known: Finding, seen: Finding, now: datetime, rules: DriftDefaults) -> Finding:
@@ -321,7 +321,7 @@ def _again(known: Finding, seen: Finding, now: datetime, rules: DriftDefaults) -
         reason="",
     )
     is_loop = is_undone and len(undone_at) >= rules.undone_max
-    return _after(back, RepairUndone if is_loop else CameBack)
+    return evolve(back, RepairUndone if is_loop else CameBack)
 
 
 def _values_of(known: Finding, seen: Finding) -> Finding:
@@ -345,7 +345,8 @@ def _backoff(attempts: int, rules: DriftDefaults) -> timedelta:
     return min(rules.own_work * (1 << min(attempts, 10)), BACKOFF_MAX)
 
 
-def _after(finding: Finding, event: type[FindingEvent]) -> Finding:
+def evolve(finding: Finding, event: type[FindingEvent]) -> Finding:
+    """Return *finding* after *event*, one revision later. Raises TransitionRefused."""
     status = TRANSITIONS.after(finding.status, event)
     return replace(finding, status=status, revision=finding.revision + 1)
 

@@ -210,7 +210,7 @@ def apply_policy(
             return known
         if known.content != content and not is_change:
             raise PolicyExists(known.policy_id)
-    after = happen(known, Rewritten, now)
+    after = evolve(known, Rewritten, now)
     if after.status is State.PAUSED and not has_pause_ended(known, now):
         _require_held(content)
     return replace(
@@ -237,7 +237,7 @@ def take_back(policy: ScalingPolicy, now: datetime) -> ScalingPolicy:
     )
 
 
-def happen(policy: ScalingPolicy, event: type[PolicyEvent], now: datetime) -> ScalingPolicy:
+def evolve(policy: ScalingPolicy, event: type[PolicyEvent], now: datetime) -> ScalingPolicy:
     """Return *policy* after *event*, one revision later. Raises TransitionRefused.
 
     That a signal is lost is known only as long as it is evaluated.
@@ -267,7 +267,7 @@ def pause(policy: ScalingPolicy, asked: ScalingPause, now: datetime) -> ScalingP
     """
     _require_held(policy.content)
     until = isoformat(now + asked.length)
-    after = happen(policy, Paused, now)
+    after = evolve(policy, Paused, now)
     return replace(after, paused=asked.direction, paused_until=until, why=asked.reason)
 
 
@@ -279,7 +279,7 @@ def has_pause_ended(policy: ScalingPolicy, now: datetime) -> bool:
 
 def reject(policy: ScalingPolicy, why: str, release: int, now: datetime) -> ScalingPolicy:
     """Return *policy* as one that cannot be followed for *release* of its service."""
-    return replace(happen(policy, RulesRefused, now), why=why[:2048], rejected_release=release)
+    return replace(evolve(policy, RulesRefused, now), why=why[:2048], rejected_release=release)
 
 
 def recent(changes: tuple[ReplicaChange, ...], since: datetime) -> tuple[ReplicaChange, ...]:
@@ -349,7 +349,7 @@ def record_evaluation(policy: ScalingPolicy, wanted: Wanted, now: datetime) -> S
         TransitionRefused: it is not one that is evaluated.
     """
     is_over = has_pause_ended(policy, now)
-    after = happen(policy, Resumed if is_over else Evaluated, now)
+    after = evolve(policy, Resumed if is_over else Evaluated, now)
     changes = recent(policy.changes, now - longest_memory(policy.content))
     by = wanted.desired - wanted.actual
     if by:

@@ -45,10 +45,9 @@ class ScaledService:
     """Of its environment, as the last deployment said."""
 
     @property
-    def is_scaled(self) -> bool:
-        """Return whether there is a number of instances to decide on."""
-        is_retired = self.retired_at is not None and self.retired_at >= self.released_at
-        return bool(self.component) and not is_retired
+    def is_released(self) -> bool:
+        """Return whether a release is in force, so a number of instances to decide on."""
+        return bool(self.component) and not self.is_retired
 
     @property
     def is_retired(self) -> bool:

@@ -9,7 +9,7 @@ from function_apps.scaling.model.policy import (
     ServiceFound,
     State,
     apply_policy,
-    happen,
+    evolve,
 )
 from function_apps.scaling.model.prod_change import prod_change
 from function_apps.scaling.model.rule_checks import violations
@@ -95,7 +95,7 @@ def require_valid(
         PolicyInvalid.
         Unavailable: its surface is not configured, or did not say yet what it can.
     """
-    known = service if service is not None and service.is_scaled else None
+    known = service if service is not None and service.is_released else None
     capabilities = None
     if known is not None:
         capabilities = configured_surface(app.surfaces, known.compute_target).capabilities()
@@ -106,9 +106,9 @@ def require_valid(
 
 def found(policy: ScalingPolicy, service: ScaledService | None, ctx: Context) -> ScalingPolicy:
     """Return *policy* as applied, once its service is known."""
-    if service is None or not service.is_scaled or policy.status is not State.REQUESTED:
+    if service is None or not service.is_released or policy.status is not State.REQUESTED:
         return policy
-    return named(happen(policy, ServiceFound, ctx.now()), service)
+    return named(evolve(policy, ServiceFound, ctx.now()), service)
 
 
 def named(policy: ScalingPolicy, service: ScaledService) -> ScalingPolicy:

@@ -1,6 +1,6 @@
 """The end of a policy: it is deleted, or its service is gone; the number stays as it is."""
 
-from function_apps.scaling.model.policy import Ended, happen
+from function_apps.scaling.model.policy import Ended, evolve
 from function_apps.scaling.ports import ScalingApp
 from function_apps.scaling.repository import POLICIES, changed, ids_of, known_policy
 from shared.kernel.context import Context
@@ -13,7 +13,7 @@ async def delete_policy(policy_id: str, ctx: Context, app: ScalingApp) -> Outcom
 
     def decide(view: View) -> Decision[Json]:
         known = known_policy(view, ids)
-        after = happen(known, Ended, ctx.now())
+        after = evolve(known, Ended, ctx.now())
         return changed(known, after, "DeleteScalingPolicy", ctx.now(), app)
 
     return await app.service.work.change(ctx, POLICIES, ids.service_id, decide)

@@ -21,7 +21,7 @@ from function_apps.scaling.model.policy import (
     ScalingPolicy,
     State,
     Wanted,
-    happen,
+    evolve,
     is_held_by_newer,
     is_news,
     record_evaluation,
@@ -105,12 +105,12 @@ async def evaluate_document(document: Document, ctx: Context, app: ScalingApp) -
     policy = POLICIES.decode(document.body)
     view = await app.service.work.read(document.partition, *DOCUMENTS)
     service = view.find(SERVICES, policy.service_id)
-    if service is None or not (service.is_scaled or service.is_retired):
+    if service is None or not (service.is_released or service.is_retired):
         return None
     if policy.is_to_be_taken_back:
         await _take_back(policy, service, ctx, app)
     elif service.is_retired:
-        await _commit(policy, happen(policy, Ended, ctx.now()), ctx, app)
+        await _commit(policy, evolve(policy, Ended, ctx.now()), ctx, app)
     elif (policy.status, policy.rejected_release) != (State.REJECTED, service.release_revision):
         return await _evaluate(policy, service, ctx, app)
     return None
@@ -186,7 +186,7 @@ async def _applied(
     if policy.status not in {State.REQUESTED, State.REJECTED}:
         return policy
     is_rejected = policy.status is State.REJECTED
-    requested = happen(policy, ReleaseFollowed, ctx.now()) if is_rejected else policy
+    requested = evolve(policy, ReleaseFollowed, ctx.now()) if is_rejected else policy
     return await _commit(policy, found(requested, service, ctx), ctx, app)
 
 

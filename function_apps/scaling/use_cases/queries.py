@@ -85,7 +85,7 @@ async def answer_what_if(
     known_policy(view, ids)
     service = view.find(SERVICES, ids.service_id)
     require_valid(asked.policy, service, app)
-    is_known = service is not None and service.is_scaled
+    is_known = service is not None and service.is_released
     can_be_none = False
     if service and is_known:
         surface = configured_surface(app.surfaces, service.compute_target)

@@ -18,7 +18,7 @@ from function_apps.secret_bindings.model.rotation import (
     ResourceSet,
     VersionTested,
     come_to,
-    happen,
+    evolve,
     require_older,
 )
 from function_apps.secret_bindings.model.versions import newest_enabled
@@ -105,7 +105,7 @@ async def set_at_resource(ctx: ActivityContext, app: SecretBindingsApp) -> None:
         await set_login(resource, *where, app)
 
     def decide(state: RotatedSecret, operation: Operation) -> Step[None]:
-        after = happen(state.rotation, ResourceSet)
+        after = evolve(state.rotation, ResourceSet)
         begun = operation.begin_step("set", ctx.now(), percent=20)
         audited = Audited("SetSecretVersion", after.rotation_id, after.status)
         return Step(None, begun, [ROTATIONS.put(after)], audited=audited)
@@ -129,7 +129,7 @@ async def test_version(ctx: ActivityContext, app: SecretBindingsApp) -> None:
         await test_login(resource, *where, app)
 
     def decide(state: RotatedSecret, operation: Operation) -> Step[None]:
-        after = happen(state.rotation, VersionTested)
+        after = evolve(state.rotation, VersionTested)
         begun = operation.begin_step("test", ctx.now(), percent=30)
         audited = Audited("TestSecretVersion", after.rotation_id, after.status)
         return Step(None, begun, [ROTATIONS.put(after)], audited=audited)

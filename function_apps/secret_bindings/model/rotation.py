@@ -187,7 +187,7 @@ def new_rotation(
     )
 
 
-def happen(rotation: Rotation, event: type[RotationEvent]) -> Rotation:
+def evolve(rotation: Rotation, event: type[RotationEvent]) -> Rotation:
     """Return *rotation* after *event*. Raises TransitionRefused."""
     status = TRANSITIONS.after(rotation.status, event)
     return replace(rotation, status=status, revision=rotation.revision + 1)
@@ -213,7 +213,7 @@ def come_to(rotation: Rotation, found: FoundVersion, older: Sequence[str]) -> Ro
 def fail(rotation: Rotation, reason: Reason, head: SecretHead, now: datetime) -> Rotation:
     """Return *rotation* Failed. Raises TransitionRefused."""
     return replace(
-        happen(rotation, RotationFailed),
+        evolve(rotation, RotationFailed),
         reason=reason,
         consumers=head.consumers,
         ended_at=isoformat(now),
@@ -235,7 +235,7 @@ def failed_head(
 def end(rotation: Rotation, head: SecretHead, now: datetime) -> Rotation:
     """Return *rotation* Revoked. Raises TransitionRefused."""
     return replace(
-        happen(rotation, OldVersionsDisabled), consumers=head.consumers, ended_at=isoformat(now)
+        evolve(rotation, OldVersionsDisabled), consumers=head.consumers, ended_at=isoformat(now)
     )
 
 
@@ -281,7 +281,7 @@ def next_round(
     if is_canary and (not begun or any(_is_on_its_way(rotation, each) for each in behind)):
         at_once, after = 1, rotation
         if rotation.status is State.TESTED:
-            after = happen(rotation, CanaryBegan)
+            after = evolve(rotation, CanaryBegan)
     else:
         at_once = max(1, int(len(head.consumers) * reloading_ratio_max))
         after = _rolling(rotation)
@@ -299,7 +299,7 @@ def next_round(
 
 def _rolling(rotation: Rotation) -> Rotation:
     is_before = rotation.status in {State.TESTED, State.CANARY}
-    return happen(rotation, RollingBegan) if is_before else rotation
+    return evolve(rotation, RollingBegan) if is_before else rotation
 
 
 def _is_on_its_way(rotation: Rotation, consumer: Consumer) -> bool:
@@ -328,4 +328,4 @@ def verify(rotation: Rotation, now: datetime) -> Rotation:
     if rotation.status is State.VERIFIED:
         return rotation
     until = now + timedelta(seconds=rotation.overlap_s)
-    return replace(happen(rotation, ConsumersProved), overlap_until=isoformat(until))
+    return replace(evolve(rotation, ConsumersProved), overlap_until=isoformat(until))
