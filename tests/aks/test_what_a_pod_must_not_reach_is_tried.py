@@ -22,12 +22,12 @@ from shared.kernel.ids import TenantId
 from shared.surfaces.aks import attempt_program, cluster_attempts
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.attempt_answer import read
-from shared.surfaces.aks.attempt_jobs import ATTEMPTS, LISTENER, OF_JOB
+from shared.surfaces.aks.attempt_jobs import ATTEMPTS, LISTENER, OF_JOB, of_platform, of_tenant
 from shared.surfaces.aks.attempt_targets import SLICES, OtherPod, Target, targets
-from shared.surfaces.aks.boundary_objects import CAPACITY, NAME, QUOTAS
+from shared.surfaces.aks.boundary_objects import CAPACITY, GATEWAY_LABEL, NAME, QUOTAS
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.cluster_attempts import ClusterAttempts
-from shared.surfaces.aks.kinds import JOBS, PODS, Kind
+from shared.surfaces.aks.kinds import JOBS, NAMESPACES, PODS, Kind
 from shared.surfaces.aks.names import MODULE, TENANT, Installation
 from shared.surfaces.boundaries import Boundary
 from shared.surfaces.isolation_attempts import LayerAttempts
@@ -37,6 +37,7 @@ from tests.surfaces.harness import ENVIRONMENT
 
 GLOBEX: Final = TenantId("globex")
 OURS: Final = Installation().namespace(ENVIRONMENT, GLOBEX)
+PLATFORMS: Final = Installation().name
 THEIRS: Final = Installation().namespace(ENVIRONMENT, TenantId("acme"))
 IMAGE: Final = f"registry.test/python@sha256:{'a' * 64}"
 METADATA: Final = Target("the metadata of its node", "169.254.169.254", 80, isMetadata=True)
@@ -54,14 +55,20 @@ class Cluster(MemoryApiServer):
     def __init__(self, message: str = json.dumps(CLOSED)) -> None:
         super().__init__()
         self.message = message
+        self.from_outside = json.dumps(CLOSED)
+        """What the pod in the namespace of the platform ends with."""
+        self.answers: tuple[int, bytes] | Exception = (204, b"")
+        """What the platform gets of the pod that listens."""
         self.made: list[Object] = []
         self.status: Callable[[Object], Object | None] = self.runs
 
     def runs(self, made: Object) -> Object | None:
-        if made["metadata"]["name"] == LISTENER:
+        if made["metadata"]["name"].startswith(LISTENER):
             ready = {"type": "Ready", "status": "True"}
-            return {"podIP": "10.0.0.9", "conditions": [ready]}
-        end = {"exitCode": 0, "message": self.message}
+            address = "10.0.0.9" if made["metadata"]["namespace"] == OURS else "10.0.7.7"
+            return {"podIP": address, "conditions": [ready]}
+        message = self.message if made["metadata"]["namespace"] == OURS else self.from_outside
+        end = {"exitCode": 0, "message": message}
         return {"containerStatuses": [{"name": "main", "state": {"terminated": end}}]}
 
     async def create(self, kind: Kind, manifest: Object, *, dry_run: bool = False) -> Object:
@@ -71,9 +78,26 @@ class Cluster(MemoryApiServer):
             status = self.status(made)
             if status is not None:
                 labels = {OF_JOB: made["metadata"]["uid"]}
-                pod = {"name": made["metadata"]["name"], "namespace": OURS, "labels": labels}
+                pod = {**made["metadata"], "labels": labels}
                 await super().create(PODS, {"metadata": pod, "spec": {}, "status": status})
         return made
+
+    async def text(self, path: str, *_: Any, **__: Any) -> tuple[int, bytes]:
+        assert path == f"/api/v1/namespaces/{OURS}/pods/{LISTENER}:9000/proxy/"
+        if isinstance(self.answers, Exception):
+            raise self.answers
+        return self.answers
+
+    def asked(self, namespace: str) -> Object:
+        """Return what the second pod in *namespace* was asked to try."""
+        (job,) = (
+            each for each in self.made
+            if each["metadata"]["namespace"] == namespace
+            and each["metadata"]["name"].startswith(ATTEMPTS)
+        )  # fmt: skip
+        container = job["spec"]["template"]["spec"]["containers"][0]
+        asked: Object = json.loads(container["env"][0]["value"])
+        return asked
 
     def jobs(self) -> list[str]:
         return [name for kind, _, name in self.objects if kind is JOBS]
@@ -117,15 +141,117 @@ def test_pods_of_others_and_what_runs_the_cluster_are_tried() -> None:
 
     assert {each.inconclusive_because for each in tried(cluster)} == {""}
 
-    _, attempts = cluster.made
-    pods = attempts["spec"]["template"]["spec"]
-    asked = json.loads(pods["containers"][0]["env"][0]["value"])
+    asked = cluster.asked(OURS)
     assert asked["control"] == ["10.0.0.9", 9000]
     assert [(each["host"], each["port"]) for each in asked["targets"]] == [
         ("10.0.1.5", 8080), ("10.9.0.4", 10250), ("20.1.1.1", 443), ("169.254.169.254", 80),
     ]  # fmt: skip
-    assert (pods["serviceAccountName"], pods["automountServiceAccountToken"]) == (NAME, False)
-    assert [each["metadata"]["name"] for each in cluster.made] == [LISTENER, ATTEMPTS]
+    pods = [each["spec"]["template"]["spec"] for each in cluster.made]
+    assert {each["automountServiceAccountToken"] for each in pods} == {False}
+    of_ours = [each for each in cluster.made if each["metadata"]["namespace"] == OURS]
+    assert [each["metadata"]["name"] for each in of_ours] == [LISTENER, ATTEMPTS]
+    assert {each["spec"]["template"]["spec"]["serviceAccountName"] for each in of_ours} == {NAME}
+    assert cluster.jobs() == []
+
+
+async def add_own_pod(cluster: Cluster) -> None:
+    await add_pod(cluster, "web", GLOBEX, OURS)
+
+
+def test_a_pod_of_the_platforms_namespace_tries_to_come_in() -> None:
+    cluster = Cluster()
+    run_virtual(add_own_pod(cluster))
+
+    assert {each.inconclusive_because for each in tried(cluster)} == {""}
+
+    asked = cluster.asked(PLATFORMS)
+    assert asked["control"] == ["10.0.7.7", 9000]
+    assert [(each["host"], each["port"]) for each in asked["targets"]] == [
+        ("10.0.0.9", 9000), ("10.0.1.5", 8080),
+    ]  # fmt: skip
+    accounts = {
+        each["spec"]["template"]["spec"]["serviceAccountName"]
+        for each in cluster.made
+        if each["metadata"]["namespace"] == PLATFORMS
+    }
+    assert accounts == {"default"}
+    assert cluster.jobs() == []
+
+
+def network_of(attempts: tuple[LayerAttempts, ...]) -> LayerAttempts:
+    (network,) = (each for each in attempts if each.layer is IsolationLayer.NETWORK)
+    return network
+
+
+@pytest.mark.parametrize("outward", [json.dumps(CLOSED), "it ended"])
+def test_who_comes_in_is_told_also_where_the_other_way_shows_nothing(outward: str) -> None:
+    cluster = Cluster(outward)
+    cluster.from_outside = json.dumps({**CLOSED, "network": ["", ["it reaches a pod of it"]]})
+
+    assert network_of(tried(cluster)) == LayerAttempts(
+        IsolationLayer.NETWORK,
+        reached=(f"a pod of {PLATFORMS} comes in: it reaches a pod of it",),
+    )
+
+
+def test_what_is_reached_outside_is_told_where_nobody_could_try_to_come_in() -> None:
+    cluster = Cluster(json.dumps({**CLOSED, "network": ["", ["it reaches the API server"]]}))
+    cluster.from_outside = "it ended"
+
+    assert network_of(tried(cluster)).reached == ("it reaches the API server",)
+
+
+def has_no_place(cluster: Cluster) -> None:
+    refusal = ApiRefusal(404, "NotFound", "there is no such namespace", ())
+    runs = cluster.runs
+
+    def runs_or_not(made: Object) -> Object | None:
+        if made["metadata"]["namespace"] == PLATFORMS:
+            raise refusal
+        return runs(made)
+
+    cluster.status = runs_or_not
+
+
+def cannot_connect(cluster: Cluster) -> None:
+    said = "it cannot connect to a pod of its own namespace, 10.0.7.7:9000"
+    cluster.from_outside = json.dumps({**CLOSED, "network": [said, []]})
+
+
+def is_not_answered(cluster: Cluster) -> None:
+    cluster.answers = (502, b"dial tcp: i/o timeout")
+
+
+def gets_no_answer(cluster: Cluster) -> None:
+    cluster.answers = Unavailable("it takes too long")
+
+
+def is_a_gateways(cluster: Cluster) -> None:
+    labels = {GATEWAY_LABEL: "true"}
+    namespace = {"metadata": {"name": PLATFORMS, "labels": labels}}
+    cluster.objects[NAMESPACES, None, PLATFORMS] = namespace
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (has_no_place, "could not try to come in: there is no such namespace"),
+        (cannot_connect, "could not try to come in: it cannot connect to a pod of its own"),
+        (is_not_answered, "the platform does not reach the pod that listens either: 502 dial tcp"),
+        (gets_no_answer, "could not try to come in: it takes too long"),
+        (is_a_gateways, "has the label factory-runtime/gateway, so its pods are let in"),
+    ],
+)
+def test_without_its_controls_nobody_coming_in_shows_nothing(
+    broken: Callable[[Cluster], None], words: str
+) -> None:
+    cluster = Cluster()
+    broken(cluster)
+
+    network, identity = tried(cluster)
+
+    assert words in network.inconclusive_because
+    assert identity == LayerAttempts(IsolationLayer.IDENTITY)
     assert cluster.jobs() == []
 
 
@@ -271,15 +397,16 @@ def test_what_an_attempt_that_was_killed_left_is_removed_and_not_believed() -> N
     cluster = Cluster()
 
     async def killed() -> None:
-        for name in (ATTEMPTS, LISTENER):
-            await MemoryApiServer.create(
-                cluster, JOBS, {"metadata": {"name": name, "namespace": OURS, "labels": {}}}
-            )
+        of_both = Installation(), ENVIRONMENT, GLOBEX
+        for place in (of_tenant(*of_both), of_platform(*of_both)):
+            for name in (ATTEMPTS, LISTENER):
+                left = {"name": place.name(name), "namespace": place.namespace, "labels": {}}
+                await MemoryApiServer.create(cluster, JOBS, {"metadata": left})
 
     run_virtual(killed())
 
     assert {each.inconclusive_because for each in tried(cluster)} == {""}
-    assert len(cluster.made) == 2
+    assert len(cluster.made) == 4
     assert cluster.jobs() == []
 
 
@@ -470,4 +597,4 @@ def test_a_pod_of_an_attempt_goes_before_the_next_proof() -> None:
         spec = made["spec"]
         goes_after_s = spec["activeDeadlineSeconds"] + spec["ttlSecondsAfterFinished"]
         assert timedelta(seconds=goes_after_s) < timedelta(minutes=5)
-    assert cluster.made[0]["spec"]["activeDeadlineSeconds"] > cluster_attempts._WITHIN_S * 2
+    assert cluster.made[0]["spec"]["activeDeadlineSeconds"] > cluster_attempts._WITHIN_S * 3

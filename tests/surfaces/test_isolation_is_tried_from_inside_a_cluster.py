@@ -11,11 +11,14 @@ from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.observation import Present, Reading
+from shared.surfaces.aks.boundary_objects import POLICIES
+from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import JOBS, PODS
 from shared.surfaces.boundaries import BoundarySpec
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.isolation_attempts import LayerAttempts
 from shared.surfaces.port import Boundaries, IsolationAttempts
+from tests.kit.cluster_objects import remove
 from tests.kit.patience import PATIENCE_S
 from tests.kit.virtual_time import EPOCH
 from tests.surfaces.aks_harness import AksHarness
@@ -52,13 +55,28 @@ def verdicts(*readings: Reading[tuple[LayerAttempts, ...]]) -> list[ProofVerdict
     return found
 
 
-async def nothing_is_left(cluster: AksHarness, namespace: str) -> None:
-    jobs, _ = await cluster.api.list_all(JOBS, {}, namespace=namespace, keep=dict)
-    assert jobs == []
-    give_up_at_s = cluster.clock.monotonic_s() + PATIENCE_S
-    while (await cluster.api.list_all(PODS, {}, namespace=namespace, keep=dict))[0]:
-        assert cluster.clock.monotonic_s() < give_up_at_s
-        await cluster.clock.sleep(0.2)
+async def nothing_is_left(cluster: AksHarness, *namespaces: str) -> None:
+    for namespace in namespaces:
+        jobs, _ = await cluster.api.list_all(JOBS, {}, namespace=namespace, keep=dict)
+        assert jobs == []
+        give_up_at_s = cluster.clock.monotonic_s() + PATIENCE_S
+        while (await cluster.api.list_all(PODS, {}, namespace=namespace, keep=dict))[0]:
+            assert cluster.clock.monotonic_s() < give_up_at_s
+            await cluster.clock.sleep(0.2)
+
+
+def policy(name: str, namespace: str, **spec: Any) -> Object:
+    """Return a network policy of somebody else for all pods of *namespace*."""
+    metadata = {"name": name, "namespace": namespace}
+    whole = {"podSelector": {}, **spec}
+    return {
+        "apiVersion": POLICIES.version, "kind": POLICIES.name, "metadata": metadata, "spec": whole,
+    }  # fmt: skip
+
+
+def enforces_policies(cluster: AksHarness) -> None:
+    if not cluster.host.cluster.cluster.record.policies:
+        pytest.skip("nothing of this machine's clusters enforces network policies")
 
 
 def test_a_closed_tenant_passes_and_one_whose_policy_is_deleted_is_a_breach(
@@ -66,8 +84,7 @@ def test_a_closed_tenant_passes_and_one_whose_policy_is_deleted_is_a_breach(
 ) -> None:
     async def scenario(harness: SurfaceHarness) -> None:
         cluster = cast("AksHarness", harness)
-        if not cluster.host.cluster.cluster.record.policies:
-            pytest.skip("nothing of this machine's clusters enforces network policies")
+        enforces_policies(cluster)
         await cluster.surface.apply(cluster.spec(1), fence(1))
         await cluster.until(lambda live: live.revisions[0].ready == 1)
         boundary = BoundarySpec(ENVIRONMENT, GLOBEX)
@@ -85,6 +102,9 @@ def test_a_closed_tenant_passes_and_one_whose_policy_is_deleted_is_a_breach(
         assert reached(kept) == {IsolationLayer.NETWORK: (), IsolationLayer.IDENTITY: ()}
         found = reached(opened)
         assert any("the API server at" in each for each in found[IsolationLayer.NETWORK])
+        assert any(
+            "comes in: it reaches a pod of" in each for each in found[IsolationLayer.NETWORK]
+        )
         # The policy of the other one keeps it away.
         assert not any(cluster.namespace in each for each in found[IsolationLayer.NETWORK])
         assert found[IsolationLayer.IDENTITY] == ()
@@ -92,6 +112,42 @@ def test_a_closed_tenant_passes_and_one_whose_policy_is_deleted_is_a_breach(
             ProofVerdict.PASS, ProofVerdict.INDETERMINATE, ProofVerdict.BREACH, ProofVerdict.PASS,
         ]  # fmt: skip
         assert await cluster.surface.inventory(ENVIRONMENT) == before
-        await nothing_is_left(cluster, place)
+        await nothing_is_left(cluster, place, cluster.installation.name)
+
+    run_scenario(scenario)
+
+
+def test_who_opens_a_tenant_for_what_comes_in_is_a_breach_and_who_cannot_try_shows_nothing(
+    run_scenario: RunScenario,
+) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        cluster = cast("AksHarness", harness)
+        enforces_policies(cluster)
+        boundary = BoundarySpec(ENVIRONMENT, GLOBEX)
+        await cast("Boundaries", cluster.surface).ensure_boundary(boundary, fence(1))
+        platforms = cluster.installation.name
+        place = cluster.installation.namespace(ENVIRONMENT, GLOBEX)
+        opens = policy("opens", place, ingress=[{}], policyTypes=["Ingress"])
+        closes = policy("closes", platforms, policyTypes=["Ingress", "Egress"])
+
+        await cluster.api.create(POLICIES, opens)
+        opened = await tried(cluster)
+        await remove(cluster.api, POLICIES, "opens", place)
+        await cluster.api.create(POLICIES, closes)
+        unable = await tried(cluster)
+        await remove(cluster.api, POLICIES, "closes", platforms)
+        closed = await tried(cluster)
+
+        (came_in,) = reached(opened)[IsolationLayer.NETWORK]
+        assert came_in.startswith(f"a pod of {platforms} comes in: it reaches a pod of {place} at ")
+        assert isinstance(unable, Present), unable
+        why = {each.layer: each.inconclusive_because for each in unable.value}
+        assert f"a pod of {platforms} could not try to come in: " in why[IsolationLayer.NETWORK]
+        assert why[IsolationLayer.IDENTITY] == ""
+        assert verdicts(opened, opened, unable, closed) == [
+            ProofVerdict.INDETERMINATE, ProofVerdict.BREACH, ProofVerdict.INDETERMINATE,
+            ProofVerdict.PASS,
+        ]  # fmt: skip
+        await nothing_is_left(cluster, place, platforms)
 
     run_scenario(scenario)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from shared.contracts.tenants import IsolationLayer
@@ -61,3 +62,29 @@ def _of(layer: IsolationLayer, found: Sequence[Any]) -> LayerAttempts:
         raise TypeError("the program answers a text and a list")
     shown = tuple(str(each)[:TEXT_MAX] for each in reached[:_REACHED_MAX])
     return LayerAttempts(layer, why[:TEXT_MAX], shown)
+
+
+def came_in(network: LayerAttempts, namespace: str) -> LayerAttempts:
+    """Return what a pod of *namespace* says of its attempts to come in, with whose they are."""
+    why = network.inconclusive_because
+    return replace(
+        network,
+        inconclusive_because=why and f"a pod of {namespace} could not try to come in: {why}",
+        reached=tuple(f"a pod of {namespace} comes in: {each}" for each in network.reached),
+    )
+
+
+def joined(
+    outward: Sequence[LayerAttempts], inward: Sequence[LayerAttempts]
+) -> tuple[LayerAttempts, ...]:
+    """Return both ways as one answer: what was reached counts, whatever the other way shows."""
+    coming_in = {each.layer: each for each in inward}
+    return tuple(
+        _both(each, coming_in[each.layer]) if each.layer in coming_in else each for each in outward
+    )
+
+
+def _both(one: LayerAttempts, other: LayerAttempts) -> LayerAttempts:
+    reached = one.reached + other.reached
+    why = "" if reached else one.inconclusive_because or other.inconclusive_because
+    return LayerAttempts(one.layer, why, reached)

@@ -1,8 +1,12 @@
-"""The Jobs by which a tenant's isolation is tried, and the room that they take in its quotas."""
+"""The Jobs by which a tenant's isolation is tried, and the room that they take in its quotas.
+
+Two are in its own namespace, and two in that of the platform, which no boundary lets in. Of each
+two the first listens, and the second must reach it before it tries what it must not.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,18 +16,18 @@ from shared.surfaces.aks.attempt_targets import Target
 from shared.surfaces.aks.boundary_objects import NAME
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import JOBS
-from shared.surfaces.aks.names import TENANT, Installation
+from shared.surfaces.aks.names import TENANT, Installation, digest_of
 from shared.surfaces.aks.pods import CONTAINER
 from shared.surfaces.aks.quantities import amount
 
 LISTENER: Final = "isolation-listener"
 ATTEMPTS: Final = "isolation-attempts"
-"""The Jobs of each namespace, by name: who begins again finds what an earlier one left."""
+"""The Jobs of each place, by name: who begins again finds what an earlier one left."""
 OF_JOB: Final = "batch.kubernetes.io/controller-uid"
-_PORT: Final = 9000
+PORT: Final = 9000
 _USER: Final = 65532
 """Whichever the image names, which may be root."""
-_ENDS_WITHIN_S: Final = 120
+_ENDS_WITHIN_S: Final = 150
 _KEPT_FOR_S: Final = 60
 _LIMITS: Final = {"cpu": "100m", "memory": "64Mi"}
 _TAKEN: Final = {**{f"limits.{name}": each for name, each in _LIMITS.items()}, "pods": "1"}
@@ -31,12 +35,39 @@ _TAKEN: Final = {**{f"limits.{name}": each for name, each in _LIMITS.items()}, "
 _PODS: Final = 2
 
 
-def job(
-    name: str, environment: EnvironmentId, tenant: TenantId, installation: Installation,
-    image: str, asked: Mapping[str, Any],
-) -> Object:  # fmt: skip
-    """Return the Job *name* that does what is *asked*; no pod of it is a component's."""
-    labels = {**installation.of_environment(environment), TENANT: tenant}
+@dataclass(frozen=True)
+class Place:
+    """Where two of the Jobs of one tenant run; `account` is whom their pods act as."""
+
+    namespace: str
+    labels: Mapping[str, str]
+    account: str
+    suffix: str = ""
+
+    def name(self, job: str) -> str:
+        return f"{job}{self.suffix}"
+
+
+def of_tenant(installation: Installation, environment: EnvironmentId, tenant: TenantId) -> Place:
+    namespace = installation.namespace(environment, tenant)
+    return Place(namespace, _labels(installation, environment, tenant), NAME)
+
+
+def of_platform(installation: Installation, environment: EnvironmentId, tenant: TenantId) -> Place:
+    """Return the place outside, where those of all tenants are."""
+    labels = _labels(installation, environment, tenant)
+    suffix = f"-{digest_of(environment, tenant, length=20)}"
+    return Place(installation.name, labels, "default", suffix)
+
+
+def _labels(
+    installation: Installation, environment: EnvironmentId, tenant: TenantId
+) -> Mapping[str, str]:
+    return {**installation.of_environment(environment), TENANT: tenant}
+
+
+def job(name: str, place: Place, image: str, asked: Mapping[str, Any]) -> Object:
+    """Return the Job *name* of *place* that does what is *asked*; no pod is a component's."""
     text = Path(attempt_program.__file__).read_text(encoding="utf-8")
     node = {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIP"}}
     container = {
@@ -56,10 +87,10 @@ def job(
         },
     }
     if "listen" in asked:
-        container["readinessProbe"] = {"tcpSocket": {"port": _PORT}, "periodSeconds": 1}
+        container["readinessProbe"] = {"tcpSocket": {"port": PORT}, "periodSeconds": 1}
     pods = {
         "restartPolicy": "Never",
-        "serviceAccountName": NAME,
+        "serviceAccountName": place.account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 1,
@@ -71,27 +102,28 @@ def job(
         },
         "containers": [container],
     }
-    namespace = installation.namespace(environment, tenant)
     return {
         "apiVersion": JOBS.version,
         "kind": JOBS.name,
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "metadata": {
+            "name": place.name(name), "namespace": place.namespace, "labels": {**place.labels},
+        },
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": _ENDS_WITHIN_S,
             "ttlSecondsAfterFinished": _KEPT_FOR_S,
-            "template": {"metadata": {"labels": labels}, "spec": pods},
+            "template": {"metadata": {"labels": {**place.labels}}, "spec": pods},
         },
-    }
+    }  # fmt: skip
 
 
-LISTEN: Final = {"listen": _PORT}
+LISTEN: Final = {"listen": PORT}
 
 
 def asked_of(listener: Object, targets: Sequence[Target]) -> Mapping[str, Any]:
     """Return what the second pod is to try, beside the pod *listener* of its own namespace."""
     return {
-        "control": [listener["status"]["podIP"], _PORT],
+        "control": [listener["status"]["podIP"], PORT],
         "targets": [asdict(each) for each in targets],
     }
 

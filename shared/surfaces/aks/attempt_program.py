@@ -4,7 +4,8 @@ A pod runs it by its text (`python3 -c`), so it imports the standard library onl
 is in `RUNTIME_ATTEMPTS`, as `attempt_jobs` writes it. What came of it is the message with which its
 container ends: of each layer why its control failed, empty where it held, and what was reached.
 
-With a port to `listen` at it is the pod of its own namespace that the other one must reach.
+With a port to `listen` at it is the pod of its own namespace that the other one must reach, and
+answers the platform, which asks through the API server.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import socket
 import ssl
 import sys
 import threading
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ _OF_A_NODE = (
     "&resource=https%3A%2F%2Fmanagement.azure.com%2F"
 )
 _CONNECTS_WITHIN_S = 2.0
+_ASKS_WITHIN_S = 1.0
 _CONTROLS = 10
 """A new pod may have no network for some seconds, until what is allowed is in force."""
 _AGAIN_AFTER_S = 1.0
@@ -122,7 +125,7 @@ def identity(asked: dict[str, Any], no_network: str) -> tuple[str, list[str]]:
 
 
 def listen(port: int) -> None:
-    """Take connections until the pod is ended."""
+    """Take connections until the pod is ended, and answer those that ask."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     with socket.create_server(
@@ -130,7 +133,10 @@ def listen(port: int) -> None:
     ) as listener:
         while True:
             connection, _ = listener.accept()
-            connection.close()
+            with connection, suppress(OSError):
+                connection.settimeout(_ASKS_WITHIN_S)
+                if connection.recv(4096):
+                    connection.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
 
 
 def main() -> None:

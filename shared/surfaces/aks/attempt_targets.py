@@ -1,4 +1,4 @@
-"""What a pod of a tenant must not reach: pods of others, and what runs the cluster."""
+"""What a pod of a tenant must not reach, and what of the tenant nobody else must."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -46,18 +46,31 @@ def targets(
     *api_server* is the EndpointSlice of the API server. The way to the platform excuses nothing:
     one that leads to any of these is too wide.
     """
-    others = sorted((each for each in pods if each.namespace != own), key=lambda each: each.host)
-    tried = [
-        Target(f"a pod of {each.namespace}", each.host, each.port)
-        for each in others
-        if each.is_ready and each.port is not None
-    ][:_OF_A_KIND_MAX]
+    tried = _listening(each for each in pods if each.namespace != own)
     for host in sorted({each.node for each in pods if each.node})[:_OF_A_KIND_MAX]:
         tried.append(Target("the kubelet of a node", host, _KUBELET, isNode=True))
     for host, port in _addresses(api_server)[:_OF_A_KIND_MAX]:
         tried.append(Target("the API server", host, port, isApiServer=True))
     tried.append(Target("the metadata of its node", METADATA, 80, isMetadata=True))
     return [each for each in tried if not _is_in(each.host, may_reach)]
+
+
+def own_targets(pods: Sequence[OtherPod], listener: Object, own: str, port: int) -> list[Target]:
+    """Return what nobody of elsewhere must reach in the namespace *own*: *listener*, and its pods.
+
+    A policy that opens some of its pods only would not be seen by the listener alone.
+    """
+    others = _listening(each for each in pods if each.namespace == own)
+    return [Target(f"a pod of {own}", listener["status"]["podIP"], port), *others]
+
+
+def _listening(pods: Iterable[OtherPod]) -> list[Target]:
+    """Return the first few of *pods* that take connections."""
+    return [
+        Target(f"a pod of {each.namespace}", each.host, each.port)
+        for each in sorted(pods, key=lambda each: each.host)
+        if each.is_ready and each.port is not None
+    ][:_OF_A_KIND_MAX]
 
 
 def _is_in(host: str, networks: Iterable[str]) -> bool:
