@@ -1,17 +1,13 @@
 """The events that drift publishes, as rows of the outbox."""
 
-from datetime import datetime
 from typing import Any
 
-from function_apps.drift.model.alert import AlertChange
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
-from shared.contracts import alerts as contracts
-from shared.contracts.alerts import Alert, AlertSubject
+from shared.contracts.alerts import AlertChange, AlertSubject, change_event
 from shared.contracts.drift import FindingStatus, RuntimeDriftDetected, RuntimeDriftResolved
 from shared.contracts.values import Reason
-from shared.kernel.clock import isoformat
 from shared.messaging.outbox import Publish
 
 
@@ -30,29 +26,17 @@ def finding_event(finding: Finding) -> Publish:
     return Publish(event, project=finding.project_id, module=finding.module_id)
 
 
-def alert_event(
-    holder: EnvironmentScan | ServiceBaseline, change: AlertChange, now: datetime
-) -> Publish:
-    """Return the event that the alert of *holder* was raised, or has ended.
+def alert_event(holder: EnvironmentScan | ServiceBaseline, change: AlertChange) -> Publish:
+    """Return the event of *change*, after which the alert is that of *holder*.
 
     It is of a service, or without one of the environment itself.
     """
     service_id = module_id = None
     if isinstance(holder, ServiceBaseline):
         service_id, module_id = holder.service_id, holder.module_id
-    evidence = (
-        f"{each.plane}/{each.path} is {each.severity} and {each.status} since {each.detected_at}"
-        for each in change.findings
-    )
-    event = contracts.alert_event(
-        Alert.SEVERE_DRIFT,
-        AlertSubject(service_id or holder.environment_id, holder.environment_id, service_id),
-        change.state.revision,
-        change.raised_at,
-        cleared_at=None if change.findings else isoformat(now),
-        evidence=evidence,
-    )
-    return Publish(event, module=module_id)
+    identity = service_id or holder.environment_id
+    subject = AlertSubject(identity, holder.environment_id, service_id)
+    return Publish(change_event(change, subject, holder.alert.revision), module=module_id)
 
 
 def _facts(finding: Finding) -> dict[str, Any]:

@@ -1,15 +1,13 @@
 """The events that health publishes, as rows of the outbox."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
-from function_apps.health.model.alerts import AlertChange
 from function_apps.health.model.gate_record import GateRecord
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.restarts import Restarts
 from function_apps.health.model.sample import CHECKS_MAX
-from shared.contracts.alerts import alert_event, service_subject
+from shared.contracts.alerts import AlertChange, change_event, service_subject
 from shared.contracts.gates import Verdict
 from shared.contracts.health import (
     BurnRate,
@@ -18,7 +16,6 @@ from shared.contracts.health import (
     HealthStatus,
     RuntimeInstancesRestarted,
 )
-from shared.kernel.clock import isoformat
 from shared.messaging.outbox import Publish
 
 REASON_MAX: Final = 2048
@@ -67,16 +64,10 @@ def instances_restarted(target: ProbeTarget, restarted: Restarts) -> Publish:
     return Publish(event, module=target.module_id)
 
 
-def alert_changed(target: ProbeTarget, change: AlertChange, now: datetime) -> Publish:
-    """Return the event that an alert of a service was raised, or has ended."""
-    event = alert_event(
-        change.alert,
-        service_subject(target.service_id, target.environment_id),
-        change.revision,
-        change.raised_at,
-        cleared_at=isoformat(now) if change.is_cleared else None,
-        evidence=change.evidence,
-    )
+def alert_changed(target: ProbeTarget, change: AlertChange) -> Publish:
+    """Return the event of *change*, after which the alert is as *target* has it."""
+    subject = service_subject(target.service_id, target.environment_id)
+    event = change_event(change, subject, target.alerts[change.alert].revision)
     return Publish(event, module=target.module_id)
 
 

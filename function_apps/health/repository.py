@@ -84,7 +84,7 @@ def changed(
     return Decision(
         {},
         writes=[TARGETS.put(after), *_objective_of(after, objective)],
-        outbox=[alert_changed(after, change, now) for change in changes],
+        outbox=[alert_changed(after, change) for change in changes],
         audited=Audited(action, target.service_id),
     )
 

@@ -1,7 +1,7 @@
 """The events that scaling publishes, as rows of the outbox."""
 
 from function_apps.scaling.model.policy import ScalingPolicy
-from shared.contracts.alerts import Alert, AlertSubject, alert_event, service_subject
+from shared.contracts.alerts import AlertChange, change_event, service_subject
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.messaging.outbox import Publish
 
@@ -32,23 +32,7 @@ def policy_applied(policy: ScalingPolicy) -> Publish:
     return Publish(event, module=policy.module_id)
 
 
-def alert_raised(policy: ScalingPolicy, alert: str, evidence: str) -> Publish:
-    """Return the event that *alert* of *policy* was raised."""
-    raised_at = policy.alert_raised_at
-    assert raised_at is not None, policy
-    event = alert_event(
-        Alert(alert), _subject(policy), policy.revision, raised_at, evidence=[evidence]
-    )
-    return Publish(event, module=policy.module_id)
-
-
-def alert_cleared(policy: ScalingPolicy, alert: str, raised_at: str) -> Publish:
-    """Return the event that *alert* of *policy* has ended."""
-    event = alert_event(
-        Alert(alert), _subject(policy), policy.revision, raised_at, cleared_at=policy.updated_at
-    )
-    return Publish(event, module=policy.module_id)
-
-
-def _subject(policy: ScalingPolicy) -> AlertSubject:
-    return service_subject(policy.service_id, policy.environment_id)
+def alert_changed(policy: ScalingPolicy, change: AlertChange) -> Publish:
+    """Return the event that an alert of *policy* was raised, or has ended."""
+    subject = service_subject(policy.service_id, policy.environment_id)
+    return Publish(change_event(change, subject, policy.revision), module=policy.module_id)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from function_apps.scaling.errors import PolicyNotFound
-from function_apps.scaling.events import alert_cleared, alert_raised, policy_applied
+from function_apps.scaling.events import alert_changed, policy_applied
 from function_apps.scaling.model.policy import PolicyIds, ScalingPolicy, State, with_alert
 from function_apps.scaling.model.scaled_service import ScaledService
 from function_apps.scaling.ports import ScalingApp
@@ -81,12 +81,9 @@ def changed(
 
     A policy of a service that is not known yet is not published.
     """
-    after, alert = with_alert(after, now, app.rules.alert_after)
+    after, alerts = with_alert(after, now, app.rules.alert_after)
     rows = [] if after.module_id is None else [policy_applied(after)]
-    if alert.cleared is not None:
-        rows.append(alert_cleared(after, alert.cleared, alert.raised_at))
-    if alert.raised is not None:
-        rows.append(alert_raised(after, alert.raised, after.why or after.reason))
+    rows += [alert_changed(after, each) for each in alerts]
     is_same = before is not None and before.status is after.status
     outcome = f"{after.desired}" if is_same and after.desired is not None else after.status.value
     return Decision(

@@ -1,13 +1,14 @@
 """The events that secret_bindings publishes, as rows of the outbox; no value is in any."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from function_apps.secret_bindings.model.binding import Binding
 from function_apps.secret_bindings.model.rotation import Rotation, State
 from function_apps.secret_bindings.model.secret_head import SecretHead
-from function_apps.secret_bindings.model.secret_watch import AlertChange, SecretWatch
-from shared.contracts.alerts import Alert, AlertSubject, alert_event
+from function_apps.secret_bindings.model.secret_watch import SecretWatch
+from shared.contracts.alerts import Alert, AlertChange, AlertSubject, alert_event, change_event
 from shared.contracts.secret_bindings import (
     SecretBound,
     SecretExpiring,
@@ -96,18 +97,11 @@ def secret_expiring(binding: Binding) -> Publish:
 
 
 def watch_alert(
-    watch: SecretWatch, head: SecretHead, change: AlertChange, revision: int, now: datetime
+    watch: SecretWatch, head: SecretHead, change: AlertChange, revision: int
 ) -> Publish:
     """Return the event that an alert about a secret in its vault was raised, or cleared."""
-    event = alert_event(
-        Alert(change.alert),
-        _subject(watch),
-        revision,
-        change.raised_at,
-        cleared_at=None if change.evidence else isoformat(now),
-        evidence=[change.evidence or head.secret_name],
-    )
-    return Publish(event)
+    named = replace(change, evidence=change.evidence or (head.secret_name,))
+    return Publish(change_event(named, _subject(watch), revision))
 
 
 def _rotation_facts(rotation: Rotation, head: SecretHead) -> dict[str, Any]:

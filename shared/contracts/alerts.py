@@ -1,9 +1,9 @@
 """The alerts of all services: their names, how severe each is, and the events that tell of one.
 
-A service says of what an alert is, since when and why; the rest follows from the name.
+A service says of what an alert is, when it is due and why; the rest follows from that.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -53,6 +53,49 @@ SEVERITIES: Final[Mapping[Alert, Severity]] = {
 
 
 @dataclass(frozen=True)
+class AlertChange:
+    """An alert that was raised, or with `cleared_at` has ended."""
+
+    alert: Alert
+    raised_at: str
+    evidence: tuple[str, ...] = ()
+    cleared_at: str | None = None
+
+
+@dataclass(frozen=True)
+class AlertState:
+    """Since when an alert is raised; `raised_at` None: it is not. `revision` counts both ways."""
+
+    revision: int = 0
+    raised_at: str | None = None
+
+    def after(self, change: AlertChange) -> "AlertState":
+        """Return the state after *change*."""
+        raised_at = change.raised_at if change.cleared_at is None else None
+        return AlertState(self.revision + 1, raised_at)
+
+
+def judge_alerts(
+    raised: Mapping[str, str], due: Mapping[Alert, Sequence[str]], at: str
+) -> Sequence[AlertChange]:
+    """Return what changes where these are *raised*, since when, and those *due*, by which evidence.
+
+    One that is raised already stays so, whatever its evidence is by now.
+    """
+    began = [
+        AlertChange(alert, at, tuple(evidence))
+        for alert, evidence in due.items()
+        if alert not in raised
+    ]
+    ended = [
+        AlertChange(Alert(alert), since, cleared_at=at)
+        for alert, since in raised.items()
+        if alert not in due
+    ]
+    return [*began, *ended]
+
+
+@dataclass(frozen=True)
 class AlertSubject:
     """What alerts are of: *identity* has one of each name."""
 
@@ -93,3 +136,17 @@ def alert_event(
     if cleared_at is None:
         return RuntimeAlertRaised.model_validate(facts)
     return RuntimeAlertCleared.model_validate({**facts, "clearedAt": cleared_at})
+
+
+def change_event(
+    change: AlertChange, subject: AlertSubject, revision: int
+) -> RuntimeAlertRaised | RuntimeAlertCleared:
+    """Return the event of *change*, as `alert_event` does."""
+    return alert_event(
+        change.alert,
+        subject,
+        revision,
+        change.raised_at,
+        cleared_at=change.cleared_at,
+        evidence=change.evidence,
+    )

@@ -25,7 +25,7 @@ def _handled(service: Service) -> set[str]:
 def _published(service: Service) -> set[str]:
     source = "".join(path.read_text() for path in (APPS / service).rglob("*.py"))
     built = {name for name in EVENTS if re.search(rf"\b{name}(\(|\.model_validate\()", source)}
-    return built | (_ALERTS if re.search(r"\balert_event\(", source) else set())
+    return built | (_ALERTS if re.search(r"\b(alert|change)_event\(", source) else set())
 
 
 def test_the_built_services_are_those_in_the_tree() -> None:

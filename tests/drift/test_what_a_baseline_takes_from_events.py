@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import pytest
 
-from function_apps.drift.model.alert import AlertState
 from function_apps.drift.model.baseline import (
     ABSENCES_MAX,
     ServiceBaseline,
@@ -17,6 +16,7 @@ from function_apps.drift.model.baseline import (
     record_release,
     record_scaling,
 )
+from shared.contracts.alerts import AlertState
 from shared.contracts.drift import CompareRelease
 from shared.contracts.health import HealthStatus
 from shared.contracts.scaling import ScalingPolicyApplied

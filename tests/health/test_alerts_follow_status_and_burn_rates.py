@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from function_apps.health.model.alert_state import AlertState
 from function_apps.health.model.alerts import (
-    AlertChange,
     clear_alerts,
     clear_burn_alerts,
     is_burning,
@@ -17,7 +15,7 @@ from function_apps.health.model.alerts import (
 from function_apps.health.model.burn_rates import Burn, burn_rules, burning_since, measure_burn
 from function_apps.health.model.burn_samples import BurnSamples, CountedEvents, Events
 from function_apps.health.model.probe_target import ProbeTarget
-from shared.contracts.alerts import Alert
+from shared.contracts.alerts import Alert, AlertChange, AlertState
 from shared.contracts.health import HealthStatus, RootCause
 from shared.contracts.values import ModuleId
 from shared.kernel.clock import isoformat
@@ -55,7 +53,7 @@ def burns(fast: float | None = 0.0, slow: float | None = 0.0) -> list[Burn]:
 
 def changed(target: ProbeTarget, burns: list[Burn]) -> list[tuple[Alert, bool]]:
     _, changes = record_alerts(target, burns, LATER)
-    return [(each.alert, each.is_cleared) for each in changes]
+    return [(each.alert, each.cleared_at is not None) for each in changes]
 
 
 def raised(*alerts: Alert) -> dict[str, AlertState]:
@@ -78,10 +76,11 @@ def test_a_service_that_is_not_healthy_raises_one_alert_and_clears_it_when_it_is
     )
 
     evidence = f"{status} since {isoformat(EPOCH)}: 2 of 2 fail"
-    assert change == AlertChange(alert, 1, isoformat(LATER), (evidence,))
+    assert change == AlertChange(alert, isoformat(LATER), (evidence,))
     assert bad.alerts == {alert: AlertState(1, isoformat(LATER))}
     assert changed(bad, burns()) == []
-    assert (cleared.revision, cleared.raised_at, cleared.is_cleared) == (2, isoformat(LATER), True)
+    an_hour_later = isoformat(LATER + timedelta(hours=1))
+    assert (cleared.raised_at, cleared.cleared_at) == (isoformat(LATER), an_hour_later)
     assert well.alerts == {alert: AlertState(2)}
 
 
@@ -149,7 +148,8 @@ def test_a_service_without_an_objective_has_no_alert_of_one_and_a_retired_one_no
         Alert.FAST_BURN,
         Alert.SLOW_BURN,
     ]
-    assert all(each.is_cleared and each.raised_at == EARLIER for each in (*of_burns, *of_all))
+    times = {(each.raised_at, each.cleared_at) for each in (*of_burns, *of_all)}
+    assert times == {(EARLIER, isoformat(LATER))}
     assert set(gone.alerts.values()) == {AlertState(4)}
     assert clear_alerts(a_service(), LATER) == (a_service(), [])
 

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import pytest
 
-from function_apps.health.model.alert_state import AlertState
 from function_apps.health.model.probe_target import (
     ProbeTarget,
     record_inventory,
     watch_release,
 )
 from function_apps.health.model.restarts import InstanceRestarts
+from shared.contracts.alerts import AlertState
 from shared.contracts.catalog import ReleaseOfComponent, RuntimeInventoryUpdated
 from shared.contracts.health import HealthDefaults, HealthStatus, RootCause
 from shared.kernel.clock import isoformat

@@ -9,7 +9,6 @@ import pytest
 from function_apps.scaling.errors import PolicyExists, PolicyInvalid
 from function_apps.scaling.model.policy import (
     CHANGES_KEPT,
-    AlertChange,
     Ended,
     PolicyIds,
     ReplicaChange,
@@ -30,7 +29,7 @@ from function_apps.scaling.model.policy import (
     take_back,
     with_alert,
 )
-from shared.contracts.alerts import Alert
+from shared.contracts.alerts import Alert, AlertChange
 from shared.contracts.scaling import Direction, ScalingPause, ScalingReason
 from shared.kernel.clock import isoformat
 from tests.scaling.policies import LATENCY, NOW, REQUESTS, changed, policy
@@ -180,11 +179,12 @@ def test_a_lost_signal_is_remembered_since_it_was_lost() -> None:
 def test_a_lost_signal_alerts_once_it_is_lost_for_so_long() -> None:
     lost = replace(enforced(), lost_since=isoformat(NOW))
 
-    assert with_alert(lost, NOW + MINUTE / 2, MINUTE) == (lost, AlertChange())
+    assert with_alert(lost, NOW + MINUTE / 2, MINUTE) == (lost, ())
     raised, change = with_alert(lost, NOW + MINUTE, MINUTE)
+    evidence = lost.why or lost.reason
     assert (raised.alert, raised.alert_raised_at) == (Alert.SIGNAL_LOST, isoformat(NOW + MINUTE))
-    assert change == AlertChange(Alert.SIGNAL_LOST, None, "")
-    assert with_alert(raised, NOW + 2 * MINUTE, MINUTE) == (raised, AlertChange())
+    assert change == [AlertChange(Alert.SIGNAL_LOST, isoformat(NOW + MINUTE), (evidence,))]
+    assert with_alert(raised, NOW + 2 * MINUTE, MINUTE) == (raised, ())
 
 
 def test_an_alert_ends_with_its_cause_or_gives_way_to_a_rejection() -> None:
@@ -193,9 +193,11 @@ def test_an_alert_ends_with_its_cause_or_gives_way_to_a_rejection() -> None:
 
     quiet, ended = with_alert(replace(raised, lost_since=None), NOW + 2 * MINUTE, MINUTE)
     assert (quiet.alert, quiet.alert_raised_at) == (None, None)
-    assert ended == AlertChange(None, Alert.SIGNAL_LOST, at)
+    over = AlertChange(Alert.SIGNAL_LOST, at, cleared_at=isoformat(NOW + 2 * MINUTE))
+    assert ended == [over]
     _, changed_to = with_alert(reject(raised, "no", 1, NOW), NOW + 2 * MINUTE, MINUTE)
-    assert changed_to == AlertChange(Alert.POLICY_REJECTED, Alert.SIGNAL_LOST, at)
+    later = isoformat(NOW + 2 * MINUTE)
+    assert changed_to == [AlertChange(Alert.POLICY_REJECTED, later, ("no",)), over]
 
 
 def test_a_policy_that_is_over_alerts_of_no_lost_signal() -> None:
@@ -207,7 +209,7 @@ def test_a_policy_that_is_over_alerts_of_no_lost_signal() -> None:
     for over, alert in ((raised, Alert.SIGNAL_LOST), (rejected, Alert.POLICY_REJECTED)):
         after, change = with_alert(evolve(over, Ended, later), later, MINUTE)
         assert (after.alert, after.lost_since) == (None, None)
-        assert change == AlertChange(None, alert, isoformat(later))
+        assert change == [AlertChange(alert, isoformat(later), cleared_at=isoformat(later))]
 
 
 def test_a_tombstone_that_kept_a_lost_signal_gives_a_new_policy_none() -> None:
@@ -216,7 +218,7 @@ def test_a_tombstone_that_kept_a_lost_signal_gives_a_new_policy_none() -> None:
 
     after, change = with_alert(apply_policy(kept, policy(), IDS, NOW), NOW + 2 * MINUTE, MINUTE)
 
-    assert (after.alert, change.cleared) == (None, Alert.SIGNAL_LOST)
+    assert (after.alert, [each.alert for each in change]) == (None, [Alert.SIGNAL_LOST])
 
 
 def test_a_newer_revision_holds_the_number_for_so_long_since_it_was_seen() -> None:

@@ -12,7 +12,6 @@ from function_apps.secret_bindings.model.secret_watch import (
     DELETED,
     DISABLED,
     EXPIRING,
-    AlertChange,
     SecretWatch,
     begin,
     findings,
@@ -20,6 +19,7 @@ from function_apps.secret_bindings.model.secret_watch import (
     look,
     version_set_by_hand,
 )
+from shared.contracts.alerts import AlertChange
 from shared.contracts.secret_bindings import Generator, GeneratorKind
 from shared.kernel.clock import isoformat
 from shared.vault.port import SecretProperties
@@ -68,13 +68,14 @@ def test_an_alert_is_raised_once_and_cleared_with_its_time() -> None:
 
     assert (raised.alerts, raised.revision) == ({DELETED: at}, 1)
     assert raised.due_at == isoformat(NOW + DAY)
-    assert changes == [AlertChange(DELETED, at, "gone")]
+    assert changes == [AlertChange(DELETED, at, ("gone",))]
     same, none = look(raised, {DELETED: "gone"}, NOW + DAY, None)
     assert (same.alerts, same.revision, same.due_at, none) == ({DELETED: at}, 1, None, [])
     other, both = look(raised, {DISABLED: "off"}, NOW + DAY, None)
     assert (other.alerts, other.revision) == ({DISABLED: isoformat(NOW + DAY)}, 3)
     assert both == [
-        AlertChange(DISABLED, isoformat(NOW + DAY), "off"), AlertChange(DELETED, at),
+        AlertChange(DISABLED, isoformat(NOW + DAY), ("off",)),
+        AlertChange(DELETED, at, cleared_at=isoformat(NOW + DAY)),
     ]  # fmt: skip
 
 

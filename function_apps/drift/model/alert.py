@@ -4,33 +4,16 @@ There is one, however many findings there are. Who acknowledges or suppresses a 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from function_apps.drift.model.finding import Finding
+from shared.contracts.alerts import Alert, AlertChange, AlertState, judge_alerts
 from shared.contracts.drift import DriftSeverity, FindingStatus
 from shared.kernel.clock import isoformat
 
 _SEVERE: Final = frozenset({DriftSeverity.HIGH, DriftSeverity.CRITICAL})
 _UNKNOWN_TO_ANYBODY: Final = frozenset({FindingStatus.OPEN, FindingStatus.REMEDIATING})
-
-
-@dataclass(frozen=True)
-class AlertState:
-    """Since when it is raised; `raised_at` None: it is not. `revision` counts both ways."""
-
-    revision: int = 0
-    raised_at: str | None = None
-
-
-@dataclass(frozen=True)
-class AlertChange:
-    """The alert was raised because of findings, or it has ended where there are none."""
-
-    state: AlertState
-    raised_at: str
-    findings: tuple[Finding, ...] = ()
 
 
 def is_alarming(finding: Finding) -> bool:
@@ -43,12 +26,14 @@ def judge_alert(
     known: AlertState, findings: Iterable[Finding], now: datetime
 ) -> AlertChange | None:
     """Return what becomes of the alert with all *findings* that there are; None without news."""
-    alarming = tuple(each for each in findings if is_alarming(each))
-    if bool(alarming) == (known.raised_at is not None):
-        return None
-    at = isoformat(now)
-    state = AlertState(known.revision + 1, at if alarming else None)
-    return AlertChange(state, known.raised_at or at, alarming)
+    evidence = [
+        f"{each.plane}/{each.path} is {each.severity} and {each.status} since {each.detected_at}"
+        for each in findings
+        if is_alarming(each)
+    ]
+    raised = {} if known.raised_at is None else {Alert.SEVERE_DRIFT.value: known.raised_at}
+    due = {Alert.SEVERE_DRIFT: evidence} if evidence else {}
+    return next(iter(judge_alerts(raised, due, isoformat(now))), None)
 
 
 def judge_alert_after(

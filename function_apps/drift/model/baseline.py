@@ -10,8 +10,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final
 
-from function_apps.drift.model.alert import AlertState
 from function_apps.drift.model.planes import Planes, released_planes
+from shared.contracts.alerts import AlertState
 from shared.contracts.catalog import RuntimeInventoryUpdated, ServiceStatus
 from shared.contracts.drift import CompareRelease
 from shared.contracts.health import HealthStatus

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
 
-from function_apps.drift.model.alert import AlertState
 from function_apps.drift.model.environment_content import (
     EnvironmentContent,
     after_environment_event,
 )
+from shared.contracts.alerts import AlertState
 from shared.contracts.deployments import (
     DeploymentEnded,
     DeploymentFacts,

@@ -309,5 +309,5 @@ def _with_alert(
     change = judge_alert_after(holder.alert, after, active, ctx.now())
     if change is None:
         return holder, []
-    told = alert_event(holder, change, ctx.now())
-    return replace(holder, alert=change.state), [told]
+    known = replace(holder, alert=holder.alert.after(change))
+    return known, [alert_event(known, change)]

@@ -213,9 +213,8 @@ async def _judge_alert(
         change = judge_alert(stored.alert, as_stored(findings, view), ctx.now())
         if change is None:
             return NOTHING
-        told = alert_event(stored, change, ctx.now())
-        known = replace(stored, alert=change.state)
-        audited = Audited("JudgeAlert", baseline.service_id)
+        known = replace(stored, alert=stored.alert.after(change))
+        told, audited = alert_event(known, change), Audited("JudgeAlert", baseline.service_id)
         return Decision({}, writes=[BASELINES.put(known)], outbox=[told], audited=audited)
 
     work, also = app.service.work, alarming_ids(findings)

@@ -88,9 +88,8 @@ async def scan_environment(
         change = judge_alert(stored.alert, as_stored(planes.findings, view), ctx.now())
         if change is None:
             return Decision({}, writes=[SCANS.put(after)])
-        told = alert_event(after, change, ctx.now())
-        audited = Audited("JudgeAlert", scan.environment_id)
-        known = replace(after, alert=change.state)
+        known = replace(after, alert=after.alert.after(change))
+        told, audited = alert_event(known, change), Audited("JudgeAlert", scan.environment_id)
         return Decision({}, writes=[SCANS.put(known)], outbox=[told], audited=audited)
 
     work, also = app.service.work, alarming_ids(planes.findings)

@@ -5,29 +5,22 @@ about is over, also where an explanation comes later. Unknown raises and clears 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from function_apps.health.model.alert_state import OF_BURN, OF_STATUS, AlertState
 from function_apps.health.model.burn_rates import Burn, is_raised
 from function_apps.health.model.probe_target import ProbeTarget
-from shared.contracts.alerts import SEVERITIES, Alert
+from shared.contracts.alerts import SEVERITIES, Alert, AlertChange, AlertState, judge_alerts
 from shared.contracts.health import HealthStatus
 from shared.kernel.clock import isoformat
 
+OF_STATUS: Final = {
+    Alert.UNHEALTHY: HealthStatus.UNHEALTHY,
+    Alert.DEGRADED: HealthStatus.DEGRADED,
+}
+OF_BURN: Final = (Alert.FAST_BURN, Alert.SLOW_BURN)
 _NEW: Final = AlertState()
-
-
-@dataclass(frozen=True)
-class AlertChange:
-    """An alert that was raised, or with `is_cleared` ended. `revision` is its own."""
-
-    alert: Alert
-    revision: int
-    raised_at: str
-    evidence: tuple[str, ...]
-    is_cleared: bool = False
 
 
 def record_alerts(
@@ -82,15 +75,20 @@ def _limits_over(target: ProbeTarget, burns: Sequence[Burn]) -> Mapping[Alert, b
 def _with_alerts(
     target: ProbeTarget, raised: Mapping[Alert, bool], burns: Sequence[Burn], now: datetime
 ) -> tuple[ProbeTarget, Sequence[AlertChange]]:
-    at, alerts, changes = isoformat(now), dict(target.alerts), []
-    for alert, is_now in raised.items():
-        state = alerts.get(alert, _NEW)
-        if is_now == (state.raised_at is not None):
-            continue
-        revision, raised_at = state.revision + 1, state.raised_at or at
-        evidence = _evidence(alert, target, burns)
-        changes.append(AlertChange(alert, revision, raised_at, evidence, is_cleared=not is_now))
-        alerts[alert] = AlertState(revision, at if is_now else None)
+    before = {
+        alert.value: since
+        for alert in raised
+        if (since := target.alerts.get(alert, _NEW).raised_at) is not None
+    }
+    due = {alert: _evidence(alert, target, burns) for alert, is_now in raised.items() if is_now}
+    # Of one that has ended the evidence says how it is now.
+    changes = [
+        replace(each, evidence=_evidence(each.alert, target, burns))
+        for each in judge_alerts(before, due, isoformat(now))
+    ]
+    alerts = dict(target.alerts)
+    for each in changes:
+        alerts[each.alert] = alerts.get(each.alert, _NEW).after(each)
     return replace(target, alerts=alerts), changes
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from function_apps.health.model.alert_state import AlertState
 from function_apps.health.model.restarts import Restarts
+from shared.contracts.alerts import AlertState
 from shared.contracts.catalog import ReleaseOfComponent, RuntimeInventoryUpdated, ServiceStatus
 from shared.contracts.health import HealthDefaults, HealthStatus, RootCause
 from shared.contracts.values import Probe, ProbeKind

@@ -27,7 +27,7 @@ async def delete_objective(service_id: str, ctx: Context, app: HealthApp) -> Out
         return Decision(
             service_objective(removed, ()).model_dump(mode="json", by_alias=True),
             writes=[Remove(document_id), TARGETS.put(after)],
-            outbox=[alert_changed(after, change, ctx.now()) for change in changes],
+            outbox=[alert_changed(after, change) for change in changes],
             audited=Audited("DeleteObjective", service_id, removed.content.sli),
         )
 

@@ -87,7 +87,7 @@ async def record_probe(judged: JudgedTarget, app: HealthApp) -> None:
     if not needs_write(before, after, now, rules):
         return
     after, events = _published(before, after, judged.rates, now, rules)
-    events = [*events, *(alert_changed(after, change, now) for change in changes)]
+    events = [*events, *(alert_changed(after, change) for change in changes)]
     has_news = after.status is not before.status or after.root_cause != before.root_cause
     is_audited = has_news or bool(changes) or bool(restarted(before.restarts, after.restarts))
 

@@ -1,11 +1,12 @@
 """The aggregate ScalingPolicy: what it says, its states, and the number it wants. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from function_apps.scaling.errors import PolicyExists, PolicyInvalid
-from shared.contracts.alerts import Alert
+from shared.contracts.alerts import Alert, AlertChange, judge_alerts
 from shared.contracts.scaling import (
     Actuator,
     Direction,
@@ -293,18 +294,9 @@ def longest_memory(content: ScalingPolicyChange) -> timedelta:
     return max((content.cooldown, *(limit.period for limit in limits)))
 
 
-@dataclass(frozen=True)
-class AlertChange:
-    """The alert that began, and the one that ended with the time at which it was raised."""
-
-    raised: str | None = None
-    cleared: str | None = None
-    raised_at: str = ""
-
-
 def with_alert(
     policy: ScalingPolicy, now: datetime, after: timedelta
-) -> tuple[ScalingPolicy, AlertChange]:
+) -> tuple[ScalingPolicy, Sequence[AlertChange]]:
     """Return *policy* with the alert that its state raises, and what that changes.
 
     A signal that is lost is told when it is for longer than *after*.
@@ -313,10 +305,14 @@ def with_alert(
     is_rejected = policy.status is State.REJECTED
     due = Alert.POLICY_REJECTED if is_rejected else Alert.SIGNAL_LOST if lost else None
     if due == policy.alert:
-        return policy, AlertChange()
-    raised_at = isoformat(now) if due else None
-    change = AlertChange(due, policy.alert, policy.alert_raised_at or "")
-    return replace(policy, alert=due, alert_raised_at=raised_at), change
+        return policy, ()
+    at, raised = (
+        isoformat(now),
+        {policy.alert: policy.alert_raised_at or ""} if policy.alert else {},
+    )
+    evidence = {due: [policy.why or policy.reason]} if due else {}
+    known = replace(policy, alert=due, alert_raised_at=at if due else None)
+    return known, judge_alerts(raised, evidence, at)
 
 
 def see_newer(policy: ScalingPolicy, release: int | None, now: datetime) -> ScalingPolicy:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from function_apps.secret_bindings.model.secret_head import SecretHead
-from shared.contracts.alerts import Alert
+from shared.contracts.alerts import Alert, AlertChange, judge_alerts
 from shared.kernel.clock import isoformat
 from shared.vault.port import SecretProperties
 
@@ -45,7 +45,7 @@ def findings(
     now: datetime,
     *,
     expiring_within: timedelta,
-) -> Mapping[str, str]:
+) -> Mapping[Alert, str]:
     """Return what is wrong with a secret as its vault has it: the alerts, each with a sentence."""
     if not versions:
         return {DELETED: f"{head.secret_name} was deleted in its vault; its consumers keep it"}
@@ -60,30 +60,19 @@ def findings(
     return {}
 
 
-@dataclass(frozen=True)
-class AlertChange:
-    """An alert that was raised, or cleared. `evidence` is empty of one that was cleared."""
-
-    alert: str
-    raised_at: str
-    evidence: str = ""
-
-
 def look(
-    watch: SecretWatch, found: Mapping[str, str], now: datetime, again_at: datetime | None
+    watch: SecretWatch, found: Mapping[Alert, str], now: datetime, again_at: datetime | None
 ) -> tuple[SecretWatch, Sequence[AlertChange]]:
     """Return *watch* after a look into the vault, and what that changes of its alerts."""
     at = isoformat(now)
-    raised = [AlertChange(name, at, found[name]) for name in found if name not in watch.alerts]
-    cleared = [
-        AlertChange(name, since) for name, since in watch.alerts.items() if name not in found
-    ]
-    alerts = {name: watch.alerts.get(name, at) for name in found}
-    revision = watch.revision + len(raised) + len(cleared)
+    due = {name: [sentence] for name, sentence in found.items()}
+    changes = judge_alerts(watch.alerts, due, at)
+    alerts: dict[str, str] = {name: watch.alerts.get(name, at) for name in found}
+    revision = watch.revision + len(changes)
     after = replace(
         watch, alerts=alerts, revision=revision, due_at=isoformat(again_at) if again_at else None
     )
-    return after, [*raised, *cleared]
+    return after, changes
 
 
 def version_set_by_hand(

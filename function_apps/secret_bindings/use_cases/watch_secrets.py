@@ -20,6 +20,7 @@ from function_apps.secret_bindings.model.secret_watch import (
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BINDINGS, HEADS, WATCHES
 from function_apps.secret_bindings.use_cases.rotate_secret import rotate_secret
+from shared.contracts.alerts import Alert
 from shared.contracts.secret_bindings import RotateSecret
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context, timer_context
@@ -85,7 +86,7 @@ async def _look(
     Without *versions* nobody is given the secret: the watch ends until somebody is again.
     """
     now, kept = ctx.now(), watch
-    found: Mapping[str, str] = {}
+    found: Mapping[Alert, str] = {}
     if versions is not None:
         found = findings(head, versions, now, expiring_within=app.rules.expiring_within)
     again_at = None if versions is None else now + app.rules.watch_every
@@ -97,7 +98,7 @@ async def _look(
             return NOTHING
         kept, changes = look(stored, found, now, again_at)
         numbered = enumerate(changes, start=stored.revision + 1)
-        events = [watch_alert(kept, head, each, number, now) for number, each in numbered]
+        events = [watch_alert(kept, head, each, number) for number, each in numbered]
         audited = Audited("WatchSecret", head.secret, changes[0].alert) if changes else None
         return Decision({}, writes=[WATCHES.put(kept)], outbox=events, audited=audited)
 
