@@ -8,8 +8,9 @@ from tools.trace_calls import Trace, trace_of_a_deployment
 # 44 in 15 at 4938637; the goal was 24 in 10. ADR 0220 says why it is not.
 # 34 in 18 before a release had a configuration, which is pinned at the command (ADR 0480).
 # 39 before it was held to the schemas of its layers (ADR 0532).
-FUNCTIONS_MAX: Final = 40
-FILES_MAX: Final = 20
+# 40 in 20 before a dry run was the same decision (ADR 0802).
+FUNCTIONS_MAX: Final = 41
+FILES_MAX: Final = 21
 
 
 @cache

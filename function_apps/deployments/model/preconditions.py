@@ -1,9 +1,10 @@
 """Preconditions of a deployment: its environment takes it now, later or never."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 
 from function_apps.deployments.errors import (
     BindingRequired,
@@ -91,10 +92,30 @@ def require_admission(
         Held: a unit was rolled back here.
         NotInForce: what a rollback undoes was replaced meanwhile.
     """
-    blocking_reason(target, deployment.tenant_id)
-    require_not_held(target.holds, components)
+    for refusal in admission_refusals(deployment, components, target):
+        raise refusal
+
+
+def admission_refusals(
+    deployment: Deployment, components: Iterable[ReleasedComponent], target: DeploymentTarget
+) -> Sequence[Refused]:
+    """Return what keeps *deployment* from the queue, each by itself.
+
+    A command is refused by the first; whoever reads a plan is to mend all of them.
+    """
+    checks: list[Callable[[], object]] = [
+        lambda: blocking_reason(target, deployment.tenant_id),
+        *(partial(require_not_held, target.holds, [each]) for each in components),
+    ]
     if deployment.kind is DeploymentKind.ROLLBACK:
-        require_replaced_in_force(deployment, target)
+        checks.append(lambda: require_replaced_in_force(deployment, target))
+    refusals: list[Refused] = []
+    for check in checks:
+        try:
+            check()
+        except Refused as refusal:
+            refusals.append(refusal)
+    return refusals
 
 
 def require_place(deployment: Deployment, target: DeploymentTarget) -> None:

@@ -1,33 +1,34 @@
 """Deploy: put a release into the queues of its modules."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final
 
 from function_apps.deployments import events
-from function_apps.deployments.errors import CannotBePlanned
-from function_apps.deployments.model import (
-    module_queue,
-    plan_checks,
-    preconditions,
-)
+from function_apps.deployments.errors import CannotBePlanned, NaturalKeyActive
+from function_apps.deployments.model import module_queue, plan_checks, preconditions
 from function_apps.deployments.model.configuration import Configurations
-from function_apps.deployments.model.deployment import Deployment, evolve, new_deployment
-from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import SECRET
-from function_apps.deployments.model.holds import require_not_held
-from function_apps.deployments.model.lifecycle import refused
-from function_apps.deployments.model.plan_checks import Plan, PlanContext
+from function_apps.deployments.model.module_queue import Keys
+from function_apps.deployments.model.plan_checks import PlanContext
 from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.model.prod_change import prod_change
+from function_apps.deployments.model.release_decision import (
+    Entered,
+    Refuse,
+    ReleaseDecision,
+    decide_release,
+    enter,
+)
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import (
     DEPLOY,
     DEPLOYMENTS,
     ROLL_OUT,
     TARGETS,
-    ended_operation,
 )
 from function_apps.deployments.resources import answer
 from function_apps.deployments.use_cases.pin_configuration import configure, keep_merges
@@ -36,12 +37,7 @@ from function_apps.deployments.use_cases.planned_removals import planned_removal
 from function_apps.deployments.use_cases.room_in_quotas import quota_warnings
 from function_apps.deployments.use_cases.upload_artifact import uploaded
 from shared.contracts.components import Component
-from shared.contracts.deployments import (
-    Deploy,
-    DeploymentKind,
-    DeploymentPlan,
-    EndReason,
-)
+from shared.contracts.deployments import Deploy, DeploymentPlan
 from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ComputeTargetKind, EnvironmentId, Reason, Stage
@@ -50,15 +46,69 @@ from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Refused, Unavailable, Violation
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
-from shared.persistence.codec import Put
 from shared.policies.prod_policy import Answers
 from shared.surfaces.capabilities import Capabilities
+
+AskEvidence = Callable[[], Awaitable[SoakEvidence | None]]
+"""Returns the evidence for a promotion. Raises NotPromotable, EvidenceRequired."""
 
 LISTED_MAX: Final = 100
 """Of the refusals and of the warnings of a plan, as many as it shows."""
 
-AskEvidence = Callable[[], Awaitable[SoakEvidence | None]]
-"""Returns the evidence for a promotion. Raises NotPromotable, EvidenceRequired."""
+
+@dataclass(frozen=True)
+class _Release:
+    """A command with the digests of its images, what it would be given, and what it repeats."""
+
+    command: Deploy
+    given: Configurations
+    keys: Keys
+    repeats: Deployment | None
+
+
+class _Outside:
+    """Asks outside about *command*, each thing once, however often its decision is made.
+
+    While a slow answer is asked for again, other writers would come first again.
+    """
+
+    def __init__(
+        self, command: Deploy, ask_evidence: AskEvidence | None, ctx: Context, app: DeploymentsApp
+    ) -> None:
+        self.command, self.ctx, self.app = command, ctx, app
+        self._ask_evidence = ask_evidence
+        self._pinned: Deploy | None = None
+        self._evidence: SoakEvidence | None = None
+        self._context: PlanContext | None = None
+
+    async def pinned(self, target: DeploymentTarget) -> Deploy:
+        """Return the command with the digests of its images, if it has any.
+
+        No registry is asked about what cannot be.
+
+        Raises:
+            CannotBePlanned, Unavailable: as `deploy`.
+        """
+        if not any(component.image for component in self.command.components):
+            return self.command
+        if self._pinned is None:
+            context, tenant = await self.context(), self.ctx.tenant
+            plan_checks.require_plan(self.command, tenant, target, target.queue, context)
+            self._pinned = await pin_images(self.command, target, self.app)
+        return self._pinned
+
+    async def evidence(self) -> SoakEvidence | None:
+        """Return the evidence for a promotion. Raises NotPromotable, EvidenceRequired."""
+        if self._evidence is None and self._ask_evidence is not None:
+            self._evidence = await self._ask_evidence()
+        return self._evidence
+
+    async def context(self) -> PlanContext:
+        """Return what the plan is checked against besides the target and the configuration."""
+        if self._context is None:
+            components, environment_id = self.command.components, self.command.environment_id
+            self._context = await plan_context(components, environment_id, self.ctx, self.app)
+        return self._context
 
 
 async def deploy(
@@ -84,61 +134,24 @@ async def deploy(
     """
     environment_id = command.environment_id
     ids = NewIds.draw(ctx, app.service.public_name, environment_id)
+    outside = _Outside(command, ask_evidence, ctx, app)
     answers: Answers = []
-    evidence: SoakEvidence | None = None
-    context: PlanContext | None = None
-    pinned: Deploy | None = None
 
     async def decide(view: View) -> Decision[Json]:
-        nonlocal evidence, context, pinned
         target = view.get(TARGETS, environment_id)
-        if pinned is None:
-            pinned = await _with_digests(command, target, ctx, app)
-        given = await configure(pinned, target, ctx, app)
-        bound = [(f.module, f.name, f.value) for f in target.facts.values() if f.kind == SECRET]
-        keys = module_queue.keys_of(pinned, given.pins, bound)
-        known = module_queue.repeated_by(pinned, keys, target)
-        if known is not None:
-            deployment = await app.service.work.find(DEPLOYMENTS, known, ctx.tenant)
-            if deployment is not None:
-                return Decision(answer(deployment, target), is_repeat=True)
-        if context is None:
-            # Once: while a slow answer is asked for again, other writers would come first again.
-            evidence = await ask_evidence() if ask_evidence else None
-            context = await plan_context(pinned.components, environment_id, ctx, app)
-        context = replace(context, configurations=given)
-        plan = plan_checks.plan(pinned, ctx.tenant, target, target.queue, context)
-        if plan.refusals:
-            raise CannotBePlanned(plan.refusals)
-        await keep_merges(given, ctx, app)
-        release = _release(pinned, plan, keys, given, ids, target, ctx, evidence)
+        release = await _identify(target, outside, ctx, app, _raise)
+        if release.repeats is not None:
+            return Decision(answer(release.repeats, target), is_repeat=True)
+        decided = await _decide(release, target, outside, ids, ctx, _raise)
+        assert decided.entered is not None, environment_id
+        await keep_merges(release.given, ctx, app)
+        decision = _queued(decided.entered, ids, ctx, kind=DEPLOY)
         if app.prod_policy is None:
-            return release
-        change = prod_change(pinned, target, promoted_from)
-        return await app.prod_policy.permit(release, change, ctx, answers)
+            return decision
+        change = prod_change(release.command, target, promoted_from)
+        return await app.prod_policy.permit(decision, change, ctx, answers)
 
     return await app.service.work.change(ctx, TARGETS, environment_id, decide)
-
-
-async def _with_digests(
-    command: Deploy,
-    target: DeploymentTarget,
-    ctx: Context,
-    app: DeploymentsApp,
-    context: PlanContext | None = None,
-) -> Deploy:
-    """Return *command* with the digests of its images, if it has any.
-
-    No registry is asked about what cannot be.
-
-    Raises:
-        CannotBePlanned, Unavailable: as `deploy`.
-    """
-    if not any(component.image for component in command.components):
-        return command
-    context = context or await plan_context(command.components, command.environment_id, ctx, app)
-    plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
-    return await pin_images(command, target, app)
 
 
 async def plan_deployment(
@@ -151,6 +164,8 @@ async def plan_deployment(
 ) -> DeploymentPlan:
     """Return the plan of *command* with every refusal that `deploy` would give; change nothing.
 
+    The refusals stand in the order in which `deploy` meets them. A repeat is answered, not refused.
+
     Raises:
         Stale: as `deploy`.
         Unavailable: a registry of its images is away.
@@ -159,32 +174,25 @@ async def plan_deployment(
     ids = NewIds.draw(ctx, app.service.public_name, environment_id)
     view = await app.service.work.read_for_plan(TARGETS, environment_id, ctx)
     target = view.get(TARGETS, environment_id)
-    refusals: list[Reason] = []
-    given = await configure(command, target, ctx, app)
-    context = await plan_context(command.components, environment_id, ctx, app)
-    context = replace(context, configurations=given)
-    command, plan = await _plan_with_digests(command, target, context, ctx, app)
-    bound = [(f.module, f.name, f.value) for f in target.facts.values() if f.kind == SECRET]
-    keys = module_queue.keys_of(command, given.pins, bound)
-    waits_for: str | None = None
-    is_new = False
-    with _listed(refusals):
-        known = module_queue.repeated_by(command, keys, target)
-        is_new = not known or await app.service.work.find(DEPLOYMENTS, known, ctx.tenant) is None
-    if is_new and ask_evidence:
-        with _listed(refusals):
-            await ask_evidence()
-    refusals += map(_reason, plan.refusals)
-    if is_new and not plan.refusals:
-        refusals += await _policy_refusals(command, target, promoted_from, ctx, app)
-    kept_out = _admission_refusals(plan, target, ctx) if is_new else ()
-    refusals += kept_out
-    if is_new and not kept_out:
-        with _listed(refusals):
-            waits_for = _release(command, plan, keys, given, ids, target, ctx).value["waitingFor"]
-    warnings = [*command.warnings]
-    if is_new and not refusals:
-        warnings += await quota_warnings(command, plan.components, ctx.tenant, context, app)
+    outside = _Outside(command, ask_evidence, ctx, app)
+    refused: list[Refused] = []
+    release = await _identify(target, outside, ctx, app, refused.append)
+    command, waits_for, warnings = release.command, None, [*command.warnings]
+    reasons: list[Reason] = []
+    if release.repeats is not None:
+        context = replace(await outside.context(), configurations=release.given)
+        plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
+    else:
+        decided = await _decide(release, target, outside, ids, ctx, refused.append)
+        reasons += [reason for each in refused for reason in _reasons(each)]
+        plan, entered = decided.plan, decided.entered
+        if entered is not None:
+            waits_for, _ = preconditions.waiting_for(entered.deployment, entered.target)
+        if not any(isinstance(each, CannotBePlanned) for each in refused):
+            reasons += await _policy_reasons(command, target, promoted_from, ctx, app)
+        if not reasons:
+            context = await outside.context()
+            warnings += await quota_warnings(command, plan.components, ctx.tenant, context, app)
     return DeploymentPlan(
         environment_id=environment_id,
         release_ref=command.release_ref,
@@ -192,34 +200,13 @@ async def plan_deployment(
         components=plan.components,
         order=plan.order,
         removals=await planned_removals(command, target, ctx, app),
-        refusals=tuple(refusals[:LISTED_MAX]),
+        refusals=tuple(dict.fromkeys(reasons))[:LISTED_MAX],
         warnings=tuple(warnings[:LISTED_MAX]),
         waiting_for=waits_for,
     )
 
 
-async def _plan_with_digests(
-    command: Deploy,
-    target: DeploymentTarget,
-    context: PlanContext,
-    ctx: Context,
-    app: DeploymentsApp,
-) -> tuple[Deploy, Plan]:
-    """Return *command* with the digests of its images, if they can be had, and its plan.
-
-    Raises:
-        Unavailable: a registry is away.
-    """
-    refusals: tuple[Violation, ...] = ()
-    try:
-        command = await _with_digests(command, target, ctx, app, context)
-    except CannotBePlanned as problem:
-        refusals = problem.details
-    plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
-    return command, replace(plan, refusals=plan.refusals or refusals)
-
-
-async def _policy_refusals(
+async def _policy_reasons(
     command: Deploy,
     target: DeploymentTarget,
     promoted_from: Stage | None,
@@ -227,39 +214,81 @@ async def _policy_refusals(
     app: DeploymentsApp,
 ) -> Sequence[Reason]:
     """Return why the policy for prod does not allow *command*."""
-    refusals: list[Reason] = []
-    if app.prod_policy is not None:
-        with _listed(refusals):
-            change = prod_change(command, target, promoted_from)
-            refusals += map(_reason, await app.prod_policy.refusals(change, ctx))
-    return refusals
-
-
-def _reason(refusal: Violation) -> Reason:
-    return Reason(code=refusal.code, message=f"{refusal.target}: {refusal.message}"[:2048])
-
-
-def _admission_refusals(plan: Plan, target: DeploymentTarget, ctx: Context) -> Sequence[Reason]:
-    """Return what keeps a release from the queue, each by itself.
-
-    A release is refused by the first; whoever reads a plan is to mend all of them.
-    """
-    refusals: list[Reason] = []
-    with _listed(refusals):
-        preconditions.blocking_reason(target, ctx.tenant)
-    for component in plan.components:
-        with _listed(refusals):
-            require_not_held(target.holds, [component])
-    return refusals
-
-
-@contextmanager
-def _listed(refusals: list[Reason]) -> Iterator[None]:
-    """Put what is refused within into *refusals*."""
+    if app.prod_policy is None:
+        return ()
     try:
-        yield
+        change = prod_change(command, target, promoted_from)
+        denied = await app.prod_policy.refusals(change, ctx)
     except Refused as refusal:
-        refusals.append(Reason(code=refusal.code, message=refusal.message[:2048]))
+        return [*_reasons(refusal)]
+    return [_reason(each) for each in denied]
+
+
+def _reasons(refusal: Refused) -> Iterator[Reason]:
+    """Yield why a command is refused, each by itself."""
+    if isinstance(refusal, CannotBePlanned):
+        yield from map(_reason, refusal.details)
+    else:
+        yield Reason(code=refusal.code, message=refusal.message[:2048])
+
+
+def _reason(violation: Violation) -> Reason:
+    return Reason(code=violation.code, message=f"{violation.target}: {violation.message}"[:2048])
+
+
+def _raise(refusal: Refused) -> None:
+    raise refusal
+
+
+async def _identify(
+    target: DeploymentTarget, outside: _Outside, ctx: Context, app: DeploymentsApp, refuse: Refuse
+) -> _Release:
+    """Return what tells the command from other releases, and the deployment that it repeats.
+
+    Raises:
+        Unavailable: a registry is away, or the content of a layer is not there.
+    """
+    command, known, repeats = outside.command, None, None
+    is_identified = False
+    try:
+        command = await outside.pinned(target)
+        is_identified = True
+    except CannotBePlanned as refusal:
+        refuse(refusal)
+    given = await configure(command, target, ctx, app)
+    bound = [(f.module, f.name, f.value) for f in target.facts.values() if f.kind == SECRET]
+    keys = module_queue.keys_of(command, given.pins, bound)
+    try:
+        known = module_queue.repeated_by(command, keys, target) if is_identified else None
+    except NaturalKeyActive as refusal:
+        refuse(refusal)
+    if known is not None:
+        repeats = await app.service.work.find(DEPLOYMENTS, known, ctx.tenant)
+    return _Release(command, given, keys, repeats)
+
+
+async def _decide(
+    release: _Release,
+    target: DeploymentTarget,
+    outside: _Outside,
+    ids: NewIds,
+    ctx: Context,
+    refuse: Refuse,
+) -> ReleaseDecision:
+    """Decide on *release*, which repeats nothing.
+
+    Raises:
+        Unavailable: as `decide_release`, or who knows the evidence is away.
+    """
+    evidence: SoakEvidence | None = None
+    try:
+        evidence = await outside.evidence()
+    except Refused as refusal:
+        refuse(refusal)
+    context = replace(await outside.context(), configurations=release.given)
+    return decide_release(
+        release.command, release.keys, context, evidence, target, ids, ctx, refuse
+    )
 
 
 async def plan_context(
@@ -285,31 +314,6 @@ async def plan_context(
     return PlanContext(capabilities, received, app.rules.rollout, away)
 
 
-def _release(
-    command: Deploy,
-    plan: Plan,
-    keys: module_queue.Keys,
-    given: Configurations,
-    ids: NewIds,
-    target: DeploymentTarget,
-    ctx: Context,
-    evidence: SoakEvidence | None = None,
-) -> Decision[Json]:
-    release = new_deployment(
-        command,
-        ids,
-        ctx,
-        kind=DeploymentKind.RELEASE,
-        key=keys.natural,
-        order=plan.order,
-        project_id=target.environment.project if target.environment else None,
-        stage=target.environment.stage if target.environment else None,
-        evidence=evidence,
-        pins=given.pins,
-    )
-    return enter_queue(release, plan.components, keys.content, ids, target, ctx, kind=DEPLOY)
-
-
 def enter_queue(
     deployment: Deployment,
     components: Sequence[ReleasedComponent],
@@ -325,62 +329,28 @@ def enter_queue(
     *content* is the key of its command's content.
     """
     preconditions.require_admission(deployment, components, target)
-    entry = QueueEntry(
-        deployment.deployment_id,
-        deployment.operation_id,
-        deployment.modules,
-        deployment.kind,
-        deployment.key,
-        content,
-        path_prefixes=tuple(c.path_prefix for c in deployment.components if c.path_prefix),
-        depends_on=tuple(sorted({need for c in deployment.components for need in c.depends_on})),
-    )
-    entered, admitted = module_queue.enqueue(target, entry, deployment.on_conflict)
-    own = next((other for other in admitted if other.deployment == deployment.deployment_id), entry)
-    deployment = replace(deployment, token=own.token)
-    operation, _ = begin_operation(
-        kind,
-        deployment.deployment_id,
-        f"/v1/runtime/deployments/{deployment.deployment_id}",
-        ids,
-        ctx,
-    )
-    waits_for, _ = preconditions.waiting_for(deployment, entered)
+    return _queued(enter(deployment, content, target), ids, ctx, kind=kind)
+
+
+def _queued(entered: Entered, ids: NewIds, ctx: Context, *, kind: OperationKind) -> Decision[Json]:
+    """Write what *entered* the queues, with its operation, and start what may start."""
+    deployment = entered.deployment
+    path = f"/v1/runtime/deployments/{deployment.deployment_id}"
+    operation, _ = begin_operation(kind, deployment.deployment_id, path, ids, ctx)
+    waits_for, _ = preconditions.waiting_for(deployment, entered.target)
     if waits_for is WaitReason.QUEUE:
         operation = operation.wait(waits_for, waits_for, ids.now)
     starts = (
         OperationInput(ctx.tenant, entry.deployment).start(ROLL_OUT, entry.operation)
-        for entry in admitted
+        for entry in entered.admitted
     )
     return Decision(
-        answer(deployment, entered),
-        writes=[TARGETS.put(entered), DEPLOYMENTS.put(deployment), OPERATIONS.put(operation)],
+        answer(deployment, entered.target),
+        writes=[
+            TARGETS.put(entered.target),
+            DEPLOYMENTS.put(deployment),
+            OPERATIONS.put(operation),
+        ],
         outbox=[events.requested(deployment, waits_for), *starts],
         audited=Audited(kind.name, deployment.deployment_id),
-    )
-
-
-def end_at_once(
-    deployment: Deployment,
-    problem: Refused,
-    ids: NewIds,
-    ctx: Context,
-    *,
-    kind: OperationKind,
-    writes: Sequence[Put] = (),
-) -> Decision[Json]:
-    """Say by a deployment that enters no queue why what a service asked for is not done."""
-    reason = EndReason(code=problem.code, message=problem.message)
-    ended = evolve(deployment, refused(reason), ids.now)
-    path = f"/v1/runtime/deployments/{ended.deployment_id}"
-    operation, _ = begin_operation(kind, ended.deployment_id, path, ids, ctx)
-    return Decision(
-        {},
-        writes=[
-            DEPLOYMENTS.put(ended),
-            OPERATIONS.put(ended_operation(operation, ended, ctx)),
-            *writes,
-        ],
-        outbox=[events.ended(ended)],
-        audited=Audited(kind.name, ended.deployment_id, ended.status),
     )

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from function_apps.deployments.model import relocation as relocations
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import RELOCATE, TARGETS, releases_of
-from function_apps.deployments.use_cases.deploy import end_at_once, enter_queue
+from function_apps.deployments.use_cases.deploy import enter_queue
+from function_apps.deployments.use_cases.end_at_once import end_at_once
 from shared.contracts.roll_outs import RelocateWorkload
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Refused

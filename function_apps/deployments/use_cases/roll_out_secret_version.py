@@ -9,7 +9,8 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import secret_key
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import ROLL_OUT_SECRET, TARGETS, releases_of
-from function_apps.deployments.use_cases.deploy import end_at_once, enter_queue
+from function_apps.deployments.use_cases.deploy import enter_queue
+from function_apps.deployments.use_cases.end_at_once import end_at_once
 from shared.contracts.roll_outs import RollOutSecretVersion, SecretRollout
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View

@@ -1,0 +1,102 @@
+"""The decision about a release: its plan, what refuses it, and its place in the queues.
+
+A request commits it, a dry run shows it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from function_apps.deployments.errors import CannotBePlanned
+from function_apps.deployments.model import module_queue, plan_checks, preconditions
+from function_apps.deployments.model.deployment import Deployment, new_deployment
+from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
+from function_apps.deployments.model.module_queue import Keys
+from function_apps.deployments.model.plan_checks import Plan, PlanContext
+from shared.contracts.deployments import Deploy, DeploymentKind
+from shared.contracts.promotions import SoakEvidence
+from shared.kernel.context import Context, NewIds
+from shared.kernel.errors import Refused
+
+Refuse = Callable[[Refused], None]
+"""Takes what a command is refused for: a request raises it, a dry run lists it and goes on."""
+
+
+@dataclass(frozen=True)
+class Entered:
+    """A deployment in the queues of *target*, and the entries that may start now."""
+
+    deployment: Deployment
+    target: DeploymentTarget
+    admitted: tuple[QueueEntry, ...]
+
+
+@dataclass(frozen=True)
+class ReleaseDecision:
+    """The plan of a release; `entered` is absent where something keeps it from its queues."""
+
+    plan: Plan
+    entered: Entered | None
+
+
+def decide_release(
+    command: Deploy,
+    keys: Keys,
+    context: PlanContext,
+    evidence: SoakEvidence | None,
+    target: DeploymentTarget,
+    ids: NewIds,
+    ctx: Context,
+    refuse: Refuse,
+) -> ReleaseDecision:
+    """Return what becomes of *command*, which repeats nothing and names its images by digest.
+
+    Raises:
+        Unavailable: a surface that it needs does not say what it can do.
+    """
+    plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
+    if plan.refusals:
+        refuse(CannotBePlanned(plan.refusals))
+    environment = target.environment
+    release = new_deployment(
+        command,
+        ids,
+        ctx,
+        kind=DeploymentKind.RELEASE,
+        key=keys.natural,
+        order=plan.order,
+        project_id=environment.project if environment else None,
+        stage=environment.stage if environment else None,
+        evidence=evidence,
+        pins=context.configurations.pins,
+    )
+    kept_out = preconditions.admission_refusals(release, plan.components, target)
+    for each in kept_out:
+        refuse(each)
+    if kept_out:
+        return ReleaseDecision(plan, None)
+    try:
+        return ReleaseDecision(plan, enter(release, keys.content, target))
+    except Refused as refusal:
+        refuse(refusal)
+        return ReleaseDecision(plan, None)
+
+
+def enter(deployment: Deployment, content: str, target: DeploymentTarget) -> Entered:
+    """Put *deployment*, which was admitted, into its queues; *content* is a key of its command.
+
+    Raises:
+        QueueTaken, QueueFull, HoldsFull.
+    """
+    entry = QueueEntry(
+        deployment.deployment_id,
+        deployment.operation_id,
+        deployment.modules,
+        deployment.kind,
+        deployment.key,
+        content,
+        path_prefixes=tuple(c.path_prefix for c in deployment.components if c.path_prefix),
+        depends_on=tuple(sorted({need for c in deployment.components for need in c.depends_on})),
+    )
+    after, admitted = module_queue.enqueue(target, entry, deployment.on_conflict)
+    own = next((each for each in admitted if each.deployment == deployment.deployment_id), entry)
+    return Entered(replace(deployment, token=own.token), after, admitted)
