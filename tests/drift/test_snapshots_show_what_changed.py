@@ -48,6 +48,18 @@ async def test_a_list_goes_on_where_its_page_ended() -> None:
     assert rest["nextLink"] is None
 
 
+@pytest.mark.parametrize("is_named", [False, True], ids=["of-all", "of-one-service"])
+@virtual
+async def test_a_full_last_page_has_no_link_to_a_next_one(*, is_named: bool) -> None:
+    made = await changed_twice()
+    service = (await made.get(LIST))["value"][0]["serviceId"]
+    query = {"serviceId": service} if is_named else {}
+
+    page = await made.get(LIST, {**query, "top": 3})
+
+    assert (len(page["value"]), page["nextLink"]) == (3, None)
+
+
 @virtual
 async def test_a_list_is_of_one_service_where_it_is_named() -> None:
     made = await changed_twice()

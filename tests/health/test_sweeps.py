@@ -6,6 +6,7 @@ import pytest
 
 from function_apps.health.errors import HealthNotFound
 from function_apps.health.model.status_hysteresis import ProbeOutcome
+from function_apps.health.triggers import SAMPLES_TOP_MAX
 from function_apps.health.use_cases import queries, sweep
 from function_apps.health.use_cases.probe_service import ServiceProbe
 from function_apps.health.use_cases.record_probe import ProbedTarget, judge_probe, record_probe
@@ -351,6 +352,28 @@ def test_samples_older_than_they_are_kept_are_forgotten() -> None:
         return kept, forgotten, len(history)
 
     assert run_virtual(main()) == (0, 3, 1)
+
+
+def test_a_full_last_page_of_the_history_has_no_next_one() -> None:
+    async def main() -> tuple[int, str | None]:
+        made = await watched(WEB, sweeps=4)
+        page, continuation = await queries.get_history(
+            service_of(), made.ctx, made.app, limit=4, continuation=None
+        )
+        return len(page), continuation
+
+    assert run_virtual(main()) == (4, None)
+
+
+def test_the_history_is_read_by_as_many_as_a_page_may_have() -> None:
+    async def main() -> tuple[int, str | None]:
+        made = await watched(WEB, sweeps=4)
+        page, continuation = await queries.get_history(
+            service_of(), made.ctx, made.app, limit=SAMPLES_TOP_MAX, continuation=None
+        )
+        return len(page), continuation
+
+    assert run_virtual(main()) == (4, None)
 
 
 def test_the_history_is_paged_newest_first_without_gaps() -> None:

@@ -401,3 +401,27 @@ def test_decisions_are_listed_without_one_that_nobody_can_read() -> None:
         ]  # fmt: skip
 
     run_virtual(main())
+
+
+def test_a_full_last_page_of_decisions_has_no_link_to_a_next_one() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply()
+        await made.evaluate(4)
+        path = f"{ONE}/decisions"
+
+        first = shown(await made.call("GET", path, query={"top": "2"}, policyId=policy_of()))
+        last = shown(
+            await made.call(
+                "GET",
+                path,
+                query={"top": "2", "continuation": first["value"][-1]["at"]},
+                policyId=policy_of(),
+            )
+        )
+
+        assert first["nextLink"] is not None
+        assert (len(last["value"]), last["nextLink"]) == (2, None)
+        assert [*first["value"], *last["value"]] == await made.decisions()
+
+    run_virtual(main())

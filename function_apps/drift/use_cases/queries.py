@@ -1,6 +1,5 @@
 """Reads of drift: a finding, the report of an environment, its snapshots."""
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,9 +17,9 @@ from shared.contracts.drift import DriftFinding, DriftSnapshot, SnapshotContent
 from shared.contracts.drift import GitSource as GitSourceResource
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
-from shared.persistence.query_rules import no_continuation
+from shared.persistence.row_pages import INSTANT, newest_rows
 
-_ROW: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z~svc-[a-z0-9-]{1,150}", re.ASCII)
+_ROW: Final = rf"{INSTANT}~svc-[a-z0-9-]{{1,150}}"
 """The key of a snapshot's row: its instant and service."""
 SCANNED_MAX: Final = 1000
 """Rows of one read of the table."""
@@ -55,23 +54,20 @@ async def get_snapshots(
         DriftNotFound: no such environment was provisioned.
         Invalid: the continuation is none of this list.
     """
-    if continuation is not None and not _ROW.fullmatch(continuation):
-        raise no_continuation(continuation)
     await load_scan(environment_id, ctx, app)
-    most = SCANNED_MAX - 1 if service_id else limit
-    rows = await app.snapshots.scan(
+    page = await newest_rows(
+        app.snapshots,
         snapshot_partition(ctx.tenant, environment_id),
+        limit=SCANNED_MAX - 1 if service_id else limit,
+        continuation=continuation,
         after=isoformat(ctx.now() - app.rules.detection.snapshots_kept),
-        before=continuation,
-        limit=most + 1,
-        newest_first=True,
+        key=_ROW,
     )
-    page = [read_snapshot(row.row_key, row.values) for row in rows[:most]]
-    found = [each for each in page if service_id in {None, each.service_id}][:limit]
-    last = found[-1] if len(found) == limit else (page[-1] if page else None)
-    has_more = len(rows) > most or len(found) == limit
-    value = [resources.snapshot_row(environment_id, each) for each in found]
-    return value, last.snapshot_id if last is not None and has_more else None
+    read = [read_snapshot(row.row_key, row.values) for row in page.rows]
+    found = [each for each in read if service_id in {None, each.service_id}]
+    value = [resources.snapshot_row(environment_id, each) for each in found[:limit]]
+    following = found[limit - 1].snapshot_id if len(found) > limit else page.continuation
+    return value, following
 
 
 async def get_snapshot(

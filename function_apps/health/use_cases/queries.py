@@ -1,8 +1,6 @@
 """Reads of health: a service now, and the samples of its history."""
 
-import re
 from collections.abc import Sequence
-from typing import Final
 
 from function_apps.health import resources
 from function_apps.health.model.objective import Objective
@@ -20,12 +18,9 @@ from function_apps.health.use_cases.count_events import load_samples
 from shared.contracts.health import HealthCheckResult, ServiceHealth, ServiceObjective
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
-from shared.persistence.query_rules import no_continuation
+from shared.persistence.row_pages import newest_rows
 from shared.persistence.store import partition_of
 from shared.persistence.tables import TableRow, readable_rows
-
-_AT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
-"""The key of a sample's row: its instant."""
 
 
 async def get_health(service_id: str, ctx: Context, app: HealthApp) -> ServiceHealth:
@@ -77,19 +72,16 @@ async def get_history(
     Raises:
         Invalid: *continuation* is not where a page ended.
     """
-    if continuation is not None and _AT.fullmatch(continuation) is None:
-        raise no_continuation(continuation)
     target = await load_target(service_id, ctx, app)
-    rows = await app.samples.scan(
+    page = await newest_rows(
+        app.samples,
         sample_partition(ctx.tenant, service_id),
+        limit=limit,
+        continuation=continuation,
         after=isoformat(ctx.now() - app.service.work.retention.results),
-        before=continuation,
-        limit=limit + 1,
-        newest_first=True,
     )
-    page = rows[:limit]
-    value = readable_rows(page, lambda row: resources.history_row(target, _sample(row)))
-    return value, page[-1].row_key if len(rows) > limit else None
+    value = readable_rows(page.rows, lambda row: resources.history_row(target, _sample(row)))
+    return value, page.continuation
 
 
 def _sample(row: TableRow) -> Sample:

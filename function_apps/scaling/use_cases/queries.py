@@ -1,7 +1,6 @@
 """Reads of scaling: a policy, its decisions, and what another one would have done."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -31,12 +30,10 @@ from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import thread_to_its_end
 from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
-from shared.persistence.query_rules import no_continuation
+from shared.persistence.row_pages import newest_rows
 from shared.persistence.tables import TableRow, readable_rows
 from shared.surfaces.port import configured_surface
 
-_AT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
-"""The key of a sample's row: its instant."""
 _PAGE: Final = 1000
 _RETRY_S: Final = 10.0
 
@@ -59,16 +56,10 @@ async def get_decisions(
     """
     ids, view = await load_view(policy_id, ctx, app)
     known_policy(view, ids)
-    if continuation is not None and not _AT.fullmatch(continuation):
-        raise no_continuation(continuation)
-    rows = await app.samples.scan(
-        sample_partition(ctx.tenant, ids.policy_id),
-        before=continuation,
-        limit=limit,
-        newest_first=True,
-    )
-    following = rows[-1].row_key if len(rows) == limit else None
-    return readable_rows(rows, lambda row: decision_resource(sample_of(row))), following
+    partition = sample_partition(ctx.tenant, ids.policy_id)
+    page = await newest_rows(app.samples, partition, limit=limit, continuation=continuation)
+    value = readable_rows(page.rows, lambda row: decision_resource(sample_of(row)))
+    return value, page.continuation
 
 
 async def answer_what_if(
