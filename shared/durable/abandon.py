@@ -1,6 +1,7 @@
 """Abandon: end an operation that nothing else can end, and free its aggregate in the same batch."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shared.contracts.values import Reason
@@ -15,8 +16,14 @@ from shared.messaging.service_parts import App, ServiceParts
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.persistence.codec import Put
 
-Freed = tuple[Sequence[Put], Sequence[Row]]
-"""The writes and the rows that free an aggregate."""
+
+@dataclass(frozen=True)
+class Freed:
+    """The writes and the rows that free an aggregate, and what is done once they are committed."""
+
+    writes: Sequence[Put] = ()
+    rows: Sequence[Row] = ()
+    then: Callable[[], Awaitable[object]] | None = None
 
 
 class AbandonOperation(Protocol):
@@ -54,24 +61,30 @@ async def abandon(
         else Audited("AbandonOperation", operation_id)
     )
 
+    freed = Freed()
+
     def decide(view: View) -> Decision[Json]:
+        nonlocal freed  # the value of the decision is the caller's answer, kept as JSON
         stored = view.get(OPERATIONS, operation_id)
         if stored.is_terminal:
             raise OperationAlreadyEnded(stored)
         failed = stored.fail(why.code, why.message, ctx.now())
-        writes, rows = free(view, why)
-        answer = {"operationId": operation_id}
-        return Decision(answer, [OPERATIONS.put(failed), *writes], rows, audited)
+        freed = free(view, why)
+        writes = [OPERATIONS.put(failed), *freed.writes]
+        return Decision({"operationId": operation_id}, writes, freed.rows, audited)
 
     # The operation is what `If-Match` is about.
-    return await app.service.work.change(ctx, OPERATIONS, operation_id, decide, also=reads)
+    outcome = await app.service.work.change(ctx, OPERATIONS, operation_id, decide, also=reads)
+    if freed.then is not None:
+        await freed.then()
+    return outcome
 
 
 async def abandon_alone(
     operation: Operation, ctx: Context, app: App[ServiceParts], reason: Reason | None = None
 ) -> Outcome[Json]:
     """End an operation that holds no aggregate."""
-    return await abandon(operation, ctx, app, reason, reads=(), free=lambda _view, _why: ((), ()))
+    return await abandon(operation, ctx, app, reason, reads=(), free=lambda _view, _why: Freed())
 
 
 def fail_operation_by(abandon_by_kind: Mapping[str, AbandonOperation]) -> Activity[None]:

@@ -213,7 +213,7 @@ async def free(
     """End the operation and free the thing, in one batch."""
 
     def freed(view: View, _why: Reason) -> Freed:
-        return [THINGS.put(replace(view.get(THINGS, THING_ID), operation_id=""))], ()
+        return Freed([THINGS.put(replace(view.get(THINGS, THING_ID), operation_id=""))])
 
     return await abandon(operation, ctx, app, reason, reads=["thing"], free=freed)
 

@@ -133,7 +133,7 @@ async def abandon(
     """End the operation and free its thing, in one batch."""
 
     def free(_view: View, _why: Reason) -> Freed:
-        return [Put("thing", {"type": "thing", "operation": None})], ()
+        return Freed([Put("thing", {"type": "thing", "operation": None})])
 
     return await abandon_operation(operation, ctx, app, reason, reads=["thing"], free=free)
 

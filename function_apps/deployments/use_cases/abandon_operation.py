@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from function_apps.deployments import repository
@@ -49,26 +50,21 @@ async def abandon_rollout(
     the operation ends alone. Without *reason* an administrator gave it up.
     """
     deployment_id, operation_id = operation.aggregate_id, operation.operation_id
-    ended: Deployment | None = None
 
     def free(view: View, why: Reason) -> Freed:
-        nonlocal ended
         known = _readable_set(view, deployment_id)
-        ended = None
         if known is None:
             return _dequeued(view, deployment_id, operation_id, ctx)
         if known.operation_id != operation_id or known.deployment.status in ENDINGS:
-            return (), ()
+            return Freed()
         after, rows = _failed(known, why, ctx)
         # One in no queue is of a generation that is gone: its modules are another's by now.
-        has_calls = known.deployment.status not in BEFORE_APPLIED
-        ended = after.deployment if has_calls and known.target.entry(deployment_id) else None
-        return repository.changed(known, after), rows
+        is_queued = known.target.entry(deployment_id) is not None
+        has_calls = known.deployment.status not in BEFORE_APPLIED and is_queued
+        overtake = partial(_overtake_calls, after.deployment, app) if has_calls else None
+        return Freed(repository.changed(known, after), rows, overtake)
 
-    outcome = await abandon(operation, ctx, app, reason, reads=_documents(deployment_id), free=free)
-    if ended is not None:
-        await _overtake_calls(ended, app)
-    return outcome
+    return await abandon(operation, ctx, app, reason, reads=_documents(deployment_id), free=free)
 
 
 def _documents(deployment_id: str) -> Sequence[str]:
@@ -92,13 +88,13 @@ def _dequeued(view: View, deployment_id: str, operation_id: str, ctx: Context) -
     target = view.readable(TARGETS, repository.environment_of(deployment_id)) if documents else None
     entry = target.entry(deployment_id) if target else None
     if target is None or entry is None or entry.operation != operation_id:
-        return (), ()
+        return Freed()
     after, admitted = module_queue.dequeue(target, deployment_id)
     starts = [
         OperationInput(ctx.tenant, e.deployment).start(repository.ROLL_OUT, e.operation)
         for e in admitted
     ]
-    return [TARGETS.put(after)], starts
+    return Freed([TARGETS.put(after)], starts)
 
 
 def _failed(known: DeploymentSet, why: Reason, ctx: Context) -> tuple[DeploymentSet, list[Row]]:
@@ -171,8 +167,8 @@ async def abandon_drain(
     def free(view: View, _why: Reason) -> Freed:
         target = view.readable(TARGETS, environment_id)
         if target is None or target.drain is None or target.drain.operation != operation_id:
-            return (), ()
-        return [TARGETS.put(replace(target, drain=None, fence=target.fence + 1))], ()
+            return Freed()
+        return Freed([TARGETS.put(replace(target, drain=None, fence=target.fence + 1))])
 
     reads = [TARGETS.document_id(environment_id)]
     return await abandon(operation, ctx, app, reason, reads=reads, free=free)

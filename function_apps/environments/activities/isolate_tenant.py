@@ -1,7 +1,7 @@
 """The activities that isolate a bound tenant: admit it, make its boundaries, tell of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from function_apps.environments.activities.inputs import MadeBoundaries
@@ -238,6 +238,18 @@ async def record_isolation_failure(
     await commit_isolation(after, shown, ctx, app)
 
 
+@dataclass(frozen=True)
+class _Isolated:
+    """The isolation of a tenant with its environment, if that is there."""
+
+    isolation: TenantIsolation
+    environment: RuntimeEnvironment | None
+
+    @property
+    def operation_id(self) -> str:
+        return self.isolation.operation_id
+
+
 async def commit_isolation(
     change: Callable[[TenantIsolation], TenantIsolation],
     failure: Reason | None,
@@ -246,21 +258,20 @@ async def commit_isolation(
 ) -> None:
     """End the operation with the isolation as *change* has it, and publish that to its tenant."""
     isolation = await load_owned(ISOLATIONS, ctx, app)
-    environment = await environment_of(isolation, app)
+    # That of another tenant is in another partition, and so in no commit of this one.
+    foreign = await environment_of(isolation, app) if isolation.is_foreign else None
 
-    def load(view: View) -> TenantIsolation:
-        nonlocal environment
-        if not isolation.is_foreign:
-            environment = view.find(ENVIRONMENTS, isolation.environment_id)
-        return view.get(ISOLATIONS, ctx.aggregate_id)
+    def load(view: View) -> _Isolated:
+        own = None if isolation.is_foreign else view.find(ENVIRONMENTS, isolation.environment_id)
+        return _Isolated(view.get(ISOLATIONS, ctx.aggregate_id), own or foreign)
 
-    def decide(known: TenantIsolation, operation: Operation) -> Step[None]:
-        now, after = ctx.now(), change(known)
+    def decide(known: _Isolated, operation: Operation) -> Step[None]:
+        now, after = ctx.now(), change(known.isolation)
         if failure is None:
             ended = operation.succeed({"bindingId": after.binding_id}, now)
         else:
             ended = operation.fail(failure.code, failure.message, now)
-        writes, rows = isolation_changed(after, environment, now)
+        writes, rows = isolation_changed(after, known.environment, now)
         audited = Audited(type(after).__name__, after.binding_id, after.state)
         return Step(None, ended, writes, rows, audited)
 

@@ -5,7 +5,6 @@ from typing import Final
 
 from function_apps.environments.events import environment_changed
 from function_apps.environments.model.environment import (
-    RuntimeEnvironment,
     evolve,
     failure,
     with_next_fence,
@@ -44,27 +43,26 @@ async def abandon_operation(
     administrator gave it up.
     """
     environment_id, operation_id = operation.aggregate_id, operation.operation_id
-    ended: RuntimeEnvironment | None = None
 
     def free(view: View, why: Reason) -> Freed:
-        nonlocal ended
-        ended = None
         environment = view.readable(ENVIRONMENTS, environment_id)
         is_owner = environment is not None and environment.operation_id == operation_id
         if environment is None or not is_owner or environment.status not in IN_FLIGHT:
-            return (), ()
+            return Freed()
         freed = with_next_fence(environment)
         ended = evolve(freed, failure(freed, why, freed.remaining), ctx.now())
-        return [ENVIRONMENTS.put(ended)], [environment_changed(ended)]
+        fence = Fence(ended.fence, operation_id, "abandon")
+
+        async def cancel_run() -> None:
+            # An engine that is away, hangs or is defect keeps nobody from giving an operation up.
+            subject = f"cancel of the run of {operation_id}"
+            canceling = app.engine.cancel(ended.run_id, fence)
+            await isolate(canceling, subject, within_s=_CANCEL_WITHIN_S)
+
+        return Freed([ENVIRONMENTS.put(ended)], [environment_changed(ended)], cancel_run)
 
     reads = [ENVIRONMENTS.document_id(environment_id)]
-    outcome = await abandon(operation, ctx, app, reason, reads=reads, free=free)
-    if ended is not None:
-        canceling = app.engine.cancel(ended.run_id, Fence(ended.fence, operation_id, "abandon"))
-        # An engine that is away, hangs or is defect keeps nobody from giving an operation up.
-        subject = f"cancel of the run of {operation_id}"
-        await isolate(canceling, subject, within_s=_CANCEL_WITHIN_S)
-    return outcome
+    return await abandon(operation, ctx, app, reason, reads=reads, free=free)
 
 
 async def abandon_isolation(
@@ -85,11 +83,11 @@ async def abandon_isolation(
         known = view.readable(ISOLATIONS, binding_id)
         is_owner = known is not None and known.operation_id == operation_id
         if known is None or not is_owner or known.state is not IsolationState.PENDING:
-            return (), ()
+            return Freed()
         at = environment if foreign else view.readable(ENVIRONMENTS, known.environment_id)
         freed = replace(known, fence=known.fence + 1)
         after = failed(freed, why, ctx.now(), app.rules.follow_every)
-        return isolation_changed(after, at, ctx.now())
+        return Freed(*isolation_changed(after, at, ctx.now()))
 
     reads = [ISOLATIONS.document_id(binding_id)]
     if isolation is not None and not foreign:

@@ -26,11 +26,11 @@ async def abandon_operation(
         record = view.readable(GATES, gate_id)
         is_owner = record is not None and record.operation_id == operation_id
         if record is None or not is_owner or record.verdict is not None:
-            return (), ()
+            return Freed()
         evidence = gate_evidence(
             record.gate, gates.begin(record.gate, isoformat(ctx.now())), ctx.now()
         )
         decided = record.decided(evidence)
-        return [GATES.put(decided)], [gate_completed(decided)]
+        return Freed([GATES.put(decided)], [gate_completed(decided)])
 
     return await abandon(operation, ctx, app, reason, reads=[GATES.document_id(gate_id)], free=free)

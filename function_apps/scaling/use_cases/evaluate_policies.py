@@ -56,7 +56,7 @@ from shared.kernel.errors import Invalid
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Present, Unknown
 from shared.messaging.sweep import Sweep, every_due
-from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
+from shared.messaging.unit_of_work import Decision, Json, View
 from shared.persistence.store import Document, partition_of
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.observed_state import LiveComponent, Phase
@@ -304,18 +304,13 @@ async def _commit(
     told, _ = with_alert(after, ctx.now(), app.rules.alert_after)
     if not is_news(before, told):
         return before
-    is_taken = False
 
     def decide(view: View) -> Decision[Json]:
-        nonlocal is_taken
         current = view.find(POLICIES, before.service_id)
-        is_taken = current is not None and current.revision == before.revision
-        if not is_taken:
-            return NOTHING
+        if current is None or current.revision != before.revision:
+            raise PolicyChanged(before.policy_id)
         return changed(before, after, "EvaluateScaling", ctx.now(), app)
 
     partition = partition_of(ctx.tenant, before.service_id)
     await app.service.work.commit(ctx, partition, list(DOCUMENTS[:1]), decide)
-    if not is_taken:
-        raise PolicyChanged(before.policy_id)
     return told

@@ -1,6 +1,6 @@
 """The activities that bring consumers over: tell them to follow, and record what they have."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from function_apps.secret_bindings.activities.inputs import Overlap, Progress
 from function_apps.secret_bindings.events import secret_bound, secret_rotated
@@ -94,16 +94,25 @@ async def move_bindings(ctx: ActivityContext, app: SecretBindingsApp) -> None:
             await _move(consumer.binding_id, ctx, app)
 
 
+@dataclass(frozen=True)
+class _Consumed:
+    """A rotation with the binding of one consumer, if that is there still."""
+
+    state: RotatedSecret
+    binding: Binding | None
+
+    @property
+    def operation_id(self) -> str:
+        return self.state.operation_id
+
+
 async def _move(binding_id: str, ctx: ActivityContext, app: SecretBindingsApp) -> None:
-    binding: Binding | None = None
+    def load(view: View) -> _Consumed:
+        return _Consumed(rotated_secret(ctx.aggregate_id, view), view.find(BINDINGS, binding_id))
 
-    def load(view: View) -> RotatedSecret:
-        nonlocal binding
-        binding = view.find(BINDINGS, binding_id)
-        return rotated_secret(ctx.aggregate_id, view)
-
-    def decide(state: RotatedSecret, operation: Operation) -> Step[None]:
-        to = FoundVersion(state.rotation.version, state.rotation.expires_at)
+    def decide(known: _Consumed, operation: Operation) -> Step[None]:
+        rotation, binding = known.state.rotation, known.binding
+        to = FoundVersion(rotation.version, rotation.expires_at)
         is_bound = binding is not None and binding.status is State.BOUND
         if binding is None or not is_bound or binding.version == to.version:
             return Step(None, operation)

@@ -1,6 +1,6 @@
 """The activities of binding: find a version or make the first one, and record it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from function_apps.secret_bindings.activities.resource_passwords import (
     resource_of,
@@ -101,21 +101,35 @@ async def _usable(
     return replace(found_version(found), rotations=number)
 
 
+@dataclass(frozen=True)
+class _BoundSecret:
+    """A binding with the head and the watch of its secret, where there are any yet."""
+
+    binding: Binding
+    head: SecretHead | None
+    watch: SecretWatch | None
+
+    @property
+    def operation_id(self) -> str:
+        return self.binding.operation_id
+
+
 async def complete_binding(
     found: FoundVersion, ctx: ActivityContext, app: SecretBindingsApp
 ) -> None:
     """Record the version, and the module among the consumers of the secret; publish both."""
     binding = await load_owned(BINDINGS, ctx, app)
-    stored: SecretHead | None = None
-    watch: SecretWatch | None = None
 
-    def load(view: View) -> Binding:
-        nonlocal stored, watch
-        stored, watch = view.find(HEADS, binding.secret), view.find(WATCHES, binding.secret)
-        return view.get(BINDINGS, ctx.aggregate_id)
+    def load(view: View) -> _BoundSecret:
+        return _BoundSecret(
+            view.get(BINDINGS, ctx.aggregate_id),
+            view.find(HEADS, binding.secret),
+            view.find(WATCHES, binding.secret),
+        )
 
-    def decide(binding: Binding, operation: Operation) -> Step[None]:
-        head = stored or _new_head(binding, found.rotations)
+    def decide(known: _BoundSecret, operation: Operation) -> Step[None]:
+        binding, watch = known.binding, known.watch
+        head = known.head or _new_head(binding, found.rotations)
         # Another binding of the secret may have come first, with the version that it made.
         is_first = head.in_force in {None, found.version}
         given = found if is_first else FoundVersion(str(head.in_force))

@@ -28,9 +28,9 @@ async def abandon_binding(
     def free(view: View, why: Reason) -> Freed:
         binding = view.readable(BINDINGS, binding_id)
         if binding is None:
-            return (), ()
+            return Freed()
         failed = fail_binding(binding, operation.operation_id, why.code, why.message)
-        return [] if failed is binding else [BINDINGS.put(failed)], ()
+        return Freed([] if failed is binding else [BINDINGS.put(failed)])
 
     reads = [BINDINGS.document_id(binding_id)]
     return await abandon(operation, ctx, app, reason, reads=reads, free=free)
@@ -49,12 +49,12 @@ async def abandon_rotation(
         rotation = view.readable(ROTATIONS, rotation_id)
         head = view.readable(HEADS, secret_of(rotation_id))
         if rotation is None or head is None or rotation.is_ended:
-            return (), ()
+            return Freed()
         now = ctx.now()
         failed = fail(rotation, why, head, now)
         after = failed_head(failed, head, isoformat(now))
         writes = [ROTATIONS.put(failed), HEADS.put(after)]
         alerts = [] if head.alerted_at else [alert_raised(failed, now)]
-        return writes, [rotation_failed(failed, after), *alerts]
+        return Freed(writes, [rotation_failed(failed, after), *alerts])
 
     return await abandon(operation, ctx, app, reason, reads=documents_of(rotation_id), free=free)

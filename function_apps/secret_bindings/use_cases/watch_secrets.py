@@ -85,26 +85,24 @@ async def _look(
 
     Without *versions* nobody is given the secret: the watch ends until somebody is again.
     """
-    now, kept = ctx.now(), watch
+    now = ctx.now()
     found: Mapping[Alert, str] = {}
     if versions is not None:
         found = findings(head, versions, now, expiring_within=app.rules.expiring_within)
     again_at = None if versions is None else now + app.rules.watch_every
 
-    def decide(view: View) -> Decision[Json]:
-        nonlocal kept
+    def decide(view: View) -> Decision[SecretWatch]:
         stored, known = view.find(WATCHES, watch.secret), view.find(HEADS, watch.secret)
         if stored is None or (versions is None and known is not None and known.consumers):
-            return NOTHING
+            return Decision(watch)
         kept, changes = look(stored, found, now, again_at)
         numbered = enumerate(changes, start=stored.revision + 1)
         events = [watch_alert(kept, head, each, number) for number, each in numbered]
         audited = Audited("WatchSecret", head.secret, changes[0].alert) if changes else None
-        return Decision({}, writes=[WATCHES.put(kept)], outbox=events, audited=audited)
+        return Decision(kept, writes=[WATCHES.put(kept)], outbox=events, audited=audited)
 
     ids = [WATCHES.document_id(watch.secret), HEADS.document_id(watch.secret)]
-    await app.service.work.commit(ctx, partition, ids, decide)
-    return kept
+    return (await app.service.work.commit(ctx, partition, ids, decide)).value
 
 
 async def _tell_end(
