@@ -247,6 +247,9 @@ REMEDIES: Final[Mapping[str, str]] = {
     "LoginNotRetired": "enable that version in the vault, then rotate again",
     "ConsumerRolledBack": "see why: `runtimectl deployments`; mend it, then rotate again",
     "ProofMissing": "see which instance does not run it: `runtimectl status`; then rotate again",
+    "ReleaseOnItsWay": (
+        "see which has not ended: `runtimectl deployments`; end it, then rotate again"
+    ),
     "DowntimeNotAllowed": "move again with --allow-downtime, or deploy it with a canary first",
     "NothingToRollOut": "deploy the module first: `runtimectl deploy -f …`",
     "ResourceMissing": "name a resource that the environment has: `runtimectl env show {name}`",

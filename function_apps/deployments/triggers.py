@@ -47,6 +47,7 @@ from function_apps.deployments.use_cases.roll_back import roll_back
 from function_apps.deployments.use_cases.roll_out_configuration import roll_out_configuration
 from function_apps.deployments.use_cases.roll_out_secret_version import roll_out_secret_version
 from function_apps.deployments.use_cases.upload_artifact import find_artifact, upload_artifact
+from function_apps.deployments.use_cases.withdraw_secret_versions import withdraw_secret_versions
 from shared.contracts.audit import AuditHeads
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.deployments import (
@@ -73,6 +74,7 @@ from shared.contracts.roll_outs import (
     RemediateDrift,
     RollOutConfiguration,
     RollOutSecretVersion,
+    WithdrawSecretVersions,
 )
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
@@ -265,6 +267,7 @@ COMMANDS: Final[HandlerTable] = {
     RollbackDeployment: roll_back,
     RollOutConfiguration: roll_out_configuration,
     RollOutSecretVersion: roll_out_secret_version,
+    WithdrawSecretVersions: withdraw_secret_versions,
     RelocateWorkload: relocate_workload,
     RemediateDrift: remediate_drift,
 }

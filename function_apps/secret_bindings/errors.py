@@ -192,6 +192,16 @@ class ProofMissing(Conflict):
         super().__init__(f"{module_id} has not proved version {version} after {after}")
 
 
+class ReleaseOnItsWay(Conflict):
+    """A deployment that began with an older version has not ended."""
+
+    def __init__(self, module_id: str, version: str, after: str) -> None:
+        super().__init__(
+            f"after {after} a deployment of {module_id} is still on its way that began before"
+            f" version {version} was in force"
+        )
+
+
 class LoginNotRetired(Conflict):
     """The login of an old version is not known, so the data resource cannot refuse it."""
 

@@ -16,6 +16,7 @@ from function_apps.secret_bindings.use_cases.abandon_operation import (
     abandon_rotation,
 )
 from function_apps.secret_bindings.use_cases.bind_secret import bind_secret, plan_binding
+from function_apps.secret_bindings.use_cases.confirm_withdrawal import confirm_withdrawal
 from function_apps.secret_bindings.use_cases.prove_release import prove_release
 from function_apps.secret_bindings.use_cases.record_deployment import record_deployment
 from function_apps.secret_bindings.use_cases.record_environment import record_environment
@@ -43,7 +44,7 @@ from shared.contracts.secret_bindings import (
     SecretRotation,
     SecretRotationOrder,
 )
-from shared.contracts.secret_proofs import ProveRelease
+from shared.contracts.secret_proofs import ConfirmWithdrawal, ProveRelease
 from shared.contracts.tenants import RuntimeTenantBound
 from shared.contracts.validation import read
 from shared.kernel.ids import OperationId, parse_id
@@ -164,6 +165,7 @@ COMMANDS: Final[HandlerTable] = {
     BindSecret: bind_secret,
     RotateSecret: rotate_secret,
     ProveRelease: prove_release,
+    ConfirmWithdrawal: confirm_withdrawal,
 }
 CONTROLS: Final[Mapping[str, OperationControl]] = {
     BIND.name: OperationControl(cooperative_cancel, abandon_binding),

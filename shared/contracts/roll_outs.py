@@ -76,6 +76,23 @@ class RollOutSecretVersion(Command):
         return SecretRollout.model_validate(self.model_dump(exclude={"environment_id"}))
 
 
+class WithdrawSecretVersions(Command):
+    """Give one module no version of a secret but this one any more, before the others are disabled.
+
+    From then on neither a release nor a rollback brings another one. It is answered with
+    `ConfirmWithdrawal` where nothing of the module has begun with another one, and what is in force
+    has none; else with nothing: whoever sent it asks again.
+    """
+
+    environment_id: EnvironmentId
+    module_id: ModuleId
+    binding_id: SecretBindingId
+    secret_name: Label
+    version: Label
+    """In force since the rotation, and the only one that stays."""
+    rotation_id: SecretRotationId
+
+
 class Relocation(Value):
     """What a deployment of kind relocation is for: one module, by one move of its tenant."""
 

@@ -1,4 +1,4 @@
-"""ProveRelease: what one module runs since a deployment, told by secret_bindings to itself.
+"""What modules run of a secret: ProveRelease and ConfirmWithdrawal, both for secret_bindings.
 
 Apart from `secret_bindings.py`, which the types of releases are built from.
 """
@@ -9,6 +9,8 @@ from pydantic import Field
 
 from shared.contracts.catalog import ReleaseOfComponent
 from shared.contracts.releases import InstanceProof
+from shared.contracts.shape import Command
+from shared.contracts.values import EnvironmentId, SecretBindingId, SecretRotationId
 
 
 class ProveRelease(ReleaseOfComponent):
@@ -19,3 +21,11 @@ class ProveRelease(ReleaseOfComponent):
 
     proofs: Annotated[tuple[InstanceProof, ...], Field(max_length=100)] = ()
     """Of its instances."""
+
+
+class ConfirmWithdrawal(Command):
+    """deployments to secret_bindings: one module is given no older version of a secret any more."""
+
+    environment_id: EnvironmentId
+    binding_id: SecretBindingId
+    rotation_id: SecretRotationId

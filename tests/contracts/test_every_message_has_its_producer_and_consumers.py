@@ -46,16 +46,17 @@ EVENT_TABLE = {
     "RuntimeDriftResolved": ("drift", OWNERS),
     "TenantProvisioned": ("", "environments tenants"),
 }
+# Ours: WithdrawSecretVersions and its answer ConfirmWithdrawal (ADR 0817).
 HANDLERS = {
     "environments": (
         "ProvisionEnvironment UpdateEnvironment RepairEnvironment DecommissionEnvironment"
     ),
     "deployments": (
         "Deploy RollbackDeployment PromoteDeployment RollOutConfiguration RollOutSecretVersion "
-        "RelocateWorkload RemediateDrift"
+        "RelocateWorkload RemediateDrift WithdrawSecretVersions"
     ),
     "configurations": "PublishConfiguration",
-    "secret_bindings": "BindSecret RotateSecret",
+    "secret_bindings": "BindSecret RotateSecret ConfirmWithdrawal",
     "tenants": "BindTenant MoveTenant UnbindTenant",
     "health": "EvaluateGate",
     "scaling": "ApplyScalingPolicy",

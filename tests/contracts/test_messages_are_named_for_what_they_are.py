@@ -13,6 +13,7 @@ VERBS = [
     "Apply",
     "Bind",
     "Compare",
+    "Confirm",
     "Decommission",
     "Deploy",
     "Evaluate",
@@ -34,6 +35,7 @@ VERBS = [
     "Unbind",
     "Update",
     "Watch",
+    "Withdraw",
 ]
 ENDINGS = [
     "Applied",

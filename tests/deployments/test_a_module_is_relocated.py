@@ -113,6 +113,41 @@ def test_it_is_of_what_is_in_force_when_it_starts_and_before_what_waits() -> Non
     run_virtual(main())
 
 
+async def _beginning() -> tuple[Driven, str]:
+    """Have the first release of SHOP begin by revision 2 of the binding, and move that to 3."""
+    world = driven()
+    await world.tell()
+    await bound(world, "Enforced", 2)
+    identity = (await world.deploy(await world.component("one")))["deploymentId"]
+
+    async def is_pinned() -> bool:
+        return (await world.deployment(identity)).unit is not None
+
+    await world.until(is_pinned)
+    await bound(world, "Moving", 3)
+    return world, identity
+
+
+def test_a_first_release_that_began_before_the_move_is_started_again_once_it_is_in_force() -> None:
+    async def main() -> Any:
+        world, _ = await _beginning()
+        return await moved(world, "Completed")
+
+    (relocated,) = run_virtual(main())["releaseUnit"]["components"]
+
+    assert (relocated["releaseRevision"], relocated["tenantBindingRevision"]) == (2, 3)
+
+
+def test_of_a_first_release_that_is_cancelled_there_is_nothing_to_start_again() -> None:
+    async def main() -> Any:
+        world, first = await _beginning()
+        await relocate(world, 3)
+        await world.cancel(first)
+        return await moved(world, "Cancelled")
+
+    assert run_virtual(main())["reason"]["code"] == "NothingToRollOut"
+
+
 def test_a_repeat_is_answered_by_the_one_on_its_way() -> None:
     async def main() -> None:
         world = driven()

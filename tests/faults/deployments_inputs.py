@@ -15,11 +15,12 @@ from shared.contracts.roll_outs import (
     RemediateDrift,
     RollOutConfiguration,
     RollOutSecretVersion,
+    WithdrawSecretVersions,
 )
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
-from shared.contracts.values import SecretBindingId, Stage
+from shared.contracts.values import SecretBindingId, SecretRotationId, Stage
 from shared.kernel.ids import ModuleId
 from tests.deployments.configured import identity, publish
 from tests.deployments.driven import SHOP, TEST, Driven, archive, driven
@@ -28,7 +29,7 @@ from tests.deployments.test_facts_for_the_next_unit import BINDING, KEY, NOW, bo
 from tests.deployments.test_promotion import SOAK, STAGING, soaked
 from tests.deployments.test_repeats import refuse
 from tests.deployments.told_secrets import BINDING as BINDING_OF_A_SECRET
-from tests.deployments.told_secrets import bind
+from tests.deployments.told_secrets import bind, rotation_id
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 
 _comes = partial(comes_to, "deployments")
@@ -190,6 +191,21 @@ async def is_told_to_roll_out_a_secret() -> Prepared:
         binding_id=SecretBindingId(BINDING_OF_A_SECRET),
         secret_name="password",
         version="v2",
+    )
+    return await _left(world, command)
+
+
+@_comes("WithdrawSecretVersions")
+async def is_told_to_withdraw_versions_of_a_secret() -> Prepared:
+    world = await _ready()
+    await bind(world, "v1")
+    command = WithdrawSecretVersions(
+        environment_id=TEST,
+        module_id=ModuleId(SHOP),
+        binding_id=SecretBindingId(BINDING_OF_A_SECRET),
+        secret_name="password",
+        version="v2",
+        rotation_id=SecretRotationId(rotation_id("password", 1)),
     )
     return await _left(world, command)
 

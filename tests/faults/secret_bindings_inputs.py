@@ -1,13 +1,14 @@
 """The commands and events of secret_bindings."""
 
+import asyncio
 from functools import partial
 from typing import Any
 
 from shared.contracts.secret_bindings import BindSecret, RotateSecret
-from shared.contracts.secret_proofs import ProveRelease
+from shared.contracts.secret_proofs import ConfirmWithdrawal, ProveRelease
 from shared.messaging.fan_out import releases_of
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
-from tests.kit.told import bound_tenant, ended, environment, released
+from tests.kit.told import ENVIRONMENT, bound_tenant, ended, environment, released
 from tests.secret_bindings.bound import (
     CONTENT,
     NAME,
@@ -112,6 +113,23 @@ async def _proof() -> tuple[SecretBindings, ProveRelease]:
 @_comes("ProveRelease")
 async def is_told_of_a_release() -> Prepared:
     made, command = await _proof()
+    return await _left(made, command)
+
+
+@_comes("ConfirmWithdrawal")
+async def is_told_that_old_versions_are_withdrawn() -> Prepared:
+    made, identity = await _bound()
+    asked = await made.rotate(identity, overlap="PT0S")
+    rotating = asyncio.ensure_future(made.run_started())
+    await made.app.service.clock.sleep(5)
+    rotating.cancel()
+    command = ConfirmWithdrawal.model_validate(
+        {
+            "environmentId": ENVIRONMENT,
+            "bindingId": identity,
+            "rotationId": asked["rotationId"],
+        }
+    )
     return await _left(made, command)
 
 

@@ -159,6 +159,8 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("deployments", "TenantIsolationProofCompleted"): ONE,
     ("drift", "ScalingPolicyApplied"): ONE,
     ("drift", "ConfigurationPublished"): ONE,
+    ("secret_bindings", "ConfirmWithdrawal"): ONE,
+    ("deployments", "WithdrawSecretVersions"): ONE,
     ("secret_bindings", "ProveRelease"): Cost(
         queries=1, reason="lists the bindings of the module; a batch for the secret of each"
     ),

@@ -19,6 +19,7 @@ from shared.contracts.deployments import (
     RuntimeDeploymentCancelled,
     RuntimeDeploymentFailed,
 )
+from shared.contracts.secret_proofs import ConfirmWithdrawal
 from shared.contracts.validation import read
 from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import Orchestrator, durable_name
@@ -166,6 +167,12 @@ class SecretBindings:
         await self.dispatcher.dispatch(envelope)
         for sent in taken(self.bench.sent, QUEUE):
             await self.dispatcher.dispatch(sent)
+
+    async def confirm(self, withdrawal: Mapping[str, Any]) -> None:
+        """Answer the command *withdrawal* as deployments does where nothing is on its way."""
+        names = ("environmentId", "bindingId", "rotationId")
+        content = {name: withdrawal[name] for name in names}
+        await self.hear(ConfirmWithdrawal.model_validate(content))
 
     async def set_by_hand(self, text: str = "by hand", name: str = NAME) -> str:
         """Set a version in the environment's vault, and return it."""

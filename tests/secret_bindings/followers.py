@@ -53,6 +53,10 @@ class Followers:
             mine = taken(self.on.bench.sent, QUEUE)
             self.waiting += len(mine)
             for command in mine:
+                if command.event_type == "WithdrawSecretVersions":
+                    self.waiting -= 1
+                    await self.on.confirm(command.payload)
+                    continue
                 self.told.append(command.payload)
                 await self.on.app.service.clock.sleep(LOOK_S)
                 await self._roll_out(command.payload)

@@ -1,5 +1,6 @@
 """A rotation through the real services: deployments brings the version, proofs come back."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -14,8 +15,8 @@ NAME = "db-password"
 SERVICES = ("environments", "deployments", "catalog", "health", "configurations", "secret_bindings")
 
 
-async def _bound(world: World) -> tuple[str, Any]:
-    """Provision, bind a secret to the module that is deployed, and deploy it."""
+async def _asked(world: World) -> tuple[str, Any]:
+    """Provision, and bind a secret to the module that is deployed later."""
     environment = await provisioned(world)
     body = {
         "environmentId": environment,
@@ -26,6 +27,12 @@ async def _bound(world: World) -> tuple[str, Any]:
     }
     _, asked = await world.call("POST", "/runtime/secret-bindings", body)
     await world.clock.sleep(5)
+    return environment, asked
+
+
+async def _bound(world: World) -> tuple[str, Any]:
+    """Provision, bind a secret to the module that is deployed, and deploy it."""
+    environment, asked = await _asked(world)
     deployment = await ended(world, await deploy(world, environment, "1"))
     assert deployment["status"] == "Completed", deployment
     return environment, asked
@@ -90,6 +97,31 @@ def test_a_rotation_reaches_the_instances_and_no_value_leaves_the_vault() -> Non
     assert sorted(each["kind"] for each in deployments) == ["release", "secret"]
     assert any(rotation["rotationId"] in text for text in texts)
     assert not any(value in text for value in values for text in texts)
+
+
+def test_a_first_release_on_its_way_keeps_its_version_until_it_has_the_new_one() -> None:
+    async def main() -> Any:
+        world = World(requests_per_s=30)
+        await world.boot()
+        try:
+            environment, asked = await _asked(world)
+            vault = world.vaults.at(f"https://{environment[4:]}.vault.localhost")
+            deployed = await deploy(world, environment, "1")
+            await world.clock.sleep(5)
+            rotating = asyncio.ensure_future(_rotated(world, asked["bindingId"], overlap="PT0S"))
+            release = await ended(world, deployed)
+            enabled = {each.enabled for each in await vault.versions(NAME)}
+            return release, enabled, await rotating
+        finally:
+            await world.stop()
+
+    release, enabled, rotation = run_virtual(main())
+
+    (component,) = release["releaseUnit"]["components"]
+    (consumer,) = rotation["consumers"]
+    assert component["secretVersions"] == {NAME: rotation["fromVersion"]}
+    assert enabled == {True}
+    assert (rotation["status"], consumer["version"]) == ("Revoked", rotation["toVersion"])
 
 
 @pytest.mark.long

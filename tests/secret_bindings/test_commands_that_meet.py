@@ -23,7 +23,7 @@ from tests.kit.parameters import unless_whole
 from tests.kit.stores import all_changes
 from tests.kit.told import ENVIRONMENT, WEB
 from tests.secret_bindings.bound import NAME, PASSWORD, RANDOM, SecretBindings, secret_bindings
-from tests.secret_bindings.followers import consumers
+from tests.secret_bindings.followers import Followers, consumers
 
 Writers = Mapping[str, Coroutine[Any, Any, Any]]
 Begin = Callable[[SecretBindings], Awaitable[Writers]]
@@ -64,7 +64,7 @@ def _every_order(
     async def met(turns: Turns) -> Met:
         on = await secret_bindings(around=turns.held)
         answers = await turns.run(await begin(on))
-        await on.run_started()
+        await Followers(on).finish()
         stored = await all_changes(on.bench.storage.store("runtime", "secret_bindings"))
         operations = [each for _, each in OPERATIONS.readable(_of(OPERATIONS, stored))]
         assert [each.kind for each in operations if not each.is_terminal] == []

@@ -40,7 +40,7 @@ def test_every_consumer_proves_the_new_version_before_the_old_one_is_disabled() 
     assert enabled == {old: False, new: True}
     assert {each["version"] for each in rotation["consumers"]} == {new}
     assert [step.name for step in operation.steps] == [
-        "create", "set", "test", "roll out", "overlap", "roll out", "retire", "revoke",
+        "create", "set", "test", "roll out", "overlap", "withdraw", "retire", "revoke",
     ]  # fmt: skip
     assert (operation.status, binding["version"]) == ("Succeeded", new)
     verified, revoked = on.told("SecretRotated")

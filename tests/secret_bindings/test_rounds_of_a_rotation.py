@@ -5,17 +5,25 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from function_apps.secret_bindings.errors import ConsumerRolledBack, ProofMissing, VersionsFull
+from function_apps.secret_bindings.errors import (
+    ConsumerRolledBack,
+    ProofMissing,
+    ReleaseOnItsWay,
+    VersionsFull,
+)
 from function_apps.secret_bindings.model.binding import FoundVersion
 from function_apps.secret_bindings.model.rotation import (
     OLDER_MAX,
     ORDERS_MAX,
     TOLD_MAX,
+    WITHDRAWN_AGAIN,
     Order,
     Rotation,
     Round,
     State,
+    Withdrawal,
     come_to,
+    confirm,
     end,
     fail,
     failed_head,
@@ -35,6 +43,10 @@ REASON = Reason(code="ProofMissing", message="no proof")
 
 def consumer(name: str, version: str | None = "1", **changes: object) -> Consumer:
     return replace(Consumer(name, f"module-{name}", is_running=True, version=version), **changes)  # type: ignore[arg-type]
+
+
+def proved(name: str) -> Consumer:
+    return consumer(name, "2")
 
 
 def head(*consumers: Consumer) -> SecretHead:
@@ -160,6 +172,77 @@ def test_once_all_have_proved_it_there_is_no_round() -> None:
 
     assert found == Round(found.rotation)
     assert found.rotation.status is State.ROLLING
+
+
+def test_after_the_overlap_older_versions_are_withdrawn_of_all_also_of_who_runs_nothing() -> None:
+    first = consumer("b", is_running=False)
+
+    found = round_of(rotation(State.VERIFIED), consumer("a", "2"), first)
+
+    assert ([each.binding_id for each in found.withdrawn], told(found)) == (["a", "b"], [])
+    assert found.rotation.withdrawal == Withdrawal(isoformat(NOW), isoformat(NOW))
+    assert found.until == NOW + WITHDRAWN_AGAIN
+
+
+@pytest.mark.parametrize(
+    ("asked", "again"),
+    [(WITHDRAWN_AGAIN - timedelta(seconds=1), []), (WITHDRAWN_AGAIN, ["b"])],
+    ids=["too-soon", "again"],
+)
+def test_who_is_not_confirmed_is_asked_again(asked: timedelta, again: list[str]) -> None:
+    known = Withdrawal(isoformat(NOW - asked), isoformat(NOW - asked), ("a",))
+
+    found = round_of(rotation(State.VERIFIED, withdrawal=known), *map(proved, "ab"))
+
+    assert [each.binding_id for each in found.withdrawn] == again
+    assert found.until is not None
+    assert found.until > NOW
+
+
+def test_once_all_are_confirmed_there_is_no_round() -> None:
+    known = Withdrawal(isoformat(NOW), isoformat(NOW), ("a",))
+    verified = rotation(State.VERIFIED, withdrawal=known)
+
+    assert round_of(verified, proved("a")) == Round(verified)
+
+
+def test_one_with_an_older_version_follows_before_anything_is_withdrawn() -> None:
+    found = round_of(rotation(State.VERIFIED), consumer("a"), proved("b"))
+
+    assert (told(found), found.withdrawn) == (["a"], ())
+
+
+def test_a_release_that_does_not_end_in_time_fails_it() -> None:
+    late = Withdrawal(isoformat(NOW - WITHIN), isoformat(NOW - WITHDRAWN_AGAIN))
+
+    with pytest.raises(ReleaseOnItsWay) as failed:
+        round_of(rotation(State.VERIFIED, withdrawal=late), proved("a"))
+    assert all(word in failed.value.message for word in ("module-a", "2", str(WITHIN)))
+
+
+def test_of_an_external_secret_nothing_is_withdrawn() -> None:
+    verified = rotation(State.VERIFIED, external=True)
+
+    assert round_of(verified, proved("a")) == Round(verified)
+
+
+@pytest.mark.parametrize(
+    ("changes", "confirmed"),
+    [
+        pytest.param({}, ("a", "b"), id="another-one"),
+        pytest.param({"withdrawal": Withdrawal("", "", ("b",))}, None, id="a-repeat"),
+        pytest.param({"withdrawal": None}, None, id="nothing-was-asked"),
+        pytest.param({"status": State.REVOKED}, None, id="it-has-ended"),
+    ],
+)
+def test_a_confirmation_counts_once_while_it_is_asked_for(
+    changes: dict[str, object], confirmed: tuple[str, ...] | None
+) -> None:
+    known = rotation(State.VERIFIED, withdrawal=Withdrawal("", "", ("a",)))
+
+    after = confirm(replace(known, **changes), "b")  # type: ignore[arg-type]
+
+    assert (after and after.withdrawal and after.withdrawal.confirmed) == confirmed
 
 
 def test_the_overlap_begins_with_the_last_proof_and_only_once() -> None:

@@ -12,6 +12,7 @@ from tests.kit.stores import all_changes
 from tests.kit.told import WEB, environment
 from tests.kit.virtual_time import run_virtual
 from tests.secret_bindings.bound import NAME, RANDOM, SecretBindings, running, secret_bindings
+from tests.secret_bindings.followers import Followers
 
 YEAR = Retention().ended
 HOUR = timedelta(hours=1)
@@ -52,13 +53,13 @@ def test_what_is_bound_stays_and_its_rotations_go_a_year_after_their_end() -> No
         on = await secret_bindings()
         bound = await on.bind(generator=RANDOM)
         asked = await on.rotate(bound["bindingId"], overlap="PT0S")
-        await on.run_started()
+        await Followers(on).finish()
         ended = await on.rotation(asked["rotationId"])
         await passes(on, YEAR + HOUR)
         with pytest.raises(RotationNotFound):
             await on.rotation(asked["rotationId"])
         second = await on.rotate(bound["bindingId"], overlap="PT0S")
-        await on.run_started()
+        await Followers(on).finish()
         return ended, await on.rotation(second["rotationId"]), await on.binding(bound["bindingId"])
 
     ended, second, bound = run_virtual(main())
@@ -80,13 +81,13 @@ def test_what_is_bound_again_stays(apart: timedelta) -> None:
         on = await secret_bindings()
         first = await on.bind(generator=RANDOM)
         await on.rotate(first["bindingId"], overlap="PT0S")
-        await on.run_started()
+        await Followers(on).finish()
         await on.revoke(first["bindingId"])
         await passes(on, apart)
         again = await on.bind(generator=RANDOM)
         await passes(on, 2 * YEAR)
         await on.rotate(again["bindingId"], overlap="PT0S")
-        await on.run_started()
+        await Followers(on).finish()
         return first, again, await on.binding(again["bindingId"])
 
     first, again, later = run_virtual(main())
@@ -103,7 +104,7 @@ async def rotated(on: SecretBindings) -> Any:
     """Bind a module, rotate its secret once, and have its environment end."""
     bound = await on.bind(generator=RANDOM)
     await on.rotate(bound["bindingId"], overlap="PT0S")
-    await on.run_started()
+    await Followers(on).finish()
     await on.hear(OVER)
     await on.watch()
     return bound
@@ -146,7 +147,7 @@ def test_rotations_are_numbered_on_by_what_the_vault_has() -> None:
         await on.hear(AGAIN)
         again = await on.bind(generator=RANDOM)
         asked = await on.rotate(again["bindingId"], overlap="PT0S")
-        await on.run_started()
+        await Followers(on).finish()
         return asked["rotationId"], again["version"], await on.rotation(asked["rotationId"])
 
     identity, before, ended = run_virtual(main())
@@ -165,7 +166,7 @@ def test_nobody_waits_in_the_next_environment_for_what_ran_in_the_one_before() -
         await on.hear(AGAIN)
         again = await on.bind(generator=RANDOM)
         asked = await on.rotate(again["bindingId"], overlap="PT0S")
-        await on.run_started()
+        await Followers(on).finish()
         return (await on.rotation(asked["rotationId"]))["status"]
 
     assert run_virtual(main()) == "Revoked"

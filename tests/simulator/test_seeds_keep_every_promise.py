@@ -32,6 +32,20 @@ def test_more_days_keep_every_promise_and_reach_rare_paths() -> None:
     assert len(marks) > len(MARKS) / 2, sorted(set(MARKS) - set(marks))
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(12, id="a-release-on-its-way-while-a-secret-rotates"),
+        pytest.param(13, id="configuration-rolled-out-to-two-releases"),
+        pytest.param(22, id="a-first-release-on-its-way-while-its-tenant-is-moved"),
+        pytest.param(27, id="a-first-release-on-its-way-while-a-secret-rotates"),
+    ],
+)
+def test_a_dense_day_that_broke_a_promise_keeps_it(seed: int) -> None:
+    assert simulate(seed, actions=40, hours=1.5).broken == ()
+
+
 def test_a_mark_that_is_counted_is_set_nowhere_else() -> None:
     assert len(set(MARKS)) == len(MARKS)
     assert len(set(COUNTED.values())) == len(COUNTED)

@@ -63,6 +63,17 @@ def with_rollout(facts: Facts, rollout: SecretRollout, *, is_in_force: bool) -> 
     return {**facts, key: after}
 
 
+def withdraw(known: RecordedFact, version: str, number: int) -> RecordedFact:
+    """Return *known* after rotation *number*, whose *version* is the only one that stays."""
+    return replace(
+        known,
+        value=version,
+        rotation=max(known.rotation, number),
+        asked=max(known.asked, number),
+        withdrawn=max(known.withdrawn, number),
+    )
+
+
 def recorded_of(
     components: Iterable[ReleasedComponent],
 ) -> Mapping[ModuleId, tuple[ReleasedSecret, ...]]:
@@ -86,7 +97,7 @@ def restored(
     secrets = []
     for secret in recorded:
         fact = by_name.get(secret.name)
-        if fact is None or _is_enabled(secret, fact):
+        if fact is None or fact.is_given(secret.version):
             secrets.append(secret)
         elif fact.value:
             secrets.append(to_released_secret(fact))
@@ -107,12 +118,6 @@ def with_enabled(
             "secret_versions": {secret.name: secret.version for secret in secrets},
             "routing": Routing(weights={str(revision): 100} if component.port else {}),
         }
-    )
-
-
-def _is_enabled(secret: ReleasedSecret, fact: RecordedFact) -> bool:
-    return bool(fact.value) and (
-        secret.version == fact.value or secret.version not in fact.disabled
     )
 
 
@@ -140,7 +145,7 @@ def _reason(given: str | None, has: str | None, recorded: str) -> Reason:
     if given is None:
         return Reason(code="SecretRevoked", message="the release had it; its binding was revoked")
     if has == given:
-        message = f"{recorded}, which the release had, is disabled in the vault"
+        message = f"{recorded}, which the release had, is disabled in the vault, or about to be"
         return Reason(code="SecretVersionDisabled", message=message)
     return Reason(code="Departs", message="the instance has another version of it")
 

@@ -39,7 +39,8 @@ class RecordedFact:
     brings it back, and no rollback gives it.
     `binding` to `target` say where it is and how an instance gets it; `disabled` has the versions
     that the vault gives to nobody any more, the newest last; `asked` is the number of the last
-    rotation that was to be rolled out.
+    rotation that was to be rolled out, and `withdrawn` that of the last one since which no version
+    from before it is given.
     Of a policy, `value` is its revision, "0" where it has ended, and `minimum` the fewest instances
     that it allows.
     Of a configuration, `name` is its layer, `value` its version in force, and `versions` has the
@@ -63,6 +64,14 @@ class RecordedFact:
     versions: Mapping[str, str] = field(default_factory=dict)
     ended_at: Instant | None = None
     schemas: Mapping[str, str] = field(default_factory=dict)
+    withdrawn: int = 0
+
+    def is_given(self, version: str) -> bool:
+        """Return whether a release that had *version* of this secret may be given it again."""
+        if not self.value:
+            return False
+        is_withdrawn = 0 < self.rotation <= self.withdrawn
+        return version == self.value or not (is_withdrawn or version in self.disabled)
 
 
 @dataclass(frozen=True)
@@ -162,7 +171,8 @@ def record_secret(facts: Facts, event: RecordedFact) -> Facts | None:
     disabled = _disabled(known.disabled if known else (), event.disabled)
     is_same_vault = known is not None and known.vault in {"", after.vault}
     asked = known.asked if known is not None and is_same_vault else 0
-    after = replace(after, disabled=disabled, asked=asked)
+    withdrawn = known.withdrawn if known is not None and is_same_vault else 0
+    after = replace(after, disabled=disabled, asked=asked, withdrawn=withdrawn)
     if after == known:
         return None
     if after.value and not (known and known.value):
@@ -194,7 +204,8 @@ def _version_after(known: RecordedFact, version: str) -> str:
     """Return the version that a binding gives: never one from before its last rotation."""
     is_first_event = not known.revision
     is_earlier = version.isdecimal() and known.value.isdecimal() and int(version) < int(known.value)
-    return known.value if known.rotation and (is_first_event or is_earlier) else version
+    is_old = is_first_event or is_earlier or not known.is_given(version)
+    return known.value if known.rotation and is_old else version
 
 
 def _require_room(facts: Facts, key: str) -> None:

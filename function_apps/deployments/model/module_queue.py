@@ -204,6 +204,11 @@ def set_wait(target: DeploymentTarget, deployment_id: str, wait: str) -> Deploym
     return replace(target, queue=entries)
 
 
+def has_begun(target: DeploymentTarget, module: ModuleId) -> bool:
+    """Return whether a deployment of *module* has started, and not ended."""
+    return any(entry.token and module in entry.modules for entry in target.queue)
+
+
 def ahead_of(target: DeploymentTarget, deployment_id: str) -> tuple[QueueEntry, ...]:
     """Return the entries before *deployment_id*'s."""
     return tuple(takewhile(lambda entry: entry.deployment != deployment_id, target.queue))

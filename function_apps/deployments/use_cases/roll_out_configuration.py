@@ -198,7 +198,7 @@ async def _send_each(
         marker = f"{cause.marker}/{holder}" if cause.marker else None
         once = replace(ctx, cause=replace(cause, marker=marker))
         decision: Decision[Json] = Decision(
-            {}, outbox=[row], audited=Audited("SendRollOut", command.configuration_id)
+            {}, outbox=[row], audited=Audited("SendRollOut", holder)
         )
         decide = partial(_as_decided, decision)
         outcome = await app.service.work.commit(once, partition, [], decide)

@@ -1,12 +1,20 @@
 """The activities that bring consumers over: tell them to follow, and record what they have."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from function_apps.secret_bindings.activities.inputs import Overlap, Progress
 from function_apps.secret_bindings.events import secret_bound, secret_rotated
 from function_apps.secret_bindings.model.binding import Binding, FoundVersion, State, move
-from function_apps.secret_bindings.model.rotation import Rotation, next_round, pending, verify
-from function_apps.secret_bindings.model.secret_head import Consumer
+from function_apps.secret_bindings.model.rotation import (
+    Rotation,
+    Round,
+    next_round,
+    pending,
+    unconfirmed,
+    verify,
+)
+from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import (
     BINDINGS,
@@ -18,7 +26,7 @@ from function_apps.secret_bindings.repository import (
     load_rotation,
     rotated_secret,
 )
-from shared.contracts.roll_outs import RollOutSecretVersion
+from shared.contracts.roll_outs import RollOutSecretVersion, WithdrawSecretVersions
 from shared.contracts.secret_bindings import RotationStatus
 from shared.durable.activity import ActivityContext, Step, commit_documents, require_not_canceled
 from shared.kernel.clock import parse_instant
@@ -30,8 +38,11 @@ from shared.messaging.unit_of_work import View
 async def roll_out(ctx: ActivityContext, app: SecretBindingsApp) -> Progress:
     """Tell the next consumers to follow; return what to wait for.
 
+    After the overlap deployments is also asked to give none of them an older version any more.
+
     Raises:
         ConsumerRolledBack, ProofMissing: a consumer does not follow.
+        ReleaseOnItsWay: one is given an older version still.
     """
     require_not_canceled(ctx)
 
@@ -46,14 +57,7 @@ async def roll_out(ctx: ActivityContext, app: SecretBindingsApp) -> Progress:
         )
         progress = Progress(after.rotation.wait_name, after.until)
         changed = [] if after.rotation == before else [ROTATIONS.put(after.rotation)]
-        total = len(state.head.consumers)
-        behind = len(pending(before, state.head))
-        begun = operation.begin_step(
-            "roll out",
-            now,
-            percent=40 + 35 * (total - behind) // max(1, total),
-            detail=f"{behind} of {total} consumers have not proved it",
-        )
+        begun = _begin(operation, after, state.head, now)
         if after.until is not None:
             begun = begun.wait("proofs", progress.wait_name, now)
         status = after.rotation.status
@@ -61,9 +65,37 @@ async def roll_out(ctx: ActivityContext, app: SecretBindingsApp) -> Progress:
         audited = Audited("RollOutSecret", before.rotation_id, status) if is_moved else None
         is_canary = status is RotationStatus.CANARY
         orders = [_order(after.rotation, each, is_canary=is_canary) for each in after.ordered]
-        return Step(progress, begun, changed, orders, audited)
+        withdrawals = [_withdrawal(after.rotation, each) for each in after.withdrawn]
+        return Step(progress, begun, changed, [*orders, *withdrawals], audited)
 
     return await commit_rotation(ctx, app, decide, is_recorded=False)
+
+
+def _begin(operation: Operation, round_: Round, head: SecretHead, now: datetime) -> Operation:
+    """Return *operation* with how far the consumers are."""
+    total, behind = len(head.consumers), len(pending(round_.rotation, head))
+    if round_.rotation.withdrawal is None or behind:
+        detail = f"{behind} of {total} consumers have not proved it"
+        percent = 40 + 35 * (total - behind) // max(1, total)
+        return operation.begin_step("roll out", now, percent=percent, detail=detail)
+    left = len(unconfirmed(round_.rotation, head))
+    detail = f"{left} of {total} modules may be given an older version by a deployment on its way"
+    return operation.begin_step("withdraw", now, percent=85, detail=detail)
+
+
+def _withdrawal(rotation: Rotation, consumer: Consumer) -> Send:
+    """Return the command by which deployments gives a module no older version any more."""
+    command = WithdrawSecretVersions.model_validate(
+        {
+            "environmentId": rotation.environment_id,
+            "moduleId": consumer.module_id,
+            "bindingId": consumer.binding_id,
+            "secretName": rotation.secret_name,
+            "version": rotation.version,
+            "rotationId": rotation.rotation_id,
+        }
+    )
+    return Send("deployments", command, module=consumer.module_id)
 
 
 def _order(rotation: Rotation, consumer: Consumer, *, is_canary: bool) -> Send:

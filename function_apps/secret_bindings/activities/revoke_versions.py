@@ -16,7 +16,13 @@ from function_apps.secret_bindings.events import (
     rotation_failed,
     secret_rotated,
 )
-from function_apps.secret_bindings.model.rotation import end, fail, failed_head, pending
+from function_apps.secret_bindings.model.rotation import (
+    end,
+    fail,
+    failed_head,
+    pending,
+    unconfirmed,
+)
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import (
     HEADS,
@@ -103,7 +109,7 @@ async def _ready(ctx: ActivityContext, app: SecretBindingsApp) -> RotatedSecret 
     state = await load_rotation(ctx.aggregate_id, ctx, app)
     require_ownership(state, ctx)
     rotation = state.rotation
-    if pending(rotation, state.head):
+    if pending(rotation, state.head) or unconfirmed(rotation, state.head):
         return None
     if not rotation.external:
         versions = await app.vaults.at(rotation.vault_uri).versions(rotation.secret_name)

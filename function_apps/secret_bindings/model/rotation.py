@@ -5,7 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from function_apps.secret_bindings.errors import ConsumerRolledBack, ProofMissing, VersionsFull
+from function_apps.secret_bindings.errors import (
+    ConsumerRolledBack,
+    ProofMissing,
+    ReleaseOnItsWay,
+    VersionsFull,
+)
 from function_apps.secret_bindings.model.binding import Binding, FoundVersion
 from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
 from shared.contracts.secret_bindings import RotationStatus
@@ -18,6 +23,9 @@ OLDER_MAX: Final = 500
 """Versions that one rotation disables; the value of each is read where a resource checks it."""
 TOLD_MAX: Final = 50
 """Of those, the newest, as many as its event names."""
+WITHDRAWN_AGAIN: Final = timedelta(seconds=30)
+"""After so long the withdrawal is asked for again: a deployment with an older version may be over.
+"""
 ORDERS_MAX: Final = 3
 """A consumer that another release took back to the old version is asked so often to follow."""
 
@@ -88,6 +96,18 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Withdrawal:
+    """Of older versions, once the overlap is over: since when, and when it was last asked for.
+
+    `confirmed` are the bindings of modules that deployments gives no older version any more.
+    """
+
+    since: str
+    asked_at: str
+    confirmed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Rotation:
     """`binding` names the one it was asked through; `asked_version` is one that is there already.
 
@@ -123,6 +143,7 @@ class Rotation:
     reason: Reason | None = None
     ended_at: str | None = None
     consumers: tuple[Consumer, ...] = ()
+    withdrawal: Withdrawal | None = None
 
     @property
     def number(self) -> int:
@@ -247,14 +268,35 @@ def pending(rotation: Rotation, head: SecretHead) -> Sequence[Consumer]:
     return sorted(behind, key=lambda consumer: consumer.binding_id)
 
 
+def unconfirmed(rotation: Rotation, head: SecretHead) -> Sequence[Consumer]:
+    """Return the consumers that a deployment may still give an older version, in a stable order.
+
+    That is also who runs nothing yet: its first release may be on its way with an older version.
+    """
+    confirmed = rotation.withdrawal.confirmed if rotation.withdrawal else ()
+    left = (each for each in head.consumers if each.binding_id not in confirmed)
+    return () if rotation.external else sorted(left, key=lambda consumer: consumer.binding_id)
+
+
+def confirm(rotation: Rotation, binding_id: str) -> Rotation | None:
+    """Return *rotation* after a withdrawal was confirmed; None where that is nothing new."""
+    withdrawal = rotation.withdrawal
+    if withdrawal is None or rotation.is_ended or binding_id in withdrawal.confirmed:
+        return None
+    confirmed = (*withdrawal.confirmed, binding_id)
+    return replace(rotation, withdrawal=replace(withdrawal, confirmed=confirmed))
+
+
 @dataclass(frozen=True)
 class Round:
-    """The next orders: who is told to follow, and until when to wait for proofs."""
+    """The next orders: who is told to follow, or given no older version; and how long to wait."""
 
     rotation: Rotation
     ordered: Sequence[Consumer] = ()
     until: datetime | None = None
-    """Absent where every consumer has proved the new version."""
+    """Absent where every consumer has proved the new version, and is given no older one."""
+    withdrawn: Sequence[Consumer] = ()
+    """Those of which deployments is asked to confirm that."""
 
 
 def next_round(
@@ -270,10 +312,14 @@ def next_round(
     Raises:
         ConsumerRolledBack: a consumer did not come up with the new version.
         ProofMissing: a consumer did not prove it in time, or was taken back again and again.
+        ReleaseOnItsWay: a deployment with an older version did not end in time.
     """
     behind = pending(rotation, head)
     if not behind:
-        return Round(_rolling(rotation))
+        is_over = rotation.status is State.VERIFIED
+        return (
+            _withdraw(rotation, head, now, proof_within) if is_over else Round(_rolling(rotation))
+        )
     for consumer in behind:
         _require_on_its_way(rotation, consumer, now, proof_within)
     is_canary = rotation.canary and rotation.status in {State.TESTED, State.CANARY}
@@ -295,6 +341,27 @@ def next_round(
     after = replace(after, orders=orders)
     first = min(parse_instant(orders[each.binding_id].at) for each in (*under_way, *ordered))
     return Round(after, ordered, first + proof_within)
+
+
+def _withdraw(
+    rotation: Rotation, head: SecretHead, now: datetime, confirmed_within: timedelta
+) -> Round:
+    """Return whose older versions are to be withdrawn now, at the end of the overlap.
+
+    Raises:
+        ReleaseOnItsWay: a deployment with an older version did not end in time.
+    """
+    left = unconfirmed(rotation, head)
+    if not left:
+        return Round(rotation)
+    known = rotation.withdrawal or Withdrawal(isoformat(now), asked_at="")
+    if now >= parse_instant(known.since) + confirmed_within:
+        raise ReleaseOnItsWay(left[0].module_id, rotation.version, str(confirmed_within))
+    again = parse_instant(known.asked_at) + WITHDRAWN_AGAIN if known.asked_at else now
+    if now < again:
+        return Round(rotation, until=again)
+    asked = replace(rotation, withdrawal=replace(known, asked_at=isoformat(now)))
+    return Round(asked, until=now + WITHDRAWN_AGAIN, withdrawn=left)
 
 
 def _rolling(rotation: Rotation) -> Rotation:

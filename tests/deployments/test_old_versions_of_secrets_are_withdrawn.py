@@ -1,0 +1,162 @@
+"""Before a rotation disables old versions, deployments gives none of them to a module any more."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from function_apps.deployments.use_cases.withdraw_secret_versions import withdraw_secret_versions
+from shared.contracts.roll_outs import WithdrawSecretVersions
+from tests.deployments.driven import SHOP, TEST, Driven, driven
+from tests.deployments.told_secrets import (
+    BINDING,
+    bind,
+    live_secrets,
+    rolled_out,
+    rotation_id,
+)
+from tests.kit.virtual_time import run_virtual
+
+NAME = "password"
+
+
+async def withdraw(world: Driven, version: str, number: int) -> list[Mapping[str, Any]]:
+    """Ask to give SHOP no version but that of rotation *number*; return the confirmations."""
+    command = WithdrawSecretVersions.model_validate(
+        {
+            "environmentId": TEST,
+            "moduleId": SHOP,
+            "bindingId": BINDING,
+            "secretName": NAME,
+            "version": version,
+            "rotationId": rotation_id(NAME, number),
+        }
+    )
+    before = len(confirmations(world))
+    await withdraw_secret_versions(command, world.ctx, world.app)
+    return confirmations(world)[before:]
+
+
+def confirmations(world: Driven) -> list[Mapping[str, Any]]:
+    return [each["payload"] for each in world.bench.sent.bodies("ConfirmWithdrawal")]
+
+
+async def bound() -> Driven:
+    world = driven()
+    await world.tell()
+    await bind(world, "v1")
+    return world
+
+
+def given(world: Driven) -> Mapping[str, str]:
+    return {each.name: each.version for each in live_secrets(world)}
+
+
+def test_of_what_has_the_version_already_it_is_confirmed() -> None:
+    async def main() -> Any:
+        world = await bound()
+        await world.release("one")
+        await rolled_out(world, "v2", 1)
+        return await withdraw(world, "v2", 1)
+
+    (confirmed,) = run_virtual(main())
+
+    assert (confirmed["bindingId"], confirmed["environmentId"]) == (BINDING, TEST)
+    assert confirmed["rotationId"] == rotation_id(NAME, 1)
+
+
+def test_what_runs_an_older_version_is_not_confirmed() -> None:
+    async def main() -> Any:
+        world = await bound()
+        await world.release("one")
+        return await withdraw(world, "v2", 1)
+
+    assert run_virtual(main()) == []
+
+
+def test_a_first_release_with_an_older_version_is_waited_for() -> None:
+    """Nothing is in force yet, so no roll-out was made for it."""
+
+    async def main() -> Any:
+        world = await bound()
+        await world.deploy(await world.component("one"))
+        world.begin()
+        await world.app.service.clock.sleep(5)
+        meanwhile = await withdraw(world, "v2", 1)
+        await world.settle()
+        ended = await withdraw(world, "v2", 1)
+        await rolled_out(world, "v2", 1)
+        return meanwhile, ended, given(world), await withdraw(world, "v2", 1)
+
+    meanwhile, ended, live, followed = run_virtual(main())
+
+    assert (meanwhile, ended) == ([], [])
+    assert live == {NAME: "v2"}
+    assert len(followed) == 1
+
+
+def test_a_release_that_begins_after_it_has_the_version_that_stays() -> None:
+    async def main() -> Any:
+        world = await bound()
+        confirmed = await withdraw(world, "v2", 1)
+        await world.release("one")
+        return confirmed, given(world)
+
+    confirmed, live = run_virtual(main())
+
+    assert len(confirmed) == 1
+    assert live == {NAME: "v2"}
+
+
+def test_a_rollback_after_it_brings_no_older_version_back() -> None:
+    async def main() -> Any:
+        world = await bound()
+        await world.release("one")
+        done = await rolled_out(world, "v2", 1)
+        await withdraw(world, "v2", 1)
+        await world.rollback(done.deployment_id)
+        await world.settle()
+        return given(world)
+
+    assert run_virtual(main()) == {NAME: "v2"}
+
+
+def test_the_next_rotation_may_be_rolled_back_again() -> None:
+    async def main() -> Any:
+        world = await bound()
+        await world.release("one")
+        await rolled_out(world, "v2", 1)
+        await withdraw(world, "v2", 1)
+        done = await rolled_out(world, "v3", 2)
+        await world.rollback(done.deployment_id)
+        await world.settle()
+        return given(world)
+
+    assert run_virtual(main()) == {NAME: "v2"}
+
+
+def test_an_older_version_that_its_binding_tells_late_is_not_given() -> None:
+    async def main() -> Any:
+        world = await bound()
+        await withdraw(world, "v2", 1)
+        await bind(world, "v1", revision=2, target="ANOTHER")
+        await world.release("one")
+        return given(world)
+
+    assert run_virtual(main()) == {NAME: "v2"}
+
+
+def test_before_its_binding_is_known_it_is_not_confirmed() -> None:
+    async def main() -> Any:
+        world = driven()
+        await world.tell()
+        return await withdraw(world, "v2", 1)
+
+    assert run_virtual(main()) == []
+
+
+def test_of_an_earlier_rotation_than_the_last_it_is_not_confirmed() -> None:
+    async def main() -> Any:
+        world = await bound()
+        await withdraw(world, "v3", 2)
+        return await withdraw(world, "v2", 1)
+
+    assert run_virtual(main()) == []
