@@ -6,14 +6,7 @@ import azure.durable_functions as df
 
 from function_apps.drift import resources
 from function_apps.drift.ports import DriftApp
-from function_apps.drift.repository import (
-    BASELINES,
-    FINDINGS,
-    SCANS,
-    SOURCES,
-    desired_by_git,
-    load_scan,
-)
+from function_apps.drift.repository import BASELINES, FINDINGS, SCANS, SOURCES
 from function_apps.drift.use_cases import (
     decisions,
     delete_snapshots,
@@ -113,12 +106,10 @@ async def post_drift_scan(request: Request[ScanOrder], app: DriftApp) -> Answer:
 
 async def _report(request: Request[Any], app: DriftApp) -> DriftReport:
     environment_id = request.path["environmentId"]
-    scan, _ = await load_scan(environment_id, request.ctx, app)
     within = Prefix(request.ctx.tenant, parse_id(environment_id, "env").environment)
     page = await LIST.page(request, app.service.store, within)
-    findings = [finding for _, finding in FINDINGS.readable(page.documents)]
-    git = await desired_by_git(scan, request.ctx, app)
-    return resources.drift_report(scan, findings, git, request.next_link(page.continuation))
+    next_link = request.next_link(page.continuation)
+    return await queries.get_report(environment_id, page.documents, next_link, request.ctx, app)
 
 
 async def get_drift_snapshots(request: Request[None], app: DriftApp) -> Answer:

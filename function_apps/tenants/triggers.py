@@ -44,10 +44,9 @@ from shared.contracts.tenants import (
 )
 from shared.contracts.validation import read
 from shared.contracts.values import IsolationModel, Stage
-from shared.kernel.ids import TENANT, parse_id
+from shared.kernel.ids import parse_id
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
-from shared.persistence.query_rules import no_continuation
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.collection import Collection, answer_page, asked_top
 from shared.web.request import Answer, Request, created, ok, repeat_header
@@ -80,15 +79,17 @@ async def post_tenant_binding(request: Request[BindTenant], app: TenantsApp) -> 
 
 async def get_tenant_bindings(request: Request[None], app: TenantsApp) -> Answer:
     """List the tenant's bindings; of an environment of its own (`environmentId`) all tenants'."""
-    asked = request.query.get("environmentId")
-    environment = await queries.own_environment(asked, request.ctx, app) if asked else None
-    if environment is None:
+    found = await queries.list_own_bindings(
+        request.query.get("environmentId"),
+        request.ctx,
+        app,
+        limit=asked_top(request),
+        continuation=request.query.get("continuation"),
+    )
+    if found is None:
         return await LIST.answer(request, app.service.store, binding_resource)
-    after = request.query.get("continuation", "")
-    if after and not TENANT.fullmatch(after):
-        raise no_continuation(after)
-    found, last = await queries.bindings_to(environment, after, asked_top(request), app)
-    return answer_page(request, LIST.fitting(request, found), last)
+    bindings, continuation = found
+    return answer_page(request, LIST.fitting(request, bindings), continuation)
 
 
 async def get_tenant_binding(request: Request[None], app: TenantsApp) -> Answer:

@@ -8,16 +8,19 @@ from function_apps.drift.errors import SnapshotNotFound
 from function_apps.drift.model.snapshot import Snapshot, read_snapshot
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import (
+    FINDINGS,
+    desired_by_git,
     load_finding,
     load_scan,
     load_source,
     snapshot_partition,
 )
-from shared.contracts.drift import DriftFinding, DriftSnapshot, SnapshotContent
+from shared.contracts.drift import DriftFinding, DriftReport, DriftSnapshot, SnapshotContent
 from shared.contracts.drift import GitSource as GitSourceResource
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.persistence.row_pages import INSTANT, newest_rows
+from shared.persistence.store import Document
 
 _ROW: Final = rf"{INSTANT}~svc-[a-z0-9-]{{1,150}}"
 """The key of a snapshot's row: its instant and service."""
@@ -35,6 +38,20 @@ async def get_source(source_id: str, ctx: Context, app: DriftApp) -> tuple[GitSo
     """Return a source with its etag. Raises GitSourceNotFound."""
     source, etag = await load_source(source_id, ctx, app)
     return resources.source_resource(source), etag
+
+
+async def get_report(
+    environment_id: str,
+    documents: Sequence[Document],
+    next_link: str | None,
+    ctx: Context,
+    app: DriftApp,
+) -> DriftReport:
+    """Return the report of an environment with one page of its findings. Raises DriftNotFound."""
+    scan, _ = await load_scan(environment_id, ctx, app)
+    findings = [finding for _, finding in FINDINGS.readable(documents)]
+    git = await desired_by_git(scan, ctx, app)
+    return resources.drift_report(scan, findings, git, next_link)
 
 
 async def get_snapshots(

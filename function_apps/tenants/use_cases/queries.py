@@ -18,14 +18,38 @@ from shared.contracts.tenants import (
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
 from shared.kernel.errors import NotFound
-from shared.kernel.ids import TenantId, parse_id, tenant_binding_id
+from shared.kernel.ids import TENANT, TenantId, parse_id, tenant_binding_id
+from shared.persistence.query_rules import no_continuation
 from shared.persistence.store import Document
 
 _AT_ONCE: Final = 16
 """Bindings of an environment that are read together: each is in a partition of its own."""
 
 
-async def own_environment(
+async def list_own_bindings(
+    environment_id: str | None,
+    ctx: Context,
+    app: TenantsApp,
+    *,
+    limit: int,
+    continuation: str | None,
+) -> tuple[Sequence[RuntimeTenantBinding], str | None] | None:
+    """Return the bindings to an environment of *limit* tenants, and the continuation of the next.
+
+    None where no environment is named that the caller's tenant owns.
+
+    Raises:
+        Invalid: the continuation is none of this list.
+    """
+    environment = await _own_environment(environment_id, ctx, app) if environment_id else None
+    if environment is None:
+        return None
+    if continuation and not TENANT.fullmatch(continuation):
+        raise no_continuation(continuation)
+    return await _bindings_to(environment, continuation or "", limit, app)
+
+
+async def _own_environment(
     environment_id: str, ctx: Context, app: TenantsApp
 ) -> EnvironmentProjection | None:
     """Return the environment with that id where the caller's tenant owns it."""
@@ -36,7 +60,7 @@ async def own_environment(
     return known if known is not None and known.owner == ctx.tenant else None
 
 
-async def bindings_to(
+async def _bindings_to(
     environment: EnvironmentProjection, after: str, top: int, app: TenantsApp
 ) -> tuple[Sequence[RuntimeTenantBinding], str | None]:
     """Return the bindings to *environment* of *top* tenants after the one called *after*.
