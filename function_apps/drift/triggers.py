@@ -66,11 +66,10 @@ from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.kernel.ids import parse_id
 from shared.messaging.dispatcher import HandlerTable
-from shared.messaging.unit_of_work import Json, Outcome
 from shared.persistence.store import Prefix
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.collection import PAGED, Collection, answer_page, asked_top
-from shared.web.request import Answer, Request, created, ok
+from shared.web.request import Answer, Request, answered, created, ok
 from shared.web.routes import delete, get, post
 
 READ: Final = "runtime.drift.read"
@@ -100,8 +99,8 @@ async def get_drift(request: Request[None], app: DriftApp) -> Answer:
 
 async def post_drift_scan(request: Request[ScanOrder], app: DriftApp) -> Answer:
     """Have an environment scanned now, and answer what is known of it until then."""
-    await scan_now(request.path["environmentId"], request.body, request.ctx, app)
-    return ok(await _report(request, app))
+    outcome = await scan_now(request.path["environmentId"], request.body, request.ctx, app)
+    return ok(await _report(request, app), is_repeat=outcome.is_repeat)
 
 
 async def _report(request: Request[Any], app: DriftApp) -> DriftReport:
@@ -147,29 +146,25 @@ async def get_drift_finding(request: Request[None], app: DriftApp) -> Answer:
 async def post_drift_finding_acknowledge(request: Request[FindingReason], app: DriftApp) -> Answer:
     """Say that somebody knows of a finding."""
     identity = request.path["findingId"]
-    return _decided(await decisions.acknowledge(identity, request.body, request.ctx, app))
+    return answered(await decisions.acknowledge(identity, request.body, request.ctx, app))
 
 
 async def post_drift_finding_suppress(request: Request[Suppression], app: DriftApp) -> Answer:
     """Let a finding be for a time; nothing writes its property until then."""
     identity = request.path["findingId"]
-    return _decided(await decisions.suppress(identity, request.body, request.ctx, app))
+    return answered(await decisions.suppress(identity, request.body, request.ctx, app))
 
 
 async def post_drift_finding_adopt(request: Request[FindingReason], app: DriftApp) -> Answer:
     """Take the live value of a finding for the desired one."""
     identity = request.path["findingId"]
-    return _decided(await decisions.adopt(identity, request.body, request.ctx, app))
+    return answered(await decisions.adopt(identity, request.body, request.ctx, app))
 
 
 async def post_drift_finding_remediate(request: Request[FindingReason], app: DriftApp) -> Answer:
     """Ask the owner of the plane to repair a finding."""
     identity = request.path["findingId"]
-    return _decided(await decisions.remediate(identity, request.body, request.ctx, app))
-
-
-def _decided(outcome: Outcome[Json]) -> Answer:
-    return ok(outcome.value)
+    return answered(await decisions.remediate(identity, request.body, request.ctx, app))
 
 
 async def post_git_source(request: Request[FollowGitSource], app: DriftApp) -> Answer:
@@ -192,7 +187,7 @@ async def get_git_source(request: Request[None], app: DriftApp) -> Answer:
 
 async def delete_git_source(request: Request[None], app: DriftApp) -> Answer:
     """Compare with a source no more."""
-    return _decided(await remove_git_source(request.path["sourceId"], request.ctx, app))
+    return answered(await remove_git_source(request.path["sourceId"], request.ctx, app))
 
 
 async def post_git_source_webhook(request: Request[None], app: DriftApp) -> Answer:

@@ -36,7 +36,7 @@ from shared.messaging.dispatcher import HandlerTable
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.administration import OperationControl
 from shared.web.collection import PAGED, answer_page, asked_top
-from shared.web.request import Answer, Request, ok
+from shared.web.request import Answer, Request, answered, ok
 from shared.web.routes import delete, get, put
 
 READ: Final = "runtime.health.read"
@@ -74,14 +74,14 @@ async def get_service_slo(request: Request[None], app: HealthApp) -> Answer:
 async def put_service_slo(request: Request[SetObjective], app: HealthApp) -> Answer:
     """Set the objective of a service; its burn rates raise and clear alerts from then on."""
     service_id = request.path["serviceId"]
-    await set_objective(service_id, request.body, request.ctx, app)
+    outcome = await set_objective(service_id, request.body, request.ctx, app)
     objective, etag = await queries.get_objective(service_id, request.ctx, app)
-    return ok(objective, etag=etag, is_composite=True)
+    return ok(objective, etag=etag, is_composite=True, is_repeat=outcome.is_repeat)
 
 
 async def delete_service_slo(request: Request[None], app: HealthApp) -> Answer:
     """Delete the objective of a service, with the alerts of its burn rates; answer what it was."""
-    return ok((await delete_objective(request.path["serviceId"], request.ctx, app)).value)
+    return answered(await delete_objective(request.path["serviceId"], request.ctx, app))
 
 
 ROUTES: Final = (

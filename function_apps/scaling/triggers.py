@@ -39,10 +39,9 @@ from shared.contracts.scaling import (
     WhatIfResult,
 )
 from shared.messaging.dispatcher import HandlerTable
-from shared.messaging.unit_of_work import Json, Outcome
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.collection import PAGED, Collection, answer_page, asked_top
-from shared.web.request import Answer, Request, created, ok
+from shared.web.request import Answer, Request, answered, created, ok
 from shared.web.routes import delete, get, post, put
 
 READ: Final = "runtime.scaling.read"
@@ -84,12 +83,12 @@ async def get_scaling_policy(request: Request[None], app: ScalingApp) -> Answer:
 async def put_scaling_policy(request: Request[ScalingPolicyChange], app: ScalingApp) -> Answer:
     """Give a policy other content."""
     policy_id = request.path["policyId"]
-    return _changed(await change_scaling_policy(policy_id, request.body, request.ctx, app))
+    return answered(await change_scaling_policy(policy_id, request.body, request.ctx, app))
 
 
 async def delete_scaling_policy(request: Request[None], app: ScalingApp) -> Answer:
     """End a policy; the number of instances stays as it is."""
-    return _changed(await delete_policy(request.path["policyId"], request.ctx, app))
+    return answered(await delete_policy(request.path["policyId"], request.ctx, app))
 
 
 async def get_scaling_policy_decisions(request: Request[None], app: ScalingApp) -> Answer:
@@ -113,17 +112,13 @@ async def post_scaling_policy_what_if(request: Request[WhatIf], app: ScalingApp)
 async def post_scaling_policy_pause(request: Request[ScalingPause], app: ScalingApp) -> Answer:
     """Hold the number in a direction, for at most a day."""
     policy_id = request.path["policyId"]
-    return _changed(await pause_policy(policy_id, request.body, request.ctx, app))
+    return answered(await pause_policy(policy_id, request.body, request.ctx, app))
 
 
 async def post_scaling_policy_resume(request: Request[ScalingReturn], app: ScalingApp) -> Answer:
     """Let a paused policy decide again."""
     policy_id, reason = request.path["policyId"], request.body.reason
-    return _changed(await resume_policy(policy_id, reason, request.ctx, app))
-
-
-def _changed(outcome: Outcome[Json]) -> Answer:
-    return ok(outcome.value)
+    return answered(await resume_policy(policy_id, reason, request.ctx, app))
 
 
 ROUTES: Final = (

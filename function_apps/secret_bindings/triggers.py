@@ -98,7 +98,7 @@ async def post_secret_binding_revoke(
     """Revoke a binding; its versions stay in the vault."""
     identity, reason = request.path["bindingId"], request.body.reason
     outcome = await revoke_binding(identity, reason, request.ctx, app)
-    return ok(outcome.value["binding"])
+    return ok(outcome.value["binding"], is_repeat=outcome.is_repeat)
 
 
 async def post_secret_binding_rotate(

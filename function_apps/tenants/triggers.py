@@ -49,7 +49,7 @@ from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.collection import Collection, answer_page, asked_top
-from shared.web.request import Answer, Request, created, ok, repeat_header
+from shared.web.request import Answer, Request, answered, created, ok
 from shared.web.routes import delete, get, post
 
 READ: Final = "runtime.tenants.read"
@@ -148,9 +148,7 @@ def _named(request: Request[None]) -> tuple[str, str | None]:
 
 
 def _changed(outcome: Outcome[Json], *, status: int = 200) -> Answer:
-    repeated = repeat_header(is_repeat=outcome.is_repeat)
-    location = f"/{_ROOT}/{outcome.value['bindingId']}"
-    return Answer(status, outcome.value, {"Location": location, **repeated})
+    return answered(outcome, status=status, location=f"/{_ROOT}/{outcome.value['bindingId']}")
 
 
 ROUTES: Final = (

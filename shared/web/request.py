@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from shared.kernel.context import Context, Scope
 from shared.kernel.errors import Invalid, NotFound, Violation
 from shared.kernel.ids import EnvironmentKey, OperationId, parse_id
+from shared.messaging.unit_of_work import Json, Outcome
 
 B = TypeVar("B")
 _DIGITS_MAX: Final = 18
@@ -163,14 +164,25 @@ class Answer:
 
 
 def ok(
-    body: BaseModel | Mapping[str, Any], *, etag: str | None = None, is_composite: bool = False
+    body: BaseModel | Mapping[str, Any],
+    *,
+    etag: str | None = None,
+    is_composite: bool = False,
+    is_repeat: bool = False,
 ) -> Answer:
     """Return 200. *etag* is the aggregate's, for `If-Match`.
 
     A composite view shows more than the aggregate, so its etag never answers 304.
     """
     headers = {"ETag": etag} if etag else {}
+    headers |= repeat_header(is_repeat=is_repeat)
     return Answer(200, body, headers, is_composite=is_composite)
+
+
+def answered(outcome: Outcome[Json], *, status: int = 200, location: str | None = None) -> Answer:
+    """Return the answer of a command that is done at once; a repeat says that it is one."""
+    headers = {} if location is None else {"Location": location}
+    return Answer(status, outcome.value, {**headers, **repeat_header(is_repeat=outcome.is_repeat)})
 
 
 def repeat_header(*, is_repeat: bool) -> dict[str, str]:

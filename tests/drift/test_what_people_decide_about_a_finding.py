@@ -41,6 +41,18 @@ async def test_an_acknowledged_finding_stays_so_while_it_is_there() -> None:
 
 
 @virtual
+async def test_a_repeat_of_a_decision_says_that_it_is_one() -> None:
+    made = await found()
+    path, identity = "v1/runtime/drift-findings/{findingId}/adopt", (await made.only())["findingId"]
+
+    first = await made.call("POST", path, findingId=identity)
+    again = await made.call("POST", path, findingId=identity)
+
+    assert "Repeatability-Result" not in first.headers
+    assert (again.status, again.headers["Repeatability-Result"]) == (200, "accepted")
+
+
+@virtual
 async def test_a_repeat_of_a_decision_gets_the_same_answer_and_changes_nothing() -> None:
     made = await found()
     first = await made.decide(await made.only(), "acknowledge")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from function_apps.health.errors import HealthNotFound, ObjectiveNotFound
+from function_apps.health.triggers import put_service_slo
 from function_apps.health.use_cases import queries
 from function_apps.health.use_cases.delete_objective import delete_objective
 from function_apps.health.use_cases.set_objective import set_objective
@@ -13,6 +14,7 @@ from shared.contracts.health import BurnRate, SetObjective, UnmeasuredBurn
 from shared.kernel.context import Scope
 from shared.kernel.fence import Fence
 from shared.kernel.ids import TenantId
+from shared.web.request import Answer, Request
 from tests.health.watching import Health, health
 from tests.kit.memory_cluster import Behaviour
 from tests.kit.memory_surface import MemorySurface
@@ -319,3 +321,15 @@ def test_a_service_without_one_and_that_of_another_tenant_are_not_found() -> Non
             await set_objective(service_of("module-none"), content, made.ctx, made.app)
 
     run_virtual(main())
+
+
+def test_the_same_objective_again_says_that_it_is_a_repeat() -> None:
+    async def main() -> list[Answer]:
+        made = await watched()
+        content, path = SetObjective.model_validate(PROBES), {"serviceId": service_of(WEB)}
+        return [await put_service_slo(Request(content, made.ctx, path), made.app) for _ in range(2)]
+
+    first, again = run_virtual(main())
+
+    assert "Repeatability-Result" not in first.headers
+    assert (again.status, again.headers["Repeatability-Result"]) == (200, "accepted")

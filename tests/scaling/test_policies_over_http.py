@@ -52,6 +52,20 @@ def test_a_service_has_one_policy_and_the_same_again_changes_nothing() -> None:
     run_virtual(main())
 
 
+def test_the_same_content_again_says_that_it_is_a_repeat() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply()
+        content = {"min": 2, "max": 4, "rules": [RULE]}
+        first = await made.call("PUT", ONE, content, policyId=policy_of())
+        again = await made.call("PUT", ONE, content, policyId=policy_of())
+
+        assert "Repeatability-Result" not in first.headers
+        assert (again.status, again.headers["Repeatability-Result"]) == (200, "accepted")
+
+    run_virtual(main())
+
+
 def test_a_change_makes_the_next_policy_revision() -> None:
     async def main() -> None:
         made = await serving()

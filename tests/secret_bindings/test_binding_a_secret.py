@@ -9,9 +9,10 @@ from function_apps.secret_bindings.repository import ENVIRONMENTS
 from shared.kernel.errors import Conflict, Refused
 from shared.messaging.unit_of_work import Decision
 from shared.vault.port import SecretValue
+from shared.web.request import Answer
 from tests.kit.told import ENVIRONMENT, environment
 from tests.kit.virtual_time import run_virtual
-from tests.secret_bindings.bound import NAME, RANDOM, VAULT, SecretBindings, secret_bindings
+from tests.secret_bindings.bound import NAME, RANDOM, ROOT, VAULT, SecretBindings, secret_bindings
 
 EXTERNAL = "https://partner.vault.localhost"
 KEY_PAIR = {"kind": "keyPair"}
@@ -317,6 +318,19 @@ def test_a_revoked_binding_is_told_and_its_versions_stay() -> None:
         ("Bound", 2), ("Revoked", 3),
     ]  # fmt: skip
     assert (bound["status"], bound["version"]) == ("Bound", version.version)
+
+
+def test_a_revocation_that_is_asked_for_again_says_that_it_is_a_repeat() -> None:
+    async def main() -> list[Answer]:
+        on = await secret_bindings()
+        binding = await on.bind(generator=RANDOM)
+        path, body = f"{ROOT}/{{bindingId}}/revoke", {"reason": "left"}
+        return [await on.call("POST", path, body, bindingId=binding["bindingId"]) for _ in "12"]
+
+    first, again = run_virtual(main())
+
+    assert "Repeatability-Result" not in first.headers
+    assert (again.status, again.headers["Repeatability-Result"]) == (200, "accepted")
 
 
 def test_a_binding_that_never_had_a_version_is_revoked_in_silence() -> None:

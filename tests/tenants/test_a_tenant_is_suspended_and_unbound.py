@@ -8,10 +8,11 @@ from function_apps.tenants.model.binding import TRANSITIONS, State
 from shared.contracts.tenants import UnbindTenant
 from shared.kernel.errors import Conflict, PreconditionRequired, Refused
 from shared.kernel.ids import tenant_binding_id
+from shared.web.request import Answer
 from tests.kit.service import TENANT
 from tests.kit.told import KEY
 from tests.kit.virtual_time import run_virtual
-from tests.tenants.bound import BINDING, GLOBEX, Tenants, tenants, told
+from tests.tenants.bound import BINDING, GLOBEX, ONE, Tenants, tenants, told
 
 
 async def _refusal(work: Any) -> Refused:
@@ -29,6 +30,20 @@ async def _removed(on: Tenants, number: int) -> Any:
 
 def test_every_state_has_its_row() -> None:
     assert set(TRANSITIONS.rows) == set(State)
+
+
+def test_a_suspension_that_is_asked_for_again_says_that_it_is_a_repeat() -> None:
+    async def main() -> list[Answer]:
+        on = await tenants()
+        await on.enforced()
+        path, body = f"{ONE}/suspend", {"reason": "because"}
+        return [await on.call("POST", path, body, tenantBindingId=BINDING) for _ in range(2)]
+
+    first, again = run_virtual(main())
+
+    assert "Repeatability-Result" not in first.headers
+    assert (again.status, again.headers["Repeatability-Result"]) == (200, "accepted")
+    assert again.headers["Location"] == first.headers["Location"]
 
 
 def test_it_is_suspended_and_resumed_and_everybody_is_told() -> None:

@@ -16,12 +16,12 @@ from local_host.model import App, HttpAnswer, HttpCall
 from shared.contracts.shape import Command
 from shared.kernel.errors import Conflict, Unavailable, Violation
 from shared.kernel.errors import Invalid as InvalidRequest
-from shared.messaging.unit_of_work import Decision, Json, View
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.persistence.codec import Put
 from shared.persistence.store import Partition
 from shared.triggers.http_triggers import bind_routes
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
-from shared.web.request import Answer, Request, accepted, ok
+from shared.web.request import Answer, Request, accepted, answered, ok
 from shared.web.routes import BODY_MAX_BYTES, get, post, put
 from tests.kit.hosting import hosting
 from tests.kit.service import Bench, bench
@@ -643,3 +643,12 @@ def test_a_tenant_with_many_writes_under_way_leaves_places_to_others(tmp_path: A
         assert (other.status, took_s) == (200, 0)
 
     served(act, tmp_path)
+
+
+def test_a_command_that_is_done_at_once_is_answered_with_where_and_whether_again() -> None:
+    first = answered(Outcome({"a": 1}))
+    again = answered(Outcome({"a": 1}, is_repeat=True), status=202, location="/things/1")
+
+    assert (first.status, first.headers) == (200, {})
+    assert again.status == 202
+    assert again.headers == {"Location": "/things/1", "Repeatability-Result": "accepted"}

@@ -7,7 +7,7 @@ from function_apps.health.repository import OBJECTIVES, TARGETS, require_release
 from shared.contracts.health import SetObjective
 from shared.kernel.context import Context
 from shared.messaging.outbox import Audited
-from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
 async def set_objective(
@@ -25,7 +25,7 @@ async def set_objective(
             raise HealthNotFound(service_id)
         after = objective.set_objective(view.find(OBJECTIVES, service_id), service_id, command)
         if after is None and target.has_objective:
-            return NOTHING
+            return Decision({}, is_repeat=True)
         writes = [] if after is None else [OBJECTIVES.put(after)]
         if not target.has_objective:
             writes.append(TARGETS.put(target.with_objective()))
