@@ -29,7 +29,9 @@ def lacking(
     """Return where the request is refused, and what came there."""
     command = BindTenant(environment_id=ENVIRONMENT, **asked)
     try:
-        require_isolated(command, model, targets, is_owner=is_owner, admits=admits)
+        require_isolated(
+            command.requires, command.quota, model, targets, is_owner=is_owner, admits=admits
+        )
     except IsolationNotSupported as refused:
         return [
             (each.target, each.received) for each in refused.details if each.code == "NotSupported"
@@ -63,7 +65,9 @@ def test_what_is_lacking_is_said_with_the_surface_and_the_reason() -> None:
     command = BindTenant(environment_id=ENVIRONMENT)
 
     with pytest.raises(IsolationNotSupported) as refused:
-        require_isolated(command, POOL, [target()], is_owner=True, admits=())
+        require_isolated(
+            command.requires, command.quota, POOL, [target()], is_owner=True, admits=()
+        )
     [found] = refused.value.details
     assert found.message == (
         "AKS does not isolate tenants by compute, which pool needs: it has no namespaces or"

@@ -5,7 +5,7 @@ from typing import Final
 
 from function_apps.tenants.errors import IsolationNotSupported
 from shared.contracts.environments import ComputeTarget
-from shared.contracts.tenants import BindTenant, IsolationLayer, Quota
+from shared.contracts.tenants import IsolationLayer, Quota
 from shared.contracts.values import IsolationModel
 from shared.kernel.errors import Violation
 from shared.surfaces.capabilities import Feature
@@ -28,7 +28,8 @@ MODELS: Final[Mapping[IsolationModel, tuple[IsolationLayer, ...]]] = {
 
 
 def require_isolated(
-    command: BindTenant,
+    requires: Sequence[IsolationLayer],
+    quota: Quota,
     model: IsolationModel,
     targets: Sequence[ComputeTarget],
     *,
@@ -40,8 +41,7 @@ def require_isolated(
     Raises:
         IsolationNotSupported: with each layer that is lacking, and the surface that lacks it.
     """
-    quota = command.quota
-    asked = [(f"/requires/{at}", layer, "") for at, layer in enumerate(command.requires)]
+    asked = [(f"/requires/{at}", layer, "") for at, layer in enumerate(requires)]
     asked += [("/isolationModel", layer, f", which {model} needs") for layer in MODELS[model]]
     if quota != Quota():
         asked.append(("/quota", IsolationLayer.QUOTA, ", which a quota needs"))

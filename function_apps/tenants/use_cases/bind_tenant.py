@@ -52,7 +52,8 @@ async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Out
         known = view.find(BINDINGS, binding_id)
         model = asked_model(command, known) or await provisioned_model(bound.tenant, app)
         require_isolated(
-            command,
+            command.requires,
+            command.quota,
             model,
             environment.compute_targets,
             is_owner=is_owner,

@@ -11,7 +11,7 @@ from function_apps.tenants.use_cases.bound_tenant import (
     of_bound_tenant,
     own_binding,
 )
-from shared.contracts.tenants import BindTenant, MoveTenant
+from shared.contracts.tenants import MoveTenant
 from shared.kernel.context import Context
 from shared.kernel.ids import TenantId, parse_id
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
@@ -49,13 +49,8 @@ async def _require_isolated(moving: TenantBinding, app: TenantsApp) -> None:
         moving.environment_id, moving.owner_tenant_id, tenant, app
     )
     require_isolated(
-        BindTenant.model_validate(
-            {
-                "environmentId": moving.environment_id,
-                "requires": moving.requires,
-                "quota": moving.quota,
-            }
-        ),
+        moving.requires,
+        moving.quota,
         moving.isolation_model,
         environment.compute_targets,
         is_owner=moving.is_owner,
