@@ -14,9 +14,13 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import TenantLayer
 from function_apps.deployments.model.lifecycle import ENDINGS
+from function_apps.deployments.model.operation_end import (
+    CANCELLATION,
+    ROLLBACK,
+    ended_operation,
+)
 from function_apps.deployments.model.stored_output import StoredOutput
 from function_apps.deployments.ports import DeploymentsApp
-from shared.contracts.deployments import DeploymentStatus
 from shared.durable.activity import ActivityContext, Step, commit_documents, require_ownership
 from shared.durable.operations import OPERATIONS, OperationInput, OperationKind
 from shared.kernel.context import Context
@@ -39,8 +43,8 @@ ROLL_OUT_SECRET: Final = OperationKind("RollOutSecretVersion", ROLL_OUT)
 REPAIR: Final = OperationKind("RemediateDrift", ROLL_OUT)
 RELOCATE: Final = OperationKind("RelocateWorkload", ROLL_OUT)
 RETRY: Final = OperationKind("RetryDeployment", ROLL_OUT)
-ROLL_BACK: Final = OperationKind("RollbackDeployment", ROLL_OUT)
-CANCEL: Final = OperationKind("CancelDeployment", ROLL_OUT)
+ROLL_BACK: Final = OperationKind(ROLLBACK, ROLL_OUT)
+CANCEL: Final = OperationKind(CANCELLATION, ROLL_OUT)
 ROLL_OUT_CONFIGURATION: Final = OperationKind("RollOutConfiguration", ROLL_OUT)
 DRAIN: Final = OperationKind("DrainEnvironment", "deployments_drain_environment")
 
@@ -249,20 +253,21 @@ def leave_queue(
     ]
 
 
-def ended_operation(operation: Operation, deployment: Deployment, ctx: Context) -> Operation:
-    """Return *operation* ended as *deployment* did; a rollback is not the success asked for."""
-    reason, now = deployment.reason, ctx.now()
-    is_rollback = operation.kind in {ROLL_BACK.name, CANCEL.name}
-    match deployment.status:
-        case DeploymentStatus.COMPLETED:
-            return operation.succeed(_summary(deployment), now)
-        case DeploymentStatus.CANCELLED:
-            return operation.cancel(now)
-        case DeploymentStatus.ROLLED_BACK if is_rollback:
-            return operation.succeed(_summary(deployment), now)
-        case _:
-            code, message = (reason.code, reason.message) if reason else ("Failed", "")
-            return operation.fail(code, message, now)
+def last_step(
+    value: T,
+    operation: Operation,
+    before: DeploymentSet,
+    ended: Deployment,
+    target: DeploymentTarget,
+    ctx: Context,
+    rows: Sequence[Row] = (),
+    *,
+    action: str,
+) -> Step[T]:
+    """Return the step that makes *ended* of *before*: it leaves its queues, *operation* ends."""
+    after, told = leave_queue(ended, target, ctx)
+    done = ended_operation(operation, ended, ctx.now())
+    return step(value, done, before, after, [*told, *rows], action=action)
 
 
 def close_operation(view: View, deployment: Deployment, ctx: Context) -> list[Put]:
@@ -270,11 +275,7 @@ def close_operation(view: View, deployment: Deployment, ctx: Context) -> list[Pu
     operation = view.readable(OPERATIONS, deployment.operation_id)
     if operation is None or operation.is_terminal:
         return []
-    return [OPERATIONS.put(ended_operation(operation, deployment, ctx))]
-
-
-def _summary(deployment: Deployment) -> Mapping[str, Any]:
-    return {"deploymentId": deployment.deployment_id, "status": deployment.status.value}
+    return [OPERATIONS.put(ended_operation(operation, deployment, ctx.now()))]
 
 
 async def find_output(

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from function_apps.deployments import repository
 from function_apps.deployments.activities.inputs import Completion, ModuleInput
 from function_apps.deployments.activities.observe_surface import (
     activate_schedule,
@@ -25,6 +24,7 @@ from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import (
     DeploymentSet,
     commit_deployment_step,
+    last_step,
     load_owned_deployment,
     load_owned_set,
     step,
@@ -34,7 +34,7 @@ from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUni
 from shared.contracts.values import Reason
 from shared.durable.activity import ActivityContext, Step
 from shared.kernel.operation import Operation
-from shared.messaging.outbox import Send
+from shared.messaging.outbox import Row, Send
 
 
 async def begin_promotion(ctx: ActivityContext, app: DeploymentsApp) -> None:
@@ -117,16 +117,16 @@ def _completed(
         facts = bound_secrets.with_rollout(target.facts, done.secret, is_in_force=True)
         target = replace(target, facts=facts)
     target = replace(target, holds=add_holds(target.holds, undone, done.deployment_id))
-    after, rows = repository.leave_queue(done, target, ctx)
-    rows += [
+    rows: list[Row] = [
         alert_cleared(done, component, raised_at, now)
         for component, raised_at in alerts.components_that_end_an_alert(done, known.target)
     ]
     if missed := missed_by(done, unit.components, target):
         rows.append(Send(service, missed, project=done.project_id))
-    ended = repository.ended_operation(operation, done, ctx)
     completion = Completion(done.status)
-    return step(completion, ended, known, after, rows, action="CompleteDeployment")
+    return last_step(
+        completion, operation, known, done, target, ctx, rows, action="CompleteDeployment"
+    )
 
 
 def _undone(done: Deployment) -> tuple[ReleasedComponent, ...]:

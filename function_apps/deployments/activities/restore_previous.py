@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from function_apps.deployments import events, repository
+from function_apps.deployments import events
 from function_apps.deployments.activities.inputs import (
     ModuleInput,
     RemainingInput,
@@ -52,6 +52,7 @@ from function_apps.deployments.repository import (
     DEPLOYMENTS,
     DeploymentSet,
     commit_deployment_step,
+    last_step,
     load_owned_deployment,
     load_owned_set,
     step,
@@ -142,10 +143,8 @@ def _rejected(
 ) -> Step[RollbackPlan]:
     why = _end_reason(known.deployment, reason)
     rejected = evolve(known.deployment, refused(why), ctx.now())
-    after, rows = repository.leave_queue(rejected, known.target, ctx)
-    ended = repository.ended_operation(operation, rejected, ctx)
     plan = RollbackPlan(rejected.status)
-    return step(plan, ended, known, after, rows, action="EndDeployment")
+    return last_step(plan, operation, known, rejected, known.target, ctx, action="EndDeployment")
 
 
 def _left_alone(
@@ -163,10 +162,8 @@ def _left_alone(
     left = UnknownRelease(unknown).message if unknown else reason.message
     nothing = ReleaseUnit(components=())
     failed = evolve(began, RestoreFailed(_UNPROVED, nothing, why, (), (left[:2048],)), ctx.now())
-    after, rows = repository.leave_queue(failed, target, ctx)
-    ended = repository.ended_operation(operation, failed, ctx)
     plan = RollbackPlan(failed.status)
-    return step(plan, ended, known, after, rows, action="EndDeployment")
+    return last_step(plan, operation, known, failed, target, ctx, action="EndDeployment")
 
 
 def _end_reason(deployment: Deployment, reason: FailureReason) -> EndReason:
@@ -364,14 +361,13 @@ def _finished(
         holds=add_holds(known.target.holds, rejected, ended.deployment_id),
         modules={**alerts.with_open_alerts(known.target, given.stranded, now), **renewed},
     )
-    after, rows = repository.leave_queue(ended, target, ctx)
     raised = [
         alert_raised(ended, component, given.remaining, now)
         for component in alerts.components_without_previous(ended, given.stranded)
     ]
-    operation = repository.ended_operation(operation, ended, ctx)
-    rows += raised
-    return step(ended.status, operation, known, after, rows, action="FinishRollback")
+    return last_step(
+        ended.status, operation, known, ended, target, ctx, raised, action="FinishRollback"
+    )
 
 
 def _rejected_components(deployment: Deployment) -> tuple[ReleasedComponent, ...]:

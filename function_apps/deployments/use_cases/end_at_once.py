@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from function_apps.deployments import events
 from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.lifecycle import refused
-from function_apps.deployments.repository import DEPLOYMENTS, ended_operation
+from function_apps.deployments.model.operation_end import ended_operation
+from function_apps.deployments.repository import DEPLOYMENTS
 from shared.contracts.deployments import EndReason
 from shared.durable.operations import OPERATIONS, OperationKind, begin_operation
 from shared.kernel.context import Context, NewIds
@@ -33,7 +34,7 @@ def end_at_once(
         {},
         writes=[
             DEPLOYMENTS.put(ended),
-            OPERATIONS.put(ended_operation(operation, ended, ctx)),
+            OPERATIONS.put(ended_operation(operation, ended, ids.now)),
             *writes,
         ],
         outbox=[events.ended(ended)],
