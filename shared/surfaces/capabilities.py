@@ -147,6 +147,11 @@ class Capabilities:
     def supports(self, feature: Feature) -> bool:
         return feature not in self.lacks
 
+    @property
+    def features(self) -> Sequence[Feature]:
+        """All that it supports."""
+        return [each for each in Feature if self.supports(each)]
+
 
 @dataclass(frozen=True)
 class SurfacePlan:

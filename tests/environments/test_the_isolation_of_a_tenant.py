@@ -1,7 +1,7 @@
 """The isolation of a tenant in an environment: what is told of it, and what is drained."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -138,6 +138,29 @@ def test_a_boundary_that_cannot_be_seen_is_not_in_force() -> None:
 
     assert isolation.state == "Failed"
     assert "does not answer" in isolation.reason.message
+
+
+def test_a_boundary_where_no_setting_leads_any_more_is_neither_made_nor_taken_away() -> None:
+    async def main() -> Any:
+        on = await guest()
+        surfaces = on.world.app.surfaces
+        on.world.app = replace(on.world.app, surfaces={})
+        await on.hears(1, "Bound", 1)
+        unmade = await on.isolation()
+        on.world.app = replace(on.world.app, surfaces=surfaces)
+        await on.hears(2, "Bound", 2)
+        made = await on.isolation()
+        on.world.app = replace(on.world.app, surfaces={})
+        await on.hears(3, "Unbinding", 3)
+        await on.is_drained()
+        await on.world.run_started()
+        return unmade, made, await on.isolation()
+
+    unmade, made, left = run_virtual(main())
+
+    assert (unmade.state, made.state) == ("Failed", "Applied")
+    assert "no LocalProcess is configured" in unmade.reason.message
+    assert left.state != "Removed"
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from shared.surfaces.boundaries import (
     quota_of,
     refusal,
 )
-from shared.surfaces.capabilities import Capabilities, Feature
-from shared.surfaces.port import Boundaries
+from shared.surfaces.capabilities import Capabilities
+from shared.surfaces.port import Boundaries, configured_surface
 from shared.surfaces.spec import RevisionSpec
 
 _READ_WITHIN: Final = timedelta(seconds=10)
@@ -117,20 +117,16 @@ async def _boundaries(
     app: DeploymentsApp,
 ) -> Mapping[ComputeTargetKind, Boundary]:
     async def read(kind: ComputeTargetKind) -> Boundary | None:
-        surface = cast("Boundaries", app.surfaces[kind])  # as its features say
+        surface = cast("Boundaries", configured_surface(app.surfaces, kind))  # as its features say
         answer = answered_within(
             surface.read_boundary(environment, tenant), _READ_WITHIN, "its surface"
         )
         reading = await isolate(answer, f"the quota of {tenant} on {kind} is in no plan")
         return reading.value if isinstance(reading, Present) else None
 
-    bounded = [k for k in kinds if k in capabilities and _has_boundaries(capabilities[k])]
+    bounded = [k for k in kinds if k in capabilities and has_boundaries(capabilities[k].features)]
     boundaries = await asyncio.gather(*map(read, bounded))
     return {kind: each for kind, each in zip(bounded, boundaries, strict=True) if each}
-
-
-def _has_boundaries(can: Capabilities) -> bool:
-    return has_boundaries([each for each in Feature if can.supports(each)])
 
 
 def _shortage(boundary: Boundary, specs: Sequence[RevisionSpec], *, is_recreate: bool) -> str:

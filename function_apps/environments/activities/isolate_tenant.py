@@ -38,7 +38,7 @@ from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.surfaces.boundaries import Boundary, BoundarySpec, bound_quota, has_boundaries
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.port import Boundaries
+from shared.surfaces.port import Boundaries, configured_surface
 from shared.surfaces.spec import Resources
 
 USABLE: Final = frozenset({State.PROVISIONED, State.UPDATING})
@@ -146,19 +146,19 @@ async def make_boundaries(ctx: ActivityContext, app: EnvironmentsApp) -> MadeBou
 
     Raises:
         EnvironmentNotThere: see there.
-        Unavailable: a boundary that was made could not be read.
+        Unavailable: a boundary that was made could not be read; or see `boundaries_on`.
     """
     isolation = await load_owned(ISOLATIONS, ctx, app)
     environment = await environment_of(isolation, app)
     _require_usable(environment, isolation)
     assert environment is not None, "it is usable"
-    kinds = kinds_of(environment)
+    kinds = tuple(target.kind for target in environment.targets)
     fence, namespace, identity = ctx.fence(isolation), None, None
-    for kind, boundaries in boundaries_on(kinds, app).items():
+    for kind, boundaries in boundaries_on(environment, app).items():
         spec = boundary_spec(isolation, isolation.quota)
         await boundaries.ensure_boundary(spec, fence)
         boundary = _made(await boundaries.read_boundary(spec.environment, spec.tenant), spec)
-        if app.surfaces[kind].capabilities().supports(Feature.NAMESPACES):
+        if configured_surface(app.surfaces, kind).capabilities().supports(Feature.NAMESPACES):
             namespace, identity = boundary.name, boundary.properties.get("identity")
     return MadeBoundaries(kinds, namespace, identity)
 
@@ -174,24 +174,25 @@ def _made(reading: Reading[Boundary], spec: BoundarySpec) -> Boundary:
             raise AssertionError(f"{spec.environment} has no boundary of {spec.tenant} once made")
 
 
-def kinds_of(environment: RuntimeEnvironment) -> tuple[ComputeTargetKind, ...]:
-    return tuple(target.kind for target in environment.targets)
-
-
 def boundaries_on(
-    kinds: tuple[ComputeTargetKind, ...], app: EnvironmentsApp
+    environment: RuntimeEnvironment, app: EnvironmentsApp
 ) -> Mapping[ComputeTargetKind, Boundaries]:
-    """Return the surfaces of *kinds* that keep a boundary of each tenant.
+    """Return the surfaces of *environment* that keep a boundary of each tenant.
 
     On LocalProcess it is a quota only: there each instance is kept apart from all others, whosever
-    they are.
+    they are. A target without a surface runs nothing.
+
+    Raises:
+        Unavailable: no setting leads to a surface that kept some when it was provisioned.
     """
-    surfaces = {kind: app.surfaces[kind] for kind in kinds if kind in app.surfaces}
-    return {
-        kind: cast("Boundaries", surface)  # as its features say
-        for kind, surface in surfaces.items()
-        if has_boundaries([each for each in Feature if surface.capabilities().supports(each)])
-    }
+    boundaries: dict[ComputeTargetKind, Boundaries] = {}
+    for target in environment.targets:
+        if target.kind not in app.surfaces and not has_boundaries(target.capabilities):
+            continue
+        surface = configured_surface(app.surfaces, target.kind)
+        if has_boundaries(surface.capabilities().features):
+            boundaries[target.kind] = cast("Boundaries", surface)  # as its features say
+    return boundaries
 
 
 def boundary_spec(isolation: TenantIsolation, quota: TenantQuota) -> BoundarySpec:

@@ -8,7 +8,6 @@ from function_apps.environments.activities.isolate_tenant import (
     boundary_spec,
     commit_isolation,
     forget_bound,
-    kinds_of,
 )
 from function_apps.environments.model.tenant_isolation import TenantIsolation
 from function_apps.environments.ports import EnvironmentsApp
@@ -39,13 +38,17 @@ async def await_tenant_drain(ctx: ActivityContext, app: EnvironmentsApp) -> Drai
 
 
 async def remove_boundaries(ctx: ActivityContext, app: EnvironmentsApp) -> None:
-    """Delete the tenant's boundaries in the environment of another one; its own lose the quota."""
+    """Delete the tenant's boundaries in the environment of another one; its own lose the quota.
+
+    Raises:
+        Unavailable: see `boundaries_on`.
+    """
     isolation = await load_owned(ISOLATIONS, ctx, app)
     environment = await environment_of(isolation, app)
     if environment is None:
         return
     fence = ctx.fence(isolation)
-    for boundaries in boundaries_on(kinds_of(environment), app).values():
+    for boundaries in boundaries_on(environment, app).values():
         if isolation.is_foreign:
             tenant = TenantId(isolation.tenant_id)
             await boundaries.delete_boundary(EnvironmentId(isolation.environment_id), tenant, fence)

@@ -25,7 +25,6 @@ from shared.durable.activity import (
 )
 from shared.infrastructure.port import UpdatePlan
 from shared.kernel.operation import Operation
-from shared.surfaces.capabilities import Feature
 
 
 async def begin_apply(ctx: ActivityContext, app: EnvironmentsApp) -> None:
@@ -99,6 +98,5 @@ def _with_capabilities(output: Mapping[str, Any], app: EnvironmentsApp) -> Compu
     surface = app.surfaces.get(target.kind)
     if surface is None:
         return target
-    capabilities = surface.capabilities()
-    able = tuple(each.value for each in Feature if capabilities.supports(each))
+    able = tuple(each.value for each in surface.capabilities().features)
     return target.model_copy(update={"capabilities": able})
