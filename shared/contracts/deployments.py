@@ -1,5 +1,6 @@
 """Commands, events and resources of deployments: every change of a running workload."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -218,6 +219,11 @@ class DeploymentInForce(DeploymentEnded):
     project_id: ProjectId
     stage: Stage
     release_unit: ReleaseUnit
+
+    @property
+    def release_revisions(self) -> Mapping[str, int]:
+        """The release revision of each module that is in force."""
+        return {each.module_id: each.release_revision for each in self.release_unit.components}
 
 
 class RuntimeDeploymentCompleted(DeploymentInForce):

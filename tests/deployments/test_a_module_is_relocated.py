@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from function_apps.deployments.errors import NotRetryable
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.use_cases.relocate_workload import relocate_workload
+from function_apps.deployments.use_cases.retry import retry
+from shared.contracts.deployments import DeploymentReason
 from shared.contracts.roll_outs import RelocateWorkload
 from shared.kernel.errors import Unavailable
 from shared.messaging.unit_of_work import Outcome
@@ -238,5 +241,17 @@ def test_it_keeps_the_versions_of_secrets_that_the_release_has() -> None:
 
         (component,) = ended["releaseUnit"]["components"]
         assert component["secretVersions"] == {"password": "v1"}
+
+    run_virtual(main())
+
+
+def test_one_that_was_refused_before_it_had_a_release_is_not_retried() -> None:
+    async def main() -> None:
+        world = driven()
+        await prepared(world, strategy={"kind": "recreate"})
+        refused = await moved(world, "Failed")
+
+        with pytest.raises(NotRetryable, match="before it had a release"):
+            await retry(refused["deploymentId"], DeploymentReason(), world.ctx, world.app)
 
     run_virtual(main())

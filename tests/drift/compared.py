@@ -87,11 +87,19 @@ class DriftService:
     async def hear(self, *payloads: BaseModel) -> None:
         """Deliver *payloads*, and what drift sends itself because of them."""
         for payload in payloads:
-            self.heard += 1
-            envelope = envelope_of(payload, self.heard, self.app.service.clock.now())
-            await self.dispatcher.dispatch(envelope)
-            for sent in taken(self.bench.sent, QUEUE):
-                await self.dispatcher.dispatch(sent)
+            await self.hear_alone(payload)
+            await self.hear_itself()
+
+    async def hear_itself(self) -> None:
+        """Deliver what drift sent itself."""
+        for sent in taken(self.bench.sent, QUEUE):
+            await self.dispatcher.dispatch(sent)
+
+    async def hear_alone(self, payload: BaseModel) -> None:
+        """Deliver *payload*; what drift sends itself because of it is on its way still."""
+        self.heard += 1
+        at = self.app.service.clock.now()
+        await self.dispatcher.dispatch(envelope_of(payload, self.heard, at))
 
     def fence(self) -> Fence:
         self.tokens += 1

@@ -23,7 +23,7 @@ from tests.drift.compared import (
 )
 from tests.drift.test_what_others_say_of_a_service import health
 from tests.kit.service import TENANT
-from tests.kit.told import ENVIRONMENT, WEB, component_of
+from tests.kit.told import ENVIRONMENT, WEB, component_of, ended
 
 
 @virtual
@@ -72,6 +72,39 @@ async def test_a_fence_counts_for_two_minutes_and_then_what_it_left_is_drift() -
 
     paths = [each["path"] for each in await made.findings()]
     assert paths == ["revision/2", "weight"]
+
+
+@virtual
+async def test_what_a_deployment_left_is_no_drift_before_its_service_has_heard_of_it() -> None:
+    """The end of the deployment is known, and the command with the release is on its way."""
+    made = await released_and_settled()
+    component = component_with(revision=2)
+    await made.apply(component)
+    await made.remove_older(WEB, 2)
+    await made.hear_alone(ended(2, [component], at=made.app.service.clock.now()))
+
+    await made.scan(2 * OWN_WORK_S)
+    meanwhile = await made.findings()
+    await made.hear_itself()
+    made.tamper(revision=2, environ={"MODE": "slow"})
+    await made.settled()
+
+    assert meanwhile == []
+    assert (await made.only())["path"] == "environ/MODE"
+
+
+@virtual
+async def test_a_release_whose_command_is_lost_hides_nothing_for_good() -> None:
+    made = await released_and_settled()
+    await made.hear_alone(ended(2, [component_with(revision=2)], at=made.app.service.clock.now()))
+    made.tamper(environ={"MODE": "slow"})
+
+    await made.scan(300)
+    hidden = await made.findings()
+    await made.scan(24 * 3600)
+
+    assert hidden == []
+    assert (await made.only())["path"] == "environ/MODE"
 
 
 @virtual

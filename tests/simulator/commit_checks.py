@@ -133,8 +133,8 @@ class CommitChecks:
             case "catalog", "service" if now.status == "Retired":
                 if before is None or before.status == "Retired":
                     return
-                cause = (body["rows"].get("observation") or {}).get("cause_kind")
-                if cause == "observation":
+                look = body["rows"].get("observation") or {}
+                if look.get("status") == "Retired":
                     self.history.broke("14", f"{key} was retired by a look at its surface")
 
     def _note_rollout(self, key: Key, status: str, body: Body) -> None:

@@ -27,13 +27,18 @@ def begin_anew(
     """Return the Failed *deployment* as requested again, under *operation_id*.
 
     Raises:
-        NotRetryable: it is in another state, or the same versions are on their way.
+        NotRetryable: it is in another state, was refused before it was of anything, or the same
+            versions are on their way.
         NotPromotable: the evidence of its promotion is too old.
     """
     deployment_id = deployment.deployment_id
     if deployment.status is not DeploymentStatus.FAILED:
         raise NotRetryable(
             f"{deployment_id} is {deployment.status}; Failed and paused deployments can be retried"
+        )
+    if not (deployment.components or deployment.remove):
+        raise NotRetryable(
+            f"{deployment_id} was refused before it had a release: who asked for it asks again"
         )
     if deployment.evidence is not None:
         require_fresh_evidence(deployment.evidence, soak, now)

@@ -19,6 +19,7 @@ from shared.contracts.alerts import AlertState
 from shared.contracts.deployments import (
     DeploymentEnded,
     DeploymentFacts,
+    DeploymentInForce,
     DeploymentKind,
     DeploymentStatus,
     RuntimeDeploymentCompleted,
@@ -61,6 +62,8 @@ class DeploymentWork:
     """Its request was heard, so it is new: what is said of it later is no echo of one forgotten."""
     stepped_at: str = ""
     """The time of its newest step; empty while it waits."""
+    releases: Mapping[str, int] = field(default_factory=dict)
+    """The release revisions that it left in force, by module."""
 
     @property
     def waits(self) -> bool:
@@ -178,6 +181,21 @@ class EnvironmentScan:
             None,
         )
 
+    def released_by(self, module: str, after: int, since: datetime) -> str | None:
+        """Return the deployment that left a later release of *module* than revision *after*.
+
+        The baseline of the module hears of it by a message of its own, which may come later. One
+        that has said nothing *since* then is none: that message was lost.
+        """
+        at_least = isoformat(since)
+        there = self._by_module.get(module, {})
+        later = (
+            name
+            for name, work in there.items()
+            if work.releases.get(module, 0) > after and work.at >= at_least
+        )
+        return next(later, None)
+
     def failed_since(self, module: str, at: str) -> str | None:
         """Return the newest deployment of *module* that failed after *at*; None without one."""
         failed = [
@@ -241,6 +259,7 @@ def on_deployment_event(
         has_failed=has_ended and event.status in _FAILED,
         from_start=is_request or (work is not None and work.from_start),
         stepped_at=stepped_at if has_ended or is_request else at,
+        releases=event.release_revisions if isinstance(event, DeploymentInForce) else {},
     )
     deployments = {**before.deployments, event.deployment_id: heard}
     after = replace(before, deployments=_without_old_work(deployments))

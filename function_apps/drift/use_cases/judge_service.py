@@ -69,6 +69,8 @@ def _own_work(
 ) -> str | None:
     if deployment := _work_on(baseline, environment, now, app):
         return f"{deployment} is changing it"
+    if deployment := _released_by(baseline, environment, now, app):
+        return f"{deployment} has changed it, and what it left is not known here yet"
     is_lately = is_own_fence(baseline.fence_moved_at, now, app.rules.detection.own_work)
     return "the platform wrote there a moment ago" if is_lately else None
 
@@ -77,6 +79,13 @@ def _work_on(
     baseline: ServiceBaseline, environment: EnvironmentScan, now: datetime, app: DriftApp
 ) -> str | None:
     return environment.work_on(baseline.module_id, now - app.rules.detection.work_at_most)
+
+
+def _released_by(
+    baseline: ServiceBaseline, environment: EnvironmentScan, now: datetime, app: DriftApp
+) -> str | None:
+    since = now - app.rules.detection.work_at_most
+    return environment.released_by(baseline.module_id, baseline.release_revision, since)
 
 
 async def _record_reading(scan: ServiceScan, ctx: Context, app: DriftApp) -> ServiceBaseline | None:
