@@ -1,8 +1,10 @@
 """A real API server takes the platform for who it is, and holds it to the rights that ship."""
 
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +54,14 @@ def confined(
     kubernetes_cluster: "KubernetesCluster", tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     return confined_kubeconfig(kubernetes_cluster, tmp_path_factory.mktemp("platform"))
+
+
+def test_the_token_of_the_tests_outlives_every_session_of_them(confined: Path) -> None:
+    token = json.loads(confined.read_text())["users"][0]["user"]["token"]
+    _, payload, _ = token.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+
+    assert claims["exp"] - claims["iat"] >= timedelta(hours=24).total_seconds()
 
 
 async def user_name(client: "AsyncClient") -> str:

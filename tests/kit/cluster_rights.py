@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from tests.kit.kubernetes_cluster import KubernetesCluster
 
 PLATFORM: Final = f"system:serviceaccount:{NAME}:{NAME}"
+TOKEN_LIFE: Final = "24h"
+"""Longer than any session: Kubernetes gives one an hour, and then answers 401 to all that runs."""
 
 
 def confined_kubeconfig(cluster: "KubernetesCluster", folder: Path) -> Path:
@@ -21,7 +23,8 @@ def confined_kubeconfig(cluster: "KubernetesCluster", folder: Path) -> Path:
 
     cluster.kubectl("apply", "--server-side", "-f", str(FOLDER / "rbac.yaml"))
     until(lambda: _is_confined(cluster))
-    token = cluster.kubectl("create", "token", NAME, "--namespace", NAME).strip()
+    words = ("create", "token", NAME, "--namespace", NAME, "--duration", TOKEN_LIFE)
+    token = cluster.kubectl(*words).strip()
     return kubeconfig_with(cluster, folder / "platform.kubeconfig", {"token": token})
 
 
