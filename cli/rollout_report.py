@@ -7,6 +7,7 @@ from typing import Any, Final
 from cli.output import format_digest
 from cli.progress_display import Line
 from cli.traffic import format_ms, format_traffic
+from cli.watch_operation import outage_line
 from shared.surfaces.traffic import RevisionTraffic
 
 Deployment = Mapping[str, Any]
@@ -54,6 +55,8 @@ def rollout_lines(
         lines.append(Line("waiting", text, "yellow", is_final=False))
     if has_ended:
         return [*lines, *_end_lines(deployment)]
+    if outage := (deployment.get("operation") or {}).get("outage"):
+        lines.append(outage_line(outage))
     unready = [
         Line(f"unready-{index}", f"    {reason}", "yellow", is_final=False)
         for index, reason in enumerate(not_ready)

@@ -84,9 +84,16 @@ def operation_lines(operation: Operation) -> list[Line]:
     lines = [_step_line(index, step) for index, step in enumerate(operation.get("steps", ()))]
     if reason := operation.get("waitingFor"):
         lines.append(Line("waiting", f"… waiting for {reason}", "yellow", is_final=False))
+    if outage := operation.get("outage"):
+        lines.append(outage_line(outage))
     if operation.get("status") in TERMINAL:
         lines.append(_end_line(operation))
     return lines
+
+
+def outage_line(outage: str) -> Line:
+    """Return the line of what an operation has found away, and tries again by itself."""
+    return Line("outage", f"… tries again: {outage}", "yellow", is_final=False)
 
 
 def require_success(operation: Operation, title: str) -> None:

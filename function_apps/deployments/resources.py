@@ -109,4 +109,5 @@ def _summary(operation: Operation | None) -> OperationSummary | None:
         operation_id=OperationId(operation.operation_id),
         status=operation.status,
         percent=operation.percent,
+        outage=operation.outage,
     )

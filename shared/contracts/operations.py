@@ -44,6 +44,8 @@ class OperationSummary(Value):
     operation_id: OperationId
     status: OperationStatus
     percent: Percent
+    outage: Text | None = None
+    """What its step has found away; it is tried again until it is there."""
 
 
 class Operation(Resource):
@@ -63,6 +65,8 @@ class Operation(Resource):
     """Older than two minutes: it is taken up again from stored state."""
     waiting_for: Label | None = None
     """The event that it waits for: `environment`, `binding`, `queue`, `approval`, …."""
+    outage: Text | None = None
+    """What its step has found away; it is tried again until it is there."""
     cancel_requested: bool = False
     result: Json = None
     error: OperationError | None = None

@@ -20,6 +20,7 @@ from shared.durable.orchestration import (
     durable_name,
     result_adapter,
 )
+from shared.kernel.concurrency import isolate
 from shared.kernel.context import Cause, Context, Scope
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import Fence
@@ -103,6 +104,7 @@ async def perform(
 ) -> Mapping[str, Any]:
     """Run one attempt at *activity* and return the answer that `call` understands."""
     name = durable_name(activity)
+    ctx: ActivityContext | None = None
     try:
         ctx, operation = await _open(activity, request, app)
         if operation.is_terminal:
@@ -116,11 +118,14 @@ async def perform(
         return _refused(refusal)
     except Unavailable as outage:
         _log.warning("%s found a dependency away: %s", name, outage.message)
+        await _note_outage(ctx, app, outage.message[:REASON_MAX])
         return {"unavailable": {"message": outage.message, "retryAfterS": outage.retry_after_s}}
     except Exception:  # noqa: BLE001  the orchestration compensates for defects too
         # The text of a defect may hold anything: it is for the log, the answer reaches the tenant.
         _log.exception("%s failed in %s", name, request["operation"])
         return {"failed": {"message": f"quote the operation id {request['operation']}"}}
+    if operation.outage is not None:
+        await _note_outage(ctx, app, None)
     return {"result": ctx.result.dump_python(result, mode="json", by_alias=True)}
 
 
@@ -169,6 +174,26 @@ def _span(name: str, ctx: ActivityContext, telemetry: Telemetry) -> Span:
         attributes[ENVIRONMENT] = f"env-{ctx.partition.environment}"
         parent = str(TraceParent(w3c_trace_id(trace_id), span_id_of(ctx.operation_id)))
     return telemetry.span(ACTIVITY_RUN, name, trace_id, attributes, parent=parent)
+
+
+async def _note_outage(
+    ctx: ActivityContext | None, app: App[ServiceParts], outage: str | None
+) -> None:
+    """Record in the operation what its step has found away, else it stands still without a word.
+
+    Nothing depends on it: where *ctx* is None the store itself was away.
+    """
+    if ctx is None:
+        return
+    document_id, operation_id = OPERATIONS.document_id(ctx.operation_id), ctx.operation_id
+
+    def decide(view: View) -> Decision[None]:
+        operation = view.get(OPERATIONS, operation_id)
+        after = operation.with_outage(outage)
+        return Decision(None, [OPERATIONS.put(after)] if after != operation else [])
+
+    noting = app.service.work.commit(ctx, ctx.partition, [document_id], decide)
+    await isolate(noting, f"the outage of {operation_id} is not noted")
 
 
 def _answer_of_ended(ctx: ActivityContext, operation: Operation) -> Mapping[str, Any]:

@@ -88,6 +88,8 @@ class Operation:
     steps: tuple[OperationStep, ...] = ()
     waiting_for: str | None = None
     wait_name: str | None = None
+    outage: str | None = None
+    """What the last attempt at its step found away; None once one has gone on."""
     cancel_requested: bool = False
     recorded: Mapping[str, Any] = field(default_factory=dict)
     """The recorded pieces of work, each with the JSON that it answered; a repeat has no effect."""
@@ -149,6 +151,10 @@ class Operation:
             heartbeat_at=isoformat(now),
         )
 
+    def with_outage(self, outage: str | None) -> "Operation":
+        """Return this operation with what it waits for by itself; it is no heartbeat."""
+        return self if self.is_terminal else replace(self, outage=outage)
+
     def succeed(self, result: Mapping[str, Any], now: datetime) -> "Operation":
         """Return this operation as succeeded; ending an ended one changes nothing."""
         return self._end(OperationStatus.SUCCEEDED, now, result=result)
@@ -203,6 +209,7 @@ class Operation:
             heartbeat_at=at,
             waiting_for=None,
             wait_name=None,
+            outage=None,
             result=result,
             error=error,
         )

@@ -147,6 +147,7 @@ def render(operation: Operation) -> Mapping[str, Any]:
         "owner": operation.owner,
         "heartbeatAt": operation.heartbeat_at,
         "waitingFor": operation.waiting_for,
+        "outage": operation.outage,
         "cancelRequested": operation.cancel_requested,
         "steps": [
             {

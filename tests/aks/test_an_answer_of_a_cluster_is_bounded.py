@@ -137,6 +137,21 @@ async def test_a_refusal_with_odd_details_is_a_refusal(
     assert (refusal.value.status, refusal.value.causes) == (403, ())
 
 
+async def test_who_is_not_taken_any_more_is_told_what_to_renew(
+    served: tuple[StandInServer, ClusterApi],
+) -> None:
+    server, api = served
+
+    async def unknown(_: web.Request) -> web.Response:
+        status = {"kind": "Status", "message": "Unauthorized", "reason": "Unauthorized"}
+        return web.json_response(status, status=401)
+
+    server.answers[LIST] = unknown
+
+    with pytest.raises(ApiAway, match="may have ended; renew it where the kubeconfig has it"):
+        await all_of(api)
+
+
 @pytest.mark.parametrize("wait", ["x", 10**400, -1, [], None])
 async def test_an_odd_time_to_wait_is_a_second(
     served: tuple[StandInServer, ClusterApi], wait: object

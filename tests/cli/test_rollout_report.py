@@ -119,6 +119,16 @@ def test_the_end_names_what_was_left_out_and_nothing_that_just_is_not_there() ->
     assert not any("ScalingPolicyAbsent" in line for line in lines)
 
 
+def test_what_is_away_is_shown_while_it_is_waited_for() -> None:
+    operation = {"operationId": "op-1", "outage": "the API server answered 503"}
+
+    running = _texts(rollout_lines(_deployment(operation=operation)))
+    ended = _texts(rollout_lines(_deployment(operation=operation, status="Completed")))
+
+    assert "… tries again: the API server answered 503" in running
+    assert not any("503" in text for text in ended)
+
+
 def test_who_waits_for_an_approval_is_told_what_goes_on_without_one() -> None:
     texts = _texts(rollout_lines(_deployment(waitingFor="approval")))
 

@@ -49,6 +49,14 @@ def test_an_operation_is_watched_to_its_end() -> None:
     assert "✓ Deploy Succeeded" in shown
 
 
+def test_what_an_operation_has_found_away_is_shown() -> None:
+    running = _operation("Running", outage="the API server answered 503")
+
+    _, shown = _watched([(200, running), (200, _operation("Succeeded"))])
+
+    assert "… tries again: the API server answered 503" in shown
+
+
 @pytest.mark.parametrize(
     "away",
     [None, (503, {"error": {"code": "Unavailable", "message": "later"}}), (429, {})],

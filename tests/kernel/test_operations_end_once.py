@@ -32,6 +32,7 @@ CHANGES: dict[str, Callable[[Operation], Operation]] = {
     **ENDS,
     "step": lambda it: it.begin_step("more", LATER, percent=50),
     "wait": lambda it: it.wait("approval", "w", LATER),
+    "outage": lambda it: it.with_outage("the cluster is away"),
 }
 
 
@@ -44,6 +45,16 @@ def test_nothing_changes_what_has_ended(
 
     assert ended.is_terminal
     assert change(ended) == ended
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+def test_what_is_away_is_no_progress_and_over_with_the_end(
+    end: Callable[[Operation], Operation],
+) -> None:
+    away = running().with_outage("the cluster is away")
+
+    assert away.heartbeat_at == running().heartbeat_at
+    assert end(away) == end(running())
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())

@@ -12,7 +12,6 @@ from shared.surfaces.aks.answer_shapes import causes_of
 _WAIT_MAX_S: Final = 3600
 _AWAY: Final = frozenset(
     {
-        HTTPStatus.UNAUTHORIZED,
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -73,6 +72,12 @@ def refusal_of(status: Mapping[str, Any]) -> Exception:
     details = status.get("details")
     # A namespace that is going refuses with 403 until it is gone.
     is_passing = "being terminated" in message
+    if code == HTTPStatus.UNAUTHORIZED:
+        return ApiAway(
+            f"the API server does not take our token or certificate (401: {message}): it may have"
+            " ended; renew it where the kubeconfig has it",
+            retry_after_s=_wait_s(details),
+        )
     if code in _AWAY or is_passing:
         return ApiAway(
             f"the API server answered {code}: {message}",
