@@ -25,6 +25,7 @@ from shared.persistence.store import Comparison, Query, Where
 from tests.deployments.configured import said
 from tests.deployments.driven import SHOP, TEST
 from tests.deployments.places import SECRETS, Given, Place
+from tests.deployments.standstill import standstill
 from tests.deployments.test_configuration_roll_outs import Told
 from tests.deployments.told_secrets import (
     bind,
@@ -167,13 +168,15 @@ class Crossing:
             await self.told.forward(times=self.times)
 
     async def be_quiet(self) -> None:
-        for _ in range(20):
+        clock = self.world.app.service.clock
+        give_up_at_s = clock.monotonic_s() + self.world.patience_s
+        while True:
             await self.told.settle()
             if not (await self.world.target()).queue:
                 return
-            await self.world.app.service.clock.sleep(LOST_S)
+            assert clock.monotonic_s() < give_up_at_s, await standstill(self.world)
+            await clock.sleep(LOST_S)
             await self.recover()
-        raise AssertionError((await self.world.target()).queue)
 
     async def recover(self) -> None:
         service = self.world.app.service

@@ -75,6 +75,7 @@ from shared.persistence.store import (
     partition_of,
 )
 from shared.surfaces.spec import SiteSpec, SurfaceComponent
+from tests.deployments.standstill import Surroundings, nothing_around, standstill
 from tests.kit.drive import DrivenContext, by_name, drive
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_images import MemoryImages
@@ -195,6 +196,10 @@ class Driven:
     """The activity before which everything stands still, until `go_on`."""
     contexts: list[DrivenContext] = field(default_factory=list)
     revision: int = 0
+    patience_s: float = 3600.0
+    """So long everything may take to come to rest; where time is real, somebody waits for it."""
+    surroundings: Surroundings = nothing_around
+    """What a failure to come to rest says besides."""
     _running: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
     _answered: int = 0
     """So many messages have been looked at."""
@@ -204,6 +209,11 @@ class Driven:
     @property
     def ctx(self) -> Context:
         return self.bench.ctx()
+
+    @property
+    def running(self) -> Mapping[str, asyncio.Task[Any]]:
+        """The orchestrations that have begun, by instance."""
+        return self._running
 
     # What other services do.
 
@@ -308,12 +318,15 @@ class Driven:
 
     # What the platform does.
 
-    async def settle(self, *, within_s: float = 3600.0) -> None:
-        """Run everything that was started until nothing runs; answer gates on the way."""
+    async def settle(self, *, within_s: float | None = None) -> None:
+        """Run everything that was started until nothing runs; answer gates on the way.
+
+        Fail after *within_s*, or `patience_s`, with what does not come to rest.
+        """
         clock = self.app.service.clock
-        give_up_at_s = clock.monotonic_s() + within_s
+        give_up_at_s = clock.monotonic_s() + (self.patience_s if within_s is None else within_s)
         while self.begin() or self._running:
-            assert clock.monotonic_s() < give_up_at_s, [c.asked[-3:] for c in self.contexts]
+            assert clock.monotonic_s() < give_up_at_s, await standstill(self)
             await clock.sleep(0.5)
             await self.answer_gates()
             for instance, task in list(self._running.items()):

@@ -3,6 +3,7 @@
 What an instance has is asked from its process; of values of secrets it answers digests.
 """
 
+import asyncio
 import hashlib
 import json
 from abc import ABC, abstractmethod
@@ -33,7 +34,9 @@ from shared.vault.port import SecretValue
 from tests.deployments.driven import SHOP, TEST, Driven, driven
 from tests.deployments.places import SECRETS, Given, digest_of
 from tests.deployments.told_secrets import KEY, VAULT
+from tests.kit.kubernetes_cluster import KubernetesCluster
 from tests.kit.machine_processes import workloads_below
+from tests.kit.patience import PATIENCE_S
 from tests.kit.pod_cluster import PROGRAM, PodCluster
 from tests.kit.service import TENANT
 from tests.surfaces.aks_harness import ask as ask_pod
@@ -144,6 +147,7 @@ class PodPlace(RealPlace):
 async def process_place(folder: Path) -> AsyncIterator[ProcessPlace]:
     """Have the module as processes below *folder*, by an agent in a process of its own."""
     world, agent = driven(rules=RULES), Agent(folder)
+    world.patience_s = PATIENCE_S
     vault = Vaults(folder / "vaults", SystemClock(), SystemEntropy()).open(KEY)
     world.app = replace(
         world.app,
@@ -169,11 +173,20 @@ async def pod_place(pods: PodCluster, vaults: Vaults, folder: Path) -> AsyncIter
         boundaries = cast("Boundaries", cluster.surface)
         bounded = BoundarySpec(TEST, TENANT, identity=IDENTITY)
         await boundaries.ensure_boundary(bounded, Fence(1, "op", "site"))
+        cluster.world.patience_s = PATIENCE_S
+        cluster.world.surroundings = partial(objects_of, pods.cluster, cluster.namespace)
         ask = partial(ask_pod, cluster.harness.api, cluster.namespace)
         try:
             yield PodPlace(cluster.world, VAULT, vault, ask, cluster=cluster, folder=folder)
         finally:
             vault.close()
+
+
+async def objects_of(cluster: KubernetesCluster, namespace: str) -> str:
+    """Return the objects of *namespace*, as the administrator sees them."""
+    kinds = "pods,deployments,replicasets,services,endpointslices,httproutes,events"
+    words = ("get", kinds, "--namespace", namespace, "-o", "wide")
+    return await asyncio.to_thread(cluster.kubectl, *words)
 
 
 def _digest(text: str) -> str:
