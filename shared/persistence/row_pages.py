@@ -19,7 +19,7 @@ class RowPage:
     continuation: str | None
 
 
-async def newest_rows(
+async def newest_page(
     table: Table,
     partition_key: str,
     *,

@@ -11,7 +11,7 @@ from local_cloud.sqlite.table import SqliteTable
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Invalid
 from shared.persistence.query_rules import PAGE_MAX
-from shared.persistence.row_pages import newest_rows
+from shared.persistence.row_pages import newest_page
 from shared.persistence.tables import Table, TableRow
 from tests.kit.virtual_time import EPOCH
 
@@ -40,7 +40,7 @@ async def test_pages_have_each_row_once_and_none_is_empty(
 ) -> None:
     pages, continuation = [], None
     while not pages or continuation is not None:
-        page = await newest_rows(table, "p", limit=limit, continuation=continuation)
+        page = await newest_page(table, "p", limit=limit, continuation=continuation)
         pages.append([row.row_key for row in page.rows])
         continuation = page.continuation
 
@@ -49,7 +49,7 @@ async def test_pages_have_each_row_once_and_none_is_empty(
 
 
 async def test_rows_up_to_a_key_are_in_no_page(table: Table) -> None:
-    page = await newest_rows(table, "p", limit=2, continuation=None, after=KEYS[3])
+    page = await newest_page(table, "p", limit=2, continuation=None, after=KEYS[3])
 
     assert ([row.row_key for row in page.rows], page.continuation) == (KEYS[:3:-1], None)
 
@@ -60,7 +60,7 @@ async def test_a_page_may_have_as_many_rows_as_one_read(table: Table, count: int
     for first in range(0, count, 100):
         await table.insert([TableRow("many", key, {}) for key in keys[first : first + 100]])
 
-    page = await newest_rows(table, "many", limit=PAGE_MAX, continuation=None)
+    page = await newest_page(table, "many", limit=PAGE_MAX, continuation=None)
 
     assert len(page.rows) == PAGE_MAX
     assert page.continuation == (None if count == PAGE_MAX else keys[1])
@@ -69,6 +69,6 @@ async def test_a_page_may_have_as_many_rows_as_one_read(table: Table, count: int
 @pytest.mark.parametrize("continuation", ["", "~", "2026", f"{KEYS[0]}~svc-web", "x" * 3000])
 async def test_what_is_no_key_is_no_continuation(table: Table, continuation: str) -> None:
     with pytest.raises(Invalid) as refusal:
-        await newest_rows(table, "p", limit=2, continuation=continuation)
+        await newest_page(table, "p", limit=2, continuation=continuation)
 
     assert refusal.value.code == "InvalidContinuation"

@@ -19,7 +19,7 @@ from shared.contracts.drift import DriftFinding, DriftReport, DriftSnapshot, Sna
 from shared.contracts.drift import GitSource as GitSourceResource
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
-from shared.persistence.row_pages import INSTANT, newest_rows
+from shared.persistence.row_pages import INSTANT, newest_page
 from shared.persistence.store import Document
 
 _ROW: Final = rf"{INSTANT}~svc-[a-z0-9-]{{1,150}}"
@@ -72,7 +72,7 @@ async def get_snapshots(
         Invalid: the continuation is none of this list.
     """
     await load_scan(environment_id, ctx, app)
-    page = await newest_rows(
+    page = await newest_page(
         app.snapshots,
         snapshot_partition(ctx.tenant, environment_id),
         limit=SCANNED_MAX - 1 if service_id else limit,

@@ -18,7 +18,7 @@ from function_apps.health.use_cases.count_events import load_samples
 from shared.contracts.health import HealthCheckResult, ServiceHealth, ServiceObjective
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
-from shared.persistence.row_pages import newest_rows
+from shared.persistence.row_pages import newest_page
 from shared.persistence.store import partition_of
 from shared.persistence.tables import TableRow, readable_rows
 
@@ -73,7 +73,7 @@ async def get_history(
         Invalid: *continuation* is not where a page ended.
     """
     target = await load_target(service_id, ctx, app)
-    page = await newest_rows(
+    page = await newest_page(
         app.samples,
         sample_partition(ctx.tenant, service_id),
         limit=limit,

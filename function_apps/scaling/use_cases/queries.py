@@ -30,7 +30,7 @@ from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import thread_to_its_end
 from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
-from shared.persistence.row_pages import newest_rows
+from shared.persistence.row_pages import newest_page
 from shared.persistence.tables import TableRow, readable_rows
 from shared.surfaces.port import configured_surface
 
@@ -57,7 +57,7 @@ async def get_decisions(
     ids, view = await load_view(policy_id, ctx, app)
     known_policy(view, ids)
     partition = sample_partition(ctx.tenant, ids.policy_id)
-    page = await newest_rows(app.samples, partition, limit=limit, continuation=continuation)
+    page = await newest_page(app.samples, partition, limit=limit, continuation=continuation)
     value = readable_rows(page.rows, lambda row: decision_resource(sample_of(row)))
     return value, page.continuation
 
