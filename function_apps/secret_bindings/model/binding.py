@@ -220,32 +220,32 @@ def _said(value: object) -> str:
 
 def bind(known: Binding, found: FoundVersion, now: datetime) -> Binding:
     """Return *known* Bound to the version *found*. Raises TransitionRefused."""
-    return _given(replace(known, status=TRANSITIONS.after(known.status, VersionFound)), found, now)
+    return _given(evolve(known, VersionFound), found, now)
 
 
 def fail(known: Binding, operation_id: str, code: str, message: str) -> Binding:
     """Return *known* Failed; itself where it waits for no version of that operation any more."""
     if known.status is not State.REQUESTED or known.operation_id != operation_id:
         return known
-    status = TRANSITIONS.after(known.status, NoVersionFound)
-    reason = f"{code}: {message}"[:REASON_MAX]
-    return replace(known, status=status, revision=known.revision + 1, reason=reason)
+    return replace(evolve(known, NoVersionFound), reason=f"{code}: {message}"[:REASON_MAX])
 
 
 def move(known: Binding, found: FoundVersion, now: datetime) -> Binding:
     """Return *known*, which is Bound, with another version. Raises TransitionRefused."""
-    moved = replace(known, status=TRANSITIONS.after(known.status, VersionProved))
-    return _given(moved, found, now)
+    return _given(evolve(known, VersionProved), found, now)
 
 
 def revoke(known: Binding, reason: str) -> Binding:
     """Return *known* Revoked; itself where it is. Raises TransitionRefused."""
     if known.status is State.REVOKED:
         return known
-    status = TRANSITIONS.after(known.status, Revoked)
-    return replace(
-        known, status=status, revision=known.revision + 1, due_at=None, reason=reason[:REASON_MAX]
-    )
+    return replace(evolve(known, Revoked), due_at=None, reason=reason[:REASON_MAX])
+
+
+def evolve(binding: Binding, event: type[BindingEvent]) -> Binding:
+    """Return *binding* after *event*, one revision later. Raises TransitionRefused."""
+    status = TRANSITIONS.after(binding.status, event)
+    return replace(binding, status=status, revision=binding.revision + 1)
 
 
 def _given(binding: Binding, found: FoundVersion, now: datetime) -> Binding:
@@ -256,5 +256,4 @@ def _given(binding: Binding, found: FoundVersion, now: datetime) -> Binding:
         expires_at=found.expires_at,
         rotated_at=isoformat(now),
         due_at=isoformat(now + every) if every else None,
-        revision=binding.revision + 1,
     )
