@@ -58,7 +58,7 @@ def manifests(
     """Yield what to apply, in the order in which it can be.
 
     *readers* are the object ids of identities that read what *subject* may write, *provers* of
-    those that have Jobs beside, which is held to the places of *subject*, too.
+    those that have Jobs beside, and pods in dry runs, held to the places of *subject*, too.
     """
     yield _namespace()
     if subject == SERVICE_ACCOUNT:
@@ -129,6 +129,12 @@ def _confinement(subjects: Sequence[Subject]) -> Iterator[Manifest]:
     validations = [
         _labelled(LABEL[0], (LABEL[1],), f"{where} {'='.join(LABEL)} only"),
         _labelled(*POD_SECURITY, f"{where} {POD_SECURITY[0]} of {_LEVELS} only"),
+        {
+            "expression": "request.resource.group != '' || request.resource.resource != 'pods'"
+            " || request.operation != 'CREATE' || request.dryRun",
+            "message": "the platform makes pods in dry runs only: Deployments and Jobs make others",
+            "reason": "Forbidden",
+        },
     ]
     variables = [
         # A namespace is its own place, before the change and after it.

@@ -169,8 +169,8 @@ class RuntimeTenantBound(Event):
 class TenantIsolationProofCompleted(Event):
     """A layer has another verdict; `aggregate_id` is the binding's proof of that layer.
 
-    The live boundary of the tenant was read and compared with the binding: nothing is attempted
-    from inside.
+    The live boundary of the tenant was read and compared with the binding, and where a surface can,
+    it was tried from inside.
     """
 
     binding_id: TenantBindingId

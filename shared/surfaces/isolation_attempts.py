@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from shared.contracts.tenants import IsolationLayer
+from shared.contracts.tenants import IsolationLayer, Quota
 from shared.contracts.values import ComputeTargetKind
 
 TEXT_MAX: Final = 300
@@ -14,9 +14,18 @@ TRIED: Final[Mapping[ComputeTargetKind, tuple[IsolationLayer, ...]]] = {
         IsolationLayer.COMPUTE, IsolationLayer.DATA, IsolationLayer.SECRETS,
         IsolationLayer.IDENTITY, IsolationLayer.QUOTA,
     ),
-    ComputeTargetKind.AKS: (IsolationLayer.NETWORK, IsolationLayer.IDENTITY),
+    ComputeTargetKind.AKS: (IsolationLayer.NETWORK, IsolationLayer.IDENTITY, IsolationLayer.QUOTA),
 }  # fmt: skip
-"""The layers that are tried from inside, whatever a tenant asked for; a quota where it has one."""
+"""The layers that are tried from inside, whatever a tenant asked for."""
+
+
+def tries_quota(target: ComputeTargetKind, quota: Quota) -> bool:
+    """Return whether *target* tries *quota*: where one instance alone can ask for more than it.
+
+    A machine holds no process to a share of its processors.
+    """
+    is_of_cpu = quota.cpu is not None and target is ComputeTargetKind.AKS
+    return is_of_cpu or quota.memory_mib is not None
 
 
 def said_by(output: str) -> str:

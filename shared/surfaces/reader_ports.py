@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Reading
-from shared.surfaces.boundaries import Boundary
+from shared.surfaces.boundaries import Boundary, Quota
 from shared.surfaces.isolation_attempts import LayerAttempts
 from shared.surfaces.observed_state import Site
 from shared.surfaces.spec import SurfaceComponent
@@ -28,6 +28,20 @@ class AttemptReader(Protocol):
     async def attempt_isolation(
         self, environment: EnvironmentId, tenant: TenantId
     ) -> Reading[tuple[LayerAttempts, ...]]: ...
+
+
+@runtime_checkable
+class QuotaAttemptReader(Protocol):
+    """Of a reader of attempts that also tries a quota; no feature declares it."""
+
+    async def attempt_quota(
+        self, environment: EnvironmentId, tenant: TenantId, quota: Quota
+    ) -> Reading[tuple[LayerAttempts, ...]]:
+        """Try to have more than *quota*, that of the binding, as far as one instance can.
+
+        What the surface would take is not made.
+        """
+        ...
 
 
 @runtime_checkable

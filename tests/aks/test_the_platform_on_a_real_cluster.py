@@ -13,6 +13,7 @@ import pytest
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import ModuleId, ProjectId, TenantId, environment_id, environment_key
 from shared.kernel.observation import Present
+from shared.surfaces.aks.attempt_jobs import LIMITS, Place, pod_spec
 from shared.surfaces.aks.cluster_access import ClusterAccess, KubeconfigSource
 from shared.surfaces.aks.permissions import LABEL, PERMISSIONS, POD_SECURITY
 from shared.surfaces.aks.surface import AksSurface
@@ -184,6 +185,31 @@ async def test_what_a_person_gives_to_the_platform_it_writes_and_cannot_give_awa
     for changed in ({LABEL[0]: "another"}, {POD_SECURITY[0]: "privileged"}):
         with pytest.raises(ApiError, match="ValidatingAdmissionPolicy"):
             await client.patch(Namespace, namespace, {"metadata": {"labels": changed}})
+
+
+async def test_the_platform_makes_pods_in_dry_runs_only(
+    confined: Path, connect: Open, namespace: str
+) -> None:
+    from lightkube.core.exceptions import ApiError
+    from lightkube.models.meta_v1 import ObjectMeta
+    from lightkube.resources.core_v1 import Namespace, Pod, ServiceAccount
+
+    client, name = await connect(confined), f"{namespace}-own"
+    await client.apply(labelled(name, OWN))
+    account = ServiceAccount(metadata=ObjectMeta(name="tenant", namespace=name))
+    await client.apply(account)
+    spec = pod_spec(Place(name, {}, "tenant"), "shop", LIMITS)
+    pod = Pod.from_dict({"metadata": {"name": "shop", "namespace": name}, "spec": spec})
+
+    judged = await client.create(pod, dry_run=True)
+    with pytest.raises(ApiError, match="the platform makes pods in dry runs only") as caught:
+        await client.create(pod)
+
+    assert judged.metadata is not None
+    assert judged.metadata.name == "shop"
+    assert caught.value.status.code == 403
+    assert [each async for each in client.list(Pod, namespace=name)] == []
+    await client.delete(Namespace, name)
 
 
 async def test_a_namespace_of_its_own_is_made_used_and_deleted(

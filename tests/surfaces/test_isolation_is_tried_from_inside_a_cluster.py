@@ -8,16 +8,18 @@ import pytest
 
 from function_apps.tenants.model.proofs import judge, proof_results
 from shared.contracts.environments import ComputeTarget
-from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
+from shared.contracts.tenants import IsolationLayer, ProofVerdict
+from shared.contracts.tenants import Quota as BoundQuota
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.observation import Present, Reading
-from shared.surfaces.aks.boundary_objects import POLICIES
+from shared.surfaces.aks.boundary_objects import LIMITS, POLICIES
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import JOBS, PODS
-from shared.surfaces.boundaries import BoundarySpec
+from shared.surfaces.boundaries import BoundarySpec, bound_quota
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.isolation_attempts import LayerAttempts
 from shared.surfaces.port import Boundaries, IsolationAttempts
+from shared.surfaces.reader_ports import QuotaAttemptReader
 from tests.kit.cluster_objects import remove
 from tests.kit.patience import PATIENCE_S
 from tests.kit.virtual_time import EPOCH
@@ -49,7 +51,7 @@ def verdicts(*readings: Reading[tuple[LayerAttempts, ...]]) -> list[ProofVerdict
     proofs: Any = ()
     found = []
     for reading in readings:
-        proofs, _ = judge(proofs, proof_results([], Quota(), [(target, reading)]), EPOCH)
+        proofs, _ = judge(proofs, proof_results([], BoundQuota(), [(target, reading)]), EPOCH)
         (network,) = (each for each in proofs if each.layer is IsolationLayer.NETWORK)
         found.append(network.verdict)
     return found
@@ -149,5 +151,62 @@ def test_who_opens_a_tenant_for_what_comes_in_is_a_breach_and_who_cannot_try_sho
             ProofVerdict.PASS,
         ]  # fmt: skip
         await nothing_is_left(cluster, place, platforms)
+
+    run_scenario(scenario)
+
+
+async def quota_tried(cluster: AksHarness, quota: BoundQuota) -> LayerAttempts:
+    surface = cast("QuotaAttemptReader", cluster.surface)
+    reading = await surface.attempt_quota(ENVIRONMENT, GLOBEX, bound_quota(quota))
+    assert isinstance(reading, Present), reading
+    (found,) = reading.value
+    return found
+
+
+async def proved(cluster: AksHarness, quota: BoundQuota, times: int) -> ProofVerdict:
+    """Return the verdict on the quota after so many proofs: what is read, and what is tried."""
+    target = ComputeTarget(kind=ComputeTargetKind.AKS, capabilities=(Feature.QUOTAS,))
+    proofs: Any = ()
+    for _ in range(times):
+        look = await cast("Boundaries", cluster.surface).read_boundary(ENVIRONMENT, GLOBEX)
+        attempts = Present((await quota_tried(cluster, quota),))
+        proofs, _ = judge(
+            proofs, proof_results([(target, look)], quota, [(target, attempts)]), EPOCH
+        )
+    (found,) = (each for each in proofs if each.layer is IsolationLayer.QUOTA)
+    verdict: ProofVerdict = found.verdict
+    return verdict
+
+
+def test_more_than_a_quota_is_refused_by_it_and_taken_where_it_is_gone(
+    run_scenario: RunScenario,
+) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        cluster = cast("AksHarness", harness)
+        bound = BoundQuota(cpu=1, memory_mib=512, instances=9)
+        boundary = BoundarySpec(ENVIRONMENT, GLOBEX, bound_quota(bound))
+        boundaries = cast("Boundaries", cluster.surface)
+        await boundaries.ensure_boundary(boundary, fence(1))
+        place = cluster.installation.namespace(ENVIRONMENT, GLOBEX)
+
+        kept = await proved(cluster, bound, 1)
+        least = {"type": "Container", "min": {"memory": "128Mi"}}
+        metadata = {"name": "least", "namespace": place}
+        await cluster.api.create(LIMITS, {"metadata": metadata, "spec": {"limits": [least]}})
+        unable = await quota_tried(cluster, bound)
+        await remove(cluster.api, LIMITS, "least", place)
+        deletes = ("delete", "resourcequota", "tenant", "--namespace", place)
+        await asyncio.to_thread(cluster.host.cluster.cluster.kubectl, *deletes)
+        opened = await quota_tried(cluster, bound)
+        breached = await proved(cluster, bound, 2)
+
+        assert kept is ProofVerdict.PASS
+        assert "a pod that fits is refused, too: " in unable.inconclusive_because
+        assert opened.reached == (
+            "in a dry run the API server takes a pod with 1001m of cpu",
+            "in a dry run the API server takes a pod with 513Mi of memory",
+        )
+        assert breached is ProofVerdict.BREACH
+        await nothing_is_left(cluster, place)
 
     run_scenario(scenario)

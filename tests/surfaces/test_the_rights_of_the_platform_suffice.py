@@ -18,7 +18,9 @@ from shared.surfaces.aks.permissions import PERMISSIONS
 from shared.surfaces.aks.proof import is_running, prove_pod
 from shared.surfaces.aks.records import Unreadable
 from shared.surfaces.aks.secret_classes import mounted_versions
+from shared.surfaces.boundaries import Quota
 from shared.surfaces.port import Boundaries, IsolationAttempts
+from shared.surfaces.reader_ports import QuotaAttemptReader
 from tests.kit.kubernetes_rights import Right, record_rights
 from tests.kit.patience import PATIENCE_S
 from tests.surfaces import cluster_life
@@ -60,6 +62,9 @@ async def are_read(cluster: AksHarness) -> None:
         await boundaries.read_boundary(ENVIRONMENT, cluster_life.GLOBEX),
         await cast("IsolationAttempts", surface).attempt_isolation(
             ENVIRONMENT, cluster_life.GLOBEX
+        ),
+        await cast("QuotaAttemptReader", surface).attempt_quota(
+            ENVIRONMENT, cluster_life.GLOBEX, Quota(memory_mb=64)
         ),
     ):
         assert isinstance(reading, Present), reading

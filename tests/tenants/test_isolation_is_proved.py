@@ -1,19 +1,24 @@
 """What isolates a tenant is looked at again and again; what somebody opened holds deployments."""
 
 from dataclasses import replace
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, cast
 
 import pytest
 
+from function_apps.tenants.model.binding import TenantBinding
 from function_apps.tenants.model.proofs import (
     FullQuota,
     Look,
+    ProofResult,
     TargetAttempts,
     full_quotas,
     judge,
     proof_results,
     without_alerts,
 )
+from function_apps.tenants.ports import TenantsApp
+from function_apps.tenants.use_cases.live_boundary import isolation_attempts
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.contracts.values import ComputeTargetKind
@@ -32,7 +37,7 @@ from tests.tenants.test_bound_tenants_in_the_whole_world import ROOT, bound
 
 ABLE = (Feature.NAMESPACES, Feature.NETWORK_POLICY, Feature.QUOTAS)
 QUOTA = Quota(instances=5)
-_TRIED = "LocalProcess was tried from inside, by a process confined as the tenant's"
+_TRIED = "LocalProcess was tried from inside"
 ATTEMPTED: Final = tuple(
     each
     for each in TRIED[ComputeTargetKind.LOCAL_PROCESS]
@@ -313,6 +318,84 @@ def test_evidence_is_a_sentence_of_what_was_tried_and_what_came(
     found = proof_results([], QUOTA, _attempts(reading))
 
     assert {each.layer: each.evidence for each in found}[IsolationLayer.DATA] == (said,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "quota", "is_tried"),
+    [
+        pytest.param(ComputeTargetKind.AKS, Quota(cpu=1), True, id="cores-of-a-cluster"),
+        pytest.param(ComputeTargetKind.AKS, Quota(memory_mib=64), True, id="memory-of-a-cluster"),
+        pytest.param(ComputeTargetKind.AKS, Quota(instances=3), False, id="instances"),
+        pytest.param(ComputeTargetKind.LOCAL_PROCESS, Quota(cpu=1), False, id="cores-of-a-machine"),
+    ],
+)
+def test_a_quota_that_one_instance_can_exceed_is_to_be_tried(
+    kind: ComputeTargetKind, quota: Quota, *, is_tried: bool
+) -> None:
+    target = ComputeTarget(kind=kind, capabilities=(Feature.QUOTAS,))
+
+    def found(*attempts: LayerAttempts) -> dict[IsolationLayer, ProofResult]:
+        results = proof_results([], quota, [(target, Present(attempts))])
+        return {each.layer: each for each in results}
+
+    assert (IsolationLayer.QUOTA in found()) is is_tried
+    kept = found(LayerAttempts(IsolationLayer.QUOTA))[IsolationLayer.QUOTA]
+    assert kept.evidence == (f"{kind} was tried from inside: it got no more than its quota",)
+
+
+class Reader:
+    """Of a surface that tries quotas, too; it keeps which one it was asked to exceed."""
+
+    def __init__(self, of_quota: Reading[tuple[LayerAttempts, ...]]) -> None:
+        self.of_quota = of_quota
+        self.asked: list[LiveQuota] = []
+
+    async def attempt_isolation(self, *_: Any) -> Reading[tuple[LayerAttempts, ...]]:
+        return Present((LayerAttempts(IsolationLayer.NETWORK),))
+
+    async def attempt_quota(
+        self, _environment: Any, _tenant: Any, quota: LiveQuota
+    ) -> Reading[tuple[LayerAttempts, ...]]:
+        self.asked.append(quota)
+        return self.of_quota
+
+
+def _tried(reader: Reader, quota: Quota) -> Reading[tuple[LayerAttempts, ...]]:
+    target = ComputeTarget(
+        kind=ComputeTargetKind.AKS, capabilities=(Feature.QUOTAS, Feature.ISOLATION_ATTEMPTS)
+    )
+    binding = SimpleNamespace(
+        environment_id=ENVIRONMENT, tenant_id=TENANT, compute_targets=(target,), quota=quota
+    )
+    app = SimpleNamespace(attempts={ComputeTargetKind.AKS: reader})
+    tried = isolation_attempts(cast("TenantBinding", binding), cast("TenantsApp", app))
+    ((_, reading),) = run_virtual(tried)
+    return reading
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (Present((LayerAttempts(IsolationLayer.QUOTA),)), LayerAttempts(IsolationLayer.QUOTA)),
+        (Unknown("it is away"), LayerAttempts(IsolationLayer.QUOTA, "it is away")),
+    ],
+)
+def test_the_quota_that_is_tried_is_that_of_the_binding(
+    answer: Reading[tuple[LayerAttempts, ...]], shown: LayerAttempts
+) -> None:
+    reader = Reader(answer)
+
+    reading = _tried(reader, Quota(cpu=2, memory_mib=512, instances=3))
+
+    assert reading == Present((LayerAttempts(IsolationLayer.NETWORK), shown))
+    assert reader.asked == [LiveQuota(cpu=2, memory_mb=512, instances=3)]
+
+
+def test_a_quota_that_one_instance_cannot_exceed_is_not_asked_about() -> None:
+    reader = Reader(Unknown("it is away"))
+
+    assert _tried(reader, Quota(instances=3)) == Present((LayerAttempts(IsolationLayer.NETWORK),))
+    assert reader.asked == []
 
 
 def test_what_is_reached_from_inside_holds_deployments_until_it_is_not() -> None:

@@ -119,7 +119,7 @@ def test_who_tries_isolation_has_jobs_beside_and_is_held_to_the_same_places(
         for verb in rule["verbs"]
         if verb not in {"get", "list", "watch"}
     }
-    assert writes == {("jobs", "create"), ("jobs", "delete")}
+    assert writes == {("jobs", "create"), ("jobs", "delete"), ("pods", "create")}
     (match,) = by_kind(text)["ValidatingAdmissionPolicy"]["spec"]["matchConditions"]
     assert match["expression"] == " || ".join(
         f"request.userInfo.username == '{each}'" for each in (OBJECT_ID, other)

@@ -22,7 +22,7 @@ from shared.surfaces.boundaries import (
     quota_properties,
 )
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.isolation_attempts import TRIED, LayerAttempts
+from shared.surfaces.isolation_attempts import TRIED, LayerAttempts, tries_quota
 
 SHOWN_BY: Final[Mapping[IsolationLayer, Feature]] = {
     IsolationLayer.COMPUTE: Feature.NAMESPACES,
@@ -37,7 +37,9 @@ TargetAttempts = tuple[ComputeTarget, Reading[tuple[LayerAttempts, ...]]]
 BREACHED_AFTER: Final = 2
 """Looks in a row that find a boundary opened: one that is being written is not in force either."""
 _EVIDENCE_MAX: Final = 500
-_TRIED: Final = "was tried from inside, by a process confined as the tenant's"
+_TRIED: Final = "was tried from inside"
+_NOTHING: Final = "it reached nothing of others"
+_NO_MORE: Final = "it got no more than its quota"
 _AS_BOUND: Final = "has the quota of the binding"
 _ENDED: Final = ("the tenant is not bound any more",)
 _NOT_ISOLATED: Final = ("no surface of the environment isolates this layer any more",)
@@ -120,8 +122,8 @@ def full_quotas(
 
 
 def _to_try(target: ComputeTarget, quota: Quota) -> Sequence[IsolationLayer]:
-    """Return the layers that are to be tried from inside on *target*: a quota of memory, too."""
-    has_limit = quota.memory_mib is not None and Feature.QUOTAS in target.capabilities
+    """Return the layers that are to be tried from inside on *target*, with those of *quota*."""
+    has_limit = Feature.QUOTAS in target.capabilities and tries_quota(target.kind, quota)
     layers = TRIED.get(target.kind, ())
     return [each for each in layers if has_limit or each is not IsolationLayer.QUOTA]
 
@@ -146,7 +148,8 @@ def _of_attempts(
                 elif each.reached:
                     yield each.layer, False, f"{name} {_TRIED}: {'; '.join(each.reached)}"
                 else:
-                    yield each.layer, True, f"{name} {_TRIED}: it reached nothing of others"
+                    kept = _NO_MORE if each.layer is IsolationLayer.QUOTA else _NOTHING
+                    yield each.layer, True, f"{name} {_TRIED}: {kept}"
         case Unknown(reason):
             why = f"{name} was to try it from inside, and did not answer: {reason}"
         case Absent():

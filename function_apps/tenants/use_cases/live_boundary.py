@@ -6,11 +6,13 @@ from function_apps.tenants.model.binding import TenantBinding
 from function_apps.tenants.model.proofs import Look, TargetAttempts
 from function_apps.tenants.ports import TenantsApp
 from shared.contracts.environments import ComputeTarget
+from shared.contracts.tenants import IsolationLayer
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.kernel.observation import Reading, Unknown
-from shared.surfaces.boundaries import Boundary, has_boundaries
+from shared.kernel.observation import Present, Reading, Unknown
+from shared.surfaces.boundaries import Boundary, bound_quota, has_boundaries
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.isolation_attempts import LayerAttempts
+from shared.surfaces.isolation_attempts import LayerAttempts, tries_quota
+from shared.surfaces.reader_ports import QuotaAttemptReader
 
 
 async def live_boundary(
@@ -51,5 +53,22 @@ async def isolation_attempts(binding: TenantBinding, app: TenantsApp) -> Sequenc
                 if reader is None
                 else await reader.attempt_isolation(environment, tenant)
             )
+            if isinstance(reader, QuotaAttemptReader) and tries_quota(target.kind, binding.quota):
+                quota = bound_quota(binding.quota)
+                more = await reader.attempt_quota(environment, tenant, quota)
+                reading = _with_quota(reading, more)
             attempts.append((target, reading))
     return attempts
+
+
+def _with_quota(
+    reading: Reading[tuple[LayerAttempts, ...]], more: Reading[tuple[LayerAttempts, ...]]
+) -> Reading[tuple[LayerAttempts, ...]]:
+    """Return *reading* with what was tried of the quota; where it shows nothing, no more does."""
+    match reading, more:
+        case Present(layers), Present(of_quota):
+            return Present((*layers, *of_quota))
+        case Present(layers), Unknown(reason):
+            return Present((*layers, LayerAttempts(IsolationLayer.QUOTA, reason)))
+        case _:
+            return reading

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from shared.contracts.tenants import IsolationLayer
-from shared.contracts.values import ComputeTargetKind
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.instances import condition
 from shared.surfaces.aks.pods import CONTAINER
-from shared.surfaces.isolation_attempts import TEXT_MAX, TRIED, LayerAttempts, said_by
+from shared.surfaces.isolation_attempts import TEXT_MAX, LayerAttempts, said_by
 
-_LAYERS: Final = TRIED[ComputeTargetKind.AKS]
+_LAYERS: Final = (IsolationLayer.NETWORK, IsolationLayer.IDENTITY)
+"""Of which the program answers."""
 _REACHED_MAX: Final = 5
 
 

@@ -29,8 +29,8 @@ _USER: Final = 65532
 """Whichever the image names, which may be root."""
 _ENDS_WITHIN_S: Final = 150
 _KEPT_FOR_S: Final = 60
-_LIMITS: Final = {"cpu": "100m", "memory": "64Mi"}
-_TAKEN: Final = {**{f"limits.{name}": each for name, each in _LIMITS.items()}, "pods": "1"}
+LIMITS: Final = {"cpu": "100m", "memory": "64Mi"}
+_TAKEN: Final = {**{f"limits.{name}": each for name, each in LIMITS.items()}, "pods": "1"}
 """What a quota counts of each of the two pods."""
 _PODS: Final = 2
 
@@ -70,38 +70,15 @@ def job(name: str, place: Place, image: str, asked: Mapping[str, Any]) -> Object
     """Return the Job *name* of *place* that does what is *asked*; no pod is a component's."""
     text = Path(attempt_program.__file__).read_text(encoding="utf-8")
     node = {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIP"}}
-    container = {
-        "name": CONTAINER,
-        "image": image,
-        "command": ["python3", "-I", "-c", text],
-        "env": [
-            {"name": attempt_program.ASKED, "value": json.dumps(asked)},
-            {"name": attempt_program.NODE, "valueFrom": node},
-        ],
-        "resources": {"limits": dict(_LIMITS), "requests": dict(_LIMITS)},
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }
+    pods = pod_spec(place, image, LIMITS)
+    (container,) = pods["containers"]
+    container["command"] = ["python3", "-I", "-c", text]
+    container["env"] = [
+        {"name": attempt_program.ASKED, "value": json.dumps(asked)},
+        {"name": attempt_program.NODE, "valueFrom": node},
+    ]
     if "listen" in asked:
         container["readinessProbe"] = {"tcpSocket": {"port": PORT}, "periodSeconds": 1}
-    pods = {
-        "restartPolicy": "Never",
-        "serviceAccountName": place.account,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": 1,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-    }
     return {
         "apiVersion": JOBS.version,
         "kind": JOBS.name,
@@ -115,6 +92,35 @@ def job(name: str, place: Place, image: str, asked: Mapping[str, Any]) -> Object
             "template": {"metadata": {"labels": {**place.labels}}, "spec": pods},
         },
     }  # fmt: skip
+
+
+def pod_spec(place: Place, image: str, limits: Mapping[str, str]) -> Object:
+    """Return the spec of a pod of *place* with *limits*, confined as the tenant's are."""
+    container = {
+        "name": CONTAINER,
+        "image": image,
+        "resources": {"limits": {**limits}, "requests": {**limits}},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    return {
+        "restartPolicy": "Never",
+        "serviceAccountName": place.account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+    }
 
 
 LISTEN: Final = {"listen": PORT}

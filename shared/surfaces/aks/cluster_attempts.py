@@ -29,13 +29,14 @@ from shared.surfaces.aks.attempt_jobs import (
     of_platform,
     of_tenant,
 )
+from shared.surfaces.aks.attempt_quota import attempt_quota
 from shared.surfaces.aks.attempt_targets import SLICES, OtherPod, other_pod, own_targets, targets
 from shared.surfaces.aks.boundary_objects import CAPACITY, GATEWAY_LABEL, NAME, QUOTAS
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.instances import condition
 from shared.surfaces.aks.kinds import JOBS, NAMESPACES, PODS
 from shared.surfaces.aks.names import Installation
-from shared.surfaces.boundaries import Boundary, networks_of
+from shared.surfaces.boundaries import Boundary, Quota, networks_of
 from shared.surfaces.isolation_attempts import TEXT_MAX, LayerAttempts, said_by
 
 _WITHIN_S: Final = 30.0
@@ -59,13 +60,12 @@ class ClusterAttempts:
     image: str | None
 
     async def run(self, boundary: Boundary) -> tuple[LayerAttempts, ...]:
-        """Return what a pod in *boundary* reached, layer by layer.
+        """Return what a pod in *boundary* reached, layer by layer, and what came in.
 
         Raises:
             ApiRefusal, Unavailable.
         """
-        if self.image is None:
-            raise Unavailable("no RUNTIME_ISOLATION_IMAGE names the image of what tries")
+        self._image()
         namespace, environment = boundary.name, boundary.environment
         of_both = self.installation, environment, boundary.tenant
         inside, outside = of_tenant(*of_both), of_platform(*of_both)
@@ -92,6 +92,17 @@ class ClusterAttempts:
             for place in (inside, outside):
                 with suppress(ApiRefusal, Unavailable):
                     await self._remove(place)
+
+    async def exceed(self, boundary: Boundary, quota: Quota) -> tuple[LayerAttempts, ...]:
+        """Return what *boundary* takes beyond *quota*. Raises Unavailable."""
+        place = of_tenant(self.installation, boundary.environment, boundary.tenant)
+        return await attempt_quota(self.api, place, self._image(), quota)
+
+    def _image(self) -> str:
+        """Return the image of what tries. Raises Unavailable."""
+        if self.image is None:
+            raise Unavailable("no RUNTIME_ISOLATION_IMAGE names the image of what tries")
+        return self.image
 
     async def _out(
         self, boundary: Boundary, inside: Place, listener: Object, pods: Sequence[OtherPod]
@@ -158,8 +169,7 @@ class ClusterAttempts:
         self, name: str, place: Place, asked: Mapping[str, Any], holds: Callable[[Object], object]
     ) -> Object:
         """Make the Job *name* of *place*; return its pod once it *holds*. Raises _NotInTime."""
-        assert self.image is not None, "without an image nothing is made"
-        manifest = job(name, place, self.image, asked)
+        manifest = job(name, place, self._image(), asked)
         made = await self.api.create(JOBS, manifest)
         labels, namespace = {OF_JOB: made["metadata"]["uid"]}, made["metadata"]["namespace"]
         ends_at_s = self.clock.monotonic_s() + _WITHIN_S

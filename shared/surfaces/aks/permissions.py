@@ -17,7 +17,9 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
 
 READ: Final = ("get", "list", "watch")
 """What apps do that only look: catalog and health."""
-PROVES: Final = frozenset({("batch", "jobs", "create"), ("batch", "jobs", "delete")})
+PROVES: Final = frozenset(
+    {("batch", "jobs", "create"), ("batch", "jobs", "delete"), ("", "pods", "create")}
+)
 """What tenants does beside that: it tries isolation from inside."""
 _APPLIED: Final = ("create", "patch")
 """Server-side apply is a PATCH, and needs `create` where it makes the object."""
@@ -51,6 +53,7 @@ PERMISSIONS: Final = (
     Permission("", ("services",), ("get", *_KEPT), "one of each component and each revision"),
     Permission("", ("pods",), ("list", "watch"), "proof of what runs, and why it does not"),
     Permission("", ("pods",), ("patch",), "which pods go first when a revision is scaled down"),
+    Permission("", ("pods",), ("create",), "more than a quota is tried, in dry runs only"),
     Permission("", ("pods/log",), ("get",), "output of instances"),
     Permission("", ("pods/proxy",), ("get",), "an instance's own answer, which release it is"),
     Permission("metrics.k8s.io", ("pods",), ("list",), "CPU and memory of instances"),

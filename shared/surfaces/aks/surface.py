@@ -43,7 +43,7 @@ from shared.surfaces.aks.sites import GATEWAY_PORT, ClusterSites
 from shared.surfaces.aks.traffic_layer import TrafficLayers
 from shared.surfaces.aks.watches import WatchedObjects
 from shared.surfaces.aks.workloads import Workloads
-from shared.surfaces.boundaries import Boundary, BoundarySpec
+from shared.surfaces.boundaries import Boundary, BoundarySpec, Quota
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.isolation_attempts import LayerAttempts
 from shared.surfaces.observed_state import Inventory, LiveComponent, LiveProof, Site, Unread
@@ -273,6 +273,13 @@ class AksSurface:
     ) -> tuple[LayerAttempts, ...] | None:
         boundary = await self._boundaries.read(environment, tenant)
         return None if boundary is None else await self._attempts.run(boundary)
+
+    @_reading
+    async def attempt_quota(
+        self, environment: EnvironmentId, tenant: TenantId, quota: Quota
+    ) -> tuple[LayerAttempts, ...] | None:
+        boundary = await self._boundaries.read(environment, tenant)
+        return None if boundary is None else await self._attempts.exceed(boundary, quota)
 
     @_reading
     async def properties(self, component: SurfaceComponent) -> Mapping[int, Properties] | None:
