@@ -1,5 +1,7 @@
 """The resources that deployments answers over HTTP."""
 
+from typing import Literal
+
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.preconditions import waiting_for
@@ -8,9 +10,27 @@ from shared.contracts.deployments import Deployment as DeploymentResource
 from shared.contracts.deployments import DeploymentAccepted, DeploymentStatus, DeploymentStep
 from shared.contracts.operations import OperationSummary
 from shared.contracts.releases import ConfigurationPin
-from shared.kernel.ids import OperationId
+from shared.contracts.shape import Value
+from shared.kernel.ids import ModuleId, OperationId
 from shared.kernel.operation import Operation
 from shared.messaging.unit_of_work import Json
+
+
+class InstanceLogs(Value):
+    """The last lines of one instance, oldest first, or why there are none.
+
+    `live` is absent where nothing of the module can be read; `stored_at` says when lines were kept
+    that the surface has no longer.
+    """
+
+    module_id: ModuleId
+    instance: str | None
+    live: bool | None
+    release_revision: int
+    source: Literal["surface", "stored"]
+    stored_at: str | None
+    lines: tuple[str, ...]
+    reason: str | None
 
 
 def answer(deployment: Deployment, target: DeploymentTarget) -> Json:

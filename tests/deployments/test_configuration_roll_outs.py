@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.facts import FACTS_MAX, SCALING, RecordedFact
+from function_apps.deployments.model.facts import FACTS_MAX, SCALING, PolicyFact
 from function_apps.deployments.ports import DeploymentsRules
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS
 from function_apps.deployments.triggers import COMMANDS, EVENTS
@@ -287,7 +287,7 @@ def test_the_layer_of_a_tenant_reaches_all_its_environments_that_have_room(
     run_virtual(main())
 
 
-FULL = {f"sp-{n}": RecordedFact(SCALING, 1, f"module-{n}", value="1") for n in range(FACTS_MAX)}
+FULL = {f"sp-{n}": PolicyFact(SCALING, 1, 1, f"module-{n}") for n in range(FACTS_MAX)}
 
 
 async def parked_messages(world: Driven) -> list[Any]:

@@ -88,7 +88,7 @@ def test_a_version_that_fails_its_gate_is_taken_back_to_the_one_before() -> None
         assert back["releaseUnit"]["components"][0]["secretVersions"]["password"] == "v1"
         assert back["rejected"]["components"][0]["secretVersions"]["password"] == "v2"
         assert {each.name: each.version for each in live_secrets(world)}["password"] == "v1"
-        assert (await world.target()).facts[f"secret/{SHOP}/password"].value == "v1"
+        assert (await world.target()).facts[f"secret/{SHOP}/password"].version == "v1"
         world.health.bad.clear()
         assert versions(await world.release("two"))["password"] == "v1"
 

@@ -7,7 +7,7 @@ import pytest
 
 from function_apps.deployments.model.bound_secrets import restored
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.facts import SECRET, RecordedFact
+from function_apps.deployments.model.facts import SECRET, SecretFact
 from shared.contracts.gates import EvaluateGate
 from shared.contracts.releases import Departure, ReleasedSecret
 from shared.contracts.values import SecretDelivery
@@ -35,12 +35,12 @@ RECORDED = ReleasedSecret(
 )
 
 
-def fact(value: str, *disabled: str) -> RecordedFact:
-    return RecordedFact(
+def fact(value: str, *disabled: str) -> SecretFact:
+    return SecretFact(
         SECRET,
         3,
         name="password",
-        value=value,
+        version=value,
         disabled=disabled,
         binding=BINDING,
         vault=VAULT,
@@ -60,7 +60,7 @@ def fact(value: str, *disabled: str) -> RecordedFact:
     ],
 )
 def test_the_recorded_version_is_given_if_it_is_enabled(
-    facts: Sequence[RecordedFact], expected: Sequence[str]
+    facts: Sequence[SecretFact], expected: Sequence[str]
 ) -> None:
     assert [secret.version for secret in restored([RECORDED], facts)] == expected
 

@@ -121,13 +121,13 @@ def test_one_rotation_tells_of_each_of_its_consumers_once_all_have_its_version()
         ]
 
         await rotate(world, "v2", 1, consumers=consumers, status="Rolling")
-        rolling = [fact.value for fact in (await world.target()).facts.values()]
+        rolling = [fact.version for fact in (await world.target()).facts.values()]
         await rotate(world, "v2", 1, consumers=consumers)
         await rotate(world, "v2", 1, 2, consumers=consumers, status="Revoked", revoked=["v1"])
 
         facts = (await world.target()).facts.values()
         assert rolling == ["v1", "v1"]
-        assert [(fact.module, fact.value, fact.disabled) for fact in facts] == [
+        assert [(fact.module, fact.version, fact.disabled) for fact in facts] == [
             (SHOP, "v2", ("v1",)),
             (CART, "v2", ("v1",)),
         ]

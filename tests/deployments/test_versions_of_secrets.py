@@ -13,7 +13,7 @@ from function_apps.deployments.model.facts import (
     SECRET,
     SECRETS_MAX,
     Facts,
-    RecordedFact,
+    SecretFact,
     record_secret,
     secret_key,
 )
@@ -22,16 +22,16 @@ from function_apps.deployments.repository import TARGETS
 SHOP, NAME = "module-shop", "password"
 
 
-def told(version: str, revision: int, *, name: str = NAME) -> RecordedFact:
+def told(version: str, revision: int, *, name: str = NAME) -> SecretFact:
     """Return what a binding says; a revoked one has no version."""
-    return RecordedFact(SECRET, revision, SHOP, name, version)
+    return SecretFact(SECRET, revision, SHOP, name, version)
 
 
-def rotated(version: str, number: int, *, name: str = NAME) -> RecordedFact:
-    return RecordedFact(SECRET, 4, SHOP, name, version, rotation=number)
+def rotated(version: str, number: int, *, name: str = NAME) -> SecretFact:
+    return SecretFact(SECRET, 4, SHOP, name, version, rotation=number)
 
 
-def after(*words: RecordedFact) -> Facts:
+def after(*words: SecretFact) -> Facts:
     nothing: Facts = {}
     return reduce(lambda known, word: record_secret(known, word) or known, words, nothing)
 
@@ -51,9 +51,9 @@ def after(*words: RecordedFact) -> Facts:
     ],
 )
 def test_the_last_word_of_a_secret_counts_in_whatever_order_it_comes(
-    words: Sequence[RecordedFact], version: str
+    words: Sequence[SecretFact], version: str
 ) -> None:
-    assert after(*words)[secret_key(SHOP, NAME)].value == version
+    assert after(*words)[secret_key(SHOP, NAME)].version == version
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]], ids=str)
@@ -68,7 +68,7 @@ def test_a_version_that_is_disabled_stays_so_in_whatever_order_it_is_told(
 
     known = after(*(words[place] for place in order))[secret_key(SHOP, NAME)]
 
-    assert known.value == "3"
+    assert known.version == "3"
     assert {*known.disabled} == {"1", "2"}
 
 
@@ -93,7 +93,7 @@ def test_a_rotation_in_the_vault_of_before_is_none_of_the_secret() -> None:
         replace(rotated("8", 1), vault=there),
     )
 
-    assert known[secret_key(SHOP, NAME)].value == "8"
+    assert known[secret_key(SHOP, NAME)].version == "8"
 
 
 def test_a_known_secret_is_rotated_for_ever() -> None:
@@ -135,4 +135,4 @@ def test_secrets_that_were_stored_by_binding_and_rotation_are_read_by_name() -> 
 
     (fact,) = TARGETS.decode(stored).facts.values()
 
-    assert (fact.value, fact.rotation) == ("2", 2)
+    assert (fact.version, fact.rotation) == ("2", 2)

@@ -21,8 +21,8 @@ from function_apps.deployments.model.facts import (
     FACTS_MAX,
     SECRETS_MAX,
     BindingProjection,
-    RecordedFact,
     RecordedProof,
+    SecretFact,
     record_proof,
     record_secret,
 )
@@ -40,10 +40,9 @@ from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
 
-def facts() -> Mapping[str, RecordedFact]:
+def facts() -> Mapping[str, SecretFact]:
     return {
-        f"rot-{n}": RecordedFact("secret", 1, f"module-busy-{n}", "s", "v")
-        for n in range(FACTS_MAX)
+        f"rot-{n}": SecretFact("secret", 1, f"module-busy-{n}", "s", "v") for n in range(FACTS_MAX)
     }
 
 
@@ -227,12 +226,12 @@ def test_a_fact_that_has_no_room_is_refused_by_name_so_that_its_message_is_parke
 
 
 def test_a_secret_too_many_of_one_module_is_refused_by_name() -> None:
-    names = {f"sec-{n}": RecordedFact("secret", 1, SHOP, f"s{n}", "v") for n in range(SECRETS_MAX)}
+    names = {f"sec-{n}": SecretFact("secret", 1, SHOP, f"s{n}", "v") for n in range(SECRETS_MAX)}
 
     with pytest.raises(FactsFull, match="module-shop has 50 secrets"):
-        record_secret(names, RecordedFact("secret", 1, SHOP, "new", "v"))
+        record_secret(names, SecretFact("secret", 1, SHOP, "new", "v"))
 
-    assert record_secret(names, RecordedFact("secret", 1, CART, "new", "v"))
+    assert record_secret(names, SecretFact("secret", 1, CART, "new", "v"))
 
 
 def test_a_deployment_that_has_no_room_in_the_queue_is_refused() -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.facts import RecordedFact
+from function_apps.deployments.model.facts import LayerFact
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.values import DeploymentId, EnvironmentId, ModuleId, TenantId
 
@@ -142,7 +142,7 @@ def needed_contents(kept: Iterable[ArtifactUse]) -> frozenset[Owned]:
     return frozenset((use.place[0], content) for use in kept for content in use.contents)
 
 
-def recorded_contents(tenant: TenantId, recorded: Iterable[RecordedFact]) -> frozenset[Owned]:
+def recorded_contents(tenant: TenantId, recorded: Iterable[LayerFact]) -> frozenset[Owned]:
     """Return the contents of the layers that are *recorded* for *tenant*, and their schemas."""
     return frozenset(
         (tenant, content)

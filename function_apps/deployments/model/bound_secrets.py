@@ -7,7 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from function_apps.deployments.model.facts import SECRET, Facts, RecordedFact, secret_key
+from function_apps.deployments.model.facts import (
+    SECRET,
+    Fact,
+    Facts,
+    SecretFact,
+    find_secret,
+    secret_key,
+)
 from shared.contracts.releases import Departure, ReleasedComponent, ReleasedSecret, Routing
 from shared.contracts.roll_outs import SecretRollout
 from shared.contracts.secret_bindings import (
@@ -18,15 +25,15 @@ from shared.contracts.secret_bindings import (
 from shared.contracts.values import ModuleId, Reason
 
 
-def fact_of(event: SecretBound | SecretRotated, now: datetime) -> RecordedFact:
+def fact_of(event: SecretBound | SecretRotated, now: datetime) -> SecretFact:
     """Return what *event* says of the secret of its module; a revoked one has no version."""
     is_revoked = isinstance(event, SecretBound) and event.status is BindingStatus.REVOKED
-    return RecordedFact(
+    return SecretFact(
         SECRET,
         event.revision,
         module=event.module_id,
         name=event.secret_name,
-        value="" if is_revoked else event.version,
+        version="" if is_revoked else event.version,
         rotation=number_of(event.rotation_id) if isinstance(event, SecretRotated) else 0,
         binding=event.binding_id,
         vault=event.vault_uri,
@@ -38,14 +45,14 @@ def fact_of(event: SecretBound | SecretRotated, now: datetime) -> RecordedFact:
 
 
 def consumers_of(
-    event: SecretBound | SecretRotated, own: RecordedFact, known: Facts
-) -> Iterator[RecordedFact]:
+    event: SecretBound | SecretRotated, own: SecretFact, known: Facts
+) -> Iterator[SecretFact]:
     """Yield what *event*, of which *own* is recorded, says of the other modules with its secret."""
     consumers = event.consumers if isinstance(event, SecretRotated) else ()
     for consumer in consumers:
-        fact = known.get(secret_key(consumer.module_id, own.name))
+        fact = find_secret(known, consumer.module_id, own.name)
         if consumer.module_id != own.module and fact is not None and fact.vault == own.vault:
-            yield replace(fact, value=own.value, rotation=own.rotation, disabled=own.disabled)
+            yield replace(fact, version=own.version, rotation=own.rotation, disabled=own.disabled)
 
 
 def number_of(rotation_id: str | None) -> int:
@@ -56,18 +63,20 @@ def number_of(rotation_id: str | None) -> int:
 def with_rollout(facts: Facts, rollout: SecretRollout, *, is_in_force: bool) -> Facts:
     """Return *facts* after *rollout* was asked for, or *is_in_force*, of a secret that is bound."""
     key = secret_key(rollout.module_id, rollout.secret_name)
-    known, number = facts[key], number_of(rollout.rotation_id)
+    known = find_secret(facts, rollout.module_id, rollout.secret_name)
+    assert known is not None, key
+    number = number_of(rollout.rotation_id)
     after = replace(known, asked=max(known.asked, number))
     if is_in_force:
-        after = replace(after, value=rollout.version, rotation=max(known.rotation, number))
+        after = replace(after, version=rollout.version, rotation=max(known.rotation, number))
     return {**facts, key: after}
 
 
-def withdraw(known: RecordedFact, version: str, number: int) -> RecordedFact:
+def withdraw(known: SecretFact, version: str, number: int) -> SecretFact:
     """Return *known* after rotation *number*, whose *version* is the only one that stays."""
     return replace(
         known,
-        value=version,
+        version=version,
         rotation=max(known.rotation, number),
         asked=max(known.asked, number),
         withdrawn=max(known.withdrawn, number),
@@ -86,7 +95,7 @@ def recorded_of(
 
 
 def restored(
-    recorded: Sequence[ReleasedSecret], facts: Iterable[RecordedFact]
+    recorded: Sequence[ReleasedSecret], facts: Iterable[Fact]
 ) -> tuple[ReleasedSecret, ...]:
     """Return what a component gets that had *recorded*, of *facts* of its module.
 
@@ -99,13 +108,13 @@ def restored(
         fact = by_name.get(secret.name)
         if fact is None or fact.is_given(secret.version):
             secrets.append(secret)
-        elif fact.value:
+        elif fact.version:
             secrets.append(to_released_secret(fact))
     return tuple(secrets)
 
 
 def with_enabled(
-    component: ReleasedComponent, facts: Iterable[RecordedFact], revision: int
+    component: ReleasedComponent, facts: Iterable[Fact], revision: int
 ) -> ReleasedComponent:
     """Return *component*, or as *revision* with the versions that are enabled where one is not."""
     secrets = restored(component.secrets, facts)
@@ -150,11 +159,11 @@ def _reason(given: str | None, has: str | None, recorded: str) -> Reason:
     return Reason(code="Departs", message="the instance has another version of it")
 
 
-def to_released_secret(fact: RecordedFact) -> ReleasedSecret:
+def to_released_secret(fact: SecretFact) -> ReleasedSecret:
     """Return the secret of *fact* as a release unit records it."""
     return ReleasedSecret(
         name=fact.name,
-        version=fact.value,
+        version=fact.version,
         vault_uri=fact.vault,
         delivery=fact.delivery,
         target=fact.target,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from function_apps.deployments.model.facts import CONFIGURATION, Facts, RecordedFact
+from function_apps.deployments.model.facts import CONFIGURATION, Facts, LayerFact, layers_in
 from shared.contracts.components import Component, ConfigurationChoice
 from shared.contracts.configuration_merge import (
     ORDER,
@@ -40,7 +40,7 @@ _BARE: Final = re.compile(r"[\w.:/@+,-]*", re.ASCII)
 """Text that every reader of dotenv takes as it is."""
 VARIABLE_BYTES_MAX: Final = 127 * 1024
 """Of one variable; Linux takes 128 KiB with its name (`MAX_ARG_STRLEN`)."""
-_NO_FACT: Final = RecordedFact(CONFIGURATION, 0)
+_NO_FACT: Final = LayerFact(CONFIGURATION, 0)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ Layers = Mapping[ConfigurationLayer, LayerVersion]
 def layers_of(
     module: ModuleId,
     choice: ConfigurationChoice | None,
-    tenant_layer: RecordedFact | None,
+    tenant_layer: LayerFact | None,
     facts: Facts,
 ) -> tuple[Layers, tuple[Violation, ...]]:
     """Return the versions that *module* is given, and what of *choice* is not recorded.
@@ -105,25 +105,19 @@ def identity_of(
             return configuration_id(key, layer, module_key(tenant, module))
 
 
-def _by_layer(
-    tenant_layer: RecordedFact | None, facts: Facts, module: str
-) -> Mapping[str, RecordedFact]:
-    own = {
-        fact.name: fact
-        for fact in facts.values()
-        if fact.kind == CONFIGURATION and fact.module in {"", module}
-    }
+def _by_layer(tenant_layer: LayerFact | None, facts: Facts, module: str) -> Mapping[str, LayerFact]:
+    own = {fact.layer: fact for fact in layers_in(facts) if fact.module in {"", module}}
     return own if tenant_layer is None else {**own, ConfigurationLayer.TENANT: tenant_layer}
 
 
-def _newest(fact: RecordedFact) -> LayerVersion:
+def _newest(fact: LayerFact) -> LayerVersion:
     """Return the newest version of *fact*; none of one that has no content."""
-    if fact.value not in fact.versions:
+    if fact.version not in fact.versions:
         return LayerVersion()
-    return _version(fact, fact.value)
+    return _version(fact, fact.version)
 
 
-def _version(fact: RecordedFact, number: str) -> LayerVersion:
+def _version(fact: LayerFact, number: str) -> LayerVersion:
     return LayerVersion(int(number), fact.versions.get(number, ""), fact.schemas.get(number, ""))
 
 
@@ -147,7 +141,7 @@ def misfit_refusals(merged: Merge, module: ModuleId) -> Iterator[Violation]:
 
 
 def _not_recorded(
-    layer: ConfigurationLayer, number: int, fact: RecordedFact, module: str
+    layer: ConfigurationLayer, number: int, fact: LayerFact, module: str
 ) -> Violation:
     of = f"of {module}" if layer is ConfigurationLayer.MODULE else f"of the {layer}"
     expected = f"one of {', '.join(sorted(fact.versions, key=int)) or 'none yet'}"

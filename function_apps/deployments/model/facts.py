@@ -8,7 +8,9 @@ a layer, so there is always room for them.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import ConfigDict, Field, PlainSerializer
 
 from function_apps.deployments.errors import FactsFull
 from shared.contracts.retention import MESSAGES_KEPT
@@ -30,29 +32,28 @@ SECRET: Final = "secret"  # noqa: S105  a kind of fact
 """The kinds of facts: versions of configurations, revisions of policies, versions of secrets."""
 
 
-@dataclass(frozen=True)
-class RecordedFact:
-    """The newest event of another service about one of its aggregates, or about a secret.
+# Stored under the names that they had in common before they were three classes.
+_STORED: Final = ConfigDict(validate_by_alias=True, validate_by_name=True, serialize_by_alias=True)
 
-    Of a secret, `revision` is its binding's, `rotation` the number of its last rotation, and
-    `value` its version; one that was revoked, at `ended_at`, stays without a value: no older event
-    brings it back, and no rollback gives it.
+
+@dataclass(frozen=True)
+class SecretFact:
+    """A secret of a module, as its binding and its rotations said last.
+
+    `revision` is that of its binding, `rotation` the number of its last rotation. One that was
+    revoked, at `ended_at`, stays without a version: no older event brings it back, and no rollback
+    gives it.
     `binding` to `target` say where it is and how an instance gets it; `disabled` has the versions
     that the vault gives to nobody any more, the newest last; `asked` is the number of the last
     rotation that was to be rolled out, and `withdrawn` that of the last one since which no version
     from before it is given.
-    Of a policy, `value` is its revision, "0" where it has ended, and `minimum` the fewest instances
-    that it allows.
-    Of a configuration, `name` is its layer, `value` its version in force, and `versions` has the
-    hash of the content of its last versions, by number; `schemas` that of their schemas, of those
-    that have one. One whose version in force is empty has `ended_at`, as when its environment has.
     """
 
-    kind: str
+    kind: Literal["secret"]
     revision: int
     module: str = ""
     name: str = ""
-    value: str = ""
+    version: Annotated[str, Field(alias="value")] = ""
     rotation: int = 0
     binding: str = ""
     vault: str = ""
@@ -60,18 +61,54 @@ class RecordedFact:
     target: str = ""
     disabled: tuple[str, ...] = ()
     asked: int = 0
-    minimum: int = 0
-    versions: Mapping[str, str] = field(default_factory=dict)
     ended_at: Instant | None = None
-    schemas: Mapping[str, str] = field(default_factory=dict)
     withdrawn: int = 0
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
 
     def is_given(self, version: str) -> bool:
         """Return whether a release that had *version* of this secret may be given it again."""
-        if not self.value:
+        if not self.version:
             return False
         is_withdrawn = 0 < self.rotation <= self.withdrawn
-        return version == self.value or not (is_withdrawn or version in self.disabled)
+        return version == self.version or not (is_withdrawn or version in self.disabled)
+
+
+@dataclass(frozen=True)
+class PolicyFact:
+    """A policy, as scaling said last.
+
+    `policy_revision` is 0 where it has ended; `minimum` are the fewest instances that it allows.
+    """
+
+    kind: Literal["scaling"]
+    revision: int
+    policy_revision: Annotated[int, Field(alias="value"), PlainSerializer(str)]
+    module: str = ""
+    minimum: int = 0
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
+
+
+@dataclass(frozen=True)
+class LayerFact:
+    """A layer of configuration, as its service said last; one of a module names that.
+
+    `version` is the one in force, and `versions` has the hash of the content of its last versions,
+    by number; `schemas` that of their schemas, of those that have one. A layer whose version in
+    force is empty has `ended_at`, as when its environment has.
+    """
+
+    kind: Literal["configuration"]
+    revision: int
+    module: str = ""
+    layer: Annotated[str, Field(alias="name")] = ""
+    version: Annotated[str, Field(alias="value")] = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    ended_at: Instant | None = None
+    schemas: Mapping[str, str] = field(default_factory=dict)
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STORED
 
 
 @dataclass(frozen=True)
@@ -79,38 +116,56 @@ class TenantLayer:
     """The layer of configuration that a tenant has for all its environments."""
 
     tenant_id: str
-    fact: RecordedFact | None = None
+    fact: LayerFact | None = None
 
 
-Facts = Mapping[str, RecordedFact]
+Fact = Annotated[SecretFact | PolicyFact | LayerFact, Field(discriminator="kind")]
+Facts = Mapping[str, Fact]
 """By aggregate; secrets, of which a binding and its rotations have events, by module and name."""
 
 
-def record_fact(facts: Facts, aggregate_id: str, fact: RecordedFact) -> Facts | None:
+def record_policy(facts: Facts, policy_id: str, fact: PolicyFact) -> Facts | None:
     """Return *facts* with *fact*; None when *facts* has one as new.
 
     Raises:
-        FactsFull: there is no room for another aggregate.
+        FactsFull: there is no room for another policy.
     """
-    known = facts.get(aggregate_id)
+    known = facts.get(policy_id)
     if known is not None and known.revision >= fact.revision:
         return None
-    _require_room(facts, aggregate_id)
-    return {**facts, aggregate_id: fact}
+    _require_room(facts, policy_id)
+    return {**facts, policy_id: fact}
 
 
-def record_configuration(facts: Facts, aggregate_id: str, event: RecordedFact) -> Facts | None:
+def find_layer(facts: Facts, configuration_id: str) -> LayerFact | None:
+    """Return what *facts* have of a layer of configuration."""
+    known = facts.get(configuration_id)
+    return known if isinstance(known, LayerFact) else None
+
+
+def layers_in(facts: Facts) -> list[LayerFact]:
+    """Return all layers of configuration among *facts*."""
+    return [fact for fact in facts.values() if fact.kind == CONFIGURATION]
+
+
+def find_secret(facts: Facts, module: str, name: str) -> SecretFact | None:
+    """Return what *facts* have of the secret *name* of *module*."""
+    known = facts.get(secret_key(module, name))
+    return known if isinstance(known, SecretFact) else None
+
+
+def record_configuration(facts: Facts, aggregate_id: str, event: LayerFact) -> Facts | None:
     """Return *facts* with a version of a layer; None for nothing new.
 
     Raises:
         FactsFull: there is no room for another layer.
     """
     _require_room(facts, aggregate_id)
-    after = record_layer(facts.get(aggregate_id), event)
+    after = record_layer(find_layer(facts, aggregate_id), event)
     return None if after is None else {**facts, aggregate_id: after}
 
 
-def record_layer(known: RecordedFact | None, event: RecordedFact) -> RecordedFact | None:
+def record_layer(known: LayerFact | None, event: LayerFact) -> LayerFact | None:
     """Return what is known of a layer after *event*; None for nothing new.
 
     A version that comes late is not in force, and can be named all the same.
@@ -132,8 +187,8 @@ def record_layer(known: RecordedFact | None, event: RecordedFact) -> RecordedFac
 def without_past(facts: Facts) -> Facts:
     """Return *facts* of an environment that is gone: of layers that ended, no earlier version."""
     return {
-        key: replace(fact, versions={fact.value: fact.versions[fact.value]}, schemas={})
-        if fact.kind == CONFIGURATION and fact.ended_at and fact.value in fact.versions
+        key: replace(fact, versions={fact.version: fact.versions[fact.version]}, schemas={})
+        if fact.kind == CONFIGURATION and fact.ended_at and fact.version in fact.versions
         else fact
         for key, fact in facts.items()
     }
@@ -150,19 +205,20 @@ def without_ended(facts: Facts, key: str, now: datetime) -> Facts:
     What is told next may be of a binding or layer that begins again, with the first revision.
     """
     known = facts.get(key)
-    if known is None or known.ended_at is None or now - known.ended_at < MESSAGES_KEPT:
+    ended_at = None if known is None or known.kind == SCALING else known.ended_at
+    if ended_at is None or now - ended_at < MESSAGES_KEPT:
         return facts
     return {each: fact for each, fact in facts.items() if each != key}
 
 
-def record_secret(facts: Facts, event: RecordedFact) -> Facts | None:
+def record_secret(facts: Facts, event: SecretFact) -> Facts | None:
     """Return *facts* after an event of a binding, or of a rotation by number; None for nothing new.
 
     Raises:
         FactsFull: there is no room for another secret; there is for every event of a known one.
     """
     key = secret_key(event.module, event.name)
-    known = facts.get(key)
+    known = find_secret(facts, event.module, event.name)
     if known is None:
         _require_room(facts, key)
         after = replace(event, revision=0) if event.rotation else event
@@ -175,22 +231,22 @@ def record_secret(facts: Facts, event: RecordedFact) -> Facts | None:
     after = replace(after, disabled=disabled, asked=asked, withdrawn=withdrawn)
     if after == known:
         return None
-    if after.value and not (known and known.value):
+    if after.version and not (known and known.version):
         _require_room_of_module(facts, event.module, key)
     return {**facts, key: after}
 
 
-def _after(known: RecordedFact, event: RecordedFact) -> RecordedFact:
+def _after(known: SecretFact, event: SecretFact) -> SecretFact:
     """Return what is known of a secret after *event*, but for what is disabled."""
     is_elsewhere = known.vault not in {"", event.vault}
     if event.rotation:
         is_late = is_elsewhere or known.rotation >= event.rotation
-        return replace(event, revision=known.revision) if known.value and not is_late else known
+        return replace(event, revision=known.revision) if known.version and not is_late else known
     if known.revision >= event.revision:
         return known
-    if is_elsewhere or not (known.value and event.value):
+    if is_elsewhere or not (known.version and event.version):
         return event
-    return replace(event, value=_version_after(known, event.value), rotation=known.rotation)
+    return replace(event, version=_version_after(known, event.version), rotation=known.rotation)
 
 
 def _disabled(known: tuple[str, ...], told: tuple[str, ...]) -> tuple[str, ...]:
@@ -200,12 +256,14 @@ def _disabled(known: tuple[str, ...], told: tuple[str, ...]) -> tuple[str, ...]:
     return (*(version for version in known if version not in told), *told)[-DISABLED_MAX:]
 
 
-def _version_after(known: RecordedFact, version: str) -> str:
+def _version_after(known: SecretFact, version: str) -> str:
     """Return the version that a binding gives: never one from before its last rotation."""
     is_first_event = not known.revision
-    is_earlier = version.isdecimal() and known.value.isdecimal() and int(version) < int(known.value)
+    is_earlier = (
+        version.isdecimal() and known.version.isdecimal() and int(version) < int(known.version)
+    )
     is_old = is_first_event or is_earlier or not known.is_given(version)
-    return known.value if known.rotation and is_old else version
+    return known.version if known.rotation and is_old else version
 
 
 def _require_room(facts: Facts, key: str) -> None:
@@ -218,7 +276,9 @@ def _require_room(facts: Facts, key: str) -> None:
 
 def _require_room_of_module(facts: Facts, module: str, key: str) -> None:
     bound = sum(
-        1 for fact in facts.values() if fact.kind == SECRET and fact.module == module and fact.value
+        1
+        for fact in facts.values()
+        if fact.kind == SECRET and fact.module == module and fact.version
     )
     if bound >= SECRETS_MAX:
         raise FactsFull(f"{module} has {SECRETS_MAX} secrets: there is no room for {key}")

@@ -51,7 +51,7 @@ def departures(
 def _policy(target: DeploymentTarget, module: ModuleId) -> tuple[str, int, int]:
     """Return id, revision and minimum of the policy in force of *module*; 0 without one."""
     found = (
-        (policy_id, int(fact.value), fact.minimum)
+        (policy_id, fact.policy_revision, fact.minimum)
         for policy_id, fact in target.facts.items()
         if fact.kind == SCALING and fact.module == module
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from function_apps.deployments.model import bound_secrets, configuration
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.facts import SCALING, SECRET, RecordedFact
+from function_apps.deployments.model.facts import SCALING, SECRET, Fact
 from shared.contracts.components import Component
 from shared.contracts.configuration_merge import Values
 from shared.contracts.placement import default_placement
@@ -100,30 +100,30 @@ def _placement(
     )
 
 
-def _minimum(facts: Sequence[RecordedFact], asked: int) -> int:
+def _minimum(facts: Sequence[Fact], asked: int) -> int:
     """Return the fewest instances: the minimum of a policy where one is in force, else *asked*.
 
     At least one: nothing is proved by none.
     """
-    policies = [fact for fact in facts if fact.kind == SCALING and int(fact.value)]
+    policies = [fact for fact in facts if fact.kind == SCALING and fact.policy_revision]
     return max((1, *(fact.minimum for fact in policies))) if policies else asked
 
 
-def _policy_revision(facts: Sequence[RecordedFact]) -> int:
-    return max((int(fact.value) for fact in facts if fact.kind == SCALING), default=0)
+def _policy_revision(facts: Sequence[Fact]) -> int:
+    return max((fact.policy_revision for fact in facts if fact.kind == SCALING), default=0)
 
 
 def _secrets(
-    facts: Sequence[RecordedFact], recorded: Sequence[ReleasedSecret] | None
+    facts: Sequence[Fact], recorded: Sequence[ReleasedSecret] | None
 ) -> tuple[tuple[ReleasedSecret, ...], Mapping[str, str]]:
     """Return the secrets that a module is given, and the version of each by name."""
     if recorded is not None:
         secrets = bound_secrets.restored(recorded, facts)
         return secrets, {secret.name: secret.version for secret in secrets}
-    bound = [fact for fact in facts if fact.kind == SECRET and fact.value]
+    bound = [fact for fact in facts if fact.kind == SECRET and fact.version]
     # Of one that was recorded before its vault was, only the version is known.
     secrets = tuple(bound_secrets.to_released_secret(fact) for fact in bound if fact.vault)
-    return secrets, {fact.name: fact.value for fact in bound}
+    return secrets, {fact.name: fact.version for fact in bound}
 
 
 def planned(

@@ -8,7 +8,7 @@ from function_apps.deployments.errors import NothingToRollOut
 from function_apps.deployments.model import bound_secrets, predecessors, release_unit
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.facts import RecordedFact, secret_key
+from function_apps.deployments.model.facts import SecretFact, find_secret
 from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.releases import ReleasedComponent, ReleasedSecret
 from shared.contracts.roll_outs import SecretRollout
@@ -28,7 +28,7 @@ class ReleaseInForce:
 
     deployment: Deployment
     component: ReleasedComponent
-    fact: RecordedFact
+    fact: SecretFact
 
 
 def release_in_force(
@@ -57,28 +57,28 @@ def release_in_force(
     return ReleaseInForce(deployment, component, fact)
 
 
-def bound_fact(rollout: SecretRollout, target: DeploymentTarget) -> RecordedFact:
+def bound_fact(rollout: SecretRollout, target: DeploymentTarget) -> SecretFact:
     """Return what is recorded of the secret of *rollout*.
 
     Raises:
         Unavailable: no event of its binding has come yet.
         NothingToRollOut: its binding was revoked.
     """
-    fact = target.facts.get(secret_key(rollout.module_id, rollout.secret_name))
+    fact = find_secret(target.facts, rollout.module_id, rollout.secret_name)
     if fact is None:
         raise Unavailable(
             f"no event of {rollout.binding_id} has come yet: where {rollout.secret_name} is, is"
             " not known",
             retry_after_s=_RETRY_S,
         )
-    if not fact.value:
+    if not fact.version:
         raise NothingToRollOut(
             f"the binding of {rollout.secret_name} to {rollout.module_id} was revoked"
         )
     return fact
 
 
-def is_outdated(rollout: SecretRollout, fact: RecordedFact) -> bool:
+def is_outdated(rollout: SecretRollout, fact: SecretFact) -> bool:
     """Return whether a later rotation than that of *rollout* is recorded, or was asked for."""
     number = bound_secrets.number_of(rollout.rotation_id)
     return 0 < number < max(fact.rotation, fact.asked)
@@ -136,10 +136,10 @@ def of_release(deployment: Deployment, release: ReleaseInForce) -> Deployment:
     assert rollout is not None, deployment.deployment_id
     if 0 < bound_secrets.number_of(rollout.rotation_id) < fact.rotation:
         raise NothingToRollOut(
-            f"{rollout.module_id} has {fact.value} of {rollout.secret_name}, of a later rotation"
+            f"{rollout.module_id} has {fact.version} of {rollout.secret_name}, of a later rotation"
             f" than {rollout.rotation_id}"
         )
-    new = bound_secrets.to_released_secret(replace(fact, value=rollout.version))
+    new = bound_secrets.to_released_secret(replace(fact, version=rollout.version))
     others = [secret for secret in component.secrets if secret.name != rollout.secret_name]
     secrets: tuple[ReleasedSecret, ...] = (*others, new)
     return replace(

@@ -256,7 +256,7 @@ async def _identify(
     except CannotBePlanned as refusal:
         refuse(refusal)
     given = await configure(command, target, ctx, app)
-    bound = [(f.module, f.name, f.value) for f in target.facts.values() if f.kind == SECRET]
+    bound = [(f.module, f.name, f.version) for f in target.facts.values() if f.kind == SECRET]
     keys = module_queue.keys_of(command, given.pins, bound)
     try:
         known = module_queue.repeated_by(command, keys, target) if is_identified else None

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from function_apps.deployments.model import configuration
 from function_apps.deployments.model.configuration import Configurations, Layers
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.facts import RecordedFact
+from function_apps.deployments.model.facts import LayerFact
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TENANT_LAYERS
 from function_apps.deployments.use_cases.configuration_content import put_content, read_recorded
@@ -85,7 +85,7 @@ def _merged(layers: Layers, contents: Mapping[str, Values]) -> Merge:
     )
 
 
-async def load_tenant_layer(ctx: Context, app: DeploymentsApp) -> RecordedFact | None:
+async def load_tenant_layer(ctx: Context, app: DeploymentsApp) -> LayerFact | None:
     """Return what is recorded of the tenant's own layer of configuration."""
     document = TENANT_LAYERS.document_id(ctx.tenant)
     view = await app.service.work.read(Partition(ctx.tenant, "-"), document)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from function_apps.deployments import repository
@@ -10,7 +11,7 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.stored_output import InstanceOutput
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS, find_output
-from function_apps.deployments.resources import deployment_resource
+from function_apps.deployments.resources import InstanceLogs, deployment_resource
 from function_apps.deployments.use_cases.read_output import read_output
 from shared.contracts.audit import AuditHead, AuditHeads
 from shared.contracts.deployments import Deployment as DeploymentResource
@@ -111,32 +112,33 @@ async def read_logs(
         Unavailable: what was kept cannot be read.
     """
     known = await app.service.work.load(DEPLOYMENTS, deployment_id, ctx.tenant)
-    value: list[Mapping[str, Any]] = []
+    value: list[InstanceLogs] = []
     for component in known.released_components:
         if module in {None, component.module_id}:
             value += await _logs_of(component, known, app, tail)
-    return {"value": value, "nextLink": None}
+    return {"value": [each.model_dump(mode="json") for each in value], "nextLink": None}
 
 
 async def _logs_of(
     component: ReleasedComponent, known: Deployment, app: DeploymentsApp, tail: int
-) -> Sequence[Mapping[str, Any]]:
+) -> Sequence[InstanceLogs]:
     surface = configured_surface(app.surfaces, component.compute_target)
     number = component.release_revision
     workload = SurfaceComponent(known.environment_id, known.tenant_id, component.module_id)
 
-    def entry(output: InstanceOutput, **more: Any) -> Mapping[str, Any]:
-        return {
-            "moduleId": component.module_id,
-            "instance": output.instance or None,
-            "live": False,
-            "releaseRevision": number,
-            "source": "surface",
-            "storedAt": None,
-            "lines": list(output.lines[-tail:]),
-            "reason": output.reason,
-            **more,
-        }
+    def shown(
+        output: InstanceOutput, *, live: bool | None = False, stored_at: datetime | None = None
+    ) -> InstanceLogs:
+        return InstanceLogs(
+            module_id=component.module_id,
+            instance=output.instance or None,
+            live=live,
+            release_revision=number,
+            source="surface" if stored_at is None else "stored",
+            stored_at=None if stored_at is None else isoformat(stored_at),
+            lines=output.lines[-tail:],
+            reason=output.reason,
+        )
 
     async def read(instances: Sequence[str]) -> Sequence[InstanceOutput]:
         return await bounded_map(
@@ -147,21 +149,20 @@ async def _logs_of(
 
     live = await surface.observe(workload)
     if isinstance(live, Unknown):
-        return [entry(InstanceOutput("", reason=live.reason), live=None)]
+        return [shown(InstanceOutput("", reason=live.reason), live=None)]
     revision = live.value.revision(number) if isinstance(live, Present) else None
     if revision and revision.instances:
         names = [instance.id for instance in revision.instances]
-        return [entry(each, live=True) for each in await read(names)]
+        return [shown(each, live=True) for each in await read(names)]
     match await surface.kept_outputs(workload, number):
         case Unknown(reason):
-            return [entry(InstanceOutput("", reason=reason))]
+            return [shown(InstanceOutput("", reason=reason))]
         case Present(stopped) if stopped:
-            return [entry(each) for each in await read(stopped)]
+            return [shown(each) for each in await read(stopped)]
     stored = await find_output(workload, number, app)
     if stored is None:
         return []
-    more = {"source": "stored", "storedAt": isoformat(stored.stored_at)}
-    return [entry(each, **more) for each in stored.instances]
+    return [shown(each, stored_at=stored.stored_at) for each in stored.instances]
 
 
 async def read_traffic(deployment_id: str, ctx: Context, app: DeploymentsApp) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from function_apps.deployments.errors import FactsFull
 from function_apps.deployments.model import configuration_roll_out as roll_outs
 from function_apps.deployments.model import facts
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.facts import RecordedFact
+from function_apps.deployments.model.facts import LayerFact
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TARGETS, TENANT_LAYERS
 from function_apps.deployments.use_cases.configuration_content import put_content
@@ -45,12 +45,12 @@ async def record_configuration(
             target="values",
         )
     number = str(event.version)
-    fact = RecordedFact(
+    fact = LayerFact(
         facts.CONFIGURATION,
         event.revision,
         module=event.module_id or "",
-        name=event.layer,
-        value=number,
+        layer=event.layer,
+        version=number,
         versions={number: event.content_hash},
         schemas={} if event.schema_ is None else {number: hash_of(event.schema_)},
         # As the layers of an environment end with it, and number anew when they are removed.
@@ -76,7 +76,7 @@ async def record_configuration(
 
 async def _record(
     event: ConfigurationPublished,
-    fact: RecordedFact,
+    fact: LayerFact,
     environment_id: EnvironmentId,
     ctx: Context,
     app: DeploymentsApp,
@@ -125,7 +125,7 @@ def _roll_out(
 
 
 async def _record_tenant_layer(
-    event: ConfigurationPublished, fact: RecordedFact, ctx: Context, app: DeploymentsApp
+    event: ConfigurationPublished, fact: LayerFact, ctx: Context, app: DeploymentsApp
 ) -> Outcome[Json]:
     def decide(view: View) -> Decision[Json]:
         layer = view.get(TENANT_LAYERS, ctx.tenant)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from function_apps.deployments.model import bound_secrets, facts
-from function_apps.deployments.model.facts import Facts, RecordedFact
+from function_apps.deployments.model.facts import Facts, PolicyFact
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TARGETS
 from shared.contracts.scaling import ScalingPolicyApplied, ScalingStatus
@@ -49,27 +49,18 @@ async def record_scaling_policy(
 ) -> Outcome[Json]:
     """Record the revision of the policy that scales a module, and its minimum; 0 once it ended."""
     is_in_force = event.status not in _NO_POLICY
-    fact = RecordedFact(
+    fact = PolicyFact(
         facts.SCALING,
         event.revision,
-        module=event.module_id,
-        value=str(event.policy_revision if is_in_force else 0),
-        minimum=event.min if is_in_force else 0,
+        event.policy_revision if is_in_force else 0,
+        event.module_id,
+        event.min if is_in_force else 0,
     )
-    return await _record_fact(event.environment_id, event.policy_id, fact, ctx, app)
 
-
-async def _record_fact(
-    environment_id: EnvironmentId,
-    aggregate_id: str,
-    fact: RecordedFact,
-    ctx: Context,
-    app: DeploymentsApp,
-) -> Outcome[Json]:
     def record(known: Facts) -> Facts | None:
-        return facts.record_fact(known, aggregate_id, fact)
+        return facts.record_policy(known, event.policy_id, fact)
 
-    return await _record(environment_id, aggregate_id, record, ctx, app)
+    return await _record(event.environment_id, event.policy_id, record, ctx, app)
 
 
 async def _record(

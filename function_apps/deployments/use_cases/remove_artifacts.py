@@ -13,6 +13,7 @@ from typing import Final
 
 from function_apps.deployments.model import artifact_retention
 from function_apps.deployments.model.artifact_retention import ArtifactUse, Owned, Place
+from function_apps.deployments.model.facts import layers_in
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS, TENANT_LAYERS
 from function_apps.deployments.use_cases.configuration_content import CONTENTS, content_blob
@@ -119,11 +120,11 @@ async def _needed(app: DeploymentsApp, now: datetime) -> Needed:
     named: dict[Place, frozenset[DeploymentId]] = {}
     contents: set[Owned] = set()
     async for document, layer in every_document(TENANT_LAYERS, app.service):
-        facts = [layer.fact] if layer.fact else []
-        contents |= artifact_retention.recorded_contents(_tenant(document), facts)
+        layers = [layer.fact] if layer.fact else []
+        contents |= artifact_retention.recorded_contents(_tenant(document), layers)
     async for document, target in every_document(TARGETS, app.service):
         tenant = _tenant(document)
-        contents |= artifact_retention.recorded_contents(tenant, target.facts.values())
+        contents |= artifact_retention.recorded_contents(tenant, layers_in(target.facts))
         place = (tenant, target.environment_id)
         named[place] = artifact_retention.named(target)
         holders = artifact_retention.in_force(target)

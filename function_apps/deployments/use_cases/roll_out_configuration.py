@@ -11,6 +11,7 @@ from function_apps.deployments.model import module_queue, plan_checks
 from function_apps.deployments.model.configuration import Configurations
 from function_apps.deployments.model.deployment import Deployment, deploy_command
 from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.facts import find_layer
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import (
     DEPLOYMENTS,
@@ -169,8 +170,8 @@ async def _require_recorded(
     """
     wanted, number = command.configuration_id, command.version
     is_tenants = wanted == configuration_id(tenant_key(ctx.tenant), ConfigurationLayer.TENANT)
-    fact = await load_tenant_layer(ctx, app) if is_tenants else target.facts.get(wanted)
-    if fact is None or int(fact.value) < number:
+    fact = await load_tenant_layer(ctx, app) if is_tenants else find_layer(target.facts, wanted)
+    if fact is None or int(fact.version) < number:
         raise Unavailable(
             f"version {number} of {wanted} is not known here yet", retry_after_s=_RETRY_S
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from function_apps.deployments.errors import NothingToRollOut
 from function_apps.deployments.model import bound_secrets, secret_rollout
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.facts import secret_key
+from function_apps.deployments.model.facts import find_secret
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import ROLL_OUT_SECRET, TARGETS, releases_of
 from function_apps.deployments.use_cases.deploy import enter_queue
@@ -70,7 +70,8 @@ def _ended(
     """Record the version, and say by a deployment that has ended that nothing is rolled out."""
     deployment = secret_rollout.new_rollout(rollout, target.environment_id, None, target, ids, ctx)
     writes = []
-    if target.facts[secret_key(rollout.module_id, rollout.secret_name)].value:
+    fact = find_secret(target.facts, rollout.module_id, rollout.secret_name)
+    if fact is not None and fact.version:
         facts = bound_secrets.with_rollout(target.facts, rollout, is_in_force=True)
         writes.append(TARGETS.put(replace(target, facts=facts)))
     return end_at_once(deployment, nothing, ids, ctx, kind=ROLL_OUT_SECRET, writes=writes)

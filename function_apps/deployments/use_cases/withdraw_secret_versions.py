@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from function_apps.deployments.model import bound_secrets, module_queue, predecessors
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.facts import secret_key
+from function_apps.deployments.model.facts import find_secret, secret_key
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TARGETS, releases_of
 from shared.contracts.roll_outs import WithdrawSecretVersions
@@ -27,10 +27,10 @@ async def withdraw_secret_versions(
 
     def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, environment_id)
-        key = secret_key(module, command.secret_name)
-        fact = target.facts.get(key)
-        if fact is None or not fact.value or number < fact.rotation:
+        fact = find_secret(target.facts, module, command.secret_name)
+        if fact is None or not fact.version or number < fact.rotation:
             return NOTHING
+        key = secret_key(module, command.secret_name)
         facts = {**target.facts, key: bound_secrets.withdraw(fact, command.version, number)}
         after = replace(target, facts=facts)
         return Decision(
