@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from function_apps.health.model.baseline_comparison import (
-    ErrorFinding,
+    ErrorComparison,
     compare_errors,
     compare_latency,
     slower_than,
@@ -58,31 +58,31 @@ def test_a_first_release_has_no_baseline_whatever_is_there() -> None:
     assert usable_baseline(a_gate(baseline=None), served(1000), is_there=True) is None
 
 
-def finding(**changes: Any) -> ErrorFinding:
+def comparison(**changes: Any) -> ErrorComparison:
     given = {"errors": 3, "total": 100, "limit": 0.01, "chance": 0.01, **changes}
-    return ErrorFinding("requests", baseline=None, **given)
+    return ErrorComparison("requests", baseline=None, **given)
 
 
 @pytest.mark.parametrize(
     ("found", "is_over", "is_bad"),
     [
-        pytest.param(finding(), True, True, id="over-the-limit-and-no-chance"),
-        pytest.param(finding(errors=2), False, False, id="two-errors"),
-        pytest.param(finding(limit=0.03), False, False, id="a-tie"),
-        pytest.param(finding(chance=0.05), True, False, id="as-likely-as-significance"),
-        pytest.param(finding(chance=0.049), True, True, id="less-likely"),
-        pytest.param(finding(limit=0.5), False, False, id="unlikely-but-under-the-limit"),
+        pytest.param(comparison(), True, True, id="over-the-limit-and-no-chance"),
+        pytest.param(comparison(errors=2), False, False, id="two-errors"),
+        pytest.param(comparison(limit=0.03), False, False, id="a-tie"),
+        pytest.param(comparison(chance=0.05), True, False, id="as-likely-as-significance"),
+        pytest.param(comparison(chance=0.049), True, True, id="less-likely"),
+        pytest.param(comparison(limit=0.5), False, False, id="unlikely-but-under-the-limit"),
     ],
 )
 def test_errors_are_bad_beyond_their_limit_and_beyond_chance(
-    found: ErrorFinding, *, is_over: bool, is_bad: bool
+    found: ErrorComparison, *, is_over: bool, is_bad: bool
 ) -> None:
     assert (found.is_over, found.is_bad) == (is_over, is_bad)
 
 
-BESIDE = ErrorFinding("requests", 9, 300, 0.01 + 0.005, 0.01, chance_of_errors(9, 300, 4, 400))
-ALONE = ErrorFinding("requests", 9, 300, 0.01, None, chance_of_ratio(9, 300, 0.01))
-PROBED = ErrorFinding("probes", 2, 50, 0.01, None, chance_of_ratio(2, 50, 0.01))
+BESIDE = ErrorComparison("requests", 9, 300, 0.01 + 0.005, 0.01, chance_of_errors(9, 300, 4, 400))
+ALONE = ErrorComparison("requests", 9, 300, 0.01, None, chance_of_ratio(9, 300, 0.01))
+PROBED = ErrorComparison("probes", 2, 50, 0.01, None, chance_of_ratio(2, 50, 0.01))
 
 
 @pytest.mark.parametrize(

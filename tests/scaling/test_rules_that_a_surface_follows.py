@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from function_apps.scaling.model.native_rules import finding, native_rules, native_violations
+from function_apps.scaling.model.native_rules import native_rules, native_violations, violation
 from shared.contracts.scaling import ScalingPolicyChange
 from shared.surfaces.scaling import EventRule, Measure, ScalingRules, UtilizationRule
 from tests.scaling.policies import policy
@@ -128,7 +128,7 @@ def test_a_surface_needs_a_rule_and_knows_no_prices() -> None:
 
 
 def test_what_came_is_shown_in_part() -> None:
-    found = finding("/min", "1", "x" * 300)
+    found = violation("/min", "1", "x" * 300)
 
     assert (found.code, found.received) == ("PolicyInvalid", "x" * 200)
     assert found.message == f"expected 1, got {'x' * 200}"

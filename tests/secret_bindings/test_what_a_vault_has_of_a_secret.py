@@ -14,7 +14,7 @@ from function_apps.secret_bindings.model.secret_watch import (
     EXPIRING,
     SecretWatch,
     begin,
-    findings,
+    due_alerts,
     is_told,
     look,
     version_set_by_hand,
@@ -37,7 +37,7 @@ def version(name: str, age: timedelta = DAY, **changes: object) -> SecretPropert
 
 
 def found(*versions: SecretProperties) -> dict[str, str]:
-    return dict(findings(HEAD, versions, NOW, expiring_within=DAY))
+    return dict(due_alerts(HEAD, versions, NOW, expiring_within=DAY))
 
 
 def test_a_version_in_force_that_is_there_is_no_finding() -> None:

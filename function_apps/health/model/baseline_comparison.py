@@ -42,7 +42,7 @@ def usable_baseline(
 
 
 @dataclass(frozen=True)
-class ErrorFinding:
+class ErrorComparison:
     """Errors against their limit, and the probability that chance alone gives so many.
 
     `kind` is requests or probes, `total` how many of them there were.
@@ -71,34 +71,34 @@ class ErrorFinding:
 
 def compare_errors(
     gate: EvaluateGate, span: Span, baseline: Counts | None
-) -> Sequence[ErrorFinding]:
-    """Return one finding for the requests of *span* and one for its probes, where there are any.
+) -> Sequence[ErrorComparison]:
+    """Return one comparison for the requests of *span* and one for its probes, where there are any.
 
     Probes are sent to the candidate only, so they are held to the absolute limit.
     """
     limits, candidate = gate.limits, span.candidate
-    findings = []
+    comparisons = []
     if candidate.requests and baseline is not None and baseline.requests:
         baseline_ratio = baseline.errors / baseline.requests
         limit = baseline_ratio + limits.error_ratio_increase_max
         chance = chance_of_errors(
             candidate.errors, candidate.requests, baseline.errors, baseline.requests
         )
-        findings.append(
-            ErrorFinding(
+        comparisons.append(
+            ErrorComparison(
                 "requests", candidate.errors, candidate.requests, limit, baseline_ratio, chance
             )
         )
     elif candidate.requests:
-        findings.append(_absolute("requests", candidate.errors, candidate.requests, limits))
+        comparisons.append(_absolute("requests", candidate.errors, candidate.requests, limits))
     if gate.probes_count and span.probes:
-        findings.append(_absolute("probes", span.probe_errors, span.probes, limits))
-    return findings
+        comparisons.append(_absolute("probes", span.probe_errors, span.probes, limits))
+    return comparisons
 
 
-def _absolute(kind: str, errors: int, total: int, limits: GateLimits) -> ErrorFinding:
+def _absolute(kind: str, errors: int, total: int, limits: GateLimits) -> ErrorComparison:
     limit = limits.error_ratio_max
-    return ErrorFinding(kind, errors, total, limit, None, chance_of_ratio(errors, total, limit))
+    return ErrorComparison(kind, errors, total, limit, None, chance_of_ratio(errors, total, limit))
 
 
 def compare_latency(

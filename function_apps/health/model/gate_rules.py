@@ -5,7 +5,7 @@ from typing import Final
 
 from function_apps.health.model.baseline_comparison import (
     SAMPLES_LEAST,
-    ErrorFinding,
+    ErrorComparison,
     compare_errors,
     usable_baseline,
 )
@@ -82,10 +82,10 @@ _NOT_READY_AGAIN: Final = Analysis(
 def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
     """Judge all errors so far, and the windows with samples."""
     baseline = usable_baseline(gate, progress.total.baseline, is_there=progress.has_baseline)
-    findings = compare_errors(gate, progress.total, baseline)
-    if not findings:
+    comparisons = compare_errors(gate, progress.total, baseline)
+    if not comparisons:
         return None
-    worst = min(findings, key=lambda finding: (not finding.is_over, finding.chance))
+    worst = min(comparisons, key=lambda comparison: (not comparison.is_over, comparison.chance))
     is_immediate = worst.is_over and worst.chance < IMMEDIATE_FAIL_P
     verdict, windows = judge_windows(progress.error_windows)
     if is_immediate and verdict is not Verdict.FAIL:
@@ -101,7 +101,7 @@ def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None
     )
 
 
-def _sentence(worst: ErrorFinding) -> str:
+def _sentence(worst: ErrorComparison) -> str:
     counts = f"{worst.errors} of {worst.total} {worst.kind} failed"
     against = "" if worst.baseline is not None else ", absolute limit"
     is_chance = worst.ratio > worst.limit and not worst.is_bad

@@ -35,7 +35,7 @@ def close_window(gate: EvaluateGate, progress: Progress, at: str) -> Progress:
     latency = compare_latency(gate.limits, window.candidate, baseline)
     is_slow = latency is not None and latency.verdict is Verdict.FAIL
     errors = compare_errors(gate, window, baseline)
-    is_wrong = any(finding.is_bad for finding in errors)
+    is_wrong = any(comparison.is_bad for comparison in errors)
     first_bad_at = progress.first_bad_at
     if first_bad_at is None and (is_slow or is_wrong):
         first_bad_at = progress.window_at

@@ -67,27 +67,27 @@ def _native(rule: ScalingRule) -> NativeRule:
 def native_violations(policy: ScalingPolicyChange) -> Iterator[Violation]:
     """Yield what no surface can follow by itself."""
     if not policy.rules:
-        yield finding("/rules", "at least one rule of the surface", "none")
+        yield violation("/rules", "at least one rule of the surface", "none")
     if policy.cost_ceiling is not None:
-        yield finding("/costCeiling", "none: a surface knows no prices; lower max", "one")
+        yield violation("/costCeiling", "none: a surface knows no prices; lower max", "one")
     for place, rule in enumerate(policy.rules):
         target = f"/rules/{place}"
         if rule.signal in _MEASURES:
             if rule.settings:
-                yield finding(f"{target}/settings", "none", next(iter(rule.settings)))
+                yield violation(f"{target}/settings", "none", next(iter(rule.settings)))
         elif rule.signal is Signal.SCHEDULE:
             if not {"start", "end"} <= {*rule.settings} <= _TIMES:
-                yield finding(f"{target}/settings", "start, end and timeZone", str(rule.settings))
+                yield violation(f"{target}/settings", "start, end and timeZone", str(rule.settings))
         elif rule.signal is not Signal.QUEUE_LENGTH:
             expected = "cpu, memory, queueLength or schedule, which a surface measures itself"
-            yield finding(f"{target}/signal", expected, rule.signal.value)
+            yield violation(f"{target}/signal", expected, rule.signal.value)
         elif rule.settings.get(TRIGGER) not in _TARGETS:
             expected = f"one of {', '.join(sorted(_TARGETS))}"
             got = rule.settings.get(TRIGGER, "none")
-            yield finding(f"{target}/settings/{TRIGGER}", expected, got)
+            yield violation(f"{target}/settings/{TRIGGER}", expected, got)
 
 
-def finding(target: str, expected: str, received: object) -> Violation:
+def violation(target: str, expected: str, received: object) -> Violation:
     """Return that *received* stands at *target*, where *expected* belongs."""
     text = str(received)[:200]
     return Violation("PolicyInvalid", target, f"expected {expected}, got {text}", expected, text)

@@ -1,6 +1,6 @@
 """Checks of a policy: each rule has the settings that its signal needs, and no others.
 
-A finding has the place, what was expected and what came. Pure; the contract has checked shapes.
+A violation has the place, what was expected and what came. Pure; the contract has checked shapes.
 """
 
 import re
@@ -9,7 +9,7 @@ from typing import Final
 
 from function_apps.scaling.model.cost import hourly_cost
 from function_apps.scaling.model.cron_windows import check_cron, is_zone
-from function_apps.scaling.model.native_rules import TRIGGER, finding, native_violations
+from function_apps.scaling.model.native_rules import TRIGGER, native_violations, violation
 from function_apps.scaling.model.scaled_service import ScaledService
 from shared.contracts.metrics import DIALECTS, RESOURCE_ID, MetricSource, placeholders
 from shared.contracts.scaling import Actuator, ScalingPolicyChange, ScalingRule, Signal
@@ -72,11 +72,11 @@ def _of_rules(policy: ScalingPolicyChange) -> Iterator[Violation]:
         unknown = sorted({*rule.settings} - SETTINGS[rule.signal])
         if unknown:
             known = ", ".join(sorted(SETTINGS[rule.signal]))
-            yield finding(f"{target}/settings", f"of {rule.signal}: {known}", unknown[0])
+            yield violation(f"{target}/settings", f"of {rule.signal}: {known}", unknown[0])
         check = _CHECKS.get(rule.signal, _measured)
         yield from check(rule, target)
     if policy.min == 0 and not any(rule.signal in AT_ZERO for rule in policy.rules):
-        yield finding("/min", "1, or a rule of queueLength or schedule, which see work at 0", 0)
+        yield violation("/min", "1, or a rule of queueLength or schedule, which see work at 0", 0)
 
 
 def _measured(rule: ScalingRule, target: str) -> Iterator[Violation]:
@@ -85,33 +85,33 @@ def _measured(rule: ScalingRule, target: str) -> Iterator[Violation]:
     name = rule.settings.get("source", sources[0].value)
     if name not in {each.value for each in sources}:
         expected = " or ".join(each.value for each in sources)
-        yield finding(f"{target}/settings/source", expected, name)
+        yield violation(f"{target}/settings/source", expected, name)
         return
     source, query = MetricSource(name), rule.settings.get("query")
     place = f"{target}/settings/query"
     if (source in DIALECTS) is (query is None):
         expected = f"a query of {name}" if query is None else f"none: {name} takes no query"
-        yield finding(place, expected, query or "none")
+        yield violation(place, expected, query or "none")
     elif query is not None:
         try:
             list(placeholders(query, DIALECTS[source]))
         except ValueError as problem:
-            yield finding(place, str(problem), query)
+            yield violation(place, str(problem), query)
     if source is MetricSource.AZURE_MONITOR:
         for setting, (shape, expected) in _OF_AZURE.items():
             given = rule.settings.get(setting, "")
             if not re.fullmatch(shape, given):
-                yield finding(f"{target}/settings/{setting}", expected, given or "none")
+                yield violation(f"{target}/settings/{setting}", expected, given or "none")
 
 
 def _latency(rule: ScalingRule, target: str) -> Iterator[Violation]:
     yield from _measured(rule, target)
     percentile = rule.settings.get("percentile", "95")
     if not percentile.isdecimal() or not 1 <= int(percentile) <= 99:  # noqa: PLR2004  percent
-        yield finding(f"{target}/settings/percentile", "a number from 1 to 99", percentile)
+        yield violation(f"{target}/settings/percentile", "a number from 1 to 99", percentile)
     unit = rule.settings.get("latencyUnit", "s")
     if unit not in {"s", "ms"}:
-        yield finding(f"{target}/settings/latencyUnit", "s or ms", unit)
+        yield violation(f"{target}/settings/latencyUnit", "s or ms", unit)
 
 
 def _schedule(rule: ScalingRule, target: str) -> Iterator[Violation]:
@@ -120,12 +120,12 @@ def _schedule(rule: ScalingRule, target: str) -> Iterator[Violation]:
         try:
             check_cron(text)
         except ValueError:
-            yield finding(place, "five fields of cron, such as 0 8 * * mon-fri", text or "none")
+            yield violation(place, "five fields of cron, such as 0 8 * * mon-fri", text or "none")
     zone = rule.settings.get("timeZone", "UTC")
     if not is_zone(zone):
-        yield finding(f"{target}/settings/timeZone", "a time zone such as Europe/Berlin", zone)
+        yield violation(f"{target}/settings/timeZone", "a time zone such as Europe/Berlin", zone)
     if rule.target != round(rule.target):
-        yield finding(f"{target}/target", "a whole number of instances", rule.target)
+        yield violation(f"{target}/target", "a whole number of instances", rule.target)
 
 
 def _burn_rate(rule: ScalingRule, target: str) -> Iterator[Violation]:
@@ -144,29 +144,29 @@ def _of_service(
     policy: ScalingPolicyChange, service: ScaledService, capabilities: Capabilities
 ) -> Iterator[Violation]:
     if service.ends:
-        yield finding("/serviceId", "a service whose instances go on", "one that runs to its end")
+        yield violation("/serviceId", "a service whose instances go on", "one that runs to its end")
     if policy.min == 0 and service.serves_requests:
         # Nothing would start an instance for the first request: no surface of ours activates.
-        yield finding("/min", "1 or more of a service that answers requests", 0)
+        yield violation("/min", "1 or more of a service that answers requests", 0)
     if policy.min == 0 and not capabilities.supports(Feature.SCALE_TO_ZERO):
-        yield finding("/min", f"1 or more on {capabilities.surface}", 0)
+        yield violation("/min", f"1 or more on {capabilities.surface}", 0)
     if policy.max > capabilities.replicas_max:
         expected = f"at most {capabilities.replicas_max} on {capabilities.surface}"
-        yield finding("/max", expected, policy.max)
+        yield violation("/max", expected, policy.max)
     ceiling = policy.cost_ceiling
     if ceiling is not None and not hourly_cost(ceiling.prices, service.resources):
         expected = "a price of instance, or limits of cpu or memoryMib that have one"
-        yield finding("/costCeiling/prices", expected, "an instance that costs nothing")
+        yield violation("/costCeiling/prices", expected, "an instance that costs nothing")
     requests = {Signal.REQUESTS, Signal.CONCURRENCY, Signal.LATENCY}
     for place, rule in enumerate(policy.rules):
         is_counted = rule.settings.get("source", MetricSource.SURFACE) == MetricSource.SURFACE
         if rule.signal in requests and is_counted and not service.serves_requests:
-            yield finding(f"/rules/{place}/signal", "a signal of a worker", rule.signal.value)
+            yield violation(f"/rules/{place}/signal", "a signal of a worker", rule.signal.value)
         limit = {Signal.CPU: "cpu", Signal.MEMORY: "memory_mib"}.get(rule.signal)
         if limit and getattr(service.resources, limit) is None:
             field = {"cpu": "cpu", "memory_mib": "memoryMib"}[limit]
             expected = f"a component with resources.{field}: the target is a share of it"
-            yield finding(f"/rules/{place}/signal", expected, rule.signal.value)
+            yield violation(f"/rules/{place}/signal", expected, rule.signal.value)
     if policy.actuator is Actuator.NATIVE:
         yield from _of_native(policy, capabilities)
 
@@ -177,4 +177,4 @@ def _of_native(policy: ScalingPolicyChange, capabilities: Capabilities) -> Itera
         feature = Feature.EVENT_SCALING
     if not capabilities.supports(feature):
         why = capabilities.lacks[feature]
-        yield finding("/actuator", f"platform on {capabilities.surface}: {why}", "native")
+        yield violation("/actuator", f"platform on {capabilities.surface}: {why}", "native")

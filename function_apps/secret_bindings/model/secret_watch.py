@@ -39,7 +39,7 @@ def begin(known: SecretWatch | None, head: SecretHead, now: datetime) -> SecretW
     return known if known.due_at else replace(known, due_at=isoformat(now))
 
 
-def findings(
+def due_alerts(
     head: SecretHead,
     versions: Sequence[SecretProperties],
     now: datetime,

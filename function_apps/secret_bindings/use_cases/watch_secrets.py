@@ -12,7 +12,7 @@ from function_apps.secret_bindings.model.generators import MADE_BY
 from function_apps.secret_bindings.model.secret_head import SecretHead
 from function_apps.secret_bindings.model.secret_watch import (
     SecretWatch,
-    findings,
+    due_alerts,
     is_told,
     look,
     version_set_by_hand,
@@ -88,7 +88,7 @@ async def _look(
     now = ctx.now()
     found: Mapping[Alert, str] = {}
     if versions is not None:
-        found = findings(head, versions, now, expiring_within=app.rules.expiring_within)
+        found = due_alerts(head, versions, now, expiring_within=app.rules.expiring_within)
     again_at = None if versions is None else now + app.rules.watch_every
 
     def decide(view: View) -> Decision[SecretWatch]:
