@@ -1,4 +1,7 @@
-"""The stored documents of drift: scans of environments, baselines of services, findings."""
+"""The stored documents of drift, and lists of them.
+
+Scans of environments, baselines of services, findings, published layers, sources in Git.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar

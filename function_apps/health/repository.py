@@ -1,4 +1,4 @@
-"""The stored documents of health: the target of probes and the gates of a service."""
+"""The stored documents of health: of a service the target of probes, the objective, the gates."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The stored documents of tenants: bindings, and environments as they were heard of."""
+"""The stored documents of tenants: bindings; environments and tenants as they were heard of."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Reads of drift: a finding, the report of an environment, its snapshots."""
+"""Reads of drift: a finding, a source in Git, the report of an environment, its snapshots."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""RuntimeEnvironmentProvisioned, Failed and Decommissioned: which environments are scanned."""
+"""The events of an environment: whether it is scanned, and what it is compared with."""
 
 from function_apps.drift.model.environment_scan import on_environment_event
 from function_apps.drift.ports import DriftApp

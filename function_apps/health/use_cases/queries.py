@@ -1,4 +1,4 @@
-"""Reads of health: a service now, and the samples of its history."""
+"""Reads of health: a service now, its objective, and the samples of its history."""
 
 from collections.abc import Sequence
 

@@ -1,1 +1,1 @@
-"""One function per command, inbound event or read of tenants: load, decide, commit."""
+"""One function per command, inbound event, timer or read of tenants: load, decide, commit."""
