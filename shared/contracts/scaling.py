@@ -248,6 +248,20 @@ class ScalingPolicyApplied(Event):
     policy_revision: Annotated[int, Field(ge=1)]
     """Grows with the policy only, not with each decision; part of the release unit."""
 
+    @property
+    def number(self) -> int | None:
+        """The number of instances that the policy wants, or left; None where it has none.
+
+        One that was refused has none, nor one that ended before it was judged once.
+        """
+        match self.status:
+            case ScalingStatus.REJECTED:
+                return None
+            case ScalingStatus.SUPERSEDED if self.actual is None:
+                return None
+            case _:
+                return self.desired
+
 
 class ScaleRelease(ReleaseOfComponent):
     """scaling to itself: note what a deployment left of one service."""

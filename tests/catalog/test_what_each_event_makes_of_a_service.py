@@ -213,7 +213,7 @@ def policy(revision: int, desired: int, status: ScalingStatus) -> ScalingPolicyA
 def test_a_policy_has_the_number_until_it_ends(status: ScalingStatus, replicas: int) -> None:
     known = service(scaling_revision=3)
 
-    change = record_scaling(known, policy(4, 5, status))
+    change = record_scaling(known, policy(4, 5, status), EPOCH)
 
     assert after(change).scaling_revision == 4
     assert after(change).replicas == replicas
@@ -226,7 +226,7 @@ def test_a_policy_has_the_number_until_it_ends(status: ScalingStatus, replicas: 
 @pytest.mark.parametrize("revision", [2, 3], ids=["older", "the-same-again"])
 def test_only_newer_news_of_a_policy_are_news(revision: int) -> None:
     assert record_scaling(
-        service(scaling_revision=3), policy(revision, 5, ScalingStatus.APPLIED)
+        service(scaling_revision=3), policy(revision, 5, ScalingStatus.APPLIED), EPOCH
     ) is (None)
 
 
@@ -234,7 +234,7 @@ def test_only_newer_news_of_a_policy_are_news(revision: int) -> None:
 def test_the_number_of_a_service_that_is_not_there_is_kept_and_told_to_nobody(
     known: RuntimeService,
 ) -> None:
-    change = record_scaling(known, policy(4, 5, ScalingStatus.APPLIED))
+    change = record_scaling(known, policy(4, 5, ScalingStatus.APPLIED), EPOCH)
 
     assert change == ServiceChange(
         None, replace(known, scaled_to=5, scaling_revision=4), is_published=False

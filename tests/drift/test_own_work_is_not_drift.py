@@ -233,6 +233,35 @@ async def test_the_number_of_instances_is_its_policys_while_there_is_one() -> No
 
 
 @virtual
+async def test_the_number_that_a_policy_left_is_compared_until_the_next_release() -> None:
+    made = await released_and_settled()
+    await made.hear(scaled(1))
+    made.tamper(replicas=5)
+    await made.hear(scaled(2, "Superseded", actual=5))
+    await made.scan(300)
+    await made.scan(OWN_WORK_S)
+    left = await made.findings()
+
+    made.tamper(replicas=4)
+    await made.scan(300)
+    await made.scan(OWN_WORK_S)
+
+    assert left == []
+    assert ((await made.only())["desired"], (await made.only())["actual"]) == ("5", "4")
+
+
+@virtual
+async def test_a_release_ends_what_a_policy_left() -> None:
+    made = await released_and_settled()
+    await made.hear(scaled(1), scaled(2, "Superseded", actual=5))
+    await made.app.service.clock.sleep(60)
+    await made.release(2)
+    await made.settled()
+
+    assert await made.findings() == []
+
+
+@virtual
 async def test_a_number_whose_event_comes_after_a_scan_is_never_told() -> None:
     made = await released_and_settled()
     made.tamper(replicas=5)  # scaling writes with the token that it read

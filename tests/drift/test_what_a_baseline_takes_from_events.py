@@ -209,7 +209,7 @@ RULES: Final = {"owner": "Surface", "minimum": "1", "maximum": "9", "rules": "cp
 
 
 def policy(known: ServiceBaseline | None, event: ScalingPolicyApplied) -> ServiceBaseline | None:
-    return record_scaling(known, event)
+    return record_scaling(known, event, EPOCH)
 
 
 @pytest.mark.parametrize(

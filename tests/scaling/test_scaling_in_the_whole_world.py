@@ -40,7 +40,7 @@ def test_the_inventory_shows_the_number_that_a_policy_wants() -> None:
             assert service["status"] == "Running"
             await world.call("DELETE", f"/runtime/scaling-policies/{policy}")
             await world.clock.sleep(60)
-            assert (await service_in(world))["replicas"] == 2
+            assert (await service_in(world))["replicas"] == 5
         finally:
             await world.stop()
 

@@ -34,8 +34,8 @@ class TenantChecks:
     _prod: set[str] = field(default_factory=set)
 
     def note_environment(self, body: Body) -> None:
-        if body.get("stage") == "prod":
-            self._prod.add(body["environment_id"])
+        is_prod = body.get("stage") == "prod"
+        (self._prod.add if is_prod else self._prod.discard)(body["environment_id"])
 
     def note_policy(self, body: Body) -> None:
         """Check that a policy of scaling is within that for prod."""

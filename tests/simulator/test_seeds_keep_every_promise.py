@@ -42,6 +42,8 @@ def test_more_days_keep_every_promise_and_reach_rare_paths() -> None:
         pytest.param(27, id="a-first-release-on-its-way-while-a-secret-rotates"),
         pytest.param(48, id="a-release-that-its-baseline-has-not-heard-of"),
         pytest.param(50, id="an-environment-that-ends-after-a-look"),
+        pytest.param(60, id="an-environment-of-prod-that-is-one-of-dev-later"),
+        pytest.param(67, id="a-policy-that-ends-after-it-scaled-in"),
     ],
 )
 def test_a_dense_day_that_broke_a_promise_keeps_it(seed: int) -> None:

@@ -35,14 +35,21 @@ class RuntimeService:
     instances: Instances = ()
     last_observed_at: str | None = None
     scaled_to: int | None = None
-    """As many instances as a policy wants; None where deployments owns the number."""
+    """As many instances as a policy wants, or left; None where deployments owns the number."""
+    left_at: str | None = None
+    """The end of the policy that left it: the next release has a number of its own."""
     scaling_revision: int = 0
 
     @property
     def replicas(self) -> int:
         """Return how many instances it is to have."""
         released = int(self.component["replicas"])
-        return released if self.scaled_to is None else self.scaled_to
+        is_released_since = (
+            self.left_at is not None
+            and self.rows.release is not None
+            and self.rows.release.valid_from > self.left_at
+        )
+        return released if self.scaled_to is None or is_released_since else self.scaled_to
 
     @property
     def facts(self) -> Facts | None:
@@ -149,18 +156,26 @@ def record_observation(
     return record_row(observed, row)
 
 
-def record_scaling(service: RuntimeService, event: ScalingPolicyApplied) -> ServiceChange | None:
+def record_scaling(
+    service: RuntimeService, event: ScalingPolicyApplied, said_at: datetime
+) -> ServiceChange | None:
     """Return *service* with the number that its policy wants; None when that is no news.
 
-    A policy that ended or was refused leaves the number to deployments.
+    A policy that ended leaves the number as it is until the next release, one that was refused
+    leaves it to deployments.
     """
     if event.revision <= service.scaling_revision:
         return None
-    is_over = event.status in {ScalingStatus.SUPERSEDED, ScalingStatus.REJECTED}
-    scaled_to = None if is_over else event.desired
-    after = replace(service, scaling_revision=event.revision, scaled_to=scaled_to)
+    number = event.number
+    is_left = number is not None and event.status is ScalingStatus.SUPERSEDED
+    after = replace(
+        service,
+        scaling_revision=event.revision,
+        scaled_to=number,
+        left_at=isoformat(said_at) if is_left else None,
+    )
     is_shown = service.status not in {None, ServiceStatus.RETIRED}
-    if scaled_to == service.scaled_to or not is_shown:
+    if not is_shown or after.replicas == service.replicas:
         return ServiceChange(None, after, is_published=False)
     return ServiceChange(None, replace(after, revision=service.revision + 1), is_published=True)
 

@@ -54,6 +54,10 @@ class ServiceBaseline:
     """A scaling policy has the number of its instances."""
     scaling: Mapping[str, str] = field(default_factory=dict)
     """The words of the rules by which its surface scales it, as a policy in force says."""
+    left_replicas: int | None = None
+    """The number of instances that a policy left which ended at `left_at`, until the next release.
+    """
+    left_at: str = ""
     replicas_differ_since: str | None = None
     """The scan that first found another number of instances, or other rules; so did each since."""
     fence: int = 0
@@ -95,6 +99,12 @@ class ServiceBaseline:
         if self.component is None:
             return {}
         return released_planes(self.component, self.environment_id, self.tenant_id)
+
+    @property
+    def replicas_left(self) -> int | None:
+        """Return the number that stays since a policy ended; None where a release has it."""
+        is_latest = not self.is_scaled and self.left_at > self.released_at
+        return self.left_replicas if is_latest else None
 
     @property
     def is_healthy(self) -> bool:
@@ -178,12 +188,13 @@ def record_inventory(
 
 
 def record_scaling(
-    known: ServiceBaseline | None, event: ScalingPolicyApplied
+    known: ServiceBaseline | None, event: ScalingPolicyApplied, said_at: datetime
 ) -> ServiceBaseline | None:
     """Return the baseline after news of its scaling policy; None when they are not newer.
 
-    The number of instances is the policy's while there is one, whoever brings it about. What its
-    surface scales by is compared once the policy says that the surface has it.
+    The number of instances is the policy's while there is one, whoever brings it about, and stays
+    as it is when that ends. What its surface scales by is compared once the policy says that the
+    surface has it.
     """
     if known is None or event.revision <= known.scaling_revision:
         return None
@@ -194,6 +205,8 @@ def record_scaling(
         scaling_revision=event.revision,
         is_scaled=is_scaled,
         scaling=_rules_of_surface(event) if is_enforced else {},
+        left_replicas=event.number if event.status is ScalingStatus.SUPERSEDED else None,
+        left_at=isoformat(said_at),
     )
     is_same = (heard.is_scaled, heard.scaling) == (known.is_scaled, known.scaling)
     return heard if is_same else replace(heard, replicas_differ_since=None)

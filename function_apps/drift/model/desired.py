@@ -30,6 +30,9 @@ def desired_planes(baseline: ServiceBaseline) -> Planes:
     planes.setdefault(Plane.CONFIGURATION, {}).update(baseline.configuration or {})
     if baseline.scaling:
         planes[Plane.REPLICAS] = dict(baseline.scaling)
+    if baseline.replicas_left is not None:
+        number = str(baseline.replicas_left)
+        planes[Plane.REPLICAS] = {**planes.get(Plane.REPLICAS, {}), "replicas": number}
     for name, value in baseline.adopted.items():
         plane, _, path = name.partition("/")
         words = planes.setdefault(Plane(plane), {})

@@ -49,7 +49,11 @@ async def record_scaling_policy(
     event: ScalingPolicyApplied, ctx: Context, app: DriftApp
 ) -> Outcome[Json]:
     """Compare the number of instances no more while a scaling policy has it."""
-    return await _change(event.service_id, lambda known: record_scaling(known, event), ctx, app)
+
+    def change(known: ServiceBaseline | None) -> ServiceBaseline | None:
+        return record_scaling(known, event, ctx.said_at())
+
+    return await _change(event.service_id, change, ctx, app)
 
 
 async def _change(
