@@ -14,7 +14,10 @@ TRIED: Final[Mapping[ComputeTargetKind, tuple[IsolationLayer, ...]]] = {
         IsolationLayer.COMPUTE, IsolationLayer.DATA, IsolationLayer.SECRETS,
         IsolationLayer.IDENTITY, IsolationLayer.QUOTA,
     ),
-    ComputeTargetKind.AKS: (IsolationLayer.NETWORK, IsolationLayer.IDENTITY, IsolationLayer.QUOTA),
+    ComputeTargetKind.AKS: (
+        IsolationLayer.COMPUTE, IsolationLayer.NETWORK, IsolationLayer.IDENTITY,
+        IsolationLayer.QUOTA,
+    ),
 }  # fmt: skip
 """The layers that are tried from inside, whatever a tenant asked for."""
 

@@ -72,6 +72,8 @@ class Cluster(MemoryApiServer):
         return {"containerStatuses": [{"name": "main", "state": {"terminated": end}}]}
 
     async def create(self, kind: Kind, manifest: Object, *, dry_run: bool = False) -> Object:
+        if dry_run:
+            self.judge(manifest["spec"])
         made = await super().create(kind, manifest, dry_run=dry_run)
         if kind is JOBS:
             self.made.append(made)
@@ -81,6 +83,13 @@ class Cluster(MemoryApiServer):
                 pod = {**made["metadata"], "labels": labels}
                 await super().create(PODS, {"metadata": pod, "spec": {}, "status": status})
         return made
+
+    def judge(self, spec: Object) -> None:
+        """Refuse a pod as the cluster does; here each that gets at its node."""
+        (container,) = spec["containers"]
+        is_privileged = container["securityContext"].get("privileged")
+        if is_privileged or {"hostPID", "hostNetwork", "volumes"} & spec.keys():
+            raise ApiRefusal(403, "Forbidden", 'it violates PodSecurity "restricted:latest"', ())
 
     async def text(self, path: str, *_: Any, **__: Any) -> tuple[int, bytes]:
         assert path == f"/api/v1/namespaces/{OURS}/pods/{LISTENER}:9000/proxy/"
@@ -109,11 +118,13 @@ def tried(
     properties = {f"mayReach/{may_reach}": "allowed"} if may_reach else {}
     boundary = Boundary(ENVIRONMENT, GLOBEX, OURS, True, properties=properties)
     api = cast("ClusterApi", cluster)
-    return run_virtual(ClusterAttempts(api, Installation(), LoopClock(), image).run(boundary))
+    attempts = run_virtual(ClusterAttempts(api, Installation(), LoopClock(), image).run(boundary))
+    assert attempts[0] == LayerAttempts(IsolationLayer.COMPUTE)
+    return attempts[1:]
 
 
 def why(attempts: tuple[LayerAttempts, ...]) -> str:
-    """Return why nothing is shown, which is the same of both layers."""
+    """Return why nothing is shown, which is the same of both layers that pods try."""
     assert [each.layer for each in attempts] == [IsolationLayer.NETWORK, IsolationLayer.IDENTITY]
     (said,) = {each.inconclusive_because for each in attempts}
     assert not any(each.reached for each in attempts)

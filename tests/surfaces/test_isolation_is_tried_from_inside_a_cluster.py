@@ -12,9 +12,12 @@ from shared.contracts.tenants import IsolationLayer, ProofVerdict
 from shared.contracts.tenants import Quota as BoundQuota
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.observation import Present, Reading
+from shared.surfaces.aks.attempt_compute import attempt_compute
+from shared.surfaces.aks.attempt_jobs import of_tenant
 from shared.surfaces.aks.boundary_objects import LIMITS, POLICIES
-from shared.surfaces.aks.cluster_api import Object
+from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.kinds import JOBS, PODS
+from shared.surfaces.aks.permissions import POD_SECURITY
 from shared.surfaces.boundaries import BoundarySpec, bound_quota
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.isolation_attempts import LayerAttempts
@@ -101,7 +104,9 @@ def test_a_closed_tenant_passes_and_one_whose_policy_is_deleted_is_a_breach(
         await cast("Boundaries", cluster.surface).ensure_boundary(boundary, fence(2))
         closed_again = await tried(cluster)
 
-        assert reached(kept) == {IsolationLayer.NETWORK: (), IsolationLayer.IDENTITY: ()}
+        assert reached(kept) == dict.fromkeys(
+            (IsolationLayer.COMPUTE, IsolationLayer.NETWORK, IsolationLayer.IDENTITY), ()
+        )
         found = reached(opened)
         assert any("the API server at" in each for each in found[IsolationLayer.NETWORK])
         assert any(
@@ -208,5 +213,37 @@ def test_more_than_a_quota_is_refused_by_it_and_taken_where_it_is_gone(
         )
         assert breached is ProofVerdict.BREACH
         await nothing_is_left(cluster, place)
+
+    run_scenario(scenario)
+
+
+def test_a_pod_that_gets_at_its_node_is_refused_and_taken_where_pod_security_is_gone(
+    run_scenario: RunScenario,
+) -> None:
+    async def scenario(harness: SurfaceHarness) -> None:
+        cluster = cast("AksHarness", harness)
+        boundaries = cast("Boundaries", cluster.surface)
+        await boundaries.ensure_boundary(BoundarySpec(ENVIRONMENT, GLOBEX), fence(1))
+        place = of_tenant(cluster.installation, ENVIRONMENT, GLOBEX)
+        image = cluster.host.cluster.isolation_image
+        platform = ClusterApi(cluster.host.connect)
+
+        kept = await attempt_compute(platform, place, image)
+        labels = ("label", "namespace", place.namespace, f"{POD_SECURITY[0]}-")
+        await asyncio.to_thread(cluster.host.cluster.cluster.kubectl, *labels)
+        unable = await attempt_compute(platform, place, image)
+        opened = await attempt_compute(cluster.api, place, image)
+
+        assert kept == LayerAttempts(IsolationLayer.COMPUTE)
+        # Whoever may write there for the platform is held back by its own policy first.
+        assert "a pod that fits is refused, too: " in unable.inconclusive_because
+        assert opened.reached == tuple(
+            f"in a dry run the API server takes a pod that {what} its node"
+            for what in (
+                "sees the processes of", "has the network of", "has the files of",
+                "is privileged on",
+            )
+        )  # fmt: skip
+        await nothing_is_left(cluster, place.namespace)
 
     run_scenario(scenario)

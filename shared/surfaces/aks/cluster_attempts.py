@@ -16,6 +16,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import EnvironmentId
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.attempt_answer import came_in, ended, inconclusive, joined, read, why_not
+from shared.surfaces.aks.attempt_compute import attempt_compute
 from shared.surfaces.aks.attempt_jobs import (
     ATTEMPTS,
     LISTEN,
@@ -60,12 +61,17 @@ class ClusterAttempts:
     image: str | None
 
     async def run(self, boundary: Boundary) -> tuple[LayerAttempts, ...]:
-        """Return what a pod in *boundary* reached, layer by layer, and what came in.
+        """Return what a pod in *boundary* reached or may be, layer by layer, and what came in.
 
         Raises:
             ApiRefusal, Unavailable.
         """
-        self._image()
+        place = of_tenant(self.installation, boundary.environment, boundary.tenant)
+        compute = await attempt_compute(self.api, place, self._image())
+        return (compute, *await self._by_pods(boundary))
+
+    async def _by_pods(self, boundary: Boundary) -> tuple[LayerAttempts, ...]:
+        """Return what pods reached, the tenant's and one outside. Raises as `run`."""
         namespace, environment = boundary.name, boundary.environment
         of_both = self.installation, environment, boundary.tenant
         inside, outside = of_tenant(*of_both), of_platform(*of_both)

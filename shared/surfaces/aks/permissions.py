@@ -53,7 +53,7 @@ PERMISSIONS: Final = (
     Permission("", ("services",), ("get", *_KEPT), "one of each component and each revision"),
     Permission("", ("pods",), ("list", "watch"), "proof of what runs, and why it does not"),
     Permission("", ("pods",), ("patch",), "which pods go first when a revision is scaled down"),
-    Permission("", ("pods",), ("create",), "more than a quota is tried, in dry runs only"),
+    Permission("", ("pods",), ("create",), "what a tenant may not make is tried, in dry runs only"),
     Permission("", ("pods/log",), ("get",), "output of instances"),
     Permission("", ("pods/proxy",), ("get",), "an instance's own answer, which release it is"),
     Permission("metrics.k8s.io", ("pods",), ("list",), "CPU and memory of instances"),
