@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from function_apps.drift.model.alert import judge_alert, judge_alert_after
 from function_apps.drift.model.classification import Circumstances, Classification, classify
 from function_apps.drift.model.comparison import Change
 from function_apps.drift.model.finding import (
@@ -20,7 +21,15 @@ from function_apps.drift.model.finding import (
     with_findings,
     would_destroy_unasked,
 )
-from shared.contracts.drift import DriftDefaults, DriftKind, FindingStatus, Plane, RepairRisk
+from shared.contracts.alerts import Alert, AlertChange, AlertState
+from shared.contracts.drift import (
+    DriftDefaults,
+    DriftKind,
+    DriftSeverity,
+    FindingStatus,
+    Plane,
+    RepairRisk,
+)
 from shared.contracts.drift import RemediationPolicy as Policy
 from shared.contracts.values import Stage
 from shared.kernel.clock import isoformat
@@ -291,3 +300,18 @@ def test_of_many_differences_those_that_are_known_and_the_first_others_are_told(
     before: dict[str, Finding], told: tuple[str, ...]
 ) -> None:
     assert {*with_findings(NAMES, before)} == {*told}
+
+
+def test_a_severe_finding_raises_the_alert_with_what_it_is_and_its_end_ends_it() -> None:
+    severe = finding(severity=DriftSeverity.HIGH)
+    evidence = f"workload/environ/MODE is High and Open since {isoformat(NOW)}"
+
+    raised = judge_alert(AlertState(), [finding(severity=DriftSeverity.LOW), severe], NOW)
+    known = AlertState(3, at(-60))
+
+    assert raised == AlertChange(Alert.SEVERE_DRIFT, isoformat(NOW), (evidence,))
+    assert judge_alert(known, [severe], NOW) is None
+    assert judge_alert(AlertState(2), [], NOW) is None
+    ended = AlertChange(Alert.SEVERE_DRIFT, at(-60), cleared_at=isoformat(NOW))
+    assert judge_alert(known, [replace(severe, status=State.ACKNOWLEDGED)], NOW) == ended
+    assert judge_alert_after(known, replace(severe, status=State.ADOPTED), [severe], NOW) == ended
