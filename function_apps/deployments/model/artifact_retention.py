@@ -13,7 +13,7 @@ from typing import Final
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.facts import LayerFact
+from function_apps.deployments.model.facts import CONFIGURATION, Fact
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.values import DeploymentId, EnvironmentId, ModuleId, TenantId
 
@@ -142,11 +142,12 @@ def needed_contents(kept: Iterable[ArtifactUse]) -> frozenset[Owned]:
     return frozenset((use.place[0], content) for use in kept for content in use.contents)
 
 
-def recorded_contents(tenant: TenantId, recorded: Iterable[LayerFact]) -> frozenset[Owned]:
-    """Return the contents of the layers that are *recorded* for *tenant*, and their schemas."""
+def recorded_contents(tenant: TenantId, recorded: Iterable[Fact]) -> frozenset[Owned]:
+    """Return the contents of the layers *recorded* for *tenant*, and their schemas."""
     return frozenset(
         (tenant, content)
         for fact in recorded
+        if fact.kind == CONFIGURATION
         for content in (*fact.versions.values(), *fact.schemas.values())
     )
 

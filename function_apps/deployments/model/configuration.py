@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from function_apps.deployments.model.facts import CONFIGURATION, Facts, LayerFact, layers_in
+from function_apps.deployments.model.facts import CONFIGURATION, Facts, LayerFact
 from shared.contracts.components import Component, ConfigurationChoice
 from shared.contracts.configuration_merge import (
     ORDER,
@@ -106,7 +106,11 @@ def identity_of(
 
 
 def _by_layer(tenant_layer: LayerFact | None, facts: Facts, module: str) -> Mapping[str, LayerFact]:
-    own = {fact.layer: fact for fact in layers_in(facts) if fact.module in {"", module}}
+    own = {
+        fact.layer: fact
+        for fact in facts.values()
+        if fact.kind == CONFIGURATION and fact.module in {"", module}
+    }
     return own if tenant_layer is None else {**own, ConfigurationLayer.TENANT: tenant_layer}
 
 

@@ -143,11 +143,6 @@ def find_layer(facts: Facts, configuration_id: str) -> LayerFact | None:
     return known if isinstance(known, LayerFact) else None
 
 
-def layers_in(facts: Facts) -> list[LayerFact]:
-    """Return all layers of configuration among *facts*."""
-    return [fact for fact in facts.values() if fact.kind == CONFIGURATION]
-
-
 def find_secret(facts: Facts, module: str, name: str) -> SecretFact | None:
     """Return what *facts* have of the secret *name* of *module*."""
     known = facts.get(secret_key(module, name))

@@ -13,7 +13,6 @@ from typing import Final
 
 from function_apps.deployments.model import artifact_retention
 from function_apps.deployments.model.artifact_retention import ArtifactUse, Owned, Place
-from function_apps.deployments.model.facts import layers_in
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS, TENANT_LAYERS
 from function_apps.deployments.use_cases.configuration_content import CONTENTS, content_blob
@@ -124,7 +123,7 @@ async def _needed(app: DeploymentsApp, now: datetime) -> Needed:
         contents |= artifact_retention.recorded_contents(_tenant(document), layers)
     async for document, target in every_document(TARGETS, app.service):
         tenant = _tenant(document)
-        contents |= artifact_retention.recorded_contents(tenant, layers_in(target.facts))
+        contents |= artifact_retention.recorded_contents(tenant, target.facts.values())
         place = (tenant, target.environment_id)
         named[place] = artifact_retention.named(target)
         holders = artifact_retention.in_force(target)
