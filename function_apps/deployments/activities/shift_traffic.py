@@ -37,11 +37,14 @@ async def shift_traffic(given: ModuleStepInput, ctx: ActivityContext, app: Deplo
     A new component takes all of its traffic at once: there is no version to share with. Where
     instances of the previous version are lost, the new one takes what they cannot carry.
 
+    Weights that are there already are set once more: an attempt before may have written them, and
+    not seen them in force.
+
     Raises:
-        Unavailable: ready instances are too few; they may come back.
+        Unavailable: ready instances are too few, or the weights not in force; that may come.
     """
     deployment = await load_owned_deployment(ctx, app)
-    await _share(deployment, given, ctx, app)
+    await _share(deployment, given, ctx, app, sets_again=True)
 
 
 async def keep_capacity(given: StepInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
@@ -55,7 +58,12 @@ async def keep_capacity(given: StepInput, ctx: ActivityContext, app: Deployments
 
 
 async def _share(
-    deployment: Deployment, given: ModuleStepInput, ctx: ActivityContext, app: DeploymentsApp
+    deployment: Deployment,
+    given: ModuleStepInput,
+    ctx: ActivityContext,
+    app: DeploymentsApp,
+    *,
+    sets_again: bool = False,
 ) -> None:
     component, before = deployment.candidate(given.module), deployment.before(given.module)
     assert component is not None, given.module
@@ -82,7 +90,7 @@ async def _share(
             reason=split.reason,
         )
         await _record_share(given, share, ctx, app)
-    if split.weights != live.weights:
+    if sets_again or split.weights != live.weights:
         await set_weights(component, split.weights, deployment, ctx, app)
 
 

@@ -187,13 +187,19 @@ class Workloads:
     async def remove(
         self, component: SurfaceComponent, revision: int, fence: Fence, traffic: TrafficLayer
     ) -> None:
-        """As `Surface.remove`. Raises also WriteConflict, ApiAway."""
+        """As `Surface.remove`; and WriteConflict, ApiAway, and TrafficUnavailable.
+
+        While the gateway has not taken in the weights, it may still send requests to the revision.
+        """
         await self.records.fenced(component, fence)
         objects = await self.live.component(component, is_routed=traffic.is_there)
         has_port = any(applied_spec(each).port is not None for each in objects.workloads)
-        check_removal(component, revision, weights_in_force(objects, has_port=has_port))
+        weights = weights_in_force(objects, has_port=has_port)
+        check_removal(component, revision, weights)
         left = {applied_spec(each).revision: each for each in objects.workloads}
         present = left.pop(revision, None)
+        if present is not None and weights and objects.route is not None:
+            _require_in_force(objects.route, component)
         found = [(ROUTES, objects.route), (SERVICES, await self._service(component))]
         kind_of_it = DEPLOYMENTS if present is None else revisions.kind_of(applied_spec(present))
         for kind, each in [*([] if left else found), (kind_of_it, present)]:
@@ -327,8 +333,9 @@ class Workloads:
                 found = await self.api.get(ROUTES, name, namespace)
                 return found is not None and routes.is_in_force(found)
 
-            message = f"the gateway has not taken in the weights of {component.module} yet"
-            await wait_until(is_in_force, self.clock, message, error=TrafficUnavailable)
+            await wait_until(
+                is_in_force, self.clock, _not_taken_in(component), error=TrafficUnavailable
+            )
 
     async def _merge(self, kind: Kind, found: Object, patch: Object) -> None:
         """Change a part of *found*, in the state in which it was read."""
@@ -340,3 +347,13 @@ class Workloads:
             )
         except ApiRefusal as refusal:
             raise refused(refusal, f"{kind.name} {metadata['name']}") from refusal
+
+
+def _require_in_force(route: Object, component: SurfaceComponent) -> None:
+    """Raise TrafficUnavailable where requests do not follow *route* as it is now."""
+    if not routes.is_in_force(route):
+        raise TrafficUnavailable(_not_taken_in(component), retry_after_s=2.0)
+
+
+def _not_taken_in(component: SurfaceComponent) -> str:
+    return f"the gateway has not taken in the weights of {component.module} yet"
