@@ -29,6 +29,7 @@ from function_apps.deployments.use_cases import (
 )
 from function_apps.deployments.use_cases.abandon_operation import abandon_drain, abandon_rollout
 from function_apps.deployments.use_cases.cancel import cancel, cancel_operation
+from function_apps.deployments.use_cases.confirm_cut_over import confirm_cut_over
 from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
 from function_apps.deployments.use_cases.promote import plan_promotion, promote
 from function_apps.deployments.use_cases.record_configuration import record_configuration
@@ -70,6 +71,7 @@ from shared.contracts.environments import (
 from shared.contracts.health import HealthCheckCompleted
 from shared.contracts.promotions import PromoteDeployment, Promotion
 from shared.contracts.roll_outs import (
+    ConfirmCutOver,
     RelocateWorkload,
     RemediateDrift,
     RollOutConfiguration,
@@ -268,6 +270,7 @@ COMMANDS: Final[HandlerTable] = {
     RollOutConfiguration: roll_out_configuration,
     RollOutSecretVersion: roll_out_secret_version,
     WithdrawSecretVersions: withdraw_secret_versions,
+    ConfirmCutOver: confirm_cut_over,
     RelocateWorkload: relocate_workload,
     RemediateDrift: remediate_drift,
 }

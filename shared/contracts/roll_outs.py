@@ -132,6 +132,18 @@ class RelocateWorkload(Command):
         )
 
 
+class ConfirmCutOver(Command):
+    """Say when nothing of a moved tenant is on its way that began by its binding of before.
+
+    It is answered with `AdvanceMove`, which names the revision; while there is such a deployment,
+    with nothing: whoever sent it asks again.
+    """
+
+    environment_id: EnvironmentId
+    tenant_binding_id: TenantBindingId
+    binding_revision: Annotated[int, Field(ge=1)]
+
+
 class RemediateDrift(Command):
     """Bring a workload back to its recorded release unit, because drift found it different."""
 

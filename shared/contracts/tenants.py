@@ -112,9 +112,14 @@ class MoveTenant(BindingMove):
 
 
 class AdvanceMove(Command):
-    """Tenants to itself: go on with the move of this binding, where it is on its way."""
+    """Tenants to itself: go on with the move of this binding, where it is on its way.
+
+    Of deployments it is the answer to `ConfirmCutOver`: all that is on its way began by the binding
+    at `confirmed_revision` or later.
+    """
 
     binding_id: TenantBindingId
+    confirmed_revision: Annotated[int, Field(ge=1)] | None = None
 
 
 class Unbinding(Command):

@@ -46,18 +46,18 @@ EVENT_TABLE = {
     "RuntimeDriftResolved": ("drift", OWNERS),
     "TenantProvisioned": ("", "environments tenants"),
 }
-# Ours: WithdrawSecretVersions and its answer ConfirmWithdrawal (ADR 0817).
+# Ours: WithdrawSecretVersions, ConfirmCutOver, and their answers (ADR 0817).
 HANDLERS = {
     "environments": (
         "ProvisionEnvironment UpdateEnvironment RepairEnvironment DecommissionEnvironment"
     ),
     "deployments": (
         "Deploy RollbackDeployment PromoteDeployment RollOutConfiguration RollOutSecretVersion "
-        "RelocateWorkload RemediateDrift WithdrawSecretVersions"
+        "RelocateWorkload RemediateDrift WithdrawSecretVersions ConfirmCutOver"
     ),
     "configurations": "PublishConfiguration",
     "secret_bindings": "BindSecret RotateSecret ConfirmWithdrawal",
-    "tenants": "BindTenant MoveTenant UnbindTenant",
+    "tenants": "BindTenant MoveTenant UnbindTenant AdvanceMove",
     "health": "EvaluateGate",
     "scaling": "ApplyScalingPolicy",
 }

@@ -7,10 +7,11 @@ import pytest
 
 from function_apps.deployments.errors import NotRetryable
 from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.use_cases.confirm_cut_over import confirm_cut_over
 from function_apps.deployments.use_cases.relocate_workload import relocate_workload
 from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.deployments import DeploymentReason
-from shared.contracts.roll_outs import RelocateWorkload
+from shared.contracts.roll_outs import ConfirmCutOver, RelocateWorkload
 from shared.kernel.errors import Unavailable
 from shared.messaging.unit_of_work import Outcome
 from tests.deployments.driven import SHOP, TEST, Driven, driven
@@ -253,5 +254,47 @@ def test_one_that_was_refused_before_it_had_a_release_is_not_retried() -> None:
 
         with pytest.raises(NotRetryable, match="before it had a release"):
             await retry(refused["deploymentId"], DeploymentReason(), world.ctx, world.app)
+
+    run_virtual(main())
+
+
+async def confirmed(world: Driven, revision: int = 3) -> list[int]:
+    """Ask whether nothing is on its way by an earlier binding; return what was confirmed so far."""
+    asked = ConfirmCutOver.model_validate(
+        {"environmentId": TEST, "tenantBindingId": BINDING, "bindingRevision": revision}
+    )
+    await confirm_cut_over(asked, world.ctx, world.app)
+    return [each["payload"]["confirmedRevision"] for each in world.bench.sent.bodies("AdvanceMove")]
+
+
+def test_what_began_by_the_binding_of_before_keeps_the_move_from_its_last_step() -> None:
+    async def main() -> Any:
+        world, _ = await _beginning()
+        meanwhile = await confirmed(world)
+        await world.settle()
+        return meanwhile, await confirmed(world)
+
+    assert run_virtual(main()) == ([], [3])
+
+
+def test_what_began_by_the_moved_binding_does_not() -> None:
+    async def main() -> Any:
+        world = driven()
+        await prepared(world)
+        await relocate(world, 3)
+        world.begin()
+        await world.app.service.clock.sleep(1)
+        return await confirmed(world)
+
+    assert run_virtual(main()) == [3]
+
+
+def test_before_the_event_of_the_moved_binding_nothing_is_confirmed() -> None:
+    async def main() -> None:
+        world = driven()
+        await prepared(world)
+
+        with pytest.raises(Unavailable, match="revision 4"):
+            await confirmed(world, 4)
 
     run_virtual(main())

@@ -12,6 +12,7 @@ from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.gates import EvaluateGate, Verdict
 from shared.contracts.promotions import PromoteDeployment
 from shared.contracts.roll_outs import (
+    ConfirmCutOver,
     RemediateDrift,
     RollOutConfiguration,
     RollOutSecretVersion,
@@ -178,6 +179,14 @@ async def is_told_to_relocate() -> Prepared:
     await world.release("one")
     await bound(world, "Moving", 2)
     return await _left(world, command(2))
+
+
+@_comes("ConfirmCutOver")
+async def is_asked_whether_a_tenant_is_moved() -> Prepared:
+    world = await _ready()
+    await bound(world, "Moving", 2)
+    asked = ConfirmCutOver(environment_id=TEST, tenant_binding_id=BINDING, binding_revision=2)
+    return await _left(world, asked)
 
 
 @_comes("RollOutSecretVersion")

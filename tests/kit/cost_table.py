@@ -160,6 +160,7 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("drift", "ScalingPolicyApplied"): ONE,
     ("drift", "ConfigurationPublished"): ONE,
     ("secret_bindings", "ConfirmWithdrawal"): ONE,
+    ("deployments", "ConfirmCutOver"): ONE,
     ("deployments", "WithdrawSecretVersions"): ONE,
     ("secret_bindings", "ProveRelease"): Cost(
         queries=1, reason="lists the bindings of the module; a batch for the secret of each"

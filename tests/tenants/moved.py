@@ -27,9 +27,16 @@ async def isolated(made: Tenants, revision: int, state: str = "Applied", **more:
     await made.hear(told(revision, isolation=entry))
 
 
-async def advanced(made: Tenants) -> Mapping[str, Any]:
-    """Have the binding take its next step, as the message to itself does."""
+async def advanced(made: Tenants, *, is_confirmed: bool = True) -> Mapping[str, Any]:
+    """Have the binding take its next step, as the message to itself does.
+
+    Deployments, where it is asked, confirms that nothing else is on its way, if it *is_confirmed*.
+    """
+    before = len(made.bench.sent.bodies("ConfirmCutOver"))
     await made.hear(AdvanceMove(binding_id=BINDING))
+    for asked in made.bench.sent.bodies("ConfirmCutOver")[before:] if is_confirmed else ():
+        revision = asked["payload"]["bindingRevision"]
+        await made.hear(AdvanceMove(binding_id=BINDING, confirmed_revision=revision))
     return await made.binding()
 
 

@@ -147,6 +147,23 @@ def test_a_boundary_that_somebody_opened_keeps_the_move_from_its_last_step() -> 
     run_virtual(main())
 
 
+def test_its_last_step_waits_until_nothing_is_on_its_way_by_the_binding_of_before() -> None:
+    async def main() -> None:
+        made = await cut_over("module-a")
+        await made.hear(relocated(made, "module-a"))
+
+        first = await advanced(made, is_confirmed=False)
+        await advanced(made, is_confirmed=False)
+        of_before = AdvanceMove(binding_id=BINDING, confirmed_revision=1)
+        await made.hear(of_before)
+
+        assert _phase(first) == ("Moving", "Verifying", "pool")
+        assert await made.binding() == first
+        assert (await advanced(made))["phase"] == "Cleaning"
+
+    run_virtual(main())
+
+
 def test_a_surface_that_does_not_answer_moves_nothing() -> None:
     async def main() -> None:
         made = await tenants()

@@ -27,6 +27,7 @@ from function_apps.tenants.model.move import (
 from shared.contracts.environments import (
     IsolationState,
 )
+from shared.contracts.roll_outs import ConfirmCutOver
 from shared.contracts.tenants import (
     AdvanceMove,
     BindingMove,
@@ -145,11 +146,26 @@ def test_the_last_step_waits_for_all_that_runs_and_for_the_tenant_to_be_kept_apa
     assert (opened.move.phase, none) == (MovePhase.VERIFYING, ())
     assert opened.reason == Reason(code="NotKeptApart", message="a policy is open")
     assert advance(opened, [A], "a policy is open", LATER) == (opened, ())
-    cleaning, none = advance(moving(MovePhase.VERIFYING, moved=(A,)), [A], "", LATER)
+    verifying = moving(MovePhase.VERIFYING, moved=(A,))
+    cleaning, none = advance(verifying, [A], "", LATER, confirmed_revision=4)
     assert cleaning.move is not None
     assert (cleaning.move.phase, none) == (MovePhase.CLEANING, ())
     assert cleaning.asked_revision == cleaning.revision == 5
     assert cleaning.reason == Reason(code=MOVE, message="asked")
+
+
+@pytest.mark.parametrize("revision", [None, 3], ids=["not-asked", "of-an-earlier-move"])
+def test_before_the_last_step_it_is_confirmed_that_nothing_else_is_on_its_way(
+    revision: int | None,
+) -> None:
+    verifying = moving(MovePhase.VERIFYING, moved=(A,))
+
+    after, (asked,) = advance(verifying, [A], "", LATER, confirmed_revision=revision)
+
+    assert after is verifying
+    assert asked == ConfirmCutOver.model_validate(
+        {"environmentId": ENVIRONMENT, "tenantBindingId": BINDING, "bindingRevision": 4}
+    )
 
 
 def test_a_relocation_counts_once_and_the_last_one_lets_it_verify() -> None:

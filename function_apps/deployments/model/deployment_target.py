@@ -66,8 +66,9 @@ class EnvironmentProjection:
 class QueueEntry:
     """One deployment in the queues of its modules.
 
-    `token` is its fencing token, 0 until it starts; `wait` the name of the external event that its
-    orchestration waits for, empty while it waits for none.
+    `token` is its fencing token, 0 until it starts, and `binding_revision` that of the tenant's
+    binding then: what it brings is by that one, or a later one. `wait` is the name of the external
+    event that its orchestration waits for, empty while it waits for none.
     """
 
     deployment: DeploymentId
@@ -80,6 +81,7 @@ class QueueEntry:
     wait: str = ""
     path_prefixes: tuple[str, ...] = ()
     depends_on: tuple[ModuleId, ...] = ()
+    binding_revision: int = 0
 
 
 @dataclass(frozen=True)

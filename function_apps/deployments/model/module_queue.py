@@ -157,6 +157,7 @@ def admit_ready(target: DeploymentTarget) -> tuple[DeploymentTarget, tuple[Queue
     as they came. One for which the batch has no room is admitted when its operation is started
     again.
     """
+    revision = target.binding.revision if target.binding else 0
     started = [entry for entry in target.queue if entry.token]
     waiting: list[QueueEntry] = []
     admitted: list[QueueEntry] = []
@@ -165,7 +166,7 @@ def admit_ready(target: DeploymentTarget) -> tuple[DeploymentTarget, tuple[Queue
     for entry in sorted(unstarted, key=lambda entry: RANKS[entry.kind]):
         if taken.isdisjoint(entry.modules) and len(admitted) < OUTGOING_MAX:
             token = target.fence + len(admitted) + 1
-            admitted.append(replace(entry, token=token))
+            admitted.append(replace(entry, token=token, binding_revision=revision))
         else:
             waiting.append(entry)
         taken.update(entry.modules)
@@ -207,6 +208,11 @@ def set_wait(target: DeploymentTarget, deployment_id: str, wait: str) -> Deploym
 def has_begun(target: DeploymentTarget, module: ModuleId) -> bool:
     """Return whether a deployment of *module* has started, and not ended."""
     return any(entry.token and module in entry.modules for entry in target.queue)
+
+
+def began_before(target: DeploymentTarget, binding_revision: int) -> bool:
+    """Return whether a deployment is on its way that started by an earlier binding."""
+    return any(e.token and e.binding_revision < binding_revision for e in target.queue)
 
 
 def ahead_of(target: DeploymentTarget, deployment_id: str) -> tuple[QueueEntry, ...]:

@@ -13,7 +13,7 @@ from function_apps.deployments.model import bound_secrets, predecessors, release
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from shared.contracts.deployments import Deploy, DeploymentKind
-from shared.contracts.roll_outs import Relocation
+from shared.contracts.roll_outs import ConfirmCutOver, Relocation
 from shared.contracts.strategies import StrategyKind
 from shared.contracts.values import EnvironmentId
 from shared.kernel.context import Context, NewIds
@@ -26,8 +26,8 @@ def key_of(relocation: Relocation) -> str:
     return f"{relocation.tenant_binding_id} {relocation.binding_revision} {relocation.module_id}"
 
 
-def require_told(relocation: Relocation, target: DeploymentTarget) -> None:
-    """Refuse to relocate before the event of the moved binding has come.
+def require_told(relocation: Relocation | ConfirmCutOver, target: DeploymentTarget) -> None:
+    """Refuse to act for a move before the event of the moved binding has come.
 
     Raises:
         Unavailable: what was started now would record an earlier revision of it.

@@ -6,6 +6,9 @@ tenant is kept apart. Cleaning has environments let go of the old model. Until t
 back, to the model that it came from. Copying and CatchingUp are of data: no model keeps it
 elsewhere, so that no move comes to them.
 
+Before Cleaning deployments confirms that no release is on its way that began by the binding of
+before (`ConfirmCutOver`): its instances would come where nobody looks any more.
+
 Each change that leaves a step to a look has `AdvanceMove` sent with it (`next_command`). Where that
 message was lost, the timer of proofs goes on with the move.
 """
@@ -27,7 +30,7 @@ from function_apps.tenants.model.binding import (
     evolve,
 )
 from shared.contracts.environments import BindingIsolation, IsolationState
-from shared.contracts.roll_outs import RelocateWorkload
+from shared.contracts.roll_outs import ConfirmCutOver, RelocateWorkload
 from shared.contracts.tenants import AdvanceMove, BindingMove, MovePhase
 from shared.contracts.values import ModuleId, Reason
 
@@ -136,12 +139,18 @@ def on_relocated(
 
 
 def advance(
-    known: TenantBinding, running: Collection[ModuleId], problem: str, now: datetime
-) -> tuple[TenantBinding, Sequence[RelocateWorkload]]:
+    known: TenantBinding,
+    running: Collection[ModuleId],
+    problem: str,
+    now: datetime,
+    *,
+    confirmed_revision: int | None = None,
+) -> tuple[TenantBinding, Sequence[RelocateWorkload | ConfirmCutOver]]:
     """Return *known* one step on, with what is asked of deployments for that.
 
     *running* are the modules of the tenant that were seen; *problem* is why it is not kept apart.
-    The last step is not taken before all that runs was started by the moved binding.
+    The last step is not taken before all that runs was started by the moved binding, and before
+    deployments confirmed, ahead of the look, that nothing else is on its way.
     """
     move = known.move
     assert move is not None, known.binding_id
@@ -157,6 +166,8 @@ def advance(
         if reason == known.reason and move.phase is MovePhase.VERIFYING:
             return known, ()
         return _in_phase(known, MovePhase.VERIFYING, now, reason), ()
+    if confirmed_revision != move.binding_revision:
+        return known, [_confirm(known, move)]
     cleaning = _in_phase(known, MovePhase.CLEANING, now)
     return replace(cleaning, asked_revision=cleaning.revision), ()
 
@@ -190,6 +201,16 @@ def _in_phase(
     given = known.reason if known.reason is not None and known.reason.code == MOVE else None
     after = evolve(known, MoveAdvanced, now, reason or given)
     return replace(after, move=replace(known.move, phase=phase))
+
+
+def _confirm(known: TenantBinding, move: Move) -> ConfirmCutOver:
+    return ConfirmCutOver.model_validate(
+        {
+            "environmentId": known.environment_id,
+            "tenantBindingId": known.binding_id,
+            "bindingRevision": move.binding_revision,
+        }
+    )
 
 
 def _relocate(known: TenantBinding, move: Move, module: ModuleId) -> RelocateWorkload:

@@ -7,6 +7,7 @@ from function_apps.tenants.model.move import advance, ask_again, is_to_advance
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, changed
 from function_apps.tenants.use_cases.live_boundary import live_boundaries
+from shared.contracts.roll_outs import ConfirmCutOver, RelocateWorkload
 from shared.contracts.tenants import AdvanceMove
 from shared.contracts.values import ModuleId
 from shared.kernel.context import Context
@@ -38,16 +39,22 @@ async def advance_move(command: AdvanceMove, ctx: Context, app: TenantsApp) -> O
         if not is_to_advance(known):
             again = ask_again(known, ctx.now())
             return NOTHING if again is known else changed(again, "AdvanceMove")
-        after, relocations = advance(known, running, problem, ctx.now())
+        after, asked = advance(
+            known, running, problem, ctx.now(), confirmed_revision=command.confirmed_revision
+        )
+        sent = [Send("deployments", each, module=_module_of(each)) for each in asked]
         if after is known:
-            return NOTHING
+            return Decision({}, outbox=sent)
         batch = changed(after, "AdvanceMove")
-        sent = [Send("deployments", each, module=each.module_id) for each in relocations]
         return Decision(
             {}, writes=batch.writes, outbox=[*batch.outbox, *sent], audited=batch.audited
         )
 
     return await app.service.work.change(ctx, BINDINGS, command.binding_id, decide)
+
+
+def _module_of(command: RelocateWorkload | ConfirmCutOver) -> str | None:
+    return command.module_id if isinstance(command, RelocateWorkload) else None
 
 
 async def _running(binding: TenantBinding, app: TenantsApp) -> Collection[ModuleId]:
