@@ -1,5 +1,6 @@
 """The activities that bring consumers over: tell them to follow, and record what they have."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -83,35 +84,28 @@ def _begin(operation: Operation, round_: Round, head: SecretHead, now: datetime)
     return operation.begin_step("withdraw", now, percent=85, detail=detail)
 
 
-def _withdrawal(rotation: Rotation, consumer: Consumer) -> Send:
-    """Return the command by which deployments gives a module no older version any more."""
-    command = WithdrawSecretVersions.model_validate(
-        {
-            "environmentId": rotation.environment_id,
-            "moduleId": consumer.module_id,
-            "bindingId": consumer.binding_id,
-            "secretName": rotation.secret_name,
-            "version": rotation.version,
-            "rotationId": rotation.rotation_id,
-        }
-    )
-    return Send("deployments", command, module=consumer.module_id)
-
-
 def _order(rotation: Rotation, consumer: Consumer, *, is_canary: bool) -> Send:
     """Return the command by which deployments brings the new version to one consumer."""
-    command = RollOutSecretVersion.model_validate(
-        {
-            "environmentId": rotation.environment_id,
-            "moduleId": consumer.module_id,
-            "bindingId": consumer.binding_id,
-            "secretName": rotation.secret_name,
-            "version": rotation.version,
-            "rotationId": rotation.rotation_id,
-            "canary": is_canary,
-        }
-    )
+    about = {**_about(rotation, consumer), "canary": is_canary}
+    command = RollOutSecretVersion.model_validate(about)
     return Send("deployments", command, module=consumer.module_id)
+
+
+def _withdrawal(rotation: Rotation, consumer: Consumer) -> Send:
+    """Return the command by which deployments gives a module no older version any more."""
+    command = WithdrawSecretVersions.model_validate(_about(rotation, consumer))
+    return Send("deployments", command, module=consumer.module_id)
+
+
+def _about(rotation: Rotation, consumer: Consumer) -> Mapping[str, object]:
+    return {
+        "environmentId": rotation.environment_id,
+        "moduleId": consumer.module_id,
+        "bindingId": consumer.binding_id,
+        "secretName": rotation.secret_name,
+        "version": rotation.version,
+        "rotationId": rotation.rotation_id,
+    }
 
 
 async def move_bindings(ctx: ActivityContext, app: SecretBindingsApp) -> None:
