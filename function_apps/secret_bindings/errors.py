@@ -193,12 +193,13 @@ class ProofMissing(Conflict):
 
 
 class ReleaseOnItsWay(Conflict):
-    """A deployment that began with an older version has not ended."""
+    """deployments did not confirm that a module is given no older version."""
 
     def __init__(self, module_id: str, version: str, after: str) -> None:
         super().__init__(
-            f"after {after} a deployment of {module_id} is still on its way that began before"
-            f" version {version} was in force"
+            f"after {after} deployments has not confirmed that {module_id} is given no version"
+            f" before {version}: a deployment that began before is on its way, or the event of its"
+            " binding has not come"
         )
 
 

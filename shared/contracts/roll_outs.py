@@ -7,6 +7,7 @@ from pydantic import Field
 from shared.contracts.releases import (
     ModuleIds,
 )
+from shared.contracts.secret_bindings import VaultUri
 from shared.contracts.shape import Command, Value
 from shared.contracts.values import (
     ConfigurationId,
@@ -70,10 +71,14 @@ class RollOutSecretVersion(Command):
     rotation_id: SecretRotationId | None = None
     """Its number orders rotations; without it the version counts as the newest."""
     canary: bool = False
+    vault_uri: VaultUri | None = None
+    """Of a secret that is bound to another vault by now, nothing is rolled out."""
 
     @property
     def rollout(self) -> SecretRollout:
-        return SecretRollout.model_validate(self.model_dump(exclude={"environment_id"}))
+        return SecretRollout.model_validate(
+            self.model_dump(exclude={"environment_id", "vault_uri"})
+        )
 
 
 class WithdrawSecretVersions(Command):
@@ -90,6 +95,7 @@ class WithdrawSecretVersions(Command):
     secret_name: Label
     version: Label
     """In force since the rotation, and the only one that stays."""
+    vault_uri: VaultUri
     rotation_id: SecretRotationId
 
 

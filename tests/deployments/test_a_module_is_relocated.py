@@ -19,6 +19,7 @@ from tests.deployments.test_facts_for_the_next_unit import BINDING, bound
 from tests.deployments.told_secrets import bind, rotate
 from tests.kit.virtual_time import run_virtual
 
+CANCELLED = "RuntimeDeploymentCancelled"
 NEW = {"release_revision", "routing", "endpoint", "tenant_binding_revision"}
 
 
@@ -298,3 +299,17 @@ def test_before_the_event_of_the_moved_binding_nothing_is_confirmed() -> None:
             await confirmed(world, 4)
 
     run_virtual(main())
+
+
+def test_what_is_in_force_by_the_moved_binding_waits_for_no_release_that_began_after_it() -> None:
+    async def main() -> Any:
+        world = driven()
+        await prepared(world)
+        await moved(world, "Completed")
+        await world.deploy(await world.component("two", version="2.0"))
+        world.begin()
+        await world.app.service.clock.sleep(1)
+        await relocate(world, 3)
+        return [each["payload"]["kind"] for each in world.bench.sent.bodies(CANCELLED)]
+
+    assert run_virtual(main()) == ["relocation"]

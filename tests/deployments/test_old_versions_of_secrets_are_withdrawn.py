@@ -8,8 +8,10 @@ from shared.contracts.roll_outs import WithdrawSecretVersions
 from tests.deployments.driven import SHOP, TEST, Driven, driven
 from tests.deployments.told_secrets import (
     BINDING,
+    VAULT,
     bind,
     live_secrets,
+    roll_out,
     rolled_out,
     rotation_id,
 )
@@ -18,7 +20,9 @@ from tests.kit.virtual_time import run_virtual
 NAME = "password"
 
 
-async def withdraw(world: Driven, version: str, number: int) -> list[Mapping[str, Any]]:
+async def withdraw(
+    world: Driven, version: str, number: int, vault: str = VAULT
+) -> list[Mapping[str, Any]]:
     """Ask to give SHOP no version but that of rotation *number*; return the confirmations."""
     command = WithdrawSecretVersions.model_validate(
         {
@@ -27,6 +31,7 @@ async def withdraw(world: Driven, version: str, number: int) -> list[Mapping[str
             "bindingId": BINDING,
             "secretName": NAME,
             "version": version,
+            "vaultUri": vault,
             "rotationId": rotation_id(NAME, number),
         }
     )
@@ -160,3 +165,78 @@ def test_of_an_earlier_rotation_than_the_last_it_is_not_confirmed() -> None:
         return await withdraw(world, "v2", 1)
 
     assert run_virtual(main()) == []
+
+
+def test_a_binding_that_begins_again_brings_no_withdrawn_version_back() -> None:
+    async def main() -> Any:
+        world = await bound()
+        first = await world.release("one")
+        await rolled_out(world, "v2", 1)
+        await withdraw(world, "v2", 1)
+        await bind(world, "v2", revision=3, status="Revoked")
+        await bind(world, "v2", revision=4)
+        two = await world.release("two")
+        await world.rollback(two.deployment_id, toDeploymentId=first.deployment_id)
+        await world.settle()
+        return given(world)
+
+    assert run_virtual(main()) == {NAME: "v2"}
+
+
+def test_a_later_rotation_brings_no_withdrawn_version_back() -> None:
+    async def main() -> Any:
+        world = await bound()
+        first = await world.release("one")
+        await rolled_out(world, "v2", 1)
+        await withdraw(world, "v2", 1)
+        await rolled_out(world, "v3", 2)
+        two = await world.release("two")
+        await world.rollback(two.deployment_id, toDeploymentId=first.deployment_id)
+        await world.settle()
+        return given(world)
+
+    assert run_virtual(main()) == {NAME: "v3"}
+
+
+def test_a_newer_version_that_its_binding_tells_is_given() -> None:
+    async def main() -> Any:
+        world = await bound()
+        await withdraw(world, "v2", 1)
+        await bind(world, "v3", revision=2)
+        await world.release("one")
+        return given(world)
+
+    assert run_virtual(main()) == {NAME: "v3"}
+
+
+def test_of_a_secret_in_another_vault_nothing_is_withdrawn() -> None:
+    async def main() -> Any:
+        world = await bound()
+        confirmed = await withdraw(world, "v2", 1, vault="https://kv-other.vault.azure.net/")
+        await world.release("one")
+        return confirmed, given(world)
+
+    assert run_virtual(main()) == ([], {NAME: "v1"})
+
+
+def test_of_a_secret_in_another_vault_nothing_is_rolled_out() -> None:
+    async def main() -> Any:
+        world = await bound()
+        await world.release("one")
+        await roll_out(world, "v2", 1, vaultUri="https://kv-other.vault.azure.net/")
+        await world.settle()
+        return given(world)
+
+    assert run_virtual(main()) == {NAME: "v1"}
+
+
+def test_a_repeat_is_not_recorded_again() -> None:
+    async def main() -> Any:
+        world = await bound()
+        await world.release("one")
+        await withdraw(world, "v2", 1)
+        before = await world.target()
+        await withdraw(world, "v2", 1)
+        return before == await world.target()
+
+    assert run_virtual(main())

@@ -30,7 +30,7 @@ from tests.deployments.test_facts_for_the_next_unit import BINDING, KEY, NOW, bo
 from tests.deployments.test_promotion import SOAK, STAGING, soaked
 from tests.deployments.test_repeats import refuse
 from tests.deployments.told_secrets import BINDING as BINDING_OF_A_SECRET
-from tests.deployments.told_secrets import bind, rotation_id
+from tests.deployments.told_secrets import VAULT, bind, rotation_id
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 
 _comes = partial(comes_to, "deployments")
@@ -214,6 +214,7 @@ async def is_told_to_withdraw_versions_of_a_secret() -> Prepared:
         binding_id=SecretBindingId(BINDING_OF_A_SECRET),
         secret_name="password",
         version="v2",
+        vault_uri=VAULT,
         rotation_id=SecretRotationId(rotation_id("password", 1)),
     )
     return await _left(world, command)

@@ -203,7 +203,19 @@ def test_once_all_are_confirmed_there_is_no_round() -> None:
     known = Withdrawal(isoformat(NOW), isoformat(NOW), ("a",))
     verified = rotation(State.VERIFIED, withdrawal=known)
 
-    assert round_of(verified, proved("a")) == Round(verified)
+    found = round_of(verified, proved("a"))
+
+    assert (found.until, found.ordered, found.withdrawn) == (None, (), ())
+
+
+@pytest.mark.parametrize(
+    "first", [proved("a"), consumer("a")], ids=["all-confirmed", "one-follows"]
+)
+def test_whoever_is_asked_next_has_all_the_time(first: Consumer) -> None:
+    long_ago = Withdrawal(isoformat(NOW - WITHIN), isoformat(NOW - WITHIN), ("a",))
+    waited = round_of(rotation(State.VERIFIED, withdrawal=long_ago), first).rotation
+
+    assert round_of(waited, proved("a"), proved("b")).until == NOW + WITHDRAWN_AGAIN
 
 
 def test_one_with_an_older_version_follows_before_anything_is_withdrawn() -> None:

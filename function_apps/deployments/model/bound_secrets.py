@@ -68,18 +68,18 @@ def with_rollout(facts: Facts, rollout: SecretRollout, *, is_in_force: bool) -> 
     number = number_of(rollout.rotation_id)
     after = replace(known, asked=max(known.asked, number))
     if is_in_force:
-        after = replace(after, version=rollout.version, rotation=max(known.rotation, number))
+        after = after.with_version(rollout.version)
+        after = replace(after, rotation=max(known.rotation, number))
     return {**facts, key: after}
 
 
 def withdraw(known: SecretFact, version: str, number: int) -> SecretFact:
     """Return *known* after rotation *number*, whose *version* is the only one that stays."""
     return replace(
-        known,
-        version=version,
+        known.with_version(version),
         rotation=max(known.rotation, number),
         asked=max(known.asked, number),
-        withdrawn=max(known.withdrawn, number),
+        allowed=(version,),
     )
 
 

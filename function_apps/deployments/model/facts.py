@@ -25,7 +25,8 @@ VERSIONS_KEPT: Final = 5
 SECRETS_MAX: Final = 50
 """Names that are bound of one module: a release unit records no more."""
 DISABLED_MAX: Final = 16
-"""Versions of one secret that are remembered as disabled: more than releases that are kept."""
+"""Versions of one secret that are remembered, as disabled or as in force before: more than releases
+that are kept."""
 CONFIGURATION: Final = "configuration"
 SCALING: Final = "scaling"
 SECRET: Final = "secret"  # noqa: S105  a kind of fact
@@ -45,8 +46,10 @@ class SecretFact:
     gives it.
     `binding` to `target` say where it is and how an instance gets it; `disabled` has the versions
     that the vault gives to nobody any more, the newest last; `asked` is the number of the last
-    rotation that was to be rolled out, and `withdrawn` that of the last one since which no version
-    from before it is given.
+    rotation that was to be rolled out.
+    `former` are the versions that were in force before, the newest last. `allowed` are those that
+    may be given since older ones were withdrawn: the one in force then, and each later one; empty
+    where nothing was withdrawn.
     """
 
     kind: Literal["secret"]
@@ -62,16 +65,31 @@ class SecretFact:
     disabled: tuple[str, ...] = ()
     asked: int = 0
     ended_at: Instant | None = None
-    withdrawn: int = 0
+    former: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
 
     __pydantic_config__: ClassVar[ConfigDict] = _STORED
 
     def is_given(self, version: str) -> bool:
         """Return whether a release that had *version* of this secret may be given it again."""
-        if not self.version:
-            return False
-        is_withdrawn = 0 < self.rotation <= self.withdrawn
-        return version == self.version or not (is_withdrawn or version in self.disabled)
+        if not self.version or version == self.version:
+            return bool(self.version)
+        is_withdrawn = bool(self.allowed) and version not in self.allowed
+        return not is_withdrawn and version not in self.disabled
+
+    def with_version(self, version: str) -> "SecretFact":
+        """Return this with *version* in force; what was in force before is remembered as such."""
+        former = [each for each in self.former if each != version]
+        if self.version and self.version != version:
+            former.append(self.version)
+        is_new = bool(self.allowed) and bool(version) and version not in self.allowed
+        allowed = (*self.allowed, version) if is_new else self.allowed
+        return replace(
+            self,
+            version=version,
+            former=tuple(former[-DISABLED_MAX:]),
+            allowed=allowed[-DISABLED_MAX:],
+        )
 
 
 @dataclass(frozen=True)
@@ -221,9 +239,10 @@ def record_secret(facts: Facts, event: SecretFact) -> Facts | None:
         after = _after(known, event)
     disabled = _disabled(known.disabled if known else (), event.disabled)
     is_same_vault = known is not None and known.vault in {"", after.vault}
-    asked = known.asked if known is not None and is_same_vault else 0
-    withdrawn = known.withdrawn if known is not None and is_same_vault else 0
-    after = replace(after, disabled=disabled, asked=asked, withdrawn=withdrawn)
+    after = replace(after, disabled=disabled)
+    if known is not None and is_same_vault:
+        past = known.with_version(after.version)
+        after = replace(after, asked=known.asked, former=past.former, allowed=past.allowed)
     if after == known:
         return None
     if after.version and not (known and known.version):
@@ -257,7 +276,7 @@ def _version_after(known: SecretFact, version: str) -> str:
     is_earlier = (
         version.isdecimal() and known.version.isdecimal() and int(version) < int(known.version)
     )
-    is_old = is_first_event or is_earlier or not known.is_given(version)
+    is_old = is_first_event or is_earlier or version in known.former
     return known.version if known.rotation and is_old else version
 
 

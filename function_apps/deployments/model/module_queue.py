@@ -210,9 +210,15 @@ def has_begun(target: DeploymentTarget, module: ModuleId) -> bool:
     return any(entry.token and module in entry.modules for entry in target.queue)
 
 
-def began_before(target: DeploymentTarget, binding_revision: int) -> bool:
-    """Return whether a deployment is on its way that started by an earlier binding."""
-    return any(e.token and e.binding_revision < binding_revision for e in target.queue)
+def began_before(
+    target: DeploymentTarget, binding_revision: int, module: ModuleId | None = None
+) -> bool:
+    """Return whether a deployment, of *module* or of any, started by an earlier binding."""
+    return any(
+        entry.token and entry.binding_revision < binding_revision
+        for entry in target.queue
+        if module is None or module in entry.modules
+    )
 
 
 def ahead_of(target: DeploymentTarget, deployment_id: str) -> tuple[QueueEntry, ...]:

@@ -9,7 +9,12 @@ from dataclasses import replace
 from typing import Final
 
 from function_apps.deployments.errors import DowntimeNotAllowed, NothingToRollOut
-from function_apps.deployments.model import bound_secrets, predecessors, release_unit
+from function_apps.deployments.model import (
+    bound_secrets,
+    module_queue,
+    predecessors,
+    release_unit,
+)
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from shared.contracts.deployments import Deploy, DeploymentKind
@@ -99,3 +104,24 @@ def of_release(
         pins={module: component.configuration},
         secrets=bound_secrets.recorded_of([component]),
     )
+
+
+def of_release_or_later(
+    deployment: Deployment, target: DeploymentTarget, known: Mapping[str, Deployment]
+) -> Deployment:
+    """Return *deployment* for what is in force; as it is where that is only seen when it starts.
+
+    So it is while a deployment of its module is on its way that began by an earlier binding.
+
+    Raises:
+        NothingToRollOut, DowntimeNotAllowed: as `of_release`.
+    """
+    relocation = deployment.relocation
+    assert relocation is not None, deployment.deployment_id
+    try:
+        return of_release(deployment, target, known)
+    except NothingToRollOut:
+        module, revision = relocation.module_id, relocation.binding_revision
+        if module_queue.began_before(target, revision, module):
+            return deployment
+        raise

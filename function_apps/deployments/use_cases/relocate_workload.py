@@ -2,11 +2,7 @@
 
 from collections.abc import Sequence
 
-from function_apps.deployments.errors import NothingToRollOut
-from function_apps.deployments.model import module_queue
 from function_apps.deployments.model import relocation as relocations
-from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import RELOCATE, TARGETS, releases_of
 from function_apps.deployments.use_cases.deploy import enter_queue
@@ -14,7 +10,6 @@ from function_apps.deployments.use_cases.end_at_once import end_at_once
 from shared.contracts.roll_outs import RelocateWorkload
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Refused
-from shared.kernel.ids import ModuleId
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
@@ -23,8 +18,8 @@ async def relocate_workload(
 ) -> Outcome[Json]:
     """Put a deployment of kind relocation into the queue of its module, before all other kinds.
 
-    Behind one that has begun it waits, also where nothing is in force yet: the first release of the
-    module may run as the binding was before. Its sender hears of everything by an event: where
+    Behind one that has begun by the binding of before it waits, also where nothing is in force yet:
+    the first release of the module may run so. Its sender hears of everything by an event: where
     there is nothing to start again, or that is refused, the deployment ends at once.
 
     Raises:
@@ -40,7 +35,8 @@ async def relocate_workload(
         relocations.require_told(asked, target)
         deployment = relocations.new_relocation(asked, environment_id, target, ids, ctx)
         try:
-            deployment = _of_release(deployment, asked.module_id, target, view)
+            known = releases_of(asked.module_id, target, view)
+            deployment = relocations.of_release_or_later(deployment, target, known)
             return enter_queue(deployment, (), deployment.key, ids, target, ctx, kind=RELOCATE)
         except Refused as refused:
             return end_at_once(deployment, refused, ids, ctx, kind=RELOCATE)
@@ -49,20 +45,3 @@ async def relocate_workload(
         return view.get(TARGETS, environment_id).module(asked.module_id).released_in
 
     return await app.service.work.change(ctx, TARGETS, environment_id, decide, linked=in_force)
-
-
-def _of_release(
-    deployment: Deployment, module: ModuleId, target: DeploymentTarget, view: View
-) -> Deployment:
-    """Return *deployment* for what is in force; as it is where that is seen when it starts.
-
-    Raises:
-        NothingToRollOut: there is nothing to start again, and nothing has begun that brings it.
-        DowntimeNotAllowed.
-    """
-    try:
-        return relocations.of_release(deployment, target, releases_of(module, target, view))
-    except NothingToRollOut:
-        if module_queue.has_begun(target, module):
-            return deployment
-        raise

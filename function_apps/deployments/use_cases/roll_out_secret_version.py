@@ -38,7 +38,8 @@ async def roll_out_secret_version(
             return Decision({}, is_repeat=True)
         try:
             fact = secret_rollout.bound_fact(rollout, target)
-            if secret_rollout.is_outdated(rollout, fact):
+            is_elsewhere = command.vault_uri is not None and fact.vault != command.vault_uri
+            if is_elsewhere or secret_rollout.is_outdated(rollout, fact):
                 return NOTHING
             known = releases_of(rollout.module_id, target, view)
             release = secret_rollout.release_in_force(rollout, target, known)

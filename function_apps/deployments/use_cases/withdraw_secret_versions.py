@@ -20,7 +20,7 @@ async def withdraw_secret_versions(
 ) -> Outcome[Json]:
     """Record it, and confirm it where nothing of the module has an older version, or may get one.
 
-    Nothing is confirmed of a binding whose event has not come yet: it is asked for again.
+    Nothing is confirmed of a binding whose event has not come yet, nor of one to another vault.
     """
     environment_id, module = command.environment_id, command.module_id
     number = bound_secrets.number_of(command.rotation_id)
@@ -30,15 +30,16 @@ async def withdraw_secret_versions(
         fact = find_secret(target.facts, module, command.secret_name)
         if fact is None or not fact.version or number < fact.rotation:
             return NOTHING
+        if fact.vault not in {"", command.vault_uri}:
+            return NOTHING
         key = secret_key(module, command.secret_name)
         facts = {**target.facts, key: bound_secrets.withdraw(fact, command.version, number)}
         after = replace(target, facts=facts)
-        return Decision(
-            {},
-            writes=[] if after == target else [TARGETS.put(after)],
-            outbox=[_confirmation(command)] if _is_free(command, target, view) else [],
-            audited=Audited("WithdrawSecretVersions", command.binding_id),
-        )
+        confirmed = [_confirmation(command)] if _is_free(command, target, view) else []
+        if after == target:
+            return Decision({}, outbox=confirmed)
+        audited = Audited("WithdrawSecretVersions", command.binding_id)
+        return Decision({}, writes=[TARGETS.put(after)], outbox=confirmed, audited=audited)
 
     def in_force(view: View) -> Sequence[str]:
         return view.get(TARGETS, environment_id).module(module).released_in

@@ -104,6 +104,7 @@ def _about(rotation: Rotation, consumer: Consumer) -> Mapping[str, object]:
         "bindingId": consumer.binding_id,
         "secretName": rotation.secret_name,
         "version": rotation.version,
+        "vaultUri": rotation.vault_uri,
         "rotationId": rotation.rotation_id,
     }
 

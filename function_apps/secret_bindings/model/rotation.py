@@ -99,11 +99,12 @@ class Order:
 class Withdrawal:
     """Of older versions, once the overlap is over: since when, and when it was last asked for.
 
-    `confirmed` are the bindings of modules that deployments gives no older version any more.
+    Both are empty while nobody is waited for. `confirmed` are the bindings of modules that
+    deployments gives no older version any more.
     """
 
-    since: str
-    asked_at: str
+    since: str = ""
+    asked_at: str = ""
     confirmed: tuple[str, ...] = ()
 
 
@@ -338,7 +339,7 @@ def next_round(
     for consumer in ordered:
         earlier = orders.get(consumer.binding_id)
         orders[consumer.binding_id] = Order(isoformat(now), earlier.count + 1 if earlier else 1)
-    after = replace(after, orders=orders)
+    after = replace(_unasked(after), orders=orders)
     first = min(parse_instant(orders[each.binding_id].at) for each in (*under_way, *ordered))
     return Round(after, ordered, first + proof_within)
 
@@ -353,8 +354,10 @@ def _withdraw(
     """
     left = unconfirmed(rotation, head)
     if not left:
-        return Round(rotation)
-    known = rotation.withdrawal or Withdrawal(isoformat(now), asked_at="")
+        return Round(_unasked(rotation))
+    known = rotation.withdrawal or Withdrawal()
+    if not known.since:
+        known = replace(known, since=isoformat(now))
     if now >= parse_instant(known.since) + confirmed_within:
         raise ReleaseOnItsWay(left[0].module_id, rotation.version, str(confirmed_within))
     again = parse_instant(known.asked_at) + WITHDRAWN_AGAIN if known.asked_at else now
@@ -362,6 +365,13 @@ def _withdraw(
         return Round(rotation, until=again)
     asked = replace(rotation, withdrawal=replace(known, asked_at=isoformat(now)))
     return Round(asked, until=now + WITHDRAWN_AGAIN, withdrawn=left)
+
+
+def _unasked(rotation: Rotation) -> Rotation:
+    """Return *rotation* with nobody to wait for: who is to be asked next has all the time."""
+    if rotation.withdrawal is None:
+        return rotation
+    return replace(rotation, withdrawal=replace(rotation.withdrawal, since="", asked_at=""))
 
 
 def _rolling(rotation: Rotation) -> Rotation:
