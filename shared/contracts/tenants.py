@@ -175,7 +175,7 @@ class TenantIsolationProofCompleted(Event):
     """A layer has another verdict; `aggregate_id` is the binding's proof of that layer.
 
     The live boundary of the tenant was read and compared with the binding, and where a surface can,
-    it was tried from inside.
+    it was tried from inside or in dry runs.
     """
 
     binding_id: TenantBindingId

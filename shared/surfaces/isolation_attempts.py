@@ -1,4 +1,4 @@
-"""What a process of a tenant, confined as its instances are, could reach when it tried."""
+"""What a tenant could reach or have when it was tried, from inside or by asking for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,15 @@ TRIED: Final[Mapping[ComputeTargetKind, tuple[IsolationLayer, ...]]] = {
         IsolationLayer.QUOTA,
     ),
 }  # fmt: skip
-"""The layers that are tried from inside, whatever a tenant asked for."""
+"""The layers that are tried, whatever a tenant asked for."""
+_IN_DRY_RUNS: Final = frozenset({IsolationLayer.COMPUTE, IsolationLayer.QUOTA})
+"""Of a cluster: nothing is inside, its API server is asked for pods."""
+
+
+def how_tried(target: ComputeTargetKind, layer: IsolationLayer) -> str:
+    """Return the words for how *target* tries *layer*."""
+    is_asked = target is ComputeTargetKind.AKS and layer in _IN_DRY_RUNS
+    return "in dry runs" if is_asked else "from inside"
 
 
 def tries_quota(target: ComputeTargetKind, quota: Quota) -> bool:

@@ -465,12 +465,43 @@ def test_a_removal_that_is_refused_leaves_the_answer_and_the_other_job_is_remove
     assert cluster.jobs() == [ATTEMPTS]
 
 
-def test_a_cluster_that_refuses_the_job_is_told_with_its_words() -> None:
+@pytest.mark.parametrize(
+    "failure", [ApiRefusal(403, "Forbidden", "a webhook denies it", ()), Unavailable("it is away")]
+)
+def test_where_jobs_are_refused_what_dry_runs_reached_counts(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
     cluster = Cluster()
-    cluster.refusals[JOBS] = ApiRefusal(403, "Forbidden", "it is being terminated", ())
+    monkeypatch.setattr(cluster, "judge", lambda _: None)
 
-    with pytest.raises(ApiRefusal, match="terminated"):
-        tried(cluster)
+    def refuse(_: Object) -> None:
+        raise failure
+
+    cluster.status = refuse
+    api = cast("ClusterApi", cluster)
+    boundary = Boundary(ENVIRONMENT, GLOBEX, OURS, True)
+
+    compute, *by_pods = run_virtual(
+        ClusterAttempts(api, Installation(), LoopClock(), IMAGE).run(boundary)
+    )
+
+    assert len(compute.reached) == 4
+    assert why(tuple(by_pods)) == str(failure)
+
+
+def test_who_comes_in_is_told_also_where_the_other_way_is_refused() -> None:
+    cluster = Cluster()
+    cluster.from_outside = json.dumps({**CLOSED, "network": ["", ["it reaches a pod of it"]]})
+    runs = cluster.runs
+
+    def refuse_to_go_out(made: Object) -> Object | None:
+        if made["metadata"]["namespace"] == OURS and made["metadata"]["name"] == ATTEMPTS:
+            raise ApiRefusal(403, "Forbidden", "a webhook denies it", ())
+        return runs(made)
+
+    cluster.status = refuse_to_go_out
+
+    assert network_of(tried(cluster)).reached
 
 
 @pytest.fixture

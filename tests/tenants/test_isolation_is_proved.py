@@ -340,18 +340,27 @@ def test_a_quota_that_one_instance_can_exceed_is_to_be_tried(
 
     assert (IsolationLayer.QUOTA in found()) is is_tried
     kept = found(LayerAttempts(IsolationLayer.QUOTA))[IsolationLayer.QUOTA]
-    assert kept.evidence == (f"{kind} was tried from inside: it got no more than its quota",)
+    way = "in dry runs" if kind is ComputeTargetKind.AKS else "from inside"
+    assert kept.evidence == (f"{kind} was tried {way}: it got no more than its quota",)
+
+
+OF_NETWORK: Final = Present((LayerAttempts(IsolationLayer.NETWORK),))
 
 
 class Reader:
     """Of a surface that tries quotas, too; it keeps which one it was asked to exceed."""
 
-    def __init__(self, of_quota: Reading[tuple[LayerAttempts, ...]]) -> None:
+    def __init__(
+        self,
+        of_quota: Reading[tuple[LayerAttempts, ...]],
+        of_others: Reading[tuple[LayerAttempts, ...]] = OF_NETWORK,
+    ) -> None:
         self.of_quota = of_quota
+        self.of_others = of_others
         self.asked: list[LiveQuota] = []
 
     async def attempt_isolation(self, *_: Any) -> Reading[tuple[LayerAttempts, ...]]:
-        return Present((LayerAttempts(IsolationLayer.NETWORK),))
+        return self.of_others
 
     async def attempt_quota(
         self, _environment: Any, _tenant: Any, quota: LiveQuota
@@ -389,6 +398,15 @@ def test_the_quota_that_is_tried_is_that_of_the_binding(
 
     assert reading == Present((LayerAttempts(IsolationLayer.NETWORK), shown))
     assert reader.asked == [LiveQuota(cpu=2, memory_mb=512, instances=3)]
+
+
+def test_more_than_a_quota_is_told_where_nothing_else_could_be_tried() -> None:
+    had = LayerAttempts(IsolationLayer.QUOTA, reached=("it takes more",))
+
+    reading = _tried(Reader(Present((had,)), Unknown("it is away")), Quota(cpu=2))
+
+    others = [each for each in TRIED[ComputeTargetKind.AKS] if each is not IsolationLayer.QUOTA]
+    assert reading == Present((*(LayerAttempts(each, "it is away") for each in others), had))
 
 
 def test_a_quota_that_one_instance_cannot_exceed_is_not_asked_about() -> None:

@@ -1,4 +1,4 @@
-"""Proofs of isolation: what looks at a tenant's boundaries, and attempts from inside, show. Pure.
+"""Proofs of isolation: what looks at a tenant's boundaries, and attempts, show. Pure.
 
 A look that the surface did not answer shows nothing, and neither does an attempt of a process that
 could not do what it must: without that positive control a proof could not have failed, and is
@@ -22,7 +22,7 @@ from shared.surfaces.boundaries import (
     quota_properties,
 )
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.isolation_attempts import TRIED, LayerAttempts, tries_quota
+from shared.surfaces.isolation_attempts import TRIED, LayerAttempts, how_tried, tries_quota
 
 SHOWN_BY: Final[Mapping[IsolationLayer, Feature]] = {
     IsolationLayer.COMPUTE: Feature.NAMESPACES,
@@ -33,11 +33,10 @@ SHOWN_BY: Final[Mapping[IsolationLayer, Feature]] = {
 Look = tuple[ComputeTarget, Reading[Boundary]]
 """A surface of the environment, and the tenant's boundary as it is live there."""
 TargetAttempts = tuple[ComputeTarget, Reading[tuple[LayerAttempts, ...]]]
-"""A surface of the environment, and what was tried from inside there."""
+"""A surface of the environment, and what was tried there."""
 BREACHED_AFTER: Final = 2
 """Looks in a row that find a boundary opened: one that is being written is not in force either."""
 _EVIDENCE_MAX: Final = 500
-_TRIED: Final = "was tried from inside"
 _NOTHING: Final = "it reached nothing of others"
 _NO_MORE: Final = "it got no more than its quota"
 _AS_BOUND: Final = "has the quota of the binding"
@@ -82,7 +81,7 @@ class FullQuota:
 def proof_results(
     looks: Sequence[Look], quota: Quota, attempts: Sequence[TargetAttempts] = ()
 ) -> Sequence[ProofResult]:
-    """Return what *looks* show of each layer that a boundary shows, and *attempts* from inside."""
+    """Return what *looks* show of each layer that a boundary shows, and *attempts* of others."""
     wanted = _wanted(quota)
     shown: dict[IsolationLayer, list[tuple[bool | None, str]]] = {}
     for layer, feature in SHOWN_BY.items():
@@ -122,14 +121,16 @@ def full_quotas(
 
 
 def _to_try(target: ComputeTarget, quota: Quota) -> Sequence[IsolationLayer]:
-    """Return the layers that are to be tried from inside on *target*, with those of *quota*."""
+    """Return the layers that are to be tried on *target*, with those of *quota*."""
     has_limit = Feature.QUOTAS in target.capabilities and tries_quota(target.kind, quota)
     layers = TRIED.get(target.kind, ())
     return [each for each in layers if has_limit or each is not IsolationLayer.QUOTA]
 
 
 def _of_attempts(
-    name: str, reading: Reading[tuple[LayerAttempts, ...]], layers: Sequence[IsolationLayer]
+    target: ComputeTargetKind,
+    reading: Reading[tuple[LayerAttempts, ...]],
+    layers: Sequence[IsolationLayer],
 ) -> Iterator[tuple[IsolationLayer, bool | None, str]]:
     """Yield of each layer whether nothing was reached, and the evidence.
 
@@ -137,26 +138,27 @@ def _of_attempts(
     pass by a look alone, or as one that nothing isolates any more.
     """
     named: set[IsolationLayer] = set()
-    why = f"{name} was to try it from inside, and said nothing of it"
+    why = "said nothing of it"
     match reading:
         case Present(attempts):
             named = {each.layer for each in attempts}
             for each in attempts:
+                how = how_tried(target, each.layer)
                 if each.inconclusive_because:
-                    said = f"{name} could not be tried from inside: {each.inconclusive_because}"
+                    said = f"{target} could not be tried {how}: {each.inconclusive_because}"
                     yield each.layer, None, said
                 elif each.reached:
-                    yield each.layer, False, f"{name} {_TRIED}: {'; '.join(each.reached)}"
+                    yield each.layer, False, f"{target} was tried {how}: {'; '.join(each.reached)}"
                 else:
                     kept = _NO_MORE if each.layer is IsolationLayer.QUOTA else _NOTHING
-                    yield each.layer, True, f"{name} {_TRIED}: {kept}"
+                    yield each.layer, True, f"{target} was tried {how}: {kept}"
         case Unknown(reason):
-            why = f"{name} was to try it from inside, and did not answer: {reason}"
+            why = f"did not answer: {reason}"
         case Absent():
-            why = f"{name} was to try it from inside, and has nothing of the environment"
+            why = "has nothing of the environment"
     for layer in layers:
         if layer not in named:
-            yield layer, None, why
+            yield layer, None, f"{target} was to try it {how_tried(target, layer)}, and {why}"
 
 
 def _result(layer: IsolationLayer, each: Sequence[tuple[bool | None, str]]) -> ProofResult:

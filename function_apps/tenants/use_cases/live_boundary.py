@@ -7,11 +7,12 @@ from function_apps.tenants.model.proofs import Look, TargetAttempts
 from function_apps.tenants.ports import TenantsApp
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer
+from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Present, Reading, Unknown
 from shared.surfaces.boundaries import Boundary, bound_quota, has_boundaries
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.isolation_attempts import LayerAttempts, tries_quota
+from shared.surfaces.isolation_attempts import TRIED, LayerAttempts, tries_quota
 from shared.surfaces.reader_ports import QuotaAttemptReader
 
 
@@ -42,7 +43,7 @@ async def live_boundaries(binding: TenantBinding, app: TenantsApp) -> Sequence[L
 
 
 async def isolation_attempts(binding: TenantBinding, app: TenantsApp) -> Sequence[TargetAttempts]:
-    """Return what was tried from inside on each target of the environment where that can be."""
+    """Return what was tried on each target of the environment where that can be."""
     environment, tenant = EnvironmentId(binding.environment_id), TenantId(binding.tenant_id)
     attempts = []
     for target in binding.compute_targets:
@@ -56,19 +57,24 @@ async def isolation_attempts(binding: TenantBinding, app: TenantsApp) -> Sequenc
             if isinstance(reader, QuotaAttemptReader) and tries_quota(target.kind, binding.quota):
                 quota = bound_quota(binding.quota)
                 more = await reader.attempt_quota(environment, tenant, quota)
-                reading = _with_quota(reading, more)
+                reading = _with_quota(target.kind, reading, more)
             attempts.append((target, reading))
     return attempts
 
 
 def _with_quota(
-    reading: Reading[tuple[LayerAttempts, ...]], more: Reading[tuple[LayerAttempts, ...]]
+    target: ComputeTargetKind,
+    reading: Reading[tuple[LayerAttempts, ...]],
+    more: Reading[tuple[LayerAttempts, ...]],
 ) -> Reading[tuple[LayerAttempts, ...]]:
-    """Return *reading* with what was tried of the quota; where it shows nothing, no more does."""
+    """Return *reading* with what was tried of the quota, which counts whatever the other shows."""
     match reading, more:
         case Present(layers), Present(of_quota):
             return Present((*layers, *of_quota))
         case Present(layers), Unknown(reason):
             return Present((*layers, LayerAttempts(IsolationLayer.QUOTA, reason)))
+        case Unknown(reason), Present(of_quota):
+            others = [each for each in TRIED[target] if each is not IsolationLayer.QUOTA]
+            return Present((*(LayerAttempts(each, reason) for each in others), *of_quota))
         case _:
             return reading

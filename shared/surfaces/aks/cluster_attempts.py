@@ -1,4 +1,6 @@
-"""Runs the attempts from inside of one tenant, and removes their Jobs, with which their pods go.
+"""Runs the attempts of one tenant, and removes their Jobs, with which their pods go.
+
+Compute and quota are asked of the API server in dry runs; what is reached, pods try from inside.
 
 From outside it is tried at the same time: a pod in the namespace of the platform tries to come in.
 """
@@ -64,14 +66,22 @@ class ClusterAttempts:
         """Return what a pod in *boundary* reached or may be, layer by layer, and what came in.
 
         Raises:
-            ApiRefusal, Unavailable.
+            Unavailable: nothing could be tried.
         """
         place = of_tenant(self.installation, boundary.environment, boundary.tenant)
         compute = await attempt_compute(self.api, place, self._image())
-        return (compute, *await self._by_pods(boundary))
+        try:
+            by_pods = await self._by_pods(boundary)
+        except (ApiRefusal, Unavailable) as failed:
+            by_pods = inconclusive(failed.message)  # what dry runs reached counts all the same
+        return (compute, *by_pods)
 
     async def _by_pods(self, boundary: Boundary) -> tuple[LayerAttempts, ...]:
-        """Return what pods reached, the tenant's and one outside. Raises as `run`."""
+        """Return what pods reached, the tenant's and one outside.
+
+        Raises:
+            ApiRefusal, Unavailable.
+        """
         namespace, environment = boundary.name, boundary.environment
         of_both = self.installation, environment, boundary.tenant
         inside, outside = of_tenant(*of_both), of_platform(*of_both)
@@ -113,13 +123,13 @@ class ClusterAttempts:
     async def _out(
         self, boundary: Boundary, inside: Place, listener: Object, pods: Sequence[OtherPod]
     ) -> tuple[LayerAttempts, ...]:
-        """Return what a pod of the tenant reached. Raises ApiRefusal, Unavailable."""
-        api = await self.api.get(SLICES, "kubernetes", "default")
-        tried = targets(pods, api, boundary.name, networks_of(boundary))
+        """Return what a pod of the tenant reached."""
         try:
+            api = await self.api.get(SLICES, "kubernetes", "default")
+            tried = targets(pods, api, boundary.name, networks_of(boundary))
             pod = await self._pod(ATTEMPTS, inside, asked_of(listener, tried), ended)
-        except _NotInTime as late:
-            return inconclusive(str(late))
+        except (_NotInTime, ApiRefusal, Unavailable) as failed:
+            return inconclusive(str(failed))
         return read(ended(pod) or {})
 
     async def _in(
