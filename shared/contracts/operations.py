@@ -45,7 +45,7 @@ class OperationSummary(Value):
     status: OperationStatus
     percent: Percent
     outage: Text | None = None
-    """What its step has found away; it is tried again until it is there."""
+    """What its step has found away, while it is tried again; it may end the work (ADR 0801)."""
 
 
 class Operation(Resource):
@@ -66,7 +66,7 @@ class Operation(Resource):
     waiting_for: Label | None = None
     """The event that it waits for: `environment`, `binding`, `queue`, `approval`, …."""
     outage: Text | None = None
-    """What its step has found away; it is tried again until it is there."""
+    """What its step has found away, while it is tried again; it may end the work (ADR 0801)."""
     cancel_requested: bool = False
     result: Json = None
     error: OperationError | None = None

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 from shared.durable.activity import REASON_MAX
 from shared.durable.recovery import Recovery
+from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Reading, Unknown
+from shared.kernel.fence import Fence
 from shared.surfaces.observed_state import LiveComponent
-from shared.surfaces.spec import SurfaceComponent
+from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 from shared.web.operation_routes import render
 from tests.deployments.driven import Driven, driven
 from tests.kit.memory_surface import MemorySurface
@@ -20,6 +22,13 @@ class SurfaceThatMayBeAway(MemorySurface):
 
     async def observe(self, component: SurfaceComponent) -> Reading[LiveComponent]:
         return Unknown(self.reason) if self.reason else await super().observe(component)
+
+
+class SurfaceThatTakesNothing(MemorySurface):
+    """It is away for whoever applies a release."""
+
+    async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
+        raise Unavailable("the token has ended")
 
 
 async def _deployed_while_away(reason: str) -> tuple[Driven, SurfaceThatMayBeAway, str]:
@@ -56,6 +65,25 @@ def test_it_says_so_until_what_was_away_is_there_again() -> None:
         await _recover(world)
         assert (await world.operation(deployment)).outage is None
         assert await world.status(deployment) == "Completed"
+
+    run_virtual(main())
+
+
+def test_a_rollout_that_cannot_go_on_goes_back_and_its_release_is_not_held() -> None:
+    async def main() -> None:
+        world = driven()
+        (kind,) = world.app.surfaces
+        surface = SurfaceThatTakesNothing(world.world, has_vault=True)
+        world.app = replace(world.app, surfaces={kind: surface})
+        await world.tell()
+        answer = await world.deploy(await world.component("one"))
+        await world.settle()
+
+        shown = await world.shown(answer["deploymentId"])
+        assert shown.status == "RolledBack"
+        assert shown.reason is not None
+        assert shown.reason.code == "Unavailable"
+        assert not (await world.target()).holds
 
     run_virtual(main())
 
