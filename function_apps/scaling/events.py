@@ -27,6 +27,8 @@ def policy_applied(policy: ScalingPolicy) -> Publish:
             "status": policy.status,
             "reason": policy.reason,
             "policyRevision": policy.policy_revision,
+            "left": policy.left,
+            "leftAt": policy.left_at,
         }
     )
     return Publish(event, module=policy.module_id)

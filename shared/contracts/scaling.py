@@ -38,6 +38,9 @@ class ScalingStatus(StrEnum):
     SUPERSEDED = "Superseded"
 
 
+_IN_FORCE: Final = frozenset({ScalingStatus.APPLIED, ScalingStatus.ENFORCED, ScalingStatus.PAUSED})
+
+
 class Actuator(StrEnum):
     """Who sets the number, one of them."""
 
@@ -247,20 +250,15 @@ class ScalingPolicyApplied(Event):
     reason: ScalingReason
     policy_revision: Annotated[int, Field(ge=1)]
     """Grows with the policy only, not with each decision; part of the release unit."""
+    left: Replicas | None = None
+    """The number that stays since the policy decides it no more; absent where it left none."""
+    left_at: Instant | None = None
+    """Since when: a release that was begun without a policy and ended later has its own number."""
 
     @property
     def number(self) -> int | None:
-        """The number of instances that the policy wants, or left; None where it has none.
-
-        One that was refused has none, nor one that ended before it was judged once.
-        """
-        match self.status:
-            case ScalingStatus.REJECTED:
-                return None
-            case ScalingStatus.SUPERSEDED if self.actual is None:
-                return None
-            case _:
-                return self.desired
+        """The number of instances that the policy wants; None while it is not in force."""
+        return self.desired if self.status in _IN_FORCE else None
 
 
 class ScaleRelease(ReleaseOfComponent):

@@ -1,7 +1,7 @@
 """The inventory shows as many instances as the policy of a service wants."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from function_apps.catalog.model.service import (
 )
 from shared.contracts.catalog import RecordRelease
 from shared.contracts.scaling import ScalingPolicyApplied
+from shared.kernel.clock import isoformat
 from shared.messaging.fan_out import releases_of
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT, WEB, ended, released, service_of
@@ -53,7 +54,7 @@ def applied(revision: int, desired: int, **changes: Any) -> ScalingPolicyApplied
 
 
 def test_a_policy_sets_the_number_and_others_hear_of_it() -> None:
-    change = record_scaling(service(), applied(3, 5), EPOCH)
+    change = record_scaling(service(), applied(3, 5))
 
     assert change is not None
     assert change.service is not None
@@ -63,52 +64,74 @@ def test_a_policy_sets_the_number_and_others_hear_of_it() -> None:
 def test_an_older_event_changes_nothing() -> None:
     known = replace(service(), scaled_to=5, scaling_revision=3)
 
-    assert record_scaling(known, applied(2, 9), EPOCH) is None
-    assert record_scaling(known, applied(3, 9), EPOCH) is None
+    assert record_scaling(known, applied(2, 9)) is None
+    assert record_scaling(known, applied(3, 9)) is None
 
 
-@pytest.mark.parametrize("status", ["Superseded", "Rejected"])
-def test_of_a_policy_that_never_scaled_or_was_refused_it_is_that_of_the_release(
-    status: str,
-) -> None:
+OVER = pytest.mark.parametrize("status", ["Superseded", "Rejected"])
+
+
+@OVER
+def test_of_a_policy_that_left_nothing_it_is_that_of_the_release(status: str) -> None:
     known = replace(service(), scaled_to=5, scaling_revision=3)
 
-    change = record_scaling(known, applied(4, 5, status=status), EPOCH)
+    change = record_scaling(known, applied(4, 5, actual=5, status=status))
 
     assert change is not None
     assert change.service is not None
     assert (change.service.replicas, change.is_published) == (2, True)
 
 
-def ended_policy(known: RuntimeService, at: datetime) -> RuntimeService:
-    """Return *known* after its policy ended *at* that time, and left five instances."""
-    change = record_scaling(known, applied(4, 5, actual=5, status="Superseded"), at)
+def left(known: RuntimeService, hours: float, status: str = "Superseded") -> RuntimeService:
+    """Return *known* after its policy ended, or was refused, and left five so long after it."""
+    at = isoformat(EPOCH + timedelta(hours=hours))
+    change = record_scaling(known, applied(4, 1, status=status, left=5, leftAt=at))
     assert change is not None
     assert change.service is not None
     return change.service
 
 
-def test_the_number_that_a_policy_left_stays_until_the_next_release() -> None:
-    scaled = replace(service(), scaled_to=5, scaling_revision=3)
-    left = ended_policy(scaled, EPOCH + timedelta(hours=1))
-    (release,) = releases_of(
-        ended(2, [released(revision=2, replicas=2)], at=EPOCH + timedelta(hours=2)), RecordRelease
-    )
-    released_again = record_row(left, release_row(release, EPOCH)).service
-    assert released_again is not None
-
-    assert (left.replicas, released_again.replicas) == (5, 2)
+def released_again(known: RuntimeService, policy: int = 0) -> RuntimeService:
+    """Return *known* after a release that ended two hours later, begun under that *policy*."""
+    component = released(revision=2, replicas=2, scalingPolicyRevision=policy)
+    at = EPOCH + timedelta(hours=2)
+    (release,) = releases_of(ended(2, [component], at=at), RecordRelease)
+    recorded = record_row(known, release_row(release, EPOCH)).service
+    assert recorded is not None
+    return recorded
 
 
-def test_the_end_of_a_policy_that_is_told_after_the_next_release_changes_nothing() -> None:
-    (release,) = releases_of(
-        ended(2, [released(revision=2, replicas=2)], at=EPOCH + timedelta(hours=2)), RecordRelease
-    )
-    scaled = replace(service(), scaled_to=5, scaling_revision=3)
-    released_again = record_row(scaled, release_row(release, EPOCH)).service
-    assert released_again is not None
+@OVER
+def test_the_number_that_a_policy_left_stays_until_the_next_release(status: str) -> None:
+    known = left(replace(service(), scaled_to=5, scaling_revision=3), 1, status)
 
-    assert ended_policy(released_again, EPOCH + timedelta(hours=1)).replicas == 2
+    assert (known.replicas, released_again(known).replicas) == (5, 2)
+
+
+@OVER
+def test_the_end_of_a_policy_that_is_told_after_the_next_release_changes_nothing(
+    status: str,
+) -> None:
+    known = replace(service(), scaled_to=5, scaling_revision=3)
+
+    assert left(released_again(known), 1, status).replicas == 2
+
+
+def test_a_release_that_was_begun_under_the_policy_has_the_number_that_it_left() -> None:
+    known = replace(service(), scaled_to=5, scaling_revision=3)
+
+    assert left(released_again(known, policy=1), 1).replicas == 5
+    assert released_again(left(known, 1), policy=1).replicas == 5
+
+
+def test_what_a_policy_left_is_nothing_beside_one_that_is_in_force() -> None:
+    at = isoformat(EPOCH + timedelta(hours=1))
+    again = record_scaling(left(service(), 1), applied(5, 4, status="Applied", left=5, leftAt=at))
+    assert again is not None
+    assert again.service is not None
+
+    assert again.service.replicas == 4
+    assert released_again(again.service).replicas == 4
 
 
 def test_of_a_retired_service_nobody_hears() -> None:
@@ -116,7 +139,7 @@ def test_of_a_retired_service_nobody_hears() -> None:
     retired = record_row(replace(service(), scaled_to=5, scaling_revision=3), row).service
     assert retired is not None
 
-    change = record_scaling(retired, applied(4, 5, status="Superseded"), EPOCH)
+    change = record_scaling(retired, applied(4, 5, status="Superseded"))
 
     assert change is not None
     assert not change.is_published

@@ -213,7 +213,7 @@ def policy(revision: int, desired: int, status: ScalingStatus) -> ScalingPolicyA
 def test_a_policy_has_the_number_until_it_ends(status: ScalingStatus, replicas: int) -> None:
     known = service(scaling_revision=3)
 
-    change = record_scaling(known, policy(4, 5, status), EPOCH)
+    change = record_scaling(known, policy(4, 5, status))
 
     assert after(change).scaling_revision == 4
     assert after(change).replicas == replicas
@@ -225,16 +225,16 @@ def test_a_policy_has_the_number_until_it_ends(status: ScalingStatus, replicas: 
 
 @pytest.mark.parametrize("revision", [2, 3], ids=["older", "the-same-again"])
 def test_only_newer_news_of_a_policy_are_news(revision: int) -> None:
-    assert record_scaling(
-        service(scaling_revision=3), policy(revision, 5, ScalingStatus.APPLIED), EPOCH
-    ) is (None)
+    event = policy(revision, 5, ScalingStatus.APPLIED)
+
+    assert record_scaling(service(scaling_revision=3), event) is None
 
 
 @pytest.mark.parametrize("known", [NEW, retired()], ids=["unreleased", "retired"])
 def test_the_number_of_a_service_that_is_not_there_is_kept_and_told_to_nobody(
     known: RuntimeService,
 ) -> None:
-    change = record_scaling(known, policy(4, 5, ScalingStatus.APPLIED), EPOCH)
+    change = record_scaling(known, policy(4, 5, ScalingStatus.APPLIED))
 
     assert change == ServiceChange(
         None, replace(known, scaled_to=5, scaling_revision=4), is_published=False

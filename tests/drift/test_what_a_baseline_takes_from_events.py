@@ -208,10 +208,6 @@ NATIVE: Final = {"actuator": "native", "rules": [{"signal": "cpu", "target": 69.
 RULES: Final = {"owner": "Surface", "minimum": "1", "maximum": "9", "rules": "cpu 70"}
 
 
-def policy(known: ServiceBaseline | None, event: ScalingPolicyApplied) -> ServiceBaseline | None:
-    return record_scaling(known, event, EPOCH)
-
-
 @pytest.mark.parametrize(
     ("status", "changes", "is_scaled", "rules"),
     [
@@ -225,7 +221,7 @@ def policy(known: ServiceBaseline | None, event: ScalingPolicyApplied) -> Servic
 def test_a_policy_in_force_has_the_number_and_its_surface_the_rules_once_it_is_enforced(
     status: str, changes: Any, *, is_scaled: bool, rules: bool
 ) -> None:
-    baseline = policy(FRESH, scaled(1, status, **changes))
+    baseline = record_scaling(FRESH, scaled(1, status, **changes))
 
     assert baseline is not None
     assert (baseline.is_scaled, baseline.scaling_revision) == (is_scaled, 1)
@@ -235,8 +231,8 @@ def test_a_policy_in_force_has_the_number_and_its_surface_the_rules_once_it_is_e
 def test_the_words_of_a_policys_rules_are_compared_where_all_are_of_processor_and_memory() -> None:
     event = {"signal": "cpu", "target": 70}, {"signal": "queueLength", "target": 5}
 
-    native = policy(FRESH, scaled(1, **NATIVE))
-    mixed = policy(FRESH, scaled(1, actuator="native", rules=event))
+    native = record_scaling(FRESH, scaled(1, **NATIVE))
+    mixed = record_scaling(FRESH, scaled(1, actuator="native", rules=event))
 
     assert native is not None
     assert mixed is not None
@@ -256,8 +252,8 @@ def test_the_words_of_a_policys_rules_are_compared_where_all_are_of_processor_an
 def test_only_newer_words_of_a_policy_are_news(revision: int, *, is_news: bool) -> None:
     known = replace(FRESH, scaling_revision=4)
 
-    assert (policy(known, scaled(revision)) is not None) is is_news
-    assert policy(None, scaled(revision)) is None
+    assert (record_scaling(known, scaled(revision)) is not None) is is_news
+    assert record_scaling(None, scaled(revision)) is None
 
 
 @pytest.mark.parametrize(
@@ -272,13 +268,44 @@ def test_only_newer_words_of_a_policy_are_news(revision: int, *, is_news: bool) 
 def test_what_a_policy_changes_begins_the_time_of_a_difference_anew(
     event: ScalingPolicyApplied, since: str | None
 ) -> None:
-    native = policy(FRESH, scaled(1, **NATIVE))
+    native = record_scaling(FRESH, scaled(1, **NATIVE))
     assert native is not None
 
-    baseline = policy(replace(native, replicas_differ_since=at(3)), event)
+    baseline = record_scaling(replace(native, replicas_differ_since=at(3)), event)
 
     assert baseline is not None
     assert baseline.replicas_differ_since == since
+
+
+@pytest.mark.parametrize("status", ["Superseded", "Rejected"])
+@pytest.mark.parametrize(
+    ("left_at", "policy", "left"),
+    [
+        pytest.param(at(6), 0, 5, id="after-the-release"),
+        pytest.param(at(4), 0, None, id="before-its-end"),
+        pytest.param(at(4), 1, 5, id="before-its-end-that-was-begun-under-the-policy"),
+        pytest.param(None, 1, None, id="nothing"),
+    ],
+)
+def test_what_a_policy_left_stays_until_a_release_has_its_own_number(
+    status: str, left_at: str | None, policy: int, left: int | None
+) -> None:
+    known = record_release(
+        FRESH, release(2, 5, scalingPolicyRevision=policy),
+        service_id=service_of(WEB), tenant_id=TENANT, now=NOW,
+    )  # fmt: skip
+    number = None if left_at is None else 5
+    baseline = record_scaling(known, scaled(2, status, desired=1, left=number, leftAt=left_at))
+
+    assert baseline is not None
+    assert baseline.replicas_left == left
+
+
+def test_what_a_policy_left_is_nothing_beside_one_that_is_in_force() -> None:
+    baseline = record_scaling(FRESH, scaled(2, "Applied", left=5, leftAt=at(6)))
+
+    assert baseline is not None
+    assert (baseline.is_scaled, baseline.replicas_left) == (True, None)
 
 
 HEALTHY, UNKNOWN = HealthStatus.HEALTHY, HealthStatus.UNKNOWN

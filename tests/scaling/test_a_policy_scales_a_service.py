@@ -57,6 +57,8 @@ def test_load_raises_the_number_to_what_the_target_asks_for() -> None:
             "status": "Enforced",
             "reason": "Rule",
             "policyRevision": 1,
+            "left": None,
+            "leftAt": None,
         }
 
     run_virtual(main())

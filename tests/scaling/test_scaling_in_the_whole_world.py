@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from tests.kit.releases import deploy, ended, provisioned, scaled, until_status
+from tests.kit.releases import (
+    ENDED,
+    a_component,
+    deploy,
+    ended,
+    provisioned,
+    scaled,
+    until_status,
+    uploaded,
+)
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
@@ -41,6 +50,73 @@ def test_the_inventory_shows_the_number_that_a_policy_wants() -> None:
             await world.call("DELETE", f"/runtime/scaling-policies/{policy}")
             await world.clock.sleep(60)
             assert (await service_in(world))["replicas"] == 5
+        finally:
+            await world.stop()
+
+    run_virtual(main())
+
+
+async def judged(world: World, environment: str) -> tuple[int, int, list[Any]]:
+    """Return what the inventory wants a while later, what there is, and what drift finds."""
+    await world.clock.sleep(900)
+    service = await service_in(world)
+    _, report = await world.call("GET", f"/runtime/drift/{environment}")
+    assert service["status"] == "Running"
+    open_ = [each["path"] for each in report["value"] if each["status"] == "Open"]
+    return service["replicas"], len(service["instances"]), open_
+
+
+@pytest.mark.long
+def test_the_number_that_a_refused_policy_left_stays_until_the_next_release() -> None:
+    """A ceiling pays for what the first release may take, and the second has no such limit."""
+
+    async def released(world: World, environment: str, version: str, **more: Any) -> None:
+        component = a_component(await uploaded(world, version), version, **more)
+        done = await ended(world, await deploy(world, environment, version, components=[component]))
+        assert done["status"] == "Completed", done["reason"]
+
+    async def main() -> None:
+        world = World(requests_per_s=45)
+        ceiling = {"amount": 30, "per": "hour", "prices": {"memoryGib": 1}}
+        try:
+            await world.boot()
+            environment = await provisioned(world)
+            await released(world, environment, "1", resources={"memoryMib": 64})
+            policy = await scaled(world, min=2, max=6, rules=[RULE], costCeiling=ceiling)
+            path = f"/runtime/scaling-policies/{policy}"
+            await world.clock.sleep(180)
+            await released(world, environment, "2")
+            refused = await judged(world, environment)
+            _, shown = await world.call("GET", path)
+            await released(world, environment, "3")
+            released_since = await judged(world, environment)
+            await world.call("DELETE", path)
+
+            assert shown["status"] == "Rejected"
+            assert refused == (5, 5, [])
+            assert released_since == (2, 2, [])
+            assert await judged(world, environment) == (2, 2, [])
+        finally:
+            await world.stop()
+
+    run_virtual(main())
+
+
+@pytest.mark.long
+def test_a_policy_that_is_deleted_beside_a_release_leaves_its_number_with_it() -> None:
+    async def main() -> None:
+        world = World(requests_per_s=45)
+        try:
+            environment, policy = await under_load(world)
+            second = await deploy(world, environment, "2")
+            await world.clock.sleep(20)
+            _, meanwhile = await world.call("GET", f"/runtime/deployments/{second}")
+            await world.call("DELETE", f"/runtime/scaling-policies/{policy}")
+            done = await ended(world, second)
+
+            assert meanwhile["status"] not in ENDED
+            assert done["status"] == "Completed", done["reason"]
+            assert await judged(world, environment) == (5, 5, [])
         finally:
             await world.stop()
 

@@ -14,7 +14,7 @@ from function_apps.catalog.model.status import (
     status_after,
 )
 from shared.contracts.catalog import ReleaseOfComponent, ServiceStatus
-from shared.contracts.scaling import ScalingPolicyApplied, ScalingStatus
+from shared.contracts.scaling import ScalingPolicyApplied
 from shared.kernel.clock import isoformat
 
 Instances = tuple[Mapping[str, Any], ...]
@@ -37,19 +37,25 @@ class RuntimeService:
     scaled_to: int | None = None
     """As many instances as a policy wants, or left; None where deployments owns the number."""
     left_at: str | None = None
-    """The end of the policy that left it: the next release has a number of its own."""
+    """Since when it is only left: the next release has a number of its own."""
     scaling_revision: int = 0
 
     @property
     def replicas(self) -> int:
         """Return how many instances it is to have."""
         released = int(self.component["replicas"])
-        is_released_since = (
-            self.left_at is not None
-            and self.rows.release is not None
-            and self.rows.release.valid_from > self.left_at
-        )
-        return released if self.scaled_to is None or is_released_since else self.scaled_to
+        return released if self.scaled_to is None or self._has_own_number else self.scaled_to
+
+    @property
+    def _has_own_number(self) -> bool:
+        """Return whether its release is newer than what a policy left, and not of its number.
+
+        One that was begun under the policy began with as many as that had.
+        """
+        release = self.rows.release
+        if release is None or self.left_at is None or self.component.get("scalingPolicyRevision"):
+            return False
+        return release.valid_from > self.left_at
 
     @property
     def facts(self) -> Facts | None:
@@ -156,24 +162,16 @@ def record_observation(
     return record_row(observed, row)
 
 
-def record_scaling(
-    service: RuntimeService, event: ScalingPolicyApplied, said_at: datetime
-) -> ServiceChange | None:
+def record_scaling(service: RuntimeService, event: ScalingPolicyApplied) -> ServiceChange | None:
     """Return *service* with the number that its policy wants; None when that is no news.
 
-    A policy that ended leaves the number as it is until the next release, one that was refused
-    leaves it to deployments.
+    A policy that ended, or is refused, leaves the number as it is until the next release.
     """
     if event.revision <= service.scaling_revision:
         return None
-    number = event.number
-    is_left = number is not None and event.status is ScalingStatus.SUPERSEDED
-    after = replace(
-        service,
-        scaling_revision=event.revision,
-        scaled_to=number,
-        left_at=isoformat(said_at) if is_left else None,
-    )
+    after = replace(service, scaling_revision=event.revision, scaled_to=event.number, left_at=None)
+    if event.number is None and event.left_at is not None:
+        after = replace(after, scaled_to=event.left, left_at=isoformat(event.left_at))
     is_shown = service.status not in {None, ServiceStatus.RETIRED}
     if not is_shown or after.replicas == service.replicas:
         return ServiceChange(None, after, is_published=False)

@@ -17,8 +17,6 @@ async def record_scaling_policy(
         known = view.find(SERVICES, event.service_id)
         if known is None:
             return NOTHING
-        return changed(
-            record_scaling(known, event, ctx.said_at()), event.service_id, "RecordScaling"
-        )
+        return changed(record_scaling(known, event), event.service_id, "RecordScaling")
 
     return await app.service.work.change(ctx.without_marker(), SERVICES, event.service_id, decide)

@@ -21,7 +21,6 @@ from shared.contracts.values import EnvironmentId, ModuleId, ProjectId, Stage, T
 from shared.kernel.clock import isoformat
 from shared.surfaces.scaling import ReplicasOwner, rules_in_words
 
-_IN_FORCE: Final = frozenset({ScalingStatus.APPLIED, ScalingStatus.ENFORCED, ScalingStatus.PAUSED})
 _MEASURES: Final = frozenset({Signal.CPU, Signal.MEMORY})
 ABSENCES_MAX: Final = 10
 """As many are counted; far more than it takes to believe them."""
@@ -55,8 +54,7 @@ class ServiceBaseline:
     scaling: Mapping[str, str] = field(default_factory=dict)
     """The words of the rules by which its surface scales it, as a policy in force says."""
     left_replicas: int | None = None
-    """The number of instances that a policy left which ended at `left_at`, until the next release.
-    """
+    """The number of instances that a policy left at `left_at`, until the next release."""
     left_at: str = ""
     replicas_differ_since: str | None = None
     """The scan that first found another number of instances, or other rules; so did each since."""
@@ -102,9 +100,13 @@ class ServiceBaseline:
 
     @property
     def replicas_left(self) -> int | None:
-        """Return the number that stays since a policy ended; None where a release has it."""
-        is_latest = not self.is_scaled and self.left_at > self.released_at
-        return self.left_replicas if is_latest else None
+        """Return the number that stays since a policy has it no more; None where a release has it.
+
+        A release that was begun under the policy began with as many as that had.
+        """
+        is_of_policy = self.component is not None and self.component.scaling_policy_revision > 0
+        is_latest = is_of_policy or self.left_at > self.released_at
+        return self.left_replicas if is_latest and not self.is_scaled else None
 
     @property
     def is_healthy(self) -> bool:
@@ -188,25 +190,25 @@ def record_inventory(
 
 
 def record_scaling(
-    known: ServiceBaseline | None, event: ScalingPolicyApplied, said_at: datetime
+    known: ServiceBaseline | None, event: ScalingPolicyApplied
 ) -> ServiceBaseline | None:
     """Return the baseline after news of its scaling policy; None when they are not newer.
 
     The number of instances is the policy's while there is one, whoever brings it about, and stays
-    as it is when that ends. What its surface scales by is compared once the policy says that the
-    surface has it.
+    as it is when that ends or is refused. What its surface scales by is compared once the policy
+    says that the surface has it.
     """
     if known is None or event.revision <= known.scaling_revision:
         return None
-    is_scaled = event.status in _IN_FORCE
+    is_scaled = event.number is not None
     is_enforced = event.status is ScalingStatus.ENFORCED and event.actuator is Actuator.NATIVE
     heard = replace(
         known,
         scaling_revision=event.revision,
         is_scaled=is_scaled,
         scaling=_rules_of_surface(event) if is_enforced else {},
-        left_replicas=event.number if event.status is ScalingStatus.SUPERSEDED else None,
-        left_at=isoformat(said_at),
+        left_replicas=event.left,
+        left_at=isoformat(event.left_at) if event.left_at else "",
     )
     is_same = (heard.is_scaled, heard.scaling) == (known.is_scaled, known.scaling)
     return heard if is_same else replace(heard, replicas_differ_since=None)

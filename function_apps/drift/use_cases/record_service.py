@@ -51,7 +51,7 @@ async def record_scaling_policy(
     """Compare the number of instances no more while a scaling policy has it."""
 
     def change(known: ServiceBaseline | None) -> ServiceBaseline | None:
-        return record_scaling(known, event, ctx.said_at())
+        return record_scaling(known, event)
 
     return await _change(event.service_id, change, ctx, app)
 

@@ -21,6 +21,7 @@ from shared.kernel.transitions import Transitions
 
 State = ScalingStatus
 _IS_EVALUATED: Final = frozenset({State.APPLIED, State.ENFORCED, State.PAUSED})
+_IS_OVER: Final = frozenset({State.REJECTED, State.SUPERSEDED})
 CHANGES_KEPT: Final = 60
 """Of the number of instances: more than a period of 30 min has, at two evaluations a minute.
 
@@ -163,13 +164,15 @@ class ScalingPolicy:
     """The newest revision that runs beyond the release in force."""
     newer_since: str | None = None
     """Since when that is seen."""
+    left: int | None = None
+    """The number that it had as it stopped to decide it, at `left_at`, until it decides again."""
+    left_at: str | None = None
 
     @property
     def is_to_be_taken_back(self) -> bool:
         """Return whether rules of the surface may have the number, though it decides nothing."""
-        is_over = self.status in {State.SUPERSEDED, State.REJECTED}
         is_native = self.content.actuator is Actuator.NATIVE
-        return is_over and is_native and not self.is_taken_back
+        return self.status in _IS_OVER and is_native and not self.is_taken_back
 
     def holds(self, direction: Direction, now: datetime) -> bool:
         """Return whether a pause keeps the number from going in *direction*."""
@@ -241,7 +244,8 @@ def take_back(policy: ScalingPolicy, now: datetime) -> ScalingPolicy:
 def evolve(policy: ScalingPolicy, event: type[PolicyEvent], now: datetime) -> ScalingPolicy:
     """Return *policy* after *event*, one revision later. Raises TransitionRefused.
 
-    That a signal is lost is known only as long as it is evaluated.
+    That a signal is lost is known only as long as it is evaluated. One that had the number and is
+    refused, or ends, leaves it; one that is tried again has not seen how many there are.
     """
     status = TRANSITIONS.after(policy.status, event)
     at, is_evaluated = isoformat(now), {policy.status, status} <= _IS_EVALUATED
@@ -253,6 +257,10 @@ def evolve(policy: ScalingPolicy, event: type[PolicyEvent], now: datetime) -> Sc
         is_taken_back=False,
         lost_since=policy.lost_since if is_evaluated else None,
     )
+    if status in _IS_OVER and policy.status in _IS_EVALUATED and policy.actual is not None:
+        after = replace(after, left=policy.desired, left_at=at)
+    if status is State.REQUESTED:
+        after = replace(after, actual=None)
     if status is State.PAUSED:
         return after
     why = "" if policy.status is State.PAUSED else policy.why
@@ -341,6 +349,8 @@ class Wanted:
 def record_evaluation(policy: ScalingPolicy, wanted: Wanted, now: datetime) -> ScalingPolicy:
     """Return *policy* with what it wants now; a change of the number is remembered.
 
+    It has the number again, so nothing is left.
+
     Raises:
         TransitionRefused: it is not one that is evaluated.
     """
@@ -357,6 +367,8 @@ def record_evaluation(policy: ScalingPolicy, wanted: Wanted, now: datetime) -> S
         reason=wanted.reason,
         lost_since=(policy.lost_since or isoformat(now)) if wanted.is_lost else None,
         changes=changes,
+        left=None,
+        left_at=None,
     )
 
 
