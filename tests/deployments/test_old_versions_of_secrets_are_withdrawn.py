@@ -124,6 +124,18 @@ def test_a_rollback_after_it_brings_no_older_version_back() -> None:
     assert run_virtual(main()) == {NAME: "v2"}
 
 
+def test_the_next_rotation_brings_its_version_at_once() -> None:
+    async def main() -> Any:
+        world = await bound()
+        await world.release("one")
+        await rolled_out(world, "v2", 1)
+        await withdraw(world, "v2", 1)
+        done = await rolled_out(world, "v3", 2)
+        return given(world), done.released_components[0].secret_versions
+
+    assert run_virtual(main()) == ({NAME: "v3"}, {NAME: "v3"})
+
+
 def test_the_next_rotation_may_be_rolled_back_again() -> None:
     async def main() -> Any:
         world = await bound()

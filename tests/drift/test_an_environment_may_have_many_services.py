@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from function_apps.drift.model import environment_scan
+from function_apps.drift.model import rolled_back
 from function_apps.drift.model.environment_scan import EnvironmentScan, on_deployment_event
 from shared.contracts.releases import Hold
 from shared.contracts.values import Reason
@@ -18,7 +18,7 @@ MODULES = [f"module-{number}" for number in range(2 * KEPT)]
 
 @pytest.fixture(autouse=True)
 def few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment_scan, "RELEASES_KEPT", KEPT)
+    monkeypatch.setattr(rolled_back, "RELEASES_KEPT", KEPT)
 
 
 def heard(scan: EnvironmentScan, number: int, module: str, **how: Any) -> EnvironmentScan:

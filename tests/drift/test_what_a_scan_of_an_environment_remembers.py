@@ -10,11 +10,9 @@ from function_apps.drift.model.environment_scan import (
     DEPLOYMENTS_KEPT,
     UNENDED_KEPT,
     AdoptedValue,
-    CompletedRelease,
     DeploymentWork,
     EnvironmentScan,
     PartRecord,
-    RolledBackRelease,
     ScanResult,
     are_too_many_absent,
     is_own_fence,
@@ -23,6 +21,10 @@ from function_apps.drift.model.environment_scan import (
     on_environment_event,
     order_scan,
     record_scan,
+)
+from function_apps.drift.model.rolled_back import (
+    CompletedRelease,
+    RolledBackRelease,
 )
 from function_apps.drift.repository import SCANS
 from shared.contracts.drift import DriftDefaults, Plane

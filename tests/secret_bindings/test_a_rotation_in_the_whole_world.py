@@ -124,6 +124,23 @@ def test_a_first_release_on_its_way_keeps_its_version_until_it_has_the_new_one()
     assert (rotation["status"], consumer["version"]) == ("Revoked", rotation["toVersion"])
 
 
+def test_each_rotation_rolls_its_version_out_once() -> None:
+    async def main() -> Any:
+        world = World(requests_per_s=30)
+        await world.boot()
+        try:
+            _, asked = await _bound(world)
+            for _ in range(2):
+                await _rotated(world, asked["bindingId"], overlap="PT0S")
+            return (await world.call("GET", "/runtime/deployments"))[1]["value"]
+        finally:
+            await world.stop()
+
+    kinds = [each["kind"] for each in run_virtual(main())]
+
+    assert sorted(kinds) == ["release", "secret", "secret"]
+
+
 @pytest.mark.long
 def test_a_rotation_survives_messages_that_come_twice_and_out_of_order() -> None:
     async def main() -> Any:

@@ -14,23 +14,25 @@ from function_apps.secret_bindings.errors import (
 from function_apps.secret_bindings.model.binding import FoundVersion
 from function_apps.secret_bindings.model.rotation import (
     OLDER_MAX,
-    ORDERS_MAX,
     TOLD_MAX,
-    WITHDRAWN_AGAIN,
     Order,
     Rotation,
-    Round,
     State,
     Withdrawal,
     come_to,
-    confirm,
     end,
     fail,
     failed_head,
-    next_round,
-    pending,
     require_older,
     verify,
+)
+from function_apps.secret_bindings.model.rotation_rounds import (
+    ORDERS_MAX,
+    WITHDRAWN_AGAIN,
+    Round,
+    confirm,
+    next_round,
+    pending,
 )
 from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
 from shared.contracts.values import Reason, SecretDelivery

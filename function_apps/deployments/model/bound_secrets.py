@@ -66,7 +66,7 @@ def with_rollout(facts: Facts, rollout: SecretRollout, *, is_in_force: bool) -> 
     known = find_secret(facts, rollout.module_id, rollout.secret_name)
     assert known is not None, key
     number = number_of(rollout.rotation_id)
-    after = replace(known, asked=max(known.asked, number))
+    after = replace(known.with_allowed(rollout.version), asked=max(known.asked, number))
     if is_in_force:
         after = after.with_version(rollout.version)
         after = replace(after, rotation=max(known.rotation, number))

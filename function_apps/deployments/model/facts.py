@@ -48,8 +48,8 @@ class SecretFact:
     that the vault gives to nobody any more, the newest last; `asked` is the number of the last
     rotation that was to be rolled out.
     `former` are the versions that were in force before, the newest last. `allowed` are those that
-    may be given since older ones were withdrawn: the one in force then, and each later one; empty
-    where nothing was withdrawn.
+    may be given since older ones were withdrawn: the one in force then, and each that was to be
+    rolled out or came in force later; empty where nothing was withdrawn.
     """
 
     kind: Literal["secret"]
@@ -82,14 +82,14 @@ class SecretFact:
         former = [each for each in self.former if each != version]
         if self.version and self.version != version:
             former.append(self.version)
-        is_new = bool(self.allowed) and bool(version) and version not in self.allowed
-        allowed = (*self.allowed, version) if is_new else self.allowed
-        return replace(
-            self,
-            version=version,
-            former=tuple(former[-DISABLED_MAX:]),
-            allowed=allowed[-DISABLED_MAX:],
-        )
+        former = former[-DISABLED_MAX:]
+        return replace(self.with_allowed(version), version=version, former=tuple(former))
+
+    def with_allowed(self, version: str) -> "SecretFact":
+        """Return this with *version* among those that may be given since a withdrawal."""
+        if not self.allowed or not version or version in self.allowed:
+            return self
+        return replace(self, allowed=(*self.allowed, version)[-DISABLED_MAX:])
 
 
 @dataclass(frozen=True)

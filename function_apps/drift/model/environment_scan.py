@@ -15,6 +15,13 @@ from function_apps.drift.model.environment_content import (
     EnvironmentContent,
     after_environment_event,
 )
+from function_apps.drift.model.rolled_back import (
+    CompletedRelease,
+    RolledBackRelease,
+    all_but_newest,
+    with_completed,
+    with_holds,
+)
 from shared.contracts.alerts import AlertState
 from shared.contracts.deployments import (
     DeploymentEnded,
@@ -39,10 +46,6 @@ DEPLOYMENTS_KEPT: Final = 100
 """Of those that have ended, the newest: a late event of an older one is taken for a new step."""
 UNENDED_KEPT: Final = 1_000
 """Of those that are at work, or wait: more are some whose end was lost."""
-RELEASES_KEPT: Final = 1_000
-"""Of those that were completed, and of holds that have ended: an environment has one document, of a
-megabyte, and any number of modules. Another is old enough for its late event to be heard as new.
-"""
 ADOPTED_MAX: Final = 200
 """Values of configuration of an environment, properties of a service: each has one document."""
 _FAILED: Final = frozenset({DeploymentStatus.FAILED})
@@ -69,31 +72,6 @@ class DeploymentWork:
     def waits(self) -> bool:
         """Return whether it was requested and has not begun; so it is too where it never did."""
         return self.from_start and not (self.is_on or self.stepped_at or self.has_failed)
-
-
-@dataclass(frozen=True)
-class RolledBackRelease:
-    """A release of a module that was rolled back, and is not to be deployed again."""
-
-    version: str
-    digest: str
-    held_at: str = ""
-    has_ended: bool = False
-    """It was deployed later; it stays known, so that no older one that is heard then is on hold."""
-
-
-@dataclass(frozen=True)
-class CompletedRelease:
-    """A release of a module whose deployment was completed."""
-
-    version: str
-    digest: str
-    ended_at: str
-
-    def ends(self, rolled_back: RolledBackRelease) -> bool:
-        """Return whether it was deployed after it was *rolled_back*, which ends the hold."""
-        is_same = (self.version, self.digest) == (rolled_back.version, rolled_back.digest)
-        return is_same and self.ended_at > rolled_back.held_at
 
 
 @dataclass(frozen=True)
@@ -264,8 +242,12 @@ def on_deployment_event(
     deployments = {**before.deployments, event.deployment_id: heard}
     after = replace(before, deployments=_without_old_work(deployments))
     if isinstance(event, RuntimeDeploymentRolledBack):
-        return _with_holds(after, event)
-    return _with_completed(after, event) if isinstance(event, RuntimeDeploymentCompleted) else after
+        held = with_holds(after.rolled_back, after.completed, event)
+        return replace(after, rolled_back=held)
+    if isinstance(event, RuntimeDeploymentCompleted):
+        held, completed = with_completed(after.rolled_back, after.completed, event)
+        return replace(after, rolled_back=held, completed=completed)
+    return after
 
 
 def _without_old_work(deployments: Mapping[str, DeploymentWork]) -> Mapping[str, DeploymentWork]:
@@ -276,53 +258,8 @@ def _without_old_work(deployments: Mapping[str, DeploymentWork]) -> Mapping[str,
     is_open = {name: each.is_on or each.waits for name, each in deployments.items()}
     ended = {name: each.at for name, each in deployments.items() if not is_open[name]}
     going_on = {name: each.at for name, each in deployments.items() if is_open[name]}
-    old = _all_but_newest(ended, DEPLOYMENTS_KEPT) | _all_but_newest(going_on, UNENDED_KEPT)
+    old = all_but_newest(ended, DEPLOYMENTS_KEPT) | all_but_newest(going_on, UNENDED_KEPT)
     return {name: each for name, each in deployments.items() if name not in old}
-
-
-def _with_holds(scan: EnvironmentScan, event: RuntimeDeploymentRolledBack) -> EnvironmentScan:
-    """Return *scan* with the holds of *event* that are the newest."""
-    rolled_back = dict(scan.rolled_back)
-    for each in event.holds:
-        if each.version is None:
-            continue
-        new = RolledBackRelease(each.version, each.digest, isoformat(each.held_at))
-        known, completed = rolled_back.get(each.module_id), scan.completed.get(each.module_id)
-        if known is None or known.held_at <= new.held_at:
-            has_ended = completed is not None and completed.ends(new)
-            rolled_back[each.module_id] = replace(new, has_ended=has_ended)
-    return replace(scan, rolled_back=_without_old_ends(rolled_back))
-
-
-def _without_old_ends(
-    rolled_back: Mapping[str, RolledBackRelease],
-) -> Mapping[str, RolledBackRelease]:
-    """Return *rolled_back* without the oldest of many that have ended."""
-    ended = {name: each.held_at for name, each in rolled_back.items() if each.has_ended}
-    old = _all_but_newest(ended, RELEASES_KEPT)
-    return {name: each for name, each in rolled_back.items() if name not in old}
-
-
-def _all_but_newest(times: Mapping[str, str], kept: int) -> set[str]:
-    """Return the names in *times* without the *kept* of the latest times."""
-    return {*sorted(times, key=times.__getitem__)[:-kept]}
-
-
-def _with_completed(scan: EnvironmentScan, event: RuntimeDeploymentCompleted) -> EnvironmentScan:
-    """Return *scan* after *event*: what was deployed is held no more, as nobody else tells so."""
-    rolled_back, completed = dict(scan.rolled_back), dict(scan.completed)
-    for each in event.release_unit.components:
-        new = CompletedRelease(each.version, each.digest, isoformat(event.ended_at))
-        known = completed.get(each.module_id)
-        if known is None or known.ended_at <= new.ended_at:
-            completed[each.module_id] = new
-        last = rolled_back.get(each.module_id)
-        if last is not None and new.ends(last):
-            rolled_back[each.module_id] = replace(last, has_ended=True)
-    old = _all_but_newest({name: each.ended_at for name, each in completed.items()}, RELEASES_KEPT)
-    forgotten = {*event.release_unit.removed, *old}
-    kept = {name: each for name, each in completed.items() if name not in forgotten}
-    return replace(scan, rolled_back=_without_old_ends(rolled_back), completed=kept)
 
 
 def make_due(scan: EnvironmentScan, now: datetime) -> EnvironmentScan | None:

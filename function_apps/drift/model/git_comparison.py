@@ -11,9 +11,14 @@ from typing import Final
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.classification import GIT
 from function_apps.drift.model.comparison import Change
-from function_apps.drift.model.environment_scan import EnvironmentScan, RolledBackRelease
+from function_apps.drift.model.environment_scan import (
+    EnvironmentScan,
+)
 from function_apps.drift.model.git_source import GitSource
 from function_apps.drift.model.git_state import DesiredEnvironment, DesiredModule
+from function_apps.drift.model.rolled_back import (
+    RolledBackRelease,
+)
 from function_apps.drift.model.service_differences import Difference
 from shared.contracts.drift import DriftKind, Plane
 from shared.contracts.values import Reason

@@ -9,11 +9,13 @@ from function_apps.secret_bindings.events import secret_bound, secret_rotated
 from function_apps.secret_bindings.model.binding import Binding, FoundVersion, State, move
 from function_apps.secret_bindings.model.rotation import (
     Rotation,
+    verify,
+)
+from function_apps.secret_bindings.model.rotation_rounds import (
     Round,
     next_round,
     pending,
     unconfirmed,
-    verify,
 )
 from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
 from function_apps.secret_bindings.ports import SecretBindingsApp

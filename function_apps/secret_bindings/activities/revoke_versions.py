@@ -20,6 +20,8 @@ from function_apps.secret_bindings.model.rotation import (
     end,
     fail,
     failed_head,
+)
+from function_apps.secret_bindings.model.rotation_rounds import (
     pending,
     unconfirmed,
 )

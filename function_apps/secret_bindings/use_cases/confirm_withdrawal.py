@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
-from function_apps.secret_bindings.model.rotation import confirm, unconfirmed
+from function_apps.secret_bindings.model.rotation_rounds import (
+    confirm,
+    unconfirmed,
+)
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import ROTATIONS, documents_of, rotated_secret
 from shared.contracts.secret_proofs import ConfirmWithdrawal
