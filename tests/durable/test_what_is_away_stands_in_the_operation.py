@@ -5,8 +5,8 @@ from dataclasses import replace
 from shared.durable.activity import REASON_MAX
 from shared.durable.recovery import Recovery
 from shared.kernel.errors import Unavailable
-from shared.kernel.observation import Reading, Unknown
 from shared.kernel.fence import Fence
+from shared.kernel.observation import Reading, Unknown
 from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 from shared.web.operation_routes import render

@@ -140,7 +140,7 @@ def test_a_boundary_that_cannot_be_seen_is_not_in_force() -> None:
     assert "does not answer" in isolation.reason.message
 
 
-def test_a_boundary_where_no_setting_leads_any_more_is_neither_made_nor_taken_away() -> None:
+def test_a_boundary_where_no_setting_leads_is_made_once_it_is_asked_for_again() -> None:
     async def main() -> Any:
         on = await guest()
         surfaces = on.world.app.surfaces
@@ -148,19 +148,37 @@ def test_a_boundary_where_no_setting_leads_any_more_is_neither_made_nor_taken_aw
         await on.hears(1, "Bound", 1)
         unmade = await on.isolation()
         on.world.app = replace(on.world.app, surfaces=surfaces)
+        await on.follow()
+        with_the_setting = await on.isolation()
         await on.hears(2, "Bound", 2)
-        made = await on.isolation()
+        return unmade, with_the_setting, await on.isolation()
+
+    unmade, with_the_setting, made = run_virtual(main())
+
+    assert (unmade.state, with_the_setting.state, made.state) == ("Failed", "Failed", "Applied")
+    assert "no LocalProcess is configured" in unmade.reason.message
+
+
+def test_a_boundary_where_no_setting_leads_any_more_is_not_called_taken_away() -> None:
+    async def main() -> Any:
+        on = await guest()
+        surfaces = on.world.app.surfaces
+        await on.hears(1, "Bound", 1)
         on.world.app = replace(on.world.app, surfaces={})
+        await on.hears(2, "Unbinding", 2)
+        await on.is_drained()
+        await on.world.run_started()
+        left = await on.isolation()
+        on.world.app = replace(on.world.app, surfaces=surfaces)
         await on.hears(3, "Unbinding", 3)
         await on.is_drained()
         await on.world.run_started()
-        return unmade, made, await on.isolation()
+        return left, await on.isolation()
 
-    unmade, made, left = run_virtual(main())
+    left, gone = run_virtual(main())
 
-    assert (unmade.state, made.state) == ("Failed", "Applied")
-    assert "no LocalProcess is configured" in unmade.reason.message
-    assert left.state != "Removed"
+    assert (left.state, gone.state) == ("Failed", "Removed")
+    assert "no LocalProcess is configured" in left.reason.message
 
 
 @pytest.mark.parametrize(
