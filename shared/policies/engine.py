@@ -62,7 +62,7 @@ class EngineAnswer(Value):
     decision_id: Label | None = None
     """Its own name for the decision."""
 
-    def findings(self) -> Sequence[Violation]:
+    def violations(self) -> Sequence[Violation]:
         """Return why the change is denied; nothing when it is allowed."""
         if self.allowed:
             return ()

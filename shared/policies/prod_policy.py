@@ -14,16 +14,16 @@ from shared.kernel.ids import event_id
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision
 from shared.policies.engine import PolicyEngine, PolicyQuestion
-from shared.policies.prod_rules import ProdChange, ProdRules, findings
+from shared.policies.prod_rules import ProdChange, ProdRules, violations
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class PolicyDecision:
-    """What the policy says of a change; without a finding it is allowed."""
+    """What the policy says of a change; without a violation it is allowed."""
 
-    findings: Sequence[Violation]
+    violations: Sequence[Violation]
     record: Mapping[str, Any]
     """The decision with its inputs, for the audit trail."""
 
@@ -70,10 +70,10 @@ class ProdPolicy:
         if said is None:
             said = await self.decide(change, ctx)
             answers.append((change, said))
-        if not said.findings:
+        if not said.violations:
             assert decision.audited is not None, change
             return replace(decision, audited=replace(decision.audited, policy=said.record))
-        denied = PolicyDenied(change, said.findings)
+        denied = PolicyDenied(change, said.violations)
         audited = Audited(
             change.action, change.environment_id, denied.code, denied.message, said.record
         )
@@ -93,7 +93,7 @@ class ProdPolicy:
             replace(each, message=f"{each.message}: expected {each.expected}, got {each.received}")
             if each.expected
             else each
-            for each in (await self.decide(change, ctx, is_dry_run=True)).findings
+            for each in (await self.decide(change, ctx, is_dry_run=True)).violations
         ]
 
     async def decide(
@@ -104,7 +104,7 @@ class ProdPolicy:
         Raises:
             Unavailable: the engine does not say.
         """
-        found = findings(self.rules, change)
+        found = violations(self.rules, change)
         record: dict[str, Any] = {
             "rules": self.rules.model_dump(mode="json", exclude_none=True),
             "inputs": change.inputs(),
@@ -114,7 +114,7 @@ class ProdPolicy:
                 event_id(ctx.entropy), ctx.tenant, ctx.cause.actor, change.inputs(), is_dry_run
             )
             answer = await self.engine.ask(question)
-            found = answer.findings()
+            found = answer.violations()
             record["engine"] = {
                 "requestId": question.request_id,
                 "allowed": answer.allowed,

@@ -114,7 +114,7 @@ class ProdChange:
         return {name: value for name, value in given.items() if value not in (None, [])}
 
 
-def findings(rules: ProdRules, change: ProdChange) -> Sequence[Violation]:
+def violations(rules: ProdRules, change: ProdChange) -> Sequence[Violation]:
     """Return what *rules* do not allow of *change*, each with what they would."""
     return [violation for rule in _RULES for violation in rule(rules, change)]
 

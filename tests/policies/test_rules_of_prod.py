@@ -9,7 +9,7 @@ from shared.composition.settings import InvalidSetting, read_settings
 from shared.contracts.components import Component
 from shared.contracts.environments import ComputeTargetSpec
 from shared.contracts.values import Resources, Stage
-from shared.policies.prod_rules import Instances, ProdChange, findings, read_prod_rules
+from shared.policies.prod_rules import Instances, ProdChange, read_prod_rules, violations
 
 IMAGE = "shop.azurecr.io/web:1"
 
@@ -29,7 +29,7 @@ def environment(region: str = "westeurope", **capacity: Any) -> ProdChange:
 
 
 def found(rules: Any, change: ProdChange) -> list[tuple[str, str, str | None, str | None]]:
-    said = findings(read_prod_rules(json.dumps(rules)), change)
+    said = violations(read_prod_rules(json.dumps(rules)), change)
     return [(each.code, each.target, each.expected, each.received) for each in said]
 
 

@@ -40,7 +40,7 @@ def found(*versions: SecretProperties) -> dict[str, str]:
     return dict(due_alerts(HEAD, versions, NOW, expiring_within=DAY))
 
 
-def test_a_version_in_force_that_is_there_is_no_finding() -> None:
+def test_a_version_in_force_that_is_there_alarms_nobody() -> None:
     assert found(version("2"), version("1")) == {}
     assert found(version("1", expires_at=NOW + DAY + timedelta(seconds=1))) == {}
 
