@@ -19,8 +19,8 @@ from shared.messaging.unit_of_work import Json
 class InstanceLogs(Value):
     """The last lines of one instance, oldest first, or why there are none.
 
-    `live` is absent where nothing of the module can be read; `stored_at` says when lines were kept
-    that the surface has no longer.
+    `live` is null where the surface does not say what runs; else it is whether this instance does.
+    `stored_at` says when lines were kept that the surface has no longer.
     """
 
     module_id: ModuleId

@@ -152,7 +152,10 @@ class Operation:
         )
 
     def with_outage(self, outage: str | None) -> "Operation":
-        """Return this operation with what it waits for by itself; it is no heartbeat."""
+        """Return this operation with what its step has found away, None where it has not.
+
+        It is no heartbeat.
+        """
         return self if self.is_terminal else replace(self, outage=outage)
 
     def succeed(self, result: Mapping[str, Any], now: datetime) -> "Operation":

@@ -148,8 +148,9 @@ async def test_who_is_not_taken_any_more_is_told_what_to_renew(
 
     server.answers[LIST] = unknown
 
-    with pytest.raises(ApiAway, match="may have ended; renew it where the kubeconfig has it"):
+    with pytest.raises(ApiAway, match="may have ended; renew it where the kubeconfig") as away:
         await all_of(api)
+    assert away.value.message.endswith("see that the cluster takes tokens of our identity")
 
 
 @pytest.mark.parametrize("wait", ["x", 10**400, -1, [], None])

@@ -1,4 +1,4 @@
-"""What is due raises an alert once, and what is due no more ends it, in all services alike."""
+"""What is due raises an alert once, and what is due no more ends it: the rule of `judge_alerts`."""
 
 from typing import Final
 

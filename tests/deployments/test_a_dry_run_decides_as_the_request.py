@@ -1,7 +1,7 @@
 """A dry run and its request are one decision: the same plan, or the same refusal first."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -185,14 +185,17 @@ def codes(refusal: Refused) -> Sequence[str]:
     return [each.code for each in refusal.details] if is_listed else [refusal.code]
 
 
+ENTERING: Final = (new, behind_another, before_its_environment, of_an_image, promoted)
+REPEATED: Final = (repeated_on_its_way, repeated_in_force_without_its_archive)
+PLACED: Final = [each for each in (*ENTERING, *REPEATED) if each is not before_its_environment]
+"""Before its environment nothing has a place, whose archive a plan would name."""
+
+
 @pytest.mark.parametrize(
     "case",
-    [
-        new, behind_another, before_its_environment, of_an_image, promoted,
-        repeated_on_its_way, repeated_in_force_without_its_archive,
-    ],
+    [*ENTERING, *REPEATED],
     ids=lambda case: case.__name__.replace("_", "-"),
-)  # fmt: skip
+)
 def test_what_is_taken_has_the_plan_of_its_dry_run(case: Case) -> None:
     async def main() -> None:
         world, command = await case()
@@ -203,11 +206,38 @@ def test_what_is_taken_has_the_plan_of_its_dry_run(case: Case) -> None:
         made = await world.deployment(answer["deploymentId"])
         assert plan.refusals == ()
         assert plan.order == made.order
-        digests = {each.module_id: each.digest for each in plan.components}
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "case",
+    PLACED,
+    ids=lambda case: case.__name__.replace("_", "-"),
+)
+def test_the_archives_of_what_is_taken_are_in_the_plan_of_its_dry_run(case: Case) -> None:
+    async def main() -> None:
+        world, command = await case()
+
+        plan = await planned(world, command)
+        answer = await asked(world, command)
+
+        made = await world.deployment(answer["deploymentId"])
         recorded = {each.module_id: each.digest for each in made.components}
-        assert digests.items() <= recorded.items()  # no place is known before the environment
-        if not case.__name__.startswith("repeated"):
-            assert plan.waiting_for == answer["waitingFor"]
+        assert {each.module_id: each.digest for each in plan.components} == recorded
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("case", ENTERING, ids=lambda case: case.__name__.replace("_", "-"))
+def test_what_enters_a_queue_waits_for_what_its_dry_run_says(case: Case) -> None:
+    async def main() -> None:
+        world, command = await case()
+
+        plan = await planned(world, command)
+        answer = await asked(world, command)
+
+        assert plan.waiting_for == answer["waitingFor"]
 
     run_virtual(main())
 

@@ -242,7 +242,7 @@ def test_only_what_is_open_due_and_allowed_is_repaired_unasked(
                      id="what-git-says-is-not-written"),
     ],
 )  # fmt: skip
-def test_what_is_let_be_holds_the_repairs_that_would_write_it(
+def test_what_is_let_be_blocks_the_repairs_that_would_write_it(
     changes: dict[str, Any], *, is_blocked: bool
 ) -> None:
     assert blocks_repair(finding(**{"status": State.SUPPRESSED, **changes}), NOW) is is_blocked
@@ -302,16 +302,30 @@ def test_of_many_differences_those_that_are_known_and_the_first_others_are_told(
     assert {*with_findings(NAMES, before)} == {*told}
 
 
-def test_a_severe_finding_raises_the_alert_with_what_it_is_and_its_end_ends_it() -> None:
-    severe = finding(severity=DriftSeverity.HIGH)
+SEVERE: Final = finding(severity=DriftSeverity.HIGH)
+RAISED: Final = AlertState(3, at(-60))
+ENDED: Final = AlertChange(Alert.SEVERE_DRIFT, at(-60), cleared_at=isoformat(NOW))
+
+
+def test_a_severe_finding_raises_the_alert_with_what_it_is() -> None:
+    raised = judge_alert(AlertState(), [finding(severity=DriftSeverity.LOW), SEVERE], NOW)
+
     evidence = f"workload/environ/MODE is High and Open since {isoformat(NOW)}"
-
-    raised = judge_alert(AlertState(), [finding(severity=DriftSeverity.LOW), severe], NOW)
-    known = AlertState(3, at(-60))
-
     assert raised == AlertChange(Alert.SEVERE_DRIFT, isoformat(NOW), (evidence,))
-    assert judge_alert(known, [severe], NOW) is None
-    assert judge_alert(AlertState(2), [], NOW) is None
-    ended = AlertChange(Alert.SEVERE_DRIFT, at(-60), cleared_at=isoformat(NOW))
-    assert judge_alert(known, [replace(severe, status=State.ACKNOWLEDGED)], NOW) == ended
-    assert judge_alert_after(known, replace(severe, status=State.ADOPTED), [severe], NOW) == ended
+
+
+@pytest.mark.parametrize(("known", "active"), [(RAISED, [SEVERE]), (AlertState(2), [])])
+def test_an_alert_that_does_not_change_is_no_news(known: AlertState, active: list[Finding]) -> None:
+    assert judge_alert(known, active, NOW) is None
+
+
+def test_the_end_of_a_severe_finding_ends_the_alert() -> None:
+    acknowledged = replace(SEVERE, status=State.ACKNOWLEDGED)
+
+    assert judge_alert(RAISED, [acknowledged], NOW) == ENDED
+
+
+def test_a_decision_about_a_severe_finding_ends_the_alert_at_once() -> None:
+    adopted = replace(SEVERE, status=State.ADOPTED)
+
+    assert judge_alert_after(RAISED, adopted, [SEVERE], NOW) == ENDED

@@ -11,7 +11,7 @@ from shared.kernel.operation import Operation
 ROLLBACK: Final = "RollbackDeployment"
 CANCELLATION: Final = "CancelDeployment"
 _WAYS_BACK: Final = frozenset({ROLLBACK, CANCELLATION})
-"""The kinds of operations that were asked for the rollback which others end with."""
+"""Kinds of operations that asked for a rollback: it is their success, and others fail by it."""
 
 
 def ended_operation(operation: Operation, deployment: Deployment, now: datetime) -> Operation:

@@ -48,7 +48,9 @@ def decide_release(
     ctx: Context,
     refuse: Refuse,
 ) -> ReleaseDecision:
-    """Return what becomes of *command*, which repeats nothing and names its images by digest.
+    """Return what becomes of *command*, which repeats nothing.
+
+    It names its images by digest, except in a dry run one that was refused before.
 
     Raises:
         Unavailable: a surface that it needs does not say what it can do.

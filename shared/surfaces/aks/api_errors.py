@@ -75,7 +75,8 @@ def refusal_of(status: Mapping[str, Any]) -> Exception:
     if code == HTTPStatus.UNAUTHORIZED:
         return ApiAway(
             f"the API server does not take our token or certificate (401: {message}): it may have"
-            " ended; renew it where the kubeconfig has it",
+            " ended; renew it where the kubeconfig has it, or see that the cluster takes tokens of"
+            " our identity",
             retry_after_s=_wait_s(details),
         )
     if code in _AWAY or is_passing:
