@@ -1,5 +1,7 @@
 """RollbackDeployment undoes a Completed deployment by a new one, and interrupts an active one."""
 
+from dataclasses import replace
+
 import pytest
 
 from function_apps.deployments.errors import Held, NoActiveHold, NotInForce, NotRollbackable
@@ -7,6 +9,7 @@ from function_apps.deployments.model import release_unit
 from function_apps.deployments.use_cases.deploy import deploy
 from function_apps.deployments.use_cases.release_hold import release_hold
 from shared.contracts.deployments import DeploymentKind, DeploymentReason, DeploymentStatus
+from shared.contracts.gates import EvaluateGate
 from shared.kernel.fence import StaleFence
 from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.deployments.test_cancelling import reached
@@ -339,5 +342,32 @@ def test_a_removal_is_undone_by_bringing_the_module_back() -> None:
         await world.settle()
 
         assert world.live() == ({2: 1}, {2: 100})
+
+    run_virtual(main())
+
+
+def test_traffic_goes_back_to_a_version_that_somebody_changed_and_scaled_in() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.deploy(await world.component("one", replicas=2))
+        await world.settle()
+        two = await world.component("two", replicas=2)
+        world.health.bad.add(two["artifactDigest"])
+        state = world.world.component(world.surface_component(SHOP))
+
+        async def tamper(_gate: EvaluateGate) -> None:
+            first = state.revisions[1]
+            environ = {**first.spec.environ, "ADDED": "by hand"}
+            first.spec = replace(first.spec, environ=environ, replicas=1)
+            first.instances[:] = first.instances[:1]
+
+        world.at_gate = tamper
+        identity = (await world.deploy(two))["deploymentId"]
+        await world.settle()
+
+        assert (await world.deployment(identity)).status == "RolledBack"
+        assert (state.weights, [*state.revisions]) == ({1: 100}, [1])
+        assert len(state.revisions[1].instances) == 2
 
     run_virtual(main())

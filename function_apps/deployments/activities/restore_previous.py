@@ -69,7 +69,14 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.fence import StaleFence
 from shared.kernel.ids import ModuleId
 from shared.kernel.operation import Operation
-from shared.surfaces.errors import DataMissing, NotOwner, PathNotOwned, RouteTaken, SiteMissing
+from shared.surfaces.errors import (
+    DataMissing,
+    NotOwner,
+    PathNotOwned,
+    RevisionDiffers,
+    RouteTaken,
+    SiteMissing,
+)
 from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import configured_surface
 
@@ -213,11 +220,13 @@ async def restore_previous(
         number = traffic_split.live_replicas(live, before)
         had = deployment.live_replicas.get(before.module_id, 0)
         replicas = max(before.replicas, had if number is None else number)
-        values = await read_merge(before.configuration, deployment.tenant_id, app)
-        spec = release_unit.to_revision_spec(
-            before, deployment.environment_id, deployment.tenant_id, app.rules.rollout, values
-        )
-        await surface.apply(replace(spec, replicas=replicas), ctx.fence(deployment))
+        if number is None:
+            await _start_again(before, replicas, deployment, ctx, app)
+        else:
+            # Its content is not compared: traffic goes back also to one that somebody changed.
+            with suppress(NotOwner):
+                revision_number, fence = before.release_revision, ctx.fence(deployment)
+                await surface.scale(workload, revision_number, replicas, fence)
 
     live = await poll_until(
         lambda live: traffic_split.is_whole(live, before),
@@ -229,6 +238,24 @@ async def restore_previous(
         await activate_schedule(before, deployment, ctx, app)
         return Restoration(WaitState.PASSED)
     return await _give_traffic_back(deployment, before, live, ctx, app)
+
+
+async def _start_again(
+    before: ReleasedComponent,
+    replicas: int,
+    deployment: Deployment,
+    ctx: ActivityContext,
+    app: DeploymentsApp,
+) -> None:
+    """Apply *before*, which is gone or on its way out, with so many instances."""
+    values = await read_merge(before.configuration, deployment.tenant_id, app)
+    spec = release_unit.to_revision_spec(
+        before, deployment.environment_id, deployment.tenant_id, app.rules.rollout, values
+    )
+    # What somebody changed stays as it is: traffic goes back to what is ready of it.
+    with suppress(RevisionDiffers):
+        surface = surface_of(before, app)
+        await surface.apply(replace(spec, replicas=replicas), ctx.fence(deployment))
 
 
 async def _give_traffic_back(
