@@ -110,19 +110,20 @@ def test_every_app_that_exists_has_an_identity() -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "queues"),
+    ("service", "handlers"),
     [
         (Service.ENVIRONMENTS, set()),
-        (Service.DEPLOYMENTS, {"runtime-deployments-commands", "runtime-health-commands"}),
-        (Service.CATALOG, {"runtime-catalog-commands"}),
-        (Service.HEALTH, {"runtime-health-commands"}),
+        (Service.DEPLOYMENTS, {"deployments", "health", "secret-bindings", "tenants"}),
+        (Service.CATALOG, {"catalog"}),
+        (Service.HEALTH, {"health"}),
     ],
 )
 def test_an_app_sends_events_and_the_commands_that_the_contracts_say(
-    service: Service, queues: set[str]
+    service: Service, handlers: set[str]
 ) -> None:
     entities = {each.scope for each in assignments([service]) if each.role in SENT}
 
+    queues = {f"runtime-{handler}-commands" for handler in handlers}
     assert entities == {f"service-bus/{name}" for name in {*queues, "runtime-events"}}
 
 
