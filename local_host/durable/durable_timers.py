@@ -3,7 +3,6 @@
 import asyncio
 import heapq
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -59,5 +58,5 @@ class DurableTimers:
         finally:
             for task in (sooner, asleep):
                 task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            # Not each by itself: whoever is canceled meanwhile would be taken for the task.
+            await asyncio.wait({sooner, asleep})
