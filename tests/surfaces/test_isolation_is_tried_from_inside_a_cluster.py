@@ -235,8 +235,8 @@ def test_a_pod_that_gets_at_its_node_is_refused_and_taken_where_pod_security_is_
         opened = await attempt_compute(cluster.api, place, image)
 
         assert kept == LayerAttempts(IsolationLayer.COMPUTE)
-        # Whoever may write there for the platform is held back by its own policy first: the pod that
-        # fits, or while the API server does not know the label's end, those that get at their node.
+        # The platform is held back by its own policy first, from the pod that fits; or from those
+        # that get at their node, while the API server does not know of the label's end.
         assert (unable.reached, "is forbidden: " in unable.inconclusive_because) == ((), True)
         assert opened.reached == tuple(
             f"in a dry run the API server takes a pod that {what} its node"
