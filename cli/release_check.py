@@ -138,7 +138,8 @@ def _beyond_this_machine(release: "Deploy") -> Iterator[str]:
         return
     from local_agent.capabilities import capabilities  # noqa: PLC0415  slow to import
     from shared.contracts.values import ComputeTargetKind  # noqa: PLC0415
-    from shared.surfaces.capabilities import LIMITS, Feature  # noqa: PLC0415
+    from shared.surfaces.capabilities import Feature  # noqa: PLC0415
+    from shared.surfaces.surface_plan import LIMITS  # noqa: PLC0415
 
     lacks = capabilities().lacks
     for component in release.components:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.use_cases.withdraw_secret_versions import withdraw_secret_versions
 from shared.contracts.roll_outs import WithdrawSecretVersions
 from tests.deployments.driven import SHOP, TEST, Driven, driven
@@ -49,6 +50,15 @@ async def bound() -> Driven:
     await world.tell()
     await bind(world, "v1")
     return world
+
+
+async def rotated() -> tuple[Driven, Deployment]:
+    """Release SHOP with v1, and rotate its secret to v2 to the end; return that release too."""
+    world = await bound()
+    first = await world.release("one")
+    await rolled_out(world, "v2", 1)
+    await withdraw(world, "v2", 1)
+    return world, first
 
 
 def given(world: Driven) -> Mapping[str, str]:
@@ -126,10 +136,7 @@ def test_a_rollback_after_it_brings_no_older_version_back() -> None:
 
 def test_the_next_rotation_brings_its_version_at_once() -> None:
     async def main() -> Any:
-        world = await bound()
-        await world.release("one")
-        await rolled_out(world, "v2", 1)
-        await withdraw(world, "v2", 1)
+        world, _ = await rotated()
         done = await rolled_out(world, "v3", 2)
         return given(world), done.released_components[0].secret_versions
 
@@ -138,10 +145,7 @@ def test_the_next_rotation_brings_its_version_at_once() -> None:
 
 def test_the_next_rotation_may_be_rolled_back_again() -> None:
     async def main() -> Any:
-        world = await bound()
-        await world.release("one")
-        await rolled_out(world, "v2", 1)
-        await withdraw(world, "v2", 1)
+        world, _ = await rotated()
         done = await rolled_out(world, "v3", 2)
         await world.rollback(done.deployment_id)
         await world.settle()
@@ -181,10 +185,7 @@ def test_of_an_earlier_rotation_than_the_last_it_is_not_confirmed() -> None:
 
 def test_a_binding_that_begins_again_brings_no_withdrawn_version_back() -> None:
     async def main() -> Any:
-        world = await bound()
-        first = await world.release("one")
-        await rolled_out(world, "v2", 1)
-        await withdraw(world, "v2", 1)
+        world, first = await rotated()
         await bind(world, "v2", revision=3, status="Revoked")
         await bind(world, "v2", revision=4)
         two = await world.release("two")
@@ -197,10 +198,7 @@ def test_a_binding_that_begins_again_brings_no_withdrawn_version_back() -> None:
 
 def test_a_later_rotation_brings_no_withdrawn_version_back() -> None:
     async def main() -> Any:
-        world = await bound()
-        first = await world.release("one")
-        await rolled_out(world, "v2", 1)
-        await withdraw(world, "v2", 1)
+        world, first = await rotated()
         await rolled_out(world, "v3", 2)
         two = await world.release("two")
         await world.rollback(two.deployment_id, toDeploymentId=first.deployment_id)

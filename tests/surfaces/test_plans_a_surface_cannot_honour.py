@@ -10,7 +10,7 @@ from local_agent.capabilities import capabilities
 from shared.contracts.gate_metrics import GateMetrics, GateSource
 from shared.contracts.values import Isolation
 from shared.kernel.errors import Invalid
-from shared.surfaces.capabilities import Capabilities, Feature, SurfacePlan, check
+from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.spec import (
     CommandProbe,
     HttpProbe,
@@ -19,6 +19,7 @@ from shared.surfaces.spec import (
     SurfaceComponent,
     TcpProbe,
 )
+from shared.surfaces.surface_plan import SurfacePlan, check
 from tests.surfaces.harness import ENVIRONMENT, SHOP, TEMPLATE
 
 MODEST = Capabilities(

@@ -8,10 +8,11 @@ import pytest
 
 from shared.kernel.errors import Invalid
 from shared.kernel.observation import Absent
-from shared.surfaces.capabilities import Feature, SurfacePlan, check
+from shared.surfaces.capabilities import Feature
 from shared.surfaces.configuration import configuration
 from shared.surfaces.properties import Plane, differences, revision_properties
 from shared.surfaces.secret_references import SecretReference
+from shared.surfaces.surface_plan import SurfacePlan, check
 from tests.surfaces.conftest import DECLARED
 from tests.surfaces.harness import SHOP, TEMPLATE, SurfaceHarness, fence
 

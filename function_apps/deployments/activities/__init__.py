@@ -5,6 +5,7 @@ from typing import Final
 from function_apps.deployments.activities import (
     analyze_step,
     apply_revision,
+    begin_rollback,
     complete_release,
     drain_environment,
     prepare_release,
@@ -30,7 +31,7 @@ ACTIVITIES: Final = (
     complete_release.drain_previous,
     apply_revision.check_drained,
     complete_release.complete_release,
-    restore_previous.begin_rollback,
+    begin_rollback.begin_rollback,
     restore_previous.restore_previous,
     restore_previous.remove_candidate,
     restore_previous.finish_rollback,

@@ -29,8 +29,9 @@ from shared.contracts.values import (
 )
 from shared.images.reference import BadReference, parse_reference
 from shared.kernel.errors import Invalid, Unavailable, Violation
-from shared.surfaces.capabilities import Capabilities, SurfacePlan, check
+from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.spec import RevisionSpec
+from shared.surfaces.surface_plan import SurfacePlan, check
 
 JUDGEMENTS_MAX: Final = 150
 """Components times steps: each leaves about 1.2 KB of evidence in a document of at most 1 MB."""

@@ -23,6 +23,7 @@ from function_apps.deployments.activities.apply_revision import (
     stop_candidate,
     stop_previous,
 )
+from function_apps.deployments.activities.begin_rollback import begin_rollback
 from function_apps.deployments.activities.complete_release import (
     begin_promotion,
     complete_release,
@@ -48,7 +49,6 @@ from function_apps.deployments.activities.prepare_release import (
     start_rollout,
 )
 from function_apps.deployments.activities.restore_previous import (
-    begin_rollback,
     finish_rollback,
     remove_candidate,
     restore_previous,

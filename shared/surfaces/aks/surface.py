@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 from shared.kernel.clock import Clock
 from shared.kernel.concurrency import bounded_map
-from shared.kernel.errors import UNREADABLE, Invalid, NotFound, Unavailable
+from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
@@ -36,6 +36,7 @@ from shared.surfaces.aks.observation import applied_spec, live_component, pods_o
 from shared.surfaces.aks.platform_access import PlatformAccess
 from shared.surfaces.aks.pod_places import NAMESPACE_AT_ONCE
 from shared.surfaces.aks.proof import pods_to_prove, prove_pod, prove_template
+from shared.surfaces.aks.readings import reading
 from shared.surfaces.aks.records import Records, Unreadable
 from shared.surfaces.aks.replicas_owner import ClusterScaling
 from shared.surfaces.aks.server_side_apply import WriteConflict, refused
@@ -64,25 +65,6 @@ _ATTEMPTS: Final = 5
 _RETRY_S: Final = 0.1
 _CATCHES_UP_S: Final = 10.0
 """A watch is behind by milliseconds; a loaded API server may take seconds."""
-
-
-def _reading(
-    read: Callable[Concatenate["AksSurface", P], Awaitable[T | None]],
-) -> Callable[Concatenate["AksSurface", P], Coroutine[None, None, Reading[T]]]:
-    """Make *read* a read of the port: Absent for None, Unknown if it cannot be answered."""
-
-    @wraps(read)
-    async def reading(self: "AksSurface", /, *args: P.args, **kwargs: P.kwargs) -> Reading[T]:
-        try:
-            value = await read(self, *args, **kwargs)
-        except (Unavailable, Invalid, NotFound, ApiRefusal, Unreadable) as failed:
-            return Unknown(str(failed))
-        except UNREADABLE as odd:
-            _log.exception("what the cluster answered is not understood")
-            return Unknown(f"what the cluster answered is not understood: {type(odd).__name__}")
-        return Absent() if value is None else Present(value)
-
-    return reading
 
 
 def _write(
@@ -259,29 +241,29 @@ class AksSurface:
         traffic = await self._traffic.read()
         await self._workloads.remove(component, revision, fence, traffic)
 
-    @_reading
+    @reading
     async def read_site(self, environment: EnvironmentId) -> Site | None:
         return await self._sites.read(environment, await self._traffic.read())
 
-    @_reading
+    @reading
     async def read_boundary(self, environment: EnvironmentId, tenant: TenantId) -> Boundary | None:
         return await self._boundaries.read(environment, tenant)
 
-    @_reading
+    @reading
     async def attempt_isolation(
         self, environment: EnvironmentId, tenant: TenantId
     ) -> tuple[LayerAttempts, ...] | None:
         boundary = await self._boundaries.read(environment, tenant)
         return None if boundary is None else await self._attempts.run(boundary)
 
-    @_reading
+    @reading
     async def attempt_quota(
         self, environment: EnvironmentId, tenant: TenantId, quota: Quota
     ) -> tuple[LayerAttempts, ...] | None:
         boundary = await self._boundaries.read(environment, tenant)
         return None if boundary is None else await self._attempts.exceed(boundary, quota)
 
-    @_reading
+    @reading
     async def properties(self, component: SurfaceComponent) -> Mapping[int, Properties] | None:
         traffic, offers = await self._traffic.read(), await self._offers.read()
         namespace = self._installation.namespace(component.environment, component.tenant)
@@ -299,7 +281,7 @@ class AksSurface:
         given = await self._records.given(component)
         return live_properties(objects, bounds, maps, secrets, services, parent, given) or None
 
-    @_reading
+    @reading
     async def authors(self, component: SurfaceComponent, revision: int) -> Mapping[str, str] | None:
         traffic = await self._traffic.read()
         objects = await self._live.component(component, is_routed=traffic.is_there)
@@ -307,7 +289,7 @@ class AksSurface:
         workload = found.get(revision)
         return None if workload is None else authors(workload, objects.route)
 
-    @_reading
+    @reading
     async def observe(self, component: SurfaceComponent) -> LiveComponent | None:
         traffic = await self._traffic.read()
         record = await self._records.site(component.environment)
@@ -319,7 +301,7 @@ class AksSurface:
         url = await self._sites.url(record, traffic)
         return live_component(objects, url, self.clock.now())
 
-    @_reading
+    @reading
     async def inventory(self, environment: EnvironmentId) -> Inventory | None:
         if self._offers.last is None:  # a plan asks `capabilities` again after this
             await self._read_offers()
@@ -341,7 +323,7 @@ class AksSurface:
                 unread.append(Unread(str(damaged), service))
         return Inventory(tuple(each for each in live if each is not None), tuple(unread))
 
-    @_reading
+    @reading
     async def prove(
         self, component: SurfaceComponent, revision: int | None = None
     ) -> tuple[LiveProof, ...] | None:
@@ -386,7 +368,7 @@ class AksSurface:
         except Unavailable as failed:
             return Unknown(str(failed))
 
-    @_reading
+    @reading
     async def logs(
         self, component: SurfaceComponent, instance: str, tail: int
     ) -> tuple[str, ...] | None:
@@ -394,7 +376,7 @@ class AksSurface:
         pods = pods_of_instance(objects, instance)
         return await logs.tail(self._api, pods[-1], tail) if pods else None
 
-    @_reading
+    @reading
     async def kept_outputs(
         self, component: SurfaceComponent, revision: int
     ) -> tuple[str, ...] | None:
