@@ -232,7 +232,9 @@ REMEDIES: Final[Mapping[str, str]] = {
     "RotationNotFound": "see what is bound: `runtimectl secret list`",
     "BindingNotBound": "wait until the binding is Bound, then type the command again",
     "RotationInFlight": (
-        "wait for it: `runtimectl operations`, `runtimectl secret versions {secret} --env {name}`"
+        "wait for it: `runtimectl secret rotation {rotation} --wait --until-revoked`; or end it, "
+        "which leaves every version enabled, and rotate again: "
+        "`runtimectl operations cancel {operation}`"
     ),
     "VersionInForce": (
         "see which is in force: `runtimectl secret versions {secret} --env {name}`; name a newer "

@@ -152,6 +152,7 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
 _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "deployment": re.compile(id_shape("dep")),
     "operation": re.compile(id_shape("op")),
+    "rotation": re.compile(id_shape("rot")),
     "name": re.compile(id_shape("env")),
     "module": re.compile(r"module-[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"),
     "binding": re.compile(id_shape("tb")),

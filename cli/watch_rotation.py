@@ -76,6 +76,12 @@ def _read(invocation: Invocation, rotation_id: str) -> Rotation | None:
     return body
 
 
+def order_words(rotation: Rotation) -> str:
+    """Return what was asked for by a rotation: when, with which overlap, and why."""
+    asked = f"asked for at {rotation['createdAt']} with an overlap of {rotation['overlap']}"
+    return f"{asked}: {rotation['requestReason']}" if rotation["requestReason"] else asked
+
+
 def rotation_lines(rotation: Rotation) -> list[Line]:
     """Return a rotation as lines: the steps so far, then each consumer."""
     if not rotation:

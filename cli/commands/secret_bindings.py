@@ -32,7 +32,7 @@ from cli.secret_bindings import (
 )
 from cli.unreleased import unreleased
 from cli.watch_operation import wait_for_success
-from cli.watch_rotation import failed, rotation_lines, watch_rotation
+from cli.watch_rotation import failed, order_words, rotation_lines, watch_rotation
 
 app = Commands(
     help="Secrets of vaults: which module is given which version. No command has a value: put it "
@@ -158,8 +158,10 @@ def rotate(
     binding = selector.find_all(client)[0]
     fields = {"version": version, "overlap": overlap, "reason": reason}
     body = {name: value for name, value in fields.items() if value is not None}
-    rotation = client.write("POST", f"{BINDINGS}/{binding['bindingId']}/rotate", body).body
-    _follow(invocation, rotation, waiting, until_revoked=until_revoked)
+    response = client.write("POST", f"{BINDINGS}/{binding['bindingId']}/rotate", body)
+    if response.is_repeat:
+        note(f"nothing is begun: {selector.secret} is being rotated, {order_words(response.body)}")
+    _follow(invocation, response.body, waiting, until_revoked=until_revoked)
 
 
 @app.command()
@@ -177,6 +179,7 @@ def rotation(
     if waiting.wait:
         _follow(invocation, body, waiting, until_revoked=until_revoked)
     elif invocation.is_table:
+        say(f"{body['secretName']}: {order_words(body)}")
         say("\n".join(line.text for line in rotation_lines(body)))
     else:
         invocation.show(body)

@@ -146,8 +146,15 @@ class BindingNotBound(Conflict):
 class RotationInFlight(Conflict):
     """One rotation of a secret at a time."""
 
-    def __init__(self, name: str, rotation_id: str) -> None:
-        super().__init__(f"{name} is being rotated by {rotation_id}: wait for it, or cancel it")
+    def __init__(
+        self, name: str, rotation_id: str, operation_id: str, differing: Sequence[Violation]
+    ) -> None:
+        names = ", ".join(each.target.removeprefix("/") for each in differing)
+        super().__init__(
+            f"{name} is being rotated by {rotation_id}, with another {names}: wait for it, or"
+            f" cancel {operation_id}",
+            details=differing,
+        )
 
 
 class VersionInForce(Conflict):

@@ -273,8 +273,14 @@ class SecretRotation(Resource):
     """None until it was made."""
     status: RotationStatus
     consumers: Annotated[tuple[ConsumerProof, ...], Field(max_length=200)]
+    overlap: Duration
+    """How long old versions stay enabled once every consumer runs the new one."""
     overlap_until: Instant | None
+    """None until every consumer does."""
+    request_reason: Text
+    """The words of who asked for it."""
     reason: Reason | None
+    """Why it failed."""
     revision: Revision
     created_at: Instant
     ended_at: Instant | None

@@ -61,7 +61,8 @@ def rotation(status: str, proved: Sequence[str] = (), **changes: Any) -> dict[st
         "rotationId": ROTATION, "tenantId": "acme", "environmentId": ENVIRONMENT,
         "vaultUri": "https://w5ekllr23tyb.vault.localhost", "secretName": "db-password",
         "fromVersion": OLD, "toVersion": NEW, "status": status, "consumers": consumers,
-        "overlapUntil": NOON, "reason": None, "revision": 3, "createdAt": NOON, "endedAt": None,
+        "overlap": "PT5S", "overlapUntil": NOON, "requestReason": "monthly", "reason": None,
+        "revision": 3, "createdAt": NOON, "endedAt": None,
         "operationId": "op-secret-bindings-w5ekllr23tyb-0123456789abcdef", **changes,
     }  # fmt: skip
     return SecretRotation.model_validate(body).model_dump(mode="json", by_alias=True)
@@ -196,6 +197,58 @@ def test_a_rotation_is_asked_for_and_how_to_watch_it_is_said(runtimectl: Runtime
     assert body == {"version": NEW, "overlap": "PT1H", "reason": "leaked"}
     SecretRotationOrder.model_validate(body)
     assert f"next:  runtimectl secret rotation {ROTATION} --wait" in ran.err
+
+
+def test_what_was_asked_for_of_a_rotation_is_shown(runtimectl: RuntimeCtl) -> None:
+    one = f"GET {RUNTIME}/secret-rotations/{ROTATION}"
+
+    ran = runtimectl.run(f"secret rotation {ROTATION}", {one: rotation("Rolling")})
+
+    assert f"asked for at {NOON} with an overlap of PT5S: monthly" in ran.out
+
+
+def test_a_rotation_that_is_joined_is_called_so(runtimectl: RuntimeCtl) -> None:
+    def answer(asked: Asked) -> tuple[int, Any]:
+        return answer_of(
+            asked, {f"GET {ROOT}": [binding()], f"POST {ROOT}/{SHOP}/rotate": rotation("Rolling")}
+        )
+
+    headers = {"Repeatability-Result": "accepted"}
+    with serving(answer, keeps_connections=False, headers=headers) as server:
+        ran = runtimectl.run_at(server, "secret rotate db-password --env test")
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert (
+        f"nothing is begun: db-password is being rotated, asked for at {NOON} with an overlap"
+        " of PT5S: monthly"
+    ) in ran.err
+
+
+def test_what_is_not_taken_by_a_rotation_in_flight_is_refused_with_what_ends_that(
+    runtimectl: RuntimeCtl,
+) -> None:
+    operation = rotation("Verified")["operationId"]
+    error = {
+        "code": "RotationInFlight",
+        "message": f"db-password is being rotated by {ROTATION}, with another overlap: wait for "
+        f"it, or cancel {operation}",
+        "details": [
+            {"code": "Differs", "target": "/overlap", "message": "differs from what is active",
+             "expected": "PT5S", "received": "PT0S"}
+        ],
+    }  # fmt: skip
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if asked.path.endswith("/rotate"):
+            return 409, {"error": error}
+        return answer_of(asked, {f"GET {ROOT}": [binding()]})
+
+    with serving(answer, keeps_connections=False) as server:
+        ran = runtimectl.run_at(server, "secret rotate db-password --env test --overlap PT0S")
+
+    assert ran.code == ExitCode.CONFLICT
+    assert "--overlap: differs from what is active; expected PT5S, got PT0S" in ran.err
+    assert f"runtimectl operations cancel {operation}" in ran.err
 
 
 def test_each_consumer_is_shown_as_it_gets_there(runtimectl: RuntimeCtl) -> None:

@@ -328,18 +328,53 @@ def test_an_external_secret_changes_over_to_its_newest_version_and_keeps_every_o
     ]  # fmt: skip
 
 
-def test_a_repeat_gets_the_rotation_in_flight_and_another_one_waits() -> None:
+@pytest.mark.parametrize(
+    "repeated",
+    [pytest.param({}, id="that-names-nothing"),
+     pytest.param({"overlap": "PT5S"}, id="that-names-a-part"),
+     pytest.param({"overlap": "PT5S", "reason": "monthly"}, id="that-is-the-same")],
+)  # fmt: skip
+def test_a_repeat_gets_the_rotation_in_flight(repeated: dict[str, str]) -> None:
     async def main() -> Any:
         on = await secret_bindings()
         _, binding = await consumers(on, MODULES[0], generator=RANDOM)
-        first, second = await on.rotate(binding), await on.rotate(binding)
+        first = await on.rotate(binding, overlap="PT5S", reason="monthly")
+        second = await on.rotate(binding, **repeated)
+        return first, second, len(on.bench.starts.started)
+
+    first, second, started = run_virtual(main())
+
+    assert (first, started) == (second, 1)
+    assert (first["overlap"], first["requestReason"], first["reason"]) == ("PT5S", "monthly", None)
+
+
+@pytest.mark.parametrize(
+    ("order", "differing"),
+    [pytest.param({"version": "1" * 32}, ["/version nothing " + "1" * 32], id="another-version"),
+     pytest.param(
+         {"overlap": "PT0S", "reason": "leaked"},
+         ["/overlap PT5S PT0S", "/reason nothing leaked"],
+         id="another-overlap-and-reason",
+     )],
+)  # fmt: skip
+def test_what_another_rotation_asks_for_is_not_dropped_while_one_is_in_flight(
+    order: dict[str, str], differing: list[str]
+) -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        _, binding = await consumers(on, MODULES[0], generator=RANDOM)
+        first = await on.rotate(binding, overlap="PT5S")
         with pytest.raises(Conflict) as refused:
-            await on.rotate(binding, version="1" * 32)
-        return first, second, refused.value.code, len(on.bench.starts.started)
+            await on.rotate(binding, **order)
+        return first, refused.value
 
-    first, second, code, started = run_virtual(main())
+    first, refused = run_virtual(main())
 
-    assert (first, code, started) == (second, "RotationInFlight", 1)
+    assert refused.code == "RotationInFlight"
+    assert first["operationId"] in refused.message
+    assert [
+        f"{each.target} {each.expected} {each.received}" for each in refused.details
+    ] == differing
 
 
 def test_what_cannot_be_rotated_is_refused_by_name() -> None:

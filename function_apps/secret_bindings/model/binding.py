@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
+
+from pydantic_core import to_jsonable_python
 
 from function_apps.secret_bindings.errors import BindingExists, BindingsFull, TargetTaken
 from shared.contracts.secret_bindings import (
@@ -204,18 +206,21 @@ def differences(known: Binding, fresh: Binding) -> Sequence[Violation]:
         "/target": (known.target, fresh.target),
         "/rotation": (known.rotation, fresh.rotation),
     }
-    return [
-        Violation("Differs", target, "differs from what is active", _said(now), _said(asked))
-        for target, (now, asked) in pairs.items()
-        if now != asked
-    ]
+    return [differs(target, now, asked) for target, (now, asked) in pairs.items() if now != asked]
+
+
+def differs(target: str, now: object, asked: object) -> Violation:
+    """Return that the field *target* is *now* something else than what is *asked*."""
+    return Violation("Differs", target, "differs from what is active", _said(now), _said(asked))
 
 
 def _said(value: object) -> str:
     """Return *value* as a request says it, shortened."""
     if isinstance(value, Value):
         return value.model_dump_json(by_alias=True, exclude_defaults=True)[:80]
-    return "nothing" if value is None else str(value)[:80]
+    if isinstance(value, timedelta):
+        return str(to_jsonable_python(value))
+    return "nothing" if value in (None, "") else str(value)[:80]
 
 
 def bind(known: Binding, found: FoundVersion, now: datetime) -> Binding:

@@ -5,12 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from function_apps.secret_bindings.errors import (
-    VersionsFull,
-)
-from function_apps.secret_bindings.model.binding import Binding, FoundVersion
+from function_apps.secret_bindings.errors import RotationInFlight, VersionsFull
+from function_apps.secret_bindings.model.binding import Binding, FoundVersion, differs
 from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
-from shared.contracts.secret_bindings import RotationStatus
+from shared.contracts.secret_bindings import RotationStatus, SecretRotationOrder
 from shared.contracts.values import Reason, SecretDelivery
 from shared.kernel.clock import isoformat
 from shared.kernel.transitions import Transitions
@@ -129,6 +127,8 @@ class Rotation:
     revision: int = 1
     to_version: str | None = None
     expires_at: str | None = None
+    request_reason: str = ""
+    """The words of who asked for it; `reason` is why it failed."""
     older: tuple[str, ...] = ()
     orders: Mapping[str, Order] = field(default_factory=dict)
     heard: int = 0
@@ -142,6 +142,11 @@ class Rotation:
     def number(self) -> int:
         """Its place among the rotations of its secret, from 1."""
         return int(self.rotation_id.rpartition("-")[2])
+
+    @property
+    def overlap(self) -> timedelta:
+        """The time for which old versions stay enabled once every consumer proved the new one."""
+        return timedelta(seconds=self.overlap_s)
 
     @property
     def is_ended(self) -> bool:
@@ -176,6 +181,7 @@ def new_rotation(
     from_version: str,
     asked_version: str | None,
     overlap: timedelta,
+    request_reason: str,
     operation_id: str,
     now: datetime,
 ) -> Rotation:
@@ -198,7 +204,32 @@ def new_rotation(
         binding.rotation.canary,
         operation_id,
         isoformat(now),
+        request_reason=request_reason,
     )
+
+
+def require_same(rotation: Rotation, order: SecretRotationOrder) -> None:
+    """Refuse *order* while *rotation* is in flight, where it asks for something else.
+
+    What it leaves out it takes as it is; a version that it does not name is one that is made.
+
+    Raises:
+        RotationInFlight: it names what differs.
+    """
+    pairs = {
+        "/version": (rotation.asked_version, order.version, True),
+        "/overlap": (rotation.overlap, order.overlap, order.overlap is not None),
+        "/reason": (rotation.request_reason, order.reason, bool(order.reason)),
+    }
+    differing = [
+        differs(target, now, asked)
+        for target, (now, asked, is_asked) in pairs.items()
+        if is_asked and now != asked
+    ]
+    if differing:
+        raise RotationInFlight(
+            rotation.secret_name, rotation.rotation_id, rotation.operation_id, differing
+        )
 
 
 def evolve(rotation: Rotation, event: type[RotationEvent]) -> Rotation:
@@ -257,5 +288,5 @@ def verify(rotation: Rotation, now: datetime) -> Rotation:
     """Return *rotation* Verified, with its overlap begun; itself where it is."""
     if rotation.status is State.VERIFIED:
         return rotation
-    until = now + timedelta(seconds=rotation.overlap_s)
-    return replace(evolve(rotation, ConsumersProved), overlap_until=isoformat(until))
+    until = isoformat(now + rotation.overlap)
+    return replace(evolve(rotation, ConsumersProved), overlap_until=until)

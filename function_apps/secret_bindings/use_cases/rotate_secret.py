@@ -7,11 +7,10 @@ from function_apps.secret_bindings import repository
 from function_apps.secret_bindings.errors import (
     BindingNotBound,
     GeneratorMissing,
-    RotationInFlight,
     VersionInForce,
 )
 from function_apps.secret_bindings.model.binding import Binding, State
-from function_apps.secret_bindings.model.rotation import Rotation, new_rotation
+from function_apps.secret_bindings.model.rotation import Rotation, new_rotation, require_same
 from function_apps.secret_bindings.model.secret_head import SecretHead
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BINDINGS, HEADS, ROTATE, ROTATIONS
@@ -29,6 +28,8 @@ async def rotate_secret(
 ) -> Outcome[Json]:
     """Begin to rotate the secret of a binding; a repeat while it is in flight gets that one.
 
+    A repeat asks for nothing else: an overlap or reason of its own is refused.
+
     Raises:
         BindingNotFound, BindingNotBound, RotationInFlight, VersionInForce, GeneratorMissing.
     """
@@ -42,8 +43,7 @@ async def rotate_secret(
             raise BindingNotBound(binding_id, binding.status)
         if head.rotation_id is not None:
             rotation = view.get(ROTATIONS, head.rotation_id)
-            if rotation.asked_version != command.version:
-                raise RotationInFlight(binding.secret_name, rotation.rotation_id)
+            require_same(rotation, command)
             return Decision(rotation_answer(rotation, head), is_repeat=True)
         _require_possible(command, binding, head)
         begun = _begin(command, binding, head, ids, app)
@@ -88,6 +88,7 @@ def _begin(
         from_version=head.version or binding.version or "",
         asked_version=command.version,
         overlap=next(each for each in overlaps if each is not None),
+        request_reason=command.reason,
         operation_id=ids.operation_id,
         now=ids.now,
     )
