@@ -33,11 +33,13 @@ _BURN_COLUMNS: Final = (
     Column("SLI", "sli"),
     *_RATE_COLUMNS,
 )
+_ALERTING_APPS: Final = ("deployments", "secret-bindings", "scaling", "drift")
 _OF_A_BINDING: Final = ("bindingId", "environmentId", "tenantId", "ownerTenantId")
 _ALERT_COLUMNS: Final = (
     Column("MODULE", "moduleId"),
     Column("TENANT", "tenantId"),
     Column("ENVIRONMENT", "environment"),
+    Column("ABOUT", "about"),
     Column("ALERT", "alert"),
     Column("SEVERITY", "severity"),
     Column("SINCE", lambda alert: format_time(alert["raisedAt"])),
@@ -127,10 +129,7 @@ def burn(invocation: Invocation, env: EnvironmentFilter = None) -> None:
 
 @app.command()
 def alerts(invocation: Invocation, env: EnvironmentFilter = None) -> None:
-    """List the raised alerts of services, with those whose failure they explain, and of isolation.
-
-    Those of deployments, drift, secrets and scaling are in `runtimectl events`.
-    """
+    """List the raised alerts of all apps; of a service with those whose failure it explains."""
     client = invocation.client
     healths = _healths(client, env)
     explains: dict[str, list[str]] = {}
@@ -145,12 +144,34 @@ def alerts(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     query = {"environmentId": environment_id(client, env)}
     bindings = client.list_readable(BINDINGS, query)
     breaches = list(_breaches(bindings or (), environment_names(client)))
-    of = "a service" if bindings is None else "a service or of isolation"
-    invocation.show(rows + breaches, _ALERT_COLUMNS, empty=f"no alert of {of} is raised")
+    of_apps, unread = _alerts_of_apps(client, query, environment_names(client))
+    rows += [*breaches, *of_apps]
+    empty = "no alert is raised" + (" of what you may read" if unread or bindings is None else "")
+    invocation.show(rows, _ALERT_COLUMNS, empty=empty)
     if bindings is None:
         note("alerts of isolation are not shown: you may not read bindings of tenants")
+    if unread:
+        of = ", ".join(unread)
+        note(f"alerts of {of} are not shown: it does not run, or you may not read them")
+    if rows:
+        note("what each asks for: docs/alerts.md")
     for line in dict.fromkeys(proofs_line(each) for each in breaches):
         note(f"next:  {line}")
+
+
+def _alerts_of_apps(
+    client: Client, query: Mapping[str, str | None], names: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], Sequence[str]]:
+    """Return the raised alerts that are of no health and no isolation, and who did not answer."""
+    found = {
+        app: client.list_readable(f"/v1/platform/{app}/alerts", query) for app in _ALERTING_APPS
+    }
+    rows = [
+        {**with_environment(alert, names), "explains": []}
+        for alerts in found.values()
+        for alert in alerts or ()
+    ]
+    return rows, [app for app, alerts in found.items() if alerts is None]
 
 
 def _breaches(
@@ -162,7 +183,8 @@ def _breaches(
             if proof.get("raisedAt") is not None:
                 alert = {"alert": "IsolationBreached", "severity": "Critical", "explains": []}
                 whose = {name: binding[name] for name in _OF_A_BINDING}
-                shown = {"layer": proof["layer"], "raisedAt": proof["raisedAt"]}
+                layer = proof["layer"]
+                shown = {"layer": layer, "about": layer, "raisedAt": proof["raisedAt"]}
                 yield with_environment({**whose, **alert, **shown}, names)
 
 

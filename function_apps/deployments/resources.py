@@ -1,17 +1,26 @@
 """The resources that deployments answers over HTTP."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.preconditions import waiting_for
 from function_apps.deployments.model.rollout_steps import RolloutStep
+from shared.contracts.alerts import Alert, OpenAlert, open_alert, service_subject
 from shared.contracts.deployments import Deployment as DeploymentResource
 from shared.contracts.deployments import DeploymentAccepted, DeploymentStatus, DeploymentStep
 from shared.contracts.operations import OperationSummary
 from shared.contracts.releases import ConfigurationPin
 from shared.contracts.shape import Value
-from shared.kernel.ids import ModuleId, OperationId
+from shared.kernel.ids import (
+    ModuleId,
+    OperationId,
+    TenantId,
+    module_key,
+    parse_id,
+    service_id,
+)
 from shared.kernel.operation import Operation
 from shared.messaging.unit_of_work import Json
 
@@ -131,3 +140,15 @@ def _summary(operation: Operation | None) -> OperationSummary | None:
         percent=operation.percent,
         outage=operation.outage,
     )
+
+
+def raised_alerts(target: DeploymentTarget, tenant: TenantId) -> Iterator[OpenAlert]:
+    """Yield the alerts of the modules that nothing can be gone back to of."""
+    key = parse_id(target.environment_id, "env").environment
+    for module, state in target.modules.items():
+        if state.alerted_at is not None:
+            identity = service_id(key, module_key(tenant, module))
+            subject = service_subject(identity, target.environment_id)
+            yield open_alert(
+                Alert.NOTHING_TO_GO_BACK_TO, subject, state.alerted_at, module_id=module
+            )

@@ -19,7 +19,9 @@ from function_apps.deployments.repository import (
     ROLL_BACK,
     ROLL_OUT_CONFIGURATION,
     ROLL_OUT_SECRET,
+    TARGETS,
 )
+from function_apps.deployments.resources import raised_alerts
 from function_apps.deployments.use_cases import (
     anchor_audit_heads,
     queries,
@@ -87,7 +89,7 @@ from shared.messaging.unit_of_work import Json, Outcome
 from shared.persistence.store import Partition
 from shared.surfaces.archives import ARCHIVE_BYTES_MAX
 from shared.triggers.service_triggers import Timer, Triggers, bind
-from shared.web.administration import OperationControl
+from shared.web.administration import AlertSource, OperationControl
 from shared.web.collection import Collection, answer_page
 from shared.web.request import Answer, Request, accepted, created, ok
 from shared.web.routes import get, post
@@ -291,6 +293,7 @@ CONTROLS: Final[Mapping[str, OperationControl]] = {
         "its environment is being decommissioned, which is not canceled", abandon_drain
     ),
 }
+ALERTS: Final = (AlertSource(TARGETS, raised_alerts),)
 
 
 def blueprint(app: DeploymentsApp) -> df.Blueprint:
@@ -321,5 +324,6 @@ def blueprint(app: DeploymentsApp) -> df.Blueprint:
         activities=ACTIVITIES,
         controls=CONTROLS,
         timers=timers,
+        alerts=ALERTS,
     )
     return bind(triggers, app)

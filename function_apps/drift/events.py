@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from function_apps.drift.model.alert import alert_subject, module_of
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
-from shared.contracts.alerts import AlertChange, AlertSubject, change_event
+from shared.contracts.alerts import AlertChange, change_event
 from shared.contracts.drift import FindingStatus, RuntimeDriftDetected, RuntimeDriftResolved
 from shared.contracts.values import Reason
 from shared.messaging.outbox import Publish
@@ -27,16 +28,9 @@ def finding_event(finding: Finding) -> Publish:
 
 
 def alert_event(holder: EnvironmentScan | ServiceBaseline, change: AlertChange) -> Publish:
-    """Return the event of *change*, after which the alert is that of *holder*.
-
-    It is of a service, or without one of the environment itself.
-    """
-    service_id = module_id = None
-    if isinstance(holder, ServiceBaseline):
-        service_id, module_id = holder.service_id, holder.module_id
-    identity = service_id or holder.environment_id
-    subject = AlertSubject(identity, holder.environment_id, service_id)
-    return Publish(change_event(change, subject, holder.alert.revision), module=module_id)
+    """Return the event of *change*, after which the alert is that of *holder*."""
+    event = change_event(change, alert_subject(holder), holder.alert.revision)
+    return Publish(event, module=module_of(holder))
 
 
 def _facts(finding: Finding) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """The resources of drift: a finding, the report of an environment, a snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
+from function_apps.drift.model.alert import alert_subject, module_of
+from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
 from function_apps.drift.model.git_comparison import DesiredByGit, rolled_back_reasons
 from function_apps.drift.model.git_source import GitSource
 from function_apps.drift.model.snapshot import Snapshot
+from shared.contracts.alerts import Alert, OpenAlert, open_alert
 from shared.contracts.drift import (
     SOURCE_REASONS_MAX,
     DesiredFromGit,
@@ -19,6 +22,7 @@ from shared.contracts.drift import (
     SnapshotContent,
 )
 from shared.contracts.drift import GitSource as GitSourceResource
+from shared.kernel.ids import TenantId
 from shared.messaging.unit_of_work import Json
 
 SNAPSHOT_CHANGES_MAX: Final = 1000
@@ -169,3 +173,13 @@ def snapshot_content(
             for change in changes[:SNAPSHOT_CHANGES_MAX]
         ),
     )
+
+
+def raised_alerts(
+    holder: EnvironmentScan | ServiceBaseline, _tenant: TenantId
+) -> Iterator[OpenAlert]:
+    """Yield the alert of a service, or of an environment itself, while it is raised."""
+    if (since := holder.alert.raised_at) is not None:
+        yield open_alert(
+            Alert.SEVERE_DRIFT, alert_subject(holder), since, module_id=module_of(holder)
+        )

@@ -7,6 +7,7 @@ import azure.durable_functions as df
 from function_apps.drift import resources
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import BASELINES, FINDINGS, SCANS, SOURCES
+from function_apps.drift.resources import raised_alerts
 from function_apps.drift.use_cases import (
     decisions,
     delete_snapshots,
@@ -68,6 +69,7 @@ from shared.kernel.ids import parse_id
 from shared.messaging.dispatcher import HandlerTable
 from shared.persistence.store import Prefix
 from shared.triggers.service_triggers import Timer, Triggers, bind
+from shared.web.administration import AlertSource
 from shared.web.collection import PAGED, Collection, answer_page, asked_top
 from shared.web.request import Answer, Request, answered, created, ok
 from shared.web.routes import delete, get, post
@@ -248,6 +250,7 @@ EVENTS: Final[HandlerTable] = {
     ConfigurationPublished: record_configuration,
 }
 COMMANDS: Final[HandlerTable] = {CompareRelease: compare_release}
+ALERTS: Final = (AlertSource(SCANS, raised_alerts), AlertSource(BASELINES, raised_alerts))
 
 
 def blueprint(app: DriftApp) -> df.Blueprint:
@@ -276,5 +279,6 @@ def blueprint(app: DriftApp) -> df.Blueprint:
         commands=COMMANDS,
         timers=timers,
         swept=(SCANS, BASELINES, SOURCES),
+        alerts=ALERTS,
     )
     return bind(triggers, app)

@@ -1,12 +1,12 @@
 """The resources of health: the health of a service, and one sample of its history."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 from function_apps.health.model.objective import Objective
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.sample import CHECKS_MAX, Sample
-from shared.contracts.alerts import SEVERITIES, Alert
+from shared.contracts.alerts import SEVERITIES, Alert, OpenAlert, open_alert, service_subject
 from shared.contracts.health import (
     BurnRate,
     HealthCheckResult,
@@ -15,6 +15,7 @@ from shared.contracts.health import (
     ServiceObjective,
     UnmeasuredBurn,
 )
+from shared.kernel.ids import TenantId
 
 
 def service_health(
@@ -101,3 +102,11 @@ def history_row(target: ProbeTarget, sample: Sample) -> HealthCheckResult:
 
 def _median(latencies_ms: Sequence[float]) -> float | None:
     return median(latencies_ms) if latencies_ms else None
+
+
+def raised_alerts(target: ProbeTarget, _tenant: TenantId) -> Iterator[OpenAlert]:
+    """Yield the raised alerts of the service *target*."""
+    subject = service_subject(target.service_id, target.environment_id)
+    for name, state in target.alerts.items():
+        if state.raised_at is not None:
+            yield open_alert(name, subject, state.raised_at, module_id=target.module_id)

@@ -9,6 +9,7 @@ from function_apps.health.activities import ACTIVITIES
 from function_apps.health.orchestrations import ORCHESTRATIONS
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import EVALUATE, TARGETS
+from function_apps.health.resources import raised_alerts
 from function_apps.health.use_cases import ask_providers, queries, sweep
 from function_apps.health.use_cases.abandon_operation import abandon_operation
 from function_apps.health.use_cases.delete_objective import delete_objective
@@ -34,7 +35,7 @@ from shared.contracts.health import (
 )
 from shared.messaging.dispatcher import HandlerTable
 from shared.triggers.service_triggers import Timer, Triggers, bind
-from shared.web.administration import OperationControl
+from shared.web.administration import AlertSource, OperationControl
 from shared.web.collection import PAGED, answer_page, asked_top
 from shared.web.request import Answer, Request, answered, ok
 from shared.web.routes import delete, get, put
@@ -104,6 +105,7 @@ CONTROLS: Final[Mapping[str, OperationControl]] = {
         "a gate ends with its deployment; cancel the deployment", abandon_operation
     ),
 }
+ALERTS: Final = (AlertSource(TARGETS, raised_alerts),)
 
 
 def blueprint(app: HealthApp) -> df.Blueprint:
@@ -126,5 +128,6 @@ def blueprint(app: HealthApp) -> df.Blueprint:
         controls=CONTROLS,
         timers=timers,
         swept=(TARGETS,),
+        alerts=ALERTS,
     )
     return bind(triggers, app)

@@ -1,9 +1,13 @@
 """The resources that scaling answers over HTTP."""
 
+from collections.abc import Iterator
+
 from function_apps.scaling.model.policy import ScalingPolicy
 from function_apps.scaling.model.sample import Sample
+from shared.contracts.alerts import OpenAlert, open_alert, service_subject
 from shared.contracts.scaling import ScalingDecision, ScalingReason, ScalingStatus
 from shared.contracts.scaling import ScalingPolicy as PolicyResource
+from shared.kernel.ids import TenantId
 from shared.messaging.unit_of_work import Json
 
 
@@ -53,3 +57,10 @@ def decision_resource(sample: Sample) -> ScalingDecision:
             "policyRevision": sample.policy_revision,
         }
     )
+
+
+def raised_alerts(policy: ScalingPolicy, _tenant: TenantId) -> Iterator[OpenAlert]:
+    """Yield the alert of *policy*, while it is raised."""
+    if policy.alert is not None and policy.alert_raised_at is not None:
+        subject = service_subject(policy.service_id, policy.environment_id)
+        yield open_alert(policy.alert, subject, policy.alert_raised_at, module_id=policy.module_id)

@@ -6,7 +6,7 @@ import azure.durable_functions as df
 
 from function_apps.scaling.ports import ScalingApp
 from function_apps.scaling.repository import POLICIES
-from function_apps.scaling.resources import policy_resource
+from function_apps.scaling.resources import policy_resource, raised_alerts
 from function_apps.scaling.use_cases import delete_samples, evaluate_policies, queries
 from function_apps.scaling.use_cases.apply_scaling_policy import (
     apply_scaling_policy,
@@ -40,6 +40,7 @@ from shared.contracts.scaling import (
 )
 from shared.messaging.dispatcher import HandlerTable
 from shared.triggers.service_triggers import Timer, Triggers, bind
+from shared.web.administration import AlertSource
 from shared.web.collection import PAGED, Collection, answer_page, asked_top
 from shared.web.request import Answer, Request, answered, created, ok
 from shared.web.routes import delete, get, post, put
@@ -159,6 +160,7 @@ COMMANDS: Final[HandlerTable] = {
     ScaleRelease: scale_release,
     HoldScaling: hold_scaling,
 }
+ALERTS: Final = (AlertSource(POLICIES, raised_alerts),)
 
 
 def blueprint(app: ScalingApp) -> df.Blueprint:
@@ -176,6 +178,7 @@ def blueprint(app: ScalingApp) -> df.Blueprint:
         ),
     )
     triggers = Triggers(
-        routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=timers, swept=(POLICIES,)
-    )
+        routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=timers, swept=(POLICIES,),
+        alerts=ALERTS,
+    )  # fmt: skip
     return bind(triggers, app)

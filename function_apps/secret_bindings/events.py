@@ -6,9 +6,9 @@ from typing import Any
 
 from function_apps.secret_bindings.model.binding import Binding
 from function_apps.secret_bindings.model.rotation import Rotation, State
-from function_apps.secret_bindings.model.secret_head import SecretHead
+from function_apps.secret_bindings.model.secret_head import SecretHead, alert_subject
 from function_apps.secret_bindings.model.secret_watch import SecretWatch
-from shared.contracts.alerts import Alert, AlertChange, AlertSubject, alert_event, change_event
+from shared.contracts.alerts import Alert, AlertChange, alert_event, change_event
 from shared.contracts.secret_bindings import (
     SecretBound,
     SecretExpiring,
@@ -68,8 +68,9 @@ def alert_raised(rotation: Rotation, now: datetime) -> Publish:
     """Return the alert that *rotation* failed."""
     assert rotation.reason is not None, rotation
     evidence = [f"{rotation.rotation_id} of {rotation.secret_name}: {rotation.reason.message}"]
+    subject = alert_subject(rotation.environment_id, rotation.secret)
     event = alert_event(
-        Alert.ROTATION_FAILED, _subject(rotation), rotation.number, isoformat(now),
+        Alert.ROTATION_FAILED, subject, rotation.number, isoformat(now),
         evidence=evidence,
     )  # fmt: skip
     return Publish(event, module=rotation.module_id)
@@ -77,15 +78,12 @@ def alert_raised(rotation: Rotation, now: datetime) -> Publish:
 
 def alert_cleared(rotation: Rotation, raised_at: str, now: datetime) -> Publish:
     """Return the end of the alert that an earlier rotation raised."""
+    subject = alert_subject(rotation.environment_id, rotation.secret)
     event = alert_event(
-        Alert.ROTATION_FAILED, _subject(rotation), rotation.number, raised_at,
+        Alert.ROTATION_FAILED, subject, rotation.number, raised_at,
         cleared_at=isoformat(now),
     )  # fmt: skip
     return Publish(event, module=rotation.module_id)
-
-
-def _subject(secret: Rotation | SecretWatch) -> AlertSubject:
-    return AlertSubject(f"{secret.environment_id}/{secret.secret}", secret.environment_id)
 
 
 def secret_expiring(binding: Binding) -> Publish:
@@ -101,7 +99,7 @@ def watch_alert(
 ) -> Publish:
     """Return the event that an alert about a secret in its vault was raised, or cleared."""
     named = replace(change, evidence=change.evidence or (head.secret_name,))
-    return Publish(change_event(named, _subject(watch), revision))
+    return Publish(change_event(named, alert_subject(watch.environment_id, watch.secret), revision))
 
 
 def _rotation_facts(rotation: Rotation, head: SecretHead) -> dict[str, Any]:

@@ -1,9 +1,14 @@
 """The resources that secret_bindings answers over HTTP; no value is in any."""
 
+from collections.abc import Iterator
+
 from function_apps.secret_bindings.model.binding import Binding
 from function_apps.secret_bindings.model.rotation import Rotation
-from function_apps.secret_bindings.model.secret_head import SecretHead
+from function_apps.secret_bindings.model.secret_head import SecretHead, alert_subject
+from function_apps.secret_bindings.model.secret_watch import SecretWatch
+from shared.contracts.alerts import Alert, OpenAlert, open_alert
 from shared.contracts.secret_bindings import SecretBinding, SecretRotation
+from shared.kernel.ids import TenantId
 from shared.messaging.unit_of_work import Json
 
 
@@ -69,3 +74,22 @@ def rotation_answer(rotation: Rotation, head: SecretHead) -> Json:
     """Return the immediate answer of a rotation's command, as JSON."""
     resource = rotation_resource(rotation, head).model_dump(mode="json", by_alias=True)
     return {"operationId": rotation.operation_id, "rotation": resource}
+
+
+def alerts_of_rotations(head: SecretHead, _tenant: TenantId) -> Iterator[OpenAlert]:
+    """Yield the alert that the last rotation of a secret failed, while it is raised."""
+    if head.alerted_at is not None:
+        yield open_alert(
+            Alert.ROTATION_FAILED,
+            alert_subject(head.environment_id, head.secret),
+            head.alerted_at,
+            about=head.secret_name,
+        )
+
+
+def alerts_of_watch(watch: SecretWatch, _tenant: TenantId) -> Iterator[OpenAlert]:
+    """Yield the raised alerts about a secret in its vault."""
+    for alert, since in watch.alerts.items():
+        yield open_alert(
+            alert, alert_subject(watch.environment_id, watch.secret), since, about=watch.secret_name
+        )

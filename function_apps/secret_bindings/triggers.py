@@ -8,8 +8,12 @@ import azure.durable_functions as df
 from function_apps.secret_bindings.activities import ACTIVITIES
 from function_apps.secret_bindings.orchestrations import ORCHESTRATIONS
 from function_apps.secret_bindings.ports import SecretBindingsApp
-from function_apps.secret_bindings.repository import BIND, BINDINGS, ROTATE, WATCHES
-from function_apps.secret_bindings.resources import binding_resource
+from function_apps.secret_bindings.repository import BIND, BINDINGS, HEADS, ROTATE, WATCHES
+from function_apps.secret_bindings.resources import (
+    alerts_of_rotations,
+    alerts_of_watch,
+    binding_resource,
+)
 from function_apps.secret_bindings.use_cases import queries, remove_ended, watch_secrets
 from function_apps.secret_bindings.use_cases.abandon_operation import (
     abandon_binding,
@@ -52,7 +56,7 @@ from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.removal import REMOVE_EVERY
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.triggers.service_triggers import Timer, Triggers, bind
-from shared.web.administration import OperationControl, cooperative_cancel
+from shared.web.administration import AlertSource, OperationControl, cooperative_cancel
 from shared.web.collection import Collection
 from shared.web.request import Answer, Request, accepted, ok
 from shared.web.routes import get, post
@@ -171,6 +175,10 @@ CONTROLS: Final[Mapping[str, OperationControl]] = {
     BIND.name: OperationControl(cooperative_cancel, abandon_binding),
     ROTATE.name: OperationControl(cooperative_cancel, abandon_rotation),
 }
+ALERTS: Final = (
+    AlertSource(HEADS, alerts_of_rotations),
+    AlertSource(WATCHES, alerts_of_watch),
+)
 
 
 def blueprint(app: SecretBindingsApp) -> df.Blueprint:
@@ -188,5 +196,6 @@ def blueprint(app: SecretBindingsApp) -> df.Blueprint:
             Timer(remove_ended.REMOVE, REMOVE_EVERY, remove_ended.remove_ended_secrets),
         ),
         swept=(BINDINGS, WATCHES),
+        alerts=ALERTS,
     )
     return bind(triggers, app)

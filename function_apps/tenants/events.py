@@ -1,9 +1,9 @@
 """The events that tenants publishes, as rows of the outbox."""
 
 from function_apps.tenants.model.binding import TenantBinding
-from function_apps.tenants.model.proofs import LayerProof
+from function_apps.tenants.model.proofs import LayerProof, alert_subject
 from shared.contracts import alerts as contracts
-from shared.contracts.alerts import Alert, AlertSubject
+from shared.contracts.alerts import Alert
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.messaging.outbox import Publish
 
@@ -59,7 +59,7 @@ def alert_event(binding: TenantBinding, raised_at: str, proof: LayerProof) -> Pu
     """
     event = contracts.alert_event(
         Alert.ISOLATION_BREACHED,
-        AlertSubject(f"{binding.binding_id}/{proof.layer}", binding.environment_id),
+        alert_subject(binding.binding_id, binding.environment_id, proof),
         proof.revision,
         raised_at,
         cleared_at=None if proof.raised_at is not None else proof.checked_at,

@@ -2,11 +2,14 @@
 
 import json
 from base64 import urlsafe_b64decode
+from collections.abc import Iterator
 from typing import Final
 
 from function_apps.tenants.model.binding import PROVED, TenantBinding
-from function_apps.tenants.model.proofs import LayerProof
+from function_apps.tenants.model.proofs import LayerProof, alert_subject
+from shared.contracts.alerts import Alert, OpenAlert, open_alert
 from shared.contracts.tenants import ErasureReport, IsolationProof, RuntimeTenantBinding
+from shared.kernel.ids import TenantId
 from shared.messaging.unit_of_work import Json
 
 _MOVED_MAX: Final = 500
@@ -71,3 +74,11 @@ def erasure_shown(signed: str) -> ErasureReport:
 def answer(binding: TenantBinding) -> Json:
     """Return the immediate answer of a command, as JSON."""
     return binding_resource(binding).model_dump(mode="json", by_alias=True)
+
+
+def raised_alerts(binding: TenantBinding, _tenant: TenantId) -> Iterator[OpenAlert]:
+    """Yield the alert of each layer that was breached and has not passed since."""
+    for proof in binding.proofs:
+        if proof.raised_at is not None:
+            subject = alert_subject(binding.binding_id, binding.environment_id, proof)
+            yield open_alert(Alert.ISOLATION_BREACHED, subject, proof.raised_at, about=proof.layer)

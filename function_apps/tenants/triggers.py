@@ -6,7 +6,7 @@ import azure.durable_functions as df
 
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS
-from function_apps.tenants.resources import binding_resource
+from function_apps.tenants.resources import binding_resource, raised_alerts
 from function_apps.tenants.use_cases import prove_isolation, queries
 from function_apps.tenants.use_cases.advance_move import advance_move
 from function_apps.tenants.use_cases.bind_tenant import bind_tenant
@@ -48,6 +48,7 @@ from shared.kernel.ids import parse_id
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.triggers.service_triggers import Timer, Triggers, bind
+from shared.web.administration import AlertSource
 from shared.web.collection import Collection, answer_page, asked_top
 from shared.web.request import Answer, Request, answered, created, ok
 from shared.web.routes import delete, get, post
@@ -201,6 +202,7 @@ COMMANDS: Final[HandlerTable] = {
     AdvanceMove: advance_move,
     UnbindTenant: unbind_tenant,
 }
+ALERTS: Final = (AlertSource(BINDINGS, raised_alerts),)
 
 
 def blueprint(app: TenantsApp) -> df.Blueprint:
@@ -208,6 +210,7 @@ def blueprint(app: TenantsApp) -> df.Blueprint:
     prove = prove_isolation.PROVE
     timer = Timer(prove, app.rules.prove_every, prove_isolation.prove_isolation)
     triggers = Triggers(
-        routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=(timer,), swept=(BINDINGS,)
-    )
+        routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=(timer,), swept=(BINDINGS,),
+        alerts=ALERTS,
+    )  # fmt: skip
     return bind(triggers, app)

@@ -10,7 +10,18 @@ from enum import StrEnum
 from typing import Final
 
 from shared.contracts.health import EVIDENCE_MAX, RuntimeAlertCleared, RuntimeAlertRaised
-from shared.contracts.values import TEXT_MAX, Severity
+from shared.contracts.shape import Resource
+from shared.contracts.values import (
+    TEXT_MAX,
+    EnvironmentId,
+    Instant,
+    Label,
+    ModuleId,
+    ServiceId,
+    Severity,
+    Text,
+    Url,
+)
 
 RUNBOOKS: Final = "https://factory-runtime.dev/alerts/"
 """A name, as that of an error."""
@@ -149,4 +160,44 @@ def change_event(
         change.raised_at,
         cleared_at=change.cleared_at,
         evidence=change.evidence,
+    )
+
+
+class OpenAlert(Resource):
+    """GET /v1/platform/<app>/alerts: an alert that was raised and has not ended."""
+
+    aggregate_id: Text
+    """That of its events."""
+    alert: Label
+    severity: Severity
+    environment_id: EnvironmentId
+    service_id: ServiceId | None
+    module_id: ModuleId | None
+    about: Text
+    """What of the service or environment it is about: a secret by its name, a layer; or empty."""
+    raised_at: Instant
+    runbook: Url
+
+
+def open_alert(
+    alert: str,
+    subject: AlertSubject,
+    raised_at: str | datetime,
+    *,
+    module_id: str | None = None,
+    about: str = "",
+) -> OpenAlert:
+    """Return *alert* of *subject*, which is raised since *raised_at*."""
+    return OpenAlert.model_validate(
+        {
+            "aggregateId": f"{subject.identity}/{alert}",
+            "alert": alert,
+            "severity": SEVERITIES[Alert(alert)],
+            "environmentId": subject.environment_id,
+            "serviceId": subject.service_id,
+            "moduleId": module_id,
+            "about": about,
+            "raisedAt": raised_at,
+            "runbook": f"{RUNBOOKS}{alert}",
+        }
     )

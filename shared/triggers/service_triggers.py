@@ -36,7 +36,7 @@ from shared.triggers.durable_triggers import (
 from shared.triggers.http_triggers import bind_routes
 from shared.triggers.service_bus_triggers import bind_commands, bind_events
 from shared.web import openapi
-from shared.web.administration import Administration, OperationControl
+from shared.web.administration import Administration, AlertSource, OperationControl
 from shared.web.administration_routes import administration_routes
 from shared.web.dead_letters import COMMANDS, EVENTS, FACTORY
 from shared.web.routes import Route
@@ -59,7 +59,7 @@ class Triggers:
 
     `orchestrations` maps each to its version, which is written into every instance's outcome.
     `controls` says of each kind of operation how it is canceled and abandoned. `swept` has the
-    codecs of the documents that its timers sweep.
+    codecs of the documents that its timers sweep, `alerts` those that know of raised alerts.
     """
 
     routes: Sequence[Route] = ()
@@ -70,6 +70,7 @@ class Triggers:
     controls: Mapping[str, OperationControl] = field(default_factory=dict)
     timers: Sequence[Timer] = ()
     swept: Sequence[DocumentCodec[Any]] = ()
+    alerts: Sequence[AlertSource] = ()
 
 
 def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
@@ -92,6 +93,7 @@ def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
         document,
         triggers.controls,
         _dead_letters(triggers, service),
+        alerts=triggers.alerts,
     )
     bind_routes(blueprint, triggers.routes, app, service)
     bind_routes(blueprint, rows, administration, service)

@@ -1,18 +1,21 @@
 """What the routes below `/v1/platform/<app>/` work on: one service, and how its operations end."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.contracts.alerts import OpenAlert
 from shared.durable.abandon import AbandonOperation
 from shared.durable.operations import OPERATIONS
 from shared.kernel.context import Context
+from shared.kernel.ids import TenantId
 from shared.kernel.operation import Operation
 from shared.messaging.dead_letters import EntityDeadLetters
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.outbox import Audited, Raise
 from shared.messaging.service_parts import App, ServiceParts
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.persistence.codec import DocumentCodec
 from shared.web.store_check import StoreCheck
 
 EndOperation = Callable[[Operation, Context, Any], Awaitable[Outcome[Any]]]
@@ -35,6 +38,17 @@ class OperationControl:
 
 
 @dataclass(frozen=True)
+class AlertSource:
+    """The documents of a service that have since when its alerts are raised.
+
+    `raised` returns those of one document of a tenant that have not ended.
+    """
+
+    codec: DocumentCodec[Any]
+    raised: Callable[[Any, TenantId], Iterable[OpenAlert]]
+
+
+@dataclass(frozen=True)
 class Administration:
     """One service behind these routes, with the dispatcher of all its messages."""
 
@@ -48,6 +62,7 @@ class Administration:
     dead_letters: Mapping[str, EntityDeadLetters] = field(default_factory=dict)
     """Of the entities that the service receives from, by a word for each, in the order shown."""
     store_check: StoreCheck = field(default_factory=StoreCheck)
+    alerts: Sequence[AlertSource] = ()
 
 
 async def cooperative_cancel(

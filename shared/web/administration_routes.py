@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.web import audit_routes, health_routes, operation_routes, parked_routes
+from shared.web import alert_routes, audit_routes, health_routes, operation_routes, parked_routes
 from shared.web.routes import Route
 
 
@@ -13,5 +13,6 @@ def administration_routes(app: str) -> Sequence[Route]:
         *operation_routes.rows(root),
         *parked_routes.rows(root),
         *audit_routes.rows(root),
+        *alert_routes.rows(root),
         *health_routes.rows(root),
     )

@@ -86,6 +86,10 @@ ANSWERS: Mapping[str, Any] = {
     f"GET {RUNTIME}/services/{SERVICE}/health": {"status": "Degraded", "since": NOON},
     f"GET {RUNTIME}/services/{SERVICE}/history": [],
     f"GET {RUNTIME}/operations/{OPERATION}": THE_OPERATION,
+    **{
+        f"GET /v1/platform/{app}/alerts": []
+        for app in ("deployments", "secret-bindings", "scaling", "drift")
+    },
     "GET /v1/platform/deployments/operations": [THE_OPERATION],
     "GET /v1/platform/deployments/events": [THE_EVENT],
     "GET /v1/platform/deployments/parked": [THE_MESSAGE],

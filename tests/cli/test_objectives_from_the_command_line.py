@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from cli.exit_codes import ExitCode
+from shared.contracts.alerts import AlertSubject, open_alert
 from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, SERVICE, THE_SERVICE, RuntimeCtl
 
 pytestmark = pytest.mark.real
+ALERTS_OF = "GET /v1/platform"
 WEB = "svc-w5ekllr23tyb-zzzzzzzzzz"
 HEALTH: dict[str, Any] = {
     "status": "Unhealthy", "since": NOON,
@@ -128,9 +130,7 @@ def test_a_breach_of_isolation_is_listed_as_long_as_its_alert_is_raised(
     ("line", "said"),
     [
         pytest.param("slo burn", "slo set", id="nothing-is-measured"),
-        pytest.param(
-            "slo alerts", "no alert of a service or of isolation is raised", id="nothing-is-raised"
-        ),
+        pytest.param("slo alerts", "no alert is raised", id="nothing-is-raised"),
     ],
 )
 def test_an_empty_list_says_so(line: str, said: str, runtimectl: RuntimeCtl) -> None:
@@ -140,10 +140,35 @@ def test_an_empty_list_says_so(line: str, said: str, runtimectl: RuntimeCtl) -> 
 
 
 def test_alerts_that_the_caller_may_not_read_are_not_called_none(runtimectl: RuntimeCtl) -> None:
-    ran = runtimectl.run("slo alerts", {f"GET {RUNTIME}/tenant-bindings": None})
+    unread = {f"GET {RUNTIME}/tenant-bindings": None, f"{ALERTS_OF}/scaling/alerts": None}
 
-    assert "no alert of a service is raised" in ran.out + ran.err
+    ran = runtimectl.run("slo alerts", unread)
+
+    assert "no alert is raised of what you may read" in ran.out + ran.err
     assert "alerts of isolation are not shown: you may not read bindings" in ran.err
+    assert "alerts of scaling are not shown: it does not run, or you may not" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("app", "alert", "about"),
+    [
+        ("deployments", "NothingToGoBackTo", ""),
+        ("secret-bindings", "SecretRotationFailed", "db-password"),
+        ("scaling", "ScalingPolicyRejected", ""),
+        ("drift", "SevereDrift", ""),
+    ],
+)
+def test_an_alert_of_any_app_is_listed(
+    app: str, alert: str, about: str, runtimectl: RuntimeCtl
+) -> None:
+    subject = AlertSubject(f"{ENVIRONMENT}/it", ENVIRONMENT)
+    found = open_alert(alert, subject, NOON, about=about).model_dump(mode="json", by_alias=True)
+
+    ran = runtimectl.run("slo alerts", {f"{ALERTS_OF}/{app}/alerts": [found]})
+
+    (row,) = [line for line in ran.out.splitlines() if alert in line]
+    assert [each for each in ("test", about, "12:00:00") if each not in row] == []
+    assert "docs/alerts.md" in ran.err
 
 
 def test_windows_with_too_few_events_have_a_row_that_says_so(runtimectl: RuntimeCtl) -> None:

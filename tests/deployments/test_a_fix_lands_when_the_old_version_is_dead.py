@@ -14,6 +14,7 @@ from shared.contracts.deployments import DeploymentStatus
 from shared.surfaces.scaling import Measure, ScalingRules, UtilizationRule
 from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.kit.memory_cluster import Behaviour
+from tests.kit.open_alerts import require_listed
 from tests.kit.virtual_time import run_virtual
 
 DEAD = Behaviour(becomes_ready=False)
@@ -296,12 +297,14 @@ def test_an_alert_is_raised_and_cleared_by_the_release_that_lands() -> None:
         assert raised["payload"]["alert"] == "NothingToGoBackTo"
         assert raised["payload"]["serviceId"].startswith("svc-")
         assert world.bench.sent.bodies("RuntimeAlertCleared") == []
+        await require_listed(world.bench, "NothingToGoBackTo")
         await released(world, "three")
 
         (cleared,) = world.bench.sent.bodies("RuntimeAlertCleared")
         assert cleared["payload"]["aggregateId"] == raised["payload"]["aggregateId"]
         assert cleared["payload"]["revision"] > raised["payload"]["revision"]
         assert cleared["payload"]["raisedAt"] == raised["payload"]["raisedAt"]
+        await require_listed(world.bench)
 
     run_virtual(main())
 

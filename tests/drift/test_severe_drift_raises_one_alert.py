@@ -7,6 +7,7 @@ import pytest
 from shared.contracts.drift import RemediationPolicy
 from tests.drift.compared import Drift, released_and_settled, virtual
 from tests.drift.isolated import SPEC, believed, bound, limit
+from tests.kit.open_alerts import require_listed
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT, WEB, service_of
 
@@ -35,6 +36,7 @@ async def test_several_severe_findings_of_a_service_raise_one_alert() -> None:
     assert (alert["serviceId"], alert["severity"]) == (service_of(WEB), "Warning")
     assert len(alert["evidence"]) == 2
     assert alert["runbook"].endswith("/SevereDrift")
+    await require_listed(made.bench, "SevereDrift")
 
 
 @virtual
@@ -68,6 +70,7 @@ async def test_it_ends_with_the_last_severe_finding() -> None:
     (raised,), (cleared,) = made.told(RAISED), made.told(CLEARED)
     assert cleared["raisedAt"] == raised["raisedAt"]
     assert cleared["revision"] == raised["revision"] + 1
+    await require_listed(made.bench)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +134,7 @@ async def test_an_environment_has_an_alert_of_its_own_without_a_service() -> Non
     (alert,) = made.told(RAISED)
     assert alert["aggregateId"] == f"{ENVIRONMENT}/SevereDrift"
     assert alert["serviceId"] is None
+    await require_listed(made.bench, "SevereDrift")
 
     made.world.sites[ENVIRONMENT].boundaries[TENANT].spec = SPEC
     await made.scan_anew()

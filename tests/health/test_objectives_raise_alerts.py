@@ -18,6 +18,7 @@ from shared.web.request import Answer, Request
 from tests.health.watching import Health, health
 from tests.kit.memory_cluster import Behaviour
 from tests.kit.memory_surface import MemorySurface
+from tests.kit.open_alerts import require_listed
 from tests.kit.told import DIGEST, WEB, component_of, ended, released, run, service_of
 from tests.kit.virtual_time import EPOCH, run_virtual
 
@@ -70,6 +71,7 @@ def test_a_service_that_fails_is_one_alert_which_its_recovery_clears_once() -> N
         made.prober.failing.add("/health")
         for _ in range(10):
             await made.sweep()
+        await require_listed(made.bench, "ServiceUnhealthy")
         made.prober.failing.clear()
         for _ in range(5):
             await made.sweep()

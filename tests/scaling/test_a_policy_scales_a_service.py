@@ -7,6 +7,7 @@ import pytest
 
 from function_apps.scaling.errors import PolicyInvalid, ServiceUnknown
 from tests.kit.messages import envelope_of
+from tests.kit.open_alerts import require_listed
 from tests.kit.told import WEB, component_of, ended, released, run, service_of
 from tests.kit.virtual_time import run_virtual
 from tests.scaling.scaled import (
@@ -117,9 +118,11 @@ def test_without_a_signal_the_number_is_kept_and_a_person_is_told() -> None:
         made.gauge.value = None
         await made.evaluate(7)
         (raised,) = made.told("RuntimeAlertRaised")
+        await require_listed(made.bench, "ScalingSignalLost")
         made.gauge.value = 15.0
         await made.evaluate(2)
         (cleared,) = made.told("RuntimeAlertCleared")
+        await require_listed(made.bench)
 
         assert made.replicas() == 3
         assert raised["alert"] == cleared["alert"] == "ScalingSignalLost"

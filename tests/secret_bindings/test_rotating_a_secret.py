@@ -7,6 +7,7 @@ import pytest
 
 from shared.kernel.errors import Conflict
 from shared.vault.port import SecretDisabled, SecretValue
+from tests.kit.open_alerts import listed_alerts, require_listed
 from tests.kit.virtual_time import run_virtual
 from tests.secret_bindings.bound import (
     NAME,
@@ -143,8 +144,11 @@ def test_the_next_rotation_revokes_every_older_version_and_ends_the_alert() -> N
         followers, binding = await consumers(on, *MODULES[:3], generator=RANDOM)
         followers.verdict = lambda _: "follow" if len(followers.told) == 1 else "refuse"
         failed = await followers.rotate(binding)
+        await require_listed(on.bench, "SecretRotationFailed")
+        assert [each["about"] for each in await listed_alerts(on.bench)] == [NAME]
         followers.verdict = lambda _: "follow"
         rotation = await followers.rotate(binding)
+        await require_listed(on.bench)
         return failed, rotation, await _enabled(on), on.told("RuntimeAlertCleared")
 
     failed, rotation, enabled, cleared = run_virtual(main())

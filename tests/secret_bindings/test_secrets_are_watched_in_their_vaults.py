@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.vault.port import SecretValue
+from tests.kit.open_alerts import listed_alerts, require_listed
 from tests.kit.virtual_time import run_virtual
 from tests.secret_bindings.bound import NAME, RANDOM, SecretBindings, secret_bindings
 from tests.secret_bindings.followers import consumers
@@ -81,8 +82,11 @@ def test_a_secret_that_is_deleted_stays_bound_and_is_told_until_it_is_back() -> 
         await on.watch()
         await on.watch(2)
         raised, during = _alerts(on), await on.binding(binding)
+        await require_listed(on.bench, "SecretDeletedInVault")
+        assert [each["about"] for each in await listed_alerts(on.bench)] == [NAME]
         await on.vault.recover(NAME)
         await on.watch(2)
+        await require_listed(on.bench)
         return raised, during, _alerts(on, "RuntimeAlertCleared"), on
 
     raised, during, cleared, on = run_virtual(main())

@@ -7,6 +7,7 @@ from function_apps.tenants.use_cases.prove_isolation import prove_isolation
 from shared.contracts.tenants import IsolationLayer
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.spec import SiteSpec
+from tests.kit.open_alerts import require_listed
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT
 from tests.kit.virtual_time import run_virtual
@@ -50,10 +51,12 @@ def test_a_breach_is_raised_once_with_its_evidence_and_cleared_when_it_passes() 
         on = await _proved()
         on.cluster.reached = REACHED
         await _prove(on, 4)
+        await require_listed(on.bench, "IsolationBreached")
         on.cluster.unreadable = "it is away"
         await _prove(on, 2)
         on.cluster.unreadable, on.cluster.reached = "", {}
         await _prove(on, 2)
+        await require_listed(on.bench)
         return on
 
     raised, cleared = _alerts(run_virtual(main()))

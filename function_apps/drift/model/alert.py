@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from function_apps.drift.model.baseline import ServiceBaseline
+from function_apps.drift.model.environment_scan import EnvironmentScan
 from function_apps.drift.model.finding import Finding
-from shared.contracts.alerts import Alert, AlertChange, AlertState, judge_alerts
+from shared.contracts.alerts import Alert, AlertChange, AlertState, AlertSubject, judge_alerts
 from shared.contracts.drift import DriftSeverity, FindingStatus
 from shared.kernel.clock import isoformat
 
@@ -42,3 +44,14 @@ def judge_alert_after(
     """Return the same after one finding has *changed*; *active* are as they were before."""
     others = [each for each in active if each.finding_id != changed.finding_id]
     return judge_alert(known, [*others, changed], now)
+
+
+def alert_subject(holder: EnvironmentScan | ServiceBaseline) -> AlertSubject:
+    """Return what the alert of *holder* is of: a service, or the environment itself."""
+    service_id = holder.service_id if isinstance(holder, ServiceBaseline) else None
+    return AlertSubject(service_id or holder.environment_id, holder.environment_id, service_id)
+
+
+def module_of(holder: EnvironmentScan | ServiceBaseline) -> str | None:
+    """Return the module of a service; None of the environment itself."""
+    return holder.module_id if isinstance(holder, ServiceBaseline) else None

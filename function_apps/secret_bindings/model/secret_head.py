@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from function_apps.secret_bindings.errors import ConsumersFull, GeneratorDiffers
+from shared.contracts.alerts import AlertSubject
 from shared.contracts.secret_bindings import ConsumerProof, Generator
 
 CONSUMERS_MAX: Final = 200
@@ -181,3 +182,8 @@ def _is_newer(proof: Consumer, known: Consumer) -> bool:
 def proved_version(recorded: str, instances: Iterable[str | None]) -> str | None:
     """Return *recorded*, the version of a release, if each of its instances proved it."""
     return recorded if all(each == recorded for each in instances) else None
+
+
+def alert_subject(environment_id: str, secret: str) -> AlertSubject:
+    """Return a secret of an environment as what alerts are of."""
+    return AlertSubject(f"{environment_id}/{secret}", environment_id)

@@ -30,12 +30,17 @@ class SecretWatch:
     alerts: Mapping[str, str] = field(default_factory=dict)
     revision: int = 0
     told_version: str | None = None
+    secret_name: str = ""
+    """Empty until the first look of this version."""
 
 
 def begin(known: SecretWatch | None, head: SecretHead, now: datetime) -> SecretWatch:
     """Return the watch over a secret that has a consumer; *known* itself where there is one."""
     if known is None:
-        return SecretWatch(head.secret, head.tenant_id, head.environment_id, isoformat(now))
+        return SecretWatch(
+            head.secret, head.tenant_id, head.environment_id, isoformat(now),
+            secret_name=head.secret_name,
+        )  # fmt: skip
     return known if known.due_at else replace(known, due_at=isoformat(now))
 
 

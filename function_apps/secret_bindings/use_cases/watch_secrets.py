@@ -95,7 +95,8 @@ async def _look(
         stored, known = view.find(WATCHES, watch.secret), view.find(HEADS, watch.secret)
         if stored is None or (versions is None and known is not None and known.consumers):
             return Decision(watch)
-        kept, changes = look(stored, found, now, again_at)
+        named = replace(stored, secret_name=head.secret_name)
+        kept, changes = look(named, found, now, again_at)
         numbered = enumerate(changes, start=stored.revision + 1)
         events = [watch_alert(kept, head, each, number) for number, each in numbered]
         audited = Audited("WatchSecret", head.secret, changes[0].alert) if changes else None

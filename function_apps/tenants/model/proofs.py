@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from shared.contracts.alerts import AlertSubject
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.contracts.values import ComputeTargetKind
@@ -268,3 +269,8 @@ def _raised_at(last: LayerProof | None, verdict: ProofVerdict, now: datetime) ->
     if verdict is ProofVerdict.BREACH:
         return raised_at or isoformat(now)
     return raised_at if verdict is ProofVerdict.INDETERMINATE else None
+
+
+def alert_subject(binding_id: str, environment_id: str, proof: LayerProof) -> AlertSubject:
+    """Return the layer of *proof* as what alerts are of."""
+    return AlertSubject(f"{binding_id}/{proof.layer}", environment_id)
