@@ -49,6 +49,7 @@ from function_apps.deployments.use_cases.retry import retry
 from function_apps.deployments.use_cases.roll_back import roll_back
 from function_apps.deployments.use_cases.roll_out_configuration import roll_out_configuration
 from function_apps.deployments.use_cases.roll_out_secret_version import roll_out_secret_version
+from function_apps.deployments.use_cases.stop_roll_outs import stop_roll_outs
 from function_apps.deployments.use_cases.upload_artifact import find_artifact, upload_artifact
 from function_apps.deployments.use_cases.withdraw_secret_versions import withdraw_secret_versions
 from shared.contracts.audit import AuditHeads
@@ -81,7 +82,7 @@ from shared.contracts.roll_outs import (
     WithdrawSecretVersions,
 )
 from shared.contracts.scaling import ScalingPolicyApplied
-from shared.contracts.secret_bindings import SecretBound, SecretRotated
+from shared.contracts.secret_bindings import SecretBound, SecretRotated, SecretRotationFailed
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.kernel.ids import OperationId
 from shared.messaging.dispatcher import HandlerTable
@@ -262,6 +263,7 @@ EVENTS: Final[HandlerTable] = {
     ConfigurationPublished: record_configuration,
     SecretBound: record_secret,
     SecretRotated: record_secret,
+    SecretRotationFailed: stop_roll_outs,
     ScalingPolicyApplied: record_scaling_policy,
     HealthCheckCompleted: record_gate_evidence,
 }

@@ -164,7 +164,6 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
                 "ConfigurationSynced",
                 "ConfigurationSyncFailed",
                 "SecretExpiring",
-                "SecretRotationFailed",
             }
         ),
         _S.CATALOG: frozenset(

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.contracts.catalog import ReleaseOfComponent
-from shared.contracts.releases import InstanceProof
+from shared.contracts.releases import InstanceProof, SecretVersions
 from shared.contracts.shape import Command
 from shared.contracts.values import EnvironmentId, SecretBindingId, SecretRotationId
 
@@ -21,6 +21,10 @@ class ProveRelease(ReleaseOfComponent):
 
     proofs: Annotated[tuple[InstanceProof, ...], Field(max_length=100)] = ()
     """Of its instances."""
+    rejected: SecretVersions = Field(default_factory=dict)
+    """The versions of the release that was rolled back, by secret."""
+    rotation_id: SecretRotationId | None = None
+    """Of a roll-out of a secret: the rotation that it was for."""
 
 
 class ConfirmWithdrawal(Command):

@@ -16,7 +16,11 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from shared.contracts.catalog import ReleaseOfComponent, ReleaseOutcome
-from shared.contracts.deployments import DeploymentEnded, DeploymentStatus
+from shared.contracts.deployments import (
+    DeploymentEnded,
+    DeploymentStatus,
+    RuntimeDeploymentRolledBack,
+)
 from shared.contracts.releases import CauseKind, ChangeCause
 from shared.kernel.context import Context
 from shared.messaging.outbox import Send
@@ -99,17 +103,25 @@ def releases_of(event: DeploymentEnded, command: type[C]) -> Sequence[C]:
                 "component": released.get(module),
                 "cause": ChangeCause(kind=kind, id=event.deployment_id),
                 "ended_at": event.ended_at,
-                **(_proofs(event, module) if "proofs" in command.model_fields else {}),
+                **_proved(event, module, command),
             }
         )
         for module in dict.fromkeys([*released, *unit.removed, *rolled_back])
     ]
 
 
-def _proofs(event: DeploymentEnded, module: str) -> dict[str, Any]:
-    """Return what the instances of *module* proved, for a command that takes it."""
-    instances = event.proof.instances if event.proof else ()
-    return {"proofs": tuple(each for each in instances if each.module_id == module)}
+def _proved(event: DeploymentEnded, module: str, command: type[C]) -> dict[str, Any]:
+    """Return what *command* takes of what instances of *module* proved, and what was rejected."""
+    taken: dict[str, Any] = {}
+    if "proofs" in command.model_fields:
+        instances = event.proof.instances if event.proof else ()
+        taken["proofs"] = tuple(each for each in instances if each.module_id == module)
+    if "rejected" in command.model_fields and isinstance(event, RuntimeDeploymentRolledBack):
+        components = event.rejected.components if event.rejected else ()
+        mine = (each for each in components if each.module_id == module)
+        taken["rejected"] = next((each.secret_versions for each in mine), {})
+        taken["rotation_id"] = event.secret.rotation_id if event.secret else None
+    return taken
 
 
 async def fan_out_releases(

@@ -7,7 +7,7 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.use_cases.record_facts import record_secret
 from function_apps.deployments.use_cases.roll_out_secret_version import roll_out_secret_version
 from shared.contracts.roll_outs import RollOutSecretVersion
-from shared.contracts.secret_bindings import SecretBound, SecretRotated
+from shared.contracts.secret_bindings import SecretBound, SecretRotated, SecretRotationFailed
 from shared.messaging.unit_of_work import Outcome
 from shared.surfaces.secret_references import SecretReference
 from shared.surfaces.spec import RevisionSpec
@@ -54,6 +54,23 @@ def rotated(version: str, number: int, revision: int, **more: Any) -> SecretRota
     rotation = rotation_id(facts["secretName"], number)
     facts |= {"aggregateId": rotation, "rotationId": rotation, "revision": revision}
     return SecretRotated.model_validate(facts)
+
+
+def rotation_failed(version: str, number: int, **more: Any) -> SecretRotationFailed:
+    """Return the event that rotation *number*, to *version*, does not go on."""
+    facts = _facts(version, more)
+    rotation = rotation_id(facts["secretName"], number)
+    reason = {"code": "ProofMissing", "message": f"ProofMissing: {SHOP} has not proved it"}
+    return SecretRotationFailed.model_validate(
+        {
+            "status": "Failed",
+            "reason": reason,
+            "aggregateId": rotation,
+            "rotationId": rotation,
+            "revision": 9,
+            **facts,
+        }
+    )
 
 
 def rotation_id(secret: str, number: int) -> str:

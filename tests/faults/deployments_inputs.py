@@ -30,7 +30,7 @@ from tests.deployments.test_facts_for_the_next_unit import BINDING, KEY, NOW, bo
 from tests.deployments.test_promotion import SOAK, STAGING, soaked
 from tests.deployments.test_repeats import refuse
 from tests.deployments.told_secrets import BINDING as BINDING_OF_A_SECRET
-from tests.deployments.told_secrets import VAULT, bind, rotation_id
+from tests.deployments.told_secrets import VAULT, bind, roll_out, rotation_failed, rotation_id
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 
 _comes = partial(comes_to, "deployments")
@@ -342,6 +342,15 @@ async def hears_of_a_rotation() -> Prepared:
         SecretRotated, aggregateId=rotation, rotationId=rotation, status="Revoked",
         previousVersion="1", overlapUntil=NOW, **_SECRET,
     )  # fmt: skip
+
+
+@_comes("SecretRotationFailed")
+async def hears_of_a_failed_rotation() -> Prepared:
+    world = await _ready()
+    await bind(world, "v1")
+    await world.release("one")
+    await roll_out(world, "v2", 1)
+    return await _left(world, rotation_failed("v2", 1))
 
 
 @_comes("ScalingPolicyApplied")

@@ -188,12 +188,15 @@ def running(
     *,
     module: str = WEB,
     proved: Mapping[str, str] | None = None,
-    rolled_back: bool = False,
+    rejected: Mapping[str, str] | None = None,
     revision: int | None = None,
 ) -> DeploymentEnded:
-    """Return the end of a deployment whose two instances proved *versions*, or *proved*."""
+    """Return the end of a deployment whose two instances proved *versions*, or *proved*.
+
+    With *rejected* it was rolled back from a unit with these versions.
+    """
     component = released(module, revision or number, secretVersions=versions)
-    event = ended(number, [component], rolled_back=rolled_back)
+    event = ended(number, [component], rolled_back=rejected is not None)
     instances = [
         {
             "moduleId": module,
@@ -205,12 +208,21 @@ def running(
         }
         for index in range(2)
     ]
-    proof = {"instances": instances, "total": len(instances), "whole": True}
-    return type(event).model_validate({**event.model_dump(by_alias=True), "proof": proof})
+    more: dict[str, Any] = {"proof": {"instances": instances, "total": 2, "whole": True}}
+    if rejected is not None:
+        unit = released(module, number, secretVersions=rejected)
+        more["rejected"] = {"components": [unit]}
+    return type(event).model_validate({**event.model_dump(by_alias=True), **more})
 
 
 def not_rolled_out(
-    number: int, binding_id: str, status: str, *, code: str = "", at: datetime | None = None
+    number: int,
+    binding_id: str,
+    status: str,
+    *,
+    code: str = "",
+    at: datetime | None = None,
+    version: str = "1" * 32,
 ) -> DeploymentEnded:
     """Return the end of a deployment of kind secret that was Cancelled, or Failed."""
     payload = RuntimeDeploymentFailed if status == "Failed" else RuntimeDeploymentCancelled
@@ -219,7 +231,7 @@ def not_rolled_out(
         "moduleId": WEB,
         "bindingId": binding_id,
         "secretName": NAME,
-        "version": "1" * 32,
+        "version": version,
     }
     reason = {"code": code or "GateFailed", "message": "see there"}
     changes = {"kind": "secret", "status": status, "releaseUnit": None, "reason": reason}

@@ -63,11 +63,16 @@ class Followers:
                 self.waiting -= 1
             await self.on.app.service.clock.sleep(LOOK_S)
 
-    async def end_without_release(self, binding_id: str, status: str, code: str = "") -> None:
+    async def end_without_release(
+        self, binding_id: str, status: str, code: str = "", version: str = ""
+    ) -> None:
         """Have a roll-out to a consumer end that changed nothing."""
         self.number += 1
         at = self.on.app.service.clock.now()
-        await self.on.hear(not_rolled_out(self.number, binding_id, status, code=code, at=at))
+        event = not_rolled_out(
+            self.number, binding_id, status, code=code, at=at, version=version or "1" * 32
+        )
+        await self.on.hear(event)
 
     async def _roll_out(self, command: Mapping[str, Any]) -> None:
         module = command["moduleId"]
@@ -75,11 +80,14 @@ class Followers:
         if verdict == "follow":
             await self.release(module, command["version"])
         elif verdict in {"Failed", "Cancelled"}:
-            await self.end_without_release(command["bindingId"], verdict)
+            await self.end_without_release(
+                command["bindingId"], verdict, version=command["version"]
+            )
         elif verdict == "nothing":
             await self.end_without_release(command["bindingId"], "Cancelled", "NothingToRollOut")
         elif verdict == "refuse":
-            await self.release(module, self.versions[module], rolled_back=True)
+            rejected = {NAME: command["version"]}
+            await self.release(module, self.versions[module], rejected=rejected)
 
     async def rotate(self, binding_id: str, **order: Any) -> Mapping[str, Any]:
         """Rotate to the end beside these modules; return the rotation."""

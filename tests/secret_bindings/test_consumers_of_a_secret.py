@@ -17,6 +17,7 @@ from function_apps.secret_bindings.model.environment import (
 from function_apps.secret_bindings.model.secret_head import (
     CONSUMERS_MAX,
     Consumer,
+    Rejection,
     SecretHead,
     add_consumer,
     forget,
@@ -32,6 +33,7 @@ from tests.kit.told import WEB
 RANDOM = Generator(kind=GeneratorKind.RANDOM)
 OTHER = Generator(kind=GeneratorKind.KEY_PAIR)
 RUNS = Consumer("a", "web", is_running=True, version="1", proved_at="then", ended_at="2")
+REJECTED = Rejection("9", "r-7")
 STOPPED = Consumer("b", "jobs", version="1", proved_at="then")
 OPEN = EnvironmentProjection("env", 3, is_open=True, vault_uri="vault")
 
@@ -115,11 +117,11 @@ def test_only_a_newer_proof_is_taken() -> None:
 
 
 def test_a_roll_out_that_ended_without_a_release_is_remembered_once() -> None:
-    after = refuse(head(RUNS, STOPPED), "a", "3")
+    after = refuse(head(RUNS, STOPPED), "a", REJECTED, "3")
 
-    assert after == head(replace(RUNS, is_rolled_back=True, ended_at="3"), STOPPED)
-    assert refuse(head(RUNS), "a", "2") is None
-    assert refuse(head(RUNS), "unknown", "3") is None
+    assert after == head(replace(RUNS, rejected=REJECTED, ended_at="3"), STOPPED)
+    assert refuse(head(RUNS), "a", REJECTED, "2") is None
+    assert refuse(head(RUNS), "unknown", REJECTED, "3") is None
 
 
 def test_a_version_is_proved_by_all_instances_or_by_none() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from function_apps.secret_bindings.model.secret_head import Consumer
+from function_apps.secret_bindings.model.secret_head import Consumer, Rejection
 from function_apps.secret_bindings.repository import HEADS
 from shared.kernel.ids import EnvironmentKey, secret_key
 from shared.persistence.store import Partition
@@ -66,11 +66,11 @@ def test_a_release_that_was_rolled_back_proves_what_was_restored() -> None:
         _after(
             running(1, {NAME: OLD}),
             running(2, {NAME: NEW}),
-            running(3, {NAME: OLD}, rolled_back=True),
+            running(3, {NAME: OLD}, rejected={NAME: NEW}),
         )
     )
 
-    assert (found.version, found.is_rolled_back) == (OLD, True)
+    assert (found.version, found.rejected) == (OLD, Rejection(NEW))
 
 
 STORY = (

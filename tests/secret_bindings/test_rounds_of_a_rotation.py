@@ -34,7 +34,7 @@ from function_apps.secret_bindings.model.rotation_rounds import (
     next_round,
     pending,
 )
-from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
+from function_apps.secret_bindings.model.secret_head import Consumer, Rejection, SecretHead
 from shared.contracts.values import Reason, SecretDelivery
 from shared.kernel.clock import isoformat
 
@@ -133,30 +133,77 @@ def test_those_on_their_way_count_towards_the_part() -> None:
     assert found.until == NOW + WITHIN / 2
 
 
-def test_one_that_another_release_took_back_is_told_again() -> None:
-    after = consumer("a", ended_at=isoformat(NOW + timedelta(seconds=1)))
-    rolling = rotation(State.ROLLING, orders={"a": ordered(count=ORDERS_MAX - 1)})
+FOLLOWED = Order(isoformat(NOW), ORDERS_MAX - 1, is_followed=True)
 
-    found = round_of(rolling, after)
 
-    assert found.rotation.orders["a"] == Order(isoformat(NOW), ORDERS_MAX)
+def test_who_has_proved_it_has_followed() -> None:
+    found = round_of(rotation(State.ROLLING, orders={"a": ordered()}), proved("a"))
+
+    assert found.rotation.orders == {"a": replace(ordered(), is_followed=True)}
+
+
+def test_one_that_followed_and_was_taken_back_is_told_again() -> None:
+    rolling = rotation(State.ROLLING, orders={"a": replace(FOLLOWED, at=isoformat(NOW - WITHIN))})
+
+    found = round_of(rolling, consumer("a", ended_at="back"))
+
+    assert found.rotation.orders["a"] == Order(isoformat(NOW), ORDERS_MAX, "back")
 
 
 def test_one_that_is_taken_back_again_and_again_fails_it() -> None:
-    after = consumer("a", ended_at=isoformat(NOW + timedelta(seconds=1)))
+    orders = {"a": replace(FOLLOWED, count=ORDERS_MAX)}
 
     with pytest.raises(ProofMissing) as failed:
-        round_of(rotation(State.ROLLING, orders={"a": ordered(count=ORDERS_MAX)}), after)
+        round_of(rotation(State.ROLLING, orders=orders), consumer("a"))
     assert all(
         word in failed.value.message for word in ("module-a", "2", f"{ORDERS_MAX} roll-outs")
     )
 
 
-def test_one_that_did_not_come_up_fails_it() -> None:
-    after = consumer("a", ended_at=isoformat(NOW + timedelta(seconds=1)), is_rolled_back=True)
+def test_whom_another_deployment_kept_waiting_is_told_once_more_in_the_same_time() -> None:
+    """So many releases may end before its roll-out begins: none of them is a failure of it."""
+    rolling = rotation(State.ROLLING, orders={"a": ordered(-WITHIN / 2, count=ORDERS_MAX)})
+
+    found = round_of(rolling, consumer("a", ended_at="meanwhile"))
+    after = round_of(found.rotation, consumer("a", ended_at="meanwhile"))
+
+    assert (told(found), told(after)) == (["a"], [])
+    assert after.rotation.orders["a"] == replace(
+        ordered(-WITHIN / 2, count=ORDERS_MAX), seen="meanwhile"
+    )
+    assert after.until == NOW + WITHIN / 2
+
+
+def test_a_canary_whose_release_has_ended_without_it_is_waited_for() -> None:
+    waits = rotation(State.CANARY, canary=True, orders={"a": ordered()})
+
+    found = round_of(waits, consumer("a", ended_at="meanwhile"), *map(consumer, "bcd"))
+
+    assert (told(found), found.rotation.status) == (["a"], State.CANARY)
+
+
+@pytest.mark.parametrize("by", [None, "r-7"], ids=["a-release", "its-roll-out"])
+def test_one_that_did_not_come_up_with_it_fails_it(by: str | None) -> None:
+    after = consumer("a", ended_at="after", rejected=Rejection("2", by))
 
     with pytest.raises(ConsumerRolledBack):
         round_of(rotation(State.ROLLING, orders={"a": ordered()}), after)
+
+
+@pytest.mark.parametrize(
+    ("rejected", "seen"),
+    [
+        pytest.param(Rejection("1"), "", id="a-release-without-it"),
+        pytest.param(Rejection("2", "r-6"), "", id="a-roll-out-of-another-rotation"),
+        pytest.param(Rejection("2", "r-7"), "after", id="before-it-was-told"),
+    ],
+)
+def test_what_was_taken_back_without_it_does_not_fail_it(rejected: Rejection, seen: str) -> None:
+    rolling = rotation(State.ROLLING, orders={"a": replace(ordered(), seen=seen)})
+
+    found = round_of(rolling, consumer("a", ended_at="after", rejected=rejected))
+
+    assert found.until == NOW + WITHIN
 
 
 def test_a_proof_that_does_not_come_in_time_fails_it() -> None:

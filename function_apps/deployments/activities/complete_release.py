@@ -18,7 +18,12 @@ from function_apps.deployments.model.configuration import pins_of
 from function_apps.deployments.model.configuration_roll_out import missed_by
 from function_apps.deployments.model.deployment import Deployment, deploy_command, evolve
 from function_apps.deployments.model.deployment_target import with_in_force, without_in_force
-from function_apps.deployments.model.holds import add_holds, hold_of, rejected_components
+from function_apps.deployments.model.holds import (
+    SECRETS,
+    add_holds,
+    hold_of,
+    rejected_components,
+)
 from function_apps.deployments.model.lifecycle import PromotionBegan, ReleaseProved
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import (
@@ -130,10 +135,13 @@ def _completed(
 
 
 def _undone(done: Deployment) -> tuple[ReleasedComponent, ...]:
-    """Return the units that a completed rollback took out of force."""
+    """Return the units that a completed rollback took out of force.
+
+    One that differs only in versions of secrets is not among them: a rotation brings it again.
+    """
     if done.kind is not DeploymentKind.ROLLBACK:
         return ()
-    return rejected_components(done.previous, done.released_components)
+    return rejected_components(done.previous, done.released_components, but_for=SECRETS)
 
 
 def _holds(

@@ -21,6 +21,7 @@ from shared.contracts.secret_bindings import (
     BindingStatus,
     SecretBound,
     SecretRotated,
+    SecretRotationFailed,
 )
 from shared.contracts.values import ModuleId, Reason
 
@@ -81,6 +82,18 @@ def withdraw(known: SecretFact, version: str, number: int) -> SecretFact:
         asked=max(known.asked, number),
         allowed=(version,),
     )
+
+
+def close_rotation(known: Facts, event: SecretRotationFailed) -> Facts | None:
+    """Return *known* with no roll-out of a failed rotation begun any more; None for no change."""
+    begins = number_of(event.rotation_id) + 1
+    after = dict(known)
+    for module in {event.module_id, *(each.module_id for each in event.consumers)}:
+        fact = find_secret(known, module, event.secret_name)
+        if fact is not None and fact.vault in {"", event.vault_uri}:
+            key = secret_key(module, fact.name)
+            after[key] = replace(fact, asked=max(fact.asked, begins))
+    return None if after == known else after
 
 
 def recorded_of(

@@ -45,8 +45,8 @@ class SecretFact:
     revoked, at `ended_at`, stays without a version: no older event brings it back, and no rollback
     gives it.
     `binding` to `target` say where it is and how an instance gets it; `disabled` has the versions
-    that the vault gives to nobody any more, the newest last; `asked` is the number of the last
-    rotation that was to be rolled out.
+    that the vault gives to nobody any more, the newest last; `asked` is the number of the
+    last rotation that was to be rolled out, or of the one after the last that failed.
     `former` are the versions that were in force before, the newest last. `allowed` are those that
     may be given since older ones were withdrawn: the one in force then, and each that was to be
     rolled out or came in force later; empty where nothing was withdrawn.

@@ -1,6 +1,6 @@
 """Secret roll-outs: a deployment of kind secret brings one version to the release in force."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,7 +12,8 @@ from function_apps.deployments.model.facts import SecretFact, find_secret
 from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.releases import ReleasedComponent, ReleasedSecret
 from shared.contracts.roll_outs import SecretRollout
-from shared.contracts.values import EnvironmentId
+from shared.contracts.secret_bindings import SecretRotationFailed
+from shared.contracts.values import DeploymentId, EnvironmentId
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Unavailable
 
@@ -79,7 +80,7 @@ def bound_fact(rollout: SecretRollout, target: DeploymentTarget) -> SecretFact:
 
 
 def is_outdated(rollout: SecretRollout, fact: SecretFact) -> bool:
-    """Return whether a later rotation than that of *rollout* is recorded, or was asked for."""
+    """Return whether that of *rollout* has failed, or a later one is recorded or was asked for."""
     number = bound_secrets.number_of(rollout.rotation_id)
     return 0 < number < max(fact.rotation, fact.asked)
 
@@ -124,6 +125,13 @@ def new_rollout(
 
 def key_of(rollout: SecretRollout) -> str:
     return f"{rollout.binding_id} {rollout.version}"
+
+
+def roll_outs_to(event: SecretRotationFailed, target: DeploymentTarget) -> Sequence[DeploymentId]:
+    """Return the roll-outs in the queue that may be of the rotation of *event*."""
+    bindings = {event.binding_id, *(each.binding_id for each in event.consumers)}
+    keys = {f"{binding} {event.version}" for binding in bindings}
+    return [entry.deployment for entry in target.queue if entry.key in keys]
 
 
 def of_release(deployment: Deployment, release: ReleaseInForce) -> Deployment:

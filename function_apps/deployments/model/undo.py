@@ -16,7 +16,7 @@ from function_apps.deployments.model.predecessors import (
 )
 from function_apps.deployments.model.rollout_steps import order_of
 from shared.contracts.deployments import Deploy, DeploymentKind
-from shared.contracts.strategies import OnConflict, Strategy
+from shared.contracts.strategies import OnConflict
 from shared.contracts.values import ModuleId
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Violation
@@ -112,6 +112,9 @@ def _require_in_force(undone: Deployment, target: DeploymentTarget) -> None:
 def _command(undone: Deployment, predecessors: Predecessors) -> Deploy:
     """Return the command that restores the earlier components, without the new modules.
 
+    It stops instances first where *undone* did. Its steps and gate are for later roll-outs of what
+    it restores: itself it is neither gated nor a canary.
+
     Raises:
         NotRollbackable: nothing would come back, so it would only take modules away.
     """
@@ -137,7 +140,8 @@ def _command(undone: Deployment, predecessors: Predecessors) -> Deploy:
         release_ref=predecessors.ref(undone),
         components=tuple(map(release_unit.requested_component, back)),
         remove=remove,
-        strategy=Strategy(),
+        strategy=undone.strategy,
+        gate=undone.gate,
         on_conflict=OnConflict.QUEUE,
     )
 

@@ -34,14 +34,14 @@ async def record_secret(
     own = bound_secrets.fact_of(event, ctx.now())
     key = facts.secret_key(own.module, own.name)
 
-    def record(known: Facts) -> Facts | None:
+    def changed(known: Facts) -> Facts | None:
         before = facts.without_ended(known, key, ctx.now())
         after = facts.record_secret(before, own) or before
         for consumer in bound_secrets.consumers_of(event, own, before):
             after = facts.record_secret(after, consumer) or after
         return None if after == known else after
 
-    return await _record(event.environment_id, event.aggregate_id, record, ctx, app)
+    return await record(event.environment_id, event.aggregate_id, changed, ctx, app)
 
 
 async def record_scaling_policy(
@@ -57,22 +57,24 @@ async def record_scaling_policy(
         event.min if is_in_force else 0,
     )
 
-    def record(known: Facts) -> Facts | None:
+    def changed(known: Facts) -> Facts | None:
         return facts.record_policy(known, event.policy_id, fact)
 
-    return await _record(event.environment_id, event.policy_id, record, ctx, app)
+    return await record(event.environment_id, event.policy_id, changed, ctx, app)
 
 
-async def _record(
+async def record(
     environment_id: EnvironmentId,
     aggregate_id: str,
-    record: Callable[[Facts], Facts | None],
+    change: Callable[[Facts], Facts | None],
     ctx: Context,
     app: DeploymentsApp,
 ) -> Outcome[Json]:
+    """Commit what *change* makes of the facts of an environment, None for nothing new."""
+
     def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, environment_id)
-        recorded = record(target.facts)
+        recorded = change(target.facts)
         if recorded is None:
             return NOTHING
         return Decision(

@@ -79,10 +79,16 @@ TRANSITIONS: Final[Transitions[State, RotationEvent]] = Transitions(
 
 @dataclass(frozen=True)
 class Order:
-    """The last time at which a consumer was told to follow, and how often that was."""
+    """The last time at which a consumer was told to follow, and how often that was.
+
+    `seen` is the end of its last deployment as it was known then. It `is_followed` once the
+    consumer has proved the version.
+    """
 
     at: str
     count: int = 1
+    seen: str = ""
+    is_followed: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,7 +172,8 @@ class Rotation:
         if self.external:
             return ()
         before = [self.from_version] if self.from_version else []
-        return [*dict.fromkeys((*before, *self.older))][:TOLD_MAX]
+        old = [each for each in (*before, *self.older) if each != self.to_version]
+        return [*dict.fromkeys(old)][:TOLD_MAX]
 
     @property
     def wait_name(self) -> str:

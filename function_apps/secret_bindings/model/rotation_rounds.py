@@ -26,7 +26,7 @@ WITHDRAWN_AGAIN: Final = timedelta(seconds=30)
 """After so long the withdrawal is asked for again: a deployment with an older version may be over.
 """
 ORDERS_MAX: Final = 3
-"""A consumer that another release took back to the old version is asked so often to follow."""
+"""A consumer that was taken back to an old version is told so often to follow."""
 
 
 def pending(rotation: Rotation, head: SecretHead) -> Sequence[Consumer]:
@@ -84,6 +84,7 @@ def next_round(
         ReleaseOnItsWay: a deployment with an older version did not end in time.
     """
     behind = pending(rotation, head)
+    rotation = _followed(rotation, behind)
     if not behind:
         is_over = rotation.status is State.VERIFIED
         return (
@@ -91,25 +92,41 @@ def next_round(
         )
     for consumer in behind:
         _require_on_its_way(rotation, consumer, now, proof_within)
+    under_way = [each for each in behind if _is_on_its_way(rotation, each)]
     is_canary = rotation.canary and rotation.status in {State.TESTED, State.CANARY}
     begun = bool(rotation.orders)
-    if is_canary and (not begun or any(_is_on_its_way(rotation, each) for each in behind)):
+    if is_canary and (not begun or under_way):
         at_once, after = 1, rotation
         if rotation.status is State.TESTED:
             after = evolve(rotation, CanaryBegan)
     else:
         at_once = max(1, int(len(head.consumers) * reloading_ratio_max))
         after = _rolling(rotation)
-    under_way = [each for each in behind if _is_on_its_way(rotation, each)]
     waiting = [each for each in behind if each not in under_way]
-    ordered = waiting[: max(0, at_once - len(under_way))]
+    begun_now = waiting[: max(0, at_once - len(under_way))]
     orders = dict(after.orders)
-    for consumer in ordered:
+    for consumer in begun_now:
         earlier = orders.get(consumer.binding_id)
-        orders[consumer.binding_id] = Order(isoformat(now), earlier.count + 1 if earlier else 1)
+        count = earlier.count + 1 if earlier else 1
+        orders[consumer.binding_id] = Order(isoformat(now), count, consumer.ended_at)
+    # Another deployment ended meanwhile: told once more, deployments answers what is on its way.
+    again = [each for each in under_way if _has_news(orders[each.binding_id], each)]
+    for consumer in again:
+        order = orders[consumer.binding_id]
+        orders[consumer.binding_id] = replace(order, seen=consumer.ended_at)
     after = replace(_unasked(after), orders=orders)
-    first = min(parse_instant(orders[each.binding_id].at) for each in (*under_way, *ordered))
-    return Round(after, ordered, first + proof_within)
+    first = min(parse_instant(orders[each.binding_id].at) for each in (*under_way, *begun_now))
+    return Round(after, [*again, *begun_now], first + proof_within)
+
+
+def _followed(rotation: Rotation, behind: Sequence[Consumer]) -> Rotation:
+    """Return *rotation* with the orders followed of those that are not *behind*."""
+    late = {each.binding_id for each in behind}
+    orders = {
+        name: order if name in late else replace(order, is_followed=True)
+        for name, order in rotation.orders.items()
+    }
+    return replace(rotation, orders=orders) if orders != rotation.orders else rotation
 
 
 def _withdraw(
@@ -148,9 +165,25 @@ def _rolling(rotation: Rotation) -> Rotation:
 
 
 def _is_on_its_way(rotation: Rotation, consumer: Consumer) -> bool:
-    """Return whether it was told to follow, and no release of it has ended since then."""
+    """Return whether it was told to follow, and has not yet."""
     order = rotation.orders.get(consumer.binding_id)
-    return order is not None and consumer.ended_at <= order.at
+    return order is not None and not order.is_followed
+
+
+def _has_news(order: Order, consumer: Consumer) -> bool:
+    """Return whether a deployment of it ended since it was told."""
+    return consumer.ended_at != order.seen
+
+
+def _is_rejected(rotation: Rotation, consumer: Consumer) -> bool:
+    """Return whether its last deployment had the new version and was taken back.
+
+    A roll-out for another rotation was stopped with that.
+    """
+    rejected = consumer.rejected
+    if rejected is None or rejected.version != rotation.to_version:
+        return False
+    return rejected.rotation_id in {None, rotation.rotation_id}
 
 
 def _require_on_its_way(
@@ -159,10 +192,10 @@ def _require_on_its_way(
     order = rotation.orders.get(consumer.binding_id)
     if order is None:
         return
-    if not _is_on_its_way(rotation, consumer):
-        if consumer.is_rolled_back:
-            raise ConsumerRolledBack(consumer.module_id, rotation.version)
+    if order.is_followed:
         if order.count >= ORDERS_MAX:
             raise ProofMissing(consumer.module_id, rotation.version, f"{order.count} roll-outs")
+    elif _has_news(order, consumer) and _is_rejected(rotation, consumer):
+        raise ConsumerRolledBack(consumer.module_id, rotation.version)
     elif now >= parse_instant(order.at) + proof_within:
         raise ProofMissing(consumer.module_id, rotation.version, str(proof_within))

@@ -10,9 +10,18 @@ from typing import Final
 from function_apps.secret_bindings.errors import ConsumersFull, GeneratorDiffers
 from shared.contracts.alerts import AlertSubject
 from shared.contracts.secret_bindings import ConsumerProof, Generator
+from shared.kernel.ids import SecretRotationId, parse_id, secret_rotation_id
 
 CONSUMERS_MAX: Final = 200
 """As many as an event of a rotation names."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """The version that a deployment brought and took back; of a roll-out, for which rotation."""
+
+    version: str
+    rotation_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,8 @@ class Consumer:
     proved_at: str | None = None
     ended_at: str = ""
     """The end of the deployment that this is known from; an older one says nothing."""
-    is_rolled_back: bool = False
+    rejected: Rejection | None = None
+    """The version that this deployment took back; absent where it stayed."""
 
     @property
     def proof(self) -> ConsumerProof:
@@ -77,6 +87,14 @@ class SecretHead:
     def in_force(self) -> str | None:
         """The version that a new consumer is given; None where the first one brings it."""
         return self.version if self.consumers else None
+
+    @property
+    def followed_rotation_id(self) -> SecretRotationId | None:
+        """The rotation that consumers may follow: in flight, or the last one, if it failed."""
+        if self.rotation_id is None and self.failed_version is None:
+            return None
+        key = parse_id(self.environment_id, "env").environment
+        return secret_rotation_id(key, self.secret, self.rotations)
 
     @property
     def is_over(self) -> bool:
@@ -160,7 +178,9 @@ def prove(head: SecretHead, proof: Consumer) -> SecretHead | None:
     return replace(head, consumers=tuple(consumers))
 
 
-def refuse(head: SecretHead, binding_id: str, ended_at: str) -> SecretHead | None:
+def refuse(
+    head: SecretHead, binding_id: str, rejected: Rejection, ended_at: str
+) -> SecretHead | None:
     """Return *head* after a roll-out to a consumer ended without a release: it runs what it did.
 
     None where something as new is known.
@@ -168,7 +188,7 @@ def refuse(head: SecretHead, binding_id: str, ended_at: str) -> SecretHead | Non
     known = head.consumer(binding_id)
     if known is None or known.ended_at >= ended_at:
         return None
-    refused = replace(known, is_rolled_back=True, ended_at=ended_at)
+    refused = replace(known, rejected=rejected, ended_at=ended_at)
     consumers = (refused if each is known else each for each in head.consumers)
     return replace(head, consumers=tuple(consumers))
 

@@ -4,10 +4,14 @@ from functools import partial
 
 from function_apps.secret_bindings import repository
 from function_apps.secret_bindings.model.binding import Binding
-from function_apps.secret_bindings.model.secret_head import Consumer, prove, proved_version
+from function_apps.secret_bindings.model.secret_head import (
+    Consumer,
+    Rejection,
+    prove,
+    proved_version,
+)
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.use_cases.record_proof import record_proof
-from shared.contracts.catalog import ReleaseOutcome
 from shared.contracts.secret_proofs import ProveRelease
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
@@ -34,13 +38,14 @@ def proof_of(command: ProveRelease, binding: Binding) -> Consumer:
     """Return what *command* says of the secret of *binding*."""
     component = command.component
     recorded = component.secret_versions.get(binding.secret_name) if component else None
-    is_rolled_back = command.outcome is ReleaseOutcome.ROLLED_BACK
+    version = command.rejected.get(binding.secret_name)
+    rejected = Rejection(version, command.rotation_id) if version else None
     if component is None or recorded is None:
         return Consumer(
             binding.binding_id,
             binding.module_id,
             ended_at=isoformat(command.ended_at),
-            is_rolled_back=is_rolled_back,
+            rejected=rejected,
         )
     mine = [each for each in command.proofs if each.module_id == binding.module_id]
     checked = min((each.checked_at for each in mine), default=command.ended_at)
@@ -54,5 +59,5 @@ def proof_of(command: ProveRelease, binding: Binding) -> Consumer:
         ),
         proved_at=isoformat(checked),
         ended_at=isoformat(command.ended_at),
-        is_rolled_back=is_rolled_back,
+        rejected=rejected,
     )

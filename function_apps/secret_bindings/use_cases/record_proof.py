@@ -10,10 +10,9 @@ from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BINDINGS, HEADS, ROTATIONS
 from shared.kernel.context import Context
-from shared.kernel.ids import parse_id
-from shared.messaging.outbox import Raise
+from shared.messaging.outbox import Raise, Row
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
-from shared.persistence.store import Partition
+from shared.persistence.store import partition_of
 
 
 async def record_proof(
@@ -24,7 +23,7 @@ async def record_proof(
 ) -> None:
     """Record what *change* makes of the head, None for nothing new; tell a rotation in flight.
 
-    A binding is given the version that its consumer proves.
+    A binding is given the version that its consumer proves: that of a rotation that has failed too.
     """
     head_id, binding_id = (
         HEADS.document_id(binding.secret),
@@ -36,34 +35,35 @@ async def record_proof(
         after = change(head) if head else None
         if after is None:
             return NOTHING
-        rotation = view.find(ROTATIONS, after.rotation_id) if after.rotation_id else None
-        if rotation is None:
-            return Decision({}, writes=[HEADS.put(after)])
-        heard = ROTATIONS.put(replace(rotation, heard=rotation.heard + 1))
-        told = Raise(rotation.operation_id, rotation.wait_name)
+        writes, outbox = [HEADS.put(after)], list[Row]()
+        followed = after.followed_rotation_id
+        rotation = view.find(ROTATIONS, followed) if followed else None
+        if rotation is not None and not rotation.is_ended:
+            writes.append(ROTATIONS.put(replace(rotation, heard=rotation.heard + 1)))
+            outbox.append(Raise(rotation.operation_id, rotation.wait_name))
         consumer = after.consumer(binding.binding_id)
         moved = _moved(view.find(BINDINGS, binding.binding_id), consumer, rotation, ctx)
-        return Decision(
-            {},
-            writes=[HEADS.put(after), heard, *([BINDINGS.put(moved)] if moved else [])],
-            outbox=[told, *([secret_bound(moved)] if moved else [])],
-        )
+        if moved is not None:
+            writes.append(BINDINGS.put(moved))
+            outbox.append(secret_bound(moved))
+        return Decision({}, writes=writes, outbox=outbox)
 
-    def rotation_of(view: View) -> Sequence[str]:
+    def linked(view: View) -> Sequence[str]:
         head = view.find(HEADS, binding.secret)
-        rotation_id = head.rotation_id if head else None
-        return [ROTATIONS.document_id(rotation_id)] if rotation_id else []
+        followed = head.followed_rotation_id if head else None
+        return [ROTATIONS.document_id(followed)] if followed else []
 
-    key = parse_id(binding.environment_id, "env").environment
-    partition = Partition(ctx.tenant, key)
-    await app.service.work.commit(ctx, partition, [head_id, binding_id], decide, linked=rotation_of)
+    partition = partition_of(ctx.tenant, binding.environment_id)
+    await app.service.work.commit(ctx, partition, [head_id, binding_id], decide, linked=linked)
 
 
 def _moved(
-    binding: Binding | None, consumer: Consumer | None, rotation: Rotation, ctx: Context
+    binding: Binding | None, consumer: Consumer | None, rotation: Rotation | None, ctx: Context
 ) -> Binding | None:
     """Return *binding* with the version of *rotation*, if *consumer* proved that; else None."""
-    if binding is None or consumer is None or binding.status is not State.BOUND:
+    if rotation is None or consumer is None:
+        return None
+    if binding is None or binding.status is not State.BOUND:
         return None
     is_proved = consumer.is_running and consumer.version == rotation.to_version
     if not is_proved or binding.version == rotation.version:

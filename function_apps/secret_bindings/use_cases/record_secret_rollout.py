@@ -3,7 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
-from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead, prove, refuse
+from function_apps.secret_bindings.model.secret_head import (
+    Consumer,
+    Rejection,
+    SecretHead,
+    prove,
+    refuse,
+)
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BINDINGS
 from function_apps.secret_bindings.use_cases.record_proof import record_proof
@@ -33,6 +39,7 @@ async def record_secret_rollout(
         nothing = Consumer(binding_id, binding.module_id, ended_at=ended_at)
         change = partial(prove, proof=nothing)
     else:
-        change = partial(refuse, binding_id=binding_id, ended_at=ended_at)
+        rejected = Rejection(rollout.version, rollout.rotation_id)
+        change = partial(refuse, binding_id=binding_id, rejected=rejected, ended_at=ended_at)
     await record_proof(binding, change, ctx.without_marker(), app)
     return Outcome({})
