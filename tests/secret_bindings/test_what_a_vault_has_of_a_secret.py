@@ -80,7 +80,7 @@ def test_an_alert_is_raised_once_and_cleared_with_its_time() -> None:
 
 
 def test_a_watch_begins_with_the_first_consumer_and_again_with_a_later_one() -> None:
-    assert begin(None, HEAD, NOW) == WATCH
+    assert begin(None, HEAD, NOW) == replace(WATCH, secret_name=HEAD.secret_name)
     assert begin(WATCH, HEAD, NOW + DAY) is WATCH
     assert begin(replace(WATCH, due_at=None, revision=4), HEAD, NOW) == replace(WATCH, revision=4)
 
