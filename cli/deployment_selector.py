@@ -8,10 +8,12 @@ from typing import Annotated, Final
 import typer
 
 from cli.client import Client
+from cli.deployment_words import deployment_words, modules_of
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id
 from cli.options import Module
+from cli.parameter_types import module_id
 from cli.rollout_report import Deployment
 from cli.watch_rollout import ROOT
 from shared.kernel.ids import id_shape
@@ -36,6 +38,10 @@ class DeploymentSelector:
         ),
     ]
     module: Module = None
+    env: Annotated[
+        str | None,
+        typer.Option("--env", "-e", help="With it DEPLOYMENT is a module there.", metavar="ENV"),
+    ] = None
 
     def find_id(self, client: Client, *statuses: str) -> str:
         """Return the id of the deployment; of an environment, the newest in one of *statuses*.
@@ -108,7 +114,7 @@ class DeploymentSelector:
             return self._only(running, "retry")
         if known[0]["status"] != "Failed":
             raise Failure(
-                f"the newest deployment, {known[0]['releaseRef']}, is {known[0]['status']}; "
+                f"the newest deployment, {deployment_words(known[0])}, is {known[0]['status']}; "
                 "a Failed or a paused one is retried",
                 ExitCode.CONFLICT,
                 code="NotRetryable",
@@ -116,32 +122,41 @@ class DeploymentSelector:
         return _id_of(known[0])
 
     @property
+    def _environment(self) -> str:
+        return self.env or self.deployment
+
+    @property
+    def _module(self) -> str | None:
+        """The module that is selected by. Raises BadParameter: what is typed for it is none."""
+        return module_id(self.deployment) if self.env else self.module
+
+    @property
     def _is_id(self) -> bool:
         return _DEPLOYMENT_ID.fullmatch(self.deployment) is not None
 
     def _fitting(self, client: Client, *statuses: str) -> Sequence[Deployment]:
         """Return the environment's deployments in one of *statuses*, newest first."""
-        deployments = newest_first(client, self.deployment, self.module)
+        deployments = newest_first(client, self._environment, self._module)
         return [each for each in deployments if not statuses or each["status"] in statuses]
 
     def _required(self, fitting: Sequence[Deployment], wanted: str) -> Sequence[Deployment]:
         if fitting:
             return fitting
         raise Failure(
-            f"no deployment in {self.deployment} is {wanted}"
+            f"no deployment in {self._environment} is {wanted}"
             if wanted
-            else f"nothing was deployed to {self.deployment} yet",
+            else f"nothing was deployed to {self._environment} yet",
             ExitCode.NOT_FOUND,
-            remedy=f"see what exists: `runtimectl deployments --env {self.deployment}`",
+            remedy=f"see what exists: `runtimectl deployments --env {self._environment}`",
         )
 
     def _only(self, fitting: Sequence[Deployment], command: str) -> str:
         if len(fitting) == 1:
             return _id_of(fitting[0])
-        named = ", ".join(f"{each['releaseRef']} is {each['status']}" for each in fitting)
+        named = ", ".join(f"{deployment_words(each)} is {each['status']}" for each in fitting)
         lines = ", ".join(f"`runtimectl {command} {_id_of(each)}`" for each in fitting)
         raise Failure(
-            f"{len(fitting)} deployments in {self.deployment} fit: {named}",
+            f"{len(fitting)} deployments in {self._environment} fit: {named}",
             ExitCode.USAGE,
             remedy=f"name the one that you mean, in this order: {lines}",
         )
@@ -157,18 +172,13 @@ def _id_of(deployment: Deployment) -> str:
     return str(deployment["deploymentId"])
 
 
-def modules_of(deployment: Deployment) -> Sequence[str]:
-    """Return the modules that *deployment* brings; not those that it takes away."""
-    return [component["moduleId"] for component in deployment["components"]]
-
-
 def _ended_otherwise(newest: Deployment, completed: Sequence[Deployment]) -> Failure:
     serving = _serving(newest, completed)
     refs = " and ".join(each["releaseRef"] for each in serving)
     modules = ", ".join(_touched_by(newest))
     lines = " and ".join(f"`runtimectl rollback {_id_of(each)}`" for each in serving)
     return Failure(
-        f"the newest deployment, {newest['releaseRef']}, ended as {newest['status']}; "
+        f"the newest deployment, {deployment_words(newest)}, ended as {newest['status']}; "
         + (f"of {modules} {refs} serves" if serving else f"nothing of {modules} serves"),
         ExitCode.CONFLICT,
         code="NotRollbackable",

@@ -71,6 +71,11 @@ BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
             "`runtimectl tenant move {name}{guest} --model {model} --wait`"
         ),
     ),
+    (
+        "NotCancellable",
+        "has ended as (?!Completed)",
+        "nothing to do: it has ended; see how: `runtimectl deployment {deployment}`",
+    ),
     ("TransitionRefused", "a deployment in", "see its state: `runtimectl deployment {deployment}`"),
     ("TransitionRefused", "an environment in", "see its state: `runtimectl env show {name}`"),
     (

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from cli.client import Client, HostUnreachable
-from cli.deployment_selector import modules_of, newest_first
+from cli.deployment_selector import newest_first
+from cli.deployment_words import modules_of
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import pause

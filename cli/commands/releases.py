@@ -9,6 +9,7 @@ import typer
 from cli.client import Client, Response
 from cli.deploy_request import DeployOptions, deploy_request
 from cli.deployment_selector import RUNNING, DeploymentSelector
+from cli.deployment_words import taken_back_words
 from cli.lookup import environment_id
 from cli.options import Invocation, Reason, WaitOptions
 from cli.output import Column, format_digest, format_time, note, say, warn
@@ -106,7 +107,13 @@ def rollback(
     """
     request = {"reason": reason, **({} if to is None else {"toDeploymentId": to})}
     deployment_id = selector.find_undoable_id(invocation.client, is_goal_named=to is not None)
-    _finish(invocation, _send(invocation, deployment_id, "rollback", request), waiting)
+    body = _send(invocation, deployment_id, "rollback", request)
+    if taken_back := body.get("takenBack"):
+        note(taken_back_words(taken_back, body))
+    # One that was on its way is stopped: that it is taken back is what was asked for.
+    is_stopped = body["deploymentId"] == deployment_id
+    wanted = ("RolledBack", "Cancelled") if is_stopped else ("Completed",)
+    _finish(invocation, body, waiting, wanted=wanted)
 
 
 def cancel(
@@ -121,9 +128,12 @@ def cancel(
 def release_hold(selector: DeploymentSelector, invocation: Invocation, reason: Reason = "") -> None:
     """Release the hold on a release that was rolled back, so it can be deployed again."""
     deployment_id = selector.find_held_id(invocation.client)
-    released = _send(invocation, deployment_id, "release-hold", {"reason": reason})
-    invocation.show(released)
-    note(f"the hold is released: {released['releaseRef']} may be deployed there again")
+    holds = invocation.client.get(f"{ROOT}/{deployment_id}").body.get("holds", ())
+    invocation.show(_send(invocation, deployment_id, "release-hold", {"reason": reason}))
+    held = dict.fromkeys(
+        f"{each['releaseRef']} ({each['moduleId']} {each['version']})" for each in holds
+    )
+    note(f"the hold is released: {', '.join(held)} may be deployed there again")
 
 
 def retry(

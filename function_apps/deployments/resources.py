@@ -9,7 +9,12 @@ from function_apps.deployments.model.preconditions import waiting_for
 from function_apps.deployments.model.rollout_steps import RolloutStep
 from shared.contracts.alerts import Alert, OpenAlert, open_alert, service_subject
 from shared.contracts.deployments import Deployment as DeploymentResource
-from shared.contracts.deployments import DeploymentAccepted, DeploymentStatus, DeploymentStep
+from shared.contracts.deployments import (
+    DeploymentAccepted,
+    DeploymentStatus,
+    DeploymentStep,
+    TakenBack,
+)
 from shared.contracts.operations import OperationSummary
 from shared.contracts.releases import ConfigurationPin
 from shared.contracts.shape import Value
@@ -56,6 +61,18 @@ def answer(deployment: Deployment, target: DeploymentTarget) -> Json:
         operation_id=deployment.operation_id,
     )
     return accepted.model_dump(mode="json", by_alias=True)
+
+
+def with_taken_back(accepted: Json, undone: Deployment) -> Json:
+    """Return the answer of a rollback with what it takes back."""
+    taken_back = TakenBack(
+        deployment_id=undone.deployment_id,
+        kind=undone.kind,
+        release_ref=undone.release_ref,
+        modules=undone.modules,
+        secret=undone.secret,
+    )
+    return {**accepted, "takenBack": taken_back.model_dump(mode="json", by_alias=True)}
 
 
 def deployment_resource(

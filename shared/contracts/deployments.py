@@ -344,6 +344,17 @@ class Deployment(Resource):
     operation: OperationSummary | None
 
 
+class TakenBack(Value):
+    """What a rollback takes back: a deployment that Completed, or one on its way."""
+
+    deployment_id: DeploymentId
+    kind: DeploymentKind
+    release_ref: ReleaseRef
+    modules: ModuleIds
+    secret: SecretRollout | None = None
+    """Of a deployment of kind secret."""
+
+
 class DeploymentAccepted(Resource):
     """What a command that starts or finds a deployment answers at once; watch the operation."""
 
@@ -355,6 +366,8 @@ class DeploymentAccepted(Resource):
     waiting_for: Label | None
     holder: DeploymentId | None
     operation_id: OperationId
+    taken_back: TakenBack | None = None
+    """Of a rollback."""
 
 
 class PlannedRemoval(Value):

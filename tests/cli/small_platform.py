@@ -39,6 +39,7 @@ THE_DEPLOYMENT: Mapping[str, Any] = {
 THE_ACCEPTED: Mapping[str, Any] = {
     name: THE_DEPLOYMENT[name]
     for name in (each.alias or "" for each in DeploymentAccepted.model_fields.values())
+    if name in THE_DEPLOYMENT
 }
 """What a command of a deployment answers: less than the deployment."""
 THE_SERVICE: Mapping[str, Any] = {

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cli.exit_codes import ExitCode
+from cli.remedy_lookup import remedy_for
 from tests.cli.small_platform import (
     DEPLOYMENT,
     RUNTIME,
@@ -186,3 +187,128 @@ def test_where_nothing_is_on_its_way_nothing_is_canceled(runtimectl: RuntimeCtl)
 
     assert (ran.code, writes(ran)) == (ExitCode.NOT_FOUND, [])
     assert "no deployment in test is on its way" in ran.err
+
+
+def test_where_two_fit_each_is_called_what_it_is(runtimectl: RuntimeCtl) -> None:
+    secret = {"secretName": "db-password", "version": "b2c65d2d0000ffff"}
+    running = [
+        deployed(NEWER, "Requested", "module-shop", kind="secret", secret=secret),
+        deployed(OLDER, "RollingOut", "module-shop"),
+    ]
+
+    ran = runtimectl.run("cancel test", {f"GET {RUNTIME}/deployments": running})
+
+    assert ran.code == ExitCode.USAGE
+    assert (
+        "the roll-out of secret db-password b2c65d2d0000 to module-shop is Requested, "
+        "module-shop-RollingOut is RollingOut"
+    ) in ran.err
+
+
+@pytest.mark.parametrize("line", ["deployment", "rollback"])
+def test_a_module_of_an_environment_selects_as_elsewhere(line: str, runtimectl: RuntimeCtl) -> None:
+    answers = {
+        f"GET {RUNTIME}/deployments": [THE_DEPLOYMENT],
+        f"POST {RUNTIME}/deployments/{DEPLOYMENT}/rollback": THE_ACCEPTED,
+    }
+
+    ran = runtimectl.run(f"{line} module-shop --env test", answers)
+    none = runtimectl.run(f"{line} shop --env test", answers)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert any("moduleId=module-shop" in asked.path for asked in ran.asked)
+    assert none.code == ExitCode.USAGE
+    assert "did you mean module-shop?" in none.err
+
+
+def taken_back(kind: str, **more: Any) -> dict[str, Any]:
+    return {"deploymentId": OLDER, "kind": kind, "releaseRef": "shop-1.2",
+            "modules": ["module-shop"], **more}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("undone", "said"),
+    [
+        pytest.param(
+            taken_back("secret", secret={
+                "moduleId": "module-shop", "bindingId": "sec-w5ekllr23tyb-aaaaaaaaaaaa",
+                "secretName": "s1", "version": "b2c65d2d0000ffff",
+            }),
+            "takes back the roll-out of secret s1 b2c65d2d0000 to module-shop: shop-1 stays, as it"
+            " was before; for the release before it, once this has ended:"
+            f" `runtimectl rollback {NEWER}`",
+            id="of-a-secret",
+        ),
+        pytest.param(
+            taken_back("configuration"), "the roll-out of configuration to module-shop",
+            id="of-a-configuration",
+        ),
+        pytest.param(taken_back("release"), "takes back shop-1.2: shop-1 comes back", id="release"),
+        pytest.param(
+            {**taken_back("release"), "deploymentId": NEWER},
+            "takes back shop-1.2, which was on its way", id="on-its-way",
+        ),
+    ],
+)  # fmt: skip
+def test_a_rollback_says_what_it_takes_back(
+    undone: dict[str, Any], said: str, runtimectl: RuntimeCtl
+) -> None:
+    accepted = {
+        **THE_ACCEPTED, "deploymentId": NEWER, "kind": "rollback", "takenBack": undone,
+    }  # fmt: skip
+    path = f"POST {RUNTIME}/deployments/{OLDER}/rollback"
+
+    ran = runtimectl.run(f"rollback {OLDER}", {path: accepted})
+
+    assert said in ran.err
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("RolledBack", ExitCode.OK),
+        ("Cancelled", ExitCode.OK),
+        ("Failed", ExitCode.ENDED_OTHERWISE),
+    ],
+)
+def test_a_rollback_of_one_on_its_way_is_good_when_that_is_taken_back(
+    status: str, code: ExitCode, runtimectl: RuntimeCtl
+) -> None:
+    reason = {"code": "RollbackAsked", "message": "asked by a caller"}
+    ended = {**THE_DEPLOYMENT, "status": status, "reason": reason}
+
+    ran = runtimectl.run(
+        f"rollback {DEPLOYMENT} --wait",
+        {
+            f"POST {RUNTIME}/deployments/{DEPLOYMENT}/rollback": THE_ACCEPTED,
+            f"GET {RUNTIME}/deployments/{DEPLOYMENT}": ended,
+        },
+    )
+
+    assert ran.code == code, ran.err
+
+
+def test_a_rollback_of_one_that_completed_is_good_when_it_completes(runtimectl: RuntimeCtl) -> None:
+    back = {**THE_DEPLOYMENT, "deploymentId": NEWER, "kind": "rollback", "status": "RolledBack"}
+
+    ran = runtimectl.run(
+        f"rollback {DEPLOYMENT} --wait",
+        {
+            f"POST {RUNTIME}/deployments/{DEPLOYMENT}/rollback": {
+                **THE_ACCEPTED, "deploymentId": NEWER,
+            },
+            f"GET {RUNTIME}/deployments/{NEWER}": back,
+        },
+    )  # fmt: skip
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+
+
+def test_what_has_ended_otherwise_is_not_said_to_be_rolled_back_instead() -> None:
+    remedies = [
+        remedy_for("NotCancellable", f"{DEPLOYMENT} has ended as {status}; …", ExitCode.CONFLICT)
+        for status in ("Completed", "RolledBack")
+    ]
+
+    assert remedies[0] == f"roll it back instead: `runtimectl rollback {DEPLOYMENT}`"
+    assert remedies[1].startswith("nothing to do: it has ended")

@@ -255,7 +255,8 @@ def test_the_only_deployment_on_its_way_is_cancelled(runtimectl: RuntimeCtl) -> 
 def test_the_hold_of_a_rollback_that_completed_is_released_by_its_environment(
     runtimectl: RuntimeCtl,
 ) -> None:
-    holder = {**THE_DEPLOYMENT, "kind": "rollback", "holds": [{"moduleId": "module-shop"}]}
+    hold = {"moduleId": "module-shop", "version": "2.1", "releaseRef": "shop-leak2"}
+    holder = {**THE_DEPLOYMENT, "kind": "rollback", "holds": [hold]}
     newer = {
         **THE_DEPLOYMENT,
         "deploymentId": ANOTHER,
@@ -266,10 +267,15 @@ def test_the_hold_of_a_rollback_that_completed_is_released_by_its_environment(
 
     ran = runtimectl.run(
         "release-hold test",
-        {f"GET {RUNTIME}/deployments": [newer, holder], f"POST {path}": THE_ACCEPTED},
+        {
+            f"GET {RUNTIME}/deployments": [newer, holder],
+            f"GET {RUNTIME}/deployments/{DEPLOYMENT}": holder,
+            f"POST {path}": THE_ACCEPTED,
+        },
     )
 
     assert ran.written == (f"POST {path}", {"reason": ""})
+    assert "shop-leak2 (module-shop 2.1) may be deployed there again" in ran.err
 
 
 @pytest.mark.parametrize(

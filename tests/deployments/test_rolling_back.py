@@ -69,6 +69,23 @@ def test_what_was_undone_is_held_until_it_is_released() -> None:
     run_virtual(main())
 
 
+def test_a_hold_names_the_release_that_was_undone_and_not_the_one_that_came_back() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one", releaseRef="shop-1.1")
+        two = await world.release("two", releaseRef="shop-leak2")
+
+        answer = await world.rollback(two.deployment_id)
+        await world.settle()
+
+        (hold,) = (await world.deployment(answer["deploymentId"])).holds
+        assert answer["releaseRef"] == "shop-1.1"
+        assert (hold.deployment_id, hold.release_ref) == (two.deployment_id, "shop-leak2")
+
+    run_virtual(main())
+
+
 def test_an_automatic_rollback_holds_its_unit_and_the_refusal_says_how_to_go_on() -> None:
     async def main() -> None:
         world = driven()

@@ -70,6 +70,39 @@ def test_one_secret_gets_the_new_version_and_all_else_stays() -> None:
     run_virtual(main())
 
 
+def test_the_answer_of_a_rollback_says_that_it_takes_back_the_roll_out_of_a_secret() -> None:
+    async def main() -> None:
+        world = driven()
+        one = await prepared(world)
+        await rotate(world, "v2", 1)
+        done = await rolled_out(world, "v2", 1)
+
+        answer = await world.rollback(done.deployment_id)
+        again = await world.rollback(done.deployment_id)
+
+        taken = answer["takenBack"]
+        assert answer["releaseRef"] == taken["releaseRef"] == one.release_ref
+        assert (taken["deploymentId"], taken["kind"]) == (done.deployment_id, "secret")
+        assert (taken["secret"]["secretName"], taken["secret"]["version"]) == ("password", "v2")
+        assert again == answer
+
+    run_virtual(main())
+
+
+def test_the_answer_of_a_rollback_of_one_on_its_way_says_so() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        asked = await world.deploy(await world.component("one"))
+
+        answer = await world.rollback(asked["deploymentId"])
+
+        assert answer["takenBack"]["deploymentId"] == answer["deploymentId"]
+        assert answer["takenBack"]["kind"] == "release"
+
+    run_virtual(main())
+
+
 CHANGED = {"release_revision", "routing", "secrets", "secret_versions", "endpoint"}
 
 

@@ -148,9 +148,12 @@ def _holds(
     done: Deployment, undone: Sequence[ReleasedComponent], now: datetime
 ) -> tuple[Hold, ...]:
     reason = Reason(code="RolledBack", message=f"undone by {done.deployment_id}")
-    by = {"deployment_id": done.rolled_back_deployment_id}
+    of = {
+        "deployment_id": done.rolled_back_deployment_id,
+        "release_ref": done.rolled_back_ref or done.release_ref,
+    }
     return tuple(
-        hold_of(component, done, reason, now).model_copy(update=by) for component in undone
+        hold_of(component, done, reason, now).model_copy(update=of) for component in undone
     )
 
 

@@ -128,6 +128,8 @@ class Deployment:
     previous: tuple[ReleasedComponent, ...] = ()
     previous_deployment_id: DeploymentId | None = None
     rolled_back_deployment_id: DeploymentId | None = None
+    rolled_back_ref: str | None = None
+    """The release of that deployment; None of a rollback from before this was recorded."""
     replaces: Mapping[ModuleId, int] = field(default_factory=dict)
     restores: Mapping[ModuleId, DeploymentId] = field(default_factory=dict)
     recorded: Mapping[ModuleId, PolicyAndBinding] = field(default_factory=dict)

@@ -76,6 +76,7 @@ def rollback_of(
     rollback = replace(
         rollback,
         rolled_back_deployment_id=undone.deployment_id,
+        rolled_back_ref=undone.release_ref,
         secrets=bound_secrets.recorded_of(
             [each for each in predecessors.components if each.module_id in order]
         ),

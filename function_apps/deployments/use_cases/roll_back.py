@@ -12,7 +12,7 @@ from function_apps.deployments.model.interruption import (
 )
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import ROLL_BACK, DeploymentSet
-from function_apps.deployments.resources import answer
+from function_apps.deployments.resources import answer, with_taken_back
 from function_apps.deployments.use_cases.cancel import interrupt
 from function_apps.deployments.use_cases.configuration_content import read_pinned
 from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
@@ -50,8 +50,13 @@ async def roll_back(
             require_same_way_back(known.deployment, wanted, known.target)
         return interrupt(known, interruption, reason, view, ids, ctx, kind=ROLL_BACK)
 
+    async def decide_and_say(view: View) -> Decision[Json]:
+        decision = await decide(view)
+        undone = view.get(repository.DEPLOYMENTS, command.deployment_id)
+        return replace(decision, value=with_taken_back(decision.value, undone))
+
     return await repository.change(
-        command.deployment_id, ctx, app, decide, also=[wanted] if wanted else []
+        command.deployment_id, ctx, app, decide_and_say, also=[wanted] if wanted else []
     )
 
 
