@@ -27,8 +27,7 @@ def policy_applied(policy: ScalingPolicy) -> Publish:
             "status": policy.status,
             "reason": policy.reason,
             "policyRevision": policy.policy_revision,
-            "left": policy.left,
-            "leftAt": policy.left_at,
+            "leftReplicas": policy.left_replicas,
         }
     )
     return Publish(event, module=policy.module_id)

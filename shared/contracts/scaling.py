@@ -232,6 +232,21 @@ class WhatIf(Command):
         return self
 
 
+class LeftReplicas(Value):
+    """The number of instances that a policy left, as it stopped to decide it."""
+
+    replicas: Replicas
+    release_revision: Revision
+    """The newest release of the service that it scaled."""
+
+    def is_of(self, release_revision: int, policy_revision: int) -> bool:
+        """Return whether a release is to have this number: the policy scaled it.
+
+        So is one that was begun under a policy (*policy_revision*), as it began with as many.
+        """
+        return policy_revision > 0 or release_revision <= self.release_revision
+
+
 class ScalingPolicyApplied(Event):
     """A policy or the number it wants changed; `aggregate_id` is the policy's id."""
 
@@ -250,10 +265,8 @@ class ScalingPolicyApplied(Event):
     reason: ScalingReason
     policy_revision: Annotated[int, Field(ge=1)]
     """Grows with the policy only, not with each decision; part of the release unit."""
-    left: Replicas | None = None
-    """The number that stays since the policy decides it no more; absent where it left none."""
-    left_at: Instant | None = None
-    """Since when: a release that was begun without a policy and ended later has its own number."""
+    left_replicas: LeftReplicas | None = None
+    """What stays since the policy decides it no more; absent where it left nothing."""
 
     @property
     def number(self) -> int | None:

@@ -16,7 +16,6 @@ from function_apps.catalog.model.service import (
 )
 from shared.contracts.catalog import RecordRelease
 from shared.contracts.scaling import ScalingPolicyApplied
-from shared.kernel.clock import isoformat
 from shared.messaging.fan_out import releases_of
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT, WEB, ended, released, service_of
@@ -82,17 +81,17 @@ def test_of_a_policy_that_left_nothing_it_is_that_of_the_release(status: str) ->
     assert (change.service.replicas, change.is_published) == (2, True)
 
 
-def left(known: RuntimeService, hours: float, status: str = "Superseded") -> RuntimeService:
-    """Return *known* after its policy ended, or was refused, and left five so long after it."""
-    at = isoformat(EPOCH + timedelta(hours=hours))
-    change = record_scaling(known, applied(4, 1, status=status, left=5, leftAt=at))
+def left(known: RuntimeService, release: int, status: str = "Superseded") -> RuntimeService:
+    """Return *known* after its policy is over, and left five with that *release*."""
+    number = {"replicas": 5, "releaseRevision": release}
+    change = record_scaling(known, applied(4, 1, status=status, leftReplicas=number))
     assert change is not None
     assert change.service is not None
     return change.service
 
 
 def released_again(known: RuntimeService, policy: int = 0) -> RuntimeService:
-    """Return *known* after a release that ended two hours later, begun under that *policy*."""
+    """Return *known* after its second release, begun under that *policy*."""
     component = released(revision=2, replicas=2, scalingPolicyRevision=policy)
     at = EPOCH + timedelta(hours=2)
     (release,) = releases_of(ended(2, [component], at=at), RecordRelease)
@@ -117,6 +116,12 @@ def test_the_end_of_a_policy_that_is_told_after_the_next_release_changes_nothing
     assert left(released_again(known), 1, status).replicas == 2
 
 
+def test_a_release_that_the_policy_scaled_beside_the_one_in_force_has_the_number_that_it_left() -> (
+    None
+):
+    assert released_again(left(service(), 2)).replicas == 5
+
+
 def test_a_release_that_was_begun_under_the_policy_has_the_number_that_it_left() -> None:
     known = replace(service(), scaled_to=5, scaling_revision=3)
 
@@ -125,8 +130,8 @@ def test_a_release_that_was_begun_under_the_policy_has_the_number_that_it_left()
 
 
 def test_what_a_policy_left_is_nothing_beside_one_that_is_in_force() -> None:
-    at = isoformat(EPOCH + timedelta(hours=1))
-    again = record_scaling(left(service(), 1), applied(5, 4, status="Applied", left=5, leftAt=at))
+    number = {"replicas": 5, "releaseRevision": 2}
+    again = record_scaling(left(service(), 1), applied(5, 4, status="Applied", leftReplicas=number))
     assert again is not None
     assert again.service is not None
 

@@ -1,12 +1,14 @@
 """A rollback puts back neither scaling policy nor tenant binding, and its proof says so."""
 
+from dataclasses import replace
+
 import pytest
 
 from function_apps.deployments.errors import Held
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.release_unit import recorded_unit
-from function_apps.deployments.repository import TARGETS
-from shared.contracts.releases import Departure, ReleasedComponent, ReleaseUnit
+from function_apps.deployments.model.lifecycle import PolicyAndBinding
+from function_apps.deployments.model.replicas import of_unit
+from shared.contracts.releases import Departure, ReleasedComponent
 from shared.contracts.scaling import ScalingStatus
 from shared.contracts.values import REPLICAS_MAX
 from shared.kernel.fence import Fence
@@ -16,7 +18,6 @@ from tests.deployments.test_facts_for_the_next_unit import bound
 from tests.deployments.test_secrets_come_back import undone
 from tests.deployments.told_policies import ENDED, IN_FORCE, POLICY, scaled
 from tests.kit.memory_cluster import Behaviour
-from tests.kit.told import ENVIRONMENT, released
 from tests.kit.virtual_time import run_virtual
 
 
@@ -175,7 +176,7 @@ async def scale(world: Driven, number: int) -> None:
     workload = world.surface_component(SHOP)
     live = await surface.observe(workload)
     assert isinstance(live, Present)
-    (revision,) = live.value.revisions
+    revision = min(live.value.revisions, key=lambda each: each.revision)
     fence = Fence(live.value.fence, POLICY, "scale")
     await surface.scale(workload, revision.revision, number, fence)
 
@@ -237,13 +238,23 @@ def test_where_no_policy_has_the_number_a_rollback_has_no_fewer_than_are_live() 
 
 def test_a_rollback_records_no_number_that_a_release_cannot_have() -> None:
     """Somebody scaled the workload in its cluster, beyond what any release may ask for."""
-    component = ReleasedComponent.model_validate(released(), strict=False)
-    target = TARGETS.absent(ENVIRONMENT)
 
-    unit = recorded_unit([component], target, {component.module_id: REPLICAS_MAX + 1}, ())
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        two = await world.release("two")
+        component = two.released_components[0]
+        back = replace(two, recorded={component.module_id: PolicyAndBinding.of(component)})
 
-    assert ReleaseUnit.model_validate(unit.model_dump()) == unit
-    assert unit.components[0].replicas == REPLICAS_MAX
+        (numbered,) = of_unit(
+            back, [component], (), {component.module_id: REPLICAS_MAX + 1}, facts={}
+        )
+
+        assert ReleasedComponent.model_validate(numbered.model_dump()) == numbered
+        assert (numbered.replicas, numbered.asked_replicas) == (REPLICAS_MAX, 1)
+
+    run_virtual(main())
 
 
 def test_a_rollback_that_had_more_instances_holds_only_what_it_undid() -> None:

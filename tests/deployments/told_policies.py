@@ -1,5 +1,6 @@
 """What scaling says of a policy of SHOP."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from function_apps.deployments.use_cases.record_facts import record_scaling_policy
@@ -17,8 +18,9 @@ async def scaled(
     minimum: int = 1,
     status: ScalingStatus = IN_FORCE,
     environment_id: EnvironmentId = TEST,
+    left: Mapping[str, int] | None = None,
 ) -> None:
-    """Tell that *revision* of the policy is in force, or has ended."""
+    """Tell that *revision* of the policy is in force, or has ended and *left* a number."""
     part = f"{environment_id.removeprefix('env-')}-abcdefghij"
     event = ScalingPolicyApplied.model_validate(
         {
@@ -35,6 +37,7 @@ async def scaled(
             "status": status,
             "reason": "Policy",
             "policyRevision": revision,
+            "leftReplicas": left,
         }
     )
     await record_scaling_policy(event, world.bench.ctx(), world.app)

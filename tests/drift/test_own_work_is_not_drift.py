@@ -8,7 +8,6 @@ from function_apps.drift.errors import DriftNotFound
 from function_apps.drift.repository import SCANS
 from shared.contracts.drift import RemediationPolicy
 from shared.contracts.scaling import ScalingPolicyApplied
-from shared.kernel.clock import isoformat
 from shared.surfaces.scaling import Measure, ScalingRules, UtilizationRule
 from tests.drift.compared import (
     OWN_WORK_S,
@@ -234,10 +233,10 @@ async def test_the_number_of_instances_is_its_policys_while_there_is_one() -> No
     assert (await made.only())["path"] == "replicas"
 
 
-def over(made: Drift, status: str = "Superseded") -> ScalingPolicyApplied:
-    """Return that the policy, now that it ends or is refused, leaves five."""
-    now = isoformat(made.app.service.clock.now())
-    return scaled(2, status, desired=1, actual=5, left=5, leftAt=now)
+def over(status: str = "Superseded") -> ScalingPolicyApplied:
+    """Return that the policy has ended, or was refused, and leaves five of the first release."""
+    left = {"replicas": 5, "releaseRevision": 1}
+    return scaled(2, status, desired=1, actual=5, leftReplicas=left)
 
 
 @pytest.mark.parametrize("status", ["Superseded", "Rejected"])
@@ -248,7 +247,7 @@ async def test_the_number_that_a_policy_left_is_compared_until_the_next_release(
     made = await released_and_settled()
     await made.hear(scaled(1))
     made.tamper(replicas=5)
-    await made.hear(over(made, status))
+    await made.hear(over(status))
     await made.scan(300)
     await made.scan(OWN_WORK_S)
     left = await made.findings()
@@ -264,7 +263,7 @@ async def test_the_number_that_a_policy_left_is_compared_until_the_next_release(
 @virtual
 async def test_a_release_ends_what_a_policy_left() -> None:
     made = await released_and_settled()
-    await made.hear(scaled(1), over(made))
+    await made.hear(scaled(1), over())
     await made.app.service.clock.sleep(60)
     await made.release(2)
     await made.settled()
@@ -275,7 +274,7 @@ async def test_a_release_ends_what_a_policy_left() -> None:
 @virtual
 async def test_a_release_that_was_begun_under_the_policy_keeps_what_that_left() -> None:
     made = await released_and_settled()
-    await made.hear(scaled(1), over(made))
+    await made.hear(scaled(1), over())
     await made.app.service.clock.sleep(60)
     await made.release(2, scalingPolicyRevision=1)
     made.tamper(revision=2, replicas=5)

@@ -279,30 +279,31 @@ def test_what_a_policy_changes_begins_the_time_of_a_difference_anew(
 
 @pytest.mark.parametrize("status", ["Superseded", "Rejected"])
 @pytest.mark.parametrize(
-    ("left_at", "policy", "left"),
+    ("scaled_release", "policy", "left"),
     [
-        pytest.param(at(6), 0, 5, id="after-the-release"),
-        pytest.param(at(4), 0, None, id="before-its-end"),
-        pytest.param(at(4), 1, 5, id="before-its-end-that-was-begun-under-the-policy"),
+        pytest.param(2, 0, 5, id="of-this-release"),
+        pytest.param(1, 0, None, id="of-the-release-before"),
+        pytest.param(1, 1, 5, id="of-the-release-before-and-this-was-begun-under-the-policy"),
         pytest.param(None, 1, None, id="nothing"),
     ],
 )
 def test_what_a_policy_left_stays_until_a_release_has_its_own_number(
-    status: str, left_at: str | None, policy: int, left: int | None
+    status: str, scaled_release: int | None, policy: int, left: int | None
 ) -> None:
     known = record_release(
         FRESH, release(2, 5, scalingPolicyRevision=policy),
         service_id=service_of(WEB), tenant_id=TENANT, now=NOW,
     )  # fmt: skip
-    number = None if left_at is None else 5
-    baseline = record_scaling(known, scaled(2, status, desired=1, left=number, leftAt=left_at))
+    number = scaled_release and {"replicas": 5, "releaseRevision": scaled_release}
+    baseline = record_scaling(known, scaled(2, status, desired=1, leftReplicas=number))
 
     assert baseline is not None
     assert baseline.replicas_left == left
 
 
 def test_what_a_policy_left_is_nothing_beside_one_that_is_in_force() -> None:
-    baseline = record_scaling(FRESH, scaled(2, "Applied", left=5, leftAt=at(6)))
+    number = {"replicas": 5, "releaseRevision": 9}
+    baseline = record_scaling(FRESH, scaled(2, "Applied", leftReplicas=number))
 
     assert baseline is not None
     assert (baseline.is_scaled, baseline.replicas_left) == (True, None)

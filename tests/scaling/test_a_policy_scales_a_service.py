@@ -58,8 +58,7 @@ def test_load_raises_the_number_to_what_the_target_asks_for() -> None:
             "status": "Enforced",
             "reason": "Rule",
             "policyRevision": 1,
-            "left": None,
-            "leftAt": None,
+            "leftReplicas": None,
         }
 
     run_virtual(main())

@@ -1,9 +1,11 @@
 """Scaling with all services: from a policy over HTTP to instances, inventory and release unit."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from shared.kernel.ids import EnvironmentId
 from tests.kit.releases import (
     ENDED,
     a_component,
@@ -121,6 +123,40 @@ def test_a_policy_that_is_deleted_beside_a_release_leaves_its_number_with_it() -
             await world.stop()
 
     run_virtual(main())
+
+
+@pytest.mark.long
+def test_a_repair_of_the_number_that_a_policy_left_brings_what_the_finding_calls_desired() -> None:
+    async def main() -> None:
+        world = World(requests_per_s=45)
+        try:
+            environment, policy = await under_load(world)
+            await world.call("DELETE", f"/runtime/scaling-policies/{policy}")
+            await world.clock.sleep(60)
+            without_instance(world, environment)
+            await world.clock.sleep(900)
+            _, report = await world.call("GET", f"/runtime/drift/{environment}")
+            (finding,) = report["value"]
+            path = f"/runtime/drift-findings/{finding['findingId']}/remediate"
+            status, answer = await world.call("POST", path, {"reason": "one is missing"})
+
+            assert status == 200, answer
+            shown = (finding["path"], finding["desired"], finding["actual"])
+            assert shown == ("replicas", "5", "4")
+            assert await judged(world, environment) == (5, 5, [])
+        finally:
+            await world.stop()
+
+    run_virtual(main())
+
+
+def without_instance(world: World, environment: str) -> None:
+    """Have one instance fewer of each service, as somebody lowered its number by hand."""
+    for component in world.surface.sites[EnvironmentId(environment)].components.values():
+        for revision in component.revisions.values():
+            number = revision.spec.replicas - 1
+            revision.spec = replace(revision.spec, replicas=number)
+            revision.instances[:] = revision.instances[:number]
 
 
 @pytest.mark.long

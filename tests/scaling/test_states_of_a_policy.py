@@ -42,7 +42,7 @@ NATIVE: dict[str, Any] = {"actuator": "native"}
 def enforced(**changes: Any) -> ScalingPolicy:
     """Return a policy that was evaluated once."""
     found = evolve(apply_policy(None, policy(**changes), IDS, NOW), ServiceFound, NOW)
-    return record_evaluation(found, Wanted(4, 4, ScalingReason.RULE), NOW)
+    return record_evaluation(found, Wanted(4, 4, ScalingReason.RULE, 1), NOW)
 
 
 def held(direction: Direction = Direction.BOTH) -> ScalingPolicy:
@@ -127,7 +127,7 @@ def test_a_pause_has_ended_at_its_end() -> None:
 
 
 def test_the_evaluation_after_its_end_ends_a_pause_and_forgets_it() -> None:
-    wanted = Wanted(4, 4, ScalingReason.RULE)
+    wanted = Wanted(4, 4, ScalingReason.RULE, 1)
 
     assert record_evaluation(held(), wanted, NOW).status is State.PAUSED
     after = record_evaluation(held(), wanted, NOW + MINUTE)
@@ -138,12 +138,13 @@ def test_the_evaluation_after_its_end_ends_a_pause_and_forgets_it() -> None:
 
 
 def test_an_evaluation_is_remembered() -> None:
-    after = record_evaluation(enforced(), Wanted(6, 4, ScalingReason.LIMITED), NOW)
+    after = record_evaluation(enforced(), Wanted(6, 4, ScalingReason.LIMITED, 1), NOW)
 
     assert (after.desired, after.actual, after.reason) == (6, 4, ScalingReason.LIMITED)
     assert after.changes == (ReplicaChange(isoformat(NOW), 2),)
-    assert record_evaluation(after, Wanted(5, 6, ScalingReason.RULE), NOW).changes[-1].by == -1
-    assert record_evaluation(after, Wanted(6, 6, ScalingReason.RULE), NOW).changes == after.changes
+    fewer, same = (Wanted(number, 6, ScalingReason.RULE, 1) for number in (5, 6))
+    assert record_evaluation(after, fewer, NOW).changes[-1].by == -1
+    assert record_evaluation(after, same, NOW).changes == after.changes
 
 
 def test_changes_are_remembered_as_long_as_a_rule_looks_at_them() -> None:
@@ -154,25 +155,25 @@ def test_changes_are_remembered_as_long_as_a_rule_looks_at_them() -> None:
 
     assert longest_memory(policy(**content)) == timedelta(minutes=8)
     assert longest_memory(policy(rateLimits={"up": [], "down": []}, cooldown="PT2M")) == 2 * MINUTE
-    after = record_evaluation(known, Wanted(4, 4, ScalingReason.RULE), NOW)
+    after = record_evaluation(known, Wanted(4, 4, ScalingReason.RULE, 1), NOW)
     assert [each.by for each in after.changes] == [2]
 
 
 def test_so_many_changes_are_kept_the_newest() -> None:
     known = replace(enforced(), changes=tuple(changed(1, by) for by in range(1, CHANGES_KEPT + 1)))
 
-    after = record_evaluation(known, Wanted(9, 4, ScalingReason.RULE), NOW)
+    after = record_evaluation(known, Wanted(9, 4, ScalingReason.RULE, 1), NOW)
 
     assert [each.by for each in after.changes] == [*range(2, CHANGES_KEPT + 1), 5]
 
 
 def test_a_lost_signal_is_remembered_since_it_was_lost() -> None:
-    lost = Wanted(4, 4, ScalingReason.SIGNAL_LOST, is_lost=True)
+    lost = Wanted(4, 4, ScalingReason.SIGNAL_LOST, 1, is_lost=True)
     first = record_evaluation(enforced(), lost, NOW)
 
     assert first.lost_since == isoformat(NOW)
     assert record_evaluation(first, lost, NOW + MINUTE).lost_since == isoformat(NOW)
-    found = record_evaluation(first, Wanted(4, 4, ScalingReason.RULE), NOW + MINUTE)
+    found = record_evaluation(first, Wanted(4, 4, ScalingReason.RULE, 1), NOW + MINUTE)
     assert found.lost_since is None
 
 

@@ -1,4 +1,4 @@
-"""A policy that stops to decide the number says how many it leaves, and since when."""
+"""A policy that stops to decide the number says how many it leaves, and of which release."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,11 +23,11 @@ from function_apps.scaling.model.policy import (
 )
 from shared.contracts.scaling import (
     Direction,
+    LeftReplicas,
     ScalingPause,
     ScalingPolicyApplied,
     ScalingReason,
 )
-from shared.kernel.clock import isoformat
 from tests.kit.told import ENVIRONMENT, WEB, service_of
 from tests.scaling.policies import LATENCY, NOW, policy
 from tests.scaling.test_states_of_a_policy import MINUTE
@@ -42,8 +42,9 @@ def found(known: ScalingPolicy | None = None) -> ScalingPolicy:
     return evolve(apply_policy(known, policy(), IDS, NOW), ServiceFound, NOW)
 
 
-def judged(known: ScalingPolicy | None = None, number: int = 4) -> ScalingPolicy:
-    return record_evaluation(known or found(), Wanted(number, 1, ScalingReason.RULE), NOW)
+def judged(known: ScalingPolicy | None = None, number: int = 4, release: int = 1) -> ScalingPolicy:
+    wanted = Wanted(number, 1, ScalingReason.RULE, release)
+    return record_evaluation(known or found(), wanted, NOW)
 
 
 def held() -> ScalingPolicy:
@@ -63,12 +64,16 @@ def gone(known: ScalingPolicy, at: datetime = NOW + MINUTE) -> ScalingPolicy:
     return evolve(known, Ended, at)
 
 
-def left(known: ScalingPolicy) -> tuple[int | None, str | None]:
-    return known.left, known.left_at
+def left(known: ScalingPolicy) -> LeftReplicas | None:
+    return known.left_replicas
 
 
-LEFT = (4, isoformat(NOW + MINUTE))
-NOTHING = (None, None)
+def left_of(number: int, release: int) -> LeftReplicas:
+    return LeftReplicas(replicas=number, release_revision=release)
+
+
+LEFT = left_of(4, 1)
+NOTHING = None
 LATER = NOW + 9 * MINUTE
 
 
@@ -104,7 +109,7 @@ def test_the_next_policy_leaves_what_was_left_before_until_it_is_judged() -> Non
     assert left(again) == LEFT
     assert left(gone(again, LATER)) == LEFT
     assert left(judged(again)) == NOTHING
-    assert left(gone(judged(again, 6), LATER)) == (6, isoformat(LATER))
+    assert left(gone(judged(again, 6, release=3), LATER)) == left_of(6, 3)
 
 
 def test_that_a_surface_gave_the_number_back_leaves_it_as_it_was() -> None:
@@ -115,4 +120,4 @@ def test_others_hear_of_what_is_left() -> None:
     event = policy_applied(replace(gone(judged()), module_id=WEB)).payload
     assert isinstance(event, ScalingPolicyApplied)
 
-    assert (event.number, event.left, event.left_at) == (None, 4, NOW + MINUTE)
+    assert (event.number, event.left_replicas) == (None, LEFT)

@@ -14,7 +14,7 @@ from function_apps.catalog.model.status import (
     status_after,
 )
 from shared.contracts.catalog import ReleaseOfComponent, ServiceStatus
-from shared.contracts.scaling import ScalingPolicyApplied
+from shared.contracts.scaling import LeftReplicas, ScalingPolicyApplied
 from shared.kernel.clock import isoformat
 
 Instances = tuple[Mapping[str, Any], ...]
@@ -35,27 +35,23 @@ class RuntimeService:
     instances: Instances = ()
     last_observed_at: str | None = None
     scaled_to: int | None = None
-    """As many instances as a policy wants, or left; None where deployments owns the number."""
-    left_at: str | None = None
-    """Since when it is only left: the next release has a number of its own."""
+    """As many instances as a policy in force wants."""
+    left: LeftReplicas | None = None
+    """As many as a policy left that is over."""
     scaling_revision: int = 0
 
     @property
     def replicas(self) -> int:
         """Return how many instances it is to have."""
-        released = int(self.component["replicas"])
-        return released if self.scaled_to is None or self._has_own_number else self.scaled_to
-
-    @property
-    def _has_own_number(self) -> bool:
-        """Return whether its release is newer than what a policy left, and not of its number.
-
-        One that was begun under the policy began with as many as that had.
-        """
-        release = self.rows.release
-        if release is None or self.left_at is None or self.component.get("scalingPolicyRevision"):
-            return False
-        return release.valid_from > self.left_at
+        if self.scaled_to is not None:
+            return self.scaled_to
+        revision, policy = (
+            int(self.component.get(name, 0))
+            for name in ("releaseRevision", "scalingPolicyRevision")
+        )
+        if self.left is not None and self.left.is_of(revision, policy):
+            return self.left.replicas
+        return int(self.component["replicas"])
 
     @property
     def facts(self) -> Facts | None:
@@ -169,9 +165,12 @@ def record_scaling(service: RuntimeService, event: ScalingPolicyApplied) -> Serv
     """
     if event.revision <= service.scaling_revision:
         return None
-    after = replace(service, scaling_revision=event.revision, scaled_to=event.number, left_at=None)
-    if event.number is None and event.left_at is not None:
-        after = replace(after, scaled_to=event.left, left_at=isoformat(event.left_at))
+    after = replace(
+        service,
+        scaling_revision=event.revision,
+        scaled_to=event.number,
+        left=event.left_replicas,
+    )
     is_shown = service.status not in {None, ServiceStatus.RETIRED}
     if not is_shown or after.replicas == service.replicas:
         return ServiceChange(None, after, is_published=False)

@@ -18,6 +18,7 @@ from function_apps.deployments.activities.start_failure import (
 from function_apps.deployments.errors import ProofFailed
 from function_apps.deployments.model import release_unit, traffic_split
 from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.replicas import NOBODY_ASKED
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import load_owned_deployment
 from function_apps.deployments.use_cases.configuration_content import read_merge
@@ -59,7 +60,8 @@ async def stop_candidate(given: ModuleInput, ctx: ActivityContext, app: Deployme
 async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
     """Start the instances of the new version, without traffic.
 
-    Where a policy scales it, as many as the version in force has: they may get all of its traffic.
+    Where a policy scales it, or nobody asked for another release, as many as the version in force
+    has, or more: they may get all of its traffic.
     """
     deployment = await load_owned_deployment(ctx, app)
     component = deployment.candidate(given.module)
@@ -68,7 +70,7 @@ async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: Deploym
     spec = release_unit.to_revision_spec(
         component, deployment.environment_id, deployment.tenant_id, app.rules.rollout, values
     )
-    if component.scaling_policy_revision:
+    if component.scaling_policy_revision or deployment.kind in NOBODY_ASKED:
         spec = replace(spec, replicas=await _as_many(component, deployment, app))
     await surface_of(component, app).apply(spec, ctx.fence(deployment))
 
@@ -76,7 +78,7 @@ async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: Deploym
 async def _as_many(
     component: ReleasedComponent, deployment: Deployment, app: DeploymentsApp
 ) -> int:
-    """Return how many instances a version begins with whose number scaling owns.
+    """Return how many instances a version begins with that has no fewer than there are.
 
     Where the version in force was stopped before, as many as that had; one that is brought back
     has its recorded minimum at least.

@@ -12,6 +12,7 @@ from function_apps.deployments.activities.observe_surface import (
     set_weights,
 )
 from function_apps.deployments.activities.prove_release import prove_within
+from function_apps.deployments.activities.shift_traffic import keep_number
 from function_apps.deployments.events import alert_cleared
 from function_apps.deployments.model import alerts, bound_secrets, module_queue
 from function_apps.deployments.model.configuration import pins_of
@@ -30,7 +31,6 @@ from function_apps.deployments.repository import (
     DeploymentSet,
     commit_deployment_step,
     last_step,
-    load_owned_deployment,
     load_owned_set,
     step,
 )
@@ -61,7 +61,9 @@ async def drain_previous(given: ModuleInput, ctx: ActivityContext, app: Deployme
     The surface drains them first; until they are gone a rollback takes them back. The schedule of
     the new one takes over before.
     """
-    deployment = await load_owned_deployment(ctx, app)
+    known = await load_owned_set(ctx, app)
+    await keep_number(given.module, known, ctx, app)
+    deployment = known.deployment
     component = deployment.candidate(given.module)
     before = deployment.before(given.module)
     if component is not None:

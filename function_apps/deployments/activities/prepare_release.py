@@ -25,6 +25,7 @@ from function_apps.deployments.model import (
     release_unit,
     relocation,
     repair,
+    replicas,
     secret_rollout,
     traffic_split,
 )
@@ -301,15 +302,14 @@ def _pinned(
     )
     assert len(components) == len(deployment.components), deployment.deployment_id
     live_replicas = traffic_split.replicas_of(replaced.components, live)
-    least = {
-        module: max(recorded.minimum, live_replicas.get(module, 0))
-        for module, recorded in deployment.recorded.items()
-    }
     modules = dict(target.modules)
     for component in components:
         state = target.module(component.module_id)
         modules[component.module_id] = replace(state, last=component.release_revision)
-    unit = release_unit.recorded_unit(components, target, least, deployment.remove)
+    numbered = replicas.of_unit(
+        deployment, components, replaced.components, live_replicas, target.facts
+    )
+    unit = release_unit.recorded_unit(numbered, target, deployment.remove)
     holders = {target.module(module).by for module in deployment.modules} - {None}
     has_baseline = any(
         component.module_id not in deployment.remove for component in replaced.components
@@ -322,7 +322,7 @@ def _pinned(
             *promotion.left_policies(deployment.scaled_at_source, unit.components),
             *jobs.left_out(deployment),
         ),
-        previous=replaced.components,
+        previous=tuple(replicas.as_in_force(each, target.facts) for each in replaced.components),
         previous_deployment_id=DeploymentId(max(map(str, holders))) if holders else None,
         earlier=earlier.components if deployment.restores else (),
         earlier_releases=earlier.releases,

@@ -1,6 +1,7 @@
 """The split of traffic on the way forward, by the ready capacity of both versions."""
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 
 from function_apps.deployments import events
@@ -9,8 +10,10 @@ from function_apps.deployments.activities.observe_surface import (
     observe,
     poll_until,
     set_weights,
+    surface_component,
+    surface_of,
 )
-from function_apps.deployments.model import traffic_split
+from function_apps.deployments.model import replicas, traffic_split
 from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.lifecycle import TrafficAdjusted
 from function_apps.deployments.model.rollout_steps import with_share
@@ -20,12 +23,15 @@ from function_apps.deployments.repository import (
     DeploymentSet,
     commit_deployment_step,
     load_owned_deployment,
+    load_owned_set,
     step,
 )
 from shared.contracts.deployments import StepShare
 from shared.durable.activity import ActivityContext, Step
 from shared.kernel.errors import Unavailable
+from shared.kernel.ids import ModuleId
 from shared.kernel.operation import Operation
+from shared.surfaces.errors import NotOwner
 from shared.surfaces.observed_state import LiveComponent
 
 _log = logging.getLogger(__name__)
@@ -43,8 +49,29 @@ async def shift_traffic(given: ModuleStepInput, ctx: ActivityContext, app: Deplo
     Raises:
         Unavailable: ready instances are too few, or the weights not in force; that may come.
     """
-    deployment = await load_owned_deployment(ctx, app)
-    await _share(deployment, given, ctx, app, sets_again=True)
+    known = await load_owned_set(ctx, app)
+    await keep_number(given.module, known, ctx, app)
+    await _share(known.deployment, given, ctx, app, sets_again=True)
+
+
+async def keep_number(
+    module: ModuleId, known: DeploymentSet, ctx: ActivityContext, app: DeploymentsApp
+) -> None:
+    """Bring a new version whose number a policy has, or left, to as many as the one in force has.
+
+    The policy may have raised that before the new version had traffic, and be over since.
+    """
+    deployment = known.deployment
+    component, before = deployment.candidate(module), deployment.before(module)
+    if component is None or before is None or not replicas.is_scaled(component, known.target.facts):
+        return
+    live = await observe(component, deployment, app)
+    number, wanted = (traffic_split.live_replicas(live, each) for each in (component, before))
+    if number is not None and wanted is not None and number < wanted:
+        workload, revision = surface_component(component, deployment), component.release_revision
+        with suppress(NotOwner):  # rules of the surface have the number
+            fence = ctx.fence(deployment)
+            await surface_of(component, app).scale(workload, revision, wanted, fence)
 
 
 async def keep_capacity(given: StepInput, ctx: ActivityContext, app: DeploymentsApp) -> None:

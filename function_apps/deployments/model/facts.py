@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, PlainSerializer
 
 from function_apps.deployments.errors import FactsFull
 from shared.contracts.retention import MESSAGES_KEPT
+from shared.contracts.scaling import LeftReplicas
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, TenantBindingStatus
 from shared.contracts.values import Instant, SecretDelivery
 
@@ -96,7 +97,8 @@ class SecretFact:
 class PolicyFact:
     """A policy, as scaling said last.
 
-    `policy_revision` is 0 where it has ended; `minimum` are the fewest instances that it allows.
+    `policy_revision` is 0 where it has ended; `minimum` are the fewest instances that it allows,
+    and `left` is the number that it left.
     """
 
     kind: Literal["scaling"]
@@ -104,6 +106,7 @@ class PolicyFact:
     policy_revision: Annotated[int, Field(alias="value"), PlainSerializer(str)]
     module: str = ""
     minimum: int = 0
+    left: LeftReplicas | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = _STORED
 

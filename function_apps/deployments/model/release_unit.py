@@ -17,7 +17,6 @@ from shared.contracts.releases import (
 )
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.values import (
-    REPLICAS_MAX,
     ComputeTargetKind,
     EnvironmentId,
     ModuleId,
@@ -150,27 +149,13 @@ def planned(
 def recorded_unit(
     components: Iterable[ReleasedComponent],
     target: DeploymentTarget,
-    least: Mapping[ModuleId, int],
     removed: tuple[ModuleId, ...],
 ) -> ReleaseUnit:
-    """Return the unit of *components*, each with the binding in force.
-
-    Where no policy has the number, each has *least* instances or more. That is the minimum of the
-    release then, and what the release asked for stays with it.
-    """
+    """Return the unit of *components*, each with the binding in force."""
     binding = target.binding_revision
-
-    def recorded(component: ReleasedComponent) -> ReleasedComponent:
-        changes: dict[str, int] = {"tenant_binding_revision": binding}
-        # Somebody may have scaled it beyond: no release can have that.
-        number = min(least.get(component.module_id, 0), REPLICAS_MAX)
-        is_owned = not component.scaling_policy_revision and not component.ends
-        if is_owned and number > component.replicas:
-            changes |= {"replicas": number, "asked_replicas": component.replicas}
-        return component.model_copy(update=changes)
-
+    bound = {"tenant_binding_revision": binding}
     return ReleaseUnit(
-        components=tuple(map(recorded, components)),
+        components=tuple(component.model_copy(update=bound) for component in components),
         tenant_binding_revision=binding,
         removed=removed,
     )

@@ -47,7 +47,7 @@ async def record_secret(
 async def record_scaling_policy(
     event: ScalingPolicyApplied, ctx: Context, app: DeploymentsApp
 ) -> Outcome[Json]:
-    """Record the revision of the policy that scales a module, and its minimum; 0 once it ended."""
+    """Record the revision and the minimum of a policy; 0 once it ended, with what it left."""
     is_in_force = event.status not in _NO_POLICY
     fact = PolicyFact(
         facts.SCALING,
@@ -55,6 +55,7 @@ async def record_scaling_policy(
         event.policy_revision if is_in_force else 0,
         event.module_id,
         event.min if is_in_force else 0,
+        event.left_replicas,
     )
 
     def changed(known: Facts) -> Facts | None:

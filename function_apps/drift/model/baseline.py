@@ -16,7 +16,13 @@ from shared.contracts.catalog import RuntimeInventoryUpdated, ServiceStatus
 from shared.contracts.drift import CompareRelease
 from shared.contracts.health import HealthStatus
 from shared.contracts.releases import ReleasedComponent
-from shared.contracts.scaling import Actuator, ScalingPolicyApplied, ScalingStatus, Signal
+from shared.contracts.scaling import (
+    Actuator,
+    LeftReplicas,
+    ScalingPolicyApplied,
+    ScalingStatus,
+    Signal,
+)
 from shared.contracts.values import EnvironmentId, ModuleId, ProjectId, Stage, TenantId
 from shared.kernel.clock import isoformat
 from shared.surfaces.scaling import ReplicasOwner, rules_in_words
@@ -53,9 +59,8 @@ class ServiceBaseline:
     """A scaling policy has the number of its instances."""
     scaling: Mapping[str, str] = field(default_factory=dict)
     """The words of the rules by which its surface scales it, as a policy in force says."""
-    left_replicas: int | None = None
-    """The number of instances that a policy left at `left_at`, until the next release."""
-    left_at: str = ""
+    left: LeftReplicas | None = None
+    """The number of instances that a policy left that is over."""
     replicas_differ_since: str | None = None
     """The scan that first found another number of instances, or other rules; so did each since."""
     fence: int = 0
@@ -100,13 +105,11 @@ class ServiceBaseline:
 
     @property
     def replicas_left(self) -> int | None:
-        """Return the number that stays since a policy has it no more; None where a release has it.
-
-        A release that was begun under the policy began with as many as that had.
-        """
-        is_of_policy = self.component is not None and self.component.scaling_policy_revision > 0
-        is_latest = is_of_policy or self.left_at > self.released_at
-        return self.left_replicas if is_latest and not self.is_scaled else None
+        """Return the number that stays since a policy is over; None where a release has its own."""
+        policy = self.component.scaling_policy_revision if self.component else 0
+        left = None if self.is_scaled else self.left
+        is_left = left is not None and left.is_of(self.release_revision, policy)
+        return left.replicas if left is not None and is_left else None
 
     @property
     def is_healthy(self) -> bool:
@@ -207,8 +210,7 @@ def record_scaling(
         scaling_revision=event.revision,
         is_scaled=is_scaled,
         scaling=_rules_of_surface(event) if is_enforced else {},
-        left_replicas=event.left,
-        left_at=isoformat(event.left_at) if event.left_at else "",
+        left=event.left_replicas,
     )
     is_same = (heard.is_scaled, heard.scaling) == (known.is_scaled, known.scaling)
     return heard if is_same else replace(heard, replicas_differ_since=None)

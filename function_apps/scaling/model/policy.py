@@ -10,6 +10,7 @@ from shared.contracts.alerts import Alert, AlertChange, judge_alerts
 from shared.contracts.scaling import (
     Actuator,
     Direction,
+    LeftReplicas,
     ScalingPause,
     ScalingPolicyChange,
     ScalingReason,
@@ -164,9 +165,10 @@ class ScalingPolicy:
     """The newest revision that runs beyond the release in force."""
     newer_since: str | None = None
     """Since when that is seen."""
-    left: int | None = None
-    """The number that it had as it stopped to decide it, at `left_at`, until it decides again."""
-    left_at: str | None = None
+    scaled_release: int = 0
+    """The newest release revision whose number it decided."""
+    left_replicas: LeftReplicas | None = None
+    """The number that it had as it stopped to decide, until it decides again."""
 
     @property
     def is_to_be_taken_back(self) -> bool:
@@ -248,23 +250,29 @@ def evolve(policy: ScalingPolicy, event: type[PolicyEvent], now: datetime) -> Sc
     refused, or ends, leaves it; one that is tried again has not seen how many there are.
     """
     status = TRANSITIONS.after(policy.status, event)
-    at, is_evaluated = isoformat(now), {policy.status, status} <= _IS_EVALUATED
+    is_evaluated = {policy.status, status} <= _IS_EVALUATED
     after = replace(
         policy,
         status=status,
         revision=policy.revision + 1,
-        updated_at=at,
+        updated_at=isoformat(now),
         is_taken_back=False,
         lost_since=policy.lost_since if is_evaluated else None,
     )
     if status in _IS_OVER and policy.status in _IS_EVALUATED and policy.actual is not None:
-        after = replace(after, left=policy.desired, left_at=at)
+        after = replace(after, left_replicas=_left(policy))
     if status is State.REQUESTED:
         after = replace(after, actual=None)
     if status is State.PAUSED:
         return after
     why = "" if policy.status is State.PAUSED else policy.why
     return replace(after, paused=None, paused_until=None, why=why)
+
+
+def _left(policy: ScalingPolicy) -> LeftReplicas:
+    """Return the number that *policy*, which was evaluated, decided last, and of which release."""
+    assert policy.desired is not None, policy.policy_id
+    return LeftReplicas(replicas=policy.desired, release_revision=policy.scaled_release)
 
 
 def pause(policy: ScalingPolicy, asked: ScalingPause, now: datetime) -> ScalingPolicy:
@@ -338,11 +346,15 @@ def is_held_by_newer(policy: ScalingPolicy, now: datetime, at_most: timedelta) -
 
 @dataclass(frozen=True)
 class Wanted:
-    """The decision of an evaluation: so many instances where there are *actual*, and why."""
+    """The decision of an evaluation: so many instances where there are *actual*, and why.
+
+    *release* is the newest release revision that it is of.
+    """
 
     desired: int
     actual: int
     reason: ScalingReason
+    release: int
     is_lost: bool = False
 
 
@@ -367,8 +379,8 @@ def record_evaluation(policy: ScalingPolicy, wanted: Wanted, now: datetime) -> S
         reason=wanted.reason,
         lost_since=(policy.lost_since or isoformat(now)) if wanted.is_lost else None,
         changes=changes,
-        left=None,
-        left_at=None,
+        scaled_release=wanted.release,
+        left_replicas=None,
     )
 
 
@@ -381,4 +393,4 @@ def _said(policy: ScalingPolicy) -> tuple[object, ...]:
     is_limited = policy.reason is ScalingReason.LIMITED
     return (policy.status, policy.desired, policy.actual, policy.lost_since, policy.alert,
             policy.is_taken_back, policy.rejected_release, policy.newer_release,
-            is_limited)  # fmt: skip
+            policy.scaled_release, is_limited)  # fmt: skip

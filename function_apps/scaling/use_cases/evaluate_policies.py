@@ -59,7 +59,7 @@ from shared.messaging.sweep import Sweep, every_due
 from shared.messaging.unit_of_work import Decision, Json, View
 from shared.persistence.store import Document, partition_of
 from shared.surfaces.capabilities import Feature
-from shared.surfaces.observed_state import LiveComponent, Phase
+from shared.surfaces.observed_state import LiveComponent, LiveRevision, Phase
 from shared.surfaces.port import Surface, configured_surface
 from shared.surfaces.spec import SurfaceComponent
 
@@ -224,7 +224,7 @@ async def _scale(
             app.rules.scaling.tolerance,
         ),
     )
-    after = await _commit(policy, _evaluated(beside, decision, revision.replicas, now), ctx, app)
+    after = await _commit(policy, _evaluated(beside, decision, revision, now), ctx, app)
     loads = loads_of(policy.content, signals, revision.replicas)
     counted = (revision.replicas, revision.ready)
     seen = sample.decided(isoformat(now), policy.policy_revision, decision, counted, loads)
@@ -246,9 +246,13 @@ def may_be_none(service: ScaledService, surface: Surface) -> bool:
 
 
 def _evaluated(
-    policy: ScalingPolicy, decision: ReplicaDecision, current: int, now: datetime
+    policy: ScalingPolicy, decision: ReplicaDecision, scaled: LiveRevision, now: datetime
 ) -> ScalingPolicy:
-    wanted = Wanted(decision.desired, current, decision.reason, decision.is_lost)
+    """Return *policy* after *decision* on *scaled*, and on a newer release beside it."""
+    newest = max(scaled.revision, policy.newer_release or 0)
+    wanted = Wanted(
+        decision.desired, scaled.replicas, decision.reason, newest, is_lost=decision.is_lost
+    )
     return record_evaluation(policy, wanted, now)
 
 
@@ -287,7 +291,7 @@ async def _follow_surface(
     if not has_rules:
         return None
     decision = ReplicaDecision(number, ScalingReason.POLICY, "the surface decides by its own rules")
-    await _commit(policy, _evaluated(policy, decision, number, now), ctx, app)
+    await _commit(policy, _evaluated(policy, decision, scaled.revision, now), ctx, app)
     counted = (number, scaled.revision.ready)
     seen = sample.decided(isoformat(now), policy.policy_revision, decision, counted, {})
     return await _keep(seen, policy, ctx, app)

@@ -1,0 +1,89 @@
+"""The number of instances of a release unit, where it is not the one that was asked for. Pure.
+
+A release has the number that it asks for. What changes only how that release runs (configuration, a
+secret, its place, a repair) keeps the number that is in force, and a rollback has no fewer than
+there are. Where a policy is in force, the number is its own.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.facts import SCALING, Facts
+from shared.contracts.deployments import DeploymentKind
+from shared.contracts.releases import ReleasedComponent
+from shared.contracts.values import REPLICAS_MAX, ModuleId
+
+NOBODY_ASKED: Final = frozenset(
+    {DeploymentKind.CONFIGURATION, DeploymentKind.SECRET, DeploymentKind.RELOCATION}
+)
+"""Kinds that bring what is in force once more, for a reason that is not its number."""
+_KEEPS: Final = NOBODY_ASKED | {DeploymentKind.REPAIR}
+
+
+def is_scaled(component: ReleasedComponent, facts: Facts) -> bool:
+    """Return whether a policy has the number of *component*, or had it and left one."""
+    revision, policy = component.release_revision, component.scaling_policy_revision
+    return policy > 0 or any(
+        fact.policy_revision > 0 or (fact.left is not None and fact.left.is_of(revision, policy))
+        for fact in facts.values()
+        if fact.kind == SCALING and fact.module == component.module_id
+    )
+
+
+def in_force(component: ReleasedComponent, facts: Facts) -> int:
+    """Return how many instances *component*, which is in force, is to have without a policy."""
+    revision, policy = component.release_revision, component.scaling_policy_revision
+    left = (
+        fact.left
+        for fact in facts.values()
+        if fact.kind == SCALING and fact.module == component.module_id and fact.left is not None
+    )
+    return next(
+        (each.replicas for each in left if each.is_of(revision, policy)), component.replicas
+    )
+
+
+def as_in_force(component: ReleasedComponent, facts: Facts) -> ReleasedComponent:
+    """Return *component*, which is in force, with the number that it is to have by now.
+
+    One that was begun under a policy has the minimum of that, below which its number never was.
+    """
+    number = component.replicas
+    if not component.scaling_policy_revision and not component.ends:
+        number = in_force(component, facts)
+    if number == component.replicas:
+        return component
+    asked = component.replicas if component.asked_replicas is None else component.asked_replicas
+    return component.model_copy(update={"replicas": number, "asked_replicas": asked})
+
+
+def of_unit(
+    deployment: Deployment,
+    components: Iterable[ReleasedComponent],
+    replaced: Iterable[ReleasedComponent],
+    live: Mapping[ModuleId, int],
+    facts: Facts,
+) -> tuple[ReleasedComponent, ...]:
+    """Return *components*, which *deployment* brings, with the numbers that they are to have.
+
+    *replaced* is what is in force, and *live* how many instances that has. What a release asked for
+    stays with it.
+    """
+    kept = {each.module_id: in_force(each, facts) for each in replaced}
+
+    def numbered(component: ReleasedComponent) -> ReleasedComponent:
+        module, asked = component.module_id, component.replicas
+        if component.scaling_policy_revision or component.ends:
+            return component
+        number = asked
+        if deployment.kind in _KEEPS:
+            number = kept.get(module, asked)
+        elif module in deployment.recorded:
+            number = max(asked, deployment.recorded[module].minimum, live.get(module, 0))
+        number = min(number, REPLICAS_MAX)  # somebody may have scaled it beyond
+        if number == asked:
+            return component
+        return component.model_copy(update={"replicas": number, "asked_replicas": asked})
+
+    return tuple(map(numbered, components))
