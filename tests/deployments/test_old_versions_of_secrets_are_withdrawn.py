@@ -121,6 +121,40 @@ def test_a_release_that_begins_after_it_has_the_version_that_stays() -> None:
     assert live == {NAME: "v2"}
 
 
+def test_a_release_on_its_way_that_has_the_version_is_not_waited_for() -> None:
+    """A module that is released again and again is never without one."""
+
+    async def main() -> Any:
+        world, _ = await rotated()
+        confirmed = []
+        for activity in ("start_rollout", "shift_traffic"):
+            world.halt_at = activity
+            await world.deploy(await world.component(f"before {activity}"))
+            await world.until(world.is_halted)
+            confirmed.append(len(await withdraw(world, "v2", 1)))
+            world.go_on()
+            await world.settle()
+        return confirmed, given(world)
+
+    assert run_virtual(main()) == ([1, 1], {NAME: "v2"})
+
+
+def test_a_rollback_on_its_way_to_the_older_version_is_waited_for() -> None:
+    async def main() -> Any:
+        world = await bound()
+        await world.release("one")
+        followed = await rolled_out(world, "v2", 1)
+        world.halt_at = "shift_traffic"
+        await world.rollback(followed.deployment_id)
+        await world.until(world.is_halted)
+        meanwhile = await withdraw(world, "v2", 1)
+        world.go_on()
+        await world.settle()
+        return meanwhile
+
+    assert run_virtual(main()) == []
+
+
 def test_a_rollback_after_it_brings_no_older_version_back() -> None:
     async def main() -> Any:
         world = await bound()

@@ -7,7 +7,7 @@ there already is recognised by its keys.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from types import MappingProxyType
@@ -205,9 +205,9 @@ def set_wait(target: DeploymentTarget, deployment_id: str, wait: str) -> Deploym
     return replace(target, queue=entries)
 
 
-def has_begun(target: DeploymentTarget, module: ModuleId) -> bool:
-    """Return whether a deployment of *module* has started, and not ended."""
-    return any(entry.token and module in entry.modules for entry in target.queue)
+def begun(target: DeploymentTarget, module: ModuleId) -> Sequence[DeploymentId]:
+    """Return the deployments of *module* that have started, and not ended."""
+    return [each.deployment for each in target.queue if each.token and module in each.modules]
 
 
 def began_before(

@@ -9,9 +9,9 @@ from function_apps.deployments.model import bound_secrets, predecessors, release
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import SecretFact, find_secret
-from shared.contracts.deployments import Deploy, DeploymentKind
+from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus
 from shared.contracts.releases import ReleasedComponent, ReleasedSecret
-from shared.contracts.roll_outs import SecretRollout
+from shared.contracts.roll_outs import SecretRollout, WithdrawSecretVersions
 from shared.contracts.secret_bindings import SecretRotationFailed
 from shared.contracts.values import DeploymentId, EnvironmentId
 from shared.kernel.context import Context, NewIds
@@ -89,6 +89,20 @@ def is_given(rollout: SecretRollout, release: ReleaseInForce) -> bool:
     """Return whether *release* has the version of *rollout* already."""
     versions = release.component.secret_versions
     return versions.get(rollout.secret_name) == rollout.version
+
+
+def may_start_another(command: WithdrawSecretVersions, begun: Deployment) -> bool:
+    """Return whether *begun* may start an instance with another version than that of *command*.
+
+    Before its unit is fixed nothing is given to it. What it goes back to is given what is recorded
+    when it turns back.
+    """
+    module, name = command.module_id, command.secret_name
+    components = [begun.candidate(module)]
+    if begun.status is DeploymentStatus.ROLLING_BACK:
+        components.append(begun.before(module))
+    given = {each.secret_versions.get(name) for each in components if each is not None}
+    return not given <= {None, command.version}
 
 
 def new_rollout(

@@ -3,11 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from function_apps.deployments.model import bound_secrets, module_queue, predecessors
+from function_apps.deployments.model import (
+    bound_secrets,
+    module_queue,
+    predecessors,
+    secret_rollout,
+)
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import find_secret, secret_key
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import TARGETS, releases_of
+from function_apps.deployments.repository import DEPLOYMENTS, TARGETS, releases_of
 from shared.contracts.roll_outs import WithdrawSecretVersions
 from shared.contracts.secret_proofs import ConfirmWithdrawal
 from shared.kernel.context import Context
@@ -41,10 +46,11 @@ async def withdraw_secret_versions(
         audited = Audited("WithdrawSecretVersions", command.binding_id)
         return Decision({}, writes=[TARGETS.put(after)], outbox=confirmed, audited=audited)
 
-    def in_force(view: View) -> Sequence[str]:
-        return view.get(TARGETS, environment_id).module(module).released_in
+    def deployments(view: View) -> Sequence[str]:
+        target = view.get(TARGETS, environment_id)
+        return [*target.module(module).released_in, *module_queue.begun(target, module)]
 
-    return await app.service.work.change(ctx, TARGETS, environment_id, decide, linked=in_force)
+    return await app.service.work.change(ctx, TARGETS, environment_id, decide, linked=deployments)
 
 
 def _is_free(command: WithdrawSecretVersions, target: DeploymentTarget, view: View) -> bool:
@@ -53,8 +59,10 @@ def _is_free(command: WithdrawSecretVersions, target: DeploymentTarget, view: Vi
     What waits in its queue has not begun: it is given what is recorded when it does.
     """
     module = command.module_id
-    if module_queue.has_begun(target, module):
-        return False
+    for each in module_queue.begun(target, module):
+        deployment = view.find(DEPLOYMENTS, each)
+        if deployment is None or secret_rollout.may_start_another(command, deployment):
+            return False
     found = predecessors.module_in_force(target, module, releases_of(module, target, view))
     if found is None or found[1].runs_once is not None:
         return True
