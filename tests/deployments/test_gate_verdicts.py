@@ -11,7 +11,7 @@ from function_apps.deployments.model.rollout_steps import RolloutStep
 from function_apps.deployments.ports import DeploymentsRules
 from function_apps.deployments.use_cases.record_gate_evidence import record_gate_evidence
 from function_apps.deployments.use_cases.retry import retry
-from shared.contracts.deployments import DeploymentReason, DeploymentStatus
+from shared.contracts.deployments import DeploymentReason, DeploymentStatus, EndReason
 from shared.contracts.gates import Analysis, GateEvidence, Measure, Verdict
 from shared.contracts.values import GateId
 from shared.kernel.errors import Invalid
@@ -21,6 +21,7 @@ from tests.kit.virtual_time import EPOCH, run_virtual
 
 PASS, FAIL, UNSURE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 DEADLINE = EPOCH + timedelta(minutes=10)
+GATE = GateId("gate-w5ekllr23tyb-abcdefghij-0123456789abcdef-0-0")
 
 
 def shift(*verdicts: Verdict, asked: int = 2) -> RolloutStep:
@@ -53,23 +54,80 @@ def test_a_step_has_one_verdict_over_all_components(
     assert analysis.verdict_of(shift(*verdicts), now) is expected
 
 
-def test_the_reason_of_a_rejected_release_names_the_value_and_its_limit() -> None:
-    slow = Analysis(
-        measure=Measure.LATENCY, verdict=FAIL, value=1253.0, threshold=800.0, unit="ms",
-        reason="p95 of 25 requests in one window; 2 bad windows in a row",
-    )  # fmt: skip
+def reason_for(
+    *analyses: Analysis, verdict: Verdict = FAIL, decided: Verdict | None = None
+) -> EndReason:
+    """Return the reason of a step whose only gate had *verdict* by *analyses*."""
     evidence = GateEvidence(
-        gate_id=GateId("gate-w5ekllr23tyb-abcdefghij-0123456789abcdef-0-0"), module_id=SHOP,
-        step=0, weight=10, verdict=FAIL, candidate_revision=2, analyses=(slow,),
-        from_at=EPOCH, until_at=DEADLINE,
+        gate_id=GATE, module_id=SHOP, step=0, weight=10, verdict=verdict, candidate_revision=2,
+        analyses=analyses, from_at=EPOCH, until_at=DEADLINE,
     )  # fmt: skip
+    return analysis.reason_of(replace(shift(), evidence=(evidence,)), decided or verdict)
 
-    reason = analysis.reason_of(replace(shift(), evidence=(evidence,)), FAIL)
 
-    assert reason.message.endswith(
-        "said Fail: latency 1253 ms, limit 800 ms: p95 of 25 requests in one window; 2 bad windows"
-        " in a row"
+def judged(measure: Measure, verdict: Verdict = FAIL, **changes: Any) -> Analysis:
+    return Analysis.model_validate(
+        {"measure": measure, "verdict": verdict, "unit": "count", "reason": "so it was", **changes}
     )
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        pytest.param(
+            {"measure": Measure.LATENCY, "unit": "ms", "value": 1253.0, "threshold": 800.0},
+            "latency 1253 ms, limit 800 ms: so it was",
+            id="a-number-with-its-unit",
+        ),
+        pytest.param(
+            {"measure": Measure.ERROR_RATIO, "unit": "ratio", "value": 0.125, "threshold": 0.01},
+            "errorRatio 12.50%, limit 1.00%: so it was",
+            id="a-ratio-in-percent",
+        ),
+        pytest.param(
+            {"measure": Measure.SAMPLES, "unit": "count", "value": 3, "threshold": 50},
+            "samples 3 count, needs 50 count: so it was",
+            id="what-has-to-be-reached",
+        ),
+        pytest.param(
+            {"measure": Measure.ERROR_RATIO, "unit": "ratio", "value": 0.125},
+            "errorRatio so it was",
+            id="a-value-without-a-limit",
+        ),
+    ],
+)
+def test_the_reason_of_a_rejected_release_names_the_value_and_its_limit(
+    found: dict[str, Any], words: str
+) -> None:
+    assert reason_for(judged(**found)).message == f"at 10 % the gate of {SHOP} said Fail: {words}"
+
+
+def test_the_reason_is_the_gate_that_decided_by_the_first_rule_that_says_so() -> None:
+    passed, first, second = (
+        judged(Measure.READINESS, PASS),
+        judged(Measure.SAMPLES),
+        judged(Measure.LATENCY),
+    )
+
+    reason = reason_for(passed, first, second)
+
+    assert (reason.code, reason.gate_id) == ("GateFailed", GATE)
+    assert [each.gate_id for each in reason.evidence] == [GATE]
+    assert reason.message.endswith("said Fail: samples so it was")
+
+
+def test_a_gate_without_a_rule_that_says_so_is_named_alone() -> None:
+    reason = reason_for(verdict=UNSURE)
+
+    assert reason.code == "GateInconclusive"
+    assert reason.message == f"at 10 % the gate of {SHOP} said Inconclusive"
+
+
+def test_where_no_gate_decided_it_is_counted_how_many_did_not_answer() -> None:
+    reason = reason_for(verdict=PASS, decided=UNSURE)
+
+    assert (reason.code, reason.gate_id) == ("GateInconclusive", None)
+    assert reason.message == "at 10 % 1 of 2 gates gave no answer in time"
 
 
 def test_health_is_asked_without_an_observation_of_the_surface() -> None:

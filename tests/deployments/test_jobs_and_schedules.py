@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.errors import CannotBePlanned, NotRollbackable
-from shared.contracts.deployments import DeploymentStatus
+from function_apps.deployments.model import jobs
+from shared.contracts.components import Component
+from shared.contracts.deployments import DeploymentStatus, EndReason
+from shared.contracts.releases import ReleasedComponent
 from shared.surfaces.capabilities import Capabilities, Feature
 from tests.deployments.driven import CART, SHOP, TEST, Driven, driven
+from tests.kit import told
 from tests.kit.memory_cluster import Behaviour
 from tests.kit.memory_surface import MemorySurface
+from tests.kit.releases import a_component
 from tests.kit.virtual_time import run_virtual
 
 JOB = "module-migrate"
@@ -254,6 +259,39 @@ def test_what_runs_to_its_end_has_no_part_of_a_server() -> None:
         assert all(JOB in each.message for each in found)
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        pytest.param({"runsOnce": {"timeLimit": "PT1M"}}, "runsOnce", id="a-job"),
+        pytest.param({"schedule": {"cron": "0 2 * * *"}}, "schedule", id="a-schedule"),
+    ],
+)
+def test_it_is_told_which_of_its_fields_makes_the_others_impossible(
+    changes: Mapping[str, Any], kind: str
+) -> None:
+    asked = Component.model_validate(
+        {**a_component(told.DIGEST, "1", JOB, **changes), "port": 8080, "replicas": 2, "probes": {}}
+    )
+
+    port, replicas = jobs.refusals(asked, "/components/0")
+
+    assert port.message.startswith(f"{JOB} has {kind}: ")
+    assert (port.expected, port.received) == ("nothing", "8080")
+    assert (replicas.expected, replicas.received) == ("1", "2")
+
+
+def test_a_reason_as_long_as_it_may_be_has_room_for_the_jobs_that_are_left_out() -> None:
+    job = ReleasedComponent.model_validate(
+        told.released(JOB, runsOnce={"timeLimit": "PT1M"}, port=None, probes={})
+    )
+    longest = "x" * 2048
+
+    reason = jobs.with_left_out(EndReason(code="GateFailed", message=longest), [job])
+
+    assert len(reason.message) == len(longest)
+    assert reason.message.endswith(f"xx; a rollback runs no job again: {JOB}")
 
 
 class RunsServersOnly(MemorySurface):

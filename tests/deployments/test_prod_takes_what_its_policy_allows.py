@@ -10,18 +10,24 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.errors import CannotBePlanned
+from function_apps.deployments.model.deployment_target import (
+    DeploymentTarget,
+    EnvironmentProjection,
+)
+from function_apps.deployments.model.prod_change import prod_change
 from function_apps.deployments.ports import DeploymentsRules
 from function_apps.deployments.use_cases.promote import plan_promotion, promote
 from function_apps.deployments.use_cases.retry import retry
-from shared.contracts.deployments import DeploymentReason
+from shared.contracts.components import Component
+from shared.contracts.deployments import Deploy, DeploymentReason
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.promotions import PromoteDeployment
 from shared.contracts.values import Stage
 from shared.images.image_rules import ImageRule, ImageRules
-from shared.kernel.ids import parse_id, tenant_binding_id
+from shared.kernel.ids import ModuleId, parse_id, tenant_binding_id
 from shared.policies.prod_policy import PolicyDenied, ProdPolicy
-from shared.policies.prod_rules import read_prod_rules
-from tests.deployments.driven import Driven, driven, environment
+from shared.policies.prod_rules import ProdChange, read_prod_rules
+from tests.deployments.driven import CART, PROJECT, TEST, Driven, driven, environment
 from tests.deployments.test_facts_for_the_next_unit import bound
 from tests.deployments.test_images_are_pinned_once import TAGGED, component
 from tests.deployments.test_promotion import SOAK, soaked
@@ -30,6 +36,12 @@ from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
 PROD = environment("prod")
+IN_PROD = DeploymentTarget(
+    PROD,
+    environment=EnvironmentProjection(
+        1, EnvironmentStatus.PROVISIONED, PROJECT, Stage.PROD, TENANT, 1
+    ),
+)
 PROD_BINDING = tenant_binding_id(parse_id(PROD, "env").environment, TENANT)
 
 
@@ -166,6 +178,48 @@ def test_nothing_is_deployed_to_an_environment_whose_stage_is_not_known() -> Non
         with pytest.raises(CannotBePlanned) as refused:
             await world.deploy(await world.component("one"))
 
-        assert refused.value.details[0].code == "EnvironmentUnknown"
+        (detail,) = refused.value.details
+        assert (detail.code, detail.target) == ("EnvironmentUnknown", "/environmentId")
+        assert (detail.expected, detail.received) == ("an environment that is known", TEST)
+        assert "deploy when it is there" in detail.message
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("promoted_from", "is_retry", "action"),
+    [
+        pytest.param(None, False, "Deploy", id="a-release"),
+        pytest.param(Stage.STAGING, False, "PromoteDeployment", id="a-promotion"),
+        pytest.param(None, True, "RetryDeployment", id="a-release-that-begins-anew"),
+        pytest.param(Stage.STAGING, True, "RetryDeployment", id="a-promotion-that-begins-anew"),
+    ],
+)
+def test_the_rules_are_told_what_is_asked_for_and_what_goes(
+    promoted_from: Stage | None, action: str, *, is_retry: bool
+) -> None:
+    command = Deploy(
+        environment_id=PROD,
+        release_ref="one",
+        components=(Component.model_validate(component()),),
+        remove=(ModuleId(CART),),
+    )
+
+    change = prod_change(command, IN_PROD, promoted_from, is_retry=is_retry)
+
+    assert change == ProdChange(
+        action,
+        PROD,
+        components=command.components,
+        remove=(ModuleId(CART),),
+        promoted_from=promoted_from,
+    )
+
+
+def test_a_release_is_no_retry_unless_it_is_said_to_be() -> None:
+    command = Deploy(environment_id=PROD, release_ref="one", remove=(ModuleId(CART),))
+
+    change = prod_change(command, IN_PROD, None)
+
+    assert change is not None
+    assert change.action == "Deploy"
