@@ -29,8 +29,8 @@ from function_apps.drift.model.rolled_back import (
 from function_apps.drift.repository import SCANS
 from shared.contracts.drift import DriftDefaults, Plane
 from shared.kernel.clock import isoformat
-from tests.drift.compared import step
-from tests.kit.told import ENVIRONMENT, WEB, deployment_of, environment
+from tests.drift.compared import failed, requested, step
+from tests.kit.told import ENVIRONMENT, WEB, deployment_of, ended, environment, released
 from tests.kit.virtual_time import EPOCH
 
 NOW: Final = EPOCH + timedelta(days=1)
@@ -275,3 +275,35 @@ def test_documents_of_earlier_versions_say_what_was_rolled_back_and_absent() -> 
     assert stored.is_mass_absence
     assert stored.rolled_back == {WEB: RolledBackRelease("1.0", "d", at(0))}
     assert body.keys() <= SCANS.encode(stored).keys()
+
+
+def test_the_first_that_is_heard_of_an_environment_has_it_scanned() -> None:
+    heard = on_deployment_event(None, step(1), NOW)
+
+    assert heard is not None
+    assert (heard.environment_id, heard.due_at) == (ENVIRONMENT, at(0))
+
+
+def test_a_request_that_is_heard_late_says_that_the_whole_deployment_is_known() -> None:
+    begun = on_deployment_event(None, step(1), NOW)
+    assert begun is not None
+
+    late = on_deployment_event(begun, requested(1, WEB), NOW)
+
+    assert late is not None
+    known, after = (each.deployments[deployment_of(1)] for each in (begun, late))
+    assert after == replace(known, from_start=True)
+    assert on_deployment_event(late, requested(1, WEB), NOW) is None
+
+
+def test_an_end_leaves_the_revisions_that_are_in_force_and_whether_it_failed() -> None:
+    done = ended(1, [released(WEB, 4)])
+
+    completed, broken = (on_deployment_event(None, each, NOW) for each in (done, failed(1, WEB)))
+
+    assert completed is not None
+    assert broken is not None
+    known, other = (each.deployments[deployment_of(1)] for each in (completed, broken))
+    assert (known.is_on, known.has_failed) == (False, False)
+    assert (other.is_on, other.has_failed) == (False, True)
+    assert (known.releases, other.releases) == ({WEB: 4}, {})

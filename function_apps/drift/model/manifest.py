@@ -44,7 +44,7 @@ def read_manifest(content: bytes, environment_id: str, name: str) -> Manifest:
     """
     body = _mapping(content)
     for field, expected in (("environment", name), ("environmentId", environment_id)):
-        if expected and body.get(field, expected) != expected:
+        if expected and body.get(field) not in (None, "", expected):
             raise Invalid(f"{field}: expected {expected}")
     layers = read_layers(body, environment_id, name)
     if is_of_layers_only(body):

@@ -67,7 +67,7 @@ def _publication(entry: Any, at: str, environment_id: str, name: str) -> Publish
     implied = ConfigurationLayer.MODULE if module else ConfigurationLayer.ENVIRONMENT
     layer = said.pop("layer", None) or implied
     is_tenant = layer == ConfigurationLayer.TENANT
-    if environment not in ((None,) if is_tenant else (None, "", name)):
+    if environment not in (None, "", *(() if is_tenant else (name,))):
         expected = "no environment for the layer tenant" if is_tenant else name
         raise Invalid(f"{at}/environment: expected {expected}")
     scope = {"layer": layer, "environmentId": None if is_tenant else environment_id}
