@@ -15,7 +15,7 @@ from shared.contracts.roll_outs import ConfirmCutOver, RelocateWorkload
 from shared.kernel.errors import Unavailable
 from shared.messaging.unit_of_work import Outcome
 from tests.deployments.driven import SHOP, TEST, Driven, driven
-from tests.deployments.test_facts_for_the_next_unit import BINDING, bound
+from tests.deployments.test_facts_for_the_next_unit import BINDING, bound, proved
 from tests.deployments.told_secrets import bind, rotate
 from tests.kit.virtual_time import run_virtual
 
@@ -220,11 +220,73 @@ def test_what_refuses_it_is_told_by_its_end() -> None:
     async def main() -> None:
         world = driven()
         await prepared(world)
-        await bound(world, "Suspended", 4)
+        await proved(world, "Breach", 1)
 
         ended = await moved(world, "Failed")
 
-        assert ended["reason"]["code"] == "TenantBindingSuspended"
+        assert ended["reason"]["code"] == "IsolationBreached"
+
+    run_virtual(main())
+
+
+OVER = pytest.mark.parametrize("status", ["Enforced", "Suspended", "Unbinding"])
+
+
+@OVER
+@pytest.mark.parametrize(
+    ("activity", "end"),
+    [
+        pytest.param("start_rollout", "Cancelled", id="one-that-waits"),
+        pytest.param("shift_traffic", "RolledBack", id="one-on-its-way"),
+    ],
+)
+def test_a_relocation_of_a_move_that_is_over_stops(activity: str, end: str, status: str) -> None:
+    async def main() -> None:
+        world = driven()
+        one = await prepared(world)
+        world.halt_at = activity
+        await relocate(world, 3)
+        await world.until(world.is_halted)
+        await bound(world, status, 5)
+        await bound(world, status, 5)
+        world.go_on()
+        await world.settle()
+
+        (done,) = [each["payload"] for each in world.bench.sent.bodies(f"RuntimeDeployment{end}")]
+        assert done["reason"]["code"] == "Cancelled"
+        assert f"the move of {BINDING} is over" in done["reason"]["message"]
+        target = await world.target()
+        assert (target.module(SHOP).by, target.holds) == (one.deployment_id, {})
+
+    run_virtual(main())
+
+
+def test_relocations_of_the_move_that_is_under_way_go_on() -> None:
+    async def main() -> None:
+        world = driven()
+        await prepared(world)
+        await relocate(world, 3)
+        await bound(world, "Moving", 4, asked=3)
+
+        assert (await moved(world, "Completed"))["relocation"]["bindingRevision"] == 3
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("has_begun", [False, True], ids=["in-force", "first-release-on-its-way"])
+def test_for_a_move_that_is_over_nothing_is_started_again(*, has_begun: bool) -> None:
+    """Commands and events come in any order, and a relocation may have waited for days."""
+
+    async def main() -> None:
+        world, _ = await _beginning() if has_begun else (driven(), "")
+        if not has_begun:
+            await prepared(world)
+        await bound(world, "Enforced", 4)
+
+        ended = await moved(world, "Cancelled")
+
+        assert ended["reason"]["code"] == "NothingToRollOut"
+        assert "is over" in ended["reason"]["message"]
 
     run_virtual(main())
 

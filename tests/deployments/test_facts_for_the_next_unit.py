@@ -40,7 +40,13 @@ NOW = "2026-01-01T00:00:00Z"
 
 
 async def bound(
-    world: Driven, status: str, revision: int = 1, *, binding: str = BINDING, to: str = TEST
+    world: Driven,
+    status: str,
+    revision: int = 1,
+    *,
+    binding: str = BINDING,
+    to: str = TEST,
+    asked: int | None = None,
 ) -> None:
     event = RuntimeTenantBound.model_validate(
         {
@@ -51,7 +57,7 @@ async def bound(
             "ownerTenantId": "acme",
             "isolationModel": "shared",
             "status": status,
-            "askedRevision": revision,
+            "askedRevision": revision if asked is None else asked,
             "stage": "prod",
         }
     )

@@ -130,9 +130,12 @@ class Tenants:
 
     async def trail(self, tenant: TenantId) -> Sequence[Record]:
         """Return what the audit trail of *tenant* has of what its callers did, and to it."""
+        return [each for each in await self.records(tenant) if each.actor.startswith("user:")]
+
+    async def records(self, tenant: TenantId) -> Sequence[Record]:
+        """Return all that the audit trail of *tenant* has."""
         await self.app.service.work.relay.relay_changes(await all_changes(self.app.service.store))
-        entries = await self.app.service.audit.entries(tenant)
-        return [each.record for each in entries if each.record.actor.startswith("user:")]
+        return [each.record for each in await self.app.service.audit.entries(tenant)]
 
     def told(self) -> list[tuple[str, int]]:
         """Return status and revision of each event of a binding so far."""

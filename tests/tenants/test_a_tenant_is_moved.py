@@ -171,12 +171,16 @@ def test_a_tenant_that_is_suspended_while_it_is_moved_is_held_to_the_old_model()
         await until_cut_over(world, binding)
         path = f"{ROOT}/{binding['bindingId']}/suspend"
         _, suspended = await world.call("POST", path, {"reason": "not paid"})
+        (stopped,) = await world.until(lambda: relocations(world))
+        stopped = await ended(world, stopped["deploymentId"])
         await world.clock.sleep(60)
         admitted = await updated(world, environment, admits=[GLOBEX])
         await world.stop()
-        return suspended, admitted
+        return suspended, admitted, stopped
 
-    suspended, admitted = run_virtual(main())
+    suspended, admitted, stopped = run_virtual(main())
 
     assert (suspended["status"], suspended["isolationModel"]) == ("Suspended", "shared")
+    assert stopped["status"] in {"Cancelled", "RolledBack"}
+    assert "is over" in stopped["reason"]["message"]
     assert admitted == (202, "")

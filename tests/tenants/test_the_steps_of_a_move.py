@@ -269,10 +269,58 @@ def test_who_suspends_a_tenant_that_is_moved_takes_the_move_back() -> None:
         suspended = await made.binding()
         await made.hear(relocated(made, "module-a"))
         (*_, moving, told_last) = made.bench.sent.bodies("RuntimeTenantBound")
+        (asked,) = made.bench.sent.bodies("RelocateWorkload")
 
         assert _phase(suspended) == ("Suspended", None, "shared")
         assert await made.binding() == suspended
-        assert told_last["payload"]["askedRevision"] > moving["payload"]["askedRevision"]
+        assert told_last["payload"]["askedRevision"] > asked["payload"]["bindingRevision"]
+        assert moving["payload"]["askedRevision"] < asked["payload"]["bindingRevision"]
+
+    run_virtual(main())
+
+
+DROPPED = "its move to pool is dropped"
+
+
+def test_a_suspension_that_drops_a_move_says_so_and_so_does_the_binding_once_resumed() -> None:
+    async def main() -> None:
+        made = await cut_over("module-a")
+        await made.change("suspend")
+        suspended = await made.binding()
+        await made.change("resume")
+        resumed = await made.binding()
+        await made.change("suspend")
+        await made.change("resume")
+
+        assert suspended["reason"]["message"] == f"because; {DROPPED}"
+        assert resumed["reason"]["code"] == "MoveTakenBack"
+        assert "it was suspended: because" in resumed["reason"]["message"]
+        assert (await made.binding())["reason"] == resumed["reason"]
+        suspends = [each for each in await made.trail(TENANT) if each.action == "SuspendTenant"]
+        assert [each.reason for each in suspends] == [f"because; {DROPPED}", "because"]
+
+    run_virtual(main())
+
+
+def test_who_takes_a_move_back_has_that_in_the_audit_trail() -> None:
+    async def main() -> None:
+        made = await cut_over("module-a")
+        await asks(made, "shared", reason="not now")
+        (*_, begun, back) = [each.reason for each in await made.trail(TENANT)]
+
+        assert (begun, back) == ("", f"not now; {DROPPED}")
+
+    run_virtual(main())
+
+
+def test_a_relocation_that_takes_a_move_back_says_why_in_the_audit_trail() -> None:
+    async def main() -> None:
+        made = await cut_over("module-a")
+        await made.hear(relocated(made, "module-a", Cancelled, code="Broken"))
+        records = await made.records(TENANT)
+
+        (reason,) = [each.reason for each in records if each.action == "RecordRelocation"]
+        assert "module-a, Broken" in reason
 
     run_virtual(main())
 
@@ -298,6 +346,8 @@ def test_a_tenant_that_is_moved_is_unbound_when_that_is_asked() -> None:
         made = await cut_over("module-a")
         await made.unbind()
 
-        assert _phase(await made.binding()) == ("Unbinding", None, "shared")
+        unbinding = await made.binding()
+        assert _phase(unbinding) == ("Unbinding", None, "shared")
+        assert unbinding["reason"]["message"] == f"left; {DROPPED}"
 
     run_virtual(main())

@@ -15,7 +15,12 @@ from pydantic import ConfigDict, Field, PlainSerializer
 from function_apps.deployments.errors import FactsFull
 from shared.contracts.retention import MESSAGES_KEPT
 from shared.contracts.scaling import LeftReplicas
-from shared.contracts.tenants import IsolationLayer, ProofVerdict, TenantBindingStatus
+from shared.contracts.tenants import (
+    IsolationLayer,
+    ProofVerdict,
+    RuntimeTenantBound,
+    TenantBindingStatus,
+)
 from shared.contracts.values import Instant, SecretDelivery
 
 FACTS_MAX: Final = 400
@@ -316,11 +321,14 @@ class BindingProjection:
     `status` is absent while only a proof has been heard of. Unbound stays as a tombstone, so that
     an older event does not bring the binding back. It keeps the proofs too: nothing says whether
     one is of the binding that ended or of the next one, whose event is still on its way.
+    `asked_revision` is the last one at which its isolation was asked for: a move from before it is
+    over.
     """
 
     binding_id: str
     revision: int = 0
     status: TenantBindingStatus | None = None
+    asked_revision: int = 0
     proofs: Mapping[IsolationLayer, RecordedProof] = field(default_factory=dict)
 
     @property
@@ -337,13 +345,18 @@ class BindingProjection:
 
 
 def record_binding(
-    known: BindingProjection | None, binding_id: str, revision: int, status: TenantBindingStatus
+    known: BindingProjection | None, event: RuntimeTenantBound
 ) -> BindingProjection | None:
-    """Return the binding with its newer *status*; None when it has one as new."""
-    before = _of(known, binding_id)
-    if before.revision >= revision:
+    """Return the binding as *event* has it; None when it is known as new."""
+    before = _of(known, event.binding_id)
+    if before.revision >= event.revision:
         return None
-    return replace(before, revision=revision, status=status)
+    return replace(
+        before,
+        revision=event.revision,
+        status=event.status,
+        asked_revision=event.asked_revision,
+    )
 
 
 def record_proof(

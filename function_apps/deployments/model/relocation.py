@@ -4,7 +4,7 @@ What is decided when an instance starts, such as the identity and the limits tha
 it, is so as the moved binding has it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -20,7 +20,7 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget
 from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.roll_outs import ConfirmCutOver, Relocation
 from shared.contracts.strategies import StrategyKind
-from shared.contracts.values import EnvironmentId
+from shared.contracts.values import DeploymentId, EnvironmentId
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Unavailable
 
@@ -44,6 +44,29 @@ def require_told(relocation: Relocation | ConfirmCutOver, target: DeploymentTarg
             f"revision {revision} of {relocation.tenant_binding_id} is not known here yet",
             retry_after_s=_RETRY_S,
         )
+
+
+def require_current(relocation: Relocation, target: DeploymentTarget) -> None:
+    """Refuse to start anything again for a move that is over.
+
+    Raises:
+        NothingToRollOut.
+    """
+    binding = target.binding
+    if binding is not None and relocation.binding_revision < binding.asked_revision:
+        raise NothingToRollOut(
+            f"the move of {binding.binding_id} that had revision {relocation.binding_revision} is"
+            " over"
+        )
+
+
+def of_moves_before(asked_revision: int, target: DeploymentTarget) -> Sequence[DeploymentId]:
+    """Return the relocations in the queue that are of a move from before *asked_revision*."""
+    return [
+        each.deployment
+        for each in target.queue
+        if each.kind is DeploymentKind.RELOCATION and int(each.key.split()[1]) < asked_revision
+    ]
 
 
 def new_relocation(
@@ -76,11 +99,13 @@ def of_release(
     """Return *deployment* for what is in force of its module: all of it as it was recorded.
 
     Raises:
-        NothingToRollOut: nothing is, it has run to its end, or has the moved binding already.
+        NothingToRollOut: nothing is, it has run to its end, or has the moved binding already; or
+            the move is over.
         DowntimeNotAllowed: it takes requests, and its release stops it before the next one starts.
     """
     relocation = deployment.relocation
     assert relocation is not None, deployment.deployment_id
+    require_current(relocation, target)
     module, revision = relocation.module_id, relocation.binding_revision
     found = predecessors.module_in_force(target, module, known)
     if found is None or found[1].runs_once is not None:
@@ -118,6 +143,7 @@ def of_release_or_later(
     """
     relocation = deployment.relocation
     assert relocation is not None, deployment.deployment_id
+    require_current(relocation, target)
     try:
         return of_release(deployment, target, known)
     except NothingToRollOut:

@@ -1,17 +1,20 @@
 """Cancel: stop a deployment, at once while nothing was applied, else by rolling it back."""
 
+from collections.abc import Callable
+
 from function_apps.deployments import repository
-from function_apps.deployments.model.deployment import evolve
+from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.interruption import (
     Interruption,
     begin_rollback,
     cancellation_of,
 )
-from function_apps.deployments.model.lifecycle import Cancelled
+from function_apps.deployments.model.lifecycle import ENDINGS, Cancelled
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.resources import answer
 from shared.contracts.deployments import DeploymentReason, EndReason
+from shared.contracts.values import TEXT_MAX
 from shared.durable.operations import (
     OPERATIONS,
     OperationKind,
@@ -21,7 +24,7 @@ from shared.durable.operations import (
 from shared.kernel.context import Context, NewIds
 from shared.kernel.operation import Operation, OperationAlreadyEnded, OperationSuperseded
 from shared.messaging.outbox import Audited, Raise, Row
-from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
 
 async def cancel(
@@ -66,6 +69,25 @@ async def cancel_operation(
     return await app.service.work.change(
         ctx, OPERATIONS, operation_id, decide, also=repository.set_documents(deployment_id)
     )
+
+
+async def stop(
+    deployment_id: str,
+    why: str,
+    applies: Callable[[Deployment], bool],
+    ctx: Context,
+    app: DeploymentsApp,
+) -> None:
+    """Cancel a deployment that a service had asked for; nothing where that no longer *applies*."""
+    ids = NewIds.draw(ctx, app.service.public_name, deployment_id)
+
+    def decide(view: View) -> Decision[Json]:
+        known = repository.stored_set(view, deployment_id)
+        if known.deployment.status in ENDINGS or not applies(known.deployment):
+            return NOTHING
+        return _canceled(known, why[:TEXT_MAX], view, ids, ctx)
+
+    await repository.change(deployment_id, ctx, app, decide)
 
 
 def _canceled(

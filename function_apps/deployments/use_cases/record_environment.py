@@ -5,8 +5,10 @@ The target keeps the newest; those who wait for it are woken.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
-from function_apps.deployments.model import facts, module_queue
+from function_apps.deployments.model import facts, module_queue, relocation
+from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
     DrainClaim,
@@ -16,6 +18,7 @@ from function_apps.deployments.model.deployment_target import (
 from function_apps.deployments.model.facts import RecordedProof
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DRAIN, ROLL_OUT, TARGETS
+from function_apps.deployments.use_cases.cancel import stop
 from shared.contracts.environments import (
     DataResourceKind,
     EnvironmentFacts,
@@ -42,6 +45,8 @@ from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited, Raise, Row, Start
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 from shared.persistence.codec import Put
+
+_OVER: Final = "relocationsOver"
 
 
 async def record_environment(
@@ -170,18 +175,18 @@ async def record_binding(
 ) -> Outcome[Json]:
     """Record the tenant's binding, and wake those who wait for it.
 
-    Where the tenant is unbound from the environment of another one, a drain begins.
+    Where the tenant is unbound from the environment of another one, a drain begins. Relocations of
+    a move that is over are stopped.
     """
     require_own_binding(event, ctx.tenant)
     ids = NewIds.draw(ctx, app.service.public_name, event.environment_id)
 
     def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, event.environment_id)
-        binding = facts.record_binding(
-            target.binding, event.binding_id, event.revision, event.status
-        )
+        over = {_OVER: relocation.of_moves_before(event.asked_revision, target)}
+        binding = facts.record_binding(target.binding, event)
         if binding is None:
-            return NOTHING
+            return Decision(over, is_repeat=True)
         after, rows = replace(target, binding=binding), wake_waiting(target)
         writes: list[Put] = []
         is_foreign = event.owner_tenant_id != ctx.tenant
@@ -191,15 +196,29 @@ async def record_binding(
             after = replace(after, drain=DrainClaim(ids.operation_id, generation))
             writes, rows = [OPERATIONS.put(operation)], [start, *rows]
         return Decision(
-            {},
+            over,
             writes=[TARGETS.put(after), *writes],
             outbox=rows,
             audited=Audited("RecordTenantBinding", event.binding_id, event.status),
         )
 
-    return await app.service.work.change(
-        ctx.without_marker(), TARGETS, event.environment_id, decide
-    )
+    repeated = ctx.without_marker()
+    outcome = await app.service.work.change(repeated, TARGETS, event.environment_id, decide)
+    for deployment_id in outcome.value[_OVER]:
+        await _stop_relocation(deployment_id, event, repeated, app)
+    return outcome
+
+
+async def _stop_relocation(
+    deployment_id: str, event: RuntimeTenantBound, ctx: Context, app: DeploymentsApp
+) -> None:
+    """Stop a relocation of a move that is over; what it had applied is taken back."""
+
+    def is_of_it(deployment: Deployment) -> bool:
+        asked = deployment.relocation
+        return asked is not None and asked.binding_revision < event.asked_revision
+
+    await stop(deployment_id, f"the move of {event.binding_id} is over", is_of_it, ctx, app)
 
 
 async def record_isolation_proof(

@@ -2,18 +2,15 @@
 
 from functools import partial
 
-from function_apps.deployments import repository
 from function_apps.deployments.model import bound_secrets, secret_rollout
-from function_apps.deployments.model.interruption import cancellation_of
-from function_apps.deployments.model.lifecycle import ENDINGS
+from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import CANCEL, TARGETS
-from function_apps.deployments.use_cases.cancel import interrupt
+from function_apps.deployments.repository import TARGETS
+from function_apps.deployments.use_cases.cancel import stop
 from function_apps.deployments.use_cases.record_facts import record
-from shared.contracts.deployments import EndReason
 from shared.contracts.secret_bindings import SecretRotationFailed
-from shared.kernel.context import Context, NewIds
-from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
+from shared.kernel.context import Context
+from shared.messaging.unit_of_work import Json, Outcome
 
 
 async def stop_roll_outs(
@@ -34,17 +31,10 @@ async def stop_roll_outs(
 async def _stop(
     deployment_id: str, event: SecretRotationFailed, ctx: Context, app: DeploymentsApp
 ) -> None:
-    ids = NewIds.draw(ctx, app.service.public_name, deployment_id)
     message = f"{event.rotation_id} does not go on: {event.reason.message}"
-    reason = EndReason(code="Cancelled", message=message[:2048])
 
-    def decide(view: View) -> Decision[Json]:
-        known = repository.stored_set(view, deployment_id)
-        rollout = known.deployment.secret
-        is_of_it = rollout is not None and rollout.rotation_id == event.rotation_id
-        if not is_of_it or known.deployment.status in ENDINGS:
-            return NOTHING
-        interruption = cancellation_of(known.deployment)
-        return interrupt(known, interruption, reason, view, ids, ctx, kind=CANCEL)
+    def is_of_it(deployment: Deployment) -> bool:
+        rollout = deployment.secret
+        return rollout is not None and rollout.rotation_id == event.rotation_id
 
-    await repository.change(deployment_id, ctx, app, decide)
+    await stop(deployment_id, message, is_of_it, ctx, app)

@@ -205,6 +205,8 @@ class TenantBinding:
     """Of the last time that it was unbound; kept when it is bound again, once it is reported."""
     move: Move | None = None
     """While it is Moving."""
+    taken_back: Reason | None = None
+    """While it is Suspended: why it has the model that it was to leave."""
 
     @property
     def is_owner(self) -> bool:

@@ -72,7 +72,8 @@ def begin(known: TenantBinding, command: BindingMove, now: datetime) -> TenantBi
 def take_back(known: TenantBinding, why: str, now: datetime) -> TenantBinding:
     """Return *known* in the model that it came from, which is asked for again.
 
-    What was started again by the moved binding goes on as it is.
+    What was started again by the moved binding goes on as it is; what is on its way for that is
+    stopped by deployments, which hears that the move is over.
     """
     assert known.move is not None, known.binding_id
     reason = Reason(code=TAKEN_BACK, message=why[:_MESSAGE_MAX])
@@ -90,6 +91,21 @@ def end_early(known: TenantBinding, why: str, now: datetime) -> TenantBinding:
     if known.move.phase is MovePhase.CLEANING:
         return replace(evolve(known, MoveEnded, now, None), move=None)
     return take_back(known, why, now)
+
+
+def with_dropped_move(words: str, known: TenantBinding) -> str:
+    """Return the *words* of a caller, and that the move of *known* is dropped by `end_early`."""
+    move = known.move
+    if move is None or move.phase is MovePhase.CLEANING:
+        return words
+    dropped = f"its move to {known.isolation_model} is dropped"
+    return f"{words[:_MESSAGE_MAX]}; {dropped}" if words else dropped
+
+
+def why_taken_back(known: TenantBinding, after: TenantBinding) -> str:
+    """Return why *after* has no move any more, where *known* had one that was taken back."""
+    is_back = known.move is not None and after.reason is not None and after.move is None
+    return after.reason.message if is_back and after.reason else ""
 
 
 def on_isolation(known: TenantBinding, isolation: BindingIsolation, now: datetime) -> TenantBinding:

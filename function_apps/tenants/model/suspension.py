@@ -13,6 +13,7 @@ from function_apps.tenants.model.binding import (
     TenantSuspended,
     evolve,
 )
+from function_apps.tenants.model.move import TAKEN_BACK
 from shared.contracts.values import Reason
 
 SUSPEND: Final = "SuspendedByCaller"
@@ -23,6 +24,8 @@ def suspend(
     known: TenantBinding, reason: Reason, suspender: Suspender, now: datetime, *, is_admin: bool
 ) -> TenantBinding:
     """Return *known* Suspended by *suspender*; itself where that one, or a higher one, has done so.
+
+    Why a move of it was taken back is remembered, and shown again once it is resumed.
 
     Whoever could resume it takes it over: or a guest that suspended itself first would resume
     itself after the environment's owner has suspended it.
@@ -35,7 +38,12 @@ def suspend(
         by == suspender or not _may_resume(known, suspender, is_admin=is_admin)
     ):
         return known
-    return replace(evolve(known, TenantSuspended, now, reason), suspended_by=suspender)
+    is_back = known.reason is not None and known.reason.code == TAKEN_BACK
+    return replace(
+        evolve(known, TenantSuspended, now, reason),
+        suspended_by=suspender,
+        taken_back=known.reason if is_back else known.taken_back,
+    )
 
 
 def resume(
@@ -50,7 +58,8 @@ def resume(
     if known.status is State.ENFORCED:
         return known
     require_resumable(known, caller, is_admin=is_admin)
-    return replace(evolve(known, TenantResumed, now, None), suspended_by=None)
+    resumed = evolve(known, TenantResumed, now, known.taken_back)
+    return replace(resumed, suspended_by=None, taken_back=None)
 
 
 def require_resumable(known: TenantBinding, caller: Suspender, *, is_admin: bool) -> None:

@@ -2,7 +2,7 @@
 
 from function_apps.tenants.model.binding import TenantBinding
 from function_apps.tenants.model.isolation import require_isolated
-from function_apps.tenants.model.move import begin
+from function_apps.tenants.model.move import begin, with_dropped_move
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, changed
 from function_apps.tenants.resources import answer
@@ -36,7 +36,7 @@ async def move_tenant(command: MoveTenant, ctx: Context, app: TenantsApp) -> Out
             return Decision(answer(known), is_repeat=True)
         if after.move is not None:
             await _require_isolated(after, app)
-        return changed(after, "MoveTenant", command.reason)
+        return changed(after, "MoveTenant", with_dropped_move(command.reason, known))
 
     parse_id(binding_id, "tb")
     return await app.service.work.change(bound, BINDINGS, binding_id, decide)

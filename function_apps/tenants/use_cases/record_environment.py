@@ -12,6 +12,7 @@ from function_apps.tenants.model.environment import (
     on_status,
 )
 from function_apps.tenants.model.environment_news import on_environment
+from function_apps.tenants.model.move import why_taken_back
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS, changed
 from shared.contracts.environments import (
@@ -39,9 +40,9 @@ async def record_environment(
         written = ENVIRONMENTS.put(environment)
         binding = view.find(BINDINGS, binding_id)
         after = on_environment(binding, environment, ctx.now()) if binding else None
-        if after is None or after is binding or after == binding:
+        if binding is None or after is None or after == binding:
             return Decision({}, writes=[written])
-        batch = changed(after, "RecordEnvironment")
+        batch = changed(after, "RecordEnvironment", why_taken_back(binding, after))
         return Decision(
             {}, writes=[written, *batch.writes], outbox=batch.outbox, audited=batch.audited
         )

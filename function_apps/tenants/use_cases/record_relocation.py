@@ -1,6 +1,6 @@
 """RuntimeDeployment…: a module of a moved tenant was started again, or is as it was."""
 
-from function_apps.tenants.model.move import on_relocated
+from function_apps.tenants.model.move import on_relocated, why_taken_back
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, changed
 from shared.contracts.deployments import DeploymentEnded, DeploymentStatus
@@ -28,7 +28,9 @@ async def record_relocation(
         after = on_relocated(
             known, relocation.module_id, relocation.binding_revision, failure, ctx.now()
         )
-        return NOTHING if after is known else changed(after, "RecordRelocation")
+        if after is known:
+            return NOTHING
+        return changed(after, "RecordRelocation", why_taken_back(known, after))
 
     return await app.service.work.change(ctx.without_marker(), BINDINGS, binding_id, decide)
 

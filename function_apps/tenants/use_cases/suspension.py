@@ -1,7 +1,7 @@
 """Suspension: the tenant deploys nothing and binds no secret until it is resumed."""
 
 from function_apps.tenants.model.binding import TenantBinding
-from function_apps.tenants.model.move import end_early
+from function_apps.tenants.model.move import end_early, with_dropped_move
 from function_apps.tenants.model.suspension import SUSPEND, resume, suspend
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, changed
@@ -30,14 +30,15 @@ async def suspend_tenant(
         ForeignTenant, TenantBindingNotFound, TransitionRefused: see there.
     """
     bound = of_bound_tenant(command.tenant_id, ctx)
-    why = Reason(code=SUSPEND, message=command.reason)
     is_admin = ctx.scope.allows(ADMIN)
 
     def decide(view: View) -> Decision[Json]:
         known = own_binding(view, binding_id, ctx)
-        settled = end_early(known, "it is suspended", ctx.now())
+        words = with_dropped_move(command.reason, known)
+        settled = end_early(known, f"it was suspended: {command.reason}", ctx.now())
+        why = Reason(code=SUSPEND, message=words)
         after = suspend(settled, why, caller_of(ctx), ctx.now(), is_admin=is_admin)
-        return _decision(known, after, "SuspendTenant", command.reason)
+        return _decision(known, after, "SuspendTenant", words)
 
     parse_id(binding_id, "tb")
     return await app.service.work.change(bound, BINDINGS, binding_id, decide)
