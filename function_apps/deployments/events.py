@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from function_apps.deployments.model.alerts import EndedAlert
 from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.deployment_target import DeploymentTarget
 from shared.contracts.alerts import Alert, alert_event, service_subject
 from shared.contracts.deployments import (
     DeploymentStatus,
@@ -17,6 +19,7 @@ from shared.contracts.deployments import (
     RuntimeDeploymentStepChanged,
 )
 from shared.contracts.releases import ReleasedComponent, ReleaseUnit
+from shared.kernel.ids import TenantId, module_key, parse_id, service_id
 from shared.messaging.outbox import Publish
 
 Ending = (
@@ -125,14 +128,16 @@ def alert_raised(
 
 
 def alert_cleared(
-    deployment: Deployment, component: ReleasedComponent, raised_at: datetime, now: datetime
+    ended: EndedAlert, target: DeploymentTarget, tenant: TenantId, now: datetime
 ) -> Publish:
-    """Return the end of that alert, by a later release of the module."""
+    """Return the end of that alert, in the environment of *target*."""
+    key = parse_id(target.environment_id, "env").environment
+    identity = service_id(key, module_key(tenant, ended.module_id))
     event = alert_event(
         Alert.NOTHING_TO_GO_BACK_TO,
-        service_subject(component.service_id, deployment.environment_id),
-        component.release_revision,
-        raised_at,
+        service_subject(identity, target.environment_id),
+        ended.revision,
+        ended.raised_at,
         cleared_at=now,
     )
-    return Publish(event, deployment.project_id, component.module_id)
+    return Publish(event, target.project, ended.module_id)

@@ -1,11 +1,19 @@
 """What an environment keeps of each module: the release in force, and the revisions given out."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 import pytest
 
 from function_apps.deployments.model import predecessors
+from function_apps.deployments.model.alerts import (
+    ENDED_MAX,
+    EndedAlert,
+    components_without_previous,
+    ended_alerts,
+    with_open_alerts,
+)
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
@@ -31,7 +39,7 @@ from tests.deployments.test_what_an_undo_asks_for import completed, component, r
 from tests.kit.virtual_time import EPOCH
 
 BY: Final = DeploymentId("dep-by")
-DEAD: Final = ModuleState(revision=3, last=5, by=DeploymentId("dep-old"), alerted_at=EPOCH)
+OLD: Final = ModuleState(revision=3, last=5, by=DeploymentId("dep-old"))
 
 
 def target(**modules: ModuleState) -> DeploymentTarget:
@@ -43,7 +51,7 @@ def target(**modules: ModuleState) -> DeploymentTarget:
 def test_what_is_in_force_keeps_what_later_deployments_are_judged_by() -> None:
     new = released(SHOP, 6, pathPrefix="/shop", dependsOn=[CART], configurationMode="floating")
 
-    after = with_in_force(target(shop=DEAD, web=DEAD), [new], BY, "key")
+    after = with_in_force(target(shop=OLD, web=OLD), [new], BY, "key")
 
     assert after.module(ModuleId(SHOP)) == ModuleState(
         revision=6,
@@ -56,27 +64,76 @@ def test_what_is_in_force_keeps_what_later_deployments_are_judged_by() -> None:
         is_floating=new.takes_roll_outs,
     )
     assert new.takes_roll_outs
-    assert after.module(ModuleId(WEB)) == DEAD
+    assert after.module(ModuleId(WEB)) == OLD
 
 
 def test_a_revision_that_was_given_out_is_never_given_again() -> None:
-    known = target(shop=DEAD, web=DEAD)
+    known = target(shop=OLD, web=OLD)
     again = released(SHOP, 4)
 
     brought = with_in_force(known, [again], BY, "key")
     removed = without_in_force(known, [ModuleId(SHOP)])
 
-    assert brought.module(ModuleId(SHOP)).last == DEAD.last
-    assert removed.modules == {SHOP: ModuleState(last=DEAD.last), WEB: DEAD}
+    assert brought.module(ModuleId(SHOP)).last == OLD.last
+    assert removed.modules == {SHOP: ModuleState(last=OLD.last), WEB: OLD}
 
 
 def test_of_an_environment_that_is_gone_only_the_revisions_given_out_stay() -> None:
     held = {ModuleId(SHOP): (HoldRef("0123456789abcdef", BY),)}
-    known = replace(target(shop=DEAD), holds=held, queue=(claim("a", SHOP),), fence=7)
+    known = replace(target(shop=OLD), holds=held, queue=(claim("a", SHOP),), fence=7)
 
     after = emptied(known)
 
-    assert after == replace(target(shop=ModuleState(last=DEAD.last)), fence=7)
+    assert after == replace(target(shop=ModuleState(last=OLD.last)), fence=7)
+
+
+# Alerts that nothing can be gone back to.
+
+OPEN: Final = replace(OLD, alerted_at=EPOCH)
+LATER: Final = EPOCH + timedelta(hours=1)
+
+
+def test_an_alert_is_open_since_it_was_raised_first() -> None:
+    known = target(shop=OPEN, web=OLD, cart=OLD)
+
+    after = with_open_alerts(known, [ModuleId(SHOP), ModuleId(WEB)], LATER)
+
+    assert after == {SHOP: OPEN, WEB: replace(OLD, alerted_at=LATER), CART: OLD}
+
+
+def test_only_of_what_has_no_open_alert_yet_one_is_raised() -> None:
+    made = replace(
+        completed(component(), component(WEB)),
+        unit=ReleaseUnit(components=(released(SHOP, 6), released(WEB, 6))),
+    )
+    dead = [ModuleId(SHOP), ModuleId(WEB), ModuleId(CART)]
+
+    found = components_without_previous(made, dead, target(shop=OPEN, web=OLD, cart=OLD))
+
+    assert [each.module_id for each in found] == [WEB]
+
+
+def test_a_release_ends_the_alert_of_its_module_by_its_own_revision() -> None:
+    known = target(shop=OPEN, web=OPEN, cart=OLD)
+
+    after = with_in_force(known, [released(SHOP, 6), released(CART, 6)], BY, "key")
+
+    assert [*ended_alerts(known, after)] == [EndedAlert(ModuleId(SHOP), 6, EPOCH)]
+
+
+def test_a_removal_ends_it_by_a_revision_that_no_release_has() -> None:
+    known = target(shop=OPEN, web=OLD)
+
+    after = without_in_force(known, known.modules)
+
+    assert [*ended_alerts(known, after)] == [EndedAlert(ModuleId(SHOP), 6, EPOCH)]
+    assert after.module(ModuleId(SHOP)).last == 6
+
+
+def test_so_many_alerts_end_with_an_environment_as_a_batch_has_room_for() -> None:
+    known = target(**{f"m{number}": OPEN for number in range(ENDED_MAX + 1)})
+
+    assert len([*ended_alerts(known, emptied(known))]) == ENDED_MAX
 
 
 # What is in force, from the deployments that say so.
@@ -134,20 +191,20 @@ def live(module: str, *revisions: int) -> LiveComponent:
 def test_a_revision_that_was_never_given_out_is_not_explained(
     revisions: tuple[int, ...], unknown: dict[str, int]
 ) -> None:
-    found = unknown_revisions(target(shop=DEAD), {ModuleId(SHOP): live(SHOP, *revisions)})
+    found = unknown_revisions(target(shop=OLD), {ModuleId(SHOP): live(SHOP, *revisions)})
 
     assert found == unknown
 
 
 def test_a_module_without_a_record_is_not_explained_by_any_other() -> None:
-    assert unknown_revisions(target(shop=DEAD), {ModuleId(WEB): live(WEB, 1)}) == {WEB: 1}
+    assert unknown_revisions(target(shop=OLD), {ModuleId(WEB): live(WEB, 1)}) == {WEB: 1}
     assert unknown_revisions(DeploymentTarget(TEST), {ModuleId(WEB): live(WEB)}) == {}
 
 
 def test_after_unknown_releases_revisions_and_tokens_are_given_out_above_theirs() -> None:
-    known = replace(target(shop=DEAD, cart=DEAD), fence=7)
+    known = replace(target(shop=OLD, cart=OLD), fence=7)
 
     after = caught_up(known, {ModuleId(SHOP): 9, ModuleId(WEB): 1})
 
-    assert after.modules == {SHOP: replace(DEAD, last=9), CART: DEAD, WEB: ModuleState(last=1)}
+    assert after.modules == {SHOP: replace(OLD, last=9), CART: OLD, WEB: ModuleState(last=1)}
     assert after.fence == 7 + TOKENS_SKIPPED

@@ -125,8 +125,8 @@ def _completed(
         target = replace(target, facts=facts)
     target = replace(target, holds=add_holds(target.holds, undone, done.deployment_id))
     rows: list[Row] = [
-        alert_cleared(done, component, raised_at, now)
-        for component, raised_at in alerts.components_that_end_an_alert(done, known.target)
+        alert_cleared(ended, target, done.tenant_id, now)
+        for ended in alerts.ended_alerts(known.target, target)
     ]
     if missed := missed_by(done, unit.components, target):
         rows.append(Send(service, missed, project=done.project_id))

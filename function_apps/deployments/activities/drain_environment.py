@@ -12,6 +12,8 @@ from function_apps.deployments.activities.observe_surface import (
     surfaces_of,
 )
 from function_apps.deployments.errors import DeploymentMissing, DrainIncomplete, NotCancellable
+from function_apps.deployments.events import alert_cleared
+from function_apps.deployments.model import alerts
 from function_apps.deployments.model.deployment_target import DeploymentTarget, DrainClaim, emptied
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TARGETS
@@ -187,13 +189,14 @@ async def publish_drained(ctx: ActivityContext, app: DeploymentsApp) -> None:
             generation=owned.drain.generation,
             removed=removed,
         )
-        project = target.environment.project if target.environment else None
+        ended = alerts.ended_alerts(target, after)
+        cleared = [alert_cleared(each, target, ctx.tenant, ctx.now()) for each in ended]
         result = {"environmentId": environment_id, "removed": removed}
         return Step(
             None,
             operation.succeed(result, ctx.now()),
             [TARGETS.put(after)],
-            [Publish(drained, project=project)],
+            [Publish(drained, project=target.project), *cleared],
             Audited("DrainEnvironment", environment_id, "Drained"),
         )
 

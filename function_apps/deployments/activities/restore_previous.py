@@ -274,7 +274,7 @@ def _finished(
     )
     raised = [
         alert_raised(ended, component, given.remaining, now)
-        for component in alerts.components_without_previous(ended, given.stranded)
+        for component in alerts.components_without_previous(ended, given.stranded, known.target)
     ]
     return last_step(
         ended.status, operation, known, ended, target, ctx, raised, action="FinishRollback"

@@ -1,35 +1,57 @@
-"""Alerts about a module that a rollback could not bring back, until a later release of it."""
+"""Alerts about a module that a rollback could not bring back, until it is released or gone."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
+from typing import Final
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, ModuleState
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ModuleId
 
+ENDED_MAX: Final = 40
+"""In one batch, which takes 100 operations: alerts that end with their environment."""
+
+
+@dataclass(frozen=True)
+class EndedAlert:
+    """An alert that has ended; `revision` is above that of the release that it was raised by."""
+
+    module_id: ModuleId
+    revision: int
+    raised_at: datetime
+
 
 def components_without_previous(
-    deployment: Deployment, dead: Iterable[ModuleId]
+    deployment: Deployment, dead: Iterable[ModuleId], before: DeploymentTarget
 ) -> Iterator[ReleasedComponent]:
-    """Yield what *deployment* brought of *dead*, the modules whose previous version is dead."""
-    yield from filter(None, map(deployment.candidate, dead))
+    """Yield what *deployment* brought of *dead*, the modules whose previous version is dead.
+
+    Not of those that have an open alert already: that stays as it was raised.
+    """
+    new = (module for module in dead if before.module(module).alerted_at is None)
+    yield from filter(None, map(deployment.candidate, new))
 
 
 def with_open_alerts(
     target: DeploymentTarget, dead: Iterable[ModuleId], now: datetime
 ) -> Mapping[ModuleId, ModuleState]:
     """Return the modules of *target*, those of *dead* with an open alert."""
-    alerted = {module: replace(target.module(module), alerted_at=now) for module in dead}
+    states = {module: target.module(module) for module in dead}
+    alerted = {
+        module: replace(state, alerted_at=state.alerted_at or now)
+        for module, state in states.items()
+    }
     return {**target.modules, **alerted}
 
 
-def components_that_end_an_alert(
-    done: Deployment, before: DeploymentTarget
-) -> Iterator[tuple[ReleasedComponent, datetime]]:
-    """Yield what is in force with *done* and ends an alert, with when that was raised."""
-    for component in done.released_components:
-        raised_at = before.module(component.module_id).alerted_at
-        if raised_at is not None:
-            yield component, raised_at
+def ended_alerts(before: DeploymentTarget, after: DeploymentTarget) -> Iterator[EndedAlert]:
+    """Yield the alerts that were open in *before* and are not in *after*."""
+    ended = (
+        EndedAlert(module, after.module(module).last, state.alerted_at)
+        for module, state in before.modules.items()
+        if state.alerted_at is not None and after.module(module).alerted_at is None
+    )
+    yield from islice(ended, ENDED_MAX)

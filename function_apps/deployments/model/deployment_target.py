@@ -163,8 +163,7 @@ def emptied(target: DeploymentTarget) -> DeploymentTarget:
 
     Revisions that were given out are never used again.
     """
-    modules = {module: ModuleState(last=state.last) for module, state in target.modules.items()}
-    return replace(target, modules=modules, holds={}, queue=())
+    return replace(without_in_force(target, target.modules), holds={}, queue=())
 
 
 def with_in_force(
@@ -188,6 +187,13 @@ def with_in_force(
 
 
 def without_in_force(target: DeploymentTarget, modules: Iterable[ModuleId]) -> DeploymentTarget:
-    """Return *target* with nothing in force of *modules*."""
-    removed = {module: ModuleState(last=target.module(module).last) for module in modules}
+    """Return *target* with nothing in force of *modules*.
+
+    The end of an alert takes a revision, as its events are ordered by those of releases.
+    """
+    states = {module: target.module(module) for module in modules}
+    removed = {
+        module: ModuleState(last=state.last + (state.alerted_at is not None))
+        for module, state in states.items()
+    }
     return replace(target, modules={**target.modules, **removed})

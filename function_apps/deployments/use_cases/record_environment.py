@@ -3,11 +3,12 @@
 The target keeps the newest; those who wait for it are woken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from function_apps.deployments.model import facts, module_queue, relocation
+from function_apps.deployments.events import alert_cleared
+from function_apps.deployments.model import alerts, facts, module_queue, relocation
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
@@ -73,8 +74,8 @@ async def record_environment(
         after = replace(target, environment=_projection(event, project, target.environment))
         rows = wake_waiting(target)
         if _is_gone(event, target.environment):
-            rows = _end_all(target, ctx)
             after = replace(emptied(after), facts=facts.without_past(after.facts))
+            rows = [*_end_all(target, ctx), *_end_alerts(target, after, ctx)]
         writes = _close_drain(event, target, view, ids)
         if writes:
             after = replace(after, drain=None)
@@ -121,6 +122,11 @@ def _close_drain(
         case _:
             return []
     return close_superseded(view, drain.operation, by, ids.now)
+
+
+def _end_alerts(before: DeploymentTarget, after: DeploymentTarget, ctx: Context) -> Iterator[Row]:
+    for ended in alerts.ended_alerts(before, after):
+        yield alert_cleared(ended, after, ctx.tenant, ctx.now())
 
 
 def _begin_drain(environment_id: str, ids: NewIds, ctx: Context) -> tuple[Operation, Start]:
