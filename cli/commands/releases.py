@@ -159,11 +159,15 @@ def _send(
 def _say_repeat(response: Response, client: Client, hint: str = "") -> None:
     """Say of a release that is there already which deployment answers, as nothing was begun."""
     if response.is_repeat:
-        known = client.get(f"{ROOT}/{response.body['deploymentId']}").body
-        note(
-            f"nothing differs: this is deployment {known['deploymentId']} of"
-            f" {format_time(known['createdAt'])}, which is {known['status']}{hint}"
-        )
+        note(_known_words(response.body["deploymentId"], client) + hint)
+
+
+def _known_words(deployment_id: str, client: Client) -> str:
+    known = client.get(f"{ROOT}/{deployment_id}").body
+    return (
+        f"nothing differs: this is deployment {deployment_id} of"
+        f" {format_time(known['createdAt'])}, which is {known['status']}"
+    )
 
 
 def _finish(
@@ -204,9 +208,13 @@ def _say_warnings(plan: Mapping[str, Any]) -> None:
 
 def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:
     _say_warnings(plan)
+    if plan.get("repeats"):
+        note(f"{_known_words(plan['repeats'], invocation.client)}; nothing would begin")
     if invocation.is_table:
+        if plan.get("repeats"):
+            return
         removals = plan.get("removals", ())
-        if plan["components"] or not removals:
+        if plan["components"] or not (removals or plan["waitingFor"] or plan["refusals"]):
             invocation.show(plan["components"], _PLAN_COLUMNS, empty="nothing would change")
         for each in removals:
             say(f"would remove {_removed(each)}")

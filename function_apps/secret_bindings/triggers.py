@@ -19,7 +19,8 @@ from function_apps.secret_bindings.use_cases.abandon_operation import (
     abandon_binding,
     abandon_rotation,
 )
-from function_apps.secret_bindings.use_cases.bind_secret import bind_secret, plan_binding
+from function_apps.secret_bindings.use_cases.bind_secret import bind_secret
+from function_apps.secret_bindings.use_cases.binding_plan import plan_binding
 from function_apps.secret_bindings.use_cases.confirm_withdrawal import confirm_withdrawal
 from function_apps.secret_bindings.use_cases.prove_release import prove_release
 from function_apps.secret_bindings.use_cases.record_deployment import record_deployment

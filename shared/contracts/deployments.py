@@ -394,6 +394,8 @@ class DeploymentPlan(Resource):
     warnings: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     """What is allowed and probably not meant."""
     waiting_for: Label | None
+    repeats: DeploymentId | None = None
+    """The deployment on its way, or in force, that answers this request: nothing would begin."""
 
 
 class Artifact(Resource):

@@ -143,6 +143,35 @@ def test_a_dry_run_shows_what_would_be_removed(runtimectl: RuntimeCtl, tmp_path:
     assert ran.out.splitlines() == ["would remove module-shop 1.0 r4", "would remove module-cart"]
 
 
+def test_a_dry_run_of_what_is_there_already_plans_nothing(runtimectl: RuntimeCtl) -> None:
+    component = {"moduleId": "module-shop", "version": "1.0", "releaseRevision": 21}
+    plan = {
+        "components": [component], "refusals": [], "waitingFor": None, "repeats": DEPLOYMENT,
+    }  # fmt: skip
+
+    ran = runtimectl.run(f"{RELEASE} --dry-run", {POST: plan, GET: THE_DEPLOYMENT})
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert f"nothing differs: this is deployment {DEPLOYMENT}" in ran.err
+    assert "which is Completed; nothing would begin" in ran.err
+    assert ran.out == ""
+
+
+def test_a_dry_run_that_waits_does_not_say_that_nothing_would_change(
+    runtimectl: RuntimeCtl,
+) -> None:
+    warning = "it is not known"
+    plan = {
+        "components": [], "refusals": [], "waitingFor": "environment", "warnings": [warning],
+    }  # fmt: skip
+
+    ran = runtimectl.run(f"{RELEASE} --dry-run", {POST: plan})
+
+    assert "nothing would change" not in ran.out
+    assert "would wait for environment" in ran.out
+    assert f"warning: {warning}" in ran.err
+
+
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_a_dry_run_that_is_refused_exits_as_refused_with_the_remedy(
     form: str, runtimectl: RuntimeCtl

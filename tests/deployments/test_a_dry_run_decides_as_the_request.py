@@ -206,6 +206,7 @@ def test_what_is_taken_has_the_plan_of_its_dry_run(case: Case) -> None:
         made = await world.deployment(answer["deploymentId"])
         assert plan.refusals == ()
         assert plan.order == made.order
+        assert plan.repeats == (made.deployment_id if case in REPEATED else None)
 
     run_virtual(main())
 
@@ -229,7 +230,26 @@ def test_the_archives_of_what_is_taken_are_in_the_plan_of_its_dry_run(case: Case
     run_virtual(main())
 
 
-@pytest.mark.parametrize("case", ENTERING, ids=lambda case: case.__name__.replace("_", "-"))
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [pytest.param(before_its_environment, 1, id="nobody-knows-it"),
+     pytest.param(behind_another, 0, id="it-is-known")],
+)  # fmt: skip
+def test_of_an_environment_that_is_not_known_the_plan_warns(case: Case, expected: int) -> None:
+    async def main() -> None:
+        world, command = await case()
+
+        warnings = (await planned(world, command)).warnings
+
+        assert len(warnings) == expected
+        assert all("nor one that the tenant is bound to" in each for each in warnings)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "case", [*ENTERING, *REPEATED], ids=lambda case: case.__name__.replace("_", "-")
+)
 def test_what_enters_a_queue_waits_for_what_its_dry_run_says(case: Case) -> None:
     async def main() -> None:
         world, command = await case()

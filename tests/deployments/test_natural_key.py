@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.errors import NaturalKeyActive
+from function_apps.deployments.model.facts import SecretFact
 from tests.deployments.driven import driven
+from tests.deployments.told_secrets import bind, roll_out
 from tests.kit.virtual_time import run_virtual
 
 
@@ -97,5 +99,28 @@ def test_the_same_versions_asked_for_otherwise_are_a_conflict_while_they_are_on_
             await world.deploy(component, strategy={"kind": "recreate"})
 
         assert refused.value.deployment == first["deploymentId"]
+
+    run_virtual(main())
+
+
+def test_a_repeat_answers_the_one_on_its_way_whatever_version_of_a_secret_it_began_with() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await bind(world, "v1")
+        await world.release("one")
+        await roll_out(world, "v2", 1)
+        first = await world.deploy(await world.component("two"))
+
+        async def is_rolled_out() -> bool:
+            return (await world.status(first["deploymentId"])) != "Requested"
+
+        await world.until(is_rolled_out)
+        facts = (await world.target()).facts.values()
+        assert {each.version for each in facts if isinstance(each, SecretFact)} == {"v2"}
+
+        again = await world.deploy(await world.component("two"))
+
+        assert again["deploymentId"] == first["deploymentId"]
 
     run_virtual(main())

@@ -9,11 +9,18 @@ import pytest
 from function_apps.secret_bindings.errors import BindingExists, BindingsFull
 from function_apps.secret_bindings.model import rotation
 from function_apps.secret_bindings.model.binding import BINDINGS_MAX
-from function_apps.secret_bindings.use_cases.bind_secret import LOOK
+from function_apps.secret_bindings.use_cases.binding_plan import LOOK
 from shared.kernel.errors import Unavailable
 from shared.vault.port import SecretValue
 from tests.kit.virtual_time import run_virtual
-from tests.secret_bindings.bound import NAME, RANDOM, VAULT, SecretBindings, secret_bindings
+from tests.secret_bindings.bound import (
+    NAME,
+    PASSWORD,
+    RANDOM,
+    VAULT,
+    SecretBindings,
+    secret_bindings,
+)
 from tests.secret_bindings.followers import consumers
 
 OTHER = "module-other"
@@ -84,6 +91,47 @@ def test_a_secret_without_a_version_is_refused_before_it_is_bound(
         return await _planned(await secret_bindings(), **changes)
 
     assert [each["code"] for each in run_virtual(main())["refusals"]] == expected
+
+
+@pytest.mark.parametrize(
+    ("generator", "code"),
+    [pytest.param(
+        {"kind": "databasePassword", "settings": {"resource": "nope"}}, "ResourceMissing",
+        id="no-such-data-resource",
+     ),
+     pytest.param(
+        {"kind": "databasePassword", "settings": {"resource": "orders-db", "user": "No Name"}},
+        "Invalid", id="no-name-of-a-login",
+     ),
+     pytest.param(
+        {"kind": "webhook", "settings": {"url": "https://a.example", "key": "nope"}},
+        "NotFound", id="no-key-of-a-webhook",
+     )],
+)  # fmt: skip
+def test_what_a_generator_needs_and_has_not_is_refused_before_a_secret_is_bound(
+    generator: dict[str, Any], code: str
+) -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        plan = await _planned(on, generator=generator)
+        real = await on.bind(generator=generator)
+        return plan["refusals"], real["status"], real["reason"], on.passwords.logins
+
+    (refusal,), status, reason, logins = run_virtual(main())
+
+    assert refusal["code"] == code
+    assert (status, reason) == ("Failed", f"{code}: {refusal['message']}")
+    assert logins == {}
+
+
+def test_a_login_is_refused_where_its_version_is_there_and_its_resource_is_not() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        await on.bind(moduleId=OTHER, generator=PASSWORD)
+        on.passwords.resources.clear()
+        return await _planned(on, generator=PASSWORD)
+
+    assert [each["code"] for each in run_virtual(main())["refusals"]] == ["ResourceMissing"]
 
 
 def test_a_version_in_force_that_is_disabled_is_refused_before_it_is_given_to_another() -> None:

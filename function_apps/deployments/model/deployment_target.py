@@ -68,7 +68,8 @@ class QueueEntry:
 
     `token` is its fencing token, 0 until it starts, and `binding_revision` that of the tenant's
     binding then: what it brings is by that one, or a later one. `wait` is the name of the external
-    event that its orchestration waits for, empty while it waits for none.
+    event that its orchestration waits for, empty while it waits for none. `base` is the key of a
+    release without its versions of secrets.
     """
 
     deployment: DeploymentId
@@ -82,6 +83,7 @@ class QueueEntry:
     path_prefixes: tuple[str, ...] = ()
     depends_on: tuple[ModuleId, ...] = ()
     binding_revision: int = 0
+    base: str = ""
 
 
 @dataclass(frozen=True)

@@ -42,13 +42,14 @@ _KEY_LENGTH: Final = 16
 class Keys:
     """The hashes by which a repeated command is recognised.
 
-    `natural`: environment, modules with version, digest and configuration, removals and pins.
-    `content`:
-    everything that a repeat must agree in. `unit`: all that runs, since the same version may start
-    otherwise, with other bounds.
+    `natural`: environment, modules with version, digest and configuration, removals, pins and
+    versions of secrets; `base` is that without the secrets. `content`: everything that a repeat
+    must agree in. `unit`: all that runs, since the same version may start otherwise, with other
+    bounds.
     """
 
     natural: str
+    base: str
     content: str
     unit: str
 
@@ -71,11 +72,13 @@ def keys_of(
     pins = [pins, hashes] if hashes else pins
     modules = {component.module_id for component in components}
     versions_of_secrets = sorted(each for each in secrets if each[0] in modules and each[2])
+    without_secrets = pins
     pins = [pins, versions_of_secrets] if versions_of_secrets else pins
     versions = sorted([c.module_id, c.version, c.digest] for c in components)
     units = sorted((c.model_dump(mode="json") for c in components), key=lambda c: c["moduleId"])
     return Keys(
         natural=_hash([environment, versions, sorted(command.remove), pins]),
+        base=_hash([environment, versions, sorted(command.remove), without_secrets]),
         content=_hash(command.model_dump(mode="json", exclude={"dry_run", "on_conflict"})),
         unit=_hash([environment, units, pins]),
     )
@@ -94,10 +97,16 @@ def _hash(content: object) -> str:
 def repeated_by(command: Deploy, keys: Keys, target: DeploymentTarget) -> DeploymentId | None:
     """Return the deployment that answers *command*: one on its way, or the one in force now.
 
+    One on its way answers whatever versions of secrets it was asked for with: while it waits it is
+    given those in force at its start, and afterwards roll-outs bring newer ones to its module.
+
     Raises:
         NaturalKeyActive: one on its way has the same versions and other content.
     """
-    active = next((entry for entry in target.queue if entry.key == keys.natural), None)
+    active = next(
+        (entry for entry in target.queue if keys.natural == entry.key or keys.base == entry.base),
+        None,
+    )
     if active is not None:
         if active.content != keys.content:
             raise NaturalKeyActive(active.deployment)

@@ -77,14 +77,18 @@ def decide_release(
     if kept_out:
         return ReleaseDecision(plan, None)
     try:
-        return ReleaseDecision(plan, enter(release, keys.content, target))
+        return ReleaseDecision(plan, enter(release, keys.content, target, keys.base))
     except Refused as refusal:
         refuse(refusal)
         return ReleaseDecision(plan, None)
 
 
-def enter(deployment: Deployment, content: str, target: DeploymentTarget) -> Entered:
-    """Put *deployment*, which was admitted, into its queues; *content* is a key of its command.
+def enter(
+    deployment: Deployment, content: str, target: DeploymentTarget, base: str = ""
+) -> Entered:
+    """Put *deployment*, which was admitted, into its queues.
+
+    *content* is a key of its command, and so is *base*, of a release that a repeat is answered by.
 
     Raises:
         QueueTaken, QueueFull, HoldsFull.
@@ -98,6 +102,7 @@ def enter(deployment: Deployment, content: str, target: DeploymentTarget) -> Ent
         content,
         path_prefixes=tuple(c.path_prefix for c in deployment.components if c.path_prefix),
         depends_on=tuple(sorted({need for c in deployment.components for need in c.depends_on})),
+        base=base,
     )
     after, admitted = module_queue.enqueue(target, entry, deployment.on_conflict)
     own = next((each for each in admitted if each.deployment == deployment.deployment_id), entry)

@@ -179,9 +179,11 @@ async def plan_deployment(
     release = await _identify(target, outside, ctx, app, refused.append)
     command, waits_for, warnings = release.command, None, [*command.warnings]
     reasons: list[Reason] = []
-    if release.repeats is not None:
+    repeats = release.repeats
+    if repeats is not None:
         context = replace(await outside.context(), configurations=release.given)
         plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
+        waits_for, _ = preconditions.waiting_for(repeats, target)
     else:
         decided = await _decide(release, target, outside, ids, ctx, refused.append)
         reasons += [reason for each in refused for reason in _reasons(each)]
@@ -193,6 +195,7 @@ async def plan_deployment(
         if not reasons:
             context = await outside.context()
             warnings += await quota_warnings(command, plan.components, ctx.tenant, context, app)
+            warnings += preconditions.unknown_environment(target, app.rules.rollout)
     return DeploymentPlan(
         environment_id=environment_id,
         release_ref=command.release_ref,
@@ -203,6 +206,7 @@ async def plan_deployment(
         refusals=tuple(dict.fromkeys(reasons))[:LISTED_MAX],
         warnings=tuple(warnings[:LISTED_MAX]),
         waiting_for=waits_for,
+        repeats=repeats.deployment_id if repeats else None,
     )
 
 

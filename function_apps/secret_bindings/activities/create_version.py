@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from function_apps.secret_bindings.activities.resource_passwords import (
-    resource_of,
     set_login,
     test_login,
 )
@@ -13,7 +12,7 @@ from function_apps.secret_bindings.activities.vault_versions import (
     tagged,
 )
 from function_apps.secret_bindings.errors import GeneratorMissing, VersionInForce, VersionUnusable
-from function_apps.secret_bindings.model.generators import ROTATION_TAG
+from function_apps.secret_bindings.model.generators import ROTATION_TAG, resource_of
 from function_apps.secret_bindings.model.rotation import (
     ResourceSet,
     VersionTested,

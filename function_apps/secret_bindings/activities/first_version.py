@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 from function_apps.secret_bindings.activities.resource_passwords import (
-    resource_of,
     set_login,
     test_login,
 )
@@ -15,7 +14,7 @@ from function_apps.secret_bindings.activities.vault_versions import (
 from function_apps.secret_bindings.events import secret_bound
 from function_apps.secret_bindings.model.binding import Binding, FoundVersion, bind, fail
 from function_apps.secret_bindings.model.environment import require_open
-from function_apps.secret_bindings.model.generators import OPERATION_TAG
+from function_apps.secret_bindings.model.generators import OPERATION_TAG, resource_of
 from function_apps.secret_bindings.model.secret_head import SecretHead, add_consumer
 from function_apps.secret_bindings.model.secret_watch import SecretWatch, begin
 from function_apps.secret_bindings.model.versions import usable_version

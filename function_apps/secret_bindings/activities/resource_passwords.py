@@ -3,29 +3,20 @@
 from collections.abc import Sequence
 
 from function_apps.secret_bindings.errors import LoginNotRetired
-from function_apps.secret_bindings.model.generators import RESOURCE, USER
+from function_apps.secret_bindings.model.generators import user_of
 from function_apps.secret_bindings.ports import SecretBindingsApp
-from shared.contracts.secret_bindings import Generator, GeneratorKind
+from shared.contracts.secret_bindings import Generator
 from shared.kernel.errors import NotFound
-from shared.kernel.ids import EnvironmentId
 from shared.passwords.logins import LoginNotMade
 from shared.passwords.port import PasswordResource
 from shared.vault.port import SecretDisabled, SecretValue
-
-
-def resource_of(generator: Generator | None, environment_id: str) -> PasswordResource | None:
-    """Return the data resource that checks what *generator* makes; None where there is none."""
-    if generator is None or generator.kind is not GeneratorKind.DATABASE_PASSWORD:
-        return None
-    return PasswordResource(EnvironmentId(environment_id), generator.settings[RESOURCE])
 
 
 async def new_value(
     generator: Generator, resource: PasswordResource, text: str, app: SecretBindingsApp
 ) -> SecretValue:
     """Return a connection string with a new login at *resource*, and *text* for its password."""
-    user = generator.settings.get(USER, "consumer")
-    return await app.passwords.new_value(resource, user, SecretValue(text))
+    return await app.passwords.new_value(resource, user_of(generator), SecretValue(text))
 
 
 async def set_login(

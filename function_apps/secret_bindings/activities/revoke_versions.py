@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from function_apps.secret_bindings.activities.resource_passwords import (
     old_values,
-    resource_of,
     retire_login,
     test_login,
 )
@@ -16,6 +15,7 @@ from function_apps.secret_bindings.events import (
     rotation_failed,
     secret_rotated,
 )
+from function_apps.secret_bindings.model.generators import resource_of
 from function_apps.secret_bindings.model.rotation import (
     end,
     fail,

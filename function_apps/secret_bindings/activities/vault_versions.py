@@ -3,13 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from function_apps.secret_bindings.activities.resource_passwords import new_value, resource_of
+from function_apps.secret_bindings.activities.resource_passwords import new_value
 from function_apps.secret_bindings.model.binding import FoundVersion
 from function_apps.secret_bindings.model.generators import (
     KEY,
     ROTATION_TAG,
     URL,
     bits_of,
+    resource_of,
     text_of,
 )
 from function_apps.secret_bindings.ports import SecretBindingsApp

@@ -6,6 +6,8 @@ from typing import Final
 
 from function_apps.secret_bindings.errors import GeneratorNotSupported
 from shared.contracts.secret_bindings import Generator, GeneratorKind
+from shared.kernel.ids import EnvironmentId
+from shared.passwords.port import PasswordResource
 
 OPERATION_TAG: Final = "operation"
 ROTATION_TAG: Final = "rotation"
@@ -62,6 +64,18 @@ def _require_settings(generator: Generator) -> None:
     missing = [name for name in known if name in _NEEDED and name not in generator.settings]
     if missing:
         raise GeneratorNotSupported(f"settings of {generator.kind} lack {', '.join(missing)}")
+
+
+def resource_of(generator: Generator | None, environment_id: str) -> PasswordResource | None:
+    """Return the data resource that checks what *generator* makes; None where there is none."""
+    if generator is None or generator.kind is not GeneratorKind.DATABASE_PASSWORD:
+        return None
+    return PasswordResource(EnvironmentId(environment_id), generator.settings[RESOURCE])
+
+
+def user_of(generator: Generator) -> str:
+    """Return how the names of the logins begin that *generator* makes."""
+    return generator.settings.get(USER, "consumer")
 
 
 def bits_of(generator: Generator) -> int:

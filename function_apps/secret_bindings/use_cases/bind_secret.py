@@ -19,25 +19,20 @@ from function_apps.secret_bindings.model.environment import (
 )
 from function_apps.secret_bindings.model.generators import KEY, require_supported
 from function_apps.secret_bindings.model.secret_head import (
-    SecretHead,
     require_generator,
     require_room,
 )
 from function_apps.secret_bindings.model.tenant import require_not_suspended
-from function_apps.secret_bindings.model.versions import usable_version
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BIND, BINDINGS, ENVIRONMENTS, HEADS, TENANTS
 from function_apps.secret_bindings.resources import answer
-from shared.contracts.secret_bindings import BindingChange, BindSecret, SecretBindingPlan
-from shared.contracts.values import Reason
+from shared.contracts.secret_bindings import BindSecret
 from shared.durable.operations import OPERATIONS, begin_operation, close_superseded
 from shared.kernel.context import Context, NewIds
-from shared.kernel.errors import Refused
 from shared.kernel.ids import parse_id, secret_binding_id, secret_key
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.passwords.servers import administrator_secret
-from shared.persistence.store import partition_of
 from shared.surfaces.secret_references import check_target
 from shared.vault.vault_uris import LOCAL_SUFFIX, VaultMissing
 
@@ -45,13 +40,11 @@ _ENVIRONMENT_VAULT: Final = re.compile(
     rf"https://[a-z2-7]{{12}}\.{re.escape(LOCAL_SUFFIX)}/?", re.IGNORECASE
 )
 """On this machine the vault of an environment has the environment's key for its name."""
-LOOK: Final = "LookUpSecret"
-"""The action of a dry run in the audit trail."""
 _ADMINISTRATOR: Final = re.compile(administrator_secret(".*"), re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class AskedBinding:
     """A command that stands by itself, and what is decided on what is stored."""
 
     command: BindSecret
@@ -118,7 +111,7 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
         VaultNotAllowed: the vault is none that may be asked.
         Invalid: the target is no name of a variable, or of a file.
     """
-    asked = await _asked(command, ctx, app)
+    asked = await asked_binding(command, ctx, app)
 
     async def decide(view: View) -> Decision[Json]:
         return await asked.decision(view)
@@ -129,61 +122,7 @@ async def bind_secret(command: BindSecret, ctx: Context, app: SecretBindingsApp)
     )  # fmt: skip
 
 
-async def plan_binding(
-    command: BindSecret, ctx: Context, app: SecretBindingsApp
-) -> SecretBindingPlan:
-    """Return what binding would change, and why its work would fail.
-
-    Nothing is changed. That the vault is looked into is recorded in the audit trail, before it is.
-    Raises as binding does, Stale, and Unavailable where the vault does not answer.
-    """
-    asked = await _asked(command, ctx, app)
-    binding_id, work = asked.fresh.binding_id, app.service.work
-    view = await work.read_for_plan(BINDINGS, binding_id, ctx)
-    ids = (*asked.also, *asked.operation_of(view))
-    more = await work.read(partition_of(ctx.tenant, binding_id), *ids)
-    view = View({**view.documents, **more.documents})
-    decision = await asked.decision(view)
-    known, head = view.find(BINDINGS, binding_id), view.find(HEADS, asked.fresh.secret)
-    again = BindingChange.BIND_AGAIN if known else BindingChange.BIND
-    given = known.version if known and decision.is_repeat else head and head.in_force
-    is_bound = decision.is_repeat and given is not None
-    return SecretBindingPlan(
-        binding_id=binding_id,
-        change=BindingChange.NOTHING if decision.is_repeat else again,
-        status=known.status if known else None,
-        version=given,
-        refusals=() if is_bound else await _refusals(asked, head),
-    )
-
-
-async def _refusals(asked: _Asked, head: SecretHead | None) -> Sequence[Reason]:
-    """Return why the work of *asked* would end without a version, as its vault is now.
-
-    Raises:
-        Unavailable: the vault is throttled or away.
-    """
-    await _record_look(asked)
-    name, in_force = asked.fresh.secret_name, head.in_force if head else None
-    try:
-        versions = await asked.app.vaults.at(asked.fresh.vault_uri).versions(name)
-        usable_version(versions, in_force, name, asked.fresh.generator)
-    except Refused as problem:
-        return [Reason(code=problem.code, message=problem.message)]
-    return []
-
-
-async def _record_look(asked: _Asked) -> None:
-    """Record who has the vault looked into: the answer says which secrets it has."""
-    binding_id, ctx = asked.fresh.binding_id, asked.ctx
-    what = f"{asked.fresh.secret_name} in {asked.fresh.vault_uri}"
-    seen = Audited(LOOK, binding_id, reason=what)
-    await asked.app.service.work.change(
-        ctx.without_marker(), BINDINGS, binding_id, lambda _: Decision(None, audited=seen)
-    )
-
-
-async def _asked(command: BindSecret, ctx: Context, app: SecretBindingsApp) -> _Asked:
+async def asked_binding(command: BindSecret, ctx: Context, app: SecretBindingsApp) -> AskedBinding:
     """Return *command* with the binding that it asks for. Raises as binding does."""
     require_supported(command.generator)
     _require_free_names(command)
@@ -204,7 +143,7 @@ async def _asked(command: BindSecret, ctx: Context, app: SecretBindingsApp) -> _
         operation_id=ids.operation_id,
         now=ids.now,
     )
-    return _Asked(command, fresh, ids, ctx, app)
+    return AskedBinding(command, fresh, ids, ctx, app)
 
 
 def _for_tenant(fresh: Binding, where: EnvironmentProjection, view: View) -> Binding:
