@@ -94,6 +94,10 @@ def parts() -> Mapping[str, Part]:
             name: Part((f"shared/messaging/{name}.py",), _OF_MESSAGES)
             for name in ("unit_of_work", "relay", "dispatcher", "sweep")
         },
+        "alerts": Part(
+            ("shared/contracts/alerts.py",),
+            ("tests/contracts/test_an_alert_is_raised_and_cleared_once.py",),
+        ),
         "authentication": Part(("shared/web/authentication.py",), _OF_TOKENS),
     }
 

@@ -212,6 +212,8 @@ class ReleasedComponent(Value):
     depends_on: ModuleIds = ()
     runs_once: Once = None
     schedule: Scheduled = None
+    scheduled: Annotated[bool, Field(exclude_if=lambda scheduled: not scheduled)] = False
+    """As the release asked, for where it is placed once it is promoted."""
     replicas: Replicas
     """The recorded minimum; live may be more where scaling owns the total."""
     asked_replicas: Annotated[Replicas | None, Field(exclude_if=_is_none)] = None

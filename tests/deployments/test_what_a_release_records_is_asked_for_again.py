@@ -39,6 +39,7 @@ EVERYTHING: Final = {
     "resources": {"memoryMib": 256},
     "requires": ["ownUser"],
     "dependsOn": [CART],
+    "scheduled": True,
     "configurationMode": "floating",
     "configurationDelivery": ["dotenv"],
     "owner": "team-shop",

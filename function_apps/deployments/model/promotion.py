@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Final
 
 from function_apps.deployments.errors import EvidenceRequired, NotPromotable
 from function_apps.deployments.model.deployment import Deployment
@@ -23,6 +24,9 @@ from shared.contracts.values import (
     Reason,
     Stage,
 )
+
+_NAMED_MAX: Final = 10
+"""Of what a module lacks; a warning has 2,048 characters, and a module up to 50 secrets."""
 
 
 @dataclass(frozen=True)
@@ -196,8 +200,9 @@ def left_settings(source: Source, components: Iterable[ReleasedComponent]) -> tu
             *sorted(f"secret {secret.name}" for secret in had.secrets if secret.name not in bound),
         ]
         if lacks:
+            named = ", no ".join(lacks[:_NAMED_MAX]) + (", …" if lacks[_NAMED_MAX:] else "")
             warnings.append(
-                f"{each.module_id} has no {', no '.join(lacks)} in this environment, as it has in"
+                f"{each.module_id} has no {named} in this environment, as it has in"
                 f" {source.environment_id}: a promotion takes none along; publish and bind first"
             )
     return tuple(warnings)
