@@ -56,6 +56,7 @@ def test_an_archive_by_its_path_states_no_digest() -> None:
 
 def test_versions_of_configuration_are_stated_where_the_release_names_them() -> None:
     asked = {**json.loads(manifest()), "configuration": {"tenant": 2, "module": 7}}
+    asked["configuration"]["configurationId"] = configuration_id(KEY, "environment")
 
     words = read(asked).modules[WEB]
 
@@ -154,6 +155,21 @@ def test_an_entry_that_is_no_mapping_is_refused_with_its_place() -> None:
     )
 
 
+def test_a_layer_alone_in_its_file_is_refused_with_the_place_of_what_is_wrong() -> None:
+    assert refusal({"values": {"apiKey": "hunter2"}}).startswith("/values/apiKey: ")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({**json.loads(manifest()), **LIMIT}, id="with-values-besides"),
+        pytest.param({"environment": NAME}, id="that-names-its-environment-only"),
+    ],
+)
+def test_a_file_that_is_neither_a_layer_nor_a_release_is_refused(body: Mapping[str, Any]) -> None:
+    assert refusal(body)
+
+
 def test_a_layer_stands_in_a_file_once() -> None:
     assert refusal({"configuration": [LIMIT, LIMIT]}) == (
         "/configuration/1: environment stands there twice"
@@ -195,7 +211,11 @@ def test_many_values_beside_each_other_are_no_levels() -> None:
 
 
 def test_a_file_may_have_as_many_values_as_a_release_and_no_more() -> None:
-    assert "levels" in refusal(f"values: {{a: [{'1,' * EVENTS_MAX}]}}")
+    around = 12  # of the stream, the document, two mappings with a name each, and the list
+    most = EVENTS_MAX + 1 - around
+
+    assert read(f"values: {{a: [{'1,' * most}]}}").layers.keys() == {"environment"}
+    assert "levels" in refusal(f"values: {{a: [{'1,' * (most + 1)}]}}")
 
 
 def test_a_value_is_not_repeated_by_a_name() -> None:

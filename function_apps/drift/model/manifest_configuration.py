@@ -43,7 +43,7 @@ def read_layers(
         scope = stated.scope
         path = layer_name(scope.layer, scope.module_id)
         if path in layers:
-            raise Invalid(f"{at or 'values'}: {path} stands there twice")
+            raise Invalid(f"{at}: {path} stands there twice")
         layers[path] = words_of(stated.values)
     return layers
 
