@@ -1,5 +1,6 @@
 """The options of `secret bind`, and how a binding is found by the name of its secret."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -10,12 +11,14 @@ from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id
-from cli.options import EnvironmentOption, Module
+from cli.options import EnvironmentFilter, EnvironmentOption, Module
 from cli.parameter_types import one_of
+from shared.kernel.ids import id_shape, parse_id, secret_key, secret_rotation_id
 
 BINDINGS: Final = "/v1/runtime/secret-bindings"
 ROTATIONS: Final = "/v1/runtime/secret-rotations"
 _CONTRACT: Final = "shared.contracts.secret_bindings"
+_ROTATION_ID: Final = re.compile(id_shape("rot"))
 Binding = Mapping[str, Any]
 SecretArgument = Annotated[
     str, typer.Argument(metavar="SECRET", help="Its name in the vault.", show_default=False)
@@ -41,6 +44,31 @@ def _expected_version(plan: Mapping[str, Any], body: Mapping[str, Any]) -> str:
     if body.get("generator"):
         return ", with the version of its vault, or one that its generator makes"
     return ", if its vault gives it a version"
+
+
+def rotations_of(binding: Binding) -> str:
+    """Return how the ids of the rotations of the secret of *binding* begin."""
+    key = parse_id(binding["bindingId"], "sec").environment
+    secret = secret_key(binding["vaultUri"], binding["secretName"])
+    return secret_rotation_id(key, secret, 0).removesuffix("0")
+
+
+def rotation_operations(client: Client, status: str | None = None) -> Mapping[str, str]:
+    """Return the operation of each rotation, the newest first; empty where nobody may read them."""
+    query = {"kind": "RotateSecret", "status": status}
+    found = client.list_readable("/v1/platform/secret-bindings/operations", query) or ()
+    return {each["resourceId"].rpartition("/")[2]: each["operationId"] for each in found}
+
+
+def rotations_in_flight(client: Client, bindings: Sequence[Binding]) -> Mapping[str, str]:
+    """Return the rotations of the secrets of *bindings* that are on their way, by secret."""
+    running = rotation_operations(client, "Running") if bindings else {}
+    return {
+        binding["secretName"]: rotation
+        for binding in bindings
+        for rotation in running
+        if rotation.startswith(rotations_of(binding))
+    }
 
 
 @dataclass(frozen=True)
@@ -87,6 +115,48 @@ class BindingSelector:
                 remedy=f"name one: --module {found[0]['moduleId']}",
             )
         return found[0]
+
+
+@dataclass(frozen=True)
+class RotationSelector:
+    """A rotation: by its id, or the last one of a secret in an environment."""
+
+    rotation: Annotated[
+        str,
+        typer.Argument(
+            metavar="ROTATION",
+            help="Its id, or a secret with --env: the last one.",
+            show_default=False,
+        ),
+    ]
+    env: EnvironmentFilter = None
+
+    def find_id(self, client: Client) -> str:
+        """Return the id of the rotation.
+
+        Raises:
+            Failure: it names no rotation.
+        """
+        if _ROTATION_ID.fullmatch(self.rotation):
+            return self.rotation
+        if self.env is None:
+            raise Failure(
+                f"{self.rotation!r} is no id of a rotation",
+                ExitCode.USAGE,
+                remedy="for the last rotation of a secret name its environment: "
+                f"`runtimectl secret rotation {self.rotation} --env NAME`",
+            )
+        (binding, *_) = BindingSelector(self.rotation, self.env).find_all(client)
+        beginning = rotations_of(binding)
+        known = (each for each in rotation_operations(client) if each.startswith(beginning))
+        found = next(known, None)
+        if found is None:
+            raise Failure(
+                f"no rotation of {self.rotation} in {self.env} is known",
+                ExitCode.NOT_FOUND,
+                remedy=f"rotate it: `runtimectl secret rotate {self.rotation} --env {self.env}`",
+            )
+        return found
 
 
 @dataclass(frozen=True)

@@ -91,10 +91,17 @@ def rotation_lines(rotation: Rotation) -> list[Line]:
     lines = [
         _step_line(step, is_done=index < reached or status == _STEPS[-1])
         for index, step in enumerate(_STEPS[: reached + 1])
+        if step != "Canary" or status == step or _had_canary(rotation)
     ]
     if status == "Failed":
         lines.append(Line("Failed", "✗ Failed: every version stays enabled", "red"))
     return lines + [_consumer_line(each, rotation) for each in rotation["consumers"]]
+
+
+def _had_canary(rotation: Rotation) -> bool:
+    """Return whether one consumer ran the new version first; none does where nothing runs."""
+    versions = [consumer["version"] for consumer in rotation["consumers"]]
+    return bool(rotation["canary"]) and rotation["toVersion"] in versions
 
 
 def _step_line(step: str, *, is_done: bool) -> Line:

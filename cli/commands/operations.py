@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.fan_out import query_apps
+from cli.operation_subjects import with_subjects
 from cli.options import Commands, Invocation, WaitOptions
 from cli.output import Column, format_time, note
 from cli.watch_operation import wait_for_success
@@ -21,6 +22,7 @@ _STEP_COLUMNS: Final = (
 _COLUMNS: Final = (
     Column("BEGAN", lambda operation: format_time(operation["createdAt"])),
     Column("KIND", "kind"),
+    Column("ABOUT", "about"),
     Column("STATUS", "status"),
     Column("%", "percent"),
     Column("STEP", lambda operation: next((s["name"] for s in operation["steps"][-1:]), None)),
@@ -46,7 +48,10 @@ def operations(
         if not running or operation["endedAt"] is None
     ]
     selected.sort(key=lambda operation: str(operation["createdAt"]))
-    invocation.show(selected[-last:], _COLUMNS, empty="no operations yet")
+    shown = selected[-last:]
+    if invocation.is_table:
+        shown = with_subjects(invocation.client, shown)
+    invocation.show(shown, _COLUMNS, empty="no operations yet")
 
 
 @app.command("show")

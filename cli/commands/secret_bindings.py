@@ -1,6 +1,6 @@
 """`secret`: bind secrets of vaults to modules, rotate them, see who runs which; never a value."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -27,8 +27,10 @@ from cli.secret_bindings import (
     ROTATIONS,
     BindingOptions,
     BindingSelector,
+    RotationSelector,
     SecretArgument,
     plan_words,
+    rotations_in_flight,
 )
 from cli.unreleased import unreleased
 from cli.watch_operation import wait_for_success
@@ -119,6 +121,7 @@ def list_(
     names = environment_names(client)
     rows = [with_environment(each, names) for each in client.list_all(BINDINGS, query)]
     invocation.show(rows, _COLUMNS, empty="no secret is bound yet: `runtimectl secret bind --help`")
+    _say_rotations(invocation, rows)
 
 
 @app.command("show")
@@ -132,6 +135,7 @@ def versions(selector: BindingSelector, invocation: Invocation) -> None:
     """Show which version of a secret each module is given."""
     rows = sorted(selector.find_all(invocation.client), key=lambda each: str(each["moduleId"]))
     invocation.show(rows, _VERSION_COLUMNS)
+    _say_rotations(invocation, rows)
 
 
 @app.command()
@@ -166,7 +170,7 @@ def rotate(
 
 @app.command()
 def rotation(
-    rotation_id: Annotated[str, typer.Argument(metavar="ROTATION", show_default=False)],
+    selector: RotationSelector,
     waiting: WaitOptions,
     invocation: Invocation,
     *,
@@ -175,6 +179,7 @@ def rotation(
     ] = False,
 ) -> None:
     """Show one rotation with its consumers; --wait watches it."""
+    rotation_id = selector.find_id(invocation.client)
     body = invocation.client.get(f"{ROTATIONS}/{rotation_id}").body
     if waiting.wait:
         _follow(invocation, body, waiting, until_revoked=until_revoked)
@@ -195,6 +200,13 @@ def revoke(selector: BindingSelector, invocation: Invocation, reason: Reason = "
     path = f"{BINDINGS}/{binding['bindingId']}/revoke"
     body = client.write("POST", path, {"reason": reason}).body
     _show(invocation, body, environment_names(client))
+
+
+def _say_rotations(invocation: Invocation, bindings: Sequence[Mapping[str, Any]]) -> None:
+    """Say which secrets are being rotated, and how that is watched."""
+    if invocation.is_table:
+        for secret, identity in rotations_in_flight(invocation.client, bindings).items():
+            note(f"{secret} is being rotated: `runtimectl secret rotation {identity} --wait`")
 
 
 def _say_unreleased(client: Client, binding: Mapping[str, Any]) -> None:

@@ -58,6 +58,7 @@ def rotation_resource(rotation: Rotation, head: SecretHead) -> SecretRotation:
             "toVersion": rotation.to_version,
             "status": rotation.status,
             "consumers": [each.proof for each in consumers],
+            "canary": rotation.canary,
             "overlap": rotation.overlap,
             "overlapUntil": rotation.overlap_until,
             "requestReason": rotation.request_reason,

@@ -273,6 +273,8 @@ class SecretRotation(Resource):
     """None until it was made."""
     status: RotationStatus
     consumers: Annotated[tuple[ConsumerProof, ...], Field(max_length=200)]
+    canary: bool
+    """One consumer follows before the others, where any runs."""
     overlap: Duration
     """How long old versions stay enabled once every consumer runs the new one."""
     overlap_until: Instant | None

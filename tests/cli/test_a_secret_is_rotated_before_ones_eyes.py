@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cli.exit_codes import ExitCode
+from cli.secret_bindings import rotations_of
 from shared.contracts.secret_bindings import (
     BindSecret,
     Revocation,
@@ -16,11 +17,14 @@ from shared.contracts.secret_bindings import (
     SecretRotationOrder,
 )
 from tests.cli.small_platform import (
+    DEPLOYMENT,
     ENVIRONMENT,
     NOON,
     OPERATION,
     RUNTIME,
+    SERVICE,
     THE_OPERATION,
+    THE_SERVICE,
     Ran,
     RuntimeCtl,
     answer_of,
@@ -61,8 +65,8 @@ def rotation(status: str, proved: Sequence[str] = (), **changes: Any) -> dict[st
         "rotationId": ROTATION, "tenantId": "acme", "environmentId": ENVIRONMENT,
         "vaultUri": "https://w5ekllr23tyb.vault.localhost", "secretName": "db-password",
         "fromVersion": OLD, "toVersion": NEW, "status": status, "consumers": consumers,
-        "overlap": "PT5S", "overlapUntil": NOON, "requestReason": "monthly", "reason": None,
-        "revision": 3, "createdAt": NOON, "endedAt": None,
+        "canary": True, "overlap": "PT5S", "overlapUntil": NOON, "requestReason": "monthly",
+        "reason": None, "revision": 3, "createdAt": NOON, "endedAt": None,
         "operationId": "op-secret-bindings-w5ekllr23tyb-0123456789abcdef", **changes,
     }  # fmt: skip
     return SecretRotation.model_validate(body).model_dump(mode="json", by_alias=True)
@@ -286,6 +290,23 @@ def test_the_steps_of_a_rotation_are_told_in_order_each_done_at_its_end(
     assert [step for step in done if step in states] == states
 
 
+@pytest.mark.parametrize(
+    ("proved", "canary"),
+    [pytest.param([], True, id="no-consumer-runs-it"),
+     pytest.param(["module-shop", "module-jobs"], False, id="all-follow-at-once")],
+)  # fmt: skip
+def test_no_canary_is_shown_where_no_consumer_ran_it_first(
+    proved: list[str], *, canary: bool, runtimectl: RuntimeCtl
+) -> None:
+    one = f"GET {RUNTIME}/secret-rotations/{ROTATION}"
+
+    shown = rotation("Verified", proved, canary=canary)
+    ran = runtimectl.run(f"secret rotation {ROTATION}", {one: shown})
+
+    assert "✓ Rolling" in ran.out
+    assert "Canary" not in ran.out
+
+
 def test_a_watch_until_old_versions_are_disabled_goes_on_after_verified(
     runtimectl: RuntimeCtl,
 ) -> None:
@@ -403,3 +424,70 @@ def test_a_dry_run_of_a_binding_says_what_is_missing(
     assert ("refused: the vault has none" in ran.out) is bool(refusals)
     is_running = services == [RUNNING]
     assert ("module-new has no release there" in ran.err) is not is_running
+
+
+def rotating(number: int = 2, status: str = "Running") -> dict[str, Any]:
+    """Return the operation of a rotation of the secret of `binding`."""
+    return {
+        **THE_OPERATION, "operationId": rotation("Rolling")["operationId"], "status": status,
+        "kind": "RotateSecret",
+        "resourceId": f"{RUNTIME}/secret-rotations/{rotations_of(binding())}{number}",
+    }  # fmt: skip
+
+
+OPERATIONS = "GET /v1/platform/secret-bindings/operations"
+
+
+@pytest.mark.parametrize("line", ["secret list", "secret versions db-password --env test"])
+def test_a_rotation_in_flight_is_said_where_its_secret_is_listed(
+    line: str, runtimectl: RuntimeCtl
+) -> None:
+    quiet = {f"GET {ROOT}": [binding(), binding("module-jobs")]}
+    busy = {f"{OPERATIONS}?kind=RotateSecret&status=Running": [rotating()]}
+
+    ran = runtimectl.run(line, {**quiet, **busy})
+    none = runtimectl.run(line, quiet)
+
+    identity = f"{rotations_of(binding())}2"
+    said = f"db-password is being rotated: `runtimectl secret rotation {identity} --wait`"
+    assert ran.err.count(said) == 1
+    assert "is being rotated" not in none.err
+
+
+def test_the_last_rotation_of_a_secret_is_found_by_its_name(runtimectl: RuntimeCtl) -> None:
+    identity = f"{rotations_of(binding())}2"
+    answers = {
+        f"GET {ROOT}": [binding()],
+        f"{OPERATIONS}?kind=RotateSecret": [rotating(2), rotating(1, "Succeeded")],
+        f"GET {RUNTIME}/secret-rotations/{identity}": rotation("Rolling", rotationId=identity),
+    }
+
+    ran = runtimectl.run("secret rotation db-password --env test -o json", answers)
+    nowhere = runtimectl.run("secret rotation db-password", answers)
+    never = runtimectl.run("secret rotation db-password --env test", {f"GET {ROOT}": [binding()]})
+
+    assert json.loads(ran.out)["rotationId"] == identity
+    assert nowhere.code == ExitCode.USAGE
+    assert "`runtimectl secret rotation db-password --env NAME`" in nowhere.err
+    assert never.code == ExitCode.NOT_FOUND
+    assert "`runtimectl secret rotate db-password --env test`" in never.err
+
+
+def test_operations_are_listed_with_what_they_are_about(runtimectl: RuntimeCtl) -> None:
+    gate = {**THE_OPERATION, "kind": "EvaluateGate", "createdAt": "2026-11-28T12:00:01Z",
+            "resourceId": f"{RUNTIME}/services/{SERVICE}/health"}  # fmt: skip
+    deploying = {**THE_OPERATION, "kind": "Deploy", "createdAt": "2026-11-28T12:00:02Z",
+                 "resourceId": f"{RUNTIME}/deployments/{DEPLOYMENT}"}  # fmt: skip
+    answers = {
+        f"GET {ROOT}": [binding()],
+        f"GET {RUNTIME}/services": [THE_SERVICE],
+        "GET /v1/platform/deployments/operations": [gate, deploying],
+        OPERATIONS: [rotating()],
+    }
+
+    ran = runtimectl.run("operations", answers)
+
+    rotated, judged, deployed = ran.out.splitlines()[1:]
+    assert "db-password in test" in rotated
+    assert "module-shop in test" in judged
+    assert "shop-1 in test" in deployed
