@@ -141,10 +141,13 @@ def resume(selector: PolicySelector, invocation: Invocation, reason: Reason = ""
 
 @app.command()
 def delete(selector: PolicySelector, invocation: Invocation) -> None:
-    """End a policy; the number of instances stays as it is."""
+    """End a policy; the number of instances stays as it is until the next release."""
     client = invocation.client
     path = f"{POLICIES}/{selector.find(client)['policyId']}"
-    _show_policy(invocation, client.write("DELETE", path).body)
+    ended = client.write("DELETE", path).body
+    _show_policy(invocation, ended)
+    if ended["reason"]["message"] != ended["reason"]["code"]:
+        note(ended["reason"]["message"])
 
 
 def _show_replay(invocation: Invocation, replay: Any) -> None:

@@ -174,13 +174,17 @@ def test_a_what_if_shows_a_chart_and_what_it_costs_and_applies_nothing(
 def test_a_pause_and_its_end_are_sent_as_the_contract_has_them(runtimectl: RuntimeCtl) -> None:
     held = runtimectl.run(f"scale pause {OF} --for PT2H --direction UP --reason test", answers())
     resumed = runtimectl.run(f"scale resume {OF}", answers())
-    deleted = runtimectl.run(f"scale delete {OF}", answers())
+    reason = {"code": "Rule", "message": "3 instances stay until the next release"}
+    ended = policy(status="Superseded", reason=reason)
+    after = answers(**{f"DELETE {ROOT}/{POLICY}": ended})
+    deleted = runtimectl.run(f"scale delete {OF}", after)
 
     call, body = held.written
     assert call == f"POST {ROOT}/{POLICY}/pause"
     assert ScalingPause.model_validate(body).direction == "up"
     assert resumed.written[0] == f"POST {ROOT}/{POLICY}/resume"
     assert deleted.written[0] == f"DELETE {ROOT}/{POLICY}"
+    assert "3 instances stay until the next release" in deleted.err
 
 
 @pytest.mark.real

@@ -52,14 +52,14 @@ def warned(replicas: int, kind: str = "canary", *, quota: Quota = THREE) -> Sequ
 
 
 @pytest.mark.parametrize(
-    ("replicas", "kind"),
+    ("replicas", "kind", "limit"),
     [
-        pytest.param(1, "canary", id="beside what runs"),
-        pytest.param(3, "recreate", id="in place of what runs"),
+        pytest.param(2, "canary", 4, id="beside what runs"),
+        pytest.param(3, "recreate", 3, id="in place of what runs"),
     ],
 )
-def test_a_plan_that_has_room_warns_of_nothing(replicas: int, kind: str) -> None:
-    assert warned(replicas, kind) == ()
+def test_a_plan_that_has_room_warns_of_nothing(replicas: int, kind: str, limit: int) -> None:
+    assert warned(replicas, kind, quota=Quota(instances=limit)) == ()
 
 
 def test_a_plan_without_room_beside_what_runs_says_so_and_what_to_do() -> None:

@@ -145,13 +145,17 @@ def test_a_deleted_policy_leaves_the_number_and_may_come_again() -> None:
         await made.apply()
         made.world.requests_per_s = 60
         await made.evaluate(3)
-        await made.call("DELETE", ONE, policyId=policy_of())
+        deleted = shown(await made.call("DELETE", ONE, policyId=policy_of()))
         with pytest.raises(PolicyNotFound):
             await made.policy()
         left = made.replicas()
         again = await made.apply()
 
         assert left == 6
+        assert deleted["reason"]["message"] == (
+            "6 instances stay until the next release, which brings as many as it asks for: the one"
+            " in force asks for 2"
+        )
         assert made.told()[-2]["status"] == "Superseded"
         assert again["policyRevision"] == 2
 

@@ -31,6 +31,7 @@ from function_apps.deployments.repository import (
     TARGETS,
 )
 from function_apps.deployments.resources import answer
+from function_apps.deployments.use_cases.fewer_instances import fewer_instances
 from function_apps.deployments.use_cases.pin_configuration import configure, keep_merges
 from function_apps.deployments.use_cases.pin_images import pin_images
 from function_apps.deployments.use_cases.planned_removals import planned_removals
@@ -196,6 +197,7 @@ async def plan_deployment(
             context = await outside.context()
             warnings += await quota_warnings(command, plan.components, ctx.tenant, context, app)
             warnings += preconditions.unknown_environment(target, app.rules.rollout)
+            warnings += await fewer_instances(plan.components, target, ctx.tenant, app)
     return DeploymentPlan(
         environment_id=environment_id,
         release_ref=command.release_ref,
