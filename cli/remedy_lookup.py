@@ -101,6 +101,11 @@ BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
     ("TransitionRefused", "a secret binding in", "see its state: `runtimectl secret list`"),
     ("TransitionRefused", "a rotation in", "see its state: `runtimectl operations`"),
     ("TransitionRefused", "a version in", "see its state: `runtimectl config versions {layer}`"),
+    (
+        "TransitionRefused",
+        r"a policy in state \S+ \(Resumed\)",
+        "it is not paused, so nothing holds its number: `runtimectl scale list`",
+    ),
     ("TransitionRefused", "a policy in", "see its state: `runtimectl scale list`"),
     (
         "TransitionRefused",
@@ -165,7 +170,7 @@ _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "secret": _NEVER,
     "finding": _NEVER,
     "layer": _NEVER,
-    "tenant": _NEVER,
+    "tenant": re.compile(r"(?<=the binding of )[a-z0-9-]+(?= to environment)"),
     "caller": _NEVER,
     "model": _NEVER,
     "guest": _NEVER,

@@ -44,11 +44,22 @@ class PolicySelector:
 
     def find(self, client: Client) -> Policy:
         """Return the policy of the service. Raises Failure: it has none, or is not there."""
-        remedy = f"give it one: `runtimectl scale set --env {self.env} --module {self.module}`"
-        found = self.find_all(client)
-        if not found:
-            self.find_service(client)
-        return only_match(found, "policy", self.module, remedy)
+        return self._find(client, self.find_all(client))
+
+    def find_also_ended(self, client: Client) -> Policy:
+        """Return the policy of the service, or the one that it had. Raises Failure, as `find`."""
+        return self._find(client, list(client.list_all(POLICIES, self._query(client))))
+
+    def _find(self, client: Client, found: Sequence[Policy]) -> Policy:
+        if len(found) == 1:
+            return found[0]
+        self.find_service(client)
+        raise Failure(
+            f"{self.module} has no scaling policy in {self.env}",
+            ExitCode.NOT_FOUND,
+            remedy=f"give it one: `runtimectl scale set --env {self.env} --module {self.module}`;"
+            " what a deleted one decided: `runtimectl scale decisions`, with the same options",
+        )
 
     def _query(self, client: Client) -> Mapping[str, Any]:
         return {"environmentId": environment_id(client, self.env), "moduleId": self.module}

@@ -15,6 +15,8 @@ _POLL_INTERVAL_S: Final = 0.5
 _ON_ITS_WAY: Final = {"Bound": "Enforced", "Moving": "Enforced", "Unbinding": "Unbound"}
 _ASKED_FOR: Final = ("SuspendedByCaller", "UnboundByCaller", "MovedByCaller")
 """Reasons that callers gave; every other one says what went wrong."""
+_TAKEN_BACK: Final = "MoveTakenBack"
+_BY_CALLER: Final = "by its caller"
 
 
 def is_on_its_way(binding: Binding) -> bool:
@@ -61,8 +63,10 @@ def wait_for_binding(invocation: Invocation, begun: Binding, timeout_s: float) -
             f"stopped watching {identity}; it continues", ExitCode.INTERRUPTED, remedy=again
         ) from interrupt
     if binding["status"] != _ON_ITS_WAY[begins]:
+        why = (binding["reason"] or {}).get("message")
         raise Failure(
-            f"{identity} became {binding['status']}, not {_ON_ITS_WAY[begins]}",
+            f"{identity} became {binding['status']}, not {_ON_ITS_WAY[begins]}"
+            + (f": {why}" if why else ""),
             ExitCode.ENDED_OTHERWISE,
             remedy=f"see why: `{show_line(begun)}`",
         )
@@ -89,6 +93,8 @@ def _require_no_failure(binding: Binding) -> None:
         return
     code, message = str(reason["code"]), str(reason["message"])
     remedy = "mend what the message names, then type the command again"
+    if code == _TAKEN_BACK and message.startswith(_BY_CALLER):
+        remedy = "nothing to mend: somebody took it back; type the command again to move it"
     if "exceeded quota" in message:
         remedy = remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
     raise Failure(
@@ -106,4 +112,6 @@ def _line(binding: Any) -> Line:
     if status in _ON_ITS_WAY:
         shown = shown_status(binding)
         return Line("state", f"… {shown}, until it is {_ON_ITS_WAY[status]}", is_final=False)
+    if (binding["reason"] or {}).get("code") == _TAKEN_BACK:
+        return Line("state", f"✗ {status} as before: the move was taken back", "red")
     return Line("state", f"✓ {status}", "green")

@@ -108,9 +108,9 @@ def decisions(
     invocation: Invocation,
     top: Annotated[int, typer.Option(help="So many, newest first.", min=1, max=200)] = 20,
 ) -> None:
-    """Show the last decisions of a policy, each with its reason."""
+    """Show the last decisions of a policy, also of a deleted one, each with its reason."""
     client = invocation.client
-    path = f"{POLICIES}/{selector.find(client)['policyId']}/decisions"
+    path = f"{POLICIES}/{selector.find_also_ended(client)['policyId']}/decisions"
     invocation.show(client.get(path, {"top": str(top)}).body["value"], DECISION_COLUMNS)
 
 

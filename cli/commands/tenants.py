@@ -130,7 +130,14 @@ def show_(
     binding: BindingArgument, invocation: Invocation, tenant: ShownGuestOption = None
 ) -> None:
     """Show one binding."""
-    invocation.show(find_binding(invocation.client, binding, tenant))
+    known = find_binding(invocation.client, binding, tenant)
+    invocation.show({**known, "proofs": _proof_words(known)} if invocation.is_table else known)
+
+
+def _proof_words(binding: Binding) -> str:
+    """Return what the last look at *binding* found, without the evidence."""
+    words = ", ".join(f"{each['layer']} {each['verdict']}" for each in binding["proofs"])
+    return f"{words}; evidence: `{proofs_line(binding)}`" if words else ""
 
 
 @app.command()
@@ -234,6 +241,8 @@ def unbind(
     query = {"confirm": confirm, "reason": reason or None, "tenantId": tenant}
     with _whose(known, tenant):
         unbound = client.write("DELETE", f"{BINDINGS}/{known['bindingId']}", query=query).body
+    if unbound["status"] == "Unbound" and unbound["revision"] == known["revision"]:
+        note("it was Unbound already: nothing changed, and the reason is not kept")
     _finish(invocation, unbound, waiting)
 
 

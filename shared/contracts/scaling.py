@@ -192,7 +192,7 @@ class ScalingPolicyChange(Command):
     @model_validator(mode="after")
     def _bounds_agree(self) -> Self:
         if self.min > self.max:
-            raise ValueError(f"min is at most max, which is {self.max}")
+            raise ValueError(f"min is at most max: {self.min} is more than {self.max}")
         if (self.on_signal_loss is SignalLoss.SCALE_TO) != (self.scale_to is not None):
             raise ValueError("scaleTo is given exactly when onSignalLoss is scaleTo")
         return self

@@ -132,6 +132,25 @@ def test_decisions_are_asked_by_their_number_and_shown_with_their_reason(
 
 
 @pytest.mark.real
+def test_what_a_deleted_policy_decided_is_still_shown(runtimectl: RuntimeCtl) -> None:
+    decision = {"at": NOON, "desired": 2, "actual": 1, "reason": "Rule", "message": "requests: 65"}
+    gone = answers(**{
+        f"GET {ROOT}": [policy(status="Superseded")],
+        f"GET {ROOT}/{POLICY}/decisions": [decision],
+        f"GET {RUNTIME}/services": [{"serviceId": SERVICE}],
+    })  # fmt: skip
+
+    decisions, shown = (
+        runtimectl.run(f"scale {verb} {OF}", gone) for verb in ("decisions", "show")
+    )
+
+    assert "requests: 65" in decisions.out
+    assert shown.code == ExitCode.NOT_FOUND
+    assert "module-shop has no scaling policy in test" in shown.err
+    assert "what a deleted one decided: `runtimectl scale decisions`" in shown.err
+
+
+@pytest.mark.real
 def test_a_policy_is_read_from_a_file_and_options_come_before_it(
     runtimectl: RuntimeCtl, tmp_path: Path
 ) -> None:

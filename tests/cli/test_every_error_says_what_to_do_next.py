@@ -156,6 +156,11 @@ def test_a_state_of_an_environment_leads_to_that_environment() -> None:
         ),
         (
             "TransitionRefused",
+            "not possible for a policy in state Enforced (Resumed); allowed in: Paused",
+            "it is not paused",
+        ),
+        (
+            "TransitionRefused",
             "not possible for a tenant binding in state Unbinding (BindingRepeated); allowed in: x",
             "wait until it is Unbound: `runtimectl tenant show live`",
         ),

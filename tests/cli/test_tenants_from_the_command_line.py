@@ -360,6 +360,43 @@ def test_a_move_that_was_taken_back_is_no_success(runtimectl: RuntimeCtl) -> Non
     assert "too slow" in ran["back"].err
 
 
+def test_a_move_that_somebody_took_back_needs_no_mending(runtimectl: RuntimeCtl) -> None:
+    reason = {"code": "MoveTakenBack", "message": "by its caller: not now"}
+    answers = {
+        f"GET {ROOT}": [binding()],
+        f"POST {ONE}/move": binding(status="Moving", phase="CutOver", revision=5),
+        f"GET {ONE}": binding(reason=reason, revision=6),
+    }
+
+    ran = runtimectl.run("tenant move test --model silo --wait", answers)
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert "✓" not in ran.out
+    assert "✗ Enforced as before: the move was taken back" in ran.out
+    assert "nothing to mend: somebody took it back" in ran.err
+
+
+def test_a_second_unbinding_says_that_it_changed_nothing(runtimectl: RuntimeCtl) -> None:
+    gone = binding(status="Unbound", revision=4)
+    answers = {f"GET {ROOT}": [gone], f"DELETE {ONE}": gone}
+
+    ran = runtimectl.run("tenant unbind test --confirm acme", answers)
+
+    assert (ran.code, "it was Unbound already" in ran.err) == (ExitCode.OK, True)
+
+
+def test_a_binding_is_shown_with_its_proofs_in_short(runtimectl: RuntimeCtl) -> None:
+    proof = {
+        "layer": "compute", "verdict": "Pass", "positiveControl": True,
+        "evidence": ["x" * 900], "checkedAt": NOON, "raisedAt": None,
+    }  # fmt: skip
+
+    ran = runtimectl.run("tenant show test", {f"GET {ROOT}": [binding(proofs=[proof])]})
+
+    assert f"compute Pass; evidence: `runtimectl tenant proofs {BINDING}`" in ran.out
+    assert "xxx" not in ran.out
+
+
 def test_who_suspends_says_why(runtimectl: RuntimeCtl) -> None:
     with platform({f"GET {ROOT}": [binding()]}) as server:
         ran = runtimectl.run_words(server, ["tenant", "suspend", "test", "--reason", " "])

@@ -186,7 +186,7 @@ def test_a_refusal_names_the_place_and_what_was_expected(
             ApplyScalingPolicy,
             POLICY | {"min": 4},
             "",
-            "min is at most max, which is 3",
+            "min is at most max: 4 is more than 3",
             id="min-over-max",
         ),
     ],

@@ -148,10 +148,11 @@ def test_a_deleted_policy_leaves_the_number_and_may_come_again() -> None:
         deleted = shown(await made.call("DELETE", ONE, policyId=policy_of()))
         with pytest.raises(PolicyNotFound):
             await made.policy()
-        left = made.replicas()
+        left, decided = made.replicas(), await made.decisions()
         again = await made.apply()
 
         assert left == 6
+        assert decided[0]["desired"] == 6
         assert deleted["reason"]["message"] == (
             "6 instances stay until the next release, which brings as many as it asks for: the one"
             " in force asks for 2"

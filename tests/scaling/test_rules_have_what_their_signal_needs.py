@@ -109,6 +109,7 @@ def test_nothing_but_a_queue_and_a_schedule_wake_a_service_without_instances() -
 
 def test_a_service_that_answers_keeps_an_instance() -> None:
     assert refused(policy(rule_of("schedule", **HOURS), min=0), SERVER) == [("/min", "0")]
+    assert refused(policy(rule_of("requests"), min=0), SERVER) == [("/min", "0")]
 
 
 def test_a_surface_without_the_feature_keeps_an_instance() -> None:

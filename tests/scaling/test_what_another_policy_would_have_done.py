@@ -52,6 +52,26 @@ def test_a_shared_load_is_spread_over_as_many_as_there_would_have_been() -> None
     assert (result.replicas_max, result.changes) == (8, 2)
 
 
+@pytest.mark.parametrize(
+    ("away", "said"),
+    [
+        pytest.param([], "", id="none"),
+        pytest.param([25], "a gap of 25 min", id="one"),
+        pytest.param([25, 95], "2 gaps of 120 min", id="two"),
+    ],
+)
+def test_it_says_that_nothing_was_recorded_for_a_while(away: list[int], said: str) -> None:
+    load, at = recorded((4, 40), (4, 40)), NOON + timedelta(minutes=1)
+    for minutes in away:
+        at += timedelta(minutes=minutes)
+        load.append(replace(load[0], at=at))
+
+    assumed = [each for each in played(load, policy(REQUESTS)).assumptions if "recorded" in each]
+
+    assert len(assumed) == bool(away)
+    assert said in "".join(assumed)
+
+
 def test_a_latency_changes_with_the_number() -> None:
     load = recorded((4, 400), (4, 400), signal="latency", shared=False)
 

@@ -21,6 +21,7 @@ from shared.contracts.scaling import (
     SignalLoss,
 )
 
+_MINUTE_S: Final = 60
 _NO_DATA: Final = "at least one signal is not known, so the number is not lowered"
 
 
@@ -131,8 +132,9 @@ def _stabilise(
     number = stabilised(decision.desired, current, at.recommended)
     if number == decision.desired:
         return decision
-    minutes = policy.stabilisation.total_seconds() / 60
-    text = f"{decision.message}; more were wanted in the last {minutes:g} min"
+    span_s = policy.stabilisation.total_seconds()
+    span = f"{span_s:g} s" if span_s < _MINUTE_S else f"{span_s / _MINUTE_S:g} min"
+    text = f"{decision.message}; more were wanted in the last {span}"
     return replace(decision, desired=number, message=text)
 
 

@@ -46,6 +46,7 @@ ASSUMPTIONS: Final = (
 )
 _GAP_MAX: Final = timedelta(minutes=10)
 """A step counts no longer: nothing was recorded after it."""
+_NONE: Final = timedelta()
 _HOUR_S: Final = 3600
 _USES: Final = frozenset({Signal.CPU, Signal.MEMORY})
 
@@ -162,6 +163,20 @@ def _hours(load: Sequence[Recorded], place: int) -> float:
     return min(load[place + 1].at - load[place].at, _GAP_MAX).total_seconds() / _HOUR_S
 
 
+def _gaps(load: Sequence[Recorded]) -> Sequence[str]:
+    """Return in words that nothing was recorded in a part of the time, as without a policy."""
+    gaps = [one.at - other.at for other, one in pairwise(load) if one.at - other.at > _GAP_MAX]
+    if not gaps:
+        return ()
+    lost, counted = (round(each / timedelta(minutes=1)) for each in (sum(gaps, _NONE), _GAP_MAX))
+    gap = f"{len(gaps)} gaps" if len(gaps) > 1 else "a gap"
+    sentence = (
+        f"nothing was recorded in {gap} of {lost} min, as without a policy: the chart leaves it out"
+        f" and counts {counted} min of each"
+    )
+    return (sentence,)
+
+
 def _price(policy: ScalingPolicyChange, resources: Resources) -> float | None:
     ceiling = policy.cost_ceiling
     return None if ceiling is None else hourly_cost(ceiling.prices, resources)
@@ -192,6 +207,6 @@ def _summary(
         recorded_cost=None if price is None else round(price * before, 4),
         currency=policy.cost_ceiling.currency if policy.cost_ceiling else None,
         changes=sum(one != next_one for one, next_one in pairwise(numbers)),
-        assumptions=ASSUMPTIONS,
+        assumptions=(*ASSUMPTIONS, *_gaps(load[:WHAT_IF_STEPS_MAX])),
         is_whole=is_whole and len(load) <= WHAT_IF_STEPS_MAX,
     )

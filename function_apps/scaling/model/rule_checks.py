@@ -56,8 +56,25 @@ def violations(
     """Return every reason to refuse *policy*; what needs the service is left out without it."""
     return (
         *_of_rules(policy),
+        *_of_none_at_all(policy, service, capabilities),
         *(_of_service(policy, service, capabilities) if service and capabilities else ()),
     )
+
+
+def _of_none_at_all(
+    policy: ScalingPolicyChange, service: ScaledService | None, capabilities: Capabilities | None
+) -> Iterator[Violation]:
+    """Check a minimum of none, with the first reason against it; others would contradict that."""
+    if policy.min:
+        return
+    is_platform = policy.actuator is Actuator.PLATFORM
+    if service and capabilities and service.serves_requests:
+        # Nothing would start an instance for the first request: no surface of ours activates.
+        yield violation("/min", "1 or more of a service that answers requests", 0)
+    elif service and capabilities and not capabilities.supports(Feature.SCALE_TO_ZERO):
+        yield violation("/min", f"1 or more on {capabilities.surface}", 0)
+    elif is_platform and not any(rule.signal in AT_ZERO for rule in policy.rules):
+        yield violation("/min", "1, or a rule of queueLength or schedule, which see work at 0", 0)
 
 
 def _of_rules(policy: ScalingPolicyChange) -> Iterator[Violation]:
@@ -75,8 +92,6 @@ def _of_rules(policy: ScalingPolicyChange) -> Iterator[Violation]:
             yield violation(f"{target}/settings", f"of {rule.signal}: {known}", unknown[0])
         check = _CHECKS.get(rule.signal, _measured)
         yield from check(rule, target)
-    if policy.min == 0 and not any(rule.signal in AT_ZERO for rule in policy.rules):
-        yield violation("/min", "1, or a rule of queueLength or schedule, which see work at 0", 0)
 
 
 def _measured(rule: ScalingRule, target: str) -> Iterator[Violation]:
@@ -145,11 +160,6 @@ def _of_service(
 ) -> Iterator[Violation]:
     if service.ends:
         yield violation("/serviceId", "a service whose instances go on", "one that runs to its end")
-    if policy.min == 0 and service.serves_requests:
-        # Nothing would start an instance for the first request: no surface of ours activates.
-        yield violation("/min", "1 or more of a service that answers requests", 0)
-    if policy.min == 0 and not capabilities.supports(Feature.SCALE_TO_ZERO):
-        yield violation("/min", f"1 or more on {capabilities.surface}", 0)
     if policy.max > capabilities.replicas_max:
         expected = f"at most {capabilities.replicas_max} on {capabilities.surface}"
         yield violation("/max", expected, policy.max)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from function_apps.scaling.errors import PolicyNotFound
 from function_apps.scaling.model import replay
 from function_apps.scaling.model.sample import sample_of
 from function_apps.scaling.ports import ScalingApp
@@ -50,12 +51,15 @@ async def get_decisions(
 ) -> tuple[Sequence[ScalingDecision], str | None]:
     """Return one page of decisions, newest first, and the continuation of the next.
 
+    Those of a policy that has ended, too: they are kept as long as others.
+
     Raises:
-        PolicyNotFound.
+        PolicyNotFound: there was none.
         Invalid: the continuation is none of this list.
     """
     ids, view = await load_view(policy_id, ctx, app)
-    known_policy(view, ids)
+    if view.find(POLICIES, ids.service_id) is None:
+        raise PolicyNotFound(ids.policy_id)
     partition = sample_partition(ctx.tenant, ids.policy_id)
     page = await newest_page(app.samples, partition, limit=limit, continuation=continuation)
     value = readable_rows(page.rows, lambda row: decision_resource(sample_of(row)))
