@@ -7,7 +7,7 @@ deletes after the commit is counted apart, as it costs no caller anything.
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any, Final
 
@@ -20,8 +20,6 @@ from function_apps.health import triggers as health
 from function_apps.scaling import triggers as scaling
 from function_apps.secret_bindings import triggers as secret_bindings
 from function_apps.tenants import triggers as tenants
-from shared.composition.service import Service
-from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import BatchOperation, Delete, Etag, Partition, Store
 from tests.kit.world import World
 
@@ -149,9 +147,5 @@ class CountedWorld(World):
         self.ledger = Ledger()
         super().__init__(**options)
 
-    def _service(self, name: str) -> Service:
-        service = super()._service(name)
-        store: Any = CountingStore(service.store, name, self.ledger)
-        relay = replace(service.relay, store=store)
-        work = UnitOfWork(name, store, relay)
-        return replace(service, store=store, relay=relay, work=work)
+    def _store(self, inner: Store, name: str) -> Any:
+        return CountingStore(super()._store(inner, name), name, self.ledger)

@@ -23,73 +23,45 @@ import azure.durable_functions as df
 import azure.functions as func
 from azure.functions.decorators import utils as binding_constructors
 
-from function_apps.catalog.ports import CatalogApp, CatalogRules
-from function_apps.catalog.triggers import blueprint as catalog_blueprint
+from function_apps.catalog import function_app as catalog
+from function_apps.catalog.ports import CatalogRules
+from function_apps.configurations import function_app as configurations
 from function_apps.configurations.ports import LOCAL_RULES as CONFIGURATIONS_RULES
-from function_apps.configurations.ports import ConfigurationsApp
-from function_apps.configurations.triggers import blueprint as configurations_blueprint
-from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.triggers import blueprint as deployments_blueprint
-from function_apps.drift.ports import DriftApp, DriftRules, webhook_rate
-from function_apps.drift.triggers import blueprint as drift_blueprint
-from function_apps.environments.ports import EnvironmentsApp
-from function_apps.environments.triggers import blueprint as environments_blueprint
-from function_apps.health.ports import HealthApp, HealthRules, no_metrics
-from function_apps.health.triggers import blueprint as health_blueprint
-from function_apps.scaling.ports import ScalingApp
-from function_apps.scaling.ports import ScalingRules as ScalingNumbers
-from function_apps.scaling.triggers import blueprint as scaling_blueprint
+from function_apps.deployments import function_app as deployments
+from function_apps.deployments.ports import DeploymentsRules
+from function_apps.drift import function_app as drift
+from function_apps.drift.ports import DriftRules
+from function_apps.environments import function_app as environments
+from function_apps.environments.ports import EnvironmentsRules
+from function_apps.health import function_app as health
+from function_apps.health.ports import HealthRules
+from function_apps.scaling import function_app as scaling
+from function_apps.scaling.ports import ScalingRules
+from function_apps.secret_bindings import function_app as secret_bindings
 from function_apps.secret_bindings.ports import LOCAL_RULES as SECRET_BINDINGS_RULES
-from function_apps.secret_bindings.ports import SecretBindingsApp
-from function_apps.secret_bindings.triggers import blueprint as secret_bindings_blueprint
-from function_apps.tenants.ports import (
-    SIGNING_KEY,
-    TenantsApp,
-    TenantsRules,
-)
-from function_apps.tenants.triggers import blueprint as tenants_blueprint
+from function_apps.tenants import function_app as tenants
+from function_apps.tenants.ports import TenantsRules
 from local_cloud.sqlite.database import MEMORY
 from local_cloud.storage import LocalStorage
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from local_host.host import Host, HostSettings
 from local_host.model import App, HttpAnswer, HttpCall
-from shared.composition.prod_policy import prod_policy
-from shared.composition.service import Service, build_service
+from shared.composition.service import Service
 from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE, Settings, read_settings
 from shared.contracts.health import ServiceHealth
 from shared.contracts.metrics import MetricSource
-from shared.contracts.storage import (
-    ARTIFACTS,
-    AUDIT,
-    AUDIT_HEADS,
-    CONFIGURATION_REPORTS,
-    DRIFT_SNAPSHOTS,
-    HEALTH_SAMPLES,
-    LOGS,
-    SCALING_SAMPLES,
-)
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.task_hub import TaskHub
 from shared.git.port import GitRepositories
+from shared.images.port import Images
+from shared.infrastructure.port import InfrastructureEngine
 from shared.kernel.errors import NotFound
-from shared.messaging.audit_heads import HeadAnchors
-from shared.messaging.unit_of_work import UnitOfWork
 from shared.metrics.port import Metrics
-from shared.metrics.surface_metrics import SurfaceMetrics
-from shared.passwords.webhooks import SignedWebhooks
 from shared.persistence.store import Document, Store
-from shared.policies.prod_policy import ProdPolicy
 from shared.probing.result import ProbeResult
-from shared.surfaces.joined_readers import joined
-from shared.surfaces.reader_ports import (
-    attempt_readers,
-    author_readers,
-    boundary_readers,
-    site_readers,
-)
-from shared.vault.signing_keys import SigningKeys
+from shared.surfaces.port import Surface
+from shared.vault.port import SecretVault, Vaults
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
-from shared.web.long_polls import Followers
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.memory_images import NO_IMAGES
@@ -179,6 +151,43 @@ class AskedHealth:
         return said
 
 
+class WorldParts(EmbeddedParts):
+    """The parts that the embedded host gives, over what outlives a host of *world*."""
+
+    def __init__(
+        self, world: "World", settings: Settings, surfaces: Mapping[ComputeTargetKind, Any]
+    ) -> None:
+        sender = world._sender()
+        if world.is_unruly:
+            sender = UnrulySender(sender, world.clock, SeededEntropy(7))
+        host = EmbeddedHost(world.clock, world.entropy, sender, world.storage, Path("/nowhere"))
+        super().__init__(host, settings)
+        self._world, self._surfaces = world, surfaces
+
+    def store(self, container: str) -> Store:
+        store: Store = self._world._store(super().store(container), container)
+        return store
+
+    def surfaces(self) -> Mapping[ComputeTargetKind, Surface]:
+        return self._surfaces
+
+    def vault(self) -> SecretVault:
+        return platform_vault(self._world.vaults)
+
+    def vaults(self) -> Vaults:
+        return self._world.vaults
+
+    def engine(self) -> InfrastructureEngine:
+        return memory_engine(self._world.infrastructure, self._surfaces)
+
+    def images(self) -> Images:
+        return NO_IMAGES
+
+    def metrics(self, source: MetricSource) -> Metrics:
+        found = self._world.metrics.get(source)
+        return super().metrics(source) if found is None else found
+
+
 class World:
     """Everything that outlives a host.
 
@@ -261,134 +270,61 @@ class World:
         self._keys.cleanup()
 
     def _blueprints(self) -> list[df.Blueprint]:
-        always = asyncio.Event()
+        """Build each app as its own composition does, and give it this world's edges and rules."""
+        settings, always = self._settings(), asyncio.Event()
         always.set()
-        surface: Any = self._mortal(self.surface, always)
-        deployed: Any = replace(surface, lists=self.lists_for_deployments)
-        cluster: Any = self._mortal(self.cluster, always)
-        kinds = (ComputeTargetKind.LOCAL_PROCESS, ComputeTargetKind.AKS)
-        sites = dict(zip(kinds, (surface, cluster), strict=True))
-        engine = memory_engine(self.infrastructure, sites)
-        everywhere = joined([surface, cluster])
-        self.services = {
-            name: self._service(name)
-            for name in (
-                "environments",
-                "deployments",
-                "catalog",
-                "health",
-                "configurations",
-                "secret_bindings",
-                "tenants",
-                "scaling",
-                "drift",
-            )
+        surfaces = {
+            ComputeTargetKind.LOCAL_PROCESS: self._mortal(self.surface, always),
+            ComputeTargetKind.AKS: self._mortal(self.cluster, always),
         }
-        return [
-            environments_blueprint(
-                EnvironmentsApp(
-                    self.services["environments"], engine, sites, prod_policy=self._policy()
-                )
+        watched = replace(
+            surfaces[ComputeTargetKind.LOCAL_PROCESS], lists=self.lists_for_deployments
+        )
+        for_deployments = {**surfaces, ComputeTargetKind.LOCAL_PROCESS: watched}
+        changes: Sequence[tuple[Any, Mapping[str, Any]]] = (
+            (environments, {"rules": EnvironmentsRules()}),
+            (
+                deployments,
+                {
+                    "rules": DeploymentsRules(),
+                    "surfaces": for_deployments,
+                    "verdicts": AskedHealth(self),
+                },
             ),
-            deployments_blueprint(
-                DeploymentsApp(
-                    self.services["deployments"],
-                    {**sites, ComputeTargetKind.LOCAL_PROCESS: deployed},
-                    self.storage.blobs(ARTIFACTS),
-                    self.storage.blobs(LOGS),
-                    HeadAnchors(self.storage.table(AUDIT), self.storage.blobs(AUDIT_HEADS)),
-                    NO_IMAGES,
-                    AskedHealth(self),
-                    prod_policy=self._policy(),
-                )
+            (catalog, {"rules": self.catalog_rules}),
+            (
+                health,
+                {"rules": HealthRules(observe_every=timedelta(seconds=5)), "prober": self.prober},
             ),
-            catalog_blueprint(CatalogApp(self.services["catalog"], everywhere, self.catalog_rules)),
-            health_blueprint(
-                HealthApp(
-                    self.services["health"],
-                    everywhere,
-                    self.prober,
-                    self.storage.table(HEALTH_SAMPLES),
-                    HealthRules(observe_every=timedelta(seconds=5)),
-                    metrics=self.metrics.__getitem__ if self.metrics else no_metrics,
-                )
+            (configurations, {"rules": self.configurations_rules}),
+            (
+                secret_bindings,
+                {
+                    "rules": replace(SECRET_BINDINGS_RULES, watch_every=SELDOM, due_check=SELDOM),
+                    "passwords": self.passwords,
+                },
             ),
-            configurations_blueprint(
-                ConfigurationsApp(
-                    self.services["configurations"],
-                    self.storage.table(CONFIGURATION_REPORTS),
-                    Followers(self.clock),
-                    self.configurations_rules,
-                )
-            ),
-            secret_bindings_blueprint(
-                SecretBindingsApp(
-                    self.services["secret_bindings"],
-                    self.vaults,
-                    self.passwords,
-                    SignedWebhooks(self.clock),
-                    replace(SECRET_BINDINGS_RULES, watch_every=SELDOM, due_check=SELDOM),
-                )
-            ),
-            tenants_blueprint(
-                TenantsApp(
-                    self.services["tenants"],
-                    boundary_readers(sites),
-                    sites,
-                    SigningKeys(platform_vault(self.vaults), SIGNING_KEY),
-                    TenantsRules(prove_every=SELDOM),
-                    attempts=attempt_readers(sites),
-                )
-            ),
-            scaling_blueprint(
-                ScalingApp(
-                    self.services["scaling"],
-                    sites,
-                    {
-                        MetricSource.SURFACE: SurfaceMetrics(everywhere, self.clock),
-                        **self.metrics,
-                    }.__getitem__,
-                    self.storage.table(SCALING_SAMPLES),
-                    ScalingNumbers(),
-                    self._policy(),
-                )
-            ),
-            drift_blueprint(
-                DriftApp(
-                    self.services["drift"],
-                    everywhere,
-                    site_readers(sites),
-                    boundary_readers(sites),
-                    author_readers(sites),
-                    self.storage.table(DRIFT_SNAPSHOTS),
-                    self.repositories,
-                    self.vaults,
-                    webhook_rate(self.clock),
-                    DriftRules(),
-                )
-            ),
-        ]
+            (tenants, {"rules": TenantsRules(prove_every=SELDOM)}),
+            (scaling, {"rules": ScalingRules()}),
+            (drift, {"rules": DriftRules(), "repositories": self.repositories}),
+        )
+        blueprints = []
+        for module, changed in changes:
+            built = module.build(settings, WorldParts(self, settings, surfaces))
+            service = self._service(built.service)
+            self.services[service.name] = service
+            blueprints.append(module.blueprint(replace(built, service=service, **changed)))
+        return blueprints
 
-    def _service(self, name: str) -> Service:
-        sender = self._sender()
-        if self.is_unruly:
-            sender = UnrulySender(sender, self.clock, SeededEntropy(7))
-        host = EmbeddedHost(self.clock, self.entropy, sender, self.storage, Path("/nowhere"))
-        settings = self._settings()
-        whole = build_service(name, settings, EmbeddedParts(host, settings))
+    def _service(self, built: Service) -> Service:
+        """Return *built* with a task hub that needs no socket."""
         hub = InProcessHub(self)
-        store = self._store(whole.store, name)
-        relay = replace(whole.relay, store=store, sender=sender, orchestrations=hub)
-        work = UnitOfWork(name, store, relay)
-        changed = {"store": store, "relay": relay, "work": work, "hub": hub}
-        return Service(**{**vars(whole), **changed})
+        relay = replace(built.relay, orchestrations=hub)
+        return replace(built, hub=hub, relay=relay, work=replace(built.work, relay=relay))
 
     def _settings(self) -> Settings:
         keys = f"{self._keys.name}/jwks.json"
         return read_settings({ISSUER_KEYS: keys, PROFILE: LOCAL, **self.app_settings})
-
-    def _policy(self) -> ProdPolicy | None:
-        return prod_policy(self._settings(), self.clock)
 
     def _mortal(self, cluster: MemoryCluster, lists: asyncio.Event) -> Any:
         return MortalSurface(MemorySurface(cluster, has_vault=True), self.fate, lists)
