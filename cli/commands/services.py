@@ -10,6 +10,7 @@ import typer
 
 from cli.client import PAGE_SIZE, Client
 from cli.deployment_selector import RUNNING
+from cli.deployment_words import deployment_words
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id, environment_names, id_labels, replace_ids, with_environment
@@ -142,15 +143,34 @@ def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
         for service in client.list_all(_ROOT, {"environmentId": environment})
     ]
     newest: list[Mapping[str, Any]] = []
+    first: list[dict[str, Any]] = []
     if invocation.is_table:
         newest = list(islice(client.list_all(ROOT, {"environmentId": environment}), PAGE_SIZE))
         just_now = isoformat(invocation.session.clock.now() - _HEARD_WITHIN)
-        services += _first_releases(newest, services, names, just_now)
-    invocation.show(services, _COLUMNS, empty="nothing runs yet: `runtimectl deploy --help`")
-    _say_not_ready(client, [each for each in newest if each["status"] in RUNNING])
+        first = _first_releases(newest, services, names, just_now)
+    shown = [*services, *first]
+    invocation.show(shown, _COLUMNS, empty="nothing runs yet: `runtimectl deploy --help`")
+    running = [each for each in newest if each["status"] in RUNNING]
+    with_a_row = {each["serviceId"] for each in first}
+    _say_on_their_way([each for each in running if each["deploymentId"] not in with_a_row], names)
+    _say_not_ready(client, running)
     for taken in taken_ports(invocation.session):
         if environment is None or environment in taken:
             note(taken)
+
+
+def _say_on_their_way(running: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:
+    """Say of *running*, deployments that change what is shown, how far they are, oldest first."""
+    for deployment in reversed(running[:_ASKED_MAX]):
+        where = names.get(deployment["environmentId"], deployment["environmentId"])
+        weight = f" at {deployment['weight']} %" if deployment.get("weight") else ""
+        waits = waiting_reason(deployment)
+        waiting = f", waits for {waits}" if waits else ""
+        note(
+            f"{deployment_words(deployment)} in {where} is on its way:"
+            f" {deployment['status']}{weight}{waiting};"
+            f" see it: `runtimectl deployment {deployment['deploymentId']}`"
+        )
 
 
 def _say_not_ready(client: Client, running: Sequence[Mapping[str, Any]]) -> None:

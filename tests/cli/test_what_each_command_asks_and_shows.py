@@ -218,6 +218,35 @@ def test_of_many_deployments_on_their_way_a_few_are_asked_why(runtimectl: Runtim
     assert f"2 more are on their way; see one: `runtimectl deployment {ids[10]}`" in ran.err
 
 
+def test_a_release_on_its_way_is_said_in_status_beside_the_one_that_runs(
+    runtimectl: RuntimeCtl,
+) -> None:
+    waits = {**THE_DEPLOYMENT, "status": "HealthGating", "weight": 10, "waitingFor": "approval"}
+    queued = {
+        **THE_DEPLOYMENT, "deploymentId": ANOTHER, "kind": "secret", "status": "Requested",
+        "weight": 0, "waitingFor": "queue", "secret": {"secretName": "s1", "version": "1234"},
+    }  # fmt: skip
+
+    ran = runtimectl.run("status", {f"GET {RUNTIME}/deployments": [queued, waits]})
+
+    release, secret = [line for line in ran.err.splitlines() if "is on its way" in line]
+    assert "module-shop" in ran.out
+    assert "shop-1 in test is on its way: HealthGating at 10 %, waits for approval" in release
+    assert f"`runtimectl deployment {DEPLOYMENT}`" in release
+    assert "the roll-out of secret s1 1234 to module-shop in test" in secret
+    assert "Requested, waits for queue" in secret
+
+
+def test_a_first_release_on_its_way_has_a_row_and_is_said_once(runtimectl: RuntimeCtl) -> None:
+    component = {"moduleId": "module-new", "version": "1.0"}
+    rolls = {**THE_DEPLOYMENT, "status": "RollingOut", "components": [component]}
+
+    ran = runtimectl.run("status", {f"GET {RUNTIME}/deployments": [rolls]})
+
+    assert "module-new" in ran.out
+    assert "is on its way" not in ran.err
+
+
 def test_a_deployment_that_no_one_in_the_environment_fits_is_not_found(
     runtimectl: RuntimeCtl,
 ) -> None:
