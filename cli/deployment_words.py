@@ -9,6 +9,7 @@ _OF_MODULES: Final[Mapping[str, str]] = {
     "repair": "the repair of",
     "relocation": "the relocation of",
 }
+_BRINGS_A_RELEASE: Final = frozenset({"release", "rollback"})
 
 
 def deployment_words(deployment: Deployment) -> str:
@@ -43,9 +44,22 @@ def taken_back_words(taken_back: Deployment, rollback: Deployment) -> str:
     words = deployment_words(taken_back)
     if taken_back["deploymentId"] == rollback["deploymentId"]:
         return f"takes back {words}, which was on its way"
-    if taken_back.get("kind", "release") in {"release", "rollback"}:
+    if taken_back["kind"] in _BRINGS_A_RELEASE:
         return f"takes back {words}: {rollback['releaseRef']} comes back"
     return (
         f"takes back {words}: {rollback['releaseRef']} stays, as it was before; for the release "
         f"before it, once this has ended: `runtimectl rollback {rollback['deploymentId']}`"
     )
+
+
+def planned_rollback_words(plan: Mapping[str, Any]) -> str:
+    """Return what a rollback would take back, by the answer of its dry run."""
+    taken_back, release = plan["takenBack"], plan["releaseRef"]
+    words = f"would take back {deployment_words(taken_back)}"
+    if release is None:
+        text = f"{words}, which is on its way: what is in force stays"
+    elif taken_back["kind"] in _BRINGS_A_RELEASE:
+        text = f"{words}: {release} would come back"
+    else:
+        text = f"{words}: {release} stays, as it was before"
+    return f"{text}\nwould wait for {plan['waitingFor']}" if plan["waitingFor"] else text

@@ -63,6 +63,9 @@ _WORDS: Final = {
     "less than or equal to": "at most",
     "greater than or equal to": "at least",
 }
+_INSTEAD_OF_A_DRY_RUN: Final = {
+    "runtimectl scale set": "`--what-if` shows what the policy would have done",
+}
 _PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
     "The system": (system.up, system.down, system.login, doctor.doctor, system.completion),
     "Releases": (
@@ -190,11 +193,11 @@ def _usage_failure(wrong: typer.TyperException) -> Failure:
     message += _what_came(wrong)
     context = getattr(wrong, "ctx", None)
     command = context.command_path if context else "runtimectl"
-    return Failure(
-        message[:1].lower() + message[1:],
-        ExitCode.USAGE,
-        remedy=f"see `{command} --help`",
-    )
+    remedy = f"see `{command} --help`"
+    if getattr(wrong, "option_name", "") == "--dry-run":
+        instead = _INSTEAD_OF_A_DRY_RUN.get(command)
+        remedy = f"it has no dry run; {instead or remedy}"
+    return Failure(message[:1].lower() + message[1:], ExitCode.USAGE, remedy=remedy)
 
 
 def _what_came(wrong: typer.TyperException) -> str:

@@ -9,9 +9,9 @@ import typer
 from cli.client import Client, Response
 from cli.deploy_request import DeployOptions, deploy_request
 from cli.deployment_selector import RUNNING, DeploymentSelector
-from cli.deployment_words import taken_back_words
+from cli.deployment_words import planned_rollback_words, taken_back_words
 from cli.lookup import environment_id
-from cli.options import Invocation, Reason, WaitOptions
+from cli.options import DryRun, Invocation, Reason, WaitOptions
 from cli.output import Column, format_digest, format_time, note, say, warn
 from cli.plans import print_refusals, require_plannable
 from cli.release_options import ComponentOptions, RolloutOptions
@@ -100,6 +100,8 @@ def rollback(
         str | None, typer.Option(help="A deployment to go back to; the last good one without.")
     ] = None,
     reason: Reason = "",
+    *,
+    dry_run: DryRun = False,
 ) -> None:
     """Roll back a deployment: the previous release is restored, and proved on each instance.
 
@@ -107,6 +109,13 @@ def rollback(
     """
     request = {"reason": reason, **({} if to is None else {"toDeploymentId": to})}
     deployment_id = selector.find_undoable_id(invocation.client, is_goal_named=to is not None)
+    if dry_run:
+        plan = _send(invocation, deployment_id, "rollback", request | {"dryRun": True})
+        if invocation.is_table:
+            say(planned_rollback_words(plan))
+        else:
+            invocation.show(plan)
+        return
     body = _send(invocation, deployment_id, "rollback", request)
     if taken_back := body.get("takenBack"):
         note(taken_back_words(taken_back, body))

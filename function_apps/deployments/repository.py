@@ -191,6 +191,17 @@ async def change(
     )
 
 
+async def view_for_plan(
+    deployment_id: str, ctx: Context, app: DeploymentsApp, *, also: Sequence[str] = ()
+) -> View:
+    """Return the view on which `change` would decide, for a dry run. Raises Stale."""
+    view = await app.service.work.read_for_plan(DEPLOYMENTS, deployment_id, ctx)
+    _, target = set_documents(deployment_id)
+    ids = (target, *also, *owner_at_work(view, deployment_id))
+    more = await app.service.work.read(partition_of(ctx.tenant, deployment_id), *ids)
+    return View({**view.documents, **more.documents})
+
+
 def step(
     value: T,
     operation: Operation,

@@ -46,7 +46,7 @@ from function_apps.deployments.use_cases.release_hold import release_hold
 from function_apps.deployments.use_cases.relocate_workload import relocate_workload
 from function_apps.deployments.use_cases.remediate_drift import remediate_drift
 from function_apps.deployments.use_cases.retry import retry
-from function_apps.deployments.use_cases.roll_back import roll_back
+from function_apps.deployments.use_cases.roll_back import plan_rollback, roll_back
 from function_apps.deployments.use_cases.roll_out_configuration import roll_out_configuration
 from function_apps.deployments.use_cases.roll_out_secret_version import roll_out_secret_version
 from function_apps.deployments.use_cases.stop_roll_outs import stop_roll_outs
@@ -64,6 +64,7 @@ from shared.contracts.deployments import (
     DeploymentStatus,
     Rollback,
     RollbackDeployment,
+    RollbackPlan,
 )
 from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
@@ -149,12 +150,10 @@ async def get_deployment_traffic(request: Request[None], app: DeploymentsApp) ->
 
 
 async def post_deployment_rollback(request: Request[Rollback], app: DeploymentsApp) -> Answer:
-    """Undo a deployment."""
-    command = RollbackDeployment(
-        deployment_id=request.path["deploymentId"],
-        to_deployment_id=request.body.to_deployment_id,
-        reason=request.body.reason,
-    )
+    """Undo a deployment; with `dryRun`, answer what that would take back."""
+    command = RollbackDeployment(deployment_id=request.path["deploymentId"], **dict(request.body))
+    if command.dry_run:
+        return ok(await plan_rollback(command, request.ctx, app))
     return _accepted(await roll_back(command, request.ctx, app))
 
 
@@ -234,6 +233,7 @@ ROUTES: Final = (
         WRITE,
         body=Rollback,
         answer=DeploymentAccepted,
+        also={200: RollbackPlan},
         optional_body=True,
     ),
     post(f"{_ONE}/promote", post_deployment_promote, WRITE, body=Promotion, **_PLANNED),

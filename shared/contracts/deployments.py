@@ -127,6 +127,8 @@ class Rollback(Command):
 
     to_deployment_id: DeploymentId | None = None
     reason: Text = ""
+    dry_run: bool = False
+    """Answer what it would take back, or refuse it as the request would be; change nothing."""
 
 
 class RollbackDeployment(Rollback):
@@ -368,6 +370,17 @@ class DeploymentAccepted(Resource):
     operation_id: OperationId
     taken_back: TakenBack | None = None
     """Of a rollback."""
+
+
+class RollbackPlan(Resource):
+    """What a rollback would take back (`dryRun`); nothing was changed."""
+
+    environment_id: EnvironmentId
+    taken_back: TakenBack
+    release_ref: ReleaseRef | None
+    """The release that would come back; None of one on its way: what is in force stays."""
+    waiting_for: Label | None
+    holder: DeploymentId | None
 
 
 class PlannedRemoval(Value):

@@ -8,6 +8,7 @@ from cli.exit_codes import ExitCode
 from cli.remedy_lookup import remedy_for
 from tests.cli.small_platform import (
     DEPLOYMENT,
+    ENVIRONMENT,
     RUNTIME,
     THE_ACCEPTED,
     THE_DEPLOYMENT,
@@ -312,3 +313,29 @@ def test_what_has_ended_otherwise_is_not_said_to_be_rolled_back_instead() -> Non
 
     assert remedies[0] == f"roll it back instead: `runtimectl rollback {DEPLOYMENT}`"
     assert remedies[1].startswith("nothing to do: it has ended")
+
+
+@pytest.mark.parametrize(
+    ("kind", "release", "said"),
+    [
+        ("release", "shop-1", "would take back shop-1.2: shop-1 would come back"),
+        ("repair", "shop-1", "would take back the repair of module-shop: shop-1 stays"),
+        ("release", None, "would take back shop-1.2, which is on its way: what is in force stays"),
+    ],
+)
+def test_a_dry_run_of_a_rollback_sends_no_rollback(
+    kind: str, release: str | None, said: str, runtimectl: RuntimeCtl
+) -> None:
+    plan = {
+        "environmentId": ENVIRONMENT, "takenBack": taken_back(kind), "releaseRef": release,
+        "waitingFor": "queue", "holder": None,
+    }  # fmt: skip
+
+    ran = runtimectl.run(
+        f"rollback {OLDER} --dry-run", {f"POST {RUNTIME}/deployments/{OLDER}/rollback": plan}
+    )
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.written[1]["dryRun"] is True
+    assert said in ran.out
+    assert "would wait for queue" in ran.out

@@ -39,6 +39,20 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert f'version = "{number}"' in project
 
 
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [("scale set module-shop --dry-run", "`--what-if` shows"),
+     ("cancel test --dry-run", "see `runtimectl cancel --help`")],
+)  # fmt: skip
+def test_a_command_without_a_dry_run_says_so(
+    line: str, instead: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(line.split())
+
+    assert code == ExitCode.USAGE
+    assert f"it has no dry run; {instead}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_has_its_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["completion", shell])

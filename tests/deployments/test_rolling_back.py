@@ -1,6 +1,7 @@
 """RollbackDeployment undoes a Completed deployment by a new one, and interrupts an active one."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -8,8 +9,16 @@ from function_apps.deployments.errors import Held, NoActiveHold, NotInForce, Not
 from function_apps.deployments.model import release_unit
 from function_apps.deployments.use_cases.deploy import deploy
 from function_apps.deployments.use_cases.release_hold import release_hold
-from shared.contracts.deployments import DeploymentKind, DeploymentReason, DeploymentStatus
+from function_apps.deployments.use_cases.roll_back import plan_rollback
+from shared.contracts.deployments import (
+    DeploymentKind,
+    DeploymentReason,
+    DeploymentStatus,
+    RollbackDeployment,
+    RollbackPlan,
+)
 from shared.contracts.gates import EvaluateGate
+from shared.kernel.errors import Conflict
 from shared.kernel.fence import StaleFence
 from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.deployments.test_cancelling import reached
@@ -386,5 +395,47 @@ def test_traffic_goes_back_to_a_version_that_somebody_changed_and_scaled_in() ->
         assert (await world.deployment(identity)).status == "RolledBack"
         assert (state.weights, [*state.revisions]) == ({1: 100}, [1])
         assert len(state.revisions[1].instances) == 2
+
+    run_virtual(main())
+
+
+async def planned(world: Driven, deployment: str, **more: Any) -> RollbackPlan:
+    """Return what a dry run of a rollback answers, which changes nothing."""
+    before = await world.target()
+    command = RollbackDeployment.model_validate({"deploymentId": deployment, **more})
+    plan = await plan_rollback(command, world.ctx, world.app)
+    assert await world.target() == before
+    return plan
+
+
+def test_a_dry_run_of_a_rollback_says_what_its_request_does_and_changes_nothing() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one", releaseRef="shop-1")
+        two = await world.release("two", releaseRef="shop-2")
+
+        plan = await planned(world, two.deployment_id)
+        answer = await world.rollback(two.deployment_id)
+
+        shown = plan.model_dump(mode="json", by_alias=True)
+        assert shown == {name: answer[name] for name in shown}
+        assert (plan.release_ref, plan.taken_back.release_ref) == ("shop-1", "shop-2")
+
+    run_virtual(main())
+
+
+def test_a_dry_run_of_a_rollback_is_refused_as_its_request() -> None:
+    async def main() -> None:
+        world = driven()
+        one, two = await two_releases(world)
+
+        cases: list[tuple[str, dict[str, str]]] = [(one, {}), (two, {"toDeploymentId": two})]
+        for deployment, more in cases:
+            with pytest.raises(Conflict) as dry:
+                await planned(world, deployment, **more)
+            with pytest.raises(Conflict) as real:
+                await world.rollback(deployment, **more)
+            assert (dry.value.code, dry.value.message) == (real.value.code, real.value.message)
 
     run_virtual(main())

@@ -7,7 +7,8 @@ import pytest
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.use_cases.retry import retry
-from shared.contracts.deployments import DeploymentReason
+from function_apps.deployments.use_cases.roll_back import plan_rollback
+from shared.contracts.deployments import DeploymentReason, RollbackDeployment
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.roll_outs import NOTHING_TO_ROLL_OUT
 from shared.kernel.errors import Unavailable
@@ -94,8 +95,13 @@ def test_the_answer_of_a_rollback_of_one_on_its_way_says_so() -> None:
         world = driven()
         await world.tell()
         asked = await world.deploy(await world.component("one"))
+        command = RollbackDeployment.model_validate({"deploymentId": asked["deploymentId"]})
 
+        plan = await plan_rollback(command, world.ctx, world.app)
         answer = await world.rollback(asked["deploymentId"])
+
+        assert plan.release_ref is None
+        assert plan.taken_back.deployment_id == asked["deploymentId"]
 
         assert answer["takenBack"]["deploymentId"] == answer["deploymentId"]
         assert answer["takenBack"]["kind"] == "release"

@@ -1,5 +1,6 @@
 """RollbackDeployment: undo a deployment that is in force, or interrupt one on its way."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from function_apps.deployments import repository
@@ -16,7 +17,12 @@ from function_apps.deployments.resources import answer, with_taken_back
 from function_apps.deployments.use_cases.cancel import interrupt
 from function_apps.deployments.use_cases.configuration_content import read_pinned
 from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
-from shared.contracts.deployments import DeploymentStatus, EndReason, RollbackDeployment
+from shared.contracts.deployments import (
+    DeploymentStatus,
+    EndReason,
+    RollbackDeployment,
+    RollbackPlan,
+)
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
@@ -36,6 +42,31 @@ async def roll_back(
         ConfigurationRemoved: the configuration that it goes back to is not stored any more.
         Held: *to_deployment_id* was itself rolled back here.
     """
+    decide = _decide(command, ctx, app)
+    return await repository.change(command.deployment_id, ctx, app, decide, also=_wanted(command))
+
+
+async def plan_rollback(
+    command: RollbackDeployment, ctx: Context, app: DeploymentsApp
+) -> RollbackPlan:
+    """Return what a rollback would take back; change nothing. Raises as the rollback, and Stale."""
+    deployment_id = command.deployment_id
+    view = await repository.view_for_plan(deployment_id, ctx, app, also=_wanted(command))
+    found = (await _decide(command, ctx, app)(view)).value
+    is_on_its_way = found["deploymentId"] == deployment_id
+    names = ("environmentId", "takenBack", "releaseRef", "waitingFor", "holder")
+    content = {name: found[name] for name in names}
+    return RollbackPlan.model_validate(content | ({"releaseRef": None} if is_on_its_way else {}))
+
+
+def _wanted(command: RollbackDeployment) -> Sequence[str]:
+    return [command.to_deployment_id] if command.to_deployment_id else []
+
+
+def _decide(
+    command: RollbackDeployment, ctx: Context, app: DeploymentsApp
+) -> Callable[[View], Awaitable[Decision[Json]]]:
+    """Return what decides on a rollback, and says what it takes back. Raises as `roll_back`."""
     ids = NewIds.draw(ctx, app.service.public_name, command.deployment_id)
     wanted = command.to_deployment_id
 
@@ -55,9 +86,7 @@ async def roll_back(
         undone = view.get(repository.DEPLOYMENTS, command.deployment_id)
         return replace(decision, value=with_taken_back(decision.value, undone))
 
-    return await repository.change(
-        command.deployment_id, ctx, app, decide_and_say, also=[wanted] if wanted else []
-    )
+    return decide_and_say
 
 
 async def _undo(
