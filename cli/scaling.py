@@ -58,7 +58,8 @@ class PolicySelector:
             f"{self.module} has no scaling policy in {self.env}",
             ExitCode.NOT_FOUND,
             remedy=f"give it one: `runtimectl scale set --env {self.env} --module {self.module}`;"
-            " what a deleted one decided: `runtimectl scale decisions`, with the same options",
+            " what a deleted one decided:"
+            f" `runtimectl scale decisions --env {self.env} --module {self.module}`",
         )
 
     def _query(self, client: Client) -> Mapping[str, Any]:

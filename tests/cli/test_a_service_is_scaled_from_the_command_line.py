@@ -147,7 +147,7 @@ def test_what_a_deleted_policy_decided_is_still_shown(runtimectl: RuntimeCtl) ->
     assert "requests: 65" in decisions.out
     assert shown.code == ExitCode.NOT_FOUND
     assert "module-shop has no scaling policy in test" in shown.err
-    assert "what a deleted one decided: `runtimectl scale decisions`" in shown.err
+    assert "what a deleted one decided: `runtimectl scale decisions --env " in shown.err
 
 
 @pytest.mark.real
