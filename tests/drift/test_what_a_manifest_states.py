@@ -205,7 +205,7 @@ def test_a_file_may_be_as_deep_as_a_release_and_no_deeper(brackets: tuple[str, s
 
 
 def test_many_values_beside_each_other_are_no_levels() -> None:
-    values = {f"key{number}": [number] for number in range(3 * DEPTH_MAX)}
+    values = {f"key{number}": [{"a": number}] for number in range(3 * DEPTH_MAX)}
 
     assert len(read({"values": values}).layers["environment"]) == 3 * DEPTH_MAX
 
@@ -216,6 +216,40 @@ def test_a_file_may_have_as_many_values_as_a_release_and_no_more() -> None:
 
     assert read(f"values: {{a: [{'1,' * most}]}}").layers.keys() == {"environment"}
     assert "levels" in refusal(f"values: {{a: [{'1,' * (most + 1)}]}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            "a: b: c\n", ": line 1, column 5: mapping values are not allowed in this context",
+            id="with-what-is-wrong-there",
+        ),
+        pytest.param(
+            'a: "hunter2\n', ": line 2, column 1: found unexpected end of stream",
+            id="without-what-stands-there",
+        ),
+        pytest.param(
+            "a: \x01\n", ": it has bytes or characters that YAML does not have",
+            id="without-a-place-where-it-has-none",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_no_yaml_is_told_with_its_place(text: str, said: str) -> None:
+    assert refusal(text) == f"it is not YAML{said}"
+
+
+@pytest.mark.parametrize(
+    ("components", "said"),
+    [
+        pytest.param([5], "/components/0: expected an object, received 5", id="a-number"),
+        pytest.param(
+            {"a": 1}, "/components: expected an array, received an object", id="a-mapping"
+        ),
+    ],
+)
+def test_components_that_are_none_are_refused_with_their_place(components: Any, said: str) -> None:
+    assert refusal({"components": components}) == said
 
 
 def test_a_value_is_not_repeated_by_a_name() -> None:
