@@ -75,9 +75,11 @@ def promoted(*offered: ComputeTargetKind, of: Source = SOURCE, **more: Any) -> A
 
 
 def test_a_completed_release_is_a_source_as_it_stands_in_its_environment() -> None:
-    assert (SOURCE.deployment_id, SOURCE.environment_id) == (RELEASE.deployment_id, TEST)
-    assert (SOURCE.stage, SOURCE.release_ref, SOURCE.unit) == (Stage.TEST, "two", RELEASE.unit)
-    assert SOURCE.completed_at == EPOCH
+    found = Source.of(RELEASE)
+
+    assert (found.deployment_id, found.environment_id) == (RELEASE.deployment_id, TEST)
+    assert (found.stage, found.release_ref, found.unit) == (Stage.TEST, "two", RELEASE.unit)
+    assert found.completed_at == EPOCH
 
 
 @pytest.mark.parametrize(

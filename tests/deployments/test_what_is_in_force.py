@@ -17,6 +17,7 @@ from function_apps.deployments.model.alerts import (
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
+    EnvironmentProjection,
     ModuleState,
     emptied,
     with_in_force,
@@ -28,12 +29,13 @@ from function_apps.deployments.model.unknown_releases import (
     caught_up,
     unknown_revisions,
 )
+from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.releases import ReleaseUnit
-from shared.contracts.values import ComputeTargetKind
+from shared.contracts.values import ComputeTargetKind, Stage
 from shared.kernel.ids import DeploymentId, ModuleId
 from shared.surfaces.observed_state import LiveComponent, LiveRevision, Phase
 from shared.surfaces.spec import SurfaceComponent
-from tests.deployments.driven import CART, SHOP, TENANT, TEST, WEB
+from tests.deployments.driven import CART, PROJECT, SHOP, TENANT, TEST, WEB
 from tests.deployments.test_one_change_per_module import claim
 from tests.deployments.test_what_an_undo_asks_for import completed, component, released
 from tests.kit.virtual_time import EPOCH
@@ -85,6 +87,43 @@ def test_of_an_environment_that_is_gone_only_the_revisions_given_out_stay() -> N
     after = emptied(known)
 
     assert after == replace(target(shop=ModuleState(last=OLD.last)), fence=7)
+
+
+# Whether the environment takes deployments.
+
+STATUS: Final = EnvironmentStatus
+OFFERED: Final = (ComputeTargetKind.LOCAL_PROCESS,)
+
+
+def projection(
+    status: EnvironmentStatus, targets: tuple[ComputeTargetKind, ...] = OFFERED
+) -> EnvironmentProjection:
+    return EnvironmentProjection(1, status, PROJECT, Stage.TEST, TENANT, 1, targets)
+
+
+@pytest.mark.parametrize("status", EnvironmentStatus)
+def test_an_environment_takes_deployments_once_it_is_provisioned_and_while_it_is_updated(
+    status: EnvironmentStatus,
+) -> None:
+    takes = status in {STATUS.PROVISIONED, STATUS.UPDATING}
+
+    assert projection(status).is_usable is takes
+    assert not projection(status, ()).is_usable
+
+
+@pytest.mark.parametrize("status", EnvironmentStatus)
+def test_an_environment_is_on_its_way_until_it_is_provisioned_for_the_first_time(
+    status: EnvironmentStatus,
+) -> None:
+    first = {STATUS.REQUESTED, STATUS.PLANNING, STATUS.AWAITING_APPROVAL, STATUS.PROVISIONING}
+
+    assert projection(status).is_on_its_way is (status in first)
+    assert projection(status, ()).is_on_its_way is (status in {*first, STATUS.UPDATING})
+
+
+@pytest.mark.parametrize("status", EnvironmentStatus)
+def test_an_environment_is_gone_when_it_is_decommissioned(status: EnvironmentStatus) -> None:
+    assert projection(status).is_gone is (status is STATUS.DECOMMISSIONED)
 
 
 # Alerts that nothing can be gone back to.
