@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from cli.typed import option_for
+
+_OF_WHAT_IF: Final = "/policy/"
 
 
 def field_name(pointer: str, *, is_missing: bool = False) -> str:
     """Return the option that sets the field at *pointer*, else its path, `components[0].port`.
 
-    Empty for the whole of the request.
+    Empty for the whole of the request. The policy of a what-if is what people wrote.
     """
+    if pointer.startswith(_OF_WHAT_IF):
+        pointer = pointer.removeprefix(_OF_WHAT_IF[:-1])
     if option := option_for(pointer, is_missing=is_missing):
         return option
     name = ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cli.field_names import field_name
 from tests.cli.small_platform import (
     DEPLOYMENT,
     DIGEST,
@@ -188,3 +189,14 @@ def test_what_is_typed_of_a_git_source_is_shown_without_a_password(
 
     assert said in ran.err
     assert "user:pw" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("pointer", "name"),
+    [
+        pytest.param("/policy/rules/0/settings/start", "rules[0].settings.start", id="a-what-if"),
+        pytest.param("/policy", "policy", id="a-field-of-that-name"),
+    ],
+)
+def test_a_field_of_a_policy_is_named_alike_in_a_what_if(pointer: str, name: str) -> None:
+    assert field_name(pointer) == name
