@@ -17,6 +17,7 @@ from shared.contracts.values import (
     IsolationModel,
     Label,
     ModuleId,
+    Replicas,
     SecretBindingId,
     SecretRotationId,
     Slug,
@@ -159,4 +160,7 @@ class RemediateDrift(Command):
     path: Text
     recorded_revision: Annotated[int, Field(ge=1)]
     """The release revision drift compared with; when it moved on, there is nothing to repair."""
+    replicas: Replicas | None = None
+    """The number of instances that is desired, where that is to be repaired: somebody may have
+    adopted another than is recorded."""
     reason: Text = ""

@@ -58,7 +58,7 @@ async def relocation(world: Driven) -> Deployment:
     return await last(world)
 
 
-async def repair(world: Driven) -> Deployment:
+async def repair(world: Driven, number: int | None = None) -> Deployment:
     command = RemediateDrift.model_validate(
         {
             "environmentId": TEST,
@@ -66,6 +66,7 @@ async def repair(world: Driven) -> Deployment:
             "findingId": f"df-{TEST.removeprefix('env-')}-abcdefghijkl",
             "path": "replicas",
             "recordedRevision": (await world.target()).module(SHOP).revision,
+            "replicas": number,
         }
     )
     await remediate_drift(command, world.ctx, world.app)
@@ -108,6 +109,19 @@ def test_a_repair_of_the_number_brings_what_a_policy_left(live: int) -> None:
         done = await repair(world)
 
         assert (numbers(done), await live_number(world)) == (("Completed", 5, ASKED), 5)
+
+    run_virtual(main())
+
+
+def test_a_repair_of_a_number_that_somebody_adopted_brings_that() -> None:
+    async def main() -> None:
+        world = driven()
+        await left(world, 5)
+        await scale(world, 4)
+
+        done = await repair(world, 7)
+
+        assert (numbers(done), await live_number(world)) == (("Completed", 7, ASKED), 7)
 
     run_virtual(main())
 

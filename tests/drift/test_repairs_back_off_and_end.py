@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.contracts.drift import RemediationPolicy
-from tests.drift.compared import Drift, released_and_settled, virtual
+from tests.drift.compared import OWN_WORK_S, Drift, released_and_settled, virtual
 
 FAST, SLOW = {"MODE": "fast"}, {"MODE": "slow"}
 
@@ -37,6 +37,43 @@ async def test_one_command_repairs_all_that_differs_in_a_service() -> None:
 
     assert len(made.told("RemediateDrift")) == 1
     assert {each["status"] for each in await made.findings()} == {"Remediating"}
+
+
+@pytest.mark.parametrize(
+    ("adopts", "number"), [(False, 2), (True, 3)], ids=["as-released", "as-adopted"]
+)
+@virtual
+async def test_a_repair_of_the_number_says_how_many_are_desired(
+    *, adopts: bool, number: int
+) -> None:
+    made = await released_and_settled(environ=FAST)
+    made.tamper(replicas=3)
+    await made.scan(300)
+    await made.scan(OWN_WORK_S)
+    if adopts:
+        await made.decide(await made.only(), "adopt")
+        made.tamper(replicas=2)
+        await made.scan(300)
+        await made.scan(OWN_WORK_S)
+    (finding,) = [each for each in await made.findings() if each["status"] == "Open"]
+    await made.decide(finding, "remediate")
+
+    (command,) = made.told("RemediateDrift")
+    assert command["replicas"] == number
+    assert finding["desired"] == str(number)
+
+
+@virtual
+async def test_one_command_for_all_says_the_number_that_is_among_them() -> None:
+    made = await released_and_settled(environ=FAST)
+    made.tamper(environ={f"V{number}": "1" for number in range(9)}, replicas=3)
+    await made.scan(300)
+    await made.scan(OWN_WORK_S)
+    made.app = replace(made.app, remediation=RemediationPolicy.AUTO)
+    await made.scan(300)
+
+    (command,) = made.told("RemediateDrift")
+    assert command["replicas"] == 2
 
 
 async def two_to_be_repaired() -> tuple[Drift, Mapping[str, Any], Mapping[str, Any]]:

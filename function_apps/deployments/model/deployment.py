@@ -83,7 +83,8 @@ class Deployment:
     Of a rollback: `replaces` are the revisions that it was asked to undo, `restores` the releases
     whose units it brings back, `jobs_left_out` the modules that had run to their end in those,
     `earlier` what was in force before them. `earlier_releases` names the releases of what an undo
-    of this deployment goes back to. Of a repair, `replaces` is the revision that it is of.
+    of this deployment goes back to. Of a repair, `replaces` is the revision that it is of, and
+    `repaired_replicas` the number of instances that it is to bring.
     `scaled_at_source` are the modules that a policy scales where they are promoted from.
     `recorded` is what the releases that a rollback brings back had of policy and binding, and
     `live_replicas` the number of instances of what was in force when the unit was fixed.
@@ -131,6 +132,7 @@ class Deployment:
     rolled_back_ref: str | None = None
     """The release of that deployment; None of a rollback from before this was recorded."""
     replaces: Mapping[ModuleId, int] = field(default_factory=dict)
+    repaired_replicas: int | None = None
     restores: Mapping[ModuleId, DeploymentId] = field(default_factory=dict)
     recorded: Mapping[ModuleId, PolicyAndBinding] = field(default_factory=dict)
     live_replicas: Mapping[ModuleId, int] = field(default_factory=dict)

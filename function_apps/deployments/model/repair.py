@@ -36,10 +36,13 @@ def repair_of(
     target: DeploymentTarget,
     ids: NewIds,
     ctx: Context,
+    *,
+    replicas: int | None = None,
 ) -> Deployment:
     """Return the deployment that brings *component* of *release* again, before it enters a queue.
 
-    It has the steps and the gate of that release, its image, configuration and secrets.
+    It has the steps and the gate of that release, its image, configuration and secrets; and as many
+    instances as are in force, or *replicas* where they are to be repaired.
     """
     module = component.module_id
     assert target.environment is not None, "it is in force there"
@@ -66,4 +69,5 @@ def repair_of(
         repair,
         secrets=bound_secrets.recorded_of([component]),
         replaces={module: component.release_revision},
+        repaired_replicas=replicas,
     )

@@ -77,7 +77,9 @@ def of_unit(
         if component.scaling_policy_revision or component.ends:
             return component
         number = asked
-        if deployment.kind in _KEEPS:
+        if deployment.repaired_replicas is not None:
+            number = deployment.repaired_replicas
+        elif deployment.kind in _KEEPS:
             number = kept.get(module, asked)
         elif module in deployment.recorded:
             number = max(asked, deployment.recorded[module].minimum, live.get(module, 0))

@@ -39,7 +39,9 @@ async def remediate_drift(
         if found is None or found[1].runs_once is not None:
             return NOTHING
         release, component = found
-        deployment = repair.repair_of(component, release, target, ids, ctx)
+        deployment = repair.repair_of(
+            component, release, target, ids, ctx, replicas=command.replicas
+        )
         return enter_queue(deployment, (), deployment.key, ids, target, ctx, kind=REPAIR)
 
     def in_force(view: View) -> Sequence[str]:

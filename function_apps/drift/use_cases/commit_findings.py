@@ -33,6 +33,7 @@ def findings_decision(
     writes: dict[str, Put] = {}
     rows: list[Row] = []
     current: dict[str, Finding] = {}
+    begun: list[Finding] = []
     begin = partial(begin_repair, reason=_AUTOMATIC, now=ctx.now(), rules=app.rules.detection)
     for finding_id, judged in changed.items():
         finding = judged or stored[finding_id]
@@ -40,13 +41,13 @@ def findings_decision(
             continue
         if finding_id in due and finding.may_be_repaired(ctx.now()):
             finding = begin(finding)
-            if not is_asked:
-                rows.append(repair_command(finding, _AUTOMATIC))
-                is_asked = True
+            begun.append(finding)
         current[finding_id] = finding
         if finding != stored[finding_id]:
             writes[finding_id] = put_finding(finding)
             rows.append(finding_event(finding))
+    if begun and not is_asked:
+        rows.append(repair_command(begun, _AUTOMATIC))
     if not writes:
         return Decision(current)
     audited = Audited("JudgeDrift", next(iter(writes)))

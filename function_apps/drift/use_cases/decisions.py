@@ -215,7 +215,7 @@ async def remediate(
         return findings.begin_repair(stored, asked.reason, ctx.now(), app.rules.detection)
 
     def command(after: Finding) -> Send:
-        return repair_command(after, asked.reason or "asked for")
+        return repair_command([after], asked.reason or "asked for")
 
     return await _change(
         finding_id, FindingStatus.REMEDIATING, change, "RemediateDrift", asked.reason, ctx, app,
