@@ -7,11 +7,14 @@ import pytest
 
 from function_apps.deployments.model import release_unit
 from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.facts import SCALING, BindingProjection, PolicyFact
 from shared.contracts.components import Component
-from shared.contracts.releases import ConfigurationPin, ReleasedSecret
+from shared.contracts.releases import ConfigurationPin, ReleasedSecret, ReleaseUnit
+from shared.contracts.strategies import RolloutDefaults
+from shared.contracts.tenants import TenantBindingStatus
 from shared.contracts.values import ComputeTargetKind, SecretDelivery
 from shared.kernel.ids import ModuleId
-from tests.deployments.driven import CART, SHOP
+from tests.deployments.driven import CART, SHOP, TEST
 from tests.deployments.test_what_an_undo_asks_for import completed, component, in_force
 from tests.deployments.told_secrets import BINDING, VAULT
 from tests.kit.service import TENANT
@@ -121,3 +124,71 @@ def test_what_fits_nowhere_is_not_planned() -> None:
     nowhere = offering(ComputeTargetKind.APP_SERVICE)
 
     assert release_unit.planned([component()], TENANT, nowhere, {}, {}) == ()
+
+
+# What is recorded with it.
+
+
+def test_what_was_asked_for_is_recorded_apart_where_a_policy_has_the_number() -> None:
+    policy = PolicyFact(SCALING, 1, 3, ModuleId(SHOP), 5)
+    asked = component(replicas=2)
+
+    plain, scaled = recorded(asked), recorded(asked, replace(TARGET, facts={"sp-1": policy}))
+
+    assert (plain.replicas, plain.asked_replicas) == (2, None)
+    assert (scaled.replicas, scaled.asked_replicas) == (5, 2)
+    assert scaled.scaling_policy_revision == 3
+    assert release_unit.requested_component(scaled).replicas == 2
+
+
+def test_a_unit_has_the_binding_in_force_and_so_has_each_of_its_components() -> None:
+    binding = BindingProjection("tb-1", 4, TenantBindingStatus.ENFORCED)
+    made = recorded(component())
+
+    unit = release_unit.recorded_unit([made], replace(TARGET, binding=binding), (ModuleId(CART),))
+
+    assert unit.tenant_binding_revision == 4
+    assert unit.components == (made.model_copy(update={"tenant_binding_revision": 4}),)
+    assert unit.removed == (CART,)
+
+
+def test_what_nobody_has_provided_is_named() -> None:
+    bare = ReleaseUnit(components=(recorded(component()),))
+    pin = ConfigurationPin(environment=4, hash="sha256:" + "4" * 64)
+    given = recorded(component()).model_copy(
+        update={
+            "configuration": pin, "secret_versions": {"key": "v1"}, "scaling_policy_revision": 1,
+        }
+    )  # fmt: skip
+    whole = ReleaseUnit(components=(given,), tenant_binding_revision=2)
+
+    assert [each.code for each in release_unit.missing_parts(bare)] == [
+        "ConfigurationAbsent",
+        "SecretVersionsAbsent",
+        "ScalingPolicyAbsent",
+        "TenantBindingAbsent",
+    ]
+    assert release_unit.missing_parts(whole) == ()
+
+
+@pytest.mark.parametrize(
+    ("has_pin", "values", "is_given"),
+    [
+        pytest.param(True, {"a": 1}, True, id="what-is-pinned"),
+        pytest.param(True, None, False, id="nothing-where-it-was-not-read"),
+        pytest.param(False, {"a": 1}, False, id="nothing-where-nothing-is-pinned"),
+    ],
+)
+def test_a_surface_is_given_the_configuration_of_a_component(
+    values: dict[str, Any] | None, *, has_pin: bool, is_given: bool
+) -> None:
+    pin = ConfigurationPin(environment=4, hash="sha256:" + "4" * 64) if has_pin else None
+    made = release_unit.to_released_component(component(), TENANT, TARGET, pin)
+    assert made is not None
+
+    spec = release_unit.to_revision_spec(made, TEST, TENANT, RolloutDefaults(), values)
+
+    texts = spec.configuration.texts if spec.configuration else None
+    assert (texts.files if texts else None) == (
+        {"configuration.json": '{"a":1}\n'} if is_given else None
+    )

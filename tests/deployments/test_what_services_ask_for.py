@@ -25,7 +25,7 @@ from function_apps.deployments.model.facts import (
 from function_apps.deployments.model.secret_rollout import ReleaseInForce
 from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.gates import Gate
-from shared.contracts.releases import ConfigurationPin, ReleasedSecret, ReleaseUnit
+from shared.contracts.releases import ConfigurationPin, ReleasedSecret, ReleaseUnit, RunOnce
 from shared.contracts.roll_outs import Relocation, SecretRollout
 from shared.contracts.strategies import Strategy
 from shared.contracts.values import SecretDelivery, Stage
@@ -283,3 +283,51 @@ def test_a_version_that_no_rotation_brought_is_rolled_out_after_rotations_too() 
     made = secret_rollout.of_release(replace(relocated(), secret=secret_command()), later)
 
     assert [each.version for each in made.secrets[ModuleId(SHOP)]] == ["v1", "v2"]
+
+
+def released_secret(target: DeploymentTarget = TARGET) -> ReleaseInForce:
+    return secret_rollout.release_in_force(secret_command(), target, KNOWN)
+
+
+def test_a_version_is_for_the_release_that_is_in_force() -> None:
+    assert released_secret() == ReleaseInForce(RELEASE, RELEASED, FACT)
+
+
+def test_before_anything_is_heard_of_its_binding_a_version_waits() -> None:
+    with pytest.raises(Unavailable, match="no event of sec-") as refused:
+        released_secret(replace(TARGET, facts={}))
+
+    assert refused.value.retry_after_s == 2.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        pytest.param(
+            {"facts": {secret_key(SHOP, "password"): replace(FACT, version="")}}, "was revoked",
+            id="its-binding-was-revoked",
+        ),
+        pytest.param({"modules": {}}, f"no release of {SHOP} is in force", id="nothing-is-there"),
+    ],
+)  # fmt: skip
+def test_where_nobody_can_be_given_it_there_is_nothing_to_roll_out(
+    changes: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(NothingToRollOut, match=why):
+        released_secret(replace(TARGET, **changes))
+
+
+def test_what_has_run_to_its_end_is_given_nothing() -> None:
+    job = RELEASED.model_copy(update={"runs_once": RunOnce(), "port": None})
+    ended = replace(RELEASE, unit=ReleaseUnit(components=(job,)))
+
+    with pytest.raises(NothingToRollOut, match="has run to its end"):
+        secret_rollout.release_in_force(secret_command(), TARGET, {ended.deployment_id: ended})
+
+
+@pytest.mark.parametrize(("version", "is_given"), [("v1", True), ("v2", False)])
+def test_a_release_is_given_a_version_that_it_records(version: str, *, is_given: bool) -> None:
+    recorded = RELEASED.model_copy(update={"secret_versions": {"password": version}})
+    release = ReleaseInForce(RELEASE, recorded, FACT)
+
+    assert secret_rollout.is_given(secret_command(version="v1"), release) is is_given

@@ -297,6 +297,7 @@ def test_only_of_prod_the_operators_policy_is_asked() -> None:
 
     assert prod_change("provision", known()) is None
     assert change is not None
+    assert (change.action, change.environment_id) == ("provision", prod.environment_id)
     assert (change.region, change.data_resources) == ("westeurope", prod.spec.data_resources)
     assert (change.isolation_model, change.compute_targets, change.admits) == (
         prod.spec.isolation_model, prod.spec.compute_targets, prod.spec.admits,
