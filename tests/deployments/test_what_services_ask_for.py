@@ -23,10 +23,16 @@ from function_apps.deployments.model.facts import (
     secret_key,
 )
 from function_apps.deployments.model.secret_rollout import ReleaseInForce
-from shared.contracts.deployments import Deploy, DeploymentKind
+from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus
 from shared.contracts.gates import Gate
-from shared.contracts.releases import ConfigurationPin, ReleasedSecret, ReleaseUnit, RunOnce
-from shared.contracts.roll_outs import Relocation, SecretRollout
+from shared.contracts.releases import (
+    ConfigurationPin,
+    ReleasedComponent,
+    ReleasedSecret,
+    ReleaseUnit,
+    RunOnce,
+)
+from shared.contracts.roll_outs import Relocation, SecretRollout, WithdrawSecretVersions
 from shared.contracts.strategies import Strategy
 from shared.contracts.values import SecretDelivery, Stage
 from shared.kernel.errors import Unavailable
@@ -331,3 +337,35 @@ def test_a_release_is_given_a_version_that_it_records(version: str, *, is_given:
     release = ReleaseInForce(RELEASE, recorded, FACT)
 
     assert secret_rollout.is_given(secret_command(version="v1"), release) is is_given
+
+
+@pytest.mark.parametrize(
+    ("status", "own", "before", "may"),
+    [
+        pytest.param("RollingOut", "v1", "v1", True, id="it-has-an-older-one"),
+        pytest.param("RollingOut", "v2", "v1", False, id="it-has-the-one-that-stays"),
+        pytest.param("RollingBack", "v2", "v1", True, id="it-goes-back-to-an-older-one"),
+        pytest.param("RollingOut", None, "v1", False, id="nothing-is-given-to-it-yet"),
+    ],
+)
+def test_what_has_begun_may_start_an_older_version(
+    status: str, own: str | None, before: str, *, may: bool
+) -> None:
+    def given(version: str) -> ReleasedComponent:
+        return RELEASED.model_copy(update={"secret_versions": {"password": version}})
+
+    begun = replace(
+        RELEASE,
+        status=DeploymentStatus(status),
+        unit=ReleaseUnit(components=(given(own),)) if own else None,
+        previous=(given(before),),
+    )
+    command = WithdrawSecretVersions.model_validate(
+        {
+            "environmentId": TEST, "moduleId": SHOP, "bindingId": SECRET_BINDING,
+            "secretName": "password", "version": "v2", "vaultUri": VAULT,
+            "rotationId": rotation_id("password", 2),
+        }
+    )  # fmt: skip
+
+    assert secret_rollout.may_start_another(command, begun) is may
