@@ -79,7 +79,13 @@ def numbers(done: Deployment) -> tuple[str, int, int | None]:
     return done.status, component.replicas, component.asked_replicas
 
 
-@pytest.mark.parametrize("number", [5, 1], ids=["more-than-asked-for", "fewer-than-asked-for"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(5, id="more-than-asked-for"),
+        pytest.param(1, id="fewer-than-asked-for", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("roll_out", [configuration, secret, relocation, repair])
 def test_what_a_policy_left_is_kept_until_the_next_release(roll_out: RollOut, number: int) -> None:
     async def main() -> None:
@@ -173,7 +179,10 @@ def test_a_release_that_goes_back_leaves_what_a_policy_left() -> None:
 WORKER = {"port": None, "componentType": "worker"}
 
 
-@pytest.mark.parametrize("is_deleted", [False, True], ids=["in-force", "deleted"])
+@pytest.mark.parametrize(
+    "is_deleted",
+    [pytest.param(False, id="in-force", marks=pytest.mark.long), pytest.param(True, id="deleted")],
+)
 @pytest.mark.parametrize(
     ("kind", "halt_at"),
     [
