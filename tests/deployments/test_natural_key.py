@@ -1,13 +1,14 @@
 """A repeat answers the first result while that is on its way or in force; else it is a new try."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from function_apps.deployments.errors import NaturalKeyActive
 from function_apps.deployments.model.facts import SecretFact
-from tests.deployments.driven import driven
-from tests.deployments.told_secrets import bind, roll_out
+from tests.deployments.driven import Driven, driven
+from tests.deployments.told_secrets import bind, live_secrets, roll_out
 from tests.kit.virtual_time import run_virtual
 
 
@@ -122,5 +123,69 @@ def test_a_repeat_answers_the_one_on_its_way_whatever_version_of_a_secret_it_beg
         again = await world.deploy(await world.component("two"))
 
         assert again["deploymentId"] == first["deploymentId"]
+
+    run_virtual(main())
+
+
+async def _bound_first(world: Driven) -> None:
+    await bind(world, "v1", 2)
+
+
+async def _bound_to_another_vault(world: Driven) -> None:
+    await bind(world, "v1", 2, vaultUri="https://kv-other.vault.azure.net/")
+
+
+async def _bound_to_another_place(world: Driven) -> None:
+    await bind(world, "v1", 2, target="OTHER")
+
+
+async def _revoked(world: Driven) -> None:
+    await bind(world, "v1", 2, status="Revoked")
+
+
+CHANGES_OF_WHICH_SECRETS_THERE_ARE = [
+    pytest.param(False, _bound_first, [("password", "PASSWORD")], id="bound"),
+    pytest.param(True, _bound_to_another_vault, [("password", "PASSWORD")], id="another-vault"),
+    pytest.param(True, _bound_to_another_place, [("password", "OTHER")], id="another-place"),
+    pytest.param(True, _revoked, [], id="revoked"),
+]
+
+
+@pytest.mark.parametrize(("is_bound", "change", "given"), CHANGES_OF_WHICH_SECRETS_THERE_ARE)
+def test_a_secret_bound_since_one_on_its_way_began_is_brought_by_a_release_of_its_own(
+    change: Callable[[Driven], Awaitable[None]], given: list[tuple[str, str]], *, is_bound: bool
+) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        if is_bound:
+            await bind(world, "v1")
+        await world.release("one")
+        world.halt_at = "shift_traffic"
+        first = await world.deploy(await world.component("two"))
+        await world.until(world.is_halted)
+
+        await change(world)
+        again = await world.deploy(await world.component("two"))
+        world.go_on()
+        await world.settle()
+
+        assert again["deploymentId"] != first["deploymentId"]
+        assert [(each.name, each.variable) for each in live_secrets(world)] == given
+
+    run_virtual(main())
+
+
+def test_what_is_in_force_is_no_repeat_once_its_secret_is_bound_to_another_place() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await bind(world, "v1")
+        await world.release("one")
+
+        await _bound_to_another_place(world)
+        await world.release("one")
+
+        assert [each.variable for each in live_secrets(world)] == ["OTHER"]
 
     run_virtual(main())

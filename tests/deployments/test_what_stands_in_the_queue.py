@@ -20,9 +20,9 @@ from function_apps.deployments.model.module_queue import (
     repeated_by,
 )
 from shared.contracts.deployments import Deploy, DeploymentKind
-from shared.contracts.releases import ConfigurationPin
+from shared.contracts.releases import ConfigurationPin, ReleasedSecret
 from shared.contracts.strategies import OnConflict
-from shared.contracts.values import ModuleId
+from shared.contracts.values import ModuleId, SecretBindingId, SecretDelivery
 from shared.kernel.ids import DeploymentId
 from tests.deployments.driven import TEST
 from tests.deployments.test_one_change_per_module import claim, entered
@@ -31,6 +31,14 @@ from tests.kit.told import DIGEST
 
 SHOP, CART, WEB = (ModuleId(f"module-{each}") for each in ("shop", "cart", "web"))
 PIN = ConfigurationPin(hash="sha256:" + "1" * 64)
+SECRET = ReleasedSecret(
+    name="db",
+    version="2",
+    vault_uri="https://kv-shop.vault.azure.net/",
+    delivery=SecretDelivery.FILE,
+    target="db",
+    binding_id=SecretBindingId(f"sec-{TEST.removeprefix('env-')}-abcdefghijkl"),
+)
 
 
 def command(*modules: str, **changes: object) -> Deploy:
@@ -131,14 +139,26 @@ def test_other_modules_or_another_environment_make_another_command(changed: Depl
 def test_values_and_versions_of_secrets_that_are_given_make_another_command() -> None:
     plain = keys_of(command(SHOP))
     pinned = keys_of(command(SHOP), {SHOP: PIN})
-    secret = keys_of(command(SHOP), {}, [(SHOP, "db", "2")])
+    secret = keys_of(command(SHOP), {}, [(SHOP, SECRET)])
 
     assert len({plain.natural, pinned.natural, secret.natural}) == 3
     assert len({plain.unit, pinned.unit, secret.unit}) == 3
     assert plain.content == pinned.content == secret.content
-    for nothing in ([(WEB, "db", "2")], [(SHOP, "db", "")]):
-        assert keys_of(command(SHOP), {}, nothing) == plain
+    assert keys_of(command(SHOP), {}, [(WEB, SECRET)]) == plain
     assert keys_of(command(SHOP), {SHOP: ConfigurationPin()}) == plain
+
+
+def test_another_version_of_a_secret_has_the_same_base_and_another_place_of_it_has_not() -> None:
+    known = keys_of(command(SHOP), {}, [(SHOP, SECRET)])
+    changes = {"version": "3"}, {"target": "other"}
+
+    newer, elsewhere = (
+        keys_of(command(SHOP), {}, [(SHOP, SECRET.model_copy(update=each))]) for each in changes
+    )
+
+    assert newer.natural != known.natural
+    assert newer.base == known.base
+    assert elsewhere.base != known.base
 
 
 def test_how_it_is_asked_for_makes_no_other_command() -> None:

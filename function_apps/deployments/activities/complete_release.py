@@ -112,12 +112,8 @@ def _completed(
     holds = _holds(known.deployment, undone, now)
     done = evolve(known.deployment, ReleaseProved(unit, proof, holds), now)
     pins = pins_of(unit.components)
-    versions = (
-        (component.module_id, name, version)
-        for component in unit.components
-        for name, version in component.secret_versions.items()
-    )
-    key = module_queue.keys_of(deploy_command(done), pins, versions).unit
+    secrets = [(each.module_id, secret) for each in unit.components for secret in each.secrets]
+    key = module_queue.keys_of(deploy_command(done), pins, secrets).unit
     target = with_in_force(known.target, unit.components, done.deployment_id, key)
     target = without_in_force(target, done.remove)
     if done.secret is not None:

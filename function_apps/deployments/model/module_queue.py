@@ -16,7 +16,7 @@ from typing import Any, Final
 from function_apps.deployments.errors import HoldsFull, NaturalKeyActive, QueueFull, QueueTaken
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from shared.contracts.deployments import Deploy, DeploymentKind
-from shared.contracts.releases import ConfigurationPin
+from shared.contracts.releases import ConfigurationPin, ReleasedSecret
 from shared.contracts.strategies import OnConflict
 from shared.contracts.values import DeploymentId, ModuleId, OperationId
 
@@ -43,9 +43,9 @@ class Keys:
     """The hashes by which a repeated command is recognised.
 
     `natural`: environment, modules with version, digest and configuration, removals, pins and
-    versions of secrets; `base` is that without the secrets. `content`: everything that a repeat
-    must agree in. `unit`: all that runs, since the same version may start otherwise, with other
-    bounds.
+    secrets; `base` is that without the versions of the secrets. `content`: everything that a
+    repeat must agree in. `unit`: all that runs, since the same version may start otherwise, with
+    other bounds.
     """
 
     natural: str
@@ -57,12 +57,12 @@ class Keys:
 def keys_of(
     command: Deploy,
     given: Mapping[ModuleId, ConfigurationPin] = MappingProxyType({}),
-    secrets: Iterable[tuple[str, str, str]] = (),
+    secrets: Iterable[tuple[str, ReleasedSecret]] = (),
 ) -> Keys:
     """Return the keys of *command*, whose modules are *given* these configurations.
 
-    The same command is another one once they would be given other values, or other versions of
-    *secrets*: each the module, the name and the version, empty of one that was revoked.
+    The same command is another one once they would be given other values, or other *secrets*, each
+    with its module: another version, from another vault, or in another place.
     """
     environment, components = command.environment_id, command.components
     choice = command.configuration
@@ -71,14 +71,18 @@ def keys_of(
     # What was deployed without one keeps its key.
     pins = [pins, hashes] if hashes else pins
     modules = {component.module_id for component in components}
-    versions_of_secrets = sorted(each for each in secrets if each[0] in modules and each[2])
-    without_secrets = pins
-    pins = [pins, versions_of_secrets] if versions_of_secrets else pins
+    bound = sorted(
+        [module, each.name, each.vault_uri, each.delivery, each.target, each.version]
+        for module, each in secrets
+        if module in modules
+    )
+    without_versions = [pins, [each[:-1] for each in bound]] if bound else pins
+    pins = [pins, bound] if bound else pins
     versions = sorted([c.module_id, c.version, c.digest] for c in components)
     units = sorted((c.model_dump(mode="json") for c in components), key=lambda c: c["moduleId"])
     return Keys(
         natural=_hash([environment, versions, sorted(command.remove), pins]),
-        base=_hash([environment, versions, sorted(command.remove), without_secrets]),
+        base=_hash([environment, versions, sorted(command.remove), without_versions]),
         content=_hash(command.model_dump(mode="json", exclude={"dry_run", "on_conflict"})),
         unit=_hash([environment, units, pins]),
     )
@@ -97,8 +101,10 @@ def _hash(content: object) -> str:
 def repeated_by(command: Deploy, keys: Keys, target: DeploymentTarget) -> DeploymentId | None:
     """Return the deployment that answers *command*: one on its way, or the one in force now.
 
-    One on its way answers whatever versions of secrets it was asked for with: while it waits it is
-    given those in force at its start, and afterwards roll-outs bring newer ones to its module.
+    One on its way answers whatever versions of its secrets it was asked for with: while it waits
+    it is given those in force at its start, and afterwards roll-outs bring newer ones to its
+    module. Nothing brings it a secret that was bound since, or takes away one that was revoked:
+    that is a release of its own.
 
     Raises:
         NaturalKeyActive: one on its way has the same versions and other content.

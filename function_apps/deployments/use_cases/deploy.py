@@ -7,7 +7,12 @@ from typing import Final
 
 from function_apps.deployments import events
 from function_apps.deployments.errors import CannotBePlanned, NaturalKeyActive
-from function_apps.deployments.model import module_queue, plan_checks, preconditions
+from function_apps.deployments.model import (
+    bound_secrets,
+    module_queue,
+    plan_checks,
+    preconditions,
+)
 from function_apps.deployments.model.configuration import Configurations
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
@@ -262,8 +267,9 @@ async def _identify(
     except CannotBePlanned as refusal:
         refuse(refusal)
     given = await configure(command, target, ctx, app)
-    bound = [(f.module, f.name, f.version) for f in target.facts.values() if f.kind == SECRET]
-    keys = module_queue.keys_of(command, given.pins, bound)
+    facts = [f for f in target.facts.values() if f.kind == SECRET and f.version and f.vault]
+    secrets = [(fact.module, bound_secrets.to_released_secret(fact)) for fact in facts]
+    keys = module_queue.keys_of(command, given.pins, secrets)
     try:
         known = module_queue.repeated_by(command, keys, target) if is_identified else None
     except NaturalKeyActive as refusal:
