@@ -27,7 +27,9 @@ from shared.kernel.ids import DeploymentId
 from tests.deployments.driven import SHOP, TEST, WEB, Driven, driven
 from tests.deployments.test_facts_for_the_next_unit import published
 from tests.deployments.test_one_change_per_module import ROLLBACK, claim
+from tests.deployments.test_secrets_are_rolled_out import prepared
 from tests.deployments.test_what_a_deployment_waits_for import asked_for
+from tests.deployments.told_secrets import bind, rolled_out
 from tests.kit import told
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import EPOCH, run_virtual
@@ -41,6 +43,22 @@ OTHERWISE = [
     pytest.param({"pathPrefix": "/shop"}, id="path-prefix"),
     pytest.param({"probes": {"readiness": {"path": "/ready"}}}, id="probes"),
 ]
+
+
+def test_a_roll_out_of_a_secret_and_a_release_of_it_are_one_unit() -> None:
+    """Also where the secrets were bound in another order than that of their names."""
+
+    async def main() -> Any:
+        world = driven()
+        one = await prepared(world)
+        world.health.bad.add(one.released_components[0].digest)
+        failed = await rolled_out(world, "v2", 1)
+        await bind(world, "v2", revision=2)
+        with pytest.raises(Held):
+            await world.deploy(await world.component("one"), releaseRef="again")
+        return failed.status
+
+    assert run_virtual(main()) == "RolledBack"
 
 
 async def one_in_force(world: Driven) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.use_cases.stop_roll_outs import stop_roll_outs
 from function_apps.deployments.use_cases.withdraw_secret_versions import withdraw_secret_versions
 from shared.contracts.roll_outs import WithdrawSecretVersions
 from tests.deployments.driven import SHOP, TEST, Driven, driven
@@ -14,6 +15,7 @@ from tests.deployments.told_secrets import (
     live_secrets,
     roll_out,
     rolled_out,
+    rotation_failed,
     rotation_id,
 )
 from tests.kit.virtual_time import run_virtual
@@ -272,6 +274,19 @@ def test_of_a_secret_in_another_vault_nothing_is_rolled_out() -> None:
         return given(world)
 
     assert run_virtual(main()) == {NAME: "v1"}
+
+
+def test_of_a_rotation_that_failed_it_changes_nothing_once_the_next_is_asked_for() -> None:
+    async def main() -> Any:
+        world, _ = await rotated()
+        event = rotation_failed("v2", 1)
+        await stop_roll_outs(event, world.bench.ctx(), world.app)
+        await roll_out(world, "v1", 2)
+        late = await withdraw(world, "v2", 1)
+        await world.settle()
+        return late, given(world)
+
+    assert run_virtual(main()) == ([], {NAME: "v1"})
 
 
 def test_a_repeat_is_not_recorded_again() -> None:

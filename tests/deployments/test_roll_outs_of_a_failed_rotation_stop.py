@@ -11,6 +11,7 @@ from tests.deployments.driven import SHOP, Driven, driven
 from tests.deployments.test_secrets_are_rolled_out import prepared
 from tests.deployments.told_secrets import (
     BINDING,
+    bind,
     live_secrets,
     roll_out,
     rolled_out,
@@ -155,16 +156,16 @@ def test_a_version_that_somebody_took_back_follows_again() -> None:
     assert (again.strategy, again.gate) == (one.strategy, one.gate)
 
 
-@pytest.mark.parametrize("kind", ["canary", "recreate"])
-def test_what_is_rolled_out_after_a_rollback_has_the_steps_and_gate_of_the_release(
-    kind: str,
+@pytest.mark.parametrize(("first", "second"), [("canary", "recreate"), ("recreate", "canary")])
+def test_what_is_rolled_out_after_a_rollback_has_the_steps_and_gate_of_what_it_restored(
+    first: str, second: str
 ) -> None:
-    asked = {"strategy": {"kind": kind}, "gate": {"minSamples": 7}}
+    """The rollback itself stops instances first where the release that it undoes did."""
 
     async def main() -> Any:
         world = driven()
-        await prepared(world, **asked)
-        two = await world.release("two", **asked)
+        await prepared(world, strategy={"kind": first}, gate={"minSamples": 7})
+        two = await world.release("two", strategy={"kind": second}, gate={"minSamples": 3})
         back = await world.rollback(two.deployment_id)
         await world.settle()
         return await world.deployment(back["deploymentId"]), await rolled_out(world, "v2", 1)
@@ -172,5 +173,53 @@ def test_what_is_rolled_out_after_a_rollback_has_the_steps_and_gate_of_the_relea
     back, done = run_virtual(main())
 
     assert {each.status for each in (back, done)} == {"Completed"}
-    assert {each.strategy.kind for each in (back, done)} == {kind}
+    assert (back.strategy.kind, done.strategy.kind) == (second, first)
     assert done.gate.min_samples == 7
+
+
+def test_a_release_of_many_steps_and_modules_is_rolled_back() -> None:
+    """It is judged by no gate, so there are not too many judgements."""
+
+    async def main() -> Any:
+        world = driven()
+        await world.tell()
+        modules = [f"module-m{number}" for number in range(8)]
+        all_of_it = [await world.component("one", moduleId=each) for each in modules]
+        await world.deploy(*all_of_it)
+        await world.settle()
+        steps = [{"weight": 5 * number} for number in range(1, 21)]
+        last = await world.component("two", moduleId=modules[0])
+        two = await world.deploy(last, remove=modules[1:], strategy={"steps": steps})
+        await world.settle()
+        back = await world.rollback(two["deploymentId"])
+        await world.settle()
+        return await world.status(two["deploymentId"]), await world.status(back["deploymentId"])
+
+    assert run_virtual(main()) == ("Completed", "Completed")
+
+
+def test_a_roll_out_that_a_person_rolls_back_on_its_way_leaves_no_hold() -> None:
+    async def main() -> Any:
+        world = driven()
+        asked = await halted_at(world, "shift_traffic")
+        await world.rollback(asked)
+        done = await ended(world, asked)
+        return done, (await rolled_out(world, "v2", 2)).status
+
+    done, again = run_virtual(main())
+
+    assert (done.status, done.holds, again) == ("RolledBack", (), "Completed")
+
+
+def test_a_release_that_brought_a_binding_is_held_once_it_is_rolled_back() -> None:
+    async def main() -> Any:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        await bind(world, "v1")
+        two = await world.release("one", releaseRef="with its secret")
+        back = await world.rollback(two.deployment_id)
+        await world.settle()
+        return await world.deployment(back["deploymentId"])
+
+    assert [each.module_id for each in run_virtual(main()).holds] == [SHOP]

@@ -15,14 +15,16 @@ from function_apps.deployments.model.lifecycle import (
     ReleaseName,
     Retried,
     RollbackBegan,
+    RolloutTerms,
     StepBegan,
     StepJudged,
     UnitPinned,
 )
 from function_apps.deployments.model.rollout_steps import RolloutStep
 from shared.contracts.deployments import DeploymentStatus, EndReason
-from shared.contracts.gates import Verdict
+from shared.contracts.gates import Gate, Verdict
 from shared.contracts.releases import Proof, ReleaseUnit
+from shared.contracts.strategies import Strategy
 from shared.contracts.values import OperationId, ProjectId, Reason, Stage
 from shared.kernel.ids import DeploymentId, ModuleId
 from tests.deployments.driven import CART, SHOP, WEB
@@ -60,6 +62,7 @@ def test_the_fixed_unit_comes_with_all_that_a_rollback_needs() -> None:
         previous_deployment_id=DeploymentId("dep-one"),
         earlier=(released(CART, 3),),
         earlier_releases={ModuleId(SHOP): ReleaseName(DeploymentId("dep-zero"), "zero")},
+        terms={ModuleId(SHOP): RolloutTerms(Strategy(), Gate(min_samples=7))},
         live_replicas={ModuleId(SHOP): 4},
         steps=STEPS,
     )
@@ -69,7 +72,7 @@ def test_the_fixed_unit_comes_with_all_that_a_rollback_needs() -> None:
     assert (after.unit, after.absent, after.steps) == (pinned.unit, pinned.missing, STEPS)
     assert (after.previous, after.previous_deployment_id) == (pinned.previous, "dep-one")
     assert (after.earlier, after.earlier_releases) == (pinned.earlier, pinned.earlier_releases)
-    assert after.live_replicas == {SHOP: 4}
+    assert (after.live_replicas, after.terms) == ({SHOP: 4}, pinned.terms)
 
 
 def test_a_step_is_replaced_by_what_it_has_become_and_the_others_stay() -> None:

@@ -16,7 +16,7 @@ from tests.secret_bindings.bound import (
     SecretBindings,
     secret_bindings,
 )
-from tests.secret_bindings.followers import Followers, consumers, follow
+from tests.secret_bindings.followers import Followers, consumers
 
 MODULES = [f"module-m{number}" for number in range(12)]
 EXTERNAL = "https://partner.vault.localhost"
@@ -422,43 +422,6 @@ def test_a_rotation_that_is_cancelled_stops_where_it_is_without_an_alert() -> No
     rotation, operation, alerts = run_virtual(main())
 
     assert (rotation["status"], operation.status, alerts) == ("Failed", "Canceled", [])
-
-
-def test_whoever_comes_up_with_it_after_a_rotation_has_failed_is_given_it() -> None:
-    async def main() -> Any:
-        on = await secret_bindings()
-        followers, binding = await consumers(on, MODULES[0], generator=RANDOM)
-        followers.verdict = lambda _: "ignore"
-        rotation = await followers.rotate(binding)
-        await followers.release(MODULES[0], rotation["toVersion"])
-        return rotation, await on.binding(binding), on.told("SecretBound")[-1]
-
-    rotation, binding, told = run_virtual(main())
-
-    assert rotation["status"] == "Failed"
-    assert binding["version"] == told["version"] == rotation["toVersion"]
-
-
-def test_a_rotation_that_failed_in_its_overlap_is_taken_up_again_with_its_version() -> None:
-    async def main() -> Any:
-        on = await secret_bindings()
-        followers, binding = await consumers(on, MODULES[0], generator=RANDOM)
-        asked = await on.rotate(binding, overlap="PT1H")
-        rotating = asyncio.ensure_future(followers.finish())
-        await on.app.service.clock.sleep(60)
-        await followers.release(MODULES[0], asked["fromVersion"])
-        followers.verdict = lambda _: "refuse"
-        await rotating
-        failed = await on.rotation(asked["rotationId"])
-        followers.verdict = follow
-        again = await followers.rotate(binding, version=failed["toVersion"])
-        return failed, again, await _enabled(on), on.told("RuntimeAlertCleared")
-
-    failed, again, enabled, cleared = run_virtual(main())
-
-    assert (failed["status"], again["status"]) == ("Failed", "Revoked")
-    assert enabled == {failed["fromVersion"]: False, failed["toVersion"]: True}
-    assert len(cleared) == 1
 
 
 def test_a_rotation_that_is_abandoned_frees_its_secret() -> None:

@@ -19,12 +19,7 @@ from function_apps.deployments.model.configuration import pins_of
 from function_apps.deployments.model.configuration_roll_out import missed_by
 from function_apps.deployments.model.deployment import Deployment, deploy_command, evolve
 from function_apps.deployments.model.deployment_target import with_in_force, without_in_force
-from function_apps.deployments.model.holds import (
-    SECRETS,
-    add_holds,
-    hold_of,
-    rejected_components,
-)
+from function_apps.deployments.model.holds import add_holds, hold_of, rejected_components
 from function_apps.deployments.model.lifecycle import PromotionBegan, ReleaseProved
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import (
@@ -139,7 +134,12 @@ def _undone(done: Deployment) -> tuple[ReleasedComponent, ...]:
     """
     if done.kind is not DeploymentKind.ROLLBACK:
         return ()
-    return rejected_components(done.previous, done.released_components, but_for=SECRETS)
+    back = [*map(bound_secrets.without_versions, done.released_components)]
+    return tuple(
+        each
+        for each in done.previous
+        if rejected_components([bound_secrets.without_versions(each)], back)
+    )
 
 
 def _holds(

@@ -40,6 +40,7 @@ from function_apps.deployments.model.lifecycle import (
     BEFORE_APPLIED,
     EnvironmentReady,
     RolloutBegan,
+    RolloutTerms,
     UnitPinned,
 )
 from function_apps.deployments.model.plan_checks import PlanContext
@@ -243,7 +244,7 @@ async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> Rollout
         UnknownRelease: what runs is newer than the records.
     """
     found = await repository.load_set(ctx.aggregate_id, ctx, app)
-    replaced, earlier = await _predecessors(found, ctx, app)
+    replaced, earlier, terms = await _predecessors(found, ctx, app)
     deployment = await load_owned_deployment(ctx, app)
     live = await live_components(deployment, surfaces_of(found.target, app))
 
@@ -252,7 +253,7 @@ async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> Rollout
             return Step(_rollout_plan(known.deployment, app), operation)
         if unknown := unknown_revisions(known.target, live):
             raise UnknownRelease(unknown)
-        after = _pinned(known, replaced, earlier, live, ctx.now(), app)
+        after = _pinned(known, replaced, earlier, terms, live, ctx.now(), app)
         begun = operation.begin_step("release unit", ctx.now(), percent=8)
         plan = _rollout_plan(after.deployment, app)
         return step(plan, begun, known, after, action="PinReleaseUnit")
@@ -262,15 +263,23 @@ async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> Rollout
 
 async def _predecessors(
     known: DeploymentSet, ctx: ActivityContext, app: DeploymentsApp
-) -> tuple[Predecessors, Predecessors]:
-    """Return the units in force of the deployment's modules, and what an undo of it restores."""
+) -> tuple[Predecessors, Predecessors, Mapping[ModuleId, RolloutTerms]]:
+    """Return the units in force of the deployment's modules, and what an undo of it restores.
+
+    Of a rollback also how what it restores is rolled out again.
+    """
     restored = known.deployment.restores
     states = [known.target.module(module) for module in known.deployment.modules]
     holders = {each for state in states for each in state.released_in} | {*restored.values()}
     deployments = await _deployments(sorted(holders), ctx, app)
     replaced = in_force(known.target, known.deployment.modules, deployments)
     is_rollback = known.deployment.kind is DeploymentKind.ROLLBACK
-    return replaced, earlier_than(restored, deployments) if is_rollback else replaced
+    terms = {
+        module: deployments[release].terms_of(module)
+        for module, release in restored.items()
+        if release in deployments
+    }
+    return replaced, earlier_than(restored, deployments) if is_rollback else replaced, terms
 
 
 async def _deployments(
@@ -288,6 +297,7 @@ def _pinned(
     known: DeploymentSet,
     replaced: Predecessors,
     earlier: Predecessors,
+    terms: Mapping[ModuleId, RolloutTerms],
     live: Mapping[ModuleId, LiveComponent],
     now: datetime,
     app: DeploymentsApp,
@@ -326,6 +336,7 @@ def _pinned(
         previous_deployment_id=DeploymentId(max(map(str, holders))) if holders else None,
         earlier=earlier.components if deployment.restores else (),
         earlier_releases=earlier.releases,
+        terms=terms,
         live_replicas=live_replicas,
         steps=steps_of(
             deployment.strategy,

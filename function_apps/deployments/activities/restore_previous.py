@@ -34,6 +34,7 @@ from function_apps.deployments.model import (
 from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.holds import add_holds, hold_of, rejected_components
 from function_apps.deployments.model.lifecycle import (
+    ROLLBACK_ASKED,
     Restored,
     RestoreFailed,
 )
@@ -47,7 +48,7 @@ from function_apps.deployments.repository import (
 )
 from function_apps.deployments.use_cases.configuration_content import read_merge
 from shared.contracts.alerts import Alert
-from shared.contracts.deployments import DeploymentStatus, EndReason
+from shared.contracts.deployments import DeploymentKind, DeploymentStatus, EndReason
 from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
 from shared.contracts.values import TEXT_MAX, Reason
 from shared.durable.activity import ActivityContext, Step
@@ -283,7 +284,8 @@ def _finished(
 
 def _rejected_components(deployment: Deployment) -> tuple[ReleasedComponent, ...]:
     assert deployment.reason is not None, deployment.deployment_id
-    if deployment.reason.code in _NO_HOLD:
+    code, is_secret = deployment.reason.code, deployment.kind is DeploymentKind.SECRET
+    if code in _NO_HOLD or (is_secret and code == ROLLBACK_ASKED):
         return ()
     return rejected_components(deployment.released_components, deployment.previous)
 

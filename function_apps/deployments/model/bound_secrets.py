@@ -126,6 +126,17 @@ def restored(
     return tuple(secrets)
 
 
+def by_name(secrets: Iterable[ReleasedSecret]) -> tuple[ReleasedSecret, ...]:
+    """Return *secrets* in the one order in which units have them: a hold is of a unit as it is."""
+    return tuple(sorted(secrets, key=lambda secret: secret.name))
+
+
+def without_versions(component: ReleasedComponent) -> ReleasedComponent:
+    """Return *component* with its secrets as they are in any of their versions."""
+    secrets = by_name(each.model_copy(update={"version": ""}) for each in component.secrets)
+    return component.model_copy(update={"secrets": secrets, "secret_versions": {}})
+
+
 def with_enabled(
     component: ReleasedComponent, facts: Iterable[Fact], revision: int
 ) -> ReleasedComponent:

@@ -22,6 +22,7 @@ from shared.contracts.configurations import ConfigurationLayer
 from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.releases import ConfigurationPin, ReleasedComponent
 from shared.contracts.roll_outs import RollOutConfiguration
+from shared.contracts.strategies import StrategyKind
 from shared.contracts.values import ConfigurationId, DeploymentId, ModuleId
 from shared.kernel.context import Context, NewIds
 
@@ -100,14 +101,18 @@ def outdated(running: Iterable[InForce], given: Configurations) -> tuple[Compone
 def command_of(
     holder: Deployment, components: tuple[Component, ...], configuration_id: ConfigurationId
 ) -> Deploy:
-    """Return the deployment of *components*, in the steps and with the gate of *holder*."""
+    """Return the deployment of *components*, in the steps and with the gate of their release."""
+    terms = max(
+        (holder.terms_of(each.module_id) for each in components),
+        key=lambda each: each.strategy.kind is StrategyKind.RECREATE,
+    )
     return Deploy(
         environment_id=holder.environment_id,
         release_ref=holder.release_ref,
         components=components,
         configuration=ConfigurationChoice(configuration_id=configuration_id),
-        strategy=holder.strategy,
-        gate=holder.gate,
+        strategy=terms.strategy,
+        gate=terms.gate,
     )
 
 

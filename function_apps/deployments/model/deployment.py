@@ -23,6 +23,7 @@ from function_apps.deployments.model.lifecycle import (
     Retried,
     RollbackBegan,
     RollbackEnded,
+    RolloutTerms,
     StepEvent,
     StepJudged,
     UnitPinned,
@@ -81,10 +82,10 @@ class Deployment:
     gives it other versions.
 
     Of a rollback: `replaces` are the revisions that it was asked to undo, `restores` the releases
-    whose units it brings back, `jobs_left_out` the modules that had run to their end in those,
-    `earlier` what was in force before them. `earlier_releases` names the releases of what an undo
-    of this deployment goes back to. Of a repair, `replaces` is the revision that it is of, and
-    `repaired_replicas` the number of instances that it is to bring.
+    whose units it brings back, `terms` how those are rolled out, `jobs_left_out` the modules that
+    had run to their end in those, `earlier` what was in force before them. `earlier_releases` names
+    the releases of what an undo of this deployment goes back to. Of a repair, `replaces` is the
+    revision that it is of, and `repaired_replicas` the number of instances that it is to bring.
     `scaled_at_source` are the modules that a policy scales where they are promoted from.
     `recorded` is what the releases that a rollback brings back had of policy and binding, and
     `live_replicas` the number of instances of what was in force when the unit was fixed.
@@ -134,6 +135,7 @@ class Deployment:
     replaces: Mapping[ModuleId, int] = field(default_factory=dict)
     repaired_replicas: int | None = None
     restores: Mapping[ModuleId, DeploymentId] = field(default_factory=dict)
+    terms: Mapping[ModuleId, RolloutTerms] = field(default_factory=dict)
     recorded: Mapping[ModuleId, PolicyAndBinding] = field(default_factory=dict)
     live_replicas: Mapping[ModuleId, int] = field(default_factory=dict)
     jobs_left_out: tuple[ModuleId, ...] = ()
@@ -201,6 +203,10 @@ class Deployment:
         recorded = self.recorded if self.releases(component) else {}
         return recorded.get(component.module_id, PolicyAndBinding.of(component))
 
+    def terms_of(self, module: ModuleId) -> RolloutTerms:
+        """Return how what it released, or brought back, of *module* is rolled out again."""
+        return self.terms.get(module, RolloutTerms(self.strategy, self.gate))
+
     def brings_back(self, component: ReleasedComponent) -> bool:
         """Return whether *component* is of a release from before this deployment."""
         return self.kind is DeploymentKind.ROLLBACK or not self.releases(component)
@@ -251,6 +257,7 @@ def _after_preparation(moved: Deployment, event: DeploymentEvent) -> Deployment:
                 moved, unit=event.unit, absent=event.missing, previous=event.previous,
                 previous_deployment_id=event.previous_deployment_id, earlier=event.earlier,
                 earlier_releases=event.earlier_releases, live_replicas=event.live_replicas,
+                terms=event.terms,
                 steps=event.steps,
             )  # fmt: skip
         case RollbackBegan(reason, operation_id, token, previous, recorded):

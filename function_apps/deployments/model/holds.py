@@ -7,7 +7,7 @@ unit, and is held by itself.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -44,15 +44,11 @@ class HoldRef:
 Holds = Mapping[ModuleId, tuple[HoldRef, ...]]
 
 
-SECRETS: Final = frozenset({"secrets", "secret_versions"})
-"""The fields of a component that a rotation changes by itself."""
-
-
-def unit_key(component: ReleasedComponent, *, but_for: Collection[str] = ()) -> str:
-    """Return the key of all that an instance of *component* is, *but_for* some fields."""
+def unit_key(component: ReleasedComponent) -> str:
+    """Return the key of all that an instance of *component* is."""
     # Holds of before there were these fields keep their key.
     absent = {name for name in ("data", "requires") if not getattr(component, name)}
-    content = component.model_dump(mode="json", exclude=_NOT_OF_THE_UNIT | absent | {*but_for})
+    content = component.model_dump(mode="json", exclude=_NOT_OF_THE_UNIT | absent)
     if component.asked_replicas is not None:
         content["replicas"] = component.asked_replicas  # its minimum changes without it
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
@@ -99,18 +95,11 @@ def release_holds(deployment: Deployment, holds: Holds, now: datetime) -> tuple[
 
 
 def rejected_components(
-    released: Iterable[ReleasedComponent],
-    kept: Iterable[ReleasedComponent],
-    *,
-    but_for: Collection[str] = (),
+    released: Iterable[ReleasedComponent], kept: Iterable[ReleasedComponent]
 ) -> tuple[ReleasedComponent, ...]:
-    """Return those of *released* that differ from what stays of their module, *but_for* fields."""
-
-    def key(component: ReleasedComponent) -> tuple[ModuleId, str]:
-        return component.module_id, unit_key(component, but_for=but_for)
-
-    stays = {*map(key, kept)}
-    return tuple(each for each in released if key(each) not in stays)
+    """Return those of *released* that differ from what stays in force of their module."""
+    stays = {(component.module_id, unit_key(component)) for component in kept}
+    return tuple(each for each in released if (each.module_id, unit_key(each)) not in stays)
 
 
 def hold_of(

@@ -7,6 +7,7 @@ from typing import Final
 from function_apps.deployments.errors import NothingToRollOut
 from function_apps.deployments.model.rollout_steps import RolloutStep
 from shared.contracts.deployments import DeploymentStatus, EndReason
+from shared.contracts.gates import Gate
 from shared.contracts.releases import (
     Hold,
     Proof,
@@ -14,6 +15,7 @@ from shared.contracts.releases import (
     ReleasedSecret,
     ReleaseUnit,
 )
+from shared.contracts.strategies import Strategy
 from shared.contracts.values import DeploymentId, ModuleId, OperationId, ProjectId, Reason, Stage
 from shared.kernel.transitions import Transitions
 
@@ -48,6 +50,14 @@ class PolicyAndBinding:
 
 
 @dataclass(frozen=True)
+class RolloutTerms:
+    """How a release is rolled out: in which steps, and with which gate."""
+
+    strategy: Strategy
+    gate: Gate
+
+
+@dataclass(frozen=True)
 class DeploymentEvent:
     """One change of a deployment, with its data."""
 
@@ -70,6 +80,7 @@ class UnitPinned(DeploymentEvent):
     previous_deployment_id: DeploymentId | None
     earlier: tuple[ReleasedComponent, ...]
     earlier_releases: Mapping[ModuleId, ReleaseName]
+    terms: Mapping[ModuleId, RolloutTerms]
     live_replicas: Mapping[ModuleId, int]
     steps: tuple[RolloutStep, ...]
 
@@ -197,6 +208,10 @@ class Retried(DeploymentEvent):
     """A failed one begins anew, under *operation_id*."""
 
     operation_id: OperationId
+
+
+ROLLBACK_ASKED: Final = "RollbackAsked"
+"""The code of the end of a deployment that a person rolled back on its way."""
 
 
 def refused(why: EndReason) -> DeploymentEvent:

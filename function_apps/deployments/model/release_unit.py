@@ -116,14 +116,14 @@ def _policy_revision(facts: Sequence[Fact]) -> int:
 def _secrets(
     facts: Sequence[Fact], recorded: Sequence[ReleasedSecret] | None
 ) -> tuple[tuple[ReleasedSecret, ...], Mapping[str, str]]:
-    """Return the secrets that a module is given, and the version of each by name."""
+    """Return the secrets that a module is given, by name, and the version of each."""
     if recorded is not None:
         secrets = bound_secrets.restored(recorded, facts)
-        return secrets, {secret.name: secret.version for secret in secrets}
+        return bound_secrets.by_name(secrets), {secret.name: secret.version for secret in secrets}
     bound = [fact for fact in facts if fact.kind == SECRET and fact.version]
     # Of one that was recorded before its vault was, only the version is known.
     secrets = tuple(bound_secrets.to_released_secret(fact) for fact in bound if fact.vault)
-    return secrets, {fact.name: fact.version for fact in bound}
+    return bound_secrets.by_name(secrets), {fact.name: fact.version for fact in bound}
 
 
 def planned(

@@ -113,7 +113,8 @@ def of_release(
     release, component = found
     if (component.tenant_binding_revision or 0) >= revision:
         raise NothingToRollOut(f"{module} was started by revision {revision} or a later one")
-    stops_first = release.strategy.kind is StrategyKind.RECREATE and component.port is not None
+    terms = release.terms_of(module)
+    stops_first = terms.strategy.kind is StrategyKind.RECREATE and component.port is not None
     if stops_first and not relocation.allow_downtime:
         raise DowntimeNotAllowed(
             f"{release.release_ref} stops {module} before it is started again (recreate), and"
@@ -122,8 +123,8 @@ def of_release(
     return replace(
         deployment,
         release_ref=release.release_ref,
-        strategy=release.strategy,
-        gate=release.gate,
+        strategy=terms.strategy,
+        gate=terms.gate,
         components=(release_unit.requested_component(component),),
         order=(module,),
         pins={module: component.configuration},

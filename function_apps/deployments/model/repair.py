@@ -45,13 +45,14 @@ def repair_of(
     instances as are in force, or *replicas* where they are to be repaired.
     """
     module = component.module_id
+    terms = release.terms_of(module)
     assert target.environment is not None, "it is in force there"
     command = Deploy.model_construct(
         environment_id=target.environment_id,
         release_ref=release.release_ref,
         components=(release_unit.requested_component(component),),
-        strategy=release.strategy,
-        gate=release.gate,
+        strategy=terms.strategy,
+        gate=terms.gate,
         restart=True,
     )
     repair = new_deployment(

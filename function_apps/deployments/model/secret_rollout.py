@@ -164,13 +164,14 @@ def of_release(deployment: Deployment, release: ReleaseInForce) -> Deployment:
     new = bound_secrets.to_released_secret(replace(fact, version=rollout.version))
     others = [secret for secret in component.secrets if secret.name != rollout.secret_name]
     secrets: tuple[ReleasedSecret, ...] = (*others, new)
+    terms = release.deployment.terms_of(component.module_id)
     return replace(
         deployment,
         release_ref=release.deployment.release_ref,
-        strategy=release.deployment.strategy,
-        gate=release.deployment.gate,
+        strategy=terms.strategy,
+        gate=terms.gate,
         components=(release_unit.requested_component(component),),
         order=(component.module_id,),
         pins={component.module_id: component.configuration},
-        secrets={component.module_id: tuple(sorted(secrets, key=lambda secret: secret.name))},
+        secrets={component.module_id: bound_secrets.by_name(secrets)},
     )

@@ -16,7 +16,7 @@ from function_apps.deployments.model.predecessors import (
 )
 from function_apps.deployments.model.rollout_steps import order_of
 from shared.contracts.deployments import Deploy, DeploymentKind
-from shared.contracts.strategies import OnConflict
+from shared.contracts.strategies import OnConflict, Strategy
 from shared.contracts.values import ModuleId
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Violation
@@ -113,8 +113,7 @@ def _require_in_force(undone: Deployment, target: DeploymentTarget) -> None:
 def _command(undone: Deployment, predecessors: Predecessors) -> Deploy:
     """Return the command that restores the earlier components, without the new modules.
 
-    It stops instances first where *undone* did. Its steps and gate are for later roll-outs of what
-    it restores: itself it is neither gated nor a canary.
+    It stops instances first where *undone* did: those two do not run beside each other.
 
     Raises:
         NotRollbackable: nothing would come back, so it would only take modules away.
@@ -141,8 +140,7 @@ def _command(undone: Deployment, predecessors: Predecessors) -> Deploy:
         release_ref=predecessors.ref(undone),
         components=tuple(map(release_unit.requested_component, back)),
         remove=remove,
-        strategy=undone.strategy,
-        gate=undone.gate,
+        strategy=Strategy(kind=undone.strategy.kind),
         on_conflict=OnConflict.QUEUE,
     )
 

@@ -55,6 +55,7 @@ from function_apps.deployments.activities.restore_previous import (
 )
 from function_apps.deployments.activities.shift_traffic import keep_capacity, shift_traffic
 from function_apps.deployments.errors import NotReadyInTime, ProofFailed
+from function_apps.deployments.model.lifecycle import ROLLBACK_ASKED
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.values import ModuleId
 from shared.durable.activity import FailureReason
@@ -115,7 +116,7 @@ def roll_out_release(context: OrchestrationContext) -> Orchestration[DeploymentS
     start = yield from call(context, start_rollout)
     if not start.is_admitted:
         return start.status
-    reason = FailureReason("RollbackAsked", "asked by a caller")
+    reason = FailureReason(ROLLBACK_ASKED, "asked by a caller")
     if not start.is_rolling_back:
         try:
             return (yield from _roll_forward(context))

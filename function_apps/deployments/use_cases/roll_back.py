@@ -11,6 +11,7 @@ from function_apps.deployments.model.interruption import (
     require_same_way_back,
     rollback_interruption_of,
 )
+from function_apps.deployments.model.lifecycle import ROLLBACK_ASKED
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import ROLL_BACK, DeploymentSet
 from function_apps.deployments.resources import answer, with_taken_back
@@ -75,7 +76,7 @@ def _decide(
         if known.deployment.status is DeploymentStatus.COMPLETED:
             back = view.get(repository.DEPLOYMENTS, wanted) if wanted else None
             return await _undo(known, back, ids, ctx, app)
-        reason = EndReason(code="RollbackAsked", message=command.reason or "asked by a caller")
+        reason = EndReason(code=ROLLBACK_ASKED, message=command.reason or "asked by a caller")
         interruption = rollback_interruption_of(known.deployment)
         if wanted:
             require_same_way_back(known.deployment, wanted, known.target)

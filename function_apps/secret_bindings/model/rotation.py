@@ -143,6 +143,7 @@ class Rotation:
     ended_at: str | None = None
     consumers: tuple[Consumer, ...] = ()
     withdrawal: Withdrawal | None = None
+    from_expires_at: str | None = None
 
     @property
     def number(self) -> int:
@@ -162,6 +163,14 @@ class Rotation:
     def version(self) -> str:
         """The version that it comes to; while there is none, the one that is in force."""
         return self.to_version or self.from_version
+
+    def found(self, version: str | None) -> FoundVersion | None:
+        """Return *version* where it is the one that this comes to, or was in force before."""
+        if version is not None and version == self.to_version:
+            return FoundVersion(version, self.expires_at)
+        if version and version == self.from_version:
+            return FoundVersion(version, self.from_expires_at)
+        return None
 
     @property
     def disabled(self) -> Sequence[str]:
@@ -212,6 +221,7 @@ def new_rotation(
         operation_id,
         isoformat(now),
         request_reason=request_reason,
+        from_expires_at=binding.expires_at if binding.version == from_version else None,
     )
 
 
@@ -279,7 +289,7 @@ def failed_head(
     return replace(
         head,
         rotation_id=None,
-        failed_version=failed.to_version,
+        failed_version=failed.to_version or head.failed_version,
         alerted_at=head.alerted_at if is_canceled else head.alerted_at or at,
     )
 

@@ -61,8 +61,9 @@ class Consumer:
 class SecretHead:
     """`version` is in force: what a new consumer is given. `rotations` counts them.
 
-    `rotation_id` is in flight. `failed_version` is what the last rotation came to, if it failed: no
-    poll of the vault takes it for one that somebody set by hand.
+    `rotation_id` is in flight. `failed_version` is what the last rotation came to that failed,
+    until one ends well: no poll of the vault takes it, or an older one, for one that somebody set
+    by hand, and a rotation to the version in force takes up what it left.
     """
 
     secret: str

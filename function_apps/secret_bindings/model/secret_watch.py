@@ -85,15 +85,15 @@ def version_set_by_hand(
 ) -> str | None:
     """Return the newest version that somebody set since the one in force; None without one.
 
-    Those that the platform made carry one of *tags*. What a rotation failed to bring is none.
+    Those that the platform made carry one of *tags*. What a rotation failed to bring is none, nor
+    what is older.
     """
-    in_force = next((each for each in versions if each.version == head.version), None)
-    since = in_force.created_at if in_force else None
+    known = {head.version, head.failed_version}
+    since = [each.created_at for each in versions if each.version in known]
     for each in versions:
-        is_newer = since is None or each.created_at > since
+        is_newer = all(each.created_at > before for before in since)
         is_ours = not tags.isdisjoint(each.tags or {})
-        is_known = each.version in {head.version, head.failed_version}
-        if each.enabled and is_newer and not is_ours and not is_known:
+        if each.enabled and is_newer and not is_ours and each.version not in known:
             return each.version
     return None
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from function_apps.secret_bindings.events import secret_bound
-from function_apps.secret_bindings.model.binding import Binding, FoundVersion, State, move
+from function_apps.secret_bindings.model.binding import Binding, State, move
 from function_apps.secret_bindings.model.rotation import Rotation
 from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
 from function_apps.secret_bindings.ports import SecretBindingsApp
@@ -23,7 +23,8 @@ async def record_proof(
 ) -> None:
     """Record what *change* makes of the head, None for nothing new; tell a rotation in flight.
 
-    A binding is given the version that its consumer proves: that of a rotation that has failed too.
+    A binding is given the version of the rotation once its consumer proves it. After one that
+    failed it is given what its consumer proves, the version of before as well.
     """
     head_id, binding_id = (
         HEADS.document_id(binding.secret),
@@ -60,12 +61,13 @@ async def record_proof(
 def _moved(
     binding: Binding | None, consumer: Consumer | None, rotation: Rotation | None, ctx: Context
 ) -> Binding | None:
-    """Return *binding* with the version of *rotation*, if *consumer* proved that; else None."""
+    """Return *binding* with the version that *consumer* proved of *rotation*; else None."""
     if rotation is None or consumer is None:
         return None
     if binding is None or binding.status is not State.BOUND:
         return None
-    is_proved = consumer.is_running and consumer.version == rotation.to_version
-    if not is_proved or binding.version == rotation.version:
+    found = rotation.found(consumer.version) if consumer.is_running else None
+    if found is None or found.version == binding.version:
         return None
-    return move(binding, FoundVersion(rotation.version, rotation.expires_at), ctx.now())
+    is_back = found.version != rotation.to_version
+    return None if is_back and not rotation.is_ended else move(binding, found, ctx.now())

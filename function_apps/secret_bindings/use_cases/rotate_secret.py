@@ -71,8 +71,8 @@ async def rotate_secret(
 def _require_possible(command: RotateSecret, binding: Binding, head: SecretHead) -> None:
     in_force = head.version or ""
     if command.version is not None:
-        # A rotation that failed at its end left older versions enabled, and somebody on one.
-        if command.version == in_force != head.failed_version:
+        # A rotation that failed left others enabled, and consumers that run one of them.
+        if command.version == in_force and head.failed_version is None:
             raise VersionInForce(binding.secret_name, in_force)
     elif not binding.external and head.generator is None:
         raise GeneratorMissing(binding.secret_name)
