@@ -6,6 +6,8 @@ No value is here: the surface has each resolved for its instance.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
+from typing import Final
 
 from function_apps.deployments.model.facts import (
     SECRET,
@@ -24,6 +26,9 @@ from shared.contracts.secret_bindings import (
     SecretRotationFailed,
 )
 from shared.contracts.values import ModuleId, Reason
+
+BY_NAME: Final = attrgetter("name")
+"""The one order in which units have their secrets: a hold is of a unit as it is."""
 
 
 def fact_of(event: SecretBound | SecretRotated, now: datetime) -> SecretFact:
@@ -126,14 +131,10 @@ def restored(
     return tuple(secrets)
 
 
-def by_name(secrets: Iterable[ReleasedSecret]) -> tuple[ReleasedSecret, ...]:
-    """Return *secrets* in the one order in which units have them: a hold is of a unit as it is."""
-    return tuple(sorted(secrets, key=lambda secret: secret.name))
-
-
 def without_versions(component: ReleasedComponent) -> ReleasedComponent:
     """Return *component* with its secrets as they are in any of their versions."""
-    secrets = by_name(each.model_copy(update={"version": ""}) for each in component.secrets)
+    given = sorted(component.secrets, key=BY_NAME)
+    secrets = tuple(each.model_copy(update={"version": ""}) for each in given)
     return component.model_copy(update={"secrets": secrets, "secret_versions": {}})
 
 

@@ -119,11 +119,15 @@ def _secrets(
     """Return the secrets that a module is given, by name, and the version of each."""
     if recorded is not None:
         secrets = bound_secrets.restored(recorded, facts)
-        return bound_secrets.by_name(secrets), {secret.name: secret.version for secret in secrets}
+        return tuple(sorted(secrets, key=bound_secrets.BY_NAME)), {
+            secret.name: secret.version for secret in secrets
+        }
     bound = [fact for fact in facts if fact.kind == SECRET and fact.version]
     # Of one that was recorded before its vault was, only the version is known.
     secrets = tuple(bound_secrets.to_released_secret(fact) for fact in bound if fact.vault)
-    return bound_secrets.by_name(secrets), {fact.name: fact.version for fact in bound}
+    return tuple(sorted(secrets, key=bound_secrets.BY_NAME)), {
+        fact.name: fact.version for fact in bound
+    }
 
 
 def planned(

@@ -173,5 +173,5 @@ def of_release(deployment: Deployment, release: ReleaseInForce) -> Deployment:
         components=(release_unit.requested_component(component),),
         order=(component.module_id,),
         pins={component.module_id: component.configuration},
-        secrets={component.module_id: bound_secrets.by_name(secrets)},
+        secrets={component.module_id: tuple(sorted(secrets, key=bound_secrets.BY_NAME))},
     )
