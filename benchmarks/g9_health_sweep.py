@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -46,7 +47,7 @@ from tests.kit.service import Sent
 from tests.kit.told import ended
 
 SERVICES: Final = 2_000
-EVERY_S: Final = 30.0
+EVERY: Final = timedelta(seconds=30)
 """Between two sweeps: some then tell their heartbeat."""
 IN_MEMORY: Final = "http://127.0.0.1:1/"
 """Where each instance of the surface in memory says that it listens."""
@@ -93,7 +94,7 @@ class Sweeps:
 
     async def sweep(self) -> None:
         """Probe all, later than whatever they wait for."""
-        self._clock.later_s += EVERY_S
+        self._clock.later += EVERY
         assert await sweep.probe_due_services(self._app) == self._count
 
 

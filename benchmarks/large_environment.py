@@ -47,17 +47,17 @@ A_DEPLOYMENT: Final = 25
 """Services that one deployment brings: a page of its split."""
 AT_ONCE: Final = 16
 TEAMS: Final = 100
-SETTLED_S: Final = 200.0
+SETTLED: Final = timedelta(seconds=200)
 """After this nothing on the surface is the platform's own work any more."""
 
 
 class LaterClock(SystemClock):
     """The machine's clock, put forward instead of waiting."""
 
-    later_s = 0.0
+    later = timedelta()
 
     def now(self) -> datetime:
-        return super().now() + timedelta(seconds=self.later_s)
+        return super().now() + self.later
 
 
 @dataclass
@@ -132,7 +132,7 @@ class LargeEnvironment:
 
     async def scan(self) -> None:
         """Have drift compare the whole environment, later than all that was written."""
-        self._clock.later_s += SETTLED_S
+        self._clock.later += SETTLED
         assert await drift_scan.scan_due_environments(self.drift) == 1
 
     async def page(self, **query: str) -> Mapping[str, Any]:

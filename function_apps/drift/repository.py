@@ -22,7 +22,6 @@ from shared.kernel.ids import service_id as service_id_of
 from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import (
     Comparison,
-    Document,
     Partition,
     Prefix,
     Query,
@@ -157,21 +156,19 @@ async def _load(
     return codec.decode(document.body), document.etag
 
 
-async def compared_services(
-    partition: Partition, app: DriftApp
-) -> Sequence[tuple[Document, ServiceBaseline]]:
+async def compared_services(partition: Partition, app: DriftApp) -> Sequence[ServiceBaseline]:
     """Return the baselines of an environment that are to be compared."""
     where = [
         *BASELINES.conditions,
         Where("is_compared", Comparison.EQ, value=True),
     ]
-    return BASELINES.readable(await _all(_prefix(partition), where, app))
+    return await _values(BASELINES, _prefix(partition), where, app)
 
 
 async def published_layers(partition: Partition, app: DriftApp) -> Mapping[str, PublishedLayer]:
     """Return the layers of an environment and its modules that were heard of, by id."""
-    documents = await _all(partition, LAYERS.conditions, app)
-    return {each.configuration_id: each for _, each in LAYERS.readable(documents)}
+    layers = await _values(LAYERS, partition, LAYERS.conditions, app)
+    return {each.configuration_id: each for each in layers}
 
 
 async def active_findings(within: Partition | Prefix, app: DriftApp) -> Sequence[Finding]:
@@ -180,12 +177,15 @@ async def active_findings(within: Partition | Prefix, app: DriftApp) -> Sequence
         *FINDINGS.conditions,
         Where("is_active", Comparison.EQ, value=True),
     ]
-    return [finding for _, finding in FINDINGS.readable(await _all(within, where, app))]
+    return await _values(FINDINGS, within, where, app)
 
 
-async def _all(within: Partition | Prefix, where: Sequence[Where], app: DriftApp) -> list[Document]:
-    query = Query(where=where, limit=_PAGE)
-    return [document async for document in pages(app.service.store, within, query)]
+async def _values(
+    codec: DocumentCodec[T], within: Partition | Prefix, where: Sequence[Where], app: DriftApp
+) -> list[T]:
+    """Return what can be read of all documents there; of their bodies a page is held at a time."""
+    documents = pages(app.service.store, within, Query(where=where, limit=_PAGE))
+    return [value async for document in documents for _, value in codec.readable([document])]
 
 
 def _prefix(partition: Partition) -> Prefix:

@@ -36,6 +36,8 @@ PATH_PATTERN: Final = pattern(
 
 def _without_dots(path: str) -> str:
     """Refuse what a client on the way may shorten: the platform asks some paths with its rights."""
+    if "." not in path and "%" not in path:
+        return path
     segments = re.split(r"[/\\]", unquote(path.partition("?")[0].partition("#")[0]))
     if {".", ".."} & set(segments):
         raise ValueError("a path has no segment of one or two dots")

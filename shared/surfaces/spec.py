@@ -5,8 +5,10 @@ same workload.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
 from typing import Final, TypeAlias
 
 from shared.kernel.errors import Invalid
@@ -48,7 +50,7 @@ class SurfaceComponent:
                     target=f"/{field_name}",
                 )
 
-    @property
+    @cached_property
     def service(self) -> ServiceId:
         """Its service id, as in catalog and health; unique on a surface."""
         return service_id(
@@ -91,6 +93,8 @@ class TcpProbe(_Probe):
 
 
 Probe: TypeAlias = HttpProbe | CommandProbe | TcpProbe
+Fault: TypeAlias = tuple[str, str, str]
+"""A field of a spec that no surface can run, what is expected there, and what came."""
 
 
 @dataclass(frozen=True)
@@ -201,74 +205,51 @@ class RevisionSpec:
 
     def __post_init__(self) -> None:
         """Refuse a spec that no surface can run; `capabilities.check` refuses those of one."""
+        for name, expected, received in chain(self._faults_of_what_is_given(), self._faults()):
+            raise Invalid(
+                f"{name} of {self.component.module} must be {expected}, got {received[:90]!r}",
+                target=f"/{name}",
+            )
+
+    def _faults(self) -> Iterator[Fault]:
         unnamed = [name for name in self.data if not _NAME.fullmatch(name)]
-        checks = [
-            *self._checks_of_what_is_given(),
-            (bool(unnamed), "data", "names of a-z, 0-9 and inner dashes", str(unnamed)),
-            (self.revision < 1, "revision", "a whole number from 1", str(self.revision)),
-            (
-                not (self.command or self.image),
-                "command",
-                "at least the program",
-                "nothing",
-            ),
-            (self.replicas < 0, "replicas", "0 or more", str(self.replicas)),
-            (self.ends and self.port is not None, "port", "none: it ends", str(self.port)),
-            (
-                self.runs_once is not None and self.schedule is not None,
-                "schedule",
-                "none: it runs once",
-                str(self.schedule),
-            ),
-            (not _DIGEST.fullmatch(self.artifact), "artifact", "sha256:<64 hex>", self.artifact),
-            (
-                self.path_prefix is not None and not self.path_prefix.startswith("/"),
-                "pathPrefix",
-                "a path that begins with /",
-                self.path_prefix or "",
-            ),
-        ]
-        for is_invalid, name, expected, received in checks:
-            if is_invalid:
-                raise Invalid(
-                    f"{name} of {self.component.module} must be {expected}, got {received[:90]!r}",
-                    target=f"/{name}",
-                )
+        if unnamed:
+            yield "data", "names of a-z, 0-9 and inner dashes", str(unnamed)
+        if self.revision < 1:
+            yield "revision", "a whole number from 1", str(self.revision)
+        if not (self.command or self.image):
+            yield "command", "at least the program", "nothing"
+        if self.replicas < 0:
+            yield "replicas", "0 or more", str(self.replicas)
+        if self.ends and self.port is not None:
+            yield "port", "none: it ends", str(self.port)
+        if self.runs_once is not None and self.schedule is not None:
+            yield "schedule", "none: it runs once", str(self.schedule)
+        if not _DIGEST.fullmatch(self.artifact):
+            yield "artifact", "sha256:<64 hex>", self.artifact
+        if self.path_prefix is not None and not self.path_prefix.startswith("/"):
+            yield "pathPrefix", "a path that begins with /", self.path_prefix
 
-    def _checks_of_what_is_given(self) -> list[tuple[bool, str, str, str]]:
-        """Return what is wrong of configuration and secrets, where it is so: they are its unit's.
-
-        Each: whether, the field, what is expected, and what came.
-        """
-        recorded, given = self.unit.get(CONFIGURATION_HASH, ""), self.configuration
+    def _faults_of_what_is_given(self) -> Iterator[Fault]:
+        """Yield what is wrong of configuration and secrets: they are its unit's."""
+        given = self.configuration
         configured, secret = given.variables.keys() if given else set(), variables_of(self.secrets)
         twice = [*self.environ.keys() & configured, *({*self.environ, *configured} & secret)]
+        if twice:
+            expected = "of other names than its configuration and its secrets, which share none"
+            yield "environ", f"{expected} either", ", ".join(sorted(twice))
         unrecorded = [
             each.source
             for each in self.secrets
             if self.unit.get(f"{SECRET_PREFIX}{each.name}") != each.version
         ]
-        return [
-            (
-                bool(twice),
-                "environ",
-                "of other names than its configuration and its secrets, which share none either",
-                ", ".join(sorted(twice)),
-            ),
-            (bool(unrecorded), "secrets", "in the versions of its unit", str(unrecorded)),
-            (
-                bool(given_twice(self.secrets)),
-                "secrets",
-                "given in a place of its own each",
-                str(given_twice(self.secrets)),
-            ),
-            (
-                given is not None and given.hash != recorded,
-                "configuration",
-                f"that of its unit, {recorded}",
-                given.hash if given else "",
-            ),
-        ]
+        if unrecorded:
+            yield "secrets", "in the versions of its unit", str(unrecorded)
+        if places := given_twice(self.secrets):
+            yield "secrets", "given in a place of its own each", str(places)
+        recorded = self.unit.get(CONFIGURATION_HASH, "")
+        if given is not None and given.hash != recorded:
+            yield "configuration", f"that of its unit, {recorded}", given.hash
 
     @property
     def probes(self) -> Mapping[str, Probe]:

@@ -62,6 +62,9 @@ class Behaviour:
     """Its answer to the release question; None: the version it was applied with."""
 
 
+_USUAL: Final = Behaviour()
+
+
 @dataclass
 class MemoryRevision:
     """`pending_requests` is the fraction of a request that the next time step adds to."""
@@ -135,7 +138,7 @@ class MemoryCluster:
         self._last_pid = 1000
 
     def behaviour(self, artifact: str) -> Behaviour:
-        return self.behaviours.get(artifact, Behaviour())
+        return self.behaviours.get(artifact, _USUAL)
 
     def stop(self) -> None:
         """End every process with its host; all start again at once, as after `runtimectl down`."""
@@ -174,8 +177,12 @@ class MemoryCluster:
 
     def component(self, component: SurfaceComponent) -> MemoryComponent:
         """Return the state of *component* at present; a new one where there is none."""
-        site = self.sites.setdefault(component.environment, MemorySite())
-        state = site.components.setdefault(component, MemoryComponent())
+        site = self.sites.get(component.environment)
+        if site is None:
+            site = self.sites[component.environment] = MemorySite()
+        state = site.components.get(component)
+        if state is None:
+            state = site.components[component] = MemoryComponent()
         self._advance(state)
         return state
 

@@ -33,6 +33,8 @@ def judge_alert(
         for each in findings
         if is_alarming(each)
     ]
+    if known.raised_at is None and not evidence:
+        return None
     raised = {} if known.raised_at is None else {Alert.SEVERE_DRIFT.value: known.raised_at}
     due = {Alert.SEVERE_DRIFT: evidence} if evidence else {}
     return next(iter(judge_alerts(raised, due, isoformat(now))), None)

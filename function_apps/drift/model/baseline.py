@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from function_apps.drift.model.planes import Planes, released_planes
 from shared.contracts.alerts import AlertState
@@ -268,7 +268,7 @@ def observe(
     is_counted: bool = True,
     has_other_replicas: bool = False,
 ) -> ServiceBaseline:
-    """Return *baseline* after a complete read of its service.
+    """Return *baseline* after a complete read of its service; itself where all is as before.
 
     A higher *fence* than before shows that the platform wrote there. An absence is counted unless
     so many are absent that nobody believes it.
@@ -278,16 +278,17 @@ def observe(
     differ_since = (
         (baseline.replicas_differ_since or isoformat(now)) if has_other_replicas else None
     )
-    return replace(
-        baseline,
-        fence=max(fence, baseline.fence),
-        fence_moved_at=isoformat(now) if has_moved else baseline.fence_moved_at,
-        configuration=baseline.configuration if configuration is None else configuration,
-        absences=absences,
-        absent_since=(baseline.absent_since or isoformat(now)) if absences else None,
-        replicas_differ_since=differ_since,
-        due_at=None,
-    )
+    seen: dict[str, Any] = {
+        "fence": max(fence, baseline.fence),
+        "fence_moved_at": isoformat(now) if has_moved else baseline.fence_moved_at,
+        "configuration": baseline.configuration if configuration is None else configuration,
+        "absences": absences,
+        "absent_since": (baseline.absent_since or isoformat(now)) if absences else None,
+        "replicas_differ_since": differ_since,
+        "due_at": None,
+    }
+    news = {name: value for name, value in seen.items() if value != getattr(baseline, name)}
+    return replace(baseline, **news) if news else baseline
 
 
 def _retire(baseline: ServiceBaseline, at: str, now: datetime) -> ServiceBaseline | None:

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from function_apps.drift.model.baseline import ServiceBaseline
-from function_apps.drift.model.planes import Planes, as_planes
+from function_apps.drift.model.planes import Planes
 from shared.contracts.drift import Plane
-from shared.surfaces.properties import Properties
 from shared.surfaces.shown_words import may_be_secret
 
 COMPARED: Final = (
@@ -26,40 +25,44 @@ def desired_planes(baseline: ServiceBaseline) -> Planes:
     """Return what the service is to be: its release, what was learned of it, what was adopted."""
     if baseline.component is None:
         return {Plane.WORKLOAD: dict(baseline.inventory)}
-    planes = {plane: dict(words) for plane, words in baseline.release_planes.items()}
-    planes.setdefault(Plane.CONFIGURATION, {}).update(baseline.configuration or {})
+    planes = {**baseline.release_planes}
+    if baseline.configuration:
+        of_release = planes.get(Plane.CONFIGURATION, {})
+        planes[Plane.CONFIGURATION] = {**of_release, **baseline.configuration}
     if baseline.scaling:
-        planes[Plane.REPLICAS] = dict(baseline.scaling)
+        planes[Plane.REPLICAS] = baseline.scaling
     if baseline.replicas_left is not None:
         number = str(baseline.replicas_left)
         planes[Plane.REPLICAS] = {**planes.get(Plane.REPLICAS, {}), "replicas": number}
     for name, value in baseline.adopted.items():
         plane, _, path = name.partition("/")
-        words = planes.setdefault(Plane(plane), {})
+        words = {**planes.get(Plane(plane), {})}
         if value is None:
             words.pop(path, None)
         else:
             words[path] = value
+        planes[Plane(plane)] = words
     return planes
 
 
-def live_planes(properties: Properties, desired: Planes, baseline: ServiceBaseline) -> Planes:
-    """Return *properties* of its revision, as far as *baseline* has something to compare."""
-    planes = without_secrets(as_planes(properties), desired, baseline)
+def live_planes(live: Planes, desired: Planes, baseline: ServiceBaseline) -> Planes:
+    """Return what is *live* of its revision, as far as *baseline* has something to compare."""
+    planes = without_secrets(live, desired, baseline)
     if baseline.component is not None:
         return planes
-    live = planes.get(Plane.WORKLOAD, {})
-    return {Plane.WORKLOAD: {path: live[path] for path in baseline.inventory if path in live}}
+    words = planes.get(Plane.WORKLOAD, {})
+    return {Plane.WORKLOAD: {path: words[path] for path in baseline.inventory if path in words}}
 
 
 def without_secrets(live: Planes, desired: Planes, baseline: ServiceBaseline) -> Planes:
     """Return *live* with a digest for what may be secret and is not *desired* of *baseline*.
 
-    Of secrets themselves there is only the version.
+    Of secrets themselves there is only the version, and in a plane that is as desired nothing is
+    looked at.
     """
     return {
         plane: words
-        if plane is Plane.SECRETS
+        if plane is Plane.SECRETS or words == desired.get(plane)
         else {
             path: _shown(path, word, desired.get(plane, {}).get(path), baseline)
             for path, word in words.items()
@@ -77,8 +80,8 @@ def _shown(path: str, word: str, desired: str | None, baseline: ServiceBaseline)
     return f"hmac-sha256:{hmac.digest(key, word.encode(), hashlib.sha256).hex()}"
 
 
-def learned(baseline: ServiceBaseline, properties: Properties) -> Mapping[str, str] | None:
-    """Return the digests of its configuration, when *properties* are the first of its release.
+def learned(baseline: ServiceBaseline, live: Planes) -> Mapping[str, str] | None:
+    """Return the digests of its configuration, when what is *live* is the first of its release.
 
     The unit has the hash of the values, and not what each surface makes of them; its instances
     were proved just before.
@@ -86,6 +89,6 @@ def learned(baseline: ServiceBaseline, properties: Properties) -> Mapping[str, s
     component = baseline.component
     if baseline.configuration is not None or component is None:
         return baseline.configuration
-    words = as_planes(properties).get(Plane.CONFIGURATION, {})
+    words = live.get(Plane.CONFIGURATION, {})
     is_recorded = words.get("hash") == component.configuration.hash
     return {path: word for path, word in words.items() if path != "hash"} if is_recorded else None

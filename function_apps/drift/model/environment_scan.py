@@ -145,16 +145,17 @@ class EnvironmentScan:
         said last may have come after its end; and where another began there later, as a module has
         one at a time: its end was lost.
         """
-        there = self._by_module.get(module)
-        if there is None:
+        there = self._by_module.get(module, {})
+        at_work = [(name, work) for name, work in there.items() if work.is_on]
+        if not at_work:
             return None
         at_least = isoformat(since)
-        newest = max((work.stepped_at for work in there.values()), default="")
+        newest = max(work.stepped_at for work in there.values())
         return next(
             (
                 name
-                for name, work in there.items()
-                if work.is_on and (work.at >= at_least or (work.from_start and work.at >= newest))
+                for name, work in at_work
+                if work.at >= at_least or (work.from_start and work.at >= newest)
             ),
             None,
         )
@@ -165,14 +166,13 @@ class EnvironmentScan:
         The baseline of the module hears of it by a message of its own, which may come later. One
         that has said nothing *since* then is none: that message was lost.
         """
-        at_least = isoformat(since)
-        there = self._by_module.get(module, {})
-        later = (
-            name
-            for name, work in there.items()
-            if work.releases.get(module, 0) > after and work.at >= at_least
-        )
-        return next(later, None)
+        later = [
+            (name, work)
+            for name, work in self._by_module.get(module, {}).items()
+            if work.releases.get(module, 0) > after
+        ]
+        at_least = isoformat(since) if later else ""
+        return next((name for name, work in later if work.at >= at_least), None)
 
     def failed_since(self, module: str, at: str) -> str | None:
         """Return the newest deployment of *module* that failed after *at*; None without one."""

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.surfaces.properties import Properties
+from function_apps.drift.model.planes import Planes
 
 
 @dataclass(frozen=True)
 class LiveService:
     """A complete read of a service; a revision that is on its way out is not in it."""
 
-    revisions: Mapping[int, Properties] = field(default_factory=dict)
+    revisions: Mapping[int, Planes] = field(default_factory=dict)
     versions: Mapping[int, str] = field(default_factory=dict)
     departures: tuple[str, ...] | None = ()
     """Instances that are not what their release says; None when not all could be asked."""

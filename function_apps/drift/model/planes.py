@@ -7,10 +7,12 @@ from shared.contracts.drift import Plane
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.values import EnvironmentId, TenantId
+from shared.surfaces.properties import Plane as SurfacePlane
 from shared.surfaces.properties import Properties, revision_properties
 from shared.surfaces.released_component import revision_spec
 
 Planes = Mapping[Plane, Mapping[str, str]]
+_PLANES: Final = {plane: Plane(plane.value) for plane in SurfacePlane}
 _NUMBERS_OF_THE_PLATFORM: Final = ("drainS", "graceS")
 """They follow the platform's rules, which another version may have changed; no unit records them.
 """
@@ -28,9 +30,11 @@ def released_planes(
 
 def as_planes(properties: Properties) -> dict[Plane, Mapping[str, str]]:
     """Return *properties* by the planes of the contract, without numbers of the platform."""
-    return {
-        Plane(plane.value): {
-            path: word for path, word in words.items() if path not in _NUMBERS_OF_THE_PLATFORM
+    planes = {_PLANES[plane]: words for plane, words in properties.items()}
+    if Plane.WORKLOAD in planes:
+        planes[Plane.WORKLOAD] = {
+            path: word
+            for path, word in planes[Plane.WORKLOAD].items()
+            if path not in _NUMBERS_OF_THE_PLATFORM
         }
-        for plane, words in properties.items()
-    }
+    return planes

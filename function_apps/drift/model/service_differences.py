@@ -14,7 +14,6 @@ from function_apps.drift.model.harmless import why_harmless
 from function_apps.drift.model.live_service import LiveService
 from shared.contracts.drift import DriftDefaults, DriftKind, Plane
 from shared.kernel.clock import isoformat, parse_instant
-from shared.surfaces.properties import Plane as SurfacePlane
 
 VALUE_MAX: Final = 2000
 """Characters of a value that are kept; what is longer is cut."""
@@ -62,11 +61,11 @@ def replicas_confirmed_at(baseline: ServiceBaseline, rules: DriftDefaults) -> da
 
 def has_other_replicas(baseline: ServiceBaseline, live: LiveService) -> bool:
     """Return whether *live* has another number of instances, or rules for it, than it is to."""
-    properties = live.revisions.get(baseline.release_revision)
-    if properties is None or Plane.REPLICAS not in _compared(baseline):
+    planes = live.revisions.get(baseline.release_revision)
+    if planes is None or Plane.REPLICAS not in _compared(baseline):
         return False
     desired = desired_planes(baseline)
-    replicas = {SurfacePlane.REPLICAS: properties.get(SurfacePlane.REPLICAS, {})}
+    replicas = {Plane.REPLICAS: planes.get(Plane.REPLICAS, {})}
     actual = live_planes(replicas, desired, baseline)
     changes = compare(desired.get(Plane.REPLICAS, {}), actual.get(Plane.REPLICAS, {}))
     return any(why_harmless(Plane.REPLICAS, each) is None for each in changes)
@@ -85,10 +84,10 @@ def _all(
             yield Difference(Plane.WORKLOAD, change)
             return
         return
-    properties = live.revisions.get(baseline.release_revision)
-    if properties is not None:
+    planes = live.revisions.get(baseline.release_revision)
+    if planes is not None:
         desired = desired_planes(baseline)
-        actual = live_planes(properties, desired, baseline)
+        actual = live_planes(planes, desired, baseline)
         for plane in _compared(baseline):
             for change in compare(desired.get(plane, {}), actual.get(plane, {})):
                 yield Difference(plane, _bounded(change))

@@ -11,7 +11,6 @@ from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.comparison import Change, compare_texts
 from function_apps.drift.model.desired import desired_planes, without_secrets
 from function_apps.drift.model.live_service import LiveService
-from function_apps.drift.model.planes import as_planes
 from function_apps.drift.model.service_differences import differences
 from shared.contracts.drift import DriftDefaults
 from shared.kernel.clock import isoformat
@@ -21,6 +20,7 @@ TEXT_MAX: Final = 600_000
 CHUNK: Final = 30_000
 """Characters of one value of a row, which takes 64 KiB of UTF-16."""
 _NAME: Final = "text"
+_json: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ def take_snapshot(
     baseline: ServiceBaseline, live: LiveService, now: datetime, rules: DriftDefaults
 ) -> Snapshot | None:
     """Return what *live* is; None where the last snapshot has it, or it is too much to be kept."""
-    properties = live.revisions.get(baseline.release_revision, {})
+    planes = live.revisions.get(baseline.release_revision, {})
     content = {
         "releaseRevision": baseline.release_revision,
-        "planes": without_secrets(as_planes(properties), desired_planes(baseline), baseline),
+        "planes": without_secrets(planes, desired_planes(baseline), baseline),
         "others": sorted({*live.revisions} - {baseline.release_revision}),
         "departures": list(live.departures or ()),
     }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    text = _json(content)
     if len(text) > TEXT_MAX or _digest(text) == baseline.snapshot:
         return None
     found = differences(baseline, live, now, rules)

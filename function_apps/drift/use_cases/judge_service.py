@@ -60,7 +60,8 @@ async def judge_service(scan: ServiceScan, ctx: Context, app: DriftApp) -> Reaso
         return Reason(code="MassAbsence", message="many services were absent at once")
     if own_work := _own_work(baseline, scan.environment, ctx.now(), app):
         return Reason(code="OwnWork", message=own_work)
-    left_out = await _judge_findings(replace(scan, baseline=baseline), ctx, app)
+    as_stored_now = scan if baseline is scan.baseline else replace(scan, baseline=baseline)
+    left_out = await _judge_findings(as_stored_now, ctx, app)
     return too_many(left_out) if left_out else None
 
 
@@ -127,13 +128,13 @@ def _after_reading(
 
     It is due again where the platform is at work, or a number of instances is not believed yet.
     """
-    properties = scan.reading.live.revisions.get(known.release_revision)
-    may_learn = properties is not None and not _work_on(known, scan.environment, now, app)
+    planes = scan.reading.live.revisions.get(known.release_revision)
+    may_learn = planes is not None and not _work_on(known, scan.environment, now, app)
     after = observe(
         known,
-        is_there=properties is not None or not known.is_expected,
+        is_there=planes is not None or not known.is_expected,
         fence=scan.reading.fence,
-        configuration=learned(known, properties) if properties and may_learn else None,
+        configuration=learned(known, planes) if planes and may_learn else None,
         now=now,
         is_counted=not scan.is_mass_absence,
         has_other_replicas=has_other_replicas(known, scan.reading.live),

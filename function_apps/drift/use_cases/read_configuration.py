@@ -34,6 +34,6 @@ async def read_configuration(scan: EnvironmentScan, ctx: Context, app: DriftApp)
             in_force[each.name] = found
     unheard = [each.name for each in git.environment.layers if each.name not in in_force]
     if unheard:
-        services = [each for _, each in await compared_services(partition, app)]
+        services = await compared_services(partition, app)
         unheard = [name for name in unheard if is_pinned(name, services)]
     return configuration_reading(git, in_force, unheard, scan.adopted)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.live_service import LiveService, ServiceReading
+from function_apps.drift.model.planes import as_planes
 from function_apps.drift.ports import DriftApp
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.observed_state import LiveComponent, LiveProof, Phase
@@ -56,7 +57,8 @@ def _whole(
     }
     if missing := wanted.keys() - found.keys():
         return Unknown(f"revision {min(missing)} changed while it was read")
-    service = LiveService({number: found[number] for number in wanted}, wanted, _departures(proofs))
+    planes = {number: as_planes(found[number]) for number in wanted}
+    service = LiveService(planes, wanted, _departures(proofs))
     return Present(ServiceReading(service, live.fence))
 
 

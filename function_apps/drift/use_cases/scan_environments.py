@@ -133,7 +133,7 @@ async def _scan_services(
     app: DriftApp,
 ) -> _ServicesResult:
     git = await desired_by_git(scan, ctx, app)
-    known = [baseline for _, baseline in await compared_services(partition, app)]
+    known = await compared_services(partition, app)
     live = {str(each.component.service) for each in inventory.components}
     absent = [
         each.service_id
