@@ -126,7 +126,8 @@ def read(model: type[_Model], value: object, *, at: str = "") -> _Model:
 
 def is_small(data: bytes) -> bool:
     """Return whether *data* is within all bounds, however its brackets and commas stand."""
-    return data.count(b"{") + data.count(b"[") <= DEPTH_MAX and data.count(b",") < ITEMS_MAX
+    has_few_items = len(data) < 2 * ITEMS_MAX or data.count(b",") < ITEMS_MAX  # a sign, a comma
+    return has_few_items and data.count(b"{") + data.count(b"[") <= DEPTH_MAX
 
 
 def _require_bounds(data: bytes) -> None:

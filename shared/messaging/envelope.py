@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from shared.contracts.validation import is_small, parse
 from shared.contracts.values import Instant, TenantId, is_finite
@@ -34,13 +34,19 @@ https://learn.microsoft.com/azure/service-bus-messaging/service-bus-end-to-end-t
 TENANT_PROPERTY_ACCEPTED: Final = "tenant-id"
 """Also accepted on receipt; never sent."""
 _ENVIRONMENT: Final = re.compile(id_shape("env"))
+_PAYLOAD: Final = b',"payload":'
+_EMPTY_PAYLOAD: Final = b',"payload":{}}'
 
 
 class Envelope(BaseModel):
     """One event or command. `payload` is the only variable part."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        ser_json_inf_nan="constants",  # it is refused where it is read, and is no null
     )
 
     event_id: Annotated[str, Field(pattern=r"^evt-[0-9a-f-]{36}$")]
@@ -56,7 +62,7 @@ class Envelope(BaseModel):
 
     def to_json(self) -> bytes:
         """Return the canonical encoding."""
-        return to_json(self, by_alias=True)
+        return self.__pydantic_serializer__.to_json(self, by_alias=True)
 
     def properties(self) -> Mapping[str, str]:
         """Return the broker properties that subscriptions filter on."""
@@ -65,6 +71,10 @@ class Envelope(BaseModel):
             TENANT_PROPERTY: self.tenant_id,
             TRACE_PROPERTY: self.trace_id,
         }
+
+
+_VALIDATOR: Final = Envelope.__pydantic_validator__
+"""What `model_validate_json` calls, after it has looked at its options in Python."""
 
 
 def attributes_of(envelope: Envelope) -> dict[str, Value]:
@@ -117,18 +127,26 @@ def _canonical(body: bytes) -> Envelope | None:
 
     This is the fast path. Writing a payload again drops duplicate names and numbers that are not
     finite, so such a body has neither, and `parse` need not read it a second time to see that. Of
-    the other fields one stands twice if there are more commas than fields.
+    the other fields one stands twice if there are more commas than fields. A payload is read by
+    itself, as pydantic takes half as long again for it inside a model.
     """
-    if not is_small(body):
+    at = body.find(_PAYLOAD)
+    if at < 0 or not body.endswith(b"}") or not is_small(body):
         return None
+    head, text = body[:at], body[at + len(_PAYLOAD) : -1]
     try:
-        envelope = Envelope.model_validate_json(body, strict=True, by_alias=True, by_name=False)
-    except ValidationError:
+        envelope: Envelope = _VALIDATOR.validate_json(
+            head + _EMPTY_PAYLOAD, strict=True, by_alias=True, by_name=False
+        )
+        payload = from_json(text, cache_strings="keys")
+    except ValueError:
         return None
-    end = b',"payload":%b}' % to_json(envelope.payload, inf_nan_mode="null")
-    fields = body.count(b",", 0, -len(end)) + 2
-    is_canonical = body.endswith(end) and fields == len(envelope.model_fields_set)
-    return envelope if is_canonical else None
+    if not isinstance(payload, dict) or to_json(payload, inf_nan_mode="null") != text:
+        return None
+    if head.count(b",") + 2 != len(envelope.model_fields_set):
+        return None
+    envelope.payload.update(payload)
+    return envelope
 
 
 def require_same_tenant(envelope: Envelope, properties: Mapping[str, str]) -> None:
