@@ -1,7 +1,26 @@
-"""Words for the end of a policy: how many instances stay, and the next release brings. Pure."""
+"""The number that a policy left: until which release it stays, and words for its end. Pure."""
+
+from dataclasses import replace
 
 from function_apps.scaling.model.policy import ScalingPolicy
 from function_apps.scaling.model.scaled_service import ScaledService
+
+
+def forget_number(policy: ScalingPolicy, service: ScaledService) -> ScalingPolicy:
+    """Return *policy* without the number that it left, once a release of *service* has its own.
+
+    A later release may begin under the next policy: it begins with the number of that release.
+    """
+    if policy.left_replicas is None or not service.is_released or _stays(policy, service):
+        return policy
+    return replace(policy, left_replicas=None)
+
+
+def _stays(policy: ScalingPolicy, service: ScaledService) -> bool:
+    """Return whether the release in force of *service* has the number that *policy* left."""
+    begun_under = int(service.component.get("scalingPolicyRevision") or 0)
+    left = policy.left_replicas
+    return left is not None and left.is_of(service.release_revision, begun_under)
 
 
 def words_of_end(ended: ScalingPolicy, service: ScaledService | None) -> str:
@@ -12,11 +31,10 @@ def words_of_end(ended: ScalingPolicy, service: ScaledService | None) -> str:
     if service is None or not service.is_released or service.ends:
         return ""
     component, left = service.component, ended.left_replicas
-    policy = int(component.get("scalingPolicyRevision") or 0)
     own = component.get("askedReplicas")
     asked = int(component["replicas"] if own is None else own)
-    if left is None or not left.is_of(service.release_revision, policy):
-        return f"it had no number to leave; the release asks for {_instances(asked)}"
+    if left is None or not _stays(ended, service):
+        return f"no number of it stays: the release asks for {_instances(asked)}"
     if left.replicas == asked:
         return f"{_instances(asked)} stay, as the release asks for"
     return (

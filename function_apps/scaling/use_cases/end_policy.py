@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from function_apps.scaling.model.left_replicas import words_of_end
+from function_apps.scaling.model.left_replicas import forget_number, words_of_end
 from function_apps.scaling.model.policy import Ended, evolve
 from function_apps.scaling.ports import ScalingApp
 from function_apps.scaling.repository import POLICIES, SERVICES, changed, ids_of, known_policy
@@ -22,8 +22,10 @@ async def delete_policy(policy_id: str, ctx: Context, app: ScalingApp) -> Outcom
 
     def decide(view: View) -> Decision[Json]:
         known = known_policy(view, ids)
-        ended = evolve(known, Ended, ctx.now())
-        after = replace(ended, why=words_of_end(ended, view.find(SERVICES, ids.service_id)))
+        ended, service = evolve(known, Ended, ctx.now()), view.find(SERVICES, ids.service_id)
+        if service is not None:
+            ended = forget_number(ended, service)
+        after = replace(ended, why=words_of_end(ended, service))
         return changed(known, after, "DeleteScalingPolicy", ctx.now(), app)
 
     service = SERVICES.document_id(ids.service_id)

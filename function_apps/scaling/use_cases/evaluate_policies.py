@@ -15,6 +15,7 @@ from function_apps.scaling.errors import PolicyChanged
 from function_apps.scaling.model import sample
 from function_apps.scaling.model.cost import affordable
 from function_apps.scaling.model.evaluation import Circumstances, ReplicaDecision, evaluate_policy
+from function_apps.scaling.model.left_replicas import forget_number
 from function_apps.scaling.model.policy import (
     Ended,
     ReleaseFollowed,
@@ -195,7 +196,7 @@ async def _reject(
 ) -> None:
     """Reject *policy* until its service has another release, or it says something else."""
     rejected = reject(policy, refusal.message, service.release_revision, ctx.now())
-    await _commit(policy, rejected, ctx, app)
+    await _commit(policy, forget_number(rejected, service), ctx, app)
 
 
 async def _scale(

@@ -3,19 +3,25 @@
 from collections.abc import Callable
 
 from function_apps.scaling.model import scaled_service
+from function_apps.scaling.model.left_replicas import forget_number
+from function_apps.scaling.model.policy import ScalingPolicy
 from function_apps.scaling.model.scaled_service import ScaledService
 from function_apps.scaling.ports import ScalingApp
-from function_apps.scaling.repository import SERVICES
+from function_apps.scaling.repository import POLICIES, SERVICES
 from shared.contracts.scaling import HoldScaling, ScaleRelease
 from shared.kernel.context import Context
 from shared.kernel.ids import ModuleId, module_key, parse_id
 from shared.kernel.ids import service_id as service_id_of
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
+from shared.persistence.codec import Put
 
 
 async def scale_release(command: ScaleRelease, ctx: Context, app: ScalingApp) -> Outcome[Json]:
-    """Remember the release that a deployment left of a service."""
+    """Remember the release that a deployment left of a service.
+
+    One with a number of its own ends what a policy left.
+    """
 
     def record(service: ScaledService) -> ScaledService:
         return scaled_service.record_release(service, command)
@@ -50,6 +56,17 @@ async def _record(
         if after == known:
             return NOTHING
         audited = Audited(type(command).__name__, service_id)
-        return Decision({}, writes=[SERVICES.put(after)], audited=audited)
+        writes = [SERVICES.put(after), *_without_number(view.find(POLICIES, service_id), after)]
+        return Decision({}, writes=writes, audited=audited)
 
-    return await app.service.work.change(ctx, SERVICES, service_id, decide)
+    policy = POLICIES.document_id(service_id)
+    return await app.service.work.change(ctx, SERVICES, service_id, decide, also=[policy])
+
+
+def _without_number(policy: ScalingPolicy | None, service: ScaledService) -> list[Put]:
+    """Return the write of *policy* where the release of *service* ends the number that it left.
+
+    It is no news: whoever has the number asks of which release it is.
+    """
+    after = policy and forget_number(policy, service)
+    return [] if after is None or after == policy else [POLICIES.put(after)]

@@ -1,0 +1,76 @@
+"""A number that a policy left ends with the first release that has a number of its own."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+
+from tests.kit.told import ended, released
+from tests.kit.virtual_time import run_virtual
+from tests.scaling.scaled import ONE, Scaling, policy_of, serving
+
+LEFT: Final = {"replicas": 6, "releaseRevision": 1}
+OWN: Final[Mapping[str, Any]] = {"replicas": 2}
+UNDER_THE_SECOND: Final = {"replicas": 1, "askedReplicas": 2, "scalingPolicyRevision": 2}
+
+
+async def six() -> Scaling:
+    """Return scaling with a policy that wants six instances of the first release."""
+    made = await serving()
+    await made.apply()
+    made.world.requests_per_s = 60
+    await made.evaluate(3)
+    return made
+
+
+async def deleted(made: Scaling) -> Any:
+    await made.call("DELETE", ONE, policyId=policy_of())
+    return made.told()[-1]["leftReplicas"]
+
+
+async def release(made: Scaling, revision: int, component: Mapping[str, Any]) -> None:
+    await made.hear(ended(revision, [released(revision=revision, **component)]))
+
+
+@pytest.mark.parametrize("is_deleted_first", [True, False], ids=["after-its-end", "before-its-end"])
+def test_a_release_with_its_own_number_ends_it_also_for_those_under_the_next_policy(
+    *, is_deleted_first: bool
+) -> None:
+    async def main() -> None:
+        made = await six()
+        if is_deleted_first:
+            assert await deleted(made) == LEFT
+        await release(made, 2, OWN)
+        if not is_deleted_first:
+            assert await deleted(made) is None
+        await made.apply()
+        await release(made, 3, UNDER_THE_SECOND)
+
+        assert await deleted(made) is None
+
+    run_virtual(main())
+
+
+def test_a_release_that_begins_with_it_under_the_next_policy_keeps_it() -> None:
+    async def main() -> None:
+        made = await six()
+        await deleted(made)
+        await made.apply()
+        await release(made, 2, UNDER_THE_SECOND)
+
+        assert await deleted(made) == LEFT
+
+    run_virtual(main())
+
+
+def test_one_that_is_refused_for_a_release_with_its_own_number_leaves_none() -> None:
+    async def main() -> None:
+        made = await six()
+        job = {**OWN, "port": None, "endpoint": None, "componentType": "worker", "probes": {}}
+        await release(made, 2, job)
+        await made.evaluate()
+        said = made.told()[-1]
+
+        assert (said["status"], said["leftReplicas"]) == ("Rejected", None)
+
+    run_virtual(main())
