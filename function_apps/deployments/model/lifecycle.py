@@ -51,7 +51,7 @@ class PolicyAndBinding:
 
 @dataclass(frozen=True)
 class RolloutTerms:
-    """How a release is rolled out: in which steps, and with which gate."""
+    """The steps in which a release is rolled out, and its gate."""
 
     strategy: Strategy
     gate: Gate
