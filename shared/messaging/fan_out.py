@@ -9,18 +9,14 @@ takes the end of a deployment apart with `fan_out_releases`.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
 from shared.contracts.catalog import ReleaseOfComponent, ReleaseOutcome
-from shared.contracts.deployments import (
-    DeploymentEnded,
-    DeploymentStatus,
-    RuntimeDeploymentRolledBack,
-)
+from shared.contracts.deployments import DeploymentEnded, DeploymentStatus
 from shared.contracts.releases import CauseKind, ChangeCause
 from shared.kernel.context import Context
 from shared.messaging.outbox import Send
@@ -31,6 +27,7 @@ from shared.persistence.store import Partition, partition_of
 PAGE_MAX: Final = 25
 _NAMESPACE: Final = uuid.UUID("3d0f6a54-2f5c-5a64-9d8e-6f1b7a0c9e21")
 C = TypeVar("C", bound=ReleaseOfComponent)
+FieldsOf = Callable[[DeploymentEnded, str], Mapping[str, Any]]
 _ENDINGS: Final = {
     DeploymentStatus.COMPLETED: (ReleaseOutcome.COMPLETED, CauseKind.DEPLOYMENT),
     DeploymentStatus.ROLLED_BACK: (ReleaseOutcome.ROLLED_BACK, CauseKind.ROLLBACK),
@@ -79,10 +76,18 @@ def _event_id(ctx: Context, service: str, module: str) -> str:
     return f"evt-{uuid.uuid5(_NAMESPACE, f'{ctx.cause.causation_id} {service} {module}')}"
 
 
-def releases_of(event: DeploymentEnded, command: type[C]) -> Sequence[C]:
+def no_fields(_event: DeploymentEnded, _module: str) -> Mapping[str, Any]:
+    """Return nothing beside what every such command has."""
+    return {}
+
+
+def releases_of(
+    event: DeploymentEnded, command: type[C], fields: FieldsOf = no_fields
+) -> Sequence[C]:
     """Return one *command* for each module that *event* is about, in a stable order.
 
-    A module without a component is gone: it was removed, or had nothing to go back to.
+    A module without a component is gone: it was removed, or had nothing to go back to. *fields*
+    returns what the command of a module has beside what every one has.
     """
     ending = _ENDINGS.get(event.status)
     unit = event.release_unit
@@ -103,25 +108,18 @@ def releases_of(event: DeploymentEnded, command: type[C]) -> Sequence[C]:
                 "component": released.get(module),
                 "cause": ChangeCause(kind=kind, id=event.deployment_id),
                 "ended_at": event.ended_at,
-                **_proved(event, module, command),
+                **(_proofs(event, module) if "proofs" in command.model_fields else {}),
+                **fields(event, module),
             }
         )
         for module in dict.fromkeys([*released, *unit.removed, *rolled_back])
     ]
 
 
-def _proved(event: DeploymentEnded, module: str, command: type[C]) -> dict[str, Any]:
-    """Return what *command* takes of what instances of *module* proved, and what was rejected."""
-    taken: dict[str, Any] = {}
-    if "proofs" in command.model_fields:
-        instances = event.proof.instances if event.proof else ()
-        taken["proofs"] = tuple(each for each in instances if each.module_id == module)
-    if "rejected" in command.model_fields and isinstance(event, RuntimeDeploymentRolledBack):
-        components = event.rejected.components if event.rejected else ()
-        mine = (each for each in components if each.module_id == module)
-        taken["rejected"] = next((each.secret_versions for each in mine), {})
-        taken["rotation_id"] = event.secret.rotation_id if event.secret else None
-    return taken
+def _proofs(event: DeploymentEnded, module: str) -> dict[str, Any]:
+    """Return what the instances of *module* proved, for a command that takes it."""
+    instances = event.proof.instances if event.proof else ()
+    return {"proofs": tuple(each for each in instances if each.module_id == module)}
 
 
 async def fan_out_releases(
@@ -130,6 +128,7 @@ async def fan_out_releases(
     ctx: Context,
     work: UnitOfWork,
     *,
+    fields: FieldsOf = no_fields,
     reads: Sequence[str] = (),
     writes: Callable[[View], Sequence[Put]] = no_writes,
 ) -> Outcome[Json]:
@@ -141,7 +140,7 @@ async def fan_out_releases(
     assert ctx.cause.marker is not None, ctx.cause
     partition = partition_of(ctx.tenant, event.environment_id)
     outcome: Outcome[Json] = Outcome({})
-    units = [(release.module_id, release) for release in releases_of(event, command)]
+    units = [(release.module_id, release) for release in releases_of(event, command, fields)]
     for number, first in enumerate(range(0, len(units), PAGE_MAX)):
         marker = f"{ctx.cause.marker}/{number}" if number else ctx.cause.marker
         outcome = await fan_out(

@@ -7,6 +7,7 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.use_cases.stop_roll_outs import stop_roll_outs
 from function_apps.deployments.use_cases.withdraw_secret_versions import withdraw_secret_versions
 from shared.contracts.roll_outs import WithdrawSecretVersions
+from shared.kernel.errors import Refused
 from tests.deployments.driven import SHOP, TEST, Driven, driven
 from tests.deployments.told_secrets import (
     BINDING,
@@ -155,6 +156,31 @@ def test_a_rollback_on_its_way_to_the_older_version_is_waited_for() -> None:
         return meanwhile
 
     assert run_virtual(main()) == []
+
+
+def keep_candidate(activity: str) -> None:
+    if activity == "remove_candidate":
+        raise Refused("the surface takes no removal", code="NotNow")
+
+
+def test_instances_that_a_failed_rollback_left_with_the_older_version_are_waited_for() -> None:
+    async def main() -> Any:
+        world = await bound()
+        await world.release("one")
+        followed = await rolled_out(world, "v2", 1)
+        world.halt_at = "begin_promotion"
+        back = await world.rollback(followed.deployment_id)
+        await world.until(world.is_halted)
+        world.interfere = keep_candidate
+        await world.cancel(back["deploymentId"])
+        world.go_on()
+        await world.settle()
+        world.interfere = lambda _activity: None
+        left = await world.status(back["deploymentId"]), await withdraw(world, "v2", 1)
+        await world.release("two")
+        return left, len(await withdraw(world, "v2", 1))
+
+    assert run_virtual(main()) == (("Failed", []), 1)
 
 
 def test_a_rollback_after_it_brings_no_older_version_back() -> None:

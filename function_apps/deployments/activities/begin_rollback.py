@@ -18,6 +18,7 @@ from function_apps.deployments.model import (
     interruption,
 )
 from function_apps.deployments.model.deployment import Deployment, evolve
+from function_apps.deployments.model.deployment_target import with_left_over
 from function_apps.deployments.model.lifecycle import (
     BEFORE_APPLIED,
     CHANGING,
@@ -119,6 +120,7 @@ def _left_alone(
     nothing = ReleaseUnit(components=())
     failed = evolve(began, RestoreFailed(_UNPROVED, nothing, why, (), (left[:2048],)), ctx.now())
     plan = RollbackPlan(failed.status)
+    target = with_left_over(target, failed.modules, failed.deployment_id)
     return last_step(plan, operation, known, failed, target, ctx, action="EndDeployment")
 
 

@@ -32,6 +32,7 @@ from function_apps.deployments.model import (
     traffic_split,
 )
 from function_apps.deployments.model.deployment import Deployment, evolve
+from function_apps.deployments.model.deployment_target import with_left_over
 from function_apps.deployments.model.holds import add_holds, hold_of, rejected_components
 from function_apps.deployments.model.lifecycle import (
     ROLLBACK_ASKED,
@@ -112,6 +113,10 @@ async def restore_previous(
             with suppress(NotOwner):
                 revision_number, fence = before.release_revision, ctx.fence(deployment)
                 await surface.scale(workload, revision_number, replicas, fence)
+    elif given.watch_s == 0 and revision and traffic_split.is_ready_as_recorded(revision, before):
+        # The last look: what was added since has no room beside the rejected version.
+        fence = ctx.fence(deployment)
+        await surface.scale(workload, revision.revision, revision.ready, fence)
 
     live = await poll_until(
         lambda live: traffic_split.is_whole(live, before),
@@ -273,6 +278,8 @@ def _finished(
         holds=add_holds(known.target.holds, rejected, ended.deployment_id),
         modules={**alerts.with_open_alerts(known.target, given.stranded, now), **renewed},
     )
+    left_by = ended.deployment_id if remaining else None
+    target = with_left_over(target, ended.modules, left_by)
     raised = [
         alert_raised(ended, component, given.remaining, now)
         for component in alerts.components_without_previous(ended, given.stranded, known.target)

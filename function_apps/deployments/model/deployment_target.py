@@ -104,6 +104,8 @@ class ModuleState:
     """Configuration is rolled out to it."""
     renewed: DeploymentId | None = None
     """The deployment whose rollback brought it back with other versions of secrets."""
+    left_over: DeploymentId | None = None
+    """The last deployment of it, where that failed and instances of it may run on."""
 
     @property
     def released_in(self) -> tuple[DeploymentId, ...]:
@@ -186,6 +188,14 @@ def with_in_force(
             is_floating=component.takes_roll_outs,
         )
     return replace(target, modules=modules)
+
+
+def with_left_over(
+    target: DeploymentTarget, modules: Iterable[ModuleId], by: DeploymentId | None
+) -> DeploymentTarget:
+    """Return *target* with instances of *by* left over of *modules*; None for of no deployment."""
+    left = {module: replace(target.module(module), left_over=by) for module in modules}
+    return replace(target, modules={**target.modules, **left})
 
 
 def without_in_force(target: DeploymentTarget, modules: Iterable[ModuleId]) -> DeploymentTarget:

@@ -137,6 +137,11 @@ def is_whole(live: LiveComponent | None, component: ReleasedComponent) -> bool:
     return revision is not None and revision.phase in {Phase.READY, Phase.COMPLETE}
 
 
+def is_ready_as_recorded(revision: LiveRevision, component: ReleasedComponent) -> bool:
+    """Return whether what *component* asks for is ready, and what somebody added to it is not."""
+    return revision.minimum is None and component.replicas <= revision.ready < revision.replicas
+
+
 def live_replicas(live: LiveComponent | None, component: ReleasedComponent) -> int | None:
     """Return how many instances *component* has; None where it is gone, or on its way out."""
     revision = live.revision(component.release_revision) if live else None

@@ -15,6 +15,7 @@ from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS, releases_of
 from shared.contracts.roll_outs import WithdrawSecretVersions
 from shared.contracts.secret_proofs import ConfirmWithdrawal
+from shared.contracts.values import DeploymentId, ModuleId
 from shared.kernel.context import Context
 from shared.messaging.outbox import Audited, Send
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
@@ -48,7 +49,7 @@ async def withdraw_secret_versions(
 
     def deployments(view: View) -> Sequence[str]:
         target = view.get(TARGETS, environment_id)
-        return [*target.module(module).released_in, *module_queue.begun(target, module)]
+        return [*target.module(module).released_in, *_others(target, module)]
 
     return await app.service.work.change(ctx, TARGETS, environment_id, decide, linked=deployments)
 
@@ -59,7 +60,7 @@ def _is_free(command: WithdrawSecretVersions, target: DeploymentTarget, view: Vi
     What waits in its queue has not begun: it is given what is recorded when it does.
     """
     module = command.module_id
-    for each in module_queue.begun(target, module):
+    for each in _others(target, module):
         deployment = view.find(DEPLOYMENTS, each)
         if deployment is None or secret_rollout.may_start_another(command, deployment):
             return False
@@ -67,6 +68,12 @@ def _is_free(command: WithdrawSecretVersions, target: DeploymentTarget, view: Vi
     if found is None or found[1].runs_once is not None:
         return True
     return found[1].secret_versions.get(command.secret_name) in {None, command.version}
+
+
+def _others(target: DeploymentTarget, module: ModuleId) -> Sequence[DeploymentId]:
+    """Return the deployments with instances of *module* beside what is in force."""
+    left_over = target.module(module).left_over
+    return [*module_queue.begun(target, module), *([left_over] if left_over else [])]
 
 
 def _confirmation(command: WithdrawSecretVersions) -> Send:

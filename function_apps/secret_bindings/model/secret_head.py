@@ -18,7 +18,7 @@ CONSUMERS_MAX: Final = 200
 
 @dataclass(frozen=True)
 class Rejection:
-    """The version that a deployment brought and took back; of a roll-out, for which rotation."""
+    """The version of a deployment that ended without it; of a roll-out, for which rotation."""
 
     version: str
     rotation_id: str | None = None
@@ -41,7 +41,7 @@ class Consumer:
     ended_at: str = ""
     """The end of the deployment that this is known from; an older one says nothing."""
     rejected: Rejection | None = None
-    """The version that this deployment took back; absent where it stayed."""
+    """The version that this deployment was to bring, and did not."""
 
     @property
     def proof(self) -> ConsumerProof:

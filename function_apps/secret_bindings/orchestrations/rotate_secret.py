@@ -33,7 +33,7 @@ UNDO: Final[UndoTable] = {
     create_version: "not undone: the next rotation disables it",
     set_at_resource: "not undone: a login that nobody was given; the next rotation retires it",
     test_version: "changes nothing outside",
-    roll_out: "not undone: who proved the new version keeps it, and no older one is given again",
+    roll_out: "deployments stops its roll-outs; who proved the new version keeps it",
     move_bindings: "not undone: as those who proved it",
     begin_overlap: "changes nothing outside",
     retire_logins: "not undone: every consumer proved the new version before",
@@ -42,7 +42,7 @@ UNDO: Final[UndoTable] = {
     record_rotation_failure: "changes nothing outside",
 }
 ROUNDS_MAX: Final = 1000
-"""Looks at the consumers: one a proof, of 200 that may be told three times; and one in 30 s while a
+"""Looks at the consumers: one whenever a deployment of one of them ends, and one in 30 s while a
 withdrawal is not confirmed."""
 
 

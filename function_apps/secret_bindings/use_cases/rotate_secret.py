@@ -71,7 +71,7 @@ async def rotate_secret(
 def _require_possible(command: RotateSecret, binding: Binding, head: SecretHead) -> None:
     in_force = head.version or ""
     if command.version is not None:
-        # A rotation that failed left others enabled, and consumers that run one of them.
+        # After a rotation that failed, older versions are enabled and consumers may run them.
         if command.version == in_force and head.failed_version is None:
             raise VersionInForce(binding.secret_name, in_force)
     elif not binding.external and head.generator is None:
