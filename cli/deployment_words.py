@@ -1,6 +1,6 @@
 """Names what a deployment is to people: the release, or what was rolled out to its modules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 Deployment = Mapping[str, Any]
@@ -21,9 +21,10 @@ def deployment_words(deployment: Deployment) -> str:
     modules = ", ".join(modules_of(deployment))
     match kind:
         case "secret":
-            secret = deployment.get("secret") or {}
-            version = str(secret.get("version", ""))[:12]
-            return f"the roll-out of secret {secret.get('secretName')} {version} to {modules}"
+            if secret := deployment.get("secret"):
+                version = str(secret["version"])[:12]
+                return f"the roll-out of secret {secret['secretName']} {version} to {modules}"
+            return f"the roll-out of a secret to {modules}"
         case "rollback":
             return f"the rollback to {release}"
         case _ if kind in _OF_MODULES:
@@ -44,22 +45,42 @@ def taken_back_words(taken_back: Deployment, rollback: Deployment) -> str:
     words = deployment_words(taken_back)
     if taken_back["deploymentId"] == rollback["deploymentId"]:
         return f"takes back {words}, which was on its way"
-    if taken_back["kind"] in _BRINGS_A_RELEASE:
+    if _comes_back(taken_back, rollback["releaseRef"]):
         return f"takes back {words}: {rollback['releaseRef']} comes back"
     return (
         f"takes back {words}: {rollback['releaseRef']} stays, as it was before; for the release "
-        f"before it, once this has ended: `runtimectl rollback {rollback['deploymentId']}`"
+        "before it, if there is one, once this has ended: "
+        f"`runtimectl rollback {rollback['deploymentId']}`"
     )
 
 
-def planned_rollback_words(plan: Mapping[str, Any]) -> str:
-    """Return what a rollback would take back, by the answer of its dry run."""
+def _comes_back(taken_back: Deployment, release: str) -> bool:
+    """Return whether *release* was not what the modules had: a roll-out is of what they have."""
+    return taken_back["kind"] in _BRINGS_A_RELEASE or release != taken_back["releaseRef"]
+
+
+def planned_rollback_words(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a rollback would take back and leave, by the answer of its dry run, in lines."""
     taken_back, release = plan["takenBack"], plan["releaseRef"]
+    restores, removals = plan.get("restores", ()), plan.get("removals", ())
     words = f"would take back {deployment_words(taken_back)}"
     if release is None:
-        text = f"{words}, which is on its way: what is in force stays"
-    elif taken_back["kind"] in _BRINGS_A_RELEASE:
-        text = f"{words}: {release} would come back"
+        stays = "what is in force stays" if restores else "nothing was in force before it"
+        yield f"{words}, which is on its way: {stays}"
+    elif _comes_back(taken_back, release):
+        yield f"{words}: {release} would come back"
     else:
-        text = f"{words}: {release} stays, as it was before"
-    return f"{text}\nwould wait for {plan['waitingFor']}" if plan["waitingFor"] else text
+        yield f"{words}: {release} stays, as it was before"
+    if restores:
+        modules = (f"{each['moduleId']} {each['version'] or ''}".rstrip() for each in restores)
+        yield f"in force then: {', '.join(modules)}"
+    yield from map(removal_words, removals)
+    if plan["waitingFor"]:
+        yield f"would wait for {plan['waitingFor']}"
+
+
+def removal_words(removal: Mapping[str, Any]) -> str:
+    """Return that a plan has *removal*, with version and revision where they are known."""
+    revision = removal["releaseRevision"]
+    parts = (removal["moduleId"], removal["version"], f"r{revision}" if revision else "")
+    return f"would remove {' '.join(filter(None, parts))}"

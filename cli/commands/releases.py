@@ -9,7 +9,7 @@ import typer
 from cli.client import Client, Response
 from cli.deploy_request import DeployOptions, deploy_request
 from cli.deployment_selector import RUNNING, DeploymentSelector
-from cli.deployment_words import planned_rollback_words, taken_back_words
+from cli.deployment_words import planned_rollback_words, removal_words, taken_back_words
 from cli.lookup import environment_id
 from cli.options import DryRun, Invocation, Reason, WaitOptions
 from cli.output import Column, format_digest, format_time, note, say, warn
@@ -112,7 +112,8 @@ def rollback(
     if dry_run:
         plan = _send(invocation, deployment_id, "rollback", request | {"dryRun": True})
         if invocation.is_table:
-            say(planned_rollback_words(plan))
+            for line in planned_rollback_words(plan):
+                say(line)
         else:
             invocation.show(plan)
         return
@@ -203,13 +204,6 @@ def _finish(
     require_ended_as(watch.deployment, wanted)
 
 
-def _removed(removal: Mapping[str, Any]) -> str:
-    """Return the module of *removal*, with its version and revision where they are known."""
-    revision = removal["releaseRevision"]
-    parts = (removal["moduleId"], removal["version"], f"r{revision}" if revision else "")
-    return " ".join(filter(None, parts))
-
-
 def _say_warnings(plan: Mapping[str, Any]) -> None:
     for warning in plan.get("warnings", ()):
         warn(warning)
@@ -226,7 +220,7 @@ def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:
         if plan["components"] or not (removals or plan["waitingFor"] or plan["refusals"]):
             invocation.show(plan["components"], _PLAN_COLUMNS, empty="nothing would change")
         for each in removals:
-            say(f"would remove {_removed(each)}")
+            say(removal_words(each))
         print_refusals(plan["refusals"])
         if plan["waitingFor"]:
             say(f"would wait for {plan['waitingFor']}")

@@ -151,6 +151,7 @@ def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     shown = [*services, *first]
     invocation.show(shown, _COLUMNS, empty="nothing runs yet: `runtimectl deploy --help`")
     running = [each for each in newest if each["status"] in RUNNING]
+    # The row of a first release has its deployment in the place of the service that is not yet.
     with_a_row = {each["serviceId"] for each in first}
     _say_on_their_way([each for each in running if each["deploymentId"] not in with_a_row], names)
     _say_not_ready(client, running)

@@ -54,17 +54,16 @@ from function_apps.deployments.use_cases.upload_artifact import find_artifact, u
 from function_apps.deployments.use_cases.withdraw_secret_versions import withdraw_secret_versions
 from shared.contracts.audit import AuditHeads
 from shared.contracts.configurations import ConfigurationPublished
+from shared.contracts.deployment_plans import DeploymentPlan, RollbackPlan
 from shared.contracts.deployments import (
     Artifact,
     Deploy,
     Deployment,
     DeploymentAccepted,
-    DeploymentPlan,
     DeploymentReason,
     DeploymentStatus,
     Rollback,
     RollbackDeployment,
-    RollbackPlan,
 )
 from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,

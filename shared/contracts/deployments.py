@@ -15,7 +15,6 @@ from shared.contracts.releases import (
     Hold,
     ModuleIds,
     Proof,
-    ReleasedComponent,
     ReleaseRef,
     ReleaseUnit,
 )
@@ -41,7 +40,6 @@ from shared.contracts.values import (
     Stage,
     TenantId,
     Text,
-    Version,
 )
 
 
@@ -370,45 +368,6 @@ class DeploymentAccepted(Resource):
     operation_id: OperationId
     taken_back: TakenBack | None = None
     """Of a rollback."""
-
-
-class RollbackPlan(Resource):
-    """What a rollback would take back (`dryRun`); nothing was changed."""
-
-    environment_id: EnvironmentId
-    taken_back: TakenBack
-    release_ref: ReleaseRef | None
-    """The release that would come back; None of one on its way: what is in force stays."""
-    waiting_for: Label | None
-    holder: DeploymentId | None
-
-
-class PlannedRemoval(Value):
-    """A module that a deployment would take away, as it is in force now."""
-
-    module_id: ModuleId
-    release_revision: Annotated[int, Field(ge=1)] | None
-    """None of one that is only on its way."""
-    version: Version | None
-    """None where the deployment that released it is not known any more."""
-
-
-class DeploymentPlan(Resource):
-    """What a deployment would do (`dryRun`); nothing was changed."""
-
-    environment_id: EnvironmentId
-    release_ref: ReleaseRef
-    strategy: Strategy
-    components: Annotated[tuple[ReleasedComponent, ...], Field(max_length=COMPONENTS_MAX)]
-    order: ModuleIds
-    """Dependencies first."""
-    removals: Annotated[tuple[PlannedRemoval, ...], Field(max_length=COMPONENTS_MAX)] = ()
-    refusals: Annotated[tuple[Reason, ...], Field(max_length=100)]
-    warnings: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
-    """What is allowed and probably not meant."""
-    waiting_for: Label | None
-    repeats: DeploymentId | None = None
-    """The deployment on its way, or in force, that answers this request: nothing would begin."""
 
 
 class Artifact(Resource):

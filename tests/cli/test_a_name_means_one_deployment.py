@@ -223,7 +223,8 @@ def test_a_module_of_an_environment_selects_as_elsewhere(line: str, runtimectl: 
 
 
 def taken_back(kind: str, **more: Any) -> dict[str, Any]:
-    return {"deploymentId": OLDER, "kind": kind, "releaseRef": "shop-1.2",
+    release = "shop-1.2" if kind == "release" else "shop-1"
+    return {"deploymentId": OLDER, "kind": kind, "releaseRef": release,
             "modules": ["module-shop"], **more}  # fmt: skip
 
 
@@ -236,7 +237,7 @@ def taken_back(kind: str, **more: Any) -> dict[str, Any]:
                 "secretName": "s1", "version": "b2c65d2d0000ffff",
             }),
             "takes back the roll-out of secret s1 b2c65d2d0000 to module-shop: shop-1 stays, as it"
-            " was before; for the release before it, once this has ended:"
+            " was before; for the release before it, if there is one, once this has ended:"
             f" `runtimectl rollback {NEWER}`",
             id="of-a-secret",
         ),
@@ -244,7 +245,15 @@ def taken_back(kind: str, **more: Any) -> dict[str, Any]:
             taken_back("configuration"), "the roll-out of configuration to module-shop",
             id="of-a-configuration",
         ),
+        pytest.param(
+            taken_back("secret", secret=None), "the roll-out of a secret to module-shop: shop-1",
+            id="of-a-secret-that-is-not-said",
+        ),
         pytest.param(taken_back("release"), "takes back shop-1.2: shop-1 comes back", id="release"),
+        pytest.param(
+            taken_back("secret", releaseRef="shop-1.1"), "to module-shop: shop-1 comes back",
+            id="to-another-release",
+        ),
         pytest.param(
             {**taken_back("release"), "deploymentId": NEWER},
             "takes back shop-1.2, which was on its way", id="on-its-way",
@@ -315,20 +324,53 @@ def test_what_has_ended_otherwise_is_not_said_to_be_rolled_back_instead() -> Non
     assert remedies[1].startswith("nothing to do: it has ended")
 
 
+SHOP_1 = {"moduleId": "module-shop", "version": "1.0"}
+
+
 @pytest.mark.parametrize(
-    ("kind", "release", "said"),
+    ("kind", "release", "restores", "said"),
     [
-        ("release", "shop-1", "would take back shop-1.2: shop-1 would come back"),
-        ("repair", "shop-1", "would take back the repair of module-shop: shop-1 stays"),
-        ("release", None, "would take back shop-1.2, which is on its way: what is in force stays"),
+        pytest.param(
+            "release",
+            "shop-1",
+            [SHOP_1],
+            "would take back shop-1.2: shop-1 would come back",
+            id="release",
+        ),
+        pytest.param(
+            "repair",
+            "shop-1",
+            [SHOP_1],
+            "would take back the repair of module-shop: shop-1 stays",
+            id="roll-out",
+        ),
+        pytest.param(
+            "release",
+            None,
+            [SHOP_1],
+            "shop-1.2, which is on its way: what is in force stays",
+            id="on-its-way",
+        ),
+        pytest.param(
+            "release",
+            None,
+            [],
+            "shop-1.2, which is on its way: nothing was in force before it",
+            id="first-on-its-way",
+        ),
     ],
 )
 def test_a_dry_run_of_a_rollback_sends_no_rollback(
-    kind: str, release: str | None, said: str, runtimectl: RuntimeCtl
+    kind: str,
+    release: str | None,
+    restores: list[dict[str, str]],
+    said: str,
+    runtimectl: RuntimeCtl,
 ) -> None:
+    removed = {"moduleId": "module-new", "version": "1.2", "releaseRevision": 2}
     plan = {
         "environmentId": ENVIRONMENT, "takenBack": taken_back(kind), "releaseRef": release,
-        "waitingFor": "queue", "holder": None,
+        "restores": restores, "removals": [removed], "waitingFor": "queue", "holder": None,
     }  # fmt: skip
 
     ran = runtimectl.run(
@@ -338,4 +380,6 @@ def test_a_dry_run_of_a_rollback_sends_no_rollback(
     assert ran.code == ExitCode.OK, ran.err
     assert ran.written[1]["dryRun"] is True
     assert said in ran.out
+    assert ("in force then: module-shop 1.0\n" in ran.out) == bool(restores)
+    assert "would remove module-new 1.2 r2\n" in ran.out
     assert "would wait for queue" in ran.out

@@ -9,7 +9,8 @@ from function_apps.deployments.errors import CannotBePlanned
 from function_apps.deployments.ports import DeploymentsRules
 from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
 from function_apps.deployments.use_cases.promote import plan_promotion, promote
-from shared.contracts.deployments import Deploy, DeploymentPlan
+from shared.contracts.deployment_plans import DeploymentPlan
+from shared.contracts.deployments import Deploy
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.promotions import PromoteDeployment
 from shared.contracts.values import Stage

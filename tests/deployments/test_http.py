@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from local_host.model import HttpAnswer
-from shared.contracts.deployments import Artifact, Deployment, DeploymentAccepted, DeploymentPlan
+from shared.contracts.deployment_plans import DeploymentPlan
+from shared.contracts.deployments import Artifact, Deployment, DeploymentAccepted
 from shared.contracts.storage import ARTIFACTS
 from shared.persistence.store import Replace, partition_of
 from shared.surfaces.spec import artifact_blob

@@ -11,12 +11,12 @@ from function_apps.deployments.model import release_unit
 from function_apps.deployments.use_cases.deploy import deploy
 from function_apps.deployments.use_cases.release_hold import release_hold
 from function_apps.deployments.use_cases.roll_back import plan_rollback
+from shared.contracts.deployment_plans import RollbackPlan
 from shared.contracts.deployments import (
     DeploymentKind,
     DeploymentReason,
     DeploymentStatus,
     RollbackDeployment,
-    RollbackPlan,
 )
 from shared.contracts.gates import EvaluateGate
 from shared.kernel.errors import Conflict
@@ -421,9 +421,48 @@ def test_a_dry_run_of_a_rollback_says_what_its_request_does_and_changes_nothing(
         plan = await planned(world, two.deployment_id)
         answer = await world.rollback(two.deployment_id)
 
-        shown = plan.model_dump(mode="json", by_alias=True)
+        shown = plan.model_dump(mode="json", by_alias=True, exclude={"restores", "removals"})
         assert shown == {name: answer[name] for name in shown}
         assert (plan.release_ref, plan.taken_back.release_ref) == ("shop-1", "shop-2")
+
+    run_virtual(main())
+
+
+def test_a_rollback_that_is_asked_for_twice_names_the_release_that_comes_back() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one", releaseRef="shop-1")
+        two = await world.release("two", releaseRef="shop-2")
+
+        first = await world.rollback(two.deployment_id)
+        again = await world.rollback(two.deployment_id)
+        plan = await planned(world, two.deployment_id)
+
+        assert (again, again["releaseRef"], plan.release_ref) == (first, "shop-1", "shop-1")
+
+    run_virtual(main())
+
+
+def test_a_dry_run_of_a_rollback_says_what_is_in_force_then_and_what_is_taken_away() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        two, cart = await world.component("two"), await world.component("one", CART)
+        asked = await world.deploy(two, cart)
+        on_its_way = await planned(world, asked["deploymentId"])
+        await world.settle()
+
+        plan = await planned(world, asked["deploymentId"])
+
+        shop = {"moduleId": SHOP, "version": (await world.component("one"))["version"]}
+        for each, revision in ((on_its_way, None), (plan, 1)):
+            shown = each.model_dump(mode="json", by_alias=True)
+            assert shown["restores"] == [shop]
+            assert shown["removals"] == [
+                {"moduleId": CART, "version": cart["version"], "releaseRevision": revision}
+            ]
 
     run_virtual(main())
 

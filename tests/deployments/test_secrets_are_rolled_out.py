@@ -95,16 +95,27 @@ def test_the_answer_of_a_rollback_of_one_on_its_way_says_so() -> None:
         world = driven()
         await world.tell()
         asked = await world.deploy(await world.component("one"))
-        command = RollbackDeployment.model_validate({"deploymentId": asked["deploymentId"]})
 
-        plan = await plan_rollback(command, world.ctx, world.app)
         answer = await world.rollback(asked["deploymentId"])
-
-        assert plan.release_ref is None
-        assert plan.taken_back.deployment_id == asked["deploymentId"]
 
         assert answer["takenBack"]["deploymentId"] == answer["deploymentId"]
         assert answer["takenBack"]["kind"] == "release"
+
+    run_virtual(main())
+
+
+def test_the_dry_run_of_a_rollback_of_one_on_its_way_names_no_release_that_comes_back() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        asked = await world.deploy(await world.component("one"))
+        command = RollbackDeployment.model_validate({"deploymentId": asked["deploymentId"]})
+
+        plan = await plan_rollback(command, world.ctx, world.app)
+
+        assert (plan.release_ref, plan.restores) == (None, ())
+        assert plan.taken_back.deployment_id == asked["deploymentId"]
+        assert [each.module_id for each in plan.removals] == [SHOP]
 
     run_virtual(main())
 

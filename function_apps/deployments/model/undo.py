@@ -33,7 +33,7 @@ def queued_undo(
     queued = next((entry for entry in target.queue if entry.key == _key(undone)), None)
     if queued is None:
         return None
-    command = _command(undone, predecessors_of(undone, wanted))
+    command = command_of(undone, predecessors_of(undone, wanted))
     if queued.content != module_queue.keys_of(command).content:
         raise NotRollbackable(
             f"{queued.deployment} undoes {undone.deployment_id} already, but goes back to another"
@@ -59,7 +59,7 @@ def rollback_of(
     """
     _require_in_force(undone, target)
     predecessors = predecessors_of(undone, wanted)
-    command = _command(undone, predecessors)
+    command = command_of(undone, predecessors)
     assert target.environment is not None, "it is Completed there"
     order, _ = order_of(command.components)
     rollback = new_deployment(
@@ -110,7 +110,7 @@ def _require_in_force(undone: Deployment, target: DeploymentTarget) -> None:
             )
 
 
-def _command(undone: Deployment, predecessors: Predecessors) -> Deploy:
+def command_of(undone: Deployment, predecessors: Predecessors) -> Deploy:
     """Return the command that restores the earlier components, without the new modules.
 
     It stops instances first where *undone* did: those two do not run beside each other.

@@ -43,7 +43,8 @@ from function_apps.deployments.use_cases.planned_removals import planned_removal
 from function_apps.deployments.use_cases.room_in_quotas import quota_warnings
 from function_apps.deployments.use_cases.upload_artifact import uploaded
 from shared.contracts.components import Component
-from shared.contracts.deployments import Deploy, DeploymentPlan
+from shared.contracts.deployment_plans import DeploymentPlan
+from shared.contracts.deployments import Deploy
 from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ComputeTargetKind, EnvironmentId, Reason, Stage

@@ -10,7 +10,8 @@ from function_apps.deployments.use_cases.deploy import (
     deploy,
     plan_deployment,
 )
-from shared.contracts.deployments import Deploy, DeploymentPlan
+from shared.contracts.deployment_plans import DeploymentPlan
+from shared.contracts.deployments import Deploy
 from shared.contracts.promotions import PromoteDeployment, SoakEvidence
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import Json, Outcome

@@ -6,24 +6,25 @@ from dataclasses import replace
 from function_apps.deployments import repository
 from function_apps.deployments.model import module_queue, plan_checks, undo
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.interruption import (
     require_same_way_back,
     rollback_interruption_of,
 )
 from function_apps.deployments.model.lifecycle import ROLLBACK_ASKED
+from function_apps.deployments.model.predecessors import predecessors_of
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import ROLL_BACK, DeploymentSet
 from function_apps.deployments.resources import answer, with_taken_back
 from function_apps.deployments.use_cases.cancel import interrupt
 from function_apps.deployments.use_cases.configuration_content import read_pinned
 from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
-from shared.contracts.deployments import (
-    DeploymentStatus,
-    EndReason,
-    RollbackDeployment,
-    RollbackPlan,
+from function_apps.deployments.use_cases.planned_removals import (
+    planned_removals,
+    version_in_force,
 )
+from shared.contracts.deployment_plans import PlannedRemoval, PlannedRestore, RollbackPlan
+from shared.contracts.deployments import DeploymentStatus, EndReason, RollbackDeployment
+from shared.contracts.values import ModuleId, Version
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
@@ -54,10 +55,45 @@ async def plan_rollback(
     deployment_id = command.deployment_id
     view = await repository.view_for_plan(deployment_id, ctx, app, also=_wanted(command))
     found = (await _decide(command, ctx, app)(view)).value
-    is_on_its_way = found["deploymentId"] == deployment_id
-    names = ("environmentId", "takenBack", "releaseRef", "waitingFor", "holder")
-    content = {name: found[name] for name in names}
-    return RollbackPlan.model_validate(content | ({"releaseRef": None} if is_on_its_way else {}))
+    known = repository.stored_set(view, deployment_id)
+    if found["deploymentId"] == deployment_id:
+        release, (restores, removals) = None, await _of_one_on_its_way(known, ctx, app)
+    else:
+        wanted = _wanted_in(view, command)
+        back = undo.command_of(known.deployment, predecessors_of(known.deployment, wanted))
+        release = found["releaseRef"]
+        restores = [_restore(each.module_id, each.version) for each in back.components]
+        removals = await planned_removals(back, known.target, ctx, app)
+    content = {name: found[name] for name in ("environmentId", "takenBack", "waitingFor", "holder")}
+    plan = {"releaseRef": release, "restores": restores, "removals": removals}
+    return RollbackPlan.model_validate(content | plan)
+
+
+async def _of_one_on_its_way(
+    known: DeploymentSet, ctx: Context, app: DeploymentsApp
+) -> tuple[Sequence[PlannedRestore], Sequence[PlannedRemoval]]:
+    """Return what stays in force of its modules, and what is taken away as nothing was before."""
+    target, deployment = known.target, known.deployment
+    restores = [
+        _restore(module, await version_in_force(module, target, ctx, app))
+        for module in deployment.modules
+        if target.module(module).revision
+    ]
+    removals = [
+        PlannedRemoval(module_id=each.module_id, release_revision=None, version=each.version)
+        for each in deployment.components
+        if not target.module(each.module_id).revision
+    ]
+    return restores, removals
+
+
+def _restore(module: ModuleId, version: Version | None) -> PlannedRestore:
+    return PlannedRestore(module_id=module, version=version)
+
+
+def _wanted_in(view: View, command: RollbackDeployment) -> Deployment | None:
+    wanted = command.to_deployment_id
+    return view.get(repository.DEPLOYMENTS, wanted) if wanted else None
 
 
 def _wanted(command: RollbackDeployment) -> Sequence[str]:
@@ -74,8 +110,7 @@ def _decide(
     async def decide(view: View) -> Decision[Json]:
         known = repository.stored_set(view, command.deployment_id)
         if known.deployment.status is DeploymentStatus.COMPLETED:
-            back = view.get(repository.DEPLOYMENTS, wanted) if wanted else None
-            return await _undo(known, back, ids, ctx, app)
+            return await _undo(known, _wanted_in(view, command), ids, ctx, app)
         reason = EndReason(code=ROLLBACK_ASKED, message=command.reason or "asked by a caller")
         interruption = rollback_interruption_of(known.deployment)
         if wanted:
@@ -97,11 +132,17 @@ async def _undo(
     ctx: Context,
     app: DeploymentsApp,
 ) -> Decision[Json]:
-    """Put a deployment of kind rollback into the queue, or answer the one that is there."""
+    """Put a deployment of kind rollback into the queue, or answer the one that is there.
+
+    As of a release, one whose document is lost answers nobody.
+    """
     undone, target = known.deployment, known.target
     queued = undo.queued_undo(undone, wanted, target)
     if queued is not None:
-        return Decision(_answer_of_entry(queued, undone, target), is_repeat=True)
+        find = app.service.work.find
+        there = await find(repository.DEPLOYMENTS, queued.deployment, ctx.tenant)
+        if there is not None:
+            return Decision(answer(there, target), is_repeat=True)
     rollback, command = undo.rollback_of(undone, wanted, target, ids, ctx)
     given = await read_pinned(rollback.pins, ctx.tenant, app)
     context = await plan_context(command.components, command.environment_id, ctx, app)
@@ -110,14 +151,3 @@ async def _undo(
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
     content = module_queue.keys_of(command).content
     return enter_queue(rollback, plan.components, content, ids, target, ctx, kind=ROLL_BACK)
-
-
-def _answer_of_entry(entry: QueueEntry, undone: Deployment, target: DeploymentTarget) -> Json:
-    shown = replace(
-        undone,
-        deployment_id=entry.deployment,
-        operation_id=entry.operation,
-        kind=entry.kind,
-        status=DeploymentStatus.REQUESTED,
-    )
-    return answer(shown, target)

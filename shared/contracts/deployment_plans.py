@@ -1,0 +1,77 @@
+"""Resources that dry runs of deployments answer: what a release or a rollback would do."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.contracts.deployments import TakenBack
+from shared.contracts.releases import ModuleIds, ReleasedComponent, ReleaseRef
+from shared.contracts.shape import Resource, Value
+from shared.contracts.strategies import Strategy
+from shared.contracts.values import (
+    COMPONENTS_MAX,
+    DeploymentId,
+    EnvironmentId,
+    Label,
+    ModuleId,
+    Reason,
+    Text,
+    Version,
+)
+
+
+class PlannedRemoval(Value):
+    """A module that a deployment would take away, as it is in force now."""
+
+    module_id: ModuleId
+    release_revision: Annotated[int, Field(ge=1)] | None
+    """None of one that is only on its way."""
+    version: Version | None
+    """None where the deployment that released it is not known any more."""
+
+
+class PlannedRestore(Value):
+    """A module of which an earlier release would be in force, or would stay."""
+
+    module_id: ModuleId
+    version: Version | None
+    """None where the deployment that released it is not known any more."""
+
+
+class RollbackPlan(Resource):
+    """What a rollback would take back (`dryRun`); nothing was changed."""
+
+    environment_id: EnvironmentId
+    taken_back: TakenBack
+    release_ref: ReleaseRef | None
+    """The release that would come back, or stay where only a roll-out to it is taken back.
+
+    None of one on its way: what is in force stays.
+    """
+    restores: Annotated[tuple[PlannedRestore, ...], Field(max_length=COMPONENTS_MAX)]
+    """What would be in force then of the modules that it takes back."""
+    removals: Annotated[tuple[PlannedRemoval, ...], Field(max_length=COMPONENTS_MAX)]
+    """Modules that it brought first: they would be taken away with all that they run."""
+    waiting_for: Label | None
+    holder: DeploymentId | None
+
+
+class DeploymentPlan(Resource):
+    """What a deployment would do (`dryRun`); nothing was changed."""
+
+    environment_id: EnvironmentId
+    release_ref: ReleaseRef
+    strategy: Strategy
+    components: Annotated[tuple[ReleasedComponent, ...], Field(max_length=COMPONENTS_MAX)]
+    order: ModuleIds
+    """Dependencies first."""
+    removals: Annotated[tuple[PlannedRemoval, ...], Field(max_length=COMPONENTS_MAX)] = ()
+    refusals: Annotated[tuple[Reason, ...], Field(max_length=100)]
+    warnings: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    """What is allowed and probably not meant."""
+    waiting_for: Label | None
+    repeats: DeploymentId | None = None
+    """The deployment on its way, or in force, that answers this request: nothing would begin.
+
+    The rest of the plan is that of the same release once more, as its modules would be given it.
+    """
