@@ -11,7 +11,7 @@ from cli.client import Client
 from cli.deployment_words import deployment_words, modules_of
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import environment_id
+from cli.lookup import environment_id, require_alone
 from cli.options import Module
 from cli.parameter_types import module_id
 from cli.rollout_report import Deployment
@@ -50,7 +50,7 @@ class DeploymentSelector:
             Failure: none fits.
         """
         if self._is_id:
-            return self.deployment
+            return require_alone(self.deployment, env=self.env, module=self.module)
         fitting = self._fitting(client, *statuses)
         return _id_of(self._required(fitting, " or ".join(statuses))[0])
 
@@ -61,7 +61,7 @@ class DeploymentSelector:
             Failure: none fits, or several do: *command* is then shown for each.
         """
         if self._is_id:
-            return self.deployment
+            return require_alone(self.deployment, env=self.env, module=self.module)
         fitting = self._fitting(client, *statuses)
         wanted = "on its way" if statuses == RUNNING else " or ".join(statuses)
         return self._only(self._required(fitting, wanted), command)
@@ -73,7 +73,7 @@ class DeploymentSelector:
             Failure: none holds one, or several do.
         """
         if self._is_id:
-            return self.deployment
+            return require_alone(self.deployment, env=self.env, module=self.module)
         held = [each for each in self._fitting(client) if each.get("holds")]
         return self._only(self._required(held, "the cause of a hold"), "release-hold")
 
@@ -89,7 +89,7 @@ class DeploymentSelector:
                 way.
         """
         if self._is_id:
-            return self.deployment
+            return require_alone(self.deployment, env=self.env, module=self.module)
         known = [each for each in self._fitting(client) if each["status"] != "Cancelled"]
         if running := [each for each in known if each["status"] in RUNNING]:
             return self._only(running, "rollback")
@@ -108,7 +108,7 @@ class DeploymentSelector:
             Failure: the newest has not Failed, or several are on their way.
         """
         if self._is_id:
-            return self.deployment
+            return require_alone(self.deployment, env=self.env, module=self.module)
         known = self._required(self._fitting(client), "")
         if running := [each for each in known if each["status"] in RUNNING]:
             return self._only(running, "retry")
@@ -127,12 +127,30 @@ class DeploymentSelector:
 
     @property
     def _module(self) -> str | None:
-        """The module that is selected by. Raises BadParameter: what is typed for it is none."""
-        return module_id(self.deployment) if self.env else self.module
+        """The module that is selected by.
+
+        Raises:
+            BadParameter: what is typed for it is none.
+            Failure: two are typed.
+        """
+        if not self.env:
+            return self.module
+        if self.module is not None:
+            raise Failure(
+                f"two modules are named, {self.deployment} and {self.module}",
+                ExitCode.USAGE,
+                remedy=f"with --env the module comes first: {self.module} --env {self.env}",
+            )
+        return module_id(self.deployment)
 
     @property
     def _is_id(self) -> bool:
         return _DEPLOYMENT_ID.fullmatch(self.deployment) is not None
+
+    @property
+    def _of(self) -> str:
+        """The module that was typed, in words; empty where none was."""
+        return f" of {self._module}" if self._module else ""
 
     def _fitting(self, client: Client, *statuses: str) -> Sequence[Deployment]:
         """Return the environment's deployments in one of *statuses*, newest first."""
@@ -143,9 +161,9 @@ class DeploymentSelector:
         if fitting:
             return fitting
         raise Failure(
-            f"no deployment in {self._environment} is {wanted}"
+            f"no deployment{self._of} in {self._environment} is {wanted}"
             if wanted
-            else f"nothing was deployed to {self._environment} yet",
+            else f"nothing{self._of} was deployed to {self._environment} yet",
             ExitCode.NOT_FOUND,
             remedy=f"see what exists: `runtimectl deployments --env {self._environment}`",
         )
@@ -156,7 +174,7 @@ class DeploymentSelector:
         named = ", ".join(f"{deployment_words(each)} is {each['status']}" for each in fitting)
         lines = ", ".join(f"`runtimectl {command} {_id_of(each)}`" for each in fitting)
         raise Failure(
-            f"{len(fitting)} deployments in {self._environment} fit: {named}",
+            f"{len(fitting)} deployments{self._of} in {self._environment} fit: {named}",
             ExitCode.USAGE,
             remedy=f"name the one that you mean, in this order: {lines}",
         )

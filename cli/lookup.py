@@ -36,6 +36,22 @@ def find_environment(client: Client, name: str) -> Mapping[str, Any]:
     return environment
 
 
+def require_alone(identity: str, **selecting: str | None) -> str:
+    """Return *identity*, which names one thing by itself.
+
+    Raises:
+        Failure: an option that selects was typed beside it: it would be left out without a word.
+    """
+    for name, value in selecting.items():
+        if value is not None:
+            raise Failure(
+                f"{identity} is one by itself: --{name} {value} selects nothing of it",
+                ExitCode.USAGE,
+                remedy=f"leave out --{name}",
+            )
+    return identity
+
+
 @overload
 def environment_id(client: Client, name: str) -> str: ...
 @overload

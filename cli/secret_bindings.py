@@ -10,7 +10,7 @@ import typer
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import environment_id
+from cli.lookup import environment_id, require_alone
 from cli.options import EnvironmentFilter, EnvironmentOption, Module
 from cli.parameter_types import one_of
 from shared.kernel.ids import id_shape, parse_id, secret_key, secret_rotation_id
@@ -53,18 +53,27 @@ def rotations_of(binding: Binding) -> str:
     return secret_rotation_id(key, secret, 0).removesuffix("0")
 
 
-def rotation_operations(client: Client, status: str | None = None) -> Mapping[str, str]:
-    """Return the operation of each rotation, the newest first; empty where nobody may read them."""
+def rotation_ids(client: Client, status: str | None = None) -> Sequence[str] | None:
+    """Return the ids of rotations, the newest first; None where the caller may not read them."""
     query = {"kind": "RotateSecret", "status": status}
-    found = client.list_readable("/v1/platform/secret-bindings/operations", query) or ()
-    return {each["resourceId"].rpartition("/")[2]: each["operationId"] for each in found}
+    found = client.list_readable("/v1/platform/secret-bindings/operations", query)
+    if found is None:
+        return None
+    return [*dict.fromkeys(each["resourceId"].rpartition("/")[2] for each in found)]
 
 
-def rotations_in_flight(client: Client, bindings: Sequence[Binding]) -> Mapping[str, str]:
-    """Return the rotations of the secrets of *bindings* that are on their way, by secret."""
-    running = rotation_operations(client, "Running") if bindings else {}
+def rotations_in_flight(
+    client: Client, bindings: Sequence[Binding]
+) -> Mapping[str, Binding] | None:
+    """Return the rotations that are on their way, each with one of *bindings* to its secret.
+
+    None where the caller may not read which there are.
+    """
+    running = rotation_ids(client, "Running") if bindings else ()
+    if running is None:
+        return None
     return {
-        binding["secretName"]: rotation
+        rotation: binding
         for binding in bindings
         for rotation in running
         if rotation.startswith(rotations_of(binding))
@@ -135,10 +144,10 @@ class RotationSelector:
         """Return the id of the rotation.
 
         Raises:
-            Failure: it names no rotation.
+            Failure: it names no rotation, or the caller may not read which there are.
         """
         if _ROTATION_ID.fullmatch(self.rotation):
-            return self.rotation
+            return require_alone(self.rotation, env=self.env)
         if self.env is None:
             raise Failure(
                 f"{self.rotation!r} is no id of a rotation",
@@ -146,10 +155,17 @@ class RotationSelector:
                 remedy="for the last rotation of a secret name its environment: "
                 f"`runtimectl secret rotation {self.rotation} --env NAME`",
             )
-        (binding, *_) = BindingSelector(self.rotation, self.env).find_all(client)
-        beginning = rotations_of(binding)
-        known = (each for each in rotation_operations(client) if each.startswith(beginning))
-        found = next(known, None)
+        bindings = BindingSelector(self.rotation, self.env).find_all(client)
+        beginnings = tuple(map(rotations_of, bindings))
+        known = rotation_ids(client)
+        if known is None:
+            raise Failure(
+                f"the rotations of {self.rotation} are not shown: you may not read operations",
+                ExitCode.REFUSED,
+                remedy="name one by its id, as who rotated it was shown it: "
+                "`runtimectl secret rotation ROTATION`",
+            )
+        found = next((each for each in known if each.startswith(beginnings)), None)
         if found is None:
             raise Failure(
                 f"no rotation of {self.rotation} in {self.env} is known",

@@ -204,9 +204,19 @@ def revoke(selector: BindingSelector, invocation: Invocation, reason: Reason = "
 
 def _say_rotations(invocation: Invocation, bindings: Sequence[Mapping[str, Any]]) -> None:
     """Say which secrets are being rotated, and how that is watched."""
-    if invocation.is_table:
-        for secret, identity in rotations_in_flight(invocation.client, bindings).items():
-            note(f"{secret} is being rotated: `runtimectl secret rotation {identity} --wait`")
+    if not invocation.is_table:
+        return
+    client = invocation.client
+    running = rotations_in_flight(client, bindings)
+    if running is None:
+        note("rotations on their way are not shown: you may not read operations")
+    names = environment_names(client) if running else {}
+    for rotation_id, binding in (running or {}).items():
+        where = with_environment(binding, names)["environment"]
+        note(
+            f"{binding['secretName']} in {where} is being rotated:"
+            f" `runtimectl secret rotation {rotation_id} --wait`"
+        )
 
 
 def _say_unreleased(client: Client, binding: Mapping[str, Any]) -> None:

@@ -13,7 +13,14 @@ from cli.deployment_selector import RUNNING
 from cli.deployment_words import deployment_words
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import environment_id, environment_names, id_labels, replace_ids, with_environment
+from cli.lookup import (
+    environment_id,
+    environment_names,
+    id_labels,
+    replace_ids,
+    require_alone,
+    with_environment,
+)
 from cli.options import EnvironmentFilter, Invocation
 from cli.output import Column, format_digest, format_time, note
 from cli.parameter_types import instant
@@ -290,7 +297,7 @@ def live(
 def service_id(client: Client, name: str, env: str | None) -> str:
     """Return the service id of an id, or of a module."""
     if _SERVICE_ID.fullmatch(name):
-        return name
+        return require_alone(name, env=env)
     query = {"moduleId": name, "environmentId": environment_id(client, env)}
     remedy = "see `runtimectl status`; if it runs in several environments, add --env"
     service = only_match(list(client.list_all(_ROOT, query)), "service", name, remedy)

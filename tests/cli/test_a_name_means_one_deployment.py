@@ -10,6 +10,7 @@ from tests.cli.small_platform import (
     DEPLOYMENT,
     ENVIRONMENT,
     RUNTIME,
+    SERVICE,
     THE_ACCEPTED,
     THE_DEPLOYMENT,
     Ran,
@@ -220,6 +221,45 @@ def test_a_module_of_an_environment_selects_as_elsewhere(line: str, runtimectl: 
     assert any("moduleId=module-shop" in asked.path for asked in ran.asked)
     assert none.code == ExitCode.USAGE
     assert "did you mean module-shop?" in none.err
+
+
+@pytest.mark.parametrize("command", ["rollback", "cancel", "retry", "release-hold", "deployment"])
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        pytest.param("module-shop --env test --module module-cart", "two modules are named",
+                     id="two-modules"),
+        pytest.param(f"{DEPLOYMENT} --env test", "leave out --env", id="an-id-and-an-environment"),
+        pytest.param(f"{DEPLOYMENT} --module module-cart", "leave out --module",
+                     id="an-id-and-a-module"),
+    ],
+)  # fmt: skip
+def test_what_selects_nothing_is_refused_and_not_left_out(
+    command: str, typed: str, said: str, runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run(f"{command} {typed}", {f"GET {RUNTIME}/deployments": [THE_DEPLOYMENT]})
+
+    assert ran.code == ExitCode.USAGE
+    assert said in ran.err
+    assert not [asked for asked in ran.asked if asked.method != "GET"]
+
+
+@pytest.mark.parametrize("line", ["history", "live", "slo get", "slo delete"])
+def test_the_id_of_a_service_is_not_of_an_environment_too(
+    line: str, runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run(f"{line} {SERVICE} --env test", {})
+
+    assert ran.code == ExitCode.USAGE
+    assert "leave out --env" in ran.err
+    assert not ran.asked
+
+
+def test_where_none_fits_the_module_that_was_asked_for_is_named(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run("cancel module-shop --env test", {f"GET {RUNTIME}/deployments": []})
+
+    assert ran.code == ExitCode.NOT_FOUND
+    assert "no deployment of module-shop in test is on its way" in ran.err
 
 
 def taken_back(kind: str, **more: Any) -> dict[str, Any]:

@@ -449,14 +449,55 @@ def test_a_rotation_in_flight_is_said_where_its_secret_is_listed(
     none = runtimectl.run(line, quiet)
 
     identity = f"{rotations_of(binding())}2"
-    said = f"db-password is being rotated: `runtimectl secret rotation {identity} --wait`"
+    said = f"db-password in test is being rotated: `runtimectl secret rotation {identity} --wait`"
     assert ran.err.count(said) == 1
     assert "is being rotated" not in none.err
 
 
+def test_of_two_secrets_of_one_name_each_rotation_is_said(runtimectl: RuntimeCtl) -> None:
+    other = binding(
+        "module-jobs", bindingId="sec-aaaaaaaaaaaa-bbbbbbbbbbbb", environmentId="env-aaaaaaaaaaaa",
+    )  # fmt: skip
+    ids = [f"{rotations_of(each)}2" for each in (binding(), other)]
+    running = [{**rotating(), "resourceId": f"{RUNTIME}/secret-rotations/{each}"} for each in ids]
+
+    ran = runtimectl.run(
+        "secret list",
+        {
+            f"GET {ROOT}": [binding(), other],
+            f"{OPERATIONS}?kind=RotateSecret&status=Running": running,
+        },
+    )
+
+    for where, identity in zip(("test", "env-aaaaaaaaaaaa"), ids, strict=True):
+        said = f"db-password in {where} is being rotated: `runtimectl secret rotation {identity}"
+        assert said in ran.err
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_who_may_not_read_rotations_is_told_so_and_not_that_there_is_none(
+    status: int, runtimectl: RuntimeCtl
+) -> None:
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if "/operations" in asked.path:
+            return status, {"error": {"code": "PermissionMissing", "message": "it is so"}}
+        return answer_of(asked, {f"GET {ROOT}": [binding()]})
+
+    with serving(answer, keeps_connections=False) as server:
+        listed = runtimectl.run_at(server, "secret list")
+    with serving(answer, keeps_connections=False) as server:
+        named = runtimectl.run_at(server, "secret rotation db-password --env test")
+
+    assert listed.code == ExitCode.OK
+    assert "rotations on their way are not shown: you may not read operations" in listed.err
+    assert named.code == ExitCode.REFUSED
+    assert "are not shown: you may not read operations" in named.err
+    assert "secret rotate" not in named.err
+
+
 def test_the_last_rotation_of_a_secret_is_found_by_its_name(runtimectl: RuntimeCtl) -> None:
     identity = f"{rotations_of(binding())}2"
-    answers = {
+    answers: dict[str, Any] = {
         f"GET {ROOT}": [binding()],
         f"{OPERATIONS}?kind=RotateSecret": [rotating(2), rotating(1, "Succeeded")],
         f"GET {RUNTIME}/secret-rotations/{identity}": rotation("Rolling", rotationId=identity),
@@ -464,10 +505,13 @@ def test_the_last_rotation_of_a_secret_is_found_by_its_name(runtimectl: RuntimeC
 
     ran = runtimectl.run("secret rotation db-password --env test -o json", answers)
     nowhere = runtimectl.run("secret rotation db-password", answers)
-    never = runtimectl.run("secret rotation db-password --env test", {f"GET {ROOT}": [binding()]})
+    doubly = runtimectl.run(f"secret rotation {identity} --env test", answers)
+    answers[f"{OPERATIONS}?kind=RotateSecret"] = []
+    never = runtimectl.run("secret rotation db-password --env test", answers)
 
     assert json.loads(ran.out)["rotationId"] == identity
-    assert nowhere.code == ExitCode.USAGE
+    assert (nowhere.code, doubly.code) == (ExitCode.USAGE, ExitCode.USAGE)
+    assert "leave out --env" in doubly.err
     assert "`runtimectl secret rotation db-password --env NAME`" in nowhere.err
     assert never.code == ExitCode.NOT_FOUND
     assert "`runtimectl secret rotate db-password --env test`" in never.err
