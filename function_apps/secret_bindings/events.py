@@ -70,20 +70,36 @@ def alert_raised(rotation: Rotation, now: datetime) -> Publish:
     evidence = [f"{rotation.rotation_id} of {rotation.secret_name}: {rotation.reason.message}"]
     subject = alert_subject(rotation.environment_id, rotation.secret)
     event = alert_event(
-        Alert.ROTATION_FAILED, subject, rotation.number, isoformat(now),
+        Alert.ROTATION_FAILED, subject, _alert_revision(rotation.number), isoformat(now),
         evidence=evidence,
     )  # fmt: skip
     return Publish(event, module=rotation.module_id)
 
 
 def alert_cleared(rotation: Rotation, raised_at: str, now: datetime) -> Publish:
-    """Return the end of the alert that an earlier rotation raised."""
+    """Return the end, by *rotation*, of the alert that an earlier one raised."""
     subject = alert_subject(rotation.environment_id, rotation.secret)
     event = alert_event(
-        Alert.ROTATION_FAILED, subject, rotation.number, raised_at,
+        Alert.ROTATION_FAILED, subject, _alert_revision(rotation.number), raised_at,
         cleared_at=isoformat(now),
     )  # fmt: skip
     return Publish(event, module=rotation.module_id)
+
+
+def alert_left(head: SecretHead, raised_at: str, module_id: str, now: datetime) -> Publish:
+    """Return the end of the alert about a secret of which *module_id* was the last consumer."""
+    subject = alert_subject(head.environment_id, head.secret)
+    # Between the last rotation and the next.
+    revision = _alert_revision(head.rotations) + 1
+    event = alert_event(
+        Alert.ROTATION_FAILED, subject, revision, raised_at, cleared_at=isoformat(now)
+    )
+    return Publish(event, module=module_id)
+
+
+def _alert_revision(rotation: int) -> int:
+    """Return the revision of an event of the alert by *rotation*; the next is that of no other."""
+    return 2 * rotation
 
 
 def secret_expiring(binding: Binding) -> Publish:

@@ -161,6 +161,60 @@ def test_the_next_rotation_revokes_every_older_version_and_ends_the_alert() -> N
     assert [each["alert"] for each in cleared] == ["SecretRotationFailed"]
 
 
+def test_the_alert_about_a_secret_ends_with_its_last_consumer() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        followers, binding = await consumers(on, *MODULES[:2], generator=RANDOM)
+        followers.verdict = lambda _: "refuse"
+        first, last = (await followers.rotate(binding))["consumers"]
+        await on.revoke(first["bindingId"])
+        await require_listed(on.bench, "SecretRotationFailed")
+
+        await on.revoke(last["bindingId"])
+
+        await require_listed(on.bench)
+        return on.told("RuntimeAlertRaised"), on.told("RuntimeAlertCleared")
+
+    (raised,), (cleared,) = run_virtual(main())
+
+    assert raised["raisedAt"] == cleared["raisedAt"]
+    assert raised["revision"] < cleared["revision"]
+
+
+def test_a_secret_that_is_bound_again_is_alerted_again() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        followers, binding = await consumers(on, MODULES[0], generator=RANDOM)
+        followers.verdict = lambda _: "refuse"
+        await followers.rotate(binding)
+        await on.revoke(binding)
+        await on.ask(moduleId=MODULES[0], generator=RANDOM)
+        await on.run_started()
+
+        await followers.rotate(binding)
+
+        await require_listed(on.bench, "SecretRotationFailed")
+
+    run_virtual(main())
+
+
+def test_a_rotation_that_fails_when_nobody_has_the_secret_any_more_raises_no_alert() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        followers, binding = await consumers(on, MODULES[0], generator=RANDOM)
+        followers.verdict = lambda _: "refuse"
+        await followers.rotate(binding)
+        asked = await on.rotate(binding)
+
+        await on.revoke(binding)
+        await on.abandon(asked["operationId"])
+
+        await require_listed(on.bench)
+        return len(on.told("RuntimeAlertRaised"))
+
+    assert run_virtual(main()) == 1
+
+
 def test_rotations_that_fail_one_after_the_other_raise_one_alert() -> None:
     async def main() -> Any:
         on = await secret_bindings()

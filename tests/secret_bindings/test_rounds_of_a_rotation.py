@@ -331,13 +331,15 @@ def test_what_ran_at_its_end_is_kept() -> None:
 
 
 def test_a_failure_alerts_since_the_first_one_and_frees_the_secret() -> None:
-    failed = fail(rotation(), REASON, head(), NOW)
+    known = head(Consumer("b", "module"))
+    failed = fail(rotation(), REASON, known, NOW)
 
-    after = failed_head(failed, head(), "now")
+    after = failed_head(failed, known, "now")
 
     assert (after.rotation_id, after.failed_version, after.alerted_at) == (None, "2", "now")
     assert failed_head(failed, after, "later").alerted_at == "now"
-    assert failed_head(failed, head(), "now", is_canceled=True).alerted_at is None
+    assert failed_head(failed, known, "now", is_canceled=True).alerted_at is None
+    assert failed_head(failed, head(), "now").alerted_at is None
 
 
 def test_it_disables_what_was_in_force_and_before_unless_the_secret_is_external() -> None:

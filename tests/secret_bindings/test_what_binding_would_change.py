@@ -56,6 +56,18 @@ def test_who_has_the_vault_looked_into_is_recorded() -> None:
     assert (record["actor"], record["reason"]) == ("user:ann", f"{NAME} in {VAULT}")
 
 
+def test_the_key_of_a_webhook_that_is_asked_for_is_recorded_too() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        settings = {"url": "https://a.example", "key": "somebody-elses"}
+        await _planned(on, generator={"kind": "webhook", "settings": settings})
+        return [each for each in map(_looked_up, await on.everything()) if each]
+
+    (record,) = run_virtual(main())
+
+    assert record["reason"] == f"{NAME} and somebody-elses in {VAULT}"
+
+
 def test_nothing_is_recorded_where_the_vault_is_not_looked_into() -> None:
     async def main() -> Any:
         on = await secret_bindings()

@@ -11,7 +11,6 @@ from function_apps.secret_bindings.activities.resource_passwords import (
 from function_apps.secret_bindings.errors import VersionUnusable
 from function_apps.secret_bindings.events import (
     alert_cleared,
-    alert_raised,
     rotation_failed,
     secret_rotated,
 )
@@ -33,6 +32,7 @@ from function_apps.secret_bindings.repository import (
     commit_rotation,
     load_rotation,
 )
+from function_apps.secret_bindings.use_cases.rotation_alert import failure_alerts
 from shared.contracts.values import Reason
 from shared.durable.activity import (
     REASON_MAX,
@@ -157,8 +157,7 @@ async def record_rotation_failure(
         ended = (
             operation.cancel(now) if is_canceled else operation.fail(shown.code, shown.message, now)
         )
-        is_raised = state.head.alerted_at is not None
-        alerts = [] if is_canceled or is_raised else [alert_raised(failed, now)]
+        alerts = failure_alerts(failed, state.head, head, now)
         return Step(
             None,
             ended,

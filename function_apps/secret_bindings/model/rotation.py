@@ -285,12 +285,16 @@ def fail(rotation: Rotation, reason: Reason, head: SecretHead, now: datetime) ->
 def failed_head(
     failed: Rotation, head: SecretHead, at: str, *, is_canceled: bool = False
 ) -> SecretHead:
-    """Return *head* after *failed*, free for the next rotation; alerted, unless it was canceled."""
+    """Return *head* after *failed*, free for the next rotation.
+
+    It is alerted, unless *failed* was canceled, or nobody has the secret any more.
+    """
+    alerted_at = head.alerted_at if is_canceled else head.alerted_at or at
     return replace(
         head,
         rotation_id=None,
         failed_version=failed.to_version or head.failed_version,
-        alerted_at=head.alerted_at if is_canceled else head.alerted_at or at,
+        alerted_at=alerted_at if head.consumers else None,
     )
 
 

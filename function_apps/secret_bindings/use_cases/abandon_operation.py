@@ -1,6 +1,6 @@
 """Abandon: end an operation that nothing else can end, and free its binding or its secret."""
 
-from function_apps.secret_bindings.events import alert_raised, rotation_failed
+from function_apps.secret_bindings.events import rotation_failed
 from function_apps.secret_bindings.model.binding import fail as fail_binding
 from function_apps.secret_bindings.model.rotation import fail, failed_head
 from function_apps.secret_bindings.ports import SecretBindingsApp
@@ -11,6 +11,7 @@ from function_apps.secret_bindings.repository import (
     documents_of,
     secret_of,
 )
+from function_apps.secret_bindings.use_cases.rotation_alert import failure_alerts
 from shared.contracts.values import Reason
 from shared.durable.abandon import Freed, abandon
 from shared.kernel.clock import isoformat
@@ -54,7 +55,7 @@ async def abandon_rotation(
         failed = fail(rotation, why, head, now)
         after = failed_head(failed, head, isoformat(now))
         writes = [ROTATIONS.put(failed), HEADS.put(after)]
-        alerts = [] if head.alerted_at else [alert_raised(failed, now)]
+        alerts = failure_alerts(failed, head, after, now)
         return Freed(writes, [rotation_failed(failed, after), *alerts])
 
     return await abandon(operation, ctx, app, reason, reads=documents_of(rotation_id), free=free)

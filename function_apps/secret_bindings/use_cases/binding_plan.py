@@ -93,9 +93,11 @@ async def _require_maker(asked: AskedBinding, *, is_made: bool) -> None:
 
 
 async def _record_look(asked: AskedBinding) -> None:
-    """Record who has the vault looked into: the answer says which secrets it has."""
-    binding_id, ctx = asked.fresh.binding_id, asked.ctx
-    what = f"{asked.fresh.secret_name} in {asked.fresh.vault_uri}"
+    """Record who has the vault looked into, and for what: the answer says which secrets it has."""
+    binding_id, ctx, generator = asked.fresh.binding_id, asked.ctx, asked.fresh.generator
+    key = generator.settings.get(KEY) if generator else None
+    names = f"{asked.fresh.secret_name} and {key}" if key else asked.fresh.secret_name
+    what = f"{names} in {asked.fresh.vault_uri}"
     seen = Audited(LOOK, binding_id, reason=what)
     await asked.app.service.work.change(
         ctx.without_marker(), BINDINGS, binding_id, lambda _: Decision(None, audited=seen)

@@ -1,17 +1,22 @@
 """Revocation: a module is not given a secret any more, from its next release on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from function_apps.secret_bindings import repository
-from function_apps.secret_bindings.events import secret_bound
-from function_apps.secret_bindings.model.binding import revoke
-from function_apps.secret_bindings.model.secret_head import forget, remove_consumer
+from function_apps.secret_bindings.events import alert_left, secret_bound
+from function_apps.secret_bindings.model.binding import Binding, revoke
+from function_apps.secret_bindings.model.secret_head import (
+    SecretHead,
+    forget,
+    remove_consumer,
+)
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BINDINGS, ENVIRONMENTS, HEADS
 from function_apps.secret_bindings.resources import answer
 from shared.kernel.context import Context
 from shared.kernel.ids import parse_id
-from shared.messaging.outbox import Audited
+from shared.messaging.outbox import Audited, Publish
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 from shared.persistence.store import Partition
 
@@ -32,12 +37,12 @@ async def revoke_binding(
         if after is known:
             return Decision(answer(known), is_repeat=True)
         head = view.find(HEADS, known.secret)
-        removed = [] if head is None else [HEADS.put(remove_consumer(head, binding_id))]
+        heads, alerts = _without(head, known, ctx) if head else ((), ())
         return Decision(
             answer(after),
-            writes=[BINDINGS.put(after), *removed],
+            writes=[BINDINGS.put(after), *map(HEADS.put, heads)],
             # Nobody has heard of one that never had a version.
-            outbox=[secret_bound(after)] if after.version else [],
+            outbox=[*([secret_bound(after)] if after.version else []), *alerts],
             audited=Audited("RevokeSecretBinding", binding_id, reason=reason),
         )
 
@@ -46,6 +51,20 @@ async def revoke_binding(
         return [] if known is None else [HEADS.document_id(known.secret)]
 
     return await app.service.work.change(ctx, BINDINGS, binding_id, decide, linked=head_of)
+
+
+def _without(
+    head: SecretHead, binding: Binding, ctx: Context
+) -> tuple[Sequence[SecretHead], Sequence[Publish]]:
+    """Return *head* without the consumer of *binding*, and the end of an alert that was its last.
+
+    A rotation in flight ends the alert itself.
+    """
+    after = remove_consumer(head, binding.binding_id)
+    if not after.is_over or after.alerted_at is None:
+        return [after], []
+    ended = alert_left(after, after.alerted_at, binding.module_id, ctx.now())
+    return [replace(after, alerted_at=None)], [ended]
 
 
 async def revoke_all(environment_id: str, ctx: Context, app: SecretBindingsApp) -> None:
