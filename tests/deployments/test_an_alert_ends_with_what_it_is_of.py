@@ -1,13 +1,17 @@
 """That nothing can be gone back to is told once, and ends with a release, a removal or the end."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
+from function_apps.deployments.model.deployment_target import ALERTS_ENDED_MAX
+from function_apps.deployments.repository import TARGETS
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
-from tests.deployments.driven import SHOP, Driven, driven
+from shared.messaging.unit_of_work import Decision
+from tests.deployments.driven import SHOP, TEST, Driven, driven
 from tests.deployments.test_a_fix_lands_when_the_old_version_is_dead import (
     dies,
     one_in_force,
@@ -66,6 +70,27 @@ def test_an_alert_ends_where_its_module_is_there_no_more(ends: Any) -> None:
         same = ("aggregateId", "alert", "serviceId", "environmentId", "raisedAt")
         assert [cleared[each] for each in same] == [raised[each] for each in same]
         assert cleared["revision"] > raised["revision"]
+        await require_listed(world.bench)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("ends", [is_gone, is_made_again])
+def test_every_alert_of_an_environment_ends_with_it_however_many_there_are(ends: Any) -> None:
+    async def main() -> None:
+        world = await alerted()
+        target = await world.target()
+        known = target.modules[SHOP]
+        names = [f"module-m{number}" for number in range(2 * ALERTS_ENDED_MAX)]
+        many = replace(target, modules={SHOP: known, **dict.fromkeys(names, known)})
+        write: Decision[Any] = Decision({}, writes=[TARGETS.put(many)])
+        work = world.app.service.work
+        await work.change(world.ctx.without_marker(), TARGETS, TEST, lambda _: write)
+
+        await ends(world)
+
+        cleared = told(world, "Cleared")
+        assert len({each["aggregateId"] for each in cleared}) == len(cleared) == len(names) + 1
         await require_listed(world.bench)
 
     run_virtual(main())

@@ -8,7 +8,6 @@ import pytest
 
 from function_apps.deployments.model import predecessors
 from function_apps.deployments.model.alerts import (
-    ENDED_MAX,
     EndedAlert,
     components_without_previous,
     ended_alerts,
@@ -16,11 +15,13 @@ from function_apps.deployments.model.alerts import (
 )
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import (
+    ALERTS_ENDED_MAX,
     DeploymentTarget,
     EnvironmentProjection,
     ModuleState,
     emptied,
     with_in_force,
+    without_alerts_left,
     without_in_force,
 )
 from function_apps.deployments.model.holds import HoldRef
@@ -170,9 +171,15 @@ def test_a_removal_ends_it_by_a_revision_that_no_release_has() -> None:
 
 
 def test_so_many_alerts_end_with_an_environment_as_a_batch_has_room_for() -> None:
-    known = target(**{f"m{number}": OPEN for number in range(ENDED_MAX + 1)})
+    known = target(**{f"m{number}": OPEN for number in range(ALERTS_ENDED_MAX + 1)})
 
-    assert len([*ended_alerts(known, emptied(known))]) == ENDED_MAX
+    after = emptied(known)
+
+    assert len([*ended_alerts(known, after)]) == ALERTS_ENDED_MAX
+    assert not any(state.revision for state in after.modules.values())
+    (left,) = ended_alerts(after, without_alerts_left(after))
+    assert left.revision > OPEN.last
+    assert without_alerts_left(target(shop=OPEN)) == target(shop=OPEN)
 
 
 # What is in force, from the deployments that say so.

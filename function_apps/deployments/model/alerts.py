@@ -3,16 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
-from typing import Final
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, ModuleState
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ModuleId
-
-ENDED_MAX: Final = 40
-"""In one batch, which takes 100 operations: alerts that end with their environment."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +44,6 @@ def with_open_alerts(
 
 def ended_alerts(before: DeploymentTarget, after: DeploymentTarget) -> Iterator[EndedAlert]:
     """Yield the alerts that were open in *before* and are not in *after*."""
-    ended = (
-        EndedAlert(module, after.module(module).last, state.alerted_at)
-        for module, state in before.modules.items()
-        if state.alerted_at is not None and after.module(module).alerted_at is None
-    )
-    yield from islice(ended, ENDED_MAX)
+    for module, state in before.modules.items():
+        if state.alerted_at is not None and after.module(module).alerted_at is None:
+            yield EndedAlert(module, after.module(module).last, state.alerted_at)

@@ -6,6 +6,7 @@ interruption and each drain takes the next fencing token of the environment.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from function_apps.deployments.model.facts import BindingProjection, Facts
 from function_apps.deployments.model.holds import Holds
@@ -84,6 +85,10 @@ class QueueEntry:
     depends_on: tuple[ModuleId, ...] = ()
     binding_revision: int = 0
     base: str = ""
+
+
+ALERTS_ENDED_MAX: Final = 40
+"""In one batch, which takes 100 operations: alerts that end with their environment."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +170,26 @@ class DeploymentTarget:
 def emptied(target: DeploymentTarget) -> DeploymentTarget:
     """Return *target* with nothing in force and nothing on its way.
 
-    Revisions that were given out are never used again.
+    Revisions that were given out are never used again. Alerts end with it, as many as a batch has
+    room for; `without_alerts_left` ends the others.
     """
-    return replace(without_in_force(target, target.modules), holds={}, queue=())
+    after = replace(without_in_force(target, target.modules), holds={}, queue=())
+    alerted = [name for name, state in target.modules.items() if state.alerted_at is not None]
+    left = {
+        name: ModuleState(last=target.module(name).last, alerted_at=target.module(name).alerted_at)
+        for name in alerted[ALERTS_ENDED_MAX:]
+    }
+    return replace(after, modules={**after.modules, **left})
+
+
+def without_alerts_left(target: DeploymentTarget) -> DeploymentTarget:
+    """Return *target* with alerts ended of which `emptied` left nothing in force, so many again."""
+    left = [
+        name
+        for name, state in target.modules.items()
+        if state.alerted_at is not None and not state.revision
+    ]
+    return without_in_force(target, left[:ALERTS_ENDED_MAX])
 
 
 def with_in_force(

@@ -15,6 +15,7 @@ from function_apps.deployments.model.deployment_target import (
     DrainClaim,
     EnvironmentProjection,
     emptied,
+    without_alerts_left,
 )
 from function_apps.deployments.model.facts import RecordedProof
 from function_apps.deployments.ports import DeploymentsApp
@@ -70,7 +71,7 @@ async def record_environment(
     def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, environment_id)
         if target.environment is not None and target.environment.revision >= event.revision:
-            return NOTHING
+            return Decision(_alerts_left(target))
         after = replace(target, environment=_projection(event, project, target.environment))
         rows = wake_waiting(target)
         if _is_gone(event, target.environment):
@@ -84,7 +85,7 @@ async def record_environment(
             operation, start = _begin_drain(environment_id, ids, ctx)
             writes, rows = [*writes, OPERATIONS.put(operation)], [start, *rows]
         return Decision(
-            {},
+            _alerts_left(after),
             writes=[TARGETS.put(after), *writes],
             outbox=rows,
             audited=Audited("RecordEnvironment", environment_id, event.status),
@@ -94,9 +95,32 @@ async def record_environment(
         drain = view.get(TARGETS, environment_id).drain
         return [OPERATIONS.document_id(drain.operation)] if drain else []
 
-    return await app.service.work.change(
+    outcome = await app.service.work.change(
         ctx.without_marker(), TARGETS, environment_id, decide, linked=open_drain
     )
+    if outcome.value:
+        await _end_alerts_left(environment_id, ctx, app)
+    return outcome
+
+
+def _alerts_left(target: DeploymentTarget) -> Json:
+    """Return, as an answer, that alerts of what is gone are raised; empty where none is."""
+    return {"alertsLeft": True} if without_alerts_left(target) != target else {}
+
+
+async def _end_alerts_left(environment_id: str, ctx: Context, app: DeploymentsApp) -> None:
+    """End the alerts of what is gone that one batch had no room for."""
+
+    def decide(view: View) -> Decision[Json]:
+        target = view.get(TARGETS, environment_id)
+        after = without_alerts_left(target)
+        rows = [*_end_alerts(target, after, ctx)]
+        # It comes to an end: each batch leaves fewer of the modules that there are.
+        return Decision(_alerts_left(after), writes=[TARGETS.put(after)], outbox=rows)
+
+    work = app.service.work
+    while (await work.change(ctx.without_marker(), TARGETS, environment_id, decide)).value:
+        pass
 
 
 def _is_gone(event: EnvironmentFacts, before: EnvironmentProjection | None) -> bool:
