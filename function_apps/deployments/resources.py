@@ -72,7 +72,9 @@ def with_taken_back(accepted: Json, undone: Deployment) -> Json:
         modules=undone.modules,
         secret=undone.secret,
     )
-    return {**accepted, "takenBack": taken_back.model_dump(mode="json", by_alias=True)}
+    answered = DeploymentAccepted.model_validate(accepted)
+    after = answered.model_copy(update={"taken_back": taken_back})
+    return after.model_dump(mode="json", by_alias=True)
 
 
 def deployment_resource(

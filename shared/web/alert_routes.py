@@ -22,8 +22,8 @@ def rows(root: str) -> Sequence[Route]:
 async def list_alerts(request: Request[None], app: Administration) -> Answer:
     """Answer the tenant's alerts that were raised and have not ended.
 
-    A page is of the documents that may have some, so it may be short, or empty, while there is a
-    next one.
+    A page is of the documents that may have some, of whatever environment: it may be short, or
+    empty, while there is a next one, and all pages cost as much as there are such documents.
     """
     if not app.alerts:
         return answer_page(request, [], None)

@@ -1,11 +1,14 @@
 """`slo`: an objective is set as the options say; burn rates and alerts are those of health."""
 
+import importlib
 import json
+import pkgutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import function_apps
 from cli.exit_codes import ExitCode
 from shared.contracts.alerts import AlertSubject, open_alert
 from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, SERVICE, THE_SERVICE, RuntimeCtl
@@ -169,6 +172,21 @@ def test_an_alert_of_any_app_is_listed(
     (row,) = [line for line in ran.out.splitlines() if alert in line]
     assert [each for each in ("test", about, "12:00:00") if each not in row] == []
     assert "docs/alerts.md" in ran.err
+
+
+def test_no_app_that_raises_alerts_is_left_out(runtimectl: RuntimeCtl) -> None:
+    names = [each.name for each in pkgutil.iter_modules(function_apps.__path__)]
+    triggers = {name: importlib.import_module(f"function_apps.{name}.triggers") for name in names}
+    raising = {name.replace("_", "-") for name in names if hasattr(triggers[name], "ALERTS")}
+
+    ran = runtimectl.run("slo alerts", {f"GET {RUNTIME}/tenant-bindings": []})
+
+    paths = {asked.path.partition("?")[0] for asked in ran.asked}
+    lists = {f"/v1/platform/{app}/alerts" for app in raising - {"health", "tenants"}}
+    assert {"health", "tenants"} < raising
+    assert {path for path in paths if path.endswith("/alerts")} == lists
+    # Those two are read where they stand beside what explains them.
+    assert {f"{RUNTIME}/services/{SERVICE}/health", f"{RUNTIME}/tenant-bindings"} < paths
 
 
 def test_windows_with_too_few_events_have_a_row_that_says_so(runtimectl: RuntimeCtl) -> None:

@@ -117,12 +117,12 @@ def _decide(
             require_same_way_back(known.deployment, wanted, known.target)
         return interrupt(known, interruption, reason, view, ids, ctx, kind=ROLL_BACK)
 
-    async def decide_and_say(view: View) -> Decision[Json]:
+    async def decide_with_taken_back(view: View) -> Decision[Json]:
         decision = await decide(view)
         undone = view.get(repository.DEPLOYMENTS, command.deployment_id)
         return replace(decision, value=with_taken_back(decision.value, undone))
 
-    return decide_and_say
+    return decide_with_taken_back
 
 
 async def _undo(
