@@ -161,6 +161,5 @@ class RemediateDrift(Command):
     recorded_revision: Annotated[int, Field(ge=1)]
     """The release revision drift compared with; when it moved on, there is nothing to repair."""
     replicas: Replicas | None = None
-    """The number of instances that is desired, where that is to be repaired: somebody may have
-    adopted another than is recorded."""
+    """The number of instances that somebody adopted; absent where it is the recorded one."""
     reason: Text = ""

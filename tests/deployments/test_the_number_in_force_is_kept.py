@@ -19,15 +19,18 @@ from tests.kit.virtual_time import run_virtual
 
 RollOut = Callable[[Driven], Awaitable[Deployment]]
 ASKED = 2
+WORKER = {"port": None, "componentType": "worker"}
 
 
-async def left(world: Driven, number: int) -> None:
+async def left(world: Driven, number: int, **changes: Any) -> None:
     """Release two instances, and have a policy scale them to *number* and end."""
     await world.tell()
     await bound(world, "Enforced", 2)
     await bind(world, "v1")
     await Told(world).publish("module", 1, {"a": 1})
-    component = await world.component("one", replicas=ASKED, configurationMode="floating")
+    component = await world.component(
+        "one", replicas=ASKED, configurationMode="floating", **changes
+    )
     await world.deploy(component)
     await world.settle()
     await scaled(world, 1)
@@ -119,15 +122,25 @@ def test_a_repair_of_the_number_brings_what_a_policy_left(live: int) -> None:
     run_virtual(main())
 
 
-def test_a_repair_of_a_number_that_somebody_adopted_brings_that() -> None:
+@pytest.mark.parametrize(
+    ("kind", "adopted", "number"),
+    [
+        pytest.param({}, 7, 7, id="some"),
+        pytest.param(WORKER, 0, 0, id="none-of-a-worker"),
+        pytest.param({}, 0, 5, id="not-none-of-what-takes-requests"),
+    ],
+)
+def test_a_repair_brings_the_number_that_somebody_adopted(
+    kind: Mapping[str, Any], adopted: int, number: int
+) -> None:
     async def main() -> None:
         world = driven()
-        await left(world, 5)
+        await left(world, 5, **kind)
         await scale(world, 4)
 
-        done = await repair(world, 7)
+        done = await repair(world, adopted)
 
-        assert (numbers(done), await live_number(world)) == (("Completed", 7, ASKED), 7)
+        assert (numbers(done), await live_number(world)) == (("Completed", number, ASKED), number)
 
     run_virtual(main())
 
@@ -174,9 +187,6 @@ def test_a_release_that_goes_back_leaves_what_a_policy_left() -> None:
         assert (back.proof.whole, await live_number(world)) == (True, 1)
 
     run_virtual(main())
-
-
-WORKER = {"port": None, "componentType": "worker"}
 
 
 @pytest.mark.parametrize(

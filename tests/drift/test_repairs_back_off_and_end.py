@@ -1,6 +1,6 @@
 """A repair without effect is tried again ever later, and one that is undone is given up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -39,23 +39,30 @@ async def test_one_command_repairs_all_that_differs_in_a_service() -> None:
     assert {each["status"] for each in await made.findings()} == {"Remediating"}
 
 
-@pytest.mark.parametrize(
-    ("adopts", "number"), [(False, 2), (True, 3)], ids=["as-released", "as-adopted"]
-)
-@virtual
-async def test_a_repair_of_the_number_says_how_many_are_desired(
-    *, adopts: bool, number: int
-) -> None:
+async def adopted(number: int, **differs: str) -> Drift:
+    """Return a service whose *number* of instances is adopted, and whose environ *differs*."""
     made = await released_and_settled(environ=FAST)
-    made.tamper(replicas=3)
+    made.tamper(replicas=number)
     await made.scan(300)
     await made.scan(OWN_WORK_S)
-    if adopts:
-        await made.decide(await made.only(), "adopt")
-        made.tamper(replicas=2)
-        await made.scan(300)
-        await made.scan(OWN_WORK_S)
-    (finding,) = [each for each in await made.findings() if each["status"] == "Open"]
+    await made.decide(await made.only(), "adopt")
+    made.tamper(replicas=1, environ={**FAST, **differs})
+    await made.scan(300)
+    await made.scan(OWN_WORK_S)
+    return made
+
+
+async def to_repair(made: Drift) -> Sequence[Mapping[str, Any]]:
+    """Return the findings that may be repaired, that of the number last."""
+    found = [each for each in await made.findings() if each["status"] == "Open"]
+    return sorted(found, key=lambda each: each["plane"] == "replicas")
+
+
+@pytest.mark.parametrize("number", [3, 0], ids=["some", "none"])
+@virtual
+async def test_a_repair_of_the_number_says_how_many_somebody_adopted(number: int) -> None:
+    made = await adopted(number)
+    (finding,) = await to_repair(made)
     await made.decide(finding, "remediate")
 
     (command,) = made.told("RemediateDrift")
@@ -64,16 +71,36 @@ async def test_a_repair_of_the_number_says_how_many_are_desired(
 
 
 @virtual
-async def test_one_command_for_all_says_the_number_that_is_among_them() -> None:
-    made = await released_and_settled(environ=FAST)
-    made.tamper(environ={f"V{number}": "1" for number in range(9)}, replicas=3)
-    await made.scan(300)
-    await made.scan(OWN_WORK_S)
+async def test_a_repair_before_that_of_the_number_says_it_too_as_it_answers_for_it() -> None:
+    made = await adopted(3, EXTRA="1")
+    first, of_the_number = await to_repair(made)
+    await made.decide(first, "remediate")
+    await made.decide(of_the_number, "remediate")
+
+    assert (first["plane"], of_the_number["plane"]) == ("workload", "replicas")
+    assert [each["replicas"] for each in made.told("RemediateDrift")] == [3, 3]
+
+
+@virtual
+async def test_one_command_for_all_says_the_number_of_whatever_page_of_findings() -> None:
+    made = await adopted(3, **{f"V{number}": "1" for number in range(20)})
     made.app = replace(made.app, remediation=RemediationPolicy.AUTO)
     await made.scan(300)
 
     (command,) = made.told("RemediateDrift")
-    assert command["replicas"] == 2
+    assert command["replicas"] == 3
+
+
+@virtual
+async def test_a_repair_of_a_number_that_nobody_adopted_leaves_it_to_what_is_recorded() -> None:
+    made = await released_and_settled(environ=FAST)
+    made.tamper(replicas=3)
+    await made.scan(300)
+    await made.scan(OWN_WORK_S)
+    await made.decide(await made.only(), "remediate")
+
+    (command,) = made.told("RemediateDrift")
+    assert command["replicas"] is None
 
 
 async def two_to_be_repaired() -> tuple[Drift, Mapping[str, Any], Mapping[str, Any]]:

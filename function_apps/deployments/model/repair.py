@@ -42,7 +42,7 @@ def repair_of(
     """Return the deployment that brings *component* of *release* again, before it enters a queue.
 
     It has the steps and the gate of that release, its image, configuration and secrets; and as many
-    instances as are in force, or *replicas* where they are to be repaired.
+    instances as are in force, or *replicas* where somebody adopted that number.
     """
     module = component.module_id
     terms = release.terms_of(module)

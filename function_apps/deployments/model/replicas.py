@@ -70,6 +70,7 @@ def of_unit(
     *replaced* is what is in force, and *live* how many instances that has. What a release asked for
     stays with it.
     """
+    repaired = deployment.repaired_replicas
     kept = {each.module_id: in_force(each, facts) for each in replaced}
 
     def numbered(component: ReleasedComponent) -> ReleasedComponent:
@@ -77,8 +78,9 @@ def of_unit(
         if component.scaling_policy_revision or component.ends:
             return component
         number = asked
-        if deployment.repaired_replicas is not None:
-            number = deployment.repaired_replicas
+        # None of what takes requests would never be ready for them.
+        if repaired or (repaired is not None and component.port is None):
+            number = repaired
         elif deployment.kind in _KEEPS:
             number = kept.get(module, asked)
         elif module in deployment.recorded:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from function_apps.drift.model.planes import Planes, released_planes
 from shared.contracts.alerts import AlertState
 from shared.contracts.catalog import RuntimeInventoryUpdated, ServiceStatus
-from shared.contracts.drift import CompareRelease
+from shared.contracts.drift import CompareRelease, Plane
 from shared.contracts.health import HealthStatus
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.scaling import (
@@ -23,7 +23,14 @@ from shared.contracts.scaling import (
     ScalingStatus,
     Signal,
 )
-from shared.contracts.values import EnvironmentId, ModuleId, ProjectId, Stage, TenantId
+from shared.contracts.values import (
+    REPLICAS_MAX,
+    EnvironmentId,
+    ModuleId,
+    ProjectId,
+    Stage,
+    TenantId,
+)
 from shared.kernel.clock import isoformat
 from shared.surfaces.scaling import ReplicasOwner, rules_in_words
 
@@ -110,6 +117,12 @@ class ServiceBaseline:
         left = None if self.is_scaled else self.left
         is_left = left is not None and left.is_of(self.release_revision, policy)
         return left.replicas if left is not None and is_left else None
+
+    @property
+    def adopted_replicas(self) -> int | None:
+        """Return the number of instances that somebody adopted, as many as a release may have."""
+        adopted = self.adopted.get(f"{Plane.REPLICAS}/replicas") or ""
+        return min(int(adopted), REPLICAS_MAX) if adopted.isdecimal() else None
 
     @property
     def is_healthy(self) -> bool:

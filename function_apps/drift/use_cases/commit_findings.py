@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final
 
 from function_apps.drift.events import finding_event
+from function_apps.drift.model.baseline import ServiceBaseline
 from function_apps.drift.model.finding import Finding, begin_repair
 from function_apps.drift.ports import DriftApp
 from function_apps.drift.repository import put_finding
@@ -24,11 +25,13 @@ def findings_decision(
     ctx: Context,
     app: DriftApp,
     *,
+    baseline: ServiceBaseline | None = None,
     is_asked: bool = False,
 ) -> Decision[Mapping[str, Finding]]:
     """Return what to commit of findings that have *changed*; its value is all of them after that.
 
-    Those that are *due* are repaired, by one command unless one *is_asked* for already.
+    Those that are *due* are repaired, by one command unless one *is_asked* for already. Those of a
+    service have its *baseline*.
     """
     writes: dict[str, Put] = {}
     rows: list[Row] = []
@@ -47,7 +50,7 @@ def findings_decision(
             writes[finding_id] = put_finding(finding)
             rows.append(finding_event(finding))
     if begun and not is_asked:
-        rows.append(repair_command(begun, _AUTOMATIC))
+        rows.append(repair_command(begun[0], baseline, _AUTOMATIC))
     if not writes:
         return Decision(current)
     audited = Audited("JudgeDrift", next(iter(writes)))

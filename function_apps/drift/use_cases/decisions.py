@@ -214,8 +214,8 @@ async def remediate(
         _require_repairable(stored, active, ctx.now())
         return findings.begin_repair(stored, asked.reason, ctx.now(), app.rules.detection)
 
-    def command(after: Finding) -> Send:
-        return repair_command([after], asked.reason or "asked for")
+    def command(after: Finding, baseline: ServiceBaseline | None) -> Send:
+        return repair_command(after, baseline, asked.reason or "asked for")
 
     return await _change(
         finding_id, FindingStatus.REMEDIATING, change, "RemediateDrift", asked.reason, ctx, app,
@@ -257,7 +257,7 @@ async def _change(
     reason: str,
     ctx: Context,
     app: DriftApp,
-    command: Callable[[Finding], Send] | None = None,
+    command: Callable[[Finding, ServiceBaseline | None], Send] | None = None,
 ) -> Outcome[Json]:
     """Commit what *change* makes of a finding; one in *status* already is a repeat.
 
@@ -274,10 +274,11 @@ async def _change(
         active = await repository.active_findings(partition_of(ctx.tenant, finding_id), app)
         after = change(known, active)
         writes, rows = _alert(after, active, view, ctx)
+        baseline = view.find(BASELINES, after.service_id) if after.service_id else None
         return Decision(
             answer(after),
             writes=[put_finding(after), *writes],
-            outbox=[finding_event(after), *([command(after)] if command else ()), *rows],
+            outbox=[finding_event(after), *([command(after, baseline)] if command else ()), *rows],
             audited=Audited(action, finding_id, after.status, reason=reason),
         )
 

@@ -260,7 +260,9 @@ async def _commit(
             if any(blocks_repair(each, ctx.now()) for each in active):
                 to_begin = []
             is_asked = bool(_in_repair({each.finding_id: each for each in active}) - in_repair)
-        decision = findings_decision(changed, findings, to_begin, ctx, app, is_asked=is_asked)
+        decision = findings_decision(
+            changed, findings, to_begin, ctx, app, baseline=stored, is_asked=is_asked
+        )
         if not (to_begin and decision.writes):
             return decision
         return replace(decision, writes=[*decision.writes, BASELINES.put(stored)])
