@@ -18,7 +18,7 @@ from function_apps.deployments.activities.start_failure import (
 from function_apps.deployments.errors import ProofFailed
 from function_apps.deployments.model import release_unit, traffic_split
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.replicas import NOBODY_ASKED
+from function_apps.deployments.model.replicas import BEGINS_WITH_LIVE
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import load_owned_deployment
 from function_apps.deployments.use_cases.configuration_content import read_merge
@@ -70,7 +70,7 @@ async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: Deploym
     spec = release_unit.to_revision_spec(
         component, deployment.environment_id, deployment.tenant_id, app.rules.rollout, values
     )
-    if component.scaling_policy_revision or deployment.kind in NOBODY_ASKED:
+    if component.scaling_policy_revision or deployment.kind in BEGINS_WITH_LIVE:
         spec = replace(spec, replicas=await _as_many(component, deployment, app))
     await surface_of(component, app).apply(spec, ctx.fence(deployment))
 

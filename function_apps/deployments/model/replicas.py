@@ -5,43 +5,49 @@ secret, its place, a repair) keeps the number that is in force, and a rollback h
 there are. Where a policy is in force, the number is its own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.facts import SCALING, Facts
+from function_apps.deployments.model.facts import SCALING, Facts, PolicyFact
 from shared.contracts.deployments import DeploymentKind
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import REPLICAS_MAX, ModuleId
 
-NOBODY_ASKED: Final = frozenset(
+BEGINS_WITH_LIVE: Final = frozenset(
     {DeploymentKind.CONFIGURATION, DeploymentKind.SECRET, DeploymentKind.RELOCATION}
 )
-"""Kinds that bring what is in force once more, for a reason that is not its number."""
-_KEEPS: Final = NOBODY_ASKED | {DeploymentKind.REPAIR}
+"""Kinds that bring what is in force once more, and begin with as many instances as run."""
+_KEEPS: Final = BEGINS_WITH_LIVE | {DeploymentKind.REPAIR}
 
 
 def is_scaled(component: ReleasedComponent, facts: Facts) -> bool:
     """Return whether a policy has the number of *component*, or had it and left one."""
-    revision, policy = component.release_revision, component.scaling_policy_revision
-    return policy > 0 or any(
-        fact.policy_revision > 0 or (fact.left is not None and fact.left.is_of(revision, policy))
-        for fact in facts.values()
-        if fact.kind == SCALING and fact.module == component.module_id
+    is_under_policy = component.scaling_policy_revision > 0 or any(
+        fact.policy_revision for fact in _policies(component, facts)
     )
+    return is_under_policy or _left(component, facts) is not None
 
 
 def in_force(component: ReleasedComponent, facts: Facts) -> int:
     """Return how many instances *component*, which is in force, is to have without a policy."""
-    revision, policy = component.release_revision, component.scaling_policy_revision
-    left = (
-        fact.left
+    left = _left(component, facts)
+    return component.replicas if left is None else left
+
+
+def _policies(component: ReleasedComponent, facts: Facts) -> Sequence[PolicyFact]:
+    return [
+        fact
         for fact in facts.values()
-        if fact.kind == SCALING and fact.module == component.module_id and fact.left is not None
-    )
-    return next(
-        (each.replicas for each in left if each.is_of(revision, policy)), component.replicas
-    )
+        if fact.kind == SCALING and fact.module == component.module_id
+    ]
+
+
+def _left(component: ReleasedComponent, facts: Facts) -> int | None:
+    """Return the number that a policy left of *component*, if one did."""
+    revision, policy = component.release_revision, component.scaling_policy_revision
+    left = (fact.left for fact in _policies(component, facts) if fact.left is not None)
+    return next((each.replicas for each in left if each.is_of(revision, policy)), None)
 
 
 def as_in_force(component: ReleasedComponent, facts: Facts) -> ReleasedComponent:
