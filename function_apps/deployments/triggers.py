@@ -35,13 +35,13 @@ from function_apps.deployments.use_cases.confirm_cut_over import confirm_cut_ove
 from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
 from function_apps.deployments.use_cases.promote import plan_promotion, promote
 from function_apps.deployments.use_cases.record_configuration import record_configuration
-from function_apps.deployments.use_cases.record_environment import (
-    record_binding,
-    record_environment,
-    record_isolation_proof,
-)
+from function_apps.deployments.use_cases.record_environment import record_environment
 from function_apps.deployments.use_cases.record_facts import record_scaling_policy, record_secret
 from function_apps.deployments.use_cases.record_gate_evidence import record_gate_evidence
+from function_apps.deployments.use_cases.record_tenant import (
+    record_binding,
+    record_isolation_proof,
+)
 from function_apps.deployments.use_cases.release_hold import release_hold
 from function_apps.deployments.use_cases.relocate_workload import relocate_workload
 from function_apps.deployments.use_cases.remediate_drift import remediate_drift

@@ -13,13 +13,13 @@ from function_apps.deployments.errors import (
 )
 from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.use_cases.record_configuration import record_configuration
-from function_apps.deployments.use_cases.record_environment import (
-    record_binding,
-    record_isolation_proof,
-)
 from function_apps.deployments.use_cases.record_facts import (
     record_scaling_policy,
     record_secret,
+)
+from function_apps.deployments.use_cases.record_tenant import (
+    record_binding,
+    record_isolation_proof,
 )
 from shared.contracts.configuration_merge import hash_of
 from shared.contracts.configurations import ConfigurationPublished

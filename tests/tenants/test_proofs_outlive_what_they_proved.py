@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from function_apps.deployments.model.facts import BindingProjection, RecordedProof, record_proof
-from function_apps.deployments.use_cases.record_environment import record_isolation_proof
+from function_apps.deployments.use_cases.record_tenant import record_isolation_proof
 from function_apps.tenants.events import isolation_proved
 from function_apps.tenants.model.binding import TenantBinding, new_binding, request
 from function_apps.tenants.model.environment import EnvironmentProjection

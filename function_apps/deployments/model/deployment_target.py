@@ -70,7 +70,8 @@ class QueueEntry:
     `token` is its fencing token, 0 until it starts, and `binding_revision` that of the tenant's
     binding then: what it brings is by that one, or a later one. `wait` is the name of the external
     event that its orchestration waits for, empty while it waits for none. `base` is the key of a
-    release without its versions of secrets.
+    release without its versions of secrets, and `moved_revision` that of the moved binding which a
+    relocation is asked for by.
     """
 
     deployment: DeploymentId
@@ -85,6 +86,7 @@ class QueueEntry:
     depends_on: tuple[ModuleId, ...] = ()
     binding_revision: int = 0
     base: str = ""
+    moved_revision: int = 0
 
 
 ALERTS_ENDED_MAX: Final = 40

@@ -93,6 +93,7 @@ def enter(
     Raises:
         QueueTaken, QueueFull, HoldsFull.
     """
+    relocation = deployment.relocation
     entry = QueueEntry(
         deployment.deployment_id,
         deployment.operation_id,
@@ -103,6 +104,7 @@ def enter(
         path_prefixes=tuple(c.path_prefix for c in deployment.components if c.path_prefix),
         depends_on=tuple(sorted({need for c in deployment.components for need in c.depends_on})),
         base=base,
+        moved_revision=relocation.binding_revision if relocation else 0,
     )
     after, admitted = module_queue.enqueue(target, entry, deployment.on_conflict)
     own = next((each for each in admitted if each.deployment == deployment.deployment_id), entry)

@@ -65,7 +65,7 @@ def of_moves_before(asked_revision: int, target: DeploymentTarget) -> Sequence[D
     return [
         each.deployment
         for each in target.queue
-        if each.kind is DeploymentKind.RELOCATION and int(each.key.split()[1]) < asked_revision
+        if each.kind is DeploymentKind.RELOCATION and each.moved_revision < asked_revision
     ]
 
 
@@ -103,9 +103,23 @@ def of_release(
             the move is over.
         DowntimeNotAllowed: it takes requests, and its release stops it before the next one starts.
     """
-    relocation = deployment.relocation
-    assert relocation is not None, deployment.deployment_id
+    relocation = _asked(deployment)
     require_current(relocation, target)
+    return _of_release(deployment, relocation, target, known)
+
+
+def _asked(deployment: Deployment) -> Relocation:
+    """Return what *deployment*, which is of kind relocation, is part of."""
+    assert deployment.relocation is not None, deployment.deployment_id
+    return deployment.relocation
+
+
+def _of_release(
+    deployment: Deployment,
+    relocation: Relocation,
+    target: DeploymentTarget,
+    known: Mapping[str, Deployment],
+) -> Deployment:
     module, revision = relocation.module_id, relocation.binding_revision
     found = predecessors.module_in_force(target, module, known)
     if found is None or found[1].runs_once is not None:
@@ -142,11 +156,10 @@ def of_release_or_later(
     Raises:
         NothingToRollOut, DowntimeNotAllowed: as `of_release`.
     """
-    relocation = deployment.relocation
-    assert relocation is not None, deployment.deployment_id
+    relocation = _asked(deployment)
     require_current(relocation, target)
     try:
-        return of_release(deployment, target, known)
+        return _of_release(deployment, relocation, target, known)
     except NothingToRollOut:
         module, revision = relocation.module_id, relocation.binding_revision
         if module_queue.began_before(target, revision, module):

@@ -1,15 +1,10 @@
-"""Events of environments and tenants: the state of an environment, its binding, its proofs.
-
-The target keeps the newest; those who wait for it are woken.
-"""
+"""Events of environments: the target keeps the newest state; those who wait for it are woken."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
 
 from function_apps.deployments.events import alert_cleared
-from function_apps.deployments.model import alerts, facts, module_queue, relocation
-from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model import alerts, facts, module_queue
 from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
     DrainClaim,
@@ -17,22 +12,13 @@ from function_apps.deployments.model.deployment_target import (
     emptied,
     without_alerts_left,
 )
-from function_apps.deployments.model.facts import RecordedProof
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DRAIN, ROLL_OUT, TARGETS
-from function_apps.deployments.use_cases.cancel import stop
 from shared.contracts.environments import (
     DataResourceKind,
     EnvironmentFacts,
     EnvironmentStatus,
     RuntimeEnvironmentProvisioned,
-)
-from shared.contracts.tenants import (
-    ProofVerdict,
-    RuntimeTenantBound,
-    TenantBindingStatus,
-    TenantIsolationProofCompleted,
-    require_own_binding,
 )
 from shared.contracts.values import ProjectId
 from shared.durable.operations import (
@@ -47,8 +33,6 @@ from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited, Raise, Row, Start
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 from shared.persistence.codec import Put
-
-_OVER: Final = "relocationsOver"
 
 
 async def record_environment(
@@ -82,7 +66,7 @@ async def record_environment(
             after = replace(after, drain=None)
         if event.status is EnvironmentStatus.DECOMMISSIONING:
             after = replace(after, drain=DrainClaim(ids.operation_id, event.generation))
-            operation, start = _begin_drain(environment_id, ids, ctx)
+            operation, start = begin_drain(environment_id, ids, ctx)
             writes, rows = [*writes, OPERATIONS.put(operation)], [start, *rows]
         return Decision(
             _alerts_left(after),
@@ -153,7 +137,8 @@ def _end_alerts(before: DeploymentTarget, after: DeploymentTarget, ctx: Context)
         yield alert_cleared(ended, after, ctx.tenant, ctx.now())
 
 
-def _begin_drain(environment_id: str, ids: NewIds, ctx: Context) -> tuple[Operation, Start]:
+def begin_drain(environment_id: str, ids: NewIds, ctx: Context) -> tuple[Operation, Start]:
+    """Return the operation that drains an environment, and its start."""
     resource = f"/v1/runtime/environments/{environment_id}"
     return begin_operation(DRAIN, environment_id, resource, ids, ctx)
 
@@ -197,87 +182,4 @@ def _projection(
         generation=event.generation,
         targets=targets,
         data=data,
-    )
-
-
-async def record_binding(
-    event: RuntimeTenantBound, ctx: Context, app: DeploymentsApp
-) -> Outcome[Json]:
-    """Record the tenant's binding, and wake those who wait for it.
-
-    Where the tenant is unbound from the environment of another one, a drain begins. Relocations of
-    a move that is over are stopped.
-    """
-    require_own_binding(event, ctx.tenant)
-    ids = NewIds.draw(ctx, app.service.public_name, event.environment_id)
-
-    def decide(view: View) -> Decision[Json]:
-        target = view.get(TARGETS, event.environment_id)
-        over = {_OVER: relocation.of_moves_before(event.asked_revision, target)}
-        binding = facts.record_binding(target.binding, event)
-        if binding is None:
-            return Decision(over, is_repeat=True)
-        after, rows = replace(target, binding=binding), wake_waiting(target)
-        writes: list[Put] = []
-        is_foreign = event.owner_tenant_id != ctx.tenant
-        if event.status is TenantBindingStatus.UNBINDING and is_foreign and not target.drain:
-            generation = target.environment.generation if target.environment else 1
-            operation, start = _begin_drain(event.environment_id, ids, ctx)
-            after = replace(after, drain=DrainClaim(ids.operation_id, generation))
-            writes, rows = [OPERATIONS.put(operation)], [start, *rows]
-        return Decision(
-            over,
-            writes=[TARGETS.put(after), *writes],
-            outbox=rows,
-            audited=Audited("RecordTenantBinding", event.binding_id, event.status),
-        )
-
-    repeated = ctx.without_marker()
-    outcome = await app.service.work.change(repeated, TARGETS, event.environment_id, decide)
-    for deployment_id in outcome.value[_OVER]:
-        await _stop_relocation(deployment_id, event, repeated, app)
-    return outcome
-
-
-async def _stop_relocation(
-    deployment_id: str, event: RuntimeTenantBound, ctx: Context, app: DeploymentsApp
-) -> None:
-    """Stop a relocation of a move that is over; what it had applied is taken back."""
-
-    def is_of_it(deployment: Deployment) -> bool:
-        asked = deployment.relocation
-        return asked is not None and asked.binding_revision < event.asked_revision
-
-    await stop(deployment_id, f"the move of {event.binding_id} is over", is_of_it, ctx, app)
-
-
-async def record_isolation_proof(
-    event: TenantIsolationProofCompleted, ctx: Context, app: DeploymentsApp
-) -> Outcome[Json]:
-    """Record an isolation proof; a breach stops deployments until a proof of it passes.
-
-    One that passed without its positive control could not have failed: it is not recorded.
-    """
-    require_own_binding(event, ctx.tenant)
-    if event.verdict is ProofVerdict.PASS and not event.positive_control:
-        raise Invalid(
-            f"a proof of layer {event.layer} passed without its positive control",
-            target="positiveControl",
-        )
-
-    def decide(view: View) -> Decision[Json]:
-        target = view.get(TARGETS, event.environment_id)
-        proof = RecordedProof(event.revision, event.verdict)
-        binding = facts.record_proof(target.binding, event.binding_id, event.layer, proof)
-        if binding is None:
-            return NOTHING
-        aggregate = f"{event.binding_id}/{event.layer}"
-        return Decision(
-            {},
-            writes=[TARGETS.put(replace(target, binding=binding))],
-            audited=Audited("RecordIsolationProof", aggregate, event.verdict),
-        )
-
-    return await app.service.work.change(
-        ctx.without_marker(), TARGETS, event.environment_id, decide
     )
