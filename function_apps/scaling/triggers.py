@@ -35,9 +35,8 @@ from shared.contracts.scaling import (
     ScalingPolicyChange,
     ScalingReturn,
     ScalingStatus,
-    WhatIf,
-    WhatIfResult,
 )
+from shared.contracts.scaling_what_if import WhatIf, WhatIfResult
 from shared.messaging.dispatcher import HandlerTable
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.administration import AlertSource

@@ -13,9 +13,8 @@ from shared.contracts.scaling import (
     ScalingPause,
     ScalingPolicy,
     ScalingPolicyChange,
-    WhatIf,
-    WhatIfResult,
 )
+from shared.contracts.scaling_what_if import WhatIf, WhatIfResult
 from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, SERVICE, RuntimeCtl
 
 POLICY = "sp-w5ekllr23tyb-abcdefghij"
@@ -193,7 +192,7 @@ def test_a_what_if_shows_a_chart_and_what_it_costs_and_applies_nothing(
 def test_a_pause_and_its_end_are_sent_as_the_contract_has_them(runtimectl: RuntimeCtl) -> None:
     held = runtimectl.run(f"scale pause {OF} --for PT2H --direction UP --reason test", answers())
     resumed = runtimectl.run(f"scale resume {OF}", answers())
-    reason = {"code": "Rule", "message": "3 instances stay until the next release"}
+    reason = {"code": "Rule", "message": "the number stays 3 until the next release"}
     ended = policy(status="Superseded", reason=reason)
     after = answers(**{f"DELETE {ROOT}/{POLICY}": ended})
     deleted = runtimectl.run(f"scale delete {OF}", after)
@@ -203,7 +202,7 @@ def test_a_pause_and_its_end_are_sent_as_the_contract_has_them(runtimectl: Runti
     assert ScalingPause.model_validate(body).direction == "up"
     assert resumed.written[0] == f"POST {ROOT}/{POLICY}/resume"
     assert deleted.written[0] == f"DELETE {ROOT}/{POLICY}"
-    assert "3 instances stay until the next release" in deleted.err
+    assert "the number stays 3 until the next release" in deleted.err
 
 
 @pytest.mark.real

@@ -13,7 +13,7 @@ from function_apps.scaling.model import replay
 from function_apps.scaling.ports import LOCAL_RULES, POLICIES_AT_ONCE, ScalingRules
 from function_apps.scaling.repository import DOCUMENTS, POLICIES, SERVICES
 from function_apps.scaling.use_cases.evaluate_policies import EVALUATE
-from shared.contracts.scaling import WhatIfResult
+from shared.contracts.scaling_what_if import WhatIfResult
 from shared.contracts.values import ComputeTargetKind, TenantId
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.errors import Unavailable

@@ -11,12 +11,8 @@ from function_apps.scaling.model.replay import Recorded, replay
 from function_apps.scaling.model.replay import recorded as replayable
 from function_apps.scaling.model.sample import Load, Sample, loads_of, sample_of
 from function_apps.scaling.model.signal_values import Total
-from shared.contracts.scaling import (
-    WHAT_IF_STEPS_MAX,
-    ScalingDefaults,
-    ScalingReason,
-    WhatIfResult,
-)
+from shared.contracts.scaling import ScalingDefaults, ScalingReason
+from shared.contracts.scaling_what_if import WHAT_IF_STEPS_MAX, WhatIfResult
 from shared.contracts.values import Resources
 from shared.kernel.clock import isoformat
 from tests.kit.virtual_time import EPOCH, run_virtual

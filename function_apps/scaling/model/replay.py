@@ -27,15 +27,13 @@ from function_apps.scaling.model.signal_values import (
     Window,
 )
 from shared.contracts.scaling import (
-    WHAT_IF_STEPS_MAX,
     Direction,
     ScalingDefaults,
     ScalingPolicyChange,
     ScalingRule,
     Signal,
-    WhatIfResult,
-    WhatIfStep,
 )
+from shared.contracts.scaling_what_if import WHAT_IF_STEPS_MAX, WhatIfResult, WhatIfStep
 from shared.contracts.values import Resources
 from shared.kernel.clock import parse_instant
 
@@ -46,7 +44,6 @@ ASSUMPTIONS: Final = (
 )
 _GAP_MAX: Final = timedelta(minutes=10)
 """A step counts no longer: nothing was recorded after it."""
-_NONE: Final = timedelta()
 _HOUR_S: Final = 3600
 _USES: Final = frozenset({Signal.CPU, Signal.MEMORY})
 
@@ -165,14 +162,16 @@ def _hours(load: Sequence[Recorded], place: int) -> float:
 
 def _gaps(load: Sequence[Recorded]) -> Sequence[str]:
     """Return in words that nothing was recorded in a part of the time, as without a policy."""
-    gaps = [one.at - other.at for other, one in pairwise(load) if one.at - other.at > _GAP_MAX]
+    pauses = (later.at - earlier.at for earlier, later in pairwise(load))
+    gaps = [each for each in pauses if each > _GAP_MAX]
     if not gaps:
         return ()
-    lost, counted = (round(each / timedelta(minutes=1)) for each in (sum(gaps, _NONE), _GAP_MAX))
+    lost = sum(gaps, timedelta())
+    lost_min, counted_min = (round(each / timedelta(minutes=1)) for each in (lost, _GAP_MAX))
     gap = f"{len(gaps)} gaps" if len(gaps) > 1 else "a gap"
     sentence = (
-        f"nothing was recorded in {gap} of {lost} min, as without a policy: the chart leaves it out"
-        f" and counts {counted} min of each"
+        f"nothing was recorded in {gap} of {lost_min} min, as without a policy: the chart leaves it"
+        f" out and counts {counted_min} min of each"
     )
     return (sentence,)
 
@@ -206,7 +205,7 @@ def _summary(
         cost=None if price is None else round(price * total, 4),
         recorded_cost=None if price is None else round(price * before, 4),
         currency=policy.cost_ceiling.currency if policy.cost_ceiling else None,
-        changes=sum(one != next_one for one, next_one in pairwise(numbers)),
+        changes=sum(later != earlier for earlier, later in pairwise(numbers)),
         assumptions=(*ASSUMPTIONS, *_gaps(load[:WHAT_IF_STEPS_MAX])),
         is_whole=is_whole and len(load) <= WHAT_IF_STEPS_MAX,
     )

@@ -19,13 +19,8 @@ from function_apps.scaling.repository import (
 from function_apps.scaling.resources import decision_resource, policy_resource
 from function_apps.scaling.use_cases.apply_scaling_policy import require_valid
 from function_apps.scaling.use_cases.evaluate_policies import may_be_none
-from shared.contracts.scaling import (
-    WHAT_IF_STEPS_MAX,
-    ScalingDecision,
-    ScalingPolicy,
-    WhatIf,
-    WhatIfResult,
-)
+from shared.contracts.scaling import ScalingDecision, ScalingPolicy
+from shared.contracts.scaling_what_if import WHAT_IF_STEPS_MAX, WhatIf, WhatIfResult
 from shared.contracts.values import Resources
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import thread_to_its_end
