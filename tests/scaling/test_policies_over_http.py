@@ -154,8 +154,8 @@ def test_a_deleted_policy_leaves_the_number_and_may_come_again() -> None:
         assert left == 6
         assert decided[0]["desired"] == 6
         assert deleted["reason"]["message"] == (
-            "6 instances stay until the next release, which brings as many as it asks for: the one"
-            " in force asks for 2"
+            "the number stays 6 until the next release, which brings as many as it asks for: the"
+            " one in force asks for 2"
         )
         assert made.told()[-2]["status"] == "Superseded"
         assert again["policyRevision"] == 2

@@ -27,8 +27,10 @@ FOUR = gone(judged())
 @pytest.mark.parametrize(
     ("ended", "service", "words"),
     [
-        pytest.param(FOUR, service(replicas=1), "4 instances stay until the next", id="more"),
-        pytest.param(FOUR, service(replicas=4), "4 instances stay, as the release", id="the-same"),
+        pytest.param(FOUR, service(replicas=1), "the number stays 4 until the next", id="more"),
+        pytest.param(
+            FOUR, service(replicas=4), "the number stays 4, as the release", id="the-same"
+        ),
         pytest.param(
             FOUR, service(replicas=4, askedReplicas=1), "asks for 1", id="begun-under-a-policy"
         ),

@@ -53,6 +53,7 @@ async def begin_promotion(ctx: ActivityContext, app: DeploymentsApp) -> None:
 async def drain_previous(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
     """Remove every revision but the new one; a removed module loses all of them.
 
+    Before, the new one is brought to as many instances as its policy has, or left (`keep_number`).
     The surface drains them first; until they are gone a rollback takes them back. The schedule of
     the new one takes over before.
     """

@@ -38,8 +38,9 @@ _log = logging.getLogger(__name__)
 
 
 async def shift_traffic(given: ModuleStepInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
-    """Give the new version of one component its share.
+    """Give the new version of one component its share, and as many instances as it is to have.
 
+    Those of one that a policy scales, or scaled, may have to be started first (`keep_number`).
     A new component takes all of its traffic at once: there is no version to share with. Where
     instances of the previous version are lost, the new one takes what they cannot carry.
 

@@ -220,7 +220,7 @@ def set_wait(target: DeploymentTarget, deployment_id: str, wait: str) -> Deploym
     return replace(target, queue=entries)
 
 
-def begun(target: DeploymentTarget, module: ModuleId) -> Sequence[DeploymentId]:
+def begun_deployments(target: DeploymentTarget, module: ModuleId) -> Sequence[DeploymentId]:
     """Return the deployments of *module* that have started, and not ended."""
     return [each.deployment for each in target.queue if each.token and module in each.modules]
 

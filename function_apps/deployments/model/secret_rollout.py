@@ -91,16 +91,16 @@ def is_given(rollout: SecretRollout, release: ReleaseInForce) -> bool:
     return versions.get(rollout.secret_name) == rollout.version
 
 
-def may_start_another(command: WithdrawSecretVersions, begun: Deployment) -> bool:
-    """Return whether *begun* may start an instance with another version than that of *command*.
+def may_start_another(command: WithdrawSecretVersions, deployment: Deployment) -> bool:
+    """Return whether *deployment*, which has begun, may start an instance with another version.
 
-    Before its unit is fixed nothing is given to it. What it goes back to is given what is recorded
-    when it turns back.
+    Another, that is, than that of *command*. Before its unit is fixed nothing is given to it. What
+    it goes back to is given what is recorded when it turns back.
     """
     module, name = command.module_id, command.secret_name
-    components = [begun.candidate(module)]
-    if begun.status is DeploymentStatus.ROLLING_BACK:
-        components.append(begun.before(module))
+    components = [deployment.candidate(module)]
+    if deployment.status is DeploymentStatus.ROLLING_BACK:
+        components.append(deployment.before(module))
     given = {each.secret_versions.get(name) for each in components if each is not None}
     return not given <= {None, command.version}
 

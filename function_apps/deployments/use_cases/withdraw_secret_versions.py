@@ -73,7 +73,7 @@ def _is_free(command: WithdrawSecretVersions, target: DeploymentTarget, view: Vi
 def _others(target: DeploymentTarget, module: ModuleId) -> Sequence[DeploymentId]:
     """Return the deployments with instances of *module* beside what is in force."""
     left_over = target.module(module).left_over
-    return [*module_queue.begun(target, module), *([left_over] if left_over else [])]
+    return [*module_queue.begun_deployments(target, module), *([left_over] if left_over else [])]
 
 
 def _confirmation(command: WithdrawSecretVersions) -> Send:

@@ -36,9 +36,9 @@ def words_of_end(ended: ScalingPolicy, service: ScaledService | None) -> str:
     if left is None or not _stays(ended, service):
         return f"no number of it stays: the release asks for {_instances(asked)}"
     if left.replicas == asked:
-        return f"{_instances(asked)} stay, as the release asks for"
+        return f"the number stays {asked}, as the release asks for"
     return (
-        f"{_instances(left.replicas)} stay until the next release, which brings as many as it asks"
+        f"the number stays {left.replicas} until the next release, which brings as many as it asks"
         f" for: the one in force asks for {asked}"
     )
 

@@ -94,8 +94,8 @@ def next_round(
         _require_on_its_way(rotation, consumer, now, proof_within)
     under_way = [each for each in behind if _is_on_its_way(rotation, each)]
     is_canary = rotation.canary and rotation.status in {State.TESTED, State.CANARY}
-    begun = bool(rotation.orders)
-    if is_canary and (not begun or under_way):
+    is_first = not rotation.orders
+    if is_canary and (is_first or under_way):
         at_once, after = 1, rotation
         if rotation.status is State.TESTED:
             after = evolve(rotation, CanaryBegan)

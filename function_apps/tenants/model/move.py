@@ -103,7 +103,10 @@ def with_dropped_move(words: str, known: TenantBinding) -> str:
 
 
 def why_taken_back(known: TenantBinding, after: TenantBinding) -> str:
-    """Return why *after* has no move any more, where *known* had one that was taken back."""
+    """Return why *after* has no move any more where *known* had one; empty where that was done.
+
+    It was taken back, or its environment or its binding ended.
+    """
     is_back = known.move is not None and after.reason is not None and after.move is None
     return after.reason.message if is_back and after.reason else ""
 
