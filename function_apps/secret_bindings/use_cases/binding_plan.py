@@ -76,10 +76,10 @@ async def _refusals(asked: AskedBinding, head: SecretHead | None) -> Sequence[Re
 async def _require_maker(asked: AskedBinding, *, is_made: bool) -> None:
     """Refuse a generator whose data resource, or whose key, is not there. Nothing is made.
 
-    A login that is there already is the resource's to check, too.
+    Whether a login that is there already may be rotated, its resource says, too.
 
     Raises:
-        ResourceMissing, AdministratorRefused, Invalid: see there.
+        ResourceMissing, AdministratorRefused, Invalid: as `PasswordResources.new_value`.
         NotFound: the vault has no key for the webhook.
         Unavailable: one of them is away.
     """
