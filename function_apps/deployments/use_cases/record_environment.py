@@ -31,7 +31,7 @@ from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Invalid
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited, Raise, Row, Start
-from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.persistence.codec import Put
 
 
