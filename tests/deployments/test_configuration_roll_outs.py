@@ -426,3 +426,30 @@ def test_an_environment_that_is_taken_away_is_left_alone() -> None:
         assert await roll_outs(world) == []
 
     run_virtual(main())
+
+
+def test_what_a_rollback_brought_back_is_rolled_out_by_the_steps_of_each_release() -> None:
+    async def main() -> Any:
+        world = driven()
+        await world.tell()
+        told = Told(world)
+        await told.publish("environment", 1, {"a": 1})
+        shop, cart = {**FLOATING}, {"moduleId": CART, **FLOATING}
+        await world.deploy(await world.component("one", **shop), strategy={"kind": "recreate"})
+        await world.deploy(await world.component("one", **cart), gate={"minSamples": 9})
+        await world.settle()
+        both = [await world.component("two", **each) for each in (shop, cart)]
+        two = await world.deploy(*both)
+        await world.settle()
+        await world.rollback(two["deploymentId"])
+        await world.settle()
+        await told.publish("environment", 2, {"a": 2})
+        await told.settle()
+        target = await world.target()
+        ends = [await world.deployment(str(target.module(each).by)) for each in (SHOP, CART)]
+        return [(each.kind, each.strategy.kind, each.gate.min_samples) for each in ends]
+
+    shop, cart = run_virtual(main())
+
+    assert shop[:2] == ("configuration", "recreate")
+    assert cart == ("configuration", "canary", 9)

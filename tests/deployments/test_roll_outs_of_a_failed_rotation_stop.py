@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.use_cases.release_hold import release_hold
+from function_apps.deployments.use_cases.retry import retry
 from function_apps.deployments.use_cases.stop_roll_outs import stop_roll_outs
+from shared.contracts.deployments import DeploymentReason
+from shared.contracts.roll_outs import NOTHING_TO_ROLL_OUT
 from tests.deployments.driven import SHOP, Driven, driven
 from tests.deployments.test_secrets_are_rolled_out import prepared
 from tests.deployments.told_secrets import (
@@ -15,6 +19,7 @@ from tests.deployments.told_secrets import (
     live_secrets,
     roll_out,
     rolled_out,
+    rotate,
     rotation_failed,
 )
 from tests.kit.virtual_time import run_virtual
@@ -111,6 +116,45 @@ def test_a_roll_out_that_is_told_after_it_failed_is_not_begun() -> None:
         return late.value, again.status
 
     assert run_virtual(main()) == ({}, "Completed")
+
+
+def test_a_roll_out_of_it_that_is_retried_brings_nothing() -> None:
+    async def main() -> Any:
+        world = driven()
+        one = await prepared(world)
+        world.health.bad.add(one.released_components[0].digest)
+        held = await rolled_out(world, "v2", 1)
+        refused = await rolled_out(world, "v2", 2)
+        await fail(world, "v2", 2)
+        await release_hold(held.deployment_id, DeploymentReason(), world.ctx, world.app)
+        await retry(refused.deployment_id, DeploymentReason(), world.ctx, world.app)
+        await world.settle()
+        return refused.status, await world.deployment(refused.deployment_id)
+
+    before, after = run_virtual(main())
+
+    assert (before, after.status) == ("Failed", "Cancelled")
+    assert after.reason.code == NOTHING_TO_ROLL_OUT
+
+
+def test_the_next_release_is_given_what_its_binding_goes_back_to() -> None:
+    """Also where an earlier rotation ended well: only since that an older version is told late."""
+
+    async def main() -> Any:
+        world = driven()
+        await prepared(world)
+        await rolled_out(world, "v2", 1)
+        await rotate(world, "v2", 1, revision=2)
+        canary = await rolled_out(world, "v3", 2)
+        await bind(world, "v3", revision=3)
+        await fail(world, "v3", 2)
+        await world.rollback(canary.deployment_id)
+        await world.settle()
+        await bind(world, "v2", revision=4)
+        await world.release("two")
+        return given(world)["password"]
+
+    assert run_virtual(main()) == "v2"
 
 
 def test_of_a_secret_in_another_vault_by_now_nothing_is_closed() -> None:

@@ -133,3 +133,63 @@ def test_two_such_versions_are_not_rotated_to_in_turns() -> None:
         return begun
 
     assert run_virtual(main()) == 2
+
+
+def test_a_version_that_a_person_tries_once_more_brings_no_other_up_again() -> None:
+    async def main() -> int:
+        on = await secret_bindings()
+        followers, binding = await consumers(on, WEB, generator=RANDOM)
+        followers.verdict = lambda _: "refuse"
+        versions = []
+        for value in ("first", "second"):
+            await on.app.service.clock.sleep(1)
+            versions.append(await on.set_by_hand(value))
+            await _looks_that_rotate(on, followers, 1)
+        await followers.rotate(binding, version=versions[0])
+        return await _looks_that_rotate(on, followers, 3)
+
+    assert run_virtual(main()) == 0
+
+
+async def _cancelled(on: SecretBindings, followers: Followers, rotation: Mapping[str, Any]) -> Any:
+    """Cancel *rotation* while its consumers are told; return it."""
+    rotating = asyncio.ensure_future(followers.finish())
+    await on.app.service.clock.sleep(3)
+    await on.cancel(rotation["operationId"])
+    await rotating
+    return await on.rotation(rotation["rotationId"])
+
+
+def test_a_rotation_back_to_the_version_in_force_that_fails_brings_nothing_up_again() -> None:
+    async def main() -> int:
+        on = await secret_bindings()
+        followers, binding = await consumers(on, WEB, CART, generator=RANDOM)
+        before = (await on.binding(binding))["version"]
+        await on.app.service.clock.sleep(1)
+        await on.set_by_hand()
+        followers.verdict = lambda _: "follow" if len(followers.told) == 1 else "refuse"
+        await _looks_that_rotate(on, followers, 1)
+        followers.verdict = lambda _: "ignore"
+        await _cancelled(on, followers, await on.rotate(binding, version=before))
+        return await _looks_that_rotate(on, followers, 2)
+
+    assert run_virtual(main()) == 0
+
+
+def test_whoever_comes_up_with_it_while_the_next_one_is_in_flight_is_given_it() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        followers, binding = await consumers(on, WEB, generator=RANDOM)
+        followers.verdict = lambda _: "ignore"
+        first = await _cancelled(on, followers, await on.rotate(binding))
+        second = await on.rotate(binding)
+        rotating = asyncio.ensure_future(followers.finish())
+        await on.app.service.clock.sleep(1)
+        await followers.release(WEB, first["toVersion"])
+        await on.cancel(second["operationId"])
+        await rotating
+        return first["toVersion"], (await on.binding(binding))["version"]
+
+    runs, given = run_virtual(main())
+
+    assert given == runs

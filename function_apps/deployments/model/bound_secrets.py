@@ -91,13 +91,13 @@ def withdraw(known: SecretFact, version: str, number: int) -> SecretFact:
 
 def close_rotation(known: Facts, event: SecretRotationFailed) -> Facts | None:
     """Return *known* with no roll-out of a failed rotation begun any more; None for no change."""
-    begins = number_of(event.rotation_id) + 1
+    number = number_of(event.rotation_id)
     after = dict(known)
     for module in {event.module_id, *(each.module_id for each in event.consumers)}:
         fact = find_secret(known, module, event.secret_name)
         if fact is not None and fact.vault in {"", event.vault_uri}:
             key = secret_key(module, fact.name)
-            after[key] = replace(fact, asked=max(fact.asked, begins))
+            after[key] = replace(fact, failed=max(fact.failed, number))
     return None if after == known else after
 
 

@@ -5,7 +5,7 @@ taken anew when it starts. So one that waits brings whatever came meanwhile, to 
 meanwhile, and a later one is answered by it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from function_apps.deployments.model.configuration import (
@@ -16,13 +16,13 @@ from function_apps.deployments.model.configuration import (
 )
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
+from function_apps.deployments.model.lifecycle import RolloutTerms
 from function_apps.deployments.model.rollout_steps import order_of
 from shared.contracts.components import Component, ConfigurationChoice
 from shared.contracts.configurations import ConfigurationLayer
 from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.releases import ConfigurationPin, ReleasedComponent
 from shared.contracts.roll_outs import RollOutConfiguration
-from shared.contracts.strategies import StrategyKind
 from shared.contracts.values import ConfigurationId, DeploymentId, ModuleId
 from shared.kernel.context import Context, NewIds
 
@@ -98,14 +98,29 @@ def outdated(running: Iterable[InForce], given: Configurations) -> tuple[Compone
     )
 
 
+def modules_by_terms(
+    holder: Deployment, modules: Iterable[ModuleId]
+) -> Sequence[Sequence[ModuleId]]:
+    """Return *modules*, which *holder* released, by the steps and gates of their releases.
+
+    A rollback may have brought releases back that had others.
+    """
+    groups: list[tuple[RolloutTerms, list[ModuleId]]] = []
+    for module in modules:
+        terms = holder.terms_of(module)
+        known = next((group for found, group in groups if found == terms), None)
+        if known is None:
+            groups.append((terms, [module]))
+        else:
+            known.append(module)
+    return [group for _, group in groups]
+
+
 def command_of(
     holder: Deployment, components: tuple[Component, ...], configuration_id: ConfigurationId
 ) -> Deploy:
     """Return the deployment of *components*, in the steps and with the gate of their release."""
-    terms = max(
-        (holder.terms_of(each.module_id) for each in components),
-        key=lambda each: each.strategy.kind is StrategyKind.RECREATE,
-    )
+    terms = holder.terms_of(components[0].module_id)
     return Deploy(
         environment_id=holder.environment_id,
         release_ref=holder.release_ref,

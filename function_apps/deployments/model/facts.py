@@ -51,8 +51,8 @@ class SecretFact:
     revoked, at `ended_at`, stays without a version: no older event brings it back, and no rollback
     gives it.
     `binding` to `target` say where it is and how an instance gets it; `disabled` has the versions
-    that the vault gives to nobody any more, the newest last; `asked` is the number of the
-    last rotation that was to be rolled out, or of the one after the last that failed.
+    that the vault gives to nobody any more, the newest last; `asked` is the number of the last
+    rotation that was to be rolled out, `failed` that of the last that failed.
     `former` are the versions that were in force before, the newest last. `allowed` are those that
     may be given since older ones were withdrawn: the one in force then, and each that was to be
     rolled out or came in force later; empty where nothing was withdrawn.
@@ -70,11 +70,16 @@ class SecretFact:
     target: str = ""
     disabled: tuple[str, ...] = ()
     asked: int = 0
+    failed: int = 0
     ended_at: Instant | None = None
     former: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
 
     __pydantic_config__: ClassVar[ConfigDict] = _STORED
+
+    def is_over(self, rotation: int) -> bool:
+        """Return whether *rotation*, by number, has failed, or a later one was asked for."""
+        return rotation <= self.failed or rotation < max(self.rotation, self.asked)
 
     def is_given(self, version: str) -> bool:
         """Return whether a release that had *version* of this secret may be given it again."""
@@ -250,7 +255,13 @@ def record_secret(facts: Facts, event: SecretFact) -> Facts | None:
     after = replace(after, disabled=disabled)
     if known is not None and is_same_vault:
         past = known.with_version(after.version)
-        after = replace(after, asked=known.asked, former=past.former, allowed=past.allowed)
+        after = replace(
+            after,
+            asked=known.asked,
+            failed=known.failed,
+            former=past.former,
+            allowed=past.allowed,
+        )
     if after == known:
         return None
     if after.version and not (known and known.version):
@@ -278,13 +289,19 @@ def _disabled(known: tuple[str, ...], told: tuple[str, ...]) -> tuple[str, ...]:
     return (*(version for version in known if version not in told), *told)[-DISABLED_MAX:]
 
 
+def _goes_back(known: SecretFact, version: str) -> bool:
+    """Return whether *version*, of before, may be told again: the rotation after it has failed."""
+    return 0 < known.rotation <= known.failed and known.is_given(version)
+
+
 def _version_after(known: SecretFact, version: str) -> str:
     """Return the version that a binding gives: never one from before its last rotation."""
     is_first_event = not known.revision
     is_earlier = (
         version.isdecimal() and known.version.isdecimal() and int(version) < int(known.version)
     )
-    is_old = is_first_event or is_earlier or version in known.former
+    is_former = version in known.former and not _goes_back(known, version)
+    is_old = is_first_event or is_earlier or is_former
     return known.version if known.rotation and is_old else version
 
 

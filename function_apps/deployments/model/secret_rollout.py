@@ -82,7 +82,7 @@ def bound_fact(rollout: SecretRollout, target: DeploymentTarget) -> SecretFact:
 def is_outdated(rollout: SecretRollout, fact: SecretFact) -> bool:
     """Return whether that of *rollout* has failed, or a later one is recorded or was asked for."""
     number = bound_secrets.number_of(rollout.rotation_id)
-    return 0 < number < max(fact.rotation, fact.asked)
+    return number > 0 and fact.is_over(number)
 
 
 def is_given(rollout: SecretRollout, release: ReleaseInForce) -> bool:
@@ -152,14 +152,14 @@ def of_release(deployment: Deployment, release: ReleaseInForce) -> Deployment:
     """Return *deployment* for *release*: its image, configuration, steps, gate and other secrets.
 
     Raises:
-        NothingToRollOut: a later rotation has been rolled out.
+        NothingToRollOut: its rotation has failed, or a later one is asked for.
     """
     rollout, fact, component = deployment.secret, release.fact, release.component
     assert rollout is not None, deployment.deployment_id
-    if 0 < bound_secrets.number_of(rollout.rotation_id) < fact.rotation:
+    if is_outdated(rollout, fact):
         raise NothingToRollOut(
-            f"{rollout.module_id} has {fact.version} of {rollout.secret_name}, of a later rotation"
-            f" than {rollout.rotation_id}"
+            f"{rollout.module_id} has {fact.version} of {rollout.secret_name}:"
+            f" {rollout.rotation_id} has failed, or a later rotation has begun"
         )
     new = bound_secrets.to_released_secret(replace(fact, version=rollout.version))
     others = [secret for secret in component.secrets if secret.name != rollout.secret_name]

@@ -93,6 +93,10 @@ async def _begin(
     if not running:
         return NOTHING
     holder = next(iter(holders.values()))
+    groups = roll_outs.modules_by_terms(holder, [each.component.module_id for each in running])
+    if len(groups) > 1:
+        rows = [_send(command, group, target, app) for group in groups]
+        return Decision({}, outbox=rows, audited=Audited("SendRollOut", holder.deployment_id))
     components = tuple(each.component for each in running)
     asked = roll_outs.command_of(holder, components, command.configuration_id)
     given = await _configure_newest(asked, target, ctx, app)
@@ -194,8 +198,7 @@ async def _send_each(
     cause, partition = ctx.cause, partition_of(ctx.tenant, command.environment_id)
     outcome: Outcome[Json] = Outcome({})
     for holder, modules in groups.items():
-        own = command.model_copy(update={"modules": tuple(modules)})
-        row = Send(app.service.name, own, project=target.project)
+        row = _send(command, modules, target, app)
         marker = f"{cause.marker}/{holder}" if cause.marker else None
         once = replace(ctx, cause=replace(cause, marker=marker))
         decision: Decision[Json] = Decision(
@@ -204,6 +207,17 @@ async def _send_each(
         decide = partial(_as_decided, decision)
         outcome = await app.service.work.commit(once, partition, [], decide)
     return outcome
+
+
+def _send(
+    command: RollOutConfiguration,
+    modules: Sequence[ModuleId],
+    target: DeploymentTarget,
+    app: DeploymentsApp,
+) -> Send:
+    """Return *command* to itself, for some of its modules."""
+    own = command.model_copy(update={"modules": tuple(modules)})
+    return Send(app.service.name, own, project=target.project)
 
 
 def _as_decided(decision: Decision[Json], _view: View) -> Decision[Json]:

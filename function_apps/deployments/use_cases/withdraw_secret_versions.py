@@ -34,7 +34,7 @@ async def withdraw_secret_versions(
     def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, environment_id)
         fact = find_secret(target.facts, module, command.secret_name)
-        if fact is None or not fact.version or number < max(fact.rotation, fact.asked):
+        if fact is None or not fact.version or fact.is_over(number):
             return NOTHING
         if fact.vault not in {"", command.vault_uri}:
             return NOTHING

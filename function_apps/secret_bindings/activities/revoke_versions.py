@@ -1,7 +1,6 @@
 """The activities that end a rotation: disable old versions, record the end or the failure."""
 
 from contextlib import suppress
-from dataclasses import replace
 
 from function_apps.secret_bindings.activities.resource_passwords import (
     old_values,
@@ -16,6 +15,7 @@ from function_apps.secret_bindings.events import (
 )
 from function_apps.secret_bindings.model.generators import resource_of
 from function_apps.secret_bindings.model.rotation import (
+    completed_head,
     end,
     fail,
     failed_head,
@@ -126,7 +126,7 @@ async def complete_rotation(ctx: ActivityContext, app: SecretBindingsApp) -> Non
     def decide(state: RotatedSecret, operation: Operation) -> Step[None]:
         now = ctx.now()
         ended = end(state.rotation, state.head, now)
-        head = replace(state.head, rotation_id=None, failed_version=None, alerted_at=None)
+        head = completed_head(state.head)
         raised_at = state.head.alerted_at
         cleared = [alert_cleared(ended, raised_at, now)] if raised_at else []
         result = {"rotationId": ended.rotation_id, "version": ended.version}

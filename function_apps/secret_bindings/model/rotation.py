@@ -7,7 +7,7 @@ from typing import Final
 
 from function_apps.secret_bindings.errors import RotationInFlight, VersionsFull
 from function_apps.secret_bindings.model.binding import Binding, FoundVersion, differs
-from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
+from function_apps.secret_bindings.model.secret_head import FAILED_MAX, Consumer, SecretHead
 from shared.contracts.secret_bindings import RotationStatus, SecretRotationOrder
 from shared.contracts.values import Reason, SecretDelivery
 from shared.kernel.clock import isoformat
@@ -290,12 +290,21 @@ def failed_head(
     It is alerted, unless *failed* was canceled, or nobody has the secret any more.
     """
     alerted_at = head.alerted_at if is_canceled else head.alerted_at or at
+    last = failed.to_version if failed.to_version != head.version else None
+    last = last or head.failed_version
+    before = [each for each in head.failed_versions if each != last]
     return replace(
         head,
         rotation_id=None,
-        failed_version=failed.to_version or head.failed_version,
+        failed_version=last,
+        failed_before=tuple(before[-FAILED_MAX:]),
         alerted_at=alerted_at if head.consumers else None,
     )
+
+
+def completed_head(head: SecretHead) -> SecretHead:
+    """Return *head* after a rotation that ended well: what failed before is over."""
+    return replace(head, rotation_id=None, failed_version=None, failed_before=(), alerted_at=None)
 
 
 def end(rotation: Rotation, head: SecretHead, now: datetime) -> Rotation:

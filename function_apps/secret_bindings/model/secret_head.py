@@ -14,6 +14,8 @@ from shared.kernel.ids import SecretRotationId, parse_id, secret_rotation_id
 
 CONSUMERS_MAX: Final = 200
 """As many as an event of a rotation names."""
+FAILED_MAX: Final = 20
+"""Versions that are remembered because rotations to them failed."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class SecretHead:
     rotations: int = 0
     rotation_id: str | None = None
     failed_version: str | None = None
+    failed_before: tuple[str, ...] = ()
+    """The versions of others that failed before it, the newest last."""
     left: tuple[Consumer, ...] = ()
     """Consumers that were revoked while they ran: nothing waits for them, and a binding again knows
     what they run."""
@@ -88,6 +92,11 @@ class SecretHead:
     def in_force(self) -> str | None:
         """The version that a new consumer is given; None where the first one brings it."""
         return self.version if self.consumers else None
+
+    @property
+    def failed_versions(self) -> tuple[str, ...]:
+        """The versions to which a rotation failed since one ended well, the newest last."""
+        return (*self.failed_before, self.failed_version) if self.failed_version else ()
 
     @property
     def followed_rotation_id(self) -> SecretRotationId | None:

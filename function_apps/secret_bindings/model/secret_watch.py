@@ -88,7 +88,7 @@ def version_set_by_hand(
     Those that the platform made carry one of *tags*. What a rotation failed to bring is none, nor
     what is older.
     """
-    known = {head.version, head.failed_version}
+    known = {head.version, *head.failed_versions}
     since = [each.created_at for each in versions if each.version in known]
     for each in versions:
         is_newer = all(each.created_at > before for before in since)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from function_apps.secret_bindings.events import secret_bound
-from function_apps.secret_bindings.model.binding import Binding, State, move
+from function_apps.secret_bindings.model.binding import Binding, FoundVersion, State, move
 from function_apps.secret_bindings.model.rotation import Rotation
 from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
 from function_apps.secret_bindings.ports import SecretBindingsApp
@@ -43,7 +43,8 @@ async def record_proof(
             writes.append(ROTATIONS.put(replace(rotation, heard=rotation.heard + 1)))
             outbox.append(Raise(rotation.operation_id, rotation.wait_name))
         consumer = after.consumer(binding.binding_id)
-        moved = _moved(view.find(BINDINGS, binding.binding_id), consumer, rotation, ctx)
+        bound = view.find(BINDINGS, binding.binding_id)
+        moved = _moved(bound, consumer, rotation, after.failed_versions, ctx)
         if moved is not None:
             writes.append(BINDINGS.put(moved))
             outbox.append(secret_bound(moved))
@@ -59,15 +60,26 @@ async def record_proof(
 
 
 def _moved(
-    binding: Binding | None, consumer: Consumer | None, rotation: Rotation | None, ctx: Context
+    binding: Binding | None,
+    consumer: Consumer | None,
+    rotation: Rotation | None,
+    failed: Sequence[str],
+    ctx: Context,
 ) -> Binding | None:
-    """Return *binding* with the version that *consumer* proved of *rotation*; else None."""
+    """Return *binding* with the version that *consumer* proved; None where that is nothing new.
+
+    It is that of *rotation*, or one of those to which earlier ones *failed*. Who goes back while it
+    is in flight follows again, and is given its version still.
+    """
     if rotation is None or consumer is None:
         return None
     if binding is None or binding.status is not State.BOUND:
         return None
-    found = rotation.found(consumer.version) if consumer.is_running else None
+    version = consumer.version if consumer.is_running else None
+    found = rotation.found(version)
+    if found is None and version is not None and version in failed:
+        found = FoundVersion(version)
     if found is None or found.version == binding.version:
         return None
-    is_back = found.version != rotation.to_version
+    is_back = found.version == rotation.from_version != rotation.to_version
     return None if is_back and not rotation.is_ended else move(binding, found, ctx.now())

@@ -72,7 +72,8 @@ def _require_possible(command: RotateSecret, binding: Binding, head: SecretHead)
     in_force = head.version or ""
     if command.version is not None:
         # After a rotation that failed, older versions are enabled and consumers may run them.
-        if command.version == in_force and head.failed_version is None:
+        has_failed = head.failed_version is not None or head.alerted_at is not None
+        if command.version == in_force and not has_failed:
             raise VersionInForce(binding.secret_name, in_force)
     elif not binding.external and head.generator is None:
         raise GeneratorMissing(binding.secret_name)
