@@ -16,7 +16,7 @@ _ON_ITS_WAY: Final = {"Bound": "Enforced", "Moving": "Enforced", "Unbinding": "U
 _ASKED_FOR: Final = ("SuspendedByCaller", "UnboundByCaller", "MovedByCaller")
 """Reasons that callers gave; every other one says what went wrong."""
 _TAKEN_BACK: Final = "MoveTakenBack"
-_BY_CALLER: Final = "by its caller"
+_BY_CALLER: Final = "MoveTakenBackByCaller"
 
 
 def is_on_its_way(binding: Binding) -> bool:
@@ -93,7 +93,7 @@ def _require_no_failure(binding: Binding) -> None:
         return
     code, message = str(reason["code"]), str(reason["message"])
     remedy = "mend what the message names, then type the command again"
-    if code == _TAKEN_BACK and message.startswith(_BY_CALLER):
+    if code == _BY_CALLER:
         remedy = "nothing to mend: somebody took it back; type the command again to move it"
     if "exceeded quota" in message:
         remedy = remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
@@ -112,6 +112,6 @@ def _line(binding: Any) -> Line:
     if status in _ON_ITS_WAY:
         shown = shown_status(binding)
         return Line("state", f"… {shown}, until it is {_ON_ITS_WAY[status]}", is_final=False)
-    if (binding["reason"] or {}).get("code") == _TAKEN_BACK:
+    if (binding["reason"] or {}).get("code") in (_TAKEN_BACK, _BY_CALLER):
         return Line("state", f"✗ {status} as before: the move was taken back", "red")
     return Line("state", f"✓ {status}", "green")

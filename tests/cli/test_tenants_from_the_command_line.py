@@ -9,6 +9,7 @@ import pytest
 
 from cli.exit_codes import ExitCode
 from cli.tenant_bindings import TenantBindingOptions
+from function_apps.tenants.model.move import TAKEN_BACK_BY_CALLER
 from shared.contracts.tenants import (
     BindingMove,
     BindTenant,
@@ -361,7 +362,7 @@ def test_a_move_that_was_taken_back_is_no_success(runtimectl: RuntimeCtl) -> Non
 
 
 def test_a_move_that_somebody_took_back_needs_no_mending(runtimectl: RuntimeCtl) -> None:
-    reason = {"code": "MoveTakenBack", "message": "by its caller: not now"}
+    reason = {"code": TAKEN_BACK_BY_CALLER, "message": "not now"}
     answers = {
         f"GET {ROOT}": [binding()],
         f"POST {ONE}/move": binding(status="Moving", phase="CutOver", revision=5),

@@ -79,7 +79,7 @@ def test_the_owner_moves_a_guest_and_the_guest_takes_that_back_or_the_owner_does
     assert (moving["status"], moving["isolationModel"]) == ("Moving", "pool")
     assert (moving["tenantId"], moving["reason"]["message"]) == (GLOBEX, "grown")
     for back in (by_guest, by_owner):
-        assert (back["status"], back["reason"]["code"]) == ("Enforced", "MoveTakenBack")
+        assert (back["status"], back["reason"]["code"]) == ("Enforced", "MoveTakenBackByCaller")
     assert [each.action for each in trail] == ["BindTenant", "MoveTenant", "MoveTenant"]
 
 

@@ -15,6 +15,7 @@ from function_apps.tenants.model.move import (
     ASKED_AT_ONCE,
     MOVE,
     TAKEN_BACK,
+    TAKEN_BACK_BY_CALLER,
     advance,
     ask_again,
     begin,
@@ -71,7 +72,7 @@ def test_the_model_that_it_leaves_takes_a_move_back_until_the_last_step() -> Non
         State.ENFORCED, IsolationModel.SHARED, None,
     )  # fmt: skip
     assert back.asked_revision == back.revision == 5
-    assert back.reason == Reason(code=TAKEN_BACK, message="by its caller: slow")
+    assert back.reason == Reason(code=TAKEN_BACK_BY_CALLER, message="by its caller: slow")
     with pytest.raises(MoveUnderWay):
         begin(moving(MovePhase.CLEANING), back_to, LATER)
     with pytest.raises(MoveUnderWay):

@@ -15,7 +15,7 @@ from function_apps.tenants.model.binding import (
 )
 from function_apps.tenants.model.environment import EnvironmentProjection
 from function_apps.tenants.model.erasure import Erasure
-from function_apps.tenants.model.move import TAKEN_BACK
+from function_apps.tenants.model.move import TAKEN_BACKS
 from shared.contracts.environments import BindingIsolation, IsolationState
 from shared.contracts.tenants import Ending
 from shared.kernel.clock import isoformat
@@ -58,7 +58,7 @@ def _on_isolation(
     match isolation.state, known.status:
         case IsolationState.APPLIED, State.BOUND | State.ENFORCED:
             given = replace(known, namespace=isolation.namespace, identity=isolation.identity)
-            is_back = known.reason is not None and known.reason.code == TAKEN_BACK
+            is_back = known.reason is not None and known.reason.code in TAKEN_BACKS
             kept = known.reason if is_back else None
             if known.status is State.ENFORCED and known.reason == kept and given == known:
                 return known

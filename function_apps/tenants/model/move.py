@@ -41,6 +41,9 @@ MOVE: Final = "MovedByCaller"
 """The code of the reason that a caller gave."""
 TAKEN_BACK: Final = "MoveTakenBack"
 """The code of the reason why a binding has the model that it was to leave."""
+TAKEN_BACK_BY_CALLER: Final = "MoveTakenBackByCaller"
+"""That, where the model that it comes from was asked for: nothing is to be mended."""
+TAKEN_BACKS: Final = frozenset({TAKEN_BACK, TAKEN_BACK_BY_CALLER})
 _NOTHING: Final = "NothingToRollOut"
 _CUTTING_OVER: Final = frozenset({MovePhase.CUT_OVER, MovePhase.VERIFYING})
 
@@ -66,7 +69,9 @@ def begin(known: TenantBinding, command: BindingMove, now: datetime) -> TenantBi
         return known
     if model is not move.origin or move.phase is MovePhase.CLEANING:
         raise MoveUnderWay(known.binding_id, move.origin, known.isolation_model, move.phase)
-    return take_back(known, f"by its caller: {reason.message}", now)
+    why = f"by its caller: {reason.message}"
+    asked = Reason(code=TAKEN_BACK_BY_CALLER, message=why[:_MESSAGE_MAX])
+    return replace(take_back(known, why, now), reason=asked)
 
 
 def take_back(known: TenantBinding, why: str, now: datetime) -> TenantBinding:

@@ -13,7 +13,7 @@ from function_apps.tenants.model.binding import (
     TenantSuspended,
     evolve,
 )
-from function_apps.tenants.model.move import TAKEN_BACK
+from function_apps.tenants.model.move import TAKEN_BACKS
 from shared.contracts.values import Reason
 
 SUSPEND: Final = "SuspendedByCaller"
@@ -38,7 +38,7 @@ def suspend(
         by == suspender or not _may_resume(known, suspender, is_admin=is_admin)
     ):
         return known
-    is_back = known.reason is not None and known.reason.code == TAKEN_BACK
+    is_back = known.reason is not None and known.reason.code in TAKEN_BACKS
     return replace(
         evolve(known, TenantSuspended, now, reason),
         suspended_by=suspender,
