@@ -1,7 +1,6 @@
 """RollbackDeployment undoes a Completed deployment by a new one, and interrupts an active one."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -20,11 +19,9 @@ from shared.contracts.deployments import (
 )
 from shared.contracts.gates import EvaluateGate
 from shared.kernel.errors import Conflict
-from shared.kernel.fence import Fence, StaleFence
+from shared.kernel.fence import StaleFence
 from tests.deployments.driven import CART, SHOP, Driven, driven
-from tests.deployments.test_a_recreate_goes_back import with_quota
 from tests.deployments.test_cancelling import reached
-from tests.kit.memory_surface import MemorySurface
 from tests.kit.virtual_time import run_virtual
 
 
@@ -481,28 +478,3 @@ def test_a_dry_run_of_a_rollback_is_refused_as_its_request() -> None:
             assert (dry.value.code, dry.value.message) == (real.value.code, real.value.message)
 
     run_virtual(main())
-
-
-async def _takes_half(world: Driven) -> bool:
-    return world.live()[1].get(2) == 50
-
-
-def test_in_a_full_quota_the_recorded_number_takes_all_traffic_back() -> None:
-    """What somebody added meanwhile has no room beside the rejected version, which goes then."""
-
-    async def main() -> Any:
-        world = await with_quota(4)
-        await world.deploy(await world.component("one", replicas=2))
-        await world.settle()
-        world.health.silent.add(await world.upload("two"))
-        half = {"steps": [{"weight": 50}, {"weight": 100}]}
-        two = await world.deploy(await world.component("two", replicas=2), strategy=half)
-        await world.until(partial(_takes_half, world))
-        surface = MemorySurface(world.world)
-        by_hand = Fence((await world.target()).fence, "somebody", "scale")
-        await surface.scale(world.surface_component(SHOP), 1, 3, by_hand)
-        await world.cancel(two["deploymentId"])
-        await world.settle()
-        return await world.status(two["deploymentId"]), world.live()
-
-    assert run_virtual(main()) == ("RolledBack", ({1: 2}, {1: 100}))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from function_apps.deployments.activities.inputs import ModuleInput
 from function_apps.deployments.activities.observe_surface import (
+    keep_what_has_room,
     observe,
     poll_until,
     remove_all_but,
@@ -111,7 +112,7 @@ async def check_ready(given: ModuleInput, ctx: ActivityContext, app: Deployments
         live = await observe(component, deployment, app)
         if component.runs_once is not None:
             require_running(component, live, app)
-        else:
+        elif not await keep_what_has_room(component, live, deployment, ctx, app):
             require_starting(component, live)
         return traffic_split.is_whole(live, component)
 

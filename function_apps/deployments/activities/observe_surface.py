@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar, cast
 
 from function_apps.deployments.activities.keep_output import Removed, keep_output
+from function_apps.deployments.model import traffic_split
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.ports import DeploymentsApp
@@ -99,6 +100,25 @@ async def poll_until(
     while not is_done(observation := await poll()) and clock.monotonic_s() < until_s:
         await clock.sleep(every_s or app.rules.observe_every_s)
     return observation
+
+
+async def keep_what_has_room(
+    component: ReleasedComponent,
+    live: LiveComponent | None,
+    deployment: Deployment,
+    ctx: ActivityContext,
+    app: DeploymentsApp,
+) -> bool:
+    """Take away what *component* has beyond its recorded number and its surface has no room for.
+
+    Return whether there was something.
+    """
+    revision = live.revision(component.release_revision) if live else None
+    if revision is None or not traffic_split.has_no_room(revision, component):
+        return False
+    workload, fence = surface_component(component, deployment), ctx.fence(deployment)
+    await surface_of(component, app).scale(workload, revision.revision, revision.ready, fence)
+    return True
 
 
 async def remove_all_but(

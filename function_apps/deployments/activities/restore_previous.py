@@ -15,6 +15,7 @@ from function_apps.deployments.activities.inputs import (
 from function_apps.deployments.activities.keep_output import Removed, keep_output
 from function_apps.deployments.activities.observe_surface import (
     activate_schedule,
+    keep_what_has_room,
     observe,
     poll_until,
     remove_all_but,
@@ -113,10 +114,9 @@ async def restore_previous(
             with suppress(NotOwner):
                 revision_number, fence = before.release_revision, ctx.fence(deployment)
                 await surface.scale(workload, revision_number, replicas, fence)
-    elif given.watch_s == 0 and revision and traffic_split.is_ready_as_recorded(revision, before):
-        # The last look: what was added since has no room beside the rejected version.
-        fence = ctx.fence(deployment)
-        await surface.scale(workload, revision.revision, revision.ready, fence)
+    else:
+        # What was added since may have no room beside the rejected version.
+        await keep_what_has_room(before, live, deployment, ctx, app)
 
     live = await poll_until(
         lambda live: traffic_split.is_whole(live, before),

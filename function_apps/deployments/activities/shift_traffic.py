@@ -7,6 +7,7 @@ from dataclasses import replace
 from function_apps.deployments import events
 from function_apps.deployments.activities.inputs import ModuleStepInput, StepInput
 from function_apps.deployments.activities.observe_surface import (
+    keep_what_has_room,
     observe,
     poll_until,
     set_weights,
@@ -67,6 +68,8 @@ async def keep_number(
     if component is None or before is None or not replicas.is_scaled(component, known.target.facts):
         return
     live = await observe(component, deployment, app)
+    if await keep_what_has_room(component, live, deployment, ctx, app):
+        return
     number, wanted = (traffic_split.live_replicas(live, each) for each in (component, before))
     if number is not None and wanted is not None and number < wanted:
         workload, revision = surface_component(component, deployment), component.release_revision

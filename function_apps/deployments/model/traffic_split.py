@@ -33,6 +33,8 @@ class Split:
 
 Minimums = Mapping[int, int]
 """By release revision the recorded minimum, of those whose number scaling owns."""
+CANNOT_START: Final = "CannotStart"
+"""The reason of an instance that its surface has no room for, or cannot start otherwise."""
 NO_MINIMUMS: Final[Minimums] = MappingProxyType({})
 
 
@@ -137,9 +139,12 @@ def is_whole(live: LiveComponent | None, component: ReleasedComponent) -> bool:
     return revision is not None and revision.phase in {Phase.READY, Phase.COMPLETE}
 
 
-def is_ready_as_recorded(revision: LiveRevision, component: ReleasedComponent) -> bool:
-    """Return whether what *component* asks for is ready, and what somebody added to it is not."""
-    return revision.minimum is None and component.replicas <= revision.ready < revision.replicas
+def has_no_room(revision: LiveRevision, component: ReleasedComponent) -> bool:
+    """Return whether what *component* asks for is ready, and what it has beyond cannot start."""
+    if revision.minimum is not None or not component.replicas <= revision.ready < revision.replicas:
+        return False
+    waiting = [each for each in revision.instances if not each.is_ready]
+    return bool(waiting) and all(each.reason == CANNOT_START for each in waiting)
 
 
 def live_replicas(live: LiveComponent | None, component: ReleasedComponent) -> int | None:
