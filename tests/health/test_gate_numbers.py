@@ -222,6 +222,24 @@ def test_errors_over_the_limit_that_chance_explains_are_said_to_be_too_few(
     assert errors.reason.startswith(sentence)
 
 
+@pytest.mark.parametrize(
+    ("errors", "verdict"),
+    [pytest.param(9, Verdict.INCONCLUSIVE, id="more"), pytest.param(5, PASS, id="as-many")],
+)
+def test_good_windows_do_not_pass_what_all_of_them_together_have_of_errors(
+    errors: int, verdict: Verdict
+) -> None:
+    """Each window may have too few requests to tell: 9 of 552 against none are no chance."""
+    progress = Progress(
+        isoformat(EPOCH), isoformat(EPOCH), total=Span(served(552, errors), served(507)),
+        has_baseline=True, error_windows=Streak(good=2),
+    )  # fmt: skip
+    found = analyse(a_gate(), progress, isoformat(EPOCH))[1]
+
+    assert found.verdict is verdict
+    assert ("than chance explains" in found.reason) is (verdict is not PASS)
+
+
 def test_a_slow_percentile_of_few_requests_is_said_to_be_too_few() -> None:
     latency = compare_latency(LIMITS, served(31, slow=2, slow_ms=5000.0), None)
 

@@ -11,7 +11,7 @@ from function_apps.health.model.baseline_comparison import (
 )
 from function_apps.health.model.gate_samples import Progress
 from function_apps.health.model.gate_windows import judge_windows
-from function_apps.health.model.significance import IMMEDIATE_FAIL_P
+from function_apps.health.model.significance import DOUBTFUL_P, IMMEDIATE_FAIL_P
 from shared.contracts.gates import Analysis, EvaluateGate, Measure, Verdict
 from shared.kernel.clock import parse_instant
 
@@ -90,6 +90,10 @@ def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None
     verdict, windows = judge_windows(progress.error_windows)
     if is_immediate and verdict is not Verdict.FAIL:
         verdict, windows = Verdict.FAIL, "too many for chance, so that no second window is awaited"
+    elif verdict is Verdict.PASS and worst.is_over and worst.chance < DOUBTFUL_P:
+        # Each window had too few requests to tell; all of them together have enough.
+        verdict = Verdict.INCONCLUSIVE
+        windows = f"{windows}, yet more in all of them than chance explains"
     return Analysis(
         measure=Measure.ERROR_RATIO,
         verdict=verdict,

@@ -10,6 +10,8 @@ from typing import Final
 SIGNIFICANCE: Final = 0.05
 IMMEDIATE_FAIL_P: Final = 0.0001
 """A gate is judged at each of many observations, so one alone decides at this probability only."""
+DOUBTFUL_P: Final = 0.01
+"""No windows pass a gate while chance gives so many errors in all of it at most so often."""
 _NEGLIGIBLE: Final = 1e-17
 
 
