@@ -184,11 +184,12 @@ class VersionUnusable(Conflict):
 
 
 class ConsumerRolledBack(Conflict):
-    """A consumer did not come up with the new version: its deployment was rolled back."""
+    """A consumer did not come up with the new version: its deployment says why."""
 
-    def __init__(self, module_id: str, version: str) -> None:
+    def __init__(self, module_id: str, version: str, why: str) -> None:
         super().__init__(
-            f"{module_id} was rolled back from version {version}: look at its last deployment"
+            f"{module_id} did not come up with version {version}:"
+            f" {why or 'look at its last deployment'}"
         )
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from shared.contracts.catalog import ReleaseOfComponent
 from shared.contracts.releases import InstanceProof, SecretVersions
 from shared.contracts.shape import Command
-from shared.contracts.values import EnvironmentId, SecretBindingId, SecretRotationId
+from shared.contracts.values import EnvironmentId, SecretBindingId, SecretRotationId, Text
 
 
 class ProveRelease(ReleaseOfComponent):
@@ -25,6 +25,8 @@ class ProveRelease(ReleaseOfComponent):
     """The versions of the release that was rolled back, by secret."""
     rotation_id: SecretRotationId | None = None
     """Of a roll-out of a secret: the rotation that it was for."""
+    why: Text = ""
+    """Why that release was rolled back."""
 
 
 class ConfirmWithdrawal(Command):

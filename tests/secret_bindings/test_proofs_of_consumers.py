@@ -10,7 +10,7 @@ from function_apps.secret_bindings.repository import HEADS
 from shared.kernel.ids import EnvironmentKey, secret_key
 from shared.persistence.store import Partition
 from tests.kit.service import TENANT
-from tests.kit.told import KEY, WEB, ended
+from tests.kit.told import KEY, WEB, deployment_of, ended
 from tests.kit.virtual_time import run_virtual
 from tests.secret_bindings.bound import (
     NAME,
@@ -70,7 +70,8 @@ def test_a_release_that_was_rolled_back_proves_what_was_restored() -> None:
         )
     )
 
-    assert (found.version, found.rejected) == (OLD, Rejection(NEW))
+    why = f"{deployment_of(3)} ended as RolledBack"
+    assert (found.version, found.rejected) == (OLD, Rejection(NEW, why=why))
 
 
 STORY = (

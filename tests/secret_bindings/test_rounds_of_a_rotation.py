@@ -184,9 +184,9 @@ def test_a_canary_whose_release_has_ended_without_it_is_waited_for() -> None:
 
 @pytest.mark.parametrize("by", [None, "r-7"], ids=["a-release", "its-roll-out"])
 def test_one_that_did_not_come_up_with_it_fails_it(by: str | None) -> None:
-    after = consumer("a", ended_at="after", rejected=Rejection("2", by))
+    after = consumer("a", ended_at="after", rejected=Rejection("2", by, "dep-x ended as Failed"))
 
-    with pytest.raises(ConsumerRolledBack):
+    with pytest.raises(ConsumerRolledBack, match="version 2: dep-x ended as Failed"):
         round_of(rotation(State.ROLLING, orders={"a": ordered()}), after)
 
 

@@ -2,10 +2,10 @@
 
 Latency and errors are judged in windows, each by its own samples: two bad ones in a row fail, two
 good ones in a row pass, and one without samples is neither. Errors that chance cannot explain fail
-immediately, and those that it hardly explains keep good windows from passing. Pass also needs readiness for a window and enough samples. A gate without a verdict at
-its deadline is Inconclusive; it fails when its candidate is not ready again after an interruption.
-Time in which nothing could be judged moves the deadline: up to a bound, or by all of it where the
-host was away.
+immediately, and those that it hardly explains keep good windows from passing. Pass also needs
+readiness for a window and enough samples. A gate without a verdict at its deadline is Inconclusive;
+it fails when its candidate is not ready again after an interruption. Time in which nothing could be
+judged moves the deadline: up to a bound, or by all of it where the host was away.
 """
 
 from dataclasses import replace

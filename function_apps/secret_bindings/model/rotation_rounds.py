@@ -19,7 +19,7 @@ from function_apps.secret_bindings.model.rotation import (
     Withdrawal,
     evolve,
 )
-from function_apps.secret_bindings.model.secret_head import Consumer, SecretHead
+from function_apps.secret_bindings.model.secret_head import Consumer, Rejection, SecretHead
 from shared.kernel.clock import isoformat, parse_instant
 
 WITHDRAWN_AGAIN: Final = timedelta(seconds=30)
@@ -175,15 +175,15 @@ def _has_news(order: Order, consumer: Consumer) -> bool:
     return consumer.ended_at != order.seen
 
 
-def _is_rejected(rotation: Rotation, consumer: Consumer) -> bool:
-    """Return whether its last deployment had the new version and was taken back.
+def _rejection(rotation: Rotation, consumer: Consumer) -> Rejection | None:
+    """Return why its last deployment, which was to bring the new version, did not; None else.
 
     A roll-out for another rotation was stopped with that.
     """
     rejected = consumer.rejected
     if rejected is None or rejected.version != rotation.to_version:
-        return False
-    return rejected.rotation_id in {None, rotation.rotation_id}
+        return None
+    return rejected if rejected.rotation_id in {None, rotation.rotation_id} else None
 
 
 def _require_on_its_way(
@@ -195,7 +195,7 @@ def _require_on_its_way(
     if order.is_followed:
         if order.count >= ORDERS_MAX:
             raise ProofMissing(consumer.module_id, rotation.version, f"{order.count} roll-outs")
-    elif _has_news(order, consumer) and _is_rejected(rotation, consumer):
-        raise ConsumerRolledBack(consumer.module_id, rotation.version)
+    elif _has_news(order, consumer) and (rejected := _rejection(rotation, consumer)):
+        raise ConsumerRolledBack(consumer.module_id, rotation.version, rejected.why)
     elif now >= parse_instant(order.at) + proof_within:
         raise ProofMissing(consumer.module_id, rotation.version, str(proof_within))

@@ -24,6 +24,7 @@ class Rejection:
 
     version: str
     rotation_id: str | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True)

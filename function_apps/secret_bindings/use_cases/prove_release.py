@@ -39,7 +39,7 @@ def proof_of(command: ProveRelease, binding: Binding) -> Consumer:
     component = command.component
     recorded = component.secret_versions.get(binding.secret_name) if component else None
     version = command.rejected.get(binding.secret_name)
-    rejected = Rejection(version, command.rotation_id) if version else None
+    rejected = Rejection(version, command.rotation_id, command.why) if version else None
     if component is None or recorded is None:
         return Consumer(
             binding.binding_id,

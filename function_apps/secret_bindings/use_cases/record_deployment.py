@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from function_apps.secret_bindings.ports import SecretBindingsApp
+from function_apps.secret_bindings.use_cases.record_secret_rollout import why_of
 from shared.contracts.deployments import DeploymentEnded, RuntimeDeploymentRolledBack
 from shared.contracts.secret_proofs import ProveRelease
 from shared.kernel.context import Context
@@ -26,4 +27,5 @@ def rejected_by(event: DeploymentEnded, module: str) -> Mapping[str, Any]:
     return {
         "rejected": next((each.secret_versions for each in mine), {}),
         "rotation_id": event.secret.rotation_id if event.secret else None,
+        "why": why_of(event),
     }

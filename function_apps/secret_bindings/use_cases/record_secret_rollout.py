@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from function_apps.secret_bindings.model.secret_head import (
     Consumer,
@@ -18,6 +19,15 @@ from shared.contracts.roll_outs import NOTHING_TO_ROLL_OUT
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import Json, Outcome
+
+WHY_MAX: Final = 300
+"""Of what is remembered of each consumer."""
+
+
+def why_of(event: DeploymentEnded) -> str:
+    """Return which deployment did not bring what it was to, and why."""
+    reason = f": {event.reason.code}: {event.reason.message}" if event.reason else ""
+    return f"{event.deployment_id} ended as {event.status}{reason}"[:WHY_MAX]
 
 
 async def record_secret_rollout(
@@ -39,7 +49,7 @@ async def record_secret_rollout(
         nothing = Consumer(binding_id, binding.module_id, ended_at=ended_at)
         change = partial(prove, proof=nothing)
     else:
-        rejected = Rejection(rollout.version, rollout.rotation_id)
+        rejected = Rejection(rollout.version, rollout.rotation_id, why_of(event))
         change = partial(refuse, binding_id=binding_id, rejected=rejected, ended_at=ended_at)
     await record_proof(binding, change, ctx.without_marker(), app)
     return Outcome({})
