@@ -193,3 +193,18 @@ def test_whoever_comes_up_with_it_while_the_next_one_is_in_flight_is_given_it() 
     runs, given = run_virtual(main())
 
     assert given == runs
+
+
+def test_a_binding_that_begins_again_is_not_given_what_no_consumer_took() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        followers, binding = await consumers(on, WEB, generator=RANDOM)
+        followers.verdict = lambda _: "refuse"
+        failed = await followers.rotate(binding)
+        await on.revoke(binding)
+        again = await on.bind(moduleId=WEB, generator=RANDOM)
+        return failed, again["version"]
+
+    failed, given = run_virtual(main())
+
+    assert given == failed["fromVersion"]

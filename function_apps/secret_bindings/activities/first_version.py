@@ -50,12 +50,14 @@ async def find_version(ctx: ActivityContext, app: SecretBindingsApp) -> FoundVer
     """
     require_not_canceled(ctx)
     binding = await load_owned(BINDINGS, ctx, app)
-    in_force = await _in_force(binding, ctx, app)
+    head = await _head(binding, ctx, app)
+    in_force = head.in_force if head else None
     try:
-        found = await _usable(binding, in_force, ctx, app)
+        found = await _usable(binding, head, ctx, app)
     except (SecretDisabled, PasswordRefused) as problem:
         # A rotation may have ended since: that version was then in force, and is no more.
-        if await _in_force(binding, ctx, app) == in_force:
+        after = await _head(binding, ctx, app)
+        if (after.in_force if after else None) == in_force:
             raise
         raise Unavailable(f"{binding.secret_name} was rotated meanwhile") from problem
 
@@ -65,23 +67,25 @@ async def find_version(ctx: ActivityContext, app: SecretBindingsApp) -> FoundVer
     return await commit_step(ctx, app, BINDINGS, decide)
 
 
-async def _in_force(binding: Binding, ctx: ActivityContext, app: SecretBindingsApp) -> str | None:
-    """Return the version that the other consumers of the secret are given; None without any."""
+async def _head(
+    binding: Binding, ctx: ActivityContext, app: SecretBindingsApp
+) -> SecretHead | None:
+    """Return the head of the secret, which its environment is there for; None before the first."""
     reads = [HEADS.document_id(binding.secret), ENVIRONMENTS.document_id(binding.environment_id)]
     view = await app.service.work.read(ctx.partition, *reads)
     # Its end may have come while the binding was asked for, and have seen nothing to revoke.
     require_open(binding.environment_id, view.find(ENVIRONMENTS, binding.environment_id))
-    head = view.find(HEADS, binding.secret)
-    return head.in_force if head else None
+    return view.find(HEADS, binding.secret)
 
 
 async def _usable(
-    binding: Binding, in_force: str | None, ctx: ActivityContext, app: SecretBindingsApp
+    binding: Binding, head: SecretHead | None, ctx: ActivityContext, app: SecretBindingsApp
 ) -> FoundVersion:
-    """Return the version *in_force*, or the first one, with which one can log in."""
+    """Return the version in force, or the first one, with which one can log in."""
+    in_force, failed = (head.in_force, head.failed_versions) if head else (None, ())
     vault = app.vaults.at(binding.vault_uri)
     versions = await vault.versions(binding.secret_name)
-    found = usable_version(versions, in_force, binding.secret_name, binding.generator)
+    found = usable_version(versions, in_force, binding.secret_name, binding.generator, failed)
     if found is None:
         assert binding.generator is not None, binding
         tags = {OPERATION_TAG: ctx.operation_id}

@@ -1,6 +1,6 @@
 """The version of a secret that a module which is bound to it is given. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from function_apps.secret_bindings.errors import SecretHasNoVersion
 from shared.contracts.secret_bindings import Generator
@@ -17,17 +17,20 @@ def usable_version(
     in_force: str | None,
     name: str,
     generator: Generator | None,
+    failed: Collection[str] = (),
 ) -> SecretProperties | None:
     """Return the version *in_force* of *name*, or the newest that is enabled.
 
-    None where *generator* is to make the first one.
+    One to which a rotation *failed* is taken only where there is no other. None where *generator*
+    is to make the first one.
 
     Raises:
         SecretDisabled: the version in force is not enabled: others may have it all the same.
         SecretHasNoVersion: there is none, and no generator.
     """
     if in_force is None:
-        newest = newest_enabled(versions)
+        others = [each for each in versions if each.version not in failed]
+        newest = newest_enabled(others) or newest_enabled(versions)
         if newest is None and generator is None:
             raise SecretHasNoVersion(name)
         return newest

@@ -66,7 +66,8 @@ async def _refusals(asked: AskedBinding, head: SecretHead | None) -> Sequence[Re
     name, in_force = asked.fresh.secret_name, head.in_force if head else None
     try:
         versions = await asked.app.vaults.at(asked.fresh.vault_uri).versions(name)
-        found = usable_version(versions, in_force, name, asked.fresh.generator)
+        failed = head.failed_versions if head else ()
+        found = usable_version(versions, in_force, name, asked.fresh.generator, failed)
         await _require_maker(asked, is_made=found is None)
     except Refused as problem:
         return [Reason(code=problem.code, message=problem.message)]
