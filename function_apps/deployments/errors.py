@@ -27,7 +27,7 @@ class Held(Conflict):
         super().__init__(
             f"this release unit of {module} ({version}, {digest[:19]}…) was rolled back here by "
             f"{holder}; release the hold (release-hold of {holder}), or deploy another one: "
-            "other content, version, environ or limits",
+            "other content, version, environ, limits, configuration or secrets",
             target="/components",
         )
         self.module = module
