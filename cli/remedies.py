@@ -247,8 +247,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "GeneratorDiffers": "name the generator that the secret's other bindings have, or none",
     "LoginNotMade": "rotate without a version: the generator makes one with a login",
     "LoginNotRetired": "enable that version in the vault, then rotate again",
-    "ConsumerRolledBack": "see why: `runtimectl deployment` of the one that is named; mend it, then"
-    " rotate again with `--version` of the same",
+    "ConsumerRolledBack": "see why: `runtimectl deployment <deployment>`; mend it, then rotate"
+    " again with `--version` of the same",
     "ProofMissing": "see which instance does not run it: `runtimectl status`; then rotate again",
     "ReleaseOnItsWay": (
         "see which has not ended: `runtimectl deployments`; end it, then rotate again"
