@@ -96,7 +96,7 @@ class Component(Value):
     """It runs at these times, from when the release is promoted until another one is."""
     owner: Label | None = None
     compatible_with: Annotated[tuple[Version, ...], Field(max_length=20)] = ()
-    """Versions whose irreversible changes it can live with."""
+    """Versions whose irreversible changes it can live with. Not looked at yet."""
 
     @model_validator(mode="after")
     def _exactly_one_source(self) -> Self:
@@ -113,7 +113,12 @@ class Component(Value):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed and probably not meant."""
-        return (*self._unreachable(), *self._overridden())
+        return (*self._unreachable(), *self._overridden(), *self._unread())
+
+    def _unread(self) -> tuple[str, ...]:
+        if not self.compatible_with:
+            return ()
+        return (f"{self.module_id}: compatibleWith is not looked at yet: it holds nothing up",)
 
     def _overridden(self) -> tuple[str, ...]:
         own = sorted(name for name in self.environ if GIVEN_VARIABLES.fullmatch(name))

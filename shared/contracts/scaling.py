@@ -340,7 +340,6 @@ class ScalingDefaults:
     """The numbers of scaling."""
 
     evaluation: timedelta = timedelta(seconds=60)
-    pause_max: timedelta = timedelta(hours=24)
     tolerance: float = 0.1
     """A signal so near its target changes nothing: a share of the target, Kubernetes' default."""
     hold_at_most: timedelta = timedelta(hours=24)

@@ -297,7 +297,6 @@ class RotationDefaults:
     """Or the slowest surface's adoption bound, whichever is longer."""
     proof_within: timedelta = timedelta(minutes=10)
     """Per consumer, from the start of its own roll-out."""
-    deleted_after: timedelta = timedelta(days=7)
     reloading_ratio_max: float = 0.1
     """Modules that reload at once."""
     due_check: timedelta = timedelta(hours=1)

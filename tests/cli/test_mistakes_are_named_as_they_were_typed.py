@@ -390,6 +390,11 @@ def test_a_microservice_without_a_port_is_warned_about(
             "module-shop: the platform sets HOME, PORT, RUNTIME_UNIT: what environ says is not",
             id="variables-that-the-platform-sets",
         ),
+        pytest.param(
+            f"{RELEASE}    compatibleWith: ['1.0']\n",
+            "module-shop: compatibleWith is not looked at yet: it holds nothing up",
+            id="a-field-that-nothing-reads-yet",
+        ),
     ],
 )
 def test_validate_warns_about_what_a_deployment_refuses_or_ignores(

@@ -144,6 +144,7 @@ class Rotation:
     consumers: tuple[Consumer, ...] = ()
     withdrawal: Withdrawal | None = None
     from_expires_at: str | None = None
+    """The end of the version that was in force before, where it is known."""
 
     @property
     def number(self) -> int:
