@@ -116,6 +116,10 @@ REMEDIES: Final[Mapping[str, str]] = {
         "deploy the release that you want, or a file with `remove: [{module}]`: "
         "`runtimectl deploy -f …`"
     ),
+    "NothingToTakeBack": (
+        "deploy the release that you want: `runtimectl deploy -f …`; or name an earlier one of "
+        "`runtimectl deployments` by `--to`"
+    ),
     "ArtifactRemoved": (
         "`runtimectl artifact push <zip>` of the same content, or roll back to a later one: "
         "`runtimectl deployments`"

@@ -72,6 +72,11 @@ BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
         ),
     ),
     (
+        "NothingToTakeBack",
+        "toDeploymentId dep-",
+        "for that release: `runtimectl rollback {deployment} --to {goal}`",
+    ),
+    (
         "NotCancellable",
         "has ended as (?!Completed)",
         "nothing to do: it has ended; see how: `runtimectl deployment {deployment}`",
@@ -161,6 +166,7 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
 """By code or remedy, for a system that this machine did not start."""
 _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "deployment": re.compile(id_shape("dep")),
+    "goal": re.compile(rf"(?<=toDeploymentId ){id_shape('dep')}"),
     "operation": re.compile(id_shape("op")),
     "rotation": re.compile(id_shape("rot")),
     "name": re.compile(id_shape("env")),

@@ -14,8 +14,8 @@ from tests.deployments.crossings import Crossing, shuffled
 from tests.deployments.places import Place, digest_of
 from tests.kit.seeded_entropy import SeededEntropy
 
-REFUSED: Final = frozenset({"NotRollbackable", "NotInForce"})
-"""Codes of a rollback of what another deployment has replaced, or of the first release."""
+REFUSED: Final = frozenset({"NotRollbackable", "NotInForce", "NothingToTakeBack"})
+"""Codes of a rollback of what was replaced, of the first release, or to what runs."""
 
 
 Action = Callable[[Crossing], Awaitable[None]]

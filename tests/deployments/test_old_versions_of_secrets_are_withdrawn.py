@@ -183,19 +183,6 @@ def test_instances_that_a_failed_rollback_left_with_the_older_version_are_waited
     assert run_virtual(main()) == (("Failed", []), 1)
 
 
-def test_a_rollback_after_it_brings_no_older_version_back() -> None:
-    async def main() -> Any:
-        world = await bound()
-        await world.release("one")
-        done = await rolled_out(world, "v2", 1)
-        await withdraw(world, "v2", 1)
-        await world.rollback(done.deployment_id)
-        await world.settle()
-        return given(world)
-
-    assert run_virtual(main()) == {NAME: "v2"}
-
-
 def test_the_next_rotation_brings_its_version_at_once() -> None:
     async def main() -> Any:
         world, _ = await rotated()

@@ -46,6 +46,7 @@ from function_apps.deployments.model.lifecycle import (
 from function_apps.deployments.model.plan_checks import PlanContext
 from function_apps.deployments.model.predecessors import Predecessors, earlier_than, in_force
 from function_apps.deployments.model.promotion import Source
+from function_apps.deployments.model.rollback_effect import require_effect
 from function_apps.deployments.model.rollout_steps import steps_of
 from function_apps.deployments.model.unknown_releases import unknown_revisions
 from function_apps.deployments.ports import DeploymentsApp
@@ -242,6 +243,7 @@ async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> Rollout
 
     Raises:
         UnknownRelease: what runs is newer than the records.
+        NothingToTakeBack: what a rollback brings back is what runs by now.
     """
     found = await repository.load_set(ctx.aggregate_id, ctx, app)
     replaced, earlier, terms = await _predecessors(found, ctx, app)
@@ -311,6 +313,7 @@ def _pinned(
         deployment.secrets,
     )
     assert len(components) == len(deployment.components), deployment.deployment_id
+    require_effect(deployment, components, replaced.components)
     live_replicas = traffic_split.replicas_of(replaced.components, live)
     modules = dict(target.modules)
     for component in components:

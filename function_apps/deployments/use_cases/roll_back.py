@@ -2,16 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from function_apps.deployments import repository
-from function_apps.deployments.model import module_queue, plan_checks, undo
+from function_apps.deployments.errors import NothingToTakeBack
+from function_apps.deployments.model import module_queue, plan_checks, predecessors, undo
 from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.interruption import (
     require_same_way_back,
     rollback_interruption_of,
 )
 from function_apps.deployments.model.lifecycle import ROLLBACK_ASKED
 from function_apps.deployments.model.predecessors import predecessors_of
+from function_apps.deployments.model.rollback_effect import differs, require_effect
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import ROLL_BACK, DeploymentSet
 from function_apps.deployments.resources import answer, with_taken_back
@@ -24,9 +28,13 @@ from function_apps.deployments.use_cases.planned_removals import (
 )
 from shared.contracts.deployment_plans import PlannedRemoval, PlannedRestore, RollbackPlan
 from shared.contracts.deployments import DeploymentStatus, EndReason, RollbackDeployment
+from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ModuleId, Version
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+
+_EARLIER_MAX: Final = 20
+"""Roll-outs that may have followed a release: as many are read, one by one, of a refused one."""
 
 
 async def roll_back(
@@ -38,6 +46,7 @@ async def roll_back(
         NotRollbackable: it has ended otherwise, there is nothing to go back to, or it goes back to
             something else than *to_deployment_id*.
         NotInForce: another deployment has replaced it.
+        NothingToTakeBack: what it would bring back is what runs.
         ArtifactRemoved: an archive that it needs is not stored any more.
         CannotBePlanned: what it goes back to is not possible any more, as its data was deleted, or
             would take something from others.
@@ -149,5 +158,51 @@ async def _undo(
     context = replace(context, configurations=given, secrets=rollback.secrets)
     undo.require_archives(command, context.uploaded, wanted)
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
+    running = await _running(undone, target, ctx, app)
+    try:
+        require_effect(rollback, plan.components, running)
+    except NothingToTakeBack as refusal:
+        earlier = await _earlier_release(wanted or undone, running, target, ctx, app)
+        if earlier is None:
+            raise
+        raise refusal.naming(earlier.deployment_id, earlier.release_ref) from None
     content = module_queue.keys_of(command).content
     return enter_queue(rollback, plan.components, content, ids, target, ctx, kind=ROLL_BACK)
+
+
+async def _running(
+    undone: Deployment, target: DeploymentTarget, ctx: Context, app: DeploymentsApp
+) -> Sequence[ReleasedComponent]:
+    """Return what is in force of the modules of *undone*, which released it."""
+    known: dict[str, Deployment] = {undone.deployment_id: undone}
+    renewals = {target.module(module).renewed for module in undone.modules} - {None}
+    for renewal in renewals:
+        found = await app.service.work.find(repository.DEPLOYMENTS, str(renewal), ctx.tenant)
+        known.update({found.deployment_id: found} if found else {})
+    return predecessors.in_force(target, undone.modules, known).components
+
+
+async def _earlier_release(
+    undone: Deployment,
+    running: Sequence[ReleasedComponent],
+    target: DeploymentTarget,
+    ctx: Context,
+    app: DeploymentsApp,
+) -> Deployment | None:
+    """Return the last release before *undone* that is another than what runs; None for none known.
+
+    One of several modules may have come after several releases: none of them is the one before.
+    """
+    for _ in range(_EARLIER_MAX):
+        names = {each.deployment_id for each in undone.earlier_releases.values()}
+        if len(names) != 1:
+            return None
+        found = await app.service.work.find(repository.DEPLOYMENTS, names.pop(), ctx.tenant)
+        if found is None or found.status is not DeploymentStatus.COMPLETED:
+            return None
+        if {*undone.modules} - {each.module_id for each in found.released_components}:
+            return None
+        if differs(found, running, target.facts):
+            return found
+        undone = found
+    return None
