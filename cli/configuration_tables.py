@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cli.client import Client
 from cli.configuration_layers import Layer
 from cli.configuration_values import format_setting
+from cli.not_expected import is_pinned
 from cli.options import Invocation
 from cli.output import Column, Item, format_digest, format_time, note
 from cli.unreleased import unreleased
 
-_DEPLOYMENTS: Final = "/v1/runtime/deployments"
 HEAD_COLUMNS: Final = (
     Column("LAYER", lambda head: head["scope"]["layer"]),
     Column("ENVIRONMENT", "environment"),
@@ -75,21 +74,6 @@ def show_published(invocation: Invocation, layer: Layer, answer: Mapping[str, An
         )
     else:
         note(f"next:  runtimectl config adoption {layer.options} --watch")
-
-
-def is_pinned(client: Client, layer: Layer) -> bool:
-    """Return whether the module of *layer* is given a version only with its deployments.
-
-    Its newest release says so; without one, or where the caller may read none, nothing does.
-    """
-    if not layer.module or not layer.environment_id:
-        return False
-    query = {"environmentId": layer.environment_id, "moduleId": layer.module, "status": "Completed"}
-    for deployment in client.list_readable(_DEPLOYMENTS, query) or ():
-        for component in deployment["components"]:
-            if component["moduleId"] == layer.module:
-                return bool(component.get("configurationMode") == "pinned")
-    return False
 
 
 def difference_words(difference: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Watches the adoption of one version until every expected instance runs it."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -12,23 +12,25 @@ from cli.configuration_layers import ROOT, Head, Layer
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import pause
+from cli.not_expected import require_available, why_nobody
 from cli.options import WAIT_S, Invocation
-from cli.output import Column, format_time
+from cli.output import Column, format_time, note
 from cli.parameter_types import seconds
 from cli.progress_display import Line, open_display
 
 _POLL_INTERVAL_S: Final = 0.5
-_PINNED: Final = "a pinned module takes it with its next deployment"
+_NAMED_MAX: Final = 5
 PARKED: Final = "`runtimectl parked`"
 """Has the roll-outs of floating modules that were refused."""
-_SERVICES: Final = "/v1/runtime/services"
+_FOLLOWS: Final = "a live module has to ask for it itself (docs/how-to/change-configuration.md)"
 COLUMNS: Final = (
     Column("MODULE", "moduleId"),
     Column("INSTANCE", "instance"),
-    Column("VERSION", "version"),
+    Column("VERSION", lambda instance: instance["version"] if instance["at"] else None),
     Column("BASIS", "basis"),
-    Column("AT", lambda instance: format_time(instance["at"])),
+    Column("AT", lambda instance: format_time(instance["at"]) if instance["at"] else _SILENT),
 )
+_SILENT: Final = "has not asked"
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,12 @@ def watch_adoption(invocation: Invocation, layer: Layer, head: Head, timeout_s: 
                         ExitCode.ENDED_OTHERWISE,
                         remedy=f"watch that one: {again}",
                     )
-                if current.get("status") == "Synced":
+                # One that fell silent since is judged again, and ends it as SyncFailed.
+                is_counted = adoption.get("acknowledged") == adoption.get("expected")
+                if current.get("status") == "Synced" and is_counted:
                     if not adoption["expected"]:
-                        _require_available(invocation.client, layer, number)
+                        require_available(invocation.client, layer, number)
+                        display.show([Line("count", why_nobody(invocation.client, layer, number))])
                     return
                 if current.get("status") == "SyncFailed":
                     raise _not_adopted(layer, adoption)
@@ -117,58 +122,77 @@ def _read(invocation: Invocation, head: Head) -> tuple[Head, Mapping[str, Any]]:
         return {}, {}
 
 
-def _require_available(client: Client, layer: Layer, version: int) -> None:
-    """Refuse to call a version adopted of whose module nothing is ready that could ask for it.
-
-    Instances that do not ask are not expected to run it, so one in a crash loop is not.
-
-    Raises:
-        Failure: the module of *layer* is Unavailable.
-    """
-    query = {"environmentId": layer.environment_id, "moduleId": layer.module}
-    services = client.list_readable(_SERVICES, query) if layer.module else None
-    if any(service["status"] == "Unavailable" for service in services or ()):
-        raise Failure(
-            f"version {version} is in force, and no instance of {layer.module} is ready to run it",
-            ExitCode.ENDED_OTHERWISE,
-            code="NotAdopted",
-            remedy=f"see why: `runtimectl logs {layer.module} --env {layer.environment}`",
-        )
-
-
 def _lines(current: Head, adoption: Mapping[str, Any]) -> list[Line]:
     if not current:
         return [Line("away", "the host does not answer; waiting for it", "yellow", is_final=False)]
+    if not adoption["expected"]:
+        return []
     version = adoption["version"]
-    is_synced = current["status"] == "Synced"
-    if is_synced and not adoption["expected"]:
-        return [Line("count", f"nothing that runs is to be given version {version}: {_PINNED}")]
-    text = f"{adoption['acknowledged']} of {adoption['expected']} run version {version}"
-    lines = [Line("count", f"{'✓' if is_synced else '…'} {text}", is_final=is_synced)]
+    is_adopted = current["status"] == "Synced" and adoption["acknowledged"] == adoption["expected"]
+    sign = "✓" if is_adopted else "…"
+    lines = [Line("count", f"{sign} {count_words(adoption)}", is_final=is_adopted)]
     lines += [
         Line(
             f"{each['moduleId']} {each['instance']}",
-            f"… {each['moduleId']} {each['instance']} runs version {each['version'] or 'none'}",
+            f"… {each['moduleId']} {each['instance']} {_state(each)}",
             "yellow",
             is_final=False,
         )
         for each in adoption["instances"]
-        if each["version"] != version and not is_synced
+        if each["version"] != version and not is_adopted
     ]
     return lines
 
 
+def _state(instance: Mapping[str, Any]) -> str:
+    if not instance["at"]:
+        return f"{_SILENT} for it"
+    return f"runs version {instance['version'] or 'none'}"
+
+
+def count_words(adoption: Mapping[str, Any]) -> str:
+    """Return how many instances run the version in force, and how many have never asked for it."""
+    words = (
+        f"{adoption['acknowledged']} of {adoption['expected']} run version {adoption['version']}"
+    )
+    silent = sum(not each["at"] for each in adoption["instances"])
+    return (
+        f"{words}, {silent} {'has' if silent == 1 else 'have'} not asked for it"
+        if silent
+        else words
+    )
+
+
+def note_behind(adoption: Mapping[str, Any]) -> None:
+    """Say where the reason is that not every instance runs the version in force."""
+    is_silent = [not each["at"] for each in adoption["instances"]]
+    if any(is_silent):
+        note(_FOLLOWS)
+    if adoption["acknowledged"] + sum(is_silent) < adoption["expected"]:
+        note(f"where its roll-out was refused, that says why: {PARKED}")
+
+
 def _not_adopted(layer: Layer, adoption: Mapping[str, Any]) -> Failure:
     version = adoption["version"]
-    missing = [each["instance"] for each in adoption["instances"] if each["version"] != version]
-    names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if missing[5:] else "")
-    modules = [each["moduleId"] for each in adoption["instances"] if each["version"] != version]
-    module = layer.module or next(iter(modules), "<module>")
+    missing = [each for each in adoption["instances"] if each["version"] != version]
+    silent = [each for each in missing if not each["at"]]
+    module = layer.module or next((each["moduleId"] for each in missing), "<module>")
     logs = f"runtimectl logs {module} --env {layer.environment or '<name>'}"
+    names = _names(silent or missing)
+    if silent:
+        said, why = f"{names} did not ask for it", f"{_FOLLOWS}: see whether it does (`{logs}`)"
+    else:
+        said = f"{names or 'nobody'} does not run it"
+        why = f"see why it does not take it (`{logs}`; of a refused roll-out {PARKED})"
     return Failure(
-        f"version {version} of {layer.label} is SyncFailed: {names or 'nobody'} does not run it",
+        f"version {version} of {layer.label} is SyncFailed: {said}",
         ExitCode.ENDED_OTHERWISE,
         code="NotAdopted",
-        remedy=f"see why it does not take it (`{logs}`; of a refused roll-out {PARKED}), "
-        f"or go back: `runtimectl config rollback {layer.options}`",
+        remedy=f"{why}, or go back: `runtimectl config rollback {layer.options}`",
     )
+
+
+def _names(instances: Sequence[Mapping[str, Any]]) -> str:
+    shown = ", ".join(each["instance"] for each in instances[:_NAMED_MAX])
+    more = len(instances) - _NAMED_MAX
+    return shown + (f" and {more} more" if more > 0 else "")

@@ -33,12 +33,19 @@ from cli.configuration_values import parse_assignments, refuse_inner_keys, unfin
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id, environment_names
+from cli.not_expected import why_nobody
 from cli.options import Commands, DryRun, EnvironmentOption, Invocation
 from cli.output import format_digest, note, say
 from cli.parameter_types import module_id
 from cli.session import sign_workload_token, write_token
 from cli.watch_adoption import COLUMNS as ADOPTION_COLUMNS
-from cli.watch_adoption import PARKED, AdoptionOptions, read_adoption, watch_adoption
+from cli.watch_adoption import (
+    AdoptionOptions,
+    count_words,
+    note_behind,
+    read_adoption,
+    watch_adoption,
+)
 
 app = Commands(help="Configuration: versioned values of the tenant, environments and modules.")
 _EFFECTIVE: Final = "/v1/runtime/effective-configuration"
@@ -326,9 +333,12 @@ def adoption(which: LayerOptions, watching: AdoptionOptions, invocation: Invocat
         return
     empty = "no instance is expected to run it"
     invocation.show(body["instances"], ADOPTION_COLUMNS, empty=empty)
-    say(f"{body['acknowledged']} of {body['expected']} run version {body['version']}")
+    if body["expected"] or not body["version"]:
+        say(count_words(body))
+    else:
+        say(why_nobody(client, layer, body["version"]))
     if body["acknowledged"] < body["expected"]:
-        note(f"where its roll-out was refused, that says why: {PARKED}")
+        note_behind(body)
 
 
 @app.command()

@@ -62,6 +62,8 @@ def sync_failed(head: Configuration, count: Count) -> Publish:
     message = (
         f"{len(count.missing)} of {count.expected} instances do not run version {head.version}"
     )
+    if count.silent:
+        message += f": {count.silent} did not ask for it"
     reason = {"code": "NotAdopted", "message": message}
     event = ConfigurationSyncFailed.model_validate(
         {**_facts(head), **_adoption(count), "reason": reason}

@@ -23,10 +23,12 @@ from function_apps.configurations.use_cases.publish_configuration import (
 from function_apps.configurations.use_cases.queries import Question
 from function_apps.configurations.use_cases.record_deployment import record_deployment
 from function_apps.configurations.use_cases.record_environment import record_environment
+from function_apps.configurations.use_cases.record_inventory import record_inventory
 from function_apps.configurations.use_cases.return_configuration import (
     publish_draft,
     return_configuration,
 )
+from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.contracts.configurations import (
     Adoption,
     AdoptRelease,
@@ -254,6 +256,7 @@ EVENTS: Final[HandlerTable] = {
     RuntimeEnvironmentDecommissioned: record_environment,
     RuntimeDeploymentCompleted: record_deployment,
     RuntimeDeploymentRolledBack: record_deployment,
+    RuntimeInventoryUpdated: record_inventory,
 }
 COMMANDS: Final[HandlerTable] = {
     PublishConfiguration: publish_configuration,

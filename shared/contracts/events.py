@@ -116,7 +116,11 @@ _ROWS: Final = (
     _row(deployments.RuntimeDeploymentRolledBack, {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
     _row(deployments.RuntimeDeploymentFailed, {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
     _row(deployments.RuntimeDeploymentCancelled, {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
-    _row(catalog.RuntimeInventoryUpdated, {_S.CATALOG}, {_S.HEALTH, _S.SCALING, _S.DRIFT}),
+    _row(
+        catalog.RuntimeInventoryUpdated,
+        {_S.CATALOG},
+        {_S.HEALTH, _S.SCALING, _S.DRIFT, _S.CONFIGURATIONS},
+    ),
     _row(health.HealthCheckCompleted, {_S.HEALTH}, {_S.DEPLOYMENTS, _S.SCALING, _S.DRIFT}),
     # An alert of its own kind: who listens is a person.
     _row(health.RuntimeInstancesRestarted, {_S.HEALTH}, ()),

@@ -49,10 +49,10 @@ class ConfiguredPlatform:
         with self._one_at_a_time:
             self._runner.run(self.service.hear(payload))
 
-    def prove(self, number: int, *hashes: str | None, version: int) -> None:
+    def prove(self, number: int, *hashes: str | None, version: int, mode: str = "pinned") -> None:
         """End a deployment whose release names *version*, and whose instances prove *hashes*."""
         pin = {"module": version, "hash": hashes[0]}
-        self.hear(proved(number, hashes, "pinned", pin))
+        self.hear(proved(number, hashes, mode, pin))
 
     def judge(self, after_s: float) -> None:
         with self._one_at_a_time:

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
 from cli.exit_codes import ExitCode
 from tests.cli.configured_platform import ConfiguredPlatform, configured_platform
-from tests.cli.small_platform import RuntimeCtl
+from tests.cli.small_platform import RUNTIME, THE_DEPLOYMENT, RuntimeCtl, answer_of
 from tests.cli.small_server import Asked
-from tests.configurations.configured import MODULE_LAYER
+from tests.configurations.configured import MODULE_LAYER, listed
 
 pytestmark = pytest.mark.real
 WEB = ("--env", "test", "--module", "module-web")
@@ -88,17 +89,99 @@ def test_a_watch_of_a_version_that_is_not_adopted_names_who_does_not_run_it(
     assert "of a refused roll-out `runtimectl parked`" in ran.err
 
 
-def test_a_version_that_nobody_is_to_run_is_not_shown_as_adopted(
+def elsewhere(platform: ConfiguredPlatform, services: list[Any], deployments: list[Any]) -> None:
+    """Have the other services answer these."""
+    given = {f"GET {RUNTIME}/services": services, f"GET {RUNTIME}/deployments": deployments}
+    platform.elsewhere = lambda asked: answer_of(asked, given)
+
+
+def deployment(status: str, mode: str) -> dict[str, Any]:
+    component = {"moduleId": "module-web", "configurationMode": mode}
+    return {**THE_DEPLOYMENT, "status": status, "components": [component]}
+
+
+RUNS: Final = {"moduleId": "module-web", "status": "Running"}
+GONE: Final = {"moduleId": "module-web", "status": "Retired"}
+
+
+@pytest.mark.parametrize(
+    ("services", "deployments", "why"),
+    [
+        pytest.param(
+            [RUNS], [deployment("Completed", "pinned")],
+            "a pinned module takes it with its next deployment", id="pinned",
+        ),
+        pytest.param(
+            [], [], "module-web is not deployed in test: its first release takes it",
+            id="not-deployed",
+        ),
+        pytest.param(
+            [GONE], [deployment("Completed", "live")],
+            "module-web is not deployed in test: its first release takes it", id="removed",
+        ),
+        pytest.param(
+            [], [deployment("RolledBack", "live")],
+            "no release of module-web is in force in test; its last one,"
+            f" {THE_DEPLOYMENT['deploymentId']}, ended as RolledBack", id="rolled-back",
+        ),
+        pytest.param(
+            [RUNS], [deployment("Completed", "live")], "no instance of module-web is listed",
+            id="live-without-an-instance",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("watch", [["--watch"], []], ids=["watched", "looked-at"])
+def test_why_nobody_is_to_run_a_version_is_said(
+    services: list[Any], deployments: list[Any], why: str, watch: list[str],
     platform: ConfiguredPlatform,
-) -> None:
+) -> None:  # fmt: skip
     platform.publish(MODULE_LAYER, {"a": 1}, 0)
     platform.judge(61)
+    elsewhere(platform, services, deployments)
 
-    ran = platform.run("config", "adoption", "--watch", "--timeout", "5", *WEB)
+    ran = platform.run("config", "adoption", *watch, *WEB)
 
-    assert ran.code == ExitCode.OK
-    assert "nothing that runs is to be given version 1: a pinned module takes it with" in ran.out
+    assert ran.code == ExitCode.OK, ran.err
+    assert f"nothing that runs is to be given version 1: {why}" in ran.out
     assert "✓" not in ran.out
+    assert ("pinned" in ran.out) is ("pinned" in why)
+
+
+def silent(platform: ConfiguredPlatform) -> None:
+    """Publish a version long after the release of a live module, whose instance never asks."""
+    platform.publish(MODULE_LAYER, {"a": 1}, 0)
+    platform.prove(1, None, version=1, mode="live")
+    platform.hear(listed(1, "web-0"))
+    platform.judge(400)
+    platform.publish(MODULE_LAYER, {"a": 2}, 1)
+
+
+def test_a_live_instance_that_does_not_ask_is_named_and_fails_the_watch(
+    platform: ConfiguredPlatform,
+) -> None:
+    silent(platform)
+    before_reads(platform, 2, lambda: platform.judge(61))
+
+    ran = platform.run("config", "adoption", "--watch", *WEB)
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert "… 0 of 1 run version 2, 1 has not asked for it" in ran.out
+    assert "… module-web web-0 has not asked for it" in ran.out
+    assert "version 2 of module-web in test is SyncFailed: web-0 did not ask for it" in ran.err
+    assert "a live module has to ask for it itself" in ran.err
+    assert "pinned" not in ran.out + ran.err
+
+
+def test_a_live_instance_that_does_not_ask_is_listed_so(platform: ConfiguredPlatform) -> None:
+    silent(platform)
+
+    ran = platform.run("config", "adoption", *WEB)
+
+    (row,) = [line.split() for line in ran.out.splitlines() if line.startswith("module-web")]
+    assert row == ["module-web", "web-0", "-", "reported", "has", "not", "asked"]
+    assert ran.out.endswith("0 of 1 run version 2, 1 has not asked for it\n")
+    assert "a live module has to ask for it itself" in ran.err
+    assert "parked" not in ran.err
 
 
 def test_a_version_is_not_adopted_while_nothing_of_its_module_is_ready(

@@ -10,15 +10,17 @@ from pydantic import BaseModel
 from function_apps.configurations.ports import LOCAL_RULES, ConfigurationsApp
 from function_apps.configurations.triggers import COMMANDS, EVENTS, ROUTES
 from function_apps.configurations.use_cases.judge_adoption import judge_due
+from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.contracts.storage import CONFIGURATION_REPORTS
 from shared.contracts.validation import read
+from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.messaging.dispatcher import Dispatcher
 from shared.web.long_polls import Followers
 from shared.web.request import Answer, Request
 from tests.kit.messages import envelope_of, taken
 from tests.kit.service import Bench, bench
-from tests.kit.told import ENVIRONMENT, WEB, ended, environment, released
+from tests.kit.told import ENVIRONMENT, WEB, ended, environment, released, service_of
 from tests.kit.virtual_time import EPOCH
 
 QUEUE: Final = "runtime-configurations-commands"
@@ -115,6 +117,37 @@ def proved(number: int, hashes: Sequence[str | None], mode: str, pin: Mapping[st
     ]
     proof = {"instances": proofs, "total": len(proofs), "whole": True}
     return type(event).model_validate({**event.model_dump(by_alias=True), "proof": proof})
+
+
+def listed(
+    revision: int,
+    *names: str,
+    release: int = 1,
+    others: Sequence[str] = (),
+    stopped: Sequence[str] = (),
+    more: int = 0,
+) -> RuntimeInventoryUpdated:
+    """Return what catalog tells of WEB: the instances of its *release*, and those of *others*.
+
+    With *more* there are so many that the event has no room for.
+    """
+    component = released(WEB, release)
+    instances = [
+        {"name": name, "releaseRevision": number, "status": status}
+        for group, number, status in (
+            (names, release, "Ready"), (others, release + 1, "NotReady"),
+            (stopped, release, "Stopped"),
+        )
+        for name in group
+    ]  # fmt: skip
+    return RuntimeInventoryUpdated.model_validate(
+        {
+            **component, "aggregateId": service_of(WEB), "serviceId": service_of(WEB),
+            "revision": revision, "environmentId": ENVIRONMENT, "stage": "test",
+            "status": "Running", "instances": instances, "instancesTotal": len(instances) + more,
+            "cause": {"kind": "observation", "id": "scan"}, "validFrom": isoformat(EPOCH),
+        }
+    )  # fmt: skip
 
 
 def shown(answer: Answer) -> Mapping[str, Any]:

@@ -139,7 +139,7 @@ def test_an_instance_that_follows_live_is_counted_by_its_own_word() -> None:
     assert (adoption["instances"][0]["basis"], head["status"]) == ("reported", "Synced")
 
 
-def test_an_instance_that_no_longer_asks_is_not_expected() -> None:
+def test_an_instance_that_no_longer_asks_and_is_in_no_inventory_is_not_expected() -> None:
     async def main() -> Any:
         on = await configurations()
         head = await on.publish(MODULE_LAYER, {"a": 1})

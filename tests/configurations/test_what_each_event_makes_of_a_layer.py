@@ -182,7 +182,7 @@ def test_a_layer_says_nothing_without_values_and_schema() -> None:
 def test_a_version_is_judged_again_until_every_instance_runs_it() -> None:
     head, again = published(1), LATER + timedelta(minutes=5)
 
-    synced = evolve(head, Adopted, LATER, again)
+    synced = evolve(head, Adopted, LATER, None)
     more = evolve(synced, Expected, LATER, again)
     missed = evolve(head, AdoptionFailed, LATER, again)
 
@@ -203,6 +203,7 @@ def test_a_version_is_judged_again_until_every_instance_runs_it() -> None:
     )
     assert synced.revision == head.revision + 1
     assert wait(head, again) == replace(head, due_at=isoformat(again))
+    assert wait(head, None) == replace(head, due_at=None)
 
 
 @pytest.mark.parametrize("event", [Returned, Replaced, Adopted])

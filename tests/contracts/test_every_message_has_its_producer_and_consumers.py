@@ -36,7 +36,7 @@ EVENT_TABLE = {
     "RuntimeDeploymentRolledBack": ("deployments", RELEASES),
     "RuntimeDeploymentFailed": ("deployments", RELEASES),
     "RuntimeDeploymentCancelled": ("deployments", RELEASES),
-    "RuntimeInventoryUpdated": ("catalog", "health scaling drift"),
+    "RuntimeInventoryUpdated": ("catalog", "health scaling drift configurations"),
     "HealthCheckCompleted": ("health", "deployments scaling drift"),
     "RuntimeInstancesRestarted": ("health", ""),
     "RuntimeAlertRaised": (ALERTING, "catalog"),

@@ -10,6 +10,8 @@ from tests.configurations.configured import (
     MODULE_LAYER,
     Configurations,
     configurations,
+    listed,
+    proved,
 )
 from tests.faults.inputs import Call, Prepared, comes_to, left_by, parked
 from tests.kit.told import ended, environment, released
@@ -81,6 +83,13 @@ async def hears_of_a_release() -> Prepared:
 async def hears_of_a_release_that_was_rolled_back() -> Prepared:
     made, _ = await _published()
     return await _left(made, ended(1, [released()], rolled_back=True))
+
+
+@_comes("RuntimeInventoryUpdated")
+async def hears_of_an_instance() -> Prepared:
+    made, _ = await _published()
+    await made.hear(proved(1, [], "live", {}))
+    return await _left(made, listed(1, "web-0"))
 
 
 def _adoption() -> AdoptRelease:

@@ -84,6 +84,7 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("configurations", "POST v1/runtime/configurations"): Cost(
         reads=6, queries=1, reason="checks the merge of each module that the layer reaches"
     ),
+    ("configurations", "RuntimeInventoryUpdated"): ONE,
     ("configurations", "AdoptRelease"): Cost(
         reads=6, queries=2, reason="judges the three layers that the release names"
     ),

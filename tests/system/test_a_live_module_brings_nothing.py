@@ -49,6 +49,17 @@ def asked(client: Client, environment: str, **others: str) -> Mapping[str, Any]:
     return client.get("/v1/runtime/effective-configuration", query).body
 
 
+def adopted(client: Client, environment: str) -> tuple[int, int, int, str] | None:
+    """Return the version that is Synced with how many expected it, run it, and on which basis."""
+    query = {"environmentId": environment, "moduleId": MODULE}
+    (head,) = client.list_all("/v1/runtime/configurations", query)
+    found = client.get(f"/v1/runtime/configurations/{head['configurationId']}/adoption").body
+    if head["status"] != "Synced" or not found["instances"]:
+        return None
+    basis = found["instances"][0]["basis"]
+    return found["version"], found["expected"], found["acknowledged"], basis
+
+
 def refused(client: Client, environment: str, **others: str) -> str | None:
     with pytest.raises(Failure) as problem:
         asked(client, environment, **others)
@@ -69,6 +80,7 @@ def test_it_follows_each_publish_and_its_token_is_good_for_nothing_else(tmp_path
         shop.publish("hi")
         system.until(lambda: shop.said() == "hi")
 
+        system.until(lambda: adopted(client, shop.environment) == (2, 1, 1, "reported"))
         (token,) = state.glob("surface/sites/*/instances/*/*/api/token")
         instance = token.parent.parent.name
         with closing(Client(system.url, token.read_text())) as workload:

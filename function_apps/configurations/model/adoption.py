@@ -1,15 +1,16 @@
 """The instances that are to run a version of a layer, and those that do. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from function_apps.configurations.model.configuration import Configuration
+from shared.contracts.catalog import InstanceStatus, RuntimeInventoryUpdated
 from shared.contracts.configurations import AdoptionBasis, AdoptRelease, InstanceAdoption
 from shared.contracts.releases import ConfigurationPin
 from shared.contracts.values import ConfigurationMode
-from shared.kernel.clock import isoformat
+from shared.kernel.clock import isoformat, parse_instant
 
 PINS_MAX: Final = 10
 """As many earlier merges of a module can be asked for by their hash."""
@@ -19,13 +20,28 @@ PINS_MAX: Final = 10
 class InstanceConfiguration:
     """The configuration that one instance runs, by its hash.
 
-    Those that follow it live say it again with every long poll.
+    Those that follow it live say it again with every long poll; `at` is None of one that has not.
     """
 
     instance: str
     hash: str | None
-    at: str
+    at: str | None
     basis: AdoptionBasis
+
+
+@dataclass(frozen=True)
+class RunningInstances:
+    """The instances of a module that the inventory lists: of its release, and of other ones.
+
+    *at* is when that was said. Of more than an event has room for, `is_whole` is False.
+    """
+
+    revision: int
+    release_revision: int
+    at: str
+    names: tuple[str, ...]
+    of_others: tuple[str, ...]
+    is_whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,15 @@ class ModuleAdoption:
     ended_at: str
     instances: tuple[InstanceConfiguration, ...] = ()
     released: bool = True
+    listed: RunningInstances | None = None
+    """The instances that the inventory told of last, of whichever release that was."""
+
+    @property
+    def running(self) -> RunningInstances | None:
+        """Return what the inventory lists, once that is of the release in force."""
+        listed = self.listed
+        is_of_release = listed is not None and listed.release_revision == self.release_revision
+        return listed if is_of_release else None
 
     @property
     def pin(self) -> ConfigurationPin:
@@ -71,7 +96,7 @@ def adopt_release(
     if component is None:
         if known is not None and known.ended_at >= ended_at:
             return None
-        gone = known or _never_released(command, service_id)
+        gone = known or _never_released(command.environment_id, command.module_id, service_id)
         return replace(gone, released=False, instances=(), ended_at=ended_at)
     if known is not None and not known.released and known.ended_at >= ended_at:
         return None  # it was removed since, alone or with its environment
@@ -100,13 +125,37 @@ def adopt_release(
             for proof in command.proofs
             if proof.module_id == command.module_id
         ),
+        listed=known.listed if known else None,
     )
 
 
-def _never_released(command: AdoptRelease, service_id: str) -> ModuleAdoption:
+def _never_released(environment_id: str, module_id: str, service_id: str) -> ModuleAdoption:
     return ModuleAdoption(
-        service_id, command.environment_id, command.module_id, 0, ConfigurationMode.PINNED, (), ""
+        service_id, environment_id, module_id, 0, ConfigurationMode.PINNED, (), "", released=False
     )
+
+
+def record_inventory(
+    known: ModuleAdoption | None, event: RuntimeInventoryUpdated, said_at: datetime
+) -> ModuleAdoption | None:
+    """Return *known* with the instances that the inventory lists; None where it said more since.
+
+    Those that were stopped run nothing. Of a service that is retired it lists none.
+    """
+    if known is not None and known.listed and event.revision <= known.listed.revision:
+        return None
+    running = [each for each in event.instances if each.status is not InstanceStatus.STOPPED]
+    is_current = [each.release_revision == event.release_revision for each in running]
+    listed = RunningInstances(
+        event.revision,
+        event.release_revision,
+        isoformat(said_at),
+        tuple(each.name for each, is_it in zip(running, is_current, strict=True) if is_it),
+        tuple(each.name for each, is_it in zip(running, is_current, strict=True) if not is_it),
+        is_whole=event.instances_total <= len(event.instances),
+    )
+    before = known or _never_released(event.environment_id, event.module_id, event.service_id)
+    return replace(before, listed=listed)
 
 
 def end_release(known: ModuleAdoption, ended_at: datetime) -> ModuleAdoption | None:
@@ -115,6 +164,47 @@ def end_release(known: ModuleAdoption, ended_at: datetime) -> ModuleAdoption | N
     if not known.released or known.ended_at > at:
         return None
     return replace(known, released=False, instances=(), ended_at=at)
+
+
+def following_instances(
+    adoption: ModuleAdoption,
+    reports: Sequence[InstanceConfiguration],
+    current: ConfigurationPin,
+    now: datetime,
+    proved_for: timedelta,
+) -> Sequence[InstanceConfiguration]:
+    """Return the instances of a live module: those that run, and those that said something lately.
+
+    One that has not asked runs what its release was given, as was proved, while nothing was
+    published since; then nobody knows what it runs. What an instance said before the inventory
+    listed others is past: it is of a release that was rolled back, or was scaled in.
+    """
+    running = adoption.running
+    proofs = {each.instance: each for each in adoption.instances}
+    names = [*running.names] if running else []
+    if parse_instant(adoption.ended_at) + proved_for > now:
+        names += proofs  # of a new release, which the inventory may not have seen yet
+    is_given = current == adoption.pin
+    found = {
+        name: proofs[name]
+        if is_given and name in proofs
+        else InstanceConfiguration(name, None, None, AdoptionBasis.REPORTED)
+        for name in names
+    }
+    said = {
+        each.instance: each
+        for each in reports
+        if each.instance in found or not _is_past(each, adoption.running)
+    }
+    return [*(found | said).values()]
+
+
+def _is_past(report: InstanceConfiguration, running: RunningInstances | None) -> bool:
+    if running is None:
+        return False
+    if report.instance in running.of_others:
+        return True
+    return running.is_whole and (report.at or "") < running.at
 
 
 @dataclass(frozen=True)
@@ -145,6 +235,16 @@ class Count:
     def acknowledged(self) -> int:
         return len(self.instances) - len(self.missing)
 
+    @property
+    def silent(self) -> int:
+        """Return how many follow live and have not asked."""
+        return sum(each.at is None for each in self.instances)
+
+    @property
+    def may_fall_silent(self) -> bool:
+        """Return whether it has to be counted again, though nothing is published or released."""
+        return any(each.basis is AdoptionBasis.REPORTED for each in self.instances)
+
 
 def count(head: Configuration, modules: Sequence[Module]) -> Count:
     """Return the adoption of the version in force of *head* by *modules*, which it reaches.
@@ -166,11 +266,9 @@ def _expected(head: Configuration, module: Module) -> Iterator[tuple[InstanceAdo
     wanted = module.current if adoption.follows else adoption.pin
     if getattr(wanted, layer.value) != head.version:
         return
-    known: Mapping[str | None, ConfigurationPin] = {
-        pin.hash: pin for pin in (*adoption.pins, module.current)
-    }
+    known = {pin.hash: pin for pin in (*adoption.pins, module.current)}
     for each in module.instances:
-        runs = known.get(each.hash)
+        runs = None if each.hash is None else known.get(each.hash)
         yield (
             InstanceAdoption.model_validate(
                 {
@@ -181,5 +279,5 @@ def _expected(head: Configuration, module: Module) -> Iterator[tuple[InstanceAdo
                     "at": each.at,
                 }
             ),
-            each.hash == wanted.hash,
+            runs is not None and each.hash == wanted.hash,
         )

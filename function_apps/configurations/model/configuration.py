@@ -148,7 +148,10 @@ class Configuration:
     awaited_since: str | None = None
     """Since when not every instance that is to run it is known to."""
     due_at: str | None = None
-    """The time at which its adoption is judged next; never while every instance runs it."""
+    """The time at which its adoption is judged next.
+
+    Without one all run it, and none has to say so again.
+    """
 
     @property
     def draft(self) -> int | None:
@@ -241,21 +244,17 @@ def keep_draft(head: Configuration, version: Version, now: datetime) -> Configur
 
 
 def evolve(
-    head: Configuration, event: type[VersionEvent], now: datetime, again_at: datetime
+    head: Configuration, event: type[VersionEvent], now: datetime, again_at: datetime | None
 ) -> Configuration:
-    """Return *head* after *event* happened to the version that is in force.
-
-    It is judged again at *again_at*, unless every instance runs it.
-    """
+    """Return *head* after *event* happened to the version in force; judged again at *again_at*."""
     status = TRANSITIONS.after(head.status, event)
-    due_at = None if status is State.SYNCED else isoformat(again_at)
     since = isoformat(now) if event is Expected else head.awaited_since
-    return replace(_changed(head, now), status=status, due_at=due_at, awaited_since=since)
+    return wait(replace(_changed(head, now), status=status, awaited_since=since), again_at)
 
 
-def wait(head: Configuration, again_at: datetime) -> Configuration:
-    """Return *head*, whose adoption is judged again at *again_at*."""
-    return replace(head, due_at=isoformat(again_at))
+def wait(head: Configuration, again_at: datetime | None) -> Configuration:
+    """Return *head*, whose adoption is judged again at *again_at*; of None, by events only."""
+    return replace(head, due_at=None if again_at is None else isoformat(again_at))
 
 
 def put_by(draft: Version, caller: str, now: datetime) -> Version:

@@ -11,6 +11,7 @@ from function_apps.configurations.model.adoption import (
     Module,
     ModuleAdoption,
     count,
+    following_instances,
 )
 from function_apps.configurations.model.configuration import (
     Adopted,
@@ -42,16 +43,8 @@ _AFTER_NAMES: Final = "~"
 
 async def count_adoption(head: Configuration, ctx: Context, app: ConfigurationsApp) -> Count:
     """Return who is to run the version in force of *head*, and who does."""
-    modules = [
-        Module(
-            adoption,
-            await _instances(adoption, ctx, app),
-            (await repository.read_merge(adoption.environment_id, adoption.module_id, ctx, app)).pin
-            if adoption.follows
-            else adoption.pin,
-        )
-        for adoption in await repository.adoptions_below(head.layer, ctx, app)
-    ]
+    adoptions = await repository.adoptions_below(head.layer, ctx, app)
+    modules = [await _module(adoption, ctx, app) for adoption in adoptions]
     return count(head, modules)
 
 
@@ -79,9 +72,13 @@ def _decision(
 ) -> Decision[Json]:
     now, again_at = ctx.now(), ctx.now() + app.rules.judge_every
     if not counted.missing:
-        if head.status is State.SYNCED:
+        # That an instance asks no more is no event: time alone shows it.
+        silent_at = now + app.rules.reported_for if counted.may_fall_silent else None
+        if head.status is not State.SYNCED:
+            return _said(evolve(head, Adopted, now, silent_at), synced, counted)
+        if head.due_at is None and silent_at is None:
             return NOTHING
-        return _said(evolve(head, Adopted, now, again_at), synced, counted)
+        return Decision({}, writes=[HEADS.put(wait(head, silent_at))])
     if head.status is State.SYNCED:
         return Decision({}, writes=[HEADS.put(evolve(head, Expected, now, again_at))])
     awaited_since = parse_instant(head.awaited_since or head.published_at or head.updated_at)
@@ -103,30 +100,33 @@ def _said(
     )
 
 
-async def _instances(
+async def _module(adoption: ModuleAdoption, ctx: Context, app: ConfigurationsApp) -> Module:
+    """Return a module with what its instances run: as they were proved, or as they say."""
+    if not adoption.follows:
+        return Module(adoption, adoption.instances, adoption.pin)
+    ids = (adoption.environment_id, adoption.module_id)
+    current = (await repository.read_merge(*ids, ctx, app)).pin
+    if not adoption.is_live:
+        return Module(adoption, adoption.instances, current)
+    reports = await _reports(adoption, ctx, app)
+    instances = following_instances(adoption, reports, current, ctx.now(), app.rules.adopted_within)
+    return Module(adoption, instances, current)
+
+
+async def _reports(
     adoption: ModuleAdoption, ctx: Context, app: ConfigurationsApp
 ) -> Sequence[InstanceConfiguration]:
-    """Return what the instances of a module run: as they were proved, or as they say.
-
-    An instance of a new release is known before it says anything.
-    """
-    if not adoption.is_live:
-        return adoption.instances
+    """Return what the instances of a live module said within `reported_for`, newest last."""
     now, period = ctx.now(), app.rules.reported_for
     partitions = repository.ReportPartitions(ctx.tenant, adoption.service_id, period)
     await app.reports.delete_before(partitions.emptied(now), _AFTER_NAMES)
-    reports = [
-        InstanceConfiguration(
-            row.row_key, str(row.values["hash"]), str(row.values["at"]), AdoptionBasis.REPORTED
-        )
+    since = isoformat(now - period)
+    return [
+        InstanceConfiguration(row.row_key, str(row.values["hash"]), at, AdoptionBasis.REPORTED)
         for partition in partitions.read(now)
         for row in await _rows(partition, app)
+        if (at := str(row.values["at"])) >= since
     ]
-    # The later partition is read last: of two reports of an instance the newer one counts.
-    newest = {each.instance: each for each in reports if each.at >= isoformat(now - period)}
-    if now < parse_instant(adoption.ended_at) + app.rules.adopted_within:
-        newest = {each.instance: each for each in adoption.instances} | newest
-    return [*newest.values()]
 
 
 async def _rows(partition: str, app: ConfigurationsApp) -> Sequence[TableRow]:
