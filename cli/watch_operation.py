@@ -118,10 +118,18 @@ def wait_for_success(
     Raises:
         Failure: it ended otherwise, or not in time.
     """
+    require_success(wait_for_end(session, operation_id, timeout_s, form), title)
+
+
+def wait_for_end(session: Session, operation_id: str, timeout_s: float, form: Format) -> Operation:
+    """Show the operation until it has ended in any way, and return it.
+
+    Raises:
+        Failure: it did not end in time.
+    """
     stream = sys.stdout if form is Format.TABLE else sys.stderr
     with open_display(session.clock, stream) as display:
-        operation = watch_operation(session, operation_id, display, timeout_s=timeout_s)
-    require_success(operation, title)
+        return watch_operation(session, operation_id, display, timeout_s=timeout_s)
 
 
 def _step_line(index: int, step: Mapping[str, Any]) -> Line:

@@ -10,6 +10,7 @@ from cli.host_process import pause
 from cli.options import Invocation
 from cli.output import format_time
 from cli.progress_display import Line, open_display
+from cli.remedy_lookup import remedy_for
 from cli.secret_bindings import ROTATIONS
 
 Rotation = Mapping[str, Any]
@@ -38,7 +39,8 @@ def watch_rotation(
     clock = invocation.session.clock
     until_s = clock.monotonic_s() + timeout_s
     wanted = {"Revoked"} if until_revoked else {"Verified", "Revoked"}
-    again = f"`runtimectl secret rotation {rotation_id} --wait`"
+    more = " --until-revoked" if until_revoked else ""
+    again = f"`runtimectl secret rotation {rotation_id} --wait{more}`"
     stream = sys.stdout if invocation.is_table else sys.stderr
     rotation: Rotation = {}
     try:
@@ -77,8 +79,13 @@ def _read(invocation: Invocation, rotation_id: str) -> Rotation | None:
 
 
 def order_words(rotation: Rotation) -> str:
-    """Return what was asked for by a rotation: when, with which overlap, and why."""
+    """Return what was asked for by a rotation: when, with which overlap, and why; and its version.
+
+    That is the whole version: a rotation to it is named so.
+    """
+    version = f"to version {rotation['toVersion']}, " if rotation["toVersion"] else ""
     asked = f"asked for at {rotation['createdAt']} with an overlap of {rotation['overlap']}"
+    asked = f"{version}{asked}"
     return f"{asked}: {rotation['requestReason']}" if rotation["requestReason"] else asked
 
 
@@ -118,11 +125,24 @@ def _consumer_line(consumer: Mapping[str, Any], rotation: Rotation) -> Line:
 
 
 def failed(rotation: Rotation) -> Failure:
-    """Return the failure of a rotation that ended so."""
+    """Return the failure of a rotation that ended so, with the line that goes on where it did."""
     reason = rotation.get("reason") or {}
-    return Failure(
+    message = (
         f"the rotation of {rotation['secretName']} failed: "
-        f"{reason.get('message') or 'no reason was given'}; every version stays enabled",
-        ExitCode.ENDED_OTHERWISE,
-        code=reason.get("code", ""),
+        f"{reason.get('message') or 'no reason was given'}; every version stays enabled"
     )
+    code = reason.get("code", "")
+    remedy = remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
+    if _is_left_behind(rotation):
+        remedy += (
+            "; to go on with the same version: "
+            f"`runtimectl secret rotate {rotation['secretName']} --env {rotation['environmentId']}"
+            f" --version {rotation['toVersion']} --wait`"
+        )
+    return Failure(message, ExitCode.ENDED_OTHERWISE, code=code, remedy=remedy)
+
+
+def _is_left_behind(rotation: Rotation) -> bool:
+    """Return whether a consumer runs another version than the one that there is to come to."""
+    to, ran = rotation["toVersion"], [each["version"] for each in rotation["consumers"]]
+    return to is not None and any(each not in {None, to} for each in ran)

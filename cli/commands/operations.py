@@ -4,11 +4,13 @@ from typing import Annotated, Final
 
 import typer
 
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
 from cli.fan_out import query_apps
 from cli.operation_subjects import with_subjects
 from cli.options import Commands, Invocation, WaitOptions
 from cli.output import Column, format_time, note
-from cli.watch_operation import wait_for_success
+from cli.watch_operation import wait_for_end, wait_for_success
 
 app = Commands(help="Long work: list (without a word after it), show, cancel.")
 OperationId = Annotated[str, typer.Argument(metavar="OPERATION", show_default=False)]
@@ -70,9 +72,18 @@ def show_(operation: OperationId, invocation: Invocation, waiting: WaitOptions) 
 
 
 @app.command()
-def cancel(operation: OperationId, invocation: Invocation) -> None:
-    """Ask an operation to stop at its next step."""
+def cancel(operation: OperationId, invocation: Invocation, waiting: WaitOptions) -> None:
+    """Ask an operation to stop at its next step; --wait until it has."""
     path = f"/v1/runtime/operations/{operation}/cancel"
-    invocation.show(invocation.client.write("POST", path).body)
-    note(f"next:  runtimectl operations show {operation} --wait")
+    body = invocation.client.write("POST", path).body
+    if waiting.wait:
+        session, output = invocation.session, invocation.output
+        body = wait_for_end(session, operation, waiting.timeout_s, output)
+        if body["status"] != "Canceled":
+            raise Failure(
+                f"{operation} was not canceled: it has {body['status']}", ExitCode.ENDED_OTHERWISE
+            )
+    invocation.show(body)
+    if not waiting.wait:
+        note(f"next:  runtimectl operations show {operation} --wait")
     note("what it leads to, such as a release that is taken back: runtimectl operations --running")

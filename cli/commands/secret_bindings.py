@@ -186,6 +186,9 @@ def rotation(
     elif invocation.is_table:
         say(f"{body['secretName']}: {order_words(body)}")
         say("\n".join(line.text for line in rotation_lines(body)))
+        if body["status"] == "Failed":
+            ended = failed(body)
+            say(f"{ended.message} [{ended.code}]\nnext:  {ended.remedy}")
     else:
         invocation.show(body)
 

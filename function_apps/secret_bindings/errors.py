@@ -179,8 +179,9 @@ class GeneratorMissing(Conflict):
 class VersionUnusable(Conflict):
     """The version that is asked for is not in the vault, or disabled."""
 
-    def __init__(self, name: str, version: str) -> None:
-        super().__init__(f"the vault has no enabled version {version} of {name}", target="/version")
+    def __init__(self, name: str, version: str, more: str = "") -> None:
+        message = f"the vault has no enabled version {version} of {name}{more}"
+        super().__init__(message, target="/version")
 
 
 class ConsumerRolledBack(Conflict):

@@ -208,7 +208,7 @@ def test_what_was_asked_for_of_a_rotation_is_shown(runtimectl: RuntimeCtl) -> No
 
     ran = runtimectl.run(f"secret rotation {ROTATION}", {one: rotation("Rolling")})
 
-    assert f"asked for at {NOON} with an overlap of PT5S: monthly" in ran.out
+    assert f"to version {NEW}, asked for at {NOON} with an overlap of PT5S: monthly" in ran.out
 
 
 def test_a_rotation_that_is_joined_is_called_so(runtimectl: RuntimeCtl) -> None:
@@ -223,8 +223,8 @@ def test_a_rotation_that_is_joined_is_called_so(runtimectl: RuntimeCtl) -> None:
 
     assert ran.code == ExitCode.OK, ran.err
     assert (
-        f"nothing is begun: db-password is being rotated, asked for at {NOON} with an overlap"
-        " of PT5S: monthly"
+        f"nothing is begun: db-password is being rotated, to version {NEW}, asked for at {NOON}"
+        " with an overlap of PT5S: monthly"
     ) in ran.err
 
 
@@ -335,6 +335,60 @@ def test_a_rotation_that_fails_says_why_and_that_nothing_is_broken(runtimectl: R
     assert "module-jobs was rolled back; every version stays enabled [ConsumerRolledBack]" in (
         ran.err
     )
+
+
+def test_a_rotation_that_failed_is_shown_with_its_reason_and_the_line_that_goes_on(
+    runtimectl: RuntimeCtl,
+) -> None:
+    reason = {"code": "ConsumerRolledBack", "message": "module-jobs did not come up with it"}
+    line = f"`runtimectl secret rotate db-password --env {ENVIRONMENT} --version {NEW} --wait`"
+    one = f"GET {RUNTIME}/secret-rotations/{ROTATION}"
+    failed = rotation("Failed", ["module-shop"], reason=reason)
+
+    shown = runtimectl.run(f"secret rotation {ROTATION}", {one: failed})
+    waited = runtimectl.run(f"secret rotation {ROTATION} --wait", {one: failed})
+
+    assert shown.code == ExitCode.OK
+    assert "module-jobs did not come up with it; every version stays enabled" in shown.out
+    assert line in shown.out
+    assert waited.code == ExitCode.ENDED_OTHERWISE
+    assert line in waited.err
+
+
+@pytest.mark.parametrize(
+    ("proved", "to"), [([], None), (["module-shop", "module-jobs"], NEW)], ids=["none", "all-run"]
+)
+def test_a_rotation_that_nobody_is_behind_of_shows_no_line_that_goes_on(
+    proved: list[str], to: str | None, runtimectl: RuntimeCtl
+) -> None:
+    reason = {"code": "ReleaseOnItsWay", "message": "module-jobs is on its way"}
+    one = f"GET {RUNTIME}/secret-rotations/{ROTATION}"
+
+    ran = runtimectl.run(
+        f"secret rotation {ROTATION}",
+        {one: rotation("Failed", proved, reason=reason, toVersion=to)},
+    )
+
+    assert "[ReleaseOnItsWay]" in ran.out
+    assert "secret rotate db-password" not in ran.out
+
+
+def test_whoever_stops_watching_goes_on_for_what_was_waited_for(
+    runtimectl: RuntimeCtl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.watch_rotation.pause", stop)
+
+    ran = watched(
+        runtimectl,
+        f"secret rotation {ROTATION} --wait --until-revoked",
+        [rotation("Rolling"), rotation("Rolling")],
+    )
+
+    assert ran.code == ExitCode.INTERRUPTED
+    assert f"`runtimectl secret rotation {ROTATION} --wait --until-revoked`" in ran.err
 
 
 def test_a_binding_that_fails_is_a_failure_of_the_command(runtimectl: RuntimeCtl) -> None:

@@ -483,6 +483,25 @@ def test_an_operation_has_a_row_for_each_step_and_a_cancellation_what_to_watch(
     assert f"runtimectl operations show {OPERATION} --wait" in canceled.err
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("Canceled", ExitCode.OK), ("Succeeded", ExitCode.ENDED_OTHERWISE)],
+    ids=["it-stopped", "it-was-done-before"],
+)
+def test_a_cancellation_is_waited_for(status: str, code: ExitCode, runtimectl: RuntimeCtl) -> None:
+    ended = {**THE_OPERATION, "status": status, "steps": []}
+    more = {
+        f"GET {RUNTIME}/operations/{OPERATION}": ended,
+        f"POST {RUNTIME}/operations/{OPERATION}/cancel": THE_OPERATION,
+    }
+
+    ran = runtimectl.run(f"operations cancel {OPERATION} --wait", more)
+
+    assert ran.code == code, ran.err
+    assert status in ran.out + ran.err
+    assert f"runtimectl operations show {OPERATION} --wait" not in ran.err
+
+
 def test_a_first_release_that_waits_for_an_approval_says_in_status_why(
     runtimectl: RuntimeCtl,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from function_apps.secret_bindings.errors import RotationInFlight, VersionsFull
 from function_apps.secret_bindings.model.binding import Binding, FoundVersion, differs
 from function_apps.secret_bindings.model.secret_head import FAILED_MAX, Consumer, SecretHead
+from function_apps.secret_bindings.model.versions import is_begun_by
 from shared.contracts.secret_bindings import RotationStatus, SecretRotationOrder
 from shared.contracts.values import Reason, SecretDelivery
 from shared.kernel.clock import isoformat
@@ -229,13 +230,18 @@ def new_rotation(
 def require_same(rotation: Rotation, order: SecretRotationOrder) -> None:
     """Refuse *order* while *rotation* is in flight, where it asks for something else.
 
-    What it leaves out it takes as it is; a version that it does not name is one that is made.
+    What it leaves out it takes as it is; a version that it does not name is one that is made. The
+    version that it comes to may be named all the same, whole or by its beginning.
 
     Raises:
         RotationInFlight: it names what differs.
     """
+    active = rotation.asked_version
+    if order.version is not None:
+        active = rotation.to_version or active
+    is_named = order.version is not None and is_begun_by(active, order.version)
     pairs = {
-        "/version": (rotation.asked_version, order.version, True),
+        "/version": (active, order.version, not is_named),
         "/overlap": (rotation.overlap, order.overlap, order.overlap is not None),
         "/reason": (rotation.request_reason, order.reason, bool(order.reason)),
     }

@@ -1,10 +1,17 @@
-"""The version of a secret that a module which is bound to it is given. Pure."""
+"""The version of a secret that a module is given, or that is named by its beginning. Pure."""
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
-from function_apps.secret_bindings.errors import SecretHasNoVersion
+from function_apps.secret_bindings.errors import SecretHasNoVersion, VersionUnusable
 from shared.contracts.secret_bindings import Generator
 from shared.vault.port import SecretDisabled, SecretProperties
+
+VERSION_LENGTH: Final = 32
+"""Characters of a whole version, as Key Vault makes them."""
+SHORTEST: Final = 12
+"""Characters of a version that tables show: so many stand for the whole one."""
+_NAMED_MAX: Final = 5
 
 
 def newest_enabled(versions: Sequence[SecretProperties]) -> SecretProperties | None:
@@ -41,3 +48,32 @@ def usable_version(
             " it, or rotate the secret"
         )
     return found
+
+
+def is_short(version: str) -> bool:
+    """Return whether *version* can be the beginning of one only."""
+    return len(version) < VERSION_LENGTH
+
+
+def is_begun_by(version: str | None, asked: str) -> bool:
+    """Return whether *asked* is *version*, or as much of its beginning as stands for it."""
+    if version is None or version == asked:
+        return version is not None
+    return len(asked) >= SHORTEST and version.startswith(asked)
+
+
+def whole_version(versions: Sequence[SecretProperties], asked: str, name: str) -> str:
+    """Return the only one of *versions* of *name* that begins as *asked*.
+
+    Raises:
+        VersionUnusable: there is none, or there are several, or it is disabled.
+    """
+    enabled = [each.version for each in versions if each.enabled]
+    fitting = [each.version for each in versions if is_begun_by(each.version, asked)]
+    if len(fitting) == 1 and fitting[0] in enabled:
+        return fitting[0]
+    if len(fitting) == 1:
+        raise VersionUnusable(name, asked, f": {fitting[0]} is disabled")
+    known = ", ".join((fitting or enabled)[:_NAMED_MAX])
+    what = f"several begin so: {known}" if fitting else f"it has {known or 'none'}"
+    raise VersionUnusable(name, asked, f": {what}; name the whole one, or its first {SHORTEST}")

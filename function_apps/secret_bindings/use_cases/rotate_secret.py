@@ -12,6 +12,7 @@ from function_apps.secret_bindings.errors import (
 from function_apps.secret_bindings.model.binding import Binding, State
 from function_apps.secret_bindings.model.rotation import Rotation, new_rotation, require_same
 from function_apps.secret_bindings.model.secret_head import SecretHead
+from function_apps.secret_bindings.model.versions import is_short, whole_version
 from function_apps.secret_bindings.ports import SecretBindingsApp
 from function_apps.secret_bindings.repository import BINDINGS, HEADS, ROTATE, ROTATIONS
 from function_apps.secret_bindings.resources import rotation_answer
@@ -28,16 +29,19 @@ async def rotate_secret(
 ) -> Outcome[Json]:
     """Begin to rotate the secret of a binding; a repeat while it is in flight gets that one.
 
-    A repeat asks for nothing else: an overlap or reason of its own is refused.
+    A repeat asks for nothing else: an overlap or reason of its own is refused. A version may be
+    named by its beginning, which the vault is asked for.
 
     Raises:
         BindingNotFound, BindingNotBound, RotationInFlight, VersionInForce, GeneratorMissing.
+        VersionUnusable: no single enabled version begins as it is named.
+        Unavailable: the vault is throttled or away.
     """
     binding_id = command.binding_id
     ids = NewIds.draw(ctx, app.service.public_name, binding_id)
     known, _ = await repository.load_binding(binding_id, ctx, app)
 
-    def decide(view: View) -> Decision[Json]:
+    async def decide(view: View) -> Decision[Json]:
         binding, head = view.get(BINDINGS, binding_id), view.find(HEADS, known.secret)
         if binding.status is not State.BOUND or head is None:
             raise BindingNotBound(binding_id, binding.status)
@@ -45,8 +49,9 @@ async def rotate_secret(
             rotation = view.get(ROTATIONS, head.rotation_id)
             require_same(rotation, command)
             return Decision(rotation_answer(rotation, head), is_repeat=True)
-        _require_possible(command, binding, head)
-        begun = _begin(command, binding, head, ids, app)
+        asked = await _with_whole_version(command, head, app)
+        _require_possible(asked, binding, head)
+        begun = _begin(asked, binding, head, ids, app)
         after = replace(head, rotation_id=begun.rotation_id, rotations=head.rotations + 1)
         resource = f"/v1/runtime/secret-rotations/{begun.rotation_id}"
         operation, start = begin_operation(ROTATE, begun.rotation_id, resource, ids, ctx)
@@ -66,6 +71,21 @@ async def rotate_secret(
     return await app.service.work.change(
         ctx, BINDINGS, binding_id, decide, also=also, linked=in_flight
     )
+
+
+async def _with_whole_version(
+    command: RotateSecret, head: SecretHead, app: SecretBindingsApp
+) -> RotateSecret:
+    """Return *command* with its version as the vault has it.
+
+    A whole one is looked for by the work, which says so in the rotation.
+    """
+    asked = command.version
+    if asked is None or not is_short(asked):
+        return command
+    versions = await app.vaults.at(head.vault_uri).versions(head.secret_name)
+    whole = whole_version(versions, asked, head.secret_name)
+    return command.model_copy(update={"version": whole})
 
 
 def _require_possible(command: RotateSecret, binding: Binding, head: SecretHead) -> None:
