@@ -1,8 +1,10 @@
 """Reconciles one component: its instances with its desired revisions, and its route."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from local_agent.configuration_files import with_texts
 from local_agent.controller_context import ControllerContext
@@ -17,6 +19,7 @@ from local_agent.state_files import (
     DesiredComponent,
     DesiredRevision,
     InstanceRecord,
+    LastRoute,
     SiteFolder,
 )
 from local_agent.tenant_quota import QuotaExceeded, limits_in_quota, limits_of_admitted
@@ -25,6 +28,9 @@ from shared.surfaces.boundaries import limited
 from shared.surfaces.errors import BadArtifact, DataMissing
 from shared.surfaces.rules import drain_ends_at, public_prefix
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
+
+_ROUTE_STAYS: Final = timedelta(minutes=2)
+"""After the last revision ended: longer than an archive takes to be unpacked for the next one."""
 
 
 class ComponentController:
@@ -100,11 +106,30 @@ class ComponentController:
         active = _active_revisions(desired, self._context.clock.now())
         return [number for number in desired.revisions if number not in {*running, *active}]
 
-    def route(self, desired: DesiredComponent, owner: TenantId) -> ComponentRoute | None:
-        """Return the component's routes for Envoy in the site of *owner*; None for a worker."""
-        served = {n: r for n, r in sorted(desired.revisions.items()) if r.spec.port is not None}
+    def last_route(
+        self, before: DesiredComponent, left: Mapping[int, DesiredRevision]
+    ) -> LastRoute | None:
+        """Return where requests found the component, of whose revisions only *left* are there."""
+        served = _served(before.revisions)
         if not served:
+            return before.last_route
+        if _served(left):
             return None
+        return LastRoute(served[max(served)].spec.path_prefix, self._context.clock.now())
+
+    def route(self, desired: DesiredComponent, owner: TenantId) -> ComponentRoute | None:
+        """Return the component's routes for Envoy in the site of *owner*; None for a worker.
+
+        One whose last revision ended just now answers that nothing of it runs: the next may be on
+        its way, as with `recreate`. Its path is no other component's meanwhile.
+        """
+        served = _served(desired.revisions)
+        if not served:
+            last = desired.last_route
+            if last is None or self._context.clock.now() >= last.ended_at + _ROUTE_STAYS:
+                return None
+            prefix = last.path_prefix if desired.component.tenant == owner else None
+            return ComponentRoute(desired.component, prefix, {}, ())
         weights = {n: percent for n, percent in desired.weights.items() if n in served}
         leading = max(weights, key=lambda n: (weights[n], n)) if weights else max(served)
         return ComponentRoute(
@@ -214,6 +239,11 @@ class ComponentController:
         self._site.write_record(self._record, is_durable=True)
         await self._instances.start(spec, record, unpacked, data, secrets)
         return record
+
+
+def _served(revisions: Mapping[int, DesiredRevision]) -> Mapping[int, DesiredRevision]:
+    """Return those of *revisions* that take requests."""
+    return {n: each for n, each in sorted(revisions.items()) if each.spec.port is not None}
 
 
 def _active_revisions(desired: DesiredComponent, now: datetime) -> dict[int, DesiredRevision]:

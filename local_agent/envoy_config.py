@@ -33,7 +33,10 @@ class RevisionRoute:
 
 @dataclass(frozen=True)
 class ComponentRoute:
-    """One component with its weights; without weights its requests get a 503 with the reason."""
+    """One component with its weights; without weights its requests get a 503 with the reason.
+
+    Also one that has no revision for the moment.
+    """
 
     component: SurfaceComponent
     path_prefix: str | None
@@ -93,7 +96,8 @@ def routes(components: Sequence[ComponentRoute]) -> Document:
     by_name = [_route({"prefix": "/", "headers": [_service_header(c)]}, c) for c in ordered]
     by_path = [
         _route(envoy_documents.prefix_match(c.path_prefix), c)
-        for c in sorted(ordered, key=lambda c: -len(c.path_prefix or ""))
+        # The first that fits has the path: one that is gone is not before another one with it.
+        for c in sorted(ordered, key=lambda c: (-len(c.path_prefix or ""), not c.weights))
         if c.path_prefix is not None
     ]
     hosts = [

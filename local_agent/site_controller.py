@@ -102,7 +102,9 @@ class SiteController:
         """Delete everything but fences and ports: the fence of a late writer must be checked."""
         with self._folder.write_lock():
             for desired in self._folder.components():
-                self._folder.write_component(replace(desired, revisions={}, weights={}))
+                self._folder.write_component(
+                    replace(desired, revisions={}, weights={}, last_route=None)
+                )
             for tenant in self._folder.boundaries():
                 if boundary := self._folder.boundary(tenant):
                     self._folder.write_boundary(replace(boundary, is_wanted=False))
@@ -129,7 +131,8 @@ class SiteController:
             assert latest is not None
             ended = controller.ended_revisions(latest)
             revisions = {n: r for n, r in latest.revisions.items() if n not in ended}
-            after = replace(latest, revisions=revisions)
+            last_route = controller.last_route(latest, revisions)
+            after = replace(latest, revisions=revisions, last_route=last_route)
             # Before that is written: whoever sees that a revision is gone sees no text of it.
             drop_texts(self._folder.texts(desired.component.service), revisions)
             self._folder.write_component(after)

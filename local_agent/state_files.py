@@ -66,11 +66,21 @@ class DesiredRevision:
 
 
 @dataclass(frozen=True)
+class LastRoute:
+    """Where requests found a component before its last revision ended, and when that did."""
+
+    path_prefix: str | None
+    ended_at: datetime
+
+
+@dataclass(frozen=True)
 class DesiredComponent:
     component: SurfaceComponent
     fence: int = 0
     revisions: Mapping[int, DesiredRevision] = field(default_factory=dict)
     weights: Mapping[int, int] = field(default_factory=dict)
+    last_route: LastRoute | None = None
+    """Of one that took requests and has no revision now."""
 
     @property
     def has_port(self) -> bool:

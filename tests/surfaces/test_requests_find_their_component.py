@@ -168,3 +168,26 @@ async def test_a_proxy_that_does_not_start_says_why(
 
         with pytest.raises(TrafficUnavailable, match=r"is late: .*critical.*"):
             await harness.surface.ensure_site(SITE, fence(1))
+
+
+async def test_a_component_between_two_versions_is_not_a_path_of_another(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1, path_prefix="/"), weights={1: 100})
+        await harness.serve(
+            harness.spec(1, component=ORDERS, path_prefix="/orders"), weights={1: 100}
+        )
+        said: list[Any] = []
+
+        await harness.surface.set_weights(ORDERS, {}, fence(harness.tokens))
+        await harness.surface.remove(ORDERS, 1, fence(harness.tokens))
+        async with asyncio.timeout(PATIENCE_S):
+            while isinstance(await harness.surface.observe(ORDERS), Present):
+                said.append(await _answer(harness, "/orders"))
+        for _ in range(5):
+            said += [await _answer(harness, "/orders"), await _answer(harness, "/orders/7")]
+            await harness.clock.sleep(0.1)
+        spec = harness.spec(2, component=ORDERS, path_prefix="/orders")
+        await harness.serve(spec, weights={2: 100})
+
+        assert set(said) == {503}
+        assert await _answer(harness, "/orders") == "module-orders"
