@@ -39,8 +39,10 @@ class DeployOptions:
     request: Mapping[str, Any] = field(default_factory=dict)
 
 
-def deploy_request(options: DeployOptions, client: Client) -> tuple[dict[str, Any], Sections]:
-    """Return the body of POST /deployments, and what its file says beside it.
+def deploy_request(
+    options: DeployOptions, client: Client
+) -> tuple[dict[str, Any], Sections, Sequence[str]]:
+    """Return the body of POST /deployments, what its file says beside it, and what was warned of.
 
     Archives are uploaded, names are resolved.
 
@@ -55,15 +57,14 @@ def deploy_request(options: DeployOptions, client: Client) -> tuple[dict[str, An
         body["releaseRef"] = options.release_ref
     sections = take_sections(body, options.file)
     warnings = check_release(body, options.file, sections)
-    # A plan says them itself.
-    for warning in () if body.get("dryRun") else warnings:
+    for warning in warnings:
         warn(warning)
     folder = options.file.parent if options.file is not None else Path()
     _set_environment(body, options.environment, client)
     for component in body["components"]:
         _set_digest(component, folder, client)
     body.setdefault("releaseRef", _default_release_ref(body["components"], body.get("remove")))
-    return body, sections
+    return body, sections, warnings
 
 
 def _components(in_file: list[Any], options: DeployOptions, removed: Any) -> list[Any]:

@@ -66,6 +66,8 @@ def planned_rollback_words(plan: Mapping[str, Any]) -> Iterator[str]:
     words = f"would take back {deployment_words(taken_back)}"
     if release is None:
         stays = "what is in force stays" if restores else "nothing was in force before it"
+        if any(each.get("startsAgain") for each in restores):
+            stays = "what was in force before is started again"
         yield f"{words}, which is on its way: {stays}"
     elif _comes_back(taken_back, release):
         yield f"{words}: {release} would come back"

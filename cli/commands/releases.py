@@ -60,7 +60,7 @@ def deploy(
         {**rollout.body(), "restart": restart or None},
     )
     client = invocation.client
-    request, sections = deploy_request(options, client)
+    request, sections, warned = deploy_request(options, client)
     done: Sequence[str] = ()
     if rollout.dry_run or request.get("dryRun"):
         say_sections(sections, request, client)
@@ -68,6 +68,7 @@ def deploy(
         done = prepare_release(sections, request, invocation)
     with naming(done):
         response = client.write("POST", ROOT, request)
+    _say_warnings(response.body, warned)
     _say_repeat(response, client, "; `--restart` starts it anew")
     _finish(invocation, response.body, waiting, is_plan=rollout.dry_run)
 
@@ -84,10 +85,8 @@ def promote(
     source = selector.find_id(client, "Completed")
     target = environment_id(client, to)
     path, request = f"{ROOT}/{source}/promote", {"toEnvironmentId": target, **rollout.body()}
-    if not rollout.dry_run:
-        # What the next environment lacks is known before anything is sent there.
-        _say_warnings(client.write("POST", path, {**request, "dryRun": True}).body)
     response = client.write("POST", path, request)
+    _say_warnings(response.body)
     _say_repeat(response, client)
     _finish(invocation, response.body, waiting, is_plan=rollout.dry_run)
 
@@ -111,6 +110,7 @@ def rollback(
     deployment_id = selector.find_undoable_id(invocation.client, is_goal_named=to is not None)
     if dry_run:
         plan = _send(invocation, deployment_id, "rollback", request | {"dryRun": True})
+        _say_warnings(plan)
         if invocation.is_table:
             for line in planned_rollback_words(plan):
                 say(line)
@@ -120,6 +120,7 @@ def rollback(
     body = _send(invocation, deployment_id, "rollback", request)
     if taken_back := body.get("takenBack"):
         note(taken_back_words(taken_back, body))
+    _say_warnings(body)
     # One that was on its way is stopped: that it is taken back is what was asked for.
     is_stopped = body["deploymentId"] == deployment_id
     wanted = ("RolledBack", "Cancelled") if is_stopped else ("Completed",)
@@ -132,6 +133,7 @@ def cancel(
     """Stop a deployment in progress; applied changes are rolled back."""
     deployment_id = selector.find_only_id(invocation.client, "cancel", *RUNNING)
     body = _send(invocation, deployment_id, "cancel", {"reason": reason})
+    _say_warnings(body)
     _finish(invocation, body, waiting, wanted=("Cancelled", "RolledBack"))
 
 
@@ -194,7 +196,8 @@ def _finish(
         return
     deployment_id = str(body["deploymentId"])
     if not waiting.wait:
-        invocation.show(body)
+        said = ("warnings",) if invocation.is_table else ()
+        invocation.show({name: value for name, value in body.items() if name not in said})
         note(f"next:  runtimectl deployment {deployment_id} --wait")
         return
     session, form = invocation.session, invocation.output
@@ -204,13 +207,14 @@ def _finish(
     require_ended_as(watch.deployment, wanted)
 
 
-def _say_warnings(plan: Mapping[str, Any]) -> None:
-    for warning in plan.get("warnings", ()):
-        warn(warning)
+def _say_warnings(answer: Mapping[str, Any], warned: Sequence[str] = ()) -> None:
+    """Say the warnings of a plan or of a command that was taken; not what was *warned* of."""
+    for warning in answer.get("warnings", ()):
+        if warning not in warned:
+            warn(warning)
 
 
 def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:
-    _say_warnings(plan)
     if plan.get("repeats"):
         note(f"{_known_words(plan['repeats'], invocation.client)}; nothing would begin")
     if invocation.is_table:
@@ -218,7 +222,12 @@ def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:
             return
         removals = plan.get("removals", ())
         if plan["components"] or not (removals or plan["waitingFor"] or plan["refusals"]):
-            invocation.show(plan["components"], _PLAN_COLUMNS, empty="nothing would change")
+            numbers = plan.get("replicas", {})
+            components = [
+                {**each, "replicas": numbers.get(each["moduleId"], each["replicas"])}
+                for each in plan["components"]
+            ]
+            invocation.show(components, _PLAN_COLUMNS, empty="nothing would change")
         for each in removals:
             say(removal_words(each))
         print_refusals(plan["refusals"])

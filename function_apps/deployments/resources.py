@@ -1,6 +1,6 @@
 """The resources that deployments answers over HTTP."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from function_apps.deployments.model.deployment import Deployment
@@ -47,7 +47,7 @@ class InstanceLogs(Value):
     reason: str | None
 
 
-def answer(deployment: Deployment, target: DeploymentTarget) -> Json:
+def answer(deployment: Deployment, target: DeploymentTarget, warnings: Sequence[str] = ()) -> Json:
     """Return the immediate answer of a command, as JSON."""
     waits_for, holder = waiting_for(deployment, target)
     accepted = DeploymentAccepted(
@@ -59,6 +59,7 @@ def answer(deployment: Deployment, target: DeploymentTarget) -> Json:
         waiting_for=waits_for,
         holder=holder,
         operation_id=deployment.operation_id,
+        warnings=tuple(warnings),
     )
     return accepted.model_dump(mode="json", by_alias=True)
 

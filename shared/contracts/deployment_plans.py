@@ -1,5 +1,6 @@
 """Resources that dry runs of deployments answer: what a release or a rollback would do."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -10,6 +11,7 @@ from shared.contracts.shape import Resource, Value
 from shared.contracts.strategies import Strategy
 from shared.contracts.values import (
     COMPONENTS_MAX,
+    Count,
     DeploymentId,
     EnvironmentId,
     Label,
@@ -36,6 +38,8 @@ class PlannedRestore(Value):
     module_id: ModuleId
     version: Version | None
     """None where the deployment that released it is not known any more."""
+    starts_again: bool = False
+    """A `recreate` on its way may have stopped it: no instance serves until it is ready."""
 
 
 class RollbackPlan(Resource):
@@ -54,6 +58,8 @@ class RollbackPlan(Resource):
     """Modules that it brought first: they would be taken away with all that they run."""
     waiting_for: Label | None
     holder: DeploymentId | None
+    warnings: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    """What is allowed and probably not meant; the request answers the same."""
 
 
 class DeploymentPlan(Resource):
@@ -67,8 +73,14 @@ class DeploymentPlan(Resource):
     """Dependencies first."""
     removals: Annotated[tuple[PlannedRemoval, ...], Field(max_length=COMPONENTS_MAX)] = ()
     refusals: Annotated[tuple[Reason, ...], Field(max_length=100)]
+    replicas: Mapping[ModuleId, Count] = Field(default_factory=dict)
+    """How many instances each component would begin with.
+
+    One whose number a policy has begins with as many as run, and never with fewer than the minimum,
+    which is what its release records. Empty where the plan is refused.
+    """
     warnings: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
-    """What is allowed and probably not meant."""
+    """What is allowed and probably not meant; the request answers the same."""
     waiting_for: Label | None
     repeats: DeploymentId | None = None
     """The deployment on its way, or in force, that answers this request: nothing would begin.

@@ -368,6 +368,8 @@ class DeploymentAccepted(Resource):
     operation_id: OperationId
     taken_back: TakenBack | None = None
     """Of a rollback."""
+    warnings: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    """What is allowed and probably not meant: of a release or a rollback, as its dry run says."""
 
 
 class Artifact(Resource):

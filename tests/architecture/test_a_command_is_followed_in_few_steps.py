@@ -9,8 +9,9 @@ from tools.trace_calls import Trace, trace_of_a_deployment
 # 34 in 18 before a release had a configuration, which is pinned at the command (ADR 0480).
 # 39 before it was held to the schemas of its layers (ADR 0532).
 # 40 in 20 before a dry run was the same decision (ADR 0802).
-FUNCTIONS_MAX: Final = 41
-FILES_MAX: Final = 21
+# 41 in 21 before the request answered the warnings of its dry run (ADR 0823).
+FUNCTIONS_MAX: Final = 44
+FILES_MAX: Final = 23
 
 
 @cache

@@ -1,6 +1,5 @@
 """`deploy` and `deployment --wait`: what is sent, what is shown while it goes, how it ends."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ pytestmark = pytest.mark.real
 POST = f"POST {RUNTIME}/deployments"
 GET = f"GET {RUNTIME}/deployments/{DEPLOYMENT}"
 PROMOTE = f"{POST}/{DEPLOYMENT}/promote"
+NO_PORT = "module-shop has no port: it gets no traffic; only a worker needs none"
 RELEASE = f"deploy --env test --module module-shop --version 1.0 --artifact {DIGEST}"
 
 
@@ -115,13 +115,14 @@ def test_a_dry_run_shows_components_refusals_and_what_would_be_waited_for(
             {"message": "cpu is not limited here", "code": "NotSupported"},
             {"message": "/components/0/dependsOn/1: no such module", "code": "ModuleMissing"},
         ],
-        "warnings": ["module-shop has no port"],
+        "replicas": {"module-shop": 3},
+        "warnings": [NO_PORT],
         "waitingFor": "queue",
     }  # fmt: skip
 
     ran = runtimectl.run(f"{RELEASE} --dry-run", {POST: plan})
 
-    assert "module-shop" in ran.out
+    assert ran.out.splitlines()[1].split()[:4] == ["module-shop", "1.0", "4", "3"]
     assert "refused: cpu is not limited here [NotSupported]" in ran.out
     assert "refused: components[0].dependsOn[1]: no such module [ModuleMissing]" in ran.out
     assert "would wait for queue" in ran.out
@@ -198,24 +199,39 @@ def test_a_promotion_that_is_refused_in_a_dry_run_exits_as_refused(runtimectl: R
     assert "next:  " in ran.err
 
 
-def test_a_promotion_says_before_it_is_sent_what_stays_behind(runtimectl: RuntimeCtl) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{RELEASE}", f"{RELEASE} --wait", f"{RELEASE} -o json", f"promote {DEPLOYMENT} --to test",
+        f"rollback {DEPLOYMENT}", f"cancel {DEPLOYMENT}",
+    ],
+)  # fmt: skip
+def test_a_command_that_is_taken_says_each_of_its_warnings_once(
+    line: str, runtimectl: RuntimeCtl
+) -> None:
+    warning = "module-shop runs 3 instances now"
+    accepted = {**THE_ACCEPTED, "warnings": [NO_PORT, warning]}
+    actions = [f"{POST}/{DEPLOYMENT}/{each}" for each in ("promote", "rollback", "cancel")]
+
+    ran = runtimectl.run(line, {POST: accepted, **dict.fromkeys(actions, accepted)})
+
+    said = [each for each in ran.err.splitlines() if each.startswith("warning: ")]
+    assert said == [f"warning: {NO_PORT}", f"warning: {warning}"]
+    assert (warning in ran.out) == ("json" in line)
+
+
+def test_a_promotion_says_what_stays_behind(runtimectl: RuntimeCtl) -> None:
     lacks = "module-shop has no configuration in this environment"
     warning = f"{lacks},\r\nas it has in {ENVIRONMENT}"
-    plan = {"components": [], "refusals": [], "waitingFor": None, "warnings": [warning]}
+    accepted = {**THE_ACCEPTED, "warnings": [warning]}
 
-    def answer(asked: Asked) -> tuple[int, Any]:
-        is_plan = asked.method == "POST" and json.loads(asked.body).get("dryRun")
-        return (200, plan) if is_plan else answer_of(asked, {PROMOTE: THE_ACCEPTED})
-
-    with serving(answer, keeps_connections=False) as server:
-        ran = runtimectl.run_at(server, "promote test --to test")
+    ran = runtimectl.run("promote test --to test", {PROMOTE: accepted})
 
     assert ran.code == ExitCode.OK, ran.err
     assert "warning: module-shop has no configuration in this environment, as it has in test" in (
         ran.err
     )
-    sent = [json.loads(asked.body) for asked in ran.asked if asked.method == "POST"]
-    assert [each.get("dryRun", False) for each in sent] == [True, False]
+    assert len([asked for asked in ran.asked if asked.method == "POST"]) == 1
 
 
 def test_a_refusal_names_an_environment_as_it_was_typed(runtimectl: RuntimeCtl) -> None:

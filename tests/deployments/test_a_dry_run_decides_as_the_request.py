@@ -23,6 +23,7 @@ from tests.deployments.test_holds_are_of_release_units import one_in_force, turn
 from tests.deployments.test_images_are_pinned_once import ANYWHERE, TAGGED, component
 from tests.deployments.test_prod_takes_what_its_policy_allows import in_prod, ruled
 from tests.deployments.test_promotion import SOAK, STAGING, soaked
+from tests.deployments.told_policies import scaled
 from tests.kit.memory_images import MemoryImages
 from tests.kit.virtual_time import run_virtual
 
@@ -169,6 +170,36 @@ async def promoted_too_early_to_where_nothing_is() -> tuple[Driven, Command]:
     return world, PromoteDeployment(deployment_id=one.deployment_id, to_environment_id=STAGING)
 
 
+async def of_a_number_that_fewer_carry() -> tuple[Driven, Command]:
+    world = await told()
+    await world.deploy(await world.component("one", replicas=3))
+    await world.settle()
+    return world, await world.command(await world.component("two"))
+
+
+async def that_stops_what_runs() -> tuple[Driven, Command]:
+    world, _ = await of_a_number_that_fewer_carry()
+    part = await world.component("two", replicas=3)
+    return world, await world.command(part, strategy={"kind": "recreate"})
+
+
+async def without_a_port() -> tuple[Driven, Command]:
+    world = await told()
+    return world, await world.command(await world.component("one", port=None, probes={}))
+
+
+async def promoted_without_its_policy() -> tuple[Driven, Command]:
+    world = await told()
+    await scaled(world, 1)
+    one = await world.release("one")
+    await world.tell(stage=Stage.STAGING, name="staging")
+    await world.app.service.clock.sleep(SOAK.total_seconds())
+    evidence = await soaked(world, one.deployment_id)
+    return world, PromoteDeployment(
+        deployment_id=one.deployment_id, to_environment_id=STAGING, evidence=evidence
+    )
+
+
 async def asked(world: Driven, command: Command) -> Mapping[str, Any]:
     if isinstance(command, Deploy):
         return (await deploy(command, world.ctx, world.app)).value
@@ -227,6 +258,33 @@ def test_the_archives_of_what_is_taken_are_in_the_plan_of_its_dry_run(case: Case
         made = await world.deployment(answer["deploymentId"])
         recorded = {each.module_id: each.digest for each in made.components}
         assert {each.module_id: each.digest for each in plan.components} == recorded
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        (before_its_environment, "is not known"),
+        (of_a_number_that_fewer_carry, "runs 3 instances now"),
+        (that_stops_what_runs, "`recreate` stops module-shop"),
+        (without_a_port, "has no port"),
+        (promoted_without_its_policy, "a scaling policy is of its environment"),
+        (repeated_on_its_way, ""),
+        (promoted, ""),
+    ],
+    ids=lambda case: case.__name__.replace("_", "-") if callable(case) else "",
+)
+def test_what_is_taken_warns_of_what_its_dry_run_warns(case: Case, expected: str) -> None:
+    async def main() -> None:
+        world, command = await case()
+
+        plan = await planned(world, command)
+        answer = await asked(world, command)
+
+        assert answer["warnings"] == list(plan.warnings)
+        assert len(plan.warnings) == bool(expected)
+        assert expected in "".join(plan.warnings)
 
     run_virtual(main())
 

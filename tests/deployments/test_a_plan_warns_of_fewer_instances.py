@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from function_apps.deployments.use_cases.deploy import plan_deployment
-from tests.deployments.driven import Driven, driven
-from tests.deployments.test_policy_and_binding_stay import scale
+from tests.deployments.driven import SHOP, Driven, driven
+from tests.deployments.test_policy_and_binding_stay import live_number, scale
 from tests.deployments.told_policies import ENDED, scaled
 from tests.kit.virtual_time import run_virtual
 
@@ -46,11 +46,32 @@ def test_after_the_end_of_a_policy_it_warns_of_fewer_than_run(replicas: int, wor
     assert words in "".join(said)
 
 
-def test_while_a_policy_is_in_force_a_release_begins_with_as_many() -> None:
-    async def main() -> Sequence[str]:
-        return await warnings(await under_load(), 1)
+@pytest.mark.parametrize(
+    ("is_deleted", "replicas", "number"),
+    [
+        pytest.param(False, 1, 3, id="of-a-policy-as-many-as-run"),
+        pytest.param(True, 1, 1, id="after-its-end-as-it-asks-for"),
+        pytest.param(True, 4, 4, id="after-its-end-more"),
+    ],
+)
+def test_a_plan_has_the_number_that_its_release_brings(
+    replicas: int, number: int, *, is_deleted: bool
+) -> None:
+    async def main() -> None:
+        world = await under_load()
+        if is_deleted:
+            await scaled(world, 1, status=ENDED, left={"replicas": 3, "releaseRevision": 1})
+        component = await world.component("two", replicas=replicas)
 
-    assert run_virtual(main()) == ()
+        plan = await plan_deployment(await world.command(component), world.ctx, world.app)
+        await world.deploy(component)
+        await world.settle()
+
+        assert plan.replicas == {SHOP: number}
+        assert await live_number(world) == number
+        assert bool(plan.warnings) == (number < 3)
+
+    run_virtual(main())
 
 
 def test_a_first_release_and_one_whose_surface_is_away_is_planned_without_it() -> None:

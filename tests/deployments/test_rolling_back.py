@@ -453,7 +453,8 @@ def test_a_dry_run_of_a_rollback_says_what_is_in_force_then_and_what_is_taken_aw
 
         plan = await planned(world, asked["deploymentId"])
 
-        shop = {"moduleId": SHOP, "version": (await world.component("one"))["version"]}
+        version = (await world.component("one"))["version"]
+        shop = {"moduleId": SHOP, "version": version, "startsAgain": False}
         for each, revision in ((on_its_way, None), (plan, 1)):
             shown = each.model_dump(mode="json", by_alias=True)
             assert shown["restores"] == [shop]

@@ -1,8 +1,10 @@
 """Interruptions: a deployment on its way is stopped, by its status at once or by a rollback."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
+from typing import Final
 
 from function_apps.deployments.errors import NotCancellable, NotRollbackable
 from function_apps.deployments.model import bound_secrets, module_queue
@@ -11,7 +13,10 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.lifecycle import BEFORE_APPLIED, CHANGING, RollbackBegan
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.releases import ReleasedComponent, ReleasedSecret
+from shared.contracts.strategies import StrategyKind
 from shared.contracts.values import DeploymentId, ModuleId, OperationId
+
+_ROLLING_BACK: Final = DeploymentStatus.ROLLING_BACK
 
 
 class Interruption(Enum):
@@ -71,11 +76,38 @@ def require_same_way_back(
 
 
 def _interruption_of(deployment: Deployment) -> Interruption | None:
-    if deployment.status is DeploymentStatus.ROLLING_BACK:
+    if deployment.status is _ROLLING_BACK:
         return Interruption.NONE
     if deployment.status in BEFORE_APPLIED:
         return Interruption.CANCEL
     return Interruption.ROLL_BACK if deployment.status in CHANGING else None
+
+
+def started_again(deployment: Deployment) -> Collection[ModuleId]:
+    """Return what was in force that *deployment*, a recreate on its way, may have stopped.
+
+    Taking it back starts that again.
+    """
+    is_on_its_way = deployment.status in CHANGING or deployment.status is _ROLLING_BACK
+    if deployment.strategy.kind is not StrategyKind.RECREATE or not is_on_its_way:
+        return ()
+    return [
+        before.module_id
+        for before in deployment.previous
+        if before.runs_once is None and before.module_id not in deployment.remove
+    ]
+
+
+def restart_warnings(deployment: Deployment) -> Sequence[str]:
+    """Return that taking *deployment* back starts again what it may have stopped, if it does."""
+    modules = started_again(deployment)
+    if not modules:
+        return ()
+    sentence = (
+        f"`recreate` may have stopped {', '.join(modules)} by now: what was in force before is"
+        " started again, and no instance serves until it is ready"
+    )
+    return [sentence]
 
 
 def begin_rollback(

@@ -171,18 +171,6 @@ class WaitLimit:
     refusal: EnvironmentNotUsable | EnvironmentUnknown
 
 
-def unknown_environment(target: DeploymentTarget, rules: RolloutDefaults) -> Sequence[str]:
-    """Return the sentence about an environment of which nothing has been told; none of others."""
-    if target.environment is not None:
-        return ()
-    sentence = (
-        f"{target.environment_id} is not known: it is no environment of this tenant, nor one that"
-        " the tenant is bound to, unless the event of that is on its way; a release waits"
-        f" {rules.unknown_environment_wait} for it, then it fails as {EnvironmentUnknown.code}"
-    )
-    return [sentence]
-
-
 def wait_limit(target: DeploymentTarget, opened_at: datetime, rules: RolloutDefaults) -> WaitLimit:
     """Return how long a deployment that began to wait at *opened_at* goes on waiting."""
     if target.environment is None:

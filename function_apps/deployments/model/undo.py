@@ -16,14 +16,17 @@ from function_apps.deployments.model.predecessors import (
 )
 from function_apps.deployments.model.rollout_steps import order_of
 from shared.contracts.deployments import Deploy, DeploymentKind
-from shared.contracts.strategies import OnConflict, Strategy
+from shared.contracts.strategies import OnConflict, Strategy, StrategyKind
 from shared.contracts.values import ModuleId
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Violation
 
 
 def queued_undo(
-    undone: Deployment, wanted: Deployment | None, target: DeploymentTarget
+    undone: Deployment,
+    wanted: Deployment | None,
+    target: DeploymentTarget,
+    passed: Sequence[Deployment] = (),
 ) -> QueueEntry | None:
     """Return the entry of the rollback that undoes *undone* already, as one to *wanted* would.
 
@@ -33,7 +36,7 @@ def queued_undo(
     queued = next((entry for entry in target.queue if entry.key == _key(undone)), None)
     if queued is None:
         return None
-    command = command_of(undone, predecessors_of(undone, wanted))
+    command = command_of(undone, predecessors_of(undone, wanted), passed)
     if queued.content != module_queue.keys_of(command).content:
         raise NotRollbackable(
             f"{queued.deployment} undoes {undone.deployment_id} already, but goes back to another"
@@ -48,10 +51,12 @@ def rollback_of(
     target: DeploymentTarget,
     ids: NewIds,
     ctx: Context,
+    passed: Sequence[Deployment] = (),
 ) -> tuple[Deployment, Deploy]:
     """Return the rollback that undoes *undone*, with its command, before it enters its queues.
 
-    It goes back to what was in force before, or to what *wanted* released.
+    It goes back to what was in force before, or to what *wanted* released, over what *passed*
+    released between.
 
     Raises:
         NotInForce: another deployment has replaced *undone*.
@@ -59,7 +64,7 @@ def rollback_of(
     """
     _require_in_force(undone, target)
     predecessors = predecessors_of(undone, wanted)
-    command = command_of(undone, predecessors)
+    command = command_of(undone, predecessors, passed)
     assert target.environment is not None, "it is Completed there"
     order, _ = order_of(command.components)
     rollback = new_deployment(
@@ -110,10 +115,13 @@ def _require_in_force(undone: Deployment, target: DeploymentTarget) -> None:
             )
 
 
-def command_of(undone: Deployment, predecessors: Predecessors) -> Deploy:
+def command_of(
+    undone: Deployment, predecessors: Predecessors, passed: Sequence[Deployment] = ()
+) -> Deploy:
     """Return the command that restores the earlier components, without the new modules.
 
-    It stops instances first where *undone* did: those two do not run beside each other.
+    It stops instances first where what *undone* brought did, or one of those that it *passed* over:
+    versions on both sides of a recreate do not run beside each other.
 
     Raises:
         NotRollbackable: nothing would come back, so it would only take modules away.
@@ -135,12 +143,15 @@ def command_of(undone: Deployment, predecessors: Predecessors) -> Deploy:
             f"what {undone.deployment_id} replaced has run to its end, and a rollback runs no job"
             " again: deploy the release that you want"
         )
+    strategies = [undone.terms_of(module).strategy for module in undone.modules]
+    strategies += [each.strategy for each in passed]
+    is_recreate = any(each.kind is StrategyKind.RECREATE for each in strategies)
     return Deploy(
         environment_id=undone.environment_id,
         release_ref=predecessors.ref(undone),
         components=tuple(map(release_unit.requested_component, back)),
         remove=remove,
-        strategy=Strategy(kind=undone.strategy.kind),
+        strategy=Strategy(kind=StrategyKind.RECREATE if is_recreate else StrategyKind.CANARY),
         on_conflict=OnConflict.QUEUE,
     )
 

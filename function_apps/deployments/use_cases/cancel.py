@@ -8,6 +8,7 @@ from function_apps.deployments.model.interruption import (
     Interruption,
     begin_rollback,
     cancellation_of,
+    restart_warnings,
 )
 from function_apps.deployments.model.lifecycle import ENDINGS, Cancelled
 from function_apps.deployments.ports import DeploymentsApp
@@ -111,7 +112,8 @@ def interrupt(
     """Stop a deployment in the way of *interruption*, for *reason*."""
     match interruption:
         case Interruption.NONE:
-            return Decision(answer(known.deployment, known.target), is_repeat=True)
+            warnings = restart_warnings(known.deployment)
+            return Decision(answer(known.deployment, known.target, warnings), is_repeat=True)
         case Interruption.CANCEL:
             return _end(known, reason, view, ctx)
         case Interruption.ROLL_BACK:
@@ -160,7 +162,7 @@ def _roll_back(
     if before.wait_name:
         rows.append(Raise(before.operation_id, before.wait_name))
     return Decision(
-        answer(interrupted, target),
+        answer(interrupted, target, restart_warnings(interrupted)),
         writes=[
             *repository.changed(known, DeploymentSet(target, interrupted)),
             OPERATIONS.put(operation),

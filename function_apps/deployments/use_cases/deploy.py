@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
 
 from function_apps.deployments import events
 from function_apps.deployments.errors import CannotBePlanned, NaturalKeyActive
@@ -18,9 +17,10 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import SECRET
 from function_apps.deployments.model.module_queue import Keys
-from function_apps.deployments.model.plan_checks import PlanContext
+from function_apps.deployments.model.plan_checks import Plan, PlanContext
 from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.model.prod_change import prod_change
+from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.model.release_decision import (
     Entered,
     Refuse,
@@ -36,18 +36,18 @@ from function_apps.deployments.repository import (
     TARGETS,
 )
 from function_apps.deployments.resources import answer
-from function_apps.deployments.use_cases.fewer_instances import fewer_instances
+from function_apps.deployments.use_cases import plan_warnings
 from function_apps.deployments.use_cases.pin_configuration import configure, keep_merges
 from function_apps.deployments.use_cases.pin_images import pin_images
+from function_apps.deployments.use_cases.plan_warnings import LISTED_MAX, Effects
 from function_apps.deployments.use_cases.planned_removals import planned_removals
-from function_apps.deployments.use_cases.room_in_quotas import quota_warnings
 from function_apps.deployments.use_cases.upload_artifact import uploaded
 from shared.contracts.components import Component
 from shared.contracts.deployment_plans import DeploymentPlan
 from shared.contracts.deployments import Deploy
 from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import ReleasedComponent
-from shared.contracts.values import ComputeTargetKind, EnvironmentId, Reason, Stage
+from shared.contracts.values import ComputeTargetKind, EnvironmentId, Reason
 from shared.durable.operations import OPERATIONS, OperationInput, OperationKind, begin_operation
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Refused, Unavailable, Violation
@@ -58,9 +58,6 @@ from shared.surfaces.capabilities import Capabilities
 
 AskEvidence = Callable[[], Awaitable[SoakEvidence | None]]
 """Returns the evidence for a promotion. Raises NotPromotable, EvidenceRequired."""
-
-LISTED_MAX: Final = 100
-"""Of the refusals and of the warnings of a plan, as many as it shows."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +77,19 @@ class _Outside:
     """
 
     def __init__(
-        self, command: Deploy, ask_evidence: AskEvidence | None, ctx: Context, app: DeploymentsApp
+        self,
+        command: Deploy,
+        ask_evidence: AskEvidence | None,
+        source: Source | None,
+        ctx: Context,
+        app: DeploymentsApp,
     ) -> None:
-        self.command, self.ctx, self.app = command, ctx, app
+        self.command, self.source, self.ctx, self.app = command, source, ctx, app
         self._ask_evidence = ask_evidence
         self._pinned: Deploy | None = None
         self._evidence: SoakEvidence | None = None
         self._context: PlanContext | None = None
+        self._effects: Effects | None = None
 
     async def pinned(self, target: DeploymentTarget) -> Deploy:
         """Return the command with the digests of its images, if it has any.
@@ -117,6 +120,15 @@ class _Outside:
             self._context = await plan_context(components, environment_id, self.ctx, self.app)
         return self._context
 
+    async def effects(self, command: Deploy, plan: Plan, target: DeploymentTarget) -> Effects:
+        """Return what *plan*, which nothing refuses, comes to beside what runs."""
+        if self._effects is None:
+            tenant, context = self.ctx.tenant, await self.context()
+            self._effects = await plan_warnings.of_plan(
+                command, plan, self.source, target, tenant, context, self.app
+            )
+        return self._effects
+
 
 async def deploy(
     command: Deploy,
@@ -124,11 +136,12 @@ async def deploy(
     app: DeploymentsApp,
     *,
     ask_evidence: AskEvidence | None = None,
-    promoted_from: Stage | None = None,
+    source: Source | None = None,
 ) -> Outcome[Json]:
     """Put a release into the queues of its modules, or answer the one that is there already.
 
     One whose document is lost answers nobody: the release is deployed anew.
+    The answer has the warnings of its dry run. *source* is what is promoted.
     *ask_evidence* is called, once, only when nothing answers the repeat: its answer changes with
     time. So does the digest of an image by tag, which tells a repeat from another release: it is
     asked for once, before. The policy for prod is asked last, about what would be committed.
@@ -141,21 +154,23 @@ async def deploy(
     """
     environment_id = command.environment_id
     ids = NewIds.draw(ctx, app.service.public_name, environment_id)
-    outside = _Outside(command, ask_evidence, ctx, app)
+    outside = _Outside(command, ask_evidence, source, ctx, app)
     answers: Answers = []
 
     async def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, environment_id)
         release = await _identify(target, outside, ctx, app, _raise)
         if release.repeats is not None:
-            return Decision(answer(release.repeats, target), is_repeat=True)
+            said = release.command.warnings
+            return Decision(answer(release.repeats, target, said), is_repeat=True)
         decided = await _decide(release, target, outside, ids, ctx, _raise)
         assert decided.entered is not None, environment_id
         await keep_merges(release.given, ctx, app)
-        decision = _queued(decided.entered, ids, ctx, kind=DEPLOY)
+        effects = await outside.effects(release.command, decided.plan, target)
+        decision = _queued(decided.entered, ids, ctx, kind=DEPLOY, warnings=effects.warnings)
         if app.prod_policy is None:
             return decision
-        change = prod_change(release.command, target, promoted_from)
+        change = prod_change(release.command, target, source.stage if source else None)
         return await app.prod_policy.permit(decision, change, ctx, answers)
 
     return await app.service.work.change(ctx, TARGETS, environment_id, decide)
@@ -167,7 +182,7 @@ async def plan_deployment(
     app: DeploymentsApp,
     *,
     ask_evidence: AskEvidence | None = None,
-    promoted_from: Stage | None = None,
+    source: Source | None = None,
 ) -> DeploymentPlan:
     """Return the plan of *command* with every refusal that `deploy` would give; change nothing.
 
@@ -181,16 +196,17 @@ async def plan_deployment(
     ids = NewIds.draw(ctx, app.service.public_name, environment_id)
     view = await app.service.work.read_for_plan(TARGETS, environment_id, ctx)
     target = view.get(TARGETS, environment_id)
-    outside = _Outside(command, ask_evidence, ctx, app)
+    outside = _Outside(command, ask_evidence, source, ctx, app)
     refused: list[Refused] = []
     release = await _identify(target, outside, ctx, app, refused.append)
-    command, waits_for, warnings = release.command, None, [*command.warnings]
+    command, waits_for = release.command, None
     reasons: list[Reason] = []
     repeats = release.repeats
     if repeats is not None:
         context = replace(await outside.context(), configurations=release.given)
         plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
         waits_for, _ = preconditions.waiting_for(repeats, target)
+        effects = Effects(command.warnings)
     else:
         decided = await _decide(release, target, outside, ids, ctx, refused.append)
         reasons += [reason for each in refused for reason in _reasons(each)]
@@ -198,12 +214,11 @@ async def plan_deployment(
         if entered is not None:
             waits_for, _ = preconditions.waiting_for(entered.deployment, entered.target)
         if not any(isinstance(each, CannotBePlanned) for each in refused):
-            reasons += await _policy_reasons(command, target, promoted_from, ctx, app)
-        if not reasons:
-            context = await outside.context()
-            warnings += await quota_warnings(command, plan.components, ctx.tenant, context, app)
-            warnings += preconditions.unknown_environment(target, app.rules.rollout)
-            warnings += await fewer_instances(plan.components, target, ctx.tenant, app)
+            reasons += await _policy_reasons(command, target, source, ctx, app)
+        if reasons:
+            effects = plan_warnings.of_refused(command, plan, source)
+        else:
+            effects = await outside.effects(command, plan, target)
     return DeploymentPlan(
         environment_id=environment_id,
         release_ref=command.release_ref,
@@ -212,7 +227,8 @@ async def plan_deployment(
         order=plan.order,
         removals=await planned_removals(command, target, ctx, app),
         refusals=tuple(dict.fromkeys(reasons))[:LISTED_MAX],
-        warnings=tuple(warnings[:LISTED_MAX]),
+        replicas=effects.replicas,
+        warnings=effects.warnings,
         waiting_for=waits_for,
         repeats=repeats.deployment_id if repeats else None,
     )
@@ -221,7 +237,7 @@ async def plan_deployment(
 async def _policy_reasons(
     command: Deploy,
     target: DeploymentTarget,
-    promoted_from: Stage | None,
+    source: Source | None,
     ctx: Context,
     app: DeploymentsApp,
 ) -> Sequence[Reason]:
@@ -229,7 +245,7 @@ async def _policy_reasons(
     if app.prod_policy is None:
         return ()
     try:
-        change = prod_change(command, target, promoted_from)
+        change = prod_change(command, target, source.stage if source else None)
         denied = await app.prod_policy.refusals(change, ctx)
     except Refused as refusal:
         return [*_reasons(refusal)]
@@ -336,16 +352,20 @@ def enter_queue(
     ctx: Context,
     *,
     kind: OperationKind,
+    warnings: Sequence[str] = (),
 ) -> Decision[Json]:
     """Put *deployment* of *components* into its queues; start it when it is first in all of them.
 
     *content* is the key of its command's content.
     """
     preconditions.require_admission(deployment, components, target)
-    return _queued(enter(deployment, content, target), ids, ctx, kind=kind)
+    entered = enter(deployment, content, target)
+    return _queued(entered, ids, ctx, kind=kind, warnings=warnings)
 
 
-def _queued(entered: Entered, ids: NewIds, ctx: Context, *, kind: OperationKind) -> Decision[Json]:
+def _queued(
+    entered: Entered, ids: NewIds, ctx: Context, *, kind: OperationKind, warnings: Sequence[str]
+) -> Decision[Json]:
     """Write what *entered* the queues, with its operation, and start what may start."""
     deployment = entered.deployment
     path = f"/v1/runtime/deployments/{deployment.deployment_id}"
@@ -358,7 +378,7 @@ def _queued(entered: Entered, ids: NewIds, ctx: Context, *, kind: OperationKind)
         for entry in entered.admitted
     )
     return Decision(
-        answer(deployment, entered.target),
+        answer(deployment, entered.target, warnings),
         writes=[
             TARGETS.put(entered.target),
             DEPLOYMENTS.put(deployment),

@@ -4,12 +4,7 @@ from function_apps.deployments.model import promotion
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TARGETS, load_set
-from function_apps.deployments.use_cases.deploy import (
-    LISTED_MAX,
-    AskEvidence,
-    deploy,
-    plan_deployment,
-)
+from function_apps.deployments.use_cases.deploy import AskEvidence, deploy, plan_deployment
 from shared.contracts.deployment_plans import DeploymentPlan
 from shared.contracts.deployments import Deploy
 from shared.contracts.promotions import PromoteDeployment, SoakEvidence
@@ -31,7 +26,7 @@ async def promote(
         PolicyDenied: it goes to prod, and the operator's rules do not allow it.
     """
     source, release, ask_evidence = await _release(command, ctx, app, token)
-    return await deploy(release, ctx, app, ask_evidence=ask_evidence, promoted_from=source.stage)
+    return await deploy(release, ctx, app, ask_evidence=ask_evidence, source=source)
 
 
 async def plan_promotion(
@@ -44,16 +39,7 @@ async def plan_promotion(
         NotPromotable: the release is not Completed, or is where it is to go.
     """
     source, release, ask_evidence = await _release(command, ctx, app, token)
-    plan = await plan_deployment(
-        release, ctx, app, ask_evidence=ask_evidence, promoted_from=source.stage
-    )
-    left = promotion.left_policies(promotion.scaled_modules(source), plan.components)
-    warnings = (
-        *(reason.message for reason in left),
-        *promotion.left_settings(source, plan.components),
-        *plan.warnings,
-    )
-    return plan.model_copy(update={"warnings": warnings[:LISTED_MAX]})
+    return await plan_deployment(release, ctx, app, ask_evidence=ask_evidence, source=source)
 
 
 async def _release(

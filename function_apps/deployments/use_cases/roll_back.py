@@ -12,6 +12,7 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.interruption import (
     require_same_way_back,
     rollback_interruption_of,
+    started_again,
 )
 from function_apps.deployments.model.lifecycle import ROLLBACK_ASKED
 from function_apps.deployments.model.predecessors import predecessors_of
@@ -22,6 +23,7 @@ from function_apps.deployments.resources import answer, with_taken_back
 from function_apps.deployments.use_cases.cancel import interrupt
 from function_apps.deployments.use_cases.configuration_content import read_pinned
 from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
+from function_apps.deployments.use_cases.plan_warnings import stopped_first
 from function_apps.deployments.use_cases.planned_removals import (
     planned_removals,
     version_in_force,
@@ -29,12 +31,15 @@ from function_apps.deployments.use_cases.planned_removals import (
 from shared.contracts.deployment_plans import PlannedRemoval, PlannedRestore, RollbackPlan
 from shared.contracts.deployments import DeploymentStatus, EndReason, RollbackDeployment
 from shared.contracts.releases import ReleasedComponent
-from shared.contracts.values import ModuleId, Version
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 _EARLIER_MAX: Final = 20
 """Roll-outs that may have followed a release: as many are read, one by one, of a refused one."""
+_PLANNED: Final = ("environmentId", "takenBack", "waitingFor", "holder", "warnings")
+"""The fields of a dry run that are those of the answer of its request."""
+_PASSED_MAX: Final = 50
+"""Releases between the one in force and the one to go back to, as many as are looked at."""
 
 
 async def roll_back(
@@ -71,9 +76,12 @@ async def plan_rollback(
         wanted = _wanted_in(view, command)
         back = undo.command_of(known.deployment, predecessors_of(known.deployment, wanted))
         release = found["releaseRef"]
-        restores = [_restore(each.module_id, each.version) for each in back.components]
+        restores = [
+            PlannedRestore(module_id=each.module_id, version=each.version)
+            for each in back.components
+        ]
         removals = await planned_removals(back, known.target, ctx, app)
-    content = {name: found[name] for name in ("environmentId", "takenBack", "waitingFor", "holder")}
+    content = {name: found[name] for name in _PLANNED}
     plan = {"releaseRef": release, "restores": restores, "removals": removals}
     return RollbackPlan.model_validate(content | plan)
 
@@ -84,7 +92,11 @@ async def _of_one_on_its_way(
     """Return what stays in force of its modules, and what is taken away as nothing was before."""
     target, deployment = known.target, known.deployment
     restores = [
-        _restore(module, await version_in_force(module, target, ctx, app))
+        PlannedRestore(
+            module_id=module,
+            version=await version_in_force(module, target, ctx, app),
+            starts_again=module in started_again(deployment),
+        )
         for module in deployment.modules
         if target.module(module).revision
     ]
@@ -94,10 +106,6 @@ async def _of_one_on_its_way(
         if not target.module(each.module_id).revision
     ]
     return restores, removals
-
-
-def _restore(module: ModuleId, version: Version | None) -> PlannedRestore:
-    return PlannedRestore(module_id=module, version=version)
 
 
 def _wanted_in(view: View, command: RollbackDeployment) -> Deployment | None:
@@ -146,13 +154,14 @@ async def _undo(
     As of a release, one whose document is lost answers nobody.
     """
     undone, target = known.deployment, known.target
-    queued = undo.queued_undo(undone, wanted, target)
+    passed = await _passed(undone, wanted, ctx, app) if wanted else ()
+    queued = undo.queued_undo(undone, wanted, target, passed)
     if queued is not None:
         find = app.service.work.find
         there = await find(repository.DEPLOYMENTS, queued.deployment, ctx.tenant)
         if there is not None:
             return Decision(answer(there, target), is_repeat=True)
-    rollback, command = undo.rollback_of(undone, wanted, target, ids, ctx)
+    rollback, command = undo.rollback_of(undone, wanted, target, ids, ctx, passed)
     given = await read_pinned(rollback.pins, ctx.tenant, app)
     context = await plan_context(command.components, command.environment_id, ctx, app)
     context = replace(context, configurations=given, secrets=rollback.secrets)
@@ -167,7 +176,16 @@ async def _undo(
             raise
         raise refusal.naming(earlier.deployment_id, earlier.release_ref) from None
     content = module_queue.keys_of(command).content
-    return enter_queue(rollback, plan.components, content, ids, target, ctx, kind=ROLL_BACK)
+    return enter_queue(
+        rollback,
+        plan.components,
+        content,
+        ids,
+        target,
+        ctx,
+        kind=ROLL_BACK,
+        warnings=stopped_first(command, target),
+    )
 
 
 async def _running(
@@ -206,3 +224,30 @@ async def _earlier_release(
             return found
         undone = found
     return None
+
+
+async def _passed(
+    undone: Deployment, wanted: Deployment, ctx: Context, app: DeploymentsApp
+) -> Sequence[Deployment]:
+    """Return what was released between *wanted* and *undone*; nothing where that is not known."""
+    goal = {wanted.deployment_id, *wanted.restores.values()}
+    passed: dict[str, Deployment] = {}
+    names = _earlier(undone, undone)
+    while names - goal and len(passed) < _PASSED_MAX:
+        before: set[str] = set()
+        for name in sorted(names - goal - passed.keys()):
+            known = await app.service.work.find(repository.DEPLOYMENTS, name, ctx.tenant)
+            if known is None:
+                return ()
+            passed[name] = known
+            before |= _earlier(known, undone)
+        if not before:
+            return ()
+        names = before
+    return tuple(passed.values())
+
+
+def _earlier(deployment: Deployment, undone: Deployment) -> set[str]:
+    """Return the releases before *deployment* of the modules that *undone* brought."""
+    earlier = deployment.earlier_releases.items()
+    return {name.deployment_id for module, name in earlier if module in undone.modules}
