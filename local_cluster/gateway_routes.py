@@ -171,7 +171,8 @@ def _is_silent(endpoint: Document, found: ClusterObjects) -> bool:
     """Return whether its pod is not ready for want of a word of its node, and of nothing else.
 
     When the API server was away for longer than nodes may be silent, the cluster takes `Ready` from
-    every pod that there is; what the application said stays in `ContainersReady`.
+    every pod that there is; what the application said stays in `ContainersReady`. A pod that has
+    `Ready` again has it before its slice says so.
     """
     target = endpoint.get("targetRef") or {}
     pod = found.pods.get((target.get("namespace", ""), target.get("name", "")))
@@ -179,7 +180,7 @@ def _is_silent(endpoint: Document, found: ClusterObjects) -> bool:
         return False
     conditions = pod.get("status", {}).get("conditions") or ()
     status = {each["type"]: each["status"] for each in conditions}
-    return status.get("ContainersReady") == "True" and status.get("Ready") == "False"
+    return status.get("ContainersReady") == "True"
 
 
 def _is_mine(gateway: Document) -> bool:

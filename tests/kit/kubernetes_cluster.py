@@ -26,7 +26,7 @@ from local_cluster.binaries import Binaries, find_binaries
 from local_cluster.cluster_folder import ClusterFolder, ClusterRecord, Form
 from local_cluster.nodes import STOPPED
 from local_cluster.programs import programs_of
-from shared.kernel.clock import SystemClock, isoformat
+from shared.kernel.clock import SystemClock, parse_instant
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
 from tests.kit.patience import PATIENCE_S
@@ -88,19 +88,24 @@ class KubernetesCluster:
         try:
             yield
         finally:
-            instant = isoformat(SystemClock().now())
+            instant = SystemClock().now()
             switch.unlink()
             until(lambda: self._is_ready_since(node, instant))
 
-    def _is_ready_since(self, node: str, instant: str) -> bool:
-        """Return whether *node* is ready by the word of a kubelet that started after *instant*."""
+    def _is_ready_since(self, node: str, instant: datetime) -> bool:
+        """Return whether *node* is ready by the word of a kubelet that started after *instant*.
+
+        A word is in whole seconds: one of the same second may be that of the kubelet before.
+        """
         conditions = self.read("node", node)["status"]["conditions"]
         ready = next(each for each in conditions if each["type"] == "Ready")
-        return bool(ready["status"] == "True" and ready["lastHeartbeatTime"] > instant)
+        return bool(
+            ready["status"] == "True" and parse_instant(ready["lastHeartbeatTime"]) > instant
+        )
 
     def are_ready_since(self, instant: datetime) -> bool:
         """Return whether every node is ready, and its kubelet has said so since *instant*."""
-        return all(self._is_ready_since(node, isoformat(instant)) for node in self.record.nodes)
+        return all(self._is_ready_since(node, instant) for node in self.record.nodes)
 
     def processes(self, component: str, node: str = "") -> list[int]:
         """Return the processes of *component*, as this machine numbers them; of *node* only."""

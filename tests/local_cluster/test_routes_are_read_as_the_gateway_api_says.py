@@ -197,9 +197,11 @@ def test_pods_that_leave_get_no_new_requests_and_those_that_are_gone_are_forgott
     assert instances == [("10.0.0.1", 8080, True), ("10.0.0.2", 8080, False)]
 
 
-def pod(name: str, containers: str = "True", **spec: Any) -> Mapping[str, Any]:
-    """Return a pod that is not ready though its containers are *containers*."""
-    said = {"Ready": "False", "ContainersReady": containers}
+def pod(
+    name: str, containers: str = "True", ready: str = "False", **spec: Any
+) -> Mapping[str, Any]:
+    """Return a pod that is *ready*, and whose containers are *containers*."""
+    said = {"Ready": ready, "ContainersReady": containers}
     conditions = [{"type": kind, "status": status} for kind, status in said.items()]
     return {**_object(name, "shops", spec), "status": {"conditions": conditions}}
 
@@ -239,6 +241,14 @@ def test_where_no_pod_is_ready_those_of_silent_nodes_take_requests(
     instances = instances_of(WEB, objects(slices=slices, pods=known))
 
     assert [address for address, _, takes_requests in instances if takes_requests] == expected
+
+
+def test_a_pod_that_is_ready_again_takes_requests_before_its_slice_says_so() -> None:
+    known = {("shops", "web-1"): pod("web-1", ready="True")}
+
+    instances = instances_of(WEB, objects(slices=slice_of(**{"web-1": False}), pods=known))
+
+    assert instances == [("10.0.0.1", 8080, True)]
 
 
 def test_what_goes_or_waits_for_more_than_its_containers_takes_no_requests() -> None:
