@@ -46,6 +46,32 @@ def test_a_release_with_its_own_number_ends_it_also_for_those_under_the_next_pol
         await made.apply()
         await release(made, 3, UNDER_THE_SECOND)
 
+        assert await deleted(made) == {"replicas": 2, "releaseRevision": 2}
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        pytest.param({"replicas": 6, "askedReplicas": 2}, id="that-a-roll-out-kept"),
+        pytest.param({"replicas": 6}, id="of-its-own"),
+    ],
+)
+def test_a_policy_that_ends_before_it_decides_leaves_the_number_of_the_release_before(
+    kept: Mapping[str, Any],
+) -> None:
+    async def main() -> None:
+        made = await six()
+        await deleted(made)
+        await release(made, 2, kept)
+        await made.apply()
+        await release(made, 3, UNDER_THE_SECOND)
+        await release(made, 4, UNDER_THE_SECOND)
+
+        assert await deleted(made) == {"replicas": 6, "releaseRevision": 2}
+        await release(made, 5, OWN)
+        await made.apply()
         assert await deleted(made) is None
 
     run_virtual(main())

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from function_apps.scaling.model.policy import ScalingPolicy
 from function_apps.scaling.model.scaled_service import ScaledService
+from shared.contracts.scaling import LeftReplicas
 
 
 def forget_number(policy: ScalingPolicy, service: ScaledService) -> ScalingPolicy:
@@ -16,11 +17,35 @@ def forget_number(policy: ScalingPolicy, service: ScaledService) -> ScalingPolic
     return replace(policy, left_replicas=None)
 
 
+def after_release(
+    policy: ScalingPolicy, before: ScaledService, service: ScaledService
+) -> ScalingPolicy:
+    """Return *policy* after a release of *service* ended, with the number that it would leave.
+
+    A release that begins under a policy begins with as many instances as the one before has. Until
+    the policy decides, that is the number: its end would leave the minimum else.
+    """
+    after = forget_number(policy, service)
+    is_undecided = after.left_replicas is None and after.actual is None
+    if not is_undecided or not before.is_released or before.ends or _policy_of(before):
+        return after
+    if not _policy_of(service) or service.release_revision == before.release_revision:
+        return after
+    left = LeftReplicas(
+        replicas=int(before.component["replicas"]), release_revision=before.release_revision
+    )
+    return replace(after, left_replicas=left)
+
+
+def _policy_of(service: ScaledService) -> int:
+    """Return the revision of the policy that the release in force was begun under; 0 for none."""
+    return int(service.component.get("scalingPolicyRevision") or 0)
+
+
 def _stays(policy: ScalingPolicy, service: ScaledService) -> bool:
     """Return whether the release in force of *service* has the number that *policy* left."""
-    begun_under = int(service.component.get("scalingPolicyRevision") or 0)
     left = policy.left_replicas
-    return left is not None and left.is_of(service.release_revision, begun_under)
+    return left is not None and left.is_of(service.release_revision, _policy_of(service))
 
 
 def words_of_end(ended: ScalingPolicy, service: ScaledService | None) -> str:

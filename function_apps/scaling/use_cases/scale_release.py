@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from function_apps.scaling.model import scaled_service
-from function_apps.scaling.model.left_replicas import forget_number
+from function_apps.scaling.model.left_replicas import after_release
 from function_apps.scaling.model.policy import ScalingPolicy
 from function_apps.scaling.model.scaled_service import ScaledService
 from function_apps.scaling.ports import ScalingApp
@@ -20,7 +20,8 @@ from shared.persistence.codec import Put
 async def scale_release(command: ScaleRelease, ctx: Context, app: ScalingApp) -> Outcome[Json]:
     """Remember the release that a deployment left of a service.
 
-    One with a number of its own ends what a policy left.
+    One with a number of its own ends what a policy left; one that began under a policy which has
+    not decided has the number of the one before.
     """
 
     def record(service: ScaledService) -> ScaledService:
@@ -56,17 +57,20 @@ async def _record(
         if after == known:
             return NOTHING
         audited = Audited(type(command).__name__, service_id)
-        writes = [SERVICES.put(after), *_without_number(view.find(POLICIES, service_id), after)]
+        writes = [SERVICES.put(after), *_number(view.find(POLICIES, service_id), before, after)]
         return Decision({}, writes=writes, audited=audited)
 
     policy = POLICIES.document_id(service_id)
     return await app.service.work.change(ctx, SERVICES, service_id, decide, also=[policy])
 
 
-def _without_number(policy: ScalingPolicy | None, service: ScaledService) -> list[Put]:
-    """Return the write of *policy* where the release of *service* ends the number that it left.
+def _number(
+    policy: ScalingPolicy | None, before: ScaledService, service: ScaledService
+) -> list[Put]:
+    """Return the write of *policy* where the release of *service* changes what it leaves.
 
-    It is no news: whoever has the number asks of which release it is.
+    It is no news: whoever has the number asks of which release it is, and another one is told with
+    the end of the policy.
     """
-    after = policy and forget_number(policy, service)
+    after = policy and after_release(policy, before, service)
     return [] if after is None or after == policy else [POLICIES.put(after)]
