@@ -36,6 +36,14 @@ def _service_from_schema_1(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "rows": dict(zip(_ROWS, body["knowledge"], strict=True))}
 
 
+def _service_from_schema_2(body: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 kept the number that a policy left, which is over, in the place of a wanted one.
+
+    No later event of that policy ends it, so it is left out.
+    """
+    return {**body, "scaled_to": None} if body.get("left_at") else body
+
+
 def _scan_queried(scan: EnvironmentScan) -> Mapping[str, Any]:
     """Return when it is due; after the end it is due only while services have to be retired."""
     is_over = scan.ended_at is not None and scan.retire_after is None
@@ -58,8 +66,8 @@ SERVICES: Final = DocumentCodec(
     key="service_id",
     document="service",
     missing=ServiceNotFound,
-    schema=2,
-    upgrades={1: _service_from_schema_1},
+    schema=3,
+    upgrades={1: _service_from_schema_1, 2: _service_from_schema_2},
     queried=_service_queried,
     kept=Kept.MESSAGE,
     has_ended=lambda service: service.facts is None,

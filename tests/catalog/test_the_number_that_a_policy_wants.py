@@ -14,6 +14,7 @@ from function_apps.catalog.model.service import (
     release_row,
     removal_row,
 )
+from function_apps.catalog.repository import SERVICES
 from shared.contracts.catalog import RecordRelease
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.messaging.fan_out import releases_of
@@ -65,6 +66,20 @@ def test_an_older_event_changes_nothing() -> None:
 
     assert record_scaling(known, applied(2, 9)) is None
     assert record_scaling(known, applied(3, 9)) is None
+
+
+@pytest.mark.parametrize(
+    ("left_at", "number"), [("2026-07-30T12:00:00Z", 2), (None, 5)], ids=["over", "in-force"]
+)
+def test_a_number_that_was_left_before_an_update_is_no_number_of_a_policy_in_force(
+    left_at: str | None, number: int
+) -> None:
+    stored = SERVICES.encode(replace(service(), scaled_to=5))
+    before = {**stored, "schema": 2, "left_at": left_at}
+
+    known = SERVICES.decode(before)
+
+    assert known.replicas == number
 
 
 OVER = pytest.mark.parametrize("status", ["Superseded", "Rejected"])
