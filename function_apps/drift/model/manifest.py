@@ -26,7 +26,7 @@ _COMMAND_LINE: Final = frozenset({"environment", "environmentId", "secrets", "dr
 """Fields that say what a command is to do, or where."""
 _NOT_NAMED: Final = "sha256:" + "0" * 64
 """Stands for the digest of an archive that the manifest names by its path."""
-_NO_RELEASE: Final = {"releaseRef": "manifest"}
+_RELEASE_NAME: Final = {"releaseRef": "manifest"}
 """Stands for the name of the release, of which nothing is read."""
 
 
@@ -55,7 +55,7 @@ def read_manifest(content: bytes, environment_id: str, name: str) -> Manifest:
     if isinstance(release.get("configuration"), list):
         del release["configuration"]
     release["components"], unnamed = _components(release.get("components"))
-    release = {**_NO_RELEASE, **release, "environmentId": environment_id}
+    release = {**_RELEASE_NAME, **release, "environmentId": environment_id}
     deploy = parse(Deploy, json.dumps(release, allow_nan=False).encode())
     modules: dict[str, Words] = {
         component.module_id: _words(

@@ -56,12 +56,12 @@ def violations(
     """Return every reason to refuse *policy*; what needs the service is left out without it."""
     return (
         *_of_rules(policy),
-        *_of_none_at_all(policy, service, capabilities),
+        *_of_min_zero(policy, service, capabilities),
         *(_of_service(policy, service, capabilities) if service and capabilities else ()),
     )
 
 
-def _of_none_at_all(
+def _of_min_zero(
     policy: ScalingPolicyChange, service: ScaledService | None, capabilities: Capabilities | None
 ) -> Iterator[Violation]:
     """Check a minimum of none, with the first reason against it; others would contradict that."""
