@@ -161,13 +161,21 @@ def say_unchanged(layer: Layer, current: Content) -> None:
     note(f"{layer.label}: nothing differs from version {current.version}")
 
 
-def refused_in(failure: Failure, layer: LayerFile) -> Failure:
-    """Return *failure* of the system with the lines of the file that it is about."""
+def refused_in(failure: Failure, layer: LayerFile, current: Content | None = None) -> Failure:
+    """Return *failure* of the system with the lines of the file that it is about.
+
+    With *current* it says too that the file was written against another version, which would be
+    refused next.
+    """
     if not failure.details or failure.exit_code is not ExitCode.REFUSED:
         return failure
-    places = [(*layer.place, *pointer_parts(each.target)) for each in failure.details]
+    wrong = [*failure.details]
+    if current is not None and (said := layer.expected(current)) != current.version:
+        words = f"version {current.version} is in force, not {said}"
+        wrong.append(Detail("/expectedVersion", words, code="HeadMoved"))
+    places = [(*layer.place, *pointer_parts(each.target)) for each in wrong]
     lines = lines_of(layer.file, places)
-    details = [replace(each, line=line) for each, line in zip(failure.details, lines, strict=True)]
+    details = [replace(each, line=line) for each, line in zip(wrong, lines, strict=True)]
     return Failure(
         mistakes(details, str(layer.file)), failure.exit_code, code=failure.code, details=details
     )

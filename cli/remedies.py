@@ -282,7 +282,7 @@ REMEDIES: Final[Mapping[str, str]] = {
         "ask for what is in force: `runtimectl config get --env {name} --module {module}`"
     ),
     "NothingToReturnTo": "choose another version: `runtimectl config versions {layer}`",
-    "NotADraft": "return to it instead: `runtimectl config rollback {layer} --to <version>`",
+    "NotADraft": "return to it instead: `runtimectl config rollback {layer} --to {version}`",
     "TooManyModules": "publish to the layers below it: `--env {name}`, or `--module` too",
     "NotAdopted": "see who does not run it: `runtimectl config adoption {layer}`",
     # Scaling, objectives and drift

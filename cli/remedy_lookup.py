@@ -152,6 +152,11 @@ BY_WORDS: Final[Sequence[tuple[str, str, str]]] = (
         "see what Git says: `runtimectl drift list --env {name}`; deploy that, or change it there",
     ),
     (
+        "NotADraft",
+        "is a draft against",
+        "publish what it says: `runtimectl config show {layer} --version {version}`",
+    ),
+    (
         "EnvironmentNotAdmitting",
         r"^(\S+) has no .* that \1 may",
         "see whether it is Provisioned: `runtimectl env list`; another tenant's takes `--owner`",
@@ -172,6 +177,7 @@ _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "name": re.compile(id_shape("env")),
     "module": re.compile(r"module-[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"),
     "binding": re.compile(id_shape("tb")),
+    "version": re.compile(r"(?<=^version )\d+"),
     "confirm": re.compile(r"(?<=confirm=)[a-z0-9-]+"),
     "secret": _NEVER,
     "finding": _NEVER,

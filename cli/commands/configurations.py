@@ -386,7 +386,7 @@ def _publish_file(
         expected = entry.expected(current)
         return publish(client, layer, entry.values, entry.schema, expected, **said)
     except Failure as failure:
-        raise refused_in(failure, entry) from failure
+        raise refused_in(failure, entry, current) from failure
 
 
 def _present(keys: list[str] | None, values: Mapping[str, Any], where: str) -> list[str]:

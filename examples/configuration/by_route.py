@@ -23,6 +23,8 @@ with configuration.changed:
     configuration.changed.wait_for(lambda: configuration.values)
 while True:
     with configuration.changed:
-        checkout = configuration.flag("checkout", subject="user-7", tenant="acme")
-        print(f"{configuration.values['shop.greeting']}, checkout {checkout}", flush=True)
+        values, checkout = configuration.values, False
+        if "checkout" in values:  # what nobody published yet ends no program
+            checkout = configuration.flag("checkout", subject="user-7", tenant="acme")
+        print(f"{values.get('shop.greeting', 'no shop.greeting')}, checkout {checkout}", flush=True)
         configuration.changed.wait()

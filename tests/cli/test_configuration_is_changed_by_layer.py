@@ -271,6 +271,21 @@ def test_a_draft_changes_nothing_until_it_is_published(platform: ConfiguredPlatf
     assert values_of(platform) == {"a": 1}
 
 
+def test_a_version_that_is_no_draft_is_returned_to_by_the_line_that_is_shown(
+    platform: ConfiguredPlatform,
+) -> None:
+    platform.run("config", "set", "a=1", *WEB)
+    platform.run("config", "set", "a=2", *WEB)
+
+    refused = platform.run("config", "publish", *WEB, "--version", "1")
+
+    line = "config rollback --env test --module module-web --to 1"
+    assert refused.code == ExitCode.CONFLICT
+    assert f"`runtimectl {line}`" in refused.err
+    assert platform.run(*line.split()).code == ExitCode.OK
+    assert values_of(platform) == {"a": 1}
+
+
 def test_versions_are_listed_compared_and_returned_to(platform: ConfiguredPlatform) -> None:
     platform.run("config", "set", "a=1", "--comment", "first", *WEB)
     platform.run("config", "set", "a=2", *WEB)

@@ -190,3 +190,16 @@ def test_what_the_system_refuses_in_a_file_has_its_line(
 
     assert ran.code == ExitCode.REFUSED
     assert f"{file}: line 4: values.apiKey: apiKey is a secret by its name" in ran.err
+
+
+def test_what_is_wrong_and_what_it_was_written_against_are_named_at_once(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    platform.publish(MODULE_LAYER, {"greeting": "by another"}, 0)
+    file.write_text(ONE.replace("greeting: hello", "apiKey: abc") + "expectedVersion: 7\n")
+
+    ran = platform.run("config", "publish", "-f", str(file))
+
+    assert ran.code == ExitCode.REFUSED
+    assert "line 4: values.apiKey: apiKey is a secret by its name" in ran.err
+    assert "line 7: expectedVersion: version 1 is in force, not 7" in ran.err

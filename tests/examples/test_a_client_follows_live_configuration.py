@@ -3,6 +3,8 @@
 import hashlib
 import importlib.util
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -269,6 +271,27 @@ def test_more_percent_takes_nobody_out(kept: Path) -> None:
     assert some < more < everyone
     assert everyone == set(range(500))
     assert 25 <= len(some) <= 80
+
+
+def test_the_program_of_the_example_prints_what_is_published_and_waits(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> tuple[int, Any] | None:
+        return (200, given({"other": 1})) if "wait=0" in asked.path else None
+
+    (tmp_path / "token").write_text("a-token")
+    with serving(answer, keeps_connections=False) as server:
+        environ = {
+            "HOME": str(tmp_path), "RUNTIME_API_TOKEN_FILE": str(tmp_path / "token"),
+            "RUNTIME_API_URL": server.url, "RUNTIME_ENVIRONMENT_ID": "env-1",
+            "RUNTIME_MODULE_ID": "module-shop", "RUNTIME_INSTANCE_ID": "web-0",
+            "no_proxy": "127.0.0.1",
+        }  # fmt: skip
+        line = [sys.executable, str(FOLDER / "by_route.py")]
+        with subprocess.Popen(line, env=environ, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "no shop.greeting, checkout False\n"
+            finally:
+                process.kill()
 
 
 def test_the_first_rule_that_fits_decides(kept: Path) -> None:
