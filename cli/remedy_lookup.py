@@ -178,7 +178,7 @@ _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "module": re.compile(r"module-[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"),
     "binding": re.compile(id_shape("tb")),
     "version": re.compile(r"(?<=^version )\d+"),
-    "confirm": re.compile(r"(?<=confirm=)[a-z0-9-]+"),
+    "confirm": re.compile(r"(?<=expected its name )[a-z0-9-]+"),
     "secret": _NEVER,
     "finding": _NEVER,
     "layer": _NEVER,
@@ -206,6 +206,9 @@ def remedy_for(code: str, message: str, exit_code: ExitCode) -> str:
         each for known, words, each in BY_WORDS if known == code and re.search(words, message)
     )
     remedy = next(fitting, remedy)
+    if exit_code is ExitCode.NOT_FOUND and "caller" in typed_values():
+        # Another terminal may have logged in to another tenant meanwhile.
+        remedy += "; you are logged in to the tenant {caller}"
     if is_elsewhere():
         remedy = _ELSEWHERE.get(code) or _ELSEWHERE.get(remedy, remedy)
     typed = typed_values()

@@ -13,7 +13,7 @@ from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.state_folder import StateFolder, read_json, state_folder_at, write_private
-from cli.typed import TOKEN_VARIABLE, URL_VARIABLE, is_elsewhere, remember_caller
+from cli.typed import TOKEN_VARIABLE, URL_VARIABLE, is_elsewhere, remember_caller, typed_values
 from shared.kernel.clock import Clock, SystemClock, isoformat, parse_instant
 from shared.kernel.ids import TENANT
 from shared.persistence import plain_files
@@ -201,7 +201,9 @@ def only_match(matches: Sequence[T], kind: str, name: str, remedy: str) -> T:
         Failure: none matched, or several did.
     """
     if not matches:
-        raise Failure(f"no {kind} is called {name!r}", ExitCode.NOT_FOUND, remedy=remedy)
+        tenant = typed_values().get("caller")
+        whose = f"{kind} of the tenant {tenant}" if tenant else kind
+        raise Failure(f"no {whose} is called {name!r}", ExitCode.NOT_FOUND, remedy=remedy)
     if len(matches) > 1:
         raise Failure(
             f"{len(matches)} of kind {kind} are called {name!r}", ExitCode.USAGE, remedy=remedy

@@ -310,14 +310,24 @@ def erasure_keys(invocation: Invocation) -> None:
 
 @contextmanager
 def _whose(binding: Binding, named: str | None) -> Iterator[None]:
-    """Say of a guest's *binding* that was found, and is not changed without its name, whose it is.
+    """Say of a *binding* that was found, and is not changed, by whom it is.
 
     Raises:
-        Failure: the caller is its environment's owner, and has *named* no tenant.
+        Failure: the caller is the owner of its environment, and has *named* no tenant; or it is the
+            tenant, and somebody else has suspended it.
     """
     try:
         yield
     except Failure as refused:
+        suspender = (binding.get("suspendedBy") or {}).get("tenantId")
+        is_by_owner = named is None and suspender not in {None, binding["tenantId"]}
+        if refused.code == "TransitionRefused" and is_by_owner:
+            raise Failure(
+                f"{refused.message}: {suspender} suspended it",
+                refused.exit_code,
+                code=refused.code,
+                remedy=f"see why: `{show_line(binding)}`; ask {suspender} to resume it",
+            ) from refused
         if refused.code != "TenantBindingNotFound" or named is not None:
             raise
         tenant = binding["tenantId"]

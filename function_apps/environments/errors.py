@@ -40,7 +40,7 @@ class ConfirmationMissing(PreconditionRequired):
 
     def __init__(self, name: str, received: str | None, why: Sequence[str]) -> None:
         super().__init__(
-            f"the environment {' and '.join(why)}: repeat with confirm={name}, "
+            f"the environment {' and '.join(why)}: expected its name {name} as confirmation, "
             f"got {'nothing' if received is None else repr(received)}",
             target="confirm",
         )

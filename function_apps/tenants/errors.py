@@ -110,7 +110,7 @@ class ConfirmationMissing(PreconditionRequired):
             else "unbinding takes the tenant's workloads away"
         )
         super().__init__(
-            f"{what}: repeat with confirm={tenant}, got"
+            f"{what}: expected its name {tenant} as confirmation, got"
             f" {'nothing' if received is None else repr(received)}",
             target="confirm",
         )

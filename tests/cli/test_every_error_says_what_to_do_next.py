@@ -14,11 +14,12 @@ from cli.failure import Detail, Failure
 from cli.main import main
 from cli.remedies import REMEDIES
 from cli.remedy_lookup import remedy_for
+from cli.session import only_match
 from cli.state_folder import REPOSITORY
 from cli.typed import remember, remember_caller
 from function_apps.deployments.errors import BindingSuspended
 from function_apps.secret_bindings.errors import TenantSuspended
-from function_apps.tenants.errors import TenantBindingExists
+from function_apps.tenants.errors import ConfirmationMissing, TenantBindingExists
 from shared.kernel.errors import Refused, Unavailable, Violation
 
 DEPLOYMENT = "dep-w5ekllr23tyb-01m86yeaqmyfyf32"
@@ -178,7 +179,11 @@ def test_a_state_of_an_environment_leads_to_that_environment() -> None:
         ("ScopeMissing", "needs the scope runtime.tenants.write", "--role Runtime.Admin"),
         ("ScopeMissing", "needs the scope runtime.deployments.write", "--role Runtime.Operate"),
         ("ScopeMissing", "acme is not the caller's tenant: only", "the owner of the environment"),
-        ("ConfirmationMissing", "repeat with confirm=acme, got 'x'", "`--confirm acme`"),
+        (
+            "ConfirmationMissing",
+            str(ConfirmationMissing("acme", "x", is_owner=False)),
+            "`--confirm acme`",
+        ),
     ],
 )
 def test_what_is_refused_of_a_tenant_leads_to_what_helps(
@@ -201,6 +206,24 @@ def test_who_is_logged_in_is_the_tenant_where_none_is_typed() -> None:
 
     remedy = remedy_for("TenantBindingExists", "bound", ExitCode.CONFLICT)
     assert "unbind <binding> --confirm acme" in remedy
+
+
+@pytest.mark.parametrize("code", ["NotFound", "DeploymentNotFound", "ResourceNotFound"])
+def test_of_what_is_not_there_the_tenant_is_said_in_which_it_was_looked_for(code: str) -> None:
+    remember({})
+    remember_caller("acme", "ann")
+
+    remedy = remedy_for(code, "no deployment 'dep-1'", ExitCode.NOT_FOUND)
+
+    assert remedy.endswith("; you are logged in to the tenant acme")
+
+
+def test_of_a_name_that_nothing_has_the_tenant_is_said() -> None:
+    remember({})
+    remember_caller("acme", "ann")
+
+    with pytest.raises(Failure, match="no environment of the tenant acme is called 'shop'"):
+        only_match([], "environment", "shop", "see what there is")
 
 
 def test_who_lacks_a_role_keeps_tenant_and_name_in_the_login_that_is_proposed() -> None:

@@ -417,6 +417,34 @@ def test_a_second_suspension_says_that_it_changed_nothing(runtimectl: RuntimeCtl
     assert "nothing changed" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("by", "own", "line"),
+    [
+        pytest.param("acme", "", "ask acme to resume it", id="that-the-owner-suspended"),
+        pytest.param("globex", "", "runtimectl tenant resume test", id="that-suspended-itself"),
+        pytest.param(
+            "globex", " --tenant globex", "resume test --tenant globex", id="by-the-owner"
+        ),
+    ],
+)
+def test_who_moves_a_suspended_tenant_is_told_who_resumes_it(
+    by: str, own: str, line: str, runtimectl: RuntimeCtl
+) -> None:
+    known = guest(status="Suspended", suspendedBy={"tenantId": by, "actor": "user:ann"})
+    words = "not possible for a tenant binding in state Suspended (MoveRequested); allowed in: x"
+    problem = {"error": {"code": "TransitionRefused", "message": words}}
+
+    def answer(asked: Asked) -> tuple[int, Any] | None:
+        is_move = asked.method == "POST"
+        return (409, problem) if is_move else answer_of(asked, {f"GET {ROOT}": [known]})
+
+    with serving(answer, keeps_connections=False) as server:
+        ran = runtimectl.run_words(server, f"tenant move test --model silo{own}".split())
+
+    assert ran.code == ExitCode.CONFLICT
+    assert line in ran.err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("option", ["model", "require"])
 def test_help_has_every_word_of_an_option(option: str) -> None:
     words = {"model": IsolationModel, "require": IsolationLayer}[option]

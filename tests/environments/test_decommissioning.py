@@ -86,13 +86,13 @@ def test_where_something_is_lost_it_needs_its_name_and_says_why(
     message = run_virtual(main())
 
     assert [each for each in why if each not in message] == []
-    assert "confirm=shop" in message
+    assert "expected its name shop" in message
 
 
 def test_the_name_of_another_environment_takes_none_down_also_where_nothing_is_lost() -> None:
     async def main() -> None:
         world, identity = await _provisioned()
-        with pytest.raises(ConfirmationMissing, match="has another name: repeat with confirm=shop"):
+        with pytest.raises(ConfirmationMissing, match="has another name: expected its name shop"):
             await world.decommission(identity, retain=KEPT, confirm="stock")
 
         assert (await world.environment(identity)).status == "Provisioned"

@@ -294,7 +294,7 @@ def test_a_suspension_that_drops_a_move_says_so_and_so_does_the_binding_once_res
 
         assert suspended["reason"]["message"] == f"because; {DROPPED}"
         assert resumed["reason"]["code"] == "MoveTakenBack"
-        assert "it was suspended: because" in resumed["reason"]["message"]
+        assert resumed["reason"]["message"] == f"{DROPPED}: it was suspended: because"
         assert (await made.binding())["reason"] == resumed["reason"]
         suspends = [each for each in await made.trail(TENANT) if each.action == "SuspendTenant"]
         assert [each.reason for each in suspends] == [f"because; {DROPPED}", "because"]

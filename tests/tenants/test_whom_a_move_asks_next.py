@@ -73,6 +73,8 @@ def test_the_model_that_it_leaves_takes_a_move_back_until_the_last_step() -> Non
     )  # fmt: skip
     assert back.asked_revision == back.revision == 5
     assert back.reason == Reason(code=TAKEN_BACK_BY_CALLER, message="by its caller: slow")
+    silent = begin(moving(), BindingMove(isolation_model=IsolationModel.SHARED), LATER)
+    assert silent.reason == Reason(code=TAKEN_BACK_BY_CALLER, message="by its caller")
     with pytest.raises(MoveUnderWay):
         begin(moving(MovePhase.CLEANING), back_to, LATER)
     with pytest.raises(MoveUnderWay):

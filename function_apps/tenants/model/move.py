@@ -69,7 +69,7 @@ def begin(known: TenantBinding, command: BindingMove, now: datetime) -> TenantBi
         return known
     if model is not move.origin or move.phase is MovePhase.CLEANING:
         raise MoveUnderWay(known.binding_id, move.origin, known.isolation_model, move.phase)
-    why = f"by its caller: {reason.message}"
+    why = f"by its caller: {command.reason}" if command.reason else "by its caller"
     asked = Reason(code=TAKEN_BACK_BY_CALLER, message=why[:_MESSAGE_MAX])
     return replace(take_back(known, why, now), reason=asked)
 
@@ -95,7 +95,7 @@ def end_early(known: TenantBinding, why: str, now: datetime) -> TenantBinding:
         return known
     if known.move.phase is MovePhase.CLEANING:
         return replace(evolve(known, MoveEnded, now, None), move=None)
-    return take_back(known, why, now)
+    return take_back(known, f"its move to {known.isolation_model} is dropped: {why}", now)
 
 
 def with_dropped_move(words: str, known: TenantBinding) -> str:
