@@ -94,20 +94,41 @@ class BindingSelector:
         Raises:
             Failure: there is none.
         """
+        found = self.list_bound(client)
+        if not found:
+            raise self._not_bound("is bound")
+        return found
+
+    def find_all_ever(self, client: Client) -> Sequence[Binding]:
+        """Return the bindings of the secret, revoked ones too. Raises as `find_all`."""
+        found = self._list(client)
+        if not found:
+            raise self._not_bound("was ever bound")
+        return found
+
+    def list_bound(self, client: Client) -> Sequence[Binding]:
+        """Return the bindings of the secret that are not revoked; there may be none."""
+        return [each for each in self._list(client) if each["status"] != "Revoked"]
+
+    def of_all_modules(self) -> "BindingSelector":
+        """Return what selects the bindings of the secret to any module."""
+        return BindingSelector(self.secret, self.env)
+
+    def _list(self, client: Client) -> Sequence[Binding]:
         query = {
             "environmentId": environment_id(client, self.env),
             "secretName": self.secret,
             "moduleId": self.module,
         }
-        found = [each for each in client.list_all(BINDINGS, query) if each["status"] != "Revoked"]
-        if not found:
-            of = f" to {self.module}" if self.module else ""
-            raise Failure(
-                f"no secret {self.secret!r} is bound{of} in {self.env}",
-                ExitCode.NOT_FOUND,
-                remedy=f"see what is bound: `runtimectl secret list --env {self.env}`",
-            )
-        return found
+        return [*client.list_all(BINDINGS, query)]
+
+    def _not_bound(self, what: str) -> Failure:
+        of = f" to {self.module}" if self.module else ""
+        return Failure(
+            f"no secret {self.secret!r} {what}{of} in {self.env}",
+            ExitCode.NOT_FOUND,
+            remedy=f"see what is bound: `runtimectl secret list --env {self.env}`",
+        )
 
     def find(self, client: Client) -> Binding:
         """Return the only binding.
@@ -155,7 +176,7 @@ class RotationSelector:
                 remedy="for the last rotation of a secret name its environment: "
                 f"`runtimectl secret rotation {self.rotation} --env NAME`",
             )
-        bindings = BindingSelector(self.rotation, self.env).find_all(client)
+        bindings = BindingSelector(self.rotation, self.env).find_all_ever(client)
         beginnings = tuple(map(rotations_of, bindings))
         known = rotation_ids(client)
         if known is None:

@@ -32,6 +32,7 @@ from cli.secret_bindings import (
     plan_words,
     rotations_in_flight,
 )
+from cli.secret_revocation import revocation_lines
 from cli.unreleased import unreleased
 from cli.watch_operation import wait_for_success
 from cli.watch_rotation import failed, order_words, rotation_lines, watch_rotation
@@ -195,14 +196,18 @@ def rotation(
 
 @app.command()
 def revoke(selector: BindingSelector, invocation: Invocation, reason: Reason = "") -> None:
-    """Take a secret from a module, from its next release on; its versions stay in the vault."""
+    """Take a secret from a module, from its next deployment on; its versions stay in the vault."""
     client = invocation.client
     if selector.module is None:
         raise Failure("which module?", ExitCode.USAGE, remedy="name it: --module module-shop")
     binding = selector.find(client)
+    rotations = rotations_in_flight(client, [binding]) or ()
     path = f"{BINDINGS}/{binding['bindingId']}/revoke"
     body = client.write("POST", path, {"reason": reason}).body
     _show(invocation, body, environment_names(client))
+    left = selector.of_all_modules().list_bound(client)
+    for line in revocation_lines(binding, selector.env, left, rotations):
+        note(line)
 
 
 def _say_rotations(invocation: Invocation, bindings: Sequence[Mapping[str, Any]]) -> None:

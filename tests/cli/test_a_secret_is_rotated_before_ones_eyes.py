@@ -528,6 +528,68 @@ def test_of_two_secrets_of_one_name_each_rotation_is_said(runtimectl: RuntimeCtl
         assert said in ran.err
 
 
+REVOKE = "secret revoke db-password --env test -m module-shop"
+
+
+def revoked(*others: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is answered of a revocation beside *others*."""
+    return {
+        f"GET {ROOT}": [binding(), *others],
+        f"GET {ROOT}?environmentId={ENVIRONMENT}&secretName=db-password&moduleId=module-shop": [
+            binding()
+        ],
+        f"GET {ROOT}?environmentId={ENVIRONMENT}&secretName=db-password": [
+            binding(status="Revoked"),
+            *others,
+        ],
+        f"POST {ROOT}/{SHOP}/revoke": binding(status="Revoked"),
+    }
+
+
+def test_a_revocation_says_what_it_ends(runtimectl: RuntimeCtl) -> None:
+    alone = runtimectl.run(REVOKE, revoked())
+    beside = runtimectl.run(REVOKE, revoked(binding("module-jobs")))
+    elsewhere = runtimectl.run(
+        REVOKE, revoked(binding("module-jobs", vaultUri="https://other.vault.azure.net"))
+    )
+
+    for ran in (alone, beside, elsewhere):
+        assert ran.code == ExitCode.OK, ran.err
+        assert "module-shop keeps DB_PASSWORD until its next deployment" in ran.err
+        assert "goes on" not in ran.err
+    nobody = "no module is bound to db-password any more, so it is not rotated"
+    again = "secret bind db-password --env test --module module-shop --target DB_PASSWORD"
+    assert again in alone.err
+    assert [nobody in each.err for each in (alone, beside, elsewhere)] == [True, False, True]
+
+
+def test_a_revocation_says_which_rotation_goes_on(runtimectl: RuntimeCtl) -> None:
+    running = {f"{OPERATIONS}?kind=RotateSecret&status=Running": [rotating()]}
+
+    ran = runtimectl.run(REVOKE, {**revoked(), **running})
+
+    line = f"`runtimectl secret rotation {rotations_of(binding())}2 --wait --until-revoked`"
+    assert f"the rotation of db-password goes on, and disables its old versions: {line}" in ran.err
+
+
+def test_the_rotation_of_a_secret_that_nobody_has_any_more_is_found(
+    runtimectl: RuntimeCtl,
+) -> None:
+    identity = f"{rotations_of(binding())}2"
+    answers = {
+        f"GET {ROOT}": [binding(status="Revoked")],
+        f"{OPERATIONS}?kind=RotateSecret": [rotating(2)],
+        f"GET {RUNTIME}/secret-rotations/{identity}": rotation("Verified", rotationId=identity),
+    }
+
+    ran = runtimectl.run("secret rotation db-password --env test", answers)
+    never = runtimectl.run("secret rotation another --env test", {f"GET {ROOT}": []})
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "Verified" in ran.out
+    assert "no secret 'another' was ever bound in test" in never.err
+
+
 @pytest.mark.parametrize("status", [403, 404])
 def test_who_may_not_read_rotations_is_told_so_and_not_that_there_is_none(
     status: int, runtimectl: RuntimeCtl

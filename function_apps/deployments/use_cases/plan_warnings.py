@@ -12,10 +12,12 @@ from typing import Final
 from function_apps.deployments.errors import EnvironmentUnknown
 from function_apps.deployments.model import neighbours, promotion
 from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.facts import SECRET
 from function_apps.deployments.model.plan_checks import Plan, PlanContext
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.room_in_quotas import quota_warnings
+from function_apps.deployments.use_cases.secrets_left_out import secrets_left_out
 from shared.contracts.deployments import Deploy
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import RolloutDefaults, StrategyKind
@@ -72,12 +74,17 @@ async def of_plan(
             replicas[each.module_id] = max(each.replicas, number)
         elif number > each.replicas:
             fewer.append(_fewer(each, number))
+    revoked = [each for each in target.facts.values() if each.kind == SECRET and not each.version]
+    left_out: Sequence[str] = ()
+    if revoked:
+        left_out = await secrets_left_out(plan.components, revoked, target, tenant, app)
     warnings = (
         *_of_command(command, plan, source),
         *quotas,
         *_unknown_environment(target, app.rules.rollout),
         *stopped_first(command, target),
         *fewer,
+        *left_out,
     )
     return Effects(warnings[:LISTED_MAX], replicas)
 

@@ -1,10 +1,9 @@
 """Says in a plan which modules it would take away."""
 
-from function_apps.deployments.model import neighbours, predecessors
-from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model import neighbours
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DEPLOYMENTS
+from function_apps.deployments.use_cases.components_in_force import components_in_force
 from shared.contracts.deployment_plans import PlannedRemoval
 from shared.contracts.deployments import Deploy
 from shared.contracts.values import ModuleId, Version
@@ -31,9 +30,5 @@ async def version_in_force(
     module: ModuleId, target: DeploymentTarget, ctx: Context, app: DeploymentsApp
 ) -> Version | None:
     """Return the version of *module* in force; None where none is, or where it is not known."""
-    known: dict[str, Deployment] = {}
-    for by in target.module(module).released_in:
-        deployment = await app.service.work.find(DEPLOYMENTS, by, ctx.tenant)
-        known.update({by: deployment} if deployment else {})
-    released = predecessors.module_in_force(target, module, known)
-    return released[1].version if released else None
+    released = await components_in_force([module], target, ctx.tenant, app)
+    return released[0].version if released else None

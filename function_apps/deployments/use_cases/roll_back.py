@@ -6,7 +6,7 @@ from typing import Final
 
 from function_apps.deployments import repository
 from function_apps.deployments.errors import NothingToTakeBack
-from function_apps.deployments.model import module_queue, plan_checks, predecessors, undo
+from function_apps.deployments.model import module_queue, plan_checks, undo
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.interruption import (
@@ -21,6 +21,7 @@ from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import ROLL_BACK, DeploymentSet
 from function_apps.deployments.resources import answer, with_taken_back
 from function_apps.deployments.use_cases.cancel import interrupt
+from function_apps.deployments.use_cases.components_in_force import components_in_force
 from function_apps.deployments.use_cases.configuration_content import read_pinned
 from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
 from function_apps.deployments.use_cases.plan_warnings import stopped_first
@@ -167,7 +168,7 @@ async def _undo(
     context = replace(context, configurations=given, secrets=rollback.secrets)
     undo.require_archives(command, context.uploaded, wanted)
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
-    running = await _running(undone, target, ctx, app)
+    running = await components_in_force(undone.modules, target, ctx.tenant, app, [undone])
     try:
         require_effect(rollback, plan.components, running)
     except NothingToTakeBack as refusal:
@@ -186,18 +187,6 @@ async def _undo(
         kind=ROLL_BACK,
         warnings=stopped_first(command, target),
     )
-
-
-async def _running(
-    undone: Deployment, target: DeploymentTarget, ctx: Context, app: DeploymentsApp
-) -> Sequence[ReleasedComponent]:
-    """Return what is in force of the modules of *undone*, which released it."""
-    known: dict[str, Deployment] = {undone.deployment_id: undone}
-    renewals = {target.module(module).renewed for module in undone.modules} - {None}
-    for renewal in renewals:
-        found = await app.service.work.find(repository.DEPLOYMENTS, str(renewal), ctx.tenant)
-        known.update({found.deployment_id: found} if found else {})
-    return predecessors.in_force(target, undone.modules, known).components
 
 
 async def _earlier_release(
