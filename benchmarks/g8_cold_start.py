@@ -48,6 +48,7 @@ SETTINGS = {
     "RUNTIME_AGENT_FOLDER": "agent",
     "RUNTIME_ENGINE_FOLDER": "engine",
     "RUNTIME_GATEWAY_URL": "http://127.0.0.1:1",
+    "KeyVault__vaultUri": "https://127.0.0.1:1",
 }
 """Of a local cloud that does not run: nothing connects before the first use."""
 

@@ -1,11 +1,12 @@
 """The dependencies of catalog."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Final
 
 from shared.composition.service import Service
 from shared.contracts.catalog import CatalogDefaults
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.port import ComponentReader
 
 

@@ -1,10 +1,11 @@
 """The ports of configurations, and the numbers of its rules."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Final
 
 from shared.composition.service import Service
+from shared.kernel.dataclass import dataclass
 from shared.persistence.tables import Table
 from shared.web.long_polls import Followers
 

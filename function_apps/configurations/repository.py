@@ -1,7 +1,6 @@
 """The stored documents of configurations: heads, versions, environments and adoptions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from shared.contracts.configuration_merge import LayerContent, Merge, merge
 from shared.contracts.configurations import ConfigurationLayer
 from shared.contracts.retention import Kept
 from shared.kernel.context import Context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import (
     EnvironmentKey,
     ModuleId,

@@ -1,7 +1,7 @@
 """The ports of deployments, and its rules."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -13,6 +13,7 @@ from shared.contracts.strategies import LOCAL_ROLLOUT, RolloutDefaults
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.images.image_rules import ImageRules
 from shared.images.port import Images
+from shared.kernel.dataclass import dataclass
 from shared.messaging.audit_heads import HeadAnchors
 from shared.persistence.blobs import Blobs
 from shared.policies.prod_policy import ProdPolicy

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -24,6 +23,7 @@ from function_apps.deployments.ports import DeploymentsApp
 from shared.durable.activity import ActivityContext, Step, commit_documents, require_ownership
 from shared.durable.operations import OPERATIONS, OperationInput, OperationKind
 from shared.kernel.context import Context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import NotFound, Unavailable
 from shared.kernel.ids import EnvironmentId, ModuleId, parse_id
 from shared.kernel.operation import Operation

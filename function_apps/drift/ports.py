@@ -2,7 +2,7 @@
 
 from asyncio import Future
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,6 +11,7 @@ from shared.contracts.drift import DriftDefaults, RemediationPolicy
 from shared.contracts.values import ComputeTargetKind
 from shared.git.port import GitRepositories
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.persistence.tables import Table
 from shared.surfaces.port import ComponentReader
 from shared.surfaces.reader_ports import AuthorReader, BoundaryReader, SiteReader

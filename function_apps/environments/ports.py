@@ -1,13 +1,14 @@
 """The ports of environments, and the numbers of its rules."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Final
 
 from shared.composition.service import Service
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
+from shared.kernel.dataclass import dataclass
 from shared.policies.prod_policy import ProdPolicy
 from shared.surfaces.port import Surface
 

@@ -1,7 +1,7 @@
 """The dependencies of health, as protocols."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -9,6 +9,7 @@ from shared.composition.parts import PartNotSupported
 from shared.composition.service import Service
 from shared.contracts.health import LOCAL_HEALTH, HealthDefaults
 from shared.contracts.metrics import MetricSource
+from shared.kernel.dataclass import dataclass
 from shared.messaging.fair_runs import FairRuns
 from shared.metrics.port import Metrics
 from shared.persistence.tables import Table

@@ -1,7 +1,7 @@
 """The ports of scaling, and the numbers of its rules."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Final
 
@@ -10,6 +10,7 @@ from shared.contracts.metrics import MetricSource
 from shared.contracts.scaling import ScalingDefaults
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.concurrency import FairTurns
+from shared.kernel.dataclass import dataclass
 from shared.messaging.fair_runs import FairRuns
 from shared.metrics.port import Metrics
 from shared.persistence.tables import Table

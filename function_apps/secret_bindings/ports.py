@@ -1,11 +1,12 @@
 """The ports of secret_bindings, and the numbers of its rules."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Final
 
 from shared.composition.service import Service
 from shared.contracts.secret_bindings import RotationDefaults
+from shared.kernel.dataclass import dataclass
 from shared.passwords.port import PasswordResources
 from shared.passwords.webhooks import ValueWebhooks
 from shared.vault.port import Vaults

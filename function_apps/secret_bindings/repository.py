@@ -1,7 +1,6 @@
 """The stored documents of secret_bindings: bindings, heads, rotations, environments."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from function_apps.secret_bindings.errors import BindingNotFound, RotationNotFound
@@ -16,6 +15,7 @@ from shared.contracts.retention import Kept
 from shared.durable.activity import ActivityContext, Step, commit_documents
 from shared.durable.operations import OperationKind
 from shared.kernel.context import Context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import parse_id
 from shared.kernel.operation import Operation
 from shared.messaging.unit_of_work import View

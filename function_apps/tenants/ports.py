@@ -1,13 +1,14 @@
 """The ports of tenants, and the numbers of its rules."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Final, Protocol
 
 from shared.composition.service import Service
 from shared.contracts.retention import Retention
 from shared.contracts.values import ComputeTargetKind
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Reading
 from shared.surfaces.observed_state import Inventory

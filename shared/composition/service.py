@@ -1,7 +1,6 @@
 """The parts that every service has, built in one way."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from shared.composition.azure import AzureParts
@@ -19,6 +18,7 @@ from shared.composition.telemetry_settings import TELEMETRY
 from shared.contracts.storage import AUDIT
 from shared.durable.task_hub import TaskHub
 from shared.kernel.concurrency import FairTurns
+from shared.kernel.dataclass import dataclass
 from shared.messaging.audit import AuditTrail
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.relay import Relay

@@ -4,7 +4,6 @@ A service says of what an alert is, when it is due and why; the rest follows fro
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -22,6 +21,7 @@ from shared.contracts.values import (
     Text,
     Url,
 )
+from shared.kernel.dataclass import dataclass
 
 RUNBOOKS: Final = "https://factory-runtime.dev/alerts/"
 """A name, as that of an error."""

@@ -1,7 +1,6 @@
 """Events and resources of catalog: the live inventory, with history in two times."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final
@@ -34,6 +33,7 @@ from shared.contracts.values import (
     Url,
     Version,
 )
+from shared.kernel.dataclass import dataclass
 
 
 class ServiceStatus(StrEnum):

@@ -1,7 +1,6 @@
 """Every command that has a queue: its type, the one service that handles it, and who sends it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -23,6 +22,7 @@ from shared.contracts import (
 from shared.contracts.entities import command_queue
 from shared.contracts.shape import Command
 from shared.contracts.values import Service
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from shared.contracts.configurations import ConfigurationLayer
 from shared.contracts.releases import ConfigurationPin
+from shared.kernel.dataclass import dataclass
 
 Values = Mapping[str, Any]
 """JSON values by key."""

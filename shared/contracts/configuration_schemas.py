@@ -6,7 +6,7 @@ https://json-schema.org/draft/2020-12
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,7 @@ from shared.contracts.configuration_merge import Merge, json_text
 from shared.contracts.configurations import ConfigurationLayer
 from shared.contracts.schema_cost import cost_violation, is_too_costly
 from shared.contracts.validation import pointer
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Violation
 
 if TYPE_CHECKING:

@@ -1,6 +1,5 @@
 """Commands, events and resources of drift: where live state differs from recorded state."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final
@@ -28,6 +27,7 @@ from shared.contracts.values import (
     TenantId,
     Text,
 )
+from shared.kernel.dataclass import dataclass
 
 SOURCE_REASONS_MAX: Final = 3
 """Of each environment of a Git source; the report of the environment has more."""

@@ -4,7 +4,6 @@ The rows are the specification's. `BUILT` and `UNHANDLED` say how much of it exi
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -22,6 +21,7 @@ from shared.contracts import (
 from shared.contracts.entities import FACTORY_EVENTS, RUNTIME_EVENTS
 from shared.contracts.shape import Event, ForeignEvent
 from shared.contracts.values import Service
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Where a gate reads requests, errors and latency, and by which queries."""
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
@@ -19,6 +18,7 @@ from shared.contracts.metrics import (
 from shared.contracts.patterns import pattern
 from shared.contracts.shape import Value
 from shared.contracts.values import Label
+from shared.kernel.dataclass import dataclass
 
 QueryText = Annotated[
     str,

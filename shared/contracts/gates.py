@@ -5,7 +5,6 @@ deployments asks (`EvaluateGate`, one per component and step), health measures a
 is deployments' own.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
@@ -34,6 +33,7 @@ from shared.contracts.values import (
     Text,
     Url,
 )
+from shared.kernel.dataclass import dataclass
 
 Wait = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=1))]
 Metrics = Annotated[GateMetrics | None, Field(exclude_if=lambda metrics: metrics is None)]

@@ -3,7 +3,6 @@
 `EvaluateGate` and the evidence of a gate are in `gates.py`, which deployments shares.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Self
@@ -35,6 +34,7 @@ from shared.contracts.values import (
     Text,
     Url,
 )
+from shared.kernel.dataclass import dataclass
 
 
 class HealthStatus(StrEnum):

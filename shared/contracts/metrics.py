@@ -6,9 +6,10 @@ The first four are text of others, so they stand inside a quoted string, where e
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from shared.kernel.dataclass import dataclass
 
 QUERY_MAX: Final = 2000
 """Characters of a query, before anything is filled in."""

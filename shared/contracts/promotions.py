@@ -1,6 +1,5 @@
 """The same digests to the next environment, once they have been healthy long enough."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -13,6 +12,7 @@ from shared.contracts.values import (
     Instant,
     Stage,
 )
+from shared.kernel.dataclass import dataclass
 
 
 class SoakEvidence(Value):

@@ -1,9 +1,10 @@
 """How long a service keeps what has ended: the spans, by what it is that ended."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
+
+from shared.kernel.dataclass import dataclass
 
 
 class Kept(StrEnum):

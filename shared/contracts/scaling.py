@@ -1,6 +1,5 @@
 """Commands, events and resources of scaling: how many replicas a service has, and why."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Self
@@ -26,6 +25,7 @@ from shared.contracts.values import (
     TenantId,
     Text,
 )
+from shared.kernel.dataclass import dataclass
 
 
 class ScalingStatus(StrEnum):

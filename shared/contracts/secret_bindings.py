@@ -4,7 +4,6 @@ A secret's value is in no type of this module: it is made or kept in the vault, 
 workload reads it.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Self
@@ -29,6 +28,7 @@ from shared.contracts.values import (
     TenantId,
     Text,
 )
+from shared.kernel.dataclass import dataclass
 
 SecretName = Annotated[
     str,

@@ -1,6 +1,5 @@
 """How traffic moves to a new version, and the default numbers of a rollout."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from itertools import pairwise
@@ -10,6 +9,7 @@ from pydantic import Field, model_validator
 
 from shared.contracts.gates import Wait
 from shared.contracts.shape import Value
+from shared.kernel.dataclass import dataclass
 
 
 class OnConflict(StrEnum):

@@ -1,7 +1,6 @@
 """Abandon: end an operation that nothing else can end, and free its aggregate in the same batch."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shared.contracts.values import Reason
@@ -10,6 +9,7 @@ from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import Activity
 from shared.durable.recovery import end_or_postpone
 from shared.kernel.context import Context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.operation import ABANDONED, Operation, OperationAlreadyEnded
 from shared.messaging.outbox import Audited, Row
 from shared.messaging.service_parts import App, ServiceParts

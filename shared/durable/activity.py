@@ -8,7 +8,7 @@ orchestration may have fewer steps left to do.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
@@ -22,6 +22,7 @@ from shared.durable.orchestration import (
 )
 from shared.kernel.concurrency import isolate
 from shared.kernel.context import Cause, Context, Scope
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import OperationId, TenantId

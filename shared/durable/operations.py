@@ -1,6 +1,5 @@
 """Operations as documents: how they are stored, begun by a command, and closed by a successor."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, ClassVar, Final
@@ -11,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from shared.contracts.retention import Kept
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context, NewIds
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import TenantId
 from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation, accept
 from shared.messaging.outbox import Start

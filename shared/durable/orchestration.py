@@ -6,7 +6,6 @@ drive the same generators. Name, encoding and retry policy of a step are decided
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
 from typing import Any, Final, Protocol, TypeVar, get_args, get_type_hints
@@ -14,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar, get_args, get_type_hints
 from pydantic import TypeAdapter
 
 from shared.durable.operations import OperationInput
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.operation import SUPERSEDED, OperationAlreadyEnded
 

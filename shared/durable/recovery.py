@@ -7,11 +7,12 @@ could not even be ended is started ever more rarely, and stands in the app's hea
 
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from shared.durable.operations import OPERATIONS, WAITING_TIMEOUT, OperationInput
 from shared.kernel.clock import Clock, isoformat
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 from shared.kernel.operation import HEARTBEAT_TIMEOUT, OperationAlreadyEnded
 from shared.messaging.orchestrations import Orchestrations

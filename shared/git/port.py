@@ -5,10 +5,10 @@ it is kept beside what was asked for.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from shared.contracts.values import Reason
+from shared.kernel.dataclass import dataclass
 from shared.vault.port import SecretValue
 
 FILE_MAX: Final = 256 * 1024

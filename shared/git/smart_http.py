@@ -10,7 +10,7 @@ import base64
 import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from shared.connections.bounded_body import BodyTooLong, read_bounded
 from shared.git.pack import files_of, unpack
 from shared.git.port import FILE_MAX, Branch, FetchFailed, Snapshot
 from shared.git.threads import in_git_thread
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, Violation
 from shared.kernel.trust import trusted_once
 from shared.probing.guard import (

@@ -5,7 +5,7 @@ The digest follows from base, files and settings alone. Nothing is executed.
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from shared.images.layer import Entry, Folder, Layer, TextFile, write_layer
 from shared.images.layout import Layout, canonical, written
 from shared.images.media_types import CONFIG, LAYER, MANIFEST
 from shared.images.port import Descriptor
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid
 
 USER: Final = 65532

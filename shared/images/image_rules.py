@@ -6,7 +6,7 @@ rule nothing is taken.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -19,6 +19,7 @@ from shared.contracts.values import Stage
 from shared.images.reference import ImageReference
 from shared.images.registries import host_matches
 from shared.images.signatures import read_public_key
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, Violation
 
 if TYPE_CHECKING:

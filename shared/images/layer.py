@@ -12,9 +12,10 @@ import os
 import stat
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, Protocol
+
+from shared.kernel.dataclass import dataclass
 
 COMPRESSION: Final = 6
 _STICKY: Final = 0o1777

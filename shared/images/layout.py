@@ -6,13 +6,13 @@ https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from shared.images.media_types import INDEX, MANIFEST
 from shared.images.port import Descriptor, read_descriptor
 from shared.images.reference import is_digest
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid
 
 _LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'

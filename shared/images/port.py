@@ -4,10 +4,10 @@ Every read is bounded, and content is what its digest says.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shared.images.reference import ImageReference, is_digest
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import NotFound, Refused, Unavailable
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -13,6 +13,7 @@ from shared.images.media_types import INDEXES, LAYER
 from shared.images.port import Descriptor, ImageNotSupported, Manifest, read_descriptor
 from shared.images.reference import ImageReference
 from shared.images.registry_client import RegistryClient
+from shared.kernel.dataclass import dataclass
 
 CONFIG_MAX: Final = 1024 * 1024
 LAYERS_MAX: Final = 127

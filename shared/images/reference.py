@@ -9,9 +9,10 @@ last.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid
 
 REFERENCE_MAX: Final = 512

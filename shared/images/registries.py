@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints
@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from shared.contracts.shape import Value
 from shared.contracts.validation import parse
 from shared.images.reference import is_loopback
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, Violation
 
 REGISTRIES: Final = "RUNTIME_REGISTRIES"

@@ -9,7 +9,7 @@ https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md.
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -21,6 +21,7 @@ from shared.images.registries import IDENTITY, Password, Registries
 from shared.images.registry_challenges import Challenge, checked_realm, read_challenges
 from shared.images.registry_connection import RegistryConnection, origin_of
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 from shared.kernel.foreign_numbers import finite_number
 

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from urllib.parse import urlsplit
 
 from shared.images.reference import is_loopback
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 
 HEADER_MAX: Final = 8192

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,7 @@ from shared.images.registry_connection import (
     origin_of,
     save_body,
 )
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 
 MANIFEST_MAX: Final = 4 * 1024 * 1024

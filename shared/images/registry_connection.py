@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.images.port import Descriptor, ImageUnreadable
 from shared.images.reference import is_loopback
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 from shared.kernel.trust import trusted_once, untrusted_in
 from shared.probing.guard import (

@@ -9,13 +9,14 @@ bundles of Sigstore with certificates) are named where they are found, and never
 
 import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
 from shared.images.port import ImageMissing, Images, ImageUnreadable
 from shared.images.reference import ImageReference
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, Violation
 
 if TYPE_CHECKING:

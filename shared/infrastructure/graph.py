@@ -8,9 +8,11 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Final, NewType
+
+from shared.kernel.dataclass import dataclass
 
 Urn = NewType("Urn", str)
 Properties = Mapping[str, Any]

@@ -6,9 +6,10 @@ evaluating.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, Violation
 
 LOCAL_TARGET: Final = "LocalProcess"

@@ -5,7 +5,6 @@ the graph of that program with one that is made of the same declarations without
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.infrastructure.inputs import (
@@ -17,6 +16,7 @@ from shared.infrastructure.inputs import (
     EnvironmentInputs,
     data_resource_name,
 )
+from shared.kernel.dataclass import dataclass
 
 PROJECT: Final = "environment"
 ENVIRONMENT: Final = "factory:runtime:Environment"

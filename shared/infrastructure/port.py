@@ -15,11 +15,11 @@ fences    Pulumi has a lock and no token, so the blob of the stack keeps the hig
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NewType, Protocol, TypeAlias
 
 from shared.infrastructure.graph import RecordedResource, ResourceAction, ResourceIdentity, Urn
 from shared.infrastructure.inputs import EnvironmentInputs
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Violation
 from shared.kernel.fence import Fence
 from shared.kernel.observation import Reading, Unknown

@@ -5,10 +5,10 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused, Unavailable
 
 T = TypeVar("T")

@@ -4,11 +4,12 @@ The tenant of a scope is proved by a token or by a message, never guessed.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.entropy import Entropy
 from shared.kernel.ids import (
     OperationId,

@@ -7,8 +7,9 @@ has a row in `docs/errors/`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Final
+
+from shared.kernel.dataclass import dataclass
 
 UNREADABLE: Final = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,

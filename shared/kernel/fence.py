@@ -1,7 +1,6 @@
 """Fencing: a writer that was overtaken changes nothing."""
 
-from dataclasses import dataclass
-
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Stale
 
 

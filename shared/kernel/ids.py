@@ -8,10 +8,10 @@ construction. All parts have fixed lengths, so an id parses in one way only.
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NewType
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import NotFound
 

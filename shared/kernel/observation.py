@@ -4,8 +4,9 @@ An error, a throttled call or an incomplete listing is `Unknown`. Unknown change
 retires, prunes or re-creates anything.
 """
 
-from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
+
+from shared.kernel.dataclass import dataclass
 
 T = TypeVar("T")
 

@@ -5,13 +5,14 @@ aggregate it belongs to and read by clients at `/v1/runtime/operations/{operatio
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Cause
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Conflict
 
 HEARTBEAT_TIMEOUT: Final = timedelta(minutes=2)

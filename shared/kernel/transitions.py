@@ -1,10 +1,10 @@
 """The states of an aggregate: a table of what may happen in each, and where it leads."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Conflict
 
 S = TypeVar("S", bound=StrEnum)

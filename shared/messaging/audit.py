@@ -9,9 +9,10 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import UNREADABLE, Unavailable
 from shared.messaging.outbox import OPTIONAL_FIELDS, Record
 from shared.persistence.table_rules import TEXT_MAX

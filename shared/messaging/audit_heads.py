@@ -9,13 +9,14 @@ so the newest blob stands for all, and a chain that somebody made anew is never 
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import datetime
 from typing import Any, Final
 
 from shared.contracts.events import BUILT
 from shared.contracts.values import TenantId
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import UNREADABLE, Unavailable
 from shared.messaging.audit import AuditTrail, Head
 from shared.persistence.blobs import Blobs

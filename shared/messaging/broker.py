@@ -1,9 +1,11 @@
 """The port to a broker with Service Bus semantics; what a trigger receives comes by binding."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Protocol
+
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ the two leaves it there, and the inbox makes the next replay a repeat.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
+
+from shared.kernel.dataclass import dataclass
 
 HELD_MAX: Final = 1000
 """A broker gives out the dead letters of an entity in its own order: so many are looked through."""

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from shared.contracts.validation import read
 from shared.kernel.clock import Clock
 from shared.kernel.context import Cause, Context, Scope
+from shared.kernel.dataclass import dataclass
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.kernel.ids import TenantId

@@ -5,12 +5,12 @@ Each write of a container passes its change feed, so this costs no query, whatev
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from shared.kernel.clock import Clock, isoformat, parse_instant
 from shared.kernel.concurrency import isolate
+from shared.kernel.dataclass import dataclass
 from shared.messaging.outbox import OUTBOX_TYPE
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import BatchRefused, Document, Replace, Store, UnreadableDocument

@@ -4,12 +4,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.kernel.clock import Clock
 from shared.kernel.concurrency import FairTurns, bounded_map
+from shared.kernel.dataclass import dataclass
 from shared.messaging.sweep import Key
 from shared.persistence.store import Document
 

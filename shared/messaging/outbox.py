@@ -6,7 +6,6 @@ each into its envelope.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 
 from shared.contracts.values import Service as ServiceName
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import sortable

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Final
 
@@ -17,6 +17,7 @@ from shared.contracts.entities import RUNTIME_EVENTS, command_queue
 from shared.contracts.values import Service as ServiceName
 from shared.kernel.clock import Clock, parse_instant
 from shared.kernel.concurrency import Failure, isolate
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 from shared.messaging.audit import AuditTrail
 from shared.messaging.broker import MessageSender, OutgoingMessage

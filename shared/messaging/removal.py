@@ -6,11 +6,11 @@ decide on, such as a release that may still be gone back to, and for what has ma
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
 from shared.kernel.concurrency import isolate
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 from shared.messaging.service_parts import ServiceParts
 from shared.persistence.codec import DocumentCodec

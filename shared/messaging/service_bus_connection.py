@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import NotFound, TooLarge, Unavailable
 from shared.kernel.full_disk import reason_in
 from shared.kernel.time_limit import TimeLimit

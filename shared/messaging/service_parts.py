@@ -1,9 +1,9 @@
 """The parts of a service that every part of `shared` may ask for."""
 
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.entropy import Entropy
 from shared.messaging.audit import AuditTrail
 from shared.messaging.sweep import SweepLog

@@ -6,12 +6,13 @@ handled all the same.
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.concurrency import Failure, bounded_map, isolate
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused, Unavailable
 from shared.persistence.store import (
     Comparison,

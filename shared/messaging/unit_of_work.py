@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary
@@ -21,6 +21,7 @@ from shared.contracts.retention import Retention
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import isolate
 from shared.kernel.context import Context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Conflict, Refused, Stale, Unavailable
 from shared.kernel.ids import TenantId
 from shared.messaging.outbox import OUTBOX_TYPE, Audited, Committed, Row, encode

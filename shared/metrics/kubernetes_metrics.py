@@ -6,13 +6,13 @@ that. https://kubernetes.io/docs/reference/external-api/metrics.v1beta1/
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.contracts.metrics import Metric
 from shared.kernel.clock import Clock, parse_instant
 from shared.kernel.concurrency import bounded_map
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused, Unavailable
 from shared.metrics.clock_skew import SKEW_MAX_S, check_clock
 from shared.metrics.measured_number import measured_number

@@ -6,11 +6,11 @@ has to say what it does without one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, TypeAlias
 
 from shared.contracts.metrics import Metric
+from shared.kernel.dataclass import dataclass
 from shared.kernel.observation import Unknown
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import Histogram

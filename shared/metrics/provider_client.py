@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 from shared.kernel.trust import trusting, untrusted_in
 from shared.metrics.clock_skew import check_clock

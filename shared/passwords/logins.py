@@ -4,10 +4,11 @@
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid
 from shared.vault.port import SecretValue

@@ -5,9 +5,9 @@ version of the secret. So a new version is valid beside the old ones, as many as
 retiring one ends its sessions and no other's.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Conflict, NotFound
 from shared.kernel.ids import EnvironmentId
 from shared.vault.port import SecretValue

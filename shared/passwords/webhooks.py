@@ -5,11 +5,11 @@ The service proves by the signature who asks, and answers a repeat by its id wit
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Conflict, Invalid, Unavailable
 from shared.probing.guard import Forbidden, Network, Resolve, resolve_by_system
 from shared.probing.signed_request import post_signed

@@ -1,9 +1,10 @@
 """The Blob port: large immutable bytes by name (artifacts, logs, long lists)."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

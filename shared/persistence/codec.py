@@ -7,13 +7,14 @@ schema are kept in `tests/golden/documents/`.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from shared.contracts.retention import Kept
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import NotFound
 from shared.persistence.store import Body, Comparison, Document, UnreadableDocument, Where
 

@@ -9,9 +9,10 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from shared.kernel.dataclass import dataclass
 
 DEPTH_MAX: Final = 100
 """Folders within folders: each keeps a descriptor open while it is measured."""

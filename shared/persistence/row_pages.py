@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from shared.kernel.dataclass import dataclass
 from shared.persistence.query_rules import PAGE_MAX, no_continuation
 from shared.persistence.tables import Table, TableRow
 

@@ -6,10 +6,10 @@ batch, TTL, change feed): https://learn.microsoft.com/azure/cosmos-db/nosql/. Ev
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NewType, Protocol
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import parse_id, service_id
 

@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import UNREADABLE
 
 T = TypeVar("T")

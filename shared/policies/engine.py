@@ -6,7 +6,7 @@ Only an answer that says so allows a change: whatever else comes, or does not co
 import logging
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
@@ -17,6 +17,7 @@ from shared.contracts.shape import Value
 from shared.contracts.validation import parse
 from shared.contracts.values import Label
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, Unavailable, Violation
 from shared.kernel.trust import trusted_once
 from shared.probing.guard import Forbidden, Network, Resolve, resolve_by_system

@@ -5,10 +5,11 @@ in a record of its own.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 from shared.kernel.context import Context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Denied, Violation
 from shared.kernel.ids import event_id
 from shared.messaging.outbox import Audited

@@ -4,7 +4,6 @@ A part that is not given allows everything; an empty list allows nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -23,6 +22,7 @@ from shared.contracts.values import (
 )
 from shared.images.image_rules import Source, is_from
 from shared.images.reference import parse_reference
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, Violation
 
 PROD_POLICY: Final = "RUNTIME_PROD_POLICY"

@@ -5,12 +5,12 @@ answer anything, so what is no such body says nothing; the body was read up to a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic_core import from_json
 
 from shared.contracts.health import HealthStatus
+from shared.kernel.dataclass import dataclass
 
 DESCRIPTION_MAX: Final = 300
 _ENTRIES_NAMED: Final = 5

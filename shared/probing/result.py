@@ -1,8 +1,8 @@
 """The result of one probe."""
 
-from dataclasses import dataclass
 from typing import Final
 
+from shared.kernel.dataclass import dataclass
 from shared.probing.health_body import ReportedHealth
 
 DENIED: Final = "Denied"

@@ -10,12 +10,13 @@ raised again by the client.
 import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import NoneType
 from typing import Any, Final, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import (
     Conflict,
     Invalid,

@@ -1,10 +1,11 @@
 """What separates the workloads of one tenant in one environment from all others."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from shared.contracts import tenants
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.spec import Resources, RevisionSpec

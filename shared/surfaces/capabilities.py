@@ -1,9 +1,10 @@
 """The capability matrix of a surface: what it supports, and why not the rest."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from shared.kernel.dataclass import dataclass
 
 
 class Feature(StrEnum):

@@ -8,9 +8,10 @@ are; so a surface need not keep the texts with all that it keeps of a spec.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, TooLarge
 
 BYTES_MAX: Final = 2**20

@@ -3,11 +3,11 @@
 Who holds a password that a server knows gets its data: see `shared/passwords`.
 """
 
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.errors import ServerMissing
 
 LOCAL_POSTGRES: Final = "LocalPostgres"

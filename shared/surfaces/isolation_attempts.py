@@ -1,11 +1,11 @@
 """What a tenant could reach or have when it was tried, from inside or by asking for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from shared.contracts.tenants import IsolationLayer, Quota
 from shared.contracts.values import ComputeTargetKind
+from shared.kernel.dataclass import dataclass
 
 TEXT_MAX: Final = 300
 """Of what a process says, in the reason or evidence of an attempt."""

@@ -2,11 +2,12 @@
 
 import signal
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import EnvironmentId, ServiceId
 from shared.surfaces.data_servers import LiveServer
 from shared.surfaces.scaling import ReplicasOwner

@@ -6,10 +6,10 @@ does with what was applied; so drift compares texts and needs to know no surface
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.scaling import ReplicasOwner, ScalingRules
 from shared.surfaces.spec import (
     CONFIGURATION_HASH,

@@ -7,10 +7,10 @@ the surface, or in anything that the platform reads from it.
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from shared.contracts.values import SecretDelivery
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid
 from shared.surfaces.configuration import check_variable
 

@@ -5,11 +5,12 @@ to fit.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, NamedTuple
 
 from shared.contracts.gate_metrics import GateMetrics, GateSource
 from shared.contracts.validation import shown
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Violation
 from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.spec import CommandProbe, HttpProbe, Probe, RevisionSpec, TcpProbe

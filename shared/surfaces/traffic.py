@@ -6,11 +6,12 @@ epoch the counters have begun again at 0.
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate, pairwise
 from operator import mul
 from typing import Final
+
+from shared.kernel.dataclass import dataclass
 
 
 def _bounds() -> tuple[float, ...]:

@@ -5,13 +5,14 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 """
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid
 from shared.telemetry.work import OFF, Telemetry

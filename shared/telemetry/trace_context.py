@@ -7,8 +7,9 @@ form: its digest is the W3C id then, the same in every process. https://www.w3.o
 import hashlib
 import re
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Final
+
+from shared.kernel.dataclass import dataclass
 
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})(?P<span>[0-9a-f]{16})-.+"

@@ -1,7 +1,7 @@
 """Binds one service to its triggers: the same set, in the same order, for every service."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any
@@ -16,6 +16,7 @@ from shared.contracts.values import Service as ServiceName
 from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import Activity
 from shared.durable.recovery import SWEEP, Recovery
+from shared.kernel.dataclass import dataclass
 from shared.kernel.schedules import ncrontab
 from shared.messaging.dead_letters import EntityDeadLetters
 from shared.messaging.dispatcher import Dispatcher, HandlerTable

@@ -7,10 +7,10 @@ and its name cannot be used meanwhile. Instants are whole seconds.
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NoReturn, Protocol
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Conflict, Invalid, NotFound, TooLarge
 from shared.kernel.ids import EnvironmentKey
 

@@ -8,9 +8,9 @@ that are made at the same time are two versions, and both verify.
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import NotFound, Unavailable
 from shared.vault.port import SecretDisabled, SecretValue, SecretVault
 

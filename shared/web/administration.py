@@ -1,13 +1,14 @@
 """What the routes below `/v1/platform/<app>/` work on: one service, and how its operations end."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from shared.contracts.alerts import OpenAlert
 from shared.durable.abandon import AbandonOperation
 from shared.durable.operations import OPERATIONS
 from shared.kernel.context import Context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import TenantId
 from shared.kernel.operation import Operation
 from shared.messaging.dead_letters import EntityDeadLetters

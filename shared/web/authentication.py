@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from shared.kernel.clock import Clock
 from shared.kernel.context import Scope
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Denied, Unauthenticated, Unavailable
 from shared.web.key_sets import KeyDocument, KeySet
 from shared.web.tenancy import Tenancy, is_delegated

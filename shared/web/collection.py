@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final, Generic, TypeVar
 
+from shared.kernel.dataclass import dataclass
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import (
     AnyOf,

@@ -8,12 +8,12 @@ all tenants.
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from shared.contracts.retention import MESSAGES_KEPT
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.kernel.ids import TENANT
 from shared.messaging.dead_letters import DeadLetter, EntityDeadLetters

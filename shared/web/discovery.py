@@ -11,7 +11,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from pydantic_core import from_json
 
 from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.trust import trusted_once
 from shared.probing.guard import (

@@ -8,10 +8,10 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 
 if TYPE_CHECKING:

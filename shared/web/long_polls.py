@@ -6,11 +6,12 @@ another when the content is read next.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from shared.kernel.clock import Clock
 from shared.kernel.concurrency import isolate
+from shared.kernel.dataclass import dataclass
 
 READ_EVERY_S: Final = 1.0
 """A change in another process reaches those who wait here after that, plus one read."""

@@ -4,10 +4,11 @@ One number per tenant: the instant at which its bucket is empty again. Counted p
 app: nothing is shared, so a tenant may get the limit once from each instance (`docs/limits.md`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 
 RATE_PER_S: Final = 100.0

@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
 from shared.kernel.context import Context, Scope
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, NotFound, Violation
 from shared.kernel.ids import EnvironmentKey, OperationId, parse_id
 from shared.messaging.unit_of_work import Json, Outcome

@@ -1,12 +1,13 @@
 """The route table: from one row come the binding, authentication, validation and OpenAPI."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from shared.kernel.dataclass import dataclass
 from shared.web.request import Answer, Request
 
 BODY_MAX_BYTES: Final = 1024 * 1024

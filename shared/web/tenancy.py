@@ -9,7 +9,7 @@ https://learn.microsoft.com/entra/identity-platform/access-token-claims-referenc
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
@@ -19,6 +19,7 @@ from shared.contracts.validation import parse
 from shared.contracts.values import EnvironmentId, ModuleId, TenantId
 from shared.kernel import ids
 from shared.kernel.context import Workload
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, Unauthenticated, Violation
 from shared.web.issuer import DEV_ISSUER
 from shared.web.roles import OF_WORKLOADS, PERMISSIONS, permissions_of

@@ -1,12 +1,13 @@
 """EnvironmentScan: when an environment is scanned next, and what the last complete scan missed."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from shared.contracts.environments import EnvironmentFacts, RuntimeEnvironmentDecommissioned
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 
 MASS_LEAST: Final = 3
 MASS_RATIO: Final = 0.1

@@ -8,11 +8,12 @@ Database Applications in SQL", 1999; Shapiro et al., "Conflict-free Replicated D
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Any
 
 from shared.contracts.catalog import ServiceStatus
+from shared.kernel.dataclass import dataclass
 
 
 class RowKind(StrEnum):

@@ -1,7 +1,7 @@
 """The aggregate RuntimeService: the rows that decide its facts, and its last observation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from function_apps.catalog.model.status import (
 from shared.contracts.catalog import ReleaseOfComponent, ServiceStatus
 from shared.contracts.scaling import LeftReplicas, ScalingPolicyApplied
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 
 Instances = tuple[Mapping[str, Any], ...]
 

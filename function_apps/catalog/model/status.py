@@ -4,9 +4,8 @@ The inventory is an observed record, so any status may follow any other and no t
 needed. Only a release brings a retired service back.
 """
 
-from dataclasses import dataclass
-
 from shared.contracts.catalog import ServiceStatus
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ environment not the others: it is postponed and shown in the app's health.
 """
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from function_apps.catalog.model.environment_scan import (
@@ -26,6 +25,7 @@ from shared.contracts.catalog import ServiceStatus
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import Failure
 from shared.kernel.context import Context, timer_context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import EnvironmentId, ServiceId, TenantId
 from shared.kernel.observation import Present, Unknown
 from shared.messaging.sweep import LATE, Sweep

@@ -1,7 +1,7 @@
 """The instances that are to run a version of a layer, and those that do. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,6 +11,7 @@ from shared.contracts.configurations import AdoptionBasis, AdoptRelease, Instanc
 from shared.contracts.releases import ConfigurationPin
 from shared.contracts.values import ConfigurationMode
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.dataclass import dataclass
 
 PINS_MAX: Final = 10
 """As many earlier merges of a module can be asked for by their hash."""

@@ -1,7 +1,7 @@
 """One layer of configuration: its head, its versions, and what each event makes of them. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from function_apps.configurations.errors import HeadMoved, NothingToReturnTo
 from shared.contracts.configuration_merge import LayerContent, Values, hash_of, json_text
 from shared.contracts.configurations import ConfigurationLayer, ConfigurationStatus
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 from shared.kernel.transitions import Transitions
 
 State = ConfigurationStatus

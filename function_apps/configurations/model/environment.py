@@ -1,6 +1,6 @@
 """The environments that layers may be published for. Pure."""
 
-from dataclasses import dataclass
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Reads of configurations: heads, versions, differences, adoption, and what a module is given."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from function_apps.configurations import repository
 from function_apps.configurations.errors import (
@@ -28,6 +27,7 @@ from shared.contracts.configurations import (
     RuntimeConfiguration,
 )
 from shared.kernel.context import Context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import ModuleId, module_key, parse_id, service_id
 from shared.persistence.store import Partition
 

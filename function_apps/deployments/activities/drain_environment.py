@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from function_apps.deployments.activities.keep_output import Removed, keep_output
@@ -26,6 +26,7 @@ from shared.durable.activity import (
     commit_documents,
     require_ownership,
 )
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent, Present, Unknown

@@ -1,12 +1,13 @@
 """The arguments and results of the activities."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.values import ModuleId
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """Alerts about a module that a rollback could not bring back, until it is released or gone."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, ModuleState
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ModuleId
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ or ended lately.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,6 +15,7 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import CONFIGURATION, Fact
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.values import DeploymentId, EnvironmentId, ModuleId, TenantId
+from shared.kernel.dataclass import dataclass
 
 RELEASES_KEPT: Final = 10
 """Of each module in an environment, as Kubernetes' `revisionHistoryLimit`."""

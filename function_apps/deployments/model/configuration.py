@@ -6,7 +6,7 @@ merge as variables, as JSON and as dotenv, whichever the component asks for.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from function_apps.deployments.model.facts import CONFIGURATION, Facts, LayerFact
@@ -29,6 +29,7 @@ from shared.contracts.values import (
     ModuleId,
     TenantId,
 )
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, TooLarge, Violation
 from shared.kernel.ids import configuration_id, module_key, parse_id, tenant_key
 from shared.surfaces.configuration import Configuration, check_variable, configuration

@@ -6,7 +6,7 @@ meanwhile, and a later one is answered by it.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from function_apps.deployments.model.configuration import (
     Configurations,
@@ -25,6 +25,7 @@ from shared.contracts.releases import ConfigurationPin, ReleasedComponent
 from shared.contracts.roll_outs import RollOutConfiguration
 from shared.contracts.values import ConfigurationId, DeploymentId, ModuleId
 from shared.kernel.context import Context, NewIds
+from shared.kernel.dataclass import dataclass
 
 
 def floating_modules(

@@ -1,7 +1,7 @@
 """RuntimeDeployment: one change of some modules of one environment, whole or rolled back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Final
 
@@ -55,6 +55,7 @@ from shared.contracts.values import (
     TenantId,
 )
 from shared.kernel.context import Context, NewIds
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import deployment_id, parse_id
 
 

@@ -5,7 +5,7 @@ interruption and each drain takes the next fencing token of the environment.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from function_apps.deployments.model.facts import BindingProjection, Facts
@@ -25,6 +25,7 @@ from shared.contracts.values import (
     Stage,
     TenantId,
 )
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ a layer, so there is always room for them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -22,6 +22,7 @@ from shared.contracts.tenants import (
     TenantBindingStatus,
 )
 from shared.contracts.values import Instant, SecretDelivery
+from shared.kernel.dataclass import dataclass
 
 FACTS_MAX: Final = 400
 """Configurations, secrets by name, and policies that are remembered; 120 bytes each, and of

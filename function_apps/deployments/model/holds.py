@@ -8,7 +8,6 @@ unit, and is held by itself.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +16,7 @@ from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.lifecycle import HoldReleased
 from shared.contracts.releases import Hold, ReleasedComponent
 from shared.contracts.values import DeploymentId, ModuleId, Reason
+from shared.kernel.dataclass import dataclass
 
 _KEY_LENGTH: Final = 16
 """64 bits, compared only within one module's holds."""

@@ -1,7 +1,6 @@
 """The states of a deployment, its events with their data, and the only ways between the states."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from function_apps.deployments.errors import NothingToRollOut
@@ -17,6 +16,7 @@ from shared.contracts.releases import (
 )
 from shared.contracts.strategies import Strategy
 from shared.contracts.values import DeploymentId, ModuleId, OperationId, ProjectId, Reason, Stage
+from shared.kernel.dataclass import dataclass
 from shared.kernel.transitions import Transitions
 
 _S = DeploymentStatus

@@ -8,7 +8,7 @@ there already is recognised by its keys.
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,6 +19,7 @@ from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.releases import ConfigurationPin, ReleasedSecret
 from shared.contracts.strategies import OnConflict
 from shared.contracts.values import DeploymentId, ModuleId, OperationId
+from shared.kernel.dataclass import dataclass
 
 ENTRIES_MAX: Final = 200
 """Deployments on their way in one environment; 160 bytes each."""

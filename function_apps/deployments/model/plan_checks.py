@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from function_apps.deployments.errors import CannotBePlanned
@@ -28,6 +28,7 @@ from shared.contracts.values import (
     TenantId,
 )
 from shared.images.reference import BadReference, parse_reference
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid, Unavailable, Violation
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.spec import RevisionSpec

@@ -1,7 +1,6 @@
 """Preconditions of a deployment: its environment takes it now, later or never."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -25,6 +24,7 @@ from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.tenants import TenantBindingStatus
 from shared.contracts.values import DeploymentId, Stage, TenantId
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused
 
 

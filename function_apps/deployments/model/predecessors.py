@@ -5,7 +5,6 @@ that release, never to what the rollback took away.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from function_apps.deployments.errors import NotRollbackable
 from function_apps.deployments.model.deployment import Deployment
@@ -14,6 +13,7 @@ from function_apps.deployments.model.lifecycle import ReleaseName
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import DeploymentId, ModuleId
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

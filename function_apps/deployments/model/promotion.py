@@ -1,7 +1,6 @@
 """Promotion: the same digests, once they were Completed and Healthy for the soak time."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Final
@@ -24,6 +23,7 @@ from shared.contracts.values import (
     Reason,
     Stage,
 )
+from shared.kernel.dataclass import dataclass
 
 _NAMED_MAX: Final = 10
 """Of what a module lacks; a warning has 2,048 characters, and a module up to 50 secrets."""

@@ -4,7 +4,7 @@ A request commits it, a dry run shows it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from function_apps.deployments.errors import CannotBePlanned
 from function_apps.deployments.model import module_queue, plan_checks, preconditions
@@ -15,6 +15,7 @@ from function_apps.deployments.model.plan_checks import Plan, PlanContext
 from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.promotions import SoakEvidence
 from shared.kernel.context import Context, NewIds
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused
 
 Refuse = Callable[[Refused], None]

@@ -1,7 +1,7 @@
 """The steps of a rollout: a weight for all components each, with the gates that judge it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 
@@ -10,6 +10,7 @@ from shared.contracts.deployments import StepShare
 from shared.contracts.gates import GateEvidence, Verdict
 from shared.contracts.strategies import RolloutDefaults, Strategy, StrategyKind, TrafficStep
 from shared.contracts.values import Instant, ModuleId
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Secret roll-outs: a deployment of kind secret brings one version to the release in force."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from function_apps.deployments.errors import NothingToRollOut
@@ -15,6 +15,7 @@ from shared.contracts.roll_outs import SecretRollout, WithdrawSecretVersions
 from shared.contracts.secret_bindings import SecretRotationFailed
 from shared.contracts.values import DeploymentId, EnvironmentId
 from shared.kernel.context import Context, NewIds
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 
 _RETRY_S: Final = 2.0

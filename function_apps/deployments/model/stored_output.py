@@ -1,9 +1,10 @@
 """The output of a revision that is kept when it is removed: how much, and which of two. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from shared.kernel.dataclass import dataclass
 
 LINES_MAX: Final = 2000
 """Of all instances of a revision."""

@@ -8,13 +8,13 @@ So a fix lands when the version in force is dead, and a rollback never takes awa
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ModuleId
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.observed_state import LiveComponent, LiveRevision, Phase
 from shared.surfaces.rules import WHOLE
 

@@ -7,7 +7,7 @@ Failed. Both take the next fencing token; an interruption also has an operation 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -69,6 +69,7 @@ from shared.durable.orchestration import (
     sleep,
     wait_for,
 )
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused, Unavailable
 
 R = TypeVar("R")

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from function_apps.deployments import events
 from function_apps.deployments.errors import CannotBePlanned, NaturalKeyActive
@@ -50,6 +50,7 @@ from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ComputeTargetKind, EnvironmentId, Reason
 from shared.durable.operations import OPERATIONS, OperationInput, OperationKind, begin_operation
 from shared.kernel.context import Context, NewIds
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused, Unavailable, Violation
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View

@@ -5,7 +5,7 @@ A dry run shows it, and the answer of the request has the same warnings.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Final
 
@@ -23,6 +23,7 @@ from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import RolloutDefaults, StrategyKind
 from shared.contracts.values import ModuleId, TenantId
 from shared.kernel.concurrency import answered_within, isolate
+from shared.kernel.dataclass import dataclass
 from shared.kernel.observation import Present
 from shared.surfaces.observed_state import Phase
 from shared.surfaces.port import configured_surface

@@ -7,7 +7,6 @@ anywhere is continued by the next.
 import logging
 import re
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -26,6 +25,7 @@ from function_apps.deployments.use_cases.upload_artifact import (
 from shared.contracts.retention import Kept
 from shared.contracts.values import DeploymentId, TenantId
 from shared.kernel.concurrency import isolate
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 from shared.messaging.removal import ReadDocument, every_document, remove
 from shared.persistence.store import Document, UnreadableDocument

@@ -5,7 +5,7 @@ change nothing. Until the first release is heard of, what the inventory says sta
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
@@ -32,6 +32,7 @@ from shared.contracts.values import (
     TenantId,
 )
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.scaling import ReplicasOwner, rules_in_words
 
 _MEASURES: Final = frozenset({Signal.CPU, Signal.MEMORY})

@@ -4,7 +4,6 @@ Each judgement is an ordered tuple of small rules; the first that says something
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from function_apps.drift.model.comparison import Change
@@ -17,6 +16,7 @@ from shared.contracts.drift import (
     RepairRisk,
 )
 from shared.contracts.values import Service, Stage
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.boundaries import GATEWAYS, WAY_TO_PLATFORM
 
 REVISION: Final = "revision"

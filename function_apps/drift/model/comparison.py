@@ -7,12 +7,12 @@ Numbers are equal by their value (`1` and `1.0`), as JSON has it; a boolean is n
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeGuard
 
 from pydantic_core import from_json
 
 from shared.contracts.drift import DriftKind
+from shared.kernel.dataclass import dataclass
 
 Json: TypeAlias = str | int | float | bool | Sequence["Json"] | Mapping[str, "Json"] | None
 Resource: TypeAlias = Mapping[str, Json]

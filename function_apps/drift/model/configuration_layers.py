@@ -1,11 +1,11 @@
 """Layers of configuration as they are in force, and their ids. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from function_apps.drift.model.configuration_words import words_of
 from function_apps.drift.model.environment_scan import EnvironmentScan
 from shared.contracts.configurations import ConfigurationLayer, ConfigurationPublished
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import (
     ConfigurationId,
     EnvironmentKey,

@@ -4,7 +4,7 @@ An older event changes nothing newer.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from shared.contracts.environments import (
     BindingIsolation,
@@ -21,6 +21,7 @@ from shared.contracts.tenants import (
     TenantIsolationProofCompleted,
 )
 from shared.contracts.values import ComputeTargetKind, Reason, Resources
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ event changes nothing newer.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
@@ -41,6 +41,7 @@ from shared.contracts.environments import (
 )
 from shared.contracts.values import Stage
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 
 DEPLOYMENTS_KEPT: Final = 100
 """Of those that have ended, the newest: a late event of an older one is taken for a new step."""

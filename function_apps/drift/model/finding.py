@@ -5,7 +5,7 @@ scan saw and what people ask for lead it through the table; what is not in it ca
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,6 +23,7 @@ from shared.contracts.drift import (
 )
 from shared.contracts.values import Reason
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.dataclass import dataclass
 from shared.kernel.transitions import Transitions
 
 State = FindingStatus

@@ -5,7 +5,6 @@ found by itself. So a finding of Git ends with a deployment, or with a commit.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from function_apps.drift.model.baseline import ServiceBaseline
@@ -22,6 +21,7 @@ from function_apps.drift.model.rolled_back import (
 from function_apps.drift.model.service_differences import Difference
 from shared.contracts.drift import DriftKind, Plane
 from shared.contracts.values import Reason
+from shared.kernel.dataclass import dataclass
 
 _VERSION: Final = f"{Plane.WORKLOAD}/version"
 _DIGEST: Final = f"{Plane.WORKLOAD}/digest"

@@ -5,7 +5,7 @@ however often it was asked for. What was read stays until something newer could 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,6 +13,7 @@ from function_apps.drift.model.git_state import DesiredEnvironment, DesiredState
 from shared.contracts.drift import FollowGitSource
 from shared.contracts.values import Reason
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.dataclass import dataclass
 
 FETCH_AT_MOST: Final = timedelta(minutes=5)
 """A fetch that has not ended by then was cut off; another one begins."""

@@ -6,7 +6,7 @@ read before have room before new ones.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Generic, TypeVar
 
 from pydantic_core import to_json
@@ -15,6 +15,7 @@ from function_apps.drift.model.manifest import Words, read_manifest
 from shared.contracts.configurations import ConfigurationLayer
 from shared.contracts.values import Reason
 from shared.git.port import FILE_MAX, FetchFailed, Snapshot
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid
 
 FILES_MAX: Final = 200

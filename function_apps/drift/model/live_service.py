@@ -1,9 +1,10 @@
 """A service as its surface shows it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from function_apps.drift.model.planes import Planes
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

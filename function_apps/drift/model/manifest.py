@@ -7,7 +7,6 @@ of a deployment and a publication. Secrets and how traffic moves are no state to
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from function_apps.drift.model.manifest_configuration import is_of_layers_only, read_layers
@@ -15,6 +14,7 @@ from shared.contracts.components import Component, ConfigurationChoice
 from shared.contracts.deployments import Deploy
 from shared.contracts.drift import Plane
 from shared.contracts.validation import DEPTH_MAX, VALUES_MAX, parse
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid
 from shared.kernel.yaml_values import loader_of_json
 

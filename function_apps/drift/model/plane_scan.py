@@ -5,7 +5,7 @@ believed when it has been there for a while, and nothing is judged soon after it
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Final
 
@@ -29,6 +29,7 @@ from shared.contracts.drift import (
 )
 from shared.contracts.values import Reason, TenantId
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import drift_finding_id, parse_id
 
 _SINCE: Final = {

@@ -4,11 +4,12 @@ What was rolled back is not to be deployed again, until it was deployed all the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from shared.contracts.deployments import RuntimeDeploymentCompleted, RuntimeDeploymentRolledBack
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 
 RELEASES_KEPT: Final = 1_000
 """Of those that were completed, and of holds that have ended: an environment has one document, of a

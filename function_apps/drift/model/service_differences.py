@@ -1,7 +1,7 @@
 """The differences of one service: what is live otherwise than its baseline says. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +14,7 @@ from function_apps.drift.model.harmless import why_harmless
 from function_apps.drift.model.live_service import LiveService
 from shared.contracts.drift import DriftDefaults, DriftKind, Plane
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.dataclass import dataclass
 
 VALUE_MAX: Final = 2000
 """Characters of a value that are kept; what is longer is cut."""

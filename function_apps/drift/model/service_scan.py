@@ -1,7 +1,6 @@
 """ServiceScan: one service in a scan, and what becomes of its findings. Pure."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from function_apps.drift.model.baseline import ServiceBaseline
@@ -12,6 +11,7 @@ from function_apps.drift.model.git_comparison import DesiredByGit
 from function_apps.drift.model.live_service import LiveService, ServiceReading
 from function_apps.drift.model.service_differences import Difference, are_replicas_unconfirmed
 from shared.contracts.drift import DriftDefaults, Plane
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import drift_finding_id, module_key, parse_id
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from function_apps.drift.model.live_service import LiveService
 from function_apps.drift.model.service_differences import differences
 from shared.contracts.drift import DriftDefaults
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 
 TEXT_MAX: Final = 600_000
 """Characters; a row of a table takes a megabyte. Of a larger service no snapshot is kept."""

@@ -6,7 +6,7 @@ others: it is postponed and shown in the app's health.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from function_apps.drift.events import alert_event
@@ -35,6 +35,7 @@ from function_apps.drift.use_cases.scan_services import scan_service
 from shared.contracts.values import EnvironmentId, ModuleId, Reason, TenantId
 from shared.kernel.concurrency import Failure, bounded_map
 from shared.kernel.context import Context, timer_context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import ServiceId, module_key, parse_id, service_id
 from shared.kernel.observation import Present, Unknown
 from shared.messaging.outbox import Audited

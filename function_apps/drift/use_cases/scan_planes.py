@@ -1,7 +1,6 @@
 """Scan the planes of an environment itself, beside its services."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from function_apps.drift.model import infrastructure, tenancy
@@ -23,6 +22,7 @@ from shared.contracts.environments import ComputeTarget
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Reading, Unknown
 from shared.messaging.unit_of_work import Decision, View

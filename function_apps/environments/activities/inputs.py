@@ -1,9 +1,9 @@
 """The arguments and results of the activities."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from shared.contracts.values import ComputeTargetKind
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

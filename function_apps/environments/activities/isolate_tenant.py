@@ -1,7 +1,7 @@
 """The activities that isolate a bound tenant: admit it, make its boundaries, tell of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, cast
 
 from function_apps.environments.activities.inputs import MadeBoundaries
@@ -30,6 +30,7 @@ from shared.durable.activity import (
 )
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown

@@ -1,7 +1,7 @@
 """The RuntimeEnvironment and what each event makes of it. Pure; no I/O, no clock."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Final
 
@@ -33,6 +33,7 @@ from shared.contracts.values import IsolationModel, Reason
 from shared.infrastructure.inputs import data_resource_name
 from shared.infrastructure.port import RunId, StackName
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 
 REMAINING_MAX: Final = 200
 """As many as an event carries; a stack of more is counted in the last entry."""

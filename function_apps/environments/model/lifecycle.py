@@ -1,7 +1,7 @@
 """The states of an environment, its events, and the only ways between the states."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from shared.contracts.environments import (
@@ -11,6 +11,7 @@ from shared.contracts.environments import (
     EnvironmentStatus,
 )
 from shared.contracts.values import IsolationModel, Reason
+from shared.kernel.dataclass import dataclass
 from shared.kernel.transitions import Transitions
 
 State = EnvironmentStatus

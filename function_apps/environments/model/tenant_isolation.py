@@ -1,6 +1,6 @@
 """The isolation of one tenant in one environment, as its binding asks for it. Pure."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -8,6 +8,7 @@ from shared.contracts.environments import BindingIsolation, IsolationState
 from shared.contracts.tenants import MovePhase, Quota, RuntimeTenantBound, TenantBindingStatus
 from shared.contracts.values import ComputeTargetKind, IsolationModel, Reason
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 
 _BEGINS: Final = frozenset(TenantBindingStatus) - {TenantBindingStatus.UNBOUND}
 """The statuses of a binding with which a new request has its isolation made, or taken away.

@@ -1,9 +1,8 @@
 """The arguments and results of the activities."""
 
-from dataclasses import dataclass
-
 from function_apps.health.model.gate_samples import Progress
 from shared.contracts.gates import EvaluateGate
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

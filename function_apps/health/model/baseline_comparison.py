@@ -4,7 +4,6 @@ Ratios are fractions of requests. A tie with a limit passes, as in Argo Rollouts
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from function_apps.health.model.gate_samples import Counts, Span
@@ -15,6 +14,7 @@ from function_apps.health.model.significance import (
     quantile_above,
 )
 from shared.contracts.gates import Analysis, EvaluateGate, GateLimits, Measure, Verdict
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.traffic import Histogram
 
 P99_FROM: Final = 1000

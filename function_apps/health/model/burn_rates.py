@@ -8,13 +8,13 @@ A window without enough samples is not measured, and raises and clears nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from function_apps.health.model.burn_samples import BurnSamples, Events
 from shared.contracts.health import SetObjective
 from shared.contracts.values import Severity
+from shared.kernel.dataclass import dataclass
 
 _SHORT_PART: Final = 12
 """The short window is a twelfth of the long one."""

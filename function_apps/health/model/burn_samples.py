@@ -6,9 +6,11 @@ still in the window.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from shared.kernel.dataclass import dataclass
 
 BUCKETS: Final = 60
 """Of a long window; its short window has five."""

@@ -1,6 +1,6 @@
 """The stored record of a gate, and the evidence of its verdict."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from function_apps.health.model.baseline_comparison import usable_baseline
@@ -8,6 +8,7 @@ from function_apps.health.model.gate_rules import analyse
 from function_apps.health.model.gate_samples import Counts, Progress
 from shared.contracts.gates import EvaluateGate, GateEvidence, Samples, Verdict
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from then on until the version has been ready once is no evidence, and is not co
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from shared.contracts.gates import Analysis, Unmeasured, Verdict
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram
 
 

@@ -6,7 +6,7 @@ after that part.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,6 +15,7 @@ from shared.contracts.gate_metrics import GateMetrics
 from shared.contracts.gates import EvaluateGate, Unmeasured
 from shared.contracts.metrics import QUERY_MAX, Metric
 from shared.kernel.clock import parse_instant
+from shared.kernel.dataclass import dataclass
 from shared.metrics.port import (
     Measured,
     Measurement,

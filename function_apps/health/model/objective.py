@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from function_apps.health.model.burn_rates import Burn, burn_rules, measure_burn
 from function_apps.health.model.burn_samples import BurnSamples, CountedEvents, Events
 from function_apps.health.model.gate_samples import Counts
 from shared.contracts.health import BurnRate, HealthStatus, SetObjective, Sli, UnmeasuredBurn
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.traffic import RevisionTraffic, TrafficSample
 
 

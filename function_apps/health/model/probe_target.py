@@ -5,7 +5,7 @@ late and repeated events change nothing.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from shared.contracts.catalog import ReleaseOfComponent, RuntimeInventoryUpdated
 from shared.contracts.health import HealthDefaults, HealthStatus, RootCause
 from shared.contracts.values import Probe, ProbeKind
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

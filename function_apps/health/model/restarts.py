@@ -4,12 +4,13 @@ They are counted as Kubernetes counts them: by the surface, for each instance, f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from shared.contracts.health import HealthDefaults
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.observed_state import Instance
 
 _NAMED_MAX: Final = 3

@@ -11,10 +11,11 @@ edge that neither has explains nothing: such a service is its own cause, and is 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from shared.contracts.health import HealthDefaults, HealthStatus, RootCause
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from function_apps.health.model.probe_target import ProbeTarget
+from shared.kernel.dataclass import dataclass
 from shared.persistence.table_rules import TEXT_MAX
 
 CHECKS_MAX: Final = 50

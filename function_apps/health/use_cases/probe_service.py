@@ -1,7 +1,6 @@
 """Probe one service: read its surface and ask each of its instances."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from function_apps.health.model.probe_target import ProbeTarget
@@ -10,6 +9,7 @@ from function_apps.health.ports import HealthApp
 from shared.contracts.health import CheckKind, HealthStatus
 from shared.contracts.values import Probe, ProbeKind
 from shared.kernel.concurrency import bounded_map
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Absent, Present
 from shared.probing.health_body import ReportedHealth

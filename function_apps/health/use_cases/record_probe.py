@@ -1,7 +1,7 @@
 """Judge the probe of one service, and commit the news: its health, its alerts, their events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -23,6 +23,7 @@ from function_apps.health.use_cases.probe_service import ServiceProbe
 from shared.contracts.health import BurnRate, HealthDefaults, HealthSource
 from shared.kernel.clock import isoformat
 from shared.kernel.context import timer_context
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import TenantId
 from shared.messaging.outbox import Audited, Publish
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View

@@ -6,7 +6,7 @@ HorizontalPodAutoscaler where it has the same.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -20,6 +20,7 @@ from shared.contracts.scaling import (
     ScalingReason,
     SignalLoss,
 )
+from shared.kernel.dataclass import dataclass
 
 _MINUTE_S: Final = 60
 _NO_DATA: Final = "at least one signal is not known, so the number is not lowered"

@@ -1,7 +1,7 @@
 """The aggregate ScalingPolicy: what it says, its states, and the number it wants. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,6 +17,7 @@ from shared.contracts.scaling import (
     ScalingStatus,
 )
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Violation
 from shared.kernel.transitions import Transitions
 

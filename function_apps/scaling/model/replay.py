@@ -6,7 +6,6 @@ to change with their number as Kubernetes' formula does. New instances are ready
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -36,6 +35,7 @@ from shared.contracts.scaling import (
 from shared.contracts.scaling_what_if import WHAT_IF_STEPS_MAX, WhatIfResult, WhatIfStep
 from shared.contracts.values import Resources
 from shared.kernel.clock import parse_instant
+from shared.kernel.dataclass import dataclass
 
 ASSUMPTIONS: Final = (
     "a load that instances share is spread evenly over as many as there would have been",

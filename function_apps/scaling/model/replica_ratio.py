@@ -7,8 +7,9 @@ https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autosca
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from shared.kernel.dataclass import dataclass
 
 _FULL: Final = 100.0
 """Percent: what an instance without a value is taken for when the number would be lowered."""

@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from function_apps.scaling.model.evaluation import ReplicaDecision
@@ -18,6 +17,7 @@ from shared.contracts.scaling import (
     ScalingReason,
     ScalingRule,
 )
+from shared.kernel.dataclass import dataclass
 from shared.persistence.tables import TableRow, Value
 
 MESSAGE_MAX: Final = 2048

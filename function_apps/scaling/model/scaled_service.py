@@ -5,7 +5,7 @@ by its time; so late and repeated messages change nothing.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from shared.contracts.health import HealthCheckCompleted
 from shared.contracts.scaling import HoldScaling, ScaleRelease
 from shared.contracts.values import ComputeTargetKind, Resources, Stage
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.dataclass import dataclass
 
 DEPLOYMENTS_KEPT: Final = 16
 """Of a service that are remembered as begun or ended; one is under way at a time."""

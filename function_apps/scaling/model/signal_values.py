@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from function_apps.scaling.model import replica_ratio
 from function_apps.scaling.model.replica_ratio import InstanceUse
 from shared.contracts.scaling import ScalingInput, ScalingRule
 from shared.contracts.values import REPLICAS_MAX
+from shared.kernel.dataclass import dataclass
 
 REASON_MAX: Final = 300
 

@@ -1,7 +1,6 @@
 """The value of each rule's signal: measured by a provider, read of a clock, or remembered."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -23,6 +22,7 @@ from shared.composition.parts import PartNotSupported
 from shared.contracts.metrics import Metric, MetricSource
 from shared.contracts.scaling import RULES_MAX, ScalingPolicyChange, ScalingRule, Signal
 from shared.kernel.concurrency import Failure, answered_within, bounded_map
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid
 from shared.kernel.observation import Reading, Unknown
 from shared.metrics.port import (

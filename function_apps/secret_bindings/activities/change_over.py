@@ -1,7 +1,7 @@
 """The activities that bring consumers over: tell them to follow, and record what they have."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from function_apps.secret_bindings.activities.inputs import Overlap, Progress
@@ -33,6 +33,7 @@ from shared.contracts.roll_outs import RollOutSecretVersion, WithdrawSecretVersi
 from shared.contracts.secret_bindings import RotationStatus
 from shared.durable.activity import ActivityContext, Step, commit_documents, require_not_canceled
 from shared.kernel.clock import parse_instant
+from shared.kernel.dataclass import dataclass
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited, Send
 from shared.messaging.unit_of_work import View

@@ -1,6 +1,6 @@
 """The activities of binding: find a version or make the first one, and record it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from function_apps.secret_bindings.activities.resource_passwords import (
     set_login,
@@ -29,6 +29,7 @@ from shared.durable.activity import (
     load_owned,
     require_not_canceled,
 )
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 from shared.kernel.operation import CANCELED, Operation
 from shared.messaging.outbox import Audited

@@ -1,7 +1,8 @@
 """The arguments and results of the activities."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

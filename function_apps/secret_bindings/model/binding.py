@@ -1,7 +1,7 @@
 """A binding of one secret to one module: its states, and what each command makes of it. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,6 +17,7 @@ from shared.contracts.secret_bindings import (
 from shared.contracts.shape import Value
 from shared.contracts.values import SecretDelivery
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Violation
 from shared.kernel.transitions import Transitions
 

@@ -1,9 +1,8 @@
 """The environments that secrets may be bound in. Pure."""
 
-from dataclasses import dataclass
-
 from function_apps.secret_bindings.errors import EnvironmentNotProvisioned, GeneratorNotSupported
 from shared.contracts.secret_bindings import Generator, GeneratorKind
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

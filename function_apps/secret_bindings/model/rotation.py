@@ -1,7 +1,7 @@
 """A rotation of one secret to its last consumer: what it is, and its states. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,6 +12,7 @@ from function_apps.secret_bindings.model.versions import is_begun_by
 from shared.contracts.secret_bindings import RotationStatus, SecretRotationOrder
 from shared.contracts.values import Reason, SecretDelivery
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 from shared.kernel.transitions import Transitions
 
 State = RotationStatus

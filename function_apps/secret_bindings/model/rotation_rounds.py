@@ -1,7 +1,7 @@
 """The rounds of a rotation: who is told next to follow, and when older versions may end. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -21,6 +21,7 @@ from function_apps.secret_bindings.model.rotation import (
 )
 from function_apps.secret_bindings.model.secret_head import Consumer, Rejection, SecretHead
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.dataclass import dataclass
 
 WITHDRAWN_AGAIN: Final = timedelta(seconds=30)
 """After so long the withdrawal is asked for again: a deployment with an older version may be over.

@@ -4,12 +4,13 @@ Rotations are about a secret, not about a binding: its consumers change over tog
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from function_apps.secret_bindings.errors import ConsumersFull, GeneratorDiffers
 from shared.contracts.alerts import AlertSubject
 from shared.contracts.secret_bindings import ConsumerProof, Generator
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import SecretRotationId, parse_id, secret_rotation_id
 
 CONSUMERS_MAX: Final = 200

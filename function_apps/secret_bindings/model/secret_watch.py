@@ -1,13 +1,14 @@
 """The watch over one secret in its vault: what is to be told of it, and what was told. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from function_apps.secret_bindings.model.secret_head import SecretHead
 from shared.contracts.alerts import Alert, AlertChange, judge_alerts
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 from shared.vault.port import SecretProperties
 
 DELETED: Final = Alert.SECRET_DELETED

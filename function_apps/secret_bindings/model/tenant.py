@@ -1,9 +1,8 @@
 """The tenant's own binding to an environment, as far as secrets depend on it. Pure."""
 
-from dataclasses import dataclass
-
 from function_apps.secret_bindings.errors import TenantSuspended
 from shared.contracts.tenants import TenantBindingStatus
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from function_apps.secret_bindings import repository
@@ -29,6 +29,7 @@ from function_apps.secret_bindings.resources import answer
 from shared.contracts.secret_bindings import BindSecret
 from shared.durable.operations import OPERATIONS, begin_operation, close_superseded
 from shared.kernel.context import Context, NewIds
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import parse_id, secret_binding_id, secret_key
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View

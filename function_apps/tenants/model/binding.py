@@ -1,7 +1,7 @@
 """A tenant's binding to an environment: its states, and what each command makes of it. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +21,7 @@ from shared.contracts.tenants import (
 from shared.contracts.validation import shown
 from shared.contracts.values import IsolationModel, ModuleId, Reason, Stage
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Violation
 from shared.kernel.ids import TenantId
 from shared.kernel.transitions import Transitions

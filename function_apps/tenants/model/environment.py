@@ -1,11 +1,12 @@
 """The environments that tenants may be bound to. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from shared.contracts.environments import BindingIsolation, ComputeTarget, EnvironmentStatus
 from shared.contracts.values import IsolationModel, Stage
+from shared.kernel.dataclass import dataclass
 
 REMEMBERED_MAX: Final = 1_000
 """Of the tenants that an environment admits no longer; five times as many as it may admit."""

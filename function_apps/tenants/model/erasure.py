@@ -4,12 +4,12 @@ Only a look that was answered shows that something is gone. One without an answe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import Ending, Erased, ErasedKind, ErasureOutcome
 from shared.contracts.values import ComputeTargetKind
+from shared.kernel.dataclass import dataclass
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.boundaries import Boundary
 from shared.surfaces.capabilities import Feature

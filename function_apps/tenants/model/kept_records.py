@@ -4,7 +4,6 @@ The page docs/retention.md says the same of every document; a test holds both to
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from shared.contracts.retention import Kept, Retention
@@ -19,6 +18,7 @@ from shared.contracts.storage import (
     SCALING_SAMPLES,
 )
 from shared.contracts.tenants import KeptRecord
+from shared.kernel.dataclass import dataclass
 
 EVERY_SERVICE: Final = "every service"
 

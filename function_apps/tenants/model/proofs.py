@@ -6,7 +6,7 @@ Indeterminate.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -15,6 +15,7 @@ from shared.contracts.environments import ComputeTarget
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import isoformat
+from shared.kernel.dataclass import dataclass
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.boundaries import (
     Boundary,

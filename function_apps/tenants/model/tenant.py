@@ -1,8 +1,7 @@
 """A tenant as the control plane provisioned it. Pure."""
 
-from dataclasses import dataclass
-
 from shared.contracts.values import IsolationModel
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

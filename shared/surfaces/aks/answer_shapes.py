@@ -4,10 +4,11 @@ An aggregated API or a proxy before the server may answer anything.
 """
 
 import gc
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import from_json
+
+from shared.kernel.dataclass import dataclass
 
 
 class OddAnswer(ValueError):

@@ -6,10 +6,11 @@ two the first listens, and the second must reach it before it tries what it must
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.aks import attempt_program
 from shared.surfaces.aks.attempt_targets import Target

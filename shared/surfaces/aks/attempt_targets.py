@@ -1,10 +1,10 @@
 """What a pod of a tenant must not reach, and what of the tenant nobody else must."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Final
 
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.instances import condition
 from shared.surfaces.aks.kinds import Kind

@@ -8,9 +8,9 @@ that are allowed. A quota and limits are there where the boundary has some.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import NAMESPACES, Kind

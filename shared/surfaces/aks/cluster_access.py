@@ -7,13 +7,13 @@ lost: a cluster of a laptop comes back with another certificate, one of Azure's 
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused, Unavailable
 from shared.surfaces.aks.bearer_tokens import (
     AKS_SCOPE,

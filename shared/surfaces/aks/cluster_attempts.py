@@ -7,13 +7,13 @@ From outside it is tried at the same time: a pod in the namespace of the platfor
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
 from shared.contracts.tenants import IsolationLayer
 from shared.kernel.clock import Clock
 from shared.kernel.concurrency import bounded_map
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import EnvironmentId
 from shared.surfaces.aks.api_errors import ApiRefusal

@@ -1,8 +1,7 @@
 """The boundaries of tenants: each a namespace with what closes it."""
 
-from dataclasses import dataclass
-
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.aks.api_errors import ApiRefusal

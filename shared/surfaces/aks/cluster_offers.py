@@ -1,9 +1,9 @@
 """What else a cluster serves that not each does: the API of measures, KEDA's, secrets of vaults."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.cluster_api import ClusterApi
 from shared.surfaces.aks.secret_classes import AUDIENCE, CSI_DRIVERS, DRIVER, GROUP

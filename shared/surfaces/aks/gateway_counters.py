@@ -5,7 +5,6 @@ the start of that Envoy, as the gateway of a local cluster does it.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
@@ -13,6 +12,7 @@ import aiohttp
 from shared.connections import envoy_documents
 from shared.connections.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Unavailable
 from shared.surfaces import envoy_counters
 from shared.surfaces.aks.names import Installation, component_name

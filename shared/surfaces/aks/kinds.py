@@ -1,8 +1,9 @@
 """The kinds of objects that the adapter asks for, and where the API server has them."""
 
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
+
+from shared.kernel.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import logging
 import stat
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from shared.kernel.dataclass import dataclass
 from shared.persistence.disk_errors import reason_of
 from shared.surfaces.aks.cluster_errors import ClusterRefused
 

@@ -3,8 +3,9 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import EnvironmentId
 from shared.surfaces.aks import revisions
 from shared.surfaces.aks.cluster_api import ClusterApi, Object

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.contracts.patterns import AKS_CLUSTER_ID
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.aks.cluster_errors import ClusterRefused, ClusterStopped
 
 _STOPPED: Final = "Stopped"

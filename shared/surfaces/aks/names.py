@@ -7,10 +7,10 @@ Labels select; the ids themselves, which are no label values, stand in annotatio
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.contracts.patterns import INSTALLATION_NAME
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.surfaces.boundaries import BoundarySpec

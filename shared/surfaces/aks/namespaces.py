@@ -6,8 +6,7 @@ record of the site. One whose writer was killed before it recorded the uid is kn
 digest with the uid of the record, which nobody reads but the platform.
 """
 
-from dataclasses import dataclass
-
+from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.cluster_api import ClusterApi, Object

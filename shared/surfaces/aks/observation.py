@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from shared.kernel.clock import parse_instant
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.aks import revisions, routes
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.ending_revisions import job_revision, schedule_revision

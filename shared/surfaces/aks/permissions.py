@@ -6,8 +6,9 @@ Secrets are not in it: workloads get theirs from a vault, by a SecretProviderCla
 driver of their node copies those into Secrets that are to be variables.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from shared.kernel.dataclass import dataclass
 
 LABEL: Final = ("app.kubernetes.io/managed-by", "factory-runtime")
 """Of the namespaces in which the platform may write, the ones that it makes among them."""

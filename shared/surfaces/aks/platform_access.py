@@ -9,10 +9,11 @@ https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttok
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.surfaces.aks.names import Installation

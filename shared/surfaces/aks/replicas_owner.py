@@ -6,9 +6,9 @@ the field, and the scaler is there only while the annotation says so.
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.fence import Fence
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.cluster_api import ClusterApi, Object

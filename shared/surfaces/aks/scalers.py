@@ -6,9 +6,9 @@ number of replicas. Each is owned by its Deployment, and goes with it.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.kinds import AUTOSCALERS, Kind

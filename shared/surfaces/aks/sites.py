@@ -1,9 +1,10 @@
 """The sites of environments: their namespaces, and the Gateway through which requests come in."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.surfaces.aks import routes

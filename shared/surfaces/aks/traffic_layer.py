@@ -1,10 +1,10 @@
 """Which Gateway API the cluster offers: without an accepted class no request can be split."""
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.surfaces.aks.api_errors import ApiRefusal
 from shared.surfaces.aks.cluster_api import ClusterApi
 from shared.surfaces.aks.instances import condition

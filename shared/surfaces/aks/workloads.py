@@ -8,10 +8,10 @@ again before each further object: one that was absent has no version to write at
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from shared.kernel.clock import Clock
+from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.surfaces.aks import revisions, routes
