@@ -19,7 +19,14 @@ from cli.erasure_reports import (
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id, environment_names, with_environment
-from cli.options import Commands, EnvironmentArgument, EnvironmentFilter, Invocation, WaitOptions
+from cli.options import (
+    Commands,
+    DryRun,
+    EnvironmentArgument,
+    EnvironmentFilter,
+    Invocation,
+    WaitOptions,
+)
 from cli.output import Column, note
 from cli.parameter_types import one_of, words
 from cli.tenant_bindings import (
@@ -81,6 +88,8 @@ def bind(
     options: TenantBindingOptions,
     waiting: WaitOptions,
     invocation: Invocation,
+    *,
+    dry_run: DryRun = False,
 ) -> None:
     """Bind a tenant to an environment, which prod needs before its first deployment."""
     if options.owner is not None and not env.startswith("env-"):
@@ -91,8 +100,17 @@ def bind(
         )
     client = invocation.client
     body = {"environmentId": environment_id(client, env), **options.body()}
-    binding = client.write("POST", BINDINGS, body).body
-    _finish(invocation, binding, waiting)
+    if not dry_run:
+        _finish(invocation, client.write("POST", BINDINGS, body).body, waiting)
+        return
+    plan = client.write("POST", BINDINGS, body | {"dryRun": True})
+    _show(invocation, plan.body)
+    tenant = plan.body["tenantId"]
+    note(
+        f"{tenant} is bound so already: nothing would change"
+        if plan.is_repeat
+        else f"{tenant} would be bound to {env}, isolated by {plan.body['isolationModel']}"
+    )
 
 
 @app.command("list")
@@ -200,6 +218,7 @@ def move(
             "release is of strategy recreate. Others stop nothing first.",
         ),
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Isolate a tenant by another model, where it is: each module is started again for that."""
     client = invocation.client
@@ -207,10 +226,28 @@ def move(
     body = {"isolationModel": model, "reason": reason, "allowDowntime": allow_downtime}
     with _whose(known, tenant):
         path = f"{BINDINGS}/{known['bindingId']}/move"
-        moved = client.write("POST", path, body | _named(tenant)).body
+        planned = {"dryRun": True} if dry_run else {}
+        moved = client.write("POST", path, body | _named(tenant) | planned).body
+    if dry_run:
+        _show(invocation, moved)
+        note(_would_move(known, moved))
+        return
     if moved["revision"] == known["revision"]:
         note(_not_moved(moved))
     _finish(invocation, moved, waiting)
+
+
+def _would_move(known: Binding, after: Binding) -> str:
+    """Return what a move makes of the binding *known*, which is *after* as it would be then."""
+    model = after["isolationModel"]
+    if after["revision"] == known["revision"]:
+        return _not_moved(known)
+    if after["status"] != "Moving":
+        return f"its move to {known['isolationModel']} would be taken back: it stays in {model}"
+    return (
+        f"it would be moved from {known['isolationModel']} to {model}: each of its modules that"
+        " runs there is started again"
+    )
 
 
 def _not_moved(binding: Binding) -> str:

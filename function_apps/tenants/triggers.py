@@ -72,8 +72,13 @@ LIST: Final = Collection(
 
 
 async def post_tenant_binding(request: Request[BindTenant], app: TenantsApp) -> Answer:
-    """Bind a tenant to an environment; its isolation is made then, and makes it Enforced."""
+    """Bind a tenant to an environment; its isolation is made then, and makes it Enforced.
+
+    With `dryRun`, answer the binding as it would be.
+    """
     outcome = await bind_tenant(request.body, request.ctx, app)
+    if request.body.dry_run:
+        return answered(outcome)
     location = f"/{_ROOT}/{outcome.value['bindingId']}"
     return created(outcome.value, location, is_repeat=outcome.is_repeat)
 
@@ -121,11 +126,15 @@ async def post_tenant_binding_resume(request: Request[Suspension], app: TenantsA
 
 
 async def post_tenant_binding_move(request: Request[BindingMove], app: TenantsApp) -> Answer:
-    """Move a tenant to another model of isolation; the model that it comes from takes it back."""
+    """Move a tenant to another model of isolation; the model that it comes from takes it back.
+
+    With `dryRun`, answer the binding as it would be.
+    """
     identity, content = request.path["tenantBindingId"], request.body.model_dump(by_alias=True)
     parse_id(identity, "tb")
     command = read(MoveTenant, {"bindingId": identity, **content})
-    return _changed(await move_tenant(command, request.ctx, app), status=202)
+    outcome = await move_tenant(command, request.ctx, app)
+    return answered(outcome) if command.dry_run else _changed(outcome, status=202)
 
 
 async def get_tenant_binding_proofs(request: Request[None], app: TenantsApp) -> Answer:
@@ -155,7 +164,7 @@ def _changed(outcome: Outcome[Json], *, status: int = 200) -> Answer:
 ROUTES: Final = (
     post(
         _ROOT, post_tenant_binding, WRITE, body=BindTenant, status=201,
-        answer=RuntimeTenantBinding,
+        answer=RuntimeTenantBinding, also={200: RuntimeTenantBinding},
     ),
     get(_ROOT, get_tenant_bindings, READ, query=LIST.parameters),
     get(_ONE, get_tenant_binding, READ, query=_WHOSE, answer=RuntimeTenantBinding),
@@ -173,7 +182,7 @@ ROUTES: Final = (
     ),
     post(
         f"{_ONE}/move", post_tenant_binding_move, WRITE, body=BindingMove, status=202,
-        answer=RuntimeTenantBinding,
+        answer=RuntimeTenantBinding, also={200: RuntimeTenantBinding},
     ),
     get(
         f"{_ONE}/proofs", get_tenant_binding_proofs, READ, query=_WHOSE,

@@ -91,6 +91,7 @@ class BindTenant(Command):
     without either it is shared."""
     requires: Layers = ()
     quota: Quota = Field(default_factory=Quota)
+    dry_run: bool = False
 
 
 class BindingMove(Command):
@@ -105,6 +106,7 @@ class BindingMove(Command):
     """Also where a module that takes requests is stopped before it is started again."""
     tenant_id: TenantId | None = None
     """The caller's own when not given; `runtime.admin` of the environment's owner names another."""
+    dry_run: bool = False
 
 
 class MoveTenant(BindingMove):

@@ -445,6 +445,40 @@ def test_who_moves_a_suspended_tenant_is_told_who_resumes_it(
     assert line in ran.err.splitlines()[-1]
 
 
+def test_a_binding_is_planned_without_being_waited_for(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run("tenant bind test --dry-run --wait", {f"POST {ROOT}": binding()})
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.written == (f"POST {ROOT}", {"environmentId": ENVIRONMENT, "dryRun": True})
+    assert "acme would be bound to test, isolated by pool" in ran.err
+    read(BindTenant, ran.written[1])
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        pytest.param(
+            {"status": "Moving", "phase": "Preparing", "isolationModel": "silo", "revision": 3},
+            "it would be moved from pool to silo: each of its modules", id="begun",
+        ),
+        pytest.param(
+            {"isolationModel": "silo", "revision": 3},
+            "its move to pool would be taken back: it stays in silo", id="taken-back",
+        ),
+        pytest.param({}, "it is isolated by pool already: nothing changed", id="there-already"),
+    ],
+)  # fmt: skip
+def test_a_move_is_planned(after: dict[str, Any], words: str, runtimectl: RuntimeCtl) -> None:
+    answers = {f"GET {ROOT}": [binding()], f"POST {ONE}/move": binding(**after)}
+
+    ran = runtimectl.run("tenant move test --model silo --dry-run", answers)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert words in ran.err
+    assert ran.written[1]["dryRun"] is True
+    read(BindingMove, ran.written[1])
+
+
 @pytest.mark.parametrize("option", ["model", "require"])
 def test_help_has_every_word_of_an_option(option: str) -> None:
     words = {"model": IsolationModel, "require": IsolationLayer}[option]

@@ -18,6 +18,7 @@ from function_apps.tenants.resources import answer
 from function_apps.tenants.use_cases.bound_tenant import (
     admitting_environment,
     caller_of,
+    change_or_plan,
     of_bound_tenant,
 )
 from shared.contracts.tenants import BindTenant, TenantBindingStatus
@@ -71,4 +72,4 @@ async def bind_tenant(command: BindTenant, ctx: Context, app: TenantsApp) -> Out
             return Decision(answer(after), is_repeat=True)
         return changed(after, "BindTenant")
 
-    return await app.service.work.change(bound, BINDINGS, binding_id, decide)
+    return await change_or_plan(binding_id, decide, bound, app, dry_run=command.dry_run)

@@ -1,5 +1,6 @@
 """Whose binding a command is about, and who gives it: the tenant, or the environment's owner."""
 
+from collections.abc import Awaitable
 from dataclasses import replace
 
 from function_apps.tenants.errors import (
@@ -13,7 +14,8 @@ from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS
 from shared.kernel.context import ADMIN, Context
 from shared.kernel.ids import TenantId
-from shared.messaging.unit_of_work import View
+from shared.messaging.unit_of_work import Decide, Json, Outcome, View
+from shared.persistence.store import partition_of
 
 
 def of_bound_tenant(named: str | None, ctx: Context) -> Context:
@@ -47,6 +49,22 @@ def own_binding(view: View, binding_id: str, ctx: Context) -> TenantBinding:
     if not known.is_known_to(ctx.tenant):
         raise TenantBindingNotFound(binding_id)
     return known
+
+
+async def change_or_plan(
+    binding_id: str, decide: Decide[Json], ctx: Context, app: TenantsApp, *, dry_run: bool
+) -> Outcome[Json]:
+    """Commit what *decide* makes of a binding; of a *dry_run* return its answer, and no more.
+
+    It refuses what the request would be refused for.
+    """
+    work = app.service.work
+    if not dry_run:
+        return await work.change(ctx, BINDINGS, binding_id, decide)
+    partition = partition_of(ctx.tenant, binding_id)
+    decided = decide(await work.read(partition, BINDINGS.document_id(binding_id)))
+    decision = await decided if isinstance(decided, Awaitable) else decided
+    return Outcome(decision.value, decision.is_repeat)
 
 
 def caller_of(ctx: Context) -> Suspender:

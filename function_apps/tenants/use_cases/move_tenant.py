@@ -4,10 +4,11 @@ from function_apps.tenants.model.binding import TenantBinding
 from function_apps.tenants.model.isolation import require_isolated
 from function_apps.tenants.model.move import begin, with_dropped_move
 from function_apps.tenants.ports import TenantsApp
-from function_apps.tenants.repository import BINDINGS, changed
+from function_apps.tenants.repository import changed
 from function_apps.tenants.resources import answer
 from function_apps.tenants.use_cases.bound_tenant import (
     admitting_environment,
+    change_or_plan,
     of_bound_tenant,
     own_binding,
 )
@@ -39,7 +40,7 @@ async def move_tenant(command: MoveTenant, ctx: Context, app: TenantsApp) -> Out
         return changed(after, "MoveTenant", with_dropped_move(command.reason, known))
 
     parse_id(binding_id, "tb")
-    return await app.service.work.change(bound, BINDINGS, binding_id, decide)
+    return await change_or_plan(binding_id, decide, bound, app, dry_run=command.dry_run)
 
 
 async def _require_isolated(moving: TenantBinding, app: TenantsApp) -> None:
