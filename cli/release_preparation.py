@@ -22,7 +22,8 @@ from cli.options import Invocation
 from cli.output import note
 from cli.plans import require_plannable
 from cli.release_sections import Sections
-from cli.secret_bindings import BINDINGS, plan_words
+from cli.secret_bindings import BINDINGS
+from cli.secret_words import plan_words
 from cli.watch_operation import wait_for_success
 from cli.watch_rollout import ROOT
 from shared.kernel.clock import Clock

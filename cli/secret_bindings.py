@@ -25,27 +25,6 @@ SecretArgument = Annotated[
 ]
 
 
-def plan_words(plan: Mapping[str, Any], body: Mapping[str, Any]) -> str:
-    """Return what binding as *body* asks would change, by the answer of a dry run."""
-    version = f" (version {plan['version'][:12]})" if plan["version"] else ""
-    match plan["change"]:
-        case "Nothing":
-            return f"is {plan['status']} as it is asked for{version}: nothing would change"
-        case "BindAgain":
-            return f"is {plan['status']}: it would be bound again{version}"
-        case _:
-            return f"would be bound{version or _expected_version(plan, body)}"
-
-
-def _expected_version(plan: Mapping[str, Any], body: Mapping[str, Any]) -> str:
-    """Return where the first version of a new binding comes from; empty where *plan* has none."""
-    if plan["refusals"]:
-        return ""
-    if body.get("generator"):
-        return ", with the version of its vault, or one that its generator makes"
-    return ", if its vault gives it a version"
-
-
 def rotations_of(binding: Binding) -> str:
     """Return how the ids of the rotations of the secret of *binding* begin."""
     key = parse_id(binding["bindingId"], "sec").environment

@@ -29,10 +29,9 @@ from cli.secret_bindings import (
     BindingSelector,
     RotationSelector,
     SecretArgument,
-    plan_words,
     rotations_in_flight,
 )
-from cli.secret_revocation import revocation_lines
+from cli.secret_words import left_behind, plan_words, revocation_lines
 from cli.unreleased import unreleased
 from cli.watch_operation import wait_for_success
 from cli.watch_rotation import failed, order_words, rotation_lines, watch_rotation
@@ -128,7 +127,9 @@ def list_(
 @app.command("show")
 def show_(selector: BindingSelector, invocation: Invocation) -> None:
     """Show one binding."""
-    invocation.show(selector.find(invocation.client))
+    binding = selector.find(invocation.client)
+    invocation.show(binding)
+    _say_rotations(invocation, [binding])
 
 
 @app.command()
@@ -225,6 +226,8 @@ def _say_rotations(invocation: Invocation, bindings: Sequence[Mapping[str, Any]]
             f"{binding['secretName']} in {where} is being rotated:"
             f" `runtimectl secret rotation {rotation_id} --wait`"
         )
+        for line in left_behind(client.get(f"{ROTATIONS}/{rotation_id}").body, bindings):
+            note(line)
 
 
 def _say_unreleased(client: Client, binding: Mapping[str, Any]) -> None:

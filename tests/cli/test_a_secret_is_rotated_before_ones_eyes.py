@@ -492,12 +492,46 @@ def rotating(number: int = 2, status: str = "Running") -> dict[str, Any]:
 OPERATIONS = "GET /v1/platform/secret-bindings/operations"
 
 
+def in_flight(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is answered of the rotation *body* of the secret of `binding`."""
+    identity = f"{rotations_of(binding())}2"
+    return {
+        f"{OPERATIONS}?kind=RotateSecret&status=Running": [rotating()],
+        f"GET {RUNTIME}/secret-rotations/{identity}": {**body, "rotationId": identity},
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "secret list",
+        "secret versions db-password --env test",
+        "secret show db-password --env test -m module-shop",
+    ],
+)
+def test_who_went_back_in_the_overlap_runs_another_version_than_it_is_given_next(
+    line: str, runtimectl: RuntimeCtl
+) -> None:
+    back = rotation("Verified", ["module-jobs"])
+    module = f"GET {ROOT}?environmentId={ENVIRONMENT}&secretName=db-password&moduleId=module-shop"
+    bound = {
+        f"GET {ROOT}": [binding(version=NEW), binding("module-jobs", version=NEW)],
+        module: [binding(version=NEW)],
+    }
+
+    ran = runtimectl.run(line, {**bound, **in_flight(back)})
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert f"module-shop runs {OLD[:12]} of db-password, and is given {NEW[:12]} next" in ran.err
+    assert "module-jobs runs" not in ran.err
+
+
 @pytest.mark.parametrize("line", ["secret list", "secret versions db-password --env test"])
 def test_a_rotation_in_flight_is_said_where_its_secret_is_listed(
     line: str, runtimectl: RuntimeCtl
 ) -> None:
     quiet = {f"GET {ROOT}": [binding(), binding("module-jobs")]}
-    busy = {f"{OPERATIONS}?kind=RotateSecret&status=Running": [rotating()]}
+    busy = in_flight(rotation("Rolling"))
 
     ran = runtimectl.run(line, {**quiet, **busy})
     none = runtimectl.run(line, quiet)
@@ -520,6 +554,10 @@ def test_of_two_secrets_of_one_name_each_rotation_is_said(runtimectl: RuntimeCtl
         {
             f"GET {ROOT}": [binding(), other],
             f"{OPERATIONS}?kind=RotateSecret&status=Running": running,
+            **{
+                f"GET {RUNTIME}/secret-rotations/{each}": rotation("Rolling", rotationId=each)
+                for each in ids
+            },
         },
     )
 

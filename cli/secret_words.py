@@ -1,0 +1,73 @@
+"""Sentences about bindings: what one would change, what runs meanwhile, what its end ends."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from cli.secret_bindings import Binding
+
+
+def plan_words(plan: Mapping[str, Any], body: Mapping[str, Any]) -> str:
+    """Return what binding as *body* asks would change, by the answer of a dry run."""
+    version = f" (version {plan['version'][:12]})" if plan["version"] else ""
+    match plan["change"]:
+        case "Nothing":
+            return f"is {plan['status']} as it is asked for{version}: nothing would change"
+        case "BindAgain":
+            return f"is {plan['status']}: it would be bound again{version}"
+        case _:
+            return f"would be bound{version or _expected_version(plan, body)}"
+
+
+def _expected_version(plan: Mapping[str, Any], body: Mapping[str, Any]) -> str:
+    """Return where the first version of a new binding comes from; empty where *plan* has none."""
+    if plan["refusals"]:
+        return ""
+    if body.get("generator"):
+        return ", with the version of its vault, or one that its generator makes"
+    return ", if its vault gives it a version"
+
+
+def left_behind(rotation: Mapping[str, Any], bindings: Sequence[Binding]) -> Iterator[str]:
+    """Yield which modules of *bindings* run another version than they are given next.
+
+    So it is after a rollback: they follow *rotation*, which is on its way, again.
+    """
+    given = {each["bindingId"]: each["version"] for each in bindings}
+    for consumer in rotation["consumers"]:
+        runs, to = consumer["version"], given.get(consumer["bindingId"])
+        if runs and to and runs != to:
+            yield (
+                f"{consumer['moduleId']} runs {runs[:12]} of {rotation['secretName']}, and is"
+                f" given {to[:12]} next: it follows the rotation once more"
+            )
+
+
+def revocation_lines(
+    revoked: Binding, env: str, others: Collection[Binding], rotations: Collection[str]
+) -> Iterator[str]:
+    """Yield what becomes of the module, the secret, and its *rotations* that are on their way.
+
+    *others* are the other bindings in *env* of secrets of that name which are not revoked.
+    """
+    secret, module = revoked["secretName"], revoked["moduleId"]
+    yield (
+        f"{module} keeps {revoked['target']} until its next deployment, of whatever kind, which is"
+        " not given it; every version stays in the vault"
+    )
+    for rotation in rotations:
+        yield (
+            f"the rotation of {secret} goes on, and disables its old versions: "
+            f"`runtimectl secret rotation {rotation} --wait --until-revoked`"
+        )
+    if not any(each["vaultUri"] == revoked["vaultUri"] for each in others):
+        yield (
+            f"no module is bound to {secret} any more, so it is not rotated: for one that leaked,"
+            f" bind it again (`runtimectl secret bind {secret} --env {env} --module {module}"
+            f" --target {revoked['target']}{_more(revoked)}`), then rotate it"
+        )
+
+
+def _more(binding: Binding) -> str:
+    """Return the other options that bind a secret as *binding* had it."""
+    external = f" --vault {binding['vaultUri']} --external" if binding["external"] else ""
+    return f" --delivery {binding['delivery']}{external}"
