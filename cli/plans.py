@@ -10,6 +10,7 @@ from cli.field_names import field_name
 from cli.output import say
 from cli.remedies import REMEDIES
 from cli.remedy_lookup import remedy_for
+from cli.typed import as_typed
 
 _PLACE: Final = re.compile(r"^((?:/[A-Za-z0-9~_-]+)+): ")
 """A JSON pointer."""
@@ -20,7 +21,7 @@ def print_refusals(refusals: Sequence[Mapping[str, Any]]) -> None:
     for refusal in refusals:
         target = refusal.get("target") or ""
         place = f"{field_name(target) or target}: " if target else ""
-        say(f"refused: {place}{_in_words(refusal['message'])} [{refusal['code']}]")
+        say(as_typed(f"refused: {place}{_in_words(refusal['message'])} [{refusal['code']}]"))
 
 
 def require_plannable(refusals: Sequence[Mapping[str, Any]], *, are_shown: bool = True) -> None:

@@ -69,7 +69,7 @@ def say_sections(sections: Sections, request: Mapping[str, Any], client: Client)
             plan = client.write("POST", BINDINGS, body).body
             state = plan_words(plan, body)
             for each in plan["refusals"]:
-                state += f"; that would fail: {each['message']}"
+                state += f": {each['message']}"
                 refused.append(_would_fail(each, secret))
         except Failure as failure:
             if failure.exit_code not in {ExitCode.REFUSED, ExitCode.CONFLICT, ExitCode.NOT_FOUND}:

@@ -12,16 +12,16 @@ def plan_words(plan: Mapping[str, Any], body: Mapping[str, Any]) -> str:
     match plan["change"]:
         case "Nothing":
             return f"is {plan['status']} as it is asked for{version}: nothing would change"
+        case _ if plan["refusals"]:
+            return "would not be bound"
         case "BindAgain":
             return f"is {plan['status']}: it would be bound again{version}"
         case _:
-            return f"would be bound{version or _expected_version(plan, body)}"
+            return f"would be bound{version or _expected_version(body)}"
 
 
-def _expected_version(plan: Mapping[str, Any], body: Mapping[str, Any]) -> str:
-    """Return where the first version of a new binding comes from; empty where *plan* has none."""
-    if plan["refusals"]:
-        return ""
+def _expected_version(body: Mapping[str, Any]) -> str:
+    """Return where the first version of a new binding comes from."""
     if body.get("generator"):
         return ", with the version of its vault, or one that its generator makes"
     return ", if its vault gives it a version"

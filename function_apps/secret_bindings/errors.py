@@ -15,11 +15,13 @@ class BindingNotFound(NotFound):
 class BindingExists(Conflict):
     """The module has a binding of that secret, with other content."""
 
-    def __init__(self, binding_id: str, differing: Sequence[Violation]) -> None:
-        names = ", ".join(each.target.removeprefix("/") for each in differing)
+    def __init__(
+        self, name: str, module_id: str, binding_id: str, differing: Sequence[Violation]
+    ) -> None:
+        fields = ", ".join(each.target.removeprefix("/") for each in differing)
         super().__init__(
-            f"the secret is bound already, by {binding_id}, with another {names}: revoke that, and"
-            " bind the secret again",
+            f"{name} is bound to {module_id} already, by {binding_id}, with another {fields}:"
+            " revoke that, and bind the secret again",
             details=differing,
         )
 
@@ -27,9 +29,9 @@ class BindingExists(Conflict):
 class TargetTaken(Conflict):
     """Another secret of the module is given in the same place."""
 
-    def __init__(self, module_id: str, target: str, binding_id: str) -> None:
+    def __init__(self, module_id: str, target: str, name: str, binding_id: str) -> None:
         super().__init__(
-            f"{module_id} is given another secret as {target}, by {binding_id}: name another place",
+            f"{module_id} is given {name} as {target}, by {binding_id}: name another place",
             target="/target",
         )
 

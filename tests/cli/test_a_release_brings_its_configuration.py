@@ -448,7 +448,7 @@ DIFFERS = {
         ),
         pytest.param(
             (200, _planned("Bind", None, refusals=[NO_VERSION])),
-            "would be bound; that would fail: none",
+            "would not be bound: none",
             ExitCode.REFUSED,
             id="without-a-version",
         ),

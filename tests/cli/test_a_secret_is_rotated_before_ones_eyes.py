@@ -451,8 +451,8 @@ def test_a_dry_run_says_where_the_first_version_comes_from(
         pytest.param([], [RUNNING], ExitCode.OK, id="it-would-be-given"),
         pytest.param([], [RETIRED], ExitCode.OK, id="nothing-is-released"),
         pytest.param(
-            [{"code": "SecretHasNoVersion", "message": "the vault has none"}], [],
-            ExitCode.REFUSED, id="it-has-no-version",
+            [{"code": "SecretHasNoVersion", "message": f"the vault of {ENVIRONMENT} has none"}],
+            [], ExitCode.REFUSED, id="it-has-no-version",
         ),
     ],
 )  # fmt: skip
@@ -475,7 +475,8 @@ def test_a_dry_run_of_a_binding_says_what_is_missing(
     )
 
     assert ran.code == code, ran.err
-    assert ("refused: the vault has none" in ran.out) is bool(refusals)
+    assert ("refused: the vault of test has none" in ran.out) is bool(refusals)
+    assert ("would be bound" in ran.out) is not bool(refusals)
     is_running = services == [RUNNING]
     assert ("module-new has no release there" in ran.err) is not is_running
 

@@ -116,17 +116,18 @@ def test_what_differs_from_an_active_one_is_named_and_shown(
 
     assert (found.code, found.target) == ("Differs", target)
     assert (found.expected, found.received) == shown
-    with pytest.raises(BindingExists):
-        request(bound(), fresh(**{field: asked}), is_pending=False)
+    known = bound(secret_name="inv-key")
+    with pytest.raises(BindingExists, match=f"^inv-key is bound to {known.module_id} already"):
+        request(known, fresh(**{field: asked}), is_pending=False)
 
 
 def test_a_place_of_a_module_has_one_secret() -> None:
-    file = fresh(binding_id="b-2", delivery=SecretDelivery.FILE)
+    file = fresh(binding_id="b-2", delivery=SecretDelivery.FILE, secret_name="inv-key")
     reference = fresh(binding_id="b-2", delivery=SecretDelivery.REFERENCE)
 
     require_place(fresh(), [fresh(), reference, fresh(binding_id="b-2", target="OTHER")])
     require_place(reference, [fresh()])
-    with pytest.raises(TargetTaken):
+    with pytest.raises(TargetTaken, match="is given inv-key as DB, by b-2"):
         require_place(fresh(), [file])
 
 

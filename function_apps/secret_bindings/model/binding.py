@@ -173,7 +173,7 @@ def require_place(fresh: Binding, of_module: Sequence[Binding]) -> None:
         return
     for other in others:
         if other.delivery in _PLACED and other.target == fresh.target:
-            raise TargetTaken(fresh.module_id, fresh.target, other.binding_id)
+            raise TargetTaken(fresh.module_id, fresh.target, other.secret_name, other.binding_id)
 
 
 def request(known: Binding | None, fresh: Binding, *, is_pending: bool) -> Binding:
@@ -193,7 +193,7 @@ def request(known: Binding | None, fresh: Binding, *, is_pending: bool) -> Bindi
     if known.status is State.REQUESTED and not is_pending:
         return again
     if found := differences(known, fresh):
-        raise BindingExists(known.binding_id, found)
+        raise BindingExists(known.secret_name, known.module_id, known.binding_id, found)
     return known
 
 
