@@ -8,7 +8,7 @@ import pytest
 from function_apps.deployments.errors import NaturalKeyActive
 from function_apps.deployments.model.facts import SecretFact
 from tests.deployments.driven import Driven, driven
-from tests.deployments.told_secrets import bind, live_secrets, roll_out
+from tests.deployments.told_secrets import bind, live_secrets, roll_out, rotate
 from tests.kit.virtual_time import run_virtual
 
 
@@ -187,5 +187,100 @@ def test_what_is_in_force_is_no_repeat_once_its_secret_is_bound_to_another_place
         await world.release("one")
 
         assert [each.variable for each in live_secrets(world)] == ["OTHER"]
+
+    run_virtual(main())
+
+
+async def _begun_again(world: Driven) -> None:
+    """Revoke the binding, and make it again when the vault has a newer version."""
+    await bind(world, "v1", 2, status="Revoked")
+    await bind(world, "v2", 3)
+
+
+@pytest.mark.parametrize("is_started", [False, True], ids=["waits", "began"])
+def test_a_binding_that_begins_again_with_a_newer_version_is_given_to_the_module(
+    *, is_started: bool
+) -> None:
+    """No roll-out brings it: a release that began before is followed by one that has it."""
+
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await bind(world, "v1")
+        await world.release("one")
+        world.halt_at = "shift_traffic" if is_started else "start_rollout"
+        first = await world.deploy(await world.component("two"))
+        await world.until(world.is_halted)
+
+        await _begun_again(world)
+        again = await world.deploy(await world.component("two"))
+        world.go_on()
+        await world.settle()
+
+        assert (again["deploymentId"] != first["deploymentId"]) is is_started
+        assert [each.version for each in live_secrets(world)] == ["v2"]
+
+    run_virtual(main())
+
+
+def test_a_newer_version_that_a_rotation_brings_is_waited_for() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await bind(world, "v1")
+        world.halt_at = "shift_traffic"
+        first = await world.deploy(await world.component("one"))
+        await world.until(world.is_halted)
+
+        await rotate(world, "v2", 1)
+        again = await world.deploy(await world.component("one"))
+
+        assert again["deploymentId"] == first["deploymentId"]
+
+    run_virtual(main())
+
+
+def test_a_version_that_its_roll_out_waits_to_bring_is_waited_for() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await bind(world, "v1")
+        await world.release("one")
+        world.halt_at = "shift_traffic"
+        first = await world.deploy(await world.component("two"))
+        await world.until(world.is_halted)
+
+        await roll_out(world, "v2", 1)
+        await bind(world, "v2", 2)
+        again = await world.deploy(await world.component("two"))
+
+        assert again["deploymentId"] == first["deploymentId"]
+
+    run_virtual(main())
+
+
+def test_a_release_that_goes_back_is_no_answer_to_the_one_that_mends_it() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await bind(world, "v1")
+        await world.release("one")
+        world.health.bad.add(await world.upload("two"))
+        world.halt_at = "restore_previous"
+        first = await world.deploy(await world.component("two"))
+        await world.until(world.is_halted)
+
+        same = await world.deploy(await world.component("two"))
+        world.health.bad.clear()
+        await rotate(world, "v2", 1)
+        mended = await world.deploy(await world.component("two"))
+        world.go_on()
+        await world.settle()
+
+        assert same["deploymentId"] == first["deploymentId"]
+        assert mended["deploymentId"] != first["deploymentId"]
+        assert await world.status(first["deploymentId"]) == "RolledBack"
+        assert await world.status(mended["deploymentId"]) == "Completed"
+        assert [each.version for each in live_secrets(world)] == ["v2"]
 
     run_virtual(main())

@@ -105,7 +105,7 @@ def repeated_by(command: Deploy, keys: Keys, target: DeploymentTarget) -> Deploy
     One on its way answers whatever versions of its secrets it was asked for with: while it waits
     it is given those in force at its start, and afterwards roll-outs bring newer ones to its
     module. Nothing brings it a secret that was bound since, or takes away one that was revoked:
-    that is a release of its own.
+    that is a release of its own. Which others are not, `is_answered_by` says of the one found.
 
     Raises:
         NaturalKeyActive: one on its way has the same versions and other content.

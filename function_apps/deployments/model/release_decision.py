@@ -7,13 +7,22 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from function_apps.deployments.errors import CannotBePlanned
-from function_apps.deployments.model import module_queue, plan_checks, preconditions
+from function_apps.deployments.model import (
+    module_queue,
+    plan_checks,
+    preconditions,
+    secret_rollout,
+)
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
+from function_apps.deployments.model.facts import find_secret
+from function_apps.deployments.model.lifecycle import ENDINGS
 from function_apps.deployments.model.module_queue import Keys
 from function_apps.deployments.model.plan_checks import Plan, PlanContext
-from shared.contracts.deployments import Deploy, DeploymentKind
+from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus
 from shared.contracts.promotions import SoakEvidence
+from shared.contracts.releases import ReleasedSecret
+from shared.contracts.values import ModuleId
 from shared.kernel.context import Context, NewIds
 from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused
@@ -37,6 +46,33 @@ class ReleaseDecision:
 
     plan: Plan
     entered: Entered | None
+
+
+def is_answered_by(active: Deployment, keys: Keys, target: DeploymentTarget) -> bool:
+    """Return whether a command with *keys* comes to what *active* does, which has its modules.
+
+    One that goes back comes to nothing, so it answers the very same command only. One whose unit
+    is fixed is given another version of a secret by a roll-out: a rotation brings that, and a
+    binding that began again does not.
+    """
+    if active.key == keys.natural or active.status in ENDINGS:
+        return True
+    if active.status is DeploymentStatus.ROLLING_BACK:
+        return False
+    return not any(
+        _is_left_out(component.module_id, secret, target)
+        for component in active.released_components
+        for secret in component.secrets
+    )
+
+
+def _is_left_out(module: ModuleId, secret: ReleasedSecret, target: DeploymentTarget) -> bool:
+    """Return whether nothing brings the version that is bound now to what has *secret*."""
+    fact = find_secret(target.facts, module, secret.name)
+    if fact is None or fact.rotation or fact.version == secret.version:
+        return False
+    waiting = {each.key for each in target.queue}
+    return secret_rollout.key_of(fact.binding, fact.version) not in waiting
 
 
 def decide_release(

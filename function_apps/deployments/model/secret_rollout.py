@@ -129,7 +129,7 @@ def new_rollout(
         ids,
         ctx,
         kind=DeploymentKind.SECRET,
-        key=key_of(rollout),
+        key=key_of(rollout.binding_id, rollout.version),
         order=(),
         project_id=environment.project if environment else None,
         stage=environment.stage if environment else None,
@@ -138,14 +138,15 @@ def new_rollout(
     return deployment if release is None else of_release(deployment, release)
 
 
-def key_of(rollout: SecretRollout) -> str:
-    return f"{rollout.binding_id} {rollout.version}"
+def key_of(binding_id: str, version: str) -> str:
+    """Return the key, in its queue, of the roll-out of a version to a binding."""
+    return f"{binding_id} {version}"
 
 
 def roll_outs_to(event: SecretRotationFailed, target: DeploymentTarget) -> Sequence[DeploymentId]:
     """Return the roll-outs in the queue that may be of the rotation of *event*."""
     bindings = {event.binding_id, *(each.binding_id for each in event.consumers)}
-    keys = {f"{binding} {event.version}" for binding in bindings}
+    keys = {key_of(binding, event.version) for binding in bindings}
     return [entry.deployment for entry in target.queue if entry.key in keys]
 
 

@@ -27,6 +27,7 @@ from function_apps.deployments.model.release_decision import (
     ReleaseDecision,
     decide_release,
     enter,
+    is_answered_by,
 )
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import (
@@ -294,6 +295,8 @@ async def _identify(
         refuse(refusal)
     if known is not None:
         repeats = await app.service.work.find(DEPLOYMENTS, known, ctx.tenant)
+    if repeats is not None and not is_answered_by(repeats, keys, target):
+        repeats = None
     return _Release(command, given, keys, repeats)
 
 

@@ -31,10 +31,11 @@ async def roll_out_secret_version(
     """
     environment_id, rollout = command.environment_id, command.rollout
     ids = NewIds.draw(ctx, app.service.public_name, environment_id)
+    key = secret_rollout.key_of(rollout.binding_id, rollout.version)
 
     def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, environment_id)
-        if any(entry.key == secret_rollout.key_of(rollout) for entry in target.queue):
+        if any(entry.key == key for entry in target.queue):
             return Decision({}, is_repeat=True)
         try:
             fact = secret_rollout.bound_fact(rollout, target)
