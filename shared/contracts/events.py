@@ -1,5 +1,7 @@
-"""Every event: its payload, who publishes it, who consumes it. Subscriptions come from here.
+"""Every event: its name, who publishes it, who consumes it. Subscriptions come from here.
 
+The name is that of the payload's type, which is not imported: an app imports this table at its cold
+start, and of the types those of its own messages only.
 The rows are the specification's. `BUILT` and `UNHANDLED` say how much of it exists.
 """
 
@@ -7,19 +9,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from shared.contracts import (
-    catalog,
-    configurations,
-    deployments,
-    drift,
-    environments,
-    health,
-    scaling,
-    secret_bindings,
-    tenants,
-)
 from shared.contracts.entities import FACTORY_EVENTS, RUNTIME_EVENTS
-from shared.contracts.shape import Event, ForeignEvent
 from shared.contracts.values import Service
 from shared.kernel.dataclass import dataclass
 
@@ -28,14 +18,10 @@ from shared.kernel.dataclass import dataclass
 class EventType:
     """One row of the published language. No producers: it comes from outside."""
 
-    payload: type[Event | ForeignEvent]
+    name: str
+    """The `eventType` of the envelope: the payload type's name."""
     producers: frozenset[Service]
     consumers: frozenset[Service]
-
-    @property
-    def name(self) -> str:
-        """The `eventType` of the envelope: the payload type's name."""
-        return self.payload.__name__
 
     @property
     def topic(self) -> str:
@@ -65,15 +51,13 @@ _FOLLOW_RELEASES: Final = {
 _DEPLOYS_OR_COMPARES: Final = {_S.DEPLOYMENTS, _S.DRIFT}
 
 
-def _row(
-    payload: type[Event | ForeignEvent], producers: Iterable[Service], consumers: Iterable[Service]
-) -> EventType:
-    return EventType(payload, frozenset(producers), frozenset(consumers))
+def _row(name: str, producers: Iterable[Service], consumers: Iterable[Service]) -> EventType:
+    return EventType(name, frozenset(producers), frozenset(consumers))
 
 
 _ROWS: Final = (
     _row(
-        environments.RuntimeEnvironmentProvisioned,
+        "RuntimeEnvironmentProvisioned",
         {_S.ENVIRONMENTS},
         {
             _S.DEPLOYMENTS,
@@ -86,59 +70,59 @@ _ROWS: Final = (
         },
     ),
     _row(
-        environments.RuntimeEnvironmentStatusChanged,
+        "RuntimeEnvironmentStatusChanged",
         {_S.ENVIRONMENTS},
         {_S.DEPLOYMENTS, _S.CATALOG, _S.TENANTS, _S.DRIFT},
     ),
-    _row(environments.RuntimeEnvironmentFailed, {_S.ENVIRONMENTS}, _KEEP_SOMETHING_PER_ENVIRONMENT),
+    _row("RuntimeEnvironmentFailed", {_S.ENVIRONMENTS}, _KEEP_SOMETHING_PER_ENVIRONMENT),
     _row(
-        environments.RuntimeEnvironmentDecommissioned,
+        "RuntimeEnvironmentDecommissioned",
         {_S.ENVIRONMENTS},
         _KEEP_SOMETHING_PER_ENVIRONMENT,
     ),
-    _row(deployments.RuntimeEnvironmentDrained, {_S.DEPLOYMENTS}, {_S.ENVIRONMENTS}),
+    _row("RuntimeEnvironmentDrained", {_S.DEPLOYMENTS}, {_S.ENVIRONMENTS}),
     _row(
-        tenants.RuntimeTenantBound,
+        "RuntimeTenantBound",
         {_S.TENANTS},
         {_S.ENVIRONMENTS, _S.DEPLOYMENTS, _S.SECRET_BINDINGS, _S.CATALOG, _S.DRIFT},
     ),
-    _row(tenants.TenantIsolationProofCompleted, {_S.TENANTS}, _DEPLOYS_OR_COMPARES),
-    _row(configurations.ConfigurationPublished, {_S.CONFIGURATIONS}, _DEPLOYS_OR_COMPARES),
-    _row(configurations.ConfigurationSynced, {_S.CONFIGURATIONS}, _DEPLOYS_OR_COMPARES),
-    _row(configurations.ConfigurationSyncFailed, {_S.CONFIGURATIONS}, _DEPLOYS_OR_COMPARES),
-    _row(secret_bindings.SecretBound, {_S.SECRET_BINDINGS}, _DEPLOYS_OR_COMPARES),
-    _row(secret_bindings.SecretRotated, {_S.SECRET_BINDINGS}, _DEPLOYS_OR_COMPARES),
-    _row(secret_bindings.SecretRotationFailed, {_S.SECRET_BINDINGS}, _DEPLOYS_OR_COMPARES),
-    _row(secret_bindings.SecretExpiring, {_S.SECRET_BINDINGS}, _DEPLOYS_OR_COMPARES),
-    _row(deployments.RuntimeDeploymentRequested, {_S.DEPLOYMENTS}, _FOLLOW_DEPLOYMENTS),
-    _row(deployments.RuntimeDeploymentStepChanged, {_S.DEPLOYMENTS}, _FOLLOW_DEPLOYMENTS),
-    _row(deployments.RuntimeDeploymentCompleted, {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
-    _row(deployments.RuntimeDeploymentRolledBack, {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
-    _row(deployments.RuntimeDeploymentFailed, {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
-    _row(deployments.RuntimeDeploymentCancelled, {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
+    _row("TenantIsolationProofCompleted", {_S.TENANTS}, _DEPLOYS_OR_COMPARES),
+    _row("ConfigurationPublished", {_S.CONFIGURATIONS}, _DEPLOYS_OR_COMPARES),
+    _row("ConfigurationSynced", {_S.CONFIGURATIONS}, _DEPLOYS_OR_COMPARES),
+    _row("ConfigurationSyncFailed", {_S.CONFIGURATIONS}, _DEPLOYS_OR_COMPARES),
+    _row("SecretBound", {_S.SECRET_BINDINGS}, _DEPLOYS_OR_COMPARES),
+    _row("SecretRotated", {_S.SECRET_BINDINGS}, _DEPLOYS_OR_COMPARES),
+    _row("SecretRotationFailed", {_S.SECRET_BINDINGS}, _DEPLOYS_OR_COMPARES),
+    _row("SecretExpiring", {_S.SECRET_BINDINGS}, _DEPLOYS_OR_COMPARES),
+    _row("RuntimeDeploymentRequested", {_S.DEPLOYMENTS}, _FOLLOW_DEPLOYMENTS),
+    _row("RuntimeDeploymentStepChanged", {_S.DEPLOYMENTS}, _FOLLOW_DEPLOYMENTS),
+    _row("RuntimeDeploymentCompleted", {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
+    _row("RuntimeDeploymentRolledBack", {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
+    _row("RuntimeDeploymentFailed", {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
+    _row("RuntimeDeploymentCancelled", {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
     _row(
-        catalog.RuntimeInventoryUpdated,
+        "RuntimeInventoryUpdated",
         {_S.CATALOG},
         {_S.HEALTH, _S.SCALING, _S.DRIFT, _S.CONFIGURATIONS},
     ),
-    _row(health.HealthCheckCompleted, {_S.HEALTH}, {_S.DEPLOYMENTS, _S.SCALING, _S.DRIFT}),
+    _row("HealthCheckCompleted", {_S.HEALTH}, {_S.DEPLOYMENTS, _S.SCALING, _S.DRIFT}),
     # An alert of its own kind: who listens is a person.
-    _row(health.RuntimeInstancesRestarted, {_S.HEALTH}, ()),
+    _row("RuntimeInstancesRestarted", {_S.HEALTH}, ()),
     # Sinks are signed webhooks, and catalog keeps their subscriptions.
     _row(
-        health.RuntimeAlertRaised,
+        "RuntimeAlertRaised",
         {_S.DEPLOYMENTS, _S.HEALTH, _S.SECRET_BINDINGS, _S.TENANTS, _S.DRIFT, _S.SCALING},
         {_S.CATALOG},
     ),
     _row(
-        health.RuntimeAlertCleared,
+        "RuntimeAlertCleared",
         {_S.DEPLOYMENTS, _S.HEALTH, _S.SECRET_BINDINGS, _S.TENANTS, _S.DRIFT, _S.SCALING},
         {_S.CATALOG},
     ),
-    _row(scaling.ScalingPolicyApplied, {_S.SCALING}, {_S.DRIFT, _S.CATALOG, _S.DEPLOYMENTS}),
-    _row(drift.RuntimeDriftDetected, {_S.DRIFT}, _OWNERS_OF_PLANES),
-    _row(drift.RuntimeDriftResolved, {_S.DRIFT}, _OWNERS_OF_PLANES),
-    _row(tenants.TenantProvisioned, (), {_S.ENVIRONMENTS, _S.TENANTS}),
+    _row("ScalingPolicyApplied", {_S.SCALING}, {_S.DRIFT, _S.CATALOG, _S.DEPLOYMENTS}),
+    _row("RuntimeDriftDetected", {_S.DRIFT}, _OWNERS_OF_PLANES),
+    _row("RuntimeDriftResolved", {_S.DRIFT}, _OWNERS_OF_PLANES),
+    _row("TenantProvisioned", (), {_S.ENVIRONMENTS, _S.TENANTS}),
 )
 
 EVENTS: Final[Mapping[str, EventType]] = MappingProxyType({row.name: row for row in _ROWS})

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from shared.contracts.commands import COMMANDS
+from shared.contracts.events import EVENTS
 from shared.contracts.validation import read
 from shared.kernel.clock import Clock
 from shared.kernel.context import Cause, Context, Scope
@@ -282,8 +284,6 @@ def envelope_of(message: Received) -> Envelope:
 
 def caused_by_message(envelope: Envelope, sender: str) -> Cause:
     """Return the cause of the effects of a message from *sender*; its marker is an inbox row."""
-    from shared.contracts.commands import COMMANDS  # noqa: PLC0415  types of all services
-
     return Cause(
         actor=sender,
         kind="command" if envelope.event_type in COMMANDS else "event",
@@ -305,9 +305,6 @@ def sender_of(event_type: str, named: str | None) -> str:
     """
     if named is not None and _SENDER.fullmatch(named):
         return f"service:{named}"
-    from shared.contracts.commands import COMMANDS  # noqa: PLC0415  types of all services
-    from shared.contracts.events import EVENTS  # noqa: PLC0415  types of all services
-
     event, command = EVENTS.get(event_type), COMMANDS.get(event_type)
     senders = event.producers if event else command.senders if command else frozenset()
     if len(senders) == 1:

@@ -36,8 +36,9 @@ TYPES: tuple[type[BaseModel], ...] = tuple(
     and not kind.__name__.startswith("_")
 )
 BODIES = tuple(kind for kind in TYPES if issubclass(kind, Command))
-PAYLOADS = tuple(row.payload for row in EVENTS.values())
-QUEUED = tuple(row.payload for row in COMMANDS.values())
+BY_NAME = {kind.__name__: kind for kind in TYPES}
+PAYLOADS = tuple(BY_NAME[name] for name in EVENTS)
+QUEUED = tuple(BY_NAME[name] for name in COMMANDS)
 ANSWERS = tuple(kind for kind in TYPES if issubclass(kind, Resource))
 
 

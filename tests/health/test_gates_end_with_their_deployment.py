@@ -7,8 +7,8 @@ import pytest
 
 from function_apps.health.activities import ACTIVITIES
 from function_apps.health.orchestrations import evaluate_gate
+from shared.contracts import deployments
 from shared.contracts.deployments import DeploymentEnded
-from shared.contracts.events import EVENTS
 from shared.durable.operations import OPERATIONS
 from shared.kernel.clock import isoformat
 from shared.persistence.store import Delete, Partition, Replace
@@ -25,7 +25,7 @@ OTHER = f"{GATE[:-1]}1"
 
 def ending(status: str = "Failed", after_s: float = 30) -> DeploymentEnded:
     """Return the end of the deployment that asked for the gate, *after_s* after it began."""
-    payload: Any = EVENTS[f"RuntimeDeployment{status}"].payload
+    payload: Any = getattr(deployments, f"RuntimeDeployment{status}")
     told = ended(0, [], at=EPOCH + timedelta(seconds=after_s))
     fields = {**told.model_dump(mode="json", by_alias=True), "status": status}
     kept = {name: fields[name] for name in fields if name in _fields(payload)}
