@@ -29,7 +29,7 @@ PinnedImage = Annotated[str, Field(pattern=r"^[^\s@/]+(/[^\s@/]+)+@sha256:[0-9a-
 CountersUrl = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+/stats/prometheus$")]
 
 
-class ClusterSettings(BaseModel):
+class ClusterSettings(BaseModel, defer_build=True):
     """Which cluster the workloads of an installation run on, where any do."""
 
     aks_cluster: ClusterId | None = Field(None, alias=AKS_CLUSTER)

@@ -13,7 +13,7 @@ from shared.kernel.errors import Invalid, Violation
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(str.split)]
 
 
-class ImageSettings(BaseModel):
+class ImageSettings(BaseModel, defer_build=True):
     """Which images a release may run, and how their registries are asked."""
 
     image_rules: str = Field("", alias=IMAGE_RULES)

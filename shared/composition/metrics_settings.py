@@ -28,7 +28,7 @@ ResourceIds = Annotated[
 ]
 
 
-class MetricsSettings(BaseModel):
+class MetricsSettings(BaseModel, defer_build=True):
     """Where measurements are read, besides at the surfaces themselves."""
 
     prometheus_url: Url | None = Field(None, alias=_PROMETHEUS)

@@ -18,7 +18,7 @@ _UNRESOLVED: Final = "@Microsoft.KeyVault("
 EngineUrl = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$")]
 
 
-class PolicySettings(BaseModel):
+class PolicySettings(BaseModel, defer_build=True):
     """What may be changed in prod."""
 
     prod_policy: str = Field("", alias=PROD_POLICY)

@@ -15,7 +15,7 @@ Days = Annotated[int, Field(ge=_SHORTEST, le=_LONGEST)]
 ResultDays = Annotated[int, Field(ge=1, le=MESSAGES_KEPT.days)]
 
 
-class RetentionSettings(BaseModel):
+class RetentionSettings(BaseModel, defer_build=True):
     """How long what has ended is kept: see [retention](retention.md)."""
 
     ended_kept_days: Days = Field(Retention().ended.days, alias="RUNTIME_ENDED_KEPT_DAYS")

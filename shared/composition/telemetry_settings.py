@@ -32,7 +32,7 @@ Exporter = Literal["otlp", "console", "applicationinsights", "prometheus"]
 ExporterNames = Annotated[tuple[Exporter, ...], BeforeValidator(str.split)]
 
 
-class TelemetrySettings(BaseModel):
+class TelemetrySettings(BaseModel, defer_build=True):
     """Where traces and figures go."""
 
     telemetry: ExporterNames = Field((), alias=TELEMETRY)

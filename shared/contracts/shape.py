@@ -5,6 +5,7 @@ events and resources tolerate them at every depth, so that an optional field can
 a new type. Everything is frozen; lists are tuples.
 """
 
+from functools import cache
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,7 +19,7 @@ class Value(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        alias_generator=to_camel,
+        alias_generator=cache(to_camel),  # the same name stands in many types
         populate_by_name=True,
         serialize_by_alias=True,
         allow_inf_nan=False,
