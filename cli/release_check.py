@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure, refuse_mistakes
 from cli.refused_fields import detail_of
+from cli.release_mistakes import as_sent, hidden_mistakes, refused_by_plans
 from cli.release_sections import Sections
 from cli.typed import is_elsewhere
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from shared.contracts.deployments import Deploy
 
 _SOURCES: Final = ("artifact", "artifactDigest", "image")
-_ENVIRONMENT_ID: Final = "env-" + "a" * 12
-_DIGEST: Final = "sha256:" + "0" * 64
 
 
 def check_release(
@@ -48,13 +47,17 @@ def check_release(
     warnings = [] if is_whole else [f"{each.text()}: give it with --artifact" for each in sources]
     warnings += sections.warnings
     absent = [] if is_whole else [*_missing_archives(body, file)]
+    sent = as_sent(body)
     try:
-        release = parse(Deploy, json.dumps(_resolved(body)).encode())
+        release = parse(Deploy, json.dumps(sent).encode())
         warnings += release.warnings
+        refused = [*refused_by_plans(release)] if details or not is_whole else []
+        details += refused
         if not is_whole:
             warnings += [*(each.text() for each in absent), *_beyond_this_machine(release)]
     except Invalid as wrong:
-        details += map(detail_of, wrong.details)
+        found = [*map(detail_of, wrong.details)]
+        details += [*found, *hidden_mistakes(sent, found)]
         if any(each.target.startswith("/strategy/") for each in details):
             details += _falling_weights(body)
     details += _circles(body)
@@ -161,23 +164,3 @@ def _without_source(body: Mapping[str, Any]) -> list[Detail]:
         for index, component in enumerate(components if isinstance(components, list) else ())
         if isinstance(component, dict) and not any(map(component.get, _SOURCES))
     ]
-
-
-def _resolved(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return *body* as it will be sent, with stand-ins for what is not looked up yet."""
-    resolved = {"environmentId": _ENVIRONMENT_ID, "releaseRef": "unnamed", **body}
-    resolved.pop("environment", None)
-    components = resolved.get("components")
-    if isinstance(components, list):
-        resolved["components"] = [_with_digest(component) for component in components]
-    return resolved
-
-
-def _with_digest(component: Any) -> Any:
-    """Return *component* with a digest where it has an archive, or nothing to run."""
-    if not isinstance(component, dict):
-        return component
-    rest = {name: value for name, value in component.items() if name != "artifact"}
-    if component.get("artifact") or not any(map(component.get, _SOURCES)):
-        rest["artifactDigest"] = _DIGEST
-    return rest

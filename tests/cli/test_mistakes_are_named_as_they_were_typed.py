@@ -185,6 +185,79 @@ def test_several_mistakes_are_counted_and_each_is_named_once(
     assert ran.err.count("expected at least 1") == 1
 
 
+JOB = f"""\
+components:
+  - moduleId: module-job
+    componentType: worker
+    version: "1.0"
+    artifactDigest: {DIGEST}
+    command: [python, job.py]
+    schedule: {{cron: "30 2 * * *"}}
+    port: 80
+"""
+NO_PORT = "module-job has schedule: one instance of it runs to its end"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(JOB, [NO_PORT], id="a-job-with-a-port"),
+        pytest.param(
+            JOB.replace("30 2 *", "nope"), ["five fields of cron", NO_PORT], id="beside-its-times"
+        ),
+        pytest.param(
+            JOB.replace('"1.0"', "1.0") + "    runsOnce: {}\n",
+            ["put it in quotes", "exclude each other", "module-job has runsOnce"],
+            id="beside-another-kind",
+        ),
+        pytest.param(
+            JOB.replace("port: 80", "prot: 80") + "    image: ghcr.io/acme/job:1\n    replicas: 3\n"
+            "strategy: {kind: rolling}\n",
+            [
+                "did you mean port?",
+                "exactly one of image and artifactDigest",
+                "can have no replicas",
+                "rolling is not supported yet",
+            ],
+            id="beside-two-sources",
+        ),
+        pytest.param(
+            JOB.replace("port: 80", "port: many").replace("schedule: {cron", "environ: {A")
+            + "    probes: {readiness: {path: /, port: 9}}\n",
+            ["components[0].port: expected"],
+            id="not-what-follows-from-another",
+        ),
+    ],
+)
+def test_a_mistake_hides_no_other(
+    text: str, said: list[str], runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(text)
+
+    ran = runtimectl.run(f"validate -f {file}")
+
+    require_readable(ran)
+    assert ran.code == ExitCode.USAGE
+    lines = [line for line in ran.err.splitlines()[:-1] if line.startswith(("error:", "  - "))]
+    assert len(lines[1:] or lines) == len(said), ran.err
+    for each in said:
+        assert each in ran.err
+
+
+def test_what_a_plan_refuses_is_told_beside_mistakes_of_a_deployment(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(JOB.replace('"1.0"', "1.0"))
+
+    ran = runtimectl.run(f"deploy -f {file} --env test")
+
+    assert "put it in quotes" in ran.err
+    assert NO_PORT in ran.err
+    assert ran.asked == []
+
+
 @pytest.mark.parametrize("command", ["plan", "create"])
 def test_all_that_is_wrong_with_an_environment_is_said_at_once(
     command: str, runtimectl: RuntimeCtl

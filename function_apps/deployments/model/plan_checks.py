@@ -107,6 +107,14 @@ def plan(
     return Plan(order, tuple(filter(None, components)), tuple(refusals))
 
 
+def refused_anywhere(command: Deploy) -> Iterator[Violation]:
+    """Yield what refuses *command* by itself, in every environment."""
+    yield from _unsupported(command)
+    yield from _unordered(command, order_of(command.components)[1])
+    for index, component in enumerate(command.components):
+        yield from _component(component, f"/components/{index}")
+
+
 def require_plan(
     command: Deploy,
     tenant: TenantId,
@@ -184,9 +192,7 @@ def _unordered(command: Deploy, cycle: Sequence[ModuleId]) -> Iterator[Violation
 def _components(command: Deploy, context: PlanContext) -> Iterator[Violation]:
     for index, component in enumerate(command.components):
         at = f"/components/{index}"
-        if component.image is not None:
-            yield from _reference(component.image, image_at(index))
-        elif component.artifact_digest not in context.uploaded:
+        if component.image is None and component.artifact_digest not in context.uploaded:
             yield Violation(
                 "ArtifactMissing",
                 f"{at}/artifactDigest",
@@ -194,28 +200,35 @@ def _components(command: Deploy, context: PlanContext) -> Iterator[Violation]:
                 "the digest of an uploaded artifact",
                 component.artifact_digest,
             )
-        if component.replicas == 0:
-            yield Violation(
-                "ZeroReplicasNotSupported",
-                f"{at}/replicas",
-                f"{component.module_id} would have no instance to judge and to prove, and no "
-                "scaling starts one: remove the module instead",
-                "at least 1",
-                "0",
-            )
-        if not component.command and component.image is None:
-            yield Violation(
-                "CommandMissing",
-                f"{at}/command",
-                f"{component.module_id} does not say how it starts: an artifact says nothing of it",
-                "program and arguments",
-                "nothing",
-            )
-        yield from _probes(component, at)
+        yield from _component(component, at)
         if values := context.configurations.values.get(component.module_id):
             yield from configuration.refusals(component, values, at)
-        if component.ends:
-            yield from jobs.refusals(component, at)
+
+
+def _component(component: Component, at: str) -> Iterator[Violation]:
+    """Yield what refuses *component*, at *at* in its command, whatever it is given."""
+    if component.image is not None:
+        yield from _reference(component.image, f"{at}/image")
+    if component.replicas == 0:
+        yield Violation(
+            "ZeroReplicasNotSupported",
+            f"{at}/replicas",
+            f"{component.module_id} would have no instance to judge and to prove, and no "
+            "scaling starts one: remove the module instead",
+            "at least 1",
+            "0",
+        )
+    if not component.command and component.image is None:
+        yield Violation(
+            "CommandMissing",
+            f"{at}/command",
+            f"{component.module_id} does not say how it starts: an artifact says nothing of it",
+            "program and arguments",
+            "nothing",
+        )
+    yield from _probes(component, at)
+    if component.ends:
+        yield from jobs.refusals(component, at)
 
 
 def image_at(index: int) -> str:
