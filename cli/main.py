@@ -65,6 +65,8 @@ _WORDS: Final = {
 }
 _INSTEAD_OF_A_DRY_RUN: Final = {
     "runtimectl scale set": "`--what-if` shows what the policy would have done",
+    "runtimectl cancel": "`rollback DEPLOYMENT --dry-run` says what stopping it takes back",
+    "runtimectl tenant unbind": "without `--confirm` it says what goes, and changes nothing",
 }
 _PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
     "The system": (system.up, system.down, system.login, doctor.doctor, system.completion),
