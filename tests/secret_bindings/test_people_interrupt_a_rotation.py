@@ -93,6 +93,27 @@ def test_who_is_rolled_back_in_the_overlap_follows_again_before_the_old_version_
     assert after == (done["toVersion"], done["toVersion"])
 
 
+@pytest.mark.long
+def test_a_roll_out_is_not_rolled_back_once_its_older_version_is_disabled() -> None:
+    async def story(world: World, environment: str, binding: str) -> Any:
+        second = await deploy(world, environment, "2")
+        await ended(world, second)
+        rotation, roll_out = await _begun(world, binding, overlap="PT0S")
+        await _rotation(world, rotation["rotationId"], {"Revoked"})
+        path = f"/runtime/deployments/{roll_out}/rollback"
+        planned = await world.call("POST", path, {"dryRun": True})
+        asked = await world.call("POST", path, {})
+        return planned, asked, await _said(world, binding), rotation
+
+    (planned, plan), (status, answer), said, rotation = run_virtual(_in_world(story))
+
+    assert (planned, plan["error"]["message"]) == (status, answer["error"]["message"])
+    assert (status, answer["error"]["code"]) == (409, "NothingToTakeBack")
+    assert f"{rotation['fromVersion']} of " in answer["error"]["message"]
+    assert "say toDeploymentId dep-" in answer["error"]["message"]
+    assert said[0] == said[1] != rotation["fromVersion"]
+
+
 def test_a_release_that_never_had_the_version_is_rolled_back_beside_it() -> None:
     async def story(world: World, environment: str, binding: str) -> Any:
         release = await deploy(world, environment, "2")
