@@ -1,10 +1,14 @@
 """A dry run of a binding, or of a move, decides as its request, and changes nothing."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from shared.kernel.errors import Refused
+from function_apps.tenants.use_cases.move_tenant import move_tenant
+from shared.contracts.tenants import MoveTenant
+from shared.contracts.values import IsolationModel
+from shared.kernel.errors import Refused, Stale
 from tests.kit.virtual_time import run_virtual
 from tests.secret_bindings.bound import shown
 from tests.tenants.bound import BINDING, CONTENT, ONE, ROOT, Tenants, tenants
@@ -79,3 +83,16 @@ def test_a_move_that_is_only_planned_begins_nothing() -> None:
     )
     assert (after, is_silent) == (known, True)
     assert plan == begun
+
+
+def test_a_plan_of_a_binding_that_has_changed_is_stale() -> None:
+    async def main() -> None:
+        on = await tenants()
+        await on.enforced()
+        ctx = on.bench.ctx()
+        ctx = replace(ctx, cause=replace(ctx.cause, if_match=('"another"',)))
+        command = MoveTenant(binding_id=BINDING, isolation_model=IsolationModel.POOL, dry_run=True)
+        with pytest.raises(Stale):
+            await move_tenant(command, ctx, on.app)
+
+    run_virtual(main())

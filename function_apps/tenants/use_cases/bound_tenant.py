@@ -15,7 +15,6 @@ from function_apps.tenants.repository import BINDINGS, ENVIRONMENTS
 from shared.kernel.context import ADMIN, Context
 from shared.kernel.ids import TenantId
 from shared.messaging.unit_of_work import Decide, Json, Outcome, View
-from shared.persistence.store import partition_of
 
 
 def of_bound_tenant(named: str | None, ctx: Context) -> Context:
@@ -56,13 +55,12 @@ async def change_or_plan(
 ) -> Outcome[Json]:
     """Commit what *decide* makes of a binding; of a *dry_run* return its answer, and no more.
 
-    It refuses what the request would be refused for.
+    It refuses what the request would be refused for. Raises as `UnitOfWork.change`.
     """
     work = app.service.work
     if not dry_run:
         return await work.change(ctx, BINDINGS, binding_id, decide)
-    partition = partition_of(ctx.tenant, binding_id)
-    decided = decide(await work.read(partition, BINDINGS.document_id(binding_id)))
+    decided = decide(await work.read_for_plan(BINDINGS, binding_id, ctx))
     decision = await decided if isinstance(decided, Awaitable) else decided
     return Outcome(decision.value, decision.is_repeat)
 
