@@ -9,7 +9,6 @@ _OF_MODULES: Final[Mapping[str, str]] = {
     "repair": "the repair of",
     "relocation": "the relocation of",
 }
-_BRINGS_A_RELEASE: Final = frozenset({"release", "rollback"})
 
 
 def deployment_words(deployment: Deployment) -> str:
@@ -55,8 +54,11 @@ def taken_back_words(taken_back: Deployment, rollback: Deployment) -> str:
 
 
 def _comes_back(taken_back: Deployment, release: str) -> bool:
-    """Return whether *release* was not what the modules had: a roll-out is of what they have."""
-    return taken_back["kind"] in _BRINGS_A_RELEASE or release != taken_back["releaseRef"]
+    """Return whether *release* is another than the modules have.
+
+    A roll-out is of what they have, and so is a rollback to what was before one.
+    """
+    return bool(release != taken_back["releaseRef"])
 
 
 def planned_rollback_words(plan: Mapping[str, Any]) -> Iterator[str]:
@@ -72,7 +74,8 @@ def planned_rollback_words(plan: Mapping[str, Any]) -> Iterator[str]:
     elif _comes_back(taken_back, release):
         yield f"{words}: {release} would come back"
     else:
-        yield f"{words}: {release} stays, as it was before"
+        again = "for the release before it, if there is one, roll back once more"
+        yield f"{words}: {release} stays, as it was before; {again} when this has ended"
     if restores:
         modules = (f"{each['moduleId']} {each['version'] or ''}".rstrip() for each in restores)
         yield f"in force then: {', '.join(modules)}"

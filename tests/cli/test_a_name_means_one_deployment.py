@@ -381,8 +381,23 @@ SHOP_1 = {"moduleId": "module-shop", "version": "1.0"}
             "repair",
             "shop-1",
             [SHOP_1],
-            "would take back the repair of module-shop: shop-1 stays",
+            "would take back the repair of module-shop: shop-1 stays, as it was before; for the"
+            " release before it, if there is one, roll back once more when this has ended",
             id="roll-out",
+        ),
+        pytest.param(
+            "rollback",
+            "shop-1",
+            [SHOP_1],
+            "would take back the rollback to shop-1: shop-1 stays, as it was before",
+            id="rollback-to-the-same",
+        ),
+        pytest.param(
+            "release",
+            None,
+            [{**SHOP_1, "startsAgain": True}],
+            "shop-1.2, which is on its way: what was in force before is started again",
+            id="recreate-on-its-way",
         ),
         pytest.param(
             "release",
