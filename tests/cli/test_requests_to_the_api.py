@@ -124,7 +124,7 @@ def _environments(_: Asked) -> tuple[int, Any]:
 
 def _request(options: DeployOptions) -> dict[str, Any]:
     with _connected(_environments) as (client, _):
-        body, _ = deploy_request(options, client)
+        body, _, _ = deploy_request(options, client)
         return body
 
 

@@ -51,9 +51,7 @@ def test_of_a_guest_its_host_name_is(tmp_path: Path) -> None:
     ("before", "left", "expected"),
     [
         pytest.param({1: REMOVED}, {}, LastRoute("/", EPOCH), id="of-its-last-revision"),
-        pytest.param(
-            {1: REMOVED}, {2: WORKER}, LastRoute("/", EPOCH), id="a-worker-now"
-        ),
+        pytest.param({1: REMOVED}, {2: WORKER}, LastRoute("/", EPOCH), id="a-worker-now"),
         pytest.param({1: REMOVED, 2: REMOVED}, {2: REMOVED}, None, id="not-while-one-is-there"),
         pytest.param({2: WORKER}, {}, None, id="not-of-a-worker"),
     ],
