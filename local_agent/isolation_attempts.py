@@ -28,7 +28,7 @@ from local_agent.sandbox import attempts
 from local_agent.secret_values import SecretSource
 from local_agent.state_files import SiteFolder
 from local_agent.tenant_quota import limits_in_boundary
-from shared.contracts.tenants import IsolationLayer
+from shared.contracts.isolation import IsolationLayer
 from shared.kernel.clock import Clock
 from shared.kernel.concurrency import FairTurns, thread_to_its_end
 from shared.kernel.entropy import Entropy

@@ -6,10 +6,11 @@ A service says of what an alert is, when it is due and why; the rest follows fro
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
-from shared.contracts.health import EVIDENCE_MAX, RuntimeAlertCleared, RuntimeAlertRaised
-from shared.contracts.shape import Resource
+from pydantic import Field
+
+from shared.contracts.shape import Event, Resource
 from shared.contracts.values import (
     TEXT_MAX,
     EnvironmentId,
@@ -25,6 +26,29 @@ from shared.kernel.dataclass import dataclass
 
 RUNBOOKS: Final = "https://factory-runtime.dev/alerts/"
 """A name, as that of an error."""
+
+
+EVIDENCE_MAX: Final = 20
+
+
+class AlertFacts(Event):
+    """The fields of every event of an alert; `aggregate_id` is the alert's own id."""
+
+    alert: Label
+    severity: Severity
+    environment_id: EnvironmentId
+    service_id: ServiceId | None = None
+    evidence: Annotated[tuple[Text, ...], Field(max_length=EVIDENCE_MAX)] = ()
+    runbook: Url | None = None
+
+
+class RuntimeAlertRaised(AlertFacts):
+    raised_at: Instant
+
+
+class RuntimeAlertCleared(AlertFacts):
+    raised_at: Instant
+    cleared_at: Instant
 
 
 class Alert(StrEnum):

@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from shared.contracts.catalog import ReleaseOfComponent
 from shared.contracts.patterns import pattern
 from shared.contracts.releases import InstanceProof
-from shared.contracts.secret_bindings import SecretName
 from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.values import (
     ConfigurationId,
@@ -28,6 +27,7 @@ from shared.contracts.values import (
     TenantId,
     Text,
 )
+from shared.contracts.vault_names import SecretName
 
 VALUES_BYTES_MAX: Final = 128 * 1024
 """A version row with its values stays well below the 1 MB of a batch, and of one long poll."""

@@ -32,7 +32,6 @@ from shared.contracts.values import (
     Stage,
     TenantId,
     Text,
-    Url,
 )
 from shared.kernel.dataclass import dataclass
 
@@ -179,29 +178,6 @@ class RuntimeInstancesRestarted(Event):
     status: HealthStatus
     reason: Text
     restarted: Annotated[tuple[InstanceRestarts, ...], Field(max_length=50)]
-
-
-EVIDENCE_MAX: Final = 20
-
-
-class AlertFacts(Event):
-    """The fields of every event of an alert; `aggregate_id` is the alert's own id."""
-
-    alert: Label
-    severity: Severity
-    environment_id: EnvironmentId
-    service_id: ServiceId | None = None
-    evidence: Annotated[tuple[Text, ...], Field(max_length=EVIDENCE_MAX)] = ()
-    runbook: Url | None = None
-
-
-class RuntimeAlertRaised(AlertFacts):
-    raised_at: Instant
-
-
-class RuntimeAlertCleared(AlertFacts):
-    raised_at: Instant
-    cleared_at: Instant
 
 
 class WatchRelease(ReleaseOfComponent):

@@ -7,7 +7,6 @@ from pydantic import Field
 from shared.contracts.releases import (
     ModuleIds,
 )
-from shared.contracts.secret_bindings import VaultUri
 from shared.contracts.shape import Command, Value
 from shared.contracts.values import (
     ConfigurationId,
@@ -24,6 +23,7 @@ from shared.contracts.values import (
     TenantBindingId,
     Text,
 )
+from shared.contracts.vault_names import VaultUri
 
 NOTHING_TO_ROLL_OUT: Final = "NothingToRollOut"
 """The code with which deployments ends a roll-out of a module that runs nothing."""

@@ -8,9 +8,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from shared.contracts.patterns import pattern
 from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.values import (
     Duration,
@@ -28,31 +27,8 @@ from shared.contracts.values import (
     TenantId,
     Text,
 )
+from shared.contracts.vault_names import SecretName, SecretVersion, VaultUri
 from shared.kernel.dataclass import dataclass
-
-SecretName = Annotated[
-    str,
-    StringConstraints(
-        pattern=pattern(
-            r"^[A-Za-z][A-Za-z0-9-]{0,126}$",
-            "a letter, then letters, digits and dashes, at most 127",
-        )
-    ),
-]
-"""As Key Vault names secrets."""
-SecretVersion = Annotated[
-    str,
-    StringConstraints(
-        pattern=pattern(r"^[A-Za-z0-9-]{1,64}$", "1 to 64 letters, digits and dashes")
-    ),
-]
-VaultUri = Annotated[
-    str,
-    StringConstraints(
-        pattern=pattern(r"^https?://[\w.:-]+/?$", "the URL of a vault, without a path"),
-        max_length=256,
-    ),
-]
 
 
 class BindingStatus(StrEnum):

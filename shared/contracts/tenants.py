@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.contracts.environments import ComputeTarget
+from shared.contracts.isolation import IsolationLayer, Quota
 from shared.contracts.shape import Command, Event, ForeignEvent, Resource, Value
 from shared.contracts.values import (
     ComputeTargetKind,
@@ -27,15 +28,6 @@ from shared.contracts.values import (
 )
 from shared.kernel import ids
 from shared.kernel.errors import Invalid
-
-
-class IsolationLayer(StrEnum):
-    COMPUTE = "compute"
-    NETWORK = "network"
-    DATA = "data"
-    SECRETS = "secrets"
-    QUOTA = "quota"
-    IDENTITY = "identity"
 
 
 class TenantBindingStatus(StrEnum):
@@ -63,16 +55,6 @@ class ProofVerdict(StrEnum):
     BREACH = "Breach"
     INDETERMINATE = "Indeterminate"
     """The surface did not answer, or what is open was open in one reading only."""
-
-
-class Quota(Value):
-    """Over all namespaces of the tenant in the environment; an absent field has no bound."""
-
-    cpu: Annotated[float | None, Field(gt=0, le=100_000, multiple_of=0.001)] = None
-    """Cores, in thousandths as a cluster counts them."""
-    memory_mib: Annotated[int | None, Field(ge=16, le=100_000_000)] = None
-    instances: Annotated[int | None, Field(ge=1, le=100_000)] = None
-    requests_per_second: Annotated[float | None, Field(gt=0, le=1e7)] = None
 
 
 Layers = Annotated[tuple[IsolationLayer, ...], Field(max_length=6)]

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import field, replace
 from typing import Final
 
-from shared.contracts import tenants
+from shared.contracts import isolation
 from shared.kernel.dataclass import dataclass
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.surfaces.capabilities import Feature
@@ -20,7 +20,7 @@ class Quota:
     instances: int | None = None
 
 
-def bound_quota(quota: tenants.Quota) -> Quota:
+def bound_quota(quota: isolation.Quota) -> Quota:
     """Return the quota of a tenant's binding, as far as a surface counts it."""
     return Quota(quota.cpu, quota.memory_mib, quota.instances)
 

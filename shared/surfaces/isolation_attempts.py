@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from shared.contracts.tenants import IsolationLayer, Quota
+from shared.contracts.isolation import IsolationLayer, Quota
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.dataclass import dataclass
 

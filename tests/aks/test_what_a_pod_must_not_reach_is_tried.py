@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import pytest
 
 from local_cloud.certificates import LocalCertificates
-from shared.contracts.tenants import IsolationLayer
+from shared.contracts.isolation import IsolationLayer
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import TenantId

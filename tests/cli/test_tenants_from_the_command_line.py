@@ -10,11 +10,11 @@ import pytest
 from cli.exit_codes import ExitCode
 from cli.tenant_bindings import TenantBindingOptions
 from function_apps.tenants.model.move import TAKEN_BACK_BY_CALLER
+from shared.contracts.isolation import IsolationLayer
 from shared.contracts.tenants import (
     BindingMove,
     BindTenant,
     ErasureReport,
-    IsolationLayer,
     IsolationProofs,
     RuntimeTenantBinding,
     Suspension,

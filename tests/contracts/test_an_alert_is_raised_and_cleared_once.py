@@ -5,6 +5,7 @@ from typing import Final
 import pytest
 
 from shared.contracts.alerts import (
+    EVIDENCE_MAX,
     RUNBOOKS,
     SEVERITIES,
     Alert,
@@ -12,13 +13,14 @@ from shared.contracts.alerts import (
     AlertState,
     AlertSubject,
     OpenAlert,
+    RuntimeAlertCleared,
+    RuntimeAlertRaised,
     alert_event,
     change_event,
     judge_alerts,
     open_alert,
     service_subject,
 )
-from shared.contracts.health import EVIDENCE_MAX, RuntimeAlertCleared, RuntimeAlertRaised
 from shared.contracts.values import TEXT_MAX
 from shared.kernel.clock import isoformat
 from tests.kit.virtual_time import EPOCH

@@ -6,8 +6,15 @@ from typing import Final
 
 import pytest
 
-from shared.contracts.alerts import RUNBOOKS, SEVERITIES, Alert, alert_event, service_subject
-from shared.contracts.health import RuntimeAlertCleared, RuntimeAlertRaised
+from shared.contracts.alerts import (
+    RUNBOOKS,
+    SEVERITIES,
+    Alert,
+    RuntimeAlertCleared,
+    RuntimeAlertRaised,
+    alert_event,
+    service_subject,
+)
 from tests.kit.told import ENVIRONMENT, service_of
 from tests.kit.virtual_time import EPOCH
 

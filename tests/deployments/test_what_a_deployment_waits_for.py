@@ -35,9 +35,10 @@ from shared.contracts.components import Component
 from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.gates import Verdict
+from shared.contracts.isolation import IsolationLayer
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import RolloutDefaults, Strategy
-from shared.contracts.tenants import IsolationLayer, ProofVerdict, TenantBindingStatus
+from shared.contracts.tenants import ProofVerdict, TenantBindingStatus
 from shared.contracts.values import (
     ComputeTargetKind,
     DeploymentId,

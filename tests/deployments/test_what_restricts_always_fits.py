@@ -30,7 +30,8 @@ from function_apps.deployments.model.module_queue import ENTRIES_MAX
 from function_apps.deployments.repository import TARGETS
 from shared.contracts.deployments import DeploymentKind
 from shared.contracts.environments import EnvironmentStatus
-from shared.contracts.tenants import IsolationLayer, ProofVerdict
+from shared.contracts.isolation import IsolationLayer
+from shared.contracts.tenants import ProofVerdict
 from shared.contracts.values import ModuleId
 from shared.kernel.ids import DeploymentId, OperationId, parse_id
 from shared.persistence.store import Partition, Upsert

@@ -13,7 +13,8 @@ from function_apps.drift.model.environment_content import (
     why_not_compared,
 )
 from shared.contracts.environments import EnvironmentStatus, RuntimeEnvironmentProvisioned
-from shared.contracts.tenants import IsolationLayer, TenantIsolationProofCompleted
+from shared.contracts.isolation import IsolationLayer
+from shared.contracts.tenants import TenantIsolationProofCompleted
 from shared.contracts.values import ComputeTargetKind
 from tests.drift.isolated import BINDING, QUOTA, status, told
 from tests.kit.service import TENANT

@@ -15,7 +15,8 @@ from function_apps.environments.model.tenant_isolation import (
     with_next_told,
 )
 from shared.contracts.environments import IsolationState
-from shared.contracts.tenants import MovePhase, Quota, RuntimeTenantBound, TenantBindingStatus
+from shared.contracts.isolation import Quota
+from shared.contracts.tenants import MovePhase, RuntimeTenantBound, TenantBindingStatus
 from shared.contracts.values import ComputeTargetKind, IsolationModel, Reason
 from shared.kernel.clock import isoformat
 from tests.kit.service import TENANT

@@ -18,7 +18,8 @@ from shared.contracts.environments import (
     IsolationState,
     UpdateOutcome,
 )
-from shared.contracts.tenants import Quota, TenantBindingStatus
+from shared.contracts.isolation import Quota
+from shared.contracts.tenants import TenantBindingStatus
 from shared.contracts.values import ComputeTargetKind, IsolationModel, Reason
 from shared.kernel.ids import TenantId, tenant_binding_id
 from tests.kit.told import ENVIRONMENT, KEY

@@ -11,7 +11,7 @@ from math import exp
 from statistics import NormalDist
 from typing import Final
 
-from shared.contracts.tenants import IsolationLayer
+from shared.contracts.isolation import IsolationLayer
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.ids import EnvironmentId, TenantId

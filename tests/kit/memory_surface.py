@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from shared.contracts.tenants import IsolationLayer
+from shared.contracts.isolation import IsolationLayer
 from shared.kernel.errors import Invalid
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId

@@ -18,7 +18,8 @@ from local_agent.sandbox import attempts
 from local_agent.sandbox_order import Means, sandbox_order
 from local_agent.starts import read_claim
 from shared.contracts.environments import ComputeTarget
-from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
+from shared.contracts.isolation import IsolationLayer, Quota
+from shared.contracts.tenants import ProofVerdict
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import TenantId
 from shared.kernel.observation import Absent, Present, Reading

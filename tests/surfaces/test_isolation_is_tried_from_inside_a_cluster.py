@@ -8,8 +8,9 @@ import pytest
 
 from function_apps.tenants.model.proofs import judge, proof_results
 from shared.contracts.environments import ComputeTarget
-from shared.contracts.tenants import IsolationLayer, ProofVerdict
-from shared.contracts.tenants import Quota as BoundQuota
+from shared.contracts.isolation import IsolationLayer
+from shared.contracts.isolation import Quota as BoundQuota
+from shared.contracts.tenants import ProofVerdict
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.observation import Present, Reading
 from shared.surfaces.aks.attempt_compute import attempt_compute

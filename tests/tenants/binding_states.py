@@ -22,11 +22,8 @@ from shared.contracts.environments import (
     ComputeTarget,
     IsolationState,
 )
-from shared.contracts.tenants import (
-    BindTenant,
-    MovePhase,
-    Quota,
-)
+from shared.contracts.isolation import Quota
+from shared.contracts.tenants import BindTenant, MovePhase
 from shared.contracts.values import ComputeTargetKind, IsolationModel, ModuleId, Reason, Stage
 from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT

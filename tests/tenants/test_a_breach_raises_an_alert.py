@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from function_apps.tenants.use_cases.prove_isolation import prove_isolation
-from shared.contracts.tenants import IsolationLayer
+from shared.contracts.isolation import IsolationLayer
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.spec import SiteSpec
 from tests.kit.open_alerts import require_listed

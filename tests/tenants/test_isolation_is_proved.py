@@ -20,7 +20,8 @@ from function_apps.tenants.model.proofs import (
 from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.use_cases.live_boundary import isolation_attempts
 from shared.contracts.environments import ComputeTarget
-from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
+from shared.contracts.isolation import IsolationLayer, Quota
+from shared.contracts.tenants import ProofVerdict
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown

@@ -20,13 +20,8 @@ from shared.contracts.environments import (
     RuntimeEnvironmentFailed,
     RuntimeEnvironmentStatusChanged,
 )
-from shared.contracts.tenants import (
-    BindTenant,
-    IsolationLayer,
-    ProofVerdict,
-    Quota,
-    TenantIsolationProofCompleted,
-)
+from shared.contracts.isolation import IsolationLayer, Quota
+from shared.contracts.tenants import BindTenant, ProofVerdict, TenantIsolationProofCompleted
 from shared.contracts.tenants import TenantBindingStatus as Status
 from shared.contracts.values import ComputeTargetKind, IsolationModel, Stage
 from shared.kernel.observation import Absent, Present, Reading

@@ -22,12 +22,8 @@ from function_apps.tenants.model.binding import (
 )
 from function_apps.tenants.model.erasure import Erasure
 from function_apps.tenants.model.suspension import require_resumable, resume, suspend
-from shared.contracts.tenants import (
-    BindTenant,
-    Ending,
-    IsolationLayer,
-    Quota,
-)
+from shared.contracts.isolation import IsolationLayer, Quota
+from shared.contracts.tenants import BindTenant, Ending
 from shared.contracts.values import IsolationModel, Reason, Stage
 from shared.kernel.clock import isoformat
 from tests.kit.service import TENANT

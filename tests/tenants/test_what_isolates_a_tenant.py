@@ -7,7 +7,8 @@ import pytest
 from function_apps.tenants.errors import IsolationNotSupported
 from function_apps.tenants.model.isolation import isolates, require_isolated
 from shared.contracts.environments import ComputeTarget
-from shared.contracts.tenants import BindTenant, IsolationLayer, Quota
+from shared.contracts.isolation import IsolationLayer, Quota
+from shared.contracts.tenants import BindTenant
 from shared.contracts.values import ComputeTargetKind, IsolationModel
 from shared.surfaces.capabilities import Feature
 from tests.kit.told import ENVIRONMENT

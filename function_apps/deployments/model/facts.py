@@ -13,14 +13,10 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import ConfigDict, Field, PlainSerializer
 
 from function_apps.deployments.errors import FactsFull
+from shared.contracts.isolation import IsolationLayer
 from shared.contracts.retention import MESSAGES_KEPT
 from shared.contracts.scaling import LeftReplicas
-from shared.contracts.tenants import (
-    IsolationLayer,
-    ProofVerdict,
-    RuntimeTenantBound,
-    TenantBindingStatus,
-)
+from shared.contracts.tenants import ProofVerdict, RuntimeTenantBound, TenantBindingStatus
 from shared.contracts.values import Instant, SecretDelivery
 from shared.kernel.dataclass import dataclass
 

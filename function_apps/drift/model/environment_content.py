@@ -14,8 +14,8 @@ from shared.contracts.environments import (
     EnvironmentStatus,
     RuntimeEnvironmentProvisioned,
 )
+from shared.contracts.isolation import Quota
 from shared.contracts.tenants import (
-    Quota,
     RuntimeTenantBound,
     TenantBindingStatus,
     TenantIsolationProofCompleted,

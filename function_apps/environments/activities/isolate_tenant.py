@@ -17,7 +17,7 @@ from function_apps.environments.repository import (
     isolation_changed,
 )
 from shared.contracts.environments import IsolationState
-from shared.contracts.tenants import Quota as TenantQuota
+from shared.contracts.isolation import Quota as TenantQuota
 from shared.contracts.values import ComputeTargetKind, IsolationModel, Reason
 from shared.durable.activity import (
     REASON_MAX,

@@ -14,7 +14,7 @@ from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.repository import ISOLATIONS, environment_of
 from function_apps.environments.use_cases.record_drained import drained_event
 from shared.contracts.environments import IsolationState
-from shared.contracts.tenants import Quota
+from shared.contracts.isolation import Quota
 from shared.durable.activity import ActivityContext, Step, commit_step, load_owned
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.operation import Operation

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.contracts.environments import BindingIsolation, IsolationState
-from shared.contracts.tenants import MovePhase, Quota, RuntimeTenantBound, TenantBindingStatus
+from shared.contracts.isolation import Quota
+from shared.contracts.tenants import MovePhase, RuntimeTenantBound, TenantBindingStatus
 from shared.contracts.values import ComputeTargetKind, IsolationModel, Reason
 from shared.kernel.clock import isoformat
 from shared.kernel.dataclass import dataclass

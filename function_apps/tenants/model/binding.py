@@ -10,14 +10,8 @@ from function_apps.tenants.model.environment import EnvironmentProjection
 from function_apps.tenants.model.erasure import Erasure
 from function_apps.tenants.model.proofs import FullQuota, LayerProof
 from shared.contracts.environments import ComputeTarget, for_bound_tenants
-from shared.contracts.tenants import (
-    BindTenant,
-    IsolationLayer,
-    MovePhase,
-    Quota,
-    SuspendedBy,
-    TenantBindingStatus,
-)
+from shared.contracts.isolation import IsolationLayer, Quota
+from shared.contracts.tenants import BindTenant, MovePhase, SuspendedBy, TenantBindingStatus
 from shared.contracts.validation import shown
 from shared.contracts.values import IsolationModel, ModuleId, Reason, Stage
 from shared.kernel.clock import isoformat

@@ -5,7 +5,7 @@ from typing import Final
 
 from function_apps.tenants.errors import IsolationNotSupported
 from shared.contracts.environments import ComputeTarget
-from shared.contracts.tenants import IsolationLayer, Quota
+from shared.contracts.isolation import IsolationLayer, Quota
 from shared.contracts.values import IsolationModel
 from shared.kernel.errors import Violation
 from shared.surfaces.capabilities import Feature

@@ -12,7 +12,8 @@ from typing import Final
 
 from shared.contracts.alerts import AlertSubject
 from shared.contracts.environments import ComputeTarget
-from shared.contracts.tenants import IsolationLayer, ProofVerdict, Quota
+from shared.contracts.isolation import IsolationLayer, Quota
+from shared.contracts.tenants import ProofVerdict
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import isoformat
 from shared.kernel.dataclass import dataclass

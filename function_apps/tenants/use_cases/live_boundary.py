@@ -6,7 +6,7 @@ from function_apps.tenants.model.binding import TenantBinding
 from function_apps.tenants.model.proofs import Look, TargetAttempts
 from function_apps.tenants.ports import TenantsApp
 from shared.contracts.environments import ComputeTarget
-from shared.contracts.tenants import IsolationLayer
+from shared.contracts.isolation import IsolationLayer
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Present, Reading, Unknown

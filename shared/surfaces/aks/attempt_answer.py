@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from shared.contracts.tenants import IsolationLayer
+from shared.contracts.isolation import IsolationLayer
 from shared.surfaces.aks.cluster_api import Object
 from shared.surfaces.aks.instances import condition
 from shared.surfaces.aks.pods import CONTAINER

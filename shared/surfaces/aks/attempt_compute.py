@@ -5,7 +5,7 @@ Each must be refused by the pod security of the tenant's namespace.
 
 from collections.abc import Iterator
 
-from shared.contracts.tenants import IsolationLayer
+from shared.contracts.isolation import IsolationLayer
 from shared.surfaces.aks.attempt_jobs import LIMITS, Place, pod_spec
 from shared.surfaces.aks.cluster_api import ClusterApi, Object
 from shared.surfaces.aks.dry_runs import control, refusal_of

@@ -5,7 +5,7 @@ What is more than the quota of the binding must be refused by a quota that names
 
 from collections.abc import Iterator, Sequence
 
-from shared.contracts.tenants import IsolationLayer
+from shared.contracts.isolation import IsolationLayer
 from shared.surfaces.aks.attempt_jobs import LIMITS, Place, pod_spec
 from shared.surfaces.aks.cluster_api import ClusterApi
 from shared.surfaces.aks.dry_runs import control, exceeded, refusal_of

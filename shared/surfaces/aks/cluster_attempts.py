@@ -10,7 +10,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 
-from shared.contracts.tenants import IsolationLayer
+from shared.contracts.isolation import IsolationLayer
 from shared.kernel.clock import Clock
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.dataclass import dataclass
