@@ -65,7 +65,6 @@ _WORDS: Final = {
 }
 _INSTEAD_OF_A_DRY_RUN: Final = {
     "runtimectl scale set": "`--what-if` shows what the policy would have done",
-    "runtimectl cancel": "`rollback DEPLOYMENT --dry-run` says what stopping it takes back",
     "runtimectl tenant unbind": "without `--confirm` it says what goes, and changes nothing",
 }
 _PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {

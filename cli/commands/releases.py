@@ -109,13 +109,7 @@ def rollback(
     request = {"reason": reason, **({} if to is None else {"toDeploymentId": to})}
     deployment_id = selector.find_undoable_id(invocation.client, is_goal_named=to is not None)
     if dry_run:
-        plan = _send(invocation, deployment_id, "rollback", request | {"dryRun": True})
-        _say_warnings(plan)
-        if invocation.is_table:
-            for line in planned_rollback_words(plan):
-                say(line)
-        else:
-            invocation.show(plan)
+        _show_taken_back(invocation, deployment_id, "rollback", request)
         return
     body = _send(invocation, deployment_id, "rollback", request)
     if taken_back := body.get("takenBack"):
@@ -127,11 +121,32 @@ def rollback(
     _finish(invocation, body, waiting, wanted=wanted)
 
 
+def _show_taken_back(
+    invocation: Invocation, deployment_id: str, verb: str, request: Mapping[str, Any]
+) -> None:
+    """Show what a rollback, or a cancellation, would take back."""
+    plan = _send(invocation, deployment_id, verb, {**request, "dryRun": True})
+    _say_warnings(plan)
+    if not invocation.is_table:
+        invocation.show(plan)
+        return
+    for line in planned_rollback_words(plan):
+        say(line)
+
+
 def cancel(
-    selector: DeploymentSelector, waiting: WaitOptions, invocation: Invocation, reason: Reason = ""
+    selector: DeploymentSelector,
+    waiting: WaitOptions,
+    invocation: Invocation,
+    reason: Reason = "",
+    *,
+    dry_run: DryRun = False,
 ) -> None:
     """Stop a deployment in progress; applied changes are rolled back."""
     deployment_id = selector.find_only_id(invocation.client, "cancel", *RUNNING)
+    if dry_run:
+        _show_taken_back(invocation, deployment_id, "cancel", {"reason": reason})
+        return
     body = _send(invocation, deployment_id, "cancel", {"reason": reason})
     _say_warnings(body)
     _finish(invocation, body, waiting, wanted=("Cancelled", "RolledBack"))

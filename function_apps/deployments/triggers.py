@@ -33,6 +33,7 @@ from function_apps.deployments.use_cases.abandon_operation import abandon_drain,
 from function_apps.deployments.use_cases.cancel import cancel, cancel_operation
 from function_apps.deployments.use_cases.confirm_cut_over import confirm_cut_over
 from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
+from function_apps.deployments.use_cases.plan_cancel import plan_cancel
 from function_apps.deployments.use_cases.promote import plan_promotion, promote
 from function_apps.deployments.use_cases.record_configuration import record_configuration
 from function_apps.deployments.use_cases.record_environment import record_environment
@@ -57,6 +58,7 @@ from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.deployment_plans import DeploymentPlan, RollbackPlan
 from shared.contracts.deployments import (
     Artifact,
+    Cancellation,
     Deploy,
     Deployment,
     DeploymentAccepted,
@@ -164,9 +166,11 @@ async def post_deployment_promote(request: Request[Promotion], app: DeploymentsA
     return _accepted(await promote(command, request.ctx, app, token=request.token))
 
 
-async def post_deployment_cancel(request: Request[DeploymentReason], app: DeploymentsApp) -> Answer:
-    """Stop a deployment; what was applied is rolled back."""
+async def post_deployment_cancel(request: Request[Cancellation], app: DeploymentsApp) -> Answer:
+    """Stop a deployment; what was applied is rolled back. With `dryRun`, answer what that is."""
     deployment_id = request.path["deploymentId"]
+    if request.body.dry_run:
+        return ok(await plan_cancel(deployment_id, request.body, request.ctx, app))
     return _accepted(await cancel(deployment_id, request.body, request.ctx, app))
 
 
@@ -236,7 +240,15 @@ ROUTES: Final = (
         optional_body=True,
     ),
     post(f"{_ONE}/promote", post_deployment_promote, WRITE, body=Promotion, **_PLANNED),
-    post(f"{_ONE}/cancel", post_deployment_cancel, WRITE, **_REASON),
+    post(
+        f"{_ONE}/cancel",
+        post_deployment_cancel,
+        WRITE,
+        body=Cancellation,
+        answer=DeploymentAccepted,
+        also={200: RollbackPlan},
+        optional_body=True,
+    ),
     post(f"{_ONE}/retry", post_deployment_retry, WRITE, **_REASON),
     post(f"{_ONE}/release-hold", post_deployment_release_hold, WRITE, **_REASON),
     post(

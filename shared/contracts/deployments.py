@@ -134,9 +134,16 @@ class RollbackDeployment(Rollback):
 
 
 class DeploymentReason(Command):
-    """POST …/pause, /resume, /cancel, /retry and /release-hold."""
+    """POST …/pause, /resume, /retry and /release-hold."""
 
     reason: Text = ""
+
+
+class Cancellation(DeploymentReason):
+    """POST …/cancel."""
+
+    dry_run: bool = False
+    """Answer what stopping it would take back, or refuse it as the request would be."""
 
 
 class DeploymentApproval(Command):

@@ -281,6 +281,25 @@ def test_the_only_deployment_on_its_way_is_cancelled(runtimectl: RuntimeCtl) -> 
     assert ran.written == (f"POST {path}", {"reason": ""})
 
 
+def test_a_cancellation_is_planned_without_stopping_anything(runtimectl: RuntimeCtl) -> None:
+    rolls = {**THE_DEPLOYMENT, "status": "RollingOut"}
+    path = f"{RUNTIME}/deployments/{DEPLOYMENT}/cancel"
+    taken_back = {"deploymentId": DEPLOYMENT, "kind": "release", "releaseRef": "shop-1",
+                  "modules": ["module-shop"], "secret": None}  # fmt: skip
+    plan = {"environmentId": ENVIRONMENT, "takenBack": taken_back, "releaseRef": None,
+            "restores": [{"moduleId": "module-shop", "version": "0.9", "startsAgain": False}],
+            "removals": [], "waitingFor": None, "holder": None, "warnings": []}  # fmt: skip
+
+    ran = runtimectl.run(
+        "cancel test --dry-run", {f"GET {RUNTIME}/deployments": [rolls], f"POST {path}": plan}
+    )
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.written == (f"POST {path}", {"reason": "", "dryRun": True})
+    assert "would take back shop-1, which is on its way: what is in force stays" in ran.out
+    assert "in force then: module-shop 0.9" in ran.out
+
+
 def test_the_hold_of_a_rollback_that_completed_is_released_by_its_environment(
     runtimectl: RuntimeCtl,
 ) -> None:

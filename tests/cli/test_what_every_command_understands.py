@@ -42,7 +42,6 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("line", "instead"),
     [("scale set module-shop --dry-run", "`--what-if` shows"),
-     ("cancel test --dry-run", "`rollback DEPLOYMENT --dry-run` says what stopping"),
      ("tenant unbind test --dry-run", "without `--confirm` it says what goes"),
      ("retry test --dry-run", "see `runtimectl retry --help`")],
 )  # fmt: skip

@@ -7,11 +7,12 @@ from function_apps.deployments.model.lifecycle import ENDINGS, TRANSITIONS
 from function_apps.deployments.triggers import CONTROLS
 from function_apps.deployments.use_cases.abandon_operation import abandon_rollout
 from function_apps.deployments.use_cases.cancel import cancel_operation
+from function_apps.deployments.use_cases.plan_cancel import plan_cancel
 from function_apps.deployments.use_cases.retry import retry
-from shared.contracts.deployments import DeploymentReason, DeploymentStatus
+from shared.contracts.deployments import Cancellation, DeploymentReason, DeploymentStatus
 from shared.durable.operations import OPERATIONS as STORED_OPERATIONS
 from shared.kernel.operation import OperationAlreadyEnded
-from tests.deployments.driven import Driven, driven
+from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.kit.virtual_time import run_virtual
 
 ACTIVE = [state for state in TRANSITIONS.rows if state not in ENDINGS]
@@ -59,6 +60,51 @@ def test_in_every_state_what_was_in_force_stays_or_comes_back(state: DeploymentS
         assert world.live() == ({1: 1}, {1: 100})
         assert (await world.target()).queue == ()
         assert await all_ended(world)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("state", "is_taken_away"),
+    [(DeploymentStatus.PROVISIONING, False), (DeploymentStatus.HEALTH_GATING, True)],
+)
+def test_a_dry_run_says_what_stays_and_what_goes_and_stops_nothing(
+    state: DeploymentStatus, *, is_taken_away: bool
+) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        world.halt_at = AT[state]
+        cart = await world.component("one", CART)
+        asked = await world.deploy(await world.component("two"), cart)
+        identity = str(asked["deploymentId"])
+        await world.until(world.is_halted)
+
+        plan = await plan_cancel(identity, Cancellation(), world.ctx, world.app)
+
+        assert await world.status(identity) == state
+        assert [each.module_id for each in plan.restores] == [SHOP]
+        assert [each.module_id for each in plan.removals] == [CART] * is_taken_away
+        assert (plan.taken_back.deployment_id, plan.release_ref) == (identity, None)
+        world.go_on()
+        await world.settle()
+
+    run_virtual(main())
+
+
+def test_a_dry_run_is_refused_as_its_request() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        done = await world.release("one")
+
+        with pytest.raises(NotCancellable) as dry:
+            await plan_cancel(done.deployment_id, Cancellation(), world.ctx, world.app)
+        with pytest.raises(NotCancellable) as real:
+            await world.cancel(done.deployment_id)
+
+        assert dry.value.message == real.value.message
 
     run_virtual(main())
 

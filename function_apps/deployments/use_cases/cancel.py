@@ -36,13 +36,21 @@ async def cancel(
     Raises:
         NotCancellable: it has ended.
     """
+    decide = decided_on(deployment_id, command, ctx, app)
+    return await repository.change(deployment_id, ctx, app, decide)
+
+
+def decided_on(
+    deployment_id: str, command: DeploymentReason, ctx: Context, app: DeploymentsApp
+) -> Callable[[View], Decision[Json]]:
+    """Return what decides on a cancellation. Raises as `cancel`."""
     ids = NewIds.draw(ctx, app.service.public_name, deployment_id)
 
     def decide(view: View) -> Decision[Json]:
         known = repository.stored_set(view, deployment_id)
         return _canceled(known, command.reason or "a caller asked for it", view, ids, ctx)
 
-    return await repository.change(deployment_id, ctx, app, decide)
+    return decide
 
 
 async def cancel_operation(

@@ -12,7 +12,6 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.interruption import (
     require_same_way_back,
     rollback_interruption_of,
-    started_again,
 )
 from function_apps.deployments.model.lifecycle import ROLLBACK_ASKED
 from function_apps.deployments.model.predecessors import predecessors_of
@@ -24,12 +23,10 @@ from function_apps.deployments.use_cases.cancel import interrupt
 from function_apps.deployments.use_cases.components_in_force import components_in_force
 from function_apps.deployments.use_cases.configuration_content import read_pinned
 from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
+from function_apps.deployments.use_cases.plan_cancel import PLANNED, of_one_on_its_way
 from function_apps.deployments.use_cases.plan_warnings import stopped_first
-from function_apps.deployments.use_cases.planned_removals import (
-    planned_removals,
-    version_in_force,
-)
-from shared.contracts.deployment_plans import PlannedRemoval, PlannedRestore, RollbackPlan
+from function_apps.deployments.use_cases.planned_removals import planned_removals
+from shared.contracts.deployment_plans import PlannedRestore, RollbackPlan
 from shared.contracts.deployments import DeploymentStatus, EndReason, RollbackDeployment
 from shared.contracts.releases import ReleasedComponent
 from shared.kernel.context import Context, NewIds
@@ -37,8 +34,6 @@ from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 _EARLIER_MAX: Final = 20
 """Roll-outs that may have followed a release: as many are read, one by one, of a refused one."""
-_PLANNED: Final = ("environmentId", "takenBack", "waitingFor", "holder", "warnings")
-"""The fields of a dry run that are those of the answer of its request."""
 _PASSED_MAX: Final = 50
 """Releases between the one in force and the one to go back to, as many as are looked at."""
 
@@ -72,7 +67,7 @@ async def plan_rollback(
     found = (await _decide(command, ctx, app)(view)).value
     known = repository.stored_set(view, deployment_id)
     if found["deploymentId"] == deployment_id:
-        release, (restores, removals) = None, await _of_one_on_its_way(known, ctx, app)
+        release, (restores, removals) = None, await of_one_on_its_way(known, ctx, app)
     else:
         wanted = _wanted_in(view, command)
         back = undo.command_of(known.deployment, predecessors_of(known.deployment, wanted))
@@ -82,31 +77,9 @@ async def plan_rollback(
             for each in back.components
         ]
         removals = await planned_removals(back, known.target, ctx, app)
-    content = {name: found[name] for name in _PLANNED}
+    content = {name: found[name] for name in PLANNED}
     plan = {"releaseRef": release, "restores": restores, "removals": removals}
     return RollbackPlan.model_validate(content | plan)
-
-
-async def _of_one_on_its_way(
-    known: DeploymentSet, ctx: Context, app: DeploymentsApp
-) -> tuple[Sequence[PlannedRestore], Sequence[PlannedRemoval]]:
-    """Return what stays in force of its modules, and what is taken away as nothing was before."""
-    target, deployment = known.target, known.deployment
-    restores = [
-        PlannedRestore(
-            module_id=module,
-            version=await version_in_force(module, target, ctx, app),
-            starts_again=module in started_again(deployment),
-        )
-        for module in deployment.modules
-        if target.module(module).revision
-    ]
-    removals = [
-        PlannedRemoval(module_id=each.module_id, release_revision=None, version=each.version)
-        for each in deployment.components
-        if not target.module(each.module_id).revision
-    ]
-    return restores, removals
 
 
 def _wanted_in(view: View, command: RollbackDeployment) -> Deployment | None:
