@@ -73,7 +73,9 @@ class DeploymentPlan(Resource):
     """Dependencies first."""
     removals: Annotated[tuple[PlannedRemoval, ...], Field(max_length=COMPONENTS_MAX)] = ()
     refusals: Annotated[tuple[Reason, ...], Field(max_length=100)]
-    replicas: Mapping[ModuleId, Count] = Field(default_factory=dict)
+    replicas: Annotated[Mapping[ModuleId, Count], Field(max_length=COMPONENTS_MAX)] = Field(
+        default_factory=dict
+    )
     """How many instances each component would begin with.
 
     One whose number a policy has begins with as many as run, and never with fewer than the minimum,
