@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from cli.client import Client
-from cli.configuration_layers import Content, Layer, layer_of
+from cli.configuration_layers import Content, Layer, layer_of, publish
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure, mistakes, refuse_mistakes
 from cli.field_names import pointer_parts
+from cli.options import Invocation
 from cli.output import note
 from cli.yaml_files import load_yaml
 from cli.yaml_lines import lines_of
@@ -159,6 +160,18 @@ def layer_mistakes(layer: LayerFile) -> Iterator[Detail]:
 def say_unchanged(layer: Layer, current: Content) -> None:
     """Say that what a file has is in force already."""
     note(f"{layer.label}: nothing differs from version {current.version}")
+
+
+def publish_file(
+    invocation: Invocation, entry: LayerFile, layer: Layer, current: Content, **more: Any
+) -> Mapping[str, Any]:
+    """Publish *entry* in place of *current*; return as `publish`, and raise where the file is."""
+    said = {**more, "comment": more.get("comment") or entry.said.get("comment", "")}
+    try:
+        expected = entry.expected(current)
+        return publish(invocation, layer, entry.values, entry.schema, expected, **said)
+    except Failure as failure:
+        raise refused_in(failure, entry, current) from failure
 
 
 def refused_in(failure: Failure, layer: LayerFile, current: Content | None = None) -> Failure:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 import typer
@@ -10,7 +11,8 @@ from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure
 from cli.lookup import environment_id, environment_name
-from cli.options import EnvironmentFilter, Module
+from cli.new_environments import heard
+from cli.options import EnvironmentFilter, Invocation, Module
 from cli.output import format_time
 from cli.parameter_types import one_of
 
@@ -181,7 +183,7 @@ def get_version(client: Client, head: Head, number: int) -> Content:
 
 
 def publish(
-    client: Client,
+    invocation: Invocation,
     layer: Layer,
     values: Values,
     schema: Mapping[str, Any] | None,
@@ -196,19 +198,21 @@ def publish(
     body = {"scope": layer.scope, "values": values, "expectedVersion": expected, **more}
     if schema is not None:
         body["schema"] = schema
-    return write(client, layer, ROOT, body, expected)
+    return write(invocation, layer, ROOT, body, expected)
 
 
 def write(
-    client: Client, layer: Layer, path: str, body: Mapping[str, Any], expected: int
+    invocation: Invocation, layer: Layer, path: str, body: Mapping[str, Any], expected: int
 ) -> Mapping[str, Any]:
     """Send a command about *layer* that was written against version *expected*.
 
     Raises:
         Failure: as `publish`.
     """
+    client, clock = invocation.client, invocation.session.clock
+    send = partial(client.write, "POST", path, body)
     try:
-        answer: Mapping[str, Any] = client.write("POST", path, body).body
+        answer: Mapping[str, Any] = heard(client, clock, layer.environment_id, send).body
     except Failure as failure:
         head = layer.find_head(client) if failure.code == "HeadMoved" else None
         if head is None:

@@ -4,41 +4,36 @@ A deployment gives what deployments has heard of when it is asked for, and it he
 an event. So its plan is asked until it has what was published and bound.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from cli.client import Client
-from cli.configuration_files import LayerFile, refused_in
+from cli.configuration_files import LayerFile, publish_file
 from cli.configuration_layers import ROOT as CONFIGURATIONS
-from cli.configuration_layers import TENANT, Content, Layer, publish, put_in_force
+from cli.configuration_layers import TENANT, Content, Layer, put_in_force
 from cli.configuration_tables import difference_words
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import pause
+from cli.new_environments import ASKED_EVERY_S, HEARD_WITHIN_S
 from cli.options import Invocation
 from cli.output import note
 from cli.plans import require_plannable
 from cli.release_sections import Sections
-from cli.secret_bindings import BINDINGS
+from cli.secret_bindings import bind_secret
 from cli.secret_words import plan_words
 from cli.watch_operation import wait_for_success
 from cli.watch_rollout import ROOT
 from shared.kernel.clock import Clock
 
-_HEARD_WITHIN_S: Final = 30.0
-_ASKED_EVERY_S: Final = 0.5
-"""A plan counts as a write, of which a tenant has five a second."""
 _BINDING_WITHIN_S: Final = 60.0
-_UNHEARD: Final = "EnvironmentNotProvisioned"
 _MAY_BE_MENDED: Final = {
     "ConfigurationVariableTaken", "EnvironmentUnknown", "Held", "Invalid", "NaturalKeyActive",
     "QueueFull", "QueueTaken", "SchemaTooCostly", "SchemaViolated", "TooLarge",
 }  # fmt: skip
 """What a plan refuses and may take once other configuration is published, or time has passed."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,24 +44,23 @@ class _Published:
     version: int
 
 
-def say_sections(sections: Sections, request: Mapping[str, Any], client: Client) -> None:
+def say_sections(sections: Sections, request: Mapping[str, Any], invocation: Invocation) -> None:
     """Say what would be published and bound before the deployment *request*.
 
     Raises:
         Failure: something is refused; what is refused of secrets is said of all of them.
     """
-    for entry, layer, current in _layers(sections, request, client):
+    for entry, layer, current in _layers(sections, request, invocation.client):
         if current.says(entry.values, entry.schema):
             note(f"configuration: {layer.label}: nothing differs from version {current.version}")
             continue
-        expected = entry.expected(current)
-        difference = _publish(client, entry, layer, expected, dryRun=True)
+        difference = publish_file(invocation, entry, layer, current, dryRun=True)
         note(f"configuration: {layer.label}: would publish {difference_words(difference)}")
     refused: list[Failure] = []
     for secret in sections.secrets:
         body = {"environmentId": request["environmentId"], **secret, "dryRun": True}
         try:
-            plan = client.write("POST", BINDINGS, body).body
+            plan = bind_secret(invocation, body).body
             state = plan_words(plan, body)
             for each in plan["refusals"]:
                 state += f": {each['message']}"
@@ -111,7 +105,7 @@ def prepare_release(
         for entry, layer, current in layers:
             version = current.version
             if not _is_in_force(entry, current):
-                version = _heard(clock, partial(_put, client, entry, layer, current))
+                version = int(publish_file(invocation, entry, layer, current)["version"])
                 done.append(put_in_force(layer, version))
                 note(f"configuration: {layer.label}: published version {version}")
             published.append(_Published(layer, version))
@@ -165,40 +159,13 @@ def _in_force(request: Mapping[str, Any], client: Client) -> Iterator[_Published
                 yield _Published(layer, head["version"])
 
 
-def _put(client: Client, entry: LayerFile, layer: Layer, current: Content) -> int:
-    """Publish *entry* in place of *current*; return its version."""
-    return int(_publish(client, entry, layer, entry.expected(current))["version"])
-
-
-def _publish(
-    client: Client, entry: LayerFile, layer: Layer, expected: int, **more: Any
-) -> Mapping[str, Any]:
-    said = {**more, "comment": entry.said.get("comment", "")}
-    try:
-        return publish(client, layer, entry.values, entry.schema, expected, **said)
-    except Failure as failure:
-        raise refused_in(failure, entry) from failure
-
-
-def _heard(clock: Clock, act: Callable[[], T]) -> T:
-    """Do *act*, again where its service has not heard of a new environment yet."""
-    until_s = clock.monotonic_s() + _HEARD_WITHIN_S
-    while True:
-        try:
-            return act()
-        except Failure as failure:
-            if failure.code != _UNHEARD or clock.monotonic_s() > until_s:
-                raise
-        pause(clock, _ASKED_EVERY_S)
-
-
 def _bind(
     secret: Mapping[str, Any], request: Mapping[str, Any], invocation: Invocation
 ) -> Iterator[str]:
     """Have *secret* bound and say so; one that is bound as it is asked for stays as it is."""
-    client, title = invocation.client, f"secret {secret['secretName']} of {secret['moduleId']}"
+    title = f"secret {secret['secretName']} of {secret['moduleId']}"
     body = {"environmentId": request["environmentId"], **secret}
-    response = _heard(invocation.session.clock, lambda: client.write("POST", BINDINGS, body))
+    response = bind_secret(invocation, body)
     if response.body["status"] == "Bound":
         return
     if response.operation is not None:
@@ -220,7 +187,7 @@ def _wait_until_given(
     Raises:
         Failure: deployments does not hear of it in time.
     """
-    until_s = clock.monotonic_s() + _HEARD_WITHIN_S
+    until_s = clock.monotonic_s() + HEARD_WITHIN_S
     while True:
         plan = client.write("POST", ROOT, {**request, "dryRun": True}).body
         missing = [*_missing(plan["components"], published, secrets)]
@@ -228,11 +195,11 @@ def _wait_until_given(
             return
         if clock.monotonic_s() > until_s:
             raise Failure(
-                f"deployments has not heard of {missing[0]} within {_HEARD_WITHIN_S:.0f} s",
+                f"deployments has not heard of {missing[0]} within {HEARD_WITHIN_S:.0f} s",
                 ExitCode.UNAVAILABLE,
                 remedy="look at what is parked (`runtimectl parked`), then type the command again",
             )
-        pause(clock, _ASKED_EVERY_S)
+        pause(clock, ASKED_EVERY_S)
 
 
 def _missing(

@@ -3,15 +3,17 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 import typer
 
-from cli.client import Client
+from cli.client import Client, Response
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id, require_alone
-from cli.options import EnvironmentFilter, EnvironmentOption, Module
+from cli.new_environments import heard
+from cli.options import EnvironmentFilter, EnvironmentOption, Invocation, Module
 from cli.parameter_types import one_of
 from shared.kernel.ids import id_shape, parse_id, secret_key, secret_rotation_id
 
@@ -23,6 +25,14 @@ Binding = Mapping[str, Any]
 SecretArgument = Annotated[
     str, typer.Argument(metavar="SECRET", help="Its name in the vault.", show_default=False)
 ]
+
+
+def bind_secret(invocation: Invocation, body: Mapping[str, Any]) -> Response:
+    """Send *body*, which binds a secret or plans to. Raises Failure where it is refused."""
+    client, clock = invocation.client, invocation.session.clock
+    return heard(
+        client, clock, body["environmentId"], partial(client.write, "POST", BINDINGS, body)
+    )
 
 
 def rotations_of(binding: Binding) -> str:

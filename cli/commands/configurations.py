@@ -6,10 +6,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cli.client import Client
 from cli.configuration_edit import edit as edit_layer
 from cli.configuration_edit import kept
-from cli.configuration_files import LayerFile, read_layers, refused_in, say_unchanged
+from cli.configuration_files import publish_file, read_layers, say_unchanged
 from cli.configuration_layers import (
     ROOT,
     Content,
@@ -195,7 +194,7 @@ def edit(
         return
     more = {"comment": comment or edited.said.get("comment", ""), "draft": draft}
     try:
-        answer = _publish_file(client, edited, layer, current, more)
+        answer = publish_file(invocation, edited, layer, current, **more)
     except Failure as failure:
         raise kept(failure, edited.file) from failure
     edited.file.unlink()
@@ -252,7 +251,7 @@ def publish_(
         head = layer.get_head(client)
         path = f"{ROOT}/{head['configurationId']}/versions/{version}/publish"
         body = {"expectedVersion": head["version"]}
-        show_published(invocation, layer, write(client, layer, path, body, head["version"]))
+        show_published(invocation, layer, write(invocation, layer, path, body, head["version"]))
         return
     if which.module or which.layer:
         raise Failure("the file says which module and layer it is", ExitCode.USAGE)
@@ -266,7 +265,7 @@ def publish_(
             say_unchanged(layer, current)
             continue
         try:
-            answer = _publish_file(client, entry, layer, current, more)
+            answer = publish_file(invocation, entry, layer, current, **more)
         except Failure as failure:
             raise failure.but(*done) from failure
         if not (dry_run or draft):
@@ -315,7 +314,7 @@ def rollback(
         )
     body = {"toVersion": wanted, "expectedVersion": head["version"], "comment": comment}
     show_published(
-        invocation, layer, write(client, layer, f"{path}/rollback", body, head["version"])
+        invocation, layer, write(invocation, layer, f"{path}/rollback", body, head["version"])
     )
 
 
@@ -373,20 +372,7 @@ def _publish(
             invocation.show(layer.get_head(invocation.client))
         return
     schema, expected = current.schema, current.version
-    show_published(
-        invocation, layer, publish(invocation.client, layer, values, schema, expected, **more)
-    )
-
-
-def _publish_file(
-    client: Client, entry: LayerFile, layer: Layer, current: Content, more: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    said = {**more, "comment": more["comment"] or entry.said.get("comment", "")}
-    try:
-        expected = entry.expected(current)
-        return publish(client, layer, entry.values, entry.schema, expected, **said)
-    except Failure as failure:
-        raise refused_in(failure, entry, current) from failure
+    show_published(invocation, layer, publish(invocation, layer, values, schema, expected, **more))
 
 
 def _present(keys: list[str] | None, values: Mapping[str, Any], where: str) -> list[str]:

@@ -63,7 +63,7 @@ def deploy(
     request, sections, warned = deploy_request(options, client)
     done: Sequence[str] = ()
     if rollout.dry_run or request.get("dryRun"):
-        say_sections(sections, request, client)
+        say_sections(sections, request, invocation)
     else:
         done = prepare_release(sections, request, invocation)
     with naming(done):

@@ -29,6 +29,7 @@ from cli.secret_bindings import (
     BindingSelector,
     RotationSelector,
     SecretArgument,
+    bind_secret,
     rotations_in_flight,
 )
 from cli.secret_words import left_behind, plan_words, revocation_lines
@@ -85,7 +86,7 @@ def bind(
         **options.body(),
     }
     if dry_run:
-        plan = client.write("POST", BINDINGS, body | {"dryRun": True}).body
+        plan = bind_secret(invocation, body | {"dryRun": True}).body
         if invocation.is_table:
             say(f"{secret} of {module} {plan_words(plan, body)}")
             print_refusals(plan["refusals"])
@@ -94,7 +95,7 @@ def bind(
         _say_unreleased(client, body)
         require_plannable(plan["refusals"])
         return
-    response = client.write("POST", BINDINGS, body)
+    response = bind_secret(invocation, body)
     binding, title = response.body, f"binding {secret} to {module}"
     if response.operation is not None and waiting.wait:
         session, form = invocation.session, invocation.output

@@ -31,13 +31,14 @@ class ConfiguredPlatform:
     `before` is called with each request; `elsewhere` answers what is not of this service.
     """
 
-    def __init__(self, runtimectl: RuntimeCtl) -> None:
+    def __init__(self, runtimectl: RuntimeCtl, *, knows_environment: bool) -> None:
         self._runtimectl = runtimectl
         self._runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
         self._one_at_a_time = threading.RLock()
         self.before: Before = lambda _: None
         self.elsewhere: Callable[[Asked], tuple[int, Any]] = answer_of
-        self.service: Configurations = self._runner.run(configurations())
+        made = configurations(knows_environment=knows_environment)
+        self.service: Configurations = self._runner.run(made)
         self.server: Server
 
     def run(self, *words: str) -> Ran:
@@ -96,8 +97,10 @@ def _as_sent(answer: Answer) -> tuple[int, Any]:
 
 
 @contextmanager
-def configured_platform(runtimectl: RuntimeCtl) -> Iterator[ConfiguredPlatform]:
-    platform = ConfiguredPlatform(runtimectl)
+def configured_platform(
+    runtimectl: RuntimeCtl, *, knows_environment: bool = True
+) -> Iterator[ConfiguredPlatform]:
+    platform = ConfiguredPlatform(runtimectl, knows_environment=knows_environment)
     with serving(platform.answer, keeps_connections=False) as server, platform._runner:
         platform.server = server
         yield platform

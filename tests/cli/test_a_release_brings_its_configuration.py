@@ -98,7 +98,7 @@ class Deployments:
 def platform(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[ConfiguredPlatform]:
-    monkeypatch.setattr(release_preparation, "_ASKED_EVERY_S", 0.01)
+    monkeypatch.setattr(release_preparation, "ASKED_EVERY_S", 0.01)
     with configured_platform(RuntimeCtl(monkeypatch, capsys)) as made:
         yield made
 
@@ -218,7 +218,7 @@ def test_a_conflict_ends_it_before_the_deployment(platform: ConfiguredPlatform, 
 def test_a_publish_that_deployments_does_not_hear_of_ends_it_before_the_deployment(
     platform: ConfiguredPlatform, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(release_preparation, "_HEARD_WITHIN_S", 0.05)
+    monkeypatch.setattr(release_preparation, "HEARD_WITHIN_S", 0.05)
     deployments = Deployments(heard=1_000_000)
 
     ran = deployed(platform, deployments, file, RELEASE + CONFIGURATION)
