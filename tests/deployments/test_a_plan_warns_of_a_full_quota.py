@@ -184,10 +184,10 @@ async def _silence(_boundary: Boundary) -> Reading[Boundary]:
         pytest.param(_unknown, 0, id="unknown"),
         pytest.param(_absent, 0, id="absent"),
         pytest.param(_defect, 0, id="defect"),
-        pytest.param(_silence, 10, id="silence"),
+        pytest.param(_silence, 3, id="silence"),
     ],
 )
-def test_a_boundary_that_cannot_be_read_is_no_warning_and_delays_a_plan_by_ten_seconds_at_most(
+def test_a_boundary_that_cannot_be_read_is_no_warning_and_delays_a_plan_by_three_seconds_at_most(
     answer: Callable[[Boundary], Awaitable[Reading[Boundary]]], longest_s: float
 ) -> None:
     found, took_s = run_virtual(planned(answer, 9))

@@ -6,7 +6,6 @@ A dry run shows it, and the answer of the request has the same warnings.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from datetime import timedelta
 from typing import Final
 
 from function_apps.deployments.errors import EnvironmentUnknown
@@ -16,7 +15,7 @@ from function_apps.deployments.model.facts import SECRET
 from function_apps.deployments.model.plan_checks import Plan, PlanContext
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases.room_in_quotas import quota_warnings
+from function_apps.deployments.use_cases.room_in_quotas import WARNED_WITHIN, quota_warnings
 from function_apps.deployments.use_cases.secrets_left_out import secrets_left_out
 from shared.contracts.deployments import Deploy
 from shared.contracts.releases import ReleasedComponent
@@ -32,8 +31,6 @@ from shared.surfaces.spec import SurfaceComponent
 LISTED_MAX: Final = 100
 """Of the refusals and of the warnings of a plan, as many as it shows."""
 _NAMED_MAX: Final = 5
-_READ_WITHIN: Final = timedelta(seconds=10)
-"""For a surface to answer: a plan waits for it, and is a plan without its warning too."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ async def _running(
         return 0
     surface = configured_surface(app.surfaces, component.compute_target)
     workload = SurfaceComponent(target.environment_id, tenant, component.module_id)
-    answer = answered_within(surface.observe(workload), _READ_WITHIN, "its surface")
+    answer = answered_within(surface.observe(workload), WARNED_WITHIN, "its surface")
     reading = await isolate(answer, f"the instances of {component.module_id} are in no plan")
     revision = reading.value.revision(in_force) if isinstance(reading, Present) else None
     return 0 if revision is None or revision.phase is Phase.DRAINING else revision.replicas

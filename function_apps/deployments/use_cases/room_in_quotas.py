@@ -29,8 +29,10 @@ from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.port import Boundaries, configured_surface
 from shared.surfaces.spec import RevisionSpec
 
+WARNED_WITHIN: Final = timedelta(seconds=3)
+"""For a surface to answer a request, which waits for it and is good without its warning too."""
 _READ_WITHIN: Final = timedelta(seconds=10)
-"""For a surface to answer: a plan waits for it, and is a plan without its warning too."""
+"""For a surface to answer before something is stopped that may not come again."""
 _TENANT: Final = "tenant"
 _CAPACITY: Final = "capacity"
 _HOLDS: Final = {_TENANT: "quota of the tenant", _CAPACITY: "capacity of the environment"}
@@ -50,7 +52,7 @@ async def quota_warnings(
     """
     specs = _instances(components, command.environment_id, tenant, app)
     boundaries = await _boundaries(
-        command.environment_id, tenant, list(specs), context.capabilities, app
+        command.environment_id, tenant, list(specs), context.capabilities, app, WARNED_WITHIN
     )
     is_recreate = command.strategy.kind is StrategyKind.RECREATE
     shortages = {
@@ -115,12 +117,11 @@ async def _boundaries(
     kinds: Sequence[ComputeTargetKind],
     capabilities: Mapping[ComputeTargetKind, Capabilities],
     app: DeploymentsApp,
+    within: timedelta = _READ_WITHIN,
 ) -> Mapping[ComputeTargetKind, Boundary]:
     async def read(kind: ComputeTargetKind) -> Boundary | None:
         surface = cast("Boundaries", configured_surface(app.surfaces, kind))  # as its features say
-        answer = answered_within(
-            surface.read_boundary(environment, tenant), _READ_WITHIN, "its surface"
-        )
+        answer = answered_within(surface.read_boundary(environment, tenant), within, "its surface")
         reading = await isolate(answer, f"the quota of {tenant} on {kind} is in no plan")
         return reading.value if isinstance(reading, Present) else None
 
