@@ -1,7 +1,5 @@
 """`tenant`: bind tenants to environments, suspend, resume and move them, and take them away."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -31,15 +29,20 @@ from cli.output import Column, note
 from cli.parameter_types import one_of, words
 from cli.tenant_bindings import (
     BINDINGS,
-    Binding,
     BindingArgument,
     GuestOption,
     ShownGuestOption,
     TenantBindingOptions,
     find_binding,
-    is_of_guest,
-    proofs_line,
     show_line,
+)
+from cli.tenant_words import (
+    not_moved,
+    proof_words,
+    reason_words,
+    saying_whose,
+    unconfirmed,
+    would_move,
 )
 from cli.watch_isolation import is_on_its_way, shown_status, wait_for_binding
 
@@ -52,14 +55,6 @@ _NONE_OF_YOURS: Final = (
 )
 
 
-def _reason(binding: Binding) -> str:
-    """Return why *binding* is as it is; first what holds its deployments."""
-    breached = [each["layer"] for each in binding["proofs"] if each["verdict"] == "Breach"]
-    if breached:
-        return f"isolation is breached ({', '.join(breached)}): see `{proofs_line(binding)}`"
-    return " ".join((binding["reason"] or {}).get("message", "").split())
-
-
 _COLUMNS: Final = (
     Column("ENVIRONMENT", "environment"),
     Column("TENANT", "tenantId"),
@@ -69,7 +64,7 @@ _COLUMNS: Final = (
     Column("STATUS", shown_status),
     Column("QUOTA FULL", lambda binding: binding.get("quotaFull", ())),
     Column("NAMESPACE", "namespace"),
-    Column("REASON", _reason),
+    Column("REASON", reason_words),
     Column("ID", "bindingId"),
 )
 _PROOF_COLUMNS: Final = (
@@ -149,13 +144,7 @@ def show_(
 ) -> None:
     """Show one binding."""
     known = find_binding(invocation.client, binding, tenant)
-    invocation.show({**known, "proofs": _proof_words(known)} if invocation.is_table else known)
-
-
-def _proof_words(binding: Binding) -> str:
-    """Return what the last look at *binding* found, without the evidence."""
-    words = ", ".join(f"{each['layer']} {each['verdict']}" for each in binding["proofs"])
-    return f"{words}; evidence: `{proofs_line(binding)}`" if words else ""
+    invocation.show({**known, "proofs": proof_words(known)} if invocation.is_table else known)
 
 
 @app.command()
@@ -224,39 +213,17 @@ def move(
     client = invocation.client
     known = find_binding(client, binding, tenant)
     body = {"isolationModel": model, "reason": reason, "allowDowntime": allow_downtime}
-    with _whose(known, tenant):
+    with saying_whose(known, tenant):
         path = f"{BINDINGS}/{known['bindingId']}/move"
         planned = {"dryRun": True} if dry_run else {}
         moved = client.write("POST", path, body | _named(tenant) | planned).body
     if dry_run:
         _show(invocation, moved)
-        note(_would_move(known, moved))
+        note(would_move(known, moved))
         return
     if moved["revision"] == known["revision"]:
-        note(_not_moved(moved))
+        note(not_moved(moved))
     _finish(invocation, moved, waiting)
-
-
-def _would_move(known: Binding, after: Binding) -> str:
-    """Return what a move makes of the binding *known*, which is *after* as it would be then."""
-    model = after["isolationModel"]
-    if after["revision"] == known["revision"]:
-        return _not_moved(known)
-    if after["status"] != "Moving":
-        return f"its move to {known['isolationModel']} would be taken back: it stays in {model}"
-    return (
-        f"it would be moved from {known['isolationModel']} to {model}: each of its modules that"
-        " runs there is started again"
-    )
-
-
-def _not_moved(binding: Binding) -> str:
-    """Return why a move of *binding*, to the model that it has already, changed nothing."""
-    model = binding["isolationModel"]
-    if is_on_its_way(binding):
-        return f"it is being moved to {model} already: nothing changed"
-    earlier = "; its reason is of an earlier move" if binding["reason"] else ""
-    return f"it is isolated by {model} already: nothing changed{earlier}"
 
 
 @app.command()
@@ -274,9 +241,9 @@ def unbind(
     client = invocation.client
     known = find_binding(client, binding, tenant)
     if confirm is None:
-        raise _unconfirmed(known)
+        raise unconfirmed(known)
     query = {"confirm": confirm, "reason": reason or None, "tenantId": tenant}
-    with _whose(known, tenant):
+    with saying_whose(known, tenant):
         unbound = client.write("DELETE", f"{BINDINGS}/{known['bindingId']}", query=query).body
     if unbound["status"] == "Unbound" and unbound["revision"] == known["revision"]:
         note("it was Unbound already: nothing changed, and the reason is not kept")
@@ -345,55 +312,8 @@ def erasure_keys(invocation: Invocation) -> None:
     invocation.show(invocation.client.get(KEYS).body)
 
 
-@contextmanager
-def _whose(binding: Binding, named: str | None) -> Iterator[None]:
-    """Say of a *binding* that was found, and is not changed, by whom it is.
-
-    Raises:
-        Failure: the caller is the owner of its environment, and has *named* no tenant; or it is the
-            tenant, and somebody else has suspended it.
-    """
-    try:
-        yield
-    except Failure as refused:
-        suspender = (binding.get("suspendedBy") or {}).get("tenantId")
-        is_by_owner = named is None and suspender not in {None, binding["tenantId"]}
-        if refused.code == "TransitionRefused" and is_by_owner:
-            raise Failure(
-                f"{refused.message}: {suspender} suspended it",
-                refused.exit_code,
-                code=refused.code,
-                remedy=f"see why: `{show_line(binding)}`; ask {suspender} to resume it",
-            ) from refused
-        if refused.code != "TenantBindingNotFound" or named is not None:
-            raise
-        tenant = binding["tenantId"]
-        raise Failure(
-            f"{binding['bindingId']} is of {tenant}: who changes it names that tenant",
-            refused.exit_code,
-            code=refused.code,
-            remedy=f"type the command again with `--tenant {tenant}`",
-        ) from refused
-
-
 def _named(tenant: str | None) -> dict[str, str]:
     return {} if tenant is None else {"tenantId": tenant}
-
-
-def _unconfirmed(binding: Binding) -> Failure:
-    """Return what unbinding takes away, and how it is confirmed."""
-    tenant = binding["tenantId"]
-    lost = (
-        f"all that it has in the environment of {binding['ownerTenantId']} goes"
-        if is_of_guest(binding)
-        else "what runs stays, and only the binding goes"
-    )
-    return Failure(
-        f"{tenant} is not unbound without its name: {lost}",
-        ExitCode.REFUSED,
-        code="ConfirmationMissing",
-        remedy=f"type the command again with `--confirm {tenant}`",
-    )
 
 
 def _change(
@@ -402,7 +322,7 @@ def _change(
     client = invocation.client
     known = find_binding(client, name, tenant)
     path = f"{BINDINGS}/{known['bindingId']}/{verb}"
-    with _whose(known, tenant):
+    with saying_whose(known, tenant):
         after = client.write("POST", path, {"reason": reason} | _named(tenant)).body
     _show(invocation, after)
     if known["status"] == status and after["revision"] == known["revision"]:
