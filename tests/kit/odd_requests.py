@@ -74,6 +74,7 @@ BODIES: Mapping[str, Any] = {
     "Promotion": {"toEnvironmentId": "environmentId", "onConflict": "reject"},
     "Rollback": {"toDeploymentId": "deploymentId", "reason": "because"},
     "DeploymentReason": {"reason": "because"},
+    "Cancellation": {"reason": "because", "dryRun": True},
     "PublishConfiguration": {
         "scope": {"layer": "environment", "environmentId": "environmentId"},
         "values": {"greeting": "hello", "db": {"secret": "db-password"}},
