@@ -11,6 +11,7 @@ from tests.scaling.scaled import ONE, Scaling, policy_of, serving
 
 LEFT: Final = {"replicas": 6, "releaseRevision": 1}
 OWN: Final[Mapping[str, Any]] = {"replicas": 2}
+UNDER_THE_FIRST: Final = {"replicas": 1, "askedReplicas": 2, "scalingPolicyRevision": 1}
 UNDER_THE_SECOND: Final = {"replicas": 1, "askedReplicas": 2, "scalingPolicyRevision": 2}
 
 
@@ -98,5 +99,56 @@ def test_one_that_is_refused_for_a_release_with_its_own_number_leaves_none() -> 
         said = made.told()[-1]
 
         assert (said["status"], said["leftReplicas"]) == ("Rejected", None)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("minimum", "left"), [(4, 4), (1, 2)])
+def test_a_policy_that_has_not_decided_leaves_as_many_as_its_release_began_with(
+    minimum: int, left: int
+) -> None:
+    async def main() -> None:
+        made = await serving(replicas=2)
+        await made.apply(min=minimum)
+        await release(made, 2, {**UNDER_THE_FIRST, "replicas": minimum})
+
+        assert await deleted(made) == {"replicas": left, "releaseRevision": 1}
+
+    run_virtual(main())
+
+
+def test_the_minimum_of_the_next_policy_raises_what_the_one_before_left() -> None:
+    async def main() -> None:
+        made = await six()
+        await deleted(made)
+        await made.apply(min=8)
+        await release(made, 2, {**UNDER_THE_SECOND, "replicas": 8})
+
+        assert await deleted(made) == {"replicas": 8, "releaseRevision": 1}
+
+    run_virtual(main())
+
+
+def test_a_policy_that_was_deleted_while_its_release_was_on_its_way_leaves_what_it_said() -> None:
+    async def main() -> None:
+        made = await serving(replicas=6)
+        await made.apply()
+        assert await deleted(made) is None
+        await release(made, 2, UNDER_THE_FIRST)
+        await made.apply()
+
+        assert made.told()[-1]["leftReplicas"] is None
+
+    run_virtual(main())
+
+
+def test_a_release_that_is_heard_of_late_has_its_number_left_too() -> None:
+    async def main() -> None:
+        made = await serving(replicas=6)
+        await made.apply()
+        await release(made, 3, UNDER_THE_FIRST)
+        await release(made, 2, OWN)
+
+        assert await deleted(made) == {"replicas": 2, "releaseRevision": 2}
 
     run_virtual(main())

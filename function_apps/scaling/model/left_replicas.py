@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from function_apps.scaling.model.policy import ScalingPolicy
+from function_apps.scaling.model.policy import ScalingPolicy, State
 from function_apps.scaling.model.scaled_service import ScaledService
 from shared.contracts.scaling import LeftReplicas
 
@@ -18,23 +18,31 @@ def forget_number(policy: ScalingPolicy, service: ScaledService) -> ScalingPolic
 
 
 def after_release(
-    policy: ScalingPolicy, before: ScaledService, service: ScaledService
+    policy: ScalingPolicy, earlier: ScaledService, service: ScaledService
 ) -> ScalingPolicy:
     """Return *policy* after a release of *service* ended, with the number that it would leave.
 
-    A release that begins under a policy begins with as many instances as the one before has. Until
-    the policy decides, that is the number: its end would leave the minimum else.
+    *earlier* has the release before it; where that one is heard of late, it as well. A release that
+    begins under a policy begins with as many instances as the one before has, and with the minimum
+    at least. Until the policy decides, that is the number: its end would leave the minimum else.
+    One that was deleted has said already what it leaves.
     """
     after = forget_number(policy, service)
-    is_undecided = after.left_replicas is None and after.actual is None
-    if not is_undecided or not before.is_released or before.ends or _policy_of(before):
+    if after.actual is not None or after.status is State.SUPERSEDED:
         return after
-    if not _policy_of(service) or service.release_revision == before.release_revision:
+    is_begun_under = service.is_released and _policy_of(service) > 0
+    if not is_begun_under or earlier.release_revision == service.release_revision:
         return after
-    left = LeftReplicas(
-        replicas=int(before.component["replicas"]), release_revision=before.release_revision
-    )
-    return replace(after, left_replicas=left)
+    left = after.left_replicas
+    has_own = earlier.is_released and not earlier.ends and not _policy_of(earlier)
+    if has_own and (left is None or left.release_revision < earlier.release_revision):
+        left = LeftReplicas(
+            replicas=int(earlier.component["replicas"]), release_revision=earlier.release_revision
+        )
+    if left is None:
+        return after
+    number = max(left.replicas, int(service.component["replicas"]))
+    return replace(after, left_replicas=left.model_copy(update={"replicas": number}))
 
 
 def _policy_of(service: ScaledService) -> int:

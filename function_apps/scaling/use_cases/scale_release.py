@@ -50,14 +50,17 @@ async def _record(
 
     def decide(view: View) -> Decision[Json]:
         known = view.find(SERVICES, service_id)
-        before = known or scaled_service.new_service(
+        unknown = scaled_service.new_service(
             service_id, ctx.tenant, command.environment_id, command.module_id
         )
+        before = known or unknown
         after = record(before)
         if after == known:
             return NOTHING
         audited = Audited(type(command).__name__, service_id)
-        writes = [SERVICES.put(after), *_number(view.find(POLICIES, service_id), before, after)]
+        is_late = after.release_revision == before.release_revision
+        earlier = record(unknown) if is_late else before
+        writes = [SERVICES.put(after), *_number(view.find(POLICIES, service_id), earlier, after)]
         return Decision({}, writes=writes, audited=audited)
 
     policy = POLICIES.document_id(service_id)
@@ -65,12 +68,12 @@ async def _record(
 
 
 def _number(
-    policy: ScalingPolicy | None, before: ScaledService, service: ScaledService
+    policy: ScalingPolicy | None, earlier: ScaledService, service: ScaledService
 ) -> list[Put]:
     """Return the write of *policy* where the release of *service* changes what it leaves.
 
     It is no news: whoever has the number asks of which release it is, and another one is told with
     the end of the policy.
     """
-    after = policy and after_release(policy, before, service)
+    after = policy and after_release(policy, earlier, service)
     return [] if after is None or after == policy else [POLICIES.put(after)]
