@@ -33,7 +33,7 @@ def why_nobody(client: Client, layer: Layer, version: int) -> str:
         return f"{nobody}: {_not_deployed(client, layer)}"
     if is_pinned(client, layer):
         return f"{nobody}: a pinned module takes it with its next deployment"
-    return f"{nobody}: no instance of {layer.module} is listed"
+    return f"{nobody}: no instance of {layer.module} has been heard of"
 
 
 def require_available(client: Client, layer: Layer, version: int) -> None:
@@ -58,14 +58,14 @@ def _services(client: Client, layer: Layer) -> Sequence[Mapping[str, Any]] | Non
 
 
 def _not_deployed(client: Client, layer: Layer) -> str:
-    """Return that no release of a module is in force, and of the last one how it ended."""
-    for deployment in _deployments(client, layer, None):
-        if deployment["status"] in _ENDED_BADLY and any(_components([deployment], layer)):
-            return (
-                f"no release of {layer.module} is in force in {layer.environment}; its last one,"
-                f" {deployment['deploymentId']}, ended as {deployment['status']}"
-            )
-    return f"{layer.module} is not deployed in {layer.environment}: its first release takes it"
+    """Return that no release of a module is in force, and how its newest one ended if badly."""
+    newest = next(iter(_deployments(client, layer, None)), None)
+    if newest and newest["status"] in _ENDED_BADLY and any(_components([newest], layer)):
+        return (
+            f"no release of {layer.module} is in force in {layer.environment}; its last one,"
+            f" {newest['deploymentId']}, ended as {newest['status']}"
+        )
+    return f"{layer.module} is not deployed in {layer.environment}: its next release takes it"
 
 
 def _deployments(client: Client, layer: Layer, status: str | None) -> Iterable[Deployment]:

@@ -112,12 +112,12 @@ GONE: Final = {"moduleId": "module-web", "status": "Retired"}
             "a pinned module takes it with its next deployment", id="pinned",
         ),
         pytest.param(
-            [], [], "module-web is not deployed in test: its first release takes it",
+            [], [], "module-web is not deployed in test: its next release takes it",
             id="not-deployed",
         ),
         pytest.param(
             [GONE], [deployment("Completed", "live")],
-            "module-web is not deployed in test: its first release takes it", id="removed",
+            "module-web is not deployed in test: its next release takes it", id="removed",
         ),
         pytest.param(
             [], [deployment("RolledBack", "live")],
@@ -125,8 +125,17 @@ GONE: Final = {"moduleId": "module-web", "status": "Retired"}
             f" {THE_DEPLOYMENT['deploymentId']}, ended as RolledBack", id="rolled-back",
         ),
         pytest.param(
-            [RUNS], [deployment("Completed", "live")], "no instance of module-web is listed",
-            id="live-without-an-instance",
+            [], [deployment("RollingOut", "live"), deployment("RolledBack", "live")],
+            "module-web is not deployed in test: its next release takes it", id="on-its-way-again",
+        ),
+        pytest.param(
+            [GONE], [deployment("Completed", "live"), deployment("RolledBack", "live")],
+            "module-web is not deployed in test: its next release takes it",
+            id="removed-after-one-that-completed",
+        ),
+        pytest.param(
+            [RUNS], [deployment("Completed", "live")],
+            "no instance of module-web has been heard of", id="live-without-an-instance",
         ),
     ],
 )  # fmt: skip
