@@ -120,10 +120,14 @@ class Failure(Exception):
         }
         return {"error": error, "exitCode": int(self.exit_code)}
 
+    @property
+    def headline(self) -> str:
+        """Return its message, with its code where it has one."""
+        return f"{self.message} [{self.code}]" if self.code else self.message
+
     def lines(self) -> list[str]:
         """Return the lines for standard error, the most important first."""
-        headline = f"error: {self.message}"
-        lines = [headline if not self.code else f"{headline} [{self.code}]"]
+        lines = [f"error: {self.headline}"]
         texts = [detail.text() for detail in self.details]
         lines += [f"  - {text}" for text in texts if text not in self.message]
         lines.append(f"next:  {self.remedy}")

@@ -1,9 +1,11 @@
 """Sentences about bindings: what one would change, what runs meanwhile, what its end ends."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from cli.secret_bindings import Binding
+
+UNREADABLE: Final = "rotations on their way are not shown: you may not read operations"
 
 
 def plan_words(plan: Mapping[str, Any], body: Mapping[str, Any]) -> str:
@@ -43,26 +45,29 @@ def left_behind(rotation: Mapping[str, Any], bindings: Sequence[Binding]) -> Ite
 
 
 def revocation_lines(
-    revoked: Binding, env: str, others: Collection[Binding], rotations: Collection[str]
+    revoked: Binding, env: str, others: Collection[Binding], rotations: Collection[str] | None
 ) -> Iterator[str]:
     """Yield what becomes of the module, the secret, and its *rotations* that are on their way.
 
-    *others* are the other bindings in *env* of secrets of that name which are not revoked.
+    *others* are the other bindings in *env* of secrets of that name which are not revoked. Of
+    *rotations* None is that the caller may not read which there are.
     """
     secret, module = revoked["secretName"], revoked["moduleId"]
     yield (
         f"{module} keeps {revoked['target']} until its next deployment, of whatever kind, which is"
         " not given it; every version stays in the vault"
     )
-    for rotation in rotations:
+    if rotations is None:
+        yield f"a rotation of {secret}, if one is on its way, goes on; {UNREADABLE}"
+    for rotation in rotations or ():
         yield (
             f"the rotation of {secret} goes on, and disables its old versions: "
             f"`runtimectl secret rotation {rotation} --wait --until-revoked`"
         )
     if not any(each["vaultUri"] == revoked["vaultUri"] for each in others):
         yield (
-            f"no module is bound to {secret} any more, so it is not rotated: for one that leaked,"
-            f" bind it again (`runtimectl secret bind {secret} --env {env} --module {module}"
+            f"no module is bound to {secret} any more, so no rotation of it begins: for one that"
+            f" leaked, bind it again (`runtimectl secret bind {secret} --env {env} --module {module}"
             f" --target {revoked['target']}{_more(revoked)}`), then rotate it"
         )
 

@@ -32,7 +32,7 @@ from cli.secret_bindings import (
     bind_secret,
     rotations_in_flight,
 )
-from cli.secret_words import left_behind, plan_words, revocation_lines
+from cli.secret_words import UNREADABLE, left_behind, plan_words, revocation_lines
 from cli.unreleased import unreleased
 from cli.watch_operation import wait_for_success
 from cli.watch_rotation import failed, order_words, rotation_lines, watch_rotation
@@ -191,7 +191,7 @@ def rotation(
         say("\n".join(line.text for line in rotation_lines(body)))
         if body["status"] == "Failed":
             ended = failed(body)
-            say(f"{ended.message} [{ended.code}]\nnext:  {ended.remedy}")
+            say(f"{ended.headline}\nnext:  {ended.remedy}")
     else:
         invocation.show(body)
 
@@ -203,7 +203,7 @@ def revoke(selector: BindingSelector, invocation: Invocation, reason: Reason = "
     if selector.module is None:
         raise Failure("which module?", ExitCode.USAGE, remedy="name it: --module module-shop")
     binding = selector.find(client)
-    rotations = rotations_in_flight(client, [binding]) or ()
+    rotations = rotations_in_flight(client, [binding])
     path = f"{BINDINGS}/{binding['bindingId']}/revoke"
     body = client.write("POST", path, {"reason": reason}).body
     _show(invocation, body, environment_names(client))
@@ -219,7 +219,7 @@ def _say_rotations(invocation: Invocation, bindings: Sequence[Mapping[str, Any]]
     client = invocation.client
     running = rotations_in_flight(client, bindings)
     if running is None:
-        note("rotations on their way are not shown: you may not read operations")
+        note(UNREADABLE)
     names = environment_names(client) if running else {}
     for rotation_id, binding in (running or {}).items():
         where = with_environment(binding, names)["environment"]

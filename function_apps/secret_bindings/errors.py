@@ -179,10 +179,12 @@ class GeneratorMissing(Conflict):
 
 
 class VersionUnusable(Conflict):
-    """The version that is asked for is not in the vault, or disabled."""
+    """The version that is asked for is not in the vault, or disabled, or several begin as it."""
 
-    def __init__(self, name: str, version: str, more: str = "") -> None:
-        message = f"the vault has no enabled version {version} of {name}{more}"
+    def __init__(
+        self, name: str, version: str, more: str = "", what: str = "no enabled version"
+    ) -> None:
+        message = f"the vault has {what} {version} of {name}{more}"
         super().__init__(message, target="/version")
 
 

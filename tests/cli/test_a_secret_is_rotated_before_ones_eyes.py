@@ -373,6 +373,15 @@ def test_a_rotation_that_nobody_is_behind_of_shows_no_line_that_goes_on(
     assert "secret rotate db-password" not in ran.out
 
 
+def test_a_rotation_that_failed_without_a_code_shows_none(runtimectl: RuntimeCtl) -> None:
+    one = f"GET {RUNTIME}/secret-rotations/{ROTATION}"
+
+    ran = runtimectl.run(f"secret rotation {ROTATION}", {one: rotation("Failed")})
+
+    assert "no reason was given; every version stays enabled\n" in ran.out
+    assert "[]" not in ran.out
+
+
 def test_whoever_stops_watching_goes_on_for_what_was_waited_for(
     runtimectl: RuntimeCtl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -582,6 +591,7 @@ def revoked(*others: Mapping[str, Any]) -> dict[str, Any]:
             *others,
         ],
         f"POST {ROOT}/{SHOP}/revoke": binding(status="Revoked"),
+        f"{OPERATIONS}?kind=RotateSecret&status=Running": [],
     }
 
 
@@ -596,7 +606,7 @@ def test_a_revocation_says_what_it_ends(runtimectl: RuntimeCtl) -> None:
         assert ran.code == ExitCode.OK, ran.err
         assert "module-shop keeps DB_PASSWORD until its next deployment" in ran.err
         assert "goes on" not in ran.err
-    nobody = "no module is bound to db-password any more, so it is not rotated"
+    nobody = "no module is bound to db-password any more, so no rotation of it begins"
     again = "secret bind db-password --env test --module module-shop --target DB_PASSWORD"
     assert again in alone.err
     assert [nobody in each.err for each in (alone, beside, elsewhere)] == [True, False, True]
@@ -638,13 +648,23 @@ def test_who_may_not_read_rotations_is_told_so_and_not_that_there_is_none(
             return status, {"error": {"code": "PermissionMissing", "message": "it is so"}}
         return answer_of(asked, {f"GET {ROOT}": [binding()]})
 
+    def revoke(asked: Asked) -> tuple[int, Any]:
+        return answer(asked) if "/operations" in asked.path else answer_of(asked, revoked())
+
     with serving(answer, keeps_connections=False) as server:
         listed = runtimectl.run_at(server, "secret list")
     with serving(answer, keeps_connections=False) as server:
         named = runtimectl.run_at(server, "secret rotation db-password --env test")
+    with serving(revoke, keeps_connections=False) as server:
+        ended = runtimectl.run_at(server, REVOKE)
 
     assert listed.code == ExitCode.OK
     assert "rotations on their way are not shown: you may not read operations" in listed.err
+    assert ended.code == ExitCode.OK, ended.err
+    assert (
+        "a rotation of db-password, if one is on its way, goes on; rotations on their way are not"
+        " shown"
+    ) in ended.err
     assert named.code == ExitCode.REFUSED
     assert "are not shown: you may not read operations" in named.err
     assert "secret rotate" not in named.err

@@ -27,7 +27,12 @@ DISABLED = version("bbbbbbbbbbbb", enabled=False)
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        pytest.param("aaaaaaaaaaaa", f"{FIRST.version}, {SECOND.version}", id="several-begin-so"),
+        pytest.param(
+            "aaaaaaaaaaaa",
+            f"the vault has more than one version aaaaaaaaaaaa of {NAME}: {FIRST.version}, "
+            f"{SECOND.version}; name the whole one",
+            id="several-begin-so",
+        ),
         pytest.param("deadbeef", f"it has {FIRST.version}, {SECOND.version};", id="none-does"),
         pytest.param("bbbbbbbbbbbb", f"{DISABLED.version} is disabled", id="it-is-disabled"),
         pytest.param("aaaaaaaaaaa", f"it has {FIRST.version}", id="it-is-too-short"),

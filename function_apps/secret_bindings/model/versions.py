@@ -74,6 +74,11 @@ def whole_version(versions: Sequence[SecretProperties], asked: str, name: str) -
         return fitting[0]
     if len(fitting) == 1:
         raise VersionUnusable(name, asked, f": {fitting[0]} is disabled")
-    known = ", ".join((fitting or enabled)[:_NAMED_MAX])
-    what = f"several begin so: {known}" if fitting else f"it has {known or 'none'}"
-    raise VersionUnusable(name, asked, f": {what}; name the whole one, or its first {SHORTEST}")
+    if fitting:
+        known = ", ".join(fitting[:_NAMED_MAX])
+        raise VersionUnusable(
+            name, asked, f": {known}; name the whole one", "more than one version"
+        )
+    known = ", ".join(enabled[:_NAMED_MAX]) or "none"
+    more = f": it has {known}; name the whole one, or its first {SHORTEST}"
+    raise VersionUnusable(name, asked, more)
