@@ -11,10 +11,10 @@ from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure
 from cli.lookup import environment_id, environment_name
-from cli.new_environments import heard
 from cli.options import EnvironmentFilter, Invocation, Module
 from cli.output import format_time
 from cli.parameter_types import one_of
+from cli.wait_for_events import send_once_heard
 
 ROOT: Final = "/v1/runtime/configurations"
 TENANT: Final = "tenant"
@@ -212,7 +212,7 @@ def write(
     client, clock = invocation.client, invocation.session.clock
     send = partial(client.write, "POST", path, body)
     try:
-        answer: Mapping[str, Any] = heard(client, clock, layer.environment_id, send).body
+        answer: Mapping[str, Any] = send_once_heard(client, clock, layer.environment_id, send).body
     except Failure as failure:
         head = layer.find_head(client) if failure.code == "HeadMoved" else None
         if head is None:

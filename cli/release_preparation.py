@@ -16,14 +16,13 @@ from cli.configuration_layers import TENANT, Content, Layer, put_in_force
 from cli.configuration_tables import difference_words
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.host_process import pause
-from cli.new_environments import ASKED_EVERY_S, HEARD_WITHIN_S
 from cli.options import Invocation
 from cli.output import note
 from cli.plans import require_plannable
 from cli.release_sections import Sections
 from cli.secret_bindings import bind_secret
 from cli.secret_words import plan_words
+from cli.wait_for_events import EVENT_WITHIN_S, EventWait
 from cli.watch_operation import wait_for_success
 from cli.watch_rollout import ROOT
 from shared.kernel.clock import Clock
@@ -187,19 +186,20 @@ def _wait_until_given(
     Raises:
         Failure: deployments does not hear of it in time.
     """
-    until_s = clock.monotonic_s() + HEARD_WITHIN_S
+    wait = EventWait(clock)
     while True:
         plan = client.write("POST", ROOT, {**request, "dryRun": True}).body
         missing = [*_missing(plan["components"], published, secrets)]
         if plan["refusals"] or not missing:
             return
-        if clock.monotonic_s() > until_s:
+        unheard = f"deployments has not heard of {missing[0]}"
+        if wait.is_over:
             raise Failure(
-                f"deployments has not heard of {missing[0]} within {HEARD_WITHIN_S:.0f} s",
+                f"{unheard} within {EVENT_WITHIN_S:.0f} s",
                 ExitCode.UNAVAILABLE,
                 remedy="look at what is parked (`runtimectl parked`), then type the command again",
             )
-        pause(clock, ASKED_EVERY_S)
+        wait.pause(unheard)
 
 
 def _missing(

@@ -12,9 +12,9 @@ from cli.client import Client, Response
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id, require_alone
-from cli.new_environments import heard
 from cli.options import EnvironmentFilter, EnvironmentOption, Invocation, Module
 from cli.parameter_types import one_of
+from cli.wait_for_events import send_once_heard
 from shared.kernel.ids import id_shape, parse_id, secret_key, secret_rotation_id
 
 BINDINGS: Final = "/v1/runtime/secret-bindings"
@@ -30,7 +30,7 @@ SecretArgument = Annotated[
 def bind_secret(invocation: Invocation, body: Mapping[str, Any]) -> Response:
     """Send *body*, which binds a secret or plans to. Raises Failure where it is refused."""
     client, clock = invocation.client, invocation.session.clock
-    return heard(
+    return send_once_heard(
         client, clock, body["environmentId"], partial(client.write, "POST", BINDINGS, body)
     )
 

@@ -67,8 +67,8 @@ def revocation_lines(
     if not any(each["vaultUri"] == revoked["vaultUri"] for each in others):
         yield (
             f"no module is bound to {secret} any more, so no rotation of it begins: for one that"
-            f" leaked, bind it again (`runtimectl secret bind {secret} --env {env} --module {module}"
-            f" --target {revoked['target']}{_more(revoked)}`), then rotate it"
+            f" leaked, bind it again (`runtimectl secret bind {secret} --env {env}"
+            f" --module {module} --target {revoked['target']}{_more(revoked)}`), then rotate it"
         )
 
 

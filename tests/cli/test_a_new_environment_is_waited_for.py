@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from cli import wait_for_events
 from cli.exit_codes import ExitCode
 from tests.cli.configured_platform import ConfiguredPlatform, configured_platform
 from tests.cli.small_platform import THE_ENVIRONMENT, RuntimeCtl
@@ -16,6 +17,9 @@ BIND = (
     "--delivery", "environmentVariable", "--target", "DB",
 )  # fmt: skip
 SET = ("config", "set", "greeting=hi", "--env")
+
+
+UNHEARD = "the service has not heard of test, which is provisioned, yet: waiting up to 30 s"
 
 
 @pytest.fixture
@@ -31,19 +35,39 @@ def publishes(asked: list[Asked]) -> int:
     return sum(each.method == "POST" for each in asked)
 
 
-def test_configuration_is_published_once_its_service_has_heard(
-    platform: ConfiguredPlatform,
-) -> None:
-    def hear(asked: Asked) -> None:
-        if publishes(platform.server.asked) == 2:
+def hear_before(platform: ConfiguredPlatform, publish: int) -> None:
+    """Have its service hear of the environment before the publish with that number."""
+
+    def hear(_: Asked) -> None:
+        if publishes(platform.server.asked) == publish:
             platform.hear(environment(1))
 
     platform.before = hear
+
+
+def test_configuration_is_published_once_its_service_has_heard(
+    platform: ConfiguredPlatform,
+) -> None:
+    hear_before(platform, 2)
 
     ran = platform.run(*SET, "test")
 
     assert ran.code == ExitCode.OK, ran.err
     assert publishes(ran.asked) == 2
+    assert UNHEARD not in ran.err
+
+
+def test_what_takes_a_while_is_said_once(
+    platform: ConfiguredPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wait_for_events, "SAID_AFTER_S", 0.0)
+    monkeypatch.setattr(wait_for_events, "ASK_INTERVAL_S", 0.01)
+    hear_before(platform, 4)
+
+    ran = platform.run(*SET, "test")
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.err.count(UNHEARD) == 1
 
 
 def test_an_environment_that_is_not_there_is_refused_at_once(platform: ConfiguredPlatform) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli import release_preparation
+from cli import wait_for_events
 from cli.exit_codes import ExitCode
 from tests.cli.configured_platform import ConfiguredPlatform, configured_platform
 from tests.cli.small_platform import (
@@ -98,7 +98,7 @@ class Deployments:
 def platform(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[ConfiguredPlatform]:
-    monkeypatch.setattr(release_preparation, "ASKED_EVERY_S", 0.01)
+    monkeypatch.setattr(wait_for_events, "ASK_INTERVAL_S", 0.01)
     with configured_platform(RuntimeCtl(monkeypatch, capsys)) as made:
         yield made
 
@@ -218,13 +218,16 @@ def test_a_conflict_ends_it_before_the_deployment(platform: ConfiguredPlatform, 
 def test_a_publish_that_deployments_does_not_hear_of_ends_it_before_the_deployment(
     platform: ConfiguredPlatform, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(release_preparation, "HEARD_WITHIN_S", 0.05)
+    monkeypatch.setattr(wait_for_events, "EVENT_WITHIN_S", 0.05)
+    monkeypatch.setattr(wait_for_events, "SAID_AFTER_S", 0.02)
     deployments = Deployments(heard=1_000_000)
 
     ran = deployed(platform, deployments, file, RELEASE + CONFIGURATION)
 
     assert ran.code == ExitCode.UNAVAILABLE
-    assert "deployments has not heard of version 1 of" in ran.err
+    said, refused = (line for line in ran.err.splitlines() if "has not heard of version 1" in line)
+    assert said.endswith("yet: waiting up to 0 s")
+    assert refused.startswith("error: ")
     assert deployments.deployed == []
 
 
