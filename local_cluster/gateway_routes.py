@@ -157,7 +157,7 @@ def instances_of(backend: Backend, found: ClusterObjects) -> Sequence[tuple[str,
         instances |= {
             (address, port, True)
             for endpoint, port in endpoints
-            if _is_silent(endpoint, found)
+            if _takes_requests(endpoint, found)
             for address in endpoint["addresses"]
         }
     return sorted(instances)
@@ -167,8 +167,8 @@ def _is_ready(endpoint: Document) -> bool:
     return endpoint.get("conditions", {}).get("ready") is not False
 
 
-def _is_silent(endpoint: Document, found: ClusterObjects) -> bool:
-    """Return whether its pod is not ready for want of a word of its node, and of nothing else.
+def _takes_requests(endpoint: Document, found: ClusterObjects) -> bool:
+    """Return whether the application of its pod is ready, whatever its node and its slice say.
 
     When the API server was away for longer than nodes may be silent, the cluster takes `Ready` from
     every pod that there is; what the application said stays in `ContainersReady`. A pod that has
