@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.use_cases.cancel import cancel
+from function_apps.deployments.use_cases.release_hold import release_hold
 from shared.contracts.deployments import DeploymentReason
 from shared.contracts.strategies import StrategyKind
 from tests.deployments.driven import SHOP, Driven, driven
+from tests.deployments.test_lost_documents import lose
 from tests.deployments.test_rolling_back import planned
 from tests.kit.virtual_time import run_virtual
 
@@ -79,6 +81,34 @@ def test_a_rollback_of_a_rollback_goes_by_the_release_that_it_takes_back() -> No
         _, then = await undone(world, first)
 
         assert (kind, then) == ("canary", "recreate")
+
+    run_virtual(main())
+
+
+def test_one_to_a_release_that_came_later_stops_first_as_that_did() -> None:
+    async def main() -> None:
+        world = driven()
+        _, two = await released(world, "canary", "recreate")
+        first, _ = await undone(world, two)
+        three = await world.release("three", strategy={"kind": "canary"})
+        await release_hold(first, DeploymentReason(), world.ctx, world.app)
+
+        _, kind = await undone(world, three.deployment_id, toDeploymentId=two)
+
+        assert kind == "recreate"
+
+    run_virtual(main())
+
+
+def test_so_does_one_over_releases_of_which_not_all_are_known() -> None:
+    async def main() -> None:
+        world = driven()
+        one, _, three, last = await released(world, "canary", "canary", "canary", "canary")
+        await lose(world, three, is_gone=True)
+
+        _, kind = await undone(world, last, toDeploymentId=one)
+
+        assert kind == "recreate"
 
     run_virtual(main())
 

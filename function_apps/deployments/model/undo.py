@@ -26,7 +26,7 @@ def queued_undo(
     undone: Deployment,
     wanted: Deployment | None,
     target: DeploymentTarget,
-    passed: Sequence[Deployment] = (),
+    passed: Collection[StrategyKind] = (),
 ) -> QueueEntry | None:
     """Return the entry of the rollback that undoes *undone* already, as one to *wanted* would.
 
@@ -51,12 +51,12 @@ def rollback_of(
     target: DeploymentTarget,
     ids: NewIds,
     ctx: Context,
-    passed: Sequence[Deployment] = (),
+    passed: Collection[StrategyKind] = (),
 ) -> tuple[Deployment, Deploy]:
     """Return the rollback that undoes *undone*, with its command, before it enters its queues.
 
-    It goes back to what was in force before, or to what *wanted* released, over what *passed*
-    released between.
+    It goes back to what was in force before, or to what *wanted* released, over what went between
+    by the strategies *passed*.
 
     Raises:
         NotInForce: another deployment has replaced *undone*.
@@ -116,12 +116,12 @@ def _require_in_force(undone: Deployment, target: DeploymentTarget) -> None:
 
 
 def command_of(
-    undone: Deployment, predecessors: Predecessors, passed: Sequence[Deployment] = ()
+    undone: Deployment, predecessors: Predecessors, passed: Collection[StrategyKind] = ()
 ) -> Deploy:
     """Return the command that restores the earlier components, without the new modules.
 
-    It stops instances first where what *undone* brought did, or one of those that it *passed* over:
-    versions on both sides of a recreate do not run beside each other.
+    It stops instances first where what *undone* brought did, or one of those between, that went by
+    the strategies *passed*: versions on both sides of a recreate do not run beside each other.
 
     Raises:
         NotRollbackable: nothing would come back, so it would only take modules away.
@@ -143,9 +143,8 @@ def command_of(
             f"what {undone.deployment_id} replaced has run to its end, and a rollback runs no job"
             " again: deploy the release that you want"
         )
-    strategies = [undone.terms_of(module).strategy for module in undone.modules]
-    strategies += [each.strategy for each in passed]
-    is_recreate = any(each.kind is StrategyKind.RECREATE for each in strategies)
+    kinds = {undone.terms_of(module).strategy.kind for module in undone.modules}
+    is_recreate = StrategyKind.RECREATE in kinds | {*passed}
     return Deploy(
         environment_id=undone.environment_id,
         release_ref=predecessors.ref(undone),

@@ -1,6 +1,6 @@
 """RollbackDeployment: undo a deployment that is in force, or interrupt one on its way."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -29,13 +29,14 @@ from function_apps.deployments.use_cases.planned_removals import planned_removal
 from shared.contracts.deployment_plans import PlannedRestore, RollbackPlan
 from shared.contracts.deployments import DeploymentStatus, EndReason, RollbackDeployment
 from shared.contracts.releases import ReleasedComponent
+from shared.contracts.strategies import StrategyKind
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 _EARLIER_MAX: Final = 20
 """Roll-outs that may have followed a release: as many are read, one by one, of a refused one."""
 _PASSED_MAX: Final = 50
-"""Releases between the one in force and the one to go back to, as many as are looked at."""
+"""Releases between the one in force and the one to go back to; of more it is not known."""
 
 
 async def roll_back(
@@ -128,7 +129,7 @@ async def _undo(
     As of a release, one whose document is lost answers nobody.
     """
     undone, target = known.deployment, known.target
-    passed = await _passed(undone, wanted, ctx, app) if wanted else ()
+    passed = await _passed(undone, wanted, ctx, app) if wanted else frozenset()
     queued = undo.queued_undo(undone, wanted, target, passed)
     if queued is not None:
         find = app.service.work.find
@@ -190,26 +191,25 @@ async def _earlier_release(
 
 async def _passed(
     undone: Deployment, wanted: Deployment, ctx: Context, app: DeploymentsApp
-) -> Sequence[Deployment]:
-    """Return what was released between *wanted* and *undone*; nothing where that is not known."""
-    goal = {wanted.deployment_id, *wanted.restores.values()}
-    passed: dict[str, Deployment] = {}
-    names = _earlier(undone, undone)
-    while names - goal and len(passed) < _PASSED_MAX:
-        before: set[str] = set()
-        for name in sorted(names - goal - passed.keys()):
-            known = await app.service.work.find(repository.DEPLOYMENTS, name, ctx.tenant)
-            if known is None:
-                return ()
-            passed[name] = known
-            before |= _earlier(known, undone)
-        if not before:
-            return ()
-        names = before
-    return tuple(passed.values())
+) -> Collection[StrategyKind]:
+    """Return how the releases between *wanted* and *undone* went.
 
-
-def _earlier(deployment: Deployment, undone: Deployment) -> set[str]:
-    """Return the releases before *deployment* of the modules that *undone* brought."""
-    earlier = deployment.earlier_releases.items()
-    return {name.deployment_id for module, name in earlier if module in undone.modules}
+    As a recreate where that is not known to its end, or *wanted* is none of those before: two
+    versions that a recreate kept apart do not run beside each other on a guess.
+    """
+    kinds: set[StrategyKind] = set()
+    read: dict[str, Deployment] = {}
+    for module in undone.modules:
+        goal = wanted.restores.get(module, wanted.deployment_id)
+        before = undone.earlier_releases.get(module)
+        while before is not None and before.deployment_id != goal:
+            name = before.deployment_id
+            if name not in read and len(read) < _PASSED_MAX:
+                found = await app.service.work.find(repository.DEPLOYMENTS, name, ctx.tenant)
+                read |= {name: found} if found else {}
+            known = read.get(name)
+            kinds |= {known.strategy.kind} if known else set()
+            before = known.earlier_releases.get(module) if known else None
+        if before is None:
+            kinds.add(StrategyKind.RECREATE)
+    return kinds
