@@ -11,6 +11,7 @@ from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
 from shared.contracts.components import Component
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.errors import PlanRefused
+from shared.kernel.ids import ModuleId
 from tests.deployments.driven import CART, SHOP, WEB, Driven, driven
 from tests.kit.virtual_time import run_virtual
 
@@ -252,5 +253,24 @@ def test_a_dry_run_lists_what_the_deployments_on_their_way_refuse(
         plan = await plan_deployment(command, world.bench.ctx(), world.app)
 
         assert [each.code for each in plan.refusals] == [code]
+
+    run_virtual(main())
+
+
+def test_a_repeat_with_many_warnings_answers_as_many_as_the_first_request() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        needed = [f"module-n{number}" for number in range(25)]
+        modules = [ModuleId(f"module-m{number}") for number in range(5)]
+        components = [await world.component("one", each, dependsOn=needed) for each in modules]
+        command = await world.command(*components, dryRun=True)
+
+        first = await world.deploy(*components)
+        again = await world.deploy(*components)
+        plan = await plan_deployment(command, world.bench.ctx(), world.app)
+
+        assert (len(first["warnings"]), again["warnings"]) == (100, first["warnings"])
+        assert (plan.repeats, list(plan.warnings)) == (first["deploymentId"], first["warnings"])
 
     run_virtual(main())

@@ -163,7 +163,7 @@ async def deploy(
         target = view.get(TARGETS, environment_id)
         release = await _identify(target, outside, ctx, app, _raise)
         if release.repeats is not None:
-            said = release.command.warnings
+            said = plan_warnings.of_repeat(release.command).warnings
             return Decision(answer(release.repeats, target, said), is_repeat=True)
         decided = await _decide(release, target, outside, ids, ctx, _raise)
         assert decided.entered is not None, environment_id
@@ -208,7 +208,7 @@ async def plan_deployment(
         context = replace(await outside.context(), configurations=release.given)
         plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
         waits_for, _ = preconditions.waiting_for(repeats, target)
-        effects = Effects(command.warnings)
+        effects = plan_warnings.of_repeat(command)
     else:
         decided = await _decide(release, target, outside, ids, ctx, refused.append)
         reasons += [reason for each in refused for reason in _reasons(each)]

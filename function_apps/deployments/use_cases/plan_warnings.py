@@ -46,6 +46,11 @@ def of_refused(command: Deploy, plan: Plan, source: Source | None) -> Effects:
     return Effects(tuple(_of_command(command, plan, source)[:LISTED_MAX]))
 
 
+def of_repeat(command: Deploy) -> Effects:
+    """Return what is to be said of *command*, which another release answers."""
+    return Effects(command.warnings[:LISTED_MAX])
+
+
 async def of_plan(
     command: Deploy,
     plan: Plan,
