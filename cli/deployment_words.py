@@ -56,9 +56,11 @@ def taken_back_words(taken_back: Deployment, rollback: Deployment) -> str:
 def _comes_back(taken_back: Deployment, release: str) -> bool:
     """Return whether *release* is another than the modules have.
 
-    A roll-out is of what they have, and so is a rollback to what was before one.
+    Before a release there was another one, though it may have the same name. A roll-out is of what
+    they have, and so is a rollback to what was before one.
     """
-    return bool(release != taken_back["releaseRef"])
+    is_release = taken_back.get("kind", "release") == "release"
+    return bool(is_release or release != taken_back["releaseRef"])
 
 
 def planned_rollback_words(plan: Mapping[str, Any]) -> Iterator[str]:
@@ -68,8 +70,10 @@ def planned_rollback_words(plan: Mapping[str, Any]) -> Iterator[str]:
     words = f"would take back {deployment_words(taken_back)}"
     if release is None:
         stays = "what is in force stays" if restores else "nothing was in force before it"
-        if any(each.get("startsAgain") for each in restores):
+        if started := [each["moduleId"] for each in restores if each.get("startsAgain")]:
             stays = "what was in force before is started again"
+            if len(started) < len(restores):
+                stays += f" of {', '.join(started)}, and stays of the others"
         yield f"{words}, which is on its way: {stays}"
     elif _comes_back(taken_back, release):
         yield f"{words}: {release} would come back"

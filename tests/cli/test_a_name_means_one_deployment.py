@@ -378,6 +378,13 @@ SHOP_1 = {"moduleId": "module-shop", "version": "1.0"}
             id="release",
         ),
         pytest.param(
+            "release",
+            "shop-1.2",
+            [SHOP_1],
+            "would take back shop-1.2: shop-1.2 would come back",
+            id="release-of-the-same-name",
+        ),
+        pytest.param(
             "repair",
             "shop-1",
             [SHOP_1],
@@ -398,6 +405,13 @@ SHOP_1 = {"moduleId": "module-shop", "version": "1.0"}
             [{**SHOP_1, "startsAgain": True}],
             "shop-1.2, which is on its way: what was in force before is started again",
             id="recreate-on-its-way",
+        ),
+        pytest.param(
+            "release",
+            None,
+            [{**SHOP_1, "startsAgain": True}, {"moduleId": "module-job", "version": None}],
+            "is started again of module-shop, and stays of the others",
+            id="recreate-of-one-of-two",
         ),
         pytest.param(
             "release",
@@ -435,6 +449,6 @@ def test_a_dry_run_of_a_rollback_sends_no_rollback(
     assert ran.code == ExitCode.OK, ran.err
     assert ran.written[1]["dryRun"] is True
     assert said in ran.out
-    assert ("in force then: module-shop 1.0\n" in ran.out) == bool(restores)
+    assert ("in force then: module-shop 1.0" in ran.out) == bool(restores)
     assert "would remove module-new 1.2 r2\n" in ran.out
     assert "would wait for queue" in ran.out
