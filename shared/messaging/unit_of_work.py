@@ -139,7 +139,10 @@ Asked only when no marker answers the repeat, so it may ask outside for what cha
 may be asked again with newer documents; what does not depend on them it asks outside only once.
 """
 Linked = Callable[[View], Sequence[str]]
-"""Names further documents that the first ones refer to, such as an operation to be closed."""
+"""Names further documents that the ones read refer to, such as an operation to be closed.
+
+It is asked again with those, until it names no other.
+"""
 
 
 @dataclass(frozen=True)
@@ -270,11 +273,14 @@ class UnitOfWork:
         )
 
     async def _with_linked(self, partition: Partition, view: View, linked: Linked | None) -> View:
-        ids = linked(view) if linked is not None else ()
-        if not ids:
+        if linked is None:
             return view
-        more = await self.read(partition, *ids)
-        return View({**view.documents, **more.documents})
+        asked: set[str] = set()
+        while ids := [each for each in linked(view) if each not in asked]:
+            more = await self.read(partition, *ids)
+            view = View({**view.documents, **more.documents})
+            asked.update(ids)
+        return view
 
     async def _after_commit(
         self, decision: Decision[T], before: View, committed: Committed, ctx: Context

@@ -223,6 +223,27 @@ def test_a_binding_that_begins_again_with_a_newer_version_is_given_to_the_module
     run_virtual(main())
 
 
+def test_one_release_is_made_of_what_is_sent_again_and_again_meanwhile() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await bind(world, "v1")
+        await world.release("one")
+        world.halt_at = "shift_traffic"
+        first = await world.deploy(await world.component("two"))
+        await world.until(world.is_halted)
+        await _begun_again(world)
+        wanted = await world.component("two")
+
+        found = {(await world.deploy(wanted))["deploymentId"] for _ in range(3)}
+        world.go_on()
+        await world.settle()
+
+        assert len(found - {first["deploymentId"]}) == len(found) == 1
+
+    run_virtual(main())
+
+
 def test_a_newer_version_that_a_rotation_brings_is_waited_for() -> None:
     async def main() -> None:
         world = driven()

@@ -92,6 +92,24 @@ def test_the_old_version_stays_enabled_for_the_overlap() -> None:
     assert (after["status"], enabled[after["fromVersion"]]) == ("Revoked", False)
 
 
+def test_a_consumer_that_is_revoked_in_its_roll_out_is_waited_for_no_longer() -> None:
+    async def main() -> str:
+        on = await secret_bindings()
+        followers, binding = await consumers(on, MODULES[0], generator=RANDOM)
+        asked = await on.rotate(binding, overlap="PT0S")
+        followers.verdict = lambda _: "ignore"
+        rotating = asyncio.ensure_future(followers.finish())
+        while not followers.told:
+            await on.app.service.clock.sleep(1)
+        await on.revoke(binding)
+        await on.app.service.clock.sleep(10)
+        found = await on.rotation(asked["rotationId"])
+        await rotating
+        return str(found["status"])
+
+    assert run_virtual(main()) == "Revoked"
+
+
 @pytest.mark.parametrize(
     ("verdict", "code"),
     [pytest.param("refuse", "ConsumerRolledBack", id="rolled-back"),

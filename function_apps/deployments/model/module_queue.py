@@ -110,8 +110,13 @@ def repeated_by(command: Deploy, keys: Keys, target: DeploymentTarget) -> Deploy
     Raises:
         NaturalKeyActive: one on its way has the same versions and other content.
     """
+    # The last one: it is the release that repeats made of one that did not answer them.
     active = next(
-        (entry for entry in target.queue if keys.natural == entry.key or keys.base == entry.base),
+        (
+            entry
+            for entry in reversed(target.queue)
+            if keys.natural == entry.key or keys.base == entry.base
+        ),
         None,
     )
     if active is not None:

@@ -12,6 +12,7 @@ from function_apps.secret_bindings.repository import BINDINGS, HEADS, ROTATIONS
 from shared.kernel.context import Context
 from shared.messaging.outbox import Raise, Row
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
+from shared.persistence.codec import Put
 from shared.persistence.store import partition_of
 
 
@@ -39,9 +40,9 @@ async def record_proof(
         writes, outbox = [HEADS.put(after)], list[Row]()
         followed = after.followed_rotation_id
         rotation = view.find(ROTATIONS, followed) if followed else None
-        if rotation is not None and not rotation.is_ended:
-            writes.append(ROTATIONS.put(replace(rotation, heard=rotation.heard + 1)))
-            outbox.append(Raise(rotation.operation_id, rotation.wait_name))
+        told, raised = tell(rotation)
+        writes += told
+        outbox += raised
         consumer = after.consumer(binding.binding_id)
         bound = view.find(BINDINGS, binding.binding_id)
         moved = _moved(bound, consumer, rotation, after.failed_versions, ctx)
@@ -57,6 +58,14 @@ async def record_proof(
 
     partition = partition_of(ctx.tenant, binding.environment_id)
     await app.service.work.commit(ctx, partition, [head_id, binding_id], decide, linked=linked)
+
+
+def tell(rotation: Rotation | None) -> tuple[Sequence[Put], Sequence[Row]]:
+    """Return what is written and raised for *rotation* to look at its consumers, if it goes on."""
+    if rotation is None or rotation.is_ended:
+        return (), ()
+    heard = replace(rotation, heard=rotation.heard + 1)
+    return [ROTATIONS.put(heard)], [Raise(rotation.operation_id, rotation.wait_name)]
 
 
 def _moved(

@@ -12,8 +12,9 @@ from function_apps.secret_bindings.model.secret_head import (
     remove_consumer,
 )
 from function_apps.secret_bindings.ports import SecretBindingsApp
-from function_apps.secret_bindings.repository import BINDINGS, ENVIRONMENTS, HEADS
+from function_apps.secret_bindings.repository import BINDINGS, ENVIRONMENTS, HEADS, ROTATIONS
 from function_apps.secret_bindings.resources import answer
+from function_apps.secret_bindings.use_cases.record_proof import tell
 from shared.kernel.context import Context
 from shared.kernel.ids import parse_id
 from shared.messaging.outbox import Audited, Publish
@@ -25,6 +26,8 @@ async def revoke_binding(
     binding_id: str, reason: str, ctx: Context, app: SecretBindingsApp
 ) -> Outcome[Json]:
     """Revoke a binding; its versions stay in the vault. A repeat gets the first answer.
+
+    A rotation in flight waits no longer for its module.
 
     Raises:
         BindingNotFound: there is none.
@@ -38,19 +41,26 @@ async def revoke_binding(
             return Decision(answer(known), is_repeat=True)
         head = view.find(HEADS, known.secret)
         heads, alerts = _without(head, known, ctx) if head else ((), ())
+        followed = head.followed_rotation_id if head else None
+        told, raised = tell(view.find(ROTATIONS, followed) if followed else None)
         return Decision(
             answer(after),
-            writes=[BINDINGS.put(after), *map(HEADS.put, heads)],
+            writes=[BINDINGS.put(after), *map(HEADS.put, heads), *told],
             # Nobody has heard of one that never had a version.
-            outbox=[*([secret_bound(after)] if after.version else []), *alerts],
+            outbox=[*([secret_bound(after)] if after.version else []), *alerts, *raised],
             audited=Audited("RevokeSecretBinding", binding_id, reason=reason),
         )
 
-    def head_of(view: View) -> Sequence[str]:
+    def linked(view: View) -> Sequence[str]:
         known = view.find(BINDINGS, binding_id)
-        return [] if known is None else [HEADS.document_id(known.secret)]
+        if known is None:
+            return []
+        head = view.find(HEADS, known.secret)
+        followed = head.followed_rotation_id if head else None
+        rotations = [ROTATIONS.document_id(followed)] if followed else []
+        return [HEADS.document_id(known.secret), *rotations]
 
-    return await app.service.work.change(ctx, BINDINGS, binding_id, decide, linked=head_of)
+    return await app.service.work.change(ctx, BINDINGS, binding_id, decide, linked=linked)
 
 
 def _without(
