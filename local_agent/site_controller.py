@@ -125,7 +125,10 @@ class SiteController:
     def _drop_ended_revisions(
         self, desired: DesiredComponent, controller: ComponentController
     ) -> DesiredComponent:
-        """Delete removed revisions without instances, unless they were applied again."""
+        """Delete removed revisions without instances, unless they were applied again.
+
+        With the last one, where requests found the component is remembered.
+        """
         with self._folder.write_lock():
             latest = self._folder.component(desired.component.service)
             assert latest is not None

@@ -126,6 +126,7 @@ def listed(
     others: Sequence[str] = (),
     stopped: Sequence[str] = (),
     more: int = 0,
+    cause: str = "observation",
 ) -> RuntimeInventoryUpdated:
     """Return what catalog tells of WEB: the instances of its *release*, and those of *others*.
 
@@ -145,7 +146,7 @@ def listed(
             **component, "aggregateId": service_of(WEB), "serviceId": service_of(WEB),
             "revision": revision, "environmentId": ENVIRONMENT, "stage": "test",
             "status": "Running", "instances": instances, "instancesTotal": len(instances) + more,
-            "cause": {"kind": "observation", "id": "scan"}, "validFrom": isoformat(EPOCH),
+            "cause": {"kind": cause, "id": "scan"}, "validFrom": isoformat(EPOCH),
         }
     )  # fmt: skip
 

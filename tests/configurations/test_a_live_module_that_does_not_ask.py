@@ -102,12 +102,14 @@ def test_one_that_asks_no_more_is_behind_until_it_asks_again() -> None:
 def test_one_that_goes_on_asking_stays_counted() -> None:
     async def main() -> Any:
         on, head = await of_live(listed(1, "web-0"))
+        before, found = len(on.told("ConfigurationSynced")), []
         for _ in range(4):
             await ask(on)
             await on.judge(50)
-        return await status(on, head), len(on.told("ConfigurationSynced"))
+            found.append(await status(on, head))
+        return found, len(on.told("ConfigurationSynced")) - before
 
-    assert run_virtual(main())[0] == "Synced"
+    assert run_virtual(main()) == (["Synced"] * 4, 1)
 
 
 def test_what_its_release_was_given_runs_until_something_else_is_published() -> None:
@@ -128,6 +130,31 @@ def test_what_its_release_was_given_runs_until_something_else_is_published() -> 
     assert ((found["acknowledged"], found["expected"]), is_synced) == ((1, 1), "Synced")
     assert found["instances"][0]["basis"] == "observed"
     assert (again["acknowledged"], again["expected"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("published", "runs"),
+    [
+        pytest.param([("tenant", {"a": 2}), ("tenant", {"a": 3})], 1, id="says-nothing-of-it"),
+        pytest.param([("tenant", {"b": 2}), ("tenant", {})], 0, id="came-and-went"),
+    ],
+)
+def test_what_is_published_and_changes_nothing_of_a_module_leaves_its_proof(
+    published: Sequence[tuple[str, Any]], runs: int
+) -> None:
+    async def main() -> Any:
+        on = await configurations()
+        await on.publish(MODULE_LAYER, {"a": 1})
+        given = (await on.effective())["hash"]
+        await on.hear(proved(1, [given], "live", {"module": 1, "hash": given}))
+        await on.hear(listed(1, "web-0"))
+        await on.app.service.clock.sleep(JUST_PUBLISHED_S)
+        for number, (layer, values) in enumerate(published):
+            await on.app.service.clock.sleep(1)
+            head = await on.publish({"layer": layer}, values, number)
+        return (await adoption(on, head))["acknowledged"]
+
+    assert run_virtual(main()) == runs
 
 
 def test_an_instance_of_a_release_that_is_not_in_force_is_not_counted_though_it_asks() -> None:
@@ -197,6 +224,27 @@ def test_an_inventory_that_is_heard_of_before_its_release_counts_with_it() -> No
         return before["expected"], names(await adoption(on, head))
 
     assert run_virtual(main()) == (0, ["web-0"])
+
+
+@pytest.mark.parametrize(
+    ("cause", "more", "expected"),
+    [
+        pytest.param("observation", 0, ["web-9"], id="that-a-scan-saw"),
+        pytest.param("observation", 1, ["web-0", "web-9"], id="of-a-part"),
+        pytest.param("deployment", 0, ["web-0", "web-9"], id="that-the-release-tells"),
+    ],
+)
+def test_one_that_was_replaced_right_after_its_release_is_expected_no_more(
+    cause: str, more: int, expected: Sequence[str]
+) -> None:
+    async def main() -> Any:
+        on = await configurations()
+        head = await on.publish(MODULE_LAYER, {"a": 1})
+        await on.hear(proved(1, [None], "live", {"module": 1}))
+        await on.hear(listed(1, "web-9", cause=cause, more=more))
+        return names(await adoption(on, head))
+
+    assert run_virtual(main()) == expected
 
 
 def test_of_a_module_that_was_removed_nobody_is_expected() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from function_apps.configurations.model.configuration import Configuration
 from shared.contracts.catalog import InstanceStatus, RuntimeInventoryUpdated
 from shared.contracts.configurations import AdoptionBasis, AdoptRelease, InstanceAdoption
-from shared.contracts.releases import ConfigurationPin
+from shared.contracts.releases import CauseKind, ConfigurationPin
 from shared.contracts.values import ConfigurationMode
 from shared.kernel.clock import isoformat, parse_instant
 from shared.kernel.dataclass import dataclass
@@ -34,7 +34,8 @@ class InstanceConfiguration:
 class RunningInstances:
     """The instances of a module that the inventory lists: of its release, and of other ones.
 
-    *at* is when that was said. Of more than an event has room for, `is_whole` is False.
+    *at* is when that was said. Of more than an event has room for, `is_whole` is False. `is_seen`
+    where a scan told of them, and no release that may have others by now.
     """
 
     revision: int
@@ -43,14 +44,16 @@ class RunningInstances:
     names: tuple[str, ...]
     of_others: tuple[str, ...]
     is_whole: bool = True
+    is_seen: bool = False
 
 
 @dataclass(frozen=True)
 class ModuleAdoption:
     """The configuration that a module was given by its last release, and that its instances run.
 
-    `pins` has the merges that it was given, newest first: the first is in force; none where it was
-    removed before a release of it was heard of. `released` is False once it was removed.
+    `pins` has the merges that it was given, newest first: the first is in force; none where no
+    release of it was heard of, but its removal or its inventory. `released` is False then, and once
+    it was removed.
     """
 
     service_id: str
@@ -154,6 +157,7 @@ def record_inventory(
         tuple(each.name for each, is_it in zip(running, is_current, strict=True) if is_it),
         tuple(each.name for each, is_it in zip(running, is_current, strict=True) if not is_it),
         is_whole=event.instances_total <= len(event.instances),
+        is_seen=event.cause.kind is CauseKind.OBSERVATION,
     )
     before = known or _never_released(event.environment_id, event.module_id, event.service_id)
     return replace(before, listed=listed)
@@ -170,22 +174,23 @@ def end_release(known: ModuleAdoption, ended_at: datetime) -> ModuleAdoption | N
 def following_instances(
     adoption: ModuleAdoption,
     reports: Sequence[InstanceConfiguration],
-    current: ConfigurationPin,
     now: datetime,
     proved_for: timedelta,
+    *,
+    is_given: bool,
 ) -> Sequence[InstanceConfiguration]:
     """Return the instances of a live module: those that run, and those that said something lately.
 
-    One that has not asked runs what its release was given, as was proved, while nothing was
-    published since; then nobody knows what it runs. What an instance said before the inventory
+    One that has not asked runs what its release was given, as was proved, while that *is_given*
+    still; then nobody knows what it runs. What an instance said before the inventory
     listed others is past: it is of a release that was rolled back, or was scaled in.
     """
     running = adoption.running
     proofs = {each.instance: each for each in adoption.instances}
     names = [*running.names] if running else []
-    if parse_instant(adoption.ended_at) + proved_for > now:
-        names += proofs  # of a new release, which the inventory may not have seen yet
-    is_given = current == adoption.pin
+    is_seen = running is not None and running.is_seen and running.is_whole
+    if not is_seen and parse_instant(adoption.ended_at) + proved_for > now:
+        names += proofs  # of a new release, of which no scan told yet
     found = {
         name: proofs[name]
         if is_given and name in proofs

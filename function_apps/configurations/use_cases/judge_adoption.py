@@ -24,6 +24,7 @@ from function_apps.configurations.model.configuration import (
 )
 from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.repository import HEADS
+from function_apps.configurations.use_cases.given_configuration import is_as_given
 from shared.contracts.configurations import AdoptionBasis
 from shared.kernel.clock import isoformat, parse_instant
 from shared.kernel.context import Context, timer_context
@@ -49,9 +50,9 @@ async def count_adoption(head: Configuration, ctx: Context, app: ConfigurationsA
 
 
 async def judge_adoption(identity: str, ctx: Context, app: ConfigurationsApp) -> None:
-    """Say that the version in force is synced, or that it failed to be; or nothing yet.
+    """Say that the version in force is synced, failed to be, or is synced no more; or nothing.
 
-    Both are judged from what is stored, so it may be done again at any time.
+    All is judged from what is stored, so it may be done again at any time.
     """
     head = await app.service.work.find(HEADS, identity, ctx.tenant)
     if head is None or not head.version:
@@ -109,7 +110,10 @@ async def _module(adoption: ModuleAdoption, ctx: Context, app: ConfigurationsApp
     if not adoption.is_live:
         return Module(adoption, adoption.instances, current)
     reports = await _reports(adoption, ctx, app)
-    instances = following_instances(adoption, reports, current, ctx.now(), app.rules.adopted_within)
+    is_given = await is_as_given(adoption, current, ctx, app)
+    instances = following_instances(
+        adoption, reports, ctx.now(), app.rules.adopted_within, is_given=is_given
+    )
     return Module(adoption, instances, current)
 
 
@@ -140,7 +144,7 @@ async def _rows(partition: str, app: ConfigurationsApp) -> Sequence[TableRow]:
 
 
 async def judge_due(app: ConfigurationsApp) -> int:
-    """Judge every version in force that is not synced; return how many there were."""
+    """Judge every version in force that is due; return how many there were."""
     service = app.service
     sweep = Sweep(JUDGE, HEADS.type_name, service.store, service.clock, service.sweeps)
 
