@@ -1,5 +1,6 @@
 """Watches a rotation: its step, and the version that each consumer runs."""
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,9 +13,11 @@ from cli.output import format_time
 from cli.progress_display import Line, open_display
 from cli.remedy_lookup import remedy_for
 from cli.secret_bindings import ROTATIONS
+from shared.kernel.ids import id_shape
 
 Rotation = Mapping[str, Any]
 _POLL_INTERVAL_S: Final = 0.5
+_DEPLOYMENT: Final = re.compile(id_shape("dep"))
 _STEPS: Final = ("Created", "Set", "Tested", "Canary", "Rolling", "Verified", "Revoked")
 _MEANS: Final[Mapping[str, str]] = {
     "Created": "a new version is made",
@@ -135,11 +138,19 @@ def failed(rotation: Rotation) -> Failure:
     remedy = remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
     if _is_left_behind(rotation):
         remedy += (
-            "; to go on with the same version: "
+            f"; to go on with the same version{_after_hold(message)}: "
             f"`runtimectl secret rotate {rotation['secretName']} --env {rotation['environmentId']}"
             f" --version {rotation['toVersion']} --wait`"
         )
     return Failure(message, ExitCode.ENDED_OTHERWISE, code=code, remedy=remedy)
+
+
+def _after_hold(message: str) -> str:
+    """Return how the hold is released that the deployment in *message* may have left."""
+    deployment = _DEPLOYMENT.search(message)
+    if deployment is None:
+        return ""
+    return f", after `runtimectl release-hold {deployment[0]}` where its gate turned it back"
 
 
 def _is_left_behind(rotation: Rotation) -> bool:

@@ -355,6 +355,21 @@ def test_a_rotation_that_failed_is_shown_with_its_reason_and_the_line_that_goes_
     assert line in waited.err
 
 
+def test_the_hold_that_a_failed_roll_out_may_have_left_is_named_with_the_line_that_goes_on(
+    runtimectl: RuntimeCtl,
+) -> None:
+    deployment = "dep-5wurtohc6f5x-01m8qdfsd9tgf3a3"
+    message = f"module-jobs was rolled back: {deployment} ended as RolledBack"
+    reason = {"code": "ConsumerRolledBack", "message": message}
+    one = f"GET {RUNTIME}/secret-rotations/{ROTATION}"
+
+    ran = runtimectl.run(
+        f"secret rotation {ROTATION}", {one: rotation("Failed", ["module-shop"], reason=reason)}
+    )
+
+    assert f"`runtimectl release-hold {deployment}` where its gate turned it back" in ran.out
+
+
 @pytest.mark.parametrize(
     ("proved", "to"), [([], None), (["module-shop", "module-jobs"], NEW)], ids=["none", "all-run"]
 )
