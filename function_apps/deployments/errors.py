@@ -123,21 +123,30 @@ class NotRollbackable(Conflict):
 class NothingToTakeBack(Conflict):
     """A rollback would start again what runs: what it is to take back does not go."""
 
-    def __init__(self, undone: str, disabled: Sequence[str] = (), earlier: str = "") -> None:
+    def __init__(
+        self,
+        undone: str,
+        disabled: Sequence[str] = (),
+        revoked: Sequence[str] = (),
+        earlier: str = "",
+    ) -> None:
         why = f"what was in force before {undone} is what runs"
         if disabled:
             why = (
                 f"{', '.join(disabled)}, as it was before {undone}, is disabled in the vault, or"
                 " about to be"
             )
+        if revoked:
+            why += f"; the binding of {', '.join(revoked)} was revoked, so it does not come back"
         super().__init__(f"{why}: there is nothing to take back{earlier}")
         self.undone = undone
         self.disabled = disabled
+        self.revoked = revoked
 
     def naming(self, deployment_id: str, release_ref: str) -> "NothingToTakeBack":
         """Return this with the release to go back to instead."""
         goal = f"; to go back to {release_ref}, say toDeploymentId {deployment_id}"
-        return NothingToTakeBack(self.undone, self.disabled, goal)
+        return NothingToTakeBack(self.undone, self.disabled, self.revoked, goal)
 
 
 class ArtifactRemoved(Conflict):

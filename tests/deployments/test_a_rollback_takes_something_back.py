@@ -1,7 +1,7 @@
 """A rollback that would start again what runs is refused, and names the release before."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from function_apps.deployments.errors import NothingToTakeBack
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.use_cases.roll_back import plan_rollback
 from shared.contracts.deployments import RollbackDeployment
-from tests.deployments.driven import Driven, driven
+from tests.deployments.driven import CART, Driven, driven
 from tests.deployments.test_old_versions_of_secrets_are_withdrawn import given, withdraw
 from tests.deployments.told_secrets import bind, rolled_out, rotate
 from tests.kit.virtual_time import run_virtual
@@ -189,3 +189,68 @@ def test_within_the_overlap_the_older_version_comes_back() -> None:
         return given(world)
 
     assert run_virtual(main()) == {NAME: "v1"}
+
+
+async def numbered(world: Driven, *numbers: int) -> Sequence[str]:
+    """Release the same archive once with each number of instances."""
+    await world.tell()
+    done: list[str] = []
+    for number in numbers:
+        answer = await world.deploy(await world.component("one", replicas=number))
+        await world.settle()
+        done.append(answer["deploymentId"])
+    return done
+
+
+def test_more_instances_of_the_same_are_not_taken_back_as_a_rollback_keeps_them() -> None:
+    async def main() -> Any:
+        world = driven()
+        _, five = await numbered(world, 2, 5)
+        refused = await refusal(world, five)
+        again = await world.deploy(await world.component("one", replicas=5), restart=True)
+        await world.settle()
+        return refused, await refusal(world, again["deploymentId"])
+
+    for refused in run_virtual(main()):
+        assert refused.message.endswith("is what runs: there is nothing to take back")
+
+
+def test_fewer_instances_of_the_same_are_taken_back() -> None:
+    async def main() -> Any:
+        world = driven()
+        _, two = await numbered(world, 5, 2)
+        back = await world.rollback(two)
+        await world.settle()
+        return await world.status(back["deploymentId"]), world.live()
+
+    assert run_virtual(main()) == ("Completed", ({3: 5}, {3: 100}))
+
+
+def test_a_release_whose_job_alone_changed_is_not_rolled_back() -> None:
+    async def main() -> Any:
+        world = driven()
+        await world.tell()
+        for content in ("m1", "m2"):
+            job = {"componentType": "worker", "port": None, "runsOnce": {}}
+            migration = await world.component(content, CART, **job)
+            answer = await world.deploy(migration, await world.component("one"))
+            await world.settle()
+            assert await world.status(answer["deploymentId"]) == "Completed"
+        return await refusal(world, answer["deploymentId"])
+
+    assert "is what runs: there is nothing to take back" in run_virtual(main()).message
+
+
+def test_a_secret_whose_binding_was_revoked_is_named() -> None:
+    async def main() -> Any:
+        world = driven()
+        await world.tell()
+        await bind(world, "v1")
+        await world.release("two")
+        await bind(world, "v1", 2, status="Revoked")
+        last = await world.release("two")
+        return await refusal(world, last.deployment_id)
+
+    assert f"the binding of {NAME} was revoked, so it does not come back" in (
+        run_virtual(main()).message
+    )

@@ -313,7 +313,7 @@ def _pinned(
         deployment.secrets,
     )
     assert len(components) == len(deployment.components), deployment.deployment_id
-    require_effect(deployment, components, replaced.components)
+    require_effect(deployment, components, replaced.components, target.facts)
     live_replicas = traffic_split.replicas_of(replaced.components, live)
     modules = dict(target.modules)
     for component in components:

@@ -35,6 +35,17 @@ def in_force(component: ReleasedComponent, facts: Facts) -> int:
     return component.replicas if left is None else left
 
 
+def brings_more(back: ReleasedComponent, running: ReleasedComponent, facts: Facts) -> bool:
+    """Return whether *back* asks for more instances than *running*, in force, is to have.
+
+    Where a policy is in force, the number is its own.
+    """
+    if any(fact.policy_revision for fact in _policies(back, facts)):
+        return False
+    asked = back.replicas if back.asked_replicas is None else back.asked_replicas
+    return asked > in_force(running, facts)
+
+
 def _policies(component: ReleasedComponent, facts: Facts) -> Sequence[PolicyFact]:
     return [
         fact

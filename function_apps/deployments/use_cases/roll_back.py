@@ -144,7 +144,7 @@ async def _undo(
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
     running = await components_in_force(undone.modules, target, ctx.tenant, app, [undone])
     try:
-        require_effect(rollback, plan.components, running)
+        require_effect(rollback, plan.components, running, target.facts)
     except NothingToTakeBack as refusal:
         earlier = await _earlier_release(wanted or undone, running, target, ctx, app)
         if earlier is None:
