@@ -280,7 +280,10 @@ def test_a_version_that_its_roll_out_waits_to_bring_is_waited_for() -> None:
     run_virtual(main())
 
 
-def test_a_release_that_goes_back_is_no_answer_to_the_one_that_mends_it() -> None:
+@pytest.mark.parametrize("more", [{}, {"releaseRef": "fixed-2"}], ids=["same", "renamed"])
+def test_a_release_that_goes_back_is_no_answer_to_the_one_that_mends_it(
+    more: dict[str, Any],
+) -> None:
     async def main() -> None:
         world = driven()
         await world.tell()
@@ -294,7 +297,7 @@ def test_a_release_that_goes_back_is_no_answer_to_the_one_that_mends_it() -> Non
         same = await world.deploy(await world.component("two"))
         world.health.bad.clear()
         await rotate(world, "v2", 1)
-        mended = await world.deploy(await world.component("two"))
+        mended = await world.deploy(await world.component("two"), **more)
         world.go_on()
         await world.settle()
 

@@ -13,7 +13,7 @@ from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, Final
 
-from function_apps.deployments.errors import HoldsFull, NaturalKeyActive, QueueFull, QueueTaken
+from function_apps.deployments.errors import HoldsFull, QueueFull, QueueTaken
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.releases import ConfigurationPin, ReleasedSecret
@@ -105,10 +105,8 @@ def repeated_by(command: Deploy, keys: Keys, target: DeploymentTarget) -> Deploy
     One on its way answers whatever versions of its secrets it was asked for with: while it waits
     it is given those in force at its start, and afterwards roll-outs bring newer ones to its
     module. Nothing brings it a secret that was bound since, or takes away one that was revoked:
-    that is a release of its own. Which others are not, `is_answered_by` says of the one found.
-
-    Raises:
-        NaturalKeyActive: one on its way has the same versions and other content.
+    that is a release of its own. Which others are not, `is_answered_by` says of the one found, and
+    `has_other_content` which were asked for otherwise.
     """
     # The last one: it is the release that repeats made of one that did not answer them.
     active = next(
@@ -120,14 +118,18 @@ def repeated_by(command: Deploy, keys: Keys, target: DeploymentTarget) -> Deploy
         None,
     )
     if active is not None:
-        if active.content != keys.content:
-            raise NaturalKeyActive(active.deployment)
         return active.deployment
     if command.restart or not command.components or command.remove:
         return None
     states = [target.module(component.module_id) for component in command.components]
     is_in_force = all(state.revision and state.key == keys.unit for state in states)
     return states[0].by if is_in_force else None
+
+
+def has_other_content(deployment_id: DeploymentId, keys: Keys, target: DeploymentTarget) -> bool:
+    """Return whether *deployment_id* is on its way, and was asked for otherwise than by *keys*."""
+    entry = target.entry(deployment_id)
+    return entry is not None and entry.content != keys.content
 
 
 def holder_of(target: DeploymentTarget, deployment_id: str) -> tuple[ModuleId, DeploymentId] | None:

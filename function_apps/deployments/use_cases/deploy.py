@@ -278,7 +278,7 @@ async def _identify(
     Raises:
         Unavailable: a registry is away, or the content of a layer is not there.
     """
-    command, known, repeats = outside.command, None, None
+    command, repeats = outside.command, None
     is_identified = False
     try:
         command = await outside.pinned(target)
@@ -289,13 +289,13 @@ async def _identify(
     facts = [f for f in target.facts.values() if f.kind == SECRET and f.version and f.vault]
     secrets = [(fact.module, bound_secrets.to_released_secret(fact)) for fact in facts]
     keys = module_queue.keys_of(command, given.pins, secrets)
-    try:
-        known = module_queue.repeated_by(command, keys, target) if is_identified else None
-    except NaturalKeyActive as refusal:
-        refuse(refusal)
+    known = module_queue.repeated_by(command, keys, target) if is_identified else None
     if known is not None:
         repeats = await app.service.work.find(DEPLOYMENTS, known, ctx.tenant)
     if repeats is not None and not is_answered_by(repeats, keys, target):
+        repeats = None
+    if repeats is not None and module_queue.has_other_content(repeats.deployment_id, keys, target):
+        refuse(NaturalKeyActive(repeats.deployment_id))
         repeats = None
     return _Release(command, given, keys, repeats)
 
