@@ -447,20 +447,26 @@ def test_a_dry_run_of_a_rollback_says_what_is_in_force_then_and_what_is_taken_aw
         await world.tell()
         await world.release("one")
         two, cart = await world.component("two"), await world.component("one", CART)
+        world.halt_at = "check_ready"
         asked = await world.deploy(two, cart)
+        waiting = await planned(world, asked["deploymentId"])
+        await world.until(world.is_halted)
         on_its_way = await planned(world, asked["deploymentId"])
+        world.go_on()
         await world.settle()
 
         plan = await planned(world, asked["deploymentId"])
 
         version = (await world.component("one"))["version"]
         shop = {"moduleId": SHOP, "version": version, "startsAgain": False}
-        for each, revision in ((on_its_way, None), (plan, 1)):
-            shown = each.model_dump(mode="json", by_alias=True)
-            assert shown["restores"] == [shop]
-            assert shown["removals"] == [
-                {"moduleId": CART, "version": cart["version"], "releaseRevision": revision}
-            ]
+        removed = {"moduleId": CART, "version": cart["version"]}
+        waits, halfway, done = (
+            each.model_dump(mode="json", by_alias=True) for each in (waiting, on_its_way, plan)
+        )
+        assert [each["restores"] for each in (waits, halfway, done)] == [[shop]] * 3
+        assert waits["removals"] == []
+        assert halfway["removals"] == [{**removed, "releaseRevision": None}]
+        assert done["removals"] == [{**removed, "releaseRevision": 1}]
 
     run_virtual(main())
 
