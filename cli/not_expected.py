@@ -1,4 +1,4 @@
-"""Says why no instance is expected to run a version: by the releases of its module."""
+"""Says who is there to run a version, or why nobody is: by the releases of its module."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final

@@ -6,19 +6,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure, refuse_mistakes
 from cli.refused_fields import detail_of
-from cli.release_mistakes import as_sent, hidden_mistakes, refused_by_plans
+from cli.release_mistakes import SOURCES, as_sent, hidden_mistakes, refused_by_plans
 from cli.release_sections import Sections
 from cli.typed import is_elsewhere
 
 if TYPE_CHECKING:
     from shared.contracts.deployments import Deploy
-
-_SOURCES: Final = ("artifact", "artifactDigest", "image")
 
 
 def check_release(
@@ -162,5 +160,5 @@ def _without_source(body: Mapping[str, Any]) -> list[Detail]:
     return [
         Detail(f"/components/{index}/artifact", "a value is missing", code="Required")
         for index, component in enumerate(components if isinstance(components, list) else ())
-        if isinstance(component, dict) and not any(map(component.get, _SOURCES))
+        if isinstance(component, dict) and not any(map(component.get, SOURCES))
     ]

@@ -25,15 +25,17 @@ _COMPONENT: Final[Mapping[str, Any]] = {
     "schedule": {"cron": "0 0 * * *"},
     "runsOnce": {},
 }
-"""Stand-ins for what the contract refuses; another field is left out."""
-_SOURCES: Final = frozenset({"image", "artifactDigest"})
+"""What is put in place of a field that the contract refuses; a field without one is taken away."""
+SOURCES: Final = ("artifact", "artifactDigest", "image")
+"""Where what runs comes from, as a release file says it; `artifact` is sent as its digest."""
+_SENT_SOURCES: Final = frozenset(SOURCES[1:])
 _FROM_OTHERS: Final[Mapping[str, frozenset[str]]] = {
-    "command": frozenset({"command", *_SOURCES}),
+    "command": frozenset({"command", *_SENT_SOURCES}),
     "probes": frozenset({"probes", "port"}),
 }
 """Fields whose refusal follows from others: nothing is said of it where one of them is replaced."""
-_SAID_ELSEWHERE: Final = {"CommandMissing", "DependencyCycle"}
-"""A command may be given by an option; circles are found in a release that is none, too."""
+_NOT_SAID: Final = {"CommandMissing", "DependencyCycle"}
+"""A command may be given by an option; `release_check` names circles, also where nothing parses."""
 _ROUNDS_MAX: Final = 3
 Replaced = Mapping[int, frozenset[str]]
 """The fields of a component, by its index, that were replaced."""
@@ -54,8 +56,7 @@ def _with_digest(component: Any) -> Any:
     if not isinstance(component, dict):
         return component
     rest = {name: value for name, value in component.items() if name != "artifact"}
-    sources = ("artifact", "artifactDigest", "image")
-    if component.get("artifact") or not any(map(component.get, sources)):
+    if component.get("artifact") or not any(map(component.get, SOURCES)):
         rest["artifactDigest"] = DIGEST
     return rest
 
@@ -66,7 +67,7 @@ def refused_by_plans(release: "Deploy", replaced: Replaced | None = None) -> Ite
 
     for violation in plan_checks.refused_anywhere(release):
         detail = detail_of(violation)
-        if violation.code not in _SAID_ELSEWHERE and not _follows(detail, replaced or {}):
+        if violation.code not in _NOT_SAID and not _follows(detail, replaced or {}):
             yield detail
 
 
@@ -110,7 +111,7 @@ def _mended(
                     stand_ins = {**_COMPONENT, "moduleId": f"module-{index}"}
                     _replace(component, fields, stand_ins if rest else {})
                     replaced[int(index)] = replaced.get(int(index), frozenset()) | fields
-                    if not _SOURCES & component.keys():
+                    if not _SENT_SOURCES & component.keys():
                         component["artifactDigest"] = DIGEST
             case [field, *_] if field != "components":
                 _replace(mended, [field], _RELEASE)

@@ -154,6 +154,6 @@ def _after_hold(message: str) -> str:
 
 
 def _is_left_behind(rotation: Rotation) -> bool:
-    """Return whether a consumer runs another version than the one that there is to come to."""
+    """Return whether a consumer still runs another version than the new one."""
     to, ran = rotation["toVersion"], [each["version"] for each in rotation["consumers"]]
     return to is not None and any(each not in {None, to} for each in ran)
