@@ -1,4 +1,4 @@
-"""Resources that dry runs of deployments answer: what a release or a rollback would do."""
+"""Resources of dry runs: what a release, a rollback or a cancellation would do."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -43,14 +43,14 @@ class PlannedRestore(Value):
 
 
 class RollbackPlan(Resource):
-    """What a rollback would take back (`dryRun`); nothing was changed."""
+    """What a rollback or a cancellation would take back (`dryRun`); nothing was changed."""
 
     environment_id: EnvironmentId
     taken_back: TakenBack
     release_ref: ReleaseRef | None
     """The release that would come back, or stay where only a roll-out to it is taken back.
 
-    None of one on its way: what is in force stays.
+    None of one on its way: what is in force stays, or is started again (`startsAgain`).
     """
     restores: Annotated[tuple[PlannedRestore, ...], Field(max_length=COMPONENTS_MAX)]
     """What would be in force then of the modules that it takes back."""
@@ -79,7 +79,7 @@ class DeploymentPlan(Resource):
     """How many instances each component would begin with.
 
     One whose number a policy has begins with as many as run, and never with fewer than the minimum,
-    which is what its release records. Empty where the plan is refused.
+    which is what its release records. Empty where the plan is refused, or repeats a release.
     """
     warnings: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     """What is allowed and probably not meant; the request answers the same."""

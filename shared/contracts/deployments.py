@@ -376,7 +376,7 @@ class DeploymentAccepted(Resource):
     taken_back: TakenBack | None = None
     """Of a rollback."""
     warnings: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
-    """What is allowed and probably not meant: of a release or a rollback, as its dry run says."""
+    """What is allowed and probably not meant, as the dry run of the request says."""
 
 
 class Artifact(Resource):
