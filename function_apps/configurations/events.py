@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
-from function_apps.configurations.model.adoption import Count
 from function_apps.configurations.model.configuration import Configuration
+from function_apps.configurations.model.count import Count
 from shared.contracts.configuration_merge import LayerContent
 from shared.contracts.configurations import (
     ConfigurationPublished,

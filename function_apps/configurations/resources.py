@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from function_apps.configurations.model.adoption import Count
 from function_apps.configurations.model.configuration import Configuration, Version
+from function_apps.configurations.model.count import Count
 from function_apps.configurations.model.difference import changes
 from shared.contracts.configuration_merge import Merge, Values
 from shared.contracts.configurations import (

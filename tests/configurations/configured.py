@@ -1,8 +1,9 @@
 """Configurations over in-memory parts: what it is told, and what it answers."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -16,6 +17,7 @@ from shared.contracts.validation import read
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.messaging.dispatcher import Dispatcher
+from shared.persistence.store import Store
 from shared.web.long_polls import Followers
 from shared.web.request import Answer, Request
 from tests.kit.messages import envelope_of, taken
@@ -127,14 +129,18 @@ def listed(
     stopped: Sequence[str] = (),
     more: int = 0,
     cause: str = "observation",
+    started_s: float | None = None,
+    module: str = WEB,
 ) -> RuntimeInventoryUpdated:
-    """Return what catalog tells of WEB: the instances of its *release*, and those of *others*.
+    """Return what catalog tells of *module*: the instances of its *release*, and of *others*.
 
-    With *more* there are so many that the event has no room for.
+    With *more* there are so many that the event has no room for. Their processes are running since
+    *started_s*, where a surface tells.
     """
-    component = released(WEB, release)
+    component = released(module, release)
+    started = None if started_s is None else isoformat(EPOCH + timedelta(seconds=started_s))
     instances = [
-        {"name": name, "releaseRevision": number, "status": status}
+        {"name": name, "releaseRevision": number, "status": status, "startedAt": started}
         for group, number, status in (
             (names, release, "Ready"), (others, release + 1, "NotReady"),
             (stopped, release, "Stopped"),
@@ -143,7 +149,7 @@ def listed(
     ]  # fmt: skip
     return RuntimeInventoryUpdated.model_validate(
         {
-            **component, "aggregateId": service_of(WEB), "serviceId": service_of(WEB),
+            **component, "aggregateId": service_of(module), "serviceId": service_of(module),
             "revision": revision, "environmentId": ENVIRONMENT, "stage": "test",
             "status": "Running", "instances": instances, "instancesTotal": len(instances) + more,
             "cause": {"kind": cause, "id": "scan"}, "validFrom": isoformat(EPOCH),
@@ -157,9 +163,11 @@ def shown(answer: Answer) -> Mapping[str, Any]:
     return found
 
 
-async def configurations(*, knows_environment: bool = True) -> Configurations:
+async def configurations(
+    *, knows_environment: bool = True, around: Callable[[Store], Store] = lambda store: store
+) -> Configurations:
     """Return the service, which has heard of its environment unless it is not to."""
-    on = bench("configurations")
+    on = bench("configurations", around=around)
     service = on.service
     table = on.storage.table(CONFIGURATION_REPORTS)
     app = ConfigurationsApp(service, table, Followers(service.clock), LOCAL_RULES)

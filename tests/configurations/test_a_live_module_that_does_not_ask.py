@@ -1,11 +1,13 @@
 """Who runs a live module is known from the inventory, whether its instances ask or not."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 
 from shared.contracts.catalog import RuntimeInventoryUpdated
+from shared.persistence.store import Store
 from tests.configurations.configured import (
     ENVIRONMENT_LAYER,
     MODULE_LAYER,
@@ -16,7 +18,7 @@ from tests.configurations.configured import (
     proved,
     shown,
 )
-from tests.kit.told import ended
+from tests.kit.told import ended, released
 from tests.kit.virtual_time import run_virtual
 
 JUST_PUBLISHED_S = 400
@@ -32,6 +34,19 @@ async def of_live(*news: RuntimeInventoryUpdated, hashes: Sequence[str | None] =
         await on.hear(each)
     await on.app.service.clock.sleep(JUST_PUBLISHED_S)
     return on, await on.publish(MODULE_LAYER, {"a": 2}, head["version"])
+
+
+@dataclass
+class CountedReads:
+    """A store that counts the requests which read."""
+
+    store: Store
+    reads: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"read", "read_many", "query"}:
+            self.reads += 1
+        return getattr(self.store, name)
 
 
 async def ask(on: Configurations, instance: str = "web-0") -> None:
@@ -84,19 +99,69 @@ def test_a_version_is_synced_only_once_the_last_instance_that_runs_has_asked() -
     assert run_virtual(main()) == ("Published", "Synced")
 
 
-def test_one_that_asks_no_more_is_behind_until_it_asks_again() -> None:
+def test_one_that_asks_no_more_runs_what_it_said_until_something_else_is_published() -> None:
     async def main() -> Any:
         on, head = await of_live(listed(1, "web-0"))
         await ask(on)
         found = []
-        for after_s in (1, 91, 61):
+        for after_s in (1, 91, 91, 91):
             await on.judge(after_s)
             found.append(await status(on, head))
-        await ask(on)
-        await on.judge(2)
-        return [*found, await status(on, head)]
+        shown_at = (await adoption(on, head))["instances"][0]["at"]
+        await on.publish(MODULE_LAYER, {"a": 3}, head["version"])
+        for after_s in (1, 61):
+            await on.judge(after_s)
+            found.append(await status(on, head))
+        await on.publish(MODULE_LAYER, {"a": 2}, head["version"] + 1)  # and who knows what it runs
+        await on.judge(1)
+        return [*found, await status(on, head)], shown_at, await adoption(on, head)
 
-    assert run_virtual(main()) == ["Synced", "Published", "SyncFailed", "Synced"]
+    found, shown_at, again = run_virtual(main())
+
+    assert found == [*["Synced"] * 4, "Published", "SyncFailed", "Published"]
+    assert shown_at is not None
+    assert (again["acknowledged"], again["instances"][0]["at"]) == (0, None)
+
+
+def test_one_that_asks_seldom_leaves_the_version_synced() -> None:
+    async def main() -> Any:
+        on, head = await of_live(listed(1, "web-0", "web-1"))
+        told, found = len(on.told("ConfigurationSynced")), set()
+        for _ in range(5):
+            for instance in ("web-0", "web-1"):  # never both within the time that a word lasts
+                await ask(on, instance)
+                for _ in range(10):
+                    await on.judge(10)
+            found.add(await status(on, head))
+        return found, len(on.told("ConfigurationSynced")) - told
+
+    assert run_virtual(main()) == ({"Synced"}, 1)
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        pytest.param([listed(2, "web-0", started_s=500)], id="was-started-again"),
+        pytest.param([listed(2), listed(3, "web-0")], id="was-gone-in-between"),
+    ],
+)
+def test_the_word_of_an_earlier_process_of_the_same_name_is_past(
+    news: Sequence[RuntimeInventoryUpdated],
+) -> None:
+    async def main() -> Any:
+        on, head = await of_live(listed(1, "web-0", started_s=0))
+        await ask(on)
+        await on.judge(1)
+        await on.app.service.clock.sleep(200)
+        for each in news:
+            await on.hear(each)
+        found = []
+        for after_s in (0, 91, 61):
+            await on.judge(after_s)
+            found.append(await status(on, head))
+        return found
+
+    assert run_virtual(main()) == ["Synced", "Published", "SyncFailed"]
 
 
 def test_one_that_goes_on_asking_stays_counted() -> None:
@@ -202,16 +267,80 @@ def test_one_that_began_since_the_inventory_looked_is_counted_by_its_word() -> N
     assert names(run_virtual(main())) == ["web-0", "web-1"]
 
 
-def test_an_instance_that_is_added_is_waited_for_at_once() -> None:
+def test_an_instance_that_is_added_has_time_to_ask_before_it_takes_a_version_back() -> None:
     async def main() -> Any:
         on, head = await of_live(listed(1, "web-0"))
-        await ask(on, "web-0")
+        await ask(on)
         await on.judge(1)
-        before = await status(on, head)
         await on.hear(listed(2, "web-0", "web-1"))
-        return before, await status(on, head)
+        found, counted = [await status(on, head)], await adoption(on, head)
+        for after_s in (60, 31, 61):
+            await ask(on)
+            await on.judge(after_s)
+            found.append(await status(on, head))
+        return found, (counted["acknowledged"], counted["expected"])
 
-    assert run_virtual(main()) == ("Synced", "Published")
+    found, counted = run_virtual(main())
+
+    assert found == ["Synced", "Synced", "Published", "SyncFailed"]
+    assert counted == (1, 2)
+
+
+def test_a_module_that_scales_out_again_and_again_stays_synced_and_is_told_once() -> None:
+    async def main() -> Any:
+        on, head = await of_live(listed(1, "web-0"))
+        told, found, running = len(on.told("ConfigurationSynced")), set(), ["web-0"]
+        await ask(on)
+        await on.judge(1)
+        for number in range(1, 6):
+            running.append(f"web-{number}")
+            await on.hear(listed(number + 1, *running))
+            found.add(await status(on, head))
+            for each in running:
+                await ask(on, each)
+            await on.judge(5)
+            found.add(await status(on, head))
+        return found, len(on.told("ConfigurationSynced")) - told
+
+    assert run_virtual(main()) == ({"Synced"}, 1)
+
+
+def test_the_inventory_of_a_release_that_is_not_heard_of_makes_nothing_synced() -> None:
+    async def main() -> Any:
+        on, head = await of_live(listed(1, "web-0"))
+        await on.judge(1)
+        await on.judge(61)
+        told = len(on.told("ConfigurationSynced"))
+        await on.hear(listed(2, "web-9", release=2))
+        await on.judge(31)
+        early = await status(on, head), names(await adoption(on, head))
+        await on.hear(proved(2, [], "live", {"module": 2}))
+        late = names(await adoption(on, head))
+        return early, late, len(on.told("ConfigurationSynced")) - told
+
+    assert run_virtual(main()) == (("SyncFailed", ["web-0"]), ["web-9"], 0)
+
+
+def test_an_inventory_costs_the_same_however_many_live_modules_a_tenant_has() -> None:
+    async def main(modules: int) -> int:
+        stores: list[CountedReads] = []
+
+        def counted(store: Store) -> Store:
+            stores.append(CountedReads(store))
+            return cast("Store", stores[-1])  # by `__getattr__`
+
+        on = await configurations(around=counted)
+        await on.publish({"layer": "tenant"}, {"a": 1})
+        for number in range(modules):
+            component = released(
+                f"module-m{number}", 1, configurationMode="live", configuration={"tenant": 1}
+            )
+            await on.hear(ended(number + 1, [component]))
+        before = stores[0].reads
+        await on.hear(listed(1, "m-0", module="module-m0"))
+        return stores[0].reads - before
+
+    assert run_virtual(main(1)) == run_virtual(main(8)) == 5
 
 
 def test_an_inventory_that_is_heard_of_before_its_release_counts_with_it() -> None:

@@ -9,13 +9,12 @@ import pytest
 from function_apps.configurations.model.adoption import (
     PINS_MAX,
     InstanceConfiguration,
-    Module,
     ModuleAdoption,
     adopt_release,
-    count,
     end_release,
 )
 from function_apps.configurations.model.configuration import Configuration, Layer
+from function_apps.configurations.model.count import Module, count
 from shared.contracts.configurations import AdoptionBasis, AdoptRelease, ConfigurationLayer
 from shared.contracts.releases import ConfigurationPin
 from shared.contracts.values import ConfigurationMode

@@ -1,16 +1,15 @@
-"""The instances that are to run a version of a layer, and those that do. Pure."""
+"""The instances of a module, as its release, its inventory and their own words have it. Pure."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
+from datetime import datetime
 from typing import Final
 
-from function_apps.configurations.model.configuration import Configuration
-from shared.contracts.catalog import InstanceStatus, RuntimeInventoryUpdated
-from shared.contracts.configurations import AdoptionBasis, AdoptRelease, InstanceAdoption
+from shared.contracts.catalog import Instance, InstanceStatus, RuntimeInventoryUpdated
+from shared.contracts.configurations import AdoptionBasis, AdoptRelease
 from shared.contracts.releases import CauseKind, ConfigurationPin
 from shared.contracts.values import ConfigurationMode
-from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.clock import isoformat
 from shared.kernel.dataclass import dataclass
 
 PINS_MAX: Final = 10
@@ -45,6 +44,8 @@ class RunningInstances:
     of_others: tuple[str, ...]
     is_whole: bool = True
     is_seen: bool = False
+    begun: Mapping[str, str] = field(default_factory=dict)
+    """Since when each is known that is listed since, or was started again."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,19 @@ class ModuleAdoption:
     released: bool = True
     listed: RunningInstances | None = None
     """The instances that the inventory told of last, of whichever release that was."""
+    listed_before: RunningInstances | None = None
+    """Those of the release in force, while `listed` is of one that is not heard of yet."""
+    said: tuple[InstanceConfiguration, ...] = ()
+    """The listed instances that said that they run the merge `said_of`, as they first said it."""
+    said_of: ConfigurationPin | None = None
 
     @property
     def running(self) -> RunningInstances | None:
-        """Return what the inventory lists, once that is of the release in force."""
-        listed = self.listed
-        is_of_release = listed is not None and listed.release_revision == self.release_revision
-        return listed if is_of_release else None
+        """Return what the inventory lists of the release in force; None where it told of none."""
+        for each in (self.listed, self.listed_before):
+            if each is not None and each.release_revision == self.release_revision:
+                return each
+        return None
 
     @property
     def pin(self) -> ConfigurationPin:
@@ -101,7 +108,7 @@ def adopt_release(
         if known is not None and known.ended_at >= ended_at:
             return None
         gone = known or _never_released(command.environment_id, command.module_id, service_id)
-        return replace(gone, released=False, instances=(), ended_at=ended_at)
+        return replace(gone, released=False, instances=(), said=(), ended_at=ended_at)
     if known is not None and not known.released and known.ended_at >= ended_at:
         return None  # it was removed since, alone or with its environment
     if known is not None and (known.release_revision, known.ended_at) >= (
@@ -111,6 +118,8 @@ def adopt_release(
         return None
     before = known.pins if known else ()
     pin = component.configuration
+    # A rollback may end with the release that ran: then its instances are those that said it.
+    is_same = known is not None and known.release_revision == component.release_revision
     return ModuleAdoption(
         service_id,
         command.environment_id,
@@ -130,6 +139,9 @@ def adopt_release(
             if proof.module_id == command.module_id
         ),
         listed=known.listed if known else None,
+        listed_before=known.listed_before if known else None,
+        said=known.said if known and is_same else (),
+        said_of=known.said_of if known and is_same else None,
     )
 
 
@@ -148,19 +160,68 @@ def record_inventory(
     """
     if known is not None and known.listed and event.revision <= known.listed.revision:
         return None
+    before = known or _never_released(event.environment_id, event.module_id, event.service_id)
     running = [each for each in event.instances if each.status is not InstanceStatus.STOPPED]
-    is_current = [each.release_revision == event.release_revision for each in running]
+    own = [each for each in running if each.release_revision == event.release_revision]
     listed = RunningInstances(
         event.revision,
         event.release_revision,
         isoformat(said_at),
-        tuple(each.name for each, is_it in zip(running, is_current, strict=True) if is_it),
-        tuple(each.name for each, is_it in zip(running, is_current, strict=True) if not is_it),
+        tuple(each.name for each in own),
+        tuple(each.name for each in running if each.release_revision != event.release_revision),
         is_whole=event.instances_total <= len(event.instances),
         is_seen=event.cause.kind is CauseKind.OBSERVATION,
+        begun=_begun(before.listed, event.release_revision, own, isoformat(said_at)),
     )
-    before = known or _never_released(event.environment_id, event.module_id, event.service_id)
-    return replace(before, listed=listed)
+    if listed.release_revision != before.release_revision:
+        return replace(before, listed=listed, listed_before=before.running)
+    said = tuple(each for each in before.said if _runs_still(each, own, is_whole=listed.is_whole))
+    return replace(before, listed=listed, listed_before=None, said=said)
+
+
+def _begun(
+    earlier: RunningInstances | None, release_revision: int, own: Sequence[Instance], at: str
+) -> Mapping[str, str]:
+    """Return since when those of *own* are known that an *earlier* list of the release had not."""
+    if earlier is None or earlier.release_revision != release_revision:
+        return {each.name: at for each in own}
+    is_new = {
+        each.name: each.name not in earlier.names
+        or (each.started_at is not None and isoformat(each.started_at) > earlier.at)
+        for each in own
+    }
+    return {name: at for name, new in is_new.items() if new} | {
+        name: since for name, since in earlier.begun.items() if name in is_new and not is_new[name]
+    }
+
+
+def _runs_still(said: InstanceConfiguration, own: Sequence[Instance], *, is_whole: bool) -> bool:
+    """Return whether the process that said it runs still, as far as the inventory lists."""
+    for each in own:
+        if each.name == said.instance:
+            return each.started_at is None or isoformat(each.started_at) <= (said.at or "")
+    return not is_whole
+
+
+def remember_said(
+    known: ModuleAdoption, instances: Sequence[InstanceConfiguration], current: ConfigurationPin
+) -> ModuleAdoption | None:
+    """Return *known* with those of *instances* that said that they run *current*; None of no news.
+
+    Their words in the table are lost with time. Kept are those that the inventory lists: of no
+    other is it known how long it runs.
+    """
+    listed = known.running.names if known.running else ()
+    said = tuple(
+        each
+        for each in instances
+        if each.basis is AdoptionBasis.REPORTED
+        and each.hash == current.hash
+        and each.instance in listed
+    )
+    of = current if said else None
+    is_known = {each.instance for each in said} == {each.instance for each in known.said}
+    return None if is_known and of == known.said_of else replace(known, said=said, said_of=of)
 
 
 def end_release(known: ModuleAdoption, ended_at: datetime) -> ModuleAdoption | None:
@@ -168,122 +229,4 @@ def end_release(known: ModuleAdoption, ended_at: datetime) -> ModuleAdoption | N
     at = isoformat(ended_at)
     if not known.released or known.ended_at > at:
         return None
-    return replace(known, released=False, instances=(), ended_at=at)
-
-
-def following_instances(
-    adoption: ModuleAdoption,
-    reports: Sequence[InstanceConfiguration],
-    now: datetime,
-    proved_for: timedelta,
-    *,
-    is_given: bool,
-) -> Sequence[InstanceConfiguration]:
-    """Return the instances of a live module: those that run, and those that said something lately.
-
-    One that has not asked runs what its release was given, as was proved, while that *is_given*
-    still; then nobody knows what it runs. What an instance said before the inventory
-    listed others is past: it is of a release that was rolled back, or was scaled in.
-    """
-    running = adoption.running
-    proofs = {each.instance: each for each in adoption.instances}
-    names = [*running.names] if running else []
-    is_seen = running is not None and running.is_seen and running.is_whole
-    if not is_seen and parse_instant(adoption.ended_at) + proved_for > now:
-        names += proofs  # of a new release, of which no scan told yet
-    found = {
-        name: proofs[name]
-        if is_given and name in proofs
-        else InstanceConfiguration(name, None, None, AdoptionBasis.REPORTED)
-        for name in names
-    }
-    said = {
-        each.instance: each
-        for each in reports
-        if each.instance in found or not _is_past(each, adoption.running)
-    }
-    return [*(found | said).values()]
-
-
-def _is_past(report: InstanceConfiguration, running: RunningInstances | None) -> bool:
-    if running is None:
-        return False
-    if report.instance in running.of_others:
-        return True
-    return running.is_whole and (report.at or "") < running.at
-
-
-@dataclass(frozen=True)
-class Module:
-    """A module as it is judged: what it was given, and what its instances run now.
-
-    `current` is the merge that is in force now; those that follow it are to run that.
-    """
-
-    adoption: ModuleAdoption
-    instances: Sequence[InstanceConfiguration]
-    current: ConfigurationPin
-
-
-@dataclass(frozen=True)
-class Count:
-    """The instances that are to run the version in force of a layer, and those that do not."""
-
-    instances: Sequence[InstanceAdoption]
-    missing: Sequence[str]
-    basis: AdoptionBasis
-
-    @property
-    def expected(self) -> int:
-        return len(self.instances)
-
-    @property
-    def acknowledged(self) -> int:
-        return len(self.instances) - len(self.missing)
-
-    @property
-    def silent(self) -> int:
-        """Return how many follow live and have not asked."""
-        return sum(each.at is None for each in self.instances)
-
-    @property
-    def may_fall_silent(self) -> bool:
-        """Return whether it has to be counted again, though nothing is published or released."""
-        return any(each.basis is AdoptionBasis.REPORTED for each in self.instances)
-
-
-def count(head: Configuration, modules: Sequence[Module]) -> Count:
-    """Return the adoption of the version in force of *head* by *modules*, which it reaches.
-
-    Expected are the instances whose unit names the version, and those of modules that follow what
-    is in force: live ones, and floating ones, whose roll-out is on its way or went back.
-    """
-    found = [each for module in modules for each in _expected(head, module)]
-    is_reported = any(module.adoption.is_live for module in modules)
-    return Count(
-        [instance for instance, _ in found],
-        [instance.instance for instance, runs_it in found if not runs_it],
-        AdoptionBasis.REPORTED if is_reported else AdoptionBasis.OBSERVED,
-    )
-
-
-def _expected(head: Configuration, module: Module) -> Iterator[tuple[InstanceAdoption, bool]]:
-    adoption, layer = module.adoption, head.layer.kind
-    wanted = module.current if adoption.follows else adoption.pin
-    if getattr(wanted, layer.value) != head.version:
-        return
-    known = {pin.hash: pin for pin in (*adoption.pins, module.current)}
-    for each in module.instances:
-        runs = None if each.hash is None else known.get(each.hash)
-        yield (
-            InstanceAdoption.model_validate(
-                {
-                    "moduleId": adoption.module_id,
-                    "instance": each.instance,
-                    "version": getattr(runs, layer.value) if runs else 0,
-                    "basis": each.basis,
-                    "at": each.at,
-                }
-            ),
-            runs is not None and each.hash == wanted.hash,
-        )
+    return replace(known, released=False, instances=(), said=(), ended_at=at)

@@ -1,4 +1,4 @@
-"""The configuration that a release gave a module, and publishes since that changed it."""
+"""The configuration that a module was given, and publishes since that changed it."""
 
 from typing import Final
 
@@ -17,14 +17,17 @@ _READ_MAX: Final = 20
 
 
 async def is_as_given(
-    adoption: ModuleAdoption, current: ConfigurationPin, ctx: Context, app: ConfigurationsApp
+    adoption: ModuleAdoption,
+    given: ConfigurationPin,
+    current: ConfigurationPin,
+    ctx: Context,
+    app: ConfigurationsApp,
 ) -> bool:
-    """Return whether nothing that was published since its release changed the merge of a module.
+    """Return whether nothing that was published since a module had *given* changed its merge.
 
     A version of a layer may say what a later layer says otherwise. An instance that does not ask
     may have taken what was in force in between, so each version is looked at.
     """
-    given = adoption.pin
     if current.hash != given.hash or current == given:
         return current == given
     layers = repository.layers_of(adoption.environment_id, adoption.module_id)

@@ -6,12 +6,9 @@ from typing import Final
 from function_apps.configurations import repository
 from function_apps.configurations.events import sync_failed, synced
 from function_apps.configurations.model.adoption import (
-    Count,
     InstanceConfiguration,
-    Module,
     ModuleAdoption,
-    count,
-    following_instances,
+    remember_said,
 )
 from function_apps.configurations.model.configuration import (
     Adopted,
@@ -22,17 +19,25 @@ from function_apps.configurations.model.configuration import (
     evolve,
     wait,
 )
+from function_apps.configurations.model.count import (
+    Count,
+    Module,
+    Standing,
+    count,
+    following_instances,
+    starting_instances,
+)
 from function_apps.configurations.ports import ConfigurationsApp
-from function_apps.configurations.repository import HEADS
+from function_apps.configurations.repository import ADOPTIONS, HEADS
 from function_apps.configurations.use_cases.given_configuration import is_as_given
 from shared.contracts.configurations import AdoptionBasis
 from shared.kernel.clock import isoformat, parse_instant
 from shared.kernel.context import Context, timer_context
-from shared.kernel.ids import TenantId
+from shared.kernel.ids import TenantId, parse_id
 from shared.messaging.outbox import Audited, Publish
 from shared.messaging.sweep import Sweep
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
-from shared.persistence.store import Document
+from shared.persistence.store import Document, Partition
 from shared.persistence.tables import TableRow
 
 JUDGE: Final = "judge_due"
@@ -44,9 +49,7 @@ _AFTER_NAMES: Final = "~"
 
 async def count_adoption(head: Configuration, ctx: Context, app: ConfigurationsApp) -> Count:
     """Return who is to run the version in force of *head*, and who does."""
-    adoptions = await repository.adoptions_below(head.layer, ctx, app)
-    modules = [await _module(adoption, ctx, app) for adoption in adoptions]
-    return count(head, modules)
+    return count(head, await _modules(head, ctx, app))
 
 
 async def judge_adoption(identity: str, ctx: Context, app: ConfigurationsApp) -> None:
@@ -57,7 +60,11 @@ async def judge_adoption(identity: str, ctx: Context, app: ConfigurationsApp) ->
     head = await app.service.work.find(HEADS, identity, ctx.tenant)
     if head is None or not head.version:
         return
-    counted = await count_adoption(head, ctx, app)
+    modules = await _modules(head, ctx, app)
+    counted = count(head, modules)
+    for module in modules:
+        if module.adoption.is_live:
+            await _remember(module, ctx, app)
 
     def decide(view: View) -> Decision[Json]:
         now_head = view.find(HEADS, identity)
@@ -68,13 +75,45 @@ async def judge_adoption(identity: str, ctx: Context, app: ConfigurationsApp) ->
     await app.service.work.change(ctx, HEADS, identity, decide)
 
 
+async def judge_later(identity: str, ctx: Context, app: ConfigurationsApp) -> None:
+    """Have the version in force judged once instances that are new had time to ask, or before."""
+    at = ctx.now() + app.rules.reported_for
+
+    def decide(view: View) -> Decision[Json]:
+        head = view.find(HEADS, identity)
+        if head is None or not head.version:
+            return NOTHING
+        if head.due_at is not None and head.due_at <= isoformat(at):
+            return NOTHING
+        return Decision({}, writes=[HEADS.put(wait(head, at))])
+
+    await app.service.work.change(ctx, HEADS, identity, decide)
+
+
+async def _remember(module: Module, ctx: Context, app: ConfigurationsApp) -> None:
+    """Keep what the instances of *module* said, unless it changed since it was read."""
+    adoption = module.adoption
+    after = remember_said(adoption, module.instances, module.current)
+    if after is None:
+        return
+
+    def decide(view: View) -> Decision[Json]:
+        is_same = view.find(ADOPTIONS, adoption.service_id) == adoption
+        return Decision({}, writes=[ADOPTIONS.put(after)]) if is_same else NOTHING
+
+    key = parse_id(adoption.environment_id, "env").environment
+    document = ADOPTIONS.document_id(adoption.service_id)
+    await app.service.work.commit(ctx, Partition(ctx.tenant, key), [document], decide)
+
+
 def _decision(
     head: Configuration, counted: Count, ctx: Context, app: ConfigurationsApp
 ) -> Decision[Json]:
     now, again_at = ctx.now(), ctx.now() + app.rules.judge_every
-    if not counted.missing:
-        # That an instance asks no more is no event: time alone shows it.
-        silent_at = now + app.rules.reported_for if counted.may_fall_silent else None
+    # What is synced is not taken back by instances that had no time to ask yet.
+    if not (counted.late if head.status is State.SYNCED else counted.missing):
+        # That an instance runs something else, or did not ask, is no event: time alone shows it.
+        silent_at = now + app.rules.reported_for if counted.may_change else None
         if head.status is not State.SYNCED:
             return _said(evolve(head, Adopted, now, silent_at), synced, counted)
         if head.due_at is None and silent_at is None:
@@ -101,6 +140,11 @@ def _said(
     )
 
 
+async def _modules(head: Configuration, ctx: Context, app: ConfigurationsApp) -> Sequence[Module]:
+    adoptions = await repository.adoptions_below(head.layer, ctx, app)
+    return [await _module(adoption, ctx, app) for adoption in adoptions]
+
+
 async def _module(adoption: ModuleAdoption, ctx: Context, app: ConfigurationsApp) -> Module:
     """Return a module with what its instances run: as they were proved, or as they say."""
     if not adoption.follows:
@@ -110,11 +154,14 @@ async def _module(adoption: ModuleAdoption, ctx: Context, app: ConfigurationsApp
     if not adoption.is_live:
         return Module(adoption, adoption.instances, current)
     reports = await _reports(adoption, ctx, app)
-    is_given = await is_as_given(adoption, current, ctx, app)
-    instances = following_instances(
-        adoption, reports, ctx.now(), app.rules.adopted_within, is_given=is_given
+    said_of, now = adoption.said_of, ctx.now()
+    standing = Standing(
+        proofs=await is_as_given(adoption, adoption.pin, current, ctx, app),
+        said=said_of is not None and await is_as_given(adoption, said_of, current, ctx, app),
     )
-    return Module(adoption, instances, current)
+    instances = following_instances(adoption, reports, now, app.rules.adopted_within, standing)
+    starting = starting_instances(adoption, now, app.rules.reported_for)
+    return Module(adoption, instances, current, starting)
 
 
 async def _reports(

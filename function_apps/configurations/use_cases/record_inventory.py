@@ -5,7 +5,7 @@ from function_apps.configurations.model.adoption import ModuleAdoption
 from function_apps.configurations.model.adoption import record_inventory as recorded
 from function_apps.configurations.ports import ConfigurationsApp
 from function_apps.configurations.repository import ADOPTIONS
-from function_apps.configurations.use_cases.judge_adoption import judge_adoption
+from function_apps.configurations.use_cases.judge_adoption import judge_later
 from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.kernel.context import Context
 from shared.kernel.ids import parse_id
@@ -16,9 +16,10 @@ from shared.persistence.store import Partition
 async def record_inventory(
     event: RuntimeInventoryUpdated, ctx: Context, app: ConfigurationsApp
 ) -> Outcome[bool]:
-    """Keep the instances that run; judge the layers of a live module that has others now.
+    """Keep the instances that run; of a live module that has others, have the layers judged later.
 
-    A repeat judges them again: the first time may have ended in between.
+    Not at once: all the modules of a tenant would be counted at each instance of one, which had no
+    time to ask yet. A repeat sees to it again: the first time may have ended in between.
     """
     quietly = ctx.without_marker()
 
@@ -37,7 +38,7 @@ async def record_inventory(
     )
     if outcome.value:
         for layer in repository.layers_of(event.environment_id, event.module_id):
-            await judge_adoption(repository.id_of(layer, ctx.tenant), quietly, app)
+            await judge_later(repository.id_of(layer, ctx.tenant), quietly, app)
     return outcome
 
 
