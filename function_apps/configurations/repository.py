@@ -55,6 +55,7 @@ HEADS: Final = DocumentCodec(
     document="configuration/{}",
     missing=ConfigurationNotFound,
     queried=_head_queried,
+    overwritten=lambda head: [head.created_at, head.version, head.last],
 )
 VERSIONS: Final = DocumentCodec(Version, "version", key="id")
 ENVIRONMENTS: Final = DocumentCodec(
@@ -87,7 +88,7 @@ async def load_head(
     document = await app.service.store.read(partition, HEADS.document_id(identity))
     if document is None:
         raise ConfigurationNotFound(identity)
-    return HEADS.decode(document.body), document.etag
+    return HEADS.decode(document.body), HEADS.etag(document)
 
 
 async def load_version(identity: str, number: int, ctx: Context, app: ConfigurationsApp) -> Version:

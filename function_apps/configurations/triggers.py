@@ -100,7 +100,8 @@ async def get_configuration(request: Request[None], app: ConfigurationsApp) -> A
     """Answer the head of one configuration with its etag."""
     identity = request.path["configurationId"]
     resource, etag = await queries.get_configuration(identity, request.ctx, app)
-    return ok(resource, etag=etag)
+    # Who adopted it changes `status`, and not the etag.
+    return ok(resource, etag=etag, is_composite=True)
 
 
 async def get_configuration_version(request: Request[None], app: ConfigurationsApp) -> Answer:

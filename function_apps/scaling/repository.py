@@ -33,6 +33,11 @@ POLICIES: Final = DocumentCodec(
     document="policy",
     missing=PolicyNotFound,
     queried=_due,
+    overwritten=lambda policy: [
+        policy.created_at,
+        policy.policy_revision,
+        policy.status is State.SUPERSEDED,
+    ],
 )
 """A service has a partition of its own, and one policy in it."""
 SERVICES: Final = DocumentCodec(

@@ -77,7 +77,8 @@ async def get_scaling_policies(request: Request[None], app: ScalingApp) -> Answe
 async def get_scaling_policy(request: Request[None], app: ScalingApp) -> Answer:
     """Answer one policy with its etag."""
     resource, etag = await queries.get_policy(request.path["policyId"], request.ctx, app)
-    return ok(resource, etag=etag)
+    # What it decides changes the answer, and not the etag.
+    return ok(resource, etag=etag, is_composite=True)
 
 
 async def put_scaling_policy(request: Request[ScalingPolicyChange], app: ScalingApp) -> Answer:

@@ -170,7 +170,7 @@ class UnitOfWork:
         """
         document_id = codec.document_id(identity)
         view = await self.read(partition_of(ctx.tenant, identity), document_id)
-        _require_match(view, [document_id], ctx)
+        _require_match(view, [document_id], ctx, codec)
         return view
 
     async def load(self, codec: DocumentCodec[T], identity: str, tenant: TenantId) -> T:
@@ -213,7 +213,7 @@ class UnitOfWork:
             As `commit`.
         """
         partition, reads = partition_of(ctx.tenant, identity), [codec.document_id(identity), *also]
-        return await self.commit(ctx, partition, reads, decide, linked=linked)
+        return await self.commit(ctx, partition, reads, decide, linked=linked, codec=codec)
 
     async def commit(
         self,
@@ -223,10 +223,12 @@ class UnitOfWork:
         decide: Decide[T],
         *,
         linked: Linked | None = None,
+        codec: DocumentCodec[Any] | None = None,
     ) -> Outcome[T]:
         """Read *reads*, let *decide* choose, and commit that in one batch under the etags read.
 
-        The first of *reads* is the aggregate: `If-Match` and `If-None-Match` are about its etag.
+        The first of *reads* is the aggregate: `If-Match` and `If-None-Match` are about its etag,
+        as *codec* shows it.
 
         Raises:
             WriteContention: five attempts met other writers each time.
@@ -252,7 +254,7 @@ class UnitOfWork:
                     _require_same_content(marker.body, ctx)
                     return Outcome(marker.body["result"], is_repeat=not is_unsure)
                 view = View(documents)
-                _require_match(view, reads, ctx)
+                _require_match(view, reads, ctx, codec)
                 view = await self._with_linked(partition, view, linked)
                 decided = decide(view)
                 decision = decided if isinstance(decided, Decision) else await decided
@@ -336,11 +338,15 @@ def _require_same_content(marker: Body, ctx: Context) -> None:
         )
 
 
-def _require_match(view: View, reads: Sequence[str], ctx: Context) -> None:
+def _require_match(
+    view: View, reads: Sequence[str], ctx: Context, codec: DocumentCodec[Any] | None = None
+) -> None:
     expected, excluded = ctx.cause.if_match, ctx.cause.if_none_match
     if expected is None and not excluded:
         return
-    current = view.etag(reads[0]) if reads else None
+    known = view.documents.get(reads[0]) if reads else None
+    shown = None if known is None or codec is None else codec.etag(known)
+    current = shown or (known.etag if known else None)
     matching = set() if current is None else {current, "*"}
     if expected is not None and matching.isdisjoint(expected):
         raise Stale(

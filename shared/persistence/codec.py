@@ -5,6 +5,8 @@ unknown one is left out, an older schema is upgraded on read. Golden documents o
 schema are kept in `tests/golden/documents/`.
 """
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
@@ -73,6 +75,11 @@ class DocumentCodec(Generic[T]):
     has_ended: Callable[[T], bool] = _always
     omits_defaults: bool = False
     """Leave fields with their default value out: for documents that must stay small."""
+    overwritten: Callable[[T], Sequence[object]] | None = None
+    """What of a value a writer would overwrite: the etag that is shown of it is of that only.
+
+    For aggregates that also change by themselves: `If-Match` of a read fits while nobody wrote.
+    """
     stored_as: Mapping[str, str] = field(default_factory=dict)
     """The names that fields have in documents, where the code has better ones since."""
 
@@ -106,6 +113,13 @@ class DocumentCodec(Generic[T]):
         if self.missing is not None:
             raise self.missing(identity)
         raise NotFound(f"no {self.type_name} {identity!r}")
+
+    def etag(self, document: Document) -> str:
+        """Return the etag of an aggregate that callers see, and that `If-Match` names."""
+        if self.overwritten is None:
+            return document.etag
+        content = json.dumps(self.overwritten(self.decode(document.body)), default=str)
+        return f'"{hashlib.sha256(content.encode()).hexdigest()[:16]}"'
 
     def put(self, value: T) -> Put:
         """Return the write of *value*."""

@@ -49,6 +49,7 @@ class Configurations:
         template: str,
         body: Mapping[str, Any] | None = None,
         *,
+        if_match: str | None = None,
         if_none_match: str | None = None,
         query: Mapping[str, Any] | None = None,
         **path: Any,
@@ -60,7 +61,7 @@ class Configurations:
         content: Any = None if route.body is None else read(route.body, body)
         request: Request[Any] = Request(
             content,
-            self.ctx,
+            self.bench.ctx(if_match=None if if_match is None else (if_match,)),
             {name: str(value) for name, value in path.items()},
             asked,
             if_none_match=if_none_match,

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from shared.contracts.catalog import RuntimeInventoryUpdated
+from shared.kernel.errors import Stale
 from shared.persistence.store import Store
 from tests.configurations.configured import (
     ENVIRONMENT_LAYER,
@@ -319,6 +320,27 @@ def test_the_inventory_of_a_release_that_is_not_heard_of_makes_nothing_synced() 
         return early, late, len(on.told("ConfigurationSynced")) - told
 
     assert run_virtual(main()) == (("SyncFailed", ["web-0"]), ["web-9"], 0)
+
+
+def test_if_match_of_a_read_fits_while_nobody_published() -> None:
+    async def main() -> None:
+        on, head = await of_live(listed(1, "web-0"))
+        one, identity = f"{ROOT}/{{configurationId}}", head["configurationId"]
+        body = {"scope": MODULE_LAYER, "values": {"a": 3}, "expectedVersion": head["version"]}
+        read = await on.call("GET", one, configurationId=identity)
+        await ask(on)
+        for after_s in (1, 91):
+            await on.judge(after_s)
+        later = await on.call("GET", one, configurationId=identity)
+
+        await on.call("POST", ROOT, body, if_match=read.headers["ETag"])
+
+        assert (shown(read)["status"], shown(later)["status"]) == ("Published", "Synced")
+        again = {**body, "values": {"a": 4}, "expectedVersion": head["version"] + 1}
+        with pytest.raises(Stale):
+            await on.call("POST", ROOT, again, if_match=later.headers["ETag"])
+
+    run_virtual(main())
 
 
 def test_an_inventory_costs_the_same_however_many_live_modules_a_tenant_has() -> None:

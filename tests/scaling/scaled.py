@@ -109,13 +109,18 @@ class Scaling:
         template: str,
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
+        *,
+        if_match: str | None = None,
         **path: Any,
     ) -> Answer:
         """Ask the handler of a route, its body read as the app reads it."""
         route = next(each for each in ROUTES if (each.method, each.template) == (method, template))
         content: Any = None if route.body is None else read(route.body, body or {})
         named = {name: str(value) for name, value in path.items()}
-        request: Request[Any] = Request(content, self.ctx, named, dict(query or {}))
+        ctx = self.ctx
+        if if_match is not None:
+            ctx = replace(ctx, cause=replace(ctx.cause, if_match=(if_match,)))
+        request: Request[Any] = Request(content, ctx, named, dict(query or {}))
         return await route.handler(request, self.app)
 
     async def apply(self, *rules: Mapping[str, Any], **changes: Any) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from function_apps.scaling.errors import PolicyExists, PolicyInvalid, PolicyNotFound
 from function_apps.scaling.repository import sample_partition
 from shared.contracts.values import ComputeTargetKind
-from shared.kernel.errors import Invalid, Unavailable
+from shared.kernel.errors import Invalid, Stale, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.transitions import TransitionRefused
 from shared.surfaces.capabilities import Feature
@@ -77,6 +77,24 @@ def test_a_change_makes_the_next_policy_revision() -> None:
         assert (changed["policyRevision"], changed["min"]) == (2, 2)
         assert (await made.policy())["policyRevision"] == 2
         assert [each["policyRevision"] for each in made.told()] == [1, 2]
+
+    run_virtual(main())
+
+
+def test_if_match_of_a_read_fits_while_only_the_number_changed() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply()
+        read = (await made.call("GET", ONE, policyId=policy_of())).headers["ETag"]
+        made.world.requests_per_s = 60
+        await made.evaluate(3)
+        content = {"min": 2, "max": 4, "rules": [RULE]}
+
+        changed = await made.call("PUT", ONE, content, if_match=read, policyId=policy_of())
+
+        assert (changed.status, made.replicas()) == (200, 6)
+        with pytest.raises(Stale):
+            await made.call("PUT", ONE, {**content, "max": 5}, if_match=read, policyId=policy_of())
 
     run_virtual(main())
 

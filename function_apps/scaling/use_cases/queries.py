@@ -37,8 +37,10 @@ _RETRY_S: Final = 10.0
 async def get_policy(policy_id: str, ctx: Context, app: ScalingApp) -> tuple[ScalingPolicy, str]:
     """Return a policy with its etag. Raises PolicyNotFound."""
     ids, view = await load_view(policy_id, ctx, app)
-    etag = view.etag(POLICIES.document_id(ids.service_id))
-    return policy_resource(known_policy(view, ids)), etag or ""
+    policy = known_policy(view, ids)
+    return policy_resource(policy), POLICIES.etag(
+        view.documents[POLICIES.document_id(ids.service_id)]
+    )
 
 
 async def get_decisions(
