@@ -120,7 +120,8 @@ def _selected(
     order = Order(query)
     conditions = [guard(condition(where)) for where in query.where]
     if query.continuation is not None:
-        conditions.append(guard(order.after(query.continuation)))
+        # Before the scope: of two bounds of one column SQLite searches from the one it reads first.
+        scope = [guard(order.after(query.continuation)), *scope]
     where, parameters = joined(" AND ", [*scope, *conditions])
     sql = (
         f"SELECT {COLUMNS}, {', '.join(order.columns)} FROM {table}"  # noqa: S608

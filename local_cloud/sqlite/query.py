@@ -186,6 +186,7 @@ class Order:
                 f" THEN json_extract(body, {path}) ELSE 0 END"
             )
             self.columns, self._types = [rank, value], [(int,), (int, float, str)]
+        self._only_id = _only_id(query) if not self.columns else None
         self.columns += ["id", "partition"]
         self._types += [(str,), (str,)]
         self.by = ", ".join(f"{column} {direction}" for column in self.columns)
@@ -198,6 +199,9 @@ class Order:
             raise no_continuation(continuation) from problem
         if not isinstance(key, list) or not self._is_key(key):
             raise no_continuation(continuation)
+        if key[0] == self._only_id:
+            # The index over partition and id begins there; by both columns it would at the first.
+            return f"partition {self._after} ?", key[1:]
         left, marks = ", ".join(self.columns), ", ".join("?" * len(key))
         return f"({left}) {self._after} ({marks})", key
 
@@ -207,6 +211,14 @@ class Order:
             type(value) in types and _is_comparable(value)
             for value, types in zip(key, self._types, strict=True)
         )
+
+
+def _only_id(query: Query) -> str | None:
+    """Return the stored id that all documents have which *query* asks for, if it names one."""
+    for where in query.where:
+        if isinstance(where, Where) and where.path == "id" and where.comparison is Comparison.EQ:
+            return stored_id(text_of(where))
+    return None
 
 
 def _is_comparable(value: str | float) -> bool:

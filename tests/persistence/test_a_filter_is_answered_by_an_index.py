@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -247,3 +249,22 @@ async def test_the_event_loop_goes_on_while_an_index_is_made(tmp_path: Path) -> 
     assert await units(store, asking(owned_by("team-1"))) == ["svc-0", "svc-2"]
     assert all(waited)
     database.close()
+
+
+async def test_a_later_page_begins_where_the_one_before_ended(database: Database) -> None:
+    store = SqliteStore(database, "things", HandClock())
+    for number in range(300):
+        await store.batch(partition(f"svc-{number:03d}"), [Create("thing", BODY)])
+    query, costs, found = replace(asking(), limit=20), list[int](), list[str]()
+    while True:
+        steps = list[int]()
+        database.read(lambda db, steps=steps: db.set_progress_handler(partial(steps.append, 1), 20))
+        page = await store.query(HERE, query)
+        costs.append(len(steps))
+        found += [document.partition.unit for document in page.documents]
+        if page.continuation is None:
+            break
+        query = replace(query, continuation=page.continuation)
+
+    assert found == [f"svc-{number:03d}" for number in range(300)]
+    assert max(costs[1:]) <= costs[0] * 1.5
