@@ -113,6 +113,15 @@ def digest_of(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except IsADirectoryError as unread:
+        whole = path.resolve()
+        archive = os.path.relpath(whole.parent / f"{whole.name}.zip")
+        raise Failure(
+            f"{path} is a folder; an artifact is an archive of one",
+            ExitCode.USAGE,
+            remedy=f"build it (`runtimectl artifact build --folder {path} --to {archive}`), and"
+            f" name the archive: --artifact {archive}",
+        ) from unread
     except OSError as unread:
         raise Failure(
             f"{path} cannot be read: {unread.strerror}",

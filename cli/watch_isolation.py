@@ -1,17 +1,15 @@
 """Watches a tenant's binding until it is enforced, or taken away."""
 
-import sys
-from typing import Any, Final
+from typing import Final
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.host_process import pause
 from cli.options import Invocation
-from cli.progress_display import Line, open_display
+from cli.progress_display import Line
 from cli.remedy_lookup import remedy_for
 from cli.tenant_bindings import BINDINGS, Binding, show_line
+from cli.watch_resource import watch_resource
 
-_POLL_INTERVAL_S: Final = 0.5
 _ON_ITS_WAY: Final = {"Bound": "Enforced", "Moving": "Enforced", "Unbinding": "Unbound"}
 _ASKED_FOR: Final = ("SuspendedByCaller", "UnboundByCaller", "MovedByCaller")
 """Reasons that callers gave; every other one says what went wrong."""
@@ -37,31 +35,24 @@ def wait_for_binding(invocation: Invocation, begun: Binding, timeout_s: float) -
         Failure: it ended otherwise, *timeout_s* has passed, or Ctrl-C; what was begun continues.
     """
     identity, begins = begun["bindingId"], begun["status"]
-    clock = invocation.session.clock
-    until_s = clock.monotonic_s() + timeout_s
-    again = f"watch it: `{show_line(begun)}`"
-    stream = sys.stdout if invocation.is_table else sys.stderr
-    try:
-        with open_display(clock, stream) as display:
-            binding: Binding | None = begun
-            while binding is None or binding["status"] == begins:
-                display.show([_line(binding)])
-                if binding is not None:
-                    _require_no_failure(binding)
-                if clock.monotonic_s() > until_s:
-                    raise Failure(
-                        f"{identity} is not {_ON_ITS_WAY[begins]} within {timeout_s:.0f} s; it"
-                        " continues",
-                        ExitCode.STILL_RUNNING,
-                        remedy=again,
-                    )
-                pause(clock, _POLL_INTERVAL_S)
-                binding = _read(invocation, begun)
-            display.show([_line(binding)])
-    except KeyboardInterrupt as interrupt:
-        raise Failure(
-            f"stopped watching {identity}; it continues", ExitCode.INTERRUPTED, remedy=again
-        ) from interrupt
+    path, whose = f"{BINDINGS}/{identity}", {"tenantId": begun["tenantId"]}
+
+    def is_over(binding: Binding) -> bool:
+        if binding["status"] != begins:
+            return True
+        _require_no_failure(binding)
+        return False
+
+    binding: Binding = watch_resource(
+        invocation,
+        lambda: invocation.client.get(path, whose).body,
+        lambda binding: [_line(binding)],
+        is_over,
+        subject=identity,
+        not_yet=f"is not {_ON_ITS_WAY[begins]}",
+        again=show_line(begun),
+        timeout_s=timeout_s,
+    )
     if binding["status"] != _ON_ITS_WAY[begins]:
         why = (binding["reason"] or {}).get("message")
         raise Failure(
@@ -72,18 +63,6 @@ def wait_for_binding(invocation: Invocation, begun: Binding, timeout_s: float) -
         )
     if begins == "Moving":
         _require_no_failure(binding)  # one that was taken back is Enforced, too
-    return binding
-
-
-def _read(invocation: Invocation, begun: Binding) -> Binding | None:
-    """Return the binding; None while the host does not answer."""
-    try:
-        path, whose = f"{BINDINGS}/{begun['bindingId']}", {"tenantId": begun["tenantId"]}
-        binding: Binding = invocation.client.get(path, whose).body
-    except Failure as failure:
-        if failure.exit_code is ExitCode.UNAVAILABLE:
-            return None
-        raise
     return binding
 
 
@@ -105,9 +84,7 @@ def _require_no_failure(binding: Binding) -> None:
     )
 
 
-def _line(binding: Any) -> Line:
-    if binding is None:
-        return Line("away", "the host does not answer; waiting for it", "yellow", is_final=False)
+def _line(binding: Binding) -> Line:
     status = binding["status"]
     if status in _ON_ITS_WAY:
         shown = shown_status(binding)

@@ -1,22 +1,20 @@
 """Watches a rotation: its step, and the version that each consumer runs."""
 
 import re
-import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.host_process import pause
 from cli.options import Invocation
 from cli.output import format_time
-from cli.progress_display import Line, open_display
+from cli.progress_display import Line
 from cli.remedy_lookup import remedy_for
 from cli.secret_bindings import ROTATIONS
+from cli.watch_resource import watch_resource
 from shared.kernel.ids import id_shape
 
 Rotation = Mapping[str, Any]
-_POLL_INTERVAL_S: Final = 0.5
 _DEPLOYMENT: Final = re.compile(id_shape("dep"))
 _STEPS: Final = ("Created", "Set", "Tested", "Canary", "Rolling", "Verified", "Revoked")
 _MEANS: Final[Mapping[str, str]] = {
@@ -39,46 +37,25 @@ def watch_rotation(
     Raises:
         Failure: it failed, *timeout_s* has passed, or Ctrl-C; it continues in the last two.
     """
-    clock = invocation.session.clock
-    until_s = clock.monotonic_s() + timeout_s
     wanted = {"Revoked"} if until_revoked else {"Verified", "Revoked"}
     more = " --until-revoked" if until_revoked else ""
-    again = f"`runtimectl secret rotation {rotation_id} --wait{more}`"
-    stream = sys.stdout if invocation.is_table else sys.stderr
-    rotation: Rotation = {}
-    try:
-        with open_display(clock, stream) as display:
-            while True:
-                rotation = _read(invocation, rotation_id) or rotation
-                display.show(rotation_lines(rotation))
-                if rotation.get("status") in wanted:
-                    return rotation
-                if rotation.get("status") == "Failed":
-                    raise failed(rotation)
-                if clock.monotonic_s() > until_s:
-                    raise Failure(
-                        f"{rotation_id} has not got there within {timeout_s:.0f} s; it continues",
-                        ExitCode.STILL_RUNNING,
-                        remedy=f"go on watching: {again}",
-                    )
-                pause(clock, _POLL_INTERVAL_S)
-    except KeyboardInterrupt as interrupt:
-        raise Failure(
-            f"stopped watching {rotation_id}; it continues",
-            ExitCode.INTERRUPTED,
-            remedy=f"go on watching: {again}",
-        ) from interrupt
 
+    def is_over(rotation: Rotation) -> bool:
+        if rotation["status"] == "Failed":
+            raise failed(rotation)
+        return rotation["status"] in wanted
 
-def _read(invocation: Invocation, rotation_id: str) -> Rotation | None:
-    """Return the rotation; None while the host does not answer."""
-    try:
-        body: Rotation = invocation.client.get(f"{ROTATIONS}/{rotation_id}").body
-    except Failure as failure:
-        if failure.exit_code is not ExitCode.UNAVAILABLE:
-            raise
-        return None
-    return body
+    rotation: Rotation = watch_resource(
+        invocation,
+        lambda: invocation.client.get(f"{ROTATIONS}/{rotation_id}").body,
+        rotation_lines,
+        is_over,
+        subject=rotation_id,
+        not_yet="has not got there",
+        again=f"runtimectl secret rotation {rotation_id} --wait{more}",
+        timeout_s=timeout_s,
+    )
+    return rotation
 
 
 def order_words(rotation: Rotation) -> str:
@@ -94,8 +71,6 @@ def order_words(rotation: Rotation) -> str:
 
 def rotation_lines(rotation: Rotation) -> list[Line]:
     """Return a rotation as lines: the steps so far, then each consumer."""
-    if not rotation:
-        return [Line("away", "the host does not answer; waiting for it", "yellow", is_final=False)]
     status = rotation["status"]
     reached = _STEPS.index(status) if status in _STEPS else -1
     lines = [

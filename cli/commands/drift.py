@@ -9,15 +9,15 @@ import typer
 from cli.commands import drift_sources
 from cli.host_process import pause
 from cli.lookup import environment_id
-from cli.options import Commands, EnvironmentOption, Invocation, Module, Reason
+from cli.options import Commands, EnvironmentOption, Invocation, Module, Reason, WaitOptions
 from cli.output import Column, format_time, format_value, note, say
 from cli.parameter_types import one_of
+from cli.watch_repair import FINDINGS, Finding, watch_repair
 
 app = Commands(help="What somebody changed where services run: found, explained, and repaired.")
 app.add_typer(drift_sources.app, name="source")
 _CONTRACT: Final = "shared.contracts.drift"
 _DRIFT: Final = "/v1/runtime/drift"
-_FINDINGS: Final = "/v1/runtime/drift-findings"
 
 
 _SIDE_MAX: Final = 48
@@ -123,7 +123,7 @@ def scan(
 @app.command("show")
 def show_(finding: FindingArgument, invocation: Invocation) -> None:
     """Show one finding: what is desired beside what is live."""
-    body = invocation.client.get(f"{_FINDINGS}/{finding}").body
+    body = invocation.client.get(f"{FINDINGS}/{finding}").body
     if not invocation.is_table:
         invocation.show(body)
         return
@@ -166,19 +166,34 @@ def adopt(finding: FindingArgument, invocation: Invocation, reason: Reason = "")
 
 
 @app.command()
-def remediate(finding: FindingArgument, invocation: Invocation, reason: Reason = "") -> None:
+def remediate(
+    finding: FindingArgument, waiting: WaitOptions, invocation: Invocation, reason: Reason = ""
+) -> None:
     """Repair a finding: its owner brings the release in force, or the environment, once more."""
-    _decide(finding, "remediate", {"reason": reason}, invocation)
-    note(f"next:  runtimectl drift show {finding}")
+    answered = _send(finding, "remediate", {"reason": reason}, invocation)
+    if waiting.wait:
+        answered = watch_repair(invocation, finding, waiting.timeout_s)
+    _show(answered, invocation)
+    if not waiting.wait:
+        note(f"next:  runtimectl drift remediate {finding} --wait")
 
 
 def _decide(finding: str, verb: str, body: Mapping[str, Any], invocation: Invocation) -> None:
-    answered = invocation.client.write("POST", f"{_FINDINGS}/{finding}/{verb}", body).body
-    invocation.show([answered] if invocation.is_table else answered, _COLUMNS)
+    _show(_send(finding, verb, body, invocation), invocation)
+
+
+def _show(finding: Finding, invocation: Invocation) -> None:
+    invocation.show([finding] if invocation.is_table else finding, _COLUMNS)
+
+
+def _send(finding: str, verb: str, body: Mapping[str, Any], invocation: Invocation) -> Finding:
+    """Send what somebody decides of a finding; return what it is then."""
+    answered: Finding = invocation.client.write("POST", f"{FINDINGS}/{finding}/{verb}", body).body
     asked = str(body["reason"]).strip()
     if asked and answered["reason"] != asked:
         kept = f"its reason stays {answered['reason']!r}" if answered["reason"] else "it has none"
         note(f"it was {answered['status']} already: the reason is not kept, and {kept}")
+    return answered
 
 
 def _sides(finding: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -79,7 +79,7 @@ def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.watch_rotation._POLL_INTERVAL_S", 0.01)
+    monkeypatch.setattr("cli.watch_resource._POLL_INTERVAL_S", 0.01)
 
 
 def watched(runtimectl: RuntimeCtl, line: str, states: Sequence[Mapping[str, Any] | None]) -> Ran:
@@ -403,7 +403,7 @@ def test_whoever_stops_watching_goes_on_for_what_was_waited_for(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.watch_rotation.pause", stop)
+    monkeypatch.setattr("cli.watch_resource.pause", stop)
 
     ran = watched(
         runtimectl,

@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from cli.exit_codes import ExitCode
-from tests.cli.small_platform import ENVIRONMENT, NOON, RUNTIME, SERVICE, RuntimeCtl
+from tests.cli.small_platform import (
+    ENVIRONMENT,
+    NOON,
+    RUNTIME,
+    SERVICE,
+    Ran,
+    RuntimeCtl,
+    answer_of,
+)
+from tests.cli.small_server import Asked, serving
 
 pytestmark = pytest.mark.real
 FINDING = "df-w5ekllr23tyb-abcdefghij-abcdefghijkl"
@@ -173,4 +182,41 @@ def test_a_row_has_the_beginning_of_what_is_long_and_the_time(runtimectl: Runtim
 def test_a_repair_names_what_shows_how_it_goes(runtimectl: RuntimeCtl) -> None:
     ran = runtimectl.run(f"drift remediate {FINDING}", ANSWERS)
 
-    assert f"next:  runtimectl drift show {FINDING}" in ran.err
+    assert f"next:  runtimectl drift remediate {FINDING} --wait" in ran.err
+
+
+def repaired(runtimectl: RuntimeCtl, status: str, monkeypatch: pytest.MonkeyPatch) -> Ran:
+    """Run a repair that is waited for while the finding is Remediating, and then *status*."""
+    monkeypatch.setattr("cli.watch_resource._POLL_INTERVAL_S", 0.01)
+    under_way = {**THE_FINDING, "status": "Remediating"}
+    ended = {**THE_FINDING, "status": status, "attempts": 1}
+    looks = iter([under_way])
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        path = f"{RUNTIME}/drift-findings/{FINDING}"
+        if asked.method == "POST":
+            return 202, under_way
+        return (200, next(looks, ended)) if asked.path == path else answer_of(asked)
+
+    with serving(answer, keeps_connections=False) as server:
+        return runtimectl.run_at(server, f"drift remediate {FINDING} --wait")
+
+
+def test_a_repair_is_waited_for_until_a_scan_finds_what_is_desired(
+    runtimectl: RuntimeCtl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = repaired(runtimectl, "Resolved", monkeypatch)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "✓ Resolved" in ran.out
+
+
+@pytest.mark.parametrize("status", ["Open", "Escalated"])
+def test_a_repair_without_effect_ends_the_wait_as_one_that_failed(
+    status: str, runtimectl: RuntimeCtl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = repaired(runtimectl, status, monkeypatch)
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert f"{FINDING} is {status} after 1 attempt, and differs still" in ran.err
+    assert f"runtimectl drift show {FINDING}" in ran.err

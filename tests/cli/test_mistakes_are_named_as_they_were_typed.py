@@ -494,3 +494,17 @@ def test_an_archive_that_is_not_there_is_built_by_the_next_line(runtimectl: Runt
 
     assert ran.code == ExitCode.USAGE
     assert "`runtimectl artifact build --folder <folder> --to nope.zip`" in ran.err
+
+
+def test_a_folder_given_for_an_archive_is_built_by_the_next_line(
+    runtimectl: RuntimeCtl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my-app").mkdir()
+    monkeypatch.chdir(tmp_path / "my-app")
+
+    ran = runtimectl.run(
+        "deploy --env test --module module-shop --version 1 --port 80 --artifact ."
+    )
+
+    assert ran.code == ExitCode.USAGE
+    assert "`runtimectl artifact build --folder . --to ../my-app.zip`" in ran.err
