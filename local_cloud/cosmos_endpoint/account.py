@@ -114,13 +114,25 @@ class Account:
             raise CosmosError(404, "NotFound", f"there is no database {name!r}", substatus=1003)
         return self._shown(name)
 
-    def create_database(self, name: object) -> Mapping[str, Any]:
+    def create_database(
+        self, name: object, throughput: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
         """Raises CosmosError (400, 409)."""
         checked = _checked_name("database", name)
         if self._storage.has_database(checked):
             raise CosmosError(409, "Conflict", f"database {checked!r} exists")
-        self._storage.create_database(checked, self._new_facts())
+        self._storage.create_database(checked, {**self._new_facts(), "throughput": throughput})
         return self._shown(checked)
+
+    def database_throughput(self, name: str) -> Mapping[str, Any] | None:
+        """Return what a database was given for its containers to share, None without."""
+        given: Mapping[str, Any] | None = self._storage.database_facts(name).get("throughput")
+        return given
+
+    def replace_database_throughput(self, name: str, throughput: Mapping[str, Any]) -> None:
+        """Keep another throughput of a database."""
+        facts = {**self._storage.database_facts(name), "throughput": throughput}
+        self._storage.create_database(name, facts)
 
     def delete_database(self, name: str) -> None:
         """Delete it with all of its containers. Raises CosmosError (404)."""

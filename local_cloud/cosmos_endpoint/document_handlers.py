@@ -27,6 +27,7 @@ from local_cloud.cosmos_endpoint.http_messages import (
     PLAN_HEADER,
     asked_query,
     batch_result,
+    batch_results,
     check_container,
     feed_lsn,
     is_query,
@@ -39,6 +40,7 @@ from local_cloud.cosmos_endpoint.http_messages import (
     partition_range,
     refuse_triggers,
     session_headers,
+    wants_minimal,
 )
 from local_cloud.cosmos_endpoint.partition_ranges import PartitionRange
 from local_cloud.cosmos_endpoint.patch import patch_of
@@ -153,7 +155,7 @@ class DocumentHandlers:
         if outcome.document is None:
             return web.Response(status=outcome.status, headers=headers)
         headers["etag"] = str(outcome.document["_etag"])
-        if request.headers.get("prefer") == "return=minimal":
+        if wants_minimal(request):
             return web.Response(status=outcome.status, headers=headers)
         return json_response(outcome.document, outcome.status, headers)
 
@@ -182,7 +184,8 @@ class DocumentHandlers:
             done = all(result.status < FAILED for result in results)
         _cut(fault, FaultMoment.CUT_AFTER)
         headers = session_headers(container, Feeds(container), partitions)
-        return json_response(list(map(batch_result, results)), 200 if done else 207, headers)
+        shown = batch_results(asked, results, minimal=wants_minimal(request))
+        return json_response(shown, 200 if done else 207, headers)
 
     async def _query(self, request: web.Request, address: ResourceAddress) -> web.Response:
         container = self._container(request, address)
@@ -193,7 +196,10 @@ class DocumentHandlers:
         page = await queried(
             container, text, parameters, partitions, page_size(request), continuation
         )
-        return _page(container, partitions, page)
+        answer = _page(container, partitions, page)
+        if is_set(request.headers, "x-ms-documentdb-populatequerymetrics"):
+            answer.headers["x-ms-documentdb-query-metrics"] = page.cost.text(page.rows)
+        return answer
 
     async def _plan(self, request: web.Request, address: ResourceAddress) -> web.Response:
         self._container(request, address)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -81,6 +81,11 @@ def is_query(headers: Mapping[str, str]) -> bool:
     """Return whether a POST is a query: the REST protocol says so in either of two headers."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     return is_set(headers, "x-ms-documentdb-isquery") or kind == QUERY_TYPE
+
+
+def wants_minimal(request: web.Request) -> bool:
+    """Return whether the answer to a write is to have no document."""
+    return request.headers.get("prefer", "").strip().lower() == "return=minimal"
 
 
 def refuse_triggers(request: web.Request) -> None:
@@ -183,6 +188,18 @@ def session_headers(
         "x-ms-session-token": ",".join(f"{each}:-1#{lsn}" for each in ranges),
         "lsn": str(lsn),
     }
+
+
+def batch_results(
+    asked: Sequence[Mapping[str, Any]], results: Sequence[OperationResult], *, minimal: bool
+) -> list[dict[str, Any]]:
+    """Return the results of a batch; writes show no document if that, or they, asked for none."""
+    shown = list(map(batch_result, results))
+    for operation, result in zip(asked, shown, strict=True):
+        is_short = minimal or operation.get("minimalReturnPreference") is True
+        if is_short and operation.get("operationType") != "Read":
+            result.pop("resourceBody", None)
+    return shown
 
 
 def batch_result(result: OperationResult, fault: Fault | None = None) -> dict[str, Any]:

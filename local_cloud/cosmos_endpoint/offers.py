@@ -1,4 +1,4 @@
-"""Offers: the throughput that a container was given. It is kept and shown, and limits nothing.
+"""Offers: throughput that a container or database was given, kept and shown; it limits nothing.
 
 https://learn.microsoft.com/rest/api/cosmos-db/offers
 """
@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from local_cloud.cosmos_endpoint.account import Container
 from local_cloud.cosmos_endpoint.errors import bad_request
 
 THROUGHPUT_MIN: Final = 400
@@ -17,15 +16,15 @@ _AUTOPILOT_MIN: Final = 1_000
 _SETTINGS: Final = ("offerAutopilotSettings", "offerAutoscaleSettings")
 
 
-def offer_of(container: Container) -> Mapping[str, Any]:
-    """Return the offer of *container* as the protocol shows it; its id is the container's."""
-    rid = container.rid
+def offer_of(resource: Mapping[str, Any], throughput: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the offer of a container or database as the protocol shows it, with its id."""
+    rid = resource["_rid"]
     return {
-        "id": rid, "_rid": rid, "_self": f"offers/{rid}/", "_etag": container.shown()["_etag"],
-        "_ts": container.shown()["_ts"], "resource": container.self_link, "offerResourceId": rid,
+        "id": rid, "_rid": rid, "_self": f"offers/{rid}/", "_etag": resource["_etag"],
+        "_ts": resource["_ts"], "resource": resource["_self"], "offerResourceId": rid,
         "offerType": "Invalid", "offerVersion": "V2",
         "content": {
-            **container.throughput, "offerIsRUPerMinuteThroughputEnabled": False,
+            **throughput, "offerIsRUPerMinuteThroughputEnabled": False,
             "offerMinimumThroughputParameters": {"maxThroughputEverProvisioned": THROUGHPUT_MIN},
         },
     }  # fmt: skip

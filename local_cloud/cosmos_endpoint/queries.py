@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from local_cloud.cosmos_endpoint.account import Container
@@ -11,6 +12,7 @@ from local_cloud.cosmos_endpoint.partition_ranges import PartitionRange
 from local_cloud.cosmos_endpoint.query.environment import Environment
 from local_cloud.cosmos_endpoint.query.errors import SqlRefused
 from local_cloud.cosmos_endpoint.query.ids import ids_in
+from local_cloud.cosmos_endpoint.query.metrics import QueryCost
 from local_cloud.cosmos_endpoint.query.pages import QueryPage, page_of
 from local_cloud.cosmos_endpoint.query.parser import parse
 from local_cloud.cosmos_endpoint.query.selection import Selection, Tied
@@ -41,20 +43,33 @@ async def queried(
     continuation: str | None,
 ) -> QueryPage:
     """Return a page of the query *text* over *partitions*. Raises SqlRefused."""
+    begun_s = _CLOCK.monotonic_s()
     is_short = len(text) < _SHORT_CHARACTERS
     select = (
         parse(text, parameters) if is_short else await asyncio.to_thread(parse, text, parameters)
     )
+    parsed_s = _CLOCK.monotonic_s()
     feeds = Feeds(container)
     environment = Environment(container.store.now(), _ENTROPY.fraction)
     selection = Selection(select, environment, container.keeps_undefined)
     rows = feeds.rows(partitions, ids_in(select)) if select.sources else []
 
+    loaded_s = _CLOCK.monotonic_s()
+    read_bytes = sum(len(row[_BODY]) for row in rows)
+
     def run() -> QueryPage:
         tied = feeds.documents(rows, by_rid=_is_rewritten(select))
-        return page_of(select, selection, tied, size, continuation)
+        page = page_of(select, selection, tied, size, continuation)
+        cost = QueryCost(
+            parsed_s - begun_s,
+            loaded_s - parsed_s,
+            _CLOCK.monotonic_s() - loaded_s,
+            len(rows),
+            read_bytes,
+        )
+        return replace(page, cost=cost)
 
-    is_small = sum(len(row[_BODY]) for row in rows) < _AT_ONCE_BYTES
+    is_small = read_bytes < _AT_ONCE_BYTES
     if is_small and len(text) * len(rows) < _AT_ONCE_SIGNS and select.is_plain:
         return run()
     return await asyncio.to_thread(run)

@@ -1,6 +1,6 @@
 """Answers requests about the account, its databases, containers and offers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -16,7 +16,7 @@ from local_cloud.cosmos_endpoint.http_messages import (
 )
 from local_cloud.cosmos_endpoint.offers import offer_in, offer_in_headers, offer_of
 from local_cloud.cosmos_endpoint.queries import listed
-from local_cloud.cosmos_endpoint.resource_address import ResourceAddress
+from local_cloud.cosmos_endpoint.resource_address import ResourceAddress, address_of
 
 _RANGES_ETAG: Final = '"ranges-1"'
 
@@ -50,8 +50,9 @@ class ResourceHandlers:
         if is_query(request.headers):
             text, parameters = await asked_query(request)
             return _list("Databases", listed(self._account.databases(), text, parameters))
-        offer_in_headers(request.headers)
-        database = self._account.create_database((await json_object(request)).get("id"))
+        offer = offer_in_headers(request.headers)
+        name = (await json_object(request)).get("id")
+        database = self._account.create_database(name, offer)
         return _database(database, 201)
 
     async def show_database(self, _: web.Request, address: ResourceAddress) -> web.Response:
@@ -107,34 +108,44 @@ class ResourceHandlers:
         return json_response(body, 200, {"etag": _RANGES_ETAG})
 
     async def list_offers(self, _: web.Request, _target: ResourceAddress) -> web.Response:
-        return _list("Offers", list(map(offer_of, self._all_containers())))
+        return _list("Offers", list(self._offers()))
 
     async def query_offers(self, request: web.Request, _: ResourceAddress) -> web.Response:
         text, parameters = await asked_query(request)
-        offers = list(map(offer_of, self._all_containers()))
-        return _list("Offers", listed(offers, text, parameters))
+        return _list("Offers", listed(list(self._offers()), text, parameters))
 
     async def show_offer(self, _: web.Request, address: ResourceAddress) -> web.Response:
-        return json_response(offer_of(self._offered(address)))
+        return json_response(self._named_offer(address))
 
     async def replace_offer(self, request: web.Request, address: ResourceAddress) -> web.Response:
-        offer = offer_in(await json_object(request))
-        changed = await self._account.replace_throughput(self._offered(address), offer)
-        return json_response(offer_of(changed))
+        throughput = offer_in(await json_object(request))
+        owner = self._account.by_names(address_of(f"/{self._named_offer(address)['resource']}"))
+        if "colls" in owner.names:
+            await self._account.replace_throughput(self._container(owner), throughput)
+        else:
+            self._account.replace_database_throughput(owner.names["dbs"], throughput)
+        return json_response(self._named_offer(address))
 
     def _container(self, address: ResourceAddress) -> Container:
         return self._account.container(address.segments[1], address.segments[3])
 
-    def _all_containers(self) -> Sequence[Container]:
-        databases = [str(database["id"]) for database in self._account.databases()]
-        return [each for name in databases for each in self._account.containers(name)]
+    def _offers(self) -> Iterator[Mapping[str, Any]]:
+        """Yield all offers: a container that shares its database's throughput has none."""
+        for database in self._account.databases():
+            name = str(database["id"])
+            shared = self._account.database_throughput(name)
+            if shared is not None:
+                yield offer_of(database, shared)
+            for container in self._account.containers(name):
+                if shared is None or container.facts.get("throughput") is not None:
+                    yield offer_of(container.shown(), container.throughput)
 
-    def _offered(self, address: ResourceAddress) -> Container:
+    def _named_offer(self, address: ResourceAddress) -> Mapping[str, Any]:
         wanted = address.names["offers"]
-        for container in self._all_containers():
+        for offer in self._offers():
             # The signature of a request to an offer, and so its path, is in small letters.
-            if wanted.lower() == container.rid.lower():
-                return container
+            if wanted.lower() == str(offer["id"]).lower():
+                return offer
         raise CosmosError(404, "NotFound", f"there is no offer {wanted!r}")
 
 

@@ -391,3 +391,55 @@ async def test_documents_are_found_by_their_ids_whatever_these_are(
         }
         answer = await sent(wire, "POST", DOCS, query, content_type="application/query+json")
         assert answer.body["Documents"] == [name]
+
+
+async def test_a_database_keeps_its_throughput_for_containers_that_share_it(wire: Wire) -> None:
+    async with CosmosClient(wire.endpoint.url, KEY) as client:
+        database = await client.create_database("shared", offer_throughput=500)
+        await database.create_container("sharing", PartitionKey(path="/pk"))
+        await database.create_container("own", PartitionKey(path="/pk"), offer_throughput=600)
+        first = await database.get_throughput()
+        await database.replace_throughput(900)
+        offers = (await sent(wire, "GET", "/offers")).body["Offers"]
+        shown = await database.read()
+        again = await client.get_database_client("shared").get_throughput()
+
+    assert (first.offer_throughput, again.offer_throughput) == (500, 900)
+    assert [each["content"]["offerThroughput"] for each in offers] == [400, 900, 600]
+    assert offers[1]["resource"] == shown["_self"]
+
+
+async def test_a_batch_shows_what_it_wrote_unless_it_asked_for_less(
+    wire: Wire, items: ContainerProxy
+) -> None:
+    asked_for = [
+        {"operationType": "Create", "resourceBody": {"id": "x", "pk": "p0"}},
+        {"operationType": "Read", "id": "0"},
+    ]
+    headers = {
+        "x_ms_cosmos_is_batch_request": "True", "x_ms_cosmos_batch_atomic": "True",
+        "x_ms_documentdb_partitionkey": '["p0"]',
+    }  # fmt: skip
+    short = await sent(wire, "POST", DOCS, asked_for, prefer="return=minimal", **headers)
+    of_one = {"operationType": "Upsert", "resourceBody": {"id": "x", "pk": "p0"}}
+    other = {**of_one, "minimalReturnPreference": True}
+    mixed = await sent(wire, "POST", DOCS, [of_one, other], **headers)
+
+    assert [each.get("resourceBody", {}).get("id") for each in short.body] == [None, "0"]
+    assert all(each["eTag"] for each in short.body)
+    assert ["resourceBody" in each for each in mixed.body] == [True, False]
+
+
+async def test_a_query_says_what_it_cost_if_it_is_asked(wire: Wire, items: ContainerProxy) -> None:
+    query = {"query": "SELECT * FROM c WHERE c.n < 4"}
+    answer = await sent(
+        wire, "POST", DOCS, query, content_type="application/query+json",
+        x_ms_documentdb_query_enablecrosspartition="True",
+        x_ms_documentdb_populatequerymetrics="true",
+    )  # fmt: skip
+    text = answer.headers["x-ms-documentdb-query-metrics"]
+    metrics = dict(part.split("=") for part in text.split(";"))
+
+    assert (metrics["retrievedDocumentCount"], metrics["outputDocumentCount"]) == ("12", "4")
+    assert float(metrics["totalExecutionTimeInMs"]) >= float(metrics["VMExecutionTimeInMs"]) >= 0
+    assert float(metrics["indexUtilizationRatio"]) == 0.33

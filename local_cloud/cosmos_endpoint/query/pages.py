@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from local_cloud.cosmos_endpoint.query.metrics import QueryCost
 from local_cloud.cosmos_endpoint.query.selection import Entry, Selection, Tied
 from local_cloud.cosmos_endpoint.query.sort_order import (
     Place,
@@ -24,6 +25,7 @@ class QueryPage:
 
     rows: list[Any]
     continuation: str | None
+    cost: QueryCost = field(default_factory=QueryCost)
 
 
 def page_of(
