@@ -1,6 +1,7 @@
 """The Metrics port over the proxy of a surface, which counts every request itself.
 
-A window is the difference between two readings of its counters, so this remembers the last ones.
+A window is the difference between two readings of its counters, so this remembers the last ones:
+the one nearest to its beginning counts, and numbers are stretched to the length that was asked for.
 Scaling asks for windows; a gate reads the surface's counters themselves, whose epoch tells it of a
 proxy that began anew.
 """
@@ -32,7 +33,7 @@ _SAMPLES_MAX: Final = 32
 """Of a component: its last readings. A scaler that looks once a minute looks half an hour back."""
 _APART_LEAST: Final = timedelta(seconds=1)
 _EDGE: Final = timedelta(seconds=2)
-"""By so much the ends of a window may differ from the readings that it is made of."""
+"""By so much the ends of a window may differ from the readings that it is made of, at least."""
 _COUNTED: Final = frozenset({Metric.REQUESTS, Metric.ERRORS, Metric.LATENCY})
 
 
@@ -78,18 +79,9 @@ class SurfaceMetrics:
 
     def _difference(self, query: MetricsQuery, sample: TrafficSample) -> Measurement:
         kept = self._samples[query.subject.component]
-        earlier = next((each for each in reversed(kept) if each.taken_at <= query.since), None)
-        # The one right after the beginning is as good, where the two are as near.
-        later = next((each for each in kept if each.taken_at > query.since), None)
-        if later is not None and later.taken_at - query.since <= _EDGE:
-            earlier = later
-        if earlier is None or query.since - earlier.taken_at > max(_EDGE, query.window / 10):
-            counted_s = (sample.taken_at - kept[0].taken_at).total_seconds()
-            window_s = query.window.total_seconds()
-            return Unmeasurable(
-                f"no reading of the counters at its beginning: {counted_s:.0f} of {window_s:.0f} s"
-                " are covered"
-            )
+        earlier = min(kept, key=lambda each: abs(each.taken_at - query.since))
+        if abs(earlier.taken_at - query.since) > max(_EDGE, query.window / 5):
+            return Unmeasurable(_no_beginning(query, earlier, sample))
         if earlier.epoch != sample.epoch:
             return Unmeasurable("the proxy began anew in the window")
         of_revisions = sample.since(earlier)
@@ -97,7 +89,8 @@ class SurfaceMetrics:
         if number is not None and number not in of_revisions:
             return Missing(f"the proxy counts nothing of revision {number}")
         traffic = _total(list(of_revisions.values())) if number is None else of_revisions[number]
-        return Measured(_value(query.metric, traffic), sample.taken_at)
+        stretch = query.window / (sample.taken_at - earlier.taken_at)
+        return Measured(_value(query.metric, traffic, stretch), sample.taken_at)
 
 
 def _wrong_time(query: MetricsQuery, sample: TrafficSample, now: datetime) -> Measurement | None:
@@ -119,7 +112,19 @@ def _total(traffic: Sequence[RevisionTraffic]) -> RevisionTraffic:
     return total
 
 
-def _value(metric: Metric, traffic: RevisionTraffic) -> float | Histogram:
+def _no_beginning(query: MetricsQuery, nearest: TrafficSample, sample: TrafficSample) -> str:
+    """Return why no reading of the counters stands for the beginning of the window."""
+    said = "no reading of the counters at its beginning: "
+    if nearest.taken_at < query.since:
+        return (
+            f"{said}the nearest is {(query.since - nearest.taken_at).total_seconds():.0f} s older"
+        )
+    counted_s = (sample.taken_at - nearest.taken_at).total_seconds()
+    return f"{said}{counted_s:.0f} of {query.window.total_seconds():.0f} s are covered"
+
+
+def _value(metric: Metric, traffic: RevisionTraffic, stretch: float) -> float | Histogram:
+    """Return what was counted, of a number for the whole window."""
     if metric is Metric.LATENCY:
         return traffic.latency
-    return float(traffic.requests if metric is Metric.REQUESTS else traffic.errors)
+    return stretch * (traffic.requests if metric is Metric.REQUESTS else traffic.errors)

@@ -93,9 +93,35 @@ async def test_a_window_that_nobody_read_the_beginning_of_is_not_measured() -> N
     watched.clock.pass_by(600)
     after_a_gap = await watched.measure({2: traffic(50)})
 
-    for each in (first, after_a_gap):
-        assert isinstance(each, Unmeasurable)
-        assert "are covered" in each.reason
+    assert isinstance(first, Unmeasurable)
+    assert "0 of 60 s are covered" in first.reason
+    assert isinstance(after_a_gap, Unmeasurable)
+    assert "no reading of the counters at its beginning: 0 of 60 s" in after_a_gap.reason
+
+
+async def test_a_look_that_was_missed_is_named_by_how_much_older_the_nearest_reading_is() -> None:
+    watched = Watched()
+    await watched.measure({2: traffic(10)})
+    watched.clock.pass_by(20)
+
+    measured = await watched.measure({2: traffic(50)})
+
+    assert isinstance(measured, Unmeasurable)
+    assert "the nearest is 20 s older" in measured.reason
+
+
+@pytest.mark.parametrize(("late_s", "value"), [(12, 50.0), (-12, 75.0)])
+async def test_a_look_that_comes_a_little_late_or_early_is_stretched_to_the_window(
+    late_s: int, value: float
+) -> None:
+    watched = Watched()
+    await watched.measure({2: traffic(0)})
+    watched.clock.pass_by(late_s)
+
+    measured = await watched.measure({2: traffic(60)})
+
+    assert isinstance(measured, Measured), measured
+    assert measured.value == value
 
 
 async def test_a_proxy_that_began_anew_in_the_window_is_no_measurement() -> None:
