@@ -153,8 +153,8 @@ def alerts(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     if unread:
         of = ", ".join(unread)
         note(f"alerts of {of} are not shown: it does not run, or you may not read them")
-    if rows:
-        note("what each asks for: docs/alerts.md")
+    for alert in dict.fromkeys(str(row["alert"]) for row in rows):
+        note(f"what it asks for: `runtimectl explain {alert}`")
     for line in dict.fromkeys(proofs_line(each) for each in breaches):
         note(f"next:  {line}")
 

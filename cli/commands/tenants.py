@@ -162,8 +162,8 @@ def proofs(
         name = environment_names(client).get(known["environmentId"], known["environmentId"])
         note(
             f"as its owner, isolate it again: `runtimectl env update {name} --wait`, also after"
-            " settings of boundaries changed; where it is breached then too: docs/alerts.md,"
-            " IsolationBreached"
+            " settings of boundaries changed; where it is breached then too:"
+            " `runtimectl explain IsolationBreached`"
         )
 
 

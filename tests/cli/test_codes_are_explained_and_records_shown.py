@@ -10,6 +10,7 @@ import pytest
 from cli.error_pages import codes_of_fields, error_rows
 from cli.exit_codes import ExitCode
 from cli.main import main
+from shared.contracts.alerts import Alert
 from shared.kernel.ids import APPS
 from tests.cli.small_platform import DEPLOYMENT, NOON, RuntimeCtl
 
@@ -49,6 +50,24 @@ def test_a_code_says_its_remedy_and_who_does_what(capsys: pytest.CaptureFixture[
     assert "runtimectl drift list" in shown
     assert "docs/errors/drift.md" in shown
     assert "developer" not in shown, "who has nothing to do is not named"
+
+
+@pytest.mark.parametrize("alert", Alert)
+def test_an_alert_is_explained_by_its_name(
+    alert: Alert, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", alert, "-o", "json"]) == ExitCode.OK
+
+    said = json.loads(capsys.readouterr().out)
+    assert said["alert"].startswith(("Critical, by", "Warning, by"))
+
+
+def test_the_steps_of_an_alert_are_lines_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "severedrift"]) == ExitCode.OK
+
+    shown = capsys.readouterr().out
+    assert "step 2" in shown
+    assert "drift remediate" in shown
 
 
 def test_an_explanation_has_the_words_of_a_link_and_no_address(

@@ -171,7 +171,7 @@ def test_an_alert_of_any_app_is_listed(
 
     (row,) = [line for line in ran.out.splitlines() if alert in line]
     assert [each for each in ("test", about, "12:00:00") if each not in row] == []
-    assert "docs/alerts.md" in ran.err
+    assert f"`runtimectl explain {alert}`" in ran.err
 
 
 def test_no_app_that_raises_alerts_is_left_out(runtimectl: RuntimeCtl) -> None:
