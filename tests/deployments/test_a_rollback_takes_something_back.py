@@ -10,8 +10,9 @@ from cli.exit_codes import ExitCode
 from cli.remedy_lookup import remedy_for
 from function_apps.deployments.errors import NothingToTakeBack
 from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.use_cases.retry import retry
 from function_apps.deployments.use_cases.roll_back import plan_rollback
-from shared.contracts.deployments import RollbackDeployment
+from shared.contracts.deployments import DeploymentReason, RollbackDeployment
 from tests.deployments.driven import CART, Driven, driven
 from tests.deployments.test_old_versions_of_secrets_are_withdrawn import given, withdraw
 from tests.deployments.told_secrets import bind, rolled_out, rotate
@@ -175,6 +176,33 @@ def test_a_rollback_whose_version_is_withdrawn_while_it_waits_starts_nothing() -
 
     assert done.status == "Failed"
     assert done.reason.code == "NothingToTakeBack"
+
+
+def test_a_retry_of_what_failed_so_is_refused_as_its_request_would_be() -> None:
+    async def main() -> Any:
+        world = driven()
+        await world.tell()
+        await bind(world, "v1")
+        one = await world.release("one", releaseRef="shop-1")
+        await world.release("two")
+        last = await rolled_out(world, "v2", 1)
+        world.halt_at = "start_rollout"
+        back = await world.rollback(last.deployment_id)
+        await world.until(world.is_halted)
+        await rotate(world, "v2", 1, 2, status="Revoked", revoked=["v1"])
+        world.go_on()
+        await world.settle()
+        with pytest.raises(NothingToTakeBack) as retried:
+            await retry(back["deploymentId"], DeploymentReason(), world.ctx, world.app)
+        done = await world.deployment(back["deploymentId"])
+        asked = await refusal(world, last.deployment_id)
+        return retried.value.message, asked.message, one, done
+
+    retried, asked, one, done = run_virtual(main())
+
+    assert retried == asked
+    assert retried.endswith(f"to go back to shop-1, say toDeploymentId {one.deployment_id}")
+    assert (done.status, done.attempt) == ("Failed", 1)
 
 
 def test_within_the_overlap_the_older_version_comes_back() -> None:

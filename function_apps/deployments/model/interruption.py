@@ -7,9 +7,10 @@ from enum import Enum, auto
 from typing import Final
 
 from function_apps.deployments.errors import NotCancellable, NotRollbackable
-from function_apps.deployments.model import bound_secrets, module_queue
+from function_apps.deployments.model import bound_secrets, module_queue, revoked_secrets
 from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.facts import Facts
 from function_apps.deployments.model.lifecycle import BEFORE_APPLIED, CHANGING, RollbackBegan
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.releases import ReleasedComponent, ReleasedSecret
@@ -98,8 +99,16 @@ def started_again(deployment: Deployment) -> Collection[ModuleId]:
     ]
 
 
-def restart_warnings(deployment: Deployment) -> Sequence[str]:
-    """Return that taking *deployment* back starts again what it may have stopped, if it does."""
+def warnings_of(deployment: Deployment, facts: Facts) -> Sequence[str]:
+    """Return what taking *deployment* back starts again, and the secrets that are lacking then."""
+    earlier, previous = deployment.replaced_secrets, deployment.previous
+    return [
+        *_restart_warnings(deployment),
+        *revoked_secrets.not_brought_back(earlier, previous, facts, running={}),
+    ]
+
+
+def _restart_warnings(deployment: Deployment) -> Sequence[str]:
     modules = started_again(deployment)
     if not modules:
         return ()

@@ -8,12 +8,13 @@ from function_apps.deployments.model.interruption import (
     Interruption,
     begin_rollback,
     cancellation_of,
-    restart_warnings,
+    warnings_of,
 )
 from function_apps.deployments.model.lifecycle import ENDINGS, Cancelled
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.resources import answer
+from function_apps.deployments.use_cases.plan_warnings import LISTED_MAX
 from shared.contracts.deployments import DeploymentReason, EndReason
 from shared.contracts.values import TEXT_MAX
 from shared.durable.operations import (
@@ -120,7 +121,7 @@ def interrupt(
     """Stop a deployment in the way of *interruption*, for *reason*."""
     match interruption:
         case Interruption.NONE:
-            warnings = restart_warnings(known.deployment)
+            warnings = warnings_of(known.deployment, known.target.facts)[:LISTED_MAX]
             return Decision(answer(known.deployment, known.target, warnings), is_repeat=True)
         case Interruption.CANCEL:
             return _end(known, reason, view, ctx)
@@ -169,8 +170,9 @@ def _roll_back(
     rows: list[Row] = [start]
     if before.wait_name:
         rows.append(Raise(before.operation_id, before.wait_name))
+    warnings = warnings_of(interrupted, target.facts)[:LISTED_MAX]
     return Decision(
-        answer(interrupted, target, restart_warnings(interrupted)),
+        answer(interrupted, target, warnings),
         writes=[
             *repository.changed(known, DeploymentSet(target, interrupted)),
             OPERATIONS.put(operation),

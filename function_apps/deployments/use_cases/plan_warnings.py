@@ -9,14 +9,14 @@ from dataclasses import field
 from typing import Final
 
 from function_apps.deployments.errors import EnvironmentUnknown
-from function_apps.deployments.model import neighbours, promotion
+from function_apps.deployments.model import neighbours, promotion, revoked_secrets
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import SECRET
 from function_apps.deployments.model.plan_checks import Plan, PlanContext
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.use_cases.components_in_force import components_in_force
 from function_apps.deployments.use_cases.room_in_quotas import WARNED_WITHIN, quota_warnings
-from function_apps.deployments.use_cases.secrets_left_out import secrets_left_out
 from shared.contracts.deployments import Deploy
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import RolloutDefaults, StrategyKind
@@ -77,10 +77,13 @@ async def of_plan(
             replicas[each.module_id] = max(each.replicas, number)
         elif number > each.replicas:
             fewer.append(_fewer(each, number))
-    revoked = [each for each in target.facts.values() if each.kind == SECRET and not each.version]
     left_out: Sequence[str] = ()
-    if revoked:
-        left_out = await secrets_left_out(plan.components, revoked, target, tenant, app)
+    of_secrets = [each for each in target.facts.values() if each.kind == SECRET]
+    if revoked := {each.module for each in of_secrets if not each.version}:
+        modules = [each.module_id for each in plan.components if each.module_id in revoked]
+        in_force = await components_in_force(sorted(modules), target, tenant, app)
+        had = revoked_secrets.secrets_of(in_force)
+        left_out = revoked_secrets.not_given(had, plan.components, target.facts)
     warnings = (
         *_of_command(command, plan, source),
         *quotas,

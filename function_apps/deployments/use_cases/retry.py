@@ -1,5 +1,6 @@
 """Retry: begin a Failed deployment anew, or have a paused step judged again."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from function_apps.deployments import repository
@@ -13,10 +14,13 @@ from function_apps.deployments.model.retry import begin_anew, restart_analysis
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.resources import answer
+from function_apps.deployments.use_cases.components_in_force import components_in_force
 from function_apps.deployments.use_cases.configuration_content import read_pinned
 from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
+from function_apps.deployments.use_cases.nothing_to_take_back import require_taken_back
 from function_apps.deployments.use_cases.pin_configuration import configure, keep_merges
 from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentReason
+from shared.contracts.releases import ReleasedComponent
 from shared.kernel.context import Context, NewIds
 from shared.messaging.outbox import Audited, Raise
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
@@ -31,6 +35,7 @@ async def retry(
 
     Raises:
         NotRetryable: it is in another state.
+        NothingToTakeBack: it is a rollback, and what it would bring back is what runs.
         CannotBePlanned, Held, EnvironmentNotUsable, BindingRequired, PolicyDenied: as for a new
             one.
     """
@@ -84,9 +89,36 @@ async def _begin_anew(
     context = replace(context, is_gated=is_gated(again), configurations=given)
     context = replace(context, secrets=again.secrets)
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
+    if again.kind is DeploymentKind.ROLLBACK:
+        await _require_taken_back(again, plan.components, target, ctx, app)
     await keep_merges(given, ctx, app)
     content = module_queue.keys_of(command).content
     return enter_queue(again, plan.components, content, ids, target, ctx, kind=repository.RETRY)
+
+
+async def _require_taken_back(
+    again: Deployment,
+    back: Sequence[ReleasedComponent],
+    target: DeploymentTarget,
+    ctx: Context,
+    app: DeploymentsApp,
+) -> None:
+    """Refuse a rollback that would bring back what runs, as its request. Raises NothingToTakeBack.
+
+    Of one whose document, or that of its goal, is lost the work finds out.
+    """
+    find, undone = app.service.work.find, None
+    if again.rolled_back_deployment_id is not None:
+        undone = await find(repository.DEPLOYMENTS, again.rolled_back_deployment_id, ctx.tenant)
+    if undone is None:
+        return
+    running = await components_in_force(undone.modules, target, ctx.tenant, app, [undone])
+    goals = {*again.restores.values()}
+    before = {each.deployment_id for each in undone.earlier_releases.values()}
+    goal: Deployment | None = undone
+    if goals != before and len(goals) == 1:
+        goal = await find(repository.DEPLOYMENTS, goals.pop(), ctx.tenant)
+    await require_taken_back(again, back, running, goal or undone, target, ctx.tenant, app)
 
 
 async def _configurations(

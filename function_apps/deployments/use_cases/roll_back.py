@@ -5,17 +5,14 @@ from dataclasses import replace
 from typing import Final
 
 from function_apps.deployments import repository
-from function_apps.deployments.errors import NothingToTakeBack
-from function_apps.deployments.model import module_queue, plan_checks, undo
+from function_apps.deployments.model import module_queue, plan_checks, revoked_secrets, undo
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.interruption import (
     require_same_way_back,
     rollback_interruption_of,
 )
 from function_apps.deployments.model.lifecycle import ROLLBACK_ASKED
 from function_apps.deployments.model.predecessors import predecessors_of
-from function_apps.deployments.model.rollback_effect import differs, require_effect
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import ROLL_BACK, DeploymentSet
 from function_apps.deployments.resources import answer, with_taken_back
@@ -23,18 +20,16 @@ from function_apps.deployments.use_cases.cancel import interrupt
 from function_apps.deployments.use_cases.components_in_force import components_in_force
 from function_apps.deployments.use_cases.configuration_content import read_pinned
 from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
+from function_apps.deployments.use_cases.nothing_to_take_back import require_taken_back
 from function_apps.deployments.use_cases.plan_cancel import PLANNED, of_one_on_its_way
-from function_apps.deployments.use_cases.plan_warnings import stopped_first
+from function_apps.deployments.use_cases.plan_warnings import LISTED_MAX, stopped_first
 from function_apps.deployments.use_cases.planned_removals import planned_removals
 from shared.contracts.deployment_plans import PlannedRestore, RollbackPlan
 from shared.contracts.deployments import DeploymentStatus, EndReason, RollbackDeployment
-from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import StrategyKind
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
-_EARLIER_MAX: Final = 20
-"""Roll-outs that may have followed a release: as many are read, one by one, of a refused one."""
 _PASSED_MAX: Final = 50
 """Releases between the one in force and the one to go back to; of more it is not known."""
 
@@ -143,13 +138,14 @@ async def _undo(
     undo.require_archives(command, context.uploaded, wanted)
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
     running = await components_in_force(undone.modules, target, ctx.tenant, app, [undone])
-    try:
-        require_effect(rollback, plan.components, running, target.facts)
-    except NothingToTakeBack as refusal:
-        earlier = await _earlier_release(wanted or undone, running, target, ctx, app)
-        if earlier is None:
-            raise
-        raise refusal.naming(earlier.deployment_id, earlier.release_ref) from None
+    await require_taken_back(
+        rollback, plan.components, running, wanted or undone, target, ctx.tenant, app
+    )
+    had = revoked_secrets.secrets_of(running)
+    lost = [
+        *revoked_secrets.not_given(had, plan.components, target.facts),
+        *revoked_secrets.not_brought_back(rollback.secrets, plan.components, target.facts, had),
+    ]
     content = module_queue.keys_of(command).content
     return enter_queue(
         rollback,
@@ -159,34 +155,8 @@ async def _undo(
         target,
         ctx,
         kind=ROLL_BACK,
-        warnings=stopped_first(command, target),
+        warnings=[*stopped_first(command, target), *lost][:LISTED_MAX],
     )
-
-
-async def _earlier_release(
-    undone: Deployment,
-    running: Sequence[ReleasedComponent],
-    target: DeploymentTarget,
-    ctx: Context,
-    app: DeploymentsApp,
-) -> Deployment | None:
-    """Return the last release before *undone* that is another than what runs; None for none known.
-
-    One of several modules may have come after several releases: none of them is the one before.
-    """
-    for _ in range(_EARLIER_MAX):
-        names = {each.deployment_id for each in undone.earlier_releases.values()}
-        if len(names) != 1:
-            return None
-        found = await app.service.work.find(repository.DEPLOYMENTS, names.pop(), ctx.tenant)
-        if found is None or found.status is not DeploymentStatus.COMPLETED:
-            return None
-        if {*undone.modules} - {each.module_id for each in found.released_components}:
-            return None
-        if differs(found, running, target.facts):
-            return found
-        undone = found
-    return None
 
 
 async def _passed(
