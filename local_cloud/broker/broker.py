@@ -349,15 +349,23 @@ class Broker:
     # For operators
 
     def peek(
-        self, path: str, *, after: int = 0, limit: int = 100, session: str | None = None
+        self,
+        path: str,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        session: str | None = None,
+        scheduled: bool = False,
     ) -> Sequence[ReceivedMessage]:
         """Return what *path* holds, locked or not, in order, without locking it.
 
-        *after* is the last sequence number already seen. Raises NotFound.
+        *after* is the last sequence number already seen; *scheduled* ones are those that are not
+        due yet, and a subscription has none of them. Raises NotFound.
         """
         queue = self._namespace.entities.number(path)
+        read = message_store.peek_scheduled if scheduled else message_store.peek
         rows = self._namespace.database.read(
-            partial(message_store.peek, queue=queue, after=after, limit=limit, session=session)
+            partial(read, queue=queue, after=after, limit=limit, session=session)
         )
         return [received(row, _NOT_LOCKED, 0.0, begun=0) for row in rows]
 

@@ -38,6 +38,8 @@ class ReceivedMessage:
     amqp: bytes = b""
     """`AmqpMessage.amqp` of what was sent; empty when no AMQP client sent it."""
     is_deferred: bool = False
+    is_scheduled: bool = False
+    """Not due yet: it is only peeked."""
     session_id: str = ""
     """Of a message in a queue or subscription that requires sessions."""
     changes: bytes = b""

@@ -35,12 +35,16 @@ STATEMENTS: Final = (
 
 MAX_DELIVERY_COUNT_EXCEEDED: Final = "MaxDeliveryCountExceeded"
 TIME_TO_LIVE_EXPIRED: Final = "TTLExpiredException"
-SCHEDULED_FROM: Final = 1 << 48
-"""Numbers of scheduled messages begin here, so that none is also that of an enqueued message."""
+SCHEDULED: Final = "scheduled"
+"""In place of a lock, of what is not due yet."""
 DEFERRED: Final = "deferred"
 """The token of a delivery that was set aside; with `:` and a GUID behind it, it is locked.
 
 So a query for what is ready passes it by, and one that is given up is set aside again."""
+
+
+_SESSION_OF_SCHEDULED: Final = "json_extract(properties, '$[8]')"
+"""Where `message.encode` has the session of an AMQP client's message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +147,19 @@ def schedule(
     connection: sqlite3.Connection, entity: int, message: EncodedMessage, due_at: float
 ) -> int:
     """Store *message* until it is due; return the number by which it can be cancelled."""
-    number = connection.execute(
-        "INSERT INTO broker_scheduled (entity, due_at, body, properties, time_to_live_s) "
-        "VALUES (?, ?, ?, ?, ?)",
-        (entity, due_at, message.body, message.properties, message.time_to_live_s),
+    # Numbered in one row with those that are enqueued: who peeks goes on behind the last that it
+    # saw. An older version numbered them by themselves.
+    next_number = connection.execute(
+        "INSERT INTO broker_message (body, properties, enqueued_at) VALUES ('', '', 0)"
     ).lastrowid
-    assert number is not None
-    return SCHEDULED_FROM + number
+    connection.execute("DELETE FROM broker_message WHERE id = ?", (next_number,))
+    row = connection.execute(
+        "INSERT INTO broker_scheduled (id, entity, due_at, body, properties, time_to_live_s) VALUES"
+        " (max(?, (SELECT coalesce(max(id), 0) + 1 FROM broker_scheduled)), ?, ?, ?, ?, ?)"
+        " RETURNING id",
+        (next_number, entity, due_at, message.body, message.properties, message.time_to_live_s),
+    ).fetchone()
+    return int(row[0])
 
 
 def cancel_scheduled(connection: sqlite3.Connection, entity: int, numbers: Sequence[int]) -> int:
@@ -157,7 +167,7 @@ def cancel_scheduled(connection: sqlite3.Connection, entity: int, numbers: Seque
     return sum(
         connection.execute(
             "DELETE FROM broker_scheduled WHERE entity = ? AND id = ?",
-            (entity, number - SCHEDULED_FROM),
+            (entity, number),
         ).rowcount
         for number in numbers
     )
@@ -231,6 +241,19 @@ def peek(
         f"SELECT {_COLUMNS} FROM broker_delivery d JOIN broker_message m ON m.id = d.message "  # noqa: S608  constant
         f"WHERE d.queue = ? AND d.message > ? {of_session}ORDER BY d.message LIMIT ?",
         (queue, after, limit) if session is None else (queue, after, session, limit),
+    ).fetchall()
+
+
+def peek_scheduled(
+    connection: sqlite3.Connection, queue: int, after: int, limit: int, session: str | None = None
+) -> list[DeliveryRow]:
+    """Return what is not due yet, by the numbers by which it can be cancelled."""
+    of_session = "" if session is None else f"AND {_SESSION_OF_SCHEDULED} = ? "
+    return connection.execute(
+        "SELECT entity, id, 0, body, properties, due_at, due_at + time_to_live_s, NULL, NULL,"  # noqa: S608  constant
+        f" ?, {_SESSION_OF_SCHEDULED}, NULL FROM broker_scheduled"
+        f" WHERE entity = ? AND id > ? {of_session}ORDER BY id LIMIT ?",
+        (SCHEDULED, queue, after, *(() if session is None else (session,)), limit),
     ).fetchall()
 
 

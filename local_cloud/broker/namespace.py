@@ -192,6 +192,7 @@ def received(
         text or "",
         amqp_of(content),
         lock is not None and lock.startswith(message_store.DEFERRED),
+        lock == message_store.SCHEDULED,
         (row[10] or "") if queue > 0 else "",
         row[11] or b"",
     )

@@ -5,6 +5,7 @@ Actions of rules are not served.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from proton import UNDESCRIBED, Array, Data, int32, timestamp
@@ -107,12 +108,12 @@ class Management:
         first, count = _number(body, "from-sequence-number"), _number(body, "message-count")
         shown: list[dict[str, bytes]] = []
         size = 0
-        for message in self._broker.peek(
-            self._path,
-            after=max(0, first - 1),
-            limit=max(1, min(count, PEEKED_MAX)),
-            session=None if body.get("session-id") is None else _session(body),
-        ):
+        after, limit = max(0, first - 1), max(1, min(count, PEEKED_MAX))
+        session = None if body.get("session-id") is None else _session(body)
+        peek = partial(self._broker.peek, self._path, after=after, limit=limit, session=session)
+        held, later = peek(), peek(scheduled=True)
+        ordered = sorted([*held, *later], key=lambda message: message.sequence_number)
+        for message in ordered[:limit]:
             encoded = written(message, self._source, counted=0)
             size += len(encoded)
             if shown and size > ANSWER_MAX_BYTES:

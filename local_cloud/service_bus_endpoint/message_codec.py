@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from proton import symbol
+from proton import symbol, ubyte
 
 from local_cloud.broker.message import AmqpMessage, ReceivedMessage
 from local_cloud.broker.message_store import DEFERRED
@@ -48,11 +48,14 @@ _MESSAGE_ID, _TO, _SUBJECT, _REPLY_TO, _CORRELATION_ID, _CONTENT_TYPE = 0, 2, 3,
 _GROUP, _REPLY_TO_GROUP = 10, 12
 _SESSION_ID_MAX: Final = 128
 _CHANGES_MAX_BYTES: Final = 64 * 1024
-_TIME_TO_LIVE: Final = 2
+_DURABLE, _PRIORITY, _TIME_TO_LIVE = 0, 1, 2
+_PRIORITY_DEFAULT: Final = 4
+"""Of AMQP, as is that a message is not durable: what is not said means these."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECONDS_MAX: Final = 2**32 - 1
+_BYTE_MAX: Final = 255
 _ONE_DATA: Final = [DATA]
-_DEFERRED_STATE: Final = 1
+_ACTIVE_STATE, _DEFERRED_STATE, _SCHEDULED_STATE = 0, 1, 2
 
 
 # What a client sent
@@ -81,9 +84,12 @@ def read_message(encoded: bytes, entropy: Entropy) -> AmqpMessage:
         raise Invalid("an annotation of the message has a name that is no symbol of AMQP: ASCII")
     kept = [
         section.encoded
-        for code in (MESSAGE_ANNOTATIONS, APPLICATION_PROPERTIES)
+        for code in (MESSAGE_ANNOTATIONS, APPLICATION_PROPERTIES, FOOTER)
         for section in by_code.get(code, ())
     ]
+    durable, priority = _field(header, _DURABLE) is True, _priority(_field(header, _PRIORITY))
+    if durable or priority != _PRIORITY_DEFAULT:
+        kept.append(encoded_section(HEADER, encoded_value([durable, ubyte(priority)])))
     if [section.code for section in bodies] != _ONE_DATA:
         kept += [section.encoded for section in bodies]
     if _field(properties, _MESSAGE_ID) is None:
@@ -166,6 +172,11 @@ def _seconds(milliseconds: Any) -> float | None:
     return milliseconds / 1000
 
 
+def _priority(value: Any) -> int:
+    """Return the priority that a header says; a broker may take what is none for the usual."""
+    return value if isinstance(value, int) and 0 <= value <= _BYTE_MAX else _PRIORITY_DEFAULT
+
+
 def _instant(milliseconds: Any) -> datetime | None:
     if milliseconds is None:
         return None
@@ -198,7 +209,8 @@ def written(message: ReceivedMessage, dead_letter_source: str = "", *, counted: 
     """Return *message* encoded; *counted* is 0 where no delivery has locked it."""
     kept = list(split(message.amqp)) if message.amqp else _made(message)
     annotations: dict[str, Any] = {}
-    properties, application, bodies = b"", None, []
+    properties, application, bodies, footer = b"", None, [], b""
+    durable, priority = False, _PRIORITY_DEFAULT
     for section in kept:
         if section.code == MESSAGE_ANNOTATIONS:
             annotations = section.value
@@ -206,15 +218,20 @@ def written(message: ReceivedMessage, dead_letter_source: str = "", *, counted: 
             properties = section.encoded
         elif section.code == APPLICATION_PROPERTIES:
             application = section
+        elif section.code == HEADER:
+            durable, priority = section.value
+        elif section.code == FOOTER:
+            footer = section.encoded
         else:
             bodies.append(section.encoded)
     return b"".join(
         (
-            _header(message, counted),
+            _header(message, counted, is_durable=bool(durable), priority=int(priority)),
             _annotations(message, annotations, dead_letter_source),
             properties,
             _application_properties(message, application),
             *(bodies or [encoded_section(DATA, _binary(message.body))]),
+            footer,
         )
     )
 
@@ -256,24 +273,30 @@ def _made(message: ReceivedMessage) -> list[Section]:
     return list(split(made))
 
 
-def _header(message: ReceivedMessage, counted: int) -> bytes:
+def _header(message: ReceivedMessage, counted: int, *, is_durable: bool, priority: int) -> bytes:
     """Return a header that has the delivery count also where it is 0: clients need it so."""
     lives = b"\x40"
     if message.expires_at is not None:
         milliseconds = round((message.expires_at - message.enqueued_at) * 1000)
         lives = b"\x70" + struct.pack(">I", min(milliseconds, _MILLISECONDS_MAX))
     earlier = struct.pack(">I", max(0, message.delivery_count - counted))
-    fields = b"\x40\x40" + lives + b"\x40\x70" + earlier
+    first = b"\x41" if is_durable else b"\x40"
+    second = b"\x40" if priority == _PRIORITY_DEFAULT else bytes((0x50, priority))
+    fields = first + second + lives + b"\x40\x70" + earlier
     return encoded_section(HEADER, b"\xc0" + bytes((len(fields) + 1, 5)) + fields)
+
+
+def _state(message: ReceivedMessage) -> int:
+    if message.is_scheduled:
+        return _SCHEDULED_STATE
+    return _DEFERRED_STATE if message.is_deferred else _ACTIVE_STATE
 
 
 def _annotations(message: ReceivedMessage, own: Mapping[str, Any], source: str) -> bytes:
     entries = [
         _long_entry("x-opt-sequence-number", 0x81, message.sequence_number),
         _long_entry("x-opt-enqueued-time", 0x83, round(message.enqueued_at * 1000)),
-        _symbol("x-opt-message-state")
-        + b"\x71"
-        + struct.pack(">i", _DEFERRED_STATE if message.is_deferred else 0),
+        _symbol("x-opt-message-state") + b"\x71" + struct.pack(">i", _state(message)),
     ]
     if message.lock_token:
         entries.append(_long_entry("x-opt-locked-until", 0x83, round(message.locked_until * 1000)))

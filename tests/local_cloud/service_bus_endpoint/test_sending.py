@@ -5,7 +5,8 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusMessageState
+from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageHeader
 from azure.servicebus.exceptions import (
     MessageSizeExceededError,
     MessagingEntityNotFoundError,
@@ -141,6 +142,55 @@ async def test_a_scheduled_message_is_hidden_until_it_is_due_and_can_be_cancelle
 
         assert set(bodies(bus.broker.peek("orders"))) == {"by property", "kept"}
         assert kept != dropped
+
+
+async def test_a_scheduled_message_is_peeked_with_its_state_and_time() -> None:
+    async with served() as bus, bus.client() as client:
+        later = bus.clock.now() + timedelta(hours=1)
+        async with client.get_queue_sender("orders") as sender:
+            await sender.send_messages(ServiceBusMessage("now"))
+            (number,) = await sender.schedule_messages(ServiceBusMessage("later"), later)
+            await sender.send_messages(ServiceBusMessage("behind"))
+        async with client.get_queue_receiver("orders") as receiver:
+            peeked = await receiver.peek_messages(10)
+            again = await receiver.peek_messages(10, sequence_number=number)
+            past_it = await receiver.peek_messages(10, sequence_number=number + 1)
+
+    states = [(str(each), each.state) for each in peeked]
+    assert states == [
+        ("now", ServiceBusMessageState.ACTIVE), ("later", ServiceBusMessageState.SCHEDULED),
+        ("behind", ServiceBusMessageState.ACTIVE),
+    ]  # fmt: skip
+    assert peeked[1].sequence_number == number
+    assert peeked[1].scheduled_enqueue_time_utc == later.replace(
+        microsecond=later.microsecond // 1000 * 1000
+    )
+    assert [str(each) for each in again] == ["later", "behind"]
+    assert [str(each) for each in past_it] == ["behind"]
+
+
+async def test_a_priority_and_a_footer_come_back_as_they_were_sent() -> None:
+    async with served() as bus, bus.client() as client:
+        sent = AmqpAnnotatedMessage(
+            data_body=b"content",
+            header=AmqpMessageHeader(priority=7, durable=True),
+            footer={"checksum": "abc"},
+        )
+        async with client.get_queue_sender("orders") as sender:
+            await sender.send_messages(sent)
+            await sender.send_messages(ServiceBusMessage("plain"))
+        async with client.get_queue_receiver("orders", prefetch_count=2) as receiver:
+            (first,) = await receiver.receive_messages(1, max_wait_time=5)
+            (second,) = await receiver.receive_messages(1, max_wait_time=5)
+
+    raw = first.raw_amqp_message
+    assert raw.header is not None
+    assert (raw.header.priority, raw.header.durable, raw.header.delivery_count) == (7, True, 0)
+    assert raw.footer == {b"checksum": b"abc"}
+    assert b"".join(first.body) == b"content"
+    assert second.raw_amqp_message.header is not None
+    assert second.raw_amqp_message.header.priority is None
+    assert not second.raw_amqp_message.footer
 
 
 @pytest.mark.parametrize("entity", ["nothing", "events/Subscriptions/all"])
