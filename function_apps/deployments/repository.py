@@ -25,12 +25,12 @@ from shared.durable.operations import OPERATIONS, OperationInput, OperationKind
 from shared.kernel.context import Context
 from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import NotFound, Unavailable
-from shared.kernel.ids import EnvironmentId, ModuleId, parse_id
+from shared.kernel.ids import DeploymentId, EnvironmentId, ModuleId, parse_id
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Audited, Row
 from shared.messaging.unit_of_work import Decide, Json, Outcome, View
 from shared.persistence.codec import DocumentCodec, Put
-from shared.persistence.store import partition_of
+from shared.persistence.store import READ_MAX_DOCUMENTS, Partition, partition_of
 from shared.surfaces.spec import SurfaceComponent
 
 T = TypeVar("T")
@@ -244,6 +244,21 @@ async def commit_deployment_step(
         decide_in_place,
         is_recorded=is_recorded,
     )
+
+
+async def load_deployments(
+    ids: Sequence[DeploymentId], partition: Partition, app: DeploymentsApp
+) -> Mapping[str, Deployment]:
+    """Return those deployments of *ids* that are there, read by as many at once as the store has.
+
+    Raises:
+        Unavailable: the store is away, or one cannot be read.
+    """
+    found: dict[str, Deployment] = {}
+    for first in range(0, len(ids), READ_MAX_DOCUMENTS):
+        page = await app.service.work.read(partition, *ids[first : first + READ_MAX_DOCUMENTS])
+        found |= {each: page.get(DEPLOYMENTS, each) for each in page.documents}
+    return found
 
 
 def releases_of(module: ModuleId, target: DeploymentTarget, view: View) -> Mapping[str, Deployment]:

@@ -24,6 +24,8 @@ from function_apps.deployments.activities.apply_revision import (
     stop_previous,
 )
 from function_apps.deployments.activities.begin_rollback import begin_rollback
+from function_apps.deployments.activities.begin_rollout import begin_rollout, start_rollout
+from function_apps.deployments.activities.check_environment import check_environment
 from function_apps.deployments.activities.complete_release import (
     begin_promotion,
     complete_release,
@@ -42,12 +44,7 @@ from function_apps.deployments.activities.inputs import (
     WaitState,
     WaitStatus,
 )
-from function_apps.deployments.activities.prepare_release import (
-    begin_rollout,
-    check_environment,
-    pin_release_unit,
-    start_rollout,
-)
+from function_apps.deployments.activities.pin_release_unit import pin_release_unit
 from function_apps.deployments.activities.restore_previous import (
     finish_rollback,
     remove_candidate,

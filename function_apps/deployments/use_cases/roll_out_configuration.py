@@ -14,9 +14,9 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import find_layer
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import (
-    DEPLOYMENTS,
     ROLL_OUT_CONFIGURATION,
     TARGETS,
+    load_deployments,
 )
 from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
 from function_apps.deployments.use_cases.pin_configuration import (
@@ -33,10 +33,7 @@ from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.ids import configuration_id, tenant_key
 from shared.messaging.outbox import Audited, Send
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
-from shared.persistence.store import (
-    READ_MAX_DOCUMENTS,
-    partition_of,
-)
+from shared.persistence.store import partition_of
 
 _RETRY_S: Final = 5.0
 
@@ -157,11 +154,7 @@ async def _holders(
     """Return the deployments that released what is in force of *modules*."""
     ids = sorted(roll_outs.modules_by_holder(target, modules))
     partition = partition_of(ctx.tenant, target.environment_id)
-    found: dict[str, Deployment] = {}
-    for first in range(0, len(ids), READ_MAX_DOCUMENTS):
-        page = await app.service.work.read(partition, *ids[first : first + READ_MAX_DOCUMENTS])
-        found |= {each: page.get(DEPLOYMENTS, each) for each in page.documents}
-    return found
+    return await load_deployments(ids, partition, app)
 
 
 async def _require_recorded(
