@@ -44,7 +44,9 @@ class Call:
         raw_path, _, raw_query = request.raw_path.partition("?")
         named, _, rest = raw_path.removeprefix("/").partition("/")
         try:
-            path, query = unquote(rest, errors="strict"), _query_of(raw_query)
+            path = unquote(rest, errors="strict")
+            # Go's client of tables writes a blank as plus, that of blobs does not.
+            query = _query_of(raw_query.replace("+", "%20") if service == "table" else raw_query)
         except UnicodeDecodeError as problem:
             raise invalid("the address is no UTF-8", "InvalidUri") from problem
         if not raw_path.startswith("/") or named != account:

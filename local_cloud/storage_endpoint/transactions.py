@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from local_cloud.sqlite.table import Change, Verb
 from local_cloud.storage_endpoint.entities import Address, address_of, error_body, row_of
@@ -71,8 +71,13 @@ def _change(request: bytes, account: str) -> tuple[str, Change]:
     line = _REQUEST.match(heads[:_HEADS_MAX].decode("latin-1"))
     if line is None or line[2] != account:
         raise invalid("a part of a transaction is a request to this account")
+    path, _, query = line[3].partition("?")
+    for name in parse_qs(query, keep_blank_values=True):
+        # Go's client says in each part in which form it would have an entity.
+        if name != "$format":
+            raise not_implemented(f"the parameter {name[:80]!r} in a transaction")
     try:
-        address = address_of(unquote(line[3], errors="strict"))
+        address = address_of(unquote(path, errors="strict"))
     except UnicodeDecodeError as problem:
         raise invalid("the address is no UTF-8", "InvalidUri") from problem
     return address.table, _asked(line[1], address, _header(heads, "If-Match"), body)

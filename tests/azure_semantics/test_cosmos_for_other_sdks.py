@@ -106,11 +106,15 @@ async def test_a_plan_that_no_sdk_can_join_is_refused(wire: Wire, items: Contain
 
     refused = await plan(wire, "SELECT VALUE {'sum': SUM(c.n)} FROM c")
     by_java = await plan(wire, distinct, x_ms_cosmos_supported_query_features="Top, DCount")
+    of_fields = "SELECT VALUE COUNT(1) FROM (SELECT DISTINCT c.pk, c.s FROM c)"
+    counted = await plan(wire, of_fields, x_ms_cosmos_supported_query_features="Top, DCount")
 
     assert refused.status == 400
     assert "Compositions of aggregates" in refused.body["message"]
     assert (await plan(wire, distinct)).status == 400
     assert by_java.body["queryInfo"]["rewrittenQuery"] == "SELECT DISTINCT VALUE c.pk FROM c"
+    assert counted.body["queryInfo"]["dCountInfo"] == {"dCountAlias": ""}
+    assert counted.body["queryInfo"]["hasSelectValue"] is True
 
 
 async def test_the_rows_of_two_key_ranges_are_those_of_the_container(

@@ -49,7 +49,10 @@ def _info(select: Select) -> dict[str, Any]:
     if inner is not None:
         alias = select.columns[0].name or ""
         counted = {"dCountAlias": alias}
-        return {**_info(inner), "dCountInfo": counted, "rewrittenQuery": _text(inner)}
+        return {
+            **_info(inner), "hasSelectValue": select.is_value,
+            "dCountInfo": counted, "rewrittenQuery": _text(inner),
+        }  # fmt: skip
     _check_joinable(select)
     aggregates = [
         column.value.expression.kind

@@ -61,6 +61,28 @@ async def test_an_empty_line_may_stand_before_the_parts(requests: Requests) -> N
     assert await keys(requests) == ["a"]
 
 
+async def test_a_part_may_say_in_which_form_it_would_have_an_entity(requests: Requests) -> None:
+    """Go's client does; of another parameter nobody would know what it changes."""
+    form = "$format=application%2Fjson%3Bodata%3Dminimalmetadata"
+
+    answer = await send(requests, insert("a", table=f"known?{form}"))
+    refused = await send(requests, insert("b", table="known?timeout=5"))
+
+    assert answer.status == 202
+    assert await keys(requests) == ["a"]
+    assert (refused.status, b"'timeout'" in refused.body) == (501, True)
+
+
+async def test_a_blank_in_a_filter_may_be_a_plus(requests: Requests) -> None:
+    """Go's client writes it so, and a plus as %2B."""
+    await send(requests, insert("a+b"), insert("c"))
+    path = "/known()?$filter=PartitionKey+eq+'p'+and+RowKey+le+'a%2Bb'"
+
+    answer = await requests.table("GET", path)
+
+    assert [entity["RowKey"] for entity in json.loads(answer.body)["value"]] == ["a+b"]
+
+
 @pytest.mark.parametrize(
     ("refused", "code"),
     [
