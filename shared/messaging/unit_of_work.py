@@ -136,7 +136,8 @@ Decide = Callable[[View], Decision[T] | Awaitable[Decision[T]]]
 """Decides on the documents that were read, and changes nothing itself.
 
 Asked only when no marker answers the repeat, so it may ask outside for what changes with time. It
-may be asked again with newer documents; what does not depend on them it asks outside only once.
+may be asked again with newer documents; what does not depend on them it asks outside only once
+(`shared.kernel.asked_once`).
 """
 Linked = Callable[[View], Sequence[str]]
 """Names further documents that the ones read refer to, such as an operation to be closed.

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
+from shared.kernel.asked_once import AskedOnce
 from shared.kernel.context import Context
 from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Denied, Violation
@@ -42,11 +43,6 @@ class PolicyDenied(Denied):
         )
 
 
-Answers = list[tuple[ProdChange, PolicyDecision]]
-"""What the policy has said to one command: it is asked once for the same change, whoever writes in
-between."""
-
-
 @dataclass(frozen=True)
 class ProdPolicy:
     """The rules of the operator, and the engine that is asked about what they allow."""
@@ -55,22 +51,20 @@ class ProdPolicy:
     engine: PolicyEngine | None = None
 
     async def permit(
-        self, decision: Decision[T], change: ProdChange | None, ctx: Context, answers: Answers
+        self, decision: Decision[T], change: ProdChange | None, ctx: Context, once: AskedOnce
     ) -> Decision[T]:
         """Return *decision* with the permission of *change* in its audit record.
 
         Where it is not allowed, the decision is a refusal, `PolicyDenied`, with a record of its
-        own. None is a change of another stage, which is not decided about.
+        own. None is a change of another stage, which is not decided about. A command asks once
+        for the same change, whoever writes in between.
 
         Raises:
             Unavailable: the engine does not say.
         """
         if change is None:
             return decision
-        said = next((said for asked, said in answers if asked == change), None)
-        if said is None:
-            said = await self.decide(change, ctx)
-            answers.append((change, said))
+        said = await once.ask(change, lambda: self.decide(change, ctx))
         if not said.violations:
             assert decision.audited is not None, change
             return replace(decision, audited=replace(decision.audited, policy=said.record))

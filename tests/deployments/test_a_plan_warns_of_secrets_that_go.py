@@ -1,14 +1,37 @@
 """A dry run warns of each variable or file of the running release that it would have no more."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import pytest
 
-from function_apps.deployments.use_cases.deploy import plan_deployment
+from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
+from shared.contracts.values import ComputeTargetKind
+from shared.surfaces.port import Surface
+from shared.surfaces.spec import SurfaceComponent
 from tests.deployments.driven import Driven, driven
 from tests.deployments.told_secrets import BINDING, bind, rotate
 from tests.kit.virtual_time import run_virtual
+
+
+@dataclass
+class SlowSurface:
+    """A surface during whose first answer something else is told."""
+
+    surface: Surface
+    meanwhile: Callable[[], Awaitable[None]]
+    observed: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.surface, name)
+
+    async def observe(self, component: SurfaceComponent) -> Any:
+        self.observed += 1
+        if self.observed == 1:
+            await self.meanwhile()
+        return await self.surface.observe(component)
+
 
 MORE = f"{BINDING[:-1]}x"
 
@@ -75,6 +98,22 @@ def test_the_answer_of_the_request_has_the_warning_too() -> None:
     (said,) = run_virtual(main())["warnings"]
 
     assert "has the secret password as PASSWORD" in said
+
+
+def test_the_warnings_are_those_of_what_is_committed_and_surfaces_are_asked_once() -> None:
+    async def main() -> Any:
+        world = await released()
+        surface = world.app.surfaces[ComputeTargetKind.LOCAL_PROCESS]
+        slow = SlowSurface(surface, lambda: bind(world, "v1", 2, status="Revoked"))
+        of_slow = {ComputeTargetKind.LOCAL_PROCESS: cast("Surface", slow)}  # by `__getattr__`
+        app = replace(world.app, surfaces=of_slow)
+        command = await world.command(await world.component("two"))
+        return (await deploy(command, world.ctx, app)).value["warnings"], slow.observed
+
+    (said,), observed = run_virtual(main())
+
+    assert "has the secret password as PASSWORD" in said
+    assert observed == 1
 
 
 def test_another_secret_in_its_place_is_no_loss() -> None:

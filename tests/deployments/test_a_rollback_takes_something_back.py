@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import pytest
 
@@ -11,14 +12,31 @@ from cli.remedy_lookup import remedy_for
 from function_apps.deployments.errors import NothingToTakeBack
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.use_cases.retry import retry
-from function_apps.deployments.use_cases.roll_back import plan_rollback
+from function_apps.deployments.use_cases.roll_back import plan_rollback, roll_back
 from shared.contracts.deployments import DeploymentReason, RollbackDeployment
+from shared.persistence.blobs import Blobs
 from tests.deployments.driven import CART, Driven, driven
 from tests.deployments.test_old_versions_of_secrets_are_withdrawn import given, withdraw
 from tests.deployments.told_secrets import bind, rolled_out, rotate
+from tests.kit.losing_store import losing
 from tests.kit.virtual_time import run_virtual
 
 NAME = "password"
+
+
+@dataclass
+class CountedBlobs:
+    """Blobs that remember of which the size was asked for."""
+
+    blobs: Blobs
+    asked: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.blobs, name)
+
+    async def size(self, name: str) -> int | None:
+        self.asked.append(name)
+        return await self.blobs.size(name)
 
 
 async def rotated_twice() -> tuple[Driven, Deployment, Deployment]:
@@ -203,6 +221,28 @@ def test_a_retry_of_what_failed_so_is_refused_as_its_request_would_be() -> None:
     assert retried == asked
     assert retried.endswith(f"to go back to shop-1, say toDeploymentId {one.deployment_id}")
     assert (done.status, done.attempt) == ("Failed", 1)
+
+
+def test_archives_are_looked_for_once_though_others_write_first() -> None:
+    async def main() -> Any:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        two = await world.release("two")
+        blobs = CountedBlobs(world.app.blobs)
+        app = replace(
+            world.app,
+            service=losing(world.app.service),
+            blobs=cast("Blobs", blobs),  # the rest by `__getattr__`
+        )
+        command = RollbackDeployment.model_validate({"deploymentId": two.deployment_id})
+        outcome = await roll_back(command, world.ctx, app)
+        return outcome.value["kind"], len(blobs.asked), len({*blobs.asked})
+
+    kind, asked, different = run_virtual(main())
+
+    assert kind == "rollback"
+    assert asked == different > 0
 
 
 def test_within_the_overlap_the_older_version_comes_back() -> None:

@@ -1,5 +1,8 @@
 """The plan of a dry run is accepted by the request that follows it, in whatever trace."""
 
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
 import pytest
 
 from function_apps.environments.errors import EnvironmentExists, PlanChanged
@@ -7,7 +10,7 @@ from function_apps.environments.resources import CHANGED_MAX
 from function_apps.environments.use_cases.plan_environment import plan_change, plan_request
 from function_apps.environments.use_cases.provision_environment import provision_environment
 from shared.contracts.environments import UpdateEnvironment
-from shared.infrastructure.port import StackName
+from shared.infrastructure.port import InfrastructureEngine, StackName
 from shared.kernel.errors import Refused
 from shared.kernel.transitions import TransitionRefused
 from tests.environments.driven import (
@@ -17,7 +20,23 @@ from tests.environments.driven import (
     a_request,
     environments,
 )
+from tests.kit.losing_store import losing
 from tests.kit.virtual_time import run_virtual
+
+
+@dataclass
+class CountedEngine:
+    """An engine that counts its previews."""
+
+    engine: InfrastructureEngine
+    previews: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    async def preview(self, *asked: Any) -> Any:
+        self.previews += 1
+        return await self.engine.preview(*asked)
 
 
 async def _provision_by_plan(world: Environments) -> str:
@@ -138,6 +157,22 @@ def test_a_dry_run_is_refused_where_another_plan_was_approved() -> None:
         assert same.plan_id == plan.plan_id
 
     run_virtual(main())
+
+
+def test_an_approved_plan_is_looked_at_once_though_others_write_first() -> None:
+    async def main() -> Any:
+        world = environments()
+        plan = await plan_request(a_request(), world.ctx, world.app)
+        engine = CountedEngine(world.app.engine)
+        app = replace(
+            world.app,
+            service=losing(world.app.service),
+            engine=cast("InfrastructureEngine", engine),  # the rest by `__getattr__`
+        )
+        await provision_environment(a_request(planId=plan.plan_id), world.ctx, app)
+        return engine.previews
+
+    assert run_virtual(main()) == 1
 
 
 def test_a_dry_run_of_a_repeat_is_answered_whatever_was_approved() -> None:

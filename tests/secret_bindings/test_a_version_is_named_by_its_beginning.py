@@ -1,16 +1,19 @@
 """A version is named whole, or as tables show it; what the vault has not is refused."""
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import pytest
 
 from function_apps.secret_bindings.errors import VersionUnusable
 from function_apps.secret_bindings.model.versions import whole_version
+from local_cloud.vault.vault import LocalVault
 from shared.kernel.errors import Conflict
 from shared.vault.port import SecretProperties
+from tests.kit.losing_store import losing
 from tests.kit.virtual_time import EPOCH, run_virtual
-from tests.secret_bindings.bound import NAME, RANDOM, secret_bindings
+from tests.secret_bindings.bound import KEY, NAME, RANDOM, secret_bindings
 from tests.secret_bindings.followers import consumers
 
 MODULE = "module-shop"
@@ -22,6 +25,21 @@ def version(text: str, *, enabled: bool = True) -> SecretProperties:
 
 FIRST, SECOND = version("aaaaaaaaaaaa1"), version("aaaaaaaaaaaa2")
 DISABLED = version("bbbbbbbbbbbb", enabled=False)
+
+
+@dataclass
+class CountedVault:
+    """A vault that remembers of which secrets it was asked for the versions."""
+
+    vault: LocalVault
+    asked: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.vault, name)
+
+    async def versions(self, name: str) -> Any:
+        self.asked.append(name)
+        return await self.vault.versions(name)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +67,19 @@ def test_what_stands_for_no_version_is_refused_with_whole_ones(asked: str, said:
 def test_of_a_secret_without_versions_there_is_none() -> None:
     with pytest.raises(VersionUnusable, match="it has none"):
         whole_version([], "aaaaaaaaaaaa", NAME)
+
+
+def test_the_vault_is_asked_once_though_others_write_first() -> None:
+    async def main() -> Any:
+        on = await secret_bindings()
+        _, binding = await consumers(on, MODULE, generator=RANDOM)
+        by_hand = await on.set_by_hand()
+        vault = CountedVault(on.vault)
+        on.vaults.vaults[KEY] = cast("LocalVault", vault)  # the rest by `__getattr__`
+        on.app = replace(on.app, service=losing(on.app.service))
+        return (await on.rotate(binding, version=by_hand[:12]))["status"], vault.asked
+
+    assert run_virtual(main()) == ("Created", [NAME])
 
 
 def test_the_beginning_that_tables_show_is_rotated_to() -> None:

@@ -50,12 +50,12 @@ from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ComputeTargetKind, EnvironmentId, Reason
 from shared.durable.operations import OPERATIONS, OperationInput, OperationKind, begin_operation
+from shared.kernel.asked_once import AskedOnce
 from shared.kernel.context import Context, NewIds
 from shared.kernel.dataclass import dataclass
 from shared.kernel.errors import Refused, Unavailable, Violation
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
-from shared.policies.prod_policy import Answers
 from shared.surfaces.capabilities import Capabilities
 
 AskEvidence = Callable[[], Awaitable[SoakEvidence | None]]
@@ -89,9 +89,7 @@ class _Outside:
         self.command, self.source, self.ctx, self.app = command, source, ctx, app
         self._ask_evidence = ask_evidence
         self._pinned: Deploy | None = None
-        self._evidence: SoakEvidence | None = None
-        self._context: PlanContext | None = None
-        self._effects: Effects | None = None
+        self.once = AskedOnce()
 
     async def pinned(self, target: DeploymentTarget) -> Deploy:
         """Return the command with the digests of its images, if it has any.
@@ -111,25 +109,26 @@ class _Outside:
 
     async def evidence(self) -> SoakEvidence | None:
         """Return the evidence for a promotion. Raises NotPromotable, EvidenceRequired."""
-        if self._evidence is None and self._ask_evidence is not None:
-            self._evidence = await self._ask_evidence()
-        return self._evidence
+        if self._ask_evidence is None:
+            return None
+        return await self.once.ask("evidence", self._ask_evidence)
 
     async def context(self) -> PlanContext:
         """Return what the plan is checked against besides the target and the configuration."""
-        if self._context is None:
-            components, environment_id = self.command.components, self.command.environment_id
-            self._context = await plan_context(components, environment_id, self.ctx, self.app)
-        return self._context
+        components, environment_id = self.command.components, self.command.environment_id
+        return await self.once.ask(
+            "context", lambda: plan_context(components, environment_id, self.ctx, self.app)
+        )
 
     async def effects(self, command: Deploy, plan: Plan, target: DeploymentTarget) -> Effects:
-        """Return what *plan*, which nothing refuses, comes to beside what runs."""
-        if self._effects is None:
-            tenant, context = self.ctx.tenant, await self.context()
-            self._effects = await plan_warnings.of_plan(
-                command, plan, self.source, target, tenant, context, self.app
-            )
-        return self._effects
+        """Return what *plan*, which nothing refuses, comes to beside what runs.
+
+        Said anew of each plan; surfaces are asked once.
+        """
+        tenant, context = self.ctx.tenant, await self.context()
+        return await plan_warnings.of_plan(
+            command, plan, self.source, target, tenant, context, self.app, self.once
+        )
 
 
 async def deploy(
@@ -157,7 +156,6 @@ async def deploy(
     environment_id = command.environment_id
     ids = NewIds.draw(ctx, app.service.public_name, environment_id)
     outside = _Outside(command, ask_evidence, source, ctx, app)
-    answers: Answers = []
 
     async def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, environment_id)
@@ -173,7 +171,7 @@ async def deploy(
         if app.prod_policy is None:
             return decision
         change = prod_change(release.command, target, source.stage if source else None)
-        return await app.prod_policy.permit(decision, change, ctx, answers)
+        return await app.prod_policy.permit(decision, change, ctx, outside.once)
 
     return await app.service.work.change(ctx, TARGETS, environment_id, decide)
 

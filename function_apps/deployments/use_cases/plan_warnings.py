@@ -21,6 +21,7 @@ from shared.contracts.deployments import Deploy
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import RolloutDefaults, StrategyKind
 from shared.contracts.values import ModuleId, TenantId
+from shared.kernel.asked_once import AskedOnce
 from shared.kernel.concurrency import answered_within, isolate
 from shared.kernel.dataclass import dataclass
 from shared.kernel.observation import Present
@@ -59,6 +60,7 @@ async def of_plan(
     tenant: TenantId,
     context: PlanContext,
     app: DeploymentsApp,
+    once: AskedOnce,
 ) -> Effects:
     """Return what *plan*, which nothing refuses, comes to. A surface that is away warns of nothing.
 
@@ -66,9 +68,9 @@ async def of_plan(
     may bring fewer: after the end of a policy, or where somebody added instances by hand.
     """
     lasting = [each for each in plan.components if not each.ends]
-    readings = asyncio.gather(*(_running(each, target, tenant, app) for each in lasting))
+    readings = asyncio.gather(*(_running(each, target, tenant, app, once) for each in lasting))
     quotas, running = await asyncio.gather(
-        quota_warnings(command, plan.components, tenant, context, app), readings
+        quota_warnings(command, plan.components, tenant, context, app, once), readings
     )
     replicas = {each.module_id: each.replicas for each in plan.components}
     fewer: list[str] = []
@@ -141,7 +143,11 @@ def _unknown_environment(target: DeploymentTarget, rules: RolloutDefaults) -> Se
 
 
 async def _running(
-    component: ReleasedComponent, target: DeploymentTarget, tenant: TenantId, app: DeploymentsApp
+    component: ReleasedComponent,
+    target: DeploymentTarget,
+    tenant: TenantId,
+    app: DeploymentsApp,
+    once: AskedOnce,
 ) -> int:
     """Return how many instances the version in force has; 0 where that is not known."""
     in_force = target.module(component.module_id).revision
@@ -149,7 +155,12 @@ async def _running(
         return 0
     surface = configured_surface(app.surfaces, component.compute_target)
     workload = SurfaceComponent(target.environment_id, tenant, component.module_id)
-    answer = answered_within(surface.observe(workload), WARNED_WITHIN, "its surface")
-    reading = await isolate(answer, f"the instances of {component.module_id} are in no plan")
+    reading = await once.ask(
+        (workload, in_force),
+        lambda: isolate(
+            answered_within(surface.observe(workload), WARNED_WITHIN, "its surface"),
+            f"the instances of {component.module_id} are in no plan",
+        ),
+    )
     revision = reading.value.revision(in_force) if isinstance(reading, Present) else None
     return 0 if revision is None or revision.phase is Phase.DRAINING else revision.replicas

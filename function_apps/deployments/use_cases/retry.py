@@ -21,10 +21,10 @@ from function_apps.deployments.use_cases.nothing_to_take_back import require_tak
 from function_apps.deployments.use_cases.pin_configuration import configure, keep_merges
 from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentReason
 from shared.contracts.releases import ReleasedComponent
+from shared.kernel.asked_once import AskedOnce
 from shared.kernel.context import Context, NewIds
 from shared.messaging.outbox import Audited, Raise
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
-from shared.policies.prod_policy import Answers
 from shared.policies.prod_rules import ProdChange
 
 
@@ -40,20 +40,20 @@ async def retry(
             one.
     """
     ids = NewIds.draw(ctx, app.service.public_name, deployment_id)
-    answers: Answers = []
+    once = AskedOnce()
 
     async def decide(view: View) -> Decision[Json]:
         known = repository.stored_set(view, deployment_id)
         decision = (
             _restart_analysis(known, ctx)
             if known.deployment.is_paused
-            else await _begin_anew(known, ids, ctx, app)
+            else await _begin_anew(known, ids, once, ctx, app)
         )
         audited = Audited(repository.RETRY.name, deployment_id, reason=command.reason)
         decision = replace(decision, audited=audited)
         if app.prod_policy is None:
             return decision
-        return await app.prod_policy.permit(decision, _prod_change(known), ctx, answers)
+        return await app.prod_policy.permit(decision, _prod_change(known), ctx, once)
 
     return await repository.change(deployment_id, ctx, app, decide)
 
@@ -78,14 +78,15 @@ def _restart_analysis(known: DeploymentSet, ctx: Context) -> Decision[Json]:
 
 
 async def _begin_anew(
-    known: DeploymentSet, ids: NewIds, ctx: Context, app: DeploymentsApp
+    known: DeploymentSet, ids: NewIds, once: AskedOnce, ctx: Context, app: DeploymentsApp
 ) -> Decision[Json]:
     target = known.target
     again = begin_anew(known.deployment, target, ids.operation_id, app.rules.soak, ids.now)
     command = deploy_command(again)
     given = await _configurations(again, command, target, ctx, app)
     again = replace(again, pins=given.pins)
-    context = await plan_context(command.components, command.environment_id, ctx, app)
+    asked = command.components
+    context = await once.ask(asked, lambda: plan_context(asked, command.environment_id, ctx, app))
     context = replace(context, is_gated=is_gated(again), configurations=given)
     context = replace(context, secrets=again.secrets)
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)

@@ -27,6 +27,7 @@ from function_apps.deployments.use_cases.planned_removals import planned_removal
 from shared.contracts.deployment_plans import PlannedRestore, RollbackPlan
 from shared.contracts.deployments import DeploymentStatus, EndReason, RollbackDeployment
 from shared.contracts.strategies import StrategyKind
+from shared.kernel.asked_once import AskedOnce
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
@@ -92,12 +93,12 @@ def _decide(
 ) -> Callable[[View], Awaitable[Decision[Json]]]:
     """Return what decides on a rollback, and says what it takes back. Raises as `roll_back`."""
     ids = NewIds.draw(ctx, app.service.public_name, command.deployment_id)
-    wanted = command.to_deployment_id
+    wanted, once = command.to_deployment_id, AskedOnce()
 
     async def decide(view: View) -> Decision[Json]:
         known = repository.stored_set(view, command.deployment_id)
         if known.deployment.status is DeploymentStatus.COMPLETED:
-            return await _undo(known, _wanted_in(view, command), ids, ctx, app)
+            return await _undo(known, _wanted_in(view, command), ids, once, ctx, app)
         reason = EndReason(code=ROLLBACK_ASKED, message=command.reason or "asked by a caller")
         interruption = rollback_interruption_of(known.deployment)
         if wanted:
@@ -116,6 +117,7 @@ async def _undo(
     known: DeploymentSet,
     wanted: Deployment | None,
     ids: NewIds,
+    once: AskedOnce,
     ctx: Context,
     app: DeploymentsApp,
 ) -> Decision[Json]:
@@ -133,7 +135,8 @@ async def _undo(
             return Decision(answer(there, target), is_repeat=True)
     rollback, command = undo.rollback_of(undone, wanted, target, ids, ctx, passed)
     given = await read_pinned(rollback.pins, ctx.tenant, app)
-    context = await plan_context(command.components, command.environment_id, ctx, app)
+    asked = command.components
+    context = await once.ask(asked, lambda: plan_context(asked, command.environment_id, ctx, app))
     context = replace(context, configurations=given, secrets=rollback.secrets)
     undo.require_archives(command, context.uploaded, wanted)
     plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)

@@ -28,6 +28,7 @@ from shared.contracts.configurations import ConfigurationLayer
 from shared.contracts.deployments import Deploy
 from shared.contracts.roll_outs import RollOutConfiguration
 from shared.contracts.values import DeploymentId, ModuleId
+from shared.kernel.asked_once import AskedOnce
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.ids import configuration_id, tenant_key
@@ -60,6 +61,7 @@ async def roll_out_configuration(
     )
     if len(groups) > 1:
         return await _send_each(command, groups, target, ctx, app)
+    once = AskedOnce()
 
     async def decide(view: View) -> Decision[Json]:
         target = view.get(TARGETS, environment_id)
@@ -72,7 +74,7 @@ async def roll_out_configuration(
         queued = roll_outs.queued_roll_out(target, modules)
         if queued is not None:
             return Decision({"deploymentId": queued.deployment}, is_repeat=True)
-        return await _begin(command, modules, target, ids, ctx, app)
+        return await _begin(command, modules, target, ids, once, ctx, app)
 
     return await app.service.work.change(ctx, TARGETS, environment_id, decide)
 
@@ -82,6 +84,7 @@ async def _begin(
     modules: Sequence[ModuleId],
     target: DeploymentTarget,
     ids: NewIds,
+    once: AskedOnce,
     ctx: Context,
     app: DeploymentsApp,
 ) -> Decision[Json]:
@@ -101,7 +104,9 @@ async def _begin(
     if not components:
         return NOTHING
     asked = asked.model_copy(update={"components": components})
-    context = await plan_context(components, command.environment_id, ctx, app)
+    context = await once.ask(
+        components, lambda: plan_context(components, command.environment_id, ctx, app)
+    )
     context = replace(context, configurations=given)
     plan = plan_checks.require_plan(asked, ctx.tenant, target, target.queue, context)
     await keep_merges(given, ctx, app)

@@ -14,6 +14,7 @@ from shared.contracts.deployments import Deploy
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import StrategyKind
 from shared.contracts.values import ComputeTargetKind, EnvironmentId, TenantId
+from shared.kernel.asked_once import AskedOnce
 from shared.kernel.concurrency import answered_within, isolate
 from shared.kernel.observation import Present
 from shared.surfaces.boundaries import (
@@ -44,6 +45,7 @@ async def quota_warnings(
     tenant: TenantId,
     context: PlanContext,
     app: DeploymentsApp,
+    once: AskedOnce,
 ) -> Sequence[str]:
     """Return a sentence for each surface whose quota has no room for *components* at the moment.
 
@@ -51,8 +53,12 @@ async def quota_warnings(
     is said. A module with a scaling policy is counted with the instances that the plan gives it.
     """
     specs = _instances(components, command.environment_id, tenant, app)
-    boundaries = await _boundaries(
-        command.environment_id, tenant, list(specs), context.capabilities, app, WARNED_WITHIN
+    kinds, capabilities = sorted(specs), context.capabilities
+    boundaries = await once.ask(
+        ("boundaries", kinds),
+        lambda: _boundaries(
+            command.environment_id, tenant, kinds, capabilities, app, WARNED_WITHIN
+        ),
     )
     is_recreate = command.strategy.kind is StrategyKind.RECREATE
     shortages = {

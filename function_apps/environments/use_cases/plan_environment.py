@@ -20,6 +20,7 @@ from shared.infrastructure.inputs import (
     data_resource_name,
 )
 from shared.infrastructure.port import Preview
+from shared.kernel.asked_once import AskedOnce
 from shared.kernel.context import Context
 from shared.kernel.errors import PlanRefused, Violation
 from shared.kernel.ids import ProjectId, environment_key
@@ -152,6 +153,7 @@ async def require_plan(
     approved: str | None,
     known: RuntimeEnvironment | None,
     environment: RuntimeEnvironment,
+    once: AskedOnce,
     app: EnvironmentsApp,
 ) -> None:
     """Refuse to make *environment* of *known* against what its caller approved, or did not name.
@@ -163,7 +165,8 @@ async def require_plan(
     may_lose = known is not None and requests.may_delete_data(known, environment)
     if approved is None and not may_lose:
         return
-    preview = await _preview(environment, app, known)
+    question = (environment.stack, inputs_of(environment), known and known.data_resources)
+    preview = await once.ask(question, lambda: _preview(environment, app, known))
     lost = [refusal for refusal in preview.refusals if refusal.code == DataWouldBeDeleted.code]
     if lost:
         raise DataWouldBeDeleted(environment.environment_id, lost)

@@ -7,11 +7,11 @@ from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.resources import answer
 from function_apps.environments.use_cases.plan_environment import require_plan
 from shared.contracts.environments import ProvisionEnvironment
+from shared.kernel.asked_once import AskedOnce
 from shared.kernel.context import Context, NewIds
 from shared.kernel.ids import ProjectId, environment_key
 from shared.kernel.ids import environment_id as environment_id_of
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
-from shared.policies.prod_policy import Answers
 
 
 async def provision_environment(
@@ -39,18 +39,18 @@ async def provision_environment(
         now=ids.now,
     )
 
-    answers: Answers = []
+    once = AskedOnce()
 
     async def decide(view: View) -> Decision[Json]:
         known = view.find(repository.ENVIRONMENTS, environment_id)
         after = requests.request(known, fresh, ids.now)
         if after is known:
             return Decision(answer(after), is_repeat=True)
-        await require_plan(command.plan_id, known, after, app)
+        await require_plan(command.plan_id, known, after, once, app)
         begun = repository.begin(after, view, ids, ctx, repository.PROVISION)
         if app.prod_policy is None:
             return begun
         change = prod_change("ProvisionEnvironment", after)
-        return await app.prod_policy.permit(begun, change, ctx, answers)
+        return await app.prod_policy.permit(begun, change, ctx, once)
 
     return await repository.change(environment_id, ctx, app, decide)

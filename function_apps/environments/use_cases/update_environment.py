@@ -7,9 +7,9 @@ from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.resources import answer
 from function_apps.environments.use_cases.plan_environment import require_plan
 from shared.contracts.environments import UpdateEnvironment
+from shared.kernel.asked_once import AskedOnce
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
-from shared.policies.prod_policy import Answers
 
 
 async def update_environment(
@@ -26,18 +26,18 @@ async def update_environment(
     environment_id = command.environment_id
     ids = NewIds.draw(ctx, app.service.public_name, environment_id)
 
-    answers: Answers = []
+    once = AskedOnce()
 
     async def decide(view: View) -> Decision[Json]:
         known = view.get(repository.ENVIRONMENTS, environment_id)
         after = requests.update(known, command, operation_id=ids.operation_id, now=ids.now)
         if after is known:
             return Decision(answer(after), is_repeat=True)
-        await require_plan(command.plan_id, known, after, app)
+        await require_plan(command.plan_id, known, after, once, app)
         begun = repository.begin(after, view, ids, ctx, repository.UPDATE)
         if app.prod_policy is None:
             return begun
         change = prod_change("UpdateEnvironment", after)
-        return await app.prod_policy.permit(begun, change, ctx, answers)
+        return await app.prod_policy.permit(begun, change, ctx, once)
 
     return await repository.change(environment_id, ctx, app, decide)

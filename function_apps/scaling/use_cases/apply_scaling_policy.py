@@ -25,9 +25,9 @@ from function_apps.scaling.repository import (
 )
 from function_apps.scaling.resources import answer
 from shared.contracts.scaling import ApplyScalingPolicy, ScalingPolicyChange
+from shared.kernel.asked_once import AskedOnce
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
-from shared.policies.prod_policy import Answers
 from shared.surfaces.port import configured_surface
 
 _CONTENT: Final = set(ScalingPolicyChange.model_fields)
@@ -66,7 +66,7 @@ async def _write(
     identity: str, content: ScalingPolicyChange, ctx: Context, app: ScalingApp, *, is_change: bool
 ) -> Outcome[Json]:
     ids = ids_of(identity, ctx)
-    answers: Answers = []
+    once = AskedOnce()
 
     async def decide(view: View) -> Decision[Json]:
         known = known_policy(view, ids) if is_change else view.find(POLICIES, ids.service_id)
@@ -81,7 +81,7 @@ async def _write(
         applied = changed(known, after, "ApplyScalingPolicy", ctx.now(), app)
         if app.prod_policy is None:
             return applied
-        return await app.prod_policy.permit(applied, prod_change(content, service), ctx, answers)
+        return await app.prod_policy.permit(applied, prod_change(content, service), ctx, once)
 
     return await app.service.work.change(ctx, POLICIES, ids.service_id, decide, also=DOCUMENTS[1:])
 

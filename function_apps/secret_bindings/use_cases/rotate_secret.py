@@ -18,6 +18,7 @@ from function_apps.secret_bindings.repository import BINDINGS, HEADS, ROTATE, RO
 from function_apps.secret_bindings.resources import rotation_answer
 from shared.contracts.secret_bindings import RotateSecret
 from shared.durable.operations import OPERATIONS, begin_operation
+from shared.kernel.asked_once import AskedOnce
 from shared.kernel.context import Context, NewIds
 from shared.kernel.ids import parse_id, secret_rotation_id
 from shared.messaging.outbox import Audited
@@ -40,6 +41,7 @@ async def rotate_secret(
     binding_id = command.binding_id
     ids = NewIds.draw(ctx, app.service.public_name, binding_id)
     known, _ = await repository.load_binding(binding_id, ctx, app)
+    once = AskedOnce()
 
     async def decide(view: View) -> Decision[Json]:
         binding, head = view.get(BINDINGS, binding_id), view.find(HEADS, known.secret)
@@ -49,7 +51,7 @@ async def rotate_secret(
             rotation = view.get(ROTATIONS, head.rotation_id)
             require_same(rotation, command)
             return Decision(rotation_answer(rotation, head), is_repeat=True)
-        asked = await _with_whole_version(command, head, app)
+        asked = await _with_whole_version(command, head, once, app)
         _require_possible(asked, binding, head)
         begun = _begin(asked, binding, head, ids, app)
         after = replace(head, rotation_id=begun.rotation_id, rotations=head.rotations + 1)
@@ -74,16 +76,17 @@ async def rotate_secret(
 
 
 async def _with_whole_version(
-    command: RotateSecret, head: SecretHead, app: SecretBindingsApp
+    command: RotateSecret, head: SecretHead, once: AskedOnce, app: SecretBindingsApp
 ) -> RotateSecret:
-    """Return *command* with its version as the vault has it.
+    """Return *command* with its version as the vault has it, which is asked for that once.
 
     A whole one is looked for by the work, which says so in the rotation.
     """
     asked = command.version
     if asked is None or not is_short(asked):
         return command
-    versions = await app.vaults.at(head.vault_uri).versions(head.secret_name)
+    vault, name = app.vaults.at(head.vault_uri), head.secret_name
+    versions = await once.ask((head.vault_uri, name), lambda: vault.versions(name))
     whole = whole_version(versions, asked, head.secret_name)
     return command.model_copy(update={"version": whole})
 
