@@ -33,15 +33,16 @@ import gc
 import os
 
 gc.disable()  # what is imported stays: a search for garbage finds next to none
+try:
+    import azure.durable_functions as df
+    import azure.functions as func
 
-import azure.durable_functions as df
-import azure.functions as func
+    from function_apps.{app} import function_app as service
 
-from function_apps.{app} import function_app as service
-
-app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-app.register_functions(service.bound(os.environ))
-gc.enable()
+    app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+    app.register_functions(service.bound(os.environ))
+finally:  # a process whose start failed may be asked to start again
+    gc.enable()
 '''
 _README: Final = """# {app}
 

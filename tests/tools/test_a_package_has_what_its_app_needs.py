@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -76,6 +78,16 @@ def test_every_module_of_an_app_is_in_its_package(packaged: tuple[str, Path]) ->
     place = Path("function_apps") / app
 
     assert _modules(folder / place) == _modules(ROOT / place)
+
+
+def test_a_start_that_fails_leaves_the_collector_on(packaged: tuple[str, Path]) -> None:
+    _, folder = packaged
+    start = "import gc\ntry: import function_app\nexcept ImportError: print(gc.isenabled())"
+    alone = [sys.executable, "-S", "-c", start]  # without the libraries that it imports
+
+    done = subprocess.run(alone, cwd=folder, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "True"
 
 
 def _modules(folder: Path) -> set[str]:
