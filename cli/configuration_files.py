@@ -44,6 +44,7 @@ FIELDS: Final[Mapping[str, tuple[type, str, str]]] = {
     "comment": (str, "text", "Kept with the version."),
 }
 """Of each field its type, what it takes, and what it means."""
+_EXPECTED: Final = "/expectedVersion"
 _KINDS: Final = ("tenant", "environment", "module")
 _EXAMPLE: Final = "begin with `environment: test`, `module: module-shop` and `values:`"
 
@@ -178,14 +179,16 @@ def refused_in(failure: Failure, layer: LayerFile, current: Content | None = Non
     """Return *failure* of the system with the lines of the file that it is about.
 
     With *current* it says too that the file was written against another version, which would be
-    refused next.
+    refused next, unless that is no version at all.
     """
     if not failure.details or failure.exit_code is not ExitCode.REFUSED:
         return failure
     wrong = [*failure.details]
+    if any(each.target == _EXPECTED for each in wrong):
+        current = None
     if current is not None and (said := layer.expected(current)) != current.version:
         words = f"version {current.version} is in force, not {said}"
-        wrong.append(Detail("/expectedVersion", words, code="HeadMoved"))
+        wrong.append(Detail(_EXPECTED, words, code="HeadMoved"))
     places = [(*layer.place, *pointer_parts(each.target)) for each in wrong]
     lines = lines_of(layer.file, places)
     details = [replace(each, line=line) for each, line in zip(wrong, lines, strict=True)]

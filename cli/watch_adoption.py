@@ -176,20 +176,31 @@ def _not_adopted(layer: Layer, adoption: Mapping[str, Any]) -> Failure:
     version = adoption["version"]
     missing = [each for each in adoption["instances"] if each["version"] != version]
     silent = [each for each in missing if not each["at"]]
-    module = layer.module or next((each["moduleId"] for each in missing), "<module>")
-    logs = f"runtimectl logs {module} --env {layer.environment or '<name>'}"
-    names = _names(silent or missing)
+    behind = [each for each in missing if each["at"]]
+    said, why = [], []
     if silent:
-        said, why = f"{names} did not ask for it", f"{_FOLLOWS}: see whether it does (`{logs}`)"
-    else:
-        said = f"{names or 'nobody'} does not run it"
-        why = f"see why it does not take it (`{logs}`; of a refused roll-out {PARKED})"
+        said.append(f"{_names(silent)} did not ask for it")
+        why.append(f"{_FOLLOWS}: see whether it does ({_logs(layer, silent)})")
+    if behind or not silent:
+        said.append(f"{_names(behind) or 'nobody'} does not run it")
+        logs = _logs(layer, behind)
+        why.append(f"see why it does not take it ({logs}; of a refused roll-out {PARKED})")
     return Failure(
-        f"version {version} of {layer.label} is SyncFailed: {said}",
+        f"version {version} of {layer.label} is SyncFailed: {', and '.join(said)}",
         ExitCode.ENDED_OTHERWISE,
         code="NotAdopted",
-        remedy=f"{why}, or go back: `runtimectl config rollback {layer.options}`",
+        remedy=f"{', '.join(why)}, or go back: `runtimectl config rollback {layer.options}`",
     )
+
+
+def _logs(layer: Layer, instances: Sequence[Mapping[str, Any]]) -> str:
+    """Return the lines that show the logs of the modules of *instances*, a few of them."""
+    modules = dict.fromkeys(each["moduleId"] for each in instances) or [layer.module or "<module>"]
+    lines = [
+        f"`runtimectl logs {module} --env {layer.environment or '<name>'}`"
+        for module in [*modules][:_NAMED_MAX]
+    ]
+    return ", ".join(lines)
 
 
 def _names(instances: Sequence[Mapping[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from shared.web.problem import render
 from shared.web.request import Answer
 from tests.cli.small_platform import THE_ENVIRONMENT, Ran, RuntimeCtl, answer_of
 from tests.cli.small_server import Asked, Server, serving
-from tests.configurations.configured import Configurations, configurations, proved
+from tests.configurations.configured import Configurations, ask, configurations, proved
 from tests.kit.told import ENVIRONMENT
 from tests.kit.virtual_time import VirtualTimeLoop
 
@@ -58,6 +58,11 @@ class ConfiguredPlatform:
     def judge(self, after_s: float) -> None:
         with self._one_at_a_time:
             self._runner.run(self.service.judge(after_s))
+
+    def ask(self, instance: str) -> None:
+        """Have *instance* say that it has what is in force."""
+        with self._one_at_a_time:
+            self._runner.run(ask(self.service, instance))
 
     def publish(self, scope: Mapping[str, str], values: Mapping[str, Any], expected: int) -> None:
         """Publish as somebody else."""

@@ -181,6 +181,25 @@ def test_a_live_instance_that_does_not_ask_is_named_and_fails_the_watch(
     assert "pinned" not in ran.out + ran.err
 
 
+def test_one_that_never_asked_and_one_that_is_behind_are_both_named(
+    platform: ConfiguredPlatform,
+) -> None:
+    platform.publish(MODULE_LAYER, {"a": 1}, 0)
+    platform.prove(1, None, version=1, mode="live")
+    platform.hear(listed(1, "web-0", "web-1"))
+    platform.judge(400)
+    platform.ask("web-1")
+    platform.publish(MODULE_LAYER, {"a": 2}, 1)
+    before_reads(platform, 2, lambda: platform.judge(61))
+
+    ran = platform.run("config", "adoption", "--watch", *WEB)
+
+    said = "is SyncFailed: web-0 did not ask for it, and web-1 does not run it"
+    assert said in ran.err
+    assert "see whether it does (`runtimectl logs module-web --env test`)" in ran.err
+    assert "see why it does not take it (`runtimectl logs module-web --env test`;" in ran.err
+
+
 def test_a_live_instance_that_does_not_ask_is_listed_so(platform: ConfiguredPlatform) -> None:
     silent(platform)
 

@@ -192,6 +192,19 @@ def test_what_the_system_refuses_in_a_file_has_its_line(
     assert f"{file}: line 4: values.apiKey: apiKey is a secret by its name" in ran.err
 
 
+def test_a_number_that_no_version_has_is_one_mistake(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    platform.publish(MODULE_LAYER, {"greeting": "by another"}, 0)
+    file.write_text(f"{ONE}expectedVersion: -1\n")
+
+    ran = platform.run("config", "publish", "-f", str(file))
+
+    assert ran.code == ExitCode.REFUSED
+    assert "expected at least 0, got -1" in ran.err
+    assert "in force" not in ran.err
+
+
 def test_what_is_wrong_and_what_it_was_written_against_are_named_at_once(
     platform: ConfiguredPlatform, file: Path
 ) -> None:

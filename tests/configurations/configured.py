@@ -103,6 +103,12 @@ class Configurations:
         return [each["payload"] for each in self.bench.sent.bodies(event)]
 
 
+async def ask(on: Configurations, instance: str = "web-0") -> None:
+    """Have *instance* say that it has the version in force."""
+    etag = (await on.answered()).headers["ETag"]
+    await on.answered(if_none_match=etag, instance=instance)
+
+
 def proved(number: int, hashes: Sequence[str | None], mode: str, pin: Mapping[str, Any]) -> Any:
     """Return the end of a deployment of WEB that names *pin*, whose instances prove *hashes*."""
     component = released(WEB, number, configurationMode=mode, configuration=pin)

@@ -14,6 +14,7 @@ from tests.configurations.configured import (
     MODULE_LAYER,
     ROOT,
     Configurations,
+    ask,
     configurations,
     listed,
     proved,
@@ -48,12 +49,6 @@ class CountedReads:
         if name in {"read", "read_many", "query"}:
             self.reads += 1
         return getattr(self.store, name)
-
-
-async def ask(on: Configurations, instance: str = "web-0") -> None:
-    """Have *instance* say that it has the version in force."""
-    etag = (await on.answered()).headers["ETag"]
-    await on.answered(if_none_match=etag, instance=instance)
 
 
 async def adoption(on: Configurations, head: Any) -> Any:
