@@ -7,10 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from cli.configuration_files import LayerFile, read_layers
+from cli.configuration_files import LayerFile
 from cli.configuration_layers import Content, Layer
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+from cli.layer_check import read_layers
 from cli.output import format_time, note
 
 _EDITOR: Final = "vi"

@@ -6,18 +6,42 @@ layer can take its place, which is in the layer of a module; else it is doubtful
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
-from cli.configuration_files import LayerFile
-from cli.failure import Detail
+from cli.configuration_files import FIELDS, KINDS, LayerFile, layers_of
+from cli.failure import Detail, refuse_mistakes
 from cli.refused_fields import detail_of, refused_fields
 
+_EXAMPLE: Final = "begin with `environment: test`, `module: module-shop` and `values:`"
+_CONTENT: Final = ("values", "schema", "expectedVersion", "comment")
+"""Fields that are sent as they are written."""
 
-def content_mistakes(layers: Sequence[LayerFile]) -> Iterator[Detail]:
-    """Yield what is refused of *layers* whatever else is published."""
-    for layer in layers:
+
+def read_layers(file: Path) -> list[LayerFile]:
+    """Return what *file* publishes: the tenant's layer first, those of modules last.
+
+    Raises:
+        Failure: it cannot be read, or has mistakes; all that can be seen here are named.
+    """
+    layers, details = layers_of(file, begins=_EXAMPLE)
+    details += layer_mistakes(layers)
+    is_begun = all(each.code != "Required" for each in details)
+    refuse_mistakes(details, file, "" if is_begun else _EXAMPLE)
+    return layers
+
+
+def layer_mistakes(layers: Sequence[LayerFile]) -> Iterator[Detail]:
+    """Yield what is refused of *layers* whatever else is published; targets are of their file."""
+    for index, layer in enumerate(layers):
         yield from _of_one(layer)
+        if any(_names(layer) == _names(other) for other in layers[:index]):
+            yield Detail(layer.pointer(), "the same layer stands in this file twice")
     yield from (each for layer, each in _misfits(_right(layers)) if layer.kind == "module")
+
+
+def _names(layer: LayerFile) -> Sequence[Any]:
+    return [layer.kind, layer.said.get("environment"), layer.said.get("module")]
 
 
 def doubts(layers: Sequence[LayerFile]) -> Iterator[str]:
@@ -33,20 +57,46 @@ def _right(layers: Sequence[LayerFile]) -> Sequence[LayerFile]:
 
 
 def _of_one(layer: LayerFile) -> Iterator[Detail]:
+    form = [*_form_mistakes(layer)]
+    yield from form
+    wrong = {each.target for each in form}
+    content = {
+        name: layer.said[name]
+        for name in _CONTENT
+        if name in layer.said and layer.pointer(name) not in wrong
+    }
+    for each in _refused_content({"values": {}, "expectedVersion": 0, **content}):
+        yield replace(each, target=layer.pointer(each.target))
+
+
+def _form_mistakes(layer: LayerFile) -> Iterator[Detail]:
+    """Yield what makes *layer* none, whatever it says."""
+    for name, value in layer.said.items():
+        if name not in FIELDS:
+            known = ", ".join(FIELDS)
+            yield Detail(layer.pointer(name), f"there is no such field; there are {known}")
+        elif not isinstance(value, FIELDS[name][0]) or isinstance(value, bool):
+            yield Detail(layer.pointer(name), f"expected {FIELDS[name][1]}")
+        elif name == "module" and not str(value).startswith("module-"):
+            yield Detail(layer.pointer(name), f"expected {FIELDS[name][1]}, got {value}")
+    if layer.kind not in KINDS:
+        expected = f"expected {', '.join(KINDS)}, got {layer.kind!r}"
+        yield Detail(layer.pointer("layer"), expected)
+    if "values" not in layer.said:
+        yield Detail(layer.pointer("values"), "a value is missing", code="Required")
+
+
+def _refused_content(content: Mapping[str, Any]) -> Iterator[Detail]:
+    """Yield what is refused of the *content* of a layer, whichever that is."""
     from shared.contracts.configuration_schemas import schema_violations  # noqa: PLC0415  slow
     from shared.contracts.configuration_values import value_violations  # noqa: PLC0415
     from shared.contracts.configurations import PublishConfiguration  # noqa: PLC0415
 
-    said = {
-        name: layer.said[name] for name in ("values", "schema", "comment") if name in layer.said
-    }
-    whole = {"scope": {"layer": "tenant"}, "expectedVersion": 0, **said}
-    refused = [*refused_fields(PublishConfiguration, whole)]
+    refused = [*refused_fields(PublishConfiguration, {"scope": {"layer": "tenant"}, **content})]
+    yield from refused
     if all(each.target for each in refused):  # else it is too large, or too deep, to look into
-        refused += map(detail_of, value_violations(layer.values))
-        refused += map(detail_of, schema_violations(layer.schema or {}))
-    for each in refused:
-        yield replace(each, target=layer.pointer(each.target))
+        yield from map(detail_of, value_violations(content["values"]))
+        yield from map(detail_of, schema_violations(content.get("schema") or {}))
 
 
 def _misfits(layers: Sequence[LayerFile]) -> Iterator[tuple[LayerFile, Detail]]:

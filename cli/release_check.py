@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure, refuse_mistakes
 from cli.refused_fields import detail_of
-from cli.release_mistakes import SOURCES, as_sent, hidden_mistakes, refused_by_plans
+from cli.release_mistakes import (
+    SOURCES,
+    as_sent,
+    hidden_mistakes,
+    refused_by_plans,
+    without_repeats,
+)
 from cli.release_sections import Sections
 from cli.typed import is_elsewhere
 
@@ -45,7 +51,9 @@ def check_release(
     warnings = [] if is_whole else [f"{each.text()}: give it with --artifact" for each in sources]
     warnings += sections.warnings
     absent = [] if is_whole else [*_missing_archives(body, file)]
-    sent = as_sent(body)
+    twice = [*_twice(body)]
+    details += twice
+    sent = without_repeats(as_sent(body), twice)
     try:
         release = parse(Deploy, json.dumps(sent).encode())
         warnings += release.warnings
@@ -107,22 +115,55 @@ def _falling_weights(body: Mapping[str, Any]) -> Iterator[Detail]:
             yield Detail("/strategy/steps", str(wrong.errors()[0]["ctx"]["error"]))
 
 
+def _twice(body: Mapping[str, Any]) -> Iterator[Detail]:
+    """Yield each module that stands in components or remove once more."""
+    removed = body.get("remove")
+    named = [
+        *(
+            (f"/components/{at}/moduleId", each.get("moduleId"))
+            for at, each in _components_of(body)
+        ),
+        *((f"/remove/{at}", each) for at, each in enumerate(_list_of(removed))),
+    ]
+    seen = set[str]()
+    for target, module in named:
+        if isinstance(module, str) and module in seen:
+            yield Detail(target, f"{module} stands in this release already")
+        seen.add(str(module))
+
+
+def _list_of(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
+
+
 def _circles(body: Mapping[str, Any]) -> Iterator[Detail]:
-    """Yield a circle of modules that depend on each other, or a module that does on itself."""
+    """Yield each circle of modules that depend on each other, and each module that does on itself.
+
+    Circles that share a module are one by one: the next shows once that one is mended.
+    """
     needs = {
         str(component.get("moduleId")): (index, [str(each) for each in component["dependsOn"]])
         for index, component in _components_of(body)
         if isinstance(component.get("dependsOn"), list)
     }
-    try:
-        TopologicalSorter({module: needed for module, (_, needed) in needs.items()}).prepare()
-    except CycleError as found:
-        circle: Sequence[str] = found.args[1]
+    while circle := _circle_in({module: needed for module, (_, needed) in needs.items()}):
         index, _ = needs[circle[-1]]
         named = " → ".join(reversed(circle))
         yield Detail(
             f"/components/{index}/dependsOn", f"modules depend on each other in a circle: {named}"
         )
+        for module in circle:
+            needs.pop(module, None)
+
+
+def _circle_in(needs: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Return a circle of *needs*, its first module at both ends; nothing where there is none."""
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as found:
+        circle: Sequence[str] = found.args[1]
+        return circle
+    return ()
 
 
 def archive_of(source: object, folder: Path) -> Path | None:

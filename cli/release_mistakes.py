@@ -61,6 +61,11 @@ def _with_digest(component: Any) -> Any:
     return rest
 
 
+def without_repeats(sent: Mapping[str, Any], twice: Sequence[Detail]) -> Mapping[str, Any]:
+    """Return *sent* with another name for each module that stands *twice*: it hides all others."""
+    return _mended(sent, twice, {}) if twice else sent
+
+
 def refused_by_plans(release: "Deploy", replaced: Replaced | None = None) -> Iterator[Detail]:
     """Yield what every plan refuses of *release*, of which some fields were *replaced*."""
     from function_apps.deployments.model import plan_checks  # noqa: PLC0415  slow to import

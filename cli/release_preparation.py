@@ -10,15 +10,22 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cli.client import Client
-from cli.configuration_files import LayerFile, publish_file
 from cli.configuration_layers import ROOT as CONFIGURATIONS
-from cli.configuration_layers import TENANT, Content, Layer, put_in_force
+from cli.configuration_layers import TENANT, Layer, put_in_force
 from cli.configuration_tables import difference_words
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.options import Invocation
 from cli.output import note
 from cli.plans import require_plannable
+from cli.publish_layers import (
+    OF_CONTENT,
+    REFUSALS,
+    LayerChange,
+    changes_of,
+    publish_change,
+    try_changes,
+)
 from cli.release_sections import Sections
 from cli.secret_bindings import bind_secret
 from cli.secret_words import plan_words
@@ -28,9 +35,8 @@ from cli.watch_rollout import ROOT
 from shared.kernel.clock import Clock
 
 _BINDING_WITHIN_S: Final = 60.0
-_MAY_BE_MENDED: Final = {
-    "ConfigurationVariableTaken", "EnvironmentUnknown", "Held", "Invalid", "NaturalKeyActive",
-    "QueueFull", "QueueTaken", "SchemaTooCostly", "SchemaViolated", "TooLarge",
+_MAY_BE_MENDED: Final = OF_CONTENT | {
+    "EnvironmentUnknown", "Held", "Invalid", "NaturalKeyActive", "QueueFull", "QueueTaken",
 }  # fmt: skip
 """What a plan refuses and may take once other configuration is published, or time has passed."""
 
@@ -43,19 +49,27 @@ class _Published:
     version: int
 
 
-def say_sections(sections: Sections, request: Mapping[str, Any], invocation: Invocation) -> None:
+def say_sections(
+    sections: Sections, request: Mapping[str, Any], invocation: Invocation
+) -> Sequence[Failure]:
     """Say what would be published and bound before the deployment *request*.
 
-    Raises:
-        Failure: something is refused; what is refused of secrets is said of all of them.
+    Return what is refused of it, which is said too.
     """
-    for entry, layer, current in _layers(sections, request, invocation.client):
-        if current.says(entry.values, entry.schema):
-            note(f"configuration: {layer.label}: nothing differs from version {current.version}")
-            continue
-        difference = publish_file(invocation, entry, layer, current, dryRun=True)
-        note(f"configuration: {layer.label}: would publish {difference_words(difference)}")
+    changes = _changes(sections, request, invocation.client)
+    for same in (change for change in changes if change.is_none):
+        label, version = same.layer.label, same.current.version
+        note(f"configuration: {label}: nothing differs from version {version}")
     refused: list[Failure] = []
+    try:
+        for change, difference in try_changes(_differing(changes), invocation):
+            words = difference_words(difference)
+            note(f"configuration: {change.layer.label}: would publish {words}")
+    except Failure as failure:
+        if failure.exit_code not in REFUSALS:
+            raise
+        refused.append(failure)
+        note(f"configuration: would not be published: {_in_one_line(failure)}")
     for secret in sections.secrets:
         body = {"environmentId": request["environmentId"], **secret, "dryRun": True}
         try:
@@ -65,14 +79,33 @@ def say_sections(sections: Sections, request: Mapping[str, Any], invocation: Inv
                 state += f": {each['message']}"
                 refused.append(_would_fail(each, secret))
         except Failure as failure:
-            if failure.exit_code not in {ExitCode.REFUSED, ExitCode.CONFLICT, ExitCode.NOT_FOUND}:
+            if failure.exit_code not in REFUSALS:
                 raise
             refused.append(failure)
-            differences = "; ".join(each.text() for each in failure.details)
-            state = f"is refused: {failure.message}" + (f" ({differences})" if differences else "")
+            state = f"is refused: {_in_one_line(failure)}"
         note(f"secret: {secret['secretName']} of {secret['moduleId']} {state}")
-    if refused:
-        raise refused[0]
+    return refused
+
+
+def _in_one_line(failure: Failure) -> str:
+    texts = [text for each in failure.details if (text := each.text()) not in failure.message]
+    return failure.message + (f" ({'; '.join(texts)})" if texts else "")
+
+
+def mended_warnings(warnings: Sequence[str], sections: Sections) -> Sequence[str]:
+    """Return those of *warnings* that the secrets of *sections* end: they are bound beforehand."""
+    from shared.contracts.deployment_plans import secret_left_out  # noqa: PLC0415  slow to import
+
+    bound = [(secret["moduleId"], secret["secretName"]) for secret in sections.secrets]
+    begins = tuple(f"{secret_left_out(module, name)} " for module, name in bound)
+    return [warning for warning in warnings if begins and warning.startswith(begins)]
+
+
+def mended_refusals(
+    refusals: Sequence[Mapping[str, Any]], sections: Sections
+) -> Sequence[Mapping[str, Any]]:
+    """Return those of *refusals* that the layers of *sections* may end: they come beforehand."""
+    return [each for each in refusals if sections.layers and each["code"] in OF_CONTENT]
 
 
 def _would_fail(refusal: Mapping[str, Any], secret: Mapping[str, Any]) -> Failure:
@@ -96,15 +129,18 @@ def prepare_release(
             where the plan of *request* is refused for what that would not mend.
     """
     client, clock = invocation.client, invocation.session.clock
-    layers = [*_layers(sections, request, client)]
-    if sections.secrets or not all(_is_in_force(entry, current) for entry, _, current in layers):
+    changes = _changes(sections, request, client)
+    differing = _differing(changes)
+    if sections.secrets or differing:
         _require_deployable(request, client)
     published, done = [], list[str]()
+    with naming(["nothing was published or bound"]):
+        try_changes(differing, invocation)
     with naming(done):
-        for entry, layer, current in layers:
-            version = current.version
-            if not _is_in_force(entry, current):
-                version = int(publish_file(invocation, entry, layer, current)["version"])
+        for change in changes:
+            layer, version = change.layer, change.current.version
+            if not change.is_none:
+                version = int(publish_change(change, invocation)["version"])
                 done.append(put_in_force(layer, version))
                 note(f"configuration: {layer.label}: published version {version}")
             published.append(_Published(layer, version))
@@ -125,10 +161,6 @@ def naming(done: Sequence[str]) -> Iterator[None]:
         raise failure.but(*done) from failure
 
 
-def _is_in_force(entry: LayerFile, current: Content) -> bool:
-    return bool(current.version) and current.says(entry.values, entry.schema)
-
-
 def _require_deployable(request: Mapping[str, Any], client: Client) -> None:
     plan = client.write("POST", ROOT, {**request, "dryRun": True}).body
     refusals = [each for each in plan["refusals"] if each["code"] not in _MAY_BE_MENDED]
@@ -136,12 +168,14 @@ def _require_deployable(request: Mapping[str, Any], client: Client) -> None:
         require_plannable(refusals, are_shown=False)
 
 
-def _layers(
+def _changes(
     sections: Sections, request: Mapping[str, Any], client: Client
-) -> Iterator[tuple[LayerFile, Layer, Content]]:
-    for entry in sections.layers:
-        layer = entry.find_layer(client, str(request["environmentId"]))
-        yield entry, layer, layer.in_force(client)
+) -> Sequence[LayerChange]:
+    return changes_of(sections.layers, str(request["environmentId"]), client)
+
+
+def _differing(changes: Sequence[LayerChange]) -> Sequence[LayerChange]:
+    return [change for change in changes if not change.is_none]
 
 
 def _in_force(request: Mapping[str, Any], client: Client) -> Iterator[_Published]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.configuration_files import FIELDS, LayerFile, layers_in
+from cli.configuration_files import LayerFile, layers_in
 from cli.failure import Detail
 from cli.field_names import pointer_parts
-from cli.layer_check import content_mistakes, doubts
+from cli.layer_check import doubts, layer_mistakes
 from cli.refused_fields import refused_fields
 from cli.unreleased import similar_module
 
@@ -53,7 +53,7 @@ def take_sections(body: dict[str, Any], file: Path | None) -> Sections:
     layers, details = layers_in(body, file) if is_published else ([], [])
     if is_published:
         del body["configuration"]
-    details += [*content_mistakes(layers), *_modules_misnamed(layers)]
+    details += layer_mistakes(layers)
     entries = body.pop("secrets", [])
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
         details.append(Detail("/secrets", "expected a list of secrets"))
@@ -95,13 +95,6 @@ def _to_request(entry: Mapping[str, Any], only: str | None) -> dict[str, Any]:
     said = {"module": only, **entry} if only else entry
     known = {name: value for name, value in said.items() if name in SECRET_FIELDS}
     return {_SECRET_NAMES.get(name, name): value for name, value in known.items()}
-
-
-def _modules_misnamed(layers: Sequence[LayerFile]) -> Iterator[Detail]:
-    for layer in layers:
-        module = layer.said.get("module")
-        if isinstance(module, str) and not module.startswith("module-"):
-            yield Detail(layer.pointer("module"), f"expected {FIELDS['module'][1]}, got {module}")
 
 
 def _unplaced(index: int, command: "BindSecret") -> Iterator[Detail]:

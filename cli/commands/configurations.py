@@ -1,6 +1,6 @@
 """`config`: read, change and publish the layers of configuration, and see who runs them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -8,7 +8,6 @@ import typer
 
 from cli.configuration_edit import edit as edit_layer
 from cli.configuration_edit import kept
-from cli.configuration_files import publish_file, read_layers, say_unchanged
 from cli.configuration_layers import (
     ROOT,
     Content,
@@ -31,11 +30,19 @@ from cli.configuration_tables import (
 from cli.configuration_values import parse_assignments, refuse_inner_keys, unfinished
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+from cli.layer_check import read_layers
 from cli.lookup import environment_id, environment_names
 from cli.not_expected import why_nobody
 from cli.options import Commands, DryRun, EnvironmentOption, Invocation
 from cli.output import format_digest, note, say
 from cli.parameter_types import module_id
+from cli.publish_layers import (
+    LayerChange,
+    changes_of,
+    publish_change,
+    say_unchanged,
+    try_changes,
+)
 from cli.session import sign_workload_token, write_token
 from cli.watch_adoption import COLUMNS as ADOPTION_COLUMNS
 from cli.watch_adoption import (
@@ -194,7 +201,7 @@ def edit(
         return
     more = {"comment": comment or edited.said.get("comment", ""), "draft": draft}
     try:
-        answer = publish_file(invocation, edited, layer, current, **more)
+        answer = publish_change(LayerChange(edited, layer, current), invocation, **more)
     except Failure as failure:
         raise kept(failure, edited.file) from failure
     edited.file.unlink()
@@ -255,25 +262,34 @@ def publish_(
         return
     if which.module or which.layer:
         raise Failure("the file says which module and layer it is", ExitCode.USAGE)
-    more = {"comment": comment, "draft": draft, "dryRun": dry_run}
-    done: list[str] = []
-    is_shown = False
-    for entry in read_layers(file):
-        layer = entry.find_layer(client, which.env)
-        current = layer.in_force(client)
-        if current.version and current.says(entry.values, entry.schema):
-            say_unchanged(layer, current)
-            continue
+    more = {"comment": comment, "draft": draft}
+    changes = changes_of(read_layers(file), which.env, client)
+    for same in (change for change in changes if change.is_none):
+        say_unchanged(same.layer, same.current.version)
+    changes = [change for change in changes if not change.is_none]
+    tried = try_changes(changes, invocation, **more) if dry_run or len(changes) > 1 else ()
+    if dry_run:
+        for change, answer in tried:
+            show_published(invocation, change.layer, answer)
+    else:
+        _publish_all(changes, invocation, more)
+    if not changes and not invocation.is_table:
+        invocation.show([])
+
+
+def _publish_all(
+    changes: Sequence[LayerChange], invocation: Invocation, more: Mapping[str, Any]
+) -> None:
+    """Publish each of *changes* and show it; a failure names what is in force before it."""
+    done = list[str]()
+    for change in changes:
         try:
-            answer = publish_file(invocation, entry, layer, current, **more)
+            answer = publish_change(change, invocation, **more)
         except Failure as failure:
             raise failure.but(*done) from failure
-        if not (dry_run or draft):
-            done.append(put_in_force(layer, answer["version"]))
-        is_shown = True
-        show_published(invocation, layer, answer)
-    if not is_shown and not invocation.is_table:
-        invocation.show([])
+        if not more["draft"]:
+            done.append(put_in_force(change.layer, answer["version"]))
+        show_published(invocation, change.layer, answer)
 
 
 @app.command()
@@ -367,7 +383,7 @@ def _publish(
 ) -> None:
     """Publish *values* in place of *current*, with its schema, unless nothing differs."""
     if current.version and current.says(values, current.schema):
-        say_unchanged(layer, current)
+        say_unchanged(layer, current.version)
         if not invocation.is_table:
             invocation.show(layer.get_head(invocation.client))
         return

@@ -15,7 +15,13 @@ from cli.options import DryRun, Invocation, Reason, WaitOptions
 from cli.output import Column, format_digest, format_time, note, say, warn
 from cli.plans import print_refusals, require_plannable
 from cli.release_options import ComponentOptions, RolloutOptions
-from cli.release_preparation import naming, prepare_release, say_sections
+from cli.release_preparation import (
+    mended_refusals,
+    mended_warnings,
+    naming,
+    prepare_release,
+    say_sections,
+)
 from cli.watch_rollout import ROOT, require_ended_as, watch_rollout
 
 _PLAN_COLUMNS: Final = (
@@ -61,16 +67,24 @@ def deploy(
     )
     client = invocation.client
     request, sections, warned = deploy_request(options, client)
-    done: Sequence[str] = ()
     if rollout.dry_run or request.get("dryRun"):
-        say_sections(sections, request, invocation)
-    else:
-        done = prepare_release(sections, request, invocation)
+        refused = say_sections(sections, request, invocation)
+        plan = client.write("POST", ROOT, request).body
+        _say_warnings(plan, (*warned, *mended_warnings(plan.get("warnings", ()), sections)))
+        later = mended_refusals(plan["refusals"], sections)
+        for each in later:
+            note(f"judged once the configuration of the file is in force: {each['message']}")
+        now = [each for each in plan["refusals"] if each not in later]
+        _show_plan(invocation, {**plan, "refusals": now})
+        if refused:
+            raise refused[0]
+        return
+    done = prepare_release(sections, request, invocation)
     with naming(done):
         response = client.write("POST", ROOT, request)
     _say_warnings(response.body, warned)
     _say_repeat(response, client, "; `--restart` starts it anew")
-    _finish(invocation, response.body, waiting, is_plan=rollout.dry_run)
+    _finish(invocation, response.body, waiting)
 
 
 def promote(

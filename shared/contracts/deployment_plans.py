@@ -22,6 +22,14 @@ from shared.contracts.values import (
 )
 
 
+def secret_left_out(module: ModuleId, secret: str) -> str:
+    """Return how the warning begins about a *secret* that *module* has, and is given no more.
+
+    A client that binds it beforehand leaves that warning out.
+    """
+    return f"{module} has the secret {secret}"
+
+
 class PlannedRemoval(Value):
     """A module that a deployment would take away, as it is in force now."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from cli import wait_for_events
 from cli.exit_codes import ExitCode
+from shared.contracts.deployment_plans import secret_left_out
 from tests.cli.configured_platform import ConfiguredPlatform, configured_platform
 from tests.cli.small_platform import (
     DEPLOYMENT,
@@ -63,6 +64,7 @@ class Deployments:
         self.deployed: list[Mapping[str, Any]] = []
         self.bound: list[Mapping[str, Any]] = []
         self.refusals: list[Mapping[str, Any]] = []
+        self.warnings: list[str] = []
         self.planned: tuple[int, Any] = 200, _planned("Bind", None)
         self.binding = BOUND
         self.taken: tuple[int, Any] = 202, THE_ACCEPTED
@@ -91,7 +93,10 @@ class Deployments:
             "digest": DIGEST, "dependsOn": [], "configuration": pin,
             "secrets": [{"name": "db-password"}] if is_heard and self.bound else [],
         }  # fmt: skip
-        return {"components": [component], "refusals": self.refusals, "waitingFor": None}
+        return {
+            "components": [component], "refusals": self.refusals, "waitingFor": None,
+            "warnings": self.warnings,
+        }  # fmt: skip
 
 
 @pytest.fixture
@@ -201,6 +206,64 @@ def test_a_dry_run_says_what_would_be_published_and_bound(
     assert (deployments.deployed, deployments.bound) == ([], [])
 
 
+def test_a_dry_run_does_not_warn_of_a_secret_that_its_own_file_binds_again(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    deployments = Deployments(heard=1)
+    gone = secret_left_out("module-web", "db-password") + " as DB_PASSWORD (environmentVariable)"
+    other = secret_left_out("module-web", "db-password-2") + " as OTHER (environmentVariable)"
+    deployments.warnings = [gone, other]
+
+    ran = deployed(platform, deployments, file, RELEASE + SECRETS, "--dry-run")
+
+    assert gone not in ran.err
+    assert other in ran.err
+
+
+def test_a_dry_run_refuses_nothing_that_its_own_file_publishes(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    deployments = Deployments(heard=1)
+    deployments.refusals = [{"code": "SchemaViolated", "message": "greeting is missing"}]
+
+    ran = deployed(platform, deployments, file, RELEASE + CONFIGURATION, "--dry-run")
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "judged once the configuration of the file is in force: greeting is missing" in ran.err
+    assert "refused" not in ran.out
+
+
+def test_what_is_refused_of_the_sections_hides_nothing_of_the_plan(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    deployments = Deployments(heard=1)
+    deployments.planned = 200, _planned("Bind", None, refusals=[NO_VERSION])
+    deployments.refusals = [{"code": "RouteTaken", "message": "module-api has the path /"}]
+    stale = CONFIGURATION.replace("values:", "expectedVersion: 4\n    values:")
+
+    ran = deployed(platform, deployments, file, RELEASE + stale + SECRETS, "--dry-run")
+
+    assert ran.code == ExitCode.REFUSED
+    assert "configuration: would not be published: " in ran.err
+    assert "secret: db-password of module-web would not be bound" in ran.err
+    assert "refused: module-api has the path / [RouteTaken]" in ran.out
+    assert values_of(platform) == {}
+
+
+def test_nothing_is_published_where_a_later_layer_is_refused(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    platform.publish(MODULE_LAYER, {"a": 1}, 0)
+    deployments = Deployments()
+    stale = CONFIGURATION.replace("values: {greeting", "expectedVersion: 0\n    values: {greeting")
+
+    ran = deployed(platform, deployments, file, RELEASE + stale)
+
+    assert ran.code == ExitCode.CONFLICT
+    assert "nothing was published or bound" in ran.err
+    assert values_of(platform) == {"a": 1}
+
+
 def test_a_conflict_ends_it_before_the_deployment(platform: ConfiguredPlatform, file: Path) -> None:
     platform.publish(MODULE_LAYER, {"a": 1}, 0)
     deployments = Deployments()
@@ -296,7 +359,7 @@ def test_a_refused_deployment_names_what_was_published_and_bound_and_stays(
         pytest.param(
             "port: 0\nsecrets: [{name: 1x}]\n"
             "configuration: [{valeus: {}}, {values: {password: x}}]",
-            "has 6 mistakes",
+            "has 7 mistakes",
             id="those-of-all-parts-at-once",
         ),
         pytest.param(

@@ -358,8 +358,8 @@ def test_an_edit_that_changes_nothing_publishes_nothing(
         pytest.param(
             "text += '  dbPassword: hunter2\\n'",
             "line 12: values.dbPassword: dbPassword is a secret by its name",
-            ExitCode.REFUSED,
-            id="by-the-system",
+            ExitCode.USAGE,
+            id="by-its-content",
         ),
         pytest.param(
             "text += '  a: [\\n'", "is not YAML", ExitCode.USAGE, id="because-it-is-no-yaml"

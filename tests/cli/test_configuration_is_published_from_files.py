@@ -8,7 +8,7 @@ import pytest
 
 from cli.exit_codes import ExitCode
 from tests.cli.configured_platform import ConfiguredPlatform, configured_platform
-from tests.cli.small_platform import RuntimeCtl
+from tests.cli.small_platform import Ran, RuntimeCtl
 from tests.configurations.configured import MODULE_LAYER
 
 pytestmark = pytest.mark.real
@@ -42,6 +42,19 @@ def platform(
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "shop.yaml"
+
+
+def published(ran: Ran) -> list[str]:
+    """Return which layers were published, in order; a dry run publishes none."""
+    bodies = [json.loads(asked.body) for asked in ran.asked if asked.body]
+    return [body["scope"]["layer"] for body in bodies if not body.get("dryRun")]
+
+
+def require_number(platform: ConfiguredPlatform, file: Path) -> None:
+    """Have the tenant's schema ask for a number of every module that says `greeting`."""
+    schema = {"properties": {"greeting": {"type": "integer"}}}
+    file.write_text(json.dumps({"layer": "tenant", "values": {}, "schema": schema}))
+    assert platform.run("config", "publish", "-f", str(file)).code == ExitCode.OK
 
 
 def values_of(platform: ConfiguredPlatform) -> dict[str, object]:
@@ -81,8 +94,7 @@ def test_several_layers_are_published_from_the_tenant_down(
     ran = platform.run("config", "publish", "-f", str(file))
 
     assert ran.code == ExitCode.OK, ran.err
-    posted = [json.loads(asked.body)["scope"]["layer"] for asked in ran.asked if asked.body]
-    assert posted == ["tenant", "environment", "module"]
+    assert published(ran) == ["tenant", "environment", "module"]
     assert values_of(platform) == {"a": 1, "b": 2, "c": 3}
 
 
@@ -93,8 +105,7 @@ def test_a_repeat_publishes_only_what_differs(platform: ConfiguredPlatform, file
 
     ran = platform.run("config", "publish", "-f", str(file))
 
-    posted = [json.loads(asked.body)["scope"]["layer"] for asked in ran.asked if asked.body]
-    assert posted == ["environment"]
+    assert published(ran) == ["environment"]
     assert "the tenant: nothing differs from version 1" in ran.err
 
 
@@ -168,28 +179,64 @@ def test_a_file_that_is_no_layer_is_refused_with_its_line_and_nothing_is_sent(
     assert ran.asked == []
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["published", "dry-run"])
+def test_of_a_file_with_mistakes_nothing_is_published_and_all_are_named(
+    options: tuple[str, ...], platform: ConfiguredPlatform, file: Path
+) -> None:
+    wrong = SEVERAL.replace("b: 2", "apiKey: abc").replace("module-web", "web")
+    file.write_text(wrong + "  - values: {b: 3}\n    expectedVersion: -1\n")
+
+    ran = platform.run("config", "publish", "-f", str(file), *options)
+
+    assert ran.code == ExitCode.USAGE
+    for said in (
+        "line 4: configuration[0].module: expected module-<slug>, got web",
+        "line 8: configuration[2].values.apiKey: apiKey is a secret by its name",
+        "configuration[3]: the same layer stands in this file twice",
+        "configuration[3].expectedVersion: expected at least 0, got -1",
+    ):
+        assert said in ran.err
+    assert ran.asked == []
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["published", "dry-run"])
+def test_of_layers_that_the_system_refuses_all_are_named_before_any_is_published(
+    options: tuple[str, ...], platform: ConfiguredPlatform, file: Path
+) -> None:
+    moved = SEVERAL.replace("values:", "expectedVersion: 7\n    values:")
+    file.write_text(moved)
+
+    ran = platform.run("config", "publish", "-f", str(file), *options)
+
+    assert ran.code == ExitCode.CONFLICT
+    assert f"{file} has 3 mistakes" in ran.err
+    assert published(ran) == []
+
+
 def test_a_refusal_says_what_is_in_force_already(platform: ConfiguredPlatform, file: Path) -> None:
-    file.write_text(SEVERAL)
-    platform.run("config", "publish", "-f", str(file))
-    changed = SEVERAL.replace("b: 2", "b: 9").replace("c: 3", "apiKey: abc")
-    file.write_text(changed)
+    require_number(platform, file)
+    file.write_text(
+        "environment: test\nconfiguration: [{values: {b: 9}},"
+        " {module: module-web, values: {greeting: hello}}]"
+    )
 
     ran = platform.run("config", "publish", "-f", str(file))
 
     assert ran.code == ExitCode.REFUSED
-    assert "version 2 of environment test is in force" in ran.err
-    assert "back: `runtimectl config rollback --env test`" in ran.err
+    assert "module-web in test: judged once what stands before it is in force" in ran.err
+    assert "version 1 of environment test is in force" in ran.err
 
 
 def test_what_the_system_refuses_in_a_file_has_its_line(
     platform: ConfiguredPlatform, file: Path
 ) -> None:
-    file.write_text(ONE.replace("greeting: hello", "apiKey: abc"))
+    require_number(platform, file)
+    file.write_text(ONE)
 
     ran = platform.run("config", "publish", "-f", str(file))
 
     assert ran.code == ExitCode.REFUSED
-    assert f"{file}: line 4: values.apiKey: apiKey is a secret by its name" in ran.err
+    assert f"{file}: line 4: module-web in test" in ran.err
 
 
 def test_a_number_that_no_version_has_is_one_mistake(
@@ -200,19 +247,6 @@ def test_a_number_that_no_version_has_is_one_mistake(
 
     ran = platform.run("config", "publish", "-f", str(file))
 
-    assert ran.code == ExitCode.REFUSED
+    assert ran.code == ExitCode.USAGE
     assert "expected at least 0, got -1" in ran.err
     assert "in force" not in ran.err
-
-
-def test_what_is_wrong_and_what_it_was_written_against_are_named_at_once(
-    platform: ConfiguredPlatform, file: Path
-) -> None:
-    platform.publish(MODULE_LAYER, {"greeting": "by another"}, 0)
-    file.write_text(ONE.replace("greeting: hello", "apiKey: abc") + "expectedVersion: 7\n")
-
-    ran = platform.run("config", "publish", "-f", str(file))
-
-    assert ran.code == ExitCode.REFUSED
-    assert "line 4: values.apiKey: apiKey is a secret by its name" in ran.err
-    assert "line 7: expectedVersion: version 1 is in force, not 7" in ran.err

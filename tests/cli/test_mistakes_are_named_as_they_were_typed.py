@@ -1,5 +1,6 @@
 """A release that is none is refused before the upload, each mistake once, as it was typed."""
 
+import json
 import re
 from pathlib import Path
 
@@ -143,6 +144,33 @@ def test_modules_that_depend_on_each_other_in_a_circle_are_no_release(
     require_readable(ran)
     assert "dependsOn: modules depend on each other in a circle: " in ran.err
     assert set(circle.split(" → ")) <= set(re.findall(r"module-\w+", ran.err))
+
+
+def test_modules_that_stand_twice_and_each_circle_are_named_beside_other_mistakes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of = {"version": "1", "componentType": "microservice", "port": 80, "artifactDigest": DIGEST}
+    components = [
+        {"moduleId": "module-a", "dependsOn": ["module-b"], **of},
+        {"moduleId": "module-b", "dependsOn": ["module-a"], **of, "port": 0},
+        {"moduleId": "module-c", "dependsOn": ["module-c"], **of},
+        {"moduleId": "module-a", **of},
+    ]
+    file = tmp_path / "release.yaml"
+    release = {"releaseRef": "x", "components": components, "remove": ["module-z", "module-z"]}
+    file.write_text(json.dumps(release, indent=1))
+
+    assert main(["validate", "-f", str(file)]) == ExitCode.USAGE
+
+    said = capsys.readouterr().err
+    for each in (
+        "components[3].moduleId: module-a stands in this release already",
+        "remove[1]: module-z stands in this release already",
+        "in a circle: module-a → module-b → module-a",
+        "in a circle: module-c → module-c",
+        "components[1].port: expected at least 1, got 0",
+    ):
+        assert each in said
 
 
 def test_what_is_wrong_beside_other_mistakes_is_told_with_them(

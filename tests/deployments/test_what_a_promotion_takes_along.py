@@ -180,6 +180,21 @@ def test_of_many_secrets_as_many_are_named_as_can_be_read() -> None:
     assert len(warning) <= 2048
 
 
+def test_layers_that_are_lacked_beside_one_of_the_tenant_are_named() -> None:
+    everywhere = ConfigurationPin(tenant=2, environment=4, module=1, hash="sha256:" + "4" * 64)
+    of_tenant = ConfigurationPin(tenant=2, hash="sha256:" + "5" * 64)
+    had, planned = (
+        released(SHOP, 1).model_copy(update={"configuration": pin})
+        for pin in (everywhere, of_tenant)
+    )
+
+    (warning,) = left_settings(source(had), [planned])
+
+    assert warning.startswith(
+        f"{SHOP} has no configuration of the environment, no configuration of the module in this"
+    )
+
+
 def test_where_nothing_stays_behind_nothing_is_said() -> None:
     same = with_secrets(released(SHOP, 2), "mail").model_copy(update={"configuration": PINNED})
 

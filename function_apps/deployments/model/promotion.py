@@ -13,7 +13,7 @@ from shared.contracts.deployments import Deploy, DeploymentStatus
 from shared.contracts.gates import Gate
 from shared.contracts.health import HealthStatus, ServiceHealth
 from shared.contracts.promotions import PromoteDeployment, SoakDefaults, SoakEvidence
-from shared.contracts.releases import ReleasedComponent, ReleaseUnit
+from shared.contracts.releases import ConfigurationPin, ReleasedComponent, ReleaseUnit
 from shared.contracts.strategies import Strategy
 from shared.contracts.values import (
     ComputeTargetKind,
@@ -196,7 +196,7 @@ def left_settings(source: Source, components: Iterable[ReleasedComponent]) -> tu
             continue
         bound = {secret.name for secret in each.secrets}
         lacks = [
-            *(["configuration"] if had.configuration.hash and not each.configuration.hash else []),
+            *_lacked_layers(had.configuration, each.configuration),
             *sorted(f"secret {secret.name}" for secret in had.secrets if secret.name not in bound),
         ]
         if lacks:
@@ -206,6 +206,20 @@ def left_settings(source: Source, components: Iterable[ReleasedComponent]) -> tu
                 f" {source.environment_id}: a promotion takes none along; publish and bind first"
             )
     return tuple(warnings)
+
+
+def _lacked_layers(had: ConfigurationPin, has: ConfigurationPin) -> Sequence[str]:
+    """Return which layers of the source have something, and have nothing here, in words.
+
+    The tenant's is the same in both; where nothing at all is left it need not be said of each.
+    """
+    if had.hash and not has.hash:
+        return ["configuration"]
+    layers = [
+        ("environment", had.environment, has.environment),
+        ("module", had.module, has.module),
+    ]
+    return [f"configuration of the {layer}" for layer, was, now in layers if was and not now]
 
 
 def promotion_command(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from function_apps.deployments.model.facts import SECRET, Facts
+from shared.contracts.deployment_plans import secret_left_out
 from shared.contracts.releases import ReleasedComponent, ReleasedSecret
 from shared.contracts.values import ModuleId
 
@@ -21,8 +22,8 @@ def not_given(running: Had, planned: Iterable[ReleasedComponent], facts: Facts) 
     What it gives in its place, another secret or a variable of `environ`, is no loss.
     """
     return [
-        f"{module} has the secret {_named(secret)} now, and this release does not: its binding was"
-        " revoked"
+        f"{secret_left_out(module, secret.name)} as {secret.target} ({secret.delivery}) now, and"
+        " this release does not: its binding was revoked"
         for module, secret in _lost(running, planned, facts)
     ]
 
