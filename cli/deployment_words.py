@@ -75,6 +75,8 @@ def planned_rollback_words(plan: Mapping[str, Any]) -> Iterator[str]:
             if len(started) < len(restores):
                 stays += f" of {', '.join(started)}, and stays of the others"
         yield f"{words}, which is on its way: {stays}"
+    elif len(refs := {each.get("releaseRef") or release for each in restores}) > 1:
+        yield f"{words}: of each module what was before would come back ({', '.join(sorted(refs))})"
     elif _comes_back(taken_back, release):
         yield f"{words}: {release} would come back"
     else:

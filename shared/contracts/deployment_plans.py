@@ -46,6 +46,8 @@ class PlannedRestore(Value):
     module_id: ModuleId
     version: Version | None
     """None where the deployment that released it is not known any more."""
+    release_ref: ReleaseRef | None = None
+    """Of the release that it comes from; None of one on its way, where what is in force stays."""
     starts_again: bool = False
     """A `recreate` on its way may have stopped it: no instance serves until it is ready."""
 

@@ -385,6 +385,14 @@ SHOP_1 = {"moduleId": "module-shop", "version": "1.0"}
             id="release-of-the-same-name",
         ),
         pytest.param(
+            "release",
+            "shop-1.2",
+            [{**SHOP_1, "releaseRef": "shop-1"}, {**SHOP_1, "releaseRef": "shop-1.2"}],
+            "would take back shop-1.2: of each module what was before would come back"
+            " (shop-1, shop-1.2)",
+            id="modules-of-several-releases",
+        ),
+        pytest.param(
             "repair",
             "shop-1",
             [SHOP_1],

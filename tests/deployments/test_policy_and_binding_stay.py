@@ -68,6 +68,22 @@ def test_a_release_that_goes_back_tells_of_another_policy_and_binding_with_the_w
     run_virtual(main())
 
 
+def test_a_rollback_says_beforehand_what_of_policy_and_binding_it_does_not_put_back() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await scaled(world, 3, minimum=2)
+        await world.release("one")
+        two = await world.release("two")
+        await scaled(world, 4, minimum=1)
+
+        (said,) = (await world.rollback(two.deployment_id))["warnings"]
+
+        assert said.startswith(f"{SHOP}: a rollback puts no scaling policy back: ")
+
+    run_virtual(main())
+
+
 def test_the_unit_that_came_back_has_the_binding_that_is_in_force() -> None:
     async def main() -> None:
         world = driven()

@@ -458,15 +458,38 @@ def test_a_dry_run_of_a_rollback_says_what_is_in_force_then_and_what_is_taken_aw
         plan = await planned(world, asked["deploymentId"])
 
         version = (await world.component("one"))["version"]
-        shop = {"moduleId": SHOP, "version": version, "startsAgain": False}
+        stays = {"moduleId": SHOP, "version": version, "startsAgain": False, "releaseRef": None}
+        back = {**stays, "releaseRef": "r"}
         removed = {"moduleId": CART, "version": cart["version"]}
         waits, halfway, done = (
             each.model_dump(mode="json", by_alias=True) for each in (waiting, on_its_way, plan)
         )
-        assert [each["restores"] for each in (waits, halfway, done)] == [[shop]] * 3
+        restored = [each["restores"] for each in (waits, halfway, done)]
+        assert restored == [[stays], [stays], [back]]
         assert waits["removals"] == []
         assert halfway["removals"] == [{**removed, "releaseRevision": None}]
         assert done["removals"] == [{**removed, "releaseRevision": 1}]
+
+    run_virtual(main())
+
+
+def test_a_rollback_to_a_release_of_more_modules_says_that_the_others_stay() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        both = await world.deploy(
+            await world.component("one"), await world.component("one", CART), releaseRef="all-1"
+        )
+        await world.settle()
+        await world.deploy(await world.component("two", CART))
+        two = await world.release("two")
+        goal = {"toDeploymentId": both["deploymentId"]}
+
+        plan = await planned(world, two.deployment_id, **goal)
+        answer = await world.rollback(two.deployment_id, **goal)
+
+        said = f"{CART} of all-1 stays as it is: {two.deployment_id} did not change it"
+        assert (plan.warnings, answer["warnings"]) == ((said,), [said])
 
     run_virtual(main())
 

@@ -4,12 +4,13 @@ A policy belongs to the load of now and to scaling, a binding to the service ten
 records which were in force, and a proof tells of others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import SCALING
+from function_apps.deployments.model.lifecycle import PolicyAndBinding
 from shared.contracts.releases import Departure, ReleasedComponent
 from shared.contracts.values import ModuleId, Reason
 
@@ -21,7 +22,22 @@ def departures(
 ) -> Iterator[Departure]:
     """Yield where policy and binding of *target* depart from the release that *component* is of."""
     recorded, is_back = deployment.recorded_of(component), deployment.brings_back(component)
-    policy_id, policy, minimum = _policy(target, component.module_id)
+    return _departures(component.module_id, recorded, target, is_back=is_back)
+
+
+def not_put_back(rollback: Deployment, target: DeploymentTarget) -> Sequence[str]:
+    """Return a sentence for each policy and binding that *rollback* finds otherwise than it was."""
+    return [
+        f"{module}: {each.reason.message}"
+        for module, recorded in rollback.recorded.items()
+        for each in _departures(module, recorded, target, is_back=True)
+    ]
+
+
+def _departures(
+    module: ModuleId, recorded: PolicyAndBinding, target: DeploymentTarget, *, is_back: bool
+) -> Iterator[Departure]:
+    policy_id, policy, minimum = _policy(target, module)
     if recorded.policy != policy:
         then = f"{_revision(recorded.policy)} with at least {recorded.minimum}"
         now = f"{_revision(policy)} with at least {minimum}"

@@ -5,6 +5,7 @@ rollback of nothing else would start the same again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from function_apps.deployments.errors import NothingToTakeBack
 from function_apps.deployments.model import bound_secrets, release_unit, replicas
@@ -12,6 +13,8 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.facts import Facts
 from shared.contracts.releases import ReleasedComponent, ReleasedSecret
 from shared.contracts.values import ModuleId
+
+_NAMED_MAX: Final = 5
 
 
 def require_effect(
@@ -33,6 +36,17 @@ def require_effect(
         return
     disabled, revoked = _left_out(back, rollback.secrets)
     raise NothingToTakeBack(undone, disabled, revoked)
+
+
+def others_of(wanted: Deployment, undone: Deployment) -> Sequence[str]:
+    """Return the sentence about modules of *wanted* that *undone* did not change; they stay."""
+    components = wanted.unit.components if wanted.unit else ()
+    others = sorted({each.module_id for each in components} - {*undone.modules})
+    if not others:
+        return []
+    named = ", ".join(others[:_NAMED_MAX]) + (", …" if len(others) > _NAMED_MAX else "")
+    why = f"{undone.deployment_id} did not change it"
+    return [f"{named} of {wanted.release_ref} stays as it is: {why}"]
 
 
 def differs(release: Deployment, running: Sequence[ReleasedComponent], facts: Facts) -> bool:

@@ -5,14 +5,21 @@ from dataclasses import replace
 from typing import Final
 
 from function_apps.deployments import repository
-from function_apps.deployments.model import module_queue, plan_checks, revoked_secrets, undo
+from function_apps.deployments.model import (
+    module_queue,
+    plan_checks,
+    policy_departures,
+    revoked_secrets,
+    undo,
+)
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.interruption import (
     require_same_way_back,
     rollback_interruption_of,
 )
 from function_apps.deployments.model.lifecycle import ROLLBACK_ASKED
-from function_apps.deployments.model.predecessors import predecessors_of
+from function_apps.deployments.model.predecessors import Predecessors, predecessors_of
+from function_apps.deployments.model.rollback_effect import others_of
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import ROLL_BACK, DeploymentSet
 from function_apps.deployments.resources import answer, with_taken_back
@@ -24,6 +31,7 @@ from function_apps.deployments.use_cases.nothing_to_take_back import require_tak
 from function_apps.deployments.use_cases.plan_cancel import PLANNED, of_one_on_its_way
 from function_apps.deployments.use_cases.plan_warnings import LISTED_MAX, stopped_first
 from function_apps.deployments.use_cases.planned_removals import planned_removals
+from shared.contracts.components import Component
 from shared.contracts.deployment_plans import PlannedRestore, RollbackPlan
 from shared.contracts.deployments import DeploymentStatus, EndReason, RollbackDeployment
 from shared.contracts.strategies import StrategyKind
@@ -67,16 +75,21 @@ async def plan_rollback(
         release, (restores, removals) = None, await of_one_on_its_way(known, ctx, app)
     else:
         wanted = _wanted_in(view, command)
-        back = undo.command_of(known.deployment, predecessors_of(known.deployment, wanted))
+        before = predecessors_of(known.deployment, wanted)
+        back = undo.command_of(known.deployment, before)
         release = found["releaseRef"]
-        restores = [
-            PlannedRestore(module_id=each.module_id, version=each.version)
-            for each in back.components
-        ]
+        restores = [_restored(each, before) for each in back.components]
         removals = await planned_removals(back, known.target, ctx, app)
     content = {name: found[name] for name in PLANNED}
     plan = {"releaseRef": release, "restores": restores, "removals": removals}
     return RollbackPlan.model_validate(content | plan)
+
+
+def _restored(component: Component, before: Predecessors) -> PlannedRestore:
+    module = component.module_id
+    name = before.releases.get(module)
+    ref = name.release_ref if name else None
+    return PlannedRestore(module_id=module, version=component.version, release_ref=ref)
 
 
 def _wanted_in(view: View, command: RollbackDeployment) -> Deployment | None:
@@ -145,7 +158,10 @@ async def _undo(
         rollback, plan.components, running, wanted or undone, target, ctx.tenant, app
     )
     had = revoked_secrets.secrets_of(running)
-    lost = [
+    said = [
+        *stopped_first(command, target),
+        *(others_of(wanted, undone) if wanted else ()),
+        *policy_departures.not_put_back(rollback, target),
         *revoked_secrets.not_given(had, plan.components, target.facts),
         *revoked_secrets.not_brought_back(rollback.secrets, plan.components, target.facts, had),
     ]
@@ -158,7 +174,7 @@ async def _undo(
         target,
         ctx,
         kind=ROLL_BACK,
-        warnings=[*stopped_first(command, target), *lost][:LISTED_MAX],
+        warnings=said[:LISTED_MAX],
     )
 
 
