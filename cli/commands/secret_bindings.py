@@ -160,6 +160,7 @@ def rotate(
     reason: Reason = "",
 ) -> None:
     """Move all consumers of a secret to a new version; --wait shows each of them."""
+    _require_wait(waiting, until_revoked=until_revoked)
     client = invocation.client
     # One rotation is of the secret: any of its bindings will do.
     binding = selector.find_all(client)[0]
@@ -182,6 +183,7 @@ def rotation(
     ] = False,
 ) -> None:
     """Show one rotation with its consumers; --wait watches it."""
+    _require_wait(waiting, until_revoked=until_revoked)
     rotation_id = selector.find_id(invocation.client)
     body = invocation.client.get(f"{ROTATIONS}/{rotation_id}").body
     if waiting.wait:
@@ -234,6 +236,16 @@ def _say_rotations(invocation: Invocation, bindings: Sequence[Mapping[str, Any]]
 def _say_unreleased(client: Client, binding: Mapping[str, Any]) -> None:
     if said := unreleased(client, binding["environmentId"], binding["moduleId"]):
         note(said)
+
+
+def _require_wait(waiting: WaitOptions, *, until_revoked: bool) -> None:
+    """Refuse --until-revoked of a command that waits for nothing, before anything is begun."""
+    if until_revoked and not waiting.wait:
+        raise Failure(
+            "--until-revoked says how long --wait waits, and --wait is not there",
+            ExitCode.USAGE,
+            remedy="add --wait, or leave --until-revoked out",
+        )
 
 
 def _follow(

@@ -291,6 +291,20 @@ def test_the_steps_of_a_rotation_are_told_in_order_each_done_at_its_end(
 
 
 @pytest.mark.parametrize(
+    "command", ["rotate db --env test", f"rotation {ROTATION}"], ids=["rotate", "rotation"]
+)
+def test_until_revoked_without_wait_is_refused_before_anything_is_sent(
+    command: str, runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run(f"secret {command} --until-revoked")
+
+    assert ran.code == ExitCode.USAGE, ran.err
+    assert "--until-revoked says how long --wait waits" in ran.err
+    assert "add --wait" in ran.err
+    assert ran.asked == []
+
+
+@pytest.mark.parametrize(
     ("proved", "canary"),
     [pytest.param([], True, id="no-consumer-runs-it"),
      pytest.param(["module-shop", "module-jobs"], False, id="all-follow-at-once")],
