@@ -83,11 +83,18 @@ def _strange_modules(
         for each in (components if isinstance(components, list) else ())
         if isinstance(each, dict)
     }
-    named = [layer.said.get("module") for layer in layers]
-    named += [secret.get("moduleId") for secret in secrets]
-    for module in dict.fromkeys(map(str, filter(None, named))):
-        if module not in modules and (likely := similar_module(module, modules)):
+    layered = [layer.said.get("module") for layer in layers]
+    bound = [secret.get("moduleId") for secret in secrets]
+    for module in dict.fromkeys(map(str, filter(None, [*layered, *bound]))):
+        if module in modules:
+            continue
+        if likely := similar_module(module, modules):
             yield f"{module} is no component of this release; did you mean {likely}?"
+        elif module in bound:
+            yield (
+                f"{module} is no component of this release: its secrets are bound for the next"
+                " release that has it"
+            )
 
 
 def _to_request(entry: Mapping[str, Any], only: str | None) -> dict[str, Any]:

@@ -179,7 +179,7 @@ _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "binding": re.compile(id_shape("tb")),
     "version": re.compile(r"(?<=^version )\d+"),
     "confirm": re.compile(r"(?<=expected its name )[a-z0-9-]+"),
-    "secret": _NEVER,
+    "secret": re.compile(r"^[0-9A-Za-z-]+(?= is bound to module-)"),
     "finding": _NEVER,
     "layer": _NEVER,
     "tenant": re.compile(r"(?<=the binding of )[a-z0-9-]+(?= to environment)"),

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from cli.secret_bindings import Binding
 
+_LENGTH: Final = 43
+"""Characters of a generated version where nobody asks for another number."""
 UNREADABLE: Final = "rotations on their way are not shown: you may not read operations"
 
 
@@ -68,11 +70,31 @@ def revocation_lines(
         yield (
             f"no module is bound to {secret} any more, so no rotation of it begins: for one that"
             f" leaked, bind it again (`runtimectl secret bind {secret} --env {env}"
-            f" --module {module} --target {revoked['target']}{_more(revoked)}`), then rotate it"
+            f" --module {module} --target {revoked['target']}{_more(revoked)}`"
+            f"{_only_in_a_file(revoked)}), then rotate it"
         )
 
 
 def _more(binding: Binding) -> str:
     """Return the other options that bind a secret as *binding* had it."""
-    external = f" --vault {binding['vaultUri']} --external" if binding["external"] else ""
-    return f" --delivery {binding['delivery']}{external}"
+    generator = binding.get("generator") or {}
+    settings, rotation = generator.get("settings") or {}, binding.get("rotation") or {}
+    options = {
+        "delivery": binding["delivery"],
+        "vault": binding["vaultUri"] if binding["external"] else None,
+        "generator": generator.get("kind"),
+        "resource": settings.get("resource"),
+        "rotate-every": rotation.get("every"),
+    }
+    said = [f"--{name} {value}" for name, value in options.items() if value]
+    said += ["--external"] if binding["external"] else []
+    return " ".join(["", *said])
+
+
+def _only_in_a_file(binding: Binding) -> str:
+    """Return that no option has all of what *binding* had, if that is so."""
+    generator, rotation = binding.get("generator") or {}, binding.get("rotation") or {}
+    is_plain = generator.get("length", _LENGTH) == _LENGTH and not rotation.get("overlap")
+    if is_plain and not {*(generator.get("settings") or {})} - {"resource"}:
+        return ""
+    return "; the rest of its generator, or its overlap, only `secrets:` of a release file has"

@@ -28,6 +28,7 @@ def binding_resource(binding: Binding) -> SecretBinding:
             "delivery": binding.delivery,
             "target": binding.target,
             "rotation": binding.rotation,
+            "generator": binding.generator,
             "status": binding.status,
             "reason": binding.reason,
             "rotatedAt": binding.rotated_at,

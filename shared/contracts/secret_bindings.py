@@ -204,6 +204,8 @@ class SecretBinding(Resource):
     delivery: SecretDelivery
     target: Label
     rotation: RotationPolicy
+    generator: Generator | None = None
+    """How new versions are made; None where they are set in the vault."""
     status: BindingStatus
     reason: Text = ""
     """The code and the words of why it Failed; of one that was revoked, who revoked it says why."""

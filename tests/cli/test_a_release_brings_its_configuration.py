@@ -206,6 +206,16 @@ def test_a_dry_run_says_what_would_be_published_and_bound(
     assert (deployments.deployed, deployments.bound) == ([], [])
 
 
+def test_secrets_of_a_module_that_the_release_has_not_are_warned_of(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    strange = SECRETS.replace("{name", "{module: module-zz, name")
+
+    ran = deployed(platform, Deployments(heard=1), file, RELEASE + strange, "--dry-run")
+
+    assert "warning: module-zz is no component of this release: its secrets are bound" in ran.err
+
+
 def test_a_dry_run_does_not_warn_of_a_secret_that_its_own_file_binds_again(
     platform: ConfiguredPlatform, file: Path
 ) -> None:

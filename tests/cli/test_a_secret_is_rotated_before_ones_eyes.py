@@ -8,6 +8,7 @@ import pytest
 
 from cli.exit_codes import ExitCode
 from cli.secret_bindings import rotations_of
+from cli.secret_words import revocation_lines
 from shared.contracts.secret_bindings import (
     BindSecret,
     Revocation,
@@ -187,6 +188,28 @@ def test_a_binding_is_revoked_with_its_reason(runtimectl: RuntimeCtl) -> None:
     assert ran.written == (f"POST {ROOT}/{SHOP}/revoke", {"reason": "unused"})
     Revocation.model_validate(ran.written[1])
     assert "Revoked" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("generator", "options", "rest"),
+    [
+        ({"kind": "random"}, "--delivery environmentVariable --generator random`)", False),
+        (
+            {"kind": "databasePassword", "settings": {"resource": "orders"}},
+            "--generator databasePassword --resource orders`)",
+            False,
+        ),
+        ({"kind": "random", "length": 64}, "--generator random`; the rest of its generator", True),
+    ],
+    ids=["random", "of-a-resource", "of-another-length"],
+)
+def test_the_line_that_binds_it_again_binds_it_as_it_was(
+    generator: Mapping[str, Any], options: str, *, rest: bool
+) -> None:
+    *_, line = revocation_lines(binding(generator=generator), "test", others=[], rotations=[])
+
+    assert options in line
+    assert ("only `secrets:` of a release file has" in line) is rest
 
 
 def test_a_rotation_is_asked_for_and_how_to_watch_it_is_said(runtimectl: RuntimeCtl) -> None:

@@ -18,7 +18,7 @@ from cli.session import only_match
 from cli.state_folder import REPOSITORY
 from cli.typed import remember, remember_caller
 from function_apps.deployments.errors import BindingSuspended
-from function_apps.secret_bindings.errors import TenantSuspended
+from function_apps.secret_bindings.errors import BindingExists, TenantSuspended
 from function_apps.tenants.errors import ConfirmationMissing, TenantBindingExists
 from shared.kernel.errors import Refused, Unavailable, Violation
 
@@ -403,3 +403,11 @@ def test_a_field_is_named_by_the_option_that_was_typed() -> None:
         "  - --path-prefix: expected a path, got /slow/",
         "  - components[0].port: expected a port, got 0",
     ]
+
+
+def test_a_secret_that_nobody_typed_is_the_one_of_the_message() -> None:
+    message = str(BindingExists("db-password", "module-web", "sec-1", []))
+
+    remedy = remedy_for("BindingExists", message, ExitCode.CONFLICT)
+
+    assert "`runtimectl secret revoke db-password --env <name> --module module-web`" in remedy
