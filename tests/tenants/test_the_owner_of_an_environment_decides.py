@@ -83,6 +83,16 @@ def test_the_owner_moves_a_guest_and_the_guest_takes_that_back_or_the_owner_does
     assert [each.action for each in trail] == ["BindTenant", "MoveTenant", "MoveTenant"]
 
 
+@pytest.mark.parametrize("who", [BY_OWNER, AS_GUEST], ids=["by-the-owner", "by-itself"])
+def test_a_guest_that_is_admitted_no_longer_is_moved_still(who: dict[str, Any]) -> None:
+    async def main() -> Any:
+        on = await with_guest()
+        await on.hear(told(3, admits=[]))
+        return await moved(on, **who)
+
+    assert run_virtual(main())["status"] == "Moving"
+
+
 def test_the_step_of_a_move_that_the_owner_began_is_the_guests() -> None:
     async def main() -> Any:
         on = await with_guest()

@@ -72,14 +72,28 @@ def caller_of(ctx: Context) -> Suspender:
 async def admitting_environment(
     identity: str, owner: str, bound: TenantId, app: TenantsApp
 ) -> EnvironmentProjection:
-    """Return the environment as its owner was told of it.
-
-    A bound tenant is told of it too, and is no owner by that.
+    """Return the environment that *bound* may be bound to, as its owner was told of it.
 
     Raises:
         EnvironmentNotAdmitting: *owner* has none such that admits *bound*.
     """
+    known = await environment_of_bound(identity, owner, bound, app)
+    if not known.admitted(bound):
+        raise EnvironmentNotAdmitting(identity, owner, bound)
+    return known
+
+
+async def environment_of_bound(
+    identity: str, owner: str, bound: TenantId, app: TenantsApp
+) -> EnvironmentProjection:
+    """Return the environment of *owner*, also where it admits *bound*, which it has, no longer.
+
+    A bound tenant is told of it too, and is no owner by that.
+
+    Raises:
+        EnvironmentNotAdmitting: *owner* has none such.
+    """
     known = await app.service.work.find(ENVIRONMENTS, identity, TenantId(owner))
-    if known is None or known.owner != owner or not known.admitted(bound):
+    if known is None or known.owner != owner:
         raise EnvironmentNotAdmitting(identity, owner, bound)
     return known

@@ -7,8 +7,8 @@ from function_apps.tenants.ports import TenantsApp
 from function_apps.tenants.repository import changed
 from function_apps.tenants.resources import answer
 from function_apps.tenants.use_cases.bound_tenant import (
-    admitting_environment,
     change_or_plan,
+    environment_of_bound,
     of_bound_tenant,
     own_binding,
 )
@@ -44,9 +44,12 @@ async def move_tenant(command: MoveTenant, ctx: Context, app: TenantsApp) -> Out
 
 
 async def _require_isolated(moving: TenantBinding, app: TenantsApp) -> None:
-    """Refuse the model of *moving* as it would be refused of a tenant that is bound anew."""
+    """Refuse the model of *moving* as it would be refused of a tenant that is bound anew.
+
+    One that is admitted no longer stays bound, so it may be moved, too.
+    """
     tenant = TenantId(moving.tenant_id)
-    environment = await admitting_environment(
+    environment = await environment_of_bound(
         moving.environment_id, moving.owner_tenant_id, tenant, app
     )
     require_isolated(
