@@ -142,7 +142,8 @@ def _format_analysis(analysis: Mapping[str, Any]) -> str:
     if analysis.get("threshold") is not None:
         bound = "needs" if measure in _MINIMUM_MEASURES else "limit"
         text += f", {bound} {_format_quantity(analysis['threshold'], unit)}"
-    return f"{text}: {analysis['verdict']}"
+    why = f" ({analysis['reason']})" if analysis["verdict"] == "Inconclusive" else ""
+    return f"{text}: {analysis['verdict']}{why}"
 
 
 def _is_chance(analysis: Mapping[str, Any]) -> bool:

@@ -146,7 +146,10 @@ def test_who_waits_for_an_approval_is_told_why_and_how_to_get_on() -> None:
     texts = _texts(rollout_lines(_deployment(waitingFor="approval", steps=[step])))
 
     (line,) = [text for text in texts if "waiting for approval" in text]
-    assert "waiting for approval: samples 0, needs 20: Inconclusive; send it requests" in line
+    assert (
+        "waiting for approval: samples 0, needs 20: Inconclusive (too few); send it requests"
+        in line
+    )
     assert "`runtimectl env show env-1`" in line
     assert "`gate: {onInconclusive: pass}`" in line
 

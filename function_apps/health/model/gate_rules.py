@@ -121,6 +121,8 @@ def _latency(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | Non
     if latest is None:
         return None if gate.probes_count or not judges_latency(gate) else _NO_LATENCY
     verdict, windows = judge_windows(progress.latency_windows)
+    if verdict is Verdict.INCONCLUSIVE:
+        windows += f", each of at least {SAMPLES_LEAST} requests"
     return latest.model_copy(update={"verdict": verdict, "reason": f"{latest.reason}; {windows}"})
 
 
