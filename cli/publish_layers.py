@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from cli.client import Client
 from cli.configuration_files import LayerFile
-from cli.configuration_layers import Content, Layer, publish
+from cli.configuration_layers import TENANT, Content, Layer, publish
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure, mistakes
 from cli.field_names import pointer_parts
@@ -39,8 +39,22 @@ class LayerChange:
 def changes_of(
     entries: Iterable[LayerFile], environment: str | None, client: Client
 ) -> list[LayerChange]:
-    """Return what each of *entries* would change; *environment* as `LayerFile.find_layer`."""
+    """Return what each of *entries* would change; *environment* as `LayerFile.find_layer`.
+
+    Raises:
+        Failure: two are one layer, by other names or as *environment* is that of both.
+    """
     layers = [(entry, entry.find_layer(client, environment)) for entry in entries]
+    known = list[Mapping[str, str]]()
+    for entry, layer in layers:
+        if layer.scope in known:
+            raise Failure(
+                f"{entry.at()}: {layer.label} stands in this file twice: nothing was published",
+                ExitCode.USAGE,
+                code="Invalid",
+                remedy="make one layer of both",
+            )
+        known.append(layer.scope)
     return [LayerChange(entry, layer, layer.in_force(client)) for entry, layer in layers]
 
 
@@ -59,6 +73,7 @@ def try_changes(
     Raises:
         Failure: some are refused; the mistakes of all are named.
     """
+    client = invocation.client
     answers, refused = [], list[tuple[LayerChange, Failure]]()
     for index, change in enumerate(changes):
         try:
@@ -66,7 +81,7 @@ def try_changes(
         except Failure as failure:
             if failure.exit_code not in REFUSALS:
                 raise
-            if index and _may_be_mended(failure):
+            if index and _may_be_mended(failure) and not _stays_unfit(change, changes, client):
                 where = f"{change.layer.label}: judged once what stands before it is in force"
                 note(f"{where}; as things are: {failure.message}")
             else:
@@ -82,6 +97,26 @@ def _may_be_mended(failure: Failure) -> bool:
     """Return whether layers that are published before it may end *failure*."""
     codes = {each.code for each in failure.details} or {failure.code}
     return codes <= OF_CONTENT
+
+
+def _stays_unfit(change: LayerChange, changes: Sequence[LayerChange], client: Client) -> bool:
+    """Return whether a module's layer fits no schema even once all *changes* are in force.
+
+    Of another layer that is not known here: it reaches modules that the file does not name.
+    """
+    from shared.contracts.configuration_merge import LayerContent, merge  # noqa: PLC0415  slow
+    from shared.contracts.configuration_schemas import misfits  # noqa: PLC0415
+    from shared.contracts.configurations import ConfigurationLayer  # noqa: PLC0415
+
+    of, content = change.layer, {}
+    if of.kind != "module":
+        return False
+    above = [Layer(TENANT), Layer("environment", of.environment, of.environment_id)]
+    for layer in (*above, of):
+        said = next((each.entry for each in changes if each.layer.scope == layer.scope), None)
+        known = said or layer.in_force(client)
+        content[ConfigurationLayer(layer.kind)] = LayerContent(1, known.values or {}, known.schema)
+    return any(True for _ in misfits(merge(content)))
 
 
 def _of_all(refused: Sequence[tuple[LayerChange, Failure]]) -> Failure:

@@ -15,6 +15,7 @@ from cli.field_names import pointer_parts
 from cli.layer_check import doubts, layer_mistakes
 from cli.refused_fields import refused_fields
 from cli.unreleased import similar_module
+from cli.variable_names import taken_names
 
 if TYPE_CHECKING:
     from shared.contracts.secret_bindings import BindSecret
@@ -61,6 +62,7 @@ def take_sections(body: dict[str, Any], file: Path | None) -> Sections:
     only = _only_module(body)
     secrets = [_to_request(entry, only) for entry in entries]
     details += _secret_mistakes(entries, secrets)
+    details += taken_names(body, layers, secrets)
     warnings = [*doubts(layers), *_strange_modules(layers, secrets, body)]
     return Sections(layers, secrets, details, warnings)
 

@@ -216,6 +216,39 @@ def test_secrets_of_a_module_that_the_release_has_not_are_warned_of(
     assert "warning: module-zz is no component of this release: its secrets are bound" in ran.err
 
 
+NAMES = (
+    RELEASE
+    + """    configurationDelivery: [variables]
+    environ: {OTHER: x}
+configuration:
+  - module: module-web
+    values: {station: a, PORT: b, OTHER: c}
+secrets:
+  - {name: one, target: station}
+  - {name: two, target: OTHER}
+"""
+)
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["deployed", "dry-run"])
+def test_names_of_variables_that_are_taken_are_mistakes_of_the_file(
+    platform: ConfiguredPlatform, file: Path, options: tuple[str, ...]
+) -> None:
+    deployments = Deployments()
+
+    ran = deployed(platform, deployments, file, NAMES, *options)
+
+    assert ran.code == ExitCode.USAGE
+    for said in (
+        "configuration[0].values.PORT: module-web: a variable must have a name",
+        "configuration[0].values.OTHER: module-web: OTHER of its configuration is the variable",
+        "secrets[0].target: module-web: the key station of its configuration is the variable",
+        "secrets[1].target: OTHER is a variable of environ of module-web already",
+    ):
+        assert said in ran.err
+    assert (deployments.deployed, deployments.bound, values_of(platform)) == ([], [], {})
+
+
 def test_a_dry_run_does_not_warn_of_a_secret_that_its_own_file_binds_again(
     platform: ConfiguredPlatform, file: Path
 ) -> None:

@@ -213,20 +213,6 @@ def test_of_layers_that_the_system_refuses_all_are_named_before_any_is_published
     assert published(ran) == []
 
 
-def test_a_refusal_says_what_is_in_force_already(platform: ConfiguredPlatform, file: Path) -> None:
-    require_number(platform, file)
-    file.write_text(
-        "environment: test\nconfiguration: [{values: {b: 9}},"
-        " {module: module-web, values: {greeting: hello}}]"
-    )
-
-    ran = platform.run("config", "publish", "-f", str(file))
-
-    assert ran.code == ExitCode.REFUSED
-    assert "module-web in test: judged once what stands before it is in force" in ran.err
-    assert "version 1 of environment test is in force" in ran.err
-
-
 def test_what_the_system_refuses_in_a_file_has_its_line(
     platform: ConfiguredPlatform, file: Path
 ) -> None:
@@ -250,3 +236,49 @@ def test_a_number_that_no_version_has_is_one_mistake(
     assert ran.code == ExitCode.USAGE
     assert "expected at least 0, got -1" in ran.err
     assert "in force" not in ran.err
+
+
+def test_one_layer_by_two_names_is_refused_before_it_is_published(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    file.write_text(
+        "configuration: [{environment: a, values: {a: 1}}, {environment: b, values: {a: 2}}]"
+    )
+
+    ran = platform.run("config", "publish", "-f", str(file), "--env", "test")
+
+    assert ran.code == ExitCode.USAGE
+    assert "environment test stands in this file twice" in ran.err
+    assert published(ran) == []
+
+
+def test_what_no_layer_of_the_file_can_mend_is_refused_before_any_is_published(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    require_number(platform, file)
+    file.write_text(
+        "environment: test\nconfiguration: [{values: {b: 9}},"
+        " {module: module-web, values: {greeting: hello}}]"
+    )
+
+    ran = platform.run("config", "publish", "-f", str(file))
+
+    assert ran.code == ExitCode.REFUSED
+    assert "module-web in test" in ran.err
+    assert published(ran) == []
+
+
+def test_what_a_layer_before_it_mends_is_published_after_that(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    require_number(platform, file)
+    file.write_text(
+        "environment: test\nconfiguration: [{layer: tenant, values: {}, schema: {}},"
+        " {module: module-web, values: {greeting: hello}}]"
+    )
+
+    ran = platform.run("config", "publish", "-f", str(file))
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "module-web in test: judged once what stands before it is in force" in ran.err
+    assert published(ran) == ["tenant", "module"]

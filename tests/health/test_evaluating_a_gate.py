@@ -328,6 +328,8 @@ def test_a_burst_of_requests_and_none_after_it_ends_inconclusive_at_the_deadline
     assert (outcome, took_s) == ("Inconclusive", 600)
     assert reasons == [
         "0 of 150 requests failed, absolute limit; 1 good of the 2 windows in a row it takes",
-        "p95 of 150 requests in one window; 1 good of the 2 windows in a row it takes,"
-        " each of at least 20 requests",
+        (
+            "p95 of 150 requests in one window; 1 good of the 2 windows in a row it takes,"
+            " each of at least 20 requests"
+        ),
     ]

@@ -173,10 +173,10 @@ def to_surface(
     if ConfigurationDelivery.JSON in deliveries:
         files[JSON_FILE] = json_text(dict(values)) + "\n"
     if ConfigurationDelivery.DOTENV in deliveries:
-        lines = [f"{_variable(key)}={_quoted(text)}\n" for key, text in _texts(values)]
+        lines = [f"{variable_of(key)}={_quoted(text)}\n" for key, text in _texts(values)]
         files[DOTENV_FILE] = "".join(lines)
     is_variables = ConfigurationDelivery.VARIABLES in deliveries
-    variables = {_variable(key): text for key, text in _texts(values)} if is_variables else {}
+    variables = {variable_of(key): text for key, text in _texts(values)} if is_variables else {}
     return configuration(pin.hash, variables=variables, files=files)
 
 
@@ -191,7 +191,8 @@ def _is_reference(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == {"secret"}
 
 
-def _variable(key: str) -> str:
+def variable_of(key: str) -> str:
+    """Return the name of the variable that a key of configuration is."""
     return re.sub(r"[.:-]", "_", key)
 
 
@@ -220,7 +221,7 @@ def _taken_variables(component: Component, values: Values, at: str) -> Iterator[
         return
     taken: dict[str, str] = {}
     for key, text in _texts(values):
-        name = _variable(key)
+        name = variable_of(key)
         other = taken.setdefault(name, key)
         reason = ""
         if other != key:
